@@ -33,12 +33,7 @@ def suppress_peft_warnings() -> Iterator[None]:
 
 
 def make_trainable(network: StagedNetwork, learning: Learning, options: AdapterOptions) -> None:
-    """Let the weights of the frozen `network` learn that `learning` names; the rest has no dropout.
-
-    Raises:
-        UsageError: a target that no layer has, or quantised weights that were to learn.
-        MissingExtra: peft is not installed.
-    """
+    """Let the weights of the frozen `network` learn that `learning` names; the rest has no dropout."""
     if learning is Learning.ADAPTER:
         add_adapter(network, options)
     else:
@@ -50,10 +45,6 @@ def add_adapter(network: StagedNetwork, options: AdapterOptions) -> None:
 
     Their weights are fp32 whatever the base is in, and so is a projection that learns. The cut moves to
     before the first stage that learns.
-
-    Raises:
-        UsageError: a target that no layer has, or a part that the family has not.
-        MissingExtra: peft is not installed.
     """
     require("torch", "peft")
     import peft

@@ -71,12 +71,7 @@ class DecodingOptions:
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """A caption that was made.
-
-    Attributes:
-        text: without special tokens, spaces joined.
-        confidence: geometric mean of the probabilities of its tokens, 0 to 1; None where not known.
-    """
+    """A caption that was made, and the geometric mean of its tokens' probabilities; None where not known."""
 
     text: str
     confidence: float | None

@@ -37,22 +37,14 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Captioner:
-    """A captioner with everything around it.
-
-    Attributes:
-        language: of notes; a caption is in the language that the model was taught, which is English.
-    """
+    """A captioner with everything around it; `language` is that of notes, a caption's is English."""
 
     network: StagedNetwork
     name: str
     language: Language = Language.TR
 
     def predict(self, path: Path | str, decoding: DecodingOptions | None = None) -> CaptionResult:
-        """The caption of one file.
-
-        Args:
-            path: a DICOM, PNG, JPEG or TIFF file.
-            decoding: how words are chosen; None is beam search.
+        """The caption of one DICOM, PNG, JPEG or TIFF file; without `decoding` by beam search.
 
         Raises:
             InputError: the file cannot be read as an image.
@@ -70,14 +62,8 @@ class Captioner:
     ) -> Iterator[CaptionResult | TetkikError]:
         """The captions of many files, in order; an error in the place of a file that cannot be read.
 
-        Args:
-            paths: the files; taken as they are needed, so there may be any number.
-            decoding: how words are chosen; None is beam search.
-            batch_size: files that are captioned together. Where memory is short they go in halves.
-
-        Raises:
-            BundleCorrupt: the model itself is at fault.
-            UsageError: one image alone is too much for the memory.
+        Files are taken as they are needed, so there may be any number. Where memory is short, batches go in
+        halves.
         """
         decoding = decoding or DecodingOptions()
         files, done = iter(paths), 0
@@ -177,14 +163,7 @@ def load_caption(
 
 
 def captioner_bundle(model: str | Bundle | None = None) -> Bundle:
-    """The bundle of a captioner, opened and verified; no weights are loaded.
-
-    Args:
-        model: as for `load_caption`.
-
-    Raises:
-        BundleError: none is named, none is there, or it is damaged or not for captions.
-    """
+    """The bundle of a captioner, as for `load_caption`, verified; no weights are loaded."""
     if isinstance(model, Bundle):
         return model
     model = settings().caption_model if model is None else model

@@ -40,15 +40,9 @@ def preprocessing_of(network: StagedNetwork) -> dict[str, Any]:
 
 
 def write_network(network: StagedNetwork, folder: Path, *, merge: bool) -> tuple[Sentence, ...]:
-    """Write the weights of `network` and its tokenizer into `folder`.
+    """Write the weights of `network` and its tokenizer; what a user should know of it.
 
-    Args:
-        network: trained; it is not changed.
-        merge: put the adapter into the base and write whole weights. A network without an adapter is written
-            whole in any case.
-
-    Returns:
-        What a user should know of it.
+    With `merge`, or where there is no adapter, whole weights are written. The network is not changed.
     """
     with quiet_transformers():
         if network.adapted and not merge:
@@ -82,16 +76,9 @@ def load_captioner(
 ) -> StagedNetwork:
     """The captioner in `bundle`, frozen, in evaluation mode.
 
-    Args:
-        base: what its adapter was trained on, as a folder or a hub id; None takes the setting `caption_base`,
-            then what the bundle names. Not for a whole model, which stands alone.
-        quantisation: of the frozen weights; None takes that of the training, and none where there is no GPU.
-        dtype: of the weights that are not quantised; None is float32 on a CPU, bf16 or fp16 on a GPU.
-
-    Raises:
-        UsageError: the base is on another machine and none was given.
-        BundleError: the base cannot be had, is another one, or the weights do not fit.
-        MissingExtra: a package is not installed.
+    Without `base` an adapter's is that of the setting `caption_base`, else the one that the bundle names.
+    Weights are quantised as in training, and not where there is no GPU; others are float32 on a CPU, bf16 or
+    fp16 on a GPU.
     """
     require("torch", "transformers", "peft")
     import torch

@@ -56,14 +56,7 @@ def is_dicom(data: bytes) -> bool:
 
 
 def read_dicom(data: bytes, sha256: str, file: str, frame: int | None = None) -> Radiograph:
-    """The radiograph in `data`.
-
-    Args:
-        frame: which of several, counted from 1; None takes the middle one.
-
-    Raises:
-        InputError: damaged, cut short, without an image, or of a kind that cannot be read.
-    """
+    """The radiograph in `data`: the frame of that number, from 1, or the middle one."""
     dataset, syntax = parse_dicom(data, file)
     if "PixelData" not in dataset:
         raise _without_image(dataset, file)
@@ -89,11 +82,7 @@ def read_dicom(data: bytes, sha256: str, file: str, frame: int | None = None) ->
 
 
 def parse_dicom(data: bytes, file: str) -> tuple[Dataset, UID]:
-    """The data set and how it was written.
-
-    Raises:
-        InputError: damaged, or it unpacks to more than is allowed.
-    """
+    """The data set and how it was written."""
     try:
         if (body := _deflated_body(data)) is not None:
             inflated = BoundedBytes(inflate(body, file))
@@ -101,9 +90,7 @@ def parse_dicom(data: bytes, file: str) -> tuple[Dataset, UID]:
         dataset = dcmread(BoundedBytes(data), force=True)
         stated = text(getattr(dataset, "file_meta", Dataset()), "TransferSyntaxUID")
         implicit, little = dataset.original_encoding
-    except InputError:
-        raise
-    except MemoryError:
+    except (InputError, MemoryError):
         raise
     except Exception:  # Of damaged bytes pydicom raises whatever they lead to.
         raise damaged(file) from None

@@ -35,11 +35,7 @@ MONOCHROME2 agree."""
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How a word of the pixel data holds a stored value (PS3.5 8.1.1).
-
-    Attributes:
-        size: bits of a word of the array: 8 or 16.
-    """
+    """How a word of 8 or 16 bits of the pixel data holds a stored value (PS3.5 8.1.1)."""
 
     size: int
     bits: int
@@ -99,12 +95,7 @@ class Grey:
 
 
 def used_range(values: Values, counts: NDArray[np.intp]) -> tuple[float, float]:
-    """The lowest and the highest value that are used, without the thousandth of the pixels at either end.
-
-    Args:
-        values: (n,), any order.
-        counts: (n,), how many pixels have each.
-    """
+    """The lowest and highest of `values`, (n,), used, without a thousandth of the pixels at either end."""
     used = np.flatnonzero(counts)
     if not len(used):
         return 0.0, 0.0

@@ -30,11 +30,7 @@ class Kind(StrEnum):
 
 
 def kind_of(head: bytes) -> Kind:
-    """What begins like this.
-
-    Args:
-        head: the first kibibyte of a file, or all of it.
-    """
+    """What begins like this, the first kibibyte of a file or all of it."""
     # Pillow and pydicom are loaded when an image is looked at, and not when this module is.
     from tetkik.imaging.dicom import is_dicom
     from tetkik.imaging.raster import raster_format

@@ -84,11 +84,7 @@ class Preprocessing:
 
 
 def to_square(image: Radiograph, preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """The grey square that a network sees, before mean and deviation.
-
-    Returns:
-        (size, size), float32, 0 to 1.
-    """
+    """The grey square that a network sees, before mean and deviation: (size, size), float32, 0 to 1."""
     size = preprocessing.size
     # Pillow widens the bilinear kernel with the scale, so nothing is skipped where an image shrinks.
     grey = Image.fromarray(image.pixels).convert("F")
@@ -124,9 +120,5 @@ def normalise(square: NDArray[np.float32], preprocessing: Preprocessing) -> NDAr
 
 
 def prepare(image: Radiograph, preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """An image as one input of a network.
-
-    Returns:
-        (channels, size, size), float32.
-    """
+    """An image as one input of a network: (channels, size, size), float32."""
     return normalise(to_square(image, preprocessing), preprocessing)

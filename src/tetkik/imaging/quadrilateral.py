@@ -115,11 +115,7 @@ def _forget(table: NDArray[np.float64], row: int, column: int, reach: int, near:
 
 
 def _candidates(lines: list[tuple[float, float]], shape: tuple[int, ...]) -> Points:
-    """Every quadrilateral of two level and two upright lines that is large enough and in the picture.
-
-    Returns:
-        (n, 4, 2), clockwise from the top left.
-    """
+    """(n, 4, 2), clockwise from the top left: each quadrilateral of four lines that is large enough."""
     rows, columns = shape
     level = [line for line in lines if abs(np.cos(line[0])) < np.sin(_UPRIGHT)][:_LINES]
     upright = [line for line in lines if abs(np.sin(line[0])) < np.sin(_UPRIGHT)][:_LINES]

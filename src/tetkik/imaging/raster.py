@@ -41,14 +41,7 @@ def raster_format(data: bytes) -> FileFormat | None:
 def read_raster(
     data: bytes, kind: FileFormat, sha256: str, file: str, frame: int | None = None
 ) -> Radiograph:
-    """The radiograph in `data`.
-
-    Args:
-        frame: the page of a TIFF, counted from 1; None takes the first.
-
-    Raises:
-        InputError: damaged, cut short, too large, or of a kind that cannot be read.
-    """
+    """The radiograph in `data`: the page of that number of a TIFF, from 1, or the first."""
     decoded = decode_raster(data, kind, file, frame)
     white, notes = decoded.white, decoded.notes
     pixels, colour = (decoded.pixels, 0.0) if decoded.pixels.ndim == 2 else grey_of_rgb(decoded.pixels)
@@ -91,17 +84,10 @@ class Decoded:
 
 
 def decode_raster(data: bytes, kind: FileFormat, file: str, frame: int | None = None) -> Decoded:
-    """The pixels in `data`.
+    """The pixels in `data`, of the page as for `read_raster`; what is transparent is black.
 
     A file of 16 bits says nothing of how many it uses, and a detector of 12 bits saved in 16 is nearly black:
-    the fewest of 8, 10, 12, 14 and 16 bits that hold the brightest pixel are taken. What is transparent is
-    black.
-
-    Args:
-        frame: the page of a TIFF, counted from 1; None takes the first.
-
-    Raises:
-        InputError: damaged, cut short, too large, or of a kind that cannot be read.
+    the fewest of 8, 10, 12, 14 and 16 bits that hold the brightest pixel are taken.
     """
     if kind is FileFormat.JPEG and data.count(b"\xff\xda") > MOST_SCANS:
         # Each scan of a progressive JPEG goes over the whole image, and may be a few bytes long.
@@ -119,7 +105,9 @@ def decode_raster(data: bytes, kind: FileFormat, file: str, frame: int | None = 
     except (InputError, MemoryError):
         raise
     except Image.DecompressionBombError:
-        raise _too_large(file) from None
+        raise InputError(
+            "{file} says that it has more pixels than any limit allows; export it again.", file=file
+        ) from None
     except UnidentifiedImageError:
         raise InputError(
             "{file} is a {kind} file that is damaged or of a rare kind; export it again in 8 or 16 bits.",
@@ -134,13 +122,6 @@ def decode_raster(data: bytes, kind: FileFormat, file: str, frame: int | None = 
         notes=(*page_note, *decoded.notes),
         has_camera=has_camera,
         mode=mode,
-    )
-
-
-def _too_large(file: str) -> InputError:
-    return InputError(
-        "{file} says that it has more pixels than any limit allows; export it again.",
-        file=file,
     )
 
 
@@ -178,10 +159,7 @@ def _check_tiles(image: Image.Image, file: str) -> None:
 
 
 def _exif(image: Image.Image) -> tuple[int, bool]:
-    """Orientation, 1 to 8, and whether a camera is named.
-
-    Upright and none where EXIF is not to be made out: that is no reason to refuse an image.
-    """
+    """Orientation, 1 to 8, and whether a camera is named; upright and none where EXIF cannot be read."""
     with suppress(Exception):
         exif = image.getexif()
         return int(exif.get(_ORIENTATION, 1)), bool(exif.get(_MAKE) or exif.get(_MODEL))

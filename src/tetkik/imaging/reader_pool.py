@@ -11,11 +11,7 @@ from tetkik.values import Radiograph
 
 
 def read_one(request: tuple[bytes, str, int | None]) -> Radiograph:
-    """The image in a file's content, with the name that an error gives it, and which of its frames.
-
-    Raises:
-        InputError: it cannot be read as an image.
-    """
+    """The image in a file's content, with the name that an error gives it, and which of its frames."""
     content, name, frame = request
     with one_file(name):
         return read_bytes(content, name, frame=frame)

@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, BinaryIO, Generic, TypeVar
+from typing import IO, Any, BinaryIO, Generic, TypeVar
 
 from tetkik.errors import InputError, TetkikError, UsageError
 
@@ -77,12 +77,7 @@ class SubprocessWorker(Generic[A]):
         )
 
     def start(self) -> None:
-        """Start the process now, so that the first request need not wait.
-
-        Raises:
-            WorkerClosed: it was closed.
-            UsageError: it cannot be started.
-        """
+        """Start the process now, so that the first request need not wait."""
         self._started()
 
     def _started(self) -> subprocess.Popen[bytes]:
@@ -96,8 +91,7 @@ class SubprocessWorker(Generic[A]):
     def _call(self, request: object) -> A | TetkikError:
         process = self._started()
         assert process.stdin is not None and process.stdout is not None
-        pickle.dump(request, process.stdin, pickle.HIGHEST_PROTOCOL)
-        process.stdin.flush()
+        _send(request, process.stdin)
         answer: A | TetkikError = pickle.load(process.stdout)  # noqa: S301 - from our own process
         return answer
 
@@ -151,8 +145,7 @@ def _start(function: Callable[[Any], object]) -> subprocess.Popen[bytes]:
     )
     assert process.stdin is not None and process.stdout is not None
     try:
-        pickle.dump(function, process.stdin, pickle.HIGHEST_PROTOCOL)
-        process.stdin.flush()
+        _send(function, process.stdin)
         pickle.load(process.stdout)  # noqa: S301 - it is ready: what fails from now on is a file's fault
     except (EOFError, OSError):
         _end(process)
@@ -160,6 +153,11 @@ def _start(function: Callable[[Any], object]) -> subprocess.Popen[bytes]:
             "A process that reads images could not be started; install Tetkik again, or use --workers 0."
         ) from None
     return process
+
+
+def _send(value: object, stream: IO[bytes]) -> None:
+    pickle.dump(value, stream, pickle.HIGHEST_PROTOCOL)
+    stream.flush()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -185,8 +183,7 @@ def serve() -> None:
 def _answer(requests: BinaryIO, answers: BinaryIO) -> None:
     try:
         function: Callable[[Any], object] = pickle.load(requests)  # noqa: S301 - from our own parent
-        pickle.dump("ready", answers, pickle.HIGHEST_PROTOCOL)
-        answers.flush()
+        _send("ready", answers)
         while True:
             request = pickle.load(requests)  # noqa: S301
             try:
@@ -194,7 +191,6 @@ def _answer(requests: BinaryIO, answers: BinaryIO) -> None:
             except TetkikError as error:
                 error.__cause__ = None
                 answer = error
-            pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
-            answers.flush()
+            _send(answer, answers)
     except (EOFError, BrokenPipeError):
         return

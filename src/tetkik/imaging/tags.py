@@ -97,11 +97,7 @@ def items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
 
 @dataclass(frozen=True, slots=True)
 class FrameTags:
-    """The tags of one frame: of the file itself, else of the functional groups (PS3.3 C.7.6.16).
-
-    Attributes:
-        frame: counted from 0.
-    """
+    """The tags of one frame, from 0: of the file, else of its functional groups (PS3.3 C.7.6.16)."""
 
     dataset: Dataset
     frame: int
@@ -128,11 +124,7 @@ def name_of_uid(uid: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Spacing:
-    """How far pixels are apart.
-
-    Attributes:
-        millimetres: between (rows, columns).
-    """
+    """How far pixels are apart in millimetres, (rows, columns), and at which plane."""
 
     millimetres: tuple[float, float]
     plane: SpacingPlane

@@ -76,11 +76,7 @@ def find_personal(text: str) -> list[Found]:
 
 
 def mask(text: str) -> Masked:
-    """Replace personal data by tokens.
-
-    Args:
-        text: in NFC; letters, case and spelling as the patient wrote them.
-    """
+    """Replace personal data by tokens in a text in NFC, spelt as the patient wrote it."""
     pieces: list[str] = []
     counts: Counter[Personal] = Counter()
     done = 0

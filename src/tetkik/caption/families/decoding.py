@@ -13,14 +13,7 @@ from tetkik.errors import UsageError
 
 
 def generation_config(options: DecodingOptions, special: Mapping[str, int | None]) -> Any:
-    """`GenerationConfig` for `options`.
-
-    Args:
-        special: `pad_token_id`, `eos_token_id`, and what else the language model starts and ends with.
-
-    Raises:
-        UsageError: sampling with several beams, or fewer tokens at most than at least.
-    """
+    """`GenerationConfig` for `options` and the tokens that a language model starts and ends with."""
     from transformers import GenerationConfig
 
     if options.sample and options.beams != 1:

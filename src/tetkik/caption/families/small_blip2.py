@@ -103,9 +103,6 @@ def read_backbone(file: Path) -> dict[str, Tensor]:
     """The convolutions of a MobileNetV2 with folded batch norm, float32, as `MobileNetTower` calls them.
 
     A pickle is read by torch's restricted unpickler (`weights_only=True`), which runs nothing.
-
-    Raises:
-        InputError: not readable, or of another network or layout.
     """
     tensors = to_our_keys(file, read_tensors(file), "mobilenet_v2")
     network = mobilenet_v2(1)

@@ -32,12 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A step from the image towards the language model.
-
-    Attributes:
-        run: from the output of the stage before, or from the pixels.
-        shape: of its output for one image: (tokens, width).
-    """
+    """A step from the image towards the language model; `shape` is (tokens, width) of its output."""
 
     cut: Cut
     parts: tuple[str, ...]
@@ -138,11 +133,7 @@ class StagedNetwork(ABC):
     def hidden(self, image: Tensor, ids: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
         """The last layer at the places from which `targets` are predicted, (tokens to learn, width).
 
-        Args:
-            image: features at `Cut.PROJECTION`, (n, tokens, width).
-            ids: (n, length), int64.
-            mask: (n, length), int64.
-            targets: (n, length), int64.
+        `image` are features at `Cut.PROJECTION`, (n, tokens, width); the others are (n, length), int64.
         """
 
     @abstractmethod

@@ -64,12 +64,16 @@ class PatientIdentifiers:
         return any(form in lowered for form in forms if len(form) >= _SURE)
 
 
+def values_of(element: DataElement) -> list[str]:
+    """The values of an element as text; an empty one for none."""
+    return [str(value) for value in element.value] if element.VM > 1 else [str(element.value or "")]
+
+
 def identifiers_in(dataset: Dataset) -> PatientIdentifiers:
     """The words that name the patient and other persons and places in `dataset`, at any depth."""
     words: set[str] = set()
     for element in _elements(dataset):
-        values = [str(value) for value in element.value] if element.VM > 1 else [str(element.value or "")]
-        for value in values:
+        for value in values_of(element):
             if element.VR == "PN":
                 words |= {word for word in re.split(r"[\s^=.,]+", value) if len(word) >= _SHORTEST}
             elif element.keyword in _IDENTIFIERS and len(value.strip()) >= _SHORTEST_ID:

@@ -52,13 +52,7 @@ class GatePrediction:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """From which probability on the gate says what.
-
-    Attributes:
-        accept: an image without telling tags is a chest radiograph from here on.
-        sure: from here on the route is not called doubtful, and overrules a tag that contradicts it.
-        turned: of not being upright.
-    """
+    """From which probability on the gate says what; `sure` overrules a tag that contradicts it."""
 
     accept: float = 0.8
     accept_brain: float = 0.6
@@ -70,11 +64,7 @@ class Limits:
 
 
 class Classifier:
-    """The network of a bundle for the gate.
-
-    Raises:
-        BundleCorrupt: its labels, thresholds or network are not those of a gate.
-    """
+    """The network of a bundle for the gate."""
 
     def __init__(self, bundle: Bundle) -> None:
         manifest = bundle.manifest
@@ -135,11 +125,7 @@ def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def load_classifier(path: Path) -> Classifier:
-    """The classifier of a bundle in the folder `path`.
-
-    Raises:
-        BundleError: it is not a sound bundle for the gate.
-    """
+    """The classifier of a bundle in the folder `path`."""
     return Classifier(open_bundle(path, Task.GATE))
 
 

@@ -29,20 +29,14 @@ _TURNED = (
 def judge(
     image: Radiograph, ages: tuple[float, float] | None = None, classifier: Classifier | None = None
 ) -> Verdict:
-    """Say which route an image takes, and everything that speaks against reading it.
+    """Say which route an image takes, and everything that speaks against reading it, gravest first.
 
     The tags of a DICOM file come first (modality, SOP class, body part, view, the words of its descriptions);
     where they are silent, or the pixels plainly disagree with a tag that people fill in, a small network
     decides. A lateral film is known by its tags alone: no lateral film was there to learn from, so one
-    without tags may pass. A film that is mirrored left to right cannot be distinguished from
-    one that is not (a heart on the right is rare, but exists), nor can the orientation of a brain slice.
-
-    Args:
-        ages: least and greatest age in years that the model of findings was trained on; None asks nothing.
-        classifier: the network; None is the one that comes with Tetkik.
-
-    Returns:
-        The route and the reasons, gravest first. Without a route only size and exposure are said besides.
+    without tags may pass. A film that is mirrored left to right cannot be distinguished from one that is not,
+    nor can the orientation of a brain slice. `ages` are those in years that the model of findings was trained
+    on; None asks nothing. Without a route only size and exposure are said besides.
     """
     claims = read_tag_claims(image)
     if claims.modality_group is ModalityGroup.OTHER:

@@ -42,13 +42,7 @@ class Part(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TagClaims:
-    """What the tags say, taken together.
-
-    Attributes:
-        modality: the code that says so, for the reason given; empty where there is none.
-        lateral: whether it is a side view.
-        mixed_views: whether view and description disagree on that.
-    """
+    """What the tags say, taken together: `mixed_views` where view and description disagree."""
 
     modality_group: ModalityGroup
     modality: str

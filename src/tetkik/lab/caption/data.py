@@ -64,12 +64,7 @@ class CaptionRow:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A row that cannot be used.
-
-    Attributes:
-        split: as the source has it; empty where it is not known.
-        detail: what the reason alone does not say, such as the name of the row it repeats; may be empty.
-    """
+    """A row that cannot be used; `split` as the source has it, `detail` what the reason does not say."""
 
     id: str
     split: str

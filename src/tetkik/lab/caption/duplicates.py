@@ -52,11 +52,7 @@ class DuplicatePair:
 
 
 def picture_digest(rgb: Bytes) -> int:
-    """64 bits of the decoded picture; grey is the same whether it was stored in one channel or in three.
-
-    Args:
-        rgb: (rows, columns, 3), uint8.
-    """
+    """64 bits of (rows, columns, 3), uint8; grey is the same in one channel or in three."""
     pixels = rgb[..., 0] if is_grey(rgb) else rgb
     digest = hashlib.blake2b(f"{pixels.shape}".encode(), digest_size=8)
     digest.update(np.ascontiguousarray(pixels).data)
@@ -70,11 +66,7 @@ def is_grey(rgb: Bytes) -> bool:
 
 
 class LaterSplits:
-    """What later splits hold, against which the rows of an earlier one are compared.
-
-    Args:
-        near: also compare thumbnails; each row of a later split then takes a kilobyte.
-    """
+    """What later splits hold, against which rows of an earlier one are compared; `near`: thumbnails too."""
 
     def __init__(self, *, near: bool = True) -> None:
         self._near = near

@@ -156,12 +156,7 @@ def evaluate_captions(
 
 
 def check_rows(prepared: Prepared, bundle: Bundle, options: EvaluationOptions) -> None:
-    """Refuse what cannot be judged, before the weights of `bundle` are read.
-
-    Raises:
-        DataError: the split has no rows, or the model has seen rows of it.
-        InputError: the model of BERTScore cannot be had.
-    """
+    """Refuse what cannot be judged, before the weights of `bundle` are read."""
     _chosen(prepared, bundle, options)
     if options.bertscore is not None:
         check_bertscore(options.bertscore)

@@ -32,12 +32,7 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What the page shows of one image.
-
-    Attributes:
-        jpeg: the picture, base64.
-        near: what the nearest training image has; None without baselines.
-    """
+    """What the page shows of one image: its JPEG in base64, its captions; `near` None without baselines."""
 
     id: str
     jpeg: str
@@ -48,15 +43,7 @@ class Card:
 
 
 def write_evaluation(evaluation: CaptionEvaluation, folder: Path, language: Language) -> tuple[Path, ...]:
-    """Write everything about `evaluation` into `folder`. Needs Pillow.
-
-    Returns:
-        The files, sorted.
-
-    Raises:
-        MissingExtra: matplotlib or jinja2 is not installed.
-        OutputError: `folder` is a file.
-    """
+    """Write everything about `evaluation` into `folder`; the files, sorted. Needs Pillow."""
     check_target(folder)
     return engine.write_evaluation(
         evaluation,

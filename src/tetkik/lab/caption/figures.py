@@ -37,12 +37,9 @@ class ExampleKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One metric of one system.
+    """One metric of one system with its 95% interval.
 
-    Attributes:
-        ci: 95% interval; None where it cannot be computed.
-        over: the model's value less this system's; None for the model itself.
-        over_ci: its 95% interval, from the same draws of groups for both.
+    `over` is the model's value less this system's, with an interval from the same draws; None for the model.
     """
 
     value: float
@@ -61,12 +58,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class System:
-    """The model or a baseline.
-
-    Attributes:
-        name: `model`, `constant` or `nearest`.
-        captions: (n,) what it says.
-    """
+    """The model or a baseline (`model`, `constant` or `nearest`) and its captions, (n,)."""
 
     name: str
     captions: tuple[str, ...]
@@ -76,11 +68,7 @@ class System:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """An image of the page.
-
-    Attributes:
-        square: (size, size, 3), uint8.
-    """
+    """An image of the page; `square` is (size, size, 3), uint8."""
 
     kind: ExampleKind
     row: int
@@ -89,11 +77,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Which rows were judged.
-
-    Attributes:
-        limit: rows that were drawn at random; None for all.
-    """
+    """Which rows were judged; `limit` of them were drawn at random, None for all."""
 
     split: Split
     total: int

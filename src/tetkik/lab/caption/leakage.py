@@ -25,12 +25,7 @@ SEEN = "seen.npy"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeenRows:
-    """Which rows a model has seen.
-
-    Attributes:
-        pictures: (rows,): the picture.
-        captions: (rows,): the caption, of eight words or more.
-    """
+    """Which rows a model has seen, (rows,): their picture, and their caption of eight words or more."""
 
     pictures: Bools
     captions: Bools
@@ -43,11 +38,7 @@ class SeenRows:
 
 
 def seen_rows(part: Part, bundle: Bundle) -> SeenRows | None:
-    """Which rows of `part` the training of `bundle` saw; None where the bundle does not tell.
-
-    Raises:
-        BundleCorrupt: its list cannot be read.
-    """
+    """Which rows of `part` the training of `bundle` saw; None where the bundle does not tell."""
     if SEEN not in bundle.manifest.files:
         return None
     seen = _read(bundle)
@@ -57,11 +48,7 @@ def seen_rows(part: Part, bundle: Bundle) -> SeenRows | None:
 
 
 def refuse_seen(seen: SeenRows, model: str, split: str) -> None:
-    """Refuse a split of which the model has seen any row.
-
-    Raises:
-        DataError: it has; says of how many rows.
-    """
+    """Refuse a split of which the model has seen any row."""
     count = int(seen.either.sum())
     if count:
         raise DataError(

@@ -50,12 +50,8 @@ class PartFiles:
 class Part:
     """One split. Its captions are read when they are first asked for, its pictures are memory-mapped.
 
-    Args:
-        files: in it; the size of each is checked, its content is not read.
-        fingerprint: of the tokenizer that made its tokens; None where there are none.
-
-    Raises:
-        DataError: a file is missing, cut short or altered.
+    Sizes of files are checked, contents are not read. The fingerprint is that of the tokenizer that made its
+    tokens; None where there are none.
     """
 
     def __init__(self, folder: Path, files: PartFiles, size: int, fingerprint: str | None) -> None:
@@ -116,6 +112,11 @@ class Part:
         """The UMLS concepts of each row, or the source's own tags."""
         return tuple(tuple(row["concepts"]) for row in self._rows)
 
+    @cached_property
+    def licences(self) -> tuple[str | None, ...]:
+        """The licence of each row; None where unknown."""
+        return tuple(row["licence"] for row in self._rows)
+
     @property
     def prints(self) -> NDArray[np.uint64]:
         """(rows,): 64 bits of each decoded picture."""
@@ -130,11 +131,7 @@ class Part:
         return np.array(self._columns.get(name, ()), np.uint64)
 
     def tokens(self, fingerprint: str | None) -> list[NDArray[np.int32]] | None:
-        """The tokens of each caption; None where this tokenizer did not make them.
-
-        Args:
-            fingerprint: SHA-256 of the tokenizer's `tokenizer.json`.
-        """
+        """The tokens of each caption; None where the tokenizer of that fingerprint did not make them."""
         if fingerprint is None or fingerprint != self._fingerprint or "tokens" not in self._columns:
             return None if len(self) or fingerprint is None else []
         tokens, ends = self._columns["tokens"], self._columns["token_ends"]
@@ -143,11 +140,7 @@ class Part:
         return np.split(np.array(tokens, np.int32), np.array(ends[:-1], np.int64)) if len(ends) else []
 
     def squares(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """(rows, size, size, 3), uint8, of rows in any order.
-
-        Raises:
-            IndexError: there is no such row.
-        """
+        """(rows, size, size, 3), uint8, of rows in any order."""
         return self._shards.squares(rows)
 
     def stream(self, batch: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
@@ -159,13 +152,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A prepared folder.
-
-    Attributes:
-        base: the model it was prepared for, as it was named; None for none.
-        fingerprint: SHA-256 of that model's `tokenizer.json`.
-        details: all that `prepared.json` says.
-    """
+    """A prepared folder; base and tokenizer's fingerprint are those it was prepared for, None for none."""
 
     folder: Path
     source: str
@@ -177,11 +164,7 @@ class Prepared:
     details: Mapping[str, Any]
 
     def part(self, split: Split) -> Part:
-        """That split, and nothing of the others is opened; one that is not there has no rows.
-
-        Raises:
-            DataError: a file is missing, cut short or altered.
-        """
+        """That split, and nothing of the others is opened; one that is not there has no rows."""
         files = self.files.get(split, PartFiles((), ()))
         return Part(self.folder / split.value, files, self.image.size, self.fingerprint)
 
@@ -199,11 +182,7 @@ class Prepared:
             raise damaged(path) from None
 
     def verify(self, splits: tuple[Split, ...] = tuple(Split)) -> None:
-        """Read every file of these splits and compare its SHA-256.
-
-        Raises:
-            DataError: one is missing, cut short or altered.
-        """
+        """Read every file of these splits and compare its SHA-256."""
         for split in splits:
             for file in self.files.get(split, PartFiles((), ())).all():
                 path = self.folder / split.value / file.name

@@ -28,11 +28,7 @@ _TOKENISED = 1024
 
 @dataclass(slots=True)
 class Tally:
-    """What was met in a split, kept or not.
-
-    Attributes:
-        colour: pictures that are not grey to the eye, however they are stored.
-    """
+    """What was met in a split, kept or not; `colour` counts what is not grey to the eye."""
 
     listed: int = 0
     rgb: int = 0
@@ -57,12 +53,7 @@ class RowLine:
 
 @dataclass(frozen=True, slots=True)
 class SplitFiles:
-    """A split that was written.
-
-    Attributes:
-        others: `rows.jsonl` and `columns.safetensors`.
-        token_counts: of each caption, before it was cut; empty without a tokenizer.
-    """
+    """A split that was written; `others` are its rows and columns, token counts those before the cut."""
 
     rows: int
     shards: tuple[ShardFile, ...]
@@ -102,11 +93,7 @@ class SplitWriter:
         return RowLine(caption, caption_print(caption), content)
 
     def add(self, line: RowLine, picture: Decoded) -> None:
-        """One row.
-
-        Raises:
-            OSError: the disk is full.
-        """
+        """One row."""
         self._shards.add(picture.square)
         content = {**line.content, "mode": picture.mode}
         # A surrogate that stands alone cannot be written; JSON has a way to say it.
@@ -118,14 +105,7 @@ class SplitWriter:
         self._licences[line.content["licence"] or "unknown"] += 1
 
     def finish(self, tokenizer: CaptionTokenizer | None, max_tokens: int) -> SplitFiles:
-        """Write the last shard and the columns.
-
-        Args:
-            tokenizer: of the base; None for no tokens.
-
-        Raises:
-            OSError: the disk is full.
-        """
+        """Write the last shard and the columns."""
         self._shards.close()
         self._rows.close()
         columns: dict[str, NDArray[Any]] = {

@@ -160,11 +160,7 @@ def _plain(char: str) -> str:
 
 
 def caption_print(caption: str) -> int:
-    """64 bits that two captions of the same words share, whatever their case, marks and spaces.
-
-    Returns:
-        0 where the caption has fewer than 8 words, which may repeat by chance.
-    """
+    """64 bits that captions of the same words share, whatever case and marks; 0 under 8 words."""
     words = _WORD.findall(caption.casefold())
     if len(words) < _LEAST_WORDS:
         return 0

@@ -44,24 +44,10 @@ def train_caption(
 
     Only the training and the validation split are opened. Image features up to the last frozen stage are
     computed once and kept on disk; then only what learns is in memory. Validation chooses the epoch and, with
-    `tune`, the settings. Started under `accelerate launch`, every process calls this alike.
-
-    Args:
-        prepared: the folder that `tetkik caption prepare` wrote.
-        out: the bundle's folder; beside it `.NAME.training` keeps checkpoints and `.NAME.features` the image
-            features until the bundle is written, and `NAME-log` gets the log, its curves and the captions
-            made on validation.
-        progress: called with how far it is, in the main process only.
-        notify: called with sentences: what learns, what goes to the disk, and how each epoch was; in the main
-            process only.
-
-    Raises:
-        DataError: there is nothing to learn.
-        TrainingError: training cannot go on; a subclass says that Ctrl-C came.
-        UsageError: settings that cannot be.
-        OutputError: `out` holds something else, or the disk is full or too small for the features.
-        BundleError: the base cannot be opened.
-        MissingExtra: torch or its companions are not installed.
+    `tune`, the settings. Started under `accelerate launch`, every process calls this alike; `progress` and
+    `notify` are called in the main one. Beside `out`, `.NAME.training` keeps checkpoints and `.NAME.features`
+    the image features until the bundle is written, and `NAME-log` gets the log, its curves and the captions
+    made on validation.
     """
     require("accelerate", "matplotlib", "peft", "safetensors", "torch", "transformers")
     check_target(out)

@@ -73,20 +73,7 @@ def bertscore_rows(
     options: BertScoreOptions,
     progress: ProgressCallback = lambda *_: None,
 ) -> list[Floats]:
-    """The F-measure of each row, the best over its references; the corpus' is their mean.
-
-    Args:
-        systems: (n,) candidates of each system.
-        references: (n,) of all systems.
-
-    Returns:
-        (n,), float64, of each system.
-
-    Raises:
-        MissingExtra: torch or transformers is not installed.
-        InputError: the model cannot be had.
-        UsageError: it has no such layer.
-    """
+    """For each system the F-measure of each row, (n,), the best over its references."""
     tokenizer, model, layer = _opened(options)
     every = [text for of_one in references for text in of_one]
     rarity = _rarity([_ids(tokenizer, text) for text in every], options.idf)
@@ -116,13 +103,7 @@ def bertscore_rows(
 
 
 def check_bertscore(options: BertScoreOptions) -> None:
-    """Fail before the long work where BERTScore would fail after it; no weights are read.
-
-    Raises:
-        MissingExtra: torch or transformers is not installed.
-        InputError: the model cannot be had.
-        UsageError: it has no such layer.
-    """
+    """Fail before the long work where BERTScore would fail after it; no weights are read."""
     with _from_hub(options.model):
         from transformers import AutoConfig, AutoTokenizer
 

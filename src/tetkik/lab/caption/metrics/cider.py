@@ -19,11 +19,7 @@ _SIGMA = 6.0
 
 
 def cider_rows(corpus: Corpus, grams: Sequence[tuple[Grams, Grams]]) -> Floats:
-    """CIDEr of each row, (n,), float64, 0 to 10; the corpus' is their mean.
-
-    Args:
-        grams: `corpus.counted()`.
-    """
+    """CIDEr of each row, (n,), 0 to 10, from `corpus.counted()`; the corpus' is their mean."""
     rows, references = len(corpus), len(corpus.owner)
     similarity = np.zeros(references)
     for candidate, reference in grams:

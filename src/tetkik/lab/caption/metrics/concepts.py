@@ -53,11 +53,7 @@ def concept_dictionary(concepts: Iterable[str], names: Mapping[str, str]) -> Con
 def concept_f1_rows(
     captions: Sequence[str], concepts: Sequence[Sequence[str]], dictionary: ConceptDictionary
 ) -> Floats:
-    """F1 of the concepts found in each caption against those of its row that the dictionary knows.
-
-    Returns:
-        (n,), float64; NaN where the row has none that could be found.
-    """
+    """F1 of the concepts found against those the dictionary knows, (n,); NaN where a row has none."""
     known = dictionary.known
     scores = np.full(len(captions), np.nan)
     for row, (caption, of_row) in enumerate(zip(captions, concepts, strict=True)):

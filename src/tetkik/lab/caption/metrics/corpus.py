@@ -47,11 +47,7 @@ class Corpus:
 
 
 def read_corpus(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Corpus:
-    """Cut the texts into words.
-
-    Raises:
-        UsageError: nothing is given, the numbers differ, or a candidate has no reference.
-    """
+    """Cut the texts into words."""
     if not candidates or len(candidates) != len(references) or not all(references):
         raise UsageError(
             "{candidates} captions cannot be judged against references for {references} images; give one "

@@ -12,13 +12,7 @@ from tetkik.statistics import ClusterBootstrap, Floats
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measure:
-    """One metric over n rows.
-
-    Attributes:
-        name: as `evaluate --json` spells it.
-        columns: (n, k), float64: what is added up over rows.
-        of: the metric, (...,), from sums, (..., k).
-    """
+    """One metric over n rows: `columns`, (n, k), that add up, and the metric (...,) `of` sums (..., k)."""
 
     name: str
     columns: Floats

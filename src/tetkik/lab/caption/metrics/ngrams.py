@@ -26,11 +26,7 @@ class Grams:
     kinds: int
 
     def of_owner(self, owner: Ints) -> Ints:
-        """(entries,): each entry's place in an array (owners, kinds), read row by row.
-
-        Args:
-            owner: (texts,), int64: to whom each text belongs.
-        """
+        """(entries,): each entry's place in an array (owners, kinds); `owner` is that of each text."""
         return owner[self.text] * self.kinds + self.gram
 
     def part(self, first: int, last: int) -> Grams:

@@ -48,12 +48,7 @@ class Concepts:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which of the slower metrics are computed.
-
-    Attributes:
-        bertscore: how; None for none.
-        concepts: for concept F1; None for none.
-    """
+    """Which of the slower metrics are computed; None for none."""
 
     meteor: bool = True
     bertscore: BertScoreOptions | None = None
@@ -63,11 +58,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaptionScores:
-    """Captions judged.
-
-    Attributes:
-        measures: each metric that could be computed, by its name, in the order of `METRICS`.
-    """
+    """Captions judged; `measures` by name in the order of `METRICS`, and why others are missing."""
 
     measures: Mapping[str, Measure]
     without: Mapping[str, Sentence]
@@ -76,11 +67,7 @@ class CaptionScores:
 
 
 def quick_scores(candidates: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """CIDEr and ROUGE-L as pycocoevalcap has them, by the names `cider` and `rouge_l`, in a moment.
-
-    Args:
-        references: (n,) true captions, one for each candidate.
-    """
+    """`cider` and `rouge_l` as pycocoevalcap has them, against one reference each, in a moment."""
     corpus = read_corpus(candidates, [[text] for text in references])
     return {
         "cider": float(cider_rows(corpus, corpus.counted()).mean()),
@@ -97,10 +84,6 @@ def score_systems(
     """Judge the candidates of several systems, (n,) each, against the same `references`.
 
     METEOR's program and the model of BERTScore are started once for all.
-
-    Raises:
-        UsageError: nothing is given, the numbers differ, or a candidate has no reference.
-        InputError: the model of BERTScore cannot be had.
     """
     wanted = wanted or Wanted()
     corpora = [read_corpus(candidates, references) for candidates in systems]

@@ -13,13 +13,9 @@ from tetkik.statistics import Ints
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wording:
-    """Lengths and variety of n captions.
+    """Lengths, (n,), and variety of n captions; `distinct` are different captions over captions.
 
-    Attributes:
-        distinct: share of captions that are the only ones of their words or the first of them: distinct
-            captions over captions. A collapsed captioner says the same of every image.
-        distinct_1: distinct words over words (Li et al., NAACL 2016).
-        lengths: (n,), int64: words of each caption.
+    `distinct_1` and `distinct_2` are different words and pairs over all (Li et al., NAACL 2016).
     """
 
     distinct: float

@@ -97,11 +97,7 @@ def _opened(path: Path) -> zipfile.ZipFile:
 
 
 def open_archive(path: Path) -> zipfile.ZipFile:
-    """The zip archive at `path`.
-
-    Raises:
-        DataError: it is damaged, or none.
-    """
+    """The zip archive at `path`."""
     try:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, NotImplementedError, ValueError):
@@ -113,8 +109,7 @@ def open_archive(path: Path) -> zipfile.ZipFile:
 class ImageFinder:
     """Finds an image by its name without an ending, in folders and zip archives that are listed once.
 
-    Args:
-        folders: searched in this order; those that do not exist are passed over.
+    Those of `folders` that do not exist are passed over.
     """
 
     def __init__(self, folders: Iterable[Path], archives: Iterable[Path] = ()) -> None:

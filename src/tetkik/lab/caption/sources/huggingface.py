@@ -46,12 +46,7 @@ def is_dataset(folder: Path) -> bool:
 
 
 def open_huggingface(folder: Path) -> Source:
-    """The source in `folder`.
-
-    Raises:
-        DataError: no file of a split is there, one is damaged, or a column is missing.
-        MissingExtra: pyarrow is not installed.
-    """
+    """The source in `folder`."""
     files = _files(folder)
     if not files:
         raise DataError(
@@ -86,12 +81,7 @@ def open_huggingface(folder: Path) -> Source:
 
 
 def from_hub(name: str) -> Path:
-    """The folder in which the hub's own client keeps that dataset, downloaded where need be.
-
-    Raises:
-        UsageError: the setting `offline` is on, or the hub does not give it.
-        MissingExtra: the client is not installed.
-    """
+    """The folder in which the hub's own client keeps that dataset, downloaded where need be."""
     if settings().offline:
         raise UsageError(
             "{name} is not a folder here, and the setting offline forbids to fetch it from the hub; set "

@@ -76,9 +76,6 @@ def set_aside(source: Source, share: float) -> Source:
 
     A group (or, of a row without one, its id) is set aside where its SHA-256, read as a fraction, is below
     `share`: the same groups on every machine, whatever the order of the rows. The validation rows stay.
-
-    Raises:
-        UsageError: the share is not between 0 and 1, or the source has a test split of its own.
     """
     if not 0 < share < 1:
         raise UsageError("The share to set aside is {share}; give one between 0 and 1.", share=share)

@@ -36,11 +36,7 @@ def roco_root(folder: Path) -> Path | None:
 
 
 def open_roco(folder: Path) -> Source:
-    """The source in `folder`; its images that are no radiology are not looked at.
-
-    Raises:
-        DataError: there is no `captions.txt`, or it is damaged.
-    """
+    """The source in `folder`; its images that are no radiology are not looked at."""
     root = roco_root(folder)
     if root is None:
         raise DataError(

@@ -35,11 +35,7 @@ def is_rocov2(folder: Path) -> bool:
 
 
 def open_rocov2(folder: Path) -> Source:
-    """The source in `folder`.
-
-    Raises:
-        DataError: a table is missing, damaged or without its columns; no image is there at all.
-    """
+    """The source in `folder`."""
     captions = {
         split: read_table(path) for split in Split if (path := folder / f"{split}_captions.csv").is_file()
     }

@@ -28,11 +28,7 @@ class SourceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Counts that were published for a data set.
-
-    Attributes:
-        rgb: of them stored in RGB mode, by split; empty where nobody has published them.
-    """
+    """Counts that were published for a data set, and of them in RGB mode, by split."""
 
     images: Mapping[Split, int]
     rgb: Mapping[Split, int]

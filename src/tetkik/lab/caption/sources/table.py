@@ -26,15 +26,7 @@ _LICENCE = ("licence", "license", "rights")
 
 
 def open_table(path: Path, images: Path | None = None) -> Source:
-    """The source in the table at `path`.
-
-    Args:
-        path: CSV or TSV, UTF-8.
-        images: the folder that file names are relative to; None takes the table's own.
-
-    Raises:
-        DataError: it is damaged, or has no column of files or captions.
-    """
+    """The source in a CSV or TSV; file names are relative to `images`, by default the table's folder."""
     table = read_table(path)
     root = images or path.parent
     table.needed(_FILE)

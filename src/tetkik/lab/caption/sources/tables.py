@@ -26,11 +26,7 @@ class Table:
         return next((lower.index(alias) for alias in aliases if alias in lower), None)
 
     def needed(self, aliases: Sequence[str]) -> int:
-        """The same.
-
-        Raises:
-            DataError: there is no such column.
-        """
+        """The same."""
         place = self.place(aliases)
         if place is None:
             raise DataError(
@@ -46,9 +42,6 @@ def read_table(path: Path) -> Table:
     """A CSV file with a header; the delimiter is the one that its header has most of.
 
     Rows that are too short are filled with empty cells, and surplus cells are dropped.
-
-    Raises:
-        DataError: empty, not UTF-8, or not readable as CSV.
     """
     csv.field_size_limit(_LONGEST_CELL)
     lines = _lines(path)

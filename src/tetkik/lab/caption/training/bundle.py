@@ -42,13 +42,7 @@ CURVES = "curves.png"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingResult:
-    """What a training resulted in.
-
-    Attributes:
-        trials: what `--tune` tried.
-        options: the settings, those that `--tune` chose included.
-        captions: the captions of validation that they came from; None without validation rows.
-    """
+    """What a training resulted in; `options` are those that `--tune` chose, captions those of validation."""
 
     network: StagedNetwork
     state: TrainingState[Epoch]
@@ -62,11 +56,7 @@ class TrainingResult:
 
 
 def write_bundle(result: TrainingResult, out: Path, progress: ProgressCallback, notify: Notify) -> None:
-    """Write the bundle and the log beside it.
-
-    Raises:
-        OutputError: `out` holds something else, or the disk is full.
-    """
+    """Write the bundle and the log beside it."""
     progress("export", 0, 2)
     with staged_folder(out) as stage:
         for sentence in write_network(result.network, stage, merge=result.options.merge):

@@ -48,11 +48,7 @@ _PAPERS = {
 
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
-    """What the card says of the model.
-
-    Attributes:
-        revision: commit of the hub's repository; None for a folder.
-    """
+    """What the card says of the model; the revision is a commit of the hub, None for a folder."""
 
     family: str
     base: str

@@ -42,12 +42,7 @@ SPLITS = (Split.TRAIN, Split.VALID)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedSplit:
-    """The rows of one split.
-
-    Attributes:
-        groups: cases or articles; None where unknown.
-        tokens: of each caption, without special ones, int32.
-    """
+    """The rows of one split; groups are cases or articles, tokens without special ones."""
 
     ids: tuple[str, ...]
     captions: tuple[str, ...]
@@ -69,12 +64,9 @@ class EncodedSplit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingData:
-    """The rows that a captioner is trained and validated on.
+    """The rows a captioner is trained on and validated on; of the `sample` captions are generated.
 
-    Attributes:
-        training: never empty.
-        validation: may be empty; the last epoch then counts.
-        sample: rows of `validation` whose captions are generated in each epoch.
+    Validation may be empty; the last epoch then counts.
     """
 
     training: EncodedSplit
@@ -97,11 +89,7 @@ def tokens_of(prepared: Prepared, part: Part, network: StagedNetwork, most: int)
 
 
 def check_prepared(prepared: Prepared, wanted: ImageSpec, tune: int) -> None:
-    """Whether there is anything to learn, and from pictures as the base wants them.
-
-    Raises:
-        DataError: not one training row, no validation for `--tune`, or pictures of another size.
-    """
+    """Whether there is anything to learn, and from pictures as the base wants them."""
     if not prepared.rows(Split.TRAIN):
         raise DataError(
             "{folder} holds no training rows; prepare a source that has some.", folder=prepared.folder
@@ -135,14 +123,7 @@ def make_training_data(
 ) -> TrainingData:
     """The rows of the training and the validation split, as the network is given them.
 
-    Args:
-        accelerator: an `accelerate.Accelerator`.
-        prepared: the folder; its test split is not opened.
-        notify: called with a sentence on how much goes to the disk, before it does.
-
-    Raises:
-        TrainingError: image features that are no numbers.
-        OutputError: the disk is full, or has too little space.
+    `notify` is told how much goes to the disk, before it does.
     """
     parts = {split: prepared.part(split) for split in SPLITS}
     sources: dict[Split, Features] = {

@@ -84,12 +84,7 @@ class LiveFeatures:
 
 @dataclass(frozen=True, slots=True)
 class FeatureCache:
-    """Features on disk, memory-mapped.
-
-    Attributes:
-        blocks: (rows, tokens, width) each.
-        block_rows: rows of each but the last.
-    """
+    """Features on disk, memory-mapped: blocks of (rows, tokens, width), each but the last of `block_rows`."""
 
     blocks: tuple[NDArray[Any], ...]
     block_rows: int
@@ -107,12 +102,7 @@ class FeatureCache:
 
 @dataclass(frozen=True, slots=True)
 class FeaturePlan:
-    """Where the features of one split go.
-
-    Attributes:
-        shape: (tokens, width).
-        dtype: numbers on disk: float16 or float32.
-    """
+    """Where the features of one split go; `shape` is (tokens, width), `dtype` float16 or float32."""
 
     folder: Path
     rows: int
@@ -155,11 +145,7 @@ class FeaturePlan:
         return [start for start in self.starts() if self.block(start) is None]
 
     def open(self) -> FeatureCache:
-        """The features, when all blocks are there.
-
-        Raises:
-            OutputError: a block has gone.
-        """
+        """The features, when all blocks are there."""
         blocks = [self.block(start) for start in self.starts()]
         if any(block is None for block in blocks):
             raise OutputError(
@@ -182,11 +168,7 @@ def features_key(network: StagedNetwork, dtype: np.dtype[Any]) -> dict[str, Any]
 
 
 def feature_plan(store: Path, key: dict[str, Any], split: str, digest: str, rows: int) -> FeaturePlan:
-    """Where the features of a split of a prepared folder go.
-
-    Args:
-        key: of `features_key`.
-    """
+    """Where the features of a split of a prepared folder go; `key` is of `features_key`."""
     text = json.dumps(key, sort_keys=True)
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
     shape = (int(key["shape"][0]), int(key["shape"][1]))
@@ -196,11 +178,7 @@ def feature_plan(store: Path, key: dict[str, Any], split: str, digest: str, rows
 
 
 def check_room(plans: Sequence[FeaturePlan], cut: Cut) -> float:
-    """GB (1e9 bytes) that are still to be written.
-
-    Raises:
-        OutputError: the disk has no room for them.
-    """
+    """GB (1e9 bytes) that are still to be written."""
     needed = sum(
         min(plan.block_rows, plan.rows - start) * plan.row_bytes for plan in plans for start in plan.missing()
     )
@@ -233,15 +211,7 @@ def write_features(
     precision: Precision,
     progress: ProgressCallback,
 ) -> None:
-    """Make the blocks that are missing, each process its share, and wait for those of the others.
-
-    Args:
-        accelerator: an `accelerate.Accelerator`.
-
-    Raises:
-        TrainingError: features that are no numbers, with the ids of the images.
-        OutputError: the disk is full.
-    """
+    """Make the blocks that are missing, each process its share, and wait for those of the others."""
     plan.folder.mkdir(parents=True, exist_ok=True)
     starts = plan.missing()
     # Every process must have seen what is missing before any of them makes it.

@@ -15,15 +15,10 @@ _LEFT = 0.92
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One GPU.
+    """One GPU, named as `--card` takes it: bytes that a program sees, and figures of its data sheet or None.
 
-    Attributes:
-        name: as `--card` takes it.
-        memory: bytes that a program sees.
-        flops: multiplications and additions a second of its fp16 tensor cores without sparsity, from the data
-            sheet; None where unknown.
-        bandwidth: bytes a second of its memory, from the data sheet; None where unknown.
-        bf16: whether it multiplies bf16.
+    `flops` are multiplications and additions a second of its fp16 tensor cores without sparsity, `bandwidth`
+    bytes a second of its memory.
     """
 
     name: str
@@ -53,11 +48,7 @@ DEFAULT_CARD = "t4"
 
 
 def card_of(name: str | None) -> Card:
-    """The card of that name, or one of that size: `t4`, `16GB`, `24 GiB`.
-
-    Raises:
-        UsageError: neither.
-    """
+    """The card of that name, or one of that size: `t4`, `16GB`, `24 GiB`."""
     word = (name or DEFAULT_CARD).lower().replace(" ", "")
     plain = word.replace("-", "").replace("_", "")
     if plain in CARDS:

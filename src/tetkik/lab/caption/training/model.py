@@ -23,14 +23,7 @@ if TYPE_CHECKING:
 def new_network(options: CaptionTraining, image: ImageSpec, device: torch.device) -> StagedNetwork:
     """A network to be trained, the same for the same seed.
 
-    Frozen weights are kept in the numbers that are computed in; what learns is fp32.
-
-    Args:
-        options: the settings; `precision` is no longer AUTO.
-
-    Raises:
-        BundleError: the base cannot be opened.
-        UsageError: settings that do not fit it.
+    Frozen weights are kept in the numbers that are computed in, no longer AUTO; what learns is fp32.
     """
     full = options.learning is Learning.FULL
     network = load_base(
@@ -53,9 +46,7 @@ def whole_network(
 ) -> StagedNetwork:
     """A trained network with the frozen part that was dropped.
 
-    Args:
-        image: as for `new_network`.
-        device: of the training. Only quantised weights need it; others wait on the CPU, which has more room.
+    Only quantised weights need the device; others wait on the CPU, which has more room.
     """
     plain = options.quantisation is Quantisation.NONE
     network = new_network(options, image, torch.device("cpu") if plain else device)
@@ -68,11 +59,7 @@ def learned_weights(network: StagedNetwork) -> dict[str, nn.Parameter]:
 
 
 def load_learned(network: StagedNetwork, weights: Mapping[str, Tensor]) -> None:
-    """Put weights of the same names in place of those that learn.
-
-    Raises:
-        TrainingError: they are of another network.
-    """
+    """Put weights of the same names in place of those that learn."""
     own = learned_weights(network)
     if own.keys() != weights.keys() or any(own[name].shape != weights[name].shape for name in own):
         raise TrainingError("The checkpoint is of a model with other weights; delete it and train afresh.")

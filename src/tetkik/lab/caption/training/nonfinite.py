@@ -69,9 +69,5 @@ def nonfinite_gradient(ids: Sequence[str], step: int) -> TrainingError:
 
 
 def overflowed(norm: float, scale: float | None) -> bool:
-    """Whether the gradient is no number and training must stop.
-
-    Args:
-        scale: the factor of loss scaling; None without it, and then no step may overflow.
-    """
+    """Whether training must stop; without loss scaling (`scale` None) no step may overflow."""
     return not math.isfinite(norm) and (scale is None or scale < _SMALLEST_SCALE)

@@ -18,15 +18,7 @@ _MOMENTUM = 0.9
 def make_optimizer(
     parameters: Sequence[torch.nn.Parameter], options: CaptionTraining, device: torch.device
 ) -> torch.optim.Optimizer:
-    """An optimiser of the parameters that learn; only matrices decay.
-
-    Args:
-        parameters: fp32.
-
-    Raises:
-        UsageError: 8-bit states without a GPU.
-        MissingExtra: bitsandbytes is not installed.
-    """
+    """An optimiser of the parameters that learn, in fp32; only matrices decay."""
     groups: list[dict[str, Any]] = [
         {"params": [item for item in parameters if item.ndim > 1], "weight_decay": options.weight_decay},
         {"params": [item for item in parameters if item.ndim <= 1], "weight_decay": 0.0},

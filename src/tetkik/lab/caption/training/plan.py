@@ -53,11 +53,9 @@ _HOUR = 3600
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The data planned for.
+    """The data planned for; known from a prepared folder, or ROCOv2's published figures.
 
-    Attributes:
-        longest: tokens of the longest caption after the cut, its end included.
-        known: whether a prepared folder says so, or ROCOv2's published figures.
+    `longest` counts the tokens of the longest caption after the cut, its end included.
     """
 
     train: int
@@ -265,14 +263,9 @@ def _images(options: CaptionTraining, config: Any) -> tuple[PassMemory | None, i
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """The reasoning, line by line.
+    """The reasoning, line by line: hours of an epoch on one card, and of the one pass over the images.
 
-    Attributes:
-        image_flops: of one image through the frozen part, once; 0 without a cache.
-        compute: hours of an epoch's operations on one card.
-        moved: bytes that an epoch moves to write out quantised weights.
-        unpacking: hours of that on one card.
-        images: hours of the one-off pass over the images on one card.
+    `moved` are the bytes that an epoch moves to write out quantised weights, and `unpacking` its hours.
     """
 
     caption_flops: float
@@ -302,12 +295,7 @@ def hours_of(
     images: PassMemory | None,
     rows: int,
 ) -> Hours:
-    """Estimate them.
-
-    Args:
-        frozen: bytes of frozen weights by their numbers.
-        images: the pass over the images; None without a cache.
-    """
+    """Estimate them; `frozen` are bytes by their numbers, `images` None without a cache."""
     assert card.flops is not None and card.bandwidth is not None
     speed = card.flops * REACHED * _HOUR
     each = flops / captions

@@ -35,18 +35,12 @@ WINDOW = 32
 
 
 class CaptionTrainer(Trainer[Epoch]):
-    """One training of one captioner.
+    """One training of one captioner; without `work` no checkpoints are kept (a trial of `--tune`).
 
     DistributedDataParallel is not used: what learns is small beside what does not, so its gradients are
     summed in one go at the end of a step. That is exact for processes with different numbers of tokens, or
-    with none, and it leaves gradient checkpointing and accumulation alone.
-
-    Args:
-        accelerator: without mixed precision.
-        network: what learns in it is fp32 and requires gradients, everything else does not.
-        options: the settings; `precision` is no longer AUTO.
-        work: where checkpoints go; None keeps none (a trial of `--tune`).
-        notify: called with a sentence for each epoch.
+    with none, and it leaves gradient checkpointing and accumulation alone. The accelerator has no mixed
+    precision, and what learns is fp32.
     """
 
     epoch_type: ClassVar[Any] = Epoch
@@ -156,12 +150,7 @@ class CaptionTrainer(Trainer[Epoch]):
         return self._clip_gradients(weights)
 
     def _check(self, rows: Rows, parts: list[Rows], losses: list[Tensor], norm: Tensor) -> float:
-        """The loss of the step in this process.
-
-        Raises:
-            TrainingError: the loss is no number in any process, or the gradient is none and loss scaling does
-                not help; the rows are named, and the weights are as they were.
-        """
+        """The loss of the step in this process."""
         from accelerate.utils import gather_object
 
         step, training = self._state.step + 1, self._data.training
