@@ -30,13 +30,9 @@ class Cut(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CaptionBatch:
-    """Captions as the language model reads them, without the image.
+    """Captions as the language model reads them: prompt, caption and end, (n, length), int64.
 
-    Attributes:
-        ids: (n, length), int64: prompt, caption, end of text, filled up on the right.
-        mask: (n, length), int64: 1 where there is a token.
-        targets: (n, length), int64: `ids` where a token is to be learned (the caption and its end), else
-            -100.
+    Filled up on the right; `mask` is 1 for a token, and `targets` are -100 where none is to be learned.
     """
 
     ids: Tensor
@@ -46,15 +42,11 @@ class CaptionBatch:
 
 @dataclass(frozen=True, slots=True)
 class DecodingOptions:
-    """How words are chosen.
+    """How words are chosen: by beam search, greedily with one beam, or drawn with `sample`.
 
-    Attributes:
-        beams: of beam search; 1 is greedy.
-        sample: draw tokens instead of searching; `beams` must then be 1.
-        top_p: the smallest set of tokens with this probability is drawn from.
-        length_penalty: above 0 favours longer captions in beam search.
-        no_repeat: no run of so many tokens comes twice; 0 allows it.
-        repetition_penalty: above 1 makes words that were said less likely.
+    They are drawn from the smallest set of tokens of probability `top_p`. A length penalty above 0 favours
+    longer captions, a repetition penalty above 1 makes words that were said less likely, and no run of
+    `no_repeat` tokens comes twice; 0 allows it.
     """
 
     beams: int = 5

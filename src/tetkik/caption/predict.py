@@ -44,7 +44,11 @@ class Captioner:
     language: Language = Language.TR
 
     def predict(self, path: Path | str, decoding: DecodingOptions | None = None) -> CaptionResult:
-        """The caption of one DICOM, PNG, JPEG or TIFF file; without `decoding` by beam search.
+        """The caption of one file.
+
+        Args:
+            path: a DICOM, PNG, JPEG or TIFF file.
+            decoding: how words are chosen; None is beam search.
 
         Raises:
             InputError: the file cannot be read as an image.
@@ -62,8 +66,14 @@ class Captioner:
     ) -> Iterator[CaptionResult | TetkikError]:
         """The captions of many files, in order; an error in the place of a file that cannot be read.
 
-        Files are taken as they are needed, so there may be any number. Where memory is short, batches go in
-        halves.
+        Args:
+            paths: the files; taken as they are needed, so there may be any number.
+            decoding: how words are chosen; None is beam search.
+            batch_size: files that are captioned together. Where memory is short they go in halves.
+
+        Raises:
+            BundleCorrupt: the model itself is at fault.
+            UsageError: one image alone is too much for the memory.
         """
         decoding = decoding or DecodingOptions()
         files, done = iter(paths), 0

@@ -239,7 +239,6 @@ def _write_processor(network: StagedNetwork, folder: Path) -> None:
 
 
 def _base_of(bundle: Bundle, base: str | None) -> BaseLocation:
-    """Where the base of an adapter lies."""
     training = bundle.manifest.training
     named, revision = training.get("base"), training.get("revision")
     chosen = base or settings().caption_base

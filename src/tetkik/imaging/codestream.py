@@ -60,16 +60,10 @@ class UnknownCodestreamError(CodestreamError):
 
 @dataclass(frozen=True, slots=True)
 class Codestream:
-    """The header of a codestream.
+    """The header of a codestream, in pixels; a JPEG in CMYK has 4 samples.
 
-    Attributes:
-        rows: of the image, in pixels.
-        columns: of the image, in pixels.
-        samples: a pixel: 1 or 3 (4 in a JPEG in CMYK).
-        signed: whether samples are signed (JPEG 2000 alone says so).
-        component_ids: JPEG alone; `RGB` says that there is no colour transform.
-        jfif: whether a JFIF marker is there, which means YCbCr.
-        ended: whether the end marker was met; always so for JPEG 2000, whose decoder sees to it itself.
+    `signed` is of JPEG 2000 alone and `component_ids` of JPEG, where `RGB` means no colour transform and a
+    JFIF marker YCbCr. `ended`: the end marker was met; JPEG 2000's decoder sees to it itself.
     """
 
     codec: Codec
@@ -132,9 +126,7 @@ def _parse_jpeg(data: bytes) -> Codestream:
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Each marker segment up to the end of the image, which is one too.
-
-    Its marker, the bounds of its content without marker and length, and where the coded data behind it ends.
+    """Of each segment the marker, where its content begins and ends, and where coded data behind it ends.
 
     Raises:
         CodestreamError: a marker that cannot be, or a segment that ends early.
@@ -265,9 +257,7 @@ class _CodingStyle:
 
 
 def jpeg_2000_segments(data: bytes, place: int = 2) -> Iterator[tuple[int, int, int]]:
-    """Each marker segment of the main header and of the tile-parts, and the end of the image.
-
-    Its marker and the bounds of its content without marker and length.
+    """Of each segment of a header, and of the end, the marker and where its content begins and ends.
 
     Raises:
         CodestreamError: no marker where one must be, or a segment that ends early.

@@ -17,12 +17,10 @@ _BAND = 1 << 20
 
 
 def contiguous(samples: Samples) -> Samples:
-    """`samples` in the order of their memory."""
     return cast(Samples, np.ascontiguousarray(samples))
 
 
 def looked_up(table: Samples, samples: Samples) -> Samples:
-    """The entry of `table` for each of `samples`."""
     return cast(Samples, np.take(table, samples))
 
 

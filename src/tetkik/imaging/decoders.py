@@ -23,15 +23,10 @@ _RGB_IDS = (tuple(b"RGB"), tuple(b"rgb"))
 
 
 def decode(data: bytes, stream: Codestream, *, is_rgb: bool) -> Samples:
-    """The samples of one frame.
+    """The samples of one frame: (rows, columns) or (rows, columns, 3), uint8 or uint16.
 
-    Args:
-        is_rgb: whether the file says that the components are RGB; a colour transform that the codestream
-            itself states wins.
-
-    Returns:
-        (rows, columns) or (rows, columns, 3), uint8 or uint16; signed samples as two's complement. A JPEG of
-        8 bits with a colour transform is RGB; else components are as they were coded.
+    Signed samples are two's complement. A JPEG of 8 bits with a colour transform is RGB; else components are
+    as they were coded. `is_rgb` is what the file says of them; what the codestream itself states wins.
 
     Raises:
         CodestreamError: cut short, or damaged as far as the decoder can tell.

@@ -58,12 +58,9 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Grey:
-    """How the words of one frame become shades.
+    """How the words of one frame become shades; `interest` is None without window and VOI table.
 
-    Attributes:
-        interest: modality value to 0 to 1; None where the file has neither window nor VOI table.
-        inverted: whether the lowest value is white (MONOCHROME1).
-        padding: the lowest and the highest stored value that is no image.
+    `padding` are the lowest and the highest stored value that is no image.
     """
 
     words: Words

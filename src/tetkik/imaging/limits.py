@@ -106,10 +106,8 @@ def inflate(data: bytes, file: str) -> bytes:
 
 
 def damaged(file: str) -> InputError:
-    """The error for content that contradicts itself."""
     return InputError("{file} is damaged and cannot be read; fetch or export it again.", file=file)
 
 
 def cut_short(file: str) -> InputError:
-    """The error for content that ends before its image does."""
     return InputError("{file} ends before its image does; fetch or export it again.", file=file)

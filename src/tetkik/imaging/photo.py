@@ -30,12 +30,10 @@ _AS_IT_IS = Sentence(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Straightened:
-    """A photographed film as a grey image.
+    """A photographed film in grey, (rows, columns), uint8; less than diagnostic quality.
 
-    Attributes:
-        pixels: (rows, columns), uint8, larger is brighter; less than diagnostic quality.
-        corners: (4, 2), column and row of the film in the photograph: top left, top right, bottom right,
-            bottom left; None where it was not found.
+    `corners`, (4, 2), are column and row in the photograph, clockwise from the top left; None where not
+    found.
     """
 
     pixels: NDArray[np.uint8]

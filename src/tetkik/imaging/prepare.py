@@ -32,11 +32,8 @@ class Fit(StrEnum):
 class Preprocessing:
     """What is done to an image before a network, as the manifest of a bundle states it.
 
-    Attributes:
-        size: side of the square in pixels.
-        mean: subtracted from each channel, of values in 0 to 1.
-        std: each channel is divided by it after that.
-        stretch: the two percentiles of the resized image that become 0 and 1; None keeps the file's range.
+    Mean and deviation are of values in 0 to 1. `stretch` are the percentiles of the resized image that become
+    0 and 1; None keeps the file's range.
     """
 
     size: int = 224
@@ -59,7 +56,6 @@ class Preprocessing:
         return len(self.mean)
 
     def as_json(self) -> dict[str, Any]:
-        """For a manifest; `from_json` reads it back."""
         return asdict(self)
 
     @classmethod

@@ -20,14 +20,10 @@ _UPRIGHT = np.deg2rad(40)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quadrilateral:
-    """Four corners and how well the picture bears them out.
+    """Four corners, (4, 2), column and row clockwise from the top left, and how well they are borne out.
 
-    Attributes:
-        corners: (4, 2), column and row: top left, top right, bottom right, bottom left.
-        support: share of the least supported side along which the picture has an edge of one sign.
-        steepness: of the flattest side's edge, grey levels a pixel.
-        skew: how far it is from an upright rectangle: the largest deviation of a side, in degrees.
-        area: share of the picture.
+    `support` is the share of the least supported side with an edge of one sign, `steepness` that of the
+    flattest side in grey levels a pixel, and `skew` the largest deviation of a side in degrees.
     """
 
     corners: Points

@@ -65,10 +65,7 @@ def read_raster(
 class Decoded:
     """A raster file as it is stored, turned as it is meant to be looked at.
 
-    Attributes:
-        pixels: grey as (rows, columns), uint8 or uint16; colour as (rows, columns, 3), uint8.
-        has_camera: whether the file names one.
-        mode: Pillow's name of how the file stores its pixels, such as `RGB`, `L`, `P` or `I;16`.
+    Grey is (rows, columns), uint8 or uint16, and colour (rows, columns, 3), uint8; `mode` is Pillow's.
     """
 
     pixels: Samples
@@ -193,7 +190,6 @@ def _decoded(image: Image.Image, file: str) -> Decoded:
 
 
 def _wide(image: Image.Image, file: str) -> Decoded:
-    """16 bits a pixel."""
     pixels = np.asarray(image)
     if pixels.dtype.itemsize > 2 and not 0 <= pixels.min() <= pixels.max() <= 0xFFFF:
         raise _unsupported(image, file)

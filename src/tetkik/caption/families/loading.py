@@ -180,14 +180,15 @@ def _quantised(quantisation: Quantisation, family: type[StagedNetwork], dtype: t
     require("bitsandbytes", "accelerate")
     from transformers import BitsAndBytesConfig
 
+    whole = list(family.kept_whole)
     if quantisation is Quantisation.INT8:
-        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=list(family.kept_whole()))
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=whole)
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=dtype,
-        llm_int8_skip_modules=list(family.kept_whole()),
+        llm_int8_skip_modules=whole,
     )
 
 

@@ -29,7 +29,6 @@ class CaptionTokenizer:
 
     @classmethod
     def open(cls, folder: Path, name: str) -> CaptionTokenizer:
-        """The tokenizer in `folder`, of the base that the user calls `name`."""
         from transformers import AutoTokenizer
 
         try:

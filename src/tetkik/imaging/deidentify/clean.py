@@ -68,7 +68,6 @@ class Cleaner:
                 dataset[tag] = kept
 
     def _cleaned(self, element: DataElement) -> DataElement | None:
-        """The element as it stays, or None."""
         tag, vr = element.tag, element.VR
         if not self.profile.knows(tag):
             return None

@@ -32,8 +32,6 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The table."""
-
     edition: str
     actions: dict[int, Action]
     characteristics: frozenset[int]

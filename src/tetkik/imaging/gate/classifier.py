@@ -35,13 +35,10 @@ _MIRRORED = [0, 1, 2, 3, 6, 5, 4, 7, 8]
 
 @dataclass(frozen=True, slots=True)
 class GatePrediction:
-    """What the network makes of an image; every figure is a probability.
+    """What the network makes of an image, as probabilities; 1 less their sum is neither route, or upright.
 
-    Attributes:
-        routes: of each route; what is missing to 1 is the probability of neither.
-        turned: of lying on the left side (turned by 90 degrees counter-clockwise), upside down, and on the
-            right side, mirrored or not; what is missing to 1 is that of being upright.
-        cropped: of a large part of the chest being cut off.
+    `turned`: on the left side (by 90 degrees counter-clockwise), upside down, on the right side, mirrored or
+    not; `cropped`: a large part of the chest is cut off.
     """
 
     routes: dict[Route, float]
@@ -83,7 +80,6 @@ class Classifier:
             raise _no_gate(bundle, error) from None
 
     def predict(self, image: Radiograph) -> GatePrediction:
-        """What the network makes of an image."""
         square = prepare(image, self.preprocessing)
         both = self.logits(np.stack([square, square[..., ::-1]]))
         # The mean with the mirrored image, in which left and right turns change places, is steadier.

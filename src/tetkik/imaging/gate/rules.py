@@ -50,7 +50,6 @@ _SAMPLE = 1 << 16
 
 
 def size_flaws(image: Radiograph) -> Iterator[Reason]:
-    """Whether the image is too small, or a strip."""
     short, long = sorted((image.rows, image.columns))
     if short < LEAST_SIDE:
         yield Reason(

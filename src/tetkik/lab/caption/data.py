@@ -44,12 +44,8 @@ def group_numbers(groups: Sequence[str | None], rows: Iterable[int]) -> Ints:
 class CaptionRow:
     """One image with its caption, before anything is read.
 
-    Attributes:
-        id: its name in the source, such as `ROCOv2_2023_train_000001`.
-        read: gives the bytes of the image file; OSError where there is none. It can be pickled, so that
-            another process may call it.
-        group: what must not cross splits: the case, or the article (PMC id); None where unknown.
-        licence: of this row; None where unknown.
+    `read` gives the bytes of its file, OSError where there is none, and can be pickled. A `group` (the case,
+    or the article) must not cross splits.
     """
 
     id: str

@@ -37,11 +37,8 @@ _SHADED = 0.001
 class Decoded:
     """A picture as the shards keep it.
 
-    Attributes:
-        square: (size, size), uint8, where the three channels are equal; else (size, size, 3).
-        print: 64 bits of its decoded pixels.
-        hash: 64 bits of a difference hash.
-        thumbnail: (32, 32), uint8.
+    The square is (size, size), uint8, where the three channels are equal, else (size, size, 3); `print` and
+    `hash` have 64 bits, and the thumbnail is (32, 32), uint8.
     """
 
     square: Bytes
@@ -54,8 +51,6 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A picture that could not be had."""
-
     reason: Reason
     detail: str
 
@@ -96,12 +91,7 @@ def decode(row: CaptionRow, spec: ImageSpec) -> Outcome:
 def decoded(
     rows: Iterable[CaptionRow | LeftOut], spec: ImageSpec, workers: int
 ) -> Iterator[tuple[CaptionRow | LeftOut, Outcome | None]]:
-    """Each row with its picture, in the order of `rows`, whatever the number of processes.
-
-    Args:
-        rows: those that are left out already pass through, without a picture.
-        workers: processes; 1 decodes in this one.
-    """
+    """Each row with its picture, in the order of `rows`; rows that were left out pass through without one."""
     if workers <= 1:
         for row in rows:
             yield row, decode(row, spec) if isinstance(row, CaptionRow) else None

@@ -88,12 +88,10 @@ class LaterSplits:
             self._thumbnails.append(thumbnail)
 
     def add_group(self, group: str | None, split: Split) -> None:
-        """Take note of the case or article of a row."""
         if group is not None:
             self._groups.setdefault(group, set()).add(split)
 
     def crossing_groups(self) -> int:
-        """Cases or articles that are in more than one split."""
         return sum(len(splits) > 1 for splits in self._groups.values())
 
     def same_picture(self, split: Split, picture: int) -> tuple[str, Split] | None:

@@ -63,14 +63,9 @@ _EXAMPLES = 6
 
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions:
-    """How a captioner is judged.
+    """How a captioner is judged: on `limit` rows drawn at random; None for all.
 
-    Attributes:
-        limit: judge so many rows, drawn at random; None for all.
-        leave_out_seen: leave out rows that the model saw, instead of refusing the split.
-        baselines: how the nearest training image is found; `none` for no baselines.
-        bertscore: compute BERTScore; None does not.
-        bootstrap: draws for the intervals; 0 for none.
+    `bertscore` None leaves it out, and `bootstrap` are draws for the intervals; 0 for none.
     """
 
     split: Split = Split.TEST
@@ -87,8 +82,6 @@ class EvaluationOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
-    """The rows that are judged, and which of the split they are."""
-
     part: Part
     rows: Ints
     provenance: Provenance
@@ -241,10 +234,7 @@ def _baselines(
 
 
 def _features(network: StagedNetwork, squares: NDArray[np.uint8]) -> Embeddings:
-    """What the model's vision tower sees, the mean over its tokens, (n, width).
-
-    Not what lies behind it: a trained Q-Former would lend the baseline what it learned.
-    """
+    """What the vision tower sees, (n, width): what lies behind it would lend what it learned."""
     import torch
 
     with torch.inference_mode():

@@ -11,18 +11,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.lab.caption.figures import NEAREST, SYSTEM_NAMES, CaptionEvaluation, ExampleKind
+from tetkik.lab.caption.figures import MODEL, NEAREST, SYSTEM_NAMES, CaptionEvaluation, ExampleKind
 from tetkik.lab.caption.interpretation import METRIC_NAMES
 from tetkik.lab.caption.metrics import METRICS
-from tetkik.lab.caption.plots import pictures
 from tetkik.lab.engine import evaluation_page as engine
 from tetkik.lab.engine.evaluation_page import check_target
-from tetkik.language import Language, Sentence
+from tetkik.lab.engine.style import ACCENT, GREY, MAIN, axes
+from tetkik.language import Language, Sentence, translate
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from tetkik.lab.caption.figures import Example
 
 _QUALITY = 82
+LENGTHS = "lengths.png"
+_BINS = 30
+_SHOWN = 97
+"""Percentile of the lengths at which the picture ends."""
+_WORDS = "Words in a caption"
 _KINDS = {
     ExampleKind.BEST: Sentence("Best"),
     ExampleKind.WORST: Sentence("Worst"),
@@ -50,7 +57,7 @@ def write_evaluation(evaluation: CaptionEvaluation, folder: Path, language: Lang
         folder,
         language,
         template="caption/caption.html.jinja",
-        pictures=pictures(evaluation, language),
+        pictures=engine.drawn(evaluation, [(LENGTHS, _WORDS, _lengths)], language),
         table=("captions.csv", captions_csv(evaluation)),
         metrics=[
             (METRIC_NAMES[name], name)
@@ -107,3 +114,31 @@ def _jpeg(square: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(square).save(buffer, format="JPEG", quality=_QUALITY)
     return buffer.getvalue()
+
+
+def _lengths(evaluation: CaptionEvaluation, language: Language) -> Figure:
+    """How many words captions have: the model's as bars, true ones and the neighbours' as lines."""
+    by_name = {system.name: system.scores.candidates.lengths for system in evaluation.systems}
+    series = {
+        "captions of the model": by_name[MODEL],
+        "true captions": evaluation.judged.scores.references.lengths,
+    }
+    if NEAREST in by_name:
+        series["captions of the nearest training images"] = by_name[NEAREST]
+    longest = max(int(np.percentile(lengths, _SHOWN)) for lengths in series.values())
+    width = max(1, -(-(longest + 1) // _BINS))
+    # The last place holds all that is longer.
+    edges = np.arange(0, longest + width + 1, width)
+    figure, plot = axes(8, 4.2)
+    for (name, lengths), colour in zip(series.items(), (MAIN, ACCENT, GREY), strict=False):
+        shares = 100 * np.histogram(np.minimum(lengths, longest), edges)[0] / len(lengths)
+        label = f"{translate(name, language)} (n = {len(lengths)})"
+        if colour == MAIN:
+            plot.bar(edges[:-1], shares, width=width * 0.92, align="edge", color=MAIN, label=label, zorder=1)
+        else:
+            plot.stairs(shares, edges, color=colour, linewidth=1.8, label=label, zorder=3)
+    plot.set_title(translate(_WORDS, language))
+    plot.set_xlabel(translate("words; the last step holds all longer captions", language))
+    plot.set_ylabel(translate("% of the captions", language))
+    plot.legend()
+    return figure

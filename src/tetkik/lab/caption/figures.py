@@ -28,8 +28,6 @@ SYSTEM_NAMES: Mapping[str, Sentence] = {
 
 
 class ExampleKind(StrEnum):
-    """Why an image stands on the page."""
-
     BEST = "best"
     WORST = "worst"
     RANDOM = "random"
@@ -88,13 +86,9 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaptionEvaluation:
-    """A captioner judged.
+    """A captioner judged: (n,) ids, true captions, and confidence of the model, NaN where not known.
 
-    Attributes:
-        ids: (n,) names of the rows.
-        references: (n,) true captions.
-        confidence: (n,) of the model in its words, NaN where not known.
-        ceiling: concept F1 of the true captions themselves; None where there is none.
+    `ceiling` is concept F1 of the true captions themselves; None where there is none.
     """
 
     model: str

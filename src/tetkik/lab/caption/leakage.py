@@ -32,7 +32,6 @@ class SeenRows:
 
     @property
     def either(self) -> Bools:
-        """(rows,): picture or caption."""
         either: Bools = self.pictures | self.captions
         return either
 

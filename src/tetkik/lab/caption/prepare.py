@@ -40,14 +40,9 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class PrepareOptions:
-    """How a source is prepared.
+    """How a source is prepared: for the model `base`, or with BLIP-2's image size and no tokenizer.
 
-    Attributes:
-        base: the model to prepare for, whose image size and tokenizer are taken: a folder or a hub id; None
-            takes BLIP-2's image size and no tokenizer.
-        keep_duplicates: keep a picture, and a caption, in every split that it is in.
-        limit: most rows of each split, the first ones; None takes all.
-        workers: processes that decode; 0 takes one a core.
+    `limit` takes the first rows of each split, and `workers` 0 one process a core.
     """
 
     base: str | None = None

@@ -29,7 +29,6 @@ _LONGEST_HEADER = 1 << 20
 
 
 def shard_name(number: int) -> str:
-    """The file of a shard, counted from 0."""
     return f"shard-{number:05d}.safetensors"
 
 
@@ -126,7 +125,6 @@ class ShardWriter:
             self.close()
 
     def close(self) -> None:
-        """Write what has not been written."""
         if not self._places:
             return
         name, size = shard_name(len(self.files)), self._size

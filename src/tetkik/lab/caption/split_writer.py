@@ -93,7 +93,6 @@ class SplitWriter:
         return RowLine(caption, caption_print(caption), content)
 
     def add(self, line: RowLine, picture: Decoded) -> None:
-        """One row."""
         self._shards.add(picture.square)
         content = {**line.content, "mode": picture.mode}
         # A surrogate that stands alone cannot be written; JSON has a way to say it.
@@ -105,7 +104,6 @@ class SplitWriter:
         self._licences[line.content["licence"] or "unknown"] += 1
 
     def finish(self, tokenizer: CaptionTokenizer | None, max_tokens: int) -> SplitFiles:
-        """Write the last shard and the columns."""
         self._shards.close()
         self._rows.close()
         columns: dict[str, NDArray[Any]] = {

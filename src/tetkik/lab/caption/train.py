@@ -55,8 +55,7 @@ def train_caption(
 
     from tetkik.caption.families import image_spec_of
     from tetkik.lab.caption.training.bundle import write_bundle
-    from tetkik.lab.caption.training.data import check_prepared
-    from tetkik.lab.caption.training.identity import identity
+    from tetkik.lab.caption.training.data import check_prepared, identity
     from tetkik.lab.caption.training.trainer import part_size
     from tetkik.lab.engine.checkpoint import room_on_disk
     from tetkik.lab.engine.session import training_session
@@ -94,8 +93,6 @@ def train_caption(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Run:
-    """Everything between the prepared folder and the bundle."""
-
     session: Session[CaptionTraining]
     prepared: Prepared
     image: ImageSpec
@@ -106,8 +103,7 @@ class _Run:
         """Settings tried, one network trained, captions generated on validation."""
         from tetkik.lab.caption.training.bundle import TrainingResult
         from tetkik.lab.caption.training.card import describe_model
-        from tetkik.lab.caption.training.data import make_training_data
-        from tetkik.lab.caption.training.identity import seen_hashes
+        from tetkik.lab.caption.training.data import make_training_data, seen_hashes
         from tetkik.lab.caption.training.model import learned_weights, whole_network
         from tetkik.lab.caption.training.validation import validation_metrics
 

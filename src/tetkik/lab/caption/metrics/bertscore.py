@@ -45,12 +45,9 @@ _LONGEST = 512
 
 @dataclass(frozen=True, slots=True)
 class BertScoreOptions:
-    """How BERTScore is computed.
+    """How BERTScore is computed; `layer` None takes the authors' choice for the model, or its last.
 
-    Attributes:
-        layer: whose output is compared, 1 to the number of layers; None takes the authors' choice for the
-            model, or its last.
-        idf: weigh word pieces by how rare they are among the references.
+    With `idf` word pieces weigh by how rare they are among the references.
     """
 
     model: str
@@ -59,12 +56,8 @@ class BertScoreOptions:
     batch: int = 64
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Pieces:
-    """A text in word pieces: the unit embedding, (pieces, width), float32, and weight, (pieces,), of each."""
-
-    embedding: Any
-    weight: Floats
+_Pieces = tuple[Any, Floats]
+"""A text in word pieces: the unit embedding, (pieces, width), float32, and weight, (pieces,), of each."""
 
 
 def bertscore_rows(
@@ -89,7 +82,7 @@ def bertscore_rows(
             weight = np.array(
                 [rarity(piece) if options.idf or piece not in special else 0.0 for piece in row]
             )
-            found[text] = _Pieces(embedding, weight)
+            found[text] = (embedding, weight)
         progress("BERTScore", min(start + options.batch, len(texts)), len(texts))
     return [
         np.array(
@@ -195,9 +188,9 @@ def _embeddings(model: Any, tokenizer: Any, ids: Sequence[Sequence[int]], layer:
 
 
 def _f_measure(candidate: _Pieces, reference: _Pieces) -> float:
-    near = (candidate.embedding @ reference.embedding.T).numpy().astype(np.float64)
-    precision = _weighted(near.max(axis=1), candidate.weight)
-    recall = _weighted(near.max(axis=0), reference.weight)
+    near = (candidate[0] @ reference[0].T).numpy().astype(np.float64)
+    precision = _weighted(near.max(axis=1), candidate[1])
+    recall = _weighted(near.max(axis=0), reference[1])
     # A text of the marks of beginning and end alone says nothing.
     if min(near.shape) <= 2 or precision + recall == 0 or math.isnan(precision + recall):
         return 0.0

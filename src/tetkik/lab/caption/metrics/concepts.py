@@ -27,11 +27,9 @@ class ConceptDictionary:
 
     @property
     def known(self) -> frozenset[str]:
-        """Every concept that can be found."""
         return frozenset().union(*self.concepts.values())
 
     def found_in(self, text: str) -> frozenset[str]:
-        """The concepts whose name stands in `text`."""
         words = rouge_words(text)
         found: set[str] = set()
         for start in range(len(words)):

@@ -17,10 +17,7 @@ from tetkik.statistics import Ints
 class Corpus:
     """n candidates, each with one or more references, in words as pycocoevalcap's tokenizer gives them.
 
-    Attributes:
-        candidates: (n,) texts in words.
-        references: (m,) texts in words, those of a candidate one after the other.
-        owner: (m,), int64: the candidate of each reference.
+    `owner`, (m,), is the candidate of each of the m references.
     """
 
     candidates: tuple[tuple[str, ...], ...]
@@ -47,7 +44,6 @@ class Corpus:
 
 
 def read_corpus(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Corpus:
-    """Cut the texts into words."""
     if not candidates or len(candidates) != len(references) or not all(references):
         raise UsageError(
             "{candidates} captions cannot be judged against references for {references} images; give one "

@@ -12,13 +12,7 @@ from tetkik.statistics import Floats, Ints
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grams:
-    """The n-grams of texts, for one n, by text and then by n-gram.
-
-    Attributes:
-        text: (entries,), int64: in which text.
-        gram: (entries,), int64: which n-gram, 0 to `kinds` - 1.
-        count: (entries,), float64: how often.
-    """
+    """The n-grams of texts for one n: in which text, which (0 to `kinds` - 1), how often; sorted by both."""
 
     text: Ints
     gram: Ints

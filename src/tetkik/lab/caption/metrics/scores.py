@@ -40,8 +40,6 @@ METRICS = (
 
 @dataclass(frozen=True, slots=True)
 class Concepts:
-    """What concept F1 needs."""
-
     of_rows: tuple[tuple[str, ...], ...]
     dictionary: ConceptDictionary
 

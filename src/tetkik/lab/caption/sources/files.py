@@ -97,7 +97,6 @@ def _opened(path: Path) -> zipfile.ZipFile:
 
 
 def open_archive(path: Path) -> zipfile.ZipFile:
-    """The zip archive at `path`."""
     try:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, NotImplementedError, ValueError):

@@ -46,7 +46,6 @@ def is_dataset(folder: Path) -> bool:
 
 
 def open_huggingface(folder: Path) -> Source:
-    """The source in `folder`."""
     files = _files(folder)
     if not files:
         raise DataError(

@@ -19,12 +19,9 @@ from tetkik.lab.caption.sources.table import open_table
 def open_source(
     path: str | Path, kind: SourceKind = SourceKind.AUTO, *, images: Path | None = None
 ) -> Source:
-    """The captioned images at `path`, whichever layout they are in.
+    """The captioned images at `path`: a folder, a table, or the hub's id of a Hugging Face dataset.
 
-    Args:
-        path: a folder, a table, or the hub's id of a Hugging Face dataset.
-        kind: the layout; `AUTO` tells it by what lies there.
-        images: for a table, the folder that its file names are relative to; None takes the table's own.
+    `images` is the folder of a table's file names; None takes the table's own.
 
     Raises:
         UsageError: nothing is there.

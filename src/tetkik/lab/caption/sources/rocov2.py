@@ -30,12 +30,10 @@ _LICENCE = re.compile(r"CC[ -]?(?:BY|0)(?:[ -](?:NC|SA|ND))*(?:[ -]\d\.\d)?", re
 
 
 def is_rocov2(folder: Path) -> bool:
-    """Whether the folder is laid out so."""
     return any((folder / f"{split}_captions.csv").is_file() for split in Split)
 
 
 def open_rocov2(folder: Path) -> Source:
-    """The source in `folder`."""
     captions = {
         split: read_table(path) for split in Split if (path := folder / f"{split}_captions.csv").is_file()
     }

@@ -26,7 +26,7 @@ class Table:
         return next((lower.index(alias) for alias in aliases if alias in lower), None)
 
     def needed(self, aliases: Sequence[str]) -> int:
-        """The same."""
+        """As `place`, where there must be such a column."""
         place = self.place(aliases)
         if place is None:
             raise DataError(

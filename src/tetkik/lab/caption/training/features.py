@@ -111,7 +111,6 @@ class FeaturePlan:
 
     @property
     def row_bytes(self) -> int:
-        """Of one image."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     @property
@@ -120,15 +119,12 @@ class FeaturePlan:
 
     @property
     def bytes(self) -> int:
-        """Of all rows."""
         return self.rows * self.row_bytes
 
     def starts(self) -> range:
-        """The first row of each block."""
         return range(0, self.rows, self.block_rows)
 
     def file(self, start: int) -> Path:
-        """Of the block that begins with row `start`."""
         return self.folder / f"block-{start // self.block_rows:05d}.npy"
 
     def block(self, start: int) -> NDArray[Any] | None:

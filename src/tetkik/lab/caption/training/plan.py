@@ -67,13 +67,10 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A way to train that was tried.
+    """A way to train that was tried, in bytes of the card; `lost` are those that the allocator loses.
 
-    Attributes:
-        step: its bytes.
-        lost: bytes that the allocator loses.
-        before: bytes of the frozen part before the cut and of its activations, which are on the card with
-            the language model while the features are made; without a cache they are there in every step.
+    `before` is the frozen part before the cut with its activations, on the card with the language model while
+    the features are made; without a cache they are there in every step.
     """
 
     options: CaptionTraining
@@ -95,21 +92,15 @@ class Setting:
 
     @property
     def most(self) -> int:
-        """The more of both."""
         return max(self.total, self.first)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a training needs.
+    """What a training needs: the largest part of a step that fits; where nothing fits, one caption.
 
-    Attributes:
-        setting: the largest part of a step that fits; where nothing fits, one caption.
-        fits: whether it does.
-        nearest: another setting that would fit, where this one does not; None where none was found.
-        images: the pass of the frozen part over the images; None where all of it learns.
-        disk: bytes of the feature cache.
-        hours: of the training on one card and on two; None where the card's speed is not known.
+    `nearest` is another setting that would fit where this one does not. `images` is None where all of it
+    learns, `disk` has the bytes of the feature cache, and hours are None where the card's speed is not known.
     """
 
     card: Card
@@ -127,10 +118,8 @@ class Plan:
 def plan_training(options: CaptionTraining, prepared: Prepared | None, card: str | None) -> Plan:
     """Plan a training for a card; nothing is trained and no weights are read.
 
-    Args:
-        options: the settings; `batch_size` is kept, `accumulation` is raised until a part of a step fits.
-        prepared: the data; None plans for ROCOv2.
-        card: its name or size; None takes the one of this computer, or a T4.
+    `accumulation` is raised until a part of a step fits. Without `prepared` the plan is for ROCOv2, without a
+    card for that of this computer, or a T4.
 
     Raises:
         UsageError: an unknown card, or settings that do not fit the base.
@@ -158,7 +147,6 @@ def plan_training(options: CaptionTraining, prepared: Prepared | None, card: str
 
 
 def this_card() -> Card:
-    """The GPU of this computer."""
     properties = torch.cuda.get_device_properties(0)
     return Card(
         properties.name,
@@ -175,19 +163,16 @@ class _Planner:
     before: int = 0
 
     def step(self, options: CaptionTraining, captions: int, tokens: int) -> StepMemory:
-        """One part of a step."""
         network = planned_network(options, self.config, torch_type(options.precision))
         return step_memory(network, options, self.config, captions=captions, tokens=tokens)
 
     def tried(self, options: CaptionTraining, captions: int) -> Setting:
-        """That many captions at once."""
         parts = -(-options.batch_size // captions)
         options = replace(options, accumulation=max(parts, options.accumulation))
         step = self.step(options, captions, self.tokens)
         return Setting(options, captions, step, int(_LOST * step.working), self.before)
 
     def fits(self, setting: Setting) -> bool:
-        """Whether the card holds it."""
         return setting.most <= self.card.memory
 
     def largest(self, options: CaptionTraining) -> Setting:

@@ -86,12 +86,9 @@ class PassMemory:
 class _Stack:
     """Transformer layers of one width that see so many tokens of a caption.
 
-    Attributes:
-        width: of the states between them.
-        inner: of the feed-forward part; a gated one counts its second matrix.
-        rms: whether norms are RMSNorm as transformers computes it, in fp32 step by step.
-        seen: tokens of another sequence that a layer attends to as well; 0 for none.
-        heads: of attention that keeps its scores, as T5's does; 0 where it is fused.
+    `inner` is the width of the feed-forward part; a gated one counts its second matrix. `rms` norms are
+    computed in fp32 step by step. `seen` are tokens of another sequence that a layer attends to as well, and
+    `heads` those of attention that keeps its scores, as T5's does; 0 where it is fused.
     """
 
     layers: int
@@ -118,7 +115,6 @@ class _Stack:
 
     @property
     def weights(self) -> int:
-        """In the matrices of all layers."""
         attention = 4 * self.width * (2 if self.seen else 1)
         return self.layers * self.width * (attention + 2 * self.inner)
 
@@ -131,7 +127,6 @@ class Lengths:
     tokenizer: ClassVar[Any] = SimpleNamespace(bos_token_id=0, eos_token_id=1, pad_token_id=1)
 
     def encode(self, captions: Sequence[str]) -> list[NDArray[np.int32]]:
-        """As many tokens as the words may have."""
         return [np.full(round(_TOKENS_A_WORD * len(text.split())), 4, np.int32) for text in captions]
 
 
@@ -294,7 +289,7 @@ def frozen_bytes(network: StagedNetwork, quantisation: Quantisation) -> dict[str
     module = network.trainable()
     packed: set[int] = set()
     if quantisation is not Quantisation.NONE:
-        keep = type(network).kept_whole()
+        keep = network.kept_whole
         packed = {
             id(part.weight)
             for name, part in network.core.named_modules()

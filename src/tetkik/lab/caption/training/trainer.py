@@ -18,9 +18,8 @@ from tetkik.errors import TrainingError
 from tetkik.lab.caption.metrics import quick_scores
 from tetkik.lab.caption.training.data import TrainingData, process_parts
 from tetkik.lab.caption.training.epoch import Epoch
-from tetkik.lab.caption.training.model import learned_weights, load_learned
+from tetkik.lab.caption.training.model import learned_weights, load_learned, make_optimizer
 from tetkik.lab.caption.training.nonfinite import nonfinite_gradient, nonfinite_loss, overflowed
-from tetkik.lab.caption.training.optimizer import make_optimizer
 from tetkik.lab.caption.training.options import CaptionTraining, StopBy
 from tetkik.lab.caption.training.validation import loss_per_token, make_captions
 from tetkik.lab.engine.batches import Rows, bucketed_steps, prefetched
@@ -99,7 +98,6 @@ class CaptionTrainer(Trainer[Epoch]):
             yield [next(stream) for _ in share]
 
     def _position(self, epoch: int, remaining: int) -> tuple[int, int]:
-        """Captions."""
         rows = len(self._data.training)
         return epoch * rows - remaining, self._options.epochs * rows
 
