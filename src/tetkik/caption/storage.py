@@ -46,7 +46,10 @@ def write_network(network: StagedNetwork, folder: Path, *, merge: bool) -> tuple
     """
     with quiet_transformers():
         if network.adapted and not merge:
-            _write_adapter(network, folder)
+            network.model.save_pretrained(folder, save_embedding_layers=False)
+            # A card of peft's own, in the place of ours.
+            (folder / "README.md").unlink(missing_ok=True)
+            _write_tokenizer(network, network.words.tokenizer, folder)
             return ()
         whole, tokenizer = _with_image_token(network, _whole(network))
         whole.save_pretrained(folder, max_shard_size=_SHARD)
@@ -92,7 +95,9 @@ def load_captioner(
     if ADAPTER in bundle.manifest.files:
         found = _base_of(bundle, base)
         network = load_located(found, quantisation, target, numbers, image)
-        _check_base(bundle, network)
+        tokenizer = bundle.manifest.preprocessing.get("tokenizer", network.fingerprint)
+        if bundle.manifest.kind != network.family or tokenizer not in {None, network.fingerprint}:
+            raise _other_base(bundle, found)
         _take_adapter(bundle, network)
     else:
         found = BaseLocation(bundle.path, bundle.manifest.id, None, str(bundle.path))
@@ -110,13 +115,6 @@ def _numbers(device: torch.device) -> torch.dtype:
 
 
 # Writing.
-
-
-def _write_adapter(network: StagedNetwork, folder: Path) -> None:
-    network.model.save_pretrained(folder, save_embedding_layers=False)
-    # A card of peft's own, in the place of ours.
-    (folder / "README.md").unlink(missing_ok=True)
-    _write_tokenizer(network, network.words.tokenizer, folder)
 
 
 def _whole(network: StagedNetwork) -> Any:
@@ -253,12 +251,6 @@ def _base_of(bundle: Bundle, base: str | None) -> BaseLocation:
             base=named or "?",
         )
     return find_base(named, revision)
-
-
-def _check_base(bundle: Bundle, network: StagedNetwork) -> None:
-    wanted = bundle.manifest.preprocessing.get("tokenizer")
-    if bundle.manifest.kind != network.family or (wanted is not None and wanted != network.fingerprint):
-        raise _other_base(bundle, network.found)
 
 
 def _take_adapter(bundle: Bundle, network: StagedNetwork) -> None:

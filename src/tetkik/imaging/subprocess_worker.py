@@ -59,7 +59,7 @@ class SubprocessWorker(Generic[A]):
         """
         # Twice: the system may have ended the process for a reason that has nothing to do with this file.
         for _ in range(2):
-            watchdog = _Watchdog(self._started(), self._seconds)
+            watchdog = _Watchdog(self.start(), self._seconds)
             try:
                 return self._call(request)
             except (EOFError, OSError, ValueError, pickle.UnpicklingError):
@@ -76,11 +76,8 @@ class SubprocessWorker(Generic[A]):
             "{file} made its decoder crash; it is damaged or hostile, so leave it out.", file=name
         )
 
-    def start(self) -> None:
+    def start(self) -> subprocess.Popen[bytes]:
         """Start the process now, so that the first request need not wait."""
-        self._started()
-
-    def _started(self) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._closed:
                 raise WorkerClosed
@@ -89,7 +86,7 @@ class SubprocessWorker(Generic[A]):
             return self._process
 
     def _call(self, request: object) -> A | TetkikError:
-        process = self._started()
+        process = self.start()
         assert process.stdin is not None and process.stdout is not None
         _send(request, process.stdin)
         answer: A | TetkikError = pickle.load(process.stdout)  # noqa: S301 - from our own process

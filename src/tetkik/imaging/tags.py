@@ -55,29 +55,28 @@ def _is_too_long(dataset: Dataset, keyword: str) -> bool:
     return isinstance(element, RawDataElement) and len(element.value or b"") > _MOST_SEQUENCE_BYTES
 
 
-def text(dataset: Dataset, keyword: str) -> str | None:
-    """The value of `keyword` as text without blanks around it; the first of several."""
+def _several(dataset: Dataset, keyword: str) -> Sequence[Any]:
     found = value(dataset, keyword)
     if found is None:
-        return None
-    if not isinstance(found, str | bytes) and isinstance(found, Sequence):
-        found = found[0]
-    return str(found).strip().strip("\0").strip() or None
+        return ()
+    return found if isinstance(found, Sequence) and not isinstance(found, str | bytes) else (found,)
+
+
+def text(dataset: Dataset, keyword: str) -> str | None:
+    """The value of `keyword` as text without blanks around it; the first of several."""
+    found = next(iter(_several(dataset, keyword)), None)
+    return None if found is None else str(found).strip().strip("\0").strip() or None
 
 
 def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
     """Every value of `keyword` as text."""
-    found = value(dataset, keyword)
-    several = [found] if found is None or isinstance(found, str) or not isinstance(found, Sequence) else found
-    return tuple(str(one).strip() for one in several if one is not None)
+    return tuple(str(one).strip() for one in _several(dataset, keyword) if one is not None)
 
 
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
     """The values of `keyword` as finite numbers; none where one of them is no number."""
-    found = value(dataset, keyword)
-    several = found if isinstance(found, Sequence) and not isinstance(found, str | bytes) else [found]
     try:
-        numeric = tuple(float(one) for one in several)
+        numeric = tuple(float(one) for one in _several(dataset, keyword))
     except (TypeError, ValueError, OverflowError):
         return ()
     return numeric if all(math.isfinite(one) for one in numeric) else ()

@@ -21,7 +21,7 @@ from tetkik.lab.caption.metrics import (
 )
 from tetkik.lab.caption.metrics.bertscore import bertscore_rows, check_bertscore
 from tetkik.lab.caption.metrics.concepts import concept_f1_rows
-from tetkik.lab.caption.metrics.wording import wording
+from tetkik.lab.caption.metrics.scores import wording
 from tetkik.statistics import ClusterBootstrap
 
 WORDS = (

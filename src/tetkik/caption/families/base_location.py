@@ -35,7 +35,9 @@ def find_base(base: str, revision: str | None = None, *, weights: bool = True) -
     Without `weights` only configuration and tokenizer are fetched. A revision is a commit, tag or branch.
     """
     if not is_path(base):
-        found = _on_hub(base, revision, weights)
+        folder = from_hub(base, [*_LIGHT, "*.safetensors"] if weights else _LIGHT, revision)
+        # The hub's cache names the folder of a snapshot by its commit.
+        found = BaseLocation(folder, base, folder.name if _COMMIT.match(folder.name) else None, base)
     else:
         if revision is not None:
             raise UsageError(
@@ -64,10 +66,3 @@ def find_base(base: str, revision: str | None = None, *, weights: bool = True) -
             base=base,
         )
     return found
-
-
-def _on_hub(base: str, revision: str | None, weights: bool) -> BaseLocation:
-    folder = from_hub(base, [*_LIGHT, "*.safetensors"] if weights else _LIGHT, revision)
-    # The hub's cache names the folder of a snapshot by its commit.
-    commit = folder.name if _COMMIT.match(folder.name) else None
-    return BaseLocation(folder, base, commit, base)

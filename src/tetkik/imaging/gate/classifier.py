@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, ModelCache, Task, open_bundle, resolve
-from tetkik.errors import BundleCorrupt
+from tetkik.errors import BundleCorrupt, TetkikError
 from tetkik.imaging.prepare import Preprocessing, prepare
 from tetkik.values import Radiograph, Route
 
@@ -64,20 +64,30 @@ class Classifier:
     """The network of a bundle for the gate."""
 
     def __init__(self, bundle: Bundle) -> None:
+        import onnxruntime
+
         manifest = bundle.manifest
         try:
             if manifest.labels != OUTPUTS:
                 raise ValueError("labels")
             self.limits = Limits(**manifest.thresholds)
             self.preprocessing = Preprocessing.from_json(manifest.preprocessing)
-        except (KeyError, TypeError, ValueError) as error:
-            raise _no_gate(bundle, error) from None
-        graph = bundle.file("model.onnx").read_bytes()
-        try:
-            self._session = _session(graph)
+            graph = bundle.file("model.onnx").read_bytes()
+            options = onnxruntime.SessionOptions()
+            # A network this small loses more in handing work to threads than it gains.
+            options.intra_op_num_threads = options.inter_op_num_threads = 1
+            providers = ["CPUExecutionProvider"]
+            self._session: Any = onnxruntime.InferenceSession(graph, options, providers=providers)
+        except (TetkikError, OSError):
+            raise
         # ONNX Runtime has an exception of its own for each way to be no network, below no common one.
         except Exception as error:
-            raise _no_gate(bundle, error) from None
+            raise BundleCorrupt(
+                "{path} is no model for the gate ({fault}); train it again with `tetkik findings "
+                "train-gate`.",
+                path=bundle.path,
+                fault=type(error).__name__,
+            ) from None
 
     def predict(self, image: Radiograph) -> GatePrediction:
         square = prepare(image, self.preprocessing)
@@ -90,15 +100,6 @@ class Classifier:
         (logits,) = self._session.run(None, {"image": batch})
         found: NDArray[np.float32] = logits
         return found
-
-
-def _session(graph: bytes) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    # A network this small loses more in handing work to threads than it gains.
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def prediction_from_logits(logits: NDArray[np.float32]) -> GatePrediction:
@@ -131,11 +132,3 @@ _MODELS = ModelCache(lambda name: Classifier(resolve(name, Task.GATE)))
 def built_in() -> Classifier:
     """The classifier that comes with Tetkik."""
     return _MODELS.get(BUILT_IN).model
-
-
-def _no_gate(bundle: Bundle, error: Exception) -> BundleCorrupt:
-    return BundleCorrupt(
-        "{path} is no model for the gate ({fault}); train it again with `tetkik findings train-gate`.",
-        path=bundle.path,
-        fault=type(error).__name__,
-    )

@@ -68,12 +68,15 @@ def exposure_flaws(image: Radiograph, route: Route) -> Iterator[Reason]:
     """Whether the image is so dark, bright or flat that nothing can be recognised; one reason at most."""
     limits, pixels = _LIMITS[route], _some_pixels(image)
     low, dark, bright, high = np.percentile(pixels, (0.5, 5, 95, 99.5)) / image.white
+    flaw = None
     if bright < limits.dark or (pixels <= 0.02 * image.white).mean() > limits.black_pixels:
-        yield _exposure("The picture is nearly black; send the original, with its window set.")
+        flaw = Sentence("The picture is nearly black; send the original, with its window set.")
     elif dark > limits.bright or (pixels >= 0.98 * image.white).mean() > limits.white_pixels:
-        yield _exposure("The picture is nearly white; send the original, with its window set.")
+        flaw = Sentence("The picture is nearly white; send the original, with its window set.")
     elif high - low < limits.contrast or len(np.unique(pixels)) < limits.levels:
-        yield _exposure("The picture has hardly any contrast; send the original, with its window set.")
+        flaw = Sentence("The picture has hardly any contrast; send the original, with its window set.")
+    if flaw is not None:
+        yield Reason(Flaw.EXPOSURE, flaw)
 
 
 def is_page(image: Radiograph) -> bool:
@@ -90,7 +93,3 @@ def _some_pixels(image: Radiograph) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Some tens of thousands of them, which say as much as ten million."""
     pixels = image.pixels.ravel()
     return pixels[:: max(1, pixels.size // _SAMPLE)]
-
-
-def _exposure(template: str) -> Reason:
-    return Reason(Flaw.EXPOSURE, Sentence(template))

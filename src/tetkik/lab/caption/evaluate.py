@@ -129,6 +129,10 @@ def evaluate_captions(
     scores = dict(zip(captions, judgements, strict=True))
     groups = group_numbers(judged.part.groups, judged.rows.tolist())
     draws = ClusterBootstrap(groups, options.bootstrap, options.seed)
+    ceiling = None
+    if (concepts := wanted.concepts) is not None:
+        true = concept_f1_rows(references, concepts.of_rows, concepts.dictionary)
+        ceiling = None if np.isnan(true).all() else float(np.nanmean(true))
     evaluation = CaptionEvaluation(
         model=bundle.manifest.name,
         data=prepared.source,
@@ -138,7 +142,7 @@ def evaluate_captions(
         confidence=np.array([np.nan if one.confidence is None else one.confidence for one in made]),
         groups=len(np.unique(groups)),
         systems=systems_of(captions, scores, draws),
-        ceiling=_ceiling(references, wanted.concepts),
+        ceiling=ceiling,
         examples=_examples(judged, scores[MODEL], options.seed),
         not_computed=_not_computed(scores[MODEL], draws, CONSTANT in captions, options, training),
         decoding=options.decoding,
@@ -256,14 +260,6 @@ def _wanted(prepared: Prepared, judged: _Rows, training: Part | None, options: E
             if dictionary.concepts:
                 concepts = Concepts(of_rows, dictionary)
     return Wanted(options.meteor, options.bertscore, concepts, reason)
-
-
-def _ceiling(references: Sequence[str], concepts: Concepts | None) -> float | None:
-    """Concept F1 of the true captions; None where no row has a concept that could be found."""
-    if concepts is None:
-        return None
-    rows = concept_f1_rows(references, concepts.of_rows, concepts.dictionary)
-    return None if np.isnan(rows).all() else float(np.nanmean(rows))
 
 
 def systems_of(

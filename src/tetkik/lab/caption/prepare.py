@@ -75,8 +75,18 @@ def prepare(source: Source, out: Path, options: PrepareOptions, progress: Progre
         BundleNotFound: there is no such base.
         OSError: the disk is full.
     """
-    _check_target(out)
-    spec, tokenizer = _of_base(options)
+    if out.exists() and not (out.is_dir() and (is_prepared(out) or not any(out.iterdir()))):
+        raise OutputError(
+            "{target} already holds something that `tetkik caption prepare` did not write; choose another "
+            "--out.",
+            target=out,
+        )
+    spec, tokenizer = ImageSpec(), None
+    if options.base is not None:
+        from tetkik.caption.families import image_spec_of, tokenizer_of
+
+        spec = image_spec_of(options.base, options.revision)
+        tokenizer = tokenizer_of(options.base, options.revision)
     _check_room(source, out, spec, options)
     with staged_folder(out, is_prepared) as folder:
         work = _Work(source, folder, spec, tokenizer, options, progress)
@@ -86,23 +96,6 @@ def prepare(source: Source, out: Path, options: PrepareOptions, progress: Progre
             json.dumps(work.details(report), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
         )
     return report
-
-
-def _check_target(out: Path) -> None:
-    if out.exists() and not (out.is_dir() and (is_prepared(out) or not any(out.iterdir()))):
-        raise OutputError(
-            "{target} already holds something that `tetkik caption prepare` did not write; choose another "
-            "--out.",
-            target=out,
-        )
-
-
-def _of_base(options: PrepareOptions) -> tuple[ImageSpec, CaptionTokenizer | None]:
-    if options.base is None:
-        return ImageSpec(), None
-    from tetkik.caption.families import image_spec_of, tokenizer_of
-
-    return image_spec_of(options.base, options.revision), tokenizer_of(options.base, options.revision)
 
 
 def _check_room(source: Source, out: Path, spec: ImageSpec, options: PrepareOptions) -> None:

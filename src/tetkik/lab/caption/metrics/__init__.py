@@ -8,10 +8,10 @@ from tetkik.lab.caption.metrics.scores import (
     CaptionScores,
     Concepts,
     Wanted,
+    Wording,
     quick_scores,
     score_systems,
 )
-from tetkik.lab.caption.metrics.wording import Wording
 
 __all__ = [
     "METRICS",

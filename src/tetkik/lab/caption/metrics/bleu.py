@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tetkik.lab.caption.metrics.corpus import Corpus
-from tetkik.lab.caption.metrics.ngrams import Grams, looked_up
+from tetkik.lab.caption.metrics.corpus import Corpus, Grams, looked_up
 from tetkik.statistics import Floats
 
 ORDERS = 4

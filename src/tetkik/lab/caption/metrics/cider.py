@@ -11,8 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tetkik.lab.caption.metrics.corpus import Corpus
-from tetkik.lab.caption.metrics.ngrams import Grams, looked_up
+from tetkik.lab.caption.metrics.corpus import Corpus, Grams, looked_up
 from tetkik.statistics import Floats
 
 _SIGMA = 6.0

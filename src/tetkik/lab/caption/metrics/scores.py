@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
+
+import numpy as np
 
 from tetkik.lab.caption.metrics.bertscore import BertScoreOptions, bertscore_rows
 from tetkik.lab.caption.metrics.bleu import ORDERS, bleu_counts, bleu_of
@@ -14,9 +17,8 @@ from tetkik.lab.caption.metrics.corpus import Corpus, read_corpus
 from tetkik.lab.caption.metrics.measure import Measure, mean_measure
 from tetkik.lab.caption.metrics.meteor import meteor_counts, meteor_of
 from tetkik.lab.caption.metrics.rouge import coco_rouge_l, rouge_f
-from tetkik.lab.caption.metrics.wording import Wording, wording
 from tetkik.language import Sentence
-from tetkik.statistics import Floats
+from tetkik.statistics import Floats, Ints
 from tetkik.values import ProgressCallback
 
 METRICS = (
@@ -52,6 +54,41 @@ class Wanted:
     bertscore: BertScoreOptions | None = None
     concepts: Concepts | None = None
     no_concepts: Sentence = Sentence("The data has no concepts.")  # noqa: RUF009 - it is frozen
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wording:
+    """Lengths, (n,), and variety of n captions; `distinct` are different captions over captions.
+
+    `distinct_1` and `distinct_2` are different words and pairs over all (Li et al., NAACL 2016).
+    """
+
+    distinct: float
+    distinct_1: float
+    distinct_2: float
+    median: float
+    quartiles: tuple[float, float]
+    longest: int
+    empty: float
+    lengths: Ints
+
+
+def wording(texts: Sequence[Sequence[str]]) -> Wording:
+    """The wording of `texts`, (n,) captions in words, at least one."""
+    lengths = np.array([len(words) for words in texts], np.int64)
+    low, median, high = (float(value) for value in np.percentile(lengths, [25, 50, 75]))
+    pairs = [pair for words in texts for pair in pairwise(words)]
+    every = [word for words in texts for word in words]
+    return Wording(
+        distinct=len({tuple(words) for words in texts}) / len(texts),
+        distinct_1=len(set(every)) / max(len(every), 1),
+        distinct_2=len(set(pairs)) / max(len(pairs), 1),
+        median=median,
+        quartiles=(low, high),
+        longest=int(lengths.max()),
+        empty=float(np.mean(lengths == 0)),
+        lengths=lengths,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

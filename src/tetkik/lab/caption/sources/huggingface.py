@@ -23,7 +23,6 @@ from tetkik.lab.caption.sources.tables import Table
 from tetkik.lab.engine.paths import inside
 from tetkik.settings import settings
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _BATCH = 32
 _ALIASES = {
     "image": ("image", "img", "picture"),
@@ -33,11 +32,6 @@ _ALIASES = {
     "group": ("pmcid", "pmc_id", "case", "group"),
     "licence": ("license", "licence"),
 }
-
-
-def is_hub_id(text: str) -> bool:
-    """Whether it reads like `owner/name`."""
-    return _HUB_ID.fullmatch(text) is not None
 
 
 def is_dataset(folder: Path) -> bool:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import replace
 from pathlib import Path
 
 from tetkik.errors import DataError, UsageError
 from tetkik.lab.caption.data import CaptionRow, Split
-from tetkik.lab.caption.sources.huggingface import from_hub, is_dataset, is_hub_id, open_huggingface
+from tetkik.lab.caption.sources.huggingface import from_hub, is_dataset, open_huggingface
 from tetkik.lab.caption.sources.roco import open_roco, roco_root
 from tetkik.lab.caption.sources.rocov2 import is_rocov2, open_rocov2
 from tetkik.lab.caption.sources.source import RowStream, Source, SourceKind
 from tetkik.lab.caption.sources.table import open_table
+from tetkik.networks.huggingface import looks_like_hub_id, user_path
 
 
 def open_source(
@@ -28,9 +28,9 @@ def open_source(
         DataError: what is there is of another layout, or damaged.
         MissingExtra: a package for that layout is not installed.
     """
-    place = Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser fails where there is no such user
+    place = user_path(str(path))
     if not place.exists():
-        if kind in {SourceKind.AUTO, SourceKind.HUGGINGFACE} and is_hub_id(str(path)):
+        if kind in {SourceKind.AUTO, SourceKind.HUGGINGFACE} and looks_like_hub_id(str(path)):
             return open_huggingface(from_hub(str(path)))
         raise UsageError("There is no source at {path}; check the path.", path=path)
     if kind is SourceKind.AUTO:
@@ -85,7 +85,9 @@ def set_aside(source: Source, share: float) -> Source:
             return
         for row in source.rows(Split.TRAIN):
             group = row.group if isinstance(row, CaptionRow) else None
-            if (_draw(group or row.id) < share) == (split is Split.TEST):
+            digest = hashlib.sha256((group or row.id).encode("utf-8")).digest()
+            drawn = int.from_bytes(digest[:8], "big") / 2**64
+            if (drawn < share) == (split is Split.TEST):
                 yield replace(row, split=split)
 
     counts: dict[Split, int] = {}
@@ -96,8 +98,3 @@ def set_aside(source: Source, share: float) -> Source:
         counts |= {split: sum(1 for _ in rows(split)) for split in (Split.TRAIN, Split.TEST)}
     splits = tuple(split for split in Split if split in source.splits or split is Split.TEST)
     return replace(source, rows=rows, splits=splits, counts=counts, set_aside=share)
-
-
-def _draw(key: str) -> float:
-    """A number from 0 up to 1 that depends on the key alone."""
-    return int.from_bytes(hashlib.sha256(key.encode("utf-8")).digest()[:8], "big") / 2**64

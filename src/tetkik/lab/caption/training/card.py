@@ -28,6 +28,7 @@ _PLAIN = ["torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokeni
 LIBRARIES = {**{name: name for name in _PLAIN}, "pillow": "PIL"}
 """What a manifest gives the versions of: the package, and its module."""
 
+
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
     """What the card says of the model; the revision is a commit of the hub, None for a folder."""

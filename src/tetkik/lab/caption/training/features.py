@@ -31,6 +31,7 @@ from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.network import Cut
 from tetkik.errors import OutputError, TrainingError
+from tetkik.lab.caption.prepared import Part
 from tetkik.lab.caption.training.nonfinite import nonfinite_features, overflowing_features
 from tetkik.lab.engine.batches import Rows, prefetched
 from tetkik.lab.engine.checkpoint import room_on_disk
@@ -41,19 +42,6 @@ GB = 1e9
 _BLOCK_BYTES = 64 << 20
 _SPARE = 256 << 20
 """Bytes of the disk that stay free for checkpoints."""
-
-
-class DecodedImages(Protocol):
-    """The pictures of one split, as a prepared folder gives them."""
-
-    @property
-    def ids(self) -> Sequence[str]:
-        """A name for each row."""
-
-    def __len__(self) -> int: ...
-
-    def squares(self, rows: Rows) -> NDArray[np.uint8]:
-        """(rows, size, size, 3), uint8."""
 
 
 class Features(Protocol):
@@ -70,7 +58,7 @@ class Features(Protocol):
 class LiveFeatures:
     """Pixels, through the frozen part each time."""
 
-    part: DecodedImages
+    part: Part
     image: ImageSpec
 
     def fetch(self, rows: Rows) -> Tensor:
@@ -116,10 +104,6 @@ class FeaturePlan:
     @property
     def block_rows(self) -> int:
         return max(1, _BLOCK_BYTES // self.row_bytes)
-
-    @property
-    def bytes(self) -> int:
-        return self.rows * self.row_bytes
 
     def starts(self) -> range:
         return range(0, self.rows, self.block_rows)
@@ -200,7 +184,7 @@ def check_room(plans: Sequence[FeaturePlan], cut: Cut) -> float:
 def write_features(
     accelerator: Any,
     network: StagedNetwork,
-    part: DecodedImages,
+    part: Part,
     plan: FeaturePlan,
     *,
     batch: int,
