@@ -44,11 +44,6 @@ class Codec(Enum):
     JPEG_2000 = auto()
     """Also High Throughput (HTJ2K)."""
 
-    @property
-    def keeps_ybr(self) -> bool:
-        """Whether the decoder leaves YBR_FULL as it is; that of 8-bit JPEG makes RGB of it."""
-        return self is not Codec.JPEG
-
 
 class CodestreamError(ValueError):
     """A header that is damaged, contradicts itself, or asks for the unreasonable."""

@@ -12,6 +12,7 @@ from pydicom.uid import UID, ExplicitVRBigEndian, RLELossless
 
 from tetkik.errors import InputError
 from tetkik.imaging.codestream import (
+    Codec,
     Codestream,
     CodestreamError,
     UnknownCodestreamError,
@@ -157,8 +158,9 @@ def _compressed(content: bytes, layout: PixelLayout, file: str) -> Frame:
     _check_dimensions(stream, layout, file)
     says_rgb = layout.photometric == "RGB"
     samples = decode(content, stream, is_rgb=says_rgb)
-    # JPEG with a colour transform and JPEG 2000 are RGB once decoded; what else says YBR_FULL still is.
-    is_ybr = layout.photometric.startswith("YBR_FULL") and not states_rgb(stream) and stream.codec.keeps_ybr
+    # The decoder of 8-bit JPEG makes RGB of it; what else says YBR_FULL still is, or states RGB itself.
+    decoded = stream.codec is Codec.JPEG or states_rgb(stream)
+    is_ybr = layout.photometric.startswith("YBR_FULL") and not decoded
     return Frame(samples, _words_of(stream, layout), is_ybr)
 
 

@@ -30,7 +30,6 @@ class Quadrilateral:
     support: float
     steepness: float
     skew: float
-    area: float
 
 
 def find_quadrilateral(
@@ -60,8 +59,7 @@ def find_quadrilateral(
     if np.abs(corners - candidates[index]).max() > 0.03 * max(grey.shape):
         corners = candidates[index]  # the fit went astray
     support, steepness = (float(of_sides.min()) for of_sides in _support(corners[None], across, down))
-    area = float(_areas(corners[None])[0]) / grey.size
-    return Quadrilateral(corners, support, steepness, _skew(corners), area)
+    return Quadrilateral(corners, support, steepness, _skew(corners))
 
 
 def _smoothed(grey: NDArray[np.float32]) -> NDArray[np.float32]:

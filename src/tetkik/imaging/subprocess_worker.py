@@ -59,11 +59,16 @@ class SubprocessWorker(Generic[A]):
         """
         # Twice: the system may have ended the process for a reason that has nothing to do with this file.
         for _ in range(2):
-            watchdog = _Watchdog(self.start(), self._seconds)
+            process = self.start()
+            assert process.stdin is not None and process.stdout is not None
+            watchdog = _Watchdog(process, self._seconds)
             try:
-                return self._call(request)
+                _send(request, process.stdin)
+                answer: A | TetkikError = pickle.load(process.stdout)  # noqa: S301 - from our own process
             except (EOFError, OSError, ValueError, pickle.UnpicklingError):
                 self._end()
+            else:
+                return answer
             finally:
                 watchdog.end()
             if watchdog.expired:
@@ -84,13 +89,6 @@ class SubprocessWorker(Generic[A]):
             if self._process is None:
                 self._process = _start(self._function)
             return self._process
-
-    def _call(self, request: object) -> A | TetkikError:
-        process = self.start()
-        assert process.stdin is not None and process.stdout is not None
-        _send(request, process.stdin)
-        answer: A | TetkikError = pickle.load(process.stdout)  # noqa: S301 - from our own process
-        return answer
 
     def close(self) -> None:
         """End the process for good: whoever waits for its answer gets an error, and no other is started."""

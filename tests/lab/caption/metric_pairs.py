@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from tetkik.lab.caption.metrics import CaptionScores, Wanted, score_systems
+from tetkik.lab.caption.metrics.scores import CaptionScores, Wanted, score_systems
 
 HARD = (
     'A 3.5 cm x 2 cm mass; a 50-year-old with a "ring" (arrow), i.e., the patient\'s T2-weighted image.',

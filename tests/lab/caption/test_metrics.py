@@ -17,10 +17,11 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from tests.lab.caption.metric_pairs import HARD, pairs, score_captions
 from tetkik.errors import UsageError
-from tetkik.lab.caption.metrics import Wanted, meteor, quick_scores
+from tetkik.lab.caption.metrics import meteor
 from tetkik.lab.caption.metrics.corpus import Corpus, read_corpus
 from tetkik.lab.caption.metrics.meteor import meteor_counts, meteor_of
 from tetkik.lab.caption.metrics.rouge import longest_common
+from tetkik.lab.caption.metrics.scores import Wanted, quick_scores
 from tetkik.lab.caption.metrics.tokens import all_treebank_words, treebank_words
 from tetkik.language import Language, Sentence
 

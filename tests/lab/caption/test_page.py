@@ -20,7 +20,7 @@ from tetkik.lab.caption.evaluate import systems_of
 from tetkik.lab.caption.evaluation_page import write_evaluation
 from tetkik.lab.caption.figures import CaptionEvaluation, Example, ExampleKind, Provenance
 from tetkik.lab.caption.interpretation import interpret
-from tetkik.lab.caption.metrics import Wanted, score_systems
+from tetkik.lab.caption.metrics.scores import Wanted, score_systems
 from tetkik.lab.engine.evaluation_page import PAGE
 from tetkik.language import Language, Sentence
 from tetkik.statistics import ClusterBootstrap

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.lab.caption.figures import MODEL, NEAREST, SYSTEM_NAMES, CaptionEvaluation, ExampleKind
-from tetkik.lab.caption.interpretation import METRIC_NAMES
-from tetkik.lab.caption.metrics import METRICS
+from tetkik.lab.caption.metrics.scores import METRIC_NAMES, METRICS
 from tetkik.lab.engine import evaluation_page as engine
 from tetkik.lab.engine.evaluation_page import check_target
 from tetkik.lab.engine.style import ACCENT, GREY, MAIN, axes

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tetkik.caption.network import DecodingOptions
 from tetkik.lab.caption.data import Split
-from tetkik.lab.caption.metrics import METRICS, CaptionScores
+from tetkik.lab.caption.metrics.scores import METRICS, CaptionScores
 from tetkik.lab.engine.results import fields_json, to_json
 from tetkik.language import Language, Sentence
 from tetkik.statistics import Floats, Interval

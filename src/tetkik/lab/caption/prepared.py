@@ -57,7 +57,6 @@ class Part:
     def __init__(self, folder: Path, files: PartFiles, size: int, fingerprint: str | None) -> None:
         self._folder = folder
         self._fingerprint = fingerprint
-        self._size = size
         self._shards = Shards(folder, files.shards, size)
         for file in files.others:
             check_file(folder / file.name, file)

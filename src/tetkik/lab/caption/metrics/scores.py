@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -14,30 +14,70 @@ from tetkik.lab.caption.metrics.bleu import ORDERS, bleu_counts, bleu_of
 from tetkik.lab.caption.metrics.cider import cider_rows
 from tetkik.lab.caption.metrics.concepts import ConceptDictionary, concept_f1_rows
 from tetkik.lab.caption.metrics.corpus import Corpus, read_corpus
-from tetkik.lab.caption.metrics.measure import Measure, mean_measure
 from tetkik.lab.caption.metrics.meteor import meteor_counts, meteor_of
 from tetkik.lab.caption.metrics.rouge import coco_rouge_l, rouge_f
 from tetkik.language import Sentence
-from tetkik.statistics import Floats, Ints
+from tetkik.statistics import ClusterBootstrap, Floats, Ints
 from tetkik.values import ProgressCallback
 
-METRICS = (
-    "bleu1",
-    "bleu2",
-    "bleu3",
-    "bleu4",
-    "rouge_l",
-    "rouge1",
-    "rouge_l_f",
-    "meteor",
-    "cider",
-    "bertscore",
-    "concept_f1",
-)
+METRIC_NAMES = {
+    "bleu1": "BLEU-1",
+    "bleu2": "BLEU-2",
+    "bleu3": "BLEU-3",
+    "bleu4": "BLEU-4",
+    "rouge_l": "ROUGE-L",
+    "rouge1": "ROUGE-1 (F)",
+    "rouge_l_f": "ROUGE-L (F)",
+    "meteor": "METEOR",
+    "cider": "CIDEr",
+    "bertscore": "BERTScore",
+    "concept_f1": "Concept F1",
+}
+METRICS = tuple(METRIC_NAMES)
 """Names of all metrics, in the order of tables.
 
 `rouge_l` is pycocoevalcap's; `rouge1` and `rouge_l_f` are rouge-score's F-measures.
 """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measure:
+    """One metric over n rows: `columns`, (n, k), that add up, and the metric (...,) `of` sums (..., k)."""
+
+    name: str
+    columns: Floats
+    of: Callable[[Floats], Floats]
+
+    @property
+    def value(self) -> float:
+        return float(self.of(self.columns.sum(axis=0)))
+
+    @property
+    def rows(self) -> Floats:
+        """(n,): of each row alone; NaN where it has none."""
+        return self.of(self.columns)
+
+
+def mean_measure(name: str, rows: Floats) -> Measure:
+    """A metric that is the mean of its rows; a row that is NaN is left out."""
+    there = ~np.isnan(rows)
+    return Measure(name, np.stack([np.where(there, rows, 0.0), there.astype(np.float64)], axis=1), _mean)
+
+
+def replicates(measures: Sequence[Measure], draws: ClusterBootstrap) -> list[Floats]:
+    """Each measure over each draw, (replicates,): the same draws for all, so that two can be subtracted."""
+    if not measures:
+        return []
+    sums = draws.sums(np.concatenate([measure.columns for measure in measures], axis=1))
+    ends = np.cumsum([measure.columns.shape[1] for measure in measures])[:-1]
+    parts = np.split(sums, ends, axis=1)
+    return [measure.of(part) for measure, part in zip(measures, parts, strict=True)]
+
+
+def _mean(sums: Floats) -> Floats:
+    total, count = sums[..., 0], sums[..., 1]
+    mean: Floats = np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
+    return mean
 
 
 @dataclass(frozen=True, slots=True)

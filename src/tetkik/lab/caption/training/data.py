@@ -126,36 +126,26 @@ def make_training_data(
     `notify` is told how much goes to the disk, before it does.
     """
     parts = {split: prepared.part(split) for split in SPLITS}
-    sources: dict[Split, Features] = {
-        split: LiveFeatures(part, network.image) for split, part in parts.items()
-    }
+    sources: list[Features] = [LiveFeatures(part, network.image) for part in parts.values()]
     if options.cache_features and network.cut is not Cut.NOTHING:
-        sources = dict(
-            zip(
-                SPLITS,
-                _cached(accelerator, network, list(parts.items()), options, store, progress, notify),
-                strict=True,
-            )
-        )
-    splits = {
-        split: EncodedSplit(
+        sources = _cached(accelerator, network, parts, options, store, progress, notify)
+    training, validation = (
+        EncodedSplit(
             part.ids,
             part.captions,
             part.groups,
             tokens_of(prepared, part, network, options.max_tokens),
-            sources[split],
+            source,
         )
-        for split, part in parts.items()
-    }
-    validation = splits[Split.VALID]
-    sample = sample_rows(len(validation), options.judged, options.seed)
-    return TrainingData(splits[Split.TRAIN], validation, sample)
+        for part, source in zip(parts.values(), sources, strict=True)
+    )
+    return TrainingData(training, validation, sample_rows(len(validation), options.judged, options.seed))
 
 
 def _cached(
     accelerator: Any,
     network: StagedNetwork,
-    parts: Sequence[tuple[Split, Part]],
+    parts: Mapping[Split, Part],
     options: CaptionTraining,
     store: Path,
     progress: ProgressCallback,
@@ -164,11 +154,11 @@ def _cached(
     # fp16 holds what a network computed in fp16 or bf16 gives; on fp32 nothing is to be lost.
     exact = options.precision is Precision.FP32
     key = features_key(network, np.dtype(np.float32 if exact else np.float16))
-    plans = [feature_plan(store, key, split.value, part.digest, len(part)) for split, part in parts]
+    plans = [feature_plan(store, key, split.value, part.digest, len(part)) for split, part in parts.items()]
     if accelerator.is_main_process:
         _notify_of_room(plans, network.cut, store, notify)
     missing = [sum(min(plan.block_rows, plan.rows - start) for start in plan.missing()) for plan in plans]
-    for place, ((_, part), plan) in enumerate(zip(parts, plans, strict=True)):
+    for place, (part, plan) in enumerate(zip(parts.values(), plans, strict=True)):
         # One bar for both splits.
         before = sum(missing[:place])
 
@@ -190,19 +180,12 @@ def _cached(
 def _notify_of_room(plans: Sequence[FeaturePlan], cut: Cut, store: Path, notify: Notify) -> None:
     needed = check_room(plans, cut)
     count = sum(plan.rows for plan in plans)
-    if needed:
-        notify(
-            Sentence(
-                "The features of {count} images are computed once and take {size:.2f} GB in {folder}.",
-                {"count": count, "size": max(needed, 0.01), "folder": store},
-            )
-        )
-    else:
-        notify(
-            Sentence(
-                "The features of {count} images are in {folder} already.", {"count": count, "folder": store}
-            )
-        )
+    values: dict[str, object] = {"count": count, "folder": store}
+    if not needed:
+        notify(Sentence("The features of {count} images are in {folder} already.", values))
+        return
+    template = "The features of {count} images are computed once and take {size:.2f} GB in {folder}."
+    notify(Sentence(template, {**values, "size": max(needed, 0.01)}))
 
 
 def process_parts(step: Rows, rank: int, world: int, accumulation: int) -> list[Rows]:

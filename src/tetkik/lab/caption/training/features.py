@@ -1,7 +1,6 @@
 """Frozen features: computed once for each image and kept on disk, or computed again each time.
 
 FOLDER/features-0123456789abcdef/    one frozen part, one cut, one set of numbers
-  key.json                           what the name is the hash of
   train-1a2b3c4d/                    the images of one split, by the digest of the prepared folder
     block-00000.npy                  (rows, tokens, width), of rows 0 to N-1, written whole or not at all
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.errors import TrainingError
-from tetkik.lab.caption.metrics import quick_scores
+from tetkik.lab.caption.metrics.scores import quick_scores
 from tetkik.lab.caption.training.data import TrainingData, process_parts
 from tetkik.lab.caption.training.epoch import Epoch
 from tetkik.lab.caption.training.model import learned_weights, load_learned, make_optimizer

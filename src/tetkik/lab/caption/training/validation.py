@@ -14,8 +14,8 @@ from tetkik.caption.network import DecodingOptions
 from tetkik.lab.caption.data import group_numbers
 from tetkik.lab.caption.metrics.cider import cider_rows
 from tetkik.lab.caption.metrics.corpus import read_corpus
-from tetkik.lab.caption.metrics.measure import mean_measure, replicates
 from tetkik.lab.caption.metrics.rouge import coco_rouge_l
+from tetkik.lab.caption.metrics.scores import mean_measure, replicates
 from tetkik.lab.caption.training.data import EncodedSplit, by_length
 from tetkik.lab.engine.batches import Rows, in_steps, prefetched
 from tetkik.lab.engine.precision import Precision, autocast
