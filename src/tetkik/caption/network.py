@@ -1,8 +1,7 @@
 """What every image-text model takes and gives, whichever family it is of.
 
-A captioner is a frozen part, whose output for an image never changes and is computed once, and a part that
-learns. Where the cut lies depends on what learns: with LoRA in the language model alone, everything up to the
-language projection is frozen; a Q-Former that learns moves the cut before it.
+A captioner is a frozen part, whose output for an image is computed once, and a part that learns: with LoRA in
+the language model alone the cut lies behind the language projection, with a Q-Former that learns before that.
 """
 
 from __future__ import annotations

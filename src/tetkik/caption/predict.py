@@ -168,6 +168,7 @@ def load_caption(
             "Captions need torch, transformers and peft; `pip install 'tetkik[caption]'`."
         ) from None
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    base = base or settings().caption_base
     network = load_captioner(bundle, base=base, quantisation=quantisation, device=device)
     return Captioner(network, bundle.manifest.name, language or settings().language)
 

@@ -22,7 +22,6 @@ from tetkik.caption.options import Quantisation
 from tetkik.errors import BundleCorrupt, BundleMismatch, UsageError
 from tetkik.language import Sentence
 from tetkik.networks.huggingface import quiet_transformers
-from tetkik.settings import settings
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +78,7 @@ def load_captioner(
 ) -> StagedNetwork:
     """The captioner in `bundle`, frozen, in evaluation mode.
 
-    Without `base` an adapter's is that of the setting `caption_base`, else the one that the bundle names.
+    Without `base` an adapter's is the one that the bundle names.
     Weights are quantised as in training, and not where there is no GPU; others are float32 on a CPU, bf16 or
     fp16 on a GPU.
     """
@@ -239,10 +238,9 @@ def _write_processor(network: StagedNetwork, folder: Path) -> None:
 def _base_of(bundle: Bundle, base: str | None) -> BaseLocation:
     training = bundle.manifest.training
     named, revision = training.get("base"), training.get("revision")
-    chosen = base or settings().caption_base
-    if chosen is not None:
+    if base is not None:
         # The revision is of the repository that the bundle names, not of any other.
-        return find_base(chosen, revision if chosen == named and not is_path(chosen) else None)
+        return find_base(base, revision if base == named and not is_path(base) else None)
     if not isinstance(named, str) or is_path(named):
         raise UsageError(
             "The captioner {model} is an adapter to {base}, whose place on this computer is not known; give "

@@ -1,8 +1,7 @@
 """Text burnt into the pixels: lines of small, even, high-contrast strokes, as a console writes them.
 
-A name or a date makes a line of several letters of one height. A lead side marker (R, L, a technician's
-initials) is one to three letters and is left alone. What is written by hand, very large or very faint is
-missed: this is a warning light, no proof that there is no text.
+A lead side marker (R, L, a technician's initials) is one to three letters and is left alone. What is written
+by hand, very large or very faint is missed: this is a warning light, no proof that there is no text.
 """
 
 from __future__ import annotations

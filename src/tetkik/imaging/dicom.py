@@ -8,7 +8,6 @@ import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.filereader import read_dataset
 from pydicom.pixels.processing import apply_color_lut
-from pydicom.tag import BaseTag
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -64,20 +63,20 @@ def read_dicom(data: bytes, sha256: str, file: str, frame: int | None = None) ->
     index = _chosen(layout.frames, frame, file)
     tags = FrameTags(dataset, index, big_endian=syntax == ExplicitVRBigEndian)
     pixels, white, colour = _shown(read_frame(dataset, layout, index, file), layout, tags, file)
-    spacing = spacing_of(tags)
+    spacing, plane = spacing_of(tags)
     return Radiograph(
         pixels=pixels,
         white=white,
         file_format=FileFormat.DICOM,
         sha256=sha256,
-        spacing=spacing.millimetres if spacing is not None else None,
+        spacing=spacing,
         view=view_of(dataset),
         laterality=laterality_of(dataset),
         tags=image_tags(dataset, layout.frames),
         identity=identity_of(dataset),
         colour=colour,
         notes=(*_frame_note(layout.frames, index), *_side_note(dataset)),
-        plane=spacing.plane if spacing is not None else None,
+        plane=plane,
     )
 
 
@@ -111,14 +110,10 @@ def _deflated_body(data: bytes) -> bytes | None:
         return None
     content = BoundedBytes(data)
     content.seek(start)
-    meta = read_dataset(content, False, True, stop_when=_is_past_meta)
+    meta = read_dataset(content, False, True, stop_when=lambda tag, *_: tag.group != 0x0002)
     if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
         return None
     return data[content.tell() :]
-
-
-def _is_past_meta(tag: BaseTag, _representation: str | None, _length: int) -> bool:
-    return tag.group != 0x0002
 
 
 def _without_image(dataset: Dataset, file: str) -> InputError:

@@ -1,15 +1,11 @@
 """Stored values become shades of grey: what a radiologist's screen would show, as one table.
 
-The steps are those of PS3.4 N.2.1: modality transformation (rescale or table), then the values of interest
-(VOI table or window), then the photometric interpretation. An image has at most 65,536 different words, so
-every step is done to a table of them and the pixels are looked up once.
-
-**Why the window is applied for the network too.** The public sets that models are taught on are 8-bit exports
-that had their window applied, and the window is what the radiologist saw when the label was given. A model
-that got the full range of a 14-bit detector would see a paler picture than any it was taught on. Where a file
-has no window, the range that its pixels use is mapped, without the thousandth at either end.
-
-Presentation LUT Shape is not looked at: where it is right it repeats the photometric interpretation.
+The steps are those of PS3.4 N.2.1: modality transformation (rescale or table), values of interest (VOI table
+or window), photometric interpretation. They are done to a table of the 65,536 words at most, and the pixels
+are looked up once. **The window is applied for the network too:** the public sets that models are taught on
+are 8-bit exports that had theirs applied, and it is what the radiologist saw when the label was given. Where
+a file has none, the range that its pixels use is mapped, without the thousandth at either end. Presentation
+LUT Shape is not looked at: where it is right it repeats the photometric interpretation.
 """
 
 from __future__ import annotations

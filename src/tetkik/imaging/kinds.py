@@ -17,8 +17,6 @@ _PROGRAMS = (
 
 
 class Kind(StrEnum):
-    """What a file seems to be."""
-
     DICOM = "dicom"
     PICTURE = "picture"
     """PNG, JPEG or TIFF."""

@@ -164,7 +164,6 @@ def _exif(image: Image.Image) -> tuple[int, bool]:
 
 
 def _upright(image: Samples, orientation: int) -> Samples:
-    """The image as EXIF means it to be looked at."""
     upright = image.swapaxes(0, 1) if orientation in (5, 6, 7, 8) else image
     if orientation in (3, 4, 7, 8):
         upright = upright[::-1]

@@ -121,15 +121,7 @@ def name_of_uid(uid: str | None) -> str:
     return known.name if known.type else "?"
 
 
-@dataclass(frozen=True, slots=True)
-class Spacing:
-    """How far pixels are apart in millimetres, (rows, columns), and at which plane."""
-
-    millimetres: tuple[float, float]
-    plane: SpacingPlane
-
-
-def spacing_of(tags: FrameTags) -> Spacing | None:
+def spacing_of(tags: FrameTags) -> tuple[tuple[float, float] | None, SpacingPlane | None]:
     """Millimetres between (rows, columns), and at which plane, as far as the file knows.
 
     Pixel Spacing (0028,0030) is calibrated or of a section through the patient; Imager Pixel Spacing
@@ -140,15 +132,15 @@ def spacing_of(tags: FrameTags) -> Spacing | None:
     own = _two(tags.holder("PixelSpacing", "PixelMeasuresSequence"), "PixelSpacing")
     at_detector = _two(dataset, "ImagerPixelSpacing")
     if own is not None:
-        return Spacing(own, _plane_of(dataset, own, at_detector))
+        return own, _plane_of(dataset, own, at_detector)
     if at_detector is not None:
         magnification = numbers(dataset, "EstimatedRadiographicMagnificationFactor")
         if magnification and 1 < magnification[0] <= 10:
             in_patient = (at_detector[0] / magnification[0], at_detector[1] / magnification[0])
-            return Spacing(in_patient, SpacingPlane.PATIENT)
-        return Spacing(at_detector, SpacingPlane.DETECTOR)
+            return in_patient, SpacingPlane.PATIENT
+        return at_detector, SpacingPlane.DETECTOR
     scanned = _two(dataset, "NominalScannedPixelSpacing")
-    return None if scanned is None else Spacing(scanned, SpacingPlane.DETECTOR)
+    return scanned, None if scanned is None else SpacingPlane.DETECTOR
 
 
 def _plane_of(

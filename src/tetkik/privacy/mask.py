@@ -1,8 +1,4 @@
-"""Personal data replaced by tokens such as `[TCKN]`, `[TELEFON]`, `[AD]` and `[DOKTOR]`.
-
-What is known by its digits is in `numbers`, what is known by the words around it in `names`. Everything
-outside the tokens stays as it was, in its place.
-"""
+"""Personal data replaced by tokens such as `[TCKN]`, `[TELEFON]`, `[AD]` and `[DOKTOR]`, in their place."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Names of persons, found by the words around them: "adım …", "ismim …", "Dr. …", "… Hanım", "… Bey".
 
-Patients write with and without capitals, with and without Turkish letters, and in capitals alone. A capital
-is evidence only in a text that also has words without one; lists of frequent names (`names.toml`) are
-evidence everywhere; and in the places where nothing but a name can stand no evidence is asked for.
+A capital is evidence only in a text that also has words without one; lists of frequent names (`names.toml`)
+are evidence everywhere; and where nothing but a name can stand no evidence is asked for.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """BLIP-2 (Li et al., 2023): vision tower, Q-Former, and OPT or Flan-T5.
 
-The image's features stand before the words, as vectors: no placeholder tokens are needed, so that checkpoints
-from before transformers 4.46 (no `image_token_index`, no `num_query_tokens` in the processor) and later ones
-(vocabulary with `<image>`) are one. The answer is that of `Blip2ForConditionalGeneration`.
+The image's features stand before the words, as vectors: without placeholder tokens checkpoints from before
+and after transformers 4.46 are one. The answer is that of `Blip2ForConditionalGeneration`.
 """
 
 from __future__ import annotations

@@ -174,7 +174,6 @@ def _check_version(found: BaseLocation, family: type[StagedNetwork]) -> None:
 
 
 def _quantised(quantisation: Quantisation, family: type[StagedNetwork], dtype: torch.dtype) -> Any:
-    """`BitsAndBytesConfig`, or None."""
     if quantisation is Quantisation.NONE:
         return None
     require("bitsandbytes", "accelerate")

@@ -148,7 +148,6 @@ class StagedNetwork(ABC):
         return module
 
     def part(self, name: str) -> nn.Module | nn.Parameter:
-        """A module or weight of the model by its name."""
         found: nn.Module | nn.Parameter = attrgetter(name)(self.core)
         return found
 

@@ -132,7 +132,6 @@ def _pose_flaws(route: Route, claims: TagClaims, seen: GatePrediction, limits: L
 
 
 def _circumstances(image: Radiograph, ages: tuple[float, float] | None) -> Iterator[Reason]:
-    """What must be said, and does not stop anyone from reading the image."""
     age = image.identity.age_years
     if ages is not None and age is not None and not ages[0] <= age <= ages[1]:
         yield Reason(

@@ -98,12 +98,9 @@ def _modality_group(modality: str) -> ModalityGroup:
 
 def _part(body_part: list[str], described: list[str]) -> Part:
     """The one part that is named; a body part and a description that disagree say nothing."""
-    named = _named(body_part) | _named(described)
+    parts = _vocabulary().parts.items()
+    named = {part for tokens in (body_part, described) for part, words in parts if _any_in(words, tokens)}
     return named.pop() if len(named) == 1 else Part.UNKNOWN
-
-
-def _named(tokens: list[str]) -> set[Part]:
-    return {part for part, words in _vocabulary().parts.items() if _any_in(words, tokens)}
 
 
 @cache

@@ -1,7 +1,4 @@
-"""What a captioner must beat: one caption for all images, and the caption of the nearest training image.
-
-Both are taken from the training split alone.
-"""
+"""What a captioner must beat: one training caption for all images, and that of the nearest training image."""
 
 from __future__ import annotations
 

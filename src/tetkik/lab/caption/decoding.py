@@ -9,14 +9,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from queue import LifoQueue
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.errors import TetkikError
-from tetkik.imaging.subprocess_worker import SubprocessWorker
+from tetkik.imaging.subprocess_worker import WorkerPool
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason
 from tetkik.lab.caption.duplicates import is_grey, picture_digest
 from tetkik.lab.engine.duplicate_images import SIDE, difference_hashes
@@ -96,19 +95,12 @@ def decoded(
         for row in rows:
             yield row, decode(row, spec) if isinstance(row, CaptionRow) else None
         return
-    everyone = [SubprocessWorker(partial(decode, spec=spec)) for _ in range(workers)]
-    idle: LifoQueue[SubprocessWorker[Outcome]] = LifoQueue()
-    for worker in everyone:
-        idle.put(worker)
+    pool = WorkerPool(partial(decode, spec=spec), workers)
 
     def outcome_of(row: CaptionRow | LeftOut) -> Outcome | None:
         if isinstance(row, LeftOut):
             return None
-        worker = idle.get()
-        try:
-            answer = worker.call(row, row.file)
-        finally:
-            idle.put(worker)
+        answer = pool.call(row, row.file)
         return Failed(Reason.UNREADABLE, _CRASHED) if isinstance(answer, TetkikError) else answer
 
     rest, waiting = iter(rows), deque[tuple[CaptionRow | LeftOut, Future[Outcome | None]]]()
@@ -122,8 +114,7 @@ def decoded(
                 row, future = waiting.popleft()
                 yield row, future.result()
         finally:
-            for worker in everyone:
-                worker.close()
+            pool.close()
 
 
 def workers_for(count: int | None, requested: int) -> int:

@@ -1,11 +1,10 @@
 """The same picture in two splits, and the same words: what lets a model be judged on what it learned.
 
-An exact copy has the same decoded pixels (64 bits of BLAKE2b over them), however the file was packed. Other
-pictures are compared by their difference hash and by the correlation of their thumbnails of 32 x 32 grey
-pixels (`engine.duplicate_images`). At most 4 bits apart and 0.995 or more is a near copy: compressed or
-scaled again. At most 6 bits and 0.98 is alike: slices of one examination that follow one another, also where
-they stand under two case numbers, but now and then two films of different people. What is alike is listed
-and kept.
+An exact copy has the same decoded pixels, however the file was packed. Others are compared by their
+difference hash and by the correlation of their thumbnails (`engine.duplicate_images`). At most 4 bits apart
+and 0.995 or more is a near copy: compressed or scaled again. At most 6 bits and 0.98 is alike: slices of one
+examination that follow one another, also under two case numbers, but now and then two films of different
+people; what is alike is listed and kept.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tetkik.lab.caption.figures import MODEL, NEAREST, SYSTEM_NAMES, CaptionEvaluation, ExampleKind
 from tetkik.lab.caption.metrics.scores import METRIC_NAMES, METRICS
@@ -91,11 +90,15 @@ def captions_csv(evaluation: CaptionEvaluation) -> str:
 
 
 def _card(evaluation: CaptionEvaluation, example: Example) -> Card:
+    from PIL import Image
+
     near = next((system for system in evaluation.systems if system.name == NEAREST), None)
     measures = evaluation.judged.scores.measures
+    buffer = io.BytesIO()
+    Image.fromarray(example.square).save(buffer, format="JPEG", quality=_QUALITY)
     return Card(
         id=evaluation.ids[example.row],
-        jpeg=base64.b64encode(_jpeg(example.square)).decode("ascii"),
+        jpeg=base64.b64encode(buffer.getvalue()).decode("ascii"),
         true=evaluation.references[example.row],
         made=evaluation.judged.captions[example.row],
         near=near.captions[example.row] if near else None,
@@ -105,14 +108,6 @@ def _card(evaluation: CaptionEvaluation, example: Example) -> Card:
             if name in measures
         ),
     )
-
-
-def _jpeg(square: NDArray[np.uint8]) -> bytes:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(square).save(buffer, format="JPEG", quality=_QUALITY)
-    return buffer.getvalue()
 
 
 def _lengths(evaluation: CaptionEvaluation, language: Language) -> Figure:

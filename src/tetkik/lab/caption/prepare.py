@@ -1,8 +1,7 @@
 """A source becomes a prepared folder: checked, cleaned, resized and tokenised once.
 
-The splits are read from the last to the first, test, valid, train, so that a picture which is in two of them
-is known when it comes to the earlier one: it stays in the later, and the test split stays whole. So it is
-with captions of eight words or more: a model that learned the words of a test row would recall them.
+Splits are read from the last to the first, so that a picture which is in two of them stays in the later and
+the test split stays whole; and so with captions of eight words or more, which a model would recall.
 """
 
 from __future__ import annotations
@@ -254,7 +253,6 @@ class _Work:
         )
 
     def details(self, report: PrepareReport) -> dict[str, Any]:
-        """`prepared.json`."""
         base = self.options.base
         return {
             "format_version": FORMAT_VERSION,

@@ -88,7 +88,6 @@ class Part:
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
-        """The name of each row in its source."""
         return tuple(row["id"] for row in self._rows)
 
     @cached_property

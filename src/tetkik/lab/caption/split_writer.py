@@ -71,7 +71,8 @@ class SplitWriter:
         folder.mkdir()
         self._folder = folder
         self._shards = ShardWriter(folder, size, limit)
-        self._rows = (folder / ROWS).open("w", encoding="utf-8", newline="\n")
+        # A surrogate that stands alone cannot be written as UTF-8; this escapes it as JSON does.
+        self._rows = (folder / ROWS).open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
         self._captions: list[str] = []
         self._prints: list[int] = []
         self._caption_prints: list[int] = []
@@ -95,9 +96,7 @@ class SplitWriter:
     def add(self, line: RowLine, picture: Decoded) -> None:
         self._shards.add(picture.square)
         content = {**line.content, "mode": picture.mode}
-        # A surrogate that stands alone cannot be written; JSON has a way to say it.
-        text = json.dumps(content, ensure_ascii=False)
-        self._rows.write((text if _encodes(text) else json.dumps(content)) + "\n")
+        self._rows.write(json.dumps(content, ensure_ascii=False) + "\n")
         self._captions.append(line.caption)
         self._prints.append(picture.print)
         self._caption_prints.append(line.print)
@@ -136,11 +135,3 @@ class SplitWriter:
             cut=sum(length > max_tokens for length in counts),
             licences=self._licences,
         )
-
-
-def _encodes(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,19 +25,17 @@ from tetkik.values import ProgressCallback
 if TYPE_CHECKING:
     from torch import Tensor
 
-BEST_LAYERS = MappingProxyType(
-    {
-        "bert-base-uncased": 9,
-        "bert-large-uncased": 18,
-        "roberta-base": 10,
-        "roberta-large": 17,
-        "distilbert-base-uncased": 5,
-        "allenai/scibert_scivocab_uncased": 8,
-        "microsoft/deberta-base-mnli": 9,
-        "microsoft/deberta-large-mnli": 18,
-        "microsoft/deberta-xlarge-mnli": 40,
-    }
-)
+BEST_LAYERS = {
+    "bert-base-uncased": 9,
+    "bert-large-uncased": 18,
+    "roberta-base": 10,
+    "roberta-large": 17,
+    "distilbert-base-uncased": 5,
+    "allenai/scibert_scivocab_uncased": 8,
+    "microsoft/deberta-base-mnli": 9,
+    "microsoft/deberta-large-mnli": 18,
+    "microsoft/deberta-xlarge-mnli": 40,
+}
 """The layer that agrees best with people on WMT16, as the authors chose it; another model uses its last."""
 _LONGEST = 512
 
@@ -107,7 +104,6 @@ def check_bertscore(options: BertScoreOptions) -> None:
 
 
 def _opened(options: BertScoreOptions) -> tuple[Any, Any, int]:
-    """Tokenizer, model, and the layer whose output is compared."""
     with _from_hub(options.model):
         import torch
         from transformers import AutoModel, AutoTokenizer

@@ -1,8 +1,7 @@
 """METEOR 1.5 (Denkowski and Lavie, 2014): the Java program that comes with pycocoevalcap counts the matches.
 
-The program runs once for all rows of all systems, within a time limit. It gives 23 counts a row, which add
-up over rows; the score is computed from them here, with the program's own parameters for English, so that a
-bootstrap needs no Java.
+It runs once for all rows of all systems and gives 23 counts a row, which add up over rows; the score is
+computed from them here, with its parameters for English, so that a bootstrap needs no Java.
 """
 
 from __future__ import annotations

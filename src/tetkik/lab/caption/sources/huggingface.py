@@ -1,8 +1,7 @@
 """A Hugging Face dataset of captioned images: Parquet files, or a folder written by `save_to_disk`.
 
-`eltorio/ROCOv2-radiology`, for one: `data/train-00000-of-00027.parquet` and so on, with the columns `image`
-(a structure of `bytes` and `path`), `image_id`, `caption` and `cui`. Rows are read one batch at a time, so
-that a file of half a gigabyte is never in memory as a whole.
+Such as `eltorio/ROCOv2-radiology`: `data/train-00000-of-00027.parquet` and so on, with `image` (a structure
+of `bytes` and `path`), `image_id`, `caption` and `cui`. Rows are read a batch at a time.
 """
 
 from __future__ import annotations

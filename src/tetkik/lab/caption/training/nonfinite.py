@@ -1,9 +1,8 @@
 """Losses, gradients and features that are no numbers: training stops at once, and the rows are named.
 
-A model in fp16 can overflow in a forward pass (BLIP-2's is known for it); a step of the optimiser would then
-make every weight NaN, and hours later the captions would be empty. A gradient that overflows is another
-matter: loss scaling begins too high on purpose, leaves such a step out and halves its factor, so the first
-steps of nearly every fp16 training are left out and nothing is wrong.
+A model in fp16 can overflow in a forward pass (BLIP-2's is known for it), and a step would make every weight
+NaN. A gradient that overflows is another matter: loss scaling begins too high on purpose, leaves such a step
+out and halves its factor, so the first steps of nearly every fp16 training are left out.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -79,16 +79,9 @@ class CaptionTraining:
     checkpoint_steps: int = 200
 
     def __post_init__(self) -> None:
-        kinds = {
-            "learning": Learning,
-            "quantisation": Quantisation,
-            "optimizer": OptimizerKind,
-            "schedule": ScheduleKind,
-            "stop_by": StopBy,
-            "precision": Precision,
-        }
-        for name, kind in kinds.items():
-            object.__setattr__(self, name, kind(getattr(self, name)))
+        for item in fields(self):
+            if isinstance(item.default, StrEnum):
+                object.__setattr__(self, item.name, type(item.default)(getattr(self, item.name)))
         least = {
             "max_tokens": 4,
             "epochs": 1,

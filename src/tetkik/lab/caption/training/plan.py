@@ -198,11 +198,9 @@ class _Planner:
 
     def nearest(self, options: CaptionTraining) -> Setting | None:
         """The first change of settings with which one caption fits, tried in the order of what it costs."""
-        if options.learning is Learning.FULL:
-            ways: list[dict[str, Any]] = [{"checkpointing": True}]
-        else:
-            ways = [
-                {"checkpointing": True},
+        ways: list[dict[str, Any]] = [{"checkpointing": True}]
+        if options.learning is not Learning.FULL:
+            ways += [
                 {"quantisation": Quantisation.INT8},
                 {"quantisation": Quantisation.NF4},
                 {"quantisation": Quantisation.NF4, "checkpointing": True},

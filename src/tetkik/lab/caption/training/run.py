@@ -84,7 +84,6 @@ class _Run:
     notify: Notify
 
     def result(self) -> TrainingResult:
-        """Settings tried, one network trained, captions generated on validation."""
         session, options, accelerator = self.session, self.session.options, self.session.accelerator
         trials: tuple[Trial, ...] = ()
         network = self._new(options)
