@@ -89,7 +89,9 @@ def load_captioner(
     if quantisation is None:
         trained = Quantisation(bundle.manifest.training.get("quantisation", Quantisation.NONE))
         quantisation = trained if target.type == "cuda" else Quantisation.NONE
-    numbers = dtype or _numbers(target)
+    numbers = dtype or torch.float32
+    if dtype is None and target.type == "cuda":
+        numbers = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     image = ImageSpec.from_json(bundle.manifest.preprocessing)
     if ADAPTER in bundle.manifest.files:
         found = _base_of(bundle, base)
@@ -103,14 +105,6 @@ def load_captioner(
         network = load_located(found, quantisation, target, numbers, image)
     network.prompt = str(bundle.manifest.preprocessing.get("prompt", network.default_prompt))
     return network
-
-
-def _numbers(device: torch.device) -> torch.dtype:
-    import torch
-
-    if device.type != "cuda":
-        return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
 # Writing.

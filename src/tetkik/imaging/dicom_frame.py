@@ -128,8 +128,12 @@ def read_frame(dataset: Dataset, layout: PixelLayout, index: int, file: str) -> 
         return _native(data, layout, index, file)
     try:
         # An encapsulated file that says that it has millions of frames has as many fragments, or fails here.
+        table = value(dataset, "ExtendedOffsetTable"), value(dataset, "ExtendedOffsetTableLengths")
         content = get_frame(
-            BoundedBytes(data), index, number_of_frames=layout.frames, extended_offsets=_offsets(dataset)
+            BoundedBytes(data),
+            index,
+            number_of_frames=layout.frames,
+            extended_offsets=table if all(isinstance(part, bytes) for part in table) else None,
         )
         if layout.syntax == RLELossless:
             samples = decode_rle(content, layout.rows, layout.columns, layout.samples, layout.allocated > 8)
@@ -145,12 +149,6 @@ def read_frame(dataset: Dataset, layout: PixelLayout, index: int, file: str) -> 
             "again.",
             file=file,
         ) from None
-
-
-def _offsets(dataset: Dataset) -> tuple[bytes, bytes] | None:
-    """The Extended Offset Table (PS3.3 C.7.6.3.1.8)."""
-    offsets, lengths = value(dataset, "ExtendedOffsetTable"), value(dataset, "ExtendedOffsetTableLengths")
-    return (offsets, lengths) if isinstance(offsets, bytes) and isinstance(lengths, bytes) else None
 
 
 def _compressed(content: bytes, layout: PixelLayout, file: str) -> Frame:

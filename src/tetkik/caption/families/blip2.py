@@ -86,11 +86,6 @@ class Blip2Network(StagedNetwork):
         ).last_hidden_state
         return answer
 
-    def _project(self, features: Tensor) -> Tensor:
-        projection = self.core.language_projection
-        answer: Tensor = projection(features.to(numbers_of(projection)))
-        return answer
-
     def adapter_targets(self) -> tuple[str, ...]:
         return ("q", "v") if self._seq2seq else super().adapter_targets()
 

@@ -64,11 +64,6 @@ class PaliGemmaNetwork(StagedNetwork):
         features: Tensor = tower(pixels.to(numbers_of(tower))).last_hidden_state
         return features
 
-    def _project(self, features: Tensor) -> Tensor:
-        projector = self.core.model.multi_modal_projector
-        answer: Tensor = projector(features.to(numbers_of(projector)))
-        return answer
-
     def _special_tokens(self) -> SpecialTokens:
         tokenizer = self.words.tokenizer
         return SpecialTokens(tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)

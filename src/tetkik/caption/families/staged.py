@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tetkik.caption.families.numerics import IGNORED, token_losses
+from tetkik.caption.families.numerics import IGNORED, numbers_of, token_losses
 from tetkik.caption.families.tokenizer import CaptionTokenizer
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.network import CaptionBatch, Cut, DecodingOptions, Generated
@@ -242,6 +242,11 @@ class StagedNetwork(ABC):
         answer: Tensor = head(hidden.to(head.weight.dtype))
         cap = getattr(self.core.config.text_config, "final_logit_softcapping", None)
         return answer if cap is None else torch.tanh(answer / cap) * cap
+
+    def _project(self, features: Tensor) -> Tensor:
+        projection = attrgetter(self.projection)(self.core)
+        answer: Tensor = projection(features.to(numbers_of(projection)))
+        return answer
 
     def _read(self, image: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """What a decoder-only language model reads: the image, then the words; and the mask of both."""

@@ -24,7 +24,12 @@ def interpret(evaluation: CaptionEvaluation) -> tuple[Sentence, ...]:
         *_rows(evaluation),
         *_collapse(evaluation),
         *_headline(evaluation),
-        *_baselines(evaluation),
+        *(
+            _against(system, name)
+            for system in evaluation.systems[1:]
+            for name in _PROOF
+            if name in system.figures
+        ),
         *_wording(evaluation),
         *_concepts(evaluation),
     )
@@ -88,13 +93,6 @@ def _headline(evaluation: CaptionEvaluation) -> Iterator[Sentence]:
             "rouge_ci": bracket(figures["rouge_l"].ci, "{:.3f}"),
         },
     )
-
-
-def _baselines(evaluation: CaptionEvaluation) -> Iterator[Sentence]:
-    for system in evaluation.systems[1:]:
-        for name in _PROOF:
-            if name in system.figures:
-                yield _against(system, name)
 
 
 def _against(system: System, name: str) -> Sentence:

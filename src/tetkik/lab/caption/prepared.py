@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.bundle.store import sha256_of
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.errors import DataError
 from tetkik.lab.caption.data import Split
@@ -185,9 +186,8 @@ class Prepared:
             for file in self.files.get(split, PartFiles((), ())).all():
                 path = self.folder / split.value / file.name
                 check_file(path, file)
-                with path.open("rb") as content:
-                    if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
-                        raise damaged(path)
+                if sha256_of(path) != file.sha256:
+                    raise damaged(path)
 
 
 def is_prepared(folder: Path) -> bool:

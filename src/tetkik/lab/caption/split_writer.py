@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.bundle.store import sha256_of
 from tetkik.lab.caption.data import CaptionRow, Reason
 from tetkik.lab.caption.decoding import Decoded
 from tetkik.lab.caption.prepared import COLUMNS, ROWS
@@ -121,13 +121,11 @@ class SplitWriter:
         count = len(self._captions)
         size, digest = write_tensors(self._folder / COLUMNS, columns)
         rows = self._folder / ROWS
-        with rows.open("rb") as content:
-            rows_digest = hashlib.file_digest(content, "sha256").hexdigest()
         return SplitFiles(
             rows=count,
             shards=tuple(self._shards.files),
             others=(
-                ShardFile(ROWS, count, rows.stat().st_size, rows_digest),
+                ShardFile(ROWS, count, rows.stat().st_size, sha256_of(rows)),
                 ShardFile(COLUMNS, count, size, digest),
             ),
             words=tuple(map(word_count, self._captions)),

@@ -141,13 +141,18 @@ class CaptionScores:
     references: Wording
 
 
-def quick_scores(candidates: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+def quick_measures(candidates: Sequence[str], references: Sequence[str]) -> list[Measure]:
     """`cider` and `rouge_l` as pycocoevalcap has them, against one reference each, in a moment."""
     corpus = read_corpus(candidates, [[text] for text in references])
-    return {
-        "cider": float(cider_rows(corpus, corpus.counted()).mean()),
-        "rouge_l": float(coco_rouge_l(corpus).mean()),
-    }
+    return [
+        mean_measure("cider", cider_rows(corpus, corpus.counted())),
+        mean_measure("rouge_l", coco_rouge_l(corpus)),
+    ]
+
+
+def quick_scores(candidates: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+    """The same over all of them, by name."""
+    return {measure.name: measure.value for measure in quick_measures(candidates, references)}
 
 
 def score_systems(

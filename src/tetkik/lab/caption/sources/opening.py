@@ -41,15 +41,10 @@ def open_source(
             path=place,
             kind=kind.value,
         )
-    match kind:
-        case SourceKind.TABLE:
-            return open_table(place, images)
-        case SourceKind.ROCOV2:
-            return open_rocov2(place)
-        case SourceKind.ROCO:
-            return open_roco(place)
-        case _:
-            return open_huggingface(place)
+    if kind is SourceKind.TABLE:
+        return open_table(place, images)
+    openers = {SourceKind.ROCOV2: open_rocov2, SourceKind.ROCO: open_roco}
+    return openers.get(kind, open_huggingface)(place)
 
 
 def _kind_of(place: Path) -> SourceKind:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from tetkik.errors import DataError
@@ -50,11 +51,7 @@ def read_table(path: Path) -> Table:
         raise DataError("{path} is empty; give a table with a header and rows.", path=path)
     delimiter = max(_DELIMITERS, key=header.count)
 
-    def all_lines() -> Iterator[str]:
-        yield header
-        yield from lines
-
-    reader = csv.reader(all_lines(), delimiter=delimiter)
+    reader = csv.reader(chain([header], lines), delimiter=delimiter)
     try:
         columns = tuple(name.strip() for name in next(reader))
         width = len(columns)

@@ -128,7 +128,8 @@ def plan_training(options: CaptionTraining, prepared: Prepared | None, card: str
     """
     chosen = this_card() if card is None and torch.cuda.is_available() else card_of(card)
     config = config_of(options.base, options.revision)
-    options = replace(options, precision=_precision(options, chosen))
+    if options.precision is Precision.AUTO:
+        options = replace(options, precision=Precision.BF16 if chosen.bf16 else Precision.FP16)
     rows = _rows(options, prepared)
     images, row_disk = _images(options, config)
     before = 0 if images is None else images.frozen + images.working
@@ -210,12 +211,6 @@ class _Planner:
             if changed != options and self.fits(self.tried(changed, 1)):
                 return self.largest(changed)
         return None
-
-
-def _precision(options: CaptionTraining, card: Card) -> Precision:
-    if options.precision is not Precision.AUTO:
-        return options.precision
-    return Precision.BF16 if card.bf16 else Precision.FP16
 
 
 def _rows(options: CaptionTraining, prepared: Prepared | None) -> Rows:

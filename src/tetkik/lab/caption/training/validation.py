@@ -12,10 +12,7 @@ from tetkik.bundle import Metric
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.network import DecodingOptions
 from tetkik.lab.caption.data import group_numbers
-from tetkik.lab.caption.metrics.cider import cider_rows
-from tetkik.lab.caption.metrics.corpus import read_corpus
-from tetkik.lab.caption.metrics.rouge import coco_rouge_l
-from tetkik.lab.caption.metrics.scores import mean_measure, replicates
+from tetkik.lab.caption.metrics.scores import quick_measures, replicates
 from tetkik.lab.caption.training.data import EncodedSplit, by_length
 from tetkik.lab.engine.batches import Rows, in_steps, prefetched
 from tetkik.lab.engine.precision import Precision, autocast
@@ -106,13 +103,9 @@ def validation_metrics(
     loss = state.epochs[state.best_epoch - 1].validation_loss
     if loss is not None:
         metrics.append(Metric(name="loss", value=loss, n=len(generated.part), data=data, split=SPLIT))
-    corpus = read_corpus(list(generated.made), [[truth] for _, truth, _ in generated.listed])
+    measures = quick_measures(generated.made, [truth for _, truth, _ in generated.listed])
     split = SPLIT if len(generated.rows) == len(generated.part) else f"{SPLIT}, a fixed sample"
     n = len(generated.rows)
-    measures = [
-        mean_measure("cider", cider_rows(corpus, corpus.counted())),
-        mean_measure("rouge_l", coco_rouge_l(corpus)),
-    ]
     draws = ClusterBootstrap(group_numbers(generated.part.groups, generated.rows.tolist()), _REPLICATES)
     drawn = map(percentile_interval, replicates(measures, draws)) if draws.possible else [None, None]
     for measure, interval in zip(measures, drawn, strict=True):
