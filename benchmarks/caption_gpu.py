@@ -152,7 +152,7 @@ def _random(weight: nn.Parameter, number: torch.dtype, device: torch.device, *, 
 def random_network(options: CaptionTraining, config: Any, device: torch.device) -> Blip2Network:
     """Our network around a random core, with what learns in it."""
     number = torch.float16 if device.type == "cuda" else torch.float32
-    keep = Blip2Network.kept_whole()
+    keep = Blip2Network.kept_whole
     core = random_core(config, options.quantisation, number, device, keep)
     Blip2Network.settle(core)
     core.requires_grad_(False)

@@ -16,6 +16,8 @@ from tetkik.caption.image_spec import ImageSpec
 from tetkik.errors import DataError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from tetkik.values import ProgressCallback
 
 DETAILS = "tetkik_base.json"
@@ -109,7 +111,7 @@ def _model(options: SmallBase, vocabulary: int, backbone: Path | None) -> Any:
     if backbone is None:
         model = Blip2ForConditionalGeneration(config)
     else:
-        from tetkik.caption.families.small_blip2 import SmallBlip2, read_backbone
+        from tetkik.caption.families.small_blip2 import SmallBlip2
 
         weights = read_backbone(backbone)
         model = SmallBlip2(config)
@@ -225,3 +227,17 @@ def _count(model: Any) -> int:
 
 def _is_base(folder: Path) -> bool:
     return (folder / DETAILS).is_file()
+
+
+def read_backbone(file: Path) -> dict[str, Tensor]:
+    """The convolutions of a MobileNetV2 with folded batch norm, float32, as `MobileNetTower` calls them.
+
+    A pickle is read by torch's restricted unpickler (`weights_only=True`), which runs nothing.
+    """
+    from tetkik.networks.mobilenet import mobilenet_v2
+    from tetkik.networks.state import fill, read_tensors, to_our_keys
+
+    tensors = to_our_keys(file, read_tensors(file), "mobilenet_v2")
+    network = mobilenet_v2(1)
+    fill(network, file, tensors, "mobilenet_v2", head=False)
+    return {f"features.{name}": value for name, value in network.features.state_dict().items()}

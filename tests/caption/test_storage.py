@@ -14,12 +14,12 @@ from transformers import AutoProcessor, Blip2ForConditionalGeneration, PaliGemma
 
 from tests.caption.tiny import SENTENCES, tiny_blip2, tiny_paligemma
 from tetkik.bundle import Bundle, Manifest, Task, open_bundle, write_manifest
-from tetkik.caption.adapters import make_trainable
+from tetkik.caption.adapters import make_trainable, suppress_peft_warnings
 from tetkik.caption.families import load_base
-from tetkik.caption.families.peft_warnings import suppress_peft_warnings
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.network import DecodingOptions, Generated
 from tetkik.caption.options import AdapterOptions, Learning, Quantisation
+from tetkik.caption.predict import load_caption
 from tetkik.caption.storage import load_captioner, preprocessing_of, write_network
 from tetkik.errors import BundleCorrupt, BundleMismatch, UsageError
 from tetkik.language import Language
@@ -238,7 +238,7 @@ def test_the_base_of_an_adapter_may_be_a_setting(
         load_captioner(bundle)
     monkeypatch.setenv("TETKIK_CAPTION_BASE", bases["opt"])
     settings.cache_clear()
-    assert loss_of(load_captioner(bundle)) == pytest.approx(loss_of(network), rel=1e-5)
+    assert loss_of(load_caption(bundle).network) == pytest.approx(loss_of(network), rel=1e-5)
 
 
 def test_another_base_is_refused(bases: dict[str, str], tmp_path: Path):

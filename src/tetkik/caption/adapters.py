@@ -3,76 +3,80 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from tetkik.caption.families.loading import require
-from tetkik.caption.families.peft_warnings import suppress_peft_warnings
 from tetkik.caption.options import AdapterOptions, Learning, Quantisation
 from tetkik.errors import UsageError
+from tetkik.networks.huggingface import quiet_transformers
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from tetkik.caption.families.staged import StagedNetwork
-    from tetkik.caption.network import CaptionNetwork
 
 _QFORMER_TARGETS = ("query", "value")
 
 
-def make_trainable(network: CaptionNetwork, learning: Learning, options: AdapterOptions) -> None:
-    """Let the weights of `network` learn that `learning` names; the rest stays frozen and without dropout.
+@contextmanager
+def suppress_peft_warnings() -> Iterator[None]:
+    """As `quiet_transformers`, and without the warnings of peft.
 
-    Args:
-        network: frozen, as `load_base` gives it.
-
-    Raises:
-        UsageError: a target that no layer has, or quantised weights that were to learn.
-        MissingExtra: peft is not installed.
+    It asks models for an attribute that transformers 5 has renamed, and remarks on the name of the base,
+    which is not a path on purpose.
     """
+    with quiet_transformers(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
+def make_trainable(network: StagedNetwork, learning: Learning, options: AdapterOptions) -> None:
+    """Let the weights of the frozen `network` learn that `learning` names; the rest has no dropout."""
     if learning is Learning.ADAPTER:
         add_adapter(network, options)
     else:
-        _free(as_staged(network))
+        _free(network)
 
 
-def add_adapter(network: CaptionNetwork, options: AdapterOptions) -> None:
+def add_adapter(network: StagedNetwork, options: AdapterOptions) -> None:
     """Put adapters into `network` in place; `network.model` is then a `PeftModel`.
 
     Their weights are fp32 whatever the base is in, and so is a projection that learns. The cut moves to
     before the first stage that learns.
-
-    Raises:
-        UsageError: a target that no layer has, or a part that the family has not.
-        MissingExtra: peft is not installed.
     """
     require("torch", "peft")
     import peft
 
     from tetkik.caption.families.numerics import float_parameters, still
 
-    staged = as_staged(network)
-    _check_parts(staged, options)
+    if options.qformer and network.bridge is None:
+        raise UsageError(
+            "A model of the family {family} has no Q-Former to put an adapter into; leave --qformer out.",
+            family=network.family,
+        )
     config = peft.LoraConfig(
         r=options.rank,
         lora_alpha=options.alpha,
         lora_dropout=options.dropout,
-        target_modules=_pattern(staged, options),
-        modules_to_save=[staged.projection] if options.projection else None,
+        target_modules=_pattern(network, options),
+        modules_to_save=[network.projection] if options.projection else None,
         use_rslora=options.rslora,
         use_dora=options.dora,
         bias="none",
     )
-    still(staged.core)
+    still(network.core)
     with suppress_peft_warnings():
-        staged.model = peft.get_peft_model(staged.core, config)
+        network.model = peft.get_peft_model(network.core, config)
     # The base's public name, never a path of this computer; its hub revision where it has one.
-    config.base_model_name_or_path, config.revision = staged.base, staged.revision
-    for weight in float_parameters(staged.model):
+    config.base_model_name_or_path, config.revision = network.base, network.revision
+    for weight in float_parameters(network.model):
         if weight.requires_grad:
             weight.data = weight.data.float()
 
 
-def trainable_parameters(network: CaptionNetwork) -> tuple[int, int]:
+def trainable_parameters(network: StagedNetwork) -> tuple[int, int]:
     """How many weights learn, and how many there are; a 4-bit weight counts as one."""
     from tetkik.caption.families.numerics import count
 
@@ -80,24 +84,12 @@ def trainable_parameters(network: CaptionNetwork) -> tuple[int, int]:
     return sum(size for learns, size in sizes if learns), sum(size for _, size in sizes)
 
 
-def _linear(core: nn.Module) -> list[tuple[str, Any]]:
+def _pattern(network: StagedNetwork, options: AdapterOptions) -> str:
+    """A regular expression of full names, since a name such as `q_proj` is in the vision tower too."""
     from torch import nn
 
     # Linear4bit and Linear8bitLt of bitsandbytes are kinds of nn.Linear.
-    return [(name, part) for name, part in core.named_modules() if isinstance(part, nn.Linear)]
-
-
-def _check_parts(network: StagedNetwork, options: AdapterOptions) -> None:
-    if options.qformer and network.bridge is None:
-        raise UsageError(
-            "A model of the family {family} has no Q-Former to put an adapter into; leave --qformer out.",
-            family=network.family,
-        )
-
-
-def _pattern(network: StagedNetwork, options: AdapterOptions) -> str:
-    """A regular expression of full names, since a name such as `q_proj` is in the vision tower too."""
-    names = [name for name, _ in _linear(network.core)]
+    names = [name for name, part in network.core.named_modules() if isinstance(part, nn.Linear)]
     inside = [name for name in names if name.startswith(f"{network.language}.")]
     chosen: list[str] = []
     for target in options.targets or network.adapter_targets():
@@ -138,12 +130,3 @@ def _free(network: StagedNetwork) -> None:
                 tower.requires_grad_(False)
                 still(tower)  # type: ignore[arg-type]
     in_fp32(network.core)
-
-
-def as_staged(network: CaptionNetwork) -> StagedNetwork:
-    """`network` itself, as what every family here is: stages of a model of transformers."""
-    from tetkik.caption.families.staged import StagedNetwork
-
-    if not isinstance(network, StagedNetwork):
-        raise TypeError(f"{type(network).__name__} is no family of tetkik.caption.families")
-    return network

@@ -24,12 +24,9 @@ _GREYED = Sentence("The colours of this DICOM file are read as grey.")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """A decoded picture: what a file shows, and nothing of what it says of its patient.
+    """A decoded picture in RGB, what was transparent in black, and nothing of what it says of its patient.
 
-    Attributes:
-        image: in mode RGB, as it is meant to be looked at; what was transparent is black.
-        mode: Pillow's name of how the file stores it: RGB, L, RGBA, P, CMYK, I;16.
-        notes: what was done to it that a reader must know, such as the frame chosen of many.
+    `mode` is Pillow's name of how the file stores it; notes are what a reader must know.
     """
 
     image: Image.Image
@@ -42,9 +39,6 @@ def open_picture(data: bytes, file: str) -> Picture:
 
     A raster file of 8 bits keeps its colours, as Pillow decodes them. One of more bits, and every DICOM file,
     becomes what a screen would show of it (PS3.4 N.2.1), in grey: with its window, or the range that it uses.
-
-    Raises:
-        InputError: empty, damaged, cut short, above the limits, or of a kind that cannot be read.
     """
     if (kind := raster_format(data)) is None:
         read = read_bytes(data, file)

@@ -17,14 +17,10 @@ BICUBIC = 3
 
 @dataclass(frozen=True, slots=True)
 class ImageSpec:
-    """How a picture becomes the input of a vision tower.
+    """How a picture becomes the input of a vision tower; mean and deviation of values in 0 to 1.
 
     The default is BLIP-2's (Li et al., 2023): stretched to 224 x 224 pixels, normalised with the mean and the
     standard deviation of CLIP's training images (Radford et al., 2021).
-
-    Attributes:
-        size: side of the square in pixels.
-        mean: of each of red, green, blue, in 0 to 1.
     """
 
     size: int = 224
@@ -34,12 +30,10 @@ class ImageSpec:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> ImageSpec:
-        """From `as_json`."""
         mean, std = (tuple(float(value) for value in content[name]) for name in ("mean", "std"))
         return cls(int(content["size"]), mean, std, int(content["resample"]))  # type: ignore[arg-type]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, for a manifest."""
         return {"size": self.size, "mean": list(self.mean), "std": list(self.std), "resample": self.resample}
 
     def square(self, image: Image) -> NDArray[np.uint8]:

@@ -29,16 +29,11 @@ class Quantisation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AdapterOptions:
-    """Low-rank adapters.
+    """Low-rank adapters, on the family's own `targets` where none are named.
 
-    Attributes:
-        alpha: the update is scaled by alpha / rank, with `rslora` by alpha / sqrt(rank).
-        targets: names of the linear layers that get one; empty takes the family's own (the query and value
-            projections of its language model).
-        qformer: also in the attention of the Q-Former, where there is one.
-        projection: train the projection into the language model as a whole.
-        rslora: rank-stabilised scaling (Kalajdzievski, 2023).
-        dora: magnitude and direction apart (Liu et al., 2024).
+    The update is scaled by alpha / rank, with `rslora` by alpha / sqrt(rank) (Kalajdzievski, 2023). With
+    `qformer` and `projection` these learn as well; `dora` keeps magnitude and direction apart (Liu et al.,
+    2024).
     """
 
     rank: int = 16

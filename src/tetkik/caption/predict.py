@@ -7,23 +7,21 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, Task, resolve
 from tetkik.caption.colour_images import open_picture
-from tetkik.caption.network import CaptionNetwork, DecodingOptions, Generated
+from tetkik.caption.families.staged import StagedNetwork
+from tetkik.caption.network import DecodingOptions, Generated
 from tetkik.caption.options import Quantisation
-from tetkik.errors import BundleCorrupt, BundleNotFound, InputError, MissingExtra, TetkikError, UsageError
+from tetkik.errors import BundleCorrupt, BundleNotFound, MissingExtra, TetkikError, UsageError
 from tetkik.imaging.limits import read_file
+from tetkik.imaging.read import one_file
 from tetkik.language import Language, Sentence
 from tetkik.settings import settings
 from tetkik.values import CaptionResult
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 BATCH = 8
 """Images that are captioned together where nothing else is asked for."""
@@ -39,13 +37,9 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Captioner:
-    """A captioner with everything around it.
+    """A captioner with everything around it; `language` is that of notes, a caption's is English."""
 
-    Attributes:
-        language: of notes; a caption is in the language that the model was taught, which is English.
-    """
-
-    network: CaptionNetwork
+    network: StagedNetwork
     name: str
     language: Language = Language.TR
 
@@ -101,22 +95,11 @@ class Captioner:
 
     def _look_at(self, path: Path | str) -> _Seen | TetkikError:
         try:
-            picture = open_picture(read_file(Path(path)), str(path))
-            return _Seen(self.network.image.square(picture.image), picture.notes)
+            with one_file(str(path)):
+                picture = open_picture(read_file(Path(path)), str(path))
+                return _Seen(self.network.image.square(picture.image), picture.notes)
         except TetkikError as fault:
             return fault
-        except MemoryError:
-            return InputError(
-                "{file} needs more memory than there is; free some, or export it smaller.", file=path
-            )
-        except Exception as fault:
-            # Whatever a hostile or broken file makes a decoder do, it costs that file alone.
-            return InputError(
-                "{file} could not be read ({fault}); look at it in another viewer, "
-                "and convert it if it opens there.",
-                file=path,
-                fault=type(fault).__name__,
-            )
 
     def _captions(self, squares: Sequence[NDArray[np.uint8]], decoding: DecodingOptions) -> list[Generated]:
         if not squares:
@@ -125,37 +108,27 @@ class Captioner:
 
         try:
             with torch.inference_mode():
-                return self._sound(self.network.generate(self._features(squares), decoding))
+                pixels = torch.from_numpy(self.network.image.normalised(np.stack(squares)))
+                features = self.network.frozen_features(pixels)
+                made = self.network.generate(features, decoding) if features.isfinite().all() else None
         except torch.cuda.OutOfMemoryError:
             if len(squares) == 1:
                 raise UsageError(
                     "One image is too much for the memory of this GPU; use fewer --beams, or --quantisation "
                     "nf4."
                 ) from None
+        else:
+            if made is None or not all(isfinite(item.confidence or 0) for item in made):
+                raise BundleCorrupt(
+                    "The model {model} gives no finite numbers; its weights are damaged, train or import it "
+                    "again.",
+                    model=self.name,
+                )
+            return made
         # Outside of the handler, which would keep what the failed run had reserved.
         torch.cuda.empty_cache()
         half = len(squares) // 2
         return [*self._captions(squares[:half], decoding), *self._captions(squares[half:], decoding)]
-
-    def _features(self, squares: Sequence[NDArray[np.uint8]]) -> Tensor:
-        import torch
-
-        pixels = torch.from_numpy(self.network.image.normalised(np.stack(squares)))
-        features = self.network.frozen_features(pixels)
-        if not bool(torch.isfinite(features).all()):
-            raise self._damaged()
-        return features
-
-    def _sound(self, made: list[Generated]) -> list[Generated]:
-        if any(item.confidence is not None and not isfinite(item.confidence) for item in made):
-            raise self._damaged()
-        return made
-
-    def _damaged(self) -> BundleCorrupt:
-        return BundleCorrupt(
-            "The model {model} gives no finite numbers; its weights are damaged, train or import it again.",
-            model=self.name,
-        )
 
 
 def _plain(text: str) -> str:
@@ -195,19 +168,13 @@ def load_caption(
             "Captions need torch, transformers and peft; `pip install 'tetkik[caption]'`."
         ) from None
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    base = base or settings().caption_base
     network = load_captioner(bundle, base=base, quantisation=quantisation, device=device)
     return Captioner(network, bundle.manifest.name, language or settings().language)
 
 
 def captioner_bundle(model: str | Bundle | None = None) -> Bundle:
-    """The bundle of a captioner, opened and verified; no weights are loaded.
-
-    Args:
-        model: as for `load_caption`.
-
-    Raises:
-        BundleError: none is named, none is there, or it is damaged or not for captions.
-    """
+    """The bundle of a captioner, as for `load_caption`, verified; no weights are loaded."""
     if isinstance(model, Bundle):
         return model
     model = settings().caption_model if model is None else model

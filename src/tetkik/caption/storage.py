@@ -13,63 +13,56 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tetkik.bundle import Bundle
-from tetkik.caption.adapters import as_staged
+from tetkik.caption.adapters import suppress_peft_warnings
 from tetkik.caption.families.base_location import BaseLocation, find_base, is_path
 from tetkik.caption.families.loading import load_located, require
-from tetkik.caption.families.peft_warnings import suppress_peft_warnings
 from tetkik.caption.families.tokenizer import TOKENIZER
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.options import Quantisation
 from tetkik.errors import BundleCorrupt, BundleMismatch, UsageError
 from tetkik.language import Sentence
 from tetkik.networks.huggingface import quiet_transformers
-from tetkik.settings import settings
 
 if TYPE_CHECKING:
     import torch
 
     from tetkik.caption.families.staged import StagedNetwork
-    from tetkik.caption.network import CaptionNetwork
 
 ADAPTER = "adapter_config.json"
 IMAGE_TOKEN = "<image>"  # noqa: S105 - a word of the vocabulary
 _SHARD = "4GB"
 
 
-def preprocessing_of(network: CaptionNetwork) -> dict[str, Any]:
+def preprocessing_of(network: StagedNetwork) -> dict[str, Any]:
     """What a manifest says of the way to the network: image, prompt and tokenizer."""
     return {**network.image.as_json(), "prompt": network.prompt, "tokenizer": network.fingerprint}
 
 
-def write_network(network: CaptionNetwork, folder: Path, *, merge: bool) -> tuple[Sentence, ...]:
-    """Write the weights of `network` and its tokenizer into `folder`.
+def write_network(network: StagedNetwork, folder: Path, *, merge: bool) -> tuple[Sentence, ...]:
+    """Write the weights of `network` and its tokenizer; what a user should know of it.
 
-    Args:
-        network: trained; it is not changed.
-        merge: put the adapter into the base and write whole weights. A network without an adapter is written
-            whole in any case.
-
-    Returns:
-        What a user should know of it.
+    With `merge`, or where there is no adapter, whole weights are written. The network is not changed.
     """
-    staged = as_staged(network)
     with quiet_transformers():
-        if staged.adapted and not merge:
-            _write_adapter(staged, folder)
+        if network.adapted and not merge:
+            network.model.save_pretrained(folder, save_embedding_layers=False)
+            # A card of peft's own, in the place of ours.
+            (folder / "README.md").unlink(missing_ok=True)
+            _write_tokenizer(network, network.words.tokenizer, folder)
             return ()
-        whole, tokenizer = _with_image_token(staged, _whole(staged))
+        whole, tokenizer = _with_image_token(network, _whole(network))
         whole.save_pretrained(folder, max_shard_size=_SHARD)
-        _write_tokenizer(staged, tokenizer, folder)
-    _write_processor(staged, folder)
-    if staged.quantisation is Quantisation.NONE:
+        _write_tokenizer(network, tokenizer, folder)
+    _write_processor(network, folder)
+    if network.quantisation is Quantisation.NONE:
         return ()
     return (
         Sentence(
             "The adapter was trained on weights in {quantisation}; for the whole model these were taken back "
             "to {numbers}, so it answers like the trained one and needs the memory of unquantised weights.",
             {
-                "quantisation": staged.quantisation.value,
-                "numbers": str(staged.embeddings.weight.dtype).removeprefix("torch."),
+                "quantisation": network.quantisation.value,
+                "numbers": str(network.embeddings.weight.dtype).removeprefix("torch."),
             },
         ),
     )
@@ -85,16 +78,9 @@ def load_captioner(
 ) -> StagedNetwork:
     """The captioner in `bundle`, frozen, in evaluation mode.
 
-    Args:
-        base: what its adapter was trained on, as a folder or a hub id; None takes the setting `caption_base`,
-            then what the bundle names. Not for a whole model, which stands alone.
-        quantisation: of the frozen weights; None takes that of the training, and none where there is no GPU.
-        dtype: of the weights that are not quantised; None is float32 on a CPU, bf16 or fp16 on a GPU.
-
-    Raises:
-        UsageError: the base is on another machine and none was given.
-        BundleError: the base cannot be had, is another one, or the weights do not fit.
-        MissingExtra: a package is not installed.
+    Without `base` an adapter's is the one that the bundle names.
+    Weights are quantised as in training, and not where there is no GPU; others are float32 on a CPU, bf16 or
+    fp16 on a GPU.
     """
     require("torch", "transformers", "peft")
     import torch
@@ -103,12 +89,16 @@ def load_captioner(
     if quantisation is None:
         trained = Quantisation(bundle.manifest.training.get("quantisation", Quantisation.NONE))
         quantisation = trained if target.type == "cuda" else Quantisation.NONE
-    numbers = dtype or _numbers(target)
+    numbers = dtype or torch.float32
+    if dtype is None and target.type == "cuda":
+        numbers = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     image = ImageSpec.from_json(bundle.manifest.preprocessing)
     if ADAPTER in bundle.manifest.files:
         found = _base_of(bundle, base)
         network = load_located(found, quantisation, target, numbers, image)
-        _check_base(bundle, network)
+        tokenizer = bundle.manifest.preprocessing.get("tokenizer", network.fingerprint)
+        if bundle.manifest.kind != network.family or tokenizer not in {None, network.fingerprint}:
+            raise _other_base(bundle, found)
         _take_adapter(bundle, network)
     else:
         found = BaseLocation(bundle.path, bundle.manifest.id, None, str(bundle.path))
@@ -117,22 +107,7 @@ def load_captioner(
     return network
 
 
-def _numbers(device: torch.device) -> torch.dtype:
-    import torch
-
-    if device.type != "cuda":
-        return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-
-
 # Writing.
-
-
-def _write_adapter(network: StagedNetwork, folder: Path) -> None:
-    network.model.save_pretrained(folder, save_embedding_layers=False)
-    # A card of peft's own, in the place of ours.
-    (folder / "README.md").unlink(missing_ok=True)
-    _write_tokenizer(network, network.words.tokenizer, folder)
 
 
 def _whole(network: StagedNetwork) -> Any:
@@ -255,13 +230,11 @@ def _write_processor(network: StagedNetwork, folder: Path) -> None:
 
 
 def _base_of(bundle: Bundle, base: str | None) -> BaseLocation:
-    """Where the base of an adapter lies."""
     training = bundle.manifest.training
     named, revision = training.get("base"), training.get("revision")
-    chosen = base or settings().caption_base
-    if chosen is not None:
+    if base is not None:
         # The revision is of the repository that the bundle names, not of any other.
-        return find_base(chosen, revision if chosen == named and not is_path(chosen) else None)
+        return find_base(base, revision if base == named and not is_path(base) else None)
     if not isinstance(named, str) or is_path(named):
         raise UsageError(
             "The captioner {model} is an adapter to {base}, whose place on this computer is not known; give "
@@ -270,12 +243,6 @@ def _base_of(bundle: Bundle, base: str | None) -> BaseLocation:
             base=named or "?",
         )
     return find_base(named, revision)
-
-
-def _check_base(bundle: Bundle, network: StagedNetwork) -> None:
-    wanted = bundle.manifest.preprocessing.get("tokenizer")
-    if bundle.manifest.kind != network.family or (wanted is not None and wanted != network.fingerprint):
-        raise _other_base(bundle, network.found)
 
 
 def _take_adapter(bundle: Bundle, network: StagedNetwork) -> None:

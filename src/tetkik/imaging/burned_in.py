@@ -1,8 +1,7 @@
 """Text burnt into the pixels: lines of small, even, high-contrast strokes, as a console writes them.
 
-A name or a date makes a line of several letters of one height. A lead side marker (R, L, a technician's
-initials) is one to three letters and is left alone. What is written by hand, very large or very faint is
-missed: this is a warning light, no proof that there is no text.
+A lead side marker (R, L, a technician's initials) is one to three letters and is left alone. What is written
+by hand, very large or very faint is missed: this is a warning light, no proof that there is no text.
 """
 
 from __future__ import annotations
@@ -21,15 +20,8 @@ _LEAST_GLYPHS = 4
 _LEAST_BLOBS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class TextLine:
-    """A line of text in the picture, in its pixels: the corners of its box, and how many letters it has."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-    glyphs: int
+Box = tuple[int, ...]
+"""Top, left, bottom and right of a line of text, in pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,16 +32,13 @@ class _Blobs:
     sizes: NDArray[np.int64]
 
 
-def burned_in_text(image: Radiograph) -> tuple[TextLine, ...]:
+def burned_in_text(image: Radiograph) -> tuple[Box, ...]:
     """The lines of text that `image` seems to have in its pixels, longest first; empty for none."""
     grey = _eight_bits(image)
     found = [line for bright in (True, False) for line in _lines(_blobs(*_strokes(grey, bright)))]
     scale = max(image.rows, image.columns) / max(grey.shape)
-    lines = []
-    for box, count in sorted(found, key=lambda item: -item[1]):
-        top, left, bottom, right = (round(float(edge) * scale) for edge in box)
-        lines.append(TextLine(top, left, bottom, right, count))
-    return tuple(lines)
+    longest_first = sorted(found, key=lambda item: -item[1])
+    return tuple(tuple(round(float(edge) * scale) for edge in box) for box, _ in longest_first)
 
 
 def _eight_bits(image: Radiograph) -> NDArray[np.uint8]:

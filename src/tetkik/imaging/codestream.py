@@ -14,15 +14,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-_SOI, _EOI, _SOS, _DHT, _APP14 = 0xD8, 0xD9, 0xDA, 0xC4, 0xEE
+_SOI, EOI, _SOS, _DHT, _APP14 = 0xD8, 0xD9, 0xDA, 0xC4, 0xEE
 _SOF_JPEG_LS = 0xF7
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 # The next marker after entropy-coded data, in which 0xFF is followed by 0x00 or by a restart marker; in
 # JPEG-LS by a byte below 0x80.
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]", re.DOTALL)
 _NEXT_MARKER_LS = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]", re.DOTALL)
-_J2K = b"\xff\x4f\xff\x51"
-_J2K_COD, _J2K_COC, _J2K_SOT, _J2K_SOD, _J2K_EOC = 0x52, 0x53, 0x90, 0x93, 0xD9
+J2K = b"\xff\x4f\xff\x51"
+_COD, _COC, _SOT, _SOD = 0x52, 0x53, 0x90, 0x93
 MOST_SCANS = 200
 """A progressive JPEG has a dozen; thousands of empty ones keep a decoder busy for hours."""
 MOST_TILES = 65_535
@@ -44,11 +44,6 @@ class Codec(Enum):
     JPEG_2000 = auto()
     """Also High Throughput (HTJ2K)."""
 
-    @property
-    def keeps_ybr(self) -> bool:
-        """Whether the decoder leaves YBR_FULL as it is; that of 8-bit JPEG makes RGB of it."""
-        return self is not Codec.JPEG
-
 
 class CodestreamError(ValueError):
     """A header that is damaged, contradicts itself, or asks for the unreasonable."""
@@ -60,16 +55,10 @@ class UnknownCodestreamError(CodestreamError):
 
 @dataclass(frozen=True, slots=True)
 class Codestream:
-    """The header of a codestream.
+    """The header of a codestream, in pixels; a JPEG in CMYK has 4 samples.
 
-    Attributes:
-        rows: of the image, in pixels.
-        columns: of the image, in pixels.
-        samples: a pixel: 1 or 3 (4 in a JPEG in CMYK).
-        signed: whether samples are signed (JPEG 2000 alone says so).
-        component_ids: JPEG alone; `RGB` says that there is no colour transform.
-        jfif: whether a JFIF marker is there, which means YCbCr.
-        ended: whether the end marker was met; always so for JPEG 2000, whose decoder sees to it itself.
+    `signed` is of JPEG 2000 alone and `component_ids` of JPEG, where `RGB` means no colour transform and a
+    JFIF marker YCbCr. `ended`: the end marker was met; JPEG 2000's decoder sees to it itself.
     """
 
     codec: Codec
@@ -95,7 +84,7 @@ def parse_codestream(data: bytes) -> Codestream:
         if data[:2] == b"\xff\xd8":
             return _parse_jpeg(data)
         # Some files wrap the codestream in the boxes of JP2, which DICOM does not allow (PS3.5 A.4.4).
-        if data[:4] == _J2K or data[4:8] == b"jP  ":
+        if data[:4] == J2K or data[4:8] == b"jP  ":
             return _parse_jpeg_2000(data)
     except (struct.error, IndexError):
         raise CodestreamError("the header ends early") from None
@@ -105,7 +94,8 @@ def parse_codestream(data: bytes) -> Codestream:
 def _parse_jpeg(data: bytes) -> Codestream:
     found: Codestream | None = None
     adobe, jfif, ended, scans = None, False, False, 0
-    for marker, segment in _segments(data):
+    for marker, start, end, _ in jpeg_segments(data):
+        segment = data[start:end]
         if marker in (0xC0, 0xC1, 0xC2, 0xC3, _SOF_JPEG_LS):
             if found is not None:
                 raise CodestreamError("two frames")
@@ -118,7 +108,7 @@ def _parse_jpeg(data: bytes) -> Codestream:
             adobe = segment[11]
         elif marker == 0xE0 and segment[:4] == b"JFIF":
             jfif = True
-        elif marker == _EOI:
+        elif marker == EOI:
             ended = True
         elif marker == _SOS:
             scans += 1
@@ -130,8 +120,12 @@ def _parse_jpeg(data: bytes) -> Codestream:
     return replace(found, adobe_transform=adobe, jfif=jfif, ended=ended)
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """(marker, content) of each marker segment up to the end of the image."""
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Of each segment the marker, where its content begins and ends, and where coded data behind it ends.
+
+    Raises:
+        CodestreamError: a marker that cannot be, or a segment that ends early.
+    """
     place, after_scan = 2, _NEXT_MARKER
     while True:
         if place >= len(data):
@@ -144,24 +138,24 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
             return
         marker = data[place]
         place += 1
-        if marker == _EOI:
-            yield marker, b""
+        if marker == EOI:
+            yield marker, place, place, place
             return
         if marker in _STANDALONE:
             continue
         if marker < 0xC0 or marker == _SOI:
             raise CodestreamError("an impossible marker")
         (length,) = struct.unpack_from(">H", data, place)
-        segment = data[place + 2 : place + length]
-        if length < 2 or len(segment) != length - 2:
+        start, place = place + 2, place + length
+        if length < 2 or place > len(data):
             raise CodestreamError("a segment that ends early")
-        yield marker, segment
-        place += length
+        end = place
         if marker == _SOF_JPEG_LS:
             after_scan = _NEXT_MARKER_LS
         if marker == _SOS:
             following = after_scan.search(data, place)
             place = following.start() if following else len(data)
+        yield marker, start, end, place
 
 
 def _frame_header(marker: int, segment: bytes) -> Codestream:
@@ -214,7 +208,7 @@ def _check_scan(frame: Codestream, segment: bytes) -> None:
 
 
 def _parse_jpeg_2000(data: bytes) -> Codestream:
-    start = data.find(_J2K)
+    start = data.find(J2K)
     if start < 0:
         raise CodestreamError("no codestream in the JP2 boxes")
     length, _, x1, y1, x0, y0, tile_x, tile_y, off_x, off_y, samples = struct.unpack_from(
@@ -257,34 +251,46 @@ class _CodingStyle:
     precincts: tuple[tuple[int, int], ...]
 
 
-def _coding_styles(data: bytes, place: int, samples: int) -> Iterator[_CodingStyle]:
-    """Every coding style, of the main header and of the tile-parts, for all components or for one."""
+def jpeg_2000_segments(data: bytes, place: int = 2) -> Iterator[tuple[int, int, int]]:
+    """Of each segment of a header, and of the end, the marker and where its content begins and ends.
+
+    Raises:
+        CodestreamError: no marker where one must be, or a segment that ends early.
+    """
     tile_part = end = 0
-    while place + 4 <= len(data):
+    while place + 2 <= len(data):
         if data[place] != 0xFF:
             raise CodestreamError("no marker where one must be")
         marker = data[place + 1]
-        if marker == _J2K_EOC:
+        if marker == EOI:
+            yield marker, place, place
             return
-        if marker == _J2K_SOD:
+        if marker == _SOD:
             # A length of 0 means: to the end of the data.
             if tile_part == 0 or end <= place:
                 return
             place = end
             continue
+        if place + 4 > len(data):
+            return
         (length,) = struct.unpack_from(">H", data, place + 2)
         if length < 2:
             raise CodestreamError("a segment that ends early")
-        if marker == _J2K_SOT:
+        if marker == _SOT:
             (tile_part,) = struct.unpack_from(">I", data, place + 6)
             end = place + tile_part
-        elif marker == _J2K_COD:
-            yield _coding_style(data[place + 9 : place + 2 + length], bool(data[place + 4] & 1))
-        elif marker == _J2K_COC:
-            wide = 1 if samples < 257 else 2
-            own = data[place + 4 + wide : place + 2 + length]
-            yield _coding_style(own[1:], bool(own[0] & 1))
+        yield marker, place + 4, place + 2 + length
         place += 2 + length
+
+
+def _coding_styles(data: bytes, place: int, samples: int) -> Iterator[_CodingStyle]:
+    """Every coding style, of the main header and of the tile-parts, for all components or for one."""
+    for marker, start, end in jpeg_2000_segments(data, place):
+        if marker == _COD:
+            yield _coding_style(data[start + 5 : end], bool(data[start] & 1))
+        elif marker == _COC:
+            own = data[start + (1 if samples < 257 else 2) : end]
+            yield _coding_style(own[1:], bool(own[0] & 1))
 
 
 def _coding_style(content: bytes, own_precincts: bool) -> _CodingStyle:

@@ -17,24 +17,18 @@ _BAND = 1 << 20
 
 
 def contiguous(samples: Samples) -> Samples:
-    """`samples` in the order of their memory."""
     return cast(Samples, np.ascontiguousarray(samples))
 
 
 def looked_up(table: Samples, samples: Samples) -> Samples:
-    """The entry of `table` for each of `samples`."""
     return cast(Samples, np.take(table, samples))
 
 
 def grey_of_rgb(rgb: Samples) -> tuple[Samples, float]:
-    """Grey by BT.601 and the colourfulness.
+    """(rows, columns, 3), uint8 or uint16, in grey by BT.601, and the colourfulness, 0 to 1.
 
-    Args:
-        rgb: (rows, columns, 3), uint8 or uint16.
-
-    Returns:
-        (rows, columns) of the same type, exactly the channel where the three are equal; and the mean absolute
-        difference of the three pairs of channels, over the range, 0 to 1.
+    Grey is exactly the channel where the three are equal; colourfulness is the mean absolute difference of
+    the three pairs of channels.
     """
     rows, columns, _ = rgb.shape
     grey = np.empty((rows, columns), rgb.dtype)
@@ -50,11 +44,7 @@ def grey_of_rgb(rgb: Samples) -> tuple[Samples, float]:
 
 
 def rgb_of_ybr(ybr: Samples) -> Samples:
-    """YBR_FULL as RGB (PS3.3 C.7.6.3.1.2).
-
-    Args:
-        ybr: (rows, columns, 3), uint8 or uint16.
-    """
+    """YBR_FULL, (rows, columns, 3), uint8 or uint16, as RGB (PS3.3 C.7.6.3.1.2)."""
     white = np.iinfo(ybr.dtype).max
     rgb = np.empty_like(ybr)
     step = max(1, _BAND // ybr.shape[1])

@@ -1,9 +1,8 @@
 """A codestream becomes samples, by the decoder that is sound for its kind.
 
-Which decoder is decided by the codestream (`codestream.Codec`), whatever the transfer syntax says: files that
-say one lossless JPEG and hold another are common. Every codestream has passed `parse_codestream` before, and
-its dimensions are those of the file: without that check mutated JPEG-LS and lossless JPEG streams bring the
-native decoders down.
+The codestream decides (`codestream.Codec`), whatever the transfer syntax says: files that say one lossless
+JPEG and hold another are common. Every one has passed `parse_codestream`, and its dimensions are those of the
+file: without that mutated JPEG-LS and lossless JPEG streams bring the native decoders down.
 """
 
 from __future__ import annotations
@@ -23,15 +22,10 @@ _RGB_IDS = (tuple(b"RGB"), tuple(b"rgb"))
 
 
 def decode(data: bytes, stream: Codestream, *, is_rgb: bool) -> Samples:
-    """The samples of one frame.
+    """The samples of one frame: (rows, columns) or (rows, columns, 3), uint8 or uint16.
 
-    Args:
-        is_rgb: whether the file says that the components are RGB; a colour transform that the codestream
-            itself states wins.
-
-    Returns:
-        (rows, columns) or (rows, columns, 3), uint8 or uint16; signed samples as two's complement. A JPEG of
-        8 bits with a colour transform is RGB; else components are as they were coded.
+    Signed samples are two's complement. A JPEG of 8 bits with a colour transform is RGB; else components are
+    as they were coded. `is_rgb` is what the file says of them; what the codestream itself states wins.
 
     Raises:
         CodestreamError: cut short, or damaged as far as the decoder can tell.
@@ -112,19 +106,13 @@ def _gdcm(data: bytes, stream: Codestream) -> Samples:
     image.SetNumberOfDimensions(2)
     image.SetDimensions((stream.columns, stream.rows, 1))
     image.SetDataElement(element)
-    colour = (
-        gdcm.PhotometricInterpretation.RGB
-        if stream.samples > 1
-        else gdcm.PhotometricInterpretation.MONOCHROME2
-    )
-    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(colour))
+    colours, syntaxes = gdcm.PhotometricInterpretation, gdcm.TransferSyntax
+    image.SetPhotometricInterpretation(colours(colours.RGB if stream.samples > 1 else colours.MONOCHROME2))
     if stream.samples > 1:
         image.SetPlanarConfiguration(0)
     lossless = stream.codec is Codec.JPEG_LOSSLESS
-    syntax = (
-        gdcm.TransferSyntax.JPEGLosslessProcess14 if lossless else gdcm.TransferSyntax.JPEGExtendedProcess2_4
-    )
-    image.SetTransferSyntax(gdcm.TransferSyntax(syntax))
+    syntax = syntaxes.JPEGLosslessProcess14 if lossless else syntaxes.JPEGExtendedProcess2_4
+    image.SetTransferSyntax(syntaxes(syntax))
     # By this size GDCM chooses among three codecs, and the wrong one complains on standard error.
     size = next(size for size in (8, 12, 16) if stream.bits <= size)
     image.SetPixelFormat(gdcm.PixelFormat(stream.samples, size, size, size - 1, 0))

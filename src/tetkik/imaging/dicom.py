@@ -8,7 +8,6 @@ import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.filereader import read_dataset
 from pydicom.pixels.processing import apply_color_lut
-from pydicom.tag import BaseTag
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -56,14 +55,7 @@ def is_dicom(data: bytes) -> bool:
 
 
 def read_dicom(data: bytes, sha256: str, file: str, frame: int | None = None) -> Radiograph:
-    """The radiograph in `data`.
-
-    Args:
-        frame: which of several, counted from 1; None takes the middle one.
-
-    Raises:
-        InputError: damaged, cut short, without an image, or of a kind that cannot be read.
-    """
+    """The radiograph in `data`: the frame of that number, from 1, or the middle one."""
     dataset, syntax = parse_dicom(data, file)
     if "PixelData" not in dataset:
         raise _without_image(dataset, file)
@@ -71,29 +63,25 @@ def read_dicom(data: bytes, sha256: str, file: str, frame: int | None = None) ->
     index = _chosen(layout.frames, frame, file)
     tags = FrameTags(dataset, index, big_endian=syntax == ExplicitVRBigEndian)
     pixels, white, colour = _shown(read_frame(dataset, layout, index, file), layout, tags, file)
-    spacing = spacing_of(tags)
+    spacing, plane = spacing_of(tags)
     return Radiograph(
         pixels=pixels,
         white=white,
         file_format=FileFormat.DICOM,
         sha256=sha256,
-        spacing=spacing.millimetres if spacing is not None else None,
+        spacing=spacing,
         view=view_of(dataset),
         laterality=laterality_of(dataset),
         tags=image_tags(dataset, layout.frames),
         identity=identity_of(dataset),
         colour=colour,
         notes=(*_frame_note(layout.frames, index), *_side_note(dataset)),
-        plane=spacing.plane if spacing is not None else None,
+        plane=plane,
     )
 
 
 def parse_dicom(data: bytes, file: str) -> tuple[Dataset, UID]:
-    """The data set and how it was written.
-
-    Raises:
-        InputError: damaged, or it unpacks to more than is allowed.
-    """
+    """The data set and how it was written."""
     try:
         if (body := _deflated_body(data)) is not None:
             inflated = BoundedBytes(inflate(body, file))
@@ -101,9 +89,7 @@ def parse_dicom(data: bytes, file: str) -> tuple[Dataset, UID]:
         dataset = dcmread(BoundedBytes(data), force=True)
         stated = text(getattr(dataset, "file_meta", Dataset()), "TransferSyntaxUID")
         implicit, little = dataset.original_encoding
-    except InputError:
-        raise
-    except MemoryError:
+    except (InputError, MemoryError):
         raise
     except Exception:  # Of damaged bytes pydicom raises whatever they lead to.
         raise damaged(file) from None
@@ -124,14 +110,10 @@ def _deflated_body(data: bytes) -> bytes | None:
         return None
     content = BoundedBytes(data)
     content.seek(start)
-    meta = read_dataset(content, False, True, stop_when=_is_past_meta)
+    meta = read_dataset(content, False, True, stop_when=lambda tag, *_: tag.group != 0x0002)
     if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
         return None
     return data[content.tell() :]
-
-
-def _is_past_meta(tag: BaseTag, _representation: str | None, _length: int) -> bool:
-    return tag.group != 0x0002
 
 
 def _without_image(dataset: Dataset, file: str) -> InputError:

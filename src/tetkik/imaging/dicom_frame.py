@@ -12,6 +12,7 @@ from pydicom.uid import UID, ExplicitVRBigEndian, RLELossless
 
 from tetkik.errors import InputError
 from tetkik.imaging.codestream import (
+    Codec,
     Codestream,
     CodestreamError,
     UnknownCodestreamError,
@@ -28,15 +29,7 @@ _GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 
 @dataclass(frozen=True, slots=True)
 class PixelLayout:
-    """The Image Pixel module (PS3.3 C.7.6.3) as the file states it, checked.
-
-    Attributes:
-        rows: in pixels.
-        columns: in pixels.
-        samples: a pixel: 1 or 3.
-        allocated: bits of a sample: 1, 8 or 16.
-        planar: whether colours lie in planes (uncompressed alone).
-    """
+    """The Image Pixel module (PS3.3 C.7.6.3) as the file states it, checked; sizes in pixels and bits."""
 
     rows: int
     columns: int
@@ -60,12 +53,7 @@ class PixelLayout:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One decoded frame.
-
-    Attributes:
-        samples: (rows, columns) or (rows, columns, 3), uint8 or uint16: words as the file has them.
-        is_ybr: whether three samples are YBR_FULL rather than RGB.
-    """
+    """One decoded frame: words as the file has them, (rows, columns) or (rows, columns, 3)."""
 
     samples: Samples
     words: Words
@@ -73,11 +61,7 @@ class Frame:
 
 
 def read_layout(dataset: Dataset, syntax: UID, file: str) -> PixelLayout:
-    """What the file says of its pixels.
-
-    Raises:
-        InputError: a fact is missing or cannot be, or there are more pixels than allowed.
-    """
+    """What the file says of its pixels."""
     rows, columns = _needed(dataset, "Rows", file), _needed(dataset, "Columns", file)
     allocated = _needed(dataset, "BitsAllocated", file)
     samples = whole(dataset, "SamplesPerPixel") or 1
@@ -136,12 +120,7 @@ def _unknown_syntax(syntax: UID, file: str) -> InputError:
 
 
 def read_frame(dataset: Dataset, layout: PixelLayout, index: int, file: str) -> Frame:
-    """The frame at `index`, counted from 0.
-
-    Raises:
-        InputError: it is cut short, damaged, compressed in a way that is not known, or its codestream has
-            other dimensions than the file says.
-    """
+    """The frame at `index`, counted from 0."""
     data = value(dataset, "PixelData")
     if not isinstance(data, bytes):
         raise damaged(file)
@@ -149,19 +128,21 @@ def read_frame(dataset: Dataset, layout: PixelLayout, index: int, file: str) -> 
         return _native(data, layout, index, file)
     try:
         # An encapsulated file that says that it has millions of frames has as many fragments, or fails here.
+        table = value(dataset, "ExtendedOffsetTable"), value(dataset, "ExtendedOffsetTableLengths")
         content = get_frame(
-            BoundedBytes(data), index, number_of_frames=layout.frames, extended_offsets=_offsets(dataset)
+            BoundedBytes(data),
+            index,
+            number_of_frames=layout.frames,
+            extended_offsets=table if all(isinstance(part, bytes) for part in table) else None,
         )
         if layout.syntax == RLELossless:
             samples = decode_rle(content, layout.rows, layout.columns, layout.samples, layout.allocated > 8)
             return Frame(samples, layout.words, is_ybr=layout.photometric.startswith("YBR_FULL"))
         return _compressed(content, layout, file)
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except UnknownCodestreamError:
         raise _unknown_syntax(layout.syntax, file) from None
-    except MemoryError:
-        raise
     except Exception:  # Decoders raise whatever a damaged stream leads them to.
         raise InputError(
             "{file} holds an image that cannot be decoded, as it is damaged or cut short; fetch or export it "
@@ -170,19 +151,14 @@ def read_frame(dataset: Dataset, layout: PixelLayout, index: int, file: str) -> 
         ) from None
 
 
-def _offsets(dataset: Dataset) -> tuple[bytes, bytes] | None:
-    """The Extended Offset Table (PS3.3 C.7.6.3.1.8)."""
-    offsets, lengths = value(dataset, "ExtendedOffsetTable"), value(dataset, "ExtendedOffsetTableLengths")
-    return (offsets, lengths) if isinstance(offsets, bytes) and isinstance(lengths, bytes) else None
-
-
 def _compressed(content: bytes, layout: PixelLayout, file: str) -> Frame:
     stream = parse_codestream(content)
     _check_dimensions(stream, layout, file)
     says_rgb = layout.photometric == "RGB"
     samples = decode(content, stream, is_rgb=says_rgb)
-    # JPEG with a colour transform and JPEG 2000 are RGB once decoded; what else says YBR_FULL still is.
-    is_ybr = layout.photometric.startswith("YBR_FULL") and not states_rgb(stream) and stream.codec.keeps_ybr
+    # The decoder of 8-bit JPEG makes RGB of it; what else says YBR_FULL still is, or states RGB itself.
+    decoded = stream.codec is Codec.JPEG or states_rgb(stream)
+    is_ybr = layout.photometric.startswith("YBR_FULL") and not decoded
     return Frame(samples, _words_of(stream, layout), is_ybr)
 
 

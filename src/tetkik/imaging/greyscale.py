@@ -1,15 +1,11 @@
 """Stored values become shades of grey: what a radiologist's screen would show, as one table.
 
-The steps are those of PS3.4 N.2.1: modality transformation (rescale or table), then the values of interest
-(VOI table or window), then the photometric interpretation. An image has at most 65,536 different words, so
-every step is done to a table of them and the pixels are looked up once.
-
-**Why the window is applied for the network too.** The public sets that models are taught on are 8-bit exports
-that had their window applied, and the window is what the radiologist saw when the label was given. A model
-that got the full range of a 14-bit detector would see a paler picture than any it was taught on. Where a file
-has no window, the range that its pixels use is mapped, without the thousandth at either end.
-
-Presentation LUT Shape is not looked at: where it is right it repeats the photometric interpretation.
+The steps are those of PS3.4 N.2.1: modality transformation (rescale or table), values of interest (VOI table
+or window), photometric interpretation. They are done to a table of the 65,536 words at most, and the pixels
+are looked up once. **The window is applied for the network too:** the public sets that models are taught on
+are 8-bit exports that had theirs applied, and it is what the radiologist saw when the label was given. Where
+a file has none, the range that its pixels use is mapped, without the thousandth at either end. Presentation
+LUT Shape is not looked at: where it is right it repeats the photometric interpretation.
 """
 
 from __future__ import annotations
@@ -35,11 +31,7 @@ MONOCHROME2 agree."""
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How a word of the pixel data holds a stored value (PS3.5 8.1.1).
-
-    Attributes:
-        size: bits of a word of the array: 8 or 16.
-    """
+    """How a word of 8 or 16 bits of the pixel data holds a stored value (PS3.5 8.1.1)."""
 
     size: int
     bits: int
@@ -62,12 +54,9 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Grey:
-    """How the words of one frame become shades.
+    """How the words of one frame become shades; `interest` is None without window and VOI table.
 
-    Attributes:
-        interest: modality value to 0 to 1; None where the file has neither window nor VOI table.
-        inverted: whether the lowest value is white (MONOCHROME1).
-        padding: the lowest and the highest stored value that is no image.
+    `padding` are the lowest and the highest stored value that is no image.
     """
 
     words: Words
@@ -99,12 +88,7 @@ class Grey:
 
 
 def used_range(values: Values, counts: NDArray[np.intp]) -> tuple[float, float]:
-    """The lowest and the highest value that are used, without the thousandth of the pixels at either end.
-
-    Args:
-        values: (n,), any order.
-        counts: (n,), how many pixels have each.
-    """
+    """The lowest and highest of `values`, (n,), used, without a thousandth of the pixels at either end."""
     used = np.flatnonzero(counts)
     if not len(used):
         return 0.0, 0.0

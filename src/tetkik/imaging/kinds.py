@@ -17,8 +17,6 @@ _PROGRAMS = (
 
 
 class Kind(StrEnum):
-    """What a file seems to be."""
-
     DICOM = "dicom"
     PICTURE = "picture"
     """PNG, JPEG or TIFF."""
@@ -30,11 +28,7 @@ class Kind(StrEnum):
 
 
 def kind_of(head: bytes) -> Kind:
-    """What begins like this.
-
-    Args:
-        head: the first kibibyte of a file, or all of it.
-    """
+    """What begins like this, the first kibibyte of a file or all of it."""
     # Pillow and pydicom are loaded when an image is looked at, and not when this module is.
     from tetkik.imaging.dicom import is_dicom
     from tetkik.imaging.raster import raster_format

@@ -67,11 +67,7 @@ def read_file(path: Path) -> bytes:
 
 
 def check_bytes(size: int, file: str) -> None:
-    """Refuse more bytes than `max_image_bytes`.
-
-    Raises:
-        InputError: too many.
-    """
+    """Refuse more bytes than `max_image_bytes`."""
     limit = settings().max_image_bytes
     if size > limit:
         raise InputError(
@@ -83,11 +79,7 @@ def check_bytes(size: int, file: str) -> None:
 
 
 def check_pixels(rows: int, columns: int, file: str) -> None:
-    """Refuse more pixels than `max_image_pixels`.
-
-    Raises:
-        InputError: too many.
-    """
+    """Refuse more pixels than `max_image_pixels`."""
     limit = settings().max_image_pixels
     if rows * columns > limit:
         raise InputError(
@@ -101,11 +93,7 @@ def check_pixels(rows: int, columns: int, file: str) -> None:
 
 
 def inflate(data: bytes, file: str) -> bytes:
-    """What raw deflate (RFC 1951) packed into `data`.
-
-    Raises:
-        InputError: it unpacks to more bytes than `max_image_bytes`, is damaged, or ends early.
-    """
+    """What raw deflate (RFC 1951) packed into `data`."""
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         content = unpacker.decompress(data, settings().max_image_bytes + 1)
@@ -118,10 +106,8 @@ def inflate(data: bytes, file: str) -> bytes:
 
 
 def damaged(file: str) -> InputError:
-    """The error for content that contradicts itself."""
     return InputError("{file} is damaged and cannot be read; fetch or export it again.", file=file)
 
 
 def cut_short(file: str) -> InputError:
-    """The error for content that ends before its image does."""
     return InputError("{file} ends before its image does; fetch or export it again.", file=file)

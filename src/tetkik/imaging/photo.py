@@ -30,12 +30,10 @@ _AS_IT_IS = Sentence(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Straightened:
-    """A photographed film as a grey image.
+    """A photographed film in grey, (rows, columns), uint8; less than diagnostic quality.
 
-    Attributes:
-        pixels: (rows, columns), uint8, larger is brighter; less than diagnostic quality.
-        corners: (4, 2), column and row of the film in the photograph: top left, top right, bottom right,
-            bottom left; None where it was not found.
+    `corners`, (4, 2), are column and row in the photograph, clockwise from the top left; None where not
+    found.
     """
 
     pixels: NDArray[np.uint8]
@@ -46,12 +44,9 @@ class Straightened:
 def straighten(rgb: NDArray[np.uint8], exif_camera: bool = False) -> Straightened | None:
     """The film in a photograph, upright and without its surroundings; None for a direct export.
 
-    Args:
-        rgb: (rows, columns, 3), uint8, already turned as its EXIF orientation says.
-        exif_camera: whether the file's EXIF names a camera (Make or Model).
-
-    Without a camera's name the picture itself must show it: colour (a grey picture is an export), four
-    straight sides, and surroundings that no export has.
+    `rgb` is (rows, columns, 3), uint8, turned as its EXIF says. Without a camera's name in its EXIF the
+    picture itself must show it: colour (a grey picture is an export), four straight sides, and surroundings
+    that no export has.
     """
     if not exif_camera and _colour(rgb[:: max(1, rgb.shape[0] // 64), :: max(1, rgb.shape[1] // 64)]) < 2:
         return None

@@ -32,11 +32,8 @@ class Fit(StrEnum):
 class Preprocessing:
     """What is done to an image before a network, as the manifest of a bundle states it.
 
-    Attributes:
-        size: side of the square in pixels.
-        mean: subtracted from each channel, of values in 0 to 1.
-        std: each channel is divided by it after that.
-        stretch: the two percentiles of the resized image that become 0 and 1; None keeps the file's range.
+    Mean and deviation are of values in 0 to 1. `stretch` are the percentiles of the resized image that become
+    0 and 1; None keeps the file's range.
     """
 
     size: int = 224
@@ -59,7 +56,6 @@ class Preprocessing:
         return len(self.mean)
 
     def as_json(self) -> dict[str, Any]:
-        """For a manifest; `from_json` reads it back."""
         return asdict(self)
 
     @classmethod
@@ -84,11 +80,7 @@ class Preprocessing:
 
 
 def to_square(image: Radiograph, preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """The grey square that a network sees, before mean and deviation.
-
-    Returns:
-        (size, size), float32, 0 to 1.
-    """
+    """The grey square that a network sees, before mean and deviation: (size, size), float32, 0 to 1."""
     size = preprocessing.size
     # Pillow widens the bilinear kernel with the scale, so nothing is skipped where an image shrinks.
     grey = Image.fromarray(image.pixels).convert("F")
@@ -124,9 +116,5 @@ def normalise(square: NDArray[np.float32], preprocessing: Preprocessing) -> NDAr
 
 
 def prepare(image: Radiograph, preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """An image as one input of a network.
-
-    Returns:
-        (channels, size, size), float32.
-    """
+    """An image as one input of a network: (channels, size, size), float32."""
     return normalise(to_square(image, preprocessing), preprocessing)

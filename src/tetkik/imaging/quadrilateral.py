@@ -20,21 +20,16 @@ _UPRIGHT = np.deg2rad(40)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quadrilateral:
-    """Four corners and how well the picture bears them out.
+    """Four corners, (4, 2), column and row clockwise from the top left, and how well they are borne out.
 
-    Attributes:
-        corners: (4, 2), column and row: top left, top right, bottom right, bottom left.
-        support: share of the least supported side along which the picture has an edge of one sign.
-        steepness: of the flattest side's edge, grey levels a pixel.
-        skew: how far it is from an upright rectangle: the largest deviation of a side, in degrees.
-        area: share of the picture.
+    `support` is the share of the least supported side with an edge of one sign, `steepness` that of the
+    flattest side in grey levels a pixel, and `skew` the largest deviation of a side in degrees.
     """
 
     corners: Points
     support: float
     steepness: float
     skew: float
-    area: float
 
 
 def find_quadrilateral(
@@ -64,8 +59,7 @@ def find_quadrilateral(
     if np.abs(corners - candidates[index]).max() > 0.03 * max(grey.shape):
         corners = candidates[index]  # the fit went astray
     support, steepness = (float(of_sides.min()) for of_sides in _support(corners[None], across, down))
-    area = float(_areas(corners[None])[0]) / grey.size
-    return Quadrilateral(corners, support, steepness, _skew(corners), area)
+    return Quadrilateral(corners, support, steepness, _skew(corners))
 
 
 def _smoothed(grey: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -115,11 +109,7 @@ def _forget(table: NDArray[np.float64], row: int, column: int, reach: int, near:
 
 
 def _candidates(lines: list[tuple[float, float]], shape: tuple[int, ...]) -> Points:
-    """Every quadrilateral of two level and two upright lines that is large enough and in the picture.
-
-    Returns:
-        (n, 4, 2), clockwise from the top left.
-    """
+    """(n, 4, 2), clockwise from the top left: each quadrilateral of four lines that is large enough."""
     rows, columns = shape
     level = [line for line in lines if abs(np.cos(line[0])) < np.sin(_UPRIGHT)][:_LINES]
     upright = [line for line in lines if abs(np.sin(line[0])) < np.sin(_UPRIGHT)][:_LINES]

@@ -41,14 +41,7 @@ def raster_format(data: bytes) -> FileFormat | None:
 def read_raster(
     data: bytes, kind: FileFormat, sha256: str, file: str, frame: int | None = None
 ) -> Radiograph:
-    """The radiograph in `data`.
-
-    Args:
-        frame: the page of a TIFF, counted from 1; None takes the first.
-
-    Raises:
-        InputError: damaged, cut short, too large, or of a kind that cannot be read.
-    """
+    """The radiograph in `data`: the page of that number of a TIFF, from 1, or the first."""
     decoded = decode_raster(data, kind, file, frame)
     white, notes = decoded.white, decoded.notes
     pixels, colour = (decoded.pixels, 0.0) if decoded.pixels.ndim == 2 else grey_of_rgb(decoded.pixels)
@@ -72,10 +65,7 @@ def read_raster(
 class Decoded:
     """A raster file as it is stored, turned as it is meant to be looked at.
 
-    Attributes:
-        pixels: grey as (rows, columns), uint8 or uint16; colour as (rows, columns, 3), uint8.
-        has_camera: whether the file names one.
-        mode: Pillow's name of how the file stores its pixels, such as `RGB`, `L`, `P` or `I;16`.
+    Grey is (rows, columns), uint8 or uint16, and colour (rows, columns, 3), uint8; `mode` is Pillow's.
     """
 
     pixels: Samples
@@ -91,17 +81,10 @@ class Decoded:
 
 
 def decode_raster(data: bytes, kind: FileFormat, file: str, frame: int | None = None) -> Decoded:
-    """The pixels in `data`.
+    """The pixels in `data`, of the page as for `read_raster`; what is transparent is black.
 
     A file of 16 bits says nothing of how many it uses, and a detector of 12 bits saved in 16 is nearly black:
-    the fewest of 8, 10, 12, 14 and 16 bits that hold the brightest pixel are taken. What is transparent is
-    black.
-
-    Args:
-        frame: the page of a TIFF, counted from 1; None takes the first.
-
-    Raises:
-        InputError: damaged, cut short, too large, or of a kind that cannot be read.
+    the fewest of 8, 10, 12, 14 and 16 bits that hold the brightest pixel are taken.
     """
     if kind is FileFormat.JPEG and data.count(b"\xff\xda") > MOST_SCANS:
         # Each scan of a progressive JPEG goes over the whole image, and may be a few bytes long.
@@ -119,7 +102,9 @@ def decode_raster(data: bytes, kind: FileFormat, file: str, frame: int | None = 
     except (InputError, MemoryError):
         raise
     except Image.DecompressionBombError:
-        raise _too_large(file) from None
+        raise InputError(
+            "{file} says that it has more pixels than any limit allows; export it again.", file=file
+        ) from None
     except UnidentifiedImageError:
         raise InputError(
             "{file} is a {kind} file that is damaged or of a rare kind; export it again in 8 or 16 bits.",
@@ -134,13 +119,6 @@ def decode_raster(data: bytes, kind: FileFormat, file: str, frame: int | None = 
         notes=(*page_note, *decoded.notes),
         has_camera=has_camera,
         mode=mode,
-    )
-
-
-def _too_large(file: str) -> InputError:
-    return InputError(
-        "{file} says that it has more pixels than any limit allows; export it again.",
-        file=file,
     )
 
 
@@ -178,10 +156,7 @@ def _check_tiles(image: Image.Image, file: str) -> None:
 
 
 def _exif(image: Image.Image) -> tuple[int, bool]:
-    """Orientation, 1 to 8, and whether a camera is named.
-
-    Upright and none where EXIF is not to be made out: that is no reason to refuse an image.
-    """
+    """Orientation, 1 to 8, and whether a camera is named; upright and none where EXIF cannot be read."""
     with suppress(Exception):
         exif = image.getexif()
         return int(exif.get(_ORIENTATION, 1)), bool(exif.get(_MAKE) or exif.get(_MODEL))
@@ -189,7 +164,6 @@ def _exif(image: Image.Image) -> tuple[int, bool]:
 
 
 def _upright(image: Samples, orientation: int) -> Samples:
-    """The image as EXIF means it to be looked at."""
     upright = image.swapaxes(0, 1) if orientation in (5, 6, 7, 8) else image
     if orientation in (3, 4, 7, 8):
         upright = upright[::-1]
@@ -215,7 +189,6 @@ def _decoded(image: Image.Image, file: str) -> Decoded:
 
 
 def _wide(image: Image.Image, file: str) -> Decoded:
-    """16 bits a pixel."""
     pixels = np.asarray(image)
     if pixels.dtype.itemsize > 2 and not 0 <= pixels.min() <= pixels.max() <= 0xFFFF:
         raise _unsupported(image, file)

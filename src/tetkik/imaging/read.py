@@ -31,14 +31,7 @@ def read_image(path: Path | str, *, frame: int | None = None) -> Radiograph:
 
 
 def read_bytes(data: bytes, name: str, *, frame: int | None = None) -> Radiograph:
-    """The image in `data`, the content of a file.
-
-    Args:
-        frame: as for `read_image`.
-
-    Raises:
-        InputError: as for `read_image`.
-    """
+    """The image in `data`, the content of a file; frame and errors as for `read_image`."""
     if not data:
         raise InputError("{file} is empty; fetch or export it again.", file=name)
     check_bytes(len(data), name)
@@ -67,11 +60,7 @@ def read_bytes(data: bytes, name: str, *, frame: int | None = None) -> Radiograp
 
 @contextmanager
 def one_file(name: str) -> Iterator[None]:
-    """Whatever a hostile or broken file makes a decoder do in this block, it costs that file alone.
-
-    Raises:
-        InputError: in the place of every other error.
-    """
+    """Whatever a hostile or broken file makes a decoder do here costs it alone, as an `InputError`."""
     try:
         yield
     except TetkikError:

@@ -1,9 +1,8 @@
 """A subprocess that applies one function to files, so that a decoder which crashes takes nothing with it.
 
-Requests and answers are pickled over its standard input and output. Both ends are ours and run as the same
-user: the subprocess guards against crashes and endless decoding, but it is no sandbox, and a pickle from it
-can do no more than the subprocess itself could. `multiprocessing` is not used: a pool there is lost as a
-whole when one of its processes dies, and does not say over which file; and its children run the caller's main
+Requests and answers are pickled over its standard input and output. Both ends are ours: it is no sandbox, and
+a pickle from it can do no more than the subprocess itself could. `multiprocessing` is not used: a pool there
+is lost as a whole when one of its processes dies, does not say over which file, and runs the caller's main
 module again.
 """
 
@@ -15,9 +14,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, BinaryIO, Generic, TypeVar
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from queue import LifoQueue
+from typing import IO, Any, BinaryIO, Generic, TypeVar
 
 from tetkik.errors import InputError, TetkikError, UsageError
 
@@ -59,14 +60,23 @@ class SubprocessWorker(Generic[A]):
         """
         # Twice: the system may have ended the process for a reason that has nothing to do with this file.
         for _ in range(2):
-            watchdog = _Watchdog(self._started(), self._seconds)
+            process = self.start()
+            assert process.stdin is not None and process.stdout is not None
+            # One that fires as the answer comes ends an idle process, which the next call replaces.
+            watchdog = threading.Timer(self._seconds, process.kill)
+            watchdog.daemon = True
+            begun = time.monotonic()
+            watchdog.start()
             try:
-                return self._call(request)
+                _send(request, process.stdin)
+                answer: A | TetkikError = pickle.load(process.stdout)  # noqa: S301 - from our own process
             except (EOFError, OSError, ValueError, pickle.UnpicklingError):
                 self._end()
+            else:
+                return answer
             finally:
-                watchdog.end()
-            if watchdog.expired:
+                watchdog.cancel()
+            if time.monotonic() - begun >= self._seconds:
                 return InputError(
                     "{file} was given up after {seconds} seconds; look at it in another viewer.",
                     file=name,
@@ -76,30 +86,14 @@ class SubprocessWorker(Generic[A]):
             "{file} made its decoder crash; it is damaged or hostile, so leave it out.", file=name
         )
 
-    def start(self) -> None:
-        """Start the process now, so that the first request need not wait.
-
-        Raises:
-            WorkerClosed: it was closed.
-            UsageError: it cannot be started.
-        """
-        self._started()
-
-    def _started(self) -> subprocess.Popen[bytes]:
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start the process now, so that the first request need not wait."""
         with self._lock:
             if self._closed:
                 raise WorkerClosed
             if self._process is None:
                 self._process = _start(self._function)
             return self._process
-
-    def _call(self, request: object) -> A | TetkikError:
-        process = self._started()
-        assert process.stdin is not None and process.stdout is not None
-        pickle.dump(request, process.stdin, pickle.HIGHEST_PROTOCOL)
-        process.stdin.flush()
-        answer: A | TetkikError = pickle.load(process.stdout)  # noqa: S301 - from our own process
-        return answer
 
     def close(self) -> None:
         """End the process for good: whoever waits for its answer gets an error, and no other is started."""
@@ -114,28 +108,38 @@ class SubprocessWorker(Generic[A]):
             _end(process)
 
 
-class _Watchdog:
-    """Kills a process when its time is over, unless the work ended before."""
+class WorkerPool(Generic[A]):
+    """Several such processes, for any number of threads. Each starts when it is first needed."""
 
-    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
-        self.expired = False
-        self._process = process
-        self._over = False
-        self._lock = threading.Lock()
-        self._timer = threading.Timer(seconds, self._expire)
-        self._timer.daemon = True
-        self._timer.start()
+    def __init__(self, function: Callable[[Any], A], count: int, seconds: float = SECONDS) -> None:
+        self._everyone = [SubprocessWorker(function, seconds) for _ in range(count)]
+        # The one that was busy last goes first: a process is started only when all those before it are busy.
+        self._idle: LifoQueue[SubprocessWorker[A]] = LifoQueue()
+        for worker in self._everyone:
+            self._idle.put(worker)
 
-    def _expire(self) -> None:
-        with self._lock:
-            if not self._over:
-                self.expired = True
-                self._process.kill()
+    def call(self, request: object, name: str) -> A | TetkikError:
+        """As a worker's `call`, once one has nothing to do."""
+        with self._worker() as worker:
+            return worker.call(request, name)
 
-    def end(self) -> None:
-        with self._lock:
-            self._over = True
-        self._timer.cancel()
+    @contextmanager
+    def _worker(self) -> Iterator[SubprocessWorker[A]]:
+        worker = self._idle.get()
+        try:
+            yield worker
+        finally:
+            self._idle.put(worker)
+
+    def start(self) -> None:
+        """Start one process now, so that the first request need not wait."""
+        with self._worker() as worker:
+            worker.start()
+
+    def close(self) -> None:
+        """End the processes for good, whatever they are doing."""
+        for worker in self._everyone:
+            worker.close()
 
 
 def _start(function: Callable[[Any], object]) -> subprocess.Popen[bytes]:
@@ -151,8 +155,7 @@ def _start(function: Callable[[Any], object]) -> subprocess.Popen[bytes]:
     )
     assert process.stdin is not None and process.stdout is not None
     try:
-        pickle.dump(function, process.stdin, pickle.HIGHEST_PROTOCOL)
-        process.stdin.flush()
+        _send(function, process.stdin)
         pickle.load(process.stdout)  # noqa: S301 - it is ready: what fails from now on is a file's fault
     except (EOFError, OSError):
         _end(process)
@@ -160,6 +163,11 @@ def _start(function: Callable[[Any], object]) -> subprocess.Popen[bytes]:
             "A process that reads images could not be started; install Tetkik again, or use --workers 0."
         ) from None
     return process
+
+
+def _send(value: object, stream: IO[bytes]) -> None:
+    pickle.dump(value, stream, pickle.HIGHEST_PROTOCOL)
+    stream.flush()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -185,8 +193,7 @@ def serve() -> None:
 def _answer(requests: BinaryIO, answers: BinaryIO) -> None:
     try:
         function: Callable[[Any], object] = pickle.load(requests)  # noqa: S301 - from our own parent
-        pickle.dump("ready", answers, pickle.HIGHEST_PROTOCOL)
-        answers.flush()
+        _send("ready", answers)
         while True:
             request = pickle.load(requests)  # noqa: S301
             try:
@@ -194,7 +201,6 @@ def _answer(requests: BinaryIO, answers: BinaryIO) -> None:
             except TetkikError as error:
                 error.__cause__ = None
                 answer = error
-            pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
-            answers.flush()
+            _send(answer, answers)
     except (EOFError, BrokenPipeError):
         return

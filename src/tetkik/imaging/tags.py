@@ -55,29 +55,28 @@ def _is_too_long(dataset: Dataset, keyword: str) -> bool:
     return isinstance(element, RawDataElement) and len(element.value or b"") > _MOST_SEQUENCE_BYTES
 
 
-def text(dataset: Dataset, keyword: str) -> str | None:
-    """The value of `keyword` as text without blanks around it; the first of several."""
+def _several(dataset: Dataset, keyword: str) -> Sequence[Any]:
     found = value(dataset, keyword)
     if found is None:
-        return None
-    if not isinstance(found, str | bytes) and isinstance(found, Sequence):
-        found = found[0]
-    return str(found).strip().strip("\0").strip() or None
+        return ()
+    return found if isinstance(found, Sequence) and not isinstance(found, str | bytes) else (found,)
+
+
+def text(dataset: Dataset, keyword: str) -> str | None:
+    """The value of `keyword` as text without blanks around it; the first of several."""
+    found = next(iter(_several(dataset, keyword)), None)
+    return None if found is None else str(found).strip().strip("\0").strip() or None
 
 
 def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
     """Every value of `keyword` as text."""
-    found = value(dataset, keyword)
-    several = [found] if found is None or isinstance(found, str) or not isinstance(found, Sequence) else found
-    return tuple(str(one).strip() for one in several if one is not None)
+    return tuple(str(one).strip() for one in _several(dataset, keyword) if one is not None)
 
 
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
     """The values of `keyword` as finite numbers; none where one of them is no number."""
-    found = value(dataset, keyword)
-    several = found if isinstance(found, Sequence) and not isinstance(found, str | bytes) else [found]
     try:
-        numeric = tuple(float(one) for one in several)
+        numeric = tuple(float(one) for one in _several(dataset, keyword))
     except (TypeError, ValueError, OverflowError):
         return ()
     return numeric if all(math.isfinite(one) for one in numeric) else ()
@@ -97,11 +96,7 @@ def items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
 
 @dataclass(frozen=True, slots=True)
 class FrameTags:
-    """The tags of one frame: of the file itself, else of the functional groups (PS3.3 C.7.6.16).
-
-    Attributes:
-        frame: counted from 0.
-    """
+    """The tags of one frame, from 0: of the file, else of its functional groups (PS3.3 C.7.6.16)."""
 
     dataset: Dataset
     frame: int
@@ -126,19 +121,7 @@ def name_of_uid(uid: str | None) -> str:
     return known.name if known.type else "?"
 
 
-@dataclass(frozen=True, slots=True)
-class Spacing:
-    """How far pixels are apart.
-
-    Attributes:
-        millimetres: between (rows, columns).
-    """
-
-    millimetres: tuple[float, float]
-    plane: SpacingPlane
-
-
-def spacing_of(tags: FrameTags) -> Spacing | None:
+def spacing_of(tags: FrameTags) -> tuple[tuple[float, float] | None, SpacingPlane | None]:
     """Millimetres between (rows, columns), and at which plane, as far as the file knows.
 
     Pixel Spacing (0028,0030) is calibrated or of a section through the patient; Imager Pixel Spacing
@@ -149,15 +132,15 @@ def spacing_of(tags: FrameTags) -> Spacing | None:
     own = _two(tags.holder("PixelSpacing", "PixelMeasuresSequence"), "PixelSpacing")
     at_detector = _two(dataset, "ImagerPixelSpacing")
     if own is not None:
-        return Spacing(own, _plane_of(dataset, own, at_detector))
+        return own, _plane_of(dataset, own, at_detector)
     if at_detector is not None:
         magnification = numbers(dataset, "EstimatedRadiographicMagnificationFactor")
         if magnification and 1 < magnification[0] <= 10:
             in_patient = (at_detector[0] / magnification[0], at_detector[1] / magnification[0])
-            return Spacing(in_patient, SpacingPlane.PATIENT)
-        return Spacing(at_detector, SpacingPlane.DETECTOR)
+            return in_patient, SpacingPlane.PATIENT
+        return at_detector, SpacingPlane.DETECTOR
     scanned = _two(dataset, "NominalScannedPixelSpacing")
-    return None if scanned is None else Spacing(scanned, SpacingPlane.DETECTOR)
+    return scanned, None if scanned is None else SpacingPlane.DETECTOR
 
 
 def _plane_of(

@@ -1,8 +1,4 @@
-"""Personal data replaced by tokens such as `[TCKN]`, `[TELEFON]`, `[AD]` and `[DOKTOR]`.
-
-What is known by its digits is in `numbers`, what is known by the words around it in `names`. Everything
-outside the tokens stays as it was, in its place.
-"""
+"""Personal data replaced by tokens such as `[TCKN]`, `[TELEFON]`, `[AD]` and `[DOKTOR]`, in their place."""
 
 from __future__ import annotations
 
@@ -76,11 +72,7 @@ def find_personal(text: str) -> list[Found]:
 
 
 def mask(text: str) -> Masked:
-    """Replace personal data by tokens.
-
-    Args:
-        text: in NFC; letters, case and spelling as the patient wrote them.
-    """
+    """Replace personal data by tokens in a text in NFC, spelt as the patient wrote it."""
     pieces: list[str] = []
     counts: Counter[Personal] = Counter()
     done = 0

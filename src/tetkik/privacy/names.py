@@ -1,8 +1,7 @@
 """Names of persons, found by the words around them: "adım …", "ismim …", "Dr. …", "… Hanım", "… Bey".
 
-Patients write with and without capitals, with and without Turkish letters, and in capitals alone. A capital
-is evidence only in a text that also has words without one; lists of frequent names (`names.toml`) are
-evidence everywhere; and in the places where nothing but a name can stand no evidence is asked for.
+A capital is evidence only in a text that also has words without one; lists of frequent names (`names.toml`)
+are evidence everywhere; and where nothing but a name can stand no evidence is asked for.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from importlib import resources
 
@@ -30,33 +28,18 @@ _PERSONS = re.compile(
 _ENDING = re.compile(r"[yn]?[aeiu]|[yn]?[iu]n|[dt][ae]n?|y?l[ae]|y[iu]m")
 
 
-@dataclass(frozen=True, slots=True)
-class _Lists:
-    given: frozenset[str]
-    sure: frozenset[str]
-    family: frozenset[str]
-    sure_family: frozenset[str]
-    never: frozenset[str]
-    step: frozenset[str]
-    step_before: frozenset[str]
-    openers: frozenset[str]
-
-
 @cache
-def _lists() -> _Lists:
+def _lists() -> dict[str, frozenset[str]]:
     table = tomllib.loads(resources.files(__package__).joinpath("names.toml").read_text("utf-8"))
-    sets = {name: frozenset(words.split()) for name, words in table.items()}
-    given = sets["given"] | sets["ambiguous"]
-    return _Lists(
-        given,
-        given - sets["ambiguous"],
-        sets["family"],
-        sets["family"] - sets["common_family"] - given,
-        sets["never"],
-        sets["step"],
-        sets["step_before"],
-        sets["openers"],
-    )
+    lists = {name: frozenset(words.split()) for name, words in table.items()}
+    sure = lists["given"] - lists["ambiguous"]
+    given = lists["given"] | lists["ambiguous"]
+    return {
+        **lists,
+        "given": given,
+        "sure": sure,
+        "sure_family": lists["family"] - lists["common_family"] - given,
+    }
 
 
 class _Words:
@@ -87,9 +70,9 @@ class _Words:
             self.text[start]
             for (start, end), word in zip(self.spans, self.folded, strict=True)
             if end - start > 2
-            and word not in lists.given
-            and word not in lists.family
-            and word not in lists.never
+            and word not in lists["given"]
+            and word not in lists["family"]
+            and word not in lists["never"]
         ]
         return sum(map(str.isupper, ordinary)) <= 0.5 * len(ordinary) and not self.text.isupper()
 
@@ -98,16 +81,16 @@ class _Words:
         return self.text[self.spans[index][0]].isupper() and self.capitals_tell
 
     def possible(self, index: int) -> bool:
-        """Whether the word can be a name at all."""
-        return index < len(self) and len(self.folded[index]) > 1 and self.folded[index] not in _lists().never
+        word = self.folded[index] if index < len(self) else ""
+        return len(word) > 1 and word not in _lists()["never"]
 
     def sure(self, index: int) -> bool:
         """Whether it is a frequent given name and hardly another word."""
-        return self.folded[index] in _lists().sure
+        return self.folded[index] in _lists()["sure"]
 
     def opens(self, index: int) -> bool:
         """Whether a clause or an address begins at this word."""
-        return index == 0 or not self.joined(index) or self.folded[index - 1] in _lists().openers
+        return index == 0 or not self.joined(index) or self.folded[index - 1] in _lists()["openers"]
 
     def end_of_name(self, first: int) -> int:
         """The index after a name that begins at `first`: up to two more words that go on with it."""
@@ -118,15 +101,14 @@ class _Words:
             last_of_clause = end + 1 == len(self) or not self.joined(end + 1)
             if last_of_clause and self.gap(end + 1).lstrip().startswith(":"):
                 break  # the name of the next field of a form
-            listed = word in lists.family or word in lists.given
-            sure = word in lists.sure or word in lists.sure_family
+            listed = word in lists["family"] or word in lists["given"]
+            sure = word in lists["sure"] or word in lists["sure_family"]
             if not (sure or self.capital(end) or (listed and last_of_clause)):
                 break
             end += 1
         return end
 
     def place(self, first: int, end: int) -> tuple[int, int]:
-        """Characters of the words `first` to `end` - 1."""
         return self.spans[first][0], self.spans[end - 1][1]
 
 
@@ -154,7 +136,7 @@ def _after_trigger(words: _Words, index: int) -> int | None:
         full = full or words.folded[first] != "ve"
         first += 1
     gap = words.gap(first)
-    if not words.possible(first) or gap.strip(" :=-,;") or not gap or words.folded[first] in _lists().step:
+    if not words.possible(first) or gap.strip(" :=-,;") or not gap or words.folded[first] in _lists()["step"]:
         return None
     named = words.sure(first) or words.capital(first)
     if word in ("adi", "ismi"):
@@ -163,7 +145,7 @@ def _after_trigger(words: _Words, index: int) -> int | None:
     if word == "ismim" or full or ":" in gap:
         return first
     before = words.gap(index).strip()
-    if before[-1:].isdigit() or (words.joined(index) and words.folded[index - 1] in _lists().step_before):
+    if before[-1:].isdigit() or (words.joined(index) and words.folded[index - 1] in _lists()["step_before"]):
         return None
     return first if named or words.opens(index) else None
 
@@ -174,7 +156,7 @@ def _introduced(words: _Words, index: int) -> bool:
         return False
     if words.sure(index):
         return True
-    return words.folded[index] in _lists().given and words.capital(index) and _family_follows(words, index)
+    return words.folded[index] in _lists()["given"] and words.capital(index) and _family_follows(words, index)
 
 
 def _family_follows(words: _Words, index: int) -> bool:
@@ -183,7 +165,7 @@ def _family_follows(words: _Words, index: int) -> bool:
         following < len(words)
         and words.joined(following)
         and words.capital(following)
-        and words.folded[following] in _lists().family
+        and words.folded[following] in _lists()["family"]
     )
 
 
@@ -222,7 +204,7 @@ def _named_after_title(words: _Words, title: int) -> bool:
 def _sure_with_ending(word: str) -> bool:
     """Whether the word is a given name with a case ending and no apostrophe: "ahmete", "zeynepten"."""
     return any(
-        word[:-cut] in _lists().sure and _ENDING.fullmatch(word[-cut:])
+        word[:-cut] in _lists()["sure"] and _ENDING.fullmatch(word[-cut:])
         for cut in (1, 2, 3)
         if len(word) - cut > 3
     )
@@ -233,12 +215,12 @@ def _named_before_honour(words: _Words, honour: int) -> int:
     before = honour - 1
     if (
         not words.possible(before)
-        or words.folded[before] in _lists().openers
+        or words.folded[before] in _lists()["openers"]
         or words.folded[before] in _TITLES
     ):
         return honour
     word, lists = words.folded[honour], _lists()
-    named = words.folded[before] in lists.given
+    named = words.folded[before] in lists["given"]
     if word.startswith("hoca"):
         named = words.sure(before) or (named and words.capital(before))
     elif word not in ("beyin", "beyi", "beye"):  # "beyin" is the brain as well
@@ -248,9 +230,9 @@ def _named_before_honour(words: _Words, honour: int) -> int:
     first = before
     while first and before - first < 2 and words.joined(first) and words.possible(first - 1):
         previous = words.folded[first - 1]
-        if previous in _lists().openers or previous in _TITLES:
+        if previous in _lists()["openers"] or previous in _TITLES:
             break
-        if not (previous in lists.given or (words.capital(first - 1) and not words.opens(first - 1))):
+        if not (previous in lists["given"] or (words.capital(first - 1) and not words.opens(first - 1))):
             break
         first -= 1
     return first

@@ -6,7 +6,7 @@ Each function gives the places in the text, as (start, end), in order and apart 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 _SEVEN = re.compile(r"\d(?:\W{0,3}\d){6}")
 _RUN = re.compile(r"\d(?:[ .\-\u00a0]?\d)*")
@@ -99,7 +99,11 @@ def phones(text: str) -> Iterator[tuple[int, int]]:
     if not _SEVEN.search(text):
         return
     found = [match.span() for match in _PHONE.finditer(text)]
-    found += [match.span(1) for match in _CALLED.finditer(text)]
+    yield from _apart([*found, *(match.span(1) for match in _CALLED.finditer(text))])
+
+
+def _apart(found: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Those of the places that begin behind the end of the one before."""
     end = -1
     for start, stop in sorted(found):
         if start >= end:
@@ -117,7 +121,6 @@ _LINK = re.compile(r"(?:https?://|(?<![\w.@])www\.)[^\s<>\"]+", re.IGNORECASE)
 
 
 def emails(text: str) -> Iterator[tuple[int, int]]:
-    """E-mail addresses."""
     if "@" in text or "at)" in text or "at]" in text:
         yield from (match.span() for match in _EMAIL.finditer(text))
 
@@ -150,9 +153,6 @@ def birth_dates(text: str) -> Iterator[tuple[int, int]]:
     """Full dates next to a word of birth; a year alone (`1985 doğumluyum`) stays, since the age matters."""
     if not _ANY_DATE.search(text):
         return
-    found = {match.span(1) for pattern in (_BORN_BEFORE, _BORN_AFTER) for match in pattern.finditer(text)}
-    end = -1
-    for start, stop in sorted(found):
-        if start >= end:
-            yield start, stop
-            end = stop
+    yield from _apart(
+        match.span(1) for pattern in (_BORN_BEFORE, _BORN_AFTER) for match in pattern.finditer(text)
+    )

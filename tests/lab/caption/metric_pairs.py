@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+
+from tetkik.lab.caption.metrics.scores import CaptionScores, Wanted, score_systems
 
 HARD = (
     'A 3.5 cm x 2 cm mass; a 50-year-old with a "ring" (arrow), i.e., the patient\'s T2-weighted image.',
@@ -81,3 +84,11 @@ def pairs(count: int = 500, seed: int = 0) -> tuple[list[str], list[list[str]]]:
         references[7 * place + 1][0] = text
         references[7 * place].append(HARD[place - 1])
     return candidates, references
+
+
+def score_captions(
+    candidates: Sequence[str], references: Sequence[Sequence[str]], wanted: Wanted | None = None
+) -> CaptionScores:
+    """The scores of one system."""
+    (scores,) = score_systems([candidates], references, wanted)
+    return scores

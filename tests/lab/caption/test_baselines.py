@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tetkik.lab.caption.baselines import constant_caption, embed, nearest, pixel_embeddings
-from tetkik.lab.caption.metrics import quick_scores
+from tetkik.lab.caption.metrics.scores import quick_scores
 
 COMMON = [f"Chest radiograph shows a {size} effusion on the {side}." for size in "abc" for side in "lr"]
 ODD = [

@@ -25,7 +25,7 @@ from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.evaluate import EvaluationOptions, evaluate_captions
 from tetkik.lab.caption.figures import ExampleKind
 from tetkik.lab.caption.leakage import seen_rows
-from tetkik.lab.caption.metrics import METRICS, quick_scores
+from tetkik.lab.caption.metrics.scores import METRICS, quick_scores
 from tetkik.lab.caption.prepare import PrepareOptions, prepare
 from tetkik.lab.caption.prepared import open_prepared
 from tetkik.lab.caption.sources import open_source

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections import namedtuple
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,7 +105,7 @@ def test_what_is_cached_is_what_the_frozen_part_gives(network, small_blocks, tmp
     torch.testing.assert_close(found.float(), expected(network, pictures)[rows], rtol=close, atol=close)
     # Each picture went through the frozen part once.
     assert sorted(pictures.read) == list(range(ROWS))
-    assert sum(block.nbytes for block in cache.blocks) == plan.bytes
+    assert sum(block.nbytes for block in cache.blocks) == plan.rows * plan.row_bytes
     assert all(isinstance(block, np.memmap) for block in cache.blocks)
 
 
@@ -132,7 +133,7 @@ class Unmade(FeaturePlan):
 
 
 def test_processes_share_the_work_and_find_what_one_finds(network, small_blocks, tmp_path):
-    both = Pictures(), Pictures()
+    both: Any = Pictures(), Pictures()
     one = written(network, Pictures(), tmp_path / "one")
     plan = Unmade(tmp_path / "two", one.rows, one.shape, one.dtype)
     for rank in (0, 1):
@@ -172,7 +173,7 @@ def test_the_cut_and_the_numbers_are_part_of_the_key(base, tmp_path):
 
 
 def test_pixels_go_through_the_frozen_part_each_time_without_a_cache(network):
-    pictures = Pictures()
+    pictures: Any = Pictures()
     source = LiveFeatures(pictures, network.image)
     rows = np.array([3, 1])
     found = source.at_cut(network, source.fetch(rows), torch.device("cpu"))

@@ -15,12 +15,13 @@ from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 from rouge_score.rouge_scorer import RougeScorer
 
-from tests.lab.caption.metric_pairs import HARD, pairs
+from tests.lab.caption.metric_pairs import HARD, pairs, score_captions
 from tetkik.errors import UsageError
-from tetkik.lab.caption.metrics import Wanted, meteor, quick_scores, score_captions
+from tetkik.lab.caption.metrics import meteor
 from tetkik.lab.caption.metrics.corpus import Corpus, read_corpus
 from tetkik.lab.caption.metrics.meteor import meteor_counts, meteor_of
 from tetkik.lab.caption.metrics.rouge import longest_common
+from tetkik.lab.caption.metrics.scores import Wanted, quick_scores
 from tetkik.lab.caption.metrics.tokens import all_treebank_words, treebank_words
 from tetkik.language import Language, Sentence
 
@@ -71,7 +72,7 @@ def test_bleu(judged):
     _, _, cut, cut_references, scores = judged
     corpus, rows = Bleu(4).compute_score(cut_references, cut, verbose=0)
     for order in range(4):
-        measure = scores.measure(f"bleu{order + 1}")
+        measure = scores.measures[f"bleu{order + 1}"]
         assert measure.value == pytest.approx(corpus[order], rel=0, abs=CLOSE)
         np.testing.assert_allclose(measure.rows, rows[order], rtol=0, atol=1e-6)
 
@@ -81,8 +82,8 @@ def test_bleu(judged):
 def test_rouge_l_and_cider(judged, name, program):
     _, _, cut, cut_references, scores = judged
     corpus, rows = program().compute_score(cut_references, cut)
-    assert 0 < scores.value(name) == pytest.approx(corpus, rel=0, abs=CLOSE)
-    np.testing.assert_allclose(scores.measure(name).rows, rows, rtol=0, atol=1e-6)
+    assert 0 < scores.measures[name].value == pytest.approx(corpus, rel=0, abs=CLOSE)
+    np.testing.assert_allclose(scores.measures[name].rows, rows, rtol=0, atol=1e-6)
 
 
 @pytest.mark.program("java")
@@ -92,7 +93,7 @@ def test_rouge_score(judged):
     theirs = [scorer.score_multi(of_one, text) for text, of_one in zip(candidates, references, strict=True)]
     for name, key in (("rouge1", "rouge1"), ("rouge_l_f", "rougeL")):
         np.testing.assert_allclose(
-            scores.measure(name).rows, [item[key].fmeasure for item in theirs], rtol=0, atol=1e-6
+            scores.measures[name].rows, [item[key].fmeasure for item in theirs], rtol=0, atol=1e-6
         )
 
 
@@ -132,25 +133,25 @@ def test_meteor_says_why_there_is_none(monkeypatch, tmp_path):
     program.unlink()
     assert "Java" in why_not()
     scores = score_captions(["a"], [["a"]])
-    assert scores.value("meteor") is None and "Java" in scores.without["meteor"].template
+    assert "meteor" not in scores.measures and "Java" in scores.without["meteor"].template
     monkeypatch.setattr(meteor, "find_spec", lambda name: None)
     assert "pycocoevalcap" in why_not()
 
 
 @pytest.mark.program("java")
 def test_quick_scores_are_the_same(judged):
-    candidates, references, *_, scores = judged
-    quick = quick_scores(candidates, references)
-    assert quick == pytest.approx({name: scores.value(name) for name in ("cider", "rouge_l")})
+    candidates, references, *_ = judged
     first = [of_one[0] for of_one in references]
-    assert quick_scores(candidates, first) == quick_scores(candidates, [[text] for text in first])
+    measures = score_captions(candidates, [[text] for text in first], Wanted(meteor=False)).measures
+    expected = {name: measures[name].value for name in ("cider", "rouge_l")}
+    assert quick_scores(candidates, first) == pytest.approx(expected)
 
 
 def test_captions_without_a_word():
     scores = score_captions(["", "."], [[""], ["..."]], Wanted(meteor=False))
     # As the reference programs have it: two empty texts have the empty word in common.
-    assert scores.value("rouge_l") == 1.0
-    assert [scores.value(name) for name in ("cider", "rouge1", "bleu4")] == [0.0, 0.0, 0.0]
+    assert scores.measures["rouge_l"].value == 1.0
+    assert [scores.measures[name].value for name in ("cider", "rouge1", "bleu4")] == [0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize(("candidates", "references"), [([], []), (["a"], []), (["a", "b"], [["a"], []])])

@@ -20,7 +20,7 @@ from tetkik.lab.caption.evaluate import systems_of
 from tetkik.lab.caption.evaluation_page import write_evaluation
 from tetkik.lab.caption.figures import CaptionEvaluation, Example, ExampleKind, Provenance
 from tetkik.lab.caption.interpretation import interpret
-from tetkik.lab.caption.metrics import Wanted, score_systems
+from tetkik.lab.caption.metrics.scores import Wanted, score_systems
 from tetkik.lab.engine.evaluation_page import PAGE
 from tetkik.language import Language, Sentence
 from tetkik.statistics import ClusterBootstrap
@@ -92,7 +92,7 @@ def test_files_are_written_whole(tmp_path):
     assert [row["caption"] for row in table] == list(evaluation.judged.captions)
     assert [row["true_caption"] for row in table] == TRUE
     assert [row["confidence"] for row in table[:2]] == ["0.500000", ""]
-    cider = evaluation.judged.scores.measure("cider")
+    cider = evaluation.judged.scores.measures["cider"]
     assert cider is not None
     np.testing.assert_allclose([float(row["cider"]) for row in table], cider.rows, atol=1e-6)
     with Image.open(tmp_path / "out" / "lengths.png") as picture:

@@ -18,7 +18,7 @@ from tests.caption.tiny import SENTENCES
 from tests.lab.caption.train_kit import draw, make_prepared, quick_options, silent
 from tetkik.bundle import Task
 from tetkik.caption.families import image_spec_of, load_base, tokenizer_of
-from tetkik.caption.families.small_blip2 import WIDTH, MobileNetTower, SmallBlip2, _to_one, read_backbone
+from tetkik.caption.families.small_blip2 import WIDTH, MobileNetTower, SmallBlip2, _to_one
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.network import Cut, DecodingOptions
 from tetkik.caption.options import Learning
@@ -30,7 +30,7 @@ from tetkik.lab.caption.train import train_caption
 
 sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
 import caption_base
-from small_blip2.base import DETAILS, write_base
+from small_blip2.base import DETAILS, read_backbone, write_base
 from small_blip2.language import warm_up
 from small_blip2.options import SmallBase
 from small_blip2.texts import read_texts, without_held_out

@@ -24,7 +24,7 @@ from tests.lab.caption.layouts import (
 from tetkik.errors import DataError, InputError, UsageError
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split
 from tetkik.lab.caption.sources import SourceKind, open_source, set_aside
-from tetkik.lab.caption.sources.files import safe_name
+from tetkik.lab.engine.paths import inside
 from tetkik.settings import settings
 
 COUNTS = {"train": 5, "valid": 2, "test": 3}
@@ -335,9 +335,9 @@ def test_any_bytes_are_a_table_or_one_sentence(tmp_path_factory, content):
 
 @given(st.text(max_size=40))
 def test_a_safe_name_stays_inside(name):
-    found = safe_name(name)
+    found = inside(name.strip())
     if found is not None:
         assert not found.startswith("/")
         assert ".." not in found.split("/")
         assert "\\" not in found and found.isprintable()
-        assert safe_name(found) == found
+        assert inside(found) == found

@@ -225,7 +225,7 @@ def test_what_changes_no_result_is_no_part_of_the_identity(tmp_path):
 def test_eight_bit_states_need_a_gpu():
     import torch
 
-    from tetkik.lab.caption.training.optimizer import make_optimizer
+    from tetkik.lab.caption.training.model import make_optimizer
 
     options = CaptionTraining(optimizer=OptimizerKind.ADAMW_8BIT, quantisation=Quantisation.NF4)
     weights = [torch.nn.Parameter(torch.ones(2, 2))]
@@ -237,7 +237,7 @@ def test_eight_bit_states_need_a_gpu():
 def test_optimisers_go_down_and_only_matrices_decay(kind):
     import torch
 
-    from tetkik.lab.caption.training.optimizer import make_optimizer
+    from tetkik.lab.caption.training.model import make_optimizer
 
     options = CaptionTraining(optimizer=kind, learning_rate=0.05, weight_decay=0.1)
     matrix, vector = (torch.nn.Parameter(torch.ones(shape)) for shape in ((3, 2), (2,)))

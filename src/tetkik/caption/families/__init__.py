@@ -1,4 +1,4 @@
-"""Image-text models by family, each behind `tetkik.caption.network.CaptionNetwork`.
+"""Image-text models by family, each a `tetkik.caption.families.staged.StagedNetwork`.
 
 A family is one class and one line in `registry.py`: a larger or newer architecture is a setting.
 """

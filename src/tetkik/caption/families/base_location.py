@@ -16,12 +16,7 @@ _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 @dataclass(frozen=True, slots=True)
 class BaseLocation:
-    """A base that was found.
-
-    Attributes:
-        name: what a bundle may call it: the hub's id, or the last part of a path.
-        revision: commit of the hub's repository, 40 hexadecimal digits; None for a folder.
-    """
+    """A base that was found, by the name a bundle may give it; the commit is None for a folder."""
 
     folder: Path
     name: str
@@ -37,17 +32,12 @@ def is_path(base: str) -> bool:
 def find_base(base: str, revision: str | None = None, *, weights: bool = True) -> BaseLocation:
     """Where `base` lies; from the hub's cache, or with the setting `offline` off from the hub.
 
-    Args:
-        revision: commit, tag or branch of the hub's repository; None takes what the hub names now.
-        weights: whether they are wanted too; otherwise only configuration and tokenizer are fetched.
-
-    Raises:
-        UsageError: a revision for a folder.
-        BundleNotFound: no such folder or id.
-        BundleCorrupt: there are no weights as safetensors.
+    Without `weights` only configuration and tokenizer are fetched. A revision is a commit, tag or branch.
     """
     if not is_path(base):
-        found = _on_hub(base, revision, weights)
+        folder = from_hub(base, [*_LIGHT, "*.safetensors"] if weights else _LIGHT, revision)
+        # The hub's cache names the folder of a snapshot by its commit.
+        found = BaseLocation(folder, base, folder.name if _COMMIT.match(folder.name) else None, base)
     else:
         if revision is not None:
             raise UsageError(
@@ -76,10 +66,3 @@ def find_base(base: str, revision: str | None = None, *, weights: bool = True) -
             base=base,
         )
     return found
-
-
-def _on_hub(base: str, revision: str | None, weights: bool) -> BaseLocation:
-    folder = from_hub(base, [*_LIGHT, "*.safetensors"] if weights else _LIGHT, revision)
-    # The hub's cache names the folder of a snapshot by its commit.
-    commit = folder.name if _COMMIT.match(folder.name) else None
-    return BaseLocation(folder, base, commit, base)

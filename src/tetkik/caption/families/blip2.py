@@ -1,8 +1,7 @@
 """BLIP-2 (Li et al., 2023): vision tower, Q-Former, and OPT or Flan-T5.
 
-The image's features stand before the words, as vectors: no placeholder tokens are needed, so that checkpoints
-from before transformers 4.46 (no `image_token_index`, no `num_query_tokens` in the processor) and later ones
-(vocabulary with `<image>`) are one. The answer is that of `Blip2ForConditionalGeneration`.
+The image's features stand before the words, as vectors: without placeholder tokens checkpoints from before
+and after transformers 4.46 are one. The answer is that of `Blip2ForConditionalGeneration`.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ class Blip2Network(StagedNetwork):
     projection = "language_projection"
     processor = "Blip2Processor"
     image_processor = "BlipImageProcessor"
+    kept_whole = ("vision_model", "qformer", "language_projection", "lm_head", "wo")
 
     @staticmethod
     def settle(core: Any) -> None:
@@ -40,11 +40,6 @@ class Blip2Network(StagedNetwork):
                 if name.endswith(".wo"):
                     in_fp32(part)
 
-    @staticmethod
-    def kept_whole() -> tuple[str, ...]:
-        """Modules that are never quantised."""
-        return ("vision_model", "qformer", "language_projection", "lm_head", "wo")
-
     def more_of_processor(self) -> dict[str, Any]:
         """How many placeholders it puts before the words (from transformers 4.46 on)."""
         return {"num_query_tokens": self.core.config.num_query_tokens}
@@ -54,7 +49,6 @@ class Blip2Network(StagedNetwork):
         return not self.core.config.use_decoder_only_language_model
 
     def stages(self) -> tuple[Stage, ...]:
-        """Vision tower, Q-Former, projection."""
         config = self.core.config
         queries = config.num_query_tokens
         return (
@@ -92,14 +86,8 @@ class Blip2Network(StagedNetwork):
         ).last_hidden_state
         return answer
 
-    def _project(self, features: Tensor) -> Tensor:
-        projection = self.core.language_projection
-        answer: Tensor = projection(features.to(numbers_of(projection)))
-        return answer
-
     def adapter_targets(self) -> tuple[str, ...]:
-        """The query and value projections of its language model."""
-        return ("q", "v") if self._seq2seq else ("q_proj", "v_proj")
+        return ("q", "v") if self._seq2seq else super().adapter_targets()
 
     def _special_tokens(self) -> SpecialTokens:
         config, tokenizer = self.core.config.text_config, self.words.tokenizer
@@ -133,13 +121,7 @@ class Blip2Network(StagedNetwork):
         encoded = torch.cat([image, words], dim=1)
         return encoded, torch.ones(encoded.shape[:2], dtype=torch.long, device=image.device)
 
-    def _read(self, image: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """What a decoder-only language model reads: the image, then the words; and the mask of both."""
-        read = torch.cat([image, self.embeddings(ids)], dim=1)
-        return read, torch.cat([mask.new_ones(image.shape[:2]), mask], dim=1)
-
     def hidden(self, image: Tensor, ids: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
-        """As `StagedNetwork.hidden` says."""
         language: Any = self.language_model
         learned = targets != IGNORED
         if self._seq2seq:
@@ -164,12 +146,6 @@ class Blip2Network(StagedNetwork):
         config = self.core.config.text_config
         scales = getattr(config, "scale_decoder_outputs", config.tie_word_embeddings)
         return float(config.d_model) ** -0.5 if scales else 1.0
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """As `StagedNetwork.logits` says."""
-        head: Any = self.language_model.get_output_embeddings()  # type: ignore[operator]
-        answer: Tensor = head(hidden.to(head.weight.dtype))
-        return answer
 
     def _generate(self, image: Tensor, config: Any) -> Tensor:
         language: Any = self.language_model

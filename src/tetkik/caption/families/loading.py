@@ -22,23 +22,12 @@ _NEWEST = "preprocessor_config.json", "processor_config.json"
 
 
 def image_spec_of(base: str, revision: str | None = None) -> ImageSpec:
-    """What the vision tower of `base` wants to see; no weights are read.
-
-    Raises:
-        BundleNotFound: no such base.
-        BundleCorrupt: its configuration cannot be read, or asks for something else than a square.
-    """
+    """What the vision tower of `base` wants to see; no weights are read."""
     return spec_in(find_base(base, revision, weights=False))
 
 
 def tokenizer_of(base: str, revision: str | None = None) -> CaptionTokenizer:
-    """The tokenizer of `base`; no weights are read.
-
-    Raises:
-        BundleNotFound: no such base.
-        BundleCorrupt: it has no tokenizer that can be read.
-        MissingExtra: transformers is not installed.
-    """
+    """The tokenizer of `base`; no weights are read."""
     require("transformers")
     from tetkik.caption.families.tokenizer import CaptionTokenizer
 
@@ -58,21 +47,7 @@ def load_base(
     """The base model `base`, all of it frozen, in evaluation mode.
 
     Weights are read from safetensors, one at a time, straight to the device; nothing is unpickled and no code
-    of the model's own runs.
-
-    Args:
-        base: a folder in the layout of Hugging Face, or a hub id (with the setting `offline` off, or in the
-            hub's cache).
-        quantisation: of the language model's frozen weights; the vision tower and the Q-Former stay whole.
-        device: of this process, such as `cuda:1`.
-        dtype: of the frozen weights that are not quantised; None is float32.
-        image: what its vision tower is to see; None is what the base says.
-
-    Raises:
-        UsageError: of an unknown family.
-        BundleNotFound: no such base.
-        BundleCorrupt: its weights are not safetensors or do not fit it.
-        MissingExtra: transformers or bitsandbytes is not installed.
+    of the model's own runs. The vision tower and the Q-Former are never quantised.
     """
     return load_located(find_base(base, revision), quantisation, device, dtype, image)
 
@@ -104,11 +79,7 @@ def load_located(
 
 
 def spec_in(found: BaseLocation) -> ImageSpec:
-    """What the vision tower of a base wants to see, from its `preprocessor_config.json`.
-
-    Raises:
-        BundleCorrupt: it cannot be read, or it asks for something else than a square.
-    """
+    """What the vision tower of a base wants to see, from its `preprocessor_config.json`."""
     values: dict[str, Any] = {}
     for name in _NEWEST:
         content = read_config(found.folder, name)
@@ -155,7 +126,8 @@ def _load(
 
     kind = model_class(config, getattr(transformers, family.usual))
     quantised = _quantised(quantisation, family, dtype)
-    placed = device if device.type != "cuda" or device.index is not None else _current()
+    if device == torch.device("cuda"):
+        device = torch.device("cuda", torch.cuda.current_device())
     try:
         with quiet_transformers():
             core, report = kind.from_pretrained(
@@ -165,7 +137,7 @@ def _load(
                 local_files_only=True,
                 output_loading_info=True,
                 quantization_config=quantised,
-                device_map={"": placed} if quantised is not None or device.type != "cpu" else None,
+                device_map={"": device} if quantised is not None or device.type != "cpu" else None,
             )
     # A card that is too small says nothing of the weights.
     except (torch.OutOfMemoryError, MemoryError):
@@ -201,27 +173,21 @@ def _check_version(found: BaseLocation, family: type[StagedNetwork]) -> None:
         )
 
 
-def _current() -> torch.device:
-    import torch
-
-    return torch.device("cuda", torch.cuda.current_device())
-
-
 def _quantised(quantisation: Quantisation, family: type[StagedNetwork], dtype: torch.dtype) -> Any:
-    """`BitsAndBytesConfig`, or None."""
     if quantisation is Quantisation.NONE:
         return None
     require("bitsandbytes", "accelerate")
     from transformers import BitsAndBytesConfig
 
+    whole = list(family.kept_whole)
     if quantisation is Quantisation.INT8:
-        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=list(family.kept_whole()))
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=whole)
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=dtype,
-        llm_int8_skip_modules=list(family.kept_whole()),
+        llm_int8_skip_modules=whole,
     )
 
 
@@ -234,21 +200,13 @@ def _settle_int8(core: Any) -> None:
     for part in core.modules():
         if getattr(getattr(part, "weight", None), "CB", None) is not None:
             part.init_8bit_state()
-            part.init_8bit_state = _already
+            part.init_8bit_state = lambda: None
     # It tells of every batch that is not fp16.
     logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
 
 
-def _already() -> None:
-    """The scales are where they belong."""
-
-
 def require(*packages: str) -> None:
-    """Check that packages are installed.
-
-    Raises:
-        MissingExtra: one is not.
-    """
+    """Check that packages are installed."""
     from importlib.util import find_spec
 
     for package in packages:

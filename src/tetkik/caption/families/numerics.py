@@ -16,11 +16,7 @@ _CHANCES = ("dropout", "attention_dropout", "activation_dropout", "layerdrop")
 
 
 def still(module: nn.Module) -> None:
-    """No dropout in `module` from now on, in training mode too.
-
-    Frozen weights have nothing to learn from noise, and gradient checkpointing of transformers needs training
-    mode.
-    """
+    """No dropout in `module` from now on, in training mode too, which gradient checkpointing needs."""
     for part in module.modules():
         if isinstance(part, nn.Dropout):
             part.p = 0.0
@@ -32,16 +28,10 @@ def still(module: nn.Module) -> None:
 def token_losses(
     hidden: Tensor, head: Callable[[Tensor], Tensor], targets: Tensor, smoothing: float = 0.0
 ) -> Tensor:
-    """Cross-entropy of each token, (tokens,), float32.
+    """Cross-entropy, (tokens,), float32, of `hidden`, (tokens, width), and targets, (tokens,).
 
     Logits are made a chunk at a time and once more in the backward pass, so that never more than `CHUNK` rows
     of the vocabulary are kept; they are taken to float32 before the softmax, since fp16 overflows there.
-
-    Args:
-        hidden: what the language model gives at the places to judge, (tokens, width).
-        head: from these to logits, (tokens, vocabulary).
-        targets: (tokens,), int64.
-        smoothing: label smoothing, 0 to 1.
     """
 
     def losses(part: Tensor, wanted: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tetkik.caption.families.numerics import IGNORED, numbers_of
 from tetkik.caption.families.staged import SpecialTokens, Stage, StagedNetwork
@@ -29,6 +29,7 @@ class PaliGemmaNetwork(StagedNetwork):
     projection = "model.multi_modal_projector"
     processor = "PaliGemmaProcessor"
     image_processor = "SiglipImageProcessor"
+    kept_whole = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
 
     @staticmethod
     def settle(core: Any) -> None:
@@ -41,17 +42,11 @@ class PaliGemmaNetwork(StagedNetwork):
         # transformers looks for `inputs_embeds` among the arguments by name.
         core.prepare_inputs_for_generation = prepare
 
-    @staticmethod
-    def kept_whole() -> tuple[str, ...]:
-        """Modules that are never quantised."""
-        return ("model.vision_tower", "model.multi_modal_projector", "lm_head")
-
     def more_of_images(self) -> dict[str, Any]:
         """How many placeholders stand for the image."""
         return {"image_seq_length": self.stages()[0].shape[0]}
 
     def stages(self) -> tuple[Stage, ...]:
-        """Vision tower and projection."""
         vision = self.core.config.vision_config
         tokens = (vision.image_size // vision.patch_size) ** 2
         return (
@@ -69,15 +64,6 @@ class PaliGemmaNetwork(StagedNetwork):
         features: Tensor = tower(pixels.to(numbers_of(tower))).last_hidden_state
         return features
 
-    def _project(self, features: Tensor) -> Tensor:
-        projector = self.core.model.multi_modal_projector
-        answer: Tensor = projector(features.to(numbers_of(projector)))
-        return answer
-
-    def adapter_targets(self) -> tuple[str, ...]:
-        """The query and value projections of Gemma."""
-        return ("q_proj", "v_proj")
-
     def _special_tokens(self) -> SpecialTokens:
         tokenizer = self.words.tokenizer
         return SpecialTokens(tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
@@ -91,12 +77,7 @@ class PaliGemmaNetwork(StagedNetwork):
         before = self._before()
         return [*before, *row, *([self.special.end] if ended else [])], len(before)
 
-    def _read(self, image: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        read = torch.cat([image, self.embeddings(ids)], dim=1)
-        return read, torch.cat([mask.new_ones(image.shape[:2]), mask], dim=1)
-
     def hidden(self, image: Tensor, ids: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
-        """As `StagedNetwork.hidden` says."""
         learned = targets != IGNORED
         read, known = self._read(image, ids, mask)
         # 0: read in both directions (image and prompt); 1: the caption.
@@ -111,18 +92,6 @@ class PaliGemmaNetwork(StagedNetwork):
         ).last_hidden_state
         predicting: Tensor = states[:, image.shape[1] - 1 : -1][learned]
         return predicting
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """As `StagedNetwork.logits` says."""
-        head = self.core.lm_head
-        answer: Tensor = head(hidden.to(head.weight.dtype))
-        cap = getattr(self.core.config.text_config, "final_logit_softcapping", None)
-        return answer if cap is None else torch.tanh(answer / cap) * cap
-
-    def head_outside_language(self) -> nn.Module | None:
-        """Gemma's layer for logits stands beside it."""
-        head: nn.Module = self.core.lm_head
-        return head
 
     def _generate(self, image: Tensor, config: Any) -> Tensor:
         ids = torch.tensor([self._before()], device=image.device).expand(len(image), -1)

@@ -20,11 +20,7 @@ VISION_TOWERS = {"mobilenet_v2": "tetkik.caption.families.small_blip2:SmallBlip2
 
 
 def family_of(name: str, config: dict[str, Any]) -> type[StagedNetwork]:
-    """The class for the model `name`, from the contents of its `config.json`.
-
-    Raises:
-        UsageError: of no known family.
-    """
+    """The class for the model `name`, from the contents of its `config.json`."""
     kind = config.get("model_type")
     if kind not in FAMILIES:
         raise UsageError(
@@ -38,11 +34,7 @@ def family_of(name: str, config: dict[str, Any]) -> type[StagedNetwork]:
 
 
 def model_class(config: dict[str, Any], usual: type) -> Any:
-    """The class of transformers to load: `usual`, or that of the vision tower the configuration names.
-
-    Raises:
-        UsageError: no such tower.
-    """
+    """The class of transformers to load: `usual`, or that of the vision tower the configuration names."""
     tower = config.get("tetkik_vision")
     if tower is None:
         return usual

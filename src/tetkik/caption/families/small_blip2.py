@@ -6,7 +6,6 @@ better eye, and 2 million weights run on any CPU.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +16,6 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.networks.mobilenet import CHANNELS, mobilenet_v2
-from tetkik.networks.state import fill, read_tensors, to_our_keys
 
 _MIDDLE = 96
 """Channels of the last stage on the grid of twice the resolution."""
@@ -97,17 +95,3 @@ class SmallBlip2(Blip2ForConditionalGeneration):  # type: ignore[misc]
     def __init__(self, config: Blip2Config) -> None:
         super().__init__(config)
         self.vision_model = MobileNetTower()
-
-
-def read_backbone(file: Path) -> dict[str, Tensor]:
-    """The convolutions of a MobileNetV2 with folded batch norm, float32, as `MobileNetTower` calls them.
-
-    A pickle is read by torch's restricted unpickler (`weights_only=True`), which runs nothing.
-
-    Raises:
-        InputError: not readable, or of another network or layout.
-    """
-    tensors = to_our_keys(file, read_tensors(file), "mobilenet_v2")
-    network = mobilenet_v2(1)
-    fill(network, file, tensors, "mobilenet_v2", head=False)
-    return {f"features.{name}": value for name, value in network.features.state_dict().items()}

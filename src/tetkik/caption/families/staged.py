@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import attrgetter
@@ -16,28 +16,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tetkik.caption.families.decoding import drawing, generation_config, until_end
-from tetkik.caption.families.numerics import IGNORED, token_losses
+from tetkik.caption.families.numerics import IGNORED, numbers_of, token_losses
 from tetkik.caption.families.tokenizer import CaptionTokenizer
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.network import CaptionBatch, Cut, DecodingOptions, Generated
 from tetkik.caption.options import Quantisation
+from tetkik.errors import UsageError
 from tetkik.networks.huggingface import quiet_transformers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tetkik.caption.families.base_location import BaseLocation
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A step from the image towards the language model.
-
-    Attributes:
-        run: from the output of the stage before, or from the pixels.
-        shape: of its output for one image: (tokens, width).
-    """
+    """A step from the image towards the language model; `shape` is (tokens, width) of its output."""
 
     cut: Cut
     parts: tuple[str, ...]
@@ -55,12 +48,10 @@ class SpecialTokens:
 
 
 class StagedNetwork(ABC):
-    """A `CaptionNetwork` of stages.
+    """An image-text model of some family, loaded.
 
-    Attributes:
-        core: the model of transformers itself, in whose place peft puts its layers; `model` may be a
-            `PeftModel` around it.
-        prompt: words before the caption; may be set before anything is encoded.
+    peft puts its layers in the place of those of `core`; `model` may be a `PeftModel` around it. `prompt`,
+    the words before the caption, may be set before anything is encoded.
     """
 
     family: ClassVar[str]
@@ -78,6 +69,8 @@ class StagedNetwork(ABC):
     processor: ClassVar[str]
     """Name of the processor of transformers."""
     image_processor: ClassVar[str]
+    kept_whole: ClassVar[tuple[str, ...]]
+    """Modules that are never quantised."""
 
     def __init__(
         self,
@@ -92,10 +85,12 @@ class StagedNetwork(ABC):
         self.words = tokenizer
         self.image = image
         self.found = found
+        self.base, self.revision, self.fingerprint = found.name, found.revision, tokenizer.fingerprint
         self.quantisation = quantisation
         self.prompt = self.default_prompt
         self.special = self._special_tokens()
-        self._dropped = False
+        self.dropped = False
+        """Whether `drop_frozen` was called."""
 
     # What a family says of itself.
 
@@ -108,15 +103,6 @@ class StagedNetwork(ABC):
     def settle(core: Any) -> None:
         """Take what must not be fp16 to fp32, in the loaded model `core`."""
 
-    @staticmethod
-    @abstractmethod
-    def kept_whole() -> tuple[str, ...]:
-        """Modules that are never quantised."""
-
-    def head_outside_language(self) -> nn.Module | None:
-        """The layer that makes logits, where it is not inside the language model."""
-        return None
-
     def more_of_processor(self) -> dict[str, Any]:
         """What its processor is to know besides its class."""
         return {}
@@ -125,9 +111,9 @@ class StagedNetwork(ABC):
         """What its image processor is to know besides the `ImageSpec`."""
         return {}
 
-    @abstractmethod
     def adapter_targets(self) -> tuple[str, ...]:
-        """Names of the layers of the language model that get an adapter by default."""
+        """The query and value projections of the language model, which get an adapter by default."""
+        return ("q_proj", "v_proj")
 
     @abstractmethod
     def _special_tokens(self) -> SpecialTokens:
@@ -137,16 +123,8 @@ class StagedNetwork(ABC):
     def hidden(self, image: Tensor, ids: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
         """The last layer at the places from which `targets` are predicted, (tokens to learn, width).
 
-        Args:
-            image: features at `Cut.PROJECTION`, (n, tokens, width).
-            ids: (n, length), int64.
-            mask: (n, length), int64.
-            targets: (n, length), int64.
+        `image` are features at `Cut.PROJECTION`, (n, tokens, width); the others are (n, length), int64.
         """
-
-    @abstractmethod
-    def logits(self, hidden: Tensor) -> Tensor:
-        """(tokens, vocabulary) from (tokens, width)."""
 
     @abstractmethod
     def _compose(self, row: Sequence[int], ended: bool) -> tuple[list[int], int]:
@@ -159,23 +137,7 @@ class StagedNetwork(ABC):
     # What follows for all.
 
     @property
-    def revision(self) -> str | None:
-        """The commit of the hub that the base was taken from; None for a folder."""
-        return self.found.revision
-
-    @property
-    def base(self) -> str:
-        """The public name of the base: a hub id, or the last part of its path."""
-        return self.found.name
-
-    @property
-    def fingerprint(self) -> str:
-        """Of its tokenizer."""
-        return self.words.fingerprint
-
-    @property
     def device(self) -> torch.device:
-        """Where its language model is."""
         device: torch.device = next(self.language_model.parameters()).device
         return device
 
@@ -186,7 +148,6 @@ class StagedNetwork(ABC):
         return module
 
     def part(self, name: str) -> nn.Module | nn.Parameter:
-        """A module or weight of the model by its name."""
         found: nn.Module | nn.Parameter = attrgetter(name)(self.core)
         return found
 
@@ -229,17 +190,11 @@ class StagedNetwork(ABC):
                 part = self.part(name)
                 if isinstance(part, nn.Module):
                     part.to("meta")
-        self._dropped = True
+        self.dropped = True
 
     @property
     def adapted(self) -> bool:
-        """Whether there is an adapter."""
         return self.model is not self.core
-
-    @property
-    def dropped(self) -> bool:
-        """Whether `drop_frozen` was called."""
-        return self._dropped
 
     def checkpoint_activations(self) -> None:
         """Compute activations of what learns again in the backward pass instead of storing them."""
@@ -267,19 +222,36 @@ class StagedNetwork(ABC):
     def generate(self, features: Tensor, options: DecodingOptions) -> list[Generated]:
         """A caption for each image, from its features at the cut."""
         special = {"pad_token_id": self.special.pad, "eos_token_id": self.special.end}
-        config = generation_config(options, special)
-        with torch.no_grad(), self.judging(), drawing(options.seed, self.device):
+        config = _generation_config(options, special)
+        with torch.no_grad(), self.judging(), _drawing(options.seed, self.device):
             image = self.to_language(features.to(self.device))
             with warnings.catch_warnings():
                 # Penalties count new tokens only, which is what is wanted: a prompt is not repeated.
                 warnings.filterwarnings("ignore", message="Passing `.*` with `inputs_embeds`")
                 tokens = self._generate(image, config)
-            rows = [until_end(row, self.special.end, self.special.pad) for row in tokens.tolist()]
+            rows = [_until_end(row, self.special.end, self.special.pad) for row in tokens.tolist()]
             sure = self._confidence(image, rows)
         return [
             Generated(self.words.decode(row), confidence)
             for (row, _), confidence in zip(rows, sure, strict=True)
         ]
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(tokens, vocabulary) from (tokens, width)."""
+        head = self.core.get_output_embeddings()
+        answer: Tensor = head(hidden.to(head.weight.dtype))
+        cap = getattr(self.core.config.text_config, "final_logit_softcapping", None)
+        return answer if cap is None else torch.tanh(answer / cap) * cap
+
+    def _project(self, features: Tensor) -> Tensor:
+        projection = attrgetter(self.projection)(self.core)
+        answer: Tensor = projection(features.to(numbers_of(projection)))
+        return answer
+
+    def _read(self, image: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """What a decoder-only language model reads: the image, then the words; and the mask of both."""
+        read = torch.cat([image, self.embeddings(ids)], dim=1)
+        return read, torch.cat([mask.new_ones(image.shape[:2]), mask], dim=1)
 
     def to_language(self, features: Tensor) -> Tensor:
         """From features at the cut to those at `Cut.PROJECTION`, in the numbers of the language model."""
@@ -289,7 +261,6 @@ class StagedNetwork(ABC):
 
     @property
     def embeddings(self) -> nn.Embedding:
-        """The input embeddings of the language model."""
         found: nn.Embedding = self.language_model.get_input_embeddings()  # type: ignore[operator]
         return found
 
@@ -311,7 +282,6 @@ class StagedNetwork(ABC):
         return list(stages[:first]), list(stages[first:])
 
     def learning_parts(self) -> dict[str, nn.Module | nn.Parameter]:
-        """Modules and weights of the stages after the cut, by name."""
         return {name: self.part(name) for stage in self._halves()[1] for name in stage.parts}
 
     def _batch(self, rows: Sequence[tuple[Sequence[int], bool]]) -> CaptionBatch:
@@ -369,14 +339,58 @@ class TrainableModel(nn.Module):
             else:
                 self.add_module(name.replace(".", "_"), part)
         self.add_module("language_model", network.language_model)
-        head = network.head_outside_language()
-        if head is not None:
-            self.add_module("head", head)
+        # Gemma's layer for logits stands beside its language model.
+        self.add_module("head", network.core.get_output_embeddings())
 
     def forward(
         self, features: Tensor, ids: Tensor, mask: Tensor, targets: Tensor, smoothing: float = 0.0
     ) -> Tensor:
-        """The sum of the cross-entropy, as the class says."""
         network = self.network
         hidden = network.hidden(network.to_language(features), ids, mask, targets)
         return token_losses(hidden, network.logits, targets[targets != IGNORED], smoothing).sum()
+
+
+def _generation_config(options: DecodingOptions, special: Mapping[str, int | None]) -> Any:
+    """`GenerationConfig` for `options` and the tokens that a language model starts and ends with."""
+    from transformers import GenerationConfig
+
+    if options.sample and options.beams != 1:
+        raise UsageError("Sampling takes no beams ({beams}); use --beams 1.", beams=options.beams)
+    if options.min_tokens > options.max_tokens:
+        raise UsageError(
+            "A caption cannot have at least {least} tokens and at most {most}; correct one of them.",
+            least=options.min_tokens,
+            most=options.max_tokens,
+        )
+    drawn = {"temperature": options.temperature, "top_p": options.top_p, "top_k": 0} if options.sample else {}
+    # With one beam there is no length to favour, and transformers would warn.
+    beam = {"length_penalty": options.length_penalty} if options.beams > 1 else {}
+    return GenerationConfig(
+        num_beams=options.beams,
+        do_sample=options.sample,
+        max_new_tokens=options.max_tokens,
+        min_new_tokens=options.min_tokens,
+        no_repeat_ngram_size=options.no_repeat,
+        repetition_penalty=options.repetition_penalty,
+        **drawn,
+        **beam,
+        **special,
+    )
+
+
+@contextmanager
+def _drawing(seed: int, device: torch.device) -> Iterator[None]:
+    """Draws from `seed` within; the state of the generators is as before afterwards."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def _until_end(row: list[int], end: int, pad: int | None) -> tuple[list[int], bool]:
+    """The tokens of a generated row before its end, and whether it had one rather than being cut off."""
+    if end in row:
+        return row[: row.index(end)], True
+    while row and row[-1] == pad:
+        row = row[:-1]
+    return row, False

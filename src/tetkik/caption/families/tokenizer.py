@@ -17,11 +17,7 @@ TOKENIZER = "tokenizer.json"
 
 
 class CaptionTokenizer:
-    """The tokenizer of a language model, for captions.
-
-    Attributes:
-        fingerprint: SHA-256 of its `tokenizer.json`: two with the same one give the same numbers.
-    """
+    """The tokenizer of a language model, for captions; the SHA-256 of its file tells it from others."""
 
     def __init__(self, tokenizer: Any, fingerprint: str) -> None:
         self.tokenizer = tokenizer
@@ -33,11 +29,6 @@ class CaptionTokenizer:
 
     @classmethod
     def open(cls, folder: Path, name: str) -> CaptionTokenizer:
-        """The tokenizer in `folder`, of the base that the user calls `name`.
-
-        Raises:
-            BundleCorrupt: there is none that can be read.
-        """
         from transformers import AutoTokenizer
 
         try:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from tetkik.lab.caption.figures import CaptionEvaluation, System
-    from tetkik.lab.caption.metrics import BertScoreOptions
+    from tetkik.lab.caption.metrics.bertscore import BertScoreOptions
 
 BertModel = Annotated[
     str | None,
@@ -147,7 +147,7 @@ def evaluate(
 
 
 def _bertscore(model: str | None, layer: int | None, idf: bool) -> BertScoreOptions | None:
-    from tetkik.lab.caption.metrics import BertScoreOptions
+    from tetkik.lab.caption.metrics.bertscore import BertScoreOptions
 
     if model is None:
         if layer is not None or idf:
@@ -168,8 +168,7 @@ def _show(evaluation: CaptionEvaluation) -> None:
 
 
 def _metrics(evaluation: CaptionEvaluation) -> Table:
-    from tetkik.lab.caption.interpretation import METRIC_NAMES
-    from tetkik.lab.caption.metrics import METRICS
+    from tetkik.lab.caption.metrics.scores import METRIC_NAMES, METRICS
 
     made = table(t("metric"), t("model"), t("95%"), *(_short(system) for system in evaluation.systems[1:]))
     for name in METRICS:
@@ -181,8 +180,7 @@ def _metrics(evaluation: CaptionEvaluation) -> Table:
 
 
 def _differences(evaluation: CaptionEvaluation) -> Table | None:
-    from tetkik.lab.caption.interpretation import METRIC_NAMES
-    from tetkik.lab.caption.metrics import METRICS
+    from tetkik.lab.caption.metrics.scores import METRIC_NAMES, METRICS
 
     baselines = evaluation.systems[1:]
     if not baselines:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date, timedelta
 
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
@@ -12,8 +13,7 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
 from tetkik._version import __version__
-from tetkik.imaging.deidentify.dates import shifted
-from tetkik.imaging.deidentify.identifiers import TEXT, PatientIdentifiers
+from tetkik.imaging.deidentify.identifiers import TEXT, PatientIdentifiers, values_of
 from tetkik.imaging.deidentify.options import Options
 from tetkik.imaging.deidentify.profile import Action, Profile
 from tetkik.imaging.deidentify.pseudonyms import Secret
@@ -22,26 +22,15 @@ _STANDARD_ROOT = "1.2.840.10008."
 _PATIENT_ID = Tag("PatientID")
 _PATIENT_AGE = Tag("PatientAge")
 _BIRTH = frozenset({Tag("PatientBirthDate"), Tag("PatientBirthTime")})
-_DUMMIES = {
-    "AE": "REMOVED",
+_DUMMIES: dict[str, str | bytes] = {
+    **dict.fromkeys(TEXT, "REMOVED"),
+    **dict.fromkeys(("DS", "IS"), "0"),
+    **dict.fromkeys(("OB", "OW", "UN"), b"\0\0"),
     "AS": "000Y",
-    "CS": "REMOVED",
     "DA": "19000101",
-    "DS": "0",
     "DT": "19000101000000",
-    "IS": "0",
-    "LO": "REMOVED",
-    "LT": "REMOVED",
-    "PN": "REMOVED",
-    "SH": "REMOVED",
-    "ST": "REMOVED",
     "TM": "000000",
-    "UC": "REMOVED",
     "UR": "urn:removed",
-    "UT": "REMOVED",
-    "OB": b"\0\0",
-    "OW": b"\0\0",
-    "UN": b"\0\0",
 }
 _CODES = {
     "113100": "Basic Application Confidentiality Profile",
@@ -60,11 +49,8 @@ class Cleaner:
     options: Options
     secret: Secret
     traces: PatientIdentifiers
-    patient: str
+    patient: str = field(repr=False)
     """The original Patient ID, or what stands for it where there is none."""
-
-    def __repr__(self) -> str:
-        return "Cleaner()"
 
     def clean(self, dataset: Dataset) -> None:
         """Take what identifies out of `dataset`, in place, at every depth."""
@@ -82,7 +68,6 @@ class Cleaner:
                 dataset[tag] = kept
 
     def _cleaned(self, element: DataElement) -> DataElement | None:
-        """The element as it stays, or None."""
         tag, vr = element.tag, element.VR
         if not self.profile.knows(tag):
             return None
@@ -110,7 +95,7 @@ class Cleaner:
         """The element, if its text names nobody."""
         if element.VR not in TEXT:
             return element
-        values = [str(value) for value in element.value] if element.VM > 1 else [str(element.value or "")]
+        values = values_of(element)
         if element.VR == "CS" and not all(re.fullmatch(r"[A-Z0-9_ ]{0,16}", value) for value in values):
             return None  # no code string: it may say anything
         if any(self.traces.in_text(value) for value in values):
@@ -138,21 +123,19 @@ class Cleaner:
             return None
         if not element.value:
             return element
-        uids = [str(uid) for uid in element.value] if element.VM > 1 else [str(element.value)]
-        other = [uid if uid.startswith(_STANDARD_ROOT) else self.secret.uid(uid) for uid in uids]
+        other = [
+            uid if uid.startswith(_STANDARD_ROOT) else self.secret.uid(uid) for uid in values_of(element)
+        ]
         return _with(element, other if len(other) > 1 else other[0])
 
     def _moved(self, element: DataElement, action: Action) -> DataElement | None:
         shift = self.secret.shift(self.patient)
-        values = [str(value) for value in element.value] if element.VM > 1 else [str(element.value or "")]
-        moved = [shifted(value, element.VR, shift) for value in values]
+        moved = [shifted(value, element.VR, shift) for value in values_of(element)]
         if all(value is not None for value in moved):
             return _with(element, moved if len(moved) > 1 else moved[0])
-        return (
-            None
-            if action is Action.REMOVE
-            else _with(element, _DUMMIES[element.VR] if action is Action.DUMMY else "")
-        )
+        if action is Action.REMOVE:
+            return None
+        return _with(element, _DUMMIES[element.VR] if action is Action.DUMMY else "")
 
     def mark(self, dataset: Dataset) -> None:
         """Say in `dataset` what was done (PS3.15, E.1.1; PS3.16, CID 7050)."""
@@ -161,12 +144,9 @@ class Cleaner:
             f"Tetkik {__version__}",
             f"DICOM PS3.15 {self.profile.edition} Basic Profile",
         ]
-        chosen = ["113100"]
-        if self.options.shift_dates:
-            chosen.append("113107")
-        if self.options.keep_characteristics:
-            chosen.append("113108")
-        dataset.DeidentificationMethodCodeSequence = Sequence([_code(value) for value in chosen])
+        chosen = (True, self.options.shift_dates, self.options.keep_characteristics)
+        codes = [_code(value) for value, done in zip(_CODES, chosen, strict=True) if done]
+        dataset.DeidentificationMethodCodeSequence = Sequence(codes)
         dataset.LongitudinalTemporalInformationModified = (
             "MODIFIED" if self.options.shift_dates else "REMOVED"
         )
@@ -190,3 +170,21 @@ def _code(value: str) -> Dataset:
     code = Dataset()
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "DCM", _CODES[value]
     return code
+
+
+def shifted(value: str, vr: str, shift: timedelta) -> str | None:
+    """A `DA`, `DT` or `TM` value that is `shift` earlier; None where it is no date.
+
+    A time of day stays, a DT keeps what follows its date. A DT without a day loses what it has.
+    """
+    if vr == "TM":
+        return value if value.replace(".", "").replace(":", "").isdigit() else None
+    digits = value.strip().replace(".", "-").replace("-", "") if vr == "DA" else value.strip()
+    try:
+        moved = date(int(digits[:4]), int(digits[4:6]), int(digits[6:8])) - shift
+    except (ValueError, OverflowError):
+        return None
+    rest = digits[8:] if vr == "DT" else ""
+    if rest and not rest.translate(str.maketrans("", "", ".+-")).isdigit():
+        return None
+    return f"{moved:%Y%m%d}{rest}"

@@ -41,13 +41,7 @@ _SAYS_TEXT = Sentence(
 def deidentify_bytes(
     data: bytes, name: str, secret: Secret, options: Options | None = None
 ) -> tuple[bytes, str, tuple[Sentence, ...]]:
-    """A DICOM file without what identifies.
-
-    Args:
-        options: what to keep; by default the basic profile alone.
-
-    Returns:
-        The new file, its SOP Instance UID, and warnings.
+    """A DICOM file without what identifies, its new SOP Instance UID, and warnings.
 
     Raises:
         InputError: no DICOM, damaged, a directory or a document, or with text in its pixels.
@@ -72,11 +66,7 @@ def deidentify_bytes(
 def deidentify_files(
     files: Iterable[Path], out: Path, secret: Secret, options: Options | None = None
 ) -> Iterator[Deidentified | TetkikError]:
-    """De-identify each of `files` into the folder `out`; a file that fails costs itself alone.
-
-    Yields:
-        What came of each file, in order.
-    """
+    """De-identify each of `files` into the folder `out`; a file that fails costs itself alone."""
     with as_fault_of(out):
         out.mkdir(parents=True, exist_ok=True)
     for file in files:

@@ -9,23 +9,8 @@ from dataclasses import dataclass
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
-_IDENTIFIERS = frozenset(
-    {
-        "PatientID",
-        "OtherPatientIDs",
-        "IssuerOfPatientID",
-        "PatientBirthDate",
-        "PatientAddress",
-        "PatientTelephoneNumbers",
-        "AccessionNumber",
-        "AdmissionID",
-        "InsurancePlanIdentification",
-        "InstitutionName",
-        "InstitutionAddress",
-        "MedicalRecordLocator",
-        "ServiceEpisodeID",
-    }
-)
+from tetkik.imaging.deidentify.profile import basic_profile
+
 TEXT = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 _SHORTEST, _SHORTEST_ID, _SURE = 3, 4, 6
 
@@ -64,15 +49,20 @@ class PatientIdentifiers:
         return any(form in lowered for form in forms if len(form) >= _SURE)
 
 
+def values_of(element: DataElement) -> list[str]:
+    """The values of an element as text; an empty one for none."""
+    return [str(value) for value in element.value] if element.VM > 1 else [str(element.value or "")]
+
+
 def identifiers_in(dataset: Dataset) -> PatientIdentifiers:
     """The words that name the patient and other persons and places in `dataset`, at any depth."""
     words: set[str] = set()
+    known = basic_profile().identifiers
     for element in _elements(dataset):
-        values = [str(value) for value in element.value] if element.VM > 1 else [str(element.value or "")]
-        for value in values:
+        for value in values_of(element):
             if element.VR == "PN":
                 words |= {word for word in re.split(r"[\s^=.,]+", value) if len(word) >= _SHORTEST}
-            elif element.keyword in _IDENTIFIERS and len(value.strip()) >= _SHORTEST_ID:
+            elif element.keyword in known and len(value.strip()) >= _SHORTEST_ID:
                 words.add(value.strip())
     return PatientIdentifiers(frozenset(word.casefold() for word in words if re.search(r"\w{3}", word)))
 

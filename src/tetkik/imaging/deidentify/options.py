@@ -35,12 +35,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Deidentified:
-    """One file done.
-
-    Attributes:
-        target: the file written, named after its new SOP Instance UID.
-        warnings: what a person must look at before the file leaves the hospital.
-    """
+    """One file done: the target is named after its new UID, warnings are for a person to look at."""
 
     source: Path
     target: Path

@@ -32,11 +32,11 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The table."""
-
     edition: str
     actions: dict[int, Action]
     characteristics: frozenset[int]
+    identifiers: frozenset[str]
+    """Keywords of what names a patient besides names, which is looked for in all that stays."""
 
     def knows(self, tag: BaseTag) -> bool:
         """Whether `tag` is an attribute of the standard that belongs into a data set.
@@ -86,7 +86,7 @@ def basic_profile() -> Profile:
     table = tomllib.loads(text)
     actions = {_tag(keyword): action for name, action in _ACTIONS.items() for keyword in table[name]}
     kept = frozenset(_tag(keyword) for keyword in table["patient_characteristics"])
-    return Profile(table["edition"], actions, kept)
+    return Profile(table["edition"], actions, kept, frozenset(table["identifiers"]))
 
 
 def _tag(keyword: str) -> int:

@@ -25,11 +25,7 @@ _SHORTEST_SHIFT = 30
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A key that never shows.
-
-    Attributes:
-        key: at least 16 bytes.
-    """
+    """A key of at least 16 bytes that never shows."""
 
     key: bytes = field(repr=False)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, ModelCache, Task, open_bundle, resolve
-from tetkik.errors import BundleCorrupt
+from tetkik.errors import BundleCorrupt, TetkikError
 from tetkik.imaging.prepare import Preprocessing, prepare
 from tetkik.values import Radiograph, Route
 
@@ -35,13 +35,10 @@ _MIRRORED = [0, 1, 2, 3, 6, 5, 4, 7, 8]
 
 @dataclass(frozen=True, slots=True)
 class GatePrediction:
-    """What the network makes of an image; every figure is a probability.
+    """What the network makes of an image, as probabilities; 1 less their sum is neither route, or upright.
 
-    Attributes:
-        routes: of each route; what is missing to 1 is the probability of neither.
-        turned: of lying on the left side (turned by 90 degrees counter-clockwise), upside down, and on the
-            right side, mirrored or not; what is missing to 1 is that of being upright.
-        cropped: of a large part of the chest being cut off.
+    `turned`: on the left side (by 90 degrees counter-clockwise), upside down, on the right side, mirrored or
+    not; `cropped`: a large part of the chest is cut off.
     """
 
     routes: dict[Route, float]
@@ -52,13 +49,7 @@ class GatePrediction:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """From which probability on the gate says what.
-
-    Attributes:
-        accept: an image without telling tags is a chest radiograph from here on.
-        sure: from here on the route is not called doubtful, and overrules a tag that contradicts it.
-        turned: of not being upright.
-    """
+    """From which probability on the gate says what; `sure` overrules a tag that contradicts it."""
 
     accept: float = 0.8
     accept_brain: float = 0.6
@@ -70,30 +61,35 @@ class Limits:
 
 
 class Classifier:
-    """The network of a bundle for the gate.
-
-    Raises:
-        BundleCorrupt: its labels, thresholds or network are not those of a gate.
-    """
+    """The network of a bundle for the gate."""
 
     def __init__(self, bundle: Bundle) -> None:
+        import onnxruntime
+
         manifest = bundle.manifest
         try:
             if manifest.labels != OUTPUTS:
                 raise ValueError("labels")
             self.limits = Limits(**manifest.thresholds)
             self.preprocessing = Preprocessing.from_json(manifest.preprocessing)
-        except (KeyError, TypeError, ValueError) as error:
-            raise _no_gate(bundle, error) from None
-        graph = bundle.file("model.onnx").read_bytes()
-        try:
-            self._session = _session(graph)
+            graph = bundle.file("model.onnx").read_bytes()
+            options = onnxruntime.SessionOptions()
+            # A network this small loses more in handing work to threads than it gains.
+            options.intra_op_num_threads = options.inter_op_num_threads = 1
+            providers = ["CPUExecutionProvider"]
+            self._session: Any = onnxruntime.InferenceSession(graph, options, providers=providers)
+        except (TetkikError, OSError):
+            raise
         # ONNX Runtime has an exception of its own for each way to be no network, below no common one.
         except Exception as error:
-            raise _no_gate(bundle, error) from None
+            raise BundleCorrupt(
+                "{path} is no model for the gate ({fault}); train it again with `tetkik findings "
+                "train-gate`.",
+                path=bundle.path,
+                fault=type(error).__name__,
+            ) from None
 
     def predict(self, image: Radiograph) -> GatePrediction:
-        """What the network makes of an image."""
         square = prepare(image, self.preprocessing)
         both = self.logits(np.stack([square, square[..., ::-1]]))
         # The mean with the mirrored image, in which left and right turns change places, is steadier.
@@ -104,15 +100,6 @@ class Classifier:
         (logits,) = self._session.run(None, {"image": batch})
         found: NDArray[np.float32] = logits
         return found
-
-
-def _session(graph: bytes) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    # A network this small loses more in handing work to threads than it gains.
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def prediction_from_logits(logits: NDArray[np.float32]) -> GatePrediction:
@@ -135,11 +122,7 @@ def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def load_classifier(path: Path) -> Classifier:
-    """The classifier of a bundle in the folder `path`.
-
-    Raises:
-        BundleError: it is not a sound bundle for the gate.
-    """
+    """The classifier of a bundle in the folder `path`."""
     return Classifier(open_bundle(path, Task.GATE))
 
 
@@ -149,11 +132,3 @@ _MODELS = ModelCache(lambda name: Classifier(resolve(name, Task.GATE)))
 def built_in() -> Classifier:
     """The classifier that comes with Tetkik."""
     return _MODELS.get(BUILT_IN).model
-
-
-def _no_gate(bundle: Bundle, error: Exception) -> BundleCorrupt:
-    return BundleCorrupt(
-        "{path} is no model for the gate ({fault}); train it again with `tetkik findings train-gate`.",
-        path=bundle.path,
-        fault=type(error).__name__,
-    )

@@ -29,24 +29,20 @@ _TURNED = (
 def judge(
     image: Radiograph, ages: tuple[float, float] | None = None, classifier: Classifier | None = None
 ) -> Verdict:
-    """Say which route an image takes, and everything that speaks against reading it.
+    """Say which route an image takes, and everything that speaks against reading it, gravest first.
 
     The tags of a DICOM file come first (modality, SOP class, body part, view, the words of its descriptions);
     where they are silent, or the pixels plainly disagree with a tag that people fill in, a small network
     decides. A lateral film is known by its tags alone: no lateral film was there to learn from, so one
-    without tags may pass. A film that is mirrored left to right cannot be distinguished from
-    one that is not (a heart on the right is rare, but exists), nor can the orientation of a brain slice.
-
-    Args:
-        ages: least and greatest age in years that the model of findings was trained on; None asks nothing.
-        classifier: the network; None is the one that comes with Tetkik.
-
-    Returns:
-        The route and the reasons, gravest first. Without a route only size and exposure are said besides.
+    without tags may pass. A film that is mirrored left to right cannot be distinguished from one that is not,
+    nor can the orientation of a brain slice. `ages` are those in years that the model of findings was trained
+    on; None asks nothing. Without a route only size and exposure are said besides.
     """
     claims = read_tag_claims(image)
     if claims.modality_group is ModalityGroup.OTHER:
-        return Verdict(None, (_refusal(_WRONG_MODALITY, modality=claims.modality),))
+        return Verdict(
+            None, (Reason(Flaw.NOT_A_RADIOGRAPH, Sentence(_WRONG_MODALITY, {"modality": claims.modality})),)
+        )
     if claims.lateral and claims.part is Part.CHEST and claims.modality_group is not ModalityGroup.MAGNETIC:
         # The network was taught frontal films alone: what it would say of this one means nothing.
         return Verdict(Route.CHEST, (_LATERAL, *size_flaws(image)))
@@ -82,13 +78,13 @@ def _route(
     accept = limits.accept if route is Route.CHEST else limits.accept_brain
     needed = limits.sure if against else limits.tagged if named else accept
     if chance < needed:
-        return None, (_refusal(_why_not(claims, named)),)
+        return None, (Reason(Flaw.NOT_A_RADIOGRAPH, _why_not(claims, named)),)
     if route is Route.CHEST and is_page(image):
-        return None, (_refusal("The picture looks like a document or a screen; send the film itself."),)
+        return None, (Reason(Flaw.NOT_A_RADIOGRAPH, _PAGE),)
     if against and claims.part is not Part.UNKNOWN:
-        return route, (_doubt("The file names another part of the body than the picture shows; check it."),)
+        return route, (Reason(Flaw.DOUBTFUL, _OTHER_PART),)
     if chance < limits.sure or against or claims.mixed_views:
-        return route, (_doubt(_DOUBTS[route]),)
+        return route, (Reason(Flaw.DOUBTFUL, _DOUBTS[route]),)
     return route, ()
 
 
@@ -97,29 +93,23 @@ _WRONG_MODALITY = (
     "can be read."
 )
 _DOUBTS = {
-    Route.CHEST: "It is not certain that this is a frontal chest radiograph; check the picture.",
-    Route.BRAIN_MRI: "It is not certain that this is a slice of a brain MRI; check the picture.",
+    Route.CHEST: Sentence("It is not certain that this is a frontal chest radiograph; check the picture."),
+    Route.BRAIN_MRI: Sentence("It is not certain that this is a slice of a brain MRI; check the picture."),
 }
+_OTHER_PART = Sentence("The file names another part of the body than the picture shows; check it.")
+_PAGE = Sentence("The picture looks like a document or a screen; send the film itself.")
 
 
-def _why_not(claims: TagClaims, named: bool) -> str:
+def _why_not(claims: TagClaims, named: bool) -> Sentence:
     if named or claims.part is Part.UNKNOWN:
-        return (
+        return Sentence(
             "The picture looks like neither a frontal chest radiograph nor a slice of a brain MRI; check "
             "that it is the right file."
         )
-    return (
+    return Sentence(
         "The file names a part of the body that cannot be read; only chest radiographs and slices of a brain "
         "MRI can."
     )
-
-
-def _refusal(template: str, **values: object) -> Reason:
-    return Reason(Flaw.NOT_A_RADIOGRAPH, Sentence(template, values))
-
-
-def _doubt(template: str) -> Reason:
-    return Reason(Flaw.DOUBTFUL, Sentence(template))
 
 
 def _pose_flaws(route: Route, claims: TagClaims, seen: GatePrediction, limits: Limits) -> Iterator[Reason]:
@@ -142,7 +132,6 @@ def _pose_flaws(route: Route, claims: TagClaims, seen: GatePrediction, limits: L
 
 
 def _circumstances(image: Radiograph, ages: tuple[float, float] | None) -> Iterator[Reason]:
-    """What must be said, and does not stop anyone from reading the image."""
     age = image.identity.age_years
     if ages is not None and age is not None and not ages[0] <= age <= ages[1]:
         yield Reason(

@@ -7,7 +7,6 @@ checked on; docs/model-cards/gate.md has how far.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,30 +26,18 @@ _PRINTED = 0.3
 """Contrast from which on a picture of mostly one grey is a page, and not a film without contrast."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    """Shares of white, or of the pixels, beyond which nothing can be recognised."""
-
-    dark: float
-    bright: float
-    contrast: float
-    black_pixels: float
-    white_pixels: float
-    levels: int
-
-
+# Shares beyond which nothing can be recognised: of white the 95th and the 5th percentile, of the pixels black
+# and white ones.
 _LIMITS = {
-    Route.CHEST: _Limits(dark=0.2, bright=0.85, contrast=0.1, black_pixels=0.8, white_pixels=0.5, levels=16),
+    Route.CHEST: (0.2, 0.85, 0.8, 0.5),
     # A slice is mostly air, and air is black.
-    Route.BRAIN_MRI: _Limits(
-        dark=0.1, bright=0.6, contrast=0.1, black_pixels=0.95, white_pixels=0.4, levels=16
-    ),
+    Route.BRAIN_MRI: (0.1, 0.6, 0.95, 0.4),
 }
+_LEAST_CONTRAST, _LEAST_LEVELS = 0.1, 16
 _SAMPLE = 1 << 16
 
 
 def size_flaws(image: Radiograph) -> Iterator[Reason]:
-    """Whether the image is too small, or a strip."""
     short, long = sorted((image.rows, image.columns))
     if short < LEAST_SIDE:
         yield Reason(
@@ -67,14 +54,18 @@ def size_flaws(image: Radiograph) -> Iterator[Reason]:
 
 def exposure_flaws(image: Radiograph, route: Route) -> Iterator[Reason]:
     """Whether the image is so dark, bright or flat that nothing can be recognised; one reason at most."""
-    limits, pixels = _LIMITS[route], _some_pixels(image)
+    least_bright, most_dark, most_black, most_white = _LIMITS[route]
+    pixels = _some_pixels(image)
     low, dark, bright, high = np.percentile(pixels, (0.5, 5, 95, 99.5)) / image.white
-    if bright < limits.dark or (pixels <= 0.02 * image.white).mean() > limits.black_pixels:
-        yield _exposure("The picture is nearly black; send the original, with its window set.")
-    elif dark > limits.bright or (pixels >= 0.98 * image.white).mean() > limits.white_pixels:
-        yield _exposure("The picture is nearly white; send the original, with its window set.")
-    elif high - low < limits.contrast or len(np.unique(pixels)) < limits.levels:
-        yield _exposure("The picture has hardly any contrast; send the original, with its window set.")
+    flaw = None
+    if bright < least_bright or (pixels <= 0.02 * image.white).mean() > most_black:
+        flaw = Sentence("The picture is nearly black; send the original, with its window set.")
+    elif dark > most_dark or (pixels >= 0.98 * image.white).mean() > most_white:
+        flaw = Sentence("The picture is nearly white; send the original, with its window set.")
+    elif high - low < _LEAST_CONTRAST or len(np.unique(pixels)) < _LEAST_LEVELS:
+        flaw = Sentence("The picture has hardly any contrast; send the original, with its window set.")
+    if flaw is not None:
+        yield Reason(Flaw.EXPOSURE, flaw)
 
 
 def is_page(image: Radiograph) -> bool:
@@ -91,7 +82,3 @@ def _some_pixels(image: Radiograph) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Some tens of thousands of them, which say as much as ten million."""
     pixels = image.pixels.ravel()
     return pixels[:: max(1, pixels.size // _SAMPLE)]
-
-
-def _exposure(template: str) -> Reason:
-    return Reason(Flaw.EXPOSURE, Sentence(template))

@@ -6,6 +6,7 @@ people in a hurry, often from a list that opens at CHEST: they lean one way, and
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -42,13 +43,7 @@ class Part(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TagClaims:
-    """What the tags say, taken together.
-
-    Attributes:
-        modality: the code that says so, for the reason given; empty where there is none.
-        lateral: whether it is a side view.
-        mixed_views: whether view and description disagree on that.
-    """
+    """What the tags say, taken together: `mixed_views` where view and description disagree."""
 
     modality_group: ModalityGroup
     modality: str
@@ -61,26 +56,18 @@ class TagClaims:
 class _Vocabulary:
     modality_groups: dict[str, ModalityGroup]
     sop_classes: dict[str, str]
-    parts: dict[Part, _Words]
-    frontal: _Words
-    lateral: _Words
+    parts: dict[Part, re.Pattern[str]]
+    frontal: re.Pattern[str]
+    lateral: re.Pattern[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Words:
-    whole: frozenset[str]
-    beginnings: tuple[str, ...]
+def _pattern(words: Iterable[str]) -> re.Pattern[str]:
+    """Of any of the words; one that ends with `*` stands for all that begin so."""
+    return re.compile("|".join(re.escape(word).replace(r"\*", ".*") for word in words))
 
-    @classmethod
-    def of(cls, patterns: Iterable[str]) -> _Words:
-        every = list(patterns)
-        return cls(
-            frozenset(word for word in every if not word.endswith("*")),
-            tuple(word[:-1] for word in every if word.endswith("*")),
-        )
 
-    def any_in(self, tokens: Iterable[str]) -> bool:
-        return any(token in self.whole or token.startswith(self.beginnings) for token in tokens)
+def _any_in(pattern: re.Pattern[str], tokens: Iterable[str]) -> bool:
+    return any(map(pattern.fullmatch, tokens))
 
 
 def read_tag_claims(image: Radiograph) -> TagClaims:
@@ -93,7 +80,7 @@ def read_tag_claims(image: Radiograph) -> TagClaims:
         # A CT cannot be stored as anything else by mistake, whatever was typed into the modality.
         modality_group, modality = ModalityGroup.OTHER, by_class
     described = turkish.fold(tags.description or "").split()
-    lateral = words.lateral.any_in(described) and not words.frontal.any_in(described)
+    lateral = _any_in(words.lateral, described) and not _any_in(words.frontal, described)
     return TagClaims(
         modality_group=modality_group,
         modality=modality,
@@ -111,12 +98,9 @@ def _modality_group(modality: str) -> ModalityGroup:
 
 def _part(body_part: list[str], described: list[str]) -> Part:
     """The one part that is named; a body part and a description that disagree say nothing."""
-    named = _named(body_part) | _named(described)
+    parts = _vocabulary().parts.items()
+    named = {part for tokens in (body_part, described) for part, words in parts if _any_in(words, tokens)}
     return named.pop() if len(named) == 1 else Part.UNKNOWN
-
-
-def _named(tokens: list[str]) -> set[Part]:
-    return {part for part, words in _vocabulary().parts.items() if words.any_in(tokens)}
 
 
 @cache
@@ -127,8 +111,8 @@ def _vocabulary() -> _Vocabulary:
         modality_groups={code: group for group in groups for code in table["modality"][group.name.lower()]},
         sop_classes=table["sop_class"],
         parts={
-            part: _Words.of(table["part"][part.name.lower()]) for part in (Part.CHEST, Part.HEAD, Part.OTHER)
+            part: _pattern(table["part"][part.name.lower()]) for part in (Part.CHEST, Part.HEAD, Part.OTHER)
         },
-        frontal=_Words.of(table["view"]["frontal"]),
-        lateral=_Words.of(table["view"]["lateral"]),
+        frontal=_pattern(table["view"]["frontal"]),
+        lateral=_pattern(table["view"]["lateral"]),
     )

@@ -1,7 +1,4 @@
-"""What a captioner must beat: one caption for all images, and the caption of the nearest training image.
-
-Both are taken from the training split alone.
-"""
+"""What a captioner must beat: one training caption for all images, and that of the nearest training image."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.lab.caption.metrics.quick import quick_scores
+from tetkik.lab.caption.metrics.scores import quick_scores
 from tetkik.lab.caption.metrics.tokens import treebank_words
 from tetkik.statistics import Ints
 from tetkik.values import ProgressCallback
@@ -40,14 +37,7 @@ def constant_caption(
     seed: int = 0,
     progress: ProgressCallback = lambda *_: None,
 ) -> str:
-    """The training caption that says most of the others: a medoid by CIDEr and ROUGE-L.
-
-    Args:
-        tried: distinct captions of middling length that are tried, drawn at random.
-
-    Returns:
-        The one with the greatest sum of CIDEr and ROUGE-L, each over the greatest of those tried.
-    """
+    """The caption with the greatest CIDEr and ROUGE-L against the others, of `tried` drawn at random."""
     random = np.random.default_rng(seed)
     distinct = sorted(set(captions))
     lengths = np.array([len(treebank_words(caption)) for caption in distinct])
@@ -68,11 +58,7 @@ def constant_caption(
 
 
 def pixel_embeddings(squares: NDArray[np.uint8]) -> Embeddings:
-    """Pictures by their coarse grey values, (n, 256), float32.
-
-    Args:
-        squares: (n, size, size, 3), uint8, of 16 pixels or more.
-    """
+    """(n, 256), float32: coarse grey values of `squares`, (n, size, size, 3), uint8."""
     grey = squares.astype(np.float32).mean(axis=3)
     edges = np.linspace(0, grey.shape[1], _SIDE + 1).astype(int)[:-1]
     small = np.add.reduceat(np.add.reduceat(grey, edges, axis=1), edges, axis=2).reshape(len(grey), -1)
@@ -87,13 +73,7 @@ def embed(
     step: str,
     progress: ProgressCallback = lambda *_: None,
 ) -> Embeddings:
-    """The embedding of every picture, (total, width), float32, of unit length.
-
-    Args:
-        batches: (n, size, size, 3), uint8, one after the other.
-        embedding: of one batch, (n, width).
-        step: its name for `progress`.
-    """
+    """(total, width), float32, of unit length: `embedding` of all `batches`, (n, size, size, 3), uint8."""
     parts, done = [], 0
     for squares in batches:
         values = embedding(squares).astype(np.float32)

@@ -16,9 +16,9 @@ def is_cui(text: str) -> bool:
 
 
 def concepts_of(cell: str) -> tuple[str, ...]:
-    """The concepts in a cell: CUIs wherever they stand, else the source's own tags.
+    """The concepts in a cell, each once: CUIs wherever they stand, else tags apart by `
 
-    Tags are separated by `|` or, where there is none, by `;`. Each is given once, in the order of the cell.
+    `, or else by `;`.
     """
     found: Iterable[str] = _CUI.findall(cell.upper())
     if not found:

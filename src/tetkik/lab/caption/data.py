@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+import numpy as np
+
+from tetkik.statistics import Ints
 
 
 class Split(StrEnum):
@@ -29,16 +33,19 @@ class Reason(StrEnum):
     SAID = "its caption is also in a later split"
 
 
+def group_numbers(groups: Sequence[str | None], rows: Iterable[int]) -> Ints:
+    """(rows,): which of `rows` belong together; a row of an unknown group is one of its own."""
+    names: list[object] = [groups[row] or row for row in rows]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[name] for name in names], np.int64)
+
+
 @dataclass(frozen=True, slots=True)
 class CaptionRow:
     """One image with its caption, before anything is read.
 
-    Attributes:
-        id: its name in the source, such as `ROCOv2_2023_train_000001`.
-        read: gives the bytes of the image file; OSError where there is none. It can be pickled, so that
-            another process may call it.
-        group: what must not cross splits: the case, or the article (PMC id); None where unknown.
-        licence: of this row; None where unknown.
+    `read` gives the bytes of its file, OSError where there is none, and can be pickled. A `group` (the case,
+    or the article) must not cross splits.
     """
 
     id: str
@@ -53,12 +60,7 @@ class CaptionRow:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A row that cannot be used.
-
-    Attributes:
-        split: as the source has it; empty where it is not known.
-        detail: what the reason alone does not say, such as the name of the row it repeats; may be empty.
-    """
+    """A row that cannot be used; `split` as the source has it, `detail` what the reason does not say."""
 
     id: str
     split: str

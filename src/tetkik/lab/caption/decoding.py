@@ -1,19 +1,13 @@
-"""Rows become squares, in several processes: in order, in bounded memory, a bad file at its own cost.
-
-A decoder that crashes takes its process with it. The rows it was given are then decoded again, each in a
-process of its own, and only the one that crashes it is left out.
-"""
+"""Rows become squares, in several processes: in order, in bounded memory, a bad file at its own cost."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -21,15 +15,17 @@ from numpy.typing import NDArray
 
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.errors import TetkikError
+from tetkik.imaging.subprocess_worker import WorkerPool
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason
 from tetkik.lab.caption.duplicates import is_grey, picture_digest
 from tetkik.lab.engine.duplicate_images import SIDE, difference_hashes
 
 Bytes = NDArray[np.uint8]
-_AT_ONCE = 16
-"""Rows that go to a process together."""
-_AHEAD = 3
-"""Such parcels for each process that wait or are being decoded."""
+_AHEAD = 8
+"""Rows for each process that wait or are being decoded."""
+_FEW = 64
+"""Rows that are not worth another process."""
+_CRASHED = "the decoder crashed"
 _SHADE = 8
 """Difference of two channels that comes from compression and not from colour."""
 _SHADED = 0.001
@@ -40,11 +36,8 @@ _SHADED = 0.001
 class Decoded:
     """A picture as the shards keep it.
 
-    Attributes:
-        square: (size, size), uint8, where the three channels are equal; else (size, size, 3).
-        print: 64 bits of its decoded pixels.
-        hash: 64 bits of a difference hash.
-        thumbnail: (32, 32), uint8.
+    The square is (size, size), uint8, where the three channels are equal, else (size, size, 3); `print` and
+    `hash` have 64 bits, and the thumbnail is (32, 32), uint8.
     """
 
     square: Bytes
@@ -57,8 +50,6 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A picture that could not be had."""
-
     reason: Reason
     detail: str
 
@@ -85,43 +76,45 @@ def decode(row: CaptionRow, spec: ImageSpec) -> Outcome:
     small = Image.fromarray(square).convert("L").resize((SIDE, SIDE), resample=Image.Resampling.BOX)
     thumbnail = np.asarray(small)
     exactly = is_grey(square)
+    spread = square.max(axis=2) - square.min(axis=2)
     return Decoded(
         square=np.ascontiguousarray(square[..., 0]) if exactly else square,
         mode=picture.mode,
-        grey=exactly or _looks_grey(square),
+        grey=float((spread > _SHADE).mean()) <= _SHADED,
         print=digest,
         hash=int(difference_hashes(thumbnail[None])[0]),
         thumbnail=thumbnail,
     )
 
 
-def _looks_grey(square: Bytes) -> bool:
-    spread = square.max(axis=2) - square.min(axis=2)
-    return float((spread > _SHADE).mean()) <= _SHADED
-
-
-def _decode_all(rows: Sequence[CaptionRow], spec: ImageSpec) -> list[Outcome]:
-    return [decode(row, spec) for row in rows]
-
-
 def decoded(
     rows: Iterable[CaptionRow | LeftOut], spec: ImageSpec, workers: int
 ) -> Iterator[tuple[CaptionRow | LeftOut, Outcome | None]]:
-    """Each row with its picture, in the order of `rows`, whatever the number of processes.
-
-    Args:
-        rows: those that are left out already pass through, without a picture.
-        workers: processes; 1 decodes in this one.
-    """
+    """Each row with its picture, in the order of `rows`; rows that were left out pass through without one."""
     if workers <= 1:
         for row in rows:
             yield row, decode(row, spec) if isinstance(row, CaptionRow) else None
         return
-    with _Pool(spec, workers) as pool:
-        for parcel, outcomes in pool.map(_parcels(rows)):
-            found = iter(outcomes)
-            for row in parcel:
-                yield row, next(found) if isinstance(row, CaptionRow) else None
+    pool = WorkerPool(partial(decode, spec=spec), workers)
+
+    def outcome_of(row: CaptionRow | LeftOut) -> Outcome | None:
+        if isinstance(row, LeftOut):
+            return None
+        answer = pool.call(row, row.file)
+        return Failed(Reason.UNREADABLE, _CRASHED) if isinstance(answer, TetkikError) else answer
+
+    rest, waiting = iter(rows), deque[tuple[CaptionRow | LeftOut, Future[Outcome | None]]]()
+    with ThreadPoolExecutor(workers) as threads:
+        try:
+            while True:
+                ahead = islice(rest, _AHEAD * workers - len(waiting))
+                waiting.extend((row, threads.submit(outcome_of, row)) for row in ahead)
+                if not waiting:
+                    return
+                row, future = waiting.popleft()
+                yield row, future.result()
+        finally:
+            pool.close()
 
 
 def workers_for(count: int | None, requested: int) -> int:
@@ -129,72 +122,4 @@ def workers_for(count: int | None, requested: int) -> int:
     if requested:
         return requested
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores if count is None else max(1, min(cores, count // (4 * _AT_ONCE)))
-
-
-def _parcels(rows: Iterable[CaptionRow | LeftOut]) -> Iterator[list[CaptionRow | LeftOut]]:
-    rest = iter(rows)
-    while parcel := list(islice(rest, _AT_ONCE)):
-        yield parcel
-
-
-_Parcel = list[CaptionRow | LeftOut]
-
-
-class _Pool:
-    """Processes that are started anew when one of them dies."""
-
-    def __init__(self, spec: ImageSpec, workers: int) -> None:
-        self._spec = spec
-        self._workers = workers
-        self._executor = self._started(workers)
-
-    def __enter__(self) -> _Pool:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._executor.shutdown(wait=True, cancel_futures=True)
-
-    def _started(self, workers: int) -> ProcessPoolExecutor:
-        # A fork of a process that has threads (torch, Arrow) may never come back.
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
-
-    def _submit(self, parcel: _Parcel) -> Future[list[Outcome]]:
-        rows = [row for row in parcel if isinstance(row, CaptionRow)]
-        return self._executor.submit(_decode_all, rows, self._spec)
-
-    def map(self, parcels: Iterator[_Parcel]) -> Iterator[tuple[_Parcel, list[Outcome]]]:
-        waiting: deque[tuple[_Parcel, Future[list[Outcome]]]] = deque()
-        while True:
-            while len(waiting) < _AHEAD * self._workers and (parcel := next(parcels, None)) is not None:
-                waiting.append((parcel, self._submit(parcel)))
-            if not waiting:
-                return
-            parcel, future = waiting.popleft()
-            try:
-                outcomes = future.result()
-            except BrokenProcessPool:
-                outcomes = self._one_by_one(parcel)
-                waiting = deque((later, self._submit(later)) for later, _ in waiting)
-            yield parcel, outcomes
-
-    def _one_by_one(self, parcel: _Parcel) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        self._executor.shutdown(wait=True, cancel_futures=True)
-        self._executor = self._started(1)
-        for row in parcel:
-            if isinstance(row, CaptionRow):
-                try:
-                    outcomes += self._submit([row]).result()
-                except BrokenProcessPool:
-                    outcomes.append(Failed(Reason.UNREADABLE, "the decoder crashed"))
-                    self._executor = self._started(1)
-        self._executor.shutdown(wait=True)
-        self._executor = self._started(self._workers)
-        return outcomes
-
-
-def _begin() -> None:
-    """Ctrl-C is the business of the process that gives the work."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return cores if count is None else max(1, min(cores, count // _FEW))

@@ -1,17 +1,15 @@
 """The same picture in two splits, and the same words: what lets a model be judged on what it learned.
 
-An exact copy has the same decoded pixels (64 bits of BLAKE2b over them), however the file was packed. Other
-pictures are compared by their difference hash and by the correlation of their thumbnails of 32 x 32 grey
-pixels (`engine.duplicate_images`). At most 4 bits apart and 0.995 or more is a near copy: compressed or
-scaled again. At most 6 bits and 0.98 is alike: slices of one examination that follow one another, also where
-they stand under two case numbers, but now and then two films of different people. What is alike is listed
-and kept.
+An exact copy has the same decoded pixels, however the file was packed. Others are compared by their
+difference hash and by the correlation of their thumbnails (`engine.duplicate_images`). At most 4 bits apart
+and 0.995 or more is a near copy: compressed or scaled again. At most 6 bits and 0.98 is alike: slices of one
+examination that follow one another, also under two case numbers, but now and then two films of different
+people; what is alike is listed and kept.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -53,11 +51,7 @@ class DuplicatePair:
 
 
 def picture_digest(rgb: Bytes) -> int:
-    """64 bits of the decoded picture; grey is the same whether it was stored in one channel or in three.
-
-    Args:
-        rgb: (rows, columns, 3), uint8.
-    """
+    """64 bits of (rows, columns, 3), uint8; grey is the same in one channel or in three."""
     pixels = rgb[..., 0] if is_grey(rgb) else rgb
     digest = hashlib.blake2b(f"{pixels.shape}".encode(), digest_size=8)
     digest.update(np.ascontiguousarray(pixels).data)
@@ -71,11 +65,7 @@ def is_grey(rgb: Bytes) -> bool:
 
 
 class LaterSplits:
-    """What later splits hold, against which the rows of an earlier one are compared.
-
-    Args:
-        near: also compare thumbnails; each row of a later split then takes a kilobyte.
-    """
+    """What later splits hold, against which rows of an earlier one are compared; `near`: thumbnails too."""
 
     def __init__(self, *, near: bool = True) -> None:
         self._near = near
@@ -97,12 +87,10 @@ class LaterSplits:
             self._thumbnails.append(thumbnail)
 
     def add_group(self, group: str | None, split: Split) -> None:
-        """Take note of the case or article of a row."""
         if group is not None:
             self._groups.setdefault(group, set()).add(split)
 
     def crossing_groups(self) -> int:
-        """Cases or articles that are in more than one split."""
         return sum(len(splits) > 1 for splits in self._groups.values())
 
     def same_picture(self, split: Split, picture: int) -> tuple[str, Split] | None:
@@ -132,14 +120,6 @@ class LaterSplits:
         place = candidates[best]
         is_near = likeness[best] >= NEAR and distance[place] <= _NEAR_BITS
         return Likeness.NEAR if is_near else Likeness.ALIKE, self._names[place]
-
-
-def count_by_likeness(pairs: Iterable[DuplicatePair]) -> dict[Likeness, int]:
-    """How many pairs there are of each kind."""
-    counts = dict.fromkeys(Likeness, 0)
-    for pair in pairs:
-        counts[pair.likeness] += 1
-    return counts
 
 
 def _other(found: tuple[str, Split] | None, split: Split) -> tuple[str, Split] | None:

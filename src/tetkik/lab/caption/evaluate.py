@@ -23,7 +23,7 @@ from tetkik.lab.caption.baselines import (
     nearest,
     pixel_embeddings,
 )
-from tetkik.lab.caption.data import Split
+from tetkik.lab.caption.data import Split, group_numbers
 from tetkik.lab.caption.figures import (
     CONSTANT,
     MODEL,
@@ -37,24 +37,16 @@ from tetkik.lab.caption.figures import (
 )
 from tetkik.lab.caption.interpretation import interpret
 from tetkik.lab.caption.leakage import refuse_seen, seen_rows
-from tetkik.lab.caption.metrics import (
-    BertScoreOptions,
-    CaptionScores,
-    Concepts,
-    Wanted,
-    concept_dictionary,
-    replicates,
-    score_systems,
-)
-from tetkik.lab.caption.metrics.bertscore import check_bertscore
-from tetkik.lab.caption.metrics.concepts import concept_f1_rows
+from tetkik.lab.caption.metrics.bertscore import BertScoreOptions, check_bertscore
+from tetkik.lab.caption.metrics.concepts import concept_dictionary, concept_f1_rows
+from tetkik.lab.caption.metrics.scores import CaptionScores, Concepts, Wanted, replicates, score_systems
 from tetkik.language import Sentence
 from tetkik.statistics import ClusterBootstrap, Floats, Ints, percentile_interval
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
     from tetkik.bundle import Bundle
-    from tetkik.caption.network import CaptionNetwork
+    from tetkik.caption.families.staged import StagedNetwork
     from tetkik.lab.caption.prepared import Part, Prepared
 
 _EXAMPLES = 6
@@ -63,14 +55,9 @@ _EXAMPLES = 6
 
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions:
-    """How a captioner is judged.
+    """How a captioner is judged: on `limit` rows drawn at random; None for all.
 
-    Attributes:
-        limit: judge so many rows, drawn at random; None for all.
-        leave_out_seen: leave out rows that the model saw, instead of refusing the split.
-        baselines: how the nearest training image is found; `none` for no baselines.
-        bertscore: compute BERTScore; None does not.
-        bootstrap: draws for the intervals; 0 for none.
+    `bertscore` None leaves it out, and `bootstrap` are draws for the intervals; 0 for none.
     """
 
     split: Split = Split.TEST
@@ -87,21 +74,12 @@ class EvaluationOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
-    """The rows that are judged, and which of the split they are."""
-
     part: Part
     rows: Ints
     provenance: Provenance
 
     def of(self, values: Sequence[str]) -> tuple[str, ...]:
         return tuple(values[row] for row in self.rows.tolist())
-
-    @property
-    def groups(self) -> Ints:
-        """(n,): which belong together; a row of an unknown group is one of its own."""
-        numbers: dict[object, int] = {}
-        names: list[object] = [self.part.groups[row] or row for row in self.rows.tolist()]
-        return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
 
     def squares(self, batch: int) -> Iterator[NDArray[np.uint8]]:
         for start in range(0, len(self.rows), batch):
@@ -110,7 +88,7 @@ class _Rows:
 
 def evaluate_captions(
     prepared: Prepared,
-    network: CaptionNetwork,
+    network: StagedNetwork,
     bundle: Bundle,
     options: EvaluationOptions | None = None,
     progress: ProgressCallback = lambda *_: None,
@@ -132,15 +110,21 @@ def evaluate_captions(
     judged = _chosen(prepared, bundle, options)
     made = _made(network, judged, options, progress)
     captions = {MODEL: tuple(one.text for one in made)}
-    training = prepared.part(Split.TRAIN) if _needs_training(options) else None
+    # The training split is opened for baselines and for the names of its concepts.
+    opened = options.baselines is not Nearness.NONE and options.split is not Split.TRAIN
+    training = prepared.part(Split.TRAIN) if opened else None
     if training is not None and len(training):
         captions |= _baselines(network, judged, training, options, progress)
     references = judged.of(judged.part.captions)
-    wanted, concepts = _wanted(prepared, judged, training, options)
+    wanted = _wanted(prepared, judged, training, options)
     judgements = score_systems(list(captions.values()), [[text] for text in references], wanted, progress)
     scores = dict(zip(captions, judgements, strict=True))
-    groups = judged.groups
+    groups = group_numbers(judged.part.groups, judged.rows.tolist())
     draws = ClusterBootstrap(groups, options.bootstrap, options.seed)
+    ceiling = None
+    if (concepts := wanted.concepts) is not None:
+        true = concept_f1_rows(references, concepts.of_rows, concepts.dictionary)
+        ceiling = None if np.isnan(true).all() else float(np.nanmean(true))
     evaluation = CaptionEvaluation(
         model=bundle.manifest.name,
         data=prepared.source,
@@ -150,7 +134,7 @@ def evaluate_captions(
         confidence=np.array([np.nan if one.confidence is None else one.confidence for one in made]),
         groups=len(np.unique(groups)),
         systems=systems_of(captions, scores, draws),
-        ceiling=_ceiling(references, concepts),
+        ceiling=ceiling,
         examples=_examples(judged, scores[MODEL], options.seed),
         not_computed=_not_computed(scores[MODEL], draws, CONSTANT in captions, options, training),
         decoding=options.decoding,
@@ -161,12 +145,7 @@ def evaluate_captions(
 
 
 def check_rows(prepared: Prepared, bundle: Bundle, options: EvaluationOptions) -> None:
-    """Refuse what cannot be judged, before the weights of `bundle` are read.
-
-    Raises:
-        DataError: the split has no rows, or the model has seen rows of it.
-        InputError: the model of BERTScore cannot be had.
-    """
+    """Refuse what cannot be judged, before the weights of `bundle` are read."""
     _chosen(prepared, bundle, options)
     if options.bertscore is not None:
         check_bertscore(options.bertscore)
@@ -204,7 +183,7 @@ def _chosen(prepared: Prepared, bundle: Bundle, options: EvaluationOptions) -> _
 
 
 def _made(
-    network: CaptionNetwork, judged: _Rows, options: EvaluationOptions, progress: ProgressCallback
+    network: StagedNetwork, judged: _Rows, options: EvaluationOptions, progress: ProgressCallback
 ) -> list[Generated]:
     import torch
 
@@ -226,13 +205,8 @@ def _made(
     return found
 
 
-def _needs_training(options: EvaluationOptions) -> bool:
-    """Whether the training split is opened: for baselines and for the names of its concepts."""
-    return options.baselines is not Nearness.NONE and options.split is not Split.TRAIN
-
-
 def _baselines(
-    network: CaptionNetwork,
+    network: StagedNetwork,
     judged: _Rows,
     training: Part,
     options: EvaluationOptions,
@@ -255,11 +229,8 @@ def _baselines(
     }
 
 
-def _features(network: CaptionNetwork, squares: NDArray[np.uint8]) -> Embeddings:
-    """What the model's vision tower sees, the mean over its tokens, (n, width).
-
-    Not what lies behind it: a trained Q-Former would lend the baseline what it learned.
-    """
+def _features(network: StagedNetwork, squares: NDArray[np.uint8]) -> Embeddings:
+    """What the vision tower sees, (n, width): what lies behind it would lend what it learned."""
     import torch
 
     with torch.inference_mode():
@@ -268,9 +239,7 @@ def _features(network: CaptionNetwork, squares: NDArray[np.uint8]) -> Embeddings
     return means
 
 
-def _wanted(
-    prepared: Prepared, judged: _Rows, training: Part | None, options: EvaluationOptions
-) -> tuple[Wanted, Concepts | None]:
+def _wanted(prepared: Prepared, judged: _Rows, training: Part | None, options: EvaluationOptions) -> Wanted:
     of_rows = tuple(judged.part.concepts[row] for row in judged.rows.tolist())
     concepts, reason = None, Sentence("No row of this split has a concept.")
     if any(of_rows):
@@ -282,15 +251,7 @@ def _wanted(
             reason = Sentence("The data does not say what its concepts are called.")
             if dictionary.concepts:
                 concepts = Concepts(of_rows, dictionary)
-    return Wanted(options.meteor, options.bertscore, concepts, reason), concepts
-
-
-def _ceiling(references: Sequence[str], concepts: Concepts | None) -> float | None:
-    """Concept F1 of the true captions; None where no row has a concept that could be found."""
-    if concepts is None:
-        return None
-    rows = concept_f1_rows(references, concepts.of_rows, concepts.dictionary)
-    return None if np.isnan(rows).all() else float(np.nanmean(rows))
+    return Wanted(options.meteor, options.bertscore, concepts, reason)
 
 
 def systems_of(
@@ -300,19 +261,18 @@ def systems_of(
     systems: list[System] = []
     drawn_of_model: dict[str, Floats] = {}
     for name, texts in captions.items():
-        measures = scores[name].measures
+        measures = list(scores[name].measures.values())
         drawn = replicates(measures, draws) if draws.possible else [None] * len(measures)
         figures: dict[str, Figure] = {}
         for measure, values in zip(measures, drawn, strict=True):
             if np.isnan(measure.value):
                 continue
-            ci = None if values is None else percentile_interval(values)
-            figure = Figure(measure.value, ci)
+            figure = Figure(measure.value, None if values is None else percentile_interval(values))
             if systems and measure.name in systems[0].figures:
-                difference = systems[0].figures[measure.name].value - measure.value
+                over = systems[0].figures[measure.name].value - measure.value
                 pairs = None if values is None else drawn_of_model[measure.name] - values
-                figure = Figure(
-                    measure.value, ci, difference, None if pairs is None else percentile_interval(pairs)
+                figure = replace(
+                    figure, over=over, over_ci=None if pairs is None else percentile_interval(pairs)
                 )
             elif values is not None:
                 drawn_of_model[measure.name] = values
@@ -323,7 +283,7 @@ def systems_of(
 
 def _examples(judged: _Rows, scores: CaptionScores, seed: int) -> tuple[Example, ...]:
     """The best, the worst and some random rows, by CIDEr and then by ROUGE-L; none stands twice."""
-    cider, rouge = (measure.rows for name in ("cider", "rouge_l") if (measure := scores.measure(name)))
+    cider, rouge = (scores.measures[name].rows for name in ("cider", "rouge_l"))
     ranked = np.lexsort((rouge, cider))
     count = min(_EXAMPLES, len(ranked) // 3 or 1)
     rest = np.random.default_rng(seed).permutation(ranked[count:-count])[:count]
@@ -348,7 +308,7 @@ def _not_computed(
     training: Part | None,
 ) -> dict[str, Sentence]:
     without = dict(scores.without)
-    for measure in scores.measures:
+    for measure in scores.measures.values():
         if np.isnan(measure.value):
             without[measure.name] = Sentence("No row has a concept whose name is known.")
     if not draws.possible:

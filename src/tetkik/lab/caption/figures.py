@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from tetkik.caption.network import DecodingOptions
 from tetkik.lab.caption.data import Split
-from tetkik.lab.caption.metrics import METRICS, CaptionScores
-from tetkik.lab.engine.results import to_json
+from tetkik.lab.caption.metrics.scores import METRICS, CaptionScores
+from tetkik.lab.engine.results import fields_json, to_json
 from tetkik.language import Language, Sentence
 from tetkik.statistics import Floats, Interval
 
@@ -28,8 +28,6 @@ SYSTEM_NAMES: Mapping[str, Sentence] = {
 
 
 class ExampleKind(StrEnum):
-    """Why an image stands on the page."""
-
     BEST = "best"
     WORST = "worst"
     RANDOM = "random"
@@ -37,12 +35,9 @@ class ExampleKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One metric of one system.
+    """One metric of one system with its 95% interval.
 
-    Attributes:
-        ci: 95% interval; None where it cannot be computed.
-        over: the model's value less this system's; None for the model itself.
-        over_ci: its 95% interval, from the same draws of groups for both.
+    `over` is the model's value less this system's, with an interval from the same draws; None for the model.
     """
 
     value: float
@@ -61,12 +56,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class System:
-    """The model or a baseline.
-
-    Attributes:
-        name: `model`, `constant` or `nearest`.
-        captions: (n,) what it says.
-    """
+    """The model or a baseline (`model`, `constant` or `nearest`) and its captions, (n,)."""
 
     name: str
     captions: tuple[str, ...]
@@ -76,11 +66,7 @@ class System:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """An image of the page.
-
-    Attributes:
-        square: (size, size, 3), uint8.
-    """
+    """An image of the page; `square` is (size, size, 3), uint8."""
 
     kind: ExampleKind
     row: int
@@ -89,11 +75,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Which rows were judged.
-
-    Attributes:
-        limit: rows that were drawn at random; None for all.
-    """
+    """Which rows were judged; `limit` of them were drawn at random, None for all."""
 
     split: Split
     total: int
@@ -104,13 +86,9 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaptionEvaluation:
-    """A captioner judged.
+    """A captioner judged: (n,) ids, true captions, and confidence of the model, NaN where not known.
 
-    Attributes:
-        ids: (n,) names of the rows.
-        references: (n,) true captions.
-        confidence: (n,) of the model in its words, NaN where not known.
-        ceiling: concept F1 of the true captions themselves; None where there is none.
+    `ceiling` is concept F1 of the true captions themselves; None where there is none.
     """
 
     model: str
@@ -148,8 +126,8 @@ class CaptionEvaluation:
             **{name: figures[name].value if name in figures else None for name in METRICS},
             "ci": to_json({name: figure.ci for name, figure in figures.items()}),
             "concept_f1_of_true_captions": self.ceiling,
-            "captions": self.judged.scores.candidates.as_json(),
-            "true_captions": self.judged.scores.references.as_json(),
+            "captions": fields_json(self.judged.scores.candidates, "lengths"),
+            "true_captions": fields_json(self.judged.scores.references, "lengths"),
             "baselines": {
                 system.name: {
                     **({"caption": system.captions[0]} if system.name == CONSTANT else {}),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.figures import SYSTEM_NAMES, CaptionEvaluation, System
+from tetkik.lab.caption.metrics.scores import METRIC_NAMES
 from tetkik.lab.engine.results import bracket
 from tetkik.language import Sentence
 
@@ -15,19 +16,6 @@ _EMPTY = 0.01
 _LENGTHS = 1.5
 """How many times longer or shorter captions are than true ones before it is said."""
 _PROOF = ("cider", "rouge_l")
-METRIC_NAMES = {
-    "bleu1": "BLEU-1",
-    "bleu2": "BLEU-2",
-    "bleu3": "BLEU-3",
-    "bleu4": "BLEU-4",
-    "rouge_l": "ROUGE-L",
-    "rouge1": "ROUGE-1 (F)",
-    "rouge_l_f": "ROUGE-L (F)",
-    "meteor": "METEOR",
-    "cider": "CIDEr",
-    "bertscore": "BERTScore",
-    "concept_f1": "Concept F1",
-}
 
 
 def interpret(evaluation: CaptionEvaluation) -> tuple[Sentence, ...]:
@@ -36,7 +24,12 @@ def interpret(evaluation: CaptionEvaluation) -> tuple[Sentence, ...]:
         *_rows(evaluation),
         *_collapse(evaluation),
         *_headline(evaluation),
-        *_baselines(evaluation),
+        *(
+            _against(system, name)
+            for system in evaluation.systems[1:]
+            for name in _PROOF
+            if name in system.figures
+        ),
         *_wording(evaluation),
         *_concepts(evaluation),
     )
@@ -100,13 +93,6 @@ def _headline(evaluation: CaptionEvaluation) -> Iterator[Sentence]:
             "rouge_ci": bracket(figures["rouge_l"].ci, "{:.3f}"),
         },
     )
-
-
-def _baselines(evaluation: CaptionEvaluation) -> Iterator[Sentence]:
-    for system in evaluation.systems[1:]:
-        for name in _PROOF:
-            if name in system.figures:
-                yield _against(system, name)
 
 
 def _against(system: System, name: str) -> Sentence:

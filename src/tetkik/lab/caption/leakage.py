@@ -1,8 +1,7 @@
 """Whether a model has seen the rows that it is judged on: in training, or when its epoch was chosen.
 
-A bundle keeps 64 bits of every picture and of every caption that the training saw (`seen.npy`), of training
-and of validation rows alike; a hash tells nothing of the image. A test row that is among them would be
-recalled, not described.
+A bundle keeps 64 bits of every picture and caption that the training saw (`seen.npy`), training and
+validation rows alike; a hash tells nothing of the image.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tetkik.errors import BundleCorrupt, DataError
 from tetkik.statistics import Bools
@@ -25,43 +23,38 @@ SEEN = "seen.npy"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeenRows:
-    """Which rows a model has seen.
-
-    Attributes:
-        pictures: (rows,): the picture.
-        captions: (rows,): the caption, of eight words or more.
-    """
+    """Which rows a model has seen, (rows,): their picture, and their caption of eight words or more."""
 
     pictures: Bools
     captions: Bools
 
     @property
     def either(self) -> Bools:
-        """(rows,): picture or caption."""
         either: Bools = self.pictures | self.captions
         return either
 
 
 def seen_rows(part: Part, bundle: Bundle) -> SeenRows | None:
-    """Which rows of `part` the training of `bundle` saw; None where the bundle does not tell.
-
-    Raises:
-        BundleCorrupt: its list cannot be read.
-    """
+    """Which rows of `part` the training of `bundle` saw; None where the bundle does not tell."""
     if SEEN not in bundle.manifest.files:
         return None
-    seen = _read(bundle)
+    try:
+        seen = np.load(bundle.file(SEEN), allow_pickle=False)
+    except (ValueError, EOFError):
+        seen = None
+    if not isinstance(seen, np.ndarray) or seen.dtype != np.uint64 or seen.ndim != 1:
+        raise BundleCorrupt(
+            "{path} has a file {name} that cannot be read; train the model again.",
+            path=bundle.path,
+            name=SEEN,
+        )
     captions = part.caption_prints
     # 0 stands for a caption too short to tell.
     return SeenRows(np.isin(part.prints, seen), np.isin(captions, seen) & (captions != 0))
 
 
 def refuse_seen(seen: SeenRows, model: str, split: str) -> None:
-    """Refuse a split of which the model has seen any row.
-
-    Raises:
-        DataError: it has; says of how many rows.
-    """
+    """Refuse a split of which the model has seen any row."""
     count = int(seen.either.sum())
     if count:
         raise DataError(
@@ -75,18 +68,3 @@ def refuse_seen(seen: SeenRows, model: str, split: str) -> None:
             pictures=int(seen.pictures.sum()),
             captions=int(seen.captions.sum()),
         )
-
-
-def _read(bundle: Bundle) -> NDArray[np.uint64]:
-    path = bundle.file(SEEN)
-    try:
-        seen = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError):
-        seen = None
-    if not isinstance(seen, np.ndarray) or seen.dtype != np.uint64 or seen.ndim != 1:
-        raise BundleCorrupt(
-            "{path} has a file {name} that cannot be read; train the model again.",
-            path=bundle.path,
-            name=SEEN,
-        )
-    return seen

@@ -21,11 +21,7 @@ LEAVES = {Likeness.SAME: Reason.COPY, Likeness.NEAR: Reason.COPY, Likeness.CAPTI
 
 @dataclass(frozen=True, slots=True)
 class SplitReport:
-    """One split.
-
-    Attributes:
-        published: images that were published for it; None where nobody did.
-    """
+    """One split; `published` images are None where nobody published a number."""
 
     split: Split
     kept: int
@@ -36,13 +32,7 @@ class SplitReport:
 
 @dataclass(frozen=True, slots=True)
 class PrepareReport:
-    """All of it.
-
-    Attributes:
-        reference: where the published counts stand; None where there are none.
-        duplicates: rows that are alike another of a later split, by what is alike.
-        tokens: the same in tokens; empty without a base.
-    """
+    """All of it; words and tokens are those of each caption, `duplicates` rows alike another split's."""
 
     out: Path
     source: str

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.bundle.store import sha256_of
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.errors import DataError
 from tetkik.lab.caption.data import Split
@@ -50,18 +51,13 @@ class PartFiles:
 class Part:
     """One split. Its captions are read when they are first asked for, its pictures are memory-mapped.
 
-    Args:
-        files: in it; the size of each is checked, its content is not read.
-        fingerprint: of the tokenizer that made its tokens; None where there are none.
-
-    Raises:
-        DataError: a file is missing, cut short or altered.
+    Sizes of files are checked, contents are not read. The fingerprint is that of the tokenizer that made its
+    tokens; None where there are none.
     """
 
     def __init__(self, folder: Path, files: PartFiles, size: int, fingerprint: str | None) -> None:
         self._folder = folder
         self._fingerprint = fingerprint
-        self._size = size
         self._shards = Shards(folder, files.shards, size)
         for file in files.others:
             check_file(folder / file.name, file)
@@ -93,7 +89,6 @@ class Part:
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
-        """The name of each row in its source."""
         return tuple(row["id"] for row in self._rows)
 
     @cached_property
@@ -135,11 +130,7 @@ class Part:
         return np.array(self._columns.get(name, ()), np.uint64)
 
     def tokens(self, fingerprint: str | None) -> list[NDArray[np.int32]] | None:
-        """The tokens of each caption; None where this tokenizer did not make them.
-
-        Args:
-            fingerprint: SHA-256 of the tokenizer's `tokenizer.json`.
-        """
+        """The tokens of each caption; None where the tokenizer of that fingerprint did not make them."""
         if fingerprint is None or fingerprint != self._fingerprint or "tokens" not in self._columns:
             return None if len(self) or fingerprint is None else []
         tokens, ends = self._columns["tokens"], self._columns["token_ends"]
@@ -148,11 +139,7 @@ class Part:
         return np.split(np.array(tokens, np.int32), np.array(ends[:-1], np.int64)) if len(ends) else []
 
     def squares(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """(rows, size, size, 3), uint8, of rows in any order.
-
-        Raises:
-            IndexError: there is no such row.
-        """
+        """(rows, size, size, 3), uint8, of rows in any order."""
         return self._shards.squares(rows)
 
     def stream(self, batch: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
@@ -164,13 +151,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A prepared folder.
-
-    Attributes:
-        base: the model it was prepared for, as it was named; None for none.
-        fingerprint: SHA-256 of that model's `tokenizer.json`.
-        details: all that `prepared.json` says.
-    """
+    """A prepared folder; base and tokenizer's fingerprint are those it was prepared for, None for none."""
 
     folder: Path
     source: str
@@ -182,11 +163,7 @@ class Prepared:
     details: Mapping[str, Any]
 
     def part(self, split: Split) -> Part:
-        """That split, and nothing of the others is opened; one that is not there has no rows.
-
-        Raises:
-            DataError: a file is missing, cut short or altered.
-        """
+        """That split, and nothing of the others is opened; one that is not there has no rows."""
         files = self.files.get(split, PartFiles((), ()))
         return Part(self.folder / split.value, files, self.image.size, self.fingerprint)
 
@@ -204,18 +181,13 @@ class Prepared:
             raise damaged(path) from None
 
     def verify(self, splits: tuple[Split, ...] = tuple(Split)) -> None:
-        """Read every file of these splits and compare its SHA-256.
-
-        Raises:
-            DataError: one is missing, cut short or altered.
-        """
+        """Read every file of these splits and compare its SHA-256."""
         for split in splits:
             for file in self.files.get(split, PartFiles((), ())).all():
                 path = self.folder / split.value / file.name
                 check_file(path, file)
-                with path.open("rb") as content:
-                    if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
-                        raise damaged(path)
+                if sha256_of(path) != file.sha256:
+                    raise damaged(path)
 
 
 def is_prepared(folder: Path) -> bool:

@@ -29,22 +29,11 @@ _LONGEST_HEADER = 1 << 20
 
 
 def shard_name(number: int) -> str:
-    """The file of a shard, counted from 0."""
     return f"shard-{number:05d}.safetensors"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]]) -> tuple[int, str]:
-    """Write a safetensors file.
-
-    Args:
-        tensors: uint8, int32, int64 or uint64, in any order.
-
-    Returns:
-        Its size in bytes and its SHA-256.
-
-    Raises:
-        OSError: the disk is full.
-    """
+    """Write a safetensors file of uint8, int32, int64 or uint64; its size in bytes and its SHA-256."""
     header: dict[str, object] = {}
     start = 0
     # The widest first, so that each tensor begins at a multiple of its own width.
@@ -69,11 +58,7 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]]) -> tuple[int,
 
 
 def map_tensors(path: Path) -> dict[str, NDArray[Any]]:
-    """The tensors of a safetensors file, memory-mapped and read-only.
-
-    Raises:
-        DataError: the header does not fit the file, which is cut short or altered.
-    """
+    """The tensors of a safetensors file, memory-mapped and read-only."""
     size = path.stat().st_size
     try:
         with path.open("rb") as file:
@@ -115,11 +100,7 @@ class ShardFile:
 
 
 class ShardWriter:
-    """Takes squares one at a time and writes a shard whenever enough have come.
-
-    Args:
-        limit: bytes of pixels after which a shard is closed; it bounds the memory.
-    """
+    """Takes squares one at a time and writes a shard whenever `limit` bytes of pixels have come."""
 
     def __init__(self, folder: Path, size: int, limit: int) -> None:
         self._folder = folder
@@ -132,14 +113,7 @@ class ShardWriter:
         self.files: list[ShardFile] = []
 
     def add(self, square: Bytes) -> None:
-        """One picture.
-
-        Args:
-            square: (size, size), uint8, where it is grey; else (size, size, 3).
-
-        Raises:
-            OSError: the disk is full.
-        """
+        """One picture, (size, size), uint8, where it is grey; else (size, size, 3)."""
         if square.ndim == 2:
             self._places.append(len(self._grey))
             self._grey.append(square)
@@ -151,7 +125,6 @@ class ShardWriter:
             self.close()
 
     def close(self) -> None:
-        """Write what has not been written."""
         if not self._places:
             return
         name, size = shard_name(len(self.files)), self._size
@@ -166,14 +139,7 @@ class ShardWriter:
 
 
 class Shards:
-    """The squares of one split, in order, over all its shards.
-
-    Args:
-        files: as they are listed; size and header of each are checked, its content is not read.
-
-    Raises:
-        DataError: a shard is missing, cut short, altered, or not of this size.
-    """
+    """The squares of one split, in order, over all its shards; sizes and headers are checked."""
 
     def __init__(self, folder: Path, files: Sequence[ShardFile], size: int) -> None:
         self._size = size
@@ -184,11 +150,7 @@ class Shards:
         return int(self._starts[-1])
 
     def squares(self, rows: NDArray[np.int64]) -> Bytes:
-        """(rows, size, size, 3), uint8, of rows in any order.
-
-        Raises:
-            IndexError: there is no such row.
-        """
+        """(rows, size, size, 3), uint8, of rows in any order."""
         rows = np.asarray(rows, np.int64)
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
             raise IndexError(f"rows must be 0 to {len(self) - 1}")
@@ -227,11 +189,7 @@ def _mapped(folder: Path, file: ShardFile, size: int) -> dict[str, NDArray[Any]]
 
 
 def check_file(path: Path, file: ShardFile) -> None:
-    """Whether the file is there and as long as it was written.
-
-    Raises:
-        DataError: it is not.
-    """
+    """Whether the file is there and as long as it was written."""
     try:
         size = path.stat().st_size
     except FileNotFoundError:

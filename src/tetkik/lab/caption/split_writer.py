@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.bundle.store import sha256_of
 from tetkik.lab.caption.data import CaptionRow, Reason
 from tetkik.lab.caption.decoding import Decoded
 from tetkik.lab.caption.prepared import COLUMNS, ROWS
@@ -28,11 +28,7 @@ _TOKENISED = 1024
 
 @dataclass(slots=True)
 class Tally:
-    """What was met in a split, kept or not.
-
-    Attributes:
-        colour: pictures that are not grey to the eye, however they are stored.
-    """
+    """What was met in a split, kept or not; `colour` counts what is not grey to the eye."""
 
     listed: int = 0
     rgb: int = 0
@@ -57,12 +53,7 @@ class RowLine:
 
 @dataclass(frozen=True, slots=True)
 class SplitFiles:
-    """A split that was written.
-
-    Attributes:
-        others: `rows.jsonl` and `columns.safetensors`.
-        token_counts: of each caption, before it was cut; empty without a tokenizer.
-    """
+    """A split that was written; `others` are its rows and columns, token counts those before the cut."""
 
     rows: int
     shards: tuple[ShardFile, ...]
@@ -80,7 +71,8 @@ class SplitWriter:
         folder.mkdir()
         self._folder = folder
         self._shards = ShardWriter(folder, size, limit)
-        self._rows = (folder / ROWS).open("w", encoding="utf-8", newline="\n")
+        # A surrogate that stands alone cannot be written as UTF-8; this escapes it as JSON does.
+        self._rows = (folder / ROWS).open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
         self._captions: list[str] = []
         self._prints: list[int] = []
         self._caption_prints: list[int] = []
@@ -102,30 +94,15 @@ class SplitWriter:
         return RowLine(caption, caption_print(caption), content)
 
     def add(self, line: RowLine, picture: Decoded) -> None:
-        """One row.
-
-        Raises:
-            OSError: the disk is full.
-        """
         self._shards.add(picture.square)
         content = {**line.content, "mode": picture.mode}
-        # A surrogate that stands alone cannot be written; JSON has a way to say it.
-        text = json.dumps(content, ensure_ascii=False)
-        self._rows.write((text if _encodes(text) else json.dumps(content)) + "\n")
+        self._rows.write(json.dumps(content, ensure_ascii=False) + "\n")
         self._captions.append(line.caption)
         self._prints.append(picture.print)
         self._caption_prints.append(line.print)
         self._licences[line.content["licence"] or "unknown"] += 1
 
     def finish(self, tokenizer: CaptionTokenizer | None, max_tokens: int) -> SplitFiles:
-        """Write the last shard and the columns.
-
-        Args:
-            tokenizer: of the base; None for no tokens.
-
-        Raises:
-            OSError: the disk is full.
-        """
         self._shards.close()
         self._rows.close()
         columns: dict[str, NDArray[Any]] = {
@@ -144,13 +121,11 @@ class SplitWriter:
         count = len(self._captions)
         size, digest = write_tensors(self._folder / COLUMNS, columns)
         rows = self._folder / ROWS
-        with rows.open("rb") as content:
-            rows_digest = hashlib.file_digest(content, "sha256").hexdigest()
         return SplitFiles(
             rows=count,
             shards=tuple(self._shards.files),
             others=(
-                ShardFile(ROWS, count, rows.stat().st_size, rows_digest),
+                ShardFile(ROWS, count, rows.stat().st_size, sha256_of(rows)),
                 ShardFile(COLUMNS, count, size, digest),
             ),
             words=tuple(map(word_count, self._captions)),
@@ -158,11 +133,3 @@ class SplitWriter:
             cut=sum(length > max_tokens for length in counts),
             licences=self._licences,
         )
-
-
-def _encodes(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -52,7 +52,6 @@ _FIGURE = re.compile(
     r"(?:\s*[.:;|)\]–—-]+\s*|\s+(?=[A-ZÇĞİÖŞÜ(\[\"“])|\s*$)",
     re.IGNORECASE,
 )
-_CAPITAL_NEXT = re.compile(r"\s$")
 _EMPTY = re.compile(r"[(\[{]\s*[)\]}]")
 _SPACES = re.compile(r"\s+")
 _BEFORE_MARK = re.compile(r" +([,;.])(?=\s|$)")
@@ -112,7 +111,7 @@ def _without_figure(text: str) -> str:
     while (found := _FIGURE.match(text)) is not None:
         # "Figure 1 shows": without a mark behind the number, only a capital begins the caption itself.
         rest = text[found.end() :]
-        if _CAPITAL_NEXT.search(found.group()) and rest[:1].islower() and found.group()[-2:-1].isalnum():
+        if found.group()[-1:].isspace() and rest[:1].islower() and found.group()[-2:-1].isalnum():
             break
         text = rest
     return text
@@ -160,11 +159,7 @@ def _plain(char: str) -> str:
 
 
 def caption_print(caption: str) -> int:
-    """64 bits that two captions of the same words share, whatever their case, marks and spaces.
-
-    Returns:
-        0 where the caption has fewer than 8 words, which may repeat by chance.
-    """
+    """64 bits that captions of the same words share, whatever case and marks; 0 under 8 words."""
     words = _WORD.findall(caption.casefold())
     if len(words) < _LEAST_WORDS:
         return 0

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tetkik.bundle import Bundle, Task, open_bundle
-from tetkik.caption.options import Learning
-from tetkik.errors import MissingExtra, TrainingError, UsageError
+from tetkik.caption.families.loading import require
 from tetkik.lab.caption.training.options import CaptionTraining
 from tetkik.lab.engine.output import Notify, check_target
-from tetkik.language import Sentence
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
-    from tetkik.caption.image_spec import ImageSpec
-    from tetkik.caption.network import CaptionNetwork
     from tetkik.lab.caption.prepared import Prepared
-    from tetkik.lab.caption.training.bundle import TrainingResult
-    from tetkik.lab.caption.training.data import TrainingData
-    from tetkik.lab.caption.training.epoch import Epoch
-    from tetkik.lab.caption.training.trainer import CaptionTrainer
-    from tetkik.lab.caption.training.tuning import Trial
-    from tetkik.lab.caption.training.validation import GeneratedCaptions
-    from tetkik.lab.engine.session import Session
-    from tetkik.lab.engine.trainer import TrainingState
-
-_RUN = "captioner"
-_TRIAL = "trial"
 
 
 def train_caption(
@@ -43,228 +26,17 @@ def train_caption(
 
     Only the training and the validation split are opened. Image features up to the last frozen stage are
     computed once and kept on disk; then only what learns is in memory. Validation chooses the epoch and, with
-    `tune`, the settings. Started under `accelerate launch`, every process calls this alike.
-
-    Args:
-        prepared: the folder that `tetkik caption prepare` wrote.
-        out: the bundle's folder; beside it `.NAME.training` keeps checkpoints and `.NAME.features` the image
-            features until the bundle is written, and `NAME-log` gets the log, its curves and the captions
-            made on validation.
-        progress: called with how far it is, in the main process only.
-        notify: called with sentences: what learns, what goes to the disk, and how each epoch was; in the main
-            process only.
+    `tune`, the settings. Started under `accelerate launch`, every process calls this alike; `progress` and
+    `notify` are called in the main one. Beside `out`, `.NAME.training` keeps checkpoints and `.NAME.features`
+    the image features until the bundle is written, and `NAME-log` gets the log, its curves and the captions
+    made on validation.
 
     Raises:
-        DataError: there is nothing to learn.
         TrainingError: training cannot go on; a subclass says that Ctrl-C came.
-        UsageError: settings that cannot be.
-        OutputError: `out` holds something else, or the disk is full or too small for the features.
-        BundleError: the base cannot be opened.
-        MissingExtra: torch or its companions are not installed.
     """
-    _need_libraries()
+    require("accelerate", "jinja2", "matplotlib", "peft", "safetensors", "torch", "transformers")
     check_target(out)
-    from tetkik.caption.families import image_spec_of
-    from tetkik.lab.caption.training.bundle import write_bundle
-    from tetkik.lab.caption.training.data import check_prepared
-    from tetkik.lab.caption.training.identity import identity
-    from tetkik.lab.caption.training.trainer import part_size
-    from tetkik.lab.engine.checkpoint import room_on_disk
-    from tetkik.lab.engine.session import training_session
+    from tetkik.lab.caption.training.run import run_training
 
-    image = image_spec_of(options.base, options.revision)
-    check_prepared(prepared, image, options.tune)
-    store = options.cache or out.parent / f".{out.name}.features"
-    with training_session(
-        out,
-        options,
-        lambda settled: identity(prepared, settled),
-        progress,
-        cache=store if options.cache is None else None,
-    ) as session:
-        run = _Run(session, prepared, image, store, notify if session.main else lambda _: None)
-        try:
-            result = run.result()
-            if session.main:
-                with room_on_disk(out.parent):
-                    write_bundle(result, out, session.progress, run.notify)
-        except BaseException as fault:
-            # What was computed is there for the next try, but not where none of it will be wanted.
-            if session.main and isinstance(fault, UsageError) and options.cache is None:
-                shutil.rmtree(store, ignore_errors=True)
-            if out_of_memory(fault):
-                raise TrainingError(
-                    "The card has too little memory for {captions} captions at once; add --accumulation "
-                    "{parts}, --checkpointing or --quantisation nf4, or ask --plan what fits.",
-                    captions=part_size(options, session.accelerator.num_processes),
-                    parts=2 * options.accumulation,
-                ) from None
-            raise
+    run_training(prepared, out, options, progress, notify)
     return open_bundle(out, Task.CAPTION)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Run:
-    """Everything between the prepared folder and the bundle."""
-
-    session: Session[CaptionTraining]
-    prepared: Prepared
-    image: ImageSpec
-    store: Path
-    notify: Notify
-
-    def result(self) -> TrainingResult:
-        """Settings tried, one network trained, captions generated on validation."""
-        from tetkik.lab.caption.training.bundle import TrainingResult
-        from tetkik.lab.caption.training.data import make_training_data
-        from tetkik.lab.caption.training.identity import describe_data, describe_model, seen_hashes
-        from tetkik.lab.caption.training.model import learned_weights, whole_network
-        from tetkik.lab.caption.training.validation import validation_metrics
-
-        session, options, accelerator = self.session, self.session.options, self.session.accelerator
-        trials: tuple[Trial, ...] = ()
-        network = self._new(options)
-        data = make_training_data(
-            accelerator,
-            network,
-            self.prepared,
-            options,
-            self.store,
-            progress=session.progress,
-            notify=self.notify,
-        )
-        if options.tune:
-            self._drop(network)
-            del network
-            options, trials = self._tuned(data)
-            network = self._new(options)
-        model = describe_model(network, accelerator, options)
-        self.notify(
-            Sentence(
-                "{learned:,} of {weights:,} weights learn ({share:.3%}).",
-                {"learned": model.learned, "weights": model.weights, "share": model.learned / model.weights},
-            )
-        )
-        self._drop(network)
-        state = self._train(network, data, options)
-        captions = self._captions(network, data)
-        if session.main and network_is_cut(options):
-            weights = {name: weight.detach().cpu() for name, weight in learned_weights(network).items()}
-            del network
-            accelerator.free_memory()
-            network = whole_network(weights, options, self.image, accelerator.device)
-        return TrainingResult(
-            network=network,
-            state=state,
-            trials=trials,
-            options=options,
-            model=model,
-            data=describe_data(self.prepared, options),
-            metrics=validation_metrics(state, captions, options.data_name),
-            captions=captions,
-            seen=seen_hashes(self.prepared),
-        )
-
-    def _new(self, options: CaptionTraining) -> CaptionNetwork:
-        from tetkik.lab.caption.training.model import new_network
-
-        return new_network(options, self.image, self.session.accelerator.device)
-
-    def _drop(self, network: CaptionNetwork) -> None:
-        if self.session.options.cache_features:
-            network.drop_frozen()
-            self.session.accelerator.free_memory()
-
-    def _trainer(
-        self, network: CaptionNetwork, data: TrainingData, options: CaptionTraining, run: str
-    ) -> CaptionTrainer:
-        from tetkik.lab.caption.training.trainer import CaptionTrainer
-
-        work = self.session.work if run == _RUN else None
-        return CaptionTrainer(
-            self.session.accelerator, network, data, options, run=run, work=work, notify=self.notify
-        )
-
-    def _tuned(self, data: TrainingData) -> tuple[CaptionTraining, tuple[Trial, ...]]:
-        from tetkik.lab.caption.training.tuning import trial_sentence, tuned
-
-        session = self.session
-
-        def run(tried: CaptionTraining) -> tuple[Epoch, ...]:
-            self.notify(trial_sentence(tried))
-            # The network before must have gone before the next one is loaded.
-            session.accelerator.free_memory()
-            network = self._new(tried)
-            self._drop(network)
-            trainer = self._trainer(network, data, tried, _TRIAL)
-            return tuple(trainer.run(lambda _, done, total: session.progress("trial", done, total)).epochs)
-
-        found = tuned(session.options, session.work, run, keep=session.main)
-        session.accelerator.free_memory()
-        return found
-
-    def _train(
-        self, network: CaptionNetwork, data: TrainingData, options: CaptionTraining
-    ) -> TrainingState[Epoch]:
-        """To the end, or take it up where it was left, or as it was finished."""
-        from safetensors.torch import load_file
-
-        from tetkik.lab.caption.training.epoch import Epoch
-        from tetkik.lab.caption.training.model import learned_weights, load_learned
-        from tetkik.lab.engine.checkpoint import tensors_as_bytes
-        from tetkik.lab.engine.trainer import TrainingState
-
-        session = self.session
-        finished = session.work.finished(_RUN)
-        if finished is not None:
-            load_learned(network, load_file(finished[0]))
-            return TrainingState.from_json(finished[1], Epoch)
-        state = self._trainer(network, data, options, _RUN).run(session.progress)
-        if session.main:
-            session.work.finish(_RUN, tensors_as_bytes(learned_weights(network)), asdict(state))
-        session.accelerator.wait_for_everyone()
-        return state
-
-    def _captions(self, network: CaptionNetwork, data: TrainingData) -> GeneratedCaptions | None:
-        from tetkik.lab.caption.training.trainer import part_size
-        from tetkik.lab.caption.training.validation import GeneratedCaptions, make_captions
-
-        if not len(data.validation):
-            return None
-        options, accelerator = self.session.options, self.session.accelerator
-        made = make_captions(
-            accelerator,
-            network,
-            data.validation,
-            data.sample,
-            size=part_size(options, accelerator.num_processes),
-            most=options.max_tokens,
-            precision=options.precision,
-        )
-        return GeneratedCaptions(data.validation, data.sample, tuple(made))
-
-
-def out_of_memory(fault: BaseException) -> bool:
-    """Whether a GPU had too little memory."""
-    import torch
-
-    return isinstance(fault, torch.OutOfMemoryError)
-
-
-def network_is_cut(options: CaptionTraining) -> bool:
-    """Whether whole weights are to be written and the frozen ones were dropped."""
-    return options.cache_features and (options.merge or options.learning is Learning.FULL)
-
-
-def _need_libraries() -> None:
-    try:
-        import accelerate  # noqa: F401
-        import matplotlib as mpl  # noqa: F401
-        import peft  # noqa: F401
-        import safetensors  # noqa: F401
-        import torch  # noqa: F401
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra(
-            "Training a captioner needs the package {name}; `pip install 'tetkik[caption]'`.", name=error.name
-        ) from None

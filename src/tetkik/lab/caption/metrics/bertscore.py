@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,31 +25,26 @@ from tetkik.values import ProgressCallback
 if TYPE_CHECKING:
     from torch import Tensor
 
-BEST_LAYERS = MappingProxyType(
-    {
-        "bert-base-uncased": 9,
-        "bert-large-uncased": 18,
-        "roberta-base": 10,
-        "roberta-large": 17,
-        "distilbert-base-uncased": 5,
-        "allenai/scibert_scivocab_uncased": 8,
-        "microsoft/deberta-base-mnli": 9,
-        "microsoft/deberta-large-mnli": 18,
-        "microsoft/deberta-xlarge-mnli": 40,
-    }
-)
+BEST_LAYERS = {
+    "bert-base-uncased": 9,
+    "bert-large-uncased": 18,
+    "roberta-base": 10,
+    "roberta-large": 17,
+    "distilbert-base-uncased": 5,
+    "allenai/scibert_scivocab_uncased": 8,
+    "microsoft/deberta-base-mnli": 9,
+    "microsoft/deberta-large-mnli": 18,
+    "microsoft/deberta-xlarge-mnli": 40,
+}
 """The layer that agrees best with people on WMT16, as the authors chose it; another model uses its last."""
 _LONGEST = 512
 
 
 @dataclass(frozen=True, slots=True)
 class BertScoreOptions:
-    """How BERTScore is computed.
+    """How BERTScore is computed; `layer` None takes the authors' choice for the model, or its last.
 
-    Attributes:
-        layer: whose output is compared, 1 to the number of layers; None takes the authors' choice for the
-            model, or its last.
-        idf: weigh word pieces by how rare they are among the references.
+    With `idf` word pieces weigh by how rare they are among the references.
     """
 
     model: str
@@ -59,12 +53,8 @@ class BertScoreOptions:
     batch: int = 64
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Pieces:
-    """A text in word pieces: the unit embedding, (pieces, width), float32, and weight, (pieces,), of each."""
-
-    embedding: Any
-    weight: Floats
+_Pieces = tuple[Any, Floats]
+"""A text in word pieces: the unit embedding, (pieces, width), float32, and weight, (pieces,), of each."""
 
 
 def bertscore_rows(
@@ -73,20 +63,7 @@ def bertscore_rows(
     options: BertScoreOptions,
     progress: ProgressCallback = lambda *_: None,
 ) -> list[Floats]:
-    """The F-measure of each row, the best over its references; the corpus' is their mean.
-
-    Args:
-        systems: (n,) candidates of each system.
-        references: (n,) of all systems.
-
-    Returns:
-        (n,), float64, of each system.
-
-    Raises:
-        MissingExtra: torch or transformers is not installed.
-        InputError: the model cannot be had.
-        UsageError: it has no such layer.
-    """
+    """For each system the F-measure of each row, (n,), the best over its references."""
     tokenizer, model, layer = _opened(options)
     every = [text for of_one in references for text in of_one]
     rarity = _rarity([_ids(tokenizer, text) for text in every], options.idf)
@@ -102,7 +79,7 @@ def bertscore_rows(
             weight = np.array(
                 [rarity(piece) if options.idf or piece not in special else 0.0 for piece in row]
             )
-            found[text] = _Pieces(embedding, weight)
+            found[text] = (embedding, weight)
         progress("BERTScore", min(start + options.batch, len(texts)), len(texts))
     return [
         np.array(
@@ -116,13 +93,7 @@ def bertscore_rows(
 
 
 def check_bertscore(options: BertScoreOptions) -> None:
-    """Fail before the long work where BERTScore would fail after it; no weights are read.
-
-    Raises:
-        MissingExtra: torch or transformers is not installed.
-        InputError: the model cannot be had.
-        UsageError: it has no such layer.
-    """
+    """Fail before the long work where BERTScore would fail after it; no weights are read."""
     with _from_hub(options.model):
         from transformers import AutoConfig, AutoTokenizer
 
@@ -133,7 +104,6 @@ def check_bertscore(options: BertScoreOptions) -> None:
 
 
 def _opened(options: BertScoreOptions) -> tuple[Any, Any, int]:
-    """Tokenizer, model, and the layer whose output is compared."""
     with _from_hub(options.model):
         import torch
         from transformers import AutoModel, AutoTokenizer
@@ -214,9 +184,9 @@ def _embeddings(model: Any, tokenizer: Any, ids: Sequence[Sequence[int]], layer:
 
 
 def _f_measure(candidate: _Pieces, reference: _Pieces) -> float:
-    near = (candidate.embedding @ reference.embedding.T).numpy().astype(np.float64)
-    precision = _weighted(near.max(axis=1), candidate.weight)
-    recall = _weighted(near.max(axis=0), reference.weight)
+    near = (candidate[0] @ reference[0].T).numpy().astype(np.float64)
+    precision = _weighted(near.max(axis=1), candidate[1])
+    recall = _weighted(near.max(axis=0), reference[1])
     # A text of the marks of beginning and end alone says nothing.
     if min(near.shape) <= 2 or precision + recall == 0 or math.isnan(precision + recall):
         return 0.0

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tetkik.lab.caption.metrics.corpus import Corpus
-from tetkik.lab.caption.metrics.ngrams import Grams, looked_up
+from tetkik.lab.caption.metrics.corpus import Corpus, Grams, looked_up
 from tetkik.statistics import Floats
 
 ORDERS = 4
@@ -16,14 +15,10 @@ _SMALL, _TINY = 1e-9, 1e-15
 
 
 def bleu_counts(corpus: Corpus, grams: Sequence[tuple[Grams, Grams]]) -> Floats:
-    """What BLEU is computed from, which adds up over rows.
+    """What BLEU is computed from and adds up over rows, (n, 10), from `corpus.counted()`.
 
-    Args:
-        grams: `corpus.counted()`.
-
-    Returns:
-        (n, 10), float64: matches of 1- to 4-grams, n-grams of the candidate of each length, words of the
-        candidate, words of the reference of the closest length.
+    Matches of 1- to 4-grams, n-grams of the candidate of each length, words of the candidate, words of the
+    reference of the closest length.
     """
     rows = len(corpus)
     counts = np.zeros((rows, 2 * ORDERS + 2))
@@ -45,14 +40,7 @@ def bleu_counts(corpus: Corpus, grams: Sequence[tuple[Grams, Grams]]) -> Floats:
 
 
 def bleu_of(counts: Floats) -> Floats:
-    """BLEU-1 to 4.
-
-    Args:
-        counts: (..., 10): one row of `bleu_counts` for the BLEU of that caption; their sum for a corpus'.
-
-    Returns:
-        (..., 4), 0 to 1.
-    """
+    """BLEU-1 to 4, (..., 4), from a row of `bleu_counts` for that caption or their sum for a corpus."""
     matches, guesses = counts[..., :ORDERS], counts[..., ORDERS : 2 * ORDERS]
     precision = np.cumprod((matches + _TINY) / (guesses + _SMALL), axis=-1)
     scores = precision ** (1 / np.arange(1, ORDERS + 1))

@@ -11,19 +11,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tetkik.lab.caption.metrics.corpus import Corpus
-from tetkik.lab.caption.metrics.ngrams import Grams, looked_up
+from tetkik.lab.caption.metrics.corpus import Corpus, Grams, looked_up
 from tetkik.statistics import Floats
 
 _SIGMA = 6.0
 
 
 def cider_rows(corpus: Corpus, grams: Sequence[tuple[Grams, Grams]]) -> Floats:
-    """CIDEr of each row, (n,), float64, 0 to 10; the corpus' is their mean.
-
-    Args:
-        grams: `corpus.counted()`.
-    """
+    """CIDEr of each row, (n,), 0 to 10, from `corpus.counted()`; the corpus' is their mean."""
     rows, references = len(corpus), len(corpus.owner)
     similarity = np.zeros(references)
     for candidate, reference in grams:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tetkik.lab.caption.concepts import is_cui
 from tetkik.lab.caption.metrics.tokens import rouge_words
 from tetkik.statistics import Floats
 
@@ -26,11 +27,9 @@ class ConceptDictionary:
 
     @property
     def known(self) -> frozenset[str]:
-        """Every concept that can be found."""
         return frozenset().union(*self.concepts.values())
 
     def found_in(self, text: str) -> frozenset[str]:
-        """The concepts whose name stands in `text`."""
         words = rouge_words(text)
         found: set[str] = set()
         for start in range(len(words)):
@@ -43,7 +42,7 @@ def concept_dictionary(concepts: Iterable[str], names: Mapping[str, str]) -> Con
     """A dictionary of `concepts`, such as those of the training rows."""
     found: dict[tuple[str, ...], set[str]] = {}
     for concept in sorted(set(concepts)):
-        words = tuple(rouge_words(names.get(concept, "" if _is_cui(concept) else concept)))
+        words = tuple(rouge_words(names.get(concept, "" if is_cui(concept) else concept)))
         if 0 < len(words) <= _LONGEST:
             found.setdefault(words, set()).add(concept)
     return ConceptDictionary({words: frozenset(meant) for words, meant in found.items()})
@@ -52,11 +51,7 @@ def concept_dictionary(concepts: Iterable[str], names: Mapping[str, str]) -> Con
 def concept_f1_rows(
     captions: Sequence[str], concepts: Sequence[Sequence[str]], dictionary: ConceptDictionary
 ) -> Floats:
-    """F1 of the concepts found in each caption against those of its row that the dictionary knows.
-
-    Returns:
-        (n,), float64; NaN where the row has none that could be found.
-    """
+    """F1 of the concepts found against those the dictionary knows, (n,); NaN where a row has none."""
     known = dictionary.known
     scores = np.full(len(captions), np.nan)
     for row, (caption, of_row) in enumerate(zip(captions, concepts, strict=True)):
@@ -65,7 +60,3 @@ def concept_f1_rows(
             found = dictionary.found_in(caption)
             scores[row] = 2 * len(true & found) / (len(true) + len(found))
     return scores
-
-
-def _is_cui(concept: str) -> bool:
-    return len(concept) == 8 and concept[0] == "C" and concept[1:].isdigit()

@@ -1,8 +1,7 @@
 """METEOR 1.5 (Denkowski and Lavie, 2014): the Java program that comes with pycocoevalcap counts the matches.
 
-The program runs once for all rows of all systems, within a time limit. It gives 23 counts a row, which add
-up over rows; the score is computed from them here, with the program's own parameters for English, so that a
-bootstrap needs no Java.
+It runs once for all rows of all systems and gives 23 counts a row, which add up over rows; the score is
+computed from them here, with its parameters for English, so that a bootstrap needs no Java.
 """
 
 from __future__ import annotations
@@ -28,15 +27,7 @@ _START, _A_ROW = 120.0, 0.1
 
 
 def meteor_counts(corpora: Sequence[Corpus], limit: float | None = None) -> list[Floats] | Sentence:
-    """What METEOR is computed from, which adds up over rows.
-
-    Args:
-        corpora: candidates and references of each system; the program runs once for all of them.
-        limit: seconds after which the program is stopped; None is generous.
-
-    Returns:
-        (n, 23), float64, of each; or why there is none.
-    """
+    """(n, 23) of each corpus, which add up over rows, or why there is none; `limit` in seconds."""
     package = find_spec("pycocoevalcap")
     if package is None or not package.submodule_search_locations:
         return Sentence("It needs the package pycocoevalcap: `pip install 'tetkik[caption]'`.")
@@ -67,14 +58,7 @@ def meteor_counts(corpora: Sequence[Corpus], limit: float | None = None) -> list
 
 
 def meteor_of(counts: Floats) -> Floats:
-    """METEOR.
-
-    Args:
-        counts: (..., 23): one row of `meteor_counts` for the score of that caption; their sum for a corpus'.
-
-    Returns:
-        (...,), 0 to 1.
-    """
+    """METEOR, 0 to 1, from a row of `meteor_counts` for that caption or their sum for a corpus."""
     words, function = counts[..., 0:2], counts[..., 2:4]
     # For each kind of match: content words of candidate and reference, then function words of both.
     by_kind = counts[..., 4:20].reshape(*counts.shape[:-1], len(_WEIGHTS), 2, 2)

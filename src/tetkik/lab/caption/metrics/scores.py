@@ -2,59 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from itertools import pairwise
+
+import numpy as np
 
 from tetkik.lab.caption.metrics.bertscore import BertScoreOptions, bertscore_rows
 from tetkik.lab.caption.metrics.bleu import ORDERS, bleu_counts, bleu_of
 from tetkik.lab.caption.metrics.cider import cider_rows
 from tetkik.lab.caption.metrics.concepts import ConceptDictionary, concept_f1_rows
 from tetkik.lab.caption.metrics.corpus import Corpus, read_corpus
-from tetkik.lab.caption.metrics.measure import Measure, mean_measure
 from tetkik.lab.caption.metrics.meteor import meteor_counts, meteor_of
 from tetkik.lab.caption.metrics.rouge import coco_rouge_l, rouge_f
-from tetkik.lab.caption.metrics.wording import Wording, wording
 from tetkik.language import Sentence
-from tetkik.statistics import Floats
+from tetkik.statistics import ClusterBootstrap, Floats, Ints
 from tetkik.values import ProgressCallback
 
-METRICS = (
-    "bleu1",
-    "bleu2",
-    "bleu3",
-    "bleu4",
-    "rouge_l",
-    "rouge1",
-    "rouge_l_f",
-    "meteor",
-    "cider",
-    "bertscore",
-    "concept_f1",
-)
+METRIC_NAMES = {
+    "bleu1": "BLEU-1",
+    "bleu2": "BLEU-2",
+    "bleu3": "BLEU-3",
+    "bleu4": "BLEU-4",
+    "rouge_l": "ROUGE-L",
+    "rouge1": "ROUGE-1 (F)",
+    "rouge_l_f": "ROUGE-L (F)",
+    "meteor": "METEOR",
+    "cider": "CIDEr",
+    "bertscore": "BERTScore",
+    "concept_f1": "Concept F1",
+}
+METRICS = tuple(METRIC_NAMES)
 """Names of all metrics, in the order of tables.
 
 `rouge_l` is pycocoevalcap's; `rouge1` and `rouge_l_f` are rouge-score's F-measures.
 """
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Measure:
+    """One metric over n rows: `columns`, (n, k), that add up, and the metric (...,) `of` sums (..., k)."""
+
+    name: str
+    columns: Floats
+    of: Callable[[Floats], Floats]
+
+    @property
+    def value(self) -> float:
+        return float(self.of(self.columns.sum(axis=0)))
+
+    @property
+    def rows(self) -> Floats:
+        """(n,): of each row alone; NaN where it has none."""
+        return self.of(self.columns)
+
+
+def mean_measure(name: str, rows: Floats) -> Measure:
+    """A metric that is the mean of its rows; a row that is NaN is left out."""
+    there = ~np.isnan(rows)
+    return Measure(name, np.stack([np.where(there, rows, 0.0), there.astype(np.float64)], axis=1), _mean)
+
+
+def replicates(measures: Sequence[Measure], draws: ClusterBootstrap) -> list[Floats]:
+    """Each measure over each draw, (replicates,): the same draws for all, so that two can be subtracted."""
+    if not measures:
+        return []
+    sums = draws.sums(np.concatenate([measure.columns for measure in measures], axis=1))
+    ends = np.cumsum([measure.columns.shape[1] for measure in measures])[:-1]
+    parts = np.split(sums, ends, axis=1)
+    return [measure.of(part) for measure, part in zip(measures, parts, strict=True)]
+
+
+def _mean(sums: Floats) -> Floats:
+    total, count = sums[..., 0], sums[..., 1]
+    mean: Floats = np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
+    return mean
+
+
 @dataclass(frozen=True, slots=True)
 class Concepts:
-    """What concept F1 needs."""
-
     of_rows: tuple[tuple[str, ...], ...]
     dictionary: ConceptDictionary
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which of the slower metrics are computed.
-
-    Attributes:
-        bertscore: how; None for none.
-        concepts: for concept F1; None for none.
-    """
+    """Which of the slower metrics are computed; None for none."""
 
     meteor: bool = True
     bertscore: BertScoreOptions | None = None
@@ -63,46 +97,62 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CaptionScores:
-    """Captions judged.
+class Wording:
+    """Lengths, (n,), and variety of n captions; `distinct` are different captions over captions.
 
-    Attributes:
-        measures: each metric that could be computed, in the order of `METRICS`.
+    `distinct_1` and `distinct_2` are different words and pairs over all (Li et al., NAACL 2016).
     """
 
-    measures: tuple[Measure, ...]
+    distinct: float
+    distinct_1: float
+    distinct_2: float
+    median: float
+    quartiles: tuple[float, float]
+    longest: int
+    empty: float
+    lengths: Ints
+
+
+def wording(texts: Sequence[Sequence[str]]) -> Wording:
+    """The wording of `texts`, (n,) captions in words, at least one."""
+    lengths = np.array([len(words) for words in texts], np.int64)
+    low, median, high = (float(value) for value in np.percentile(lengths, [25, 50, 75]))
+    pairs = [pair for words in texts for pair in pairwise(words)]
+    every = [word for words in texts for word in words]
+    return Wording(
+        distinct=len({tuple(words) for words in texts}) / len(texts),
+        distinct_1=len(set(every)) / max(len(every), 1),
+        distinct_2=len(set(pairs)) / max(len(pairs), 1),
+        median=median,
+        quartiles=(low, high),
+        longest=int(lengths.max()),
+        empty=float(np.mean(lengths == 0)),
+        lengths=lengths,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CaptionScores:
+    """Captions judged; `measures` by name in the order of `METRICS`, and why others are missing."""
+
+    measures: Mapping[str, Measure]
     without: Mapping[str, Sentence]
     candidates: Wording
     references: Wording
 
-    def measure(self, name: str) -> Measure | None:
-        """The metric of that name; None where it could not be computed."""
-        return next((measure for measure in self.measures if measure.name == name), None)
 
-    def value(self, name: str) -> float | None:
-        """Over all rows; None where it could not be computed."""
-        measure = self.measure(name)
-        return None if measure is None else measure.value
-
-    def as_json(self) -> dict[str, Any]:
-        """Each metric by its name, null where it could not be computed."""
-        return {name: self.value(name) for name in METRICS}
+def quick_measures(candidates: Sequence[str], references: Sequence[str]) -> list[Measure]:
+    """`cider` and `rouge_l` as pycocoevalcap has them, against one reference each, in a moment."""
+    corpus = read_corpus(candidates, [[text] for text in references])
+    return [
+        mean_measure("cider", cider_rows(corpus, corpus.counted())),
+        mean_measure("rouge_l", coco_rouge_l(corpus)),
+    ]
 
 
-def score_captions(
-    candidates: Sequence[str],
-    references: Sequence[Sequence[str]],
-    wanted: Wanted | None = None,
-    progress: ProgressCallback = lambda *_: None,
-) -> CaptionScores:
-    """Judge `candidates`, (n,), each against its `references`.
-
-    Raises:
-        UsageError: nothing is given, the numbers differ, or a candidate has no reference.
-        InputError: the model of BERTScore cannot be had.
-    """
-    (scores,) = score_systems([candidates], references, wanted, progress)
-    return scores
+def quick_scores(candidates: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+    """The same over all of them, by name."""
+    return {measure.name: measure.value for measure in quick_measures(candidates, references)}
 
 
 def score_systems(
@@ -114,49 +164,36 @@ def score_systems(
     """Judge the candidates of several systems, (n,) each, against the same `references`.
 
     METEOR's program and the model of BERTScore are started once for all.
-
-    Raises:
-        UsageError: nothing is given, the numbers differ, or a candidate has no reference.
-        InputError: the model of BERTScore cannot be had.
     """
     wanted = wanted or Wanted()
     corpora = [read_corpus(candidates, references) for candidates in systems]
-    found = [_counted(corpus) for corpus in corpora]
-    for candidates, measures in zip(systems, found, strict=True):
-        names = ("rouge1", "rouge_l_f")
-        measures += [
-            mean_measure(name, rows)
-            for name, rows in zip(names, rouge_f(candidates, references), strict=True)
-        ]
-    without: dict[str, Sentence] = {}
     slow = {
         "meteor": _meteor(corpora, wanted, progress),
         "bertscore": _bertscore(systems, references, wanted, progress),
         "concept_f1": _concept_f1(systems, wanted),
     }
-    for name, result in slow.items():
-        if isinstance(result, Sentence):
-            without[name] = result
-        else:
-            for measures, measure in zip(found, result, strict=True):
-                measures.append(measure)
-    return [
-        CaptionScores(
-            tuple(sorted(measures, key=lambda measure: METRICS.index(measure.name))),
-            without,
-            wording(corpus.candidates),
-            wording(corpus.references),
+    without = {name: result for name, result in slow.items() if isinstance(result, Sentence)}
+    judged = []
+    for place, (candidates, corpus) in enumerate(zip(systems, corpora, strict=True)):
+        found = _counted(corpus, candidates, references)
+        found += [result[place] for result in slow.values() if not isinstance(result, Sentence)]
+        found.sort(key=lambda measure: METRICS.index(measure.name))
+        measures = {measure.name: measure for measure in found}
+        judged.append(
+            CaptionScores(measures, without, wording(corpus.candidates), wording(corpus.references))
         )
-        for corpus, measures in zip(corpora, found, strict=True)
-    ]
+    return judged
 
 
-def _counted(corpus: Corpus) -> list[Measure]:
+def _counted(corpus: Corpus, candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[Measure]:
     grams = corpus.counted()
     bleu = bleu_counts(corpus, grams)
+    rouge1, rouge_l = rouge_f(candidates, references)
     return [
         *(Measure(f"bleu{order + 1}", bleu, partial(_bleu, order=order)) for order in range(ORDERS)),
         mean_measure("rouge_l", coco_rouge_l(corpus)),
+        mean_measure("rouge1", rouge1),
+        mean_measure("rouge_l_f", rouge_l),
         mean_measure("cider", cider_rows(corpus, grams)),
     ]
 

@@ -1,10 +1,8 @@
 """Captions as the metrics read them: two ways to cut a text into words, one for each reference program.
 
-`treebank_words` gives what pycocoevalcap's `PTBTokenizer` gives (the Stanford tokenizer in its lower-casing
-mode, then pycocoevalcap's list of punctuation is dropped), without Java. Its rules were found by asking that
-program, not by reading it; `benchmarks/caption_metrics.py` counts on any text where the two differ. As there,
-brackets stay words (`-lrb-`), and a period may stay with a word that looks like an abbreviation.
-
+`treebank_words` gives what pycocoevalcap's `PTBTokenizer` gives, without Java. Its rules were found by asking
+that program, not by reading it; `benchmarks/caption_metrics.py` counts on any text where the two differ. As
+there, brackets stay words (`-lrb-`), and a period may stay with a word that looks like an abbreviation.
 `rouge_words` is the default tokenizer of rouge-score: runs of a to z and 0 to 9 in lower case.
 """
 

@@ -97,11 +97,6 @@ def _opened(path: Path) -> zipfile.ZipFile:
 
 
 def open_archive(path: Path) -> zipfile.ZipFile:
-    """The zip archive at `path`.
-
-    Raises:
-        DataError: it is damaged, or none.
-    """
     try:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, NotImplementedError, ValueError):
@@ -110,16 +105,10 @@ def open_archive(path: Path) -> zipfile.ZipFile:
         ) from None
 
 
-def safe_name(name: str) -> str | None:
-    """A relative path with `/`; None for one that leads out of its folder or means a machine's own path."""
-    return inside(name.strip())
-
-
 class ImageFinder:
     """Finds an image by its name without an ending, in folders and zip archives that are listed once.
 
-    Args:
-        folders: searched in this order; those that do not exist are passed over.
+    Those of `folders` that do not exist are passed over.
     """
 
     def __init__(self, folders: Iterable[Path], archives: Iterable[Path] = ()) -> None:
@@ -133,7 +122,7 @@ class ImageFinder:
                 for member in archive.namelist():
                     plain = PurePosixPath(member)
                     # Nothing is ever unpacked to disk; such a name is a trick all the same.
-                    if plain.suffix.lower() in IMAGE_SUFFIXES and safe_name(member) is not None:
+                    if plain.suffix.lower() in IMAGE_SUFFIXES and inside(member.strip()) is not None:
                         self._found.setdefault(plain.stem, ZipBytes(path, member))
 
     def __len__(self) -> int:

@@ -1,8 +1,7 @@
 """A Hugging Face dataset of captioned images: Parquet files, or a folder written by `save_to_disk`.
 
-`eltorio/ROCOv2-radiology`, for one: `data/train-00000-of-00027.parquet` and so on, with the columns `image`
-(a structure of `bytes` and `path`), `image_id`, `caption` and `cui`. Rows are read one batch at a time, so
-that a file of half a gigabyte is never in memory as a whole.
+Such as `eltorio/ROCOv2-radiology`: `data/train-00000-of-00027.parquet` and so on, with `image` (a structure
+of `bytes` and `path`), `image_id`, `caption` and `cui`. Rows are read a batch at a time.
 """
 
 from __future__ import annotations
@@ -10,31 +9,28 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tetkik.errors import DataError, MissingExtra, UsageError
 from tetkik.lab.caption.concepts import concepts_of, joined
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split
-from tetkik.lab.caption.sources.files import FileBytes, HeldBytes, NoBytes, Reader, safe_name
+from tetkik.lab.caption.sources.files import FileBytes, HeldBytes, NoBytes, Reader
 from tetkik.lab.caption.sources.rocov2 import Origin, names_in, origins_in
 from tetkik.lab.caption.sources.source import ROCOV2_PUBLISHED, RowStream, Source, SourceKind, split_of
+from tetkik.lab.caption.sources.tables import Table
+from tetkik.lab.engine.paths import inside
 from tetkik.settings import settings
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _BATCH = 32
-_IMAGE = ("image", "img", "picture")
-_CAPTION = ("caption", "captions", "text")
-_ID = ("image_id", "id", "name", "file_name")
-_CONCEPTS = ("cui", "cuis", "concepts")
-_GROUP = ("pmcid", "pmc_id", "case", "group")
-_LICENCE = ("license", "licence")
-
-
-def is_hub_id(text: str) -> bool:
-    """Whether it reads like `owner/name`."""
-    return _HUB_ID.fullmatch(text) is not None
+_ALIASES = {
+    "image": ("image", "img", "picture"),
+    "caption": ("caption", "captions", "text"),
+    "id": ("image_id", "id", "name", "file_name"),
+    "concepts": ("cui", "cuis", "concepts"),
+    "group": ("pmcid", "pmc_id", "case", "group"),
+    "licence": ("license", "licence"),
+}
 
 
 def is_dataset(folder: Path) -> bool:
@@ -43,12 +39,6 @@ def is_dataset(folder: Path) -> bool:
 
 
 def open_huggingface(folder: Path) -> Source:
-    """The source in `folder`.
-
-    Raises:
-        DataError: no file of a split is there, one is damaged, or a column is missing.
-        MissingExtra: pyarrow is not installed.
-    """
     files = _files(folder)
     if not files:
         raise DataError(
@@ -62,11 +52,12 @@ def open_huggingface(folder: Path) -> Source:
 
     def rows(split: Split) -> RowStream:
         for path in files.get(split, ()):
-            columns: _Columns | None = None
+            columns: dict[str, str] = {}
             for batch in _batches(path):
-                columns = columns or _Columns.among(path, batch.schema.names)
-                for row in batch.select(list(columns.used())).to_pylist():
-                    yield _row(row, columns, split, folder, origins)
+                columns = columns or _columns(path, batch.schema.names)
+                for row in batch.select(list(columns.values())).to_pylist():
+                    known = {column: row[name] for column, name in columns.items()}
+                    yield _row(known, split, folder, origins)
 
     first = next(rows(next(iter(files))), None)
     is_rocov2 = first is not None and first.id.startswith("ROCOv2")
@@ -82,12 +73,7 @@ def open_huggingface(folder: Path) -> Source:
 
 
 def from_hub(name: str) -> Path:
-    """The folder in which the hub's own client keeps that dataset, downloaded where need be.
-
-    Raises:
-        UsageError: the setting `offline` is on, or the hub does not give it.
-        MissingExtra: the client is not installed.
-    """
+    """The folder in which the hub's own client keeps that dataset, downloaded where need be."""
     if settings().offline:
         raise UsageError(
             "{name} is not a folder here, and the setting offline forbids to fetch it from the hub; set "
@@ -188,68 +174,46 @@ def _batches(path: Path) -> Iterator[Any]:
         raise _damaged(path) from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    image: str
-    caption: str
-    id: str | None
-    concepts: str | None
-    group: str | None
-    licence: str | None
-
-    @classmethod
-    def among(cls, path: Path, names: Iterable[str]) -> _Columns:
-        lower = {name.lower(): name for name in names}
-
-        def found(aliases: tuple[str, ...]) -> str | None:
-            return next((lower[alias] for alias in aliases if alias in lower), None)
-
-        image, caption = found(_IMAGE), found(_CAPTION)
-        if image is None or caption is None:
-            raise DataError(
-                "{path} has no column {column} (its columns are: {names}); rename the one that holds it.",
-                path=path,
-                column="image" if image is None else "caption",
-                names=", ".join(lower.values())[:200],
-            )
-        return cls(image, caption, found(_ID), found(_CONCEPTS), found(_GROUP), found(_LICENCE))
-
-    def used(self) -> Iterator[str]:
-        names = (self.image, self.caption, self.id, self.concepts, self.group, self.licence)
-        yield from (name for name in names if name is not None)
+def _columns(path: Path, names: Iterable[str]) -> dict[str, str]:
+    """What the file calls each of the columns of `_ALIASES` that it has."""
+    table = Table(path, tuple(names), [])
+    for needed in ("image", "caption"):
+        table.needed(_ALIASES[needed])
+    places = {column: table.place(aliases) for column, aliases in _ALIASES.items()}
+    return {column: table.columns[place] for column, place in places.items() if place is not None}
 
 
 def _row(
-    row: Mapping[str, Any], columns: _Columns, split: Split, folder: Path, origins: Mapping[str, Origin]
+    row: Mapping[str, Any], split: Split, folder: Path, origins: Mapping[str, Origin]
 ) -> CaptionRow | LeftOut:
-    def text(column: str | None) -> str:
-        value = row[column] if column is not None else None
+    def text(column: str) -> str:
+        value = row.get(column)
         return "" if value is None else str(value).strip()
 
-    image = row[columns.image]
+    image = row["image"]
     held, path = (image.get("bytes"), image.get("path")) if isinstance(image, Mapping) else (image, None)
     file = str(path or "")
-    name = text(columns.id) or Path(file).stem
+    name = text("id") or Path(file).stem
     reader: Reader | None = None
     if isinstance(held, bytes):
         reader = HeldBytes(held)
     elif not file:
         reader = NoBytes(name)
-    elif (inside := safe_name(file)) is not None:
-        reader = FileBytes(folder / inside)
+    elif (within := inside(file.strip())) is not None:
+        reader = FileBytes(folder / within)
     if reader is None:
         return LeftOut(name, split, file, Reason.UNSAFE_NAME)
-    concepts = row[columns.concepts] if columns.concepts is not None else None
+    concepts = row.get("concepts")
     origin = origins.get(name, Origin(None, None))
     return CaptionRow(
         id=name,
-        caption=text(columns.caption),
+        caption=text("caption"),
         split=split,
         read=reader,
         file=Path(file).name or name,
-        group=text(columns.group) or origin.article,
+        group=text("group") or origin.article,
         concepts=joined(map(str, concepts))
         if isinstance(concepts, list)
         else concepts_of(str(concepts or "")),
-        licence=text(columns.licence) or origin.licence,
+        licence=text("licence") or origin.licence,
     )

@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import replace
 from pathlib import Path
 
 from tetkik.errors import DataError, UsageError
 from tetkik.lab.caption.data import CaptionRow, Split
-from tetkik.lab.caption.sources.huggingface import from_hub, is_dataset, is_hub_id, open_huggingface
+from tetkik.lab.caption.sources.huggingface import from_hub, is_dataset, open_huggingface
 from tetkik.lab.caption.sources.roco import open_roco, roco_root
 from tetkik.lab.caption.sources.rocov2 import is_rocov2, open_rocov2
 from tetkik.lab.caption.sources.source import RowStream, Source, SourceKind
 from tetkik.lab.caption.sources.table import open_table
+from tetkik.networks.huggingface import looks_like_hub_id, user_path
 
 
 def open_source(
     path: str | Path, kind: SourceKind = SourceKind.AUTO, *, images: Path | None = None
 ) -> Source:
-    """The captioned images at `path`, whichever layout they are in.
+    """The captioned images at `path`: a folder, a table, or the hub's id of a Hugging Face dataset.
 
-    Args:
-        path: a folder, a table, or the hub's id of a Hugging Face dataset.
-        kind: the layout; `AUTO` tells it by what lies there.
-        images: for a table, the folder that its file names are relative to; None takes the table's own.
+    `images` is the folder of a table's file names; None takes the table's own.
 
     Raises:
         UsageError: nothing is there.
         DataError: what is there is of another layout, or damaged.
         MissingExtra: a package for that layout is not installed.
     """
-    place = Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser fails where there is no such user
+    place = user_path(str(path))
     if not place.exists():
-        if kind in {SourceKind.AUTO, SourceKind.HUGGINGFACE} and is_hub_id(str(path)):
+        if kind in {SourceKind.AUTO, SourceKind.HUGGINGFACE} and looks_like_hub_id(str(path)):
             return open_huggingface(from_hub(str(path)))
         raise UsageError("There is no source at {path}; check the path.", path=path)
     if kind is SourceKind.AUTO:
@@ -44,15 +41,10 @@ def open_source(
             path=place,
             kind=kind.value,
         )
-    match kind:
-        case SourceKind.TABLE:
-            return open_table(place, images)
-        case SourceKind.ROCOV2:
-            return open_rocov2(place)
-        case SourceKind.ROCO:
-            return open_roco(place)
-        case _:
-            return open_huggingface(place)
+    if kind is SourceKind.TABLE:
+        return open_table(place, images)
+    openers = {SourceKind.ROCOV2: open_rocov2, SourceKind.ROCO: open_roco}
+    return openers.get(kind, open_huggingface)(place)
 
 
 def _kind_of(place: Path) -> SourceKind:
@@ -76,9 +68,6 @@ def set_aside(source: Source, share: float) -> Source:
 
     A group (or, of a row without one, its id) is set aside where its SHA-256, read as a fraction, is below
     `share`: the same groups on every machine, whatever the order of the rows. The validation rows stay.
-
-    Raises:
-        UsageError: the share is not between 0 and 1, or the source has a test split of its own.
     """
     if not 0 < share < 1:
         raise UsageError("The share to set aside is {share}; give one between 0 and 1.", share=share)
@@ -91,7 +80,9 @@ def set_aside(source: Source, share: float) -> Source:
             return
         for row in source.rows(Split.TRAIN):
             group = row.group if isinstance(row, CaptionRow) else None
-            if (_draw(group or row.id) < share) == (split is Split.TEST):
+            digest = hashlib.sha256((group or row.id).encode("utf-8")).digest()
+            drawn = int.from_bytes(digest[:8], "big") / 2**64
+            if (drawn < share) == (split is Split.TEST):
                 yield replace(row, split=split)
 
     counts: dict[Split, int] = {}
@@ -102,8 +93,3 @@ def set_aside(source: Source, share: float) -> Source:
         counts |= {split: sum(1 for _ in rows(split)) for split in (Split.TRAIN, Split.TEST)}
     splits = tuple(split for split in Split if split in source.splits or split is Split.TEST)
     return replace(source, rows=rows, splits=splits, counts=counts, set_aside=share)
-
-
-def _draw(key: str) -> float:
-    """A number from 0 up to 1 that depends on the key alone."""
-    return int.from_bytes(hashlib.sha256(key.encode("utf-8")).digest()[:8], "big") / 2**64

@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tetkik.errors import DataError
 from tetkik.lab.caption.concepts import is_cui, joined
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split
-from tetkik.lab.caption.sources.files import ImageFinder, NoBytes, name_of, safe_name
+from tetkik.lab.caption.sources.files import ImageFinder, NoBytes, name_of
+from tetkik.lab.caption.sources.rocov2 import Origin
 from tetkik.lab.caption.sources.source import RowStream, Source, SourceKind
 from tetkik.lab.caption.sources.tables import listed
+from tetkik.lab.engine.paths import inside
 
 _FOLDERS = {Split.TRAIN: "train", Split.VALID: "validation", Split.TEST: "test"}
 _PMC = re.compile(r"PMC\d+")
@@ -35,11 +36,7 @@ def roco_root(folder: Path) -> Path | None:
 
 
 def open_roco(folder: Path) -> Source:
-    """The source in `folder`; its images that are no radiology are not looked at.
-
-    Raises:
-        DataError: there is no `captions.txt`, or it is damaged.
-    """
+    """The source in `folder`; its images that are no radiology are not looked at."""
     root = roco_root(folder)
     if root is None:
         raise DataError(
@@ -51,7 +48,10 @@ def open_roco(folder: Path) -> Source:
         for split, name in _FOLDERS.items()
         if ((part := root / name / "radiology") / "captions.txt").is_file()
     }
-    captions = {split: dict(_captions(part)) for split, part in parts.items()}
+    captions = {
+        split: {name: " ".join(cells).strip() for name, cells in listed(part / "captions.txt")}
+        for split, part in parts.items()
+    }
 
     def rows(split: Split) -> RowStream:
         if split in parts:
@@ -66,47 +66,27 @@ def open_roco(folder: Path) -> Source:
     )
 
 
-def _captions(part: Path) -> Mapping[str, str]:
-    return {name: " ".join(cells).strip() for name, cells in listed(part / "captions.txt")}
-
-
-@dataclass(frozen=True, slots=True)
-class _Licence:
-    file: str
-    article: str | None
-    terms: str | None
-
-
-def _licences(part: Path) -> Mapping[str, _Licence]:
-    path = part / "licences.txt"
-    if not path.is_file():
-        return {}
+def _files(part: Path) -> Mapping[str, tuple[str, Origin]]:
+    """The name of each row's file, and where it is from."""
     found = {}
-    for name, cells in listed(path, ","):
+    for name, cells in listed(part / "licences.txt", ","):
         if len(cells) >= 2 and name != "ROCO_ID":
             # A file's name may itself have a comma.
             file, terms = ",".join(cells[:-1]), cells[-1]
             article = _PMC.match(file)
-            found[name] = _Licence(file, article.group() if article else None, terms or None)
+            found[name] = file, Origin(article.group() if article else None, terms or None)
     return found
-
-
-def _lists(part: Path, name: str) -> Mapping[str, tuple[str, ...]]:
-    path = part / name
-    if not path.is_file():
-        return {}
-    return {row: tuple(cell for cell in cells if cell) for row, cells in listed(path)}
 
 
 def _rows(part: Path, split: Split, captions: Mapping[str, str]) -> RowStream:
     finder = ImageFinder([part / "images", part])
-    licences, cuis = _licences(part), _lists(part, "cuis.txt")
+    files, cuis = _files(part), dict(listed(part / "cuis.txt"))
     for name, caption in captions.items():
-        if safe_name(name) != name or "/" in name:
+        if inside(name) != name or "/" in name:
             yield LeftOut(name, split, name, Reason.UNSAFE_NAME)
             continue
-        licence = licences.get(name, _Licence(f"{name}.jpg", None, None))
-        file = PurePosixPath(licence.file)
+        named, origin = files.get(name, (f"{name}.jpg", Origin(None, None)))
+        file = PurePosixPath(named)
         reader = finder.find(name, file.stem) or NoBytes(file.name)
         yield CaptionRow(
             id=name,
@@ -114,7 +94,7 @@ def _rows(part: Path, split: Split, captions: Mapping[str, str]) -> RowStream:
             split=split,
             read=reader,
             file=name_of(reader),
-            group=licence.article,
+            group=origin.article,
             concepts=joined(cui for cui in cuis.get(name, ()) if is_cui(cui)),
-            licence=licence.terms,
+            licence=origin.licence,
         )

@@ -19,9 +19,10 @@ from pathlib import Path
 from tetkik.errors import DataError
 from tetkik.lab.caption.concepts import concepts_of, is_cui, joined
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split
-from tetkik.lab.caption.sources.files import ImageFinder, NoBytes, name_of, safe_name
+from tetkik.lab.caption.sources.files import ImageFinder, NoBytes, name_of
 from tetkik.lab.caption.sources.source import ROCOV2_PUBLISHED, RowStream, Source, SourceKind
 from tetkik.lab.caption.sources.tables import Table, read_table
+from tetkik.lab.engine.paths import inside
 
 _IDS = ("id", "image_id", "name")
 _PMC = re.compile(r"PMC\d+")
@@ -29,16 +30,10 @@ _LICENCE = re.compile(r"CC[ -]?(?:BY|0)(?:[ -](?:NC|SA|ND))*(?:[ -]\d\.\d)?", re
 
 
 def is_rocov2(folder: Path) -> bool:
-    """Whether the folder is laid out so."""
     return any((folder / f"{split}_captions.csv").is_file() for split in Split)
 
 
 def open_rocov2(folder: Path) -> Source:
-    """The source in `folder`.
-
-    Raises:
-        DataError: a table is missing, damaged or without its columns; no image is there at all.
-    """
     captions = {
         split: read_table(path) for split in Split if (path := folder / f"{split}_captions.csv").is_file()
     }
@@ -140,7 +135,7 @@ def _rows(
     for row in table.rows:
         name = row[id_place].strip()
         # An id is the name of a file and never a path.
-        if safe_name(name) != name or "/" in name:
+        if inside(name) != name or "/" in name:
             yield LeftOut(name, split, name, Reason.UNSAFE_NAME)
             continue
         reader = finder.find(name) or NoBytes(f"{name}.jpg")

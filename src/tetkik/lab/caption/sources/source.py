@@ -28,11 +28,7 @@ class SourceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Counts that were published for a data set.
-
-    Attributes:
-        rgb: of them stored in RGB mode, by split; empty where nobody has published them.
-    """
+    """Counts that were published for a data set, and of them in RGB mode, by split."""
 
     images: Mapping[Split, int]
     rgb: Mapping[Split, int]
@@ -48,13 +44,9 @@ ROCOV2_PUBLISHED = Published(
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Captioned images in some layout.
+    """Captioned images in some layout; `rows` gives those of a split one at a time, in the source's order.
 
-    Attributes:
-        rows: the rows of a split, in the source's order and one at a time, with those it cannot give.
-        published: counts to check against; None where there are none.
-        concept_names: what each concept is called; empty where the source does not say.
-        set_aside: share of the training groups that was made its test split; None for none.
+    `set_aside` is the share of the training groups that was made its test split; None for none.
     """
 
     name: str

@@ -11,9 +11,10 @@ from pathlib import Path, PurePosixPath
 
 from tetkik.lab.caption.concepts import concepts_of
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split
-from tetkik.lab.caption.sources.files import FileBytes, safe_name
+from tetkik.lab.caption.sources.files import FileBytes
 from tetkik.lab.caption.sources.source import RowStream, Source, SourceKind, split_of
 from tetkik.lab.caption.sources.tables import Table, read_table
+from tetkik.lab.engine.paths import inside
 
 _FILE = ("file", "image", "filename", "file_name", "path", "image_path", "img")
 _CAPTION = ("caption", "captions", "text", "description", "report")
@@ -25,15 +26,7 @@ _LICENCE = ("licence", "license", "rights")
 
 
 def open_table(path: Path, images: Path | None = None) -> Source:
-    """The source in the table at `path`.
-
-    Args:
-        path: CSV or TSV, UTF-8.
-        images: the folder that file names are relative to; None takes the table's own.
-
-    Raises:
-        DataError: it is damaged, or has no column of files or captions.
-    """
+    """The source in a CSV or TSV; file names are relative to `images`, by default the table's folder."""
     table = read_table(path)
     root = images or path.parent
     table.needed(_FILE)
@@ -66,7 +59,7 @@ def open_table(path: Path, images: Path | None = None) -> Source:
 
 def _row(table: Table, row: tuple[str, ...], split: Split, root: Path) -> CaptionRow | LeftOut:
     file = row[table.needed(_FILE)].strip()
-    name = safe_name(file)
+    name = inside(file)
     if name is None:
         return LeftOut(_id(table, row), split, file, Reason.UNSAFE_NAME)
     return CaptionRow(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from tetkik.errors import DataError
@@ -26,11 +27,7 @@ class Table:
         return next((lower.index(alias) for alias in aliases if alias in lower), None)
 
     def needed(self, aliases: Sequence[str]) -> int:
-        """The same.
-
-        Raises:
-            DataError: there is no such column.
-        """
+        """As `place`, where there must be such a column."""
         place = self.place(aliases)
         if place is None:
             raise DataError(
@@ -46,9 +43,6 @@ def read_table(path: Path) -> Table:
     """A CSV file with a header; the delimiter is the one that its header has most of.
 
     Rows that are too short are filled with empty cells, and surplus cells are dropped.
-
-    Raises:
-        DataError: empty, not UTF-8, or not readable as CSV.
     """
     csv.field_size_limit(_LONGEST_CELL)
     lines = _lines(path)
@@ -57,11 +51,7 @@ def read_table(path: Path) -> Table:
         raise DataError("{path} is empty; give a table with a header and rows.", path=path)
     delimiter = max(_DELIMITERS, key=header.count)
 
-    def all_lines() -> Iterator[str]:
-        yield header
-        yield from lines
-
-    reader = csv.reader(all_lines(), delimiter=delimiter)
+    reader = csv.reader(chain([header], lines), delimiter=delimiter)
     try:
         columns = tuple(name.strip() for name in next(reader))
         width = len(columns)
@@ -77,8 +67,8 @@ def read_table(path: Path) -> Table:
 
 
 def listed(path: Path, delimiter: str = "\t") -> Iterator[tuple[str, list[str]]]:
-    """The lines of a list without a header: a name, and the cells behind it."""
-    for line in _lines(path):
+    """The lines of a list without a header: a name, and the cells behind it; none where there is no file."""
+    for line in _lines(path) if path.is_file() else ():
         name, *cells = line.rstrip("\r\n").split(delimiter)
         if name.strip():
             yield name.strip(), [cell.strip() for cell in cells]

@@ -3,68 +3,60 @@
 from __future__ import annotations
 
 import datetime
-import importlib.util
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.bundle import Manifest, Metric, Task, bundle_id, render_card, staged_folder, write_manifest
-from tetkik.caption.network import CaptionNetwork
+from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.storage import preprocessing_of, write_network
+from tetkik.lab.caption.leakage import SEEN
+from tetkik.lab.caption.prepared import Prepared
 from tetkik.lab.caption.training.card import (
     LIBRARIES,
-    DataDescription,
     ModelDescription,
     card_sections,
+    counted,
+    left_out,
     summary,
 )
 from tetkik.lab.caption.training.epoch import Epoch
-from tetkik.lab.caption.training.log import write_log
 from tetkik.lab.caption.training.options import CaptionTraining
 from tetkik.lab.caption.training.plots import training_curves
 from tetkik.lab.caption.training.tuning import Trial
 from tetkik.lab.caption.training.validation import GeneratedCaptions
 from tetkik.lab.engine.card import library_versions
+from tetkik.lab.engine.evaluation_page import csv_text
+from tetkik.lab.engine.log import rows_csv
 from tetkik.lab.engine.output import Notify, log_folder
 from tetkik.lab.engine.trainer import TrainingState
 from tetkik.language import Language
 from tetkik.settings import settings
 from tetkik.values import ProgressCallback
 
-SEEN = "seen.npy"
 CURVES = "curves.png"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingResult:
-    """What a training resulted in.
+    """What a training resulted in; `options` are those that `--tune` chose, captions those of validation."""
 
-    Attributes:
-        trials: what `--tune` tried.
-        options: the settings, those that `--tune` chose included.
-        captions: the captions of validation that they came from; None without validation rows.
-    """
-
-    network: CaptionNetwork
+    network: StagedNetwork
     state: TrainingState[Epoch]
     trials: tuple[Trial, ...]
     options: CaptionTraining
     model: ModelDescription
-    data: DataDescription
+    prepared: Prepared
     metrics: tuple[Metric, ...]
     captions: GeneratedCaptions | None
     seen: NDArray[np.uint64]
 
 
 def write_bundle(result: TrainingResult, out: Path, progress: ProgressCallback, notify: Notify) -> None:
-    """Write the bundle and the log beside it.
-
-    Raises:
-        OutputError: `out` holds something else, or the disk is full.
-    """
+    """Write the bundle and the log beside it."""
     progress("export", 0, 2)
     with staged_folder(out) as stage:
         for sentence in write_network(result.network, stage, merge=result.options.merge):
@@ -76,15 +68,33 @@ def write_bundle(result: TrainingResult, out: Path, progress: ProgressCallback, 
         (stage / CURVES).write_bytes(curves)
         progress("export", 1, 2)
         manifest = _manifest(result, out)
-        sections = card_sections(result.data, result.model, result.options, state, result.trials)
-        card = render_card(manifest, summary(result.model, result.data), sections)
+        sections = card_sections(result.prepared, result.model, result.options, state, result.trials)
+        card = render_card(manifest, summary(result.model, result.options), sections)
         (stage / "README.md").write_text(card, encoding="utf-8")
         write_manifest(stage, manifest)
-        listed = result.captions.listed if result.captions is not None else []
-        if settings().language is not Language.EN:
-            curves = training_curves(state.epochs, state.best_epoch, settings().language)
-        write_log(log_folder(out), state.epochs, result.trials, listed, curves)
+        _write_log(result, log_folder(out), curves)
     progress("export", 2, 2)
+
+
+def _write_log(result: TrainingResult, folder: Path, english_curves: bytes) -> None:
+    """Write `epochs.csv`, `curves.png`, `validation_captions.csv` and, after `--tune`, `trials.csv`.
+
+    They are not part of the bundle: names of images and captions may be those of a hospital.
+    """
+    state, language, curves = result.state, settings().language, english_curves
+    if language is not Language.EN:
+        curves = training_curves(state.epochs, state.best_epoch, language)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CURVES).write_bytes(curves)
+    listed = result.captions.listed if result.captions is not None else []
+    tables = {
+        "epochs.csv": rows_csv(state.epochs, Epoch),
+        "validation_captions.csv": csv_text(["id", "reference", "caption"], listed),
+    }
+    if result.trials:
+        tables["trials.csv"] = rows_csv(result.trials, Trial)
+    for name, text in tables.items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def _manifest(result: TrainingResult, out: Path) -> Manifest:
@@ -100,11 +110,11 @@ def _manifest(result: TrainingResult, out: Path) -> Manifest:
         preprocessing=preprocessing_of(network),
         metrics=result.metrics,
         training={
-            **_plain(options),
+            **options.as_json(),
             "base": model.base,
             "revision": model.revision,
-            "data_counts": dict(result.data.counts),
-            "rows_left_out": dict(result.data.left_out),
+            "data_counts": counted(result.prepared),
+            "rows_left_out": left_out(result.prepared),
             "learned_weights": model.learned,
             "weights": model.weights,
             "cut": model.cut,
@@ -112,17 +122,6 @@ def _manifest(result: TrainingResult, out: Path) -> Manifest:
             "skipped_steps": result.state.skipped,
             "processes": model.processes,
         },
-        libraries=library_versions([name for name in LIBRARIES if importlib.util.find_spec(_module(name))]),
+        libraries=library_versions([name for name, module in LIBRARIES.items() if find_spec(module)]),
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
-
-
-def _plain(options: CaptionTraining) -> dict[str, Any]:
-    """The settings as JSON has them."""
-    return {
-        name: str(value) if isinstance(value, Path) else value for name, value in options.as_json().items()
-    }
-
-
-def _module(package: str) -> str:
-    return {"pillow": "PIL"}.get(package, package)

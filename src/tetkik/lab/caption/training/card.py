@@ -2,72 +2,36 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import torch
 
 from tetkik.bundle import CardSection
-from tetkik.caption.network import Cut
-from tetkik.caption.options import Learning, Quantisation
+from tetkik.caption.adapters import trainable_parameters
+from tetkik.caption.families.staged import StagedNetwork
+from tetkik.caption.options import Learning
+from tetkik.lab.caption.data import Reason, Split
+from tetkik.lab.caption.prepared import Prepared
+from tetkik.lab.caption.training.data import SPLITS
 from tetkik.lab.caption.training.epoch import Epoch
 from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind
 from tetkik.lab.caption.training.tuning import Trial, trials_table
 from tetkik.lab.engine.card import cell, markdown_table
-from tetkik.lab.engine.schedule import ScheduleKind
 from tetkik.lab.engine.trainer import TrainingState
 
-LIBRARIES = (
-    "torch",
-    "transformers",
-    "peft",
-    "accelerate",
-    "bitsandbytes",
-    "tokenizers",
-    "safetensors",
-    "numpy",
-    "pillow",
-)
-
-_PAPERS = {
-    "blip2": "Li et al., BLIP-2, ICML 2023.",
-    "paligemma": "Beyer et al., PaliGemma, arXiv 2407.07726, 2024.",
-    "lora": "Hu et al., LoRA, ICLR 2022.",
-    "rslora": "Kalajdzievski, Rank stabilization of LoRA, arXiv 2312.03732, 2023.",
-    "dora": "Liu et al., DoRA, ICML 2024.",
-    "int8": "Dettmers et al., LLM.int8(), NeurIPS 2022.",
-    "nf4": "Dettmers et al., QLoRA, NeurIPS 2023.",
-    "rocov2": "Rückert et al., ROCOv2, Scientific Data 11 (2024) 688.",
-    "roco": "Pelka et al., ROCO, LABELS workshop at MICCAI 2018.",
-    "adamw": "Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019.",
-    "adamw_8bit": "Dettmers et al., 8-bit optimizers via block-wise quantization, ICLR 2022.",
-    "adafactor": "Shazeer and Stern, Adafactor, ICML 2018.",
-    "cider": "Vedantam et al., CIDEr, CVPR 2015.",
-    "rouge": "Lin, ROUGE, ACL workshop 2004.",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class DataDescription:
-    """What the card says of the data.
-
-    Attributes:
-        counts: rows of each split, the test's as its table of contents says.
-        left_out: rows that could not be used, by reason.
-    """
-
-    name: str
-    source: str
-    counts: Mapping[str, int]
-    licences: Mapping[str, int]
-    left_out: Mapping[str, int]
+_PLAIN = ["torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokenizers", "safetensors", "numpy"]
+LIBRARIES = {**{name: name for name in _PLAIN}, "pillow": "PIL"}
+"""What a manifest gives the versions of: the package, and its module."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
-    """What the card says of the model.
-
-    Attributes:
-        revision: commit of the hub's repository; None for a folder.
-    """
+    """What the card says of the model; the revision is a commit of the hub, None for a folder."""
 
     family: str
     base: str
@@ -80,115 +44,90 @@ class ModelDescription:
     device: str
 
 
-def summary(model: ModelDescription, data: DataDescription) -> str:
+def describe_model(network: StagedNetwork, accelerator: Any, options: CaptionTraining) -> ModelDescription:
+    """What the card says of the model; asked before its frozen part is dropped."""
+    learned, weights = trainable_parameters(network)
+    cuda = accelerator.device.type == "cuda"
+    return ModelDescription(
+        network.family,
+        network.base,
+        network.revision,
+        learned,
+        weights,
+        network.cut.value,
+        options.precision.value,
+        accelerator.num_processes,
+        torch.cuda.get_device_name(accelerator.device) if cuda else accelerator.device.type.upper(),
+    )
+
+
+def counted(prepared: Prepared) -> dict[str, int]:
+    """Rows of each split, the test's as its table of contents says."""
+    return {split.value: prepared.rows(split) for split in Split}
+
+
+def left_out(prepared: Prepared) -> dict[str, int]:
+    """Rows that could not be used, by reason."""
+    report = prepared.details.get("report", {})
+    return {str(Reason[name.upper()]): count for name, count in report.get("left_out", {}).items()}
+
+
+def summary(model: ModelDescription, options: CaptionTraining) -> str:
     """What the model does, in one paragraph."""
     return (
-        f"Describes a radiology image in one English caption. {model.base} taught on {data.name}. Its "
-        "caption is an input of low authority: it may name what is not there and leave out what is, and in "
-        "a report it never adds a finding."
+        f"Describes a radiology image in one English caption. {model.base} taught on {options.data_name}. "
+        "Its caption is an input of low authority: it may name what is not there and leave out what is, and "
+        "in a report it never adds a finding."
     )
 
 
 def card_sections(
-    data: DataDescription,
+    prepared: Prepared,
     model: ModelDescription,
     options: CaptionTraining,
     state: TrainingState[Epoch],
     trials: Sequence[Trial],
 ) -> list[CardSection]:
-    """The sections that only the training knows."""
-    sections = [
-        CardSection("What it is for, and what not", _purpose()),
-        CardSection("Data", _data(data)),
-        CardSection("Base and recipe", _recipe(model, options)),
-        CardSection("Epochs", _epochs(options, state)),
-        CardSection("Citations", _citations(data, model, options)),
-    ]
-    if trials:
-        sections.insert(4, CardSection("Settings tried", trials_table(trials)))
-    return sections
+    """The sections that only the training knows, from `card.md.jinja`."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-
-def _purpose() -> str:
-    return (
-        "- For research and education: to draft, to search, to teach, and to compare captioners.\n"
-        "- Not for a diagnosis, and not for any decision without a person. A caption sounds as sure where it "
-        "is wrong as where it is right, and its figures count words in common with another caption, not "
-        "truth.\n"
-        "- Captions of published figures speak of what their article is about; they name rare findings more "
-        "often than a clinic sees them, and mention arrows and earlier images that are not there.\n"
-        "- The figures above are of validation rows, which chose the epoch, so they are too good; "
-        "`tetkik caption evaluate` gives those of the test split, which the training did not open. It knows "
-        "from `seen.npy`, hashes of every picture and caption seen here, whether a test row is one of them.\n"
-        "- No example is shown: images and captions of the data may be those of patients."
+    # Markdown, in which nothing is escaped.
+    environment = Environment(  # noqa: S701
+        loader=FileSystemLoader(str(resources.files(__package__))),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-
-
-def _table(title: str, counts: Mapping[str, int]) -> str:
-    return markdown_table((title, "rows"), ((name, f"{count:,}") for name, count in counts.items()))
-
-
-def _data(data: DataDescription) -> str:
-    parts = [
-        f"{data.name}, prepared from `{data.source}`. The test split was not opened.",
-        _table("split", data.counts),
-    ]
-    if data.licences:
-        ordered = dict(sorted(data.licences.items(), key=lambda item: -item[1]))
-        parts.append(_table("licence of the training and validation rows", ordered))
-    if data.left_out:
-        parts.append(_table("left out", data.left_out))
-    return "\n\n".join(parts)
-
-
-def _recipe(model: ModelDescription, options: CaptionTraining) -> str:
-    at = f" at revision `{model.revision}`" if model.revision else ""
-    adapter = options.adapter
-    if options.learning is Learning.ADAPTER:
-        kind = ("DoRA" if adapter.dora else "LoRA") + (", rank-stabilised" if adapter.rslora else "")
-        where = ", ".join(f"`{name}`" for name in adapter.targets) or "query and value projections"
-        what = (
-            f"{kind}, rank {adapter.rank}, alpha {adapter.alpha:g}, dropout {adapter.dropout:g}, on the "
-            f"{where} of the language model"
-            + (", the attention of the Q-Former" if adapter.qformer else "")
-            + (", and the whole projection" if adapter.projection else "")
-        )
-    else:
-        what = "all weights after the vision tower"
-    frozen = {Quantisation.NONE: "", Quantisation.INT8: " in 8 bits", Quantisation.NF4: " in 4 bits (NF4)"}
-    falling = {
-        ScheduleKind.COSINE: "falling as a cosine",
-        ScheduleKind.LINEAR: "falling in a line",
-        ScheduleKind.CONSTANT: "then constant",
+    environment.filters["form"] = format
+    environment.globals["table"] = markdown_table
+    licences: Counter[str] = Counter()
+    for split in SPLITS:
+        licences.update(prepared.details["splits"].get(split.value, {}).get("licences", {}))
+    tables: dict[str, Mapping[str, int]] = {
+        "split": counted(prepared),
+        "licence of the training and validation rows": dict(licences.most_common()),
+        "left out": left_out(prepared),
     }
-    parts = f"{options.accumulation} part{'s' * (options.accumulation > 1)}"
-    lines = [
-        f"- Base: `{model.base}`{at} ({model.family}), frozen weights{frozen[options.quantisation]}.",
-        f"- What learned: {what}; {model.learned:,} of {model.weights:,} weights "
-        f"({model.learned / model.weights:.3%}), in fp32.",
-        _frozen(model, options),
-        "- Loss: cross-entropy on the tokens of the caption and its end, mean over the tokens of a step"
-        + (f", label smoothing {options.smoothing:g}." if options.smoothing else "."),
-        f"- {options.optimizer.value}, {options.batch_size} captions a step in {parts}, "
-        f"learning rate {options.learning_rate:g} after a rise over {options.warm_up:.0%} of the steps, "
-        f"{falling[options.schedule]}; weight decay {options.weight_decay:g}, gradients clipped at 1.",
-        f"- Computed in {model.precision} by {model.processes} process{'es' * (model.processes > 1)} on "
-        f"{model.device}; captions cut after {options.max_tokens} tokens; seed {options.seed}.",
-    ]
-    return "\n".join(lines)
+    text = environment.get_template("card.md.jinja").render(
+        options=options,
+        adapter=options.adapter,
+        source=prepared.source,
+        model=model,
+        state=state,
+        tables=[
+            (title, [(name, f"{count:,}") for name, count in counts.items()])
+            for title, counts in tables.items()
+        ],
+        epochs=_epochs(state),
+        trials=trials_table(trials) if trials else "",
+        cited=_cited(prepared, model, options),
+    )
+    parts = re.split(r"^## (.+)\n", text, flags=re.MULTILINE)[1:]
+    return [CardSection(*part) for part in zip(parts[::2], map(str.strip, parts[1::2]), strict=True)]
 
 
-def _frozen(model: ModelDescription, options: CaptionTraining) -> str:
-    cut = Cut(model.cut)
-    if cut is Cut.NOTHING:
-        return "- Nothing between the image and the caption was frozen as a whole."
-    last = {Cut.VISION: "vision tower", Cut.BRIDGE: "Q-Former", Cut.PROJECTION: "projection"}[cut]
-    how = "computed once and kept on disk" if options.cache_features else "computed again in each epoch"
-    return f"- Frozen up to the {last}, whose output for each image was {how}."
-
-
-def _epochs(options: CaptionTraining, state: TrainingState[Epoch]) -> str:
-    table = markdown_table(
+def _epochs(state: TrainingState[Epoch]) -> str:
+    return markdown_table(
         ("epoch", "training loss", "validation loss", "CIDEr", "ROUGE-L", "captions a second"),
         (
             (
@@ -199,21 +138,11 @@ def _epochs(options: CaptionTraining, state: TrainingState[Epoch]) -> str:
             for row in state.epochs
         ),
     )
-    kept = (
-        f"Losses are in nats a token. The epoch was chosen by `{options.stop_by.value}` on validation."
-        if state.best_epoch
-        else "Losses are in nats a token. There was no validation split, so the last epoch was kept."
-    )
-    skipped = (
-        f" Loss scaling left {state.skipped} steps out, whose gradients were too large for fp16."
-        if state.skipped
-        else ""
-    )
-    return f"{table}\n\n{kept}{skipped}\n\n![Curves of the training](curves.png)"
 
 
-def _citations(data: DataDescription, model: ModelDescription, options: CaptionTraining) -> str:
-    about = f"{data.name} {data.source}".lower()
+def _cited(prepared: Prepared, model: ModelDescription, options: CaptionTraining) -> list[str]:
+    """Keys of papers in the template, each once."""
+    about = f"{options.data_name} {prepared.source}".lower()
     keys = [model.family]
     if options.learning is Learning.ADAPTER:
         keys += ["lora"]
@@ -222,5 +151,4 @@ def _citations(data: DataDescription, model: ModelDescription, options: CaptionT
     keys += [options.quantisation.value]
     keys += ["rocov2"] if "rocov2" in about else ["roco"] if "roco" in about else []
     keys += ["adamw"] if options.optimizer is OptimizerKind.ADAMW_8BIT else []
-    keys += [options.optimizer.value, "cider", "rouge"]
-    return "\n".join(f"- {_PAPERS[key]}" for key in dict.fromkeys(keys) if key in _PAPERS)
+    return list(dict.fromkeys([*keys, options.optimizer.value, "cider", "rouge"]))

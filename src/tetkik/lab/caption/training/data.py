@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.caption.network import CaptionNetwork, Cut
+from tetkik.caption.families.staged import StagedNetwork
+from tetkik.caption.network import Cut
 from tetkik.errors import DataError
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.training.features import (
@@ -41,12 +42,7 @@ SPLITS = (Split.TRAIN, Split.VALID)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedSplit:
-    """The rows of one split.
-
-    Attributes:
-        groups: cases or articles; None where unknown.
-        tokens: of each caption, without special ones, int32.
-    """
+    """The rows of one split; groups are cases or articles, tokens without special ones."""
 
     ids: tuple[str, ...]
     captions: tuple[str, ...]
@@ -68,12 +64,9 @@ class EncodedSplit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingData:
-    """The rows that a captioner is trained and validated on.
+    """The rows a captioner is trained on and validated on; of the `sample` captions are generated.
 
-    Attributes:
-        training: never empty.
-        validation: may be empty; the last epoch then counts.
-        sample: rows of `validation` whose captions are generated in each epoch.
+    Validation may be empty; the last epoch then counts.
     """
 
     training: EncodedSplit
@@ -87,7 +80,7 @@ def sample_rows(rows: int, count: int, seed: int) -> Rows:
     return np.sort(random.permutation(rows)[:count]).astype(np.int64)
 
 
-def tokens_of(prepared: Prepared, part: Part, network: CaptionNetwork, most: int) -> list[NDArray[np.int32]]:
+def tokens_of(prepared: Prepared, part: Part, network: StagedNetwork, most: int) -> list[NDArray[np.int32]]:
     """The tokens of each caption of a split: those prepared with the same tokenizer, or new ones."""
     long_enough = prepared.max_tokens is None or prepared.max_tokens >= most
     ready = part.tokens(network.fingerprint) if long_enough else None
@@ -96,11 +89,7 @@ def tokens_of(prepared: Prepared, part: Part, network: CaptionNetwork, most: int
 
 
 def check_prepared(prepared: Prepared, wanted: ImageSpec, tune: int) -> None:
-    """Whether there is anything to learn, and from pictures as the base wants them.
-
-    Raises:
-        DataError: not one training row, no validation for `--tune`, or pictures of another size.
-    """
+    """Whether there is anything to learn, and from pictures as the base wants them."""
     if not prepared.rows(Split.TRAIN):
         raise DataError(
             "{folder} holds no training rows; prepare a source that has some.", folder=prepared.folder
@@ -124,7 +113,7 @@ def check_prepared(prepared: Prepared, wanted: ImageSpec, tune: int) -> None:
 
 def make_training_data(
     accelerator: Any,
-    network: CaptionNetwork,
+    network: StagedNetwork,
     prepared: Prepared,
     options: CaptionTraining,
     store: Path,
@@ -134,46 +123,29 @@ def make_training_data(
 ) -> TrainingData:
     """The rows of the training and the validation split, as the network is given them.
 
-    Args:
-        accelerator: an `accelerate.Accelerator`.
-        prepared: the folder; its test split is not opened.
-        notify: called with a sentence on how much goes to the disk, before it does.
-
-    Raises:
-        TrainingError: image features that are no numbers.
-        OutputError: the disk is full, or has too little space.
+    `notify` is told how much goes to the disk, before it does.
     """
     parts = {split: prepared.part(split) for split in SPLITS}
-    sources: dict[Split, Features] = {
-        split: LiveFeatures(part, network.image) for split, part in parts.items()
-    }
+    sources: list[Features] = [LiveFeatures(part, network.image) for part in parts.values()]
     if options.cache_features and network.cut is not Cut.NOTHING:
-        sources = dict(
-            zip(
-                SPLITS,
-                _cached(accelerator, network, list(parts.items()), options, store, progress, notify),
-                strict=True,
-            )
-        )
-    splits = {
-        split: EncodedSplit(
+        sources = _cached(accelerator, network, parts, options, store, progress, notify)
+    training, validation = (
+        EncodedSplit(
             part.ids,
             part.captions,
             part.groups,
             tokens_of(prepared, part, network, options.max_tokens),
-            sources[split],
+            source,
         )
-        for split, part in parts.items()
-    }
-    validation = splits[Split.VALID]
-    sample = sample_rows(len(validation), options.judged, options.seed)
-    return TrainingData(splits[Split.TRAIN], validation, sample)
+        for part, source in zip(parts.values(), sources, strict=True)
+    )
+    return TrainingData(training, validation, sample_rows(len(validation), options.judged, options.seed))
 
 
 def _cached(
     accelerator: Any,
-    network: CaptionNetwork,
-    parts: Sequence[tuple[Split, Part]],
+    network: StagedNetwork,
+    parts: Mapping[Split, Part],
     options: CaptionTraining,
     store: Path,
     progress: ProgressCallback,
@@ -182,11 +154,11 @@ def _cached(
     # fp16 holds what a network computed in fp16 or bf16 gives; on fp32 nothing is to be lost.
     exact = options.precision is Precision.FP32
     key = features_key(network, np.dtype(np.float32 if exact else np.float16))
-    plans = [feature_plan(store, key, split.value, part.digest, len(part)) for split, part in parts]
+    plans = [feature_plan(store, key, split.value, part.digest, len(part)) for split, part in parts.items()]
     if accelerator.is_main_process:
         _notify_of_room(plans, network.cut, store, notify)
     missing = [sum(min(plan.block_rows, plan.rows - start) for start in plan.missing()) for plan in plans]
-    for place, ((_, part), plan) in enumerate(zip(parts, plans, strict=True)):
+    for place, (part, plan) in enumerate(zip(parts.values(), plans, strict=True)):
         # One bar for both splits.
         before = sum(missing[:place])
 
@@ -208,19 +180,12 @@ def _cached(
 def _notify_of_room(plans: Sequence[FeaturePlan], cut: Cut, store: Path, notify: Notify) -> None:
     needed = check_room(plans, cut)
     count = sum(plan.rows for plan in plans)
-    if needed:
-        notify(
-            Sentence(
-                "The features of {count} images are computed once and take {size:.2f} GB in {folder}.",
-                {"count": count, "size": max(needed, 0.01), "folder": store},
-            )
-        )
-    else:
-        notify(
-            Sentence(
-                "The features of {count} images are in {folder} already.", {"count": count, "folder": store}
-            )
-        )
+    values: dict[str, object] = {"count": count, "folder": store}
+    if not needed:
+        notify(Sentence("The features of {count} images are in {folder} already.", values))
+        return
+    template = "The features of {count} images are computed once and take {size:.2f} GB in {folder}."
+    notify(Sentence(template, {**values, "size": max(needed, 0.01)}))
 
 
 def process_parts(step: Rows, rank: int, world: int, accumulation: int) -> list[Rows]:
@@ -237,3 +202,30 @@ def by_length(lengths: NDArray[np.int64], size: int) -> list[Rows]:
     """All rows in batches of like length, the longest first."""
     order = np.argsort(-lengths, kind="stable").astype(np.int64)
     return in_steps(order, size)
+
+
+def identity(prepared: Prepared, options: CaptionTraining) -> Mapping[str, Any]:
+    """The data and the settings: these must be the same for a resume.
+
+    How a step is cut to fit the memory may change, so that a training that ran out of it can go on.
+    """
+    files = {split: prepared.files[split].all() for split in SPLITS if split in prepared.files}
+    settings = options.as_json()
+    del settings["accumulation"], settings["checkpointing"]
+    return {
+        "data": {split.value: [file.sha256 for file in found] for split, found in files.items()},
+        **settings,
+    }
+
+
+def seen_hashes(prepared: Prepared) -> NDArray[np.uint64]:
+    """Hashes of every training and validation picture and caption, sorted, each once.
+
+    With them the evaluation of a model tells a test row that the model has seen; a hash tells nothing of the
+    picture. 0 stands for a caption too short to be known again, and is left out.
+    """
+    parts = [prepared.part(split) for split in SPLITS]
+    every = [values for part in parts for values in (part.prints, part.caption_prints)]
+    found: NDArray[np.uint64] = np.unique(np.concatenate(every))
+    kept: NDArray[np.uint64] = found[found != 0]
+    return kept

@@ -11,15 +11,10 @@ from tetkik.language import Sentence
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One row of the log.
+    """One row of the log; losses in nats a token, None where nothing was validated or generated.
 
-    Attributes:
-        epoch: from 1.
-        training_loss: cross-entropy in nats per token, label smoothing included, as the weights changed.
-        validation_loss: the same after the epoch, without smoothing; None without validation rows.
-        cider: of generated captions of some validation rows; None where none were generated.
-        gpu_memory_gb: most of a GPU's memory this process has allocated so far, features included, in 1e9
-            bytes; None without a GPU.
+    The training loss has label smoothing and is taken as the weights change. GPU memory is the most that this
+    process has allocated so far, in 1e9 bytes.
     """
 
     epoch: int
@@ -41,7 +36,6 @@ class Epoch:
 
     @property
     def sentence(self) -> Sentence:
-        """The row in words."""
         values: dict[str, object] = {
             "epoch": self.epoch,
             "training": self.training_loss,

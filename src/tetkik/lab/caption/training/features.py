@@ -1,7 +1,6 @@
 """Frozen features: computed once for each image and kept on disk, or computed again each time.
 
 FOLDER/features-0123456789abcdef/    one frozen part, one cut, one set of numbers
-  key.json                           what the name is the hash of
   train-1a2b3c4d/                    the images of one split, by the digest of the prepared folder
     block-00000.npy                  (rows, tokens, width), of rows 0 to N-1, written whole or not at all
 
@@ -27,10 +26,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tetkik.caption.adapters import as_staged
+from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.image_spec import ImageSpec
-from tetkik.caption.network import CaptionNetwork, Cut
+from tetkik.caption.network import Cut
 from tetkik.errors import OutputError, TrainingError
+from tetkik.lab.caption.prepared import Part
 from tetkik.lab.caption.training.nonfinite import nonfinite_features, overflowing_features
 from tetkik.lab.engine.batches import Rows, prefetched
 from tetkik.lab.engine.checkpoint import room_on_disk
@@ -43,26 +43,13 @@ _SPARE = 256 << 20
 """Bytes of the disk that stay free for checkpoints."""
 
 
-class DecodedImages(Protocol):
-    """The pictures of one split, as a prepared folder gives them."""
-
-    @property
-    def ids(self) -> Sequence[str]:
-        """A name for each row."""
-
-    def __len__(self) -> int: ...
-
-    def squares(self, rows: Rows) -> NDArray[np.uint8]:
-        """(rows, size, size, 3), uint8."""
-
-
 class Features(Protocol):
     """Where the features of rows come from."""
 
     def fetch(self, rows: Rows) -> Tensor:
         """What lies on the disk of these rows, on the CPU; called in a thread."""
 
-    def at_cut(self, network: CaptionNetwork, fetched: Tensor, device: torch.device) -> Tensor:
+    def at_cut(self, network: StagedNetwork, fetched: Tensor, device: torch.device) -> Tensor:
         """What the part of the network that learns is given, on the device."""
 
 
@@ -70,26 +57,21 @@ class Features(Protocol):
 class LiveFeatures:
     """Pixels, through the frozen part each time."""
 
-    part: DecodedImages
+    part: Part
     image: ImageSpec
 
     def fetch(self, rows: Rows) -> Tensor:
         """(rows, 3, size, size), float32."""
         return torch.from_numpy(self.image.normalised(self.part.squares(rows)))
 
-    def at_cut(self, network: CaptionNetwork, fetched: Tensor, device: torch.device) -> Tensor:
+    def at_cut(self, network: StagedNetwork, fetched: Tensor, device: torch.device) -> Tensor:
         """The frozen part's output, or the pixels themselves where all of it learns."""
         return network.frozen_features(fetched.to(device, non_blocking=True))
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureCache:
-    """Features on disk, memory-mapped.
-
-    Attributes:
-        blocks: (rows, tokens, width) each.
-        block_rows: rows of each but the last.
-    """
+    """Features on disk, memory-mapped: blocks of (rows, tokens, width), each but the last of `block_rows`."""
 
     blocks: tuple[NDArray[Any], ...]
     block_rows: int
@@ -100,19 +82,14 @@ class FeatureCache:
             np.stack([self.blocks[row // self.block_rows][row % self.block_rows] for row in rows.tolist()])
         )
 
-    def at_cut(self, network: CaptionNetwork, fetched: Tensor, device: torch.device) -> Tensor:
+    def at_cut(self, network: StagedNetwork, fetched: Tensor, device: torch.device) -> Tensor:
         """The same, on the device."""
         return fetched.to(device, non_blocking=True)
 
 
 @dataclass(frozen=True, slots=True)
 class FeaturePlan:
-    """Where the features of one split go.
-
-    Attributes:
-        shape: (tokens, width).
-        dtype: numbers on disk: float16 or float32.
-    """
+    """Where the features of one split go; `shape` is (tokens, width), `dtype` float16 or float32."""
 
     folder: Path
     rows: int
@@ -121,24 +98,16 @@ class FeaturePlan:
 
     @property
     def row_bytes(self) -> int:
-        """Of one image."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     @property
     def block_rows(self) -> int:
         return max(1, _BLOCK_BYTES // self.row_bytes)
 
-    @property
-    def bytes(self) -> int:
-        """Of all rows."""
-        return self.rows * self.row_bytes
-
     def starts(self) -> range:
-        """The first row of each block."""
         return range(0, self.rows, self.block_rows)
 
     def file(self, start: int) -> Path:
-        """Of the block that begins with row `start`."""
         return self.folder / f"block-{start // self.block_rows:05d}.npy"
 
     def block(self, start: int) -> NDArray[Any] | None:
@@ -155,11 +124,7 @@ class FeaturePlan:
         return [start for start in self.starts() if self.block(start) is None]
 
     def open(self) -> FeatureCache:
-        """The features, when all blocks are there.
-
-        Raises:
-            OutputError: a block has gone.
-        """
+        """The features, when all blocks are there."""
         blocks = [self.block(start) for start in self.starts()]
         if any(block is None for block in blocks):
             raise OutputError(
@@ -169,7 +134,7 @@ class FeaturePlan:
         return FeatureCache(tuple(block for block in blocks if block is not None), self.block_rows)
 
 
-def features_key(network: CaptionNetwork, dtype: np.dtype[Any]) -> dict[str, Any]:
+def features_key(network: StagedNetwork, dtype: np.dtype[Any]) -> dict[str, Any]:
     """What features depend on besides the images: two runs with the same key may share them."""
     return {
         "weights": frozen_digest(network),
@@ -182,11 +147,7 @@ def features_key(network: CaptionNetwork, dtype: np.dtype[Any]) -> dict[str, Any
 
 
 def feature_plan(store: Path, key: dict[str, Any], split: str, digest: str, rows: int) -> FeaturePlan:
-    """Where the features of a split of a prepared folder go.
-
-    Args:
-        key: of `features_key`.
-    """
+    """Where the features of a split of a prepared folder go; `key` is of `features_key`."""
     text = json.dumps(key, sort_keys=True)
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
     shape = (int(key["shape"][0]), int(key["shape"][1]))
@@ -196,11 +157,7 @@ def feature_plan(store: Path, key: dict[str, Any], split: str, digest: str, rows
 
 
 def check_room(plans: Sequence[FeaturePlan], cut: Cut) -> float:
-    """GB (1e9 bytes) that are still to be written.
-
-    Raises:
-        OutputError: the disk has no room for them.
-    """
+    """GB (1e9 bytes) that are still to be written."""
     needed = sum(
         min(plan.block_rows, plan.rows - start) * plan.row_bytes for plan in plans for start in plan.missing()
     )
@@ -208,18 +165,15 @@ def check_room(plans: Sequence[FeaturePlan], cut: Cut) -> float:
     free = shutil.disk_usage(folder).free
     if not needed or needed + _SPARE <= free:
         return needed / GB
-    if cut is Cut.VISION:
-        raise OutputError(
+    raise OutputError(
+        (
             "The image features need {needed:.1f} GB and {folder} has {free:.1f} GB free; name another disk "
             "with --cache, leave the Q-Former frozen, whose features are much smaller, or add "
-            "--no-feature-cache.",
-            needed=needed / GB,
-            folder=folder,
-            free=free / GB,
-        )
-    raise OutputError(
-        "The image features need {needed:.1f} GB and {folder} has {free:.1f} GB free; name another disk with "
-        "--cache, or add --no-feature-cache.",
+            "--no-feature-cache."
+            if cut is Cut.VISION
+            else "The image features need {needed:.1f} GB and {folder} has {free:.1f} GB free; name another "
+            "disk with --cache, or add --no-feature-cache."
+        ),
         needed=needed / GB,
         folder=folder,
         free=free / GB,
@@ -228,23 +182,15 @@ def check_room(plans: Sequence[FeaturePlan], cut: Cut) -> float:
 
 def write_features(
     accelerator: Any,
-    network: CaptionNetwork,
-    part: DecodedImages,
+    network: StagedNetwork,
+    part: Part,
     plan: FeaturePlan,
     *,
     batch: int,
     precision: Precision,
     progress: ProgressCallback,
 ) -> None:
-    """Make the blocks that are missing, each process its share, and wait for those of the others.
-
-    Args:
-        accelerator: an `accelerate.Accelerator`.
-
-    Raises:
-        TrainingError: features that are no numbers, with the ids of the images.
-        OutputError: the disk is full.
-    """
+    """Make the blocks that are missing, each process its share, and wait for those of the others."""
     plan.folder.mkdir(parents=True, exist_ok=True)
     starts = plan.missing()
     # Every process must have seen what is missing before any of them makes it.
@@ -294,15 +240,15 @@ def _write_block(plan: FeaturePlan, start: int, values: NDArray[Any]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def frozen_digest(network: CaptionNetwork) -> str:
+def frozen_digest(network: StagedNetwork) -> str:
     """SHA-256 over the weights that an image's features come from: those of the stages up to the cut.
 
     A revision that changes the language model alone leaves the features as they are.
     """
-    staged, digest = as_staged(network), hashlib.sha256()
-    for stage in staged.stages():
+    digest = hashlib.sha256()
+    for stage in network.stages():
         for name in stage.parts:
-            part = staged.part(name)
+            part = network.part(name)
             tensors = part.state_dict() if isinstance(part, torch.nn.Module) else {"": part}
             for key, tensor in sorted(tensors.items()):
                 digest.update(f"{name}.{key} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -15,15 +15,10 @@ _LEFT = 0.92
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One GPU.
+    """One GPU, named as `--card` takes it: bytes that a program sees, and figures of its data sheet or None.
 
-    Attributes:
-        name: as `--card` takes it.
-        memory: bytes that a program sees.
-        flops: multiplications and additions a second of its fp16 tensor cores without sparsity, from the data
-            sheet; None where unknown.
-        bandwidth: bytes a second of its memory, from the data sheet; None where unknown.
-        bf16: whether it multiplies bf16.
+    `flops` are multiplications and additions a second of its fp16 tensor cores without sparsity, `bandwidth`
+    bytes a second of its memory.
     """
 
     name: str
@@ -33,19 +28,15 @@ class Card:
     bf16: bool = False
 
 
-def _card(name: str, gib: float, tera: float, gigabytes: float, *, bf16: bool) -> Card:
-    return Card(name, int(gib * GIB), tera * 1e12, gigabytes * 1e9, bf16)
-
-
 CARDS = {
-    card.name: card
-    for card in (
-        _card("t4", 14.75, 65, 320, bf16=False),
-        _card("v100", 15.77, 112, 900, bf16=False),
-        _card("l4", 22.05, 121, 300, bf16=True),
-        _card("rtx3090", 23.69, 71, 936, bf16=True),
-        _card("a100", 39.39, 312, 1555, bf16=True),
-        _card("h100", 79.11, 989, 3350, bf16=True),
+    name: Card(name, int(gib * GIB), tera * 1e12, gigabytes * 1e9, bf16)
+    for name, gib, tera, gigabytes, bf16 in (
+        ("t4", 14.75, 65, 320, False),
+        ("v100", 15.77, 112, 900, False),
+        ("l4", 22.05, 121, 300, True),
+        ("rtx3090", 23.69, 71, 936, True),
+        ("a100", 39.39, 312, 1555, True),
+        ("h100", 79.11, 989, 3350, True),
     )
 }
 """By name. V100 is the PCIe card with 16 GB, A100 the one with 40 GB, H100 the SXM one with 80 GB."""
@@ -53,11 +44,7 @@ DEFAULT_CARD = "t4"
 
 
 def card_of(name: str | None) -> Card:
-    """The card of that name, or one of that size: `t4`, `16GB`, `24 GiB`.
-
-    Raises:
-        UsageError: neither.
-    """
+    """The card of that name, or one of that size: `t4`, `16GB`, `24 GiB`."""
     word = (name or DEFAULT_CARD).lower().replace(" ", "")
     plain = word.replace("-", "").replace("_", "")
     if plain in CARDS:

@@ -1,9 +1,8 @@
 """Losses, gradients and features that are no numbers: training stops at once, and the rows are named.
 
-A model in fp16 can overflow in a forward pass (BLIP-2's is known for it); a step of the optimiser would then
-make every weight NaN, and hours later the captions would be empty. A gradient that overflows is another
-matter: loss scaling begins too high on purpose, leaves such a step out and halves its factor, so the first
-steps of nearly every fp16 training are left out and nothing is wrong.
+A model in fp16 can overflow in a forward pass (BLIP-2's is known for it), and a step would make every weight
+NaN. A gradient that overflows is another matter: loss scaling begins too high on purpose, leaves such a step
+out and halves its factor, so the first steps of nearly every fp16 training are left out.
 """
 
 from __future__ import annotations
@@ -26,21 +25,13 @@ def listed(ids: Sequence[str]) -> str:
 
 
 def nonfinite_loss(ids: Sequence[str], step: int, precision: Precision) -> TrainingError:
-    """The error where the loss of these rows is no number.
-
-    Args:
-        step: from 1.
-    """
-    if precision is Precision.FP16:
-        return TrainingError(
-            "The loss of the batch {ids} at step {step} is no number any more; use --precision bf16 where "
-            "the card has it or fp32 elsewhere, or leave these rows out.",
-            ids=listed(ids),
-            step=step,
-        )
+    """The error where the loss of these rows is no number in `step`, counted from 1."""
     return TrainingError(
-        "The loss of the batch {ids} at step {step} is no number any more; use a lower --learning-rate, or "
-        "leave these rows out.",
+        "The loss of the batch {ids} at step {step} is no number any more; use --precision bf16 where the "
+        "card has it or fp32 elsewhere, or leave these rows out."
+        if precision is Precision.FP16
+        else "The loss of the batch {ids} at step {step} is no number any more; use a lower --learning-rate, "
+        "or leave these rows out.",
         ids=listed(ids),
         step=step,
     )
@@ -48,14 +39,10 @@ def nonfinite_loss(ids: Sequence[str], step: int, precision: Precision) -> Train
 
 def nonfinite_features(ids: Sequence[str], precision: Precision) -> TrainingError:
     """The error where the frozen part makes something other than numbers of these images."""
-    if precision is Precision.FP16:
-        return TrainingError(
-            "The frozen part of the model overflows in fp16 on the images {ids}; use --precision bf16 "
-            "or fp32.",
-            ids=listed(ids),
-        )
     return TrainingError(
-        "The frozen part of the model makes no numbers of the images {ids}; its weights are damaged, or "
+        "The frozen part of the model overflows in fp16 on the images {ids}; use --precision bf16 or fp32."
+        if precision is Precision.FP16
+        else "The frozen part of the model makes no numbers of the images {ids}; its weights are damaged, or "
         "these images must be left out.",
         ids=listed(ids),
     )
@@ -70,15 +57,6 @@ def overflowing_features(ids: Sequence[str]) -> TrainingError:
     )
 
 
-def overflowed(norm: float, scale: float | None) -> bool:
-    """Whether the gradient is no number and training must stop.
-
-    Args:
-        scale: the factor of loss scaling; None without it, and then no step may overflow.
-    """
-    return not math.isfinite(norm) and (scale is None or scale < _SMALLEST_SCALE)
-
-
 def nonfinite_gradient(ids: Sequence[str], step: int) -> TrainingError:
     """The error where the gradient of a step is no number and loss scaling does not help."""
     return TrainingError(
@@ -87,3 +65,8 @@ def nonfinite_gradient(ids: Sequence[str], step: int) -> TrainingError:
         ids=listed(ids),
         step=step,
     )
+
+
+def overflowed(norm: float, scale: float | None) -> bool:
+    """Whether training must stop; without loss scaling (`scale` None) no step may overflow."""
+    return not math.isfinite(norm) and (scale is None or scale < _SMALLEST_SCALE)

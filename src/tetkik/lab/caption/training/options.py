@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -36,29 +36,13 @@ class StopBy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CaptionTraining:
-    """How a captioner is trained.
+    """How a captioner is trained; the help of `tetkik caption train` has each setting.
 
-    Attributes:
-        base: a Hugging Face id or a folder in its layout.
-        revision: commit of the hub's repository; None takes the one the hub names now, which the card states.
-        id: name of the model; None takes the folder's.
-        adapter: how, with `Learning.ADAPTER`.
-        prompt: words before the caption; None takes the family's own.
-        batch_size: captions in one step of the optimiser, over all processes and all parts.
-        accumulation: parts in which each process runs its share of a step, to save memory.
-        learning_rate: the highest; it rises over `warm_up` of the steps.
-        warm_up: share of the steps.
-        checkpointing: compute activations again in the backward pass instead of keeping them.
-        cache_features: compute the frozen features once and keep them on disk, instead of in every epoch.
-        cache: the folder for them; None is beside the output.
-        judged: validation captions that are generated in each epoch, with `cider` and `rouge_l`.
-        patience: epochs without a gain before training stops.
-        precision: numbers to compute in; what learns stays fp32.
-        seed: of first weights, order of rows and dropout.
-        merge: write whole weights instead of an adapter, so that the model stands alone.
-        resume: go on with the unfinished training of the same output.
-        threads: CPU threads of each process; 0 leaves torch's own choice.
-        checkpoint_steps: steps between checkpoints inside an epoch.
+    A step of `batch_size` captions, over all processes, is run in `accumulation` parts. The learning rate is
+    the highest, to which it rises over the share `warm_up` of the steps. `judged` validation captions are
+    generated in each epoch for `cider` and `rouge_l`, and `patience` epochs without a gain end the training.
+    None is the hub's present revision, the folder's name for `id`, the family's own prompt, and a cache
+    beside the output; 0 leaves torch its own choice of threads.
     """
 
     base: str = DEFAULT_BASE
@@ -95,16 +79,9 @@ class CaptionTraining:
     checkpoint_steps: int = 200
 
     def __post_init__(self) -> None:
-        kinds = {
-            "learning": Learning,
-            "quantisation": Quantisation,
-            "optimizer": OptimizerKind,
-            "schedule": ScheduleKind,
-            "stop_by": StopBy,
-            "precision": Precision,
-        }
-        for name, kind in kinds.items():
-            object.__setattr__(self, name, kind(getattr(self, name)))
+        for item in fields(self):
+            if isinstance(item.default, StrEnum):
+                object.__setattr__(self, item.name, type(item.default)(getattr(self, item.name)))
         least = {
             "max_tokens": 4,
             "epochs": 1,

@@ -53,11 +53,9 @@ _HOUR = 3600
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The data planned for.
+    """The data planned for; known from a prepared folder, or ROCOv2's published figures.
 
-    Attributes:
-        longest: tokens of the longest caption after the cut, its end included.
-        known: whether a prepared folder says so, or ROCOv2's published figures.
+    `longest` counts the tokens of the longest caption after the cut, its end included.
     """
 
     train: int
@@ -69,13 +67,10 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A way to train that was tried.
+    """A way to train that was tried, in bytes of the card; `lost` are those that the allocator loses.
 
-    Attributes:
-        step: its bytes.
-        lost: bytes that the allocator loses.
-        before: bytes of the frozen part before the cut and of its activations, which are on the card with
-            the language model while the features are made; without a cache they are there in every step.
+    `before` is the frozen part before the cut with its activations, on the card with the language model while
+    the features are made; without a cache they are there in every step.
     """
 
     options: CaptionTraining
@@ -97,21 +92,15 @@ class Setting:
 
     @property
     def most(self) -> int:
-        """The more of both."""
         return max(self.total, self.first)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a training needs.
+    """What a training needs: the largest part of a step that fits; where nothing fits, one caption.
 
-    Attributes:
-        setting: the largest part of a step that fits; where nothing fits, one caption.
-        fits: whether it does.
-        nearest: another setting that would fit, where this one does not; None where none was found.
-        images: the pass of the frozen part over the images; None where all of it learns.
-        disk: bytes of the feature cache.
-        hours: of the training on one card and on two; None where the card's speed is not known.
+    `nearest` is another setting that would fit where this one does not. `images` is None where all of it
+    learns, `disk` has the bytes of the feature cache, and hours are None where the card's speed is not known.
     """
 
     card: Card
@@ -129,10 +118,8 @@ class Plan:
 def plan_training(options: CaptionTraining, prepared: Prepared | None, card: str | None) -> Plan:
     """Plan a training for a card; nothing is trained and no weights are read.
 
-    Args:
-        options: the settings; `batch_size` is kept, `accumulation` is raised until a part of a step fits.
-        prepared: the data; None plans for ROCOv2.
-        card: its name or size; None takes the one of this computer, or a T4.
+    `accumulation` is raised until a part of a step fits. Without `prepared` the plan is for ROCOv2, without a
+    card for that of this computer, or a T4.
 
     Raises:
         UsageError: an unknown card, or settings that do not fit the base.
@@ -141,7 +128,8 @@ def plan_training(options: CaptionTraining, prepared: Prepared | None, card: str
     """
     chosen = this_card() if card is None and torch.cuda.is_available() else card_of(card)
     config = config_of(options.base, options.revision)
-    options = replace(options, precision=_precision(options, chosen))
+    if options.precision is Precision.AUTO:
+        options = replace(options, precision=Precision.BF16 if chosen.bf16 else Precision.FP16)
     rows = _rows(options, prepared)
     images, row_disk = _images(options, config)
     before = 0 if images is None else images.frozen + images.working
@@ -160,7 +148,6 @@ def plan_training(options: CaptionTraining, prepared: Prepared | None, card: str
 
 
 def this_card() -> Card:
-    """The GPU of this computer."""
     properties = torch.cuda.get_device_properties(0)
     return Card(
         properties.name,
@@ -177,19 +164,16 @@ class _Planner:
     before: int = 0
 
     def step(self, options: CaptionTraining, captions: int, tokens: int) -> StepMemory:
-        """One part of a step."""
         network = planned_network(options, self.config, torch_type(options.precision))
         return step_memory(network, options, self.config, captions=captions, tokens=tokens)
 
     def tried(self, options: CaptionTraining, captions: int) -> Setting:
-        """That many captions at once."""
         parts = -(-options.batch_size // captions)
         options = replace(options, accumulation=max(parts, options.accumulation))
         step = self.step(options, captions, self.tokens)
         return Setting(options, captions, step, int(_LOST * step.working), self.before)
 
     def fits(self, setting: Setting) -> bool:
-        """Whether the card holds it."""
         return setting.most <= self.card.memory
 
     def largest(self, options: CaptionTraining) -> Setting:
@@ -215,11 +199,9 @@ class _Planner:
 
     def nearest(self, options: CaptionTraining) -> Setting | None:
         """The first change of settings with which one caption fits, tried in the order of what it costs."""
-        if options.learning is Learning.FULL:
-            ways: list[dict[str, Any]] = [{"checkpointing": True}]
-        else:
-            ways = [
-                {"checkpointing": True},
+        ways: list[dict[str, Any]] = [{"checkpointing": True}]
+        if options.learning is not Learning.FULL:
+            ways += [
                 {"quantisation": Quantisation.INT8},
                 {"quantisation": Quantisation.NF4},
                 {"quantisation": Quantisation.NF4, "checkpointing": True},
@@ -229,12 +211,6 @@ class _Planner:
             if changed != options and self.fits(self.tried(changed, 1)):
                 return self.largest(changed)
         return None
-
-
-def _precision(options: CaptionTraining, card: Card) -> Precision:
-    if options.precision is not Precision.AUTO:
-        return options.precision
-    return Precision.BF16 if card.bf16 else Precision.FP16
 
 
 def _rows(options: CaptionTraining, prepared: Prepared | None) -> Rows:
@@ -265,14 +241,9 @@ def _images(options: CaptionTraining, config: Any) -> tuple[PassMemory | None, i
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """The reasoning, line by line.
+    """The reasoning, line by line: hours of an epoch on one card, and of the one pass over the images.
 
-    Attributes:
-        image_flops: of one image through the frozen part, once; 0 without a cache.
-        compute: hours of an epoch's operations on one card.
-        moved: bytes that an epoch moves to write out quantised weights.
-        unpacking: hours of that on one card.
-        images: hours of the one-off pass over the images on one card.
+    `moved` are the bytes that an epoch moves to write out quantised weights, and `unpacking` its hours.
     """
 
     caption_flops: float
@@ -302,12 +273,7 @@ def hours_of(
     images: PassMemory | None,
     rows: int,
 ) -> Hours:
-    """Estimate them.
-
-    Args:
-        frozen: bytes of frozen weights by their numbers.
-        images: the pass over the images; None without a cache.
-    """
+    """Estimate them; `frozen` are bytes by their numbers, `images` None without a cache."""
     assert card.flops is not None and card.bandwidth is not None
     speed = card.flops * REACHED * _HOUR
     each = flops / captions

@@ -50,11 +50,10 @@ _NF4_BLOCK, _NF4_SECOND, _NF4_CODES = 64, 256, (256 + 16 + 1) * 4
 
 @dataclass(frozen=True, slots=True)
 class StepMemory:
-    """What a step holds in memory at its peak, and what it computes.
+    """What a step holds in memory at its peak, in bytes, and what it computes.
 
-    Attributes:
-        frozen: bytes of weights that do not learn, by the numbers they are kept in.
-        logits: the logits of caption tokens that are alive at once with their gradient; part of `working`.
+    `frozen` by the numbers they are kept in; `logits` of caption tokens that are alive at once with their
+    gradient are part of `working`.
     """
 
     frozen: Mapping[str, int]
@@ -76,11 +75,7 @@ class StepMemory:
 
 @dataclass(frozen=True, slots=True)
 class PassMemory:
-    """What the one-off pass of the frozen part over the images takes.
-
-    Attributes:
-        frozen: bytes of its weights, without those of the language model.
-    """
+    """What the one-off pass of the frozen part over the images takes, without the language model."""
 
     frozen: int
     working: int
@@ -91,12 +86,9 @@ class PassMemory:
 class _Stack:
     """Transformer layers of one width that see so many tokens of a caption.
 
-    Attributes:
-        width: of the states between them.
-        inner: of the feed-forward part; a gated one counts its second matrix.
-        rms: whether norms are RMSNorm as transformers computes it, in fp32 step by step.
-        seen: tokens of another sequence that a layer attends to as well; 0 for none.
-        heads: of attention that keeps its scores, as T5's does; 0 where it is fused.
+    `inner` is the width of the feed-forward part; a gated one counts its second matrix. `rms` norms are
+    computed in fp32 step by step. `seen` are tokens of another sequence that a layer attends to as well, and
+    `heads` those of attention that keeps its scores, as T5's does; 0 where it is fused.
     """
 
     layers: int
@@ -123,7 +115,6 @@ class _Stack:
 
     @property
     def weights(self) -> int:
-        """In the matrices of all layers."""
         attention = 4 * self.width * (2 if self.seen else 1)
         return self.layers * self.width * (attention + 2 * self.inner)
 
@@ -136,7 +127,6 @@ class Lengths:
     tokenizer: ClassVar[Any] = SimpleNamespace(bos_token_id=0, eos_token_id=1, pad_token_id=1)
 
     def encode(self, captions: Sequence[str]) -> list[NDArray[np.int32]]:
-        """As many tokens as the words may have."""
         return [np.full(round(_TOKENS_A_WORD * len(text.split())), 4, np.int32) for text in captions]
 
 
@@ -147,12 +137,7 @@ def _published() -> dict[str, Any]:
 
 
 def config_of(base: str, revision: str | None = None) -> Any:
-    """The configuration of a base: from its folder, from what is known of published ones, or from the hub.
-
-    Raises:
-        UsageError: of no known family.
-        BundleError: there is none.
-    """
+    """The configuration of a base: from its folder, from what is known of published ones, or from the hub."""
     from transformers import AutoConfig, Blip2Config
 
     if not is_path(base) and base in _published():
@@ -185,11 +170,7 @@ def depth_of(config: Any) -> int:
 
 
 def planned_network(options: CaptionTraining, config: Any, number: torch.dtype) -> StagedNetwork:
-    """A network on the meta device with what learns in it; quantised layers are not replaced.
-
-    Raises:
-        UsageError: settings that do not fit the base.
-    """
+    """A network on the meta device with what learns in it; quantised layers are not replaced."""
     import transformers
 
     family = family_of(options.base, config.to_dict())
@@ -216,13 +197,7 @@ def planned_network(options: CaptionTraining, config: Any, number: torch.dtype) 
 def step_memory(
     network: StagedNetwork, options: CaptionTraining, config: Any, *, captions: int, tokens: int
 ) -> StepMemory:
-    """Estimate one part of a step.
-
-    Args:
-        network: of `planned_network`.
-        options: the settings; `precision` is no longer AUTO.
-        tokens: of each caption, its end included.
-    """
+    """Estimate one part of a step of a `planned_network`; tokens include the caption's end."""
     module = network.trainable()
     learned = [item for item in module.parameters() if item.requires_grad]
     weights = sum(item.numel() for item in learned)
@@ -268,11 +243,7 @@ def step_memory(
 
 
 def pass_memory(network: StagedNetwork, config: Any, *, images: int, precision: Precision) -> PassMemory:
-    """Estimate the one-off pass of the frozen part over the images.
-
-    Args:
-        network: of `planned_network`.
-    """
+    """Estimate the one-off pass of the frozen part of a `planned_network` over the images."""
     language = {id(item) for item in network.language_model.parameters()}
     own = [item for item in network.core.parameters() if id(item) not in language]
     tokens, width = network.stages()[0].shape
@@ -318,7 +289,7 @@ def frozen_bytes(network: StagedNetwork, quantisation: Quantisation) -> dict[str
     module = network.trainable()
     packed: set[int] = set()
     if quantisation is not Quantisation.NONE:
-        keep = type(network).kept_whole()
+        keep = network.kept_whole
         packed = {
             id(part.weight)
             for name, part in network.core.named_modules()

@@ -14,10 +14,9 @@ if TYPE_CHECKING:
 
 
 def training_curves(epochs: Sequence[Epoch], best_epoch: int, language: Language) -> bytes:
-    """Losses by epoch, and beside them CIDEr and ROUGE-L on validation where they were measured, as PNG.
+    """Losses by epoch, and CIDEr and ROUGE-L on validation where they were measured, as PNG.
 
-    Args:
-        best_epoch: whose weights were kept, marked by a line; 0 for the last, without a mark.
+    A line marks `best_epoch`, whose weights were kept; 0 for the last, without a mark.
     """
     from matplotlib.figure import Figure
 

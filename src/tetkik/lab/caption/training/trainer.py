@@ -13,15 +13,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from tetkik.caption.network import CaptionNetwork
+from tetkik.caption.families.staged import StagedNetwork
 from tetkik.errors import TrainingError
+from tetkik.lab.caption.metrics.scores import quick_scores
 from tetkik.lab.caption.training.data import TrainingData, process_parts
 from tetkik.lab.caption.training.epoch import Epoch
-from tetkik.lab.caption.training.model import learned_weights, load_learned
+from tetkik.lab.caption.training.model import learned_weights, load_learned, make_optimizer
 from tetkik.lab.caption.training.nonfinite import nonfinite_gradient, nonfinite_loss, overflowed
-from tetkik.lab.caption.training.optimizer import make_optimizer
 from tetkik.lab.caption.training.options import CaptionTraining, StopBy
-from tetkik.lab.caption.training.validation import loss_per_token, make_captions, quick_figures
+from tetkik.lab.caption.training.validation import loss_per_token, make_captions
 from tetkik.lab.engine.batches import Rows, bucketed_steps, prefetched
 from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.output import Notify
@@ -34,18 +34,12 @@ WINDOW = 32
 
 
 class CaptionTrainer(Trainer[Epoch]):
-    """One training of one captioner.
+    """One training of one captioner; without `work` no checkpoints are kept (a trial of `--tune`).
 
     DistributedDataParallel is not used: what learns is small beside what does not, so its gradients are
     summed in one go at the end of a step. That is exact for processes with different numbers of tokens, or
-    with none, and it leaves gradient checkpointing and accumulation alone.
-
-    Args:
-        accelerator: an `accelerate.Accelerator` without mixed precision.
-        network: what learns in it is fp32 and requires gradients, everything else does not.
-        options: the settings; `precision` is no longer AUTO.
-        work: where checkpoints go; None keeps none (a trial of `--tune`).
-        notify: called with a sentence for each epoch.
+    with none, and it leaves gradient checkpointing and accumulation alone. The accelerator has no mixed
+    precision, and what learns is fp32.
     """
 
     epoch_type: ClassVar[Any] = Epoch
@@ -53,7 +47,7 @@ class CaptionTrainer(Trainer[Epoch]):
     def __init__(
         self,
         accelerator: Any,
-        network: CaptionNetwork,
+        network: StagedNetwork,
         data: TrainingData,
         options: CaptionTraining,
         *,
@@ -104,7 +98,6 @@ class CaptionTrainer(Trainer[Epoch]):
             yield [next(stream) for _ in share]
 
     def _position(self, epoch: int, remaining: int) -> tuple[int, int]:
-        """Captions."""
         rows = len(self._data.training)
         return epoch * rows - remaining, self._options.epochs * rows
 
@@ -155,12 +148,7 @@ class CaptionTrainer(Trainer[Epoch]):
         return self._clip_gradients(weights)
 
     def _check(self, rows: Rows, parts: list[Rows], losses: list[Tensor], norm: Tensor) -> float:
-        """The loss of the step in this process.
-
-        Raises:
-            TrainingError: the loss is no number in any process, or the gradient is none and loss scaling does
-                not help; the rows are named, and the weights are as they were.
-        """
+        """The loss of the step in this process."""
         from accelerate.utils import gather_object
 
         step, training = self._state.step + 1, self._data.training
@@ -197,7 +185,8 @@ class CaptionTrainer(Trainer[Epoch]):
                     most=options.max_tokens,
                     precision=precision,
                 )
-                figures = quick_figures(made, validation, self._data.sample)
+                truth = [validation.captions[row] for row in self._data.sample.tolist()]
+                figures = quick_scores(made, truth)
         memory = torch.cuda.max_memory_allocated() / 1e9 if self._device.type == "cuda" else None
         return Epoch(
             epoch,

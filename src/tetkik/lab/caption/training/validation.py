@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from tetkik.bundle import Metric
-from tetkik.caption.network import CaptionNetwork, DecodingOptions
+from tetkik.caption.families.staged import StagedNetwork
+from tetkik.caption.network import DecodingOptions
+from tetkik.lab.caption.data import group_numbers
+from tetkik.lab.caption.metrics.scores import quick_measures, replicates
 from tetkik.lab.caption.training.data import EncodedSplit, by_length
-from tetkik.lab.engine.batches import Rows, prefetched
+from tetkik.lab.engine.batches import Rows, in_steps, prefetched
 from tetkik.lab.engine.precision import Precision, autocast
-from tetkik.statistics import ClusterBootstrap, Interval, percentile_interval
+from tetkik.statistics import ClusterBootstrap, percentile_interval
 
 if TYPE_CHECKING:
     from tetkik.lab.caption.training.epoch import Epoch
@@ -27,31 +26,14 @@ SPLIT = "validation (used for early stopping)"
 _REPLICATES = 1000
 
 
-@contextmanager
-def evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
-    """Without dropout and gradients; then each part is as before."""
-    learning = [part for part in module.modules() if part.training]
-    module.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for part in learning:
-            part.training = True
-
-
 def loss_per_token(
-    accelerator: Any, network: CaptionNetwork, part: EncodedSplit, size: int, precision: Precision
+    accelerator: Any, network: StagedNetwork, part: EncodedSplit, size: int, precision: Precision
 ) -> float:
-    """Cross-entropy in nats per token, over all rows and all processes, without smoothing.
-
-    Args:
-        accelerator: an `accelerate.Accelerator`.
-    """
+    """Cross-entropy in nats per token, over all rows and all processes, without smoothing."""
     module, device = network.trainable(), accelerator.device
     total = torch.zeros(2, dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
     mine = by_length(part.lengths, size)[accelerator.process_index :: accelerator.num_processes]
-    with evaluation_mode(module):
+    with torch.no_grad(), network.judging():
         for rows, stored in prefetched(part.features.fetch, mine):
             features = part.features.at_cut(network, stored, device)
             batch = network.batch([part.tokens[row] for row in rows.tolist()])
@@ -67,7 +49,7 @@ def loss_per_token(
 
 def make_captions(
     accelerator: Any,
-    network: CaptionNetwork,
+    network: StagedNetwork,
     part: EncodedSplit,
     rows: Rows,
     *,
@@ -75,18 +57,13 @@ def make_captions(
     most: int,
     precision: Precision,
 ) -> list[str]:
-    """A caption for each of `rows`, greedily, the same in every process.
-
-    Args:
-        accelerator: an `accelerate.Accelerator`.
-    """
+    """A caption for each of `rows`, greedily, the same in every process."""
     from accelerate.utils import gather_object
 
     options = DecodingOptions(beams=1, max_tokens=most)
-    batches = [rows[start : start + size] for start in range(0, len(rows), size)]
-    mine = batches[accelerator.process_index :: accelerator.num_processes]
+    mine = in_steps(rows, size)[accelerator.process_index :: accelerator.num_processes]
     found: list[tuple[int, str]] = []
-    with evaluation_mode(network.trainable()):
+    with torch.no_grad(), network.judging():
         for which, stored in prefetched(part.features.fetch, mine):
             features = part.features.at_cut(network, stored, accelerator.device)
             with autocast(accelerator.device, precision):
@@ -98,23 +75,9 @@ def make_captions(
     return [by_row[row] for row in rows.tolist()]
 
 
-def quick_figures(made: list[str], part: EncodedSplit, rows: Rows) -> dict[str, float]:
-    """`cider` and `rouge_l` of made captions against those of the rows."""
-    from tetkik.lab.caption.metrics import quick_scores
-
-    return {
-        name: float(np.float64(value))
-        for name, value in quick_scores(made, [[part.captions[row]] for row in rows.tolist()]).items()
-    }
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class GeneratedCaptions:
-    """Captions that the trained network generated for some validation rows.
-
-    Attributes:
-        made: a caption for each.
-    """
+    """Captions that the trained network generated for some validation rows, one for each."""
 
     part: EncodedSplit
     rows: Rows
@@ -126,21 +89,13 @@ class GeneratedCaptions:
         rows = self.rows.tolist()
         return [(self.part.ids[r], self.part.captions[r], m) for r, m in zip(rows, self.made, strict=True)]
 
-    @property
-    def groups(self) -> NDArray[np.int64]:
-        """(rows,): which belong together; a row of an unknown group is one of its own."""
-        names: list[object] = [self.part.groups[row] or row for row in self.rows.tolist()]
-        numbers: dict[object, int] = {}
-        return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
-
 
 def validation_metrics(
     state: TrainingState[Epoch], generated: GeneratedCaptions | None, data: str
 ) -> tuple[Metric, ...]:
     """Loss a token of the epoch that was kept, and CIDEr, ROUGE-L and the share of different captions.
 
-    Args:
-        generated: what was generated; None without validation rows.
+    CIDEr's document frequencies stay those of all rows where groups are drawn for its interval.
     """
     if generated is None:
         return ()
@@ -148,32 +103,16 @@ def validation_metrics(
     loss = state.epochs[state.best_epoch - 1].validation_loss
     if loss is not None:
         metrics.append(Metric(name="loss", value=loss, n=len(generated.part), data=data, split=SPLIT))
-    from tetkik.lab.caption.metrics.cider import cider_rows
-    from tetkik.lab.caption.metrics.corpus import read_corpus
-    from tetkik.lab.caption.metrics.rouge import coco_rouge_l
-
-    corpus = read_corpus(list(generated.made), [[truth] for _, truth, _ in generated.listed])
+    measures = quick_measures(generated.made, [truth for _, truth, _ in generated.listed])
     split = SPLIT if len(generated.rows) == len(generated.part) else f"{SPLIT}, a fixed sample"
-    for name, values in (
-        ("cider", cider_rows(corpus, corpus.counted())),
-        ("rouge_l", coco_rouge_l(corpus)),
-    ):
-        interval = _interval(values, generated.groups)
+    n = len(generated.rows)
+    draws = ClusterBootstrap(group_numbers(generated.part.groups, generated.rows.tolist()), _REPLICATES)
+    drawn = map(percentile_interval, replicates(measures, draws)) if draws.possible else [None, None]
+    for measure, interval in zip(measures, drawn, strict=True):
         low, high = (None, None) if interval is None else (interval.low, interval.high)
-        n = len(generated.rows)
         metrics.append(
-            Metric(name=name, value=float(np.mean(values)), low=low, high=high, n=n, data=data, split=split)
+            Metric(name=measure.name, value=measure.value, low=low, high=high, n=n, data=data, split=split)
         )
     share = len(set(generated.made)) / len(generated.made)
-    metrics.append(Metric(name="distinct", value=share, n=len(generated.rows), data=data, split=split))
+    metrics.append(Metric(name="distinct", value=share, n=n, data=data, split=split))
     return tuple(item for item in metrics if math.isfinite(item.value))
-
-
-def _interval(values: Sequence[float] | NDArray[np.floating], groups: NDArray[np.int64]) -> Interval | None:
-    """95%, over groups drawn with replacement; CIDEr's document frequencies stay those of all rows."""
-    draws = ClusterBootstrap(groups, _REPLICATES)
-    if not draws.possible:
-        return None
-    columns = np.stack([np.asarray(values, np.float64), np.ones(len(groups))], axis=1)
-    sums = draws.sums(columns)
-    return percentile_interval(sums[:, 0] / sums[:, 1])

@@ -1,0 +1,193 @@
+"""One run of `tetkik caption train`: settings tried, a network trained, captions made, the bundle written."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from tetkik.caption.families import image_spec_of
+from tetkik.caption.families.staged import StagedNetwork
+from tetkik.caption.image_spec import ImageSpec
+from tetkik.caption.options import Learning
+from tetkik.errors import TrainingError, UsageError
+from tetkik.lab.caption.prepared import Prepared
+from tetkik.lab.caption.training.bundle import TrainingResult, write_bundle
+from tetkik.lab.caption.training.card import describe_model
+from tetkik.lab.caption.training.data import (
+    TrainingData,
+    check_prepared,
+    identity,
+    make_training_data,
+    seen_hashes,
+)
+from tetkik.lab.caption.training.epoch import Epoch
+from tetkik.lab.caption.training.model import learned_weights, load_learned, new_network, whole_network
+from tetkik.lab.caption.training.options import CaptionTraining
+from tetkik.lab.caption.training.trainer import CaptionTrainer, part_size
+from tetkik.lab.caption.training.tuning import Trial, trial_sentence, tuned
+from tetkik.lab.caption.training.validation import GeneratedCaptions, make_captions, validation_metrics
+from tetkik.lab.engine.checkpoint import room_on_disk, tensors_as_bytes
+from tetkik.lab.engine.output import Notify
+from tetkik.lab.engine.session import Session, training_session
+from tetkik.lab.engine.trainer import TrainingState
+from tetkik.language import Sentence
+from tetkik.values import ProgressCallback
+
+_RUN = "captioner"
+_TRIAL = "trial"
+
+
+def run_training(
+    prepared: Prepared, out: Path, options: CaptionTraining, progress: ProgressCallback, notify: Notify
+) -> None:
+    """As `train_caption` says, where its libraries are there."""
+    image = image_spec_of(options.base, options.revision)
+    check_prepared(prepared, image, options.tune)
+    store = options.cache or out.parent / f".{out.name}.features"
+    with training_session(
+        out,
+        options,
+        lambda settled: identity(prepared, settled),
+        progress,
+        cache=store if options.cache is None else None,
+    ) as session:
+        run = _Run(session, prepared, image, store, notify if session.main else lambda _: None)
+        try:
+            result = run.result()
+            if session.main:
+                with room_on_disk(out.parent):
+                    write_bundle(result, out, session.progress, run.notify)
+        except BaseException as fault:
+            # What was computed is there for the next try, but not where none of it will be wanted.
+            if session.main and isinstance(fault, UsageError) and options.cache is None:
+                shutil.rmtree(store, ignore_errors=True)
+            if isinstance(fault, torch.OutOfMemoryError):
+                raise TrainingError(
+                    "The card has too little memory for {captions} captions at once; add --accumulation "
+                    "{parts}, --checkpointing or --quantisation nf4, or ask --plan what fits.",
+                    captions=part_size(options, session.accelerator.num_processes),
+                    parts=2 * options.accumulation,
+                ) from None
+            raise
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run:
+    session: Session[CaptionTraining]
+    prepared: Prepared
+    image: ImageSpec
+    store: Path
+    notify: Notify
+
+    def result(self) -> TrainingResult:
+        session, options, accelerator = self.session, self.session.options, self.session.accelerator
+        trials: tuple[Trial, ...] = ()
+        network = self._new(options)
+        data = make_training_data(
+            accelerator,
+            network,
+            self.prepared,
+            options,
+            self.store,
+            progress=session.progress,
+            notify=self.notify,
+        )
+        if options.tune:
+            self._drop(network)
+            del network
+            options, trials = self._tuned(data)
+            network = self._new(options)
+        model = describe_model(network, accelerator, options)
+        self.notify(
+            Sentence(
+                "{learned:,} of {weights:,} weights learn ({share:.3%}).",
+                {"learned": model.learned, "weights": model.weights, "share": model.learned / model.weights},
+            )
+        )
+        self._drop(network)
+        state = self._train(network, data, options)
+        captions = self._captions(network, data)
+        whole = options.merge or options.learning is Learning.FULL
+        if session.main and whole and options.cache_features:
+            # The frozen weights were dropped, and are to be written too.
+            weights = {name: weight.detach().cpu() for name, weight in learned_weights(network).items()}
+            del network
+            accelerator.free_memory()
+            network = whole_network(weights, options, self.image, accelerator.device)
+        return TrainingResult(
+            network=network,
+            state=state,
+            trials=trials,
+            options=options,
+            model=model,
+            prepared=self.prepared,
+            metrics=validation_metrics(state, captions, options.data_name),
+            captions=captions,
+            seen=seen_hashes(self.prepared),
+        )
+
+    def _new(self, options: CaptionTraining) -> StagedNetwork:
+        return new_network(options, self.image, self.session.accelerator.device)
+
+    def _drop(self, network: StagedNetwork) -> None:
+        if self.session.options.cache_features:
+            network.drop_frozen()
+            self.session.accelerator.free_memory()
+
+    def _trainer(
+        self, network: StagedNetwork, data: TrainingData, options: CaptionTraining, run: str
+    ) -> CaptionTrainer:
+        work = self.session.work if run == _RUN else None
+        return CaptionTrainer(
+            self.session.accelerator, network, data, options, run=run, work=work, notify=self.notify
+        )
+
+    def _tuned(self, data: TrainingData) -> tuple[CaptionTraining, tuple[Trial, ...]]:
+        session = self.session
+
+        def run(tried: CaptionTraining) -> tuple[Epoch, ...]:
+            self.notify(trial_sentence(tried))
+            # The network before must have gone before the next one is loaded.
+            session.accelerator.free_memory()
+            network = self._new(tried)
+            self._drop(network)
+            trainer = self._trainer(network, data, tried, _TRIAL)
+            return tuple(trainer.run(lambda _, done, total: session.progress("trial", done, total)).epochs)
+
+        found = tuned(session.options, session.work, run, keep=session.main)
+        session.accelerator.free_memory()
+        return found
+
+    def _train(
+        self, network: StagedNetwork, data: TrainingData, options: CaptionTraining
+    ) -> TrainingState[Epoch]:
+        """To the end, or take it up where it was left, or as it was finished."""
+        session = self.session
+        finished = session.work.finished(_RUN)
+        if finished is not None:
+            load_learned(network, load_file(finished[0]))
+            return TrainingState.from_json(finished[1], Epoch)
+        state = self._trainer(network, data, options, _RUN).run(session.progress)
+        if session.main:
+            session.work.finish(_RUN, tensors_as_bytes(learned_weights(network)), asdict(state))
+        session.accelerator.wait_for_everyone()
+        return state
+
+    def _captions(self, network: StagedNetwork, data: TrainingData) -> GeneratedCaptions | None:
+        if not len(data.validation):
+            return None
+        options, accelerator = self.session.options, self.session.accelerator
+        made = make_captions(
+            accelerator,
+            network,
+            data.validation,
+            data.sample,
+            size=part_size(options, accelerator.num_processes),
+            most=options.max_tokens,
+            precision=options.precision,
+        )
+        return GeneratedCaptions(data.validation, data.sample, tuple(made))
