@@ -95,11 +95,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that somebody did.
-
-    Attributes:
-        at: when, UTC.
-    """
+    """One thing that somebody did."""
 
     at: datetime
     actor: Actor
@@ -129,11 +125,7 @@ class Entry:
 
 
 class Columns(NamedTuple):
-    """What stands of an entry beside its content, to be searched by; it outlives an erasure.
-
-    Attributes:
-        at: when, UTC.
-    """
+    """What stands of an entry beside its content, to be searched by; it outlives an erasure."""
 
     at: datetime
     action: str

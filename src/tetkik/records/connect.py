@@ -28,11 +28,7 @@ def open_records(settings: Settings) -> Records:
 
 
 def master_key(settings: Settings) -> MasterKey:
-    """Where the master key of the settings comes from.
-
-    Raises:
-        SettingError: two places are named.
-    """
+    """Where the master key of the settings comes from."""
     if settings.master_key_command:
         if settings.master_key_file is not None:
             raise SettingError(

@@ -54,11 +54,7 @@ class Transaction:
         self._keys: dict[str, Key] = {}
 
     def key(self, patient_id: str) -> Key:
-        """The key of a patient.
-
-        Raises:
-            NotFound: no such patient, or erased.
-        """
+        """The key of a patient."""
         if patient_id not in self._keys:
             patient = self.session.get(Patient, patient_id)
             if patient is None or patient.key is None:
@@ -86,12 +82,7 @@ class Transaction:
         return self.key(patient_id).seal(content, f"{place}:{row}")
 
     def open(self, patient_id: str, place: str, row: str, sealed: bytes) -> bytes:
-        """What `seal` sealed for that very place.
-
-        Raises:
-            NotFound: the patient was erased.
-            RecordsError: altered, moved, or under another master key.
-        """
+        """What `seal` sealed for that very place."""
         return self.key(patient_id).open(sealed, f"{place}:{row}")
 
     def seal_json(self, patient_id: str, place: str, row: str, content: Any) -> bytes:

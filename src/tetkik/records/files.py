@@ -24,11 +24,7 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 - the folder below it has a name that n
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file in the store.
-
-    Attributes:
-        size: bytes of the content.
-    """
+    """A file in the store."""
 
     name: str
     size: int
@@ -53,9 +49,6 @@ class FileStore:
 
         Args:
             content: readable twice (`seek`).
-
-        Raises:
-            OSError: the disk is full or gone.
         """
         content.seek(0)
         if sha256 is None:
@@ -78,19 +71,11 @@ class FileStore:
         return True
 
     def get(self, key: Key, name: str) -> bytes:
-        """The content of a file.
-
-        Raises:
-            RecordsError: it is missing, cut short or altered.
-        """
+        """The content of a file."""
         return b"".join(self.chunks(key, name))
 
     def chunks(self, key: Key, name: str) -> Iterator[bytes]:
-        """The content of a file, a mebibyte at a time.
-
-        Raises:
-            RecordsError: it is missing, cut short or altered.
-        """
+        """The content of a file, a mebibyte at a time."""
         try:
             file = self._path(name).open("rb")
         except OSError:
@@ -118,9 +103,6 @@ class FileStore:
         """A file in the clear while a decoder needs its path: in memory where there is such a folder.
 
         On Linux the path leads to memory without a name, which goes with the process, however that ends.
-
-        Raises:
-            RecordsError: it is missing, cut short or altered.
         """
         place = _MEMORY if os.access(_MEMORY, os.W_OK) else self.temporary
         with TemporaryDirectory(prefix="tetkik-", dir=place) as folder:

@@ -23,17 +23,14 @@ _SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class MasterKey:
-    """The place of the master key.
-
-    Attributes:
-        file: where it lies; None where a command gives it.
-        command: that prints it; empty where a file holds it.
-        ours: whether Tetkik makes the file at the first start, and replaces it with the key.
-    """
+    """The place of the master key."""
 
     file: Path | None
+    """Where it lies; None where a command gives it."""
     command: str = ""
+    """That prints it; empty where a file holds it."""
     ours: bool = True
+    """Whether Tetkik makes the file at the first start, and replaces it with the key."""
 
     @property
     def name(self) -> str:

@@ -21,16 +21,13 @@ _MOST_RUNS = 2000
 
 @dataclass(frozen=True, slots=True)
 class QueueMetrics:
-    """The work that waits for a model.
-
-    Attributes:
-        oldest_seconds: how long the oldest waits; 0 where none does.
-    """
+    """The work that waits for a model."""
 
     waiting: int
     running: int
     failed: int
     oldest_seconds: float
+    """How long the oldest waits; 0 where none does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +43,7 @@ class InferenceMetrics:
 
 @dataclass(frozen=True, slots=True)
 class RecordsMetrics:
-    """The records at one moment.
-
-    Attributes:
-        inference: by capability; only those that ran in the last hour.
-        drafts_signed: first signatures of the last 30 days.
-    """
+    """The records at one moment."""
 
     queue: QueueMetrics
     inference: tuple[InferenceMetrics, ...]
@@ -59,6 +51,7 @@ class RecordsMetrics:
     claims: int
     reports_signed: int
     drafts_signed: int
+    """First signatures of the last 30 days."""
     drafts_corrected: int
     sign_ins_failed: int
     sessions: int

@@ -39,11 +39,7 @@ def to_bytes(value: Any) -> bytes:
 
 
 def from_bytes(kind: type[_T], content: bytes) -> _T:
-    """What `to_bytes` wrote.
-
-    Raises:
-        RecordsError: no such form, or not a value of this kind.
-    """
+    """What `to_bytes` wrote."""
     try:
         stored = json.loads(content)
         if stored["form"] != VERSION:

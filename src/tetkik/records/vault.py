@@ -66,11 +66,7 @@ class Key:
         return head + nonce + self._of(self._form).encrypt(nonce, content, head + place.encode())
 
     def open(self, sealed: bytes, place: str) -> bytes:
-        """What `seal` sealed for that very place.
-
-        Raises:
-            RecordsError: another key, altered, or moved from another place.
-        """
+        """What `seal` sealed for that very place."""
         head, nonce = sealed[:1], sealed[1 : 1 + _NONCE]
         try:
             return self._of(head[0]).decrypt(nonce, sealed[1 + _NONCE :], head + place.encode())
@@ -90,15 +86,12 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """The keys of an installation: random, each for one purpose, kept in the database under the master key.
-
-    Attributes:
-        version: of the key that wraps patients' keys; it is replaced with the master key.
-        keys: 32 bytes for each of `PURPOSES`.
-    """
+    """The keys of an installation: random, one a purpose, kept in the database under the master key."""
 
     version: int
+    """Of the key that wraps patients' keys; it is replaced with the master key."""
     keys: Mapping[str, bytes] = field(repr=False)
+    """32 bytes for each of `PURPOSES`."""
 
     @classmethod
     def fresh(cls) -> KeyRing:
@@ -107,11 +100,7 @@ class KeyRing:
 
     @classmethod
     def opened(cls, version: int, wrapped: Mapping[str, bytes], master: bytes) -> KeyRing:
-        """The ring that `wrapped` gave.
-
-        Raises:
-            RecordsError: another master key, altered, or a key is missing.
-        """
+        """The ring that `wrapped` gave."""
         key = _over_ring(master, Cipher.AES_256_GCM)
         return cls(
             version, {name: key.open(wrapped.get(name, b""), _place(name, version)) for name in PURPOSES}
@@ -185,21 +174,13 @@ class Vault:
         return _VERSION.pack(ring.version) + key.seal(secret, f"patients.key:{patient_id}:{ring.version}")
 
     def unwrap(self, patient_id: str, wrapped: bytes) -> bytes:
-        """A patient's key in the clear, to wrap it again.
-
-        Raises:
-            RecordsError: it was wrapped by another ring, or altered.
-        """
+        """A patient's key in the clear, to wrap it again."""
         version = _version(wrapped)
         key = self._wrapping.get(version) or self._wrapping[self._held.ring.version]
         return key.open(wrapped[_VERSION.size :], f"patients.key:{patient_id}:{version}")
 
     def key(self, patient_id: str, wrapped: bytes) -> Key:
-        """A patient's key, to seal and open with.
-
-        Raises:
-            RecordsError: it was wrapped by another ring, or altered.
-        """
+        """A patient's key, to seal and open with."""
         return Key(self.unwrap(patient_id, wrapped), self.cipher)
 
     def seal(self, content: bytes, place: str) -> bytes:
@@ -207,11 +188,7 @@ class Vault:
         return self._installation_key.seal(content, place)
 
     def open(self, sealed: bytes, place: str) -> bytes:
-        """What `seal` sealed.
-
-        Raises:
-            RecordsError: sealed by another installation, altered, or moved from another place.
-        """
+        """What `seal` sealed."""
         return self._installation_key.open(sealed, place)
 
     def backup_key(self, salt: bytes) -> Key:

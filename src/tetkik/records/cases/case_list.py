@@ -15,12 +15,7 @@ from tetkik.values import CaseState, Priority, UrgencyLevel
 
 @dataclass(frozen=True, slots=True)
 class ListedCase:
-    """A case as a list shows it: without identity and without words of the patient.
-
-    Attributes:
-        urgency: of triage; None without a complaint.
-        restricted: whether it opens only with a reason.
-    """
+    """A case as a list shows it: without identity and without words of the patient."""
 
     id: str
     number: str
@@ -46,8 +41,6 @@ def list_cases(
 
     Args:
         before: the id after which the page begins; None begins at the newest.
-        state: only those in it.
-        department: only those of it.
     """
     query = select(Case).where(visible_cases(tx)).order_by(Case.id.desc()).limit(limit)
     if before is not None:

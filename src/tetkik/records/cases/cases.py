@@ -28,31 +28,19 @@ LONGEST_QUESTION = 2000
 
 @dataclass(frozen=True, slots=True)
 class CaseView:
-    """A case as somebody who may open it sees it.
-
-    Attributes:
-        number: what people call it, such as `2026-000123`.
-        patient_id: whose; of several records that are one, the surviving one.
-        registered_as: what the record says under which the case was opened; None where no other one stands
-            for it.
-        priority_chosen: whether a person chose it; else it follows triage and the findings.
-        urgency: of triage; None without a complaint.
-        department: that a person chose; None where nobody has yet.
-        restricted: whether it opens only with a reason.
-        question: the clinical question of the referrer; empty without one.
-        complaint: what the patient said, with the model's answer; None without one.
-        by_glass: whether it is open only because the glass was broken.
-        moves: where it went, where it came from, had it been opened for the wrong patient.
-    """
+    """A case as somebody who may open it sees it."""
 
     id: str
     number: str
     patient_id: str
+    """Whose; of several records that are one, the surviving one."""
     person: Person
     registered_as: Person | None
+    """What the record says under which the case was opened; None where no other one stands for it."""
     state: CaseState
     priority: Priority
     priority_chosen: bool
+    """Whether a person chose it; else it follows triage and the findings."""
     urgency: UrgencyLevel | None
     department: str | None
     restricted: bool
@@ -79,14 +67,7 @@ def open_case(
 
     Args:
         patient_id: whose; where another record stands for this one, the case is opened for that.
-        complaint: what the patient says, with the model's answer; its urgency says how soon the case is read.
-        department: that a person chose; None where nobody has yet.
         priority: that a person chose; None lets it follow triage and the findings.
-        restricted: whether it opens only with a reason.
-
-    Raises:
-        NotFound: the patient was erased.
-        InputError: a question that is too long.
     """
     case_id = new_id()
     patient_id = survivor_of(tx, patient_id)
@@ -124,12 +105,7 @@ def load_case(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
     """A case that the actor may open.
 
     Args:
-        tx: a `write` transaction where the look is to be audited.
         audit: whether a person looks at it, which the trail notes; False for the program's own use.
-
-    Raises:
-        NotFound: no such case, or its patient was erased.
-        Forbidden: of another department, or restricted; breaking the glass may open it.
     """
     row = load_visible_case(tx, case_id)
     sight = decide_access(tx, row)
@@ -159,13 +135,7 @@ def load_case(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
 
 
 def change_department(tx: Transaction, case_id: str, department: str) -> None:
-    """Choose the department, beside the one that the model named.
-
-    Raises:
-        NotFound: no such case.
-        Forbidden: a case that the actor may not open.
-        Moved: it goes on as another one.
-    """
+    """Choose the department, beside the one that the model named."""
     row = _seen(tx, case_id)
     before, row.department = row.department, department
     filter_index.refresh_filter_index(tx, case_id)
@@ -175,14 +145,7 @@ def change_department(tx: Transaction, case_id: str, department: str) -> None:
 
 
 def change_person(tx: Transaction, case_id: str, person: Person) -> None:
-    """Correct who the patient of a case is.
-
-    Raises:
-        NotFound: no such case, or its patient was erased.
-        Forbidden: a case that the actor may not open.
-        InputError: a number or a date that cannot be.
-        Moved: it goes on as another one.
-    """
+    """Correct who the patient of a case is."""
     patient_links.lock_links(
         tx, load_visible_case(tx, case_id).patient_id
     )  # before the case, as whoever moves it does
@@ -192,14 +155,7 @@ def change_person(tx: Transaction, case_id: str, person: Person) -> None:
 
 
 def change_question(tx: Transaction, case_id: str, question: str) -> None:
-    """Correct the clinical question.
-
-    Raises:
-        NotFound: no such case.
-        Forbidden: a case that the actor may not open.
-        InputError: too long.
-        Moved: it goes on as another one.
-    """
+    """Correct the clinical question."""
     row = _seen(tx, case_id)
     row.question = seal_question(tx, row.patient_id, case_id, question)
     tx.audit(Action.CASE_CHANGED, case_id=case_id, patient_id=row.patient_id, field="question")
@@ -207,13 +163,7 @@ def change_question(tx: Transaction, case_id: str, question: str) -> None:
 
 
 def restrict(tx: Transaction, case_id: str, restricted: bool = True) -> None:
-    """Let a case open only with a reason, or as usual again.
-
-    Raises:
-        NotFound: no such case.
-        Forbidden: a case that the actor may not open.
-        Moved: it goes on as another one.
-    """
+    """Let a case open only with a reason, or as usual again."""
     row = _seen(tx, case_id)
     row.restricted = restricted
     tx.audit(
@@ -227,13 +177,7 @@ def restrict(tx: Transaction, case_id: str, restricted: bool = True) -> None:
 
 
 def close(tx: Transaction, case_id: str) -> None:
-    """Put a case away: without a report, or after one.
-
-    Raises:
-        NotFound: no such case.
-        Forbidden: a case that the actor may not open.
-        Conflict: it is closed already, or goes on as another one.
-    """
+    """Put a case away: without a report, or after one."""
     row = _seen(tx, case_id)
     if row.state is CaseState.CLOSED:
         raise Conflict("The case is closed already.")
@@ -243,13 +187,7 @@ def close(tx: Transaction, case_id: str) -> None:
 
 
 def reopen(tx: Transaction, case_id: str) -> CaseState:
-    """Take a closed case up again, where its images and report left it; gives that state.
-
-    Raises:
-        NotFound: no such case.
-        Forbidden: a case that the actor may not open.
-        Conflict: it is not closed, or goes on as another one.
-    """
+    """Take a closed case up again, where its images and report left it; gives that state."""
     row = _seen(tx, case_id)
     if row.state is not CaseState.CLOSED:
         raise Conflict("The case is open already.")
@@ -266,7 +204,6 @@ def set_state(tx: Transaction, case_id: str, state: CaseState) -> None:
     """Move a case on, as its images and report go; whoever calls it has asked whether it may be seen.
 
     Raises:
-        NotFound: no such case.
         Conflict: the case is closed, and must be taken up again first; or it goes on as another one.
     """
     row = _row(tx, case_id)
@@ -310,11 +247,7 @@ def _note_choice(tx: Transaction, case_id: str, patient_id: str, before: str | N
 
 
 def seal_question(tx: Transaction, patient_id: str, case_id: str, question: str) -> bytes | None:
-    """A clinical question as its row keeps it; None for none.
-
-    Raises:
-        InputError: too long.
-    """
+    """A clinical question as its row keeps it; None for none."""
     question = question.strip()
     if len(question) > LONGEST_QUESTION:
         raise InputError(

@@ -45,26 +45,18 @@ _CARRIED = (
 
 @dataclass(frozen=True, slots=True)
 class TriagedComplaint:
-    """An answer about a complaint, and which model gave it.
-
-    Attributes:
-        bundle_sha256: of the manifest of the model's bundle, which holds the hash of every file of it.
-        measured: what the complaint is like, for telling drift; None counts it nowhere.
-    """
+    """An answer about a complaint, and which model gave it."""
 
     result: TriageResult = field(repr=False)
     bundle_sha256: str
+    """Of the manifest of the model's bundle, which holds the hash of every file of it."""
     measured: MeasuredComplaint | None = None
+    """What the complaint is like, for telling drift; None counts it nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComplaintView:
-    """A complaint as it is shown.
-
-    Attributes:
-        result: the answer that the person at the desk saw, with the text.
-        department_chosen: by a person; None where nobody has.
-    """
+    """A complaint as it is shown."""
 
     id: str
     result: TriageResult = field(repr=False)
@@ -83,11 +75,7 @@ class ComplaintView:
 def store_complaint(
     tx: Transaction, case_id: str, patient_id: str, triaged: TriagedComplaint, department: str | None
 ) -> str:
-    """Keep a complaint with its answer; gives the id.
-
-    Args:
-        department: that a person chose; None where nobody has yet.
-    """
+    """Keep a complaint with its answer; gives the id."""
     complaint_id, result = new_id(), triaged.result
     first = result.departments[0] if result.departments else None
     chosen = department is not None
@@ -154,9 +142,6 @@ def copy_complaint(tx: Transaction, case_id: str, other: Case) -> None:
     """Let what was said in a case have been said in another patient's; nothing of it stays in the first.
 
     Who took it down, what they chose and when stay; so does the answer that they saw.
-
-    Args:
-        tx: a `write` transaction.
     """
     rows = tx.session.scalars(select(Complaint).where(Complaint.case_id == case_id).order_by(Complaint.id))
     for row in rows.all():

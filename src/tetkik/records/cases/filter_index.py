@@ -93,14 +93,10 @@ def _modalities(tx: Transaction, case_id: str) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class CaseFindings:
-    """What is there in the images of a case: the radiologist's word where they gave one, else the model's.
-
-    Attributes:
-        labels: with the highest probability of the model; None where it gives none, or has not found it.
-        rejected: whether a radiologist rejected something that the model had found.
-    """
+    """What is there in the images of a case: the radiologist's word where they gave one, else the model's."""
 
     labels: dict[str, float | None] = field(default_factory=dict)
+    """With the highest probability of the model; None where it gives none, or has not found it."""
     rejected: bool = False
 
 

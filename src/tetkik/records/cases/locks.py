@@ -19,10 +19,6 @@ def lock_case(tx: Transaction, case_id: str) -> None:
     """Let nobody else change a case or its patient until the transaction ends.
 
     For a caller that compares the case with what a person had before their eyes, and then changes it.
-
-    Raises:
-        NotFound: no such case.
-        Forbidden: a case that the actor may not open.
     """
     row = load_visible_case(tx, case_id)
     patient_links.lock_links(tx, row.patient_id)

@@ -40,19 +40,13 @@ _TURNING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u20
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who a patient is. None of it shows in `repr`, so none of it gets into a log.
-
-    Attributes:
-        name: as it is spoken: `Gülçin ŞAHİN`.
-        tckn: the 11 digits of the Turkish identity number.
-        birth_date: `YYYYMMDD`.
-        sex: None where unknown.
-    """
+    """Who a patient is. None of it shows in `repr`, so none of it gets into a log."""
 
     name: str = field(default="", repr=False)
     tckn: str = field(default="", repr=False)
     number: str = field(default="", repr=False)
     birth_date: str = field(default="", repr=False)
+    """`YYYYMMDD`."""
     sex: Sex | None = field(default=None, repr=False)
 
     @property
@@ -68,15 +62,10 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A patient that a search found.
-
-    Attributes:
-        id: of the record; of several that are one, the surviving one.
-        visits: how many cases there are, of all the patient's records.
-        last_visit: when the last one was opened; None without one.
-    """
+    """A patient that a search found."""
 
     id: str
+    """Of the record; of several that are one, the surviving one."""
     person: Person
     visits: int
     last_visit: datetime | None
@@ -84,11 +73,7 @@ class Match:
 
 
 def validate_person(person: Person) -> Person:
-    """What somebody typed, tidied: spaces in one, nothing that hides or turns the direction of writing.
-
-    Raises:
-        InputError: a number whose check digits are wrong, a date that cannot be, or something too long.
-    """
+    """What somebody typed, tidied: spaces in one, nothing that hides or turns the direction of writing."""
     tidied = Person(
         _tidy(person.name),
         "".join(_tidy(person.tckn).split()),
@@ -128,10 +113,6 @@ def change(tx: Transaction, patient_id: str, person: Person, *, case_id: str | N
     """Correct who a patient is; the trail says what was changed, not to what.
 
     A record that another one stands for keeps what it says: the surviving one is corrected.
-
-    Raises:
-        NotFound: no such patient, or erased.
-        InputError: a number whose check digits are wrong, or a date that cannot be.
     """
     patient_id = survivor_of(tx, patient_id)
     before, after = load_registered_person(tx, patient_id), validate_person(person)
@@ -158,9 +139,6 @@ def search(tx: Transaction, words: str) -> tuple[Match, ...]:
     """Patients by name or number, as `find` finds them, the latest visit first; the trail notes the search.
 
     Of more than `MOST_MATCHES` those with the newest records.
-
-    Args:
-        tx: a `write` transaction.
     """
     survivors = set(survivors_of(tx, find(tx, words)).values())
     matches = _matches(tx, sorted(survivors, reverse=True)[:MOST_MATCHES])
@@ -179,11 +157,7 @@ def load_matches(tx: Transaction, patient_ids: tuple[str, ...]) -> tuple[Match, 
 
 
 def load_person(tx: Transaction, patient_id: str) -> Person:
-    """Who a patient is: what the record says that stands for this one.
-
-    Raises:
-        NotFound: no such patient, or erased.
-    """
+    """Who a patient is: what the record says that stands for this one."""
     return load_registered_person(tx, survivor_of(tx, patient_id))
 
 
@@ -196,11 +170,7 @@ def load_people(tx: Transaction, patient_id: str) -> tuple[Person, ...]:
 
 
 def load_registered_person(tx: Transaction, patient_id: str) -> Person:
-    """What this very record says, whether or not another one stands for it.
-
-    Raises:
-        NotFound: no such patient, or erased.
-    """
+    """What this very record says, whether or not another one stands for it."""
     row = tx.session.get(Patient, patient_id) if is_id(patient_id) else None
     if row is None or row.identity is None:
         raise NotFound("The patient of this record was erased; nothing of it can be read any more.")
@@ -209,11 +179,7 @@ def load_registered_person(tx: Transaction, patient_id: str) -> Person:
 
 
 def require_not_erased(tx: Transaction, patient_id: str) -> None:
-    """Let nothing new be begun for a patient who was erased, even where the law still keeps signed reports.
-
-    Raises:
-        NotFound: no such patient, or erased.
-    """
+    """Let nothing new be begun for an erased patient, even where the law still keeps signed reports."""
     tx.key(patient_id)
     if tx.session.get_one(Patient, patient_id).erase_after is not None:
         raise NotFound("The patient of this record was erased; nothing of it can be read any more.")

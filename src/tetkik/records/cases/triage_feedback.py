@@ -37,18 +37,15 @@ _ENDING = re.compile(r"[yn]?[aeiu]|[yn]?[iu]n|[dt][ae]n?|y?l[ae]|y[iu]m")
 
 @dataclass(frozen=True, slots=True)
 class FeedbackRow:
-    """One decision.
-
-    Attributes:
-        department_model: that the model had put first; None where it could not read the text.
-        month: in which the complaint was taken down, `2026-11`; a day could lead back to a person.
-    """
+    """One decision."""
 
     text: str = field(repr=False)
     label: str
     department_model: str | None
+    """That the model had put first; None where it could not read the text."""
     urgency: UrgencyLevel
     month: str
+    """In which the complaint was taken down, `2026-11`; a day could lead back to a person."""
     model: str
 
     @property
@@ -59,14 +56,11 @@ class FeedbackRow:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """The table, and what was done to it.
-
-    Attributes:
-        masked: how many pieces of personal data were replaced, by kind.
-    """
+    """The table, and what was done to it."""
 
     rows: tuple[FeedbackRow, ...]
     masked: dict[Personal, int]
+    """How many pieces of personal data were replaced, by kind."""
     restricted: int
     erased: int
 
@@ -91,13 +85,7 @@ class Feedback:
 
 
 def export(tx: Transaction, since: datetime | None = None, until: datetime | None = None) -> Feedback:
-    """Every complaint for which a person chose a department; the trail notes that it was exported.
-
-    Args:
-        tx: a `write` transaction.
-        since: from when on; None from the first.
-        until: up to when, exclusive; None to the last.
-    """
+    """Every complaint for which a person chose a department; the trail notes that it was exported."""
     rows: list[FeedbackRow] = []
     masked: Counter[Personal] = Counter()
     restricted = erased = 0

@@ -21,15 +21,12 @@ from tetkik.values import UrgencyLevel
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How often people chose what the model had put first.
-
-    Attributes:
-        abstained: those of `chosen` for which the model had named none.
-    """
+    """How often people chose what the model had put first."""
 
     chosen: int = 0
     agreed: int = 0
     abstained: int = 0
+    """Those of `chosen` for which the model had named none."""
 
     @property
     def share(self) -> float | None:
@@ -55,24 +52,17 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class DepartmentPerformance:
-    """What people made of one suggestion of the model.
-
-    Attributes:
-        corrected_to: what they chose instead, with how often, the most frequent first.
-    """
+    """What people made of one suggestion of the model."""
 
     department: str
     agreement: Agreement
     corrected_to: tuple[tuple[str, int], ...]
+    """What they chose instead, with how often, the most frequent first."""
 
 
 @dataclass(frozen=True, slots=True)
 class UrgencyPerformance:
-    """The same for the complaints of one urgency.
-
-    Attributes:
-        complaints: all of them, whether or not anybody chose a department.
-    """
+    """The same for the complaints of one urgency."""
 
     level: UrgencyLevel
     complaints: int
@@ -82,12 +72,7 @@ class UrgencyPerformance:
 def performance(
     tx: Transaction, since: datetime | None = None, until: datetime | None = None
 ) -> tuple[DepartmentPerformance, ...]:
-    """What people made of each department that the model had put first, the most frequent first.
-
-    Args:
-        since: from when on complaints count; None from the first.
-        until: up to when, exclusive; None to the last.
-    """
+    """What people made of each department that the model had put first, the most frequent first."""
     rows = tx.session.execute(
         select(Complaint.department_model, Complaint.department_chosen, Complaint.abstained, func.count())
         .where(
@@ -116,12 +101,7 @@ def overall(departments: Iterable[DepartmentPerformance]) -> Agreement:
 def by_urgency(
     tx: Transaction, since: datetime | None = None, until: datetime | None = None
 ) -> tuple[UrgencyPerformance, ...]:
-    """The agreement by the urgency that the rules found, the worst first.
-
-    Args:
-        since: from when on complaints count; None from the first.
-        until: up to when, exclusive; None to the last.
-    """
+    """The agreement by the urgency that the rules found, the worst first."""
     rows = tx.session.execute(
         select(
             Complaint.urgency,

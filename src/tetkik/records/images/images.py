@@ -34,24 +34,18 @@ _LONGEST_NAME = 200
 
 @dataclass(frozen=True, slots=True)
 class ImageMetadata:
-    """What is kept of an image beside its file.
-
-    Attributes:
-        rows: height in pixels.
-        columns: width in pixels.
-        spacing: millimetres between (rows, columns), where known.
-        name: that the sender gave the file; sealed, and never a path.
-        plane: at which the spacing holds; None without one.
-    """
+    """What is kept of an image beside its file."""
 
     file_format: FileFormat
     rows: int
     columns: int
     spacing: tuple[float, float] | None = None
+    """Millimetres between (rows, columns), where known."""
     view: View | None = None
     identity: Identity = field(default_factory=Identity)
     tags: ImageTags = field(default_factory=ImageTags)
     name: str = field(default="", repr=False)
+    """That the sender gave the file; sealed, and never a path."""
     plane: SpacingPlane | None = None
 
     @classmethod
@@ -72,14 +66,7 @@ class ImageMetadata:
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """The row of an image: nothing in it names the patient.
-
-    Attributes:
-        size: bytes of the file as it came.
-        rows: height in pixels.
-        columns: width in pixels.
-        spacing: millimetres between (rows, columns), where known.
-    """
+    """The row of an image: nothing in it names the patient."""
 
     id: str
     case_id: str
@@ -103,14 +90,11 @@ class StoredImage:
 
 @dataclass(frozen=True, slots=True)
 class AddedImage:
-    """What became of an upload.
-
-    Attributes:
-        fresh: whether it is new; otherwise the same file was in the case before.
-    """
+    """What became of an upload."""
 
     image: StoredImage
     fresh: bool
+    """Whether it is new; otherwise the same file was in the case before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +117,6 @@ def store_file(
 
     Args:
         tx: a transaction; best one that nobody waits for (see `still_stored`).
-
-    Raises:
-        NotFound: the patient was erased.
-        OSError: the disk is full or gone.
     """
     # `case_transfer.remove_leftover_files` comes before, or finds the row.
     _lock_against_removal(tx, patient_id)
@@ -168,11 +148,6 @@ def add_image(
     Args:
         file: from `store_file`, for the patient of that case.
         confirmed: what the file says of its patient otherwise than the record, and a person has confirmed.
-
-    Raises:
-        NotFound: no such case.
-        Forbidden: a case that the actor may not open.
-        Conflict: it is closed, or was moved.
     """
     case = see_case(tx, case_id)
     # Whoever moves or closes the case meanwhile comes before or after.
@@ -205,11 +180,7 @@ def has_file(tx: Transaction, case_id: str, patient_id: str, sha256: str) -> boo
 def build_image_row(
     tx: Transaction, case: Case, file: StoredFile, described: ImageMetadata, image_id: str
 ) -> Image:
-    """The row of an image in a case, and its study where there is none yet; the caller adds it.
-
-    Args:
-        file: from `store_file`, for the patient of that case.
-    """
+    """The row of an image in a case, and its study where there is none yet; the caller adds it."""
     kept = _SealedMetadata(replace(described, name=described.name[:_LONGEST_NAME]), file.sha256)
     spacing = described.spacing
     return Image(
@@ -232,11 +203,7 @@ def build_image_row(
 
 
 def load_image(tx: Transaction, image_id: str) -> StoredImage:
-    """An image by its id, for the program itself; what a person asks for goes through `load_visible_image`.
-
-    Raises:
-        NotFound: no such image.
-    """
+    """An image by its id, for the program itself; a person gets it from `load_visible_image`."""
     row = tx.session.get(Image, image_id) if is_id(image_id) else None
     if row is None:
         raise NotFound("There is no such image; look at its case.")
@@ -244,23 +211,14 @@ def load_image(tx: Transaction, image_id: str) -> StoredImage:
 
 
 def load_visible_image(tx: Transaction, image_id: str) -> StoredImage:
-    """An image of a case that the actor may open.
-
-    Raises:
-        NotFound: no such image.
-        Forbidden: of a case that the actor may not open.
-    """
+    """An image of a case that the actor may open."""
     image = load_image(tx, image_id)
     see_case(tx, image.case_id)
     return image
 
 
 def check_frame(image: StoredImage, frame: int | None) -> None:
-    """Refuse a frame that an image does not have; counted from 1, and None is any image's.
-
-    Raises:
-        InputError: none such.
-    """
+    """Refuse a frame that an image does not have; counted from 1, and None is any image's."""
     if frame is not None and not 1 <= frame <= image.frames:
         raise InputError(
             "The image has no frame {frame}; choose one from 1 to {frames}.", frame=frame, frames=image.frames
@@ -275,40 +233,22 @@ def list_images(tx: Transaction, case_id: str) -> tuple[StoredImage, ...]:
 
 
 def load_metadata(tx: Transaction, image: StoredImage) -> ImageMetadata:
-    """What the file said of itself.
-
-    Raises:
-        NotFound: the patient was erased.
-    """
+    """What the file said of itself."""
     return _kept(tx, image).described
 
 
 def load_sha256(tx: Transaction, image: StoredImage) -> str:
-    """SHA-256 of the file as it came, hexadecimal.
-
-    Raises:
-        NotFound: the patient was erased.
-    """
+    """SHA-256 of the file as it came, hexadecimal."""
     return _kept(tx, image).sha256
 
 
 def read_content(tx: Transaction, image: StoredImage) -> bytes:
-    """The file as it came.
-
-    Raises:
-        NotFound: the patient was erased.
-        RecordsError: it is missing, cut short or altered.
-    """
+    """The file as it came."""
     return tx.files.get(tx.key(image.patient_id), image.file)
 
 
 def read_chunks(tx: Transaction, image: StoredImage) -> Iterator[bytes]:
-    """The same, a mebibyte at a time; the transaction may be over before the last.
-
-    Raises:
-        NotFound: the patient was erased.
-        RecordsError: it is missing, cut short or altered.
-    """
+    """The same, a mebibyte at a time; the transaction may be over before the last."""
     return tx.files.chunks(tx.key(image.patient_id), image.file)
 
 

@@ -36,20 +36,16 @@ class JobKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A piece of work.
-
-    Attributes:
-        model: that was asked for; None is that of the settings.
-        frame: that was asked for, counted from 1; None is the middle one.
-        worker: who has it; None where nobody has.
-    """
+    """A piece of work."""
 
     id: str
     kind: JobKind
     case_id: str
     image_id: str
     model: str | None
+    """That was asked for; None is that of the settings."""
     frame: int | None
+    """That was asked for, counted from 1; None is the middle one."""
     state: JobState
     attempts: int
     worker: str | None
@@ -71,16 +67,7 @@ def add_job(
     model: str | None = None,
     frame: int | None = None,
 ) -> str:
-    """Let work wait; gives the id, or that of the same work which waits already.
-
-    Args:
-        model: None is that of the settings.
-        frame: of several, counted from 1; None is the middle one.
-
-    Raises:
-        InputError: the image has no such frame.
-        Moved: its case goes on as another one.
-    """
+    """Let work wait; gives the id, or that of the same work which waits already."""
     check_frame(image, frame)
     # Whoever moves the case meanwhile comes before or after.
     tx.session.execute(select(Case.id).where(Case.id == image.case_id).with_for_update(key_share=True)).all()
@@ -137,11 +124,7 @@ def has_waiting_jobs(tx: Transaction) -> bool:
 
 
 def renew_lease(tx: Transaction, work: Work, lease: timedelta = LEASE) -> None:
-    """Keep work for longer.
-
-    Raises:
-        Conflict: somebody else has it by now.
-    """
+    """Keep work for longer."""
     _held(tx, work).lease_until = tx.now + lease
 
 
@@ -162,9 +145,6 @@ def fail_job(tx: Transaction, work: Work, fault: Sentence, *, for_good: bool = F
 
     Args:
         for_good: whether another attempt would fail in the same way.
-
-    Raises:
-        Conflict: somebody else has it by now.
     """
     row = _held(tx, work)
     over = for_good or row.attempts >= ATTEMPTS
@@ -177,11 +157,7 @@ def fail_job(tx: Transaction, work: Work, fault: Sentence, *, for_good: bool = F
 
 
 def requeue_abandoned(tx: Transaction, lives: Callable[[str], bool]) -> int:
-    """Free the work of workers that are known to be dead before their leases run out; gives how much.
-
-    Args:
-        lives: whether the worker of a name may live.
-    """
+    """Free the work of workers that are known to be dead before their leases run out; gives how much."""
     rows = tx.session.scalars(
         select(Job).where(Job.state == JobState.RUNNING).with_for_update(skip_locked=True)
     )

@@ -40,15 +40,12 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where an image without a case belongs.
-
-    Attributes:
-        patient_id: of the record of a known patient that the image goes to; None for one whom nobody knows.
-        case_id: a case of theirs that has the study, or waits for an image; None where a new one is needed.
-    """
+    """Where an image without a case belongs."""
 
     patient_id: str | None = None
+    """Of the record of a known patient that the image goes to; None for one whom nobody knows."""
     case_id: str | None = None
+    """A case of theirs that has the study, or waits for an image; None where a new one is needed."""
 
 
 def person_from_identity(identity: Identity) -> Person:
@@ -93,9 +90,6 @@ def compare_with_patient(tx: Transaction, patient_id: str, identity: Identity) -
 
     Of records that are one, a file may name any: it was perhaps made when the patient was known by that one.
     One that says too little to be named (nobody knew who it was) does not make every file the patient's.
-
-    Raises:
-        NotFound: no such patient, or erased.
     """
     found = compare_identity(patients.load_person(tx, patient_id), identity)
     others = patients.load_people(tx, patient_id)[1:] if found else ()

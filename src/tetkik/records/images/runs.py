@@ -26,14 +26,7 @@ _LOOKED_BACK = 20
 
 @dataclass(frozen=True, slots=True)
 class ModelRun:
-    """The row of a run.
-
-    Attributes:
-        bundle_sha256: of its manifest, which holds the hash of every file.
-        route: what kind of image it is; None where refused as neither, or failed.
-        screen: calibrated probability that anything is abnormal; None where it is unknown.
-        frame: which of several was read, counted from 1; None for an image of one.
-    """
+    """The row of a run."""
 
     id: str
     case_id: str
@@ -43,6 +36,7 @@ class ModelRun:
     bundle_sha256: str
     state: RunState
     route: Route | None
+    """What kind of image it is; None where refused as neither, or failed."""
     flaws: tuple[Flaw, ...]
     screen: float | None
     frame: int | None
@@ -52,17 +46,13 @@ class ModelRun:
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """What a model said, and which one it was.
-
-    Attributes:
-        result: None where it failed.
-        frame: which of several it read, counted from 1; None for an image of one.
-    """
+    """What a model said, and which one it was."""
 
     bundle: str
     bundle_sha256: str
     started_at: datetime
     result: FindingsResult | None
+    """None where it failed."""
     frame: int | None = None
 
     @property
@@ -74,11 +64,7 @@ class ModelAnswer:
 
 
 def add_run(tx: Transaction, image: StoredImage, answer: ModelAnswer) -> str:
-    """Keep what a model said of an image; gives the id.
-
-    Raises:
-        NotFound: the patient was erased.
-    """
+    """Keep what a model said of an image; gives the id."""
     run_id, result = new_id(), answer.result
     measured = result.measured if result is not None else None
     tx.session.add(
@@ -140,11 +126,7 @@ def _scores(run_id: str, result: FindingsResult) -> list[Score]:
 
 
 def load_run(tx: Transaction, run_id: str) -> ModelRun:
-    """A run by its id.
-
-    Raises:
-        NotFound: no such run.
-    """
+    """A run by its id."""
     row = tx.session.get(Run, run_id) if is_id(run_id) else None
     if row is None:
         raise NotFound("There is no such run of a model; look at its image.")
@@ -152,11 +134,7 @@ def load_run(tx: Transaction, run_id: str) -> ModelRun:
 
 
 def load_result(tx: Transaction, run_id: str) -> FindingsResult:
-    """What the model said, exactly.
-
-    Raises:
-        NotFound: no such run, it failed, or the patient was erased.
-    """
+    """What the model said, exactly."""
     row = tx.session.get(Run, run_id) if is_id(run_id) else None
     if row is None or row.answer is None:
         raise NotFound("There is no answer of a model here; see whether the run failed.")

@@ -33,12 +33,7 @@ _OVERHEAD = 64
 
 @dataclass(frozen=True, slots=True)
 class BackupHeader:
-    """What a backup says of itself without a key.
-
-    Attributes:
-        schema: the step of the database, as in `records/migrations`.
-        made_at: when, ISO 8601, UTC.
-    """
+    """What a backup says of itself without a key."""
 
     key: str
     schema: str
@@ -51,11 +46,7 @@ class BackupHeader:
 
 
 def read_header(file: IO[bytes]) -> BackupHeader:
-    """The header of a backup; the file stands behind it afterwards.
-
-    Raises:
-        InputError: not a backup.
-    """
+    """The header of a backup; the file stands behind it afterwards."""
     try:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise ValueError("magic")
@@ -68,11 +59,7 @@ def read_header(file: IO[bytes]) -> BackupHeader:
 
 
 class ArchiveWriter:
-    """Writes members one after another; the file is whole once the block ends, or is not there at all.
-
-    Args:
-        target: the file; one that is there is replaced at the end.
-    """
+    """Writes members one after another; the file is whole once the block ends, or is not there at all."""
 
     def __init__(self, target: Path, vault: Vault, header: BackupHeader) -> None:
         self._target = target
@@ -117,12 +104,7 @@ class ArchiveWriter:
 
 
 def read_members(source: Path, vault: Vault) -> Iterator[tuple[str, IO[bytes]]]:
-    """The members of a backup, each with its name; read one before asking for the next.
-
-    Raises:
-        InputError: not a backup.
-        RecordsError: altered, cut short, or sealed under another master key.
-    """
+    """The members of a backup, each with its name; read one before asking for the next."""
     with source.open("rb") as file:
         header = read_header(file)
         opening = _Opening(file, vault.backup_key(bytes.fromhex(header.salt)), header.packed())

@@ -22,30 +22,22 @@ _KINDS = ("tckn", "number")
 
 @dataclass(frozen=True, slots=True)
 class DataSubject:
-    """A person whose data the records hold.
-
-    Attributes:
-        patient_id: of the record; of several that are one, the surviving one.
-        person: who it is, so that nobody exports or erases the wrong one.
-        also: what records say that this one stands for; they are exported and erased with it.
-        erase_after: when signed reports go; None where no erasure was asked for.
-    """
+    """A person whose data the records hold."""
 
     patient_id: str
+    """Of the record; of several that are one, the surviving one."""
     person: Person
     also: tuple[Person, ...]
+    """What records say that this one stands for; they are exported and erased with it."""
     cases: int
     reports: int
     erase_after: datetime | None
+    """When signed reports go; None where no erasure was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class PostponedErasure:
-    """An erasure that waits for the law.
-
-    Attributes:
-        reports: how many signed versions are kept until then.
-    """
+    """An erasure that waits for the law."""
 
     patient_id: str
     erase_after: datetime
@@ -74,11 +66,7 @@ def find_subjects(tx: Transaction, number: str) -> tuple[DataSubject, ...]:
 
 
 def load_subject(tx: Transaction, patient_id: str) -> DataSubject:
-    """One of them by the id of the record.
-
-    Raises:
-        NotFound: no such patient, or erased.
-    """
+    """One of them by the id of the record."""
     row = tx.session.get(Patient, patient_id) if is_id(patient_id) else None
     if row is None:
         raise NotFound("There is no such patient; look for the number again.")

@@ -58,30 +58,19 @@ class ErasureReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """What an erasure did.
-
-    Attributes:
-        complete: whether nothing is left.
-        kept_until: when signed reports go, too; None where nothing is left.
-        kept_reports: how many signed versions are kept until then.
-    """
+    """What an erasure did."""
 
     patient_id: str
     complete: bool
     kept_until: datetime | None
+    """When signed reports go, too; None where nothing is left."""
     kept_reports: int
     files: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Erased:
-    """What went of one record.
-
-    Attributes:
-        kept_until: when its signed reports go, too; None where nothing is left.
-        kept_reports: how many signed versions are kept until then.
-        files: names of stored files that nothing refers to any more.
-    """
+    """What went of one record."""
 
     patient_id: str
     kept_until: datetime | None
@@ -107,9 +96,7 @@ def erase(
         reference: the number of the request in the hospital's register; no name.
 
     Raises:
-        NotFound: no such patient.
         Conflict: erased already, or as far as the law allows.
-        InputError: a reference that is not a number of a register.
     """
     if not _REFERENCE.fullmatch(reference):
         raise InputError(
@@ -128,15 +115,7 @@ def erase(
 def erase_record(
     records: Records, patient_id: str, ground: ErasureReason, *, years: int, actor: Actor = SYSTEM
 ) -> Erasure:
-    """Erase one record alone, and take it out of the stead of others: what retention does.
-
-    Args:
-        years: for which signed reports are kept, from the signature of the last.
-
-    Raises:
-        NotFound: no such patient.
-        Conflict: erased already, or as far as the law allows.
-    """
+    """Erase one record alone, and take it out of the stead of others: what retention does."""
     with records.write(actor) as tx:
         lock_links(tx, patient_id)
         _refuse_done(tx, patient_id, years)
@@ -208,12 +187,7 @@ def truncate_sqlite_log(records: Records) -> None:
 
 
 def _erasable(tx: Transaction, patient_ids: Sequence[str], years: int) -> list[str]:
-    """Those of a patient's records of which something can go.
-
-    Raises:
-        NotFound: no such patient.
-        Conflict: nothing of any can go.
-    """
+    """Those of a patient's records of which something can go."""
     found: list[str] = []
     refusal: Conflict | None = None
     for patient_id in patient_ids:

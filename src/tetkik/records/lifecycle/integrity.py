@@ -29,15 +29,12 @@ _MOST_FAULTS = 50
 
 @dataclass(frozen=True, slots=True)
 class StoredIntegrity:
-    """What was found.
-
-    Attributes:
-        faults: sentences that name images and reports by their ids, at most 50.
-    """
+    """What was found."""
 
     files: int
     signatures: int
     faults: tuple[Sentence, ...]
+    """Sentences that name images and reports by their ids, at most 50."""
 
 
 def verify_stored(tx: Transaction, *, contents: bool = True) -> StoredIntegrity:

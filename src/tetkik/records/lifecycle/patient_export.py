@@ -47,18 +47,7 @@ def export_patient(
     actor: Actor = SYSTEM,
     language: Language = Language.TR,
 ) -> int:
-    """Write the zip; the export is an entry of the audit trail.
-
-    Args:
-        patient_id: whose, by any of their records; all of them are exported.
-
-    Returns:
-        How many files it holds.
-
-    Raises:
-        NotFound: no such patient, or erased.
-        RecordsError: a stored file is missing or damaged.
-    """
+    """Write the zip; the export is an entry of the audit trail."""
     # As the program itself: a restricted case belongs to the patient as much as any other.
     with records.read() as tx, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         held = patient_links.records_of(tx, patient_id)

@@ -33,26 +33,17 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class RestoreResult:
-    """What was given back.
-
-    Attributes:
-        erased: ids of everybody who was ever erased, by the erasure logs of backup and installation.
-    """
+    """What was given back."""
 
     made_at: datetime
     rows: int
     files: int
     erased: tuple[str, ...]
+    """Ids of everybody who was ever erased, by the erasure logs of backup and installation."""
 
 
 def examine_backup(source: Path, vault: Vault) -> tuple[BackupHeader, BackupManifest]:
-    """Read a backup to its end and compare every hash; nothing is written.
-
-    Raises:
-        InputError: not a backup.
-        SettingError: made under another master key.
-        RecordsError: altered or cut short.
-    """
+    """Read a backup to its end and compare every hash; nothing is written."""
     with source.open("rb") as file:
         header = read_header(file)
     if header.key != vault.held.fingerprint:
@@ -77,12 +68,7 @@ def examine_backup(source: Path, vault: Vault) -> tuple[BackupHeader, BackupMani
 
 
 def require_key(source: Path, master: MasterKey) -> None:
-    """Before a database is made: the master key of the backup has to lie in its place.
-
-    Raises:
-        SettingError: no key there, or another than that of the backup's time.
-        InputError: not a backup.
-    """
+    """Before a database is made: the master key of the backup has to lie in its place."""
     with source.open("rb") as file:
         header = read_header(file)
     if master.file is not None and not master.file.exists():
@@ -110,12 +96,7 @@ def restore_backup(
 
     Who was ever erased is listed in `Restored.erased`; `erasure.erase_again` erases those who came back.
 
-    Args:
-        records: with nothing in them, under the master key of the backup.
-        progress: called with the step's name, how far it is, and of how much.
-
     Raises:
-        InputError: not a backup, or the installation is not empty.
         SettingError: from a newer version, or under another master key.
         RecordsError: the backup is damaged; nothing was written.
     """

@@ -43,28 +43,22 @@ _YOUNG = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class RetentionTerms:
-    """How long what is kept.
-
-    Attributes:
-        closed_days: closed cases without a signed report; 0 keeps them.
-    """
+    """How long what is kept."""
 
     report_years: int
     closed_days: int = 0
+    """Closed cases without a signed report; 0 keeps them."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionResult:
-    """What went.
-
-    Attributes:
-        left: patients of whom no case is kept: those cases were emptied or moved, or never opened.
-    """
+    """What went."""
 
     erased: int
     erased_again: int
     cases: int
     left: int
+    """Patients of whom no case is kept: those cases were emptied or moved, or never opened."""
     sessions: int
     passing: int
     files: int

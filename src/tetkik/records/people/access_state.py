@@ -34,11 +34,7 @@ class AccessState:
 def load_access_states(
     tx: Transaction, actors: Collection[Actor], idle: timedelta | None = None
 ) -> dict[str, AccessState]:
-    """What each one who is still there is now, by the id of their session or token.
-
-    Args:
-        idle: how long a session may rest; None does not ask.
-    """
+    """What each one who is still there is now, by the id of their session or token."""
     sessions = {actor.session_id for actor in actors if actor.session_id is not None}
     tokens = {actor.token_id for actor in actors if actor.token_id is not None}
     return _of_sessions(tx, sessions, idle) | _of_tokens(tx, tokens)

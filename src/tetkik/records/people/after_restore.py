@@ -49,7 +49,6 @@ def suspend_restored_access(tx: Transaction, made_at: str) -> SuspendedKeys:
     """Close what a backup has opened again, and tell everybody.
 
     Args:
-        tx: a transaction after the one that gave the rows back.
         made_at: when the backup was made, ISO 8601; users are notified.
     """
     suspend_access(tx.session.connection(), tx.now)
@@ -79,11 +78,7 @@ def count_suspended(tx: Transaction, user_id: str | None = None) -> SuspendedKey
 
 
 def confirm_keys(tx: Transaction, user_id: str) -> SuspendedKeys:
-    """Let the passkeys and tokens of a user open again; gives how many did.
-
-    Raises:
-        NotFound: no such user.
-    """
+    """Let the passkeys and tokens of a user open again; gives how many did."""
     users.user_row(tx, user_id)
     waiting = count_suspended(tx, user_id)
     tx.session.execute(update(Passkey).where(Passkey.user_id == user_id).values(held_at=None))

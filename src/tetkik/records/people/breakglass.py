@@ -22,16 +22,7 @@ LONGEST = 500
 
 
 def break_glass(tx: Transaction, case_id: str, reason: str) -> datetime:
-    """Open a case that is not open to the actor; gives until when.
-
-    Args:
-        reason: why the patient needs it now, 10 to 500 characters.
-
-    Raises:
-        NotFound: no such case, or its patient was erased.
-        InputError: no reason worth the name.
-        Forbidden: the case opens as it is, or not even so.
-    """
+    """Open a case that is not open to the actor; gives until when."""
     case = tx.session.get(Case, case_id) if is_id(case_id) else None
     if case is None:
         raise NotFound("There is no such case; look for it in the worklist.")

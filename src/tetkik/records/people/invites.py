@@ -23,15 +23,10 @@ VALID = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """What a link opens.
-
-    Attributes:
-        user_id: whose password it sets; None where it creates the user.
-        login: theirs; empty where it is still to be chosen.
-        name: theirs; empty where it is still to be given.
-    """
+    """What a link opens."""
 
     user_id: str | None
+    """Whose password it sets; None where it creates the user."""
     login: str
     name: str
     roles: frozenset[Role]
@@ -39,11 +34,7 @@ class Invitation:
 
 
 def invite(tx: Transaction, user_id: str) -> str:
-    """A link's token that lets a user choose a password; older ones of theirs are void.
-
-    Raises:
-        NotFound: no such user.
-    """
+    """A link's token that lets a user choose a password; older ones of theirs are void."""
     user = users.user_row(tx, user_id)
     void_links(tx, user_id)
     return _issue(tx, user.roles, user_id)
@@ -73,11 +64,7 @@ def _issue(tx: Transaction, roles: str, user_id: str | None) -> str:
 
 
 def load_invitation(tx: Transaction, token: str) -> Invitation:
-    """What a link opens, without using it.
-
-    Raises:
-        NotFound: no such link, or it was used, or its time is over.
-    """
+    """What a link opens, without using it."""
     invite = _valid(tx, token)
     user = tx.session.get(User, invite.user_id) if invite.user_id is not None else None
     return Invitation(
@@ -92,13 +79,7 @@ def load_invitation(tx: Transaction, token: str) -> Invitation:
 def accept_invitation(
     tx: Transaction, token: str, password: str, *, login: str = "", name: str = "", hospital: str = ""
 ) -> str:
-    """Use a link: set the password, or create the user; gives the user's id.
-
-    Raises:
-        NotFound: no such link, or it was used, or its time is over.
-        InputError: a weak password, a login that cannot be.
-        Conflict: the login is taken.
-    """
+    """Use a link: set the password, or create the user; gives the user's id."""
     invite = _valid(tx, token)
     invite.used_at = tx.now
     user_id = invite.user_id

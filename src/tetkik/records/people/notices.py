@@ -26,33 +26,22 @@ _OPEN = Notice.seen_at.is_(None)
 
 @dataclass(frozen=True, slots=True)
 class AccountNotice:
-    """One notice.
-
-    Attributes:
-        by: the name of whoever did it; empty for the person, the program, and whoever came signed out.
-        address: from where; None where that is this machine itself.
-        agent: what the browser calls itself; empty where there was none.
-        what: the name of a passkey or token, the new roles, the time of a backup.
-        seen: whether the person said that they have seen it.
-    """
+    """One notice."""
 
     id: str
     kind: AccountChange
     at: datetime
     by: str
+    """The name of whoever did it; empty for the person, the program, and whoever came signed out."""
     address: str | None
+    """From where; None where that is this machine itself."""
     agent: str
     what: str
     seen: bool
 
 
 def notify(tx: Transaction, user_id: str, kind: AccountChange, what: str = "") -> None:
-    """Let a person know that something of their account changed.
-
-    Args:
-        tx: the transaction; who did it and from where is its actor's.
-        what: the name of a passkey or token, the new roles, the time of a backup.
-    """
+    """Let a person know that something of their account changed."""
     tx.session.execute(
         delete(Notice).where(
             Notice.user_id == user_id,

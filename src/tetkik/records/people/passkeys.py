@@ -18,19 +18,14 @@ from tetkik.values import AccountChange
 
 @dataclass(frozen=True, slots=True)
 class KnownPasskey:
-    """One passkey.
-
-    Attributes:
-        sign_count: of its last use; 0 where the authenticator does not count.
-        used_at: None before the first use.
-        held: whether it came back with a backup and waits for its confirmation: it opens nothing.
-    """
+    """One passkey."""
 
     id: str
     user_id: str
     credential_id: bytes
     public_key: bytes
     sign_count: int
+    """Of its last use; 0 where the authenticator does not count."""
     name: str
     created_at: datetime
     used_at: datetime | None
@@ -38,12 +33,7 @@ class KnownPasskey:
 
 
 def add(tx: Transaction, name: str, credential_id: bytes, public_key: bytes, sign_count: int) -> str:
-    """Keep a passkey of the actor; gives the row's id.
-
-    Raises:
-        InputError: no name, or too long a one.
-        Conflict: it is known already.
-    """
+    """Keep a passkey of the actor; gives the row's id."""
     name = name.strip()
     if not name or len(name) > 60:
         raise InputError("A passkey needs a name of at most 60 characters; give one.")
@@ -66,11 +56,7 @@ def add(tx: Transaction, name: str, credential_id: bytes, public_key: bytes, sig
 
 
 def remove(tx: Transaction, passkey_id: str) -> None:
-    """Forget one of the actor's passkeys.
-
-    Raises:
-        NotFound: no such passkey of theirs.
-    """
+    """Forget one of the actor's passkeys."""
     row = tx.session.get(Passkey, passkey_id) if is_id(passkey_id) else None
     if row is None or row.user_id != tx.actor.user_id:
         raise NotFound("There is no such passkey; look for it in your account.")

@@ -63,9 +63,6 @@ def refuse_weak(password: str, own: Iterable[str] = ()) -> None:
 
     Args:
         own: the login and name of the person, the name of the hospital.
-
-    Raises:
-        InputError: with what is wrong with it; never the password.
     """
     found = strength(password, own)
     if found is Strength.SHORT:
@@ -113,11 +110,7 @@ _LEVELS = {
 
 
 def strength(password: str, own: Iterable[str] = ()) -> Strength:
-    """What `refuse_weak` would say, and how much more than enough it is.
-
-    Args:
-        own: the login and name of the person, the name of the hospital.
-    """
+    """What `refuse_weak` would say, and how much more than enough it is."""
     if len(password) < SHORTEST:
         return Strength.SHORT
     if len(password) > LONGEST:

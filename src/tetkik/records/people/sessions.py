@@ -29,30 +29,21 @@ _AGENT = 200
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A session that goes on.
-
-    Attributes:
-        language: that the person chose; None for the setting's.
-        theme: that the person chose; None for the system's.
-        locked: whether the screen is locked: nothing is to be shown.
-        must_change: whether the password is to be changed before anything else.
-    """
+    """A session that goes on."""
 
     actor: Actor
     csrf: str
     language: str | None
+    """That the person chose; None for the setting's."""
     theme: str | None
+    """That the person chose; None for the system's."""
     locked: bool = False
     must_change: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """A signed-in browser, as its person sees it in their list.
-
-    Attributes:
-        locked: whether its screen is locked.
-    """
+    """A signed-in browser, as its person sees it in their list."""
 
     id: str
     method: Method
@@ -66,11 +57,7 @@ class OpenSession:
 def begin_session(
     tx: Transaction, user_id: str, method: Method, *, agent: str = "", lasting: timedelta = ABSOLUTE
 ) -> str:
-    """Open a session; gives the cookie's value, which nothing else keeps.
-
-    Args:
-        lasting: until its absolute end.
-    """
+    """Open a session; gives the cookie's value, which nothing else keeps."""
     cookie = secrets.token_urlsafe(32)
     tx.session.add(
         BrowserSession(
@@ -157,11 +144,7 @@ def replace(tx: Transaction, before: Actor) -> None:
 
 
 def end_one(tx: Transaction, session_id: str) -> None:
-    """End one of the actor's sessions.
-
-    Raises:
-        NotFound: no such session of theirs.
-    """
+    """End one of the actor's sessions."""
     session = tx.session.get(BrowserSession, session_id)
     if session is None or session.user_id != tx.actor.user_id:
         raise NotFound("There is no such session; it may be over already.")

@@ -97,11 +97,7 @@ def build_actor(user: User, method: Method, peer: Peer, session_id: str | None =
 def open_session(
     tx: Transaction, user: User, method: Method, peer: Peer, lasting: timedelta, browser: str
 ) -> str:
-    """A fresh session after a proof, audited; gives the cookie's value.
-
-    Args:
-        lasting: until the session's absolute end.
-    """
+    """A fresh session after a proof, audited; gives the cookie's value."""
     user.last_login_at = tx.now
     notices.notify_new_browser(tx, user.id, browser, peer.agent)
     sessions.delete_expired(tx)

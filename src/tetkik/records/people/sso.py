@@ -21,11 +21,7 @@ from tetkik.values import Role
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What the identity provider says of a person.
-
-    Attributes:
-        departments: of the person's groups; None where the provider does not say, and an administrator does.
-    """
+    """What the identity provider says of a person."""
 
     issuer: str
     subject: str
@@ -33,6 +29,7 @@ class Arrival:
     name: str
     roles: frozenset[Role]
     departments: tuple[str, ...] | None = None
+    """Of the person's groups; None where the provider does not say, and an administrator does."""
 
 
 def sign_in_by_sso(tx: Transaction, arrival: Arrival) -> User:

@@ -30,12 +30,7 @@ _PERSONAL = frozenset({Permission.OWN_ACCOUNT})
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token as its owner sees it; its secret is shown once, when it is made.
-
-    Attributes:
-        used_at: its last request, to the minute; None before the first.
-        held: whether it came back with a backup and waits for its confirmation: it opens nothing.
-    """
+    """A token as its owner sees it; its secret is shown once, when it is made."""
 
     id: str
     name: str
@@ -52,15 +47,7 @@ def grantable(actor: Actor) -> tuple[Permission, ...]:
 
 
 def create(tx: Transaction, name: str, scopes: Iterable[Permission], lasting: timedelta) -> tuple[str, Token]:
-    """A new token of the actor; gives its secret, which nothing keeps, and what is kept.
-
-    Args:
-        lasting: until it ends, at most a year.
-
-    Raises:
-        InputError: no name, an end that cannot be.
-        Forbidden: a scope that the owner does not have.
-    """
+    """A new token of the actor; gives its secret, which nothing keeps, and what is kept."""
     chosen, name = frozenset(scopes), name.strip()
     if not name or len(name) > 60:
         raise InputError("A token needs a name of at most 60 characters; give one.")
@@ -87,11 +74,7 @@ def create(tx: Transaction, name: str, scopes: Iterable[Permission], lasting: ti
 
 
 def revoke(tx: Transaction, token_id: str) -> None:
-    """End one of the actor's tokens.
-
-    Raises:
-        NotFound: no such token of theirs.
-    """
+    """End one of the actor's tokens."""
     row = tx.session.get(ApiToken, token_id) if is_id(token_id) else None
     if row is None or row.user_id != tx.actor.user_id:
         raise NotFound("There is no such token; look for it in your account.")

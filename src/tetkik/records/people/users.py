@@ -26,33 +26,20 @@ _KEPT = "._@-"
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a person is called, here and on a report.
-
-    Attributes:
-        title: before it, such as `Uzm. Dr.`.
-        departments: of a clinician; `EVERY_DEPARTMENT` among them is each, none is none.
-    """
+    """What a person is called, here and on a report."""
 
     name: str
     roles: frozenset[Role]
     title: str = ""
+    """Before it, such as `Uzm. Dr.`."""
     registration: str = ""
     departments: tuple[str, ...] = ()
+    """Of a clinician; `EVERY_DEPARTMENT` among them is each, none is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A user as others see them.
-
-    Attributes:
-        has_password: whether a password opens.
-        single_sign_on: whether joined to the hospital's identity provider.
-        must_change: whether the password is to be changed at the next sign-in.
-        locked_until: after failures; None where it is not.
-        disabled_at: when the account was closed; None where it is open.
-        last_login_at: None before the first.
-        keys_held: whether passkeys or tokens came back with a backup and wait for their confirmation.
-    """
+    """A user as others see them."""
 
     id: str
     login: str
@@ -69,11 +56,7 @@ class Member:
 
 
 def folded_login(text: str) -> str:
-    """A login as it is kept: `İrem.IŞIK`, `irem.isik` and `IREM.IŞIK` are one.
-
-    Raises:
-        InputError: not 2 to 64 letters, digits, dots, hyphens, underscores, at signs.
-    """
+    """A login as it is kept: `İrem.IŞIK`, `irem.isik` and `IREM.IŞIK` are one."""
     login = "".join(char if char in _KEPT else fold(char) for char in text.strip())
     if not _LOGIN.fullmatch(login):
         raise InputError(
@@ -94,10 +77,6 @@ def create(
 
     Args:
         password: None where a link, a passkey or single sign-on will open.
-
-    Raises:
-        InputError: a login, name, department or password that cannot be.
-        Conflict: the login is taken.
     """
     folded = folded_login(login)
     _check(profile, departments)
@@ -128,8 +107,6 @@ def change(tx: Transaction, user_id: str, profile: Profile, *, departments: Coll
         departments: that can be given: those of the triage model; whatever the user has already stays.
 
     Raises:
-        NotFound: no such user.
-        InputError: a name or department that cannot be.
         Conflict: it would leave nobody who administers.
     """
     _hold_everybody(tx)
@@ -152,10 +129,6 @@ def set_password(
 
     Args:
         keys: whether passkeys and tokens end as well, for whoever suspects that somebody else has used them.
-
-    Raises:
-        NotFound: no such user.
-        InputError: a weak password, or the present one where another is asked for.
     """
     user = user_row(tx, user_id)
     passwords.refuse_weak(password, (user.login, user.name, hospital))
@@ -184,9 +157,6 @@ def reset_access(tx: Transaction, user_id: str, *, keys: bool = True) -> Revoked
 
     Args:
         keys: whether passkeys and tokens end as well; what was lost or stolen is seldom the password alone.
-
-    Raises:
-        NotFound: no such user.
     """
     user = user_row(tx, user_id)
     user.password_hash = None
@@ -211,12 +181,7 @@ def _end(tx: Transaction, user_id: str, *, keys: bool, keep: str | None = None) 
 
 
 def require_password_change(tx: Transaction, user_id: str) -> None:
-    """Let the person choose a new password before anything else: at the next request, or the next sign-in.
-
-    Raises:
-        NotFound: no such user.
-        Conflict: there is no password to change.
-    """
+    """Let the person choose a new password before anything else: at the next request, or the next sign-in."""
     user = user_row(tx, user_id)
     if user.password_hash is None:
         raise Conflict("This account has no password, so none can be changed; make a link for a first one.")
@@ -225,12 +190,7 @@ def require_password_change(tx: Transaction, user_id: str) -> None:
 
 
 def disable(tx: Transaction, user_id: str) -> None:
-    """Close an account: nothing opens it, and its sessions and tokens are over.
-
-    Raises:
-        NotFound: no such user.
-        Conflict: it is the last administrator.
-    """
+    """Close an account: nothing opens it, and its sessions and tokens are over."""
     _hold_everybody(tx)
     user = user_row(tx, user_id)
     user.disabled_at = tx.now
@@ -241,42 +201,25 @@ def disable(tx: Transaction, user_id: str) -> None:
 
 
 def enable(tx: Transaction, user_id: str) -> None:
-    """Open a closed account again.
-
-    Raises:
-        NotFound: no such user.
-    """
+    """Open a closed account again."""
     user_row(tx, user_id).disabled_at = None
     tx.audit(Action.USER_CHANGED, object_id=user_id, what="enabled")
 
 
 def unlock(tx: Transaction, user_id: str) -> None:
-    """End the pause after failed sign-ins.
-
-    Raises:
-        NotFound: no such user.
-    """
+    """End the pause after failed sign-ins."""
     user = user_row(tx, user_id)
     user.failed, user.locked_until = 0, None
     tx.audit(Action.USER_CHANGED, object_id=user_id, what="unlocked")
 
 
 def load_user(tx: Transaction, user_id: str) -> Member:
-    """One user.
-
-    Raises:
-        NotFound: no such user.
-    """
+    """One user."""
     return _member(tx, user_row(tx, user_id))
 
 
 def find_user(tx: Transaction, login: str) -> Member:
-    """The user of a login.
-
-    Raises:
-        NotFound: no such user.
-        InputError: no login at all.
-    """
+    """The user of a login."""
     user = tx.session.scalar(select(User).where(User.login == folded_login(login)))
     if user is None:
         raise NotFound("There is no user {login}; `tetkik users list` shows them.", login=folded_login(login))
@@ -288,7 +231,6 @@ def list_users(tx: Transaction, *, after: str = "", limit: int | None = None) ->
 
     Args:
         after: the login of the last one of the page before.
-        limit: most of them; None is all.
     """
     found = tx.session.scalars(select(User).where(User.login > after).order_by(User.login).limit(limit))
     return [_member(tx, user) for user in found]
@@ -311,11 +253,7 @@ def count_administrators(tx: Transaction) -> int:
 
 
 def user_row(tx: Transaction, user_id: str) -> User:
-    """The row of a user, for the other modules of `records`.
-
-    Raises:
-        NotFound: no such user.
-    """
+    """The row of a user, for the other modules of `records`."""
     user = tx.session.get(User, user_id) if is_id(user_id) else None
     if user is None:
         raise NotFound("There is no such user; look for them in the list of users.")

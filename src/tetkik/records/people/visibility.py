@@ -26,26 +26,17 @@ _EVERYWHERE = frozenset({Role.RECEPTION, Role.TECHNICIAN, Role.RADIOLOGIST})
 
 @dataclass(frozen=True, slots=True)
 class AccessDecision:
-    """Whether a case may be opened.
-
-    Attributes:
-        open: whether it may.
-        by_glass: whether only because the glass was broken.
-        could_break: whether breaking the glass would open it.
-    """
+    """Whether a case may be opened."""
 
     open: bool
     by_glass: bool = False
+    """Whether only because the glass was broken."""
     could_break: bool = False
+    """Whether breaking the glass would open it."""
 
 
 def load_visible_case(tx: Transaction, case_id: str) -> Case:
-    """The row of a case that the actor may open.
-
-    Raises:
-        NotFound: no such case.
-        Forbidden: the case of another department, or a restricted one; breaking the glass may open it.
-    """
+    """The row of a case that the actor may open."""
     case = tx.session.get(Case, case_id) if is_id(case_id) else None
     if case is None:
         raise NotFound("There is no such case; look for it in the worklist.")

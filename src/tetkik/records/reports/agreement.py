@@ -43,17 +43,14 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class LabelAgreement:
-    """How radiologists judged one finding.
-
-    Attributes:
-        asserted: confirmed of those that the model had called present: its precision here.
-        missed: findings that the model had not called and a radiologist added.
-    """
+    """How radiologists judged one finding."""
 
     label: str
     weeks: tuple[Count, ...]
     asserted: Count
+    """Confirmed of those that the model had called present: its precision here."""
     missed: int
+    """Findings that the model had not called and a radiologist added."""
 
     @property
     def all(self) -> Count:
@@ -78,13 +75,10 @@ class LabelAgreement:
 
 @dataclass(frozen=True, slots=True)
 class Weeks:
-    """The weeks that are looked at.
-
-    Attributes:
-        starts: when each begins, the oldest first; the last ends now.
-    """
+    """The weeks that are looked at."""
 
     starts: tuple[datetime, ...]
+    """When each begins, the oldest first; the last ends now."""
     end: datetime
 
 
@@ -148,11 +142,7 @@ def corrected_drafts(tx: Transaction, weeks: Weeks) -> tuple[Count, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Work that waits for the models.
-
-    Attributes:
-        oldest: when the oldest of them came; None where nothing waits.
-    """
+    """Work that waits for the models."""
 
     waiting: int
     oldest: datetime | None

@@ -33,11 +33,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class ComparedSection:
-    """One part of two versions.
-
-    Attributes:
-        stretches: in reading order.
-    """
+    """One part of two versions."""
 
     section: Section
     stretches: tuple[Stretch, ...]

@@ -32,20 +32,7 @@ _MACHINE = "Tetkik"
 
 @dataclass(frozen=True, slots=True)
 class WorkingDraft:
-    """A draft at one revision.
-
-    Attributes:
-        run_id: of the model; None without one.
-        number: as people call the report, such as `2026-000123-1`.
-        state: of the report: a draft, or signed and being amended, or withdrawn and written anew.
-        version: of the last signed one; 0 before the first.
-        content: what is written, with its marks, and what was measured.
-        by_person: for each sentence, whether a person wrote or changed it.
-        result: what the model found; None without one.
-        amending: why it is being amended; None where it is not.
-        withdrawn: who took the last signed version back, when and why; None where nobody did.
-        updated_by: the name of whoever saved; None for the machine.
-    """
+    """A draft at one revision."""
 
     report_id: str
     case_id: str
@@ -58,6 +45,7 @@ class WorkingDraft:
     revision: int
     content: ReportContent = field(repr=False)
     by_person: tuple[bool, ...]
+    """For each sentence, whether a person wrote or changed it."""
     decisions: tuple[MarkDecision, ...] = field(repr=False)
     verdicts: tuple[FindingVerdict, ...]
     result: FindingsResult | None = field(repr=False)
@@ -65,6 +53,7 @@ class WorkingDraft:
     withdrawn: Withdrawn | None
     updated_at: datetime
     updated_by: str | None
+    """The name of whoever saved; None for the machine."""
 
     @property
     def draft(self) -> Draft:
@@ -95,11 +84,6 @@ def row_of(tx: Transaction, report_id: str, *, lock: bool = False) -> Report:
 
     Args:
         lock: whether nobody else may change it until the transaction ends.
-
-    Raises:
-        NotFound: no such report.
-        Forbidden: of a case that the actor may not open.
-        Moved: the case goes on as another one, and its drafts were dropped.
     """
     row = None
     if lock:
@@ -117,12 +101,7 @@ def row_of(tx: Transaction, report_id: str, *, lock: bool = False) -> Report:
 
 
 def unpacked(tx: Transaction, row: Report) -> tuple[Working, Material]:
-    """The draft in a row, and what the machine gave.
-
-    Raises:
-        Conflict: the report is signed and nobody is amending it.
-        Moved: the case goes on as another one, and its drafts were dropped.
-    """
+    """The draft in a row, and what the machine gave."""
     working = working_of(tx, row)
     if working is None:
         require_not_moved(tx, row.case_id)
@@ -170,12 +149,7 @@ def number_of(tx: Transaction, row: Report) -> str:
 
 
 def for_change(tx: Transaction, report_id: str, revision: int) -> tuple[Report, Working, Material]:
-    """The row of a draft that is to be changed, locked, with its text and what the machine gave.
-
-    Raises:
-        EditConflict: it is at another revision by now.
-        Conflict: the report is signed and nobody is amending it.
-    """
+    """The row of a draft that is to be changed, locked, with its text and what the machine gave."""
     row = row_of(tx, report_id, lock=True)
     working, material = unpacked(tx, row)
     if row.revision != revision:

@@ -68,7 +68,6 @@ def write_machine_draft(
 
     Args:
         inputs: what the draft was made of beside the findings (`Reported.drafted.facts.inputs`).
-        prior: the findings of an earlier image that it was compared with.
     """
     row = tx.session.scalar(select(Report).where(Report.image_id == image_id).with_for_update())
     if row is not None and (row.version or row.updated_by is not None or row.run_id == run_id):
@@ -109,14 +108,7 @@ def write_by_hand(
     tags: ImageTags | None = None,
     image: bytes | None = None,
 ) -> WorkingDraft:
-    """Begin a report without a model: an empty draft for a person to write.
-
-    Raises:
-        NotFound: no such image.
-        Forbidden: of a case that the actor may not open.
-        Moved: the case goes on as another one.
-        Conflict: it has a report already.
-    """
+    """Begin a report without a model: an empty draft for a person to write."""
     found = tx.session.get(Image, image_id)
     case = visibility.load_visible_case(tx, found.case_id if found is not None else "")
     assert found is not None
@@ -144,13 +136,7 @@ def report_of_image(tx: Transaction, image_id: str) -> str | None:
 
 
 def draft_of(tx: Transaction, report_id: str) -> WorkingDraft:
-    """The draft of a report as it stands.
-
-    Raises:
-        NotFound: no such report.
-        Forbidden: of a case that the actor may not open.
-        Conflict: it is signed and nobody is amending it.
-    """
+    """The draft of a report as it stands."""
     row = row_of(tx, report_id)
     return view_of(tx, row, *unpacked(tx, row))
 
@@ -167,11 +153,6 @@ def save(tx: Transaction, report_id: str, revision: int, edit: DraftEdit) -> Wor
 
     A sentence that stands in the draft already, in the same part and word for word, keeps its evidence, its
     certainty and what was decided about its marks.
-
-    Raises:
-        EditConflict: somebody else saved in between; nothing was written.
-        Conflict: the report is signed.
-        InputError: too long, or a decision about a mark that is not there.
     """
     row, working, material = for_change(tx, report_id, revision)
     edited = merged(working.draft, edit)
@@ -181,12 +162,7 @@ def save(tx: Transaction, report_id: str, revision: int, edit: DraftEdit) -> Wor
 
 
 def decide(tx: Transaction, report_id: str, revision: int, decisions: Sequence[Choice]) -> WorkingDraft:
-    """Decide about marks: keep the sentence, or take it out; `None` opens the question again.
-
-    Raises:
-        EditConflict: somebody else saved in between; nothing was written.
-        InputError: no such mark.
-    """
+    """Decide about marks: keep the sentence, or take it out; `None` opens the question again."""
     row, working, material = for_change(tx, report_id, revision)
     return keep(tx, row, material, working, choices=decisions)
 
@@ -207,10 +183,6 @@ def judge(
     Args:
         judgement: None takes it back.
         sentences_follow: whether sentences that lean on a rejected finding alone go with it.
-
-    Raises:
-        EditConflict: somebody else saved in between; nothing was written.
-        InputError: no such finding, or a judgement that does not fit what the model found.
     """
     lock_reports_with(tx, report_id)  # later drafts are checked again once the case is locked
     row, working, material = for_change(tx, report_id, revision)
@@ -233,11 +205,7 @@ def keep(
     """Check a draft again, seal it, bump its revision, audit it, and announce it to the open pages.
 
     Args:
-        row: of the report, from `working.for_change`.
         edited: sentences that take the place of the draft's; None leaves them.
-
-    Raises:
-        InputError: a decision about a mark that is not there.
     """
     edited = edited or Edited.unchanged(before.draft)
     before = before.with_draft(replace(before.draft, sentences=edited.sentences))

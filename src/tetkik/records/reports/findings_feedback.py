@@ -31,12 +31,7 @@ _PSEUDONYM = 16
 
 @dataclass(frozen=True, slots=True)
 class JudgedImage:
-    """The judgements of one image.
-
-    Attributes:
-        route: what kind of image it is; empty where unknown.
-        truth: 1 or 0 of each label that was judged.
-    """
+    """The judgements of one image."""
 
     image_id: str = field(repr=False)
     name: str
@@ -48,13 +43,7 @@ class JudgedImage:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Every judgement, and what was left out.
-
-    Attributes:
-        images: one row each, in the order of their reports.
-        restricted: images left out because their case is restricted.
-        erased: images left out because their patient was erased.
-    """
+    """Every judgement, and what was left out."""
 
     images: tuple[JudgedImage, ...]
     verdicts: Mapping[Judgement, int]
@@ -79,12 +68,7 @@ class Written:
 
 
 def judged_images(tx: Transaction, since: datetime | None = None, until: datetime | None = None) -> Judged:
-    """The judgements of each image.
-
-    Args:
-        since: judged at this moment or later; None from the first.
-        until: judged before this moment; None to the last.
-    """
+    """The judgements of each image."""
     found: dict[str, JudgedImage] = {}
     truth: dict[str, dict[str, int]] = {}
     verdicts = dict.fromkeys(Judgement, 0)
@@ -116,12 +100,8 @@ def write_feedback(tx: Transaction, judged: Judged, folder: Path, *, pictures: b
     names are those that a later export with images will give them.
 
     Args:
-        tx: a `write` transaction.
         pictures: whether the images are written, too. One with text in its pixels, or one that cannot be
             cleaned, is refused and keeps no row.
-
-    Raises:
-        OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names: dict[str, str] = {}
@@ -171,11 +151,7 @@ def _table(judged: Judged, names: Mapping[str, str]) -> str:
 
 
 def _cleaned(tx: Transaction, judged: JudgedImage) -> tuple[str, bytes]:
-    """The ending and the content of an image without what identifies.
-
-    Raises:
-        InputError: text in its pixels, or a file that cannot be cleaned.
-    """
+    """The ending and the content of an image without what identifies."""
     from tetkik.imaging.deidentify import deidentify_bytes, new_secret
 
     image = images.load_image(tx, judged.image_id)
@@ -194,11 +170,7 @@ def _ending(image: StoredImage) -> str:
 
 
 def _pixels_alone(data: bytes, name: str) -> bytes:
-    """A picture's grey values as a PNG: no metadata of the file comes along.
-
-    Raises:
-        InputError: it cannot be read, or seems to have text in its pixels.
-    """
+    """A picture's grey values as a PNG: no metadata of the file comes along."""
     from PIL import Image as Picture
 
     from tetkik.imaging.burned_in import burned_in_text

@@ -18,9 +18,6 @@ def drop_foreign_priors(tx: Transaction, patient_ids: Sequence[str]) -> None:
     """Check the drafts of these records again, without an earlier image that is not to be compared with.
 
     Their sentences stay, and those that say how it was before are marked: nobody signs them unseen.
-
-    Args:
-        tx: a `write` transaction, after the link was undone or the report withdrawn.
     """
     wanted = select(Report).where(Report.patient_id.in_(patient_ids), Report.machine.is_not(None))
     for row in tx.session.scalars(wanted.order_by(Report.image_id).with_for_update()).all():

@@ -23,14 +23,10 @@ from tetkik.values import Draft, FindingsResult, Identity, Judgement, ReportInpu
 
 @dataclass(frozen=True, slots=True)
 class RedraftInput:
-    """What a fresh draft is made from, apart from any transaction: a language model takes its time.
-
-    Attributes:
-        result: what there is to say of the image, as the radiologist has judged it.
-        identity: of the patient, which no language model gets to see.
-    """
+    """What a fresh draft is made from, apart from any transaction: a language model takes its time."""
 
     result: FindingsResult
+    """What there is to say of the image, as the radiologist has judged it."""
     inputs: ReportInput
     prior: FindingsResult | None
     identity: Identity = field(repr=False)
@@ -40,7 +36,6 @@ def redraft_input(tx: Transaction, report_id: str, revision: int) -> RedraftInpu
     """What to write a fresh draft from.
 
     Raises:
-        EditConflict: somebody else saved in between.
         Conflict: no model has looked at the image, or the report is signed.
     """
     row, _, material = for_change(tx, report_id, revision)
@@ -52,11 +47,7 @@ def redraft_input(tx: Transaction, report_id: str, revision: int) -> RedraftInpu
 
 
 def rewrite(tx: Transaction, report_id: str, revision: int, draft: Draft) -> WorkingDraft:
-    """Put a fresh draft of the machine in the place of the one at hand, as a person requested.
-
-    Raises:
-        EditConflict: somebody else saved in between; nothing was written.
-    """
+    """Put a fresh draft of the machine in the place of the one at hand, as a person requested."""
     row, before, material = for_change(tx, report_id, revision)
     judged = reviews.judged(tx, row.id)
     made_up = {label for label, judgement in judged.items() if judgement is Judgement.ADDED}

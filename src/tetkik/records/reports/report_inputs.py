@@ -30,18 +30,14 @@ from tetkik.values import (
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What the machine gave to a report.
-
-    Attributes:
-        draft: as it wrote it; None for a report that a person began.
-        result: what the model found; None without a model.
-        prior: the findings of an earlier image that it was compared with.
-    """
+    """What the machine gave to a report."""
 
     draft: Draft | None = None
+    """As it wrote it; None for a report that a person began."""
     result: FindingsResult | None = None
     inputs: ReportInput = field(default_factory=ReportInput)
     prior: FindingsResult | None = None
+    """The findings of an earlier image that it was compared with."""
     identity: Identity = field(default_factory=Identity)
     tags: ImageTags = field(default_factory=ImageTags)
     heatmap_label: str | None = None
@@ -79,11 +75,7 @@ class Working:
 
 @dataclass(frozen=True, slots=True)
 class FindingVerdict:
-    """What a radiologist says of one label.
-
-    Attributes:
-        model_positive: what the model had found; None where it was not assessed.
-    """
+    """What a radiologist says of one label."""
 
     label: str
     judgement: Judgement
@@ -94,12 +86,7 @@ class FindingVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture of a report in the file store.
-
-    Attributes:
-        what: `image` or `heatmap`.
-        size: bytes.
-    """
+    """A picture of a report in the file store."""
 
     what: str
     file: str
@@ -113,11 +100,7 @@ _KIND = MappingProxyType({"image": "report-image", "heatmap": "report-heat"})
 
 
 def material_of(tx: Transaction, row: Report) -> Material:
-    """What the machine gave to a report.
-
-    Raises:
-        NotFound: the patient was erased.
-    """
+    """What the machine gave to a report."""
     if row.machine is None:
         return Material()
     return serialization.from_bytes(Material, tx.open(row.patient_id, "reports.machine", row.id, row.machine))
@@ -146,7 +129,6 @@ def keep_pictures(tx: Transaction, row: Report, label: str, pictures: dict[str, 
 
     Args:
         label: `draft`, or the id of a version: what is kept under it stays.
-        pictures: `image` and `heatmap` as PNG, as far as there are any.
     """
     for what in PICTURES:
         blob = _blob(tx, row.image_id, what, label)
@@ -170,21 +152,13 @@ def keep_pictures(tx: Transaction, row: Report, label: str, pictures: dict[str, 
 
 
 def picture_of(tx: Transaction, row: Report, label: str, what: str) -> bytes | None:
-    """A picture that `keep_pictures` kept; None without one.
-
-    Raises:
-        RecordsError: it is missing or damaged.
-    """
+    """A picture that `keep_pictures` kept; None without one."""
     blob = _blob(tx, row.image_id, what, label)
     return None if blob is None else tx.files.get(tx.key(row.patient_id), blob.file)
 
 
 def checked_picture(tx: Transaction, patient_id: str, picture: Picture) -> bytes:
-    """A picture of a signed version, as it was signed.
-
-    Raises:
-        RecordsError: missing, damaged, or another one.
-    """
+    """A picture of a signed version, as it was signed."""
     content = tx.files.get(tx.key(patient_id), picture.file)
     if sha256(content).hexdigest() != picture.sha256:
         raise RecordsError("A stored file is damaged; restore it from a backup, and run tetkik audit verify.")

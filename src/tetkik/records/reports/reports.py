@@ -23,16 +23,7 @@ from tetkik.values import ReportState, RunState
 
 @dataclass(frozen=True, slots=True)
 class ListedReport:
-    """A signed report in a list.
-
-    Attributes:
-        number: as people call it, such as `2026-000123-1`.
-        corrected: whether a person changed the machine's draft before.
-        amending: whether it is being amended right now.
-        withdrawn: who took it back, when and why; None where it stands.
-        restricted: whether the case opens only with a reason.
-        person: whose it is; None where the actor may not know or the patient was erased.
-    """
+    """A signed report in a list."""
 
     report_id: str
     case_id: str
@@ -47,15 +38,12 @@ class ListedReport:
     withdrawn: Withdrawn | None
     restricted: bool
     person: Person | None = field(repr=False)
+    """Whose it is; None where the actor may not know or the patient was erased."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which reports a list shows; None leaves a thing open.
-
-    Attributes:
-        own: whether only those that the actor signed.
-    """
+    """Which reports a list shows; None leaves a thing open."""
 
     department: str | None = None
     state: ReportState | None = None

@@ -32,11 +32,7 @@ def judged(tx: Transaction, report_id: str) -> Mapping[str, Judgement]:
 
 
 def keep(tx: Transaction, row: Report, material: Material, label: str, judgement: Judgement | None) -> None:
-    """Keep what the actor says of one finding; None takes it back.
-
-    Raises:
-        InputError: no such finding, or a judgement that does not fit what the model found.
-    """
+    """Keep what the actor says of one finding; None takes it back."""
     known = {item.label: item for item in material.result.findings} if material.result is not None else {}
     if label not in known and label not in FINDING_LABELS:
         raise InputError("The model has no finding of that name; take one of those that the draft lists.")
@@ -62,11 +58,7 @@ def keep(tx: Transaction, row: Report, material: Material, label: str, judgement
 
 
 def _fitting(finding: Finding | None, judgement: Judgement) -> bool | None:
-    """What the model found of it; None where it was not assessed.
-
-    Raises:
-        InputError: rejected or confirmed what it never said, or added what it found.
-    """
+    """What the model found of it; None where it was not assessed."""
     positive = finding.positive if finding is not None and finding.assessed else None
     if judgement is Judgement.ADDED and positive:
         raise InputError("The model has found this itself; accept it instead of adding it.")

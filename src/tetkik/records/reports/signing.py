@@ -72,11 +72,7 @@ LONGEST_REASON = 1000
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """That the person at the screen is still the one who is signed in: the password or a passkey, again.
-
-    Attributes:
-        at: when, UTC.
-    """
+    """That the person at the screen is still the one who is signed in: the password or a passkey, again."""
 
     user_id: str
     method: Method
@@ -85,11 +81,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What a signature made.
-
-    Attributes:
-        corrected: whether a person changed the machine's draft before.
-    """
+    """What a signature made."""
 
     version_id: str
     number: int
@@ -102,7 +94,6 @@ def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital:
 
     Raises:
         Forbidden: the actor may not sign, or the proof is another person's or too old.
-        EditConflict: somebody saved after the person had read it.
         Conflict: signed already, marks without a decision, an exercise, or nothing written.
     """
     prove(tx, proof, Permission.REPORT_SIGN)
@@ -156,10 +147,6 @@ def begin_amendment(tx: Transaction, report_id: str, reason: str) -> WorkingDraf
     """Begin to amend a signed report: a draft with its text; the signed version stays what is read.
 
     Raises:
-        Forbidden: the actor may not sign.
-        InputError: no reason, or one too long.
-        Moved: it was withdrawn, and its case goes on as another one.
-        NotFound: the patient was erased; what the law keeps stays as it is.
         Conflict: not signed yet, or being amended already.
     """
     may(tx, Permission.REPORT_SIGN)
@@ -184,13 +171,7 @@ def begin_amendment(tx: Transaction, report_id: str, reason: str) -> WorkingDraf
 
 
 def drop_amendment(tx: Transaction, report_id: str, revision: int) -> None:
-    """Give an amendment up: the signed version stays as it is.
-
-    Raises:
-        Forbidden: the actor may not sign.
-        Conflict: nothing is being amended.
-        EditConflict: somebody saved in between.
-    """
+    """Give an amendment up: the signed version stays as it is."""
     may(tx, Permission.REPORT_SIGN)
     row = row_of(tx, report_id, lock=True)
     working, material = unpacked(tx, row)
@@ -229,11 +210,7 @@ def amendment_of(tx: Transaction, report_id: str) -> Amendment | None:
 def document_of(
     tx: Transaction, report_id: str, hospital: Hospital, *, pictures: bool = True
 ) -> ReportDocument:
-    """A draft as documents are made of it: unsigned, and every page says so.
-
-    Raises:
-        Conflict: the report is signed and nobody is amending it.
-    """
+    """A draft as documents are made of it: unsigned, and every page says so."""
     row = row_of(tx, report_id)
     working, material = unpacked(tx, row)
     document = _document(tx, row, working, material, hospital)
@@ -244,11 +221,7 @@ def document_of(
 
 
 def prove(tx: Transaction, proof: Proof, permission: Permission) -> None:
-    """Hold that the actor may do this, and has just proved to be themselves.
-
-    Raises:
-        Forbidden: the actor may not, or the proof is another person's or too old.
-    """
+    """Hold that the actor may do this, and has just proved to be themselves."""
     may(tx, permission)
     if proof.user_id != tx.actor.user_id or proof.method not in _METHODS:
         raise Forbidden("The proof is not of the person who is signed in; sign in as the one who signs.")
@@ -257,11 +230,7 @@ def prove(tx: Transaction, proof: Proof, permission: Permission) -> None:
 
 
 def may(tx: Transaction, permission: Permission) -> None:
-    """Hold that the actor is a person who may do this.
-
-    Raises:
-        Forbidden: they may not.
-    """
+    """Hold that the actor is a person who may do this."""
     if tx.actor.user_id is None or not tx.actor.may(permission):
         raise Forbidden("Your role does not allow this ({permission}).", permission=permission)
 

@@ -51,42 +51,23 @@ def all_templates(tx: Transaction) -> tuple[HospitalTemplate, ...]:
 
 
 def template_of(tx: Transaction, template_id: str) -> HospitalTemplate:
-    """One of them.
-
-    Raises:
-        NotFound: no such template.
-    """
+    """One of them."""
     return _value(_row(tx, template_id))
 
 
 def add(tx: Transaction, name: str, language: Language, text: str) -> HospitalTemplate:
-    """Keep a new template.
-
-    Raises:
-        InputError: without a name, too long, or a slot that does not exist.
-        Conflict: another one has this name.
-    """
+    """Keep a new template."""
     row = ReportTemplate(id=new_id(), created_by=tx.actor.user_id)
     return _write(tx, row, name, language, text)
 
 
 def change(tx: Transaction, template_id: str, name: str, language: Language, text: str) -> HospitalTemplate:
-    """Put a new text in the place of a template's.
-
-    Raises:
-        NotFound: no such template.
-        InputError: without a name, too long, or a slot that does not exist.
-        Conflict: another one has this name.
-    """
+    """Put a new text in the place of a template's."""
     return _write(tx, _row(tx, template_id), name, language, text)
 
 
 def remove(tx: Transaction, template_id: str) -> None:
-    """Take a template away; drafts that took it stay as they are.
-
-    Raises:
-        NotFound: no such template.
-    """
+    """Take a template away; drafts that took it stay as they are."""
     tx.session.delete(_row(tx, template_id))
     tx.audit(Action.TEMPLATE_CHANGED, object_id=template_id, removed=True)
 
@@ -95,9 +76,7 @@ def take(tx: Transaction, report_id: str, revision: int, template_id: str) -> Wo
     """Put a template's sentences around those of a draft, which are checked like a person's own.
 
     Raises:
-        NotFound: no such template or report.
         Conflict: the template is in the other language.
-        EditConflict: somebody else saved in between; nothing was written.
     """
     template = template_of(tx, template_id)
     draft = drafts.draft_of(tx, report_id).draft

@@ -33,37 +33,26 @@ REASON = "report_versions.reason"
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """What is kept of a version.
-
-    Attributes:
-        document: signed; without its pictures, which lie in the file store.
-        follows: digest of the withdrawal that this version comes after; None after another version.
-    """
+    """What is kept of a version."""
 
     document: ReportDocument
+    """Signed; without its pictures, which lie in the file store."""
     pictures: tuple[Picture, ...] = ()
     decisions: tuple[MarkDecision, ...] = ()
     verdicts: tuple[FindingVerdict, ...] = ()
     follows: str | None = None
+    """Digest of the withdrawal that this version comes after; None after another version."""
 
 
 @dataclass(frozen=True, slots=True)
 class VersionInfo:
-    """A version in a list.
-
-    Attributes:
-        number: from 1.
-        replaces: the number of the version that it amends; None for the first.
-        corrected: whether a person changed the machine's draft before.
-        is_last: whether no later one amends it.
-        withdrawn: who took it back, when and why; None where nobody did.
-        follows: the withdrawal that it comes after; None of the first, and of an amendment.
-    """
+    """A version in a list."""
 
     id: str
     report_id: str
     number: int
     replaces: int | None
+    """The number of the version that it amends; None for the first."""
     signed_at: datetime
     signed_by: str
     verification: str
@@ -71,20 +60,12 @@ class VersionInfo:
     is_last: bool
     withdrawn: Withdrawn | None
     follows: Withdrawn | None
+    """The withdrawal that it comes after; None of the first, and of an amendment."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignedVersion:
-    """A version as it was signed.
-
-    Attributes:
-        report_number: as people call the report, such as `2026-000123-1`.
-        document: with its pictures, where they were asked for, and with its withdrawal.
-        pictures: which it has: `image`, `heatmap`.
-        reason: why it amends the one before; None for the first.
-        in_writing: whether a draft of the report is open: an amendment, or anew after a withdrawal.
-        by_glass: whether the actor sees it only because they broke the glass.
-    """
+    """A version as it was signed."""
 
     info: VersionInfo
     case_id: str
@@ -92,34 +73,28 @@ class SignedVersion:
     image_id: str
     report_number: str
     document: ReportDocument = field(repr=False)
+    """With its pictures, where they were asked for, and with its withdrawal."""
     pictures: frozenset[str]
     method: Method
     reason: str | None = field(repr=False)
     decisions: tuple[MarkDecision, ...] = field(repr=False)
     verdicts: tuple[FindingVerdict, ...]
     in_writing: bool
+    """Whether a draft of the report is open: an amendment, or anew after a withdrawal."""
     by_glass: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """The bytes that were signed.
-
-    Attributes:
-        digest: SHA-256 of it, hexadecimal, as the signature has it.
-    """
+    """The bytes that were signed."""
 
     content: bytes = field(repr=False)
     digest: str
+    """SHA-256 of it, hexadecimal, as the signature has it."""
 
 
 def versions_of(tx: Transaction, report_id: str) -> tuple[VersionInfo, ...]:
-    """The signed versions of a report, the first first; none as long as it is a draft.
-
-    Raises:
-        NotFound: no such report.
-        Forbidden: of a case that the actor may not open.
-    """
+    """The signed versions of a report, the first first; none as long as it is a draft."""
     row = row_of(tx, report_id)
     found = tx.session.execute(_signed(report_id).order_by(ReportVersion.number)).all()
     numbers = {version.id: version.number for version, _ in found}
@@ -134,12 +109,6 @@ def version_of(
 
     Args:
         number: of the version; None is the last one.
-        pictures: whether the image and the heatmap are read, too.
-
-    Raises:
-        NotFound: no such report or version, or the patient was erased.
-        Forbidden: of a case that the actor may not open.
-        RecordsError: what is stored is not what was signed.
     """
     row = row_of(tx, report_id)
     version, signature = signed_rows(tx, report_id, number or row.version)
@@ -184,11 +153,6 @@ def as_signed(tx: Transaction, report_id: str, number: int) -> Original:
     """The bytes of a version as they were signed, with an entry in the audit trail that the actor has them.
 
     An auditor has them of every case, for whoever verifies a signature needs what was signed.
-
-    Raises:
-        Forbidden: the actor may not have them.
-        NotFound: no such version, or the patient was erased.
-        RecordsError: what is stored is not what was signed.
     """
     needed = Permission.REPORT_ORIGINAL
     if not tx.actor.may(needed):
@@ -218,11 +182,7 @@ def is_whole(tx: Transaction, version: ReportVersion, signature: SignatureRow) -
 
 
 def signed_rows(tx: Transaction, report_id: str, number: int) -> tuple[ReportVersion, SignatureRow]:
-    """A signed version and its signature.
-
-    Raises:
-        NotFound: no such version.
-    """
+    """A signed version and its signature."""
     found = tx.session.execute(_signed(report_id).where(ReportVersion.number == number)).one_or_none()
     if found is None:
         raise NotFound("This report has no such signed version; look at the list of its versions.")
@@ -315,11 +275,7 @@ def _info(
 
 
 def case_of(tx: Transaction, report_id: str) -> str:
-    """The case of a report, for whoever has to ask there for permission first.
-
-    Raises:
-        NotFound: no such report.
-    """
+    """The case of a report, for whoever has to ask there for permission first."""
     row = tx.session.get(Report, report_id) if is_id(report_id) else None
     if row is None:
         raise NotFound("There is no such report; look for it in the list of reports.")

@@ -77,7 +77,6 @@ def withdraw(
         Forbidden: the actor may not withdraw, or the proof is another person's or too old.
         AnotherVersion: a later one was signed meanwhile.
         Conflict: never signed, or withdrawn already.
-        InputError: no words where they are needed, or too many.
     """
     prove(tx, proof, Permission.REPORT_WITHDRAW)
     words = _withdrawal_words(why, words)

@@ -21,21 +21,13 @@ _GLASS_PLACE = "break_glass.reason"
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """One entry. Nothing in it names a patient.
-
-    Attributes:
-        user_id: who; None for the program itself, and for a failed sign-in.
-        user: the name of that person; None where there is none.
-        case: the number of that case, such as `2026-000123`.
-        object_id: to which image, report, user; None where it was erased.
-        method: how the person had proved who they are; None where it was erased.
-        erased: whether an erasure emptied it: what is left are number, time, action and ids.
-    """
+    """One entry. Nothing in it names a patient."""
 
     seq: int
     at: datetime
     action: str
     user_id: str | None
+    """Who; None for the program itself, and for a failed sign-in."""
     user: str | None
     case_id: str | None
     case: str | None
@@ -47,6 +39,7 @@ class AuditEvent:
     request: str | None = None
     detail: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
     erased: bool = False
+    """Whether an erasure emptied it: what is left are number, time, action and ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +56,7 @@ class AuditFilter:
 
 @dataclass(frozen=True, slots=True)
 class EmergencyAccess:
-    """Emergency access of one person to one case.
-
-    Attributes:
-        expires_at: until when.
-        reason: that the person gave; None where the patient was erased.
-    """
+    """Emergency access of one person to one case."""
 
     user: str
     case_id: str
@@ -76,16 +64,13 @@ class EmergencyAccess:
     at: datetime
     expires_at: datetime
     reason: str | None = field(repr=False)
+    """That the person gave; None where the patient was erased."""
 
 
 def load_newest(
     tx: Transaction, wanted: AuditFilter, *, limit: int, before: int | None = None
 ) -> tuple[AuditEvent, ...]:
-    """The newest entries that fit, the newest first.
-
-    Args:
-        limit: at most so many.
-    """
+    """The newest entries that fit, the newest first."""
     query = _query(wanted).order_by(AuditRow.seq.desc()).limit(limit)
     if before is not None:
         query = query.where(AuditRow.seq < before)

@@ -20,20 +20,7 @@ def export_trail(
     until: datetime | None = None,
     actor: Actor = SYSTEM,
 ) -> int:
-    """Write the entries of a time.
-
-    Args:
-        target: the file; one that is there is replaced at the end.
-        since: this moment and later; None begins at the first entry.
-        until: before this moment; None goes to the last.
-        actor: who wants it; the export itself becomes an entry of the trail.
-
-    Returns:
-        How many entries were written.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
+    """Write the entries of a time."""
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     count = 0
     try:

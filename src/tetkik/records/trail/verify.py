@@ -34,11 +34,7 @@ class Anchor:
 
     @classmethod
     def read(cls, file: Path) -> Anchor | None:
-        """The anchor in a file; None where there is no such file.
-
-        Raises:
-            InputError: the file is no anchor.
-        """
+        """The anchor in a file; None where there is no such file."""
         try:
             anchor = json.loads(file.read_text("utf-8"))
             return cls(int(anchor["seq"]), str(anchor["chain"]))
@@ -67,11 +63,7 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was found.
-
-    Attributes:
-        broken: the faults in the order of their numbers, at most 50.
-    """
+    """What was found."""
 
     entries: int
     erased: int

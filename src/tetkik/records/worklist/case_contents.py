@@ -15,30 +15,19 @@ from tetkik.values import JobState, ReportState
 
 @dataclass(frozen=True, slots=True)
 class StudySummary:
-    """Images that were made together.
-
-    Attributes:
-        modality: of DICOM; None where unknown.
-        state: of the work on them: the least advanced; None where none was asked for.
-    """
+    """Images that were made together."""
 
     id: str
     modality: str | None
     images: int
     state: JobState | None
+    """Of the work on them: the least advanced; None where none was asked for."""
     received_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class ReportSummary:
-    """A report of a case.
-
-    Attributes:
-        version: of the last signed one; 0 before the first.
-        signed_at: when that was signed; None before.
-        updated_by: who changed it last; None for the program itself.
-        withdrawn: who took it back, when and why; None where it stands.
-    """
+    """A report of a case."""
 
     id: str
     state: ReportState

@@ -19,11 +19,7 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class CaseEvent:
-    """One announcement.
-
-    Attributes:
-        case_id: to which case; None where to none.
-    """
+    """One announcement."""
 
     seq: int
     kind: str
@@ -32,17 +28,14 @@ class CaseEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventBatch:
-    """The events that a page receives at once.
-
-    Attributes:
-        events: in order, of the cases that the actor may see.
-        upto: the number up to which there is nothing else.
-        missed: whether some may have been removed before the page received them: it begins again.
-    """
+    """The events that a page receives at once."""
 
     events: tuple[CaseEvent, ...]
+    """In order, of the cases that the actor may see."""
     upto: int
+    """The number up to which there is nothing else."""
     missed: bool = False
+    """Whether some may have been removed before the page received them: it begins again."""
 
 
 def newest_sequence(tx: Transaction) -> int:

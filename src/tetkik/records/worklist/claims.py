@@ -26,11 +26,7 @@ LASTS = timedelta(minutes=20)
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who is reading a case.
-
-    Attributes:
-        expires_at: when the case is free again, unless renewed.
-    """
+    """Who is reading a case."""
 
     user_id: str
     name: str
@@ -41,12 +37,7 @@ class Reader:
 def claim_case(tx: Transaction, case_id: str, *, take_over: bool = False) -> Reader:
     """Say that the actor is reading a case; once more, it lasts for longer.
 
-    Args:
-        tx: a `write` transaction.
-        take_over: whether to take it from somebody who is reading it.
-
     Raises:
-        NotFound: no such case, or none that the actor sees in the worklist.
         Conflict: it is closed, goes on as another one, or somebody else is reading it.
     """
     case = _listed(tx, case_id)
@@ -71,11 +62,7 @@ def claim_case(tx: Transaction, case_id: str, *, take_over: bool = False) -> Rea
 
 
 def release_case(tx: Transaction, case_id: str) -> None:
-    """Say that the actor reads a case no more; a case that they do not read stays as it is.
-
-    Raises:
-        NotFound: no such case, or none that the actor sees in the worklist.
-    """
+    """Say that the actor reads a case no more; a case that they do not read stays as it is."""
     case = _listed(tx, case_id)
     row = tx.session.get(Claim, case_id, with_for_update=True)
     if row is None or row.user_id != tx.actor.user_id:
@@ -86,11 +73,7 @@ def release_case(tx: Transaction, case_id: str) -> None:
 
 
 def load_reader(tx: Transaction, case_id: str) -> Reader | None:
-    """Who is reading a case that the actor sees; None where nobody is.
-
-    Raises:
-        NotFound: no such case, or none that the actor sees in the worklist.
-    """
+    """Who is reading a case that the actor sees; None where nobody is."""
     return reader_of_case(tx, _listed(tx, case_id).id)
 
 
@@ -109,11 +92,7 @@ def load_readers(tx: Transaction, case_ids: Sequence[str]) -> dict[str, Reader]:
 
 
 def claimed_case_ids(tx: Transaction, *, mine: bool = False) -> tuple[str, ...]:
-    """Ids of the cases that somebody is reading.
-
-    Args:
-        mine: only those of the actor.
-    """
+    """Ids of the cases that somebody is reading."""
     query = select(Claim.case_id).where(Claim.expires_at > tx.now)
     if mine:
         query = query.where(Claim.user_id == tx.actor.user_id)

@@ -30,7 +30,6 @@ def search_cases(tx: Transaction, words: str) -> tuple[WorklistItem, ...]:
     would tell whose it is.
 
     Args:
-        tx: a `write` transaction.
         words: a name or the beginning of one, a TCKN, a number of the hospital, an accession number, or the
             number of a case.
     """

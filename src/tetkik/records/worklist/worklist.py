@@ -43,13 +43,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WorklistFilter:
-    """Which cases.
-
-    Attributes:
-        department: that a person chose; None is any.
-        modality: DICOM's code of an image; None is any.
-        label: a positive finding of the newest run; None is any.
-    """
+    """Which cases."""
 
     states: tuple[CaseState, ...] = OPEN
     priorities: tuple[Priority, ...] = tuple(Priority)
@@ -72,14 +66,11 @@ class WorklistCursor:
 
 @dataclass(frozen=True, slots=True)
 class WorklistPage:
-    """One page of the worklist.
-
-    Attributes:
-        next: the place after which the next page begins; None after the last.
-    """
+    """One page of the worklist."""
 
     items: tuple[WorklistItem, ...]
     next: WorklistCursor | None
+    """The place after which the next page begins; None after the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +94,6 @@ def load_worklist(
 
     Args:
         chosen: which cases; None is every open one.
-        after: the place of the last case of the page before; None begins at the first.
     """
     chosen = chosen or WorklistFilter()
     if chosen.scope in (Scope.MINE, Scope.CLAIMED):

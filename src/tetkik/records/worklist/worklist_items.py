@@ -36,51 +36,32 @@ _WORDS = 90
 
 @dataclass(frozen=True, slots=True)
 class Positive:
-    """A finding that is there.
-
-    Attributes:
-        label: one of the shared labels.
-        probability: calibrated; None where the model gives none, or a radiologist added it.
-    """
+    """A finding that is there."""
 
     label: str
     probability: float | None
+    """Calibrated; None where the model gives none, or a radiologist added it."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorklistItem:
-    """A case in the worklist.
-
-    Attributes:
-        number: what people call it, such as `2026-000123`.
-        name: of the patient; empty where hidden, erased or unknown.
-        registered_as: the name of the record under which the case was opened, where another one stands for it
-            and says another name; empty otherwise.
-        patient_number: of the hospital; empty likewise.
-        born: `YYYYMMDD`; empty likewise.
-        sex: None where hidden or unknown.
-        complaint: its first words; empty where hidden, or where the actor may not open cases.
-        hidden: whether it is restricted and not open to the actor: nothing here tells who it is.
-        restricted: whether it opens only with a reason, or claimed.
-        urgency: of triage; None without a complaint.
-        findings: what is there by the radiologist's word, else by the newest runs, most probable first.
-        rejected: whether the radiologist rejected something that the model had found.
-        unsuitable: whether the newest run refused an image.
-        reader: who is reading it; None where nobody is.
-        report: how far the report is; None before any draft.
-        withdrawn: who took a report back, when and why, where it was not signed again since; else None.
-        job: where the newest work of a model is; None where there was none.
-    """
+    """A case in the worklist."""
 
     case_id: str
     number: str
     name: str = field(repr=False)
+    """Of the patient; empty where hidden, erased or unknown."""
     registered_as: str = field(repr=False)
+    """The name of the record under which the case was opened, where another one stands for it and says
+    another name; empty otherwise."""
     patient_number: str = field(repr=False)
     born: str = field(repr=False)
+    """`YYYYMMDD`; empty likewise."""
     sex: Sex | None = field(repr=False)
     complaint: str = field(repr=False)
+    """Its first words; empty where hidden, or where the actor may not open cases."""
     hidden: bool
+    """Whether it is restricted and not open to the actor: nothing here tells who it is."""
     restricted: bool
     urgency: UrgencyLevel | None
     priority: Priority
@@ -88,8 +69,10 @@ class WorklistItem:
     state: CaseState
     modalities: tuple[str, ...]
     findings: tuple[Positive, ...]
+    """What is there by the radiologist's word, else by the newest runs, most probable first."""
     rejected: bool
     unsuitable: bool
+    """Whether the newest run refused an image."""
     waiting_since: datetime
     created_at: datetime
     reader: Reader | None
