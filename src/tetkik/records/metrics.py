@@ -70,10 +70,7 @@ def collect_metrics(tx: Transaction) -> RecordsMetrics:
     first = and_(first_of_a_draft(), ReportVersion.created_at > tx.now - MONTH)
     failed = and_(AuditRow.at > tx.now - RECENT, AuditRow.action == Action.SIGN_IN_FAILED)
     browsers = and_(BrowserSession.expires_at > tx.now, BrowserSession.locked.is_(False))
-
-    def count(table: type, *conditions: object) -> int:
-        return tx.session.scalar(select(func.count()).select_from(table).where(*conditions)) or 0  # type: ignore[arg-type]
-
+    count = tx.count
     return RecordsMetrics(
         _queue(tx),
         _inference(tx),

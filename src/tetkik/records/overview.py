@@ -55,11 +55,8 @@ def count_records(tx: Transaction) -> RecordCounts:
     rows = tx.session.execute(select(Case.state, func.count()).group_by(Case.state))
     states = {state: count for state, count in rows}  # noqa: C416 - dict() takes the result for a mapping
     images, size = tx.session.execute(select(func.count(), func.coalesce(func.sum(Image.size), 0))).one()
-    reports = tx.session.scalar(select(func.count()).select_from(Report)) or 0
-    signed = tx.session.scalar(select(func.count()).select_from(ReportVersion)) or 0
-    return RecordCounts(
-        {state: states.get(state, 0) for state in CaseState}, images, int(size), reports, signed
-    )
+    cases = {state: states.get(state, 0) for state in CaseState}
+    return RecordCounts(cases, images, int(size), tx.count(Report), tx.count(ReportVersion))
 
 
 def last_backup(tx: Transaction) -> datetime | None:

@@ -286,9 +286,8 @@ def _hold_work(tx: Transaction, case_id: str) -> None:
 
 def _opened(tx: Transaction, row: Case, patient_id: str, found: Sequence[StoredImage]) -> Case:
     """The case of the right patient, as the desk had opened the other; it waits since then."""
-    case_id = new_id()
     other = Case(
-        id=case_id,
+        id=new_id(),
         number=cases.next_number(tx),
         patient_id=patient_id,
         state=CaseState.PROCESSING if found else CaseState.WAITING,
@@ -301,8 +300,8 @@ def _opened(tx: Transaction, row: Case, patient_id: str, found: Sequence[StoredI
         created_at=row.created_at,
         created_by=row.created_by,
         updated_at=tx.now,
-        question=cases.seal_question(tx, patient_id, case_id, cases.load_question(tx, row)),
     )
+    cases.set_question(tx, other, tx.open_text(row, "question"))
     tx.session.add(other)
     tx.session.flush()
     return other

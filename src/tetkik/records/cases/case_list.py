@@ -50,17 +50,5 @@ def list_cases(
     if department is not None:
         query = query.where(Case.department == department)
     return tuple(
-        ListedCase(
-            row.id,
-            row.number,
-            row.state,
-            Priority(row.priority),
-            row.urgency,
-            row.department,
-            row.restricted,
-            row.waiting_since,
-            row.created_at,
-            row.updated_at,
-        )
-        for row in tx.session.scalars(query)
+        row.to_value(ListedCase, priority=Priority(row.priority)) for row in tx.session.scalars(query)
     )

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from tetkik.errors import Conflict, InputError, NotFound
+from tetkik.errors import Conflict, InputError
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import complaints, filter_index, patient_links, patients, transfers
 from tetkik.records.cases import priority as priorities
@@ -16,12 +16,11 @@ from tetkik.records.cases.patient_links import survivor_of
 from tetkik.records.cases.patients import Person
 from tetkik.records.cases.transfers import CaseMoves
 from tetkik.records.database import Transaction
-from tetkik.records.ids import is_id, new_id
-from tetkik.records.people.visibility import decide_access, load_visible_case
+from tetkik.records.ids import new_id
+from tetkik.records.people.visibility import decide_access, find_case, load_visible_case
 from tetkik.records.schema import Case, Image, Note, Report
 from tetkik.values import CaseState, Priority, ReportState, UrgencyLevel
 
-_PLACE = "cases.question"
 LONGEST_QUESTION = 2000
 """Characters of a clinical question."""
 
@@ -69,36 +68,34 @@ def open_case(
         patient_id: whose; where another record stands for this one, the case is opened for that.
         priority: that a person chose; None lets it follow triage and the findings.
     """
-    case_id = new_id()
     patient_id = survivor_of(tx, patient_id)
     urgency = complaint.result.urgency.level if complaint is not None else None
     patients.require_not_erased(tx, patient_id)
-    tx.session.add(
-        Case(
-            id=case_id,
-            number=next_number(tx),
-            patient_id=patient_id,
-            state=CaseState.WAITING,
-            priority=priorities.initial_priority(urgency, priority),
-            priority_chosen=priority,
-            urgency=urgency,
-            department=department,
-            restricted=restricted,
-            waiting_since=tx.now,
-            created_at=tx.now,
-            created_by=tx.actor.user_id,
-            updated_at=tx.now,
-            question=seal_question(tx, patient_id, case_id, question),
-        )
+    row = Case(
+        id=new_id(),
+        number=next_number(tx),
+        patient_id=patient_id,
+        state=CaseState.WAITING,
+        priority=priorities.initial_priority(urgency, priority),
+        priority_chosen=priority,
+        urgency=urgency,
+        department=department,
+        restricted=restricted,
+        waiting_since=tx.now,
+        created_at=tx.now,
+        created_by=tx.actor.user_id,
+        updated_at=tx.now,
     )
+    set_question(tx, row, question)
+    tx.session.add(row)
     tx.session.flush()
-    tx.audit(Action.CASE_CREATED, case_id=case_id, patient_id=patient_id)
+    tx.audit_about(Action.CASE_CREATED, row)
     if complaint is not None:
-        complaints.store_complaint(tx, case_id, patient_id, complaint, department)
+        complaints.store_complaint(tx, row, complaint)
     if department is not None:
-        _note_choice(tx, case_id, patient_id, None, department)
-    tx.announce("case", case_id)
-    return case_id
+        tx.audit_about(Action.DEPARTMENT_CHOSEN, row, department=department, before=None)
+    tx.announce("case", row.id)
+    return row.id
 
 
 def load_case(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
@@ -108,29 +105,22 @@ def load_case(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
         audit: whether a person looks at it, which the trail notes; False for the program's own use.
     """
     row = load_visible_case(tx, case_id)
-    sight = decide_access(tx, row)
+    by_glass = decide_access(tx, row).by_glass
     if audit:
-        tx.audit(Action.CASE_OPENED, case_id=case_id, patient_id=row.patient_id, by_glass=sight.by_glass)
+        tx.audit_about(Action.CASE_OPENED, row, by_glass=by_glass)
     survivor = survivor_of(tx, row.patient_id)
-    return CaseView(
-        row.id,
-        row.number,
-        survivor,
-        patients.load_registered_person(tx, survivor),
-        patients.load_registered_person(tx, row.patient_id) if survivor != row.patient_id else None,
-        row.state,
-        Priority(row.priority),
-        row.priority_chosen is not None,
-        row.urgency,
-        row.department,
-        row.restricted,
-        row.waiting_since,
-        row.created_at,
-        row.updated_at,
-        load_question(tx, row),
-        complaints.load_complaint(tx, case_id),
-        sight.by_glass,
-        transfers.load_moves(tx, case_id),
+    replaced = survivor != row.patient_id
+    return row.to_value(
+        CaseView,
+        patient_id=survivor,
+        person=patients.load_registered_person(tx, survivor),
+        registered_as=patients.load_registered_person(tx, row.patient_id) if replaced else None,
+        priority=Priority(row.priority),
+        priority_chosen=row.priority_chosen is not None,
+        question=tx.open_text(row, "question"),
+        complaint=complaints.load_complaint(tx, case_id),
+        by_glass=by_glass,
+        moves=transfers.load_moves(tx, case_id),
     )
 
 
@@ -140,15 +130,14 @@ def change_department(tx: Transaction, case_id: str, department: str) -> None:
     before, row.department = row.department, department
     filter_index.refresh_filter_index(tx, case_id)
     complaints.choose_department(tx, case_id, department)
-    _note_choice(tx, case_id, row.patient_id, before, department)
+    tx.audit_about(Action.DEPARTMENT_CHOSEN, row, department=department, before=before)
     _touch(tx, row)
 
 
 def change_person(tx: Transaction, case_id: str, person: Person) -> None:
     """Correct who the patient of a case is."""
-    patient_links.lock_links(
-        tx, load_visible_case(tx, case_id).patient_id
-    )  # before the case, as whoever moves it does
+    # Before the case, as whoever moves it does.
+    patient_links.lock_links(tx, load_visible_case(tx, case_id).patient_id)
     row = _seen(tx, case_id)
     patients.change(tx, row.patient_id, person, case_id=case_id)
     _touch(tx, row)
@@ -157,8 +146,8 @@ def change_person(tx: Transaction, case_id: str, person: Person) -> None:
 def change_question(tx: Transaction, case_id: str, question: str) -> None:
     """Correct the clinical question."""
     row = _seen(tx, case_id)
-    row.question = seal_question(tx, row.patient_id, case_id, question)
-    tx.audit(Action.CASE_CHANGED, case_id=case_id, patient_id=row.patient_id, field="question")
+    set_question(tx, row, question)
+    tx.audit_about(Action.CASE_CHANGED, row, field="question")
     _touch(tx, row)
 
 
@@ -166,13 +155,7 @@ def restrict(tx: Transaction, case_id: str, restricted: bool = True) -> None:
     """Let a case open only with a reason, or as usual again."""
     row = _seen(tx, case_id)
     row.restricted = restricted
-    tx.audit(
-        Action.CASE_CHANGED,
-        case_id=case_id,
-        patient_id=row.patient_id,
-        field="restricted",
-        restricted=restricted,
-    )
+    tx.audit_about(Action.CASE_CHANGED, row, field="restricted", restricted=restricted)
     _touch(tx, row)
 
 
@@ -181,7 +164,7 @@ def close(tx: Transaction, case_id: str) -> None:
     row = _seen(tx, case_id)
     if row.state is CaseState.CLOSED:
         raise Conflict("The case is closed already.")
-    tx.audit(Action.CASE_CLOSED, case_id=case_id, patient_id=row.patient_id, state=row.state.value)
+    tx.audit_about(Action.CASE_CLOSED, row, state=row.state.value)
     row.state = CaseState.CLOSED
     _touch(tx, row)
 
@@ -192,9 +175,7 @@ def reopen(tx: Transaction, case_id: str) -> CaseState:
     if row.state is not CaseState.CLOSED:
         raise Conflict("The case is open already.")
     row.state = _state_of_work(tx, case_id)
-    tx.audit(
-        Action.CASE_CHANGED, case_id=case_id, patient_id=row.patient_id, field="state", state=row.state.value
-    )
+    tx.audit_about(Action.CASE_CHANGED, row, field="state", state=row.state.value)
     priorities.update_worklist(tx, case_id)  # findings may have been judged meanwhile
     _touch(tx, row)
     return row.state
@@ -206,7 +187,7 @@ def set_state(tx: Transaction, case_id: str, state: CaseState) -> None:
     Raises:
         Conflict: the case is closed, and must be taken up again first; or it goes on as another one.
     """
-    row = _row(tx, case_id)
+    row = find_case(tx, case_id)
     if row.state is state:
         return
     if row.state.ended:
@@ -224,42 +205,19 @@ def _seen(tx: Transaction, case_id: str) -> Case:
     return row
 
 
-def _row(tx: Transaction, case_id: str) -> Case:
-    row = tx.session.get(Case, case_id) if is_id(case_id) else None
-    if row is None:
-        raise NotFound("There is no such case; look for it in the worklist.")
-    return row
-
-
 def _touch(tx: Transaction, row: Case) -> None:
     row.updated_at = tx.now
     tx.announce("case", row.id)
 
 
-def _note_choice(tx: Transaction, case_id: str, patient_id: str, before: str | None, department: str) -> None:
-    tx.audit(
-        Action.DEPARTMENT_CHOSEN,
-        case_id=case_id,
-        patient_id=patient_id,
-        department=department,
-        before=before,
-    )
-
-
-def seal_question(tx: Transaction, patient_id: str, case_id: str, question: str) -> bytes | None:
-    """A clinical question as its row keeps it; None for none."""
+def set_question(tx: Transaction, row: Case, question: str) -> None:
+    """Put a clinical question into a case, sealed; an empty one is none."""
     question = question.strip()
     if len(question) > LONGEST_QUESTION:
         raise InputError(
             "The clinical question is longer than {most} characters; shorten it.", most=LONGEST_QUESTION
         )
-    return tx.seal(patient_id, _PLACE, case_id, question.encode()) if question else None
-
-
-def load_question(tx: Transaction, row: Case) -> str:
-    """The clinical question of a case; empty without one."""
-    sealed = row.question
-    return tx.open(row.patient_id, _PLACE, row.id, sealed).decode() if sealed is not None else ""
+    tx.seal_column(row, "question", question.encode() or None)
 
 
 def _state_of_work(tx: Transaction, case_id: str) -> CaseState:

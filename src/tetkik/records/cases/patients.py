@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import unicodedata
@@ -9,15 +10,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 
 from tetkik.errors import InputError, NotFound
 from tetkik.privacy.numbers import is_tckn
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patient_links import all_records_of, records_of, survivor_of, survivors_of
 from tetkik.records.database import Transaction
-from tetkik.records.ids import is_id, new_id
+from tetkik.records.ids import new_id
 from tetkik.records.schema import Case, Patient, PatientIndex
+from tetkik.records.serialization import to_json
 from tetkik.records.vault import KEY_BYTES
 from tetkik.turkish import fold
 from tetkik.values import CaseState, Sex
@@ -74,13 +76,8 @@ class Match:
 
 def validate_person(person: Person) -> Person:
     """What somebody typed, tidied: spaces in one, nothing that hides or turns the direction of writing."""
-    tidied = Person(
-        _tidy(person.name),
-        "".join(_tidy(person.tckn).split()),
-        _tidy(person.number),
-        _tidy(person.birth_date),
-        person.sex,
-    )
+    name, tckn, number, birth = map(_tidy, (person.name, person.tckn, person.number, person.birth_date))
+    tidied = Person(name, "".join(tckn.split()), number, birth, person.sex)
     if len(tidied.name) > LONGEST_NAME or len(tidied.number) > LONGEST_NUMBER:
         raise InputError("The name or the hospital number is too long; shorten it.")
     if tidied.tckn and not (tidied.tckn.isascii() and is_tckn(tidied.tckn)):
@@ -124,13 +121,10 @@ def change(tx: Transaction, patient_id: str, person: Person, *, case_id: str | N
 
 def find_by_number(tx: Transaction, person: Person) -> tuple[str, ...]:
     """Ids of patients who have the same identity number or hospital number already, in whatever record."""
-    numbers = [(kind, text) for kind, text in (("tckn", person.tckn), ("number", person.number)) if text]
     found: list[str] = []
-    for kind, text in numbers:
-        same = select(PatientIndex.patient_id).where(
-            PatientIndex.kind == kind, PatientIndex.digest == tx.vault.digest(kind, text)
-        )
-        found += tx.session.scalars(same)
+    for kind, text in (("tckn", person.tckn), ("number", person.number)):
+        if text:
+            found += tx.session.scalars(_indexed_as(tx, kind, text))
     survivors = survivors_of(tx, found)
     return tuple(dict.fromkeys(survivors[patient_id] for patient_id in found))
 
@@ -144,6 +138,11 @@ def search(tx: Transaction, words: str) -> tuple[Match, ...]:
     matches = _matches(tx, sorted(survivors, reverse=True)[:MOST_MATCHES])
     tx.audit(Action.PATIENT_SEARCHED, found=len(matches))
     return tuple(matches)
+
+
+def _indexed_as(tx: Transaction, kind: str, text: str) -> Select[str]:
+    digest = tx.vault.digest(kind, text)
+    return select(PatientIndex.patient_id).where(PatientIndex.kind == kind, PatientIndex.digest == digest)
 
 
 def is_searchable(words: str) -> bool:
@@ -171,10 +170,11 @@ def load_people(tx: Transaction, patient_id: str) -> tuple[Person, ...]:
 
 def load_registered_person(tx: Transaction, patient_id: str) -> Person:
     """What this very record says, whether or not another one stands for it."""
-    row = tx.session.get(Patient, patient_id) if is_id(patient_id) else None
-    if row is None or row.identity is None:
-        raise NotFound("The patient of this record was erased; nothing of it can be read any more.")
-    known = tx.open_json(patient_id, _PLACE, patient_id, row.identity)
+    erased = NotFound("The patient of this record was erased; nothing of it can be read any more.")
+    row = tx.find(Patient, patient_id, erased)
+    if row.identity is None:
+        raise erased
+    known = json.loads(tx.open(patient_id, _PLACE, patient_id, row.identity))
     return Person(**known | {"sex": Sex(known["sex"]) if known["sex"] else None})
 
 
@@ -200,10 +200,7 @@ def find(tx: Transaction, words: str) -> tuple[str, ...]:
     if parts:
         named = select(PatientIndex.patient_id).where(PatientIndex.kind == "name")
         for part in parts:
-            holds = select(PatientIndex.patient_id).where(
-                PatientIndex.kind == "name", PatientIndex.digest == tx.vault.digest("name", part)
-            )
-            named = named.where(PatientIndex.patient_id.in_(holds))
+            named = named.where(PatientIndex.patient_id.in_(_indexed_as(tx, "name", part)))
         found += tx.session.scalars(named.distinct().limit(200))
     return all_records_of(tx, found)
 
@@ -254,7 +251,7 @@ def _day(digits: str) -> date | None:
 def _write(tx: Transaction, patient_id: str, person: Person) -> None:
     tx.key(patient_id)
     row = tx.session.get_one(Patient, patient_id)
-    row.identity = tx.seal_json(patient_id, _PLACE, patient_id, asdict(person))
+    row.identity = tx.seal(patient_id, _PLACE, patient_id, to_json(asdict(person)))
     tx.session.execute(delete(PatientIndex).where(PatientIndex.patient_id == patient_id))
     for kind, text in _indexed(person):
         digest = tx.vault.digest(kind, text)

@@ -67,15 +67,8 @@ def _set(tx: Transaction, row: Case, due: Priority, what: str) -> None:
     before, row.priority = row.priority, due
     row.updated_at = tx.now
     tx.session.flush()
-    tx.audit(
-        Action.CASE_CHANGED,
-        case_id=row.id,
-        patient_id=row.patient_id,
-        field="priority",
-        what=what,
-        priority=int(due),
-        before=before,
-    )
+    changed = {"priority": int(due), "before": before}
+    tx.audit_about(Action.CASE_CHANGED, row, field="priority", what=what, **changed)
     tx.announce("case", row.id)
 
 

@@ -70,17 +70,8 @@ class Feedback:
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(COLUMNS)
         for row in self.rows:
-            writer.writerow(
-                (
-                    _harmless(row.text),
-                    row.label,
-                    row.department_model or "",
-                    "yes" if row.agreed else "no",
-                    row.urgency.value,
-                    row.month,
-                    row.model,
-                )
-            )
+            judged = (row.label, row.department_model or "", "yes" if row.agreed else "no")
+            writer.writerow((_harmless(row.text), *judged, row.urgency.value, row.month, row.model))
         return table.getvalue()
 
 
@@ -96,8 +87,8 @@ def export(tx: Transaction, since: datetime | None = None, until: datetime | Non
         if complaint.text is None:
             erased += 1
             continue
-        text = tx.open(complaint.patient_id, "complaints.text", complaint.id, complaint.text).decode()
-        clean, counts = without_identity(text, *patients.load_people(tx, complaint.patient_id))
+        people = patients.load_people(tx, complaint.patient_id)
+        clean, counts = without_identity(tx.open_text(complaint, "text"), *people)
         masked.update(counts)
         rows.append(
             FeedbackRow(

@@ -15,7 +15,7 @@ from tetkik.records.cases.patients import ReservedPatient
 from tetkik.records.cases.transfers import require_open
 from tetkik.records.database import Transaction
 from tetkik.records.files import StoredFile
-from tetkik.records.ids import is_id, new_id
+from tetkik.records.ids import new_id
 from tetkik.records.images.studies import find_or_create_study
 from tetkik.records.people.visibility import load_visible_case as see_case
 from tetkik.records.schema import Case, Image, Patient
@@ -26,7 +26,6 @@ from tetkik.values import FileFormat, Identity, ImageTags, SpacingPlane, View, m
 if TYPE_CHECKING:
     from tetkik.values import Radiograph
 
-_PLACE = "images.tags"
 ERASED_FILE = "-"
 """Before the id of an image in place of its file's name: the file was erased."""
 _LONGEST_NAME = 200
@@ -51,17 +50,9 @@ class ImageMetadata:
     @classmethod
     def of(cls, image: Radiograph, name: str = "") -> ImageMetadata:
         """What is kept of an image that was read."""
-        return cls(
-            image.file_format,
-            image.rows,
-            image.columns,
-            image.spacing,
-            image.view,
-            image.identity,
-            image.tags,
-            name,
-            image.plane,
-        )
+        size = (image.rows, image.columns, image.spacing)
+        said = (image.view, image.identity, image.tags)
+        return cls(image.file_format, *size, *said, name, image.plane)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +150,8 @@ def add_image(
     row = build_image_row(tx, case, file, described, new_id())
     tx.session.add(row)
     tx.session.flush()
-    tx.audit(
-        Action.IMAGE_UPLOADED,
-        case_id=case_id,
-        patient_id=case.patient_id,
-        object_id=row.id,
-        format=described.file_format,
-        size=file.size,
-        confirmed=",".join(confirmed) or None,
-    )
+    kept = {"format": described.file_format, "confirmed": ",".join(confirmed) or None}
+    tx.audit_about(Action.IMAGE_UPLOADED, row, size=file.size, **kept)
     tx.announce("case", case_id)
     return AddedImage(_value(row), fresh=True)
 
@@ -183,7 +167,7 @@ def build_image_row(
     """The row of an image in a case, and its study where there is none yet; the caller adds it."""
     kept = _SealedMetadata(replace(described, name=described.name[:_LONGEST_NAME]), file.sha256)
     spacing = described.spacing
-    return Image(
+    row = Image(
         id=image_id,
         study_id=find_or_create_study(tx, case.id, case.patient_id, described.identity, described.tags),
         case_id=case.id,
@@ -196,18 +180,16 @@ def build_image_row(
         frames=described.tags.frames,
         spacing=f"{spacing[0]:.7g},{spacing[1]:.7g}" if spacing else None,
         view=described.view,
-        tags=tx.seal(case.patient_id, _PLACE, image_id, to_bytes(kept)),
         created_at=tx.now,
         created_by=tx.actor.user_id,
     )
+    tx.seal_column(row, "tags", to_bytes(kept))
+    return row
 
 
 def load_image(tx: Transaction, image_id: str) -> StoredImage:
     """An image by its id, for the program itself; a person gets it from `load_visible_image`."""
-    row = tx.session.get(Image, image_id) if is_id(image_id) else None
-    if row is None:
-        raise NotFound("There is no such image; look at its case.")
-    return _value(row)
+    return _value(tx.find(Image, image_id, NotFound("There is no such image; look at its case.")))
 
 
 def load_visible_image(tx: Transaction, image_id: str) -> StoredImage:
@@ -253,26 +235,17 @@ def read_chunks(tx: Transaction, image: StoredImage) -> Iterator[bytes]:
 
 
 def _kept(tx: Transaction, image: StoredImage) -> _SealedMetadata:
-    sealed = tx.session.scalar(select(Image.tags).where(Image.id == image.id))
-    if sealed is None:
+    content = tx.open_column(tx.session.get_one(Image, image.id), "tags")
+    if content is None:
         raise NotFound("The patient of this record was erased; nothing of it can be read any more.")
-    return from_bytes(_SealedMetadata, tx.open(image.patient_id, _PLACE, image.id, sealed))
+    return from_bytes(_SealedMetadata, content)
 
 
 def _value(row: Image) -> StoredImage:
     spacing = tuple(float(part) for part in row.spacing.split(",")) if row.spacing else None
-    return StoredImage(
-        row.id,
-        row.case_id,
-        row.study_id,
-        row.patient_id,
-        row.file,
-        row.size,
-        FileFormat(row.file_format),
-        row.rows,
-        row.columns,
-        row.frames,
-        (spacing[0], spacing[1]) if spacing else None,
-        View(row.view) if row.view else None,
-        row.created_at,
+    return row.to_value(
+        StoredImage,
+        file_format=FileFormat(row.file_format),
+        spacing=spacing,
+        view=View(row.view) if row.view else None,
     )

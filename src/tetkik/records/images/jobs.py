@@ -78,24 +78,12 @@ def add_job(
     if waiting is not None:
         waiting.model, waiting.frame = model, frame
         return waiting.id
-    job_id = new_id()
-    tx.session.add(
-        Job(
-            id=job_id,
-            kind=kind,
-            case_id=image.case_id,
-            image_id=image.id,
-            model=model,
-            frame=frame,
-            state=JobState.QUEUED,
-            priority=priority,
-            attempts=0,
-            created_at=tx.now,
-        )
-    )
+    asked = {"kind": kind, "image_id": image.id, "model": model, "frame": frame, "priority": priority}
+    row = Job(id=new_id(), case_id=image.case_id, state=JobState.QUEUED, created_at=tx.now, **asked)
+    tx.session.add(row)
     tx.session.flush()
     tx.announce("job", image.case_id)
-    return job_id
+    return row.id
 
 
 def take_job(tx: Transaction, worker: str, lease: timedelta = LEASE) -> Work | None:
@@ -193,17 +181,5 @@ def _packed(fault: Sentence) -> str:
 
 
 def _value(row: Job) -> Work:
-    return Work(
-        row.id,
-        JobKind(row.kind),
-        row.case_id,
-        row.image_id or "",
-        row.model,
-        row.frame,
-        row.state,
-        row.attempts,
-        row.worker,
-        Sentence(*json.loads(row.fault)) if row.fault else None,
-        row.created_at,
-        row.finished_at,
-    )
+    fault = Sentence(*json.loads(row.fault)) if row.fault else None
+    return row.to_value(Work, kind=JobKind(row.kind), image_id=row.image_id or "", fault=fault)

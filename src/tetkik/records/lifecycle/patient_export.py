@@ -22,11 +22,11 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patient_links, patients
 from tetkik.records.database import Records, Transaction
 from tetkik.records.images import images
-from tetkik.records.images.images import ERASED_FILE, StoredImage
+from tetkik.records.images.images import StoredImage
 from tetkik.records.reports import drafts, versions
 from tetkik.records.reports.identity import said_name
 from tetkik.records.reports.versions import SignedVersion
-from tetkik.records.schema import Case, Complaint, Image, Report, Run, Score, User
+from tetkik.records.schema import Case, Complaint, Report, Run, Score, User
 from tetkik.records.trail.audit_events import AuditFilter, iterate_events
 from tetkik.values import SYSTEM, Actor, CaseState, Draft, Measurement, Withdrawal
 
@@ -39,6 +39,9 @@ _README = (
 )
 
 
+_SCORE = ("label", "score", "probability", "threshold", "positive")
+
+
 def export_patient(
     records: Records,
     patient_id: str,
@@ -47,7 +50,7 @@ def export_patient(
     actor: Actor = SYSTEM,
     language: Language = Language.TR,
 ) -> int:
-    """Write the zip; the export is an entry of the audit trail."""
+    """Write the zip; gives how many files it holds. The export is an entry of the audit trail."""
     # As the program itself: a restricted case belongs to the patient as much as any other.
     with records.read() as tx, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         held = patient_links.records_of(tx, patient_id)
@@ -76,7 +79,6 @@ def _cases(tx: Transaction, patient_ids: Sequence[str]) -> list[Case]:
 def _case(
     tx: Transaction, archive: zipfile.ZipFile, row: Case, bundles: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    question = row.question
     # One that was opened by mistake for this patient says no more than that.
     department = row.department if row.state is not CaseState.MOVED else None
     return {
@@ -85,11 +87,9 @@ def _case(
         "state": row.state.value,
         "department": department,
         "urgency": row.urgency.value if row.urgency else None,
-        "question": tx.open(row.patient_id, "cases.question", row.id, question).decode()
-        if question
-        else None,
+        "question": tx.open_text(row, "question") or None,
         "complaints": list(_complaints(tx, row.id)),
-        "images": [_image(tx, archive, row, image) for image in _images(tx, row.id)],
+        "images": [_image(tx, archive, row, image) for image in images.list_images(tx, row.id)],
         "reports": [_report(tx, archive, report_id, bundles) for report_id in _reports(tx, row.id)],
     }
 
@@ -101,16 +101,11 @@ def _complaints(tx: Transaction, case_id: str) -> Iterator[dict[str, Any]]:
             continue
         yield {
             "at": row.created_at.isoformat(),
-            "text": tx.open(row.patient_id, "complaints.text", row.id, row.text).decode(),
-            "answer": tx.open_json(row.patient_id, "complaints.answer", row.id, row.answer),
+            "text": tx.open_text(row, "text"),
+            "answer": json.loads(tx.open_text(row, "answer")),
             "model": row.bundle,
             "department_chosen": row.department_chosen,
         }
-
-
-def _images(tx: Transaction, case_id: str) -> list[StoredImage]:
-    there = select(Image.id).where(Image.case_id == case_id, Image.file.not_like(f"{ERASED_FILE}%"))
-    return [images.load_image(tx, image_id) for image_id in tx.session.scalars(there.order_by(Image.id))]
 
 
 def _reports(tx: Transaction, case_id: str) -> list[str]:
@@ -147,16 +142,7 @@ def _runs(tx: Transaction, image_id: str) -> Iterator[dict[str, Any]]:
             "at": run.finished_at.isoformat(),
             "model": run.bundle,
             "state": run.state.value,
-            "scores": [
-                {
-                    "label": item.label,
-                    "score": item.score,
-                    "probability": item.probability,
-                    "threshold": item.threshold,
-                    "positive": item.positive,
-                }
-                for item in scores
-            ],
+            "scores": [{column: getattr(item, column) for column in _SCORE} for item in scores],
         }
 
 
@@ -166,11 +152,8 @@ def _report(
     infos = versions.versions_of(tx, report_id)
     if not infos:
         draft = drafts.draft_of(tx, report_id)
-        return {
-            "signed": False,
-            "draft": _words(draft.draft),
-            "measurements": _measured(draft.measurements),
-        }
+        measured = _measured(draft.measurements)
+        return {"signed": False, "draft": _words(draft.draft), "measurements": measured}
     signed_versions: list[dict[str, Any]] = []
     for info in infos:
         version = versions.version_of(tx, report_id, info.number)

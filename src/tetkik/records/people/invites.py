@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +13,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.people import users
 from tetkik.records.people.deactivation import void_links
-from tetkik.records.people.users import Profile, roles_of
+from tetkik.records.people.users import Profile, digest_of, roles_of
 from tetkik.records.schema import Invite, User
 from tetkik.values import Role
 
@@ -50,15 +49,8 @@ def invite_first_administrator(tx: Transaction) -> str | None:
 
 def _issue(tx: Transaction, roles: str, user_id: str | None) -> str:
     token = secrets.token_urlsafe(32)
-    tx.session.add(
-        Invite(
-            digest=_digest(token),
-            roles=roles,
-            user_id=user_id,
-            created_at=tx.now,
-            expires_at=tx.now + VALID,
-        )
-    )
+    times = {"created_at": tx.now, "expires_at": tx.now + VALID}
+    tx.session.add(Invite(digest=digest_of(token), roles=roles, user_id=user_id, **times))
     tx.audit(Action.INVITED, object_id=user_id, given=roles)
     return token
 
@@ -92,7 +84,7 @@ def accept_invitation(
 def _valid(tx: Transaction, token: str) -> Invite:
     found = tx.session.scalar(
         select(Invite)
-        .where(Invite.digest == _digest(token), Invite.used_at.is_(None), Invite.expires_at > tx.now)
+        .where(Invite.digest == digest_of(token), Invite.used_at.is_(None), Invite.expires_at > tx.now)
         .with_for_update()
     )
     user = tx.session.get(User, found.user_id) if found is not None and found.user_id else None
@@ -101,7 +93,3 @@ def _valid(tx: Transaction, token: str) -> Invite:
     if found is None or late or (user is not None and user.disabled_at is not None):
         raise NotFound("This link is over or was used already; ask the administrator for a new one.")
     return found
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
@@ -66,22 +66,13 @@ def notify_new_browser(tx: Transaction, user_id: str, browser: str, agent: str) 
         )
     )
     if digest not in known:
-        _add(
-            tx,
-            user_id,
-            AccountChange.NEW_BROWSER,
-            agent=agent,
-            browser=digest,
-            seen_at=None if known else tx.now,
-        )
+        seen_at = None if known else tx.now
+        _add(tx, user_id, AccountChange.NEW_BROWSER, agent=agent, browser=digest, seen_at=seen_at)
 
 
 def count_unseen(tx: Transaction) -> int:
     """How many notices the actor has not acknowledged."""
-    count = tx.session.scalar(
-        select(func.count()).select_from(Notice).where(Notice.user_id == tx.actor.user_id, _OPEN)
-    )
-    return count or 0
+    return tx.count(Notice, Notice.user_id == tx.actor.user_id, _OPEN)
 
 
 def list_notices(tx: Transaction) -> list[AccountNotice]:
@@ -94,15 +85,11 @@ def list_notices(tx: Transaction) -> list[AccountNotice]:
         .limit(_LISTED)
     )
     return [
-        AccountNotice(
-            row.id,
-            row.kind,
-            row.at,
-            name if name and row.by_user_id != row.user_id else "",
-            row.address,
-            row.agent or "",
-            row.what,
-            row.seen_at is not None,
+        row.to_value(
+            AccountNotice,
+            by=name if name and row.by_user_id != row.user_id else "",
+            agent=row.agent or "",
+            seen=row.seen_at is not None,
         )
         for row, name in rows
     ]

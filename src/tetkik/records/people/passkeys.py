@@ -10,7 +10,7 @@ from sqlalchemy import select
 from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
-from tetkik.records.ids import is_id, new_id
+from tetkik.records.ids import new_id
 from tetkik.records.people import notices
 from tetkik.records.schema import Passkey
 from tetkik.values import AccountChange
@@ -57,9 +57,10 @@ def add(tx: Transaction, name: str, credential_id: bytes, public_key: bytes, sig
 
 def remove(tx: Transaction, passkey_id: str) -> None:
     """Forget one of the actor's passkeys."""
-    row = tx.session.get(Passkey, passkey_id) if is_id(passkey_id) else None
-    if row is None or row.user_id != tx.actor.user_id:
-        raise NotFound("There is no such passkey; look for it in your account.")
+    missing = NotFound("There is no such passkey; look for it in your account.")
+    row = tx.find(Passkey, passkey_id, missing)
+    if row.user_id != tx.actor.user_id:
+        raise missing
     tx.session.delete(row)
     tx.audit(Action.PASSKEY_REMOVED, object_id=passkey_id)
     notices.notify(tx, row.user_id, AccountChange.PASSKEY_REMOVED, row.name)
@@ -84,14 +85,4 @@ def used(tx: Transaction, passkey_id: str, sign_count: int) -> None:
 
 
 def _known(row: Passkey) -> KnownPasskey:
-    return KnownPasskey(
-        row.id,
-        row.user_id,
-        row.credential_id,
-        row.public_key,
-        row.sign_count,
-        row.name,
-        row.created_at,
-        row.used_at,
-        row.held_at is not None,
-    )
+    return row.to_value(KnownPasskey, held=row.held_at is not None)

@@ -6,7 +6,6 @@ shows nothing before its person has proved themselves again.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,9 +15,9 @@ from sqlalchemy import delete, select, update
 from tetkik.errors import NotFound, NotSignedIn
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
-from tetkik.records.people.users import departments_of, roles_of
+from tetkik.records.people.users import Peer, build_actor, digest_of
 from tetkik.records.schema import BrowserSession, User
-from tetkik.values import Actor, Method, permissions_of
+from tetkik.values import Actor, Method
 
 ABSOLUTE = timedelta(hours=12)
 IDLE = timedelta(minutes=30)
@@ -61,7 +60,7 @@ def begin_session(
     cookie = secrets.token_urlsafe(32)
     tx.session.add(
         BrowserSession(
-            id=_digest(cookie),
+            id=digest_of(cookie),
             user_id=user_id,
             method=method,
             csrf=secrets.token_urlsafe(24),
@@ -84,7 +83,7 @@ def resume_session(
         NotSignedIn: no such session, or it is over.
     """
     with records.read() as tx:
-        session = tx.session.get(BrowserSession, _digest(cookie))
+        session = tx.session.get(BrowserSession, digest_of(cookie))
         user = tx.session.get(User, session.user_id) if session is not None else None
         if (
             session is None
@@ -94,18 +93,7 @@ def resume_session(
             or session.seen_at + idle <= tx.now
         ):
             raise NotSignedIn("The session is over; sign in again.")
-        roles = roles_of(user.roles)
-        actor = Actor(
-            user.id,
-            user.name,
-            roles,
-            permissions_of(roles),
-            departments_of(user.departments),
-            session.id,
-            session.method,
-            address,
-            request_id,
-        )
+        actor = build_actor(user, session.method, Peer(address, request_id), session.id)
         found = Resumed(actor, session.csrf, user.language, user.theme, session.locked, user.must_change)
         unnoted = tx.now - session.seen_at >= _NOTED
     if unnoted:
@@ -133,7 +121,7 @@ def renew(tx: Transaction) -> str:
     """
     cookie = secrets.token_urlsafe(32)
     tx.session.execute(
-        update(BrowserSession).where(BrowserSession.id == tx.actor.session_id).values(id=_digest(cookie))
+        update(BrowserSession).where(BrowserSession.id == tx.actor.session_id).values(id=digest_of(cookie))
     )
     return cookie
 
@@ -191,16 +179,9 @@ def list_sessions(tx: Transaction, idle: timedelta = IDLE) -> list[OpenSession]:
         )
         .order_by(BrowserSession.seen_at.desc())
     )
-    return [
-        OpenSession(row.id, row.method, row.address, row.agent or "", row.created_at, row.seen_at, row.locked)
-        for row in found
-    ]
+    return [row.to_value(OpenSession, agent=row.agent or "") for row in found]
 
 
 def delete_expired(tx: Transaction) -> None:
     """Remove the rows of sessions that are over."""
     tx.session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= tx.now))
-
-
-def _digest(cookie: str) -> str:
-    return hashlib.sha256(cookie.encode()).hexdigest()

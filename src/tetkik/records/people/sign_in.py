@@ -7,7 +7,6 @@ unknown login costs the same time and gives the same answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
@@ -16,23 +15,14 @@ from tetkik.errors import Forbidden, InputError, NotSignedIn
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
 from tetkik.records.people import notices, passwords, sessions
-from tetkik.records.people.users import departments_of, folded_login, roles_of, user_row
+from tetkik.records.people.users import Peer, build_actor, folded_login, user_row
 from tetkik.records.schema import User
-from tetkik.values import Actor, Method, permissions_of
+from tetkik.values import Actor, Method
 
 FREE_FAILURES = 5
 """Failures before the first pause."""
 FIRST_PAUSE = timedelta(seconds=30)
 LONGEST_PAUSE = timedelta(minutes=15)
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Where a request comes from."""
-
-    address: str | None = None
-    request_id: str | None = None
-    agent: str = ""
 
 
 def sign_in_by_password(records: Records, login: str, password: str, peer: Peer) -> Actor:
@@ -76,22 +66,6 @@ def pause_after(failures: int) -> timedelta | None:
         return None
     doubled = min(failures - FREE_FAILURES, 10)
     return min(FIRST_PAUSE * (1 << doubled), LONGEST_PAUSE)
-
-
-def build_actor(user: User, method: Method, peer: Peer, session_id: str | None = None) -> Actor:
-    """A user who proved themselves, as an actor."""
-    roles = roles_of(user.roles)
-    return Actor(
-        user.id,
-        user.name,
-        roles,
-        permissions_of(roles),
-        departments_of(user.departments),
-        session_id,
-        method,
-        peer.address,
-        peer.request_id,
-    )
 
 
 def open_session(

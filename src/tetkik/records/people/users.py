@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
-from tetkik.records.ids import is_id, new_id
+from tetkik.records.ids import new_id
 from tetkik.records.people import notices, passwords
-from tetkik.records.people.deactivation import RevokedAccess, end_sessions, revoke_keys, void_links
+from tetkik.records.people.deactivation import (
+    RevokedAccess,
+    end_sessions,
+    live_tokens,
+    revoke_keys,
+    void_links,
+)
 from tetkik.records.schema import ApiToken, Passkey, User
 from tetkik.turkish import fold
-from tetkik.values import EVERY_DEPARTMENT, AccountChange, Role
+from tetkik.values import EVERY_DEPARTMENT, AccountChange, Actor, Method, Role, permissions_of
 
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._@-]{1,63}")
 _KEPT = "._@-"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Where a request comes from."""
+
+    address: str | None = None
+    request_id: str | None = None
+    agent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +70,18 @@ class Member:
     created_at: datetime
     last_login_at: datetime | None
     keys_held: bool = False
+
+
+def digest_of(secret: str) -> str:
+    """What is kept of a cookie, a link or a token: it opens nothing."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def build_actor(user: User, method: Method, peer: Peer, session_id: str | None = None) -> Actor:
+    """A user who proved themselves, as an actor."""
+    roles, departments = roles_of(user.roles), departments_of(user.departments)
+    who = (user.id, user.name, roles, permissions_of(roles), departments)
+    return Actor(*who, session_id, method, peer.address, peer.request_id)
 
 
 def folded_login(text: str) -> str:
@@ -141,12 +170,7 @@ def set_password(
     user.failed, user.locked_until = 0, None
     void_links(tx, user_id)
     ended = _end(tx, user_id, keys=keys, keep=tx.actor.session_id)
-    tx.audit(
-        Action.PASSWORD_CHANGED,
-        object_id=user_id,
-        passkeys=ended.passkeys or None,
-        tokens=ended.tokens or None,
-    )
+    tx.audit(Action.PASSWORD_CHANGED, object_id=user_id, **_counted(ended))
     if not first:
         notices.notify(tx, user_id, AccountChange.PASSWORD_CHANGED)
     return ended
@@ -162,13 +186,7 @@ def reset_access(tx: Transaction, user_id: str, *, keys: bool = True) -> Revoked
     user.password_hash = None
     user.failed, user.locked_until = 0, None
     ended = _end(tx, user_id, keys=keys)
-    tx.audit(
-        Action.USER_CHANGED,
-        object_id=user_id,
-        what="reset",
-        passkeys=ended.passkeys or None,
-        tokens=ended.tokens or None,
-    )
+    tx.audit(Action.USER_CHANGED, object_id=user_id, what="reset", **_counted(ended))
     notices.notify(tx, user_id, AccountChange.PASSWORD_RESET)
     return ended
 
@@ -178,6 +196,10 @@ def _end(tx: Transaction, user_id: str, *, keys: bool, keep: str | None = None) 
     sessions = end_sessions(tx, user_id, keep=keep)
     ended = revoke_keys(tx, user_id) if keys else RevokedAccess()
     return replace(ended, sessions=sessions)
+
+
+def _counted(ended: RevokedAccess) -> dict[str, Any]:
+    return {"passkeys": ended.passkeys or None, "tokens": ended.tokens or None}
 
 
 def require_password_change(tx: Transaction, user_id: str) -> None:
@@ -254,10 +276,7 @@ def count_administrators(tx: Transaction) -> int:
 
 def user_row(tx: Transaction, user_id: str) -> User:
     """The row of a user, for the other modules of `records`."""
-    user = tx.session.get(User, user_id) if is_id(user_id) else None
-    if user is None:
-        raise NotFound("There is no such user; look for them in the list of users.")
-    return user
+    return tx.find(User, user_id, NotFound("There is no such user; look for them in the list of users."))
 
 
 def _hold_everybody(tx: Transaction) -> None:
@@ -279,11 +298,7 @@ def _check(profile: Profile, departments: Collection[str]) -> None:
     unknown = [name for name in profile.departments if name not in (*departments, EVERY_DEPARTMENT)]
     if unknown:
         raise InputError("There is no department {name}; choose from the list.", name=unknown[0])
-    limits: Iterable[tuple[str, int]] = (
-        (profile.name, 120),
-        (profile.title, 60),
-        (profile.registration, 40),
-    )
+    limits = ((profile.name, 120), (profile.title, 60), (profile.registration, 40))
     if any(len(text) > most for text, most in limits):
         raise InputError("The name, the title or the number of the diploma is too long; shorten it.")
 
@@ -299,32 +314,18 @@ def _columns(profile: Profile) -> dict[str, str]:
 
 
 def _member(tx: Transaction, user: User) -> Member:
-    passkeys = tx.session.scalar(select(func.count()).select_from(Passkey).where(Passkey.user_id == user.id))
     held_passkey = select(Passkey.id).where(Passkey.user_id == user.id, Passkey.held_at.is_not(None))
     held_token = select(ApiToken.id).where(
-        ApiToken.user_id == user.id,
-        ApiToken.held_at.is_not(None),
-        ApiToken.revoked_at.is_(None),
-        ApiToken.expires_at > tx.now,
+        ApiToken.user_id == user.id, ApiToken.held_at.is_not(None), live_tokens(tx)
     )
-    return Member(
-        id=user.id,
-        login=user.login,
-        profile=Profile(
-            user.name,
-            roles_of(user.roles),
-            user.title,
-            user.registration,
-            departments_of(user.departments),
-        ),
+    roles, departments = roles_of(user.roles), departments_of(user.departments)
+    return user.to_value(
+        Member,
+        profile=user.to_value(Profile, roles=roles, departments=departments),
         has_password=user.password_hash is not None,
-        passkeys=passkeys or 0,
+        passkeys=tx.count(Passkey, Passkey.user_id == user.id),
         single_sign_on=user.oidc_subject is not None,
-        must_change=user.must_change,
         locked_until=user.locked_until if user.locked_until and user.locked_until > tx.now else None,
-        disabled_at=user.disabled_at,
-        created_at=user.created_at,
-        last_login_at=user.last_login_at,
         keys_held=bool(tx.session.scalar(select(held_passkey.exists() | held_token.exists()))),
     )
 

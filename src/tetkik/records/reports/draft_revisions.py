@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import func, select
-
 from tetkik.errors import Conflict, NotFound
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases.transfers import require_not_moved
@@ -112,16 +110,10 @@ def unpacked(tx: Transaction, row: Report) -> tuple[Working, Material]:
 def view_of(tx: Transaction, row: Report, working: Working, material: Material) -> WorkingDraft:
     """The draft of a row as whoever edits it sees it."""
     author = tx.session.get(User, row.updated_by) if row.updated_by is not None else None
-    return WorkingDraft(
+    return row.to_value(
+        WorkingDraft,
         report_id=row.id,
-        case_id=row.case_id,
-        patient_id=row.patient_id,
-        image_id=row.image_id,
-        run_id=row.run_id,
         number=number_of(tx, row),
-        state=row.state,
-        version=row.version,
-        revision=row.revision,
         content=working.content,
         by_person=tuple(not written_by_machine(material, item) for item in working.draft.sentences),
         decisions=working.decisions,
@@ -129,23 +121,19 @@ def view_of(tx: Transaction, row: Report, working: Working, material: Material) 
         result=material.result,
         amending=reason_of(tx, row),
         withdrawn=withdrawal_queries.now_of_reports(tx, [row.id]).get(row.id),
-        updated_at=row.updated_at,
         updated_by=author.name if author is not None else None,
     )
 
 
 def reason_of(tx: Transaction, row: Report) -> str | None:
     """Why a report is being amended; None where it is not."""
-    if row.amending is None:
-        return None
-    return tx.open(row.patient_id, "reports.amending", row.id, row.amending).decode()
+    return tx.open_text(row, "amending") or None
 
 
 def number_of(tx: Transaction, row: Report) -> str:
     """The number of a report: of its case, and its place among the reports of the case."""
     case = tx.session.get_one(Case, row.case_id)
-    before = select(func.count()).where(Report.case_id == row.case_id, Report.id <= row.id)
-    return f"{case.number}-{tx.session.scalar(before)}"
+    return f"{case.number}-{tx.count(Report, Report.case_id == row.case_id, Report.id <= row.id)}"
 
 
 def for_change(tx: Transaction, report_id: str, revision: int) -> tuple[Report, Working, Material]:
@@ -169,5 +157,5 @@ def record_change(
 ) -> None:
     """Write an audit entry about a report, and announce the event to the open pages."""
     tx.session.flush()
-    tx.audit(action, case_id=row.case_id, patient_id=row.patient_id, object_id=row.id, **detail)
+    tx.audit_about(action, row, **detail)
     tx.announce(event, row.case_id)

@@ -101,27 +101,24 @@ _KIND = MappingProxyType({"image": "report-image", "heatmap": "report-heat"})
 
 def material_of(tx: Transaction, row: Report) -> Material:
     """What the machine gave to a report."""
-    if row.machine is None:
-        return Material()
-    return serialization.from_bytes(Material, tx.open(row.patient_id, "reports.machine", row.id, row.machine))
+    content = tx.open_column(row, "machine")
+    return Material() if content is None else serialization.from_bytes(Material, content)
 
 
 def keep_material(tx: Transaction, row: Report, material: Material) -> None:
     """Seal what the machine gave into the row."""
-    row.machine = tx.seal(row.patient_id, "reports.machine", row.id, serialization.to_bytes(material))
+    tx.seal_column(row, "machine", serialization.to_bytes(material))
 
 
 def working_of(tx: Transaction, row: Report) -> Working | None:
     """The draft as it stands; None where nothing is being written."""
-    if row.draft is None:
-        return None
-    return serialization.from_bytes(Working, tx.open(row.patient_id, "reports.draft", row.id, row.draft))
+    content = tx.open_column(row, "draft")
+    return None if content is None else serialization.from_bytes(Working, content)
 
 
 def keep_working(tx: Transaction, row: Report, working: Working | None) -> None:
     """Seal the draft into the row; None ends the writing."""
-    content = None if working is None else serialization.to_bytes(working)
-    row.draft = None if content is None else tx.seal(row.patient_id, "reports.draft", row.id, content)
+    tx.seal_column(row, "draft", None if working is None else serialization.to_bytes(working))
 
 
 def keep_pictures(tx: Transaction, row: Report, label: str, pictures: dict[str, bytes]) -> None:
@@ -138,14 +135,8 @@ def keep_pictures(tx: Transaction, row: Report, label: str, pictures: dict[str, 
             continue
         stored = tx.files.put(tx.key(row.patient_id), row.patient_id, BytesIO(pictures[what]))
         if blob is None:
-            blob = Blob(
-                id=new_id(),
-                patient_id=row.patient_id,
-                image_id=row.image_id,
-                kind=_KIND[what],
-                label=label,
-                created_at=tx.now,
-            )
+            of = {"patient_id": row.patient_id, "image_id": row.image_id, "kind": _KIND[what], "label": label}
+            blob = Blob(id=new_id(), created_at=tx.now, **of)
             tx.session.add(blob)
         blob.file, blob.size = stored.name, stored.size
     tx.session.flush()

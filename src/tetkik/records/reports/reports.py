@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, literal, or_, select, tuple_
 
 from tetkik.errors import NotFound
 from tetkik.records.cases import patients
@@ -17,6 +17,7 @@ from tetkik.records.reports.draft_revisions import number_of
 from tetkik.records.reports.identity import said_name
 from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.records.schema import Case, Report, ReportVersion, Run, SignatureRow, WithdrawalRow
+from tetkik.records.schema.base import Moment
 from tetkik.turkish import alphabetical
 from tetkik.values import ReportState, RunState
 
@@ -63,13 +64,11 @@ def list_reports(
     rows = tx.session.execute(_query(tx, wanted, after).limit(limit)).all()
     back = withdrawal_queries.now_of_reports(tx, [report.id for report, *_ in rows])
     return tuple(
-        ListedReport(
+        report.to_value(
+            ListedReport,
             report_id=report.id,
-            case_id=case.id,
             number=number_of(tx, report),
             department=case.department,
-            state=report.state,
-            version=report.version,
             signed_at=signature.signed_at,
             signed_by=said_name(signature.title, signature.name),
             corrected=version.corrected,
@@ -135,10 +134,8 @@ def _query(
     if wanted.until is not None:
         query = query.where(ReportVersion.created_at < wanted.until)
     if after is not None:
-        at, report_id = after
-        older = ReportVersion.created_at < at
-        same = and_(ReportVersion.created_at == at, Report.id < report_id)
-        query = query.where(or_(older, same))
+        place = tuple_(literal(after[0], Moment()), literal(after[1]))
+        query = query.where(tuple_(ReportVersion.created_at, Report.id) < place)
     return query
 
 

@@ -20,10 +20,7 @@ from tetkik.values import FINDING_LABELS, Finding, Judgement
 
 def reviews_of(tx: Transaction, report_id: str) -> tuple[FindingVerdict, ...]:
     wanted = select(FindingReview).where(FindingReview.report_id == report_id).order_by(FindingReview.label)
-    return tuple(
-        FindingVerdict(row.label, row.judgement, row.model_positive, row.user_id, row.at)
-        for row in tx.session.scalars(wanted)
-    )
+    return tuple(row.to_value(FindingVerdict) for row in tx.session.scalars(wanted))
 
 
 def judged(tx: Transaction, report_id: str) -> Mapping[str, Judgement]:
@@ -47,14 +44,7 @@ def keep(tx: Transaction, row: Report, material: Material, label: str, judgement
         review.user_id, review.at = tx.actor.user_id or "", tx.now
         tx.session.add(review)
     update_worklist(tx, row.case_id)
-    tx.audit(
-        Action.FINDING_REVIEWED,
-        case_id=row.case_id,
-        patient_id=row.patient_id,
-        object_id=row.id,
-        label=label,
-        judgement=judgement,
-    )
+    tx.audit_about(Action.FINDING_REVIEWED, row, label=label, judgement=judgement)
 
 
 def _fitting(finding: Finding | None, judgement: Judgement) -> bool | None:

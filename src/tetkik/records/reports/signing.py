@@ -9,10 +9,10 @@ text and lets any change be seen, and no more.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 
 from tetkik.errors import Conflict, Forbidden, InputError
 from tetkik.records import serialization
@@ -44,7 +44,7 @@ from tetkik.records.reports.report_inputs import (
     picture_of,
     pictures_kept,
 )
-from tetkik.records.reports.versions import PLACE, REASON, Sealed, version_of
+from tetkik.records.reports.versions import Sealed, version_of
 from tetkik.records.schema import Case, Claim, Job, Report, ReportVersion, SignatureRow, User
 from tetkik.records.serialization import digest_of
 from tetkik.report.facts import one_line
@@ -104,23 +104,21 @@ def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital:
     sealed = _sealed(tx, row, version_id, last, working, material, hospital)
     content = serialization.to_bytes(sealed)
     corrected = material.draft is None or _texts_of(working.draft) != _texts_of(material.draft)
-    reason = reason_of(tx, row)
     document = sealed.document
-    tx.session.add(
-        ReportVersion(
-            id=version_id,
-            report_id=row.id,
-            case_id=row.case_id,
-            patient_id=row.patient_id,
-            number=document.version,
-            replaces=last,
-            reason=tx.seal(row.patient_id, REASON, version_id, reason.encode()) if reason else None,
-            document=tx.seal(row.patient_id, PLACE, version_id, content),
-            verification=document.verification,
-            corrected=corrected,
-            created_at=tx.now,
-        )
+    version = ReportVersion(
+        id=version_id,
+        report_id=row.id,
+        case_id=row.case_id,
+        patient_id=row.patient_id,
+        number=document.version,
+        replaces=last,
+        verification=document.verification,
+        corrected=corrected,
+        created_at=tx.now,
     )
+    tx.seal_column(version, "reason", tx.open_column(row, "amending"))
+    tx.seal_column(version, "document", content)
+    tx.session.add(version)
     tx.session.flush()
     _add_signature(tx, version_id, proof, document, content)
     row.state, row.version = document.state, document.version
@@ -129,17 +127,16 @@ def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital:
     keep_working(tx, row, None)
     tx.session.flush()
     _close_case(tx, row.case_id)
-    tx.audit(
+    record_change(
+        tx,
+        row,
         Action.REPORT_SIGNED if last is None else Action.REPORT_AMENDED,
-        case_id=row.case_id,
-        patient_id=row.patient_id,
-        object_id=row.id,
+        event="report",
         version=document.version,
         verification=document.verification,
         method=proof.method,
         corrected=corrected,
     )
-    tx.announce("report", row.case_id)
     return Signed(version_id, document.version, document.verification, corrected)
 
 
@@ -164,7 +161,7 @@ def begin_amendment(tx: Transaction, report_id: str, reason: str) -> WorkingDraf
     signed = version_of(tx, report_id, pictures=False)
     working = Working(signed.document.content, signed.decisions)
     keep_working(tx, row, working)
-    row.amending = tx.seal(row.patient_id, "reports.amending", row.id, reason.encode())
+    tx.seal_column(row, "amending", reason.encode())
     bump_revision(tx, row)
     record_change(tx, row, Action.REPORT_AMENDMENT_BEGUN, event="report", version=row.version)
     return view_of(tx, row, working, material_of(tx, row))
@@ -300,20 +297,9 @@ def _document(
 def _add_signature(
     tx: Transaction, version_id: str, proof: Proof, document: ReportDocument, content: bytes
 ) -> None:
-    signed = document.signature
-    assert signed is not None
-    tx.session.add(
-        SignatureRow(
-            version_id=version_id,
-            user_id=proof.user_id,
-            name=signed.name,
-            title=signed.title,
-            registration=signed.registration,
-            method=proof.method,
-            digest=digest_of(content),
-            signed_at=signed.signed_at,
-        )
-    )
+    assert document.signature is not None
+    how = {"user_id": proof.user_id, "method": proof.method, "digest": digest_of(content)}
+    tx.session.add(SignatureRow(version_id=version_id, **how, **asdict(document.signature)))
 
 
 def _last_version(tx: Transaction, row: Report) -> str | None:
@@ -325,11 +311,8 @@ def _last_version(tx: Transaction, row: Report) -> str | None:
 
 def _close_case(tx: Transaction, case_id: str) -> None:
     """A case is signed when every report of it stands signed and no image still waits for a model."""
-    unsigned = select(func.count()).where(Report.case_id == case_id, ~withdrawal_queries.standing())
-    waiting = select(func.count()).where(
-        Job.case_id == case_id, Job.state.in_((JobState.QUEUED, JobState.RUNNING))
-    )
-    if tx.session.scalar(unsigned) or tx.session.scalar(waiting):
+    unsigned = tx.count(Report, Report.case_id == case_id, ~withdrawal_queries.standing())
+    if unsigned or tx.count(Job, Job.case_id == case_id, Job.state.in_((JobState.QUEUED, JobState.RUNNING))):
         return
     case = tx.session.get_one(Case, case_id, with_for_update=True)
     case.state, case.updated_at = CaseState.SIGNED, tx.now

@@ -19,7 +19,7 @@ from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
-from tetkik.records.ids import is_id, new_id
+from tetkik.records.ids import new_id
 from tetkik.records.reports import drafts
 from tetkik.records.reports.draft_revisions import WorkingDraft
 from tetkik.records.reports.editing import DraftEdit
@@ -155,11 +155,9 @@ def _write(
 
 
 def _row(tx: Transaction, template_id: str) -> ReportTemplate:
-    row = tx.session.get(ReportTemplate, template_id) if is_id(template_id) else None
-    if row is None:
-        raise NotFound("There is no such template; look at the list of templates.")
-    return row
+    missing = NotFound("There is no such template; look at the list of templates.")
+    return tx.find(ReportTemplate, template_id, missing)
 
 
 def _value(row: ReportTemplate) -> HospitalTemplate:
-    return HospitalTemplate(row.id, row.name, Language(row.language), row.text, row.created_at)
+    return row.to_value(HospitalTemplate, language=Language(row.language))

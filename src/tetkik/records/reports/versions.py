@@ -27,9 +27,6 @@ from tetkik.records.schema import Case, Report, ReportVersion, SignatureRow
 from tetkik.records.serialization import digest_of
 from tetkik.values import Method, Permission, ReportDocument, Withdrawal
 
-PLACE = "report_versions.document"
-REASON = "report_versions.reason"
-
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
@@ -118,16 +115,14 @@ def version_of(
     if pictures:
         parts = {item.what: checked_picture(tx, version.patient_id, item) for item in sealed.pictures}
         document = replace(document, image=parts.get("image"), heatmap=parts.get("heatmap"))
-    return SignedVersion(
+    return row.to_value(
+        SignedVersion,
         info=_info(row, version, signature, _numbers(tx, version), back),
-        case_id=version.case_id,
-        patient_id=version.patient_id,
-        image_id=row.image_id,
         report_number=number_of(tx, row),
         document=document,
         pictures=frozenset(item.what for item in sealed.pictures),
         method=signature.method,
-        reason=_reason(tx, version),
+        reason=tx.open_text(version, "reason") or None,
         decisions=sealed.decisions,
         verdicts=sealed.verdicts,
         in_writing=row.draft is not None,
@@ -161,14 +156,8 @@ def as_signed(tx: Transaction, report_id: str, number: int) -> Original:
         row_of(tx, report_id)
     version, signature = signed_rows(tx, report_id, number)
     content = _content(tx, version, signature)
-    tx.audit(
-        Action.DOCUMENT_EXPORTED,
-        case_id=version.case_id,
-        patient_id=version.patient_id,
-        object_id=report_id,
-        format="signed",
-        version=number,
-    )
+    row = tx.session.get_one(Report, report_id)
+    tx.audit_about(Action.DOCUMENT_EXPORTED, row, format="signed", version=number)
     return Original(content, signature.digest)
 
 
@@ -211,7 +200,7 @@ def _withdrawal(tx: Transaction, version: ReportVersion, back: tuple[Withdrawn, 
 
 def _content(tx: Transaction, version: ReportVersion, signature: SignatureRow) -> bytes:
     """The bytes that were signed."""
-    content = tx.open(version.patient_id, PLACE, version.id, version.document)
+    content = tx.open_column(version, "document") or b""
     if digest_of(content) != signature.digest:
         raise _altered()
     return content
@@ -246,12 +235,6 @@ def _numbers(tx: Transaction, version: ReportVersion) -> dict[str, int]:
     return {version.replaces: tx.session.get_one(ReportVersion, version.replaces).number}
 
 
-def _reason(tx: Transaction, version: ReportVersion) -> str | None:
-    if version.reason is None:
-        return None
-    return tx.open(version.patient_id, REASON, version.id, version.reason).decode()
-
-
 def _info(
     row: Report,
     version: ReportVersion,
@@ -259,15 +242,11 @@ def _info(
     numbers: dict[str, int],
     back: tuple[Withdrawn, ...],
 ) -> VersionInfo:
-    return VersionInfo(
-        id=version.id,
-        report_id=version.report_id,
-        number=version.number,
+    return version.to_value(
+        VersionInfo,
         replaces=numbers[version.replaces] if version.replaces is not None else None,
         signed_at=signature.signed_at,
         signed_by=said_name(signature.title, signature.name),
-        verification=version.verification,
-        corrected=version.corrected,
         is_last=version.number == row.version,
         withdrawn=withdrawal_queries.of_version(back, version.number),
         follows=next((item for item in back if item.number == version.number - 1), None),
@@ -276,7 +255,5 @@ def _info(
 
 def case_of(tx: Transaction, report_id: str) -> str:
     """The case of a report, for whoever has to ask there for permission first."""
-    row = tx.session.get(Report, report_id) if is_id(report_id) else None
-    if row is None:
-        raise NotFound("There is no such report; look for it in the list of reports.")
-    return row.case_id
+    missing = NotFound("There is no such report; look for it in the list of reports.")
+    return tx.find(Report, report_id, missing).case_id

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import DateTime, Dialect, Enum, MetaData
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
+
+_Value = TypeVar("_Value")
 
 
 class Base(DeclarativeBase):
@@ -23,6 +26,11 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+
+    def to_value(self, kind: type[_Value], /, **own: Any) -> _Value:
+        """A dataclass with what stands here under the same names; `own` gives everything else."""
+        names = {item.name for item in fields(kind) if item.name not in own}  # type: ignore[arg-type]
+        return kind(**{name: getattr(self, name) for name in names}, **own)
 
 
 class Moment(TypeDecorator[datetime]):

@@ -56,7 +56,7 @@ def claim_case(tx: Transaction, case_id: str, *, take_over: bool = False) -> Rea
         tx.session.add(row)
     row.user_id, row.since, row.expires_at = tx.actor.user_id, tx.now, tx.now + LASTS
     tx.session.flush()
-    tx.audit(Action.CASE_CLAIMED, case_id=case_id, patient_id=case.patient_id, taken_from=former)
+    tx.audit_about(Action.CASE_CLAIMED, case, taken_from=former)
     tx.announce("claim.taken" if former is not None else "claim", case_id)
     return _reader(tx, row)
 
@@ -68,7 +68,7 @@ def release_case(tx: Transaction, case_id: str) -> None:
     if row is None or row.user_id != tx.actor.user_id:
         return
     tx.session.delete(row)
-    tx.audit(Action.CLAIM_RELEASED, case_id=case_id, patient_id=case.patient_id)
+    tx.audit_about(Action.CLAIM_RELEASED, case)
     tx.announce("claim", case_id)
 
 
