@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +13,9 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from tetkik.errors import RecordsError
-from tetkik.records.vault import Key, Vault
+from tetkik.records.vault import PIECE, Key, Vault
 
 _MAGIC = b"TETKIKF1"
-_CHUNK = 1 << 20
-_LENGTH = struct.Struct(">I")
 _MEMORY = Path("/dev/shm")  # noqa: S108 - the folder below it has a name that nobody can guess
 
 
@@ -87,15 +84,11 @@ class FileStore:
                 raise _damaged()
             number, last = 0, False
             while not last:
-                head = file.read(_LENGTH.size + 1)
-                if len(head) != _LENGTH.size + 1:
-                    raise _damaged()
-                last = head[-1:] == b"\1"
-                (length,) = _LENGTH.unpack(head[:-1])
-                if length > _CHUNK + 64:
-                    raise _damaged()
-                # The number and whether it is the last are sealed with it: no piece can go or change places.
-                yield key.open(file.read(length), f"{name}:{number}:{last}")
+                try:
+                    piece, last = key.read_piece(file, name, number)
+                except ValueError:
+                    raise _damaged() from None
+                yield piece
                 number += 1
 
     @contextmanager
@@ -135,30 +128,20 @@ class FileStore:
     def _write(self, target: Path, key: Key, content: IO[bytes]) -> None:
         target.parent.mkdir(exist_ok=True, mode=0o700)
         part = self.temporary / f"{target.name}.{os.getpid()}.{os.urandom(4).hex()}.part"
-        try:
-            with part.open("wb") as file:
-                file.write(_MAGIC)
-                number, piece = 0, content.read(_CHUNK)
-                while True:
-                    following = content.read(_CHUNK)
-                    last = not following
-                    sealed = key.seal(piece, f"{target.name}:{number}:{last}")
-                    file.write(_LENGTH.pack(len(sealed)) + (b"\1" if last else b"\0") + sealed)
-                    if last:
-                        break
-                    number, piece = number + 1, following
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(target)
-            sync(target.parent)
-        finally:
-            part.unlink(missing_ok=True)
+        with written_whole(target, part) as file:
+            file.write(_MAGIC)
+            number, piece, last = 0, content.read(PIECE), False
+            while not last:
+                following = content.read(PIECE)
+                last = not following
+                key.write_piece(file, target.name, number, piece, last=last)
+                number, piece = number + 1, following
 
 
 def _measured(content: IO[bytes]) -> tuple[str, int]:
     """SHA-256 and length of a file, read to its end."""
     digest, size = hashlib.sha256(), 0
-    while piece := content.read(_CHUNK):
+    while piece := content.read(PIECE):
         digest.update(piece)
         size += len(piece)
     return digest.hexdigest(), size
@@ -166,6 +149,23 @@ def _measured(content: IO[bytes]) -> tuple[str, int]:
 
 def _damaged() -> RecordsError:
     return RecordsError("A stored file is damaged; restore it from a backup, and run tetkik audit verify.")
+
+
+@contextmanager
+def written_whole(target: Path, part: Path | None = None, mode: int = 0o600) -> Iterator[IO[bytes]]:
+    """A file that takes the place of `target` at the end, on the disk by then; it is there whole, or not."""
+    part = part or target.with_name(f".{target.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)
+    try:
+        # What lies there already, in a folder of everybody's, would be read by whoever put it there.
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:  # noqa: PTH123
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+        sync(target.parent)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def sync(folder: Path) -> None:

@@ -5,7 +5,6 @@ It never travels on a command line or in the environment, which other programs o
 
 from __future__ import annotations
 
-import os
 import secrets
 import shlex
 import subprocess
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tetkik.errors import SettingError
-from tetkik.records.files import sync
+from tetkik.records.files import sync, written_whole
 from tetkik.records.vault import KEY_BYTES, fingerprint
 
 CREDENTIAL = "tetkik-master-key"
@@ -139,18 +138,8 @@ def read(file: Path) -> bytes:
 
 def put(file: Path, key: bytes) -> None:
     """Write a key for the owner's eyes alone; it is there whole, and on the disk, or not at all."""
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    try:
-        # What lies there already, in a folder of everybody's, would be read by whoever put it there.
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:  # noqa: PTH123
-            opened.write(key.hex() + "\n")
-            opened.flush()
-            os.fsync(opened.fileno())
-        part.replace(file)
-        sync(file.parent)
-    finally:
-        part.unlink(missing_ok=True)
+    with written_whole(file) as opened:
+        opened.write(f"{key.hex()}\n".encode())
 
 
 def _output_of(command: str) -> bytes:

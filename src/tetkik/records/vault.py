@@ -20,7 +20,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 KEY_BYTES = 32
 PURPOSES = ("wrap", "house", "index", "audit", "names")
 """What the keys of a ring are for: patients' keys, the installation's secrets, blind index, trail, files."""
+PIECE = 1 << 20
+"""Bytes of a stream that are sealed at once."""
+_OVERHEAD = 64
+"""More bytes than sealing adds to a piece."""
+_LENGTH = struct.Struct(">I")
 _NONCE = 12
 _VERSION = struct.Struct(">I")
 _FORMS: Mapping[int, type[AESGCM | ChaCha20Poly1305]] = MappingProxyType({1: AESGCM, 2: ChaCha20Poly1305})
@@ -76,6 +81,28 @@ class Key:
                 "key; restore it from a backup, or give the right key.",
                 place=place.partition(":")[0],
             ) from None
+
+    def write_piece(self, file: IO[bytes], place: str, number: int, piece: bytes, *, last: bool) -> None:
+        """Seal a piece of a stream into a file, with its number and whether it is the last.
+
+        So no piece can go, change places or be cut off unseen.
+        """
+        sealed = self.seal(piece, f"{place}:{number}:{last}")
+        file.write(_LENGTH.pack(len(sealed)) + (b"\1" if last else b"\0") + sealed)
+
+    def read_piece(self, file: IO[bytes], place: str, number: int) -> tuple[bytes, bool]:
+        """What `write_piece` wrote, and whether it was the last.
+
+        Raises:
+            ValueError: the file is cut short, or none of ours.
+        """
+        head = file.read(_LENGTH.size + 1)
+        if len(head) != _LENGTH.size + 1:
+            raise ValueError("cut short")
+        last, (length,) = head[-1:] == b"\1", _LENGTH.unpack(head[:-1])
+        if length > PIECE + _OVERHEAD:
+            raise ValueError("too long a piece")
+        return self.open(file.read(length), f"{place}:{number}:{last}"), last
 
     def _of(self, form: int) -> AESGCM | ChaCha20Poly1305:
         if form not in self._ready:

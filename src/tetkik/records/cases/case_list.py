@@ -10,6 +10,7 @@ from sqlalchemy import select
 from tetkik.records.database import Transaction
 from tetkik.records.people.visibility import visible_cases
 from tetkik.records.schema import Case
+from tetkik.records.schema.base import fitting
 from tetkik.values import CaseState, Priority, UrgencyLevel
 
 
@@ -42,13 +43,10 @@ def list_cases(
     Args:
         before: the id after which the page begins; None begins at the newest.
     """
-    query = select(Case).where(visible_cases(tx)).order_by(Case.id.desc()).limit(limit)
+    wanted = fitting((Case.state, state), (Case.department, department))
+    query = select(Case).where(visible_cases(tx), *wanted).order_by(Case.id.desc()).limit(limit)
     if before is not None:
         query = query.where(Case.id < before)
-    if state is not None:
-        query = query.where(Case.state == state)
-    if department is not None:
-        query = query.where(Case.department == department)
     return tuple(
         row.to_value(ListedCase, priority=Priority(row.priority)) for row in tx.session.scalars(query)
     )

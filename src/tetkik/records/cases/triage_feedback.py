@@ -22,6 +22,7 @@ from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
 from tetkik.records.schema import Case, Complaint
+from tetkik.records.schema.base import within
 from tetkik.turkish import fold_with_places
 from tetkik.values import UrgencyLevel
 
@@ -167,12 +168,8 @@ def _chosen(
     wanted = (
         select(Complaint, Case.restricted)
         .join(Case, Case.id == Complaint.case_id)
-        .where(Complaint.department_chosen.is_not(None))
+        .where(Complaint.department_chosen.is_not(None), *within(Complaint.created_at, since, until))
         .order_by(Complaint.id)
     )
-    if since is not None:
-        wanted = wanted.where(Complaint.created_at >= since)
-    if until is not None:
-        wanted = wanted.where(Complaint.created_at < until)
     for row in tx.session.execute(wanted.execution_options(yield_per=_AT_ONCE)):
         yield row[0], row[1]

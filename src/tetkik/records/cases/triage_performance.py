@@ -11,10 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import func, select
 
 from tetkik.records.database import Transaction
 from tetkik.records.schema import Complaint
+from tetkik.records.schema.base import within
 from tetkik.statistics import Interval, wilson_interval
 from tetkik.values import UrgencyLevel
 
@@ -78,7 +79,7 @@ def performance(
         .where(
             Complaint.department_model.is_not(None),
             Complaint.department_chosen.is_not(None),
-            *_within(since, until),
+            *within(Complaint.created_at, since, until),
         )
         .group_by(Complaint.department_model, Complaint.department_chosen, Complaint.abstained)
     ).all()
@@ -110,7 +111,7 @@ def by_urgency(
             Complaint.abstained,
             func.count(),
         )
-        .where(*_within(since, until))
+        .where(*within(Complaint.created_at, since, until))
         .group_by(
             Complaint.urgency, Complaint.department_model, Complaint.department_chosen, Complaint.abstained
         )
@@ -145,12 +146,3 @@ def _of(name: str, rows: Sequence[tuple[str, bool, int]]) -> DepartmentPerforman
         key=lambda item: (-item[1], item[0]),
     )
     return DepartmentPerformance(name, agreement, tuple(others))
-
-
-def _within(since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
-    conditions = []
-    if since is not None:
-        conditions.append(Complaint.created_at >= since)
-    if until is not None:
-        conditions.append(Complaint.created_at < until)
-    return conditions

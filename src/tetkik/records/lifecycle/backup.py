@@ -21,7 +21,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records
 from tetkik.records.keyring import fingerprint_of
 from tetkik.records.lifecycle import erasure_log
-from tetkik.records.lifecycle.backup_file import ArchiveWriter, BackupHeader
+from tetkik.records.lifecycle.backup_file import ArchiveWriter, BackupHeader, write_archive
 from tetkik.records.lifecycle.table_dump import backup_tables, dump_rows
 from tetkik.records.migrate import NEWEST
 from tetkik.records.schema import Blob, Image, Patient
@@ -59,7 +59,7 @@ def make_backup(
             made_at=began.isoformat(),
             salt=os.urandom(16).hex(),
         )
-        with ArchiveWriter(target, records.vault, header) as archive:
+        with write_archive(target, records.vault, header) as archive:
             rows = _add_rows(connection, archive, progress)
             names = _names(connection)
             missing = _add_files(records, archive, names, progress)

@@ -11,24 +11,21 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import struct
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 from tetkik.errors import InputError, RecordsError
-from tetkik.records.vault import Key, Vault
+from tetkik.records.files import written_whole
+from tetkik.records.vault import PIECE, Key, Vault
 
 _MAGIC = b"TETKIKB1"
 _LENGTH = struct.Struct(">I")
-_PIECE = 1 << 20
 _LONGEST_HEADER = 10_000
-_OVERHEAD = 64
-"""More bytes than sealing adds to a piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +55,23 @@ def read_header(file: IO[bytes]) -> BackupHeader:
         raise InputError("This file is not a backup of Tetkik; give one that tetkik backup wrote.") from None
 
 
-class ArchiveWriter:
-    """Writes members one after another; the file is whole once the block ends, or is not there at all."""
+@contextmanager
+def write_archive(target: Path, vault: Vault, header: BackupHeader) -> Iterator[ArchiveWriter]:
+    """A backup to add members to; its file is whole once the block ends, or is not there at all."""
+    packed = header.packed()
+    with written_whole(target) as file:
+        file.write(_MAGIC + _LENGTH.pack(len(packed)) + packed)
+        sealed = _Sealing(file, vault.backup_key(bytes.fromhex(header.salt)), packed)
+        with tarfile.open(fileobj=sealed, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+            yield ArchiveWriter(tar)
+        sealed.finish()
 
-    def __init__(self, target: Path, vault: Vault, header: BackupHeader) -> None:
-        self._target = target
-        self._part = target.with_name(f".{target.name}.{os.getpid()}.part")
-        handle = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        self._file = os.fdopen(handle, "wb")
-        packed = header.packed()
-        self._file.write(_MAGIC + _LENGTH.pack(len(packed)) + packed)
-        self._sealed = _Sealing(self._file, vault.backup_key(bytes.fromhex(header.salt)), packed)
-        self._tar = tarfile.open(fileobj=self._sealed, mode="w|", format=tarfile.PAX_FORMAT)  # noqa: SIM115
+
+class ArchiveWriter:
+    """Writes members one after another."""
+
+    def __init__(self, tar: tarfile.TarFile) -> None:
+        self._tar = tar
         self.hashes: dict[str, str] = {}
 
     def add(self, name: str, content: bytes) -> None:
@@ -83,24 +85,6 @@ class ArchiveWriter:
         hashing = HashingReader(content)
         self._tar.addfile(info, hashing)
         self.hashes[name] = hashing.hexdigest()
-
-    def __enter__(self) -> ArchiveWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None:
-                self._tar.close()
-                self._sealed.finish()
-                self._file.flush()
-                os.fsync(self._file.fileno())
-                self._file.close()
-                self._part.replace(self._target)
-        finally:
-            self._file.close()
-            self._part.unlink(missing_ok=True)
 
 
 def read_members(source: Path, vault: Vault) -> Iterator[tuple[str, IO[bytes]]]:
@@ -149,17 +133,16 @@ class _Sealing(io.RawIOBase):
 
     def write(self, content: bytes) -> int:  # type: ignore[override]
         self._waiting += content
-        while len(self._waiting) > _PIECE:
-            self._put(bytes(self._waiting[:_PIECE]), last=False)
-            del self._waiting[:_PIECE]
+        while len(self._waiting) > PIECE:
+            self._put(bytes(self._waiting[:PIECE]), last=False)
+            del self._waiting[:PIECE]
         return len(content)
 
     def finish(self) -> None:
         self._put(bytes(self._waiting), last=True)
 
     def _put(self, piece: bytes, *, last: bool) -> None:
-        sealed = self._key.seal(piece, f"{self._place}:{self._number}:{last}")
-        self._file.write(_LENGTH.pack(len(sealed)) + (b"\1" if last else b"\0") + sealed)
+        self._key.write_piece(self._file, self._place, self._number, piece, last=last)
         self._number += 1
 
 
@@ -189,16 +172,9 @@ class _Opening(io.RawIOBase):
             raise _broken()
 
     def _next(self) -> bytes:
-        head = self._file.read(_LENGTH.size + 1)
-        if len(head) != _LENGTH.size + 1:
-            raise _broken()
-        (length,) = _LENGTH.unpack(head[:-1])
-        if length > _PIECE + _OVERHEAD:
-            raise _broken()
-        self._last = head[-1:] == b"\1"
         try:
-            piece = self._key.open(self._file.read(length), f"{self._place}:{self._number}:{self._last}")
-        except RecordsError:
+            piece, self._last = self._key.read_piece(self._file, self._place, self._number)
+        except (RecordsError, ValueError):
             raise _broken() from None
         self._number += 1
         return piece

@@ -16,9 +16,11 @@ from sqlalchemy import select
 from tetkik.errors import Conflict
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
+from tetkik.records.cases.locks import lock_reports_with
 from tetkik.records.cases.transfers import require_not_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
+from tetkik.records.images import images, runs
 from tetkik.records.people import visibility
 from tetkik.records.reports import prior_recheck, reviews
 from tetkik.records.reports.draft_marks import checked
@@ -32,8 +34,15 @@ from tetkik.records.reports.draft_revisions import (
     view_of,
 )
 from tetkik.records.reports.editing import Choice, DraftEdit, Edited, decided, merged
-from tetkik.records.reports.report_inputs import Material, Working, keep_material, keep_pictures, keep_working
-from tetkik.records.reports.report_locks import lock_reports_with
+from tetkik.records.reports.report_inputs import (
+    Material,
+    Working,
+    keep_material,
+    keep_pictures,
+    keep_working,
+    material_of,
+    working_of,
+)
 from tetkik.records.schema import Image, Report
 from tetkik.report.facts import one_line
 from tetkik.values import (
@@ -224,6 +233,24 @@ def keep(
         measurements=len(after.content.measurements),
     )
     return view_of(tx, row, after, material)
+
+
+def drop_foreign_priors(tx: Transaction, patient_ids: Sequence[str]) -> None:
+    """Check the drafts of these records again, without an earlier image that is not to be compared with.
+
+    Their sentences stay, and those that say how it was before are marked: nobody signs them unseen.
+    """
+    wanted = select(Report).where(Report.patient_id.in_(patient_ids), Report.machine.is_not(None))
+    for row in tx.session.scalars(wanted.order_by(Report.image_id).with_for_update()).all():
+        material, working = material_of(tx, row), working_of(tx, row)
+        if material.prior is None:
+            continue
+        earlier = runs.list_earlier_runs(tx, images.load_image(tx, row.image_id))
+        if material.prior.sha256 not in {runs.load_result(tx, run.id).sha256 for run in earlier}:
+            material = replace(material, prior=None)
+            keep_material(tx, row, material)
+            if working is not None:  # what is signed stands as it was signed
+                keep(tx, row, material, working)
 
 
 def _new_row(tx: Transaction, image: Image, draft: Draft) -> Report:

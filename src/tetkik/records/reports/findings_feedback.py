@@ -23,6 +23,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.images import images
 from tetkik.records.images.images import StoredImage
 from tetkik.records.schema import Case, FindingReview, Image, Patient, Report, Run
+from tetkik.records.schema.base import within
 from tetkik.values import FINDING_LABELS, FileFormat, Judgement
 
 _PSEUDONYM = 16
@@ -198,10 +199,7 @@ def _reviews(
         .join(Image, Image.id == Report.image_id)
         .join(Patient, Patient.id == Report.patient_id)
         .outerjoin(Run, Run.id == FindingReview.run_id)
+        .where(*within(FindingReview.at, since, until))
         .order_by(Report.id, FindingReview.label)
     )
-    if since is not None:
-        wanted = wanted.where(FindingReview.at >= since)
-    if until is not None:
-        wanted = wanted.where(FindingReview.at < until)
     yield from tx.session.execute(wanted)

@@ -17,7 +17,7 @@ from tetkik.records.reports.draft_revisions import number_of
 from tetkik.records.reports.identity import said_name
 from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.records.schema import Case, Report, ReportVersion, Run, SignatureRow, WithdrawalRow
-from tetkik.records.schema.base import Moment
+from tetkik.records.schema.base import Moment, fitting, within
 from tetkik.turkish import alphabetical
 from tetkik.values import ReportState, RunState
 
@@ -121,18 +121,12 @@ def _query(
         .join(SignatureRow, SignatureRow.version_id == ReportVersion.id)
         .join(Case, Case.id == Report.case_id)
         .where(visibility.visible_cases(tx))
+        .where(*fitting((Case.department, wanted.department), (Report.state, wanted.state)))
+        .where(*within(ReportVersion.created_at, wanted.since, wanted.until))
         .order_by(ReportVersion.created_at.desc(), Report.id.desc())
     )
-    if wanted.department is not None:
-        query = query.where(Case.department == wanted.department)
-    if wanted.state is not None:
-        query = query.where(Report.state == wanted.state)
     if wanted.own:
         query = query.where(SignatureRow.user_id == tx.actor.user_id)
-    if wanted.since is not None:
-        query = query.where(ReportVersion.created_at >= wanted.since)
-    if wanted.until is not None:
-        query = query.where(ReportVersion.created_at < wanted.until)
     if after is not None:
         place = tuple_(literal(after[0], Moment()), literal(after[1]))
         query = query.where(tuple_(ReportVersion.created_at, Report.id) < place)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from sqlalchemy import DateTime, Dialect, Enum, MetaData
+from sqlalchemy import ColumnElement, DateTime, Dialect, Enum, MetaData
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
@@ -31,6 +32,17 @@ class Base(DeclarativeBase):
         """A dataclass with what stands here under the same names; `own` gives everything else."""
         names = {item.name for item in fields(kind) if item.name not in own}  # type: ignore[arg-type]
         return kind(**{name: getattr(self, name) for name in names}, **own)
+
+
+def within(column: Any, since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
+    """That a moment is `since` or later, and before `until`; None leaves that end open."""
+    ends = ((operator.ge, since), (operator.lt, until))
+    return [compare(column, end) for compare, end in ends if end is not None]
+
+
+def fitting(*wanted: tuple[Any, Any]) -> list[ColumnElement[bool]]:
+    """That columns have the values that are wanted of them; None wants nothing."""
+    return [column == value for column, value in wanted if value is not None]
 
 
 class Moment(TypeDecorator[datetime]):

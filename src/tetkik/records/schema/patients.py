@@ -1,4 +1,4 @@
-"""Whose data it is."""
+"""Whose data it is, and the keys that everything hangs on."""
 
 from __future__ import annotations
 
@@ -52,3 +52,17 @@ class PatientLink(Base):
     reason: Mapped[LinkReason] = mapped_column(enum_column(LinkReason))
     created_at: Mapped[datetime] = mapped_column(Moment)
     created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+
+
+class RingKey(Base):
+    """One random key of the installation; all of them are wrapped again with a new master key."""
+
+    __tablename__ = "keyring"
+
+    purpose: Mapped[str] = mapped_column(String(16), primary_key=True)
+    version: Mapped[int]
+    """Of the ring; patients' keys name the one that wraps them."""
+    master: Mapped[str] = mapped_column(String(16))
+    """Fingerprint of the master key that wraps it."""
+    wrapped: Mapped[bytes] = mapped_column(LargeBinary)
+    made_at: Mapped[datetime] = mapped_column(Moment)

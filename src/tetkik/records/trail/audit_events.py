@@ -14,6 +14,7 @@ from tetkik.errors import NotFound
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.schema import AuditHead, AuditRow, BrokenGlass, Case, User
+from tetkik.records.schema.base import fitting, within
 
 _BATCH = 1_000
 _GLASS_PLACE = "break_glass.reason"
@@ -140,42 +141,19 @@ def _query(wanted: AuditFilter) -> Select[Any]:
 
 
 def _conditions(wanted: AuditFilter) -> Iterator[ColumnElement[bool]]:
-    if wanted.user_id is not None:
-        yield AuditRow.user_id == wanted.user_id
+    same = ((getattr(AuditRow, name), getattr(wanted, name)) for name in ("user_id", "patient_id", "action"))
+    yield from fitting(*same)
+    yield from within(AuditRow.at, wanted.since, wanted.until)
     if wanted.case is not None:
         named = select(Case.id).where(Case.number == wanted.case).scalar_subquery()
         yield (AuditRow.case_id == wanted.case) | (AuditRow.case_id == named)
-    if wanted.patient_id is not None:
-        yield AuditRow.patient_id == wanted.patient_id
-    if wanted.action is not None:
-        yield AuditRow.action == wanted.action
-    if wanted.since is not None:
-        yield AuditRow.at >= wanted.since
-    if wanted.until is not None:
-        yield AuditRow.at < wanted.until
 
 
 def _event(row: Row[Any]) -> AuditEvent:
-    content = json.loads(row.content) if row.content is not None else None
-    known = AuditEvent(
-        seq=row.seq,
-        at=row.at,
-        action=row.action,
-        user_id=row.user_id,
-        user=row.user_name,
-        case_id=row.case_id,
-        case=row.case_number,
-        patient_id=row.patient_id,
-        erased=content is None,
-    )
-    if content is None:
+    who = (row.user_id, row.user_name, row.case_id, row.case_number, row.patient_id)
+    known = AuditEvent(row.seq, row.at, row.action, *who, erased=row.content is None)
+    if row.content is None:
         return known
-    return replace(
-        known,
-        object_id=content["object"],
-        roles=tuple(content["roles"]),
-        method=content["method"],
-        address=content["address"],
-        request=content["request"],
-        detail=content["detail"],
-    )
+    content = json.loads(row.content)
+    same = {name: content[name] for name in ("method", "address", "request", "detail")}
+    return replace(known, object_id=content["object"], roles=tuple(content["roles"]), **same)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sqlalchemy import Row, func, select
@@ -18,6 +18,7 @@ from tetkik.errors import InputError
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import START, Action, Columns, chain_of, digest_of, head_seal
 from tetkik.records.database import Transaction
+from tetkik.records.files import written_whole
 from tetkik.records.schema import AuditHead, AuditRow
 
 _BATCH = 5_000
@@ -48,9 +49,8 @@ class Anchor:
 
     def write(self, file: Path) -> None:
         """Put it into a file in place of an older one, whole or not at all."""
-        part = file.with_name(f".{file.name}.part")
-        part.write_text(json.dumps({"seq": self.seq, "chain": self.chain}) + "\n", "utf-8")
-        part.replace(file)
+        with written_whole(file, mode=0o666) as part:
+            part.write((json.dumps(asdict(self)) + "\n").encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +128,9 @@ class _Walk:
         """Read the next entry."""
         self.entries += 1
         if row.seq > self.seq + 1:
-            self._fault(self.seq + 1, Sentence("Entry {number} is missing.", {"number": self.seq + 1}))
+            self._fault(self.seq + 1, "Entry {number} is missing.")
         elif row.seq <= self.seq:
-            self._fault(
-                row.seq, Sentence("Entry {number} stands twice or before the first.", {"number": row.seq})
-            )
+            self._fault(row.seq, "Entry {number} stands twice or before the first.")
         whole = self._digest(row)
         columns = Columns(row.at, row.action, row.user_id, row.case_id, row.patient_id)
         # After a gap nothing can be said of the link to what is missing.
@@ -140,45 +138,33 @@ class _Walk:
             self.tx.vault, self.chain, row.seq, columns, row.digest
         )
         if whole and not linked:
-            self._fault(
-                row.seq, Sentence("Entry {number} was altered, inserted or moved.", {"number": row.seq})
-            )
+            self._fault(row.seq, "Entry {number} was altered, inserted or moved.")
         if self.anchor is not None and row.seq == self.anchor.seq and row.chain.hex() != self.anchor.chain:
-            self._fault(
-                row.seq, Sentence("Entry {number} is not the one that the anchor holds.", {"number": row.seq})
-            )
+            self._fault(row.seq, "Entry {number} is not the one that the anchor holds.")
         self.seq, self.chain = row.seq, row.chain
 
     def finish(self) -> None:
         """Look at the end, and whether every emptied entry belongs to an erasure."""
         for patient_id, seq in self._emptied.items():
             if patient_id is None or self._last_entry.get(patient_id, 0) <= seq:
-                self._fault(seq, Sentence("Entry {number} was emptied without an erasure.", {"number": seq}))
+                self._fault(seq, "Entry {number} was emptied without an erasure.")
         head = self.tx.session.get(AuditHead, 1)
         if head is None:
             if self.entries:
-                self._fault(self.seq, Sentence("The sealed end of the trail is missing."))
+                self._fault(self.seq, "The sealed end of the trail is missing.")
         elif head.seal != head_seal(self.tx.vault, head.seq, head.chain):
-            self._fault(head.seq, Sentence("The seal of the trail's end does not hold."))
+            self._fault(head.seq, "The seal of the trail's end does not hold.")
         elif head.seq > self.seq:
-            self._fault(
-                self.seq + 1,
-                Sentence("The trail is cut off before entry {number}.", {"number": self.seq + 1}),
-            )
+            self._fault(self.seq + 1, "The trail is cut off before entry {number}.")
         elif (head.seq, head.chain) != (self.seq, self.chain):
-            self._fault(
-                head.seq + 1,
-                Sentence("Entry {number} stands behind the sealed end.", {"number": head.seq + 1}),
-            )
+            self._fault(head.seq + 1, "Entry {number} stands behind the sealed end.")
         if self.anchor is not None and self.anchor.seq > self.seq:
-            self._fault(
-                self.seq + 1,
-                Sentence(
-                    "The trail ends at entry {number}, and the anchor holds entry {anchor}: it was cut off, "
-                    "or an old copy was put back.",
-                    {"number": self.seq, "anchor": self.anchor.seq},
-                ),
+            what = Sentence(
+                "The trail ends at entry {number}, and the anchor holds entry {anchor}: it was cut off, "
+                "or an old copy was put back.",
+                {"number": self.seq, "anchor": self.anchor.seq},
             )
+            self.faults.append(Broken(self.seq + 1, what))
 
     def _digest(self, row: Row[tuple[AuditRow]]) -> bool:
         """Whether the entry says what it said; an erased one says nothing."""
@@ -186,20 +172,16 @@ class _Walk:
             self.erased += 1
             self._emptied[row.patient_id] = row.seq
             return True
-        if (
-            row.content is None
-            or row.salt is None
-            or digest_of(row.salt, row.content) != row.digest
-            or not _agrees(row)
-        ):
-            self._fault(row.seq, Sentence("Entry {number} was altered.", {"number": row.seq}))
+        half = row.content is None or row.salt is None
+        if half or digest_of(row.salt, row.content) != row.digest or not _agrees(row):
+            self._fault(row.seq, "Entry {number} was altered.")
             return False
         if row.action == Action.PATIENT_ERASED and row.patient_id is not None:
             self._last_entry[row.patient_id] = row.seq
         return True
 
-    def _fault(self, seq: int, what: Sentence) -> None:
-        self.faults.append(Broken(seq, what))
+    def _fault(self, seq: int, template: str) -> None:
+        self.faults.append(Broken(seq, Sentence(template, {"number": seq})))
 
 
 def _agrees(row: Row[tuple[AuditRow]]) -> bool:

@@ -19,7 +19,7 @@ from tetkik.records.cases import filter_index
 from tetkik.records.database import Transaction
 from tetkik.records.people.visibility import visible_cases
 from tetkik.records.schema import Case, CaseMark, Claim
-from tetkik.records.schema.base import Moment
+from tetkik.records.schema.base import Moment, within
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.worklist_items import WorklistItem, load_items
 from tetkik.values import CaseState, Priority
@@ -203,10 +203,7 @@ def _between(
     if after is not None:
         place = tuple_(literal(after.waiting_since, Moment()), literal(after.case_id))
         yield tuple_(since, case_id) > place
-    if chosen.since is not None:
-        yield since >= chosen.since
-    if chosen.until is not None:
-        yield since < chosen.until
+    yield from within(since, chosen.since, chosen.until)
 
 
 def _mark(chosen: WorklistFilter) -> str | None:
@@ -225,15 +222,8 @@ def _claimed_places(
         Case.id.in_(ids), visible_cases(tx)
     )
     mark = _mark(chosen)
-    marked = (
-        set(
-            tx.session.scalars(
-                select(CaseMark.case_id).where(CaseMark.case_id.in_(ids), CaseMark.mark == mark)
-            )
-        )
-        if mark
-        else ids
-    )
+    marks = select(CaseMark.case_id).where(CaseMark.case_id.in_(ids), CaseMark.mark == mark)
+    marked = tuple(tx.session.scalars(marks)) if mark else ids
     found = sorted(
         (row.priority, row.waiting_since, row.id)
         for row in tx.session.execute(query)
