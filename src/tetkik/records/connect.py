@@ -12,11 +12,7 @@ from tetkik.settings import Settings
 
 
 def open_records(settings: Settings) -> Records:
-    """Open the records that the settings name.
-
-    Raises:
-        SettingError: a database that cannot be opened, or a master key that does not fit it.
-    """
+    """Open the records that the settings name."""
     folder = settings.data_dir.absolute()
     url = settings.database_url
     return Records(

@@ -103,11 +103,7 @@ class Transaction:
         return self.vault.wrap(patient_id, secret, self.vault.held.ring)
 
     def seal(self, patient_id: str, place: str, row: str, content: bytes) -> bytes:
-        """Seal under a patient's key.
-
-        Args:
-            place: `table.column`.
-        """
+        """Seal under a patient's key, for a place such as `table.column`."""
         return self.key(patient_id).seal(content, f"{place}:{row}")
 
     def open(self, patient_id: str, place: str, row: str, sealed: bytes) -> bytes:
@@ -141,8 +137,7 @@ class Transaction:
     ) -> None:
         """Note in the trail that the actor did something; it is written with the transaction or not at all.
 
-        Args:
-            detail: more, in codes and numbers; never a patient's name or words.
+        More `detail` comes in codes and numbers; never a patient's name or words.
         """
         self.entries.append(Entry(self.now, self.actor, action, case_id, patient_id, object_id, detail))
 
@@ -206,9 +201,8 @@ class Records:
     def read(self, actor: Actor = SYSTEM, *, still: bool = False) -> Iterator[Transaction]:
         """A transaction that changes nothing; for what need not be audited.
 
-        Args:
-            still: whether everything is seen as it is at one moment, whatever others write meanwhile; SQLite
-                never shows it otherwise.
+        A `still` one sees everything as it is at one moment, whatever others write meanwhile; SQLite never
+        shows it otherwise.
         """
         engine = self.engine
         if still and engine.dialect.name == "postgresql":

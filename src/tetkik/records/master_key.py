@@ -37,22 +37,14 @@ class MasterKey:
         return str(self.file) if self.file is not None else _words(self.command)[0]
 
     def first(self) -> bytes:
-        """The key of a new installation; where the file is ours and missing, a fresh one is written.
-
-        Raises:
-            SettingError: no key, and none to be made; or no key at all.
-        """
+        """The key of a new installation; where the file is ours and missing, a fresh one is written."""
         if self.ours and self.file is not None and not self.file.exists():
             self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             put(self._own, secrets.token_bytes(KEY_BYTES))
         return self._present()
 
     def fitting(self, wanted: str) -> bytes:
-        """The key with a fingerprint: the present one, or the next one where a replacement was killed.
-
-        Raises:
-            SettingError: no key, or that of another installation.
-        """
+        """The key with a fingerprint: the present one, or the next one where a replacement was killed."""
         key = self._present()
         if fingerprint(key) != wanted and self.staged(wanted):
             key = read(self._next(wanted))
@@ -119,11 +111,7 @@ def kept_as(file: Path, fingerprint: str) -> Path:
 
 
 def read(file: Path) -> bytes:
-    """The key in a file.
-
-    Raises:
-        SettingError: no such file, or not a key.
-    """
+    """The key in a file."""
     try:
         return _key(file.read_bytes())
     except FileNotFoundError:

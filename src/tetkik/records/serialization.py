@@ -86,14 +86,9 @@ def pack(value: Any) -> Any:
 
 
 def unpack(kind: type[_T], packed: Any) -> _T:
-    """What `pack` made of a value of this kind.
+    """What `pack` made of a value of this kind; else `ValueError`, `TypeError` or `KeyError`.
 
     A field that an older form did not have takes its default.
-
-    Raises:
-        ValueError: not a value of this kind.
-        TypeError: the same.
-        KeyError: the same.
     """
     value: _T = _unpack(kind, packed)
     return value

@@ -52,8 +52,7 @@ _SEALS: Mapping[Cipher, int] = MappingProxyType({Cipher.AES_256_GCM: 1, Cipher.C
 class Key:
     """Seals with one cipher, and opens what any of them sealed.
 
-    Args:
-        secret: 32 bytes; each cipher gets a key of its own from them (HKDF-Expand, RFC 5869).
+    Each cipher gets a key of its own from the 32 bytes of the secret (HKDF-Expand, RFC 5869).
     """
 
     __slots__ = ("_form", "_ready", "_secret")
@@ -91,11 +90,7 @@ class Key:
         file.write(_LENGTH.pack(len(sealed)) + (b"\1" if last else b"\0") + sealed)
 
     def read_piece(self, file: IO[bytes], place: str, number: int) -> tuple[bytes, bool]:
-        """What `write_piece` wrote, and whether it was the last.
-
-        Raises:
-            ValueError: the file is cut short, or none of ours.
-        """
+        """What `write_piece` wrote, and whether it was the last; `ValueError` where the file is cut short."""
         head = file.read(_LENGTH.size + 1)
         if len(head) != _LENGTH.size + 1:
             raise ValueError("cut short")
@@ -174,12 +169,9 @@ class Vault:
         return self._held
 
     def renew(self, connection: Connection) -> None:
-        """Take the keys that the database stands under now.
+        """Take the keys that the database stands under now, or `RecordsError` where they are not to be had.
 
         Those of before stay at hand, for transactions that began with them.
-
-        Raises:
-            RecordsError: the master key that it stands under is not to be had.
         """
         try:
             held = self._load(connection)

@@ -26,11 +26,7 @@ class Admission:
 
 
 def admit(tx: Transaction, admission: Admission) -> str:
-    """Open a case for a patient; gives its id.
-
-    Raises:
-        Conflict: a patient with the same number is known already.
-    """
+    """Open a case for a patient; `Conflict` where one with the same number is known. Gives its id."""
     return cases.open_case(
         tx,
         admission.patient_id or register_patient(tx, admission.person, unknown=admission.unknown),
@@ -42,11 +38,7 @@ def admit(tx: Transaction, admission: Admission) -> str:
 
 
 def register_patient(tx: Transaction, person: Person | None, *, unknown: bool = False) -> str:
-    """A record for somebody who has none; gives its id.
-
-    Raises:
-        Conflict: a patient with the same number is known already.
-    """
+    """A record for somebody who has none, and whose number nobody has (`Conflict`); gives its id."""
     person = patients.validate_person(person or Person())
     if not person.known and not unknown:
         raise InputError("Give the patient's name or a number, or say that the patient is unknown.")

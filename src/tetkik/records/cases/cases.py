@@ -17,12 +17,29 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.cases.transfers import CaseMoves
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
-from tetkik.records.people.visibility import decide_access, find_case, load_visible_case
+from tetkik.records.people.visibility import decide_access, find_case, load_visible_case, visible_cases
 from tetkik.records.schema import Case, Image, Note, Report
+from tetkik.records.schema.base import fitting
 from tetkik.values import CaseState, Priority, ReportState, UrgencyLevel
 
 LONGEST_QUESTION = 2000
 """Characters of a clinical question."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedCase:
+    """A case as a list shows it: without identity and without words of the patient."""
+
+    id: str
+    number: str
+    state: CaseState
+    priority: Priority
+    urgency: UrgencyLevel | None
+    department: str | None
+    restricted: bool
+    waiting_since: datetime
+    created_at: datetime
+    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +79,9 @@ def open_case(
     question: str = "",
     restricted: bool = False,
 ) -> str:
-    """Open a case for a patient; gives its id.
+    """Open a case for a patient, or for the record that stands for this one; gives its id.
 
-    Args:
-        patient_id: whose; where another record stands for this one, the case is opened for that.
-        priority: that a person chose; None lets it follow triage and the findings.
+    A `priority` of None follows triage and the findings.
     """
     patient_id = survivor_of(tx, patient_id)
     urgency = complaint.result.urgency.level if complaint is not None else None
@@ -99,11 +114,7 @@ def open_case(
 
 
 def load_case(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
-    """A case that the actor may open.
-
-    Args:
-        audit: whether a person looks at it, which the trail notes; False for the program's own use.
-    """
+    """A case that the actor may open; the trail notes it, unless `audit` says that nobody looks at it."""
     row = load_visible_case(tx, case_id)
     by_glass = decide_access(tx, row).by_glass
     if audit:
@@ -121,6 +132,24 @@ def load_case(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
         complaint=complaints.load_complaint(tx, case_id),
         by_glass=by_glass,
         moves=transfers.load_moves(tx, case_id),
+    )
+
+
+def list_cases(
+    tx: Transaction,
+    *,
+    before: str | None = None,
+    limit: int = 50,
+    state: CaseState | None = None,
+    department: str | None = None,
+) -> tuple[ListedCase, ...]:
+    """Cases that the actor may see, the newest first; `before` is the last id of the page before."""
+    wanted = fitting((Case.state, state), (Case.department, department))
+    query = select(Case).where(visible_cases(tx), *wanted).order_by(Case.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(Case.id < before)
+    return tuple(
+        row.to_value(ListedCase, priority=Priority(row.priority)) for row in tx.session.scalars(query)
     )
 
 
@@ -182,11 +211,7 @@ def reopen(tx: Transaction, case_id: str) -> CaseState:
 
 
 def set_state(tx: Transaction, case_id: str, state: CaseState) -> None:
-    """Move a case on, as its images and report go; whoever calls it has asked whether it may be seen.
-
-    Raises:
-        Conflict: the case is closed, and must be taken up again first; or it goes on as another one.
-    """
+    """Move an open case on, as its images and report go; the caller has asked whether it may be seen."""
     row = find_case(tx, case_id)
     if row.state is state:
         return

@@ -71,11 +71,7 @@ class NewestRun:
 def load_newest_runs(
     tx: Transaction, case_ids: Sequence[str], *, answered: bool = False
 ) -> tuple[NewestRun, ...]:
-    """The newest run of findings over each image of these cases, refused ones included.
-
-    Args:
-        answered: whether failed ones are left out, so that the answer of before counts.
-    """
+    """The newest run of findings over each image of these cases; `answered` passes over those that failed."""
     states = [state for state in RunState if not (answered and state is RunState.FAILED)]
     rows = tx.session.execute(
         select(Run.id, Run.case_id, Run.image_id, Run.state)

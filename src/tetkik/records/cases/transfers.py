@@ -57,11 +57,7 @@ def load_moves(tx: Transaction, case_id: str) -> CaseMoves:
 
 
 def require_open(tx: Transaction, case: Case) -> None:
-    """Let nothing be done in a case that has ended.
-
-    Raises:
-        Conflict: it is closed.
-    """
+    """Let nothing be done in a case that has ended: `Conflict` where it is closed."""
     require_not_moved(tx, case.id)
     if case.state is CaseState.CLOSED:
         raise Conflict("The case is closed; take it up again first.")

@@ -33,11 +33,7 @@ def store_derived_image(tx: Transaction, image: StoredImage, png: bytes) -> Stor
 def replace_derived_images(
     tx: Transaction, image: StoredImage, kind: DerivedImageKind, pictures: Mapping[str, StoredFile]
 ) -> None:
-    """Let an image have these pictures of a kind, and no others.
-
-    Args:
-        pictures: by label; a preview's label is empty.
-    """
+    """Let an image have these pictures of a kind, by label, and no others; a preview's label is empty."""
     tx.session.execute(delete(Blob).where(Blob.image_id == image.id, Blob.kind == kind))
     tx.session.add_all(
         Blob(

@@ -106,8 +106,7 @@ def store_file(
 ) -> StoredFile:
     """Bring a file to the disk, sealed under its patient's key, before any row names it.
 
-    Args:
-        tx: a transaction; best one that nobody waits for (see `still_stored`).
+    Best in a transaction that nobody waits for (see `still_stored`).
     """
     # `case_transfer.remove_leftover_files` comes before, or finds the row.
     _lock_against_removal(tx, patient_id)
@@ -136,9 +135,8 @@ def add_image(
 ) -> AddedImage:
     """Put an image into a case; the same file twice in a case is one image.
 
-    Args:
-        file: from `store_file`, for the patient of that case.
-        confirmed: what the file says of its patient otherwise than the record, and a person has confirmed.
+    `file` is from `store_file`, for the patient of that case; `confirmed` is what the file says of its
+    patient otherwise than the record, and a person has confirmed.
     """
     case = see_case(tx, case_id)
     # Whoever moves or closes the case meanwhile comes before or after.

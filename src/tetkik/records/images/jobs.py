@@ -117,11 +117,7 @@ def renew_lease(tx: Transaction, work: Work, lease: timedelta = LEASE) -> None:
 
 
 def finish_job(tx: Transaction, work: Work) -> None:
-    """Say that work is done, in the transaction that keeps its answer.
-
-    Raises:
-        Conflict: somebody else has it by now; nothing of this answer is kept.
-    """
+    """Say that work is done, where its answer is kept; `Conflict` if somebody else has it by now."""
     row = _held(tx, work)
     row.state, row.finished_at, row.fault = JobState.DONE, tx.now, None
     row.worker = row.lease_until = None
@@ -129,11 +125,7 @@ def finish_job(tx: Transaction, work: Work) -> None:
 
 
 def fail_job(tx: Transaction, work: Work, fault: Sentence, *, for_good: bool = False) -> bool:
-    """Say that an attempt failed; gives whether the work was given up.
-
-    Args:
-        for_good: whether another attempt would fail in the same way.
-    """
+    """Say that an attempt failed, and whether another would, too; gives whether the work was given up."""
     row = _held(tx, work)
     over = for_good or row.attempts >= ATTEMPTS
     row.fault, row.worker = _packed(fault), None

@@ -92,13 +92,10 @@ def require_key(source: Path, master: MasterKey) -> None:
 def restore_backup(
     records: Records, source: Path, *, actor: Actor = SYSTEM, progress: Progress | None = None
 ) -> RestoreResult:
-    """Restore a backup into an empty installation.
+    """Restore a backup into an empty installation; of a damaged one nothing is written (`RecordsError`).
 
-    Who was ever erased is listed in `Restored.erased`; `erasure.erase_again` erases those who came back.
-
-    Raises:
-        SettingError: from a newer version, or under another master key.
-        RecordsError: the backup is damaged; nothing was written.
+    `SettingError` where it is of a newer version, or under another master key. Who was ever erased is listed
+    in `RestoreResult.erased`; `erasure.erase_again` erases those who came back.
     """
     header, manifest = examine_backup(source, records.vault)
     _require_fit(records, header)

@@ -37,8 +37,7 @@ class SuspendedKeys:
 def suspend_access(connection: Connection, at: datetime) -> None:
     """Close what a backup opens again: every session and link ends, passkeys and tokens wait.
 
-    Args:
-        connection: in the transaction that gives the rows back, so that none of them ever stands open.
+    In the transaction that gives the rows back, so that none of them ever stands open.
     """
     connection.execute(delete(BrowserSession))
     connection.execute(delete(Invite).where(Invite.used_at.is_(None)))
@@ -47,11 +46,7 @@ def suspend_access(connection: Connection, at: datetime) -> None:
 
 
 def suspend_restored_access(tx: Transaction, made_at: str) -> SuspendedKeys:
-    """Close what a backup has opened again, and tell everybody.
-
-    Args:
-        made_at: when the backup was made, ISO 8601; users are notified.
-    """
+    """Close what a backup has opened again, and tell everybody when it was made (ISO 8601)."""
     suspend_access(tx.session.connection(), tx.now)
     for user_id in tx.session.scalars(select(User.id).where(User.disabled_at.is_(None))).all():
         notices.notify(tx, user_id, AccountChange.RESTORED, made_at)

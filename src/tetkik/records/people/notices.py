@@ -96,11 +96,7 @@ def list_notices(tx: Transaction) -> list[AccountNotice]:
 
 
 def acknowledge(tx: Transaction, upto: str) -> None:
-    """The actor has seen their notices.
-
-    Args:
-        upto: id of the latest that the page showed; what came after it stays.
-    """
+    """The actor has seen their notices up to this id; what came after it stays."""
     tx.session.execute(
         update(Notice)
         .where(Notice.user_id == tx.actor.user_id, _OPEN, Notice.id <= upto)

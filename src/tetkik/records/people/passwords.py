@@ -59,11 +59,7 @@ def is_outdated(known: str) -> bool:
 
 
 def refuse_weak(password: str, own: Iterable[str] = ()) -> None:
-    """Refuse a password that is short or easily guessed.
-
-    Args:
-        own: the login and name of the person, the name of the hospital.
-    """
+    """Refuse a password that is short or easily guessed, from the person's and hospital's names, too."""
     found = strength(password, own)
     if found is Strength.SHORT:
         raise InputError(

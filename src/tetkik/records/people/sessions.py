@@ -77,11 +77,7 @@ def begin_session(
 def resume_session(
     records: Records, cookie: str, *, address: str | None, request_id: str | None, idle: timedelta = IDLE
 ) -> Resumed:
-    """Go on with a session.
-
-    Raises:
-        NotSignedIn: no such session, or it is over.
-    """
+    """Go on with a session; `NotSignedIn` where there is none, or it is over."""
     with records.read() as tx:
         session = tx.session.get(BrowserSession, digest_of(cookie))
         user = tx.session.get(User, session.user_id) if session is not None else None

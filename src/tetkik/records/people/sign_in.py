@@ -26,11 +26,7 @@ LONGEST_PAUSE = timedelta(minutes=15)
 
 
 def sign_in_by_password(records: Records, login: str, password: str, peer: Peer) -> Actor:
-    """Who a login and a password belong to.
-
-    Raises:
-        NotSignedIn: wrong, paused or closed: one sentence for all of them.
-    """
+    """Who a login and a password belong to; `NotSignedIn` for whatever reason in one sentence."""
     user_id, known = _count(records, login, peer)
     right = passwords.matches(password, known)
     if user_id is None or not right:
@@ -40,11 +36,7 @@ def sign_in_by_password(records: Records, login: str, password: str, peer: Peer)
 
 
 def reauthenticate(records: Records, actor: Actor, password: str) -> None:
-    """The same person once more: to open a locked screen, to sign a report.
-
-    Raises:
-        Forbidden: wrong, or paused, or an account without a password.
-    """
+    """The same person once more, or `Forbidden`: to open a locked screen, to sign a report."""
     assert actor.user_id is not None
     with records.read() as tx:
         user = user_row(tx, actor.user_id)

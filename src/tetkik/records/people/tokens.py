@@ -94,11 +94,7 @@ def list_tokens(tx: Transaction) -> list[Token]:
 
 
 def authenticate_token(records: Records, secret: str, peer: Peer) -> Actor:
-    """Who sends a token: its owner, with what the token and the owner's roles both allow.
-
-    Raises:
-        NotSignedIn: no such token, or it is over, or its owner's account is closed.
-    """
+    """Who sends a token (else `NotSignedIn`): its owner, with what token and roles both allow."""
     with records.read() as tx:
         row = tx.session.scalar(
             select(ApiToken)

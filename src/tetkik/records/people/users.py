@@ -102,11 +102,7 @@ def create(
     password: str | None = None,
     departments: Collection[str] = (),
 ) -> str:
-    """A new user; gives the id.
-
-    Args:
-        password: None where a link, a passkey or single sign-on will open.
-    """
+    """A new user; gives the id. Without a password a link, a passkey or single sign-on will open."""
     folded = folded_login(login)
     _check(profile, departments)
     if tx.session.scalar(select(User.id).where(User.login == folded)) is not None:
@@ -132,11 +128,8 @@ def create(
 def change(tx: Transaction, user_id: str, profile: Profile, *, departments: Collection[str] = ()) -> None:
     """Give a user another name, other roles, other departments; open pages follow at their next request.
 
-    Args:
-        departments: that can be given: those of the triage model; whatever the user has already stays.
-
-    Raises:
-        Conflict: it would leave nobody who administers.
+    `departments` are those that can be given, of the triage model; whatever the user has already stays.
+    `Conflict` where it would leave nobody who administers.
     """
     _hold_everybody(tx)
     user = user_row(tx, user_id)
@@ -156,8 +149,7 @@ def set_password(
 ) -> RevokedAccess:
     """A new password, of the person's own choosing; ends every other session and link of theirs.
 
-    Args:
-        keys: whether passkeys and tokens end as well, for whoever suspects that somebody else has used them.
+    Passkeys and tokens end as well (`keys`) for whoever suspects that somebody else has used them.
     """
     user = user_row(tx, user_id)
     passwords.refuse_weak(password, (user.login, user.name, hospital))
@@ -177,10 +169,9 @@ def set_password(
 
 
 def reset_access(tx: Transaction, user_id: str, *, keys: bool = True) -> RevokedAccess:
-    """Take the password away and end every session; a link sets a new one.
+    """Take the password away and end every session, and with `keys` passkeys and tokens.
 
-    Args:
-        keys: whether passkeys and tokens end as well; what was lost or stolen is seldom the password alone.
+    A link sets a new password. What was lost or stolen is seldom the password alone.
     """
     user = user_row(tx, user_id)
     user.password_hash = None
@@ -249,11 +240,7 @@ def find_user(tx: Transaction, login: str) -> Member:
 
 
 def list_users(tx: Transaction, *, after: str = "", limit: int | None = None) -> list[Member]:
-    """Users by login.
-
-    Args:
-        after: the login of the last one of the page before.
-    """
+    """Users by login, those behind `after`."""
     found = tx.session.scalars(select(User).where(User.login > after).order_by(User.login).limit(limit))
     return [_member(tx, user) for user in found]
 
@@ -331,11 +318,7 @@ def _member(tx: Transaction, user: User) -> Member:
 
 
 def save_preferences(tx: Transaction, *, language: Language | None = None, theme: str | None = None) -> None:
-    """Keep the actor's own choice of language and theme; None leaves what was.
-
-    Args:
-        theme: `light`, `dark`, or `system`.
-    """
+    """Keep the actor's choice of language and theme (`light`, `dark`, `system`); None leaves what was."""
     user = tx.session.get(User, tx.actor.user_id)
     if user is None:
         return

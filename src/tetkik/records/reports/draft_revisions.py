@@ -78,11 +78,7 @@ class EditConflict(Conflict):
 
 
 def row_of(tx: Transaction, report_id: str, *, lock: bool = False) -> Report:
-    """The row of a report whose case the actor may open.
-
-    Args:
-        lock: whether nobody else may change it until the transaction ends.
-    """
+    """The row of a report whose case the actor may open; locked, nobody else changes it meanwhile."""
     row = None
     if lock:
         tx.session.flush()

@@ -185,13 +185,10 @@ def judge(
     *,
     sentences_follow: bool = False,
 ) -> WorkingDraft:
-    """Accept, reject or add a finding; the marks follow, and the sentences where `sentences_follow` says so.
+    """Accept, reject or add a finding, or with None take that back; the marks follow.
 
-    So do the marks of later drafts of the patient that compare with this image.
-
-    Args:
-        judgement: None takes it back.
-        sentences_follow: whether sentences that lean on a rejected finding alone go with it.
+    So do the marks of later drafts of the patient that compare with this image; and, where
+    `sentences_follow`, sentences go that lean on a rejected finding alone.
     """
     lock_reports_with(tx, report_id)  # later drafts are checked again once the case is locked
     row, working, material = for_change(tx, report_id, revision)
@@ -211,11 +208,7 @@ def keep(
     edited: Edited | None = None,
     choices: Sequence[Choice] = (),
 ) -> WorkingDraft:
-    """Check a draft again, seal it, bump its revision, audit it, and announce it to the open pages.
-
-    Args:
-        edited: sentences that take the place of the draft's; None leaves them.
-    """
+    """Check a draft again, `edited` or as it is; seal it, bump its revision, audit and announce it."""
     edited = edited or Edited.unchanged(before.draft)
     before = before.with_draft(replace(before.draft, sentences=edited.sentences))
     content = checked(material, before.content, reviews.judged(tx, row.id))

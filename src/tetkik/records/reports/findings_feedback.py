@@ -98,11 +98,8 @@ def write_feedback(tx: Transaction, judged: Judged, folder: Path, *, pictures: b
     """Write `labels.csv`, and beside it `images/` with de-identified images; the trail notes the export.
 
     The table is one that `tetkik findings train labels.csv --images images` takes. Without the images its
-    names are those that a later export with images will give them.
-
-    Args:
-        pictures: whether the images are written, too. One with text in its pixels, or one that cannot be
-            cleaned, is refused and keeps no row.
+    names are those that a later export with images will give them. An image with text in its pixels, or one
+    that cannot be cleaned, is refused and keeps no row.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names: dict[str, str] = {}

@@ -33,11 +33,7 @@ class RedraftInput:
 
 
 def redraft_input(tx: Transaction, report_id: str, revision: int) -> RedraftInput:
-    """What to write a fresh draft from.
-
-    Raises:
-        Conflict: no model has looked at the image, or the report is signed.
-    """
+    """What to write a fresh draft from; `Conflict` where no model has looked at the image."""
     row, _, material = for_change(tx, report_id, revision)
     if material.result is None:
         raise Conflict("No model has read this image, so there is nothing to write a draft from.")

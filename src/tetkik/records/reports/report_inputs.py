@@ -124,8 +124,7 @@ def keep_working(tx: Transaction, row: Report, working: Working | None) -> None:
 def keep_pictures(tx: Transaction, row: Report, label: str, pictures: dict[str, bytes]) -> None:
     """Keep the pictures of a report, in the place of those under the same label.
 
-    Args:
-        label: `draft`, or the id of a version: what is kept under it stays.
+    The label is `draft`, or the id of a version, whose pictures stay.
     """
     for what in PICTURES:
         blob = _blob(tx, row.image_id, what, label)

@@ -56,11 +56,7 @@ class Wanted:
 def list_reports(
     tx: Transaction, wanted: Wanted, *, limit: int, after: tuple[datetime, str] | None = None
 ) -> tuple[ListedReport, ...]:
-    """Signed reports, the newest signature first.
-
-    Args:
-        after: signature time and id of the last one that was seen; None begins at the newest.
-    """
+    """Signed reports, the newest signature first, those behind `after` (time of signature, id)."""
     rows = tx.session.execute(_query(tx, wanted, after).limit(limit)).all()
     back = withdrawal_queries.now_of_reports(tx, [report.id for report, *_ in rows])
     return tuple(

@@ -141,11 +141,7 @@ def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital:
 
 
 def begin_amendment(tx: Transaction, report_id: str, reason: str) -> WorkingDraft:
-    """Begin to amend a signed report: a draft with its text; the signed version stays what is read.
-
-    Raises:
-        Conflict: not signed yet, or being amended already.
-    """
+    """Begin to amend a signed report: a draft with its text; the signed version stays what is read."""
     may(tx, Permission.REPORT_SIGN)
     row = row_of(tx, report_id, lock=True)
     reason = one_line(reason)

@@ -73,11 +73,7 @@ def remove(tx: Transaction, template_id: str) -> None:
 
 
 def take(tx: Transaction, report_id: str, revision: int, template_id: str) -> WorkingDraft:
-    """Put a template's sentences around those of a draft, which are checked like a person's own.
-
-    Raises:
-        Conflict: the template is in the other language.
-    """
+    """Put a template's sentences around those of a draft, which are checked like a person's own."""
     template = template_of(tx, template_id)
     draft = drafts.draft_of(tx, report_id).draft
     if template.language is not draft.language:

@@ -102,11 +102,7 @@ def versions_of(tx: Transaction, report_id: str) -> tuple[VersionInfo, ...]:
 def version_of(
     tx: Transaction, report_id: str, number: int | None = None, *, pictures: bool = True
 ) -> SignedVersion:
-    """A version as it was signed.
-
-    Args:
-        number: of the version; None is the last one.
-    """
+    """A version as it was signed; None is the last one."""
     row = row_of(tx, report_id)
     version, signature = signed_rows(tx, report_id, number or row.version)
     sealed = _unsealed(tx, version, signature)

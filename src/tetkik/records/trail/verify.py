@@ -83,12 +83,10 @@ def verify(
     *,
     last: int | None = None,
 ) -> Verified:
-    """Walk the trail.
+    """Walk the trail, in a `still` transaction, so that entries that are added meanwhile do not count.
 
-    Args:
-        tx: a `still` one, so that entries that are added meanwhile do not count.
-        anchor: an end that the trail once had; it must still lead through there.
-        last: only so many entries before the end, for a quick look; None walks all of it.
+    It must still lead through an `anchor`, an end that it once had. With `last`, only so many entries before
+    the end are looked at.
     """
     walk = _Walk(tx, anchor)
     if last is not None:

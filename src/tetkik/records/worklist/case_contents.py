@@ -70,12 +70,11 @@ def _studies(tx: Transaction, case_id: str) -> tuple[StudySummary, ...]:
         .order_by(Study.id)
     )
     return tuple(
-        StudySummary(
-            study.id,
-            study.modality,
-            images,
-            next((state for state in _ORDER if state in states.get(study.id, ())), None),
-            study.created_at,
+        study.to_value(
+            StudySummary,
+            images=images,
+            state=next((state for state in _ORDER if state in states.get(study.id, ())), None),
+            received_at=study.created_at,
         )
         for study, images in tx.session.execute(counted)
     )
@@ -97,8 +96,6 @@ def _reports(tx: Transaction, case_id: str) -> tuple[ReportSummary, ...]:
     ).all()
     back = now_of_reports(tx, [report.id for report, *_ in rows])
     return tuple(
-        ReportSummary(
-            report.id, report.state, report.version, at, report.updated_at, name, back.get(report.id)
-        )
+        report.to_value(ReportSummary, signed_at=at, updated_by=name, withdrawn=back.get(report.id))
         for report, at, name in rows
     )

@@ -35,11 +35,7 @@ class Reader:
 
 
 def claim_case(tx: Transaction, case_id: str, *, take_over: bool = False) -> Reader:
-    """Say that the actor is reading a case; once more, it lasts for longer.
-
-    Raises:
-        Conflict: it is closed, goes on as another one, or somebody else is reading it.
-    """
+    """Say that the actor is reading a case, or goes on reading it; `Conflict` where somebody else does."""
     case = _listed(tx, case_id)
     if case.state.ended:
         require_open(tx, case)

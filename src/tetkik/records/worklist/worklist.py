@@ -90,11 +90,7 @@ def load_worklist(
     after: WorklistCursor | None = None,
     limit: int = 50,
 ) -> WorklistPage:
-    """One page of the worklist, as far as the actor may see it.
-
-    Args:
-        chosen: which cases; None is every open one.
-    """
+    """One page of the worklist, as far as the actor may see it; None chooses every open case."""
     chosen = chosen or WorklistFilter()
     if chosen.scope in (Scope.MINE, Scope.CLAIMED):
         places = _claimed_places(tx, chosen, after)
@@ -106,11 +102,7 @@ def load_worklist(
 
 
 def count_worklist(tx: Transaction, chosen: WorklistFilter | None = None) -> WorklistCounts:
-    """Figures for the filters, each as if its own choice alone were changed.
-
-    Args:
-        chosen: department, modality, finding and time are kept; None is every open case.
-    """
+    """Figures for the filters, each as if its own choice alone were changed; None is every open case."""
     chosen = chosen or WorklistFilter()
     grid = {(state, priority): 0 for state in CaseState for priority in Priority}
     arms = []
