@@ -151,20 +151,8 @@ def append(session: Session, vault: Vault, entries: Sequence[Entry]) -> None:
         seq = head.seq + 1
         columns = Columns(entry.at, entry.action, entry.actor.user_id, entry.case_id, entry.patient_id)
         chain = chain_of(vault, head.chain, seq, columns, digest)
-        session.add(
-            AuditRow(
-                seq=seq,
-                at=columns.at,
-                action=columns.action,
-                user_id=columns.user_id,
-                case_id=columns.case_id,
-                patient_id=columns.patient_id,
-                content=content,
-                salt=salt,
-                digest=digest,
-                chain=chain,
-            )
-        )
+        sealed = {"content": content, "salt": salt, "digest": digest, "chain": chain}
+        session.add(AuditRow(seq=seq, **columns._asdict(), **sealed))
         head.seq, head.chain = seq, chain
     head.seal = head_seal(vault, head.seq, head.chain)
     session.flush()

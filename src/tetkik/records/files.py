@@ -53,7 +53,7 @@ class FileStore:
         else:
             size = content.seek(0, os.SEEK_END)
         name = self._vault.file_name(patient_id, sha256)
-        target = self._path(name)
+        target = self.path(name)
         if not self.holds(name):  # young again: the daily sweep leaves it alone until its row is there
             content.seek(0)
             self._write(target, key, content)
@@ -62,7 +62,7 @@ class FileStore:
     def holds(self, name: str) -> bool:
         """Whether a file is there; it is young again, as after `put`."""
         try:
-            os.utime(self._path(name))
+            os.utime(self.path(name))
         except FileNotFoundError:
             return False
         return True
@@ -74,7 +74,7 @@ class FileStore:
     def chunks(self, key: Key, name: str) -> Iterator[bytes]:
         """The content of a file, a mebibyte at a time."""
         try:
-            file = self._path(name).open("rb")
+            file = self.path(name).open("rb")
         except OSError:
             raise RecordsError(
                 "A stored file is missing; restore it from a backup, and run tetkik audit verify."
@@ -110,7 +110,7 @@ class FileStore:
 
     def remove(self, name: str) -> None:
         """Take a file away, if it is there."""
-        self._path(name).unlink(missing_ok=True)
+        self.path(name).unlink(missing_ok=True)
 
     def names(self) -> Iterator[str]:
         for path in self.folder.glob("??/*"):
@@ -118,9 +118,6 @@ class FileStore:
 
     def path(self, name: str) -> Path:
         """Where a file lies, sealed as it is: for a backup."""
-        return self._path(name)
-
-    def _path(self, name: str) -> Path:
         if not name.isalnum():
             raise ValueError("not a name of the store")
         return self.folder / name[:2] / name

@@ -59,7 +59,7 @@ class Person:
     @property
     def born(self) -> date | None:
         """The day of birth; None where unknown."""
-        return _day(self.birth_date)
+        return day_of(self.birth_date)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +241,8 @@ def _tidy(text: str) -> str:
     ).strip()
 
 
-def _day(digits: str) -> date | None:
+def day_of(digits: str) -> date | None:
+    """The day of `YYYYMMDD`; None where there is none such."""
     try:
         return datetime.strptime(digits, "%Y%m%d").date() if _EIGHT.fullmatch(digits) else None
     except ValueError:

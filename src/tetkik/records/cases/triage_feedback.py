@@ -127,9 +127,10 @@ def _without_name(text: str, name: str, counts: Counter[Personal]) -> str:
     folded, places = fold_with_places(text)
     pieces: list[str] = []
     done = 0
-    for start, end in _words(folded):
+    for word in re.finditer(r"[^ ]+", folded):
+        start, end = word.span()
         word_start, word_end = places[start], places[end - 1] + 1
-        if _is_name(folded[start:end], known) and not _within_token(text, word_start):
+        if _is_name(word[0], known) and text[word_start - 1 : word_start] != "[":  # no token's own word
             pieces += (text[done:word_start], Personal.NAME.token)
             counts[Personal.NAME] += 1
             done = word_end
@@ -141,20 +142,6 @@ def _is_name(word: str, known: set[str]) -> bool:
         word == name or (word.startswith(name) and _ENDING.fullmatch(word[len(name) :]) is not None)
         for name in known
     )
-
-
-def _words(folded: str) -> Iterator[tuple[int, int]]:
-    start = None
-    for place, char in enumerate(f"{folded} "):
-        if char != " " and start is None:
-            start = place
-        elif char == " " and start is not None:
-            yield start, place
-            start = None
-
-
-def _within_token(text: str, place: int) -> bool:
-    return place > 0 and text[place - 1] == "["
 
 
 def _harmless(text: str) -> str:

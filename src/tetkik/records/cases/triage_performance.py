@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 
 from tetkik.records.database import Transaction
 from tetkik.records.schema import Complaint
@@ -74,22 +75,13 @@ def performance(
     tx: Transaction, since: datetime | None = None, until: datetime | None = None
 ) -> tuple[DepartmentPerformance, ...]:
     """What people made of each department that the model had put first, the most frequent first."""
-    rows = tx.session.execute(
-        select(Complaint.department_model, Complaint.department_chosen, Complaint.abstained, func.count())
-        .where(
-            Complaint.department_model.is_not(None),
-            Complaint.department_chosen.is_not(None),
-            *within(Complaint.created_at, since, until),
-        )
-        .group_by(Complaint.department_model, Complaint.department_chosen, Complaint.abstained)
-    ).all()
-    named = sorted({str(model) for model, *_ in rows})
+    named: dict[str, list[Row[Any]]] = {}
+    for row in _counts(tx, since, until):
+        if row.department_model is not None and row.department_chosen is not None:
+            named.setdefault(row.department_model, []).append(row)
     found = [
-        _of(
-            name,
-            [(str(chosen), abstained, count) for model, chosen, abstained, count in rows if model == name],
-        )
-        for name in named
+        DepartmentPerformance(name, _agreement(rows), _corrections(name, rows))
+        for name, rows in sorted(named.items())
     ]
     return tuple(sorted(found, key=lambda item: -item.agreement.chosen))
 
@@ -103,46 +95,34 @@ def by_urgency(
     tx: Transaction, since: datetime | None = None, until: datetime | None = None
 ) -> tuple[UrgencyPerformance, ...]:
     """The agreement by the urgency that the rules found, the worst first."""
-    rows = tx.session.execute(
-        select(
-            Complaint.urgency,
-            Complaint.department_model,
-            Complaint.department_chosen,
-            Complaint.abstained,
-            func.count(),
-        )
-        .where(*within(Complaint.created_at, since, until))
-        .group_by(
-            Complaint.urgency, Complaint.department_model, Complaint.department_chosen, Complaint.abstained
-        )
-    ).all()
-    found = []
-    for level in sorted(UrgencyLevel, key=lambda level: -level.severity):
-        here = [row[1:] for row in rows if row[0] == level]
-        judged = [row for row in here if row[0] is not None and row[1] is not None]
-        found.append(
-            UrgencyPerformance(
-                level,
-                sum(count for *_, count in here),
-                Agreement(
-                    sum(count for *_, count in judged),
-                    sum(count for model, chosen, _, count in judged if model == chosen),
-                    sum(count for _, _, abstained, count in judged if abstained),
-                ),
-            )
-        )
-    return tuple(found)
-
-
-def _of(name: str, rows: Sequence[tuple[str, bool, int]]) -> DepartmentPerformance:
-    chosen: Counter[str] = Counter()
-    abstained = 0
-    for department, without, count in rows:
-        chosen[department] += count
-        abstained += count if without else 0
-    agreement = Agreement(chosen.total(), chosen[name], abstained)
-    others = sorted(
-        ((other, count) for other, count in chosen.items() if other != name),
-        key=lambda item: (-item[1], item[0]),
+    found: dict[UrgencyLevel, list[Row[Any]]] = {level: [] for level in UrgencyLevel}
+    for row in _counts(tx, since, until):
+        found[row.urgency].append(row)
+    return tuple(
+        UrgencyPerformance(level, sum(row.many for row in found[level]), _agreement(found[level]))
+        for level in sorted(found, key=lambda level: -level.severity)
     )
-    return DepartmentPerformance(name, agreement, tuple(others))
+
+
+def _counts(tx: Transaction, since: datetime | None, until: datetime | None) -> Sequence[Any]:
+    of = (Complaint.urgency, Complaint.department_model, Complaint.department_chosen, Complaint.abstained)
+    query = select(*of, func.count().label("many")).where(*within(Complaint.created_at, since, until))
+    return tx.session.execute(query.group_by(*of)).all()
+
+
+def _agreement(rows: Iterable[Row[Any]]) -> Agreement:
+    total: Counter[str] = Counter()
+    for row in rows:
+        if row.department_model is not None and row.department_chosen is not None:
+            total["chosen"] += row.many
+            total["agreed"] += row.many * (row.department_model == row.department_chosen)
+            total["abstained"] += row.many * row.abstained
+    return Agreement(**total)
+
+
+def _corrections(name: str, rows: Iterable[Row[Any]]) -> tuple[tuple[str, int], ...]:
+    chosen: Counter[str] = Counter()
+    for row in rows:
+        chosen[row.department_chosen] += row.many
+    del chosen[name]
+    return tuple(sorted(chosen.items(), key=lambda item: (-item[1], item[0])))

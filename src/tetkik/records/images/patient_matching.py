@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import select
@@ -56,12 +55,13 @@ def person_from_identity(identity: Identity) -> Person:
     family, _, rest = (identity.patient_name or "").split("=")[0].partition("^")
     name = " ".join(f"{rest} {family}".replace("^", " ").split())
     number = (identity.patient_id or "").strip()
+    born = identity.birth_date or ""
     national = number.isascii() and is_tckn(number)
     return Person(
         name=name[: patients.LONGEST_NAME],
         tckn=number if national else "",
         number="" if national else number[: patients.LONGEST_NUMBER],
-        birth_date=_day(identity.birth_date),
+        birth_date=born if patients.day_of(born) is not None else "",
         sex=identity.sex,
     )
 
@@ -164,10 +164,3 @@ def _names(identity: Identity, person: Person) -> bool:
 def _same_name(one: str, other: str) -> bool:
     words, others = set(fold(one).split()), set(fold(other).split())
     return not words or not others or words <= others or others <= words
-
-
-def _day(text: str | None) -> str:
-    try:
-        return f"{datetime.strptime(text or '', '%Y%m%d'):%Y%m%d}"
-    except ValueError:
-        return ""

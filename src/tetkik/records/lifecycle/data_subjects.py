@@ -49,15 +49,11 @@ def find_subjects(tx: Transaction, number: str) -> tuple[DataSubject, ...]:
 
     The search is an entry of the audit trail.
     """
-    digests = {kind: tx.vault.digest(kind, number) for kind in _KINDS}
-    found: dict[str, None] = {}
-    for kind, digest in digests.items():
-        rows = tx.session.scalars(
-            select(PatientIndex.patient_id).where(
-                PatientIndex.kind.in_((kind, KEPT_INDEX + kind)), PatientIndex.digest == digest
-            )
-        )
-        found.update(dict.fromkeys(rows))
+    found: set[str] = set()
+    for kind in _KINDS:
+        kinds = PatientIndex.kind.in_((kind, KEPT_INDEX + kind))
+        same = PatientIndex.digest == tx.vault.digest(kind, number)
+        found.update(tx.session.scalars(select(PatientIndex.patient_id).where(kinds, same)))
     survivors = sorted(set(survivors_of(tx, found).values()))
     tx.audit(Action.PATIENT_SEARCHED, found=len(survivors), purpose="privacy")
     return tuple(load_subject(tx, patient_id) for patient_id in survivors)

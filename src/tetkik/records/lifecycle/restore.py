@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,18 +100,16 @@ def restore_backup(
     _require_fit(records, header)
     if header.schema != NEWEST:
         downgrade(records.engine, header.schema)
-    with (
-        _files_or_none(records) as placed,
-        records.engine.execution_options(tetkik_writes=True).begin() as connection,
-    ):
-        erasure_log.merge_log(
-            records.folder, _read_in(records, connection, source, manifest, placed, progress)
-        )
-        # Before the commit: killed after it, nothing is open that somebody had ended, and its next
-        # start erases again who was erased.
-        after_restore.suspend_access(connection, datetime.now(UTC))
-        retention.make_due(connection)
-        records.vault.renew(connection)  # the ring of the backup
+    with ExitStack() as undo:  # takes away the files that were placed where anything fails
+        with records.engine.execution_options(tetkik_writes=True).begin() as connection:
+            known = _read_in(records, connection, source, manifest, undo, progress)
+            erasure_log.merge_log(records.folder, known)
+            # Before the commit: killed after it, nothing is open that somebody had ended, and its next
+            # start erases again who was erased.
+            after_restore.suspend_access(connection, datetime.now(UTC))
+            retention.make_due(connection)
+            records.vault.renew(connection)  # the ring of the backup
+        undo.pop_all()
     upgrade(records.engine)
     with records.write(actor) as tx:
         after_restore.suspend_restored_access(tx, header.made_at)
@@ -142,24 +139,12 @@ def _require_fit(records: Records, header: BackupHeader) -> None:
         )
 
 
-@contextmanager
-def _files_or_none(records: Records) -> Iterator[list[Path]]:
-    """Take away the files that were placed where anything fails."""
-    placed: list[Path] = []
-    try:
-        yield placed
-    except BaseException:
-        for path in placed:
-            path.unlink(missing_ok=True)
-        raise
-
-
 def _read_in(
     records: Records,
     connection: Connection,
     source: Path,
     manifest: BackupManifest,
-    placed: list[Path],
+    undo: ExitStack,
     progress: Progress | None,
 ) -> bytes:
     """Rows into the database, files to their places; gives the ledger of the backup."""
@@ -172,7 +157,7 @@ def _read_in(
         if kind == "rows":
             insert_rows(connection, rest.partition("/")[0], content)
         elif kind == "files":
-            placed.append(_place(records, rest, content))
+            undo.callback(_place(records, rest, content).unlink, missing_ok=True)
         elif name == LEDGER:
             known = content.read()
         if progress is not None:

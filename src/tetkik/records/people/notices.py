@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import delete, select, update
 
@@ -51,7 +52,7 @@ def notify(tx: Transaction, user_id: str, kind: AccountChange, what: str = "") -
         )
     )
     session = tx.session.get(BrowserSession, tx.actor.session_id) if tx.actor.session_id else None
-    _add(tx, user_id, kind, what=what, agent=session.agent if session is not None else None)
+    _add(tx, user_id, kind, session.agent if session is not None else None, what)
 
 
 def notify_new_browser(tx: Transaction, user_id: str, browser: str, agent: str) -> None:
@@ -67,7 +68,7 @@ def notify_new_browser(tx: Transaction, user_id: str, browser: str, agent: str) 
     )
     if digest not in known:
         seen_at = None if known else tx.now
-        _add(tx, user_id, AccountChange.NEW_BROWSER, agent=agent, browser=digest, seen_at=seen_at)
+        _add(tx, user_id, AccountChange.NEW_BROWSER, agent, browser=digest, seen_at=seen_at)
 
 
 def count_unseen(tx: Transaction) -> int:
@@ -105,26 +106,8 @@ def acknowledge(tx: Transaction, upto: str) -> None:
 
 
 def _add(
-    tx: Transaction,
-    user_id: str,
-    kind: AccountChange,
-    *,
-    what: str = "",
-    agent: str | None = None,
-    browser: str | None = None,
-    seen_at: datetime | None = None,
+    tx: Transaction, user_id: str, kind: AccountChange, agent: str | None, what: str = "", **columns: Any
 ) -> None:
-    tx.session.add(
-        Notice(
-            id=new_id(),
-            user_id=user_id,
-            kind=kind,
-            at=tx.now,
-            by_user_id=tx.actor.user_id,
-            address=tx.actor.address,
-            agent=agent[:_WHAT] if agent else None,
-            what=what[:_WHAT],
-            browser=browser,
-            seen_at=seen_at,
-        )
-    )
+    said = {"agent": agent[:_WHAT] if agent else None, "what": what[:_WHAT]}
+    who = {"user_id": user_id, "by_user_id": tx.actor.user_id, "address": tx.actor.address}
+    tx.session.add(Notice(id=new_id(), kind=kind, at=tx.now, **said, **who, **columns))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.records.audit_chain import Action
@@ -79,9 +79,8 @@ def find(tx: Transaction, credential_id: bytes) -> KnownPasskey | None:
 
 def used(tx: Transaction, passkey_id: str, sign_count: int) -> None:
     """Note a use and its counter."""
-    row = tx.session.get(Passkey, passkey_id)
-    if row is not None:
-        row.sign_count, row.used_at = sign_count, tx.now
+    used_now = {"sign_count": sign_count, "used_at": tx.now}
+    tx.apply(update(Passkey).where(Passkey.id == passkey_id).values(**used_now))
 
 
 def _known(row: Passkey) -> KnownPasskey:

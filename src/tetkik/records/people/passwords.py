@@ -67,10 +67,7 @@ def refuse_weak(password: str, own: Iterable[str] = ()) -> None:
             least=SHORTEST,
         )
     if found is Strength.LONG:
-        raise InputError(
-            "The password is too long; take at most {most} characters.",
-            most=LONGEST,
-        )
+        raise InputError("The password is too long; take at most {most} characters.", most=LONGEST)
     if found is Strength.GUESSABLE:
         raise InputError(
             "The password is easily guessed (a common one, your name, the hospital's name, or one character "
@@ -95,14 +92,7 @@ class Strength(StrEnum):
         return _LEVELS[self]
 
 
-_LEVELS = {
-    Strength.SHORT: 0,
-    Strength.GUESSABLE: 1,
-    Strength.LONG: 1,
-    Strength.ENOUGH: 2,
-    Strength.GOOD: 3,
-    Strength.STRONG: 4,
-}
+_LEVELS = dict(zip(Strength, (0, 1, 1, 2, 3, 4), strict=True))
 
 
 def strength(password: str, own: Iterable[str] = ()) -> Strength:

@@ -58,19 +58,9 @@ def begin_session(
 ) -> str:
     """Open a session; gives the cookie's value, which nothing else keeps."""
     cookie = secrets.token_urlsafe(32)
-    tx.session.add(
-        BrowserSession(
-            id=digest_of(cookie),
-            user_id=user_id,
-            method=method,
-            csrf=secrets.token_urlsafe(24),
-            created_at=tx.now,
-            seen_at=tx.now,
-            expires_at=tx.now + lasting,
-            address=tx.actor.address,
-            agent=agent[:_AGENT],
-        )
-    )
+    whose = {"user_id": user_id, "method": method, "address": tx.actor.address, "agent": agent[:_AGENT]}
+    times = {"created_at": tx.now, "seen_at": tx.now, "expires_at": tx.now + lasting}
+    tx.session.add(BrowserSession(id=digest_of(cookie), csrf=secrets.token_urlsafe(24), **whose, **times))
     return cookie
 
 
@@ -93,15 +83,10 @@ def resume_session(
         found = Resumed(actor, session.csrf, user.language, user.theme, session.locked, user.must_change)
         unnoted = tx.now - session.seen_at >= _NOTED
     if unnoted:
-        _note(records, actor)
+        with records.write(actor) as tx:
+            mine = BrowserSession.id == actor.session_id
+            tx.apply(update(BrowserSession).where(mine).values(seen_at=tx.now))
     return found
-
-
-def _note(records: Records, actor: Actor) -> None:
-    with records.write(actor) as tx:
-        session = tx.session.get(BrowserSession, actor.session_id)
-        if session is not None:
-            session.seen_at = tx.now
 
 
 def end(tx: Transaction) -> None:
@@ -142,9 +127,13 @@ def end_all(tx: Transaction) -> None:
     tx.audit(Action.SIGN_OUT, everywhere=True)
 
 
+def _own(tx: Transaction) -> BrowserSession | None:
+    return tx.session.get(BrowserSession, tx.actor.session_id)
+
+
 def lock(tx: Transaction) -> None:
     """Lock the screen of the actor's session."""
-    session = tx.session.get(BrowserSession, tx.actor.session_id)
+    session = _own(tx)
     if session is not None and not session.locked:
         session.locked = True
         tx.audit(Action.SCREEN_LOCKED)
@@ -152,7 +141,7 @@ def lock(tx: Transaction) -> None:
 
 def unlock(tx: Transaction, method: Method) -> None:
     """Open the screen again, after the actor proved themselves."""
-    session = tx.session.get(BrowserSession, tx.actor.session_id)
+    session = _own(tx)
     if session is not None:
         session.locked = False
         tx.audit(Action.SCREEN_UNLOCKED, by=method.value)
@@ -160,7 +149,7 @@ def unlock(tx: Transaction, method: Method) -> None:
 
 def is_fresh(tx: Transaction, within: timedelta) -> bool:
     """Whether the actor signed in only just now."""
-    session = tx.session.get(BrowserSession, tx.actor.session_id)
+    session = _own(tx)
     return session is not None and tx.now - session.created_at < within
 
 

@@ -7,7 +7,7 @@ unknown login costs the same time and gives the same answer.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import select
 
@@ -84,7 +84,8 @@ def _count(records: Records, login: str, peer: Peer) -> tuple[str | None, str | 
         folded = ""
     with records.write(_nobody(peer)) as tx:
         user = tx.session.scalar(select(User).where(User.login == folded).with_for_update())
-        if user is None or user.disabled_at is not None or _is_paused(user, tx.now):
+        paused = user is not None and user.locked_until is not None and user.locked_until > tx.now
+        if user is None or user.disabled_at is not None or paused:
             return None, None
         user.failed += 1
         pause = pause_after(user.failed)
@@ -97,10 +98,6 @@ def _note_failure(records: Records, user_id: str | None, login: str, peer: Peer)
     with records.write(_nobody(peer)) as tx:
         typed = tx.vault.digest("login", login[:200]).hex()[:16] if user_id is None else None
         tx.audit(Action.SIGN_IN_FAILED, object_id=user_id, typed=typed)
-
-
-def _is_paused(user: User, now: datetime) -> bool:
-    return user.locked_until is not None and user.locked_until > now
 
 
 def _succeed(records: Records, user_id: str, password: str, known: str | None, peer: Peer) -> Actor:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tetkik.errors import Forbidden, InputError, NotFound, NotSignedIn
 from tetkik.records.audit_chain import Action
@@ -113,9 +113,7 @@ def authenticate_token(records: Records, secret: str, peer: Peer) -> Actor:
         unnoted = row.used_at is None or tx.now - row.used_at >= _NOTED
     if unnoted:
         with records.write(actor) as tx:
-            used = tx.session.get(ApiToken, actor.token_id)
-            if used is not None:
-                used.used_at = tx.now
+            tx.apply(update(ApiToken).where(ApiToken.id == actor.token_id).values(used_at=tx.now))
     return actor
 
 

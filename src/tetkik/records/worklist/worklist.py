@@ -157,31 +157,18 @@ def _arm(
     after: WorklistCursor | None,
 ) -> Select[*tuple[Any, ...]]:
     """Cases of one state and one priority, walked along one index."""
-    query: Select[*tuple[Any, ...]]
-    if mark := _mark(chosen):
-        query = (
-            select(CaseMark.case_id.label("case_id"), CaseMark.waiting_since.label("waiting_since"))
-            .join(Case, Case.id == CaseMark.case_id)
-            .where(
-                CaseMark.mark == mark,
-                CaseMark.state == state,
-                CaseMark.priority == priority,
-                *_between(chosen, after, CaseMark.waiting_since, CaseMark.case_id),
-            )
-            .order_by(CaseMark.waiting_since, CaseMark.case_id)
-        )
-    else:
-        query = (
-            select(Case.id.label("case_id"), Case.waiting_since.label("waiting_since"))
-            .where(
-                Case.state == state,
-                Case.priority == priority,
-                *_between(chosen, after, Case.waiting_since, Case.id),
-            )
-            .order_by(Case.waiting_since, Case.id)
-        )
-        if chosen.department:
-            query = query.where(Case.department == chosen.department)
+    mark = _mark(chosen)
+    table, case_id = (CaseMark, CaseMark.case_id) if mark else (Case, Case.id)
+    query: Select[*tuple[Any, ...]] = (
+        select(case_id.label("case_id"), table.waiting_since.label("waiting_since"))
+        .where(table.state == state, table.priority == priority)
+        .where(*_between(chosen, after, table.waiting_since, case_id))
+        .order_by(table.waiting_since, case_id)
+    )
+    if mark:
+        query = query.join(Case, Case.id == CaseMark.case_id).where(CaseMark.mark == mark)
+    elif chosen.department:
+        query = query.where(Case.department == chosen.department)
     if chosen.scope is Scope.UNCLAIMED:
         read = select(Claim.case_id).where(Claim.case_id == Case.id, Claim.expires_at > tx.now)
         query = query.where(~read.exists())

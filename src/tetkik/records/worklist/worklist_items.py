@@ -83,9 +83,8 @@ class WorklistItem:
 
     def age(self, now: datetime) -> int | None:
         """Whole years; None where the day of birth is unknown."""
-        try:
-            born = datetime.strptime(self.born, "%Y%m%d").replace(tzinfo=now.tzinfo)
-        except ValueError:
+        born = patients.day_of(self.born)
+        if born is None:
             return None
         return now.year - born.year - ((now.month, now.day) < (born.month, born.day))
 
