@@ -22,8 +22,6 @@ _LOCK = 0x7E7C18
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """Something that happened."""
-
     kind: str
     case_id: str | None
     """To which case; an id alone, each page asks for the rest with its own rights."""

@@ -95,8 +95,6 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that somebody did."""
-
     at: datetime
     actor: Actor
     action: Action

@@ -239,7 +239,6 @@ class Records:
             ) from None
 
     def close(self) -> None:
-        """Close the connections."""
         self.engine.dispose()
 
 

@@ -28,8 +28,6 @@ class BundleUsage:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A model then and now."""
-
     before: AnyReference | None
     on_card: bool
     """Whether that is the bundle's own; else it is the first images or complaints here. None of either where

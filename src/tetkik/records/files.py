@@ -21,16 +21,12 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 - the folder below it has a name that n
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file in the store."""
-
     name: str
     size: int
     sha256: str
 
 
 class FileStore:
-    """A folder of sealed files."""
-
     def __init__(self, folder: Path, temporary: Path, vault: Vault) -> None:
         self.folder = folder
         self.temporary = temporary

@@ -22,8 +22,6 @@ _SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class MasterKey:
-    """The place of the master key."""
-
     file: Path | None
     """Where it lies; None where a command gives it."""
     command: str = ""

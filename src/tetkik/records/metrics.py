@@ -34,8 +34,6 @@ _MOST_RUNS = 2000
 
 @dataclass(frozen=True, slots=True)
 class QueueMetrics:
-    """The work that waits for a model."""
-
     waiting: int
     running: int
     failed: int
@@ -56,8 +54,6 @@ class InferenceMetrics:
 
 @dataclass(frozen=True, slots=True)
 class RecordsMetrics:
-    """The records at one moment."""
-
     queue: QueueMetrics
     inference: tuple[InferenceMetrics, ...]
     cases: dict[CaseState, int]
@@ -141,8 +137,6 @@ def _p95(ordered: list[float]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class AccountCounts:
-    """Who may work here."""
-
     open: int
     closed: int
     roles: Mapping[Role, int]
@@ -150,8 +144,6 @@ class AccountCounts:
 
 @dataclass(frozen=True, slots=True)
 class RecordCounts:
-    """What the records hold."""
-
     cases: Mapping[CaseState, int]
     images: int
     image_bytes: int

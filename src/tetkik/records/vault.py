@@ -142,8 +142,6 @@ class KeyRing:
 
 @dataclass(frozen=True, slots=True)
 class VaultKeys:
-    """The keys that a process holds."""
-
     fingerprint: str
     backup: bytes = field(repr=False)
     ring: KeyRing = field(repr=False)

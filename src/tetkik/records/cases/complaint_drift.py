@@ -120,7 +120,6 @@ def _tally(row: TriageTally) -> Tally:
 
 
 def _week(moment: datetime) -> datetime:
-    """The Monday of a moment, 0:00 UTC."""
     day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
     return day - timedelta(days=day.weekday())
 

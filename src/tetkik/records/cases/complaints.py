@@ -46,8 +46,6 @@ class TriagedComplaint:
 
 @dataclass(frozen=True, slots=True)
 class ComplaintView:
-    """A complaint as it is shown."""
-
     id: str
     result: TriageResult = field(repr=False)
     bundle_sha256: str

@@ -60,8 +60,6 @@ def marks_of(labels: Iterable[str], modalities: Iterable[str], department: str |
 
 @dataclass(frozen=True, slots=True)
 class NewestRun:
-    """The newest run of findings over an image."""
-
     id: str
     case_id: str
     image_id: str

@@ -64,8 +64,6 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A patient that a search found."""
-
     id: str
     """Of the record; of several that are one, the surviving one."""
     person: Person

@@ -38,8 +38,6 @@ _ENDING = re.compile(r"[yn]?[aeiu]|[yn]?[iu]n|[dt][ae]n?|y?l[ae]|y[iu]m")
 
 @dataclass(frozen=True, slots=True)
 class FeedbackRow:
-    """One decision."""
-
     text: str = field(repr=False)
     label: str
     department_model: str | None

@@ -46,7 +46,6 @@ class Agreement:
         return self.abstained / self.chosen if self.chosen else None
 
     def __add__(self, other: Agreement) -> Agreement:
-        """Both together."""
         return Agreement(
             self.chosen + other.chosen, self.agreed + other.agreed, self.abstained + other.abstained
         )

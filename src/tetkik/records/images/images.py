@@ -81,8 +81,6 @@ class StoredImage:
 
 @dataclass(frozen=True, slots=True)
 class AddedImage:
-    """What became of an upload."""
-
     image: StoredImage
     fresh: bool
     """Whether it is new; otherwise the same file was in the case before."""

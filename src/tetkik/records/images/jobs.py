@@ -36,8 +36,6 @@ class JobKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A piece of work."""
-
     id: str
     kind: JobKind
     case_id: str

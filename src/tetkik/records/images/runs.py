@@ -25,8 +25,6 @@ _LOOKED_BACK = 20
 
 @dataclass(frozen=True, slots=True)
 class ModelRun:
-    """The row of a run."""
-
     id: str
     case_id: str
     image_id: str
@@ -45,8 +43,6 @@ class ModelRun:
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """What a model said, and which one it was."""
-
     bundle: str
     bundle_sha256: str
     started_at: datetime
@@ -56,7 +52,6 @@ class ModelAnswer:
 
     @property
     def state(self) -> RunState:
-        """How it ended."""
         if self.result is None:
             return RunState.FAILED
         return RunState.DONE if self.result.suitable else RunState.REFUSED

@@ -68,8 +68,6 @@ def write_archive(target: Path, vault: Vault, header: BackupHeader) -> Iterator[
 
 
 class ArchiveWriter:
-    """Writes members one after another."""
-
     def __init__(self, tar: tarfile.TarFile) -> None:
         self._tar = tar
         self.hashes: dict[str, str] = {}
@@ -112,7 +110,6 @@ class HashingReader(io.RawIOBase):
         self._digest = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes."""
         piece = self._content.read(size)
         self._digest.update(piece)
         return piece

@@ -20,8 +20,6 @@ _KINDS = ("tckn", "number")
 
 @dataclass(frozen=True, slots=True)
 class DataSubject:
-    """A person whose data the records hold."""
-
     patient_id: str
     """Of the record; of several that are one, the surviving one."""
     person: Person
@@ -35,8 +33,6 @@ class DataSubject:
 
 @dataclass(frozen=True, slots=True)
 class PostponedErasure:
-    """An erasure that waits for the law."""
-
     patient_id: str
     erase_after: datetime
     reports: int

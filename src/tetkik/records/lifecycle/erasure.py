@@ -58,8 +58,6 @@ class ErasureReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """What an erasure did."""
-
     patient_id: str
     complete: bool
     kept_until: datetime | None
@@ -70,8 +68,6 @@ class Erasure:
 
 @dataclass(frozen=True, slots=True)
 class _Erased:
-    """What went of one record."""
-
     patient_id: str
     kept_until: datetime | None
     kept_reports: int

@@ -30,8 +30,6 @@ _MOST_FAULTS = 50
 
 @dataclass(frozen=True, slots=True)
 class StoredIntegrity:
-    """What was found."""
-
     files: int
     signatures: int
     faults: tuple[Sentence, ...]

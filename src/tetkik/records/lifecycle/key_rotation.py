@@ -33,8 +33,6 @@ _BATCH = 5_000
 
 @dataclass(frozen=True, slots=True)
 class KeyRotation:
-    """What a replacement did."""
-
     before: str
     now: str
     patients: int

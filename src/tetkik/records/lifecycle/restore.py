@@ -32,8 +32,6 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class RestoreResult:
-    """What was given back."""
-
     made_at: datetime
     rows: int
     files: int

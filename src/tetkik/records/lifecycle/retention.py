@@ -42,8 +42,6 @@ _YOUNG = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class RetentionTerms:
-    """How long what is kept."""
-
     report_years: int
     closed_days: int = 0
     """Closed cases without a signed report; 0 keeps them."""
@@ -51,8 +49,6 @@ class RetentionTerms:
 
 @dataclass(frozen=True, slots=True)
 class RetentionResult:
-    """What went."""
-
     erased: int
     erased_again: int
     cases: int

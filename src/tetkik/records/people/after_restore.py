@@ -23,8 +23,6 @@ from tetkik.values import AccountChange
 
 @dataclass(frozen=True, slots=True)
 class SuspendedKeys:
-    """What waits for its confirmation."""
-
     passkeys: int = 0
     tokens: int = 0
 

@@ -22,8 +22,6 @@ VALID = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """What a link opens."""
-
     user_id: str | None
     """Whose password it sets; None where it creates the user."""
     login: str

@@ -27,8 +27,6 @@ _OPEN = Notice.seen_at.is_(None)
 
 @dataclass(frozen=True, slots=True)
 class AccountNotice:
-    """One notice."""
-
     id: str
     kind: AccountChange
     at: datetime

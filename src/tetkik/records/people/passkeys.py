@@ -18,8 +18,6 @@ from tetkik.values import AccountChange
 
 @dataclass(frozen=True, slots=True)
 class KnownPasskey:
-    """One passkey."""
-
     id: str
     user_id: str
     credential_id: bytes

@@ -28,8 +28,6 @@ _AGENT = 200
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A session that goes on."""
-
     actor: Actor
     csrf: str
     language: str | None

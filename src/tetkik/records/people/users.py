@@ -56,8 +56,6 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A user as others see them."""
-
     id: str
     login: str
     profile: Profile

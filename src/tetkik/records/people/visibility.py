@@ -25,8 +25,6 @@ _EVERYWHERE = frozenset({Role.RECEPTION, Role.TECHNICIAN, Role.RADIOLOGIST})
 
 @dataclass(frozen=True, slots=True)
 class AccessDecision:
-    """Whether a case may be opened."""
-
     open: bool
     by_glass: bool = False
     """Whether only because the glass was broken."""

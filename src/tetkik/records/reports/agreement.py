@@ -37,14 +37,11 @@ class Count:
         return wilson_interval(self.hits, self.total)
 
     def __add__(self, other: Count) -> Count:
-        """Both together."""
         return Count(self.hits + other.hits, self.total + other.total)
 
 
 @dataclass(frozen=True, slots=True)
 class LabelAgreement:
-    """How radiologists judged one finding."""
-
     label: str
     weeks: tuple[Count, ...]
     asserted: Count
@@ -75,8 +72,6 @@ class LabelAgreement:
 
 @dataclass(frozen=True, slots=True)
 class Weeks:
-    """The weeks that are looked at."""
-
     starts: tuple[datetime, ...]
     """When each begins, the oldest first; the last ends now."""
     end: datetime
@@ -142,8 +137,6 @@ def corrected_drafts(tx: Transaction, weeks: Weeks) -> tuple[Count, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Work that waits for the models."""
-
     waiting: int
     oldest: datetime | None
     failed: int

@@ -16,8 +16,6 @@ _MOST = 20_000
 
 
 class Change(StrEnum):
-    """What became of some words."""
-
     SAME = "same"
     REMOVED = "removed"
     ADDED = "added"
@@ -25,16 +23,12 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Words that stayed, went or came."""
-
     change: Change
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedSection:
-    """One part of two versions."""
-
     section: Section
     stretches: tuple[Stretch, ...]
 

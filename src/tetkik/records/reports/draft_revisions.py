@@ -30,8 +30,6 @@ _MACHINE = "Tetkik"
 
 @dataclass(frozen=True, slots=True)
 class WorkingDraft:
-    """A draft at one revision."""
-
     report_id: str
     case_id: str
     patient_id: str
@@ -55,12 +53,10 @@ class WorkingDraft:
 
     @property
     def draft(self) -> Draft:
-        """Its sentences with their marks."""
         return self.content.draft
 
     @property
     def measurements(self) -> tuple[Measurement, ...]:
-        """What people measured in the image."""
         return self.content.measurements
 
 

@@ -19,8 +19,6 @@ MOST = 200
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a person decides about one mark."""
-
     sentence: int
     """Its place among the sentences that the person sees, from 0."""
     fault: Fault
@@ -32,8 +30,6 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class DraftEdit:
-    """A draft as a person leaves it."""
-
     sentences: Sequence[DraftSentence]
     decisions: Sequence[Choice] = ()
     """About marks, by the place of the sentence in `sentences`."""

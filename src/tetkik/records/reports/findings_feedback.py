@@ -32,8 +32,6 @@ _PSEUDONYM = 16
 
 @dataclass(frozen=True, slots=True)
 class JudgedImage:
-    """The judgements of one image."""
-
     image_id: str = field(repr=False)
     name: str
     patient: str
@@ -61,8 +59,6 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What lies in the folder."""
-
     rows: int
     pictures: int
     refused: Mapping[str, InputError]

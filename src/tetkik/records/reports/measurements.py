@@ -35,8 +35,6 @@ _DECIMALS = 2
 
 @dataclass(frozen=True, slots=True)
 class NewMeasurement:
-    """A measurement as a person takes it."""
-
     kind: MeasurementKind
     image_id: str
     """In which image: the report's own, or an earlier one of the same patient."""

@@ -65,7 +65,6 @@ class Working:
 
     @property
     def draft(self) -> Draft:
-        """Its sentences."""
         return self.content.draft
 
     def with_draft(self, draft: Draft) -> Working:
@@ -86,8 +85,6 @@ class FindingVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture of a report in the file store."""
-
     what: str
     file: str
     size: int

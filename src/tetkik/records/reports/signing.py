@@ -81,8 +81,6 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What a signature made."""
-
     version_id: str
     number: int
     verification: str
@@ -182,8 +180,6 @@ def drop_amendment(tx: Transaction, report_id: str, revision: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """An amendment under way."""
-
     reason: str
     revision: int
     since: datetime

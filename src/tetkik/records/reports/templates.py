@@ -36,8 +36,6 @@ _SECTIONS = {section.value: section for section in Section}
 
 @dataclass(frozen=True, slots=True)
 class HospitalTemplate:
-    """A text of the hospital."""
-
     id: str
     name: str
     language: Language

@@ -43,8 +43,6 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True)
 class VersionInfo:
-    """A version in a list."""
-
     id: str
     report_id: str
     number: int
@@ -62,8 +60,6 @@ class VersionInfo:
 
 @dataclass(frozen=True, slots=True)
 class SignedVersion:
-    """A version as it was signed."""
-
     info: VersionInfo
     case_id: str
     patient_id: str
@@ -175,7 +171,6 @@ def signed_rows(tx: Transaction, report_id: str, number: int) -> tuple[ReportVer
 
 
 def _signed(report_id: str) -> Select[ReportVersion, SignatureRow]:
-    """The versions of a report with their signatures."""
     return (
         select(ReportVersion, SignatureRow)
         .join(SignatureRow, SignatureRow.version_id == ReportVersion.id)
@@ -195,7 +190,6 @@ def _withdrawal(tx: Transaction, version: ReportVersion, back: tuple[Withdrawn, 
 
 
 def _content(tx: Transaction, version: ReportVersion, signature: SignatureRow) -> bytes:
-    """The bytes that were signed."""
     content = tx.open_column(version, "document") or b""
     if digest_of(content) != signature.digest:
         raise _altered()

@@ -38,8 +38,6 @@ class WithdrawalStatement:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """That a report was withdrawn, as lists tell it."""
-
     number: int
     why: WithdrawalReason
     by: str

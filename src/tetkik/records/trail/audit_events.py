@@ -57,8 +57,6 @@ class AuditFilter:
 
 @dataclass(frozen=True, slots=True)
 class EmergencyAccess:
-    """Emergency access of one person to one case."""
-
     user: str
     case_id: str
     case: str

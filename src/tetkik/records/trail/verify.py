@@ -55,16 +55,12 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """One place where the trail does not hold."""
-
     seq: int
     what: Sentence
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was found."""
-
     entries: int
     erased: int
     broken: tuple[Broken, ...]
@@ -123,7 +119,6 @@ class _Walk:
             self.seq, self.chain = first.seq, first.chain
 
     def step(self, row: Row[tuple[AuditRow]]) -> None:
-        """Read the next entry."""
         self.entries += 1
         if row.seq > self.seq + 1:
             self._fault(self.seq + 1, "Entry {number} is missing.")

@@ -15,8 +15,6 @@ from tetkik.values import JobState, ReportState
 
 @dataclass(frozen=True, slots=True)
 class StudySummary:
-    """Images that were made together."""
-
     id: str
     modality: str | None
     images: int
@@ -27,8 +25,6 @@ class StudySummary:
 
 @dataclass(frozen=True, slots=True)
 class ReportSummary:
-    """A report of a case."""
-
     id: str
     state: ReportState
     version: int

@@ -19,8 +19,6 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class CaseEvent:
-    """One announcement."""
-
     seq: int
     kind: str
     case_id: str | None
@@ -28,8 +26,6 @@ class CaseEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventBatch:
-    """The events that a page receives at once."""
-
     events: tuple[CaseEvent, ...]
     """In order, of the cases that the actor may see."""
     upto: int

@@ -26,8 +26,6 @@ LASTS = timedelta(minutes=20)
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who is reading a case."""
-
     user_id: str
     name: str
     since: datetime

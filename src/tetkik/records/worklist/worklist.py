@@ -31,8 +31,6 @@ COUNTED = 100
 
 
 class Scope(StrEnum):
-    """Whose cases."""
-
     ALL = "all"
     MINE = "mine"
     """That the actor is reading."""
@@ -43,8 +41,6 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WorklistFilter:
-    """Which cases."""
-
     states: tuple[CaseState, ...] = OPEN
     priorities: tuple[Priority, ...] = tuple(Priority)
     department: str | None = None
@@ -57,8 +53,6 @@ class WorklistFilter:
 
 @dataclass(frozen=True, slots=True)
 class WorklistCursor:
-    """Where in the order a case stands."""
-
     priority: int
     waiting_since: datetime
     case_id: str
@@ -66,8 +60,6 @@ class WorklistCursor:
 
 @dataclass(frozen=True, slots=True)
 class WorklistPage:
-    """One page of the worklist."""
-
     items: tuple[WorklistItem, ...]
     next: WorklistCursor | None
     """The place after which the next page begins; None after the last."""
@@ -178,7 +170,6 @@ def _arm(
 def _between(
     chosen: WorklistFilter, after: WorklistCursor | None, since: Any, case_id: Any
 ) -> Iterator[ColumnElement[bool]]:
-    """The stretch of the index."""
     if after is not None:
         place = tuple_(literal(after.waiting_since, Moment()), literal(after.case_id))
         yield tuple_(since, case_id) > place

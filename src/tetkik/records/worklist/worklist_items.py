@@ -36,8 +36,6 @@ _WORDS = 90
 
 @dataclass(frozen=True, slots=True)
 class Positive:
-    """A finding that is there."""
-
     label: str
     probability: float | None
     """Calibrated; None where the model gives none, or a radiologist added it."""
@@ -45,8 +43,6 @@ class Positive:
 
 @dataclass(frozen=True, slots=True)
 class WorklistItem:
-    """A case in the worklist."""
-
     case_id: str
     number: str
     name: str = field(repr=False)
@@ -128,7 +124,6 @@ class _Known:
         }
 
     def item(self, row: Case) -> WorklistItem:
-        """One row of the page."""
         shown = row.id in self._shown
         patient = self._patients.get(row.patient_id) if shown else None
         alive = patient is not None and patient.identity is not None and patient.key is not None
