@@ -123,16 +123,13 @@ def _inference(tx: Transaction) -> tuple[InferenceMetrics, ...]:
     for capability, state, started, finished in rows:
         seconds.setdefault(capability, []).append((finished - started).total_seconds())
         failed[capability] += state is RunState.FAILED
-    return tuple(
-        InferenceMetrics(
-            capability, len(took), failed[capability], sorted(took)[len(took) // 2], _p95(sorted(took))
-        )
-        for capability, took in sorted(seconds.items())
-    )
-
-
-def _p95(ordered: list[float]) -> float:
-    return ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
+    found = []
+    for capability, took in sorted(seconds.items()):
+        took.sort()
+        p95 = took[min(len(took) - 1, int(0.95 * len(took)))]
+        middle = took[len(took) // 2]
+        found.append(InferenceMetrics(capability, len(took), failed[capability], middle, p95))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,10 @@ def refresh_filter_index(tx: Transaction, case_id: str) -> None:
     case = tx.session.get_one(Case, case_id)
     tx.session.flush()
     known = set(tx.session.scalars(select(CaseMark.mark).where(CaseMark.case_id == case_id)))
-    wanted = marks_of(_positives(tx, case_id), _modalities(tx, case_id), case.department)
+    modalities = select(Study.modality).where(Study.case_id == case_id, Study.modality.is_not(None))
+    found = load_case_findings(tx, load_newest_runs(tx, [case_id])).values()
+    labels = {label for one in found for label in one.labels}
+    wanted = marks_of(labels, {code for code in tx.session.scalars(modalities) if code}, case.department)
     if gone := known - wanted:
         tx.session.execute(delete(CaseMark).where(CaseMark.case_id == case_id, CaseMark.mark.in_(gone)))
     if fresh := sorted(wanted - known):
@@ -80,11 +83,6 @@ def load_newest_runs(
     return tuple(newest.values())
 
 
-def _modalities(tx: Transaction, case_id: str) -> set[str]:
-    codes = select(Study.modality).where(Study.case_id == case_id, Study.modality.is_not(None))
-    return {code for code in tx.session.scalars(codes) if code}
-
-
 @dataclass(frozen=True, slots=True)
 class CaseFindings:
     """What is there in the images of a case: the radiologist's word where they gave one, else the model's."""
@@ -121,11 +119,3 @@ def load_case_findings(tx: Transaction, runs: Iterable[NewestRun]) -> dict[str, 
         if judgement is Judgement.ADDED and image_id in read:
             found[read[image_id].case_id].labels.setdefault(label, None)
     return found
-
-
-def _positives(tx: Transaction, case_id: str) -> set[str]:
-    return {
-        label
-        for found in load_case_findings(tx, load_newest_runs(tx, [case_id])).values()
-        for label in found.labels
-    }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select
 
 from tetkik.errors import Conflict
 from tetkik.language import Sentence
@@ -86,13 +86,8 @@ def add_job(
 
 def take_job(tx: Transaction, worker: str, lease: timedelta = LEASE) -> Work | None:
     """Take the most urgent work that nobody has; None where there is none."""
-    row = tx.session.scalar(
-        select(Job)
-        .where(_OPEN, or_(Job.lease_until.is_(None), Job.lease_until <= tx.now))
-        .order_by(Job.priority, Job.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
+    free = select(Job).where(_ready(tx)).order_by(Job.priority, Job.id).limit(1)
+    row = tx.session.scalar(free.with_for_update(skip_locked=True))
     if row is None:
         return None
     row.state, row.worker, row.lease_until = JobState.RUNNING, worker, tx.now + lease
@@ -105,8 +100,11 @@ def take_job(tx: Transaction, worker: str, lease: timedelta = LEASE) -> Work | N
 
 def has_waiting_jobs(tx: Transaction) -> bool:
     """Whether there is work that nobody has."""
-    ready = or_(Job.lease_until.is_(None), Job.lease_until <= tx.now)
-    return tx.session.scalar(select(Job.id).where(_OPEN, ready).limit(1)) is not None
+    return tx.session.scalar(select(Job.id).where(_ready(tx)).limit(1)) is not None
+
+
+def _ready(tx: Transaction) -> ColumnElement[bool]:
+    return _OPEN & or_(Job.lease_until.is_(None), Job.lease_until <= tx.now)
 
 
 def renew_lease(tx: Transaction, work: Work, lease: timedelta = LEASE) -> None:
@@ -153,11 +151,8 @@ def newest_job(tx: Transaction, image_id: str) -> Work | None:
 
 def _held(tx: Transaction, work: Work) -> Job:
     row = tx.session.get(Job, work.id, with_for_update=True)
-    if (
-        row is None
-        or row.state is not JobState.RUNNING
-        or (row.worker, row.attempts) != (work.worker, work.attempts)
-    ):
+    now = (JobState.RUNNING, work.worker, work.attempts)
+    if row is None or (row.state, row.worker, row.attempts) != now:
         raise Conflict("Another worker has taken this work over; its answer counts.")
     return row
 

@@ -63,7 +63,9 @@ def export_patient(
         }
         _put(archive, "README.txt", "\n".join(line.in_language(language) for line in _README) + "\n")
         _put(archive, "patient.json", _json(content))
-        _put(archive, "fhir.json", _json(_bundle(bundles)))
+        entries = [entry for bundle in bundles for entry in bundle["entry"]]
+        bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
+        _put(archive, "fhir.json", _json(bundle))
         _put(archive, "access.json", _json(list(_access(tx, held))))
         count = len(archive.namelist())
     with records.write(actor) as tx:
@@ -202,31 +204,18 @@ def _words(draft: Draft) -> list[dict[str, str]]:
     return [{"section": sentence.section.value, "text": sentence.text} for sentence in draft.sentences]
 
 
-def _bundle(bundles: list[dict[str, Any]]) -> dict[str, Any]:
-    """One Bundle of all reports; a patient without a signed report has an empty one."""
-    return {
-        "resourceType": "Bundle",
-        "type": "collection",
-        "entry": [entry for bundle in bundles for entry in bundle["entry"]],
-    }
-
-
 def _access(tx: Transaction, patient_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Every entry about the patient or one of their cases, with the name of whoever it was."""
     titles = {row.id: row.title for row in tx.session.execute(select(User.id, User.title))}
-    events = {
-        event.seq: event
-        for patient_id in patient_ids
-        for event in iterate_events(tx, AuditFilter(patient_id=patient_id))
-    }
-    for case in _cases(tx, patient_ids):
-        events |= {event.seq: event for event in iterate_events(tx, AuditFilter(case=case.id))}
+    wanted = [AuditFilter(patient_id=one) for one in patient_ids]
+    wanted += [AuditFilter(case=case.id) for case in _cases(tx, patient_ids)]
+    events = {event.seq: event for one in wanted for event in iterate_events(tx, one)}
     for _, event in sorted(events.items()):
         title = titles.get(event.user_id or "", "")
         yield {
             "at": event.at.isoformat(),
             "what": event.action,
-            "who": " ".join(part for part in (title, event.user) if part) or "Tetkik",
+            "who": said_name(title, event.user or "") or "Tetkik",
             "roles": event.roles,
             "case": event.case,
         }

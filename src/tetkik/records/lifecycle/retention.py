@@ -63,13 +63,14 @@ def apply_retention(records: Records, terms: RetentionTerms, *, actor: Actor = S
     """Do everything that is due, each patient and case in a transaction of their own."""
     known = erasure_log.erased_patients(erasure_log.read_log(records.folder), records.vault)
     again = erase_again(records, known, years=terms.report_years, actor=actor)
-    due = _due(records)
+    with records.read() as tx:
+        over = (Patient.key.is_not(None), Patient.erase_after <= tx.now)
+        due = tx.session.scalars(select(Patient.id).where(*over)).all()
+        before = tx.now - timedelta(days=terms.closed_days)
     for patient_id in due:
         erase_record(records, patient_id, ErasureReason.RETENTION, years=0, actor=actor)
     cases = left = 0
     if terms.closed_days:
-        with records.read() as tx:
-            before = tx.now - timedelta(days=terms.closed_days)
         cases = sum(_empty_case(records, case_id, actor) for case_id in _closed(records, before))
         left = sum(erase_without_cases(records, one, before, actor=actor) for one in _left(records))
     with records.write(actor) as tx:
@@ -107,12 +108,6 @@ def remove_orphaned_files(records: Records) -> int:
     for path in going:
         path.unlink(missing_ok=True)
     return len(going)
-
-
-def _due(records: Records) -> list[str]:
-    with records.read() as tx:
-        wanted = select(Patient.id).where(Patient.key.is_not(None), Patient.erase_after <= tx.now)
-        return list(tx.session.scalars(wanted))
 
 
 def _closed(records: Records, before: datetime) -> list[str]:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from tetkik.records.database import Transaction
 from tetkik.records.reports.reports import first_of_a_draft
 from tetkik.records.schema import FindingReview, Job, ReportVersion
+from tetkik.records.schema.base import within
 from tetkik.statistics import Interval, wilson_interval
 from tetkik.values import JobState, Judgement
 
@@ -87,14 +88,8 @@ def agreement(tx: Transaction, weeks: Weeks) -> tuple[LabelAgreement, ...]:
     week = _week_of(FindingReview.at, weeks)
     positive_then = func.coalesce(FindingReview.model_positive, False)
     rows = tx.session.execute(
-        select(
-            FindingReview.label,
-            week,
-            FindingReview.judgement,
-            positive_then,
-            func.count(),
-        )
-        .where(FindingReview.at >= weeks.starts[0], FindingReview.at < weeks.end)
+        select(FindingReview.label, week, FindingReview.judgement, positive_then, func.count())
+        .where(*within(FindingReview.at, weeks.starts[0], weeks.end))
         .group_by(FindingReview.label, week, FindingReview.judgement, positive_then)
     )
     found: dict[str, list[tuple[int, Judgement, bool, int]]] = defaultdict(list)
@@ -123,11 +118,7 @@ def corrected_drafts(tx: Transaction, weeks: Weeks) -> tuple[Count, ...]:
     counts = [Count()] * len(weeks.starts)
     query = (
         select(week, ReportVersion.corrected, func.count())
-        .where(
-            first_of_a_draft(),
-            ReportVersion.created_at >= weeks.starts[0],
-            ReportVersion.created_at < weeks.end,
-        )
+        .where(first_of_a_draft(), *within(ReportVersion.created_at, weeks.starts[0], weeks.end))
         .group_by(week, ReportVersion.corrected)
     )
     for at, corrected, count in tx.session.execute(query):
@@ -148,8 +139,7 @@ def queue(tx: Transaction) -> Queue:
     waiting, oldest = tx.session.execute(
         select(func.count(), func.min(Job.created_at)).where(Job.state.in_(open_states))
     ).one()
-    failed = tx.session.scalar(select(func.count()).where(Job.state == JobState.FAILED)) or 0
-    return Queue(waiting, oldest, failed)
+    return Queue(waiting, oldest, tx.count(Job, Job.state == JobState.FAILED))
 
 
 def _week_of(moment: InstrumentedAttribute[datetime], weeks: Weeks) -> ColumnElement[int]:

@@ -73,10 +73,7 @@ def write_machine_draft(
     """Keep what the machine wrote about an image; gives the report's id.
 
     A draft of the same image that nobody has touched gives way; one that a person changed, or that is signed,
-    stays as it is.
-
-    Args:
-        inputs: what the draft was made of beside the findings (`Reported.drafted.facts.inputs`).
+    stays as it is. `inputs` are what the draft was made of beside the findings.
     """
     row = tx.session.scalar(select(Report).where(Report.image_id == image_id).with_for_update())
     if row is not None and (row.version or row.updated_by is not None or row.run_id == run_id):
@@ -88,19 +85,9 @@ def write_machine_draft(
     row.case_id, row.run_id = case_id, run_id
     row.language, row.writer = document.draft.language, document.draft.writer
     row.updated_at = tx.now
-    keep_material(
-        tx,
-        row,
-        Material(
-            document.draft,
-            document.result,
-            inputs or ReportInput(),
-            prior,
-            document.identity,
-            document.tags,
-            document.heatmap_label,
-        ),
-    )
+    shown = (document.identity, document.tags, document.heatmap_label)
+    made = Material(document.draft, document.result, inputs or ReportInput(), prior, *shown)
+    keep_material(tx, row, made)
     keep_working(tx, row, Working(document.content))
     pictures = {"image": document.image, "heatmap": document.heatmap}
     keep_pictures(tx, row, _DRAFT, {what: content for what, content in pictures.items() if content})

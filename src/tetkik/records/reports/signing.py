@@ -23,7 +23,6 @@ from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.reports import reviews, withdrawal_queries
 from tetkik.records.reports.draft_revisions import (
-    EditConflict,
     WorkingDraft,
     bump_revision,
     for_change,
@@ -164,14 +163,11 @@ def begin_amendment(tx: Transaction, report_id: str, reason: str) -> WorkingDraf
 def drop_amendment(tx: Transaction, report_id: str, revision: int) -> None:
     """Give an amendment up: the signed version stays as it is."""
     may(tx, Permission.REPORT_SIGN)
-    row = row_of(tx, report_id, lock=True)
-    working, material = unpacked(tx, row)
+    row, _, _ = for_change(tx, report_id, revision)
     if not row.version:
         raise Conflict("This report was never signed, so there is no amendment to give up.")
     if row.state is ReportState.WITHDRAWN:
         raise Conflict("This report was withdrawn, so its draft is no amendment; sign it, or change it.")
-    if row.revision != revision:
-        raise EditConflict(view_of(tx, row, working, material))
     keep_working(tx, row, None)
     row.amending = None
     bump_revision(tx, row)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, select
+from sqlalchemy import Row, Select, select
 
 from tetkik.errors import NotFound
 from tetkik.records.audit_chain import Action
@@ -135,16 +135,12 @@ def _query(wanted: AuditFilter) -> Select[Any]:
         .join(User, User.id == AuditRow.user_id, isouter=True)
         .join(Case, Case.id == AuditRow.case_id, isouter=True)
     )
-    return query.where(*_conditions(wanted))
-
-
-def _conditions(wanted: AuditFilter) -> Iterator[ColumnElement[bool]]:
     same = ((getattr(AuditRow, name), getattr(wanted, name)) for name in ("user_id", "patient_id", "action"))
-    yield from fitting(*same)
-    yield from within(AuditRow.at, wanted.since, wanted.until)
+    query = query.where(*fitting(*same), *within(AuditRow.at, wanted.since, wanted.until))
     if wanted.case is not None:
         named = select(Case.id).where(Case.number == wanted.case).scalar_subquery()
-        yield (AuditRow.case_id == wanted.case) | (AuditRow.case_id == named)
+        query = query.where((AuditRow.case_id == wanted.case) | (AuditRow.case_id == named))
+    return query
 
 
 def _event(row: Row[Any]) -> AuditEvent:
