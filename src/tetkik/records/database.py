@@ -65,9 +65,9 @@ class Transaction:
         self.announcements: list[Announcement] = []
         self._keys: dict[str, Key] = {}
 
-    def find(self, kind: type[_Row], row_id: str, missing: NotFound) -> _Row:
+    def find(self, kind: type[_Row], row_id: str, missing: NotFound, *, lock: bool = False) -> _Row:
         """The row of an id that came from outside; raises `missing` where there is none."""
-        row = self.session.get(kind, row_id) if is_id(row_id) else None
+        row = self.session.get(kind, row_id, with_for_update=lock or None) if is_id(row_id) else None
         if row is None:
             raise missing
         return row
@@ -214,9 +214,8 @@ class Records:
     def write(self, actor: Actor) -> Iterator[Transaction]:
         """A transaction that happens as a whole, with its audit entries, or not at all.
 
-        Raises:
-            Conflict: somebody else wrote the same at the same time.
-            RecordsError: the database is busy or gone; nothing was written.
+        `Conflict` where somebody else wrote the same at the same time, `RecordsError` where the database is
+        busy or gone; nothing was written.
         """
         try:
             with Session(self._writing, expire_on_commit=False) as session:

@@ -35,19 +35,15 @@ class FileStore:
             needed.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def put(self, key: Key, patient_id: str, content: IO[bytes], sha256: str | None = None) -> StoredFile:
-        """Keep `content` from its first byte; the same content of the same patient is kept once.
+        """Keep `content`, which can be read twice, from its first byte; the same of a patient is kept once.
 
-        The file is on the disk when this returns, before any row names it: a crash leaves at most a file
-        that nobody names, which `retention.remove_orphaned_files` removes.
-
-        Args:
-            content: readable twice (`seek`).
+        The file is on the disk when this returns, before any row names it: a crash leaves at most a file that
+        nobody names, which `retention.remove_orphaned_files` removes.
         """
         content.seek(0)
         if sha256 is None:
-            sha256, size = _measured(content)
-        else:
-            size = content.seek(0, os.SEEK_END)
+            sha256 = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
+        size = content.seek(0, os.SEEK_END)
         name = self._vault.file_name(patient_id, sha256)
         target = self.path(name)
         if not self.holds(name):  # young again: the daily sweep leaves it alone until its row is there
@@ -129,15 +125,6 @@ class FileStore:
                 last = not following
                 key.write_piece(file, target.name, number, piece, last=last)
                 number, piece = number + 1, following
-
-
-def _measured(content: IO[bytes]) -> tuple[str, int]:
-    """SHA-256 and length of a file, read to its end."""
-    digest, size = hashlib.sha256(), 0
-    while piece := content.read(PIECE):
-        digest.update(piece)
-        size += len(piece)
-    return digest.hexdigest(), size
 
 
 def _damaged() -> RecordsError:

@@ -35,11 +35,7 @@ def list_bundles(tx: Transaction) -> tuple[BundleUsage, ...]:
 
 
 def measure_drift(tx: Transaction, bundle: BundleUsage, reference: ImageReference | None = None) -> Drift:
-    """Hold the latest runs of a bundle against its reference, or against its first runs here.
-
-    Args:
-        reference: the bundle's own; None takes the first runs.
-    """
+    """Hold the latest runs of a bundle against its reference; without one, against its first runs here."""
     latest = _runs(tx, bundle, limit=_MOST, since=tx.now - RECENT)
     if reference is not None:
         now = _observations(tx, latest)

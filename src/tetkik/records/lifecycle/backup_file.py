@@ -80,7 +80,7 @@ class ArchiveWriter:
         """A member of `size` bytes, read as it is written."""
         info = tarfile.TarInfo(name)
         info.size = size
-        hashing = HashingReader(content)
+        hashing = _HashingReader(content)
         self._tar.addfile(info, hashing)
         self.hashes[name] = hashing.hexdigest()
 
@@ -102,7 +102,7 @@ def read_members(source: Path, vault: Vault) -> Iterator[tuple[str, IO[bytes]]]:
         opening.drain()
 
 
-class HashingReader(io.RawIOBase):
+class _HashingReader(io.RawIOBase):
     """What is read through it is hashed (SHA-256)."""
 
     def __init__(self, content: IO[bytes]) -> None:

@@ -21,7 +21,6 @@ from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patient_links import lock_links, records_of, unlink_erased
 from tetkik.records.database import Records, Transaction
-from tetkik.records.ids import is_id
 from tetkik.records.lifecycle import erasure_log
 from tetkik.records.lifecycle.case_erasure import Retained, erase_cases, find_retained
 from tetkik.records.schema import (
@@ -85,14 +84,9 @@ def erase(
 ) -> Erasure:
     """Erase a patient: at once, or all but the signed reports until the law lets them go.
 
-    Every record of the patient goes, each as the law allows for its own signed reports.
-
-    Args:
-        years: for which signed reports are kept, from the signature of the last.
-        reference: the number of the request in the hospital's register; no name.
-
-    Raises:
-        Conflict: erased already, or as far as the law allows.
+    Every record of the patient goes, each as the law allows for its own signed reports, which are kept for
+    `years` from the signature of the last; `Conflict` where nothing is left that may go. The `reference` is
+    the number of the request in the hospital's register, no name.
     """
     if not _REFERENCE.fullmatch(reference):
         raise InputError(
@@ -238,11 +232,8 @@ def _removed(records: Records, patient_id: str, erased: Sequence[_Erased]) -> Er
 
 
 def _patient(tx: Transaction, patient_id: str) -> Patient:
-    patient = None
-    if is_id(patient_id):
-        patient = tx.session.scalar(select(Patient).where(Patient.id == patient_id).with_for_update())
-    if patient is None:
-        raise NotFound("There is no such patient; look for the number again.")
+    missing = NotFound("There is no such patient; look for the number again.")
+    patient = tx.find(Patient, patient_id, missing, lock=True)
     if patient.key is None:
         raise Conflict("This patient's data were erased before; nothing is left.")
     return patient

@@ -47,11 +47,8 @@ def rotate_master_key(
 ) -> KeyRotation:
     """Replace the master key.
 
-    Args:
-        given: the next key, which the caller keeps safe; None makes one in the place of the present key.
-
-    Raises:
-        UsageError: the place of the key is not ours, and none was given.
+    The caller keeps a `given` key safe; None makes one in the place of the present key, and is a `UsageError`
+    where that place is not ours.
     """
     if given is None and not records.master.ours:
         raise UsageError(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +20,7 @@ from tetkik.records.database import Records
 from tetkik.records.keyring import delete_keyring
 from tetkik.records.lifecycle import erasure_log, retention
 from tetkik.records.lifecycle.backup import LEDGER, MANIFEST, BackupManifest, Progress
-from tetkik.records.lifecycle.backup_file import BackupHeader, HashingReader, read_header, read_members
+from tetkik.records.lifecycle.backup_file import BackupHeader, read_header, read_members
 from tetkik.records.lifecycle.table_dump import backup_tables, insert_rows
 from tetkik.records.master_key import MasterKey
 from tetkik.records.migrate import NEWEST, downgrade, known_steps, upgrade
@@ -26,8 +28,6 @@ from tetkik.records.people import after_restore
 from tetkik.records.schema import Note
 from tetkik.records.vault import Vault, fingerprint
 from tetkik.values import SYSTEM, Actor
-
-_PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +52,10 @@ def examine_backup(source: Path, vault: Vault) -> tuple[BackupHeader, BackupMani
     manifest: BackupManifest | None = None
     hashes: dict[str, str] = {}
     for name, content in read_members(source, vault):
-        hashing = HashingReader(content)
         if name == MANIFEST:
-            manifest = BackupManifest(**json.loads(hashing.read()))
-            continue
-        while hashing.read(_PIECE):
-            pass
-        hashes[name] = hashing.hexdigest()
+            manifest = BackupManifest(**json.loads(content.read()))
+        else:
+            hashes[name] = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
     if manifest is None or manifest.hashes != hashes:
         raise RecordsError("The backup does not hold what it says; take another backup.")
     return header, manifest
@@ -167,8 +164,7 @@ def _place(records: Records, name: str, content: IO[bytes]) -> Path:
     path = records.files.path(name)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     with path.open("xb") as file:
-        while piece := content.read(_PIECE):
-            file.write(piece)
+        shutil.copyfileobj(content, file)
         file.flush()
         os.fsync(file.fileno())
     return path

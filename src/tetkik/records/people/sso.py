@@ -36,10 +36,8 @@ def sign_in_by_sso(tx: Transaction, arrival: Arrival) -> User:
     """The user that a person is; made at the first arrival, and given the roles of their groups at each.
 
     So are the departments, where the provider speaks of them. Where it does not, a newcomer has none, and a
-    clinician opens nothing before an administrator says which.
-
-    Raises:
-        Forbidden: none of the groups has a role here, or the account is closed.
+    clinician opens nothing before an administrator says which. `Forbidden` where no group has a role here, or
+    the account is closed.
     """
     if not arrival.roles:
         raise Forbidden("None of your groups has a role in this hospital; ask the administrator.")

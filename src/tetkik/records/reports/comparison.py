@@ -61,17 +61,14 @@ def compared_measurements(
 ) -> tuple[ComparedMeasurement, ...]:
     """What was measured in two versions: what stayed and what went in the earlier order, then what came."""
     now = {item.id: item for item in after}
-    known = {item.id for item in before}
     found = []
     for item in before:
-        if now.get(item.id) == item:
-            found.append(ComparedMeasurement(Change.SAME, item))
-            continue
-        found.append(ComparedMeasurement(Change.REMOVED, item))
-        if item.id in now:
-            found.append(ComparedMeasurement(Change.ADDED, now[item.id]))
-    found += [ComparedMeasurement(Change.ADDED, item) for item in after if item.id not in known]
-    return tuple(found)
+        there = now.pop(item.id, None)
+        same = there == item
+        found.append(ComparedMeasurement(Change.SAME if same else Change.REMOVED, item))
+        if there is not None and not same:
+            found.append(ComparedMeasurement(Change.ADDED, there))
+    return (*found, *(ComparedMeasurement(Change.ADDED, item) for item in now.values()))
 
 
 def _pieces(draft: Draft, section: Section) -> list[str]:

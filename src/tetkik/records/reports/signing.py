@@ -89,9 +89,8 @@ class Signed:
 def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital: Hospital) -> Signed:
     """Sign a draft: it becomes a version that never changes.
 
-    Raises:
-        Forbidden: the actor may not sign, or the proof is another person's or too old.
-        Conflict: signed already, marks without a decision, an exercise, or nothing written.
+    `Forbidden` where the actor may not sign, or the proof is another person's or too old; `Conflict` where it
+    is signed already, has marks without a decision, is an exercise, or says nothing.
     """
     prove(tx, proof, Permission.REPORT_SIGN)
     row, working, material = for_change(tx, report_id, revision)

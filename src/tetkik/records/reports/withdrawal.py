@@ -70,13 +70,10 @@ def withdraw(
 ) -> Withdrawn:
     """Withdraw a signed report with all its versions; an amendment under way is given up.
 
-    Args:
-        words: more about it, that readers of the report will see; needed where the list does not say it.
-
-    Raises:
-        Forbidden: the actor may not withdraw, or the proof is another person's or too old.
-        AnotherVersion: a later one was signed meanwhile.
-        Conflict: never signed, or withdrawn already.
+    Readers of the report will see the words; they are needed where the list of reasons does not say it.
+    `Forbidden` where the actor may not withdraw, or the proof is another person's or too old;
+    `AnotherVersion` where a later one was signed meanwhile; `Conflict` where it was never signed, or is
+    withdrawn.
     """
     prove(tx, proof, Permission.REPORT_WITHDRAW)
     words = _withdrawal_words(why, words)
