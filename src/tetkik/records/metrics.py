@@ -100,15 +100,11 @@ def _queue(tx: Transaction) -> QueueMetrics:
         .where(Job.state.in_(open_states))
         .group_by(Job.state)
     )
-    found: dict[JobState, tuple[int, datetime]] = {state: (many, oldest) for state, many, oldest in rows}
-    oldest = found[JobState.QUEUED][1] if JobState.QUEUED in found else tx.now
-    many = {state: found[state][0] if state in found else 0 for state in open_states}
-    return QueueMetrics(
-        many[JobState.QUEUED],
-        many[JobState.RUNNING],
-        many[JobState.FAILED],
-        max(0.0, (tx.now - oldest).total_seconds()),
-    )
+    none = dict.fromkeys(open_states, (0, tx.now))
+    found = none | {state: (many, oldest) for state, many, oldest in rows}
+    waits = (tx.now - found[JobState.QUEUED][1]).total_seconds()
+    waiting, running, failed = (found[state][0] for state in open_states)
+    return QueueMetrics(waiting, running, failed, max(0.0, waits))
 
 
 def _inference(tx: Transaction) -> tuple[InferenceMetrics, ...]:

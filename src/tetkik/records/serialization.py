@@ -12,10 +12,12 @@ values, so that it can be said in either language years later.
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
+import io
 import json
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import datetime
 from enum import Enum
@@ -41,6 +43,13 @@ def to_bytes(value: Any) -> bytes:
 def to_json(value: Any) -> bytes:
     """What JSON can say, as it is sealed: without spaces, in UTF-8."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def to_csv(rows: Iterable[Iterable[str]]) -> str:
+    """Rows as CSV (RFC 4180), each ended by a line feed."""
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows(rows)
+    return table.getvalue()
 
 
 def from_bytes(kind: type[_T], content: bytes) -> _T:

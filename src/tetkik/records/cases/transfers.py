@@ -91,4 +91,4 @@ def _other(
         .outerjoin(User, User.id == CaseMove.created_by)
         .where(here == case_id)
     ).one_or_none()
-    return MovedCase(row.id, row.number, row.reason, row.created_at, row.name) if row is not None else None
+    return MovedCase(*row) if row is not None else None

@@ -6,8 +6,6 @@ name and every one of their numbers goes, for here they are known.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
 from tetkik.records.schema import Case, Complaint
 from tetkik.records.schema.base import within
+from tetkik.records.serialization import to_csv
 from tetkik.turkish import fold_with_places
 from tetkik.values import UrgencyLevel
 
@@ -65,13 +64,11 @@ class Feedback:
 
     def as_csv(self) -> str:
         """The table as CSV (RFC 4180), UTF-8, with its heading."""
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        table: list[tuple[str, ...]] = [COLUMNS]
         for row in self.rows:
             judged = (row.label, row.department_model or "", "yes" if row.agreed else "no")
-            writer.writerow((_harmless(row.text), *judged, row.urgency.value, row.month, row.model))
-        return table.getvalue()
+            table.append((_harmless(row.text), *judged, row.urgency.value, row.month, row.model))
+        return to_csv(table)
 
 
 def export(tx: Transaction, since: datetime | None = None, until: datetime | None = None) -> Feedback:

@@ -68,7 +68,5 @@ def _carry_preview(tx: Transaction, image: StoredImage, there: StoredImage) -> N
 
 def find_case_with_file(tx: Transaction, case_ids: Sequence[str], sha256: str) -> str | None:
     """The newest of these cases that has a file, of any patient."""
-    found = tx.session.execute(
-        select(Case.id, Case.patient_id).where(Case.id.in_(case_ids)).order_by(Case.id.desc())
-    )
-    return next((row.id for row in found if images.has_file(tx, row.id, row.patient_id, sha256)), None)
+    cases = tx.session.scalars(select(Case).where(Case.id.in_(case_ids)).order_by(Case.id.desc()))
+    return next((case.id for case in cases if images.has_file(tx, case.id, case.patient_id, sha256)), None)

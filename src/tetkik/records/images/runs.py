@@ -127,22 +127,13 @@ def list_earlier_runs(tx: Transaction, image: StoredImage) -> tuple[ModelRun, ..
     """
     newer = aliased(Run)
     later = select(newer.id).where(newer.image_id == Run.image_id, newer.id > Run.id).exists()
-    withdrawn = (
-        select(Report.id)
-        .where(Report.image_id == Run.image_id, Report.state == ReportState.WITHDRAWN)
-        .exists()
-    )
+    back = (Report.image_id == Run.image_id, Report.state == ReportState.WITHDRAWN)
     rows = tx.session.scalars(
         select(Run)
         .join(Image, Image.id == Run.image_id)
-        .where(
-            Run.patient_id.in_(records_of(tx, image.patient_id)),
-            Run.case_id != image.case_id,
-            Run.state == RunState.DONE,
-            Image.id < image.id,
-            ~later,
-            ~withdrawn,
-        )
+        .where(Run.patient_id.in_(records_of(tx, image.patient_id)), Run.case_id != image.case_id)
+        .where(Run.state == RunState.DONE, Image.id < image.id)
+        .where(~later, ~select(Report.id).where(*back).exists())
         .order_by(Image.id.desc())
         .limit(_LOOKED_BACK)
     )

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, select
 
 from tetkik.records.audit_chain import Action
-from tetkik.records.database import Records, Transaction
+from tetkik.records.database import Records
 from tetkik.records.lifecycle import erasure_log
 from tetkik.records.lifecycle.case_erasure import Retained, erase_cases
 from tetkik.records.lifecycle.erasure import (
@@ -74,7 +74,12 @@ def apply_retention(records: Records, terms: RetentionTerms, *, actor: Actor = S
         cases = sum(_empty_case(records, case_id, actor) for case_id in _closed(records, before))
         left = sum(erase_without_cases(records, one, before, actor=actor) for one in _left(records))
     with records.write(actor) as tx:
-        sessions, passing = _forget_passing(tx)
+        sessions = tx.apply(delete(BrowserSession).where(BrowserSession.expires_at < tx.now))
+        passing = tx.apply(
+            delete(Event).where(Event.at < tx.now - _DAY),
+            delete(IdempotentRequest).where(IdempotentRequest.at < tx.now - _DAY),
+            delete(Invite).where(Invite.expires_at < tx.now - _INVITE),
+        )
     files = remove_orphaned_files(records)
     done = RetentionResult(len(due), again, cases, left, sessions, passing, files)
     with records.write(actor) as tx:
@@ -137,12 +142,3 @@ def _empty_case(records: Records, case_id: str, actor: Actor) -> bool:
     for name in files:
         records.files.remove(name)
     return True
-
-
-def _forget_passing(tx: Transaction) -> tuple[int, int]:
-    sessions = tx.apply(delete(BrowserSession).where(BrowserSession.expires_at < tx.now))
-    return sessions, tx.apply(
-        delete(Event).where(Event.at < tx.now - _DAY),
-        delete(IdempotentRequest).where(IdempotentRequest.at < tx.now - _DAY),
-        delete(Invite).where(Invite.expires_at < tx.now - _INVITE),
-    )

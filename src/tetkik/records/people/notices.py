@@ -41,14 +41,8 @@ class AccountNotice:
 
 def notify(tx: Transaction, user_id: str, kind: AccountChange, what: str = "") -> None:
     """Let a person know that something of their account changed."""
-    tx.session.execute(
-        delete(Notice).where(
-            Notice.user_id == user_id,
-            Notice.browser.is_(None),
-            Notice.seen_at.is_not(None),
-            Notice.at < tx.now - KEPT,
-        )
-    )
+    seen = (Notice.user_id == user_id, Notice.browser.is_(None), Notice.seen_at.is_not(None))
+    tx.apply(delete(Notice).where(*seen, Notice.at < tx.now - KEPT))
     session = tx.session.get(BrowserSession, tx.actor.session_id) if tx.actor.session_id else None
     _add(tx, user_id, kind, session.agent if session is not None else None, what)
 
@@ -59,11 +53,8 @@ def notify_new_browser(tx: Transaction, user_id: str, browser: str, agent: str) 
     The very first browser of an account is news to nobody.
     """
     digest = hashlib.sha256(f"{browser}:{user_id}".encode()).hexdigest()
-    known = set(
-        tx.session.scalars(
-            select(Notice.browser).where(Notice.user_id == user_id, Notice.kind == AccountChange.NEW_BROWSER)
-        )
-    )
+    told = (Notice.user_id == user_id, Notice.kind == AccountChange.NEW_BROWSER)
+    known = tx.session.scalars(select(Notice.browser).where(*told)).all()
     if digest not in known:
         seen_at = None if known else tx.now
         _add(tx, user_id, AccountChange.NEW_BROWSER, agent, browser=digest, seen_at=seen_at)
@@ -96,11 +87,8 @@ def list_notices(tx: Transaction) -> list[AccountNotice]:
 
 def acknowledge(tx: Transaction, upto: str) -> None:
     """The actor has seen their notices up to this id; what came after it stays."""
-    tx.session.execute(
-        update(Notice)
-        .where(Notice.user_id == tx.actor.user_id, _OPEN, Notice.id <= upto)
-        .values(seen_at=tx.now)
-    )
+    shown = (Notice.user_id == tx.actor.user_id, _OPEN, Notice.id <= upto)
+    tx.apply(update(Notice).where(*shown).values(seen_at=tx.now))
 
 
 def _add(

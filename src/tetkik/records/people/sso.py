@@ -6,7 +6,6 @@ Core 1.0, 5.7).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from sqlalchemy import select
@@ -69,17 +68,11 @@ def _newcomer(tx: Transaction, arrival: Arrival) -> User:
 
 
 def _free_login(tx: Transaction, arrival: Arrival) -> str:
-    for login in _logins(arrival):
+    try:
+        wanted = folded_login(arrival.login[:60])
+    except InputError:
+        wanted = "user"
+    for login in (wanted, *(f"{wanted}-{number}" for number in range(2, 100))):
         if tx.session.scalar(select(User.id).where(User.login == login)) is None:
             return login
     raise Forbidden("No login could be made for you here; ask the administrator.")
-
-
-def _logins(arrival: Arrival) -> Iterator[str]:
-    try:
-        wished = folded_login(arrival.login[:60])
-    except InputError:
-        wished = "user"
-    yield wished
-    for number in range(2, 100):
-        yield f"{wished}-{number}"

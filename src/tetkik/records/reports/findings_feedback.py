@@ -8,7 +8,6 @@ traced back by nobody who has not its master key.
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from tetkik.records.images import images
 from tetkik.records.images.images import StoredImage
 from tetkik.records.schema import Case, FindingReview, Image, Patient, Report, Run
 from tetkik.records.schema.base import within
+from tetkik.records.serialization import to_csv
 from tetkik.values import FINDING_LABELS, FileFormat, Judgement
 
 _PSEUDONYM = 16
@@ -134,14 +134,12 @@ def _truth(review: FindingReview) -> int:
 
 def _table(judged: Judged, names: Mapping[str, str]) -> str:
     labels = judged.labels
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(("file", "patient_id", *labels))
+    rows = [("file", "patient_id", *labels)]
     for image in judged.images:
         if image.name in names:
-            row = [str(image.truth[label]) if label in image.truth else "" for label in labels]
-            writer.writerow((names[image.name], image.patient, *row))
-    return table.getvalue()
+            truth = (str(image.truth.get(label, "")) for label in labels)
+            rows.append((names[image.name], image.patient, *truth))
+    return to_csv(rows)
 
 
 def _cleaned(tx: Transaction, judged: JudgedImage) -> tuple[str, bytes]:

@@ -50,14 +50,9 @@ def load_events_after(tx: Transaction, seq: int) -> EventBatch:
     if not rows:
         return EventBatch((), seq)
     ids = {row.case_id for row in rows if row.case_id is not None}
-    seen = (
-        set(tx.session.scalars(select(Case.id).where(Case.id.in_(ids), visible_cases(tx)))) if ids else set()
-    )
-    events = tuple(
-        CaseEvent(row.seq, row.kind, row.case_id)
-        for row in rows
-        if row.case_id is None or row.case_id in seen
-    )
+    visible = select(Case.id).where(Case.id.in_(ids), visible_cases(tx))
+    seen = {None, *(tx.session.scalars(visible) if ids else ())}
+    events = tuple(CaseEvent(row.seq, row.kind, row.case_id) for row in rows if row.case_id in seen)
     oldest = tx.session.scalar(select(func.min(Event.seq))) or 0
     return EventBatch(events, rows[-1].seq, missed=0 < seq < oldest - 1)
 

@@ -78,11 +78,11 @@ def reader_of_case(tx: Transaction, case_id: str) -> Reader | None:
 
 def load_readers(tx: Transaction, case_ids: Sequence[str]) -> dict[str, Reader]:
     rows = tx.session.execute(
-        select(Claim.case_id, Claim.user_id, User.name, Claim.since, Claim.expires_at)
+        select(Claim, User.name)
         .join(User, User.id == Claim.user_id)
         .where(Claim.case_id.in_(case_ids), Claim.expires_at > tx.now)
     )
-    return {row.case_id: Reader(row.user_id, row.name, row.since, row.expires_at) for row in rows}
+    return {row.case_id: row.to_value(Reader, name=name) for row, name in rows}
 
 
 def claimed_case_ids(tx: Transaction, *, mine: bool = False) -> tuple[str, ...]:
@@ -104,18 +104,15 @@ def delete_expired(tx: Transaction) -> int:
 
 def _listed(tx: Transaction, case_id: str) -> Case:
     # As in the worklist, and not as for opening: a restricted case must be claimed before it can be read.
-    case = (
-        tx.session.scalar(select(Case).where(Case.id == case_id, visible_cases(tx)))
-        if is_id(case_id)
-        else None
-    )
+    listed = select(Case).where(Case.id == case_id, visible_cases(tx))
+    case = tx.session.scalar(listed) if is_id(case_id) else None
     if case is None:
         raise NotFound("There is no such case; look for it in the worklist.")
     return case
 
 
 def _reader(tx: Transaction, row: Claim) -> Reader:
-    return Reader(row.user_id, _name(tx, row), row.since, row.expires_at)
+    return row.to_value(Reader, name=_name(tx, row))
 
 
 def _name(tx: Transaction, row: Claim) -> str:
