@@ -149,8 +149,8 @@ def append(session: Session, vault: Vault, entries: Sequence[Entry]) -> None:
         seq = head.seq + 1
         columns = Columns(entry.at, entry.action, entry.actor.user_id, entry.case_id, entry.patient_id)
         chain = chain_of(vault, head.chain, seq, columns, digest)
-        sealed = {"content": content, "salt": salt, "digest": digest, "chain": chain}
-        session.add(AuditRow(seq=seq, **columns._asdict(), **sealed))
+        row = AuditRow(seq=seq, **columns._asdict(), content=content, salt=salt, digest=digest, chain=chain)
+        session.add(row)
         head.seq, head.chain = seq, chain
     head.seal = head_seal(vault, head.seq, head.chain)
     session.flush()

@@ -67,8 +67,7 @@ def _set(tx: Transaction, row: Case, due: Priority, what: str) -> None:
     before, row.priority = row.priority, due
     row.updated_at = tx.now
     tx.session.flush()
-    changed = {"priority": int(due), "before": before}
-    tx.audit_about(Action.CASE_CHANGED, row, field="priority", what=what, **changed)
+    tx.audit_about(Action.CASE_CHANGED, row, field="priority", what=what, priority=int(due), before=before)
     tx.announce("case", row.id)
 
 

@@ -76,8 +76,9 @@ def add_job(
     if waiting is not None:
         waiting.model, waiting.frame = model, frame
         return waiting.id
-    asked = {"kind": kind, "image_id": image.id, "model": model, "frame": frame, "priority": priority}
-    row = Job(id=new_id(), case_id=image.case_id, state=JobState.QUEUED, created_at=tx.now, **asked)
+    row = Job(id=new_id(), kind=kind, case_id=image.case_id, image_id=image.id)
+    row.state, row.priority, row.created_at = JobState.QUEUED, priority, tx.now
+    row.model, row.frame = model, frame
     tx.session.add(row)
     tx.session.flush()
     tx.announce("job", image.case_id)

@@ -90,10 +90,10 @@ def clear_moved_case(tx: Transaction, patient_id: str, case_id: str) -> set[str]
     )
     runs = select(Run.id).where(Run.case_id == case_id)
     _empty_images(tx, [case_id], Retained(versions=signed))
-    emptied = {"machine": None, "draft": None, "amending": None, "run_id": None}
+    emptied = update(Report).where(Report.case_id == case_id)
     tx.apply(
         update(Image).where(Image.case_id == case_id).values(created_by=None),
-        update(Report).where(Report.case_id == case_id).values(**emptied),
+        emptied.values(machine=None, draft=None, amending=None, run_id=None),
         delete(FindingReview).where(FindingReview.report_id.in_(reports)),
         delete(Score).where(Score.run_id.in_(runs)),
         delete(Run).where(Run.case_id == case_id),

@@ -47,8 +47,9 @@ def invite_first_administrator(tx: Transaction) -> str | None:
 
 def _issue(tx: Transaction, roles: str, user_id: str | None) -> str:
     token = secrets.token_urlsafe(32)
-    times = {"created_at": tx.now, "expires_at": tx.now + VALID}
-    tx.session.add(Invite(digest=digest_of(token), roles=roles, user_id=user_id, **times))
+    row = Invite(digest=digest_of(token), roles=roles, user_id=user_id)
+    row.created_at, row.expires_at = tx.now, tx.now + VALID
+    tx.session.add(row)
     tx.audit(Action.INVITED, object_id=user_id, given=roles)
     return token
 

@@ -94,6 +94,7 @@ def acknowledge(tx: Transaction, upto: str) -> None:
 def _add(
     tx: Transaction, user_id: str, kind: AccountChange, agent: str | None, what: str = "", **columns: Any
 ) -> None:
-    said = {"agent": agent[:_WHAT] if agent else None, "what": what[:_WHAT]}
-    who = {"user_id": user_id, "by_user_id": tx.actor.user_id, "address": tx.actor.address}
-    tx.session.add(Notice(id=new_id(), kind=kind, at=tx.now, **said, **who, **columns))
+    row = Notice(id=new_id(), user_id=user_id, kind=kind, at=tx.now, **columns)
+    row.by_user_id, row.address = tx.actor.user_id, tx.actor.address
+    row.agent, row.what = agent[:_WHAT] if agent else None, what[:_WHAT]
+    tx.session.add(row)

@@ -77,8 +77,8 @@ def find(tx: Transaction, credential_id: bytes) -> KnownPasskey | None:
 
 def used(tx: Transaction, passkey_id: str, sign_count: int) -> None:
     """Note a use and its counter."""
-    used_now = {"sign_count": sign_count, "used_at": tx.now}
-    tx.apply(update(Passkey).where(Passkey.id == passkey_id).values(**used_now))
+    use = update(Passkey).where(Passkey.id == passkey_id)
+    tx.apply(use.values(sign_count=sign_count, used_at=tx.now))
 
 
 def _known(row: Passkey) -> KnownPasskey:

@@ -56,9 +56,11 @@ def begin_session(
 ) -> str:
     """Open a session; gives the cookie's value, which nothing else keeps."""
     cookie = secrets.token_urlsafe(32)
-    whose = {"user_id": user_id, "method": method, "address": tx.actor.address, "agent": agent[:_AGENT]}
-    times = {"created_at": tx.now, "seen_at": tx.now, "expires_at": tx.now + lasting}
-    tx.session.add(BrowserSession(id=digest_of(cookie), csrf=secrets.token_urlsafe(24), **whose, **times))
+    row = BrowserSession(id=digest_of(cookie), user_id=user_id, method=method)
+    row.csrf = secrets.token_urlsafe(24)
+    row.created_at, row.seen_at, row.expires_at = tx.now, tx.now, tx.now + lasting
+    row.address, row.agent = tx.actor.address, agent[:_AGENT]
+    tx.session.add(row)
     return cookie
 
 

@@ -131,8 +131,8 @@ def keep_pictures(tx: Transaction, row: Report, label: str, pictures: dict[str, 
             continue
         stored = tx.files.put(tx.key(row.patient_id), row.patient_id, BytesIO(pictures[what]))
         if blob is None:
-            of = {"patient_id": row.patient_id, "image_id": row.image_id, "kind": _KIND[what], "label": label}
-            blob = Blob(id=new_id(), created_at=tx.now, **of)
+            blob = Blob(id=new_id(), patient_id=row.patient_id, image_id=row.image_id)
+            blob.kind, blob.label, blob.created_at = _KIND[what], label, tx.now
             tx.session.add(blob)
         blob.file, blob.size = stored.name, stored.size
     tx.session.flush()

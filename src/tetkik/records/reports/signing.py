@@ -285,8 +285,9 @@ def _add_signature(
     tx: Transaction, version_id: str, proof: Proof, document: ReportDocument, content: bytes
 ) -> None:
     assert document.signature is not None
-    how = {"user_id": proof.user_id, "method": proof.method, "digest": digest_of(content)}
-    tx.session.add(SignatureRow(version_id=version_id, **how, **asdict(document.signature)))
+    row = SignatureRow(version_id=version_id, **asdict(document.signature))
+    row.user_id, row.method, row.digest = proof.user_id, proof.method, digest_of(content)
+    tx.session.add(row)
 
 
 def _last_version(tx: Transaction, row: Report) -> str | None:
