@@ -43,26 +43,16 @@ class ListedCase:
 
 
 @dataclass(frozen=True, slots=True)
-class CaseView:
+class CaseView(ListedCase):
     """A case as somebody who may open it sees it."""
 
-    id: str
-    number: str
     patient_id: str
     """Whose; of several records that are one, the surviving one."""
     person: Person
     registered_as: Person | None
     """What the record says under which the case was opened; None where no other one stands for it."""
-    state: CaseState
-    priority: Priority
     priority_chosen: bool
     """Whether a person chose it; else it follows triage and the findings."""
-    urgency: UrgencyLevel | None
-    department: str | None
-    restricted: bool
-    waiting_since: datetime
-    created_at: datetime
-    updated_at: datetime
     question: str = field(repr=False)
     complaint: ComplaintView | None
     by_glass: bool

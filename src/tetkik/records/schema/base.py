@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, DateTime, Dialect, Enum, MetaData
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy import ColumnElement, DateTime, Dialect, Enum, ForeignKey, MetaData, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
+
+from tetkik.values import Method
 
 _Value = TypeVar("_Value")
 
@@ -74,3 +76,28 @@ def enum_column(kind: type[StrEnum]) -> Enum:
 
 def _values(kind: Any) -> list[str]:
     return [member.value for member in kind]
+
+
+class Identified:
+    """A row with an id of `records.ids`."""
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+
+
+class Made:
+    """A row that says when it was made and by whom; None is the program itself."""
+
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+
+
+class SignedBy:
+    """A row that says who answers for something, and how they proved to be that person."""
+
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    name: Mapped[str] = mapped_column(String(120))
+    title: Mapped[str] = mapped_column(String(60))
+    registration: Mapped[str] = mapped_column(String(40))
+    method: Mapped[Method] = mapped_column(enum_column(Method))
+    digest: Mapped[str] = mapped_column(String(64))
+    """SHA-256 of the JSON of what was signed: the document, or the statement of a withdrawal."""
