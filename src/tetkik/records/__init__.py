@@ -1,4 +1,4 @@
-"""Records: the database, the encrypted files, and the audit trail of who did what.
+"""The database: patients, cases, images, reports, users and the audit trail. No other package has one.
 
 What holds in every module, so that a docstring need not say it again:
 

@@ -51,8 +51,8 @@ class ImageMetadata:
     def of(cls, image: Radiograph, name: str = "") -> ImageMetadata:
         """What is kept of an image that was read."""
         size = (image.rows, image.columns, image.spacing)
-        said = (image.view, image.identity, image.tags)
-        return cls(image.file_format, *size, *said, name, image.plane)
+        described = (image.view, image.identity, image.tags)
+        return cls(image.file_format, *size, *described, name, image.plane)
 
 
 @dataclass(frozen=True, slots=True)

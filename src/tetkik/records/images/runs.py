@@ -83,8 +83,8 @@ def add_run(tx: Transaction, image: StoredImage, answer: ModelAnswer) -> str:
     for finding in result.findings if result is not None else ():
         if finding.assessed:
             columns = ("label", "score", "probability", "threshold", "positive")
-            said = {column: getattr(finding, column) for column in columns}
-            tx.session.add(Score(run_id=run.id, **said))
+            scored = {column: getattr(finding, column) for column in columns}
+            tx.session.add(Score(run_id=run.id, **scored))
     update_worklist(tx, image.case_id)
     said_by = {"run": run.id, "bundle": answer.bundle, "bundle_sha256": answer.bundle_sha256}
     action = Action.MODEL_FAILED if result is None else Action.MODEL_RAN

@@ -53,8 +53,8 @@ def notify_new_browser(tx: Transaction, user_id: str, browser: str, agent: str) 
     The very first browser of an account is news to nobody.
     """
     digest = hashlib.sha256(f"{browser}:{user_id}".encode()).hexdigest()
-    told = (Notice.user_id == user_id, Notice.kind == AccountChange.NEW_BROWSER)
-    known = tx.session.scalars(select(Notice.browser).where(*told)).all()
+    of_browsers = (Notice.user_id == user_id, Notice.kind == AccountChange.NEW_BROWSER)
+    known = tx.session.scalars(select(Notice.browser).where(*of_browsers)).all()
     if digest not in known:
         seen_at = None if known else tx.now
         _add(tx, user_id, AccountChange.NEW_BROWSER, agent, browser=digest, seen_at=seen_at)
