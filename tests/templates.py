@@ -18,7 +18,7 @@ SOURCE = Path(errors.__file__).parent
 TAKERS = {
     **dict.fromkeys(errors.__all__, 0),
     **dict.fromkeys(("t", "warn", "note", "marked", "translate", "Sentence"), 0),
-    "Perturbation": 1,
+    **dict.fromkeys(("Perturbation", "_fault"), 1),
 }
 # Long work tells the name of its step first, then how far it is.
 TELLERS = {"progress", "_progress"}

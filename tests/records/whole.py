@@ -46,9 +46,12 @@ def made_whole(records: Records, person: Person = PERSON, *, signed: bool = True
     reader = made_user(records, Role.RADIOLOGIST, Role.RECEPTION, name="Elif KAYA")
     case_id = made_case(records, reader, person, question="Efüzyon?")
     with records.write(reader) as tx:
-        patient_id = tx.session.get_one(Case, case_id).patient_id
+        case = tx.session.get_one(Case, case_id)
+        patient_id = case.patient_id
         said = TriagedComplaint(triage(COMPLAINT, "triage-linear-tr"), "0" * 64, MEASURED)
-        complaints.store_complaint(tx, case_id, patient_id, said, "Göğüs Hastalıkları")
+        complaints.store_complaint(tx, case, said)
+        tx.session.flush()
+        complaints.choose_department(tx, case_id, "Göğüs Hastalıkları")
         glass_id = new_id()
         tx.session.add(
             BrokenGlass(

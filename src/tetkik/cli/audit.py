@@ -112,7 +112,7 @@ def export(
 ) -> None:
     """Read and written in batches; the export itself is an entry of the trail."""
     with open_configured_records() as records:
-        from tetkik.records.trail.audit_export import export_trail
+        from tetkik.records.trail.fhir_audit_events import export_trail
 
         with writing(target):
             count = export_trail(records, target, _day(since), _day(until, end=True))

@@ -22,15 +22,9 @@ _LOCK = 0x7E7C18
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """Something that happened.
-
-    Attributes:
-        kind: what, as `case` or `claim`.
-        case_id: to which case; an id alone, each page asks for the rest with its own rights.
-    """
-
     kind: str
     case_id: str | None
+    """To which case; an id alone, each page asks for the rest with its own rights."""
 
 
 def publish(session: Session, at: datetime, announcements: Sequence[Announcement]) -> None:

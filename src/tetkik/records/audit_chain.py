@@ -95,12 +95,6 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that somebody did.
-
-    Attributes:
-        at: when, UTC.
-    """
-
     at: datetime
     actor: Actor
     action: Action
@@ -129,11 +123,7 @@ class Entry:
 
 
 class Columns(NamedTuple):
-    """What stands of an entry beside its content, to be searched by; it outlives an erasure.
-
-    Attributes:
-        at: when, UTC.
-    """
+    """What stands of an entry beside its content, to be searched by; it outlives an erasure."""
 
     at: datetime
     action: str
@@ -159,20 +149,8 @@ def append(session: Session, vault: Vault, entries: Sequence[Entry]) -> None:
         seq = head.seq + 1
         columns = Columns(entry.at, entry.action, entry.actor.user_id, entry.case_id, entry.patient_id)
         chain = chain_of(vault, head.chain, seq, columns, digest)
-        session.add(
-            AuditRow(
-                seq=seq,
-                at=columns.at,
-                action=columns.action,
-                user_id=columns.user_id,
-                case_id=columns.case_id,
-                patient_id=columns.patient_id,
-                content=content,
-                salt=salt,
-                digest=digest,
-                chain=chain,
-            )
-        )
+        row = AuditRow(seq=seq, **columns._asdict(), content=content, salt=salt, digest=digest, chain=chain)
+        session.add(row)
         head.seq, head.chain = seq, chain
     head.seal = head_seal(vault, head.seq, head.chain)
     session.flush()

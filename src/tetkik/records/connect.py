@@ -12,11 +12,7 @@ from tetkik.settings import Settings
 
 
 def open_records(settings: Settings) -> Records:
-    """Open the records that the settings name.
-
-    Raises:
-        SettingError: a database that cannot be opened, or a master key that does not fit it.
-    """
+    """Open the records that the settings name."""
     folder = settings.data_dir.absolute()
     url = settings.database_url
     return Records(
@@ -28,11 +24,7 @@ def open_records(settings: Settings) -> Records:
 
 
 def master_key(settings: Settings) -> MasterKey:
-    """Where the master key of the settings comes from.
-
-    Raises:
-        SettingError: two places are named.
-    """
+    """Where the master key of the settings comes from."""
     if settings.master_key_command:
         if settings.master_key_file is not None:
             raise SettingError(

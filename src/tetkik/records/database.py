@@ -6,14 +6,13 @@ or nothing does.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import Connection, Delete, Engine, Update, create_engine, event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
@@ -22,10 +21,11 @@ from tetkik.errors import Conflict, NotFound, RecordsError, SettingError
 from tetkik.records.announcements import Announcement, publish
 from tetkik.records.audit_chain import Action, Entry, append
 from tetkik.records.files import FileStore
+from tetkik.records.ids import is_id
 from tetkik.records.keyring import open_keyring
 from tetkik.records.master_key import MasterKey
 from tetkik.records.migrate import upgrade
-from tetkik.records.schema import Patient, RingKey
+from tetkik.records.schema import Base, Case, Patient, RingKey
 from tetkik.records.vault import Key, Vault
 from tetkik.settings import Cipher
 from tetkik.values import SYSTEM, Actor
@@ -33,6 +33,18 @@ from tetkik.values import SYSTEM, Actor
 _BUSY_SECONDS = 30
 _POOL = 40
 """Connections: FastAPI's threads, and the worker's."""
+_Row = TypeVar("_Row", bound=Base)
+
+
+class _OfCase(Protocol):
+    """A row or a value that belongs to a case: an image, a report."""
+
+    @property
+    def id(self) -> Any: ...
+    @property
+    def case_id(self) -> Any: ...
+    @property
+    def patient_id(self) -> Any: ...
 
 
 class Transaction:
@@ -53,12 +65,25 @@ class Transaction:
         self.announcements: list[Announcement] = []
         self._keys: dict[str, Key] = {}
 
-    def key(self, patient_id: str) -> Key:
-        """The key of a patient.
+    def find(self, kind: type[_Row], row_id: str, missing: NotFound, *, lock: bool = False) -> _Row:
+        """The row of an id that came from outside; raises `missing` where there is none."""
+        row = self.session.get(kind, row_id, with_for_update=lock or None) if is_id(row_id) else None
+        if row is None:
+            raise missing
+        return row
 
-        Raises:
-            NotFound: no such patient, or erased.
-        """
+    def count(self, table: type[Base], *conditions: Any) -> int:
+        """How many rows of a table fit."""
+        return self.session.scalar(select(func.count()).select_from(table).where(*conditions)) or 0
+
+    def apply(self, *statements: Delete | Update) -> int:
+        """Change rows one statement after another; gives how many, all together."""
+        self.session.flush()
+        connection = self.session.connection()
+        return sum(connection.execute(statement).rowcount for statement in statements)
+
+    def key(self, patient_id: str) -> Key:
+        """The key of a patient."""
         if patient_id not in self._keys:
             patient = self.session.get(Patient, patient_id)
             if patient is None or patient.key is None:
@@ -78,30 +103,28 @@ class Transaction:
         return self.vault.wrap(patient_id, secret, self.vault.held.ring)
 
     def seal(self, patient_id: str, place: str, row: str, content: bytes) -> bytes:
-        """Seal under a patient's key.
-
-        Args:
-            place: `table.column`.
-        """
+        """Seal under a patient's key, for a place such as `table.column`."""
         return self.key(patient_id).seal(content, f"{place}:{row}")
 
     def open(self, patient_id: str, place: str, row: str, sealed: bytes) -> bytes:
-        """What `seal` sealed for that very place.
-
-        Raises:
-            NotFound: the patient was erased.
-            RecordsError: altered, moved, or under another master key.
-        """
+        """What `seal` sealed for that very place."""
         return self.key(patient_id).open(sealed, f"{place}:{row}")
 
-    def seal_json(self, patient_id: str, place: str, row: str, content: Any) -> bytes:
-        """`seal` for what JSON can say."""
-        packed = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-        return self.seal(patient_id, place, row, packed)
+    def seal_column(self, row: Any, column: str, content: bytes | None) -> None:
+        """Put something of its patient into a row, sealed for that very column."""
+        place = f"{row.__tablename__}.{column}"
+        setattr(row, column, None if content is None else self.seal(row.patient_id, place, row.id, content))
 
-    def open_json(self, patient_id: str, place: str, row: str, sealed: bytes) -> Any:
-        """What `seal_json` sealed."""
-        return json.loads(self.open(patient_id, place, row, sealed))
+    def open_column(self, row: Any, column: str) -> bytes | None:
+        """What `seal_column` put there; None where that is nothing, or was erased."""
+        sealed = getattr(row, column)
+        if sealed is None:
+            return None
+        return self.open(row.patient_id, f"{row.__tablename__}.{column}", row.id, sealed)
+
+    def open_text(self, row: Any, column: str) -> str:
+        """The same as a text; empty for nothing."""
+        return (self.open_column(row, column) or b"").decode()
 
     def audit(
         self,
@@ -114,10 +137,14 @@ class Transaction:
     ) -> None:
         """Note in the trail that the actor did something; it is written with the transaction or not at all.
 
-        Args:
-            detail: more, in codes and numbers; never a patient's name or words.
+        More `detail` comes in codes and numbers; never a patient's name or words.
         """
         self.entries.append(Entry(self.now, self.actor, action, case_id, patient_id, object_id, detail))
+
+    def audit_about(self, action: Action, row: Case | _OfCase, **detail: str | int | bool | None) -> None:
+        """The same about a case, or about something of a case."""
+        case_id, object_id = (row.id, None) if isinstance(row, Case) else (row.case_id, row.id)
+        self.audit(action, case_id=case_id, patient_id=row.patient_id, object_id=object_id, **detail)
 
     @property
     def about(self) -> str | None:
@@ -174,9 +201,8 @@ class Records:
     def read(self, actor: Actor = SYSTEM, *, still: bool = False) -> Iterator[Transaction]:
         """A transaction that changes nothing; for what need not be audited.
 
-        Args:
-            still: whether everything is seen as it is at one moment, whatever others write meanwhile; SQLite
-                never shows it otherwise.
+        A `still` one sees everything as it is at one moment, whatever others write meanwhile; SQLite never
+        shows it otherwise.
         """
         engine = self.engine
         if still and engine.dialect.name == "postgresql":
@@ -188,9 +214,8 @@ class Records:
     def write(self, actor: Actor) -> Iterator[Transaction]:
         """A transaction that happens as a whole, with its audit entries, or not at all.
 
-        Raises:
-            Conflict: somebody else wrote the same at the same time.
-            RecordsError: the database is busy or gone; nothing was written.
+        `Conflict` where somebody else wrote the same at the same time, `RecordsError` where the database is
+        busy or gone; nothing was written.
         """
         try:
             with Session(self._writing, expire_on_commit=False) as session:
@@ -213,7 +238,6 @@ class Records:
             ) from None
 
     def close(self) -> None:
-        """Close the connections."""
         self.engine.dispose()
 
 

@@ -28,15 +28,9 @@ class BundleUsage:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A model then and now.
-
-    Attributes:
-        on_card: whether that is the bundle's own; else it is the first images or complaints here. None of
-            either where `before` is None.
-        moved: how far the latest lie from then; None where there is nothing to compare with.
-    """
-
     before: AnyReference | None
     on_card: bool
+    """Whether that is the bundle's own; else it is the first images or complaints here. None of either where
+    `before` is None."""
     now: int
     moved: Movement | None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,30 +13,20 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from tetkik.errors import RecordsError
-from tetkik.records.vault import Key, Vault
+from tetkik.records.vault import PIECE, Key, Vault
 
 _MAGIC = b"TETKIKF1"
-_CHUNK = 1 << 20
-_LENGTH = struct.Struct(">I")
 _MEMORY = Path("/dev/shm")  # noqa: S108 - the folder below it has a name that nobody can guess
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file in the store.
-
-    Attributes:
-        size: bytes of the content.
-    """
-
     name: str
     size: int
     sha256: str
 
 
 class FileStore:
-    """A folder of sealed files."""
-
     def __init__(self, folder: Path, temporary: Path, vault: Vault) -> None:
         self.folder = folder
         self.temporary = temporary
@@ -46,24 +35,17 @@ class FileStore:
             needed.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def put(self, key: Key, patient_id: str, content: IO[bytes], sha256: str | None = None) -> StoredFile:
-        """Keep `content` from its first byte; the same content of the same patient is kept once.
+        """Keep `content`, which can be read twice, from its first byte; the same of a patient is kept once.
 
-        The file is on the disk when this returns, before any row names it: a crash leaves at most a file
-        that nobody names, which `retention.remove_orphaned_files` removes.
-
-        Args:
-            content: readable twice (`seek`).
-
-        Raises:
-            OSError: the disk is full or gone.
+        The file is on the disk when this returns, before any row names it: a crash leaves at most a file that
+        nobody names, which `retention.remove_orphaned_files` removes.
         """
         content.seek(0)
         if sha256 is None:
-            sha256, size = _measured(content)
-        else:
-            size = content.seek(0, os.SEEK_END)
+            sha256 = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
+        size = content.seek(0, os.SEEK_END)
         name = self._vault.file_name(patient_id, sha256)
-        target = self._path(name)
+        target = self.path(name)
         if not self.holds(name):  # young again: the daily sweep leaves it alone until its row is there
             content.seek(0)
             self._write(target, key, content)
@@ -72,27 +54,19 @@ class FileStore:
     def holds(self, name: str) -> bool:
         """Whether a file is there; it is young again, as after `put`."""
         try:
-            os.utime(self._path(name))
+            os.utime(self.path(name))
         except FileNotFoundError:
             return False
         return True
 
     def get(self, key: Key, name: str) -> bytes:
-        """The content of a file.
-
-        Raises:
-            RecordsError: it is missing, cut short or altered.
-        """
+        """The content of a file."""
         return b"".join(self.chunks(key, name))
 
     def chunks(self, key: Key, name: str) -> Iterator[bytes]:
-        """The content of a file, a mebibyte at a time.
-
-        Raises:
-            RecordsError: it is missing, cut short or altered.
-        """
+        """The content of a file, a mebibyte at a time."""
         try:
-            file = self._path(name).open("rb")
+            file = self.path(name).open("rb")
         except OSError:
             raise RecordsError(
                 "A stored file is missing; restore it from a backup, and run tetkik audit verify."
@@ -102,15 +76,11 @@ class FileStore:
                 raise _damaged()
             number, last = 0, False
             while not last:
-                head = file.read(_LENGTH.size + 1)
-                if len(head) != _LENGTH.size + 1:
-                    raise _damaged()
-                last = head[-1:] == b"\1"
-                (length,) = _LENGTH.unpack(head[:-1])
-                if length > _CHUNK + 64:
-                    raise _damaged()
-                # The number and whether it is the last are sealed with it: no piece can go or change places.
-                yield key.open(file.read(length), f"{name}:{number}:{last}")
+                try:
+                    piece, last = key.read_piece(file, name, number)
+                except ValueError:
+                    raise _damaged() from None
+                yield piece
                 number += 1
 
     @contextmanager
@@ -118,9 +88,6 @@ class FileStore:
         """A file in the clear while a decoder needs its path: in memory where there is such a folder.
 
         On Linux the path leads to memory without a name, which goes with the process, however that ends.
-
-        Raises:
-            RecordsError: it is missing, cut short or altered.
         """
         place = _MEMORY if os.access(_MEMORY, os.W_OK) else self.temporary
         with TemporaryDirectory(prefix="tetkik-", dir=place) as folder:
@@ -135,7 +102,7 @@ class FileStore:
 
     def remove(self, name: str) -> None:
         """Take a file away, if it is there."""
-        self._path(name).unlink(missing_ok=True)
+        self.path(name).unlink(missing_ok=True)
 
     def names(self) -> Iterator[str]:
         for path in self.folder.glob("??/*"):
@@ -143,9 +110,6 @@ class FileStore:
 
     def path(self, name: str) -> Path:
         """Where a file lies, sealed as it is: for a backup."""
-        return self._path(name)
-
-    def _path(self, name: str) -> Path:
         if not name.isalnum():
             raise ValueError("not a name of the store")
         return self.folder / name[:2] / name
@@ -153,37 +117,35 @@ class FileStore:
     def _write(self, target: Path, key: Key, content: IO[bytes]) -> None:
         target.parent.mkdir(exist_ok=True, mode=0o700)
         part = self.temporary / f"{target.name}.{os.getpid()}.{os.urandom(4).hex()}.part"
-        try:
-            with part.open("wb") as file:
-                file.write(_MAGIC)
-                number, piece = 0, content.read(_CHUNK)
-                while True:
-                    following = content.read(_CHUNK)
-                    last = not following
-                    sealed = key.seal(piece, f"{target.name}:{number}:{last}")
-                    file.write(_LENGTH.pack(len(sealed)) + (b"\1" if last else b"\0") + sealed)
-                    if last:
-                        break
-                    number, piece = number + 1, following
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(target)
-            sync(target.parent)
-        finally:
-            part.unlink(missing_ok=True)
-
-
-def _measured(content: IO[bytes]) -> tuple[str, int]:
-    """SHA-256 and length of a file, read to its end."""
-    digest, size = hashlib.sha256(), 0
-    while piece := content.read(_CHUNK):
-        digest.update(piece)
-        size += len(piece)
-    return digest.hexdigest(), size
+        with written_whole(target, part) as file:
+            file.write(_MAGIC)
+            number, piece, last = 0, content.read(PIECE), False
+            while not last:
+                following = content.read(PIECE)
+                last = not following
+                key.write_piece(file, target.name, number, piece, last=last)
+                number, piece = number + 1, following
 
 
 def _damaged() -> RecordsError:
     return RecordsError("A stored file is damaged; restore it from a backup, and run tetkik audit verify.")
+
+
+@contextmanager
+def written_whole(target: Path, part: Path | None = None, mode: int = 0o600) -> Iterator[IO[bytes]]:
+    """A file that takes the place of `target` at the end, on the disk by then; it is there whole, or not."""
+    part = part or target.with_name(f".{target.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)
+    try:
+        # What lies there already, in a folder of everybody's, would be read by whoever put it there.
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:  # noqa: PTH123
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+        sync(target.parent)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def sync(folder: Path) -> None:

@@ -21,11 +21,9 @@ from tetkik.settings import Cipher
 def open_keyring(engine: Engine, source: MasterKey, cipher: Cipher) -> Vault:
     """The keys of this database; a new database gets a ring, and a master key where none lies.
 
-    A replacement of the master key that was killed after its commit is brought to its end.
-
-    Raises:
-        SettingError: the master key is missing, none, or that of another database.
-        RecordsError: the database has patients and no ring.
+    A replacement of the master key that was killed after its commit is brought to its end. `SettingError`
+    where the master key is missing, none, or that of another database; `RecordsError` where the database has
+    patients and no ring.
     """
 
     def load(connection: Connection) -> VaultKeys:

@@ -5,7 +5,6 @@ It never travels on a command line or in the environment, which other programs o
 
 from __future__ import annotations
 
-import os
 import secrets
 import shlex
 import subprocess
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tetkik.errors import SettingError
-from tetkik.records.files import sync
+from tetkik.records.files import sync, written_whole
 from tetkik.records.vault import KEY_BYTES, fingerprint
 
 CREDENTIAL = "tetkik-master-key"
@@ -23,17 +22,12 @@ _SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class MasterKey:
-    """The place of the master key.
-
-    Attributes:
-        file: where it lies; None where a command gives it.
-        command: that prints it; empty where a file holds it.
-        ours: whether Tetkik makes the file at the first start, and replaces it with the key.
-    """
-
     file: Path | None
+    """Where it lies; None where a command gives it."""
     command: str = ""
+    """That prints it; empty where a file holds it."""
     ours: bool = True
+    """Whether Tetkik makes the file at the first start, and replaces it with the key."""
 
     @property
     def name(self) -> str:
@@ -41,22 +35,14 @@ class MasterKey:
         return str(self.file) if self.file is not None else _words(self.command)[0]
 
     def first(self) -> bytes:
-        """The key of a new installation; where the file is ours and missing, a fresh one is written.
-
-        Raises:
-            SettingError: no key, and none to be made; or no key at all.
-        """
+        """The key of a new installation; where the file is ours and missing, a fresh one is written."""
         if self.ours and self.file is not None and not self.file.exists():
             self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             put(self._own, secrets.token_bytes(KEY_BYTES))
         return self._present()
 
     def fitting(self, wanted: str) -> bytes:
-        """The key with a fingerprint: the present one, or the next one where a replacement was killed.
-
-        Raises:
-            SettingError: no key, or that of another installation.
-        """
+        """The key with a fingerprint: the present one, or the next one where a replacement was killed."""
         key = self._present()
         if fingerprint(key) != wanted and self.staged(wanted):
             key = read(self._next(wanted))
@@ -123,11 +109,7 @@ def kept_as(file: Path, fingerprint: str) -> Path:
 
 
 def read(file: Path) -> bytes:
-    """The key in a file.
-
-    Raises:
-        SettingError: no such file, or not a key.
-    """
+    """The key in a file."""
     try:
         return _key(file.read_bytes())
     except FileNotFoundError:
@@ -142,18 +124,8 @@ def read(file: Path) -> bytes:
 
 def put(file: Path, key: bytes) -> None:
     """Write a key for the owner's eyes alone; it is there whole, and on the disk, or not at all."""
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    try:
-        # What lies there already, in a folder of everybody's, would be read by whoever put it there.
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:  # noqa: PTH123
-            opened.write(key.hex() + "\n")
-            opened.flush()
-            os.fsync(opened.fileno())
-        part.replace(file)
-        sync(file.parent)
-    finally:
-        part.unlink(missing_ok=True)
+    with written_whole(file) as opened:
+        opened.write(f"{key.hex()}\n".encode())
 
 
 def _output_of(command: str) -> bytes:

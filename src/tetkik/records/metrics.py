@@ -1,7 +1,8 @@
-"""Metrics for monitoring: counts, ages and seconds; no ids, no names."""
+"""Metrics for monitoring, and an overview for administrators: counts, ages and seconds; no ids, no names."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,8 +11,20 @@ from sqlalchemy import and_, func, select
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.reports.reports import first_of_a_draft
-from tetkik.records.schema import AuditRow, BrowserSession, Case, Claim, Job, ReportVersion, Run
-from tetkik.values import Capability, CaseState, JobState, RunState
+from tetkik.records.schema import (
+    AuditHead,
+    AuditRow,
+    BrowserSession,
+    Case,
+    Claim,
+    Image,
+    Job,
+    Report,
+    ReportVersion,
+    Run,
+    User,
+)
+from tetkik.values import Capability, CaseState, JobState, Role, RunState
 
 RECENT = timedelta(hours=1)
 """What `recent` means below."""
@@ -21,16 +34,11 @@ _MOST_RUNS = 2000
 
 @dataclass(frozen=True, slots=True)
 class QueueMetrics:
-    """The work that waits for a model.
-
-    Attributes:
-        oldest_seconds: how long the oldest waits; 0 where none does.
-    """
-
     waiting: int
     running: int
     failed: int
     oldest_seconds: float
+    """How long the oldest waits; 0 where none does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +54,13 @@ class InferenceMetrics:
 
 @dataclass(frozen=True, slots=True)
 class RecordsMetrics:
-    """The records at one moment.
-
-    Attributes:
-        inference: by capability; only those that ran in the last hour.
-        drafts_signed: first signatures of the last 30 days.
-    """
-
     queue: QueueMetrics
     inference: tuple[InferenceMetrics, ...]
     cases: dict[CaseState, int]
     claims: int
     reports_signed: int
     drafts_signed: int
+    """First signatures of the last 30 days."""
     drafts_corrected: int
     sign_ins_failed: int
     sessions: int
@@ -77,10 +79,7 @@ def collect_metrics(tx: Transaction) -> RecordsMetrics:
     first = and_(first_of_a_draft(), ReportVersion.created_at > tx.now - MONTH)
     failed = and_(AuditRow.at > tx.now - RECENT, AuditRow.action == Action.SIGN_IN_FAILED)
     browsers = and_(BrowserSession.expires_at > tx.now, BrowserSession.locked.is_(False))
-
-    def count(table: type, *conditions: object) -> int:
-        return tx.session.scalar(select(func.count()).select_from(table).where(*conditions)) or 0  # type: ignore[arg-type]
-
+    count = tx.count
     return RecordsMetrics(
         _queue(tx),
         _inference(tx),
@@ -101,15 +100,11 @@ def _queue(tx: Transaction) -> QueueMetrics:
         .where(Job.state.in_(open_states))
         .group_by(Job.state)
     )
-    found: dict[JobState, tuple[int, datetime]] = {state: (many, oldest) for state, many, oldest in rows}
-    oldest = found[JobState.QUEUED][1] if JobState.QUEUED in found else tx.now
-    many = {state: found[state][0] if state in found else 0 for state in open_states}
-    return QueueMetrics(
-        many[JobState.QUEUED],
-        many[JobState.RUNNING],
-        many[JobState.FAILED],
-        max(0.0, (tx.now - oldest).total_seconds()),
-    )
+    none = dict.fromkeys(open_states, (0, tx.now))
+    found = none | {state: (many, oldest) for state, many, oldest in rows}
+    waits = (tx.now - found[JobState.QUEUED][1]).total_seconds()
+    waiting, running, failed = (found[state][0] for state in open_states)
+    return QueueMetrics(waiting, running, failed, max(0.0, waits))
 
 
 def _inference(tx: Transaction) -> tuple[InferenceMetrics, ...]:
@@ -124,13 +119,62 @@ def _inference(tx: Transaction) -> tuple[InferenceMetrics, ...]:
     for capability, state, started, finished in rows:
         seconds.setdefault(capability, []).append((finished - started).total_seconds())
         failed[capability] += state is RunState.FAILED
-    return tuple(
-        InferenceMetrics(
-            capability, len(took), failed[capability], sorted(took)[len(took) // 2], _p95(sorted(took))
-        )
-        for capability, took in sorted(seconds.items())
+    found = []
+    for capability, took in sorted(seconds.items()):
+        took.sort()
+        p95 = took[min(len(took) - 1, int(0.95 * len(took)))]
+        middle = took[len(took) // 2]
+        found.append(InferenceMetrics(capability, len(took), failed[capability], middle, p95))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountCounts:
+    open: int
+    closed: int
+    roles: Mapping[Role, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCounts:
+    cases: Mapping[CaseState, int]
+    images: int
+    image_bytes: int
+    reports: int
+    signed: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrailSummary:
+    """The audit trail at a glance; `tetkik audit verify` walks the whole of it."""
+
+    entries: int
+    last: datetime | None
+
+
+def count_accounts(tx: Transaction) -> AccountCounts:
+    rows = tx.session.execute(select(User.roles, User.disabled_at)).all()
+    held = [roles.split(",") for roles, disabled in rows if disabled is None]
+    return AccountCounts(
+        len(held), len(rows) - len(held), {role: sum(role in roles for roles in held) for role in Role}
     )
 
 
-def _p95(ordered: list[float]) -> float:
-    return ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
+def count_records(tx: Transaction) -> RecordCounts:
+    """Count what is kept."""
+    rows = tx.session.execute(select(Case.state, func.count()).group_by(Case.state))
+    states = {state: count for state, count in rows}  # noqa: C416 - dict() takes the result for a mapping
+    images, size = tx.session.execute(select(func.count(), func.coalesce(func.sum(Image.size), 0))).one()
+    cases = {state: states.get(state, 0) for state in CaseState}
+    return RecordCounts(cases, images, int(size), tx.count(Report), tx.count(ReportVersion))
+
+
+def last_backup(tx: Transaction) -> datetime | None:
+    """When a backup was last made, as the trail tells; None where none ever was."""
+    return tx.session.scalar(select(func.max(AuditRow.at)).where(AuditRow.action == Action.BACKUP_MADE))
+
+
+def summarize_trail(tx: Transaction) -> TrailSummary:
+    """How long the trail is."""
+    head = tx.session.get(AuditHead, 1)
+    return TrailSummary(head.seq if head else 0, tx.session.scalar(select(func.max(AuditRow.at))))

@@ -18,12 +18,9 @@ _LOCK = 0x7E7C17
 
 
 def upgrade(engine: Engine, to: str = NEWEST) -> None:
-    """Bring the database to the newest version.
+    """Bring the database to the newest version; `SettingError` where it is newer than this program.
 
     All steps happen in one transaction, behind a lock that a second process waits for.
-
-    Raises:
-        SettingError: the database is newer than this program.
     """
     with engine.connect() as connection:
         if version_of(connection) == to:

@@ -12,10 +12,12 @@ values, so that it can be said in either language years later.
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
+import io
 import json
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import datetime
 from enum import Enum
@@ -38,12 +40,20 @@ def to_bytes(value: Any) -> bytes:
     return json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
-def from_bytes(kind: type[_T], content: bytes) -> _T:
-    """What `to_bytes` wrote.
+def to_json(value: Any) -> bytes:
+    """What JSON can say, as it is sealed: without spaces, in UTF-8."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
-    Raises:
-        RecordsError: no such form, or not a value of this kind.
-    """
+
+def to_csv(rows: Iterable[Iterable[str]]) -> str:
+    """Rows as CSV (RFC 4180), each ended by a line feed."""
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows(rows)
+    return table.getvalue()
+
+
+def from_bytes(kind: type[_T], content: bytes) -> _T:
+    """What `to_bytes` wrote."""
     try:
         stored = json.loads(content)
         if stored["form"] != VERSION:
@@ -85,14 +95,9 @@ def pack(value: Any) -> Any:
 
 
 def unpack(kind: type[_T], packed: Any) -> _T:
-    """What `pack` made of a value of this kind.
+    """What `pack` made of a value of this kind; else `ValueError`, `TypeError` or `KeyError`.
 
     A field that an older form did not have takes its default.
-
-    Raises:
-        ValueError: not a value of this kind.
-        TypeError: the same.
-        KeyError: the same.
     """
     value: _T = _unpack(kind, packed)
     return value

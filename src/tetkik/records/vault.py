@@ -20,7 +20,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 KEY_BYTES = 32
 PURPOSES = ("wrap", "house", "index", "audit", "names")
 """What the keys of a ring are for: patients' keys, the installation's secrets, blind index, trail, files."""
+PIECE = 1 << 20
+"""Bytes of a stream that are sealed at once."""
+_OVERHEAD = 64
+"""More bytes than sealing adds to a piece."""
+_LENGTH = struct.Struct(">I")
 _NONCE = 12
 _VERSION = struct.Struct(">I")
 _FORMS: Mapping[int, type[AESGCM | ChaCha20Poly1305]] = MappingProxyType({1: AESGCM, 2: ChaCha20Poly1305})
@@ -47,8 +52,7 @@ _SEALS: Mapping[Cipher, int] = MappingProxyType({Cipher.AES_256_GCM: 1, Cipher.C
 class Key:
     """Seals with one cipher, and opens what any of them sealed.
 
-    Args:
-        secret: 32 bytes; each cipher gets a key of its own from them (HKDF-Expand, RFC 5869).
+    Each cipher gets a key of its own from the 32 bytes of the secret (HKDF-Expand, RFC 5869).
     """
 
     __slots__ = ("_form", "_ready", "_secret")
@@ -66,11 +70,7 @@ class Key:
         return head + nonce + self._of(self._form).encrypt(nonce, content, head + place.encode())
 
     def open(self, sealed: bytes, place: str) -> bytes:
-        """What `seal` sealed for that very place.
-
-        Raises:
-            RecordsError: another key, altered, or moved from another place.
-        """
+        """What `seal` sealed for that very place."""
         head, nonce = sealed[:1], sealed[1 : 1 + _NONCE]
         try:
             return self._of(head[0]).decrypt(nonce, sealed[1 + _NONCE :], head + place.encode())
@@ -81,6 +81,24 @@ class Key:
                 place=place.partition(":")[0],
             ) from None
 
+    def write_piece(self, file: IO[bytes], place: str, number: int, piece: bytes, *, last: bool) -> None:
+        """Seal a piece of a stream into a file, with its number and whether it is the last.
+
+        So no piece can go, change places or be cut off unseen.
+        """
+        sealed = self.seal(piece, f"{place}:{number}:{last}")
+        file.write(_LENGTH.pack(len(sealed)) + (b"\1" if last else b"\0") + sealed)
+
+    def read_piece(self, file: IO[bytes], place: str, number: int) -> tuple[bytes, bool]:
+        """What `write_piece` wrote, and whether it was the last; `ValueError` where the file is cut short."""
+        head = file.read(_LENGTH.size + 1)
+        if len(head) != _LENGTH.size + 1:
+            raise ValueError("cut short")
+        last, (length,) = head[-1:] == b"\1", _LENGTH.unpack(head[:-1])
+        if length > PIECE + _OVERHEAD:
+            raise ValueError("too long a piece")
+        return self.open(file.read(length), f"{place}:{number}:{last}"), last
+
     def _of(self, form: int) -> AESGCM | ChaCha20Poly1305:
         if form not in self._ready:
             info = f"tetkik cipher {form}".encode() + b"\1"
@@ -90,15 +108,12 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """The keys of an installation: random, each for one purpose, kept in the database under the master key.
-
-    Attributes:
-        version: of the key that wraps patients' keys; it is replaced with the master key.
-        keys: 32 bytes for each of `PURPOSES`.
-    """
+    """The keys of an installation: random, one a purpose, kept in the database under the master key."""
 
     version: int
+    """Of the key that wraps patients' keys; it is replaced with the master key."""
     keys: Mapping[str, bytes] = field(repr=False)
+    """32 bytes for each of `PURPOSES`."""
 
     @classmethod
     def fresh(cls) -> KeyRing:
@@ -107,11 +122,7 @@ class KeyRing:
 
     @classmethod
     def opened(cls, version: int, wrapped: Mapping[str, bytes], master: bytes) -> KeyRing:
-        """The ring that `wrapped` gave.
-
-        Raises:
-            RecordsError: another master key, altered, or a key is missing.
-        """
+        """The ring that `wrapped` gave."""
         key = _over_ring(master, Cipher.AES_256_GCM)
         return cls(
             version, {name: key.open(wrapped.get(name, b""), _place(name, version)) for name in PURPOSES}
@@ -131,8 +142,6 @@ class KeyRing:
 
 @dataclass(frozen=True, slots=True)
 class VaultKeys:
-    """The keys that a process holds."""
-
     fingerprint: str
     backup: bytes = field(repr=False)
     ring: KeyRing = field(repr=False)
@@ -158,12 +167,9 @@ class Vault:
         return self._held
 
     def renew(self, connection: Connection) -> None:
-        """Take the keys that the database stands under now.
+        """Take the keys that the database stands under now, or `RecordsError` where they are not to be had.
 
         Those of before stay at hand, for transactions that began with them.
-
-        Raises:
-            RecordsError: the master key that it stands under is not to be had.
         """
         try:
             held = self._load(connection)
@@ -185,21 +191,13 @@ class Vault:
         return _VERSION.pack(ring.version) + key.seal(secret, f"patients.key:{patient_id}:{ring.version}")
 
     def unwrap(self, patient_id: str, wrapped: bytes) -> bytes:
-        """A patient's key in the clear, to wrap it again.
-
-        Raises:
-            RecordsError: it was wrapped by another ring, or altered.
-        """
+        """A patient's key in the clear, to wrap it again."""
         version = _version(wrapped)
         key = self._wrapping.get(version) or self._wrapping[self._held.ring.version]
         return key.open(wrapped[_VERSION.size :], f"patients.key:{patient_id}:{version}")
 
     def key(self, patient_id: str, wrapped: bytes) -> Key:
-        """A patient's key, to seal and open with.
-
-        Raises:
-            RecordsError: it was wrapped by another ring, or altered.
-        """
+        """A patient's key, to seal and open with."""
         return Key(self.unwrap(patient_id, wrapped), self.cipher)
 
     def seal(self, content: bytes, place: str) -> bytes:
@@ -207,11 +205,7 @@ class Vault:
         return self._installation_key.seal(content, place)
 
     def open(self, sealed: bytes, place: str) -> bytes:
-        """What `seal` sealed.
-
-        Raises:
-            RecordsError: sealed by another installation, altered, or moved from another place.
-        """
+        """What `seal` sealed."""
         return self._installation_key.open(sealed, place)
 
     def backup_key(self, salt: bytes) -> Key:

@@ -26,7 +26,7 @@ from sqlalchemy import func, select
 from tetkik.errors import Conflict, Forbidden
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import admission, cases, complaints, patients, transfers
-from tetkik.records.cases.locks import lock_jobs
+from tetkik.records.cases.locks import lock_jobs, lock_reports
 from tetkik.records.cases.patient_links import lock_links, records_of, survivor_of
 from tetkik.records.cases.patients import Match, Person
 from tetkik.records.database import Records, Transaction
@@ -38,8 +38,7 @@ from tetkik.records.images.patient_matching import Difference
 from tetkik.records.lifecycle import case_erasure
 from tetkik.records.lifecycle.erasure import truncate_sqlite_log
 from tetkik.records.people.visibility import load_visible_case, visible_cases
-from tetkik.records.reports.prior_removal import drop_foreign_priors
-from tetkik.records.reports.report_locks import lock_reports
+from tetkik.records.reports.drafts import drop_foreign_priors
 from tetkik.records.reports.withdrawal import has_standing_report
 from tetkik.records.schema import Case, CaseMove, Claim, Patient, Report
 from tetkik.records.worklist import claims
@@ -286,9 +285,8 @@ def _hold_work(tx: Transaction, case_id: str) -> None:
 
 def _opened(tx: Transaction, row: Case, patient_id: str, found: Sequence[StoredImage]) -> Case:
     """The case of the right patient, as the desk had opened the other; it waits since then."""
-    case_id = new_id()
     other = Case(
-        id=case_id,
+        id=new_id(),
         number=cases.next_number(tx),
         patient_id=patient_id,
         state=CaseState.PROCESSING if found else CaseState.WAITING,
@@ -301,8 +299,8 @@ def _opened(tx: Transaction, row: Case, patient_id: str, found: Sequence[StoredI
         created_at=row.created_at,
         created_by=row.created_by,
         updated_at=tx.now,
-        question=cases.seal_question(tx, patient_id, case_id, cases.load_question(tx, row)),
     )
+    cases.set_question(tx, other, tx.open_text(row, "question"))
     tx.session.add(other)
     tx.session.flush()
     return other

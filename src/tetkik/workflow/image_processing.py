@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from tetkik.errors import InputError, NotFound, TetkikError
 from tetkik.language import Sentence
 from tetkik.records.cases import cases
+from tetkik.records.cases.locks import lock_reports_for_image
 from tetkik.records.database import Records, Transaction
 from tetkik.records.files import StoredFile
 from tetkik.records.images import derived_images, images, jobs, runs
@@ -27,7 +28,6 @@ from tetkik.records.images.runs import ModelAnswer
 from tetkik.records.reports import drafts, prior_recheck, reviews
 from tetkik.records.reports.draft_marks import as_judged
 from tetkik.records.reports.identity import identity_for
-from tetkik.records.reports.report_locks import lock_reports_for_image
 from tetkik.settings import Settings
 from tetkik.values import (
     SYSTEM,

@@ -18,7 +18,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patient_links import all_records_of, lock_links
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
-from tetkik.records.reports.prior_removal import drop_foreign_priors
+from tetkik.records.reports.drafts import drop_foreign_priors
 from tetkik.records.schema import Case, Patient, PatientLink
 from tetkik.values import CaseState, LinkReason, SplitReason
 from tetkik.workflow.patient_comparison import compare_unaudited

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from tests.records.desk import TEXT, made_triaged
 from tests.records.kit import made_case, made_records, made_user
 from tetkik.errors import Conflict, Forbidden, InputError, NotFound
-from tetkik.records.cases import case_list, cases, patients
+from tetkik.records.cases import cases, patients
 from tetkik.records.cases.admission import Admission, admit
 from tetkik.records.cases.patients import Person
 from tetkik.records.ids import new_id
@@ -218,13 +218,13 @@ def test_a_list_shows_what_one_may_see_page_by_page(both_records):
     ]
     clinician = made_user(records, Role.CLINICIAN, departments=("Kardiyoloji",))
     with records.read(clinician) as tx:
-        shown = [line.id for line in case_list.list_cases(tx)]
+        shown = [line.id for line in cases.list_cases(tx)]
         assert sorted(shown) == sorted([ids[0], ids[2], ids[3]])
-        first = case_list.list_cases(tx, limit=2)
-        rest = case_list.list_cases(tx, before=first[-1].id)
+        first = cases.list_cases(tx, limit=2)
+        rest = cases.list_cases(tx, before=first[-1].id)
         assert [line.id for line in (*first, *rest)] == shown
-        assert case_list.list_cases(tx, state=CaseState.SIGNED) == ()
-        assert case_list.list_cases(tx, department="Nöroloji") == ()
+        assert cases.list_cases(tx, state=CaseState.SIGNED) == ()
+        assert cases.list_cases(tx, department="Nöroloji") == ()
 
 
 def test_a_case_knows_its_images_and_reports(both_records):

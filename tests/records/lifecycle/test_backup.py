@@ -21,7 +21,7 @@ from tetkik.records.lifecycle.integrity import verify_stored
 from tetkik.records.lifecycle.restore import examine_backup, require_key, restore_backup
 from tetkik.records.lifecycle.table_dump import backup_tables
 from tetkik.records.master_key import MasterKey
-from tetkik.records.overview import last_backup
+from tetkik.records.metrics import last_backup
 from tetkik.records.schema import AuditHead, AuditRow, Case, Event, Image, Patient
 from tetkik.records.trail.verify import verify
 from tetkik.values import FileFormat, Role

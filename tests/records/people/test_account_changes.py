@@ -20,8 +20,7 @@ from tetkik.records.lifecycle.retention import RetentionTerms
 from tetkik.records.people import after_restore, invites, notices, passkeys, sessions, tokens, users
 from tetkik.records.people.deactivation import RevokedAccess
 from tetkik.records.people.passwords import LONGEST, Strength, strength
-from tetkik.records.people.sign_in import Peer
-from tetkik.records.people.users import Profile
+from tetkik.records.people.users import Peer, Profile
 from tetkik.records.schema import AuditRow, BrowserSession, Case, Invite, Passkey, Patient
 from tetkik.values import EVERY_DEPARTMENT, SYSTEM, AccountChange, Method, Permission, Role
 

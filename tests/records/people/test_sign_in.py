@@ -15,8 +15,8 @@ from tests.records.clock import Clock
 from tests.records.kit import id_of, made_user
 from tetkik.errors import Forbidden, NotSignedIn
 from tetkik.records.people import passwords, sessions, sign_in, users
-from tetkik.records.people.sign_in import Peer, pause_after
-from tetkik.records.people.users import Profile
+from tetkik.records.people.sign_in import pause_after
+from tetkik.records.people.users import Peer, Profile
 from tetkik.records.schema import AuditRow, User
 from tetkik.values import SYSTEM, Method, Role
 

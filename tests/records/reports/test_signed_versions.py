@@ -78,12 +78,12 @@ def test_a_document_sealed_anew_by_somebody_with_the_key_shows(records, reader):
     with records.read(reader) as tx:
         row = tx.session.scalars(select(ReportVersion)).one()
         content = serialization.from_bytes(
-            Sealed, tx.open(row.patient_id, versions.PLACE, row.id, row.document)
+            Sealed, tx.open(row.patient_id, "report_versions.document", row.id, row.document)
         )
         draft = replace(content.document.draft, sentences=content.document.draft.sentences[:3])
         document = replace(content.document, content=ReportContent(draft))
         other = serialization.to_bytes(replace(content, document=document))
-        sealed = tx.seal(row.patient_id, versions.PLACE, row.id, other)
+        sealed = tx.seal(row.patient_id, "report_versions.document", row.id, other)
     altered(records, update(ReportVersion).values(document=sealed))
     with pytest.raises(RecordsError, match="altered"), records.read(reader) as tx:
         versions.version_of(tx, made.id)
@@ -94,7 +94,7 @@ def test_a_picture_that_is_another_one_shows(records, reader):
     with records.read(reader) as tx:
         row = tx.session.scalars(select(ReportVersion)).one()
         content = serialization.from_bytes(
-            Sealed, tx.open(row.patient_id, versions.PLACE, row.id, row.document)
+            Sealed, tx.open(row.patient_id, "report_versions.document", row.id, row.document)
         )
         kinds = {item.what: item for item in content.pictures}
         assert all(isinstance(item, Picture) for item in content.pictures)

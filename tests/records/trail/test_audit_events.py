@@ -23,8 +23,7 @@ from tetkik.records.trail.audit_events import (
     load_case_history,
     load_newest,
 )
-from tetkik.records.trail.audit_export import export_trail
-from tetkik.records.trail.fhir_audit_events import to_audit_event
+from tetkik.records.trail.fhir_audit_events import export_trail, to_audit_event
 from tetkik.values import SYSTEM, Role
 
 

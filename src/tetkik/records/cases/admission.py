@@ -13,18 +13,10 @@ from tetkik.records.database import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Everything that opens a case.
-
-    Attributes:
-        patient_id: of a known patient; None for a new one.
-        person: who a new patient is; None where a known one was chosen.
-        unknown: whether it is said that nobody knows who the patient is.
-        complaint: what the patient says, with the model's answer; None without one.
-        department: that a person chose; None where nobody has yet.
-        restricted: whether the case opens only with a reason.
-    """
+    """Everything that opens a case."""
 
     patient_id: str | None = None
+    """Of a known patient; None for a new one."""
     person: Person | None = None
     unknown: bool = False
     complaint: TriagedComplaint | None = None
@@ -34,14 +26,7 @@ class Admission:
 
 
 def admit(tx: Transaction, admission: Admission) -> str:
-    """Open a case for a patient; gives its id.
-
-    Raises:
-        InputError: neither a known patient, nor a name or number, nor the word that the patient is unknown;
-            or a number or date that cannot be.
-        Conflict: a patient with the same number is known already.
-        NotFound: the chosen patient was erased.
-    """
+    """Open a case for a patient; `Conflict` where one with the same number is known. Gives its id."""
     return cases.open_case(
         tx,
         admission.patient_id or register_patient(tx, admission.person, unknown=admission.unknown),
@@ -53,17 +38,7 @@ def admit(tx: Transaction, admission: Admission) -> str:
 
 
 def register_patient(tx: Transaction, person: Person | None, *, unknown: bool = False) -> str:
-    """A record for somebody who has none; gives its id.
-
-    Args:
-        person: who it is; None where nothing is known.
-        unknown: whether it is said that nobody knows who it is.
-
-    Raises:
-        InputError: neither name nor number, nor the word that the patient is unknown; or a number or date
-            that cannot be.
-        Conflict: a patient with the same number is known already.
-    """
+    """A record for somebody who has none, and whose number nobody has (`Conflict`); gives its id."""
     person = patients.validate_person(person or Person())
     if not person.known and not unknown:
         raise InputError("Give the patient's name or a number, or say that the patient is unknown.")

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from tetkik.errors import Conflict, InputError, NotFound
+from tetkik.errors import Conflict, InputError
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import complaints, filter_index, patient_links, patients, transfers
 from tetkik.records.cases import priority as priorities
@@ -16,49 +16,43 @@ from tetkik.records.cases.patient_links import survivor_of
 from tetkik.records.cases.patients import Person
 from tetkik.records.cases.transfers import CaseMoves
 from tetkik.records.database import Transaction
-from tetkik.records.ids import is_id, new_id
-from tetkik.records.people.visibility import decide_access, load_visible_case
+from tetkik.records.ids import new_id
+from tetkik.records.people.visibility import decide_access, find_case, load_visible_case, visible_cases
 from tetkik.records.schema import Case, Image, Note, Report
+from tetkik.records.schema.base import fitting
 from tetkik.values import CaseState, Priority, ReportState, UrgencyLevel
 
-_PLACE = "cases.question"
 LONGEST_QUESTION = 2000
 """Characters of a clinical question."""
 
 
 @dataclass(frozen=True, slots=True)
-class CaseView:
-    """A case as somebody who may open it sees it.
-
-    Attributes:
-        number: what people call it, such as `2026-000123`.
-        patient_id: whose; of several records that are one, the surviving one.
-        registered_as: what the record says under which the case was opened; None where no other one stands
-            for it.
-        priority_chosen: whether a person chose it; else it follows triage and the findings.
-        urgency: of triage; None without a complaint.
-        department: that a person chose; None where nobody has yet.
-        restricted: whether it opens only with a reason.
-        question: the clinical question of the referrer; empty without one.
-        complaint: what the patient said, with the model's answer; None without one.
-        by_glass: whether it is open only because the glass was broken.
-        moves: where it went, where it came from, had it been opened for the wrong patient.
-    """
+class ListedCase:
+    """A case as a list shows it: without identity and without words of the patient."""
 
     id: str
     number: str
-    patient_id: str
-    person: Person
-    registered_as: Person | None
     state: CaseState
     priority: Priority
-    priority_chosen: bool
     urgency: UrgencyLevel | None
     department: str | None
     restricted: bool
     waiting_since: datetime
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CaseView(ListedCase):
+    """A case as somebody who may open it sees it."""
+
+    patient_id: str
+    """Whose; of several records that are one, the surviving one."""
+    person: Person
+    registered_as: Person | None
+    """What the record says under which the case was opened; None where no other one stands for it."""
+    priority_chosen: bool
+    """Whether a person chose it; else it follows triage and the findings."""
     question: str = field(repr=False)
     complaint: ComplaintView | None
     by_glass: bool
@@ -75,201 +69,140 @@ def open_case(
     question: str = "",
     restricted: bool = False,
 ) -> str:
-    """Open a case for a patient; gives its id.
+    """Open a case for a patient, or for the record that stands for this one; gives its id.
 
-    Args:
-        patient_id: whose; where another record stands for this one, the case is opened for that.
-        complaint: what the patient says, with the model's answer; its urgency says how soon the case is read.
-        department: that a person chose; None where nobody has yet.
-        priority: that a person chose; None lets it follow triage and the findings.
-        restricted: whether it opens only with a reason.
-
-    Raises:
-        NotFound: the patient was erased.
-        InputError: a question that is too long.
+    A `priority` of None follows triage and the findings.
     """
-    case_id = new_id()
     patient_id = survivor_of(tx, patient_id)
     urgency = complaint.result.urgency.level if complaint is not None else None
     patients.require_not_erased(tx, patient_id)
-    tx.session.add(
-        Case(
-            id=case_id,
-            number=next_number(tx),
-            patient_id=patient_id,
-            state=CaseState.WAITING,
-            priority=priorities.initial_priority(urgency, priority),
-            priority_chosen=priority,
-            urgency=urgency,
-            department=department,
-            restricted=restricted,
-            waiting_since=tx.now,
-            created_at=tx.now,
-            created_by=tx.actor.user_id,
-            updated_at=tx.now,
-            question=seal_question(tx, patient_id, case_id, question),
-        )
+    row = Case(
+        id=new_id(),
+        number=next_number(tx),
+        patient_id=patient_id,
+        state=CaseState.WAITING,
+        priority=priorities.initial_priority(urgency, priority),
+        priority_chosen=priority,
+        urgency=urgency,
+        department=department,
+        restricted=restricted,
+        waiting_since=tx.now,
+        created_at=tx.now,
+        created_by=tx.actor.user_id,
+        updated_at=tx.now,
     )
+    set_question(tx, row, question)
+    tx.session.add(row)
     tx.session.flush()
-    tx.audit(Action.CASE_CREATED, case_id=case_id, patient_id=patient_id)
+    tx.audit_about(Action.CASE_CREATED, row)
     if complaint is not None:
-        complaints.store_complaint(tx, case_id, patient_id, complaint, department)
+        complaints.store_complaint(tx, row, complaint)
     if department is not None:
-        _note_choice(tx, case_id, patient_id, None, department)
-    tx.announce("case", case_id)
-    return case_id
+        tx.audit_about(Action.DEPARTMENT_CHOSEN, row, department=department, before=None)
+    tx.announce("case", row.id)
+    return row.id
 
 
 def load_case(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
-    """A case that the actor may open.
-
-    Args:
-        tx: a `write` transaction where the look is to be audited.
-        audit: whether a person looks at it, which the trail notes; False for the program's own use.
-
-    Raises:
-        NotFound: no such case, or its patient was erased.
-        Forbidden: of another department, or restricted; breaking the glass may open it.
-    """
+    """A case that the actor may open; the trail notes it, unless `audit` says that nobody looks at it."""
     row = load_visible_case(tx, case_id)
-    sight = decide_access(tx, row)
+    by_glass = decide_access(tx, row).by_glass
     if audit:
-        tx.audit(Action.CASE_OPENED, case_id=case_id, patient_id=row.patient_id, by_glass=sight.by_glass)
+        tx.audit_about(Action.CASE_OPENED, row, by_glass=by_glass)
     survivor = survivor_of(tx, row.patient_id)
-    return CaseView(
-        row.id,
-        row.number,
-        survivor,
-        patients.load_registered_person(tx, survivor),
-        patients.load_registered_person(tx, row.patient_id) if survivor != row.patient_id else None,
-        row.state,
-        Priority(row.priority),
-        row.priority_chosen is not None,
-        row.urgency,
-        row.department,
-        row.restricted,
-        row.waiting_since,
-        row.created_at,
-        row.updated_at,
-        load_question(tx, row),
-        complaints.load_complaint(tx, case_id),
-        sight.by_glass,
-        transfers.load_moves(tx, case_id),
+    replaced = survivor != row.patient_id
+    return row.to_value(
+        CaseView,
+        patient_id=survivor,
+        person=patients.load_registered_person(tx, survivor),
+        registered_as=patients.load_registered_person(tx, row.patient_id) if replaced else None,
+        priority=Priority(row.priority),
+        priority_chosen=row.priority_chosen is not None,
+        question=tx.open_text(row, "question"),
+        complaint=complaints.load_complaint(tx, case_id),
+        by_glass=by_glass,
+        moves=transfers.load_moves(tx, case_id),
+    )
+
+
+def list_cases(
+    tx: Transaction,
+    *,
+    before: str | None = None,
+    limit: int = 50,
+    state: CaseState | None = None,
+    department: str | None = None,
+) -> tuple[ListedCase, ...]:
+    """Cases that the actor may see, the newest first; `before` is the last id of the page before."""
+    wanted = fitting((Case.state, state), (Case.department, department))
+    query = select(Case).where(visible_cases(tx), *wanted).order_by(Case.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(Case.id < before)
+    return tuple(
+        row.to_value(ListedCase, priority=Priority(row.priority)) for row in tx.session.scalars(query)
     )
 
 
 def change_department(tx: Transaction, case_id: str, department: str) -> None:
-    """Choose the department, beside the one that the model named.
-
-    Raises:
-        NotFound: no such case.
-        Forbidden: a case that the actor may not open.
-        Moved: it goes on as another one.
-    """
+    """Choose the department, beside the one that the model named."""
     row = _seen(tx, case_id)
     before, row.department = row.department, department
     filter_index.refresh_filter_index(tx, case_id)
     complaints.choose_department(tx, case_id, department)
-    _note_choice(tx, case_id, row.patient_id, before, department)
+    tx.audit_about(Action.DEPARTMENT_CHOSEN, row, department=department, before=before)
     _touch(tx, row)
 
 
 def change_person(tx: Transaction, case_id: str, person: Person) -> None:
-    """Correct who the patient of a case is.
-
-    Raises:
-        NotFound: no such case, or its patient was erased.
-        Forbidden: a case that the actor may not open.
-        InputError: a number or a date that cannot be.
-        Moved: it goes on as another one.
-    """
-    patient_links.lock_links(
-        tx, load_visible_case(tx, case_id).patient_id
-    )  # before the case, as whoever moves it does
+    """Correct who the patient of a case is."""
+    # Before the case, as whoever moves it does.
+    patient_links.lock_links(tx, load_visible_case(tx, case_id).patient_id)
     row = _seen(tx, case_id)
     patients.change(tx, row.patient_id, person, case_id=case_id)
     _touch(tx, row)
 
 
 def change_question(tx: Transaction, case_id: str, question: str) -> None:
-    """Correct the clinical question.
-
-    Raises:
-        NotFound: no such case.
-        Forbidden: a case that the actor may not open.
-        InputError: too long.
-        Moved: it goes on as another one.
-    """
+    """Correct the clinical question."""
     row = _seen(tx, case_id)
-    row.question = seal_question(tx, row.patient_id, case_id, question)
-    tx.audit(Action.CASE_CHANGED, case_id=case_id, patient_id=row.patient_id, field="question")
+    set_question(tx, row, question)
+    tx.audit_about(Action.CASE_CHANGED, row, field="question")
     _touch(tx, row)
 
 
 def restrict(tx: Transaction, case_id: str, restricted: bool = True) -> None:
-    """Let a case open only with a reason, or as usual again.
-
-    Raises:
-        NotFound: no such case.
-        Forbidden: a case that the actor may not open.
-        Moved: it goes on as another one.
-    """
+    """Let a case open only with a reason, or as usual again."""
     row = _seen(tx, case_id)
     row.restricted = restricted
-    tx.audit(
-        Action.CASE_CHANGED,
-        case_id=case_id,
-        patient_id=row.patient_id,
-        field="restricted",
-        restricted=restricted,
-    )
+    tx.audit_about(Action.CASE_CHANGED, row, field="restricted", restricted=restricted)
     _touch(tx, row)
 
 
 def close(tx: Transaction, case_id: str) -> None:
-    """Put a case away: without a report, or after one.
-
-    Raises:
-        NotFound: no such case.
-        Forbidden: a case that the actor may not open.
-        Conflict: it is closed already, or goes on as another one.
-    """
+    """Put a case away: without a report, or after one."""
     row = _seen(tx, case_id)
     if row.state is CaseState.CLOSED:
         raise Conflict("The case is closed already.")
-    tx.audit(Action.CASE_CLOSED, case_id=case_id, patient_id=row.patient_id, state=row.state.value)
+    tx.audit_about(Action.CASE_CLOSED, row, state=row.state.value)
     row.state = CaseState.CLOSED
     _touch(tx, row)
 
 
 def reopen(tx: Transaction, case_id: str) -> CaseState:
-    """Take a closed case up again, where its images and report left it; gives that state.
-
-    Raises:
-        NotFound: no such case.
-        Forbidden: a case that the actor may not open.
-        Conflict: it is not closed, or goes on as another one.
-    """
+    """Take a closed case up again, where its images and report left it; gives that state."""
     row = _seen(tx, case_id)
     if row.state is not CaseState.CLOSED:
         raise Conflict("The case is open already.")
     row.state = _state_of_work(tx, case_id)
-    tx.audit(
-        Action.CASE_CHANGED, case_id=case_id, patient_id=row.patient_id, field="state", state=row.state.value
-    )
+    tx.audit_about(Action.CASE_CHANGED, row, field="state", state=row.state.value)
     priorities.update_worklist(tx, case_id)  # findings may have been judged meanwhile
     _touch(tx, row)
     return row.state
 
 
 def set_state(tx: Transaction, case_id: str, state: CaseState) -> None:
-    """Move a case on, as its images and report go; whoever calls it has asked whether it may be seen.
-
-    Raises:
-        NotFound: no such case.
-        Conflict: the case is closed, and must be taken up again first; or it goes on as another one.
-    """
-    row = _row(tx, case_id)
+    """Move an open case on, as its images and report go; the caller has asked whether it may be seen."""
+    row = find_case(tx, case_id)
     if row.state is state:
         return
     if row.state.ended:
@@ -287,46 +220,19 @@ def _seen(tx: Transaction, case_id: str) -> Case:
     return row
 
 
-def _row(tx: Transaction, case_id: str) -> Case:
-    row = tx.session.get(Case, case_id) if is_id(case_id) else None
-    if row is None:
-        raise NotFound("There is no such case; look for it in the worklist.")
-    return row
-
-
 def _touch(tx: Transaction, row: Case) -> None:
     row.updated_at = tx.now
     tx.announce("case", row.id)
 
 
-def _note_choice(tx: Transaction, case_id: str, patient_id: str, before: str | None, department: str) -> None:
-    tx.audit(
-        Action.DEPARTMENT_CHOSEN,
-        case_id=case_id,
-        patient_id=patient_id,
-        department=department,
-        before=before,
-    )
-
-
-def seal_question(tx: Transaction, patient_id: str, case_id: str, question: str) -> bytes | None:
-    """A clinical question as its row keeps it; None for none.
-
-    Raises:
-        InputError: too long.
-    """
+def set_question(tx: Transaction, row: Case, question: str) -> None:
+    """Put a clinical question into a case, sealed; an empty one is none."""
     question = question.strip()
     if len(question) > LONGEST_QUESTION:
         raise InputError(
             "The clinical question is longer than {most} characters; shorten it.", most=LONGEST_QUESTION
         )
-    return tx.seal(patient_id, _PLACE, case_id, question.encode()) if question else None
-
-
-def load_question(tx: Transaction, row: Case) -> str:
-    """The clinical question of a case; empty without one."""
-    sealed = row.question
-    return tx.open(row.patient_id, _PLACE, row.id, sealed).decode() if sealed is not None else ""
+    tx.seal_column(row, "question", question.encode() or None)
 
 
 def _state_of_work(tx: Transaction, case_id: str) -> CaseState:

@@ -28,13 +28,10 @@ from tetkik.values import Capability, MeasuredComplaint, TriageResult
 def count_complaint(
     tx: Transaction, sha256: str, result: TriageResult, measured: MeasuredComplaint | None
 ) -> None:
-    """Count a complaint that is being kept.
+    """Count a complaint that is being kept; one that nobody measured is not counted.
 
     The week's row is locked until the transaction ends. Two first complaints of a week cannot both make it:
     whoever opens a case holds the running number of cases.
-
-    Args:
-        measured: what the complaint is like; None counts nothing.
     """
     if measured is None:
         return
@@ -74,10 +71,9 @@ def list_bundles(tx: Transaction) -> tuple[BundleUsage, ...]:
 
 
 def measure_drift(tx: Transaction, bundle: BundleUsage, reference: ComplaintReference | None = None) -> Drift:
-    """Hold the complaints of the last four weeks against the bundle's reference, or against the first here.
+    """Hold the complaints of the last four weeks against the bundle's reference.
 
-    Args:
-        reference: the bundle's own; None takes the first weeks, as many as hold `REFERENCE` complaints.
+    Without one, against the first weeks here: as many as hold `REFERENCE` complaints.
     """
     query = select(TriageTally).where(TriageTally.bundle_sha256 == bundle.sha256).order_by(TriageTally.week)
     rows = tx.session.scalars(query).all()
@@ -124,7 +120,6 @@ def _tally(row: TriageTally) -> Tally:
 
 
 def _week(moment: datetime) -> datetime:
-    """The Monday of a moment, 0:00 UTC."""
     day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
     return day - timedelta(days=day.weekday())
 

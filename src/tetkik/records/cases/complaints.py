@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +15,7 @@ from tetkik.records.cases import complaint_drift
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id, new_id_like
 from tetkik.records.schema import Case, Complaint
+from tetkik.records.serialization import to_json
 from tetkik.triage.age_and_duration import is_child
 from tetkik.turkish import fold
 from tetkik.values import (
@@ -27,45 +29,23 @@ from tetkik.values import (
     UrgencyLevel,
 )
 
-_CARRIED = (
-    "bundle",
-    "bundle_sha256",
-    "urgency",
-    "department_model",
-    "probability",
-    "abstained",
-    "department_chosen",
-    "chosen_by",
-    "chosen_at",
-    "created_at",
-    "created_by",
-)
+_CARRIED = set(Complaint.__table__.columns.keys()) - {"id", "case_id", "patient_id", "text", "answer"}
 """What a complaint says beside its sealed words."""
 
 
 @dataclass(frozen=True, slots=True)
 class TriagedComplaint:
-    """An answer about a complaint, and which model gave it.
-
-    Attributes:
-        bundle_sha256: of the manifest of the model's bundle, which holds the hash of every file of it.
-        measured: what the complaint is like, for telling drift; None counts it nowhere.
-    """
+    """An answer about a complaint, and which model gave it."""
 
     result: TriageResult = field(repr=False)
     bundle_sha256: str
+    """Of the manifest of the model's bundle, which holds the hash of every file of it."""
     measured: MeasuredComplaint | None = None
+    """What the complaint is like, for telling drift; None counts it nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComplaintView:
-    """A complaint as it is shown.
-
-    Attributes:
-        result: the answer that the person at the desk saw, with the text.
-        department_chosen: by a person; None where nobody has.
-    """
-
     id: str
     result: TriageResult = field(repr=False)
     bundle_sha256: str
@@ -80,49 +60,39 @@ class ComplaintView:
         return self.result.departments[0].name if self.result.departments else None
 
 
-def store_complaint(
-    tx: Transaction, case_id: str, patient_id: str, triaged: TriagedComplaint, department: str | None
-) -> str:
-    """Keep a complaint with its answer; gives the id.
-
-    Args:
-        department: that a person chose; None where nobody has yet.
-    """
-    complaint_id, result = new_id(), triaged.result
+def store_complaint(tx: Transaction, case: Case, triaged: TriagedComplaint) -> None:
+    """Keep the complaint of a new case with its answer, and the department that a person chose."""
+    result = triaged.result
     first = result.departments[0] if result.departments else None
-    chosen = department is not None
-    tx.session.add(
-        Complaint(
-            id=complaint_id,
-            case_id=case_id,
-            patient_id=patient_id,
-            text=tx.seal(patient_id, "complaints.text", complaint_id, result.text.encode()),
-            answer=tx.seal_json(patient_id, "complaints.answer", complaint_id, _packed(result)),
-            bundle=result.model,
-            bundle_sha256=triaged.bundle_sha256,
-            urgency=result.urgency.level,
-            department_model=first.name if first else None,
-            probability=first.probability if first else None,
-            abstained=result.abstain,
-            department_chosen=department,
-            chosen_by=tx.actor.user_id if chosen else None,
-            chosen_at=tx.now if chosen else None,
-            created_at=tx.now,
-            created_by=tx.actor.user_id,
-        )
+    chosen = case.department is not None
+    row = Complaint(
+        id=new_id(),
+        case_id=case.id,
+        patient_id=case.patient_id,
+        bundle=result.model,
+        bundle_sha256=triaged.bundle_sha256,
+        urgency=result.urgency.level,
+        department_model=first.name if first else None,
+        probability=first.probability if first else None,
+        abstained=result.abstain,
+        department_chosen=case.department,
+        chosen_by=tx.actor.user_id if chosen else None,
+        chosen_at=tx.now if chosen else None,
+        created_at=tx.now,
+        created_by=tx.actor.user_id,
     )
+    tx.seal_column(row, "text", result.text.encode())
+    tx.seal_column(row, "answer", to_json(_packed(result)))
+    tx.session.add(row)
     complaint_drift.count_complaint(tx, triaged.bundle_sha256, result, triaged.measured)
-    tx.audit(
+    tx.audit_about(
         Action.COMPLAINT_TRIAGED,
-        case_id=case_id,
-        patient_id=patient_id,
-        object_id=complaint_id,
+        row,
         model=result.model,
         urgency=result.urgency.level.value,
-        department=first.name if first else None,
+        department=row.department_model,
         abstained=result.abstain,
     )
-    return complaint_id
 
 
 def load_complaint(tx: Transaction, case_id: str) -> ComplaintView | None:
@@ -130,17 +100,8 @@ def load_complaint(tx: Transaction, case_id: str) -> ComplaintView | None:
     row = complaint_row(tx, case_id)
     if row is None or row.text is None or row.answer is None:
         return None
-    text = tx.open(row.patient_id, "complaints.text", row.id, row.text).decode()
-    known = tx.open_json(row.patient_id, "complaints.answer", row.id, row.answer)
-    return ComplaintView(
-        row.id,
-        _unpacked(text, known),
-        row.bundle_sha256,
-        row.department_chosen,
-        row.chosen_by,
-        row.chosen_at,
-        row.created_at,
-    )
+    known = json.loads(tx.open_text(row, "answer"))
+    return row.to_value(ComplaintView, result=_unpacked(tx.open_text(row, "text"), known))
 
 
 def choose_department(tx: Transaction, case_id: str, department: str) -> None:
@@ -154,30 +115,16 @@ def copy_complaint(tx: Transaction, case_id: str, other: Case) -> None:
     """Let what was said in a case have been said in another patient's; nothing of it stays in the first.
 
     Who took it down, what they chose and when stay; so does the answer that they saw.
-
-    Args:
-        tx: a `write` transaction.
     """
     rows = tx.session.scalars(select(Complaint).where(Complaint.case_id == case_id).order_by(Complaint.id))
     for row in rows.all():
-        fresh_id = new_id_like(row.id)
-        words = {
-            column: _sealed_anew(tx, row, column, other.patient_id, fresh_id) for column in ("text", "answer")
-        }
         same = {column: getattr(row, column) for column in _CARRIED}
-        tx.session.add(Complaint(id=fresh_id, case_id=other.id, patient_id=other.patient_id, **words, **same))
+        fresh = Complaint(id=new_id_like(row.id), case_id=other.id, patient_id=other.patient_id, **same)
+        for column in ("text", "answer"):
+            tx.seal_column(fresh, column, tx.open_column(row, column))
+        tx.session.add(fresh)
         tx.session.delete(row)
     tx.session.flush()
-
-
-def _sealed_anew(
-    tx: Transaction, row: Complaint, column: str, patient_id: str, complaint_id: str
-) -> bytes | None:
-    sealed = getattr(row, column)
-    if sealed is None:
-        return None
-    place = f"complaints.{column}"
-    return tx.seal(patient_id, place, complaint_id, tx.open(row.patient_id, place, row.id, sealed))
 
 
 def complaint_row(tx: Transaction, case_id: str) -> Complaint | None:

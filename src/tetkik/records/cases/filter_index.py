@@ -40,7 +40,10 @@ def refresh_filter_index(tx: Transaction, case_id: str) -> None:
     case = tx.session.get_one(Case, case_id)
     tx.session.flush()
     known = set(tx.session.scalars(select(CaseMark.mark).where(CaseMark.case_id == case_id)))
-    wanted = marks_of(_positives(tx, case_id), _modalities(tx, case_id), case.department)
+    modalities = select(Study.modality).where(Study.case_id == case_id, Study.modality.is_not(None))
+    found = load_case_findings(tx, load_newest_runs(tx, [case_id])).values()
+    labels = {label for one in found for label in one.labels}
+    wanted = marks_of(labels, {code for code in tx.session.scalars(modalities) if code}, case.department)
     if gone := known - wanted:
         tx.session.execute(delete(CaseMark).where(CaseMark.case_id == case_id, CaseMark.mark.in_(gone)))
     if fresh := sorted(wanted - known):
@@ -60,8 +63,6 @@ def marks_of(labels: Iterable[str], modalities: Iterable[str], department: str |
 
 @dataclass(frozen=True, slots=True)
 class NewestRun:
-    """The newest run of findings over an image."""
-
     id: str
     case_id: str
     image_id: str
@@ -71,11 +72,7 @@ class NewestRun:
 def load_newest_runs(
     tx: Transaction, case_ids: Sequence[str], *, answered: bool = False
 ) -> tuple[NewestRun, ...]:
-    """The newest run of findings over each image of these cases, refused ones included.
-
-    Args:
-        answered: whether failed ones are left out, so that the answer of before counts.
-    """
+    """The newest run of findings over each image of these cases; `answered` passes over those that failed."""
     states = [state for state in RunState if not (answered and state is RunState.FAILED)]
     rows = tx.session.execute(
         select(Run.id, Run.case_id, Run.image_id, Run.state)
@@ -86,21 +83,12 @@ def load_newest_runs(
     return tuple(newest.values())
 
 
-def _modalities(tx: Transaction, case_id: str) -> set[str]:
-    codes = select(Study.modality).where(Study.case_id == case_id, Study.modality.is_not(None))
-    return {code for code in tx.session.scalars(codes) if code}
-
-
 @dataclass(frozen=True, slots=True)
 class CaseFindings:
-    """What is there in the images of a case: the radiologist's word where they gave one, else the model's.
-
-    Attributes:
-        labels: with the highest probability of the model; None where it gives none, or has not found it.
-        rejected: whether a radiologist rejected something that the model had found.
-    """
+    """What is there in the images of a case: the radiologist's word where they gave one, else the model's."""
 
     labels: dict[str, float | None] = field(default_factory=dict)
+    """With the highest probability of the model; None where it gives none, or has not found it."""
     rejected: bool = False
 
 
@@ -131,11 +119,3 @@ def load_case_findings(tx: Transaction, runs: Iterable[NewestRun]) -> dict[str, 
         if judgement is Judgement.ADDED and image_id in read:
             found[read[image_id].case_id].labels.setdefault(label, None)
     return found
-
-
-def _positives(tx: Transaction, case_id: str) -> set[str]:
-    return {
-        label
-        for found in load_case_findings(tx, load_newest_runs(tx, [case_id])).values()
-        for label in found.labels
-    }

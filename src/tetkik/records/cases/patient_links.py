@@ -60,10 +60,6 @@ def lock_links(tx: Transaction, *patient_ids: str) -> None:
     that lock is enough. Roots are locked in the order of their ids, so that two who lock the same wait in
     turn. Rows that refer to a patient may be added meanwhile: whoever signs holds the report first, and the
     two would wait for each other.
-
-    Args:
-        tx: a `write` transaction.
-        patient_ids: of records; one that is unknown holds nothing.
     """
     while True:
         roots = set(survivors_of(tx, patient_ids).values())
@@ -74,12 +70,7 @@ def lock_links(tx: Transaction, *patient_ids: str) -> None:
 
 
 def unlink_erased(tx: Transaction, patient_ids: Iterable[str]) -> None:
-    """Undo the links between the living and the erased: what is kept for the law stands for nobody else.
-
-    Args:
-        tx: a `write` transaction.
-        patient_ids: records that were erased, wholly or as far as the law allows.
-    """
+    """Undo the links between the living and the erased: what is kept for the law stands for nobody else."""
     tx.session.flush()
     ids = set(patient_ids)
     touched = select(PatientLink).where(PatientLink.patient_id.in_(ids) | PatientLink.survivor_id.in_(ids))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import unicodedata
@@ -9,15 +10,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 
 from tetkik.errors import InputError, NotFound
 from tetkik.privacy.numbers import is_tckn
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patient_links import all_records_of, records_of, survivor_of, survivors_of
 from tetkik.records.database import Transaction
-from tetkik.records.ids import is_id, new_id
+from tetkik.records.ids import new_id
 from tetkik.records.schema import Case, Patient, PatientIndex
+from tetkik.records.serialization import to_json
 from tetkik.records.vault import KEY_BYTES
 from tetkik.turkish import fold
 from tetkik.values import CaseState, Sex
@@ -40,19 +42,13 @@ _TURNING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u20
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who a patient is. None of it shows in `repr`, so none of it gets into a log.
-
-    Attributes:
-        name: as it is spoken: `Gülçin ŞAHİN`.
-        tckn: the 11 digits of the Turkish identity number.
-        birth_date: `YYYYMMDD`.
-        sex: None where unknown.
-    """
+    """Who a patient is. None of it shows in `repr`, so none of it gets into a log."""
 
     name: str = field(default="", repr=False)
     tckn: str = field(default="", repr=False)
     number: str = field(default="", repr=False)
     birth_date: str = field(default="", repr=False)
+    """`YYYYMMDD`."""
     sex: Sex | None = field(default=None, repr=False)
 
     @property
@@ -63,20 +59,13 @@ class Person:
     @property
     def born(self) -> date | None:
         """The day of birth; None where unknown."""
-        return _day(self.birth_date)
+        return day_of(self.birth_date)
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A patient that a search found.
-
-    Attributes:
-        id: of the record; of several that are one, the surviving one.
-        visits: how many cases there are, of all the patient's records.
-        last_visit: when the last one was opened; None without one.
-    """
-
     id: str
+    """Of the record; of several that are one, the surviving one."""
     person: Person
     visits: int
     last_visit: datetime | None
@@ -84,18 +73,9 @@ class Match:
 
 
 def validate_person(person: Person) -> Person:
-    """What somebody typed, tidied: spaces in one, nothing that hides or turns the direction of writing.
-
-    Raises:
-        InputError: a number whose check digits are wrong, a date that cannot be, or something too long.
-    """
-    tidied = Person(
-        _tidy(person.name),
-        "".join(_tidy(person.tckn).split()),
-        _tidy(person.number),
-        _tidy(person.birth_date),
-        person.sex,
-    )
+    """What somebody typed, tidied: spaces in one, nothing that hides or turns the direction of writing."""
+    name, tckn, number, birth = map(_tidy, (person.name, person.tckn, person.number, person.birth_date))
+    tidied = Person(name, "".join(tckn.split()), number, birth, person.sex)
     if len(tidied.name) > LONGEST_NAME or len(tidied.number) > LONGEST_NUMBER:
         raise InputError("The name or the hospital number is too long; shorten it.")
     if tidied.tckn and not (tidied.tckn.isascii() and is_tckn(tidied.tckn)):
@@ -128,10 +108,6 @@ def change(tx: Transaction, patient_id: str, person: Person, *, case_id: str | N
     """Correct who a patient is; the trail says what was changed, not to what.
 
     A record that another one stands for keeps what it says: the surviving one is corrected.
-
-    Raises:
-        NotFound: no such patient, or erased.
-        InputError: a number whose check digits are wrong, or a date that cannot be.
     """
     patient_id = survivor_of(tx, patient_id)
     before, after = load_registered_person(tx, patient_id), validate_person(person)
@@ -143,13 +119,10 @@ def change(tx: Transaction, patient_id: str, person: Person, *, case_id: str | N
 
 def find_by_number(tx: Transaction, person: Person) -> tuple[str, ...]:
     """Ids of patients who have the same identity number or hospital number already, in whatever record."""
-    numbers = [(kind, text) for kind, text in (("tckn", person.tckn), ("number", person.number)) if text]
     found: list[str] = []
-    for kind, text in numbers:
-        same = select(PatientIndex.patient_id).where(
-            PatientIndex.kind == kind, PatientIndex.digest == tx.vault.digest(kind, text)
-        )
-        found += tx.session.scalars(same)
+    for kind, text in (("tckn", person.tckn), ("number", person.number)):
+        if text:
+            found += tx.session.scalars(_indexed_as(tx, kind, text))
     survivors = survivors_of(tx, found)
     return tuple(dict.fromkeys(survivors[patient_id] for patient_id in found))
 
@@ -158,14 +131,16 @@ def search(tx: Transaction, words: str) -> tuple[Match, ...]:
     """Patients by name or number, as `find` finds them, the latest visit first; the trail notes the search.
 
     Of more than `MOST_MATCHES` those with the newest records.
-
-    Args:
-        tx: a `write` transaction.
     """
     survivors = set(survivors_of(tx, find(tx, words)).values())
     matches = _matches(tx, sorted(survivors, reverse=True)[:MOST_MATCHES])
     tx.audit(Action.PATIENT_SEARCHED, found=len(matches))
     return tuple(matches)
+
+
+def _indexed_as(tx: Transaction, kind: str, text: str) -> Select[str]:
+    digest = tx.vault.digest(kind, text)
+    return select(PatientIndex.patient_id).where(PatientIndex.kind == kind, PatientIndex.digest == digest)
 
 
 def is_searchable(words: str) -> bool:
@@ -179,11 +154,7 @@ def load_matches(tx: Transaction, patient_ids: tuple[str, ...]) -> tuple[Match, 
 
 
 def load_person(tx: Transaction, patient_id: str) -> Person:
-    """Who a patient is: what the record says that stands for this one.
-
-    Raises:
-        NotFound: no such patient, or erased.
-    """
+    """Who a patient is: what the record says that stands for this one."""
     return load_registered_person(tx, survivor_of(tx, patient_id))
 
 
@@ -196,24 +167,17 @@ def load_people(tx: Transaction, patient_id: str) -> tuple[Person, ...]:
 
 
 def load_registered_person(tx: Transaction, patient_id: str) -> Person:
-    """What this very record says, whether or not another one stands for it.
-
-    Raises:
-        NotFound: no such patient, or erased.
-    """
-    row = tx.session.get(Patient, patient_id) if is_id(patient_id) else None
-    if row is None or row.identity is None:
-        raise NotFound("The patient of this record was erased; nothing of it can be read any more.")
-    known = tx.open_json(patient_id, _PLACE, patient_id, row.identity)
+    """What this very record says, whether or not another one stands for it."""
+    erased = NotFound("The patient of this record was erased; nothing of it can be read any more.")
+    row = tx.find(Patient, patient_id, erased)
+    if row.identity is None:
+        raise erased
+    known = json.loads(tx.open(patient_id, _PLACE, patient_id, row.identity))
     return Person(**known | {"sex": Sex(known["sex"]) if known["sex"] else None})
 
 
 def require_not_erased(tx: Transaction, patient_id: str) -> None:
-    """Let nothing new be begun for a patient who was erased, even where the law still keeps signed reports.
-
-    Raises:
-        NotFound: no such patient, or erased.
-    """
+    """Let nothing new be begun for an erased patient, even where the law still keeps signed reports."""
     tx.key(patient_id)
     if tx.session.get_one(Patient, patient_id).erase_after is not None:
         raise NotFound("The patient of this record was erased; nothing of it can be read any more.")
@@ -234,10 +198,7 @@ def find(tx: Transaction, words: str) -> tuple[str, ...]:
     if parts:
         named = select(PatientIndex.patient_id).where(PatientIndex.kind == "name")
         for part in parts:
-            holds = select(PatientIndex.patient_id).where(
-                PatientIndex.kind == "name", PatientIndex.digest == tx.vault.digest("name", part)
-            )
-            named = named.where(PatientIndex.patient_id.in_(holds))
+            named = named.where(PatientIndex.patient_id.in_(_indexed_as(tx, "name", part)))
         found += tx.session.scalars(named.distinct().limit(200))
     return all_records_of(tx, found)
 
@@ -278,7 +239,8 @@ def _tidy(text: str) -> str:
     ).strip()
 
 
-def _day(digits: str) -> date | None:
+def day_of(digits: str) -> date | None:
+    """The day of `YYYYMMDD`; None where there is none such."""
     try:
         return datetime.strptime(digits, "%Y%m%d").date() if _EIGHT.fullmatch(digits) else None
     except ValueError:
@@ -288,7 +250,7 @@ def _day(digits: str) -> date | None:
 def _write(tx: Transaction, patient_id: str, person: Person) -> None:
     tx.key(patient_id)
     row = tx.session.get_one(Patient, patient_id)
-    row.identity = tx.seal_json(patient_id, _PLACE, patient_id, asdict(person))
+    row.identity = tx.seal(patient_id, _PLACE, patient_id, to_json(asdict(person)))
     tx.session.execute(delete(PatientIndex).where(PatientIndex.patient_id == patient_id))
     for kind, text in _indexed(person):
         digest = tx.vault.digest(kind, text)

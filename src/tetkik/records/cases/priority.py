@@ -19,12 +19,7 @@ from tetkik.values import JobState, Priority, UrgencyLevel
 
 
 def initial_priority(urgency: UrgencyLevel | None, chosen: Priority | None) -> Priority:
-    """The priority of a case before any model has seen an image.
-
-    Args:
-        urgency: of triage; None without a complaint.
-        chosen: by a person; None where nobody did.
-    """
+    """The priority of a case before any model has seen an image."""
     if chosen is not None:
         return chosen
     return Priority.of_urgency(urgency) if urgency is not None else Priority.ROUTINE
@@ -54,13 +49,7 @@ def update_priority(tx: Transaction, case_id: str) -> None:
 
 
 def choose_priority(tx: Transaction, case_id: str, chosen: Priority | None) -> None:
-    """Say oneself how soon a case is read; that holds whatever is found. None lets it follow the findings.
-
-    Raises:
-        NotFound: no such case.
-        Forbidden: a case that the actor may not open.
-        Conflict: it has ended.
-    """
+    """Say oneself how soon a case is read; that holds whatever is found. None lets it follow the findings."""
     row = load_visible_case(tx, case_id)
     tx.session.flush()
     lock_jobs(tx, case_id)
@@ -78,15 +67,7 @@ def _set(tx: Transaction, row: Case, due: Priority, what: str) -> None:
     before, row.priority = row.priority, due
     row.updated_at = tx.now
     tx.session.flush()
-    tx.audit(
-        Action.CASE_CHANGED,
-        case_id=row.id,
-        patient_id=row.patient_id,
-        field="priority",
-        what=what,
-        priority=int(due),
-        before=before,
-    )
+    tx.audit_about(Action.CASE_CHANGED, row, field="priority", what=what, priority=int(due), before=before)
     tx.announce("case", row.id)
 
 

@@ -19,27 +19,19 @@ _ENDED = tuple(state for state in CaseState if state.ended)
 
 @dataclass(frozen=True, slots=True)
 class MovedCase:
-    """The case at the other end of a move; whoever opens it asks with their own rights.
-
-    Attributes:
-        moved_by: who; None for the program itself.
-    """
+    """The case at the other end of a move; whoever opens it asks with their own rights."""
 
     id: str
     number: str
     reason: MoveReason
     moved_at: datetime
     moved_by: str | None
+    """Who; None for the program itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaseMoves:
-    """Where a case went, and where it came from.
-
-    Attributes:
-        to: the case as which it goes on; None where it is for the right patient.
-        origin: the case of the wrong patient that it was; None where it never was another.
-    """
+    """Where a case went, and where it came from."""
 
     to: MovedCase | None = None
     origin: MovedCase | None = None
@@ -65,23 +57,14 @@ def load_moves(tx: Transaction, case_id: str) -> CaseMoves:
 
 
 def require_open(tx: Transaction, case: Case) -> None:
-    """Let nothing be done in a case that has ended.
-
-    Raises:
-        Moved: it goes on as another one.
-        Conflict: it is closed.
-    """
+    """Let nothing be done in a case that has ended: `Conflict` where it is closed."""
     require_not_moved(tx, case.id)
     if case.state is CaseState.CLOSED:
         raise Conflict("The case is closed; take it up again first.")
 
 
 def require_not_moved(tx: Transaction, case_id: str) -> None:
-    """Let nothing be done in a case that goes on as another one.
-
-    Raises:
-        Moved: it does.
-    """
+    """Let nothing be done in a case that goes on as another one."""
     to = load_moves(tx, case_id).to
     if to is not None:
         raise CaseMoved(to)
@@ -108,4 +91,4 @@ def _other(
         .outerjoin(User, User.id == CaseMove.created_by)
         .where(here == case_id)
     ).one_or_none()
-    return MovedCase(row.id, row.number, row.reason, row.created_at, row.name) if row is not None else None
+    return MovedCase(*row) if row is not None else None

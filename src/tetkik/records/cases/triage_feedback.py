@@ -6,8 +6,6 @@ name and every one of their numbers goes, for here they are known.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -22,6 +20,8 @@ from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
 from tetkik.records.schema import Case, Complaint
+from tetkik.records.schema.base import within
+from tetkik.records.serialization import to_csv
 from tetkik.turkish import fold_with_places
 from tetkik.values import UrgencyLevel
 
@@ -37,18 +37,13 @@ _ENDING = re.compile(r"[yn]?[aeiu]|[yn]?[iu]n|[dt][ae]n?|y?l[ae]|y[iu]m")
 
 @dataclass(frozen=True, slots=True)
 class FeedbackRow:
-    """One decision.
-
-    Attributes:
-        department_model: that the model had put first; None where it could not read the text.
-        month: in which the complaint was taken down, `2026-11`; a day could lead back to a person.
-    """
-
     text: str = field(repr=False)
     label: str
     department_model: str | None
+    """That the model had put first; None where it could not read the text."""
     urgency: UrgencyLevel
     month: str
+    """In which the complaint was taken down, `2026-11`; a day could lead back to a person."""
     model: str
 
     @property
@@ -59,45 +54,25 @@ class FeedbackRow:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """The table, and what was done to it.
-
-    Attributes:
-        masked: how many pieces of personal data were replaced, by kind.
-    """
+    """The table, and what was done to it."""
 
     rows: tuple[FeedbackRow, ...]
     masked: dict[Personal, int]
+    """How many pieces of personal data were replaced, by kind."""
     restricted: int
     erased: int
 
     def as_csv(self) -> str:
         """The table as CSV (RFC 4180), UTF-8, with its heading."""
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        table: list[tuple[str, ...]] = [COLUMNS]
         for row in self.rows:
-            writer.writerow(
-                (
-                    _harmless(row.text),
-                    row.label,
-                    row.department_model or "",
-                    "yes" if row.agreed else "no",
-                    row.urgency.value,
-                    row.month,
-                    row.model,
-                )
-            )
-        return table.getvalue()
+            judged = (row.label, row.department_model or "", "yes" if row.agreed else "no")
+            table.append((_harmless(row.text), *judged, row.urgency.value, row.month, row.model))
+        return to_csv(table)
 
 
 def export(tx: Transaction, since: datetime | None = None, until: datetime | None = None) -> Feedback:
-    """Every complaint for which a person chose a department; the trail notes that it was exported.
-
-    Args:
-        tx: a `write` transaction.
-        since: from when on; None from the first.
-        until: up to when, exclusive; None to the last.
-    """
+    """Every complaint for which a person chose a department; the trail notes that it was exported."""
     rows: list[FeedbackRow] = []
     masked: Counter[Personal] = Counter()
     restricted = erased = 0
@@ -108,8 +83,8 @@ def export(tx: Transaction, since: datetime | None = None, until: datetime | Non
         if complaint.text is None:
             erased += 1
             continue
-        text = tx.open(complaint.patient_id, "complaints.text", complaint.id, complaint.text).decode()
-        clean, counts = without_identity(text, *patients.load_people(tx, complaint.patient_id))
+        people = patients.load_people(tx, complaint.patient_id)
+        clean, counts = without_identity(tx.open_text(complaint, "text"), *people)
         masked.update(counts)
         rows.append(
             FeedbackRow(
@@ -147,9 +122,10 @@ def _without_name(text: str, name: str, counts: Counter[Personal]) -> str:
     folded, places = fold_with_places(text)
     pieces: list[str] = []
     done = 0
-    for start, end in _words(folded):
+    for word in re.finditer(r"[^ ]+", folded):
+        start, end = word.span()
         word_start, word_end = places[start], places[end - 1] + 1
-        if _is_name(folded[start:end], known) and not _within_token(text, word_start):
+        if _is_name(word[0], known) and text[word_start - 1 : word_start] != "[":  # no token's own word
             pieces += (text[done:word_start], Personal.NAME.token)
             counts[Personal.NAME] += 1
             done = word_end
@@ -163,20 +139,6 @@ def _is_name(word: str, known: set[str]) -> bool:
     )
 
 
-def _words(folded: str) -> Iterator[tuple[int, int]]:
-    start = None
-    for place, char in enumerate(f"{folded} "):
-        if char != " " and start is None:
-            start = place
-        elif char == " " and start is not None:
-            yield start, place
-            start = None
-
-
-def _within_token(text: str, place: int) -> bool:
-    return place > 0 and text[place - 1] == "["
-
-
 def _harmless(text: str) -> str:
     """A text that a spreadsheet takes for a text: a formula begins with none of its signs (CWE-1236)."""
     return f"'{text}" if text[:1] in "=+-@\t\r" else text
@@ -188,12 +150,8 @@ def _chosen(
     wanted = (
         select(Complaint, Case.restricted)
         .join(Case, Case.id == Complaint.case_id)
-        .where(Complaint.department_chosen.is_not(None))
+        .where(Complaint.department_chosen.is_not(None), *within(Complaint.created_at, since, until))
         .order_by(Complaint.id)
     )
-    if since is not None:
-        wanted = wanted.where(Complaint.created_at >= since)
-    if until is not None:
-        wanted = wanted.where(Complaint.created_at < until)
     for row in tx.session.execute(wanted.execution_options(yield_per=_AT_ONCE)):
         yield row[0], row[1]

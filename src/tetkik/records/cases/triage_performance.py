@@ -10,26 +10,25 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import Row, func, select
 
 from tetkik.records.database import Transaction
 from tetkik.records.schema import Complaint
+from tetkik.records.schema.base import within
 from tetkik.statistics import Interval, wilson_interval
 from tetkik.values import UrgencyLevel
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How often people chose what the model had put first.
-
-    Attributes:
-        abstained: those of `chosen` for which the model had named none.
-    """
+    """How often people chose what the model had put first."""
 
     chosen: int = 0
     agreed: int = 0
     abstained: int = 0
+    """Those of `chosen` for which the model had named none."""
 
     @property
     def share(self) -> float | None:
@@ -47,7 +46,6 @@ class Agreement:
         return self.abstained / self.chosen if self.chosen else None
 
     def __add__(self, other: Agreement) -> Agreement:
-        """Both together."""
         return Agreement(
             self.chosen + other.chosen, self.agreed + other.agreed, self.abstained + other.abstained
         )
@@ -55,24 +53,17 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class DepartmentPerformance:
-    """What people made of one suggestion of the model.
-
-    Attributes:
-        corrected_to: what they chose instead, with how often, the most frequent first.
-    """
+    """What people made of one suggestion of the model."""
 
     department: str
     agreement: Agreement
     corrected_to: tuple[tuple[str, int], ...]
+    """What they chose instead, with how often, the most frequent first."""
 
 
 @dataclass(frozen=True, slots=True)
 class UrgencyPerformance:
-    """The same for the complaints of one urgency.
-
-    Attributes:
-        complaints: all of them, whether or not anybody chose a department.
-    """
+    """The same for the complaints of one urgency."""
 
     level: UrgencyLevel
     complaints: int
@@ -82,28 +73,14 @@ class UrgencyPerformance:
 def performance(
     tx: Transaction, since: datetime | None = None, until: datetime | None = None
 ) -> tuple[DepartmentPerformance, ...]:
-    """What people made of each department that the model had put first, the most frequent first.
-
-    Args:
-        since: from when on complaints count; None from the first.
-        until: up to when, exclusive; None to the last.
-    """
-    rows = tx.session.execute(
-        select(Complaint.department_model, Complaint.department_chosen, Complaint.abstained, func.count())
-        .where(
-            Complaint.department_model.is_not(None),
-            Complaint.department_chosen.is_not(None),
-            *_within(since, until),
-        )
-        .group_by(Complaint.department_model, Complaint.department_chosen, Complaint.abstained)
-    ).all()
-    named = sorted({str(model) for model, *_ in rows})
+    """What people made of each department that the model had put first, the most frequent first."""
+    named: dict[str, list[Row[Any]]] = {}
+    for row in _counts(tx, since, until):
+        if row.department_model is not None and row.department_chosen is not None:
+            named.setdefault(row.department_model, []).append(row)
     found = [
-        _of(
-            name,
-            [(str(chosen), abstained, count) for model, chosen, abstained, count in rows if model == name],
-        )
-        for name in named
+        DepartmentPerformance(name, _agreement(rows), _corrections(name, rows))
+        for name, rows in sorted(named.items())
     ]
     return tuple(sorted(found, key=lambda item: -item.agreement.chosen))
 
@@ -116,61 +93,35 @@ def overall(departments: Iterable[DepartmentPerformance]) -> Agreement:
 def by_urgency(
     tx: Transaction, since: datetime | None = None, until: datetime | None = None
 ) -> tuple[UrgencyPerformance, ...]:
-    """The agreement by the urgency that the rules found, the worst first.
-
-    Args:
-        since: from when on complaints count; None from the first.
-        until: up to when, exclusive; None to the last.
-    """
-    rows = tx.session.execute(
-        select(
-            Complaint.urgency,
-            Complaint.department_model,
-            Complaint.department_chosen,
-            Complaint.abstained,
-            func.count(),
-        )
-        .where(*_within(since, until))
-        .group_by(
-            Complaint.urgency, Complaint.department_model, Complaint.department_chosen, Complaint.abstained
-        )
-    ).all()
-    found = []
-    for level in sorted(UrgencyLevel, key=lambda level: -level.severity):
-        here = [row[1:] for row in rows if row[0] == level]
-        judged = [row for row in here if row[0] is not None and row[1] is not None]
-        found.append(
-            UrgencyPerformance(
-                level,
-                sum(count for *_, count in here),
-                Agreement(
-                    sum(count for *_, count in judged),
-                    sum(count for model, chosen, _, count in judged if model == chosen),
-                    sum(count for _, _, abstained, count in judged if abstained),
-                ),
-            )
-        )
-    return tuple(found)
-
-
-def _of(name: str, rows: Sequence[tuple[str, bool, int]]) -> DepartmentPerformance:
-    chosen: Counter[str] = Counter()
-    abstained = 0
-    for department, without, count in rows:
-        chosen[department] += count
-        abstained += count if without else 0
-    agreement = Agreement(chosen.total(), chosen[name], abstained)
-    others = sorted(
-        ((other, count) for other, count in chosen.items() if other != name),
-        key=lambda item: (-item[1], item[0]),
+    """The agreement by the urgency that the rules found, the worst first."""
+    found: dict[UrgencyLevel, list[Row[Any]]] = {level: [] for level in UrgencyLevel}
+    for row in _counts(tx, since, until):
+        found[row.urgency].append(row)
+    return tuple(
+        UrgencyPerformance(level, sum(row.many for row in found[level]), _agreement(found[level]))
+        for level in sorted(found, key=lambda level: -level.severity)
     )
-    return DepartmentPerformance(name, agreement, tuple(others))
 
 
-def _within(since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
-    conditions = []
-    if since is not None:
-        conditions.append(Complaint.created_at >= since)
-    if until is not None:
-        conditions.append(Complaint.created_at < until)
-    return conditions
+def _counts(tx: Transaction, since: datetime | None, until: datetime | None) -> Sequence[Any]:
+    of = (Complaint.urgency, Complaint.department_model, Complaint.department_chosen, Complaint.abstained)
+    query = select(*of, func.count().label("many")).where(*within(Complaint.created_at, since, until))
+    return tx.session.execute(query.group_by(*of)).all()
+
+
+def _agreement(rows: Iterable[Row[Any]]) -> Agreement:
+    total: Counter[str] = Counter()
+    for row in rows:
+        if row.department_model is not None and row.department_chosen is not None:
+            total["chosen"] += row.many
+            total["agreed"] += row.many * (row.department_model == row.department_chosen)
+            total["abstained"] += row.many * row.abstained
+    return Agreement(**total)
+
+
+def _corrections(name: str, rows: Iterable[Row[Any]]) -> tuple[tuple[str, int], ...]:
+    chosen: Counter[str] = Counter()
+    for row in rows:
+        chosen[row.department_chosen] += row.many
+    del chosen[name]
+    return tuple(sorted(chosen.items(), key=lambda item: (-item[1], item[0])))

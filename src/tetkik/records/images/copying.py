@@ -21,13 +21,7 @@ from tetkik.records.schema import Case, Image, Study
 
 
 def reencrypt_file(tx: Transaction, image: StoredImage, patient_id: str) -> StoredFile:
-    """An image's file on the disk, sealed under another patient's key; where it lies so already, no more.
-
-    Raises:
-        NotFound: one of the two patients was erased.
-        RecordsError: the file is missing or damaged.
-        OSError: the disk is full or gone.
-    """
+    """An image's file on the disk, sealed under another patient's key; where it lies so already, no more."""
     sha256 = images.load_sha256(tx, image)
     name = tx.vault.file_name(patient_id, sha256)
     if tx.files.holds(name):
@@ -41,13 +35,6 @@ def copy_images(tx: Transaction, case: Case, found: Sequence[StoredImage]) -> tu
 
     Whoever uploaded them and when stays, and so does what each file says of itself. They count once in what
     the uploader may send in a day: the rows that they leave name nobody (`case_erasure.clear_moved_case`).
-
-    Args:
-        tx: a `write` transaction.
-
-    Raises:
-        NotFound: one of the two patients was erased.
-        RecordsError: a file is missing or damaged.
     """
     # Ids of one millisecond have no order of their own: sorted, they take that of the images.
     names = sorted(new_id_like(image.id) for image in found)
@@ -81,7 +68,5 @@ def _carry_preview(tx: Transaction, image: StoredImage, there: StoredImage) -> N
 
 def find_case_with_file(tx: Transaction, case_ids: Sequence[str], sha256: str) -> str | None:
     """The newest of these cases that has a file, of any patient."""
-    found = tx.session.execute(
-        select(Case.id, Case.patient_id).where(Case.id.in_(case_ids)).order_by(Case.id.desc())
-    )
-    return next((row.id for row in found if images.has_file(tx, row.id, row.patient_id, sha256)), None)
+    cases = tx.session.scalars(select(Case).where(Case.id.in_(case_ids)).order_by(Case.id.desc()))
+    return next((case.id for case in cases if images.has_file(tx, case.id, case.patient_id, sha256)), None)

@@ -26,23 +26,14 @@ class DerivedImageKind(StrEnum):
 
 
 def store_derived_image(tx: Transaction, image: StoredImage, png: bytes) -> StoredFile:
-    """Bring a picture to the disk, sealed, before any row names it.
-
-    Raises:
-        NotFound: the patient was erased.
-        OSError: the disk is full or gone.
-    """
+    """Bring a picture to the disk, sealed, before any row names it."""
     return store_file(tx, image.patient_id, BytesIO(png))
 
 
 def replace_derived_images(
     tx: Transaction, image: StoredImage, kind: DerivedImageKind, pictures: Mapping[str, StoredFile]
 ) -> None:
-    """Let an image have these pictures of a kind, and no others.
-
-    Args:
-        pictures: by label; a preview's label is empty.
-    """
+    """Let an image have these pictures of a kind, by label, and no others; a preview's label is empty."""
     tx.session.execute(delete(Blob).where(Blob.image_id == image.id, Blob.kind == kind))
     tx.session.add_all(
         Blob(
@@ -61,12 +52,7 @@ def replace_derived_images(
 
 
 def read_derived_image(tx: Transaction, image: StoredImage, kind: DerivedImageKind, label: str = "") -> bytes:
-    """A picture, as PNG.
-
-    Raises:
-        NotFound: none such, or the patient was erased.
-        RecordsError: its file is missing or altered.
-    """
+    """A picture, as PNG."""
     file = tx.session.scalar(
         select(Blob.file).where(Blob.image_id == image.id, Blob.kind == kind, Blob.label == label)
     )

@@ -7,10 +7,10 @@ that is asked for, the first runs of the bundle in this hospital.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import Row, case, func, select
 
 from tetkik.bundle import ImageReference, Manifest
 from tetkik.records.database import Transaction
@@ -20,19 +20,6 @@ from tetkik.statistics import Observation, compare, describe
 from tetkik.values import Capability, RunState
 
 _MOST = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    id: str
-    state: RunState
-    route: str | None
-    flaws: str
-    brightness: float | None
-    contrast: float | None
-    side: int
-    spacing: str | None
-    modality: str | None
 
 
 def list_bundles(tx: Transaction) -> tuple[BundleUsage, ...]:
@@ -48,11 +35,7 @@ def list_bundles(tx: Transaction) -> tuple[BundleUsage, ...]:
 
 
 def measure_drift(tx: Transaction, bundle: BundleUsage, reference: ImageReference | None = None) -> Drift:
-    """Hold the latest runs of a bundle against its reference, or against its first runs here.
-
-    Args:
-        reference: the bundle's own; None takes the first runs.
-    """
+    """Hold the latest runs of a bundle against its reference; without one, against its first runs here."""
     latest = _runs(tx, bundle, limit=_MOST, since=tx.now - RECENT)
     if reference is not None:
         now = _observations(tx, latest)
@@ -91,7 +74,9 @@ def _reference(bundle: BundleUsage, first: Sequence[Observation]) -> ImageRefere
     )
 
 
-def _runs(tx: Transaction, bundle: BundleUsage, *, limit: int, since: datetime | None = None) -> list[_Run]:
+def _runs(
+    tx: Transaction, bundle: BundleUsage, *, limit: int, since: datetime | None = None
+) -> Sequence[Row[Any]]:
     query = (
         select(
             Run.id,
@@ -100,7 +85,7 @@ def _runs(tx: Transaction, bundle: BundleUsage, *, limit: int, since: datetime |
             Run.flaws,
             Run.brightness,
             Run.contrast,
-            case((Image.rows < Image.columns, Image.rows), else_=Image.columns),
+            case((Image.rows < Image.columns, Image.rows), else_=Image.columns).label("side"),
             Image.spacing,
             Study.modality,
         )
@@ -120,10 +105,10 @@ def _runs(tx: Transaction, bundle: BundleUsage, *, limit: int, since: datetime |
         if since is None
         else query.where(Run.finished_at >= since).order_by(Run.id.desc())
     )
-    return [_Run(*row) for row in tx.session.execute(query)]
+    return tx.session.execute(query).all()
 
 
-def _observations(tx: Transaction, runs: Sequence[_Run]) -> list[Observation]:
+def _observations(tx: Transaction, runs: Sequence[Row[Any]]) -> list[Observation]:
     scores = _scores(tx, [run.id for run in runs])
     return [
         Observation(

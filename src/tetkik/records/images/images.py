@@ -15,7 +15,7 @@ from tetkik.records.cases.patients import ReservedPatient
 from tetkik.records.cases.transfers import require_open
 from tetkik.records.database import Transaction
 from tetkik.records.files import StoredFile
-from tetkik.records.ids import is_id, new_id
+from tetkik.records.ids import new_id
 from tetkik.records.images.studies import find_or_create_study
 from tetkik.records.people.visibility import load_visible_case as see_case
 from tetkik.records.schema import Case, Image, Patient
@@ -26,7 +26,6 @@ from tetkik.values import FileFormat, Identity, ImageTags, SpacingPlane, View, m
 if TYPE_CHECKING:
     from tetkik.values import Radiograph
 
-_PLACE = "images.tags"
 ERASED_FILE = "-"
 """Before the id of an image in place of its file's name: the file was erased."""
 _LONGEST_NAME = 200
@@ -34,52 +33,31 @@ _LONGEST_NAME = 200
 
 @dataclass(frozen=True, slots=True)
 class ImageMetadata:
-    """What is kept of an image beside its file.
-
-    Attributes:
-        rows: height in pixels.
-        columns: width in pixels.
-        spacing: millimetres between (rows, columns), where known.
-        name: that the sender gave the file; sealed, and never a path.
-        plane: at which the spacing holds; None without one.
-    """
+    """What is kept of an image beside its file."""
 
     file_format: FileFormat
     rows: int
     columns: int
     spacing: tuple[float, float] | None = None
+    """Millimetres between (rows, columns), where known."""
     view: View | None = None
     identity: Identity = field(default_factory=Identity)
     tags: ImageTags = field(default_factory=ImageTags)
     name: str = field(default="", repr=False)
+    """That the sender gave the file; sealed, and never a path."""
     plane: SpacingPlane | None = None
 
     @classmethod
     def of(cls, image: Radiograph, name: str = "") -> ImageMetadata:
         """What is kept of an image that was read."""
-        return cls(
-            image.file_format,
-            image.rows,
-            image.columns,
-            image.spacing,
-            image.view,
-            image.identity,
-            image.tags,
-            name,
-            image.plane,
-        )
+        size = (image.rows, image.columns, image.spacing)
+        described = (image.view, image.identity, image.tags)
+        return cls(image.file_format, *size, *described, name, image.plane)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """The row of an image: nothing in it names the patient.
-
-    Attributes:
-        size: bytes of the file as it came.
-        rows: height in pixels.
-        columns: width in pixels.
-        spacing: millimetres between (rows, columns), where known.
-    """
+    """The row of an image: nothing in it names the patient."""
 
     id: str
     case_id: str
@@ -103,14 +81,9 @@ class StoredImage:
 
 @dataclass(frozen=True, slots=True)
 class AddedImage:
-    """What became of an upload.
-
-    Attributes:
-        fresh: whether it is new; otherwise the same file was in the case before.
-    """
-
     image: StoredImage
     fresh: bool
+    """Whether it is new; otherwise the same file was in the case before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +104,7 @@ def store_file(
 ) -> StoredFile:
     """Bring a file to the disk, sealed under its patient's key, before any row names it.
 
-    Args:
-        tx: a transaction; best one that nobody waits for (see `still_stored`).
-
-    Raises:
-        NotFound: the patient was erased.
-        OSError: the disk is full or gone.
+    Best in a transaction that nobody waits for (see `still_stored`).
     """
     # `case_transfer.remove_leftover_files` comes before, or finds the row.
     _lock_against_removal(tx, patient_id)
@@ -165,14 +133,8 @@ def add_image(
 ) -> AddedImage:
     """Put an image into a case; the same file twice in a case is one image.
 
-    Args:
-        file: from `store_file`, for the patient of that case.
-        confirmed: what the file says of its patient otherwise than the record, and a person has confirmed.
-
-    Raises:
-        NotFound: no such case.
-        Forbidden: a case that the actor may not open.
-        Conflict: it is closed, or was moved.
+    `file` is from `store_file`, for the patient of that case; `confirmed` is what the file says of its
+    patient otherwise than the record, and a person has confirmed.
     """
     case = see_case(tx, case_id)
     # Whoever moves or closes the case meanwhile comes before or after.
@@ -184,15 +146,8 @@ def add_image(
     row = build_image_row(tx, case, file, described, new_id())
     tx.session.add(row)
     tx.session.flush()
-    tx.audit(
-        Action.IMAGE_UPLOADED,
-        case_id=case_id,
-        patient_id=case.patient_id,
-        object_id=row.id,
-        format=described.file_format,
-        size=file.size,
-        confirmed=",".join(confirmed) or None,
-    )
+    kept = {"format": described.file_format, "confirmed": ",".join(confirmed) or None}
+    tx.audit_about(Action.IMAGE_UPLOADED, row, size=file.size, **kept)
     tx.announce("case", case_id)
     return AddedImage(_value(row), fresh=True)
 
@@ -205,14 +160,10 @@ def has_file(tx: Transaction, case_id: str, patient_id: str, sha256: str) -> boo
 def build_image_row(
     tx: Transaction, case: Case, file: StoredFile, described: ImageMetadata, image_id: str
 ) -> Image:
-    """The row of an image in a case, and its study where there is none yet; the caller adds it.
-
-    Args:
-        file: from `store_file`, for the patient of that case.
-    """
+    """The row of an image in a case, and its study where there is none yet; the caller adds it."""
     kept = _SealedMetadata(replace(described, name=described.name[:_LONGEST_NAME]), file.sha256)
     spacing = described.spacing
-    return Image(
+    row = Image(
         id=image_id,
         study_id=find_or_create_study(tx, case.id, case.patient_id, described.identity, described.tags),
         case_id=case.id,
@@ -225,42 +176,27 @@ def build_image_row(
         frames=described.tags.frames,
         spacing=f"{spacing[0]:.7g},{spacing[1]:.7g}" if spacing else None,
         view=described.view,
-        tags=tx.seal(case.patient_id, _PLACE, image_id, to_bytes(kept)),
         created_at=tx.now,
         created_by=tx.actor.user_id,
     )
+    tx.seal_column(row, "tags", to_bytes(kept))
+    return row
 
 
 def load_image(tx: Transaction, image_id: str) -> StoredImage:
-    """An image by its id, for the program itself; what a person asks for goes through `load_visible_image`.
-
-    Raises:
-        NotFound: no such image.
-    """
-    row = tx.session.get(Image, image_id) if is_id(image_id) else None
-    if row is None:
-        raise NotFound("There is no such image; look at its case.")
-    return _value(row)
+    """An image by its id, for the program itself; a person gets it from `load_visible_image`."""
+    return _value(tx.find(Image, image_id, NotFound("There is no such image; look at its case.")))
 
 
 def load_visible_image(tx: Transaction, image_id: str) -> StoredImage:
-    """An image of a case that the actor may open.
-
-    Raises:
-        NotFound: no such image.
-        Forbidden: of a case that the actor may not open.
-    """
+    """An image of a case that the actor may open."""
     image = load_image(tx, image_id)
     see_case(tx, image.case_id)
     return image
 
 
 def check_frame(image: StoredImage, frame: int | None) -> None:
-    """Refuse a frame that an image does not have; counted from 1, and None is any image's.
-
-    Raises:
-        InputError: none such.
-    """
+    """Refuse a frame that an image does not have; counted from 1, and None is any image's."""
     if frame is not None and not 1 <= frame <= image.frames:
         raise InputError(
             "The image has no frame {frame}; choose one from 1 to {frames}.", frame=frame, frames=image.frames
@@ -275,64 +211,37 @@ def list_images(tx: Transaction, case_id: str) -> tuple[StoredImage, ...]:
 
 
 def load_metadata(tx: Transaction, image: StoredImage) -> ImageMetadata:
-    """What the file said of itself.
-
-    Raises:
-        NotFound: the patient was erased.
-    """
+    """What the file said of itself."""
     return _kept(tx, image).described
 
 
 def load_sha256(tx: Transaction, image: StoredImage) -> str:
-    """SHA-256 of the file as it came, hexadecimal.
-
-    Raises:
-        NotFound: the patient was erased.
-    """
+    """SHA-256 of the file as it came, hexadecimal."""
     return _kept(tx, image).sha256
 
 
 def read_content(tx: Transaction, image: StoredImage) -> bytes:
-    """The file as it came.
-
-    Raises:
-        NotFound: the patient was erased.
-        RecordsError: it is missing, cut short or altered.
-    """
+    """The file as it came."""
     return tx.files.get(tx.key(image.patient_id), image.file)
 
 
 def read_chunks(tx: Transaction, image: StoredImage) -> Iterator[bytes]:
-    """The same, a mebibyte at a time; the transaction may be over before the last.
-
-    Raises:
-        NotFound: the patient was erased.
-        RecordsError: it is missing, cut short or altered.
-    """
+    """The same, a mebibyte at a time; the transaction may be over before the last."""
     return tx.files.chunks(tx.key(image.patient_id), image.file)
 
 
 def _kept(tx: Transaction, image: StoredImage) -> _SealedMetadata:
-    sealed = tx.session.scalar(select(Image.tags).where(Image.id == image.id))
-    if sealed is None:
+    content = tx.open_column(tx.session.get_one(Image, image.id), "tags")
+    if content is None:
         raise NotFound("The patient of this record was erased; nothing of it can be read any more.")
-    return from_bytes(_SealedMetadata, tx.open(image.patient_id, _PLACE, image.id, sealed))
+    return from_bytes(_SealedMetadata, content)
 
 
 def _value(row: Image) -> StoredImage:
     spacing = tuple(float(part) for part in row.spacing.split(",")) if row.spacing else None
-    return StoredImage(
-        row.id,
-        row.case_id,
-        row.study_id,
-        row.patient_id,
-        row.file,
-        row.size,
-        FileFormat(row.file_format),
-        row.rows,
-        row.columns,
-        row.frames,
-        (spacing[0], spacing[1]) if spacing else None,
-        View(row.view) if row.view else None,
-        row.created_at,
+    return row.to_value(
+        StoredImage,
+        file_format=FileFormat(row.file_format),
+        spacing=spacing,
+        view=View(row.view) if row.view else None,
     )

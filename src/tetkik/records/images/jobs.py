@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select
 
 from tetkik.errors import Conflict
 from tetkik.language import Sentence
@@ -36,20 +36,14 @@ class JobKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A piece of work.
-
-    Attributes:
-        model: that was asked for; None is that of the settings.
-        frame: that was asked for, counted from 1; None is the middle one.
-        worker: who has it; None where nobody has.
-    """
-
     id: str
     kind: JobKind
     case_id: str
     image_id: str
     model: str | None
+    """That was asked for; None is that of the settings."""
     frame: int | None
+    """That was asked for, counted from 1; None is the middle one."""
     state: JobState
     attempts: int
     worker: str | None
@@ -71,16 +65,7 @@ def add_job(
     model: str | None = None,
     frame: int | None = None,
 ) -> str:
-    """Let work wait; gives the id, or that of the same work which waits already.
-
-    Args:
-        model: None is that of the settings.
-        frame: of several, counted from 1; None is the middle one.
-
-    Raises:
-        InputError: the image has no such frame.
-        Moved: its case goes on as another one.
-    """
+    """Let work wait; gives the id, or that of the same work which waits already."""
     check_frame(image, frame)
     # Whoever moves the case meanwhile comes before or after.
     tx.session.execute(select(Case.id).where(Case.id == image.case_id).with_for_update(key_share=True)).all()
@@ -91,35 +76,19 @@ def add_job(
     if waiting is not None:
         waiting.model, waiting.frame = model, frame
         return waiting.id
-    job_id = new_id()
-    tx.session.add(
-        Job(
-            id=job_id,
-            kind=kind,
-            case_id=image.case_id,
-            image_id=image.id,
-            model=model,
-            frame=frame,
-            state=JobState.QUEUED,
-            priority=priority,
-            attempts=0,
-            created_at=tx.now,
-        )
-    )
+    row = Job(id=new_id(), kind=kind, case_id=image.case_id, image_id=image.id)
+    row.state, row.priority, row.created_at = JobState.QUEUED, priority, tx.now
+    row.model, row.frame = model, frame
+    tx.session.add(row)
     tx.session.flush()
     tx.announce("job", image.case_id)
-    return job_id
+    return row.id
 
 
 def take_job(tx: Transaction, worker: str, lease: timedelta = LEASE) -> Work | None:
     """Take the most urgent work that nobody has; None where there is none."""
-    row = tx.session.scalar(
-        select(Job)
-        .where(_OPEN, or_(Job.lease_until.is_(None), Job.lease_until <= tx.now))
-        .order_by(Job.priority, Job.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
+    free = select(Job).where(_ready(tx)).order_by(Job.priority, Job.id).limit(1)
+    row = tx.session.scalar(free.with_for_update(skip_locked=True))
     if row is None:
         return None
     row.state, row.worker, row.lease_until = JobState.RUNNING, worker, tx.now + lease
@@ -132,25 +101,20 @@ def take_job(tx: Transaction, worker: str, lease: timedelta = LEASE) -> Work | N
 
 def has_waiting_jobs(tx: Transaction) -> bool:
     """Whether there is work that nobody has."""
-    ready = or_(Job.lease_until.is_(None), Job.lease_until <= tx.now)
-    return tx.session.scalar(select(Job.id).where(_OPEN, ready).limit(1)) is not None
+    return tx.session.scalar(select(Job.id).where(_ready(tx)).limit(1)) is not None
+
+
+def _ready(tx: Transaction) -> ColumnElement[bool]:
+    return _OPEN & or_(Job.lease_until.is_(None), Job.lease_until <= tx.now)
 
 
 def renew_lease(tx: Transaction, work: Work, lease: timedelta = LEASE) -> None:
-    """Keep work for longer.
-
-    Raises:
-        Conflict: somebody else has it by now.
-    """
+    """Keep work for longer."""
     _held(tx, work).lease_until = tx.now + lease
 
 
 def finish_job(tx: Transaction, work: Work) -> None:
-    """Say that work is done, in the transaction that keeps its answer.
-
-    Raises:
-        Conflict: somebody else has it by now; nothing of this answer is kept.
-    """
+    """Say that work is done, where its answer is kept; `Conflict` if somebody else has it by now."""
     row = _held(tx, work)
     row.state, row.finished_at, row.fault = JobState.DONE, tx.now, None
     row.worker = row.lease_until = None
@@ -158,14 +122,7 @@ def finish_job(tx: Transaction, work: Work) -> None:
 
 
 def fail_job(tx: Transaction, work: Work, fault: Sentence, *, for_good: bool = False) -> bool:
-    """Say that an attempt failed; gives whether the work was given up.
-
-    Args:
-        for_good: whether another attempt would fail in the same way.
-
-    Raises:
-        Conflict: somebody else has it by now.
-    """
+    """Say that an attempt failed, and whether another would, too; gives whether the work was given up."""
     row = _held(tx, work)
     over = for_good or row.attempts >= ATTEMPTS
     row.fault, row.worker = _packed(fault), None
@@ -177,11 +134,7 @@ def fail_job(tx: Transaction, work: Work, fault: Sentence, *, for_good: bool = F
 
 
 def requeue_abandoned(tx: Transaction, lives: Callable[[str], bool]) -> int:
-    """Free the work of workers that are known to be dead before their leases run out; gives how much.
-
-    Args:
-        lives: whether the worker of a name may live.
-    """
+    """Free the work of workers that are known to be dead before their leases run out; gives how much."""
     rows = tx.session.scalars(
         select(Job).where(Job.state == JobState.RUNNING).with_for_update(skip_locked=True)
     )
@@ -199,11 +152,8 @@ def newest_job(tx: Transaction, image_id: str) -> Work | None:
 
 def _held(tx: Transaction, work: Work) -> Job:
     row = tx.session.get(Job, work.id, with_for_update=True)
-    if (
-        row is None
-        or row.state is not JobState.RUNNING
-        or (row.worker, row.attempts) != (work.worker, work.attempts)
-    ):
+    now = (JobState.RUNNING, work.worker, work.attempts)
+    if row is None or (row.state, row.worker, row.attempts) != now:
         raise Conflict("Another worker has taken this work over; its answer counts.")
     return row
 
@@ -217,17 +167,5 @@ def _packed(fault: Sentence) -> str:
 
 
 def _value(row: Job) -> Work:
-    return Work(
-        row.id,
-        JobKind(row.kind),
-        row.case_id,
-        row.image_id or "",
-        row.model,
-        row.frame,
-        row.state,
-        row.attempts,
-        row.worker,
-        Sentence(*json.loads(row.fault)) if row.fault else None,
-        row.created_at,
-        row.finished_at,
-    )
+    fault = Sentence(*json.loads(row.fault)) if row.fault else None
+    return row.to_value(Work, kind=JobKind(row.kind), image_id=row.image_id or "", fault=fault)

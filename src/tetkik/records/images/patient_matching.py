@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import select
@@ -40,15 +39,12 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where an image without a case belongs.
-
-    Attributes:
-        patient_id: of the record of a known patient that the image goes to; None for one whom nobody knows.
-        case_id: a case of theirs that has the study, or waits for an image; None where a new one is needed.
-    """
+    """Where an image without a case belongs."""
 
     patient_id: str | None = None
+    """Of the record of a known patient that the image goes to; None for one whom nobody knows."""
     case_id: str | None = None
+    """A case of theirs that has the study, or waits for an image; None where a new one is needed."""
 
 
 def person_from_identity(identity: Identity) -> Person:
@@ -59,12 +55,13 @@ def person_from_identity(identity: Identity) -> Person:
     family, _, rest = (identity.patient_name or "").split("=")[0].partition("^")
     name = " ".join(f"{rest} {family}".replace("^", " ").split())
     number = (identity.patient_id or "").strip()
+    born = identity.birth_date or ""
     national = number.isascii() and is_tckn(number)
     return Person(
         name=name[: patients.LONGEST_NAME],
         tckn=number if national else "",
         number="" if national else number[: patients.LONGEST_NUMBER],
-        birth_date=_day(identity.birth_date),
+        birth_date=born if patients.day_of(born) is not None else "",
         sex=identity.sex,
     )
 
@@ -93,9 +90,6 @@ def compare_with_patient(tx: Transaction, patient_id: str, identity: Identity) -
 
     Of records that are one, a file may name any: it was perhaps made when the patient was known by that one.
     One that says too little to be named (nobody knew who it was) does not make every file the patient's.
-
-    Raises:
-        NotFound: no such patient, or erased.
     """
     found = compare_identity(patients.load_person(tx, patient_id), identity)
     others = patients.load_people(tx, patient_id)[1:] if found else ()
@@ -170,10 +164,3 @@ def _names(identity: Identity, person: Person) -> bool:
 def _same_name(one: str, other: str) -> bool:
     words, others = set(fold(one).split()), set(fold(other).split())
     return not words or not others or words <= others or others <= words
-
-
-def _day(text: str | None) -> str:
-    try:
-        return f"{datetime.strptime(text or '', '%Y%m%d'):%Y%m%d}"
-    except ValueError:
-        return ""

@@ -16,11 +16,7 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class UploadQuota:
-    """Of one person in 24 hours.
-
-    Attributes:
-        size: their bytes.
-    """
+    """Of one person in 24 hours."""
 
     files: int
     size: int
@@ -36,11 +32,7 @@ def measure_usage(tx: Transaction) -> UploadQuota:
 
 
 def check_quota(tx: Transaction, most: UploadQuota, more: UploadQuota) -> None:
-    """Refuse more than a person may upload in 24 hours.
-
-    Raises:
-        TooManyRequests: too many files, or too much.
-    """
+    """Refuse more than a person may upload in 24 hours."""
     if tx.actor.user_id is None:
         return
     now = measure_usage(tx)

@@ -13,28 +13,18 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patient_links import records_of
 from tetkik.records.cases.priority import update_worklist
 from tetkik.records.database import Transaction
-from tetkik.records.ids import is_id, new_id
+from tetkik.records.ids import new_id
 from tetkik.records.images.images import StoredImage
 from tetkik.records.schema import Image, Report, Run, Score
 from tetkik.records.serialization import from_bytes, to_bytes
 from tetkik.values import Capability, FindingsResult, Flaw, ReportState, Route, RunState
 
-_PLACE = "runs.answer"
 _LOOKED_BACK = 20
 """Earlier images that are looked at for one that can be compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRun:
-    """The row of a run.
-
-    Attributes:
-        bundle_sha256: of its manifest, which holds the hash of every file.
-        route: what kind of image it is; None where refused as neither, or failed.
-        screen: calibrated probability that anything is abnormal; None where it is unknown.
-        frame: which of several was read, counted from 1; None for an image of one.
-    """
-
     id: str
     case_id: str
     image_id: str
@@ -43,6 +33,7 @@ class ModelRun:
     bundle_sha256: str
     state: RunState
     route: Route | None
+    """What kind of image it is; None where refused as neither, or failed."""
     flaws: tuple[Flaw, ...]
     screen: float | None
     frame: int | None
@@ -52,115 +43,67 @@ class ModelRun:
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """What a model said, and which one it was.
-
-    Attributes:
-        result: None where it failed.
-        frame: which of several it read, counted from 1; None for an image of one.
-    """
-
     bundle: str
     bundle_sha256: str
     started_at: datetime
     result: FindingsResult | None
+    """None where it failed."""
     frame: int | None = None
 
     @property
     def state(self) -> RunState:
-        """How it ended."""
         if self.result is None:
             return RunState.FAILED
         return RunState.DONE if self.result.suitable else RunState.REFUSED
 
 
 def add_run(tx: Transaction, image: StoredImage, answer: ModelAnswer) -> str:
-    """Keep what a model said of an image; gives the id.
-
-    Raises:
-        NotFound: the patient was erased.
-    """
-    run_id, result = new_id(), answer.result
-    measured = result.measured if result is not None else None
-    tx.session.add(
-        Run(
-            id=run_id,
-            case_id=image.case_id,
-            image_id=image.id,
-            patient_id=image.patient_id,
-            capability=Capability.FINDINGS,
-            bundle=answer.bundle[:120],
-            bundle_sha256=answer.bundle_sha256,
-            state=answer.state,
-            answer=_sealed(tx, image, run_id, result) if result is not None else None,
-            route=result.route if result is not None else None,
-            flaws=",".join(result.flaws) if result is not None else "",
-            screen=result.screen if result is not None else None,
-            brightness=measured.brightness if measured is not None else None,
-            contrast=measured.contrast if measured is not None else None,
-            frame=answer.frame,
-            started_at=answer.started_at,
-            finished_at=tx.now,
-        )
-    )
-    tx.session.flush()
-    if result is not None:
-        tx.session.add_all(_scores(run_id, result))
-    update_worklist(tx, image.case_id)
-    action = Action.MODEL_FAILED if result is None else Action.MODEL_RAN
-    tx.audit(
-        action,
+    """Keep what a model said of an image; gives the id."""
+    run = Run(
+        id=new_id(),
         case_id=image.case_id,
+        image_id=image.id,
         patient_id=image.patient_id,
-        object_id=image.id,
-        run=run_id,
-        bundle=answer.bundle,
+        capability=Capability.FINDINGS,
+        bundle=answer.bundle[:120],
         bundle_sha256=answer.bundle_sha256,
         state=answer.state,
+        frame=answer.frame,
+        started_at=answer.started_at,
+        finished_at=tx.now,
     )
-    return run_id
-
-
-def _sealed(tx: Transaction, image: StoredImage, run_id: str, result: FindingsResult) -> bytes:
-    return tx.seal(image.patient_id, _PLACE, run_id, to_bytes(result))
-
-
-def _scores(run_id: str, result: FindingsResult) -> list[Score]:
-    return [
-        Score(
-            run_id=run_id,
-            label=finding.label,
-            score=finding.score,
-            probability=finding.probability,
-            threshold=finding.threshold,
-            positive=finding.positive,
-        )
-        for finding in result.findings
-        if finding.assessed
-    ]
+    result = answer.result
+    if result is not None:
+        run.route, run.flaws, run.screen = result.route, ",".join(result.flaws), result.screen
+        if result.measured is not None:
+            run.brightness, run.contrast = result.measured.brightness, result.measured.contrast
+        tx.seal_column(run, "answer", to_bytes(result))
+    tx.session.add(run)
+    tx.session.flush()
+    for finding in result.findings if result is not None else ():
+        if finding.assessed:
+            columns = ("label", "score", "probability", "threshold", "positive")
+            scored = {column: getattr(finding, column) for column in columns}
+            tx.session.add(Score(run_id=run.id, **scored))
+    update_worklist(tx, image.case_id)
+    said_by = {"run": run.id, "bundle": answer.bundle, "bundle_sha256": answer.bundle_sha256}
+    action = Action.MODEL_FAILED if result is None else Action.MODEL_RAN
+    tx.audit_about(action, image, state=answer.state, **said_by)
+    return run.id
 
 
 def load_run(tx: Transaction, run_id: str) -> ModelRun:
-    """A run by its id.
-
-    Raises:
-        NotFound: no such run.
-    """
-    row = tx.session.get(Run, run_id) if is_id(run_id) else None
-    if row is None:
-        raise NotFound("There is no such run of a model; look at its image.")
-    return _value(row)
+    """A run by its id."""
+    return _value(tx.find(Run, run_id, NotFound("There is no such run of a model; look at its image.")))
 
 
 def load_result(tx: Transaction, run_id: str) -> FindingsResult:
-    """What the model said, exactly.
-
-    Raises:
-        NotFound: no such run, it failed, or the patient was erased.
-    """
-    row = tx.session.get(Run, run_id) if is_id(run_id) else None
-    if row is None or row.answer is None:
-        raise NotFound("There is no answer of a model here; see whether the run failed.")
-    return from_bytes(FindingsResult, tx.open(row.patient_id, _PLACE, row.id, row.answer))
+    """What the model said, exactly."""
+    missing = NotFound("There is no answer of a model here; see whether the run failed.")
+    answer = tx.open_column(tx.find(Run, run_id, missing), "answer")
+    if answer is None:
+        raise missing
+    return from_bytes(FindingsResult, answer)
 
 
 def list_runs(tx: Transaction, image_id: str) -> tuple[ModelRun, ...]:
@@ -171,8 +114,7 @@ def list_runs(tx: Transaction, image_id: str) -> tuple[ModelRun, ...]:
 
 def load_latest_run(tx: Transaction, image_id: str) -> ModelRun | None:
     """The newest run over an image; None before any."""
-    row = tx.session.scalar(select(Run).where(Run.image_id == image_id).order_by(Run.id.desc()).limit(1))
-    return _value(row) if row is not None else None
+    return next(iter(list_runs(tx, image_id)), None)
 
 
 def list_earlier_runs(tx: Transaction, image: StoredImage) -> tuple[ModelRun, ...]:
@@ -185,22 +127,13 @@ def list_earlier_runs(tx: Transaction, image: StoredImage) -> tuple[ModelRun, ..
     """
     newer = aliased(Run)
     later = select(newer.id).where(newer.image_id == Run.image_id, newer.id > Run.id).exists()
-    withdrawn = (
-        select(Report.id)
-        .where(Report.image_id == Run.image_id, Report.state == ReportState.WITHDRAWN)
-        .exists()
-    )
+    back = (Report.image_id == Run.image_id, Report.state == ReportState.WITHDRAWN)
     rows = tx.session.scalars(
         select(Run)
         .join(Image, Image.id == Run.image_id)
-        .where(
-            Run.patient_id.in_(records_of(tx, image.patient_id)),
-            Run.case_id != image.case_id,
-            Run.state == RunState.DONE,
-            Image.id < image.id,
-            ~later,
-            ~withdrawn,
-        )
+        .where(Run.patient_id.in_(records_of(tx, image.patient_id)), Run.case_id != image.case_id)
+        .where(Run.state == RunState.DONE, Image.id < image.id)
+        .where(~later, ~select(Report.id).where(*back).exists())
         .order_by(Image.id.desc())
         .limit(_LOOKED_BACK)
     )
@@ -208,18 +141,5 @@ def list_earlier_runs(tx: Transaction, image: StoredImage) -> tuple[ModelRun, ..
 
 
 def _value(row: Run) -> ModelRun:
-    return ModelRun(
-        row.id,
-        row.case_id,
-        row.image_id,
-        row.patient_id,
-        row.bundle,
-        row.bundle_sha256,
-        row.state,
-        Route(row.route) if row.route else None,
-        tuple(Flaw(flaw) for flaw in row.flaws.split(",") if flaw),
-        row.screen,
-        row.frame,
-        row.started_at,
-        row.finished_at,
-    )
+    flaws = tuple(Flaw(flaw) for flaw in row.flaws.split(",") if flaw)
+    return row.to_value(ModelRun, route=Route(row.route) if row.route else None, flaws=flaws)

@@ -21,7 +21,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records
 from tetkik.records.keyring import fingerprint_of
 from tetkik.records.lifecycle import erasure_log
-from tetkik.records.lifecycle.backup_file import ArchiveWriter, BackupHeader
+from tetkik.records.lifecycle.backup_file import ArchiveWriter, BackupHeader, write_archive
 from tetkik.records.lifecycle.table_dump import backup_tables, dump_rows
 from tetkik.records.migrate import NEWEST
 from tetkik.records.schema import Blob, Image, Patient
@@ -33,31 +33,20 @@ Progress = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True, slots=True)
 class BackupManifest:
-    """What a backup holds; its last member.
-
-    Attributes:
-        missing: files that a row names and that were not there.
-        hashes: SHA-256 of each member but this one.
-    """
+    """What a backup holds; its last member."""
 
     rows: dict[str, int]
     files: int
     missing: int
+    """Files that a row names and that were not there."""
     hashes: dict[str, str]
+    """SHA-256 of each member but this one."""
 
 
 def make_backup(
     records: Records, target: Path, *, actor: Actor = SYSTEM, progress: Progress | None = None
 ) -> BackupManifest:
-    """Write a backup; the file appears once it is whole.
-
-    Args:
-        target: the file; one that is there is replaced at the end.
-        progress: called with the step's name, how far it is, and of how much.
-
-    Raises:
-        OSError: the disk is full or gone; then there is no file.
-    """
+    """Write a backup; the file appears once it is whole."""
     began = datetime.now(UTC)
     with records.read(actor, still=True) as tx:
         connection = tx.session.connection()
@@ -70,7 +59,7 @@ def make_backup(
             made_at=began.isoformat(),
             salt=os.urandom(16).hex(),
         )
-        with ArchiveWriter(target, records.vault, header) as archive:
+        with write_archive(target, records.vault, header) as archive:
             rows = _add_rows(connection, archive, progress)
             names = _names(connection)
             missing = _add_files(records, archive, names, progress)

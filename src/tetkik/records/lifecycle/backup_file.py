@@ -11,34 +11,26 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import struct
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 from tetkik.errors import InputError, RecordsError
-from tetkik.records.vault import Key, Vault
+from tetkik.records.files import written_whole
+from tetkik.records.vault import PIECE, Key, Vault
 
 _MAGIC = b"TETKIKB1"
 _LENGTH = struct.Struct(">I")
-_PIECE = 1 << 20
 _LONGEST_HEADER = 10_000
-_OVERHEAD = 64
-"""More bytes than sealing adds to a piece."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackupHeader:
-    """What a backup says of itself without a key.
-
-    Attributes:
-        schema: the step of the database, as in `records/migrations`.
-        made_at: when, ISO 8601, UTC.
-    """
+    """What a backup says of itself without a key."""
 
     key: str
     schema: str
@@ -51,11 +43,7 @@ class BackupHeader:
 
 
 def read_header(file: IO[bytes]) -> BackupHeader:
-    """The header of a backup; the file stands behind it afterwards.
-
-    Raises:
-        InputError: not a backup.
-    """
+    """The header of a backup; the file stands behind it afterwards."""
     try:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise ValueError("magic")
@@ -67,22 +55,21 @@ def read_header(file: IO[bytes]) -> BackupHeader:
         raise InputError("This file is not a backup of Tetkik; give one that tetkik backup wrote.") from None
 
 
+@contextmanager
+def write_archive(target: Path, vault: Vault, header: BackupHeader) -> Iterator[ArchiveWriter]:
+    """A backup to add members to; its file is whole once the block ends, or is not there at all."""
+    packed = header.packed()
+    with written_whole(target) as file:
+        file.write(_MAGIC + _LENGTH.pack(len(packed)) + packed)
+        sealed = _Sealing(file, vault.backup_key(bytes.fromhex(header.salt)), packed)
+        with tarfile.open(fileobj=sealed, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+            yield ArchiveWriter(tar)
+        sealed.finish()
+
+
 class ArchiveWriter:
-    """Writes members one after another; the file is whole once the block ends, or is not there at all.
-
-    Args:
-        target: the file; one that is there is replaced at the end.
-    """
-
-    def __init__(self, target: Path, vault: Vault, header: BackupHeader) -> None:
-        self._target = target
-        self._part = target.with_name(f".{target.name}.{os.getpid()}.part")
-        handle = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        self._file = os.fdopen(handle, "wb")
-        packed = header.packed()
-        self._file.write(_MAGIC + _LENGTH.pack(len(packed)) + packed)
-        self._sealed = _Sealing(self._file, vault.backup_key(bytes.fromhex(header.salt)), packed)
-        self._tar = tarfile.open(fileobj=self._sealed, mode="w|", format=tarfile.PAX_FORMAT)  # noqa: SIM115
+    def __init__(self, tar: tarfile.TarFile) -> None:
+        self._tar = tar
         self.hashes: dict[str, str] = {}
 
     def add(self, name: str, content: bytes) -> None:
@@ -93,36 +80,13 @@ class ArchiveWriter:
         """A member of `size` bytes, read as it is written."""
         info = tarfile.TarInfo(name)
         info.size = size
-        hashing = HashingReader(content)
+        hashing = _HashingReader(content)
         self._tar.addfile(info, hashing)
         self.hashes[name] = hashing.hexdigest()
 
-    def __enter__(self) -> ArchiveWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None:
-                self._tar.close()
-                self._sealed.finish()
-                self._file.flush()
-                os.fsync(self._file.fileno())
-                self._file.close()
-                self._part.replace(self._target)
-        finally:
-            self._file.close()
-            self._part.unlink(missing_ok=True)
-
 
 def read_members(source: Path, vault: Vault) -> Iterator[tuple[str, IO[bytes]]]:
-    """The members of a backup, each with its name; read one before asking for the next.
-
-    Raises:
-        InputError: not a backup.
-        RecordsError: altered, cut short, or sealed under another master key.
-    """
+    """The members of a backup, each with its name; read one before asking for the next."""
     with source.open("rb") as file:
         header = read_header(file)
         opening = _Opening(file, vault.backup_key(bytes.fromhex(header.salt)), header.packed())
@@ -138,7 +102,7 @@ def read_members(source: Path, vault: Vault) -> Iterator[tuple[str, IO[bytes]]]:
         opening.drain()
 
 
-class HashingReader(io.RawIOBase):
+class _HashingReader(io.RawIOBase):
     """What is read through it is hashed (SHA-256)."""
 
     def __init__(self, content: IO[bytes]) -> None:
@@ -146,7 +110,6 @@ class HashingReader(io.RawIOBase):
         self._digest = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes."""
         piece = self._content.read(size)
         self._digest.update(piece)
         return piece
@@ -167,17 +130,16 @@ class _Sealing(io.RawIOBase):
 
     def write(self, content: bytes) -> int:  # type: ignore[override]
         self._waiting += content
-        while len(self._waiting) > _PIECE:
-            self._put(bytes(self._waiting[:_PIECE]), last=False)
-            del self._waiting[:_PIECE]
+        while len(self._waiting) > PIECE:
+            self._put(bytes(self._waiting[:PIECE]), last=False)
+            del self._waiting[:PIECE]
         return len(content)
 
     def finish(self) -> None:
         self._put(bytes(self._waiting), last=True)
 
     def _put(self, piece: bytes, *, last: bool) -> None:
-        sealed = self._key.seal(piece, f"{self._place}:{self._number}:{last}")
-        self._file.write(_LENGTH.pack(len(sealed)) + (b"\1" if last else b"\0") + sealed)
+        self._key.write_piece(self._file, self._place, self._number, piece, last=last)
         self._number += 1
 
 
@@ -207,16 +169,9 @@ class _Opening(io.RawIOBase):
             raise _broken()
 
     def _next(self) -> bytes:
-        head = self._file.read(_LENGTH.size + 1)
-        if len(head) != _LENGTH.size + 1:
-            raise _broken()
-        (length,) = _LENGTH.unpack(head[:-1])
-        if length > _PIECE + _OVERHEAD:
-            raise _broken()
-        self._last = head[-1:] == b"\1"
         try:
-            piece = self._key.open(self._file.read(length), f"{self._place}:{self._number}:{self._last}")
-        except RecordsError:
+            piece, self._last = self._key.read_piece(self._file, self._place, self._number)
+        except (RecordsError, ValueError):
             raise _broken() from None
         self._number += 1
         return piece

@@ -33,6 +33,8 @@ from tetkik.records.schema import (
 )
 from tetkik.values import CaseState
 
+_PASSING = (Claim, CaseMark, Job)
+
 
 @dataclass(frozen=True, slots=True)
 class Retained:
@@ -55,8 +57,7 @@ def find_retained(tx: Transaction, patient_id: str) -> Retained:
 def erase_cases(tx: Transaction, patient_id: str, case_ids: Sequence[str], kept: Retained) -> set[str]:
     """Take everything of the patient out of cases, but for what is kept.
 
-    Returns:
-        Names of stored files that nothing refers to any more, to be removed once the transaction is through.
+    Gives the names of stored files that nothing refers to any more, to be removed after the transaction.
     """
     tx.session.flush()
     before = list_patient_files(tx, patient_id)
@@ -76,10 +77,8 @@ def clear_moved_case(tx: Transaction, patient_id: str, case_id: str) -> set[str]
     """Take everything out of a case that goes on as another patient's, its figures included.
 
     They are made again there, and nothing is counted twice. What was signed and withdrawn stays as it was
-    signed, with its pictures, as the law wants it; so do the reasons of those who broke the glass.
-
-    Returns:
-        Names of stored files that nothing refers to any more, to be removed once the transaction is through.
+    signed, with its pictures, as the law wants it; so do the reasons of those who broke the glass. Gives the
+    names of files as `erase_cases` does.
     """
     tx.session.flush()
     before = list_patient_files(tx, patient_id)
@@ -91,20 +90,15 @@ def clear_moved_case(tx: Transaction, patient_id: str, case_id: str) -> set[str]
     )
     runs = select(Run.id).where(Run.case_id == case_id)
     _empty_images(tx, [case_id], Retained(versions=signed))
-    for statement in (
+    emptied = update(Report).where(Report.case_id == case_id)
+    tx.apply(
         update(Image).where(Image.case_id == case_id).values(created_by=None),
-        update(Report)
-        .where(Report.case_id == case_id)
-        .values(machine=None, draft=None, amending=None, run_id=None),
+        emptied.values(machine=None, draft=None, amending=None, run_id=None),
         delete(FindingReview).where(FindingReview.report_id.in_(reports)),
         delete(Score).where(Score.run_id.in_(runs)),
         delete(Run).where(Run.case_id == case_id),
-        delete(Complaint).where(Complaint.case_id == case_id),
-        delete(Claim).where(Claim.case_id == case_id),
-        delete(CaseMark).where(CaseMark.case_id == case_id),
-        delete(Job).where(Job.case_id == case_id),
-    ):
-        tx.session.execute(statement)
+        *(delete(table).where(table.case_id == case_id) for table in (Complaint, *_PASSING)),
+    )
     tx.session.expire_all()
     return before - list_patient_files(tx, patient_id)
 
@@ -119,28 +113,24 @@ def find_referenced_files(tx: Transaction, names: Collection[str]) -> set[str]:
 
 def _empty_words(tx: Transaction, case_ids: Sequence[str]) -> None:
     """Complaints, answers, drafts, reasons; and what is under way."""
-    for statement in (
+    tx.apply(
         update(Complaint).where(Complaint.case_id.in_(case_ids)).values(text=None, answer=None),
         update(Run).where(Run.case_id.in_(case_ids)).values(answer=None),
         update(Report).where(Report.case_id.in_(case_ids)).values(machine=None, draft=None, amending=None),
         update(BrokenGlass).where(BrokenGlass.case_id.in_(case_ids)).values(reason=None),
-        delete(Claim).where(Claim.case_id.in_(case_ids)),
-        delete(CaseMark).where(CaseMark.case_id.in_(case_ids)),
-        delete(Job).where(Job.case_id.in_(case_ids)),
-    ):
-        tx.session.execute(statement)
+        *(delete(table).where(table.case_id.in_(case_ids)) for table in _PASSING),
+    )
 
 
 def _empty_images(tx: Transaction, case_ids: Sequence[str], kept: Retained) -> None:
     of_cases = select(Image.id).where(Image.case_id.in_(case_ids))
-    tx.session.execute(delete(Blob).where(Blob.image_id.in_(of_cases), Blob.label.not_in(kept.versions)))
     going = (Image.case_id.in_(case_ids), Image.id.not_in(kept.images))
-    tx.session.execute(update(Image).where(*going).values(tags=None, file=ERASED_FILE + Image.id))
     with_kept = select(Image.study_id).where(Image.id.in_(kept.images))
-    tx.session.execute(
-        update(Study)
-        .where(Study.case_id.in_(case_ids), Study.id.not_in(with_kept))
-        .values(tags=None, uid_digest=None, accession_digest=None)
+    studies = update(Study).where(Study.case_id.in_(case_ids), Study.id.not_in(with_kept))
+    tx.apply(
+        delete(Blob).where(Blob.image_id.in_(of_cases), Blob.label.not_in(kept.versions)),
+        update(Image).where(*going).values(tags=None, file=ERASED_FILE + Image.id),
+        studies.values(tags=None, uid_digest=None, accession_digest=None),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +12,6 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patient_links import records_of, survivors_of
 from tetkik.records.cases.patients import Person, load_people
 from tetkik.records.database import Transaction
-from tetkik.records.ids import is_id
 from tetkik.records.lifecycle.erasure import KEPT_INDEX
 from tetkik.records.schema import Case, Patient, PatientIndex, ReportVersion
 
@@ -22,31 +20,19 @@ _KINDS = ("tckn", "number")
 
 @dataclass(frozen=True, slots=True)
 class DataSubject:
-    """A person whose data the records hold.
-
-    Attributes:
-        patient_id: of the record; of several that are one, the surviving one.
-        person: who it is, so that nobody exports or erases the wrong one.
-        also: what records say that this one stands for; they are exported and erased with it.
-        erase_after: when signed reports go; None where no erasure was asked for.
-    """
-
     patient_id: str
+    """Of the record; of several that are one, the surviving one."""
     person: Person
     also: tuple[Person, ...]
+    """What records say that this one stands for; they are exported and erased with it."""
     cases: int
     reports: int
     erase_after: datetime | None
+    """When signed reports go; None where no erasure was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class PostponedErasure:
-    """An erasure that waits for the law.
-
-    Attributes:
-        reports: how many signed versions are kept until then.
-    """
-
     patient_id: str
     erase_after: datetime
     reports: int
@@ -59,49 +45,33 @@ def find_subjects(tx: Transaction, number: str) -> tuple[DataSubject, ...]:
 
     The search is an entry of the audit trail.
     """
-    digests = {kind: tx.vault.digest(kind, number) for kind in _KINDS}
-    found: dict[str, None] = {}
-    for kind, digest in digests.items():
-        rows = tx.session.scalars(
-            select(PatientIndex.patient_id).where(
-                PatientIndex.kind.in_((kind, KEPT_INDEX + kind)), PatientIndex.digest == digest
-            )
-        )
-        found.update(dict.fromkeys(rows))
+    found: set[str] = set()
+    for kind in _KINDS:
+        kinds = PatientIndex.kind.in_((kind, KEPT_INDEX + kind))
+        same = PatientIndex.digest == tx.vault.digest(kind, number)
+        found.update(tx.session.scalars(select(PatientIndex.patient_id).where(kinds, same)))
     survivors = sorted(set(survivors_of(tx, found).values()))
     tx.audit(Action.PATIENT_SEARCHED, found=len(survivors), purpose="privacy")
     return tuple(load_subject(tx, patient_id) for patient_id in survivors)
 
 
 def load_subject(tx: Transaction, patient_id: str) -> DataSubject:
-    """One of them by the id of the record.
-
-    Raises:
-        NotFound: no such patient, or erased.
-    """
-    row = tx.session.get(Patient, patient_id) if is_id(patient_id) else None
-    if row is None:
-        raise NotFound("There is no such patient; look for the number again.")
+    """One of them by the id of the record."""
+    missing = NotFound("There is no such patient; look for the number again.")
+    row = tx.find(Patient, patient_id, missing)
     records, people = records_of(tx, patient_id), load_people(tx, patient_id)
     if not people:
-        raise NotFound("There is no such patient; look for the number again.")
-    cases, reports = (
-        tx.session.scalar(select(func.count()).select_from(table).where(table.patient_id.in_(records))) or 0
-        for table in (Case, ReportVersion)
-    )
+        raise missing
+    cases, reports = (tx.count(table, table.patient_id.in_(records)) for table in (Case, ReportVersion))
     return DataSubject(records[0], people[0], people[1:], cases, reports, row.erase_after)
 
 
 def list_postponed_erasures(tx: Transaction) -> tuple[PostponedErasure, ...]:
     """Erasures that wait for the law, the next one first."""
-    return tuple(_postponed(tx))
-
-
-def _postponed(tx: Transaction) -> Iterator[PostponedErasure]:
     count = select(func.count()).where(ReportVersion.patient_id == Patient.id).scalar_subquery()
-    for row in tx.session.execute(
-        select(Patient.id, Patient.erase_after, count.label("reports"))
+    rows = tx.session.execute(
+        select(Patient.id, Patient.erase_after, count)
         .where(Patient.erase_after.is_not(None), Patient.key.is_not(None))
         .order_by(Patient.erase_after, Patient.id)
-    ):
-        yield PostponedErasure(row.id, row.erase_after, row.reports)
+    )
+    return tuple(PostponedErasure(*row) for row in rows)

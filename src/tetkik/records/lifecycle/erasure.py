@@ -21,7 +21,6 @@ from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patient_links import lock_links, records_of, unlink_erased
 from tetkik.records.database import Records, Transaction
-from tetkik.records.ids import is_id
 from tetkik.records.lifecycle import erasure_log
 from tetkik.records.lifecycle.case_erasure import Retained, erase_cases, find_retained
 from tetkik.records.schema import (
@@ -58,31 +57,16 @@ class ErasureReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """What an erasure did.
-
-    Attributes:
-        complete: whether nothing is left.
-        kept_until: when signed reports go, too; None where nothing is left.
-        kept_reports: how many signed versions are kept until then.
-    """
-
     patient_id: str
     complete: bool
     kept_until: datetime | None
+    """When signed reports go, too; None where nothing is left."""
     kept_reports: int
     files: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Erased:
-    """What went of one record.
-
-    Attributes:
-        kept_until: when its signed reports go, too; None where nothing is left.
-        kept_reports: how many signed versions are kept until then.
-        files: names of stored files that nothing refers to any more.
-    """
-
     patient_id: str
     kept_until: datetime | None
     kept_reports: int
@@ -100,16 +84,9 @@ def erase(
 ) -> Erasure:
     """Erase a patient: at once, or all but the signed reports until the law lets them go.
 
-    Every record of the patient goes, each as the law allows for its own signed reports.
-
-    Args:
-        years: for which signed reports are kept, from the signature of the last.
-        reference: the number of the request in the hospital's register; no name.
-
-    Raises:
-        NotFound: no such patient.
-        Conflict: erased already, or as far as the law allows.
-        InputError: a reference that is not a number of a register.
+    Every record of the patient goes, each as the law allows for its own signed reports, which are kept for
+    `years` from the signature of the last; `Conflict` where nothing is left that may go. The `reference` is
+    the number of the request in the hospital's register, no name.
     """
     if not _REFERENCE.fullmatch(reference):
         raise InputError(
@@ -119,30 +96,17 @@ def erase(
     with records.write(actor) as tx:
         lock_links(tx, patient_id)
         going = records_of(tx, patient_id)
-        erased = tuple(_erase_record(tx, one, years) for one in _erasable(tx, going, years))
-        unlink_erased(tx, going)
-        _note(records, tx, erased, ground, reference)
+        erased = _erase_records(records, tx, going, ground, years, reference)
     return _removed(records, patient_id, erased)
 
 
 def erase_record(
     records: Records, patient_id: str, ground: ErasureReason, *, years: int, actor: Actor = SYSTEM
 ) -> Erasure:
-    """Erase one record alone, and take it out of the stead of others: what retention does.
-
-    Args:
-        years: for which signed reports are kept, from the signature of the last.
-
-    Raises:
-        NotFound: no such patient.
-        Conflict: erased already, or as far as the law allows.
-    """
+    """Erase one record alone, and take it out of the stead of others: what retention does."""
     with records.write(actor) as tx:
         lock_links(tx, patient_id)
-        _refuse_done(tx, patient_id, years)
-        erased = (_erase_record(tx, patient_id, years),)
-        unlink_erased(tx, (patient_id,))
-        _note(records, tx, erased, ground)
+        erased = _erase_records(records, tx, (patient_id,), ground, years)
     return _removed(records, patient_id, erased)
 
 
@@ -159,9 +123,7 @@ def erase_without_cases(
         going = records_of(tx, patient_id)
         if _is_kept(tx, going, before):
             return False
-        erased = tuple(_erase_record(tx, one, 0) for one in _erasable(tx, going, 0))
-        unlink_erased(tx, going)
-        _note(records, tx, erased, ErasureReason.RETENTION)
+        erased = _erase_records(records, tx, going, ErasureReason.RETENTION, 0)
     _removed(records, patient_id, erased)
     return True
 
@@ -207,50 +169,28 @@ def truncate_sqlite_log(records: Records) -> None:
             raw.close()
 
 
-def _erasable(tx: Transaction, patient_ids: Sequence[str], years: int) -> list[str]:
-    """Those of a patient's records of which something can go.
+def _erase_records(
+    records: Records,
+    tx: Transaction,
+    patient_ids: Sequence[str],
+    ground: ErasureReason,
+    years: int,
+    reference: str = "",
+) -> list[_Erased]:
+    """Erase those of a patient's records of which something can go, and refuse where that is none.
 
-    Raises:
-        NotFound: no such patient.
-        Conflict: nothing of any can go.
+    The trail and the ledger tell of it before the commit, so that a crash between erases once more.
     """
-    found: list[str] = []
+    erased: list[_Erased] = []
     refusal: Conflict | None = None
     for patient_id in patient_ids:
         try:
-            _refuse_done(tx, patient_id, years)
-            found.append(patient_id)
+            erased.append(_erase_record(tx, patient_id, years))
         except Conflict as error:
             refusal = error
-    if refusal is not None and not found:
+    if refusal is not None and not erased:
         raise refusal
-    return found
-
-
-def _refuse_done(tx: Transaction, patient_id: str, years: int) -> None:
-    patient = _patient(tx, patient_id)
-    until = _kept_until(tx, patient_id, years)
-    if until is not None and until > tx.now and patient.erase_after is not None:
-        raise Conflict(
-            "This patient's data were erased before; the signed reports are kept until {date}.",
-            date=f"{patient.erase_after:%Y-%m-%d}",
-        )
-
-
-def _erase_record(tx: Transaction, patient_id: str, years: int) -> _Erased:
-    patient = _patient(tx, patient_id)
-    until = _kept_until(tx, patient_id, years)
-    if until is not None and until > tx.now:
-        files, kept = _erase_but_reports(tx, patient, until)
-    else:
-        files, kept = _erase_all(tx, patient, until), Retained()
-    return _Erased(patient_id, until if kept.versions else None, len(kept.versions), frozenset(files))
-
-
-def _note(
-    records: Records, tx: Transaction, erased: Sequence[_Erased], ground: ErasureReason, reference: str = ""
-) -> None:
-    """In the trail, and in the ledger: before the commit, so that a crash between erases once more."""
+    unlink_erased(tx, patient_ids)
     for one in erased:
         tx.audit(
             Action.PATIENT_ERASED if one.kept_until is None else Action.ERASURE_POSTPONED,
@@ -264,6 +204,21 @@ def _note(
     tx.session.flush()
     for one in erased:
         erasure_log.log_erasure(records.folder, tx.vault, one.patient_id, tx.now)
+    return erased
+
+
+def _erase_record(tx: Transaction, patient_id: str, years: int) -> _Erased:
+    patient = _patient(tx, patient_id)
+    until = _kept_until(tx, patient_id, years)
+    if until is None or until <= tx.now:
+        return _Erased(patient_id, None, 0, frozenset(_erase_all(tx, patient, until)))
+    if patient.erase_after is not None:
+        raise Conflict(
+            "This patient's data were erased before; the signed reports are kept until {date}.",
+            date=f"{patient.erase_after:%Y-%m-%d}",
+        )
+    files, kept = _erase_but_reports(tx, patient, until)
+    return _Erased(patient_id, until, len(kept.versions), frozenset(files))
 
 
 def _removed(records: Records, patient_id: str, erased: Sequence[_Erased]) -> Erasure:
@@ -277,11 +232,8 @@ def _removed(records: Records, patient_id: str, erased: Sequence[_Erased]) -> Er
 
 
 def _patient(tx: Transaction, patient_id: str) -> Patient:
-    patient = None
-    if is_id(patient_id):
-        patient = tx.session.scalar(select(Patient).where(Patient.id == patient_id).with_for_update())
-    if patient is None:
-        raise NotFound("There is no such patient; look for the number again.")
+    missing = NotFound("There is no such patient; look for the number again.")
+    patient = tx.find(Patient, patient_id, missing, lock=True)
     if patient.key is None:
         raise Conflict("This patient's data were erased before; nothing is left.")
     return patient
@@ -297,13 +249,10 @@ def _kept_until(tx: Transaction, patient_id: str, years: int) -> datetime | None
 def _erase_but_reports(tx: Transaction, patient: Patient, until: datetime) -> tuple[set[str], Retained]:
     kept = find_retained(tx, patient.id)
     files = erase_cases(tx, patient.id, _cases(tx, patient.id), kept)
-    tx.session.execute(
-        delete(PatientIndex).where(PatientIndex.patient_id == patient.id, PatientIndex.kind == "name")
-    )
-    tx.session.execute(
-        update(PatientIndex)
-        .where(PatientIndex.patient_id == patient.id, PatientIndex.kind.in_(("tckn", "number")))
-        .values(kind=text(f"'{KEPT_INDEX}' || kind"))
+    numbers = (PatientIndex.patient_id == patient.id, PatientIndex.kind.in_(("tckn", "number")))
+    tx.apply(
+        delete(PatientIndex).where(PatientIndex.patient_id == patient.id, PatientIndex.kind == "name"),
+        update(PatientIndex).where(*numbers).values(kind=text(f"'{KEPT_INDEX}' || kind")),
     )
     patient.erase_after = until
     return files, kept
@@ -315,15 +264,16 @@ def _erase_all(tx: Transaction, patient: Patient, until: datetime | None) -> set
     patient.key, patient.identity, patient.erased_at = None, None, tx.now
     if until is not None:
         patient.erase_after = min(until, tx.now - timedelta(seconds=1))
-    tx.session.flush()
     versions = select(ReportVersion.id).where(ReportVersion.patient_id == patient_id)
-    tx.session.execute(delete(WithdrawalRow).where(WithdrawalRow.version_id.in_(versions)))
-    tx.session.execute(delete(SignatureRow).where(SignatureRow.version_id.in_(versions)))
-    tx.session.execute(delete(ReportVersion).where(ReportVersion.patient_id == patient_id))
+    tx.apply(
+        delete(WithdrawalRow).where(WithdrawalRow.version_id.in_(versions)),
+        delete(SignatureRow).where(SignatureRow.version_id.in_(versions)),
+        delete(ReportVersion).where(ReportVersion.patient_id == patient_id),
+    )
     files = erase_cases(tx, patient_id, _cases(tx, patient_id), Retained())
-    tx.session.execute(delete(PatientIndex).where(PatientIndex.patient_id == patient_id))
-    tx.session.execute(
-        update(AuditRow).where(AuditRow.patient_id == patient_id).values(content=None, salt=None)
+    tx.apply(
+        delete(PatientIndex).where(PatientIndex.patient_id == patient_id),
+        update(AuditRow).where(AuditRow.patient_id == patient_id).values(content=None, salt=None),
     )
     return files
 

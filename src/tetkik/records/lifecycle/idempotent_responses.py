@@ -23,12 +23,7 @@ def seal_response(tx: Transaction, user_id: str, key: str, body: bytes) -> bytes
 
 
 def open_response(tx: Transaction, row: IdempotentRequest) -> bytes:
-    """The answer of a row.
-
-    Raises:
-        NotFound: the patient was erased.
-        RecordsError: altered, or under another master key.
-    """
+    """The answer of a row."""
     name = f"{row.user_id}:{row.key}"
     if row.patient_id is not None:
         return tx.open(row.patient_id, _PLACE, name, row.body)

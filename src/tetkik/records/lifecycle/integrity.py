@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from sqlalchemy import and_, or_, select
 
@@ -29,23 +30,14 @@ _MOST_FAULTS = 50
 
 @dataclass(frozen=True, slots=True)
 class StoredIntegrity:
-    """What was found.
-
-    Attributes:
-        faults: sentences that name images and reports by their ids, at most 50.
-    """
-
     files: int
     signatures: int
     faults: tuple[Sentence, ...]
+    """Sentences that name images and reports by their ids, at most 50."""
 
 
 def verify_stored(tx: Transaction, *, contents: bool = True) -> StoredIntegrity:
-    """Look at every file and every signature.
-
-    Args:
-        contents: whether each file is opened to its end; otherwise only that it is there.
-    """
+    """Look at every file, to its end or (without `contents`) whether it is there, and at every signature."""
     faults: list[Sentence] = []
     files = signatures = 0
     for patient_id, object_id, name in _named(tx):
@@ -56,21 +48,9 @@ def verify_stored(tx: Transaction, *, contents: bool = True) -> StoredIntegrity:
                     "The file of {id} is missing or damaged; restore it from a backup.", {"id": object_id}
                 )
             )
-    for version_id, fits in _signed(tx):
+    for fault in chain(_signed(tx), _withdrawn(tx)):
         signatures += 1
-        if not fits:
-            faults.append(
-                Sentence("The signature of the report {id} does not fit its document.", {"id": version_id})
-            )
-    for version_id, fits in _withdrawn(tx):
-        signatures += 1
-        if not fits:
-            faults.append(
-                Sentence(
-                    "The withdrawal of the report {id} is missing, or does not fit what was signed.",
-                    {"id": version_id},
-                )
-            )
+        faults += [fault] if fault is not None else []
     return StoredIntegrity(files, signatures, tuple(faults[:_MOST_FAULTS]))
 
 
@@ -98,18 +78,21 @@ def _opens(tx: Transaction, patient_id: str, name: str, *, contents: bool) -> bo
     return True
 
 
-def _signed(tx: Transaction) -> Iterator[tuple[str, bool]]:
+def _signed(tx: Transaction) -> Iterator[Sentence | None]:
+    """For every signature what is wrong with it; None where it fits."""
     query = (
         select(ReportVersion, SignatureRow)
         .join(SignatureRow, SignatureRow.version_id == ReportVersion.id, isouter=True)
         .order_by(ReportVersion.id)
     )
     for version, signature in tx.session.execute(query.execution_options(yield_per=100)):
-        yield version.id, signature is not None and is_whole(tx, version, signature)
+        fits = signature is not None and is_whole(tx, version, signature)
+        fault = Sentence("The signature of the report {id} does not fit its document.", {"id": version.id})
+        yield None if fits else fault
 
 
-def _withdrawn(tx: Transaction) -> Iterator[tuple[str, bool]]:
-    """Every withdrawal, and every version whose report says that it is withdrawn."""
+def _withdrawn(tx: Transaction) -> Iterator[Sentence | None]:
+    """The same for every withdrawal, and every version whose report says that it is withdrawn."""
     claimed = and_(Report.state == ReportState.WITHDRAWN, Report.version == ReportVersion.number)
     query = (
         select(ReportVersion.id)
@@ -119,4 +102,8 @@ def _withdrawn(tx: Transaction) -> Iterator[tuple[str, bool]]:
         .order_by(ReportVersion.id)
     )
     for version_id in tx.session.scalars(query).all():
-        yield version_id, withdrawal_queries.is_whole(tx, version_id)
+        fault = Sentence(
+            "The withdrawal of the report {id} is missing, or does not fit what was signed.",
+            {"id": version_id},
+        )
+        yield None if withdrawal_queries.is_whole(tx, version_id) else fault

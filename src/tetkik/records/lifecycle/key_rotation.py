@@ -33,8 +33,6 @@ _BATCH = 5_000
 
 @dataclass(frozen=True, slots=True)
 class KeyRotation:
-    """What a replacement did."""
-
     before: str
     now: str
     patients: int
@@ -49,15 +47,8 @@ def rotate_master_key(
 ) -> KeyRotation:
     """Replace the master key.
 
-    Args:
-        records: which may go on working, in this process and in others.
-        given: the next key, which the caller keeps safe; None makes one in the place of the present key.
-        progress: called with the step's name, how many patients are done, and that nobody counted them.
-
-    Raises:
-        UsageError: the place of the key is not ours, and none was given.
-        InputError: the given key is the present one.
-        OSError: the next key cannot be written; nothing was replaced.
+    The caller keeps a `given` key safe; None makes one in the place of the present key, and is a `UsageError`
+    where that place is not ours.
     """
     if given is None and not records.master.ours:
         raise UsageError(

@@ -22,11 +22,11 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patient_links, patients
 from tetkik.records.database import Records, Transaction
 from tetkik.records.images import images
-from tetkik.records.images.images import ERASED_FILE, StoredImage
+from tetkik.records.images.images import StoredImage
 from tetkik.records.reports import drafts, versions
 from tetkik.records.reports.identity import said_name
 from tetkik.records.reports.versions import SignedVersion
-from tetkik.records.schema import Case, Complaint, Image, Report, Run, Score, User
+from tetkik.records.schema import Case, Complaint, Report, Run, Score, User
 from tetkik.records.trail.audit_events import AuditFilter, iterate_events
 from tetkik.values import SYSTEM, Actor, CaseState, Draft, Measurement, Withdrawal
 
@@ -39,6 +39,9 @@ _README = (
 )
 
 
+_SCORE = ("label", "score", "probability", "threshold", "positive")
+
+
 def export_patient(
     records: Records,
     patient_id: str,
@@ -47,18 +50,7 @@ def export_patient(
     actor: Actor = SYSTEM,
     language: Language = Language.TR,
 ) -> int:
-    """Write the zip; the export is an entry of the audit trail.
-
-    Args:
-        patient_id: whose, by any of their records; all of them are exported.
-
-    Returns:
-        How many files it holds.
-
-    Raises:
-        NotFound: no such patient, or erased.
-        RecordsError: a stored file is missing or damaged.
-    """
+    """Write the zip; gives how many files it holds. The export is an entry of the audit trail."""
     # As the program itself: a restricted case belongs to the patient as much as any other.
     with records.read() as tx, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         held = patient_links.records_of(tx, patient_id)
@@ -71,7 +63,9 @@ def export_patient(
         }
         _put(archive, "README.txt", "\n".join(line.in_language(language) for line in _README) + "\n")
         _put(archive, "patient.json", _json(content))
-        _put(archive, "fhir.json", _json(_bundle(bundles)))
+        entries = [entry for bundle in bundles for entry in bundle["entry"]]
+        bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
+        _put(archive, "fhir.json", _json(bundle))
         _put(archive, "access.json", _json(list(_access(tx, held))))
         count = len(archive.namelist())
     with records.write(actor) as tx:
@@ -87,7 +81,6 @@ def _cases(tx: Transaction, patient_ids: Sequence[str]) -> list[Case]:
 def _case(
     tx: Transaction, archive: zipfile.ZipFile, row: Case, bundles: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    question = row.question
     # One that was opened by mistake for this patient says no more than that.
     department = row.department if row.state is not CaseState.MOVED else None
     return {
@@ -96,11 +89,9 @@ def _case(
         "state": row.state.value,
         "department": department,
         "urgency": row.urgency.value if row.urgency else None,
-        "question": tx.open(row.patient_id, "cases.question", row.id, question).decode()
-        if question
-        else None,
+        "question": tx.open_text(row, "question") or None,
         "complaints": list(_complaints(tx, row.id)),
-        "images": [_image(tx, archive, row, image) for image in _images(tx, row.id)],
+        "images": [_image(tx, archive, row, image) for image in images.list_images(tx, row.id)],
         "reports": [_report(tx, archive, report_id, bundles) for report_id in _reports(tx, row.id)],
     }
 
@@ -112,16 +103,11 @@ def _complaints(tx: Transaction, case_id: str) -> Iterator[dict[str, Any]]:
             continue
         yield {
             "at": row.created_at.isoformat(),
-            "text": tx.open(row.patient_id, "complaints.text", row.id, row.text).decode(),
-            "answer": tx.open_json(row.patient_id, "complaints.answer", row.id, row.answer),
+            "text": tx.open_text(row, "text"),
+            "answer": json.loads(tx.open_text(row, "answer")),
             "model": row.bundle,
             "department_chosen": row.department_chosen,
         }
-
-
-def _images(tx: Transaction, case_id: str) -> list[StoredImage]:
-    there = select(Image.id).where(Image.case_id == case_id, Image.file.not_like(f"{ERASED_FILE}%"))
-    return [images.load_image(tx, image_id) for image_id in tx.session.scalars(there.order_by(Image.id))]
 
 
 def _reports(tx: Transaction, case_id: str) -> list[str]:
@@ -158,16 +144,7 @@ def _runs(tx: Transaction, image_id: str) -> Iterator[dict[str, Any]]:
             "at": run.finished_at.isoformat(),
             "model": run.bundle,
             "state": run.state.value,
-            "scores": [
-                {
-                    "label": item.label,
-                    "score": item.score,
-                    "probability": item.probability,
-                    "threshold": item.threshold,
-                    "positive": item.positive,
-                }
-                for item in scores
-            ],
+            "scores": [{column: getattr(item, column) for column in _SCORE} for item in scores],
         }
 
 
@@ -177,11 +154,8 @@ def _report(
     infos = versions.versions_of(tx, report_id)
     if not infos:
         draft = drafts.draft_of(tx, report_id)
-        return {
-            "signed": False,
-            "draft": _words(draft.draft),
-            "measurements": _measured(draft.measurements),
-        }
+        measured = _measured(draft.measurements)
+        return {"signed": False, "draft": _words(draft.draft), "measurements": measured}
     signed_versions: list[dict[str, Any]] = []
     for info in infos:
         version = versions.version_of(tx, report_id, info.number)
@@ -230,31 +204,18 @@ def _words(draft: Draft) -> list[dict[str, str]]:
     return [{"section": sentence.section.value, "text": sentence.text} for sentence in draft.sentences]
 
 
-def _bundle(bundles: list[dict[str, Any]]) -> dict[str, Any]:
-    """One Bundle of all reports; a patient without a signed report has an empty one."""
-    return {
-        "resourceType": "Bundle",
-        "type": "collection",
-        "entry": [entry for bundle in bundles for entry in bundle["entry"]],
-    }
-
-
 def _access(tx: Transaction, patient_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Every entry about the patient or one of their cases, with the name of whoever it was."""
     titles = {row.id: row.title for row in tx.session.execute(select(User.id, User.title))}
-    events = {
-        event.seq: event
-        for patient_id in patient_ids
-        for event in iterate_events(tx, AuditFilter(patient_id=patient_id))
-    }
-    for case in _cases(tx, patient_ids):
-        events |= {event.seq: event for event in iterate_events(tx, AuditFilter(case=case.id))}
+    wanted = [AuditFilter(patient_id=one) for one in patient_ids]
+    wanted += [AuditFilter(case=case.id) for case in _cases(tx, patient_ids)]
+    events = {event.seq: event for one in wanted for event in iterate_events(tx, one)}
     for _, event in sorted(events.items()):
         title = titles.get(event.user_id or "", "")
         yield {
             "at": event.at.isoformat(),
             "what": event.action,
-            "who": " ".join(part for part in (title, event.user) if part) or "Tetkik",
+            "who": said_name(title, event.user or "") or "Tetkik",
             "roles": event.roles,
             "case": event.case,
         }

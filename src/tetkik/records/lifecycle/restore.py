@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from tetkik.records.database import Records
 from tetkik.records.keyring import delete_keyring
 from tetkik.records.lifecycle import erasure_log, retention
 from tetkik.records.lifecycle.backup import LEDGER, MANIFEST, BackupManifest, Progress
-from tetkik.records.lifecycle.backup_file import BackupHeader, HashingReader, read_header, read_members
+from tetkik.records.lifecycle.backup_file import BackupHeader, read_header, read_members
 from tetkik.records.lifecycle.table_dump import backup_tables, insert_rows
 from tetkik.records.master_key import MasterKey
 from tetkik.records.migrate import NEWEST, downgrade, known_steps, upgrade
@@ -28,31 +29,18 @@ from tetkik.records.schema import Note
 from tetkik.records.vault import Vault, fingerprint
 from tetkik.values import SYSTEM, Actor
 
-_PIECE = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class RestoreResult:
-    """What was given back.
-
-    Attributes:
-        erased: ids of everybody who was ever erased, by the erasure logs of backup and installation.
-    """
-
     made_at: datetime
     rows: int
     files: int
     erased: tuple[str, ...]
+    """Ids of everybody who was ever erased, by the erasure logs of backup and installation."""
 
 
 def examine_backup(source: Path, vault: Vault) -> tuple[BackupHeader, BackupManifest]:
-    """Read a backup to its end and compare every hash; nothing is written.
-
-    Raises:
-        InputError: not a backup.
-        SettingError: made under another master key.
-        RecordsError: altered or cut short.
-    """
+    """Read a backup to its end and compare every hash; nothing is written."""
     with source.open("rb") as file:
         header = read_header(file)
     if header.key != vault.held.fingerprint:
@@ -64,25 +52,17 @@ def examine_backup(source: Path, vault: Vault) -> tuple[BackupHeader, BackupMani
     manifest: BackupManifest | None = None
     hashes: dict[str, str] = {}
     for name, content in read_members(source, vault):
-        hashing = HashingReader(content)
         if name == MANIFEST:
-            manifest = BackupManifest(**json.loads(hashing.read()))
-            continue
-        while hashing.read(_PIECE):
-            pass
-        hashes[name] = hashing.hexdigest()
+            manifest = BackupManifest(**json.loads(content.read()))
+        else:
+            hashes[name] = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
     if manifest is None or manifest.hashes != hashes:
         raise RecordsError("The backup does not hold what it says; take another backup.")
     return header, manifest
 
 
 def require_key(source: Path, master: MasterKey) -> None:
-    """Before a database is made: the master key of the backup has to lie in its place.
-
-    Raises:
-        SettingError: no key there, or another than that of the backup's time.
-        InputError: not a backup.
-    """
+    """Before a database is made: the master key of the backup has to lie in its place."""
     with source.open("rb") as file:
         header = read_header(file)
     if master.file is not None and not master.file.exists():
@@ -106,35 +86,25 @@ def require_key(source: Path, master: MasterKey) -> None:
 def restore_backup(
     records: Records, source: Path, *, actor: Actor = SYSTEM, progress: Progress | None = None
 ) -> RestoreResult:
-    """Restore a backup into an empty installation.
+    """Restore a backup into an empty installation; of a damaged one nothing is written (`RecordsError`).
 
-    Who was ever erased is listed in `Restored.erased`; `erasure.erase_again` erases those who came back.
-
-    Args:
-        records: with nothing in them, under the master key of the backup.
-        progress: called with the step's name, how far it is, and of how much.
-
-    Raises:
-        InputError: not a backup, or the installation is not empty.
-        SettingError: from a newer version, or under another master key.
-        RecordsError: the backup is damaged; nothing was written.
+    `SettingError` where it is of a newer version, or under another master key. Who was ever erased is listed
+    in `RestoreResult.erased`; `erasure.erase_again` erases those who came back.
     """
     header, manifest = examine_backup(source, records.vault)
     _require_fit(records, header)
     if header.schema != NEWEST:
         downgrade(records.engine, header.schema)
-    with (
-        _files_or_none(records) as placed,
-        records.engine.execution_options(tetkik_writes=True).begin() as connection,
-    ):
-        erasure_log.merge_log(
-            records.folder, _read_in(records, connection, source, manifest, placed, progress)
-        )
-        # Before the commit: killed after it, nothing is open that somebody had ended, and its next
-        # start erases again who was erased.
-        after_restore.suspend_access(connection, datetime.now(UTC))
-        retention.make_due(connection)
-        records.vault.renew(connection)  # the ring of the backup
+    with ExitStack() as undo:  # takes away the files that were placed where anything fails
+        with records.engine.execution_options(tetkik_writes=True).begin() as connection:
+            known = _read_in(records, connection, source, manifest, undo, progress)
+            erasure_log.merge_log(records.folder, known)
+            # Before the commit: killed after it, nothing is open that somebody had ended, and its next
+            # start erases again who was erased.
+            after_restore.suspend_access(connection, datetime.now(UTC))
+            retention.make_due(connection)
+            records.vault.renew(connection)  # the ring of the backup
+        undo.pop_all()
     upgrade(records.engine)
     with records.write(actor) as tx:
         after_restore.suspend_restored_access(tx, header.made_at)
@@ -164,24 +134,12 @@ def _require_fit(records: Records, header: BackupHeader) -> None:
         )
 
 
-@contextmanager
-def _files_or_none(records: Records) -> Iterator[list[Path]]:
-    """Take away the files that were placed where anything fails."""
-    placed: list[Path] = []
-    try:
-        yield placed
-    except BaseException:
-        for path in placed:
-            path.unlink(missing_ok=True)
-        raise
-
-
 def _read_in(
     records: Records,
     connection: Connection,
     source: Path,
     manifest: BackupManifest,
-    placed: list[Path],
+    undo: ExitStack,
     progress: Progress | None,
 ) -> bytes:
     """Rows into the database, files to their places; gives the ledger of the backup."""
@@ -194,7 +152,7 @@ def _read_in(
         if kind == "rows":
             insert_rows(connection, rest.partition("/")[0], content)
         elif kind == "files":
-            placed.append(_place(records, rest, content))
+            undo.callback(_place(records, rest, content).unlink, missing_ok=True)
         elif name == LEDGER:
             known = content.read()
         if progress is not None:
@@ -206,8 +164,7 @@ def _place(records: Records, name: str, content: IO[bytes]) -> Path:
     path = records.files.path(name)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     with path.open("xb") as file:
-        while piece := content.read(_PIECE):
-            file.write(piece)
+        shutil.copyfileobj(content, file)
         file.flush()
         os.fsync(file.fileno())
     return path

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Select, delete, select
+from sqlalchemy import Connection, delete, select
 
 from tetkik.records.audit_chain import Action
-from tetkik.records.database import Records, Transaction
+from tetkik.records.database import Records
 from tetkik.records.lifecycle import erasure_log
 from tetkik.records.lifecycle.case_erasure import Retained, erase_cases
 from tetkik.records.lifecycle.erasure import (
@@ -43,28 +42,18 @@ _YOUNG = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class RetentionTerms:
-    """How long what is kept.
-
-    Attributes:
-        closed_days: closed cases without a signed report; 0 keeps them.
-    """
-
     report_years: int
     closed_days: int = 0
+    """Closed cases without a signed report; 0 keeps them."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionResult:
-    """What went.
-
-    Attributes:
-        left: patients of whom no case is kept: those cases were emptied or moved, or never opened.
-    """
-
     erased: int
     erased_again: int
     cases: int
     left: int
+    """Patients of whom no case is kept: those cases were emptied or moved, or never opened."""
     sessions: int
     passing: int
     files: int
@@ -74,21 +63,27 @@ def apply_retention(records: Records, terms: RetentionTerms, *, actor: Actor = S
     """Do everything that is due, each patient and case in a transaction of their own."""
     known = erasure_log.erased_patients(erasure_log.read_log(records.folder), records.vault)
     again = erase_again(records, known, years=terms.report_years, actor=actor)
-    erased = 0
-    for patient_id in _due(records):
+    with records.read() as tx:
+        over = (Patient.key.is_not(None), Patient.erase_after <= tx.now)
+        due = tx.session.scalars(select(Patient.id).where(*over)).all()
+        before = tx.now - timedelta(days=terms.closed_days)
+    for patient_id in due:
         erase_record(records, patient_id, ErasureReason.RETENTION, years=0, actor=actor)
-        erased += 1
-    cases = sum(1 for case_id in _closed(records, terms) if _empty_case(records, case_id, actor))
-    left = sum(
-        1
-        for patient_id, before in _left(records, terms)
-        if erase_without_cases(records, patient_id, before, actor=actor)
-    )
+    cases = left = 0
+    if terms.closed_days:
+        cases = sum(_empty_case(records, case_id, actor) for case_id in _closed(records, before))
+        left = sum(erase_without_cases(records, one, before, actor=actor) for one in _left(records))
     with records.write(actor) as tx:
-        sessions, passing = _forget_passing(tx)
-    done = RetentionResult(erased, again, cases, left, sessions, passing, remove_orphaned_files(records))
+        sessions = tx.apply(delete(BrowserSession).where(BrowserSession.expires_at < tx.now))
+        passing = tx.apply(
+            delete(Event).where(Event.at < tx.now - _DAY),
+            delete(IdempotentRequest).where(IdempotentRequest.at < tx.now - _DAY),
+            delete(Invite).where(Invite.expires_at < tx.now - _INVITE),
+        )
+    files = remove_orphaned_files(records)
+    done = RetentionResult(len(due), again, cases, left, sessions, passing, files)
     with records.write(actor) as tx:
-        _note(tx)
+        tx.session.merge(Note(key=_NOTE, value=tx.now.isoformat()))
         tx.audit(Action.RETENTION_APPLIED, **asdict(done))
     truncate_sqlite_log(records)
     return done
@@ -120,43 +115,19 @@ def remove_orphaned_files(records: Records) -> int:
     return len(going)
 
 
-def _due(records: Records) -> list[str]:
-    with records.read() as tx:
-        wanted = select(Patient.id).where(Patient.key.is_not(None), Patient.erase_after <= tx.now)
-        return list(tx.session.scalars(wanted))
-
-
-def _closed(records: Records, terms: RetentionTerms) -> Iterator[str]:
-    if not terms.closed_days:
-        return
-    with records.read() as tx:
-        before = tx.now - timedelta(days=terms.closed_days)
-        found: list[str] = list(tx.session.scalars(_closed_before(before)))
-    yield from found
-
-
-def _closed_before(moment: datetime) -> Select[str]:
+def _closed(records: Records, before: datetime) -> list[str]:
     signed = select(ReportVersion.case_id)
-    return select(Case.id).where(
-        Case.state == CaseState.CLOSED,
-        Case.emptied_at.is_(None),
-        Case.updated_at < moment,
-        Case.id.not_in(signed),
-    )
-
-
-def _left(records: Records, terms: RetentionTerms) -> Iterator[tuple[str, datetime]]:
-    """Patients who may have no case any more, and the moment before which their last one has to lie."""
-    if not terms.closed_days:
-        return
-    kept = select(Case.patient_id).where(Case.emptied_at.is_(None), Case.state != CaseState.MOVED)
+    full = (Case.state == CaseState.CLOSED, Case.emptied_at.is_(None), Case.id.not_in(signed))
     with records.read() as tx:
-        before = tx.now - timedelta(days=terms.closed_days)
-        wanted = select(Patient.id).where(
-            Patient.key.is_not(None), Patient.erase_after.is_(None), Patient.id.not_in(kept)
-        )
-        found: list[str] = list(tx.session.scalars(wanted))
-    yield from ((patient_id, before) for patient_id in found)
+        return list(tx.session.scalars(select(Case.id).where(*full, Case.updated_at < before)))
+
+
+def _left(records: Records) -> list[str]:
+    """Patients who may have no case any more."""
+    kept = select(Case.patient_id).where(Case.emptied_at.is_(None), Case.state != CaseState.MOVED)
+    alive = (Patient.key.is_not(None), Patient.erase_after.is_(None))
+    with records.read() as tx:
+        return list(tx.session.scalars(select(Patient.id).where(*alive, Patient.id.not_in(kept))))
 
 
 def _empty_case(records: Records, case_id: str, actor: Actor) -> bool:
@@ -171,23 +142,3 @@ def _empty_case(records: Records, case_id: str, actor: Actor) -> bool:
     for name in files:
         records.files.remove(name)
     return True
-
-
-def _forget_passing(tx: Transaction) -> tuple[int, int]:
-    sessions = tx.session.execute(delete(BrowserSession).where(BrowserSession.expires_at < tx.now))
-    passing = 0
-    for statement in (
-        delete(Event).where(Event.at < tx.now - _DAY),
-        delete(IdempotentRequest).where(IdempotentRequest.at < tx.now - _DAY),
-        delete(Invite).where(Invite.expires_at < tx.now - _INVITE),
-    ):
-        passing += tx.session.execute(statement).rowcount  # type: ignore[attr-defined]
-    return sessions.rowcount, passing  # type: ignore[attr-defined]
-
-
-def _note(tx: Transaction) -> None:
-    note = tx.session.get(Note, _NOTE)
-    if note is None:
-        tx.session.add(Note(key=_NOTE, value=tx.now.isoformat()))
-    else:
-        note.value = tx.now.isoformat()

@@ -10,9 +10,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import Select, select, true
+from sqlalchemy import select, true
 
 from tetkik.records.database import Transaction
+from tetkik.records.people.deactivation import live_tokens
 from tetkik.records.people.users import departments_of, roles_of
 from tetkik.records.schema import ApiToken, BrowserSession, User
 from tetkik.values import Actor, Role
@@ -34,54 +35,23 @@ class AccessState:
 def load_access_states(
     tx: Transaction, actors: Collection[Actor], idle: timedelta | None = None
 ) -> dict[str, AccessState]:
-    """What each one who is still there is now, by the id of their session or token.
-
-    Args:
-        idle: how long a session may rest; None does not ask.
-    """
+    """What each one who is still there is now, by the id of their session or token."""
     sessions = {actor.session_id for actor in actors if actor.session_id is not None}
     tokens = {actor.token_id for actor in actors if actor.token_id is not None}
-    return _of_sessions(tx, sessions, idle) | _of_tokens(tx, tokens)
-
-
-def _of_sessions(tx: Transaction, ids: set[str], idle: timedelta | None) -> dict[str, AccessState]:
-    if not ids:
-        return {}
-    rested = BrowserSession.seen_at > tx.now - idle if idle is not None else true()
-    return _named(
-        tx,
-        select(BrowserSession.id, User.roles, User.departments)
-        .join(User, User.id == BrowserSession.user_id)
-        .where(
-            BrowserSession.id.in_(ids),
-            BrowserSession.locked.is_(False),
-            BrowserSession.expires_at > tx.now,
-            rested,
-            User.disabled_at.is_(None),
-            User.must_change.is_(False),
-        ),
+    awake = (
+        BrowserSession.locked.is_(False),
+        BrowserSession.expires_at > tx.now,
+        BrowserSession.seen_at > tx.now - idle if idle is not None else true(),
+        User.must_change.is_(False),
     )
-
-
-def _of_tokens(tx: Transaction, ids: set[str]) -> dict[str, AccessState]:
-    if not ids:
-        return {}
-    return _named(
-        tx,
-        select(ApiToken.id, User.roles, User.departments)
-        .join(User, User.id == ApiToken.user_id)
-        .where(
-            ApiToken.id.in_(ids),
-            ApiToken.revoked_at.is_(None),
-            ApiToken.held_at.is_(None),
-            ApiToken.expires_at > tx.now,
-            User.disabled_at.is_(None),
-        ),
-    )
-
-
-def _named(tx: Transaction, rows: Select[str, str, str]) -> dict[str, AccessState]:
-    return {
-        owner: AccessState(roles_of(roles), departments_of(departments))
-        for owner, roles, departments in tx.session.execute(rows)
-    }
+    usable = (live_tokens(tx), ApiToken.held_at.is_(None))
+    found: dict[str, AccessState] = {}
+    for table, ids, conditions in ((BrowserSession, sessions, awake), (ApiToken, tokens, usable)):
+        rows = (
+            select(table.id, User.roles, User.departments)
+            .join(User, User.id == table.user_id)
+            .where(table.id.in_(ids), User.disabled_at.is_(None), *conditions)
+        )
+        for owner, roles, departments in tx.session.execute(rows) if ids else ():
+            found[owner] = AccessState(roles_of(roles), departments_of(departments))
+    return found

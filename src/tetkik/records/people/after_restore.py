@@ -8,22 +8,21 @@ nobody can know better; users are notified, and whoever restores is asked to che
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, select, true, update
 
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.people import notices, users
+from tetkik.records.people.deactivation import live_tokens
 from tetkik.records.schema import ApiToken, BrowserSession, Invite, Passkey, User
 from tetkik.values import AccountChange
 
 
 @dataclass(frozen=True, slots=True)
 class SuspendedKeys:
-    """What waits for its confirmation."""
-
     passkeys: int = 0
     tokens: int = 0
 
@@ -36,8 +35,7 @@ class SuspendedKeys:
 def suspend_access(connection: Connection, at: datetime) -> None:
     """Close what a backup opens again: every session and link ends, passkeys and tokens wait.
 
-    Args:
-        connection: in the transaction that gives the rows back, so that none of them ever stands open.
+    In the transaction that gives the rows back, so that none of them ever stands open.
     """
     connection.execute(delete(BrowserSession))
     connection.execute(delete(Invite).where(Invite.used_at.is_(None)))
@@ -46,12 +44,7 @@ def suspend_access(connection: Connection, at: datetime) -> None:
 
 
 def suspend_restored_access(tx: Transaction, made_at: str) -> SuspendedKeys:
-    """Close what a backup has opened again, and tell everybody.
-
-    Args:
-        tx: a transaction after the one that gave the rows back.
-        made_at: when the backup was made, ISO 8601; users are notified.
-    """
+    """Close what a backup has opened again, and tell everybody when it was made (ISO 8601)."""
     suspend_access(tx.session.connection(), tx.now)
     for user_id in tx.session.scalars(select(User.id).where(User.disabled_at.is_(None))).all():
         notices.notify(tx, user_id, AccountChange.RESTORED, made_at)
@@ -60,39 +53,20 @@ def suspend_restored_access(tx: Transaction, made_at: str) -> SuspendedKeys:
 
 def count_suspended(tx: Transaction, user_id: str | None = None) -> SuspendedKeys:
     """What waits, of everybody or of one user."""
-    whose_passkeys = Passkey.user_id == user_id if user_id is not None else Passkey.id.is_not(None)
-    whose_tokens = ApiToken.user_id == user_id if user_id is not None else ApiToken.id.is_not(None)
-    passkeys = tx.session.scalar(
-        select(func.count()).select_from(Passkey).where(Passkey.held_at.is_not(None), whose_passkeys)
+
+    def whose(of: type[Passkey | ApiToken]) -> ColumnElement[bool]:
+        return of.user_id == user_id if user_id is not None else true()
+
+    return SuspendedKeys(
+        tx.count(Passkey, Passkey.held_at.is_not(None), whose(Passkey)),
+        tx.count(ApiToken, ApiToken.held_at.is_not(None), live_tokens(tx), whose(ApiToken)),
     )
-    tokens = tx.session.scalar(
-        select(func.count())
-        .select_from(ApiToken)
-        .where(
-            ApiToken.held_at.is_not(None),
-            ApiToken.revoked_at.is_(None),
-            ApiToken.expires_at > tx.now,
-            whose_tokens,
-        )
-    )
-    return SuspendedKeys(passkeys or 0, tokens or 0)
 
 
 def confirm_keys(tx: Transaction, user_id: str) -> SuspendedKeys:
-    """Let the passkeys and tokens of a user open again; gives how many did.
-
-    Raises:
-        NotFound: no such user.
-    """
+    """Let the passkeys and tokens of a user open again; gives how many did."""
     users.user_row(tx, user_id)
     waiting = count_suspended(tx, user_id)
-    tx.session.execute(update(Passkey).where(Passkey.user_id == user_id).values(held_at=None))
-    tx.session.execute(update(ApiToken).where(ApiToken.user_id == user_id).values(held_at=None))
-    tx.audit(
-        Action.USER_CHANGED,
-        object_id=user_id,
-        what="keys_confirmed",
-        passkeys=waiting.passkeys,
-        tokens=waiting.tokens,
-    )
+    tx.apply(*(update(of).where(of.user_id == user_id).values(held_at=None) for of in (Passkey, ApiToken)))
+    tx.audit(Action.USER_CHANGED, object_id=user_id, what="keys_confirmed", **asdict(waiting))
     return waiting

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 
-from tetkik.errors import Forbidden, InputError, NotFound
+from tetkik.errors import Forbidden, InputError
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
-from tetkik.records.ids import is_id, new_id
-from tetkik.records.people.visibility import decide_access
-from tetkik.records.schema import BrokenGlass, Case
+from tetkik.records.ids import new_id
+from tetkik.records.people.visibility import decide_access, find_case
+from tetkik.records.schema import BrokenGlass
 
 LASTS = timedelta(hours=1)
 SHORTEST = 10
@@ -22,19 +22,8 @@ LONGEST = 500
 
 
 def break_glass(tx: Transaction, case_id: str, reason: str) -> datetime:
-    """Open a case that is not open to the actor; gives until when.
-
-    Args:
-        reason: why the patient needs it now, 10 to 500 characters.
-
-    Raises:
-        NotFound: no such case, or its patient was erased.
-        InputError: no reason worth the name.
-        Forbidden: the case opens as it is, or not even so.
-    """
-    case = tx.session.get(Case, case_id) if is_id(case_id) else None
-    if case is None:
-        raise NotFound("There is no such case; look for it in the worklist.")
+    """Open a case that is not open to the actor; gives until when."""
+    case = find_case(tx, case_id)
     reason = " ".join(reason.split())
     if not SHORTEST <= len(reason) <= LONGEST:
         raise InputError(

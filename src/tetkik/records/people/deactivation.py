@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Delete, delete, update
+from sqlalchemy import ColumnElement, delete, update
 
 from tetkik.records.database import Transaction
 from tetkik.records.schema import ApiToken, BrowserSession, Invite, Passkey
@@ -19,29 +19,24 @@ class RevokedAccess:
     tokens: int = 0
 
 
+def live_tokens(tx: Transaction) -> ColumnElement[bool]:
+    """A condition on `ApiToken`: it is not over, and nobody has revoked it."""
+    return ApiToken.revoked_at.is_(None) & (ApiToken.expires_at > tx.now)
+
+
 def end_sessions(tx: Transaction, user_id: str, *, keep: str | None = None) -> int:
     """Sign a user out everywhere, but for the session `keep`; gives how many sessions ended."""
-    return _removed(
-        tx, delete(BrowserSession).where(BrowserSession.user_id == user_id, BrowserSession.id != (keep or ""))
-    )
+    others = BrowserSession.id != (keep or "")
+    return tx.apply(delete(BrowserSession).where(BrowserSession.user_id == user_id, others))
 
 
 def void_links(tx: Transaction, user_id: str) -> None:
     """Void the one-time links of a user that nobody has used."""
-    tx.session.execute(delete(Invite).where(Invite.user_id == user_id, Invite.used_at.is_(None)))
+    tx.apply(delete(Invite).where(Invite.user_id == user_id, Invite.used_at.is_(None)))
 
 
 def revoke_keys(tx: Transaction, user_id: str) -> RevokedAccess:
     """Remove every passkey of a user and revoke every token; gives how many of each."""
-    passkeys = _removed(tx, delete(Passkey).where(Passkey.user_id == user_id))
-    revoked = (
-        update(ApiToken)
-        .where(ApiToken.user_id == user_id, ApiToken.revoked_at.is_(None), ApiToken.expires_at > tx.now)
-        .values(revoked_at=tx.now)
-    )
-    return RevokedAccess(passkeys=passkeys, tokens=int(tx.session.connection().execute(revoked).rowcount))
-
-
-def _removed(tx: Transaction, statement: Delete) -> int:
-    tx.session.flush()
-    return int(tx.session.connection().execute(statement).rowcount)
+    going = update(ApiToken).where(ApiToken.user_id == user_id, live_tokens(tx)).values(revoked_at=tx.now)
+    passkeys = tx.apply(delete(Passkey).where(Passkey.user_id == user_id))
+    return RevokedAccess(passkeys=passkeys, tokens=tx.apply(going))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +13,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.people import users
 from tetkik.records.people.deactivation import void_links
-from tetkik.records.people.users import Profile, roles_of
+from tetkik.records.people.users import Profile, digest_of, roles_of
 from tetkik.records.schema import Invite, User
 from tetkik.values import Role
 
@@ -23,15 +22,8 @@ VALID = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """What a link opens.
-
-    Attributes:
-        user_id: whose password it sets; None where it creates the user.
-        login: theirs; empty where it is still to be chosen.
-        name: theirs; empty where it is still to be given.
-    """
-
     user_id: str | None
+    """Whose password it sets; None where it creates the user."""
     login: str
     name: str
     roles: frozenset[Role]
@@ -39,11 +31,7 @@ class Invitation:
 
 
 def invite(tx: Transaction, user_id: str) -> str:
-    """A link's token that lets a user choose a password; older ones of theirs are void.
-
-    Raises:
-        NotFound: no such user.
-    """
+    """A link's token that lets a user choose a password; older ones of theirs are void."""
     user = users.user_row(tx, user_id)
     void_links(tx, user_id)
     return _issue(tx, user.roles, user_id)
@@ -59,25 +47,15 @@ def invite_first_administrator(tx: Transaction) -> str | None:
 
 def _issue(tx: Transaction, roles: str, user_id: str | None) -> str:
     token = secrets.token_urlsafe(32)
-    tx.session.add(
-        Invite(
-            digest=_digest(token),
-            roles=roles,
-            user_id=user_id,
-            created_at=tx.now,
-            expires_at=tx.now + VALID,
-        )
-    )
+    row = Invite(digest=digest_of(token), roles=roles, user_id=user_id)
+    row.created_at, row.expires_at = tx.now, tx.now + VALID
+    tx.session.add(row)
     tx.audit(Action.INVITED, object_id=user_id, given=roles)
     return token
 
 
 def load_invitation(tx: Transaction, token: str) -> Invitation:
-    """What a link opens, without using it.
-
-    Raises:
-        NotFound: no such link, or it was used, or its time is over.
-    """
+    """What a link opens, without using it."""
     invite = _valid(tx, token)
     user = tx.session.get(User, invite.user_id) if invite.user_id is not None else None
     return Invitation(
@@ -92,13 +70,7 @@ def load_invitation(tx: Transaction, token: str) -> Invitation:
 def accept_invitation(
     tx: Transaction, token: str, password: str, *, login: str = "", name: str = "", hospital: str = ""
 ) -> str:
-    """Use a link: set the password, or create the user; gives the user's id.
-
-    Raises:
-        NotFound: no such link, or it was used, or its time is over.
-        InputError: a weak password, a login that cannot be.
-        Conflict: the login is taken.
-    """
+    """Use a link: set the password, or create the user; gives the user's id."""
     invite = _valid(tx, token)
     invite.used_at = tx.now
     user_id = invite.user_id
@@ -111,7 +83,7 @@ def accept_invitation(
 def _valid(tx: Transaction, token: str) -> Invite:
     found = tx.session.scalar(
         select(Invite)
-        .where(Invite.digest == _digest(token), Invite.used_at.is_(None), Invite.expires_at > tx.now)
+        .where(Invite.digest == digest_of(token), Invite.used_at.is_(None), Invite.expires_at > tx.now)
         .with_for_update()
     )
     user = tx.session.get(User, found.user_id) if found is not None and found.user_id else None
@@ -120,7 +92,3 @@ def _valid(tx: Transaction, token: str) -> Invite:
     if found is None or late or (user is not None and user.disabled_at is not None):
         raise NotFound("This link is over or was used already; ask the administrator for a new one.")
     return found
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
@@ -26,43 +27,24 @@ _OPEN = Notice.seen_at.is_(None)
 
 @dataclass(frozen=True, slots=True)
 class AccountNotice:
-    """One notice.
-
-    Attributes:
-        by: the name of whoever did it; empty for the person, the program, and whoever came signed out.
-        address: from where; None where that is this machine itself.
-        agent: what the browser calls itself; empty where there was none.
-        what: the name of a passkey or token, the new roles, the time of a backup.
-        seen: whether the person said that they have seen it.
-    """
-
     id: str
     kind: AccountChange
     at: datetime
     by: str
+    """The name of whoever did it; empty for the person, the program, and whoever came signed out."""
     address: str | None
+    """From where; None where that is this machine itself."""
     agent: str
     what: str
     seen: bool
 
 
 def notify(tx: Transaction, user_id: str, kind: AccountChange, what: str = "") -> None:
-    """Let a person know that something of their account changed.
-
-    Args:
-        tx: the transaction; who did it and from where is its actor's.
-        what: the name of a passkey or token, the new roles, the time of a backup.
-    """
-    tx.session.execute(
-        delete(Notice).where(
-            Notice.user_id == user_id,
-            Notice.browser.is_(None),
-            Notice.seen_at.is_not(None),
-            Notice.at < tx.now - KEPT,
-        )
-    )
+    """Let a person know that something of their account changed."""
+    seen = (Notice.user_id == user_id, Notice.browser.is_(None), Notice.seen_at.is_not(None))
+    tx.apply(delete(Notice).where(*seen, Notice.at < tx.now - KEPT))
     session = tx.session.get(BrowserSession, tx.actor.session_id) if tx.actor.session_id else None
-    _add(tx, user_id, kind, what=what, agent=session.agent if session is not None else None)
+    _add(tx, user_id, kind, session.agent if session is not None else None, what)
 
 
 def notify_new_browser(tx: Transaction, user_id: str, browser: str, agent: str) -> None:
@@ -71,28 +53,16 @@ def notify_new_browser(tx: Transaction, user_id: str, browser: str, agent: str) 
     The very first browser of an account is news to nobody.
     """
     digest = hashlib.sha256(f"{browser}:{user_id}".encode()).hexdigest()
-    known = set(
-        tx.session.scalars(
-            select(Notice.browser).where(Notice.user_id == user_id, Notice.kind == AccountChange.NEW_BROWSER)
-        )
-    )
+    of_browsers = (Notice.user_id == user_id, Notice.kind == AccountChange.NEW_BROWSER)
+    known = tx.session.scalars(select(Notice.browser).where(*of_browsers)).all()
     if digest not in known:
-        _add(
-            tx,
-            user_id,
-            AccountChange.NEW_BROWSER,
-            agent=agent,
-            browser=digest,
-            seen_at=None if known else tx.now,
-        )
+        seen_at = None if known else tx.now
+        _add(tx, user_id, AccountChange.NEW_BROWSER, agent, browser=digest, seen_at=seen_at)
 
 
 def count_unseen(tx: Transaction) -> int:
     """How many notices the actor has not acknowledged."""
-    count = tx.session.scalar(
-        select(func.count()).select_from(Notice).where(Notice.user_id == tx.actor.user_id, _OPEN)
-    )
-    return count or 0
+    return tx.count(Notice, Notice.user_id == tx.actor.user_id, _OPEN)
 
 
 def list_notices(tx: Transaction) -> list[AccountNotice]:
@@ -105,54 +75,26 @@ def list_notices(tx: Transaction) -> list[AccountNotice]:
         .limit(_LISTED)
     )
     return [
-        AccountNotice(
-            row.id,
-            row.kind,
-            row.at,
-            name if name and row.by_user_id != row.user_id else "",
-            row.address,
-            row.agent or "",
-            row.what,
-            row.seen_at is not None,
+        row.to_value(
+            AccountNotice,
+            by=name if name and row.by_user_id != row.user_id else "",
+            agent=row.agent or "",
+            seen=row.seen_at is not None,
         )
         for row, name in rows
     ]
 
 
 def acknowledge(tx: Transaction, upto: str) -> None:
-    """The actor has seen their notices.
-
-    Args:
-        upto: id of the latest that the page showed; what came after it stays.
-    """
-    tx.session.execute(
-        update(Notice)
-        .where(Notice.user_id == tx.actor.user_id, _OPEN, Notice.id <= upto)
-        .values(seen_at=tx.now)
-    )
+    """The actor has seen their notices up to this id; what came after it stays."""
+    shown = (Notice.user_id == tx.actor.user_id, _OPEN, Notice.id <= upto)
+    tx.apply(update(Notice).where(*shown).values(seen_at=tx.now))
 
 
 def _add(
-    tx: Transaction,
-    user_id: str,
-    kind: AccountChange,
-    *,
-    what: str = "",
-    agent: str | None = None,
-    browser: str | None = None,
-    seen_at: datetime | None = None,
+    tx: Transaction, user_id: str, kind: AccountChange, agent: str | None, what: str = "", **columns: Any
 ) -> None:
-    tx.session.add(
-        Notice(
-            id=new_id(),
-            user_id=user_id,
-            kind=kind,
-            at=tx.now,
-            by_user_id=tx.actor.user_id,
-            address=tx.actor.address,
-            agent=agent[:_WHAT] if agent else None,
-            what=what[:_WHAT],
-            browser=browser,
-            seen_at=seen_at,
-        )
-    )
+    row = Notice(id=new_id(), user_id=user_id, kind=kind, at=tx.now, **columns)
+    row.by_user_id, row.address = tx.actor.user_id, tx.actor.address
+    row.agent, row.what = agent[:_WHAT] if agent else None, what[:_WHAT]
+    tx.session.add(row)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
-from tetkik.records.ids import is_id, new_id
+from tetkik.records.ids import new_id
 from tetkik.records.people import notices
 from tetkik.records.schema import Passkey
 from tetkik.values import AccountChange
@@ -18,19 +18,12 @@ from tetkik.values import AccountChange
 
 @dataclass(frozen=True, slots=True)
 class KnownPasskey:
-    """One passkey.
-
-    Attributes:
-        sign_count: of its last use; 0 where the authenticator does not count.
-        used_at: None before the first use.
-        held: whether it came back with a backup and waits for its confirmation: it opens nothing.
-    """
-
     id: str
     user_id: str
     credential_id: bytes
     public_key: bytes
     sign_count: int
+    """Of its last use; 0 where the authenticator does not count."""
     name: str
     created_at: datetime
     used_at: datetime | None
@@ -38,12 +31,7 @@ class KnownPasskey:
 
 
 def add(tx: Transaction, name: str, credential_id: bytes, public_key: bytes, sign_count: int) -> str:
-    """Keep a passkey of the actor; gives the row's id.
-
-    Raises:
-        InputError: no name, or too long a one.
-        Conflict: it is known already.
-    """
+    """Keep a passkey of the actor; gives the row's id."""
     name = name.strip()
     if not name or len(name) > 60:
         raise InputError("A passkey needs a name of at most 60 characters; give one.")
@@ -66,14 +54,11 @@ def add(tx: Transaction, name: str, credential_id: bytes, public_key: bytes, sig
 
 
 def remove(tx: Transaction, passkey_id: str) -> None:
-    """Forget one of the actor's passkeys.
-
-    Raises:
-        NotFound: no such passkey of theirs.
-    """
-    row = tx.session.get(Passkey, passkey_id) if is_id(passkey_id) else None
-    if row is None or row.user_id != tx.actor.user_id:
-        raise NotFound("There is no such passkey; look for it in your account.")
+    """Forget one of the actor's passkeys."""
+    missing = NotFound("There is no such passkey; look for it in your account.")
+    row = tx.find(Passkey, passkey_id, missing)
+    if row.user_id != tx.actor.user_id:
+        raise missing
     tx.session.delete(row)
     tx.audit(Action.PASSKEY_REMOVED, object_id=passkey_id)
     notices.notify(tx, row.user_id, AccountChange.PASSKEY_REMOVED, row.name)
@@ -92,20 +77,9 @@ def find(tx: Transaction, credential_id: bytes) -> KnownPasskey | None:
 
 def used(tx: Transaction, passkey_id: str, sign_count: int) -> None:
     """Note a use and its counter."""
-    row = tx.session.get(Passkey, passkey_id)
-    if row is not None:
-        row.sign_count, row.used_at = sign_count, tx.now
+    use = update(Passkey).where(Passkey.id == passkey_id)
+    tx.apply(use.values(sign_count=sign_count, used_at=tx.now))
 
 
 def _known(row: Passkey) -> KnownPasskey:
-    return KnownPasskey(
-        row.id,
-        row.user_id,
-        row.credential_id,
-        row.public_key,
-        row.sign_count,
-        row.name,
-        row.created_at,
-        row.used_at,
-        row.held_at is not None,
-    )
+    return row.to_value(KnownPasskey, held=row.held_at is not None)

@@ -59,14 +59,7 @@ def is_outdated(known: str) -> bool:
 
 
 def refuse_weak(password: str, own: Iterable[str] = ()) -> None:
-    """Refuse a password that is short or easily guessed.
-
-    Args:
-        own: the login and name of the person, the name of the hospital.
-
-    Raises:
-        InputError: with what is wrong with it; never the password.
-    """
+    """Refuse a password that is short or easily guessed, from the person's and hospital's names, too."""
     found = strength(password, own)
     if found is Strength.SHORT:
         raise InputError(
@@ -74,10 +67,7 @@ def refuse_weak(password: str, own: Iterable[str] = ()) -> None:
             least=SHORTEST,
         )
     if found is Strength.LONG:
-        raise InputError(
-            "The password is too long; take at most {most} characters.",
-            most=LONGEST,
-        )
+        raise InputError("The password is too long; take at most {most} characters.", most=LONGEST)
     if found is Strength.GUESSABLE:
         raise InputError(
             "The password is easily guessed (a common one, your name, the hospital's name, or one character "
@@ -102,22 +92,11 @@ class Strength(StrEnum):
         return _LEVELS[self]
 
 
-_LEVELS = {
-    Strength.SHORT: 0,
-    Strength.GUESSABLE: 1,
-    Strength.LONG: 1,
-    Strength.ENOUGH: 2,
-    Strength.GOOD: 3,
-    Strength.STRONG: 4,
-}
+_LEVELS = dict(zip(Strength, (0, 1, 1, 2, 3, 4), strict=True))
 
 
 def strength(password: str, own: Iterable[str] = ()) -> Strength:
-    """What `refuse_weak` would say, and how much more than enough it is.
-
-    Args:
-        own: the login and name of the person, the name of the hospital.
-    """
+    """What `refuse_weak` would say, and how much more than enough it is."""
     if len(password) < SHORTEST:
         return Strength.SHORT
     if len(password) > LONGEST:

@@ -6,7 +6,6 @@ shows nothing before its person has proved themselves again.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,9 +15,9 @@ from sqlalchemy import delete, select, update
 from tetkik.errors import NotFound, NotSignedIn
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
-from tetkik.records.people.users import departments_of, roles_of
+from tetkik.records.people.users import Peer, build_actor, digest_of
 from tetkik.records.schema import BrowserSession, User
-from tetkik.values import Actor, Method, permissions_of
+from tetkik.values import Actor, Method
 
 ABSOLUTE = timedelta(hours=12)
 IDLE = timedelta(minutes=30)
@@ -29,30 +28,19 @@ _AGENT = 200
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A session that goes on.
-
-    Attributes:
-        language: that the person chose; None for the setting's.
-        theme: that the person chose; None for the system's.
-        locked: whether the screen is locked: nothing is to be shown.
-        must_change: whether the password is to be changed before anything else.
-    """
-
     actor: Actor
     csrf: str
     language: str | None
+    """That the person chose; None for the setting's."""
     theme: str | None
+    """That the person chose; None for the system's."""
     locked: bool = False
     must_change: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """A signed-in browser, as its person sees it in their list.
-
-    Attributes:
-        locked: whether its screen is locked.
-    """
+    """A signed-in browser, as its person sees it in their list."""
 
     id: str
     method: Method
@@ -66,38 +54,22 @@ class OpenSession:
 def begin_session(
     tx: Transaction, user_id: str, method: Method, *, agent: str = "", lasting: timedelta = ABSOLUTE
 ) -> str:
-    """Open a session; gives the cookie's value, which nothing else keeps.
-
-    Args:
-        lasting: until its absolute end.
-    """
+    """Open a session; gives the cookie's value, which nothing else keeps."""
     cookie = secrets.token_urlsafe(32)
-    tx.session.add(
-        BrowserSession(
-            id=_digest(cookie),
-            user_id=user_id,
-            method=method,
-            csrf=secrets.token_urlsafe(24),
-            created_at=tx.now,
-            seen_at=tx.now,
-            expires_at=tx.now + lasting,
-            address=tx.actor.address,
-            agent=agent[:_AGENT],
-        )
-    )
+    row = BrowserSession(id=digest_of(cookie), user_id=user_id, method=method)
+    row.csrf = secrets.token_urlsafe(24)
+    row.created_at, row.seen_at, row.expires_at = tx.now, tx.now, tx.now + lasting
+    row.address, row.agent = tx.actor.address, agent[:_AGENT]
+    tx.session.add(row)
     return cookie
 
 
 def resume_session(
     records: Records, cookie: str, *, address: str | None, request_id: str | None, idle: timedelta = IDLE
 ) -> Resumed:
-    """Go on with a session.
-
-    Raises:
-        NotSignedIn: no such session, or it is over.
-    """
+    """Go on with a session; `NotSignedIn` where there is none, or it is over."""
     with records.read() as tx:
-        session = tx.session.get(BrowserSession, _digest(cookie))
+        session = tx.session.get(BrowserSession, digest_of(cookie))
         user = tx.session.get(User, session.user_id) if session is not None else None
         if (
             session is None
@@ -107,30 +79,14 @@ def resume_session(
             or session.seen_at + idle <= tx.now
         ):
             raise NotSignedIn("The session is over; sign in again.")
-        roles = roles_of(user.roles)
-        actor = Actor(
-            user.id,
-            user.name,
-            roles,
-            permissions_of(roles),
-            departments_of(user.departments),
-            session.id,
-            session.method,
-            address,
-            request_id,
-        )
+        actor = build_actor(user, session.method, Peer(address, request_id), session.id)
         found = Resumed(actor, session.csrf, user.language, user.theme, session.locked, user.must_change)
         unnoted = tx.now - session.seen_at >= _NOTED
     if unnoted:
-        _note(records, actor)
+        with records.write(actor) as tx:
+            mine = BrowserSession.id == actor.session_id
+            tx.apply(update(BrowserSession).where(mine).values(seen_at=tx.now))
     return found
-
-
-def _note(records: Records, actor: Actor) -> None:
-    with records.write(actor) as tx:
-        session = tx.session.get(BrowserSession, actor.session_id)
-        if session is not None:
-            session.seen_at = tx.now
 
 
 def end(tx: Transaction) -> None:
@@ -146,7 +102,7 @@ def renew(tx: Transaction) -> str:
     """
     cookie = secrets.token_urlsafe(32)
     tx.session.execute(
-        update(BrowserSession).where(BrowserSession.id == tx.actor.session_id).values(id=_digest(cookie))
+        update(BrowserSession).where(BrowserSession.id == tx.actor.session_id).values(id=digest_of(cookie))
     )
     return cookie
 
@@ -157,11 +113,7 @@ def replace(tx: Transaction, before: Actor) -> None:
 
 
 def end_one(tx: Transaction, session_id: str) -> None:
-    """End one of the actor's sessions.
-
-    Raises:
-        NotFound: no such session of theirs.
-    """
+    """End one of the actor's sessions."""
     session = tx.session.get(BrowserSession, session_id)
     if session is None or session.user_id != tx.actor.user_id:
         raise NotFound("There is no such session; it may be over already.")
@@ -175,9 +127,13 @@ def end_all(tx: Transaction) -> None:
     tx.audit(Action.SIGN_OUT, everywhere=True)
 
 
+def _own(tx: Transaction) -> BrowserSession | None:
+    return tx.session.get(BrowserSession, tx.actor.session_id)
+
+
 def lock(tx: Transaction) -> None:
     """Lock the screen of the actor's session."""
-    session = tx.session.get(BrowserSession, tx.actor.session_id)
+    session = _own(tx)
     if session is not None and not session.locked:
         session.locked = True
         tx.audit(Action.SCREEN_LOCKED)
@@ -185,7 +141,7 @@ def lock(tx: Transaction) -> None:
 
 def unlock(tx: Transaction, method: Method) -> None:
     """Open the screen again, after the actor proved themselves."""
-    session = tx.session.get(BrowserSession, tx.actor.session_id)
+    session = _own(tx)
     if session is not None:
         session.locked = False
         tx.audit(Action.SCREEN_UNLOCKED, by=method.value)
@@ -193,7 +149,7 @@ def unlock(tx: Transaction, method: Method) -> None:
 
 def is_fresh(tx: Transaction, within: timedelta) -> bool:
     """Whether the actor signed in only just now."""
-    session = tx.session.get(BrowserSession, tx.actor.session_id)
+    session = _own(tx)
     return session is not None and tx.now - session.created_at < within
 
 
@@ -208,16 +164,9 @@ def list_sessions(tx: Transaction, idle: timedelta = IDLE) -> list[OpenSession]:
         )
         .order_by(BrowserSession.seen_at.desc())
     )
-    return [
-        OpenSession(row.id, row.method, row.address, row.agent or "", row.created_at, row.seen_at, row.locked)
-        for row in found
-    ]
+    return [row.to_value(OpenSession, agent=row.agent or "") for row in found]
 
 
 def delete_expired(tx: Transaction) -> None:
     """Remove the rows of sessions that are over."""
     tx.session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= tx.now))
-
-
-def _digest(cookie: str) -> str:
-    return hashlib.sha256(cookie.encode()).hexdigest()

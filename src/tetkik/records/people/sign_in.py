@@ -7,8 +7,7 @@ unknown login costs the same time and gives the same answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import select
 
@@ -16,9 +15,9 @@ from tetkik.errors import Forbidden, InputError, NotSignedIn
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
 from tetkik.records.people import notices, passwords, sessions
-from tetkik.records.people.users import departments_of, folded_login, roles_of, user_row
+from tetkik.records.people.users import Peer, build_actor, folded_login, user_row
 from tetkik.records.schema import User
-from tetkik.values import Actor, Method, permissions_of
+from tetkik.values import Actor, Method
 
 FREE_FAILURES = 5
 """Failures before the first pause."""
@@ -26,21 +25,8 @@ FIRST_PAUSE = timedelta(seconds=30)
 LONGEST_PAUSE = timedelta(minutes=15)
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Where a request comes from."""
-
-    address: str | None = None
-    request_id: str | None = None
-    agent: str = ""
-
-
 def sign_in_by_password(records: Records, login: str, password: str, peer: Peer) -> Actor:
-    """Who a login and a password belong to.
-
-    Raises:
-        NotSignedIn: wrong, paused or closed: one sentence for all of them.
-    """
+    """Who a login and a password belong to; `NotSignedIn` for whatever reason in one sentence."""
     user_id, known = _count(records, login, peer)
     right = passwords.matches(password, known)
     if user_id is None or not right:
@@ -50,11 +36,7 @@ def sign_in_by_password(records: Records, login: str, password: str, peer: Peer)
 
 
 def reauthenticate(records: Records, actor: Actor, password: str) -> None:
-    """The same person once more: to open a locked screen, to sign a report.
-
-    Raises:
-        Forbidden: wrong, or paused, or an account without a password.
-    """
+    """The same person once more, or `Forbidden`: to open a locked screen, to sign a report."""
     assert actor.user_id is not None
     with records.read() as tx:
         user = user_row(tx, actor.user_id)
@@ -78,30 +60,10 @@ def pause_after(failures: int) -> timedelta | None:
     return min(FIRST_PAUSE * (1 << doubled), LONGEST_PAUSE)
 
 
-def build_actor(user: User, method: Method, peer: Peer, session_id: str | None = None) -> Actor:
-    """A user who proved themselves, as an actor."""
-    roles = roles_of(user.roles)
-    return Actor(
-        user.id,
-        user.name,
-        roles,
-        permissions_of(roles),
-        departments_of(user.departments),
-        session_id,
-        method,
-        peer.address,
-        peer.request_id,
-    )
-
-
 def open_session(
     tx: Transaction, user: User, method: Method, peer: Peer, lasting: timedelta, browser: str
 ) -> str:
-    """A fresh session after a proof, audited; gives the cookie's value.
-
-    Args:
-        lasting: until the session's absolute end.
-    """
+    """A fresh session after a proof, audited; gives the cookie's value."""
     user.last_login_at = tx.now
     notices.notify_new_browser(tx, user.id, browser, peer.agent)
     sessions.delete_expired(tx)
@@ -122,7 +84,8 @@ def _count(records: Records, login: str, peer: Peer) -> tuple[str | None, str | 
         folded = ""
     with records.write(_nobody(peer)) as tx:
         user = tx.session.scalar(select(User).where(User.login == folded).with_for_update())
-        if user is None or user.disabled_at is not None or _is_paused(user, tx.now):
+        paused = user is not None and user.locked_until is not None and user.locked_until > tx.now
+        if user is None or user.disabled_at is not None or paused:
             return None, None
         user.failed += 1
         pause = pause_after(user.failed)
@@ -135,10 +98,6 @@ def _note_failure(records: Records, user_id: str | None, login: str, peer: Peer)
     with records.write(_nobody(peer)) as tx:
         typed = tx.vault.digest("login", login[:200]).hex()[:16] if user_id is None else None
         tx.audit(Action.SIGN_IN_FAILED, object_id=user_id, typed=typed)
-
-
-def _is_paused(user: User, now: datetime) -> bool:
-    return user.locked_until is not None and user.locked_until > now
 
 
 def _succeed(records: Records, user_id: str, password: str, known: str | None, peer: Peer) -> Actor:

@@ -6,7 +6,6 @@ Core 1.0, 5.7).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from sqlalchemy import select
@@ -21,11 +20,7 @@ from tetkik.values import Role
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What the identity provider says of a person.
-
-    Attributes:
-        departments: of the person's groups; None where the provider does not say, and an administrator does.
-    """
+    """What the identity provider says of a person."""
 
     issuer: str
     subject: str
@@ -33,16 +28,15 @@ class Arrival:
     name: str
     roles: frozenset[Role]
     departments: tuple[str, ...] | None = None
+    """Of the person's groups; None where the provider does not say, and an administrator does."""
 
 
 def sign_in_by_sso(tx: Transaction, arrival: Arrival) -> User:
     """The user that a person is; made at the first arrival, and given the roles of their groups at each.
 
     So are the departments, where the provider speaks of them. Where it does not, a newcomer has none, and a
-    clinician opens nothing before an administrator says which.
-
-    Raises:
-        Forbidden: none of the groups has a role here, or the account is closed.
+    clinician opens nothing before an administrator says which. `Forbidden` where no group has a role here, or
+    the account is closed.
     """
     if not arrival.roles:
         raise Forbidden("None of your groups has a role in this hospital; ask the administrator.")
@@ -74,17 +68,11 @@ def _newcomer(tx: Transaction, arrival: Arrival) -> User:
 
 
 def _free_login(tx: Transaction, arrival: Arrival) -> str:
-    for login in _logins(arrival):
+    try:
+        wanted = folded_login(arrival.login[:60])
+    except InputError:
+        wanted = "user"
+    for login in (wanted, *(f"{wanted}-{number}" for number in range(2, 100))):
         if tx.session.scalar(select(User.id).where(User.login == login)) is None:
             return login
     raise Forbidden("No login could be made for you here; ask the administrator.")
-
-
-def _logins(arrival: Arrival) -> Iterator[str]:
-    try:
-        wished = folded_login(arrival.login[:60])
-    except InputError:
-        wished = "user"
-    yield wished
-    for number in range(2, 100):
-        yield f"{wished}-{number}"

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tetkik.errors import Forbidden, InputError, NotFound, NotSignedIn
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
-from tetkik.records.ids import is_id, new_id
+from tetkik.records.ids import new_id
 from tetkik.records.people import notices
-from tetkik.records.people.sign_in import Peer
-from tetkik.records.people.users import departments_of, roles_of
+from tetkik.records.people.deactivation import live_tokens
+from tetkik.records.people.users import Peer, build_actor, digest_of
 from tetkik.records.schema import ApiToken, User
-from tetkik.values import AccountChange, Actor, Method, Permission, permissions_of
+from tetkik.values import AccountChange, Actor, Method, Permission
 
 PREFIX = "tetkik_"
 """Before every token, so that one that leaked is recognised."""
@@ -30,12 +29,7 @@ _PERSONAL = frozenset({Permission.OWN_ACCOUNT})
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token as its owner sees it; its secret is shown once, when it is made.
-
-    Attributes:
-        used_at: its last request, to the minute; None before the first.
-        held: whether it came back with a backup and waits for its confirmation: it opens nothing.
-    """
+    """A token as its owner sees it; its secret is shown once, when it is made."""
 
     id: str
     name: str
@@ -52,15 +46,7 @@ def grantable(actor: Actor) -> tuple[Permission, ...]:
 
 
 def create(tx: Transaction, name: str, scopes: Iterable[Permission], lasting: timedelta) -> tuple[str, Token]:
-    """A new token of the actor; gives its secret, which nothing keeps, and what is kept.
-
-    Args:
-        lasting: until it ends, at most a year.
-
-    Raises:
-        InputError: no name, an end that cannot be.
-        Forbidden: a scope that the owner does not have.
-    """
+    """A new token of the actor; gives its secret, which nothing keeps, and what is kept."""
     chosen, name = frozenset(scopes), name.strip()
     if not name or len(name) > 60:
         raise InputError("A token needs a name of at most 60 characters; give one.")
@@ -74,7 +60,7 @@ def create(tx: Transaction, name: str, scopes: Iterable[Permission], lasting: ti
         id=new_id(),
         user_id=tx.actor.user_id,
         name=name,
-        digest=_digest(secret),
+        digest=digest_of(secret),
         scopes=",".join(sorted(chosen)),
         created_at=tx.now,
         expires_at=tx.now + lasting,
@@ -87,14 +73,11 @@ def create(tx: Transaction, name: str, scopes: Iterable[Permission], lasting: ti
 
 
 def revoke(tx: Transaction, token_id: str) -> None:
-    """End one of the actor's tokens.
-
-    Raises:
-        NotFound: no such token of theirs.
-    """
-    row = tx.session.get(ApiToken, token_id) if is_id(token_id) else None
-    if row is None or row.user_id != tx.actor.user_id:
-        raise NotFound("There is no such token; look for it in your account.")
+    """End one of the actor's tokens."""
+    missing = NotFound("There is no such token; look for it in your account.")
+    row = tx.find(ApiToken, token_id, missing)
+    if row.user_id != tx.actor.user_id:
+        raise missing
     if row.revoked_at is None:
         row.revoked_at = tx.now
         tx.audit(Action.TOKEN_REVOKED, object_id=row.id)
@@ -104,56 +87,33 @@ def list_tokens(tx: Transaction) -> list[Token]:
     """The actor's tokens that open something, the latest first."""
     rows = tx.session.scalars(
         select(ApiToken)
-        .where(
-            ApiToken.user_id == tx.actor.user_id,
-            ApiToken.revoked_at.is_(None),
-            ApiToken.expires_at > tx.now,
-        )
+        .where(ApiToken.user_id == tx.actor.user_id, live_tokens(tx))
         .order_by(ApiToken.id.desc())
     )
     return [_token(row) for row in rows]
 
 
 def authenticate_token(records: Records, secret: str, peer: Peer) -> Actor:
-    """Who sends a token: its owner, with what the token and the owner's roles both allow.
-
-    Raises:
-        NotSignedIn: no such token, or it is over, or its owner's account is closed.
-    """
+    """Who sends a token (else `NotSignedIn`): its owner, with what token and roles both allow."""
     with records.read() as tx:
-        row = tx.session.scalar(select(ApiToken).where(ApiToken.digest == _digest(secret)))
-        user = tx.session.get(User, row.user_id) if row is not None else None
-        if (
-            row is None
-            or user is None
-            or user.disabled_at is not None
-            or row.revoked_at is not None
-            or row.expires_at <= tx.now
-        ):
+        row = tx.session.scalar(
+            select(ApiToken)
+            .join(User, User.id == ApiToken.user_id)
+            .where(ApiToken.digest == digest_of(secret), live_tokens(tx), User.disabled_at.is_(None))
+        )
+        if row is None:
             raise NotSignedIn("The token is unknown or over; make a new one in your account.")
         if row.held_at is not None:
             raise NotSignedIn(
                 "The token came back with a backup and waits; ask the administrator to confirm it."
             )
-        roles = roles_of(user.roles)
-        actor = Actor(
-            user.id,
-            user.name,
-            roles,
-            permissions_of(roles) & frozenset(_scopes(row)),
-            departments_of(user.departments),
-            None,
-            Method.TOKEN,
-            peer.address,
-            peer.request_id,
-            row.id,
-        )
+        owner = build_actor(tx.session.get_one(User, row.user_id), Method.TOKEN, peer)
+        granted = owner.permissions & frozenset(_scopes(row))
+        actor = replace(owner, permissions=granted, token_id=row.id)
         unnoted = row.used_at is None or tx.now - row.used_at >= _NOTED
     if unnoted:
         with records.write(actor) as tx:
-            used = tx.session.get(ApiToken, actor.token_id)
-            if used is not None:
-                used.used_at = tx.now
+            tx.apply(update(ApiToken).where(ApiToken.id == actor.token_id).values(used_at=tx.now))
     return actor
 
 
@@ -162,16 +122,4 @@ def _scopes(row: ApiToken) -> tuple[Permission, ...]:
 
 
 def _token(row: ApiToken) -> Token:
-    return Token(
-        row.id,
-        row.name,
-        _scopes(row),
-        row.created_at,
-        row.expires_at,
-        row.used_at,
-        row.held_at is not None,
-    )
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return row.to_value(Token, scopes=_scopes(row), held=row.held_at is not None)

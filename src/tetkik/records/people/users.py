@@ -2,58 +2,60 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
-from tetkik.records.ids import is_id, new_id
+from tetkik.records.ids import new_id
 from tetkik.records.people import notices, passwords
-from tetkik.records.people.deactivation import RevokedAccess, end_sessions, revoke_keys, void_links
+from tetkik.records.people.deactivation import (
+    RevokedAccess,
+    end_sessions,
+    live_tokens,
+    revoke_keys,
+    void_links,
+)
 from tetkik.records.schema import ApiToken, Passkey, User
 from tetkik.turkish import fold
-from tetkik.values import EVERY_DEPARTMENT, AccountChange, Role
+from tetkik.values import EVERY_DEPARTMENT, AccountChange, Actor, Method, Role, permissions_of
 
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._@-]{1,63}")
 _KEPT = "._@-"
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
-    """What a person is called, here and on a report.
+class Peer:
+    """Where a request comes from."""
 
-    Attributes:
-        title: before it, such as `Uzm. Dr.`.
-        departments: of a clinician; `EVERY_DEPARTMENT` among them is each, none is none.
-    """
+    address: str | None = None
+    request_id: str | None = None
+    agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a person is called, here and on a report."""
 
     name: str
     roles: frozenset[Role]
     title: str = ""
+    """Before it, such as `Uzm. Dr.`."""
     registration: str = ""
     departments: tuple[str, ...] = ()
+    """Of a clinician; `EVERY_DEPARTMENT` among them is each, none is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A user as others see them.
-
-    Attributes:
-        has_password: whether a password opens.
-        single_sign_on: whether joined to the hospital's identity provider.
-        must_change: whether the password is to be changed at the next sign-in.
-        locked_until: after failures; None where it is not.
-        disabled_at: when the account was closed; None where it is open.
-        last_login_at: None before the first.
-        keys_held: whether passkeys or tokens came back with a backup and wait for their confirmation.
-    """
-
     id: str
     login: str
     profile: Profile
@@ -68,12 +70,20 @@ class Member:
     keys_held: bool = False
 
 
-def folded_login(text: str) -> str:
-    """A login as it is kept: `İrem.IŞIK`, `irem.isik` and `IREM.IŞIK` are one.
+def digest_of(secret: str) -> str:
+    """What is kept of a cookie, a link or a token: it opens nothing."""
+    return hashlib.sha256(secret.encode()).hexdigest()
 
-    Raises:
-        InputError: not 2 to 64 letters, digits, dots, hyphens, underscores, at signs.
-    """
+
+def build_actor(user: User, method: Method, peer: Peer, session_id: str | None = None) -> Actor:
+    """A user who proved themselves, as an actor."""
+    roles, departments = roles_of(user.roles), departments_of(user.departments)
+    who = (user.id, user.name, roles, permissions_of(roles), departments)
+    return Actor(*who, session_id, method, peer.address, peer.request_id)
+
+
+def folded_login(text: str) -> str:
+    """A login as it is kept: `İrem.IŞIK`, `irem.isik` and `IREM.IŞIK` are one."""
     login = "".join(char if char in _KEPT else fold(char) for char in text.strip())
     if not _LOGIN.fullmatch(login):
         raise InputError(
@@ -90,15 +100,7 @@ def create(
     password: str | None = None,
     departments: Collection[str] = (),
 ) -> str:
-    """A new user; gives the id.
-
-    Args:
-        password: None where a link, a passkey or single sign-on will open.
-
-    Raises:
-        InputError: a login, name, department or password that cannot be.
-        Conflict: the login is taken.
-    """
+    """A new user; gives the id. Without a password a link, a passkey or single sign-on will open."""
     folded = folded_login(login)
     _check(profile, departments)
     if tx.session.scalar(select(User.id).where(User.login == folded)) is not None:
@@ -124,13 +126,8 @@ def create(
 def change(tx: Transaction, user_id: str, profile: Profile, *, departments: Collection[str] = ()) -> None:
     """Give a user another name, other roles, other departments; open pages follow at their next request.
 
-    Args:
-        departments: that can be given: those of the triage model; whatever the user has already stays.
-
-    Raises:
-        NotFound: no such user.
-        InputError: a name or department that cannot be.
-        Conflict: it would leave nobody who administers.
+    `departments` are those that can be given, of the triage model; whatever the user has already stays.
+    `Conflict` where it would leave nobody who administers.
     """
     _hold_everybody(tx)
     user = user_row(tx, user_id)
@@ -150,12 +147,7 @@ def set_password(
 ) -> RevokedAccess:
     """A new password, of the person's own choosing; ends every other session and link of theirs.
 
-    Args:
-        keys: whether passkeys and tokens end as well, for whoever suspects that somebody else has used them.
-
-    Raises:
-        NotFound: no such user.
-        InputError: a weak password, or the present one where another is asked for.
+    Passkeys and tokens end as well (`keys`) for whoever suspects that somebody else has used them.
     """
     user = user_row(tx, user_id)
     passwords.refuse_weak(password, (user.login, user.name, hospital))
@@ -168,37 +160,22 @@ def set_password(
     user.failed, user.locked_until = 0, None
     void_links(tx, user_id)
     ended = _end(tx, user_id, keys=keys, keep=tx.actor.session_id)
-    tx.audit(
-        Action.PASSWORD_CHANGED,
-        object_id=user_id,
-        passkeys=ended.passkeys or None,
-        tokens=ended.tokens or None,
-    )
+    tx.audit(Action.PASSWORD_CHANGED, object_id=user_id, **_counted(ended))
     if not first:
         notices.notify(tx, user_id, AccountChange.PASSWORD_CHANGED)
     return ended
 
 
 def reset_access(tx: Transaction, user_id: str, *, keys: bool = True) -> RevokedAccess:
-    """Take the password away and end every session; a link sets a new one.
+    """Take the password away and end every session, and with `keys` passkeys and tokens.
 
-    Args:
-        keys: whether passkeys and tokens end as well; what was lost or stolen is seldom the password alone.
-
-    Raises:
-        NotFound: no such user.
+    A link sets a new password. What was lost or stolen is seldom the password alone.
     """
     user = user_row(tx, user_id)
     user.password_hash = None
     user.failed, user.locked_until = 0, None
     ended = _end(tx, user_id, keys=keys)
-    tx.audit(
-        Action.USER_CHANGED,
-        object_id=user_id,
-        what="reset",
-        passkeys=ended.passkeys or None,
-        tokens=ended.tokens or None,
-    )
+    tx.audit(Action.USER_CHANGED, object_id=user_id, what="reset", **_counted(ended))
     notices.notify(tx, user_id, AccountChange.PASSWORD_RESET)
     return ended
 
@@ -210,13 +187,12 @@ def _end(tx: Transaction, user_id: str, *, keys: bool, keep: str | None = None) 
     return replace(ended, sessions=sessions)
 
 
-def require_password_change(tx: Transaction, user_id: str) -> None:
-    """Let the person choose a new password before anything else: at the next request, or the next sign-in.
+def _counted(ended: RevokedAccess) -> dict[str, Any]:
+    return {"passkeys": ended.passkeys or None, "tokens": ended.tokens or None}
 
-    Raises:
-        NotFound: no such user.
-        Conflict: there is no password to change.
-    """
+
+def require_password_change(tx: Transaction, user_id: str) -> None:
+    """Let the person choose a new password before anything else: at the next request, or the next sign-in."""
     user = user_row(tx, user_id)
     if user.password_hash is None:
         raise Conflict("This account has no password, so none can be changed; make a link for a first one.")
@@ -225,12 +201,7 @@ def require_password_change(tx: Transaction, user_id: str) -> None:
 
 
 def disable(tx: Transaction, user_id: str) -> None:
-    """Close an account: nothing opens it, and its sessions and tokens are over.
-
-    Raises:
-        NotFound: no such user.
-        Conflict: it is the last administrator.
-    """
+    """Close an account: nothing opens it, and its sessions and tokens are over."""
     _hold_everybody(tx)
     user = user_row(tx, user_id)
     user.disabled_at = tx.now
@@ -241,42 +212,25 @@ def disable(tx: Transaction, user_id: str) -> None:
 
 
 def enable(tx: Transaction, user_id: str) -> None:
-    """Open a closed account again.
-
-    Raises:
-        NotFound: no such user.
-    """
+    """Open a closed account again."""
     user_row(tx, user_id).disabled_at = None
     tx.audit(Action.USER_CHANGED, object_id=user_id, what="enabled")
 
 
 def unlock(tx: Transaction, user_id: str) -> None:
-    """End the pause after failed sign-ins.
-
-    Raises:
-        NotFound: no such user.
-    """
+    """End the pause after failed sign-ins."""
     user = user_row(tx, user_id)
     user.failed, user.locked_until = 0, None
     tx.audit(Action.USER_CHANGED, object_id=user_id, what="unlocked")
 
 
 def load_user(tx: Transaction, user_id: str) -> Member:
-    """One user.
-
-    Raises:
-        NotFound: no such user.
-    """
+    """One user."""
     return _member(tx, user_row(tx, user_id))
 
 
 def find_user(tx: Transaction, login: str) -> Member:
-    """The user of a login.
-
-    Raises:
-        NotFound: no such user.
-        InputError: no login at all.
-    """
+    """The user of a login."""
     user = tx.session.scalar(select(User).where(User.login == folded_login(login)))
     if user is None:
         raise NotFound("There is no user {login}; `tetkik users list` shows them.", login=folded_login(login))
@@ -284,12 +238,7 @@ def find_user(tx: Transaction, login: str) -> Member:
 
 
 def list_users(tx: Transaction, *, after: str = "", limit: int | None = None) -> list[Member]:
-    """Users by login.
-
-    Args:
-        after: the login of the last one of the page before.
-        limit: most of them; None is all.
-    """
+    """Users by login, those behind `after`."""
     found = tx.session.scalars(select(User).where(User.login > after).order_by(User.login).limit(limit))
     return [_member(tx, user) for user in found]
 
@@ -311,15 +260,8 @@ def count_administrators(tx: Transaction) -> int:
 
 
 def user_row(tx: Transaction, user_id: str) -> User:
-    """The row of a user, for the other modules of `records`.
-
-    Raises:
-        NotFound: no such user.
-    """
-    user = tx.session.get(User, user_id) if is_id(user_id) else None
-    if user is None:
-        raise NotFound("There is no such user; look for them in the list of users.")
-    return user
+    """The row of a user, for the other modules of `records`."""
+    return tx.find(User, user_id, NotFound("There is no such user; look for them in the list of users."))
 
 
 def _hold_everybody(tx: Transaction) -> None:
@@ -341,11 +283,7 @@ def _check(profile: Profile, departments: Collection[str]) -> None:
     unknown = [name for name in profile.departments if name not in (*departments, EVERY_DEPARTMENT)]
     if unknown:
         raise InputError("There is no department {name}; choose from the list.", name=unknown[0])
-    limits: Iterable[tuple[str, int]] = (
-        (profile.name, 120),
-        (profile.title, 60),
-        (profile.registration, 40),
-    )
+    limits = ((profile.name, 120), (profile.title, 60), (profile.registration, 40))
     if any(len(text) > most for text, most in limits):
         raise InputError("The name, the title or the number of the diploma is too long; shorten it.")
 
@@ -361,42 +299,24 @@ def _columns(profile: Profile) -> dict[str, str]:
 
 
 def _member(tx: Transaction, user: User) -> Member:
-    passkeys = tx.session.scalar(select(func.count()).select_from(Passkey).where(Passkey.user_id == user.id))
     held_passkey = select(Passkey.id).where(Passkey.user_id == user.id, Passkey.held_at.is_not(None))
     held_token = select(ApiToken.id).where(
-        ApiToken.user_id == user.id,
-        ApiToken.held_at.is_not(None),
-        ApiToken.revoked_at.is_(None),
-        ApiToken.expires_at > tx.now,
+        ApiToken.user_id == user.id, ApiToken.held_at.is_not(None), live_tokens(tx)
     )
-    return Member(
-        id=user.id,
-        login=user.login,
-        profile=Profile(
-            user.name,
-            roles_of(user.roles),
-            user.title,
-            user.registration,
-            departments_of(user.departments),
-        ),
+    roles, departments = roles_of(user.roles), departments_of(user.departments)
+    return user.to_value(
+        Member,
+        profile=user.to_value(Profile, roles=roles, departments=departments),
         has_password=user.password_hash is not None,
-        passkeys=passkeys or 0,
+        passkeys=tx.count(Passkey, Passkey.user_id == user.id),
         single_sign_on=user.oidc_subject is not None,
-        must_change=user.must_change,
         locked_until=user.locked_until if user.locked_until and user.locked_until > tx.now else None,
-        disabled_at=user.disabled_at,
-        created_at=user.created_at,
-        last_login_at=user.last_login_at,
         keys_held=bool(tx.session.scalar(select(held_passkey.exists() | held_token.exists()))),
     )
 
 
 def save_preferences(tx: Transaction, *, language: Language | None = None, theme: str | None = None) -> None:
-    """Keep the actor's own choice of language and theme; None leaves what was.
-
-    Args:
-        theme: `light`, `dark`, or `system`.
-    """
+    """Keep the actor's choice of language and theme (`light`, `dark`, `system`); None leaves what was."""
     user = tx.session.get(User, tx.actor.user_id)
     if user is None:
         return

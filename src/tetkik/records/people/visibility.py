@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, false, or_, select
+from sqlalchemy import ColumnElement, Select, false, or_, select
 
 from tetkik.errors import Forbidden, NotFound
 from tetkik.records.database import Transaction
-from tetkik.records.ids import is_id
 from tetkik.records.schema import BrokenGlass, Case, Claim
 from tetkik.values import EVERY_DEPARTMENT, Permission, Role
 
@@ -26,29 +25,21 @@ _EVERYWHERE = frozenset({Role.RECEPTION, Role.TECHNICIAN, Role.RADIOLOGIST})
 
 @dataclass(frozen=True, slots=True)
 class AccessDecision:
-    """Whether a case may be opened.
-
-    Attributes:
-        open: whether it may.
-        by_glass: whether only because the glass was broken.
-        could_break: whether breaking the glass would open it.
-    """
-
     open: bool
     by_glass: bool = False
+    """Whether only because the glass was broken."""
     could_break: bool = False
+    """Whether breaking the glass would open it."""
+
+
+def find_case(tx: Transaction, case_id: str) -> Case:
+    """The row of a case, whether or not the actor may open it."""
+    return tx.find(Case, case_id, NotFound("There is no such case; look for it in the worklist."))
 
 
 def load_visible_case(tx: Transaction, case_id: str) -> Case:
-    """The row of a case that the actor may open.
-
-    Raises:
-        NotFound: no such case.
-        Forbidden: the case of another department, or a restricted one; breaking the glass may open it.
-    """
-    case = tx.session.get(Case, case_id) if is_id(case_id) else None
-    if case is None:
-        raise NotFound("There is no such case; look for it in the worklist.")
+    """The row of a case that the actor may open."""
+    case = find_case(tx, case_id)
     sight = decide_access(tx, case)
     if not sight.open:
         raise Forbidden(
@@ -65,14 +56,8 @@ def decide_access(tx: Transaction, case: Case) -> AccessDecision:
         return AccessDecision(True)
     if _ordinarily(tx, case):
         return AccessDecision(True)
-    glass = tx.session.scalar(
-        select(BrokenGlass.id).where(
-            BrokenGlass.user_id == actor.user_id,
-            BrokenGlass.case_id == case.id,
-            BrokenGlass.expires_at > tx.now,
-        )
-    )
-    return AccessDecision(glass is not None, glass is not None, actor.may(Permission.BREAK_GLASS))
+    broken = tx.session.scalar(_glass(tx).where(BrokenGlass.case_id == case.id)) is not None
+    return AccessDecision(broken, broken, actor.may(Permission.BREAK_GLASS))
 
 
 def _ordinarily(tx: Transaction, case: Case) -> bool:
@@ -83,6 +68,12 @@ def _ordinarily(tx: Transaction, case: Case) -> bool:
         makes = bool(actor.roles & {Role.RECEPTION, Role.TECHNICIAN}) and case.emptied_at is None
         return makes or (Role.RADIOLOGIST in actor.roles and reader)
     return _everywhere(tx) or case.department in actor.departments
+
+
+def _glass(tx: Transaction) -> Select[str]:
+    """The cases for which the actor has broken the glass."""
+    mine = BrokenGlass.user_id == tx.actor.user_id
+    return select(BrokenGlass.case_id).where(mine, BrokenGlass.expires_at > tx.now)
 
 
 def _everywhere(tx: Transaction) -> bool:
@@ -102,8 +93,5 @@ def visible_cases(tx: Transaction) -> ColumnElement[bool]:
         Case.id.is_not(None) if _everywhere(tx) else Case.department.in_(actor.departments)
     )
     if not actor.roles & _EVERYWHERE:
-        glass = select(BrokenGlass.case_id).where(
-            BrokenGlass.user_id == actor.user_id, BrokenGlass.expires_at > tx.now
-        )
-        condition = or_(condition & (Case.restricted == false()), Case.id.in_(glass))
+        condition = or_(condition & (Case.restricted == false()), Case.id.in_(_glass(tx)))
     return condition

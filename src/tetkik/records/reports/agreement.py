@@ -13,6 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from tetkik.records.database import Transaction
 from tetkik.records.reports.reports import first_of_a_draft
 from tetkik.records.schema import FindingReview, Job, ReportVersion
+from tetkik.records.schema.base import within
 from tetkik.statistics import Interval, wilson_interval
 from tetkik.values import JobState, Judgement
 
@@ -37,23 +38,17 @@ class Count:
         return wilson_interval(self.hits, self.total)
 
     def __add__(self, other: Count) -> Count:
-        """Both together."""
         return Count(self.hits + other.hits, self.total + other.total)
 
 
 @dataclass(frozen=True, slots=True)
 class LabelAgreement:
-    """How radiologists judged one finding.
-
-    Attributes:
-        asserted: confirmed of those that the model had called present: its precision here.
-        missed: findings that the model had not called and a radiologist added.
-    """
-
     label: str
     weeks: tuple[Count, ...]
     asserted: Count
+    """Confirmed of those that the model had called present: its precision here."""
     missed: int
+    """Findings that the model had not called and a radiologist added."""
 
     @property
     def all(self) -> Count:
@@ -78,13 +73,8 @@ class LabelAgreement:
 
 @dataclass(frozen=True, slots=True)
 class Weeks:
-    """The weeks that are looked at.
-
-    Attributes:
-        starts: when each begins, the oldest first; the last ends now.
-    """
-
     starts: tuple[datetime, ...]
+    """When each begins, the oldest first; the last ends now."""
     end: datetime
 
 
@@ -98,14 +88,8 @@ def agreement(tx: Transaction, weeks: Weeks) -> tuple[LabelAgreement, ...]:
     week = _week_of(FindingReview.at, weeks)
     positive_then = func.coalesce(FindingReview.model_positive, False)
     rows = tx.session.execute(
-        select(
-            FindingReview.label,
-            week,
-            FindingReview.judgement,
-            positive_then,
-            func.count(),
-        )
-        .where(FindingReview.at >= weeks.starts[0], FindingReview.at < weeks.end)
+        select(FindingReview.label, week, FindingReview.judgement, positive_then, func.count())
+        .where(*within(FindingReview.at, weeks.starts[0], weeks.end))
         .group_by(FindingReview.label, week, FindingReview.judgement, positive_then)
     )
     found: dict[str, list[tuple[int, Judgement, bool, int]]] = defaultdict(list)
@@ -134,11 +118,7 @@ def corrected_drafts(tx: Transaction, weeks: Weeks) -> tuple[Count, ...]:
     counts = [Count()] * len(weeks.starts)
     query = (
         select(week, ReportVersion.corrected, func.count())
-        .where(
-            first_of_a_draft(),
-            ReportVersion.created_at >= weeks.starts[0],
-            ReportVersion.created_at < weeks.end,
-        )
+        .where(first_of_a_draft(), *within(ReportVersion.created_at, weeks.starts[0], weeks.end))
         .group_by(week, ReportVersion.corrected)
     )
     for at, corrected, count in tx.session.execute(query):
@@ -148,12 +128,6 @@ def corrected_drafts(tx: Transaction, weeks: Weeks) -> tuple[Count, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Work that waits for the models.
-
-    Attributes:
-        oldest: when the oldest of them came; None where nothing waits.
-    """
-
     waiting: int
     oldest: datetime | None
     failed: int
@@ -165,8 +139,7 @@ def queue(tx: Transaction) -> Queue:
     waiting, oldest = tx.session.execute(
         select(func.count(), func.min(Job.created_at)).where(Job.state.in_(open_states))
     ).one()
-    failed = tx.session.scalar(select(func.count()).where(Job.state == JobState.FAILED)) or 0
-    return Queue(waiting, oldest, failed)
+    return Queue(waiting, oldest, tx.count(Job, Job.state == JobState.FAILED))
 
 
 def _week_of(moment: InstrumentedAttribute[datetime], weeks: Weeks) -> ColumnElement[int]:

@@ -16,8 +16,6 @@ _MOST = 20_000
 
 
 class Change(StrEnum):
-    """What became of some words."""
-
     SAME = "same"
     REMOVED = "removed"
     ADDED = "added"
@@ -25,20 +23,12 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Words that stayed, went or came."""
-
     change: Change
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedSection:
-    """One part of two versions.
-
-    Attributes:
-        stretches: in reading order.
-    """
-
     section: Section
     stretches: tuple[Stretch, ...]
 
@@ -71,17 +61,14 @@ def compared_measurements(
 ) -> tuple[ComparedMeasurement, ...]:
     """What was measured in two versions: what stayed and what went in the earlier order, then what came."""
     now = {item.id: item for item in after}
-    known = {item.id for item in before}
     found = []
     for item in before:
-        if now.get(item.id) == item:
-            found.append(ComparedMeasurement(Change.SAME, item))
-            continue
-        found.append(ComparedMeasurement(Change.REMOVED, item))
-        if item.id in now:
-            found.append(ComparedMeasurement(Change.ADDED, now[item.id]))
-    found += [ComparedMeasurement(Change.ADDED, item) for item in after if item.id not in known]
-    return tuple(found)
+        there = now.pop(item.id, None)
+        same = there == item
+        found.append(ComparedMeasurement(Change.SAME if same else Change.REMOVED, item))
+        if there is not None and not same:
+            found.append(ComparedMeasurement(Change.ADDED, there))
+    return (*found, *(ComparedMeasurement(Change.ADDED, item) for item in now.values()))
 
 
 def _pieces(draft: Draft, section: Section) -> list[str]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import func, select
-
 from tetkik.errors import Conflict, NotFound
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases.transfers import require_not_moved
@@ -32,21 +30,6 @@ _MACHINE = "Tetkik"
 
 @dataclass(frozen=True, slots=True)
 class WorkingDraft:
-    """A draft at one revision.
-
-    Attributes:
-        run_id: of the model; None without one.
-        number: as people call the report, such as `2026-000123-1`.
-        state: of the report: a draft, or signed and being amended, or withdrawn and written anew.
-        version: of the last signed one; 0 before the first.
-        content: what is written, with its marks, and what was measured.
-        by_person: for each sentence, whether a person wrote or changed it.
-        result: what the model found; None without one.
-        amending: why it is being amended; None where it is not.
-        withdrawn: who took the last signed version back, when and why; None where nobody did.
-        updated_by: the name of whoever saved; None for the machine.
-    """
-
     report_id: str
     case_id: str
     patient_id: str
@@ -58,6 +41,7 @@ class WorkingDraft:
     revision: int
     content: ReportContent = field(repr=False)
     by_person: tuple[bool, ...]
+    """For each sentence, whether a person wrote or changed it."""
     decisions: tuple[MarkDecision, ...] = field(repr=False)
     verdicts: tuple[FindingVerdict, ...]
     result: FindingsResult | None = field(repr=False)
@@ -65,15 +49,14 @@ class WorkingDraft:
     withdrawn: Withdrawn | None
     updated_at: datetime
     updated_by: str | None
+    """The name of whoever saved; None for the machine."""
 
     @property
     def draft(self) -> Draft:
-        """Its sentences with their marks."""
         return self.content.draft
 
     @property
     def measurements(self) -> tuple[Measurement, ...]:
-        """What people measured in the image."""
         return self.content.measurements
 
 
@@ -91,16 +74,7 @@ class EditConflict(Conflict):
 
 
 def row_of(tx: Transaction, report_id: str, *, lock: bool = False) -> Report:
-    """The row of a report whose case the actor may open.
-
-    Args:
-        lock: whether nobody else may change it until the transaction ends.
-
-    Raises:
-        NotFound: no such report.
-        Forbidden: of a case that the actor may not open.
-        Moved: the case goes on as another one, and its drafts were dropped.
-    """
+    """The row of a report whose case the actor may open; locked, nobody else changes it meanwhile."""
     row = None
     if lock:
         tx.session.flush()
@@ -117,12 +91,7 @@ def row_of(tx: Transaction, report_id: str, *, lock: bool = False) -> Report:
 
 
 def unpacked(tx: Transaction, row: Report) -> tuple[Working, Material]:
-    """The draft in a row, and what the machine gave.
-
-    Raises:
-        Conflict: the report is signed and nobody is amending it.
-        Moved: the case goes on as another one, and its drafts were dropped.
-    """
+    """The draft in a row, and what the machine gave."""
     working = working_of(tx, row)
     if working is None:
         require_not_moved(tx, row.case_id)
@@ -133,16 +102,10 @@ def unpacked(tx: Transaction, row: Report) -> tuple[Working, Material]:
 def view_of(tx: Transaction, row: Report, working: Working, material: Material) -> WorkingDraft:
     """The draft of a row as whoever edits it sees it."""
     author = tx.session.get(User, row.updated_by) if row.updated_by is not None else None
-    return WorkingDraft(
+    return row.to_value(
+        WorkingDraft,
         report_id=row.id,
-        case_id=row.case_id,
-        patient_id=row.patient_id,
-        image_id=row.image_id,
-        run_id=row.run_id,
         number=number_of(tx, row),
-        state=row.state,
-        version=row.version,
-        revision=row.revision,
         content=working.content,
         by_person=tuple(not written_by_machine(material, item) for item in working.draft.sentences),
         decisions=working.decisions,
@@ -150,32 +113,23 @@ def view_of(tx: Transaction, row: Report, working: Working, material: Material) 
         result=material.result,
         amending=reason_of(tx, row),
         withdrawn=withdrawal_queries.now_of_reports(tx, [row.id]).get(row.id),
-        updated_at=row.updated_at,
         updated_by=author.name if author is not None else None,
     )
 
 
 def reason_of(tx: Transaction, row: Report) -> str | None:
     """Why a report is being amended; None where it is not."""
-    if row.amending is None:
-        return None
-    return tx.open(row.patient_id, "reports.amending", row.id, row.amending).decode()
+    return tx.open_text(row, "amending") or None
 
 
 def number_of(tx: Transaction, row: Report) -> str:
     """The number of a report: of its case, and its place among the reports of the case."""
     case = tx.session.get_one(Case, row.case_id)
-    before = select(func.count()).where(Report.case_id == row.case_id, Report.id <= row.id)
-    return f"{case.number}-{tx.session.scalar(before)}"
+    return f"{case.number}-{tx.count(Report, Report.case_id == row.case_id, Report.id <= row.id)}"
 
 
 def for_change(tx: Transaction, report_id: str, revision: int) -> tuple[Report, Working, Material]:
-    """The row of a draft that is to be changed, locked, with its text and what the machine gave.
-
-    Raises:
-        EditConflict: it is at another revision by now.
-        Conflict: the report is signed and nobody is amending it.
-    """
+    """The row of a draft that is to be changed, locked, with its text and what the machine gave."""
     row = row_of(tx, report_id, lock=True)
     working, material = unpacked(tx, row)
     if row.revision != revision:
@@ -195,5 +149,5 @@ def record_change(
 ) -> None:
     """Write an audit entry about a report, and announce the event to the open pages."""
     tx.session.flush()
-    tx.audit(action, case_id=row.case_id, patient_id=row.patient_id, object_id=row.id, **detail)
+    tx.audit_about(action, row, **detail)
     tx.announce(event, row.case_id)

@@ -16,9 +16,11 @@ from sqlalchemy import select
 from tetkik.errors import Conflict
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
+from tetkik.records.cases.locks import lock_reports_with
 from tetkik.records.cases.transfers import require_not_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
+from tetkik.records.images import images, runs
 from tetkik.records.people import visibility
 from tetkik.records.reports import prior_recheck, reviews
 from tetkik.records.reports.draft_marks import checked
@@ -32,8 +34,15 @@ from tetkik.records.reports.draft_revisions import (
     view_of,
 )
 from tetkik.records.reports.editing import Choice, DraftEdit, Edited, decided, merged
-from tetkik.records.reports.report_inputs import Material, Working, keep_material, keep_pictures, keep_working
-from tetkik.records.reports.report_locks import lock_reports_with
+from tetkik.records.reports.report_inputs import (
+    Material,
+    Working,
+    keep_material,
+    keep_pictures,
+    keep_working,
+    material_of,
+    working_of,
+)
 from tetkik.records.schema import Image, Report
 from tetkik.report.facts import one_line
 from tetkik.values import (
@@ -64,11 +73,7 @@ def write_machine_draft(
     """Keep what the machine wrote about an image; gives the report's id.
 
     A draft of the same image that nobody has touched gives way; one that a person changed, or that is signed,
-    stays as it is.
-
-    Args:
-        inputs: what the draft was made of beside the findings (`Reported.drafted.facts.inputs`).
-        prior: the findings of an earlier image that it was compared with.
+    stays as it is. `inputs` are what the draft was made of beside the findings.
     """
     row = tx.session.scalar(select(Report).where(Report.image_id == image_id).with_for_update())
     if row is not None and (row.version or row.updated_by is not None or row.run_id == run_id):
@@ -80,19 +85,9 @@ def write_machine_draft(
     row.case_id, row.run_id = case_id, run_id
     row.language, row.writer = document.draft.language, document.draft.writer
     row.updated_at = tx.now
-    keep_material(
-        tx,
-        row,
-        Material(
-            document.draft,
-            document.result,
-            inputs or ReportInput(),
-            prior,
-            document.identity,
-            document.tags,
-            document.heatmap_label,
-        ),
-    )
+    shown = (document.identity, document.tags, document.heatmap_label)
+    made = Material(document.draft, document.result, inputs or ReportInput(), prior, *shown)
+    keep_material(tx, row, made)
     keep_working(tx, row, Working(document.content))
     pictures = {"image": document.image, "heatmap": document.heatmap}
     keep_pictures(tx, row, _DRAFT, {what: content for what, content in pictures.items() if content})
@@ -109,14 +104,7 @@ def write_by_hand(
     tags: ImageTags | None = None,
     image: bytes | None = None,
 ) -> WorkingDraft:
-    """Begin a report without a model: an empty draft for a person to write.
-
-    Raises:
-        NotFound: no such image.
-        Forbidden: of a case that the actor may not open.
-        Moved: the case goes on as another one.
-        Conflict: it has a report already.
-    """
+    """Begin a report without a model: an empty draft for a person to write."""
     found = tx.session.get(Image, image_id)
     case = visibility.load_visible_case(tx, found.case_id if found is not None else "")
     assert found is not None
@@ -144,13 +132,7 @@ def report_of_image(tx: Transaction, image_id: str) -> str | None:
 
 
 def draft_of(tx: Transaction, report_id: str) -> WorkingDraft:
-    """The draft of a report as it stands.
-
-    Raises:
-        NotFound: no such report.
-        Forbidden: of a case that the actor may not open.
-        Conflict: it is signed and nobody is amending it.
-    """
+    """The draft of a report as it stands."""
     row = row_of(tx, report_id)
     return view_of(tx, row, *unpacked(tx, row))
 
@@ -167,11 +149,6 @@ def save(tx: Transaction, report_id: str, revision: int, edit: DraftEdit) -> Wor
 
     A sentence that stands in the draft already, in the same part and word for word, keeps its evidence, its
     certainty and what was decided about its marks.
-
-    Raises:
-        EditConflict: somebody else saved in between; nothing was written.
-        Conflict: the report is signed.
-        InputError: too long, or a decision about a mark that is not there.
     """
     row, working, material = for_change(tx, report_id, revision)
     edited = merged(working.draft, edit)
@@ -181,12 +158,7 @@ def save(tx: Transaction, report_id: str, revision: int, edit: DraftEdit) -> Wor
 
 
 def decide(tx: Transaction, report_id: str, revision: int, decisions: Sequence[Choice]) -> WorkingDraft:
-    """Decide about marks: keep the sentence, or take it out; `None` opens the question again.
-
-    Raises:
-        EditConflict: somebody else saved in between; nothing was written.
-        InputError: no such mark.
-    """
+    """Decide about marks: keep the sentence, or take it out; `None` opens the question again."""
     row, working, material = for_change(tx, report_id, revision)
     return keep(tx, row, material, working, choices=decisions)
 
@@ -200,17 +172,10 @@ def judge(
     *,
     sentences_follow: bool = False,
 ) -> WorkingDraft:
-    """Accept, reject or add a finding; the marks follow, and the sentences where `sentences_follow` says so.
+    """Accept, reject or add a finding, or with None take that back; the marks follow.
 
-    So do the marks of later drafts of the patient that compare with this image.
-
-    Args:
-        judgement: None takes it back.
-        sentences_follow: whether sentences that lean on a rejected finding alone go with it.
-
-    Raises:
-        EditConflict: somebody else saved in between; nothing was written.
-        InputError: no such finding, or a judgement that does not fit what the model found.
+    So do the marks of later drafts of the patient that compare with this image; and, where
+    `sentences_follow`, sentences go that lean on a rejected finding alone.
     """
     lock_reports_with(tx, report_id)  # later drafts are checked again once the case is locked
     row, working, material = for_change(tx, report_id, revision)
@@ -230,15 +195,7 @@ def keep(
     edited: Edited | None = None,
     choices: Sequence[Choice] = (),
 ) -> WorkingDraft:
-    """Check a draft again, seal it, bump its revision, audit it, and announce it to the open pages.
-
-    Args:
-        row: of the report, from `working.for_change`.
-        edited: sentences that take the place of the draft's; None leaves them.
-
-    Raises:
-        InputError: a decision about a mark that is not there.
-    """
+    """Check a draft again, `edited` or as it is; seal it, bump its revision, audit and announce it."""
     edited = edited or Edited.unchanged(before.draft)
     before = before.with_draft(replace(before.draft, sentences=edited.sentences))
     content = checked(material, before.content, reviews.judged(tx, row.id))
@@ -256,6 +213,24 @@ def keep(
         measurements=len(after.content.measurements),
     )
     return view_of(tx, row, after, material)
+
+
+def drop_foreign_priors(tx: Transaction, patient_ids: Sequence[str]) -> None:
+    """Check the drafts of these records again, without an earlier image that is not to be compared with.
+
+    Their sentences stay, and those that say how it was before are marked: nobody signs them unseen.
+    """
+    wanted = select(Report).where(Report.patient_id.in_(patient_ids), Report.machine.is_not(None))
+    for row in tx.session.scalars(wanted.order_by(Report.image_id).with_for_update()).all():
+        material, working = material_of(tx, row), working_of(tx, row)
+        if material.prior is None:
+            continue
+        earlier = runs.list_earlier_runs(tx, images.load_image(tx, row.image_id))
+        if material.prior.sha256 not in {runs.load_result(tx, run.id).sha256 for run in earlier}:
+            material = replace(material, prior=None)
+            keep_material(tx, row, material)
+            if working is not None:  # what is signed stands as it was signed
+                keep(tx, row, material, working)
 
 
 def _new_row(tx: Transaction, image: Image, draft: Draft) -> Report:

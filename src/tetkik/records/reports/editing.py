@@ -19,33 +19,22 @@ MOST = 200
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a person decides about one mark.
-
-    Attributes:
-        sentence: its place among the sentences that the person sees, from 0.
-        decision: None opens the question again.
-    """
-
     sentence: int
+    """Its place among the sentences that the person sees, from 0."""
     fault: Fault
     start: int
     end: int
     decision: Decision | None
+    """None opens the question again."""
 
 
 @dataclass(frozen=True, slots=True)
 class DraftEdit:
-    """A draft as a person leaves it.
-
-    Attributes:
-        sentences: all of them; empty ones are left out.
-        decisions: about marks, by the place of the sentence in `sentences`.
-        texts: what else people write, by its field of `ReportContent`; one that is not here stays.
-    """
-
     sentences: Sequence[DraftSentence]
     decisions: Sequence[Choice] = ()
+    """About marks, by the place of the sentence in `sentences`."""
     texts: Mapping[str, str] = field(default_factory=dict)
+    """What else people write, by its field of `ReportContent`; one that is not here stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +51,7 @@ class Edited:
 
 
 def merged(draft: Draft, edit: DraftEdit) -> Edited:
-    """A person's sentences beside the draft's: the same words in the same part keep what they had.
-
-    Raises:
-        InputError: too many, or a text too long.
-    """
+    """A person's sentences beside the draft's: the same words in the same part keep what they had."""
     sentences = edit.sentences
     written = [*(item.text for item in sentences), *edit.texts.values()]
     if len(sentences) > MOST or any(len(text) > LONGEST for text in written):
@@ -91,11 +76,7 @@ def merged(draft: Draft, edit: DraftEdit) -> Edited:
 
 
 def decided(tx: Transaction, working: Working, edited: Edited, choices: Sequence[Choice]) -> Working:
-    """The draft after a person decided about marks.
-
-    Raises:
-        InputError: a mark that is not there.
-    """
+    """The draft after a person decided about marks."""
     sentences = dict(zip(edited.places, working.draft.sentences, strict=True))
     decisions = list(working.decisions)
     removed = set()

@@ -8,7 +8,6 @@ traced back by nobody who has not its master key.
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +22,8 @@ from tetkik.records.database import Transaction
 from tetkik.records.images import images
 from tetkik.records.images.images import StoredImage
 from tetkik.records.schema import Case, FindingReview, Image, Patient, Report, Run
+from tetkik.records.schema.base import within
+from tetkik.records.serialization import to_csv
 from tetkik.values import FINDING_LABELS, FileFormat, Judgement
 
 _PSEUDONYM = 16
@@ -31,13 +32,6 @@ _PSEUDONYM = 16
 
 @dataclass(frozen=True, slots=True)
 class JudgedImage:
-    """The judgements of one image.
-
-    Attributes:
-        route: what kind of image it is; empty where unknown.
-        truth: 1 or 0 of each label that was judged.
-    """
-
     image_id: str = field(repr=False)
     name: str
     patient: str
@@ -48,13 +42,7 @@ class JudgedImage:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Every judgement, and what was left out.
-
-    Attributes:
-        images: one row each, in the order of their reports.
-        restricted: images left out because their case is restricted.
-        erased: images left out because their patient was erased.
-    """
+    """Every judgement, and what was left out."""
 
     images: tuple[JudgedImage, ...]
     verdicts: Mapping[Judgement, int]
@@ -71,20 +59,13 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What lies in the folder."""
-
     rows: int
     pictures: int
     refused: Mapping[str, InputError]
 
 
 def judged_images(tx: Transaction, since: datetime | None = None, until: datetime | None = None) -> Judged:
-    """The judgements of each image.
-
-    Args:
-        since: judged at this moment or later; None from the first.
-        until: judged before this moment; None to the last.
-    """
+    """The judgements of each image."""
     found: dict[str, JudgedImage] = {}
     truth: dict[str, dict[str, int]] = {}
     verdicts = dict.fromkeys(Judgement, 0)
@@ -113,15 +94,8 @@ def write_feedback(tx: Transaction, judged: Judged, folder: Path, *, pictures: b
     """Write `labels.csv`, and beside it `images/` with de-identified images; the trail notes the export.
 
     The table is one that `tetkik findings train labels.csv --images images` takes. Without the images its
-    names are those that a later export with images will give them.
-
-    Args:
-        tx: a `write` transaction.
-        pictures: whether the images are written, too. One with text in its pixels, or one that cannot be
-            cleaned, is refused and keeps no row.
-
-    Raises:
-        OSError: the folder cannot be written.
+    names are those that a later export with images will give them. An image with text in its pixels, or one
+    that cannot be cleaned, is refused and keeps no row.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names: dict[str, str] = {}
@@ -160,22 +134,16 @@ def _truth(review: FindingReview) -> int:
 
 def _table(judged: Judged, names: Mapping[str, str]) -> str:
     labels = judged.labels
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(("file", "patient_id", *labels))
+    rows = [("file", "patient_id", *labels)]
     for image in judged.images:
         if image.name in names:
-            row = [str(image.truth[label]) if label in image.truth else "" for label in labels]
-            writer.writerow((names[image.name], image.patient, *row))
-    return table.getvalue()
+            truth = (str(image.truth.get(label, "")) for label in labels)
+            rows.append((names[image.name], image.patient, *truth))
+    return to_csv(rows)
 
 
 def _cleaned(tx: Transaction, judged: JudgedImage) -> tuple[str, bytes]:
-    """The ending and the content of an image without what identifies.
-
-    Raises:
-        InputError: text in its pixels, or a file that cannot be cleaned.
-    """
+    """The ending and the content of an image without what identifies."""
     from tetkik.imaging.deidentify import deidentify_bytes, new_secret
 
     image = images.load_image(tx, judged.image_id)
@@ -194,11 +162,7 @@ def _ending(image: StoredImage) -> str:
 
 
 def _pixels_alone(data: bytes, name: str) -> bytes:
-    """A picture's grey values as a PNG: no metadata of the file comes along.
-
-    Raises:
-        InputError: it cannot be read, or seems to have text in its pixels.
-    """
+    """A picture's grey values as a PNG: no metadata of the file comes along."""
     from PIL import Image as Picture
 
     from tetkik.imaging.burned_in import burned_in_text
@@ -226,10 +190,7 @@ def _reviews(
         .join(Image, Image.id == Report.image_id)
         .join(Patient, Patient.id == Report.patient_id)
         .outerjoin(Run, Run.id == FindingReview.run_id)
+        .where(*within(FindingReview.at, since, until))
         .order_by(Report.id, FindingReview.label)
     )
-    if since is not None:
-        wanted = wanted.where(FindingReview.at >= since)
-    if until is not None:
-        wanted = wanted.where(FindingReview.at < until)
     yield from tx.session.execute(wanted)

@@ -14,9 +14,6 @@ def identity_for(tx: Transaction, patient_id: str, file: Identity) -> Identity:
     """The identity of a report: the record's where it knows, the file's for everything else.
 
     Of records that are one it is the surviving one's; numbers and names of the others go along as former.
-
-    Raises:
-        NotFound: the patient was erased.
     """
     person = patients.load_person(tx, patient_id)
     number = person.number or file.patient_id

@@ -35,32 +35,17 @@ _DECIMALS = 2
 
 @dataclass(frozen=True, slots=True)
 class NewMeasurement:
-    """A measurement as a person takes it.
-
-    Attributes:
-        image_id: in which image: the report's own, or an earlier one of the same patient.
-        points: in pixels of the image.
-        label: a few words; may be empty.
-        frame: which of several, from 1; None is the middle one.
-    """
-
     kind: MeasurementKind
     image_id: str
+    """In which image: the report's own, or an earlier one of the same patient."""
     points: Sequence[Point]
+    """In pixels of the image."""
     label: str = ""
     frame: int | None = None
 
 
 def add(tx: Transaction, report_id: str, revision: int, new: NewMeasurement) -> WorkingDraft:
-    """Keep a new measurement; how large a pixel is comes from the image, never from whoever measures.
-
-    Raises:
-        EditConflict: somebody else saved in between; nothing was written.
-        Conflict: the report is signed and nobody is amending it.
-        NotFound: no such image.
-        Forbidden: an image that the actor may not see.
-        InputError: an image of somebody else, points outside of it, or more measurements than a report has.
-    """
+    """Keep a new measurement; how large a pixel is comes from the image, never from whoever measures."""
     row, working, material = for_change(tx, report_id, revision)
     if len(working.content.measurements) >= MOST:
         raise InputError("A report has at most {most} measurements; remove one and measure again.", most=MOST)
@@ -77,13 +62,7 @@ def change(
     points: Sequence[Point] | None = None,
     label: str | None = None,
 ) -> WorkingDraft:
-    """Move the points of a measurement, or name it; what is None stays.
-
-    Raises:
-        EditConflict: somebody else saved in between; nothing was written.
-        NotFound: no such measurement.
-        InputError: points outside of the image, or a label that is too long.
-    """
+    """Move the points of a measurement, or name it; what is None stays."""
     row, working, material = for_change(tx, report_id, revision)
     found = _found(working, measurement_id)
     after = found
@@ -96,12 +75,7 @@ def change(
 
 
 def remove(tx: Transaction, report_id: str, revision: int, measurement_id: str) -> WorkingDraft:
-    """Take a measurement away.
-
-    Raises:
-        EditConflict: somebody else saved in between; nothing was written.
-        NotFound: no such measurement.
-    """
+    """Take a measurement away."""
     row, working, material = for_change(tx, report_id, revision)
     found = _found(working, measurement_id)
     left = tuple(item for item in working.content.measurements if item is not found)
@@ -148,11 +122,7 @@ def _where(tx: Transaction, row: Report, new: NewMeasurement) -> tuple[MeasuredI
 
 
 def _points(kind: MeasurementKind, image: MeasuredImage, points: Sequence[Point]) -> tuple[Point, ...]:
-    """The points to a hundredth of a pixel.
-
-    Raises:
-        InputError: too few or too many, outside of the image, or on top of each other.
-    """
+    """The points to a hundredth of a pixel."""
     kept = tuple((round(column, _DECIMALS), round(row, _DECIMALS)) for column, row in points)
     if len(kept) != kind.points or not all(image.holds(point) for point in kept):
         raise InputError(

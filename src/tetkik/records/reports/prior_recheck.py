@@ -44,16 +44,9 @@ def recheck(tx: Transaction, report_id: str) -> None:
         if content == working.content:
             continue
         keep_working(tx, later, replace(working, content=content))
+        marks = content.draft.open_marks
         tx.session.flush()
-        tx.audit(
-            Action.DRAFT_CHANGED,
-            case_id=later.case_id,
-            patient_id=later.patient_id,
-            object_id=later.id,
-            revision=later.revision,
-            open_marks=content.draft.open_marks,
-            why="prior",
-        )
+        tx.audit_about(Action.DRAFT_CHANGED, later, revision=later.revision, open_marks=marks, why="prior")
         tx.announce(COMPARED, later.case_id)
 
 

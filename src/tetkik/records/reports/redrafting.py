@@ -23,26 +23,17 @@ from tetkik.values import Draft, FindingsResult, Identity, Judgement, ReportInpu
 
 @dataclass(frozen=True, slots=True)
 class RedraftInput:
-    """What a fresh draft is made from, apart from any transaction: a language model takes its time.
-
-    Attributes:
-        result: what there is to say of the image, as the radiologist has judged it.
-        identity: of the patient, which no language model gets to see.
-    """
+    """What a fresh draft is made from, apart from any transaction: a language model takes its time."""
 
     result: FindingsResult
+    """What there is to say of the image, as the radiologist has judged it."""
     inputs: ReportInput
     prior: FindingsResult | None
     identity: Identity = field(repr=False)
 
 
 def redraft_input(tx: Transaction, report_id: str, revision: int) -> RedraftInput:
-    """What to write a fresh draft from.
-
-    Raises:
-        EditConflict: somebody else saved in between.
-        Conflict: no model has looked at the image, or the report is signed.
-    """
+    """What to write a fresh draft from; `Conflict` where no model has looked at the image."""
     row, _, material = for_change(tx, report_id, revision)
     if material.result is None:
         raise Conflict("No model has read this image, so there is nothing to write a draft from.")
@@ -52,11 +43,7 @@ def redraft_input(tx: Transaction, report_id: str, revision: int) -> RedraftInpu
 
 
 def rewrite(tx: Transaction, report_id: str, revision: int, draft: Draft) -> WorkingDraft:
-    """Put a fresh draft of the machine in the place of the one at hand, as a person requested.
-
-    Raises:
-        EditConflict: somebody else saved in between; nothing was written.
-    """
+    """Put a fresh draft of the machine in the place of the one at hand, as a person requested."""
     row, before, material = for_change(tx, report_id, revision)
     judged = reviews.judged(tx, row.id)
     made_up = {label for label, judgement in judged.items() if judgement is Judgement.ADDED}

@@ -30,18 +30,14 @@ from tetkik.values import (
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What the machine gave to a report.
-
-    Attributes:
-        draft: as it wrote it; None for a report that a person began.
-        result: what the model found; None without a model.
-        prior: the findings of an earlier image that it was compared with.
-    """
+    """What the machine gave to a report."""
 
     draft: Draft | None = None
+    """As it wrote it; None for a report that a person began."""
     result: FindingsResult | None = None
     inputs: ReportInput = field(default_factory=ReportInput)
     prior: FindingsResult | None = None
+    """The findings of an earlier image that it was compared with."""
     identity: Identity = field(default_factory=Identity)
     tags: ImageTags = field(default_factory=ImageTags)
     heatmap_label: str | None = None
@@ -69,7 +65,6 @@ class Working:
 
     @property
     def draft(self) -> Draft:
-        """Its sentences."""
         return self.content.draft
 
     def with_draft(self, draft: Draft) -> Working:
@@ -79,11 +74,7 @@ class Working:
 
 @dataclass(frozen=True, slots=True)
 class FindingVerdict:
-    """What a radiologist says of one label.
-
-    Attributes:
-        model_positive: what the model had found; None where it was not assessed.
-    """
+    """What a radiologist says of one label."""
 
     label: str
     judgement: Judgement
@@ -94,13 +85,6 @@ class FindingVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture of a report in the file store.
-
-    Attributes:
-        what: `image` or `heatmap`.
-        size: bytes.
-    """
-
     what: str
     file: str
     size: int
@@ -113,40 +97,31 @@ _KIND = MappingProxyType({"image": "report-image", "heatmap": "report-heat"})
 
 
 def material_of(tx: Transaction, row: Report) -> Material:
-    """What the machine gave to a report.
-
-    Raises:
-        NotFound: the patient was erased.
-    """
-    if row.machine is None:
-        return Material()
-    return serialization.from_bytes(Material, tx.open(row.patient_id, "reports.machine", row.id, row.machine))
+    """What the machine gave to a report."""
+    content = tx.open_column(row, "machine")
+    return Material() if content is None else serialization.from_bytes(Material, content)
 
 
 def keep_material(tx: Transaction, row: Report, material: Material) -> None:
     """Seal what the machine gave into the row."""
-    row.machine = tx.seal(row.patient_id, "reports.machine", row.id, serialization.to_bytes(material))
+    tx.seal_column(row, "machine", serialization.to_bytes(material))
 
 
 def working_of(tx: Transaction, row: Report) -> Working | None:
     """The draft as it stands; None where nothing is being written."""
-    if row.draft is None:
-        return None
-    return serialization.from_bytes(Working, tx.open(row.patient_id, "reports.draft", row.id, row.draft))
+    content = tx.open_column(row, "draft")
+    return None if content is None else serialization.from_bytes(Working, content)
 
 
 def keep_working(tx: Transaction, row: Report, working: Working | None) -> None:
     """Seal the draft into the row; None ends the writing."""
-    content = None if working is None else serialization.to_bytes(working)
-    row.draft = None if content is None else tx.seal(row.patient_id, "reports.draft", row.id, content)
+    tx.seal_column(row, "draft", None if working is None else serialization.to_bytes(working))
 
 
 def keep_pictures(tx: Transaction, row: Report, label: str, pictures: dict[str, bytes]) -> None:
     """Keep the pictures of a report, in the place of those under the same label.
 
-    Args:
-        label: `draft`, or the id of a version: what is kept under it stays.
-        pictures: `image` and `heatmap` as PNG, as far as there are any.
+    The label is `draft`, or the id of a version, whose pictures stay.
     """
     for what in PICTURES:
         blob = _blob(tx, row.image_id, what, label)
@@ -156,35 +131,21 @@ def keep_pictures(tx: Transaction, row: Report, label: str, pictures: dict[str, 
             continue
         stored = tx.files.put(tx.key(row.patient_id), row.patient_id, BytesIO(pictures[what]))
         if blob is None:
-            blob = Blob(
-                id=new_id(),
-                patient_id=row.patient_id,
-                image_id=row.image_id,
-                kind=_KIND[what],
-                label=label,
-                created_at=tx.now,
-            )
+            blob = Blob(id=new_id(), patient_id=row.patient_id, image_id=row.image_id)
+            blob.kind, blob.label, blob.created_at = _KIND[what], label, tx.now
             tx.session.add(blob)
         blob.file, blob.size = stored.name, stored.size
     tx.session.flush()
 
 
 def picture_of(tx: Transaction, row: Report, label: str, what: str) -> bytes | None:
-    """A picture that `keep_pictures` kept; None without one.
-
-    Raises:
-        RecordsError: it is missing or damaged.
-    """
+    """A picture that `keep_pictures` kept; None without one."""
     blob = _blob(tx, row.image_id, what, label)
     return None if blob is None else tx.files.get(tx.key(row.patient_id), blob.file)
 
 
 def checked_picture(tx: Transaction, patient_id: str, picture: Picture) -> bytes:
-    """A picture of a signed version, as it was signed.
-
-    Raises:
-        RecordsError: missing, damaged, or another one.
-    """
+    """A picture of a signed version, as it was signed."""
     content = tx.files.get(tx.key(patient_id), picture.file)
     if sha256(content).hexdigest() != picture.sha256:
         raise RecordsError("A stored file is damaged; restore it from a backup, and run tetkik audit verify.")

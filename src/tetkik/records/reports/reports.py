@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, literal, or_, select, tuple_
 
 from tetkik.errors import NotFound
 from tetkik.records.cases import patients
@@ -17,22 +17,14 @@ from tetkik.records.reports.draft_revisions import number_of
 from tetkik.records.reports.identity import said_name
 from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.records.schema import Case, Report, ReportVersion, Run, SignatureRow, WithdrawalRow
+from tetkik.records.schema.base import Moment, fitting, within
 from tetkik.turkish import alphabetical
 from tetkik.values import ReportState, RunState
 
 
 @dataclass(frozen=True, slots=True)
 class ListedReport:
-    """A signed report in a list.
-
-    Attributes:
-        number: as people call it, such as `2026-000123-1`.
-        corrected: whether a person changed the machine's draft before.
-        amending: whether it is being amended right now.
-        withdrawn: who took it back, when and why; None where it stands.
-        restricted: whether the case opens only with a reason.
-        person: whose it is; None where the actor may not know or the patient was erased.
-    """
+    """A signed report in a list."""
 
     report_id: str
     case_id: str
@@ -47,15 +39,12 @@ class ListedReport:
     withdrawn: Withdrawn | None
     restricted: bool
     person: Person | None = field(repr=False)
+    """Whose it is; None where the actor may not know or the patient was erased."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which reports a list shows; None leaves a thing open.
-
-    Attributes:
-        own: whether only those that the actor signed.
-    """
+    """Which reports a list shows; None leaves a thing open."""
 
     department: str | None = None
     state: ReportState | None = None
@@ -67,21 +56,15 @@ class Wanted:
 def list_reports(
     tx: Transaction, wanted: Wanted, *, limit: int, after: tuple[datetime, str] | None = None
 ) -> tuple[ListedReport, ...]:
-    """Signed reports, the newest signature first.
-
-    Args:
-        after: signature time and id of the last one that was seen; None begins at the newest.
-    """
+    """Signed reports, the newest signature first, those behind `after` (time of signature, id)."""
     rows = tx.session.execute(_query(tx, wanted, after).limit(limit)).all()
     back = withdrawal_queries.now_of_reports(tx, [report.id for report, *_ in rows])
     return tuple(
-        ListedReport(
+        report.to_value(
+            ListedReport,
             report_id=report.id,
-            case_id=case.id,
             number=number_of(tx, report),
             department=case.department,
-            state=report.state,
-            version=report.version,
             signed_at=signature.signed_at,
             signed_by=said_name(signature.title, signature.name),
             corrected=version.corrected,
@@ -134,23 +117,15 @@ def _query(
         .join(SignatureRow, SignatureRow.version_id == ReportVersion.id)
         .join(Case, Case.id == Report.case_id)
         .where(visibility.visible_cases(tx))
+        .where(*fitting((Case.department, wanted.department), (Report.state, wanted.state)))
+        .where(*within(ReportVersion.created_at, wanted.since, wanted.until))
         .order_by(ReportVersion.created_at.desc(), Report.id.desc())
     )
-    if wanted.department is not None:
-        query = query.where(Case.department == wanted.department)
-    if wanted.state is not None:
-        query = query.where(Report.state == wanted.state)
     if wanted.own:
         query = query.where(SignatureRow.user_id == tx.actor.user_id)
-    if wanted.since is not None:
-        query = query.where(ReportVersion.created_at >= wanted.since)
-    if wanted.until is not None:
-        query = query.where(ReportVersion.created_at < wanted.until)
     if after is not None:
-        at, report_id = after
-        older = ReportVersion.created_at < at
-        same = and_(ReportVersion.created_at == at, Report.id < report_id)
-        query = query.where(or_(older, same))
+        place = tuple_(literal(after[0], Moment()), literal(after[1]))
+        query = query.where(tuple_(ReportVersion.created_at, Report.id) < place)
     return query
 
 

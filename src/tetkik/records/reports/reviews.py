@@ -20,10 +20,7 @@ from tetkik.values import FINDING_LABELS, Finding, Judgement
 
 def reviews_of(tx: Transaction, report_id: str) -> tuple[FindingVerdict, ...]:
     wanted = select(FindingReview).where(FindingReview.report_id == report_id).order_by(FindingReview.label)
-    return tuple(
-        FindingVerdict(row.label, row.judgement, row.model_positive, row.user_id, row.at)
-        for row in tx.session.scalars(wanted)
-    )
+    return tuple(row.to_value(FindingVerdict) for row in tx.session.scalars(wanted))
 
 
 def judged(tx: Transaction, report_id: str) -> Mapping[str, Judgement]:
@@ -32,11 +29,7 @@ def judged(tx: Transaction, report_id: str) -> Mapping[str, Judgement]:
 
 
 def keep(tx: Transaction, row: Report, material: Material, label: str, judgement: Judgement | None) -> None:
-    """Keep what the actor says of one finding; None takes it back.
-
-    Raises:
-        InputError: no such finding, or a judgement that does not fit what the model found.
-    """
+    """Keep what the actor says of one finding; None takes it back."""
     known = {item.label: item for item in material.result.findings} if material.result is not None else {}
     if label not in known and label not in FINDING_LABELS:
         raise InputError("The model has no finding of that name; take one of those that the draft lists.")
@@ -51,22 +44,11 @@ def keep(tx: Transaction, row: Report, material: Material, label: str, judgement
         review.user_id, review.at = tx.actor.user_id or "", tx.now
         tx.session.add(review)
     update_worklist(tx, row.case_id)
-    tx.audit(
-        Action.FINDING_REVIEWED,
-        case_id=row.case_id,
-        patient_id=row.patient_id,
-        object_id=row.id,
-        label=label,
-        judgement=judgement,
-    )
+    tx.audit_about(Action.FINDING_REVIEWED, row, label=label, judgement=judgement)
 
 
 def _fitting(finding: Finding | None, judgement: Judgement) -> bool | None:
-    """What the model found of it; None where it was not assessed.
-
-    Raises:
-        InputError: rejected or confirmed what it never said, or added what it found.
-    """
+    """What the model found of it; None where it was not assessed."""
     positive = finding.positive if finding is not None and finding.assessed else None
     if judgement is Judgement.ADDED and positive:
         raise InputError("The model has found this itself; accept it instead of adding it.")

@@ -9,10 +9,10 @@ text and lets any change be seen, and no more.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 
 from tetkik.errors import Conflict, Forbidden, InputError
 from tetkik.records import serialization
@@ -23,7 +23,6 @@ from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.reports import reviews, withdrawal_queries
 from tetkik.records.reports.draft_revisions import (
-    EditConflict,
     WorkingDraft,
     bump_revision,
     for_change,
@@ -44,7 +43,7 @@ from tetkik.records.reports.report_inputs import (
     picture_of,
     pictures_kept,
 )
-from tetkik.records.reports.versions import PLACE, REASON, Sealed, version_of
+from tetkik.records.reports.versions import Sealed, version_of
 from tetkik.records.schema import Case, Claim, Job, Report, ReportVersion, SignatureRow, User
 from tetkik.records.serialization import digest_of
 from tetkik.report.facts import one_line
@@ -72,11 +71,7 @@ LONGEST_REASON = 1000
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """That the person at the screen is still the one who is signed in: the password or a passkey, again.
-
-    Attributes:
-        at: when, UTC.
-    """
+    """That the person at the screen is still the one who is signed in: the password or a passkey, again."""
 
     user_id: str
     method: Method
@@ -85,12 +80,6 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What a signature made.
-
-    Attributes:
-        corrected: whether a person changed the machine's draft before.
-    """
-
     version_id: str
     number: int
     verification: str
@@ -100,10 +89,8 @@ class Signed:
 def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital: Hospital) -> Signed:
     """Sign a draft: it becomes a version that never changes.
 
-    Raises:
-        Forbidden: the actor may not sign, or the proof is another person's or too old.
-        EditConflict: somebody saved after the person had read it.
-        Conflict: signed already, marks without a decision, an exercise, or nothing written.
+    `Forbidden` where the actor may not sign, or the proof is another person's or too old; `Conflict` where it
+    is signed already, has marks without a decision, is an exercise, or says nothing.
     """
     prove(tx, proof, Permission.REPORT_SIGN)
     row, working, material = for_change(tx, report_id, revision)
@@ -113,23 +100,21 @@ def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital:
     sealed = _sealed(tx, row, version_id, last, working, material, hospital)
     content = serialization.to_bytes(sealed)
     corrected = material.draft is None or _texts_of(working.draft) != _texts_of(material.draft)
-    reason = reason_of(tx, row)
     document = sealed.document
-    tx.session.add(
-        ReportVersion(
-            id=version_id,
-            report_id=row.id,
-            case_id=row.case_id,
-            patient_id=row.patient_id,
-            number=document.version,
-            replaces=last,
-            reason=tx.seal(row.patient_id, REASON, version_id, reason.encode()) if reason else None,
-            document=tx.seal(row.patient_id, PLACE, version_id, content),
-            verification=document.verification,
-            corrected=corrected,
-            created_at=tx.now,
-        )
+    version = ReportVersion(
+        id=version_id,
+        report_id=row.id,
+        case_id=row.case_id,
+        patient_id=row.patient_id,
+        number=document.version,
+        replaces=last,
+        verification=document.verification,
+        corrected=corrected,
+        created_at=tx.now,
     )
+    tx.seal_column(version, "reason", tx.open_column(row, "amending"))
+    tx.seal_column(version, "document", content)
+    tx.session.add(version)
     tx.session.flush()
     _add_signature(tx, version_id, proof, document, content)
     row.state, row.version = document.state, document.version
@@ -138,30 +123,21 @@ def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital:
     keep_working(tx, row, None)
     tx.session.flush()
     _close_case(tx, row.case_id)
-    tx.audit(
+    record_change(
+        tx,
+        row,
         Action.REPORT_SIGNED if last is None else Action.REPORT_AMENDED,
-        case_id=row.case_id,
-        patient_id=row.patient_id,
-        object_id=row.id,
+        event="report",
         version=document.version,
         verification=document.verification,
         method=proof.method,
         corrected=corrected,
     )
-    tx.announce("report", row.case_id)
     return Signed(version_id, document.version, document.verification, corrected)
 
 
 def begin_amendment(tx: Transaction, report_id: str, reason: str) -> WorkingDraft:
-    """Begin to amend a signed report: a draft with its text; the signed version stays what is read.
-
-    Raises:
-        Forbidden: the actor may not sign.
-        InputError: no reason, or one too long.
-        Moved: it was withdrawn, and its case goes on as another one.
-        NotFound: the patient was erased; what the law keeps stays as it is.
-        Conflict: not signed yet, or being amended already.
-    """
+    """Begin to amend a signed report: a draft with its text; the signed version stays what is read."""
     may(tx, Permission.REPORT_SIGN)
     row = row_of(tx, report_id, lock=True)
     reason = one_line(reason)
@@ -177,29 +153,20 @@ def begin_amendment(tx: Transaction, report_id: str, reason: str) -> WorkingDraf
     signed = version_of(tx, report_id, pictures=False)
     working = Working(signed.document.content, signed.decisions)
     keep_working(tx, row, working)
-    row.amending = tx.seal(row.patient_id, "reports.amending", row.id, reason.encode())
+    tx.seal_column(row, "amending", reason.encode())
     bump_revision(tx, row)
     record_change(tx, row, Action.REPORT_AMENDMENT_BEGUN, event="report", version=row.version)
     return view_of(tx, row, working, material_of(tx, row))
 
 
 def drop_amendment(tx: Transaction, report_id: str, revision: int) -> None:
-    """Give an amendment up: the signed version stays as it is.
-
-    Raises:
-        Forbidden: the actor may not sign.
-        Conflict: nothing is being amended.
-        EditConflict: somebody saved in between.
-    """
+    """Give an amendment up: the signed version stays as it is."""
     may(tx, Permission.REPORT_SIGN)
-    row = row_of(tx, report_id, lock=True)
-    working, material = unpacked(tx, row)
+    row, _, _ = for_change(tx, report_id, revision)
     if not row.version:
         raise Conflict("This report was never signed, so there is no amendment to give up.")
     if row.state is ReportState.WITHDRAWN:
         raise Conflict("This report was withdrawn, so its draft is no amendment; sign it, or change it.")
-    if row.revision != revision:
-        raise EditConflict(view_of(tx, row, working, material))
     keep_working(tx, row, None)
     row.amending = None
     bump_revision(tx, row)
@@ -208,8 +175,6 @@ def drop_amendment(tx: Transaction, report_id: str, revision: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """An amendment under way."""
-
     reason: str
     revision: int
     since: datetime
@@ -229,11 +194,7 @@ def amendment_of(tx: Transaction, report_id: str) -> Amendment | None:
 def document_of(
     tx: Transaction, report_id: str, hospital: Hospital, *, pictures: bool = True
 ) -> ReportDocument:
-    """A draft as documents are made of it: unsigned, and every page says so.
-
-    Raises:
-        Conflict: the report is signed and nobody is amending it.
-    """
+    """A draft as documents are made of it: unsigned, and every page says so."""
     row = row_of(tx, report_id)
     working, material = unpacked(tx, row)
     document = _document(tx, row, working, material, hospital)
@@ -244,11 +205,7 @@ def document_of(
 
 
 def prove(tx: Transaction, proof: Proof, permission: Permission) -> None:
-    """Hold that the actor may do this, and has just proved to be themselves.
-
-    Raises:
-        Forbidden: the actor may not, or the proof is another person's or too old.
-    """
+    """Hold that the actor may do this, and has just proved to be themselves."""
     may(tx, permission)
     if proof.user_id != tx.actor.user_id or proof.method not in _METHODS:
         raise Forbidden("The proof is not of the person who is signed in; sign in as the one who signs.")
@@ -257,11 +214,7 @@ def prove(tx: Transaction, proof: Proof, permission: Permission) -> None:
 
 
 def may(tx: Transaction, permission: Permission) -> None:
-    """Hold that the actor is a person who may do this.
-
-    Raises:
-        Forbidden: they may not.
-    """
+    """Hold that the actor is a person who may do this."""
     if tx.actor.user_id is None or not tx.actor.may(permission):
         raise Forbidden("Your role does not allow this ({permission}).", permission=permission)
 
@@ -331,20 +284,10 @@ def _document(
 def _add_signature(
     tx: Transaction, version_id: str, proof: Proof, document: ReportDocument, content: bytes
 ) -> None:
-    signed = document.signature
-    assert signed is not None
-    tx.session.add(
-        SignatureRow(
-            version_id=version_id,
-            user_id=proof.user_id,
-            name=signed.name,
-            title=signed.title,
-            registration=signed.registration,
-            method=proof.method,
-            digest=digest_of(content),
-            signed_at=signed.signed_at,
-        )
-    )
+    assert document.signature is not None
+    row = SignatureRow(version_id=version_id, **asdict(document.signature))
+    row.user_id, row.method, row.digest = proof.user_id, proof.method, digest_of(content)
+    tx.session.add(row)
 
 
 def _last_version(tx: Transaction, row: Report) -> str | None:
@@ -356,11 +299,8 @@ def _last_version(tx: Transaction, row: Report) -> str | None:
 
 def _close_case(tx: Transaction, case_id: str) -> None:
     """A case is signed when every report of it stands signed and no image still waits for a model."""
-    unsigned = select(func.count()).where(Report.case_id == case_id, ~withdrawal_queries.standing())
-    waiting = select(func.count()).where(
-        Job.case_id == case_id, Job.state.in_((JobState.QUEUED, JobState.RUNNING))
-    )
-    if tx.session.scalar(unsigned) or tx.session.scalar(waiting):
+    unsigned = tx.count(Report, Report.case_id == case_id, ~withdrawal_queries.standing())
+    if unsigned or tx.count(Job, Job.case_id == case_id, Job.state.in_((JobState.QUEUED, JobState.RUNNING))):
         return
     case = tx.session.get_one(Case, case_id, with_for_update=True)
     case.state, case.updated_at = CaseState.SIGNED, tx.now

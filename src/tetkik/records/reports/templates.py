@@ -19,7 +19,7 @@ from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
-from tetkik.records.ids import is_id, new_id
+from tetkik.records.ids import new_id
 from tetkik.records.reports import drafts
 from tetkik.records.reports.draft_revisions import WorkingDraft
 from tetkik.records.reports.editing import DraftEdit
@@ -36,8 +36,6 @@ _SECTIONS = {section.value: section for section in Section}
 
 @dataclass(frozen=True, slots=True)
 class HospitalTemplate:
-    """A text of the hospital."""
-
     id: str
     name: str
     language: Language
@@ -51,54 +49,29 @@ def all_templates(tx: Transaction) -> tuple[HospitalTemplate, ...]:
 
 
 def template_of(tx: Transaction, template_id: str) -> HospitalTemplate:
-    """One of them.
-
-    Raises:
-        NotFound: no such template.
-    """
+    """One of them."""
     return _value(_row(tx, template_id))
 
 
 def add(tx: Transaction, name: str, language: Language, text: str) -> HospitalTemplate:
-    """Keep a new template.
-
-    Raises:
-        InputError: without a name, too long, or a slot that does not exist.
-        Conflict: another one has this name.
-    """
+    """Keep a new template."""
     row = ReportTemplate(id=new_id(), created_by=tx.actor.user_id)
     return _write(tx, row, name, language, text)
 
 
 def change(tx: Transaction, template_id: str, name: str, language: Language, text: str) -> HospitalTemplate:
-    """Put a new text in the place of a template's.
-
-    Raises:
-        NotFound: no such template.
-        InputError: without a name, too long, or a slot that does not exist.
-        Conflict: another one has this name.
-    """
+    """Put a new text in the place of a template's."""
     return _write(tx, _row(tx, template_id), name, language, text)
 
 
 def remove(tx: Transaction, template_id: str) -> None:
-    """Take a template away; drafts that took it stay as they are.
-
-    Raises:
-        NotFound: no such template.
-    """
+    """Take a template away; drafts that took it stay as they are."""
     tx.session.delete(_row(tx, template_id))
     tx.audit(Action.TEMPLATE_CHANGED, object_id=template_id, removed=True)
 
 
 def take(tx: Transaction, report_id: str, revision: int, template_id: str) -> WorkingDraft:
-    """Put a template's sentences around those of a draft, which are checked like a person's own.
-
-    Raises:
-        NotFound: no such template or report.
-        Conflict: the template is in the other language.
-        EditConflict: somebody else saved in between; nothing was written.
-    """
+    """Put a template's sentences around those of a draft, which are checked like a person's own."""
     template = template_of(tx, template_id)
     draft = drafts.draft_of(tx, report_id).draft
     if template.language is not draft.language:
@@ -176,11 +149,9 @@ def _write(
 
 
 def _row(tx: Transaction, template_id: str) -> ReportTemplate:
-    row = tx.session.get(ReportTemplate, template_id) if is_id(template_id) else None
-    if row is None:
-        raise NotFound("There is no such template; look at the list of templates.")
-    return row
+    missing = NotFound("There is no such template; look at the list of templates.")
+    return tx.find(ReportTemplate, template_id, missing)
 
 
 def _value(row: ReportTemplate) -> HospitalTemplate:
-    return HospitalTemplate(row.id, row.name, Language(row.language), row.text, row.created_at)
+    return row.to_value(HospitalTemplate, language=Language(row.language))

@@ -27,43 +27,27 @@ from tetkik.records.schema import Case, Report, ReportVersion, SignatureRow
 from tetkik.records.serialization import digest_of
 from tetkik.values import Method, Permission, ReportDocument, Withdrawal
 
-PLACE = "report_versions.document"
-REASON = "report_versions.reason"
-
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """What is kept of a version.
-
-    Attributes:
-        document: signed; without its pictures, which lie in the file store.
-        follows: digest of the withdrawal that this version comes after; None after another version.
-    """
+    """What is kept of a version."""
 
     document: ReportDocument
+    """Signed; without its pictures, which lie in the file store."""
     pictures: tuple[Picture, ...] = ()
     decisions: tuple[MarkDecision, ...] = ()
     verdicts: tuple[FindingVerdict, ...] = ()
     follows: str | None = None
+    """Digest of the withdrawal that this version comes after; None after another version."""
 
 
 @dataclass(frozen=True, slots=True)
 class VersionInfo:
-    """A version in a list.
-
-    Attributes:
-        number: from 1.
-        replaces: the number of the version that it amends; None for the first.
-        corrected: whether a person changed the machine's draft before.
-        is_last: whether no later one amends it.
-        withdrawn: who took it back, when and why; None where nobody did.
-        follows: the withdrawal that it comes after; None of the first, and of an amendment.
-    """
-
     id: str
     report_id: str
     number: int
     replaces: int | None
+    """The number of the version that it amends; None for the first."""
     signed_at: datetime
     signed_by: str
     verification: str
@@ -71,55 +55,39 @@ class VersionInfo:
     is_last: bool
     withdrawn: Withdrawn | None
     follows: Withdrawn | None
+    """The withdrawal that it comes after; None of the first, and of an amendment."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignedVersion:
-    """A version as it was signed.
-
-    Attributes:
-        report_number: as people call the report, such as `2026-000123-1`.
-        document: with its pictures, where they were asked for, and with its withdrawal.
-        pictures: which it has: `image`, `heatmap`.
-        reason: why it amends the one before; None for the first.
-        in_writing: whether a draft of the report is open: an amendment, or anew after a withdrawal.
-        by_glass: whether the actor sees it only because they broke the glass.
-    """
-
     info: VersionInfo
     case_id: str
     patient_id: str
     image_id: str
     report_number: str
     document: ReportDocument = field(repr=False)
+    """With its pictures, where they were asked for, and with its withdrawal."""
     pictures: frozenset[str]
     method: Method
     reason: str | None = field(repr=False)
     decisions: tuple[MarkDecision, ...] = field(repr=False)
     verdicts: tuple[FindingVerdict, ...]
     in_writing: bool
+    """Whether a draft of the report is open: an amendment, or anew after a withdrawal."""
     by_glass: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """The bytes that were signed.
-
-    Attributes:
-        digest: SHA-256 of it, hexadecimal, as the signature has it.
-    """
+    """The bytes that were signed."""
 
     content: bytes = field(repr=False)
     digest: str
+    """SHA-256 of it, hexadecimal, as the signature has it."""
 
 
 def versions_of(tx: Transaction, report_id: str) -> tuple[VersionInfo, ...]:
-    """The signed versions of a report, the first first; none as long as it is a draft.
-
-    Raises:
-        NotFound: no such report.
-        Forbidden: of a case that the actor may not open.
-    """
+    """The signed versions of a report, the first first; none as long as it is a draft."""
     row = row_of(tx, report_id)
     found = tx.session.execute(_signed(report_id).order_by(ReportVersion.number)).all()
     numbers = {version.id: version.number for version, _ in found}
@@ -130,17 +98,7 @@ def versions_of(tx: Transaction, report_id: str) -> tuple[VersionInfo, ...]:
 def version_of(
     tx: Transaction, report_id: str, number: int | None = None, *, pictures: bool = True
 ) -> SignedVersion:
-    """A version as it was signed.
-
-    Args:
-        number: of the version; None is the last one.
-        pictures: whether the image and the heatmap are read, too.
-
-    Raises:
-        NotFound: no such report or version, or the patient was erased.
-        Forbidden: of a case that the actor may not open.
-        RecordsError: what is stored is not what was signed.
-    """
+    """A version as it was signed; None is the last one."""
     row = row_of(tx, report_id)
     version, signature = signed_rows(tx, report_id, number or row.version)
     sealed = _unsealed(tx, version, signature)
@@ -149,16 +107,14 @@ def version_of(
     if pictures:
         parts = {item.what: checked_picture(tx, version.patient_id, item) for item in sealed.pictures}
         document = replace(document, image=parts.get("image"), heatmap=parts.get("heatmap"))
-    return SignedVersion(
+    return row.to_value(
+        SignedVersion,
         info=_info(row, version, signature, _numbers(tx, version), back),
-        case_id=version.case_id,
-        patient_id=version.patient_id,
-        image_id=row.image_id,
         report_number=number_of(tx, row),
         document=document,
         pictures=frozenset(item.what for item in sealed.pictures),
         method=signature.method,
-        reason=_reason(tx, version),
+        reason=tx.open_text(version, "reason") or None,
         decisions=sealed.decisions,
         verdicts=sealed.verdicts,
         in_writing=row.draft is not None,
@@ -184,11 +140,6 @@ def as_signed(tx: Transaction, report_id: str, number: int) -> Original:
     """The bytes of a version as they were signed, with an entry in the audit trail that the actor has them.
 
     An auditor has them of every case, for whoever verifies a signature needs what was signed.
-
-    Raises:
-        Forbidden: the actor may not have them.
-        NotFound: no such version, or the patient was erased.
-        RecordsError: what is stored is not what was signed.
     """
     needed = Permission.REPORT_ORIGINAL
     if not tx.actor.may(needed):
@@ -197,14 +148,8 @@ def as_signed(tx: Transaction, report_id: str, number: int) -> Original:
         row_of(tx, report_id)
     version, signature = signed_rows(tx, report_id, number)
     content = _content(tx, version, signature)
-    tx.audit(
-        Action.DOCUMENT_EXPORTED,
-        case_id=version.case_id,
-        patient_id=version.patient_id,
-        object_id=report_id,
-        format="signed",
-        version=number,
-    )
+    row = tx.session.get_one(Report, report_id)
+    tx.audit_about(Action.DOCUMENT_EXPORTED, row, format="signed", version=number)
     return Original(content, signature.digest)
 
 
@@ -218,11 +163,7 @@ def is_whole(tx: Transaction, version: ReportVersion, signature: SignatureRow) -
 
 
 def signed_rows(tx: Transaction, report_id: str, number: int) -> tuple[ReportVersion, SignatureRow]:
-    """A signed version and its signature.
-
-    Raises:
-        NotFound: no such version.
-    """
+    """A signed version and its signature."""
     found = tx.session.execute(_signed(report_id).where(ReportVersion.number == number)).one_or_none()
     if found is None:
         raise NotFound("This report has no such signed version; look at the list of its versions.")
@@ -230,7 +171,6 @@ def signed_rows(tx: Transaction, report_id: str, number: int) -> tuple[ReportVer
 
 
 def _signed(report_id: str) -> Select[ReportVersion, SignatureRow]:
-    """The versions of a report with their signatures."""
     return (
         select(ReportVersion, SignatureRow)
         .join(SignatureRow, SignatureRow.version_id == ReportVersion.id)
@@ -250,8 +190,7 @@ def _withdrawal(tx: Transaction, version: ReportVersion, back: tuple[Withdrawn, 
 
 
 def _content(tx: Transaction, version: ReportVersion, signature: SignatureRow) -> bytes:
-    """The bytes that were signed."""
-    content = tx.open(version.patient_id, PLACE, version.id, version.document)
+    content = tx.open_column(version, "document") or b""
     if digest_of(content) != signature.digest:
         raise _altered()
     return content
@@ -286,12 +225,6 @@ def _numbers(tx: Transaction, version: ReportVersion) -> dict[str, int]:
     return {version.replaces: tx.session.get_one(ReportVersion, version.replaces).number}
 
 
-def _reason(tx: Transaction, version: ReportVersion) -> str | None:
-    if version.reason is None:
-        return None
-    return tx.open(version.patient_id, REASON, version.id, version.reason).decode()
-
-
 def _info(
     row: Report,
     version: ReportVersion,
@@ -299,15 +232,11 @@ def _info(
     numbers: dict[str, int],
     back: tuple[Withdrawn, ...],
 ) -> VersionInfo:
-    return VersionInfo(
-        id=version.id,
-        report_id=version.report_id,
-        number=version.number,
+    return version.to_value(
+        VersionInfo,
         replaces=numbers[version.replaces] if version.replaces is not None else None,
         signed_at=signature.signed_at,
         signed_by=said_name(signature.title, signature.name),
-        verification=version.verification,
-        corrected=version.corrected,
         is_last=version.number == row.version,
         withdrawn=withdrawal_queries.of_version(back, version.number),
         follows=next((item for item in back if item.number == version.number - 1), None),
@@ -315,12 +244,6 @@ def _info(
 
 
 def case_of(tx: Transaction, report_id: str) -> str:
-    """The case of a report, for whoever has to ask there for permission first.
-
-    Raises:
-        NotFound: no such report.
-    """
-    row = tx.session.get(Report, report_id) if is_id(report_id) else None
-    if row is None:
-        raise NotFound("There is no such report; look for it in the list of reports.")
-    return row.case_id
+    """The case of a report, for whoever has to ask there for permission first."""
+    missing = NotFound("There is no such report; look for it in the list of reports.")
+    return tx.find(Report, report_id, missing).case_id

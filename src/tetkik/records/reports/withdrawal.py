@@ -13,14 +13,14 @@ from tetkik.errors import Conflict, InputError
 from tetkik.language import Language
 from tetkik.records import serialization
 from tetkik.records.audit_chain import Action
+from tetkik.records.cases.locks import lock_reports_with
 from tetkik.records.cases.patient_links import records_of
 from tetkik.records.cases.priority import update_worklist
 from tetkik.records.database import Transaction
 from tetkik.records.reports.draft_revisions import bump_revision, record_change, row_of
+from tetkik.records.reports.drafts import drop_foreign_priors
 from tetkik.records.reports.identity import said_name
-from tetkik.records.reports.prior_removal import drop_foreign_priors
 from tetkik.records.reports.report_inputs import Working, keep_working, material_of
-from tetkik.records.reports.report_locks import lock_reports_with
 from tetkik.records.reports.signing import Proof, prove
 from tetkik.records.reports.versions import signed_rows
 from tetkik.records.reports.withdrawal_queries import PLACE, WithdrawalStatement, Withdrawn, standing
@@ -70,14 +70,10 @@ def withdraw(
 ) -> Withdrawn:
     """Withdraw a signed report with all its versions; an amendment under way is given up.
 
-    Args:
-        words: more about it, that readers of the report will see; needed where the list does not say it.
-
-    Raises:
-        Forbidden: the actor may not withdraw, or the proof is another person's or too old.
-        AnotherVersion: a later one was signed meanwhile.
-        Conflict: never signed, or withdrawn already.
-        InputError: no words where they are needed, or too many.
+    Readers of the report will see the words; they are needed where the list of reasons does not say it.
+    `Forbidden` where the actor may not withdraw, or the proof is another person's or too old;
+    `AnotherVersion` where a later one was signed meanwhile; `Conflict` where it was never signed, or is
+    withdrawn.
     """
     prove(tx, proof, Permission.REPORT_WITHDRAW)
     words = _withdrawal_words(why, words)
@@ -149,9 +145,7 @@ def _add(
             version_id=version.id,
             user_id=proof.user_id,
             why=withdrawal.why,
-            name=who.name,
-            title=who.title,
-            registration=who.registration,
+            **{name: getattr(who, name) for name in ("name", "title", "registration")},
             method=proof.method,
             statement=tx.seal(version.patient_id, PLACE, version.id, content),
             digest=serialization.digest_of(content),

@@ -38,8 +38,6 @@ class WithdrawalStatement:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """That a report was withdrawn, as lists tell it."""
-
     number: int
     why: WithdrawalReason
     by: str
@@ -90,11 +88,7 @@ def now_of_cases(tx: Transaction, case_ids: Sequence[str]) -> dict[str, Withdraw
 
 
 def statement_of(tx: Transaction, version_id: str) -> WithdrawalStatement | None:
-    """What a withdrawal says of the version that was the last; None where that was not withdrawn.
-
-    Raises:
-        RecordsError: what is stored is not what was signed.
-    """
+    """What a withdrawal says of the version that was the last; None where that was not withdrawn."""
     row = tx.session.get(WithdrawalRow, version_id)
     if row is None:
         return None

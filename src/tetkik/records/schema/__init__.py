@@ -2,9 +2,8 @@
 
 from tetkik.records.schema.base import Base
 from tetkik.records.schema.cases import Blob, Case, CaseMark, CaseMove, Claim, Complaint, Image, Study
-from tetkik.records.schema.keys import RingKey
 from tetkik.records.schema.models import Job, Run, Score, TriageTally
-from tetkik.records.schema.patients import Patient, PatientIndex, PatientLink
+from tetkik.records.schema.patients import Patient, PatientIndex, PatientLink, RingKey
 from tetkik.records.schema.people import (
     ApiToken,
     BrokenGlass,

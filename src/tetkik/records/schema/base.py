@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import operator
+from dataclasses import fields
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import DateTime, Dialect, Enum, MetaData
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy import ColumnElement, DateTime, Dialect, Enum, ForeignKey, MetaData, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
+
+from tetkik.values import Method
+
+_Value = TypeVar("_Value")
 
 
 class Base(DeclarativeBase):
@@ -23,6 +29,22 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+
+    def to_value(self, kind: type[_Value], /, **own: Any) -> _Value:
+        """A dataclass with what stands here under the same names; `own` gives everything else."""
+        names = {item.name for item in fields(kind) if item.name not in own}  # type: ignore[arg-type]
+        return kind(**{name: getattr(self, name) for name in names}, **own)
+
+
+def within(column: Any, since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
+    """That a moment is `since` or later, and before `until`; None leaves that end open."""
+    ends = ((operator.ge, since), (operator.lt, until))
+    return [compare(column, end) for compare, end in ends if end is not None]
+
+
+def fitting(*wanted: tuple[Any, Any]) -> list[ColumnElement[bool]]:
+    """That columns have the values that are wanted of them; None wants nothing."""
+    return [column == value for column, value in wanted if value is not None]
 
 
 class Moment(TypeDecorator[datetime]):
@@ -54,3 +76,28 @@ def enum_column(kind: type[StrEnum]) -> Enum:
 
 def _values(kind: Any) -> list[str]:
     return [member.value for member in kind]
+
+
+class Identified:
+    """A row with an id of `records.ids`."""
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+
+
+class Made:
+    """A row that says when it was made and by whom; None is the program itself."""
+
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+
+
+class SignedBy:
+    """A row that says who answers for something, and how they proved to be that person."""
+
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    name: Mapped[str] = mapped_column(String(120))
+    title: Mapped[str] = mapped_column(String(60))
+    registration: Mapped[str] = mapped_column(String(40))
+    method: Mapped[Method] = mapped_column(enum_column(Method))
+    digest: Mapped[str] = mapped_column(String(64))
+    """SHA-256 of the JSON of what was signed: the document, or the statement of a withdrawal."""

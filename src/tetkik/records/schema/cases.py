@@ -15,16 +15,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tetkik.records.schema.base import Base, Moment, enum_column
+from tetkik.records.schema.base import Base, Identified, Made, Moment, enum_column
 from tetkik.values import CaseState, MoveReason, UrgencyLevel
 
 
-class Case(Base):
+class Case(Identified, Made, Base):
     """One visit of one patient, from the desk to the signed report."""
 
     __tablename__ = "cases"
 
-    id: Mapped[str] = mapped_column(String(26), primary_key=True)
     number: Mapped[str] = mapped_column(String(16), unique=True)
     """What people call it: year and a running number, such as `2026-000123`."""
     patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), index=True)
@@ -40,8 +39,6 @@ class Case(Base):
     restricted: Mapped[bool] = mapped_column(default=False)
     """Of a colleague or a person in public view: only with a reason."""
     waiting_since: Mapped[datetime] = mapped_column(Moment)
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
     updated_at: Mapped[datetime] = mapped_column(Moment)
     question: Mapped[bytes | None] = mapped_column(LargeBinary)
     """Sealed: the clinical question of the referrer."""
@@ -83,7 +80,7 @@ class CaseMark(Base):
     )
 
 
-class CaseMove(Base):
+class CaseMove(Made, Base):
     """That a case was opened for the wrong patient, and as which other one it goes on: ids alone."""
 
     __tablename__ = "case_moves"
@@ -93,16 +90,13 @@ class CaseMove(Base):
     moved_to: Mapped[str] = mapped_column(ForeignKey("cases.id"), unique=True)
     """The case of the right one; it may have been moved itself since."""
     reason: Mapped[MoveReason] = mapped_column(enum_column(MoveReason))
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
 
 
-class Complaint(Base):
+class Complaint(Identified, Base):
     """What the patient said, what the model made of it, and what a person decided."""
 
     __tablename__ = "complaints"
 
-    id: Mapped[str] = mapped_column(String(26), primary_key=True)
     case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), index=True)
     patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"))
     text: Mapped[bytes | None] = mapped_column(LargeBinary)
@@ -133,12 +127,11 @@ class Claim(Base):
     expires_at: Mapped[datetime] = mapped_column(Moment)
 
 
-class Study(Base):
+class Study(Identified, Base):
     """Images that were made together; of files without DICOM tags, those of one upload."""
 
     __tablename__ = "studies"
 
-    id: Mapped[str] = mapped_column(String(26), primary_key=True)
     case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), index=True)
     patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), index=True)
     uid_digest: Mapped[bytes | None] = mapped_column(LargeBinary(32))
@@ -152,12 +145,11 @@ class Study(Base):
     __table_args__ = (UniqueConstraint("case_id", "uid_digest"),)
 
 
-class Image(Base):
+class Image(Identified, Made, Base):
     """One image; its file lies in the store under a name made of its content."""
 
     __tablename__ = "images"
 
-    id: Mapped[str] = mapped_column(String(26), primary_key=True)
     study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"), index=True)
     case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), index=True)
     patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), index=True)
@@ -174,18 +166,15 @@ class Image(Base):
     view: Mapped[str | None] = mapped_column(String(16))
     tags: Mapped[bytes | None] = mapped_column(LargeBinary)
     """Sealed JSON of `values.Identity` and `values.ImageTags`, and the name that the sender gave the file."""
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
 
     __table_args__ = (UniqueConstraint("case_id", "file"), Index(None, "created_by", "created_at"))
 
 
-class Blob(Base):
+class Blob(Identified, Base):
     """A sealed file beside the images: a heatmap, a preview."""
 
     __tablename__ = "blobs"
 
-    id: Mapped[str] = mapped_column(String(26), primary_key=True)
     patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), index=True)
     image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), index=True)
     kind: Mapped[str] = mapped_column(String(16))

@@ -7,16 +7,15 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tetkik.records.schema.base import Base, Moment, enum_column
+from tetkik.records.schema.base import Base, Identified, Moment, enum_column
 from tetkik.values import Capability, JobState, RunState
 
 
-class Run(Base):
+class Run(Identified, Base):
     """One answer of one model about one image."""
 
     __tablename__ = "runs"
 
-    id: Mapped[str] = mapped_column(String(26), primary_key=True)
     case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), index=True)
     image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), index=True)
     patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"))
@@ -70,12 +69,11 @@ class TriageTally(Base):
     """JSON: of `statistics.Tally`."""
 
 
-class Job(Base):
+class Job(Identified, Base):
     """Work that waits for a worker; a lease that runs out is work for the next one."""
 
     __tablename__ = "jobs"
 
-    id: Mapped[str] = mapped_column(String(26), primary_key=True)
     kind: Mapped[str] = mapped_column(String(32))
     """`read_image`: findings, heatmaps and draft of one image."""
     case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"))

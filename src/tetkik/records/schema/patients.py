@@ -1,4 +1,4 @@
-"""Whose data it is."""
+"""Whose data it is, and the keys that everything hangs on."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tetkik.records.schema.base import Base, Moment, enum_column
+from tetkik.records.schema.base import Base, Identified, Made, Moment, enum_column
 from tetkik.values import LinkReason
 
 
-class Patient(Base):
+class Patient(Identified, Base):
     """A patient; everything sealed about them hangs on `key`."""
 
     __tablename__ = "patients"
 
-    id: Mapped[str] = mapped_column(String(26), primary_key=True)
     key: Mapped[bytes | None] = mapped_column(LargeBinary)
     """Wrapped by the ring; destroyed at erasure."""
     identity: Mapped[bytes | None] = mapped_column(LargeBinary)
@@ -40,7 +39,7 @@ class PatientIndex(Base):
     __table_args__ = (Index(None, "kind", "digest"),)
 
 
-class PatientLink(Base):
+class PatientLink(Made, Base):
     """A record that another one stands for: both are of one person. Neither loses its key or its content."""
 
     __tablename__ = "patient_links"
@@ -50,5 +49,17 @@ class PatientLink(Base):
     survivor_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), index=True)
     """The record that stands for it; it may have been replaced itself since."""
     reason: Mapped[LinkReason] = mapped_column(enum_column(LinkReason))
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+
+
+class RingKey(Base):
+    """One random key of the installation; all of them are wrapped again with a new master key."""
+
+    __tablename__ = "keyring"
+
+    purpose: Mapped[str] = mapped_column(String(16), primary_key=True)
+    version: Mapped[int]
+    """Of the ring; patients' keys name the one that wraps them."""
+    master: Mapped[str] = mapped_column(String(16))
+    """Fingerprint of the master key that wraps it."""
+    wrapped: Mapped[bytes] = mapped_column(LargeBinary)
+    made_at: Mapped[datetime] = mapped_column(Moment)

@@ -7,16 +7,15 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tetkik.records.schema.base import Base, Moment, enum_column
+from tetkik.records.schema.base import Base, Identified, Moment, enum_column
 from tetkik.values import AccountChange, Method
 
 
-class User(Base):
+class User(Identified, Base):
     """A user account. Never deleted: signatures and the audit trail name them."""
 
     __tablename__ = "users"
 
-    id: Mapped[str] = mapped_column(String(26), primary_key=True)
     login: Mapped[str] = mapped_column(String(64), unique=True)
     """Folded, so that İREM and irem are one."""
     name: Mapped[str] = mapped_column(String(120))
@@ -44,12 +43,11 @@ class User(Base):
     __table_args__ = (UniqueConstraint("oidc_issuer", "oidc_subject"),)
 
 
-class Passkey(Base):
+class Passkey(Identified, Base):
     """A WebAuthn credential of a user."""
 
     __tablename__ = "passkeys"
 
-    id: Mapped[str] = mapped_column(String(26), primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
     credential_id: Mapped[bytes] = mapped_column(LargeBinary(1023), unique=True)
     public_key: Mapped[bytes] = mapped_column(LargeBinary)
@@ -81,12 +79,11 @@ class BrowserSession(Base):
     """Of a passkey ceremony under way."""
 
 
-class ApiToken(Base):
+class ApiToken(Identified, Base):
     """A token for a program, with the SHA-256 of its secret."""
 
     __tablename__ = "api_tokens"
 
-    id: Mapped[str] = mapped_column(String(26), primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
     name: Mapped[str] = mapped_column(String(60))
     digest: Mapped[str] = mapped_column(String(64), unique=True)
@@ -114,12 +111,11 @@ class Invite(Base):
     used_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
-class Notice(Base):
+class Notice(Identified, Base):
     """A notice about an account: shown until its person says that they have seen it."""
 
     __tablename__ = "notices"
 
-    id: Mapped[str] = mapped_column(String(26), primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
     kind: Mapped[AccountChange] = mapped_column(enum_column(AccountChange))
     at: Mapped[datetime] = mapped_column(Moment)
@@ -134,12 +130,11 @@ class Notice(Base):
     seen_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
-class BrokenGlass(Base):
+class BrokenGlass(Identified, Base):
     """Emergency access of one person to one case, with a sealed reason."""
 
     __tablename__ = "break_glass"
 
-    id: Mapped[str] = mapped_column(String(26), primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"))
     reason: Mapped[bytes | None] = mapped_column(LargeBinary)

@@ -10,16 +10,15 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tetkik.records.schema.base import Base, Moment, enum_column
-from tetkik.values import Judgement, Method, ReportState, WithdrawalReason
+from tetkik.records.schema.base import Base, Identified, Made, Moment, SignedBy, enum_column
+from tetkik.values import Judgement, ReportState, WithdrawalReason
 
 
-class Report(Base):
+class Report(Identified, Base):
     """A report about one image of a case: the working draft, and the number of its last signed version."""
 
     __tablename__ = "reports"
 
-    id: Mapped[str] = mapped_column(String(26), primary_key=True)
     case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), index=True)
     image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), unique=True)
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
@@ -42,12 +41,11 @@ class Report(Base):
     updated_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
 
 
-class ReportVersion(Base):
+class ReportVersion(Identified, Base):
     """What was signed, for ever. An amendment is a new version that names the old."""
 
     __tablename__ = "report_versions"
 
-    id: Mapped[str] = mapped_column(String(26), primary_key=True)
     report_id: Mapped[str] = mapped_column(ForeignKey("reports.id"))
     case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), index=True)
     patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), index=True)
@@ -66,38 +64,24 @@ class ReportVersion(Base):
     __table_args__ = (UniqueConstraint("report_id", "number"),)
 
 
-class SignatureRow(Base):
+class SignatureRow(SignedBy, Base):
     """Who answers for a version, and how they proved to be that person."""
 
     __tablename__ = "signatures"
 
     version_id: Mapped[str] = mapped_column(ForeignKey("report_versions.id"), primary_key=True)
-    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
-    name: Mapped[str] = mapped_column(String(120))
-    title: Mapped[str] = mapped_column(String(60))
-    registration: Mapped[str] = mapped_column(String(40))
-    method: Mapped[Method] = mapped_column(enum_column(Method))
-    digest: Mapped[str] = mapped_column(String(64))
-    """SHA-256 of the document's JSON as signed."""
     signed_at: Mapped[datetime] = mapped_column(Moment)
 
 
-class WithdrawalRow(Base):
+class WithdrawalRow(SignedBy, Base):
     """That a report was withdrawn, with all its versions up to this one; a link of the chain like them."""
 
     __tablename__ = "withdrawals"
 
     version_id: Mapped[str] = mapped_column(ForeignKey("report_versions.id"), primary_key=True)
-    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
     why: Mapped[WithdrawalReason] = mapped_column(enum_column(WithdrawalReason))
-    name: Mapped[str] = mapped_column(String(120))
-    title: Mapped[str] = mapped_column(String(60))
-    registration: Mapped[str] = mapped_column(String(40))
-    method: Mapped[Method] = mapped_column(enum_column(Method))
     statement: Mapped[bytes] = mapped_column(LargeBinary)
     """Sealed JSON: what is withdrawn, by the digest of its signature, and why, in words, too."""
-    digest: Mapped[str] = mapped_column(String(64))
-    """SHA-256 of the statement's JSON."""
     withdrawn_at: Mapped[datetime] = mapped_column(Moment)
 
 
@@ -118,14 +102,11 @@ class FindingReview(Base):
     __table_args__ = (Index(None, "label", "at"),)
 
 
-class ReportTemplate(Base):
+class ReportTemplate(Identified, Made, Base):
     """A hospital's own text with named slots."""
 
     __tablename__ = "report_templates"
 
-    id: Mapped[str] = mapped_column(String(26), primary_key=True)
     name: Mapped[str] = mapped_column(String(80), unique=True)
     language: Mapped[str] = mapped_column(String(2))
     text: Mapped[str] = mapped_column(String(20_000))
-    created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
-    created_at: Mapped[datetime] = mapped_column(Moment)

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, select
+from sqlalchemy import Row, Select, select
 
 from tetkik.errors import NotFound
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.schema import AuditHead, AuditRow, BrokenGlass, Case, User
+from tetkik.records.schema.base import fitting, within
 
 _BATCH = 1_000
 _GLASS_PLACE = "break_glass.reason"
@@ -21,21 +22,13 @@ _GLASS_PLACE = "break_glass.reason"
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """One entry. Nothing in it names a patient.
-
-    Attributes:
-        user_id: who; None for the program itself, and for a failed sign-in.
-        user: the name of that person; None where there is none.
-        case: the number of that case, such as `2026-000123`.
-        object_id: to which image, report, user; None where it was erased.
-        method: how the person had proved who they are; None where it was erased.
-        erased: whether an erasure emptied it: what is left are number, time, action and ids.
-    """
+    """One entry. Nothing in it names a patient."""
 
     seq: int
     at: datetime
     action: str
     user_id: str | None
+    """Who; None for the program itself, and for a failed sign-in."""
     user: str | None
     case_id: str | None
     case: str | None
@@ -47,6 +40,7 @@ class AuditEvent:
     request: str | None = None
     detail: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
     erased: bool = False
+    """Whether an erasure emptied it: what is left are number, time, action and ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,29 +57,19 @@ class AuditFilter:
 
 @dataclass(frozen=True, slots=True)
 class EmergencyAccess:
-    """Emergency access of one person to one case.
-
-    Attributes:
-        expires_at: until when.
-        reason: that the person gave; None where the patient was erased.
-    """
-
     user: str
     case_id: str
     case: str
     at: datetime
     expires_at: datetime
     reason: str | None = field(repr=False)
+    """That the person gave; None where the patient was erased."""
 
 
 def load_newest(
     tx: Transaction, wanted: AuditFilter, *, limit: int, before: int | None = None
 ) -> tuple[AuditEvent, ...]:
-    """The newest entries that fit, the newest first.
-
-    Args:
-        limit: at most so many.
-    """
+    """The newest entries that fit, the newest first."""
     query = _query(wanted).order_by(AuditRow.seq.desc()).limit(limit)
     if before is not None:
         query = query.where(AuditRow.seq < before)
@@ -151,46 +135,19 @@ def _query(wanted: AuditFilter) -> Select[Any]:
         .join(User, User.id == AuditRow.user_id, isouter=True)
         .join(Case, Case.id == AuditRow.case_id, isouter=True)
     )
-    return query.where(*_conditions(wanted))
-
-
-def _conditions(wanted: AuditFilter) -> Iterator[ColumnElement[bool]]:
-    if wanted.user_id is not None:
-        yield AuditRow.user_id == wanted.user_id
+    same = ((getattr(AuditRow, name), getattr(wanted, name)) for name in ("user_id", "patient_id", "action"))
+    query = query.where(*fitting(*same), *within(AuditRow.at, wanted.since, wanted.until))
     if wanted.case is not None:
         named = select(Case.id).where(Case.number == wanted.case).scalar_subquery()
-        yield (AuditRow.case_id == wanted.case) | (AuditRow.case_id == named)
-    if wanted.patient_id is not None:
-        yield AuditRow.patient_id == wanted.patient_id
-    if wanted.action is not None:
-        yield AuditRow.action == wanted.action
-    if wanted.since is not None:
-        yield AuditRow.at >= wanted.since
-    if wanted.until is not None:
-        yield AuditRow.at < wanted.until
+        query = query.where((AuditRow.case_id == wanted.case) | (AuditRow.case_id == named))
+    return query
 
 
 def _event(row: Row[Any]) -> AuditEvent:
-    content = json.loads(row.content) if row.content is not None else None
-    known = AuditEvent(
-        seq=row.seq,
-        at=row.at,
-        action=row.action,
-        user_id=row.user_id,
-        user=row.user_name,
-        case_id=row.case_id,
-        case=row.case_number,
-        patient_id=row.patient_id,
-        erased=content is None,
-    )
-    if content is None:
+    who = (row.user_id, row.user_name, row.case_id, row.case_number, row.patient_id)
+    known = AuditEvent(row.seq, row.at, row.action, *who, erased=row.content is None)
+    if row.content is None:
         return known
-    return replace(
-        known,
-        object_id=content["object"],
-        roles=tuple(content["roles"]),
-        method=content["method"],
-        address=content["address"],
-        request=content["request"],
-        detail=content["detail"],
-    )
+    content = json.loads(row.content)
+    same = {name: content[name] for name in ("method", "address", "request", "detail")}
+    return replace(known, object_id=content["object"], roles=tuple(content["roles"]), **same)

@@ -7,158 +7,51 @@ by their ids in these records, never by name.
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Iterator
-from types import MappingProxyType
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from tetkik.records.audit_chain import Action
-from tetkik.records.trail.audit_events import AuditEvent
+from tetkik.records.database import Records
+from tetkik.records.files import written_whole
+from tetkik.records.trail.audit_events import AuditEvent, AuditFilter, iterate_events
+from tetkik.values import SYSTEM, Actor
 
 _DICOM = "http://dicom.nema.org/resources/ontology/DCM"
 _NAMING = "https://github.com/tetkik/tetkik/fhir/NamingSystem"
 _ACTIONS = "https://github.com/tetkik/tetkik/fhir/CodeSystem/audit-action"
 _HL7 = "http://terminology.hl7.org/CodeSystem"
 
-# Terms of DICOM PS3.15, A.5.2, and PS3.16, CID 400.
-_KINDS = MappingProxyType(
-    {
-        "110100": "Application Activity",
-        "110101": "Audit Log Used",
-        "110103": "DICOM Instances Accessed",
-        "110106": "Export",
-        "110107": "Import",
-        "110110": "Patient Record",
-        "110112": "Query",
-        "110113": "Security Alert",
-        "110114": "User Authentication",
-    }
-)
-_SUBKINDS = MappingProxyType(
-    {
-        Action.SIGN_IN: ("110122", "Login"),
-        Action.SIGN_IN_FAILED: ("110122", "Login"),
-        Action.SIGN_OUT: ("110123", "Logout"),
-        Action.BREAK_GLASS: ("110127", "Emergency Override Started"),
-    }
-)
-_KIND = MappingProxyType(
-    {
-        **dict.fromkeys(
-            (
-                Action.SIGN_IN,
-                Action.SIGN_IN_FAILED,
-                Action.SIGN_OUT,
-                Action.SCREEN_LOCKED,
-                Action.SCREEN_UNLOCKED,
-            ),
-            "110114",
-        ),
-        **dict.fromkeys(
-            (
-                Action.PASSWORD_CHANGED,
-                Action.PASSKEY_ADDED,
-                Action.PASSKEY_REMOVED,
-                Action.TOKEN_CREATED,
-                Action.TOKEN_REVOKED,
-                Action.USER_CREATED,
-                Action.USER_CHANGED,
-                Action.USER_DISABLED,
-                Action.INVITED,
-                Action.FORBIDDEN,
-                Action.BREAK_GLASS,
-            ),
-            "110113",
-        ),
-        **dict.fromkeys((Action.CASES_LISTED, Action.PATIENT_SEARCHED), "110112"),
-        **dict.fromkeys((Action.AUDIT_READ, Action.AUDIT_EXPORTED), "110101"),
-        **dict.fromkeys(
-            (
-                Action.PATIENT_EXPORTED,
-                Action.DOCUMENT_EXPORTED,
-                Action.FEEDBACK_EXPORTED,
-                Action.BACKUP_MADE,
-            ),
-            "110106",
-        ),
-        **dict.fromkeys((Action.IMAGE_UPLOADED, Action.BACKUP_RESTORED), "110107"),
-        Action.IMAGE_OPENED: "110103",
-        **dict.fromkeys(
-            (Action.RETENTION_APPLIED, Action.TEMPLATE_CHANGED, Action.MASTER_KEY_REPLACED), "110100"
-        ),
-    }
-)
-"""What kind of event an action is; anything else concerns the record of a patient."""
-_CREATES = frozenset(
-    {
-        Action.CASE_CREATED,
-        Action.USER_CREATED,
-        Action.TOKEN_CREATED,
-        Action.INVITED,
-        Action.IMAGE_UPLOADED,
-        Action.DRAFT_WRITTEN,
-        Action.REPORT_SIGNED,
-        Action.REPORT_AMENDED,
-        Action.BACKUP_MADE,
-    }
-)
-_READS = frozenset(
-    {
-        Action.CASE_OPENED,
-        Action.CASES_LISTED,
-        Action.PATIENT_SEARCHED,
-        Action.PATIENT_OPENED,
-        Action.IMAGE_OPENED,
-        Action.DRAFT_OPENED,
-        Action.REPORT_OPENED,
-        Action.DOCUMENT_EXPORTED,
-        Action.PATIENT_EXPORTED,
-        Action.FEEDBACK_EXPORTED,
-        Action.AUDIT_READ,
-        Action.AUDIT_EXPORTED,
-        Action.SLIP_PRINTED,
-    }
-)
-_DELETES = frozenset({Action.PATIENT_ERASED, Action.PASSKEY_REMOVED, Action.TOKEN_REVOKED})
-_RUNS = frozenset(
-    {
-        Action.SIGN_IN,
-        Action.SIGN_IN_FAILED,
-        Action.SIGN_OUT,
-        Action.SCREEN_LOCKED,
-        Action.SCREEN_UNLOCKED,
-        Action.MODEL_RAN,
-        Action.MODEL_FAILED,
-        Action.COMPLAINT_TRIAGED,
-        Action.BREAK_GLASS,
-        Action.FORBIDDEN,
-        Action.RETENTION_APPLIED,
-        Action.BACKUP_RESTORED,
-    }
-)
-_FAILS = frozenset({Action.SIGN_IN_FAILED, Action.FORBIDDEN, Action.MODEL_FAILED})
+_CODES = tomllib.loads(resources.files(__package__).joinpath("audit_actions.toml").read_text("utf-8"))
+_KINDS: dict[str, str] = _CODES["kinds"]
+_KIND = {action: kind for kind, actions in _CODES["actions"].items() for action in actions}
+_LETTER = {action: letter for letter, actions in _CODES["letters"].items() for action in actions}
 _PERSON, _SYSTEM_OBJECT = ("1", "Person"), ("2", "System Object")
 _PATIENT, _RESOURCE = ("1", "Patient"), ("4", "Domain Resource")
 
 
 def to_audit_event(event: AuditEvent) -> dict[str, Any]:
     """One entry as an AuditEvent: structure and codes are those that the tests check for every action."""
-    action = Action(event.action) if event.action in list(Action) else None
-    kind = _KIND.get(action, "110110") if action is not None else "110100"
+    known = event.action in list(Action)
+    kind = _KIND.get(event.action, "110110") if known else "110100"
     content: dict[str, Any] = {
         "resourceType": "AuditEvent",
         "id": f"audit-{event.seq}",
         "type": _coding(_DICOM, kind, _KINDS[kind]),
-        "subtype": list(_subtypes(event, action)),
-        "action": _letter(action),
+        "subtype": list(_subtypes(event)),
+        "action": _LETTER.get(event.action, "U") if known else "E",
         "recorded": event.at.isoformat(),
-        "outcome": "4" if action in _FAILS else "0",
+        "outcome": "4" if event.action in _CODES["outcomes"]["failed"] else "0",
         "agent": [_agent(event)],
         "source": {
             "observer": {"display": "Tetkik"},
             "type": [_coding(f"{_HL7}/security-source-type", "4", "Application Server")],
         },
     }
-    if action is Action.BREAK_GLASS:
+    if event.action == Action.BREAK_GLASS:
         content["purposeOfEvent"] = [{"coding": [_coding(f"{_HL7}/v3-ActReason", "BTG", "break the glass")]}]
     if entities := list(_entities(event)):
         content["entity"] = entities
@@ -170,21 +63,28 @@ def to_line(event: AuditEvent) -> str:
     return json.dumps(to_audit_event(event), ensure_ascii=False, separators=(",", ":"))
 
 
-def _subtypes(event: AuditEvent, action: Action | None) -> Iterator[dict[str, str]]:
-    if action is not None and action in _SUBKINDS:
-        yield _coding(_DICOM, *_SUBKINDS[action])
+def export_trail(
+    records: Records,
+    target: Path,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    actor: Actor = SYSTEM,
+) -> int:
+    """Write the entries of a time."""
+    count = 0
+    with records.read(actor) as tx, written_whole(target, mode=0o666) as file:
+        for event in iterate_events(tx, AuditFilter(since=since, until=until)):
+            file.write(f"{to_line(event)}\n".encode())
+            count += 1
+    with records.write(actor) as tx:
+        tx.audit(Action.AUDIT_EXPORTED, entries=count)
+    return count
+
+
+def _subtypes(event: AuditEvent) -> Iterator[dict[str, str]]:
+    if event.action in _CODES["subkinds"]:
+        yield _coding(_DICOM, *_CODES["subkinds"][event.action])
     yield _coding(_ACTIONS, event.action)
-
-
-def _letter(action: Action | None) -> str:
-    """https://hl7.org/fhir/R4/valueset-audit-event-action.html."""
-    if action in _CREATES:
-        return "C"
-    if action in _READS:
-        return "R"
-    if action in _DELETES:
-        return "D"
-    return "E" if action in _RUNS or action is None else "U"
 
 
 def _agent(event: AuditEvent) -> dict[str, Any]:

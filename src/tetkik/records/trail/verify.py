@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sqlalchemy import Row, func, select
@@ -18,6 +18,7 @@ from tetkik.errors import InputError
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import START, Action, Columns, chain_of, digest_of, head_seal
 from tetkik.records.database import Transaction
+from tetkik.records.files import written_whole
 from tetkik.records.schema import AuditHead, AuditRow
 
 _BATCH = 5_000
@@ -34,11 +35,7 @@ class Anchor:
 
     @classmethod
     def read(cls, file: Path) -> Anchor | None:
-        """The anchor in a file; None where there is no such file.
-
-        Raises:
-            InputError: the file is no anchor.
-        """
+        """The anchor in a file; None where there is no such file."""
         try:
             anchor = json.loads(file.read_text("utf-8"))
             return cls(int(anchor["seq"]), str(anchor["chain"]))
@@ -52,27 +49,18 @@ class Anchor:
 
     def write(self, file: Path) -> None:
         """Put it into a file in place of an older one, whole or not at all."""
-        part = file.with_name(f".{file.name}.part")
-        part.write_text(json.dumps({"seq": self.seq, "chain": self.chain}) + "\n", "utf-8")
-        part.replace(file)
+        with written_whole(file, mode=0o666) as part:
+            part.write((json.dumps(asdict(self)) + "\n").encode())
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """One place where the trail does not hold."""
-
     seq: int
     what: Sentence
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was found.
-
-    Attributes:
-        broken: the faults in the order of their numbers, at most 50.
-    """
-
     entries: int
     erased: int
     broken: tuple[Broken, ...]
@@ -91,12 +79,10 @@ def verify(
     *,
     last: int | None = None,
 ) -> Verified:
-    """Walk the trail.
+    """Walk the trail, in a `still` transaction, so that entries that are added meanwhile do not count.
 
-    Args:
-        tx: a `still` one, so that entries that are added meanwhile do not count.
-        anchor: an end that the trail once had; it must still lead through there.
-        last: only so many entries before the end, for a quick look; None walks all of it.
+    It must still lead through an `anchor`, an end that it once had. With `last`, only so many entries before
+    the end are looked at.
     """
     walk = _Walk(tx, anchor)
     if last is not None:
@@ -133,14 +119,11 @@ class _Walk:
             self.seq, self.chain = first.seq, first.chain
 
     def step(self, row: Row[tuple[AuditRow]]) -> None:
-        """Read the next entry."""
         self.entries += 1
         if row.seq > self.seq + 1:
-            self._fault(self.seq + 1, Sentence("Entry {number} is missing.", {"number": self.seq + 1}))
+            self._fault(self.seq + 1, "Entry {number} is missing.")
         elif row.seq <= self.seq:
-            self._fault(
-                row.seq, Sentence("Entry {number} stands twice or before the first.", {"number": row.seq})
-            )
+            self._fault(row.seq, "Entry {number} stands twice or before the first.")
         whole = self._digest(row)
         columns = Columns(row.at, row.action, row.user_id, row.case_id, row.patient_id)
         # After a gap nothing can be said of the link to what is missing.
@@ -148,45 +131,33 @@ class _Walk:
             self.tx.vault, self.chain, row.seq, columns, row.digest
         )
         if whole and not linked:
-            self._fault(
-                row.seq, Sentence("Entry {number} was altered, inserted or moved.", {"number": row.seq})
-            )
+            self._fault(row.seq, "Entry {number} was altered, inserted or moved.")
         if self.anchor is not None and row.seq == self.anchor.seq and row.chain.hex() != self.anchor.chain:
-            self._fault(
-                row.seq, Sentence("Entry {number} is not the one that the anchor holds.", {"number": row.seq})
-            )
+            self._fault(row.seq, "Entry {number} is not the one that the anchor holds.")
         self.seq, self.chain = row.seq, row.chain
 
     def finish(self) -> None:
         """Look at the end, and whether every emptied entry belongs to an erasure."""
         for patient_id, seq in self._emptied.items():
             if patient_id is None or self._last_entry.get(patient_id, 0) <= seq:
-                self._fault(seq, Sentence("Entry {number} was emptied without an erasure.", {"number": seq}))
+                self._fault(seq, "Entry {number} was emptied without an erasure.")
         head = self.tx.session.get(AuditHead, 1)
         if head is None:
             if self.entries:
-                self._fault(self.seq, Sentence("The sealed end of the trail is missing."))
+                self._fault(self.seq, "The sealed end of the trail is missing.")
         elif head.seal != head_seal(self.tx.vault, head.seq, head.chain):
-            self._fault(head.seq, Sentence("The seal of the trail's end does not hold."))
+            self._fault(head.seq, "The seal of the trail's end does not hold.")
         elif head.seq > self.seq:
-            self._fault(
-                self.seq + 1,
-                Sentence("The trail is cut off before entry {number}.", {"number": self.seq + 1}),
-            )
+            self._fault(self.seq + 1, "The trail is cut off before entry {number}.")
         elif (head.seq, head.chain) != (self.seq, self.chain):
-            self._fault(
-                head.seq + 1,
-                Sentence("Entry {number} stands behind the sealed end.", {"number": head.seq + 1}),
-            )
+            self._fault(head.seq + 1, "Entry {number} stands behind the sealed end.")
         if self.anchor is not None and self.anchor.seq > self.seq:
-            self._fault(
-                self.seq + 1,
-                Sentence(
-                    "The trail ends at entry {number}, and the anchor holds entry {anchor}: it was cut off, "
-                    "or an old copy was put back.",
-                    {"number": self.seq, "anchor": self.anchor.seq},
-                ),
+            what = Sentence(
+                "The trail ends at entry {number}, and the anchor holds entry {anchor}: it was cut off, "
+                "or an old copy was put back.",
+                {"number": self.seq, "anchor": self.anchor.seq},
             )
+            self.faults.append(Broken(self.seq + 1, what))
 
     def _digest(self, row: Row[tuple[AuditRow]]) -> bool:
         """Whether the entry says what it said; an erased one says nothing."""
@@ -194,20 +165,16 @@ class _Walk:
             self.erased += 1
             self._emptied[row.patient_id] = row.seq
             return True
-        if (
-            row.content is None
-            or row.salt is None
-            or digest_of(row.salt, row.content) != row.digest
-            or not _agrees(row)
-        ):
-            self._fault(row.seq, Sentence("Entry {number} was altered.", {"number": row.seq}))
+        half = row.content is None or row.salt is None
+        if half or digest_of(row.salt, row.content) != row.digest or not _agrees(row):
+            self._fault(row.seq, "Entry {number} was altered.")
             return False
         if row.action == Action.PATIENT_ERASED and row.patient_id is not None:
             self._last_entry[row.patient_id] = row.seq
         return True
 
-    def _fault(self, seq: int, what: Sentence) -> None:
-        self.faults.append(Broken(seq, what))
+    def _fault(self, seq: int, template: str) -> None:
+        self.faults.append(Broken(seq, Sentence(template, {"number": seq})))
 
 
 def _agrees(row: Row[tuple[AuditRow]]) -> bool:

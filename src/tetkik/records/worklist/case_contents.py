@@ -15,31 +15,16 @@ from tetkik.values import JobState, ReportState
 
 @dataclass(frozen=True, slots=True)
 class StudySummary:
-    """Images that were made together.
-
-    Attributes:
-        modality: of DICOM; None where unknown.
-        state: of the work on them: the least advanced; None where none was asked for.
-    """
-
     id: str
     modality: str | None
     images: int
     state: JobState | None
+    """Of the work on them: the least advanced; None where none was asked for."""
     received_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class ReportSummary:
-    """A report of a case.
-
-    Attributes:
-        version: of the last signed one; 0 before the first.
-        signed_at: when that was signed; None before.
-        updated_by: who changed it last; None for the program itself.
-        withdrawn: who took it back, when and why; None where it stands.
-    """
-
     id: str
     state: ReportState
     version: int
@@ -81,12 +66,11 @@ def _studies(tx: Transaction, case_id: str) -> tuple[StudySummary, ...]:
         .order_by(Study.id)
     )
     return tuple(
-        StudySummary(
-            study.id,
-            study.modality,
-            images,
-            next((state for state in _ORDER if state in states.get(study.id, ())), None),
-            study.created_at,
+        study.to_value(
+            StudySummary,
+            images=images,
+            state=next((state for state in _ORDER if state in states.get(study.id, ())), None),
+            received_at=study.created_at,
         )
         for study, images in tx.session.execute(counted)
     )
@@ -108,8 +92,6 @@ def _reports(tx: Transaction, case_id: str) -> tuple[ReportSummary, ...]:
     ).all()
     back = now_of_reports(tx, [report.id for report, *_ in rows])
     return tuple(
-        ReportSummary(
-            report.id, report.state, report.version, at, report.updated_at, name, back.get(report.id)
-        )
+        report.to_value(ReportSummary, signed_at=at, updated_by=name, withdrawn=back.get(report.id))
         for report, at, name in rows
     )

@@ -19,12 +19,6 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class CaseEvent:
-    """One announcement.
-
-    Attributes:
-        case_id: to which case; None where to none.
-    """
-
     seq: int
     kind: str
     case_id: str | None
@@ -32,17 +26,12 @@ class CaseEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventBatch:
-    """The events that a page receives at once.
-
-    Attributes:
-        events: in order, of the cases that the actor may see.
-        upto: the number up to which there is nothing else.
-        missed: whether some may have been removed before the page received them: it begins again.
-    """
-
     events: tuple[CaseEvent, ...]
+    """In order, of the cases that the actor may see."""
     upto: int
+    """The number up to which there is nothing else."""
     missed: bool = False
+    """Whether some may have been removed before the page received them: it begins again."""
 
 
 def newest_sequence(tx: Transaction) -> int:
@@ -61,14 +50,9 @@ def load_events_after(tx: Transaction, seq: int) -> EventBatch:
     if not rows:
         return EventBatch((), seq)
     ids = {row.case_id for row in rows if row.case_id is not None}
-    seen = (
-        set(tx.session.scalars(select(Case.id).where(Case.id.in_(ids), visible_cases(tx)))) if ids else set()
-    )
-    events = tuple(
-        CaseEvent(row.seq, row.kind, row.case_id)
-        for row in rows
-        if row.case_id is None or row.case_id in seen
-    )
+    visible = select(Case.id).where(Case.id.in_(ids), visible_cases(tx))
+    seen = {None, *(tx.session.scalars(visible) if ids else ())}
+    events = tuple(CaseEvent(row.seq, row.kind, row.case_id) for row in rows if row.case_id in seen)
     oldest = tx.session.scalar(select(func.min(Event.seq))) or 0
     return EventBatch(events, rows[-1].seq, missed=0 < seq < oldest - 1)
 

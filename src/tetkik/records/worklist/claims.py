@@ -26,12 +26,6 @@ LASTS = timedelta(minutes=20)
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who is reading a case.
-
-    Attributes:
-        expires_at: when the case is free again, unless renewed.
-    """
-
     user_id: str
     name: str
     since: datetime
@@ -39,16 +33,7 @@ class Reader:
 
 
 def claim_case(tx: Transaction, case_id: str, *, take_over: bool = False) -> Reader:
-    """Say that the actor is reading a case; once more, it lasts for longer.
-
-    Args:
-        tx: a `write` transaction.
-        take_over: whether to take it from somebody who is reading it.
-
-    Raises:
-        NotFound: no such case, or none that the actor sees in the worklist.
-        Conflict: it is closed, goes on as another one, or somebody else is reading it.
-    """
+    """Say that the actor is reading a case, or goes on reading it; `Conflict` where somebody else does."""
     case = _listed(tx, case_id)
     if case.state.ended:
         require_open(tx, case)
@@ -65,32 +50,24 @@ def claim_case(tx: Transaction, case_id: str, *, take_over: bool = False) -> Rea
         tx.session.add(row)
     row.user_id, row.since, row.expires_at = tx.actor.user_id, tx.now, tx.now + LASTS
     tx.session.flush()
-    tx.audit(Action.CASE_CLAIMED, case_id=case_id, patient_id=case.patient_id, taken_from=former)
+    tx.audit_about(Action.CASE_CLAIMED, case, taken_from=former)
     tx.announce("claim.taken" if former is not None else "claim", case_id)
     return _reader(tx, row)
 
 
 def release_case(tx: Transaction, case_id: str) -> None:
-    """Say that the actor reads a case no more; a case that they do not read stays as it is.
-
-    Raises:
-        NotFound: no such case, or none that the actor sees in the worklist.
-    """
+    """Say that the actor reads a case no more; a case that they do not read stays as it is."""
     case = _listed(tx, case_id)
     row = tx.session.get(Claim, case_id, with_for_update=True)
     if row is None or row.user_id != tx.actor.user_id:
         return
     tx.session.delete(row)
-    tx.audit(Action.CLAIM_RELEASED, case_id=case_id, patient_id=case.patient_id)
+    tx.audit_about(Action.CLAIM_RELEASED, case)
     tx.announce("claim", case_id)
 
 
 def load_reader(tx: Transaction, case_id: str) -> Reader | None:
-    """Who is reading a case that the actor sees; None where nobody is.
-
-    Raises:
-        NotFound: no such case, or none that the actor sees in the worklist.
-    """
+    """Who is reading a case that the actor sees; None where nobody is."""
     return reader_of_case(tx, _listed(tx, case_id).id)
 
 
@@ -101,19 +78,15 @@ def reader_of_case(tx: Transaction, case_id: str) -> Reader | None:
 
 def load_readers(tx: Transaction, case_ids: Sequence[str]) -> dict[str, Reader]:
     rows = tx.session.execute(
-        select(Claim.case_id, Claim.user_id, User.name, Claim.since, Claim.expires_at)
+        select(Claim, User.name)
         .join(User, User.id == Claim.user_id)
         .where(Claim.case_id.in_(case_ids), Claim.expires_at > tx.now)
     )
-    return {row.case_id: Reader(row.user_id, row.name, row.since, row.expires_at) for row in rows}
+    return {row.case_id: row.to_value(Reader, name=name) for row, name in rows}
 
 
 def claimed_case_ids(tx: Transaction, *, mine: bool = False) -> tuple[str, ...]:
-    """Ids of the cases that somebody is reading.
-
-    Args:
-        mine: only those of the actor.
-    """
+    """Ids of the cases that somebody is reading."""
     query = select(Claim.case_id).where(Claim.expires_at > tx.now)
     if mine:
         query = query.where(Claim.user_id == tx.actor.user_id)
@@ -131,18 +104,15 @@ def delete_expired(tx: Transaction) -> int:
 
 def _listed(tx: Transaction, case_id: str) -> Case:
     # As in the worklist, and not as for opening: a restricted case must be claimed before it can be read.
-    case = (
-        tx.session.scalar(select(Case).where(Case.id == case_id, visible_cases(tx)))
-        if is_id(case_id)
-        else None
-    )
+    listed = select(Case).where(Case.id == case_id, visible_cases(tx))
+    case = tx.session.scalar(listed) if is_id(case_id) else None
     if case is None:
         raise NotFound("There is no such case; look for it in the worklist.")
     return case
 
 
 def _reader(tx: Transaction, row: Claim) -> Reader:
-    return Reader(row.user_id, _name(tx, row), row.since, row.expires_at)
+    return row.to_value(Reader, name=_name(tx, row))
 
 
 def _name(tx: Transaction, row: Claim) -> str:

@@ -26,13 +26,9 @@ _NUMBER = re.compile(r"([0-9]{4})\s*[-/]\s*([0-9]{1,8})")
 def search_cases(tx: Transaction, words: str) -> tuple[WorklistItem, ...]:
     """Cases that the words lead to and the actor may see, the newest first; the trail notes the search.
 
-    A restricted case that is not open to the actor is found by its own number alone: found by a name, it
-    would tell whose it is.
-
-    Args:
-        tx: a `write` transaction.
-        words: a name or the beginning of one, a TCKN, a number of the hospital, an accession number, or the
-            number of a case.
+    Words are a name or the beginning of one, a TCKN, a number of the hospital, an accession number, or the
+    number of a case. A restricted case that is not open to the actor is found by its own number alone: found
+    by a name, it would tell whose it is.
     """
     words = " ".join(words[:LONGEST].split())
     found = _by_number(tx, words)

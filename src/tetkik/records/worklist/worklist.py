@@ -19,7 +19,7 @@ from tetkik.records.cases import filter_index
 from tetkik.records.database import Transaction
 from tetkik.records.people.visibility import visible_cases
 from tetkik.records.schema import Case, CaseMark, Claim
-from tetkik.records.schema.base import Moment
+from tetkik.records.schema.base import Moment, within
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.worklist_items import WorklistItem, load_items
 from tetkik.values import CaseState, Priority
@@ -31,8 +31,6 @@ COUNTED = 100
 
 
 class Scope(StrEnum):
-    """Whose cases."""
-
     ALL = "all"
     MINE = "mine"
     """That the actor is reading."""
@@ -43,14 +41,6 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WorklistFilter:
-    """Which cases.
-
-    Attributes:
-        department: that a person chose; None is any.
-        modality: DICOM's code of an image; None is any.
-        label: a positive finding of the newest run; None is any.
-    """
-
     states: tuple[CaseState, ...] = OPEN
     priorities: tuple[Priority, ...] = tuple(Priority)
     department: str | None = None
@@ -63,8 +53,6 @@ class WorklistFilter:
 
 @dataclass(frozen=True, slots=True)
 class WorklistCursor:
-    """Where in the order a case stands."""
-
     priority: int
     waiting_since: datetime
     case_id: str
@@ -72,14 +60,9 @@ class WorklistCursor:
 
 @dataclass(frozen=True, slots=True)
 class WorklistPage:
-    """One page of the worklist.
-
-    Attributes:
-        next: the place after which the next page begins; None after the last.
-    """
-
     items: tuple[WorklistItem, ...]
     next: WorklistCursor | None
+    """The place after which the next page begins; None after the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +82,7 @@ def load_worklist(
     after: WorklistCursor | None = None,
     limit: int = 50,
 ) -> WorklistPage:
-    """One page of the worklist, as far as the actor may see it.
-
-    Args:
-        chosen: which cases; None is every open one.
-        after: the place of the last case of the page before; None begins at the first.
-    """
+    """One page of the worklist, as far as the actor may see it; None chooses every open case."""
     chosen = chosen or WorklistFilter()
     if chosen.scope in (Scope.MINE, Scope.CLAIMED):
         places = _claimed_places(tx, chosen, after)
@@ -116,11 +94,7 @@ def load_worklist(
 
 
 def count_worklist(tx: Transaction, chosen: WorklistFilter | None = None) -> WorklistCounts:
-    """Figures for the filters, each as if its own choice alone were changed.
-
-    Args:
-        chosen: department, modality, finding and time are kept; None is every open case.
-    """
+    """Figures for the filters, each as if its own choice alone were changed; None is every open case."""
     chosen = chosen or WorklistFilter()
     grid = {(state, priority): 0 for state in CaseState for priority in Priority}
     arms = []
@@ -175,31 +149,18 @@ def _arm(
     after: WorklistCursor | None,
 ) -> Select[*tuple[Any, ...]]:
     """Cases of one state and one priority, walked along one index."""
-    query: Select[*tuple[Any, ...]]
-    if mark := _mark(chosen):
-        query = (
-            select(CaseMark.case_id.label("case_id"), CaseMark.waiting_since.label("waiting_since"))
-            .join(Case, Case.id == CaseMark.case_id)
-            .where(
-                CaseMark.mark == mark,
-                CaseMark.state == state,
-                CaseMark.priority == priority,
-                *_between(chosen, after, CaseMark.waiting_since, CaseMark.case_id),
-            )
-            .order_by(CaseMark.waiting_since, CaseMark.case_id)
-        )
-    else:
-        query = (
-            select(Case.id.label("case_id"), Case.waiting_since.label("waiting_since"))
-            .where(
-                Case.state == state,
-                Case.priority == priority,
-                *_between(chosen, after, Case.waiting_since, Case.id),
-            )
-            .order_by(Case.waiting_since, Case.id)
-        )
-        if chosen.department:
-            query = query.where(Case.department == chosen.department)
+    mark = _mark(chosen)
+    table, case_id = (CaseMark, CaseMark.case_id) if mark else (Case, Case.id)
+    query: Select[*tuple[Any, ...]] = (
+        select(case_id.label("case_id"), table.waiting_since.label("waiting_since"))
+        .where(table.state == state, table.priority == priority)
+        .where(*_between(chosen, after, table.waiting_since, case_id))
+        .order_by(table.waiting_since, case_id)
+    )
+    if mark:
+        query = query.join(Case, Case.id == CaseMark.case_id).where(CaseMark.mark == mark)
+    elif chosen.department:
+        query = query.where(Case.department == chosen.department)
     if chosen.scope is Scope.UNCLAIMED:
         read = select(Claim.case_id).where(Claim.case_id == Case.id, Claim.expires_at > tx.now)
         query = query.where(~read.exists())
@@ -209,14 +170,10 @@ def _arm(
 def _between(
     chosen: WorklistFilter, after: WorklistCursor | None, since: Any, case_id: Any
 ) -> Iterator[ColumnElement[bool]]:
-    """The stretch of the index."""
     if after is not None:
         place = tuple_(literal(after.waiting_since, Moment()), literal(after.case_id))
         yield tuple_(since, case_id) > place
-    if chosen.since is not None:
-        yield since >= chosen.since
-    if chosen.until is not None:
-        yield since < chosen.until
+    yield from within(since, chosen.since, chosen.until)
 
 
 def _mark(chosen: WorklistFilter) -> str | None:
@@ -235,15 +192,8 @@ def _claimed_places(
         Case.id.in_(ids), visible_cases(tx)
     )
     mark = _mark(chosen)
-    marked = (
-        set(
-            tx.session.scalars(
-                select(CaseMark.case_id).where(CaseMark.case_id.in_(ids), CaseMark.mark == mark)
-            )
-        )
-        if mark
-        else ids
-    )
+    marks = select(CaseMark.case_id).where(CaseMark.case_id.in_(ids), CaseMark.mark == mark)
+    marked = tuple(tx.session.scalars(marks)) if mark else ids
     found = sorted(
         (row.priority, row.waiting_since, row.id)
         for row in tx.session.execute(query)

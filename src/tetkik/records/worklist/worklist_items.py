@@ -36,51 +36,28 @@ _WORDS = 90
 
 @dataclass(frozen=True, slots=True)
 class Positive:
-    """A finding that is there.
-
-    Attributes:
-        label: one of the shared labels.
-        probability: calibrated; None where the model gives none, or a radiologist added it.
-    """
-
     label: str
     probability: float | None
+    """Calibrated; None where the model gives none, or a radiologist added it."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorklistItem:
-    """A case in the worklist.
-
-    Attributes:
-        number: what people call it, such as `2026-000123`.
-        name: of the patient; empty where hidden, erased or unknown.
-        registered_as: the name of the record under which the case was opened, where another one stands for it
-            and says another name; empty otherwise.
-        patient_number: of the hospital; empty likewise.
-        born: `YYYYMMDD`; empty likewise.
-        sex: None where hidden or unknown.
-        complaint: its first words; empty where hidden, or where the actor may not open cases.
-        hidden: whether it is restricted and not open to the actor: nothing here tells who it is.
-        restricted: whether it opens only with a reason, or claimed.
-        urgency: of triage; None without a complaint.
-        findings: what is there by the radiologist's word, else by the newest runs, most probable first.
-        rejected: whether the radiologist rejected something that the model had found.
-        unsuitable: whether the newest run refused an image.
-        reader: who is reading it; None where nobody is.
-        report: how far the report is; None before any draft.
-        withdrawn: who took a report back, when and why, where it was not signed again since; else None.
-        job: where the newest work of a model is; None where there was none.
-    """
-
     case_id: str
     number: str
     name: str = field(repr=False)
+    """Of the patient; empty where hidden, erased or unknown."""
     registered_as: str = field(repr=False)
+    """The name of the record under which the case was opened, where another one stands for it and says
+    another name; empty otherwise."""
     patient_number: str = field(repr=False)
     born: str = field(repr=False)
+    """`YYYYMMDD`; empty likewise."""
     sex: Sex | None = field(repr=False)
     complaint: str = field(repr=False)
+    """Its first words; empty where hidden, or where the actor may not open cases."""
     hidden: bool
+    """Whether it is restricted and not open to the actor: nothing here tells who it is."""
     restricted: bool
     urgency: UrgencyLevel | None
     priority: Priority
@@ -88,8 +65,10 @@ class WorklistItem:
     state: CaseState
     modalities: tuple[str, ...]
     findings: tuple[Positive, ...]
+    """What is there by the radiologist's word, else by the newest runs, most probable first."""
     rejected: bool
     unsuitable: bool
+    """Whether the newest run refused an image."""
     waiting_since: datetime
     created_at: datetime
     reader: Reader | None
@@ -100,9 +79,8 @@ class WorklistItem:
 
     def age(self, now: datetime) -> int | None:
         """Whole years; None where the day of birth is unknown."""
-        try:
-            born = datetime.strptime(self.born, "%Y%m%d").replace(tzinfo=now.tzinfo)
-        except ValueError:
+        born = patients.day_of(self.born)
+        if born is None:
             return None
         return now.year - born.year - ((now.month, now.day) < (born.month, born.day))
 
@@ -146,38 +124,31 @@ class _Known:
         }
 
     def item(self, row: Case) -> WorklistItem:
-        """One row of the page."""
         shown = row.id in self._shown
         patient = self._patients.get(row.patient_id) if shown else None
         alive = patient is not None and patient.identity is not None and patient.key is not None
         person, registered = self._people(row.patient_id) if alive else (patients.Person(), "")
         report, job = self._reports.get(row.id), self._jobs.get(row.id)
-        return WorklistItem(
-            row.id,
-            row.number,
-            person.name,
-            registered,
-            person.number,
-            person.birth_date,
-            person.sex,
-            self._complaint(row) if alive else "",
-            not shown,
-            row.restricted,
-            row.urgency,
-            Priority(row.priority),
-            row.department,
-            row.state,
-            tuple(sorted(self._modalities.get(row.id, ()))),
-            tuple(self._findings.get(row.id, ())[:_FINDINGS]),
-            row.id in self._found and self._found[row.id].rejected,
-            row.id in self._unsuitable,
-            row.waiting_since,
-            row.created_at,
-            self._readers.get(row.id),
-            (ReportState.DRAFT if report.amending else report.state) if report else None,
-            self._withdrawn.get(row.id),
-            job.state if job else None,
-            Sentence(*json.loads(job.fault)) if job and job.fault else None,
+        return row.to_value(
+            WorklistItem,
+            case_id=row.id,
+            name=person.name,
+            registered_as=registered,
+            patient_number=person.number,
+            born=person.birth_date,
+            sex=person.sex,
+            complaint=self._complaint(row) if alive else "",
+            hidden=not shown,
+            priority=Priority(row.priority),
+            modalities=tuple(sorted(self._modalities.get(row.id, ()))),
+            findings=tuple(self._findings.get(row.id, ())[:_FINDINGS]),
+            rejected=row.id in self._found and self._found[row.id].rejected,
+            unsuitable=row.id in self._unsuitable,
+            reader=self._readers.get(row.id),
+            report=(ReportState.DRAFT if report.amending else report.state) if report else None,
+            withdrawn=self._withdrawn.get(row.id),
+            job=job.state if job else None,
+            fault=Sentence(*json.loads(job.fault)) if job and job.fault else None,
         )
 
     def _people(self, patient_id: str) -> tuple[patients.Person, str]:

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from tetkik.errors import Forbidden
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import admission, case_list, cases, priority
+from tetkik.records.cases import admission, cases, priority
 from tetkik.records.cases.admission import Admission
 from tetkik.records.cases.locks import lock_case
 from tetkik.records.database import Transaction
@@ -69,7 +69,7 @@ def list_cases(
     """Cases that one may see, the newest first, without identity."""
     before = str(decode_cursor(cursor, (str,))[0]) if cursor is not None else None
     with ctx.write() as tx:
-        found = case_list.list_cases(tx, before=before, limit=limit + 1, state=state, department=department)
+        found = cases.list_cases(tx, before=before, limit=limit + 1, state=state, department=department)
         tx.audit(Action.CASES_LISTED, listed=min(len(found), limit))
     more = len(found) > limit
     items = [CaseSummary.from_value(line) for line in found[:limit]]

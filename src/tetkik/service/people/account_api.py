@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from tetkik.errors import Forbidden, NotSignedIn
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
-from tetkik.records.people import sessions, sign_in, tokens, users
+from tetkik.records.people import sessions, tokens, users
 from tetkik.records.people.sessions import Resumed
 from tetkik.records.people.users import user_row
 from tetkik.service.kit.access import passkeys
@@ -98,7 +98,7 @@ def sign_in_with(request: Request, context: ContextDep, answer: Answer) -> Respo
         _audit_failure(context, Actor(None, "", method=Method.PASSKEY, address=peer.address))
         raise
     with context.records.read() as tx:
-        actor = sign_in.build_actor(user_row(tx, user_id), Method.PASSKEY, peer)
+        actor = users.build_actor(user_row(tx, user_id), Method.PASSKEY, peer)
     done = JSONResponse({"next": safe_path(answer.next)})
     begin(request, context, actor, done)
     return done

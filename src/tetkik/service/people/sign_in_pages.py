@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from tetkik.errors import Forbidden, InputError, NotFound, NotSignedIn, TetkikError
 from tetkik.records.audit_chain import Action
-from tetkik.records.people import invites, passwords, sessions, sign_in, sso
+from tetkik.records.people import invites, passwords, sessions, sign_in, sso, users
 from tetkik.records.people.sessions import Resumed
 from tetkik.records.people.users import user_row
 from tetkik.service.kit.access import oidc
@@ -194,7 +194,7 @@ def setup(
             user_id = invites.accept_invitation(
                 tx, token, password, login=login, name=name, hospital=context.settings.hospital_name
             )
-            actor = sign_in.build_actor(user_row(tx, user_id), Method.PASSWORD, peer)
+            actor = users.build_actor(user_row(tx, user_id), Method.PASSWORD, peer)
     except TetkikError as error:
         return _setup(request, context, token, login=login, name=name, error=error)
     return start_session_and_redirect(request, context, actor, "/")
@@ -308,7 +308,7 @@ def come_back(request: Request, context: ContextDep, state: str = "") -> Respons
 
 def _arrived(request: Request, context: AppContext, arrival: sso.Arrival) -> Actor:
     with context.records.write(_nobody(request)) as tx:
-        return sign_in.build_actor(sso.sign_in_by_sso(tx, arrival), Method.OIDC, peer_of(request))
+        return users.build_actor(sso.sign_in_by_sso(tx, arrival), Method.OIDC, peer_of(request))
 
 
 def _audit_failure(request: Request, context: AppContext) -> None:

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from tetkik.errors import Forbidden, NotFound
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import case_list, cases
+from tetkik.records.cases import cases
 from tetkik.records.cases.cases import CaseView
 from tetkik.records.database import Transaction
 from tetkik.records.images import images, jobs
@@ -62,7 +62,7 @@ def read_frame(
 def _waiting(tx: Transaction) -> tuple[CaseView, ...]:
     """The newest cases that wait for an image and are open to the actor, with their patients."""
     found = []
-    for line in case_list.list_cases(tx, state=CaseState.WAITING, limit=_WAITING):
+    for line in cases.list_cases(tx, state=CaseState.WAITING, limit=_WAITING):
         try:
             found.append(cases.load_case(tx, line.id, audit=False))
         except (Forbidden, NotFound):

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from tetkik import __version__
 from tetkik.bundle import available
 from tetkik.language import Sentence
-from tetkik.records import overview
+from tetkik.records import metrics
 from tetkik.records.migrate import version_of
 from tetkik.records.people import after_restore
 from tetkik.records.reports.agreement import queue
@@ -75,12 +75,12 @@ class Part:
 def system(ctx: Annotated[RequestContext, allowed(Permission.SYSTEM)]) -> HTMLResponse:
     with ctx.read() as tx:
         people, kept, trail = (
-            overview.count_accounts(tx),
-            overview.count_records(tx),
-            overview.summarize_trail(tx),
+            metrics.count_accounts(tx),
+            metrics.count_records(tx),
+            metrics.summarize_trail(tx),
         )
         held = after_restore.count_suspended(tx)
-        backup, waiting = overview.last_backup(tx), queue(tx)
+        backup, waiting = metrics.last_backup(tx), queue(tx)
         schema, backup_due = version_of(tx.session.connection()), tx.now - BACKUP_DUE
     return ctx.render(
         "system/overview.html.jinja",

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from tetkik.errors import Forbidden, NotSignedIn
 from tetkik.language import Language
 from tetkik.records.people import sessions, tokens
-from tetkik.records.people.sign_in import Peer
+from tetkik.records.people.users import Peer
 from tetkik.service.kit.access.rate_limits import limit_rate, rate_limits_of
 from tetkik.service.kit.access.required_passkey import needs_passkey
 from tetkik.service.kit.context import AppContext, context_of
