@@ -99,10 +99,10 @@ def phones(text: str) -> Iterator[tuple[int, int]]:
     if not _SEVEN.search(text):
         return
     found = [match.span() for match in _PHONE.finditer(text)]
-    yield from _apart([*found, *(match.span(1) for match in _CALLED.finditer(text))])
+    yield from _without_overlaps([*found, *(match.span(1) for match in _CALLED.finditer(text))])
 
 
-def _apart(found: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def _without_overlaps(found: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Those of the places that begin behind the end of the one before."""
     end = -1
     for start, stop in sorted(found):
@@ -153,6 +153,6 @@ def birth_dates(text: str) -> Iterator[tuple[int, int]]:
     """Full dates next to a word of birth; a year alone (`1985 doğumluyum`) stays, since the age matters."""
     if not _ANY_DATE.search(text):
         return
-    yield from _apart(
+    yield from _without_overlaps(
         match.span(1) for pattern in (_BORN_BEFORE, _BORN_AFTER) for match in pattern.finditer(text)
     )
