@@ -12,9 +12,7 @@ from tetkik.report.composer import standing_sentence
 from tetkik.report.facts import Facts
 from tetkik.report.grounding.citations import citation_faults
 from tetkik.report.grounding.mentions import beyond_marks, comparison_marks, mention_marks
-from tetkik.report.grounding.names import own_names
-from tetkik.report.grounding.numbers import numbers_in, spoken_numbers
-from tetkik.report.grounding.out_of_scope import foreign_in
+from tetkik.report.grounding.wording import foreign_in, numbers_in, overlap, own_names, spoken_numbers
 from tetkik.report.labeler import Context, SentenceReading, read_report
 from tetkik.turkish import flat
 from tetkik.values import Decision, Draft, DraftSentence, Fault, Mark, Passage, Section
@@ -62,8 +60,9 @@ def check_text(text: str, facts: Facts, language: Language | None = None) -> tup
         if not reading.text.strip():
             continue
         marks = [*_word_marks(reading.text, (), strict=False)]
-        shift = reading.start
-        marks += (_moved(mark, -shift) for mark in _reading_marks(reading, facts, strict=False))
+        for mark in _reading_marks(reading, facts, strict=False):
+            start = mark.start - reading.start
+            marks.append(replace(mark, start=start, end=start + mark.end - mark.start))
         found.append(DraftSentence(reading.text, Section.FINDINGS, marks=_with_decisions(marks, ())))
     return tuple(found)
 
@@ -153,7 +152,7 @@ def _reading_marks(
 ) -> Iterator[Mark]:
     """Marks at places of the whole text that was read."""
     for mention in reading.mentions:
-        if not any(start < mention.end and mention.start < end for start, end in own):
+        if not overlap(mention.start, mention.end, own):
             yield from mention_marks(
                 mention, facts, reading.language, strict=strict, differential=differential
             )
@@ -223,6 +222,7 @@ def _moved(mark: Mark, shift: int) -> Mark:
 def _with_decisions(marks: Sequence[Mark], before: Sequence[Mark]) -> tuple[Mark, ...]:
     """Each objection once, with what a person decided about the same one before."""
     decided = {(mark.fault, mark.start, mark.end): mark.decision for mark in before}
-    by_place = {(mark.fault, mark.start, mark.end): mark for mark in reversed(marks)}
-    places = dict.fromkeys((mark.fault, mark.start, mark.end) for mark in marks)
-    return tuple(replace(by_place[place], decision=decided.get(place)) for place in places)
+    found: dict[tuple[Fault, int, int], Mark] = {}
+    for mark in marks:
+        found.setdefault((mark.fault, mark.start, mark.end), mark)
+    return tuple(replace(mark, decision=decided.get(place)) for place, mark in found.items())

@@ -7,7 +7,7 @@ from functools import partial
 
 from tetkik.language import Language, Sentence
 from tetkik.report.facts import ChangeKind, Facts
-from tetkik.report.grounding.vocabulary import words
+from tetkik.report.grounding.wording import overlap, words
 from tetkik.report.labeler import OTHER_LABELS, Context, Mention, Polarity, SentenceReading
 from tetkik.turkish import flat
 from tetkik.values import NORMAL_LABELS, Fault, Mark, Side, label_name, narrower
@@ -121,5 +121,5 @@ def beyond_marks(
         ("grades", Fault.MEASUREMENT, Sentence("Nobody graded this.")),
     ):
         for match in words("unassessed", table).finditer(plain):
-            if not any(start < match.end() and match.start() < end for start, end in named):
+            if not overlap(*match.span(), named):
                 yield Mark(fault, reason, *match.span())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tetkik.language import Language
+from tetkik.values.complaint import Span
 from tetkik.values.report import Side
 
 
@@ -28,15 +29,6 @@ class Context(StrEnum):
     """A condition or a recommendation: *if pneumonia is suspected*, *açısından takip önerilir*."""
     NOT_ASSESSED = "not_assessed"
     """Said to be beyond what this image can tell: *cannot be assessed*, *değerlendirilemedi*."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A piece of a text."""
-
-    start: int
-    end: int
-    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +65,7 @@ class SentenceReading:
 
     Attributes:
         mentions: in the order in which they stand; implied ones in the order of their labels.
-        comparison: the words that compare with an earlier image; None where there are none.
+        comparison: where, in the whole text, words compare with an earlier image; None where none do.
     """
 
     start: int

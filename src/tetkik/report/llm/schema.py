@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from tetkik.report.facts import one_line
 from tetkik.report.llm.interface import ModelFault
 from tetkik.values import Certainty, DraftSentence, Section
 
@@ -64,11 +65,6 @@ def read_answer(text: str) -> tuple[DraftSentence, ...]:
     order = list(Section)
     ordered = sorted(written.sentences, key=lambda item: order.index(item.section))
     return tuple(
-        DraftSentence(_one_line(item.text), item.section, tuple(dict.fromkeys(item.evidence)), item.certainty)
+        DraftSentence(one_line(item.text), item.section, tuple(dict.fromkeys(item.evidence)), item.certainty)
         for item in ordered
     )
-
-
-def _one_line(text: str) -> str:
-    """Printable characters on one line: a draft is shown in terminals, pages and documents."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
