@@ -68,7 +68,7 @@ def random_facts(rng: random.Random) -> Facts:
 def stated(facts: Facts) -> object:
     """What a draft is made of."""
     present = tuple((item.label, item.certainty, item.side) for item in facts.present)
-    changes = tuple((change.label, change.kind) for change in facts.changes)
+    changes = tuple(facts.changes.items())
     rest = (facts.absent, facts.unproven, facts.not_assessed, changes, facts.compared)
     return (facts.route, frozenset(present), *rest)
 

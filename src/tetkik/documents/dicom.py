@@ -17,8 +17,9 @@ from pydicom.sequence import Sequence
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from tetkik._version import __version__
-from tetkik.documents.sanitize import calendar_date, family_and_given, printable, valid_uid
+from tetkik.documents.sanitize import calendar_date, family_and_given, valid_uid
 from tetkik.values import ReportDocument, Signature
+from tetkik.values.common import one_line
 
 CHARACTER_SET = "ISO_IR 192"
 MANUFACTURER = "Tetkik"
@@ -136,7 +137,7 @@ def model_of(document: ReportDocument) -> tuple[str, str]:
 
 
 def person_name(name: str) -> str:
-    """A name as PN (PS3.5, section 6.2.1): at most three groups of at most five parts of printable text.
+    """A name as PN (PS3.5, section 6.2.1): at most three groups of at most five parts of one_line text.
 
     Args:
         name: as DICOM writes it, `FAMILY^GIVEN`.
@@ -155,7 +156,7 @@ def spoken_name(name: str, title: str = "") -> str:
 
 
 def text(value: str | None, longest: int) -> str:
-    """A short text (LO, SH): printable; no backslash, which parts values; at most `longest` characters."""
+    """A short text (LO, SH): one_line; no backslash, which parts values; at most `longest` characters."""
     return _printable(value or "")[:longest].strip()
 
 
@@ -214,4 +215,4 @@ def _date(date: str | None) -> str:
 
 
 def _printable(value: str) -> str:
-    return printable(value.replace("\\", " "))
+    return one_line(value.replace("\\", " "))

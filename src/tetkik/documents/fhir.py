@@ -17,8 +17,9 @@ from uuid import UUID
 from tetkik.documents.fhir_observed import STATUS, Places, observations
 from tetkik.documents.parts import parts_of
 from tetkik.documents.report_phrases import WITHDRAWN, disclaimer, withdrawal_words
-from tetkik.documents.sanitize import calendar_date, printable, valid_uid
+from tetkik.documents.sanitize import calendar_date, valid_uid
 from tetkik.values import Identity, ReportDocument, Section, Sex, Signature
+from tetkik.values.common import one_line
 
 # https://hl7.org/fhir/R4B/valueset-administrative-gender.html
 _GENDER = MappingProxyType({Sex.FEMALE: "female", Sex.MALE: "male", Sex.OTHER: "other"})
@@ -67,10 +68,10 @@ def _resources(document: ReportDocument) -> Iterator[tuple[UUID, dict[str, Any]]
         yield place.of(item.what), item.resource
     if document.signature is not None:
         yield place.of("practitioner"), _practitioner(document.signature)
-    if printable(document.hospital.name):
+    if one_line(document.hospital.name):
         yield (
             place.of("organization"),
-            {"resourceType": "Organization", "name": printable(document.hospital.name)},
+            {"resourceType": "Organization", "name": one_line(document.hospital.name)},
         )
 
 
@@ -109,7 +110,7 @@ def _report(document: ReportDocument, place: Places, results: tuple[str, ...]) -
         report["effectiveDateTime"] = made.isoformat()
     if valid_uid(document.identity.study_uid):
         report["imagingStudy"] = [place.reference("study")]
-    if printable(document.hospital.name):
+    if one_line(document.hospital.name):
         report["performer"] = [place.reference("organization")]
     if signed is not None:
         report["resultsInterpreter"] = [place.reference("practitioner")]
@@ -125,15 +126,15 @@ def _narrative(document: ReportDocument) -> str:
 
     parts = []
     if document.withdrawal is not None:
-        words = " ".join(map(printable, withdrawal_words(document)))
+        words = " ".join(map(one_line, withdrawal_words(document)))
         parts.append(f"<p><b>{escape(WITHDRAWN)}</b> {escape(words)}</p>")
     for part in parts_of(document.content):
-        lines = [escape(printable(line.text)) for line in part.lines]
+        lines = [escape(one_line(line.text)) for line in part.lines]
         rows = "".join(f"<li>{words}</li>" for words in lines)
         body = f"<ol>{rows}</ol>" if part.numbered else f"<p>{' '.join(lines)}</p>"
         parts.append(f"<h3>{escape(part.label)}</h3>{body}")
         objected = (words for line in part.lines for words in line.objections)
-        parts += [f"<p>{escape(printable(words))}</p>" for words in objected]
+        parts += [f"<p>{escape(one_line(words))}</p>" for words in objected]
     parts.append(f"<p>{escape(disclaimer(document.draft.language))}</p>")
     return f'<div xmlns="http://www.w3.org/1999/xhtml">{"".join(parts)}</div>'
 
@@ -141,14 +142,14 @@ def _narrative(document: ReportDocument) -> str:
 def _patient(identity: Identity) -> dict[str, Any]:
     family, _, given = (identity.patient_name or "").split("=")[0].partition("^")
     patient: dict[str, Any] = {"resourceType": "Patient"}
-    number = printable(identity.patient_id or "")
-    old = [{"use": "old", "value": one} for one in map(printable, identity.other_ids) if one]
+    number = one_line(identity.patient_id or "")
+    old = [{"use": "old", "value": one} for one in map(one_line, identity.other_ids) if one]
     if number or old:
         patient["identifier"] = [*([{"value": number}] if number else []), *old]
     name: dict[str, Any] = {}
-    if printable(family):
-        name["family"] = printable(family)
-    givens = [printable(part) for part in given.split("^")[:2] if printable(part)]
+    if one_line(family):
+        name["family"] = one_line(family)
+    givens = [one_line(part) for part in given.split("^")[:2] if one_line(part)]
     if givens:
         name["given"] = givens
     if name:
@@ -164,12 +165,12 @@ def _patient(identity: Identity) -> dict[str, Any]:
 
 
 def _practitioner(signed: Signature) -> dict[str, Any]:
-    name = printable(" ".join(part for part in (signed.title, signed.name) if part))
+    name = one_line(" ".join(part for part in (signed.title, signed.name) if part))
     practitioner: dict[str, Any] = {"resourceType": "Practitioner"}
     if name:
         practitioner["name"] = [{"text": name}]
-    if printable(signed.registration):
-        practitioner["identifier"] = [{"value": printable(signed.registration)}]
+    if one_line(signed.registration):
+        practitioner["identifier"] = [{"value": one_line(signed.registration)}]
     return practitioner
 
 
@@ -181,13 +182,13 @@ def _study(document: ReportDocument, place: Places) -> dict[str, Any]:
         "status": "available",
         "subject": place.reference("patient"),
     }
-    if printable(identity.accession or ""):
+    if one_line(identity.accession or ""):
         study["identifier"].append(
             {
                 "type": {
                     "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}]
                 },
-                "value": printable(identity.accession or ""),
+                "value": one_line(identity.accession or ""),
             }
         )
     study |= _series(document)
@@ -217,7 +218,7 @@ def _device(model: str) -> dict[str, Any]:
     return {
         "resourceType": "Device",
         # Findings from elsewhere may not name the model that found them.
-        "deviceName": [{"name": printable(model) or "?", "type": "model-name"}],
+        "deviceName": [{"name": one_line(model) or "?", "type": "model-name"}],
         "type": {"text": "Software that assesses radiographs; research and education"},
     }
 

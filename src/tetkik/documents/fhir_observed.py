@@ -15,7 +15,7 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 from tetkik.documents.codes import MEASURES, OWN_JUDGEMENT, OWN_JUDGEMENTS, OWN_PLANES, SNOMED
 from tetkik.documents.report_phrases import measured_words
-from tetkik.documents.sanitize import printable, valid_uid
+from tetkik.documents.sanitize import valid_uid
 from tetkik.documents.statements import Statement, statements
 from tetkik.values import (
     Finding,
@@ -26,6 +26,7 @@ from tetkik.values import (
     Side,
     label_name,
 )
+from tetkik.values.common import one_line
 from tetkik.values.finding_labels import Code
 
 # https://hl7.org/fhir/R4B/valueset-diagnostic-report-status.html and valueset-observation-status.html
@@ -161,7 +162,7 @@ def _measured(document: ReportDocument, place: Places, item: Measurement) -> dic
     known = MEASURES[item.kind]
     code: dict[str, Any] = {
         "coding": [{"system": _SNOMED, "code": known.value, "display": known.meaning}],
-        "text": printable(item.label) or known.meaning,
+        "text": one_line(item.label) or known.meaning,
     }
     found = _observation(place, STATUS[document.standing], code)
     found |= _performer(document, place)

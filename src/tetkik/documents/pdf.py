@@ -36,10 +36,10 @@ from tetkik.documents.report_phrases import (
     state_words,
     withdrawal_words,
 )
-from tetkik.documents.sanitize import printable
 from tetkik.documents.statements import statements
 from tetkik.language import Language, Sentence, translate
 from tetkik.values import Finding, ReportDocument, ReportState, Sex, ThresholdOn, label_name
+from tetkik.values.common import one_line
 
 # Paper and ink of the banner; its words say the same.
 _BANNERS = MappingProxyType(
@@ -84,7 +84,7 @@ def to_pdf(document: ReportDocument) -> bytes:
         topMargin=pdf_layout.TOP,
         bottomMargin=pdf_layout.BOTTOM,
         title=translate("Radiology report", language),
-        author=printable(document.hospital.name),
+        author=one_line(document.hospital.name),
         subject=state_words(document),
         creator="Tetkik",
         lang=language.value,

@@ -31,9 +31,9 @@ from tetkik.documents.report_phrases import (
     state_words,
     withdrawal_words,
 )
-from tetkik.documents.sanitize import printable
 from tetkik.drawing.typeface import font_file
 from tetkik.values import ReportDocument, ReportState
+from tetkik.values.common import one_line
 
 REGULAR, BOLD = "DejaVuSans", "DejaVuSans-Bold"
 INK, QUIET, LINE = HexColor(0x22303C), HexColor(0x5F6B76), HexColor(0xD9DEE3)
@@ -70,7 +70,7 @@ SMALL = style(8, colour=QUIET)
 
 def paragraph(text: str, look_style: ParagraphStyle = SMALL) -> Flowable:
     """A paragraph of plain text: nothing in it is markup."""
-    return Paragraph(escape(printable(text)), look_style)
+    return Paragraph(escape(one_line(text)), look_style)
 
 
 def picture(content: bytes, width: float, height: float) -> Image:
@@ -119,12 +119,12 @@ def canvas_of(document: ReportDocument) -> type[Canvas]:
 def _head(canvas: Canvas, document: ReportDocument) -> None:
     identity = document.identity
     parts = (patient_name(identity.patient_name), identity.patient_id or "", date_words(identity.study_date))
-    whose = " · ".join(printable(part) for part in parts if printable(part))
+    whose = " · ".join(one_line(part) for part in parts if one_line(part))
     place = A4[1] - TOP + 4 * mm
     canvas.setFillColor(QUIET)
     canvas.setFont(REGULAR, 7)
     canvas.drawString(MARGIN, place, _cut(whose, WIDTH * 0.6))
-    canvas.drawRightString(A4[0] - MARGIN, place, _cut(printable(document.hospital.name), WIDTH * 0.38))
+    canvas.drawRightString(A4[0] - MARGIN, place, _cut(one_line(document.hospital.name), WIDTH * 0.38))
     canvas.setStrokeColor(LINE)
     canvas.line(MARGIN, place - 1.5 * mm, A4[0] - MARGIN, place - 1.5 * mm)
 
@@ -135,7 +135,7 @@ def _foot(canvas: Canvas, document: ReportDocument, number: str) -> None:
     canvas.line(MARGIN, BOTTOM - 4 * mm, A4[0] - MARGIN, BOTTOM - 4 * mm)
     canvas.setFont(REGULAR, 7)
     canvas.drawString(MARGIN, BOTTOM - 8 * mm, disclaimer(document.draft.language))
-    canvas.drawString(MARGIN, BOTTOM - 11.5 * mm, f"Tetkik · {printable(document.id)} · v{document.version}")
+    canvas.drawString(MARGIN, BOTTOM - 11.5 * mm, f"Tetkik · {one_line(document.id)} · v{document.version}")
     canvas.drawRightString(A4[0] - MARGIN, BOTTOM - 8 * mm, number)
     if document.state is ReportState.DRAFT:
         canvas.setFont(BOLD, 7)
@@ -155,7 +155,7 @@ def _taken_back(canvas: Canvas, document: ReportDocument) -> None:
     canvas.setFont(BOLD, 10)
     canvas.drawString(MARGIN, height - 4.4 * mm, WITHDRAWN)
     canvas.setFont(REGULAR, 7)
-    banner = _cut(printable(withdrawal_words(document)[0]), WIDTH)
+    banner = _cut(one_line(withdrawal_words(document)[0]), WIDTH)
     canvas.drawString(MARGIN, height - 7.5 * mm, banner)
     canvas.saveState()
     canvas.translate(width / 2, height / 2)

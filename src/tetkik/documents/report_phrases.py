@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from tetkik.documents.sanitize import calendar_date, printable
+from tetkik.documents.sanitize import calendar_date
 from tetkik.documents.statements import statements
 from tetkik.language import Language, Sentence, translate
 from tetkik.values import (
@@ -22,6 +22,7 @@ from tetkik.values import (
     WithdrawalReason,
     label_name,
 )
+from tetkik.values.common import one_line
 
 _SECTIONS = MappingProxyType(
     {
@@ -165,7 +166,7 @@ def measured_words(measurement: Measurement, language: Language) -> str:
 
 def measured_name(measurement: Measurement, language: Language) -> str:
     """The radiologist's name for it, else what it is."""
-    return printable(measurement.label) or _KINDS[measurement.kind].in_language(language)
+    return one_line(measurement.label) or _KINDS[measurement.kind].in_language(language)
 
 
 def heatmap_words(document: ReportDocument) -> str:

@@ -9,11 +9,6 @@ _UID = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+", re.ASCII)
 _LONGEST_UID = 64
 
 
-def printable(text: str) -> str:
-    """On one line, without control characters: what a file says of a patient may hold anything."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
-
-
 def calendar_date(text: str | None) -> date | None:
     """DICOM's `YYYYMMDD`; None for anything that is no day of the calendar."""
     digits = (text or "").strip()

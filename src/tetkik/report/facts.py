@@ -6,6 +6,7 @@ starts here, so that they cannot disagree about what was found.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -24,19 +25,19 @@ from tetkik.values import (
     narrower,
     route_of,
 )
+from tetkik.values.common import one_line
 
 CERTAIN, PROBABLE = 0.9, 0.6
 """Where the scale of words begins, on the calibrated probability."""
 
 
 def certainty_of(probability: float | None, *, uncertain: bool = False) -> Certainty:
-    """The word for a finding above its threshold.
+    """The word for a finding above its threshold; the least that can be said without a probability.
 
     The scale follows the proposals for radiology reports that tie few words to ranges of probability
     (Panicek and Hricak, AJR 2016, "How sure are you, doctor?"), cut down to what a calibrated model can mean.
 
     Args:
-        probability: calibrated; None, where there is none, is the least that can be said.
         uncertain: whether it lies in the band in which an imported model is not to be trusted.
     """
     if probability is None or uncertain or probability < PROBABLE:
@@ -46,11 +47,6 @@ def certainty_of(probability: float | None, *, uncertain: bool = False) -> Certa
 
 LONGEST_QUESTION = 2000
 """Characters of a history that a report quotes."""
-
-
-def one_line(text: str) -> str:
-    """Printable characters on one line: what people typed is quoted in terminals, pages and documents."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 class ChangeKind(StrEnum):
@@ -81,15 +77,6 @@ class Present:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """What became of one label since the prior image."""
-
-    label: str
-    kind: ChangeKind
-    basis: Basis
-
-
-@dataclass(frozen=True, slots=True)
 class Facts:
     """All that a draft may rest on.
 
@@ -97,7 +84,7 @@ class Facts:
         route: what kind of image it is; None where it was refused.
         unproven: assessed, neither asserted nor deniable, in the order of the labels.
         not_assessed: labels of this route that the model was never taught.
-        changes: since the prior image, for labels that both models assessed; empty without one.
+        changes: what became of labels since the prior image, as far as both models assessed them.
         refused: whether the image got no findings.
         compared: whether the findings of an earlier image were given.
     """
@@ -107,7 +94,7 @@ class Facts:
     absent: tuple[Basis, ...]
     unproven: tuple[str, ...]
     not_assessed: tuple[str, ...]
-    changes: tuple[Change, ...]
+    changes: Mapping[str, ChangeKind]
     warnings: tuple[Sentence | str, ...]
     refused: bool
     inputs: ReportInput
@@ -145,9 +132,7 @@ class Facts:
     def labels(self) -> frozenset[str]:
         """Every label that a sentence may be about."""
         stated = {item.label for item in self.present} | {item.key for item in self.absent}
-        return frozenset(
-            stated | {*self.unproven, *self.not_assessed, *(item.label for item in self.changes)}
-        )
+        return frozenset(stated | {*self.unproven, *self.not_assessed, *self.changes})
 
     def assessed(self, label: str) -> bool:
         """Whether the model was asked for this very label."""
@@ -175,7 +160,7 @@ class Facts:
     def bases(self) -> tuple[Basis, ...]:
         """Everything that a sentence may cite but passages, each once."""
         found = [item.basis for item in self.present] + list(self.absent)
-        found += [change.basis for change in self.changes]
+        found += [Basis(BasisKind.PRIOR, label) for label in self.changes]
         if self.compared:
             found.append(Basis(BasisKind.PRIOR, "image"))
         found.append(Basis(BasisKind.TECHNIQUE, "image"))
@@ -217,7 +202,11 @@ def facts_of(
     if any(finding.label not in NORMAL_LABELS for finding in found):
         found = [finding for finding in found if finding.label not in NORMAL_LABELS]
     present = tuple(
-        Present(item.label, _basis(item, sides), certainty_of(item.probability, uncertain=item.uncertain))
+        Present(
+            item.label,
+            Basis(BasisKind.FINDING, item.label, item.probability, sides.get(item.label)),
+            certainty_of(item.probability, uncertain=item.uncertain),
+        )
         for item in sorted(found, key=_strength, reverse=True)
     )
     here = {item.label for item in present}
@@ -238,17 +227,13 @@ def facts_of(
         not_assessed=tuple(
             label for label in silent if label not in NORMAL_LABELS and route_of(label) is result.route
         ),
-        changes=_changes(present, absent, prior),
+        changes=dict(_changes(present, absent, prior)),
         warnings=(*inputs.warnings, *result.reasons, *result.notes),
         refused=not result.suitable,
         inputs=inputs,
         model=result.model,
         compared=prior is not None,
     )
-
-
-def _basis(finding: Finding, sides: dict[str, Side]) -> Basis:
-    return Basis(BasisKind.FINDING, finding.label, finding.probability, sides.get(finding.label))
 
 
 def _strength(finding: Finding) -> float:
@@ -259,16 +244,13 @@ def _strength(finding: Finding) -> float:
 
 def _changes(
     present: tuple[Present, ...], absent: tuple[Basis, ...], prior: FindingsResult | None
-) -> tuple[Change, ...]:
+) -> Iterator[tuple[str, ChangeKind]]:
     """Only what both images were assessed for: a label that nobody looked for before is not new."""
-    if prior is None:
-        return ()
-    before = {finding.label: finding.positive for finding in prior.findings if finding.assessed}
-    now = [(item.label, True) for item in present] + [(item.key, False) for item in absent]
-    changes = []
-    for label, here in now:
-        if label not in before or label in NORMAL_LABELS or not (here or before[label]):
-            continue
-        kind = ChangeKind.PERSISTS if here and before[label] else ChangeKind.NEW if here else ChangeKind.GONE
-        changes.append(Change(label, kind, Basis(BasisKind.PRIOR, label)))
-    return tuple(changes)
+    findings = prior.findings if prior is not None else ()
+    before = {finding.label: finding.positive for finding in findings if finding.assessed}
+    for label in (item.label for item in present):
+        if label in before and label not in NORMAL_LABELS:
+            yield label, ChangeKind.PERSISTS if before[label] else ChangeKind.NEW
+    for label in (item.key for item in absent):
+        if before.get(label):
+            yield label, ChangeKind.GONE

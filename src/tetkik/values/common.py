@@ -1,4 +1,4 @@
-"""The disclaimer, and the callback of long work."""
+"""The disclaimer, the callback of long work, and text on one line."""
 
 from __future__ import annotations
 
@@ -11,3 +11,8 @@ DISCLAIMER = {
     "en": "Research and education software: not a medical device, no substitute for a clinician's judgement.",
     "tr": "Araştırma ve eğitim yazılımıdır: tıbbi cihaz değildir, hekimin kararının yerini tutmaz.",
 }
+
+
+def one_line(text: str) -> str:
+    """Printable characters on one line: terminals, pages and documents quote what people and files say."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())

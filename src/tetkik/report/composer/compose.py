@@ -126,7 +126,7 @@ def _listed(name: str, labels: Sequence[str], words: Phrases) -> Iterator[DraftS
 
 def _changes(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
     for kind in ChangeKind:
-        labels = sorted((change.label for change in facts.changes if change.kind is kind), key=_place)
+        labels = sorted((label for label, found in facts.changes.items() if found is kind), key=_place)
         if labels:
             name = "gone_many" if kind is ChangeKind.GONE and len(labels) > 1 else kind
             text = words.sentence(name, findings=words.listed(labels, "and"))

@@ -90,8 +90,7 @@ def comparison_marks(reading: SentenceReading, facts: Facts, *, strict: bool) ->
 
 
 def _goes_against(mention: Mention, facts: Facts, plain: str, strict: bool) -> bool:
-    changes = {change.label: change.kind for change in facts.changes}
-    kinds = {changes[label] for label in narrower(mention.label) if label in changes}
+    kinds = {facts.changes[label] for label in narrower(mention.label) if label in facts.changes}
     if not kinds:
         return strict
     if mention.polarity is Polarity.ABSENT:

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from tetkik.report.facts import one_line
 from tetkik.report.llm.interface import ModelFault
 from tetkik.values import Certainty, DraftSentence, Section
+from tetkik.values.common import one_line
 
 _FENCE = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=600)]

@@ -101,7 +101,7 @@ def make_prompt(
         "absent": [named(item.key, id=item.id) for item in facts.absent],
         "unproven": [label_name(label, language) for label in facts.unproven],
         "not_assessed": [label_name(label, language) for label in facts.not_assessed],
-        "changes": [named(item.label, id=item.basis.id, change=item.kind) for item in facts.changes],
+        "changes": [named(label, id=f"prior:{label}", change=kind) for label, kind in facts.changes.items()],
         "other_ids": [item.id for item in facts.bases() if item.kind not in {"finding", "absence", "prior"}],
         "passages": [{"id": f"passage:{item.id}", "text": item.text} for item in passages],
         "history": without_identifiers(_beginning(facts.inputs.history), identity),
@@ -133,23 +133,22 @@ def _in_time(
     Timeouts of clients do not cover everything (name resolution, a byte every few seconds), and a radiologist
     does not wait for a server.
     """
-    found: list[Completion] = []
-    faults: list[Exception] = []
+    answers: list[Completion | ModelFault] = []
 
     def ask() -> None:
         try:
-            found.append(model.complete(prompt, deadline, on_text))
-        # Whatever a client raises ends in the composer's draft; it is raised again in the caller's thread.
+            answers.append(model.complete(prompt, deadline, on_text))
+        except ModelFault as fault:
+            answers.append(fault)
+        # Whatever a client raises ends in the composer's draft.
         except Exception as error:
-            faults.append(error)
+            name = type(error).__name__
+            answers.append(ModelFault("The language model cannot be reached ({fault}).", fault=name))
 
     thread = threading.Thread(target=ask, daemon=True, name="language-model")
     thread.start()
     thread.join(deadline.left)
-    if found:
-        return found[0]
-    if not faults:
-        raise ModelFault("The language model did not answer in time.")
-    if isinstance(faults[0], ModelFault):
-        raise faults[0]
-    raise ModelFault("The language model cannot be reached ({fault}).", fault=type(faults[0]).__name__)
+    answer = answers[0] if answers else ModelFault("The language model did not answer in time.")
+    if isinstance(answer, ModelFault):
+        raise answer
+    return answer

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from tetkik.values.common import one_line
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -85,6 +87,5 @@ def _paragraph(lines: list[str], *, heading: bool = False) -> Iterator[Block]:
         else:
             pieces.append(" ")
         pieces.append(line)
-    text = "".join(char if char.isprintable() else " " for char in "".join(pieces))
-    if words := " ".join(text.split()):
+    if words := one_line("".join(pieces)):
         yield Block(words, heading)

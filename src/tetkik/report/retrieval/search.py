@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from tetkik.language import Language
 from tetkik.report.passages import all_passages
 from tetkik.report.retrieval.lexical import LexicalIndex, passage_fields
 from tetkik.settings import settings
 from tetkik.values import Passage, PassageKind
+
+if TYPE_CHECKING:
+    from tetkik.report.retrieval.dense import DenseIndex
 
 LONGEST_QUERY = 2000
 """Characters of a query that are looked at."""
@@ -31,13 +34,6 @@ class Hit:
     score: float
 
 
-class Nearness(Protocol):
-    """What tells how near a query is to each passage in meaning."""
-
-    def nearness(self, query: str) -> Sequence[float]:
-        """Of each passage, in their order; the greater the nearer."""
-
-
 class Retriever:
     """Passages that can be searched by their words and, where there is a model for it, by their meaning.
 
@@ -45,7 +41,7 @@ class Retriever:
         dense: of the same passages in the same order; None searches by words alone.
     """
 
-    def __init__(self, passages: Sequence[Passage], dense: Nearness | None = None) -> None:
+    def __init__(self, passages: Sequence[Passage], dense: DenseIndex | None = None) -> None:
         self.passages = tuple(passages)
         self._lexical = LexicalIndex([passage_fields(passage) for passage in self.passages])
         self._dense = dense
@@ -62,10 +58,7 @@ class Retriever:
         """The passages that answer a query, the best first; equal ones in the order of the library.
 
         Args:
-            language: only passages in this one.
-            label: only passages about this label.
-            kind: only passages of this kind.
-            limit: how many at most.
+            language, label, kind: only passages of these.
         """
         query = query[:LONGEST_QUERY]
         allowed = [
@@ -79,22 +72,17 @@ class Retriever:
         found = _best([place for place in allowed if scores[place] > 0], scores)
         if self._dense is not None and query.strip():
             near = _best(allowed, self._dense.nearness(query))
-            scores = _fused(found, near, len(self.passages))
+            # Reciprocal rank fusion of the two orders.
+            scores = [0.0] * len(self.passages)
+            for order in (found, near):
+                for rank, place in enumerate(order, start=1):
+                    scores[place] += 1 / (FUSION + rank)
             found = _best(near, scores)
         return [Hit(self.passages[place], scores[place]) for place in found[: max(0, limit)]]
 
 
 def _best(places: Sequence[int], scores: Sequence[float]) -> list[int]:
     return sorted(places, key=lambda place: -scores[place])
-
-
-def _fused(words: Sequence[int], meaning: Sequence[int], size: int) -> list[float]:
-    """Reciprocal rank fusion of two orders."""
-    fused = [0.0] * size
-    for order in (words, meaning):
-        for rank, place in enumerate(order, start=1):
-            fused[place] += 1 / (FUSION + rank)
-    return fused
 
 
 def search(
