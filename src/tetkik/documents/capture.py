@@ -20,8 +20,7 @@ _BODY_PARTS = MappingProxyType({Route.CHEST: "CHEST", Route.BRAIN_MRI: "BRAIN"})
 def to_capture(document: ReportDocument) -> bytes:
     """The heatmap as a file: in the study of the image, in a series of its own, derived from the image.
 
-    Raises:
-        ValueError: the document has no heatmap, or was withdrawn.
+    Raises ValueError where the document has no heatmap, or was withdrawn.
     """
     if document.withdrawal is not None:
         raise ValueError("a withdrawn document")
@@ -46,11 +45,7 @@ def to_capture(document: ReportDocument) -> bytes:
 
 
 def to_image_capture(document: ReportDocument) -> bytes:
-    """The original as a file: what a report about a PNG, JPEG or TIFF without UIDs refers to.
-
-    Raises:
-        ValueError: the document has no image.
-    """
+    """The original as a file: what a report about a PNG, JPEG or TIFF without UIDs refers to."""
     if document.image is None:
         raise ValueError("a document without an image")
     made = _captured(document, "image", document.image)

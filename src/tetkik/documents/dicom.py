@@ -35,10 +35,9 @@ class Instance:
 
 
 def new_uid(document: ReportDocument, what: str) -> str:
-    """A UID of the form `2.25.` (PS3.5, annex B.2): the same for the same report; it tells of no patient.
+    """A UID of the form `2.25.` (PS3.5, annex B.2) for one of a report's objects; it tells of no patient.
 
-    Args:
-        what: which of its objects; where its content may change, what tells the contents apart.
+    `what` names the object and, where its content may change, what tells the contents apart.
     """
     return f"2.25.{_name(document, what).int}"
 
@@ -64,11 +63,7 @@ def source(document: ReportDocument) -> Instance | None:
 
 
 def capture(document: ReportDocument, what: str, picture: bytes) -> Instance:
-    """The Secondary Capture that is made of one of the report's pictures.
-
-    Args:
-        what: `heatmap` or `image`.
-    """
+    """The Secondary Capture that is made of one of the report's pictures, `heatmap` or `image`."""
     digest = hashlib.sha256(picture).hexdigest()
     return Instance(
         SecondaryCaptureImageStorage,
@@ -116,11 +111,7 @@ def identify(dataset: Dataset, document: ReportDocument) -> None:
 
 
 def date_it(dataset: Dataset, document: ReportDocument, moment: datetime | None = None) -> None:
-    """Set when the object was made: the report's own time, so that the same report gives the same bytes.
-
-    Args:
-        moment: of what became of it since; None is the report's own.
-    """
+    """Set when the object was made, by itself the report's own time: the same report gives the same bytes."""
     created = moment or document.created
     for kind in ("InstanceCreation", "Content", "Series"):
         setattr(dataset, f"{kind}Date", created.strftime("%Y%m%d"))
@@ -137,11 +128,7 @@ def model_of(document: ReportDocument) -> tuple[str, str]:
 
 
 def person_name(name: str) -> str:
-    """A name as PN (PS3.5, section 6.2.1): at most three groups of at most five parts of one_line text.
-
-    Args:
-        name: as DICOM writes it, `FAMILY^GIVEN`.
-    """
+    """`FAMILY^GIVEN` as PN (PS3.5, section 6.2.1): three groups of five parts of printable text at most."""
     groups = []
     for group in name.split("=")[:3]:
         parts = [_printable(part) for part in group.split("^")[:5]]
@@ -175,11 +162,7 @@ def own_instance(document: ReportDocument, sop_class: str) -> Instance:
 
 
 def evidence(document: ReportDocument, instance: Instance, study: str | None = None) -> Dataset:
-    """An object referred to, with as much as the class asks for; whose it is is set at the end.
-
-    Args:
-        study: Study Instance UID; None is the report's own.
-    """
+    """An object referred to, with as much as its class asks for, in the study of the image or another."""
     dataset = Dataset()
     dataset.SOPClassUID, dataset.SOPInstanceUID = instance.sop_class, instance.uid
     dataset.SeriesInstanceUID = instance.series

@@ -31,9 +31,7 @@ _MODALITY = re.compile(r"[A-Z]{2}", re.ASCII)
 def to_fhir(document: ReportDocument) -> bytes:
     """The report as a Bundle of the type `collection`, JSON in UTF-8.
 
-    Args:
-        document: of any state; a draft is `preliminary`, and everything in a withdrawn one
-            `entered-in-error`.
+    A draft is `preliminary`, and everything in a withdrawn report `entered-in-error`.
     """
     from fhir.resources.R4B.bundle import Bundle
 

@@ -76,12 +76,7 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """An Observation and its name.
-
-    Attributes:
-        what: by which `Places` knows it.
-        result: whether the report names it among its results; otherwise one that it does leads to it.
-    """
+    """An Observation named by `what`; the report lists it as a `result`, or one that it lists leads to it."""
 
     what: str
     resource: dict[str, Any] = field(repr=False)

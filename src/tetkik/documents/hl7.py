@@ -48,8 +48,7 @@ _SPECIAL = re.compile(r"[\\|^&~]|\r\n|\r|\n|[\x00-\x1f\x7f]")
 def to_hl7(document: ReportDocument) -> bytes:
     """The report as one message in UTF-8, its segments ended by carriage returns.
 
-    Args:
-        document: of any state; a draft is sent as preliminary, a withdrawn report with its text as wrong.
+    A draft is sent as preliminary, a withdrawn report with its text as wrong.
     """
     return ("\r".join(_segments(document)) + "\r").encode("utf-8")
 

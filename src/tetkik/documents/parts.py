@@ -80,11 +80,7 @@ _CODES = MappingProxyType(
 
 
 def parts_of(content: ReportContent, headings: Language | None = None) -> tuple[Part, ...]:
-    """The parts in reading order; those without a line are left out.
-
-    Args:
-        headings: the language of the labels; None is that of the report.
-    """
+    """The parts in reading order, those without a line left out; `headings` is another language of labels."""
     return tuple(part for part in _parts(content, headings or content.draft.language) if part.lines)
 
 

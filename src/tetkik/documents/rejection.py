@@ -25,8 +25,7 @@ _SERIES_NUMBER = 9004
 def to_rejection(document: ReportDocument) -> bytes:
     """The rejection note of a withdrawn report as a file (PS3.10), Explicit VR Little Endian, in UTF-8.
 
-    Raises:
-        ValueError: the report stands.
+    Raises ValueError where the report stands.
     """
     withdrawal = document.withdrawal
     if withdrawal is None:

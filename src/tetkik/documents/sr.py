@@ -58,16 +58,11 @@ _LANGUAGES = MappingProxyType({Language.TR: "Turkish", Language.EN: "English"})
 
 
 def to_sr(document: ReportDocument) -> bytes:
-    """The report as a file (PS3.10), Explicit VR Little Endian, text in UTF-8.
+    """The report as a file (PS3.10), Explicit VR Little Endian, text in UTF-8; a draft is unverified.
 
     It refers to the image in its archive; for a file without UIDs to the Secondary Capture that
-    `capture.to_image_capture` makes of it; and to the heatmap's, where there is one.
-
-    Args:
-        document: of any state; a draft is partial, preliminary and unverified.
-
-    Raises:
-        ValueError: it was withdrawn: an archive learns of it by `rejection.to_rejection`.
+    `capture.to_image_capture` makes of it; and to the heatmap's, where there is one. ValueError where it was
+    withdrawn: an archive learns of it by `rejection.to_rejection`.
     """
     if document.withdrawal is not None:
         raise ValueError("a withdrawn document")

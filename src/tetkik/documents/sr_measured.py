@@ -32,11 +32,7 @@ _UNITS = {
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """An image that a measurement points into.
-
-    Attributes:
-        scale: of the coordinates, across and down: 1 unless the object is a smaller copy of the image.
-    """
+    """An image that a measurement points into; across and down `scale` is 1 unless it is a smaller copy."""
 
     instance: dicom.Instance
     study: str

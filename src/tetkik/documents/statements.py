@@ -21,11 +21,10 @@ from tetkik.values import (
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What is said of one label.
+    """What is said of one label; of whether it is there a radiologist's judgement counts, else the model's.
 
     Attributes:
-        present: whether it is there, by the radiologist where they judged it, else by the model.
-        judgement: of the radiologist; None where nobody judged it: then the model alone says it.
+        judgement: None where no radiologist judged it.
         finding: what the model said; None where it did not assess the label.
         side: where it is, if it is there and that was measured.
     """

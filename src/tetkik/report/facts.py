@@ -60,11 +60,7 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """A finding that a report may assert.
-
-    Attributes:
-        basis: what a sentence about it cites; with side and probability where they are known.
-    """
+    """A finding that a report may assert, and what a sentence about it cites, with side and probability."""
 
     label: str
     basis: Basis
@@ -85,7 +81,6 @@ class Facts:
         unproven: assessed, neither asserted nor deniable, in the order of the labels.
         not_assessed: labels of this route that the model was never taught.
         changes: what became of labels since the prior image, as far as both models assessed them.
-        refused: whether the image got no findings.
         compared: whether the findings of an earlier image were given.
     """
 
@@ -186,12 +181,9 @@ def facts_of(
     *,
     prior: FindingsResult | None = None,
 ) -> Facts:
-    """Sort an answer by the right to say it.
+    """Sort an answer by the right to say it; a `prior` one that is not comparable is left aside.
 
     A normal label beside something that was found is dropped: a report does not contradict itself.
-
-    Args:
-        prior: of an earlier image of the same patient; one that is not comparable is left aside.
     """
     inputs = inputs or ReportInput()
     if prior is not None and not comparable(result, prior):

@@ -49,11 +49,7 @@ class _Result(_Finite):
 
 
 def read_findings(path: Path) -> FindingsResult:
-    """The answer to one image from a file with one JSON object.
-
-    Raises:
-        DataError: it is not that, with the place of the fault.
-    """
+    """The answer to one image from a file with one JSON object; a DataError names the place of a fault."""
     with path.open("rb") as file:
         read = file.read(_LARGEST + 1)  # a pipe or a device does not say how long it is
     if len(read) > _LARGEST:
@@ -71,11 +67,7 @@ def read_findings(path: Path) -> FindingsResult:
 
 
 def findings_from_json(content: Any, name: str) -> FindingsResult:
-    """The same from parsed JSON; `name` is what an error calls it.
-
-    Raises:
-        DataError: a key is missing or impossible.
-    """
+    """The same from parsed JSON; `name` is what a DataError calls it."""
     try:
         read = _Result.model_validate(content)
         findings = tuple(Finding(**dict(item)) for item in read.findings)

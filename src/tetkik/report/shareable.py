@@ -13,10 +13,8 @@ _FREE = (f"{BasisKind.HISTORY}:", f"{BasisKind.CAPTION}:")
 def shareable(draft: Draft, identity: Identity | None = None) -> Draft:
     """The draft with the words of people masked: the clinical question and a caption may name the patient.
 
-    All other sentences stay: the composer's, a passage's, a language model's that never saw an identity.
-
-    Args:
-        identity: what is known of the patient; its words go wherever they stand in those sentences.
+    What is known of `identity` goes wherever it stands in those sentences. All others stay: the composer's, a
+    passage's, a language model's that never saw an identity.
     """
     return replace(draft, sentences=tuple(_masked(item, identity) for item in draft.sentences))
 

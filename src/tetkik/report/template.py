@@ -32,11 +32,7 @@ SLOTS = MappingProxyType(
 
 
 def read_template(path: Path) -> str:
-    """A template from a file, checked: every slot is one of `SLOTS`.
-
-    Raises:
-        DataError: too large, not UTF-8, or a slot that does not exist.
-    """
+    """A template from a file, checked: every slot is one of `SLOTS`, or a DataError says what is wrong."""
     with path.open("rb") as file:
         read = file.read(_LARGEST + 1)  # a pipe or a device does not say how long it is
     if len(read) > _LARGEST:
@@ -62,11 +58,7 @@ def read_template(path: Path) -> str:
 
 
 def check_slots(text: str) -> None:
-    """See that a template's every slot is one of `SLOTS`.
-
-    Raises:
-        DataError: no text with slots, or a slot that does not exist.
-    """
+    """Raise a DataError unless a template's every slot is one of `SLOTS`."""
     try:
         wrong = _wrong(_slots(text))
     except ValueError:
@@ -80,11 +72,7 @@ def check_slots(text: str) -> None:
 
 
 def _slots(text: str) -> list[tuple[str, str | None, str | None]]:
-    """Name, format and conversion of each slot.
-
-    Raises:
-        ValueError: a brace that opens or closes nothing.
-    """
+    """Name, format and conversion of each slot; ValueError where a brace opens or closes nothing."""
     parsed = string.Formatter().parse(text)
     return [(name, form, turned) for _, name, form, turned in parsed if name is not None]
 
@@ -102,11 +90,8 @@ def fill(template: str, draft: Draft, identity: Identity | None = None) -> str:
     """The template with its slots filled; a part without sentences leaves its slot empty.
 
     A sentence with a mark that nobody has decided stands behind a sign, and a template without the slot
-    `state` gets a last line with it: nobody may take the text for a signed report.
-
-    Args:
-        template: from `read_template`.
-        identity: of the patient; only what the template has a slot for is written.
+    `state` gets a last line with it: nobody may take the text for a signed report. Of the identity only what
+    the template has a slot for is written.
     """
     who = identity or Identity()
     values = {section.value: _sentences(draft, section) for section in Section}

@@ -8,12 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class CaptionResult:
-    """What a captioner says of one image.
+    """What a captioner says of one image: one paragraph, empty where the model said nothing.
 
     A caption has little authority: a report may quote it as an input, and it never adds a finding.
 
     Attributes:
-        caption: one paragraph of plain text; empty where the model said nothing.
         confidence: the mean probability of its tokens (geometric mean, 0 to 1): how sure the model was of its
             words, not that they are true. None where decoding gives no score.
         notes: what was done to the image that a reader must know, such as the frame chosen of many.

@@ -133,11 +133,9 @@ class DepartmentScore:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredComplaint:
-    """What a complaint is like, without a word of it; for telling drift.
+    """What a complaint is like, without a word of it, for telling drift; `plain` has no Turkish letter.
 
-    Attributes:
-        plain: whether it has no Turkish letter.
-        unknown: share of its words that the model's vocabulary does not hold; None where it was not read.
+    The share of words `unknown` to the model's vocabulary is None where the text was not read.
     """
 
     words: int
@@ -151,11 +149,9 @@ class TriageResult:
 
     Attributes:
         departments: best first; empty only where the text could not be read as a complaint.
-        abstain: whether the model declines to name one department.
         reason: why it abstains, or why the first department was chosen over the model's own; else None.
         question: the question that would help most where it abstains; else None.
         evidence: the words that decided for the first department, strongest first.
-        question_id: of `question`; None without one.
         child: whether the text tells of a patient under 18.
     """
 

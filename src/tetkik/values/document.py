@@ -45,12 +45,7 @@ class WithdrawalReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hospital:
-    """The hospital that writes the report.
-
-    Attributes:
-        department: such as `Radyoloji`.
-        logo: PNG or JPEG; None without one.
-    """
+    """The hospital that writes the report, its department, such as `Radyoloji`, and a PNG or JPEG as logo."""
 
     name: str = ""
     department: str = ""
@@ -60,12 +55,7 @@ class Hospital:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Who answers for a report.
-
-    Attributes:
-        title: such as `Uzm. Dr.`.
-        registration: number of the diploma or the like; empty where none is shown.
-    """
+    """Who answers for a report, with a title, such as `Uzm. Dr.`, and a number, such as the diploma's."""
 
     name: str
     title: str = ""
@@ -79,11 +69,7 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """That a signed report stands no longer; it is a signed act as the report was.
-
-    Attributes:
-        words: more about it; empty where nothing more was said.
-    """
+    """That a signed report stands no longer; it is a signed act as the report was."""
 
     why: WithdrawalReason
     words: str = field(repr=False)
@@ -92,11 +78,7 @@ class Withdrawal:
 
 @dataclass(frozen=True, slots=True)
 class JudgedFinding:
-    """What a radiologist says of one label.
-
-    Attributes:
-        judgement: accepted as the model said it, rejected, or added where the model had not found it.
-    """
+    """What a radiologist says of one label."""
 
     label: str
     judgement: Judgement
@@ -111,11 +93,8 @@ class ReportDocument:
         result: what the model found, in its own words; None where none was asked.
         identity: whose it is; empty for a file without a patient.
         version: from 1.
-        signature: None as long as it is a draft.
-        image: the original as a PNG; None without one.
-        heatmap: the same with the model's heatmap as a PNG; None without one.
-        heatmap_label: the finding whose heatmap it is; None where that is not known.
-        judgements: what the radiologist says of the findings; nothing for those that nobody judged.
+        image: the original as a PNG.
+        heatmap: the same with the model's heatmap as a PNG, for `heatmap_label` where that is known.
         withdrawal: of what was signed; None where it stands. No part of what was signed.
     """
 

@@ -69,10 +69,8 @@ class FindingsResult:
     """The answer to one image.
 
     Attributes:
-        route: what kind of image it is; None where it is refused as neither.
-        suitable: whether a model may read it.
-        reasons: what the quality gate found, as sentences in the user's language.
-        flaws: the same as codes, in the same order.
+        route: None where it is refused as neither kind of image.
+        reasons: what the quality gate found, as sentences in the user's language; `flaws` are their codes.
         screen: calibrated probability that anything is abnormal; None where it cannot be computed.
         findings: one for each shared label in their order, then the model's own; empty where not suitable.
         degraded: whether it was read from a photograph of a film or the like.

@@ -31,20 +31,18 @@ class FindingLabel:
 
     Attributes:
         id: as manifests have it, such as `Pleural_Thickening`.
-        search_words: other words by which clinicians and patients look for it, in each language.
+        search_words: other words by which clinicians and patients look for it.
         nih: whether it is one of the 14 findings of NIH ChestX-ray14 (Wang et al., CVPR 2017).
         normal: whether it says that nothing is wrong.
         paired: whether it has a side.
         critical: whether it cannot wait (ACR practice parameter for communication of diagnostic imaging
             findings).
-        reading_order: its region in the order in which an image is read, and its rank there; labels without a
-            region come last.
+        reading_order: its region in the order in which an image is read, and its rank there.
         urgency: how soon somebody must act, 0 first: the order of an impression.
         place: where it lies: `lung`, `chest` or `other`.
         form: `seen` itself (a consolidation), or a diagnosis that an appearance is `compatible` with.
         wider: labels and words that are true where it is, such as `Lung_Opacity`.
-        snomed: the concept of SNOMED CT, International Edition; None where there is no equal one, for a wrong
-            code is worse than none.
+        snomed: of the International Edition; None where no concept is equal: a wrong code is worse than none.
     """
 
     id: str

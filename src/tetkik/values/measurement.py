@@ -42,10 +42,7 @@ class MeasuredImage:
     """The image that something was measured in: all that a document needs in order to point into it.
 
     Attributes:
-        rows: height in pixels.
-        columns: width in pixels.
-        spacing: millimetres between (rows, columns), where known.
-        plane: at which the spacing holds; None without one.
+        spacing: millimetres between (rows, columns), which holds at `plane`; None where the file has none.
         earlier: whether it is not the image that the report is about, but an earlier one of the patient.
         study_date: `YYYYMMDD`, where the file has one.
         frame: which of several was shown, from 1; None in a file of one.
@@ -72,12 +69,7 @@ class MeasuredImage:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A length or an angle.
-
-    Attributes:
-        id: of the measurement, the same in every version of the report.
-        label: a few words of the radiologist; may be empty.
-    """
+    """A length or an angle, the same in every version of a report; its label may be empty."""
 
     id: str
     kind: MeasurementKind

@@ -112,10 +112,7 @@ class ImageTags:
 
 
 def middle_frame(frames: int) -> int:
-    """The frame that stands for a file of several, counted from 1.
-
-    It is the middle one: the first of a volume shows next to nothing.
-    """
+    """The frame that stands for a file of several, from 1: the first of a volume shows next to nothing."""
     return (frames + 1) // 2
 
 
@@ -141,15 +138,13 @@ class Radiograph:
         pixels: (rows, columns), uint8 or uint16, C-contiguous, not writable; MONOCHROME1 is inverted, the
             VOI LUT or window applied, padding black.
         white: the value of white, 255 or `2**bits - 1`; black is 0. A pixel never exceeds it.
-        spacing: millimetres between (rows, columns), where known.
-        tags: what a DICOM file says of the making of the image.
+        spacing: millimetres between (rows, columns), which holds at `plane`; None where unknown.
         identity: who it is about; empty for a raster file.
         colour: mean absolute difference of the colour channels over the range, 0 (grey) to 1; 0 for DICOM
             grey. A grey picture saved in colour has 0 too.
         notes: what was done to the image that its reader must know (a photographed film that was
             straightened, a frame chosen of many), as sentences.
         degraded: whether it is a photograph of a film, or else of less than diagnostic quality.
-        plane: at which the spacing holds; None without one.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.uint16]
@@ -189,8 +184,7 @@ class Measured:
     """What can be counted of an image without knowing what it shows; it names nobody.
 
     Attributes:
-        brightness: mean of the pixels as a share of white.
-        contrast: standard deviation of the pixels as a share of white.
+        brightness, contrast: mean and standard deviation of the pixels as shares of white.
         side: the shorter side in pixels.
         spacing: whether the file says how large a pixel is.
         modality: (0008,0060); None where the file says none.
@@ -239,11 +233,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gate says of an image.
-
-    Attributes:
-        route: which labels can be assessed; None where none can.
-    """
+    """What the gate says of an image; its route is None where no labels can be assessed."""
 
     route: Route | None
     reasons: tuple[Reason, ...] = ()

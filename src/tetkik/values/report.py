@@ -55,11 +55,9 @@ class PassageKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A piece of text that a report may lean on.
+    """A piece of text that a report may lean on: `effusion-signs-tr`, or of a hospital's own `doc-NAME-3`.
 
-    Attributes:
-        id: unique in the library, such as `effusion-signs-tr`; of a hospital's own `doc-NAME-3`.
-        label: the shared label that it is about; None for general ones.
+    Its label is None where it is about none in particular.
     """
 
     id: str
@@ -95,11 +93,9 @@ class BasisKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """One thing that a sentence leans on.
+    """One thing that a sentence leans on: a label, a passage's id or the name of an input is its `key`.
 
-    Attributes:
-        key: the label, the passage's id, or the name of the input (`history`); unique with `kind`.
-        probability: of a finding, calibrated; None where there is none.
+    The probability is a finding's, calibrated; None where there is none.
     """
 
     kind: BasisKind
@@ -143,11 +139,7 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One objection of the grounding check; a draft cannot be signed while a mark has no decision.
-
-    Attributes:
-        decision: of a person; None as long as nobody decided.
-    """
+    """One objection of the grounding check; a draft cannot be signed while a mark has no decision."""
 
     fault: Fault
     reason: Sentence
@@ -158,11 +150,9 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class DraftSentence:
-    """One sentence of a report with what it leans on.
+    """One sentence of a report with the ids of its evidence, at least one for what a composer wrote.
 
-    Attributes:
-        evidence: ids of the draft's evidence; never empty for what a composer wrote.
-        certainty: how sure it sounds; None where it asserts no finding.
+    Its certainty is None where it asserts no finding.
     """
 
     text: str
@@ -266,9 +256,6 @@ class ReportContent:
 
     Stored JSON has these fields among those of the object that holds the content. A field that is added here
     needs a default, and `metadata=ADDED`: reports that were signed before keep their bytes and their code.
-
-    Attributes:
-        measurements: that people made in the image, in the order in which they were made.
     """
 
     draft: Draft
@@ -299,7 +286,7 @@ class ReportInput:
         history: the clinical question, in the words of the referrer; data, never an instruction.
         sides: of positive findings whose localisation was measured and passes.
         technique: what the file says of how it was made, such as `PA`; None where unknown.
-        warnings: of the quality gate and of the reading, as sentences.
+        warnings: of the quality gate and of the reading.
     """
 
     history: str = field(default="", repr=False)

@@ -41,8 +41,7 @@ _PROJECTIONS = frozenset({"PA", "AP"})
 def compose(facts: Facts, passages: Sequence[Passage], language: Language) -> Draft:
     """Write a draft; the same facts give the same draft, and other facts another.
 
-    Args:
-        passages: what may be cited; those about follow-up become the recommendation, word for word.
+    What `passages` say of follow-up becomes the recommendation, word for word.
     """
     words = phrases(language)
     sentences = (

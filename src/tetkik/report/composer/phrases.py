@@ -52,13 +52,7 @@ class Phrases:
         return (turkish.lower(name[0]) if self.language is Language.TR else name[0].lower()) + name[1:]
 
     def listed(self, labels: Sequence[str], joint: str, *, articles: bool = False) -> str:
-        """Names as a list: commas, then the word before the last.
-
-        Args:
-            labels: in their order.
-            joint: `and` or `or`.
-            articles: whether each takes its article, as where it is asserted.
-        """
+        """Names as a list: commas, and before the last the word `joint`, `and` or `or`."""
         articles = articles and self.language is Language.EN
         names = [
             f"{finding_label(label).article if articles else ''} {self.name(label)}".strip()

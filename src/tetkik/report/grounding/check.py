@@ -42,7 +42,7 @@ def check_draft(draft: Draft, facts: Facts) -> Draft:
 
 
 def check_text(text: str, facts: Facts, language: Language | None = None) -> tuple[DraftSentence, ...]:
-    """Any text, sentence by sentence, with its marks.
+    """Any text, sentence by sentence, with its marks; without a language it is told sentence by sentence.
 
     It cites nothing, so citations are not asked for; and whoever wrote it may have seen more than the model.
     Marked is what goes against the facts: a finding of the shared labels that was not found, a denial of what
@@ -50,10 +50,6 @@ def check_text(text: str, facts: Facts, language: Language | None = None) -> tup
     a size, a count or a share, which nobody measured, and what is no sentence of a report. Not marked is what
     these facts cannot know: fractures, catheters, opacities, a side where none was measured, an earlier image
     that was not given.
-
-    Args:
-        text: of any length; control characters and markup are marked, not removed.
-        language: of the text; None to tell it sentence by sentence.
     """
     found = []
     for reading in read_report(text, language):
@@ -73,9 +69,8 @@ def check_own(
     """A sentence that a person wrote into a draft, with the marks that `check_text` makes; decisions stay.
 
     Args:
-        sentence: as the person wrote it; more than one sentence, where that is what they wrote.
-        facts: of the image; None where no model has assessed it: then nothing can go against them, and only
-            what is no sentence of a report is marked.
+        facts: None where no model has assessed the image: then nothing can go against them, and only what is
+            no sentence of a report is marked.
         measured: sizes that somebody did measure, as a sentence may say them: `12,3 mm`.
     """
     allowed = set().union(*map(spoken_numbers, measured))

@@ -108,8 +108,7 @@ def beyond_marks(
 ) -> Iterator[Mark]:
     """Words of findings or impression for what nothing here assesses: other parts, finer places, grades.
 
-    Args:
-        own: where the names of findings stand that the facts hold.
+    Names of findings that the facts hold stand at the places `own`.
     """
     plain = flat(text)
     named = [(item.start, item.end) for reading in readings for item in reading.mentions] + list(own)

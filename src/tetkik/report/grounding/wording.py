@@ -35,10 +35,7 @@ def _vocabulary() -> dict[str, dict[str, list[str]]]:
 
 @cache
 def words(table: str, name: str) -> re.Pattern[str]:
-    """One list of `words.toml` as a pattern for whole words of folded text; a trailing `*` takes any ending.
-
-    It has no nested repeats.
-    """
+    """One list of `words.toml` as a pattern for whole words of folded text; `*` at the end is any ending."""
     longest_first = sorted(_vocabulary()[table][name], key=len, reverse=True)
     parts = (
         re.escape(entry.rstrip("*")) + (r"\w*" if entry.endswith("*") else r"(?!\w)")
@@ -67,10 +64,8 @@ def overlap(start: int, end: int, places: Iterable[tuple[int, int]]) -> bool:
 def numbers_in(text: str, *, bare: bool = True) -> Iterator[tuple[int, int]]:
     """Where a number stands, in digits or in words that count something.
 
-    A number that is part of a name (COVID-19, T2) or that numbers a line of a list is none.
-
-    Args:
-        bare: whether a number without a unit counts too; in a person's text it may be a date or a rib.
+    A number that is part of a name (COVID-19, T2) or that numbers a line of a list is none; nor, unless
+    `bare`, one without a unit, which in a person's text may be a date or a rib.
     """
     plain = flat(text).replace("-", " ")
     digits, spoken = _patterns()
@@ -95,11 +90,7 @@ def spoken_numbers(text: str) -> set[str]:
 
 
 def foreign_in(text: str, *, holes: bool = True) -> Iterator[tuple[int, int]]:
-    """Where a sentence says what no report says.
-
-    Args:
-        holes: whether a place left open (`___`) is foreign; in a text made anonymous it is not.
-    """
+    """Where a sentence says what no report says; `holes` (`___`) are left alone in a text made anonymous."""
     plain = flat(text)
     for pattern in (words("foreign", "machine"), _CODE, *((_HOLE,) if holes else ())):
         yield from (match.span() for match in pattern.finditer(plain))

@@ -58,11 +58,7 @@ def inflected(ending: str, pieces: int = _PIECES) -> bool:
 
 
 def expand(phrase: str) -> Iterator[tuple[str, ...]]:
-    """Every plain row of words that `phrase` stands for.
-
-    Raises:
-        ValueError: It is empty or has an unbalanced bracket.
-    """
+    """Every plain row of words that `phrase` stands for; ValueError for an empty one or half a bracket."""
     elements: list[str] = _ELEMENT.findall(phrase)
     rows: list[tuple[str, ...]] = [()]
     for element in elements:
@@ -114,8 +110,7 @@ class Hit(Generic[Value]):
 class Lexicon(Generic[Value]):
     """Many phrases, each with a value, found together.
 
-    Where phrases overlap, the one that begins first counts, and of those the longest: a longer phrase thus
-    takes the words away from a shorter one.
+    Of overlapping ones the first counts, and of those the longest: it takes the words away from the others.
     """
 
     def __init__(self, entries: Iterable[tuple[str, Value]]) -> None:

@@ -45,13 +45,10 @@ _SAVE = frozenset({"otherwise", "except", "disinda", "haricinde"})
 
 
 def read_report(text: str, language: Language | None = None) -> tuple[SentenceReading, ...]:
-    """Every sentence of `text` with the findings that it names.
+    """Every sentence of `text` with the findings that it names; each tells its language unless one is given.
 
     Sentences of a part that is no reading of this image, such as the indication, are there as well; their
     mentions are `Context.HISTORICAL`. It never raises, whatever the text is.
-
-    Args:
-        language: of all sentences; None to tell it sentence by sentence.
     """
     cut = [(start, end, words_of(text[start:end], start)) for start, end in spans(text)]
     whole = language or _language(text, [word for *_, words in cut[:_SAMPLE] for word in words.texts], None)

@@ -33,14 +33,11 @@ class Context(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A finding named in a text.
+    """A finding named in a text, by the `words` that begin at `start` of the whole text.
 
     Attributes:
         label: a shared label, or one of the labeler's own (`OTHER_LABELS`), which no model assesses.
-        side: the side that is said of it; None where none is said, and for what has no sides.
-        start: the first character, in the whole text, of the words that name it.
-        words: the words that name it, as they stand in the text.
-        context: whether it is said of this image.
+        side: that is said of it; None where none is said, and for what has no sides.
         implied: whether it is only implied, as *lungs are clear* denies a consolidation.
     """
 

@@ -103,9 +103,8 @@ class Structure:
 class Rules:
     """Everything that reads one language.
 
-    Attributes:
-        headings: of the parts of a report; true for those that tell no finding of this image.
-        brain: words after which a mass is one of the brain.
+    Of the headings those are true that tell no finding of this image; after the words of `brain` a mass is of
+    the brain.
     """
 
     findings: Lexicon[Named | Structure]

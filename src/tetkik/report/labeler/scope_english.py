@@ -61,7 +61,7 @@ class EnglishScope(Scope):
     def _begins_clause(self, start: int, verbs: set[int], stops: set[int], negated: bool) -> bool:
         """Whether the words from `start` are a clause of their own: they have a verb before the next comma.
 
-        Where everything before has been `said`, denial and verb, they need none.
+        Where everything before has been said, denial and verb, they need none.
         """
         words = self._words
         if start >= len(words) or words[start] in _OR:

@@ -39,11 +39,7 @@ _TABLE = _Table()
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The words and punctuation marks of a piece of text.
-
-    Attributes:
-        texts: each one folded to lower-case ASCII.
-    """
+    """The words and punctuation marks of a piece of text, folded to lower-case ASCII, and their places."""
 
     texts: tuple[str, ...]
     starts: tuple[int, ...]
@@ -55,11 +51,7 @@ class Words:
 
 
 def words_of(text: str, start: int = 0) -> Words:
-    """The words and punctuation marks of `text`, folded; a hyphen inside a word only divides it.
-
-    Args:
-        text: as it was typed, with or without Turkish letters.
-    """
+    """The words and punctuation marks of `text`, folded; a hyphen inside a word only divides it."""
     folded = text.translate(_TABLE)
     places: Sequence[int]
     if len(folded) == len(text):

@@ -21,13 +21,9 @@ DEFAULT_MODEL = "gemini-2.5-flash"
 
 
 class Gemini(StreamingModel):
-    """A model of Google's service, outside the hospital.
+    """A model of Google's service, outside the hospital, or of a gateway under `url`.
 
-    Args:
-        url: another address than Google's, such as a gateway's; empty for Google's.
-
-    Raises:
-        MissingExtra: google-genai is not installed.
+    Raises MissingExtra where google-genai is not installed.
     """
 
     def __init__(self, model: str, key: str, *, url: str = "", max_tokens: int = 2000) -> None:

@@ -21,11 +21,7 @@ class ModelFault(TetkikError):
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model is asked.
-
-    Attributes:
-        user: the facts; free text of people stands in it as data, de-identified.
-    """
+    """What a model is asked; in the facts of `user` the free text of people stands as data, de-identified."""
 
     system: str = field(repr=False)
     user: str = field(repr=False)
@@ -50,11 +46,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A whole answer.
-
-    Attributes:
-        usage: what it took; zeros where the server does not say.
-    """
+    """A whole answer; its usage is zeros where the server does not say."""
 
     text: str = field(repr=False)
     usage: Usage
@@ -89,15 +81,11 @@ class LanguageModel(Protocol):
     ) -> Completion:
         """The answer to one prompt, streamed to `on_text`.
 
-        Raises:
-            ModelFault: down, slow, truncated, refusing, or not to be understood, with the reason.
+        A ModelFault says why there is none: down, slow, truncated, refusing, or not to be understood.
         """
 
     def stop(self) -> None:
-        """Answer no more, at a word from any thread.
-
-        What is under way ends in a `ModelFault`, at the latest with its next piece.
-        """
+        """Answer no more, at a word from any thread; what is under way ends in a `ModelFault`."""
 
 
 CUT_OFF = "The language model's answer was cut off."

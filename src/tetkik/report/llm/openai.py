@@ -37,10 +37,7 @@ _REFUSALS = {"content_filter", "refusal"}
 class OpenAIServer(StreamingModel):
     """A server under `url`, such as `http://localhost:8000/v1`.
 
-    Args:
-        url: up to and including `/v1`.
-        model: that the server is asked for; empty takes the first that it lists.
-        key: sent as a bearer token; empty sends none.
+    Without a model it is asked for the first that it lists; the key is sent as a bearer token.
     """
 
     def __init__(

@@ -45,12 +45,9 @@ def schema() -> dict[str, Any]:
 
 
 def read_answer(text: str) -> tuple[DraftSentence, ...]:
-    """The sentences of an answer in reading order.
+    """The sentences of an answer in reading order; a ModelFault says where it is not of this form.
 
     A fence of Markdown around the JSON is taken off: some servers ignore the schema they were given.
-
-    Raises:
-        ModelFault: it is not JSON, or not of this form; the message says where.
     """
     fenced = _FENCE.match(text)
     try:

@@ -59,13 +59,9 @@ def write(
     identity: Identity | None = None,
     on_text: Callable[[str], None] | None = None,
 ) -> Written:
-    """Let a language model write the sentences of a draft.
+    """Let a language model write the sentences of a draft, without the words of `identity`.
 
-    Args:
-        identity: of the patient, whose words are taken out of every free text.
-
-    Raises:
-        ModelFault: no try gave a draft that can be used; the reason of the last.
+    Raises ModelFault, with the reason of the last try, where none gave a draft that can be used.
     """
     deadline = Deadline.after(seconds)
     prompt = make_prompt(facts, passages, language, identity)

@@ -11,11 +11,7 @@ from tetkik.values.common import one_line
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A heading or a paragraph.
-
-    Attributes:
-        heading: whether it names what follows.
-    """
+    """A heading, which names what follows, or a paragraph."""
 
     text: str
     heading: bool = False

@@ -15,12 +15,7 @@ _END = re.compile(r"(?<=[.!?;:])\s+")
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A passage to be.
-
-    Attributes:
-        title: the heading that it stands under; empty before the first one.
-        text: at most `MOST_WORDS` words.
-    """
+    """A passage to be, of at most `MOST_WORDS` words; its title is empty before the first heading."""
 
     title: str
     text: str

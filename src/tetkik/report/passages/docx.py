@@ -33,8 +33,7 @@ _DEEPEST = 10
 def read_docx(path: Path) -> tuple[Block, ...]:
     """The headings and paragraphs of a DOCX file; of a table, each row as a paragraph.
 
-    Raises:
-        InputError: no DOCX, damaged, encrypted, or larger unpacked than any document.
+    Raises InputError where it is no DOCX, damaged, encrypted, or larger unpacked than any document.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -39,11 +39,9 @@ _LONGEST_NAME = 60
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One version of a document.
+    """One version of a document, from 1, under the file's name without its ending, in lower-case ASCII.
 
     Attributes:
-        name: what it goes by: the file's name without its ending, in lower-case ASCII.
-        version: 1 for the first.
         added: when, in UTC (ISO 8601).
         label: the shared label that it is about; None for a general one.
     """
@@ -78,11 +76,7 @@ _DOCUMENT = TypeAdapter(Document)
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What came of adding a document.
-
-    Attributes:
-        duplicates: passages that other documents or the library have word for word.
-    """
+    """What came of adding a document: `duplicates` others or the library have word for word."""
 
     document: Document
     new: bool
@@ -93,11 +87,7 @@ class Added:
 def add_document(path: Path, *, label: str | None = None, language: Language | None = None) -> Added:
     """Take in a document; one of the same name is replaced as a new version.
 
-    Args:
-        language: of its text; looked at without it.
-
-    Raises:
-        InputError: a file that cannot be read.
+    Without a language its text is looked at; InputError where the file cannot be read.
     """
     chunks = chunks_of(read_blocks(path))
     sha256 = sha256_of(path)
@@ -124,16 +114,9 @@ def add_document(path: Path, *, label: str | None = None, language: Language | N
 
 
 def remove_document(name: str) -> tuple[Document, ...]:
-    """Take out a document with all its versions.
+    """Take out a document with all its versions, and return them; InputError where there is none.
 
-    Args:
-        name: as `documents` lists it, or the name of the file.
-
-    Returns:
-        The versions that were there.
-
-    Raises:
-        InputError: no such document.
+    It goes by the name that `documents` lists, or by the file's.
     """
     with _changing() as documents:
         wanted = {name, _name(Path(name))}
@@ -157,11 +140,7 @@ def versions(name: str) -> tuple[Document, ...]:
 
 
 def hospital_passages(language: Language | None = None) -> tuple[Passage, ...]:
-    """The passages of the newest documents, the same text once.
-
-    Args:
-        language: only of this one; both without it.
-    """
+    """The passages of the newest documents, of one language or of both, the same text once."""
     found = _distinct(documents())
     return tuple(passage for passage in found if language in {None, passage.language})
 
@@ -225,10 +204,7 @@ def _parsed(file: Path, _changed: int, _size: int) -> tuple[Document, ...]:
 
 @contextmanager
 def _changing() -> Iterator[list[Document]]:
-    """The documents to be changed; written back whole at the end, or left as they were.
-
-    One process at a time: two that add at once both find their document afterwards.
-    """
+    """The documents, to be changed by one process at a time; written back whole, or left as they were."""
     target = settings().passages_dir / FILE
     with as_fault_of(target):
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -18,14 +18,11 @@ _LOOKED_AT = 50
 
 
 def passages_for(labels: Sequence[str], language: Language) -> tuple[Passage, ...]:
-    """What a draft about `labels` may cite.
+    """What a draft about `labels` may cite; a label that the library does not know gives nothing.
 
     Of each what is usually recommended, what it is, its signs, its differential, in this order; after these,
     of each what the hospital's own documents say of it. A hospital's passage is about a label when it was
     added for it, or when it was added for none and names it.
-
-    Args:
-        labels: shared labels; one that the library does not know gives nothing.
     """
     wanted = tuple(dict.fromkeys(labels))
     known = {(passage.label, passage.kind): passage for passage in reversed(library(language))}

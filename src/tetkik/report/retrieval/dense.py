@@ -62,9 +62,7 @@ class Embedder:
 def open_embedder(name: str) -> Embedder:
     """A model by its hub id or its path; code that comes with a model is never run, pickles are not read.
 
-    Raises:
-        MissingExtra: transformers or torch is not installed.
-        SettingError: no such model, or one that cannot be opened.
+    Raises MissingExtra without transformers or torch, and SettingError where no such model can be opened.
     """
     try:
         from transformers import AutoModel, AutoTokenizer

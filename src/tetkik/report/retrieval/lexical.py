@@ -57,11 +57,7 @@ def groups(text: str) -> Counter[str]:
 
 
 class Index:
-    """Weighted bags of terms that can be asked for the best.
-
-    Args:
-        documents: of each its terms with their weights (1 for a plain occurrence).
-    """
+    """Weighted bags of terms (1 for a plain occurrence) that can be asked for the best."""
 
     def __init__(self, documents: Sequence[Mapping[str, float]]) -> None:
         self.size = len(documents)
@@ -91,11 +87,7 @@ def _rarity(found: int, size: int) -> float:
 
 
 class LexicalIndex:
-    """Texts that can be searched by their words.
-
-    Args:
-        fields: of each text its parts with what a word in them counts.
-    """
+    """Texts that can be searched by their words: of each its parts, with what a word in them counts."""
 
     def __init__(self, fields: Sequence[Sequence[tuple[str, float]]]) -> None:
         self._stems = Index([_weighted(parts, stems) for parts in fields])

@@ -24,22 +24,14 @@ FUSION = 60
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage that answers a query.
-
-    Attributes:
-        score: how well; comparable within one search only.
-    """
+    """A passage that answers a query; scores are comparable within one search only."""
 
     passage: Passage
     score: float
 
 
 class Retriever:
-    """Passages that can be searched by their words and, where there is a model for it, by their meaning.
-
-    Args:
-        dense: of the same passages in the same order; None searches by words alone.
-    """
+    """Passages that can be searched by their words and, with an index `dense` of them, by their meaning."""
 
     def __init__(self, passages: Sequence[Passage], dense: DenseIndex | None = None) -> None:
         self.passages = tuple(passages)
@@ -55,11 +47,7 @@ class Retriever:
         kind: PassageKind | None = None,
         limit: int = 5,
     ) -> list[Hit]:
-        """The passages that answer a query, the best first; equal ones in the order of the library.
-
-        Args:
-            language, label, kind: only passages of these.
-        """
+        """The passages that answer a query, the best first; equal ones in the order of the library."""
         query = query[:LONGEST_QUERY]
         allowed = [
             place
@@ -95,9 +83,7 @@ def search(
 ) -> list[Hit]:
     """The passages of the library and of the hospital that answer a query; see `Retriever.search`.
 
-    Raises:
-        MissingExtra: an embedding model is set, and transformers is not installed.
-        SettingError: the embedding model cannot be opened.
+    Raises MissingExtra and SettingError where an embedding model is set and cannot be opened.
     """
     retriever = retriever_of(all_passages(), settings().passages_embedding)
     return retriever.search(query, language=language, label=label, kind=kind, limit=limit)
@@ -105,11 +91,7 @@ def search(
 
 @lru_cache(maxsize=2)
 def retriever_of(passages: tuple[Passage, ...], embedding: str | None = None) -> Retriever:
-    """A retriever, made once for the same passages.
-
-    Args:
-        embedding: a sentence-embedding model; None searches by words alone.
-    """
+    """A retriever, made once for the same passages; without an embedding model it searches by words alone."""
     if embedding is None:
         return Retriever(passages)
     from tetkik.report.retrieval.dense import DenseIndex, open_embedder
