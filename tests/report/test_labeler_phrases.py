@@ -87,7 +87,7 @@ def test_the_rules_know_every_shared_label(language: Language) -> None:
         label
         for value in values
         if isinstance(value, Structure)
-        for _, named in value.states
+        for named in value.states.values()
         for label in named.labels
     }
     assert labels >= set(FINDING_LABELS)

@@ -13,12 +13,11 @@ from datetime import datetime
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from tetkik._version import __version__
-from tetkik.documents.sanitize import calendar_date, family_and_given, valid_uid
-from tetkik.values import ReportDocument, Signature
+from tetkik.documents.sanitize import dicom_date, family_and_given, valid_uid
+from tetkik.values import Identity, MeasuredImage, ReportDocument, Signature
 from tetkik.values.common import one_line
 
 CHARACTER_SET = "ISO_IR 192"
@@ -54,12 +53,13 @@ def study_uid(document: ReportDocument) -> str:
 
 def source(document: ReportDocument) -> Instance | None:
     """The image that the report is about, as an archive knows it; None for a file without UIDs."""
-    identity = document.identity
-    study, series = valid_uid(identity.study_uid), valid_uid(identity.series_uid)
-    instance, sop_class = valid_uid(identity.instance_uid), valid_uid(document.tags.sop_class)
-    if study and series and instance and sop_class:
-        return Instance(sop_class, instance, series)
-    return None
+    return instance_of(document.identity, document.tags.sop_class)
+
+
+def instance_of(uids: Identity | MeasuredImage, sop_class: str | None) -> Instance | None:
+    """The object of these UIDs; None where one of them is missing or invalid."""
+    found = (valid_uid(sop_class), valid_uid(uids.instance_uid), valid_uid(uids.series_uid))
+    return Instance(*map(str, found)) if all(found) and valid_uid(uids.study_uid) else None
 
 
 def capture(document: ReportDocument, what: str, picture: bytes) -> Instance:
@@ -72,13 +72,6 @@ def capture(document: ReportDocument, what: str, picture: bytes) -> Instance:
     )
 
 
-def _former(number: str) -> Dataset:
-    item = Dataset()
-    item.PatientID = text(number, 64)
-    item.TypeOfPatientID = "TEXT"
-    return item
-
-
 def identify(dataset: Dataset, document: ReportDocument) -> None:
     """Set the attributes of the Patient, Patient Study, General Study and General Equipment modules."""
     identity, hospital = document.identity, document.hospital
@@ -87,15 +80,17 @@ def identify(dataset: Dataset, document: ReportDocument) -> None:
     dataset.PatientID = text(identity.patient_id, 64)
     if identity.other_ids:
         # PS3.3, C.7.1.1: under which the patient was known before records were joined.
-        dataset.OtherPatientIDsSequence = Sequence(map(_former, identity.other_ids))
+        dataset.OtherPatientIDsSequence = [Dataset() for _ in identity.other_ids]
+        for former, number in zip(dataset.OtherPatientIDsSequence, identity.other_ids, strict=True):
+            former.PatientID, former.TypeOfPatientID = text(number, 64), "TEXT"
     if identity.other_names:
         dataset.OtherPatientNames = [person_name(one) for one in identity.other_names]
-    dataset.PatientBirthDate = _date(identity.birth_date)
+    dataset.PatientBirthDate = dicom_date(identity.birth_date)
     dataset.PatientSex = identity.sex.value if identity.sex is not None else ""
     if identity.age_years is not None and identity.age_years >= 1:
         dataset.PatientAge = f"{min(int(identity.age_years), 999):03d}Y"
     dataset.StudyInstanceUID = study_uid(document)
-    dataset.StudyDate = _date(identity.study_date)
+    dataset.StudyDate = dicom_date(identity.study_date)
     dataset.StudyTime = ""
     dataset.StudyID = ""
     dataset.AccessionNumber = text(identity.accession, 16)
@@ -130,8 +125,8 @@ def model_of(document: ReportDocument) -> tuple[str, str]:
 def person_name(name: str) -> str:
     """`FAMILY^GIVEN` as PN (PS3.5, section 6.2.1): three groups of five parts of printable text at most."""
     groups = []
-    for group in name.split("=")[:3]:
-        parts = [_printable(part) for part in group.split("^")[:5]]
+    for group in name.replace("\\", " ").split("=")[:3]:
+        parts = [one_line(part) for part in group.split("^")[:5]]
         groups.append("^".join(parts).rstrip("^")[:64])
     return "=".join(groups).rstrip("=")
 
@@ -143,8 +138,8 @@ def spoken_name(name: str, title: str = "") -> str:
 
 
 def text(value: str | None, longest: int) -> str:
-    """A short text (LO, SH): one_line; no backslash, which parts values; at most `longest` characters."""
-    return _printable(value or "")[:longest].strip()
+    """A short text (LO, SH): printable; no backslash, which parts values; at most `longest` characters."""
+    return one_line((value or "").replace("\\", " "))[:longest].strip()
 
 
 def to_bytes(dataset: Dataset) -> bytes:
@@ -190,12 +185,3 @@ def _when(document: ReportDocument) -> str:
 
 def _name(document: ReportDocument, what: str) -> UUID:
     return uuid5(uuid5(NAMESPACE_OID, f"tetkik:{document.id}"), what)
-
-
-def _date(date: str | None) -> str:
-    day = calendar_date(date)
-    return f"{day:%Y%m%d}" if day is not None else ""
-
-
-def _printable(value: str) -> str:
-    return one_line(value.replace("\\", " "))

@@ -14,7 +14,8 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from tetkik.documents.fhir_observed import STATUS, Places, observations
+from tetkik.documents.dicom import source
+from tetkik.documents.fhir_observed import STATUS, Places, coded, observations
 from tetkik.documents.parts import parts_of
 from tetkik.documents.report_phrases import WITHDRAWN, disclaimer, withdrawal_words
 from tetkik.documents.sanitize import calendar_date, valid_uid
@@ -66,11 +67,8 @@ def _resources(document: ReportDocument) -> Iterator[tuple[UUID, dict[str, Any]]
         yield place.of(item.what), item.resource
     if document.signature is not None:
         yield place.of("practitioner"), _practitioner(document.signature)
-    if one_line(document.hospital.name):
-        yield (
-            place.of("organization"),
-            {"resourceType": "Organization", "name": one_line(document.hospital.name)},
-        )
+    if hospital := one_line(document.hospital.name):
+        yield place.of("organization"), {"resourceType": "Organization", "name": hospital}
 
 
 def _report(document: ReportDocument, place: Places, results: tuple[str, ...]) -> dict[str, Any]:
@@ -83,22 +81,8 @@ def _report(document: ReportDocument, place: Places, results: tuple[str, ...]) -
         "text": {"status": "generated", "div": _narrative(document)},
         "identifier": [{"system": _BUILD, "value": document.id}],
         "status": STATUS[document.standing],
-        "category": [
-            {
-                "coding": [
-                    {
-                        "system": "http://terminology.hl7.org/CodeSystem/v2-0074",
-                        "code": "RAD",
-                        "display": "Radiology",
-                    }
-                ]
-            }
-        ],
-        "code": {
-            "coding": [
-                {"system": "http://loinc.org", "code": "18748-4", "display": "Diagnostic imaging study"}
-            ]
-        },
+        "category": [coded("http://terminology.hl7.org/CodeSystem/v2-0074", "RAD", "Radiology")],
+        "code": coded("http://loinc.org", "18748-4", "Diagnostic imaging study"),
         "subject": place.reference("patient"),
         "issued": _instant(document.created if last is None else last.signed_at),
         "result": [place.reference(what) for what in results],
@@ -144,12 +128,8 @@ def _patient(identity: Identity) -> dict[str, Any]:
     old = [{"use": "old", "value": one} for one in map(one_line, identity.other_ids) if one]
     if number or old:
         patient["identifier"] = [*([{"value": number}] if number else []), *old]
-    name: dict[str, Any] = {}
-    if one_line(family):
-        name["family"] = one_line(family)
-    givens = [one_line(part) for part in given.split("^")[:2] if one_line(part)]
-    if givens:
-        name["given"] = givens
+    givens = [part for part in map(one_line, given.split("^")[:2]) if part]
+    name = {key: value for key, value in {"family": one_line(family), "given": givens}.items() if value}
     if name:
         patient["name"] = [name]
     patient["gender"] = _GENDER[identity.sex] if identity.sex is not None else "unknown"
@@ -180,33 +160,25 @@ def _study(document: ReportDocument, place: Places) -> dict[str, Any]:
         "status": "available",
         "subject": place.reference("patient"),
     }
-    if one_line(identity.accession or ""):
-        study["identifier"].append(
-            {
-                "type": {
-                    "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}]
-                },
-                "value": one_line(identity.accession or ""),
-            }
-        )
+    if accession := one_line(identity.accession or ""):
+        kind = {"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}
+        study["identifier"].append({"type": {"coding": [kind]}, "value": accession})
     study |= _series(document)
     return study
 
 
 def _series(document: ReportDocument) -> dict[str, Any]:
     """Which image of the study the report is about, where the file says enough of it."""
-    identity, tags = document.identity, document.tags
-    series, instance = valid_uid(identity.series_uid), valid_uid(identity.instance_uid)
-    sop_class, modality = valid_uid(tags.sop_class), tags.modality or ""
-    if not (series and instance and sop_class and _MODALITY.fullmatch(modality)):
+    known, modality = source(document), document.tags.modality or ""
+    if known is None or not _MODALITY.fullmatch(modality):
         return {}
-    kind = {"system": "urn:ietf:rfc:3986", "code": f"urn:oid:{sop_class}"}
+    kind = {"system": "urn:ietf:rfc:3986", "code": f"urn:oid:{known.sop_class}"}
     return {
         "series": [
             {
-                "uid": series,
+                "uid": known.series,
                 "modality": {"system": _DICOM, "code": modality},
-                "instance": [{"uid": instance, "sopClass": kind}],
+                "instance": [{"uid": known.uid, "sopClass": kind}],
             }
         ]
     }

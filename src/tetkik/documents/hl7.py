@@ -17,7 +17,7 @@ from tetkik.documents.report_phrases import (
     measured_words,
     withdrawal_words,
 )
-from tetkik.documents.sanitize import calendar_date, family_and_given
+from tetkik.documents.sanitize import dicom_date, family_and_given
 from tetkik.documents.statements import statements
 from tetkik.language import Language
 from tetkik.values import ReportDocument, ReportState, Sex, Signature, label_name
@@ -62,7 +62,7 @@ def _segments(document: ReportDocument) -> Iterator[str]:
     name = _name(identity.patient_name)
     number = f"{_text(identity.patient_id or '')}^^^{sender}^PI" if identity.patient_id else ""
     sex = _SEX[identity.sex] if identity.sex is not None else "U"
-    yield _joined(["PID", "1", "", number, "", name, "", _date(identity.birth_date), sex])
+    yield _joined(["PID", "1", "", number, "", name, "", dicom_date(identity.birth_date), sex])
     signed = document.signature
     observer = "" if signed is None else _observer(signed)
     when = created if signed is None or document.withdrawal is not None else _moment(signed.signed_at)
@@ -70,7 +70,7 @@ def _segments(document: ReportDocument) -> Iterator[str]:
         1: "1",
         3: _text(document.id),
         4: "18748-4^Diagnostic imaging study^LN",
-        7: _date(identity.study_date),
+        7: dicom_date(identity.study_date),
         18: _text(identity.accession or ""),
         22: when,
         24: "RAD",
@@ -165,11 +165,6 @@ def _observer(signed: Signature) -> str:
 
 def _moment(moment: datetime) -> str:
     return moment.strftime("%Y%m%d%H%M%S%z")
-
-
-def _date(date: str | None) -> str:
-    day = calendar_date(date)
-    return f"{day:%Y%m%d}" if day is not None else ""
 
 
 def _text(text: str) -> str:

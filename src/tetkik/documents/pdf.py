@@ -23,8 +23,7 @@ from reportlab.platypus import (
 
 from tetkik.documents import pdf_layout
 from tetkik.documents.parts import Part, parts_of
-from tetkik.documents.pdf_layout import WIDTH, paragraph, style
-from tetkik.documents.qr import QrCode
+from tetkik.documents.pdf_layout import WIDTH, QrCode, paragraph, style
 from tetkik.documents.report_phrases import (
     date_words,
     heatmap_words,

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 from xml.sax.saxutils import escape
 
+import segno
 from reportlab import rl_config
 from reportlab.lib.colors import Color, HexColor, white
 from reportlab.lib.pagesizes import A4
@@ -42,6 +43,7 @@ STOP = HexColor(0x9B1C1C)
 MARGIN, TOP, BOTTOM = 18 * mm, 15 * mm, 21 * mm
 WIDTH = A4[0] - 2 * MARGIN
 HEIGHT = A4[1] - TOP - BOTTOM
+_QUIET_ZONE = 2
 _DOTS = 10
 """Pixels a millimetre of a picture: 254 to the inch."""
 
@@ -174,3 +176,29 @@ def _cut(text: str, width: float) -> str:
     while first and pdfmetrics.stringWidth(first, REGULAR, 7) > width:
         first = first[:-1]
     return f"{first}…" if first != text else first
+
+
+class QrCode(Flowable):  # type: ignore[misc]
+    """A QR code (ISO/IEC 18004) of `content`."""
+
+    def __init__(self, content: str, side: float) -> None:
+        super().__init__()
+        self._rows = [bytes(row) for row in segno.make_qr(content, error="m").matrix]
+        self.width = self.height = side
+
+    def wrap(self, *_: object) -> tuple[float, float]:
+        return self.width, self.height
+
+    def draw(self) -> None:
+        """Each run of dark modules as one rectangle."""
+        cell = self.width / (len(self._rows) + 2 * _QUIET_ZONE)
+        for down, row in enumerate(self._rows):
+            bottom = self.height - (down + 1 + _QUIET_ZONE) * cell
+            start = None
+            for place, dark in enumerate([*row, 0]):
+                if dark and start is None:
+                    start = place
+                elif not dark and start is not None:
+                    left = (start + _QUIET_ZONE) * cell
+                    self.canv.rect(left, bottom, (place - start) * cell, cell, stroke=0, fill=1)
+                    start = None

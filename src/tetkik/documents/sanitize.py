@@ -20,6 +20,12 @@ def calendar_date(text: str | None) -> date | None:
         return None
 
 
+def dicom_date(text: str | None) -> str:
+    """The same day as `YYYYMMDD`, or empty."""
+    day = calendar_date(text)
+    return f"{day:%Y%m%d}" if day is not None else ""
+
+
 def valid_uid(text: str | None) -> str | None:
     """A DICOM UID (PS3.5, section 9.1); None for anything else."""
     uid = (text or "").strip()

@@ -29,6 +29,7 @@ from tetkik.documents.codes import (
     OWN_JUDGEMENTS,
     OWN_SCHEME,
     OWN_VERIFICATION,
+    SIDES,
     SNOMED,
 )
 from tetkik.documents.parts import parts_of
@@ -40,7 +41,6 @@ from tetkik.values import (
     ReportDocument,
     ReportState,
     Route,
-    Side,
     label_name,
 )
 
@@ -50,9 +50,6 @@ _QUALITATIVE = ("C0034375", "UMLS", "Qualitative Evaluations")
 # CID 100, Quantitative Diagnostic Imaging Procedure.
 _PROCEDURES = MappingProxyType(
     {Route.CHEST: codes.LN.XRUnspecifiedBodyRegion, Route.BRAIN_MRI: codes.LN.MRIUnspecifiedBodyRegion}
-)
-_SIDES = MappingProxyType(
-    {Side.LEFT: codes.SCT.Left, Side.RIGHT: codes.SCT.Right, Side.BOTH: codes.SCT.Bilateral}
 )
 _LANGUAGES = MappingProxyType({Language.TR: "Turkish", Language.EN: "English"})
 
@@ -190,7 +187,9 @@ def _group(document: ReportDocument, item: Statement, pictures: tuple[dicom.Inst
     by_model = item.judgement is None
     evaluations = [sr.QualitativeEvaluation(concept, codes.SCT.Present if item.present else codes.SCT.Absent)]
     if item.side is not None:
-        evaluations.append(sr.QualitativeEvaluation(codes.SCT.Laterality, _SIDES[item.side]))
+        side = SIDES[item.side]
+        concept_of_side = sr.CodedConcept(side.value, "SCT", side.meaning)
+        evaluations.append(sr.QualitativeEvaluation(codes.SCT.Laterality, concept_of_side))
     if not by_model or document.signature is not None:
         qualitative = sr.QualitativeEvaluation(
             own_concept(OWN_JUDGEMENT), own_concept(OWN_JUDGEMENTS[item.judgement])

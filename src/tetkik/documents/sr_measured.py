@@ -81,10 +81,9 @@ def _coordinates(item: Measurement, place: Elsewhere) -> Any:
 
 def _place(document: ReportDocument, image: MeasuredImage) -> Elsewhere | None:
     """Where an archive has the image; of a file without UIDs, the Secondary Capture of the report's own."""
-    study, series = valid_uid(image.study_uid), valid_uid(image.series_uid)
-    instance, sop_class = valid_uid(image.instance_uid), valid_uid(image.sop_class)
-    if study and series and instance and sop_class:
-        return Elsewhere(dicom.Instance(sop_class, instance, series), study)
+    known = dicom.instance_of(image, image.sop_class)
+    if known is not None:
+        return Elsewhere(known, str(valid_uid(image.study_uid)))
     if image.earlier or document.image is None or dicom.source(document) is not None:
         return None
     captured = dicom.capture(document, "image", document.image)

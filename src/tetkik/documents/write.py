@@ -19,12 +19,18 @@ HEATMAP, IMAGE = "report.heatmap.dcm", "report.image.dcm"
 
 
 def write_documents(document: ReportDocument, folder: Path) -> tuple[Path, ...]:
-    """Write the report in every format, and return the files; the names say nothing of a patient.
+    """Write the report in every format; the names say nothing of a patient.
 
     `report.pdf`, `report.fhir.json`, `report.sr.dcm`, `report.hl7`, `report.txt`; `report.heatmap.dcm` where
     there is a heatmap, and `report.image.dcm` where the image is a file without UIDs, so that what the DICOM
     objects refer to can be archived with them. All are made before the first takes its place: a fault leaves
     the folder as it was. A heatmap or an image of an earlier version does not stay beside a report without.
+
+    Args:
+        folder: made where it is missing; other files in it stay.
+
+    Raises:
+        OSError: the folder cannot be written.
     """
     contents = {
         "report.pdf": to_pdf(document),

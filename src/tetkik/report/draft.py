@@ -46,13 +46,17 @@ def draft_report(
     identity: Identity | None = None,
     on_text: Callable[[str], None] | None = None,
 ) -> Drafted:
-    """Draft a report, by a language model or, where `model` is None, by the composer.
+    """Draft a report.
 
     A language model writes findings, impression and recommendation; the technique with its warnings is always
     the composer's, and how sure a sentence is said to be follows from what it cites. What was found and is
     left out is listed in a notice. Where the model is down, slow or not to be understood, the composer's
-    draft comes in time, with a notice. The words of `identity` are taken out of every free text that it gets;
-    `prior` is what was found in an earlier image of the same patient.
+    draft comes in time, with a notice.
+
+    Args:
+        prior: the findings of an earlier image of the same patient.
+        model: the language model that writes it; None is the composer.
+        identity: of the patient, taken out of every free text that a language model gets.
     """
     facts = facts_of(result, inputs, prior=prior)
     labels = [item.label for item in facts.abnormal]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib import resources
 from types import MappingProxyType
 
 
@@ -82,68 +84,9 @@ class Permission(StrEnum):
     """One's own password, passkeys, sessions, tokens, language: everybody who is signed in."""
 
 
-_P = Permission
+_TABLE = tomllib.loads(resources.files(__package__).joinpath("permissions.toml").read_text("utf-8"))
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
-    {
-        Role.RECEPTION: frozenset(
-            {
-                _P.OWN_ACCOUNT,
-                _P.TRIAGE,
-                _P.CASE_CREATE,
-                _P.CASE_READ,
-                _P.CASE_SEARCH,
-                _P.CASE_EDIT,
-                _P.PATIENTS_MERGE,
-                _P.CASE_MOVE,
-            }
-        ),
-        Role.TECHNICIAN: frozenset(
-            {
-                _P.OWN_ACCOUNT,
-                _P.CASE_CREATE,
-                _P.CASE_READ,
-                _P.CASE_SEARCH,
-                _P.IMAGE_UPLOAD,
-                _P.IMAGE_READ,
-                _P.WORKLIST,
-            }
-        ),
-        Role.RADIOLOGIST: frozenset(
-            {
-                _P.OWN_ACCOUNT,
-                _P.TRIAGE,
-                _P.CASE_READ,
-                _P.CASE_SEARCH,
-                _P.IMAGE_UPLOAD,
-                _P.IMAGE_READ,
-                _P.WORKLIST,
-                _P.CLAIM,
-                _P.DRAFT_READ,
-                _P.DRAFT_EDIT,
-                _P.REPORT_READ,
-                _P.REPORT_SIGN,
-                _P.REPORT_WITHDRAW,
-                _P.REPORT_ORIGINAL,
-                _P.BREAK_GLASS,
-            }
-        ),
-        Role.CLINICIAN: frozenset(
-            {
-                _P.OWN_ACCOUNT,
-                _P.TRIAGE,
-                _P.CASE_READ,
-                _P.CASE_SEARCH,
-                _P.IMAGE_READ,
-                _P.REPORT_READ,
-                _P.BREAK_GLASS,
-            }
-        ),
-        Role.ENGINEER: frozenset({_P.OWN_ACCOUNT, _P.TRIAGE, _P.MODELS_READ, _P.FEEDBACK_EXPORT}),
-        Role.AUDITOR: frozenset({_P.OWN_ACCOUNT, _P.AUDIT_READ, _P.REPORT_ORIGINAL}),
-        Role.ADMINISTRATOR: frozenset(
-            {_P.OWN_ACCOUNT, _P.CASE_MOVE, _P.USERS, _P.SYSTEM, _P.PRIVACY, _P.MODELS_READ}
-        ),
-    }
+    {role: frozenset(map(Permission, _TABLE[role])) for role in Role}
 )
 """The one table: what each role may do. What is not in it is forbidden."""
 

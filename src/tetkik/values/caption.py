@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tetkik.values.common import fields_as_json
+
 
 @dataclass(frozen=True, slots=True)
 class CaptionResult:
@@ -30,10 +32,4 @@ class CaptionResult:
 
     def as_json(self) -> dict[str, Any]:
         """The answer as `caption predict --json` prints it."""
-        return {
-            "path": self.path,
-            "caption": self.caption,
-            "confidence": None if self.confidence is None else round(self.confidence, 6),
-            "model": self.model,
-            "notes": list(self.notes),
-        }
+        return fields_as_json(self)

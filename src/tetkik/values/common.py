@@ -1,8 +1,10 @@
-"""The disclaimer, the callback of long work, and text on one line."""
+"""The disclaimer, the callback of long work, text on one line, and values as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
 
 ProgressCallback = Callable[[str, int, int | None], None]
 """Called by long work with its progress: (name of the step, done, total or None where unknown)."""
@@ -16,3 +18,16 @@ DISCLAIMER = {
 def one_line(text: str) -> str:
     """Printable characters on one line: terminals, pages and documents quote what people and files say."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def fields_as_json(value: Any, digits: int = 6) -> dict[str, Any]:
+    """The fields of a dataclass as JSON holds them, in their order; figures rounded to so many decimals."""
+    return {item.name: _as_json(getattr(value, item.name), digits) for item in fields(value)}
+
+
+def _as_json(value: Any, digits: int) -> Any:
+    if hasattr(value, "as_json"):
+        return value.as_json()
+    if isinstance(value, tuple):
+        return [_as_json(item, digits) for item in value]
+    return round(value, digits) if isinstance(value, float) else value

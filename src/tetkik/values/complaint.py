@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from tetkik.values.common import fields_as_json
+
 DEPARTMENTS: tuple[str, ...] = (
     "Dermatoloji",
     "Psikiyatri",
@@ -88,7 +90,7 @@ class Urgency:
 
     def as_json(self) -> dict[str, Any]:
         """The contract's keys: `level`, `flags`."""
-        return {"level": self.level.value, "flags": [flag.as_json() for flag in self.flags]}
+        return fields_as_json(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +125,7 @@ class DepartmentScore:
 
     def as_json(self) -> dict[str, Any]:
         """The contract's keys: `name`, `probability`, `clinic`, `referral`."""
-        return {
-            "name": self.name,
-            "probability": round(self.probability, 6),
-            "clinic": self.clinic,
-            "referral": self.referral,
-        }
+        return fields_as_json(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +165,6 @@ class TriageResult:
 
     def as_json(self) -> dict[str, Any]:
         """The contract's keys, in the contract's order."""
-        return {
-            "text": self.text,
-            "departments": [department.as_json() for department in self.departments],
-            "urgency": self.urgency.as_json(),
-            "abstain": self.abstain,
-            "reason": self.reason,
-            "question": self.question,
-            "evidence": [item.as_json() for item in self.evidence],
-            "model": self.model,
-        }
+        content = fields_as_json(self)
+        del content["question_id"], content["child"]
+        return content

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from tetkik.values.common import fields_as_json
 from tetkik.values.radiograph import Flaw, Measured, Route
 
 
@@ -51,17 +52,7 @@ class Finding:
 
     def as_json(self) -> dict[str, Any]:
         """The contract's keys and the addition `uncertain`; figures rounded to 6 decimals."""
-        return {
-            "label": self.label,
-            "assessed": self.assessed,
-            "score": _rounded(self.score),
-            "probability": _rounded(self.probability),
-            "threshold": _rounded(self.threshold),
-            "threshold_on": self.threshold_on,
-            "positive": self.positive,
-            "rules_out": self.rules_out,
-            "uncertain": self.uncertain,
-        }
+        return fields_as_json(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +87,7 @@ class FindingsResult:
 
     def as_json(self) -> dict[str, Any]:
         """The contract's keys in the contract's order, and the additions from `flaws` on."""
-        return {
-            "path": self.path,
-            "route": self.route,
-            "suitable": self.suitable,
-            "reasons": list(self.reasons),
-            "screen": _rounded(self.screen),
-            "findings": [finding.as_json() for finding in self.findings],
-            "model": self.model,
-            "flaws": list(self.flaws),
-            "sha256": self.sha256,
-            "degraded": self.degraded,
-            "notes": list(self.notes),
-            "gated": self.gated,
-        }
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 6)
+        content = fields_as_json(self)
+        del content["measured"]
+        first = ("path", "route", "suitable", "reasons", "screen", "findings", "model")
+        return {name: content[name] for name in first} | content

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tetkik.language import Language, Sentence
+from tetkik.values.common import fields_as_json
 from tetkik.values.measurement import Measurement
 
 
@@ -147,6 +148,10 @@ class Mark:
     end: int
     decision: Decision | None = None
 
+    def in_words(self, language: Language) -> dict[str, Any]:
+        """As JSON, with its reason in `language`."""
+        return fields_as_json(self) | {"reason": self.reason.in_language(language)}
+
 
 @dataclass(frozen=True, slots=True)
 class DraftSentence:
@@ -204,41 +209,20 @@ class Draft:
 
     def as_json(self) -> dict[str, Any]:
         """The draft as `report draft --json` prints it; reasons and notices in the draft's language."""
+        language = self.language
         return {
-            "language": self.language,
+            "language": language,
             "writer": self.writer,
             "model": self.model,
             "exercise": self.exercise,
-            "notices": [notice.in_language(self.language) for notice in self.notices],
+            "notices": [notice.in_language(language) for notice in self.notices],
             "sentences": [
-                {
-                    "section": item.section,
-                    "text": item.text,
-                    "evidence": list(item.evidence),
-                    "certainty": item.certainty,
-                    "marks": [
-                        {
-                            "fault": mark.fault,
-                            "reason": mark.reason.in_language(self.language),
-                            "start": mark.start,
-                            "end": mark.end,
-                            "decision": mark.decision,
-                        }
-                        for mark in item.marks
-                    ],
-                }
+                {"section": item.section}
+                | fields_as_json(item)
+                | {"marks": [mark.in_words(language) for mark in item.marks]}
                 for item in self.sentences
             ],
-            "evidence": [
-                {
-                    "id": item.id,
-                    "kind": item.kind,
-                    "key": item.key,
-                    "probability": None if item.probability is None else round(item.probability, 6),
-                    "side": item.side,
-                }
-                for item in self.evidence
-            ],
+            "evidence": [{"id": item.id} | fields_as_json(item) for item in self.evidence],
             "passages": [
                 {"id": item.id, "title": item.title, "text": item.text, "source": item.source}
                 for item in self.passages

@@ -35,7 +35,6 @@ from tetkik.records.reports.editing import Choice, DraftEdit, Edited, decided, m
 from tetkik.records.reports.report_inputs import Material, Working, keep_material, keep_pictures, keep_working
 from tetkik.records.reports.report_locks import lock_reports_with
 from tetkik.records.schema import Image, Report
-from tetkik.report.facts import one_line
 from tetkik.values import (
     Draft,
     FindingsResult,
@@ -47,6 +46,7 @@ from tetkik.values import (
     ReportInput,
     ReportState,
 )
+from tetkik.values.common import one_line
 
 _DRAFT = "draft"
 
