@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from highdicom.sr import CodedConcept
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
@@ -32,14 +33,15 @@ def to_capture(document: ReportDocument) -> bytes:
     model = " ".join(dicom.model_of(document))
     made.DerivationDescription = dicom.text(f"Heatmap of the model {model}{about}", 1024)
     made.ImageComments = f"{heatmap_words(document)} {disclaimer(document.draft.language)}"
-    origin = dicom.source(document) or _made_of_original(document)
+    origin = dicom.source(document)
+    if origin is None and document.image is not None:
+        origin = dicom.capture(document, "image", document.image)
     if origin is not None:
         reference = Dataset()
         reference.ReferencedSOPClassUID = origin.sop_class
         reference.ReferencedSOPInstanceUID = origin.uid
-        reference.PurposeOfReferenceCodeSequence = [
-            _code("121322", "DCM", "Source image for image processing operation")
-        ]
+        purpose = CodedConcept("121322", "DCM", "Source image for image processing operation")
+        reference.PurposeOfReferenceCodeSequence = [purpose]
         made.SourceImageSequence = [reference]
     return dicom.to_bytes(made)
 
@@ -58,12 +60,7 @@ def needs_image_capture(document: ReportDocument) -> bool:
     return document.image is not None and dicom.source(document) is None
 
 
-def _made_of_original(document: ReportDocument) -> dicom.Instance | None:
-    return None if document.image is None else dicom.capture(document, "image", document.image)
-
-
 def _captured(document: ReportDocument, what: str, picture: bytes) -> Dataset:
-    """The picture with all that both kinds share."""
     language = document.draft.language
     instance = dicom.capture(document, what, picture)
     made = Dataset()
@@ -130,9 +127,3 @@ def _set_pixels(made: Dataset, picture: bytes) -> None:
     content = pixels.tobytes()
     made.PixelData = content + b"\0" * (len(content) % 2)
     made["PixelData"].VR = "OB"
-
-
-def _code(value: str, scheme: str, meaning: str) -> Dataset:
-    code = Dataset()
-    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning
-    return code

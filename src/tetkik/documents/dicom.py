@@ -10,7 +10,7 @@ import hashlib
 import io
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import NAMESPACE_OID, UUID, uuid5
+from uuid import NAMESPACE_OID, uuid5
 
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
@@ -38,7 +38,8 @@ def new_uid(document: ReportDocument, what: str) -> str:
 
     `what` names the object and, where its content may change, what tells the contents apart.
     """
-    return f"2.25.{_name(document, what).int}"
+    report = uuid5(NAMESPACE_OID, f"tetkik:{document.id}")
+    return f"2.25.{uuid5(report, what).int}"
 
 
 def device_uid(document: ReportDocument) -> str:
@@ -181,7 +182,3 @@ def organization(document: ReportDocument) -> str:
 
 def _when(document: ReportDocument) -> str:
     return f"{document.version}/{document.created.isoformat()}"
-
-
-def _name(document: ReportDocument, what: str) -> UUID:
-    return uuid5(uuid5(NAMESPACE_OID, f"tetkik:{document.id}"), what)

@@ -56,11 +56,9 @@ class Places:
         self._root = uuid5(NAMESPACE_OID, f"tetkik:{document.id}:{document.version}")
 
     def of(self, what: str) -> UUID:
-        """The UUID of one resource."""
         return uuid5(self._root, what)
 
     def reference(self, what: str) -> dict[str, str]:
-        """A reference to it inside the Bundle."""
         return {"reference": f"urn:uuid:{self.of(what)}"}
 
 
@@ -104,7 +102,6 @@ def _by_itself(document: ReportDocument) -> str:
 
 
 def _by_model(document: ReportDocument, place: Places, item: Statement) -> dict[str, Any]:
-    """A label that nobody judged: what the model says."""
     assert item.finding is not None
     found = _observation(place, _by_itself(document), _code(document, item.label))
     found |= {"device": place.reference("device"), "valueBoolean": item.present}
@@ -192,7 +189,6 @@ def _judgement(item: Statement) -> dict[str, Any]:
 
 
 def _probability(finding: Finding) -> dict[str, Any]:
-    """The model's calibrated probability, or that it has none."""
     probability: dict[str, Any] = {"code": {"text": "Calibrated probability"}}
     if finding.probability is not None:
         value = round(finding.probability, 4)
@@ -201,7 +197,6 @@ def _probability(finding: Finding) -> dict[str, Any]:
 
 
 def _laterality(item: Statement) -> list[dict[str, Any]]:
-    """The side, where the draft's evidence has one."""
     if item.side is None:
         return []
     side = SIDES[item.side]

@@ -78,7 +78,8 @@ def _segments(document: ReportDocument) -> Iterator[str]:
         32: observer,
     }
     yield _joined(["OBR", *(order.get(place, "") for place in range(1, 33))])
-    observed = [*_observations(document), *_measured(document), _verification(document)]
+    seal = ("ST", f"VERIFICATION^SHA-256 of the report^{OWN_SCHEME}", "", document.verification, "")
+    observed = [*_observations(document), *_measured(document), seal]
     for place, (kind, code, part, value, unit) in enumerate(observed, 1):
         yield _joined(
             ["OBX", str(place), kind, code, part, value, unit, "", "", "", "", _OBSERVED[document.standing]]
@@ -127,14 +128,8 @@ def _measured(document: ReportDocument) -> Iterator[_Observed]:
     for place, item in enumerate(document.measurements, 1):
         code = f"{MEASURES[item.kind].value}^{MEASURES[item.kind].meaning}^SCT"
         yield "NM", code, str(place), f"{item.rounded:g}", f"{item.unit.value}^^UCUM"
-        about = "; ".join(
-            part for part in (measured_name(item, language), measured_words(item, language)) if part
-        )
-        yield "ST", code, str(place), _text(about), ""
-
-
-def _verification(document: ReportDocument) -> _Observed:
-    return "ST", f"VERIFICATION^SHA-256 of the report^{OWN_SCHEME}", "", document.verification, ""
+        about = (measured_name(item, language), measured_words(item, language))
+        yield "ST", code, str(place), _text("; ".join(filter(None, about))), ""
 
 
 def _joined(fields: list[str]) -> str:

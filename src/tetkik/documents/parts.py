@@ -55,7 +55,6 @@ class Part:
 
     @property
     def text(self) -> str:
-        """Its sentences as one paragraph."""
         return " ".join(line.text for line in self.lines)
 
 

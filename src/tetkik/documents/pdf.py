@@ -64,7 +64,8 @@ _NOTICE = style(8.5, colour=pdf_layout.CAUTION)
 _OBJECTION = style(8, colour=pdf_layout.CAUTION, leftIndent=4 * mm, spaceAfter=1 * mm)
 _JUDGED = style(8, spaceBefore=1 * mm)
 _HEADING = style(10, bold=True, colour=pdf_layout.MAIN, spaceBefore=3 * mm, spaceAfter=0.8 * mm)
-_FLUSH = [(f"{side}PADDING", (0, 0), (-1, -1), 0) for side in ("LEFT", "RIGHT", "TOP", "BOTTOM")]
+_PLAIN = [(f"{side}PADDING", (0, 0), (-1, -1), 0) for side in ("LEFT", "RIGHT", "TOP", "BOTTOM")]
+_PLAIN.append(("VALIGN", (0, 0), (-1, -1), "TOP"))
 
 _Shown = tuple[Image, str]
 """A picture in its size, and its name."""
@@ -134,11 +135,8 @@ def _banner(document: ReportDocument) -> Flowable:
     paper, ink = _BANNERS[document.standing]
     content = [paragraph(state_words(document), style(9.5, bold=True, colour=ink))]
     content += [paragraph(words, style(8.5, colour=ink)) for words in withdrawal_words(document)]
-    table = Table([[content]], [WIDTH])
-    table.setStyle(
-        TableStyle([("BACKGROUND", (0, 0), (-1, -1), paper), ("LEFTPADDING", (0, 0), (-1, -1), 8)])
-    )
-    return table
+    look = [("BACKGROUND", (0, 0), (-1, -1), paper), ("LEFTPADDING", (0, 0), (-1, -1), 8)]
+    return Table([[content]], [WIDTH], style=TableStyle(look))
 
 
 def _about(document: ReportDocument) -> list[Flowable]:
@@ -168,7 +166,6 @@ def _about(document: ReportDocument) -> list[Flowable]:
         # The small name sits on the line of its larger value.
         ("TOPPADDING", (0, 0), (0, -1), 1.7),
         ("TOPPADDING", (2, 0), (2, -1), 1.7),
-        ("VALIGN", (0, 0), (-1, -1), "TOP"),
     )
     return [table, Spacer(0, 2 * mm)]
 
@@ -192,7 +189,7 @@ def _pictures(document: ReportDocument, shown: list[_Shown], *, beside: bool) ->
         cells.append([found, *_about_model(document)])
         widths.append(WIDTH - sum(widths))
     between = ("RIGHTPADDING", (0, 0), (len(shown) - 1, 0), _GAP)
-    table = _table([cells], widths, between, ("VALIGN", (0, 0), (-1, 0), "TOP"), align="LEFT")
+    table = _table([cells], widths, between)
     return [Spacer(0, 2 * mm), table]
 
 
@@ -222,8 +219,6 @@ def _rows(part: Part) -> Flowable:
         [WIDTH * share for share in (0.04, 0.3, 0.15, 0.51)],
         ("RIGHTPADDING", (0, 0), (-1, -1), 2 * mm),
         ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
-        ("VALIGN", (0, 0), (-1, -1), "TOP"),
-        align="LEFT",
     )
 
 
@@ -253,7 +248,6 @@ def _stands_beside(document: ReportDocument, shown: list[_Shown]) -> bool:
 
 
 def _column(picture: Image) -> float:
-    """The width of a picture: its name is no narrower than a word."""
     return float(max(picture.drawWidth, _NARROWEST) + _GAP)
 
 
@@ -285,8 +279,6 @@ def _found_table(document: ReportDocument, width: float) -> Flowable:
         ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
         ("LINEABOVE", (0, 1), (-1, -1), 0.4, pdf_layout.LINE),
         ("LINEBELOW", (0, -1), (-1, -1), 0.4, pdf_layout.LINE),
-        ("VALIGN", (0, 0), (-1, -1), "TOP"),
-        align="LEFT",
     )
 
 
@@ -298,7 +290,6 @@ def _about_model(document: ReportDocument) -> list[Flowable]:
 
 
 def _judged(document: ReportDocument) -> list[Flowable]:
-    """What the radiologist says of the model's findings."""
     return [paragraph(words, _JUDGED) for words in judged_words(document)]
 
 
@@ -335,15 +326,10 @@ def _ending(document: ReportDocument) -> Flowable:
         [[lines, QrCode(code, side)]],
         [WIDTH - side, side],
         ("TOPPADDING", (0, 0), (-1, -1), 1.5 * mm),
-        ("VALIGN", (0, 0), (-1, -1), "TOP"),
         ("LINEABOVE", (0, 0), (-1, 0), 0.6, pdf_layout.LINE),
     )
 
 
-def _table(
-    rows: list[list[Any]], widths: list[float], *styles: tuple[Any, ...], align: str = "CENTER"
-) -> Flowable:
-    """A table without the padding that reportlab gives by itself."""
-    table = Table(rows, colWidths=widths, hAlign=align)
-    table.setStyle(TableStyle([*_FLUSH, *styles]))
-    return table
+def _table(rows: list[list[Any]], widths: list[float], *styles: tuple[Any, ...]) -> Flowable:
+    """A table without the padding that reportlab gives by itself, each cell at its top."""
+    return Table(rows, colWidths=widths, hAlign="LEFT", style=TableStyle([*_PLAIN, *styles]))

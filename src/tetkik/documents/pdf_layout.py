@@ -190,7 +190,6 @@ class QrCode(Flowable):  # type: ignore[misc]
         return self.width, self.height
 
     def draw(self) -> None:
-        """Each run of dark modules as one rectangle."""
         cell = self.width / (len(self._rows) + 2 * _QUIET_ZONE)
         for down, row in enumerate(self._rows):
             bottom = self.height - (down + 1 + _QUIET_ZONE) * cell

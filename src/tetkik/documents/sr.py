@@ -181,7 +181,6 @@ def _library(pictures: tuple[dicom.Instance, ...]) -> Any:
 
 
 def _group(document: ReportDocument, item: Statement, pictures: tuple[dicom.Instance, ...]) -> Any:
-    """One label (TID 1501)."""
     concept = _concept(item.label)
     algorithm = sr.AlgorithmIdentification(*dicom.model_of(document))
     by_model = item.judgement is None
@@ -225,7 +224,6 @@ def _concept(label: str) -> Any:
 
 
 def _texts(document: ReportDocument) -> Iterator[Any]:
-    """The report's sentences, then what its reader must know."""
     draft, language = document.draft, _language(document)
     for part in parts_of(document.content):
         if part.dicom is None:

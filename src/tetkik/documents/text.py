@@ -58,7 +58,6 @@ def _withdrawn(document: ReportDocument) -> list[str]:
 
 
 def _about(document: ReportDocument) -> list[str]:
-    """Whose report it is; empty for a file without a patient."""
     language, identity = document.draft.language, document.identity
     rows = (
         (translate("Patient", language), patient_name(identity.patient_name)),

@@ -68,7 +68,6 @@ class Present:
 
     @property
     def side(self) -> Side | None:
-        """Where it is, if that was measured."""
         return self.basis.side
 
 
@@ -112,7 +111,6 @@ class Facts:
 
     @property
     def abnormal(self) -> tuple[Present, ...]:
-        """What was found but normality."""
         return tuple(item for item in self.present if item.label not in NORMAL_LABELS)
 
     def warnings_in(self, language: Language) -> tuple[str, ...]:

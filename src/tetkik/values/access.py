@@ -32,7 +32,6 @@ class Permission(StrEnum):
     CASE_READ = "case.read"
     """Open one case with its identity, as far as its restrictions allow."""
     CASE_SEARCH = "case.search"
-    """Find a patient by name or number."""
     CASE_EDIT = "case.edit"
     """Correct the identity, choose the department, close, restrict."""
     PATIENTS_MERGE = "patients.merge"
@@ -59,7 +58,6 @@ class Permission(StrEnum):
     REPORT_READ = "report.read"
     """Signed reports and their documents."""
     REPORT_SIGN = "report.sign"
-    """Sign and amend."""
     REPORT_WITHDRAW = "report.withdraw"
     """Say that a signed report was issued in error and stands no longer."""
     REPORT_ORIGINAL = "report.original"
@@ -149,7 +147,6 @@ class Actor:
     token_id: str | None = field(default=None, repr=False)
 
     def may(self, permission: Permission) -> bool:
-        """Whether the table allows it."""
         return permission in self.permissions
 
 

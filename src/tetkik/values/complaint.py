@@ -70,7 +70,6 @@ class RedFlag:
     source: str
 
     def as_json(self) -> dict[str, Any]:
-        """The contract's keys: `id`, `reason`, `start`, `end`, and the additions `level`, `source`."""
         return {
             "id": self.id,
             "reason": self.reason,
@@ -89,7 +88,6 @@ class Urgency:
     flags: tuple[RedFlag, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """The contract's keys: `level`, `flags`."""
         return fields_as_json(self)
 
 
@@ -102,7 +100,6 @@ class Evidence:
     weight: float
 
     def as_json(self) -> dict[str, Any]:
-        """The contract's keys: `start`, `end`, `text`, `weight`."""
         return {
             "start": self.span.start,
             "end": self.span.end,
@@ -124,7 +121,6 @@ class DepartmentScore:
     referral: str | None
 
     def as_json(self) -> dict[str, Any]:
-        """The contract's keys: `name`, `probability`, `clinic`, `referral`."""
         return fields_as_json(self)
 
 

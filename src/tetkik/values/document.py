@@ -19,10 +19,8 @@ class ReportState(StrEnum):
     """How far a report is."""
 
     DRAFT = "draft"
-    """Nobody has signed it."""
     FINAL = "final"
     AMENDED = "amended"
-    """Signed again after a change."""
     WITHDRAWN = "withdrawn"
     """Issued in error; of a document `standing` says so, for what was signed keeps its own word."""
 
@@ -32,15 +30,10 @@ class WithdrawalReason(StrEnum):
 
     WRONG_PATIENT = "wrong_patient"
     WRONG_IMAGE = "wrong_image"
-    """It is about another image than the one that was meant."""
     WRONG_CASE = "wrong_case"
-    """It was dictated onto another case of the patient."""
     WRONG_TEXT = "wrong_text"
-    """The text belongs to another report."""
     UNFINISHED = "unfinished"
-    """It was signed before it was done."""
     OTHER = "other"
-    """Something else, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +119,10 @@ class ReportDocument:
 
     @property
     def draft(self) -> Draft:
-        """Its sentences."""
         return self.content.draft
 
     @property
     def measurements(self) -> tuple[Measurement, ...]:
-        """What was measured in the image."""
         return self.content.measurements
 
     @property

@@ -16,7 +16,6 @@ class ThresholdOn(StrEnum):
     SCORE = "score"
     """The network's sigmoid."""
     PROBABILITY = "probability"
-    """The calibrated probability."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,6 @@ class MeasurementKind(StrEnum):
 
     @property
     def points(self) -> int:
-        """How many points it takes."""
         return 2 if self is MeasurementKind.LENGTH else 3
 
 
@@ -62,7 +61,6 @@ class MeasuredImage:
     frame: int | None = None
 
     def holds(self, point: Point) -> bool:
-        """Whether a point lies in the image."""
         column, row = point
         return 0 <= column <= self.columns and 0 <= row <= self.rows
 
@@ -112,7 +110,6 @@ class Measurement:
 
     @property
     def decimals(self) -> int:
-        """How many of them are said."""
         return _DECIMALS[self.unit]
 
     def _way(self, start: int, end: int) -> Point:

@@ -127,7 +127,6 @@ class SpacingPlane(StrEnum):
     DETECTOR = "detector"
     """At the detector, or on the film that was digitised: in the patient everything is smaller."""
     UNSTATED = "unstated"
-    """The file does not say at which of the two."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,5 +243,4 @@ class Verdict:
         return self.route is not None and not any(reason.flaw.refuses for reason in self.reasons)
 
     def words(self, language: Language) -> list[str]:
-        """The reasons as sentences."""
         return [reason.sentence.in_language(language) for reason in self.reasons]

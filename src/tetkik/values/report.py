@@ -47,11 +47,9 @@ class PassageKind(StrEnum):
     SIGNS = "signs"
     DIFFERENTIAL = "differential"
     FOLLOW_UP = "follow_up"
-    """What is usually recommended."""
     LIMITS = "limits"
     """What an image or a model of this kind cannot show."""
     HOSPITAL = "hospital"
-    """From a hospital's own document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +85,6 @@ class BasisKind(StrEnum):
     HISTORY = "history"
     """The clinical question, in the words of the referrer."""
     PRIOR = "prior"
-    """The findings of an earlier image."""
     CAPTION = "caption"
     """The words of a captioner: of little authority, quoted as such."""
 
@@ -114,9 +111,7 @@ class Fault(StrEnum):
     """What the grounding check can say against a sentence."""
 
     NOT_FOUND = "not_found"
-    """It asserts what was not found."""
     DENIES_FOUND = "denies_found"
-    """It denies what was found."""
     DENIES_UNPROVEN = "denies_unproven"
     """It denies what the model has no measured right to deny."""
     SIDE = "side"

@@ -23,7 +23,6 @@ class Phrases:
     table: dict[str, Any]
 
     def technique(self, key: str) -> str:
-        """A sentence about how the image was made."""
         return str(self.table["technique"][key])
 
     def sentence(self, name: str, **values: str) -> str:
@@ -40,7 +39,6 @@ class Phrases:
         return self._filled("forms", items, self.listed([item.label for item in items], "and", articles=True))
 
     def concluded(self, item: Present) -> str:
-        """The line of an impression."""
         return self._filled("lines", [item], self.name(item.label))
 
     def name(self, label: str) -> str:

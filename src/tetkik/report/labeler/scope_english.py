@@ -28,8 +28,6 @@ _AROUND = {Cue.DENY_AROUND: Cue.DENY_BEFORE, Cue.DOUBT_AROUND: Cue.DOUBT_BEFORE}
 
 
 class EnglishScope(Scope):
-    """The clauses of an English sentence."""
-
     _REACH = 5
 
     def _clauses(self) -> list[int]:

@@ -32,8 +32,6 @@ _BEFORE = {Cue.HISTORY_BEFORE: 2, Cue.DOUBT_BEFORE: 4}
 
 
 class TurkishScope(Scope):
-    """The clauses of a Turkish sentence."""
-
     _REACH = 6
 
     def _clauses(self) -> list[int]:

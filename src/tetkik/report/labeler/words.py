@@ -46,7 +46,6 @@ class Words:
     ends: tuple[int, ...]
 
     def span(self, first: int, last: int) -> tuple[int, int]:
-        """Where the words `first` to `last`, both included, stand in the original text."""
         return self.starts[first], self.ends[last]
 
 

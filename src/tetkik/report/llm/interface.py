@@ -60,7 +60,6 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float) -> Deadline:
-        """So many seconds from now."""
         return cls(time.monotonic() + seconds)
 
     @property

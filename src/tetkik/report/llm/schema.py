@@ -17,8 +17,6 @@ _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 
 
 class WrittenSentence(BaseModel):
-    """One sentence of the answer."""
-
     model_config = ConfigDict(extra="forbid")
 
     section: Section = Field(description="The part of the report that it belongs to.")
@@ -28,8 +26,6 @@ class WrittenSentence(BaseModel):
 
 
 class WrittenDraft(BaseModel):
-    """The whole answer."""
-
     model_config = ConfigDict(extra="forbid")
 
     sentences: list[WrittenSentence] = Field(min_length=1, max_length=60)

@@ -43,8 +43,6 @@ _LANGUAGES = {Language.TR: "Turkish", Language.EN: "English"}
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a language model wrote, and what it took."""
-
     sentences: tuple[DraftSentence, ...]
     usage: Usage
 

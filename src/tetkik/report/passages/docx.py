@@ -62,7 +62,6 @@ def _part(archive: zipfile.ZipFile, name: str) -> Element:
 
 
 def _levels(styles: Element | None) -> dict[str, bool]:
-    """Of each style whether it is a heading's."""
     own: dict[str, int | None] = {}
     based: dict[str, str] = {}
     for style in styles.iter(f"{_W}style") if styles is not None else ():

@@ -59,7 +59,6 @@ def read_pdf(path: Path) -> list[str]:
 
 
 def _lines(path: Path) -> list[str] | dict[str, str]:
-    """What the child process answers."""
     import pypdf
     from pypdf.errors import DependencyError, PyPdfError
 

@@ -56,7 +56,6 @@ class Document:
     chunks: tuple[Chunk, ...]
 
     def passages(self) -> tuple[Passage, ...]:
-        """Its passages: `doc-NAME-1` and so on."""
         return tuple(
             Passage(
                 id=f"doc-{self.name}-{number}",
@@ -165,7 +164,6 @@ def _name(path: Path) -> str:
 
 
 def _words(text: str) -> str:
-    """What makes two passages the same: their words."""
     return " ".join(fold(text).split())
 
 
