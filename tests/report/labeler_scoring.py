@@ -35,7 +35,7 @@ def labels_of(text: str, language: Language | None = None) -> Mapping[str, Polar
     implied: dict[str, Polarity] = {}
     for reading in read_report(text, language):
         for mention in reading.mentions:
-            if not mention.asserts:
+            if mention.context is not Context.CURRENT:
                 continue
             found = implied if mention.implied else polarities
             known = found.get(mention.label)

@@ -22,7 +22,7 @@ def mentions(text: str, language: Language | None = None) -> list[Mention]:
 
 
 def said(text: str) -> dict[str, Polarity]:
-    return {m.label: m.polarity for m in mentions(text) if m.asserts}
+    return {m.label: m.polarity for m in mentions(text) if m.context is Context.CURRENT}
 
 
 @pytest.mark.parametrize(

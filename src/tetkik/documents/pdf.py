@@ -25,12 +25,11 @@ from tetkik.documents import pdf_layout
 from tetkik.documents.parts import Part, parts_of
 from tetkik.documents.pdf_layout import WIDTH, QrCode, paragraph, style
 from tetkik.documents.report_phrases import (
-    date_words,
     heatmap_words,
+    identity_rows,
     judged_words,
     moment_words,
     number_words,
-    patient_name,
     percent_words,
     state_words,
     withdrawal_words,
@@ -144,15 +143,9 @@ def _about(document: ReportDocument) -> list[Flowable]:
     language, identity = document.draft.language, document.identity
     sex = _SEXES[identity.sex].in_language(language) if identity.sex and identity.sex in _SEXES else ""
     age = "" if identity.age_years is None else str(int(identity.age_years))
-    rows = (
-        (Sentence("Patient"), patient_name(identity.patient_name)),
-        (Sentence("Date of study"), date_words(identity.study_date)),
-        (Sentence("Hospital number"), identity.patient_id or ""),
-        (Sentence("Accession number"), identity.accession or ""),
-        (Sentence("Date of birth"), date_words(identity.birth_date)),
-        (Sentence("Sex, age"), ", ".join(part for part in (sex, age) if part)),
-    )
-    filled = [(name.in_language(language), value) for name, value in rows if value]
+    patient, number, born, made, accession = identity_rows(document)
+    details = (translate("Sex, age", language), ", ".join(filter(None, (sex, age))))
+    filled = [row for row in (patient, made, number, accession, born, details) if row[1]]
     if not filled:
         return []
     cells = [[paragraph(name), paragraph(value, _VALUE)] for name, value in filled]

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from tetkik.documents.parts import Part, parts_of
 from tetkik.documents.report_phrases import (
     WITHDRAWN,
-    date_words,
     disclaimer,
+    identity_rows,
     judged_words,
     moment_words,
-    patient_name,
     state_words,
     withdrawal_words,
 )
@@ -58,15 +57,7 @@ def _withdrawn(document: ReportDocument) -> list[str]:
 
 
 def _about(document: ReportDocument) -> list[str]:
-    language, identity = document.draft.language, document.identity
-    rows = (
-        (translate("Patient", language), patient_name(identity.patient_name)),
-        (translate("Hospital number", language), identity.patient_id or ""),
-        (translate("Date of birth", language), date_words(identity.birth_date)),
-        (translate("Date of study", language), date_words(identity.study_date)),
-        (translate("Accession number", language), identity.accession or ""),
-    )
-    filled = [(name, value) for name, value in rows if value]
+    filled = [row for row in identity_rows(document) if row[1]]
     width = max((len(name) for name, _ in filled), default=0)
     lines = [f"{name:<{width}}  {value}" for name, value in filled]
     return [*lines, ""] if lines else []

@@ -56,9 +56,7 @@ def _labels() -> dict[str, str]:
     return spoken | {flat(label.replace("_", " ")): label for label in FINDING_LABELS}
 
 
-def example_report(
-    findings: Sequence[tuple[str, Side | None]], language: Language, technique: str = "PA"
-) -> Draft:
+def example_report(findings: Sequence[tuple[str, Side | None]], language: Language) -> Draft:
     """The composer's report of an invented image with just these findings, and all others ruled out.
 
     None give a normal image; UsageError where they are of chest and brain, or a normal image has a finding.
@@ -87,7 +85,7 @@ def example_report(
         sha256="",
     )
     sides = tuple((label, side) for label, side in chosen.items() if side is not None)
-    drafted = draft_report(result, ReportInput(technique=technique, sides=sides), language=language)
+    drafted = draft_report(result, ReportInput(technique="PA", sides=sides), language=language)
     return replace(drafted.draft, exercise=True, model=None)
 
 

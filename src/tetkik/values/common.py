@@ -20,14 +20,14 @@ def one_line(text: str) -> str:
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
-def fields_as_json(value: Any, digits: int = 6) -> dict[str, Any]:
-    """The fields of a dataclass as JSON holds them, in their order; figures rounded to so many decimals."""
-    return {item.name: _as_json(getattr(value, item.name), digits) for item in fields(value)}
+def fields_as_json(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass as JSON holds them, in their order; figures rounded to 6 decimals."""
+    return {item.name: _as_json(getattr(value, item.name)) for item in fields(value)}
 
 
-def _as_json(value: Any, digits: int) -> Any:
+def _as_json(value: Any) -> Any:
     if hasattr(value, "as_json"):
         return value.as_json()
     if isinstance(value, tuple):
-        return [_as_json(item, digits) for item in value]
-    return round(value, digits) if isinstance(value, float) else value
+        return [_as_json(item) for item in value]
+    return round(value, 6) if isinstance(value, float) else value

@@ -41,12 +41,12 @@ _MOST = 20_000
 _CACHE = 8_000
 
 
-def inflected(ending: str, pieces: int = _PIECES) -> bool:
+def inflected(ending: str) -> bool:
     """Whether `ending` (folded) is a chain of Turkish noun endings; the empty one is."""
     if len(ending) > _LONGEST_ENDING:
         return False
     places = {0}
-    for _ in range(pieces):
+    for _ in range(_PIECES):
         if len(ending) in places:
             return True
         places = {

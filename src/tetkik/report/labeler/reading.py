@@ -50,11 +50,6 @@ class Mention:
     context: Context = Context.CURRENT
     implied: bool = False
 
-    @property
-    def asserts(self) -> bool:
-        """Whether it claims something of this image: denied, asserted or left open."""
-        return self.context is Context.CURRENT
-
 
 @dataclass(frozen=True, slots=True)
 class SentenceReading:

@@ -24,7 +24,7 @@ from tetkik.bundle.store import sha256_of
 from tetkik.errors import DataError, InputError, as_fault_of
 from tetkik.language import Language
 from tetkik.privacy import mask
-from tetkik.report.passages.chunks import Chunk, chunks_of
+from tetkik.report.passages.blocks import Chunk, chunks_of
 from tetkik.report.passages.document_reader import read_blocks
 from tetkik.report.passages.language_detection import language_of
 from tetkik.report.passages.library import library
