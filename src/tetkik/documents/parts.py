@@ -23,16 +23,11 @@ from tetkik.values.finding_labels import Code
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A sentence, or a row of a list.
-
-    Attributes:
-        objections: what the grounding check says against it and nobody has decided.
-        cells: the same as the cells of a row, for documents that have tables.
-    """
+    """A sentence, or a row of a list."""
 
     text: str
-    objections: tuple[str, ...] = ()
-    cells: tuple[str, ...] = ()
+    objections: tuple[str, ...] = ()  # what the grounding check says against it and nobody has decided
+    cells: tuple[str, ...] = ()  # the same as the cells of a row, for documents that have tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +35,13 @@ class Part:
     """A part of a report under its heading.
 
     Attributes:
-        name: what a page finds it by: a section's, or `measured`.
-        lines: sentences that are read as one paragraph; of a list its rows.
-        numbered: whether it is a list.
         loinc: what HL7 v2 sends its text under; None where its values are sent with codes of their own.
     """
 
-    name: str
+    name: str  # what a page finds it by: a section's, or `measured`
     label: str
-    lines: tuple[Line, ...]
-    numbered: bool = False
+    lines: tuple[Line, ...]  # sentences that are read as one paragraph; of a list its rows
+    numbered: bool = False  # whether it is a list
     loinc: Code | None = None
     dicom: Code | None = None
 

@@ -63,8 +63,10 @@ _NOTICE = style(8.5, colour=pdf_layout.CAUTION)
 _OBJECTION = style(8, colour=pdf_layout.CAUTION, leftIndent=4 * mm, spaceAfter=1 * mm)
 _JUDGED = style(8, spaceBefore=1 * mm)
 _HEADING = style(10, bold=True, colour=pdf_layout.MAIN, spaceBefore=3 * mm, spaceAfter=0.8 * mm)
-_PLAIN = [(f"{side}PADDING", (0, 0), (-1, -1), 0) for side in ("LEFT", "RIGHT", "TOP", "BOTTOM")]
-_PLAIN.append(("VALIGN", (0, 0), (-1, -1), "TOP"))
+_PLAIN: list[tuple[Any, ...]] = [
+    ("VALIGN", (0, 0), (-1, -1), "TOP"),
+    *((f"{side}PADDING", (0, 0), (-1, -1), 0) for side in ("LEFT", "RIGHT", "TOP", "BOTTOM")),
+]
 
 _Shown = tuple[Image, str]
 """A picture in its size, and its name."""

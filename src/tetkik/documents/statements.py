@@ -21,19 +21,13 @@ from tetkik.values import (
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What is said of one label; of whether it is there a radiologist's judgement counts, else the model's.
-
-    Attributes:
-        judgement: None where no radiologist judged it.
-        finding: what the model said; None where it did not assess the label.
-        side: where it is, if it is there and that was measured.
-    """
+    """What is said of one label; of whether it is there a radiologist's judgement counts, else the model's."""
 
     label: str
     present: bool
-    judgement: Judgement | None
-    finding: Finding | None
-    side: Side | None
+    judgement: Judgement | None  # None where no radiologist judged it
+    finding: Finding | None  # what the model said; None where it did not assess the label
+    side: Side | None  # where it is, if it is there and that was measured
 
 
 def statements(document: ReportDocument) -> tuple[Statement, ...]:

@@ -76,24 +76,20 @@ class Facts:
     """All that a draft may rest on.
 
     Attributes:
-        route: what kind of image it is; None where it was refused.
-        unproven: assessed, neither asserted nor deniable, in the order of the labels.
-        not_assessed: labels of this route that the model was never taught.
         changes: what became of labels since the prior image, as far as both models assessed them.
-        compared: whether the findings of an earlier image were given.
     """
 
-    route: Route | None
+    route: Route | None  # what kind of image it is; None where it was refused
     present: tuple[Present, ...]
     absent: tuple[Basis, ...]
-    unproven: tuple[str, ...]
-    not_assessed: tuple[str, ...]
+    unproven: tuple[str, ...]  # assessed, neither asserted nor deniable, in the order of the labels
+    not_assessed: tuple[str, ...]  # labels of this route that the model was never taught
     changes: Mapping[str, ChangeKind]
     warnings: tuple[Sentence | str, ...]
     refused: bool
     inputs: ReportInput
     model: str
-    compared: bool = False
+    compared: bool = False  # whether the findings of an earlier image were given
 
     @property
     def question(self) -> str:

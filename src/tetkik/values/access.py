@@ -125,24 +125,20 @@ class Actor:
     """Who does something.
 
     Attributes:
-        user_id: None for the program itself.
-        roles: of the person; empty for the program itself.
         permissions: what this actor may do here: of the roles, narrowed by the scopes of a token.
         departments: of a clinician; `EVERY_DEPARTMENT` among them means each, none means none.
-        session_id: of a browser; None for a token or the program.
-        address: of the network peer; None for the program itself.
         request_id: joins an entry of the audit trail with the log; None for the program itself.
         token_id: of the token that a program sent; None for everybody else.
     """
 
-    user_id: str | None
+    user_id: str | None  # None for the program itself
     name: str
-    roles: frozenset[Role] = frozenset()
+    roles: frozenset[Role] = frozenset()  # of the person; empty for the program itself
     permissions: frozenset[Permission] = frozenset()
     departments: tuple[str, ...] = ()
-    session_id: str | None = field(default=None, repr=False)
+    session_id: str | None = field(default=None, repr=False)  # of a browser; None for a token or the program
     method: Method = Method.SYSTEM
-    address: str | None = None
+    address: str | None = None  # of the network peer; None for the program itself
     request_id: str | None = None
     token_id: str | None = field(default=None, repr=False)
 

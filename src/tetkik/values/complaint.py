@@ -143,9 +143,6 @@ class TriageResult:
     Attributes:
         departments: best first; empty only where the text could not be read as a complaint.
         reason: why it abstains, or why the first department was chosen over the model's own; else None.
-        question: the question that would help most where it abstains; else None.
-        evidence: the words that decided for the first department, strongest first.
-        child: whether the text tells of a patient under 18.
     """
 
     text: str
@@ -153,11 +150,11 @@ class TriageResult:
     urgency: Urgency
     abstain: bool
     reason: str | None
-    question: str | None
-    evidence: tuple[Evidence, ...]
+    question: str | None  # the question that would help most where it abstains; else None
+    evidence: tuple[Evidence, ...]  # the words that decided for the first department, strongest first
     model: str
     question_id: str | None = None
-    child: bool = False
+    child: bool = False  # whether the text tells of a patient under 18
 
     def as_json(self) -> dict[str, Any]:
         """The contract's keys, in the contract's order."""

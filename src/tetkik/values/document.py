@@ -82,26 +82,21 @@ class ReportDocument:
     """A report as every document format is made of it.
 
     Attributes:
-        id: of the report, the same in all its versions; says nothing about the patient.
-        result: what the model found, in its own words; None where none was asked.
-        identity: whose it is; empty for a file without a patient.
-        version: from 1.
-        image: the original as a PNG.
         heatmap: the same with the model's heatmap as a PNG, for `heatmap_label` where that is known.
         withdrawal: of what was signed; None where it stands. No part of what was signed.
     """
 
-    id: str
+    id: str  # of the report, the same in all its versions; says nothing about the patient
     content: ReportContent
-    result: FindingsResult | None
-    identity: Identity
+    result: FindingsResult | None  # what the model found, in its own words; None where none was asked
+    identity: Identity  # whose it is; empty for a file without a patient
     tags: ImageTags
     hospital: Hospital
     state: ReportState
     created: datetime
-    version: int = 1
+    version: int = 1  # from 1
     signature: Signature | None = None
-    image: bytes | None = field(default=None, repr=False)
+    image: bytes | None = field(default=None, repr=False)  # the original as a PNG
     heatmap: bytes | None = field(default=None, repr=False)
     heatmap_label: str | None = None
     judgements: tuple[JudgedFinding, ...] = ()

@@ -23,10 +23,6 @@ class Finding:
     """What a model says of one label; all but `label` and `assessed` is empty where it was never taught it.
 
     Attributes:
-        assessed: whether the model was taught it and the image's route allows it.
-        score: the network's sigmoid, 0 to 1.
-        probability: calibrated, 0 to 1; None where the bundle has no calibration for it.
-        positive: whether the threshold is reached: a report may assert the finding.
         rules_out: whether a report may state its absence: not positive, and the bundle's held-out sensitivity
             at this threshold is proven high enough.
         uncertain: whether it lies in the band around the threshold in which an imported model, whose scores
@@ -34,12 +30,12 @@ class Finding:
     """
 
     label: str
-    assessed: bool
-    score: float | None = None
-    probability: float | None = None
+    assessed: bool  # whether the model was taught it and the image's route allows it
+    score: float | None = None  # the network's sigmoid, 0 to 1
+    probability: float | None = None  # calibrated, 0 to 1; None where the bundle has no calibration for it
     threshold: float | None = None
     threshold_on: ThresholdOn | None = None
-    positive: bool = False
+    positive: bool = False  # whether the threshold is reached: a report may assert the finding
     rules_out: bool = False
     uncertain: bool = False
 
@@ -59,28 +55,24 @@ class FindingsResult:
     """The answer to one image.
 
     Attributes:
-        route: None where it is refused as neither kind of image.
         reasons: what the quality gate found, as sentences in the user's language; `flaws` are their codes.
-        screen: calibrated probability that anything is abnormal; None where it cannot be computed.
         findings: one for each shared label in their order, then the model's own; empty where not suitable.
-        degraded: whether it was read from a photograph of a film or the like.
-        notes: what was done to the image that its reader must know, as sentences.
         gated: whether the quality gate judged it; where not, nothing was refused and no label withheld.
         measured: what was counted of the image, for comparing with others; not printed. None in answers that
             were kept before it was.
     """
 
     path: str
-    route: Route | None
+    route: Route | None  # None where it is refused as neither kind of image
     suitable: bool
     reasons: tuple[str, ...]
     flaws: tuple[Flaw, ...]
-    screen: float | None
+    screen: float | None  # calibrated probability that anything is abnormal; None where it cannot be computed
     findings: tuple[Finding, ...]
     model: str
     sha256: str
-    degraded: bool = False
-    notes: tuple[str, ...] = ()
+    degraded: bool = False  # whether it was read from a photograph of a film or the like
+    notes: tuple[str, ...] = ()  # what was done to the image that its reader must know, as sentences
     gated: bool = True
     measured: Measured | None = None
 

@@ -43,8 +43,6 @@ class MeasuredImage:
     Attributes:
         spacing: millimetres between (rows, columns), which holds at `plane`; None where the file has none.
         earlier: whether it is not the image that the report is about, but an earlier one of the patient.
-        study_date: `YYYYMMDD`, where the file has one.
-        frame: which of several was shown, from 1; None in a file of one.
     """
 
     id: str
@@ -53,12 +51,12 @@ class MeasuredImage:
     spacing: tuple[float, float] | None = None
     plane: SpacingPlane | None = None
     earlier: bool = False
-    study_date: str | None = None
+    study_date: str | None = None  # `YYYYMMDD`, where the file has one
     study_uid: str | None = None
     series_uid: str | None = None
     instance_uid: str | None = None
     sop_class: str | None = None
-    frame: int | None = None
+    frame: int | None = None  # which of several was shown, from 1; None in a file of one
 
     def holds(self, point: Point) -> bool:
         column, row = point

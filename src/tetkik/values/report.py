@@ -171,22 +171,17 @@ class Draft:
     """A report that nobody has signed.
 
     Attributes:
-        sentences: in reading order; sections in the order of `Section`.
-        evidence: everything that a sentence may cite, in the order of first use.
-        writer: `composer`, or the name of the language model.
-        model: the bundle that found the findings; None for a text that came from elsewhere.
         notices: what the reader must know of how it came about, such as a language model that was down.
-        exercise: whether it is an example for teaching and about no patient.
     """
 
     language: Language
-    sentences: tuple[DraftSentence, ...]
-    evidence: tuple[Basis, ...] = ()
+    sentences: tuple[DraftSentence, ...]  # in reading order; sections in the order of `Section`
+    evidence: tuple[Basis, ...] = ()  # everything that a sentence may cite, in the order of first use
     passages: tuple[Passage, ...] = ()
-    writer: str = "composer"
-    model: str | None = None
+    writer: str = "composer"  # `composer`, or the name of the language model
+    model: str | None = None  # the bundle that found the findings; None for a text that came from elsewhere
     notices: tuple[Sentence, ...] = ()
-    exercise: bool = False
+    exercise: bool = False  # whether it is an example for teaching and about no patient
 
     def __post_init__(self) -> None:
         order = list(Section)
@@ -264,12 +259,10 @@ class ReportInput:
     Attributes:
         history: the clinical question, in the words of the referrer; data, never an instruction.
         sides: of positive findings whose localisation was measured and passes.
-        technique: what the file says of how it was made, such as `PA`; None where unknown.
-        warnings: of the quality gate and of the reading.
     """
 
     history: str = field(default="", repr=False)
     caption: str = field(default="", repr=False)
     sides: tuple[tuple[str, Side], ...] = ()
-    technique: str | None = None
-    warnings: tuple[Sentence, ...] = ()
+    technique: str | None = None  # what the file says of how it was made, such as `PA`; None where unknown
+    warnings: tuple[Sentence, ...] = ()  # of the quality gate and of the reading

@@ -33,22 +33,16 @@ class Context(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A finding named in a text, by the `words` that begin at `start` of the whole text.
+    """A finding named in a text, by the `words` that begin at `start` of the whole text."""
 
-    Attributes:
-        label: a shared label, or one of the labeler's own (`OTHER_LABELS`), which no model assesses.
-        side: that is said of it; None where none is said, and for what has no sides.
-        implied: whether it is only implied, as *lungs are clear* denies a consolidation.
-    """
-
-    label: str
+    label: str  # a shared label, or one of the labeler's own (`OTHER_LABELS`), which no model assesses
     polarity: Polarity
-    side: Side | None
+    side: Side | None  # that is said of it; None where none is said, and for what has no sides
     start: int
     end: int
     words: str
     context: Context = Context.CURRENT
-    implied: bool = False
+    implied: bool = False  # whether it is only implied, as *lungs are clear* denies a consolidation
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,13 +77,12 @@ class Named:
 
     Attributes:
         labels: what the words name; none where they only look like a finding (*pericardial effusion*).
-        implied: whether they only imply it.
         negatable: whether a denial around the words reverses them; *heart size normal* stays a denial.
     """
 
     labels: tuple[str, ...]
     polarity: Polarity = Polarity.PRESENT
-    implied: bool = False
+    implied: bool = False  # whether they only imply it
     negatable: bool = True
 
 

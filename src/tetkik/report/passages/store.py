@@ -39,20 +39,15 @@ _LONGEST_NAME = 60
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One version of a document, from 1, under the file's name without its ending, in lower-case ASCII.
-
-    Attributes:
-        added: when, in UTC (ISO 8601).
-        label: the shared label that it is about; None for a general one.
-    """
+    """One version of a document, from 1, under the file's name without its ending, in lower-case ASCII."""
 
     name: str
     version: int
     file: str
-    added: str
+    added: str  # when, in UTC (ISO 8601)
     sha256: str
     language: Language
-    label: str | None
+    label: str | None  # the shared label that it is about; None for a general one
     chunks: tuple[Chunk, ...]
 
     def passages(self) -> tuple[Passage, ...]:
