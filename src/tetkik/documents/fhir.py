@@ -88,18 +88,19 @@ def _report(document: ReportDocument, place: Places, results: tuple[str, ...]) -
         "result": [place.reference(what) for what in results],
     }
     made = calendar_date(document.identity.study_date)
-    if made is not None:
-        report["effectiveDateTime"] = made.isoformat()
-    if valid_uid(document.identity.study_uid):
-        report["imagingStudy"] = [place.reference("study")]
-    if one_line(document.hospital.name):
-        report["performer"] = [place.reference("organization")]
-    if signed is not None:
-        report["resultsInterpreter"] = [place.reference("practitioner")]
-    if impression:
+    report |= {
+        "effectiveDateTime": made and made.isoformat(),
+        "imagingStudy": [place.reference("study")] if valid_uid(document.identity.study_uid) else None,
+        "performer": [place.reference("organization")] if one_line(document.hospital.name) else None,
+        "resultsInterpreter": [place.reference("practitioner")] if signed is not None else None,
         # Who reads the conclusion and no status must see it, too.
-        report["conclusion"] = impression if document.withdrawal is None else f"{WITHDRAWN}: {impression}"
-    return {name: value for name, value in report.items() if value}
+        "conclusion": f"{WITHDRAWN}: {impression}" if impression and document.withdrawal else impression,
+    }
+    return _filled(report)
+
+
+def _filled(resource: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in resource.items() if value}
 
 
 def _narrative(document: ReportDocument) -> str:
@@ -123,33 +124,32 @@ def _narrative(document: ReportDocument) -> str:
 
 def _patient(identity: Identity) -> dict[str, Any]:
     family, _, given = (identity.patient_name or "").split("=")[0].partition("^")
-    patient: dict[str, Any] = {"resourceType": "Patient"}
-    number = one_line(identity.patient_id or "")
+    number, born = one_line(identity.patient_id or ""), calendar_date(identity.birth_date)
     old = [{"use": "old", "value": one} for one in map(one_line, identity.other_ids) if one]
-    if number or old:
-        patient["identifier"] = [*([{"value": number}] if number else []), *old]
     givens = [part for part in map(one_line, given.split("^")[:2]) if part]
-    name = {key: value for key, value in {"family": one_line(family), "given": givens}.items() if value}
-    if name:
-        patient["name"] = [name]
-    patient["gender"] = _GENDER[identity.sex] if identity.sex is not None else "unknown"
-    born = calendar_date(identity.birth_date)
-    if born is not None:
-        patient["birthDate"] = born.isoformat()
-    if old:
-        # https://hl7.org/fhir/R4B/valueset-link-type.html: this record stands for those.
-        patient["link"] = [{"other": {"identifier": one}, "type": "replaces"} for one in old]
-    return patient
+    name = _filled({"family": one_line(family), "given": givens})
+    return _filled(
+        {
+            "resourceType": "Patient",
+            "identifier": [*([{"value": number}] if number else []), *old],
+            "name": [name] if name else None,
+            "gender": _GENDER[identity.sex] if identity.sex is not None else "unknown",
+            "birthDate": born and born.isoformat(),
+            # https://hl7.org/fhir/R4B/valueset-link-type.html: this record stands for those.
+            "link": [{"other": {"identifier": one}, "type": "replaces"} for one in old],
+        }
+    )
 
 
 def _practitioner(signed: Signature) -> dict[str, Any]:
-    name = one_line(" ".join(part for part in (signed.title, signed.name) if part))
-    practitioner: dict[str, Any] = {"resourceType": "Practitioner"}
-    if name:
-        practitioner["name"] = [{"text": name}]
-    if one_line(signed.registration):
-        practitioner["identifier"] = [{"value": one_line(signed.registration)}]
-    return practitioner
+    name, number = one_line(f"{signed.title} {signed.name}"), one_line(signed.registration)
+    return _filled(
+        {
+            "resourceType": "Practitioner",
+            "name": [{"text": name}] if name else None,
+            "identifier": [{"value": number}] if number else None,
+        }
+    )
 
 
 def _study(document: ReportDocument, place: Places) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from tetkik.documents.codes import (
 )
 from tetkik.documents.parts import parts_of
 from tetkik.documents.report_phrases import disclaimer, state_words
-from tetkik.documents.sr_measured import measured_groups, measured_pictures, own_concept
+from tetkik.documents.sr_measured import measured_groups, measured_pictures, own_concept, person
 from tetkik.documents.statements import Statement, statements
 from tetkik.language import Language, translate
 from tetkik.values import (
@@ -157,13 +157,7 @@ def _context(document: ReportDocument) -> Any:
     )
     if document.signature is None:
         return sr.ObservationContext(observer_device_context=device)
-    person = sr.ObserverContext(
-        observer_type=codes.DCM.Person,
-        observer_identifying_attributes=sr.PersonObserverIdentifyingAttributes(
-            name=dicom.observer(document.signature), organization_name=dicom.organization(document)
-        ),
-    )
-    return sr.ObservationContext(observer_person_context=person, observer_device_context=device)
+    return sr.ObservationContext(person(document, document.signature), device)
 
 
 def _library(pictures: tuple[dicom.Instance, ...]) -> Any:

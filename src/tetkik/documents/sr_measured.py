@@ -20,7 +20,7 @@ from tetkik.documents.codes import MEASURES, OWN_PLANES, OWN_SCHEME
 from tetkik.documents.picture import opened
 from tetkik.documents.report_phrases import measured_name
 from tetkik.documents.sanitize import valid_uid
-from tetkik.values import MeasuredImage, Measurement, MeasurementUnit, ReportDocument
+from tetkik.values import MeasuredImage, Measurement, MeasurementUnit, ReportDocument, Signature
 from tetkik.values.finding_labels import Code
 
 _UNITS = {
@@ -37,6 +37,14 @@ class Elsewhere:
     instance: dicom.Instance
     study: str
     scale: tuple[float, float] = (1.0, 1.0)
+
+
+def person(document: ReportDocument, signed: Signature) -> Any:
+    """Who answers for something (TID 1003)."""
+    who = sr.PersonObserverIdentifyingAttributes(
+        dicom.observer(signed), organization_name=dicom.organization(document)
+    )
+    return sr.ObserverContext(codes.DCM.Person, who)
 
 
 def own_concept(code: Code) -> Any:

@@ -21,7 +21,7 @@ from tetkik.values import (
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What is said of one label; of whether it is there a radiologist's judgement counts, else the model's."""
+    """What is said of one label; whether it is there a radiologist's judgement decides, else the model."""
 
     label: str
     present: bool

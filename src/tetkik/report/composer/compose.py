@@ -50,7 +50,6 @@ def compose(facts: Facts, passages: Sequence[Passage], language: Language) -> Dr
         *_impression(facts, words),
         *_recommendation(facts, passages, words),
     )
-    used = {name for sentence in sentences for name in sentence.evidence}
     notices: tuple[Sentence, ...] = ()
     if facts.inputs.caption:
         notices = (Sentence("An automatic caption was given; a caption adds no finding."),)
@@ -58,10 +57,16 @@ def compose(facts: Facts, passages: Sequence[Passage], language: Language) -> Dr
         language,
         sentences,
         facts.bases(),
-        tuple(passage for passage in passages if f"passage:{passage.id}" in used),
+        cited(passages, sentences),
         model=facts.model,
         notices=notices,
     )
+
+
+def cited(passages: Sequence[Passage], sentences: Sequence[DraftSentence]) -> tuple[Passage, ...]:
+    """Those of `passages` that a sentence cites."""
+    ids = {name for sentence in sentences for name in sentence.evidence}
+    return tuple(passage for passage in passages if f"passage:{passage.id}" in ids)
 
 
 def _technique(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:

@@ -31,11 +31,6 @@ _ENOUGH = 400
 """Characters, and words, after which the language is known."""
 _SAMPLE = 40
 _SCOPES: Mapping[Language, type[Scope]] = {Language.EN: EnglishScope, Language.TR: TurkishScope}
-_DENIED = {
-    Polarity.PRESENT: Polarity.ABSENT,
-    Polarity.ABSENT: Polarity.PRESENT,
-    Polarity.UNCERTAIN: Polarity.ABSENT,
-}
 _OPPOSITE = {Polarity.PRESENT: Polarity.ABSENT, Polarity.ABSENT: Polarity.PRESENT}
 _TUMOURS = frozenset({("Glioma",), ("Meningioma",), ("Pituitary",)})
 _MASS = ("Mass",)
@@ -149,6 +144,6 @@ def _judged(phrase: Named, scope: Scope, hit: Hit[Any]) -> Judged:
     polarity, context = scope.judge(hit.first, hit.last)
     denied = polarity is Polarity.ABSENT if phrase.negatable else scope.reversed(hit.first, hit.last)
     if denied:
-        return _DENIED[phrase.polarity], context
+        return _OPPOSITE.get(phrase.polarity, Polarity.ABSENT), context
     doubted = phrase.negatable and polarity is Polarity.UNCERTAIN
     return Polarity.UNCERTAIN if doubted else phrase.polarity, context

@@ -40,25 +40,12 @@ class OpenAIServer(StreamingModel):
     Without a model it is asked for the first that it lists; the key is sent as a bearer token.
     """
 
-    def __init__(
-        self,
-        url: str,
-        model: str = "",
-        key: str = "",
-        *,
-        max_tokens: int = 2000,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
+    def __init__(self, url: str, model: str = "", key: str = "", *, max_tokens: int = 2000) -> None:
         # Not packed: a small answer could unpack to one without end.
         headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {})
         # A redirect could lead a report out of the hospital, and so could a proxy of the environment.
-        self._client = httpx.Client(
-            base_url=url.rstrip("/") + "/",
-            headers=headers,
-            follow_redirects=False,
-            trust_env=False,
-            transport=transport,
-        )
+        base = url.rstrip("/") + "/"
+        self._client = httpx.Client(base_url=base, headers=headers, follow_redirects=False, trust_env=False)
         self._model, self._max_tokens = model, max_tokens
         self._structured = True
         self._lock = threading.Lock()

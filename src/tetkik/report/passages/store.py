@@ -1,8 +1,8 @@
 """A hospital's own documents: one file of JSON lines, a line for each version of a document.
 
-The newest version of a document counts; the ones before stay in the file and can be read by their number
-until the document is removed. The same passage in two documents is given once. Nobody's name, number or
-address goes in: a language model may be shown what a report can cite.
+The newest version of a document counts; the ones before stay in the file until the document is removed. The
+same passage in two documents is given once. Nobody's name, number or address goes in: a language model may
+be shown what a report can cite.
 """
 
 from __future__ import annotations
@@ -126,11 +126,6 @@ def remove_document(name: str) -> tuple[Document, ...]:
 def documents() -> tuple[Document, ...]:
     """The newest version of each document, by name."""
     return tuple(sorted(_newest(_read()), key=lambda item: item.name))
-
-
-def versions(name: str) -> tuple[Document, ...]:
-    """Every version of a document, the oldest first; none where there is no such document."""
-    return tuple(item for item in _read() if item.name == name)
 
 
 def hospital_passages(language: Language | None = None) -> tuple[Passage, ...]:
