@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from tetkik.language import Language
 from tetkik.report.passages import all_passages, hospital_passages, library
-from tetkik.report.retrieval.lexical import LexicalIndex, passage_fields
-from tetkik.report.retrieval.synonyms import names_in, names_of
+from tetkik.report.retrieval.lexical import LexicalIndex, names_in, names_of, passage_fields
 from tetkik.settings import settings
 from tetkik.values import Passage, PassageKind
 
