@@ -80,7 +80,11 @@ def _captured(document: ReportDocument, what: str, picture: bytes) -> Dataset:
     made.DateOfSecondaryCapture = made.ContentDate
     made.TimeOfSecondaryCapture = made.ContentTime
     made.PatientOrientation = ""
-    body = _body_part(document)
+    # The image's own where it is no part of a pair, or what the route says.
+    route = document.result.route if document.result is not None else None
+    body = _BODY_PARTS.get(route) if route is not None else None
+    if document.tags.body_part in _BODY_PARTS.values():
+        body = document.tags.body_part
     if body:
         made.BodyPartExamined = body
     else:
@@ -93,13 +97,6 @@ def _captured(document: ReportDocument, what: str, picture: bytes) -> Dataset:
         made.BurnedInAnnotation = "YES" if burned else "NO"
     _set_pixels(made, picture)
     return made
-
-
-def _body_part(document: ReportDocument) -> str:
-    """Body Part Examined: the image's own where it is no part of a pair, or what the route says."""
-    route = document.result.route if document.result is not None else None
-    given = document.tags.body_part or ""
-    return given if given in _BODY_PARTS.values() else _BODY_PARTS.get(route, "") if route else ""
 
 
 def _burned_in(document: ReportDocument) -> bool | None:

@@ -109,7 +109,8 @@ def _flowables(document: ReportDocument) -> list[Flowable]:
     blocks = [block for part in parts_of(document.content) for block in _part(part)]
     if not beside:
         blocks += _below(document)
-    blocks += _sources(document)
+    sources = dict.fromkeys(item.source for item in document.draft.passages)
+    blocks += _under(translate("Sources", language), [[paragraph(source)] for source in sources])
     last = blocks.pop() if blocks else []
     flowables += [KeepTogether(block) for block in blocks]
     return [*flowables, KeepTogether([*last, Spacer(0, 5 * mm), _ending(document)])]
@@ -217,11 +218,6 @@ def _rows(part: Part) -> Flowable:
     )
 
 
-def _sources(document: ReportDocument) -> list[list[Flowable]]:
-    sources = dict.fromkeys(item.source for item in document.draft.passages)
-    return _under(translate("Sources", document.draft.language), [[paragraph(source)] for source in sources])
-
-
 def _under(title: str, blocks: list[list[Flowable]]) -> list[list[Flowable]]:
     """The blocks beneath a heading, which never ends a page; no heading without a block."""
     return [[paragraph(title, _HEADING), *blocks[0]], *blocks[1:]] if blocks else []
@@ -261,7 +257,11 @@ def _found_table(document: ReportDocument, width: float) -> Flowable:
         *(
             [
                 paragraph(label_name(item.label, language), style(8.5)),
-                paragraph(_probability(item, language), style(8.5, bold=True)),
+                # A score that nobody has calibrated is no probability.
+                paragraph(
+                    "–" if item.probability is None else percent_words(item.probability, language),
+                    style(8.5, bold=True),
+                ),
                 paragraph(_threshold(item, language), style(8.5, colour=pdf_layout.QUIET)),
             ]
             for item in _found(document)
@@ -286,11 +286,6 @@ def _about_model(document: ReportDocument) -> list[Flowable]:
 
 def _judged(document: ReportDocument) -> list[Flowable]:
     return [paragraph(words, _JUDGED) for words in judged_words(document)]
-
-
-def _probability(finding: Finding, language: Language) -> str:
-    """The calibrated one; a score that nobody has calibrated is no probability."""
-    return "–" if finding.probability is None else percent_words(finding.probability, language)
 
 
 def _threshold(finding: Finding, language: Language) -> str:

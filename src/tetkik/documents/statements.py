@@ -73,7 +73,5 @@ def _present(finding: Finding | None, judgement: Judgement | None) -> bool | Non
 
 def _side(document: ReportDocument, label: str) -> Side | None:
     """Where it is, as far as the draft's evidence says."""
-    for basis in document.draft.evidence:
-        if basis.kind is BasisKind.FINDING and basis.key == label:
-            return basis.side
-    return None
+    wanted = (BasisKind.FINDING, label)
+    return next((item.side for item in document.draft.evidence if (item.kind, item.key) == wanted), None)

@@ -47,7 +47,9 @@ def to_text(document: ReportDocument) -> bytes:
         lines += [who, moment_words(signed.signed_at), ""]
     lines += _wrapped(f"{translate('Verification', language)}: {document.verification}")
     lines += _wrapped(disclaimer(language))
-    return ("\n".join(_plain(line) for line in lines) + "\n").encode("utf-8")
+    # A name with control characters must not speak to a terminal.
+    plain = ("".join(filter(str.isprintable, line)) for line in lines)
+    return ("\n".join(plain) + "\n").encode("utf-8")
 
 
 def _withdrawn(document: ReportDocument) -> list[str]:
@@ -76,8 +78,3 @@ def _part(part: Part) -> Iterator[str]:
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
     return textwrap.wrap(text, _WIDTH, subsequent_indent=indent, break_long_words=False)
-
-
-def _plain(line: str) -> str:
-    """Printable characters only: a name with control characters must not speak to a terminal."""
-    return "".join(char for char in line if char.isprintable())

@@ -223,9 +223,7 @@ def facts_of(
 
 
 def _strength(finding: Finding) -> float:
-    if finding.probability is not None:
-        return finding.probability
-    return finding.score or 0.0
+    return (finding.score or 0.0) if finding.probability is None else finding.probability
 
 
 def _changes(

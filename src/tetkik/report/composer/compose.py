@@ -102,7 +102,10 @@ def _findings(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
         here = [item for item in facts.abnormal if _region(item.label) == region]
         for group in _joined(here):
             yield _sentence(words.asserted(group), Section.FINDINGS, group)
-        yield from _listed("absent", [label for label in absent if _region(label) == region], words)
+        if gone := sorted((label for label in absent if _region(label) == region), key=_place):
+            text = words.sentence("absent", findings=words.listed(gone, "or"))
+            ids = tuple(f"{BasisKind.ABSENCE}:{label}" for label in gone)
+            yield DraftSentence(text, Section.FINDINGS, ids)
     yield from _changes(facts, words)
     yield from _silences(facts, words)
 
@@ -118,14 +121,6 @@ def _joined(items: Iterable[Present]) -> Iterator[tuple[Present, ...]]:
     ordered = sorted(items, key=lambda item: (alike(item), *_place(item.label)))
     for _, group in groupby(ordered, key=alike):
         yield tuple(group)
-
-
-def _listed(name: str, labels: Sequence[str], words: Phrases) -> Iterator[DraftSentence]:
-    """One sentence that denies several findings."""
-    if labels:
-        ordered = sorted(labels, key=_place)
-        text = words.sentence(name, findings=words.listed(ordered, "or"))
-        yield DraftSentence(text, Section.FINDINGS, tuple(f"{BasisKind.ABSENCE}:{one}" for one in ordered))
 
 
 def _changes(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:

@@ -138,13 +138,12 @@ class EnglishScope(Scope):
     def state(self, first: int, last: int, states: Sequence[Hit[str]]) -> Hit[str] | None:
         clause = self._clause[first]
         for hit in reversed(states):
-            if first - _NEAR <= hit.last + 1 <= first and not self._divided(hit.last + 1, first):
+            between = self._words[hit.last + 1 : first]
+            divided = any(not word[0].isalnum() or word in _JOINERS for word in between)
+            if first - _NEAR <= hit.last + 1 <= first and not divided:
                 return hit
         after = (hit for hit in states if hit.first > last and self._clause[hit.first] == clause)
         return next(after, None)
-
-    def _divided(self, start: int, end: int) -> bool:
-        return any(not word[0].isalnum() or word in _JOINERS for word in self._words[start:end])
 
     def side(self, first: int, last: int, sides: Sequence[Hit[str]], denied: bool) -> Side | None:
         clause = self._clause[first]

@@ -11,7 +11,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Annotated, Any
 
@@ -105,6 +105,7 @@ def write(
     """
     deadline = Deadline.after(seconds)
     prompt = make_prompt(facts, passages, language, identity)
+    rules = prompt.system
     usage, fault = Usage(), ModelFault("The language model did not answer in time.")
     for _ in range(_TRIES):
         if not deadline.left:
@@ -115,7 +116,8 @@ def write(
             return Written(read_answer(completion.text), usage)
         except ModelFault as error:
             fault = error
-            prompt = _again(prompt, error)
+            told = f"{rules}\nYour last answer was refused: {error}"
+            prompt = replace(prompt, system=told)
     raise fault
 
 
@@ -153,12 +155,6 @@ def _beginning(text: str) -> str:
         return text
     words = text[:_LONGEST_TEXT].rsplit(maxsplit=1)
     return words[0] if len(words) > 1 else ""
-
-
-def _again(prompt: Prompt, error: ModelFault) -> Prompt:
-    """The same question with what was wrong with the last answer, said once."""
-    rules = prompt.system.split("\nYour last answer", 1)[0]
-    return Prompt(f"{rules}\nYour last answer was refused: {error}", prompt.user, prompt.schema)
 
 
 def _in_time(

@@ -73,7 +73,10 @@ class Index:
             for term, count in document.items():
                 where.setdefault(term, []).append((place, count * (K1 + 1) / (count + K1 * long)))
         self._gains = {
-            term: [(place, gain * _rarity(len(found), self.size)) for place, gain in found]
+            term: [
+                (place, gain * math.log(1 + (self.size - len(found) + 0.5) / (len(found) + 0.5)))
+                for place, gain in found
+            ]
             for term, found in where.items()
         }
 
@@ -84,10 +87,6 @@ class Index:
             for place, gain in self._gains.get(term, ()):
                 total[place] += gain
         return total
-
-
-def _rarity(found: int, size: int) -> float:
-    return math.log(1 + (size - found + 0.5) / (found + 0.5))
 
 
 class LexicalIndex:
