@@ -33,9 +33,7 @@ def to_capture(document: ReportDocument) -> bytes:
     model = " ".join(dicom.model_of(document))
     made.DerivationDescription = dicom.text(f"Heatmap of the model {model}{about}", 1024)
     made.ImageComments = f"{heatmap_words(document)} {disclaimer(document.draft.language)}"
-    origin = dicom.source(document)
-    if origin is None and document.image is not None:
-        origin = dicom.capture(document, "image", document.image)
+    origin = dicom.image_of(document)
     if origin is not None:
         reference = Dataset()
         reference.ReferencedSOPClassUID = origin.sop_class

@@ -57,6 +57,12 @@ def source(document: ReportDocument) -> Instance | None:
     return instance_of(document.identity, document.tags.sop_class)
 
 
+def image_of(document: ReportDocument) -> Instance | None:
+    """The image as other objects refer to it: of a file without UIDs the capture that is made of it."""
+    captured = None if document.image is None else capture(document, "image", document.image)
+    return source(document) or captured
+
+
 def instance_of(uids: Identity | MeasuredImage, sop_class: str | None) -> Instance | None:
     """The object of these UIDs; None where one of them is missing or invalid."""
     found = (valid_uid(sop_class), valid_uid(uids.instance_uid), valid_uid(uids.series_uid))

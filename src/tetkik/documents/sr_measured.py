@@ -47,9 +47,9 @@ def person(document: ReportDocument, signed: Signature) -> Any:
     return sr.ObserverContext(codes.DCM.Person, who)
 
 
-def own_concept(code: Code) -> Any:
-    """A word of our own as a concept."""
-    return sr.CodedConcept(code.value, OWN_SCHEME, code.meaning)
+def concept(code: Code, scheme: str = OWN_SCHEME) -> Any:
+    """A code as a concept, of ours or of another scheme."""
+    return sr.CodedConcept(code.value, scheme, code.meaning)
 
 
 def measured_pictures(document: ReportDocument) -> tuple[Elsewhere, ...]:
@@ -62,9 +62,9 @@ def measured_groups(document: ReportDocument) -> Iterator[Any]:
     """The measurements (TID 1501), in the order in which they were made."""
     for item in document.measurements:
         place = _place(document, item.image)
-        method = own_concept(OWN_PLANES[item.image.plane if item.calibrated else None])
+        method = concept(OWN_PLANES[item.image.plane if item.calibrated else None])
         measured = sr.Measurement(
-            sr.CodedConcept(MEASURES[item.kind].value, "SCT", MEASURES[item.kind].meaning),
+            concept(MEASURES[item.kind], "SCT"),
             item.rounded,
             _UNITS[item.unit],
             # An angle is the same at the detector and in the patient.
