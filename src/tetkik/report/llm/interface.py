@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import astuple, dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -99,7 +99,7 @@ class Piece(NamedTuple):
     usage: Usage | None = None
 
 
-class StreamingModel(LanguageModel, Protocol):
+class StreamingModel(ABC):
     """What the clients share: the gathering of an answer, in time and of bounded size, and its faults."""
 
     _stopped: threading.Event
@@ -138,6 +138,8 @@ class StreamingModel(LanguageModel, Protocol):
         # An answer without a length ends like a connection that was cut off.
         if self._stopped.is_set():
             raise ModelFault("The language model was stopped.")
-        if end is not None or not text:
-            raise ModelFault(end or "The language model said nothing.")
+        if end is not None:
+            raise ModelFault(end)
+        if not text:
+            raise ModelFault("The language model said nothing.")
         return Completion(text, usage)
