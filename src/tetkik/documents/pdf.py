@@ -137,8 +137,8 @@ def _banner(document: ReportDocument) -> Flowable:
     paper, ink = _BANNERS[document.standing]
     content = [paragraph(state_words(document), style(9.5, bold=True, colour=ink))]
     content += [paragraph(words, style(8.5, colour=ink)) for words in withdrawal_words(document)]
-    look = [("BACKGROUND", (0, 0), (-1, -1), paper), ("LEFTPADDING", (0, 0), (-1, -1), 8)]
-    return Table([[content]], [WIDTH], style=TableStyle(look))
+    styles = [("BACKGROUND", (0, 0), (-1, -1), paper), ("LEFTPADDING", (0, 0), (-1, -1), 8)]
+    return Table([[content]], [WIDTH], style=TableStyle(styles))
 
 
 def _about(document: ReportDocument) -> list[Flowable]:

@@ -116,8 +116,8 @@ def write(
             return Written(read_answer(completion.text), usage)
         except ModelFault as error:
             fault = error
-            told = f"{rules}\nYour last answer was refused: {error}"
-            prompt = replace(prompt, system=told)
+            # Of several refusals only the last is said.
+            prompt = replace(prompt, system=f"{rules}\nYour last answer was refused: {error}")
     raise fault
 
 
