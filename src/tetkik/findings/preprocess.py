@@ -13,7 +13,7 @@ from tetkik.imaging.gate import judge
 from tetkik.imaging.prepare import Preprocessing, to_square
 from tetkik.imaging.read import one_file, read_image
 from tetkik.language import Sentence
-from tetkik.values import Measured, Radiograph, Verdict
+from tetkik.values import GateResult, Measured, Radiograph
 
 _SAMPLE = 1 << 16
 
@@ -39,14 +39,14 @@ class PreparedImage:
     """What prediction needs of an image: small, however large the file was.
 
     Attributes:
-        verdict: of the quality gate; without a route and a reason where it did not judge.
+        gate_result: of the quality gate; without a route and a reason where it did not judge.
         square: (size, size), float32, 0 to 1, as `tetkik.imaging.prepare.to_square` gives it; None where the
             image is refused.
         degraded: whether it is a photograph of a film or the like.
         picture: (rows, columns), uint8, the image for display, where it was requested.
     """
 
-    verdict: Verdict
+    gate_result: GateResult
     square: NDArray[np.float32] | None
     sha256: str
     notes: tuple[Sentence, ...] = ()
@@ -56,10 +56,10 @@ class PreparedImage:
 
 
 def preprocess(image: Radiograph, request: PreprocessRequest) -> PreparedImage:
-    verdict = judge(image, request.ages) if request.gate else Verdict(None)
-    read = verdict.suitable or not request.gate
+    gate_result = judge(image, request.ages) if request.gate else GateResult(None)
+    read = gate_result.suitable or not request.gate
     return PreparedImage(
-        verdict=verdict,
+        gate_result=gate_result,
         square=to_square(image, request.preprocessing) if read else None,
         sha256=image.sha256,
         notes=image.notes,

@@ -50,6 +50,7 @@ from tetkik.values.measurement import MeasuredImage, Measurement, MeasurementKin
 from tetkik.values.radiograph import (
     FileFormat,
     Flaw,
+    GateResult,
     Identity,
     ImageTags,
     Laterality,
@@ -59,7 +60,6 @@ from tetkik.values.radiograph import (
     Route,
     Sex,
     SpacingPlane,
-    Verdict,
     View,
     middle_frame,
 )
@@ -121,6 +121,7 @@ __all__ = [
     "FindingLabel",
     "FindingsResult",
     "Flaw",
+    "GateResult",
     "Hospital",
     "Identity",
     "ImageTags",
@@ -164,7 +165,6 @@ __all__ = [
     "TriageResult",
     "Urgency",
     "UrgencyLevel",
-    "Verdict",
     "View",
     "Withdrawal",
     "WithdrawalReason",

@@ -215,7 +215,7 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class GateResult:
     """What the gate says of an image; its route is None where no labels can be assessed."""
 
     route: Route | None

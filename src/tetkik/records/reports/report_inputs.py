@@ -78,7 +78,7 @@ class Working:
 
 
 @dataclass(frozen=True, slots=True)
-class FindingVerdict:
+class ReviewedFinding:
     """What a radiologist says of one label.
 
     Attributes:
