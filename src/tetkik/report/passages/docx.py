@@ -19,11 +19,9 @@ from tetkik.report.passages.blocks import Block
 from tetkik.values.common import one_line
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-_DAMAGED = (
-    *(zipfile.BadZipFile, zlib.error, ElementTree.ParseError, EOFError, ValueError),
-    # No such part; encrypted; packed by a method that no DOCX uses.
-    *(KeyError, RuntimeError, NotImplementedError),
-)
+_DAMAGED = (zipfile.BadZipFile, zlib.error, ElementTree.ParseError, EOFError, ValueError)
+_UNREADABLE = (KeyError, RuntimeError, NotImplementedError)
+"""No such part; encrypted; packed by a method that no DOCX uses."""
 _LARGEST_PART = 40_000_000
 _BODY_LEVEL = 9
 _DEEPEST = 10
@@ -39,7 +37,7 @@ def read_docx(path: Path) -> tuple[Block, ...]:
         with zipfile.ZipFile(path) as archive:
             body = _part(archive, "word/document.xml")
             styles = _part(archive, "word/styles.xml") if "word/styles.xml" in archive.namelist() else None
-    except _DAMAGED as error:
+    except (*_DAMAGED, *_UNREADABLE) as error:
         raise InputError(
             "{file} cannot be read as DOCX (damaged, encrypted or far too large); save it again.", file=path
         ) from error
