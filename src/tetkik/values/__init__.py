@@ -11,7 +11,6 @@ from tetkik.values.access import (
     Role,
     permissions_of,
 )
-from tetkik.values.caption import CaptionResult
 from tetkik.values.common import DISCLAIMER, ProgressCallback
 from tetkik.values.complaint import (
     DEPARTMENTS,
@@ -33,7 +32,7 @@ from tetkik.values.document import (
     Withdrawal,
     WithdrawalReason,
 )
-from tetkik.values.finding import Finding, FindingsResult, ThresholdOn
+from tetkik.values.finding import CaptionResult, Finding, FindingsResult, ThresholdOn
 from tetkik.values.finding_labels import (
     BRAIN_LABELS,
     CRITICAL_LABELS,

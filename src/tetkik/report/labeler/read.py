@@ -14,8 +14,7 @@ from tetkik.report.labeler.rules import Named, Rules, Structure, rules_of
 from tetkik.report.labeler.scope import Judged, Scope
 from tetkik.report.labeler.scope_english import EnglishScope
 from tetkik.report.labeler.scope_turkish import TurkishScope
-from tetkik.report.labeler.sentences import spans
-from tetkik.report.labeler.words import Words, words_of
+from tetkik.report.labeler.text import Words, spans, words_of
 from tetkik.values import NORMAL_LABELS, Span
 from tetkik.values.finding_labels import REGISTRY
 from tetkik.values.report import Side
