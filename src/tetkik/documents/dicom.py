@@ -59,8 +59,9 @@ def source(document: ReportDocument) -> Instance | None:
 
 def image_of(document: ReportDocument) -> Instance | None:
     """The image as other objects refer to it: of a file without UIDs the capture that is made of it."""
-    captured = None if document.image is None else capture(document, "image", document.image)
-    return source(document) or captured
+    if (known := source(document)) is not None or document.image is None:
+        return known
+    return capture(document, "image", document.image)
 
 
 def instance_of(uids: Identity | MeasuredImage, sop_class: str | None) -> Instance | None:
@@ -113,7 +114,7 @@ def identify(dataset: Dataset, document: ReportDocument) -> None:
 
 
 def date_it(dataset: Dataset, document: ReportDocument, moment: datetime | None = None) -> None:
-    """Set when the object was made, by itself the report's own time: the same report gives the same bytes."""
+    """Set when the object was made: `moment`, or the report's own time, so that its bytes stay the same."""
     created = moment or document.created
     for kind in ("InstanceCreation", "Content", "Series"):
         setattr(dataset, f"{kind}Date", created.strftime("%Y%m%d"))
@@ -164,7 +165,7 @@ def own_instance(document: ReportDocument, sop_class: str) -> Instance:
 
 
 def evidence(document: ReportDocument, instance: Instance, study: str | None = None) -> Dataset:
-    """An object referred to, with as much as its class asks for, in the study of the image or another."""
+    """An object referred to, with as much as its class asks for; `study` is by itself that of the image."""
     dataset = Dataset()
     dataset.SOPClassUID, dataset.SOPInstanceUID = instance.sop_class, instance.uid
     dataset.SeriesInstanceUID = instance.series
