@@ -62,3 +62,18 @@ def judged(text: str, *, met: bool) -> str:
 def interval(low: float, high: float, digits: int = 3) -> str:
     """Both ends of an interval as a cell."""
     return f"{low:.{digits}f} to {high:.{digits}f}"
+
+
+def instructions() -> str:
+    """The widest int8 instructions that the processor names (Linux)."""
+    file = Path("/proc/cpuinfo")
+    flags = set(file.read_text().split()) if file.is_file() else set()
+    for flag, name in (
+        ("amx_int8", "AMX int8"),
+        ("avx512_vnni", "AVX-512 VNNI"),
+        ("avx_vnni", "AVX VNNI"),
+        ("avx2", "AVX2 without VNNI"),
+    ):
+        if flag in flags:
+            return name
+    return "instructions unknown"

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from figures import judged, record
+from figures import instructions, judged, record
 
 IMAGES = 48
 BATCHES = (1, 16)
@@ -202,21 +202,6 @@ def has_bf16() -> bool:
     import openvino
 
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
-def instructions() -> str:
-    """The widest int8 instructions that the processor names (Linux)."""
-    file = Path("/proc/cpuinfo")
-    flags = set(file.read_text().split()) if file.is_file() else set()
-    for flag, name in (
-        ("amx_int8", "AMX int8"),
-        ("avx512_vnni", "AVX-512 VNNI"),
-        ("avx_vnni", "AVX VNNI"),
-        ("avx2", "AVX2 without VNNI"),
-    ):
-        if flag in flags:
-            return name
-    return "instructions unknown"
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ from tetkik.lab.gate.examples import (  # noqa: E402
     read_others,
 )
 from tetkik.statistics import share_interval  # noqa: E402
-from tetkik.values import FileFormat, Flaw, Radiograph, Route, Verdict  # noqa: E402
+from tetkik.values import FileFormat, Flaw, GateResult, Radiograph, Route  # noqa: E402
 
 RUNS = 4
 DRAWN = 250
@@ -154,7 +154,7 @@ def variants(pixels: Pixels) -> Iterator[tuple[str, Radiograph]]:
         yield f"{side} pixels", grey(np.asarray(large))
 
 
-def flaws(verdict: Verdict) -> set[Flaw]:
+def flaws(verdict: GateResult) -> set[Flaw]:
     """What the verdict says."""
     return {reason.flaw for reason in verdict.reasons}
 

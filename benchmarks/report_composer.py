@@ -18,6 +18,7 @@ import time
 import numpy as np
 
 from figures import judged, record
+from tests.report.made import STATES, finding
 from tetkik.language import Language
 from tetkik.report.composer import compose
 from tetkik.report.facts import Facts, facts_of
@@ -26,32 +27,18 @@ from tetkik.report.retrieval import passages_for
 from tetkik.statistics import wilson_interval
 from tetkik.values import (
     FINDING_LABELS,
-    Finding,
     FindingsResult,
     ReportInput,
     Route,
     Side,
-    ThresholdOn,
     route_of,
 )
-
-PROBABILITIES = {"certain": 0.95, "probable": 0.7, "possible": 0.55, "absent": 0.02, "open": 0.2}
-
-
-def finding(label: str, state: str | None) -> Finding:
-    """One label; None is not assessed."""
-    if state is None:
-        return Finding(label, assessed=False)
-    value = PROBABILITIES[state]
-    here, gone = value >= 0.5, state == "absent"
-    return Finding(label, True, value, value, 0.5, ThresholdOn.PROBABILITY, here, gone)
 
 
 def drawn(route: Route, rng: random.Random) -> FindingsResult:
     """An answer of an invented model."""
-    states = [*PROBABILITIES, None]
     findings = [
-        finding(label, rng.choices(states, (1, 1, 1, 5, 7, 2))[0] if route_of(label) is route else None)
+        finding(label, rng.choices(STATES, (1, 1, 1, 5, 7, 2))[0] if route_of(label) is route else STATES[-1])
         for label in FINDING_LABELS
     ]
     return FindingsResult("", route, True, (), (), None, tuple(findings), "benchmark", "0" * 64)
@@ -68,7 +55,7 @@ def random_facts(rng: random.Random) -> Facts:
 def stated(facts: Facts) -> object:
     """What a draft is made of."""
     present = tuple((item.label, item.certainty, item.side) for item in facts.present)
-    changes = tuple((change.label, change.kind) for change in facts.changes)
+    changes = tuple(facts.changes.items())
     rest = (facts.absent, facts.unproven, facts.not_assessed, changes, facts.compared)
     return (facts.route, frozenset(present), *rest)
 

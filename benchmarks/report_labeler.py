@@ -34,8 +34,9 @@ from numpy.typing import NDArray
 
 from figures import judged as with_goal
 from figures import record
+from tests.report.labeler_scoring import labels_of
 from tetkik.language import Language
-from tetkik.report.labeler import Context, Mention, Polarity, labels_of, read_report
+from tetkik.report.labeler import Context, Mention, Polarity, read_report
 from tetkik.statistics import ClusterBootstrap, percentile_interval
 from tetkik.values import FINDING_LABELS, Side
 

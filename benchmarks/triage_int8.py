@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from figures import judged, record
+from figures import instructions, judged, record
 
 LABELS = 15
 TEXTS = 16
@@ -142,21 +142,6 @@ def report(runners: dict[str, Runner], sizes: dict[str, int], ids: np.ndarray, r
             record(f"bert-int8/{kind}-difference", {"reached": f"{difference:.2g}"})
     confidence = answers[first].max(axis=1).mean()
     print(f"\nDifferences over {len(ids)} texts; the mean top probability in torch is {confidence:.2f}.")
-
-
-def instructions() -> str:
-    """The widest int8 instructions that the processor names (Linux)."""
-    file = Path("/proc/cpuinfo")
-    flags = set(file.read_text().split()) if file.is_file() else set()
-    for flag, name in (
-        ("amx_int8", "AMX int8"),
-        ("avx512_vnni", "AVX-512 VNNI"),
-        ("avx_vnni", "AVX VNNI"),
-        ("avx2", "AVX2 without VNNI"),
-    ):
-        if flag in flags:
-            return name
-    return "instructions unknown"
 
 
 if __name__ == "__main__":

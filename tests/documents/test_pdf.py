@@ -16,7 +16,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from tests.documents.sample import IDENTITY, RESULT, document, draft, picture
 from tetkik.documents.pdf import to_pdf
-from tetkik.documents.qr import QrCode
+from tetkik.documents.pdf_layout import QrCode
 from tetkik.language import Language
 from tetkik.values import DraftSentence, Finding, Hospital, Identity, ReportState, Section, ThresholdOn
 

@@ -15,7 +15,7 @@ from tetkik.imaging.gate import judge
 from tetkik.imaging.gate.classifier import BUILT_IN, OUTPUTS, Classifier, load_classifier
 from tetkik.imaging.gate.rules import LEAST_SIDE, exposure_flaws, is_page
 from tetkik.language import Language
-from tetkik.values import FileFormat, Flaw, Identity, ImageTags, Radiograph, Route, Verdict, View
+from tetkik.values import FileFormat, Flaw, GateResult, Identity, ImageTags, Radiograph, Route, View
 
 WHITE = 4095
 
@@ -30,8 +30,8 @@ def phantom(kind=Route.CHEST, seed=1, signs=(), side=384):
     return draw_phantom(seed, signs, kind=kind, rows=side, columns=side)
 
 
-def flaws(verdict: Verdict) -> set[Flaw]:
-    return {reason.flaw for reason in verdict.reasons}
+def flaws(result: GateResult) -> set[Flaw]:
+    return {reason.flaw for reason in result.reasons}
 
 
 FILM = phantom()
@@ -41,9 +41,9 @@ FILM = phantom()
     ("kind", "seed"), [(Route.CHEST, 1), (Route.CHEST, 7), (Route.BRAIN_MRI, 1), (Route.BRAIN_MRI, 7)]
 )
 def test_a_phantom_takes_its_route_without_a_word(kind, seed):
-    verdict = judge(image(phantom(kind, seed)))
-    assert verdict == Verdict(kind)
-    assert verdict.suitable
+    result = judge(image(phantom(kind, seed)))
+    assert result == GateResult(kind)
+    assert result.suitable
 
 
 def test_a_sick_chest_is_a_chest():
@@ -67,10 +67,10 @@ def test_a_sick_chest_is_a_chest():
     ids=["inverted", "left", "over", "mirrored over", "right", "half", "dark", "bright", "flat", "small"],
 )
 def test_a_spoilt_film_is_refused_and_told_why(pixels, flaw, word):
-    verdict = judge(image(pixels))
-    assert flaw in flaws(verdict)
-    assert not verdict.suitable
-    assert any(word in sentence for sentence in verdict.words(Language.EN))
+    result = judge(image(pixels))
+    assert flaw in flaws(result)
+    assert not result.suitable
+    assert any(word in sentence for sentence in result.words(Language.EN))
 
 
 def test_a_mirrored_film_is_not_told_from_one_that_is_not():
@@ -101,7 +101,7 @@ def test_bits_and_size_do_not_matter(kind):
     eight = image((pixels >> 4).astype(np.uint8), white=255)
     sixteen = image(pixels.astype(np.uint16) * 16, white=65535)
     large = image(np.kron(pixels, np.ones((4, 4), np.uint16)))
-    assert judge(eight) == judge(sixteen) == judge(large) == Verdict(kind)
+    assert judge(eight) == judge(sixteen) == judge(large) == GateResult(kind)
 
 
 @pytest.mark.parametrize(
@@ -116,9 +116,9 @@ def test_bits_and_size_do_not_matter(kind):
     ids=["noise", "grey", "black", "slope", "checks"],
 )
 def test_what_is_no_image_of_a_body_is_refused(pixels):
-    verdict = judge(image(pixels))
-    assert verdict.route is None
-    assert verdict.reasons[0].flaw is Flaw.NOT_A_RADIOGRAPH
+    result = judge(image(pixels))
+    assert result.route is None
+    assert result.reasons[0].flaw is Flaw.NOT_A_RADIOGRAPH
 
 
 @pytest.mark.parametrize(
@@ -157,15 +157,15 @@ def test_an_inverted_brain_slice_is_refused():
 # Tags
 
 
-def tagged(pixels, *, view=None, **tags) -> Verdict:
+def tagged(pixels, *, view=None, **tags) -> GateResult:
     return judge(image(pixels, view=view, tags=ImageTags(**tags)))
 
 
 @pytest.mark.parametrize("modality", ["CT", "US", "MG", "PT", "SEG", "ES"])
 def test_another_machine_is_refused_whatever_the_picture_shows(modality):
-    verdict = tagged(FILM, modality=modality, body_part="CHEST")
-    assert verdict.route is None
-    assert modality in verdict.words(Language.EN)[0]
+    result = tagged(FILM, modality=modality, body_part="CHEST")
+    assert result.route is None
+    assert modality in result.words(Language.EN)[0]
 
 
 def test_a_sop_class_overrules_a_wrong_modality():
@@ -181,20 +181,20 @@ def test_a_chest_from_a_magnet_is_no_radiograph_and_a_brain_from_a_tube_no_slice
 
 def test_a_picture_that_is_no_chest_is_refused_though_its_tag_says_chest():
     noise = np.random.default_rng(0).integers(0, WHITE, (300, 300)).astype(np.uint16)
-    verdict = tagged(noise, modality="CR", body_part="CHEST", view=View.PA)
-    assert flaws(verdict) == {Flaw.NOT_A_RADIOGRAPH}
+    result = tagged(noise, modality="CR", body_part="CHEST", view=View.PA)
+    assert flaws(result) == {Flaw.NOT_A_RADIOGRAPH}
 
 
 def test_a_chest_under_another_name_is_read_and_doubted():
-    verdict = tagged(FILM, modality="CR", body_part="KNEE")
-    assert verdict.route is Route.CHEST and verdict.suitable
-    assert flaws(verdict) == {Flaw.DOUBTFUL}
+    result = tagged(FILM, modality="CR", body_part="KNEE")
+    assert result.route is Route.CHEST and result.suitable
+    assert flaws(result) == {Flaw.DOUBTFUL}
 
 
 def test_a_body_part_that_cannot_be_read_is_named():
     noise = np.random.default_rng(0).integers(0, WHITE, (300, 300)).astype(np.uint16)
-    verdict = tagged(noise, modality="DX", body_part="KNEE")
-    assert "part of the body" in verdict.words(Language.EN)[0]
+    result = tagged(noise, modality="DX", body_part="KNEE")
+    assert "part of the body" in result.words(Language.EN)[0]
 
 
 @pytest.mark.parametrize(
@@ -214,8 +214,8 @@ def test_a_lateral_film_is_known_by_its_tags(view, description, expected):
 
 def test_a_lateral_chest_film_is_named_though_its_pixels_look_like_no_chest():
     noise = np.random.default_rng(0).integers(0, WHITE, (300, 300)).astype(np.uint16)
-    verdict = tagged(noise, modality="CR", body_part="CHEST", view=View.LATERAL)
-    assert flaws(verdict) == {Flaw.LATERAL} and not verdict.suitable
+    result = tagged(noise, modality="CR", body_part="CHEST", view=View.LATERAL)
+    assert flaws(result) == {Flaw.LATERAL} and not result.suitable
 
 
 # Circumstances
@@ -232,16 +232,16 @@ def test_a_lateral_chest_film_is_named_though_its_pixels_look_like_no_chest():
     ],
 )
 def test_an_age_outside_the_training_is_said_and_not_refused(age, ages, told):
-    verdict = judge(image(FILM, identity=Identity(age_years=age)), ages)
-    assert verdict.suitable
-    assert (flaws(verdict) == {Flaw.AGE}) is told
-    assert str(age) not in " ".join(verdict.words(Language.EN)) or not told
+    result = judge(image(FILM, identity=Identity(age_years=age)), ages)
+    assert result.suitable
+    assert (flaws(result) == {Flaw.AGE}) is told
+    assert str(age) not in " ".join(result.words(Language.EN)) or not told
 
 
 def test_text_and_photographs_are_said_and_not_refused():
-    verdict = judge(image(FILM, tags=ImageTags(burned_in=True), degraded=True))
-    assert verdict.suitable
-    assert flaws(verdict) == {Flaw.BURNED_IN_TEXT, Flaw.PHOTOGRAPH}
+    result = judge(image(FILM, tags=ImageTags(burned_in=True), degraded=True))
+    assert result.suitable
+    assert flaws(result) == {Flaw.BURNED_IN_TEXT, Flaw.PHOTOGRAPH}
 
 
 def test_a_picture_in_colour_is_doubted_and_a_photographed_film_is_not():
@@ -250,12 +250,12 @@ def test_a_picture_in_colour_is_doubted_and_a_photographed_film_is_not():
 
 
 def test_the_gravest_comes_first():
-    verdict = judge(
+    result = judge(
         image(np.rot90(WHITE - FILM), degraded=True, identity=Identity(age_years=3)), ages=(18, 90)
     )
-    order = [reason.flaw for reason in verdict.reasons]
+    order = [reason.flaw for reason in result.reasons]
     assert order == sorted(order, key=list(Flaw).index)
-    assert verdict.reasons[0].flaw.refuses
+    assert result.reasons[0].flaw.refuses
 
 
 def test_every_reason_speaks_turkish():
@@ -268,9 +268,9 @@ def test_every_reason_speaks_turkish():
         image(FILM, view=View.LATERAL),
     ]
     for one in spoilt:
-        verdict = judge(one, ages=(18, 90))
-        assert verdict.reasons
-        assert set(verdict.words(Language.EN)).isdisjoint(verdict.words(Language.TR))
+        result = judge(one, ages=(18, 90))
+        assert result.reasons
+        assert set(result.words(Language.EN)).isdisjoint(result.words(Language.TR))
 
 
 # The bundle

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tetkik.language import Language
 from tetkik.report.labeler import Context, Mention, Polarity, read_report
 from tetkik.values import FINDING_LABELS, Side
 
 DATA = Path(__file__).parent / "data"
 Statement = tuple[str, ...]
+STRENGTH = {Polarity.PRESENT: 2, Polarity.UNCERTAIN: 1, Polarity.ABSENT: 0}
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,25 @@ class Written:
     number: int
     text: str
     statements: frozenset[Statement]
+
+
+def labels_of(text: str, language: Language | None = None) -> Mapping[str, Polarity]:
+    """What the whole `text` says of each label that it names of this image.
+
+    Where sentences differ, an assertion outweighs a doubt and a doubt a denial; what is only implied counts
+    where nothing is said outright.
+    """
+    polarities: dict[str, Polarity] = {}
+    implied: dict[str, Polarity] = {}
+    for reading in read_report(text, language):
+        for mention in reading.mentions:
+            if mention.context is not Context.CURRENT:
+                continue
+            found = implied if mention.implied else polarities
+            known = found.get(mention.label)
+            if known is None or STRENGTH[mention.polarity] > STRENGTH[known]:
+                found[mention.label] = mention.polarity
+    return implied | polarities
 
 
 def written(name: str) -> list[Written]:

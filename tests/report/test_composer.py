@@ -67,7 +67,7 @@ def test_six_hundred_sets_of_findings_none_read_alike_and_none_marked(language):
             known.absent,
             known.unproven,
             known.not_assessed,
-            {(change.label, change.kind) for change in known.changes},
+            set(known.changes.items()),
             known.question,
             known.inputs.technique if known.route is Route.CHEST else None,
             known.route,

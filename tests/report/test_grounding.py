@@ -195,7 +195,7 @@ def test_what_hides_behind_a_true_assertion_is_marked_where_it_stands(text, faul
     ],
 )
 def test_a_comparison_must_be_the_one_that_was_made(text, language, marked):
-    evidence = tuple(f"prior:{change.label}" for change in COMPARED.changes)
+    evidence = tuple(f"prior:{label}" for label in COMPARED.changes)
     found = faults(text, language, evidence=evidence, known=COMPARED) - {Fault.CITATION}
     assert found == ({Fault.COMPARISON} if marked else set())
 

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from tetkik.language import Language
 from tetkik.report.labeler.phrases import Lexicon, expand, inflected
 from tetkik.report.labeler.rules import Cue, Named, Structure, rules_of
-from tetkik.report.labeler.sentences import LONGEST, spans
-from tetkik.report.labeler.words import words_of
+from tetkik.report.labeler.text import LONGEST, spans, words_of
 from tetkik.values import FINDING_LABELS, Side
 
 Value = TypeVar("Value")
@@ -87,7 +86,7 @@ def test_the_rules_know_every_shared_label(language: Language) -> None:
         label
         for value in values
         if isinstance(value, Structure)
-        for _, named in value.states
+        for named in value.states.values()
         for label in named.labels
     }
     assert labels >= set(FINDING_LABELS)

@@ -11,7 +11,7 @@ from tetkik.language import Language
 from tetkik.report.composer import compose
 from tetkik.report.facts import CERTAIN, PROBABLE, facts_of
 from tetkik.report.grounding import check_draft
-from tetkik.report.grounding.out_of_scope import foreign_in
+from tetkik.report.grounding.wording import foreign_in
 from tetkik.report.passages import library, references
 from tetkik.report.retrieval import passages_for
 from tetkik.values import (

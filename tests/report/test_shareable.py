@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tetkik.language import Language, Sentence
-from tetkik.report.shareable import shareable
+from tetkik.report.deidentify import shareable
 from tetkik.values import Draft, DraftSentence, Fault, Identity, Mark, Section
 
 WHO = Identity(patient_name="SOL^AYŞE", patient_id="4711", birth_date="19610312")

@@ -13,7 +13,7 @@ from tests.records.pictured import radiograph
 from tetkik.bundle import resolve, sha256_of, staged_folder, store, write_manifest
 from tetkik.imaging.gate.classifier import BUILT_IN, built_in
 from tetkik.language import Language
-from tetkik.workflow import analyze_image, answer_complaint, departments
+from tetkik.workflow import analyse_image, answer_complaint, departments
 from tetkik.workflow.images import load_findings_model
 
 
@@ -34,9 +34,9 @@ def test_the_next_image_is_read_by_the_new_bundle(tmp_path):
     image = radiograph()
     shas = [changed(first, place)]
     old = load_findings_model(str(place))
-    seen = [analyze_image(image, model=str(place), language=Language.TR)]
+    seen = [analyse_image(image, model=str(place), language=Language.TR)]
     shas.append(changed(second, place))
-    seen.append(analyze_image(image, model=str(place), language=Language.TR))
+    seen.append(analyse_image(image, model=str(place), language=Language.TR))
     assert [one.result.model for one in seen] == ["findings-blobs 1.0", "findings-blobs 2.0"]
     assert [one.sha256 for one in seen] == shas
     one = next(item for item in seen[1].result.findings if item.label == TAUGHT[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from highdicom.sr import CodedConcept
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
@@ -20,8 +21,7 @@ _BODY_PARTS = MappingProxyType({Route.CHEST: "CHEST", Route.BRAIN_MRI: "BRAIN"})
 def to_capture(document: ReportDocument) -> bytes:
     """The heatmap as a file: in the study of the image, in a series of its own, derived from the image.
 
-    Raises:
-        ValueError: the document has no heatmap, or was withdrawn.
+    Raises ValueError where the document has no heatmap, or was withdrawn.
     """
     if document.withdrawal is not None:
         raise ValueError("a withdrawn document")
@@ -33,24 +33,19 @@ def to_capture(document: ReportDocument) -> bytes:
     model = " ".join(dicom.model_of(document))
     made.DerivationDescription = dicom.text(f"Heatmap of the model {model}{about}", 1024)
     made.ImageComments = f"{heatmap_words(document)} {disclaimer(document.draft.language)}"
-    origin = dicom.source(document) or _made_of_original(document)
+    origin = dicom.image_of(document)
     if origin is not None:
         reference = Dataset()
         reference.ReferencedSOPClassUID = origin.sop_class
         reference.ReferencedSOPInstanceUID = origin.uid
-        reference.PurposeOfReferenceCodeSequence = [
-            _code("121322", "DCM", "Source image for image processing operation")
-        ]
+        purpose = CodedConcept("121322", "DCM", "Source image for image processing operation")
+        reference.PurposeOfReferenceCodeSequence = [purpose]
         made.SourceImageSequence = [reference]
     return dicom.to_bytes(made)
 
 
 def to_image_capture(document: ReportDocument) -> bytes:
-    """The original as a file: what a report about a PNG, JPEG or TIFF without UIDs refers to.
-
-    Raises:
-        ValueError: the document has no image.
-    """
+    """The original as a file: what a report about a PNG, JPEG or TIFF without UIDs refers to."""
     if document.image is None:
         raise ValueError("a document without an image")
     made = _captured(document, "image", document.image)
@@ -63,12 +58,7 @@ def needs_image_capture(document: ReportDocument) -> bool:
     return document.image is not None and dicom.source(document) is None
 
 
-def _made_of_original(document: ReportDocument) -> dicom.Instance | None:
-    return None if document.image is None else dicom.capture(document, "image", document.image)
-
-
 def _captured(document: ReportDocument, what: str, picture: bytes) -> Dataset:
-    """The picture with all that both kinds share."""
     language = document.draft.language
     instance = dicom.capture(document, what, picture)
     made = Dataset()
@@ -88,7 +78,11 @@ def _captured(document: ReportDocument, what: str, picture: bytes) -> Dataset:
     made.DateOfSecondaryCapture = made.ContentDate
     made.TimeOfSecondaryCapture = made.ContentTime
     made.PatientOrientation = ""
-    body = _body_part(document)
+    # The image's own where it is no part of a pair, or what the route says.
+    route = document.result.route if document.result is not None else None
+    body = _BODY_PARTS.get(route) if route is not None else None
+    if document.tags.body_part in _BODY_PARTS.values():
+        body = document.tags.body_part
     if body:
         made.BodyPartExamined = body
     else:
@@ -101,13 +95,6 @@ def _captured(document: ReportDocument, what: str, picture: bytes) -> Dataset:
         made.BurnedInAnnotation = "YES" if burned else "NO"
     _set_pixels(made, picture)
     return made
-
-
-def _body_part(document: ReportDocument) -> str:
-    """Body Part Examined: the image's own where it is no part of a pair, or what the route says."""
-    route = document.result.route if document.result is not None else None
-    given = document.tags.body_part or ""
-    return given if given in _BODY_PARTS.values() else _BODY_PARTS.get(route, "") if route else ""
 
 
 def _burned_in(document: ReportDocument) -> bool | None:
@@ -135,9 +122,3 @@ def _set_pixels(made: Dataset, picture: bytes) -> None:
     content = pixels.tobytes()
     made.PixelData = content + b"\0" * (len(content) % 2)
     made["PixelData"].VR = "OB"
-
-
-def _code(value: str, scheme: str, meaning: str) -> Dataset:
-    code = Dataset()
-    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning
-    return code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from tetkik.values import Judgement, MeasurementKind, SpacingPlane
+from tetkik.values import Judgement, MeasurementKind, Side, SpacingPlane
 from tetkik.values.finding_labels import REGISTRY, Code
 
 SNOMED = MappingProxyType(
@@ -38,6 +38,15 @@ OWN_PLANES = MappingProxyType(
     }
 )
 """How a length was calibrated (PS3.3, section 10.7.1.3), for which there are attributes and no concepts."""
+
+SIDES = MappingProxyType(
+    {
+        Side.LEFT: Code("7771000", "Left"),
+        Side.RIGHT: Code("24028007", "Right"),
+        Side.BOTH: Code("51440002", "Bilateral"),
+    }
+)
+"""In SNOMED CT: the concepts of DICOM's CID 244, Laterality."""
 
 MEASURES = MappingProxyType(
     {

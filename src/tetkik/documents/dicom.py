@@ -10,15 +10,15 @@ import hashlib
 import io
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import NAMESPACE_OID, UUID, uuid5
+from uuid import NAMESPACE_OID, uuid5
 
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from tetkik._version import __version__
-from tetkik.documents.sanitize import calendar_date, family_and_given, printable, valid_uid
-from tetkik.values import ReportDocument, Signature
+from tetkik.documents.sanitize import dicom_date, family_and_given, valid_uid
+from tetkik.values import Identity, MeasuredImage, ReportDocument, Signature
+from tetkik.values.common import one_line
 
 CHARACTER_SET = "ISO_IR 192"
 MANUFACTURER = "Tetkik"
@@ -34,12 +34,12 @@ class Instance:
 
 
 def new_uid(document: ReportDocument, what: str) -> str:
-    """A UID of the form `2.25.` (PS3.5, annex B.2): the same for the same report; it tells of no patient.
+    """A UID of the form `2.25.` (PS3.5, annex B.2) for one of a report's objects; it tells of no patient.
 
-    Args:
-        what: which of its objects; where its content may change, what tells the contents apart.
+    `what` names the object and, where its content may change, what tells the contents apart.
     """
-    return f"2.25.{_name(document, what).int}"
+    report = uuid5(NAMESPACE_OID, f"tetkik:{document.id}")
+    return f"2.25.{uuid5(report, what).int}"
 
 
 def device_uid(document: ReportDocument) -> str:
@@ -54,33 +54,30 @@ def study_uid(document: ReportDocument) -> str:
 
 def source(document: ReportDocument) -> Instance | None:
     """The image that the report is about, as an archive knows it; None for a file without UIDs."""
-    identity = document.identity
-    study, series = valid_uid(identity.study_uid), valid_uid(identity.series_uid)
-    instance, sop_class = valid_uid(identity.instance_uid), valid_uid(document.tags.sop_class)
-    if study and series and instance and sop_class:
-        return Instance(sop_class, instance, series)
-    return None
+    return instance_of(document.identity, document.tags.sop_class)
+
+
+def image_of(document: ReportDocument) -> Instance | None:
+    """The image as other objects refer to it: of a file without UIDs the capture that is made of it."""
+    if (known := source(document)) is not None or document.image is None:
+        return known
+    return capture(document, "image", document.image)
+
+
+def instance_of(uids: Identity | MeasuredImage, sop_class: str | None) -> Instance | None:
+    """The object of these UIDs; None where one of them is missing or invalid."""
+    found = (valid_uid(sop_class), valid_uid(uids.instance_uid), valid_uid(uids.series_uid))
+    return Instance(*map(str, found)) if all(found) and valid_uid(uids.study_uid) else None
 
 
 def capture(document: ReportDocument, what: str, picture: bytes) -> Instance:
-    """The Secondary Capture that is made of one of the report's pictures.
-
-    Args:
-        what: `heatmap` or `image`.
-    """
+    """The Secondary Capture that is made of one of the report's pictures, `heatmap` or `image`."""
     digest = hashlib.sha256(picture).hexdigest()
     return Instance(
         SecondaryCaptureImageStorage,
         new_uid(document, f"{what}/{_when(document)}/{digest}"),
         new_uid(document, what),
     )
-
-
-def _former(number: str) -> Dataset:
-    item = Dataset()
-    item.PatientID = text(number, 64)
-    item.TypeOfPatientID = "TEXT"
-    return item
 
 
 def identify(dataset: Dataset, document: ReportDocument) -> None:
@@ -91,15 +88,17 @@ def identify(dataset: Dataset, document: ReportDocument) -> None:
     dataset.PatientID = text(identity.patient_id, 64)
     if identity.other_ids:
         # PS3.3, C.7.1.1: under which the patient was known before records were joined.
-        dataset.OtherPatientIDsSequence = Sequence(map(_former, identity.other_ids))
+        dataset.OtherPatientIDsSequence = [Dataset() for _ in identity.other_ids]
+        for former, number in zip(dataset.OtherPatientIDsSequence, identity.other_ids, strict=True):
+            former.PatientID, former.TypeOfPatientID = text(number, 64), "TEXT"
     if identity.other_names:
         dataset.OtherPatientNames = [person_name(one) for one in identity.other_names]
-    dataset.PatientBirthDate = _date(identity.birth_date)
+    dataset.PatientBirthDate = dicom_date(identity.birth_date)
     dataset.PatientSex = identity.sex.value if identity.sex is not None else ""
     if identity.age_years is not None and identity.age_years >= 1:
         dataset.PatientAge = f"{min(int(identity.age_years), 999):03d}Y"
     dataset.StudyInstanceUID = study_uid(document)
-    dataset.StudyDate = _date(identity.study_date)
+    dataset.StudyDate = dicom_date(identity.study_date)
     dataset.StudyTime = ""
     dataset.StudyID = ""
     dataset.AccessionNumber = text(identity.accession, 16)
@@ -115,11 +114,7 @@ def identify(dataset: Dataset, document: ReportDocument) -> None:
 
 
 def date_it(dataset: Dataset, document: ReportDocument, moment: datetime | None = None) -> None:
-    """Set when the object was made: the report's own time, so that the same report gives the same bytes.
-
-    Args:
-        moment: of what became of it since; None is the report's own.
-    """
+    """Set when the object was made: `moment`, or the report's own time, so that its bytes stay the same."""
     created = moment or document.created
     for kind in ("InstanceCreation", "Content", "Series"):
         setattr(dataset, f"{kind}Date", created.strftime("%Y%m%d"))
@@ -136,14 +131,10 @@ def model_of(document: ReportDocument) -> tuple[str, str]:
 
 
 def person_name(name: str) -> str:
-    """A name as PN (PS3.5, section 6.2.1): at most three groups of at most five parts of printable text.
-
-    Args:
-        name: as DICOM writes it, `FAMILY^GIVEN`.
-    """
+    """`FAMILY^GIVEN` as PN (PS3.5, section 6.2.1): three groups of five parts of printable text at most."""
     groups = []
-    for group in name.split("=")[:3]:
-        parts = [_printable(part) for part in group.split("^")[:5]]
+    for group in name.replace("\\", " ").split("=")[:3]:
+        parts = [one_line(part) for part in group.split("^")[:5]]
         groups.append("^".join(parts).rstrip("^")[:64])
     return "=".join(groups).rstrip("=")
 
@@ -156,7 +147,7 @@ def spoken_name(name: str, title: str = "") -> str:
 
 def text(value: str | None, longest: int) -> str:
     """A short text (LO, SH): printable; no backslash, which parts values; at most `longest` characters."""
-    return _printable(value or "")[:longest].strip()
+    return one_line((value or "").replace("\\", " "))[:longest].strip()
 
 
 def to_bytes(dataset: Dataset) -> bytes:
@@ -174,11 +165,7 @@ def own_instance(document: ReportDocument, sop_class: str) -> Instance:
 
 
 def evidence(document: ReportDocument, instance: Instance, study: str | None = None) -> Dataset:
-    """An object referred to, with as much as the class asks for; whose it is is set at the end.
-
-    Args:
-        study: Study Instance UID; None is the report's own.
-    """
+    """An object referred to, with as much as its class asks for; `study` is by itself that of the image."""
     dataset = Dataset()
     dataset.SOPClassUID, dataset.SOPInstanceUID = instance.sop_class, instance.uid
     dataset.SeriesInstanceUID = instance.series
@@ -202,16 +189,3 @@ def organization(document: ReportDocument) -> str:
 
 def _when(document: ReportDocument) -> str:
     return f"{document.version}/{document.created.isoformat()}"
-
-
-def _name(document: ReportDocument, what: str) -> UUID:
-    return uuid5(uuid5(NAMESPACE_OID, f"tetkik:{document.id}"), what)
-
-
-def _date(date: str | None) -> str:
-    day = calendar_date(date)
-    return f"{day:%Y%m%d}" if day is not None else ""
-
-
-def _printable(value: str) -> str:
-    return printable(value.replace("\\", " "))

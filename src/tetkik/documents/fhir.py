@@ -14,11 +14,13 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from tetkik.documents.fhir_observed import STATUS, Places, observations
+from tetkik.documents.dicom import source
+from tetkik.documents.fhir_observed import STATUS, Places, coded, observations
 from tetkik.documents.parts import parts_of
 from tetkik.documents.report_phrases import WITHDRAWN, disclaimer, withdrawal_words
-from tetkik.documents.sanitize import calendar_date, printable, valid_uid
+from tetkik.documents.sanitize import calendar_date, valid_uid
 from tetkik.values import Identity, ReportDocument, Section, Sex, Signature
+from tetkik.values.common import one_line
 
 # https://hl7.org/fhir/R4B/valueset-administrative-gender.html
 _GENDER = MappingProxyType({Sex.FEMALE: "female", Sex.MALE: "male", Sex.OTHER: "other"})
@@ -30,9 +32,7 @@ _MODALITY = re.compile(r"[A-Z]{2}", re.ASCII)
 def to_fhir(document: ReportDocument) -> bytes:
     """The report as a Bundle of the type `collection`, JSON in UTF-8.
 
-    Args:
-        document: of any state; a draft is `preliminary`, and everything in a withdrawn one
-            `entered-in-error`.
+    A draft is `preliminary`, and everything in a withdrawn report `entered-in-error`.
     """
     from fhir.resources.R4B.bundle import Bundle
 
@@ -67,11 +67,8 @@ def _resources(document: ReportDocument) -> Iterator[tuple[UUID, dict[str, Any]]
         yield place.of(item.what), item.resource
     if document.signature is not None:
         yield place.of("practitioner"), _practitioner(document.signature)
-    if printable(document.hospital.name):
-        yield (
-            place.of("organization"),
-            {"resourceType": "Organization", "name": printable(document.hospital.name)},
-        )
+    if hospital := one_line(document.hospital.name):
+        yield place.of("organization"), {"resourceType": "Organization", "name": hospital}
 
 
 def _report(document: ReportDocument, place: Places, results: tuple[str, ...]) -> dict[str, Any]:
@@ -84,39 +81,26 @@ def _report(document: ReportDocument, place: Places, results: tuple[str, ...]) -
         "text": {"status": "generated", "div": _narrative(document)},
         "identifier": [{"system": _BUILD, "value": document.id}],
         "status": STATUS[document.standing],
-        "category": [
-            {
-                "coding": [
-                    {
-                        "system": "http://terminology.hl7.org/CodeSystem/v2-0074",
-                        "code": "RAD",
-                        "display": "Radiology",
-                    }
-                ]
-            }
-        ],
-        "code": {
-            "coding": [
-                {"system": "http://loinc.org", "code": "18748-4", "display": "Diagnostic imaging study"}
-            ]
-        },
+        "category": [coded("http://terminology.hl7.org/CodeSystem/v2-0074", "RAD", "Radiology")],
+        "code": coded("http://loinc.org", "18748-4", "Diagnostic imaging study"),
         "subject": place.reference("patient"),
         "issued": _instant(document.created if last is None else last.signed_at),
         "result": [place.reference(what) for what in results],
     }
     made = calendar_date(document.identity.study_date)
-    if made is not None:
-        report["effectiveDateTime"] = made.isoformat()
-    if valid_uid(document.identity.study_uid):
-        report["imagingStudy"] = [place.reference("study")]
-    if printable(document.hospital.name):
-        report["performer"] = [place.reference("organization")]
-    if signed is not None:
-        report["resultsInterpreter"] = [place.reference("practitioner")]
-    if impression:
+    report |= {
+        "effectiveDateTime": made and made.isoformat(),
+        "imagingStudy": [place.reference("study")] if valid_uid(document.identity.study_uid) else None,
+        "performer": [place.reference("organization")] if one_line(document.hospital.name) else None,
+        "resultsInterpreter": [place.reference("practitioner")] if signed is not None else None,
         # Who reads the conclusion and no status must see it, too.
-        report["conclusion"] = impression if document.withdrawal is None else f"{WITHDRAWN}: {impression}"
-    return {name: value for name, value in report.items() if value}
+        "conclusion": f"{WITHDRAWN}: {impression}" if impression and document.withdrawal else impression,
+    }
+    return _filled(report)
+
+
+def _filled(resource: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in resource.items() if value}
 
 
 def _narrative(document: ReportDocument) -> str:
@@ -125,52 +109,47 @@ def _narrative(document: ReportDocument) -> str:
 
     parts = []
     if document.withdrawal is not None:
-        words = " ".join(map(printable, withdrawal_words(document)))
+        words = " ".join(map(one_line, withdrawal_words(document)))
         parts.append(f"<p><b>{escape(WITHDRAWN)}</b> {escape(words)}</p>")
     for part in parts_of(document.content):
-        lines = [escape(printable(line.text)) for line in part.lines]
+        lines = [escape(one_line(line.text)) for line in part.lines]
         rows = "".join(f"<li>{words}</li>" for words in lines)
         body = f"<ol>{rows}</ol>" if part.numbered else f"<p>{' '.join(lines)}</p>"
         parts.append(f"<h3>{escape(part.label)}</h3>{body}")
         objected = (words for line in part.lines for words in line.objections)
-        parts += [f"<p>{escape(printable(words))}</p>" for words in objected]
+        parts += [f"<p>{escape(one_line(words))}</p>" for words in objected]
     parts.append(f"<p>{escape(disclaimer(document.draft.language))}</p>")
     return f'<div xmlns="http://www.w3.org/1999/xhtml">{"".join(parts)}</div>'
 
 
 def _patient(identity: Identity) -> dict[str, Any]:
     family, _, given = (identity.patient_name or "").split("=")[0].partition("^")
-    patient: dict[str, Any] = {"resourceType": "Patient"}
-    number = printable(identity.patient_id or "")
-    old = [{"use": "old", "value": one} for one in map(printable, identity.other_ids) if one]
-    if number or old:
-        patient["identifier"] = [*([{"value": number}] if number else []), *old]
-    name: dict[str, Any] = {}
-    if printable(family):
-        name["family"] = printable(family)
-    givens = [printable(part) for part in given.split("^")[:2] if printable(part)]
-    if givens:
-        name["given"] = givens
-    if name:
-        patient["name"] = [name]
-    patient["gender"] = _GENDER[identity.sex] if identity.sex is not None else "unknown"
-    born = calendar_date(identity.birth_date)
-    if born is not None:
-        patient["birthDate"] = born.isoformat()
-    if old:
-        # https://hl7.org/fhir/R4B/valueset-link-type.html: this record stands for those.
-        patient["link"] = [{"other": {"identifier": one}, "type": "replaces"} for one in old]
-    return patient
+    number, born = one_line(identity.patient_id or ""), calendar_date(identity.birth_date)
+    old = [{"use": "old", "value": one} for one in map(one_line, identity.other_ids) if one]
+    givens = [part for part in map(one_line, given.split("^")[:2]) if part]
+    name = _filled({"family": one_line(family), "given": givens})
+    return _filled(
+        {
+            "resourceType": "Patient",
+            "identifier": [*([{"value": number}] if number else []), *old],
+            "name": [name] if name else None,
+            "gender": _GENDER[identity.sex] if identity.sex is not None else "unknown",
+            "birthDate": born and born.isoformat(),
+            # https://hl7.org/fhir/R4B/valueset-link-type.html: this record stands for those.
+            "link": [{"other": {"identifier": one}, "type": "replaces"} for one in old],
+        }
+    )
 
 
 def _practitioner(signed: Signature) -> dict[str, Any]:
-    name = printable(" ".join(part for part in (signed.title, signed.name) if part))
-    practitioner: dict[str, Any] = {"resourceType": "Practitioner"}
-    if name:
-        practitioner["name"] = [{"text": name}]
-    if printable(signed.registration):
-        practitioner["identifier"] = [{"value": printable(signed.registration)}]
-    return practitioner
+    name, number = one_line(f"{signed.title} {signed.name}"), one_line(signed.registration)
+    return _filled(
+        {
+            "resourceType": "Practitioner",
+            "name": [{"text": name}] if name else None,
+            "identifier": [{"value": number}] if number else None,
+        }
+    )
 
 
 def _study(document: ReportDocument, place: Places) -> dict[str, Any]:
@@ -181,33 +160,25 @@ def _study(document: ReportDocument, place: Places) -> dict[str, Any]:
         "status": "available",
         "subject": place.reference("patient"),
     }
-    if printable(identity.accession or ""):
-        study["identifier"].append(
-            {
-                "type": {
-                    "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}]
-                },
-                "value": printable(identity.accession or ""),
-            }
-        )
+    if accession := one_line(identity.accession or ""):
+        kind = {"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}
+        study["identifier"].append({"type": {"coding": [kind]}, "value": accession})
     study |= _series(document)
     return study
 
 
 def _series(document: ReportDocument) -> dict[str, Any]:
     """Which image of the study the report is about, where the file says enough of it."""
-    identity, tags = document.identity, document.tags
-    series, instance = valid_uid(identity.series_uid), valid_uid(identity.instance_uid)
-    sop_class, modality = valid_uid(tags.sop_class), tags.modality or ""
-    if not (series and instance and sop_class and _MODALITY.fullmatch(modality)):
+    known, modality = source(document), document.tags.modality or ""
+    if known is None or not _MODALITY.fullmatch(modality):
         return {}
-    kind = {"system": "urn:ietf:rfc:3986", "code": f"urn:oid:{sop_class}"}
+    kind = {"system": "urn:ietf:rfc:3986", "code": f"urn:oid:{known.sop_class}"}
     return {
         "series": [
             {
-                "uid": series,
+                "uid": known.series,
                 "modality": {"system": _DICOM, "code": modality},
-                "instance": [{"uid": instance, "sopClass": kind}],
+                "instance": [{"uid": known.uid, "sopClass": kind}],
             }
         ]
     }
@@ -217,7 +188,7 @@ def _device(model: str) -> dict[str, Any]:
     return {
         "resourceType": "Device",
         # Findings from elsewhere may not name the model that found them.
-        "deviceName": [{"name": printable(model) or "?", "type": "model-name"}],
+        "deviceName": [{"name": one_line(model) or "?", "type": "model-name"}],
         "type": {"text": "Software that assesses radiographs; research and education"},
     }
 

@@ -13,9 +13,9 @@ from types import MappingProxyType
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from tetkik.documents.codes import MEASURES, OWN_JUDGEMENT, OWN_JUDGEMENTS, OWN_PLANES, SNOMED
+from tetkik.documents.codes import MEASURES, OWN_JUDGEMENT, OWN_JUDGEMENTS, OWN_PLANES, SIDES, SNOMED
 from tetkik.documents.report_phrases import measured_words
-from tetkik.documents.sanitize import printable, valid_uid
+from tetkik.documents.sanitize import valid_uid
 from tetkik.documents.statements import Statement, statements
 from tetkik.values import (
     Finding,
@@ -23,10 +23,9 @@ from tetkik.values import (
     MeasurementUnit,
     ReportDocument,
     ReportState,
-    Side,
     label_name,
 )
-from tetkik.values.finding_labels import Code
+from tetkik.values.common import one_line
 
 # https://hl7.org/fhir/R4B/valueset-diagnostic-report-status.html and valueset-observation-status.html
 STATUS = MappingProxyType(
@@ -45,14 +44,6 @@ _WORDS = f"{_OWN}/report"
 _SNOMED = "http://snomed.info/sct"
 _UCUM = "http://unitsofmeasure.org"
 _UNKNOWN = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
-# The same concepts as in DICOM's CID 244, Laterality.
-_SIDES = MappingProxyType(
-    {
-        Side.LEFT: ("7771000", "Left"),
-        Side.RIGHT: ("24028007", "Right"),
-        Side.BOTH: ("51440002", "Bilateral"),
-    }
-)
 _UNITS = MappingProxyType(
     {MeasurementUnit.MILLIMETRE: "mm", MeasurementUnit.PIXEL: "pixels", MeasurementUnit.DEGREE: "degrees"}
 )
@@ -65,22 +56,15 @@ class Places:
         self._root = uuid5(NAMESPACE_OID, f"tetkik:{document.id}:{document.version}")
 
     def of(self, what: str) -> UUID:
-        """The UUID of one resource."""
         return uuid5(self._root, what)
 
     def reference(self, what: str) -> dict[str, str]:
-        """A reference to it inside the Bundle."""
         return {"reference": f"urn:uuid:{self.of(what)}"}
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """An Observation and its name.
-
-    Attributes:
-        what: by which `Places` knows it.
-        result: whether the report names it among its results; otherwise one that it does leads to it.
-    """
+    """An Observation named by `what`; the report lists it as a `result`, or one that it lists leads to it."""
 
     what: str
     resource: dict[str, Any] = field(repr=False)
@@ -102,15 +86,11 @@ def observations(document: ReportDocument, place: Places) -> Iterator[Observed]:
 
 
 def _observation(place: Places, status: str, code: dict[str, Any]) -> dict[str, Any]:
-    category = {
-        "system": "http://terminology.hl7.org/CodeSystem/observation-category",
-        "code": "imaging",
-        "display": "Imaging",
-    }
+    category = coded("http://terminology.hl7.org/CodeSystem/observation-category", "imaging", "Imaging")
     return {
         "resourceType": "Observation",
         "status": status,
-        "category": [{"coding": [category]}],
+        "category": [category],
         "code": code,
         "subject": place.reference("patient"),
     }
@@ -122,7 +102,6 @@ def _by_itself(document: ReportDocument) -> str:
 
 
 def _by_model(document: ReportDocument, place: Places, item: Statement) -> dict[str, Any]:
-    """A label that nobody judged: what the model says."""
     assert item.finding is not None
     found = _observation(place, _by_itself(document), _code(document, item.label))
     found |= {"device": place.reference("device"), "valueBoolean": item.present}
@@ -144,11 +123,8 @@ def _by_radiologist(document: ReportDocument, place: Places, item: Statement) ->
 def _output(document: ReportDocument, place: Places, finding: Finding) -> dict[str, Any]:
     """What the model had answered to a label that was judged: a figure, and no finding."""
     name = label_name(finding.label, document.draft.language)
-    code = {
-        "coding": [{"system": _OUTPUTS, "code": finding.label, "display": f"Output of the model: {name}"}],
-        "text": f"Output of the model: {name}",
-    }
-    found = _observation(place, _by_itself(document), code)
+    words = f"Output of the model: {name}"
+    found = _observation(place, _by_itself(document), coded(_OUTPUTS, finding.label, words, text=words))
     found["device"] = place.reference("device")
     reached = {"code": {"text": "Reaches the threshold of the model"}, "valueBoolean": finding.positive}
     found["component"] = [_probability(finding), reached]
@@ -159,10 +135,7 @@ def _measured(document: ReportDocument, place: Places, item: Measurement) -> dic
     """A length or an angle, and the image that it was made in."""
     language = document.draft.language
     known = MEASURES[item.kind]
-    code: dict[str, Any] = {
-        "coding": [{"system": _SNOMED, "code": known.value, "display": known.meaning}],
-        "text": printable(item.label) or known.meaning,
-    }
+    code = coded(_SNOMED, known.value, known.meaning, text=one_line(item.label) or known.meaning)
     found = _observation(place, STATUS[document.standing], code)
     found |= _performer(document, place)
     found["valueQuantity"] = {
@@ -174,7 +147,7 @@ def _measured(document: ReportDocument, place: Places, item: Measurement) -> dic
     about = measured_words(item, language)
     if item.unit is not MeasurementUnit.DEGREE:
         plane = OWN_PLANES[item.image.plane if item.calibrated else None]
-        found["method"] = {"coding": [_word(plane)], "text": about}
+        found["method"] = coded(_WORDS, plane.value, plane.meaning, text=about)
     elif about:
         found["note"] = [{"text": about}]
     if not item.image.earlier and valid_uid(document.identity.study_uid):
@@ -195,27 +168,27 @@ def _performer(document: ReportDocument, place: Places) -> dict[str, Any]:
 def _code(document: ReportDocument, label: str) -> dict[str, Any]:
     """A label: our own code, and the SNOMED CT concept where one is certain."""
     name = label_name(label, document.draft.language)
-    coding = [{"system": _LABELS, "code": label, "display": name}]
+    code = coded(_LABELS, label, name, text=name)
     if label in SNOMED:
-        known = SNOMED[label]
-        coding.insert(0, {"system": _SNOMED, "code": known.value, "display": known.meaning})
-    return {"coding": coding, "text": name}
+        code["coding"] = coded(_SNOMED, SNOMED[label].value, SNOMED[label].meaning)["coding"] + code["coding"]
+    return code
 
 
-def _word(code: Code) -> dict[str, str]:
-    return {"system": _WORDS, "code": code.value, "display": code.meaning}
+def coded(system: str, code: str, display: str, text: str | None = None) -> dict[str, Any]:
+    """A CodeableConcept of one code."""
+    concept: dict[str, Any] = {"coding": [{"system": system, "code": code, "display": display}]}
+    return concept if text is None else concept | {"text": text}
 
 
 def _judgement(item: Statement) -> dict[str, Any]:
     own = OWN_JUDGEMENTS[item.judgement]
     return {
-        "code": {"coding": [_word(OWN_JUDGEMENT)], "text": OWN_JUDGEMENT.meaning},
-        "valueCodeableConcept": {"coding": [_word(own)], "text": own.meaning},
+        "code": coded(_WORDS, OWN_JUDGEMENT.value, OWN_JUDGEMENT.meaning, text=OWN_JUDGEMENT.meaning),
+        "valueCodeableConcept": coded(_WORDS, own.value, own.meaning, text=own.meaning),
     }
 
 
 def _probability(finding: Finding) -> dict[str, Any]:
-    """The model's calibrated probability, or that it has none."""
     probability: dict[str, Any] = {"code": {"text": "Calibrated probability"}}
     if finding.probability is not None:
         value = round(finding.probability, 4)
@@ -224,13 +197,12 @@ def _probability(finding: Finding) -> dict[str, Any]:
 
 
 def _laterality(item: Statement) -> list[dict[str, Any]]:
-    """The side, where the draft's evidence has one."""
     if item.side is None:
         return []
-    code, meaning = _SIDES[item.side]
+    side = SIDES[item.side]
     return [
         {
-            "code": {"coding": [{"system": _SNOMED, "code": "272741003", "display": "Laterality"}]},
-            "valueCodeableConcept": {"coding": [{"system": _SNOMED, "code": code, "display": meaning}]},
+            "code": coded(_SNOMED, "272741003", "Laterality"),
+            "valueCodeableConcept": coded(_SNOMED, side.value, side.meaning),
         }
     ]

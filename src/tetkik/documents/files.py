@@ -10,12 +10,9 @@ from tempfile import mkdtemp
 
 
 def write_files(contents: Mapping[str, bytes], folder: Path) -> tuple[Path, ...]:
-    """Write `contents`, by file name, into `folder`: all of it, or nothing.
+    """Write `contents`, by file name, into `folder`, all or nothing; the sorted files.
 
     Files of these names are replaced; others there are left alone.
-
-    Returns:
-        The files, sorted.
     """
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from tetkik.documents.report_phrases import (
     measured_words,
     withdrawal_words,
 )
-from tetkik.documents.sanitize import calendar_date, family_and_given
+from tetkik.documents.sanitize import dicom_date, family_and_given
 from tetkik.documents.statements import statements
 from tetkik.language import Language
 from tetkik.values import ReportDocument, ReportState, Sex, Signature, label_name
@@ -48,8 +48,7 @@ _SPECIAL = re.compile(r"[\\|^&~]|\r\n|\r|\n|[\x00-\x1f\x7f]")
 def to_hl7(document: ReportDocument) -> bytes:
     """The report as one message in UTF-8, its segments ended by carriage returns.
 
-    Args:
-        document: of any state; a draft is sent as preliminary, a withdrawn report with its text as wrong.
+    A draft is sent as preliminary, a withdrawn report with its text as wrong.
     """
     return ("\r".join(_segments(document)) + "\r").encode("utf-8")
 
@@ -63,7 +62,7 @@ def _segments(document: ReportDocument) -> Iterator[str]:
     name = _name(identity.patient_name)
     number = f"{_text(identity.patient_id or '')}^^^{sender}^PI" if identity.patient_id else ""
     sex = _SEX[identity.sex] if identity.sex is not None else "U"
-    yield _joined(["PID", "1", "", number, "", name, "", _date(identity.birth_date), sex])
+    yield _joined(["PID", "1", "", number, "", name, "", dicom_date(identity.birth_date), sex])
     signed = document.signature
     observer = "" if signed is None else _observer(signed)
     when = created if signed is None or document.withdrawal is not None else _moment(signed.signed_at)
@@ -71,7 +70,7 @@ def _segments(document: ReportDocument) -> Iterator[str]:
         1: "1",
         3: _text(document.id),
         4: "18748-4^Diagnostic imaging study^LN",
-        7: _date(identity.study_date),
+        7: dicom_date(identity.study_date),
         18: _text(identity.accession or ""),
         22: when,
         24: "RAD",
@@ -79,7 +78,8 @@ def _segments(document: ReportDocument) -> Iterator[str]:
         32: observer,
     }
     yield _joined(["OBR", *(order.get(place, "") for place in range(1, 33))])
-    observed = [*_observations(document), *_measured(document), _verification(document)]
+    seal = ("ST", f"VERIFICATION^SHA-256 of the report^{OWN_SCHEME}", "", document.verification, "")
+    observed = [*_observations(document), *_measured(document), seal]
     for place, (kind, code, part, value, unit) in enumerate(observed, 1):
         yield _joined(
             ["OBX", str(place), kind, code, part, value, unit, "", "", "", "", _OBSERVED[document.standing]]
@@ -128,14 +128,8 @@ def _measured(document: ReportDocument) -> Iterator[_Observed]:
     for place, item in enumerate(document.measurements, 1):
         code = f"{MEASURES[item.kind].value}^{MEASURES[item.kind].meaning}^SCT"
         yield "NM", code, str(place), f"{item.rounded:g}", f"{item.unit.value}^^UCUM"
-        about = "; ".join(
-            part for part in (measured_name(item, language), measured_words(item, language)) if part
-        )
-        yield "ST", code, str(place), _text(about), ""
-
-
-def _verification(document: ReportDocument) -> _Observed:
-    return "ST", f"VERIFICATION^SHA-256 of the report^{OWN_SCHEME}", "", document.verification, ""
+        about = (measured_name(item, language), measured_words(item, language))
+        yield "ST", code, str(place), _text("; ".join(filter(None, about))), ""
 
 
 def _joined(fields: list[str]) -> str:
@@ -166,11 +160,6 @@ def _observer(signed: Signature) -> str:
 
 def _moment(moment: datetime) -> str:
     return moment.strftime("%Y%m%d%H%M%S%z")
-
-
-def _date(date: str | None) -> str:
-    day = calendar_date(date)
-    return f"{day:%Y%m%d}" if day is not None else ""
 
 
 def _text(text: str) -> str:

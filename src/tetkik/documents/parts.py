@@ -23,16 +23,11 @@ from tetkik.values.finding_labels import Code
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A sentence, or a row of a list.
-
-    Attributes:
-        objections: what the grounding check says against it and nobody has decided.
-        cells: the same as the cells of a row, for documents that have tables.
-    """
+    """A sentence, or a row of a list."""
 
     text: str
-    objections: tuple[str, ...] = ()
-    cells: tuple[str, ...] = ()
+    objections: tuple[str, ...] = ()  # what the grounding check says against it and nobody has decided
+    cells: tuple[str, ...] = ()  # the same as the cells of a row, for documents that have tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +35,18 @@ class Part:
     """A part of a report under its heading.
 
     Attributes:
-        name: what a page finds it by: a section's, or `measured`.
-        lines: sentences that are read as one paragraph; of a list its rows.
-        numbered: whether it is a list.
         loinc: what HL7 v2 sends its text under; None where its values are sent with codes of their own.
     """
 
-    name: str
+    name: str  # what a page finds it by: a section's, or `measured`
     label: str
-    lines: tuple[Line, ...]
-    numbered: bool = False
+    lines: tuple[Line, ...]  # sentences that are read as one paragraph; of a list its rows
+    numbered: bool = False  # whether it is a list
     loinc: Code | None = None
     dicom: Code | None = None
 
     @property
     def text(self) -> str:
-        """Its sentences as one paragraph."""
         return " ".join(line.text for line in self.lines)
 
 
@@ -80,11 +71,7 @@ _CODES = MappingProxyType(
 
 
 def parts_of(content: ReportContent, headings: Language | None = None) -> tuple[Part, ...]:
-    """The parts in reading order; those without a line are left out.
-
-    Args:
-        headings: the language of the labels; None is that of the report.
-    """
+    """The parts in reading order, those without a line left out; `headings` is another language of labels."""
     return tuple(part for part in _parts(content, headings or content.draft.language) if part.lines)
 
 

@@ -23,23 +23,21 @@ from reportlab.platypus import (
 
 from tetkik.documents import pdf_layout
 from tetkik.documents.parts import Part, parts_of
-from tetkik.documents.pdf_layout import WIDTH, paragraph, style
-from tetkik.documents.qr import QrCode
+from tetkik.documents.pdf_layout import WIDTH, QrCode, paragraph, style
 from tetkik.documents.report_phrases import (
-    date_words,
     heatmap_words,
+    identity_rows,
     judged_words,
     moment_words,
     number_words,
-    patient_name,
     percent_words,
     state_words,
     withdrawal_words,
 )
-from tetkik.documents.sanitize import printable
 from tetkik.documents.statements import statements
 from tetkik.language import Language, Sentence, translate
 from tetkik.values import Finding, ReportDocument, ReportState, Sex, ThresholdOn, label_name
+from tetkik.values.common import one_line
 
 # Paper and ink of the banner; its words say the same.
 _BANNERS = MappingProxyType(
@@ -65,7 +63,10 @@ _NOTICE = style(8.5, colour=pdf_layout.CAUTION)
 _OBJECTION = style(8, colour=pdf_layout.CAUTION, leftIndent=4 * mm, spaceAfter=1 * mm)
 _JUDGED = style(8, spaceBefore=1 * mm)
 _HEADING = style(10, bold=True, colour=pdf_layout.MAIN, spaceBefore=3 * mm, spaceAfter=0.8 * mm)
-_FLUSH = [(f"{side}PADDING", (0, 0), (-1, -1), 0) for side in ("LEFT", "RIGHT", "TOP", "BOTTOM")]
+_PLAIN: list[tuple[Any, ...]] = [
+    ("VALIGN", (0, 0), (-1, -1), "TOP"),
+    *((f"{side}PADDING", (0, 0), (-1, -1), 0) for side in ("LEFT", "RIGHT", "TOP", "BOTTOM")),
+]
 
 _Shown = tuple[Image, str]
 """A picture in its size, and its name."""
@@ -84,7 +85,7 @@ def to_pdf(document: ReportDocument) -> bytes:
         topMargin=pdf_layout.TOP,
         bottomMargin=pdf_layout.BOTTOM,
         title=translate("Radiology report", language),
-        author=printable(document.hospital.name),
+        author=one_line(document.hospital.name),
         subject=state_words(document),
         creator="Tetkik",
         lang=language.value,
@@ -108,7 +109,8 @@ def _flowables(document: ReportDocument) -> list[Flowable]:
     blocks = [block for part in parts_of(document.content) for block in _part(part)]
     if not beside:
         blocks += _below(document)
-    blocks += _sources(document)
+    sources = dict.fromkeys(item.source for item in document.draft.passages)
+    blocks += _under(translate("Sources", language), [[paragraph(source)] for source in sources])
     last = blocks.pop() if blocks else []
     flowables += [KeepTogether(block) for block in blocks]
     return [*flowables, KeepTogether([*last, Spacer(0, 5 * mm), _ending(document)])]
@@ -135,11 +137,8 @@ def _banner(document: ReportDocument) -> Flowable:
     paper, ink = _BANNERS[document.standing]
     content = [paragraph(state_words(document), style(9.5, bold=True, colour=ink))]
     content += [paragraph(words, style(8.5, colour=ink)) for words in withdrawal_words(document)]
-    table = Table([[content]], [WIDTH])
-    table.setStyle(
-        TableStyle([("BACKGROUND", (0, 0), (-1, -1), paper), ("LEFTPADDING", (0, 0), (-1, -1), 8)])
-    )
-    return table
+    styles = [("BACKGROUND", (0, 0), (-1, -1), paper), ("LEFTPADDING", (0, 0), (-1, -1), 8)]
+    return Table([[content]], [WIDTH], style=TableStyle(styles))
 
 
 def _about(document: ReportDocument) -> list[Flowable]:
@@ -147,15 +146,9 @@ def _about(document: ReportDocument) -> list[Flowable]:
     language, identity = document.draft.language, document.identity
     sex = _SEXES[identity.sex].in_language(language) if identity.sex and identity.sex in _SEXES else ""
     age = "" if identity.age_years is None else str(int(identity.age_years))
-    rows = (
-        (Sentence("Patient"), patient_name(identity.patient_name)),
-        (Sentence("Date of study"), date_words(identity.study_date)),
-        (Sentence("Hospital number"), identity.patient_id or ""),
-        (Sentence("Accession number"), identity.accession or ""),
-        (Sentence("Date of birth"), date_words(identity.birth_date)),
-        (Sentence("Sex, age"), ", ".join(part for part in (sex, age) if part)),
-    )
-    filled = [(name.in_language(language), value) for name, value in rows if value]
+    patient, number, born, made, accession = identity_rows(document)
+    details = (translate("Sex, age", language), ", ".join(filter(None, (sex, age))))
+    filled = [row for row in (patient, made, number, accession, born, details) if row[1]]
     if not filled:
         return []
     cells = [[paragraph(name), paragraph(value, _VALUE)] for name, value in filled]
@@ -169,7 +162,6 @@ def _about(document: ReportDocument) -> list[Flowable]:
         # The small name sits on the line of its larger value.
         ("TOPPADDING", (0, 0), (0, -1), 1.7),
         ("TOPPADDING", (2, 0), (2, -1), 1.7),
-        ("VALIGN", (0, 0), (-1, -1), "TOP"),
     )
     return [table, Spacer(0, 2 * mm)]
 
@@ -193,7 +185,7 @@ def _pictures(document: ReportDocument, shown: list[_Shown], *, beside: bool) ->
         cells.append([found, *_about_model(document)])
         widths.append(WIDTH - sum(widths))
     between = ("RIGHTPADDING", (0, 0), (len(shown) - 1, 0), _GAP)
-    table = _table([cells], widths, between, ("VALIGN", (0, 0), (-1, 0), "TOP"), align="LEFT")
+    table = _table([cells], widths, between)
     return [Spacer(0, 2 * mm), table]
 
 
@@ -223,14 +215,7 @@ def _rows(part: Part) -> Flowable:
         [WIDTH * share for share in (0.04, 0.3, 0.15, 0.51)],
         ("RIGHTPADDING", (0, 0), (-1, -1), 2 * mm),
         ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
-        ("VALIGN", (0, 0), (-1, -1), "TOP"),
-        align="LEFT",
     )
-
-
-def _sources(document: ReportDocument) -> list[list[Flowable]]:
-    sources = dict.fromkeys(item.source for item in document.draft.passages)
-    return _under(translate("Sources", document.draft.language), [[paragraph(source)] for source in sources])
 
 
 def _under(title: str, blocks: list[list[Flowable]]) -> list[list[Flowable]]:
@@ -254,7 +239,6 @@ def _stands_beside(document: ReportDocument, shown: list[_Shown]) -> bool:
 
 
 def _column(picture: Image) -> float:
-    """The width of a picture: its name is no narrower than a word."""
     return float(max(picture.drawWidth, _NARROWEST) + _GAP)
 
 
@@ -273,7 +257,11 @@ def _found_table(document: ReportDocument, width: float) -> Flowable:
         *(
             [
                 paragraph(label_name(item.label, language), style(8.5)),
-                paragraph(_probability(item, language), style(8.5, bold=True)),
+                # A score that nobody has calibrated is no probability.
+                paragraph(
+                    "–" if item.probability is None else percent_words(item.probability, language),
+                    style(8.5, bold=True),
+                ),
                 paragraph(_threshold(item, language), style(8.5, colour=pdf_layout.QUIET)),
             ]
             for item in _found(document)
@@ -286,8 +274,6 @@ def _found_table(document: ReportDocument, width: float) -> Flowable:
         ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
         ("LINEABOVE", (0, 1), (-1, -1), 0.4, pdf_layout.LINE),
         ("LINEBELOW", (0, -1), (-1, -1), 0.4, pdf_layout.LINE),
-        ("VALIGN", (0, 0), (-1, -1), "TOP"),
-        align="LEFT",
     )
 
 
@@ -299,13 +285,7 @@ def _about_model(document: ReportDocument) -> list[Flowable]:
 
 
 def _judged(document: ReportDocument) -> list[Flowable]:
-    """What the radiologist says of the model's findings."""
     return [paragraph(words, _JUDGED) for words in judged_words(document)]
-
-
-def _probability(finding: Finding, language: Language) -> str:
-    """The calibrated one; a score that nobody has calibrated is no probability."""
-    return "–" if finding.probability is None else percent_words(finding.probability, language)
 
 
 def _threshold(finding: Finding, language: Language) -> str:
@@ -336,15 +316,10 @@ def _ending(document: ReportDocument) -> Flowable:
         [[lines, QrCode(code, side)]],
         [WIDTH - side, side],
         ("TOPPADDING", (0, 0), (-1, -1), 1.5 * mm),
-        ("VALIGN", (0, 0), (-1, -1), "TOP"),
         ("LINEABOVE", (0, 0), (-1, 0), 0.6, pdf_layout.LINE),
     )
 
 
-def _table(
-    rows: list[list[Any]], widths: list[float], *styles: tuple[Any, ...], align: str = "CENTER"
-) -> Flowable:
-    """A table without the padding that reportlab gives by itself."""
-    table = Table(rows, colWidths=widths, hAlign=align)
-    table.setStyle(TableStyle([*_FLUSH, *styles]))
-    return table
+def _table(rows: list[list[Any]], widths: list[float], *styles: tuple[Any, ...]) -> Flowable:
+    """A table without the padding that reportlab gives by itself, each cell at its top."""
+    return Table(rows, colWidths=widths, hAlign="LEFT", style=TableStyle([*_PLAIN, *styles]))

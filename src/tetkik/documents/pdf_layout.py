@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 from xml.sax.saxutils import escape
 
+import segno
 from reportlab import rl_config
 from reportlab.lib.colors import Color, HexColor, white
 from reportlab.lib.pagesizes import A4
@@ -31,9 +32,9 @@ from tetkik.documents.report_phrases import (
     state_words,
     withdrawal_words,
 )
-from tetkik.documents.sanitize import printable
 from tetkik.drawing.typeface import font_file
 from tetkik.values import ReportDocument, ReportState
+from tetkik.values.common import one_line
 
 REGULAR, BOLD = "DejaVuSans", "DejaVuSans-Bold"
 INK, QUIET, LINE = HexColor(0x22303C), HexColor(0x5F6B76), HexColor(0xD9DEE3)
@@ -42,6 +43,7 @@ STOP = HexColor(0x9B1C1C)
 MARGIN, TOP, BOTTOM = 18 * mm, 15 * mm, 21 * mm
 WIDTH = A4[0] - 2 * MARGIN
 HEIGHT = A4[1] - TOP - BOTTOM
+_QUIET_ZONE = 2
 _DOTS = 10
 """Pixels a millimetre of a picture: 254 to the inch."""
 
@@ -70,7 +72,7 @@ SMALL = style(8, colour=QUIET)
 
 def paragraph(text: str, look_style: ParagraphStyle = SMALL) -> Flowable:
     """A paragraph of plain text: nothing in it is markup."""
-    return Paragraph(escape(printable(text)), look_style)
+    return Paragraph(escape(one_line(text)), look_style)
 
 
 def picture(content: bytes, width: float, height: float) -> Image:
@@ -119,12 +121,12 @@ def canvas_of(document: ReportDocument) -> type[Canvas]:
 def _head(canvas: Canvas, document: ReportDocument) -> None:
     identity = document.identity
     parts = (patient_name(identity.patient_name), identity.patient_id or "", date_words(identity.study_date))
-    whose = " · ".join(printable(part) for part in parts if printable(part))
+    whose = " · ".join(one_line(part) for part in parts if one_line(part))
     place = A4[1] - TOP + 4 * mm
     canvas.setFillColor(QUIET)
     canvas.setFont(REGULAR, 7)
     canvas.drawString(MARGIN, place, _cut(whose, WIDTH * 0.6))
-    canvas.drawRightString(A4[0] - MARGIN, place, _cut(printable(document.hospital.name), WIDTH * 0.38))
+    canvas.drawRightString(A4[0] - MARGIN, place, _cut(one_line(document.hospital.name), WIDTH * 0.38))
     canvas.setStrokeColor(LINE)
     canvas.line(MARGIN, place - 1.5 * mm, A4[0] - MARGIN, place - 1.5 * mm)
 
@@ -135,7 +137,7 @@ def _foot(canvas: Canvas, document: ReportDocument, number: str) -> None:
     canvas.line(MARGIN, BOTTOM - 4 * mm, A4[0] - MARGIN, BOTTOM - 4 * mm)
     canvas.setFont(REGULAR, 7)
     canvas.drawString(MARGIN, BOTTOM - 8 * mm, disclaimer(document.draft.language))
-    canvas.drawString(MARGIN, BOTTOM - 11.5 * mm, f"Tetkik · {printable(document.id)} · v{document.version}")
+    canvas.drawString(MARGIN, BOTTOM - 11.5 * mm, f"Tetkik · {one_line(document.id)} · v{document.version}")
     canvas.drawRightString(A4[0] - MARGIN, BOTTOM - 8 * mm, number)
     if document.state is ReportState.DRAFT:
         canvas.setFont(BOLD, 7)
@@ -155,7 +157,7 @@ def _taken_back(canvas: Canvas, document: ReportDocument) -> None:
     canvas.setFont(BOLD, 10)
     canvas.drawString(MARGIN, height - 4.4 * mm, WITHDRAWN)
     canvas.setFont(REGULAR, 7)
-    banner = _cut(printable(withdrawal_words(document)[0]), WIDTH)
+    banner = _cut(one_line(withdrawal_words(document)[0]), WIDTH)
     canvas.drawString(MARGIN, height - 7.5 * mm, banner)
     canvas.saveState()
     canvas.translate(width / 2, height / 2)
@@ -174,3 +176,28 @@ def _cut(text: str, width: float) -> str:
     while first and pdfmetrics.stringWidth(first, REGULAR, 7) > width:
         first = first[:-1]
     return f"{first}…" if first != text else first
+
+
+class QrCode(Flowable):  # type: ignore[misc]
+    """A QR code (ISO/IEC 18004) of `content`."""
+
+    def __init__(self, content: str, side: float) -> None:
+        super().__init__()
+        self._rows = [bytes(row) for row in segno.make_qr(content, error="m").matrix]
+        self.width = self.height = side
+
+    def wrap(self, *_: object) -> tuple[float, float]:
+        return self.width, self.height
+
+    def draw(self) -> None:
+        cell = self.width / (len(self._rows) + 2 * _QUIET_ZONE)
+        for down, row in enumerate(self._rows):
+            bottom = self.height - (down + 1 + _QUIET_ZONE) * cell
+            start = None
+            for place, dark in enumerate([*row, 0]):
+                if dark and start is None:
+                    start = place
+                elif not dark and start is not None:
+                    left = (start + _QUIET_ZONE) * cell
+                    self.canv.rect(left, bottom, (place - start) * cell, cell, stroke=0, fill=1)
+                    start = None

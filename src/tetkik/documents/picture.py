@@ -9,11 +9,7 @@ from PIL import Image
 
 
 def opened(content: bytes) -> Image.Image:
-    """The picture in the mode `L` or `RGB`.
-
-    Args:
-        content: a PNG or JPEG; one of 16 bits is brought to 8 by its upper half, transparency shows white.
-    """
+    """A PNG or JPEG in the mode `L` or `RGB`: of 16 bits the upper 8, transparency shows white."""
     with Image.open(io.BytesIO(content)) as picture:
         if picture.mode in {"1", "L"}:
             return picture.convert("L")

@@ -9,7 +9,7 @@ It names the structured report and the picture of its heatmap; the image itself 
 
 from __future__ import annotations
 
-from highdicom import ko, sr
+from highdicom import ko
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import Comprehensive3DSRStorage
@@ -17,6 +17,7 @@ from pydicom.uid import Comprehensive3DSRStorage
 from tetkik.documents import dicom
 from tetkik.documents.picture import opened
 from tetkik.documents.report_phrases import WITHDRAWN, withdrawal_words
+from tetkik.documents.sr_measured import person
 from tetkik.values import ReportDocument
 
 _SERIES_NUMBER = 9004
@@ -25,8 +26,7 @@ _SERIES_NUMBER = 9004
 def to_rejection(document: ReportDocument) -> bytes:
     """The rejection note of a withdrawn report as a file (PS3.10), Explicit VR Little Endian, in UTF-8.
 
-    Raises:
-        ValueError: the report stands.
+    Raises ValueError where the report stands.
     """
     withdrawal = document.withdrawal
     if withdrawal is None:
@@ -36,12 +36,7 @@ def to_rejection(document: ReportDocument) -> bytes:
     content = ko.KeyObjectSelection(
         document_title=codes.DCM.RejectedForPatientSafetyReasons,
         referenced_objects=rejected,
-        observer_person_context=sr.ObserverContext(
-            observer_type=codes.DCM.Person,
-            observer_identifying_attributes=sr.PersonObserverIdentifyingAttributes(
-                name=dicom.observer(withdrawal.signature), organization_name=dicom.organization(document)
-            ),
-        ),
+        observer_person_context=person(document, withdrawal.signature),
         description=dicom.text(words, len(words)),
     )
     when = withdrawal.signature.signed_at

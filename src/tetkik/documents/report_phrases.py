@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from tetkik.documents.sanitize import calendar_date, printable
+from tetkik.documents.sanitize import calendar_date
 from tetkik.documents.statements import statements
 from tetkik.language import Language, Sentence, translate
 from tetkik.values import (
@@ -22,6 +22,7 @@ from tetkik.values import (
     WithdrawalReason,
     label_name,
 )
+from tetkik.values.common import one_line
 
 _SECTIONS = MappingProxyType(
     {
@@ -165,7 +166,7 @@ def measured_words(measurement: Measurement, language: Language) -> str:
 
 def measured_name(measurement: Measurement, language: Language) -> str:
     """The radiologist's name for it, else what it is."""
-    return printable(measurement.label) or _KINDS[measurement.kind].in_language(language)
+    return one_line(measurement.label) or _KINDS[measurement.kind].in_language(language)
 
 
 def heatmap_words(document: ReportDocument) -> str:
@@ -180,6 +181,18 @@ def patient_name(name: str | None) -> str:
     family, given = parts[0], " ".join(part for part in parts[1:3] if part)
     prefix, suffix = (parts[3] if len(parts) > 3 else ""), (parts[4] if len(parts) > 4 else "")
     return " ".join(part for part in (prefix, given, family, suffix) if part)
+
+
+def identity_rows(document: ReportDocument) -> tuple[tuple[str, str], ...]:
+    """Whose report it is: what each row is called, and what it says; empty where that is not known."""
+    identity, language = document.identity, document.draft.language
+    return (
+        (translate("Patient", language), patient_name(identity.patient_name)),
+        (translate("Hospital number", language), identity.patient_id or ""),
+        (translate("Date of birth", language), date_words(identity.birth_date)),
+        (translate("Date of study", language), date_words(identity.study_date)),
+        (translate("Accession number", language), identity.accession or ""),
+    )
 
 
 def moment_words(moment: datetime) -> str:

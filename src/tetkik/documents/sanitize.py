@@ -9,11 +9,6 @@ _UID = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+", re.ASCII)
 _LONGEST_UID = 64
 
 
-def printable(text: str) -> str:
-    """On one line, without control characters: what a file says of a patient may hold anything."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
-
-
 def calendar_date(text: str | None) -> date | None:
     """DICOM's `YYYYMMDD`; None for anything that is no day of the calendar."""
     digits = (text or "").strip()
@@ -23,6 +18,12 @@ def calendar_date(text: str | None) -> date | None:
         return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
     except ValueError:
         return None
+
+
+def dicom_date(text: str | None) -> str:
+    """The same day as `YYYYMMDD`, or empty."""
+    day = calendar_date(text)
+    return f"{day:%Y%m%d}" if day is not None else ""
 
 
 def valid_uid(text: str | None) -> str | None:

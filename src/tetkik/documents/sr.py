@@ -29,45 +29,33 @@ from tetkik.documents.codes import (
     OWN_JUDGEMENTS,
     OWN_SCHEME,
     OWN_VERIFICATION,
+    SIDES,
     SNOMED,
 )
 from tetkik.documents.parts import parts_of
 from tetkik.documents.report_phrases import disclaimer, state_words
-from tetkik.documents.sr_measured import measured_groups, measured_pictures, own_concept
+from tetkik.documents.sr_measured import concept, measured_groups, measured_pictures, person
 from tetkik.documents.statements import Statement, statements
 from tetkik.language import Language, translate
-from tetkik.values import (
-    ReportDocument,
-    ReportState,
-    Route,
-    Side,
-    label_name,
-)
+from tetkik.values import ReportDocument, ReportState, Route, label_name
+from tetkik.values.finding_labels import Code
 
 _SERIES_NUMBER = 9001
-_QUALITATIVE = ("C0034375", "UMLS", "Qualitative Evaluations")
+_QUALITATIVE = Code("C0034375", "Qualitative Evaluations")
 """Row 12 of TID 1500; its rows 13 and 14 take codes and texts."""
 # CID 100, Quantitative Diagnostic Imaging Procedure.
 _PROCEDURES = MappingProxyType(
     {Route.CHEST: codes.LN.XRUnspecifiedBodyRegion, Route.BRAIN_MRI: codes.LN.MRIUnspecifiedBodyRegion}
 )
-_SIDES = MappingProxyType(
-    {Side.LEFT: codes.SCT.Left, Side.RIGHT: codes.SCT.Right, Side.BOTH: codes.SCT.Bilateral}
-)
 _LANGUAGES = MappingProxyType({Language.TR: "Turkish", Language.EN: "English"})
 
 
 def to_sr(document: ReportDocument) -> bytes:
-    """The report as a file (PS3.10), Explicit VR Little Endian, text in UTF-8.
+    """The report as a file (PS3.10), Explicit VR Little Endian, text in UTF-8; a draft is unverified.
 
     It refers to the image in its archive; for a file without UIDs to the Secondary Capture that
-    `capture.to_image_capture` makes of it; and to the heatmap's, where there is one.
-
-    Args:
-        document: of any state; a draft is partial, preliminary and unverified.
-
-    Raises:
-        ValueError: it was withdrawn: an archive learns of it by `rejection.to_rejection`.
+    `capture.to_image_capture` makes of it; and to the heatmap's, where there is one. ValueError where it was
+    withdrawn: an archive learns of it by `rejection.to_rejection`.
     """
     if document.withdrawal is not None:
         raise ValueError("a withdrawn document")
@@ -103,24 +91,20 @@ def to_sr(document: ReportDocument) -> bytes:
         del report.CurrentRequestedProcedureEvidenceSequence
     dicom.identify(report, document)
     dicom.date_it(report, document)
-    report.SeriesDescription = dicom.text(f"Tetkik: {translate('Radiology report', _language(document))}", 64)
+    report.SeriesDescription = dicom.text(
+        f"Tetkik: {translate('Radiology report', document.draft.language)}", 64
+    )
     report.CompletionFlagDescription = dicom.text(state_words(document), 64)
     if signed is not None:
         report.VerifyingObserverSequence[0].VerificationDateTime = signed.signed_at.strftime("%Y%m%d%H%M%S%z")
     return dicom.to_bytes(report)
 
 
-def _language(document: ReportDocument) -> Language:
-    return document.draft.language
-
-
 def _pictures(document: ReportDocument) -> Iterator[dicom.Instance]:
     """What the report refers to: the image first, then its heatmap."""
-    origin = dicom.source(document)
+    origin = dicom.image_of(document)
     if origin is not None:
         yield origin
-    elif document.image is not None:
-        yield dicom.capture(document, "image", document.image)
     if document.heatmap is not None:
         yield dicom.capture(document, "heatmap", document.heatmap)
 
@@ -132,9 +116,10 @@ def _content(document: ReportDocument, pictures: tuple[dicom.Instance, ...]) -> 
     root = sr.ContainerContentItem(
         name=codes.DCM.ImagingMeasurementReport, is_content_continuous=False, template_id="1500"
     )
-    language = sr.CodedConcept(_language(document).value, "RFC5646", _LANGUAGES[_language(document)])
+    language = document.draft.language
+    spoken = sr.CodedConcept(language.value, "RFC5646", _LANGUAGES[language])
     tree = sr.ContentSequence()
-    tree.extend(sr.LanguageOfContentItemAndDescendants(language))
+    tree.extend(sr.LanguageOfContentItemAndDescendants(spoken))
     tree.extend(_context(document))
     tree.append(
         sr.CodeContentItem(codes.DCM.ProcedureReported, procedure, RelationshipTypeValues.HAS_CONCEPT_MOD)
@@ -145,7 +130,7 @@ def _content(document: ReportDocument, pictures: tuple[dicom.Instance, ...]) -> 
     groups += measured_groups(document)
     if groups:
         tree.append(_container(codes.DCM.ImagingMeasurements, [item for group in groups for item in group]))
-    tree.append(_container(sr.CodedConcept(*_QUALITATIVE), list(_texts(document))))
+    tree.append(_container(concept(_QUALITATIVE, "UMLS"), list(_texts(document))))
     root.ContentSequence = tree
     return sr.ContentSequence([root], is_root=True)
 
@@ -165,13 +150,7 @@ def _context(document: ReportDocument) -> Any:
     )
     if document.signature is None:
         return sr.ObservationContext(observer_device_context=device)
-    person = sr.ObserverContext(
-        observer_type=codes.DCM.Person,
-        observer_identifying_attributes=sr.PersonObserverIdentifyingAttributes(
-            name=dicom.observer(document.signature), organization_name=dicom.organization(document)
-        ),
-    )
-    return sr.ObservationContext(observer_person_context=person, observer_device_context=device)
+    return sr.ObservationContext(person(document, document.signature), device)
 
 
 def _library(pictures: tuple[dicom.Instance, ...]) -> Any:
@@ -189,23 +168,24 @@ def _library(pictures: tuple[dicom.Instance, ...]) -> Any:
 
 
 def _group(document: ReportDocument, item: Statement, pictures: tuple[dicom.Instance, ...]) -> Any:
-    """One label (TID 1501)."""
-    concept = _concept(item.label)
+    if item.label in SNOMED:
+        named = concept(SNOMED[item.label], "SCT")
+    else:
+        named = concept(Code(item.label, dicom.text(label_name(item.label, Language.EN), 64)))
     algorithm = sr.AlgorithmIdentification(*dicom.model_of(document))
     by_model = item.judgement is None
-    evaluations = [sr.QualitativeEvaluation(concept, codes.SCT.Present if item.present else codes.SCT.Absent)]
+    evaluations = [sr.QualitativeEvaluation(named, codes.SCT.Present if item.present else codes.SCT.Absent)]
     if item.side is not None:
-        evaluations.append(sr.QualitativeEvaluation(codes.SCT.Laterality, _SIDES[item.side]))
+        side = concept(SIDES[item.side], "SCT")
+        evaluations.append(sr.QualitativeEvaluation(codes.SCT.Laterality, side))
     if not by_model or document.signature is not None:
-        qualitative = sr.QualitativeEvaluation(
-            own_concept(OWN_JUDGEMENT), own_concept(OWN_JUDGEMENTS[item.judgement])
-        )
-        evaluations.append(qualitative)
+        judged = concept(OWN_JUDGEMENTS[item.judgement])
+        evaluations.append(sr.QualitativeEvaluation(concept(OWN_JUDGEMENT), judged))
     measured = []
     if item.finding is not None and item.finding.probability is not None:
         measured.append(
             sr.Measurement(
-                own_concept(OWN_CALIBRATED),
+                concept(OWN_CALIBRATED),
                 round(item.finding.probability, 4),
                 codes.UCUM.NoUnits,
                 algorithm_id=None if by_model else algorithm,
@@ -215,7 +195,7 @@ def _group(document: ReportDocument, item: Statement, pictures: tuple[dicom.Inst
         tracking_identifier=sr.TrackingIdentifier(
             uid=hd.UID(dicom.new_uid(document, f"finding/{item.label}")), identifier=item.label
         ),
-        finding_type=concept if item.present else None,
+        finding_type=named if item.present else None,
         algorithm_id=algorithm if by_model else None,
         measurements=measured,
         qualitative_evaluations=evaluations,
@@ -223,20 +203,12 @@ def _group(document: ReportDocument, item: Statement, pictures: tuple[dicom.Inst
     )
 
 
-def _concept(label: str) -> Any:
-    known = SNOMED.get(label)
-    if known is not None:
-        return sr.CodedConcept(known.value, "SCT", known.meaning)
-    return sr.CodedConcept(label, OWN_SCHEME, dicom.text(label_name(label, Language.EN), 64))
-
-
 def _texts(document: ReportDocument) -> Iterator[Any]:
-    """The report's sentences, then what its reader must know."""
-    draft, language = document.draft, _language(document)
+    draft, language = document.draft, document.draft.language
     for part in parts_of(document.content):
         if part.dicom is None:
             continue
-        name = sr.CodedConcept(part.dicom.value, "DCM", part.dicom.meaning)
+        name = concept(part.dicom, "DCM")
         for line in part.lines:
             yield _text(name, line.text)
             for words in line.objections:
@@ -246,7 +218,7 @@ def _texts(document: ReportDocument) -> Iterator[Any]:
     for notice in draft.notices:
         yield _text(codes.DCM.Comment, notice.in_language(language))
     yield _text(codes.DCM.Comment, disclaimer(language))
-    yield _text(own_concept(OWN_VERIFICATION), document.verification)
+    yield _text(concept(OWN_VERIFICATION), document.verification)
 
 
 def _text(name: Any, value: str) -> Any:

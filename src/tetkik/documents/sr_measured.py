@@ -20,7 +20,7 @@ from tetkik.documents.codes import MEASURES, OWN_PLANES, OWN_SCHEME
 from tetkik.documents.picture import opened
 from tetkik.documents.report_phrases import measured_name
 from tetkik.documents.sanitize import valid_uid
-from tetkik.values import MeasuredImage, Measurement, MeasurementUnit, ReportDocument
+from tetkik.values import MeasuredImage, Measurement, MeasurementUnit, ReportDocument, Signature
 from tetkik.values.finding_labels import Code
 
 _UNITS = {
@@ -32,20 +32,24 @@ _UNITS = {
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """An image that a measurement points into.
-
-    Attributes:
-        scale: of the coordinates, across and down: 1 unless the object is a smaller copy of the image.
-    """
+    """An image that a measurement points into; across and down `scale` is 1 unless it is a smaller copy."""
 
     instance: dicom.Instance
     study: str
     scale: tuple[float, float] = (1.0, 1.0)
 
 
-def own_concept(code: Code) -> Any:
-    """A word of our own as a concept."""
-    return sr.CodedConcept(code.value, OWN_SCHEME, code.meaning)
+def person(document: ReportDocument, signed: Signature) -> Any:
+    """Who answers for something (TID 1003)."""
+    who = sr.PersonObserverIdentifyingAttributes(
+        dicom.observer(signed), organization_name=dicom.organization(document)
+    )
+    return sr.ObserverContext(codes.DCM.Person, who)
+
+
+def concept(code: Code, scheme: str = OWN_SCHEME) -> Any:
+    """A code as a concept, of ours or of another scheme."""
+    return sr.CodedConcept(code.value, scheme, code.meaning)
 
 
 def measured_pictures(document: ReportDocument) -> tuple[Elsewhere, ...]:
@@ -58,9 +62,9 @@ def measured_groups(document: ReportDocument) -> Iterator[Any]:
     """The measurements (TID 1501), in the order in which they were made."""
     for item in document.measurements:
         place = _place(document, item.image)
-        method = own_concept(OWN_PLANES[item.image.plane if item.calibrated else None])
+        method = concept(OWN_PLANES[item.image.plane if item.calibrated else None])
         measured = sr.Measurement(
-            sr.CodedConcept(MEASURES[item.kind].value, "SCT", MEASURES[item.kind].meaning),
+            concept(MEASURES[item.kind], "SCT"),
             item.rounded,
             _UNITS[item.unit],
             # An angle is the same at the detector and in the patient.
@@ -85,10 +89,9 @@ def _coordinates(item: Measurement, place: Elsewhere) -> Any:
 
 def _place(document: ReportDocument, image: MeasuredImage) -> Elsewhere | None:
     """Where an archive has the image; of a file without UIDs, the Secondary Capture of the report's own."""
-    study, series = valid_uid(image.study_uid), valid_uid(image.series_uid)
-    instance, sop_class = valid_uid(image.instance_uid), valid_uid(image.sop_class)
-    if study and series and instance and sop_class:
-        return Elsewhere(dicom.Instance(sop_class, instance, series), study)
+    known = dicom.instance_of(image, image.sop_class)
+    if known is not None:
+        return Elsewhere(known, str(valid_uid(image.study_uid)))
     if image.earlier or document.image is None or dicom.source(document) is not None:
         return None
     captured = dicom.capture(document, "image", document.image)

@@ -21,20 +21,13 @@ from tetkik.values import (
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What is said of one label.
-
-    Attributes:
-        present: whether it is there, by the radiologist where they judged it, else by the model.
-        judgement: of the radiologist; None where nobody judged it: then the model alone says it.
-        finding: what the model said; None where it did not assess the label.
-        side: where it is, if it is there and that was measured.
-    """
+    """What is said of one label; whether it is there a radiologist's judgement decides, else the model."""
 
     label: str
     present: bool
-    judgement: Judgement | None
-    finding: Finding | None
-    side: Side | None
+    judgement: Judgement | None  # None where no radiologist judged it
+    finding: Finding | None  # what the model said; None where it did not assess the label
+    side: Side | None  # where it is, if it is there and that was measured
 
 
 def statements(document: ReportDocument) -> tuple[Statement, ...]:
@@ -80,7 +73,5 @@ def _present(finding: Finding | None, judgement: Judgement | None) -> bool | Non
 
 def _side(document: ReportDocument, label: str) -> Side | None:
     """Where it is, as far as the draft's evidence says."""
-    for basis in document.draft.evidence:
-        if basis.kind is BasisKind.FINDING and basis.key == label:
-            return basis.side
-    return None
+    wanted = (BasisKind.FINDING, label)
+    return next((item.side for item in document.draft.evidence if (item.kind, item.key) == wanted), None)

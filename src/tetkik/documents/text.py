@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from tetkik.documents.parts import Part, parts_of
 from tetkik.documents.report_phrases import (
     WITHDRAWN,
-    date_words,
     disclaimer,
+    identity_rows,
     judged_words,
     moment_words,
-    patient_name,
     state_words,
     withdrawal_words,
 )
@@ -48,7 +47,9 @@ def to_text(document: ReportDocument) -> bytes:
         lines += [who, moment_words(signed.signed_at), ""]
     lines += _wrapped(f"{translate('Verification', language)}: {document.verification}")
     lines += _wrapped(disclaimer(language))
-    return ("\n".join(_plain(line) for line in lines) + "\n").encode("utf-8")
+    # A name with control characters must not speak to a terminal.
+    plain = ("".join(filter(str.isprintable, line)) for line in lines)
+    return ("\n".join(plain) + "\n").encode("utf-8")
 
 
 def _withdrawn(document: ReportDocument) -> list[str]:
@@ -58,16 +59,7 @@ def _withdrawn(document: ReportDocument) -> list[str]:
 
 
 def _about(document: ReportDocument) -> list[str]:
-    """Whose report it is; empty for a file without a patient."""
-    language, identity = document.draft.language, document.identity
-    rows = (
-        (translate("Patient", language), patient_name(identity.patient_name)),
-        (translate("Hospital number", language), identity.patient_id or ""),
-        (translate("Date of birth", language), date_words(identity.birth_date)),
-        (translate("Date of study", language), date_words(identity.study_date)),
-        (translate("Accession number", language), identity.accession or ""),
-    )
-    filled = [(name, value) for name, value in rows if value]
+    filled = [row for row in identity_rows(document) if row[1]]
     width = max((len(name) for name, _ in filled), default=0)
     lines = [f"{name:<{width}}  {value}" for name, value in filled]
     return [*lines, ""] if lines else []
@@ -86,8 +78,3 @@ def _part(part: Part) -> Iterator[str]:
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
     return textwrap.wrap(text, _WIDTH, subsequent_indent=indent, break_long_words=False)
-
-
-def _plain(line: str) -> str:
-    """Printable characters only: a name with control characters must not speak to a terminal."""
-    return "".join(char for char in line if char.isprintable())

@@ -29,9 +29,6 @@ def write_documents(document: ReportDocument, folder: Path) -> tuple[Path, ...]:
     Args:
         folder: made where it is missing; other files in it stay.
 
-    Returns:
-        The files, in the order above.
-
     Raises:
         OSError: the folder cannot be written.
     """

@@ -129,7 +129,7 @@ class Findings:
 
     def _answer(self, path: str, item: PreparedImage, scores: list[float] | None) -> FindingsResult:
         """`scores` is None where the image was refused."""
-        route, reasons, notes = item.verdict.route, item.verdict.reasons, list(item.notes)
+        route, reasons, notes = item.gate_result.route, item.gate_result.reasons, list(item.notes)
         findings: tuple[Finding, ...] = ()
         if scores is not None:
             findings = self.points.read(scores, route)

@@ -13,7 +13,7 @@ from tetkik.imaging.gate import judge
 from tetkik.imaging.prepare import Preprocessing, to_square
 from tetkik.imaging.read import one_file, read_image
 from tetkik.language import Sentence
-from tetkik.values import Measured, Radiograph, Verdict
+from tetkik.values import Measured, Radiograph, GateResult
 
 _SAMPLE = 1 << 16
 
@@ -35,7 +35,7 @@ class PreprocessRequest:
 class PreparedImage:
     """What prediction needs of an image: small, however large the file was."""
 
-    verdict: Verdict
+    gate_result: GateResult
     """Of the quality gate; without a route and a reason where it did not judge."""
     square: NDArray[np.float32] | None
     """(size, size), float32, 0 to 1, as `tetkik.imaging.prepare.to_square` gives it; None where the image is
@@ -49,10 +49,10 @@ class PreparedImage:
 
 
 def preprocess(image: Radiograph, request: PreprocessRequest) -> PreparedImage:
-    verdict = judge(image, request.ages) if request.gate else Verdict(None)
-    read = verdict.suitable or not request.gate
+    gate_result = judge(image, request.ages) if request.gate else GateResult(None)
+    read = gate_result.suitable or not request.gate
     return PreparedImage(
-        verdict=verdict,
+        gate_result=gate_result,
         square=to_square(image, request.preprocessing) if read else None,
         sha256=image.sha256,
         notes=image.notes,

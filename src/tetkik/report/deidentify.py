@@ -11,12 +11,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from tetkik.privacy import find_personal
 from tetkik.turkish import flat
-from tetkik.values import Identity
+from tetkik.values import BasisKind, Draft, DraftSentence, Identity
 
 REMOVED = "[…]"
+_FREE = (f"{BasisKind.HISTORY}:", f"{BasisKind.CAPTION}:")
 _MONTH = (
     r"(?:ocak|subat|mart|nisan|mayis|haziran|temmuz|agustos|eylul|ekim|kasim|aralik"
     r"|jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:t(?:ember)?)?"
@@ -127,3 +129,23 @@ def _without(text: str, spans: Iterable[tuple[int, int]]) -> str:
             pieces += (text[done:start], REMOVED)
         done = max(done, end)
     return "".join((*pieces, text[done:]))
+
+
+def shareable(draft: Draft, identity: Identity | None = None) -> Draft:
+    """The draft with the words of people masked: the clinical question and a caption may name the patient.
+
+    What is known of `identity` goes wherever it stands in those sentences. All others stay: the composer's, a
+    passage's, a language model's that never saw an identity.
+    """
+    return replace(draft, sentences=tuple(_masked(item, identity) for item in draft.sentences))
+
+
+def _masked(sentence: DraftSentence, identity: Identity | None) -> DraftSentence:
+    if not any(name.startswith(_FREE) for name in sentence.evidence):
+        return sentence
+    text = without_identifiers(sentence.text, identity)
+    if text == sentence.text:
+        return sentence
+    # Its marks meant words that may be gone: they stand over the whole sentence.
+    marks = tuple(replace(mark, start=0, end=len(text)) for mark in sentence.marks)
+    return replace(sentence, text=text, marks=marks)

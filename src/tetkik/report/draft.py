@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from tetkik.language import Language, Sentence
-from tetkik.report.composer import compose
+from tetkik.report.composer import cited, compose
 from tetkik.report.facts import Facts, facts_of
 from tetkik.report.grounding import check_draft, without_marked
 from tetkik.report.llm import LanguageModel, ModelFault, Usage
@@ -18,7 +18,6 @@ from tetkik.values import (
     DraftSentence,
     FindingsResult,
     Identity,
-    Passage,
     ReportInput,
     Section,
     label_name,
@@ -90,7 +89,7 @@ def draft_report(
         language,
         (*composed.section(Section.TECHNIQUE), *(_with_certainty(item, facts) for item in own)),
         facts.bases(),
-        _cited(passages, own),
+        cited(passages, own),
         writer=model.name,
         model=result.model,
         notices=(*composed.notices, notice),
@@ -98,7 +97,7 @@ def draft_report(
     checked = check_draft(draft, facts)
     if settings().report_marked is Marked.REMOVED:
         checked = without_marked(checked)
-        checked = replace(checked, passages=_cited(checked.passages, checked.sentences))
+        checked = replace(checked, passages=cited(checked.passages, checked.sentences))
     if not checked.section(Section.FINDINGS) and not checked.section(Section.IMPRESSION):
         notice = Sentence("Nothing of the language model's draft held; the composer wrote this one.")
         composed = replace(composed, notices=(*composed.notices, notice))
@@ -128,8 +127,3 @@ def _with_certainty(sentence: DraftSentence, facts: Facts) -> DraftSentence:
     cited = [item.certainty for item in facts.present if item.basis.id in sentence.evidence]
     scale = list(Certainty)
     return replace(sentence, certainty=max(cited, key=scale.index) if cited else None)
-
-
-def _cited(passages: tuple[Passage, ...], sentences: tuple[DraftSentence, ...]) -> tuple[Passage, ...]:
-    ids = {name for sentence in sentences for name in sentence.evidence}
-    return tuple(passage for passage in passages if f"passage:{passage.id}" in ids)

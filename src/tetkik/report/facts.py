@@ -6,6 +6,7 @@ starts here, so that they cannot disagree about what was found.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -24,19 +25,19 @@ from tetkik.values import (
     narrower,
     route_of,
 )
+from tetkik.values.common import one_line
 
 CERTAIN, PROBABLE = 0.9, 0.6
 """Where the scale of words begins, on the calibrated probability."""
 
 
 def certainty_of(probability: float | None, *, uncertain: bool = False) -> Certainty:
-    """The word for a finding above its threshold.
+    """The word for a finding above its threshold; the least that can be said without a probability.
 
     The scale follows the proposals for radiology reports that tie few words to ranges of probability
     (Panicek and Hricak, AJR 2016, "How sure are you, doctor?"), cut down to what a calibrated model can mean.
 
     Args:
-        probability: calibrated; None, where there is none, is the least that can be said.
         uncertain: whether it lies in the band in which an imported model is not to be trusted.
     """
     if probability is None or uncertain or probability < PROBABLE:
@@ -46,11 +47,6 @@ def certainty_of(probability: float | None, *, uncertain: bool = False) -> Certa
 
 LONGEST_QUESTION = 2000
 """Characters of a history that a report quotes."""
-
-
-def one_line(text: str) -> str:
-    """Printable characters on one line: what people typed is quoted in terminals, pages and documents."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 class ChangeKind(StrEnum):
@@ -64,11 +60,7 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """A finding that a report may assert.
-
-    Attributes:
-        basis: what a sentence about it cites; with side and probability where they are known.
-    """
+    """A finding that a report may assert, and what a sentence about it cites, with side and probability."""
 
     label: str
     basis: Basis
@@ -76,17 +68,7 @@ class Present:
 
     @property
     def side(self) -> Side | None:
-        """Where it is, if that was measured."""
         return self.basis.side
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What became of one label since the prior image."""
-
-    label: str
-    kind: ChangeKind
-    basis: Basis
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,25 +76,20 @@ class Facts:
     """All that a draft may rest on.
 
     Attributes:
-        route: what kind of image it is; None where it was refused.
-        unproven: assessed, neither asserted nor deniable, in the order of the labels.
-        not_assessed: labels of this route that the model was never taught.
-        changes: since the prior image, for labels that both models assessed; empty without one.
-        refused: whether the image got no findings.
-        compared: whether the findings of an earlier image were given.
+        changes: what became of labels since the prior image, as far as both models assessed them.
     """
 
-    route: Route | None
+    route: Route | None  # what kind of image it is; None where it was refused
     present: tuple[Present, ...]
     absent: tuple[Basis, ...]
-    unproven: tuple[str, ...]
-    not_assessed: tuple[str, ...]
-    changes: tuple[Change, ...]
+    unproven: tuple[str, ...]  # assessed, neither asserted nor deniable, in the order of the labels
+    not_assessed: tuple[str, ...]  # labels of this route that the model was never taught
+    changes: Mapping[str, ChangeKind]
     warnings: tuple[Sentence | str, ...]
     refused: bool
     inputs: ReportInput
     model: str
-    compared: bool = False
+    compared: bool = False  # whether the findings of an earlier image were given
 
     @property
     def question(self) -> str:
@@ -130,7 +107,6 @@ class Facts:
 
     @property
     def abnormal(self) -> tuple[Present, ...]:
-        """What was found but normality."""
         return tuple(item for item in self.present if item.label not in NORMAL_LABELS)
 
     def warnings_in(self, language: Language) -> tuple[str, ...]:
@@ -145,9 +121,7 @@ class Facts:
     def labels(self) -> frozenset[str]:
         """Every label that a sentence may be about."""
         stated = {item.label for item in self.present} | {item.key for item in self.absent}
-        return frozenset(
-            stated | {*self.unproven, *self.not_assessed, *(item.label for item in self.changes)}
-        )
+        return frozenset(stated | {*self.unproven, *self.not_assessed, *self.changes})
 
     def assessed(self, label: str) -> bool:
         """Whether the model was asked for this very label."""
@@ -175,7 +149,7 @@ class Facts:
     def bases(self) -> tuple[Basis, ...]:
         """Everything that a sentence may cite but passages, each once."""
         found = [item.basis for item in self.present] + list(self.absent)
-        found += [change.basis for change in self.changes]
+        found += [Basis(BasisKind.PRIOR, label) for label in self.changes]
         if self.compared:
             found.append(Basis(BasisKind.PRIOR, "image"))
         found.append(Basis(BasisKind.TECHNIQUE, "image"))
@@ -201,12 +175,9 @@ def facts_of(
     *,
     prior: FindingsResult | None = None,
 ) -> Facts:
-    """Sort an answer by the right to say it.
+    """Sort an answer by the right to say it; a `prior` one that is not comparable is left aside.
 
     A normal label beside something that was found is dropped: a report does not contradict itself.
-
-    Args:
-        prior: of an earlier image of the same patient; one that is not comparable is left aside.
     """
     inputs = inputs or ReportInput()
     if prior is not None and not comparable(result, prior):
@@ -217,7 +188,11 @@ def facts_of(
     if any(finding.label not in NORMAL_LABELS for finding in found):
         found = [finding for finding in found if finding.label not in NORMAL_LABELS]
     present = tuple(
-        Present(item.label, _basis(item, sides), certainty_of(item.probability, uncertain=item.uncertain))
+        Present(
+            item.label,
+            Basis(BasisKind.FINDING, item.label, item.probability, sides.get(item.label)),
+            certainty_of(item.probability, uncertain=item.uncertain),
+        )
         for item in sorted(found, key=_strength, reverse=True)
     )
     here = {item.label for item in present}
@@ -238,7 +213,7 @@ def facts_of(
         not_assessed=tuple(
             label for label in silent if label not in NORMAL_LABELS and route_of(label) is result.route
         ),
-        changes=_changes(present, absent, prior),
+        changes=dict(_changes(present, absent, prior)),
         warnings=(*inputs.warnings, *result.reasons, *result.notes),
         refused=not result.suitable,
         inputs=inputs,
@@ -247,28 +222,19 @@ def facts_of(
     )
 
 
-def _basis(finding: Finding, sides: dict[str, Side]) -> Basis:
-    return Basis(BasisKind.FINDING, finding.label, finding.probability, sides.get(finding.label))
-
-
 def _strength(finding: Finding) -> float:
-    if finding.probability is not None:
-        return finding.probability
-    return finding.score or 0.0
+    return (finding.score or 0.0) if finding.probability is None else finding.probability
 
 
 def _changes(
     present: tuple[Present, ...], absent: tuple[Basis, ...], prior: FindingsResult | None
-) -> tuple[Change, ...]:
+) -> Iterator[tuple[str, ChangeKind]]:
     """Only what both images were assessed for: a label that nobody looked for before is not new."""
-    if prior is None:
-        return ()
-    before = {finding.label: finding.positive for finding in prior.findings if finding.assessed}
-    now = [(item.label, True) for item in present] + [(item.key, False) for item in absent]
-    changes = []
-    for label, here in now:
-        if label not in before or label in NORMAL_LABELS or not (here or before[label]):
-            continue
-        kind = ChangeKind.PERSISTS if here and before[label] else ChangeKind.NEW if here else ChangeKind.GONE
-        changes.append(Change(label, kind, Basis(BasisKind.PRIOR, label)))
-    return tuple(changes)
+    findings = prior.findings if prior is not None else ()
+    before = {finding.label: finding.positive for finding in findings if finding.assessed}
+    for label in (item.label for item in present):
+        if label in before and label not in NORMAL_LABELS:
+            yield label, ChangeKind.PERSISTS if before[label] else ChangeKind.NEW
+    for label in (item.key for item in absent):
+        if before.get(label):
+            yield label, ChangeKind.GONE

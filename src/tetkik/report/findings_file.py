@@ -17,9 +17,11 @@ _Share = Annotated[StrictFloat | StrictInt, Field(ge=0, le=1)]
 _Words = Annotated[str, Field(max_length=2000)]
 
 
-class _Finding(BaseModel):
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+class _Finite(BaseModel):
+    model_config = ConfigDict(allow_inf_nan=False)
 
+
+class _Finding(_Finite):
     label: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\p{C}{}<>]+$")]
     assessed: StrictBool
     score: _Share | None = None
@@ -31,29 +33,23 @@ class _Finding(BaseModel):
     uncertain: StrictBool = False
 
 
-class _Result(BaseModel):
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
-
+class _Result(_Finite):
     path: Annotated[str, Field(max_length=5000)] = ""
     route: Route | None
     suitable: StrictBool
-    reasons: Annotated[list[_Words], Field(max_length=50)] = []
-    flaws: Annotated[list[Flaw], Field(max_length=50)] = []
+    reasons: Annotated[tuple[_Words, ...], Field(max_length=50)] = ()
+    flaws: Annotated[tuple[Flaw, ...], Field(max_length=50)] = ()
     screen: _Share | None = None
-    findings: Annotated[list[_Finding], Field(max_length=500)]
+    findings: Annotated[tuple[_Finding, ...], Field(max_length=500)]
     model: Annotated[str, Field(max_length=200)] = ""
     sha256: Annotated[str, Field(max_length=128)] = ""
     degraded: StrictBool = False
-    notes: Annotated[list[_Words], Field(max_length=50)] = []
+    notes: Annotated[tuple[_Words, ...], Field(max_length=50)] = ()
     gated: StrictBool = True
 
 
 def read_findings(path: Path) -> FindingsResult:
-    """The answer to one image from a file with one JSON object.
-
-    Raises:
-        DataError: it is not that, with the place of the fault.
-    """
+    """The answer to one image from a file with one JSON object; a DataError names the place of a fault."""
     with path.open("rb") as file:
         read = file.read(_LARGEST + 1)  # a pipe or a device does not say how long it is
     if len(read) > _LARGEST:
@@ -71,14 +67,10 @@ def read_findings(path: Path) -> FindingsResult:
 
 
 def findings_from_json(content: Any, name: str) -> FindingsResult:
-    """The same from parsed JSON; `name` is what an error calls it.
-
-    Raises:
-        DataError: a key is missing or impossible.
-    """
+    """The same from parsed JSON; `name` is what a DataError calls it."""
     try:
         read = _Result.model_validate(content)
-        findings = tuple(Finding(**item.model_dump()) for item in read.findings)
+        findings = tuple(Finding(**dict(item)) for item in read.findings)
         if len({item.label for item in findings}) != len(findings):
             raise ValueError("findings")
     except ValidationError as error:
@@ -86,20 +78,7 @@ def findings_from_json(content: Any, name: str) -> FindingsResult:
         raise _impossible(name, place) from None
     except ValueError:
         raise _impossible(name, "findings") from None
-    return FindingsResult(
-        path=read.path,
-        route=read.route,
-        suitable=read.suitable,
-        reasons=tuple(read.reasons),
-        flaws=tuple(read.flaws),
-        screen=read.screen,
-        findings=findings if read.suitable else (),
-        model=read.model,
-        sha256=read.sha256,
-        degraded=read.degraded,
-        notes=tuple(read.notes),
-        gated=read.gated,
-    )
+    return FindingsResult(**dict(read) | {"findings": findings if read.suitable else ()})
 
 
 def _impossible(name: str, place: str) -> DataError:

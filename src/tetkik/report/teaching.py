@@ -31,8 +31,7 @@ _HERE, _GONE, _THRESHOLD = 0.95, 0.02, 0.5
 def parse_example(text: str) -> tuple[str, Side | None]:
     """`Effusion` or `Effusion:left` as a label and a side; a label also by its clinical name.
 
-    Raises:
-        UsageError: no such label, no such side, or a side for what has none.
+    Raises UsageError where there is no such label or side, and for a side of what has none.
     """
     name, _, side = (flat(part.strip()) for part in text.partition(":"))
     label = _labels().get(name.replace("_", " "))
@@ -57,16 +56,10 @@ def _labels() -> dict[str, str]:
     return spoken | {flat(label.replace("_", " ")): label for label in FINDING_LABELS}
 
 
-def example_report(
-    findings: Sequence[tuple[str, Side | None]], language: Language, technique: str = "PA"
-) -> Draft:
+def example_report(findings: Sequence[tuple[str, Side | None]], language: Language) -> Draft:
     """The composer's report of an invented image with just these findings, and all others ruled out.
 
-    Args:
-        findings: labels with their sides; none gives a normal image.
-
-    Raises:
-        UsageError: findings of the chest and of the brain at once, or a normal image with a finding.
+    None give a normal image; UsageError where they are of chest and brain, or a normal image has a finding.
     """
     chosen = dict(findings)
     if len(chosen) > 1 and set(chosen) & set(NORMAL_LABELS):
@@ -92,7 +85,7 @@ def example_report(
         sha256="",
     )
     sides = tuple((label, side) for label, side in chosen.items() if side is not None)
-    drafted = draft_report(result, ReportInput(technique=technique, sides=sides), language=language)
+    drafted = draft_report(result, ReportInput(technique="PA", sides=sides), language=language)
     return replace(drafted.draft, exercise=True, model=None)
 
 

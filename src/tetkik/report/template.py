@@ -32,25 +32,20 @@ SLOTS = MappingProxyType(
 
 
 def read_template(path: Path) -> str:
-    """A template from a file, checked: every slot is one of `SLOTS`.
-
-    Raises:
-        DataError: too large, not UTF-8, or a slot that does not exist.
-    """
+    """A template from a file, checked: every slot is one of `SLOTS`, or a DataError says what is wrong."""
     with path.open("rb") as file:
         read = file.read(_LARGEST + 1)  # a pipe or a device does not say how long it is
     if len(read) > _LARGEST:
         raise DataError("The template {file} is too large; give a text of one report.", file=path)
     try:
         text = read.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-        slots = _slots(text)
+        wrong = _wrong(text)
     except (UnicodeDecodeError, ValueError):
         raise DataError(
             "The template {file} is no text with slots such as {{findings}}; save it as UTF-8, and write a "
             "single brace twice.",
             file=path,
         ) from None
-    wrong = _wrong(slots)
     if wrong is not None:
         raise DataError(
             "The template {file} has the unknown slot {slot}; known are {known}.",
@@ -62,13 +57,9 @@ def read_template(path: Path) -> str:
 
 
 def check_slots(text: str) -> None:
-    """See that a template's every slot is one of `SLOTS`.
-
-    Raises:
-        DataError: no text with slots, or a slot that does not exist.
-    """
+    """Raise a DataError unless a template's every slot is one of `SLOTS`."""
     try:
-        wrong = _wrong(_slots(text))
+        wrong = _wrong(text)
     except ValueError:
         raise DataError(
             "The template is no text with slots such as {{findings}}; write a single brace twice."
@@ -79,21 +70,15 @@ def check_slots(text: str) -> None:
         )
 
 
-def _slots(text: str) -> list[tuple[str, str | None, str | None]]:
-    """Name, format and conversion of each slot.
+def _wrong(text: str) -> str | None:
+    """The first slot that does not exist, as it was written.
 
     Raises:
-        ValueError: a brace that opens or closes nothing.
+        ValueError: a brace opens or closes nothing.
     """
-    parsed = string.Formatter().parse(text)
-    return [(name, form, turned) for _, name, form, turned in parsed if name is not None]
-
-
-def _wrong(slots: list[tuple[str, str | None, str | None]]) -> str | None:
-    """The first slot that does not exist, as it was written."""
     # A slot with a format could ask for a text of any length, one with a dot for what lies inside a value.
-    for name, form, turned in slots:
-        if name not in SLOTS or form or turned:
+    for _, name, form, turned in list(string.Formatter().parse(text)):
+        if name is not None and (name not in SLOTS or form or turned):
             return f"{{{name}{'!' + turned if turned else ''}{':' + form if form else ''}}}"
     return None
 
@@ -102,14 +87,12 @@ def fill(template: str, draft: Draft, identity: Identity | None = None) -> str:
     """The template with its slots filled; a part without sentences leaves its slot empty.
 
     A sentence with a mark that nobody has decided stands behind a sign, and a template without the slot
-    `state` gets a last line with it: nobody may take the text for a signed report.
-
-    Args:
-        template: from `read_template`.
-        identity: of the patient; only what the template has a slot for is written.
+    `state` gets a last line with it: nobody may take the text for a signed report. Of the identity only what
+    the template has a slot for is written.
     """
     who = identity or Identity()
-    values = {section.value: _sentences(draft, section) for section in Section}
+    state = "Exercise: about no patient" if draft.exercise else "Draft: not signed by a radiologist"
+    values = {section.value: " ".join(map(_marked, draft.section(section))) for section in Section}
     sources = dict.fromkeys(passage.source for passage in draft.passages)
     values |= {
         "sources": "\n".join(sources),
@@ -119,18 +102,12 @@ def fill(template: str, draft: Draft, identity: Identity | None = None) -> str:
         "study_date": _date(who.study_date or ""),
         "accession": who.accession or "",
         "model": draft.model or "",
-        "state": _state(draft),
+        "state": translate(state, draft.language),
     }
     # Only bare names were allowed, so nothing of an object can be reached.
     filled = template.format_map(values)
     stated = any(slot[1] == "state" for slot in string.Formatter().parse(template))
     return filled if stated else f"{filled.rstrip()}\n\n{values['state']}\n"
-
-
-def _state(draft: Draft) -> str:
-    if draft.exercise:
-        return translate("Exercise: about no patient", draft.language)
-    return translate("Draft: not signed by a radiologist", draft.language)
 
 
 def _name(text: str) -> str:
@@ -147,9 +124,5 @@ def _date(text: str) -> str:
     return f"{text[6:]}.{text[4:6]}.{text[:4]}"
 
 
-def _sentences(draft: Draft, section: Section) -> str:
-    return " ".join(_marked(sentence) + sentence.text for sentence in draft.section(section))
-
-
 def _marked(sentence: DraftSentence) -> str:
-    return "[!] " if any(mark.decision is None for mark in sentence.marks) else ""
+    return ("[!] " if any(mark.decision is None for mark in sentence.marks) else "") + sentence.text

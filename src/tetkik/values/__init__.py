@@ -11,7 +11,6 @@ from tetkik.values.access import (
     Role,
     permissions_of,
 )
-from tetkik.values.caption import CaptionResult
 from tetkik.values.common import DISCLAIMER, ProgressCallback
 from tetkik.values.complaint import (
     DEPARTMENTS,
@@ -33,7 +32,7 @@ from tetkik.values.document import (
     Withdrawal,
     WithdrawalReason,
 )
-from tetkik.values.finding import Finding, FindingsResult, ThresholdOn
+from tetkik.values.finding import CaptionResult, Finding, FindingsResult, ThresholdOn
 from tetkik.values.finding_labels import (
     BRAIN_LABELS,
     CRITICAL_LABELS,
@@ -50,6 +49,7 @@ from tetkik.values.measurement import MeasuredImage, Measurement, MeasurementKin
 from tetkik.values.radiograph import (
     FileFormat,
     Flaw,
+    GateResult,
     Identity,
     ImageTags,
     Laterality,
@@ -59,7 +59,6 @@ from tetkik.values.radiograph import (
     Route,
     Sex,
     SpacingPlane,
-    Verdict,
     View,
     middle_frame,
 )
@@ -121,6 +120,7 @@ __all__ = [
     "FindingLabel",
     "FindingsResult",
     "Flaw",
+    "GateResult",
     "Hospital",
     "Identity",
     "ImageTags",
@@ -164,7 +164,6 @@ __all__ = [
     "TriageResult",
     "Urgency",
     "UrgencyLevel",
-    "Verdict",
     "View",
     "Withdrawal",
     "WithdrawalReason",

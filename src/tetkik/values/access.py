@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib import resources
 from types import MappingProxyType
 
 
@@ -30,7 +32,6 @@ class Permission(StrEnum):
     CASE_READ = "case.read"
     """Open one case with its identity, as far as its restrictions allow."""
     CASE_SEARCH = "case.search"
-    """Find a patient by name or number."""
     CASE_EDIT = "case.edit"
     """Correct the identity, choose the department, close, restrict."""
     PATIENTS_MERGE = "patients.merge"
@@ -57,7 +58,6 @@ class Permission(StrEnum):
     REPORT_READ = "report.read"
     """Signed reports and their documents."""
     REPORT_SIGN = "report.sign"
-    """Sign and amend."""
     REPORT_WITHDRAW = "report.withdraw"
     """Say that a signed report was issued in error and stands no longer."""
     REPORT_ORIGINAL = "report.original"
@@ -82,68 +82,9 @@ class Permission(StrEnum):
     """One's own password, passkeys, sessions, tokens, language: everybody who is signed in."""
 
 
-_P = Permission
+_TABLE = tomllib.loads(resources.files(__package__).joinpath("permissions.toml").read_text("utf-8"))
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
-    {
-        Role.RECEPTION: frozenset(
-            {
-                _P.OWN_ACCOUNT,
-                _P.TRIAGE,
-                _P.CASE_CREATE,
-                _P.CASE_READ,
-                _P.CASE_SEARCH,
-                _P.CASE_EDIT,
-                _P.PATIENTS_MERGE,
-                _P.CASE_MOVE,
-            }
-        ),
-        Role.TECHNICIAN: frozenset(
-            {
-                _P.OWN_ACCOUNT,
-                _P.CASE_CREATE,
-                _P.CASE_READ,
-                _P.CASE_SEARCH,
-                _P.IMAGE_UPLOAD,
-                _P.IMAGE_READ,
-                _P.WORKLIST,
-            }
-        ),
-        Role.RADIOLOGIST: frozenset(
-            {
-                _P.OWN_ACCOUNT,
-                _P.TRIAGE,
-                _P.CASE_READ,
-                _P.CASE_SEARCH,
-                _P.IMAGE_UPLOAD,
-                _P.IMAGE_READ,
-                _P.WORKLIST,
-                _P.CLAIM,
-                _P.DRAFT_READ,
-                _P.DRAFT_EDIT,
-                _P.REPORT_READ,
-                _P.REPORT_SIGN,
-                _P.REPORT_WITHDRAW,
-                _P.REPORT_ORIGINAL,
-                _P.BREAK_GLASS,
-            }
-        ),
-        Role.CLINICIAN: frozenset(
-            {
-                _P.OWN_ACCOUNT,
-                _P.TRIAGE,
-                _P.CASE_READ,
-                _P.CASE_SEARCH,
-                _P.IMAGE_READ,
-                _P.REPORT_READ,
-                _P.BREAK_GLASS,
-            }
-        ),
-        Role.ENGINEER: frozenset({_P.OWN_ACCOUNT, _P.TRIAGE, _P.MODELS_READ, _P.FEEDBACK_EXPORT}),
-        Role.AUDITOR: frozenset({_P.OWN_ACCOUNT, _P.AUDIT_READ, _P.REPORT_ORIGINAL}),
-        Role.ADMINISTRATOR: frozenset(
-            {_P.OWN_ACCOUNT, _P.CASE_MOVE, _P.USERS, _P.SYSTEM, _P.PRIVACY, _P.MODELS_READ}
-        ),
-    }
+    {role: frozenset(map(Permission, _TABLE[role])) for role in Role}
 )
 """The one table: what each role may do. What is not in it is forbidden."""
 
@@ -184,29 +125,24 @@ class Actor:
     """Who does something.
 
     Attributes:
-        user_id: None for the program itself.
-        roles: of the person; empty for the program itself.
         permissions: what this actor may do here: of the roles, narrowed by the scopes of a token.
         departments: of a clinician; `EVERY_DEPARTMENT` among them means each, none means none.
-        session_id: of a browser; None for a token or the program.
-        address: of the network peer; None for the program itself.
         request_id: joins an entry of the audit trail with the log; None for the program itself.
         token_id: of the token that a program sent; None for everybody else.
     """
 
-    user_id: str | None
+    user_id: str | None  # None for the program itself
     name: str
-    roles: frozenset[Role] = frozenset()
+    roles: frozenset[Role] = frozenset()  # of the person; empty for the program itself
     permissions: frozenset[Permission] = frozenset()
     departments: tuple[str, ...] = ()
-    session_id: str | None = field(default=None, repr=False)
+    session_id: str | None = field(default=None, repr=False)  # of a browser; None for a token or the program
     method: Method = Method.SYSTEM
-    address: str | None = None
+    address: str | None = None  # of the network peer; None for the program itself
     request_id: str | None = None
     token_id: str | None = field(default=None, repr=False)
 
     def may(self, permission: Permission) -> bool:
-        """Whether the table allows it."""
         return permission in self.permissions
 
 

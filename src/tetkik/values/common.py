@@ -1,8 +1,10 @@
-"""The disclaimer, and the callback of long work."""
+"""The disclaimer, the callback of long work, text on one line, and values as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
 
 ProgressCallback = Callable[[str, int, int | None], None]
 """Called by long work with its progress: (name of the step, done, total or None where unknown)."""
@@ -11,3 +13,21 @@ DISCLAIMER = {
     "en": "Research and education software: not a medical device, no substitute for a clinician's judgement.",
     "tr": "Araştırma ve eğitim yazılımıdır: tıbbi cihaz değildir, hekimin kararının yerini tutmaz.",
 }
+
+
+def one_line(text: str) -> str:
+    """Printable characters on one line: terminals, pages and documents quote what people and files say."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def fields_as_json(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass as JSON holds them, in their order; figures rounded to 6 decimals."""
+    return {item.name: _as_json(getattr(value, item.name)) for item in fields(value)}
+
+
+def _as_json(value: Any) -> Any:
+    if hasattr(value, "as_json"):
+        return value.as_json()
+    if isinstance(value, tuple):
+        return [_as_json(item) for item in value]
+    return round(value, 6) if isinstance(value, float) else value

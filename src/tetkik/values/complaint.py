@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from tetkik.values.common import fields_as_json
+
 DEPARTMENTS: tuple[str, ...] = (
     "Dermatoloji",
     "Psikiyatri",
@@ -68,7 +70,6 @@ class RedFlag:
     source: str
 
     def as_json(self) -> dict[str, Any]:
-        """The contract's keys: `id`, `reason`, `start`, `end`, and the additions `level`, `source`."""
         return {
             "id": self.id,
             "reason": self.reason,
@@ -87,8 +88,7 @@ class Urgency:
     flags: tuple[RedFlag, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """The contract's keys: `level`, `flags`."""
-        return {"level": self.level.value, "flags": [flag.as_json() for flag in self.flags]}
+        return fields_as_json(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,6 @@ class Evidence:
     weight: float
 
     def as_json(self) -> dict[str, Any]:
-        """The contract's keys: `start`, `end`, `text`, `weight`."""
         return {
             "start": self.span.start,
             "end": self.span.end,
@@ -122,22 +121,14 @@ class DepartmentScore:
     referral: str | None
 
     def as_json(self) -> dict[str, Any]:
-        """The contract's keys: `name`, `probability`, `clinic`, `referral`."""
-        return {
-            "name": self.name,
-            "probability": round(self.probability, 6),
-            "clinic": self.clinic,
-            "referral": self.referral,
-        }
+        return fields_as_json(self)
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredComplaint:
-    """What a complaint is like, without a word of it; for telling drift.
+    """What a complaint is like, without a word of it, for telling drift; `plain` has no Turkish letter.
 
-    Attributes:
-        plain: whether it has no Turkish letter.
-        unknown: share of its words that the model's vocabulary does not hold; None where it was not read.
+    The share of words `unknown` to the model's vocabulary is None where the text was not read.
     """
 
     words: int
@@ -151,12 +142,7 @@ class TriageResult:
 
     Attributes:
         departments: best first; empty only where the text could not be read as a complaint.
-        abstain: whether the model declines to name one department.
         reason: why it abstains, or why the first department was chosen over the model's own; else None.
-        question: the question that would help most where it abstains; else None.
-        evidence: the words that decided for the first department, strongest first.
-        question_id: of `question`; None without one.
-        child: whether the text tells of a patient under 18.
     """
 
     text: str
@@ -164,21 +150,14 @@ class TriageResult:
     urgency: Urgency
     abstain: bool
     reason: str | None
-    question: str | None
-    evidence: tuple[Evidence, ...]
+    question: str | None  # the question that would help most where it abstains; else None
+    evidence: tuple[Evidence, ...]  # the words that decided for the first department, strongest first
     model: str
     question_id: str | None = None
-    child: bool = False
+    child: bool = False  # whether the text tells of a patient under 18
 
     def as_json(self) -> dict[str, Any]:
         """The contract's keys, in the contract's order."""
-        return {
-            "text": self.text,
-            "departments": [department.as_json() for department in self.departments],
-            "urgency": self.urgency.as_json(),
-            "abstain": self.abstain,
-            "reason": self.reason,
-            "question": self.question,
-            "evidence": [item.as_json() for item in self.evidence],
-            "model": self.model,
-        }
+        content = fields_as_json(self)
+        del content["question_id"], content["child"]
+        return content

@@ -19,10 +19,8 @@ class ReportState(StrEnum):
     """How far a report is."""
 
     DRAFT = "draft"
-    """Nobody has signed it."""
     FINAL = "final"
     AMENDED = "amended"
-    """Signed again after a change."""
     WITHDRAWN = "withdrawn"
     """Issued in error; of a document `standing` says so, for what was signed keeps its own word."""
 
@@ -32,25 +30,15 @@ class WithdrawalReason(StrEnum):
 
     WRONG_PATIENT = "wrong_patient"
     WRONG_IMAGE = "wrong_image"
-    """It is about another image than the one that was meant."""
     WRONG_CASE = "wrong_case"
-    """It was dictated onto another case of the patient."""
     WRONG_TEXT = "wrong_text"
-    """The text belongs to another report."""
     UNFINISHED = "unfinished"
-    """It was signed before it was done."""
     OTHER = "other"
-    """Something else, in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hospital:
-    """The hospital that writes the report.
-
-    Attributes:
-        department: such as `Radyoloji`.
-        logo: PNG or JPEG; None without one.
-    """
+    """The hospital that writes the report, its department, such as `Radyoloji`, and a PNG or JPEG as logo."""
 
     name: str = ""
     department: str = ""
@@ -60,12 +48,7 @@ class Hospital:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Who answers for a report.
-
-    Attributes:
-        title: such as `Uzm. Dr.`.
-        registration: number of the diploma or the like; empty where none is shown.
-    """
+    """Who answers for a report, with a title, such as `Uzm. Dr.`, and a number, such as the diploma's."""
 
     name: str
     title: str = ""
@@ -79,11 +62,7 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """That a signed report stands no longer; it is a signed act as the report was.
-
-    Attributes:
-        words: more about it; empty where nothing more was said.
-    """
+    """That a signed report stands no longer; it is a signed act as the report was."""
 
     why: WithdrawalReason
     words: str = field(repr=False)
@@ -92,11 +71,7 @@ class Withdrawal:
 
 @dataclass(frozen=True, slots=True)
 class JudgedFinding:
-    """What a radiologist says of one label.
-
-    Attributes:
-        judgement: accepted as the model said it, rejected, or added where the model had not found it.
-    """
+    """What a radiologist says of one label."""
 
     label: str
     judgement: Judgement
@@ -107,29 +82,21 @@ class ReportDocument:
     """A report as every document format is made of it.
 
     Attributes:
-        id: of the report, the same in all its versions; says nothing about the patient.
-        result: what the model found, in its own words; None where none was asked.
-        identity: whose it is; empty for a file without a patient.
-        version: from 1.
-        signature: None as long as it is a draft.
-        image: the original as a PNG; None without one.
-        heatmap: the same with the model's heatmap as a PNG; None without one.
-        heatmap_label: the finding whose heatmap it is; None where that is not known.
-        judgements: what the radiologist says of the findings; nothing for those that nobody judged.
+        heatmap: the same with the model's heatmap as a PNG, for `heatmap_label` where that is known.
         withdrawal: of what was signed; None where it stands. No part of what was signed.
     """
 
-    id: str
+    id: str  # of the report, the same in all its versions; says nothing about the patient
     content: ReportContent
-    result: FindingsResult | None
-    identity: Identity
+    result: FindingsResult | None  # what the model found, in its own words; None where none was asked
+    identity: Identity  # whose it is; empty for a file without a patient
     tags: ImageTags
     hospital: Hospital
     state: ReportState
     created: datetime
-    version: int = 1
+    version: int = 1  # from 1
     signature: Signature | None = None
-    image: bytes | None = field(default=None, repr=False)
+    image: bytes | None = field(default=None, repr=False)  # the original as a PNG
     heatmap: bytes | None = field(default=None, repr=False)
     heatmap_label: str | None = None
     judgements: tuple[JudgedFinding, ...] = ()
@@ -147,12 +114,10 @@ class ReportDocument:
 
     @property
     def draft(self) -> Draft:
-        """Its sentences."""
         return self.content.draft
 
     @property
     def measurements(self) -> tuple[Measurement, ...]:
-        """What was measured in the image."""
         return self.content.measurements
 
     @property

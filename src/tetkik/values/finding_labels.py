@@ -30,37 +30,28 @@ class FindingLabel:
     """A label; the defaults are those of a label that only one model has.
 
     Attributes:
-        id: as manifests have it, such as `Pleural_Thickening`.
-        search_words: other words by which clinicians and patients look for it, in each language.
-        nih: whether it is one of the 14 findings of NIH ChestX-ray14 (Wang et al., CVPR 2017).
-        normal: whether it says that nothing is wrong.
-        paired: whether it has a side.
+        search_words: other words by which clinicians and patients look for it.
         critical: whether it cannot wait (ACR practice parameter for communication of diagnostic imaging
             findings).
-        reading_order: its region in the order in which an image is read, and its rank there; labels without a
-            region come last.
-        urgency: how soon somebody must act, 0 first: the order of an impression.
-        place: where it lies: `lung`, `chest` or `other`.
+        reading_order: its region in the order in which an image is read, and its rank there.
         form: `seen` itself (a consolidation), or a diagnosis that an appearance is `compatible` with.
-        wider: labels and words that are true where it is, such as `Lung_Opacity`.
-        snomed: the concept of SNOMED CT, International Edition; None where there is no equal one, for a wrong
-            code is worse than none.
+        snomed: of the International Edition; None where no concept is equal: a wrong code is worse than none.
     """
 
-    id: str
+    id: str  # as manifests have it, such as `Pleural_Thickening`
     names: Mapping[Language, str]
     search_words: Mapping[Language, tuple[str, ...]]
     article: str = ""
     route: Route = Route.CHEST
-    nih: bool = False
-    normal: bool = False
-    paired: bool = True
+    nih: bool = False  # whether it is one of the 14 findings of NIH ChestX-ray14 (Wang et al., CVPR 2017)
+    normal: bool = False  # whether it says that nothing is wrong
+    paired: bool = True  # whether it has a side
     critical: bool = False
     reading_order: tuple[int, int] = (99, 0)
-    urgency: int = 2
-    place: str = "other"
+    urgency: int = 2  # how soon somebody must act, 0 first: the order of an impression
+    place: str = "other"  # where it lies: `lung`, `chest` or `other`
     form: str = "seen"
-    wider: frozenset[str] = frozenset()
+    wider: frozenset[str] = frozenset()  # labels and words that are true where it is, such as `Lung_Opacity`
     snomed: Code | None = None
 
 

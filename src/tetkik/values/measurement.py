@@ -24,7 +24,6 @@ class MeasurementKind(StrEnum):
 
     @property
     def points(self) -> int:
-        """How many points it takes."""
         return 2 if self is MeasurementKind.LENGTH else 3
 
 
@@ -42,13 +41,8 @@ class MeasuredImage:
     """The image that something was measured in: all that a document needs in order to point into it.
 
     Attributes:
-        rows: height in pixels.
-        columns: width in pixels.
-        spacing: millimetres between (rows, columns), where known.
-        plane: at which the spacing holds; None without one.
+        spacing: millimetres between (rows, columns), which holds at `plane`; None where the file has none.
         earlier: whether it is not the image that the report is about, but an earlier one of the patient.
-        study_date: `YYYYMMDD`, where the file has one.
-        frame: which of several was shown, from 1; None in a file of one.
     """
 
     id: str
@@ -57,27 +51,21 @@ class MeasuredImage:
     spacing: tuple[float, float] | None = None
     plane: SpacingPlane | None = None
     earlier: bool = False
-    study_date: str | None = None
+    study_date: str | None = None  # `YYYYMMDD`, where the file has one
     study_uid: str | None = None
     series_uid: str | None = None
     instance_uid: str | None = None
     sop_class: str | None = None
-    frame: int | None = None
+    frame: int | None = None  # which of several was shown, from 1; None in a file of one
 
     def holds(self, point: Point) -> bool:
-        """Whether a point lies in the image."""
         column, row = point
         return 0 <= column <= self.columns and 0 <= row <= self.rows
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A length or an angle.
-
-    Attributes:
-        id: of the measurement, the same in every version of the report.
-        label: a few words of the radiologist; may be empty.
-    """
+    """A length or an angle, the same in every version of a report; its label may be empty."""
 
     id: str
     kind: MeasurementKind
@@ -120,7 +108,6 @@ class Measurement:
 
     @property
     def decimals(self) -> int:
-        """How many of them are said."""
         return _DECIMALS[self.unit]
 
     def _way(self, start: int, end: int) -> Point:

@@ -60,31 +60,23 @@ class Identity:
     """Who and what a DICOM file says it is about. None of it shows in `repr`, so none of it gets into a log.
 
     Attributes:
-        patient_id: (0010,0020).
         patient_name: (0010,0010), as the file writes it: `FAMILY^GIVEN`.
-        birth_date: (0010,0030), `YYYYMMDD`.
-        sex: (0010,0040).
         age_years: (0010,1010), or the years from birth to the study where that is empty.
-        accession: Accession Number (0008,0050).
-        study_date: (0008,0020), `YYYYMMDD`.
-        study_uid: (0020,000D).
-        series_uid: (0020,000E).
-        instance_uid: SOP Instance UID (0008,0018).
         other_ids: numbers of records that the patient's record stands for (Other Patient IDs Sequence,
             0010,1002); no file is asked for them.
         other_names: of those records, where they differ (Other Patient Names, 0010,1001), as `patient_name`.
     """
 
-    patient_id: str | None = field(default=None, repr=False)
+    patient_id: str | None = field(default=None, repr=False)  # (0010,0020)
     patient_name: str | None = field(default=None, repr=False)
-    birth_date: str | None = field(default=None, repr=False)
-    sex: Sex | None = field(default=None, repr=False)
+    birth_date: str | None = field(default=None, repr=False)  # (0010,0030), `YYYYMMDD`
+    sex: Sex | None = field(default=None, repr=False)  # (0010,0040)
     age_years: float | None = field(default=None, repr=False)
-    accession: str | None = field(default=None, repr=False)
-    study_date: str | None = field(default=None, repr=False)
-    study_uid: str | None = field(default=None, repr=False)
-    series_uid: str | None = field(default=None, repr=False)
-    instance_uid: str | None = field(default=None, repr=False)
+    accession: str | None = field(default=None, repr=False)  # Accession Number (0008,0050)
+    study_date: str | None = field(default=None, repr=False)  # (0008,0020), `YYYYMMDD`
+    study_uid: str | None = field(default=None, repr=False)  # (0020,000D)
+    series_uid: str | None = field(default=None, repr=False)  # (0020,000E)
+    instance_uid: str | None = field(default=None, repr=False)  # SOP Instance UID (0008,0018)
     other_ids: tuple[str, ...] = field(default=(), repr=False)
     other_names: tuple[str, ...] = field(default=(), repr=False)
 
@@ -94,28 +86,20 @@ class ImageTags:
     """What a DICOM file says of how its image was made; None where it says nothing.
 
     Attributes:
-        modality: (0008,0060), upper case, such as `CR`, `DX`, `MR`.
-        body_part: Body Part Examined (0018,0015), upper case.
-        sop_class: SOP Class UID (0008,0016).
         description: Series Description and Study Description, lower case, for routing only: it may hold
             anything, so it is not shown and not logged.
-        burned_in: Burned In Annotation (0028,0301).
-        frames: Number of Frames (0028,0008).
     """
 
-    modality: str | None = None
-    body_part: str | None = None
-    sop_class: str | None = None
+    modality: str | None = None  # (0008,0060), upper case, such as `CR`, `DX`, `MR`
+    body_part: str | None = None  # Body Part Examined (0018,0015), upper case
+    sop_class: str | None = None  # SOP Class UID (0008,0016)
     description: str | None = field(default=None, repr=False)
-    burned_in: bool | None = None
-    frames: int = 1
+    burned_in: bool | None = None  # Burned In Annotation (0028,0301)
+    frames: int = 1  # Number of Frames (0028,0008)
 
 
 def middle_frame(frames: int) -> int:
-    """The frame that stands for a file of several, counted from 1.
-
-    It is the middle one: the first of a volume shows next to nothing.
-    """
+    """The frame that stands for a file of several, from 1: the first of a volume shows next to nothing."""
     return (frames + 1) // 2
 
 
@@ -130,7 +114,6 @@ class SpacingPlane(StrEnum):
     DETECTOR = "detector"
     """At the detector, or on the film that was digitised: in the patient everything is smaller."""
     UNSTATED = "unstated"
-    """The file does not say at which of the two."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,30 +123,25 @@ class Radiograph:
     Attributes:
         pixels: (rows, columns), uint8 or uint16, C-contiguous, not writable; MONOCHROME1 is inverted, the
             VOI LUT or window applied, padding black.
-        white: the value of white, 255 or `2**bits - 1`; black is 0. A pixel never exceeds it.
-        spacing: millimetres between (rows, columns), where known.
-        tags: what a DICOM file says of the making of the image.
-        identity: who it is about; empty for a raster file.
+        spacing: millimetres between (rows, columns), which holds at `plane`; None where unknown.
         colour: mean absolute difference of the colour channels over the range, 0 (grey) to 1; 0 for DICOM
             grey. A grey picture saved in colour has 0 too.
         notes: what was done to the image that its reader must know (a photographed film that was
             straightened, a frame chosen of many), as sentences.
-        degraded: whether it is a photograph of a film, or else of less than diagnostic quality.
-        plane: at which the spacing holds; None without one.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.uint16]
-    white: int
+    white: int  # the value of white, 255 or `2**bits - 1`; black is 0. A pixel never exceeds it
     file_format: FileFormat
     sha256: str
     spacing: tuple[float, float] | None = None
     view: View | None = None
     laterality: Laterality | None = None
     tags: ImageTags = ImageTags()
-    identity: Identity = Identity()
+    identity: Identity = Identity()  # who it is about; empty for a raster file
     colour: float = 0.0
     notes: tuple[Sentence, ...] = ()
-    degraded: bool = False
+    degraded: bool = False  # whether it is a photograph of a film, or else of less than diagnostic quality
     plane: SpacingPlane | None = None
 
     def __post_init__(self) -> None:
@@ -189,8 +167,7 @@ class Measured:
     """What can be counted of an image without knowing what it shows; it names nobody.
 
     Attributes:
-        brightness: mean of the pixels as a share of white.
-        contrast: standard deviation of the pixels as a share of white.
+        brightness, contrast: mean and standard deviation of the pixels as shares of white.
         side: the shorter side in pixels.
         spacing: whether the file says how large a pixel is.
         modality: (0008,0060); None where the file says none.
@@ -238,12 +215,8 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the gate says of an image.
-
-    Attributes:
-        route: which labels can be assessed; None where none can.
-    """
+class GateResult:
+    """What the gate says of an image; its route is None where no labels can be assessed."""
 
     route: Route | None
     reasons: tuple[Reason, ...] = ()
@@ -254,5 +227,4 @@ class Verdict:
         return self.route is not None and not any(reason.flaw.refuses for reason in self.reasons)
 
     def words(self, language: Language) -> list[str]:
-        """The reasons as sentences."""
         return [reason.sentence.in_language(language) for reason in self.reasons]

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tetkik.language import Language, Sentence
+from tetkik.values.common import fields_as_json
 from tetkik.values.measurement import Measurement
 
 
@@ -46,20 +47,16 @@ class PassageKind(StrEnum):
     SIGNS = "signs"
     DIFFERENTIAL = "differential"
     FOLLOW_UP = "follow_up"
-    """What is usually recommended."""
     LIMITS = "limits"
     """What an image or a model of this kind cannot show."""
     HOSPITAL = "hospital"
-    """From a hospital's own document."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A piece of text that a report may lean on.
+    """A piece of text that a report may lean on: `effusion-signs-tr`, or of a hospital's own `doc-NAME-3`.
 
-    Attributes:
-        id: unique in the library, such as `effusion-signs-tr`; of a hospital's own `doc-NAME-3`.
-        label: the shared label that it is about; None for general ones.
+    Its label is None where it is about none in particular.
     """
 
     id: str
@@ -88,18 +85,15 @@ class BasisKind(StrEnum):
     HISTORY = "history"
     """The clinical question, in the words of the referrer."""
     PRIOR = "prior"
-    """The findings of an earlier image."""
     CAPTION = "caption"
     """The words of a captioner: of little authority, quoted as such."""
 
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """One thing that a sentence leans on.
+    """One thing that a sentence leans on: a label, a passage's id or the name of an input is its `key`.
 
-    Attributes:
-        key: the label, the passage's id, or the name of the input (`history`); unique with `kind`.
-        probability: of a finding, calibrated; None where there is none.
+    The probability is a finding's, calibrated; None where there is none.
     """
 
     kind: BasisKind
@@ -117,9 +111,7 @@ class Fault(StrEnum):
     """What the grounding check can say against a sentence."""
 
     NOT_FOUND = "not_found"
-    """It asserts what was not found."""
     DENIES_FOUND = "denies_found"
-    """It denies what was found."""
     DENIES_UNPROVEN = "denies_unproven"
     """It denies what the model has no measured right to deny."""
     SIDE = "side"
@@ -143,11 +135,7 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One objection of the grounding check; a draft cannot be signed while a mark has no decision.
-
-    Attributes:
-        decision: of a person; None as long as nobody decided.
-    """
+    """One objection of the grounding check; a draft cannot be signed while a mark has no decision."""
 
     fault: Fault
     reason: Sentence
@@ -155,14 +143,16 @@ class Mark:
     end: int
     decision: Decision | None = None
 
+    def in_words(self, language: Language) -> dict[str, Any]:
+        """As JSON, with its reason in `language`."""
+        return fields_as_json(self) | {"reason": self.reason.in_language(language)}
+
 
 @dataclass(frozen=True, slots=True)
 class DraftSentence:
-    """One sentence of a report with what it leans on.
+    """One sentence of a report with the ids of its evidence, at least one for what a composer wrote.
 
-    Attributes:
-        evidence: ids of the draft's evidence; never empty for what a composer wrote.
-        certainty: how sure it sounds; None where it asserts no finding.
+    Its certainty is None where it asserts no finding.
     """
 
     text: str
@@ -181,22 +171,17 @@ class Draft:
     """A report that nobody has signed.
 
     Attributes:
-        sentences: in reading order; sections in the order of `Section`.
-        evidence: everything that a sentence may cite, in the order of first use.
-        writer: `composer`, or the name of the language model.
-        model: the bundle that found the findings; None for a text that came from elsewhere.
         notices: what the reader must know of how it came about, such as a language model that was down.
-        exercise: whether it is an example for teaching and about no patient.
     """
 
     language: Language
-    sentences: tuple[DraftSentence, ...]
-    evidence: tuple[Basis, ...] = ()
+    sentences: tuple[DraftSentence, ...]  # in reading order; sections in the order of `Section`
+    evidence: tuple[Basis, ...] = ()  # everything that a sentence may cite, in the order of first use
     passages: tuple[Passage, ...] = ()
-    writer: str = "composer"
-    model: str | None = None
+    writer: str = "composer"  # `composer`, or the name of the language model
+    model: str | None = None  # the bundle that found the findings; None for a text that came from elsewhere
     notices: tuple[Sentence, ...] = ()
-    exercise: bool = False
+    exercise: bool = False  # whether it is an example for teaching and about no patient
 
     def __post_init__(self) -> None:
         order = list(Section)
@@ -214,41 +199,20 @@ class Draft:
 
     def as_json(self) -> dict[str, Any]:
         """The draft as `report draft --json` prints it; reasons and notices in the draft's language."""
+        language = self.language
         return {
-            "language": self.language,
+            "language": language,
             "writer": self.writer,
             "model": self.model,
             "exercise": self.exercise,
-            "notices": [notice.in_language(self.language) for notice in self.notices],
+            "notices": [notice.in_language(language) for notice in self.notices],
             "sentences": [
-                {
-                    "section": item.section,
-                    "text": item.text,
-                    "evidence": list(item.evidence),
-                    "certainty": item.certainty,
-                    "marks": [
-                        {
-                            "fault": mark.fault,
-                            "reason": mark.reason.in_language(self.language),
-                            "start": mark.start,
-                            "end": mark.end,
-                            "decision": mark.decision,
-                        }
-                        for mark in item.marks
-                    ],
-                }
+                {"section": item.section}
+                | fields_as_json(item)
+                | {"marks": [mark.in_words(language) for mark in item.marks]}
                 for item in self.sentences
             ],
-            "evidence": [
-                {
-                    "id": item.id,
-                    "kind": item.kind,
-                    "key": item.key,
-                    "probability": None if item.probability is None else round(item.probability, 6),
-                    "side": item.side,
-                }
-                for item in self.evidence
-            ],
+            "evidence": [{"id": item.id} | fields_as_json(item) for item in self.evidence],
             "passages": [
                 {"id": item.id, "title": item.title, "text": item.text, "source": item.source}
                 for item in self.passages
@@ -266,9 +230,6 @@ class ReportContent:
 
     Stored JSON has these fields among those of the object that holds the content. A field that is added here
     needs a default, and `metadata=ADDED`: reports that were signed before keep their bytes and their code.
-
-    Attributes:
-        measurements: that people made in the image, in the order in which they were made.
     """
 
     draft: Draft
@@ -298,12 +259,10 @@ class ReportInput:
     Attributes:
         history: the clinical question, in the words of the referrer; data, never an instruction.
         sides: of positive findings whose localisation was measured and passes.
-        technique: what the file says of how it was made, such as `PA`; None where unknown.
-        warnings: of the quality gate and of the reading, as sentences.
     """
 
     history: str = field(default="", repr=False)
     caption: str = field(default="", repr=False)
     sides: tuple[tuple[str, Side], ...] = ()
-    technique: str | None = None
-    warnings: tuple[Sentence, ...] = ()
+    technique: str | None = None  # what the file says of how it was made, such as `PA`; None where unknown
+    warnings: tuple[Sentence, ...] = ()  # of the quality gate and of the reading

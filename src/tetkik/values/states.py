@@ -23,7 +23,6 @@ class SplitReason(StrEnum):
     """Why a link was undone."""
 
     OTHER_PERSON = "other_person"
-    """They are two people."""
     WRONG_SURVIVOR = "wrong_survivor"
     """The other record should stand for both."""
 
@@ -73,7 +72,6 @@ class Priority(IntEnum):
 
     @classmethod
     def of_urgency(cls, level: UrgencyLevel) -> Priority:
-        """The priority that triage gives."""
         return cls(2 - level.severity)
 
     @classmethod
@@ -116,4 +114,3 @@ class Judgement(StrEnum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     ADDED = "added"
-    """The model missed it."""

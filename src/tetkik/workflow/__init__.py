@@ -14,7 +14,7 @@ from tetkik.workflow.images import caption_image, read_radiograph
 from tetkik.workflow.reports import (
     ImageAnalysis,
     Reported,
-    analyze_image,
+    analyse_image,
     draft_from_analysis,
     report_findings,
     report_image,
@@ -24,7 +24,7 @@ __all__ = [
     "ComplaintAnswer",
     "ImageAnalysis",
     "Reported",
-    "analyze_image",
+    "analyse_image",
     "answer_complaint",
     "caption_image",
     "departments",

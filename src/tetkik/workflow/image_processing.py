@@ -44,7 +44,7 @@ from tetkik.workflow.images import load_findings_model
 from tetkik.workflow.reports import (
     ImageAnalysis,
     Reported,
-    analyze_image,
+    analyse_image,
     draft_from_analysis,
     hospital_of,
     key_image,
@@ -119,7 +119,7 @@ def read_case_image(
     with ThreadPoolExecutor(2) as beside:
         picture = beside.submit(key_image, image)
         report_progress(Stage.FINDING, "")
-        analysis = analyze_image(image, context.image.id, model=model, language=settings.report_language)
+        analysis = analyse_image(image, context.image.id, model=model, language=settings.report_language)
         with records.read() as tx:
             prior = _prior(tx, context.image, analysis.result)
         report_progress(Stage.DRAFTING, "")

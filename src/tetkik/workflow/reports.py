@@ -71,7 +71,7 @@ class ImageAnalysis:
     sha256: str
 
 
-def analyze_image(image: Radiograph, name: str = "", *, model: str, language: Language) -> ImageAnalysis:
+def analyse_image(image: Radiograph, name: str = "", *, model: str, language: Language) -> ImageAnalysis:
     """Have a model look at an image that has been read.
 
     Raises:
@@ -122,7 +122,7 @@ def report_image(
         image = read_image(path)
     settings = settings or configured()
     language = language or settings.report_language
-    analysis = analyze_image(image, str(path), model=model or settings.findings_model, language=language)
+    analysis = analyse_image(image, str(path), model=model or settings.findings_model, language=language)
     pictures: Mapping[str, Path] = {}
     if heatmaps is not None:
         from tetkik.findings.heatmaps import HeatmapWriter
@@ -162,7 +162,7 @@ def draft_from_analysis(
     No side is passed on: the heatmaps' localisation was measured (docs/benchmarks.md) and does not pass.
 
     Args:
-        analysis: of `analyze_image`.
+        analysis: of `analyse_image`.
         caption: of a captioner; empty asks the configured one, if there is one, about the file `captioned`.
         captioned: the image's file; None for none, and then no captioner is asked.
         prior: the findings of an earlier image of the same patient.

@@ -381,7 +381,7 @@ def test_a_locked_screen_hears_nothing_more_of_the_work(app_context, machine, te
 def test_the_thread_outlives_a_fault_and_ends_with_the_hospital(tmp_path, monkeypatch):
     app_context = make_context(tmp_path)
     faults = iter([RuntimeError("gone"), RuntimeError("gone")])
-    whole = reports.analyze_image
+    whole = reports.analyse_image
 
     def fails_at_first(*given, **named):
         fault = next(faults, None)
@@ -389,7 +389,7 @@ def test_the_thread_outlives_a_fault_and_ends_with_the_hospital(tmp_path, monkey
             raise fault
         return whole(*given, **named)
 
-    monkeypatch.setattr(image_processing, "analyze_image", fails_at_first)
+    monkeypatch.setattr(image_processing, "analyse_image", fails_at_first)
     monkeypatch.setattr(jobs, "_REST", jobs._REST * 0)
     with served(app_context, work=True) as client:
         sign_in(client, app_context, Role.TECHNICIAN)

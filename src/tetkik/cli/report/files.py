@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tetkik.cli.console import language, out, shown
 from tetkik.documents.files import write_files
 from tetkik.language import Sentence
-from tetkik.report.shareable import shareable
+from tetkik.report.deidentify import shareable
 
 if TYPE_CHECKING:
     from tetkik.workflow import Reported

@@ -9,7 +9,7 @@ from tetkik.imaging.gate.classifier import Classifier, GatePrediction, Limits, b
 from tetkik.imaging.gate.rules import exposure_flaws, is_page, size_flaws
 from tetkik.imaging.gate.tags import ModalityGroup, Part, TagClaims, read_tag_claims
 from tetkik.language import Sentence
-from tetkik.values import Flaw, Radiograph, Reason, Route, Verdict
+from tetkik.values import Flaw, Radiograph, Reason, Route, GateResult
 
 COLOURFUL = 0.1
 """From here on (`Radiograph.colour`) a picture is taken for one in colour, not for a tinted film."""
@@ -28,7 +28,7 @@ _TURNED = (
 
 def judge(
     image: Radiograph, ages: tuple[float, float] | None = None, classifier: Classifier | None = None
-) -> Verdict:
+) -> GateResult:
     """Say which route an image takes, and everything that speaks against reading it, gravest first.
 
     The tags of a DICOM file come first (modality, SOP class, body part, view, the words of its descriptions);
@@ -40,22 +40,22 @@ def judge(
     """
     claims = read_tag_claims(image)
     if claims.modality_group is ModalityGroup.OTHER:
-        return Verdict(
+        return GateResult(
             None, (Reason(Flaw.NOT_A_RADIOGRAPH, Sentence(_WRONG_MODALITY, {"modality": claims.modality})),)
         )
     if claims.lateral and claims.part is Part.CHEST and claims.modality_group is not ModalityGroup.MAGNETIC:
         # The network was taught frontal films alone: what it would say of this one means nothing.
-        return Verdict(Route.CHEST, (_LATERAL, *size_flaws(image)))
+        return GateResult(Route.CHEST, (_LATERAL, *size_flaws(image)))
     classifier = classifier or built_in()
     seen = classifier.predict(image)
     route, doubt = _route(image, claims, seen, classifier.limits)
     reasons = list(size_flaws(image))
     reasons += exposure_flaws(image, route or Route.CHEST)
     if route is None:
-        return Verdict(None, (*doubt, *reasons))
+        return GateResult(None, (*doubt, *reasons))
     reasons += _pose_flaws(route, claims, seen, classifier.limits)
     reasons += [*doubt, *_circumstances(image, ages)]
-    return Verdict(route, tuple(sorted(reasons, key=lambda reason: _GRAVITY[reason.flaw])))
+    return GateResult(route, tuple(sorted(reasons, key=lambda reason: _GRAVITY[reason.flaw])))
 
 
 _LATERAL = Reason(

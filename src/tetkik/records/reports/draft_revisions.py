@@ -14,9 +14,9 @@ from tetkik.records.people import visibility
 from tetkik.records.reports import reviews, withdrawal_queries
 from tetkik.records.reports.draft_marks import written_by_machine
 from tetkik.records.reports.report_inputs import (
-    FindingVerdict,
     MarkDecision,
     Material,
+    ReviewedFinding,
     Working,
     material_of,
     working_of,
@@ -43,7 +43,7 @@ class WorkingDraft:
     by_person: tuple[bool, ...]
     """For each sentence, whether a person wrote or changed it."""
     decisions: tuple[MarkDecision, ...] = field(repr=False)
-    verdicts: tuple[FindingVerdict, ...]
+    verdicts: tuple[ReviewedFinding, ...]
     result: FindingsResult | None = field(repr=False)
     amending: str | None = field(repr=False)
     withdrawn: Withdrawn | None

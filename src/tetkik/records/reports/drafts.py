@@ -44,7 +44,6 @@ from tetkik.records.reports.report_inputs import (
     working_of,
 )
 from tetkik.records.schema import Image, Report
-from tetkik.report.facts import one_line
 from tetkik.values import (
     Draft,
     FindingsResult,
@@ -56,6 +55,7 @@ from tetkik.values import (
     ReportInput,
     ReportState,
 )
+from tetkik.values.common import one_line
 
 _DRAFT = "draft"
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from tetkik.errors import InputError
 from tetkik.records.database import Transaction
 from tetkik.records.reports.report_inputs import MarkDecision, Working
-from tetkik.report.facts import one_line
 from tetkik.values import Decision, Draft, DraftSentence, Fault, Mark, Section
+from tetkik.values.common import one_line
 
 LONGEST = 4000
 """Characters of a sentence; a report with a longer one is none."""

@@ -19,8 +19,8 @@ from tetkik.records.reports import drafts
 from tetkik.records.reports.draft_revisions import WorkingDraft, for_change
 from tetkik.records.reports.report_inputs import Working
 from tetkik.records.schema import Report
-from tetkik.report.facts import one_line
 from tetkik.values import MeasuredImage, Measurement, MeasurementKind, middle_frame
+from tetkik.values.common import one_line
 from tetkik.values.measurement import Point
 
 MOST = 50

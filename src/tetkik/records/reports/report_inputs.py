@@ -73,7 +73,7 @@ class Working:
 
 
 @dataclass(frozen=True, slots=True)
-class FindingVerdict:
+class ReviewedFinding:
     """What a radiologist says of one label."""
 
     label: str

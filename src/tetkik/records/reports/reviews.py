@@ -13,14 +13,14 @@ from tetkik.errors import InputError
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases.priority import update_worklist
 from tetkik.records.database import Transaction
-from tetkik.records.reports.report_inputs import FindingVerdict, Material
+from tetkik.records.reports.report_inputs import ReviewedFinding, Material
 from tetkik.records.schema import FindingReview, Report
 from tetkik.values import FINDING_LABELS, Finding, Judgement
 
 
-def reviews_of(tx: Transaction, report_id: str) -> tuple[FindingVerdict, ...]:
+def reviews_of(tx: Transaction, report_id: str) -> tuple[ReviewedFinding, ...]:
     wanted = select(FindingReview).where(FindingReview.report_id == report_id).order_by(FindingReview.label)
-    return tuple(row.to_value(FindingVerdict) for row in tx.session.scalars(wanted))
+    return tuple(row.to_value(ReviewedFinding) for row in tx.session.scalars(wanted))
 
 
 def judged(tx: Transaction, report_id: str) -> Mapping[str, Judgement]:

@@ -46,7 +46,6 @@ from tetkik.records.reports.report_inputs import (
 from tetkik.records.reports.versions import Sealed, version_of
 from tetkik.records.schema import Case, Claim, Job, Report, ReportVersion, SignatureRow, User
 from tetkik.records.serialization import digest_of
-from tetkik.report.facts import one_line
 from tetkik.values import (
     CaseState,
     Draft,
@@ -61,6 +60,7 @@ from tetkik.values import (
     Section,
     Signature,
 )
+from tetkik.values.common import one_line
 
 _FRESH = timedelta(minutes=2)
 """How old a proof may be."""

@@ -24,10 +24,10 @@ from tetkik.records.reports import drafts
 from tetkik.records.reports.draft_revisions import WorkingDraft
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import ReportTemplate
-from tetkik.report.facts import one_line
 from tetkik.report.labeler import read_report
 from tetkik.report.template import check_slots
 from tetkik.values import Draft, DraftSentence, Section
+from tetkik.values.common import one_line
 
 LONGEST = 20_000
 """Characters of a template."""

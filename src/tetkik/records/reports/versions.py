@@ -21,7 +21,7 @@ from tetkik.records.people import visibility
 from tetkik.records.reports import withdrawal_queries
 from tetkik.records.reports.draft_revisions import number_of, row_of
 from tetkik.records.reports.identity import said_name
-from tetkik.records.reports.report_inputs import FindingVerdict, MarkDecision, Picture, checked_picture
+from tetkik.records.reports.report_inputs import MarkDecision, Picture, ReviewedFinding, checked_picture
 from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.records.schema import Case, Report, ReportVersion, SignatureRow
 from tetkik.records.serialization import digest_of
@@ -36,7 +36,7 @@ class Sealed:
     """Signed; without its pictures, which lie in the file store."""
     pictures: tuple[Picture, ...] = ()
     decisions: tuple[MarkDecision, ...] = ()
-    verdicts: tuple[FindingVerdict, ...] = ()
+    verdicts: tuple[ReviewedFinding, ...] = ()
     follows: str | None = None
     """Digest of the withdrawal that this version comes after; None after another version."""
 
@@ -71,7 +71,7 @@ class SignedVersion:
     method: Method
     reason: str | None = field(repr=False)
     decisions: tuple[MarkDecision, ...] = field(repr=False)
-    verdicts: tuple[FindingVerdict, ...]
+    verdicts: tuple[ReviewedFinding, ...]
     in_writing: bool
     """Whether a draft of the report is open: an amendment, or anew after a withdrawal."""
     by_glass: bool

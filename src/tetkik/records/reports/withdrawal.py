@@ -33,7 +33,6 @@ from tetkik.records.schema import (
     User,
     WithdrawalRow,
 )
-from tetkik.report.facts import one_line
 from tetkik.values import (
     CaseState,
     Draft,
@@ -44,6 +43,7 @@ from tetkik.values import (
     Withdrawal,
     WithdrawalReason,
 )
+from tetkik.values.common import one_line
 
 LONGEST_WORDS = 1000
 """Characters of the words of a withdrawal beside the reason from the list."""

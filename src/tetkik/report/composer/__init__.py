@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tetkik.report.composer.compose import compose
+from tetkik.report.composer.compose import cited, compose
 from tetkik.report.composer.phrases import standing_sentence
 
-__all__ = ["compose", "standing_sentence"]
+__all__ = ["cited", "compose", "standing_sentence"]

@@ -41,8 +41,7 @@ _PROJECTIONS = frozenset({"PA", "AP"})
 def compose(facts: Facts, passages: Sequence[Passage], language: Language) -> Draft:
     """Write a draft; the same facts give the same draft, and other facts another.
 
-    Args:
-        passages: what may be cited; those about follow-up become the recommendation, word for word.
+    What `passages` say of follow-up becomes the recommendation, word for word.
     """
     words = phrases(language)
     sentences = (
@@ -51,7 +50,6 @@ def compose(facts: Facts, passages: Sequence[Passage], language: Language) -> Dr
         *_impression(facts, words),
         *_recommendation(facts, passages, words),
     )
-    used = {name for sentence in sentences for name in sentence.evidence}
     notices: tuple[Sentence, ...] = ()
     if facts.inputs.caption:
         notices = (Sentence("An automatic caption was given; a caption adds no finding."),)
@@ -59,10 +57,16 @@ def compose(facts: Facts, passages: Sequence[Passage], language: Language) -> Dr
         language,
         sentences,
         facts.bases(),
-        tuple(passage for passage in passages if f"passage:{passage.id}" in used),
+        cited(passages, sentences),
         model=facts.model,
         notices=notices,
     )
+
+
+def cited(passages: Sequence[Passage], sentences: Sequence[DraftSentence]) -> tuple[Passage, ...]:
+    """Those of `passages` that a sentence cites."""
+    ids = {name for sentence in sentences for name in sentence.evidence}
+    return tuple(passage for passage in passages if f"passage:{passage.id}" in ids)
 
 
 def _technique(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
@@ -98,7 +102,10 @@ def _findings(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
         here = [item for item in facts.abnormal if _region(item.label) == region]
         for group in _joined(here):
             yield _sentence(words.asserted(group), Section.FINDINGS, group)
-        yield from _listed("absent", [label for label in absent if _region(label) == region], words)
+        if gone := sorted((label for label in absent if _region(label) == region), key=_place):
+            text = words.sentence("absent", findings=words.listed(gone, "or"))
+            ids = tuple(f"{BasisKind.ABSENCE}:{label}" for label in gone)
+            yield DraftSentence(text, Section.FINDINGS, ids)
     yield from _changes(facts, words)
     yield from _silences(facts, words)
 
@@ -116,17 +123,9 @@ def _joined(items: Iterable[Present]) -> Iterator[tuple[Present, ...]]:
         yield tuple(group)
 
 
-def _listed(name: str, labels: Sequence[str], words: Phrases) -> Iterator[DraftSentence]:
-    """One sentence that denies several findings."""
-    if labels:
-        ordered = sorted(labels, key=_place)
-        text = words.sentence(name, findings=words.listed(ordered, "or"))
-        yield DraftSentence(text, Section.FINDINGS, tuple(f"{BasisKind.ABSENCE}:{one}" for one in ordered))
-
-
 def _changes(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
     for kind in ChangeKind:
-        labels = sorted((change.label for change in facts.changes if change.kind is kind), key=_place)
+        labels = sorted((label for label, found in facts.changes.items() if found is kind), key=_place)
         if labels:
             name = "gone_many" if kind is ChangeKind.GONE and len(labels) > 1 else kind
             text = words.sentence(name, findings=words.listed(labels, "and"))

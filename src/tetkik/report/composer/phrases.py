@@ -23,7 +23,6 @@ class Phrases:
     table: dict[str, Any]
 
     def technique(self, key: str) -> str:
-        """A sentence about how the image was made."""
         return str(self.table["technique"][key])
 
     def sentence(self, name: str, **values: str) -> str:
@@ -40,7 +39,6 @@ class Phrases:
         return self._filled("forms", items, self.listed([item.label for item in items], "and", articles=True))
 
     def concluded(self, item: Present) -> str:
-        """The line of an impression."""
         return self._filled("lines", [item], self.name(item.label))
 
     def name(self, label: str) -> str:
@@ -52,13 +50,7 @@ class Phrases:
         return (turkish.lower(name[0]) if self.language is Language.TR else name[0].lower()) + name[1:]
 
     def listed(self, labels: Sequence[str], joint: str, *, articles: bool = False) -> str:
-        """Names as a list: commas, then the word before the last.
-
-        Args:
-            labels: in their order.
-            joint: `and` or `or`.
-            articles: whether each takes its article, as where it is asserted.
-        """
+        """Names as a list: commas, and before the last the word `joint`, `and` or `or`."""
         articles = articles and self.language is Language.EN
         names = [
             f"{finding_label(label).article if articles else ''} {self.name(label)}".strip()

@@ -12,9 +12,7 @@ from tetkik.report.composer import standing_sentence
 from tetkik.report.facts import Facts
 from tetkik.report.grounding.citations import citation_faults
 from tetkik.report.grounding.mentions import beyond_marks, comparison_marks, mention_marks
-from tetkik.report.grounding.names import own_names
-from tetkik.report.grounding.numbers import numbers_in, spoken_numbers
-from tetkik.report.grounding.out_of_scope import foreign_in
+from tetkik.report.grounding.wording import foreign_in, numbers_in, overlap, own_names, spoken_numbers
 from tetkik.report.labeler import Context, SentenceReading, read_report
 from tetkik.turkish import flat
 from tetkik.values import Decision, Draft, DraftSentence, Fault, Mark, Passage, Section
@@ -44,7 +42,7 @@ def check_draft(draft: Draft, facts: Facts) -> Draft:
 
 
 def check_text(text: str, facts: Facts, language: Language | None = None) -> tuple[DraftSentence, ...]:
-    """Any text, sentence by sentence, with its marks.
+    """Any text, sentence by sentence, with its marks; without a language it is told sentence by sentence.
 
     It cites nothing, so citations are not asked for; and whoever wrote it may have seen more than the model.
     Marked is what goes against the facts: a finding of the shared labels that was not found, a denial of what
@@ -52,18 +50,15 @@ def check_text(text: str, facts: Facts, language: Language | None = None) -> tup
     a size, a count or a share, which nobody measured, and what is no sentence of a report. Not marked is what
     these facts cannot know: fractures, catheters, opacities, a side where none was measured, an earlier image
     that was not given.
-
-    Args:
-        text: of any length; control characters and markup are marked, not removed.
-        language: of the text; None to tell it sentence by sentence.
     """
     found = []
     for reading in read_report(text, language):
         if not reading.text.strip():
             continue
         marks = [*_word_marks(reading.text, (), strict=False)]
-        shift = reading.start
-        marks += (_moved(mark, -shift) for mark in _reading_marks(reading, facts, strict=False))
+        for mark in _reading_marks(reading, facts, strict=False):
+            start = mark.start - reading.start
+            marks.append(replace(mark, start=start, end=start + mark.end - mark.start))
         found.append(DraftSentence(reading.text, Section.FINDINGS, marks=_with_decisions(marks, ())))
     return tuple(found)
 
@@ -74,9 +69,8 @@ def check_own(
     """A sentence that a person wrote into a draft, with the marks that `check_text` makes; decisions stay.
 
     Args:
-        sentence: as the person wrote it; more than one sentence, where that is what they wrote.
-        facts: of the image; None where no model has assessed it: then nothing can go against them, and only
-            what is no sentence of a report is marked.
+        facts: None where no model has assessed the image: then nothing can go against them, and only what is
+            no sentence of a report is marked.
         measured: sizes that somebody did measure, as a sentence may say them: `12,3 mm`.
     """
     allowed = set().union(*map(spoken_numbers, measured))
@@ -153,7 +147,7 @@ def _reading_marks(
 ) -> Iterator[Mark]:
     """Marks at places of the whole text that was read."""
     for mention in reading.mentions:
-        if not any(start < mention.end and mention.start < end for start, end in own):
+        if not overlap(mention.start, mention.end, own):
             yield from mention_marks(
                 mention, facts, reading.language, strict=strict, differential=differential
             )
@@ -223,6 +217,7 @@ def _moved(mark: Mark, shift: int) -> Mark:
 def _with_decisions(marks: Sequence[Mark], before: Sequence[Mark]) -> tuple[Mark, ...]:
     """Each objection once, with what a person decided about the same one before."""
     decided = {(mark.fault, mark.start, mark.end): mark.decision for mark in before}
-    by_place = {(mark.fault, mark.start, mark.end): mark for mark in reversed(marks)}
-    places = dict.fromkeys((mark.fault, mark.start, mark.end) for mark in marks)
-    return tuple(replace(by_place[place], decision=decided.get(place)) for place in places)
+    found: dict[tuple[Fault, int, int], Mark] = {}
+    for mark in marks:
+        found.setdefault((mark.fault, mark.start, mark.end), mark)
+    return tuple(replace(mark, decision=decided.get(place)) for place, mark in found.items())

@@ -56,7 +56,6 @@ def citation_faults(
 
 
 def _missing(cited_id: str, language: Language) -> Sentence:
-    """Why an id cannot be cited; a finding that a radiologist rejected is named as people call it."""
     kind, _, label = cited_id.partition(":")
     if kind == BasisKind.FINDING and label in FINDING_LABELS:
         named = {"finding": label_name(label, language)}

@@ -7,7 +7,7 @@ from functools import partial
 
 from tetkik.language import Language, Sentence
 from tetkik.report.facts import ChangeKind, Facts
-from tetkik.report.grounding.vocabulary import words
+from tetkik.report.grounding.wording import overlap, words
 from tetkik.report.labeler import OTHER_LABELS, Context, Mention, Polarity, SentenceReading
 from tetkik.turkish import flat
 from tetkik.values import NORMAL_LABELS, Fault, Mark, Side, label_name, narrower
@@ -90,8 +90,7 @@ def comparison_marks(reading: SentenceReading, facts: Facts, *, strict: bool) ->
 
 
 def _goes_against(mention: Mention, facts: Facts, plain: str, strict: bool) -> bool:
-    changes = {change.label: change.kind for change in facts.changes}
-    kinds = {changes[label] for label in narrower(mention.label) if label in changes}
+    kinds = {facts.changes[label] for label in narrower(mention.label) if label in facts.changes}
     if not kinds:
         return strict
     if mention.polarity is Polarity.ABSENT:
@@ -109,8 +108,7 @@ def beyond_marks(
 ) -> Iterator[Mark]:
     """Words of findings or impression for what nothing here assesses: other parts, finer places, grades.
 
-    Args:
-        own: where the names of findings stand that the facts hold.
+    Names of findings that the facts hold stand at the places `own`.
     """
     plain = flat(text)
     named = [(item.start, item.end) for reading in readings for item in reading.mentions] + list(own)
@@ -121,5 +119,5 @@ def beyond_marks(
         ("grades", Fault.MEASUREMENT, Sentence("Nobody graded this.")),
     ):
         for match in words("unassessed", table).finditer(plain):
-            if not any(start < match.end() and match.start() < end for start, end in named):
+            if not overlap(*match.span(), named):
                 yield Mark(fault, reason, *match.span())

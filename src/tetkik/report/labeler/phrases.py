@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import product
 from typing import Generic, TypeVar
 
@@ -40,12 +41,12 @@ _MOST = 20_000
 _CACHE = 8_000
 
 
-def inflected(ending: str, pieces: int = _PIECES) -> bool:
+def inflected(ending: str) -> bool:
     """Whether `ending` (folded) is a chain of Turkish noun endings; the empty one is."""
     if len(ending) > _LONGEST_ENDING:
         return False
     places = {0}
-    for _ in range(pieces):
+    for _ in range(_PIECES):
         if len(ending) in places:
             return True
         places = {
@@ -58,11 +59,7 @@ def inflected(ending: str, pieces: int = _PIECES) -> bool:
 
 
 def expand(phrase: str) -> Iterator[tuple[str, ...]]:
-    """Every plain row of words that `phrase` stands for.
-
-    Raises:
-        ValueError: It is empty or has an unbalanced bracket.
-    """
+    """Every plain row of words that `phrase` stands for; ValueError for an empty one or half a bracket."""
     elements: list[str] = _ELEMENT.findall(phrase)
     rows: list[tuple[str, ...]] = [()]
     for element in elements:
@@ -86,13 +83,11 @@ def expand(phrase: str) -> Iterator[tuple[str, ...]]:
 
 def _letters(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """The words with every choice of the letters in square brackets."""
-    yield from product(*(_spellings(word) for word in words))
-
-
-def _spellings(word: str) -> list[str]:
-    parts = _CHOICE.split(word)
-    choices = [tuple(part) if index % 2 else (part,) for index, part in enumerate(parts)]
-    return ["".join(chosen) for chosen in product(*choices)]
+    spellings = []
+    for word in words:
+        choices = [tuple(part) if place % 2 else (part,) for place, part in enumerate(_CHOICE.split(word))]
+        spellings.append(["".join(chosen) for chosen in product(*choices)])
+    yield from product(*spellings)
 
 
 @dataclass(slots=True)
@@ -114,16 +109,15 @@ class Hit(Generic[Value]):
 class Lexicon(Generic[Value]):
     """Many phrases, each with a value, found together.
 
-    Where phrases overlap, the one that begins first counts, and of those the longest: a longer phrase thus
-    takes the words away from a shorter one.
+    Of overlapping ones the first counts, and of those the longest: it takes the words away from the others.
     """
 
     def __init__(self, entries: Iterable[tuple[str, Value]]) -> None:
         self._root: _Node[Value] = _Node()
         self._exact: set[str] = set()
         self._prefixes: dict[str, list[tuple[str, bool]]] = {}
-        self._known: dict[str, tuple[str, ...]] = {}
-        self._begun: dict[str, tuple[_Node[Value], ...]] = {}
+        self._atoms = lru_cache(_CACHE)(self._fitting)
+        self._openings = lru_cache(_CACHE)(self._begun_with)
         for phrase, value in entries:
             for row in expand(phrase):
                 self._add(row, value, phrase)
@@ -148,32 +142,19 @@ class Lexicon(Generic[Value]):
             raise ValueError(f"the phrase {phrase!r} has two meanings")
         node.value = value
 
-    def _atoms(self, word: str) -> tuple[str, ...]:
+    def _fitting(self, word: str) -> tuple[str, ...]:
         """The elements of phrases that `word` fits."""
-        atoms = self._known.get(word)
-        if atoms is not None:
-            return atoms
         found = [word] if word in self._exact else []
         for length in range(1, min(len(word), _LONGEST_STEM) + 1):
             for atom, noun in self._prefixes.get(word[:length], ()):
                 if not noun or inflected(word[length:]):
                     found.append(atom)
-        atoms = tuple(found)
-        if len(self._known) >= _CACHE:
-            self._known.clear()
-        self._known[word] = atoms
-        return atoms
+        return tuple(found)
 
-    def _openings(self, word: str) -> tuple[_Node[Value], ...]:
+    def _begun_with(self, word: str) -> tuple[_Node[Value], ...]:
         """Where phrases go on that begin with `word`."""
-        nodes = self._begun.get(word)
-        if nodes is None:
-            steps = self._root.steps
-            nodes = tuple(steps[atom] for atom in self._atoms(word) if atom in steps)
-            if len(self._begun) >= _CACHE:
-                self._begun.clear()
-            self._begun[word] = nodes
-        return nodes
+        steps = self._root.steps
+        return tuple(steps[atom] for atom in self._atoms(word) if atom in steps)
 
     def find(self, words: Sequence[str]) -> list[Hit[Value]]:
         """The phrases in folded `words`, in order, without overlap."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from tetkik.language import Language
 from tetkik.report.labeler.phrases import Hit
-from tetkik.report.labeler.reading import Context, Mention, Polarity, SentenceReading, Span
+from tetkik.report.labeler.reading import Context, Mention, Polarity, SentenceReading
 from tetkik.report.labeler.rules import Named, Rules, Structure, rules_of
-from tetkik.report.labeler.scope import Scope, Verdict
+from tetkik.report.labeler.scope import Judged, Scope
 from tetkik.report.labeler.scope_english import EnglishScope
 from tetkik.report.labeler.scope_turkish import TurkishScope
-from tetkik.report.labeler.sentences import spans
-from tetkik.report.labeler.words import Words, words_of
-from tetkik.values import NORMAL_LABELS
+from tetkik.report.labeler.text import Words, spans, words_of
+from tetkik.values import NORMAL_LABELS, Span
 from tetkik.values.finding_labels import REGISTRY
 from tetkik.values.report import Side
 
@@ -29,16 +29,7 @@ _TURKISH_LETTER = re.compile("[çğışöüÇĞİŞÖÜ]")
 _ENOUGH = 400
 """Characters, and words, after which the language is known."""
 _SAMPLE = 40
-_STRENGTH = {Polarity.PRESENT: 2, Polarity.UNCERTAIN: 1, Polarity.ABSENT: 0}
-_SCOPES: Mapping[Language, type[EnglishScope] | type[TurkishScope]] = {
-    Language.EN: EnglishScope,
-    Language.TR: TurkishScope,
-}
-_DENIED = {
-    Polarity.PRESENT: Polarity.ABSENT,
-    Polarity.ABSENT: Polarity.PRESENT,
-    Polarity.UNCERTAIN: Polarity.ABSENT,
-}
+_SCOPES: Mapping[Language, type[Scope]] = {Language.EN: EnglishScope, Language.TR: TurkishScope}
 _OPPOSITE = {Polarity.PRESENT: Polarity.ABSENT, Polarity.ABSENT: Polarity.PRESENT}
 _TUMOURS = frozenset({("Glioma",), ("Meningioma",), ("Pituitary",)})
 _MASS = ("Mass",)
@@ -48,15 +39,10 @@ _SAVE = frozenset({"otherwise", "except", "disinda", "haricinde"})
 
 
 def read_report(text: str, language: Language | None = None) -> tuple[SentenceReading, ...]:
-    """Every sentence of `text` with the findings that it names.
+    """Every sentence of `text` with the findings that it names; each tells its language unless one is given.
 
-    Args:
-        text: a report, a part of one, or any text; never raises, whatever it is.
-        language: of all sentences; None to tell it sentence by sentence.
-
-    Returns:
-        The sentences in order. Sentences of a part that is no reading of this image, such as the indication,
-        are there as well; their mentions are `Context.HISTORICAL`.
+    Sentences of a part that is no reading of this image, such as the indication, are there as well; their
+    mentions are `Context.HISTORICAL`. It never raises, whatever the text is.
     """
     cut = [(start, end, words_of(text[start:end], start)) for start, end in spans(text)]
     whole = language or _language(text, [word for *_, words in cut[:_SAMPLE] for word in words.texts], None)
@@ -74,28 +60,12 @@ def read_report(text: str, language: Language | None = None) -> tuple[SentenceRe
         mentions = _mentions(text, words, rules, spoken)
         if background:
             mentions = tuple(replace(mention, context=Context.HISTORICAL) for mention in mentions)
-        comparison = _comparison(text, words, rules)
+        compared = (
+            Span(*words.span(hit.first, hit.last)) for hit in rules.comparisons.find(words.texts) if hit.value
+        )
+        comparison = next(compared, None)
         readings.append(SentenceReading(start, end, text[start:end], spoken, mentions, comparison))
     return tuple(readings)
-
-
-def labels_of(text: str, language: Language | None = None) -> Mapping[str, Polarity]:
-    """What the whole `text` says of each label that it names of this image.
-
-    Where sentences differ, an assertion outweighs a doubt and a doubt a denial; what is only implied counts
-    where nothing is said outright.
-    """
-    polarities: dict[str, Polarity] = {}
-    implied: dict[str, Polarity] = {}
-    for reading in read_report(text, language):
-        for mention in reading.mentions:
-            if not mention.asserts:
-                continue
-            found = implied if mention.implied else polarities
-            known = found.get(mention.label)
-            if known is None or _STRENGTH[mention.polarity] > _STRENGTH[known]:
-                found[mention.label] = mention.polarity
-    return implied | polarities
 
 
 def _language(text: str, words: Sequence[str], fallback: Language | None) -> Language:
@@ -108,14 +78,6 @@ def _language(text: str, words: Sequence[str], fallback: Language | None) -> Lan
     if turkish == english:
         return fallback or Language.TR
     return Language.TR if turkish > english else Language.EN
-
-
-def _comparison(text: str, words: Words, rules: Rules) -> Span | None:
-    for hit in rules.comparisons.find(words.texts):
-        if hit.value:
-            start, end = words.span(hit.first, hit.last)
-            return Span(start, end, text[start:end])
-    return None
 
 
 def _mentions(text: str, words: Words, rules: Rules, language: Language) -> tuple[Mention, ...]:
@@ -133,31 +95,21 @@ def _mentions(text: str, words: Words, rules: Rules, language: Language) -> tupl
             hit.value.sweeping if isinstance(hit.value, Structure) else tumour and hit.value.labels == _MASS
         )
     ]
-    scope: Scope = _SCOPES[language](texts, cues, places)
+    scope = _SCOPES[language](texts, cues, places)
     states, sides = rules.states.find(texts), rules.sides.find(texts)
     found: list[Mention] = []
     sweeps = _SAVE.isdisjoint(texts)
     for hit in named:
-        for phrase, verdict, first, last in _named_in(hit, scope, states):
-            side = scope.side(first, last, sides, verdict.polarity is Polarity.ABSENT)
+        for phrase, (polarity, context), first, last in _named_in(hit, scope, states):
+            side = scope.side(first, last, sides, polarity is Polarity.ABSENT)
             start, end = words.span(first, last)
             for label in phrase.labels:
-                sweeping = phrase.implied or (label in NORMAL_LABELS and verdict.polarity is Polarity.PRESENT)
+                sweeping = phrase.implied or (label in NORMAL_LABELS and polarity is Polarity.PRESENT)
                 if sweeping and not (sweeps and side in _WHOLE):
                     continue
                 own = None if label in UNPAIRED or phrase.implied else side
-                found.append(
-                    Mention(
-                        label,
-                        verdict.polarity,
-                        own,
-                        start,
-                        end,
-                        text[start:end],
-                        verdict.context,
-                        phrase.implied,
-                    )
-                )
+                named_by = text[start:end]
+                found.append(Mention(label, polarity, own, start, end, named_by, context, phrase.implied))
     if brain:
         found = list(_of_the_brain(found, named=tumour))
     return tuple(sorted(found, key=lambda mention: (mention.start, mention.end)))
@@ -175,24 +127,22 @@ def _of_the_brain(mentions: Sequence[Mention], *, named: bool) -> Iterator[Menti
 
 def _named_in(
     hit: Hit[Named | Structure], scope: Scope, states: Sequence[Hit[str]]
-) -> Iterator[tuple[Named, Verdict, int, int]]:
-    """What one hit says: the finding, the verdict on it, the first and the last word of what names it."""
+) -> Iterator[tuple[Named, Judged, int, int]]:
+    """What one hit says: the finding, what is said of it, the first and the last word of what names it."""
     if isinstance(hit.value, Named):
         if hit.value.labels:
-            yield hit.value, _of_named(hit.value, scope, hit.first, hit.last), hit.first, hit.last
+            yield hit.value, _judged(hit.value, scope, hit), hit.first, hit.last
         return
     state = scope.state(hit.first, hit.last, states)
-    phrase = hit.value.says(state.value) if state is not None else None
-    if state is None or phrase is None:
-        return
-    verdict = _of_named(phrase, scope, state.first, state.last)
-    yield phrase, verdict, min(hit.first, state.first), max(hit.last, state.last)
+    if state is not None and (phrase := hit.value.states.get(state.value)) is not None:
+        judged = _judged(phrase, scope, state)
+        yield phrase, judged, min(hit.first, state.first), max(hit.last, state.last)
 
 
-def _of_named(phrase: Named, scope: Scope, first: int, last: int) -> Verdict:
-    verdict = scope.judge(first, last)
-    denied = verdict.polarity is Polarity.ABSENT if phrase.negatable else scope.reversed(first, last)
+def _judged(phrase: Named, scope: Scope, hit: Hit[Any]) -> Judged:
+    polarity, context = scope.judge(hit.first, hit.last)
+    denied = polarity is Polarity.ABSENT if phrase.negatable else scope.reversed(hit.first, hit.last)
     if denied:
-        return Verdict(_DENIED[phrase.polarity], verdict.context)
-    doubted = phrase.negatable and verdict.polarity is Polarity.UNCERTAIN
-    return Verdict(Polarity.UNCERTAIN if doubted else phrase.polarity, verdict.context)
+        return _OPPOSITE.get(phrase.polarity, Polarity.ABSENT), context
+    doubted = phrase.negatable and polarity is Polarity.UNCERTAIN
+    return Polarity.UNCERTAIN if doubted else phrase.polarity, context

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tetkik.language import Language
+from tetkik.values.complaint import Span
 from tetkik.values.report import Side
 
 
@@ -31,40 +32,17 @@ class Context(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A piece of a text."""
-
-    start: int
-    end: int
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
 class Mention:
-    """A finding named in a text.
+    """A finding named in a text, by the `words` that begin at `start` of the whole text."""
 
-    Attributes:
-        label: a shared label, or one of the labeler's own (`OTHER_LABELS`), which no model assesses.
-        side: the side that is said of it; None where none is said, and for what has no sides.
-        start: the first character, in the whole text, of the words that name it.
-        words: the words that name it, as they stand in the text.
-        context: whether it is said of this image.
-        implied: whether it is only implied, as *lungs are clear* denies a consolidation.
-    """
-
-    label: str
+    label: str  # a shared label, or one of the labeler's own (`OTHER_LABELS`), which no model assesses
     polarity: Polarity
-    side: Side | None
+    side: Side | None  # that is said of it; None where none is said, and for what has no sides
     start: int
     end: int
     words: str
     context: Context = Context.CURRENT
-    implied: bool = False
-
-    @property
-    def asserts(self) -> bool:
-        """Whether it claims something of this image: denied, asserted or left open."""
-        return self.context is Context.CURRENT
+    implied: bool = False  # whether it is only implied, as *lungs are clear* denies a consolidation
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +51,7 @@ class SentenceReading:
 
     Attributes:
         mentions: in the order in which they stand; implied ones in the order of their labels.
-        comparison: the words that compare with an earlier image; None where there are none.
+        comparison: where, in the whole text, words compare with an earlier image; None where none do.
     """
 
     start: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -11,7 +11,7 @@ from importlib import resources
 from typing import Any
 
 from tetkik.language import Language
-from tetkik.report.labeler.phrases import Lexicon
+from tetkik.report.labeler.phrases import Lexicon, Value
 from tetkik.report.labeler.reading import Polarity
 from tetkik.values import FINDING_LABELS
 
@@ -77,43 +77,33 @@ class Named:
 
     Attributes:
         labels: what the words name; none where they only look like a finding (*pericardial effusion*).
-        implied: whether they only imply it.
         negatable: whether a denial around the words reverses them; *heart size normal* stays a denial.
     """
 
     labels: tuple[str, ...]
     polarity: Polarity = Polarity.PRESENT
-    implied: bool = False
+    implied: bool = False  # whether they only imply it
     negatable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """A part of the body and what each of its states says: the heart, enlarged, is a cardiomegaly.
+    """A part of the body and what each of its states says: the heart, enlarged, is a cardiomegaly."""
 
-    Attributes:
-        states: by the name of the state, in the order in which the file has them.
-    """
-
-    states: tuple[tuple[str, Named], ...]
+    states: Mapping[str, Named]
 
     @property
     def sweeping(self) -> bool:
         """Whether it says nothing outright: no side belongs to it."""
-        return all(named.implied for _, named in self.states)
-
-    def says(self, state: str) -> Named | None:
-        """What `state` says of findings; None where it says nothing."""
-        return next((named for name, named in self.states if name == state), None)
+        return all(named.implied for named in self.states.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Everything that reads one language.
 
-    Attributes:
-        headings: of the parts of a report; true for those that tell no finding of this image.
-        brain: words after which a mass is one of the brain.
+    Of the headings those are true that tell no finding of this image; after the words of `brain` a mass is of
+    the brain.
     """
 
     findings: Lexicon[Named | Structure]
@@ -133,82 +123,57 @@ def rules_of(language: Language) -> Rules:
     table: dict[str, Any] = {}
     for name in ("findings", "structures", "cues"):
         table |= tomllib.loads(folder.joinpath(f"{name}.toml").read_text("utf-8"))
+    comparison, headings, words = table["comparison"], table["headings"], table["language"]
     return Rules(
         findings=Lexicon([*_named(table["finding"]), *_structures(table["structure"])]),
-        states=Lexicon((phrase, name) for name, phrases in table["states"].items() for phrase in phrases),
-        cues=Lexicon([*_cues(table["cues"]), *_verbs(table.get("verb", ()))]),
-        sides=Lexicon(_sides(table["sides"])),
-        comparisons=Lexicon(_flags(table["comparison"])),
-        headings=Lexicon(
-            [(phrase, True) for phrase in table["headings"]["background"]]
-            + [(phrase, False) for phrase in table["headings"]["report"]]
+        states=Lexicon(_each(table["states"])),
+        cues=Lexicon(
+            (phrase, Cue(name)) for part in (table["cues"], *_verbs(table)) for phrase, name in _each(part)
         ),
-        marks=Lexicon((word, True) for word in table["language"]["words"]),
-        brain=Lexicon((word, True) for word in table["language"]["brain"]),
+        sides=Lexicon(_each(table["sides"])),
+        comparisons=Lexicon(_each({True: comparison["phrases"], False: comparison.get("nothing", ())})),
+        headings=Lexicon(_each({True: headings["background"], False: headings["report"]})),
+        marks=Lexicon(_each({True: words["words"]})),
+        brain=Lexicon(_each({True: words["brain"]})),
     )
 
 
-def _flags(table: Mapping[str, list[str]]) -> Iterator[tuple[str, bool]]:
-    for phrase in table["phrases"]:
-        yield phrase, True
-    for phrase in table.get("nothing", ()):
-        yield phrase, False
+def _each(table: Mapping[Value, Iterable[str]]) -> Iterator[tuple[str, Value]]:
+    return ((phrase, value) for value, phrases in table.items() for phrase in phrases)
+
+
+def _verbs(table: Mapping[str, Any]) -> Iterator[dict[str, list[str]]]:
+    """The verbs of cues, each stem with each ending."""
+    for entry in table.get("verb", ()):
+        for name, endings in entry["endings"].items():
+            yield {name: [stem + ending for stem in entry["stems"] for ending in endings]}
 
 
 def _named(entries: list[dict[str, Any]]) -> Iterator[tuple[str, Named | Structure]]:
     for entry in entries:
-        labels = tuple(entry.get("labels", ()))
         named = Named(
-            _known(labels),
+            _known(entry.get("labels", ())),
             Polarity(entry.get("polarity", "present")),
             entry.get("implied", False),
             entry.get("negatable", True),
         )
-        for phrase in entry["phrases"]:
-            yield phrase, named
+        yield from _each({named: entry["phrases"]})
 
 
 def _structures(entries: list[dict[str, Any]]) -> Iterator[tuple[str, Named | Structure]]:
     for entry in entries:
-        states = [
-            (
-                state,
-                Named(
-                    _known(tuple(labels)),
-                    Polarity(polarity),
-                    entry.get("implied", False),
-                    state not in _SOUND,
-                ),
-            )
-            for polarity, labels_of_states in entry["says"].items()
-            for state, labels in labels_of_states.items()
-        ]
-        structure = Structure(tuple(states))
-        for phrase in entry["phrases"]:
-            yield phrase, structure
+        implied = entry.get("implied", False)
+        structure = Structure(
+            {
+                state: Named(_known(labels), Polarity(polarity), implied, state not in _SOUND)
+                for polarity, labels_of_states in entry["says"].items()
+                for state, labels in labels_of_states.items()
+            }
+        )
+        yield from ((phrase, structure) for phrase in entry["phrases"])
 
 
-def _known(labels: tuple[str, ...]) -> tuple[str, ...]:
+def _known(labels: Iterable[str]) -> tuple[str, ...]:
     if unknown := set(labels) - KNOWN_LABELS:
         raise ValueError(f"no such label: {', '.join(sorted(unknown))}")
-    return labels
-
-
-def _cues(table: Mapping[str, list[str]]) -> Iterator[tuple[str, Cue]]:
-    for name, phrases in table.items():
-        for phrase in phrases:
-            yield phrase, Cue(name)
-
-
-def _verbs(entries: list[dict[str, Any]]) -> Iterator[tuple[str, Cue]]:
-    for entry in entries:
-        for name, endings in entry["endings"].items():
-            for stem in entry["stems"]:
-                for ending in endings:
-                    yield stem + ending, Cue(name)
-
-
-def _sides(table: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
-    for name, phrases in table.items():
-        for phrase in phrases:
-            yield phrase, name
+    return tuple(labels)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tetkik.report.labeler.phrases import Hit
 from tetkik.report.labeler.reading import Context, Polarity
 from tetkik.report.labeler.rules import Cue
-from tetkik.report.labeler.scope import Verdict, joined
+from tetkik.report.labeler.scope import Judged, Scope, joined
 from tetkik.values.report import Side
 
 _JOINERS = frozenset({",", "and"})
@@ -20,7 +20,6 @@ _SEEN = frozenset(_SEEN_WORDS.split())
 _PLACE_WORDS = """lobe lobes lung lungs base bases basilar bibasilar zone zones apex apices hemithorax side
 midlung"""
 _PLACES = frozenset(_PLACE_WORDS.split())
-_PLACE = 5
 _NEAR = 2
 _ADJECTIVES = 3
 _DENY_AFTER = frozenset({Cue.DENY_AFTER, Cue.DENY_AROUND})
@@ -28,19 +27,10 @@ _DOUBT_AFTER = frozenset({Cue.DOUBT_AFTER, Cue.DOUBT_AROUND})
 _AROUND = {Cue.DENY_AROUND: Cue.DENY_BEFORE, Cue.DOUBT_AROUND: Cue.DOUBT_BEFORE}
 
 
-class EnglishScope:
-    """The clauses of an English sentence."""
-
-    def __init__(
-        self, words: Sequence[str], cues: Sequence[Hit[Cue]], places: Sequence[tuple[int, int]]
-    ) -> None:
-        self._words = words
-        self._cues = cues
-        self._places = places
-        self._clause = self._clauses()
+class EnglishScope(Scope):
+    _REACH = 5
 
     def _clauses(self) -> list[int]:
-        """The number of the clause in which each word stands."""
         words = self._words
         verbs = {hit.first for hit in self._cues if hit.value in _VERBS}
         stops = {hit.first for hit in self._cues if hit.value is Cue.STOP}
@@ -69,7 +59,7 @@ class EnglishScope:
     def _begins_clause(self, start: int, verbs: set[int], stops: set[int], negated: bool) -> bool:
         """Whether the words from `start` are a clause of their own: they have a verb before the next comma.
 
-        Where everything before has been `said`, denial and verb, they need none.
+        Where everything before has been said, denial and verb, they need none.
         """
         words = self._words
         if start >= len(words) or words[start] in _OR:
@@ -93,8 +83,7 @@ class EnglishScope:
         after = [hit for hit in self._cues if hit.first > last and self._clause[hit.first] == clause]
         return before, after
 
-    def judge(self, first: int, last: int) -> Verdict:
-        """See `Scope`."""
+    def judge(self, first: int, last: int) -> Judged:
         before, after = self._around(first, last)
         kinds = {hit.value for hit in before}
         later = {hit.value for hit in after}
@@ -105,7 +94,7 @@ class EnglishScope:
             context = Context.HISTORICAL
         elif Cue.BEYOND_BEFORE in kinds or Cue.BEYOND_AFTER in later:
             context = Context.NOT_ASSESSED
-        return Verdict(self._polarity(first, last, before, after), context)
+        return self._polarity(first, last, before, after), context
 
     def _polarity(
         self, first: int, last: int, before: Sequence[Hit[Cue]], after: Sequence[Hit[Cue]]
@@ -141,26 +130,22 @@ class EnglishScope:
         return not _JOINERS.intersection(between) or bool(_OR.intersection(between))
 
     def reversed(self, first: int, last: int) -> bool:
-        """See `Scope`."""
         return any(
             hit.value is Cue.DENY_BEFORE and 0 <= first - hit.last - 1 < _NEAR
             for hit in self._around(first, last)[0]
         )
 
     def state(self, first: int, last: int, states: Sequence[Hit[str]]) -> Hit[str] | None:
-        """See `Scope`."""
         clause = self._clause[first]
         for hit in reversed(states):
-            if first - _NEAR <= hit.last + 1 <= first and not self._divided(hit.last + 1, first):
+            between = self._words[hit.last + 1 : first]
+            divided = any(not word[0].isalnum() or word in _JOINERS for word in between)
+            if first - _NEAR <= hit.last + 1 <= first and not divided:
                 return hit
         after = (hit for hit in states if hit.first > last and self._clause[hit.first] == clause)
         return next(after, None)
 
-    def _divided(self, start: int, end: int) -> bool:
-        return any(not word[0].isalnum() or word in _JOINERS for word in self._words[start:end])
-
     def side(self, first: int, last: int, sides: Sequence[Hit[str]], denied: bool) -> Side | None:
-        """See `Scope`."""
         clause = self._clause[first]
         here = [hit for hit in sides if self._clause[hit.first] == clause]
         previous = max((end for _, end in self._places if end < first), default=-1)
@@ -178,14 +163,8 @@ class EnglishScope:
             None if denied else joined([hit for hit in here if hit.first < first and self._locates(hit)][-1:])
         )
 
-    def _locates(self, hit: Hit[str]) -> bool:
-        """Whether a side is that of a place (*left lower lobe*), and holds for the rest of its clause."""
-        for word in self._words[hit.first : hit.last + _PLACE]:
-            if not word[0].isalnum():
-                return False
-            if word in _PLACES:
-                return True
-        return False
+    def _is_place(self, word: str) -> bool:
+        return word in _PLACES
 
     def _joins(self, place: int) -> bool:
         return self._words[place] in _JOINERS or self._words[place] in _OR

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tetkik.report.labeler.phrases import Hit
 from tetkik.report.labeler.reading import Context, Polarity
 from tetkik.report.labeler.rules import Cue
-from tetkik.report.labeler.scope import Verdict, joined
+from tetkik.report.labeler.scope import Judged, Scope, joined
 from tetkik.values.report import Side
 
 _PREDICATES = frozenset(
@@ -23,7 +23,7 @@ _PREDICATES = frozenset(
 )
 _LOCATIVE = ("da", "de", "ta", "te", "daki", "deki", "taki", "teki")
 _SHORTEST_PLACE = 3
-_PLACE = 6
+_CONTEXTS = {Cue.HYPOTHESIS_AFTER: Context.HYPOTHETICAL, Cue.HISTORY_AFTER: Context.HISTORICAL}
 _LIST = frozenset({",", "ve", "veya", "ya", "da", "ile", "/"})
 _CLAUSES = 2
 """How many clauses back a side is looked for, where a clause names none: *sağda … izlenmekte olup*."""
@@ -31,19 +31,11 @@ _BEFORE = {Cue.HISTORY_BEFORE: 2, Cue.DOUBT_BEFORE: 4}
 """How many words a cue before the mention reaches over."""
 
 
-class TurkishScope:
-    """The clauses of a Turkish sentence."""
-
-    def __init__(
-        self, words: Sequence[str], cues: Sequence[Hit[Cue]], places: Sequence[tuple[int, int]]
-    ) -> None:
-        self._words = words
-        self._places = places
-        self._cues = [hit for hit in cues if hit.value is not Cue.NOTHING]
-        self._clause = self._clauses()
+class TurkishScope(Scope):
+    _REACH = 6
 
     def _clauses(self) -> list[int]:
-        """The number of the clause in which each word stands; a predicate ends its clause."""
+        """A predicate ends its clause."""
         ends = {hit.last for hit in self._cues if hit.value in _PREDICATES}
         stops = {hit.first for hit in self._cues if hit.value is Cue.STOP}
         clauses, clause = [0] * len(self._words), 0
@@ -53,11 +45,10 @@ class TurkishScope:
             clause += place in ends
         return clauses
 
-    def judge(self, first: int, last: int) -> Verdict:
-        """See `Scope`."""
+    def judge(self, first: int, last: int) -> Judged:
         reach = [hit for hit in self._cues if hit.last < first and self._reaches(hit, first)]
         if any(hit.value is Cue.HISTORY_BEFORE for hit in reach):
-            return Verdict(context=Context.HISTORICAL)
+            return Polarity.PRESENT, Context.HISTORICAL
         doubted = any(hit.value is Cue.DOUBT_BEFORE for hit in reach)
         about = False
         following = [hit for hit in self._cues if hit.last > last and hit.first >= first]
@@ -71,12 +62,12 @@ class TurkishScope:
             elif hit.value is Cue.HYPOTHESIS_AFTER and not about and "," in self._words[last : hit.first]:
                 break
             elif hit.value is Cue.NO_CHANGE:
-                kept = any(_locative(word) or word == "gore" for word in self._words[last : hit.first])
-                return _verdict(Cue.ASSERT if kept else Cue.DENY_AFTER, doubted, turned=False)
+                kept = any(self._is_place(word) or word == "gore" for word in self._words[last : hit.first])
+                return _judged(Cue.ASSERT if kept else Cue.DENY_AFTER, doubted, turned=False)
             elif hit.value in _PREDICATES:
                 turned = any(later.value is Cue.REVERSE for later in following[index + 1 : index + 2])
-                return _verdict(hit.value, doubted, turned)
-        return Verdict(Polarity.UNCERTAIN if doubted else Polarity.PRESENT)
+                return _judged(hit.value, doubted, turned)
+        return _open_or_not(doubted), Context.CURRENT
 
     def _reaches(self, hit: Hit[Cue], first: int) -> bool:
         most = _BEFORE.get(hit.value, 0)
@@ -84,11 +75,9 @@ class TurkishScope:
         return len(between) < most and "," not in between and self._clause[hit.last] == self._clause[first]
 
     def reversed(self, first: int, last: int) -> bool:
-        """See `Scope`."""
         return any(hit.value is Cue.DENY_AFTER and hit.first == last + 1 for hit in self._cues)
 
     def state(self, first: int, last: int, states: Sequence[Hit[str]]) -> Hit[str] | None:
-        """See `Scope`."""
         clause = self._clause[first]
         for hit in states:
             if hit.first > last and self._clause[hit.first] == clause:
@@ -97,7 +86,6 @@ class TurkishScope:
         return before[0] if before else None
 
     def side(self, first: int, last: int, sides: Sequence[Hit[str]], denied: bool) -> Side | None:
-        """See `Scope`."""
         clause = self._clause[first]
         here = [hit for hit in sides if self._clause[hit.first] == clause]
         previous = max((end for _, end in self._places if end < first), default=-1)
@@ -124,32 +112,21 @@ class TurkishScope:
                 end = until
         return len(self._words)
 
-    def _locates(self, hit: Hit[str]) -> bool:
-        """Whether a side is that of a place (*sağ alt zonda*), and holds for the rest of its clause."""
-        for word in self._words[hit.first : hit.last + _PLACE]:
-            if not word[0].isalnum():
-                return False
-            if _locative(word):
-                return True
-        return False
+    def _is_place(self, word: str) -> bool:
+        return len(word) > _SHORTEST_PLACE and word.endswith(_LOCATIVE)
 
 
-def _locative(word: str) -> bool:
-    return len(word) > _SHORTEST_PLACE and word.endswith(_LOCATIVE)
+def _open_or_not(doubted: bool) -> Polarity:
+    return Polarity.UNCERTAIN if doubted else Polarity.PRESENT
 
 
-def _verdict(predicate: Cue, doubted: bool, turned: bool) -> Verdict:
-    open_or_not = Polarity.UNCERTAIN if doubted else Polarity.PRESENT
+def _judged(predicate: Cue, doubted: bool, turned: bool) -> Judged:
     match predicate:
         case Cue.DENY_AFTER:
-            return Verdict(Polarity.UNCERTAIN if turned else Polarity.ABSENT)
+            return Polarity.UNCERTAIN if turned else Polarity.ABSENT, Context.CURRENT
         case Cue.DOUBT_AFTER:
-            return Verdict(Polarity.UNCERTAIN)
-        case Cue.HYPOTHESIS_AFTER:
-            return Verdict(open_or_not, Context.HYPOTHETICAL)
+            return Polarity.UNCERTAIN, Context.CURRENT
         case Cue.BEYOND_AFTER:
-            return Verdict(Polarity.UNCERTAIN, Context.NOT_ASSESSED)
-        case Cue.HISTORY_AFTER:
-            return Verdict(open_or_not, Context.HISTORICAL)
+            return Polarity.UNCERTAIN, Context.NOT_ASSESSED
         case _:
-            return Verdict(open_or_not)
+            return _open_or_not(doubted), _CONTEXTS.get(predicate, Context.CURRENT)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import astuple, dataclass, field
+from typing import Any, NamedTuple, Protocol
 
 from tetkik.errors import TetkikError
 
@@ -19,11 +21,7 @@ class ModelFault(TetkikError):
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model is asked.
-
-    Attributes:
-        user: the facts; free text of people stands in it as data, de-identified.
-    """
+    """What a model is asked; in the facts of `user` the free text of people stands as data, de-identified."""
 
     system: str = field(repr=False)
     user: str = field(repr=False)
@@ -39,9 +37,7 @@ class Usage:
     calls: int = 0
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            self.tokens_in + other.tokens_in, self.tokens_out + other.tokens_out, self.calls + other.calls
-        )
+        return Usage(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
     def cost(self, price_in: float, price_out: float) -> float:
         """In the currency of the prices, which are for a million tokens."""
@@ -50,11 +46,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A whole answer.
-
-    Attributes:
-        usage: what it took; zeros where the server does not say.
-    """
+    """A whole answer; its usage is zeros where the server does not say."""
 
     text: str = field(repr=False)
     usage: Usage
@@ -68,7 +60,6 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float) -> Deadline:
-        """So many seconds from now."""
         return cls(time.monotonic() + seconds)
 
     @property
@@ -89,12 +80,66 @@ class LanguageModel(Protocol):
     ) -> Completion:
         """The answer to one prompt, streamed to `on_text`.
 
-        Raises:
-            ModelFault: down, slow, truncated, refusing, or not to be understood, with the reason.
+        A ModelFault says why there is none: down, slow, truncated, refusing, or not to be understood.
         """
 
     def stop(self) -> None:
-        """Answer no more, at a word from any thread.
+        """Answer no more, at a word from any thread; what is under way ends in a `ModelFault`."""
 
-        What is under way ends in a `ModelFault`, at the latest with its next piece.
-        """
+
+CUT_OFF = "The language model's answer was cut off."
+REFUSED = "The language model refused to write."
+
+
+class Piece(NamedTuple):
+    """A part of an answer; why it ends there, if it ends too early; what it took, where that is said."""
+
+    text: str
+    end: str | None = None
+    usage: Usage | None = None
+
+
+class StreamingModel(ABC):
+    """What the clients share: the gathering of an answer, in time and of bounded size, and its faults."""
+
+    _stopped: threading.Event
+
+    @abstractmethod
+    def _pieces(self, prompt: Prompt, deadline: Deadline) -> Iterator[Piece]:
+        """The answer piece by piece; what the client of the server raises is caught by `complete`."""
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def complete(
+        self, prompt: Prompt, deadline: Deadline, on_text: Callable[[str], None] | None = None
+    ) -> Completion:
+        import httpx
+
+        text, end, usage = "", None, Usage(calls=1)
+        try:
+            for piece in self._pieces(prompt, deadline):
+                if not deadline.left:
+                    raise ModelFault("The language model did not answer in time.")
+                text += piece.text
+                if len(text) > MOST_BYTES:
+                    raise ModelFault("The language model's answer does not end.")
+                if piece.text and on_text is not None:
+                    on_text(piece.text)
+                end, usage = piece.end or end, piece.usage or usage
+                if self._stopped.is_set():
+                    break
+        except httpx.TimeoutException:
+            raise ModelFault("The language model did not answer in time.") from None
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            raise ModelFault(
+                "The language model cannot be reached ({fault}).", fault=type(error).__name__
+            ) from None
+        # An answer without a length ends like a connection that was cut off.
+        if self._stopped.is_set():
+            raise ModelFault("The language model was stopped.")
+        if end is not None:
+            raise ModelFault(end)
+        if not text:
+            raise ModelFault("The language model said nothing.")
+        return Completion(text, usage)

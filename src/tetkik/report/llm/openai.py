@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from tetkik.report.llm.interface import MOST_BYTES, Completion, Deadline, ModelFault, Prompt, Usage
+from tetkik.report.llm.interface import (
+    CUT_OFF,
+    MOST_BYTES,
+    REFUSED,
+    Deadline,
+    ModelFault,
+    Piece,
+    Prompt,
+    StreamingModel,
+    Usage,
+)
 
 if TYPE_CHECKING:
     import httpcore
@@ -24,71 +34,35 @@ _MADE = {"connection.connect_tcp.complete", "connection.start_tls.complete"}
 _REFUSALS = {"content_filter", "refusal"}
 
 
-class OpenAIServer:
+class OpenAIServer(StreamingModel):
     """A server under `url`, such as `http://localhost:8000/v1`.
 
-    Args:
-        url: up to and including `/v1`.
-        model: that the server is asked for; empty takes the first that it lists.
-        key: sent as a bearer token; empty sends none.
+    Without a model it is asked for the first that it lists; the key is sent as a bearer token.
     """
 
-    def __init__(
-        self,
-        url: str,
-        model: str = "",
-        key: str = "",
-        *,
-        max_tokens: int = 2000,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
+    def __init__(self, url: str, model: str = "", key: str = "", *, max_tokens: int = 2000) -> None:
         # Not packed: a small answer could unpack to one without end.
         headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {})
         # A redirect could lead a report out of the hospital, and so could a proxy of the environment.
-        self._client = httpx.Client(
-            base_url=url.rstrip("/") + "/",
-            headers=headers,
-            follow_redirects=False,
-            trust_env=False,
-            transport=transport,
-        )
+        base = url.rstrip("/") + "/"
+        self._client = httpx.Client(base_url=base, headers=headers, follow_redirects=False, trust_env=False)
         self._model, self._max_tokens = model, max_tokens
         self._structured = True
         self._lock = threading.Lock()
         self._connections: list[httpcore.NetworkStream] = []
-        self._stopped = False
+        self._stopped = threading.Event()
 
     @property
     def name(self) -> str:
-        """The model's name."""
         return self._model or "language model"
 
     def stop(self) -> None:
         """See `LanguageModel.stop`. The end of the connection tells the server, and stops its work."""
         with self._lock:
-            self._stopped = True
+            super().stop()
             connections = tuple(self._connections)
         for connection in connections:
             _end(connection)
-
-    def complete(
-        self, prompt: Prompt, deadline: Deadline, on_text: Callable[[str], None] | None = None
-    ) -> Completion:
-        """The answer to one prompt; see `LanguageModel.complete`."""
-        try:
-            if not self._model:
-                self._model = self._first_model(deadline)
-            answer = self._ask(prompt, deadline, on_text)
-            # An answer without a length ends like a connection that was cut off.
-            if not self._stopped:
-                return answer
-            raise ModelFault("The language model was stopped.")
-        except httpx.TimeoutException:
-            raise ModelFault("The language model did not answer in time.") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ModelFault(
-                "The language model cannot be reached ({fault}).", fault=type(error).__name__
-            ) from None
 
     def _first_model(self, deadline: Deadline) -> str:
         response = self._client.get("models", timeout=_timeout(deadline), extensions=self._watched)
@@ -99,7 +73,9 @@ class OpenAIServer:
                 "The language model's server lists no model; name one with the setting llm_model."
             ) from None
 
-    def _ask(self, prompt: Prompt, deadline: Deadline, on_text: Callable[[str], None] | None) -> Completion:
+    def _pieces(self, prompt: Prompt, deadline: Deadline) -> Iterator[Piece]:
+        if not self._model:
+            self._model = self._first_model(deadline)
         with self._client.stream(
             "POST",
             "chat/completions",
@@ -107,16 +83,17 @@ class OpenAIServer:
             timeout=_timeout(deadline),
             extensions=self._watched,
         ) as response:
-            if response.status_code == httpx.codes.BAD_REQUEST and self._structured:
-                # An older server that does not know schemas; the answer is checked by ours either way.
-                self._structured = False
-                return self._ask(prompt, deadline, on_text)
-            if response.status_code != httpx.codes.OK:
-                raise ModelFault(
-                    "The language model's server answered with HTTP status {status}.",
-                    status=response.status_code,
-                )
-            return _read(response, deadline, on_text)
+            if response.status_code == httpx.codes.OK:
+                yield from map(_piece, _events(response, deadline))
+                return
+        if response.status_code != httpx.codes.BAD_REQUEST or not self._structured:
+            raise ModelFault(
+                "The language model's server answered with HTTP status {status}.",
+                status=response.status_code,
+            )
+        # An older server that does not know schemas; the answer is checked by ours either way.
+        self._structured = False
+        yield from self._pieces(prompt, deadline)
 
     @property
     def _watched(self) -> dict[str, Any]:
@@ -129,7 +106,7 @@ class OpenAIServer:
         connection = about["return_value"]
         with self._lock:
             self._connections.append(connection)
-        if self._stopped:
+        if self._stopped.is_set():
             _end(connection)
 
     def _body(self, prompt: Prompt) -> dict[str, Any]:
@@ -159,33 +136,16 @@ def _timeout(deadline: Deadline) -> httpx.Timeout:
     return httpx.Timeout(max(0.01, deadline.left), connect=min(_CONNECT, max(0.01, deadline.left)))
 
 
-def _read(response: httpx.Response, deadline: Deadline, on_text: Callable[[str], None] | None) -> Completion:
-    """A streamed answer, or a whole one from a server that does not stream."""
-    pieces: list[str] = []
-    usage, finish, size = Usage(calls=1), None, 0
-    for event in _events(response, deadline):
-        usage = _usage(event) or usage
-        choices = event.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices else {}
-        part = choice.get("delta") or choice.get("message") or {}
-        if part.get("refusal"):
-            finish = "refusal"
-        text = part.get("content") or ""
-        if isinstance(text, str) and text:
-            pieces.append(text)
-            size += len(text)
-            if on_text is not None:
-                on_text(text)
-        finish = choice.get("finish_reason") or finish
-        if size > MOST_BYTES:
-            raise ModelFault("The language model's answer does not end.")
-    if finish in _REFUSALS:
-        raise ModelFault("The language model refused to write.")
-    if finish == "length":
-        raise ModelFault("The language model's answer was cut off.")
-    if not pieces:
-        raise ModelFault("The language model said nothing.")
-    return Completion("".join(pieces), usage)
+def _piece(event: dict[str, Any]) -> Piece:
+    """One event of a streamed answer, or all of one from a server that does not stream."""
+    choices = event.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else {}
+    part = choice.get("delta") or choice.get("message") or {}
+    text, reason = part.get("content"), choice.get("finish_reason")
+    refused = REFUSED if part.get("refusal") or reason in _REFUSALS else None
+    return Piece(
+        text if isinstance(text, str) else "", CUT_OFF if reason == "length" else refused, _usage(event)
+    )
 
 
 def _events(response: httpx.Response, deadline: Deadline) -> Iterator[dict[str, Any]]:

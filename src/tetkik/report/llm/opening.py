@@ -14,13 +14,10 @@ GEMINI = "gemini"
 
 
 def open_model(url: str | None = None) -> LanguageModel | None:
-    """The language model of the settings, or of `url`.
+    """The language model of the settings, or of `url`; None where none is configured: the default.
 
     Args:
-        url: of an OpenAI-style server up to `/v1`, or `gemini`; None takes the setting `llm_url`.
-
-    Returns:
-        None where none is configured: the default.
+        url: of an OpenAI-style server up to `/v1`, or `gemini`.
 
     Raises:
         UsageError: no such kind of address.

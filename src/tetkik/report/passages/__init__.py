@@ -11,7 +11,6 @@ from tetkik.report.passages.store import (
     documents,
     hospital_passages,
     remove_document,
-    versions,
 )
 
 __all__ = [
@@ -24,5 +23,4 @@ __all__ = [
     "library",
     "references",
     "remove_document",
-    "versions",
 ]

@@ -1,4 +1,4 @@
-"""Headings and paragraphs out of Markdown and out of plain lines."""
+"""Headings and paragraphs out of Markdown and out of plain lines, and passages along them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from tetkik.values.common import one_line
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A heading or a paragraph.
-
-    Attributes:
-        heading: whether it names what follows.
-    """
+    """A heading, which names what follows, or a paragraph."""
 
     text: str
     heading: bool = False
@@ -85,6 +83,61 @@ def _paragraph(lines: list[str], *, heading: bool = False) -> Iterator[Block]:
         else:
             pieces.append(" ")
         pieces.append(line)
-    text = "".join(char if char.isprintable() else " " for char in "".join(pieces))
-    if words := " ".join(text.split()):
+    if words := one_line("".join(pieces)):
         yield Block(words, heading)
+
+
+MOST_WORDS = 120
+_LONGEST_WORD = 60
+_SENTENCE_END = re.compile(r"(?<=[.!?;:])\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A passage to be, of at most `MOST_WORDS` words; its title is empty before the first heading."""
+
+    title: str
+    text: str
+
+
+def chunks_of(blocks: Iterable[Block]) -> tuple[Chunk, ...]:
+    """Neighbouring paragraphs under one heading together, as long as they stay short enough.
+
+    A longer one is cut at the end of a sentence, and only a sentence that is itself too long within it.
+    """
+    made: list[Chunk] = []
+    title, gathered = "", ""
+    for block in (*blocks, Block("", heading=True)):
+        if block.heading:
+            made += _chunk(title, gathered)
+            title, gathered = block.text[:120], ""
+            continue
+        for piece in _pieces_of(block.text):
+            if gathered and _count(gathered) + _count(piece) > MOST_WORDS:
+                made += _chunk(title, gathered)
+                gathered = ""
+            gathered = f"{gathered} {piece}".strip()
+    return tuple(made)
+
+
+def _chunk(title: str, text: str) -> list[Chunk]:
+    return [Chunk(title, text)] if any(char.isalpha() for char in text) else []
+
+
+def _pieces_of(text: str) -> Iterator[str]:
+    """A paragraph, or its sentences where it is too long, or runs of words where a sentence is."""
+    if _count(text) <= MOST_WORDS and len(text) <= MOST_WORDS * _LONGEST_WORD:
+        yield text
+        return
+    for sentence in _SENTENCE_END.split(text):
+        words = [
+            word[start : start + _LONGEST_WORD]
+            for word in sentence.split()
+            for start in range(0, len(word), _LONGEST_WORD)
+        ]
+        for start in range(0, len(words), MOST_WORDS):
+            yield " ".join(words[start : start + MOST_WORDS])
+
+
+def _count(text: str) -> int:
+    return len(text.split())

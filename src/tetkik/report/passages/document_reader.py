@@ -18,8 +18,7 @@ KINDS = (".md", ".markdown", ".txt", ".pdf", ".docx")
 def read_blocks(path: Path) -> tuple[Block, ...]:
     """The headings and paragraphs of a document, in order.
 
-    Raises:
-        InputError: another kind of file, one that is damaged, encrypted, far too large, or without words.
+    Raises InputError where it is of another kind, damaged, encrypted, far too large, or without words.
     """
     kind = path.suffix.lower()
     if kind not in KINDS:

@@ -16,8 +16,12 @@ from xml.etree.ElementTree import Element
 
 from tetkik.errors import InputError
 from tetkik.report.passages.blocks import Block
+from tetkik.values.common import one_line
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_DAMAGED = (zipfile.BadZipFile, zlib.error, ElementTree.ParseError, EOFError, ValueError)
+_UNREADABLE = (KeyError, RuntimeError, NotImplementedError)
+"""No such part; encrypted; packed by a method that no DOCX uses."""
 _LARGEST_PART = 40_000_000
 _BODY_LEVEL = 9
 _DEEPEST = 10
@@ -27,26 +31,18 @@ _DEEPEST = 10
 def read_docx(path: Path) -> tuple[Block, ...]:
     """The headings and paragraphs of a DOCX file; of a table, each row as a paragraph.
 
-    Raises:
-        InputError: no DOCX, damaged, encrypted, or larger unpacked than any document.
+    Raises InputError where it is no DOCX, damaged, encrypted, or larger unpacked than any document.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             body = _part(archive, "word/document.xml")
             styles = _part(archive, "word/styles.xml") if "word/styles.xml" in archive.namelist() else None
-    except (zipfile.BadZipFile, zlib.error, ElementTree.ParseError, EOFError, ValueError) as error:
-        raise _damaged(path) from error
-    except (KeyError, RuntimeError, NotImplementedError) as error:
-        # No such part; encrypted; packed by a method that no DOCX uses.
-        raise _damaged(path) from error
+    except (*_DAMAGED, *_UNREADABLE) as error:
+        raise InputError(
+            "{file} cannot be read as DOCX (damaged, encrypted or far too large); save it again.", file=path
+        ) from error
     levels = _levels(styles)
     return tuple(block for part in body.iter(f"{_W}body") for block in _blocks(part, levels))
-
-
-def _damaged(path: Path) -> InputError:
-    return InputError(
-        "{file} cannot be read as DOCX (damaged, encrypted or far too large); save it again.", file=path
-    )
 
 
 def _part(archive: zipfile.ZipFile, name: str) -> Element:
@@ -64,15 +60,11 @@ def _part(archive: zipfile.ZipFile, name: str) -> Element:
 
 
 def _levels(styles: Element | None) -> dict[str, bool]:
-    """Of each style whether it is a heading's."""
-    if styles is None:
-        return {}
     own: dict[str, int | None] = {}
     based: dict[str, str] = {}
-    for style in styles.iter(f"{_W}style"):
+    for style in styles.iter(f"{_W}style") if styles is not None else ():
         name = style.get(f"{_W}styleId", "")
-        level = style.find(f"{_W}pPr/{_W}outlineLvl")
-        own[name] = _number(level)
+        own[name] = _number(style.find(f"{_W}pPr/{_W}outlineLvl"))
         parent = style.find(f"{_W}basedOn")
         if parent is not None:
             based[name] = parent.get(f"{_W}val", "")
@@ -102,14 +94,14 @@ def _blocks(body: Element, levels: dict[str, bool], depth: int = 0) -> Iterator[
             yield from _paragraph(child, levels)
         elif child.tag == f"{_W}tbl":
             for row in child.findall(f"{_W}tr"):
-                if words := " ".join(_text(row).split()):
+                if words := _text(row):
                     yield Block(words)
         elif child.tag in {f"{_W}sdt", f"{_W}sdtContent"}:
             yield from _blocks(child, levels, depth + 1)
 
 
 def _paragraph(paragraph: Element, levels: dict[str, bool]) -> Iterator[Block]:
-    words = " ".join(_text(paragraph).split())
+    words = _text(paragraph)
     if not words:
         return
     style = paragraph.find(f"{_W}pPr/{_W}pStyle")
@@ -126,4 +118,4 @@ def _text(element: Element) -> str:
             pieces.append(item.text or "")
         elif item.tag in {f"{_W}tab", f"{_W}br", f"{_W}tc", f"{_W}p"}:
             pieces.append(" ")
-    return "".join(char if char.isprintable() else " " for char in "".join(pieces))
+    return one_line("".join(pieces))

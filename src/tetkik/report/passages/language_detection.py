@@ -24,11 +24,7 @@ def little_words(language: Language) -> frozenset[str]:
 
 
 def language_of(text: str, otherwise: Language) -> Language:
-    """The language of a text, by its little words and its letters.
-
-    Args:
-        otherwise: what it is taken for where nothing speaks for either.
-    """
+    """The language of a text, by its little words and its letters; without any it is `otherwise`."""
     begin = text[:_ENOUGH]
     words = fold(begin).split()
     turkish, english = little_words(Language.TR), little_words(Language.EN)

@@ -12,11 +12,7 @@ from tetkik.values import Passage, PassageKind
 
 @cache
 def library(language: Language | None = None) -> tuple[Passage, ...]:
-    """Every passage that ships, in the order of the files of `library/`.
-
-    Args:
-        language: only of this one; both without it.
-    """
+    """Every passage that ships, of one language or of both, in the order of the files of `library/`."""
     wanted = (language,) if language else tuple(Language)
     return tuple(passage for item in wanted for passage in _of_language(item))
 

@@ -26,9 +26,8 @@ _MOST_CHARACTERS = 2_500_000
 def read_pdf(path: Path) -> list[str]:
     """The lines of a PDF; an empty one after each page and between blocks.
 
-    Raises:
-        MissingExtra: pypdf is not installed.
-        InputError: damaged, protected by a password, too long, or not read within a minute.
+    Raises MissingExtra without pypdf, and InputError for a file that is damaged, protected by a password, too
+    long, or not read within a minute.
     """
     if find_spec("pypdf") is None:
         raise MissingExtra("Reading PDF needs the package pypdf; `pip install 'tetkik[passages]'`.")
@@ -60,7 +59,6 @@ def read_pdf(path: Path) -> list[str]:
 
 
 def _lines(path: Path) -> list[str] | dict[str, str]:
-    """What the child process answers."""
     import pypdf
     from pypdf.errors import DependencyError, PyPdfError
 

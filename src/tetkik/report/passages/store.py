@@ -1,8 +1,8 @@
 """A hospital's own documents: one file of JSON lines, a line for each version of a document.
 
-The newest version of a document counts; the ones before stay in the file and can be read by their number
-until the document is removed. The same passage in two documents is given once. Nobody's name, number or
-address goes in: a language model may be shown what a report can cite.
+The newest version of a document counts; the ones before stay in the file until the document is removed. The
+same passage in two documents is given once. Nobody's name, number or address goes in: a language model may
+be shown what a report can cite.
 """
 
 from __future__ import annotations
@@ -13,24 +13,25 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from tetkik.bundle.store import sha256_of
 from tetkik.errors import DataError, InputError, as_fault_of
 from tetkik.language import Language
 from tetkik.privacy import mask
-from tetkik.report.facts import one_line
-from tetkik.report.passages.chunks import Chunk, chunks_of
+from tetkik.report.passages.blocks import Chunk, chunks_of
 from tetkik.report.passages.document_reader import read_blocks
 from tetkik.report.passages.language_detection import language_of
 from tetkik.report.passages.library import library
 from tetkik.settings import settings
 from tetkik.turkish import fold
 from tetkik.values import Passage, PassageKind
+from tetkik.values.common import one_line
 
 FILE = "documents.jsonl"
 _LONGEST_NAME = 60
@@ -38,26 +39,18 @@ _LONGEST_NAME = 60
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One version of a document.
-
-    Attributes:
-        name: what it goes by: the file's name without its ending, in lower-case ASCII.
-        version: 1 for the first.
-        added: when, in UTC (ISO 8601).
-        label: the shared label that it is about; None for a general one.
-    """
+    """One version of a document, from 1, under the file's name without its ending, in lower-case ASCII."""
 
     name: str
     version: int
     file: str
-    added: str
+    added: str  # when, in UTC (ISO 8601)
     sha256: str
     language: Language
-    label: str | None
+    label: str | None  # the shared label that it is about; None for a general one
     chunks: tuple[Chunk, ...]
 
     def passages(self) -> tuple[Passage, ...]:
-        """Its passages: `doc-NAME-1` and so on."""
         return tuple(
             Passage(
                 id=f"doc-{self.name}-{number}",
@@ -72,13 +65,12 @@ class Document:
         )
 
 
+_DOCUMENT = TypeAdapter(Document)
+
+
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What came of adding a document.
-
-    Attributes:
-        duplicates: passages that other documents or the library have word for word.
-    """
+    """What came of adding a document: `duplicates` others or the library have word for word."""
 
     document: Document
     new: bool
@@ -89,11 +81,7 @@ class Added:
 def add_document(path: Path, *, label: str | None = None, language: Language | None = None) -> Added:
     """Take in a document; one of the same name is replaced as a new version.
 
-    Args:
-        language: of its text; looked at without it.
-
-    Raises:
-        InputError: a file that cannot be read.
+    Without a language its text is looked at; InputError where the file cannot be read.
     """
     chunks = chunks_of(read_blocks(path))
     sha256 = sha256_of(path)
@@ -103,9 +91,12 @@ def add_document(path: Path, *, label: str | None = None, language: Language | N
     spoken = language or language_of(" ".join(chunk.text for chunk in chunks), settings().language)
     with _changing() as documents:
         shown = one_line(path.name)  # a name may hold line ends, and bytes that are no UTF-8
-        made = Document(_name(path), 1, shown, _now(), sha256, spoken, label, clean)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        made = Document(_name(path), 1, shown, now, sha256, spoken, label, clean)
         before = [item for item in documents if item.name == made.name]
-        if before and _same(before[-1], made):
+        if before and before[-1] == replace(
+            made, version=before[-1].version, added=before[-1].added, file=before[-1].file
+        ):
             return Added(before[-1], new=False, duplicates=0, masked=0)
         made = replace(made, version=before[-1].version + 1 if before else 1)
         others = [item for item in _newest(documents) if item.name != made.name]
@@ -117,16 +108,9 @@ def add_document(path: Path, *, label: str | None = None, language: Language | N
 
 
 def remove_document(name: str) -> tuple[Document, ...]:
-    """Take out a document with all its versions.
+    """Take out a document with all its versions, and return them; InputError where there is none.
 
-    Args:
-        name: as `documents` lists it, or the name of the file.
-
-    Returns:
-        The versions that were there.
-
-    Raises:
-        InputError: no such document.
+    It goes by the name that `documents` lists, or by the file's.
     """
     with _changing() as documents:
         wanted = {name, _name(Path(name))}
@@ -141,20 +125,11 @@ def remove_document(name: str) -> tuple[Document, ...]:
 
 def documents() -> tuple[Document, ...]:
     """The newest version of each document, by name."""
-    return tuple(sorted(_newest(_read(_file())), key=lambda item: item.name))
-
-
-def versions(name: str) -> tuple[Document, ...]:
-    """Every version of a document, the oldest first; none where there is no such document."""
-    return tuple(item for item in _read(_file()) if item.name == name)
+    return tuple(sorted(_newest(_read()), key=lambda item: item.name))
 
 
 def hospital_passages(language: Language | None = None) -> tuple[Passage, ...]:
-    """The passages of the newest documents, the same text once.
-
-    Args:
-        language: only of this one; both without it.
-    """
+    """The passages of the newest documents, of one language or of both, the same text once."""
     found = _distinct(documents())
     return tuple(passage for passage in found if language in {None, passage.language})
 
@@ -172,23 +147,13 @@ def all_passages(language: Language | None = None) -> tuple[Passage, ...]:
     return library(language) + hospital_passages(language)
 
 
-def _same(before: Document, now: Document) -> bool:
-    kept = (before.sha256, before.label, before.language, before.chunks)
-    return kept == (now.sha256, now.label, now.language, now.chunks)
-
-
 def _name(path: Path) -> str:
     """The stem of a file as an id: no way out of a folder, no space, nothing to be escaped."""
     stem = "-".join(re.findall(r"[a-z0-9]+", fold(path.stem)))[:_LONGEST_NAME].strip("-")
     return stem or "document"
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
 def _words(text: str) -> str:
-    """What makes two passages the same: their words."""
     return " ".join(fold(text).split())
 
 
@@ -196,11 +161,8 @@ def _newest(documents: list[Document] | tuple[Document, ...]) -> list[Document]:
     return list({item.name: item for item in documents}.values())
 
 
-def _file() -> Path:
-    return settings().passages_dir / FILE
-
-
-def _read(file: Path) -> tuple[Document, ...]:
+def _read() -> tuple[Document, ...]:
+    file = settings().passages_dir / FILE
     try:
         state = file.stat()
     except FileNotFoundError:
@@ -218,8 +180,8 @@ def _parsed(file: Path, _changed: int, _size: int) -> tuple[Document, ...]:
         if not line:
             continue
         try:
-            found.append(_document(json.loads(line)))
-        except (ValueError, KeyError, TypeError) as error:
+            found.append(_DOCUMENT.validate_json(line))
+        except ValidationError as error:
             raise DataError(
                 "Line {number} of {file} is no document of passages; restore the file or remove the line.",
                 number=number,
@@ -228,52 +190,20 @@ def _parsed(file: Path, _changed: int, _size: int) -> tuple[Document, ...]:
     return tuple(found)
 
 
-def _document(entry: dict[str, Any]) -> Document:
-    chunks = tuple(Chunk(str(item["title"]), str(item["text"])) for item in entry["chunks"])
-    label = None if entry["label"] is None else str(entry["label"])
-    return Document(
-        name=str(entry["name"]),
-        version=int(entry["version"]),
-        file=str(entry["file"]),
-        added=str(entry["added"]),
-        sha256=str(entry["sha256"]),
-        language=Language(entry["language"]),
-        label=label,
-        chunks=chunks,
-    )
-
-
-def _line(document: Document) -> str:
-    chunks = [{"title": chunk.title, "text": chunk.text} for chunk in document.chunks]
-    entry = {
-        "name": document.name,
-        "version": document.version,
-        "file": document.file,
-        "added": document.added,
-        "sha256": document.sha256,
-        "language": document.language.value,
-        "label": document.label,
-        "chunks": chunks,
-    }
-    return json.dumps(entry, ensure_ascii=False) + "\n"
-
-
 @contextmanager
 def _changing() -> Iterator[list[Document]]:
-    """The documents to be changed; written back whole at the end, or left as they were.
-
-    One process at a time: two that add at once both find their document afterwards.
-    """
-    target = _file()
+    """The documents, to be changed by one process at a time; written back whole, or left as they were."""
+    target = settings().passages_dir / FILE
     with as_fault_of(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with (target.parent / ".lock").open("a") as lock:
             _wait_for(lock.fileno())
-            documents = list(_read(target))
+            documents = list(_read())
             before = list(documents)
             yield documents
             if documents != before:
-                _replace(target, "".join(map(_line, documents)))
+                lines = (json.dumps(asdict(item), ensure_ascii=False) for item in documents)
+                replace_file(target, "".join(f"{line}\n" for line in lines).encode())
 
 
 def _wait_for(descriptor: int) -> None:
@@ -284,10 +214,12 @@ def _wait_for(descriptor: int) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
-def _replace(target: Path, content: str) -> None:
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".documents-")
+def replace_file(target: Path, content: bytes) -> None:
+    """Put a file in the place of another: all of it, or nothing."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tetkik.report.retrieval.citable import passages_for
-from tetkik.report.retrieval.search import Hit, Retriever, search
+from tetkik.report.retrieval.search import Hit, Retriever, passages_for, search
 
 __all__ = ["Hit", "Retriever", "passages_for", "search"]

@@ -7,8 +7,7 @@ documents, so that only what is new is embedded again.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from tetkik.errors import MissingExtra, SettingError
 from tetkik.networks.huggingface import quiet_transformers
+from tetkik.report.passages.store import replace_file
 from tetkik.settings import settings
 from tetkik.values import Passage
 
@@ -62,9 +62,7 @@ class Embedder:
 def open_embedder(name: str) -> Embedder:
     """A model by its hub id or its path; code that comes with a model is never run, pickles are not read.
 
-    Raises:
-        MissingExtra: transformers or torch is not installed.
-        SettingError: no such model, or one that cannot be opened.
+    Raises MissingExtra without transformers or torch, and SettingError where no such model can be opened.
     """
     try:
         from transformers import AutoModel, AutoTokenizer
@@ -109,7 +107,13 @@ def _vectors(passages: Sequence[Passage], embedder: Embedder) -> Vectors:
     if new:
         made = embedder.embed([texts[place] for place in new])
         known |= {keys[place]: vector for place, vector in zip(new, made, strict=True)}
-        _keep(file, {key: known[key] for key in dict.fromkeys(keys)})
+        packed = io.BytesIO()
+        np.savez(
+            packed,
+            keys=np.array([*dict.fromkeys(keys)]),
+            vectors=np.stack([known[key] for key in dict.fromkeys(keys)]),
+        )
+        replace_file(file, packed.getvalue())
     return np.stack([known[key] for key in keys]) if keys else np.zeros((0, 1), np.float32)
 
 
@@ -120,15 +124,3 @@ def _kept(file: Path) -> dict[str, Vectors]:
             return dict(zip(table["keys"].tolist(), table["vectors"].astype(np.float32), strict=True))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return {}
-
-
-def _keep(file: Path, vectors: dict[str, Vectors]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".vectors-")
-    try:
-        with os.fdopen(descriptor, "wb") as target:
-            np.savez(target, keys=np.array(list(vectors)), vectors=np.stack(list(vectors.values())))
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
