@@ -106,7 +106,8 @@ def parameters(callback: Any) -> Iterator[Parameter]:
             raise TypeError(f"{callback.__module__}: {name} says nothing of itself; use Annotated")
         kind, info = get_args(hint)[:2]
         is_argument = isinstance(info, typer.models.ArgumentInfo)
-        names = _names(name, kind, info, is_argument=is_argument)
+        switch = kind is bool and parameter.default is not False  # what is off has no opposite
+        names = _names(name, info, is_argument=is_argument, switch=switch)
         required = parameter.default is inspect.Parameter.empty
         default = "" if required else shown(parameter.default, flag=True)
         value = ["" if kind is bool else type_name(kind)]
@@ -115,14 +116,14 @@ def parameters(callback: Any) -> Iterator[Parameter]:
         yield Parameter(names, ", ".join(value), default, required, info.help or "", is_argument)
 
 
-def _names(name: str, kind: Any, info: Any, *, is_argument: bool) -> str:
+def _names(name: str, info: Any, *, is_argument: bool, switch: bool) -> str:
     if is_argument:
         return f"`{info.metavar or name}`"
     # In an annotation the first name stands where a default would.
     declared = [part for part in (info.default, *(info.param_decls or ())) if isinstance(part, str)]
     if not declared:
         option = name.strip("_").replace("_", "-")
-        declared = [f"--{option}/--no-{option}" if kind is bool else f"--{option}"]
+        declared = [f"--{option}/--no-{option}" if switch else f"--{option}"]
     return ", ".join(f"`{part}`" for names in declared for part in names.split("/"))
 
 

@@ -17,7 +17,7 @@ SOURCE = Path(errors.__file__).parent
 # What takes a template, and as which of its arguments.
 TAKERS = {
     **dict.fromkeys(errors.__all__, 0),
-    **dict.fromkeys(("t", "warn", "note", "marked", "translate", "Sentence"), 0),
+    **dict.fromkeys(("t", "warn", "note", "say", "option", "argument", "translate", "Sentence"), 0),
     "Perturbation": 1,
 }
 # Long work tells the name of its step first, then how far it is.
@@ -128,6 +128,8 @@ def _literals(node: ast.expr | None) -> Iterator[str]:
 def _given(call: ast.Call) -> frozenset[str] | None:
     """The names of the values in the call; None where they come from elsewhere."""
     names = {word.arg for word in call.keywords}
+    if isinstance(call.func, ast.Name) and call.func.id in {"option", "argument"}:
+        return None
     if None in names or any(not isinstance(arg, ast.Constant | ast.IfExp) for arg in call.args):
         return None
     return frozenset(name for name in names if name is not None)

@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 
 from tests.templates import SOURCE, constants, fields, templates, translations
+from tests.test_documentation import COMMANDS
 from tetkik.cli import system_report, translation
 from tetkik.cli.triage import answer
 from tetkik.lab.triage.clean.rows import Reason, Repair
@@ -32,9 +33,10 @@ def test_every_template_has_a_turkish_twin():
         answer._LEVEL.values(),
         system_report.PURPOSES.values(),
         translation._HELP_WORDS,
+        [parameter.help for command in COMMANDS.values() for parameter in command.params],
         ["environment", "file", "default", DISCLAIMER["en"]],
     ],
-    ids=["unreadable", "reason", "repair", "level", "purposes", "help words", "other"],
+    ids=["unreadable", "reason", "repair", "level", "purposes", "help words", "options", "other"],
 )
 def test_what_is_said_by_a_name_has_a_turkish_twin(sentences):
     known = {english for _, english, _ in translations()}

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from tetkik.cli.console import note, out, progress, t, warn, writing
+from tetkik.cli.console import note, progress, say, warn, writing
+from tetkik.cli.options import argument, option
 from tetkik.cli.records import open_configured_records
 from tetkik.cli.serve import need_extra
 from tetkik.cli.tables import in_language
@@ -17,13 +18,10 @@ from tetkik.settings import settings
 
 
 def backup(
-    target: Annotated[Path, typer.Argument(help=t("The file to write."), metavar="FILE")],
+    target: Annotated[Path, argument("The file to write.", "FILE")],
     key_out: Annotated[
         Path | None,
-        typer.Option(
-            "--key-out",
-            help=t("Also copy the master key to this file. Keep it apart from the backups: it opens them."),
-        ),
+        option("Also copy the master key to this file. Keep it apart from the backups: it opens them."),
     ] = None,
 ) -> None:
     """Write everything that the hospital keeps into one encrypted file, while the service goes on."""
@@ -36,15 +34,12 @@ def backup(
             _copy_key(records.master.fitting(records.vault.held.fingerprint), key_out)
         place, key = records.master.name, records.vault.held.fingerprint
     size = target.stat().st_size / 1e6
-    out.print(
-        t(
-            "{file}: {rows} rows and {files} files, {size} MB.",
-            file=target,
-            rows=sum(made.rows.values()),
-            files=made.files,
-            size=f"{size:.1f}",
-        ),
-        soft_wrap=True,
+    say(
+        "{file}: {rows} rows and {files} files, {size} MB.",
+        file=target,
+        rows=sum(made.rows.values()),
+        files=made.files,
+        size=f"{size:.1f}",
     )
     if key_out is None:
         note(
@@ -59,15 +54,10 @@ def backup(
 
 
 def restore(
-    source: Annotated[Path, typer.Argument(help=t("A file that tetkik backup wrote."), metavar="FILE")],
+    source: Annotated[Path, argument("A file that tetkik backup wrote.", "FILE")],
     ledger: Annotated[
         Path | None,
-        typer.Option(
-            "--ledger",
-            help=t(
-                "The file erased.jsonl of the lost installation, if it was kept: who is in it stays erased."
-            ),
-        ),
+        option("The file erased.jsonl of the lost installation, if it was kept: who is in it stays erased."),
     ] = None,
 ) -> None:
     """Give a backup back to an empty installation: the data_dir and database_url of the settings."""
@@ -90,14 +80,11 @@ def restore(
         again = erase_again(records, restored.erased, years=chosen.retention_years)
         with records.read() as tx:
             held = after_restore.count_suspended(tx)
-    out.print(
-        t(
-            "{rows} rows and {files} files are back, as of {moment}.",
-            rows=restored.rows,
-            files=restored.files,
-            moment=f"{restored.made_at.astimezone():%Y-%m-%d %H:%M}",
-        ),
-        soft_wrap=True,
+    say(
+        "{rows} rows and {files} files are back, as of {moment}.",
+        rows=restored.rows,
+        files=restored.files,
+        moment=f"{restored.made_at.astimezone():%Y-%m-%d %H:%M}",
     )
     if again:
         note("{count} patients had been erased since; they were erased again.", count=again)

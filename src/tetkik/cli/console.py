@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,11 @@ def t(template: str, **values: object) -> str:
     return translate(template, language(), **safe)
 
 
+def say(template: str, **values: object) -> None:
+    """One line of what the user asked for."""
+    out.print(t(template, **values), soft_wrap=True)
+
+
 def warn(template: str, **values: object) -> None:
     """One line on standard error that asks for attention."""
     err.print(t(template, **values), style="yellow", soft_wrap=True)
@@ -91,7 +96,15 @@ def show_error(error: TetkikError) -> None:
     err.print(shown(error.in_language(language())), style="red", soft_wrap=True)
 
 
-def print_json_line(answer: dict[str, Any]) -> None:
+def show_failure(error: TetkikError, *, as_json: bool, **about: str | None) -> None:
+    """The error of one input, in the place of its answer."""
+    if as_json:
+        print_json_line({**about, "error": error.in_language(language())})
+    else:
+        show_error(error)
+
+
+def print_json_line(answer: Mapping[str, Any]) -> None:
     """One JSON object as one line on standard output."""
     line = json.dumps(answer, ensure_ascii=False)
     try:

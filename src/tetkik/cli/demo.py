@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
 from rich.text import Text
 
 from tetkik import __version__
-from tetkik.cli.console import language, out, t, writing
+from tetkik.cli.console import language, out, say, t, writing
+from tetkik.cli.options import option
 from tetkik.cli.triage.answer import show_answer as show_triage
 from tetkik.settings import settings
 from tetkik.values import DISCLAIMER
@@ -34,14 +34,11 @@ REPORT = "report"
 
 def demo(
     *,
-    folder: Annotated[Path, typer.Option("--out", help=t("The folder for the results."))] = Path("demo-out"),
+    folder: Annotated[Path, option("The folder for the results.", "--out")] = Path("demo-out"),
     image: Annotated[
-        Path | None,
-        typer.Option("--image", help=t("Your own radiograph instead of the drawn one."), metavar="FILE"),
+        Path | None, option("Your own radiograph instead of the drawn one.", metavar="FILE")
     ] = None,
-    complaint: Annotated[
-        str | None, typer.Option("--complaint", help=t("Your own complaint instead of the examples."))
-    ] = None,
+    complaint: Annotated[str | None, option("Your own complaint instead of the examples.")] = None,
 ) -> None:
     """From complaint to draft report on the terminal; answers, heatmaps and documents in the folder."""
     # Before anything is said: a place that cannot be written to is reported first.
@@ -166,4 +163,4 @@ def _try_your_own() -> None:
         "tetkik findings predict IMAGE.dcm --heatmaps DIR",
         "tetkik report draft IMAGE.dcm --out DIR",
     ):
-        out.print(t("Try your own: {command}", command=command), soft_wrap=True)
+        say("Try your own: {command}", command=command)

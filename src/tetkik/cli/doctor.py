@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from itertools import zip_longest
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from tetkik.cli.console import language, out, t, warn
+from tetkik.cli.console import language, out, print_json_line, t, warn
 from tetkik.cli.options import TableAsJson
 from tetkik.cli.system_report import Model, SystemReport, inspect_system
 
@@ -22,7 +21,7 @@ def doctor(
     """Look at everything, change nothing; status 1 where something that ships with Tetkik cannot be used."""
     system = inspect_system()
     if as_json:
-        typer.echo(json.dumps(system.as_json(), ensure_ascii=False))
+        print_json_line(system.as_json())
     else:
         _show(system)
     if not system.sound:

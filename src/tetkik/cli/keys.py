@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tetkik.cli.console import note, out, progress, t, warn, writing
+from tetkik.cli.console import note, out, progress, say, t, warn, writing
+from tetkik.cli.options import argument, option
 from tetkik.cli.records import open_configured_records
 from tetkik.cli.serve import need_extra
 from tetkik.cli.tables import in_language
@@ -23,10 +24,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 def show(
     file: Annotated[
         Path | None,
-        typer.Argument(
-            help=t("A file of a master key, or a backup; without it, the key of this hospital."),
-            metavar="FILE",
-        ),
+        argument("A file of a master key, or a backup; without it, the key of this hospital.", "FILE"),
     ] = None,
 ) -> None:
     """A fingerprint tells keys apart, and nothing of the key."""
@@ -38,14 +36,11 @@ def show(
 
         with records.engine.connect() as connection:
             since = master_key_since(connection)
-        out.print(
-            t(
-                "{fingerprint}: the master key of this hospital, from {place}, since {moment}.",
-                fingerprint=records.vault.held.fingerprint,
-                place=records.master.name,
-                moment=f"{since.astimezone():%Y-%m-%d %H:%M}",
-            ),
-            soft_wrap=True,
+        say(
+            "{fingerprint}: the master key of this hospital, from {place}, since {moment}.",
+            fingerprint=records.vault.held.fingerprint,
+            place=records.master.name,
+            moment=f"{since.astimezone():%Y-%m-%d %H:%M}",
         )
 
 
@@ -53,12 +48,9 @@ def show(
 def rotate(
     to: Annotated[
         Path | None,
-        typer.Option(
-            "--to",
-            help=t(
-                "The file of the next key, made where there is none: for a key that comes from a command or "
-                "a credential, where you put it afterwards."
-            ),
+        option(
+            "The file of the next key, made where there is none: for a key that comes from a command or "
+            "a credential, where you put it afterwards."
         ),
     ] = None,
 ) -> None:
@@ -70,14 +62,11 @@ def rotate(
         with progress("tetkik keys") as bar:
             done = replace(records, given, progress=in_language(bar))
         place: MasterKey = records.master
-    out.print(
-        t(
-            "The master key {now} took the place of {before}; {count} patients' keys hang on it now.",
-            now=done.now,
-            before=done.before,
-            count=done.patients,
-        ),
-        soft_wrap=True,
+    say(
+        "The master key {now} took the place of {before}; {count} patients' keys hang on it now.",
+        now=done.now,
+        before=done.before,
+        count=done.patients,
     )
     if to is not None:
         warn(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,17 +9,14 @@ import typer
 from rich.table import Table
 
 from tetkik import bundle
-from tetkik.cli.console import note, out, show_error, shown, t, warn, writing
-from tetkik.cli.options import TableAsJson, ZipFile
+from tetkik.cli.console import note, out, print_json_line, say, show_error, shown, t, warn, writing
+from tetkik.cli.options import TableAsJson, ZipFile, argument
 from tetkik.errors import BundleError
 from tetkik.settings import settings
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-_Model = Annotated[
-    str,
-    typer.Argument(help=t("A built-in or imported id, a path, or a Hugging Face id."), metavar="MODEL"),
-]
+_Model = Annotated[str, argument("A built-in or imported id, a path, or a Hugging Face id.", "MODEL")]
 
 
 @app.command("list", help=t("Every built-in and imported model."))
@@ -29,7 +25,7 @@ def list_models(as_json: TableAsJson = False) -> None:
     found = bundle.available()
     if as_json:
         for item in found:
-            out.print_json(json.dumps(_entry(item)), indent=None)
+            print_json_line(_entry(item))
     elif found:
         out.print(_listing(found))
     else:
@@ -116,9 +112,7 @@ def _figures(manifest: bundle.Manifest) -> Table:
 
 @app.command("verify", help=t("Check every hash of a model, or of all of them."))
 def verify(
-    model: Annotated[
-        str | None, typer.Argument(help=t("Which model; all without it."), metavar="[MODEL]")
-    ] = None,
+    model: Annotated[str | None, argument("Which model; all without it.", "[MODEL]")] = None,
 ) -> None:
     """One line a bundle; the others are checked though one is broken."""
     if model is not None:
@@ -137,20 +131,17 @@ def verify(
 
 def _say_sound(found: bundle.Bundle) -> None:
     count = len(found.manifest.files)
-    out.print(
-        t("{name}: {count} files, every hash matches.", name=found.manifest.name, count=count),
-        soft_wrap=True,
-    )
+    say("{name}: {count} files, every hash matches.", name=found.manifest.name, count=count)
 
 
 @app.command("import", help=t("Take in a bundle: a folder, or the zip that export wrote."))
 def import_model(
-    source: Annotated[Path, typer.Argument(help=t("The folder or zip file."), metavar="SOURCE")],
+    source: Annotated[Path, argument("The folder or zip file.", "SOURCE")],
 ) -> None:
     """Verified before anything is kept."""
     with writing(settings().models_dir):
         found = bundle.import_bundle(source, settings().models_dir)
-    out.print(t("{name} is now at {path}.", name=found.manifest.name, path=found.path), soft_wrap=True)
+    say("{name} is now at {path}.", name=found.manifest.name, path=found.path)
 
 
 @app.command("export", help=t("Write a model as one zip file."))

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
-import typer
-
-from tetkik.cli.console import note, out, t, warn
+from tetkik.cli.console import note, out, say, warn
+from tetkik.cli.options import option
 from tetkik.errors import MissingExtra, SettingError, UsageError
 from tetkik.settings import Settings, settings
 
@@ -21,20 +20,10 @@ _DRAIN_SECONDS = 20
 
 
 def serve(
-    host: Annotated[
-        str | None, typer.Option("--host", help=t("Where to listen; else the setting listen_host."))
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option("--port", min=0, max=65535, help=t("The port; else the setting listen_port.")),
-    ] = None,
-    work: Annotated[
-        bool, typer.Option("--work/--no-work", help=t("Whether this process runs the models, too."))
-    ] = True,
-    allow_root: Annotated[
-        bool,
-        typer.Option("--allow-root", help=t("Run as root, in a container that has no other account.")),
-    ] = False,
+    host: Annotated[str | None, option("Where to listen; else the setting listen_host.")] = None,
+    port: Annotated[int | None, option("The port; else the setting listen_port.", min=0, max=65535)] = None,
+    work: Annotated[bool, option("Whether this process runs the models, too.")] = True,
+    allow_root: Annotated[bool, option("Run as root, in a container that has no other account.")] = False,
 ) -> None:
     """Serve until it is stopped."""
     need_extra()
@@ -160,14 +149,12 @@ def greet(records: Records, chosen: Settings) -> None:
     with records.write(SYSTEM) as tx:
         token = invites.invite_first_administrator(tx)
     url = chosen.public_url or f"http://{_named(chosen.listen_host)}:{chosen.listen_port}"
-    out.print(t("Tetkik is at {url}", url=url), soft_wrap=True)
+    say("Tetkik is at {url}", url=url)
     if chosen.allow_plain_http and not is_secure(chosen) and not _is_loopback(chosen.listen_host):
         warn("Passwords cross the network in clear text; this is for a trial alone.")
     if token is not None:
         out.print()
-        out.print(
-            t("Nobody administers this hospital yet. Open this link once, within 24 hours:"), soft_wrap=True
-        )
+        say("Nobody administers this hospital yet. Open this link once, within 24 hours:")
         out.print(f"{url}/setup/{token}", style="bold", soft_wrap=True)
         note("Whoever opens it becomes the administrator; it is shown here and stored nowhere.")
 

@@ -84,7 +84,7 @@ def show_parts(
         if part is not None:
             out.print(part)
             out.print()
-    say([sentence.in_language(language()) for sentence in interpretation])
+    say_list([sentence.in_language(language()) for sentence in interpretation])
     if not_computed:
         out.print()
         for name, why in not_computed.items():
@@ -116,7 +116,7 @@ def echo_json(content: Mapping[str, Any]) -> None:
     typer.echo(json.dumps(content, ensure_ascii=False, allow_nan=False))
 
 
-def say(sentences: list[str]) -> None:
+def say_list(sentences: list[str]) -> None:
     for sentence in sentences:
         grid = Table.grid(padding=(0, 1))
         grid.add_row("•", Text(sentence))

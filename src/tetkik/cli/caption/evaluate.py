@@ -5,26 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.text import Text
 
-from tetkik.cli.caption.options import (
-    DECODING,
-    Base,
-    BatchSize,
-    Beams,
-    MaxTokens,
-    Model,
-    NoRepeat,
-    Penalty,
-    Quantised,
-    Sample,
-    Temperature,
-    TopP,
-    decoding_of,
-)
+from tetkik.cli.caption.options import Base, BatchSize, Model, Quantised, SearchDecoding
 from tetkik.cli.console import out, progress, t
-from tetkik.cli.options import Replicates, TableAsJson
+from tetkik.cli.options import Replicates, TableAsJson, argument, option, with_options
 from tetkik.cli.tables import brackets, deliver, figure, in_language, show_parts, table
 from tetkik.errors import UsageError
 from tetkik.lab.caption.baselines import Nearness
@@ -38,73 +23,46 @@ if TYPE_CHECKING:
 
 BertModel = Annotated[
     str | None,
-    typer.Option(
-        "--bertscore-model",
-        help=t("Compute BERTScore with this Hugging Face id or folder."),
-        metavar="ID_OR_PATH",
+    option(
+        "Compute BERTScore with this Hugging Face id or folder.", "--bertscore-model", metavar="ID_OR_PATH"
     ),
 ]
 BertLayer = Annotated[
     int | None,
-    typer.Option(
-        "--bertscore-layer",
-        min=1,
-        help=t("Layer of that model. Default: its authors' choice, or the last."),
-    ),
+    option("Layer of that model. Default: its authors' choice, or the last.", "--bertscore-layer", min=1),
 ]
 BertIdf = Annotated[
-    bool,
-    typer.Option("--bertscore-idf", help=t("Weigh word pieces by how rare they are in the true captions.")),
+    bool, option("Weigh word pieces by how rare they are in the true captions.", "--bertscore-idf")
 ]
 
 
+@with_options
 def evaluate(
-    data: Annotated[
-        Path, typer.Argument(help=t("A folder written by `tetkik caption prepare`."), metavar="DIR")
-    ],
+    data: Annotated[Path, argument("A folder written by `tetkik caption prepare`.", "DIR")],
     *,
-    split: Annotated[Split, typer.Option("--split", help=t("The part of the data."))] = Split.TEST,
+    split: Annotated[Split, option("The part of the data.")] = Split.TEST,
     model: Model = None,
     base: Base = None,
     folder: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", help=t("A folder for metrics.json, captions.csv, the pictures and report.html.")
-        ),
+        Path | None, option("A folder for metrics.json, captions.csv, the pictures and report.html.", "--out")
     ] = None,
     as_json: TableAsJson = False,
     leave_out_seen: Annotated[
-        bool,
-        typer.Option(
-            "--leave-out-seen", help=t("Leave out rows that the model saw in training, instead of refusing.")
-        ),
+        bool, option("Leave out rows that the model saw in training, instead of refusing.")
     ] = False,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help=t("Judge so many rows, drawn at random."))
-    ] = None,
-    beams: Beams = None,
-    sample: Sample = False,
-    temperature: Temperature = None,
-    top_p: TopP = None,
-    max_tokens: MaxTokens = DECODING.max_tokens,
-    length_penalty: Penalty = DECODING.length_penalty,
-    no_repeat: NoRepeat = DECODING.no_repeat,
+    limit: Annotated[int | None, option("Judge so many rows, drawn at random.", min=1)] = None,
+    decoding: SearchDecoding,
     batch_size: BatchSize = 8,
     quantisation: Quantised = None,
     baselines: Annotated[
-        Nearness,
-        typer.Option(
-            "--baselines", help=t("By what the nearest training image is found; none: no baselines.")
-        ),
+        Nearness, option("By what the nearest training image is found; none: no baselines.")
     ] = Nearness.FEATURES,
-    no_meteor: Annotated[
-        bool, typer.Option("--no-meteor", help=t("Leave out METEOR, which starts Java."))
-    ] = False,
+    no_meteor: Annotated[bool, option("Leave out METEOR, which starts Java.")] = False,
     bertscore_model: BertModel = None,
     bertscore_layer: BertLayer = None,
     bertscore_idf: BertIdf = False,
     bootstrap: Replicates = 1000,
-    seed: Annotated[int, typer.Option("--seed", min=0, help=t("Of the bootstrap and of every draw."))] = 0,
+    seed: Annotated[int, option("Of the bootstrap and of every draw.", min=0)] = 0,
 ) -> None:
     """Figures with intervals beside two baselines, what they say, and with --out a page of images."""
     from tetkik.caption.predict import captioner_bundle, load_caption
@@ -115,16 +73,7 @@ def evaluate(
 
     options = EvaluationOptions(
         split=split,
-        decoding=decoding_of(
-            beams=beams,
-            sample=sample,
-            temperature=temperature,
-            top_p=top_p,
-            max_tokens=max_tokens,
-            seed=seed,
-            length_penalty=length_penalty,
-            no_repeat=no_repeat,
-        ),
+        decoding=decoding.chosen(seed),
         batch_size=batch_size,
         limit=limit,
         leave_out_seen=leave_out_seen,

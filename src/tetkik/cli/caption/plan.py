@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from tetkik.cli.console import note, out, t, warn
-from tetkik.cli.tables import say, table
+from tetkik.cli.console import note, out, say, t, warn
+from tetkik.cli.tables import say_list, table
 
 if TYPE_CHECKING:
     from tetkik.lab.caption.training.plan import Plan, Setting
@@ -88,7 +88,7 @@ def _show_cache(plan: Plan) -> None:
 def _say_what_to_set(plan: Plan) -> None:
     setting = plan.setting
     if plan.fits:
-        out.print(t("It fits: {settings}", settings=_flags(setting)), soft_wrap=True)
+        say("It fits: {settings}", settings=_flags(setting))
         return
     warn(
         "It does not fit: one caption at a time needs {needed:.1f} GiB, and {card} has {memory:.1f}.",
@@ -99,13 +99,10 @@ def _say_what_to_set(plan: Plan) -> None:
     if plan.nearest is None:
         warn("No other setting of this base was found that fits; choose a smaller base or a larger card.")
         return
-    out.print(
-        t(
-            "This would fit, with {needed:.1f} GiB: {settings}",
-            needed=plan.nearest.most / _GIB,
-            settings=_flags(plan.nearest),
-        ),
-        soft_wrap=True,
+    say(
+        "This would fit, with {needed:.1f} GiB: {settings}",
+        needed=plan.nearest.most / _GIB,
+        settings=_flags(plan.nearest),
     )
 
 
@@ -172,7 +169,7 @@ def _say_hours(plan: Plan) -> None:
             )
         )
     out.print(t("Hours, estimated and not measured:"))
-    say(lines)
+    say_list(lines)
 
 
 def _size(count: int) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.text import Text
 
 from tetkik.cli.console import language, out, progress, t
-from tetkik.cli.findings.evaluate import Known, Labels, NoGate, Seed, Workers, names, read_images
-from tetkik.cli.options import Replicates, TableAsJson
-from tetkik.cli.tables import brackets, echo_json, figure, in_language, say, table
+from tetkik.cli.findings.evaluate import Known, Labels, NoGate, Seed, names, read_images
+from tetkik.cli.findings.inputs import Workers
+from tetkik.cli.options import Replicates, TableAsJson, argument, option
+from tetkik.cli.tables import brackets, echo_json, figure, in_language, say_list, table
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,20 +27,14 @@ _Answerer = Callable[["LabelledImages"], "Predictions"]
 
 
 def compare(
-    first: Annotated[
-        str, typer.Argument(help=t("One model: an id, a path, or answers as FILE.jsonl."), metavar="A")
-    ],
-    second: Annotated[str, typer.Argument(help=t("The other model, or its answers."), metavar="B")],
-    tables: Annotated[
-        list[Path], typer.Argument(help=t("Tables of images and labels."), metavar="LABELS.csv...")
-    ],
+    first: Annotated[str, argument("One model: an id, a path, or answers as FILE.jsonl.", "A")],
+    second: Annotated[str, argument("The other model, or its answers.", "B")],
+    tables: Annotated[list[Path], argument("Tables of images and labels.", "LABELS.csv...")],
     *,
     images: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--images",
-            help=t("The folder of the images: one for all tables, or one for each, in their order."),
-            metavar="DIR",
+        option(
+            "The folder of the images: one for all tables, or one for each, in their order.", metavar="DIR"
         ),
     ] = None,
     as_json: TableAsJson = False,
@@ -121,7 +115,7 @@ def _show(comparison: Comparison) -> None:
         out.print(Text(_title(part, comparison), style="bold"))
         out.print(_labels(part))
     out.print()
-    say([sentence.in_language(language()) for sentence in comparison.conclusion])
+    say_list([sentence.in_language(language()) for sentence in comparison.conclusion])
 
 
 def _title(part: ComparedSet, comparison: Comparison) -> str:

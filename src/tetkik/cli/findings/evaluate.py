@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.text import Text
 
 from tetkik.cli.console import language, note, out, progress, t
-from tetkik.cli.options import EvaluationFolder, Model, Replicates, TableAsJson
+from tetkik.cli.findings.inputs import Workers
+from tetkik.cli.options import EvaluationFolder, Model, Replicates, TableAsJson, argument, option
 from tetkik.cli.tables import add_subgroups, brackets, deliver, figure, in_language, show_parts, table
 from tetkik.errors import UsageError
 
@@ -22,67 +22,44 @@ if TYPE_CHECKING:
     from tetkik.lab.findings.predictions import Predictions
 
 Images = Annotated[
-    Path | None,
-    typer.Option("--images", help=t("The folder of the images; without it, the table's own."), metavar="DIR"),
+    Path | None, option("The folder of the images; without it, the table's own.", "--images", metavar="DIR")
 ]
 Known = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
+        "What rows know beside what they list, as COLUMN~REGEX=LABEL,LABEL; may be repeated.",
         "--known",
-        help=t("What rows know beside what they list, as COLUMN~REGEX=LABEL,LABEL; may be repeated."),
         metavar="RULE",
     ),
 ]
 Labels = Annotated[
-    str | None,
-    typer.Option("--labels", help=t("Judge these labels alone: names, or nih14, brain."), metavar="A,B"),
+    str | None, option("Judge these labels alone: names, or nih14, brain.", "--labels", metavar="A,B")
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help=t("Of the bootstrap."))]
-NoGate = Annotated[
-    bool,
-    typer.Option("--no-gate", help=t("Score the images that the quality gate would refuse, too.")),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        "--workers",
-        min=0,
-        max=256,
-        help=t("Processes that read files; 0 for none. Default: one for each core."),
-    ),
-]
+Seed = Annotated[int, option("Of the bootstrap.", "--seed", min=0)]
+NoGate = Annotated[bool, option("Score the images that the quality gate would refuse, too.", "--no-gate")]
 
 
 def evaluate(
-    data: Annotated[
-        Path | None, typer.Argument(help=t("A table of images and their labels."), metavar="[LABELS.csv]")
-    ] = None,
+    data: Annotated[Path | None, argument("A table of images and their labels.", "[LABELS.csv]")] = None,
     *,
     images: Images = None,
     sources: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
+            "A data set instead of a table, as KIND:PATH, such as nih:PATH; may be repeated.",
             "--source",
-            help=t("A data set instead of a table, as KIND:PATH, such as nih:PATH; may be repeated."),
             metavar="KIND:PATH",
         ),
     ] = None,
     model: Model = None,
     predictions: Annotated[
         Path | None,
-        typer.Option(
-            "--predictions",
-            help=t("What `findings predict --json` printed, instead of a model."),
-            metavar="FILE.jsonl",
-        ),
+        option("What `findings predict --json` printed, instead of a model.", metavar="FILE.jsonl"),
     ] = None,
     folder: EvaluationFolder = None,
     as_json: TableAsJson = False,
     task: Annotated[
-        str | None,
-        typer.Option(
-            "--task", help=t("Labels of which exactly one is true, for accuracy too."), metavar="A,B,C"
-        ),
+        str | None, option("Labels of which exactly one is true, for accuracy too.", metavar="A,B,C")
     ] = None,
     labels: Labels = None,
     known: Known = None,

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.text import Text
 
-from tetkik.cli.console import note, out, progress, shown, t, writing
-from tetkik.cli.options import TableAsJson
+from tetkik.cli.console import note, out, print_json_line, progress, shown, t, writing
+from tetkik.cli.options import TableAsJson, argument, option
 from tetkik.cli.tables import brackets, figure, in_language, table
 
 if TYPE_CHECKING:
@@ -31,43 +30,32 @@ _PAIRS = 5
 def sources(
     specs: Annotated[
         list[str],
-        typer.Argument(
-            help=t(
-                "Data sets, as KIND:PATH[?OPTION=VALUE&...][=WEIGHT]; kinds: nih, chexpert, mimic, vindr, "
-                "csv, folder."
-            ),
-            metavar="KIND:PATH...",
+        argument(
+            "Data sets, as KIND:PATH[?OPTION=VALUE&...][=WEIGHT]; kinds: nih, chexpert, mimic, vindr, "
+            "csv, folder.",
+            "KIND:PATH...",
         ),
     ],
     *,
     known: Annotated[
         list[str] | None,
-        typer.Option(
-            "--known",
-            help=t("What rows know beside what they list, as COLUMN~REGEX=LABEL,LABEL; may be repeated."),
+        option(
+            "What rows know beside what they list, as COLUMN~REGEX=LABEL,LABEL; may be repeated.",
             metavar="RULE",
         ),
     ] = None,
-    others: Annotated[
-        bool, typer.Option("--others", help=t("Keep labels beyond the shared ones as columns."))
-    ] = False,
-    files: Annotated[
-        bool, typer.Option("--files/--no-files", help=t("Whether a row's image must exist."))
-    ] = True,
-    duplicates: Annotated[
-        bool, typer.Option("--duplicates", help=t("Read every image and join those that show the same."))
-    ] = False,
+    others: Annotated[bool, option("Keep labels beyond the shared ones as columns.")] = False,
+    files: Annotated[bool, option("Whether a row's image must exist.")] = True,
+    duplicates: Annotated[bool, option("Read every image and join those that show the same.")] = False,
     adjudicated: Annotated[
         Path | None,
-        typer.Option(
-            "--adjudicated",
-            help=t("The table of adjudicated NIH labels; the labels taken from reports are judged by it."),
+        option(
+            "The table of adjudicated NIH labels; the labels taken from reports are judged by it.",
             metavar="FILE.csv",
         ),
     ] = None,
     folder: Annotated[
-        Path | None,
-        typer.Option("--out", help=t("A folder for sources.json and the tables as CSV."), metavar="DIR"),
+        Path | None, option("A folder for sources.json and the tables as CSV.", "--out", metavar="DIR")
     ] = None,
     as_json: TableAsJson = False,
 ) -> None:
@@ -87,7 +75,7 @@ def sources(
     agreements = judge_text_labels(read_adjudicated(adjudicated)) if adjudicated else ()
     contents = summary_files(summary, agreements)
     if as_json:
-        typer.echo(json.dumps(json.loads(contents["sources.json"]), ensure_ascii=False))
+        print_json_line(json.loads(contents["sources.json"]))
     else:
         _show(summary, agreements)
     if folder is not None:

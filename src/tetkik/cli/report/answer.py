@@ -9,6 +9,7 @@ from types import MappingProxyType
 from rich.text import Text
 
 from tetkik.cli.console import language, out, shown, t
+from tetkik.cli.findings.answer import percent_of
 from tetkik.documents.report_phrases import heading
 from tetkik.language import Sentence
 from tetkik.values import (
@@ -163,17 +164,10 @@ def _named(basis: Basis, sentence: DraftSentence) -> list[str]:
     if basis.side is not None:
         name += " " + _SIDES[basis.side].in_language(language())
     if basis.probability is not None:
-        name += " " + t("{percent}%", percent=_percent(basis.probability))
+        name += " " + t("{percent}%", percent=percent_of(basis.probability))
     if sentence.certainty is not None:
         name += f" ({_CERTAINTIES[sentence.certainty].in_language(language())})"
     return [name]
-
-
-def _percent(value: float) -> str:
-    """Never 0 or 100 for what is not quite that."""
-    if value < 0.005:
-        return "<1"
-    return ">99" if value >= 0.995 else f"{100 * value:.0f}"
 
 
 def _marked(sentence: DraftSentence) -> Text:

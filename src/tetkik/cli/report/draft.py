@@ -7,10 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from tetkik.cli.console import err, note, out, print_json_line, shown, t
-from tetkik.cli.options import AnswerAsJson
+from tetkik.cli.options import AnswerAsJson, argument, option
 from tetkik.cli.report.answer import show_draft
 from tetkik.errors import UsageError
 from tetkik.language import Language
@@ -23,60 +21,37 @@ if TYPE_CHECKING:
 
 
 def draft(
-    image: Annotated[
-        Path | None, typer.Argument(help=t("The image that the report is about."), metavar="IMAGE")
-    ] = None,
+    image: Annotated[Path | None, argument("The image that the report is about.", "IMAGE")] = None,
     *,
     findings: Annotated[
         Path | None,
-        typer.Option(
-            "--findings",
-            help=t("Findings that are known already, as `findings predict --json` prints them."),
-            metavar="F.json",
+        option(
+            "Findings that are known already, as `findings predict --json` prints them.", metavar="F.json"
         ),
     ] = None,
-    history: Annotated[str, typer.Option("--history", help=t("The clinical question."), metavar="TEXT")] = "",
+    history: Annotated[str, option("The clinical question.", metavar="TEXT")] = "",
     prior: Annotated[
-        Path | None,
-        typer.Option(
-            "--prior", help=t("The findings of an earlier image of the same patient."), metavar="F.json"
-        ),
+        Path | None, option("The findings of an earlier image of the same patient.", metavar="F.json")
     ] = None,
-    caption: Annotated[
-        str,
-        typer.Option("--caption", help=t("The words of a captioner; they add no finding."), metavar="TEXT"),
-    ] = "",
+    caption: Annotated[str, option("The words of a captioner; they add no finding.", metavar="TEXT")] = "",
     spoken: Annotated[
         Language | None,
-        typer.Option(
-            "--language", help=t("Language of the report: tr or en. Default: the setting report_language.")
-        ),
+        option("Language of the report: tr or en. Default: the setting report_language.", "--language"),
     ] = None,
     llm: Annotated[
         str | None,
-        typer.Option(
-            "--llm",
-            help=t(
-                "A language model that writes: an address up to /v1, or gemini. Default: the setting "
-                "llm_url; without one the built-in composer writes."
-            ),
+        option(
+            "A language model that writes: an address up to /v1, or gemini. Default: the setting "
+            "llm_url; without one the built-in composer writes.",
             metavar="URL",
         ),
     ] = None,
     template: Annotated[
         Path | None,
-        typer.Option(
-            "--template",
-            help=t("A hospital's own report with slots such as {slot}.", slot="{findings}"),
-            metavar="FILE",
-        ),
+        option("A hospital's own report with slots such as {findings}.", metavar="FILE"),
     ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help=t("The model of findings: an id or a path."))
-    ] = None,
-    folder: Annotated[
-        Path | None, typer.Option("--out", help=t("The folder for the documents."), metavar="DIR")
-    ] = None,
+    model: Annotated[str | None, option("The model of findings: an id or a path.")] = None,
+    folder: Annotated[Path | None, option("The folder for the documents.", "--out", metavar="DIR")] = None,
     as_json: AnswerAsJson = False,
 ) -> None:
     """A draft with its evidence; nothing is final before a radiologist signs."""

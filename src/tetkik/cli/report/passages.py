@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tetkik.cli.console import language, note, out, print_json_line, show_error, shown, t
-from tetkik.cli.options import LinesAsJson
+from tetkik.cli.options import LinesAsJson, argument, option
 from tetkik.cli.tables import table
 from tetkik.errors import TetkikError, UsageError, file_fault
 from tetkik.language import Language, Sentence
@@ -23,10 +23,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-_Label = Annotated[
-    str | None, typer.Option("--label", help=t("Only about this finding, such as Effusion."), metavar="L")
-]
-_Spoken = Annotated[Language | None, typer.Option("--language", help=t("Only in this language."))]
+_Label = Annotated[str | None, option("Only about this finding, such as Effusion.", "--label", metavar="L")]
+_Spoken = Annotated[Language | None, option("Only in this language.", "--language")]
 
 _KINDS = {
     PassageKind.DEFINITION: Sentence("definition"),
@@ -40,17 +38,13 @@ _KINDS = {
 
 @app.command("add", help=t("Take in a hospital's documents (Markdown, text, PDF, DOCX)."))
 def add(
-    files: Annotated[list[Path], typer.Argument(help=t("The documents."), metavar="FILE")],
+    files: Annotated[list[Path], argument("The documents.", "FILE")],
     *,
     label: Annotated[
-        str | None,
-        typer.Option(
-            "--label", help=t("The finding that they are about; none for general ones."), metavar="L"
-        ),
+        str | None, option("The finding that they are about; none for general ones.", metavar="L")
     ] = None,
     spoken: Annotated[
-        Language | None,
-        typer.Option("--language", help=t("Language of the documents; without it each is looked at.")),
+        Language | None, option("Language of the documents; without it each is looked at.", "--language")
     ] = None,
 ) -> None:
     """One line a file; the others are taken in though one cannot be read."""
@@ -160,14 +154,12 @@ def _show_documents() -> None:
 
 @app.command("search", help=t("The passages that answer a question, the best first."))
 def search_passages(
-    query: Annotated[
-        list[str], typer.Argument(help=t("Words or a question, in Turkish or English."), metavar="QUERY")
-    ],
+    query: Annotated[list[str], argument("Words or a question, in Turkish or English.", "QUERY")],
     *,
     label: _Label = None,
     spoken: _Spoken = None,
-    kind: Annotated[PassageKind | None, typer.Option("--kind", help=t("Only of this kind."))] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=100, help=t("How many at most."))] = 5,
+    kind: Annotated[PassageKind | None, option("Only of this kind.")] = None,
+    limit: Annotated[int, option("How many at most.", min=1, max=100)] = 5,
     as_json: LinesAsJson = False,
 ) -> None:
     """Each with its id, its score, its text and its source."""
@@ -195,10 +187,7 @@ def _show_hit(hit: Hit) -> None:
 
 @app.command("remove", help=t("Take out a hospital's documents with all their versions."))
 def remove(
-    names: Annotated[
-        list[str],
-        typer.Argument(help=t("As `list` names them, or the names of the files."), metavar="NAME"),
-    ],
+    names: Annotated[list[str], argument("As `list` names them, or the names of the files.", "NAME")],
 ) -> None:
     """The library that ships cannot be removed."""
     from tetkik.report.passages import remove_document

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.text import Text
 
 from tetkik.cli.console import language, out, progress, t
-from tetkik.cli.options import Replicates, TableAsJson
-from tetkik.cli.tables import brackets, echo_json, figure, in_language, say, table
+from tetkik.cli.options import Replicates, TableAsJson, argument
+from tetkik.cli.tables import brackets, echo_json, figure, in_language, say_list, table
 from tetkik.cli.triage.evaluate import Data, Seed, say_left_out
 
 if TYPE_CHECKING:
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def compare(
-    first: Annotated[str, typer.Argument(help=t("One model: an id or a path."), metavar="A")],
-    second: Annotated[str, typer.Argument(help=t("The other model."), metavar="B")],
+    first: Annotated[str, argument("One model: an id or a path.", "A")],
+    second: Annotated[str, argument("The other model.", "B")],
     data: Data,
     *,
     as_json: TableAsJson = False,
@@ -69,4 +68,4 @@ def _show(comparison: Comparison) -> None:
     out.print()
     out.print(f"McNemar  p {comparison.mcnemar.p:.4g} · mid-p {comparison.mcnemar.mid_p:.4g}")
     out.print()
-    say([sentence.in_language(language()) for sentence in comparison.conclusion])
+    say_list([sentence.in_language(language()) for sentence in comparison.conclusion])

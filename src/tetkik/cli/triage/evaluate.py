@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.text import Text
 
 from tetkik.cli.console import language, note, out, progress, t, warn
-from tetkik.cli.options import EvaluationFolder, Model, Replicates, TableAsJson
+from tetkik.cli.options import EvaluationFolder, Model, Replicates, TableAsJson, argument, option
 from tetkik.cli.tables import add_subgroups, brackets, deliver, figure, in_language, show_parts, table
 from tetkik.settings import settings
 
@@ -21,10 +20,8 @@ if TYPE_CHECKING:
     from tetkik.lab.triage.evaluate import Scorer
     from tetkik.lab.triage.figures import Evaluation
 
-Data = Annotated[
-    Path, typer.Argument(help=t("A CSV file with the columns text and label."), metavar="DATA.csv")
-]
-Seed = Annotated[int, typer.Option("--seed", min=0, help=t("Of the bootstrap and of the typing errors."))]
+Data = Annotated[Path, argument("A CSV file with the columns text and label.", "DATA.csv")]
+Seed = Annotated[int, option("Of the bootstrap and of the typing errors.", "--seed", min=0)]
 
 
 def evaluate(
@@ -35,12 +32,7 @@ def evaluate(
     as_json: TableAsJson = False,
     bootstrap: Replicates = 1000,
     seed: Seed = 0,
-    robustness: Annotated[
-        bool,
-        typer.Option(
-            "--robustness/--no-robustness", help=t("Score perturbed texts too, which is six times the work.")
-        ),
-    ] = True,
+    robustness: Annotated[bool, option("Score perturbed texts too, which is six times the work.")] = True,
 ) -> None:
     """Figures with intervals, what they say in words, and with --out pictures and a page."""
     from tetkik.lab.engine.evaluation_page import check_target

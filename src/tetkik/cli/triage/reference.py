@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.text import Text
 
 from tetkik.bundle import (
@@ -16,29 +15,23 @@ from tetkik.bundle import (
     resolve,
     with_reference,
 )
-from tetkik.cli.console import out, progress, t, writing
-from tetkik.cli.options import BundleFolder, CopyName, NeededModel
-from tetkik.cli.output_folder import check_output_folder
+from tetkik.cli.console import out, progress, say, t, writing
+from tetkik.cli.options import BundleFolder, CopyName, NeededModel, argument, check_output_folder, option
 from tetkik.cli.tables import in_language, reference_table
 from tetkik.cli.triage.evaluate import say_left_out
 
 
 def reference(
-    data: Annotated[
-        Path, typer.Argument(help=t("A CSV file with the columns text and label."), metavar="DATA.csv")
-    ],
+    data: Annotated[Path, argument("A CSV file with the columns text and label.", "DATA.csv")],
     *,
     model: NeededModel,
     folder: BundleFolder,
-    data_name: Annotated[
-        str | None, typer.Option("--data-name", help=t("What the card calls the data; else the file."))
-    ] = None,
+    data_name: Annotated[str | None, option("What the card calls the data; else the file.")] = None,
     split: Annotated[
-        str,
-        typer.Option("--split", help=t("Which part of the data these complaints are, for the card.")),
+        str, option("Which part of the data these complaints are, for the card.")
     ] = "all complaints given",
     limit: Annotated[
-        int, typer.Option("--limit", min=1, help=t("Most complaints that are read, drawn by chance."))
+        int, option("Most complaints that are read, drawn by chance.", min=1)
     ] = REFERENCE_COMPLAINTS,
     name: CopyName = None,
 ) -> None:
@@ -62,7 +55,7 @@ def reference(
         found = make_reference(load_triage(bundle), given.some(limit), data_name or data.stem, tell)
         written = with_reference(bundle, found, folder, name)
     _show(found)
-    out.print(t("The model is in {path}.", path=written.path), soft_wrap=True)
+    say("The model is in {path}.", path=written.path)
 
 
 def _show(found: ComplaintReference) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from tetkik.bundle import REFERENCE_IMAGES
 from tetkik.errors import UsageError
-from tetkik.lab.engine.limits import check_least
+from tetkik.lab.engine.limits import DataName, Licence, ModelId, Resume, check_options
 from tetkik.lab.engine.precision import Precision
 from tetkik.lab.findings.thresholds import Rule
 
@@ -96,104 +98,105 @@ class TrainingOptions:
     """How a network of findings is trained. The defaults are the documented reference.
 
     Attributes:
-        network: a family of `tetkik.findings.networks`, or a Hugging Face id or folder.
-        weights: a file with the weights to start from, `imagenet` for torchvision's, or `none` for random
-            ones; a Hugging Face network comes with its own.
-        size: side of the square in pixels; None takes the network's own.
-        stretch: whether the 1st and 99th percentile of an image become black and white, so that exposure and
-            window matter less.
-        id: name of the model; None takes the folder's.
-        batch_size: rows in one step of the optimiser, over all processes and all parts: the result does not
-            depend on how many GPUs share the work.
+        network: a Hugging Face network comes with its own weights.
+        stretch: so that exposure and window matter less.
+        id: None takes the folder's.
+        batch_size: of the optimiser, over all processes and all parts: the result does not depend on how many
+            GPUs share the work.
         warm_up: share of the steps in which the rate rises; it falls to 0 as a cosine after that.
-        patience: epochs without a better mean AUROC on validation before training stops.
-        ema: decay of the moving average of the weights a step; 0 keeps none.
-        accumulation: parts in which each process runs its share of a step, to save memory.
-        freeze: stages of the network, from its input, that keep the weights they started with.
-        members: networks with different seeds, averaged into one.
-        ridge: whether one more member joins them: ridge regression on the grid means of the untrained
-            network's stages (`tetkik.lab.findings.training.ridge`).
+        patience: by the mean AUROC on validation.
+        members: with different seeds.
+        ridge: on the grid means of the stages (`tetkik.lab.findings.training.ridge`).
         folds: 0 splits into training, validation, calibration and test; 2 or more gives each component of
-            patients to one of that many parts, measures out of fold, and trains the final network on all.
-        min_positives: groups known to have a label, and as many known not to, below which it is not assessed.
-        seed: of the split, the first weights, the order of rows, augmentation and dropout.
-        tune: settings to try first, on validation; 0 tries none.
-        resume: go on with the unfinished training of the same output.
-        threads: CPU threads of each process; 0 leaves torch's own choice.
+            patients to one of that many parts.
         checkpoint_steps: steps between checkpoints inside an epoch.
-        cache: where decoded squares are kept for the next training; None keeps them beside `out` till its
-            end.
-        cache_limit: GiB above which squares are not kept but decoded anew in every epoch.
-        half: whether `model.onnx` stores its kernels as fp16, in half the bytes.
-        keep_torch: whether the bundle also gets the weights as safetensors.
-        reference: most images that the reference for drift is taken from; 0 writes none.
+        cache: None keeps decoded squares beside the output till the training ends.
     """
 
-    network: str = REFERENCE_NETWORK
-    weights: str = IMAGENET
-    size: int | None = None
-    stretch: bool = False
-    id: str | None = None
-    licence: str = "unknown"
-    data_name: str = "training images"
-    epochs: int = 30
-    batch_size: int = 32
-    learning_rate: float = 1e-4
-    head_rate: float = 1.0
-    weight_decay: float = 1e-5
+    network: Annotated[
+        str,
+        Field(
+            description="densenet121, mobilenet_v2, mobilenet_v2_bn, resnet18, or a Hugging Face id or "
+            "folder of an image classifier."
+        ),
+    ] = REFERENCE_NETWORK
+    weights: Annotated[str, Field(description="Weights to start from: imagenet, none, or a file.")] = IMAGENET
+    size: Annotated[
+        int | None, Field(description="Side of the network's square in pixels; without it its own.")
+    ] = None
+    stretch: Annotated[
+        bool, Field(description="Make the 1st and 99th percentile of each image black and white.")
+    ] = False
+    id: ModelId = None
+    licence: Licence = "unknown"
+    data_name: DataName = "training images"
+    epochs: Annotated[int, Field(ge=1, description="Most passes over the data.")] = 30
+    batch_size: Annotated[int, Field(ge=1, description="Images in one step.")] = 32
+    learning_rate: Annotated[float, Field(ge=0, description="Highest learning rate of AdamW.")] = 1e-4
+    head_rate: Annotated[float, Field(description="How many times that rate the last layer gets.")] = 1.0
+    weight_decay: Annotated[float, Field(description="Weight decay of AdamW.")] = 1e-5
     warm_up: float = 0.05
-    loss: LossKind = LossKind.BCE
-    class_weights: ClassWeights = ClassWeights.NONE
+    loss: Annotated[LossKind, Field(description="What is made small.")] = LossKind.BCE
+    class_weights: Annotated[ClassWeights, Field(description="How much a presence weighs.")] = (
+        ClassWeights.NONE
+    )
     class_weight_limit: float = 20.0
-    patience: int = 5
-    ema: float = 0.0
+    ema: Annotated[float, Field(description="Decay of a moving average of the weights; 0 keeps none.")] = 0.0
+    patience: Annotated[int, Field(ge=1, description="Epochs without a gain before it stops.")] = 5
     augmentation: Augmentation = field(default_factory=Augmentation)
-    precision: Precision = Precision.AUTO
-    accumulation: int = 1
-    freeze: int = 0
-    members: int = 1
-    ridge: bool = False
-    folds: int = 0
+    precision: Annotated[Precision, Field(description="Numbers to train in.")] = Precision.AUTO
+    accumulation: Annotated[int, Field(ge=1, description="Parts of a step, to save memory.")] = 1
+    freeze: Annotated[
+        int, Field(ge=0, description="Stages of the network, from its input, that are not trained.")
+    ] = 0
+    ridge: Annotated[
+        bool, Field(description="Add a member: ridge regression on the stages of the untrained network.")
+    ] = False
+    members: Annotated[int, Field(ge=1, description="Networks of different seeds, averaged into one.")] = 1
+    folds: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Measure out of fold over so many parts, and train the final network on all rows.",
+        ),
+    ] = 0
     teacher: TeacherOptions | None = None
-    min_positives: int = 30
-    threshold: Rule = Rule.YOUDEN
-    report_sources: tuple[str, ...] = ()
-    seed: int = 0
-    tune: int = 0
-    resume: bool = False
-    threads: int = 0
-    checkpoint_steps: int = 500
-    cache: Path | None = None
-    cache_limit: float = 32.0
-    half: bool = False
-    keep_torch: bool = True
-    reference: int = REFERENCE_IMAGES
+    min_positives: Annotated[
+        int,
+        Field(ge=1, description="Patients or groups known each way below which a label is not assessed."),
+    ] = 30
+    threshold: Annotated[Rule, Field(description="What makes a label's threshold the best.")] = Rule.YOUDEN
+    report_sources: Annotated[
+        tuple[str, ...],
+        Field(alias="report-source", description="A source on whose rows alone figures are stated too."),
+    ] = ()
+    tune: Annotated[int, Field(ge=0, description="How many settings to try first, on validation.")] = 0
+    seed: Annotated[int, Field(ge=0, description="Of the split, the weights and the order of images.")] = 0
+    threads: Annotated[int, Field(ge=0, description="CPU threads; 0 leaves torch's choice.")] = 0
+    checkpoint_steps: Annotated[int, Field(ge=1)] = 500
+    cache: Annotated[
+        Path | None, Field(description="A folder to keep the decoded images for the next time.")
+    ] = None
+    cache_limit: Annotated[
+        float, Field(ge=0, description="GiB of decoded images above which they are decoded each time.")
+    ] = 32.0
+    half: Annotated[
+        bool, Field(description="Store the kernels of model.onnx as fp16, in half the bytes.")
+    ] = False
+    keep_torch: Annotated[
+        bool,
+        Field(alias="keep-torch/--no-torch", description="Put the weights as safetensors in the bundle."),
+    ] = True
+    reference: Annotated[
+        int,
+        Field(
+            ge=0, description="Most held-out images that the reference for drift is taken from; 0 for none."
+        ),
+    ] = REFERENCE_IMAGES
+    resume: Resume = False
 
     def __post_init__(self) -> None:
-        kinds = {
-            "loss": LossKind,
-            "class_weights": ClassWeights,
-            "precision": Precision,
-            "threshold": Rule,
-        }
-        for name, kind in kinds.items():
-            object.__setattr__(self, name, kind(getattr(self, name)))
-        least = {
-            "epochs": 1,
-            "batch_size": 1,
-            "patience": 1,
-            "accumulation": 1,
-            "freeze": 0,
-            "members": 1,
-            "folds": 0,
-            "min_positives": 1,
-            "seed": 0,
-            "tune": 0,
-            "threads": 0,
-            "checkpoint_steps": 1,
-            "reference": 0,
-        }
-        check_least(self, least)
+        check_options(self)
         _within("learning-rate", self.learning_rate, 1e-9, 1)
         _within("head-rate", self.head_rate, 0.01, 1000)
         _within("weight-decay", self.weight_decay, 0, 1)
