@@ -8,6 +8,7 @@ The pages are the same on every machine: the user's language and settings play n
 from __future__ import annotations
 
 import argparse
+import ast
 import inspect
 import os
 import re
@@ -15,6 +16,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
@@ -179,15 +181,29 @@ def field_rows(model: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
     return list(model.model_fields.items())
 
 
+def docstrings_of_fields(model: type[BaseModel]) -> dict[str, str]:
+    """What stands under each field of a class, as one line."""
+    (tree,) = ast.parse(inspect.getsource(model)).body
+    return {
+        field.target.id: " ".join(below.value.value.split())
+        for field, below in pairwise(tree.body if isinstance(tree, ast.ClassDef) else ())
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(below, ast.Expr)
+        and isinstance(below.value, ast.Constant)
+        and isinstance(below.value.value, str)
+    }
+
+
 def settings_page() -> str:
     """Every setting."""
-    rows = []
+    rows, helps = [], docstrings_of_fields(Settings)
     for name, field in field_rows(Settings):
         default = "from the machine" if field.default_factory else shown(field.default)
         bounds = [f"at least {limit.ge}" for limit in field.metadata if hasattr(limit, "ge")]
         bounds += [f"at most {limit.le}" for limit in field.metadata if hasattr(limit, "le")]
         value = ", ".join([type_name(field.annotation), *bounds])
-        rows.append((f"`{name}`", f"`TETKIK_{name.upper()}`", value, default, field.description or ""))
+        rows.append((f"`{name}`", f"`TETKIK_{name.upper()}`", value, default, helps[name]))
     return _page(
         [
             "# Settings",
