@@ -61,7 +61,15 @@ def constants() -> set[str]:
         for _, tree in trees()
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    } | {found.text for found in page_templates()}
+    } | {found.text for found in (*page_templates(), *words())}
+
+
+def words() -> Iterator[Template]:
+    """What the files `words.toml` call things, in tables of their own."""
+    for file in sorted(SOURCE.rglob("words.toml")):
+        for table in tomllib.loads(file.read_text("utf-8")).values():
+            for text in table.values():
+                yield Template(text, file.relative_to(SOURCE).as_posix(), None)
 
 
 def page_templates() -> Iterator[Template]:
@@ -89,6 +97,7 @@ def templates() -> list[Template]:
     """Every literal that is given as a template."""
     return [
         *page_templates(),
+        *words(),
         *(
             Template(text, f"{path}:{call.lineno}", _given(call))
             for path, tree in trees()

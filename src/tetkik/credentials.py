@@ -48,11 +48,7 @@ class SecretFiles(PydanticBaseSettingsSource):
 
 
 def _secret_in(file: Path, name: str) -> str | None:
-    """The one line of a file, None where there is no such file; nothing of it is in an error.
-
-    Raises:
-        SettingError: it cannot be read, or is not one line of text.
-    """
+    """The one line of a file, None where there is no such file; nothing of it is in an error."""
     try:
         with file.open("rb") as opened:
             content = opened.read(_LONGEST_SECRET + 1)

@@ -62,9 +62,8 @@ __all__ = [
 class TetkikError(Exception):
     """The root: catch this to catch everything that Tetkik raises on purpose.
 
-    Args:
-        template: one English sentence with `str.format` fields: the input, the fault, the remedy.
-        values: what the fields stand for; never the words of a patient.
+    The template is one English sentence with `str.format` fields: the input, the fault, the remedy. The
+    values stand in its fields, and are never the words of a patient.
     """
 
     exit_status: ClassVar[int] = 1

@@ -158,14 +158,8 @@ class _Speed(ProgressColumn):
 
 @contextmanager
 def progress(label: str, *, speed: bool = False) -> Iterator[ProgressCallback]:
-    """A progress bar on a terminal; when piped, a line now and then.
-
-    Args:
-        label: name of the work, which opens each line.
-        speed: whether a bar says how many are done in a second.
-
-    Yields:
-        A function of (step's name, done, total or None) that the work calls as it goes.
+    """A progress bar on a terminal, with `speed` how many are done in a second; when piped, a line now and
+    then.
     """
     if err.is_terminal:
         columns = (

@@ -87,11 +87,7 @@ def films_of(images: LabelledImages) -> Collection:
 
 
 def read_figures(file: Path) -> tuple[Metric, ...]:
-    """The rows of the benchmark as metrics of a manifest.
-
-    Raises:
-        DataError: it is not what the benchmark wrote.
-    """
+    """The rows of the benchmark as metrics of a manifest."""
     try:
         return tuple(
             Metric(

@@ -58,11 +58,7 @@ def serve(
 
 
 def need_extra() -> None:
-    """Say what to install where the packages of the reading room are missing.
-
-    Raises:
-        MissingExtra: one of them is.
-    """
+    """Say what to install where the packages of the reading room are missing."""
     try:
         import argon2  # noqa: F401
         import fastapi  # noqa: F401
@@ -77,11 +73,7 @@ def need_extra() -> None:
 
 
 def refuse_root(*, allowed: bool) -> None:
-    """Refuse to serve with the rights of root, which nothing here needs (OWASP ASVS 4.0.3, 1.2.1).
-
-    Raises:
-        UsageError: the account is root's, and nobody said that it may be.
-    """
+    """Refuse to serve with the rights of root, which nothing here needs (OWASP ASVS 4.0.3, 1.2.1)."""
     if not allowed and hasattr(os, "geteuid") and os.geteuid() == 0:
         raise UsageError(
             "tetkik serve does not run as root; start it as an account of its own, or in a container with "
@@ -90,12 +82,7 @@ def refuse_root(*, allowed: bool) -> None:
 
 
 def settings_to_serve(chosen: Settings, host: str | None, port: int | None) -> Settings:
-    """The settings with the options of the command, and the address where browsers reach the hospital.
-
-    Raises:
-        SettingError: half of TLS, an address without protection, a public address that is none, passkeys
-            demanded where browsers have none.
-    """
+    """The settings with the options of the command, and the address where browsers reach the hospital."""
     host, port = host or chosen.listen_host, chosen.listen_port if port is None else port
     if (chosen.tls_cert is None) != (chosen.tls_key is None):
         raise SettingError("TLS needs both tls_cert and tls_key; give the other one, too.")

@@ -196,11 +196,7 @@ class SystemReport:
 
 
 def inspect_system() -> SystemReport:
-    """Look at everything.
-
-    Raises:
-        SettingError: a setting has an impossible value.
-    """
+    """Look at everything."""
     models = _models()
     return SystemReport(
         tetkik=__version__,

@@ -41,10 +41,7 @@ _KEY_IMAGE = 1200
 class Reported:
     """A draft about an image, with everything that its documents need.
 
-    Attributes:
-        drafted: the draft, its facts, and what a language model took.
-        prior: the findings that it was compared with; None for a draft without a comparison.
-        pictures: the heatmap of each finding that a reader will want to see, where they were to be kept.
+    `prior` is what it was compared with; `pictures` are the heatmaps, by finding, where they were to be kept.
     """
 
     drafted: Drafted
@@ -56,11 +53,8 @@ class Reported:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageAnalysis:
-    """An image with what a model says of it.
-
-    Attributes:
-        heats: where it looked, for each finding that a reader will want to see.
-        sha256: of the manifest of the bundle that the model was loaded from; empty for one without.
+    """An image with what a model says of it, and where it looked; `sha256` is of its bundle's manifest, or
+    empty.
     """
 
     image: Radiograph
@@ -72,12 +66,7 @@ class ImageAnalysis:
 
 
 def analyze_image(image: Radiograph, name: str = "", *, model: str, language: Language) -> ImageAnalysis:
-    """Have a model look at an image that has been read.
-
-    Raises:
-        InputError: its pixels make a step fail.
-        BundleError: no such model, damaged, or not for findings.
-    """
+    """Have a model look at an image that has been read."""
     from tetkik.findings.heatmaps import HeatmapWriter, heats_of
 
     kept = load_findings_model(model)

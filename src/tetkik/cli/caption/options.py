@@ -54,11 +54,7 @@ class Decoding:
     )
 
     def chosen(self, seed: int) -> DecodingOptions:
-        """The same for a captioner.
-
-        Raises:
-            UsageError: options of searching and of drawing at once.
-        """
+        """The same for a captioner."""
         if self.sample and self.beams is not None and self.beams > 1:
             raise UsageError("--sample draws words and --beams searches for them; choose one of the two.")
         if not self.sample and (self.temperature, self.top_p) != (None, None):

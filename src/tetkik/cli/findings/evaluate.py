@@ -107,12 +107,7 @@ def read_images(
     *,
     check_files: bool,
 ) -> LabelledImages:
-    """The labelled images of a table or of data sets; says which rows are not used.
-
-    Raises:
-        UsageError: neither is given, or both.
-        DataError: nothing can be used.
-    """
+    """The labelled images of a table or of data sets; says which rows are not used."""
     from tetkik.lab.findings.data import read_labels, read_sources
     from tetkik.lab.findings.sources import Reading, parse_rule
 

@@ -52,9 +52,6 @@ def show_answers(
         answer: gives an answer for each of the files, in order; it may read ahead.
         show: called with an answer, and whether it is the first.
         close: called after the last one, where they are shown and not printed as JSON.
-
-    Raises:
-        typer.Exit: with status 1, where an input failed.
     """
     number, failed = 0, False
     with ExitStack() as stack:

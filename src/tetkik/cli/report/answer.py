@@ -78,11 +78,7 @@ class _Evidence:
 
 
 def show_draft(draft: Draft, *, disclaimer: bool = True) -> None:
-    """State, notices, the parts with their sentences, the sources, and what stands in a signature's way.
-
-    Args:
-        disclaimer: whether the disclaimer ends it; a page that has said it already does without.
-    """
+    """State, notices, the parts with their sentences, the sources, and what stands in a signature's way."""
     words = "Exercise: about no patient" if draft.exercise else "Draft: not signed by a radiologist"
     out.print(Text(f" {t(words)} ", style="black on yellow"))
     for notice in draft.notices:

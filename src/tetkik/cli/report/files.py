@@ -39,11 +39,7 @@ def draft_json(reported: Reported) -> dict[str, Any]:
 
 
 def write_report(reported: Reported, folder: Path, filled: str | None = None) -> tuple[Path, ...]:
-    """Write everything that is made of a draft; the names of the files say nothing of a patient.
-
-    Returns:
-        The files, in the order in which people want them.
-    """
+    """Write everything that is made of a draft, under names that say nothing of a patient."""
     from tetkik.documents.write import write_documents
 
     text = json.dumps(draft_json(reported), ensure_ascii=False, indent=2) + "\n"

@@ -42,11 +42,7 @@ _QUICK = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The filter as a form has it: empty where nothing was chosen.
-
-    Attributes:
-        action: of `Action`.
-    """
+    """The filter as a form has it: empty where nothing was chosen."""
 
     person: str = ""
     case: str = ""

@@ -71,11 +71,7 @@ def _shown(
 
 
 def locked(ctx: RequestContext, case_id: str) -> HTMLResponse:
-    """The page of a case that is not open to the actor; where breaking the glass would open it, it says so.
-
-    Raises:
-        Forbidden: breaking the glass is not for the actor either.
-    """
+    """The page of a case that is not open to the actor; it says where breaking the glass would open it."""
     with ctx.write() as tx:
         tx.audit(Action.FORBIDDEN, case_id=case_id, permission=Permission.CASE_READ.value)
     if not ctx.actor.may(Permission.BREAK_GLASS):

@@ -14,11 +14,7 @@ from tetkik.workflow.case_transfer import CompletedTransfer
 
 
 class CaseTransfer:
-    """One case on its way to the right patient.
-
-    Args:
-        case_id: of the case that was opened for the wrong patient.
-    """
+    """One case on its way from the wrong patient to the right one."""
 
     def __init__(
         self, context: AppContext, decoder: ImageDecoder, actor: Actor, case_id: str, patient_id: str
@@ -37,13 +33,7 @@ class CaseTransfer:
             case_transfer.prepare_images(tx, self._case_id, self._patient_id)
 
     def transfer(self, tx: Transaction, reason: MoveReason, seen: str, *, sure: bool) -> CompletedTransfer:
-        """Move it; see `case_transfer.transfer_case`.
-
-        Raises:
-            NotFound: no such case or patient, or erased.
-            Forbidden: a case of one of the two that the actor may not open.
-            Conflict: something stands in the way, or has changed since the person looked.
-        """
+        """Move it; see `case_transfer.transfer_case`."""
         self._done = case_transfer.transfer_case(tx, self._case_id, self._patient_id, reason, seen, sure=sure)
         return self._done
 

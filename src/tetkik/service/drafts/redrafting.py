@@ -40,11 +40,7 @@ _CHECKS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class FreshDraft:
-    """A draft that is not kept yet.
-
-    Attributes:
-        begun: when the work on it began.
-    """
+    """A draft that is not kept yet; the work on it began at `begun`."""
 
     report_id: str
     revision: int
@@ -52,12 +48,7 @@ class FreshDraft:
     draft: Draft
 
     def keep(self, tx: Transaction) -> WorkingDraft:
-        """Put it in the place of the draft at hand.
-
-        Raises:
-            EditConflict: somebody else saved in between.
-            Conflict: somebody else took the case over in between.
-        """
+        """Put it in the place of the draft at hand."""
         kept = rewrite(tx, self.report_id, self.revision, self.draft)
         reader = claims.reader_of_case(tx, kept.case_id)
         if reader is not None and reader.user_id != tx.actor.user_id and reader.since > self.begun:
@@ -76,13 +67,7 @@ def fresh_draft(
     writer: LanguageModel | None = None,
     on_text: Callable[[str], None] | None = None,
 ) -> FreshDraft:
-    """A draft from what is known of the image; nothing is kept yet, and no transaction waits for it.
-
-    Raises:
-        EditConflict: somebody else saved in between.
-        Conflict: no model has looked at the image.
-        UsageError: a language model is wanted and none is configured.
-    """
+    """A draft from what is known of the image; nothing is kept yet, and no transaction waits for it."""
     writer = writer or writer_of(sent)
     with context.records.write(actor) as tx:
         ground, begun = redraft_input(tx, report_id, revision), tx.now
@@ -100,11 +85,7 @@ def fresh_draft(
 
 
 def writer_of(sent: RedraftSent) -> LanguageModel | None:
-    """The chosen language model; None for the composer.
-
-    Raises:
-        UsageError: none is configured.
-    """
+    """The chosen language model; None for the composer."""
     if sent.writer == "composer":
         return None
     writer = open_model()
@@ -130,12 +111,7 @@ _Step = str | _Try | _Ended
 
 
 class _Writing:
-    """The thread in which a draft is written and kept.
-
-    Args:
-        model: the language model that writes; None for the composer.
-        publish: called with each step, from that thread.
-    """
+    """The thread in which a draft is written and kept, by the composer where there is no model."""
 
     def __init__(
         self,

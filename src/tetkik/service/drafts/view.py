@@ -45,12 +45,9 @@ from tetkik.values import (
 
 @dataclass(frozen=True, slots=True)
 class MeasurementLine:
-    """A measurement as the list beside the draft shows it.
+    """A measurement as the list beside the draft shows it, counted from 1.
 
-    Attributes:
-        number: its place in the list, from 1.
-        about: how far it is to be trusted, and in which image it was made.
-        put: how much, as a sentence of the report says it; empty for pixels, which no report says.
+    `put` is how much, as a sentence of the report says it; empty for pixels, which no report says.
     """
 
     item: Measurement
@@ -79,11 +76,7 @@ class MeasurementLine:
 def measurement_lines(
     measurements: Sequence[Measurement], language: Language, report_language: Language
 ) -> tuple[MeasurementLine, ...]:
-    """The measurements as a page shows them.
-
-    Args:
-        measurements: in the order in which they were made.
-    """
+    """The measurements as a page shows them, in the order in which they were made."""
     return tuple(
         MeasurementLine(
             item=item,
@@ -113,12 +106,7 @@ class FindingGroup(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FindingLine:
-    """A finding as the list shows it.
-
-    Attributes:
-        judgement: of the radiologist; None as long as there is none.
-        has_heat: whether there is a heatmap.
-    """
+    """A finding as the list shows it; a heatmap and a judgement of the radiologist it may have or not."""
 
     finding: Finding
     standing: FindingGroup
@@ -151,12 +139,7 @@ class FindingLine:
 
 @dataclass(frozen=True, slots=True)
 class DraftLine:
-    """A sentence of the draft as the editor shows it.
-
-    Attributes:
-        place: among all sentences, from 0.
-        by_person: whether a person wrote or changed it.
-    """
+    """A sentence of the draft as the editor shows it, with its place among all sentences, from 0."""
 
     place: int
     sentence: DraftSentence
@@ -196,12 +179,7 @@ class ReadingView:
 
 
 def reading_view(tx: Transaction, case_id: str, image_id: str | None = None) -> ReadingView:
-    """What there is of a case, and of one of its images: the first that still waits for a signature.
-
-    Raises:
-        NotFound: no such case or image.
-        Forbidden: a case that the actor may not open.
-    """
+    """What there is of a case, and of one of its images: the first that still waits for a signature."""
     case = cases.load_case(tx, case_id)
     found = images.list_images(tx, case_id)
     image = _chosen(tx, found, image_id)

@@ -48,13 +48,7 @@ Engineer = Annotated[RequestContext, allowed(Permission.MODELS_READ)]
 
 @dataclass(frozen=True, slots=True)
 class LabelRow:
-    """A row of scores.
-
-    Attributes:
-        shift: how far they moved; None with too few.
-        prevalence: share known to have it, then.
-        card: share above the threshold in the card's evaluation.
-    """
+    """A row of scores; without a shift there were too few. `card` is the share above the threshold there."""
 
     name: str
     shift: Shift | None
@@ -67,13 +61,8 @@ class LabelRow:
 
 @dataclass(frozen=True, slots=True)
 class InputRow:
-    """A row of inputs.
-
-    Attributes:
-        shift: how far it moved; None with too few.
-        bars: the chart of it; empty for a share.
-        before: hits then, for a share.
-        now: hits now, for a share.
+    """A row of inputs: a share has hits then and now, another figure bars; without a shift there were too
+    few.
     """
 
     name: str
@@ -91,12 +80,7 @@ class InputRow:
 
 @dataclass(frozen=True, slots=True)
 class RouteRows:
-    """The inputs of one route.
-
-    Attributes:
-        route: which; empty for images that took none.
-        rows: that are looked at first; empty with too few images.
-    """
+    """The inputs of one route, those to be looked at first; an empty name for images that took none."""
 
     route: str
     images: int

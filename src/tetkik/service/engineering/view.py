@@ -38,11 +38,7 @@ class Against(StrEnum):
 
 
 def bundle_of(model_id: str) -> Bundle:
-    """An installed bundle, by its id alone: a path or a hub's id leads nowhere.
-
-    Raises:
-        NotFound: there is none.
-    """
+    """An installed bundle, by its id alone: a path or a hub's id leads nowhere."""
     for bundle in available():
         if bundle.manifest.id == model_id:
             return bundle
@@ -63,9 +59,6 @@ def reference_of(ran: BundleUsage) -> AnyReference | None:
     """The reference of the very bundle that ran; None where it has none, or is no longer here.
 
     A name and a version are not enough: another network of the same name has other scores.
-
-    Raises:
-        BundleCorrupt: it is damaged.
     """
     for one in available():
         if one.manifest.name == ran.bundle and sha256_of(one.path / MANIFEST) == ran.sha256:
@@ -74,11 +67,7 @@ def reference_of(ran: BundleUsage) -> AnyReference | None:
 
 
 def drift_of(tx: Transaction, ran: BundleUsage, against: Against) -> Drift:
-    """Hold what a bundle saw and said lately against its card, or against what it did first here.
-
-    Raises:
-        BundleCorrupt: its reference is damaged.
-    """
+    """Hold what a bundle saw and said lately against its card, or against what it did first here."""
     reference = reference_of(ran) if against is Against.CARD else None
     if ran.capability is Capability.TRIAGE:
         return complaint_drift.measure_drift(
@@ -88,12 +77,7 @@ def drift_of(tx: Transaction, ran: BundleUsage, against: Against) -> Drift:
 
 
 def triage_csv(ctx: RequestContext, since: date | None, until: date | None) -> Response:
-    """The table as CSV; the trail notes who took it.
-
-    Args:
-        since: the first day, UTC; None from the first.
-        until: the last day, UTC; None to the last.
-    """
+    """The table as CSV, from the first day to the last (UTC); the trail notes who took it."""
     with ctx.write() as tx:
         found = triage_feedback.export(tx, _start(since), _end(until))
     return Response(

@@ -41,11 +41,7 @@ class TypedPerson(BaseModel):
         )
 
     def person(self) -> Person:
-        """The value that records keep.
-
-        Raises:
-            InputError: not a date, or no such sex.
-        """
+        """The value that records keep."""
         return Person(self.name, self.tckn, self.number, date_of(self.birth_date), sex_of(self.sex))
 
 
@@ -53,9 +49,6 @@ def date_of(typed: str) -> str:
     """A date as people here type it (`1.2.1970`, `01021970`, `1970-02-01`) as `YYYYMMDD`; empty for none.
 
     Whether there is such a day is asked where it is kept.
-
-    Raises:
-        InputError: not a date.
     """
     typed = typed.strip()
     if not typed:
@@ -70,11 +63,7 @@ def date_of(typed: str) -> str:
 
 
 def sex_of(code: str) -> Sex | None:
-    """The sex that a form names; None for none.
-
-    Raises:
-        InputError: no such code.
-    """
+    """The sex that a form names; None for none."""
     if code and code not in list(Sex):
         raise InputError("There is no such sex; choose one of the list.")
     return Sex(code) if code else None

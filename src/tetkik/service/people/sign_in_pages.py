@@ -33,11 +33,7 @@ from tetkik.values import Actor, Method, Permission
 
 
 def shown_strength(request: Request, context: AppContext, password: str, own: Iterable[str]) -> Response:
-    """The meter for a password.
-
-    Raises:
-        TooManyRequests: too often.
-    """
+    """The meter for a password."""
     limit_rate(request, rate_limits_of(request).strengths, f"address {peer_of(request).address}")
     return render(
         request,
@@ -221,11 +217,7 @@ def setup_strength(
 
 
 def refuse_unequal(password: str, repeated: str) -> None:
-    """Refuse a new password that was typed in two ways.
-
-    Raises:
-        InputError: they differ.
-    """
+    """Refuse a new password that was typed in two ways."""
     if password != repeated:
         raise InputError("The two passwords differ; type the same one twice.")
 

@@ -115,11 +115,7 @@ def cursor_of(last: ListedReport) -> str:
 
 
 def after_cursor(cursor: str | None) -> tuple[datetime, str] | None:
-    """Where a list goes on; None is its beginning.
-
-    Raises:
-        InputError: not a cursor of this list.
-    """
+    """Where a list goes on; None is its beginning."""
     if cursor is None:
         return None
     at, report_id = decode_cursor(cursor, [str, str])

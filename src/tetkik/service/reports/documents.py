@@ -79,15 +79,7 @@ KINDS = MappingProxyType(
 
 
 def answer(ctx: RequestContext, report_id: str, number: int | None, form: Format) -> Response:
-    """A signed version as a file.
-
-    Args:
-        number: of the version; None is the last one.
-
-    Raises:
-        NotFound: no such version, or it has no such picture.
-        Conflict: a DICOM object of a withdrawn version, or a rejection note of one that stands.
-    """
+    """A signed version, the last one for None, as a file."""
     kind = KINDS[form]
     with ctx.write() as tx:
         found = versions.version_of(tx, report_id, number)

@@ -121,13 +121,7 @@ class _Lines(StreamingResponse):
 
 @dataclass(frozen=True, slots=True)
 class _Sending:
-    """One archive on its way into the records.
-
-    Attributes:
-        case_id: of the case; None lets each image find or open one.
-        sure: whether a person has compared the patients.
-        key: of the request, if it has one.
-    """
+    """One archive on its way into the records; without a case, each image finds or opens one."""
 
     request: Request
     context: AppContext

@@ -35,11 +35,7 @@ from tetkik.workflow.image_processing import preview_of
 
 
 class OtherPatient(Conflict):
-    """The file says that it is of another patient than the case.
-
-    Args:
-        found: where they differ; for the person who asks, and for no log.
-    """
+    """The file says that it is of another patient than the case; where, only the person who asks learns."""
 
     def __init__(self, found: tuple[Difference, ...]) -> None:
         super().__init__(
@@ -53,11 +49,9 @@ _TOLD = TypeAdapter(Difference)
 
 
 class Upload:
-    """One file on its way into the records.
+    """One file on its way into the records: without a case, one is found or opened for it.
 
-    Args:
-        case_id: of the case; None looks for it, or opens one.
-        sure: whether a person has compared the two patients and is sure.
+    `sure` is whether a person has compared the two patients.
     """
 
     def __init__(
@@ -86,11 +80,7 @@ class Upload:
         self.sha256 = hashlib.sha256(file.content).hexdigest()
 
     def run(self, request: Request, key: str | None) -> Outcome[UploadShape]:
-        """Keep the file, with the work that it makes, once for each key.
-
-        Raises:
-            TetkikError: it is refused, see `prepare` and `keep`.
-        """
+        """Keep the file, with the work that it makes, once for each key."""
         request_line = f"{request.method} {request.url.path}?{self._case_id}&{self._sure}\n{self.sha256}"
         once = IdempotentRequest(key, hashlib.sha256(request_line.encode()).digest())
         try:
@@ -107,17 +97,7 @@ class Upload:
         return outcome
 
     def prepare(self) -> None:
-        """Read the file, and bring it to the disk with its preview: no transaction waits for that.
-
-        Raises:
-            InputError: it is no image, it is damaged or hostile; or it is of nobody and has no case.
-            OtherPatient: it says that it is of another patient, and nobody has said that they are sure.
-            NotFound: no such case.
-            Forbidden: a case that the actor may not open.
-            CaseMoved: the case goes on as another one.
-            TooManyRequests: it goes beyond what the actor may upload in a day.
-            ScannerSilent: the malware scanner does not answer.
-        """
+        """Read the file, and bring it to the disk with its preview: no transaction waits for that."""
         with self._context.records.read(self._actor) as tx:
             if self._case_id is not None:
                 load_visible_case(tx, self._case_id)  # before anything is made of the file
@@ -139,14 +119,7 @@ class Upload:
                 self._stored = self._store(tx, patient_id)
 
     def keep(self, language: Language, tx: Transaction) -> UploadShape:
-        """Keep it, with the work that it makes, in one transaction.
-
-        Raises:
-            OtherPatient: it says that it is of another patient, and nobody has said that they are sure.
-            Conflict: the case is closed.
-            Forbidden: a case would have to be opened, and the actor may not.
-            TooManyRequests: it goes beyond what the actor may upload in a day.
-        """
+        """Keep it, with the work that it makes, in one transaction."""
         assert self._image is not None
         quota.lock_uploads(tx)
         home = self._home(tx)

@@ -139,12 +139,7 @@ class MetricsGuard(Guard):
         super().__init__(Permission.SYSTEM)
 
     async def __call__(self, request: Request) -> RequestContext:
-        """Who asks, if they may.
-
-        Raises:
-            NotSignedIn: nobody is signed in.
-            Forbidden: the role or the token does not allow it.
-        """
+        """Who asks, if they may."""
         if context_of(request).settings.metrics_public and _from_here(request):
             return RequestContext(request, context_of(request), SYSTEM)
         return await super().__call__(request)

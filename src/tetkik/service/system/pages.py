@@ -41,12 +41,7 @@ _NAME = re.compile(r"^[A-Za-z0-9._-]+")
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The disk that the records lie on.
-
-    Attributes:
-        free: bytes.
-        total: bytes.
-    """
+    """The disk that the records lie on, in bytes."""
 
     free: int
     total: int

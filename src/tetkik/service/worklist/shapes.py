@@ -125,11 +125,7 @@ def cursor_of(place: WorklistCursor | None) -> str | None:
 
 
 def place_of(cursor: str | None) -> WorklistCursor | None:
-    """The place that a cursor stands for; None for the first page.
-
-    Raises:
-        InputError: not a cursor of this list.
-    """
+    """The place that a cursor stands for; None for the first page."""
     if cursor is None:
         return None
     priority, moment, case_id = decode_cursor(cursor, (int, str, str))

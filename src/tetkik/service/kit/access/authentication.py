@@ -29,12 +29,8 @@ _WHILE_ENROLLING = _ALWAYS | {ENROL_PAGE, "/api/v1/account/passkeys/new", "/api/
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """Who asks, and what their pages look like.
-
-    Attributes:
-        csrf: the token that requests of this session carry; empty for a program.
-        language: that the person chose; None for the setting's.
-        theme: `light` or `dark`; None for the system's.
+    """Who asks, and what their pages look like; a program has no `csrf`. None leaves the setting's language,
+    or the system's theme.
     """
 
     actor: Actor
@@ -71,13 +67,7 @@ def peer_of(request: Request) -> Peer:
 
 
 def identify(request: Request) -> Identified:
-    """Who sends this request; found once and kept with it.
-
-    Raises:
-        NotSignedIn: nobody is signed in, or the session is over or locked.
-        Forbidden: the password has to be changed first.
-        TooManyRequests: too often.
-    """
+    """Who sends this request; found once and kept with it."""
     known: Identified | None = getattr(request.state, "identified", None)
     if known is None:
         known = _identify(request)
@@ -111,12 +101,7 @@ def identified_by(found: sessions.Resumed) -> Identified:
 
 
 def require_session(request: Request) -> sessions.Resumed:
-    """The session of a browser, locked or not.
-
-    Raises:
-        NotSignedIn: nobody is signed in, or the session is over.
-        TooManyRequests: too often.
-    """
+    """The session of a browser, locked or not; `NotSignedIn` where there is none, or it is over."""
     context, peer = context_of(request), peer_of(request)
     cookie = request.cookies.get(cookie_name(context))
     try:
@@ -148,10 +133,6 @@ def _program(request: Request, authorization: str) -> Identified:
 
 
 def refuse_programs(actor: Actor) -> None:
-    """Keep programs from what a person does for themselves.
-
-    Raises:
-        Forbidden: the request came with a token.
-    """
+    """Keep programs from what a person does for themselves."""
     if actor.session_id is None:
         raise Forbidden("A token cannot do this; sign in with a browser.")

@@ -74,12 +74,7 @@ class Guard:
         self.permission = permission
 
     async def __call__(self, request: Request) -> RequestContext:
-        """Who asks, if they may.
-
-        Raises:
-            NotSignedIn: nobody is signed in, or the screen is locked.
-            Forbidden: the role or the token does not allow it, or the request came from another site.
-        """
+        """Who asks, if they may."""
         found = await run_in_threadpool(identify, request)
         if request.method not in _SAFE and found.actor.method is not Method.TOKEN:
             await check_origin(request, found)
@@ -133,11 +128,7 @@ def _dependants(dependant: Dependant) -> Iterator[Dependant]:
 
 
 def check_routes(router: APIRouter) -> None:
-    """Refuse to start with a route that nobody guards, or two do.
-
-    Raises:
-        RuntimeError: a fault of the program, with the paths.
-    """
+    """Refuse to start with a route that nobody guards, or two do."""
     routes = [route for route in router.routes if isinstance(route, APIRoute)]
     bare = [route.path for route in routes if len(guards(route)) != 1]
     if bare or len(routes) != len(router.routes):

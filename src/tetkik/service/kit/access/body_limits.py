@@ -26,12 +26,7 @@ def takes_files(endpoint: _F) -> _F:
 
 
 class BodyLimitMiddleware:
-    """Refuses what is too large: by its declared length at once, else as soon as it is.
-
-    Args:
-        routes: the router that knows which of its routes take files.
-        most: bytes of a request with files.
-    """
+    """Refuses what is too large: by its declared length at once, else as soon as it is."""
 
     def __init__(self, app: ASGIApp, *, routes: Router, most: int) -> None:
         self._app = app

@@ -35,11 +35,7 @@ _log = structlog.get_logger()
 
 
 class HeadersMiddleware:
-    """Gives each request a number and each answer its headers, and writes one line of it into the log.
-
-    Args:
-        secure: whether browsers come over TLS.
-    """
+    """Gives each request a number and each answer its headers, and writes one line of it into the log."""
 
     def __init__(self, app: ASGIApp, *, secure: bool) -> None:
         self._app = app
@@ -103,11 +99,7 @@ def template_of(scope: Scope) -> str:
 
 
 class HostOriginMiddleware:
-    """Refuses requests for another host, and changes that another site asks for.
-
-    Args:
-        public_url: the address of the service; empty allows every host.
-    """
+    """Refuses requests for another host than that of `public_url`, and changes that another site asks for."""
 
     def __init__(self, app: ASGIApp, *, public_url: str) -> None:
         self._app = app

@@ -82,11 +82,7 @@ def registration_options(request: Request, actor: Actor) -> dict[str, Any]:
 
 
 def register(request: Request, actor: Actor, name: str, answer: dict[str, Any]) -> str:
-    """Keep the passkey that a browser made; gives its id.
-
-    Raises:
-        Forbidden: the answer is not to our question, or does not hold.
-    """
+    """Keep the passkey that a browser made; gives its id."""
     challenge = _answered(request, answer, Purpose.ADD, actor.user_id)
     try:
         verified = verify_registration_response(
@@ -105,11 +101,7 @@ def register(request: Request, actor: Actor, name: str, answer: dict[str, Any]) 
 
 
 def authentication_options(request: Request, purpose: Purpose, actor: Actor | None = None) -> dict[str, Any]:
-    """What a browser needs to prove who sits before it.
-
-    Args:
-        actor: who it has to be; None at sign-in, where the passkey says it.
-    """
+    """What a browser needs to prove who sits before it; at sign-in (`actor` None) the passkey says who."""
     user_id = actor.user_id if actor is not None else None
     known: list[KnownPasskey] = []
     if user_id is not None:
@@ -127,14 +119,7 @@ def authentication_options(request: Request, purpose: Purpose, actor: Actor | No
 
 
 def verify(request: Request, purpose: Purpose, answer: dict[str, Any], actor: Actor | None = None) -> str:
-    """The id of the user whom a browser's answer proves.
-
-    Args:
-        actor: who it has to be; None at sign-in.
-
-    Raises:
-        Forbidden: the answer is not to our question, or does not hold.
-    """
+    """The id of the user whom a browser's answer proves: that of the actor, if it has to be one."""
     expected = actor.user_id if actor is not None else None
     challenge = _answered(request, answer, purpose, expected)
     records = context_of(request).records

@@ -55,11 +55,7 @@ class End(Enum):
 
 
 class Subscriber:
-    """One listener: woken from the looking thread, waiting in the event loop.
-
-    Attributes:
-        end: why the stream has to end; None while it goes on.
-    """
+    """One listener: woken from the looking thread, waiting in the event loop until `end` says why to end."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, actor: Actor) -> None:
         self.actor = actor
@@ -68,11 +64,7 @@ class Subscriber:
         self._woken = asyncio.Event()
 
     def check(self, now: AccessState | None) -> None:
-        """End the stream of somebody who is no longer who they were.
-
-        Args:
-            now: what they are; None where they are not there any more.
-        """
+        """End the stream of somebody who is no longer who they were, or (None) not there any more."""
         if now is None:
             self.end = End.OVER
         elif now != AccessState.of(self.actor):
@@ -109,11 +101,7 @@ class EventBroker:
         return len(self._subscribers)
 
     def check_limit(self, actor: Actor) -> None:
-        """Ask whether the person may open one more stream.
-
-        Raises:
-            TooManyRequests: too many pages of theirs listen already.
-        """
+        """Ask whether the person may open one more stream."""
         with self._lock:
             open_ones = sum(subscriber.actor.user_id == actor.user_id for subscriber in self._subscribers)
         if open_ones >= MOST:
@@ -202,11 +190,7 @@ def broker_of(request: Request) -> EventBroker:
 async def stream(
     broker: EventBroker, context: AppContext, actor: Actor, seq: int | None
 ) -> AsyncIterator[str]:
-    """Events as text, until the person is no longer who they were, or for an hour.
-
-    Args:
-        seq: the number of the last event that the page has; None begins with now.
-    """
+    """Events as text, after the number that the page has, until its person is another, or for an hour."""
     begin = beat = time.monotonic()
     upto = seq
     with broker.subscribe(actor) as subscriber:

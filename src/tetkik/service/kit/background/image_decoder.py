@@ -38,23 +38,12 @@ class ImageDecoder:
         self._cache: OrderedDict[tuple[str, int], Radiograph] = OrderedDict()
 
     def decode(self, content: bytes, name: str) -> Radiograph:
-        """The image in a file's content, read by a process of its own.
-
-        Raises:
-            InputError: it cannot be read as an image.
-        """
+        """The image in a file's content, read by a process of its own."""
         return self._readers.read(content, name)
 
     def pixels(self, image: StoredImage, frame: int | None = None) -> Radiograph:
-        """An image of the records; whoever asks has been allowed to see it.
-
-        Args:
-            frame: which of several, counted from 1; None takes the middle one. No other is decoded.
-
-        Raises:
-            InputError: the image has no such frame.
-            NotFound: the patient was erased.
-            RecordsError: its file is missing or altered.
+        """One frame of an image of the records, the middle one for None; whoever asks has been allowed to see
+        it.
         """
         images.check_frame(image, frame)
         chosen = frame or image.middle

@@ -19,11 +19,7 @@ _log = structlog.get_logger()
 
 
 class RetentionThread:
-    """Checks whether retention is due, until it is stopped.
-
-    Args:
-        first: seconds before the first check.
-    """
+    """Checks whether retention is due, until it is stopped."""
 
     def __init__(self, context: AppContext, first: float = _FIRST) -> None:
         self._context = context

@@ -35,11 +35,7 @@ _PUBLIC = ("/health", "/ready")
 
 
 def install(app: FastAPI, problem: dict[str, Any]) -> None:
-    """Let the application describe itself in full.
-
-    Args:
-        problem: the JSON schema of a fault.
-    """
+    """Let the application describe itself in full, with the JSON schema of a fault."""
 
     def describe() -> dict[str, Any]:
         if app.openapi_schema is None:

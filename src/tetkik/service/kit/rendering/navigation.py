@@ -13,11 +13,9 @@ from tetkik.values import Actor, Permission
 
 @dataclass(frozen=True, slots=True)
 class NavigationEntry:
-    """A page in the bar.
+    """A page in the bar, with a symbol of `static/icons.svg`.
 
-    Attributes:
-        icon: a symbol of `static/icons.svg`.
-        start: rank among the pages where a person begins after signing in, the lowest first; None for none.
+    `start` is its rank among the pages where a person begins after signing in; None for none.
     """
 
     path: str

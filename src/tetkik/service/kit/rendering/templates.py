@@ -102,14 +102,11 @@ def render(
     error: TetkikError | None = None,
     **values: Any,
 ) -> HTMLResponse:
-    """A page or a fragment.
+    """A page or a fragment, of a template such as `cases/page.html.jinja`.
 
     Every template also gets `t`, `language`, `theme`, `actor` (None where nobody is signed in), `may`,
     `unseen_notices`, `navigation`, `current_page`, `csrf`, `now`, `hospital`, `disclaimer`, `lock_minutes`,
     `path`.
-
-    Args:
-        template: such as `cases/page.html.jinja`.
     """
     language = language_of(request)
     identified = getattr(request.state, "identified", None)
