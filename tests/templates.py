@@ -17,7 +17,7 @@ SOURCE = Path(errors.__file__).parent
 # What takes a template, and as which of its arguments.
 TAKERS = {
     **dict.fromkeys(errors.__all__, 0),
-    **dict.fromkeys(("t", "warn", "note", "say", "option", "argument", "translate", "Sentence"), 0),
+    **dict.fromkeys(("t", "warn", "note", "print_line", "option", "argument", "translate", "Sentence"), 0),
     "Perturbation": 1,
 }
 # Long work tells the name of its step first, then how far it is.
@@ -66,7 +66,7 @@ def constants() -> set[str]:
 
 def words() -> Iterator[Template]:
     """What the files `words.toml` call things, in tables of their own."""
-    for file in sorted(SOURCE.rglob("words.toml")):
+    for file in sorted((SOURCE / "service").rglob("words.toml")):
         for table in tomllib.loads(file.read_text("utf-8")).values():
             for text in table.values():
                 yield Template(text, file.relative_to(SOURCE).as_posix(), None)

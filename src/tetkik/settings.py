@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     caption_base: str | None = None
     """Where the weights lie that a captioner's adapter was trained on, where its bundle names a path of
     another machine."""
-    rules_out_bound: float = Field(0.90, ge=0.5, le=1.0)
+    rules_out_bound: float = Field(default=0.90, ge=0.5, le=1.0)
     """A finding may be ruled out only where the lower 95% bound of the model's held-out sensitivity reaches
     this."""
     findings_provider: FindingsProvider = FindingsProvider.ONNXRUNTIME
@@ -115,13 +115,13 @@ class Settings(BaseSettings):
     llm_outside: bool = False
     """Whether a language model outside the hospital may be asked. It gets de-identified text, and nothing
     leaves the machine while this is off."""
-    llm_seconds: float = Field(30, gt=0, le=600)
+    llm_seconds: float = Field(default=30, gt=0, le=600)
     """Seconds after which the composer's draft is taken instead of a language model's."""
-    llm_max_tokens: int = Field(2000, ge=100)
+    llm_max_tokens: int = Field(default=2000, ge=100)
     """Most tokens of a language model's answer."""
-    llm_price_in: float = Field(0, ge=0)
+    llm_price_in: float = Field(default=0, ge=0)
     """Price of a million tokens of a prompt, for the count of costs."""
-    llm_price_out: float = Field(0, ge=0)
+    llm_price_out: float = Field(default=0, ge=0)
     """Price of a million tokens of an answer, for the count of costs."""
     passages_dir: Path = Field(default_factory=lambda: user_data_path("tetkik") / "passages")
     """Where a hospital's own documents are kept for reports to cite. Default: `passages` in the user's data
@@ -148,20 +148,20 @@ class Settings(BaseSettings):
     cipher: Cipher = Cipher.AES_256_GCM
     """What seals from now on: `aes-256-gcm`, or `chacha20-poly1305` for processors without instructions for
     AES. What the other sealed is opened all the same."""
-    retention_years: int = Field(20, ge=0, le=100)
+    retention_years: int = Field(default=20, ge=0, le=100)
     """Years for which signed reports of a patient who asked for erasure are kept, from the last signature;
     set what the law demands of your hospital (docs/how-to/privacy.md). 0 keeps none."""
-    retention_closed_days: int = Field(0, ge=0)
+    retention_closed_days: int = Field(default=0, ge=0)
     """Days after which closed cases without a signed report are emptied, and patients who have no case any
     more erased; 0 keeps them."""
-    lock_minutes: int = Field(10, ge=1, le=240)
+    lock_minutes: int = Field(default=10, ge=1, le=240)
     """Minutes without a hand on the keyboard after which the screen locks."""
     metrics_public: bool = False
     """Whether `/metrics` answers programs on this very machine without a token. Leave it off behind a proxy
     on the same machine."""
     listen_host: str = "127.0.0.1"
     """Where `tetkik serve` listens. Another address than this machine's own needs TLS or a trusted proxy."""
-    listen_port: int = Field(8000, ge=0, le=65535)
+    listen_port: int = Field(default=8000, ge=0, le=65535)
     """The port of `tetkik serve`."""
     public_url: str = ""
     """Where browsers reach the hospital, such as `https://tetkik.hastane.local`. Requests for another host
@@ -178,23 +178,23 @@ class Settings(BaseSettings):
     network in clear text: for trials alone."""
     allow_root: bool = False
     """Whether `tetkik serve` runs as root: for containers that have no other account."""
-    session_hours: int = Field(12, ge=1, le=24)
+    session_hours: int = Field(default=12, ge=1, le=24)
     """Hours after which a person has to sign in again in any case."""
-    session_idle_minutes: int = Field(30, ge=5, le=720)
+    session_idle_minutes: int = Field(default=30, ge=5, le=720)
     """Minutes without a request after which a session is over."""
-    requests_per_minute: int = Field(1200, ge=10)
+    requests_per_minute: int = Field(default=1200, ge=10)
     """Most requests a minute of one person, program, or address that is not signed in."""
-    sign_ins_per_minute: int = Field(30, ge=1)
+    sign_ins_per_minute: int = Field(default=30, ge=1)
     """Most attempts to sign in a minute from one address."""
-    max_upload_bytes: int = Field(1_100_000_000, ge=1_000_000)
+    max_upload_bytes: int = Field(default=1_100_000_000, ge=1_000_000)
     """A request with files of more bytes than this is refused; every other request has 1 MB."""
-    max_archive_bytes: int = Field(5_000_000_000, ge=1_000_000)
+    max_archive_bytes: int = Field(default=5_000_000_000, ge=1_000_000)
     """A zip whose images unpack to more bytes than this altogether is refused."""
-    upload_files_per_day: int = Field(10_000, ge=1)
+    upload_files_per_day: int = Field(default=10_000, ge=1)
     """Most images that one person may upload in 24 hours."""
-    upload_bytes_per_day: int = Field(100_000_000_000, ge=1_000_000)
+    upload_bytes_per_day: int = Field(default=100_000_000_000, ge=1_000_000)
     """Most bytes of images that one person may upload in 24 hours."""
-    upload_scanner: str = Field("", pattern=r"^$|^unix:/.+$|^[^/\s]+:\d{1,5}$")
+    upload_scanner: str = Field(default="", pattern=r"^$|^unix:/.+$|^[^/\s]+:\d{1,5}$")
     """The malware scanner (clamd) that looks at every file before it is kept, such as
     `unix:/run/clamav/clamd.ctl` or `127.0.0.1:3310`. What it finds something in, or does not answer about,
     is refused. Empty: none."""
@@ -224,13 +224,13 @@ class Settings(BaseSettings):
     only lets them add a passkey. Recommended for administrators."""
     offline: bool = True
     """No model is looked for on a hub. Off: a Hugging Face id may be downloaded."""
-    max_text_chars: int = Field(20_000, ge=100)
+    max_text_chars: int = Field(default=20_000, ge=100)
     """A complaint longer than this is not read: it is answered with the reason."""
-    max_image_pixels: int = Field(100_000_000, ge=1_000, le=178_000_000)
+    max_image_pixels: int = Field(default=100_000_000, ge=1_000, le=178_000_000)
     """An image of more pixels than this is not read, nor is a file that says it has them."""
-    max_image_bytes: int = Field(1_000_000_000, ge=1_000)
+    max_image_bytes: int = Field(default=1_000_000_000, ge=1_000)
     """An image file of more bytes than this, packed or unpacked, is not read."""
-    threads: int = Field(2, ge=1, le=256)
+    threads: int = Field(default=2, ge=1, le=256)
     """Threads for one model run on ONNX Runtime."""
 
     @classmethod

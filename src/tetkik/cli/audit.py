@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from tetkik.cli.console import err, language, note, out, progress, say, shown, t, warn, writing
+from tetkik.cli.console import err, language, note, out, print_line, progress, shown, t, warn, writing
 from tetkik.cli.options import Since, Until, option, parse_day
 from tetkik.cli.records import open_configured_records
 from tetkik.errors import UsageError
@@ -49,7 +49,7 @@ def verify(
         if trail.broken:
             warn("The trail is broken; the first broken entry is {number}.", number=trail.broken[0].seq)
         raise typer.Exit(1)
-    say(
+    print_line(
         "Whole: {entries} entries ({erased} of them erased), {files} files, {signatures} signatures.",
         entries=trail.entries,
         erased=trail.erased,

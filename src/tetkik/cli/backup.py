@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tetkik.cli.console import note, progress, say, warn, writing
+from tetkik.cli.console import note, print_line, progress, warn, writing
 from tetkik.cli.options import argument, option
 from tetkik.cli.records import open_configured_records
 from tetkik.cli.serve import need_extra
@@ -34,7 +34,7 @@ def backup(
             _copy_key(records.master.fitting(records.vault.held.fingerprint), key_out)
         place, key = records.master.name, records.vault.held.fingerprint
     size = target.stat().st_size / 1e6
-    say(
+    print_line(
         "{file}: {rows} rows and {files} files, {size} MB.",
         file=target,
         rows=sum(made.rows.values()),
@@ -80,7 +80,7 @@ def restore(
         again = erase_again(records, restored.erased, years=chosen.retention_years)
         with records.read() as tx:
             held = after_restore.count_suspended(tx)
-    say(
+    print_line(
         "{rows} rows and {files} files are back, as of {moment}.",
         rows=restored.rows,
         files=restored.files,

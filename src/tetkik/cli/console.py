@@ -76,7 +76,7 @@ def t(template: str, **values: object) -> str:
     return translate(template, language(), **safe)
 
 
-def say(template: str, **values: object) -> None:
+def print_line(template: str, **values: object) -> None:
     """One line of what the user asked for."""
     out.print(t(template, **values), soft_wrap=True)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tetkik.cli.console import note, print_json_line, progress, say, show_failure, warn
+from tetkik.cli.console import note, print_json_line, print_line, progress, show_failure, warn
 from tetkik.cli.options import LinesAsJson, argument, option
 from tetkik.errors import InputError, TetkikError, UsageError, file_fault
 from tetkik.settings import settings
@@ -73,7 +73,7 @@ def deidentify(
     if left_out:
         note("Left out, as they are no DICOM images: {count}.", count=left_out)
     if not as_json:
-        say("Written to {folder}: {count}.", folder=out_folder, count=done)
+        print_line("Written to {folder}: {count}.", folder=out_folder, count=done)
     if failed:
         warn("Refused or failed: {count}.", count=failed)
     if warned:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from rich.text import Text
 
 from tetkik import __version__
-from tetkik.cli.console import language, out, say, t, writing
+from tetkik.cli.console import language, out, print_line, t, writing
 from tetkik.cli.options import option
 from tetkik.cli.triage.answer import show_answer as show_triage
 from tetkik.settings import settings
@@ -163,4 +163,4 @@ def _try_your_own() -> None:
         "tetkik findings predict IMAGE.dcm --heatmaps DIR",
         "tetkik report draft IMAGE.dcm --out DIR",
     ):
-        say("Try your own: {command}", command=command)
+        print_line("Try your own: {command}", command=command)

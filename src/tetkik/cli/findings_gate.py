@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tetkik.bundle import Metric, bundle_id
-from tetkik.cli.console import progress, say, t, writing
+from tetkik.cli.console import print_line, progress, t, writing
 from tetkik.cli.options import BundleFolder, Licence, ModelName, argument, option
 from tetkik.errors import DataError, MissingExtra
 
@@ -67,7 +67,7 @@ def train_gate(
     collection = films_of(read_labels(labels, images)).with_more(read_others(others))
     with progress(t("train")) as report, writing(folder):
         bundle = train(gather(collection, workers, report), folder, options, report)
-    say("The model is in {path}.", path=bundle.path)
+    print_line("The model is in {path}.", path=bundle.path)
 
 
 def films_of(images: LabelledImages) -> Collection:

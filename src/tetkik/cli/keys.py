@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tetkik.cli.console import note, out, progress, say, t, warn, writing
+from tetkik.cli.console import note, out, print_line, progress, t, warn, writing
 from tetkik.cli.options import argument, option
 from tetkik.cli.records import open_configured_records
 from tetkik.cli.serve import need_extra
@@ -36,7 +36,7 @@ def show(
 
         with records.engine.connect() as connection:
             since = master_key_since(connection)
-        say(
+        print_line(
             "{fingerprint}: the master key of this hospital, from {place}, since {moment}.",
             fingerprint=records.vault.held.fingerprint,
             place=records.master.name,
@@ -62,7 +62,7 @@ def rotate(
         with progress("tetkik keys") as bar:
             done = replace(records, given, progress=in_language(bar))
         place: MasterKey = records.master
-    say(
+    print_line(
         "The master key {now} took the place of {before}; {count} patients' keys hang on it now.",
         now=done.now,
         before=done.before,

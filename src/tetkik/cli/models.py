@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from tetkik import bundle
-from tetkik.cli.console import note, out, print_json_line, say, show_error, shown, t, warn, writing
+from tetkik.cli.console import note, out, print_json_line, print_line, show_error, shown, t, warn, writing
 from tetkik.cli.options import TableAsJson, ZipFile, argument
 from tetkik.errors import BundleError
 from tetkik.settings import settings
@@ -131,7 +131,7 @@ def verify(
 
 def _say_sound(found: bundle.Bundle) -> None:
     count = len(found.manifest.files)
-    say("{name}: {count} files, every hash matches.", name=found.manifest.name, count=count)
+    print_line("{name}: {count} files, every hash matches.", name=found.manifest.name, count=count)
 
 
 @app.command("import", help=t("Take in a bundle: a folder, or the zip that export wrote."))
@@ -141,7 +141,7 @@ def import_model(
     """Verified before anything is kept."""
     with writing(settings().models_dir):
         found = bundle.import_bundle(source, settings().models_dir)
-    say("{name} is now at {path}.", name=found.manifest.name, path=found.path)
+    print_line("{name} is now at {path}.", name=found.manifest.name, path=found.path)
 
 
 @app.command("export", help=t("Write a model as one zip file."))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tetkik.cli.console import language, out, say, shown, t, warn, writing
+from tetkik.cli.console import language, out, print_line, shown, t, warn, writing
 from tetkik.cli.options import ZipFile, option
 from tetkik.cli.records import open_configured_records
 from tetkik.errors import NotFound, UsageError
@@ -53,7 +53,7 @@ def export(target: ZipFile) -> None:
                 part.replace(target)
         finally:
             part.unlink(missing_ok=True)
-    say("{count} files in {file}; it is not encrypted.", count=count, file=target)
+    print_line("{count} files in {file}; it is not encrypted.", count=count, file=target)
 
 
 @app.command("erase", help=t("Erase one patient; the number is asked for, or read from stdin."))
@@ -80,7 +80,7 @@ def erase(
     if done.kept_until is None:
         out.print(t("Erased; nothing is left."))
         return
-    say(
+    print_line(
         "Erased but for the signed reports ({count}), which are kept until {date}; then they go by "
         "themselves.",
         count=done.kept_reports,
@@ -95,7 +95,7 @@ def retention() -> None:
         from tetkik.records.lifecycle.retention import RetentionTerms, apply_retention
 
         done = apply_retention(records, RetentionTerms(chosen.retention_years, chosen.retention_closed_days))
-    say(
+    print_line(
         "Erased: {patients} patients and {cases} closed cases; forgotten: {sessions} sessions, {files} "
         "stray files.",
         patients=done.erased + done.erased_again + done.left,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
-from tetkik.cli.console import note, out, say, warn
+from tetkik.cli.console import note, out, print_line, warn
 from tetkik.cli.options import option
 from tetkik.errors import MissingExtra, SettingError, UsageError
 from tetkik.settings import Settings, settings
@@ -136,12 +136,12 @@ def greet(records: Records, chosen: Settings) -> None:
     with records.write(SYSTEM) as tx:
         token = invites.invite_first_administrator(tx)
     url = chosen.public_url or f"http://{_named(chosen.listen_host)}:{chosen.listen_port}"
-    say("Tetkik is at {url}", url=url)
+    print_line("Tetkik is at {url}", url=url)
     if chosen.allow_plain_http and not is_secure(chosen) and not _is_loopback(chosen.listen_host):
         warn("Passwords cross the network in clear text; this is for a trial alone.")
     if token is not None:
         out.print()
-        say("Nobody administers this hospital yet. Open this link once, within 24 hours:")
+        print_line("Nobody administers this hospital yet. Open this link once, within 24 hours:")
         out.print(f"{url}/setup/{token}", style="bold", soft_wrap=True)
         note("Whoever opens it becomes the administrator; it is shown here and stored nowhere.")
 

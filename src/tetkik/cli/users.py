@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from tetkik.cli.console import note, out, print_json_line, say, shown, t
+from tetkik.cli.console import note, out, print_json_line, print_line, shown, t
 from tetkik.cli.options import TableAsJson, argument, option
 from tetkik.cli.records import open_configured_records
 from tetkik.errors import UsageError
@@ -47,7 +47,7 @@ def _change(login: str) -> Iterator[tuple[Transaction, Member]]:
 
         member = users.find_user(tx, login)
         yield tx, member
-    say("Done: {login} ({name}).", login=member.login, name=member.profile.name)
+    print_line("Done: {login} ({name}).", login=member.login, name=member.profile.name)
 
 
 @app.command("add", help=t("A new user; prints a one-time link to choose the password."))
@@ -154,7 +154,7 @@ def confirm(
             (member, after_restore.confirm_keys(tx, member.id)) for member in members if member.keys_held
         ]
     for member, held in done:
-        say(
+        print_line(
             "{login}: {passkeys} passkeys and {tokens} tokens open again.",
             login=member.login,
             passkeys=held.passkeys,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from tetkik.cli.console import note, out, say, t, warn
+from tetkik.cli.console import note, out, print_line, t, warn
 from tetkik.cli.tables import say_list, table
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _show_cache(plan: Plan) -> None:
 def _say_what_to_set(plan: Plan) -> None:
     setting = plan.setting
     if plan.fits:
-        say("It fits: {settings}", settings=_flags(setting))
+        print_line("It fits: {settings}", settings=_flags(setting))
         return
     warn(
         "It does not fit: one caption at a time needs {needed:.1f} GiB, and {card} has {memory:.1f}.",
@@ -99,7 +99,7 @@ def _say_what_to_set(plan: Plan) -> None:
     if plan.nearest is None:
         warn("No other setting of this base was found that fits; choose a smaller base or a larger card.")
         return
-    say(
+    print_line(
         "This would fit, with {needed:.1f} GiB: {settings}",
         needed=plan.nearest.most / _GIB,
         settings=_flags(plan.nearest),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from rich.text import Text
 
-from tetkik.cli.console import note, out, print_json_line, progress, say, shown, t, warn, writing
+from tetkik.cli.console import note, out, print_json_line, print_line, progress, shown, t, warn, writing
 from tetkik.cli.options import FiguresAsJson, argument, option
 from tetkik.cli.tables import in_language, table
 from tetkik.lab.caption.sources.source import SourceKind
@@ -104,7 +104,7 @@ def _show(report: PrepareReport) -> None:
     grey = sum(part.tally.rgb_grey for part in report.splits)
     if rgb:
         out.print()
-        say(
+        print_line(
             "Of {rgb} files stored as RGB, {grey} are grey pictures: filtering by file mode selects a "
             "file format, not colour.",
             rgb=f"{rgb:,}",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tetkik.cli.console import err, language, out, progress, say, shown, t, writing
+from tetkik.cli.console import err, language, out, print_line, progress, shown, t, writing
 from tetkik.cli.options import argument, check_output_folder, option, with_options
 from tetkik.cli.tables import brackets, in_language, table
 from tetkik.errors import UsageError
@@ -116,6 +116,6 @@ def _show(bundle: Bundle, folder: Path) -> None:
             )
             shown_table.add_row(metric.name, f"{metric.value:.3f}", brackets(interval), str(metric.n))
         out.print(shown_table)
-    say("The model is in {path}.", path=bundle.path)
+    print_line("The model is in {path}.", path=bundle.path)
     log = log_folder(folder)
-    say("Log, curves and captions are in {path}.", path=log)
+    print_line("Log, curves and captions are in {path}.", path=log)

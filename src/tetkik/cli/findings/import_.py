@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from tetkik.bundle import Bundle
-from tetkik.cli.console import note, progress, say, t, writing
+from tetkik.cli.console import note, print_line, progress, t, writing
 from tetkik.cli.options import BundleFolder, Licence, ModelName, argument, check_output_folder, option
 from tetkik.cli.tables import in_language
 from tetkik.errors import MissingExtra
@@ -67,7 +67,7 @@ def import_checkpoint(
 def _show(bundle: Bundle) -> None:
     manifest = bundle.manifest
     shared = sum(label in FINDING_LABELS for label in manifest.labels)
-    say(
+    print_line(
         "{kind}, {count} labels, {shared} of them shared; input {size} x {size}.",
         kind=manifest.kind,
         count=len(manifest.labels),
@@ -79,4 +79,4 @@ def _show(bundle: Bundle) -> None:
         difference=f"{manifest.training['largest_score_difference_onnx_torch']:.1e}",
     )
     note("It was not evaluated: run `tetkik findings evaluate` on labelled images before you trust it.")
-    say("The model is in {path}.", path=bundle.path)
+    print_line("The model is in {path}.", path=bundle.path)

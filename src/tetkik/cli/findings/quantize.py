@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from tetkik.bundle import Task, resolve
-from tetkik.cli.console import note, progress, say, writing
+from tetkik.cli.console import note, print_line, progress, writing
 from tetkik.cli.findings.inputs import image_files
 from tetkik.cli.options import BundleFolder, argument, check_output_folder, option
 from tetkik.cli.tables import in_language
@@ -33,11 +33,11 @@ def quantize(
     with progress("int8") as report, writing(folder):
         written = quantise_bundle(bundle, files, folder, in_language(report), name)
     measured = written.manifest.training["int8"]
-    say(
+    print_line(
         "On {count} images the scores differ from fp32 by {mean} on average and {most} at most.",
         count=measured["compared_images"],
         mean=f"{measured['mean_score_difference']:.4f}",
         most=f"{measured['largest_score_difference']:.4f}",
     )
     note("It was not evaluated: run `tetkik findings evaluate` on labelled images before you trust it.")
-    say("The model is in {path}.", path=written.path)
+    print_line("The model is in {path}.", path=written.path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from rich.text import Text
 
 from tetkik.bundle import REFERENCE_IMAGES, ImageReference, Task, refuse_same_folder, resolve, with_reference
-from tetkik.cli.console import note, out, progress, say, t, writing
+from tetkik.cli.console import note, out, print_line, progress, t, writing
 from tetkik.cli.findings.evaluate import Images, Known, read_images
 from tetkik.cli.findings.inputs import Workers, image_files
 from tetkik.cli.options import BundleFolder, CopyName, NeededModel, argument, check_output_folder, option
@@ -57,7 +57,7 @@ def reference(
         )
         written = with_reference(bundle, found, folder, name)
     _show(found)
-    say("The model is in {path}.", path=written.path)
+    print_line("The model is in {path}.", path=written.path)
 
 
 def _given(data: Path | None, images: Path | None, log: Path | None, known: list[str]) -> ReferenceImages:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tetkik.cli.console import note, out, progress, say, t, warn, writing
+from tetkik.cli.console import note, out, print_line, progress, t, warn, writing
 from tetkik.cli.options import BundleFolder, argument, check_output_folder, option, with_options
 from tetkik.cli.tables import in_language
 from tetkik.errors import UsageError
@@ -163,6 +163,6 @@ def _show(bundle: Bundle, folder: Path) -> None:
         ),
         markup=False,
     )
-    say("The model is in {path}.", path=bundle.path)
+    print_line("The model is in {path}.", path=bundle.path)
     log = log_folder(folder)
-    say("Log, curves and scores are in {path}.", path=log)
+    print_line("Log, curves and scores are in {path}.", path=log)

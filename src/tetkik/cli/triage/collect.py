@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tetkik.cli.console import err, note, out, progress, say, t, warn
+from tetkik.cli.console import err, note, out, print_line, progress, t, warn
 from tetkik.cli.options import argument, option
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def collect(
 def _show(summary: CrawlSummary, folder: Path) -> None:
     for label, rows in summary.rows_per_label.items():
         out.print(f"{rows:>8}  {label}", markup=False)
-    say(
+    print_line(
         "{rows} questions ({added} new) from {pages} list pages in {path}.",
         rows=summary.rows,
         added=summary.rows_added,

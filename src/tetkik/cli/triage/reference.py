@@ -15,7 +15,7 @@ from tetkik.bundle import (
     resolve,
     with_reference,
 )
-from tetkik.cli.console import out, progress, say, t, writing
+from tetkik.cli.console import out, print_line, progress, t, writing
 from tetkik.cli.options import BundleFolder, CopyName, NeededModel, argument, check_output_folder, option
 from tetkik.cli.tables import in_language, reference_table
 from tetkik.cli.triage.evaluate import say_left_out
@@ -55,7 +55,7 @@ def reference(
         found = make_reference(load_triage(bundle), given.some(limit), data_name or data.stem, tell)
         written = with_reference(bundle, found, folder, name)
     _show(found)
-    say("The model is in {path}.", path=written.path)
+    print_line("The model is in {path}.", path=written.path)
 
 
 def _show(found: ComplaintReference) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tetkik.bundle import bundle_id
-from tetkik.cli.console import note, out, progress, say, t, warn, writing
+from tetkik.cli.console import note, out, print_line, progress, t, warn, writing
 from tetkik.cli.options import BundleFolder, check_output_folder, option, with_options
 from tetkik.cli.tables import in_language
 from tetkik.cli.triage.evaluate import Data, say_left_out
@@ -86,4 +86,4 @@ def _show(bundle: Bundle) -> None:
     for metric in bundle.manifest.metrics:
         interval = "" if metric.low is None else f"  {metric.low:.3f} - {metric.high:.3f}"
         out.print(f"{metric.name:<16}{metric.value:.3f}{interval}  n {metric.n}", markup=False)
-    say("The model is in {path}.", path=bundle.path)
+    print_line("The model is in {path}.", path=bundle.path)

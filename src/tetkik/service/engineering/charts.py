@@ -17,7 +17,7 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of shares (0 to 1) over time; a run is a stretch without a gap, as an SVG polyline's `points`."""
+    """A line of shares (0 to 1) over time; a run is a stretch without a gap, as a polyline's `points`."""
 
     width: int
     height: int
