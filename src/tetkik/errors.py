@@ -74,7 +74,6 @@ class TetkikError(Exception):
         super().__init__(translate(template, Language.EN, **values))
 
     def in_language(self, language: Language) -> str:
-        """The sentence in `language`."""
         return translate(self.template, language, **self.values)
 
 

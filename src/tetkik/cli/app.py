@@ -80,7 +80,6 @@ def _root(
 
 
 def main() -> None:
-    """Entry point of the console script."""
     for stream in (sys.stdout, sys.stderr):
         # A Windows or C locale must not turn ğ into an error.
         if hasattr(stream, "reconfigure"):

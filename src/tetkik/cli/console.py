@@ -26,7 +26,7 @@ from rich.progress import (
 from rich.text import Text
 
 from tetkik.errors import SettingError, TetkikError, file_fault
-from tetkik.language import Language, system_language, translate
+from tetkik.language import Language, Sentence, system_language, translate
 from tetkik.settings import settings
 from tetkik.values import ProgressCallback
 
@@ -91,8 +91,11 @@ def note(template: str, **values: object) -> None:
     err.print(t(template, **values), style="dim", soft_wrap=True)
 
 
+def show_notice(sentence: Sentence) -> None:
+    err.print(shown(sentence.in_language(language())), style="dim", soft_wrap=True)
+
+
 def show_error(error: TetkikError) -> None:
-    """The error's sentence on standard error, in the user's language."""
     err.print(shown(error.in_language(language())), style="red", soft_wrap=True)
 
 
@@ -105,7 +108,6 @@ def show_failure(error: TetkikError, *, as_json: bool, **about: str | None) -> N
 
 
 def print_json_line(answer: Mapping[str, Any]) -> None:
-    """One JSON object as one line on standard output."""
     line = json.dumps(answer, ensure_ascii=False)
     try:
         line.encode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -41,6 +41,8 @@ def demo(
     complaint: Annotated[str | None, option("Your own complaint instead of the examples.")] = None,
 ) -> None:
     """From complaint to draft report on the terminal; answers, heatmaps and documents in the folder."""
+    from tetkik.cli.report.files import show_files
+
     # Before anything is said: a place that cannot be written to is reported first.
     folder.mkdir(parents=True, exist_ok=True)
     out.print(Text(f"Tetkik {__version__}", style="bold"))
@@ -54,7 +56,7 @@ def demo(
     _try_your_own()
     out.print()
     out.print(t("Open these files:"), style="bold")
-    _show_files({**documents, **files})
+    show_files({**documents, **files})
 
 
 def _complaints(texts: Iterable[str], folder: Path) -> dict[Path, str]:
@@ -135,12 +137,6 @@ def _headline(title: str) -> None:
 
 def _say_model(model: str) -> None:
     out.print(t("Model: {model}.", model=model), style="dim", soft_wrap=True)
-
-
-def _show_files(files: Mapping[Path, str]) -> None:
-    from tetkik.cli.report.files import show_files
-
-    show_files(files)
 
 
 def _write_json(target: Path, answers: list[dict[str, Any]]) -> None:

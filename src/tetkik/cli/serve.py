@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from ipaddress import ip_address
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
@@ -87,7 +86,8 @@ def settings_to_serve(chosen: Settings, host: str | None, port: int | None) -> S
     if (chosen.tls_cert is None) != (chosen.tls_key is None):
         raise SettingError("TLS needs both tls_cert and tls_key; give the other one, too.")
     for file in (chosen.tls_cert, chosen.tls_key):
-        _check_readable(file)
+        if file is not None:
+            file.open("rb").close()  # a fault names it
     if not _is_protected(chosen, host):
         raise SettingError(
             "Other machines would send passwords to {host} in clear text; give tls_cert and tls_key, name "
@@ -135,7 +135,8 @@ def greet(records: Records, chosen: Settings) -> None:
 
     with records.write(SYSTEM) as tx:
         token = invites.invite_first_administrator(tx)
-    url = chosen.public_url or f"http://{_named(chosen.listen_host)}:{chosen.listen_port}"
+    host = f"[{chosen.listen_host}]" if ":" in chosen.listen_host else chosen.listen_host
+    url = chosen.public_url or f"http://{host}:{chosen.listen_port}"
     print_line("Tetkik is at {url}", url=url)
     if chosen.allow_plain_http and not is_secure(chosen) and not _is_loopback(chosen.listen_host):
         warn("Passwords cross the network in clear text; this is for a trial alone.")
@@ -160,13 +161,3 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _named(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _check_readable(file: Path | None) -> None:
-    if file is not None:
-        with file.open("rb"):
-            pass

@@ -121,8 +121,6 @@ class SettingInForce:
 
 @dataclass(frozen=True, slots=True)
 class SystemReport:
-    """Everything that `tetkik doctor` says."""
-
     extras: tuple[Extra, ...]
     models: tuple[Model, ...]
     captioner: Model | None
@@ -141,13 +139,11 @@ class SystemReport:
 
     @property
     def unusable(self) -> tuple[str, ...]:
-        """The models that ship with Tetkik and cannot be used."""
         own = {builtin_folder() / name for name in _built_in()}
         return tuple(model.path.name for model in self.models if model.path in own and model.fault)
 
     @property
     def sound(self) -> bool:
-        """Whether everything that ships with Tetkik can be used."""
         return not self.unusable and all(self.dicom.values())
 
     def as_json(self) -> dict[str, Any]:
@@ -165,7 +161,6 @@ class SystemReport:
 
 
 def inspect_system() -> SystemReport:
-    """Look at everything."""
     models = _models()
     return SystemReport(
         extras=extras(),
@@ -314,14 +309,12 @@ def _settings_in_force() -> dict[str, SettingInForce]:
         else:
             # A secret may lie in a file of its own (tetkik/credentials.py); none has a default.
             origin = "file" if name in in_file or isinstance(value, SecretStr) else "default"
-        plain = value if isinstance(value, int) or value is None else _without_password(str(value))
+        # An address without the name and password that somebody wrote into it.
+        plain = (
+            value if isinstance(value, int) or value is None else re.sub(r"(?<=://)[^/@]*@", "…@", str(value))
+        )
         found[name] = SettingInForce(plain, origin)
     return found
-
-
-def _without_password(value: str) -> str:
-    """An address without the name and password that somebody wrote into it."""
-    return re.sub(r"(?<=://)[^/@]*@", "…@", value)
 
 
 def _unknown_variables() -> tuple[str, ...]:

@@ -91,8 +91,6 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group whose help page is in the user's language."""
-
     def get_help(self, ctx: Any) -> str:
         return translate_help(super().get_help(ctx))
 

@@ -31,11 +31,9 @@ class Stoppable:
 
     @property
     def name(self) -> str:
-        """The model's name."""
         return self._model.name
 
     def stop(self) -> None:
-        """Stop the work under way, and all that would follow."""
         self._stopped.set()
         self._model.stop()
 

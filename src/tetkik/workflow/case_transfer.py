@@ -46,7 +46,7 @@ from tetkik.records.worklist import claims
 from tetkik.records.worklist.claims import Reader
 from tetkik.values import SYSTEM, CaseState, MoveReason, Permission, Priority
 from tetkik.workflow import patient_comparison
-from tetkik.workflow.patient_comparison import PatientComparison, PatientRecord
+from tetkik.workflow.patient_comparison import PatientComparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,8 @@ def _movable(tx: Transaction, case_id: str) -> Case:
 
 def _looked(tx: Transaction, row: Case, patient_id: str) -> TransferPreview:
     people = patient_comparison.compare_unaudited(tx, row.patient_id, patient_id)
-    _refuse_unseen(tx, people.other)
+    if not _sees_all(tx, [one.id for one in people.other]):
+        raise Forbidden("The other patient has cases that are not open to you; let reception move this one.")
     found = images.list_images(tx, row.id)
     differs = {
         one: None
@@ -220,12 +221,6 @@ def _looked(tx: Transaction, row: Case, patient_id: str) -> TransferPreview:
 def _sees_all(tx: Transaction, patient_ids: Sequence[str]) -> bool:
     theirs = select(func.count()).select_from(Case).where(Case.patient_id.in_(patient_ids))
     return tx.session.scalar(theirs) == tx.session.scalar(theirs.where(visible_cases(tx)))
-
-
-def _refuse_unseen(tx: Transaction, side: Sequence[PatientRecord]) -> None:
-    """Whoever moves a case sees every case of the one whom it goes to."""
-    if not _sees_all(tx, [one.id for one in side]):
-        raise Forbidden("The other patient has cases that are not open to you; let reception move this one.")
 
 
 def _hold_work(tx: Transaction, case_id: str) -> None:

@@ -170,14 +170,10 @@ def _prior(tx: Transaction, image: StoredImage, result: FindingsResult) -> Findi
             continue  # an old film that came late
         previous = runs.load_result(tx, run.id)
         if previous.sha256 != result.sha256:
-            return _as_read(tx, run.image_id, previous)
+            # As a radiologist has judged it: what they rejected does not persist.
+            report_id = drafts.report_of_image(tx, run.image_id)
+            return previous if report_id is None else as_judged(previous, reviews.judged(tx, report_id))
     return None
-
-
-def _as_read(tx: Transaction, image_id: str, previous: FindingsResult) -> FindingsResult:
-    """An earlier answer as a radiologist has judged it: what they rejected does not persist."""
-    report_id = drafts.report_of_image(tx, image_id)
-    return previous if report_id is None else as_judged(previous, reviews.judged(tx, report_id))
 
 
 def _draft(
@@ -213,7 +209,6 @@ def _draft(
 
 
 def _sha256(model: str) -> str:
-    """The bundle that would have answered."""
     try:
         return load_findings_model(model).sha256
     except TetkikError:
@@ -325,7 +320,6 @@ def preview_of(image: Radiograph) -> bytes:
 
 
 def warm_up(model: str) -> None:
-    """Load what the next image needs."""
     import tetkik.report.draft  # noqa: F401 - loaded now, so that the first image need not wait for it
 
     _ = load_findings_model(model).model.heatmaps

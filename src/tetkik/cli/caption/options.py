@@ -54,7 +54,6 @@ class Decoding:
     )
 
     def chosen(self, seed: int) -> DecodingOptions:
-        """The same for a captioner."""
         if self.sample and self.beams is not None and self.beams > 1:
             raise UsageError("--sample draws words and --beams searches for them; choose one of the two.")
         if not self.sample and (self.temperature, self.top_p) != (None, None):
@@ -65,8 +64,6 @@ class Decoding:
 
 @dataclass(frozen=True, slots=True)
 class SearchDecoding(Decoding):
-    """With what steers the search."""
-
     length_penalty: Annotated[
         float, Field(ge=-10.0, le=10.0, description="Of the search: above 0 favours long captions.")
     ] = _USUAL.length_penalty

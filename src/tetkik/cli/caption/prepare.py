@@ -157,12 +157,11 @@ def _facts(report: PrepareReport) -> Table:
         made.add_row(t("tokens of a caption, median"), f"{report.median_tokens:g}")
         made.add_row(t("captions that were cut"), f"{report.cut:,}")
     made.add_row(t("cases or articles in more than one split"), f"{report.crossing_groups:,}")
-    made.add_row(t("on disk"), _size(report.bytes))
+    made.add_row(
+        t("on disk"),
+        f"{report.bytes / _GIB:.1f} GiB" if report.bytes >= _GIB else f"{report.bytes / _MIB:.1f} MiB",
+    )
     return made
-
-
-def _size(count: int) -> str:
-    return f"{count / _GIB:.1f} GiB" if count >= _GIB else f"{count / _MIB:.1f} MiB"
 
 
 def _compare(report: PrepareReport) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tetkik.cli.console import err, language, out, print_line, progress, shown, t, writing
+from tetkik.cli.console import out, print_line, progress, show_notice, t, writing
 from tetkik.cli.options import argument, check_output_folder, option, with_options
 from tetkik.cli.tables import brackets, in_language, table
 from tetkik.errors import UsageError
@@ -17,7 +17,6 @@ from tetkik.lab.caption.training.options import CaptionTraining
 if TYPE_CHECKING:
     from tetkik.bundle import Bundle
     from tetkik.lab.caption.prepared import Prepared
-    from tetkik.language import Sentence
 
 
 @with_options
@@ -53,13 +52,15 @@ def train(
         raise UsageError("--card belongs to --plan; leave it out to train.")
     if data is None:
         raise UsageError("There is nothing to train on; name the folder that `tetkik caption prepare` wrote.")
-    target_folder = _checked(folder, options.id)
-    judged_folder = _test_folder(data, target_folder) if test else None
+    if folder is None:
+        raise UsageError("Nothing says where to write the model; name a folder with --out.")
+    check_output_folder(folder, options.id)
+    judged_folder = _test_folder(data, folder) if test else None
     from tetkik.lab.caption.train import train_caption
 
-    with progress(t("train"), speed=True) as report, writing(target_folder):
-        bundle = train_caption(data, target_folder, options, in_language(report), _tell)
-    _show(bundle, target_folder)
+    with progress(t("train"), speed=True) as report, writing(folder):
+        bundle = train_caption(data, folder, options, in_language(report), show_notice)
+    _show(bundle, folder)
     # Of several processes under `accelerate launch` the first one does it.
     if judged_folder is not None and os.environ.get("RANK", "0") == "0":
         from tetkik.cli.caption.evaluate import evaluate
@@ -87,18 +88,6 @@ def _test_folder(data: Prepared, folder: Path) -> Path:
     judged = folder.with_name(f"{folder.name}-test")
     check_target(judged)
     return judged
-
-
-def _checked(folder: Path | None, name: str | None) -> Path:
-    """Where to write, before the training and not after."""
-    if folder is None:
-        raise UsageError("Nothing says where to write the model; name a folder with --out.")
-    check_output_folder(folder, name)
-    return folder
-
-
-def _tell(sentence: Sentence) -> None:
-    err.print(shown(sentence.in_language(language())), style="dim", soft_wrap=True)
 
 
 def _show(bundle: Bundle, folder: Path) -> None:

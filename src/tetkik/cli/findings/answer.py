@@ -14,7 +14,6 @@ _NAME = 30
 
 
 def show_answer(result: FindingsResult) -> None:
-    """Print one answer."""
     out.print(Text(shown(result.path), style="bold"), soft_wrap=True)
     head = Text("  ")
     if not result.suitable:

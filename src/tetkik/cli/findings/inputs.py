@@ -106,13 +106,9 @@ def image_files(named: Sequence[str], source: str | None) -> Iterator[str | Tetk
     for name in named:
         yield from _expanded(name)
     if source is not None:
-        for line in _lines(source):
-            yield from _expanded(line)
-
-
-def _lines(source: str) -> Iterator[str]:
-    with _standard_input() if source == "-" else Path(source).open("rb") as file:
-        yield from _names(file)
+        with _standard_input() if source == "-" else Path(source).open("rb") as file:
+            for line in _names(file):
+                yield from _expanded(line)
 
 
 def _standard_input() -> BinaryIO:

@@ -61,7 +61,6 @@ def reference(
 
 
 def _given(data: Path | None, images: Path | None, log: Path | None, known: list[str]) -> ReferenceImages:
-    """The images of a table, a log or a folder."""
     from tetkik.lab.findings.reference import ReferenceImages, read_log
 
     if log is not None:

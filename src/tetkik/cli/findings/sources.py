@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tetkik.lab.findings.agreement import Agreement, Rate
     from tetkik.lab.findings.data import LabelledImages
-    from tetkik.lab.findings.summary import SourceCount, Summary
+    from tetkik.lab.findings.summary import Summary
 
 _COLUMNS = 4
 """Sources that fit beside one another; more are in the files and the JSON."""
@@ -165,13 +165,12 @@ def _labels(summary: Summary) -> Table:
             str(count.absent),
             str(count.unknown),
             _share(count.prevalence),
-            *(_share(_prevalence(source, count.label)) for source in side_by_side),
+            *(
+                _share(next((one.prevalence for one in source.labels if one.label == count.label), None))
+                for source in side_by_side
+            ),
         )
     return made
-
-
-def _prevalence(source: SourceCount, label: str) -> float | None:
-    return next((count.prevalence for count in source.labels if count.label == label), None)
 
 
 def _share(value: float | None) -> str:

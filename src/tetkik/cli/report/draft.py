@@ -71,7 +71,11 @@ def draft(
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     if writer is not None:
-        _say_that_it_is_asked()
+        note(
+            "A language model is asked; where no draft comes within {seconds:.0f} seconds, the composer "
+            "writes.",
+            seconds=settings().llm_seconds,
+        )
     inputs = ReportInput(history=history, caption=caption)
     with _listening(writer) as on_text:
         reported = _reported(image, known, inputs, earlier, spoken, writer, model, on_text)
@@ -135,13 +139,6 @@ def _listening(writer: LanguageModel | None) -> Iterator[Callable[[str], None] |
             status.update(t("The language model is writing: {count} characters", count=count))
 
         yield on_text
-
-
-def _say_that_it_is_asked() -> None:
-    note(
-        "A language model is asked; where no draft comes within {seconds:.0f} seconds, the composer writes.",
-        seconds=settings().llm_seconds,
-    )
 
 
 def _say_what_it_took(reported: Reported) -> None:

@@ -19,7 +19,6 @@ from tetkik.values import FINDING_LABELS, Passage, PassageKind, label_name
 
 if TYPE_CHECKING:
     from tetkik.report.passages import Added
-    from tetkik.report.retrieval import Hit
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -170,19 +169,15 @@ def search_passages(
     if as_json:
         for hit in hits:
             print_json_line({**_entry(hit.passage), "score": round(hit.score, 6)})
-    elif not hits:
+        return
+    if not hits:
         note("Nothing was found; try other words, or fewer filters.")
-    for number, hit in enumerate([] if as_json else hits):
+    for number, hit in enumerate(hits):
         if number:
             out.print()
-        _show_hit(hit)
-
-
-def _show_hit(hit: Hit) -> None:
-    passage = hit.passage
-    out.print(Text.assemble((passage.id, "bold"), (f"  {hit.score:.3g}", "dim")))
-    out.print(Padding(Text(shown(passage.text)), (0, 0, 0, 2), expand=False))
-    out.print(Padding(Text(shown(passage.source), style="dim"), (0, 0, 0, 2), expand=False))
+        out.print(Text.assemble((hit.passage.id, "bold"), (f"  {hit.score:.3g}", "dim")))
+        for text, style in ((hit.passage.text, ""), (hit.passage.source, "dim")):
+            out.print(Padding(Text(shown(text), style=style), (0, 0, 0, 2), expand=False))
 
 
 @app.command("remove", help=t("Take out a hospital's documents with all their versions."))

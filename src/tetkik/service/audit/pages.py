@@ -79,7 +79,6 @@ def trail(
     until: Annotated[str, Query(max_length=10)] = "",
     before: Annotated[int | None, Query(ge=1, le=2**62)] = None,
 ) -> HTMLResponse:
-    """The newest entries that fit."""
     chosen = Chosen(person, case, action, since, until)
     language = ctx.language
     with ctx.read(still=True) as tx:
@@ -109,7 +108,6 @@ def trail(
 
 @router.post("/verify")
 def verify_all(ctx: Auditor) -> HTMLResponse:
-    """Verify the whole trail; the fragment shows the result."""
     with ctx.write() as tx:
         tx.audit(Action.AUDIT_READ, whole=True)
     with ctx.read(still=True) as tx:
@@ -121,7 +119,6 @@ def verify_all(ctx: Auditor) -> HTMLResponse:
 
 @router.get("/cases/{case_id}")
 def case_history(ctx: Auditor, case_id: str) -> HTMLResponse:
-    """Every step of one case, the first first."""
     language = ctx.language
     with ctx.write() as tx:
         steps = audit_events.load_case_history(tx, case_id)

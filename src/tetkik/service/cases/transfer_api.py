@@ -45,7 +45,6 @@ class MoveComparison(BaseModel):
 
     @classmethod
     def of(cls, looked: TransferPreview) -> MoveComparison:
-        """The shape of what is looked at."""
         people = looked.people
         return cls.model_construct(
             one=[RecordShape.of(record) for record in people.one],

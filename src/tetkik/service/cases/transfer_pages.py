@@ -25,19 +25,16 @@ _Short = Annotated[str, Form(max_length=400)]
 
 @router.get("")
 def choose(ctx: Mover, case_id: str) -> HTMLResponse:
-    """Whose case it is: somebody to be found, or to be registered."""
     return _choice(ctx, case_id)
 
 
 @router.post("/find")
 def find(ctx: Mover, case_id: str, words: _Short = "") -> HTMLResponse:
-    """Patients by name or number, to be compared with the one of the case."""
     return _choice(ctx, case_id, words=words.strip())
 
 
 @router.post("/register")
 def register(ctx: Mover, case_id: str, typed: Annotated[TypedPerson, Form()]) -> Response:
-    """Register the right patient, or show again what was typed with what is wrong."""
     try:
         with ctx.write() as tx:
             patient_id = case_transfer.register_recipient(tx, case_id, typed.person())
@@ -87,7 +84,6 @@ def move(
     seen: Annotated[str, Form(max_length=64)] = "",
     sure: Annotated[bool, Form()] = False,
 ) -> Response:
-    """Move the case, or show the two again with what is wrong."""
     transfer = CaseTransfer(ctx.app, decoder, ctx.actor, case_id, patient_id)
     transfer.prepare()
     try:

@@ -34,7 +34,6 @@ class Slip:
 
 
 def slip_of(case: CaseView, clinic: Clinic | None, language: Language) -> Slip:
-    """The slip of a case."""
     return Slip(
         case.number,
         qr_code(case.number),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
@@ -85,7 +85,6 @@ def ready(ctx: Reads, case_id: str, image: str) -> Response:
 
 @router.post("/{case_id}/claim")
 def take_over(ctx: Claims, case_id: str, image: str | None = None) -> RedirectResponse:
-    """Read a case that somebody else is reading."""
     with ctx.write() as tx:
         claims.claim_case(tx, case_id, take_over=True)
     return RedirectResponse(f"/read/{case_id}" + (f"?image={image}" if image else ""), 303)
@@ -122,11 +121,14 @@ def _is_read(tx: Transaction, case_id: str) -> bool:
 def _page(
     ctx: RequestContext, view: ReadingView, mine: bool, texts: tuple[HospitalTemplate, ...], seq: int
 ) -> HTMLResponse:
+    born, today = view.case.person.born, datetime.now(UTC).date()
     shown: dict[str, Any] = {
         "view": view,
         "mine": mine,
         "seq": seq,
-        "age": _age(view.case.person.born, datetime.now(UTC).date()),
+        "age": None
+        if born is None
+        else today.year - born.year - (today.timetuple()[1:3] < born.timetuple()[1:3]),
         "texts": texts,
         "language_model": bool(ctx.settings.llm_url),
     }
@@ -137,15 +139,8 @@ def _page(
     return ctx.render("drafts/page.html.jinja", **shown)
 
 
-def _age(born: date | None, today: date) -> int | None:
-    if born is None:
-        return None
-    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
-
-
 @router.post("/{case_id}/reports")
 def begin(ctx: Edits, case_id: str, image: str) -> RedirectResponse:
-    """Write a report by hand where no model has written one."""
     with ctx.write() as tx:
         found = images.load_visible_image(tx, image)
         described = images.load_metadata(tx, found)
@@ -233,7 +228,6 @@ class Take(TemplateSent, Revised):
 
 
 def panels_after(ctx: RequestContext, work: Callable[[Transaction], WorkingDraft]) -> HTMLResponse:
-    """Findings and draft, drawn anew once the transaction is through."""
     with ctx.write() as tx:
         working = work(tx)
         heat = derived_images.heatmap_labels(tx, working.image_id)
@@ -248,19 +242,16 @@ def panels_after(ctx: RequestContext, work: Callable[[Transaction], WorkingDraft
 
 @panel_router.get("/{case_id}/{report_id}")
 def panels(ctx: Reads, case_id: CaseId, report_id: ReportId) -> HTMLResponse:
-    """The panels as they are now."""
     return panels_after(ctx, lambda tx: drafts.open_draft(tx, report_id))
 
 
 @panel_router.put("/{case_id}/{report_id}")
 def save(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Save) -> HTMLResponse:
-    """Keep what stands in the editor, and what was decided about marks."""
     return panels_after(ctx, lambda tx: drafts.save(tx, report_id, body.revision, body.value()))
 
 
 @panel_router.post("/{case_id}/{report_id}/findings")
 def judge(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Judge) -> HTMLResponse:
-    """Accept, reject or add a finding; the marks of the draft follow."""
     return panels_after(
         ctx, lambda tx: drafts.judge(tx, report_id, body.revision, body.label, body.judgement)
     )
@@ -301,13 +292,11 @@ class Remove(Revised):
 
 @panel_router.post("/{case_id}/{report_id}/measurements")
 def measure(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Measure) -> HTMLResponse:
-    """Keep a new length or angle."""
     return panels_after(ctx, lambda tx: measurements.add(tx, report_id, body.revision, body.value()))
 
 
 @panel_router.post("/{case_id}/{report_id}/measurements/change")
 def change_measurement(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Change) -> HTMLResponse:
-    """Move the points of a measurement, or name it."""
     points, label = body.places(), body.label
     return panels_after(
         ctx,

@@ -96,8 +96,6 @@ def writer_of(sent: RedraftSent) -> LanguageModel | None:
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """A request to the language model, the first or a later one."""
-
     number: int
 
 
@@ -131,7 +129,6 @@ class _Writing:
         threading.Thread(target=self._run, daemon=True, name="redraft").start()
 
     def stop(self) -> None:
-        """Nobody waits any more: the language model stops, and nothing is kept."""
         if self._writer is not None:
             self._writer.stop()
 
@@ -178,6 +175,10 @@ async def _events(
         with suppress(RuntimeError):  # that loop is closed: nobody waits there any more
             loop.call_soon_threadsafe(steps.put_nowait, step)
 
+    def goes_on() -> bool:
+        with context.records.read(actor) as tx:
+            return is_actor_current(tx)
+
     writing = begin(publish)
     writing.start()
     checked = time.monotonic()
@@ -186,7 +187,7 @@ async def _events(
             step = await _next(steps)
             if isinstance(step, _Ended) or time.monotonic() - checked >= _CHECKS:
                 checked = time.monotonic()
-                if not await run_in_threadpool(_goes_on, context, actor):
+                if not await run_in_threadpool(goes_on):
                     yield event("end")
                     return
             yield ": still writing\n\n" if step is None else _sse_of(step, language)
@@ -200,11 +201,6 @@ async def _next(steps: asyncio.Queue[_Step]) -> _Step | None:
     with suppress(TimeoutError):
         return await asyncio.wait_for(steps.get(), _CHECKS)
     return None
-
-
-def _goes_on(context: AppContext, actor: Actor) -> bool:
-    with context.records.read(actor) as tx:
-        return is_actor_current(tx)
 
 
 def _sse_of(step: _Step, language: Language) -> str:

@@ -25,7 +25,6 @@ class DraftRoute(APIRoute):
     """A route that tells whoever comes second who was faster, with the draft as it is now."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler of FastAPI, with the conflict answered."""
         handler = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
@@ -38,7 +37,6 @@ class DraftRoute(APIRoute):
         return handle
 
     def respond_to_conflict(self, request: Request, conflict: EditConflict) -> Response:
-        """What whoever comes second is answered."""
         return conflict_response(request, conflict)
 
 
@@ -80,12 +78,10 @@ def etag(draft: WorkingDraft) -> dict[str, str]:
 
 
 def draft_response(request: Request, draft: WorkingDraft, status: int = 200) -> Response:
-    """A draft with its revision."""
     shape = DraftShape.of(draft, language_of(request))
     return Response(shape.model_dump_json(), status, headers=etag(draft), media_type="application/json")
 
 
 def hospital_of(context: AppContext) -> Hospital:
-    """The hospital as its reports name it."""
     chosen = context.settings
     return Hospital(chosen.hospital_name, chosen.hospital_department, chosen.hospital_address)

@@ -90,7 +90,6 @@ class RouteRows:
 
 @router.get("")
 def overview(ctx: Engineer) -> HTMLResponse:
-    """The figures that tell whether the models help, and the models."""
     with ctx.read() as tx:
         weeks = weeks_until(tx.now)
         corrected = corrected_drafts(tx, weeks)
@@ -113,7 +112,6 @@ def overview(ctx: Engineer) -> HTMLResponse:
 
 @router.get("/agreement")
 def agreement_page(ctx: Engineer) -> HTMLResponse:
-    """How far radiologists agree with each finding, week by week."""
     with ctx.read() as tx:
         weeks = weeks_until(tx.now)
         labels = agreement(tx, weeks)
@@ -154,7 +152,6 @@ def drift_page(ctx: Engineer, bundle: str | None = None, against: Against = Agai
 
 @router.get("/models/{model_id}")
 def model_page(ctx: Engineer, model_id: str) -> HTMLResponse:
-    """One model: what its manifest and its card say."""
     bundle = bundle_of(model_id)
     card = bundle.path / "README.md"
     return ctx.render(
@@ -219,7 +216,6 @@ def _input_row(one: InputMoved) -> InputRow:
 
 @router.get("/triage")
 def performance(ctx: Annotated[RequestContext, allowed(Permission.MODELS_READ)]) -> HTMLResponse:
-    """The share of suggestions that people followed, by department and by urgency."""
     with ctx.read() as tx:
         departments = triage_performance.performance(tx)
         urgencies = triage_performance.by_urgency(tx)
@@ -233,5 +229,4 @@ def performance(ctx: Annotated[RequestContext, allowed(Permission.MODELS_READ)])
 
 @router.get("/triage-feedback.csv")
 def feedback(ctx: Annotated[RequestContext, allowed(Permission.FEEDBACK_EXPORT)]) -> Response:
-    """Every decision, masked, as a table to train from."""
     return triage_csv(ctx, None, None)

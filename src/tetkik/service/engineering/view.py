@@ -78,20 +78,13 @@ def drift_of(tx: Transaction, ran: BundleUsage, against: Against) -> Drift:
 
 def triage_csv(ctx: RequestContext, since: date | None, until: date | None) -> Response:
     """The table as CSV, from the first day to the last (UTC); the trail notes who took it."""
+    start = datetime.combine(since, time.min, UTC) if since is not None else None
+    bounded = until is not None and until != date.max
+    end = datetime.combine(until + timedelta(days=1), time.min, UTC) if until and bounded else None
     with ctx.write() as tx:
-        found = triage_feedback.export(tx, _start(since), _end(until))
+        found = triage_feedback.export(tx, start, end)
     return Response(
         found.as_csv(),
         media_type="text/csv; charset=utf-8",
         headers=download_headers("triage-feedback.csv"),
     )
-
-
-def _start(day: date | None) -> datetime | None:
-    return datetime.combine(day, time.min, UTC) if day is not None else None
-
-
-def _end(day: date | None) -> datetime | None:
-    if day is None or day == date.max:
-        return None
-    return datetime.combine(day + timedelta(days=1), time.min, UTC)

@@ -21,7 +21,6 @@ class AppContext:
 
 
 def context_of(request: Request) -> AppContext:
-    """The context of the application."""
     context: AppContext = request.app.state.context
     return context
 

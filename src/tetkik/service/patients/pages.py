@@ -23,14 +23,12 @@ Merger = Annotated[RequestContext, allowed(Permission.PATIENTS_MERGE)]
 def records(
     ctx: Merger, patient_id: str, joined: str | None = None, separated: str | None = None
 ) -> HTMLResponse:
-    """The records of a patient, and who may be the same person."""
     done = "joined" if joined is not None else "separated" if separated is not None else ""
     return _records(ctx, patient_id, done=done)
 
 
 @router.post("/{patient_id}/find")
 def find(ctx: Merger, patient_id: str, words: Annotated[str, Form(max_length=400)] = "") -> HTMLResponse:
-    """Other patients by name or number, to be compared with this one."""
     return _records(ctx, patient_id, words=words.strip())
 
 
@@ -63,7 +61,6 @@ def _records(
 
 @router.get("/{patient_id}/with/{other_id}")
 def compare(ctx: Merger, patient_id: str, other_id: str) -> HTMLResponse:
-    """Two patients side by side, and the question whether they are one."""
     return _compared(ctx, patient_id, other_id)
 
 
@@ -111,7 +108,6 @@ def _compared(
 
 @router.post("/{patient_id}/separate")
 def separate(ctx: Merger, patient_id: str, reason: Annotated[SplitReason, Form()]) -> Response:
-    """Separate a record again, or say that it is separate already."""
     try:
         with ctx.write() as tx:
             survivor = patient_merge.unlink(tx, patient_id, reason)

@@ -33,7 +33,6 @@ class TypedPerson(BaseModel):
 
     @classmethod
     def of(cls, person: Person) -> TypedPerson:
-        """A person as the form shows one."""
         born = person.birth_date
         shown = f"{born[6:]}.{born[4:6]}.{born[:4]}" if born else ""
         return cls(
@@ -41,7 +40,6 @@ class TypedPerson(BaseModel):
         )
 
     def person(self) -> Person:
-        """The value that records keep."""
         return Person(self.name, self.tckn, self.number, date_of(self.birth_date), sex_of(self.sex))
 
 
@@ -86,7 +84,6 @@ class PersonShape(BaseModel):
     sex: Sex | None = Field(default=None, repr=False)
 
     def value(self) -> Person:
-        """The value that records keep."""
         born = f"{self.birth_date:%Y%m%d}" if self.birth_date else ""
         return Person(self.name, self.tckn, self.number, born.zfill(8) if born else "", self.sex)
 
@@ -130,7 +127,6 @@ class RecordShape(BaseModel):
 
     @classmethod
     def of(cls, record: PatientRecord) -> RecordShape:
-        """The shape of a record."""
         return cls.model_construct(
             id=record.id,
             patient=PersonShape.of(record.person),
@@ -161,7 +157,6 @@ class PatientRecords(BaseModel):
 
     @classmethod
     def of(cls, records: tuple[PatientRecord, ...]) -> PatientRecords:
-        """The shape of a patient's records."""
         return cls.model_construct(records=[RecordShape.of(record) for record in records])
 
 
@@ -190,7 +185,6 @@ class Comparison(BaseModel):
 
     @classmethod
     def of(cls, found: PatientComparison) -> Comparison:
-        """The shape of a comparison."""
         return cls.model_construct(
             one=[RecordShape.of(record) for record in found.one],
             other=[RecordShape.of(record) for record in found.other],

@@ -31,7 +31,6 @@ Owner = Annotated[RequestContext, allowed(Permission.OWN_ACCOUNT)]
 
 @router.get("/account")
 def account(ctx: Owner) -> Response:
-    """Everything that opens one's account."""
     return _account(ctx)
 
 
@@ -40,10 +39,9 @@ def _account(
 ) -> Response:
     idle = timedelta(minutes=ctx.settings.session_idle_minutes)
     with ctx.read() as tx:
-        assert ctx.actor.user_id is not None
         values: dict[str, Any] = {
-            "member": users.load_user(tx, ctx.actor.user_id),
-            "passkeys": passkeys.of_user(tx, ctx.actor.user_id),
+            "member": users.load_user(tx, ctx.user_id),
+            "passkeys": passkeys.of_user(tx, ctx.user_id),
             "sessions": sessions.list_sessions(tx, idle),
             "tokens": tokens.list_tokens(tx),
             "notices": notices.list_notices(tx),
@@ -61,7 +59,6 @@ def _account(
 
 @router.post("/account/notices")
 def acknowledge(ctx: Owner, upto: Text = "") -> Response:
-    """Say that one has seen what changed in one's account."""
     with ctx.write() as tx:
         notices.acknowledge(tx, upto)
     return RedirectResponse("/account", 303)
@@ -73,8 +70,7 @@ def enrol_page(ctx: Owner, next: str = "/") -> Response:  # noqa: A002
     if not needs_passkey(ctx.settings, ctx.actor):
         return RedirectResponse(safe_path(next), 303)
     with ctx.read() as tx:
-        assert ctx.actor.user_id is not None
-        known, fresh = passkeys.of_user(tx, ctx.actor.user_id), sessions.is_fresh(tx, FRESH)
+        known, fresh = passkeys.of_user(tx, ctx.user_id), sessions.is_fresh(tx, FRESH)
     return ctx.render(
         "people/enrol.html.jinja",
         passkeys=known,
@@ -88,7 +84,6 @@ def enrol_page(ctx: Owner, next: str = "/") -> Response:  # noqa: A002
 
 @router.get("/account/password")
 def password_page(ctx: Owner, next: str = "/account") -> Response:  # noqa: A002
-    """The page to change one's password."""
     return _password(ctx, next)
 
 
@@ -102,14 +97,13 @@ def change_password(
     back: Return = "/account",
 ) -> Response:
     """Change one's password; every other session ends, and with `keys` passkeys and tokens, too."""
-    assert ctx.actor.user_id is not None
     try:
         reauthenticate_for_account(ctx.request, ctx.actor, Proof(password=current or None))
         refuse_unequal(password, repeated)
         if keys:
             refuse_second_passkey(ctx.app, ctx.actor)
         with ctx.write() as tx:
-            users.set_password(tx, ctx.actor.user_id, password, ctx.settings.hospital_name, keys=keys)
+            users.set_password(tx, ctx.user_id, password, ctx.settings.hospital_name, keys=keys)
             cookie = sessions.renew(tx)
     except TetkikError as error:
         return _password(ctx, back, error)
@@ -120,17 +114,14 @@ def change_password(
 
 @router.post("/account/password/strength")
 def password_strength(ctx: Owner, password: Text = "") -> Response:
-    """How good a new password is, while it is typed."""
     with ctx.read() as tx:
-        assert ctx.actor.user_id is not None
-        member = users.load_user(tx, ctx.actor.user_id)
+        member = users.load_user(tx, ctx.user_id)
     return shown_strength(ctx.request, ctx.app, password, (member.login, member.profile.name))
 
 
 def _password(ctx: RequestContext, back: str, error: TetkikError | None = None) -> Response:
     with ctx.read() as tx:
-        assert ctx.actor.user_id is not None
-        member, held_tokens = users.load_user(tx, ctx.actor.user_id), tokens.list_tokens(tx)
+        member, held_tokens = users.load_user(tx, ctx.user_id), tokens.list_tokens(tx)
     return ctx.render(
         "people/password.html.jinja",
         member=member,
@@ -175,7 +166,6 @@ def remove_passkey(ctx: Owner, passkey_id: str) -> Response:
 
 @router.post("/account/sessions/{session_id}/end")
 def end_session(ctx: Owner, session_id: str) -> Response:
-    """Sign out in another browser."""
     with ctx.write() as tx:
         sessions.end_one(tx, session_id)
     return RedirectResponse("/account#sessions", 303)

@@ -18,6 +18,7 @@ from tetkik.records.people.users import Member, Profile
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.passkeys import origin_of
 from tetkik.service.kit.rendering.navigation import NavigationEntry
+from tetkik.service.people.users_api import ACTS, Act
 from tetkik.turkish import alphabetical
 from tetkik.values import EVERY_DEPARTMENT, Permission, Role
 from tetkik.workflow import offered_departments
@@ -121,32 +122,19 @@ def change(
     user_id: str,
     form: Annotated[UserForm, Form()],
 ) -> Response:
-    """Change a user's name, roles and departments."""
     offered = offered_departments(ctx.settings.triage_model)
     return _done(ctx, user_id, lambda tx: users.change(tx, user_id, form.profile(), departments=offered))
 
 
-@router.post("/{user_id}/disable")
-def disable(ctx: Administrator, user_id: str) -> Response:
-    return _done(ctx, user_id, lambda tx: users.disable(tx, user_id))
+def _changing(act: Act) -> Callable[..., Response]:
+    def changed(ctx: Administrator, user_id: str) -> Response:
+        return _done(ctx, user_id, lambda tx: act(tx, user_id))
+
+    return changed
 
 
-@router.post("/{user_id}/enable")
-def enable(ctx: Administrator, user_id: str) -> Response:
-    """Open a closed account again."""
-    return _done(ctx, user_id, lambda tx: users.enable(tx, user_id))
-
-
-@router.post("/{user_id}/unlock")
-def unlock(ctx: Administrator, user_id: str) -> Response:
-    """End the pause after failed sign-ins."""
-    return _done(ctx, user_id, lambda tx: users.unlock(tx, user_id))
-
-
-@router.post("/{user_id}/demand-change")
-def demand_change(ctx: Administrator, user_id: str) -> Response:
-    """Ask for a new password; nothing else opens before it is chosen."""
-    return _done(ctx, user_id, lambda tx: users.require_password_change(tx, user_id))
+for _path, _, _, _act in ACTS:
+    router.post(f"/{{user_id}}/{_path}")(_changing(_act))
 
 
 @router.post("/{user_id}/reset")
@@ -162,12 +150,6 @@ def reset(ctx: Administrator, user_id: str, keep: Annotated[bool, Form()] = Fals
     except TetkikError as error:
         return _one(ctx, user_id, error=error)
     return _one(ctx, user_id, link=_link(ctx.request, token), ended=ended)
-
-
-@router.post("/{user_id}/confirm")
-def confirm(ctx: Administrator, user_id: str) -> Response:
-    """Let passkeys and tokens open again that came back with a backup."""
-    return _done(ctx, user_id, lambda tx: after_restore.confirm_keys(tx, user_id))
 
 
 def _done(ctx: RequestContext, user_id: str, work: Callable[[Transaction], object]) -> Response:

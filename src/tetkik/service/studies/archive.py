@@ -51,8 +51,6 @@ class Survey:
 
 
 class Archive:
-    """A zip that somebody sent."""
-
     def __init__(self, content: IO[bytes], name: str) -> None:
         self._name = name
         self._content = content
@@ -79,7 +77,8 @@ class Archive:
             kind = Kind.OTHER
             if fault is None and entry.file_size and not is_link(entry):
                 try:
-                    kind = kind_of(self._head(entry))
+                    with self._zip.open(entry) as packed:
+                        kind = kind_of(packed.read(_HEAD))
                 except UNREADABLE:
                     fault = _damaged(member.name)
             if fault is not None:
@@ -131,12 +130,7 @@ class Archive:
         self._content.seek(max(0, offset))
         return self._content.read(len(ZIP)) == ZIP
 
-    def _head(self, entry: zipfile.ZipInfo) -> bytes:
-        with self._zip.open(entry) as packed:
-            return packed.read(_HEAD)
-
     def content(self, member: Member, load: Reservation) -> bytes:
-        """The whole of one entry."""
         if member.fault is not None:
             raise member.fault
         check_bytes(member.entry.file_size, member.name)

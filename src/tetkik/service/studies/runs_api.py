@@ -53,7 +53,8 @@ def run_again(
     ctx: Sender, decoder: DecoderDep, image_id: ImageId, sent: RunSent, once: IdempotentDep
 ) -> Response:
     """Have the image read once more. A draft that a person has changed, and a signed report, stay."""
-    if sent.model is not None and sent.model not in _installed():
+    findings = {one.manifest.id for one in available() if one.manifest.task is Task.FINDINGS}
+    if sent.model is not None and sent.model not in findings:
         raise InputError("There is no such model of findings here; `GET /models` lists those there are.")
 
     def work(tx: Transaction) -> WorkShape:
@@ -67,10 +68,6 @@ def run_again(
     outcome = once.run(ctx.records, ctx.actor, work, status=202)
     decoder.work_available.set()
     return outcome.response()
-
-
-def _installed() -> set[str]:
-    return {bundle.manifest.id for bundle in available() if bundle.manifest.task is Task.FINDINGS}
 
 
 @router.get("/images/{image_id}/runs")

@@ -87,8 +87,9 @@ class Upload:
             self.prepare()
             outcome = once.run(self._context.records, self._actor, partial(self.keep, language_of(request)))
         except OtherPatient:
-            with self._context.records.write(self._actor) as tx:
-                self._note_comparison(tx)
+            with self._context.records.write(self._actor) as tx:  # the sender saw what the record says
+                home = self._home(tx)
+                tx.audit(Action.CASE_OPENED, case_id=home.case_id, patient_id=home.patient_id, compared=True)
             raise
         if outcome.fresh is not None:
             assert self._image is not None
@@ -159,11 +160,6 @@ class Upload:
         if self._stored is None or self._stored[0] != patient_id:
             return False
         return images.still_stored(tx, patient_id, *self._stored[1:])
-
-    def _note_comparison(self, tx: Transaction) -> None:
-        """Audit that the sender saw what the record says of its patient."""
-        home = self._home(tx)
-        tx.audit(Action.CASE_OPENED, case_id=home.case_id, patient_id=home.patient_id, compared=True)
 
     def _admit(self, tx: Transaction, home: Destination) -> None:
         """A file that is there already costs nothing of what the actor may upload."""

@@ -139,7 +139,6 @@ class MetricsGuard(Guard):
         super().__init__(Permission.SYSTEM)
 
     async def __call__(self, request: Request) -> RequestContext:
-        """Who asks, if they may."""
         if context_of(request).settings.metrics_public and _from_here(request):
             return RequestContext(request, context_of(request), SYSTEM)
         return await super().__call__(request)
@@ -156,7 +155,6 @@ def metrics(request: Request, context: ContextDep) -> Response:
 
 
 def install(app: FastAPI, context: AppContext) -> None:
-    """Measure every answer, and serve the figures."""
     registry = CollectorRegistry()
     registry.register(RecordsCollector(context))
     histogram = Histogram(

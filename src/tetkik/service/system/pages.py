@@ -59,8 +59,6 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A third-party package."""
-
     name: str
     version: str
     licence: str

@@ -68,7 +68,6 @@ Chosen = Annotated[WorklistQuery, Query()]
 
 @router.get("/worklist")
 def page(ctx: Reader, query: Chosen, cursor: Cursor = None) -> HTMLResponse:
-    """The list as a page; audited."""
     values = _list(ctx, query, cursor=cursor)
     _audit_listing(ctx, len(values["items"]))
     return ctx.render("worklist/page.html.jinja", **values)
@@ -85,7 +84,6 @@ def rows(
 
 @router.get("/worklist/more")
 def more(ctx: Reader, query: Chosen, cursor: Cursor) -> HTMLResponse:
-    """The rows after the last one; audited."""
     values = _list(ctx, query, cursor=cursor)
     _audit_listing(ctx, len(values["items"]))
     return ctx.render("worklist/more.html.jinja", **values)
@@ -93,7 +91,6 @@ def more(ctx: Reader, query: Chosen, cursor: Cursor) -> HTMLResponse:
 
 @router.get("/search")
 def search_page(ctx: Finder) -> HTMLResponse:
-    """The search form."""
     return ctx.render("worklist/search.html.jinja", found=False, **_shared(ctx.request, ctx.actor, ()))
 
 

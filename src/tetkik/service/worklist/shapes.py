@@ -35,7 +35,6 @@ class PriorityWord(StrEnum):
 
     @classmethod
     def of(cls, priority: Priority) -> PriorityWord:
-        """The word for a priority."""
         return cls(priority.name.lower())
 
     @property
@@ -82,7 +81,6 @@ class WorklistQuery(BaseModel):
         return value or None
 
     def chosen(self) -> WorklistFilter:
-        """The same for the records."""
         return WorklistFilter(
             tuple(state for state in CaseState if state in self.state) or OPEN,
             tuple(sorted({word.priority for word in self.priority})) or tuple(Priority),

@@ -58,12 +58,18 @@ def clear_session_cookie(answer: Response, context: AppContext) -> None:
 
 
 def peer_of(request: Request) -> Peer:
-    """Where a request comes from."""
     return Peer(
         request.client.host if request.client else None,
         getattr(request.state, "request_id", None),
         request.headers.get("user-agent", ""),
     )
+
+
+def limit_sign_ins(request: Request) -> Peer:
+    """Count an attempt to sign in; gives where it comes from."""
+    peer = peer_of(request)
+    limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer.address}")
+    return peer
 
 
 def identify(request: Request) -> Identified:
@@ -119,14 +125,13 @@ def require_session(request: Request) -> sessions.Resumed:
 
 
 def _program(request: Request, authorization: str) -> Identified:
-    peer = peer_of(request)
     scheme, _, secret = authorization.partition(" ")
     try:
         if scheme.lower() != "bearer":
             raise NotSignedIn("The header Authorization is not of a token; send `Authorization: Bearer …`.")
-        actor = tokens.authenticate_token(context_of(request).records, secret.strip(), peer)
+        actor = tokens.authenticate_token(context_of(request).records, secret.strip(), peer_of(request))
     except NotSignedIn:
-        limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer.address}")
+        limit_sign_ins(request)
         raise
     limit_rate(request, rate_limits_of(request).requests, f"token {actor.user_id}")
     return Identified(actor)

@@ -107,7 +107,6 @@ class HostOriginMiddleware:
         self._hosts = {host.lower()} | _LOOPBACK if host else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or refuse it."""
         if scope["type"] == "http":
             refusal = self._refusal(RequestHeaders(scope=scope), scope["method"])
             if refusal is not None:

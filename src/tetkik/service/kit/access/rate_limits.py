@@ -56,7 +56,6 @@ class PendingChallenges:
         self._open: OrderedDict[str, tuple[float, Any]] = OrderedDict()
 
     def put(self, key: str, content: Any) -> None:
-        """Remember `content` until it is answered."""
         with self._lock:
             self._open[key] = (self._clock() + _SECONDS, content)
             while len(self._open) > _MOST:
@@ -82,7 +81,6 @@ class RateLimits:
 
 
 def rate_limits_of(request: Request) -> RateLimits:
-    """The rate limits of the application."""
     limits: RateLimits = request.app.state.rate_limits
     return limits
 

@@ -71,7 +71,6 @@ class Subscriber:
             self.end = End.CHANGED
 
     def wake(self) -> None:
-        """Something happened; from any thread."""
         self._loop.call_soon_threadsafe(self._woken.set)
 
     async def wait(self, seconds: float) -> None:
@@ -109,7 +108,6 @@ class EventBroker:
 
     @contextmanager
     def subscribe(self, actor: Actor) -> Iterator[Subscriber]:
-        """One more listener, as long as the block lasts."""
         subscriber = Subscriber(asyncio.get_running_loop(), actor)
         with self._lock:
             self._subscribers.add(subscriber)
@@ -179,7 +177,6 @@ class EventBroker:
 
 
 def broker_of(request: Request) -> EventBroker:
-    """The listeners of the application that a request came to."""
     state = request.app.state
     if not hasattr(state, "events"):
         state.events = EventBroker(state.context)
@@ -191,14 +188,23 @@ async def stream(
     broker: EventBroker, context: AppContext, actor: Actor, seq: int | None
 ) -> AsyncIterator[str]:
     """Events as text, after the number that the page has, until its person is another, or for an hour."""
+
+    def newest() -> int:
+        with context.records.read() as tx:
+            return case_events.newest_sequence(tx)
+
+    def after(seq: int) -> EventBatch:
+        with context.records.read(actor) as tx:
+            return case_events.load_events_after(tx, seq)
+
     begin = beat = time.monotonic()
     upto = seq
     with broker.subscribe(actor) as subscriber:
         if upto is None:
-            upto = await run_in_threadpool(_now, context)
+            upto = await run_in_threadpool(newest)
         yield f"retry: {_RETRY}\n\n"
         while time.monotonic() - begin < STREAM_SECONDS and subscriber.end is None:
-            batch = await run_in_threadpool(_events_after, context, actor, upto)
+            batch = await run_in_threadpool(after, upto)
             if batch.missed:
                 yield f"id: {batch.upto}\nevent: missed\ndata: {{}}\n\n"
             for one in () if batch.missed else batch.events:
@@ -214,14 +220,3 @@ async def stream(
             await subscriber.wait(rest)
         if subscriber.end is End.OVER:
             yield "event: end\ndata: {}\n\n"
-
-
-def _now(context: AppContext) -> int:
-    """The number of the last event so far."""
-    with context.records.read() as tx:
-        return case_events.newest_sequence(tx)
-
-
-def _events_after(context: AppContext, actor: Actor, upto: int) -> EventBatch:
-    with context.records.read(actor) as tx:
-        return case_events.load_events_after(tx, upto)

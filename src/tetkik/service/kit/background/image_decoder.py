@@ -81,7 +81,6 @@ class ImageDecoder:
         return seen is not None and time.monotonic() - seen < _ONE_VIEW
 
     def record_view(self, actor: Actor, image_id: str, what: str) -> None:
-        """Remember that the view was audited."""
         with self._lock:
             self._views.pop(_view(actor, image_id, what), None)
             self._views[_view(actor, image_id, what)] = time.monotonic()
@@ -89,7 +88,6 @@ class ImageDecoder:
                 self._views.popitem(last=False)
 
     def start(self) -> None:
-        """Have a decoder ready for the first image."""
         self._readers.start()
 
     def close(self) -> None:
@@ -101,7 +99,6 @@ def _view(actor: Actor, image_id: str, what: str) -> tuple[str, str, str]:
 
 
 def decoder_of(request: Request) -> ImageDecoder:
-    """The decoder of the application."""
     decoder: ImageDecoder = request.app.state.decoder
     return decoder
 

@@ -31,7 +31,6 @@ class RetentionThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish what is under way and end."""
         self._stop.set()
         self._thread.join()
 
@@ -52,5 +51,4 @@ class RetentionThread:
 
 
 def terms(settings: Settings) -> retention.RetentionTerms:
-    """How long the settings keep what."""
     return retention.RetentionTerms(settings.retention_years, settings.retention_closed_days)

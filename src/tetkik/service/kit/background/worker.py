@@ -40,7 +40,6 @@ class Worker:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the job under way and end."""
         self._stopped.set()
         self._decoder.work_available.set()
         self._thread.join()
@@ -129,7 +128,6 @@ class Worker:
                 record_failure(self._records, self._settings, work, fault)
 
     def renew(self, work: Work) -> None:
-        """Keep the lease of the job under way."""
         with suppress(TetkikError), self._records.write(SYSTEM) as tx:
             jobs.renew_lease(tx, work)
 

@@ -9,7 +9,6 @@ from fastapi.responses import StreamingResponse
 
 
 def event(name: str, /, **data: object) -> str:
-    """One named event."""
     return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
 
 

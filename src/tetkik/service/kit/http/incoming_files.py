@@ -57,7 +57,6 @@ class MemoryBudget:
             self.add(-load.weight)
 
     def add(self, weight: int) -> None:
-        """Put bytes on."""
         with self._lock:
             # One alone may be heavier than everything: what a single file may weigh, others decide.
             if weight > 0 and self._held and self._held + weight > self._most:
@@ -73,7 +72,6 @@ class Reservation:
         self.weight = 0
 
     def add(self, weight: int) -> None:
-        """Put more on."""
         self._scale.add(weight)
         self.weight += weight
 

@@ -55,7 +55,6 @@ PROBLEMS = _answers(400, 401, 403, 404, 409, 412, 413, 422, 428, 429)
 
 
 def install(app: FastAPI) -> None:
-    """Let the application answer every fault."""
     openapi.install(app, Problem.model_json_schema())
     app.add_exception_handler(TetkikError, _expected)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -92,7 +91,6 @@ def _http(request: Request, error: Exception) -> Response:
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
-    """The answer to a fault of the program itself."""
     return _sent(request, problem_of_fault(request, error))
 
 
@@ -105,7 +103,6 @@ def answer(
     errors: list[dict[str, Any]] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """One fault, in the form and the language of whoever asked."""
     return _sent(request, problem_of(request, status, sentence, kind, errors), headers)
 
 

@@ -21,7 +21,6 @@ class VersionedStaticFiles(StaticFiles):
         scope: Scope,
         status_code: int = 200,
     ) -> Response:
-        """The file, or that it has not changed."""
         answer = super().file_response(full_path, stat_result, scope, status_code)
         versioned = b"v=" in scope.get("query_string", b"")
         answer.headers["Cache-Control"] = _FOR_EVER if versioned else "no-cache"

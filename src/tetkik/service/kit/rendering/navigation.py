@@ -40,6 +40,5 @@ def current_entry(entries: Iterable[NavigationEntry], path: str) -> NavigationEn
 
 
 def start_page_of(request: Request, actor: Actor) -> str:
-    """Where a person begins after signing in."""
     starts = [(entry.start, entry.path) for entry in navigation_of(request, actor) if entry.start is not None]
     return min(starts)[1] if starts else "/account"
