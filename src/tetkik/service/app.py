@@ -21,7 +21,7 @@ from tetkik.service.kit.background.retention import RetentionThread
 from tetkik.service.kit.background.worker import Worker
 from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http import problems
-from tetkik.service.kit.http.static_files import VersionedStaticFiles
+from tetkik.service.kit.http.responses import VersionedStaticFiles
 from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.system import metrics
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from tetkik.cli.caption.options import Base, BatchSize, Model, Quantised, SearchDecoding
 from tetkik.cli.console import out, progress, t
 from tetkik.cli.options import Replicates, TableAsJson, argument, option, with_options
-from tetkik.cli.tables import brackets, deliver, figure, in_language, show_parts, table
+from tetkik.cli.tables import add_row, deliver, in_language, show_parts, signed, table
 from tetkik.errors import UsageError
 from tetkik.lab.caption.baselines import Nearness
 from tetkik.lab.caption.data import Split
@@ -124,8 +124,8 @@ def _metrics(evaluation: CaptionEvaluation) -> Table:
     for name in METRICS:
         found = [system.figures.get(name) for system in evaluation.systems]
         if first := found[0]:
-            others = [figure(item.value if item else None) for item in found[1:]]
-            made.add_row(t(METRIC_NAMES[name]), figure(first.value), brackets(first.ci), *others)
+            others = [item.value if item else None for item in found[1:]]
+            add_row(made, t(METRIC_NAMES[name]), first.value, first.ci, *others)
     return made
 
 
@@ -139,12 +139,12 @@ def _differences(evaluation: CaptionEvaluation) -> Table | None:
     titles = [title for system in baselines for title in (_short(system), t("95%"))]
     made = table(t("model less"), *titles)
     for name in METRICS:
-        cells: list[str] = []
-        for item in (system.figures.get(name) for system in baselines):
-            cells.append(figure(item.over if item else None, "{:+.3f}"))
-            cells.append(brackets(item.over_ci if item else None, "{:+.3f}"))
+        found = [system.figures.get(name) for system in baselines]
+        cells = [
+            signed(value) for one in found for value in ((one.over, one.over_ci) if one else (None, None))
+        ]
         if name in baselines[0].figures:
-            made.add_row(t(METRIC_NAMES[name]), *cells)
+            add_row(made, t(METRIC_NAMES[name]), *cells)
     return made
 
 
@@ -157,25 +157,13 @@ def _short(system: System) -> str:
 
 
 def _wording(evaluation: CaptionEvaluation) -> Table:
-    made = table(
-        t("captions"),
-        t("distinct"),
-        "distinct-1",
-        "distinct-2",
-        t("words, median"),
-        t("quartiles"),
-        t("empty"),
-    )
+    titles = ("distinct-1", "distinct-2", t("words, median"), t("quartiles"), t("empty"))
+    made = table(t("captions"), t("distinct"), *titles)
     rows = [(t("true"), evaluation.judged.scores.references)]
     rows += [(_short(system), system.scores.candidates) for system in evaluation.systems]
     for name, item in rows:
-        made.add_row(
-            name,
-            f"{item.distinct:.1%}",
-            figure(item.distinct_1),
-            figure(item.distinct_2),
-            f"{item.median:.0f}",
-            f"{item.quartiles[0]:.0f} … {item.quartiles[1]:.0f}",
-            f"{item.empty:.1%}",
-        )
+        low, high = item.quartiles
+        words = f"{item.median:.0f}", f"{low:.0f} … {high:.0f}"
+        figures = item.distinct_1, item.distinct_2
+        add_row(made, name, f"{item.distinct:.1%}", *figures, *words, f"{item.empty:.1%}")
     return made

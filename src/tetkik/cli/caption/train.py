@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tetkik.cli.console import out, print_line, progress, show_notice, t, writing
 from tetkik.cli.options import argument, check_output_folder, option, with_options
-from tetkik.cli.tables import brackets, in_language, table
+from tetkik.cli.tables import add_row, in_language, table
 from tetkik.errors import UsageError
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.training.options import CaptionTraining
@@ -92,18 +92,13 @@ def _test_folder(data: Prepared, folder: Path) -> Path:
 
 def _show(bundle: Bundle, folder: Path) -> None:
     from tetkik.lab.engine.output import log_folder
-    from tetkik.statistics import Interval
 
     if bundle.manifest.metrics:
         out.print(t("On validation, which chose the epoch:"), markup=False)
         shown_table = table(t("figure"), t("value"), t("95%"), "n")
         for metric in bundle.manifest.metrics:
-            interval = (
-                Interval(metric.low, metric.high)
-                if metric.low is not None and metric.high is not None
-                else None
-            )
-            shown_table.add_row(metric.name, f"{metric.value:.3f}", brackets(interval), str(metric.n))
+            bounds = None if metric.low is None else f"{metric.low:.3f} … {metric.high:.3f}"
+            add_row(shown_table, metric.name, metric.value, bounds, metric.n)
         out.print(shown_table)
     print_line("The model is in {path}.", path=bundle.path)
     log = log_folder(folder)

@@ -12,7 +12,7 @@ from tetkik.cli.console import language, out, progress, t
 from tetkik.cli.findings.evaluate import Known, Labels, NoGate, Seed, names, read_images
 from tetkik.cli.findings.inputs import Workers
 from tetkik.cli.options import Replicates, TableAsJson, argument, option
-from tetkik.cli.tables import brackets, echo_json, figure, in_language, say_list, table
+from tetkik.cli.tables import add_row, echo_json, in_language, say_list, signed, table
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
@@ -99,15 +99,9 @@ def _show(comparison: Comparison) -> None:
     whole = [*comparison.sets, *([comparison.pooled] if comparison.pooled else [])]
     means = table(t("set"), "n", t("labels"), "A", "B", t("B minus A"), t("95%"))
     for part in whole:
-        means.add_row(
-            Text(_title(part, comparison)),
-            str(part.n),
-            str(len(part.labels)),
-            figure(part.first),
-            figure(part.second),
-            figure(part.difference, "{:+.3f}"),
-            brackets(part.ci, "{:+.3f}"),
-        )
+        difference, interval = signed(part.difference), signed(part.ci)
+        title = _title(part, comparison)
+        add_row(means, title, part.n, len(part.labels), part.first, part.second, difference, interval)
     out.print(Text(t("Mean AUROC"), style="bold"))
     out.print(means)
     for part in whole:
@@ -127,16 +121,12 @@ def _labels(part: ComparedSet) -> Table:
 
     made = table(t("finding"), "n+", "n", "A", "B", t("B minus A"), t("95%"), "p", t("p (Holm)"))
     for label in sorted(part.labels, key=lambda item: -item.areas.difference):
-        made.add_row(
-            Text(label_name(label.label, language())),
-            str(label.n_positive),
-            str(label.n),
-            figure(label.areas.first),
-            figure(label.areas.second),
-            figure(label.areas.difference, "{:+.3f}"),
-            brackets(label.areas.interval, "{:+.3f}"),
-            _p(label.areas.p),
-            _p(label.p_adjusted),
+        areas = label.areas
+        add_row(
+            made,
+            label_name(label.label, language()),
+            *(label.n_positive, label.n, areas.first, areas.second),
+            *(signed(areas.difference), signed(areas.interval), _p(areas.p), _p(label.p_adjusted)),
         )
     return made
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from tetkik.cli.console import language, note, out, progress, t
 from tetkik.cli.findings.inputs import Workers
 from tetkik.cli.options import EvaluationFolder, Model, Replicates, TableAsJson, argument, option
-from tetkik.cli.tables import add_subgroups, brackets, deliver, figure, in_language, show_parts, table
+from tetkik.cli.tables import add_row, add_subgroups, deliver, in_language, short, show_parts, signed, table
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
@@ -146,17 +146,15 @@ def _headline(evaluation: Evaluation) -> Table:
     from tetkik.values import Route
 
     made = table(t("figure"), t("value"), t("95%"))
-    made.add_row(t("Mean AUROC"), figure(evaluation.mean_auroc), brackets(evaluation.mean_auroc_ci))
-    made.add_row(t("Mean average precision"), figure(evaluation.mean_average_precision), "")
-    made.add_row(t("Calibration error (ECE)"), figure(evaluation.mean_ece), "")
-    made.add_row(t("Brier skill"), figure(evaluation.mean_brier_skill, "{:+.3f}"), "")
+    add_row(made, t("Mean AUROC"), evaluation.mean_auroc, evaluation.mean_auroc_ci)
+    add_row(made, t("Mean average precision"), evaluation.mean_average_precision, "")
+    add_row(made, t("Calibration error (ECE)"), evaluation.mean_ece, "")
+    add_row(made, t("Brier skill"), signed(evaluation.mean_brier_skill), "")
     for part in evaluation.screening:
         title = f"{t('Anything abnormal')}, {ROUTES[Route(part.route)].in_language(language())}"
-        made.add_row(title, figure(part.auroc), brackets(part.ci))
+        add_row(made, title, part.auroc, part.ci)
     if evaluation.task is not None:
-        made.add_row(
-            t("Accuracy on the task"), figure(evaluation.task.accuracy), brackets(evaluation.task.ci)
-        )
+        add_row(made, t("Accuracy on the task"), evaluation.task.accuracy, evaluation.task.ci)
     return made
 
 
@@ -165,29 +163,12 @@ def _labels(evaluation: Evaluation) -> Table | None:
 
     if not evaluation.measured:
         return None
-    made = table(
-        t("finding"),
-        "n+",
-        "n",
-        "AUROC",
-        t("95%"),
-        t("sensitivity"),
-        t("specificity"),
-        "F1",
-        t("source alone"),
-    )
+    figures = (t("sensitivity"), t("specificity"), "F1", t("source alone"))
+    made = table(t("finding"), "n+", "n", "AUROC", t("95%"), *figures)
     for item in sorted(evaluation.measured, key=lambda figures: -(figures.auroc or 0.0)):
-        made.add_row(
-            Text(label_name(item.label, language())),
-            str(item.n_positive),
-            str(item.n),
-            figure(item.auroc),
-            brackets(item.ci, "{:.2f}"),
-            figure(item.sensitivity, "{:.2f}"),
-            figure(item.specificity, "{:.2f}"),
-            figure(item.f1, "{:.2f}"),
-            figure(item.source_shortcut, "{:.2f}"),
-        )
+        rates = (item.sensitivity, item.specificity, item.f1, item.source_shortcut)
+        name = label_name(item.label, language())
+        add_row(made, name, item.n_positive, item.n, item.auroc, short(item.ci), *map(short, rates))
     return made
 
 
@@ -198,11 +179,6 @@ def _parts(evaluation: Evaluation) -> Table | None:
     add_subgroups(
         made,
         evaluation.subgroups,
-        lambda part: (
-            str(part.n),
-            str(len(part.aurocs or {})),
-            figure(part.mean_auroc),
-            brackets(part.ci),
-        ),
+        lambda part: (part.n, len(part.aurocs or {}), part.mean_auroc, part.ci),
     )
     return made

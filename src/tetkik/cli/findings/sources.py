@@ -11,7 +11,7 @@ from rich.text import Text
 
 from tetkik.cli.console import note, out, print_json_line, progress, shown, t, writing
 from tetkik.cli.options import TableAsJson, argument, option
-from tetkik.cli.tables import brackets, figure, in_language, table
+from tetkik.cli.tables import add_row, in_language, short, table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -118,13 +118,12 @@ def _show(summary: Summary, agreements: tuple[Agreement, ...]) -> None:
             out.print()
             made = table(title, "n")
             for name, count in counts.items():
-                made.add_row(Text(shown(name)), str(count))
+                add_row(made, shown(name), count)
             out.print(made)
 
 
 def _sources(summary: Summary) -> Table:
-    made = table(
-        t("source"),
+    titles = (
         t("images"),
         t("patients"),
         t("nameless"),
@@ -134,18 +133,12 @@ def _sources(summary: Summary) -> Table:
         t("age"),
         t("weight"),
     )
+    made = table(t("source"), *titles)
     for source in summary.sources:
-        made.add_row(
-            Text(shown(source.source)),
-            str(source.images),
-            str(source.patients),
-            str(source.unnamed),
-            str(source.groups),
-            _two(source.views, "PA", "AP"),
-            _two(source.sexes, "F", "M"),
-            "–" if source.age is None else f"{source.age[1]:.0f}",
-            f"{100 * source.weight:.0f}%",
-        )
+        views, sexes = _two(source.views, "PA", "AP"), _two(source.sexes, "F", "M")
+        age = None if source.age is None else f"{source.age[1]:.0f}"
+        counts = (source.images, source.patients, source.unnamed, source.groups)
+        add_row(made, shown(source.source), *counts, views, sexes, age, f"{100 * source.weight:.0f}%")
     return made
 
 
@@ -159,17 +152,12 @@ def _labels(summary: Summary) -> Table:
     titles = [t("label"), t("present"), t("absent"), t("unknown"), t("prevalence")]
     made = table(*titles, *(shown(source.source) for source in side_by_side))
     for count in summary.whole.labels:
-        made.add_row(
-            Text(shown(count.label)),
-            str(count.present),
-            str(count.absent),
-            str(count.unknown),
-            _share(count.prevalence),
-            *(
-                _share(next((one.prevalence for one in source.labels if one.label == count.label), None))
-                for source in side_by_side
-            ),
+        beside = (
+            next((one.prevalence for one in source.labels if one.label == count.label), None)
+            for source in side_by_side
         )
+        shares = map(_share, (count.prevalence, *beside))
+        add_row(made, shown(count.label), count.present, count.absent, count.unknown, *shares)
     return made
 
 
@@ -184,12 +172,8 @@ def _overlaps(summary: Summary) -> Table | None:
         t("sources that share people or pictures"), t("groups"), t("images by name"), t("rows of each")
     )
     for overlap in summary.overlaps:
-        made.add_row(
-            Text(shown(f"{overlap.first} · {overlap.second}")),
-            str(overlap.groups),
-            str(overlap.images),
-            f"{overlap.first_rows} / {overlap.second_rows}",
-        )
+        rows = f"{overlap.first_rows} / {overlap.second_rows}"
+        add_row(made, shown(f"{overlap.first} · {overlap.second}"), overlap.groups, overlap.images, rows)
     return made
 
 
@@ -200,36 +184,22 @@ def _pairs(summary: Summary) -> Table | None:
     made = table(t("findings together"), t("observed"), t("expected"), t("ratio"), t("of"))
     chosen = (*pairs[:_PAIRS], *pairs[max(_PAIRS, len(pairs) - _PAIRS) :])
     for pair in chosen:
-        made.add_row(
-            Text(shown(f"{pair.first} · {pair.second}")),
-            str(pair.observed),
-            f"{pair.expected:.1f}",
-            figure(pair.ratio, "{:.2f}"),
-            str(pair.n),
-        )
+        names = shown(f"{pair.first} · {pair.second}")
+        add_row(made, names, pair.observed, f"{pair.expected:.1f}", short(pair.ratio), pair.n)
     return made
 
 
 def _agreements(agreements: tuple[Agreement, ...]) -> Table | None:
     if not agreements:
         return None
-    titles = (
-        t("labels from reports, judged"),
-        "n",
-        t("prevalence"),
-        t("sensitivity"),
-        t("specificity"),
-        t("PPV"),
-        "kappa",
-    )
-    made = table(*titles)
+    rates = (t("prevalence"), t("sensitivity"), t("specificity"), t("PPV"), "kappa")
+    made = table(t("labels from reports, judged"), "n", *rates)
     for item in agreements:
-        rates = (item.prevalence, item.sensitivity, item.specificity, item.ppv, item.kappa)
-        made.add_row(Text(item.label), str(item.n), *map(_rate, rates))
+        found = (item.prevalence, item.sensitivity, item.specificity, item.ppv, item.kappa)
+        add_row(made, item.label, item.n, *map(_rate, found))
     return made
 
 
 def _rate(rate: Rate) -> str:
-    if rate.value is None or rate.ci is None:
-        return figure(rate.value, "{:.2f}")
-    return f"{rate.value:.2f} [{brackets(rate.ci, '{:.2f}')}]"
+    interval = f" [{short(rate.ci)}]" if rate.value is not None and rate.ci is not None else ""
+    return f"{short(rate.value)}{interval}"

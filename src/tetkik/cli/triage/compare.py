@@ -8,7 +8,7 @@ from rich.text import Text
 
 from tetkik.cli.console import language, out, progress, t
 from tetkik.cli.options import Replicates, TableAsJson, argument
-from tetkik.cli.tables import brackets, echo_json, figure, in_language, say_list, table
+from tetkik.cli.tables import add_row, echo_json, in_language, say_list, signed, table
 from tetkik.cli.triage.evaluate import Data, Seed, say_left_out
 
 if TYPE_CHECKING:
@@ -45,19 +45,12 @@ def _show(comparison: Comparison) -> None:
     out.print()
     figures = table(t("model"), t("accuracy"), t("95%"), t("Macro-F1"), t("95%"))
     for side in (comparison.first, comparison.second):
-        figures.add_row(
-            Text(side.model),
-            figure(side.accuracy),
-            brackets(side.ci["accuracy"]),
-            figure(side.macro_f1),
-            brackets(side.ci["macro_f1"]),
-        )
-    figures.add_row(
+        add_row(figures, side.model, side.accuracy, side.ci["accuracy"], side.macro_f1, side.ci["macro_f1"])
+    add_row(
+        figures,
         t("difference (B minus A)"),
-        figure(comparison.accuracy_difference, "{:+.3f}"),
-        brackets(comparison.ci["accuracy_difference"], "{:+.3f}"),
-        figure(comparison.macro_f1_difference, "{:+.3f}"),
-        brackets(comparison.ci["macro_f1_difference"], "{:+.3f}"),
+        *(signed(comparison.accuracy_difference), signed(comparison.ci["accuracy_difference"])),
+        *(signed(comparison.macro_f1_difference), signed(comparison.ci["macro_f1_difference"])),
     )
     out.print(figures)
     out.print()

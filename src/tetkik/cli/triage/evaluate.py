@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tetkik.cli.console import language, note, out, progress, t, warn
 from tetkik.cli.options import EvaluationFolder, Model, Replicates, TableAsJson, argument, option
-from tetkik.cli.tables import add_subgroups, brackets, deliver, figure, in_language, show_parts, table
+from tetkik.cli.tables import add_row, add_subgroups, deliver, in_language, short, show_parts, signed, table
 from tetkik.settings import settings
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _headline(evaluation: Evaluation) -> Table:
         (t("Brier skill"), evaluation.brier_skill, ""),
     )
     for title, value, name in rows:
-        made.add_row(title, figure(value), brackets(evaluation.ci.get(name)) if name else "")
+        add_row(made, title, value, evaluation.ci.get(name) if name else "")
     return made
 
 
@@ -102,15 +102,8 @@ def _departments(evaluation: Evaluation) -> Table:
     made = table(t("department"), "n", "F1", t("95%"), t("precision"), t("recall"), "AUROC")
     present = [figures for figures in evaluation.per_label.values() if figures]
     for item in sorted(present, key=lambda figures: -figures.support):
-        made.add_row(
-            Text(item.label),
-            str(item.support),
-            figure(item.f1),
-            brackets(item.ci["f1"], "{:.2f}"),
-            figure(item.precision),
-            figure(item.recall),
-            figure(item.auroc),
-        )
+        rates = (item.precision, item.recall, item.auroc)
+        add_row(made, item.label, item.support, item.f1, short(item.ci["f1"]), *rates)
     return made
 
 
@@ -119,22 +112,13 @@ def _perturbed(evaluation: Evaluation) -> Table | None:
         return None
     made = table(t("perturbation"), t("accuracy"), t("change"), t("95%"), t("Macro-F1"), t("change"))
     for item in evaluation.robustness:
-        made.add_row(
-            item.title.in_language(language()),
-            figure(item.accuracy),
-            figure(item.accuracy_change, "{:+.3f}"),
-            brackets(item.ci["accuracy_change"], "{:+.3f}"),
-            figure(item.macro_f1),
-            figure(item.macro_f1_change, "{:+.3f}"),
-        )
+        changes = signed(item.accuracy_change), signed(item.ci["accuracy_change"])
+        last = item.macro_f1, signed(item.macro_f1_change)
+        add_row(made, item.title.in_language(language()), item.accuracy, *changes, *last)
     return made
 
 
 def _parts(evaluation: Evaluation) -> Table:
     made = table(t("part"), "n", t("accuracy"), t("95%"), t("Macro-F1"))
-    add_subgroups(
-        made,
-        evaluation.subgroups,
-        lambda part: (str(part.n), figure(part.accuracy), brackets(part.ci), figure(part.macro_f1)),
-    )
+    add_subgroups(made, evaluation.subgroups, lambda part: (part.n, part.accuracy, part.ci, part.macro_f1))
     return made

@@ -18,7 +18,8 @@ from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.preconditions import MATCHED, IfMatch
-from tetkik.service.patients.shapes import ID_PATTERN, ComparedTrait, RecordShape
+from tetkik.service.kit.http.shape import Shape
+from tetkik.service.patients.shapes import ID_PATTERN, ComparedTrait, RecordShape, sides_of
 from tetkik.values import MoveReason, Permission
 from tetkik.workflow import case_transfer
 from tetkik.workflow.case_transfer import TransferPreview
@@ -27,7 +28,7 @@ router = APIRouter(prefix="/cases", tags=["cases"])
 Mover = Annotated[RequestContext, allowed(Permission.CASE_MOVE)]
 
 
-class MoveComparison(BaseModel):
+class MoveComparison(Shape):
     """The patient of a case beside the one whom it would go to."""
 
     one: list[RecordShape] = Field(description="Records of the patient of the case, the surviving one first.")
@@ -45,17 +46,8 @@ class MoveComparison(BaseModel):
 
     @classmethod
     def of(cls, looked: TransferPreview) -> MoveComparison:
-        people = looked.people
-        return cls.model_construct(
-            one=[RecordShape.of(record) for record in people.one],
-            other=[RecordShape.of(record) for record in people.other],
-            traits=[ComparedTrait(trait=trait, agreement=agreement) for trait, agreement in people.traits],
-            differs=list(looked.differs),
-            images=looked.images,
-            read_by=looked.reader.name if looked.reader is not None else None,
-            written=looked.written,
-            seen=looked.seen,
-        )
+        reader = looked.reader.name if looked.reader is not None else None
+        return cls.from_value(looked, **sides_of(looked.people), differs=list(looked.differs), read_by=reader)
 
 
 class NewMove(BaseModel):

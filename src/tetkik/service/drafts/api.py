@@ -26,9 +26,9 @@ from tetkik.service.drafts.shapes import (
     TemplateSent,
 )
 from tetkik.service.kit.access.authorization import RequestContext, allowed
-from tetkik.service.kit.http.downloads import download_headers
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.preconditions import MATCHED, Revision
+from tetkik.service.kit.http.responses import download_headers
 from tetkik.values import Permission
 
 router = APIRouter(prefix="/drafts", tags=["drafts"], route_class=DraftRoute)

@@ -27,7 +27,7 @@ from tetkik.records.worklist.case_events import is_actor_current
 from tetkik.report.llm import LanguageModel, open_model
 from tetkik.service.drafts.shapes import DraftShape, RedraftSent
 from tetkik.service.kit.context import AppContext
-from tetkik.service.kit.http.event_stream import event, event_stream
+from tetkik.service.kit.http.responses import event, event_stream
 from tetkik.service.kit.rendering.templates import language_of
 from tetkik.service.kit.statuses import status_of
 from tetkik.values import Actor, Draft

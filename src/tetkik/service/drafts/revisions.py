@@ -16,7 +16,7 @@ from tetkik.records.reports.draft_revisions import EditConflict, WorkingDraft
 from tetkik.service.drafts.shapes import DraftShape
 from tetkik.service.kit.access.authentication import identify
 from tetkik.service.kit.context import AppContext, context_of
-from tetkik.service.kit.http.problems import Problem
+from tetkik.service.kit.http.problems import problem_of
 from tetkik.service.kit.rendering.templates import language_of
 from tetkik.values import Hospital
 
@@ -56,13 +56,7 @@ def conflict_response(request: Request, conflict: EditConflict) -> Response:
     """That somebody else saved first: 412 where If-Match named another revision, 409 where the body did."""
     language, current = language_of(request), conflict.current
     status = 412 if "if-match" in request.headers else 409
-    problem = Problem(
-        type="urn:tetkik:problem:EditConflict",
-        title="EditConflict",
-        status=status,
-        detail=Sentence(conflict.template, conflict.values).in_language(language),
-        instance=getattr(request.state, "request_id", None),
-    )
+    problem = problem_of(request, status, Sentence(conflict.template, conflict.values), "EditConflict")
     content = problem.model_dump(exclude_none=True) | {
         "revision": current.revision,
         "saved_by": current.updated_by,

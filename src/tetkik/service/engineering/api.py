@@ -77,35 +77,21 @@ def show_model(ctx: Engineer, model_id: str) -> dict[str, Any]:
 
 def _summary(bundle: Bundle, context: AppContext) -> ModelSummary:
     found, chosen = bundle.manifest, context.settings
-    return ModelSummary(
-        id=found.id,
-        name=found.name,
-        task=found.task.value,
-        kind=found.kind,
-        created=found.created,
-        licence=found.licence,
-        in_use=found.id in (chosen.triage_model, chosen.findings_model, chosen.caption_model),
-    )
+    used = found.id in (chosen.triage_model, chosen.findings_model, chosen.caption_model)
+    return ModelSummary.from_value(found, in_use=used)
 
 
 def _share(count: Count) -> Share:
-    interval = count.interval
-    return Share(
-        hits=count.hits,
-        total=count.total,
-        low=interval.low if interval is not None else None,
-        high=interval.high if interval is not None else None,
-    )
+    ends = count.interval
+    return Share.from_value(count, low=ends.low if ends else None, high=ends.high if ends else None)
 
 
 def _agreement(one: LabelAgreement) -> AgreementOfLabel:
-    return AgreementOfLabel(
-        label=one.label,
+    return AgreementOfLabel.from_value(
+        one,
         agreed=_share(one.all),
         confirmed=_share(one.asserted),
         called=_share(one.called),
-        missed=one.missed,
-        kappa=one.kappa,
         weeks=[_share(count) for count in one.weeks],
     )
 
@@ -130,12 +116,11 @@ def _drift(one: BundleUsage, found: Drift, manifest: Manifest | None) -> DriftOf
 
 
 def _label(one: LabelMoved, manifest: Manifest | None) -> DriftOfLabel:
-    return DriftOfLabel(
-        label=one.label,
+    return DriftOfLabel.from_value(
+        one,
         moved=_moved(one.shift),
         positive_before=_share(Count(*one.positive_before)),
         positive_now=_share(Count(*one.positive_now)),
-        prevalence=one.prevalence,
         positive_card=card_share(manifest, one.label) if manifest else None,
     )
 
@@ -151,9 +136,7 @@ def _input(one: InputMoved) -> DriftOfInput:
 
 
 def _moved(shift: Shift | None) -> Moved | None:
-    if shift is None:
-        return None
-    return Moved.from_value(shift, verdict=shift.stability)
+    return None if shift is None else Moved.from_value(shift, verdict=shift.stability)
 
 
 feedback_router = APIRouter(tags=["triage"])

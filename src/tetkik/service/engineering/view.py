@@ -24,7 +24,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.drift import BundleUsage, Drift
 from tetkik.records.images import drift as images
 from tetkik.service.kit.access.authorization import RequestContext
-from tetkik.service.kit.http.downloads import download_headers
+from tetkik.service.kit.http.responses import download_headers
 from tetkik.values import Capability
 
 

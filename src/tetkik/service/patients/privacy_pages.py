@@ -17,7 +17,7 @@ from tetkik.records.lifecycle.data_subjects import DataSubject
 from tetkik.records.lifecycle.erasure import Erasure, ErasureReason
 from tetkik.records.lifecycle.patient_export import export_patient
 from tetkik.service.kit.access.authorization import RequestContext, allowed
-from tetkik.service.kit.http.downloads import download_headers
+from tetkik.service.kit.http.responses import download_headers
 from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.values import Permission
 

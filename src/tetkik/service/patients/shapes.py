@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from tetkik.errors import InputError
 from tetkik.records.cases.patients import LONGEST_NAME, LONGEST_NUMBER, Person
 from tetkik.records.reports.withdrawal_queries import Withdrawn
+from tetkik.service.kit.http.shape import Shape
 from tetkik.values import CaseState, LinkReason, Sex
 from tetkik.workflow.patient_comparison import Agreement, PatientComparison, PatientRecord, Trait
 
@@ -99,7 +100,7 @@ class PersonShape(BaseModel):
         )
 
 
-class RecordCase(BaseModel):
+class RecordCase(Shape):
     """A case of a record."""
 
     id: str
@@ -113,7 +114,7 @@ class RecordCase(BaseModel):
     )
 
 
-class RecordShape(BaseModel):
+class RecordShape(Shape):
     """One record of a patient."""
 
     id: str
@@ -127,37 +128,13 @@ class RecordShape(BaseModel):
 
     @classmethod
     def of(cls, record: PatientRecord) -> RecordShape:
-        return cls.model_construct(
-            id=record.id,
-            patient=PersonShape.of(record.person),
-            created_at=record.created_at,
-            replaced_by=record.replaced_by,
-            reason=record.reason,
-            linked_at=record.linked_at,
-            cases=[
-                RecordCase(
-                    id=case.id,
-                    number=case.number,
-                    state=case.state,
-                    department=case.department,
-                    created_at=case.created_at,
-                    signed=case.signed,
-                    withdrawn=case.withdrawn,
-                )
-                for case in record.cases
-            ],
-            count=record.count,
-        )
+        return cls.from_value(record, patient=PersonShape.of(record.person), cases=list(record.cases))
 
 
 class PatientRecords(BaseModel):
     """Every record of one patient."""
 
     records: list[RecordShape]
-
-    @classmethod
-    def of(cls, records: tuple[PatientRecord, ...]) -> PatientRecords:
-        return cls.model_construct(records=[RecordShape.of(record) for record in records])
 
 
 class ComparedTrait(BaseModel):
@@ -169,7 +146,7 @@ class ComparedTrait(BaseModel):
     )
 
 
-class Comparison(BaseModel):
+class Comparison(Shape):
     """Two patients side by side."""
 
     one: list[RecordShape] = Field(description="Records of the first, the surviving one first.")
@@ -185,14 +162,16 @@ class Comparison(BaseModel):
 
     @classmethod
     def of(cls, found: PatientComparison) -> Comparison:
-        return cls.model_construct(
-            one=[RecordShape.of(record) for record in found.one],
-            other=[RecordShape.of(record) for record in found.other],
-            traits=[ComparedTrait(trait=trait, agreement=agreement) for trait, agreement in found.traits],
-            survivor=found.survivor,
-            obstacle=found.obstacle,
-            seen=found.seen,
-        )
+        return cls.from_value(found, **sides_of(found))
+
+
+def sides_of(people: PatientComparison) -> dict[str, Any]:
+    """The fields `one`, `other` and `traits` of a comparison."""
+    return {
+        "one": [RecordShape.of(record) for record in people.one],
+        "other": [RecordShape.of(record) for record in people.other],
+        "traits": [ComparedTrait(trait=trait, agreement=agreement) for trait, agreement in people.traits],
+    }
 
 
 class NewLink(BaseModel):

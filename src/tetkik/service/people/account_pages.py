@@ -21,10 +21,37 @@ from tetkik.service.kit.access.required_passkey import needs_passkey, refuse_sec
 from tetkik.service.kit.context import ContextDep
 from tetkik.service.kit.rendering.templates import LANGUAGE_COOKIE, THEME_COOKIE
 from tetkik.service.people.sign_in_pages import Return, Text, refuse_unequal, shown_strength
-from tetkik.service.people.user_agents import browser_of
 from tetkik.values import Permission
 
 router = APIRouter()
+
+_BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("SamsungBrowser", "Samsung Internet"),
+    ("Firefox", "Firefox"),
+    ("FxiOS", "Firefox"),
+    ("CriOS", "Chrome"),
+    ("Chrome", "Chrome"),
+    ("Safari", "Safari"),
+)
+_SYSTEMS = (
+    ("Windows", "Windows"),
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
+
+
+def browser_of(agent: str) -> str:
+    """Such as `Firefox · Windows`; the beginning of what is not known, empty where nothing is said."""
+    browser = next((name for mark, name in _BROWSERS if mark in agent), "")
+    system = next((name for mark, name in _SYSTEMS if mark in agent), "")
+    return " · ".join(part for part in (browser, system) if part) or agent[:40]
+
 
 Owner = Annotated[RequestContext, allowed(Permission.OWN_ACCOUNT)]
 

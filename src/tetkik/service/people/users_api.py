@@ -128,9 +128,8 @@ def _profile(given: UserProfile) -> Profile:
 
 def _view(member: Member) -> UserView:
     profile = member.profile
-    return UserView(
-        id=member.id,
-        login=member.login,
+    return UserView.from_value(
+        member,
         name=profile.name,
         title=profile.title,
         registration=profile.registration,
@@ -138,8 +137,4 @@ def _view(member: Member) -> UserView:
         departments=list(profile.departments),
         disabled=member.disabled_at is not None,
         paused=member.locked_until is not None,
-        must_change=member.must_change,
-        created_at=member.created_at,
-        last_login_at=member.last_login_at,
-        keys_held=member.keys_held,
     )

@@ -20,10 +20,10 @@ from tetkik.service.drafts.revisions import DraftRoute, hospital_of
 from tetkik.service.drafts.shapes import DraftShape
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.reauthentication import reauthenticate
-from tetkik.service.kit.http.downloads import download_headers
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from tetkik.service.kit.http.preconditions import MATCHED, Revision
+from tetkik.service.kit.http.responses import download_headers
 from tetkik.service.reports import documents
 from tetkik.service.reports.documents import KINDS, Format
 from tetkik.service.reports.shapes import (

@@ -20,7 +20,7 @@ from tetkik.errors import Conflict, NotFound
 from tetkik.records.audit_chain import Action
 from tetkik.records.reports import versions
 from tetkik.service.kit.access.authorization import RequestContext
-from tetkik.service.kit.http.downloads import download_headers
+from tetkik.service.kit.http.responses import download_headers
 from tetkik.values import ReportDocument
 
 

@@ -22,8 +22,8 @@ from tetkik.records.people.visibility import load_visible_case as see_case
 from tetkik.records.worklist.case_events import is_actor_current
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
-from tetkik.service.kit.http.event_stream import event, event_stream
 from tetkik.service.kit.http.idempotency import IdempotentDep
+from tetkik.service.kit.http.responses import event, event_stream
 from tetkik.service.studies.shapes import FindingsShape, RunShape, WorkShape
 from tetkik.values import Actor, JobState, Permission, Priority
 
@@ -85,13 +85,8 @@ def one(ctx: Reader, run_id: Annotated[str, Path(max_length=26, description="Of 
         run = runs.load_run(tx, run_id)
         see_case(tx, run.case_id)
         shown = FindingsShape.of(run, runs.load_result(tx, run.id))
-        tx.audit(
-            Action.IMAGE_OPENED,
-            case_id=run.case_id,
-            patient_id=run.patient_id,
-            object_id=run.image_id,
-            what="run",
-        )
+        whose = {"case_id": run.case_id, "patient_id": run.patient_id}
+        tx.audit(Action.IMAGE_OPENED, **whose, object_id=run.image_id, what="run")
     return shown
 
 

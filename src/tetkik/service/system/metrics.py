@@ -20,11 +20,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tetkik import __version__
 from tetkik.records.metrics import RecordsMetrics, collect_metrics
 from tetkik.service.kit.access.authorization import Guard, RequestContext, check_routes
+from tetkik.service.kit.access.middleware import template_of
 from tetkik.service.kit.context import AppContext, ContextDep, context_of
 from tetkik.values import SYSTEM, Permission
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_API = "/api/v1"
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
@@ -58,7 +58,8 @@ class LatencyMiddleware:
             await self._app(scope, receive, watched)
         finally:
             if not stream:
-                labels = (_template(scope), _method(scope), f"{status // 100}xx")
+                route = template_of(scope)
+                labels = ("other" if route == "-" else route, _method(scope), f"{status // 100}xx")
                 self._histogram.labels(*labels).observe(time.perf_counter() - begin)
 
 
@@ -81,14 +82,19 @@ class RecordsCollector(Collector):
         yield GaugeMetricFamily("tetkik_up", f"Tetkik {__version__} answers.", 1)
 
 
+def _gauges(*figures: tuple[str, str, float]) -> Iterator[Metric]:
+    for name, meaning, value in figures:
+        yield GaugeMetricFamily(f"tetkik_{name}", meaning, value)
+
+
 def _queue(counted: RecordsMetrics) -> Iterator[Metric]:
     queue = counted.queue
-    yield GaugeMetricFamily("tetkik_queue_length", "Pieces of work that wait for a model.", queue.waiting)
-    yield GaugeMetricFamily(
-        "tetkik_queue_age_seconds", "How long the oldest of them waits.", queue.oldest_seconds
+    return _gauges(
+        ("queue_length", "Pieces of work that wait for a model.", queue.waiting),
+        ("queue_age_seconds", "How long the oldest of them waits.", queue.oldest_seconds),
+        ("queue_running", "Pieces of work that a worker has.", queue.running),
+        ("jobs_failed", "Pieces of work that were given up.", queue.failed),
     )
-    yield GaugeMetricFamily("tetkik_queue_running", "Pieces of work that a worker has.", queue.running)
-    yield GaugeMetricFamily("tetkik_jobs_failed", "Pieces of work that were given up.", queue.failed)
 
 
 def _inference(counted: RecordsMetrics) -> Iterator[Metric]:
@@ -112,12 +118,8 @@ def _people(counted: RecordsMetrics) -> Iterator[Metric]:
     for state, count in counted.cases.items():
         cases.add_metric([state], count)
     yield cases
-    yield GaugeMetricFamily("tetkik_claims", "Cases that somebody is reading.", counted.claims)
     yield CounterMetricFamily(
         "tetkik_reports_signed", "Versions signed, amendments included.", counted.reports_signed
-    )
-    yield GaugeMetricFamily(
-        "tetkik_drafts_signed", "First signatures of the last 30 days.", counted.drafts_signed
     )
     share = GaugeMetricFamily(
         "tetkik_drafts_corrected_share",
@@ -126,10 +128,12 @@ def _people(counted: RecordsMetrics) -> Iterator[Metric]:
     if counted.corrected_share is not None:
         share.add_metric([], counted.corrected_share)
     yield share
-    yield GaugeMetricFamily(
-        "tetkik_sign_ins_failed", "Failed sign-ins of the last hour.", counted.sign_ins_failed
+    yield from _gauges(
+        ("claims", "Cases that somebody is reading.", counted.claims),
+        ("drafts_signed", "First signatures of the last 30 days.", counted.drafts_signed),
+        ("sign_ins_failed", "Failed sign-ins of the last hour.", counted.sign_ins_failed),
+        ("sessions", "Open browsers.", counted.sessions),
     )
-    yield GaugeMetricFamily("tetkik_sessions", "Open browsers.", counted.sessions)
 
 
 class MetricsGuard(Guard):
@@ -168,16 +172,6 @@ def install(app: FastAPI, context: AppContext) -> None:
     check_routes(router)
     app.include_router(router)
     app.add_middleware(LatencyMiddleware, histogram=histogram)
-
-
-def _template(scope: Scope) -> str:
-    """The path with its parameters' names in place of their values: what a request asked for stays out."""
-    path = getattr(scope.get("route"), "path", None)
-    if path is None:
-        return "/static" if scope["path"].startswith("/static/") else "other"
-    # A router's own path stands without the prefix that it was included under.
-    api = scope["path"].startswith(f"{_API}/") and not path.startswith(f"{_API}/")
-    return f"{_API}{path}" if api else str(path)
 
 
 def _method(scope: Scope) -> str:
