@@ -269,10 +269,11 @@ def errors_page() -> str:
     """The tree of errors."""
     tree = (errors.__doc__ or "").split("\n\n")[1]
     rows = []
-    for name in errors.__all__:
-        error = getattr(errors, name)
+    for name, error in sorted(vars(errors).items()):
+        if not isinstance(error, type) or not issubclass(error, errors.TetkikError):
+            continue
         first = (inspect.getdoc(error) or "").splitlines()[0]
-        rows.append((f"`{name}`", f"`{error.__base__.__name__}`", str(error.exit_status), first))
+        rows.append((f"`{name}`", f"`{error.__mro__[1].__name__}`", str(error.exit_status), first))
     return _page(
         [
             "# Errors",

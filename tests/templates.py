@@ -11,13 +11,16 @@ from pathlib import Path
 
 from jinja2 import Environment, nodes
 
+from tests.test_errors import CLASSES
 from tetkik import errors
 
 SOURCE = Path(errors.__file__).parent
 # What takes a template, and as which of its arguments.
 TAKERS = {
-    **dict.fromkeys(errors.__all__, 0),
-    **dict.fromkeys(("t", "warn", "note", "print_line", "option", "argument", "translate", "Sentence"), 0),
+    **dict.fromkeys(CLASSES, 0),
+    **dict.fromkeys(
+        ("t", "warn", "note", "print_line", "_bullet", "option", "argument", "translate", "Sentence"), 0
+    ),
     "Perturbation": 1,
 }
 # Long work tells the name of its step first, then how far it is.

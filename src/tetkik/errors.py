@@ -35,29 +35,6 @@ from typing import ClassVar
 
 from tetkik.language import Language, translate
 
-__all__ = [
-    "AccessError",
-    "BundleCorrupt",
-    "BundleError",
-    "BundleMismatch",
-    "BundleNotFound",
-    "Conflict",
-    "DataError",
-    "Forbidden",
-    "InputError",
-    "MissingExtra",
-    "NotFound",
-    "NotSignedIn",
-    "OutputError",
-    "PermissionNeeded",
-    "RecordsError",
-    "SettingError",
-    "TetkikError",
-    "TooManyRequests",
-    "TrainingError",
-    "UsageError",
-]
-
 
 class TetkikError(Exception):
     """The root: catch this to catch everything that Tetkik raises on purpose.

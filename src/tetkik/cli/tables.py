@@ -90,7 +90,7 @@ def show_parts(
         if part is not None:
             out.print(part)
             out.print()
-    say_list([sentence.in_language(language()) for sentence in interpretation])
+    say_list(interpretation)
     if not_computed:
         out.print()
         for name, why in not_computed.items():
@@ -122,8 +122,12 @@ def echo_json(content: Mapping[str, Any]) -> None:
     typer.echo(json.dumps(content, ensure_ascii=False, allow_nan=False))
 
 
-def say_list(sentences: list[str]) -> None:
+def bullet(sentence: str) -> None:
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row("•", Text(sentence))
+    out.print(grid)
+
+
+def say_list(sentences: Iterable[Sentence]) -> None:
     for sentence in sentences:
-        grid = Table.grid(padding=(0, 1))
-        grid.add_row("•", Text(sentence))
-        out.print(grid)
+        bullet(sentence.in_language(language()))

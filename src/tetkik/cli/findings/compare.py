@@ -109,7 +109,7 @@ def _show(comparison: Comparison) -> None:
         out.print(Text(_title(part, comparison), style="bold"))
         out.print(_labels(part))
     out.print()
-    say_list([sentence.in_language(language()) for sentence in comparison.conclusion])
+    say_list(comparison.conclusion)
 
 
 def _title(part: ComparedSet, comparison: Comparison) -> str:

@@ -61,4 +61,4 @@ def _show(comparison: Comparison) -> None:
     out.print()
     out.print(f"McNemar  p {comparison.mcnemar.p:.4g} · mid-p {comparison.mcnemar.mid_p:.4g}")
     out.print()
-    say_list([sentence.in_language(language()) for sentence in comparison.conclusion])
+    say_list(comparison.conclusion)

@@ -18,7 +18,7 @@ from tetkik.records.worklist import case_contents
 from tetkik.service.cases.shapes import PriorityChoice
 from tetkik.service.cases.view import slip_of
 from tetkik.service.kit.access.authorization import RequestContext, allowed
-from tetkik.service.kit.access.redirects import safe_path
+from tetkik.service.kit.http.responses import safe_path
 from tetkik.service.kit.rendering.highlights import pieces
 from tetkik.service.patients.shapes import TypedPerson
 from tetkik.service.reception import triage

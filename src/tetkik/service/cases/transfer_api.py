@@ -12,8 +12,8 @@ from starlette.exceptions import HTTPException
 from tetkik.records.cases import cases
 from tetkik.records.database import Transaction
 from tetkik.records.images.patient_matching import Difference
+from tetkik.service.cases import transfer
 from tetkik.service.cases.api import CHANGED, CaseId, case_response
-from tetkik.service.cases.transfer import CaseTransfer
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
@@ -22,7 +22,7 @@ from tetkik.service.kit.http.shape import Shape
 from tetkik.service.patients.shapes import ID_PATTERN, ComparedTrait, RecordShape, sides_of
 from tetkik.values import MoveReason, Permission
 from tetkik.workflow import case_transfer
-from tetkik.workflow.case_transfer import TransferPreview
+from tetkik.workflow.case_transfer import CompletedTransfer, TransferPreview
 
 router = APIRouter(prefix="/cases", tags=["cases"])
 Mover = Annotated[RequestContext, allowed(Permission.CASE_MOVE)]
@@ -99,15 +99,18 @@ def move_case(
     ctx: Mover, decoder: DecoderDep, case_id: CaseId, wanted: NewMove, once: IdempotentDep, if_match: IfMatch
 ) -> Response:
     """Let a case that was opened for the wrong patient go on as one of the right patient."""
-    transfer = CaseTransfer(ctx.app, decoder, ctx.actor, case_id, wanted.patient_id)
-    transfer.prepare()
+    transfer.prepare(ctx, case_id, wanted.patient_id)
+    made: list[CompletedTransfer] = []  # empty where it was made before
 
     def work(tx: Transaction) -> MoveShape:
         if case_response(cases.load_case(tx, case_id, audit=False)).headers["etag"] != if_match:
             raise HTTPException(412, CHANGED)
-        done = transfer.transfer(tx, wanted.reason, wanted.seen, sure=wanted.sure)
-        return MoveShape(case_id=done.case_id, number=done.number, moved_from=case_id, reason=wanted.reason)
+        patient_id, reason, seen = wanted.patient_id, wanted.reason, wanted.seen
+        done = case_transfer.transfer_case(tx, case_id, patient_id, reason, seen, sure=wanted.sure)
+        made.append(done)
+        return MoveShape(case_id=done.case_id, number=done.number, moved_from=case_id, reason=reason)
 
     outcome = once.run(ctx.records, ctx.actor, work)
-    transfer.finish()
+    for done in made:
+        transfer.finish(ctx, decoder, done)
     return outcome.response()

@@ -22,25 +22,13 @@ from tetkik.records.reports.draft_revisions import EditConflict, WorkingDraft
 from tetkik.records.reports.editing import LONGEST, MOST
 from tetkik.records.reports.templates import HospitalTemplate
 from tetkik.records.worklist import case_events, claims, worklist
+from tetkik.service.drafts import shapes
 from tetkik.service.drafts.redrafting import fresh_draft
 from tetkik.service.drafts.revisions import DraftRoute
-from tetkik.service.drafts.shapes import (
-    DraftSent,
-    MeasurementChanged,
-    MeasurementSent,
-    RedraftSent,
-    ReviewSent,
-    SentenceSent,
-    TemplateSent,
-)
 from tetkik.service.drafts.view import ReadingView, reading_view, shown_findings, shown_working
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.rendering.templates import language_of, render
-from tetkik.values import (
-    CaseState,
-    JobState,
-    Permission,
-)
+from tetkik.values import CaseState, JobState, Permission
 
 router = APIRouter(prefix="/read")
 
@@ -201,19 +189,19 @@ class Revised(BaseModel):
     revision: Revision
 
 
-class Written(SentenceSent):
+class Written(shapes.SentenceSent):
     """A sentence of the editor, which is never empty."""
 
     text: Annotated[str, Field(min_length=1, max_length=LONGEST, pattern=r"\S")]
 
 
-class Save(DraftSent, Revised):
+class Save(shapes.DraftSent, Revised):
     """Everything that stands in the editor."""
 
     sentences: Annotated[list[Written], Field(max_length=MOST)]  # type: ignore[assignment]
 
 
-class Judge(ReviewSent, Revised):
+class Judge(shapes.ReviewSent, Revised):
     """What the radiologist says of one finding."""
 
 
@@ -223,7 +211,7 @@ class Rewrite(Revised):
     language: Language
 
 
-class Take(TemplateSent, Revised):
+class Take(shapes.TemplateSent, Revised):
     """A template, to be put around the draft."""
 
 
@@ -260,7 +248,7 @@ def judge(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Judge) -> HTML
 @panel_router.post("/{case_id}/{report_id}/rewrite")
 def write_again(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Rewrite) -> HTMLResponse:
     """A fresh draft from the findings as they were judged, in the language asked for."""
-    wanted = RedraftSent(language=body.language)
+    wanted = shapes.RedraftSent(language=body.language)
     fresh = fresh_draft(ctx.app, ctx.actor, report_id, body.revision, wanted)
     return panels_after(ctx, fresh.keep)
 
@@ -274,11 +262,11 @@ def take_template(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Take) 
 MeasurementId = Annotated[str, Field(max_length=26)]
 
 
-class Measure(MeasurementSent, Revised):
+class Measure(shapes.MeasurementSent, Revised):
     """A new measurement of the viewer."""
 
 
-class Change(MeasurementChanged, Revised):
+class Change(shapes.MeasurementChanged, Revised):
     """What changes of a measurement; None stays."""
 
     id: MeasurementId

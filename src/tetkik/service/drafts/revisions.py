@@ -15,10 +15,9 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.reports.draft_revisions import EditConflict, WorkingDraft
 from tetkik.service.drafts.shapes import DraftShape
 from tetkik.service.kit.access.authentication import identify
-from tetkik.service.kit.context import AppContext, context_of
+from tetkik.service.kit.context import context_of
 from tetkik.service.kit.http.problems import problem_of
 from tetkik.service.kit.rendering.templates import language_of
-from tetkik.values import Hospital
 
 
 class DraftRoute(APIRoute):
@@ -74,8 +73,3 @@ def etag(draft: WorkingDraft) -> dict[str, str]:
 def draft_response(request: Request, draft: WorkingDraft, status: int = 200) -> Response:
     shape = DraftShape.of(draft, language_of(request))
     return Response(shape.model_dump_json(), status, headers=etag(draft), media_type="application/json")
-
-
-def hospital_of(context: AppContext) -> Hospital:
-    chosen = context.settings
-    return Hospital(chosen.hospital_name, chosen.hospital_department, chosen.hospital_address)

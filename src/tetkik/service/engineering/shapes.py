@@ -6,9 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from tetkik.service.engineering.view import (
-    Against,
-)
+from tetkik.service.engineering.view import Against
 from tetkik.service.kit.http.shape import Shape
 from tetkik.statistics import Stability
 from tetkik.values import Capability

@@ -10,13 +10,7 @@ from fastapi.responses import Response
 from tetkik.records.database import Transaction
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.idempotency import IdempotentDep
-from tetkik.service.patients.shapes import (
-    Comparison,
-    LinkShape,
-    NewLink,
-    PatientRecords,
-    RecordShape,
-)
+from tetkik.service.patients.shapes import Comparison, LinkShape, NewLink, PatientRecords, RecordShape
 from tetkik.values import Permission, SplitReason
 from tetkik.workflow import patient_comparison, patient_merge
 

@@ -22,10 +22,10 @@ from tetkik.service.kit.access.new_session import begin
 from tetkik.service.kit.access.passkeys import Purpose
 from tetkik.service.kit.access.rate_limits import limit_rate, rate_limits_of
 from tetkik.service.kit.access.reauthentication import Proof, reauthenticate_for_account
-from tetkik.service.kit.access.redirects import safe_path
 from tetkik.service.kit.access.required_passkey import refuse_second_passkey
 from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
+from tetkik.service.kit.http.responses import safe_path
 from tetkik.service.people.shapes import Account, Addition, Answer, MadeToken, NewToken, Tokens, TokenView
 from tetkik.values import Actor, Method, Permission
 

@@ -16,9 +16,9 @@ from tetkik.service.kit.access import oidc
 from tetkik.service.kit.access.authentication import clear_session_cookie, set_session_cookie
 from tetkik.service.kit.access.authorization import RequestContext, allowed, public
 from tetkik.service.kit.access.reauthentication import FRESH, Proof, reauthenticate_for_account
-from tetkik.service.kit.access.redirects import safe_path, with_next
 from tetkik.service.kit.access.required_passkey import needs_passkey, refuse_second_passkey
 from tetkik.service.kit.context import ContextDep
+from tetkik.service.kit.http.responses import safe_path, with_next
 from tetkik.service.kit.rendering.templates import LANGUAGE_COOKIE, THEME_COOKIE
 from tetkik.service.people.sign_in_pages import Return, Text, refuse_unequal, shown_strength
 from tetkik.values import Permission

@@ -25,8 +25,8 @@ from tetkik.service.kit.access.authorization import RequestContext, allowed, own
 from tetkik.service.kit.access.new_session import start_session_and_redirect
 from tetkik.service.kit.access.passkeys import origin_of
 from tetkik.service.kit.access.rate_limits import limit_rate, rate_limits_of
-from tetkik.service.kit.access.redirects import safe_path, with_next
 from tetkik.service.kit.context import AppContext, ContextDep
+from tetkik.service.kit.http.responses import safe_path, with_next
 from tetkik.service.kit.rendering.navigation import start_page_of
 from tetkik.service.kit.rendering.templates import asset, render
 from tetkik.values import Actor, Method, Permission

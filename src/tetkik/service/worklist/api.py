@@ -24,9 +24,7 @@ from tetkik.service.worklist.shapes import (
     cursor_of,
     place_of,
 )
-from tetkik.values import (
-    Permission,
-)
+from tetkik.values import Permission
 
 router = APIRouter()
 

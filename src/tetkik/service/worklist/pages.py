@@ -19,15 +19,7 @@ from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.kit.rendering.templates import language_of
 from tetkik.service.worklist.shapes import PriorityWord, WorklistQuery, cursor_of, place_of
 from tetkik.turkish import alphabetical
-from tetkik.values import (
-    FINDING_LABELS,
-    NORMAL_LABELS,
-    Actor,
-    CaseState,
-    Permission,
-    Priority,
-    label_name,
-)
+from tetkik.values import FINDING_LABELS, NORMAL_LABELS, Actor, CaseState, Permission, Priority, label_name
 from tetkik.workflow import offered_departments
 
 router = APIRouter()

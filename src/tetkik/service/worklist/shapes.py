@@ -16,14 +16,7 @@ from tetkik.records.worklist.worklist import OPEN, Scope, WorklistCursor, Workli
 from tetkik.records.worklist.worklist_items import WorklistItem
 from tetkik.service.kit.http.paging import decode_cursor, encode_cursor
 from tetkik.service.kit.http.shape import Shape
-from tetkik.values import (
-    CaseState,
-    JobState,
-    Priority,
-    ReportState,
-    Sex,
-    UrgencyLevel,
-)
+from tetkik.values import CaseState, JobState, Priority, ReportState, Sex, UrgencyLevel
 
 
 class PriorityWord(StrEnum):

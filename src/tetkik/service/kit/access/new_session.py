@@ -13,8 +13,8 @@ from tetkik.errors import NotSignedIn
 from tetkik.records.people import sessions, sign_in
 from tetkik.records.people.users import user_row
 from tetkik.service.kit.access.authentication import peer_of, require_session, set_session_cookie
-from tetkik.service.kit.access.redirects import safe_path
 from tetkik.service.kit.context import AppContext
+from tetkik.service.kit.http.responses import safe_path
 from tetkik.values import Actor
 
 _BROWSER_DAYS = 400

@@ -1,10 +1,11 @@
-"""Answers that are files, streams of events (WHATWG HTML, 9.2), or the static files of the pages."""
+"""Answers that are files, streams of events (WHATWG HTML, 9.2), redirects, or files of the pages."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import AsyncIterator
+from urllib.parse import quote
 
 from fastapi.responses import StreamingResponse
 from starlette.responses import Response
@@ -47,3 +48,17 @@ class VersionedStaticFiles(StaticFiles):
         versioned = b"v=" in scope.get("query_string", b"")
         answer.headers["Cache-Control"] = _FOR_EVER if versioned else "no-cache"
         return answer
+
+
+def safe_path(target: str) -> str:
+    r"""`target` if it is a path of this service, else the start page.
+
+    `//elsewhere` and `/\elsewhere` are other hosts to a browser, and it drops tabs and line ends.
+    """
+    plain = target.startswith("/") and not target.startswith("//")
+    return target if plain and "\\" not in target and all(char > " " for char in target) else "/"
+
+
+def with_next(page: str, target: str) -> str:
+    """The address of `page` that knows where to return to."""
+    return f"{page}?next={quote(safe_path(target))}"
