@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from tetkik.cli.console import err, language, note, out, print_line, progress, shown, t, warn, writing
 from tetkik.cli.options import Since, Until, option, parse_day
 from tetkik.cli.records import open_configured_records
+from tetkik.cli.tables import listing
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,10 +78,8 @@ def list_entries(
         )
         with records.read() as tx:
             events = load_newest(tx, wanted, limit=limit)
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("#", justify="right")
-    for title in (t("when"), t("what"), t("who"), t("case"), t("from where")):
-        table.add_column(title)
+    table = listing("#", t("when"), t("what"), t("who"), t("case"), t("from where"))
+    table.columns[0].justify = "right"
     for event in events:
         who = event.user or (event.user_id or "–")
         when = f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}"

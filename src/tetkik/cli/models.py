@@ -11,6 +11,8 @@ from rich.table import Table
 from tetkik import bundle
 from tetkik.cli.console import note, out, print_json_line, print_line, show_error, shown, t, warn, writing
 from tetkik.cli.options import TableAsJson, ZipFile, argument
+from tetkik.cli.tables import listing
+from tetkik.cli.tables import table as figures
 from tetkik.errors import BundleError
 from tetkik.settings import settings
 
@@ -46,9 +48,7 @@ def _entry(item: bundle.Bundle) -> dict[str, str]:
 
 
 def _listing(found: list[bundle.Bundle]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in (t("id"), t("version"), t("task"), t("kind")):
-        table.add_column(title)
+    table = listing(t("id"), t("version"), t("task"), t("kind"))
     table.add_column("MB", justify="right")
     for item in found:
         files = [item.path / name for name in item.manifest.files]
@@ -97,10 +97,8 @@ def show(model: _Model, as_json: TableAsJson = False) -> None:
 
 
 def _figures(manifest: bundle.Manifest) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column(t("figure"), no_wrap=True)
-    for title in (t("value"), t("95%"), "n"):
-        table.add_column(title, justify="right", no_wrap=True)
+    table = figures(t("figure"), t("value"), t("95%"), "n")
+    table.columns[0].no_wrap = True
     for title in (t("data"), t("split")):
         table.add_column(title)
     for metric in manifest.metrics:

@@ -60,6 +60,21 @@ def table(*titles: str) -> Table:
     return made
 
 
+def listing(*titles: str) -> Table:
+    """A plain table of words."""
+    made = Table(box=None, pad_edge=False, header_style="dim")
+    for title in titles:
+        made.add_column(title)
+    return made
+
+
+def totals() -> Table:
+    """Words with a count each, without titles."""
+    made = table("", "")
+    made.show_header = False
+    return made
+
+
 def reference_table(labels: Mapping[str, LabelReference], *titles: str) -> Table:
     """The scores of each label in a bundle's reference: count, prevalence, median, share of positives."""
     made = table(*titles)

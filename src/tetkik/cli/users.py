@@ -13,6 +13,7 @@ from rich.table import Table
 from tetkik.cli.console import note, out, print_json_line, print_line, shown, t
 from tetkik.cli.options import TableAsJson, argument, option
 from tetkik.cli.records import open_configured_records
+from tetkik.cli.tables import listing
 from tetkik.errors import UsageError
 from tetkik.settings import settings
 from tetkik.turkish import alphabetical
@@ -232,9 +233,7 @@ def _entry(member: Member) -> dict[str, object]:
 
 
 def _table(members: list[Member]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in (t("login"), t("name"), t("roles"), t("state"), t("last sign-in")):
-        table.add_column(title)
+    table = listing(t("login"), t("name"), t("roles"), t("state"), t("last sign-in"))
     words = {
         "closed": t("account closed"),
         "paused": t("sign-in paused"),

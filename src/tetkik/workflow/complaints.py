@@ -38,6 +38,7 @@ def answer_complaint(
 
 
 def triage(complaint: str, model: str, language: Language | None = None) -> TriageResult:
+    """Answer one complaint; see `answer_complaint`."""
     return answer_complaint(complaint, model, language).result
 
 

@@ -66,6 +66,7 @@ class ImageAnalysis:
 
 
 def analyze_image(image: Radiograph, name: str = "", *, model: str, language: Language) -> ImageAnalysis:
+    """Have a model look at an image that has been read."""
     from tetkik.findings.heatmaps import HeatmapWriter, heats_of
 
     kept = load_findings_model(model)
@@ -275,6 +276,7 @@ def report_findings(
 
 
 def hospital_of(settings: Settings) -> Hospital:
+    """The hospital as its documents name it."""
     return Hospital(settings.hospital_name, settings.hospital_department, settings.hospital_address)
 
 

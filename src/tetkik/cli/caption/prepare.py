@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tetkik.cli.console import note, out, print_json_line, print_line, progress, shown, t, warn, writing
 from tetkik.cli.options import FiguresAsJson, argument, option
-from tetkik.cli.tables import in_language, table
+from tetkik.cli.tables import in_language, table, totals
 from tetkik.lab.caption.sources.source import SourceKind
 
 if TYPE_CHECKING:
@@ -150,8 +150,7 @@ def _count(value: int | None) -> str:
 
 
 def _facts(report: PrepareReport) -> Table:
-    made = table("", "")
-    made.show_header = False
+    made = totals()
     made.add_row(t("words of a caption, median"), f"{report.median_words:g}")
     if report.median_tokens is not None:
         made.add_row(t("tokens of a caption, median"), f"{report.median_tokens:g}")

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from tetkik.cli.console import note, out, print_json_line, show_error, shown, t
 from tetkik.cli.options import FiguresAsJson, Since, Until, option, parse_day
 from tetkik.cli.records import open_configured_records
+from tetkik.cli.tables import totals
 from tetkik.errors import as_fault_of
 from tetkik.values import SYSTEM, Judgement
 
@@ -61,9 +61,7 @@ def _figures(judged: Judged, written: Written) -> dict[str, object]:
 
 
 def _show(judged: Judged, written: Written) -> None:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
+    table = totals()
     table.add_row(t("images with a judgement"), str(len(judged.images)), style="bold")
     verdicts = judged.verdicts
     table.add_row(t("findings that were accepted"), str(verdicts[Judgement.ACCEPTED]))

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tetkik.cli.console import language, note, out, print_json_line, show_error, shown, t
 from tetkik.cli.options import LinesAsJson, argument, option
-from tetkik.cli.tables import table
+from tetkik.cli.tables import listing, table
 from tetkik.errors import TetkikError, UsageError, file_fault
 from tetkik.language import Language, Sentence
 from tetkik.values import FINDING_LABELS, Passage, PassageKind, label_name
@@ -123,10 +123,8 @@ def _by_label(passages: list[Passage]) -> Table:
 
 
 def _titles(passages: list[Passage]) -> Table:
-    made = Table(box=None, pad_edge=False, header_style="dim")
-    made.add_column("id", no_wrap=True)
-    for title in (t("title"), t("source")):
-        made.add_column(title)
+    made = listing("id", t("title"), t("source"))
+    made.columns[0].no_wrap = True
     for item in passages:
         made.add_row(item.id, shown(item.title), Text(shown(item.source), style="dim"))
     return made
@@ -139,15 +137,11 @@ def _show_documents() -> None:
     if not found:
         note("No documents of a hospital yet; `tetkik report passages add` takes them in.")
         return
-    made = Table(box=None, pad_edge=False, header_style="dim")
-    for title in (t("document"), t("version"), t("language"), t("finding"), t("passages"), t("added")):
-        made.add_column(title, justify="left")
+    made = listing(t("document"), t("version"), t("language"), t("finding"), t("passages"), t("added"))
     for item in found:
         about = t("general") if item.label is None else label_name(item.label, language())
-        day = item.added[:10]
-        made.add_row(
-            item.name, str(item.version), item.language.value, about, str(len(item.chunks)), shown(day)
-        )
+        version, count = str(item.version), str(len(item.chunks))
+        made.add_row(item.name, version, item.language.value, about, count, shown(item.added[:10]))
     out.print(made)
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from tetkik.cli.console import language, out, print_json_line, progress, show_error, shown, t, writing
 from tetkik.cli.options import FiguresAsJson, argument, option
+from tetkik.cli.tables import in_language, totals
 from tetkik.settings import settings
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def clean(
             folder,
             options,
             language=language(),
-            progress=lambda step, done, total: tell(t(step), done, total),
+            progress=in_language(tell),
         )
     if as_json:
         print_json_line(summary.as_json())
@@ -77,9 +77,7 @@ def clean(
 
 
 def _show(summary: Summary) -> None:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
+    table = totals()
     table.add_row(t("rows read"), str(summary.read))
     table.add_row(t("kept"), str(summary.kept), style="bold")
     for reason, count in summary.rejected.items():

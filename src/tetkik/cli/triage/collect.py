@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tetkik.cli.console import err, note, out, print_line, progress, t, warn
+from tetkik.cli.console import err, note, out, print_line, progress, warn
 from tetkik.cli.options import argument, option
+from tetkik.cli.tables import in_language
 
 if TYPE_CHECKING:
     from tetkik.lab.triage.collect import CrawlSummary
@@ -48,7 +49,7 @@ def collect(
             contact=contact,
             permission=permission,
             limit=limit,
-            progress=lambda step, done, total: tell(t(step), done, total),
+            progress=in_language(tell),
         )
     _show(summary, folder)
     if summary.ending is collecting.Ending.STOPPED:

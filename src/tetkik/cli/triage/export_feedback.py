@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from rich.table import Table
-
 from tetkik.cli.console import note, out, print_json_line, shown, t, writing
 from tetkik.cli.options import FiguresAsJson, Since, Until, option, parse_day
 from tetkik.cli.records import open_configured_records
+from tetkik.cli.tables import totals
 
 if TYPE_CHECKING:
     from tetkik.records.cases.triage_feedback import Feedback
@@ -51,9 +50,7 @@ def _figures(found: Feedback) -> dict[str, object]:
 
 
 def _show(found: Feedback) -> None:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
+    table = totals()
     table.add_row(t("decisions"), str(len(found.rows)), style="bold")
     table.add_row(t("where the model's first was chosen"), str(sum(row.agreed for row in found.rows)))
     for kind, count in found.masked.items():

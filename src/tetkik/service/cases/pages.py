@@ -161,10 +161,8 @@ def break_glass(
 
 @router.post("/cases/{case_id}/priority")
 def choose_priority(
-    ctx: Annotated[RequestContext, allowed(Permission.CASE_EDIT)],
+    ctx: Editor,
     case_id: str,
     chosen: Annotated[PriorityChoice, Form(alias="priority")],
 ) -> RedirectResponse:
-    with ctx.write() as tx:
-        priority.choose_priority(tx, case_id, chosen.priority)
-    return RedirectResponse(f"/cases/{case_id}", 303)
+    return _changed(ctx, case_id, lambda tx: priority.choose_priority(tx, case_id, chosen.priority))

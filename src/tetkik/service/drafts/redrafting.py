@@ -95,17 +95,13 @@ def writer_of(sent: RedraftSent) -> LanguageModel | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Try:
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Ended:
     draft: WorkingDraft | None = None
     fault: Exception | None = None
 
 
-_Step = str | _Try | _Ended
+_Step = str | int | _Ended
+"""What a language model has just written, the number of a request to it, or the end."""
 
 
 class _Writing:
@@ -123,7 +119,7 @@ class _Writing:
     ) -> None:
         self._context, self._actor, self._publish = context, actor, publish
         self._request = (report_id, revision, sent)
-        self._writer = None if model is None else Stoppable(model, lambda number: publish(_Try(number)))
+        self._writer = None if model is None else Stoppable(model, publish)
 
     def start(self) -> None:
         threading.Thread(target=self._run, daemon=True, name="redraft").start()
@@ -206,8 +202,8 @@ async def _next(steps: asyncio.Queue[_Step]) -> _Step | None:
 def _sse_of(step: _Step, language: Language) -> str:
     if isinstance(step, str):
         return event("text", text=step)
-    if isinstance(step, _Try):
-        return event("asked", **{"try": step.number})
+    if isinstance(step, int):
+        return event("asked", **{"try": step})
     if step.draft is not None:
         return event("done", **DraftShape.of(step.draft, language).model_dump(mode="json"))
     return event("fault", **_fault(step.fault, language))
