@@ -64,8 +64,7 @@ def create_app(context: AppContext, *, work: bool = True) -> FastAPI:
     static = GZipMiddleware(VersionedStaticFiles(packages=[("tetkik.service", "static")]))
     app.mount("/static", static, name="static")
     problems.install(app)
-    middleware.install(app, context)
-    metrics.install(app, context)
+    middleware.install(app, context, metrics.install(app, context))
     return app
 
 

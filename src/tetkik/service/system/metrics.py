@@ -7,7 +7,6 @@ a program on this very host that comes directly, not through a proxy.
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections.abc import Iterator
 
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -15,52 +14,17 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from tetkik import __version__
 from tetkik.records.metrics import RecordsMetrics, collect_metrics
 from tetkik.service.kit.access.authorization import Guard, RequestContext, check_routes
-from tetkik.service.kit.access.middleware import template_of
+from tetkik.service.kit.access.middleware import Observe, template_of
 from tetkik.service.kit.context import AppContext, ContextDep, context_of
 from tetkik.values import SYSTEM, Permission
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
-
-
-class LatencyMiddleware:
-    """Measures each answer by the template of its route, until its last byte.
-
-    Streams of events are left out: how long somebody listens is no latency.
-    """
-
-    def __init__(self, app: ASGIApp, histogram: Histogram) -> None:
-        self._app = app
-        self._histogram = histogram
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        begin, status, stream = time.perf_counter(), 500, False
-
-        async def watched(message: Message) -> None:
-            nonlocal status, stream
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                stream = any(
-                    name.lower() == b"content-type" and value.startswith(b"text/event-stream")
-                    for name, value in message["headers"]
-                )
-            await send(message)
-
-        try:
-            await self._app(scope, receive, watched)
-        finally:
-            if not stream:
-                route = template_of(scope)
-                labels = ("other" if route == "-" else route, _method(scope), f"{status // 100}xx")
-                self._histogram.labels(*labels).observe(time.perf_counter() - begin)
 
 
 class RecordsCollector(Collector):
@@ -158,7 +122,8 @@ def metrics(request: Request, context: ContextDep) -> Response:
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def install(app: FastAPI, context: AppContext) -> None:
+def install(app: FastAPI, context: AppContext) -> Observe:
+    """Serve the figures; gives what measures an answer by the template of its route, until its last byte."""
     registry = CollectorRegistry()
     registry.register(RecordsCollector(context))
     histogram = Histogram(
@@ -171,7 +136,13 @@ def install(app: FastAPI, context: AppContext) -> None:
     app.state.metrics = registry
     check_routes(router)
     app.include_router(router)
-    app.add_middleware(LatencyMiddleware, histogram=histogram)
+
+    def observe(scope: Scope, status: int, seconds: float) -> None:
+        route = template_of(scope)
+        labels = ("other" if route == "-" else route, _method(scope), f"{status // 100}xx")
+        histogram.labels(*labels).observe(seconds)
+
+    return observe
 
 
 def _method(scope: Scope) -> str:
