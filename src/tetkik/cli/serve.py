@@ -88,7 +88,8 @@ def settings_to_serve(chosen: Settings, host: str | None, port: int | None) -> S
     for file in (chosen.tls_cert, chosen.tls_key):
         if file is not None:
             file.open("rb").close()  # a fault names it
-    if not _is_protected(chosen, host):
+    safe = chosen.tls_cert is not None or chosen.trusted_proxies.strip() or chosen.allow_plain_http
+    if not safe and not _is_loopback(host):
         raise SettingError(
             "Other machines would send passwords to {host} in clear text; give tls_cert and tls_key, name "
             "the proxy before it in trusted_proxies, or set allow_plain_http for a trial.",
@@ -145,15 +146,6 @@ def greet(records: Records, chosen: Settings) -> None:
         print_line("Nobody administers this hospital yet. Open this link once, within 24 hours:")
         out.print(f"{url}/setup/{token}", style="bold", soft_wrap=True)
         note("Whoever opens it becomes the administrator; it is shown here and stored nowhere.")
-
-
-def _is_protected(chosen: Settings, host: str) -> bool:
-    return (
-        _is_loopback(host)
-        or chosen.tls_cert is not None
-        or bool(chosen.trusted_proxies.strip())
-        or chosen.allow_plain_http
-    )
 
 
 def _is_loopback(host: str) -> bool:

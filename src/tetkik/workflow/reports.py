@@ -267,7 +267,7 @@ def report_findings(
         hospital=hospital_of(settings),
         state=ReportState.DRAFT,
         created=datetime.now().astimezone(),
-        image=_picture(image, picture),
+        image=None if image is None else picture() if picture is not None else key_image(image),
         heatmap=heatmap,
         heatmap_label=heatmap_label,
     )
@@ -291,12 +291,6 @@ def _incomparable(result: FindingsResult, prior: FindingsResult) -> Sentence | N
     if prior.sha256 and prior.sha256 == result.sha256:
         return Sentence("Nothing was compared: the earlier image is this very image.")
     return None
-
-
-def _picture(image: Radiograph | None, under_way: Callable[[], bytes] | None) -> bytes | None:
-    if image is None:
-        return None
-    return key_image(image) if under_way is None else under_way()
 
 
 def key_image(image: Radiograph, side: int = _KEY_IMAGE) -> bytes:

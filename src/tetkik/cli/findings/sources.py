@@ -156,13 +156,9 @@ def _labels(summary: Summary) -> Table:
             next((one.prevalence for one in source.labels if one.label == count.label), None)
             for source in side_by_side
         )
-        shares = map(_share, (count.prevalence, *beside))
+        shares = ("–" if share is None else f"{100 * share:.1f}%" for share in (count.prevalence, *beside))
         add_row(made, shown(count.label), count.present, count.absent, count.unknown, *shares)
     return made
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f}%"
 
 
 def _overlaps(summary: Summary) -> Table | None:

@@ -61,7 +61,9 @@ def train(
 ) -> None:
     """A bundle with its card; nothing is written where the training does not end well."""
     check_output_folder(folder, options.id)
-    options = replace(options, augmentation=_augmentation(augment, flip))
+    if flip and not augment:
+        raise UsageError("--flip changes training images and --no-augment forbids it; leave one of them out.")
+    options = replace(options, augmentation=Augmentation(flip=flip) if augment else NO_AUGMENTATION)
     if teacher is not None:
         options = replace(
             options, teacher=TeacherOptions(teacher, teacher_use, teacher_share, teacher_weight)
@@ -76,14 +78,6 @@ def train(
     with progress(t("train")) as report, writing(folder):
         bundle = train_findings(data, folder, options, in_language(report))
     _show(bundle, folder)
-
-
-def _augmentation(augment: bool, flip: bool) -> Augmentation:
-    if augment:
-        return Augmentation(flip=flip)
-    if flip:
-        raise UsageError("--flip changes training images and --no-augment forbids it; leave one of them out.")
-    return NO_AUGMENTATION
 
 
 def _data(

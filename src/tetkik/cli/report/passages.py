@@ -106,7 +106,11 @@ def list_passages(label: _Label = None, spoken: _Spoken = None, as_json: LinesAs
         out.print()
         _show_documents()
     else:
-        out.print(_titles(passages))
+        made = listing("id", t("title"), t("source"))
+        made.columns[0].no_wrap = True
+        for item in passages:
+            made.add_row(item.id, shown(item.title), Text(shown(item.source), style="dim"))
+        out.print(made)
 
 
 def _by_label(passages: list[Passage]) -> Table:
@@ -119,14 +123,6 @@ def _by_label(passages: list[Passage]) -> Table:
         name = t("general") if label is None else label_name(label, language())
         counts = [sum(item.kind is kind for item in about) for kind in _KINDS]
         made.add_row(name, *(str(count or "–") for count in counts), str(len(about)))
-    return made
-
-
-def _titles(passages: list[Passage]) -> Table:
-    made = listing("id", t("title"), t("source"))
-    made.columns[0].no_wrap = True
-    for item in passages:
-        made.add_row(item.id, shown(item.title), Text(shown(item.source), style="dim"))
     return made
 
 

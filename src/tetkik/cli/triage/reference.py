@@ -9,7 +9,6 @@ from rich.text import Text
 
 from tetkik.bundle import (
     REFERENCE_COMPLAINTS,
-    ComplaintReference,
     Task,
     refuse_same_folder,
     resolve,
@@ -54,12 +53,8 @@ def reference(
         given = unlearned(bundle, complaints, split, lambda done, total: tell("train", done, total))
         found = make_reference(load_triage(bundle), given.some(limit), data_name or data.stem, tell)
         written = with_reference(bundle, found, folder, name)
-    _show(found)
-    print_line("The model is in {path}.", path=written.path)
-
-
-def _show(found: ComplaintReference) -> None:
     out.print(Text(t("{n} complaints", n=found.complaints), style="bold"))
     out.print(t("Not read by a model: {n}. No department named: {m}.", n=found.refused, m=found.abstained))
     titles = t("department"), "n", t("prevalence"), t("probability, median"), t("first")
     out.print(reference_table(found.labels, *titles))
+    print_line("The model is in {path}.", path=written.path)

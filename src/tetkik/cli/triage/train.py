@@ -69,7 +69,10 @@ def train(
             from tetkik.lab.triage.transformer.train import train_transformer
 
             bundle = train_transformer(complaints, folder, options, tell)
-    _show(bundle)
+    for metric in bundle.manifest.metrics:
+        interval = "" if metric.low is None else f"  {metric.low:.3f} - {metric.high:.3f}"
+        out.print(f"{metric.name:<16}{metric.value:.3f}{interval}  n {metric.n}", markup=False)
+    print_line("The model is in {path}.", path=bundle.path)
 
 
 def _linear(complaints: Complaints, folder: Path, options: LinearOptions, tell: ProgressCallback) -> Bundle:
@@ -80,10 +83,3 @@ def _linear(complaints: Complaints, folder: Path, options: LinearOptions, tell: 
     except KeyboardInterrupt:
         warn("Stopped; run the same command with --resume to go on where it ended.")
         raise typer.Exit(130) from None
-
-
-def _show(bundle: Bundle) -> None:
-    for metric in bundle.manifest.metrics:
-        interval = "" if metric.low is None else f"  {metric.low:.3f} - {metric.high:.3f}"
-        out.print(f"{metric.name:<16}{metric.value:.3f}{interval}  n {metric.n}", markup=False)
-    print_line("The model is in {path}.", path=bundle.path)

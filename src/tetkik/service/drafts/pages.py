@@ -141,7 +141,10 @@ class PanelRoute(DraftRoute):
     """A route that shows whoever comes second both texts, and overwrites neither."""
 
     def respond_to_conflict(self, request: Request, conflict: EditConflict) -> Response:
-        return _conflict_panel(request, conflict)
+        language = language_of(request)
+        shown = shown_working(conflict.current, (), language)
+        sentence = conflict.in_language(language)
+        return render(request, "drafts/conflict.html.jinja", status=409, sentence=sentence, **shown)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler of every draft; where the case was moved, the page keeps what was written."""
@@ -151,29 +154,10 @@ class PanelRoute(DraftRoute):
             try:
                 return await handler(request)
             except CaseMoved as moved:
-                return _moved(request, moved)
+                sentence = moved.in_language(language_of(request))
+                return render(request, "drafts/moved.html.jinja", status=409, sentence=sentence, to=moved.to)
 
         return handle
-
-
-def _conflict_panel(request: Request, error: EditConflict) -> HTMLResponse:
-    return render(
-        request,
-        "drafts/conflict.html.jinja",
-        status=409,
-        sentence=error.in_language(language_of(request)),
-        **shown_working(error.current, (), language_of(request)),
-    )
-
-
-def _moved(request: Request, error: CaseMoved) -> HTMLResponse:
-    return render(
-        request,
-        "drafts/moved.html.jinja",
-        status=409,
-        sentence=error.in_language(language_of(request)),
-        to=error.to,
-    )
 
 
 panel_router = APIRouter(prefix="/read", route_class=PanelRoute)

@@ -8,13 +8,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from tetkik.bundle import Bundle, Manifest, available
+from tetkik.bundle import Manifest, available
 from tetkik.records.drift import BundleUsage, Drift
 from tetkik.records.images.drift import card_share
 from tetkik.records.reports.agreement import Count, LabelAgreement, agreement, corrected_drafts, weeks_until
 from tetkik.service.engineering import shapes, view
 from tetkik.service.kit.access.authorization import RequestContext, allowed
-from tetkik.service.kit.context import AppContext
 from tetkik.statistics import InputMoved, LabelMoved, Shift
 from tetkik.values import Permission
 
@@ -25,7 +24,10 @@ Engineer = Annotated[RequestContext, allowed(Permission.MODELS_READ)]
 @router.get("")
 def list_models(ctx: Engineer) -> shapes.Models:
     """Every installed bundle."""
-    return shapes.Models(items=[_summary(bundle, ctx.app) for bundle in available()])
+    chosen = ctx.settings
+    used = (chosen.triage_model, chosen.findings_model, chosen.caption_model)
+    found = [bundle.manifest for bundle in available()]
+    return shapes.Models(items=[shapes.ModelSummary.from_value(one, in_use=one.id in used) for one in found])
 
 
 @router.get("/agreement")
@@ -56,12 +58,6 @@ def show_model(ctx: Engineer, model_id: str) -> dict[str, Any]:
     """The manifest of a bundle."""
     manifest: Manifest = view.bundle_of(model_id).manifest
     return manifest.model_dump(mode="json")
-
-
-def _summary(bundle: Bundle, context: AppContext) -> shapes.ModelSummary:
-    found, chosen = bundle.manifest, context.settings
-    used = found.id in (chosen.triage_model, chosen.findings_model, chosen.caption_model)
-    return shapes.ModelSummary.from_value(found, in_use=used)
 
 
 def _share(count: Count) -> shapes.Share:

@@ -75,12 +75,14 @@ def join(
 ) -> Response:
     """Let the one that was chosen stand for both, or show them again with what is wrong."""
     try:
-        replaced, kept = _chosen(survivor, patient_id, other_id)
+        if survivor not in (patient_id, other_id):
+            raise InputError("Nobody can tell which record stands for both; choose one of the two.")
+        replaced = other_id if survivor == patient_id else patient_id
         with ctx.write() as tx:
-            patient_merge.link(tx, replaced, kept, reason, seen)
+            patient_merge.link(tx, replaced, survivor, reason, seen)
     except (Conflict, InputError) as error:
         return _compared(ctx, patient_id, other_id, error=error, reason=reason)
-    return RedirectResponse(f"/patients/{kept}?joined", 303)
+    return RedirectResponse(f"/patients/{survivor}?joined", 303)
 
 
 def _compared(
@@ -96,12 +98,15 @@ def _compared(
             found = patient_comparison.compare_patients(tx, patient_id, other_id)
     except Conflict as already:
         return _records(ctx, patient_id, error=already)
+    # One record that knows no number is likely of somebody who was unknown.
+    unknown = any(not (side[0].person.tckn or side[0].person.number) for side in (found.one, found.other))
+    likely = LinkReason.IDENTIFIED if unknown else LinkReason.REGISTERED_TWICE
     return ctx.render(
         "patients/compare.html.jinja",
         found=found,
         agreements={trait.value: agreement.value for trait, agreement in found.traits},
         reasons=list(LinkReason),
-        reason=reason or _likely(found),
+        reason=reason or likely,
         error=error,
     )
 
@@ -114,17 +119,3 @@ def separate(ctx: Merger, patient_id: str, reason: Annotated[SplitReason, Form()
     except Conflict as error:
         return _records(ctx, patient_id, error=error)
     return RedirectResponse(f"/patients/{survivor}?separated", 303)
-
-
-def _chosen(survivor: str, *both: str) -> tuple[str, str]:
-    """The record that is replaced, and the one that stands for both."""
-    if survivor not in both:
-        raise InputError("Nobody can tell which record stands for both; choose one of the two.")
-    replaced = next((one for one in both if one != survivor), survivor)
-    return replaced, survivor
-
-
-def _likely(found: patient_comparison.PatientComparison) -> LinkReason:
-    """The reason that is offered first: one record that knows no number is of somebody who was unknown."""
-    unknown = any(not (side[0].person.tckn or side[0].person.number) for side in (found.one, found.other))
-    return LinkReason.IDENTIFIED if unknown else LinkReason.REGISTERED_TWICE

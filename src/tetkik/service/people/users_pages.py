@@ -105,12 +105,14 @@ def _one(
 ) -> Response:
     with ctx.read() as tx:
         member, held = users.load_user(tx, user_id), after_restore.count_suspended(tx, user_id)
+    # Those that can be chosen, and those that the user has from an earlier model.
+    known = {*offered_departments(ctx.settings.triage_model), *member.profile.departments}
     return ctx.render(
         "people/user.html.jinja",
         member=member,
         held=held,
         ended=ended,
-        **_choices(_with_held(offered_departments(ctx.settings.triage_model), member)),
+        **_choices(tuple(sorted(known - {EVERY_DEPARTMENT}, key=alphabetical))),
         error=error,
         link=link,
     )
@@ -159,11 +161,6 @@ def _done(ctx: RequestContext, user_id: str, work: Callable[[Transaction], objec
     except TetkikError as error:
         return _one(ctx, user_id, error=error)
     return RedirectResponse(f"/admin/users/{user_id}", 303)
-
-
-def _with_held(offered: tuple[str, ...], member: Member) -> tuple[str, ...]:
-    """The departments that can be chosen, and those that the user has from an earlier model."""
-    return tuple(sorted({*offered, *member.profile.departments} - {EVERY_DEPARTMENT}, key=alphabetical))
 
 
 def _choices(departments: tuple[str, ...]) -> dict[str, Any]:

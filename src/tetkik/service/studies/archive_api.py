@@ -144,16 +144,12 @@ class _Sending:
             with reserve() as load:
                 file = IncomingFile(self.archive.content(member, load), member.name)
                 upload = Upload(self.context, self.decoder, self.actor, file, self.case_id, sure=self.sure)
-                outcome = upload.run(self.request, self._key_of(member))
+                key = self.key and hashlib.sha256(f"{self.key}\n{member.number}".encode()).hexdigest()
+                outcome = upload.run(self.request, key)
             return outcome.status, outcome.value(UploadShape).model_dump(mode="json")
         except Exception as fault:  # it costs this file alone; the others are still to be answered
             problem = problems.problem_of_fault(self.request, fault)
             return problem.status, problem.model_dump(exclude_none=True)
-
-    def _key_of(self, member: Member) -> str | None:
-        if self.key is None:
-            return None
-        return hashlib.sha256(f"{self.key}\n{member.number}".encode()).hexdigest()
 
 
 def _line(shape: BaseModel) -> str:

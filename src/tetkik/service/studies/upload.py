@@ -128,7 +128,9 @@ class Upload:
         case_id = home.case_id or self._open(tx, home)
         case = load_visible_case(tx, case_id)
         differs = self._compare(tx, case.patient_id)
-        if not self._is_stored_for(tx, case.patient_id):  # the patient is another than a moment ago
+        kept = self._stored if self._stored and self._stored[0] == case.patient_id else None
+        if kept is None or not images.still_stored(tx, case.patient_id, *kept[1:]):
+            # The patient is another than a moment ago.
             self._stored = self._store(tx, case.patient_id)
         assert self._stored is not None
         _, file, preview = self._stored
@@ -155,11 +157,6 @@ class Upload:
             images.store_file(tx, patient_id, content, sha256=self.sha256, reserved=reserved),
             images.store_file(tx, patient_id, preview, reserved=reserved),
         )
-
-    def _is_stored_for(self, tx: Transaction, patient_id: str) -> bool:
-        if self._stored is None or self._stored[0] != patient_id:
-            return False
-        return images.still_stored(tx, patient_id, *self._stored[1:])
 
     def _admit(self, tx: Transaction, home: Destination) -> None:
         """A file that is there already costs nothing of what the actor may upload."""

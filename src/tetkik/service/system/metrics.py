@@ -24,6 +24,7 @@ from tetkik.service.kit.context import AppContext, ContextDep, context_of
 from tetkik.values import SYSTEM, Permission
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
@@ -139,15 +140,11 @@ def install(app: FastAPI, context: AppContext) -> Observe:
 
     def observe(scope: Scope, status: int, seconds: float) -> None:
         route = template_of(scope)
-        labels = ("other" if route == "-" else route, _method(scope), f"{status // 100}xx")
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        labels = ("other" if route == "-" else route, method, f"{status // 100}xx")
         histogram.labels(*labels).observe(seconds)
 
     return observe
-
-
-def _method(scope: Scope) -> str:
-    known = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-    return scope["method"] if scope["method"] in known else "other"
 
 
 def _from_here(request: Request) -> bool:

@@ -139,7 +139,10 @@ def finish(settings: Settings, sign_on: SignOn, answer: Mapping[str, str]) -> Ar
     by_value = departments_by_value(settings, check=False)
     wanted = {settings.oidc_role_claim} | ({settings.oidc_department_claim} if by_value else set())
     if provider.userinfo is not None and not wanted <= claims.keys():
-        claims |= _more(provider.userinfo, tokens, str(claims["sub"]))
+        more = _get(provider.userinfo, {"Authorization": f"Bearer {tokens.get('access_token', '')}"})
+        if more.get("sub") != str(claims["sub"]):  # of the same person alone (Core 1.0, 5.3.2)
+            raise _refused()
+        claims |= more
     roles = roles_by_group(settings)
     subject = str(claims["sub"])
     return Arrival(
@@ -237,14 +240,6 @@ def _verified(
     except (JoseError, ValueError, KeyError, TypeError):
         raise _refused() from None
     return dict(claims)
-
-
-def _more(url: str, tokens: Mapping[str, Any], subject: str) -> dict[str, Any]:
-    """What the provider says besides the ID token, of the same person alone (Core 1.0, 5.3.2)."""
-    claims = _get(url, {"Authorization": f"Bearer {tokens.get('access_token', '')}"})
-    if claims.get("sub") != subject:
-        raise _refused()
-    return claims
 
 
 def _get(url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:

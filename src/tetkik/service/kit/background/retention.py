@@ -37,17 +37,14 @@ class RetentionThread:
     def _run(self) -> None:
         wait = self._first
         while not self._stop.wait(wait):
-            self._check()
+            try:
+                if retention.is_due(self._context.records):
+                    done = retention.apply_retention(self._context.records, terms(self._context.settings))
+                    _log.info("retention.applied", erased=done.erased, cases=done.cases, files=done.files)
+            except (TetkikError, OSError) as error:
+                # The next check tries again; the log has the kind of the error alone.
+                _log.error("retention.failed", fault=type(error).__name__)
             wait = _CHECKS
-
-    def _check(self) -> None:
-        try:
-            if retention.is_due(self._context.records):
-                done = retention.apply_retention(self._context.records, terms(self._context.settings))
-                _log.info("retention.applied", erased=done.erased, cases=done.cases, files=done.files)
-        except (TetkikError, OSError) as error:
-            # The next check tries again; the log has the kind of the error alone.
-            _log.error("retention.failed", fault=type(error).__name__)
 
 
 def terms(settings: Settings) -> retention.RetentionTerms:

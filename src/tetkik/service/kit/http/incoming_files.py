@@ -92,15 +92,11 @@ async def incoming_file(request: Request) -> AsyncIterator[IncomingFile]:
         if request.headers.get("content-type", "").startswith("multipart/form-data"):
             yield await _of_form(request, load)
         else:
-            yield IncomingFile(await _body(request, load), _name(request))
-
-
-async def _body(request: Request, load: Reservation) -> bytes:
-    pieces = bytearray()
-    async for piece in request.stream():
-        load.add(len(piece))
-        pieces += piece
-    return bytes(pieces)
+            pieces = bytearray()
+            async for piece in request.stream():
+                load.add(len(piece))
+                pieces += piece
+            yield IncomingFile(bytes(pieces), _name(request))
 
 
 @asynccontextmanager
