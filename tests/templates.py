@@ -69,7 +69,8 @@ def constants() -> set[str]:
 
 def words() -> Iterator[Template]:
     """What the files `words.toml` call things, in tables of their own."""
-    for file in sorted((SOURCE / "service").rglob("words.toml")):
+    folders = (SOURCE / "cli", SOURCE / "service")
+    for file in sorted(file for folder in folders for file in folder.rglob("words.toml")):
         for table in tomllib.loads(file.read_text("utf-8")).values():
             for text in table.values():
                 yield Template(text, file.relative_to(SOURCE).as_posix(), None)

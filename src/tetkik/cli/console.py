@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tomllib
 import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +77,19 @@ def t(template: str, **values: object) -> str:
     """`template` (an English sentence) in the user's language, filled."""
     safe = {name: shown(value) if isinstance(value, str | Path) else value for name, value in values.items()}
     return translate(template, language(), **safe)
+
+
+@cache
+def words(table: str) -> dict[str, str]:
+    """A table of `words.toml`: what things are called, in English, in its order."""
+    found = tomllib.loads(resources.files("tetkik.cli").joinpath("words.toml").read_text("utf-8"))
+    names: dict[str, str] = found[table]
+    return names
+
+
+def word(table: str, key: str) -> str:
+    """What a thing is called in the user's language."""
+    return t(words(table)[key])
 
 
 def print_line(template: str, **values: object) -> None:

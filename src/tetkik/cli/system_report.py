@@ -21,22 +21,10 @@ from pydantic import SecretStr
 from tetkik import __version__, bundle
 from tetkik.bundle import Task
 from tetkik.bundle.store import builtin_folder
+from tetkik.cli.console import words
 from tetkik.errors import BundleError
 from tetkik.settings import Settings, config_file, settings
 
-PURPOSES = {
-    "onnx": "running neural models",
-    "data": "collecting and cleaning complaints",
-    "train": "training light models, judging any model",
-    "torch": "fine-tuning networks",
-    "caption": "training, judging and using captioners",
-    "openvino": "running networks of findings faster on a CPU",
-    "llm": "asking a language model for drafts",
-    "passages": "taking in a hospital's own PDF documents",
-    "service": "the reading room: serve, users, audit, backups",
-    "postgres": "PostgreSQL under the reading room",
-}
-"""What each optional group of packages is for."""
 _NOT_SHOWN = {"all", "dev", "docs"}
 _BUILT_IN = ("triage_model", "findings_model")
 """The settings whose defaults are the models that ship with Tetkik."""
@@ -62,7 +50,7 @@ class Extra:
 
     @property
     def purpose(self) -> str:
-        return PURPOSES.get(self.name, "")
+        return words("extra").get(self.name, "")
 
 
 @dataclass(frozen=True, slots=True)

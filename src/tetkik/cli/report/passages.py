@@ -10,11 +10,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tetkik.cli.console import language, note, out, print_json_line, show_error, shown, t
+from tetkik.cli.console import language, note, out, print_json_line, show_error, shown, t, words
 from tetkik.cli.options import LinesAsJson, argument, option
 from tetkik.cli.tables import listing, table
 from tetkik.errors import TetkikError, UsageError, file_fault
-from tetkik.language import Language, Sentence
+from tetkik.language import Language
 from tetkik.values import FINDING_LABELS, Passage, PassageKind, label_name
 
 if TYPE_CHECKING:
@@ -24,15 +24,6 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 _Label = Annotated[str | None, option("Only about this finding, such as Effusion.", "--label", metavar="L")]
 _Spoken = Annotated[Language | None, option("Only in this language.", "--language")]
-
-_KINDS = {
-    PassageKind.DEFINITION: Sentence("definition"),
-    PassageKind.SIGNS: Sentence("signs"),
-    PassageKind.DIFFERENTIAL: Sentence("differential"),
-    PassageKind.FOLLOW_UP: Sentence("follow-up"),
-    PassageKind.LIMITS: Sentence("limits"),
-    PassageKind.HOSPITAL: Sentence("own"),
-}
 
 
 @app.command("add", help=t("Take in a hospital's documents (Markdown, text, PDF, DOCX)."))
@@ -114,14 +105,14 @@ def list_passages(label: _Label = None, spoken: _Spoken = None, as_json: LinesAs
 
 
 def _by_label(passages: list[Passage]) -> Table:
-    made = table(t("finding"), *(t(kind.template) for kind in _KINDS.values()), t("all"))
+    made = table(t("finding"), *map(t, words("passage").values()), t("all"))
     for column in made.columns[1:]:
         column.no_wrap = False
     made.columns[0].no_wrap = True
     for label in (*FINDING_LABELS, None):
         about = [item for item in passages if item.label == label]
         name = t("general") if label is None else label_name(label, language())
-        counts = [sum(item.kind is kind for item in about) for kind in _KINDS]
+        counts = [sum(item.kind == kind for item in about) for kind in words("passage")]
         made.add_row(name, *(str(count or "–") for count in counts), str(len(about)))
     return made
 
