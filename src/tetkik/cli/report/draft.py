@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tetkik.cli.console import err, note, out, print_json_line, shown, t
 from tetkik.cli.options import AnswerAsJson, argument, option
@@ -13,7 +13,7 @@ from tetkik.cli.report.answer import show_draft
 from tetkik.errors import UsageError
 from tetkik.language import Language
 from tetkik.settings import settings
-from tetkik.values import FindingsResult, ReportInput
+from tetkik.values import ReportInput
 
 if TYPE_CHECKING:
     from tetkik.report.llm import LanguageModel
@@ -58,6 +58,7 @@ def draft(
     from tetkik.report.findings_file import read_findings
     from tetkik.report.llm import open_model
     from tetkik.report.template import fill, read_template
+    from tetkik.workflow import report_findings, report_image
 
     if (image is None) is (findings is None):
         raise UsageError("A draft is made from an image or from --findings; give one of the two.")
@@ -76,9 +77,14 @@ def draft(
             "writes.",
             seconds=settings().llm_seconds,
         )
-    inputs = ReportInput(history=history, caption=caption)
     with _listening(writer) as on_text:
-        reported = _reported(image, known, inputs, earlier, spoken, writer, model, on_text)
+        how: dict[str, Any] = {"prior": earlier, "language": spoken, "writer": writer, "on_text": on_text}
+        if known is not None:
+            inputs = ReportInput(history=history, caption=caption)
+            reported = report_findings(known, inputs, settings(), **how)
+        else:
+            assert image is not None
+            reported = report_image(image, settings(), history=history, caption=caption, model=model, **how)
     made = reported.drafted.draft
     filled = None if form is None else fill(form, made, reported.document.identity)
     if as_json:
@@ -92,36 +98,6 @@ def draft(
     _say_what_it_took(reported)
     if folder is not None:
         _write(reported, folder, filled, as_json=as_json)
-
-
-def _reported(
-    image: Path | None,
-    known: FindingsResult | None,
-    inputs: ReportInput,
-    prior: FindingsResult | None,
-    spoken: Language | None,
-    writer: LanguageModel | None,
-    model: str | None,
-    on_text: Callable[[str], None] | None,
-) -> Reported:
-    from tetkik.workflow import report_findings, report_image
-
-    if known is not None:
-        return report_findings(
-            known, inputs, settings(), prior=prior, language=spoken, writer=writer, on_text=on_text
-        )
-    assert image is not None
-    return report_image(
-        image,
-        settings(),
-        history=inputs.history,
-        caption=inputs.caption,
-        prior=prior,
-        language=spoken,
-        writer=writer,
-        model=model,
-        on_text=on_text,
-    )
 
 
 @contextmanager

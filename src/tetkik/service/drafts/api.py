@@ -97,7 +97,7 @@ def redraft_stream(
     before its end stops the language model, and the draft stays as it was; `end` says that the session is
     over or locked, with the same effect.
     """
-    return streamed(ctx.request, ctx.app, ctx.actor, report_id, revision, sent)
+    return streamed(ctx, report_id, revision, sent)
 
 
 @router.post("/{report_id}/template", response_model=shapes.DraftShape, responses=MATCHED)

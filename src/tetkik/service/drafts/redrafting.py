@@ -9,10 +9,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 
 import structlog
-from fastapi import Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
@@ -26,9 +24,9 @@ from tetkik.records.worklist import claims
 from tetkik.records.worklist.case_events import is_actor_current
 from tetkik.report.llm import LanguageModel, open_model
 from tetkik.service.drafts.shapes import DraftShape, RedraftSent
+from tetkik.service.kit.access.authorization import RequestContext
 from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http.responses import event, event_stream
-from tetkik.service.kit.rendering.templates import language_of
 from tetkik.service.kit.statuses import status_of
 from tetkik.values import Actor, Draft
 from tetkik.workflow.cancellable_model import Stoppable
@@ -104,65 +102,20 @@ _Step = str | int | _Ended
 """What a language model has just written, the number of a request to it, or the end."""
 
 
-class _Writing:
-    """The thread in which a draft is written and kept, by the composer where there is no model."""
-
-    def __init__(
-        self,
-        context: AppContext,
-        actor: Actor,
-        report_id: str,
-        revision: int,
-        sent: RedraftSent,
-        model: LanguageModel | None,
-        publish: Callable[[_Step], None],
-    ) -> None:
-        self._context, self._actor, self._publish = context, actor, publish
-        self._request = (report_id, revision, sent)
-        self._writer = None if model is None else Stoppable(model, publish)
-
-    def start(self) -> None:
-        threading.Thread(target=self._run, daemon=True, name="redraft").start()
-
-    def stop(self) -> None:
-        if self._writer is not None:
-            self._writer.stop()
-
-    def _run(self) -> None:
-        try:
-            fresh = fresh_draft(self._context, self._actor, *self._request, self._writer, self._publish)
-            if self._writer is not None:
-                self._writer.check()
-            with self._context.records.write(self._actor) as tx:
-                if not is_actor_current(tx):
-                    raise NotSignedIn("The session is over; sign in again.")
-                kept = fresh.keep(tx)
-            self._publish(_Ended(kept))
-        # Whatever happens in the thread ends the stream with a word, and is not lost.
-        except Exception as fault:
-            self._publish(_Ended(fault=fault))
-
-
-def streamed(
-    request: Request, context: AppContext, actor: Actor, report_id: str, revision: int, sent: RedraftSent
-) -> Response:
+def streamed(ctx: RequestContext, report_id: str, revision: int, sent: RedraftSent) -> Response:
     """Server-sent events while the draft is written (HTML standard, section 9.2).
 
     What can be refused at once is refused with its own status, before the stream begins. Whoever closes the
     stream stops the work.
     """
     model = writer_of(sent)
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         redraft_input(tx, report_id, revision)
-    begin = partial(_Writing, context, actor, report_id, revision, sent, model)
-    return event_stream(_events(context, actor, begin, language_of(request)))
+    return event_stream(_events(ctx, (report_id, revision, sent), model, ctx.language))
 
 
 async def _events(
-    context: AppContext,
-    actor: Actor,
-    begin: Callable[[Callable[[_Step], None]], _Writing],
-    language: Language,
+    ctx: RequestContext, wanted: tuple[str, int, RedraftSent], model: LanguageModel | None, language: Language
 ) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
     steps: asyncio.Queue[_Step] = asyncio.Queue()
@@ -172,11 +125,26 @@ async def _events(
             loop.call_soon_threadsafe(steps.put_nowait, step)
 
     def goes_on() -> bool:
-        with context.records.read(actor) as tx:
+        with ctx.read() as tx:
             return is_actor_current(tx)
 
-    writing = begin(publish)
-    writing.start()
+    writer = None if model is None else Stoppable(model, publish)
+
+    def write() -> None:
+        try:
+            fresh = fresh_draft(ctx.app, ctx.actor, *wanted, writer, publish)
+            if writer is not None:
+                writer.check()
+            with ctx.write() as tx:
+                if not is_actor_current(tx):
+                    raise NotSignedIn("The session is over; sign in again.")
+                kept = fresh.keep(tx)
+            publish(_Ended(kept))
+        # Whatever happens in the thread ends the stream with a word, and is not lost.
+        except Exception as fault:
+            publish(_Ended(fault=fault))
+
+    threading.Thread(target=write, daemon=True, name="redraft").start()
     checked = time.monotonic()
     try:
         while True:
@@ -190,7 +158,8 @@ async def _events(
             if isinstance(step, _Ended):
                 return
     finally:
-        writing.stop()
+        if writer is not None:
+            writer.stop()
 
 
 async def _next(steps: asyncio.Queue[_Step]) -> _Step | None:
