@@ -13,11 +13,11 @@ from tetkik.language import Language
 from tetkik.records.people import notices, passkeys, passwords, sessions, tokens, users
 from tetkik.records.people.tokens import Token
 from tetkik.service.kit.access import oidc
-from tetkik.service.kit.access.authentication import clear_session_cookie, set_session_cookie
+from tetkik.service.kit.access.authentication import clear_session_cookie, set_cookie, set_session_cookie
 from tetkik.service.kit.access.authorization import RequestContext, allowed, public
 from tetkik.service.kit.access.reauthentication import FRESH, Proof, reauthenticate_for_account
 from tetkik.service.kit.access.required_passkey import needs_passkey, refuse_second_passkey
-from tetkik.service.kit.context import ContextDep
+from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http.responses import safe_path, with_next
 from tetkik.service.kit.rendering.templates import LANGUAGE_COOKIE, THEME_COOKIE
 from tetkik.service.people.sign_in_pages import Return, Text, refuse_unequal, shown_strength
@@ -220,7 +220,7 @@ def browser_preferences(
     back: Annotated[str, Form(alias="next")] = "/",
 ) -> RedirectResponse:
     """Keep a choice in this browser, for the pages before sign-in."""
-    return _kept(back, language, theme, secure=context.secure)
+    return _kept(context, back, language, theme)
 
 
 @router.post("/account/preferences")
@@ -233,12 +233,12 @@ def own_preferences(
     """Keep a choice with the person, so that it is the same at every screen."""
     with ctx.write() as tx:
         users.save_preferences(tx, language=language, theme=theme)
-    return _kept(back, language, theme, secure=ctx.app.secure)
+    return _kept(ctx.app, back, language, theme)
 
 
-def _kept(back: str, language: Language | None, theme: Theme | None, *, secure: bool) -> RedirectResponse:
+def _kept(context: AppContext, back: str, language: Language | None, theme: Theme | None) -> RedirectResponse:
     answer = RedirectResponse(safe_path(back), 303)
     for name, value in ((LANGUAGE_COOKIE, language), (THEME_COOKIE, theme)):
         if value is not None:
-            answer.set_cookie(name, value, max_age=_YEAR, secure=secure, httponly=True, samesite="lax")
+            set_cookie(answer, context, name, value, _YEAR)
     return answer

@@ -20,6 +20,7 @@ from tetkik.service.kit.access.authentication import (
     limit_sign_ins,
     peer_of,
     require_session,
+    set_cookie,
 )
 from tetkik.service.kit.access.authorization import RequestContext, allowed, own_session, public
 from tetkik.service.kit.access.new_session import start_session_and_redirect
@@ -246,15 +247,7 @@ def go(request: Request, context: ContextDep, next: str = "/") -> Response:  # n
         return _login(request, context, next, error=error)
     rate_limits_of(request).sign_ons.put(state, sign_on)
     answer = RedirectResponse(address, 303)
-    answer.set_cookie(
-        oidc.COOKIE,
-        state,
-        max_age=_MINUTES * 60,
-        path="/login",
-        secure=context.secure,
-        httponly=True,
-        samesite="lax",
-    )
+    set_cookie(answer, context, oidc.COOKIE, state, _MINUTES * 60, "/login")
     return answer
 
 

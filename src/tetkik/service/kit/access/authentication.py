@@ -44,11 +44,17 @@ def cookie_name(context: AppContext) -> str:
     return "__Host-tetkik" if context.secure else "tetkik"
 
 
-def set_session_cookie(answer: Response, context: AppContext, cookie: str) -> None:
-    """Let the browser keep a session until it is closed; no script reads it, no other site sends it on."""
+def set_cookie(
+    answer: Response, context: AppContext, name: str, value: str, seconds: int | None = None, path: str = "/"
+) -> None:
+    """A cookie that no script reads and no other site sends on; without a time it ends with the browser."""
     answer.set_cookie(
-        cookie_name(context), cookie, path="/", secure=context.secure, httponly=True, samesite="lax"
+        name, value, max_age=seconds, path=path, secure=context.secure, httponly=True, samesite="lax"
     )
+
+
+def set_session_cookie(answer: Response, context: AppContext, cookie: str) -> None:
+    set_cookie(answer, context, cookie_name(context), cookie)
 
 
 def clear_session_cookie(answer: Response, context: AppContext) -> None:
