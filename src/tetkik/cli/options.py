@@ -7,8 +7,8 @@ command is built (`translation.Command`).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, time
 from functools import wraps
 from pathlib import Path
@@ -43,65 +43,55 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     A field is an option by its annotation, `Annotated[int, Field(ge=1, description="…")]`; one that declares
     nothing keeps its default, as does one that a parameter of the command itself is called like.
     """
-    hints = get_type_hints(command, include_extras=True)
-    given = [
-        one.replace(annotation=hints[name]) for name, one in inspect.signature(command).parameters.items()
-    ]
-    groups: dict[str, Any] = {one.name: one.annotation for one in given if is_dataclass(one.annotation)}
+    hints: dict[str, Any] = get_type_hints(command, include_extras=True)
+    classes = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        if name in classes:
+            parameters += (one for one in _declared(classes[name]) if one.name not in hints)
+        else:
+            parameters.append(parameter.replace(annotation=hints[name]))
 
     @wraps(command)
     def run(*words: Any, **values: Any) -> None:
-        for name, kind in groups.items():
-            values[name] = _built(kind, values, hints.keys())
-        command(*words, **values)
+        given = {name: values.pop(name) for name in list(values) if name not in hints}
+        command(*words, **values, **{name: _built(kind, given) for name, kind in classes.items()})
 
-    parameters = [
-        option
-        for one in given
-        for option in (_declared(one.annotation, hints.keys()) if one.name in groups else (one,))
-    ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     return run
 
 
-def _declared(options: type, taken: Any) -> Iterator[inspect.Parameter]:
+def _declared(options: Any) -> Iterator[inspect.Parameter]:
     """A parameter for each field of `options` that is an option, also of options classes within."""
     hints = get_type_hints(options, include_extras=True)
     for field in fields(options):
         kind = hints[field.name]
+        info = get_args(kind)[1] if get_origin(kind) is Annotated else None
         if is_dataclass(kind):
-            yield from _declared(kind, taken)  # type: ignore[arg-type]
-        elif get_origin(kind) is Annotated and field.name not in taken:
-            base, info = get_args(kind)[:2]
-            if not info.description:
-                continue
+            yield from _declared(kind)
+        elif isinstance(info, FieldInfo) and info.description:
+            base = get_args(kind)[0]
             several = get_origin(base) is tuple
-            default = None if several else field.default
+            lowest, highest = limits.bounds_of(info)
+            names = (f"--{info.alias}",) if info.alias else ()
+            made = option(info.description, *names, min=lowest, max=highest)
             yield inspect.Parameter(
                 field.name,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=inspect.Parameter.empty if default is MISSING else default,
-                annotation=Annotated[list[str] | None if several else base, _option_of(info)],
+                default=None if several else field.default,
+                annotation=Annotated[list[str] | None if several else base, made],
             )
 
 
-def _option_of(info: FieldInfo) -> OptionInfo:
-    lowest, highest = limits.bounds_of(info)
-    names = (f"--{info.alias}",) if info.alias else ()
-    more = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-    return option(info.description or "", *names, min=lowest, max=highest, **more)
-
-
-def _built(options: type, values: dict[str, Any], taken: Any) -> Any:
-    """The options of the values that were given for its fields, which are taken out of them."""
-    hints, made = get_type_hints(options), {}
-    for field in fields(options):
-        if is_dataclass(hints[field.name]):
-            made[field.name] = _built(hints[field.name], values, taken)
-        elif field.name in values and field.name not in taken:
-            value = values.pop(field.name)
-            made[field.name] = tuple(value or ()) if get_origin(hints[field.name]) is tuple else value
+def _built(options: Any, given: Mapping[str, Any]) -> Any:
+    """The options of the values that were given for its fields, and for those of options classes within."""
+    made: dict[str, Any] = {}
+    for name, kind in get_type_hints(options).items():
+        if is_dataclass(kind):
+            made[name] = _built(kind, given)
+        elif name in given:
+            made[name] = tuple(given[name] or ()) if get_origin(kind) is tuple else given[name]
     return options(**made)
 
 
