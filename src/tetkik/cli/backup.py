@@ -12,7 +12,6 @@ from tetkik.cli.console import note, print_line, progress, warn, writing
 from tetkik.cli.options import argument, option
 from tetkik.cli.records import open_configured_records
 from tetkik.cli.serve import need_extra
-from tetkik.cli.tables import in_language
 from tetkik.errors import OutputError
 from tetkik.settings import settings
 
@@ -29,7 +28,7 @@ def backup(
         from tetkik.records.lifecycle.backup import make_backup
 
         with writing(target), progress("tetkik backup") as bar:
-            made = make_backup(records, target, progress=in_language(bar))
+            made = make_backup(records, target, progress=bar)
         if key_out is not None:
             _copy_key(records.master.fitting(records.vault.held.fingerprint), key_out)
         place, key = records.master.name, records.vault.held.fingerprint
@@ -76,7 +75,7 @@ def restore(
         if ledger is not None:
             merge_log(records.folder, ledger.read_bytes())
         with progress("tetkik restore") as bar:
-            restored = give_back(records, source, progress=in_language(bar))
+            restored = give_back(records, source, progress=bar)
         again = erase_again(records, restored.erased, years=chosen.retention_years)
         with records.read() as tx:
             held = after_restore.count_suspended(tx)

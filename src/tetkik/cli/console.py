@@ -7,12 +7,12 @@ import os
 import sys
 import tomllib
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -36,6 +36,7 @@ from tetkik.values import ProgressCallback
 _NARROWEST = 16
 _MANY = 16
 """Fewer than these are done before a speed means anything."""
+T = TypeVar("T")
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
@@ -123,6 +124,19 @@ def show_failure(error: TetkikError, *, as_json: bool, **about: str | None) -> N
         show_error(error)
 
 
+def for_each(items: Iterable[T], work: Callable[[T], None]) -> None:
+    """Do the work for each; a failure costs that one alone, and the exit status is then 1."""
+    failed = False
+    for item in items:
+        try:
+            work(item)
+        except (TetkikError, OSError) as error:
+            failed = True
+            show_error(error if isinstance(error, TetkikError) else file_fault(error))
+    if failed:
+        raise typer.Exit(1)
+
+
 def print_json_line(answer: Mapping[str, Any]) -> None:
     line = json.dumps(answer, ensure_ascii=False)
     try:
@@ -176,8 +190,9 @@ class _Speed(ProgressColumn):
 
 @contextmanager
 def progress(label: str, *, speed: bool = False) -> Iterator[ProgressCallback]:
-    """A progress bar on a terminal, with `speed` how many are done in a second; when piped, a line now and
-    then.
+    """A progress bar on a terminal, with `speed` how many a second; when piped, a line now and then.
+
+    Steps are named in English, and shown in the user's language.
     """
     if err.is_terminal:
         columns = (
@@ -197,6 +212,7 @@ def _bars(bar: Progress) -> ProgressCallback:
     tasks: dict[str, TaskID] = {}
 
     def draw(step: str, done: int, total: int | None) -> None:
+        step = t(step)
         if step not in tasks:
             tasks[step] = bar.add_task(step, total=total)
         bar.update(tasks[step], completed=done, total=total)
@@ -209,6 +225,7 @@ def _lines(label: str) -> ProgressCallback:
     printed: dict[str, int] = {}
 
     def line(step: str, done: int, total: int | None) -> None:
+        step = t(step)
         mark = 10 * done // total if total else _round_below(done)
         if printed.get(step) != mark:
             printed[step] = mark

@@ -11,7 +11,6 @@ from tetkik.cli.console import note, out, print_line, progress, t, warn, writing
 from tetkik.cli.options import argument, option
 from tetkik.cli.records import open_configured_records
 from tetkik.cli.serve import need_extra
-from tetkik.cli.tables import in_language
 from tetkik.errors import InputError
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def rotate(
 
         given = _next_key(to) if to is not None else None
         with progress("tetkik keys") as bar:
-            done = replace(records, given, progress=in_language(bar))
+            done = replace(records, given, progress=bar)
         place: MasterKey = records.master
     print_line(
         "The master key {now} took the place of {before}; {count} patients' keys hang on it now.",

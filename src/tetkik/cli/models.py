@@ -9,11 +9,20 @@ import typer
 from rich.table import Table
 
 from tetkik import bundle
-from tetkik.cli.console import note, out, print_json_line, print_line, show_error, shown, t, warn, writing
+from tetkik.cli.console import (
+    for_each,
+    note,
+    out,
+    print_json_line,
+    print_line,
+    shown,
+    t,
+    warn,
+    writing,
+)
 from tetkik.cli.options import TableAsJson, ZipFile, argument
 from tetkik.cli.tables import listing
 from tetkik.cli.tables import table as figures
-from tetkik.errors import BundleError
 from tetkik.settings import settings
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -116,15 +125,7 @@ def verify(
     if model is not None:
         _say_sound(bundle.resolve(model))
         return
-    broken = False
-    for path in bundle.bundle_folders():
-        try:
-            _say_sound(bundle.open_bundle(path))
-        except BundleError as error:
-            broken = True
-            show_error(error)
-    if broken:
-        raise typer.Exit(1)
+    for_each(bundle.bundle_folders(), lambda path: _say_sound(bundle.open_bundle(path)))
 
 
 def _say_sound(found: bundle.Bundle) -> None:

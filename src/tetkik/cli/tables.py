@@ -11,10 +11,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from tetkik.cli.console import language, note, out, t, writing
+from tetkik.cli.console import language, note, out, writing
 from tetkik.language import Language, Sentence
 from tetkik.statistics import Interval
-from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
     from tetkik.bundle.reference import LabelReference
@@ -23,11 +22,6 @@ if TYPE_CHECKING:
 
 EvaluationT = TypeVar("EvaluationT", bound="Evaluation")
 SubgroupT = TypeVar("SubgroupT", bound="SubgroupFigures")
-
-
-def in_language(report: ProgressCallback) -> ProgressCallback:
-    """`report` with the names of the steps in the user's language."""
-    return lambda step, done, total: report(t(step), done, total)
 
 
 def cell(value: object, form: str = "{:.3f}") -> str | Text:

@@ -10,7 +10,7 @@ from rich.text import Text
 from tetkik.cli.caption.options import Base, BatchSize, Model, Quantised, SearchDecoding
 from tetkik.cli.console import out, progress, t
 from tetkik.cli.options import Replicates, TableAsJson, argument, option, with_options
-from tetkik.cli.tables import add_row, deliver, in_language, show_parts, signed, table
+from tetkik.cli.tables import add_row, deliver, show_parts, signed, table
 from tetkik.errors import UsageError
 from tetkik.lab.caption.baselines import Nearness
 from tetkik.lab.caption.data import Split
@@ -91,7 +91,7 @@ def evaluate(
     check_rows(prepared, bundle, options)
     captioner = load_caption(bundle, base=base, quantisation=quantisation)
     with progress(t("evaluate")) as report:
-        evaluation = evaluate_captions(prepared, captioner.network, bundle, options, in_language(report))
+        evaluation = evaluate_captions(prepared, captioner.network, bundle, options, report)
     deliver(evaluation, as_json=as_json, folder=folder, show=_show, write=write_evaluation)
 
 

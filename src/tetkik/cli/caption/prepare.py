@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tetkik.cli.console import note, out, print_json_line, print_line, progress, shown, t, warn, writing
 from tetkik.cli.options import FiguresAsJson, argument, option
-from tetkik.cli.tables import in_language, table, totals
+from tetkik.cli.tables import table, totals
 from tetkik.lab.caption.sources.source import SourceKind
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def prepare(
     if aside is not None:
         opened = set_aside(opened, aside)
     with progress("prepare") as tell, writing(target):
-        report = run(opened, target, options, in_language(tell))
+        report = run(opened, target, options, tell)
     if as_json:
         print_json_line(report.as_json())
         return

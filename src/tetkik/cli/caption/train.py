@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tetkik.cli.console import out, print_line, progress, show_notice, t, writing
 from tetkik.cli.options import argument, check_output_folder, option, with_options
-from tetkik.cli.tables import add_row, in_language, table
+from tetkik.cli.tables import add_row, table
 from tetkik.errors import UsageError
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.training.options import CaptionTraining
@@ -59,7 +59,7 @@ def train(
     from tetkik.lab.caption.train import train_caption
 
     with progress(t("train"), speed=True) as report, writing(folder):
-        bundle = train_caption(data, folder, options, in_language(report), show_notice)
+        bundle = train_caption(data, folder, options, report, show_notice)
     _show(bundle, folder)
     # Of several processes under `accelerate launch` the first one does it.
     if judged_folder is not None and os.environ.get("RANK", "0") == "0":

@@ -12,7 +12,7 @@ from tetkik.cli.console import language, out, progress, t
 from tetkik.cli.findings.evaluate import Known, Labels, NoGate, Seed, names, read_images
 from tetkik.cli.findings.inputs import Workers
 from tetkik.cli.options import Replicates, TableAsJson, argument, option
-from tetkik.cli.tables import add_row, echo_json, in_language, say_list, signed, table
+from tetkik.cli.tables import add_row, echo_json, say_list, signed, table
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _answerer(model: str, workers: int | None, *, gate: bool) -> _Answerer:
 
     def score(labelled: LabelledImages) -> Predictions:
         with progress(t("compare")) as report:
-            return predict_all(findings, labelled.files, workers, in_language(report))
+            return predict_all(findings, labelled.files, workers, report)
 
     return score
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from tetkik.cli.console import language, note, out, progress, t
 from tetkik.cli.findings.inputs import Workers
 from tetkik.cli.options import EvaluationFolder, Model, Replicates, TableAsJson, argument, option
-from tetkik.cli.tables import add_row, add_subgroups, deliver, in_language, short, show_parts, signed, table
+from tetkik.cli.tables import add_row, add_subgroups, deliver, short, show_parts, signed, table
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def evaluate(
 
         findings = load_findings(model, gate=not no_gate)
         with progress(t("evaluate")) as report:
-            answers = predict_all(findings, labelled.files, workers, in_language(report))
+            answers = predict_all(findings, labelled.files, workers, report)
     evaluation = judge(
         answers,
         labelled,

@@ -8,7 +8,6 @@ from typing import Annotated
 from tetkik.bundle import Bundle
 from tetkik.cli.console import note, print_line, progress, t, writing
 from tetkik.cli.options import BundleFolder, Licence, ModelName, argument, check_output_folder, option
-from tetkik.cli.tables import in_language
 from tetkik.errors import MissingExtra
 from tetkik.values import FINDING_LABELS
 
@@ -60,7 +59,7 @@ def import_checkpoint(
         licence=licence,
     )
     with progress(t("import")) as report, writing(folder):
-        bundle = import_model(checkpoint, folder, options, in_language(report))
+        bundle = import_model(checkpoint, folder, options, report)
     _show(bundle)
 
 

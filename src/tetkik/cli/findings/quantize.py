@@ -10,7 +10,6 @@ from tetkik.bundle import Task, resolve
 from tetkik.cli.console import note, print_line, progress, writing
 from tetkik.cli.findings.inputs import image_files
 from tetkik.cli.options import BundleFolder, argument, check_output_folder, option
-from tetkik.cli.tables import in_language
 
 
 def quantize(
@@ -31,7 +30,7 @@ def quantize(
     found = (file for file in image_files([str(images)], None) if isinstance(file, str))
     files = [Path(file) for file in islice(found, limit)]
     with progress("int8") as report, writing(folder):
-        written = quantise_bundle(bundle, files, folder, in_language(report), name)
+        written = quantise_bundle(bundle, files, folder, report, name)
     measured = written.manifest.training["int8"]
     print_line(
         "On {count} images the scores differ from fp32 by {mean} on average and {most} at most.",

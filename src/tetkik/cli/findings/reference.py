@@ -12,7 +12,7 @@ from tetkik.cli.console import note, out, print_line, progress, t, writing
 from tetkik.cli.findings.evaluate import Images, Known, read_images
 from tetkik.cli.findings.inputs import Workers, image_files
 from tetkik.cli.options import BundleFolder, CopyName, NeededModel, argument, check_output_folder, option
-from tetkik.cli.tables import in_language, reference_table
+from tetkik.cli.tables import reference_table
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ def reference(
     taken = given.some(limit)
     called = data_name or (data or images or Path()).resolve().name
     with progress(t("reference")) as report, writing(folder):
-        found = make_reference(
-            load_findings(bundle), taken, called, split, workers=workers, progress=in_language(report)
-        )
+        found = make_reference(load_findings(bundle), taken, called, split, workers=workers, progress=report)
         written = with_reference(bundle, found, folder, name)
     _show(found)
     print_line("The model is in {path}.", path=written.path)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from tetkik.cli.console import note, out, print_json_line, progress, shown, t, writing
 from tetkik.cli.options import TableAsJson, argument, option
-from tetkik.cli.tables import add_row, in_language, short, table
+from tetkik.cli.tables import add_row, short, table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -88,7 +88,7 @@ def _joined(images: LabelledImages) -> LabelledImages:
     from tetkik.lab.engine.duplicate_images import duplicate_images, thumbnails
 
     with progress(t("duplicates")) as report:
-        small, readable = thumbnails(images.files, progress=in_language(report))
+        small, readable = thumbnails(images.files, progress=report)
     if unreadable := len(readable) - int(readable.sum()):
         note("Images that cannot be read: {count}; they are not compared.", count=unreadable)
     return images.grouped(duplicate_images(small, readable))

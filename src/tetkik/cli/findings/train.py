@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from tetkik.cli.console import note, out, print_line, progress, t, warn, writing
 from tetkik.cli.options import BundleFolder, argument, check_output_folder, option, with_options
-from tetkik.cli.tables import in_language
 from tetkik.errors import UsageError
 from tetkik.lab.findings.training.options import (
     NO_AUGMENTATION,
@@ -76,7 +75,7 @@ def train(
     from tetkik.lab.findings.train import train_findings
 
     with progress(t("train")) as report, writing(folder):
-        bundle = train_findings(data, folder, options, in_language(report))
+        bundle = train_findings(data, folder, options, report)
     _show(bundle, folder)
 
 

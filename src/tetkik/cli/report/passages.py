@@ -10,10 +10,20 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tetkik.cli.console import language, note, out, print_json_line, show_error, shown, t, words
+from tetkik.cli.console import (
+    for_each,
+    language,
+    note,
+    out,
+    print_json_line,
+    print_line,
+    shown,
+    t,
+    words,
+)
 from tetkik.cli.options import LinesAsJson, argument, option
 from tetkik.cli.tables import listing, table
-from tetkik.errors import TetkikError, UsageError, file_fault
+from tetkik.errors import UsageError
 from tetkik.language import Language
 from tetkik.values import FINDING_LABELS, Passage, PassageKind, label_name
 
@@ -41,20 +51,7 @@ def add(
     from tetkik.report.passages import add_document
 
     _check_label(label)
-    failed = False
-    for file in files:
-        try:
-            added = add_document(file, label=label, language=spoken)
-        except TetkikError as error:
-            show_error(error)
-            failed = True
-        except OSError as error:
-            show_error(file_fault(error))
-            failed = True
-        else:
-            _say_added(added)
-    if failed:
-        raise typer.Exit(1)
+    for_each(files, lambda file: _say_added(add_document(file, label=label, language=spoken)))
 
 
 def _say_added(added: Added) -> None:
@@ -168,18 +165,11 @@ def remove(
     """The library that ships cannot be removed."""
     from tetkik.report.passages import remove_document
 
-    failed = False
-    for name in names:
-        try:
-            gone = remove_document(name)
-        except TetkikError as error:
-            show_error(error)
-            failed = True
-        else:
-            line = t("{name} is removed, versions: {count}.", name=gone[-1].name, count=len(gone))
-            out.print(line, soft_wrap=True)
-    if failed:
-        raise typer.Exit(1)
+    def take_out(name: str) -> None:
+        gone = remove_document(name)
+        print_line("{name} is removed, versions: {count}.", name=gone[-1].name, count=len(gone))
+
+    for_each(names, take_out)
 
 
 def _check_label(label: str | None) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from tetkik.cli.console import language, out, print_json_line, progress, show_error, shown, t, writing
 from tetkik.cli.options import FiguresAsJson, argument, option
-from tetkik.cli.tables import in_language, totals
+from tetkik.cli.tables import totals
 from tetkik.settings import settings
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def clean(
             folder,
             options,
             language=language(),
-            progress=in_language(tell),
+            progress=tell,
         )
     if as_json:
         print_json_line(summary.as_json())

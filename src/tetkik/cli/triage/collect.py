@@ -9,7 +9,6 @@ import typer
 
 from tetkik.cli.console import err, note, out, print_line, progress, warn
 from tetkik.cli.options import argument, option
-from tetkik.cli.tables import in_language
 
 if TYPE_CHECKING:
     from tetkik.lab.triage.collect import CrawlSummary
@@ -49,7 +48,7 @@ def collect(
             contact=contact,
             permission=permission,
             limit=limit,
-            progress=in_language(tell),
+            progress=tell,
         )
     _show(summary, folder)
     if summary.ending is collecting.Ending.STOPPED:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from tetkik.cli.console import language, out, progress, t
 from tetkik.cli.options import Replicates, TableAsJson, argument
-from tetkik.cli.tables import add_row, echo_json, in_language, say_list, signed, table
+from tetkik.cli.tables import add_row, echo_json, say_list, signed, table
 from tetkik.cli.triage.evaluate import Data, Seed, say_left_out
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def compare(
     say_left_out(complaints.left_out)
     scorers = load_triage(first), load_triage(second)
     with progress(t("compare")) as report:
-        comparison = judge(*scorers, complaints, bootstrap=bootstrap, seed=seed, progress=in_language(report))
+        comparison = judge(*scorers, complaints, bootstrap=bootstrap, seed=seed, progress=report)
     if as_json:
         echo_json(comparison.as_json(language()))
     else:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tetkik.cli.console import language, note, out, progress, t, warn
 from tetkik.cli.options import EvaluationFolder, Model, Replicates, TableAsJson, argument, option
-from tetkik.cli.tables import add_row, add_subgroups, deliver, in_language, short, show_parts, signed, table
+from tetkik.cli.tables import add_row, add_subgroups, deliver, short, show_parts, signed, table
 from tetkik.settings import settings
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def evaluate(
             bootstrap=bootstrap,
             seed=seed,
             robustness=robustness,
-            progress=in_language(report),
+            progress=report,
         )
     deliver(evaluation, as_json=as_json, folder=folder, show=_show, write=write_evaluation)
 

@@ -16,7 +16,7 @@ from tetkik.bundle import (
 )
 from tetkik.cli.console import out, print_line, progress, t, writing
 from tetkik.cli.options import BundleFolder, CopyName, NeededModel, argument, check_output_folder, option
-from tetkik.cli.tables import in_language, reference_table
+from tetkik.cli.tables import reference_table
 from tetkik.cli.triage.evaluate import say_left_out
 
 
@@ -49,7 +49,7 @@ def reference(
     complaints = read_complaints(data, labels=bundle.manifest.labels)
     say_left_out(complaints.left_out)
     with progress(t("reference")) as report, writing(folder):
-        tell = in_language(report)
+        tell = report
         given = unlearned(bundle, complaints, split, lambda done, total: tell("train", done, total))
         found = make_reference(load_triage(bundle), given.some(limit), data_name or data.stem, tell)
         written = with_reference(bundle, found, folder, name)

@@ -11,7 +11,6 @@ import typer
 from tetkik.bundle import bundle_id
 from tetkik.cli.console import note, out, print_line, progress, t, warn, writing
 from tetkik.cli.options import BundleFolder, check_output_folder, option, with_options
-from tetkik.cli.tables import in_language
 from tetkik.cli.triage.evaluate import Data, say_left_out
 from tetkik.lab.triage.transformer.options import TransformerOptions
 from tetkik.values import DEPARTMENTS, ProgressCallback
@@ -49,7 +48,7 @@ def train(
     complaints = read_complaints(data, labels=None if all_labels else DEPARTMENTS)
     say_left_out(complaints.left_out)
     with progress(t("train")) as report, writing(folder):
-        tell = in_language(report)
+        tell = report
         if kind is Kind.LINEAR:
             if options.tune:
                 note("The linear model always chooses its settings itself; --tune is for transformers.")
