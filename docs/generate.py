@@ -8,6 +8,7 @@ The pages are the same on every machine: the user's language and settings play n
 from __future__ import annotations
 
 import argparse
+import ast
 import inspect
 import os
 import re
@@ -15,6 +16,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
@@ -106,7 +108,8 @@ def parameters(callback: Any) -> Iterator[Parameter]:
             raise TypeError(f"{callback.__module__}: {name} says nothing of itself; use Annotated")
         kind, info = get_args(hint)[:2]
         is_argument = isinstance(info, typer.models.ArgumentInfo)
-        names = _names(name, kind, info, is_argument=is_argument)
+        switch = kind is bool and parameter.default is not False  # what is off has no opposite
+        names = _names(name, info, is_argument=is_argument, switch=switch)
         required = parameter.default is inspect.Parameter.empty
         default = "" if required else shown(parameter.default, flag=True)
         value = ["" if kind is bool else type_name(kind)]
@@ -115,14 +118,14 @@ def parameters(callback: Any) -> Iterator[Parameter]:
         yield Parameter(names, ", ".join(value), default, required, info.help or "", is_argument)
 
 
-def _names(name: str, kind: Any, info: Any, *, is_argument: bool) -> str:
+def _names(name: str, info: Any, *, is_argument: bool, switch: bool) -> str:
     if is_argument:
         return f"`{info.metavar or name}`"
     # In an annotation the first name stands where a default would.
     declared = [part for part in (info.default, *(info.param_decls or ())) if isinstance(part, str)]
     if not declared:
         option = name.strip("_").replace("_", "-")
-        declared = [f"--{option}/--no-{option}" if kind is bool else f"--{option}"]
+        declared = [f"--{option}/--no-{option}" if switch else f"--{option}"]
     return ", ".join(f"`{part}`" for names in declared for part in names.split("/"))
 
 
@@ -178,15 +181,29 @@ def field_rows(model: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
     return list(model.model_fields.items())
 
 
+def docstrings_of_fields(model: type[BaseModel]) -> dict[str, str]:
+    """What stands under each field of a class, as one line."""
+    (tree,) = ast.parse(inspect.getsource(model)).body
+    return {
+        field.target.id: " ".join(below.value.value.split())
+        for field, below in pairwise(tree.body if isinstance(tree, ast.ClassDef) else ())
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(below, ast.Expr)
+        and isinstance(below.value, ast.Constant)
+        and isinstance(below.value.value, str)
+    }
+
+
 def settings_page() -> str:
     """Every setting."""
-    rows = []
+    rows, helps = [], docstrings_of_fields(Settings)
     for name, field in field_rows(Settings):
         default = "from the machine" if field.default_factory else shown(field.default)
         bounds = [f"at least {limit.ge}" for limit in field.metadata if hasattr(limit, "ge")]
         bounds += [f"at most {limit.le}" for limit in field.metadata if hasattr(limit, "le")]
         value = ", ".join([type_name(field.annotation), *bounds])
-        rows.append((f"`{name}`", f"`TETKIK_{name.upper()}`", value, default, field.description or ""))
+        rows.append((f"`{name}`", f"`TETKIK_{name.upper()}`", value, default, helps[name]))
     return _page(
         [
             "# Settings",
@@ -252,10 +269,11 @@ def errors_page() -> str:
     """The tree of errors."""
     tree = (errors.__doc__ or "").split("\n\n")[1]
     rows = []
-    for name in errors.__all__:
-        error = getattr(errors, name)
+    for name, error in sorted(vars(errors).items()):
+        if not isinstance(error, type) or not issubclass(error, errors.TetkikError):
+            continue
         first = (inspect.getdoc(error) or "").splitlines()[0]
-        rows.append((f"`{name}`", f"`{error.__base__.__name__}`", str(error.exit_status), first))
+        rows.append((f"`{name}`", f"`{error.__mro__[1].__name__}`", str(error.exit_status), first))
     return _page(
         [
             "# Errors",

@@ -11,13 +11,16 @@ from pathlib import Path
 
 from jinja2 import Environment, nodes
 
+from tests.test_errors import CLASSES
 from tetkik import errors
 
 SOURCE = Path(errors.__file__).parent
 # What takes a template, and as which of its arguments.
 TAKERS = {
-    **dict.fromkeys(errors.__all__, 0),
-    **dict.fromkeys(("t", "warn", "note", "marked", "translate", "Sentence"), 0),
+    **dict.fromkeys(CLASSES, 0),
+    **dict.fromkeys(
+        ("t", "warn", "note", "print_line", "_bullet", "option", "argument", "translate", "Sentence"), 0
+    ),
     **dict.fromkeys(("Perturbation", "_fault"), 1),
 }
 # Long work tells the name of its step first, then how far it is.
@@ -61,7 +64,16 @@ def constants() -> set[str]:
         for _, tree in trees()
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    } | {found.text for found in page_templates()}
+    } | {found.text for found in (*page_templates(), *words())}
+
+
+def words() -> Iterator[Template]:
+    """What the files `words.toml` call things, in tables of their own."""
+    folders = (SOURCE / "cli", SOURCE / "service")
+    for file in sorted(file for folder in folders for file in folder.rglob("words.toml")):
+        for table in tomllib.loads(file.read_text("utf-8")).values():
+            for text in table.values():
+                yield Template(text, file.relative_to(SOURCE).as_posix(), None)
 
 
 def page_templates() -> Iterator[Template]:
@@ -89,6 +101,7 @@ def templates() -> list[Template]:
     """Every literal that is given as a template."""
     return [
         *page_templates(),
+        *words(),
         *(
             Template(text, f"{path}:{call.lineno}", _given(call))
             for path, tree in trees()
@@ -128,6 +141,8 @@ def _literals(node: ast.expr | None) -> Iterator[str]:
 def _given(call: ast.Call) -> frozenset[str] | None:
     """The names of the values in the call; None where they come from elsewhere."""
     names = {word.arg for word in call.keywords}
+    if isinstance(call.func, ast.Name) and call.func.id in {"option", "argument"}:
+        return None
     if None in names or any(not isinstance(arg, ast.Constant | ast.IfExp) for arg in call.args):
         return None
     return frozenset(name for name in names if name is not None)

@@ -19,10 +19,6 @@ CLASSES = {
 }
 
 
-def test_every_error_is_exported():
-    assert errors.__all__ == sorted(CLASSES)
-
-
 def test_the_tree_in_the_docstring_is_the_tree_of_classes():
     parents: list[tuple[int, str]] = []
     drawn = {}

@@ -9,7 +9,8 @@ from collections import Counter
 import pytest
 
 from tests.templates import SOURCE, constants, fields, templates, translations
-from tetkik.cli import system_report, translation
+from tests.test_documentation import COMMANDS
+from tetkik.cli import translation
 from tetkik.cli.triage import answer
 from tetkik.lab.triage.clean.rows import Reason, Repair
 from tetkik.language import Language, Sentence, translate
@@ -30,11 +31,11 @@ def test_every_template_has_a_turkish_twin():
         [member.value for member in Reason],
         [member.value for member in Repair],
         answer._LEVEL.values(),
-        system_report.PURPOSES.values(),
         translation._HELP_WORDS,
+        [parameter.help for command in COMMANDS.values() for parameter in command.params],
         ["environment", "file", "default", DISCLAIMER["en"]],
     ],
-    ids=["unreadable", "reason", "repair", "level", "purposes", "help words", "other"],
+    ids=["unreadable", "reason", "repair", "level", "help words", "options", "other"],
 )
 def test_what_is_said_by_a_name_has_a_turkish_twin(sentences):
     known = {english for _, english, _ in translations()}

@@ -29,8 +29,9 @@ class SecretFiles(PydanticBaseSettingsSource):
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         if SecretStr in (field.annotation, *get_args(field.annotation)):
-            for folder in self._folders():
-                secret = _secret_in(folder / credential_of(field_name), field_name)
+            folders = os.environ.get("CREDENTIALS_DIRECTORY"), self.current_state.get("secrets_dir")
+            for folder in filter(None, folders):
+                secret = _secret_in(Path(folder) / credential_of(field_name), field_name)
                 if secret is not None:
                     return secret, field_name, False
         return None, field_name, False
@@ -42,17 +43,9 @@ class SecretFiles(PydanticBaseSettingsSource):
         found = {name: self.get_field_value(field, name)[0] for name, field in waiting}
         return {name: value for name, value in found.items() if value is not None}
 
-    def _folders(self) -> list[Path]:
-        given = (os.environ.get("CREDENTIALS_DIRECTORY"), self.current_state.get("secrets_dir"))
-        return [Path(folder) for folder in given if folder]
-
 
 def _secret_in(file: Path, name: str) -> str | None:
-    """The one line of a file, None where there is no such file; nothing of it is in an error.
-
-    Raises:
-        SettingError: it cannot be read, or is not one line of text.
-    """
+    """The one line of a file, None where there is no such file; nothing of it is in an error."""
     try:
         with file.open("rb") as opened:
             content = opened.read(_LONGEST_SECRET + 1)

@@ -35,36 +35,12 @@ from typing import ClassVar
 
 from tetkik.language import Language, translate
 
-__all__ = [
-    "AccessError",
-    "BundleCorrupt",
-    "BundleError",
-    "BundleMismatch",
-    "BundleNotFound",
-    "Conflict",
-    "DataError",
-    "Forbidden",
-    "InputError",
-    "MissingExtra",
-    "NotFound",
-    "NotSignedIn",
-    "OutputError",
-    "PermissionNeeded",
-    "RecordsError",
-    "SettingError",
-    "TetkikError",
-    "TooManyRequests",
-    "TrainingError",
-    "UsageError",
-]
-
 
 class TetkikError(Exception):
     """The root: catch this to catch everything that Tetkik raises on purpose.
 
-    Args:
-        template: one English sentence with `str.format` fields: the input, the fault, the remedy.
-        values: what the fields stand for; never the words of a patient.
+    The template is one English sentence with `str.format` fields: the input, the fault, the remedy. The
+    values stand in its fields, and are never the words of a patient.
     """
 
     exit_status: ClassVar[int] = 1
@@ -75,7 +51,6 @@ class TetkikError(Exception):
         super().__init__(translate(template, Language.EN, **values))
 
     def in_language(self, language: Language) -> str:
-        """The sentence in `language`."""
         return translate(self.template, language, **self.values)
 
 

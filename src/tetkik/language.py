@@ -94,5 +94,4 @@ class Sentence:
     values: Mapping[str, object] = field(default_factory=dict)
 
     def in_language(self, language: Language) -> str:
-        """The sentence in `language`."""
         return translate(self.template, language, **self.values)

@@ -1,4 +1,4 @@
-"""One list of settings, each with its name, default and help.
+"""One list of settings, each with its name, its default, and under it what it is for.
 
 Read from the environment (`TETKIK_…`), then from `tetkik.toml` in the configuration folder; a secret that
 neither names, from a file of its own. The page `docs/reference/settings.md` is generated from this class.
@@ -67,293 +67,171 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TETKIK_", extra="forbid", frozen=True)
 
-    language: Language = Field(
-        default_factory=system_language,
-        description="Language of messages: `tr` or `en`. Default: that of the system's locale.",
-    )
-    models_dir: Path = Field(
-        default_factory=lambda: user_data_path("tetkik") / "models",
-        description="Where imported model bundles are kept. Default: `models` in the user's data folder.",
-    )
-    triage_model: str = Field(
-        default="triage-linear-tr",
-        description="The triage model used when `--model` is not given: a built-in id, a path, or a hub id.",
-    )
-    triage_rules: Path | None = Field(
-        default=None,
-        description="A hospital's own urgency rules (TOML), used instead of the built-in ones.",
-    )
-    triage_clinics: Path | None = Field(
-        default=None,
-        description="A hospital's own clinics and referral rules (TOML), used instead of the built-in ones.",
-    )
-    findings_model: str = Field(
-        default="findings-mobilenet-cxr",
-        description="The model of findings used without `--model`: a built-in id, a path, or a hub id.",
-    )
-    caption_model: str | None = Field(
-        default=None,
-        description="The captioner used without `--model`: an imported id, a path, or a hub id. None ships, "
-        "and without one there are no captions.",
-    )
-    caption_base: str | None = Field(
-        default=None,
-        description="Where the weights lie that a captioner's adapter was trained on, where its bundle names "
-        "a path of another machine.",
-    )
-    rules_out_bound: float = Field(
-        default=0.90,
-        ge=0.5,
-        le=1.0,
-        description="A finding may be ruled out only where the lower 95% bound of the model's held-out "
-        "sensitivity reaches this.",
-    )
-    findings_provider: FindingsProvider = Field(
-        default=FindingsProvider.ONNXRUNTIME,
-        description="What runs networks of findings: `onnxruntime`, or `openvino` (`openvino-bf16` where the "
-        "processor has bf16 instructions). Without the package openvino it is ONNX Runtime.",
-    )
-    hospital_name: str = Field(default="", description="The hospital, as the head of its reports names it.")
-    hospital_department: str = Field(default="", description="The department under the name.")
-    hospital_address: str = Field(default="", description="The address under the name.")
-    report_language: Language = Field(
-        default=Language.TR,
-        description="Language of draft reports: `tr` or `en`, whatever the language of messages.",
-    )
-    report_unproven: Unproven = Field(
-        default=Unproven.NAMED,
-        description="Findings that a report may neither assert nor deny: `named` once as not reliably "
-        "assessed, or `silent`.",
-    )
-    report_marked: Marked = Field(
-        default=Marked.KEPT,
-        description="Sentences of a language model that the grounding check objects to: `kept`, marked for a "
-        "person to decide, or `removed`.",
-    )
-    llm_url: str = Field(
-        default="",
-        description="A language model that drafts reports: an OpenAI-style server's address up to `/v1`, or "
-        "`gemini`. Empty: the built-in composer writes them.",
-    )
-    llm_model: str = Field(
-        default="", description="The model that the server is asked for; empty takes the first that it lists."
-    )
-    llm_key: SecretStr | None = Field(default=None, description="The key that the server wants.")
-    llm_outside: bool = Field(
-        default=False,
-        description="Whether a language model outside the hospital may be asked. It gets de-identified text, "
-        "and nothing leaves the machine while this is off.",
-    )
-    llm_seconds: float = Field(
-        default=30,
-        gt=0,
-        le=600,
-        description="Seconds after which the composer's draft is taken instead of a language model's.",
-    )
-    llm_max_tokens: int = Field(default=2000, ge=100, description="Most tokens of a language model's answer.")
-    llm_price_in: float = Field(
-        default=0, ge=0, description="Price of a million tokens of a prompt, for the count of costs."
-    )
-    llm_price_out: float = Field(
-        default=0, ge=0, description="Price of a million tokens of an answer, for the count of costs."
-    )
-    passages_dir: Path = Field(
-        default_factory=lambda: user_data_path("tetkik") / "passages",
-        description="Where a hospital's own documents are kept for reports to cite. Default: `passages` in "
-        "the user's data folder.",
-    )
-    passages_embedding: str | None = Field(
-        default=None,
-        description="A sentence-embedding model (a hub id or a path) that searches passages beside BM25. "
-        "None: BM25 alone.",
-    )
-    data_dir: Path = Field(
-        default_factory=lambda: user_data_path("tetkik") / "house",
-        description="Where `tetkik serve` keeps images, and by default its database and master key. Default: "
-        "`house` in the user's data folder.",
-    )
-    database_url: SecretStr | None = Field(
-        default=None,
-        description="The database, such as `postgresql+psycopg://tetkik@db/tetkik`. Default: SQLite in "
-        "`data_dir`.",
-    )
-    master_key_file: Path | None = Field(
-        default=None,
-        description="The key under which everything is sealed. Default: the systemd credential "
-        "`tetkik-master-key` where the service has one, else `keys/master.key` in `data_dir`, made at the "
-        "first start; keep a copy apart from the backups (docs/how-to/keys.md).",
-    )
-    master_key_command: str = Field(
-        default="",
-        description="A command that prints the master key (64 hexadecimal digits), such as the client of a "
-        "vault: run without a shell, at the start and where the key was replaced. Instead of a file.",
-    )
-    secrets_dir: Path | None = Field(
-        default=None,
-        description="A folder with secrets, one a file (`tetkik-llm-key`, `tetkik-database-url`, "
-        "`tetkik-oidc-client-secret`), read where neither the environment nor the settings file gives the "
-        "setting itself. The credentials of a systemd service are read without it (docs/how-to/keys.md).",
-    )
-    cipher: Cipher = Field(
-        default=Cipher.AES_256_GCM,
-        description="What seals from now on: `aes-256-gcm`, or `chacha20-poly1305` for processors without "
-        "instructions for AES. What the other sealed is opened all the same.",
-    )
-    retention_years: int = Field(
-        default=20,
-        ge=0,
-        le=100,
-        description="Years for which signed reports of a patient who asked for erasure are kept, from the "
-        "last signature; set what the law demands of your hospital (docs/how-to/privacy.md). 0 keeps none.",
-    )
-    retention_closed_days: int = Field(
-        default=0,
-        ge=0,
-        description="Days after which closed cases without a signed report are emptied, and patients who "
-        "have no case any more erased; 0 keeps them.",
-    )
-    lock_minutes: int = Field(
-        default=10,
-        ge=1,
-        le=240,
-        description="Minutes without a hand on the keyboard after which the screen locks.",
-    )
-    metrics_public: bool = Field(
-        default=False,
-        description="Whether `/metrics` answers programs on this very machine without a token. Leave it off "
-        "behind a proxy on the same machine.",
-    )
-    listen_host: str = Field(
-        default="127.0.0.1",
-        description="Where `tetkik serve` listens. Another address than this machine's own needs TLS or a "
-        "trusted proxy.",
-    )
-    listen_port: int = Field(default=8000, ge=0, le=65535, description="The port of `tetkik serve`.")
-    public_url: str = Field(
-        default="",
-        description="Where browsers reach the hospital, such as `https://tetkik.hastane.local`. Requests for "
-        "another host are refused, and passkeys belong to this one. Empty: where it listens.",
-    )
-    tls_cert: Path | None = Field(
-        default=None, description="The certificate chain (PEM) under which `tetkik serve` speaks TLS."
-    )
-    tls_key: Path | None = Field(default=None, description="The private key (PEM) of `tls_cert`.")
-    trusted_proxies: str = Field(
-        default="",
-        description="Addresses or networks of the proxy before the hospital, with commas, such as "
-        "`127.0.0.1, 10.1.0.0/16`. What it says of the browser's address and of TLS is believed, nobody "
-        "else's word is.",
-    )
-    allow_plain_http: bool = Field(
-        default=False,
-        description="Whether to listen for other machines without TLS and without a trusted proxy. Passwords "
-        "then cross the network in clear text: for trials alone.",
-    )
-    allow_root: bool = Field(
-        default=False,
-        description="Whether `tetkik serve` runs as root: for containers that have no other account.",
-    )
-    session_hours: int = Field(
-        default=12, ge=1, le=24, description="Hours after which a person has to sign in again in any case."
-    )
-    session_idle_minutes: int = Field(
-        default=30,
-        ge=5,
-        le=720,
-        description="Minutes without a request after which a session is over.",
-    )
-    requests_per_minute: int = Field(
-        default=1200,
-        ge=10,
-        description="Most requests a minute of one person, program, or address that is not signed in.",
-    )
-    sign_ins_per_minute: int = Field(
-        default=30, ge=1, description="Most attempts to sign in a minute from one address."
-    )
-    max_upload_bytes: int = Field(
-        default=1_100_000_000,
-        ge=1_000_000,
-        description="A request with files of more bytes than this is refused; every other request has 1 MB.",
-    )
-    max_archive_bytes: int = Field(
-        default=5_000_000_000,
-        ge=1_000_000,
-        description="A zip whose images unpack to more bytes than this altogether is refused.",
-    )
-    upload_files_per_day: int = Field(
-        default=10_000, ge=1, description="Most images that one person may upload in 24 hours."
-    )
-    upload_bytes_per_day: int = Field(
-        default=100_000_000_000,
-        ge=1_000_000,
-        description="Most bytes of images that one person may upload in 24 hours.",
-    )
-    upload_scanner: str = Field(
-        default="",
-        pattern=r"^$|^unix:/.+$|^[^/\s]+:\d{1,5}$",
-        description="The malware scanner (clamd) that looks at every file before it is kept, such as "
-        "`unix:/run/clamav/clamd.ctl` or `127.0.0.1:3310`. What it finds something in, or does not answer "
-        "about, is refused. Empty: none.",
-    )
-    oidc_issuer: str = Field(
-        default="",
-        description="The hospital's identity provider (OpenID Connect), such as "
-        "`https://login.hastane.local/realms/hastane`. Empty: no single sign-on.",
-    )
-    oidc_client_id: str = Field(default="", description="What the identity provider calls Tetkik.")
-    oidc_client_secret: SecretStr | None = Field(
-        default=None, description="The secret that the identity provider gave Tetkik, if it gave one."
-    )
-    oidc_role_claim: str = Field(
-        default="groups", description="The claim of the ID token that names a person's groups."
-    )
-    oidc_roles: str = Field(
-        default="",
-        description="Which group has which role, such as `radyoloji=radiologist, kalite=auditor`. Who is in "
-        "none of them cannot sign in.",
-    )
-    oidc_department_claim: str = Field(
-        default="groups",
-        description="The claim of the ID token that says a clinician's departments, for `oidc_departments`.",
-    )
-    oidc_departments: str = Field(
-        default="",
-        description="Which value of that claim opens which department, such as `noroloji=Nöroloji, "
-        "bashekimlik=*` (`*` is every one). Empty: the administrator says it, and a newcomer has none.",
-    )
-    oidc_scopes: str = Field(
-        default="openid profile email",
-        description="What the identity provider is asked for; add the scope of groups where it has one.",
-    )
-    oidc_name: str = Field(
-        default="", description="What the button of single sign-on calls the identity provider."
-    )
-    passkey_roles: str = Field(
-        default="",
-        description="Roles that need a passkey or single sign-on, such as `administrator, radiologist`: a "
-        "password alone only lets them add a passkey. Recommended for administrators.",
-    )
-    offline: bool = Field(
-        default=True,
-        description="No model is looked for on a hub. Off: a Hugging Face id may be downloaded.",
-    )
-    max_text_chars: int = Field(
-        default=20_000,
-        ge=100,
-        description="A complaint longer than this is not read: it is answered with the reason.",
-    )
-    max_image_pixels: int = Field(
-        default=100_000_000,
-        ge=1_000,
-        le=178_000_000,
-        description="An image of more pixels than this is not read, nor is a file that says it has them.",
-    )
-    max_image_bytes: int = Field(
-        default=1_000_000_000,
-        ge=1_000,
-        description="An image file of more bytes than this, packed or unpacked, is not read.",
-    )
-    threads: int = Field(default=2, ge=1, le=256, description="Threads for one model run on ONNX Runtime.")
+    language: Language = Field(default_factory=system_language)
+    """Language of messages: `tr` or `en`. Default: that of the system's locale."""
+    models_dir: Path = Field(default_factory=lambda: user_data_path("tetkik") / "models")
+    """Where imported model bundles are kept. Default: `models` in the user's data folder."""
+    triage_model: str = "triage-linear-tr"
+    """The triage model used when `--model` is not given: a built-in id, a path, or a hub id."""
+    triage_rules: Path | None = None
+    """A hospital's own urgency rules (TOML), used instead of the built-in ones."""
+    triage_clinics: Path | None = None
+    """A hospital's own clinics and referral rules (TOML), used instead of the built-in ones."""
+    findings_model: str = "findings-mobilenet-cxr"
+    """The model of findings used without `--model`: a built-in id, a path, or a hub id."""
+    caption_model: str | None = None
+    """The captioner used without `--model`: an imported id, a path, or a hub id. None ships, and without one
+    there are no captions."""
+    caption_base: str | None = None
+    """Where the weights lie that a captioner's adapter was trained on, where its bundle names a path of
+    another machine."""
+    rules_out_bound: float = Field(default=0.90, ge=0.5, le=1.0)
+    """A finding may be ruled out only where the lower 95% bound of the model's held-out sensitivity reaches
+    this."""
+    findings_provider: FindingsProvider = FindingsProvider.ONNXRUNTIME
+    """What runs networks of findings: `onnxruntime`, or `openvino` (`openvino-bf16` where the processor has
+    bf16 instructions). Without the package openvino it is ONNX Runtime."""
+    hospital_name: str = ""
+    """The hospital, as the head of its reports names it."""
+    hospital_department: str = ""
+    """The department under the name."""
+    hospital_address: str = ""
+    """The address under the name."""
+    report_language: Language = Language.TR
+    """Language of draft reports: `tr` or `en`, whatever the language of messages."""
+    report_unproven: Unproven = Unproven.NAMED
+    """Findings that a report may neither assert nor deny: `named` once as not reliably assessed, or
+    `silent`."""
+    report_marked: Marked = Marked.KEPT
+    """Sentences of a language model that the grounding check objects to: `kept`, marked for a person to
+    decide, or `removed`."""
+    llm_url: str = ""
+    """A language model that drafts reports: an OpenAI-style server's address up to `/v1`, or `gemini`. Empty:
+    the built-in composer writes them."""
+    llm_model: str = ""
+    """The model that the server is asked for; empty takes the first that it lists."""
+    llm_key: SecretStr | None = None
+    """The key that the server wants."""
+    llm_outside: bool = False
+    """Whether a language model outside the hospital may be asked. It gets de-identified text, and nothing
+    leaves the machine while this is off."""
+    llm_seconds: float = Field(default=30, gt=0, le=600)
+    """Seconds after which the composer's draft is taken instead of a language model's."""
+    llm_max_tokens: int = Field(default=2000, ge=100)
+    """Most tokens of a language model's answer."""
+    llm_price_in: float = Field(default=0, ge=0)
+    """Price of a million tokens of a prompt, for the count of costs."""
+    llm_price_out: float = Field(default=0, ge=0)
+    """Price of a million tokens of an answer, for the count of costs."""
+    passages_dir: Path = Field(default_factory=lambda: user_data_path("tetkik") / "passages")
+    """Where a hospital's own documents are kept for reports to cite. Default: `passages` in the user's data
+    folder."""
+    passages_embedding: str | None = None
+    """A sentence-embedding model (a hub id or a path) that searches passages beside BM25. None: BM25
+    alone."""
+    data_dir: Path = Field(default_factory=lambda: user_data_path("tetkik") / "house")
+    """Where `tetkik serve` keeps images, and by default its database and master key. Default: `house` in the
+    user's data folder."""
+    database_url: SecretStr | None = None
+    """The database, such as `postgresql+psycopg://tetkik@db/tetkik`. Default: SQLite in `data_dir`."""
+    master_key_file: Path | None = None
+    """The key under which everything is sealed. Default: the systemd credential `tetkik-master-key` where the
+    service has one, else `keys/master.key` in `data_dir`, made at the first start; keep a copy apart from
+    the backups (docs/how-to/keys.md)."""
+    master_key_command: str = ""
+    """A command that prints the master key (64 hexadecimal digits), such as the client of a vault: run
+    without a shell, at the start and where the key was replaced. Instead of a file."""
+    secrets_dir: Path | None = None
+    """A folder with secrets, one a file (`tetkik-llm-key`, `tetkik-database-url`,
+    `tetkik-oidc-client-secret`), read where neither the environment nor the settings file gives the
+    setting itself. The credentials of a systemd service are read without it (docs/how-to/keys.md)."""
+    cipher: Cipher = Cipher.AES_256_GCM
+    """What seals from now on: `aes-256-gcm`, or `chacha20-poly1305` for processors without instructions for
+    AES. What the other sealed is opened all the same."""
+    retention_years: int = Field(default=20, ge=0, le=100)
+    """Years for which signed reports of a patient who asked for erasure are kept, from the last signature;
+    set what the law demands of your hospital (docs/how-to/privacy.md). 0 keeps none."""
+    retention_closed_days: int = Field(default=0, ge=0)
+    """Days after which closed cases without a signed report are emptied, and patients who have no case any
+    more erased; 0 keeps them."""
+    lock_minutes: int = Field(default=10, ge=1, le=240)
+    """Minutes without a hand on the keyboard after which the screen locks."""
+    metrics_public: bool = False
+    """Whether `/metrics` answers programs on this very machine without a token. Leave it off behind a proxy
+    on the same machine."""
+    listen_host: str = "127.0.0.1"
+    """Where `tetkik serve` listens. Another address than this machine's own needs TLS or a trusted proxy."""
+    listen_port: int = Field(default=8000, ge=0, le=65535)
+    """The port of `tetkik serve`."""
+    public_url: str = ""
+    """Where browsers reach the hospital, such as `https://tetkik.hastane.local`. Requests for another host
+    are refused, and passkeys belong to this one. Empty: where it listens."""
+    tls_cert: Path | None = None
+    """The certificate chain (PEM) under which `tetkik serve` speaks TLS."""
+    tls_key: Path | None = None
+    """The private key (PEM) of `tls_cert`."""
+    trusted_proxies: str = ""
+    """Addresses or networks of the proxy before the hospital, with commas, such as `127.0.0.1, 10.1.0.0/16`.
+    What it says of the browser's address and of TLS is believed, nobody else's word is."""
+    allow_plain_http: bool = False
+    """Whether to listen for other machines without TLS and without a trusted proxy. Passwords then cross the
+    network in clear text: for trials alone."""
+    allow_root: bool = False
+    """Whether `tetkik serve` runs as root: for containers that have no other account."""
+    session_hours: int = Field(default=12, ge=1, le=24)
+    """Hours after which a person has to sign in again in any case."""
+    session_idle_minutes: int = Field(default=30, ge=5, le=720)
+    """Minutes without a request after which a session is over."""
+    requests_per_minute: int = Field(default=1200, ge=10)
+    """Most requests a minute of one person, program, or address that is not signed in."""
+    sign_ins_per_minute: int = Field(default=30, ge=1)
+    """Most attempts to sign in a minute from one address."""
+    max_upload_bytes: int = Field(default=1_100_000_000, ge=1_000_000)
+    """A request with files of more bytes than this is refused; every other request has 1 MB."""
+    max_archive_bytes: int = Field(default=5_000_000_000, ge=1_000_000)
+    """A zip whose images unpack to more bytes than this altogether is refused."""
+    upload_files_per_day: int = Field(default=10_000, ge=1)
+    """Most images that one person may upload in 24 hours."""
+    upload_bytes_per_day: int = Field(default=100_000_000_000, ge=1_000_000)
+    """Most bytes of images that one person may upload in 24 hours."""
+    upload_scanner: str = Field(default="", pattern=r"^$|^unix:/.+$|^[^/\s]+:\d{1,5}$")
+    """The malware scanner (clamd) that looks at every file before it is kept, such as
+    `unix:/run/clamav/clamd.ctl` or `127.0.0.1:3310`. What it finds something in, or does not answer about,
+    is refused. Empty: none."""
+    oidc_issuer: str = ""
+    """The hospital's identity provider (OpenID Connect), such as
+    `https://login.hastane.local/realms/hastane`. Empty: no single sign-on."""
+    oidc_client_id: str = ""
+    """What the identity provider calls Tetkik."""
+    oidc_client_secret: SecretStr | None = None
+    """The secret that the identity provider gave Tetkik, if it gave one."""
+    oidc_role_claim: str = "groups"
+    """The claim of the ID token that names a person's groups."""
+    oidc_roles: str = ""
+    """Which group has which role, such as `radyoloji=radiologist, kalite=auditor`. Who is in none of them
+    cannot sign in."""
+    oidc_department_claim: str = "groups"
+    """The claim of the ID token that says a clinician's departments, for `oidc_departments`."""
+    oidc_departments: str = ""
+    """Which value of that claim opens which department, such as `noroloji=Nöroloji, bashekimlik=*` (`*` is
+    every one). Empty: the administrator says it, and a newcomer has none."""
+    oidc_scopes: str = "openid profile email"
+    """What the identity provider is asked for; add the scope of groups where it has one."""
+    oidc_name: str = ""
+    """What the button of single sign-on calls the identity provider."""
+    passkey_roles: str = ""
+    """Roles that need a passkey or single sign-on, such as `administrator, radiologist`: a password alone
+    only lets them add a passkey. Recommended for administrators."""
+    offline: bool = True
+    """No model is looked for on a hub. Off: a Hugging Face id may be downloaded."""
+    max_text_chars: int = Field(default=20_000, ge=100)
+    """A complaint longer than this is not read: it is answered with the reason."""
+    max_image_pixels: int = Field(default=100_000_000, ge=1_000, le=178_000_000)
+    """An image of more pixels than this is not read, nor is a file that says it has them."""
+    max_image_bytes: int = Field(default=1_000_000_000, ge=1_000)
+    """An image file of more bytes than this, packed or unpacked, is not read."""
+    threads: int = Field(default=2, ge=1, le=256)
+    """Threads for one model run on ONNX Runtime."""
 
     @classmethod
     def settings_customise_sources(

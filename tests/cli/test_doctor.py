@@ -13,6 +13,7 @@ from tetkik import bundle
 from tetkik.bundle import Task, store
 from tetkik.cli import system_report
 from tetkik.cli.app import app
+from tetkik.cli.console import words
 from tetkik.settings import Settings, settings
 
 
@@ -113,7 +114,7 @@ def test_a_missing_package_is_named_with_its_remedy(monkeypatch):
 def test_every_extra_has_a_purpose():
     found = {extra.name for extra in system_report.extras()}
     assert {"onnx", "data", "train", "torch"} <= found
-    assert found <= system_report.PURPOSES.keys()
+    assert found <= words("extra").keys()
 
 
 def test_without_the_compiled_n_grams(monkeypatch):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from tetkik.errors import UsageError
 
@@ -29,21 +32,34 @@ class Quantisation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AdapterOptions:
-    """Low-rank adapters, on the family's own `targets` where none are named.
+    """Low-rank adapters.
 
-    The update is scaled by alpha / rank, with `rslora` by alpha / sqrt(rank) (Kalajdzievski, 2023). With
-    `qformer` and `projection` these learn as well; `dora` keeps magnitude and direction apart (Liu et al.,
-    2024).
+    Attributes:
+        targets: empty takes the family's own.
+        projection: as a whole.
+        rslora: Kalajdzievski, 2023.
+        dora: Liu et al., 2024.
     """
 
-    rank: int = 16
-    alpha: float = 32.0
-    dropout: float = 0.05
-    targets: tuple[str, ...] = ()
-    qformer: bool = False
-    projection: bool = False
-    rslora: bool = False
-    dora: bool = False
+    rank: Annotated[int, Field(ge=1, description="Rank of the adapter.")] = 16
+    alpha: Annotated[float, Field(description="The adapter is scaled by alpha / rank.")] = 32.0
+    dropout: Annotated[float, Field(ge=0, le=0.9, description="Dropout at the adapter's input.")] = 0.05
+    targets: Annotated[
+        tuple[str, ...],
+        Field(
+            alias="target",
+            description="A linear layer that gets an adapter, such as q_proj; may be given several times. "
+            "Without it the query and value projections.",
+        ),
+    ] = ()
+    qformer: Annotated[
+        bool, Field(description="Adapters in the Q-Former too; the features to cache are then much larger.")
+    ] = False
+    projection: Annotated[bool, Field(description="Train the projection into the language model too.")] = (
+        False
+    )
+    rslora: Annotated[bool, Field(description="Scale the adapter by alpha / sqrt(rank).")] = False
+    dora: Annotated[bool, Field(description="Learn magnitude and direction apart; slower.")] = False
 
     def __post_init__(self) -> None:
         if self.rank < 1 or not self.alpha > 0 or not 0 <= self.dropout < 1:

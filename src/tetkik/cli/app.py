@@ -20,7 +20,6 @@ from tetkik.cli import (
     models,
     privacy,
     report,
-    retention,
     serve,
     triage,
     users,
@@ -57,7 +56,7 @@ app.add_typer(audit.app, name="audit", help=t("Who did what: verify, list, expor
 app.command("backup", help=t("Everything that the hospital keeps in one encrypted file."))(backup.backup)
 app.command("restore", help=t("A backup given back to an empty installation."))(backup.restore)
 app.add_typer(keys.app, name="keys", help=t("The master key: which it is, and replacing it."))
-app.command("retention", help=t("Do now what is due: the service does it once a day."))(retention.retention)
+app.command("retention", help=t("Do now what is due: the service does it once a day."))(privacy.retention)
 app.add_typer(privacy.app, name="privacy", help=t("A patient's own data: export, erase."))
 translated(app)
 
@@ -81,7 +80,6 @@ def _root(
 
 
 def main() -> None:
-    """Entry point of the console script."""
     for stream in (sys.stdout, sys.stderr):
         # A Windows or C locale must not turn ğ into an error.
         if hasattr(stream, "reconfigure"):

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from tetkik.cli.console import err, language, note, out, progress, shown, t, warn, writing
-from tetkik.cli.options import Since
+from tetkik.cli.console import err, language, note, out, print_line, progress, shown, t, warn, writing
+from tetkik.cli.options import Since, Until, option, parse_day
 from tetkik.cli.records import open_configured_records
+from tetkik.cli.tables import listing
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
     from tetkik.records.audit_chain import Action
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-
-_Until = Annotated[str | None, typer.Option("--to", help=t("Up to this day, it included."), metavar="DAY")]
 
 
 @app.command(
@@ -28,17 +25,12 @@ _Until = Annotated[str | None, typer.Option("--to", help=t("Up to this day, it i
 def verify(
     anchor: Annotated[
         Path | None,
-        typer.Option(
-            "--anchor",
-            help=t(
-                "A file that holds the end of the trail: compared where it is there, then written anew. Keep "
-                "it outside this machine."
-            ),
+        option(
+            "A file that holds the end of the trail: compared where it is there, then written anew. Keep "
+            "it outside this machine."
         ),
     ] = None,
-    files: Annotated[
-        bool, typer.Option("--files/--no-files", help=t("Whether every stored file is opened to its end."))
-    ] = True,
+    files: Annotated[bool, option("Whether every stored file is opened to its end.")] = True,
 ) -> None:
     """Exit status 1 where anything is broken."""
     with open_configured_records() as records:
@@ -57,15 +49,12 @@ def verify(
         if trail.broken:
             warn("The trail is broken; the first broken entry is {number}.", number=trail.broken[0].seq)
         raise typer.Exit(1)
-    out.print(
-        t(
-            "Whole: {entries} entries ({erased} of them erased), {files} files, {signatures} signatures.",
-            entries=trail.entries,
-            erased=trail.erased,
-            files=stored.files,
-            signatures=stored.signatures,
-        ),
-        soft_wrap=True,
+    print_line(
+        "Whole: {entries} entries ({erased} of them erased), {files} files, {signatures} signatures.",
+        entries=trail.entries,
+        erased=trail.erased,
+        files=stored.files,
+        signatures=stored.signatures,
     )
     if anchor is not None:
         with writing(anchor):
@@ -74,29 +63,23 @@ def verify(
 
 @app.command("list", help=t("The newest entries."))
 def list_entries(
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help=t("At most so many."))] = 50,
-    case: Annotated[
-        str | None, typer.Option("--case", help=t("Of one case: its number, such as 2026-000123."))
-    ] = None,
-    action: Annotated[
-        str | None, typer.Option("--action", help=t("Of one kind, such as case.opened."))
-    ] = None,
+    limit: Annotated[int, option("At most so many.", min=1, max=10_000)] = 50,
+    case: Annotated[str | None, option("Of one case: its number, such as 2026-000123.")] = None,
+    action: Annotated[str | None, option("Of one kind, such as case.opened.")] = None,
     since: Since = None,
-    until: _Until = None,
+    until: Until = None,
 ) -> None:
     """A table; nothing in it names a patient."""
     with open_configured_records() as records:
         from tetkik.records.trail.audit_events import AuditFilter, load_newest
 
         wanted = AuditFilter(
-            case=case, action=_action(action), since=_day(since), until=_day(until, end=True)
+            case=case, action=_action(action), since=parse_day(since), until=parse_day(until, end=True)
         )
         with records.read() as tx:
             events = load_newest(tx, wanted, limit=limit)
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("#", justify="right")
-    for title in (t("when"), t("what"), t("who"), t("case"), t("from where")):
-        table.add_column(title)
+    table = listing("#", t("when"), t("what"), t("who"), t("case"), t("from where"))
+    table.columns[0].justify = "right"
     for event in events:
         who = event.user or (event.user_id or "–")
         when = f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}"
@@ -106,16 +89,16 @@ def list_entries(
 
 @app.command("export", help=t("Write the trail as FHIR AuditEvents, one JSON object a line."))
 def export(
-    target: Annotated[Path, typer.Option("--out", help=t("The file to write (NDJSON)."))],
+    target: Annotated[Path, option("The file to write (NDJSON).", "--out")],
     since: Since = None,
-    until: _Until = None,
+    until: Until = None,
 ) -> None:
     """Read and written in batches; the export itself is an entry of the trail."""
     with open_configured_records() as records:
         from tetkik.records.trail.fhir_audit_events import export_trail
 
         with writing(target):
-            count = export_trail(records, target, _day(since), _day(until, end=True))
+            count = export_trail(records, target, parse_day(since), parse_day(until, end=True))
     note("{count} entries written to {file}.", count=count, file=target)
 
 
@@ -131,15 +114,3 @@ def _action(text: str | None) -> Action | None:
             actions=", ".join(sorted(Action)),
         )
     return Action(text)
-
-
-def _day(text: str | None, *, end: bool = False) -> datetime | None:
-    """The beginning of a day of this machine's zone, or its end."""
-    if text is None:
-        return None
-    try:
-        day = datetime.strptime(text, "%Y-%m-%d").date()
-    except ValueError:
-        raise UsageError("{day} is not a day; write it as 2026-11-21.", day=text) from None
-    moment = datetime.combine(day, time.max if end else time.min).astimezone()
-    return moment.astimezone(UTC)

@@ -8,22 +8,19 @@ from typing import Annotated
 
 import typer
 
-from tetkik.cli.console import note, out, progress, t, warn, writing
+from tetkik.cli.console import note, print_line, progress, warn, writing
+from tetkik.cli.options import argument, option
 from tetkik.cli.records import open_configured_records
 from tetkik.cli.serve import need_extra
-from tetkik.cli.tables import in_language
 from tetkik.errors import OutputError
 from tetkik.settings import settings
 
 
 def backup(
-    target: Annotated[Path, typer.Argument(help=t("The file to write."), metavar="FILE")],
+    target: Annotated[Path, argument("The file to write.", "FILE")],
     key_out: Annotated[
         Path | None,
-        typer.Option(
-            "--key-out",
-            help=t("Also copy the master key to this file. Keep it apart from the backups: it opens them."),
-        ),
+        option("Also copy the master key to this file. Keep it apart from the backups: it opens them."),
     ] = None,
 ) -> None:
     """Write everything that the hospital keeps into one encrypted file, while the service goes on."""
@@ -31,20 +28,17 @@ def backup(
         from tetkik.records.lifecycle.backup import make_backup
 
         with writing(target), progress("tetkik backup") as bar:
-            made = make_backup(records, target, progress=in_language(bar))
+            made = make_backup(records, target, progress=bar)
         if key_out is not None:
             _copy_key(records.master.fitting(records.vault.held.fingerprint), key_out)
         place, key = records.master.name, records.vault.held.fingerprint
     size = target.stat().st_size / 1e6
-    out.print(
-        t(
-            "{file}: {rows} rows and {files} files, {size} MB.",
-            file=target,
-            rows=sum(made.rows.values()),
-            files=made.files,
-            size=f"{size:.1f}",
-        ),
-        soft_wrap=True,
+    print_line(
+        "{file}: {rows} rows and {files} files, {size} MB.",
+        file=target,
+        rows=sum(made.rows.values()),
+        files=made.files,
+        size=f"{size:.1f}",
     )
     if key_out is None:
         note(
@@ -59,15 +53,10 @@ def backup(
 
 
 def restore(
-    source: Annotated[Path, typer.Argument(help=t("A file that tetkik backup wrote."), metavar="FILE")],
+    source: Annotated[Path, argument("A file that tetkik backup wrote.", "FILE")],
     ledger: Annotated[
         Path | None,
-        typer.Option(
-            "--ledger",
-            help=t(
-                "The file erased.jsonl of the lost installation, if it was kept: who is in it stays erased."
-            ),
-        ),
+        option("The file erased.jsonl of the lost installation, if it was kept: who is in it stays erased."),
     ] = None,
 ) -> None:
     """Give a backup back to an empty installation: the data_dir and database_url of the settings."""
@@ -86,18 +75,15 @@ def restore(
         if ledger is not None:
             merge_log(records.folder, ledger.read_bytes())
         with progress("tetkik restore") as bar:
-            restored = give_back(records, source, progress=in_language(bar))
+            restored = give_back(records, source, progress=bar)
         again = erase_again(records, restored.erased, years=chosen.retention_years)
         with records.read() as tx:
             held = after_restore.count_suspended(tx)
-    out.print(
-        t(
-            "{rows} rows and {files} files are back, as of {moment}.",
-            rows=restored.rows,
-            files=restored.files,
-            moment=f"{restored.made_at.astimezone():%Y-%m-%d %H:%M}",
-        ),
-        soft_wrap=True,
+    print_line(
+        "{rows} rows and {files} files are back, as of {moment}.",
+        rows=restored.rows,
+        files=restored.files,
+        moment=f"{restored.made_at.astimezone():%Y-%m-%d %H:%M}",
     )
     if again:
         note("{count} patients had been erased since; they were erased again.", count=again)

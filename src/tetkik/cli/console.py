@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tomllib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
+from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -26,13 +29,14 @@ from rich.progress import (
 from rich.text import Text
 
 from tetkik.errors import SettingError, TetkikError, file_fault
-from tetkik.language import Language, system_language, translate
+from tetkik.language import Language, Sentence, system_language, translate
 from tetkik.settings import settings
 from tetkik.values import ProgressCallback
 
 _NARROWEST = 16
 _MANY = 16
 """Fewer than these are done before a speed means anything."""
+T = TypeVar("T")
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
@@ -76,6 +80,24 @@ def t(template: str, **values: object) -> str:
     return translate(template, language(), **safe)
 
 
+@cache
+def words(table: str) -> dict[str, str]:
+    """A table of `words.toml`: what things are called, in English, in its order."""
+    found = tomllib.loads(resources.files("tetkik.cli").joinpath("words.toml").read_text("utf-8"))
+    names: dict[str, str] = found[table]
+    return names
+
+
+def word(table: str, key: str) -> str:
+    """What a thing is called in the user's language."""
+    return t(words(table)[key])
+
+
+def print_line(template: str, **values: object) -> None:
+    """One line of what the user asked for."""
+    out.print(t(template, **values), soft_wrap=True)
+
+
 def warn(template: str, **values: object) -> None:
     """One line on standard error that asks for attention."""
     err.print(t(template, **values), style="yellow", soft_wrap=True)
@@ -86,13 +108,36 @@ def note(template: str, **values: object) -> None:
     err.print(t(template, **values), style="dim", soft_wrap=True)
 
 
+def show_notice(sentence: Sentence) -> None:
+    err.print(shown(sentence.in_language(language())), style="dim", soft_wrap=True)
+
+
 def show_error(error: TetkikError) -> None:
-    """The error's sentence on standard error, in the user's language."""
     err.print(shown(error.in_language(language())), style="red", soft_wrap=True)
 
 
-def print_json_line(answer: dict[str, Any]) -> None:
-    """One JSON object as one line on standard output."""
+def show_failure(error: TetkikError, *, as_json: bool, **about: str | None) -> None:
+    """The error of one input, in the place of its answer."""
+    if as_json:
+        print_json_line({**about, "error": error.in_language(language())})
+    else:
+        show_error(error)
+
+
+def for_each(items: Iterable[T], work: Callable[[T], None]) -> None:
+    """Do the work for each; a failure costs that one alone, and the exit status is then 1."""
+    failed = False
+    for item in items:
+        try:
+            work(item)
+        except (TetkikError, OSError) as error:
+            failed = True
+            show_error(error if isinstance(error, TetkikError) else file_fault(error))
+    if failed:
+        raise typer.Exit(1)
+
+
+def print_json_line(answer: Mapping[str, Any]) -> None:
     line = json.dumps(answer, ensure_ascii=False)
     try:
         line.encode()
@@ -145,14 +190,9 @@ class _Speed(ProgressColumn):
 
 @contextmanager
 def progress(label: str, *, speed: bool = False) -> Iterator[ProgressCallback]:
-    """A progress bar on a terminal; when piped, a line now and then.
+    """A progress bar on a terminal, with `speed` how many a second; when piped, a line now and then.
 
-    Args:
-        label: name of the work, which opens each line.
-        speed: whether a bar says how many are done in a second.
-
-    Yields:
-        A function of (step's name, done, total or None) that the work calls as it goes.
+    Steps are named in English, and shown in the user's language.
     """
     if err.is_terminal:
         columns = (
@@ -172,6 +212,7 @@ def _bars(bar: Progress) -> ProgressCallback:
     tasks: dict[str, TaskID] = {}
 
     def draw(step: str, done: int, total: int | None) -> None:
+        step = t(step)
         if step not in tasks:
             tasks[step] = bar.add_task(step, total=total)
         bar.update(tasks[step], completed=done, total=total)
@@ -184,6 +225,7 @@ def _lines(label: str) -> ProgressCallback:
     printed: dict[str, int] = {}
 
     def line(step: str, done: int, total: int | None) -> None:
+        step = t(step)
         mark = 10 * done // total if total else _round_below(done)
         if printed.get(step) != mark:
             printed[step] = mark

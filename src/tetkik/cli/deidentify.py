@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tetkik.cli.console import note, out, progress, show_error, t, warn
-from tetkik.cli.options import LinesAsJson
+from tetkik.cli.console import note, print_json_line, print_line, progress, show_failure, warn
+from tetkik.cli.options import LinesAsJson, argument, option
 from tetkik.errors import InputError, TetkikError, UsageError, file_fault
 from tetkik.settings import settings
 
@@ -28,33 +27,21 @@ class _BurnedIn(StrEnum):
 
 
 def deidentify(
-    sources: Annotated[
-        list[str],
-        typer.Argument(help=t("DICOM files, or folders of them."), metavar="FILE_OR_FOLDER..."),
-    ],
-    out_folder: Annotated[
-        Path, typer.Option("--out", help=t("Folder for the new files, named after their new UIDs."))
-    ],
+    sources: Annotated[list[str], argument("DICOM files, or folders of them.", "FILE_OR_FOLDER...")],
+    out_folder: Annotated[Path, option("Folder for the new files, named after their new UIDs.", "--out")],
     key: Annotated[
         Path | None,
-        typer.Option(
-            help=t(
-                "File with the secret key; made where there is none. The same key keeps patients and studies "
-                "together over several runs. Without it a key is made and forgotten."
-            )
+        option(
+            "File with the secret key; made where there is none. The same key keeps patients and studies "
+            "together over several runs. Without it a key is made and forgotten."
         ),
     ] = None,
-    shift_dates: Annotated[
-        bool, typer.Option("--shift-dates", help=t("Move each patient's dates instead of removing them."))
-    ] = False,
+    shift_dates: Annotated[bool, option("Move each patient's dates instead of removing them.")] = False,
     keep_characteristics: Annotated[
-        bool,
-        typer.Option(
-            "--keep-characteristics", help=t("Keep sex, age (90 for all above 89), size and weight.")
-        ),
+        bool, option("Keep sex, age (90 for all above 89), size and weight.")
     ] = False,
     burned_in: Annotated[
-        _BurnedIn, typer.Option(help=t("What to do with an image that seems to have text in its pixels."))
+        _BurnedIn, option("What to do with an image that seems to have text in its pixels.")
     ] = _BurnedIn.REFUSE,
     as_json: LinesAsJson = False,
 ) -> None:
@@ -71,13 +58,13 @@ def deidentify(
     done = warned = 0
     failed = len(faults)
     for folder, fault in faults:
-        _show_failure(folder, fault, as_json)
+        show_failure(fault, as_json=as_json, path=str(folder))
     with progress("deidentify") as tell:
         results = deidentify_files(files, out_folder, secret, options)
         for count, (file, result) in enumerate(zip(files, results, strict=True), 1):
             if isinstance(result, TetkikError):
                 failed += 1
-                _show_failure(file, result, as_json)
+                show_failure(result, as_json=as_json, path=str(file))
             else:
                 done += 1
                 warned += bool(result.warnings)
@@ -86,7 +73,7 @@ def deidentify(
     if left_out:
         note("Left out, as they are no DICOM images: {count}.", count=left_out)
     if not as_json:
-        out.print(t("Written to {folder}: {count}.", folder=out_folder, count=done), soft_wrap=True)
+        print_line("Written to {folder}: {count}.", folder=out_folder, count=done)
     if failed:
         warn("Refused or failed: {count}.", count=failed)
     if warned:
@@ -100,21 +87,10 @@ def deidentify(
 def _show_done(result: Deidentified, as_json: bool) -> None:
     words = [sentence.in_language(settings().language) for sentence in result.warnings]
     if as_json:
-        _print_json({"path": str(result.source), "out": str(result.target), "warnings": words})
+        print_json_line({"path": str(result.source), "out": str(result.target), "warnings": words})
         return
     for sentence in words:
         warn("Look at {file}: {sentence}", file=result.target, sentence=sentence)
-
-
-def _print_json(line: dict[str, Any]) -> None:
-    typer.echo(json.dumps(line))
-
-
-def _show_failure(file: Path, error: TetkikError, as_json: bool) -> None:
-    if as_json:
-        _print_json({"path": str(file), "error": error.in_language(settings().language)})
-    else:
-        show_error(error)
 
 
 _Faults = list[tuple[Path, TetkikError]]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
 from rich.text import Text
 
 from tetkik import __version__
-from tetkik.cli.console import language, out, t, writing
+from tetkik.cli.console import language, out, print_line, t, writing
+from tetkik.cli.options import option
 from tetkik.cli.triage.answer import show_answer as show_triage
 from tetkik.settings import settings
 from tetkik.values import DISCLAIMER
@@ -34,16 +34,15 @@ REPORT = "report"
 
 def demo(
     *,
-    folder: Annotated[Path, typer.Option("--out", help=t("The folder for the results."))] = Path("demo-out"),
+    folder: Annotated[Path, option("The folder for the results.", "--out")] = Path("demo-out"),
     image: Annotated[
-        Path | None,
-        typer.Option("--image", help=t("Your own radiograph instead of the drawn one."), metavar="FILE"),
+        Path | None, option("Your own radiograph instead of the drawn one.", metavar="FILE")
     ] = None,
-    complaint: Annotated[
-        str | None, typer.Option("--complaint", help=t("Your own complaint instead of the examples."))
-    ] = None,
+    complaint: Annotated[str | None, option("Your own complaint instead of the examples.")] = None,
 ) -> None:
     """From complaint to draft report on the terminal; answers, heatmaps and documents in the folder."""
+    from tetkik.cli.report.files import show_files
+
     # Before anything is said: a place that cannot be written to is reported first.
     folder.mkdir(parents=True, exist_ok=True)
     out.print(Text(f"Tetkik {__version__}", style="bold"))
@@ -57,7 +56,7 @@ def demo(
     _try_your_own()
     out.print()
     out.print(t("Open these files:"), style="bold")
-    _show_files({**documents, **files})
+    show_files({**documents, **files})
 
 
 def _complaints(texts: Iterable[str], folder: Path) -> dict[Path, str]:
@@ -140,12 +139,6 @@ def _say_model(model: str) -> None:
     out.print(t("Model: {model}.", model=model), style="dim", soft_wrap=True)
 
 
-def _show_files(files: Mapping[Path, str]) -> None:
-    from tetkik.cli.report.files import show_files
-
-    show_files(files)
-
-
 def _write_json(target: Path, answers: list[dict[str, Any]]) -> None:
     """One object a line, all of them or none."""
     lines = "".join(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers)
@@ -166,4 +159,4 @@ def _try_your_own() -> None:
         "tetkik findings predict IMAGE.dcm --heatmaps DIR",
         "tetkik report draft IMAGE.dcm --out DIR",
     ):
-        out.print(t("Try your own: {command}", command=command), soft_wrap=True)
+        print_line("Try your own: {command}", command=command)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from itertools import zip_longest
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from tetkik.cli.console import language, out, t, warn
+from tetkik.cli.console import language, out, print_json_line, t, warn
 from tetkik.cli.options import TableAsJson
 from tetkik.cli.system_report import Model, SystemReport, inspect_system
 
@@ -22,7 +21,7 @@ def doctor(
     """Look at everything, change nothing; status 1 where something that ships with Tetkik cannot be used."""
     system = inspect_system()
     if as_json:
-        typer.echo(json.dumps(system.as_json(), ensure_ascii=False))
+        print_json_line(system.as_json())
     else:
         _show(system)
     if not system.sound:
@@ -60,17 +59,12 @@ def _grid() -> Table:
 
 def _parts(system: SystemReport) -> Table:
     grid = _grid()
-    if system.ngrams:
-        grid.add_row(_GOOD, "n-grams", t("compiled: the light model counts its n-grams in C"))
-    else:
-        grid.add_row(
-            _ABSENT,
-            "n-grams",
-            t(
-                "not compiled: NumPy gives the same answers more slowly; "
-                "install Tetkik again where there is a C compiler"
-            ),
-        )
+    compiled = t("compiled: the light model counts its n-grams in C")
+    slower = t(
+        "not compiled: NumPy gives the same answers more slowly; install Tetkik again where there is a C "
+        "compiler"
+    )
+    grid.add_row(*((_GOOD, "n-grams", compiled) if system.compiled_ngrams else (_ABSENT, "n-grams", slower)))
     grid.add_row(*_codecs(system))
     for extra in system.extras:
         if extra.missing:
@@ -83,16 +77,15 @@ def _parts(system: SystemReport) -> Table:
             grid.add_row(_ABSENT, extra.name, lacking)
         else:
             grid.add_row(_GOOD, extra.name, t(extra.purpose))
-    if system.java is not None:
-        grid.add_row(_GOOD, "METEOR", t("Java is there: captions are judged by METEOR too"))
-    else:
-        grid.add_row(_ABSENT, "METEOR", t("there is no Java: captions are judged without METEOR"))
+    java = t("Java is there: captions are judged by METEOR too")
+    without = t("there is no Java: captions are judged without METEOR")
+    grid.add_row(*((_GOOD, "METEOR", java) if system.java is not None else (_ABSENT, "METEOR", without)))
     return grid
 
 
 def _codecs(system: SystemReport) -> tuple[Text, str, str]:
-    readable = ", ".join(t(name) for name, there in system.codecs.items() if there)
-    if lacking := ", ".join(t(name) for name, there in system.codecs.items() if not there):
+    readable = ", ".join(t(name) for name, there in system.dicom.items() if there)
+    if lacking := ", ".join(t(name) for name, there in system.dicom.items() if not there):
         sentence = t(
             "reads {names}; cannot read {lacking}: install Tetkik again", names=readable, lacking=lacking
         )
@@ -103,12 +96,8 @@ def _codecs(system: SystemReport) -> tuple[Text, str, str]:
 def _models(system: SystemReport) -> Table:
     grid = _grid()
     for model in system.models:
-        if model.fault is None:
-            grid.add_row(
-                _GOOD, model.id, t("{task}, {kind}: every hash matches", task=model.task, kind=model.kind)
-            )
-        else:
-            grid.add_row(_BAD, model.id, _fault(model))
+        sound = t("{task}, {kind}: every hash matches", task=model.task, kind=model.kind)
+        grid.add_row(_BAD if model.fault else _GOOD, model.id, _fault(model) or sound)
     grid.add_row(*_captioner(system))
     return grid
 
@@ -131,38 +120,31 @@ def _fault(model: Model) -> str:
 
 def _reports(system: SystemReport) -> Table:
     grid, found = _grid(), system.reports
-    if found.language_model is None:
-        sentence = t("no language model is set: the built-in composer writes the drafts")
-        grid.add_row(_ABSENT, t("language model"), sentence)
+    name, mark = found.language_model, _BAD
+    if name is None:
+        mark, sentence = _ABSENT, t("no language model is set: the built-in composer writes the drafts")
     elif found.missing is not None:
         sentence = t(
             "{name} is set, but {package} is missing (pip install 'tetkik[llm]')",
-            name=found.language_model,
+            name=name,
             package=found.missing,
         )
-        grid.add_row(_BAD, t("language model"), sentence)
     elif not found.allowed:
         sentence = t(
-            "{name} is outside this hospital and may not be asked; the setting is llm_outside",
-            name=found.language_model,
+            "{name} is outside this hospital and may not be asked; the setting is llm_outside", name=name
         )
-        grid.add_row(_BAD, t("language model"), sentence)
     else:
-        sentence = t(
-            "{name} writes the drafts, and where it fails the built-in composer", name=found.language_model
-        )
-        grid.add_row(_GOOD, t("language model"), sentence)
-    if found.hospital:
-        grid.add_row(_GOOD, t("hospital"), found.hospital)
-    else:
-        sentence = t("no name is set: documents have no head; the setting is hospital_name")
-        grid.add_row(_ABSENT, t("hospital"), sentence)
+        mark = _GOOD
+        sentence = t("{name} writes the drafts, and where it fails the built-in composer", name=name)
+    grid.add_row(mark, t("language model"), sentence)
+    nameless = t("no name is set: documents have no head; the setting is hospital_name")
+    grid.add_row(_GOOD if found.hospital else _ABSENT, t("hospital"), found.hospital or nameless)
     return grid
 
 
 def _device(system: SystemReport) -> Table:
     grid = _grid()
-    grid.add_row(_GOOD, "CPU", t("cores: {count}", count=system.device.cores))
+    grid.add_row(_GOOD, "CPU", t("cores: {count}", count=system.device.cpu_cores))
     if system.device.torch_fault is not None:
         fault = t(
             "torch is installed but cannot be loaded ({fault}); install it again",
@@ -180,11 +162,9 @@ def _device(system: SystemReport) -> Table:
 
 def _settings(system: SystemReport) -> Table:
     grid = _grid()
-    for setting in system.settings:
+    for name, setting in system.settings.items():
         value = str(setting.value).lower() if isinstance(setting.value, bool) else str(setting.value)
-        grid.add_row(
-            "", setting.name, "–" if setting.value in {None, ""} else value, Text(t(setting.origin), "dim")
-        )
+        grid.add_row("", name, "–" if setting.value in {None, ""} else value, Text(t(setting.origin), "dim"))
     there = t("there") if system.config_file.is_file() else t("not there, and not needed")
     grid.add_row("", t("file"), str(system.config_file), Text(there, "dim"))
     return grid

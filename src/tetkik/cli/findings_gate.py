@@ -6,11 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from tetkik.bundle import Metric, bundle_id
-from tetkik.cli.console import out, progress, t, writing
-from tetkik.cli.options import BundleFolder, Licence, ModelName
+from tetkik.cli.console import print_line, progress, t, writing
+from tetkik.cli.options import BundleFolder, Licence, ModelName, argument, option
 from tetkik.errors import DataError, MissingExtra
 
 if TYPE_CHECKING:
@@ -21,39 +19,27 @@ if TYPE_CHECKING:
 def train_gate(
     labels: Annotated[
         Path,
-        typer.Argument(
-            help=t("A table of chest radiographs and slices of brain MRI, as `findings train` takes it."),
-            metavar="LABELS.csv",
+        argument(
+            "A table of chest radiographs and slices of brain MRI, as `findings train` takes it.",
+            "LABELS.csv",
         ),
     ],
     *,
-    others: Annotated[
-        Path, typer.Option("--others", help=t("A folder of images that are no chest radiograph."))
-    ],
+    others: Annotated[Path, option("A folder of images that are no chest radiograph.")],
     folder: BundleFolder,
     images: Annotated[
-        Path | None,
-        typer.Option("--images", help=t("The folder of the table's images; without it the table's own.")),
+        Path | None, option("The folder of the table's images; without it the table's own.")
     ] = None,
     name: ModelName = None,
-    steps: Annotated[
-        int, typer.Option("--steps", min=1, help=t("Batches of 64 images to learn from."))
-    ] = 1200,
-    scenes: Annotated[
-        int, typer.Option("--scenes", min=0, help=t("Pictures to draw that are neither, beside real ones."))
-    ] = 2000,
-    seed: Annotated[int, typer.Option("--seed", min=0, help=t("Of the weights and every draw."))] = 0,
-    workers: Annotated[
-        int, typer.Option("--workers", min=1, help=t("How many images are read at once."))
-    ] = 2,
+    steps: Annotated[int, option("Batches of 64 images to learn from.", min=1)] = 1200,
+    scenes: Annotated[int, option("Pictures to draw that are neither, beside real ones.", min=0)] = 2000,
+    seed: Annotated[int, option("Of the weights and every draw.", min=0)] = 0,
+    workers: Annotated[int, option("How many images are read at once.", min=1)] = 2,
     figures: Annotated[
-        Path | None,
-        typer.Option("--figures", help=t("What `benchmarks/imaging_gate.py --json` wrote, for the card.")),
+        Path | None, option("What `benchmarks/imaging_gate.py --json` wrote, for the card.")
     ] = None,
     licence: Licence = "unknown",
-    data_name: Annotated[
-        str, typer.Option("--data-name", help=t("What the card calls the data."))
-    ] = "training images",
+    data_name: Annotated[str, option("What the card calls the data.")] = "training images",
 ) -> None:
     """A bundle with its card; nothing is written where the training does not end well."""
     from tetkik.imaging.gate.classifier import BUILT_IN
@@ -79,7 +65,7 @@ def train_gate(
     collection = films_of(read_labels(labels, images)).with_more(read_others(others))
     with progress(t("train")) as report, writing(folder):
         bundle = train(gather(collection, workers, report), folder, options, report)
-    out.print(t("The model is in {path}.", path=bundle.path), soft_wrap=True)
+    print_line("The model is in {path}.", path=bundle.path)
 
 
 def films_of(images: LabelledImages) -> Collection:
@@ -99,11 +85,7 @@ def films_of(images: LabelledImages) -> Collection:
 
 
 def read_figures(file: Path) -> tuple[Metric, ...]:
-    """The rows of the benchmark as metrics of a manifest.
-
-    Raises:
-        DataError: it is not what the benchmark wrote.
-    """
+    """The rows of the benchmark as metrics of a manifest."""
     try:
         return tuple(
             Metric(

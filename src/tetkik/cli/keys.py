@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tetkik.cli.console import note, out, progress, t, warn, writing
+from tetkik.cli.console import note, out, print_line, progress, t, warn, writing
+from tetkik.cli.options import argument, option
 from tetkik.cli.records import open_configured_records
 from tetkik.cli.serve import need_extra
-from tetkik.cli.tables import in_language
 from tetkik.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,10 +23,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 def show(
     file: Annotated[
         Path | None,
-        typer.Argument(
-            help=t("A file of a master key, or a backup; without it, the key of this hospital."),
-            metavar="FILE",
-        ),
+        argument("A file of a master key, or a backup; without it, the key of this hospital.", "FILE"),
     ] = None,
 ) -> None:
     """A fingerprint tells keys apart, and nothing of the key."""
@@ -38,14 +35,11 @@ def show(
 
         with records.engine.connect() as connection:
             since = master_key_since(connection)
-        out.print(
-            t(
-                "{fingerprint}: the master key of this hospital, from {place}, since {moment}.",
-                fingerprint=records.vault.held.fingerprint,
-                place=records.master.name,
-                moment=f"{since.astimezone():%Y-%m-%d %H:%M}",
-            ),
-            soft_wrap=True,
+        print_line(
+            "{fingerprint}: the master key of this hospital, from {place}, since {moment}.",
+            fingerprint=records.vault.held.fingerprint,
+            place=records.master.name,
+            moment=f"{since.astimezone():%Y-%m-%d %H:%M}",
         )
 
 
@@ -53,12 +47,9 @@ def show(
 def rotate(
     to: Annotated[
         Path | None,
-        typer.Option(
-            "--to",
-            help=t(
-                "The file of the next key, made where there is none: for a key that comes from a command or "
-                "a credential, where you put it afterwards."
-            ),
+        option(
+            "The file of the next key, made where there is none: for a key that comes from a command or "
+            "a credential, where you put it afterwards."
         ),
     ] = None,
 ) -> None:
@@ -68,16 +59,13 @@ def rotate(
 
         given = _next_key(to) if to is not None else None
         with progress("tetkik keys") as bar:
-            done = replace(records, given, progress=in_language(bar))
+            done = replace(records, given, progress=bar)
         place: MasterKey = records.master
-    out.print(
-        t(
-            "The master key {now} took the place of {before}; {count} patients' keys hang on it now.",
-            now=done.now,
-            before=done.before,
-            count=done.patients,
-        ),
-        soft_wrap=True,
+    print_line(
+        "The master key {now} took the place of {before}; {count} patients' keys hang on it now.",
+        now=done.now,
+        before=done.before,
+        count=done.patients,
     )
     if to is not None:
         warn(

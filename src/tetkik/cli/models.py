@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,17 +9,25 @@ import typer
 from rich.table import Table
 
 from tetkik import bundle
-from tetkik.cli.console import note, out, show_error, shown, t, warn, writing
-from tetkik.cli.options import TableAsJson, ZipFile
-from tetkik.errors import BundleError
+from tetkik.cli.console import (
+    for_each,
+    note,
+    out,
+    print_json_line,
+    print_line,
+    shown,
+    t,
+    warn,
+    writing,
+)
+from tetkik.cli.options import TableAsJson, ZipFile, argument
+from tetkik.cli.tables import listing
+from tetkik.cli.tables import table as figures
 from tetkik.settings import settings
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-_Model = Annotated[
-    str,
-    typer.Argument(help=t("A built-in or imported id, a path, or a Hugging Face id."), metavar="MODEL"),
-]
+_Model = Annotated[str, argument("A built-in or imported id, a path, or a Hugging Face id.", "MODEL")]
 
 
 @app.command("list", help=t("Every built-in and imported model."))
@@ -29,7 +36,7 @@ def list_models(as_json: TableAsJson = False) -> None:
     found = bundle.available()
     if as_json:
         for item in found:
-            out.print_json(json.dumps(_entry(item)), indent=None)
+            print_json_line(_entry(item))
     elif found:
         out.print(_listing(found))
     else:
@@ -50,9 +57,7 @@ def _entry(item: bundle.Bundle) -> dict[str, str]:
 
 
 def _listing(found: list[bundle.Bundle]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in (t("id"), t("version"), t("task"), t("kind")):
-        table.add_column(title)
+    table = listing(t("id"), t("version"), t("task"), t("kind"))
     table.add_column("MB", justify="right")
     for item in found:
         files = [item.path / name for name in item.manifest.files]
@@ -101,10 +106,8 @@ def show(model: _Model, as_json: TableAsJson = False) -> None:
 
 
 def _figures(manifest: bundle.Manifest) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column(t("figure"), no_wrap=True)
-    for title in (t("value"), t("95%"), "n"):
-        table.add_column(title, justify="right", no_wrap=True)
+    table = figures(t("figure"), t("value"), t("95%"), "n")
+    table.columns[0].no_wrap = True
     for title in (t("data"), t("split")):
         table.add_column(title)
     for metric in manifest.metrics:
@@ -116,41 +119,28 @@ def _figures(manifest: bundle.Manifest) -> Table:
 
 @app.command("verify", help=t("Check every hash of a model, or of all of them."))
 def verify(
-    model: Annotated[
-        str | None, typer.Argument(help=t("Which model; all without it."), metavar="[MODEL]")
-    ] = None,
+    model: Annotated[str | None, argument("Which model; all without it.", "[MODEL]")] = None,
 ) -> None:
     """One line a bundle; the others are checked though one is broken."""
     if model is not None:
         _say_sound(bundle.resolve(model))
         return
-    broken = False
-    for path in bundle.bundle_folders():
-        try:
-            _say_sound(bundle.open_bundle(path))
-        except BundleError as error:
-            broken = True
-            show_error(error)
-    if broken:
-        raise typer.Exit(1)
+    for_each(bundle.bundle_folders(), lambda path: _say_sound(bundle.open_bundle(path)))
 
 
 def _say_sound(found: bundle.Bundle) -> None:
     count = len(found.manifest.files)
-    out.print(
-        t("{name}: {count} files, every hash matches.", name=found.manifest.name, count=count),
-        soft_wrap=True,
-    )
+    print_line("{name}: {count} files, every hash matches.", name=found.manifest.name, count=count)
 
 
 @app.command("import", help=t("Take in a bundle: a folder, or the zip that export wrote."))
 def import_model(
-    source: Annotated[Path, typer.Argument(help=t("The folder or zip file."), metavar="SOURCE")],
+    source: Annotated[Path, argument("The folder or zip file.", "SOURCE")],
 ) -> None:
     """Verified before anything is kept."""
     with writing(settings().models_dir):
         found = bundle.import_bundle(source, settings().models_dir)
-    out.print(t("{name} is now at {path}.", name=found.manifest.name, path=found.path), soft_wrap=True)
+    print_line("{name} is now at {path}.", name=found.manifest.name, path=found.path)
 
 
 @app.command("export", help=t("Write a model as one zip file."))

@@ -1,4 +1,4 @@
-"""`tetkik privacy`: a patient's own data, exported or erased on their request.
+"""`tetkik privacy`: a patient's own data, exported or erased on their request; and `tetkik retention`.
 
 The number of the patient is asked for, or read from standard input: as an argument it would stay in the
 history of the shell and in the list of processes.
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tetkik.cli.console import language, out, shown, t, warn, writing
-from tetkik.cli.options import ZipFile
+from tetkik.cli.console import language, out, print_line, shown, t, warn, writing
+from tetkik.cli.options import ZipFile, option
 from tetkik.cli.records import open_configured_records
 from tetkik.errors import NotFound, UsageError
 from tetkik.settings import settings
@@ -53,18 +53,14 @@ def export(target: ZipFile) -> None:
                 part.replace(target)
         finally:
             part.unlink(missing_ok=True)
-    out.print(t("{count} files in {file}; it is not encrypted.", count=count, file=target), soft_wrap=True)
+    print_line("{count} files in {file}; it is not encrypted.", count=count, file=target)
 
 
 @app.command("erase", help=t("Erase one patient; the number is asked for, or read from stdin."))
 def erase(
-    ground: Annotated[_Ground, typer.Option("--ground", help=t("Why."))] = _Ground.REQUEST,
-    reference: Annotated[
-        str, typer.Option("--reference", help=t("Number of the request in your register; no name."))
-    ] = "",
-    yes: Annotated[
-        bool, typer.Option("--yes", help=t("Do not ask whether it is the right patient."))
-    ] = False,
+    ground: Annotated[_Ground, option("Why.")] = _Ground.REQUEST,
+    reference: Annotated[str, option("Number of the request in your register; no name.")] = "",
+    yes: Annotated[bool, option("Do not ask whether it is the right patient.")] = False,
 ) -> None:
     """Signed reports are kept as long as the law wants, and the date is shown."""
     with open_configured_records() as records:
@@ -84,14 +80,28 @@ def erase(
     if done.kept_until is None:
         out.print(t("Erased; nothing is left."))
         return
-    out.print(
-        t(
-            "Erased but for the signed reports ({count}), which are kept until {date}; then they go by "
-            "themselves.",
-            count=done.kept_reports,
-            date=f"{done.kept_until:%Y-%m-%d}",
-        ),
-        soft_wrap=True,
+    print_line(
+        "Erased but for the signed reports ({count}), which are kept until {date}; then they go by "
+        "themselves.",
+        count=done.kept_reports,
+        date=f"{done.kept_until:%Y-%m-%d}",
+    )
+
+
+def retention() -> None:
+    """Erasures whose day has come, closed cases without a report, what passes within a day."""
+    chosen = settings()
+    with open_configured_records() as records:
+        from tetkik.records.lifecycle.retention import RetentionTerms, apply_retention
+
+        done = apply_retention(records, RetentionTerms(chosen.retention_years, chosen.retention_closed_days))
+    print_line(
+        "Erased: {patients} patients and {cases} closed cases; forgotten: {sessions} sessions, {files} "
+        "stray files.",
+        patients=done.erased + done.erased_again + done.left,
+        cases=done.cases,
+        sessions=done.sessions,
+        files=done.files,
     )
 
 

@@ -16,15 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_configured_records(*, new: bool = False) -> Iterator[Records]:
-    """The records, closed in the end.
-
-    Args:
-        new: whether they are made where there are none yet.
-
-    Raises:
-        MissingExtra: the packages of the reading room are not installed.
-        SettingError: no records there, a database that cannot be opened, or a master key that does not fit.
-    """
+    """The records, closed in the end; with `new` they are made where there are none yet."""
     need_extra()
     from tetkik.records.connect import open_records
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 from ipaddress import ip_address
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
-import typer
-
-from tetkik.cli.console import note, out, t, warn
+from tetkik.cli.console import note, out, print_line, warn
+from tetkik.cli.options import option
 from tetkik.errors import MissingExtra, SettingError, UsageError
 from tetkik.settings import Settings, settings
 
@@ -21,20 +19,10 @@ _DRAIN_SECONDS = 20
 
 
 def serve(
-    host: Annotated[
-        str | None, typer.Option("--host", help=t("Where to listen; else the setting listen_host."))
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option("--port", min=0, max=65535, help=t("The port; else the setting listen_port.")),
-    ] = None,
-    work: Annotated[
-        bool, typer.Option("--work/--no-work", help=t("Whether this process runs the models, too."))
-    ] = True,
-    allow_root: Annotated[
-        bool,
-        typer.Option("--allow-root", help=t("Run as root, in a container that has no other account.")),
-    ] = False,
+    host: Annotated[str | None, option("Where to listen; else the setting listen_host.")] = None,
+    port: Annotated[int | None, option("The port; else the setting listen_port.", min=0, max=65535)] = None,
+    work: Annotated[bool, option("Whether this process runs the models, too.")] = True,
+    allow_root: Annotated[bool, option("Run as root, in a container that has no other account.")] = False,
 ) -> None:
     """Serve until it is stopped."""
     need_extra()
@@ -69,11 +57,7 @@ def serve(
 
 
 def need_extra() -> None:
-    """Say what to install where the packages of the reading room are missing.
-
-    Raises:
-        MissingExtra: one of them is.
-    """
+    """Say what to install where the packages of the reading room are missing."""
     try:
         import argon2  # noqa: F401
         import fastapi  # noqa: F401
@@ -88,11 +72,7 @@ def need_extra() -> None:
 
 
 def refuse_root(*, allowed: bool) -> None:
-    """Refuse to serve with the rights of root, which nothing here needs (OWASP ASVS 4.0.3, 1.2.1).
-
-    Raises:
-        UsageError: the account is root's, and nobody said that it may be.
-    """
+    """Refuse to serve with the rights of root, which nothing here needs (OWASP ASVS 4.0.3, 1.2.1)."""
     if not allowed and hasattr(os, "geteuid") and os.geteuid() == 0:
         raise UsageError(
             "tetkik serve does not run as root; start it as an account of its own, or in a container with "
@@ -101,18 +81,15 @@ def refuse_root(*, allowed: bool) -> None:
 
 
 def settings_to_serve(chosen: Settings, host: str | None, port: int | None) -> Settings:
-    """The settings with the options of the command, and the address where browsers reach the hospital.
-
-    Raises:
-        SettingError: half of TLS, an address without protection, a public address that is none, passkeys
-            demanded where browsers have none.
-    """
+    """The settings with the options of the command, and the address where browsers reach the hospital."""
     host, port = host or chosen.listen_host, chosen.listen_port if port is None else port
     if (chosen.tls_cert is None) != (chosen.tls_key is None):
         raise SettingError("TLS needs both tls_cert and tls_key; give the other one, too.")
     for file in (chosen.tls_cert, chosen.tls_key):
-        _check_readable(file)
-    if not _is_protected(chosen, host):
+        if file is not None:
+            file.open("rb").close()  # a fault names it
+    safe = chosen.tls_cert is not None or chosen.trusted_proxies.strip() or chosen.allow_plain_http
+    if not safe and not _is_loopback(host):
         raise SettingError(
             "Other machines would send passwords to {host} in clear text; give tls_cert and tls_key, name "
             "the proxy before it in trusted_proxies, or set allow_plain_http for a trial.",
@@ -159,26 +136,16 @@ def greet(records: Records, chosen: Settings) -> None:
 
     with records.write(SYSTEM) as tx:
         token = invites.invite_first_administrator(tx)
-    url = chosen.public_url or f"http://{_named(chosen.listen_host)}:{chosen.listen_port}"
-    out.print(t("Tetkik is at {url}", url=url), soft_wrap=True)
+    host = f"[{chosen.listen_host}]" if ":" in chosen.listen_host else chosen.listen_host
+    url = chosen.public_url or f"http://{host}:{chosen.listen_port}"
+    print_line("Tetkik is at {url}", url=url)
     if chosen.allow_plain_http and not is_secure(chosen) and not _is_loopback(chosen.listen_host):
         warn("Passwords cross the network in clear text; this is for a trial alone.")
     if token is not None:
         out.print()
-        out.print(
-            t("Nobody administers this hospital yet. Open this link once, within 24 hours:"), soft_wrap=True
-        )
+        print_line("Nobody administers this hospital yet. Open this link once, within 24 hours:")
         out.print(f"{url}/setup/{token}", style="bold", soft_wrap=True)
         note("Whoever opens it becomes the administrator; it is shown here and stored nowhere.")
-
-
-def _is_protected(chosen: Settings, host: str) -> bool:
-    return (
-        _is_loopback(host)
-        or chosen.tls_cert is not None
-        or bool(chosen.trusted_proxies.strip())
-        or chosen.allow_plain_http
-    )
 
 
 def _is_loopback(host: str) -> bool:
@@ -186,13 +153,3 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _named(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _check_readable(file: Path | None) -> None:
-    if file is not None:
-        with file.open("rb"):
-            pass

@@ -10,7 +10,7 @@ import re
 import shutil
 import tomllib
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,22 +21,10 @@ from pydantic import SecretStr
 from tetkik import __version__, bundle
 from tetkik.bundle import Task
 from tetkik.bundle.store import builtin_folder
+from tetkik.cli.console import words
 from tetkik.errors import BundleError
 from tetkik.settings import Settings, config_file, settings
 
-PURPOSES = {
-    "onnx": "running neural models",
-    "data": "collecting and cleaning complaints",
-    "train": "training light models, judging any model",
-    "torch": "fine-tuning networks",
-    "caption": "training, judging and using captioners",
-    "openvino": "running networks of findings faster on a CPU",
-    "llm": "asking a language model for drafts",
-    "passages": "taking in a hospital's own PDF documents",
-    "service": "the reading room: serve, users, audit, backups",
-    "postgres": "PostgreSQL under the reading room",
-}
-"""What each optional group of packages is for."""
 _NOT_SHOWN = {"all", "dev", "docs"}
 _BUILT_IN = ("triage_model", "findings_model")
 """The settings whose defaults are the models that ship with Tetkik."""
@@ -57,9 +45,12 @@ class Extra:
     """An optional group of packages: the versions of those installed, and the names of those missing."""
 
     name: str
-    purpose: str
     installed: dict[str, str]
     missing: tuple[str, ...]
+
+    @property
+    def purpose(self) -> str:
+        return words("extra").get(self.name, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +64,6 @@ class Model:
     fault: BundleError | None
 
     def as_json(self) -> dict[str, Any]:
-        """Keys may be added, never renamed."""
         return {
             "id": self.id,
             "task": self.task or None,
@@ -86,16 +76,9 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What a model can run on.
+    """What a model can run on: CUDA devices by name and bytes; a fault keeps installed torch from loading."""
 
-    Attributes:
-        torch: whether torch is installed.
-        cuda: names of the CUDA devices; empty where torch is not installed.
-        cuda_bytes: memory of each, in bytes, in the same order.
-        torch_fault: why torch cannot be loaded although it is installed; else None.
-    """
-
-    cores: int
+    cpu_cores: int
     torch: bool
     cuda: tuple[str, ...] = ()
     torch_fault: str | None = None
@@ -104,124 +87,81 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """Who writes drafts, and whose name is at their head.
+    """Who writes drafts (None: the built-in composer), and whose name is at their head.
 
-    Attributes:
-        language_model: `gemini` or a server's host; None where the built-in composer writes.
-        missing: the package that it needs and that is not installed; else None.
-        allowed: whether it may be asked, as far as can be known without a network.
-        hospital: the name at the head of documents; empty without one.
+    A language model may need a package that is missing; whether it is allowed is said as far as can be known
+    without a network.
     """
 
     language_model: str | None
     missing: str | None
     allowed: bool
-    hospital: str
-
-    def as_json(self) -> dict[str, Any]:
-        """Keys may be added, never renamed."""
-        return {
-            "language_model": self.language_model,
-            "missing": self.missing,
-            "allowed": self.allowed,
-            "hospital": self.hospital or None,
-        }
+    hospital: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class SettingInForce:
-    """A setting, its value, and where that comes from: `environment`, `file` or `default`."""
+    """A setting's value, and where that comes from: `environment`, `file` or `default`."""
 
-    name: str
     value: str | int | bool | None
     origin: str
 
 
 @dataclass(frozen=True, slots=True)
 class SystemReport:
-    """Everything that `tetkik doctor` says."""
-
-    tetkik: str
-    python: str
-    platform: str
-    ngrams: bool
-    codecs: dict[str, bool]
     extras: tuple[Extra, ...]
     models: tuple[Model, ...]
     captioner: Model | None
+    compiled_ngrams: bool
+    dicom: dict[str, bool]
     reports: Reports
-    java: str | None
     device: Device
-    settings: tuple[SettingInForce, ...]
-    config_file: Path
+    settings: dict[str, SettingInForce]
     unknown_variables: tuple[str, ...]
-    unusable: tuple[str, ...]
+    offline: bool
+    java: str | None
+    tetkik: str = __version__
+    python: str = field(default_factory=platform.python_version)
+    platform: str = field(default_factory=lambda: f"{platform.system()} {platform.machine()}")
+    config_file: Path = field(default_factory=config_file)
+
+    @property
+    def unusable(self) -> tuple[str, ...]:
+        own = {builtin_folder() / name for name in _built_in()}
+        return tuple(model.path.name for model in self.models if model.path in own and model.fault)
 
     @property
     def sound(self) -> bool:
-        """Whether everything that ships with Tetkik can be used."""
-        return not self.unusable and all(self.codecs.values())
+        return not self.unusable and all(self.dicom.values())
 
     def as_json(self) -> dict[str, Any]:
         """Keys may be added, never renamed."""
         return {
             "ok": self.sound,
-            "tetkik": self.tetkik,
-            "python": self.python,
-            "platform": self.platform,
-            "compiled_ngrams": self.ngrams,
-            "dicom": self.codecs,
+            **asdict(self),
             "extras": {
-                extra.name: {"installed": extra.installed, "missing": list(extra.missing)}
-                for extra in self.extras
+                extra.name: {"installed": extra.installed, "missing": extra.missing} for extra in self.extras
             },
             "models": [model.as_json() for model in self.models],
             "captioner": None if self.captioner is None else self.captioner.as_json(),
-            "reports": self.reports.as_json(),
-            "java": self.java,
-            "device": {
-                "cpu_cores": self.device.cores,
-                "cuda": list(self.device.cuda),
-                "cuda_bytes": list(self.device.cuda_bytes),
-                "torch": self.device.torch,
-                "torch_fault": self.device.torch_fault,
-            },
-            "settings": {
-                setting.name: {"value": setting.value, "origin": setting.origin} for setting in self.settings
-            },
             "config_file": str(self.config_file),
-            "offline": settings().offline,
-            "unknown_variables": list(self.unknown_variables),
         }
 
 
 def inspect_system() -> SystemReport:
-    """Look at everything.
-
-    Raises:
-        SettingError: a setting has an impossible value.
-    """
     models = _models()
     return SystemReport(
-        tetkik=__version__,
-        python=platform.python_version(),
-        platform=f"{platform.system()} {platform.machine()}",
-        ngrams=_has_ngrams(),
-        codecs=_codecs(),
         extras=extras(),
         models=models,
         captioner=_captioner(models),
+        compiled_ngrams=_has_ngrams(),
+        dicom=_codecs(),
         reports=_reports(),
-        java=shutil.which("java"),
         device=_device(),
         settings=_settings_in_force(),
-        config_file=config_file(),
         unknown_variables=_unknown_variables(),
-        unusable=tuple(
-            model.path.name
-            for model in models
-            if model.path.parent == builtin_folder() and model.path.name in _built_in() and model.fault
-        ),
+        offline=settings().offline,
+        java=shutil.which("java"),
     )
 
 
@@ -238,12 +178,10 @@ def extras() -> tuple[Extra, ...]:
 
 
 def _extra(name: str, packages: list[str]) -> Extra:
-    installed: dict[str, str] = {}
-    for package in packages:
-        if (version := _version_of(package)) is not None:
-            installed[package] = version
+    versions = {package: _version_of(package) for package in packages}
+    installed = {package: version for package, version in versions.items() if version is not None}
     missing = tuple(package for package in packages if package not in installed)
-    return Extra(name, PURPOSES.get(name, ""), installed, missing)
+    return Extra(name, installed, missing)
 
 
 def _version_of(package: str) -> str | None:
@@ -310,14 +248,14 @@ def _captioner(models: tuple[Model, ...]) -> Model | None:
 def _reports() -> Reports:
     chosen = settings()
     if not chosen.llm_url:
-        return Reports(None, None, True, chosen.hospital_name)
+        return Reports(None, None, True, chosen.hospital_name or None)
     gemini = chosen.llm_url == "gemini"
     # Of an address only the host: what else stands in it may be a secret.
     name = "gemini" if gemini else urlsplit(chosen.llm_url).hostname or "?"
     package = "google-genai" if gemini else "httpx"
     missing = package if _version_of(package) is None else None
     outside = gemini or _is_public(name)
-    return Reports(name, missing, chosen.llm_outside or not outside, chosen.hospital_name)
+    return Reports(name, missing, chosen.llm_outside or not outside, chosen.hospital_name or None)
 
 
 def _is_public(host: str) -> bool:
@@ -348,25 +286,23 @@ def _device() -> Device:
     )
 
 
-def _settings_in_force() -> tuple[SettingInForce, ...]:
+def _settings_in_force() -> dict[str, SettingInForce]:
     file = config_file()
     in_file = set(tomllib.loads(file.read_text("utf-8"))) if file.is_file() else set()
     in_environment = {name.upper() for name in os.environ}
-    found = []
+    found = {}
     for name, value in settings():
         if f"TETKIK_{name.upper()}" in in_environment:
             origin = "environment"
         else:
             # A secret may lie in a file of its own (tetkik/credentials.py); none has a default.
             origin = "file" if name in in_file or isinstance(value, SecretStr) else "default"
-        plain = value if isinstance(value, int) or value is None else _without_password(str(value))
-        found.append(SettingInForce(name, plain, origin))
-    return tuple(found)
-
-
-def _without_password(value: str) -> str:
-    """An address without the name and password that somebody wrote into it."""
-    return re.sub(r"(?<=://)[^/@]*@", "…@", value)
+        # An address without the name and password that somebody wrote into it.
+        plain = (
+            value if isinstance(value, int) or value is None else re.sub(r"(?<=://)[^/@]*@", "…@", str(value))
+        )
+        found[name] = SettingInForce(plain, origin)
+    return found
 
 
 def _unknown_variables() -> tuple[str, ...]:

@@ -11,33 +11,39 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from tetkik.cli.console import language, note, out, t, writing
+from tetkik.cli.console import language, note, out, writing
 from tetkik.language import Language, Sentence
-from tetkik.values import ProgressCallback
+from tetkik.statistics import Interval
 
 if TYPE_CHECKING:
     from tetkik.bundle.reference import LabelReference
     from tetkik.lab.engine.evaluation_page import Evaluation
     from tetkik.lab.engine.results import SubgroupFigures
-    from tetkik.statistics import Interval
 
 EvaluationT = TypeVar("EvaluationT", bound="Evaluation")
 SubgroupT = TypeVar("SubgroupT", bound="SubgroupFigures")
 
 
-def in_language(report: ProgressCallback) -> ProgressCallback:
-    """`report` with the names of the steps in the user's language."""
-    return lambda step, done, total: report(t(step), done, total)
+def cell(value: object, form: str = "{:.3f}") -> str | Text:
+    """A figure, an interval, a count or words for a table; a dash for None."""
+    if value is None:
+        return "–"
+    if isinstance(value, Interval):
+        return f"{form.format(value.low)} … {form.format(value.high)}"
+    return form.format(value) if isinstance(value, float) else Text(str(value))
 
 
-def brackets(interval: Interval | None, form: str = "{:.3f}") -> str:
-    """An interval for a table; a dash for none."""
-    return f"{form.format(interval.low)} … {form.format(interval.high)}" if interval else "–"
+def signed(value: object) -> str | Text:
+    """A difference, or the interval of one."""
+    return cell(value, "{:+.3f}")
 
 
-def figure(value: float | None, form: str = "{:.3f}") -> str:
-    """A figure for a table; a dash for none."""
-    return "–" if value is None else form.format(value)
+def short(value: object) -> str | Text:
+    return cell(value, "{:.2f}")
+
+
+def add_row(made: Table, *cells: object) -> None:
+    made.add_row(*(item if isinstance(item, Text) else cell(item) for item in cells))
 
 
 def table(*titles: str) -> Table:
@@ -48,23 +54,32 @@ def table(*titles: str) -> Table:
     return made
 
 
+def listing(*titles: str) -> Table:
+    """A plain table of words."""
+    made = Table(box=None, pad_edge=False, header_style="dim")
+    for title in titles:
+        made.add_column(title)
+    return made
+
+
+def totals() -> Table:
+    """Words with a count each, without titles."""
+    made = table("", "")
+    made.show_header = False
+    return made
+
+
 def reference_table(labels: Mapping[str, LabelReference], *titles: str) -> Table:
     """The scores of each label in a bundle's reference: count, prevalence, median, share of positives."""
     made = table(*titles)
     for label, one in labels.items():
-        total = one.scores.total
-        made.add_row(
-            Text(label),
-            str(total),
-            figure(one.prevalence),
-            figure(one.scores.quantile(0.5)),
-            f"{one.positive / total:.3f}",
-        )
+        scores = one.scores
+        add_row(made, label, scores.total, one.prevalence, scores.quantile(0.5), one.positive / scores.total)
     return made
 
 
 def add_subgroups(
-    made: Table, found: Iterable[SubgroupT], cells: Callable[[SubgroupT], Iterable[str]]
+    made: Table, found: Iterable[SubgroupT], cells: Callable[[SubgroupT], Iterable[object]]
 ) -> None:
     """A row for each subgroup, its title first; an empty row where a dimension ends."""
     dimension = ""
@@ -72,7 +87,7 @@ def add_subgroups(
         if dimension and part.dimension != dimension:
             made.add_row()
         dimension = part.dimension
-        made.add_row(Text(part.title.in_language(language())), *cells(part))
+        add_row(made, part.title.in_language(language()), *cells(part))
 
 
 def show_parts(
@@ -84,7 +99,7 @@ def show_parts(
         if part is not None:
             out.print(part)
             out.print()
-    say([sentence.in_language(language()) for sentence in interpretation])
+    say_list(interpretation)
     if not_computed:
         out.print()
         for name, why in not_computed.items():
@@ -116,8 +131,12 @@ def echo_json(content: Mapping[str, Any]) -> None:
     typer.echo(json.dumps(content, ensure_ascii=False, allow_nan=False))
 
 
-def say(sentences: list[str]) -> None:
+def bullet(sentence: str) -> None:
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row("•", Text(sentence))
+    out.print(grid)
+
+
+def say_list(sentences: Iterable[Sentence]) -> None:
     for sentence in sentences:
-        grid = Table.grid(padding=(0, 1))
-        grid.add_row("•", Text(sentence))
-        out.print(grid)
+        bullet(sentence.in_language(language()))

@@ -69,6 +69,10 @@ class Command(TyperCommand):
         for parameter in self.params:
             if text := getattr(parameter, "help", None):
                 parameter.help = t(text)  # type: ignore[attr-defined]
+            if parameter.default is False and all(
+                name.startswith("--no-") for name in parameter.secondary_opts
+            ):
+                parameter.secondary_opts = []  # who wants what is off leaves it out
 
     def get_help(self, ctx: Any) -> str:
         return translate_help(super().get_help(ctx))
@@ -87,8 +91,6 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group whose help page is in the user's language."""
-
     def get_help(self, ctx: Any) -> str:
         return translate_help(super().get_help(ctx))
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from tetkik.cli.console import note, out, shown, t
-from tetkik.cli.options import TableAsJson
-from tetkik.cli.serve import need_extra
+from tetkik.cli.console import note, out, print_json_line, print_line, shown, t
+from tetkik.cli.options import TableAsJson, argument, option
+from tetkik.cli.records import open_configured_records
+from tetkik.cli.tables import listing
 from tetkik.errors import UsageError
 from tetkik.settings import settings
 from tetkik.turkish import alphabetical
@@ -25,39 +26,38 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-_Login = Annotated[str, typer.Argument(help=t("Whose; capitals make no difference."), metavar="LOGIN")]
-_Roles = Annotated[list[Role], typer.Option("--role", help=t("A role; may be given several times."))]
+_Login = Annotated[str, argument("Whose; capitals make no difference.", "LOGIN")]
+_Roles = Annotated[list[Role], option("A role; may be given several times.", "--role")]
 _Departments = Annotated[
-    list[str] | None,
-    typer.Option("--department", help=t("A clinician's department; may be given several times.")),
+    list[str] | None, option("A clinician's department; may be given several times.", "--department")
 ]
-_Every = Annotated[
-    bool, typer.Option("--every-department", help=t("A clinician sees the cases of every department."))
-]
+_Every = Annotated[bool, option("A clinician sees the cases of every department.", "--every-department")]
 
 
 @contextmanager
 def _transaction() -> Iterator[Transaction]:
-    need_extra()
-    from tetkik.records.connect import open_records
+    with open_configured_records(new=True) as records, records.write(SYSTEM) as tx:
+        yield tx
 
-    records = open_records(settings())
-    try:
-        with records.write(SYSTEM) as tx:
-            yield tx
-    finally:
-        records.close()
+
+@contextmanager
+def _change(login: str) -> Iterator[tuple[Transaction, Member]]:
+    """A change of one user, who is named when it is through."""
+    with _transaction() as tx:
+        from tetkik.records.people import users
+
+        member = users.find_user(tx, login)
+        yield tx, member
+    print_line("Done: {login} ({name}).", login=member.login, name=member.profile.name)
 
 
 @app.command("add", help=t("A new user; prints a one-time link to choose the password."))
 def add(
     login: _Login,
-    name: Annotated[str, typer.Option("--name", help=t("The name in full."))],
+    name: Annotated[str, option("The name in full.")],
     role: _Roles,
-    title: Annotated[str, typer.Option("--title", help=t("Before the name, such as: Uzm. Dr."))] = "",
-    registration: Annotated[
-        str, typer.Option("--registration", help=t("Number of the diploma, as reports show it."))
-    ] = "",
+    title: Annotated[str, option("Before the name, such as: Uzm. Dr.")] = "",
+    registration: Annotated[str, option("Number of the diploma, as reports show it.")] = "",
     department: _Departments = None,
     every: _Every = False,
 ) -> None:
@@ -81,7 +81,7 @@ def list_users(
         members = users.list_users(tx)
     if as_json:
         for member in members:
-            out.print_json(json.dumps(_entry(member)), indent=None)
+            print_json_line(_entry(member))
     elif members:
         out.print(_table(members))
     else:
@@ -91,47 +91,36 @@ def list_users(
 @app.command("roles", help=t("Give a user other roles; open pages follow at once."))
 def roles(login: _Login, role: _Roles, department: _Departments = None, every: _Every = False) -> None:
     """Instead of the roles there were; the departments stay unless some are given."""
-    with _transaction() as tx:
-        from dataclasses import replace
-
+    with _change(login) as (tx, member):
         from tetkik.records.people import users
 
-        member = users.find_user(tx, login)
         departments = _chosen(department, every) or member.profile.departments
         profile = replace(member.profile, roles=frozenset(role), departments=departments)
         users.change(tx, member.id, profile, departments=_offered(profile))
-    _print_done(member)
 
 
 @app.command("disable", help=t("Close an account: its sessions and tokens are over."))
 def disable(login: _Login) -> None:
     """Users are never deleted: signatures and the audit trail name them."""
-    with _transaction() as tx:
+    with _change(login) as (tx, member):
         from tetkik.records.people import users
 
-        member = users.find_user(tx, login)
         users.disable(tx, member.id)
-    _print_done(member)
 
 
 @app.command("enable", help=t("Open a closed account again."))
 def enable(login: _Login) -> None:
     """With the roles that it had."""
-    with _transaction() as tx:
+    with _change(login) as (tx, member):
         from tetkik.records.people import users
 
-        member = users.find_user(tx, login)
         users.enable(tx, member.id)
-    _print_done(member)
 
 
 @app.command("reset", help=t("Take the password away; prints a one-time link to choose another."))
 def reset(
     login: _Login,
-    keep: Annotated[
-        bool,
-        typer.Option("--keep-keys", help=t("Keep passkeys and tokens, which end otherwise.")),
-    ] = False,
+    keep: Annotated[bool, option("Keep passkeys and tokens, which end otherwise.", "--keep-keys")] = False,
 ) -> None:
     """Every session ends, and so do passkeys and tokens unless they are to be kept."""
     with _transaction() as tx:
@@ -151,10 +140,8 @@ def reset(
 
 @app.command("confirm", help=t("Let passkeys and tokens open again that came back with a backup."))
 def confirm(
-    login: Annotated[
-        list[str] | None, typer.Argument(help=t("Whose; several may be named."), metavar="LOGIN...")
-    ] = None,
-    everybody: Annotated[bool, typer.Option("--all", help=t("Those of everybody."))] = False,
+    login: Annotated[list[str] | None, argument("Whose; several may be named.", "LOGIN...")] = None,
+    everybody: Annotated[bool, option("Those of everybody.", "--all")] = False,
 ) -> None:
     """What was lost or revoked after the backup must not be confirmed: reset that user instead."""
     if bool(login) == everybody:
@@ -168,14 +155,11 @@ def confirm(
             (member, after_restore.confirm_keys(tx, member.id)) for member in members if member.keys_held
         ]
     for member, held in done:
-        out.print(
-            t(
-                "{login}: {passkeys} passkeys and {tokens} tokens open again.",
-                login=member.login,
-                passkeys=held.passkeys,
-                tokens=held.tokens,
-            ),
-            soft_wrap=True,
+        print_line(
+            "{login}: {passkeys} passkeys and {tokens} tokens open again.",
+            login=member.login,
+            passkeys=held.passkeys,
+            tokens=held.tokens,
         )
     if not done:
         note("Nothing waits to be confirmed.")
@@ -184,23 +168,19 @@ def confirm(
 @app.command("unlock", help=t("End the pause after failed sign-ins."))
 def unlock(login: _Login) -> None:
     """The count begins anew."""
-    with _transaction() as tx:
+    with _change(login) as (tx, member):
         from tetkik.records.people import users
 
-        member = users.find_user(tx, login)
         users.unlock(tx, member.id)
-    _print_done(member)
 
 
 @app.command("demand-change", help=t("Ask for a new password: nothing else opens before it is chosen."))
 def demand_change(login: _Login) -> None:
     """The present password still signs in, and then another one has to be chosen."""
-    with _transaction() as tx:
+    with _change(login) as (tx, member):
         from tetkik.records.people import users
 
-        member = users.find_user(tx, login)
         users.require_password_change(tx, member.id)
-    _print_done(member)
 
 
 @app.command("departments", help=t("The names that --department takes."))
@@ -231,10 +211,6 @@ def _print_link(token: str) -> None:
     note("The link works once, for 24 hours; it is stored nowhere.")
 
 
-def _print_done(member: Member) -> None:
-    out.print(t("Done: {login} ({name}).", login=member.login, name=member.profile.name), soft_wrap=True)
-
-
 def _state(member: Member) -> str:
     if member.disabled_at is not None:
         return "closed"
@@ -257,9 +233,7 @@ def _entry(member: Member) -> dict[str, object]:
 
 
 def _table(members: list[Member]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in (t("login"), t("name"), t("roles"), t("state"), t("last sign-in")):
-        table.add_column(title)
+    table = listing(t("login"), t("name"), t("roles"), t("state"), t("last sign-in"))
     words = {
         "closed": t("account closed"),
         "paused": t("sign-in paused"),

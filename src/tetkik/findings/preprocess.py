@@ -13,7 +13,7 @@ from tetkik.imaging.gate import judge
 from tetkik.imaging.prepare import Preprocessing, to_square
 from tetkik.imaging.read import one_file, read_image
 from tetkik.language import Sentence
-from tetkik.values import Measured, Radiograph, GateResult
+from tetkik.values import GateResult, Measured, Radiograph
 
 _SAMPLE = 1 << 16
 

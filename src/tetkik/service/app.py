@@ -21,8 +21,7 @@ from tetkik.service.kit.background.retention import RetentionThread
 from tetkik.service.kit.background.worker import Worker
 from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http import problems
-from tetkik.service.kit.http.static_files import VersionedStaticFiles
-from tetkik.service.kit.rendering.navigation import NavigationEntry
+from tetkik.service.kit.http.responses import VersionedStaticFiles
 from tetkik.service.system import metrics
 
 PREFIX = "/api/v1"
@@ -55,7 +54,8 @@ def create_app(context: AppContext, *, work: bool = True) -> FastAPI:
     )
     app.state.context = context
     app.state.decoder = decoder
-    app.state.navigation = _navigation()
+    entries = [entry for module in _modules("pages") for entry in getattr(module, "NAVIGATION", ())]
+    app.state.navigation = tuple(sorted(entries, key=lambda entry: entry.position))
     for router in routers("api"):
         app.include_router(router, prefix=PREFIX, responses=problems.PROBLEMS)
     for router in routers("pages"):
@@ -64,8 +64,7 @@ def create_app(context: AppContext, *, work: bool = True) -> FastAPI:
     static = GZipMiddleware(VersionedStaticFiles(packages=[("tetkik.service", "static")]))
     app.mount("/static", static, name="static")
     problems.install(app)
-    middleware.install(app, context)
-    metrics.install(app, context)
+    middleware.install(app, context, metrics.install(app, context))
     return app
 
 
@@ -81,11 +80,6 @@ def routers(kind: str) -> Iterator[APIRouter]:
             if isinstance(value, APIRouter):
                 check_routes(value)
                 yield value
-
-
-def _navigation() -> tuple[NavigationEntry, ...]:
-    found = [entry for module in _modules("pages") for entry in getattr(module, "NAVIGATION", ())]
-    return tuple(sorted(found, key=lambda entry: entry.position))
 
 
 def _modules(kind: str) -> Iterator[ModuleType]:

@@ -22,9 +22,6 @@ class Stoppable:
 
     A draft takes several tries where an answer cannot be used; once stopped, each of them ends at once. The
     composer's draft that comes then was not asked for: see `check`.
-
-    Args:
-        on_attempt: called with the number of each try as it begins, from 1.
     """
 
     def __init__(self, model: LanguageModel, on_attempt: Callable[[int], None]) -> None:
@@ -34,32 +31,21 @@ class Stoppable:
 
     @property
     def name(self) -> str:
-        """The model's name."""
         return self._model.name
 
     def stop(self) -> None:
-        """Stop the work under way, and all that would follow."""
         self._stopped.set()
         self._model.stop()
 
     def check(self) -> None:
-        """Go on only where nobody has stopped it.
-
-        Raises:
-            Stopped: somebody has.
-        """
+        """Go on only where nobody has stopped it."""
         if self._stopped.is_set():
             raise Stopped("The writing was stopped; the draft stands as it was.")
 
     def complete(
         self, prompt: Prompt, deadline: Deadline, on_text: Callable[[str], None] | None = None
     ) -> Completion:
-        """The answer to one prompt; see `LanguageModel.complete`.
-
-        Raises:
-            Stopped: somebody has stopped it.
-            ModelFault: as of the model.
-        """
+        """The answer to one prompt; see `LanguageModel.complete`."""
 
         def hear(text: str) -> None:
             self.check()

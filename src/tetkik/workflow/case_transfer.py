@@ -45,19 +45,15 @@ from tetkik.records.worklist import claims
 from tetkik.records.worklist.claims import Reader
 from tetkik.values import SYSTEM, CaseState, MoveReason, Permission, Priority
 from tetkik.workflow import patient_comparison
-from tetkik.workflow.patient_comparison import PatientComparison, PatientRecord
+from tetkik.workflow.patient_comparison import PatientComparison
 
 
 @dataclass(frozen=True, slots=True)
 class TransferPreview:
     """What a person looks at before a case is moved.
 
-    Attributes:
-        people: the patient of the case and the one whom it goes to, side by side.
-        differs: where its images contradict the record of the one whom they go to.
-        reader: who is reading the case right now; None where nobody is.
-        written: whether a person has written in a draft, which is dropped.
-        seen: names what was shown, so that what is moved is what was seen and nothing else.
+    `differs` is where its images contradict the record that they go to, `written` whether a person has
+    written in a draft, which is dropped. `seen` names what was shown, so that nothing else is moved.
     """
 
     people: PatientComparison
@@ -70,11 +66,7 @@ class TransferPreview:
 
 @dataclass(frozen=True, slots=True)
 class CompletedTransfer:
-    """What a move came to.
-
-    Attributes:
-        files: names of stored files that nothing refers to any more, for `remove_leftover_files`.
-    """
+    """What a move came to; to `files` nothing refers any more."""
 
     case_id: str
     number: str
@@ -85,14 +77,10 @@ class CompletedTransfer:
 
 
 def preview_transfer(tx: Transaction, case_id: str, patient_id: str) -> TransferPreview:
-    """The two people side by side, and what goes along; the trail notes the look at both.
-
-    Args:
-        tx: a `write` transaction.
+    """The two people side by side, and what goes along; the (write) transaction's trail notes the look at
+    both.
 
     Raises:
-        NotFound: no such case or patient, or erased.
-        Forbidden: a case of one of the two that the actor may not open.
         Conflict: the two are one patient; the case is closed, was moved, or has a signed report that stands.
     """
     found = _looked(tx, _movable(tx, case_id), patient_id)
@@ -104,12 +92,7 @@ def preview_transfer(tx: Transaction, case_id: str, patient_id: str) -> Transfer
 def register_recipient(tx: Transaction, case_id: str, person: Person) -> str:
     """A record for the right patient where there is none yet; gives its id.
 
-    Args:
-        tx: a `write` transaction.
-
     Raises:
-        NotFound: no such case.
-        Forbidden: one that the actor may not open.
         InputError: neither name nor number, or one that cannot be.
         Conflict: as in `preview_transfer`; or a patient with the same number is known already.
     """
@@ -121,43 +104,19 @@ def register_recipient(tx: Transaction, case_id: str, person: Person) -> str:
 
 
 def require_transferable(tx: Transaction, case_id: str) -> None:
-    """Say what stands in the way of moving a case, before anybody looks for the right patient.
-
-    Raises:
-        NotFound: no such case.
-        Forbidden: one that the actor may not open.
-        Conflict: it is closed, was moved, or has a signed report that stands.
-    """
+    """Say what stands in the way of moving a case, before anybody looks for the right patient."""
     _movable(tx, case_id)
 
 
 def search_recipients(tx: Transaction, case_id: str, words: str) -> tuple[Match, ...]:
-    """Patients by name or number to whom the actor may move a case; the trail notes the search.
-
-    Args:
-        tx: a `write` transaction.
-        words: as for `patients.search`.
-
-    Raises:
-        NotFound: no such case.
-        Forbidden: one that the actor may not open.
-        Conflict: as in `preview_transfer`.
-    """
+    """Patients by name or number to whom the actor may move a case; the (write) trail notes the search."""
     here = survivor_of(tx, _movable(tx, case_id).patient_id)
     found = patients.search(tx, words)
     return tuple(one for one in found if one.id != here and _sees_all(tx, records_of(tx, one.id)))
 
 
 def prepare_images(tx: Transaction, case_id: str, patient_id: str) -> None:
-    """Bring the images to the disk under the right patient's key, before the transaction others wait for.
-
-    Raises:
-        NotFound: no such case or patient, or erased.
-        Forbidden: a case of one of the two that the actor may not open.
-        Conflict: as in `preview_transfer`.
-        RecordsError: a file is missing or damaged.
-        OSError: the disk is full or gone.
-    """
+    """Bring the images to the disk under the right patient's key, before the transaction others wait for."""
     _looked(tx, _movable(tx, case_id), patient_id)
     for image in images.list_images(tx, case_id):
         copying.reencrypt_file(tx, image, survivor_of(tx, patient_id))
@@ -169,16 +128,12 @@ def transfer_case(
     """Let a case go on as one of another patient: all of it, or nothing.
 
     Args:
-        tx: a `write` transaction.
         seen: of what the person looked at (`preview_transfer`).
         sure: whether a person has compared the two, where the images name another than the right one.
 
     Raises:
-        NotFound: no such case or patient, or erased.
-        Forbidden: a case of one of the two that the actor may not open.
         Conflict: as in `preview_transfer`; one of the two or the case has changed since the person looked; or
             the images name another, and nobody has said that they are sure.
-        RecordsError: a file is missing or damaged.
     """
     lock_links(tx, load_visible_case(tx, case_id).patient_id, patient_id)
     _hold_work(tx, case_id)
@@ -237,7 +192,8 @@ def _movable(tx: Transaction, case_id: str) -> Case:
 
 def _looked(tx: Transaction, row: Case, patient_id: str) -> TransferPreview:
     people = patient_comparison.compare_unaudited(tx, row.patient_id, patient_id)
-    _refuse_unseen(tx, people.other)
+    if not _sees_all(tx, [one.id for one in people.other]):
+        raise Forbidden("The other patient has cases that are not open to you; let reception move this one.")
     found = images.list_images(tx, row.id)
     differs = {
         one: None
@@ -264,12 +220,6 @@ def _looked(tx: Transaction, row: Case, patient_id: str) -> TransferPreview:
 def _sees_all(tx: Transaction, patient_ids: Sequence[str]) -> bool:
     theirs = select(func.count()).select_from(Case).where(Case.patient_id.in_(patient_ids))
     return tx.session.scalar(theirs) == tx.session.scalar(theirs.where(visible_cases(tx)))
-
-
-def _refuse_unseen(tx: Transaction, side: Sequence[PatientRecord]) -> None:
-    """Whoever moves a case sees every case of the one whom it goes to."""
-    if not _sees_all(tx, [one.id for one in side]):
-        raise Forbidden("The other patient has cases that are not open to you; let reception move this one.")
 
 
 def _hold_work(tx: Transaction, case_id: str) -> None:

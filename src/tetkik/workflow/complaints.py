@@ -16,11 +16,7 @@ _MODELS: ModelCache[Triage] = ModelCache(load_triage)
 
 @dataclass(frozen=True, slots=True)
 class ComplaintAnswer:
-    """An answer and the very bundle that gave it.
-
-    Attributes:
-        measured: what the complaint is like; None where that was not asked.
-    """
+    """An answer, the very bundle that gave it, and what the complaint is like where that was asked."""
 
     result: TriageResult
     sha256: str
@@ -32,12 +28,8 @@ def answer_complaint(
 ) -> ComplaintAnswer:
     """Answer one complaint, and say which bundle did; its model is kept for the next.
 
-    Args:
-        language: of reasons, questions and referral rules; None takes the model's.
-        measure: whether to say what the complaint is like; for one that is kept.
-
-    Raises:
-        BundleError: no such model, damaged, or not for triage.
+    Reasons, questions and referral rules are in the model's language for None. A model that cannot be loaded
+    is a `BundleError`.
     """
     kept = _MODELS.get(model)
     loaded = kept.model if language is None else replace(kept.model, language=language)
@@ -46,20 +38,12 @@ def answer_complaint(
 
 
 def triage(complaint: str, model: str, language: Language | None = None) -> TriageResult:
-    """Answer one complaint; see `answer_complaint`.
-
-    Raises:
-        BundleError: no such model, damaged, or not for triage.
-    """
+    """Answer one complaint; see `answer_complaint`."""
     return answer_complaint(complaint, model, language).result
 
 
 def departments(model: str) -> tuple[str, ...]:
-    """The departments that a triage model, an id or a path, knows.
-
-    Raises:
-        BundleError: no such model, damaged, or not for triage.
-    """
+    """The departments that a triage model, an id or a path, knows."""
     return _MODELS.get(model).model.labels
 
 

@@ -76,11 +76,7 @@ ReportProgress = Callable[[Stage, str], None]
 
 @dataclass(frozen=True, slots=True)
 class _CaseContext:
-    """What the records know before a model looks.
-
-    Attributes:
-        identity: of the patient, as the record knows it and the file adds.
-    """
+    """What the records know before a model looks; the file adds to the identity."""
 
     image: StoredImage
     identity: Identity
@@ -94,17 +90,10 @@ def read_case_image(
     read: Callable[[StoredImage], Radiograph],
     report_progress: ReportProgress | None = None,
 ) -> None:
-    """Do one piece of work: find, draw, draft, and keep it all.
+    """Do one piece of work: find, draw, draft, and keep it all; an error is that of this attempt.
 
     A draft that a person has changed, and a report that is signed, stay as they are; the run is kept beside
-    them.
-
-    Args:
-        work: taken from `jobs`.
-        read: gives the pixels of an image, of the frame that the work asks for.
-
-    Raises:
-        TetkikError: this attempt failed; see `record_failure`.
+    them. `read` gives the pixels of an image, of the frame that the work asks for.
     """
     report_progress = report_progress or _ignore_progress
     started = datetime.now(UTC)
@@ -181,14 +170,10 @@ def _prior(tx: Transaction, image: StoredImage, result: FindingsResult) -> Findi
             continue  # an old film that came late
         previous = runs.load_result(tx, run.id)
         if previous.sha256 != result.sha256:
-            return _as_read(tx, run.image_id, previous)
+            # As a radiologist has judged it: what they rejected does not persist.
+            report_id = drafts.report_of_image(tx, run.image_id)
+            return previous if report_id is None else as_judged(previous, reviews.judged(tx, report_id))
     return None
-
-
-def _as_read(tx: Transaction, image_id: str, previous: FindingsResult) -> FindingsResult:
-    """An earlier answer as a radiologist has judged it: what they rejected does not persist."""
-    report_id = drafts.report_of_image(tx, image_id)
-    return previous if report_id is None else as_judged(previous, reviews.judged(tx, report_id))
 
 
 def _draft(
@@ -224,7 +209,6 @@ def _draft(
 
 
 def _sha256(model: str) -> str:
-    """The bundle that would have answered."""
     try:
         return load_findings_model(model).sha256
     except TetkikError:
@@ -283,10 +267,7 @@ def _advance_case(tx: Transaction, case_id: str) -> None:
 
 
 def record_failure(records: Records, settings: Settings, work: Work, fault: BaseException) -> bool:
-    """Say why an attempt failed. After the last one a person reads the image without a model.
-
-    Returns:
-        Whether it was given up.
+    """Say why an attempt failed; gives whether the work was given up. A person then reads without a model.
 
     Raises:
         Conflict: somebody else has the work by now.
@@ -339,11 +320,6 @@ def preview_of(image: Radiograph) -> bytes:
 
 
 def warm_up(model: str) -> None:
-    """Load what the next image needs.
-
-    Raises:
-        BundleError: no such model, damaged, or not for findings.
-    """
     import tetkik.report.draft  # noqa: F401 - loaded now, so that the first image need not wait for it
 
     _ = load_findings_model(model).model.heatmaps

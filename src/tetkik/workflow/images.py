@@ -41,21 +41,12 @@ _FINDINGS: ModelCache[FindingsModel] = ModelCache(_load_findings)
 
 
 def load_findings_model(model: str) -> CachedModel[FindingsModel]:
-    """A model of findings as it is on the disk now, loaded once and kept; whoever has it goes on with it.
-
-    Raises:
-        BundleError: no such model, damaged, or not for findings.
-    """
+    """A model of findings as it is on the disk now, loaded once and kept; whoever has it goes on with it."""
     return _FINDINGS.get(model)
 
 
 def read_radiograph(path: Path | str, model: str) -> FindingsResult:
-    """Answer one image: what kind it is, whether it may be read, what it shows.
-
-    Raises:
-        InputError: the file cannot be read as an image.
-        BundleError: no such model, damaged, or not for findings.
-    """
+    """Answer one image: what kind it is, whether it may be read, what it shows."""
     return load_findings_model(model).model.findings.predict(path)
 
 
@@ -74,10 +65,5 @@ def caption_image(path: Path | str, model: str) -> CaptionResult:
 
     A report may quote it, as what a machine has said; it never adds a finding, confirms one, or takes one
     away. No captioner ships with Tetkik, and a report does without.
-
-    Raises:
-        InputError: the file cannot be read as an image.
-        BundleError: no such model, damaged, or not for captions.
-        MissingExtra: the packages of the extra `caption` are not installed.
     """
     return _CAPTIONERS.get(model).model.predict(path)

@@ -52,10 +52,8 @@ class Agreement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecordCase:
-    """A case as a comparison lists it.
-
-    Attributes:
-        withdrawn: who took a report of it back, when and why, where it was not signed again since; else None.
+    """A case as a comparison lists it; `withdrawn` is set where a report of it was taken back and not signed
+    anew.
     """
 
     id: str
@@ -69,11 +67,8 @@ class RecordCase:
 
 @dataclass(frozen=True, slots=True)
 class PatientRecord:
-    """One record of a patient.
-
-    Attributes:
-        replaced_by: the record that stands for it; None for the surviving one.
-        cases: the newest, as far as the actor may see them.
+    """One record of a patient, with the newest cases that the actor may see; the surviving one is not
+    replaced.
     """
 
     id: str
@@ -90,11 +85,9 @@ class PatientRecord:
 class PatientComparison:
     """Two patients side by side.
 
-    Attributes:
-        traits: on what the surviving ones agree and on what not; what neither says is left out.
-        survivor: the record that had better stand for both: it has the identity number, or says more.
-        obstacle: whether two identity numbers say that they are two people.
-        seen: names what was shown, so that a link is made of what was seen and of nothing else.
+    Traits are left out that neither says. The survivor is the record that had better stand for both: it has
+    the identity number, or says more. An obstacle is that two identity numbers say that they are two people.
+    `seen` names what was shown, so that a link is made of nothing else.
     """
 
     one: tuple[PatientRecord, ...]
@@ -106,25 +99,14 @@ class PatientComparison:
 
 
 def load_records(tx: Transaction, patient_id: str) -> tuple[PatientRecord, ...]:
-    """Every record of a patient, the surviving one first; the trail notes the look.
-
-    Args:
-        tx: a `write` transaction.
-
-    Raises:
-        NotFound: no such patient, or erased.
-    """
+    """Every record of a patient, the surviving one first; the (write) transaction's trail notes the look."""
     found = _records(tx, patient_id)
     tx.audit(Action.PATIENT_OPENED, patient_id=found[0].id)
     return found
 
 
 def find_possible_duplicates(tx: Transaction, patient_id: str) -> tuple[patients.Match, ...]:
-    """Other patients who may be the same person: by number or name, and with nothing against it.
-
-    Raises:
-        NotFound: no such patient, or erased.
-    """
+    """Other patients who may be the same person: by number or name, and with nothing against it."""
     person = patients.load_person(tx, patient_id)
     meant = {*patients.find_by_number(tx, person)}
     if len(fold(person.name).split()) > 1:
@@ -136,13 +118,9 @@ def find_possible_duplicates(tx: Transaction, patient_id: str) -> tuple[patients
 
 
 def compare_patients(tx: Transaction, one_id: str, other_id: str) -> PatientComparison:
-    """Two patients side by side; the trail notes the look at both.
-
-    Args:
-        tx: a `write` transaction.
+    """Two patients side by side; the (write) transaction's trail notes the look at both.
 
     Raises:
-        NotFound: no such patient, or erased.
         Conflict: they are one patient already.
     """
     found = compare_unaudited(tx, one_id, other_id)
@@ -152,12 +130,7 @@ def compare_patients(tx: Transaction, one_id: str, other_id: str) -> PatientComp
 
 
 def compare_unaudited(tx: Transaction, one_id: str, other_id: str) -> PatientComparison:
-    """`compare_patients`, for the program's own use: nobody looks, and the trail notes nothing.
-
-    Raises:
-        NotFound: no such patient, or erased.
-        Conflict: they are one patient already.
-    """
+    """`compare_patients`, for the program's own use: nobody looks, and the trail notes nothing."""
     one, other = _records(tx, one_id), _records(tx, other_id)
     if one[0].id == other[0].id:
         raise Conflict("These two records are one patient already; load the page again.")

@@ -29,12 +29,9 @@ _ENDED = tuple(state for state in CaseState if state.ended)
 def link(tx: Transaction, replaced: str, survivor: str, reason: LinkReason, seen: str) -> None:
     """Let one record stand for another; both keep what they say, their cases and their keys.
 
-    Args:
-        tx: a `write` transaction.
-        replaced: the record that is replaced; with it go those that it stands for.
+    With the one that is replaced go those that it stands for.
 
     Raises:
-        NotFound: no such patient, or erased.
         Conflict: they are one already; one of them is not the surviving record of its patient, or has changed
             since the person looked; or two identity numbers say that they are two people.
     """
@@ -71,11 +68,7 @@ def unlink(tx: Transaction, replaced: str, reason: SplitReason) -> str:
     Cases that were opened meanwhile stay with the record that they were opened for. A draft that was compared
     with an image of the other is checked again.
 
-    Args:
-        tx: a `write` transaction.
-
     Raises:
-        NotFound: no such patient.
         Conflict: no other record stands for this one.
     """
     lock_links(tx, replaced)

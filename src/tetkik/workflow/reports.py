@@ -41,10 +41,7 @@ _KEY_IMAGE = 1200
 class Reported:
     """A draft about an image, with everything that its documents need.
 
-    Attributes:
-        drafted: the draft, its facts, and what a language model took.
-        prior: the findings that it was compared with; None for a draft without a comparison.
-        pictures: the heatmap of each finding that a reader will want to see, where they were to be kept.
+    `prior` is what it was compared with; `pictures` are the heatmaps, by finding, where they were to be kept.
     """
 
     drafted: Drafted
@@ -56,11 +53,8 @@ class Reported:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageAnalysis:
-    """An image with what a model says of it.
-
-    Attributes:
-        heats: where it looked, for each finding that a reader will want to see.
-        sha256: of the manifest of the bundle that the model was loaded from; empty for one without.
+    """An image with what a model says of it, and where it looked; `sha256` is of its bundle's manifest, or
+    empty.
     """
 
     image: Radiograph
@@ -72,12 +66,7 @@ class ImageAnalysis:
 
 
 def analyse_image(image: Radiograph, name: str = "", *, model: str, language: Language) -> ImageAnalysis:
-    """Have a model look at an image that has been read.
-
-    Raises:
-        InputError: its pixels make a step fail.
-        BundleError: no such model, damaged, or not for findings.
-    """
+    """Have a model look at an image that has been read."""
     from tetkik.findings.heatmaps import HeatmapWriter, heats_of
 
     kept = load_findings_model(model)
@@ -278,7 +267,7 @@ def report_findings(
         hospital=hospital_of(settings),
         state=ReportState.DRAFT,
         created=datetime.now().astimezone(),
-        image=_picture(image, picture),
+        image=None if image is None else picture() if picture is not None else key_image(image),
         heatmap=heatmap,
         heatmap_label=heatmap_label,
     )
@@ -302,12 +291,6 @@ def _incomparable(result: FindingsResult, prior: FindingsResult) -> Sentence | N
     if prior.sha256 and prior.sha256 == result.sha256:
         return Sentence("Nothing was compared: the earlier image is this very image.")
     return None
-
-
-def _picture(image: Radiograph | None, under_way: Callable[[], bytes] | None) -> bytes | None:
-    if image is None:
-        return None
-    return key_image(image) if under_way is None else under_way()
 
 
 def key_image(image: Radiograph, side: int = _KEY_IMAGE) -> bytes:

@@ -138,7 +138,7 @@ def test_quantised_weights_cost_time_by_the_part():
 def test_the_command_plans_without_data(base, tmp_path: Path, capsys):
     from tetkik.cli.caption.train import train
 
-    train(None, base=base, plan=True, card="l4", max_tokens=20, target=None)
+    train(None, base=base, plan=True, card="l4", max_tokens=20)
     said = capsys.readouterr()
     assert "It fits" in said.out and "bf16" in said.err
     assert not list(tmp_path.iterdir())

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from typing import Annotated
 
 import pytest
 import torch
+from pydantic import Field
 
 from tetkik.errors import OutputError, UsageError
 from tetkik.lab.engine.checkpoint import WorkFolder, load_state, tensors_as_bytes
-from tetkik.lab.engine.limits import check_least, check_rate
+from tetkik.lab.engine.limits import check_options, check_rate
 from tetkik.lab.engine.log import is_overfitting, rows_csv
 from tetkik.lab.engine.output import check_target, public_name
 from tetkik.lab.engine.tuning import successive_halving
@@ -21,6 +23,12 @@ class Trial:
     rate: float
     epochs: int
     score: float | None
+
+
+@dataclass(frozen=True)
+class Limited:
+    epochs: Annotated[int, Field(ge=4)]
+    share: Annotated[float, Field(ge=0, le=1)] = 0.5
 
 
 def search(work, ran, candidates=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), epochs=9):
@@ -122,9 +130,11 @@ def test_a_path_is_named_by_its_last_part_only(tmp_path):
 
 
 def test_settings_that_cannot_be_are_named():
-    check_least(Trial(0.1, 3, None), {"epochs": 3})
+    check_options(Limited(4))
     with pytest.raises(UsageError, match="epochs cannot be 3; the least is 4"):
-        check_least(Trial(0.1, 3, None), {"epochs": 4})
+        check_options(Limited(3))
+    with pytest.raises(UsageError, match="share cannot be 2; it lies between 0 and 1"):
+        check_options(Limited(4, share=2))
     check_rate(1e-4)
     for rate in (0.0, 1.0, -1.0, float("nan")):
         with pytest.raises(UsageError, match="learning rate"):

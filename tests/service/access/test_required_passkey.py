@@ -295,7 +295,7 @@ def test_an_administrator_confirms_what_came_back(application, app_context):
     assert client.get("/api/v1/models", headers=header).status_code == 401
     assert "0 passkeys and 1 token wait" in client.get("/admin/users").text
     assert client.get(f"/api/v1/users/{actor.user_id}").json()["keys_held"] is True
-    assert client.post(f"/admin/users/{actor.user_id}/confirm").status_code == 303
+    assert client.post(f"/admin/users/{actor.user_id}/confirm-keys").status_code == 303
     assert client.get("/api/v1/models", headers=header).status_code == 200
     assert client.post(f"/api/v1/users/{actor.user_id}/confirm-keys").json()["keys_held"] is False
     assert "wait" not in client.get("/admin/users").text

@@ -11,8 +11,8 @@ from tests.service.moving import moved
 from tetkik.records.people import invites, users
 from tetkik.records.people.users import Profile
 from tetkik.records.schema import AuditRow, BrowserSession, User
-from tetkik.service.kit.access.redirects import safe_path
 from tetkik.service.kit.context import AppContext
+from tetkik.service.kit.http.responses import safe_path
 from tetkik.values import SYSTEM, Role
 
 GOOD = "dört küçük mavi kuş"

@@ -5,27 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.text import Text
 
-from tetkik.cli.caption.options import (
-    DECODING,
-    Base,
-    BatchSize,
-    Beams,
-    MaxTokens,
-    Model,
-    NoRepeat,
-    Penalty,
-    Quantised,
-    Sample,
-    Temperature,
-    TopP,
-    decoding_of,
-)
+from tetkik.cli.caption.options import Base, BatchSize, Model, Quantised, SearchDecoding
 from tetkik.cli.console import out, progress, t
-from tetkik.cli.options import Replicates, TableAsJson
-from tetkik.cli.tables import brackets, deliver, figure, in_language, show_parts, table
+from tetkik.cli.options import Replicates, TableAsJson, argument, option, with_options
+from tetkik.cli.tables import add_row, deliver, show_parts, signed, table
 from tetkik.errors import UsageError
 from tetkik.lab.caption.baselines import Nearness
 from tetkik.lab.caption.data import Split
@@ -38,73 +23,46 @@ if TYPE_CHECKING:
 
 BertModel = Annotated[
     str | None,
-    typer.Option(
-        "--bertscore-model",
-        help=t("Compute BERTScore with this Hugging Face id or folder."),
-        metavar="ID_OR_PATH",
+    option(
+        "Compute BERTScore with this Hugging Face id or folder.", "--bertscore-model", metavar="ID_OR_PATH"
     ),
 ]
 BertLayer = Annotated[
     int | None,
-    typer.Option(
-        "--bertscore-layer",
-        min=1,
-        help=t("Layer of that model. Default: its authors' choice, or the last."),
-    ),
+    option("Layer of that model. Default: its authors' choice, or the last.", "--bertscore-layer", min=1),
 ]
 BertIdf = Annotated[
-    bool,
-    typer.Option("--bertscore-idf", help=t("Weigh word pieces by how rare they are in the true captions.")),
+    bool, option("Weigh word pieces by how rare they are in the true captions.", "--bertscore-idf")
 ]
 
 
+@with_options
 def evaluate(
-    data: Annotated[
-        Path, typer.Argument(help=t("A folder written by `tetkik caption prepare`."), metavar="DIR")
-    ],
+    data: Annotated[Path, argument("A folder written by `tetkik caption prepare`.", "DIR")],
     *,
-    split: Annotated[Split, typer.Option("--split", help=t("The part of the data."))] = Split.TEST,
+    split: Annotated[Split, option("The part of the data.")] = Split.TEST,
     model: Model = None,
     base: Base = None,
     folder: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", help=t("A folder for metrics.json, captions.csv, the pictures and report.html.")
-        ),
+        Path | None, option("A folder for metrics.json, captions.csv, the pictures and report.html.", "--out")
     ] = None,
     as_json: TableAsJson = False,
     leave_out_seen: Annotated[
-        bool,
-        typer.Option(
-            "--leave-out-seen", help=t("Leave out rows that the model saw in training, instead of refusing.")
-        ),
+        bool, option("Leave out rows that the model saw in training, instead of refusing.")
     ] = False,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help=t("Judge so many rows, drawn at random."))
-    ] = None,
-    beams: Beams = None,
-    sample: Sample = False,
-    temperature: Temperature = None,
-    top_p: TopP = None,
-    max_tokens: MaxTokens = DECODING.max_tokens,
-    length_penalty: Penalty = DECODING.length_penalty,
-    no_repeat: NoRepeat = DECODING.no_repeat,
+    limit: Annotated[int | None, option("Judge so many rows, drawn at random.", min=1)] = None,
+    decoding: SearchDecoding,
     batch_size: BatchSize = 8,
     quantisation: Quantised = None,
     baselines: Annotated[
-        Nearness,
-        typer.Option(
-            "--baselines", help=t("By what the nearest training image is found; none: no baselines.")
-        ),
+        Nearness, option("By what the nearest training image is found; none: no baselines.")
     ] = Nearness.FEATURES,
-    no_meteor: Annotated[
-        bool, typer.Option("--no-meteor", help=t("Leave out METEOR, which starts Java."))
-    ] = False,
+    no_meteor: Annotated[bool, option("Leave out METEOR, which starts Java.")] = False,
     bertscore_model: BertModel = None,
     bertscore_layer: BertLayer = None,
     bertscore_idf: BertIdf = False,
     bootstrap: Replicates = 1000,
-    seed: Annotated[int, typer.Option("--seed", min=0, help=t("Of the bootstrap and of every draw."))] = 0,
+    seed: Annotated[int, option("Of the bootstrap and of every draw.", min=0)] = 0,
 ) -> None:
     """Figures with intervals beside two baselines, what they say, and with --out a page of images."""
     from tetkik.caption.predict import captioner_bundle, load_caption
@@ -115,16 +73,7 @@ def evaluate(
 
     options = EvaluationOptions(
         split=split,
-        decoding=decoding_of(
-            beams=beams,
-            sample=sample,
-            temperature=temperature,
-            top_p=top_p,
-            max_tokens=max_tokens,
-            seed=seed,
-            length_penalty=length_penalty,
-            no_repeat=no_repeat,
-        ),
+        decoding=decoding.chosen(seed),
         batch_size=batch_size,
         limit=limit,
         leave_out_seen=leave_out_seen,
@@ -142,7 +91,7 @@ def evaluate(
     check_rows(prepared, bundle, options)
     captioner = load_caption(bundle, base=base, quantisation=quantisation)
     with progress(t("evaluate")) as report:
-        evaluation = evaluate_captions(prepared, captioner.network, bundle, options, in_language(report))
+        evaluation = evaluate_captions(prepared, captioner.network, bundle, options, report)
     deliver(evaluation, as_json=as_json, folder=folder, show=_show, write=write_evaluation)
 
 
@@ -174,8 +123,8 @@ def _metrics(evaluation: CaptionEvaluation) -> Table:
     for name in METRICS:
         found = [system.figures.get(name) for system in evaluation.systems]
         if first := found[0]:
-            others = [figure(item.value if item else None) for item in found[1:]]
-            made.add_row(t(METRIC_NAMES[name]), figure(first.value), brackets(first.ci), *others)
+            others = [item.value if item else None for item in found[1:]]
+            add_row(made, t(METRIC_NAMES[name]), first.value, first.ci, *others)
     return made
 
 
@@ -188,12 +137,12 @@ def _differences(evaluation: CaptionEvaluation) -> Table | None:
     titles = [title for system in baselines for title in (_short(system), t("95%"))]
     made = table(t("model less"), *titles)
     for name in METRICS:
-        cells: list[str] = []
-        for item in (system.figures.get(name) for system in baselines):
-            cells.append(figure(item.over if item else None, "{:+.3f}"))
-            cells.append(brackets(item.over_ci if item else None, "{:+.3f}"))
+        found = [system.figures.get(name) for system in baselines]
+        cells = [
+            signed(value) for one in found for value in ((one.over, one.over_ci) if one else (None, None))
+        ]
         if name in baselines[0].figures:
-            made.add_row(t(METRIC_NAMES[name]), *cells)
+            add_row(made, t(METRIC_NAMES[name]), *cells)
     return made
 
 
@@ -206,25 +155,13 @@ def _short(system: System) -> str:
 
 
 def _wording(evaluation: CaptionEvaluation) -> Table:
-    made = table(
-        t("captions"),
-        t("distinct"),
-        "distinct-1",
-        "distinct-2",
-        t("words, median"),
-        t("quartiles"),
-        t("empty"),
-    )
+    titles = ("distinct-1", "distinct-2", t("words, median"), t("quartiles"), t("empty"))
+    made = table(t("captions"), t("distinct"), *titles)
     rows = [(t("true"), evaluation.judged.scores.references)]
     rows += [(_short(system), system.scores.candidates) for system in evaluation.systems]
     for name, item in rows:
-        made.add_row(
-            name,
-            f"{item.distinct:.1%}",
-            figure(item.distinct_1),
-            figure(item.distinct_2),
-            f"{item.median:.0f}",
-            f"{item.quartiles[0]:.0f} … {item.quartiles[1]:.0f}",
-            f"{item.empty:.1%}",
-        )
+        low, high = item.quartiles
+        words = f"{item.median:.0f}", f"{low:.0f} … {high:.0f}"
+        figures = item.distinct_1, item.distinct_2
+        add_row(made, name, f"{item.distinct:.1%}", *figures, *words, f"{item.empty:.1%}")
     return made

@@ -2,99 +2,71 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
-import typer
+from pydantic import Field
 
 from tetkik.caption.network import DecodingOptions
 from tetkik.caption.options import Quantisation
-from tetkik.cli.console import t
+from tetkik.cli.options import option
 from tetkik.errors import UsageError
 
-DECODING = DecodingOptions()
-"""How words are chosen where nothing else is asked for."""
+_USUAL = DecodingOptions()
 
 Model = Annotated[
     str | None,
-    typer.Option(
-        "--model", help=t("An imported id, a path, or a Hugging Face id. Default: the setting caption_model.")
-    ),
+    option("An imported id, a path, or a Hugging Face id. Default: the setting caption_model.", "--model"),
 ]
 Base = Annotated[
     str | None,
-    typer.Option(
-        "--base", help=t("The weights that the adapter was trained on, where its bundle cannot find them.")
-    ),
+    option("The weights that the adapter was trained on, where its bundle cannot find them.", "--base"),
 ]
 Quantised = Annotated[
-    Quantisation | None,
-    typer.Option("--quantisation", help=t("Of the frozen weights. Default: as in the training.")),
+    Quantisation | None, option("Of the frozen weights. Default: as in the training.", "--quantisation")
 ]
-BatchSize = Annotated[
-    int, typer.Option("--batch-size", min=1, max=1024, help=t("Images that are captioned together."))
-]
-Beams = Annotated[
-    int | None,
-    typer.Option("--beams", min=1, max=64, help=t("Beams of the search; 1 is greedy. Default: 5.")),
-]
-Sample = Annotated[
-    bool, typer.Option("--sample", help=t("Draw the words instead of searching for the best."))
-]
-Temperature = Annotated[
-    float | None,
-    typer.Option(
-        "--temperature", min=0.01, max=10.0, help=t("With --sample: how daring the draw is. Default: 1.")
-    ),
-]
-TopP = Annotated[
-    float | None,
-    typer.Option(
-        "--top-p",
-        min=0.01,
-        max=1.0,
-        help=t("With --sample: from the likeliest words with this probability together. Default: 0.9."),
-    ),
-]
-MaxTokens = Annotated[int, typer.Option("--max-tokens", min=1, max=512, help=t("Most tokens of a caption."))]
-Penalty = Annotated[
-    float,
-    typer.Option(
-        "--length-penalty", min=-10.0, max=10.0, help=t("Of the search: above 0 favours long captions.")
-    ),
-]
-NoRepeat = Annotated[
-    int,
-    typer.Option("--no-repeat", min=0, max=20, help=t("No run of so many tokens comes twice; 0 allows it.")),
-]
+BatchSize = Annotated[int, option("Images that are captioned together.", "--batch-size", min=1, max=1024)]
 
 
-def decoding_of(
-    *,
-    beams: int | None,
-    sample: bool,
-    temperature: float | None,
-    top_p: float | None,
-    max_tokens: int,
-    seed: int,
-    length_penalty: float = DECODING.length_penalty,
-    no_repeat: int = DECODING.no_repeat,
-) -> DecodingOptions:
-    """How words are chosen; None leaves what is usual.
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How words are chosen; None leaves what is usual."""
 
-    Raises:
-        UsageError: options of searching and of drawing at once.
-    """
-    if sample and beams is not None and beams > 1:
-        raise UsageError("--sample draws words and --beams searches for them; choose one of the two.")
-    if not sample and (temperature, top_p) != (None, None):
-        raise UsageError("--temperature and --top-p say how words are drawn; add --sample.")
-    return DecodingOptions(
-        beams=1 if sample else beams or DECODING.beams,
-        sample=sample,
-        temperature=DECODING.temperature if temperature is None else temperature,
-        top_p=DECODING.top_p if top_p is None else top_p,
-        max_tokens=max_tokens,
-        length_penalty=length_penalty,
-        no_repeat=no_repeat,
-        seed=seed,
+    beams: Annotated[
+        int | None, Field(ge=1, le=64, description="Beams of the search; 1 is greedy. Default: 5.")
+    ] = None
+    sample: Annotated[bool, Field(description="Draw the words instead of searching for the best.")] = False
+    temperature: Annotated[
+        float | None,
+        Field(ge=0.01, le=10.0, description="With --sample: how daring the draw is. Default: 1."),
+    ] = None
+    top_p: Annotated[
+        float | None,
+        Field(
+            ge=0.01,
+            le=1.0,
+            description="With --sample: from the likeliest words with this probability together. Default: "
+            "0.9.",
+        ),
+    ] = None
+    max_tokens: Annotated[int, Field(ge=1, le=512, description="Most tokens of a caption.")] = (
+        _USUAL.max_tokens
     )
+
+    def chosen(self, seed: int) -> DecodingOptions:
+        if self.sample and self.beams is not None and self.beams > 1:
+            raise UsageError("--sample draws words and --beams searches for them; choose one of the two.")
+        if not self.sample and (self.temperature, self.top_p) != (None, None):
+            raise UsageError("--temperature and --top-p say how words are drawn; add --sample.")
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        return DecodingOptions(**{**({"beams": 1} if self.sample else {}), **given, "seed": seed})
+
+
+@dataclass(frozen=True, slots=True)
+class SearchDecoding(Decoding):
+    length_penalty: Annotated[
+        float, Field(ge=-10.0, le=10.0, description="Of the search: above 0 favours long captions.")
+    ] = _USUAL.length_penalty
+    no_repeat: Annotated[
+        int, Field(ge=0, le=20, description="No run of so many tokens comes twice; 0 allows it.")
+    ] = _USUAL.no_repeat

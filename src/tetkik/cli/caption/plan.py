@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from tetkik.cli.console import note, out, t, warn
-from tetkik.cli.tables import say, table
+from tetkik.cli.console import note, out, print_line, t, warn
+from tetkik.cli.tables import bullet, table
 
 if TYPE_CHECKING:
     from tetkik.lab.caption.training.plan import Plan, Setting
@@ -75,20 +75,15 @@ def _show_cache(plan: Plan) -> None:
     shown.add_row(t("frozen weights before the cut, on the card until then"), _size(plan.images.frozen))
     shown.add_row(t("activations of 8 images"), _size(plan.images.working))
     shown.add_row(t("all, with the language model"), _size(plan.setting.first))
-    shown.add_row(
-        t(
-            "image features on the disk, {each:.1f} KB an image",
-            each=plan.row_disk / 1e3,
-        ),
-        _size(plan.disk),
-    )
+    features = t("image features on the disk, {each:.1f} KB an image", each=plan.row_disk / 1e3)
+    shown.add_row(features, _size(plan.disk))
     out.print(shown)
 
 
 def _say_what_to_set(plan: Plan) -> None:
     setting = plan.setting
     if plan.fits:
-        out.print(t("It fits: {settings}", settings=_flags(setting)), soft_wrap=True)
+        print_line("It fits: {settings}", settings=_flags(setting))
         return
     warn(
         "It does not fit: one caption at a time needs {needed:.1f} GiB, and {card} has {memory:.1f}.",
@@ -99,13 +94,10 @@ def _say_what_to_set(plan: Plan) -> None:
     if plan.nearest is None:
         warn("No other setting of this base was found that fits; choose a smaller base or a larger card.")
         return
-    out.print(
-        t(
-            "This would fit, with {needed:.1f} GiB: {settings}",
-            needed=plan.nearest.most / _GIB,
-            settings=_flags(plan.nearest),
-        ),
-        soft_wrap=True,
+    print_line(
+        "This would fit, with {needed:.1f} GiB: {settings}",
+        needed=plan.nearest.most / _GIB,
+        settings=_flags(plan.nearest),
     )
 
 
@@ -125,54 +117,48 @@ def _say_hours(plan: Plan) -> None:
 
     hours, card = plan.hours, plan.card
     assert hours is not None and card.flops is not None and card.bandwidth is not None
-    lines = [
-        t(
-            "A caption of {tokens} tokens takes {tera:.2f} TFLOP forward and backward (counted).",
-            tokens=plan.rows.mean,
-            tera=hours.caption_flops / 1e12,
-        ),
-        t(
-            "{rows} captions at {share:.0%} (assumed) of {speed:.0f} TFLOP/s: {hours:.1f} h on one card.",
-            rows=hours.rows,
-            share=REACHED,
-            speed=card.flops / 1e12,
-            hours=hours.compute,
-        ),
-    ]
+    out.print(t("Hours, estimated and not measured:"))
+    _bullet(
+        "A caption of {tokens} tokens takes {tera:.2f} TFLOP forward and backward (counted).",
+        tokens=plan.rows.mean,
+        tera=hours.caption_flops / 1e12,
+    )
+    _bullet(
+        "{rows} captions at {share:.0%} (assumed) of {speed:.0f} TFLOP/s: {hours:.1f} h on one card.",
+        rows=hours.rows,
+        share=REACHED,
+        speed=card.flops / 1e12,
+        hours=hours.compute,
+    )
     if hours.moved:
-        lines.append(
-            t(
-                "Quantised weights are written out for every {captions} captions, {moved:.0f} TB in an "
-                "epoch, at {share:.0%} (assumed) of {speed:.0f} GB/s: {hours:.1f} h.",
-                captions=plan.setting.captions,
-                moved=hours.moved / 1e12,
-                share=REACHED_MEMORY,
-                speed=card.bandwidth / 1e9,
-                hours=hours.unpacking,
-            )
+        _bullet(
+            "Quantised weights are written out for every {captions} captions, {moved:.0f} TB in an epoch, at "
+            "{share:.0%} (assumed) of {speed:.0f} GB/s: {hours:.1f} h.",
+            captions=plan.setting.captions,
+            moved=hours.moved / 1e12,
+            share=REACHED_MEMORY,
+            speed=card.bandwidth / 1e9,
+            hours=hours.unpacking,
         )
     if hours.image_flops:
-        lines.append(
-            t(
-                "The frozen part takes {tera:.2f} TFLOP an image, once: {hours:.1f} h.",
-                tera=hours.image_flops / 1e12,
-                hours=hours.images,
-            )
+        _bullet(
+            "The frozen part takes {tera:.2f} TFLOP an image, once: {hours:.1f} h.",
+            tera=hours.image_flops / 1e12,
+            hours=hours.images,
         )
     for cards in (1, 2):
-        lines.append(
-            t(
-                "On {cards} × {card}: {epoch:.1f} h an epoch; {all:.1f} h with the features and {epochs} "
-                "epochs.",
-                cards=cards,
-                card=card.name,
-                epoch=hours.epoch(cards),
-                all=hours.all(cards),
-                epochs=hours.epochs,
-            )
+        _bullet(
+            "On {cards} × {card}: {epoch:.1f} h an epoch; {all:.1f} h with the features and {epochs} epochs.",
+            cards=cards,
+            card=card.name,
+            epoch=hours.epoch(cards),
+            all=hours.all(cards),
+            epochs=hours.epochs,
         )
-    out.print(t("Hours, estimated and not measured:"))
-    say(lines)
+
+
+def _bullet(template: str, **values: object) -> None:
+    bullet(t(template, **values))
 
 
 def _size(count: int) -> str:

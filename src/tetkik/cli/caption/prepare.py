@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.text import Text
 
-from tetkik.cli.console import note, out, progress, shown, t, warn, writing
-from tetkik.cli.options import FiguresAsJson
-from tetkik.cli.tables import in_language, table
+from tetkik.cli.console import note, out, print_json_line, print_line, progress, shown, t, warn, writing
+from tetkik.cli.options import FiguresAsJson, argument, option
+from tetkik.cli.tables import table, totals
 from tetkik.lab.caption.sources.source import SourceKind
 
 if TYPE_CHECKING:
@@ -26,67 +24,43 @@ _GIB = 1 << 30
 def prepare(
     source: Annotated[
         str,
-        typer.Argument(
-            help=t(
-                "The folder of ROCOv2, of ROCO or of a Hugging Face dataset; a table (CSV, TSV) of files and "
-                "captions; or a hub id."
-            ),
-            metavar="SOURCE",
+        argument(
+            "The folder of ROCOv2, of ROCO or of a Hugging Face dataset; a table (CSV, TSV) of files and "
+            "captions; or a hub id.",
+            "SOURCE",
         ),
     ],
     *,
-    target: Annotated[Path, typer.Option("--out", help=t("The prepared folder."), metavar="DIR")],
-    kind: Annotated[
-        SourceKind, typer.Option("--kind", help=t("The layout; auto tells it by what lies there."))
-    ] = SourceKind.AUTO,
+    target: Annotated[Path, option("The prepared folder.", "--out", metavar="DIR")],
+    kind: Annotated[SourceKind, option("The layout; auto tells it by what lies there.")] = SourceKind.AUTO,
     images: Annotated[
         Path | None,
-        typer.Option(
-            "--images",
-            help=t("For a table: the folder its file names are relative to. Default: its own."),
-            metavar="DIR",
-        ),
+        option("For a table: the folder its file names are relative to. Default: its own.", metavar="DIR"),
     ] = None,
     base: Annotated[
         str | None,
-        typer.Option(
-            "--base",
-            help=t("The model to prepare for: its image size and its tokenizer. Default: BLIP-2's size."),
+        option(
+            "The model to prepare for: its image size and its tokenizer. Default: BLIP-2's size.",
             metavar="ID_OR_PATH",
         ),
     ] = None,
-    revision: Annotated[
-        str | None, typer.Option("--revision", help=t("Commit of the base on the hub."))
-    ] = None,
-    max_tokens: Annotated[
-        int,
-        typer.Option("--max-tokens", help=t("With a base: captions are cut after so many tokens."), min=4),
-    ] = 128,
-    rgb_only: Annotated[
-        bool, typer.Option("--rgb-only", help=t("Leave out files that are not stored in RGB mode."))
-    ] = False,
+    revision: Annotated[str | None, option("Commit of the base on the hub.")] = None,
+    max_tokens: Annotated[int, option("With a base: captions are cut after so many tokens.", min=4)] = 128,
+    rgb_only: Annotated[bool, option("Leave out files that are not stored in RGB mode.")] = False,
     aside: Annotated[
         float | None,
-        typer.Option(
+        option(
+            "Share of the training cases that becomes the test split, by hash.",
             "--set-aside",
-            help=t("Share of the training cases that becomes the test split, by hash."),
             metavar="SHARE",
         ),
     ] = None,
     keep_duplicates: Annotated[
-        bool,
-        typer.Option("--keep-duplicates", help=t("Keep a picture or caption in every split that it is in.")),
+        bool, option("Keep a picture or caption in every split that it is in.")
     ] = False,
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", help=t("Only the first N rows of each split."), metavar="N", min=1),
-    ] = None,
-    workers: Annotated[
-        int, typer.Option("--workers", help=t("Processes that decode. Default: one a core."), min=0)
-    ] = 0,
-    shard_mb: Annotated[
-        int, typer.Option("--shard-mb", help=t("MiB of pixels in one shard; it bounds the memory."), min=1)
-    ] = 64,
+    limit: Annotated[int | None, option("Only the first N rows of each split.", metavar="N", min=1)] = None,
+    workers: Annotated[int, option("Processes that decode. Default: one a core.", min=0)] = 0,
+    shard_mb: Annotated[int, option("MiB of pixels in one shard; it bounds the memory.", min=1)] = 64,
     as_json: FiguresAsJson = False,
 ) -> None:
     """Images and captions, checked, cleaned, resized and tokenised once for a model."""
@@ -108,9 +82,9 @@ def prepare(
     if aside is not None:
         opened = set_aside(opened, aside)
     with progress("prepare") as tell, writing(target):
-        report = run(opened, target, options, in_language(tell))
+        report = run(opened, target, options, tell)
     if as_json:
-        typer.echo(json.dumps(report.as_json(), ensure_ascii=False))
+        print_json_line(report.as_json())
         return
     _show(report)
     if limit is None:
@@ -130,14 +104,11 @@ def _show(report: PrepareReport) -> None:
     grey = sum(part.tally.rgb_grey for part in report.splits)
     if rgb:
         out.print()
-        out.print(
-            t(
-                "Of {rgb} files stored as RGB, {grey} are grey pictures: filtering by file mode selects a "
-                "file format, not colour.",
-                rgb=f"{rgb:,}",
-                grey=f"{grey:,}",
-            ),
-            soft_wrap=True,
+        print_line(
+            "Of {rgb} files stored as RGB, {grey} are grey pictures: filtering by file mode selects a "
+            "file format, not colour.",
+            rgb=f"{rgb:,}",
+            grey=f"{grey:,}",
         )
     for title, counts in (
         (t("Rows left out"), {t(reason.value): count for reason, count in report.left_out.items()}),
@@ -179,19 +150,17 @@ def _count(value: int | None) -> str:
 
 
 def _facts(report: PrepareReport) -> Table:
-    made = table("", "")
-    made.show_header = False
+    made = totals()
     made.add_row(t("words of a caption, median"), f"{report.median_words:g}")
     if report.median_tokens is not None:
         made.add_row(t("tokens of a caption, median"), f"{report.median_tokens:g}")
         made.add_row(t("captions that were cut"), f"{report.cut:,}")
     made.add_row(t("cases or articles in more than one split"), f"{report.crossing_groups:,}")
-    made.add_row(t("on disk"), _size(report.bytes))
+    made.add_row(
+        t("on disk"),
+        f"{report.bytes / _GIB:.1f} GiB" if report.bytes >= _GIB else f"{report.bytes / _MIB:.1f} MiB",
+    )
     return made
-
-
-def _size(count: int) -> str:
-    return f"{count / _GIB:.1f} GiB" if count >= _GIB else f"{count / _MIB:.1f} MiB"
 
 
 def _compare(report: PrepareReport) -> None:

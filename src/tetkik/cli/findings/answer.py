@@ -14,7 +14,6 @@ _NAME = 30
 
 
 def show_answer(result: FindingsResult) -> None:
-    """Print one answer."""
     out.print(Text(shown(result.path), style="bold"), soft_wrap=True)
     head = Text("  ")
     if not result.suitable:
@@ -22,13 +21,15 @@ def show_answer(result: FindingsResult) -> None:
     elif result.route is not None:
         head.append(t(ROUTES[result.route]), style="cyan")
     if result.screen is not None:
-        head.append("  " + t("anything abnormal: {percent}%", percent=_percent(result.screen)), style="bold")
+        head.append(
+            "  " + t("anything abnormal: {percent}%", percent=percent_of(result.screen)), style="bold"
+        )
     if head.plain.strip():
         out.print(head)
     for reason in result.reasons:
-        _say(reason, "yellow")
+        say_indented(reason, "yellow")
     for note in result.notes:
-        _say(note, "dim")
+        say_indented(note, "dim")
     if result.suitable:
         _show_findings(result)
 
@@ -39,19 +40,19 @@ def _show_findings(result: FindingsResult) -> None:
         out.print(_line(finding))
     if assessed and not any(item.positive for item in assessed if item.label not in NORMAL_LABELS):
         if any(item.rules_out for item in assessed):
-            _say(t("No finding reaches its threshold; only what is marked so is ruled out."))
+            say_indented(t("No finding reaches its threshold; only what is marked so is ruled out."))
         else:
-            _say(t("No finding reaches its threshold; that alone rules nothing out."))
+            say_indented(t("No finding reaches its threshold; that alone rules nothing out."))
     missing = [
         label_name(item.label, language())
         for item in result.findings
         if not item.assessed and (result.route is None or route_of(item.label) is result.route)
     ]
     if missing:
-        _say(t("Not assessed: {names}", names=", ".join(missing)), "dim")
+        say_indented(t("Not assessed: {names}", names=", ".join(missing)), "dim")
 
 
-def _say(sentence: str, style: str = "") -> None:
+def say_indented(sentence: str, style: str = "") -> None:
     """A sentence, indented on every line that it takes."""
     out.print(Padding(Text(shown(sentence), style=style), (0, 0, 0, 2)))
 
@@ -67,7 +68,7 @@ def _value(finding: Finding) -> float:
     return value or 0.0
 
 
-def _percent(value: float) -> str:
+def percent_of(value: float) -> str:
     """Never 0 or 100 for what is not quite that."""
     if value < 0.005:
         return "<1"
@@ -85,7 +86,7 @@ def _line(finding: Finding) -> Text:
     if finding.probability is None:
         line.append(f" {finding.score:.2f}")
     else:
-        percent = t("{percent}%", percent=_percent(finding.probability))
+        percent = t("{percent}%", percent=percent_of(finding.probability))
         line.append(f" {percent:>4}")
     if finding.uncertain:
         line.append("  " + t("unsure"), style="yellow")

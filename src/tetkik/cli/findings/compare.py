@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.text import Text
 
 from tetkik.cli.console import language, out, progress, t
-from tetkik.cli.findings.evaluate import Known, Labels, NoGate, Seed, Workers, names, read_images
-from tetkik.cli.options import Replicates, TableAsJson
-from tetkik.cli.tables import brackets, echo_json, figure, in_language, say, table
+from tetkik.cli.findings.evaluate import Known, Labels, NoGate, Seed, names, read_images
+from tetkik.cli.findings.inputs import Workers
+from tetkik.cli.options import Replicates, TableAsJson, argument, option
+from tetkik.cli.tables import add_row, echo_json, say_list, signed, table
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,20 +27,14 @@ _Answerer = Callable[["LabelledImages"], "Predictions"]
 
 
 def compare(
-    first: Annotated[
-        str, typer.Argument(help=t("One model: an id, a path, or answers as FILE.jsonl."), metavar="A")
-    ],
-    second: Annotated[str, typer.Argument(help=t("The other model, or its answers."), metavar="B")],
-    tables: Annotated[
-        list[Path], typer.Argument(help=t("Tables of images and labels."), metavar="LABELS.csv...")
-    ],
+    first: Annotated[str, argument("One model: an id, a path, or answers as FILE.jsonl.", "A")],
+    second: Annotated[str, argument("The other model, or its answers.", "B")],
+    tables: Annotated[list[Path], argument("Tables of images and labels.", "LABELS.csv...")],
     *,
     images: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--images",
-            help=t("The folder of the images: one for all tables, or one for each, in their order."),
-            metavar="DIR",
+        option(
+            "The folder of the images: one for all tables, or one for each, in their order.", metavar="DIR"
         ),
     ] = None,
     as_json: TableAsJson = False,
@@ -93,7 +87,7 @@ def _answerer(model: str, workers: int | None, *, gate: bool) -> _Answerer:
 
     def score(labelled: LabelledImages) -> Predictions:
         with progress(t("compare")) as report:
-            return predict_all(findings, labelled.files, workers, in_language(report))
+            return predict_all(findings, labelled.files, workers, report)
 
     return score
 
@@ -105,15 +99,9 @@ def _show(comparison: Comparison) -> None:
     whole = [*comparison.sets, *([comparison.pooled] if comparison.pooled else [])]
     means = table(t("set"), "n", t("labels"), "A", "B", t("B minus A"), t("95%"))
     for part in whole:
-        means.add_row(
-            Text(_title(part, comparison)),
-            str(part.n),
-            str(len(part.labels)),
-            figure(part.first),
-            figure(part.second),
-            figure(part.difference, "{:+.3f}"),
-            brackets(part.ci, "{:+.3f}"),
-        )
+        difference, interval = signed(part.difference), signed(part.ci)
+        title = _title(part, comparison)
+        add_row(means, title, part.n, len(part.labels), part.first, part.second, difference, interval)
     out.print(Text(t("Mean AUROC"), style="bold"))
     out.print(means)
     for part in whole:
@@ -121,7 +109,7 @@ def _show(comparison: Comparison) -> None:
         out.print(Text(_title(part, comparison), style="bold"))
         out.print(_labels(part))
     out.print()
-    say([sentence.in_language(language()) for sentence in comparison.conclusion])
+    say_list(comparison.conclusion)
 
 
 def _title(part: ComparedSet, comparison: Comparison) -> str:
@@ -133,16 +121,12 @@ def _labels(part: ComparedSet) -> Table:
 
     made = table(t("finding"), "n+", "n", "A", "B", t("B minus A"), t("95%"), "p", t("p (Holm)"))
     for label in sorted(part.labels, key=lambda item: -item.areas.difference):
-        made.add_row(
-            Text(label_name(label.label, language())),
-            str(label.n_positive),
-            str(label.n),
-            figure(label.areas.first),
-            figure(label.areas.second),
-            figure(label.areas.difference, "{:+.3f}"),
-            brackets(label.areas.interval, "{:+.3f}"),
-            _p(label.areas.p),
-            _p(label.p_adjusted),
+        areas = label.areas
+        add_row(
+            made,
+            label_name(label.label, language()),
+            *(label.n_positive, label.n, areas.first, areas.second),
+            *(signed(areas.difference), signed(areas.interval), _p(areas.p), _p(label.p_adjusted)),
         )
     return made
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.text import Text
 
 from tetkik.cli.console import language, note, out, progress, t
-from tetkik.cli.options import EvaluationFolder, Model, Replicates, TableAsJson
-from tetkik.cli.tables import add_subgroups, brackets, deliver, figure, in_language, show_parts, table
+from tetkik.cli.findings.inputs import Workers
+from tetkik.cli.options import EvaluationFolder, Model, Replicates, TableAsJson, argument, option
+from tetkik.cli.tables import add_row, add_subgroups, deliver, short, show_parts, signed, table
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,67 +22,44 @@ if TYPE_CHECKING:
     from tetkik.lab.findings.predictions import Predictions
 
 Images = Annotated[
-    Path | None,
-    typer.Option("--images", help=t("The folder of the images; without it, the table's own."), metavar="DIR"),
+    Path | None, option("The folder of the images; without it, the table's own.", "--images", metavar="DIR")
 ]
 Known = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
+        "What rows know beside what they list, as COLUMN~REGEX=LABEL,LABEL; may be repeated.",
         "--known",
-        help=t("What rows know beside what they list, as COLUMN~REGEX=LABEL,LABEL; may be repeated."),
         metavar="RULE",
     ),
 ]
 Labels = Annotated[
-    str | None,
-    typer.Option("--labels", help=t("Judge these labels alone: names, or nih14, brain."), metavar="A,B"),
+    str | None, option("Judge these labels alone: names, or nih14, brain.", "--labels", metavar="A,B")
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help=t("Of the bootstrap."))]
-NoGate = Annotated[
-    bool,
-    typer.Option("--no-gate", help=t("Score the images that the quality gate would refuse, too.")),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        "--workers",
-        min=0,
-        max=256,
-        help=t("Processes that read files; 0 for none. Default: one for each core."),
-    ),
-]
+Seed = Annotated[int, option("Of the bootstrap.", "--seed", min=0)]
+NoGate = Annotated[bool, option("Score the images that the quality gate would refuse, too.", "--no-gate")]
 
 
 def evaluate(
-    data: Annotated[
-        Path | None, typer.Argument(help=t("A table of images and their labels."), metavar="[LABELS.csv]")
-    ] = None,
+    data: Annotated[Path | None, argument("A table of images and their labels.", "[LABELS.csv]")] = None,
     *,
     images: Images = None,
     sources: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
+            "A data set instead of a table, as KIND:PATH, such as nih:PATH; may be repeated.",
             "--source",
-            help=t("A data set instead of a table, as KIND:PATH, such as nih:PATH; may be repeated."),
             metavar="KIND:PATH",
         ),
     ] = None,
     model: Model = None,
     predictions: Annotated[
         Path | None,
-        typer.Option(
-            "--predictions",
-            help=t("What `findings predict --json` printed, instead of a model."),
-            metavar="FILE.jsonl",
-        ),
+        option("What `findings predict --json` printed, instead of a model.", metavar="FILE.jsonl"),
     ] = None,
     folder: EvaluationFolder = None,
     as_json: TableAsJson = False,
     task: Annotated[
-        str | None,
-        typer.Option(
-            "--task", help=t("Labels of which exactly one is true, for accuracy too."), metavar="A,B,C"
-        ),
+        str | None, option("Labels of which exactly one is true, for accuracy too.", metavar="A,B,C")
     ] = None,
     labels: Labels = None,
     known: Known = None,
@@ -110,7 +87,7 @@ def evaluate(
 
         findings = load_findings(model, gate=not no_gate)
         with progress(t("evaluate")) as report:
-            answers = predict_all(findings, labelled.files, workers, in_language(report))
+            answers = predict_all(findings, labelled.files, workers, report)
     evaluation = judge(
         answers,
         labelled,
@@ -130,12 +107,7 @@ def read_images(
     *,
     check_files: bool,
 ) -> LabelledImages:
-    """The labelled images of a table or of data sets; says which rows are not used.
-
-    Raises:
-        UsageError: neither is given, or both.
-        DataError: nothing can be used.
-    """
+    """The labelled images of a table or of data sets; says which rows are not used."""
     from tetkik.lab.findings.data import read_labels, read_sources
     from tetkik.lab.findings.sources import Reading, parse_rule
 
@@ -174,17 +146,15 @@ def _headline(evaluation: Evaluation) -> Table:
     from tetkik.values import Route
 
     made = table(t("figure"), t("value"), t("95%"))
-    made.add_row(t("Mean AUROC"), figure(evaluation.mean_auroc), brackets(evaluation.mean_auroc_ci))
-    made.add_row(t("Mean average precision"), figure(evaluation.mean_average_precision), "")
-    made.add_row(t("Calibration error (ECE)"), figure(evaluation.mean_ece), "")
-    made.add_row(t("Brier skill"), figure(evaluation.mean_brier_skill, "{:+.3f}"), "")
+    add_row(made, t("Mean AUROC"), evaluation.mean_auroc, evaluation.mean_auroc_ci)
+    add_row(made, t("Mean average precision"), evaluation.mean_average_precision, "")
+    add_row(made, t("Calibration error (ECE)"), evaluation.mean_ece, "")
+    add_row(made, t("Brier skill"), signed(evaluation.mean_brier_skill), "")
     for part in evaluation.screening:
         title = f"{t('Anything abnormal')}, {ROUTES[Route(part.route)].in_language(language())}"
-        made.add_row(title, figure(part.auroc), brackets(part.ci))
+        add_row(made, title, part.auroc, part.ci)
     if evaluation.task is not None:
-        made.add_row(
-            t("Accuracy on the task"), figure(evaluation.task.accuracy), brackets(evaluation.task.ci)
-        )
+        add_row(made, t("Accuracy on the task"), evaluation.task.accuracy, evaluation.task.ci)
     return made
 
 
@@ -193,29 +163,12 @@ def _labels(evaluation: Evaluation) -> Table | None:
 
     if not evaluation.measured:
         return None
-    made = table(
-        t("finding"),
-        "n+",
-        "n",
-        "AUROC",
-        t("95%"),
-        t("sensitivity"),
-        t("specificity"),
-        "F1",
-        t("source alone"),
-    )
+    figures = (t("sensitivity"), t("specificity"), "F1", t("source alone"))
+    made = table(t("finding"), "n+", "n", "AUROC", t("95%"), *figures)
     for item in sorted(evaluation.measured, key=lambda figures: -(figures.auroc or 0.0)):
-        made.add_row(
-            Text(label_name(item.label, language())),
-            str(item.n_positive),
-            str(item.n),
-            figure(item.auroc),
-            brackets(item.ci, "{:.2f}"),
-            figure(item.sensitivity, "{:.2f}"),
-            figure(item.specificity, "{:.2f}"),
-            figure(item.f1, "{:.2f}"),
-            figure(item.source_shortcut, "{:.2f}"),
-        )
+        rates = (item.sensitivity, item.specificity, item.f1, item.source_shortcut)
+        name = label_name(item.label, language())
+        add_row(made, name, item.n_positive, item.n, item.auroc, short(item.ci), *map(short, rates))
     return made
 
 
@@ -226,11 +179,6 @@ def _parts(evaluation: Evaluation) -> Table | None:
     add_subgroups(
         made,
         evaluation.subgroups,
-        lambda part: (
-            str(part.n),
-            str(len(part.aurocs or {})),
-            figure(part.mean_auroc),
-            brackets(part.ci),
-        ),
+        lambda part: (part.n, len(part.aurocs or {}), part.mean_auroc, part.ci),
     )
     return made

@@ -2,51 +2,41 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from tetkik.cli.console import note, out, show_error, shown, t
-from tetkik.cli.options import FiguresAsJson, Since
+from tetkik.cli.console import note, out, print_json_line, show_error, shown, t
+from tetkik.cli.options import FiguresAsJson, Since, Until, option, parse_day
 from tetkik.cli.records import open_configured_records
-from tetkik.errors import UsageError, as_fault_of
+from tetkik.cli.tables import totals
+from tetkik.errors import as_fault_of
 from tetkik.values import SYSTEM, Judgement
 
 if TYPE_CHECKING:
     from tetkik.records.reports.findings_feedback import Judged, Written
 
-_DAY = "%Y-%m-%d"
-
 
 def export_feedback(
     *,
-    folder: Annotated[
-        Path, typer.Option("--out", help=t("The folder for the table and the images."), metavar="DIR")
-    ],
-    images: Annotated[
-        bool, typer.Option("--images", help=t("Write the images, too, without what identifies."))
-    ] = False,
+    folder: Annotated[Path, option("The folder for the table and the images.", "--out", metavar="DIR")],
+    images: Annotated[bool, option("Write the images, too, without what identifies.")] = False,
     since: Since = None,
-    until: Annotated[
-        str | None, typer.Option("--to", help=t("Up to this day, it included."), metavar="DAY")
-    ] = None,
+    until: Until = None,
     as_json: FiguresAsJson = False,
 ) -> None:
     """What radiologists said of findings, as a table for `tetkik findings train`, without identity."""
-    start, end = _day(since), _day(until)
+    start, end = parse_day(since), parse_day(until, end=True)
     with open_configured_records() as records:
         from tetkik.records.reports.findings_feedback import judged_images, write_feedback
 
         # The files are written before the transaction ends: what nobody could keep was not exported.
         with records.write(SYSTEM) as tx, as_fault_of(folder):
-            judged = judged_images(tx, start, end + timedelta(days=1) if end else None)
+            judged = judged_images(tx, start, end)
             written = write_feedback(tx, judged, folder, pictures=images)
     if as_json:
-        out.print_json(json.dumps(_figures(judged, written)), indent=None)
+        print_json_line(_figures(judged, written))
     else:
         _show(judged, written)
         out.print(shown(folder / "labels.csv"), markup=False, soft_wrap=True)
@@ -71,9 +61,7 @@ def _figures(judged: Judged, written: Written) -> dict[str, object]:
 
 
 def _show(judged: Judged, written: Written) -> None:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
+    table = totals()
     table.add_row(t("images with a judgement"), str(len(judged.images)), style="bold")
     verdicts = judged.verdicts
     table.add_row(t("findings that were accepted"), str(verdicts[Judgement.ACCEPTED]))
@@ -84,12 +72,3 @@ def _show(judged: Judged, written: Written) -> None:
     table.add_row(t("left out: restricted cases"), str(judged.restricted), style="dim")
     table.add_row(t("left out: erased patients"), str(judged.erased), style="dim")
     out.print(table)
-
-
-def _day(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return datetime.strptime(text, _DAY).replace(tzinfo=UTC)
-    except ValueError:
-        raise UsageError("{day} is not a day; write it as 2026-11-21.", day=text) from None

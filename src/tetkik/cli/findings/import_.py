@@ -5,13 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-import typer
-
 from tetkik.bundle import Bundle
-from tetkik.cli.console import note, out, progress, t, writing
-from tetkik.cli.options import BundleFolder, Licence, ModelName
-from tetkik.cli.output_folder import check_output_folder
-from tetkik.cli.tables import in_language
+from tetkik.cli.console import note, print_line, progress, t, writing
+from tetkik.cli.options import BundleFolder, Licence, ModelName, argument, check_output_folder, option
 from tetkik.errors import MissingExtra
 from tetkik.values import FINDING_LABELS
 
@@ -26,32 +22,23 @@ class Kind(StrEnum):
 def import_checkpoint(
     checkpoint: Annotated[
         str,
-        typer.Argument(
-            help=t(
-                "A checkpoint file (state dict, safetensors), a folder of transformers, or a Hugging Face id."
-            ),
-            metavar="CHECKPOINT",
+        argument(
+            "A checkpoint file (state dict, safetensors), a folder of transformers, or a Hugging Face id.",
+            "CHECKPOINT",
         ),
     ],
     *,
     folder: BundleFolder,
     labels: Annotated[
         str | None,
-        typer.Option(
-            "--labels",
-            help=t("Labels of the outputs in order: A,B,C, a file, nih or all; without it the model's own."),
-        ),
+        option("Labels of the outputs in order: A,B,C, a file, nih or all; without it the model's own."),
     ] = None,
     kind: Annotated[
         Kind | None,
-        typer.Option(
-            "--labels-are",
-            help=t("Whether labels occur together (multi) or exclude one another (single)."),
-        ),
+        option("Whether labels occur together (multi) or exclude one another (single).", "--labels-are"),
     ] = None,
     size: Annotated[
-        int | None,
-        typer.Option("--size", help=t("Side of the input in pixels; without it the model's own, or 224.")),
+        int | None, option("Side of the input in pixels; without it the model's own, or 224.")
     ] = None,
     name: ModelName = None,
     licence: Licence = "unknown",
@@ -72,26 +59,23 @@ def import_checkpoint(
         licence=licence,
     )
     with progress(t("import")) as report, writing(folder):
-        bundle = import_model(checkpoint, folder, options, in_language(report))
+        bundle = import_model(checkpoint, folder, options, report)
     _show(bundle)
 
 
 def _show(bundle: Bundle) -> None:
     manifest = bundle.manifest
     shared = sum(label in FINDING_LABELS for label in manifest.labels)
-    out.print(
-        t(
-            "{kind}, {count} labels, {shared} of them shared; input {size} x {size}.",
-            kind=manifest.kind,
-            count=len(manifest.labels),
-            shared=shared,
-            size=manifest.preprocessing["size"],
-        ),
-        soft_wrap=True,
+    print_line(
+        "{kind}, {count} labels, {shared} of them shared; input {size} x {size}.",
+        kind=manifest.kind,
+        count=len(manifest.labels),
+        shared=shared,
+        size=manifest.preprocessing["size"],
     )
     note(
         "Largest difference of a score between torch and ONNX: {difference}.",
         difference=f"{manifest.training['largest_score_difference_onnx_torch']:.1e}",
     )
     note("It was not evaluated: run `tetkik findings evaluate` on labelled images before you trust it.")
-    out.print(t("The model is in {path}.", path=bundle.path), soft_wrap=True)
+    print_line("The model is in {path}.", path=bundle.path)

@@ -8,16 +8,69 @@ import stat
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from io import BytesIO, UnsupportedOperation
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Annotated, BinaryIO, TypeVar
 
-from tetkik.errors import InputError, TetkikError, file_fault
+import typer
+
+from tetkik.cli.console import err, note, out, progress, show_failure, t
+from tetkik.cli.options import argument, option
+from tetkik.errors import InputError, TetkikError, UsageError, file_fault
 
 _ENDINGS = frozenset({".dcm", ".dicom", ".ima", ".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 _PREAMBLE = 128
 """A DICOM file has the letters DICM after this many bytes (PS3.10, 7.1)."""
 Answer = TypeVar("Answer")
+Images = Annotated[list[str] | None, argument("Images, folders of them, or quoted patterns.", "IMAGE")]
+Workers = Annotated[
+    int | None,
+    option("Processes that read files; 0 for none. Default: one for each core.", "--workers", min=0, max=256),
+]
+
+
+def require_images(images: list[str] | None, source: str | None) -> None:
+    if not images and source is None:
+        raise UsageError("No image was given; name a file or a folder, or a list of files with --input.")
+
+
+def show_answers(
+    named: Sequence[str] | None,
+    source: str | None,
+    answer: Callable[[Iterator[str]], Iterator[Answer | TetkikError]],
+    show: Callable[[Answer, bool], None],
+    close: Callable[[], None],
+    *,
+    label: str,
+    as_json: bool,
+) -> None:
+    """Show each answer as it comes, and each error in the place of one.
+
+    Args:
+        named: as for `image_files`.
+        answer: gives an answer for each of the files, in order; it may read ahead.
+        show: called with an answer, and whether it is the first.
+        close: called after the last one, where they are shown and not printed as JSON.
+    """
+    number, failed = 0, False
+    with ExitStack() as stack:
+        # Where the answers themselves scroll past on a terminal, a bar would only stand in their way.
+        tell = stack.enter_context(progress(label)) if err.is_terminal and not out.is_terminal else None
+        for number, (path, item) in enumerate(answered(named or [], source, answer), 1):
+            if isinstance(item, TetkikError):
+                failed = True
+                show_failure(item, as_json=as_json, path=path or None)
+            else:
+                show(item, number == 1)
+            if tell is not None:
+                tell("images", number, None)
+    if number == 0:
+        note("There is no image in {name}.", name=t("standard input") if source == "-" else source)
+    elif not as_json:
+        close()
+    if failed:
+        raise typer.Exit(1)
 
 
 def answered(
@@ -25,12 +78,7 @@ def answered(
     source: str | None,
     answer: Callable[[Iterator[str]], Iterator[Answer | TetkikError]],
 ) -> Iterator[tuple[str, Answer | TetkikError]]:
-    """Each input with its answer or its error, in the order of the inputs.
-
-    Args:
-        named: as for `image_files`.
-        answer: gives an answer for each of the files, in order; it may read ahead.
-    """
+    """Each input with its answer or its error, in the order of the inputs."""
     order: deque[str | TetkikError] = deque()
 
     def files() -> Iterator[str]:
@@ -58,13 +106,9 @@ def image_files(named: Sequence[str], source: str | None) -> Iterator[str | Tetk
     for name in named:
         yield from _expanded(name)
     if source is not None:
-        for line in _lines(source):
-            yield from _expanded(line)
-
-
-def _lines(source: str) -> Iterator[str]:
-    with _standard_input() if source == "-" else Path(source).open("rb") as file:
-        yield from _names(file)
+        with _standard_input() if source == "-" else Path(source).open("rb") as file:
+            for line in _names(file):
+                yield from _expanded(line)
 
 
 def _standard_input() -> BinaryIO:

@@ -6,29 +6,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from tetkik.bundle import Task, resolve
-from tetkik.cli.console import note, out, progress, t, writing
+from tetkik.cli.console import note, print_line, progress, writing
 from tetkik.cli.findings.inputs import image_files
-from tetkik.cli.options import BundleFolder
-from tetkik.cli.output_folder import check_output_folder
-from tetkik.cli.tables import in_language
+from tetkik.cli.options import BundleFolder, argument, check_output_folder, option
 
 
 def quantize(
-    model: Annotated[
-        str,
-        typer.Argument(help=t("A built-in or imported id, a path, or a Hugging Face id."), metavar="MODEL"),
-    ],
+    model: Annotated[str, argument("A built-in or imported id, a path, or a Hugging Face id.", "MODEL")],
     *,
-    images: Annotated[
-        Path, typer.Option("--images", help=t("A folder of images of the kind that the model will see."))
-    ],
+    images: Annotated[Path, option("A folder of images of the kind that the model will see.")],
     folder: BundleFolder,
-    limit: Annotated[int, typer.Option("--limit", min=16, help=t("Most images that are read."))] = 128,
+    limit: Annotated[int, option("Most images that are read.", min=16)] = 128,
     name: Annotated[
-        str | None, typer.Option("--id", help=t("Name of the model; without it the old name and -int8."))
+        str | None, option("Name of the model; without it the old name and -int8.", "--id")
     ] = None,
 ) -> None:
     """The same model in int8: smaller, and faster where the processor multiplies int8 well."""
@@ -39,16 +30,13 @@ def quantize(
     found = (file for file in image_files([str(images)], None) if isinstance(file, str))
     files = [Path(file) for file in islice(found, limit)]
     with progress("int8") as report, writing(folder):
-        written = quantise_bundle(bundle, files, folder, in_language(report), name)
+        written = quantise_bundle(bundle, files, folder, report, name)
     measured = written.manifest.training["int8"]
-    out.print(
-        t(
-            "On {count} images the scores differ from fp32 by {mean} on average and {most} at most.",
-            count=measured["compared_images"],
-            mean=f"{measured['mean_score_difference']:.4f}",
-            most=f"{measured['largest_score_difference']:.4f}",
-        ),
-        soft_wrap=True,
+    print_line(
+        "On {count} images the scores differ from fp32 by {mean} on average and {most} at most.",
+        count=measured["compared_images"],
+        mean=f"{measured['mean_score_difference']:.4f}",
+        most=f"{measured['largest_score_difference']:.4f}",
     )
     note("It was not evaluated: run `tetkik findings evaluate` on labelled images before you trust it.")
-    out.print(t("The model is in {path}.", path=written.path), soft_wrap=True)
+    print_line("The model is in {path}.", path=written.path)

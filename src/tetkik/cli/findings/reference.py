@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.text import Text
 
 from tetkik.bundle import REFERENCE_IMAGES, ImageReference, Task, refuse_same_folder, resolve, with_reference
-from tetkik.cli.console import note, out, progress, t, writing
-from tetkik.cli.findings.evaluate import Images, Known, Workers, read_images
-from tetkik.cli.findings.inputs import image_files
-from tetkik.cli.options import BundleFolder, CopyName, NeededModel
-from tetkik.cli.output_folder import check_output_folder
-from tetkik.cli.tables import in_language, reference_table
+from tetkik.cli.console import note, out, print_line, progress, t, writing
+from tetkik.cli.findings.evaluate import Images, Known, read_images
+from tetkik.cli.findings.inputs import Workers, image_files
+from tetkik.cli.options import BundleFolder, CopyName, NeededModel, argument, check_output_folder, option
+from tetkik.cli.tables import reference_table
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,32 +20,23 @@ if TYPE_CHECKING:
 
 
 def reference(
-    data: Annotated[
-        Path | None, typer.Argument(help=t("A table of images and their labels."), metavar="[LABELS.csv]")
-    ] = None,
+    data: Annotated[Path | None, argument("A table of images and their labels.", "[LABELS.csv]")] = None,
     *,
     model: NeededModel,
     folder: BundleFolder,
     images: Images = None,
     log: Annotated[
         Path | None,
-        typer.Option(
-            "--log",
-            help=t(
-                "What a training left beside its bundle: scores of networks that had not learned the image."
-            ),
+        option(
+            "What a training left beside its bundle: scores of networks that had not learned the image.",
             metavar="DIR",
         ),
     ] = None,
-    data_name: Annotated[
-        str | None, typer.Option("--data-name", help=t("What the card calls the data; else the folder."))
-    ] = None,
+    data_name: Annotated[str | None, option("What the card calls the data; else the folder.")] = None,
     split: Annotated[
-        str, typer.Option("--split", help=t("Which part of the data these images are, for the card."))
+        str, option("Which part of the data these images are, for the card.")
     ] = "all images given",
-    limit: Annotated[
-        int, typer.Option("--limit", min=1, help=t("Most images that are read, drawn by chance."))
-    ] = REFERENCE_IMAGES,
+    limit: Annotated[int, option("Most images that are read, drawn by chance.", min=1)] = REFERENCE_IMAGES,
     name: CopyName = None,
     known: Known = None,
     workers: Workers = None,
@@ -63,16 +52,13 @@ def reference(
     taken = given.some(limit)
     called = data_name or (data or images or Path()).resolve().name
     with progress(t("reference")) as report, writing(folder):
-        found = make_reference(
-            load_findings(bundle), taken, called, split, workers=workers, progress=in_language(report)
-        )
+        found = make_reference(load_findings(bundle), taken, called, split, workers=workers, progress=report)
         written = with_reference(bundle, found, folder, name)
     _show(found)
-    out.print(t("The model is in {path}.", path=written.path), soft_wrap=True)
+    print_line("The model is in {path}.", path=written.path)
 
 
 def _given(data: Path | None, images: Path | None, log: Path | None, known: list[str]) -> ReferenceImages:
-    """The images of a table, a log or a folder."""
     from tetkik.lab.findings.reference import ReferenceImages, read_log
 
     if log is not None:

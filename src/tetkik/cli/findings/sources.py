@@ -7,19 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.text import Text
 
-from tetkik.cli.console import note, out, progress, shown, t, writing
-from tetkik.cli.options import TableAsJson
-from tetkik.cli.tables import brackets, figure, in_language, table
+from tetkik.cli.console import note, out, print_json_line, progress, shown, t, writing
+from tetkik.cli.options import TableAsJson, argument, option
+from tetkik.cli.tables import add_row, short, table
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from tetkik.lab.findings.agreement import Agreement, Rate
     from tetkik.lab.findings.data import LabelledImages
-    from tetkik.lab.findings.summary import SourceCount, Summary
+    from tetkik.lab.findings.summary import Summary
 
 _COLUMNS = 4
 """Sources that fit beside one another; more are in the files and the JSON."""
@@ -31,43 +30,32 @@ _PAIRS = 5
 def sources(
     specs: Annotated[
         list[str],
-        typer.Argument(
-            help=t(
-                "Data sets, as KIND:PATH[?OPTION=VALUE&...][=WEIGHT]; kinds: nih, chexpert, mimic, vindr, "
-                "csv, folder."
-            ),
-            metavar="KIND:PATH...",
+        argument(
+            "Data sets, as KIND:PATH[?OPTION=VALUE&...][=WEIGHT]; kinds: nih, chexpert, mimic, vindr, "
+            "csv, folder.",
+            "KIND:PATH...",
         ),
     ],
     *,
     known: Annotated[
         list[str] | None,
-        typer.Option(
-            "--known",
-            help=t("What rows know beside what they list, as COLUMN~REGEX=LABEL,LABEL; may be repeated."),
+        option(
+            "What rows know beside what they list, as COLUMN~REGEX=LABEL,LABEL; may be repeated.",
             metavar="RULE",
         ),
     ] = None,
-    others: Annotated[
-        bool, typer.Option("--others", help=t("Keep labels beyond the shared ones as columns."))
-    ] = False,
-    files: Annotated[
-        bool, typer.Option("--files/--no-files", help=t("Whether a row's image must exist."))
-    ] = True,
-    duplicates: Annotated[
-        bool, typer.Option("--duplicates", help=t("Read every image and join those that show the same."))
-    ] = False,
+    others: Annotated[bool, option("Keep labels beyond the shared ones as columns.")] = False,
+    files: Annotated[bool, option("Whether a row's image must exist.")] = True,
+    duplicates: Annotated[bool, option("Read every image and join those that show the same.")] = False,
     adjudicated: Annotated[
         Path | None,
-        typer.Option(
-            "--adjudicated",
-            help=t("The table of adjudicated NIH labels; the labels taken from reports are judged by it."),
+        option(
+            "The table of adjudicated NIH labels; the labels taken from reports are judged by it.",
             metavar="FILE.csv",
         ),
     ] = None,
     folder: Annotated[
-        Path | None,
-        typer.Option("--out", help=t("A folder for sources.json and the tables as CSV."), metavar="DIR"),
+        Path | None, option("A folder for sources.json and the tables as CSV.", "--out", metavar="DIR")
     ] = None,
     as_json: TableAsJson = False,
 ) -> None:
@@ -86,7 +74,7 @@ def sources(
     agreements = judge_text_labels(read_adjudicated(adjudicated)) if adjudicated else ()
     contents = summary_files(summary, agreements)
     if as_json:
-        typer.echo(json.dumps(json.loads(contents["sources.json"]), ensure_ascii=False))
+        print_json_line(json.loads(contents["sources.json"]))
     else:
         _show(summary, agreements)
     if folder is not None:
@@ -99,7 +87,7 @@ def _joined(images: LabelledImages) -> LabelledImages:
     from tetkik.lab.engine.duplicate_images import duplicate_images, thumbnails
 
     with progress(t("duplicates")) as report:
-        small, readable = thumbnails(images.files, progress=in_language(report))
+        small, readable = thumbnails(images.files, progress=report)
     if unreadable := len(readable) - int(readable.sum()):
         note("Images that cannot be read: {count}; they are not compared.", count=unreadable)
     return images.grouped(duplicate_images(small, readable))
@@ -129,13 +117,12 @@ def _show(summary: Summary, agreements: tuple[Agreement, ...]) -> None:
             out.print()
             made = table(title, "n")
             for name, count in counts.items():
-                made.add_row(Text(shown(name)), str(count))
+                add_row(made, shown(name), count)
             out.print(made)
 
 
 def _sources(summary: Summary) -> Table:
-    made = table(
-        t("source"),
+    titles = (
         t("images"),
         t("patients"),
         t("nameless"),
@@ -145,18 +132,12 @@ def _sources(summary: Summary) -> Table:
         t("age"),
         t("weight"),
     )
+    made = table(t("source"), *titles)
     for source in summary.sources:
-        made.add_row(
-            Text(shown(source.source)),
-            str(source.images),
-            str(source.patients),
-            str(source.unnamed),
-            str(source.groups),
-            _two(source.views, "PA", "AP"),
-            _two(source.sexes, "F", "M"),
-            "–" if source.age is None else f"{source.age[1]:.0f}",
-            f"{100 * source.weight:.0f}%",
-        )
+        views, sexes = _two(source.views, "PA", "AP"), _two(source.sexes, "F", "M")
+        age = None if source.age is None else f"{source.age[1]:.0f}"
+        counts = (source.images, source.patients, source.unnamed, source.groups)
+        add_row(made, shown(source.source), *counts, views, sexes, age, f"{100 * source.weight:.0f}%")
     return made
 
 
@@ -170,23 +151,13 @@ def _labels(summary: Summary) -> Table:
     titles = [t("label"), t("present"), t("absent"), t("unknown"), t("prevalence")]
     made = table(*titles, *(shown(source.source) for source in side_by_side))
     for count in summary.whole.labels:
-        made.add_row(
-            Text(shown(count.label)),
-            str(count.present),
-            str(count.absent),
-            str(count.unknown),
-            _share(count.prevalence),
-            *(_share(_prevalence(source, count.label)) for source in side_by_side),
+        beside = (
+            next((one.prevalence for one in source.labels if one.label == count.label), None)
+            for source in side_by_side
         )
+        shares = ("–" if share is None else f"{100 * share:.1f}%" for share in (count.prevalence, *beside))
+        add_row(made, shown(count.label), count.present, count.absent, count.unknown, *shares)
     return made
-
-
-def _prevalence(source: SourceCount, label: str) -> float | None:
-    return next((count.prevalence for count in source.labels if count.label == label), None)
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f}%"
 
 
 def _overlaps(summary: Summary) -> Table | None:
@@ -196,12 +167,8 @@ def _overlaps(summary: Summary) -> Table | None:
         t("sources that share people or pictures"), t("groups"), t("images by name"), t("rows of each")
     )
     for overlap in summary.overlaps:
-        made.add_row(
-            Text(shown(f"{overlap.first} · {overlap.second}")),
-            str(overlap.groups),
-            str(overlap.images),
-            f"{overlap.first_rows} / {overlap.second_rows}",
-        )
+        rows = f"{overlap.first_rows} / {overlap.second_rows}"
+        add_row(made, shown(f"{overlap.first} · {overlap.second}"), overlap.groups, overlap.images, rows)
     return made
 
 
@@ -212,36 +179,22 @@ def _pairs(summary: Summary) -> Table | None:
     made = table(t("findings together"), t("observed"), t("expected"), t("ratio"), t("of"))
     chosen = (*pairs[:_PAIRS], *pairs[max(_PAIRS, len(pairs) - _PAIRS) :])
     for pair in chosen:
-        made.add_row(
-            Text(shown(f"{pair.first} · {pair.second}")),
-            str(pair.observed),
-            f"{pair.expected:.1f}",
-            figure(pair.ratio, "{:.2f}"),
-            str(pair.n),
-        )
+        names = shown(f"{pair.first} · {pair.second}")
+        add_row(made, names, pair.observed, f"{pair.expected:.1f}", short(pair.ratio), pair.n)
     return made
 
 
 def _agreements(agreements: tuple[Agreement, ...]) -> Table | None:
     if not agreements:
         return None
-    titles = (
-        t("labels from reports, judged"),
-        "n",
-        t("prevalence"),
-        t("sensitivity"),
-        t("specificity"),
-        t("PPV"),
-        "kappa",
-    )
-    made = table(*titles)
+    rates = (t("prevalence"), t("sensitivity"), t("specificity"), t("PPV"), "kappa")
+    made = table(t("labels from reports, judged"), "n", *rates)
     for item in agreements:
-        rates = (item.prevalence, item.sensitivity, item.specificity, item.ppv, item.kappa)
-        made.add_row(Text(item.label), str(item.n), *map(_rate, rates))
+        found = (item.prevalence, item.sensitivity, item.specificity, item.ppv, item.kappa)
+        add_row(made, item.label, item.n, *map(_rate, found))
     return made
 
 
 def _rate(rate: Rate) -> str:
-    if rate.value is None or rate.ci is None:
-        return figure(rate.value, "{:.2f}")
-    return f"{rate.value:.2f} [{brackets(rate.ci, '{:.2f}')}]"
+    interval = f" [{short(rate.ci)}]" if rate.value is not None and rate.ci is not None else ""
+    return f"{short(rate.value)}{interval}"

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from rich.text import Text
 
-from tetkik.cli.console import language, out, shown, t
+from tetkik.cli.console import language, out, shown, t, word
+from tetkik.cli.findings.answer import percent_of
 from tetkik.documents.report_phrases import heading
-from tetkik.language import Sentence
 from tetkik.values import (
     DISCLAIMER,
     Basis,
     BasisKind,
-    Certainty,
-    Decision,
     Draft,
     DraftSentence,
     Mark,
     Section,
-    Side,
     label_name,
 )
 
@@ -29,37 +25,8 @@ _WIDEST = 100
 """A longer line is hard to read, however wide the terminal."""
 _NARROWEST = 16
 _SENTENCE, _BENEATH = 2, 4
-_KINDS = MappingProxyType(
-    {
-        BasisKind.FINDING: Sentence("finding"),
-        BasisKind.ABSENCE: Sentence("ruled out"),
-        BasisKind.NOT_ASSESSED: Sentence("what the model does not answer for"),
-        BasisKind.PASSAGE: Sentence("source"),
-        BasisKind.QUALITY: Sentence("the quality of the image"),
-        BasisKind.TECHNIQUE: Sentence("what the image is"),
-        BasisKind.HISTORY: Sentence("the clinical question"),
-        BasisKind.PRIOR: Sentence("the earlier image"),
-        BasisKind.CAPTION: Sentence("an automatic caption"),
-    }
-)
 _NAMED = frozenset({BasisKind.FINDING, BasisKind.ABSENCE, BasisKind.PRIOR})
 """Kinds whose key is a label."""
-_CERTAINTIES = MappingProxyType(
-    {
-        Certainty.CERTAIN: Sentence("certain"),
-        Certainty.PROBABLE: Sentence("probable"),
-        Certainty.POSSIBLE: Sentence("possible"),
-    }
-)
-_SIDES = MappingProxyType(
-    {Side.LEFT: Sentence("left"), Side.RIGHT: Sentence("right"), Side.BOTH: Sentence("both sides")}
-)
-_DECISIONS = MappingProxyType(
-    {
-        Decision.KEPT: Sentence("kept by a person"),
-        Decision.REMOVED: Sentence("removed by a person"),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +44,7 @@ class _Evidence:
 
 
 def show_draft(draft: Draft, *, disclaimer: bool = True) -> None:
-    """State, notices, the parts with their sentences, the sources, and what stands in a signature's way.
-
-    Args:
-        disclaimer: whether the disclaimer ends it; a page that has said it already does without.
-    """
+    """State, notices, the parts with their sentences, the sources, and what stands in a signature's way."""
     words = "Exercise: about no patient" if draft.exercise else "Draft: not signed by a radiologist"
     out.print(Text(f" {t(words)} ", style="black on yellow"))
     for notice in draft.notices:
@@ -148,8 +111,8 @@ def _leaning(sentence: DraftSentence, evidence: _Evidence) -> str:
             groups.setdefault(basis.kind, []).extend(_named(basis, sentence))
     parts = []
     for kind, names in groups.items():
-        word = _KINDS[kind].in_language(language()) if isinstance(kind, BasisKind) else kind
-        parts.append(f"{word}: {', '.join(dict.fromkeys(names))}" if names else word)
+        called = word("evidence", kind) if isinstance(kind, BasisKind) else kind
+        parts.append(f"{called}: {', '.join(dict.fromkeys(names))}" if names else called)
     return " · ".join(parts)
 
 
@@ -161,19 +124,12 @@ def _named(basis: Basis, sentence: DraftSentence) -> list[str]:
     if basis.kind is not BasisKind.FINDING:
         return [name]
     if basis.side is not None:
-        name += " " + _SIDES[basis.side].in_language(language())
+        name += " " + word("side", basis.side)
     if basis.probability is not None:
-        name += " " + t("{percent}%", percent=_percent(basis.probability))
+        name += " " + t("{percent}%", percent=percent_of(basis.probability))
     if sentence.certainty is not None:
-        name += f" ({_CERTAINTIES[sentence.certainty].in_language(language())})"
+        name += f" ({word('certainty', sentence.certainty)})"
     return [name]
-
-
-def _percent(value: float) -> str:
-    """Never 0 or 100 for what is not quite that."""
-    if value < 0.005:
-        return "<1"
-    return ">99" if value >= 0.995 else f"{100 * value:.0f}"
 
 
 def _marked(sentence: DraftSentence) -> Text:
@@ -189,7 +145,7 @@ def _objection(sentence: DraftSentence, mark: Mark) -> Text:
     reason = shown(mark.reason.in_language(language()))
     text = Text(f"“{words}”: {reason}" if words else reason)
     if mark.decision is not None:
-        text.append(f" ({_DECISIONS[mark.decision].in_language(language())})")
+        text.append(f" ({word('decision', mark.decision)})")
     return text
 
 

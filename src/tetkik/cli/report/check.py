@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tetkik.cli.console import out, print_json_line, t
-from tetkik.cli.options import AnswerAsJson
+from tetkik.cli.options import AnswerAsJson, argument, option
 from tetkik.cli.report.answer import show_sentences
 from tetkik.errors import InputError, UsageError
 from tetkik.language import Language
@@ -25,29 +25,18 @@ _ENDINGS = (".txt", ".md", ".text", ".json", ".pdf", ".docx", ".doc", ".hl7", ".
 
 def check(
     text: Annotated[
-        str,
-        typer.Argument(
-            help=t("A report, or a text file with one, or - for the standard input."), metavar="TEXT_OR_FILE"
-        ),
+        str, argument("A report, or a text file with one, or - for the standard input.", "TEXT_OR_FILE")
     ],
     *,
     findings: Annotated[
-        Path,
-        typer.Option(
-            "--findings", help=t("What was found, as `findings predict --json` prints it."), metavar="F.json"
-        ),
+        Path, option("What was found, as `findings predict --json` prints it.", metavar="F.json")
     ],
     prior: Annotated[
-        Path | None,
-        typer.Option(
-            "--prior", help=t("The findings of an earlier image of the same patient."), metavar="F.json"
-        ),
+        Path | None, option("The findings of an earlier image of the same patient.", metavar="F.json")
     ] = None,
     spoken: Annotated[
         Language | None,
-        typer.Option(
-            "--language", help=t("Language of the text. Default: that of each sentence, as far as it shows.")
-        ),
+        option("Language of the text. Default: that of each sentence, as far as it shows.", "--language"),
     ] = None,
     as_json: AnswerAsJson = False,
 ) -> None:

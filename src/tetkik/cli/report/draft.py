@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tetkik.cli.console import err, note, out, print_json_line, shown, t
-from tetkik.cli.options import AnswerAsJson
+from tetkik.cli.options import AnswerAsJson, argument, option
 from tetkik.cli.report.answer import show_draft
 from tetkik.errors import UsageError
 from tetkik.language import Language
 from tetkik.settings import settings
-from tetkik.values import FindingsResult, ReportInput
+from tetkik.values import ReportInput
 
 if TYPE_CHECKING:
     from tetkik.report.llm import LanguageModel
@@ -23,66 +21,44 @@ if TYPE_CHECKING:
 
 
 def draft(
-    image: Annotated[
-        Path | None, typer.Argument(help=t("The image that the report is about."), metavar="IMAGE")
-    ] = None,
+    image: Annotated[Path | None, argument("The image that the report is about.", "IMAGE")] = None,
     *,
     findings: Annotated[
         Path | None,
-        typer.Option(
-            "--findings",
-            help=t("Findings that are known already, as `findings predict --json` prints them."),
-            metavar="F.json",
+        option(
+            "Findings that are known already, as `findings predict --json` prints them.", metavar="F.json"
         ),
     ] = None,
-    history: Annotated[str, typer.Option("--history", help=t("The clinical question."), metavar="TEXT")] = "",
+    history: Annotated[str, option("The clinical question.", metavar="TEXT")] = "",
     prior: Annotated[
-        Path | None,
-        typer.Option(
-            "--prior", help=t("The findings of an earlier image of the same patient."), metavar="F.json"
-        ),
+        Path | None, option("The findings of an earlier image of the same patient.", metavar="F.json")
     ] = None,
-    caption: Annotated[
-        str,
-        typer.Option("--caption", help=t("The words of a captioner; they add no finding."), metavar="TEXT"),
-    ] = "",
+    caption: Annotated[str, option("The words of a captioner; they add no finding.", metavar="TEXT")] = "",
     spoken: Annotated[
         Language | None,
-        typer.Option(
-            "--language", help=t("Language of the report: tr or en. Default: the setting report_language.")
-        ),
+        option("Language of the report: tr or en. Default: the setting report_language.", "--language"),
     ] = None,
     llm: Annotated[
         str | None,
-        typer.Option(
-            "--llm",
-            help=t(
-                "A language model that writes: an address up to /v1, or gemini. Default: the setting "
-                "llm_url; without one the built-in composer writes."
-            ),
+        option(
+            "A language model that writes: an address up to /v1, or gemini. Default: the setting "
+            "llm_url; without one the built-in composer writes.",
             metavar="URL",
         ),
     ] = None,
     template: Annotated[
         Path | None,
-        typer.Option(
-            "--template",
-            help=t("A hospital's own report with slots such as {slot}.", slot="{findings}"),
-            metavar="FILE",
-        ),
+        option("A hospital's own report with slots such as {findings}.", metavar="FILE"),
     ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help=t("The model of findings: an id or a path."))
-    ] = None,
-    folder: Annotated[
-        Path | None, typer.Option("--out", help=t("The folder for the documents."), metavar="DIR")
-    ] = None,
+    model: Annotated[str | None, option("The model of findings: an id or a path.")] = None,
+    folder: Annotated[Path | None, option("The folder for the documents.", "--out", metavar="DIR")] = None,
     as_json: AnswerAsJson = False,
 ) -> None:
     """A draft with its evidence; nothing is final before a radiologist signs."""
     from tetkik.report.findings_file import read_findings
     from tetkik.report.llm import open_model
     from tetkik.report.template import fill, read_template
+    from tetkik.workflow import report_findings, report_image
 
     if (image is None) is (findings is None):
         raise UsageError("A draft is made from an image or from --findings; give one of the two.")
@@ -96,10 +72,19 @@ def draft(
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     if writer is not None:
-        _say_that_it_is_asked()
-    inputs = ReportInput(history=history, caption=caption)
+        note(
+            "A language model is asked; where no draft comes within {seconds:.0f} seconds, the composer "
+            "writes.",
+            seconds=settings().llm_seconds,
+        )
     with _listening(writer) as on_text:
-        reported = _reported(image, known, inputs, earlier, spoken, writer, model, on_text)
+        how: dict[str, Any] = {"prior": earlier, "language": spoken, "writer": writer, "on_text": on_text}
+        if known is not None:
+            inputs = ReportInput(history=history, caption=caption)
+            reported = report_findings(known, inputs, settings(), **how)
+        else:
+            assert image is not None
+            reported = report_image(image, settings(), history=history, caption=caption, model=model, **how)
     made = reported.drafted.draft
     filled = None if form is None else fill(form, made, reported.document.identity)
     if as_json:
@@ -113,36 +98,6 @@ def draft(
     _say_what_it_took(reported)
     if folder is not None:
         _write(reported, folder, filled, as_json=as_json)
-
-
-def _reported(
-    image: Path | None,
-    known: FindingsResult | None,
-    inputs: ReportInput,
-    prior: FindingsResult | None,
-    spoken: Language | None,
-    writer: LanguageModel | None,
-    model: str | None,
-    on_text: Callable[[str], None] | None,
-) -> Reported:
-    from tetkik.workflow import report_findings, report_image
-
-    if known is not None:
-        return report_findings(
-            known, inputs, settings(), prior=prior, language=spoken, writer=writer, on_text=on_text
-        )
-    assert image is not None
-    return report_image(
-        image,
-        settings(),
-        history=inputs.history,
-        caption=inputs.caption,
-        prior=prior,
-        language=spoken,
-        writer=writer,
-        model=model,
-        on_text=on_text,
-    )
 
 
 @contextmanager
@@ -160,13 +115,6 @@ def _listening(writer: LanguageModel | None) -> Iterator[Callable[[str], None] |
             status.update(t("The language model is writing: {count} characters", count=count))
 
         yield on_text
-
-
-def _say_that_it_is_asked() -> None:
-    note(
-        "A language model is asked; where no draft comes within {seconds:.0f} seconds, the composer writes.",
-        seconds=settings().llm_seconds,
-    )
 
 
 def _say_what_it_took(reported: Reported) -> None:

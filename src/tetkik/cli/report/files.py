@@ -5,32 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from tetkik.cli.console import language, out, shown
+from tetkik.cli.console import out, shown, word, words
 from tetkik.documents.files import write_files
-from tetkik.language import Sentence
 from tetkik.report.deidentify import shareable
 
 if TYPE_CHECKING:
     from tetkik.workflow import Reported
 
 DRAFT, FILLED = "draft.json", "report.filled.txt"
-_MEANINGS = MappingProxyType(
-    {
-        "report.pdf": Sentence("the page to read and to sign"),
-        DRAFT: Sentence("each sentence with its evidence; names nobody"),
-        "report.fhir.json": Sentence("FHIR R4B DiagnosticReport"),
-        "report.sr.dcm": Sentence("DICOM SR, TID 1500"),
-        "report.hl7": Sentence("HL7 v2 ORU^R01"),
-        "report.txt": Sentence("plain text"),
-        FILLED: Sentence("the hospital's own report, filled"),
-        "report.heatmap.dcm": Sentence("the heatmap as a DICOM secondary capture"),
-        "report.image.dcm": Sentence("the image as DICOM, for the archive"),
-    }
-)
-"""What each file is, in the order in which people want them."""
 
 
 def draft_json(reported: Reported) -> dict[str, Any]:
@@ -39,11 +23,7 @@ def draft_json(reported: Reported) -> dict[str, Any]:
 
 
 def write_report(reported: Reported, folder: Path, filled: str | None = None) -> tuple[Path, ...]:
-    """Write everything that is made of a draft; the names of the files say nothing of a patient.
-
-    Returns:
-        The files, in the order in which people want them.
-    """
+    """Write everything that is made of a draft, under names that say nothing of a patient."""
     from tetkik.documents.write import write_documents
 
     text = json.dumps(draft_json(reported), ensure_ascii=False, indent=2) + "\n"
@@ -51,7 +31,7 @@ def write_report(reported: Reported, folder: Path, filled: str | None = None) ->
     if filled is not None:
         contents = {**contents, FILLED: filled.encode()}
     files = (*write_documents(reported.document, folder), *write_files(contents, folder))
-    order = list(_MEANINGS)
+    order = list(words("file"))
     return tuple(sorted(files, key=lambda file: order.index(file.name)))
 
 
@@ -63,4 +43,4 @@ def show_files(files: Mapping[Path, str]) -> None:
 
 
 def meaning(file: Path) -> str:
-    return _MEANINGS[file.name].in_language(language())
+    return word("file", file.name)

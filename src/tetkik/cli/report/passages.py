@@ -10,67 +10,48 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tetkik.cli.console import language, note, out, print_json_line, show_error, shown, t
-from tetkik.cli.options import LinesAsJson
-from tetkik.cli.tables import table
-from tetkik.errors import TetkikError, UsageError, file_fault
-from tetkik.language import Language, Sentence
+from tetkik.cli.console import (
+    for_each,
+    language,
+    note,
+    out,
+    print_json_line,
+    print_line,
+    shown,
+    t,
+    words,
+)
+from tetkik.cli.options import LinesAsJson, argument, option
+from tetkik.cli.tables import listing, table
+from tetkik.errors import UsageError
+from tetkik.language import Language
 from tetkik.values import FINDING_LABELS, Passage, PassageKind, label_name
 
 if TYPE_CHECKING:
     from tetkik.report.passages import Added
-    from tetkik.report.retrieval import Hit
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-_Label = Annotated[
-    str | None, typer.Option("--label", help=t("Only about this finding, such as Effusion."), metavar="L")
-]
-_Spoken = Annotated[Language | None, typer.Option("--language", help=t("Only in this language."))]
-
-_KINDS = {
-    PassageKind.DEFINITION: Sentence("definition"),
-    PassageKind.SIGNS: Sentence("signs"),
-    PassageKind.DIFFERENTIAL: Sentence("differential"),
-    PassageKind.FOLLOW_UP: Sentence("follow-up"),
-    PassageKind.LIMITS: Sentence("limits"),
-    PassageKind.HOSPITAL: Sentence("own"),
-}
+_Label = Annotated[str | None, option("Only about this finding, such as Effusion.", "--label", metavar="L")]
+_Spoken = Annotated[Language | None, option("Only in this language.", "--language")]
 
 
 @app.command("add", help=t("Take in a hospital's documents (Markdown, text, PDF, DOCX)."))
 def add(
-    files: Annotated[list[Path], typer.Argument(help=t("The documents."), metavar="FILE")],
+    files: Annotated[list[Path], argument("The documents.", "FILE")],
     *,
     label: Annotated[
-        str | None,
-        typer.Option(
-            "--label", help=t("The finding that they are about; none for general ones."), metavar="L"
-        ),
+        str | None, option("The finding that they are about; none for general ones.", metavar="L")
     ] = None,
     spoken: Annotated[
-        Language | None,
-        typer.Option("--language", help=t("Language of the documents; without it each is looked at.")),
+        Language | None, option("Language of the documents; without it each is looked at.", "--language")
     ] = None,
 ) -> None:
     """One line a file; the others are taken in though one cannot be read."""
     from tetkik.report.passages import add_document
 
     _check_label(label)
-    failed = False
-    for file in files:
-        try:
-            added = add_document(file, label=label, language=spoken)
-        except TetkikError as error:
-            show_error(error)
-            failed = True
-        except OSError as error:
-            show_error(file_fault(error))
-            failed = True
-        else:
-            _say_added(added)
-    if failed:
-        raise typer.Exit(1)
+    for_each(files, lambda file: _say_added(add_document(file, label=label, language=spoken)))
 
 
 def _say_added(added: Added) -> None:
@@ -113,29 +94,23 @@ def list_passages(label: _Label = None, spoken: _Spoken = None, as_json: LinesAs
         out.print()
         _show_documents()
     else:
-        out.print(_titles(passages))
+        made = listing("id", t("title"), t("source"))
+        made.columns[0].no_wrap = True
+        for item in passages:
+            made.add_row(item.id, shown(item.title), Text(shown(item.source), style="dim"))
+        out.print(made)
 
 
 def _by_label(passages: list[Passage]) -> Table:
-    made = table(t("finding"), *(t(kind.template) for kind in _KINDS.values()), t("all"))
+    made = table(t("finding"), *map(t, words("passage").values()), t("all"))
     for column in made.columns[1:]:
         column.no_wrap = False
     made.columns[0].no_wrap = True
     for label in (*FINDING_LABELS, None):
         about = [item for item in passages if item.label == label]
         name = t("general") if label is None else label_name(label, language())
-        counts = [sum(item.kind is kind for item in about) for kind in _KINDS]
+        counts = [sum(item.kind == kind for item in about) for kind in words("passage")]
         made.add_row(name, *(str(count or "–") for count in counts), str(len(about)))
-    return made
-
-
-def _titles(passages: list[Passage]) -> Table:
-    made = Table(box=None, pad_edge=False, header_style="dim")
-    made.add_column("id", no_wrap=True)
-    for title in (t("title"), t("source")):
-        made.add_column(title)
-    for item in passages:
-        made.add_row(item.id, shown(item.title), Text(shown(item.source), style="dim"))
     return made
 
 
@@ -146,28 +121,22 @@ def _show_documents() -> None:
     if not found:
         note("No documents of a hospital yet; `tetkik report passages add` takes them in.")
         return
-    made = Table(box=None, pad_edge=False, header_style="dim")
-    for title in (t("document"), t("version"), t("language"), t("finding"), t("passages"), t("added")):
-        made.add_column(title, justify="left")
+    made = listing(t("document"), t("version"), t("language"), t("finding"), t("passages"), t("added"))
     for item in found:
         about = t("general") if item.label is None else label_name(item.label, language())
-        day = item.added[:10]
-        made.add_row(
-            item.name, str(item.version), item.language.value, about, str(len(item.chunks)), shown(day)
-        )
+        version, count = str(item.version), str(len(item.chunks))
+        made.add_row(item.name, version, item.language.value, about, count, shown(item.added[:10]))
     out.print(made)
 
 
 @app.command("search", help=t("The passages that answer a question, the best first."))
 def search_passages(
-    query: Annotated[
-        list[str], typer.Argument(help=t("Words or a question, in Turkish or English."), metavar="QUERY")
-    ],
+    query: Annotated[list[str], argument("Words or a question, in Turkish or English.", "QUERY")],
     *,
     label: _Label = None,
     spoken: _Spoken = None,
-    kind: Annotated[PassageKind | None, typer.Option("--kind", help=t("Only of this kind."))] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=100, help=t("How many at most."))] = 5,
+    kind: Annotated[PassageKind | None, option("Only of this kind.")] = None,
+    limit: Annotated[int, option("How many at most.", min=1, max=100)] = 5,
     as_json: LinesAsJson = False,
 ) -> None:
     """Each with its id, its score, its text and its source."""
@@ -178,43 +147,29 @@ def search_passages(
     if as_json:
         for hit in hits:
             print_json_line({**_entry(hit.passage), "score": round(hit.score, 6)})
-    elif not hits:
+        return
+    if not hits:
         note("Nothing was found; try other words, or fewer filters.")
-    for number, hit in enumerate([] if as_json else hits):
+    for number, hit in enumerate(hits):
         if number:
             out.print()
-        _show_hit(hit)
-
-
-def _show_hit(hit: Hit) -> None:
-    passage = hit.passage
-    out.print(Text.assemble((passage.id, "bold"), (f"  {hit.score:.3g}", "dim")))
-    out.print(Padding(Text(shown(passage.text)), (0, 0, 0, 2), expand=False))
-    out.print(Padding(Text(shown(passage.source), style="dim"), (0, 0, 0, 2), expand=False))
+        out.print(Text.assemble((hit.passage.id, "bold"), (f"  {hit.score:.3g}", "dim")))
+        for text, style in ((hit.passage.text, ""), (hit.passage.source, "dim")):
+            out.print(Padding(Text(shown(text), style=style), (0, 0, 0, 2), expand=False))
 
 
 @app.command("remove", help=t("Take out a hospital's documents with all their versions."))
 def remove(
-    names: Annotated[
-        list[str],
-        typer.Argument(help=t("As `list` names them, or the names of the files."), metavar="NAME"),
-    ],
+    names: Annotated[list[str], argument("As `list` names them, or the names of the files.", "NAME")],
 ) -> None:
     """The library that ships cannot be removed."""
     from tetkik.report.passages import remove_document
 
-    failed = False
-    for name in names:
-        try:
-            gone = remove_document(name)
-        except TetkikError as error:
-            show_error(error)
-            failed = True
-        else:
-            line = t("{name} is removed, versions: {count}.", name=gone[-1].name, count=len(gone))
-            out.print(line, soft_wrap=True)
-    if failed:
-        raise typer.Exit(1)
+    def take_out(name: str) -> None:
+        gone = remove_document(name)
+        print_line("{name} is removed, versions: {count}.", name=gone[-1].name, count=len(gone))
+
+    for_each(names, take_out)
 
 
 def _check_label(label: str | None) -> None:

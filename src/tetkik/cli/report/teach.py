@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from tetkik.cli.console import print_json_line, t
-from tetkik.cli.options import AnswerAsJson
+from tetkik.cli.console import print_json_line
+from tetkik.cli.options import AnswerAsJson, argument, option
 from tetkik.cli.report.answer import show_draft
 from tetkik.language import Language
 from tetkik.settings import settings
@@ -15,15 +13,12 @@ from tetkik.settings import settings
 
 def teach(
     findings: Annotated[
-        list[str] | None,
-        typer.Argument(help=t("Findings, such as Effusion or Effusion:left."), metavar="LABEL[:SIDE]"),
+        list[str] | None, argument("Findings, such as Effusion or Effusion:left.", "LABEL[:SIDE]")
     ] = None,
     *,
     spoken: Annotated[
         Language | None,
-        typer.Option(
-            "--language", help=t("Language of the report: tr or en. Default: the setting report_language.")
-        ),
+        option("Language of the report: tr or en. Default: the setting report_language.", "--language"),
     ] = None,
     as_json: AnswerAsJson = False,
 ) -> None:

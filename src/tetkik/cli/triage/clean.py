@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from tetkik.cli.console import language, out, progress, show_error, shown, t, writing
-from tetkik.cli.options import FiguresAsJson
+from tetkik.cli.console import language, out, print_json_line, progress, show_error, shown, t, writing
+from tetkik.cli.options import FiguresAsJson, argument, option
+from tetkik.cli.tables import totals
 from tetkik.settings import settings
 
 if TYPE_CHECKING:
@@ -19,42 +18,30 @@ if TYPE_CHECKING:
 
 def clean(
     *,
-    files: Annotated[
-        list[Path],
-        typer.Argument(help=t("CSV, JSON lines, XLSX or Parquet files, in any mix."), metavar="FILE..."),
-    ],
-    target: Annotated[Path, typer.Option("--out", help=t("The clean table (CSV)."))],
+    files: Annotated[list[Path], argument("CSV, JSON lines, XLSX or Parquet files, in any mix.", "FILE...")],
+    target: Annotated[Path, option("The clean table (CSV).", "--out")],
     text_column: Annotated[
-        str | None,
-        typer.Option(help=t("Column of the complaint. Default: text, soru, şikayet, complaint, …")),
+        str | None, option("Column of the complaint. Default: text, soru, şikayet, complaint, …")
     ] = None,
     label_column: Annotated[
-        str | None,
-        typer.Option(help=t("Column of the department. Default: label, bölüm, etiket, department, …")),
+        str | None, option("Column of the department. Default: label, bölüm, etiket, department, …")
     ] = None,
     departments: Annotated[
-        Path | None, typer.Option(help=t("A hospital's own departments with their aliases (TOML)."))
+        Path | None, option("A hospital's own departments with their aliases (TOML).")
     ] = None,
-    sub_specialities: Annotated[
-        bool, typer.Option("--sub-specialities", help=t("Count sub-specialities as their department."))
-    ] = False,
+    sub_specialities: Annotated[bool, option("Count sub-specialities as their department.")] = False,
     report: Annotated[
-        Path | None, typer.Option(help=t("Folder of the report. Default: NAME.report beside the table."))
+        Path | None, option("Folder of the report. Default: NAME.report beside the table.")
     ] = None,
     keep_duplicates: Annotated[
         bool,
-        typer.Option(
+        option(
+            "Keep rows that repeat an earlier text under the same label.",
             "--keep-duplicates/--drop-duplicates",
-            help=t("Keep rows that repeat an earlier text under the same label."),
         ),
     ] = False,
-    keep_other_labels: Annotated[
-        bool,
-        typer.Option("--keep-other-labels", help=t("Keep rows whose label is no department of the list.")),
-    ] = False,
-    suspects: Annotated[
-        bool, typer.Option("--suspects/--no-suspects", help=t("Look for wrong labels (takes the longest)."))
-    ] = True,
+    keep_other_labels: Annotated[bool, option("Keep rows whose label is no department of the list.")] = False,
+    suspects: Annotated[bool, option("Look for wrong labels (takes the longest).")] = True,
     as_json: FiguresAsJson = False,
 ) -> None:
     """One table of unique, masked complaints, and a report of everything that was done to get it."""
@@ -76,10 +63,10 @@ def clean(
             folder,
             options,
             language=language(),
-            progress=lambda step, done, total: tell(t(step), done, total),
+            progress=tell,
         )
     if as_json:
-        out.print_json(json.dumps(summary.as_json(), ensure_ascii=False), indent=None)
+        print_json_line(summary.as_json())
     else:
         _show(summary)
     failures = [file.failure for file in summary.files if file.failure is not None]
@@ -90,9 +77,7 @@ def clean(
 
 
 def _show(summary: Summary) -> None:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
+    table = totals()
     table.add_row(t("rows read"), str(summary.read))
     table.add_row(t("kept"), str(summary.kept), style="bold")
     for reason, count in summary.rejected.items():

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tetkik.cli.console import err, note, out, progress, t, warn
+from tetkik.cli.console import err, note, out, print_line, progress, warn
+from tetkik.cli.options import argument, option
 
 if TYPE_CHECKING:
     from tetkik.lab.triage.collect import CrawlSummary
@@ -18,30 +19,22 @@ _SHOWN_FAILURES = 5
 def collect(
     *,
     site: Annotated[
-        str,
-        typer.Argument(
-            help=t("A built-in site (doktorsitesi), or the TOML file that describes one."), metavar="SITE"
-        ),
+        str, argument("A built-in site (doktorsitesi), or the TOML file that describes one.", "SITE")
     ],
-    folder: Annotated[
-        Path, typer.Option("--out", help=t("Folder of the collection; an earlier crawl in it goes on."))
-    ],
+    folder: Annotated[Path, option("Folder of the collection; an earlier crawl in it goes on.", "--out")],
     permission: Annotated[
         bool,
-        typer.Option(
+        option(
+            "Your word that the site's owner allows the crawl, and the law the use of the texts.",
             "--i-have-permission",
-            help=t("Your word that the site's owner allows the crawl, and the law the use of the texts."),
         ),
     ] = False,
-    contact: Annotated[
-        str, typer.Option(help=t("E-mail or web address that the site's owner can write to."))
-    ] = "",
+    contact: Annotated[str, option("E-mail or web address that the site's owner can write to.")] = "",
     limit: Annotated[
-        int | None,
-        typer.Option(min=1, help=t("At most this many list pages now, in turn from the sections.")),
+        int | None, option("At most this many list pages now, in turn from the sections.", min=1)
     ] = None,
     base_url: Annotated[
-        str | None, typer.Option(help=t("Ask this host instead, such as a mirror on your own machine."))
+        str | None, option("Ask this host instead, such as a mirror on your own machine.")
     ] = None,
 ) -> None:
     """One line a question into `complaints.jsonl`; what was done in `summary.json`."""
@@ -55,7 +48,7 @@ def collect(
             contact=contact,
             permission=permission,
             limit=limit,
-            progress=lambda step, done, total: tell(t(step), done, total),
+            progress=tell,
         )
     _show(summary, folder)
     if summary.ending is collecting.Ending.STOPPED:
@@ -72,16 +65,12 @@ def collect(
 def _show(summary: CrawlSummary, folder: Path) -> None:
     for label, rows in summary.rows_per_label.items():
         out.print(f"{rows:>8}  {label}", markup=False)
-    out.print(
-        t(
-            "{rows} questions ({added} new) from {pages} list pages in {path}.",
-            rows=summary.rows,
-            added=summary.rows_added,
-            pages=summary.pages_done,
-            path=folder / "complaints.jsonl",
-        ),
-        markup=False,
-        soft_wrap=True,
+    print_line(
+        "{rows} questions ({added} new) from {pages} list pages in {path}.",
+        rows=summary.rows,
+        added=summary.rows_added,
+        pages=summary.pages_done,
+        path=folder / "complaints.jsonl",
     )
     if not summary.failures:
         return

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.text import Text
 
 from tetkik.cli.console import language, out, progress, t
-from tetkik.cli.options import Replicates, TableAsJson
-from tetkik.cli.tables import brackets, echo_json, figure, in_language, say, table
+from tetkik.cli.options import Replicates, TableAsJson, argument
+from tetkik.cli.tables import add_row, echo_json, say_list, signed, table
 from tetkik.cli.triage.evaluate import Data, Seed, say_left_out
 
 if TYPE_CHECKING:
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def compare(
-    first: Annotated[str, typer.Argument(help=t("One model: an id or a path."), metavar="A")],
-    second: Annotated[str, typer.Argument(help=t("The other model."), metavar="B")],
+    first: Annotated[str, argument("One model: an id or a path.", "A")],
+    second: Annotated[str, argument("The other model.", "B")],
     data: Data,
     *,
     as_json: TableAsJson = False,
@@ -34,7 +33,7 @@ def compare(
     say_left_out(complaints.left_out)
     scorers = load_triage(first), load_triage(second)
     with progress(t("compare")) as report:
-        comparison = judge(*scorers, complaints, bootstrap=bootstrap, seed=seed, progress=in_language(report))
+        comparison = judge(*scorers, complaints, bootstrap=bootstrap, seed=seed, progress=report)
     if as_json:
         echo_json(comparison.as_json(language()))
     else:
@@ -46,19 +45,12 @@ def _show(comparison: Comparison) -> None:
     out.print()
     figures = table(t("model"), t("accuracy"), t("95%"), t("Macro-F1"), t("95%"))
     for side in (comparison.first, comparison.second):
-        figures.add_row(
-            Text(side.model),
-            figure(side.accuracy),
-            brackets(side.ci["accuracy"]),
-            figure(side.macro_f1),
-            brackets(side.ci["macro_f1"]),
-        )
-    figures.add_row(
+        add_row(figures, side.model, side.accuracy, side.ci["accuracy"], side.macro_f1, side.ci["macro_f1"])
+    add_row(
+        figures,
         t("difference (B minus A)"),
-        figure(comparison.accuracy_difference, "{:+.3f}"),
-        brackets(comparison.ci["accuracy_difference"], "{:+.3f}"),
-        figure(comparison.macro_f1_difference, "{:+.3f}"),
-        brackets(comparison.ci["macro_f1_difference"], "{:+.3f}"),
+        *(signed(comparison.accuracy_difference), signed(comparison.ci["accuracy_difference"])),
+        *(signed(comparison.macro_f1_difference), signed(comparison.ci["macro_f1_difference"])),
     )
     out.print(figures)
     out.print()
@@ -69,4 +61,4 @@ def _show(comparison: Comparison) -> None:
     out.print()
     out.print(f"McNemar  p {comparison.mcnemar.p:.4g} · mid-p {comparison.mcnemar.mid_p:.4g}")
     out.print()
-    say([sentence.in_language(language()) for sentence in comparison.conclusion])
+    say_list(comparison.conclusion)

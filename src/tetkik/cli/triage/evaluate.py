@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.text import Text
 
 from tetkik.cli.console import language, note, out, progress, t, warn
-from tetkik.cli.options import EvaluationFolder, Model, Replicates, TableAsJson
-from tetkik.cli.tables import add_subgroups, brackets, deliver, figure, in_language, show_parts, table
+from tetkik.cli.options import EvaluationFolder, Model, Replicates, TableAsJson, argument, option
+from tetkik.cli.tables import add_row, add_subgroups, deliver, short, show_parts, signed, table
 from tetkik.settings import settings
 
 if TYPE_CHECKING:
@@ -21,10 +20,8 @@ if TYPE_CHECKING:
     from tetkik.lab.triage.evaluate import Scorer
     from tetkik.lab.triage.figures import Evaluation
 
-Data = Annotated[
-    Path, typer.Argument(help=t("A CSV file with the columns text and label."), metavar="DATA.csv")
-]
-Seed = Annotated[int, typer.Option("--seed", min=0, help=t("Of the bootstrap and of the typing errors."))]
+Data = Annotated[Path, argument("A CSV file with the columns text and label.", "DATA.csv")]
+Seed = Annotated[int, option("Of the bootstrap and of the typing errors.", "--seed", min=0)]
 
 
 def evaluate(
@@ -35,12 +32,7 @@ def evaluate(
     as_json: TableAsJson = False,
     bootstrap: Replicates = 1000,
     seed: Seed = 0,
-    robustness: Annotated[
-        bool,
-        typer.Option(
-            "--robustness/--no-robustness", help=t("Score perturbed texts too, which is six times the work.")
-        ),
-    ] = True,
+    robustness: Annotated[bool, option("Score perturbed texts too, which is six times the work.")] = True,
 ) -> None:
     """Figures with intervals, what they say in words, and with --out pictures and a page."""
     from tetkik.lab.engine.evaluation_page import check_target
@@ -62,7 +54,7 @@ def evaluate(
             bootstrap=bootstrap,
             seed=seed,
             robustness=robustness,
-            progress=in_language(report),
+            progress=report,
         )
     deliver(evaluation, as_json=as_json, folder=folder, show=_show, write=write_evaluation)
 
@@ -102,7 +94,7 @@ def _headline(evaluation: Evaluation) -> Table:
         (t("Brier skill"), evaluation.brier_skill, ""),
     )
     for title, value, name in rows:
-        made.add_row(title, figure(value), brackets(evaluation.ci.get(name)) if name else "")
+        add_row(made, title, value, evaluation.ci.get(name) if name else "")
     return made
 
 
@@ -110,15 +102,8 @@ def _departments(evaluation: Evaluation) -> Table:
     made = table(t("department"), "n", "F1", t("95%"), t("precision"), t("recall"), "AUROC")
     present = [figures for figures in evaluation.per_label.values() if figures]
     for item in sorted(present, key=lambda figures: -figures.support):
-        made.add_row(
-            Text(item.label),
-            str(item.support),
-            figure(item.f1),
-            brackets(item.ci["f1"], "{:.2f}"),
-            figure(item.precision),
-            figure(item.recall),
-            figure(item.auroc),
-        )
+        rates = (item.precision, item.recall, item.auroc)
+        add_row(made, item.label, item.support, item.f1, short(item.ci["f1"]), *rates)
     return made
 
 
@@ -127,22 +112,13 @@ def _perturbed(evaluation: Evaluation) -> Table | None:
         return None
     made = table(t("perturbation"), t("accuracy"), t("change"), t("95%"), t("Macro-F1"), t("change"))
     for item in evaluation.robustness:
-        made.add_row(
-            item.title.in_language(language()),
-            figure(item.accuracy),
-            figure(item.accuracy_change, "{:+.3f}"),
-            brackets(item.ci["accuracy_change"], "{:+.3f}"),
-            figure(item.macro_f1),
-            figure(item.macro_f1_change, "{:+.3f}"),
-        )
+        changes = signed(item.accuracy_change), signed(item.ci["accuracy_change"])
+        last = item.macro_f1, signed(item.macro_f1_change)
+        add_row(made, item.title.in_language(language()), item.accuracy, *changes, *last)
     return made
 
 
 def _parts(evaluation: Evaluation) -> Table:
     made = table(t("part"), "n", t("accuracy"), t("95%"), t("Macro-F1"))
-    add_subgroups(
-        made,
-        evaluation.subgroups,
-        lambda part: (str(part.n), figure(part.accuracy), brackets(part.ci), figure(part.macro_f1)),
-    )
+    add_subgroups(made, evaluation.subgroups, lambda part: (part.n, part.accuracy, part.ci, part.macro_f1))
     return made

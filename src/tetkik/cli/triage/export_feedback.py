@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-from rich.table import Table
-
-from tetkik.cli.console import note, out, shown, t, writing
-from tetkik.cli.dates import parse_day
-from tetkik.cli.options import FiguresAsJson, Since
+from tetkik.cli.console import note, out, print_json_line, shown, t, writing
+from tetkik.cli.options import FiguresAsJson, Since, Until, option, parse_day
 from tetkik.cli.records import open_configured_records
+from tetkik.cli.tables import totals
 
 if TYPE_CHECKING:
     from tetkik.records.cases.triage_feedback import Feedback
@@ -20,11 +16,9 @@ if TYPE_CHECKING:
 
 def export_feedback(
     *,
-    target: Annotated[Path, typer.Option("--out", help=t("The table to write (CSV)."))],
+    target: Annotated[Path, option("The table to write (CSV).", "--out")],
     since: Since = None,
-    until: Annotated[
-        str | None, typer.Option("--to", help=t("Up to this day, it included."), metavar="DAY")
-    ] = None,
+    until: Until = None,
     as_json: FiguresAsJson = False,
 ) -> None:
     """What people at the desk decided, as a table for `tetkik triage train`, without identity."""
@@ -38,7 +32,7 @@ def export_feedback(
             found = export(tx, start, end)
             target.write_text(found.as_csv(), encoding="utf-8", newline="")
     if as_json:
-        out.print_json(json.dumps(_figures(found), ensure_ascii=False), indent=None)
+        print_json_line(_figures(found))
         return
     _show(found)
     out.print(shown(target), markup=False, soft_wrap=True)
@@ -56,9 +50,7 @@ def _figures(found: Feedback) -> dict[str, object]:
 
 
 def _show(found: Feedback) -> None:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
+    table = totals()
     table.add_row(t("decisions"), str(len(found.rows)), style="bold")
     table.add_row(t("where the model's first was chosen"), str(sum(row.agreed for row in found.rows)))
     for kind, count in found.masked.items():

@@ -11,8 +11,8 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from tetkik.cli.console import note, out, show_error, t
-from tetkik.cli.options import LinesAsJson, Model
+from tetkik.cli.console import note, out, print_json_line, show_failure, t
+from tetkik.cli.options import LinesAsJson, Model, argument, option
 from tetkik.cli.triage.answer import show_answer
 from tetkik.errors import DataError, InputError, TetkikError, UsageError
 from tetkik.settings import settings
@@ -21,13 +21,13 @@ _LONGEST_LINE = 1 << 24
 
 
 def predict(
-    texts: Annotated[list[str] | None, typer.Argument(help=t("Complaints."), metavar="[TEXT]...")] = None,
+    texts: Annotated[list[str] | None, argument("Complaints.", "[TEXT]...")] = None,
     *,
     source: Annotated[
         str | None,
-        typer.Option(
+        option(
+            "A CSV or JSONL file with a column text, a text file with one complaint a line, or -.",
             "--input",
-            help=t("A CSV or JSONL file with a column text, a text file with one complaint a line, or -."),
             metavar="FILE",
         ),
     ] = None,
@@ -49,11 +49,11 @@ def predict(
     for number, item in enumerate(_items(texts or [], source)):
         if isinstance(item, TetkikError):
             failed += 1
-            _show_failure(item, as_json)
+            show_failure(item, as_json=as_json)
             continue
         result = triage.predict(item)
         if as_json:
-            typer.echo(json.dumps(result.as_json(), ensure_ascii=False))
+            print_json_line(result.as_json())
         else:
             if number:
                 out.print()
@@ -62,14 +62,6 @@ def predict(
         note("There is no complaint in {name}.", name=t("standard input") if source == "-" else source)
     if failed:
         raise typer.Exit(1)
-
-
-def _show_failure(error: TetkikError, as_json: bool) -> None:
-    if as_json:
-        sentence = error.in_language(settings().language)
-        typer.echo(json.dumps({"error": sentence}, ensure_ascii=False))
-    else:
-        show_error(error)
 
 
 def _items(texts: list[str], source: str | None) -> Iterator[str | TetkikError]:

@@ -5,40 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.text import Text
 
 from tetkik.bundle import (
     REFERENCE_COMPLAINTS,
-    ComplaintReference,
     Task,
     refuse_same_folder,
     resolve,
     with_reference,
 )
-from tetkik.cli.console import out, progress, t, writing
-from tetkik.cli.options import BundleFolder, CopyName, NeededModel
-from tetkik.cli.output_folder import check_output_folder
-from tetkik.cli.tables import in_language, reference_table
+from tetkik.cli.console import out, print_line, progress, t, writing
+from tetkik.cli.options import BundleFolder, CopyName, NeededModel, argument, check_output_folder, option
+from tetkik.cli.tables import reference_table
 from tetkik.cli.triage.evaluate import say_left_out
 
 
 def reference(
-    data: Annotated[
-        Path, typer.Argument(help=t("A CSV file with the columns text and label."), metavar="DATA.csv")
-    ],
+    data: Annotated[Path, argument("A CSV file with the columns text and label.", "DATA.csv")],
     *,
     model: NeededModel,
     folder: BundleFolder,
-    data_name: Annotated[
-        str | None, typer.Option("--data-name", help=t("What the card calls the data; else the file."))
-    ] = None,
+    data_name: Annotated[str | None, option("What the card calls the data; else the file.")] = None,
     split: Annotated[
-        str,
-        typer.Option("--split", help=t("Which part of the data these complaints are, for the card.")),
+        str, option("Which part of the data these complaints are, for the card.")
     ] = "all complaints given",
     limit: Annotated[
-        int, typer.Option("--limit", min=1, help=t("Most complaints that are read, drawn by chance."))
+        int, option("Most complaints that are read, drawn by chance.", min=1)
     ] = REFERENCE_COMPLAINTS,
     name: CopyName = None,
 ) -> None:
@@ -57,16 +49,12 @@ def reference(
     complaints = read_complaints(data, labels=bundle.manifest.labels)
     say_left_out(complaints.left_out)
     with progress(t("reference")) as report, writing(folder):
-        tell = in_language(report)
+        tell = report
         given = unlearned(bundle, complaints, split, lambda done, total: tell("train", done, total))
         found = make_reference(load_triage(bundle), given.some(limit), data_name or data.stem, tell)
         written = with_reference(bundle, found, folder, name)
-    _show(found)
-    out.print(t("The model is in {path}.", path=written.path), soft_wrap=True)
-
-
-def _show(found: ComplaintReference) -> None:
     out.print(Text(t("{n} complaints", n=found.complaints), style="bold"))
     out.print(t("Not read by a model: {n}. No department named: {m}.", n=found.refused, m=found.abstained))
     titles = t("department"), "n", t("prevalence"), t("probability, median"), t("first")
     out.print(reference_table(found.labels, *titles))
+    print_line("The model is in {path}.", path=written.path)

@@ -9,7 +9,7 @@ from tetkik.imaging.gate.classifier import Classifier, GatePrediction, Limits, b
 from tetkik.imaging.gate.rules import exposure_flaws, is_page, size_flaws
 from tetkik.imaging.gate.tags import ModalityGroup, Part, TagClaims, read_tag_claims
 from tetkik.language import Sentence
-from tetkik.values import Flaw, Radiograph, Reason, Route, GateResult
+from tetkik.values import Flaw, GateResult, Radiograph, Reason, Route
 
 COLOURFUL = 0.1
 """From here on (`Radiograph.colour`) a picture is taken for one in colour, not for a tinted film."""

@@ -13,7 +13,7 @@ from tetkik.errors import InputError
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases.priority import update_worklist
 from tetkik.records.database import Transaction
-from tetkik.records.reports.report_inputs import ReviewedFinding, Material
+from tetkik.records.reports.report_inputs import Material, ReviewedFinding
 from tetkik.records.schema import FindingReview, Report
 from tetkik.values import FINDING_LABELS, Finding, Judgement
 

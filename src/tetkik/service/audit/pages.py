@@ -6,7 +6,6 @@ No patient's name appears: cases have their numbers, patients their ids.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import Annotated
@@ -14,6 +13,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse, StreamingResponse
+from pydantic import BaseModel, Field
 
 from tetkik.errors import NotFound
 from tetkik.language import Sentence
@@ -25,7 +25,7 @@ from tetkik.records.trail.fhir_audit_events import to_line
 from tetkik.records.trail.verify import verify
 from tetkik.service.audit.view import action_word, actions_named, detail_words
 from tetkik.service.kit.access.authorization import RequestContext, allowed
-from tetkik.service.kit.http.downloads import download_headers
+from tetkik.service.kit.http.responses import download_headers
 from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.values import Actor, Permission
 
@@ -40,19 +40,14 @@ _QUICK = 1_000
 """Entries that every view of the page checks; the whole trail is verified on request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """The filter as a form has it: empty where nothing was chosen.
+class Chosen(BaseModel):
+    """The filter as a form has it: empty where nothing was chosen."""
 
-    Attributes:
-        action: of `Action`.
-    """
-
-    person: str = ""
-    case: str = ""
-    action: str = ""
-    since: str = ""
-    until: str = ""
+    person: str = Field(default="", max_length=26)
+    case: str = Field(default="", max_length=26)
+    action: str = Field(default="", max_length=40)
+    since: str = Field(default="", max_length=10)
+    until: str = Field(default="", max_length=10)
 
     def filter(self) -> AuditFilter:
         """For the records; what cannot be read filters nothing."""
@@ -66,25 +61,17 @@ class Chosen:
 
     def address(self, before: int | None = None) -> str:
         """Of the page with this filter; it holds ids, numbers and days alone."""
-        names = ("person", "case", "action", "since", "until")
-        given = {name: getattr(self, name) for name in names if getattr(self, name)}
-        if before is not None:
-            given["before"] = before
+        given = {name: value for name, value in self if value}
+        given |= {"before": before} if before is not None else {}
         return f"/audit?{urlencode(given)}" if given else "/audit"
 
 
 @router.get("")
 def trail(
     ctx: Auditor,
-    person: Annotated[str, Query(max_length=26)] = "",
-    case: Annotated[str, Query(max_length=26)] = "",
-    action: Annotated[str, Query(max_length=40)] = "",
-    since: Annotated[str, Query(max_length=10)] = "",
-    until: Annotated[str, Query(max_length=10)] = "",
+    chosen: Annotated[Chosen, Query()],
     before: Annotated[int | None, Query(ge=1, le=2**62)] = None,
 ) -> HTMLResponse:
-    """The newest entries that fit."""
-    chosen = Chosen(person, case, action, since, until)
     language = ctx.language
     with ctx.read(still=True) as tx:
         events = audit_events.load_newest(tx, chosen.filter(), limit=_PAGE + 1, before=before)
@@ -113,7 +100,6 @@ def trail(
 
 @router.post("/verify")
 def verify_all(ctx: Auditor) -> HTMLResponse:
-    """Verify the whole trail; the fragment shows the result."""
     with ctx.write() as tx:
         tx.audit(Action.AUDIT_READ, whole=True)
     with ctx.read(still=True) as tx:
@@ -125,7 +111,6 @@ def verify_all(ctx: Auditor) -> HTMLResponse:
 
 @router.get("/cases/{case_id}")
 def case_history(ctx: Auditor, case_id: str) -> HTMLResponse:
-    """Every step of one case, the first first."""
     language = ctx.language
     with ctx.write() as tx:
         steps = audit_events.load_case_history(tx, case_id)
@@ -142,21 +127,13 @@ def case_history(ctx: Auditor, case_id: str) -> HTMLResponse:
 
 
 @router.post("/export")
-def export(
-    ctx: Auditor,
-    person: Annotated[str, Form(max_length=26)] = "",
-    case: Annotated[str, Form(max_length=26)] = "",
-    action: Annotated[str, Form(max_length=40)] = "",
-    since: Annotated[str, Form(max_length=10)] = "",
-    until: Annotated[str, Form(max_length=10)] = "",
-) -> StreamingResponse:
+def export(ctx: Auditor, chosen: Annotated[Chosen, Form()]) -> StreamingResponse:
     """The entries that fit as FHIR AuditEvents, one a line, sent as they are read."""
-    wanted = Chosen(person, case, action, since, until).filter()
     with ctx.write() as tx:
         tx.audit(Action.AUDIT_EXPORTED)
     name = f"audit-{datetime.now(UTC):%Y%m%d-%H%M%S}.ndjson"
     return StreamingResponse(
-        _lines(ctx.records, ctx.actor, wanted),
+        _lines(ctx.records, ctx.actor, chosen.filter()),
         media_type="application/fhir+ndjson",
         headers=download_headers(name),
     )

@@ -128,7 +128,6 @@ def _apply(tx: Transaction, case_id: str, change: CaseChange, department: str | 
 
 
 def case_response(case: cases.CaseView) -> Response:
-    """A case with its ETag."""
     body = CaseShape.of_case(case).model_dump_json().encode()
     headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"', "Cache-Control": "no-store"}
     return Response(body, headers=headers, media_type="application/json")

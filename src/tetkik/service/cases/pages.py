@@ -18,7 +18,7 @@ from tetkik.records.worklist import case_contents
 from tetkik.service.cases.shapes import PriorityChoice
 from tetkik.service.cases.view import slip_of
 from tetkik.service.kit.access.authorization import RequestContext, allowed
-from tetkik.service.kit.access.redirects import safe_path
+from tetkik.service.kit.http.responses import safe_path
 from tetkik.service.kit.rendering.highlights import pieces
 from tetkik.service.patients.shapes import TypedPerson
 from tetkik.service.reception import triage
@@ -34,7 +34,6 @@ Editor = Annotated[RequestContext, allowed(Permission.CASE_EDIT)]
 
 @router.get("/cases/{case_id}")
 def case_page(ctx: Reader, case_id: str, opened: str | None = None, moved: str | None = None) -> HTMLResponse:
-    """A case, for whoever may open it; for others the way to break the glass."""
     return _shown(ctx, case_id, just_opened=opened is not None, just_moved=moved is not None)
 
 
@@ -71,11 +70,7 @@ def _shown(
 
 
 def locked(ctx: RequestContext, case_id: str) -> HTMLResponse:
-    """The page of a case that is not open to the actor; where breaking the glass would open it, it says so.
-
-    Raises:
-        Forbidden: breaking the glass is not for the actor either.
-    """
+    """The page of a case that is not open to the actor; it says where breaking the glass would open it."""
     with ctx.write() as tx:
         tx.audit(Action.FORBIDDEN, case_id=case_id, permission=Permission.CASE_READ.value)
     if not ctx.actor.may(Permission.BREAK_GLASS):
@@ -91,7 +86,6 @@ def locked(ctx: RequestContext, case_id: str) -> HTMLResponse:
 
 @router.get("/cases/{case_id}/slip")
 def slip(ctx: Reader, case_id: str) -> HTMLResponse:
-    """The slip that goes with the patient."""
     try:
         with ctx.write() as tx:
             case = cases.load_case(tx, case_id, audit=False)
@@ -104,7 +98,6 @@ def slip(ctx: Reader, case_id: str) -> HTMLResponse:
 
 @router.post("/cases/{case_id}/person")
 def correct_person(ctx: Editor, case_id: str, typed: Annotated[TypedPerson, Form()]) -> Response:
-    """Correct who the patient is, or show again what was typed with what is wrong."""
     try:
         person = typed.person()
         return _changed(ctx, case_id, lambda tx: cases.change_person(tx, case_id, person))
@@ -139,7 +132,6 @@ def close(ctx: Editor, case_id: str) -> RedirectResponse:
 
 @router.post("/cases/{case_id}/reopen")
 def reopen(ctx: Editor, case_id: str) -> RedirectResponse:
-    """Take a closed case up again."""
     return _changed(ctx, case_id, lambda tx: cases.reopen(tx, case_id))
 
 
@@ -162,7 +154,6 @@ def break_glass(
     reason: Annotated[str, Form(max_length=2000)] = "",
     back: Annotated[str | None, Form(alias="next", max_length=2000)] = None,
 ) -> RedirectResponse:
-    """Open the case with a reason, and go on to it."""
     with ctx.write() as tx:
         breakglass.break_glass(tx, case_id, reason)
     return RedirectResponse(safe_path(back) if back else f"/cases/{case_id}", 303)
@@ -170,11 +161,8 @@ def break_glass(
 
 @router.post("/cases/{case_id}/priority")
 def choose_priority(
-    ctx: Annotated[RequestContext, allowed(Permission.CASE_EDIT)],
+    ctx: Editor,
     case_id: str,
     chosen: Annotated[PriorityChoice, Form(alias="priority")],
 ) -> RedirectResponse:
-    """Choose the priority, or let it follow triage and the findings again."""
-    with ctx.write() as tx:
-        priority.choose_priority(tx, case_id, chosen.priority)
-    return RedirectResponse(f"/cases/{case_id}", 303)
+    return _changed(ctx, case_id, lambda tx: priority.choose_priority(tx, case_id, chosen.priority))

@@ -89,7 +89,7 @@ class CaseSummary(Shape):
     updated_at: datetime
 
 
-class OtherCaseShape(BaseModel):
+class OtherCaseShape(Shape):
     """The case at the other end of a move."""
 
     case_id: str
@@ -99,10 +99,7 @@ class OtherCaseShape(BaseModel):
 
     @classmethod
     def of(cls, other: MovedCase | None) -> OtherCaseShape | None:
-        """The shape of such a case; None of none."""
-        if other is None:
-            return None
-        return cls(case_id=other.id, number=other.number, reason=other.reason, moved_at=other.moved_at)
+        return None if other is None else cls.from_value(other, case_id=other.id)
 
 
 class CaseShape(CaseSummary):
@@ -126,16 +123,12 @@ class CaseShape(CaseSummary):
 
     @classmethod
     def of_case(cls, case: CaseView) -> CaseShape:
-        return cls.model_construct(
-            **{name: getattr(case, name) for name in CaseSummary.model_fields if name != "priority"},
+        return cls.from_value(
+            case,
             priority=int(case.priority),
-            patient_id=case.patient_id,
             patient=PersonShape.of(case.person),
             registered_as=PersonShape.of(case.registered_as) if case.registered_as else None,
-            question=case.question,
-            priority_chosen=case.priority_chosen,
             triage=TriageShape.of(case.complaint.result) if case.complaint else None,
-            by_glass=case.by_glass,
             moved_to=OtherCaseShape.of(case.moves.to),
             moved_from=OtherCaseShape.of(case.moves.origin),
         )

@@ -12,22 +12,23 @@ from starlette.exceptions import HTTPException
 from tetkik.records.cases import cases
 from tetkik.records.database import Transaction
 from tetkik.records.images.patient_matching import Difference
+from tetkik.service.cases import transfer
 from tetkik.service.cases.api import CHANGED, CaseId, case_response
-from tetkik.service.cases.transfer import CaseTransfer
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.preconditions import MATCHED, IfMatch
-from tetkik.service.patients.shapes import ID_PATTERN, ComparedTrait, RecordShape
+from tetkik.service.kit.http.shape import Shape
+from tetkik.service.patients.shapes import ID_PATTERN, ComparedTrait, RecordShape, sides_of
 from tetkik.values import MoveReason, Permission
 from tetkik.workflow import case_transfer
-from tetkik.workflow.case_transfer import TransferPreview
+from tetkik.workflow.case_transfer import CompletedTransfer, TransferPreview
 
 router = APIRouter(prefix="/cases", tags=["cases"])
 Mover = Annotated[RequestContext, allowed(Permission.CASE_MOVE)]
 
 
-class MoveComparison(BaseModel):
+class MoveComparison(Shape):
     """The patient of a case beside the one whom it would go to."""
 
     one: list[RecordShape] = Field(description="Records of the patient of the case, the surviving one first.")
@@ -45,18 +46,8 @@ class MoveComparison(BaseModel):
 
     @classmethod
     def of(cls, looked: TransferPreview) -> MoveComparison:
-        """The shape of what is looked at."""
-        people = looked.people
-        return cls.model_construct(
-            one=[RecordShape.of(record) for record in people.one],
-            other=[RecordShape.of(record) for record in people.other],
-            traits=[ComparedTrait(trait=trait, agreement=agreement) for trait, agreement in people.traits],
-            differs=list(looked.differs),
-            images=looked.images,
-            read_by=looked.reader.name if looked.reader is not None else None,
-            written=looked.written,
-            seen=looked.seen,
-        )
+        reader = looked.reader.name if looked.reader is not None else None
+        return cls.from_value(looked, **sides_of(looked.people), differs=list(looked.differs), read_by=reader)
 
 
 class NewMove(BaseModel):
@@ -108,15 +99,18 @@ def move_case(
     ctx: Mover, decoder: DecoderDep, case_id: CaseId, wanted: NewMove, once: IdempotentDep, if_match: IfMatch
 ) -> Response:
     """Let a case that was opened for the wrong patient go on as one of the right patient."""
-    transfer = CaseTransfer(ctx.app, decoder, ctx.actor, case_id, wanted.patient_id)
-    transfer.prepare()
+    transfer.prepare(ctx, case_id, wanted.patient_id)
+    made: list[CompletedTransfer] = []  # empty where it was made before
 
     def work(tx: Transaction) -> MoveShape:
         if case_response(cases.load_case(tx, case_id, audit=False)).headers["etag"] != if_match:
             raise HTTPException(412, CHANGED)
-        done = transfer.transfer(tx, wanted.reason, wanted.seen, sure=wanted.sure)
-        return MoveShape(case_id=done.case_id, number=done.number, moved_from=case_id, reason=wanted.reason)
+        patient_id, reason, seen = wanted.patient_id, wanted.reason, wanted.seen
+        done = case_transfer.transfer_case(tx, case_id, patient_id, reason, seen, sure=wanted.sure)
+        made.append(done)
+        return MoveShape(case_id=done.case_id, number=done.number, moved_from=case_id, reason=reason)
 
     outcome = once.run(ctx.records, ctx.actor, work)
-    transfer.finish()
+    for done in made:
+        transfer.finish(ctx, decoder, done)
     return outcome.response()

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from tetkik.errors import Conflict, InputError, TetkikError
 from tetkik.records.cases import cases, patients
 from tetkik.records.cases.patients import Match
-from tetkik.service.cases.transfer import CaseTransfer
+from tetkik.service.cases import transfer
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep
 from tetkik.service.patients.shapes import TypedPerson
@@ -25,19 +25,16 @@ _Short = Annotated[str, Form(max_length=400)]
 
 @router.get("")
 def choose(ctx: Mover, case_id: str) -> HTMLResponse:
-    """Whose case it is: somebody to be found, or to be registered."""
     return _choice(ctx, case_id)
 
 
 @router.post("/find")
 def find(ctx: Mover, case_id: str, words: _Short = "") -> HTMLResponse:
-    """Patients by name or number, to be compared with the one of the case."""
     return _choice(ctx, case_id, words=words.strip())
 
 
 @router.post("/register")
 def register(ctx: Mover, case_id: str, typed: Annotated[TypedPerson, Form()]) -> Response:
-    """Register the right patient, or show again what was typed with what is wrong."""
     try:
         with ctx.write() as tx:
             patient_id = case_transfer.register_recipient(tx, case_id, typed.person())
@@ -87,15 +84,13 @@ def move(
     seen: Annotated[str, Form(max_length=64)] = "",
     sure: Annotated[bool, Form()] = False,
 ) -> Response:
-    """Move the case, or show the two again with what is wrong."""
-    transfer = CaseTransfer(ctx.app, decoder, ctx.actor, case_id, patient_id)
-    transfer.prepare()
+    transfer.prepare(ctx, case_id, patient_id)
     try:
         with ctx.write() as tx:
-            done = transfer.transfer(tx, reason, seen, sure=sure)
+            done = case_transfer.transfer_case(tx, case_id, patient_id, reason, seen, sure=sure)
     except Conflict as error:
         return _compared(ctx, case_id, patient_id, error=error, reason=reason)
-    transfer.finish()
+    transfer.finish(ctx, decoder, done)
     return RedirectResponse(f"/cases/{done.case_id}?moved", 303)
 
 

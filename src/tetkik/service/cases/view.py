@@ -19,15 +19,8 @@ _QUIET_ZONE = 2
 
 @dataclass(frozen=True, slots=True)
 class Slip:
-    """What the slip says.
-
-    Attributes:
-        initials: of the patient, so that a lost slip finds its owner; may be empty.
-        urgency: how soon; None without a complaint.
-        department: where to; None where nobody has chosen yet.
-        clinic: as it is booked; None where it is called the same.
-        referral: the rule of that clinic; None without one.
-        opened_at: when the case was opened.
+    """What the slip says: initials, so that a lost one finds its owner, and the clinic only where it is
+    called otherwise than the department.
     """
 
     number: str
@@ -41,11 +34,6 @@ class Slip:
 
 
 def slip_of(case: CaseView, clinic: Clinic | None, language: Language) -> Slip:
-    """The slip of a case.
-
-    Args:
-        clinic: that its department is booked as; None where the list has none.
-    """
     return Slip(
         case.number,
         qr_code(case.number),

@@ -12,24 +12,15 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.images import images
 from tetkik.records.reports import drafts, measurements, signing, templates
+from tetkik.service.drafts import shapes
 from tetkik.service.drafts.redrafting import fresh_draft, streamed
-from tetkik.service.drafts.revisions import DraftRoute, draft_response, hospital_of
-from tetkik.service.drafts.shapes import (
-    ByHandSent,
-    DecisionsSent,
-    DraftSent,
-    DraftShape,
-    MeasurementChanged,
-    MeasurementSent,
-    RedraftSent,
-    ReviewSent,
-    TemplateSent,
-)
+from tetkik.service.drafts.revisions import DraftRoute, draft_response
 from tetkik.service.kit.access.authorization import RequestContext, allowed
-from tetkik.service.kit.http.downloads import download_headers
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.preconditions import MATCHED, Revision
+from tetkik.service.kit.http.responses import download_headers
 from tetkik.values import Permission
+from tetkik.workflow.reports import hospital_of
 
 router = APIRouter(prefix="/drafts", tags=["drafts"], route_class=DraftRoute)
 Reader = Annotated[RequestContext, allowed(Permission.DRAFT_READ)]
@@ -37,45 +28,45 @@ Editor = Annotated[RequestContext, allowed(Permission.DRAFT_EDIT)]
 ReportId = Annotated[str, Path(max_length=26, description="Of the report.")]
 
 
-@router.post("", status_code=201, response_model=DraftShape)
-def write_by_hand(ctx: Editor, sent: ByHandSent, once: IdempotentDep) -> Response:
+@router.post("", status_code=201, response_model=shapes.DraftShape)
+def write_by_hand(ctx: Editor, sent: shapes.ByHandSent, once: IdempotentDep) -> Response:
     """Begin a report without a model's draft."""
 
-    def work(tx: Transaction) -> DraftShape:
+    def work(tx: Transaction) -> shapes.DraftShape:
         image = images.load_visible_image(tx, sent.image_id)
         known = images.load_metadata(tx, image)
         begun = drafts.write_by_hand(
             tx, sent.image_id, sent.language, identity=known.identity, tags=known.tags
         )
-        return DraftShape.of(begun, ctx.language)
+        return shapes.DraftShape.of(begun, ctx.language)
 
     return once.run(ctx.records, ctx.actor, work).response()
 
 
-@router.get("/{report_id}", response_model=DraftShape)
+@router.get("/{report_id}", response_model=shapes.DraftShape)
 def read(ctx: Reader, report_id: ReportId) -> Response:
     """The draft as it stands; the header ETag names its revision."""
     with ctx.write() as tx:
         return draft_response(ctx.request, drafts.open_draft(tx, report_id))
 
 
-@router.put("/{report_id}", response_model=DraftShape, responses=MATCHED)
-def save(ctx: Editor, report_id: ReportId, revision: Revision, sent: DraftSent) -> Response:
+@router.put("/{report_id}", response_model=shapes.DraftShape, responses=MATCHED)
+def save(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.DraftSent) -> Response:
     """Keep the whole text; what stands as it stood keeps its evidence and its decisions."""
     with ctx.write() as tx:
         return draft_response(ctx.request, drafts.save(tx, report_id, revision, sent.value()))
 
 
-@router.post("/{report_id}/decisions", response_model=DraftShape, responses=MATCHED)
-def decide(ctx: Editor, report_id: ReportId, revision: Revision, sent: DecisionsSent) -> Response:
+@router.post("/{report_id}/decisions", response_model=shapes.DraftShape, responses=MATCHED)
+def decide(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.DecisionsSent) -> Response:
     """Decide about objections of the grounding check; kept with who and when."""
     choices = [one.value(one.sentence) for one in sent.decisions]
     with ctx.write() as tx:
         return draft_response(ctx.request, drafts.decide(tx, report_id, revision, choices))
 
 
-@router.post("/{report_id}/reviews", response_model=DraftShape, responses=MATCHED)
-def judge(ctx: Editor, report_id: ReportId, revision: Revision, sent: ReviewSent) -> Response:
+@router.post("/{report_id}/reviews", response_model=shapes.DraftShape, responses=MATCHED)
+def judge(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.ReviewSent) -> Response:
     """Accept, reject or add a finding: kept for retraining, and the marks of the draft follow."""
     with ctx.write() as tx:
         after = drafts.judge(
@@ -84,8 +75,8 @@ def judge(ctx: Editor, report_id: ReportId, revision: Revision, sent: ReviewSent
         return draft_response(ctx.request, after)
 
 
-@router.post("/{report_id}/redraft", response_model=DraftShape, responses=MATCHED)
-def redraft(ctx: Editor, report_id: ReportId, revision: Revision, sent: RedraftSent) -> Response:
+@router.post("/{report_id}/redraft", response_model=shapes.DraftShape, responses=MATCHED)
+def redraft(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.RedraftSent) -> Response:
     """Write the draft afresh, in either language, by the composer or a language model; edits are lost."""
     fresh = fresh_draft(ctx.app, ctx.actor, report_id, revision, sent)
     with ctx.write() as tx:
@@ -97,18 +88,22 @@ def redraft(ctx: Editor, report_id: ReportId, revision: Revision, sent: RedraftS
     response_class=Response,
     responses=MATCHED | {200: {"content": {"text/event-stream": {}}, "description": "Server-sent events."}},
 )
-def redraft_stream(ctx: Editor, report_id: ReportId, revision: Revision, sent: RedraftSent) -> Response:
+def redraft_stream(
+    ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.RedraftSent
+) -> Response:
     """The same as server-sent events: `asked` and `text` while a model writes, then `done` or `fault`.
 
     `asked` has the number of the try: the text of the one before could not be used. Whoever closes the stream
     before its end stops the language model, and the draft stays as it was; `end` says that the session is
     over or locked, with the same effect.
     """
-    return streamed(ctx.request, ctx.app, ctx.actor, report_id, revision, sent)
+    return streamed(ctx, report_id, revision, sent)
 
 
-@router.post("/{report_id}/template", response_model=DraftShape, responses=MATCHED)
-def take_template(ctx: Editor, report_id: ReportId, revision: Revision, sent: TemplateSent) -> Response:
+@router.post("/{report_id}/template", response_model=shapes.DraftShape, responses=MATCHED)
+def take_template(
+    ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.TemplateSent
+) -> Response:
     """Put a template's sentences around those of the draft."""
     with ctx.write() as tx:
         return draft_response(ctx.request, templates.take(tx, report_id, revision, sent.template_id))
@@ -123,7 +118,7 @@ def preview(ctx: Reader, report_id: ReportId) -> Response:
     """The draft as a PDF that says on every page that nobody has signed it."""
     with ctx.write() as tx:
         found = drafts.draft_of(tx, report_id)
-        document = signing.document_of(tx, report_id, hospital_of(ctx.app))
+        document = signing.document_of(tx, report_id, hospital_of(ctx.settings))
         tx.audit(
             Action.DOCUMENT_EXPORTED,
             case_id=found.case_id,
@@ -142,20 +137,20 @@ measurement_router = APIRouter(
 MeasurementId = Annotated[str, Path(max_length=26, description="Of the measurement.")]
 
 
-@measurement_router.post("", response_model=DraftShape, responses=MATCHED)
-def measure(ctx: Editor, report_id: ReportId, revision: Revision, sent: MeasurementSent) -> Response:
+@measurement_router.post("", response_model=shapes.DraftShape, responses=MATCHED)
+def measure(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.MeasurementSent) -> Response:
     """Keep a new length or angle; sent twice, the second names a revision that is past."""
     with ctx.write() as tx:
         return draft_response(ctx.request, measurements.add(tx, report_id, revision, sent.value()))
 
 
-@measurement_router.patch("/{measurement_id}", response_model=DraftShape, responses=MATCHED)
+@measurement_router.patch("/{measurement_id}", response_model=shapes.DraftShape, responses=MATCHED)
 def change(
     ctx: Editor,
     report_id: ReportId,
     measurement_id: MeasurementId,
     revision: Revision,
-    sent: MeasurementChanged,
+    sent: shapes.MeasurementChanged,
 ) -> Response:
     """Move the points of a measurement, or name it."""
     with ctx.write() as tx:
@@ -165,7 +160,7 @@ def change(
         return draft_response(ctx.request, after)
 
 
-@measurement_router.delete("/{measurement_id}", response_model=DraftShape, responses=MATCHED)
+@measurement_router.delete("/{measurement_id}", response_model=shapes.DraftShape, responses=MATCHED)
 def remove(ctx: Editor, report_id: ReportId, measurement_id: MeasurementId, revision: Revision) -> Response:
     """Take a measurement away; a sentence that says its size is objected to from then on."""
     with ctx.write() as tx:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
@@ -22,25 +22,13 @@ from tetkik.records.reports.draft_revisions import EditConflict, WorkingDraft
 from tetkik.records.reports.editing import LONGEST, MOST
 from tetkik.records.reports.templates import HospitalTemplate
 from tetkik.records.worklist import case_events, claims, worklist
+from tetkik.service.drafts import shapes
 from tetkik.service.drafts.redrafting import fresh_draft
 from tetkik.service.drafts.revisions import DraftRoute
-from tetkik.service.drafts.shapes import (
-    DraftSent,
-    MeasurementChanged,
-    MeasurementSent,
-    RedraftSent,
-    ReviewSent,
-    SentenceSent,
-    TemplateSent,
-)
 from tetkik.service.drafts.view import ReadingView, reading_view, shown_findings, shown_working
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.rendering.templates import language_of, render
-from tetkik.values import (
-    CaseState,
-    JobState,
-    Permission,
-)
+from tetkik.values import CaseState, JobState, Permission
 
 router = APIRouter(prefix="/read")
 
@@ -85,7 +73,6 @@ def ready(ctx: Reads, case_id: str, image: str) -> Response:
 
 @router.post("/{case_id}/claim")
 def take_over(ctx: Claims, case_id: str, image: str | None = None) -> RedirectResponse:
-    """Read a case that somebody else is reading."""
     with ctx.write() as tx:
         claims.claim_case(tx, case_id, take_over=True)
     return RedirectResponse(f"/read/{case_id}" + (f"?image={image}" if image else ""), 303)
@@ -122,11 +109,14 @@ def _is_read(tx: Transaction, case_id: str) -> bool:
 def _page(
     ctx: RequestContext, view: ReadingView, mine: bool, texts: tuple[HospitalTemplate, ...], seq: int
 ) -> HTMLResponse:
+    born, today = view.case.person.born, datetime.now(UTC).date()
     shown: dict[str, Any] = {
         "view": view,
         "mine": mine,
         "seq": seq,
-        "age": _age(view.case.person.born, datetime.now(UTC).date()),
+        "age": None
+        if born is None
+        else today.year - born.year - (today.timetuple()[1:3] < born.timetuple()[1:3]),
         "texts": texts,
         "language_model": bool(ctx.settings.llm_url),
     }
@@ -137,15 +127,8 @@ def _page(
     return ctx.render("drafts/page.html.jinja", **shown)
 
 
-def _age(born: date | None, today: date) -> int | None:
-    if born is None:
-        return None
-    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
-
-
 @router.post("/{case_id}/reports")
 def begin(ctx: Edits, case_id: str, image: str) -> RedirectResponse:
-    """Write a report by hand where no model has written one."""
     with ctx.write() as tx:
         found = images.load_visible_image(tx, image)
         described = images.load_metadata(tx, found)
@@ -158,7 +141,10 @@ class PanelRoute(DraftRoute):
     """A route that shows whoever comes second both texts, and overwrites neither."""
 
     def respond_to_conflict(self, request: Request, conflict: EditConflict) -> Response:
-        return _conflict_panel(request, conflict)
+        language = language_of(request)
+        shown = shown_working(conflict.current, (), language)
+        sentence = conflict.in_language(language)
+        return render(request, "drafts/conflict.html.jinja", status=409, sentence=sentence, **shown)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler of every draft; where the case was moved, the page keeps what was written."""
@@ -168,29 +154,10 @@ class PanelRoute(DraftRoute):
             try:
                 return await handler(request)
             except CaseMoved as moved:
-                return _moved(request, moved)
+                sentence = moved.in_language(language_of(request))
+                return render(request, "drafts/moved.html.jinja", status=409, sentence=sentence, to=moved.to)
 
         return handle
-
-
-def _conflict_panel(request: Request, error: EditConflict) -> HTMLResponse:
-    return render(
-        request,
-        "drafts/conflict.html.jinja",
-        status=409,
-        sentence=error.in_language(language_of(request)),
-        **shown_working(error.current, (), language_of(request)),
-    )
-
-
-def _moved(request: Request, error: CaseMoved) -> HTMLResponse:
-    return render(
-        request,
-        "drafts/moved.html.jinja",
-        status=409,
-        sentence=error.in_language(language_of(request)),
-        to=error.to,
-    )
 
 
 panel_router = APIRouter(prefix="/read", route_class=PanelRoute)
@@ -206,19 +173,19 @@ class Revised(BaseModel):
     revision: Revision
 
 
-class Written(SentenceSent):
+class Written(shapes.SentenceSent):
     """A sentence of the editor, which is never empty."""
 
     text: Annotated[str, Field(min_length=1, max_length=LONGEST, pattern=r"\S")]
 
 
-class Save(DraftSent, Revised):
+class Save(shapes.DraftSent, Revised):
     """Everything that stands in the editor."""
 
     sentences: Annotated[list[Written], Field(max_length=MOST)]  # type: ignore[assignment]
 
 
-class Judge(ReviewSent, Revised):
+class Judge(shapes.ReviewSent, Revised):
     """What the radiologist says of one finding."""
 
 
@@ -228,12 +195,11 @@ class Rewrite(Revised):
     language: Language
 
 
-class Take(TemplateSent, Revised):
+class Take(shapes.TemplateSent, Revised):
     """A template, to be put around the draft."""
 
 
 def panels_after(ctx: RequestContext, work: Callable[[Transaction], WorkingDraft]) -> HTMLResponse:
-    """Findings and draft, drawn anew once the transaction is through."""
     with ctx.write() as tx:
         working = work(tx)
         heat = derived_images.heatmap_labels(tx, working.image_id)
@@ -248,19 +214,16 @@ def panels_after(ctx: RequestContext, work: Callable[[Transaction], WorkingDraft
 
 @panel_router.get("/{case_id}/{report_id}")
 def panels(ctx: Reads, case_id: CaseId, report_id: ReportId) -> HTMLResponse:
-    """The panels as they are now."""
     return panels_after(ctx, lambda tx: drafts.open_draft(tx, report_id))
 
 
 @panel_router.put("/{case_id}/{report_id}")
 def save(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Save) -> HTMLResponse:
-    """Keep what stands in the editor, and what was decided about marks."""
     return panels_after(ctx, lambda tx: drafts.save(tx, report_id, body.revision, body.value()))
 
 
 @panel_router.post("/{case_id}/{report_id}/findings")
 def judge(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Judge) -> HTMLResponse:
-    """Accept, reject or add a finding; the marks of the draft follow."""
     return panels_after(
         ctx, lambda tx: drafts.judge(tx, report_id, body.revision, body.label, body.judgement)
     )
@@ -269,7 +232,7 @@ def judge(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Judge) -> HTML
 @panel_router.post("/{case_id}/{report_id}/rewrite")
 def write_again(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Rewrite) -> HTMLResponse:
     """A fresh draft from the findings as they were judged, in the language asked for."""
-    wanted = RedraftSent(language=body.language)
+    wanted = shapes.RedraftSent(language=body.language)
     fresh = fresh_draft(ctx.app, ctx.actor, report_id, body.revision, wanted)
     return panels_after(ctx, fresh.keep)
 
@@ -283,11 +246,11 @@ def take_template(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Take) 
 MeasurementId = Annotated[str, Field(max_length=26)]
 
 
-class Measure(MeasurementSent, Revised):
+class Measure(shapes.MeasurementSent, Revised):
     """A new measurement of the viewer."""
 
 
-class Change(MeasurementChanged, Revised):
+class Change(shapes.MeasurementChanged, Revised):
     """What changes of a measurement; None stays."""
 
     id: MeasurementId
@@ -301,13 +264,11 @@ class Remove(Revised):
 
 @panel_router.post("/{case_id}/{report_id}/measurements")
 def measure(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Measure) -> HTMLResponse:
-    """Keep a new length or angle."""
     return panels_after(ctx, lambda tx: measurements.add(tx, report_id, body.revision, body.value()))
 
 
 @panel_router.post("/{case_id}/{report_id}/measurements/change")
 def change_measurement(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Change) -> HTMLResponse:
-    """Move the points of a measurement, or name it."""
     points, label = body.places(), body.label
     return panels_after(
         ctx,

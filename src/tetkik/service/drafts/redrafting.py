@@ -9,10 +9,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 
 import structlog
-from fastapi import Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
@@ -26,9 +24,9 @@ from tetkik.records.worklist import claims
 from tetkik.records.worklist.case_events import is_actor_current
 from tetkik.report.llm import LanguageModel, open_model
 from tetkik.service.drafts.shapes import DraftShape, RedraftSent
+from tetkik.service.kit.access.authorization import RequestContext
 from tetkik.service.kit.context import AppContext
-from tetkik.service.kit.http.event_stream import event, event_stream
-from tetkik.service.kit.rendering.templates import language_of
+from tetkik.service.kit.http.responses import event, event_stream
 from tetkik.service.kit.statuses import status_of
 from tetkik.values import Actor, Draft
 from tetkik.workflow.cancellable_model import Stoppable
@@ -40,11 +38,7 @@ _CHECKS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class FreshDraft:
-    """A draft that is not kept yet.
-
-    Attributes:
-        begun: when the work on it began.
-    """
+    """A draft that is not kept yet; the work on it began at `begun`."""
 
     report_id: str
     revision: int
@@ -52,12 +46,7 @@ class FreshDraft:
     draft: Draft
 
     def keep(self, tx: Transaction) -> WorkingDraft:
-        """Put it in the place of the draft at hand.
-
-        Raises:
-            EditConflict: somebody else saved in between.
-            Conflict: somebody else took the case over in between.
-        """
+        """Put it in the place of the draft at hand."""
         kept = rewrite(tx, self.report_id, self.revision, self.draft)
         reader = claims.reader_of_case(tx, kept.case_id)
         if reader is not None and reader.user_id != tx.actor.user_id and reader.since > self.begun:
@@ -76,13 +65,7 @@ def fresh_draft(
     writer: LanguageModel | None = None,
     on_text: Callable[[str], None] | None = None,
 ) -> FreshDraft:
-    """A draft from what is known of the image; nothing is kept yet, and no transaction waits for it.
-
-    Raises:
-        EditConflict: somebody else saved in between.
-        Conflict: no model has looked at the image.
-        UsageError: a language model is wanted and none is configured.
-    """
+    """A draft from what is known of the image; nothing is kept yet, and no transaction waits for it."""
     writer = writer or writer_of(sent)
     with context.records.write(actor) as tx:
         ground, begun = redraft_input(tx, report_id, revision), tx.now
@@ -100,11 +83,7 @@ def fresh_draft(
 
 
 def writer_of(sent: RedraftSent) -> LanguageModel | None:
-    """The chosen language model; None for the composer.
-
-    Raises:
-        UsageError: none is configured.
-    """
+    """The chosen language model; None for the composer."""
     if sent.writer == "composer":
         return None
     writer = open_model()
@@ -114,86 +93,29 @@ def writer_of(sent: RedraftSent) -> LanguageModel | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Try:
-    """A request to the language model, the first or a later one."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Ended:
     draft: WorkingDraft | None = None
     fault: Exception | None = None
 
 
-_Step = str | _Try | _Ended
+_Step = str | int | _Ended
+"""What a language model has just written, the number of a request to it, or the end."""
 
 
-class _Writing:
-    """The thread in which a draft is written and kept.
-
-    Args:
-        model: the language model that writes; None for the composer.
-        publish: called with each step, from that thread.
-    """
-
-    def __init__(
-        self,
-        context: AppContext,
-        actor: Actor,
-        report_id: str,
-        revision: int,
-        sent: RedraftSent,
-        model: LanguageModel | None,
-        publish: Callable[[_Step], None],
-    ) -> None:
-        self._context, self._actor, self._publish = context, actor, publish
-        self._request = (report_id, revision, sent)
-        self._writer = None if model is None else Stoppable(model, lambda number: publish(_Try(number)))
-
-    def start(self) -> None:
-        threading.Thread(target=self._run, daemon=True, name="redraft").start()
-
-    def stop(self) -> None:
-        """Nobody waits any more: the language model stops, and nothing is kept."""
-        if self._writer is not None:
-            self._writer.stop()
-
-    def _run(self) -> None:
-        try:
-            fresh = fresh_draft(self._context, self._actor, *self._request, self._writer, self._publish)
-            if self._writer is not None:
-                self._writer.check()
-            with self._context.records.write(self._actor) as tx:
-                if not is_actor_current(tx):
-                    raise NotSignedIn("The session is over; sign in again.")
-                kept = fresh.keep(tx)
-            self._publish(_Ended(kept))
-        # Whatever happens in the thread ends the stream with a word, and is not lost.
-        except Exception as fault:
-            self._publish(_Ended(fault=fault))
-
-
-def streamed(
-    request: Request, context: AppContext, actor: Actor, report_id: str, revision: int, sent: RedraftSent
-) -> Response:
+def streamed(ctx: RequestContext, report_id: str, revision: int, sent: RedraftSent) -> Response:
     """Server-sent events while the draft is written (HTML standard, section 9.2).
 
     What can be refused at once is refused with its own status, before the stream begins. Whoever closes the
     stream stops the work.
     """
     model = writer_of(sent)
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         redraft_input(tx, report_id, revision)
-    begin = partial(_Writing, context, actor, report_id, revision, sent, model)
-    return event_stream(_events(context, actor, begin, language_of(request)))
+    return event_stream(_events(ctx, (report_id, revision, sent), model, ctx.language))
 
 
 async def _events(
-    context: AppContext,
-    actor: Actor,
-    begin: Callable[[Callable[[_Step], None]], _Writing],
-    language: Language,
+    ctx: RequestContext, wanted: tuple[str, int, RedraftSent], model: LanguageModel | None, language: Language
 ) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
     steps: asyncio.Queue[_Step] = asyncio.Queue()
@@ -202,22 +124,42 @@ async def _events(
         with suppress(RuntimeError):  # that loop is closed: nobody waits there any more
             loop.call_soon_threadsafe(steps.put_nowait, step)
 
-    writing = begin(publish)
-    writing.start()
+    def goes_on() -> bool:
+        with ctx.read() as tx:
+            return is_actor_current(tx)
+
+    writer = None if model is None else Stoppable(model, publish)
+
+    def write() -> None:
+        try:
+            fresh = fresh_draft(ctx.app, ctx.actor, *wanted, writer, publish)
+            if writer is not None:
+                writer.check()
+            with ctx.write() as tx:
+                if not is_actor_current(tx):
+                    raise NotSignedIn("The session is over; sign in again.")
+                kept = fresh.keep(tx)
+            publish(_Ended(kept))
+        # Whatever happens in the thread ends the stream with a word, and is not lost.
+        except Exception as fault:
+            publish(_Ended(fault=fault))
+
+    threading.Thread(target=write, daemon=True, name="redraft").start()
     checked = time.monotonic()
     try:
         while True:
             step = await _next(steps)
             if isinstance(step, _Ended) or time.monotonic() - checked >= _CHECKS:
                 checked = time.monotonic()
-                if not await run_in_threadpool(_goes_on, context, actor):
+                if not await run_in_threadpool(goes_on):
                     yield event("end")
                     return
             yield ": still writing\n\n" if step is None else _sse_of(step, language)
             if isinstance(step, _Ended):
                 return
     finally:
-        writing.stop()
+        if writer is not None:
+            writer.stop()
 
 
 async def _next(steps: asyncio.Queue[_Step]) -> _Step | None:
@@ -226,16 +168,11 @@ async def _next(steps: asyncio.Queue[_Step]) -> _Step | None:
     return None
 
 
-def _goes_on(context: AppContext, actor: Actor) -> bool:
-    with context.records.read(actor) as tx:
-        return is_actor_current(tx)
-
-
 def _sse_of(step: _Step, language: Language) -> str:
     if isinstance(step, str):
         return event("text", text=step)
-    if isinstance(step, _Try):
-        return event("asked", **{"try": step.number})
+    if isinstance(step, int):
+        return event("asked", **{"try": step})
     if step.draft is not None:
         return event("done", **DraftShape.of(step.draft, language).model_dump(mode="json"))
     return event("fault", **_fault(step.fault, language))

@@ -15,17 +15,15 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.reports.draft_revisions import EditConflict, WorkingDraft
 from tetkik.service.drafts.shapes import DraftShape
 from tetkik.service.kit.access.authentication import identify
-from tetkik.service.kit.context import AppContext, context_of
-from tetkik.service.kit.http.problems import Problem
+from tetkik.service.kit.context import context_of
+from tetkik.service.kit.http.problems import problem_of
 from tetkik.service.kit.rendering.templates import language_of
-from tetkik.values import Hospital
 
 
 class DraftRoute(APIRoute):
     """A route that tells whoever comes second who was faster, with the draft as it is now."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler of FastAPI, with the conflict answered."""
         handler = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
@@ -38,7 +36,6 @@ class DraftRoute(APIRoute):
         return handle
 
     def respond_to_conflict(self, request: Request, conflict: EditConflict) -> Response:
-        """What whoever comes second is answered."""
         return conflict_response(request, conflict)
 
 
@@ -58,13 +55,7 @@ def conflict_response(request: Request, conflict: EditConflict) -> Response:
     """That somebody else saved first: 412 where If-Match named another revision, 409 where the body did."""
     language, current = language_of(request), conflict.current
     status = 412 if "if-match" in request.headers else 409
-    problem = Problem(
-        type="urn:tetkik:problem:EditConflict",
-        title="EditConflict",
-        status=status,
-        detail=Sentence(conflict.template, conflict.values).in_language(language),
-        instance=getattr(request.state, "request_id", None),
-    )
+    problem = problem_of(request, status, Sentence(conflict.template, conflict.values), "EditConflict")
     content = problem.model_dump(exclude_none=True) | {
         "revision": current.revision,
         "saved_by": current.updated_by,
@@ -80,12 +71,5 @@ def etag(draft: WorkingDraft) -> dict[str, str]:
 
 
 def draft_response(request: Request, draft: WorkingDraft, status: int = 200) -> Response:
-    """A draft with its revision."""
     shape = DraftShape.of(draft, language_of(request))
     return Response(shape.model_dump_json(), status, headers=etag(draft), media_type="application/json")
-
-
-def hospital_of(context: AppContext) -> Hospital:
-    """The hospital as its reports name it."""
-    chosen = context.settings
-    return Hospital(chosen.hospital_name, chosen.hospital_department, chosen.hospital_address)

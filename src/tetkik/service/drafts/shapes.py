@@ -75,7 +75,6 @@ class MeasurementShape(Shape):
 
     @classmethod
     def of(cls, item: Measurement, language: Language) -> MeasurementShape:
-        """The same for a program."""
         return cls.from_value(
             item,
             image_id=item.image.id,
@@ -100,7 +99,6 @@ class MeasurementSent(BaseModel):
     frame: Annotated[int, Field(ge=1, lt=2**31)] | None = None
 
     def value(self) -> NewMeasurement:
-        """The same for the records."""
         points = [(column, row) for column, row in self.points]
         return NewMeasurement(self.kind, self.image_id, points, self.label, self.frame)
 
@@ -112,7 +110,6 @@ class MeasurementChanged(BaseModel):
     label: Label | None = None
 
     def places(self) -> list[tuple[float, float]] | None:
-        """The points for the records."""
         return None if self.points is None else [(column, row) for column, row in self.points]
 
 
@@ -238,7 +235,11 @@ class DraftShape(ContentShape):
             notices=[notice.in_language(language) for notice in draft.notices],
             open_marks=draft.open_marks,
             sentences=[
-                _sentence(item, by_person, found.decisions, language)
+                SentenceShape.from_value(
+                    item,
+                    by="person" if by_person else "machine",
+                    marks=[_mark(mark, item.text, found.decisions, language) for mark in item.marks],
+                )
                 for item, by_person in zip(draft.sentences, found.by_person, strict=True)
             ],
             evidence=[
@@ -249,7 +250,12 @@ class DraftShape(ContentShape):
                 for item in draft.evidence
             ],
             passages=draft.passages,
-            findings=[_finding(item, judged.get(item.label), language) for item in findings],
+            findings=[
+                FindingShape.from_value(
+                    item, name=label_name(item.label, language), judgement=judged.get(item.label)
+                )
+                for item in findings
+            ],
         )
 
 
@@ -348,16 +354,6 @@ class TemplateSent(BaseModel):
     template_id: Annotated[str, Field(max_length=26)]
 
 
-def _sentence(
-    item: DraftSentence, by_person: bool, decisions: tuple[MarkDecision, ...], language: Language
-) -> SentenceShape:
-    return SentenceShape.from_value(
-        item,
-        by="person" if by_person else "machine",
-        marks=[_mark(mark, item.text, decisions, language) for mark in item.marks],
-    )
-
-
 def _mark(mark: Mark, text: str, decisions: tuple[MarkDecision, ...], language: Language) -> MarkShape:
     about = (text, mark.fault, mark.start, mark.end)
     decided = [one for one in decisions if (one.sentence, one.fault, one.start, one.end) == about]
@@ -368,7 +364,3 @@ def _mark(mark: Mark, text: str, decisions: tuple[MarkDecision, ...], language: 
         decided_by=last.user_id if last is not None else None,
         decided_at=last.at if last is not None else None,
     )
-
-
-def _finding(item: Finding, judgement: Judgement | None, language: Language) -> FindingShape:
-    return FindingShape.from_value(item, name=label_name(item.label, language), judgement=judgement)

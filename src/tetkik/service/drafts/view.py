@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from tetkik.documents.parts import parts_of
@@ -28,7 +29,6 @@ from tetkik.values import (
     FINDING_LABELS,
     NORMAL_LABELS,
     Basis,
-    Draft,
     DraftSentence,
     Finding,
     FindingsResult,
@@ -45,12 +45,9 @@ from tetkik.values import (
 
 @dataclass(frozen=True, slots=True)
 class MeasurementLine:
-    """A measurement as the list beside the draft shows it.
+    """A measurement as the list beside the draft shows it, counted from 1.
 
-    Attributes:
-        number: its place in the list, from 1.
-        about: how far it is to be trusted, and in which image it was made.
-        put: how much, as a sentence of the report says it; empty for pixels, which no report says.
+    `put` is how much, as a sentence of the report says it; empty for pixels, which no report says.
     """
 
     item: Measurement
@@ -79,11 +76,7 @@ class MeasurementLine:
 def measurement_lines(
     measurements: Sequence[Measurement], language: Language, report_language: Language
 ) -> tuple[MeasurementLine, ...]:
-    """The measurements as a page shows them.
-
-    Args:
-        measurements: in the order in which they were made.
-    """
+    """The measurements as a page shows them, in the order in which they were made."""
     return tuple(
         MeasurementLine(
             item=item,
@@ -113,12 +106,7 @@ class FindingGroup(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FindingLine:
-    """A finding as the list shows it.
-
-    Attributes:
-        judgement: of the radiologist; None as long as there is none.
-        has_heat: whether there is a heatmap.
-    """
+    """A finding as the list shows it; a heatmap and a judgement of the radiologist it may have or not."""
 
     finding: Finding
     standing: FindingGroup
@@ -151,12 +139,7 @@ class FindingLine:
 
 @dataclass(frozen=True, slots=True)
 class DraftLine:
-    """A sentence of the draft as the editor shows it.
-
-    Attributes:
-        place: among all sentences, from 0.
-        by_person: whether a person wrote or changed it.
-    """
+    """A sentence of the draft as the editor shows it, with its place among all sentences, from 0."""
 
     place: int
     sentence: DraftSentence
@@ -196,12 +179,7 @@ class ReadingView:
 
 
 def reading_view(tx: Transaction, case_id: str, image_id: str | None = None) -> ReadingView:
-    """What there is of a case, and of one of its images: the first that still waits for a signature.
-
-    Raises:
-        NotFound: no such case or image.
-        Forbidden: a case that the actor may not open.
-    """
+    """What there is of a case, and of one of its images: the first that still waits for a signature."""
     case = cases.load_case(tx, case_id)
     found = images.list_images(tx, case_id)
     image = _chosen(tx, found, image_id)
@@ -213,6 +191,7 @@ def reading_view(tx: Transaction, case_id: str, image_id: str | None = None) -> 
     earlier = runs.list_earlier_runs(tx, image)
     report_id = drafts.report_of_image(tx, image.id)
     working = _working(tx, report_id)
+    signed = report_id if working is None and report_id and versions.versions_of(tx, report_id) else None
     return ReadingView(
         case=case,
         image=image,
@@ -224,7 +203,7 @@ def reading_view(tx: Transaction, case_id: str, image_id: str | None = None) -> 
         run=run,
         result=runs.load_result(tx, run.id) if run is not None and read else None,
         working=working,
-        signed=_signed(tx, report_id) if working is None else None,
+        signed=versions.open_version(tx, signed) if signed else None,
         report_id=report_id,
         reader=claims.reader_of_case(tx, case_id),
         heat=derived_images.heatmap_labels(tx, image.id),
@@ -260,12 +239,6 @@ def _working(tx: Transaction, report_id: str | None) -> WorkingDraft | None:
         return drafts.open_draft(tx, report_id)
     except Conflict:
         return None  # signed, and nobody is amending it
-
-
-def _signed(tx: Transaction, report_id: str | None) -> SignedVersion | None:
-    if report_id is None or not versions.versions_of(tx, report_id):
-        return None
-    return versions.open_version(tx, report_id)
 
 
 def finding_lines(
@@ -311,11 +284,6 @@ def draft_lines(working: WorkingDraft) -> dict[Section, list[DraftLine]]:
     return sections
 
 
-def _says_something(draft: Draft) -> bool:
-    """Whether there is anything to sign: findings or an impression."""
-    return bool(draft.section(Section.FINDINGS) or draft.section(Section.IMPRESSION))
-
-
 def shown_findings(view: ReadingView, language: Language) -> dict[str, Any]:
     """What the panels show where there is no draft."""
     verdicts = view.signed.verdicts if view.signed is not None else ()
@@ -325,7 +293,7 @@ def shown_findings(view: ReadingView, language: Language) -> dict[str, Any]:
         "working": None,
         "groups": finding_lines(view.result, judged, view.heat),
         "FindingGroup": FindingGroup,
-        "labels": _names(language),
+        "labels": partial(label_name, language=language),
         "Section": Section,
         "measured": measurement_lines(document.measurements, language, document.draft.language)
         if document is not None
@@ -336,19 +304,16 @@ def shown_findings(view: ReadingView, language: Language) -> dict[str, Any]:
 def shown_working(working: WorkingDraft, heat: tuple[str, ...], language: Language) -> dict[str, Any]:
     """What the two panels show: the findings and the draft."""
     judged = {verdict.label: verdict.judgement for verdict in working.verdicts}
+    says = working.draft.section(Section.FINDINGS) or working.draft.section(Section.IMPRESSION)
     return {
         "working": working,
         "groups": finding_lines(working.result, judged, heat),
         "FindingGroup": FindingGroup,
-        "labels": _names(language),
+        "labels": partial(label_name, language=language),
         "lines": draft_lines(working),
         "parts": parts_of(working.content),
         "heading": lambda section: heading(section, language),
         "measured": measurement_lines(working.measurements, language, working.draft.language),
         "Section": Section,
-        "signable": _says_something(working.draft) and not working.draft.open_marks,
+        "signable": bool(says and not working.draft.open_marks),
     }
-
-
-def _names(language: Language) -> Callable[[str], str]:
-    return lambda label: label_name(label, language)

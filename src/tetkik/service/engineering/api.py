@@ -7,31 +7,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from tetkik.bundle import Bundle, Manifest, available
+from tetkik.bundle import Manifest, available
 from tetkik.records.drift import BundleUsage, Drift
 from tetkik.records.images.drift import card_share
 from tetkik.records.reports.agreement import Count, LabelAgreement, agreement, corrected_drafts, weeks_until
-from tetkik.service.engineering.shapes import (
-    Agreement,
-    AgreementOfLabel,
-    DriftOfInput,
-    DriftOfLabel,
-    DriftOfModel,
-    Models,
-    ModelSummary,
-    Moved,
-    Share,
-)
-from tetkik.service.engineering.view import (
-    Against,
-    bundle_of,
-    drift_of,
-    manifest_that_ran,
-    models_that_ran,
-    triage_csv,
-)
+from tetkik.service.engineering import shapes, view
 from tetkik.service.kit.access.authorization import RequestContext, allowed
-from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http.shape import Date
 from tetkik.statistics import InputMoved, LabelMoved, Shift
 from tetkik.values import Permission
@@ -41,18 +22,21 @@ Engineer = Annotated[RequestContext, allowed(Permission.MODELS_READ)]
 
 
 @router.get("")
-def list_models(ctx: Engineer) -> Models:
+def list_models(ctx: Engineer) -> shapes.Models:
     """Every installed bundle."""
-    return Models(items=[_summary(bundle, ctx.app) for bundle in available()])
+    chosen = ctx.settings
+    used = (chosen.triage_model, chosen.findings_model, chosen.caption_model)
+    found = [bundle.manifest for bundle in available()]
+    return shapes.Models(items=[shapes.ModelSummary.from_value(one, in_use=one.id in used) for one in found])
 
 
 @router.get("/agreement")
-def model_agreement(ctx: Engineer) -> Agreement:
+def model_agreement(ctx: Engineer) -> shapes.Agreement:
     """What radiologists made of the models' answers."""
     with ctx.read() as tx:
         weeks = weeks_until(tx.now)
         corrected, labels = corrected_drafts(tx, weeks), agreement(tx, weeks)
-    return Agreement(
+    return shapes.Agreement(
         weeks=list(weeks.starts),
         corrected=[_share(count) for count in corrected],
         labels=[_agreement(one) for one in labels],
@@ -60,63 +44,44 @@ def model_agreement(ctx: Engineer) -> Agreement:
 
 
 @router.get("/drift")
-def model_drift(ctx: Engineer, against: Against = Against.CARD) -> list[DriftOfModel]:
+def model_drift(ctx: Engineer, against: view.Against = view.Against.CARD) -> list[shapes.DriftOfModel]:
     """Whether the models that ran here drift: against their cards, or against what they did first here."""
     with ctx.read() as tx:
         return [
-            _drift(one, drift_of(tx, one, against), manifest_that_ran(one)) for one in models_that_ran(tx)
+            _drift(one, view.drift_of(tx, one, against), view.manifest_that_ran(one))
+            for one in view.models_that_ran(tx)
         ]
 
 
 @router.get("/{model_id}")
 def show_model(ctx: Engineer, model_id: str) -> dict[str, Any]:
     """The manifest of a bundle."""
-    manifest: Manifest = bundle_of(model_id).manifest
+    manifest: Manifest = view.bundle_of(model_id).manifest
     return manifest.model_dump(mode="json")
 
 
-def _summary(bundle: Bundle, context: AppContext) -> ModelSummary:
-    found, chosen = bundle.manifest, context.settings
-    return ModelSummary(
-        id=found.id,
-        name=found.name,
-        task=found.task.value,
-        kind=found.kind,
-        created=found.created,
-        licence=found.licence,
-        in_use=found.id in (chosen.triage_model, chosen.findings_model, chosen.caption_model),
-    )
+def _share(count: Count) -> shapes.Share:
+    ends = count.interval
+    return shapes.Share.from_value(count, low=ends.low if ends else None, high=ends.high if ends else None)
 
 
-def _share(count: Count) -> Share:
-    interval = count.interval
-    return Share(
-        hits=count.hits,
-        total=count.total,
-        low=interval.low if interval is not None else None,
-        high=interval.high if interval is not None else None,
-    )
-
-
-def _agreement(one: LabelAgreement) -> AgreementOfLabel:
-    return AgreementOfLabel(
-        label=one.label,
+def _agreement(one: LabelAgreement) -> shapes.AgreementOfLabel:
+    return shapes.AgreementOfLabel.from_value(
+        one,
         agreed=_share(one.all),
         confirmed=_share(one.asserted),
         called=_share(one.called),
-        missed=one.missed,
-        kappa=one.kappa,
         weeks=[_share(count) for count in one.weeks],
     )
 
 
-def _drift(one: BundleUsage, found: Drift, manifest: Manifest | None) -> DriftOfModel:
+def _drift(one: BundleUsage, found: Drift, manifest: Manifest | None) -> shapes.DriftOfModel:
     before, moved = found.before, found.moved
-    return DriftOfModel(
+    return shapes.DriftOfModel(
         task=one.capability,
         bundle=one.bundle,
         sha256=one.sha256,
-        against=None if before is None else Against.CARD if found.on_card else Against.FIRST,
+        against=None if before is None else view.Against.CARD if found.on_card else view.Against.FIRST,
         data=before.data if before else None,
         split=before.split if before else None,
         n_before=before.total if before else 0,
@@ -129,19 +94,18 @@ def _drift(one: BundleUsage, found: Drift, manifest: Manifest | None) -> DriftOf
     )
 
 
-def _label(one: LabelMoved, manifest: Manifest | None) -> DriftOfLabel:
-    return DriftOfLabel(
-        label=one.label,
+def _label(one: LabelMoved, manifest: Manifest | None) -> shapes.DriftOfLabel:
+    return shapes.DriftOfLabel.from_value(
+        one,
         moved=_moved(one.shift),
         positive_before=_share(Count(*one.positive_before)),
         positive_now=_share(Count(*one.positive_now)),
-        prevalence=one.prevalence,
         positive_card=card_share(manifest, one.label) if manifest else None,
     )
 
 
-def _input(one: InputMoved) -> DriftOfInput:
-    return DriftOfInput(
+def _input(one: InputMoved) -> shapes.DriftOfInput:
+    return shapes.DriftOfInput(
         route=one.route,
         figure=one.name,
         moved=_moved(one.shift),
@@ -150,10 +114,8 @@ def _input(one: InputMoved) -> DriftOfInput:
     )
 
 
-def _moved(shift: Shift | None) -> Moved | None:
-    if shift is None:
-        return None
-    return Moved.from_value(shift, verdict=shift.stability)
+def _moved(shift: Shift | None) -> shapes.Moved | None:
+    return None if shift is None else shapes.Moved.from_value(shift, verdict=shift.stability)
 
 
 feedback_router = APIRouter(tags=["triage"])
@@ -170,4 +132,4 @@ def feedback(
     until: Annotated[Date | None, Query(description="Up to this day, it included (UTC).")] = None,
 ) -> Response:
     """CSV: text (masked), label (the department chosen), the model's own, urgency, month."""
-    return triage_csv(ctx, since, until)
+    return view.triage_csv(ctx, since, until)

@@ -8,12 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A point of a line.
-
-    Attributes:
-        x: from the left, 0 to the width.
-        y: from the top, 0 to the height.
-    """
+    """A point of a line, from the left and from the top."""
 
     x: float
     y: float
@@ -22,11 +17,7 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of shares (0 to 1) over time.
-
-    Attributes:
-        runs: stretches without a gap, each as the `points` of an SVG polyline.
-    """
+    """A line of shares (0 to 1) over time; a run is a stretch without a gap, as a polyline's `points`."""
 
     width: int
     height: int

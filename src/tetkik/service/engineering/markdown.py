@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from markdown_it import MarkdownIt
-from markdown_it.token import Token
 from markupsafe import Markup
 
 _FRONT = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
@@ -15,7 +13,9 @@ _FRONT = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 def rendered(text: str) -> Markup:
     """The HTML of a card, without its front matter and its first heading: the page shows those itself."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
-    tokens = _without_title(parser.parse(_FRONT.sub("", text)))
+    tokens = parser.parse(_FRONT.sub("", text))
+    if tokens and tokens[0].tag == "h1":
+        del tokens[:3]
     for token in tokens:
         token.attrs.pop("style", None)  # the alignment of a column; the pages' policy has no inline style
         if token.tag == "h1":
@@ -26,7 +26,3 @@ def rendered(text: str) -> Markup:
             if child.type == "link_open":
                 child.attrs |= {"rel": "noreferrer noopener", "target": "_blank"}
     return Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704 - escaped by the renderer
-
-
-def _without_title(tokens: Sequence[Token]) -> Sequence[Token]:
-    return tokens[3:] if tokens and tokens[0].tag == "h1" else tokens

@@ -48,13 +48,7 @@ Engineer = Annotated[RequestContext, allowed(Permission.MODELS_READ)]
 
 @dataclass(frozen=True, slots=True)
 class LabelRow:
-    """A row of scores.
-
-    Attributes:
-        shift: how far they moved; None with too few.
-        prevalence: share known to have it, then.
-        card: share above the threshold in the card's evaluation.
-    """
+    """A row of scores; without a shift there were too few. `card` is the share above the threshold there."""
 
     name: str
     shift: Shift | None
@@ -67,13 +61,8 @@ class LabelRow:
 
 @dataclass(frozen=True, slots=True)
 class InputRow:
-    """A row of inputs.
-
-    Attributes:
-        shift: how far it moved; None with too few.
-        bars: the chart of it; empty for a share.
-        before: hits then, for a share.
-        now: hits now, for a share.
+    """A row of inputs: a share has hits then and now, another figure bars; without a shift there were too
+    few.
     """
 
     name: str
@@ -91,12 +80,7 @@ class InputRow:
 
 @dataclass(frozen=True, slots=True)
 class RouteRows:
-    """The inputs of one route.
-
-    Attributes:
-        route: which; empty for images that took none.
-        rows: that are looked at first; empty with too few images.
-    """
+    """The inputs of one route, those to be looked at first; an empty name for images that took none."""
 
     route: str
     images: int
@@ -106,7 +90,6 @@ class RouteRows:
 
 @router.get("")
 def overview(ctx: Engineer) -> HTMLResponse:
-    """The figures that tell whether the models help, and the models."""
     with ctx.read() as tx:
         weeks = weeks_until(tx.now)
         corrected = corrected_drafts(tx, weeks)
@@ -129,7 +112,6 @@ def overview(ctx: Engineer) -> HTMLResponse:
 
 @router.get("/agreement")
 def agreement_page(ctx: Engineer) -> HTMLResponse:
-    """How far radiologists agree with each finding, week by week."""
     with ctx.read() as tx:
         weeks = weeks_until(tx.now)
         labels = agreement(tx, weeks)
@@ -170,7 +152,6 @@ def drift_page(ctx: Engineer, bundle: str | None = None, against: Against = Agai
 
 @router.get("/models/{model_id}")
 def model_page(ctx: Engineer, model_id: str) -> HTMLResponse:
-    """One model: what its manifest and its card say."""
     bundle = bundle_of(model_id)
     card = bundle.path / "README.md"
     return ctx.render(
@@ -235,7 +216,6 @@ def _input_row(one: InputMoved) -> InputRow:
 
 @router.get("/triage")
 def performance(ctx: Annotated[RequestContext, allowed(Permission.MODELS_READ)]) -> HTMLResponse:
-    """The share of suggestions that people followed, by department and by urgency."""
     with ctx.read() as tx:
         departments = triage_performance.performance(tx)
         urgencies = triage_performance.by_urgency(tx)
@@ -249,5 +229,4 @@ def performance(ctx: Annotated[RequestContext, allowed(Permission.MODELS_READ)])
 
 @router.get("/triage-feedback.csv")
 def feedback(ctx: Annotated[RequestContext, allowed(Permission.FEEDBACK_EXPORT)]) -> Response:
-    """Every decision, masked, as a table to train from."""
     return triage_csv(ctx, None, None)

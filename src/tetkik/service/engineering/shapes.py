@@ -6,15 +6,13 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from tetkik.service.engineering.view import (
-    Against,
-)
+from tetkik.service.engineering.view import Against
 from tetkik.service.kit.http.shape import Shape
 from tetkik.statistics import Stability
 from tetkik.values import Capability
 
 
-class ModelSummary(BaseModel):
+class ModelSummary(Shape):
     """An installed bundle."""
 
     id: str = Field(description="As the settings name it.")
@@ -33,7 +31,7 @@ class Models(BaseModel):
     next: None = Field(default=None, description="Always None.")
 
 
-class Share(BaseModel):
+class Share(Shape):
     """So many of so many."""
 
     hits: int
@@ -42,7 +40,7 @@ class Share(BaseModel):
     high: float | None
 
 
-class AgreementOfLabel(BaseModel):
+class AgreementOfLabel(Shape):
     """What radiologists said of one finding."""
 
     label: str = Field(description="As the models spell it.")
@@ -77,7 +75,7 @@ class Moved(Shape):
     bins: list[tuple[float, float]] = Field(description="Share then and now in each bin of the index.")
 
 
-class DriftOfLabel(BaseModel):
+class DriftOfLabel(Shape):
     """The scores of a label then and now."""
 
     label: str = Field(description="As the model spells it: a finding, or a department.")

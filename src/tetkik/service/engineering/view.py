@@ -24,7 +24,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.drift import BundleUsage, Drift
 from tetkik.records.images import drift as images
 from tetkik.service.kit.access.authorization import RequestContext
-from tetkik.service.kit.http.downloads import download_headers
+from tetkik.service.kit.http.responses import download_headers
 from tetkik.values import Capability
 
 
@@ -38,11 +38,7 @@ class Against(StrEnum):
 
 
 def bundle_of(model_id: str) -> Bundle:
-    """An installed bundle, by its id alone: a path or a hub's id leads nowhere.
-
-    Raises:
-        NotFound: there is none.
-    """
+    """An installed bundle, by its id alone: a path or a hub's id leads nowhere."""
     for bundle in available():
         if bundle.manifest.id == model_id:
             return bundle
@@ -63,9 +59,6 @@ def reference_of(ran: BundleUsage) -> AnyReference | None:
     """The reference of the very bundle that ran; None where it has none, or is no longer here.
 
     A name and a version are not enough: another network of the same name has other scores.
-
-    Raises:
-        BundleCorrupt: it is damaged.
     """
     for one in available():
         if one.manifest.name == ran.bundle and sha256_of(one.path / MANIFEST) == ran.sha256:
@@ -74,11 +67,7 @@ def reference_of(ran: BundleUsage) -> AnyReference | None:
 
 
 def drift_of(tx: Transaction, ran: BundleUsage, against: Against) -> Drift:
-    """Hold what a bundle saw and said lately against its card, or against what it did first here.
-
-    Raises:
-        BundleCorrupt: its reference is damaged.
-    """
+    """Hold what a bundle saw and said lately against its card, or against what it did first here."""
     reference = reference_of(ran) if against is Against.CARD else None
     if ran.capability is Capability.TRIAGE:
         return complaint_drift.measure_drift(
@@ -88,26 +77,14 @@ def drift_of(tx: Transaction, ran: BundleUsage, against: Against) -> Drift:
 
 
 def triage_csv(ctx: RequestContext, since: date | None, until: date | None) -> Response:
-    """The table as CSV; the trail notes who took it.
-
-    Args:
-        since: the first day, UTC; None from the first.
-        until: the last day, UTC; None to the last.
-    """
+    """The table as CSV, from the first day to the last (UTC); the trail notes who took it."""
+    start = datetime.combine(since, time.min, UTC) if since is not None else None
+    bounded = until is not None and until != date.max
+    end = datetime.combine(until + timedelta(days=1), time.min, UTC) if until and bounded else None
     with ctx.write() as tx:
-        found = triage_feedback.export(tx, _start(since), _end(until))
+        found = triage_feedback.export(tx, start, end)
     return Response(
         found.as_csv(),
         media_type="text/csv; charset=utf-8",
         headers=download_headers("triage-feedback.csv"),
     )
-
-
-def _start(day: date | None) -> datetime | None:
-    return datetime.combine(day, time.min, UTC) if day is not None else None
-
-
-def _end(day: date | None) -> datetime | None:
-    if day is None or day == date.max:
-        return None
-    return datetime.combine(day + timedelta(days=1), time.min, UTC)

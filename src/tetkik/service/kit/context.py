@@ -13,11 +13,7 @@ from tetkik.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """The records and settings that the application serves.
-
-    Attributes:
-        secure: whether browsers come over TLS, so that cookies travel over nothing else.
-    """
+    """The records and settings that the application serves; `secure` where browsers come over TLS."""
 
     records: Records
     settings: Settings
@@ -25,7 +21,6 @@ class AppContext:
 
 
 def context_of(request: Request) -> AppContext:
-    """The context of the application."""
     context: AppContext = request.app.state.context
     return context
 

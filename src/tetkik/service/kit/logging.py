@@ -15,11 +15,7 @@ import structlog
 
 
 def configure(stream: TextIO | None = None) -> None:
-    """Let structlog, uvicorn and the libraries below write to one place in one form.
-
-    Args:
-        stream: where to; None is standard error.
-    """
+    """Let structlog, uvicorn and the libraries below write to one place (standard error) in one form."""
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper("iso", utc=True),

@@ -27,5 +27,4 @@ _STATUS: tuple[tuple[type[TetkikError], int], ...] = (
 
 
 def status_of(error: TetkikError) -> int:
-    """The HTTP status of an error."""
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)

@@ -10,12 +10,7 @@ from fastapi.responses import Response
 from tetkik.records.database import Transaction
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.idempotency import IdempotentDep
-from tetkik.service.patients.shapes import (
-    Comparison,
-    LinkShape,
-    NewLink,
-    PatientRecords,
-)
+from tetkik.service.patients.shapes import Comparison, LinkShape, NewLink, PatientRecords, RecordShape
 from tetkik.values import Permission, SplitReason
 from tetkik.workflow import patient_comparison, patient_merge
 
@@ -28,7 +23,8 @@ PatientId = Annotated[str, Path(max_length=26, description="Of a record of the p
 def read_patient(ctx: Merger, patient_id: PatientId) -> PatientRecords:
     """Every record of a patient, by any of them; the trail notes the look."""
     with ctx.write() as tx:
-        return PatientRecords.of(patient_comparison.load_records(tx, patient_id))
+        found = patient_comparison.load_records(tx, patient_id)
+    return PatientRecords(records=[RecordShape.of(record) for record in found])
 
 
 @router.get("/{patient_id}/comparison/{other_id}")

@@ -23,14 +23,12 @@ Merger = Annotated[RequestContext, allowed(Permission.PATIENTS_MERGE)]
 def records(
     ctx: Merger, patient_id: str, joined: str | None = None, separated: str | None = None
 ) -> HTMLResponse:
-    """The records of a patient, and who may be the same person."""
     done = "joined" if joined is not None else "separated" if separated is not None else ""
     return _records(ctx, patient_id, done=done)
 
 
 @router.post("/{patient_id}/find")
 def find(ctx: Merger, patient_id: str, words: Annotated[str, Form(max_length=400)] = "") -> HTMLResponse:
-    """Other patients by name or number, to be compared with this one."""
     return _records(ctx, patient_id, words=words.strip())
 
 
@@ -63,7 +61,6 @@ def _records(
 
 @router.get("/{patient_id}/with/{other_id}")
 def compare(ctx: Merger, patient_id: str, other_id: str) -> HTMLResponse:
-    """Two patients side by side, and the question whether they are one."""
     return _compared(ctx, patient_id, other_id)
 
 
@@ -78,12 +75,14 @@ def join(
 ) -> Response:
     """Let the one that was chosen stand for both, or show them again with what is wrong."""
     try:
-        replaced, kept = _chosen(survivor, patient_id, other_id)
+        if survivor not in (patient_id, other_id):
+            raise InputError("Nobody can tell which record stands for both; choose one of the two.")
+        replaced = other_id if survivor == patient_id else patient_id
         with ctx.write() as tx:
-            patient_merge.link(tx, replaced, kept, reason, seen)
+            patient_merge.link(tx, replaced, survivor, reason, seen)
     except (Conflict, InputError) as error:
         return _compared(ctx, patient_id, other_id, error=error, reason=reason)
-    return RedirectResponse(f"/patients/{kept}?joined", 303)
+    return RedirectResponse(f"/patients/{survivor}?joined", 303)
 
 
 def _compared(
@@ -99,36 +98,24 @@ def _compared(
             found = patient_comparison.compare_patients(tx, patient_id, other_id)
     except Conflict as already:
         return _records(ctx, patient_id, error=already)
+    # One record that knows no number is likely of somebody who was unknown.
+    unknown = any(not (side[0].person.tckn or side[0].person.number) for side in (found.one, found.other))
+    likely = LinkReason.IDENTIFIED if unknown else LinkReason.REGISTERED_TWICE
     return ctx.render(
         "patients/compare.html.jinja",
         found=found,
         agreements={trait.value: agreement.value for trait, agreement in found.traits},
         reasons=list(LinkReason),
-        reason=reason or _likely(found),
+        reason=reason or likely,
         error=error,
     )
 
 
 @router.post("/{patient_id}/separate")
 def separate(ctx: Merger, patient_id: str, reason: Annotated[SplitReason, Form()]) -> Response:
-    """Separate a record again, or say that it is separate already."""
     try:
         with ctx.write() as tx:
             survivor = patient_merge.unlink(tx, patient_id, reason)
     except Conflict as error:
         return _records(ctx, patient_id, error=error)
     return RedirectResponse(f"/patients/{survivor}?separated", 303)
-
-
-def _chosen(survivor: str, *both: str) -> tuple[str, str]:
-    """The record that is replaced, and the one that stands for both."""
-    if survivor not in both:
-        raise InputError("Nobody can tell which record stands for both; choose one of the two.")
-    replaced = next((one for one in both if one != survivor), survivor)
-    return replaced, survivor
-
-
-def _likely(found: patient_comparison.PatientComparison) -> LinkReason:
-    """The reason that is offered first: one record that knows no number is of somebody who was unknown."""
-    unknown = any(not (side[0].person.tckn or side[0].person.number) for side in (found.one, found.other))
-    return LinkReason.IDENTIFIED if unknown else LinkReason.REGISTERED_TWICE

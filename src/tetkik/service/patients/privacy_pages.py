@@ -17,7 +17,7 @@ from tetkik.records.lifecycle.data_subjects import DataSubject
 from tetkik.records.lifecycle.erasure import Erasure, ErasureReason
 from tetkik.records.lifecycle.patient_export import export_patient
 from tetkik.service.kit.access.authorization import RequestContext, allowed
-from tetkik.service.kit.http.downloads import download_headers
+from tetkik.service.kit.http.responses import download_headers
 from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.values import Permission
 
@@ -35,13 +35,11 @@ _IN_MEMORY = 64 << 20
 
 @router.get("")
 def page(ctx: Officer) -> HTMLResponse:
-    """The form, and the erasures that wait for the law."""
     return _page(ctx)
 
 
 @router.post("/find")
 def find(ctx: Officer, number: Annotated[str, Form(max_length=64)]) -> HTMLResponse:
-    """Whom a number belongs to."""
     with ctx.write() as tx:
         found = data_subjects.find_subjects(tx, number.strip()) if number.strip() else ()
     return _page(ctx, found=found, looked=True)
@@ -49,7 +47,6 @@ def find(ctx: Officer, number: Annotated[str, Form(max_length=64)]) -> HTMLRespo
 
 @router.post("/{patient_id}/export")
 def export(ctx: Officer, patient_id: str) -> Response:
-    """Everything of one patient as a zip."""
     # Nameless and closed with the answer: nothing of it stays on the disk.
     file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(ctx.records.files.temporary))  # noqa: SIM115
     try:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from tetkik.errors import InputError
 from tetkik.records.cases.patients import LONGEST_NAME, LONGEST_NUMBER, Person
 from tetkik.records.reports.withdrawal_queries import Withdrawn
-from tetkik.service.kit.http.shape import Date
+from tetkik.service.kit.http.shape import Date, Shape
 from tetkik.values import CaseState, LinkReason, Sex
 from tetkik.workflow.patient_comparison import Agreement, PatientComparison, PatientRecord, Trait
 
@@ -34,7 +34,6 @@ class TypedPerson(BaseModel):
 
     @classmethod
     def of(cls, person: Person) -> TypedPerson:
-        """A person as the form shows one."""
         born = person.birth_date
         shown = f"{born[6:]}.{born[4:6]}.{born[:4]}" if born else ""
         return cls(
@@ -42,11 +41,6 @@ class TypedPerson(BaseModel):
         )
 
     def person(self) -> Person:
-        """The value that records keep.
-
-        Raises:
-            InputError: not a date, or no such sex.
-        """
         return Person(self.name, self.tckn, self.number, date_of(self.birth_date), sex_of(self.sex))
 
 
@@ -54,9 +48,6 @@ def date_of(typed: str) -> str:
     """A date as people here type it (`1.2.1970`, `01021970`, `1970-02-01`) as `YYYYMMDD`; empty for none.
 
     Whether there is such a day is asked where it is kept.
-
-    Raises:
-        InputError: not a date.
     """
     typed = typed.strip()
     if not typed:
@@ -71,11 +62,7 @@ def date_of(typed: str) -> str:
 
 
 def sex_of(code: str) -> Sex | None:
-    """The sex that a form names; None for none.
-
-    Raises:
-        InputError: no such code.
-    """
+    """The sex that a form names; None for none."""
     if code and code not in list(Sex):
         raise InputError("There is no such sex; choose one of the list.")
     return Sex(code) if code else None
@@ -98,7 +85,6 @@ class PersonShape(BaseModel):
     sex: Sex | None = Field(default=None, repr=False)
 
     def value(self) -> Person:
-        """The value that records keep."""
         born = f"{self.birth_date:%Y%m%d}" if self.birth_date else ""
         return Person(self.name, self.tckn, self.number, born.zfill(8) if born else "", self.sex)
 
@@ -114,7 +100,7 @@ class PersonShape(BaseModel):
         )
 
 
-class RecordCase(BaseModel):
+class RecordCase(Shape):
     """A case of a record."""
 
     id: str
@@ -128,7 +114,7 @@ class RecordCase(BaseModel):
     )
 
 
-class RecordShape(BaseModel):
+class RecordShape(Shape):
     """One record of a patient."""
 
     id: str
@@ -142,39 +128,13 @@ class RecordShape(BaseModel):
 
     @classmethod
     def of(cls, record: PatientRecord) -> RecordShape:
-        """The shape of a record."""
-        return cls.model_construct(
-            id=record.id,
-            patient=PersonShape.of(record.person),
-            created_at=record.created_at,
-            replaced_by=record.replaced_by,
-            reason=record.reason,
-            linked_at=record.linked_at,
-            cases=[
-                RecordCase(
-                    id=case.id,
-                    number=case.number,
-                    state=case.state,
-                    department=case.department,
-                    created_at=case.created_at,
-                    signed=case.signed,
-                    withdrawn=case.withdrawn,
-                )
-                for case in record.cases
-            ],
-            count=record.count,
-        )
+        return cls.from_value(record, patient=PersonShape.of(record.person), cases=list(record.cases))
 
 
 class PatientRecords(BaseModel):
     """Every record of one patient."""
 
     records: list[RecordShape]
-
-    @classmethod
-    def of(cls, records: tuple[PatientRecord, ...]) -> PatientRecords:
-        """The shape of a patient's records."""
-        return cls.model_construct(records=[RecordShape.of(record) for record in records])
 
 
 class ComparedTrait(BaseModel):
@@ -186,7 +146,7 @@ class ComparedTrait(BaseModel):
     )
 
 
-class Comparison(BaseModel):
+class Comparison(Shape):
     """Two patients side by side."""
 
     one: list[RecordShape] = Field(description="Records of the first, the surviving one first.")
@@ -202,15 +162,16 @@ class Comparison(BaseModel):
 
     @classmethod
     def of(cls, found: PatientComparison) -> Comparison:
-        """The shape of a comparison."""
-        return cls.model_construct(
-            one=[RecordShape.of(record) for record in found.one],
-            other=[RecordShape.of(record) for record in found.other],
-            traits=[ComparedTrait(trait=trait, agreement=agreement) for trait, agreement in found.traits],
-            survivor=found.survivor,
-            obstacle=found.obstacle,
-            seen=found.seen,
-        )
+        return cls.from_value(found, **sides_of(found))
+
+
+def sides_of(people: PatientComparison) -> dict[str, Any]:
+    """The fields `one`, `other` and `traits` of a comparison."""
+    return {
+        "one": [RecordShape.of(record) for record in people.one],
+        "other": [RecordShape.of(record) for record in people.other],
+        "traits": [ComparedTrait(trait=trait, agreement=agreement) for trait, agreement in people.traits],
+    }
 
 
 class NewLink(BaseModel):

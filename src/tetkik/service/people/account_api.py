@@ -16,16 +16,16 @@ from tetkik.records.people import sessions, tokens, users
 from tetkik.records.people.sessions import Resumed
 from tetkik.records.people.users import user_row
 from tetkik.service.kit.access import passkeys
-from tetkik.service.kit.access.authentication import identified_by, peer_of, refuse_programs, require_session
-from tetkik.service.kit.access.authorization import RequestContext, allowed, check_origin, public
+from tetkik.service.kit.access.authentication import limit_sign_ins, refuse_programs
+from tetkik.service.kit.access.authorization import RequestContext, allowed, own_session, public
 from tetkik.service.kit.access.new_session import begin
 from tetkik.service.kit.access.passkeys import Purpose
 from tetkik.service.kit.access.rate_limits import limit_rate, rate_limits_of
 from tetkik.service.kit.access.reauthentication import Proof, reauthenticate_for_account
-from tetkik.service.kit.access.redirects import safe_path
 from tetkik.service.kit.access.required_passkey import refuse_second_passkey
 from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
+from tetkik.service.kit.http.responses import safe_path
 from tetkik.service.people.shapes import Account, Addition, Answer, MadeToken, NewToken, Tokens, TokenView
 from tetkik.values import Actor, Method, Permission
 
@@ -39,8 +39,7 @@ TokenId = Annotated[str, Path(max_length=64)]
 def account(ctx: Owner) -> Account:
     """Who is signed in, and what they may do."""
     with ctx.read() as tx:
-        assert ctx.actor.user_id is not None
-        member = users.load_user(tx, ctx.actor.user_id)
+        member = users.load_user(tx, ctx.user_id)
     return Account(
         id=member.id,
         login=member.login,
@@ -83,30 +82,25 @@ passkey_router = APIRouter(include_in_schema=False)
 @passkey_router.post("/passkeys/sign-in/question", dependencies=[public()])
 def ask_at_sign_in(request: Request) -> dict[str, Any]:
     """What the browser is asked at sign-in."""
-    limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer_of(request).address}")
+    limit_sign_ins(request)
     return passkeys.authentication_options(request, Purpose.SIGN_IN)
 
 
 @passkey_router.post("/passkeys/sign-in", dependencies=[public()])
 def sign_in_with(request: Request, context: ContextDep, answer: Answer) -> Response:
     """Sign in with a passkey."""
-    peer = peer_of(request)
-    limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer.address}")
+    peer = limit_sign_ins(request)
     try:
         user_id = passkeys.verify(request, Purpose.SIGN_IN, answer.credential)
     except Forbidden:
-        _audit_failure(context, Actor(None, "", method=Method.PASSKEY, address=peer.address))
+        with context.records.write(Actor(None, "", method=Method.PASSKEY, address=peer.address)) as tx:
+            tx.audit(Action.SIGN_IN_FAILED, by=Method.PASSKEY.value)
         raise
     with context.records.read() as tx:
         actor = users.build_actor(user_row(tx, user_id), Method.PASSKEY, peer)
     done = JSONResponse({"next": safe_path(answer.next)})
     begin(request, context, actor, done)
     return done
-
-
-def _audit_failure(context: AppContext, actor: Actor) -> None:
-    with context.records.write(actor) as tx:
-        tx.audit(Action.SIGN_IN_FAILED, by=Method.PASSKEY.value)
 
 
 @passkey_router.post("/passkeys/unlock/question", dependencies=[public()])
@@ -136,9 +130,7 @@ def _unlock(request: Request, context: AppContext, found: Resumed, answer: Answe
 async def _own_session(request: Request) -> Resumed:
     if request.headers.get("authorization") is not None:
         raise NotSignedIn("Nobody is signed in here; sign in first.")
-    found = await run_in_threadpool(require_session, request)
-    await check_origin(request, identified_by(found))
-    return found
+    return await own_session(request)
 
 
 @passkey_router.post("/account/passkeys/question")

@@ -13,25 +13,51 @@ from tetkik.language import Language
 from tetkik.records.people import notices, passkeys, passwords, sessions, tokens, users
 from tetkik.records.people.tokens import Token
 from tetkik.service.kit.access import oidc
-from tetkik.service.kit.access.authentication import clear_session_cookie, set_session_cookie
+from tetkik.service.kit.access.authentication import clear_session_cookie, set_cookie, set_session_cookie
 from tetkik.service.kit.access.authorization import RequestContext, allowed, public
 from tetkik.service.kit.access.reauthentication import FRESH, Proof, reauthenticate_for_account
-from tetkik.service.kit.access.redirects import safe_path, with_next
 from tetkik.service.kit.access.required_passkey import needs_passkey, refuse_second_passkey
-from tetkik.service.kit.context import ContextDep
+from tetkik.service.kit.context import AppContext, ContextDep
+from tetkik.service.kit.http.responses import safe_path, with_next
 from tetkik.service.kit.rendering.templates import LANGUAGE_COOKIE, THEME_COOKIE
 from tetkik.service.people.sign_in_pages import Return, Text, refuse_unequal, shown_strength
-from tetkik.service.people.user_agents import browser_of
 from tetkik.values import Permission
 
 router = APIRouter()
+
+_BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("SamsungBrowser", "Samsung Internet"),
+    ("Firefox", "Firefox"),
+    ("FxiOS", "Firefox"),
+    ("CriOS", "Chrome"),
+    ("Chrome", "Chrome"),
+    ("Safari", "Safari"),
+)
+_SYSTEMS = (
+    ("Windows", "Windows"),
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
+
+
+def browser_of(agent: str) -> str:
+    """Such as `Firefox · Windows`; the beginning of what is not known, empty where nothing is said."""
+    browser = next((name for mark, name in _BROWSERS if mark in agent), "")
+    system = next((name for mark, name in _SYSTEMS if mark in agent), "")
+    return " · ".join(part for part in (browser, system) if part) or agent[:40]
+
 
 Owner = Annotated[RequestContext, allowed(Permission.OWN_ACCOUNT)]
 
 
 @router.get("/account")
 def account(ctx: Owner) -> Response:
-    """Everything that opens one's account."""
     return _account(ctx)
 
 
@@ -40,10 +66,9 @@ def _account(
 ) -> Response:
     idle = timedelta(minutes=ctx.settings.session_idle_minutes)
     with ctx.read() as tx:
-        assert ctx.actor.user_id is not None
         values: dict[str, Any] = {
-            "member": users.load_user(tx, ctx.actor.user_id),
-            "passkeys": passkeys.of_user(tx, ctx.actor.user_id),
+            "member": users.load_user(tx, ctx.user_id),
+            "passkeys": passkeys.of_user(tx, ctx.user_id),
             "sessions": sessions.list_sessions(tx, idle),
             "tokens": tokens.list_tokens(tx),
             "notices": notices.list_notices(tx),
@@ -61,7 +86,6 @@ def _account(
 
 @router.post("/account/notices")
 def acknowledge(ctx: Owner, upto: Text = "") -> Response:
-    """Say that one has seen what changed in one's account."""
     with ctx.write() as tx:
         notices.acknowledge(tx, upto)
     return RedirectResponse("/account", 303)
@@ -73,8 +97,7 @@ def enrol_page(ctx: Owner, next: str = "/") -> Response:  # noqa: A002
     if not needs_passkey(ctx.settings, ctx.actor):
         return RedirectResponse(safe_path(next), 303)
     with ctx.read() as tx:
-        assert ctx.actor.user_id is not None
-        known, fresh = passkeys.of_user(tx, ctx.actor.user_id), sessions.is_fresh(tx, FRESH)
+        known, fresh = passkeys.of_user(tx, ctx.user_id), sessions.is_fresh(tx, FRESH)
     return ctx.render(
         "people/enrol.html.jinja",
         passkeys=known,
@@ -88,7 +111,6 @@ def enrol_page(ctx: Owner, next: str = "/") -> Response:  # noqa: A002
 
 @router.get("/account/password")
 def password_page(ctx: Owner, next: str = "/account") -> Response:  # noqa: A002
-    """The page to change one's password."""
     return _password(ctx, next)
 
 
@@ -102,14 +124,13 @@ def change_password(
     back: Return = "/account",
 ) -> Response:
     """Change one's password; every other session ends, and with `keys` passkeys and tokens, too."""
-    assert ctx.actor.user_id is not None
     try:
         reauthenticate_for_account(ctx.request, ctx.actor, Proof(password=current or None))
         refuse_unequal(password, repeated)
         if keys:
             refuse_second_passkey(ctx.app, ctx.actor)
         with ctx.write() as tx:
-            users.set_password(tx, ctx.actor.user_id, password, ctx.settings.hospital_name, keys=keys)
+            users.set_password(tx, ctx.user_id, password, ctx.settings.hospital_name, keys=keys)
             cookie = sessions.renew(tx)
     except TetkikError as error:
         return _password(ctx, back, error)
@@ -120,17 +141,14 @@ def change_password(
 
 @router.post("/account/password/strength")
 def password_strength(ctx: Owner, password: Text = "") -> Response:
-    """How good a new password is, while it is typed."""
     with ctx.read() as tx:
-        assert ctx.actor.user_id is not None
-        member = users.load_user(tx, ctx.actor.user_id)
+        member = users.load_user(tx, ctx.user_id)
     return shown_strength(ctx.request, ctx.app, password, (member.login, member.profile.name))
 
 
 def _password(ctx: RequestContext, back: str, error: TetkikError | None = None) -> Response:
     with ctx.read() as tx:
-        assert ctx.actor.user_id is not None
-        member, held_tokens = users.load_user(tx, ctx.actor.user_id), tokens.list_tokens(tx)
+        member, held_tokens = users.load_user(tx, ctx.user_id), tokens.list_tokens(tx)
     return ctx.render(
         "people/password.html.jinja",
         member=member,
@@ -175,7 +193,6 @@ def remove_passkey(ctx: Owner, passkey_id: str) -> Response:
 
 @router.post("/account/sessions/{session_id}/end")
 def end_session(ctx: Owner, session_id: str) -> Response:
-    """Sign out in another browser."""
     with ctx.write() as tx:
         sessions.end_one(tx, session_id)
     return RedirectResponse("/account#sessions", 303)
@@ -203,7 +220,7 @@ def browser_preferences(
     back: Annotated[str, Form(alias="next")] = "/",
 ) -> RedirectResponse:
     """Keep a choice in this browser, for the pages before sign-in."""
-    return _kept(back, language, theme, secure=context.secure)
+    return _kept(context, back, language, theme)
 
 
 @router.post("/account/preferences")
@@ -216,12 +233,12 @@ def own_preferences(
     """Keep a choice with the person, so that it is the same at every screen."""
     with ctx.write() as tx:
         users.save_preferences(tx, language=language, theme=theme)
-    return _kept(back, language, theme, secure=ctx.app.secure)
+    return _kept(ctx.app, back, language, theme)
 
 
-def _kept(back: str, language: Language | None, theme: Theme | None, *, secure: bool) -> RedirectResponse:
+def _kept(context: AppContext, back: str, language: Language | None, theme: Theme | None) -> RedirectResponse:
     answer = RedirectResponse(safe_path(back), 303)
     for name, value in ((LANGUAGE_COOKIE, language), (THEME_COOKIE, theme)):
         if value is not None:
-            answer.set_cookie(name, value, max_age=_YEAR, secure=secure, httponly=True, samesite="lax")
+            set_cookie(answer, context, name, value, _YEAR)
     return answer

@@ -99,7 +99,7 @@ class NewUser(UserProfile):
     )
 
 
-class UserView(UserProfile):
+class UserView(UserProfile, Shape):
     """A user."""
 
     id: str

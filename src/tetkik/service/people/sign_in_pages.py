@@ -17,27 +17,23 @@ from tetkik.records.people.users import user_row
 from tetkik.service.kit.access import oidc
 from tetkik.service.kit.access.authentication import (
     clear_session_cookie,
-    identified_by,
+    limit_sign_ins,
     peer_of,
     require_session,
+    set_cookie,
 )
-from tetkik.service.kit.access.authorization import RequestContext, allowed, check_origin, public
+from tetkik.service.kit.access.authorization import RequestContext, allowed, own_session, public
 from tetkik.service.kit.access.new_session import start_session_and_redirect
 from tetkik.service.kit.access.passkeys import origin_of
 from tetkik.service.kit.access.rate_limits import limit_rate, rate_limits_of
-from tetkik.service.kit.access.redirects import safe_path, with_next
 from tetkik.service.kit.context import AppContext, ContextDep
+from tetkik.service.kit.http.responses import safe_path, with_next
 from tetkik.service.kit.rendering.navigation import start_page_of
 from tetkik.service.kit.rendering.templates import asset, render
 from tetkik.values import Actor, Method, Permission
 
 
 def shown_strength(request: Request, context: AppContext, password: str, own: Iterable[str]) -> Response:
-    """The meter for a password.
-
-    Raises:
-        TooManyRequests: too often.
-    """
     limit_rate(request, rate_limits_of(request).strengths, f"address {peer_of(request).address}")
     return render(
         request,
@@ -67,9 +63,7 @@ def login_page(request: Request, context: ContextDep, next: str = "/") -> Respon
 def login(
     request: Request, context: ContextDep, login: Text = "", password: Text = "", back: Return = "/"
 ) -> Response:
-    """Sign in with a password."""
-    peer = peer_of(request)
-    limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer.address}")
+    peer = limit_sign_ins(request)
     try:
         actor = sign_in.sign_in_by_password(context.records, login, password, peer)
     except NotSignedIn as error:
@@ -94,25 +88,18 @@ def _login(
 async def logout(request: Request, context: ContextDep) -> Response:
     """Sign out; a locked screen may be left, too."""
     answer = RedirectResponse("/login", 303)
+
+    def end() -> None:
+        with context.records.write(found.actor) as tx:
+            sessions.end(tx)
+
     try:
-        found = await _own_session(request)
+        found = await own_session(request)
     except NotSignedIn:
         return answer
-    await run_in_threadpool(_end, context, found.actor)
+    await run_in_threadpool(end)
     clear_session_cookie(answer, context)
     return answer
-
-
-def _end(context: AppContext, actor: Actor) -> None:
-    with context.records.write(actor) as tx:
-        sessions.end(tx)
-
-
-async def _own_session(request: Request) -> Resumed:
-    """The session that sends a form, locked or not."""
-    found = await run_in_threadpool(require_session, request)
-    await check_origin(request, identified_by(found))
-    return found
 
 
 @router.post("/lock")
@@ -134,9 +121,8 @@ def lock_page(request: Request, context: ContextDep, next: str = "/") -> Respons
 
 @router.post("/lock/open", dependencies=[public()])
 async def unlock(request: Request, context: ContextDep, password: Text = "", back: Return = "/") -> Response:
-    """Open the locked screen with the password, and return to the same page."""
     try:
-        found = await _own_session(request)
+        found = await own_session(request)
     except NotSignedIn:
         return RedirectResponse(with_next("/login", back), 303)
     return await run_in_threadpool(_unlock, request, context, found, password, back)
@@ -169,8 +155,7 @@ def _locked(
 
 @router.get("/setup/{token}", dependencies=[public()])
 def setup_page(request: Request, context: ContextDep, token: str) -> Response:
-    """What a one-time link opens."""
-    limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer_of(request).address}")
+    limit_sign_ins(request)
     return _setup(request, context, token)
 
 
@@ -184,9 +169,7 @@ def setup(
     login: Text = "",
     name: Text = "",
 ) -> Response:
-    """Use a one-time link: choose a password, and be signed in."""
-    peer = peer_of(request)
-    limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer.address}")
+    peer = limit_sign_ins(request)
     newcomer = Actor(None, "", method=Method.PASSWORD, address=peer.address, request_id=peer.request_id)
     try:
         refuse_unequal(password, repeated)
@@ -221,11 +204,6 @@ def setup_strength(
 
 
 def refuse_unequal(password: str, repeated: str) -> None:
-    """Refuse a new password that was typed in two ways.
-
-    Raises:
-        InputError: they differ.
-    """
     if password != repeated:
         raise InputError("The two passwords differ; type the same one twice.")
 
@@ -258,8 +236,7 @@ _MINUTES = 5
 
 @router.get("/login/oidc", dependencies=[public()])
 def go(request: Request, context: ContextDep, next: str = "/") -> Response:  # noqa: A002
-    """Send the browser to the identity provider."""
-    limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer_of(request).address}")
+    limit_sign_ins(request)
     if not context.settings.oidc_issuer:
         raise NotFound("This server has no single sign-on; sign in with your password.")
     try:
@@ -270,15 +247,7 @@ def go(request: Request, context: ContextDep, next: str = "/") -> Response:  # n
         return _login(request, context, next, error=error)
     rate_limits_of(request).sign_ons.put(state, sign_on)
     answer = RedirectResponse(address, 303)
-    answer.set_cookie(
-        oidc.COOKIE,
-        state,
-        max_age=_MINUTES * 60,
-        path="/login",
-        secure=context.secure,
-        httponly=True,
-        samesite="lax",
-    )
+    set_cookie(answer, context, oidc.COOKIE, state, _MINUTES * 60, "/login")
     return answer
 
 
@@ -292,33 +261,22 @@ def _is_locked(request: Request) -> bool:
 @router.get(oidc.CALLBACK, dependencies=[public()])
 def come_back(request: Request, context: ContextDep, state: str = "") -> Response:
     """The provider's answer: a session, or the sign-in page with the reason."""
-    limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer_of(request).address}")
+    peer = limit_sign_ins(request)
+    nobody = Actor(None, "", method=Method.OIDC, address=peer.address, request_id=peer.request_id)
     sign_on: oidc.SignOn | None = rate_limits_of(request).sign_ons.pop(state)
     try:
         if sign_on is None or not oidc.same_browser(state, request.cookies.get(oidc.COOKIE)):
             raise Forbidden("The sign-on was not begun in this browser, or too long ago; begin again.")
-        actor = _arrived(request, context, oidc.finish(context.settings, sign_on, request.query_params))
+        arrival = oidc.finish(context.settings, sign_on, request.query_params)
+        with context.records.write(nobody) as tx:
+            actor = sign_in.build_actor(sso.sign_in_by_sso(tx, arrival), Method.OIDC, peer)
         answer = start_session_and_redirect(request, context, actor, sign_on.back)
     except TetkikError as error:
-        _audit_failure(request, context)
+        with context.records.write(nobody) as tx:
+            tx.audit(Action.SIGN_IN_FAILED, by=Method.OIDC.value)
         answer = _login(request, context, sign_on.back if sign_on else "/", error=error)
     answer.delete_cookie(oidc.COOKIE, path="/login")
     return answer
-
-
-def _arrived(request: Request, context: AppContext, arrival: sso.Arrival) -> Actor:
-    with context.records.write(_nobody(request)) as tx:
-        return users.build_actor(sso.sign_in_by_sso(tx, arrival), Method.OIDC, peer_of(request))
-
-
-def _audit_failure(request: Request, context: AppContext) -> None:
-    with context.records.write(_nobody(request)) as tx:
-        tx.audit(Action.SIGN_IN_FAILED, by=Method.OIDC.value)
-
-
-def _nobody(request: Request) -> Actor:
-    peer = peer_of(request)
-    return Actor(None, "", method=Method.OIDC, address=peer.address, request_id=peer.request_id)
 
 
 _KEPT = {"Cache-Control": "public, max-age=86400"}

@@ -63,28 +63,36 @@ def change_user(ctx: Administrator, user_id: UserId, profile: UserProfile) -> Us
     return _changed(ctx, user_id, lambda tx: users.change(tx, user_id, wanted, departments=offered))
 
 
-@router.post("/{user_id}/disable")
-def disable_user(ctx: Administrator, user_id: UserId) -> UserView:
-    """Close an account; nothing is deleted."""
-    return _changed(ctx, user_id, lambda tx: users.disable(tx, user_id))
+Act = Callable[[Transaction, str], object]
+ACTS: tuple[tuple[str, str, str, Act], ...] = (
+    ("disable", "disable_user", "Close an account; nothing is deleted.", users.disable),
+    ("enable", "enable_user", "Open a closed account again.", users.enable),
+    ("unlock", "unlock_user", "End the pause after failed sign-ins.", users.unlock),
+    (
+        "demand-change",
+        "demand_change",
+        "Ask for a new password: whoever signs in, or is signed in, chooses one before anything else opens.",
+        users.require_password_change,
+    ),
+    (
+        "confirm-keys",
+        "confirm_keys",
+        "Let passkeys and tokens open again that came back with a backup.",
+        after_restore.confirm_keys,
+    ),
+)
+"""What is done to an account, by the API and the pages: path, name, meaning, and the work."""
 
 
-@router.post("/{user_id}/enable")
-def enable_user(ctx: Administrator, user_id: UserId) -> UserView:
-    """Open a closed account again."""
-    return _changed(ctx, user_id, lambda tx: users.enable(tx, user_id))
+def _changing(act: Act) -> Callable[..., UserView]:
+    def changed(ctx: Administrator, user_id: UserId) -> UserView:
+        return _changed(ctx, user_id, lambda tx: act(tx, user_id))
+
+    return changed
 
 
-@router.post("/{user_id}/unlock")
-def unlock_user(ctx: Administrator, user_id: UserId) -> UserView:
-    """End the pause after failed sign-ins."""
-    return _changed(ctx, user_id, lambda tx: users.unlock(tx, user_id))
-
-
-@router.post("/{user_id}/demand-change")
-def demand_change(ctx: Administrator, user_id: UserId) -> UserView:
-    """Ask for a new password: whoever signs in, or is signed in, chooses one before anything else opens."""
-    return _changed(ctx, user_id, lambda tx: users.require_password_change(tx, user_id))
+for _path, _name, _meaning, _act in ACTS:
+    router.post(f"/{{user_id}}/{_path}", name=_name, description=_meaning)(_changing(_act))
 
 
 @router.post("/{user_id}/reset", status_code=201, response_model=Link)
@@ -106,12 +114,6 @@ def reset_user(
     return once.run(ctx.records, ctx.actor, reset).response()
 
 
-@router.post("/{user_id}/confirm-keys")
-def confirm_keys(ctx: Administrator, user_id: UserId) -> UserView:
-    """Let passkeys and tokens open again that came back with a backup."""
-    return _changed(ctx, user_id, lambda tx: after_restore.confirm_keys(tx, user_id))
-
-
 def _changed(ctx: RequestContext, user_id: str, work: Callable[[Transaction], object]) -> UserView:
     with ctx.write() as tx:
         work(tx)
@@ -126,9 +128,8 @@ def _profile(given: UserProfile) -> Profile:
 
 def _view(member: Member) -> UserView:
     profile = member.profile
-    return UserView(
-        id=member.id,
-        login=member.login,
+    return UserView.from_value(
+        member,
         name=profile.name,
         title=profile.title,
         registration=profile.registration,
@@ -136,8 +137,4 @@ def _view(member: Member) -> UserView:
         departments=list(profile.departments),
         disabled=member.disabled_at is not None,
         paused=member.locked_until is not None,
-        must_change=member.must_change,
-        created_at=member.created_at,
-        last_login_at=member.last_login_at,
-        keys_held=member.keys_held,
     )

@@ -18,6 +18,7 @@ from tetkik.records.people.users import Member, Profile
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.passkeys import origin_of
 from tetkik.service.kit.rendering.navigation import NavigationEntry
+from tetkik.service.people.users_api import ACTS, Act
 from tetkik.turkish import alphabetical
 from tetkik.values import EVERY_DEPARTMENT, Permission, Role
 from tetkik.workflow import offered_departments
@@ -104,12 +105,14 @@ def _one(
 ) -> Response:
     with ctx.read() as tx:
         member, held = users.load_user(tx, user_id), after_restore.count_suspended(tx, user_id)
+    # Those that can be chosen, and those that the user has from an earlier model.
+    known = {*offered_departments(ctx.settings.triage_model), *member.profile.departments}
     return ctx.render(
         "people/user.html.jinja",
         member=member,
         held=held,
         ended=ended,
-        **_choices(_with_held(offered_departments(ctx.settings.triage_model), member)),
+        **_choices(tuple(sorted(known - {EVERY_DEPARTMENT}, key=alphabetical))),
         error=error,
         link=link,
     )
@@ -121,32 +124,19 @@ def change(
     user_id: str,
     form: Annotated[UserForm, Form()],
 ) -> Response:
-    """Change a user's name, roles and departments."""
     offered = offered_departments(ctx.settings.triage_model)
     return _done(ctx, user_id, lambda tx: users.change(tx, user_id, form.profile(), departments=offered))
 
 
-@router.post("/{user_id}/disable")
-def disable(ctx: Administrator, user_id: str) -> Response:
-    return _done(ctx, user_id, lambda tx: users.disable(tx, user_id))
+def _changing(act: Act) -> Callable[..., Response]:
+    def changed(ctx: Administrator, user_id: str) -> Response:
+        return _done(ctx, user_id, lambda tx: act(tx, user_id))
+
+    return changed
 
 
-@router.post("/{user_id}/enable")
-def enable(ctx: Administrator, user_id: str) -> Response:
-    """Open a closed account again."""
-    return _done(ctx, user_id, lambda tx: users.enable(tx, user_id))
-
-
-@router.post("/{user_id}/unlock")
-def unlock(ctx: Administrator, user_id: str) -> Response:
-    """End the pause after failed sign-ins."""
-    return _done(ctx, user_id, lambda tx: users.unlock(tx, user_id))
-
-
-@router.post("/{user_id}/demand-change")
-def demand_change(ctx: Administrator, user_id: str) -> Response:
-    """Ask for a new password; nothing else opens before it is chosen."""
-    return _done(ctx, user_id, lambda tx: users.require_password_change(tx, user_id))
+for _path, _, _, _act in ACTS:
+    router.post(f"/{{user_id}}/{_path}")(_changing(_act))
 
 
 @router.post("/{user_id}/reset")
@@ -164,12 +154,6 @@ def reset(ctx: Administrator, user_id: str, keep: Annotated[bool, Form()] = Fals
     return _one(ctx, user_id, link=_link(ctx.request, token), ended=ended)
 
 
-@router.post("/{user_id}/confirm")
-def confirm(ctx: Administrator, user_id: str) -> Response:
-    """Let passkeys and tokens open again that came back with a backup."""
-    return _done(ctx, user_id, lambda tx: after_restore.confirm_keys(tx, user_id))
-
-
 def _done(ctx: RequestContext, user_id: str, work: Callable[[Transaction], object]) -> Response:
     try:
         with ctx.write() as tx:
@@ -177,11 +161,6 @@ def _done(ctx: RequestContext, user_id: str, work: Callable[[Transaction], objec
     except TetkikError as error:
         return _one(ctx, user_id, error=error)
     return RedirectResponse(f"/admin/users/{user_id}", 303)
-
-
-def _with_held(offered: tuple[str, ...], member: Member) -> tuple[str, ...]:
-    """The departments that can be chosen, and those that the user has from an earlier model."""
-    return tuple(sorted({*offered, *member.profile.departments} - {EVERY_DEPARTMENT}, key=alphabetical))
 
 
 def _choices(departments: tuple[str, ...]) -> dict[str, Any]:

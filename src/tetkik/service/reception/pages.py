@@ -15,7 +15,6 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.cases import admission, patients
 from tetkik.records.cases.admission import Admission
 from tetkik.records.cases.patients import Match, Person
-from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.idempotency import IdempotentRequest
@@ -66,7 +65,6 @@ class _Opened(BaseModel):
 
 @router.get("/reception")
 def reception(ctx: Annotated[RequestContext, allowed(Permission.CASE_CREATE)]) -> HTMLResponse:
-    """The empty form."""
     return _page(ctx, CaseForm())
 
 
@@ -85,7 +83,6 @@ def live_triage(
 def find_patients(
     ctx: Annotated[RequestContext, allowed(Permission.CASE_CREATE)], words: _Short = ""
 ) -> HTMLResponse:
-    """Patients by name or number, to be chosen."""
     words = words.strip()
     if not patients.is_searchable(words):
         return ctx.render("reception/patients.html.jinja", matches=(), words="", most=0)
@@ -100,18 +97,15 @@ def find_patients(
 def open_case(
     ctx: Annotated[RequestContext, allowed(Permission.CASE_CREATE)], typed: Annotated[CaseForm, Form()]
 ) -> Response:
-    """Open a case, or show the form again with what is wrong."""
     try:
         wanted = _wanted(ctx, typed)
         form = IdempotentRequest(typed.once or None, typed.digest())
-        opened = form.run(ctx.records, ctx.actor, lambda tx: _admitted(tx, wanted)).value(_Opened)
+        opened = form.run(
+            ctx.records, ctx.actor, lambda tx: _Opened(case_id=admission.admit(tx, wanted))
+        ).value(_Opened)
     except (InputError, Conflict) as error:
         return _page(ctx, typed, error)
     return RedirectResponse(f"/cases/{opened.case_id}?opened", 303)
-
-
-def _admitted(tx: Transaction, wanted: Admission) -> _Opened:
-    return _Opened(case_id=admission.admit(tx, wanted))
 
 
 def _wanted(ctx: RequestContext, typed: CaseForm) -> Admission:

@@ -74,5 +74,4 @@ class TriageShape(BaseModel):
 
     @classmethod
     def of(cls, result: TriageResult) -> TriageShape:
-        """The shape of an answer."""
         return cls.model_validate(result.as_json())

@@ -25,12 +25,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class LiveAnswer:
-    """What the page shows while somebody types.
-
-    Attributes:
-        question: asked where the model abstains; None where it names a department.
-        answers: what a yes may mean, to be added to the text.
-    """
+    """What the page shows while somebody types, with the question where the model abstains."""
 
     result: TriageResult
     pieces: tuple[Piece, ...]
@@ -55,11 +50,7 @@ def _answered(
 
 
 def ask_live(text: str, settings: Settings, language: Language, asked: Sequence[str] = ()) -> LiveAnswer:
-    """The answer as the page shows it; a question that was answered with no is not asked again.
-
-    Args:
-        text: what the patient says, as far as it is typed.
-    """
+    """The answer as the page shows it; a question that was answered with no is not asked again."""
     result = answer_to(text, settings, language)
     known = {question.id: question for question in questions()}
     denied = tuple(name for name in dict.fromkeys(asked) if name in known)
@@ -95,20 +86,12 @@ def departments(settings: Settings) -> tuple[str, ...]:
 
 
 def chosen_department(name: str | None, settings: Settings) -> str | None:
-    """A department that somebody chose; None for none.
-
-    Raises:
-        InputError: no such department.
-    """
+    """A department that somebody chose; None for none."""
     if name and name not in departments(settings):
         raise InputError("There is no such department; choose one of the list.")
     return name or None
 
 
 def clinic(department: str, result: TriageResult | None) -> Clinic | None:
-    """The clinic that a department is booked as, for this patient.
-
-    Args:
-        result: the answer, which knows whether the patient is a child; None without a complaint.
-    """
+    """The clinic that a department is booked as; the answer to a complaint knows whether for a child."""
     return clinic_of(department, child=result is not None and result.child)

@@ -16,29 +16,18 @@ from tetkik.records.database import Transaction
 from tetkik.records.reports import reports, signing, versions, withdrawal
 from tetkik.records.reports.reports import ListedReport, Wanted
 from tetkik.records.reports.withdrawal_queries import Withdrawn
-from tetkik.service.drafts.revisions import DraftRoute, hospital_of
+from tetkik.service.drafts.revisions import DraftRoute
 from tetkik.service.drafts.shapes import DraftShape
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.reauthentication import reauthenticate
-from tetkik.service.kit.http.downloads import download_headers
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from tetkik.service.kit.http.preconditions import MATCHED, Revision
-from tetkik.service.reports import documents
+from tetkik.service.kit.http.responses import download_headers
+from tetkik.service.reports import documents, shapes
 from tetkik.service.reports.documents import KINDS, Format
-from tetkik.service.reports.shapes import (
-    AmendmentSent,
-    CodeSent,
-    Comparison,
-    ReportListed,
-    SignedShape,
-    SignSent,
-    Verified,
-    VersionListed,
-    VersionShape,
-    WithdrawalSent,
-)
 from tetkik.values import Permission, ReportState
+from tetkik.workflow.reports import hospital_of
 
 document_router = APIRouter(prefix="/reports", tags=["documents"])
 
@@ -93,7 +82,7 @@ def listed(
     own: Annotated[bool, Query(description="Only those that you signed.")] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[ReportListed]:
+) -> Page[shapes.ReportListed]:
     """Signed reports that you may see, the newest signature first."""
     wanted = Wanted(department=department, state=state, own=own)
     with ctx.write() as tx:
@@ -103,7 +92,8 @@ def listed(
     more = len(found) > limit
     return Page(
         items=[
-            ReportListed.from_value(item, patient=item.person.name if item.person else None) for item in page
+            shapes.ReportListed.from_value(item, patient=item.person.name if item.person else None)
+            for item in page
         ],
         next=cursor_of(page[-1]) if more else None,
     )
@@ -115,11 +105,7 @@ def cursor_of(last: ListedReport) -> str:
 
 
 def after_cursor(cursor: str | None) -> tuple[datetime, str] | None:
-    """Where a list goes on; None is its beginning.
-
-    Raises:
-        InputError: not a cursor of this list.
-    """
+    """Where a list goes on; None is its beginning."""
     if cursor is None:
         return None
     at, report_id = decode_cursor(cursor, [str, str])
@@ -133,19 +119,19 @@ def after_cursor(cursor: str | None) -> tuple[datetime, str] | None:
 
 
 @router.post("/verify")
-def verify(ctx: Reader, sent: CodeSent) -> Verified:
+def verify(ctx: Reader, sent: shapes.CodeSent) -> shapes.Verified:
     """Whether a verification code belongs to a signed report, and to its last version."""
     with ctx.read() as tx:
         found = reports.report_verified(tx, sent.code)
         if found is None:
-            return Verified(known=False)
+            return shapes.Verified(known=False)
         report_id, number = found
         try:
             known = versions.versions_of(tx, report_id)
         except Forbidden:
-            return Verified(known=True)
+            return shapes.Verified(known=True)
         (meant,) = (item for item in known if item.number == number)
-        return Verified(
+        return shapes.Verified(
             known=True,
             is_last=meant.is_last,
             withdrawn=meant.withdrawn is not None,
@@ -155,26 +141,28 @@ def verify(ctx: Reader, sent: CodeSent) -> Verified:
 
 
 @router.get("/{report_id}")
-def read(ctx: Reader, response: Response, report_id: ReportId) -> VersionShape:
+def read(ctx: Reader, response: Response, report_id: ReportId) -> shapes.VersionShape:
     """The last signed version; its number is the ETag, for whoever withdraws it."""
     with ctx.write() as tx:
         found = versions.open_version(tx, report_id)
     response.headers["ETag"] = f'"{found.info.number}"'
-    return VersionShape.whole(found, ctx.language)
+    return shapes.VersionShape.whole(found, ctx.language)
 
 
 @router.get("/{report_id}/versions")
-def all_versions(ctx: Reader, report_id: ReportId) -> Page[VersionListed]:
+def all_versions(ctx: Reader, report_id: ReportId) -> Page[shapes.VersionListed]:
     """Every signed version, the first first; there are few, so this is one page."""
     with ctx.read() as tx:
-        return Page(items=[VersionListed.from_value(item) for item in versions.versions_of(tx, report_id)])
+        return Page(
+            items=[shapes.VersionListed.from_value(item) for item in versions.versions_of(tx, report_id)]
+        )
 
 
 @router.get("/{report_id}/versions/{number}")
-def read_version(ctx: Reader, report_id: ReportId, number: Number) -> VersionShape:
+def read_version(ctx: Reader, report_id: ReportId, number: Number) -> shapes.VersionShape:
     """One signed version, for ever as it was signed."""
     with ctx.write() as tx:
-        return VersionShape.whole(versions.open_version(tx, report_id, number), ctx.language)
+        return shapes.VersionShape.whole(versions.open_version(tx, report_id, number), ctx.language)
 
 
 @router.get("/{report_id}/compare")
@@ -183,16 +171,16 @@ def compare(
     report_id: ReportId,
     before: Annotated[int, Query(alias="from", ge=1, lt=2**31, description="Number of a version.")],
     after: Annotated[int, Query(alias="to", ge=1, lt=2**31, description="Number of another one.")],
-) -> Comparison:
+) -> shapes.Comparison:
     """Word by word, and measurement by measurement, what changed from one version to another."""
     with ctx.write() as tx:
         old = versions.open_version(tx, report_id, before)
         new = versions.open_version(tx, report_id, after)
-    return Comparison.of(old, new, ctx.language)
+    return shapes.Comparison.of(old, new, ctx.language)
 
 
-@router.post("/{report_id}/sign", status_code=201, response_model=SignedShape)
-def sign(ctx: Signer, report_id: ReportId, sent: SignSent, once: IdempotentDep) -> Response:
+@router.post("/{report_id}/sign", status_code=201, response_model=shapes.SignedShape)
+def sign(ctx: Signer, report_id: ReportId, sent: shapes.SignSent, once: IdempotentDep) -> Response:
     """Sign the draft with the password or a passkey again; it never changes from then on.
 
     It is not a qualified electronic signature.
@@ -200,15 +188,15 @@ def sign(ctx: Signer, report_id: ReportId, sent: SignSent, once: IdempotentDep) 
     method = reauthenticate(ctx.request, ctx.actor, sent)
     proof = signing.Proof(ctx.actor.user_id or "", method, datetime.now(UTC))
 
-    def work(tx: Transaction) -> SignedShape:
-        signed = signing.sign(tx, report_id, sent.revision, proof, hospital_of(ctx.app))
-        return SignedShape.from_value(signed, report_id=report_id)
+    def work(tx: Transaction) -> shapes.SignedShape:
+        signed = signing.sign(tx, report_id, sent.revision, proof, hospital_of(ctx.settings))
+        return shapes.SignedShape.from_value(signed, report_id=report_id)
 
     return once.run(ctx.records, ctx.actor, work).response()
 
 
 @router.post("/{report_id}/amendments", status_code=201, response_model=DraftShape)
-def amend(ctx: Signer, report_id: ReportId, sent: AmendmentSent, once: IdempotentDep) -> Response:
+def amend(ctx: Signer, report_id: ReportId, sent: shapes.AmendmentSent, once: IdempotentDep) -> Response:
     """Begin to amend a signed report; the signed version stays what is read until the next signature."""
 
     def work(tx: Transaction) -> DraftShape:
@@ -228,7 +216,7 @@ def give_up(ctx: Signer, report_id: ReportId, revision: Revision) -> None:
 def withdraw(
     ctx: Annotated[RequestContext, allowed(Permission.REPORT_WITHDRAW)],
     report_id: ReportId,
-    sent: WithdrawalSent,
+    sent: shapes.WithdrawalSent,
     once: IdempotentDep,
     revision: Revision,
 ) -> Response:

@@ -20,7 +20,7 @@ from tetkik.errors import Conflict, NotFound
 from tetkik.records.audit_chain import Action
 from tetkik.records.reports import versions
 from tetkik.service.kit.access.authorization import RequestContext
-from tetkik.service.kit.http.downloads import download_headers
+from tetkik.service.kit.http.responses import download_headers
 from tetkik.values import ReportDocument
 
 
@@ -55,39 +55,27 @@ class _Kind:
     inline: bool = False
 
 
-def _capture(document: ReportDocument) -> bytes | None:
-    return to_capture(document) if document.heatmap is not None else None
-
-
-def _rejection(document: ReportDocument) -> bytes | None:
-    return to_rejection(document) if document.withdrawal is not None else None
-
-
 KINDS = MappingProxyType(
     {
         Format.PDF: _Kind("application/pdf", "pdf", to_pdf, inline=True),
         Format.FHIR: _Kind("application/fhir+json", "fhir.json", to_fhir),
         Format.SR: _Kind("application/dicom", "sr.dcm", to_sr),
-        Format.CAPTURE: _Kind("application/dicom", "heatmap.dcm", _capture),
-        Format.REJECTION: _Kind("application/dicom", "rejection.dcm", _rejection),
+        Format.CAPTURE: _Kind(
+            "application/dicom", "heatmap.dcm", lambda one: to_capture(one) if one.heatmap else None
+        ),
+        Format.REJECTION: _Kind(
+            "application/dicom", "rejection.dcm", lambda one: to_rejection(one) if one.withdrawal else None
+        ),
         Format.HL7: _Kind("x-application/hl7-v2+er7; charset=utf-8", "hl7", to_hl7),
         Format.TEXT: _Kind("text/plain; charset=utf-8", "txt", to_text),
-        Format.IMAGE: _Kind("image/png", "png", lambda document: document.image, inline=True),
-        Format.HEATMAP: _Kind("image/png", "heatmap.png", lambda document: document.heatmap, inline=True),
+        Format.IMAGE: _Kind("image/png", "png", lambda one: one.image, inline=True),
+        Format.HEATMAP: _Kind("image/png", "heatmap.png", lambda one: one.heatmap, inline=True),
     }
 )
 
 
 def answer(ctx: RequestContext, report_id: str, number: int | None, form: Format) -> Response:
-    """A signed version as a file.
-
-    Args:
-        number: of the version; None is the last one.
-
-    Raises:
-        NotFound: no such version, or it has no such picture.
-        Conflict: a DICOM object of a withdrawn version, or a rejection note of one that stands.
-    """
+    """A signed version, the last one for None, as a file."""
     kind = KINDS[form]
     with ctx.write() as tx:
         found = versions.version_of(tx, report_id, number)

@@ -87,19 +87,16 @@ def _day(text: str) -> datetime | None:
 
 @router.get("/{report_id}")
 def read(ctx: Reader, report_id: str) -> Response:
-    """The last signed version, as the ward reads it."""
     return _reading(ctx, report_id, None)
 
 
 @router.get("/{report_id}/versions/{number}")
 def read_version(ctx: Reader, report_id: str, number: int) -> Response:
-    """An earlier version; the page says that a later one has taken its place."""
     return _reading(ctx, report_id, number)
 
 
 @router.get("/{report_id}/versions/{number}/{form}")
 def document(ctx: Reader, report_id: str, number: int, form: documents.Format) -> Response:
-    """A version as a file."""
     return documents.answer(ctx, report_id, number, form)
 
 
@@ -115,7 +112,6 @@ def compare(
     before: Annotated[int | None, Query(alias="from")] = None,
     after: Annotated[int | None, Query(alias="to")] = None,
 ) -> Response:
-    """Two versions word by word; without numbers, the last one and the one before."""
     language = ctx.language
     with ctx.write() as tx:
         known = versions.versions_of(tx, report_id)
@@ -138,7 +134,6 @@ def compare(
 
 @router.post("/{report_id}/amend")
 def amend(ctx: Signer, report_id: str, reason: Annotated[str, Form()] = "") -> Response:
-    """Begin an amendment and go on to the reading view; the signed version stays what the ward reads."""
     try:
         with ctx.write() as tx:
             begun = signing.begin_amendment(tx, report_id, reason)
@@ -149,7 +144,6 @@ def amend(ctx: Signer, report_id: str, reason: Annotated[str, Form()] = "") -> R
 
 @router.post("/{report_id}/amend/drop")
 def drop(ctx: Signer, report_id: str, revision: Annotated[int, Form()]) -> Response:
-    """Give the amendment under way up."""
     with ctx.write() as tx:
         signing.drop_amendment(tx, report_id, revision)
     return RedirectResponse(f"/reports/{report_id}", 303)

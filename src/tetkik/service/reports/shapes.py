@@ -103,7 +103,6 @@ class VersionShape(VersionListed, ContentShape):
 
     @classmethod
     def whole(cls, found: SignedVersion, language: Language) -> VersionShape:
-        """The same for a program, its names in the reader's language."""
         document = found.document
         sections = [(section, document.draft.section(section)) for section in Section]
         return cls.from_value(
@@ -165,7 +164,6 @@ class Comparison(Shape):
 
     @classmethod
     def of(cls, before: SignedVersion, after: SignedVersion, language: Language) -> Comparison:
-        """The same for a program, its names in the reader's language."""
         old, new = before.document, after.document
         return cls.from_value(
             after,

@@ -23,7 +23,6 @@ Body = Annotated[str, Form(max_length=2 * templates.LONGEST)]
 
 @router.get("")
 def listed(ctx: Reader) -> Response:
-    """Every template, and an empty form."""
     return _page(ctx)
 
 
@@ -41,7 +40,6 @@ def add(
 
 @router.get("/{template_id}")
 def one(ctx: Reader, template_id: str) -> Response:
-    """One template in the form."""
     return _page(ctx, template_id=template_id)
 
 
@@ -53,7 +51,6 @@ def change(
     language: Annotated[Language, Form()] = Language.TR,
     text: Body = "",
 ) -> Response:
-    """Put a new text in a template's place."""
     try:
         with ctx.write() as tx:
             templates.change(tx, template_id, name, language, text)

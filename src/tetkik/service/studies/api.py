@@ -11,6 +11,7 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from tetkik.records.audit_chain import Action
+from tetkik.records.database import Transaction
 from tetkik.records.images import derived_images, images, runs
 from tetkik.records.images.derived_images import DerivedImageKind
 from tetkik.records.images.images import StoredImage
@@ -19,10 +20,10 @@ from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.body_limits import takes_files
 from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
 from tetkik.service.kit.context import AppContext
-from tetkik.service.kit.http.downloads import download_headers
 from tetkik.service.kit.http.idempotency import IdempotencyKey
 from tetkik.service.kit.http.incoming_files import incoming_file
 from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from tetkik.service.kit.http.responses import download_headers
 from tetkik.service.studies.shapes import FindingsShape, ImageShape, UploadShape
 from tetkik.service.studies.upload import Upload
 from tetkik.values import FileFormat, Permission
@@ -202,16 +203,15 @@ def file(ctx: Reader, image_id: ImageId) -> Response:
         image = images.load_visible_image(tx, image_id)
         pieces = images.read_chunks(tx, image)
         first = next(pieces)  # a missing file is an error before the answer begins
-        tx.audit(
-            Action.IMAGE_OPENED,
-            case_id=image.case_id,
-            patient_id=image.patient_id,
-            object_id=image.id,
-            what="file",
-        )
+        audit_view(tx, image, "file")
     ending = "dcm" if image.file_format is FileFormat.DICOM else image.file_format.value
     headers = download_headers(f"{image.id}.{ending}") | {"Content-Length": str(image.size)}
     return StreamingResponse(chain([first], pieces), media_type=_MEDIA[image.file_format], headers=headers)
+
+
+def audit_view(tx: Transaction, image: StoredImage, what: str) -> None:
+    whose = {"case_id": image.case_id, "patient_id": image.patient_id}
+    tx.audit(Action.IMAGE_OPENED, **whose, object_id=image.id, what=what)
 
 
 def _opened(ctx: RequestContext, decoder: ImageDecoder, image_id: str, what: str) -> StoredImage:
@@ -220,13 +220,7 @@ def _opened(ctx: RequestContext, decoder: ImageDecoder, image_id: str, what: str
         image = images.load_visible_image(tx, image_id)
     if not decoder.was_viewed_recently(ctx.actor, image.id, what):
         with ctx.write() as tx:
-            tx.audit(
-                Action.IMAGE_OPENED,
-                case_id=image.case_id,
-                patient_id=image.patient_id,
-                object_id=image.id,
-                what=what,
-            )
+            audit_view(tx, image, what)
         decoder.record_view(ctx.actor, image.id, what)
     return image
 

@@ -31,10 +31,8 @@ _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 class Member:
     """An entry that is an image, or that cannot be looked into.
 
-    Attributes:
-        number: its place in the archive, counted from 1; names may come twice.
-        name: the last part of the name it has there: shown, sealed, and never a path.
-        fault: why it is not even opened.
+    Names may come twice, so it has its place in the archive, counted from 1. The name is shown and sealed,
+    and never a path.
     """
 
     number: int
@@ -45,12 +43,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What an archive holds.
-
-    Attributes:
-        members: images, and what cannot be looked into, in the order of the archive.
-        others: how many other files are in it; they stay closed.
-    """
+    """What an archive holds: images and what cannot be looked into, in its order; others stay closed."""
 
     members: tuple[Member, ...]
     others: int
@@ -58,12 +51,6 @@ class Survey:
 
 
 class Archive:
-    """A zip that somebody sent.
-
-    Raises:
-        InputError: it is no zip, it is cut short, or it holds more entries than any CD.
-    """
-
     def __init__(self, content: IO[bytes], name: str) -> None:
         self._name = name
         self._content = content
@@ -77,14 +64,7 @@ class Archive:
             )
 
     def survey(self, most: int) -> Survey:
-        """Look at the beginning of each entry.
-
-        Args:
-            most: bytes to which its images may unpack altogether.
-
-        Raises:
-            InputError: there is no image in it, or there is more.
-        """
+        """Look at the beginning of each entry; altogether its images may unpack to `most` bytes."""
         clashing = self._clashing()
         members: list[Member] = []
         pictures: list[Member] = []
@@ -97,7 +77,8 @@ class Archive:
             kind = Kind.OTHER
             if fault is None and entry.file_size and not is_link(entry):
                 try:
-                    kind = kind_of(self._head(entry))
+                    with self._zip.open(entry) as packed:
+                        kind = kind_of(packed.read(_HEAD))
                 except UNREADABLE:
                     fault = _damaged(member.name)
             if fault is not None:
@@ -149,17 +130,7 @@ class Archive:
         self._content.seek(max(0, offset))
         return self._content.read(len(ZIP)) == ZIP
 
-    def _head(self, entry: zipfile.ZipInfo) -> bytes:
-        with self._zip.open(entry) as packed:
-            return packed.read(_HEAD)
-
     def content(self, member: Member, load: Reservation) -> bytes:
-        """The whole of one entry.
-
-        Raises:
-            InputError: it cannot be opened, it is damaged, or it is longer than an image may be.
-            TooManyRequests: too much is on its way in.
-        """
         if member.fault is not None:
             raise member.fault
         check_bytes(member.entry.file_size, member.name)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
@@ -16,15 +15,14 @@ from starlette.types import Receive, Scope, Send
 
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.body_limits import takes_files
-from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
-from tetkik.service.kit.context import AppContext
+from tetkik.service.kit.background.image_decoder import DecoderDep
 from tetkik.service.kit.http import problems
 from tetkik.service.kit.http.incoming_files import IncomingFile, reserve, spooled_file
 from tetkik.service.studies.api import CaseId, Sure
 from tetkik.service.studies.archive import MOST_ENTRIES, Archive, Member, Survey
 from tetkik.service.studies.shapes import UploadShape
 from tetkik.service.studies.upload import Upload
-from tetkik.values import Actor, Permission
+from tetkik.values import Permission
 
 router = APIRouter(prefix="/images/archive", tags=["images"])
 Sender = Annotated[RequestContext, allowed(Permission.IMAGE_UPLOAD)]
@@ -100,9 +98,30 @@ async def upload_archive(
         spool, name = await stack.enter_async_context(spooled_file(ctx.request, ctx.records.files.temporary))
         archive = await run_in_threadpool(Archive, spool, name or "zip")
         survey = await run_in_threadpool(archive.survey, ctx.settings.max_archive_bytes)
-        sending = _Sending(ctx.request, ctx.app, decoder, ctx.actor, archive, case_id, sure, idempotency_key)
-        chosen = [member for member in survey.members if only is None or member.number in only]
-        return _Lines(sending.lines(survey, chosen), stack.pop_all())
+
+        def answered(member: Member) -> tuple[int, dict[str, Any]]:
+            try:
+                with reserve() as load:
+                    file = IncomingFile(archive.content(member, load), member.name)
+                    named = f"{idempotency_key}\n{member.number}".encode()
+                    key = idempotency_key and hashlib.sha256(named).hexdigest()
+                    upload = Upload(ctx.app, decoder, ctx.actor, file, case_id, sure=sure)
+                    outcome = upload.run(ctx.request, key)
+                return outcome.status, outcome.value(UploadShape).model_dump(mode="json")
+            except Exception as fault:  # it costs this file alone; the others are still to be answered
+                problem = problems.problem_of_fault(ctx.request, fault)
+                return problem.status, problem.model_dump(exclude_none=True)
+
+        def lines() -> Iterator[str]:
+            yield _line(ArchiveShape.of(survey))
+            for member in survey.members:
+                if only is None or member.number in only:
+                    status, answer = answered(member)
+                    yield _line(
+                        MemberShape(number=member.number, name=member.name, status=status, answer=answer)
+                    )
+
+        return _Lines(lines(), stack.pop_all())
     raise AssertionError  # no context here swallows a fault
 
 
@@ -117,49 +136,6 @@ class _Lines(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._held:
             await super().__call__(scope, receive, send)
-
-
-@dataclass(frozen=True, slots=True)
-class _Sending:
-    """One archive on its way into the records.
-
-    Attributes:
-        case_id: of the case; None lets each image find or open one.
-        sure: whether a person has compared the patients.
-        key: of the request, if it has one.
-    """
-
-    request: Request
-    context: AppContext
-    decoder: ImageDecoder
-    actor: Actor
-    archive: Archive
-    case_id: str | None
-    sure: bool
-    key: str | None
-
-    def lines(self, survey: Survey, chosen: Iterable[Member]) -> Iterator[str]:
-        """The lines of the answer; each image is stored, or not, before its line is sent."""
-        yield _line(ArchiveShape.of(survey))
-        for member in chosen:
-            status, answer = self._answer(member)
-            yield _line(MemberShape(number=member.number, name=member.name, status=status, answer=answer))
-
-    def _answer(self, member: Member) -> tuple[int, dict[str, Any]]:
-        try:
-            with reserve() as load:
-                file = IncomingFile(self.archive.content(member, load), member.name)
-                upload = Upload(self.context, self.decoder, self.actor, file, self.case_id, sure=self.sure)
-                outcome = upload.run(self.request, self._key_of(member))
-            return outcome.status, outcome.value(UploadShape).model_dump(mode="json")
-        except Exception as fault:  # it costs this file alone; the others are still to be answered
-            problem = problems.problem_of_fault(self.request, fault)
-            return problem.status, problem.model_dump(exclude_none=True)
-
-    def _key_of(self, member: Member) -> str | None:
-        if self.key is None:
-            return None
-        return hashlib.sha256(f"{self.key}\n{member.number}".encode()).hexdigest()
 
 
 def _line(shape: BaseModel) -> str:

@@ -35,7 +35,6 @@ _WAITING = 12
 def upload_page(
     ctx: Sender, case_id: Annotated[str | None, Query(alias="case", max_length=26)] = None
 ) -> HTMLResponse:
-    """The page to upload into one case, or without one."""
     try:
         with ctx.write() as tx:
             case = cases.load_case(tx, case_id) if case_id is not None else None

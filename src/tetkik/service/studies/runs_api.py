@@ -22,8 +22,8 @@ from tetkik.records.people.visibility import load_visible_case as see_case
 from tetkik.records.worklist.case_events import is_actor_current
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
-from tetkik.service.kit.http.event_stream import event, event_stream
 from tetkik.service.kit.http.idempotency import IdempotentDep
+from tetkik.service.kit.http.responses import event, event_stream
 from tetkik.service.studies.shapes import FindingsShape, RunShape, WorkShape
 from tetkik.values import Actor, JobState, Permission, Priority
 
@@ -53,7 +53,8 @@ def run_again(
     ctx: Sender, decoder: DecoderDep, image_id: ImageId, sent: RunSent, once: IdempotentDep
 ) -> Response:
     """Have the image read once more. A draft that a person has changed, and a signed report, stay."""
-    if sent.model is not None and sent.model not in _installed():
+    findings = {one.manifest.id for one in available() if one.manifest.task is Task.FINDINGS}
+    if sent.model is not None and sent.model not in findings:
         raise InputError("There is no such model of findings here; `GET /models` lists those there are.")
 
     def work(tx: Transaction) -> WorkShape:
@@ -67,10 +68,6 @@ def run_again(
     outcome = once.run(ctx.records, ctx.actor, work, status=202)
     decoder.work_available.set()
     return outcome.response()
-
-
-def _installed() -> set[str]:
-    return {bundle.manifest.id for bundle in available() if bundle.manifest.task is Task.FINDINGS}
 
 
 @router.get("/images/{image_id}/runs")
@@ -88,13 +85,8 @@ def one(ctx: Reader, run_id: Annotated[str, Path(max_length=26, description="Of 
         run = runs.load_run(tx, run_id)
         see_case(tx, run.case_id)
         shown = FindingsShape.of(run, runs.load_result(tx, run.id))
-        tx.audit(
-            Action.IMAGE_OPENED,
-            case_id=run.case_id,
-            patient_id=run.patient_id,
-            object_id=run.image_id,
-            what="run",
-        )
+        whose = {"case_id": run.case_id, "patient_id": run.patient_id}
+        tx.audit(Action.IMAGE_OPENED, **whose, object_id=run.image_id, what="run")
     return shown
 
 

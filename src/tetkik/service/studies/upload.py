@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
 
@@ -35,11 +36,7 @@ from tetkik.workflow.image_processing import preview_of
 
 
 class OtherPatient(Conflict):
-    """The file says that it is of another patient than the case.
-
-    Args:
-        found: where they differ; for the person who asks, and for no log.
-    """
+    """The file says that it is of another patient than the case; where, only the person who asks learns."""
 
     def __init__(self, found: tuple[Difference, ...]) -> None:
         super().__init__(
@@ -52,101 +49,71 @@ class OtherPatient(Conflict):
 _TOLD = TypeAdapter(Difference)
 
 
+@dataclass
 class Upload:
-    """One file on its way into the records.
+    """One file on its way into the records: without a case, one is found or opened for it.
 
-    Args:
-        case_id: of the case; None looks for it, or opens one.
-        sure: whether a person has compared the two patients and is sure.
+    `sure` is whether a person has compared the two patients.
     """
 
-    def __init__(
-        self,
-        context: AppContext,
-        decoder: ImageDecoder,
-        actor: Actor,
-        file: IncomingFile,
-        case_id: str | None = None,
-        *,
-        sure: bool = False,
-    ) -> None:
-        self._context = context
-        self._decoder = decoder
-        self._actor = actor
-        self._file = file
-        self._case_id = case_id
-        self._sure = sure
-        self._image: Radiograph | None = None
-        self._preview = b""
-        self._newcomer: ReservedPatient | None = None
-        self._stored: tuple[str, StoredFile, StoredFile] | None = None
-        """Patient, file and preview as they lie on the disk."""
-        most = context.settings
-        self._most = UploadQuota(most.upload_files_per_day, most.upload_bytes_per_day)
-        self.sha256 = hashlib.sha256(file.content).hexdigest()
+    context: AppContext
+    decoder: ImageDecoder
+    actor: Actor
+    file: IncomingFile
+    case_id: str | None = None
+    sure: bool = field(default=False, kw_only=True)
+    sha256: str = field(init=False)
+    _image: Radiograph | None = field(default=None, init=False)
+    _preview: bytes = field(default=b"", init=False)
+    _newcomer: ReservedPatient | None = field(default=None, init=False)
+    _stored: tuple[str, StoredFile, StoredFile] | None = field(default=None, init=False)
+    """Patient, file and preview as they lie on the disk."""
+
+    def __post_init__(self) -> None:
+        self.sha256 = hashlib.sha256(self.file.content).hexdigest()
 
     def run(self, request: Request, key: str | None) -> Outcome[UploadShape]:
-        """Keep the file, with the work that it makes, once for each key.
-
-        Raises:
-            TetkikError: it is refused, see `prepare` and `keep`.
-        """
-        request_line = f"{request.method} {request.url.path}?{self._case_id}&{self._sure}\n{self.sha256}"
+        """Keep the file, with the work that it makes, once for each key."""
+        request_line = f"{request.method} {request.url.path}?{self.case_id}&{self.sure}\n{self.sha256}"
         once = IdempotentRequest(key, hashlib.sha256(request_line.encode()).digest())
         try:
             self.prepare()
-            outcome = once.run(self._context.records, self._actor, partial(self.keep, language_of(request)))
+            outcome = once.run(self.context.records, self.actor, partial(self.keep, language_of(request)))
         except OtherPatient:
-            with self._context.records.write(self._actor) as tx:
-                self._note_comparison(tx)
+            with self.context.records.write(self.actor) as tx:  # the sender saw what the record says
+                home = self._home(tx)
+                tx.audit(Action.CASE_OPENED, case_id=home.case_id, patient_id=home.patient_id, compared=True)
             raise
         if outcome.fresh is not None:
             assert self._image is not None
-            self._decoder.cache_pixels(outcome.fresh.image.id, self._image)  # spares the worker the decoding
-            self._decoder.work_available.set()
+            self.decoder.cache_pixels(outcome.fresh.image.id, self._image)  # spares the worker the decoding
+            self.decoder.work_available.set()
         return outcome
 
     def prepare(self) -> None:
-        """Read the file, and bring it to the disk with its preview: no transaction waits for that.
-
-        Raises:
-            InputError: it is no image, it is damaged or hostile; or it is of nobody and has no case.
-            OtherPatient: it says that it is of another patient, and nobody has said that they are sure.
-            NotFound: no such case.
-            Forbidden: a case that the actor may not open.
-            CaseMoved: the case goes on as another one.
-            TooManyRequests: it goes beyond what the actor may upload in a day.
-            ScannerSilent: the malware scanner does not answer.
-        """
-        with self._context.records.read(self._actor) as tx:
-            if self._case_id is not None:
-                load_visible_case(tx, self._case_id)  # before anything is made of the file
-                transfers.require_not_moved(tx, self._case_id)
+        """Read the file, and bring it to the disk with its preview: no transaction waits for that."""
+        with self.context.records.read(self.actor) as tx:
+            if self.case_id is not None:
+                load_visible_case(tx, self.case_id)  # before anything is made of the file
+                transfers.require_not_moved(tx, self.case_id)
         # The name goes into an error that the sender sees, and no further.
-        name = self._file.name or "image"
-        if scanner := self._context.settings.upload_scanner:
-            scan(scanner, self._file.content, name)
-        self._image = self._decoder.decode(self._file.content, name)
+        name = self.file.name or "image"
+        if scanner := self.context.settings.upload_scanner:
+            scan(scanner, self.file.content, name)
+        self._image = self.decoder.decode(self.file.content, name)
         self._preview = preview_of(self._image)
-        with self._context.records.read(self._actor) as tx:
+        with self.context.records.read(self.actor) as tx:
             home = self._home(tx)
             self._admit(tx, home)
             if home.patient_id is not None:
                 self._compare(tx, home.patient_id)
-            elif self._actor.may(Permission.CASE_CREATE):
+            elif self.actor.may(Permission.CASE_CREATE):
                 self._newcomer = ReservedPatient()
             if patient_id := home.patient_id or (self._newcomer and self._newcomer.id):
                 self._stored = self._store(tx, patient_id)
 
     def keep(self, language: Language, tx: Transaction) -> UploadShape:
-        """Keep it, with the work that it makes, in one transaction.
-
-        Raises:
-            OtherPatient: it says that it is of another patient, and nobody has said that they are sure.
-            Conflict: the case is closed.
-            Forbidden: a case would have to be opened, and the actor may not.
-            TooManyRequests: it goes beyond what the actor may upload in a day.
-        """
+        """Keep it, with the work that it makes, in one transaction."""
         assert self._image is not None
         quota.lock_uploads(tx)
         home = self._home(tx)
@@ -154,11 +121,13 @@ class Upload:
         case_id = home.case_id or self._open(tx, home)
         case = load_visible_case(tx, case_id)
         differs = self._compare(tx, case.patient_id)
-        if not self._is_stored_for(tx, case.patient_id):  # the patient is another than a moment ago
+        kept = self._stored if self._stored and self._stored[0] == case.patient_id else None
+        if kept is None or not images.still_stored(tx, case.patient_id, *kept[1:]):
+            # The patient is another than a moment ago.
             self._stored = self._store(tx, case.patient_id)
         assert self._stored is not None
         _, file, preview = self._stored
-        described = ImageMetadata.of(self._image, self._file.name)
+        described = ImageMetadata.of(self._image, self.file.name)
         added = images.add_image(
             tx, case_id, file, described, confirmed=tuple(one.trait.value for one in differs)
         )
@@ -175,22 +144,12 @@ class Upload:
     def _store(self, tx: Transaction, patient_id: str) -> tuple[str, StoredFile, StoredFile]:
         newcomer = self._newcomer
         reserved = newcomer if newcomer is not None and newcomer.id == patient_id else None
-        content, preview = BytesIO(self._file.content), BytesIO(self._preview)
+        content, preview = BytesIO(self.file.content), BytesIO(self._preview)
         return (
             patient_id,
             images.store_file(tx, patient_id, content, sha256=self.sha256, reserved=reserved),
             images.store_file(tx, patient_id, preview, reserved=reserved),
         )
-
-    def _is_stored_for(self, tx: Transaction, patient_id: str) -> bool:
-        if self._stored is None or self._stored[0] != patient_id:
-            return False
-        return images.still_stored(tx, patient_id, *self._stored[1:])
-
-    def _note_comparison(self, tx: Transaction) -> None:
-        """Audit that the sender saw what the record says of its patient."""
-        home = self._home(tx)
-        tx.audit(Action.CASE_OPENED, case_id=home.case_id, patient_id=home.patient_id, compared=True)
 
     def _admit(self, tx: Transaction, home: Destination) -> None:
         """A file that is there already costs nothing of what the actor may upload."""
@@ -200,31 +159,33 @@ class Upload:
             and images.has_file(tx, home.case_id, home.patient_id, self.sha256)
         ):
             return
-        quota.check_quota(tx, self._most, UploadQuota(1, len(self._file.content)))
+        most = self.context.settings
+        allowed = UploadQuota(most.upload_files_per_day, most.upload_bytes_per_day)
+        quota.check_quota(tx, allowed, UploadQuota(1, len(self.file.content)))
 
     def _compare(self, tx: Transaction, patient_id: str) -> tuple[Difference, ...]:
         assert self._image is not None
         differs = patient_matching.compare_with_patient(tx, patient_id, self._image.identity)
-        if differs and not self._sure:
+        if differs and not self.sure:
             raise OtherPatient(differs)
         return differs
 
     def _home(self, tx: Transaction) -> Destination:
-        if self._case_id is not None:
-            return Destination(load_visible_case(tx, self._case_id).patient_id, self._case_id)
+        if self.case_id is not None:
+            return Destination(load_visible_case(tx, self.case_id).patient_id, self.case_id)
         assert self._image is not None
         identity = self._image.identity
         filed = patient_matching.person_from_identity(identity)
         if not (filed.number or filed.tckn):
             raise InputError(
                 "{file} does not say whose image it is; choose the case first.",
-                file=self._file.name or "image",
+                file=self.file.name or "image",
             )
         return patient_matching.find_destination(tx, identity, self.sha256)
 
     def _open(self, tx: Transaction, home: Destination) -> str:
         assert self._image is not None
-        if not self._actor.may(Permission.CASE_CREATE):
+        if not self.actor.may(Permission.CASE_CREATE):
             raise Forbidden(
                 "Your role does not allow this ({permission}).", permission=Permission.CASE_CREATE
             )

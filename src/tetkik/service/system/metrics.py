@@ -7,7 +7,6 @@ a program on this very host that comes directly, not through a proxy.
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections.abc import Iterator
 
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -15,51 +14,18 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from tetkik import __version__
 from tetkik.records.metrics import RecordsMetrics, collect_metrics
 from tetkik.service.kit.access.authorization import Guard, RequestContext, check_routes
+from tetkik.service.kit.access.middleware import Observe, template_of
 from tetkik.service.kit.context import AppContext, ContextDep, context_of
 from tetkik.values import SYSTEM, Permission
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_API = "/api/v1"
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
-
-
-class LatencyMiddleware:
-    """Measures each answer by the template of its route, until its last byte.
-
-    Streams of events are left out: how long somebody listens is no latency.
-    """
-
-    def __init__(self, app: ASGIApp, histogram: Histogram) -> None:
-        self._app = app
-        self._histogram = histogram
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        begin, status, stream = time.perf_counter(), 500, False
-
-        async def watched(message: Message) -> None:
-            nonlocal status, stream
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                stream = any(
-                    name.lower() == b"content-type" and value.startswith(b"text/event-stream")
-                    for name, value in message["headers"]
-                )
-            await send(message)
-
-        try:
-            await self._app(scope, receive, watched)
-        finally:
-            if not stream:
-                labels = (_template(scope), _method(scope), f"{status // 100}xx")
-                self._histogram.labels(*labels).observe(time.perf_counter() - begin)
 
 
 class RecordsCollector(Collector):
@@ -81,14 +47,19 @@ class RecordsCollector(Collector):
         yield GaugeMetricFamily("tetkik_up", f"Tetkik {__version__} answers.", 1)
 
 
+def _gauges(*figures: tuple[str, str, float]) -> Iterator[Metric]:
+    for name, meaning, value in figures:
+        yield GaugeMetricFamily(f"tetkik_{name}", meaning, value)
+
+
 def _queue(counted: RecordsMetrics) -> Iterator[Metric]:
     queue = counted.queue
-    yield GaugeMetricFamily("tetkik_queue_length", "Pieces of work that wait for a model.", queue.waiting)
-    yield GaugeMetricFamily(
-        "tetkik_queue_age_seconds", "How long the oldest of them waits.", queue.oldest_seconds
+    return _gauges(
+        ("queue_length", "Pieces of work that wait for a model.", queue.waiting),
+        ("queue_age_seconds", "How long the oldest of them waits.", queue.oldest_seconds),
+        ("queue_running", "Pieces of work that a worker has.", queue.running),
+        ("jobs_failed", "Pieces of work that were given up.", queue.failed),
     )
-    yield GaugeMetricFamily("tetkik_queue_running", "Pieces of work that a worker has.", queue.running)
-    yield GaugeMetricFamily("tetkik_jobs_failed", "Pieces of work that were given up.", queue.failed)
 
 
 def _inference(counted: RecordsMetrics) -> Iterator[Metric]:
@@ -112,12 +83,8 @@ def _people(counted: RecordsMetrics) -> Iterator[Metric]:
     for state, count in counted.cases.items():
         cases.add_metric([state], count)
     yield cases
-    yield GaugeMetricFamily("tetkik_claims", "Cases that somebody is reading.", counted.claims)
     yield CounterMetricFamily(
         "tetkik_reports_signed", "Versions signed, amendments included.", counted.reports_signed
-    )
-    yield GaugeMetricFamily(
-        "tetkik_drafts_signed", "First signatures of the last 30 days.", counted.drafts_signed
     )
     share = GaugeMetricFamily(
         "tetkik_drafts_corrected_share",
@@ -126,10 +93,12 @@ def _people(counted: RecordsMetrics) -> Iterator[Metric]:
     if counted.corrected_share is not None:
         share.add_metric([], counted.corrected_share)
     yield share
-    yield GaugeMetricFamily(
-        "tetkik_sign_ins_failed", "Failed sign-ins of the last hour.", counted.sign_ins_failed
+    yield from _gauges(
+        ("claims", "Cases that somebody is reading.", counted.claims),
+        ("drafts_signed", "First signatures of the last 30 days.", counted.drafts_signed),
+        ("sign_ins_failed", "Failed sign-ins of the last hour.", counted.sign_ins_failed),
+        ("sessions", "Open browsers.", counted.sessions),
     )
-    yield GaugeMetricFamily("tetkik_sessions", "Open browsers.", counted.sessions)
 
 
 class MetricsGuard(Guard):
@@ -139,12 +108,6 @@ class MetricsGuard(Guard):
         super().__init__(Permission.SYSTEM)
 
     async def __call__(self, request: Request) -> RequestContext:
-        """Who asks, if they may.
-
-        Raises:
-            NotSignedIn: nobody is signed in.
-            Forbidden: the role or the token does not allow it.
-        """
         if context_of(request).settings.metrics_public and _from_here(request):
             return RequestContext(request, context_of(request), SYSTEM)
         return await super().__call__(request)
@@ -160,8 +123,8 @@ def metrics(request: Request, context: ContextDep) -> Response:
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def install(app: FastAPI, context: AppContext) -> None:
-    """Measure every answer, and serve the figures."""
+def install(app: FastAPI, context: AppContext) -> Observe:
+    """Serve the figures; gives what measures an answer by the template of its route, until its last byte."""
     registry = CollectorRegistry()
     registry.register(RecordsCollector(context))
     histogram = Histogram(
@@ -174,22 +137,14 @@ def install(app: FastAPI, context: AppContext) -> None:
     app.state.metrics = registry
     check_routes(router)
     app.include_router(router)
-    app.add_middleware(LatencyMiddleware, histogram=histogram)
 
+    def observe(scope: Scope, status: int, seconds: float) -> None:
+        route = template_of(scope)
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        labels = ("other" if route == "-" else route, method, f"{status // 100}xx")
+        histogram.labels(*labels).observe(seconds)
 
-def _template(scope: Scope) -> str:
-    """The path with its parameters' names in place of their values: what a request asked for stays out."""
-    path = getattr(scope.get("route"), "path", None)
-    if path is None:
-        return "/static" if scope["path"].startswith("/static/") else "other"
-    # A router's own path stands without the prefix that it was included under.
-    api = scope["path"].startswith(f"{_API}/") and not path.startswith(f"{_API}/")
-    return f"{_API}{path}" if api else str(path)
-
-
-def _method(scope: Scope) -> str:
-    known = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-    return scope["method"] if scope["method"] in known else "other"
+    return observe
 
 
 def _from_here(request: Request) -> bool:

@@ -24,7 +24,6 @@ from tetkik.records.people import after_restore
 from tetkik.records.reports.agreement import queue
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.required_passkey import passkey_roles
-from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.settings import Settings
 from tetkik.values import Permission, Role
@@ -35,37 +34,11 @@ NAVIGATION = (
 )
 
 BACKUP_DUE = timedelta(days=2)
-_LOW = 0.10
 _NAME = re.compile(r"^[A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Disk:
-    """The disk that the records lie on.
-
-    Attributes:
-        free: bytes.
-        total: bytes.
-    """
-
-    free: int
-    total: int
-
-    @property
-    def used(self) -> float:
-        """Share that is taken, 0 to 1."""
-        return 1 - self.free / self.total
-
-    @property
-    def low(self) -> bool:
-        """Whether less than a tenth is left."""
-        return self.free < _LOW * self.total
-
-
-@dataclass(frozen=True, slots=True)
 class Part:
-    """A third-party package."""
-
     name: str
     version: str
     licence: str
@@ -93,7 +66,7 @@ def system(ctx: Annotated[RequestContext, allowed(Permission.SYSTEM)]) -> HTMLRe
         backup_due=backup_due,
         waiting=waiting,
         schema=schema,
-        disk=_disk(ctx.app),
+        disk=shutil.disk_usage(ctx.records.folder),
         database=ctx.records.engine.dialect.name,
         bundles=available(),
         settings=shown_settings(ctx.settings),
@@ -147,8 +120,3 @@ def _licence(about: metadata.PackageMetadata) -> str:
     classified = [line for line in about.get_all("Classifier") or () if line.startswith("License ::")]
     names = ", ".join(line.rsplit("::", 1)[-1].strip() for line in classified)
     return field("License-Expression") or names or field("License").split("\n")[0][:60] or "–"
-
-
-def _disk(context: AppContext) -> Disk:
-    usage = shutil.disk_usage(context.records.folder)
-    return Disk(usage.free, usage.total)

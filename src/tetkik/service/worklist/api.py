@@ -12,8 +12,8 @@ from tetkik.records.worklist import claims, worklist
 from tetkik.records.worklist import search as records
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.events import broker_of, stream
-from tetkik.service.kit.http.event_stream import event_stream
 from tetkik.service.kit.http.paging import Cursor, Limit, Page
+from tetkik.service.kit.http.responses import event_stream
 from tetkik.service.worklist.shapes import (
     CaseReader,
     Found,
@@ -24,9 +24,7 @@ from tetkik.service.worklist.shapes import (
     cursor_of,
     place_of,
 )
-from tetkik.values import (
-    Permission,
-)
+from tetkik.values import Permission
 
 router = APIRouter()
 

@@ -20,15 +20,7 @@ from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.kit.rendering.templates import language_of
 from tetkik.service.worklist.shapes import PriorityWord, WorklistQuery, cursor_of, place_of
 from tetkik.turkish import alphabetical
-from tetkik.values import (
-    FINDING_LABELS,
-    NORMAL_LABELS,
-    Actor,
-    CaseState,
-    Permission,
-    Priority,
-    label_name,
-)
+from tetkik.values import FINDING_LABELS, NORMAL_LABELS, Actor, CaseState, Permission, Priority, label_name
 from tetkik.workflow import offered_departments
 
 router = APIRouter()
@@ -80,7 +72,6 @@ Chosen = Annotated[WorklistForm, Query()]
 
 @router.get("/worklist")
 def page(ctx: Reader, query: Chosen, cursor: Cursor = None) -> HTMLResponse:
-    """The list as a page; audited."""
     values = _list(ctx, query, cursor=cursor)
     _audit_listing(ctx, len(values["items"]))
     return ctx.render("worklist/page.html.jinja", **values)
@@ -97,7 +88,6 @@ def rows(
 
 @router.get("/worklist/more")
 def more(ctx: Reader, query: Chosen, cursor: Cursor) -> HTMLResponse:
-    """The rows after the last one; audited."""
     values = _list(ctx, query, cursor=cursor)
     _audit_listing(ctx, len(values["items"]))
     return ctx.render("worklist/more.html.jinja", **values)
@@ -105,7 +95,6 @@ def more(ctx: Reader, query: Chosen, cursor: Cursor) -> HTMLResponse:
 
 @router.get("/search")
 def search_page(ctx: Finder) -> HTMLResponse:
-    """The search form."""
     return ctx.render("worklist/search.html.jinja", found=False, **_shared(ctx.request, ctx.actor, ()))
 
 

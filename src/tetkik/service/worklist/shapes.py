@@ -16,14 +16,7 @@ from tetkik.records.worklist.worklist import OPEN, Scope, WorklistCursor, Workli
 from tetkik.records.worklist.worklist_items import WorklistItem
 from tetkik.service.kit.http.paging import decode_cursor, encode_cursor
 from tetkik.service.kit.http.shape import Date, Shape
-from tetkik.values import (
-    CaseState,
-    JobState,
-    Priority,
-    ReportState,
-    Sex,
-    UrgencyLevel,
-)
+from tetkik.values import CaseState, JobState, Priority, ReportState, Sex, UrgencyLevel
 
 
 class PriorityWord(StrEnum):
@@ -35,7 +28,6 @@ class PriorityWord(StrEnum):
 
     @classmethod
     def of(cls, priority: Priority) -> PriorityWord:
-        """The word for a priority."""
         return cls(priority.name.lower())
 
     @property
@@ -76,7 +68,6 @@ class WorklistQuery(BaseModel):
     until: Date | None = Field(default=None, description="Waiting since this day or earlier.")
 
     def chosen(self) -> WorklistFilter:
-        """The same for the records."""
         return WorklistFilter(
             tuple(state for state in CaseState if state in self.state) or OPEN,
             tuple(sorted({word.priority for word in self.priority})) or tuple(Priority),
@@ -119,11 +110,7 @@ def cursor_of(place: WorklistCursor | None) -> str | None:
 
 
 def place_of(cursor: str | None) -> WorklistCursor | None:
-    """The place that a cursor stands for; None for the first page.
-
-    Raises:
-        InputError: not a cursor of this list.
-    """
+    """The place that a cursor stands for; None for the first page."""
     if cursor is None:
         return None
     priority, moment, case_id = decode_cursor(cursor, (int, str, str))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from tetkik.caption.options import AdapterOptions, Learning, Quantisation
 from tetkik.errors import UsageError
-from tetkik.lab.engine.limits import check_least, check_rate
+from tetkik.lab.engine.limits import Licence, ModelId, Resume, check_options, check_rate
 from tetkik.lab.engine.precision import Precision
 from tetkik.lab.engine.schedule import ScheduleKind
 
@@ -36,72 +38,86 @@ class StopBy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CaptionTraining:
-    """How a captioner is trained; the help of `tetkik caption train` has each setting.
+    """How a captioner is trained.
 
-    A step of `batch_size` captions, over all processes, is run in `accumulation` parts. The learning rate is
-    the highest, to which it rises over the share `warm_up` of the steps. `judged` validation captions are
-    generated in each epoch for `cider` and `rouge_l`, and `patience` epochs without a gain end the training.
-    None is the hub's present revision, the folder's name for `id`, the family's own prompt, and a cache
-    beside the output; 0 leaves torch its own choice of threads.
+    Attributes:
+        revision: None takes the one the hub names now, which the card states.
+        id: None takes the folder's.
+        adapter: how, with `Learning.ADAPTER`.
+        batch_size: of the optimiser, over all processes and all parts.
+        cache_features: else they are computed in every epoch.
+        cache: None is beside the output.
+        judged: captions are generated in each epoch with `cider` and `rouge_l` alone.
+        precision: what learns stays fp32.
+        merge: instead of an adapter.
     """
 
-    base: str = DEFAULT_BASE
-    revision: str | None = None
-    id: str | None = None
-    licence: str = "unknown"
+    base: Annotated[str, Field(description="The model to start from: a Hugging Face id or a folder.")] = (
+        DEFAULT_BASE
+    )
+    revision: Annotated[
+        str | None,
+        Field(description="Commit of the base on the hub; without it the one the hub names now."),
+    ] = None
+    id: ModelId = None
+    licence: Licence = "unknown"
     data_name: str = "captioned images"
-    learning: Learning = Learning.ADAPTER
+    learning: Annotated[
+        Learning, Field(description="What learns: an adapter, or all weights after the vision tower.")
+    ] = Learning.ADAPTER
     adapter: AdapterOptions = field(default_factory=AdapterOptions)
-    quantisation: Quantisation = Quantisation.NONE
-    prompt: str | None = None
-    max_tokens: int = 96
-    epochs: int = 5
-    batch_size: int = 16
-    accumulation: int = 1
-    learning_rate: float = 2e-4
-    warm_up: float = 0.05
-    weight_decay: float = 0.0
-    optimizer: OptimizerKind = OptimizerKind.ADAMW
-    schedule: ScheduleKind = ScheduleKind.COSINE
-    smoothing: float = 0.0
-    checkpointing: bool = False
-    cache_features: bool = True
-    cache: Path | None = None
-    stop_by: StopBy = StopBy.LOSS
-    judged: int = 200
-    patience: int = 2
-    precision: Precision = Precision.AUTO
-    seed: int = 0
-    tune: int = 0
-    merge: bool = False
-    resume: bool = False
-    threads: int = 0
-    checkpoint_steps: int = 200
+    quantisation: Annotated[
+        Quantisation, Field(description="Numbers of the frozen language model: 8 or 4 bits save memory.")
+    ] = Quantisation.NONE
+    prompt: Annotated[
+        str | None, Field(description="Words before the caption; without it the family's own.")
+    ] = None
+    max_tokens: Annotated[int, Field(ge=4, description="A caption is cut after so many tokens.")] = 96
+    epochs: Annotated[int, Field(ge=1, description="Most passes over the data.")] = 5
+    batch_size: Annotated[int, Field(ge=1, description="Captions in one step, over all processes.")] = 16
+    accumulation: Annotated[int, Field(ge=1, description="Parts of a step, to save memory.")] = 1
+    checkpointing: Annotated[
+        bool, Field(description="Compute activations again in the backward pass, to save memory.")
+    ] = False
+    learning_rate: Annotated[float, Field(description="The highest learning rate.")] = 2e-4
+    warm_up: Annotated[
+        float, Field(ge=0, le=1, description="Share of the steps in which the rate rises.")
+    ] = 0.05
+    schedule: Annotated[ScheduleKind, Field(description="How the learning rate falls afterwards.")] = (
+        ScheduleKind.COSINE
+    )
+    optimizer: Annotated[OptimizerKind, Field(description="What changes the weights.")] = OptimizerKind.ADAMW
+    weight_decay: Annotated[float, Field(ge=0, le=1, description="Weight decay of matrices.")] = 0.0
+    smoothing: Annotated[float, Field(ge=0, le=0.9, description="Label smoothing.")] = 0.0
+    stop_by: Annotated[
+        StopBy, Field(description="What validation chooses the epoch by, and when to stop.")
+    ] = StopBy.LOSS
+    judged: Annotated[
+        int, Field(ge=1, description="Validation images to caption, in each epoch and at the end.")
+    ] = 200
+    patience: Annotated[int, Field(ge=1, description="Epochs without a gain before it stops.")] = 2
+    precision: Annotated[Precision, Field(description="Numbers to train in.")] = Precision.AUTO
+    cache_features: Annotated[
+        bool,
+        Field(
+            alias="feature-cache/--no-feature-cache",
+            description="Compute the frozen image features once and keep them on disk.",
+        ),
+    ] = True
+    cache: Annotated[
+        Path | None, Field(description="A folder to keep the image features for the next time.")
+    ] = None
+    tune: Annotated[int, Field(ge=0, description="How many settings to try first, on validation.")] = 0
+    merge: Annotated[bool, Field(description="Write whole weights, so that the model needs no base.")] = False
+    seed: Annotated[int, Field(ge=0, description="Of first weights, order of images and dropout.")] = 0
+    threads: Annotated[int, Field(ge=0, description="CPU threads; 0 leaves torch's choice.")] = 0
+    checkpoint_steps: Annotated[
+        int, Field(ge=1, description="Steps between checkpoints within an epoch.")
+    ] = 200
+    resume: Resume = False
 
     def __post_init__(self) -> None:
-        for item in fields(self):
-            if isinstance(item.default, StrEnum):
-                object.__setattr__(self, item.name, type(item.default)(getattr(self, item.name)))
-        least = {
-            "max_tokens": 4,
-            "epochs": 1,
-            "batch_size": 1,
-            "accumulation": 1,
-            "judged": 1,
-            "patience": 1,
-            "tune": 0,
-            "threads": 0,
-            "checkpoint_steps": 1,
-        }
-        check_least(self, least)
-        for name, highest in {"warm_up": 1.0, "smoothing": 0.9, "weight_decay": 1.0}.items():
-            if not 0 <= getattr(self, name) <= highest:
-                raise UsageError(
-                    "The training option {name} cannot be {value}; it lies between 0 and {highest}.",
-                    name=name,
-                    value=getattr(self, name),
-                    highest=highest,
-                )
+        check_options(self)
         check_rate(self.learning_rate)
         if self.learning is Learning.FULL and self.quantisation is not Quantisation.NONE:
             raise UsageError(

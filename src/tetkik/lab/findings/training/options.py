@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from tetkik.bundle import REFERENCE_IMAGES
 from tetkik.errors import UsageError
-from tetkik.lab.engine.limits import check_least
+from tetkik.lab.engine.limits import DataName, Licence, ModelId, Resume, check_options
 from tetkik.lab.engine.precision import Precision
 from tetkik.lab.findings.thresholds import Rule
 
@@ -48,20 +50,24 @@ class TeacherUse(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How far a training image may be changed; each amount is drawn evenly up to these, either way."""
+    """How far a training image may be changed; each amount is drawn evenly up to these, either way.
+
+    Attributes:
+        rotation: degrees.
+        scale: share of the size.
+        shift: share of the side, along each axis.
+        brightness: share of the range, added.
+        contrast: share of the spread around the mean.
+        flip: whether half of the images are mirrored. The heart has a side, so this is off.
+    """
 
     rotation: float = 7.0
-    """Degrees."""
     scale: float = 0.1
     shift: float = 0.05
-    """Share of the side, along each axis."""
     brightness: float = 0.1
-    """Share of the range, added."""
     contrast: float = 0.15
-    """Share of the spread around the mean."""
     gamma: float = 0.15
     flip: bool = False
-    """Whether half of the images are mirrored. The heart has a side, so this is off."""
 
 
 NO_AUGMENTATION = Augmentation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -69,13 +75,16 @@ NO_AUGMENTATION = Augmentation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class TeacherOptions:
-    """A teacher whose probabilities are learned beside the labels."""
+    """A teacher whose probabilities are learned beside the labels.
+
+    Attributes:
+        table: a CSV with the column `file` and one column a label, of probabilities.
+        share: of the teacher's head in the final logit of each label that it knows; 1 takes it alone.
+    """
 
     table: Path
-    """A CSV with the column `file` and one column a label, of probabilities."""
     use: TeacherUse = TeacherUse.HEAD
     share: float = 0.5
-    """Of the teacher's head in the final logit of each label that it knows; 1 takes it alone."""
     weight: float = 1.0
 
     def __post_init__(self) -> None:
@@ -84,85 +93,116 @@ class TeacherOptions:
         _within("teacher-weight", self.weight, 0, 1000)
 
 
-_KINDS = {"loss": LossKind, "class_weights": ClassWeights, "precision": Precision, "threshold": Rule}
-_POSITIVE = ("epochs", "batch_size", "patience", "accumulation", "members", "min_positives")
-_LEAST = {
-    **dict.fromkeys((*_POSITIVE, "checkpoint_steps"), 1),
-    **dict.fromkeys(("freeze", "folds", "seed", "tune", "threads", "reference"), 0),
-}
-_RANGES = {
-    "learning_rate": (1e-9, 1),
-    "head_rate": (0.01, 1000),
-    "weight_decay": (0, 1),
-    "warm_up": (0, 0.9),
-    "ema": (0, 0.99999),
-    "class_weight_limit": (1, 10_000),
-}
-_SAME_RESULT = {"resume", "threads", "checkpoint_steps", "cache", "cache_limit", "keep_torch", "reference"}
-
-
 @dataclass(frozen=True, slots=True)
 class TrainingOptions:
     """How a network of findings is trained. The defaults are the documented reference.
 
-    `tetkik findings train --help` says what each is; here stands what it does not.
+    Attributes:
+        network: a Hugging Face network comes with its own weights.
+        stretch: so that exposure and window matter less.
+        id: None takes the folder's.
+        batch_size: of the optimiser, over all processes and all parts: the result does not depend on how many
+            GPUs share the work.
+        warm_up: share of the steps in which the rate rises; it falls to 0 as a cosine after that.
+        patience: by the mean AUROC on validation.
+        members: with different seeds.
+        ridge: on the grid means of the stages (`tetkik.lab.findings.training.ridge`).
+        folds: 0 splits into training, validation, calibration and test; 2 or more gives each component of
+            patients to one of that many parts.
+        checkpoint_steps: steps between checkpoints inside an epoch.
+        cache: None keeps decoded squares beside the output till the training ends.
     """
 
-    network: str = REFERENCE_NETWORK
-    weights: str = IMAGENET
-    """A file with the weights to start from, `imagenet` for torchvision's, or `none` for random ones; a
-    Hugging Face network comes with its own."""
-    size: int | None = None
-    stretch: bool = False
-    """Whether the 1st and 99th percentile of an image become black and white, so that exposure and window
-    matter less."""
-    id: str | None = None
-    licence: str = "unknown"
-    data_name: str = "training images"
-    epochs: int = 30
-    batch_size: int = 32
-    """Rows in one step of the optimiser, over all processes and all parts: the result does not depend on how
-    many GPUs share the work."""
-    learning_rate: float = 1e-4
-    head_rate: float = 1.0
-    weight_decay: float = 1e-5
+    network: Annotated[
+        str,
+        Field(
+            description="densenet121, mobilenet_v2, mobilenet_v2_bn, resnet18, or a Hugging Face id or "
+            "folder of an image classifier."
+        ),
+    ] = REFERENCE_NETWORK
+    weights: Annotated[str, Field(description="Weights to start from: imagenet, none, or a file.")] = IMAGENET
+    size: Annotated[
+        int | None, Field(description="Side of the network's square in pixels; without it its own.")
+    ] = None
+    stretch: Annotated[
+        bool, Field(description="Make the 1st and 99th percentile of each image black and white.")
+    ] = False
+    id: ModelId = None
+    licence: Licence = "unknown"
+    data_name: DataName = "training images"
+    epochs: Annotated[int, Field(ge=1, description="Most passes over the data.")] = 30
+    batch_size: Annotated[int, Field(ge=1, description="Images in one step.")] = 32
+    learning_rate: Annotated[float, Field(ge=0, description="Highest learning rate of AdamW.")] = 1e-4
+    head_rate: Annotated[float, Field(description="How many times that rate the last layer gets.")] = 1.0
+    weight_decay: Annotated[float, Field(description="Weight decay of AdamW.")] = 1e-5
     warm_up: float = 0.05
-    """Share of the steps in which the rate rises; it falls to 0 as a cosine after that."""
-    loss: LossKind = LossKind.BCE
-    class_weights: ClassWeights = ClassWeights.NONE
+    loss: Annotated[LossKind, Field(description="What is made small.")] = LossKind.BCE
+    class_weights: Annotated[ClassWeights, Field(description="How much a presence weighs.")] = (
+        ClassWeights.NONE
+    )
     class_weight_limit: float = 20.0
-    patience: int = 5
-    ema: float = 0.0
+    ema: Annotated[float, Field(description="Decay of a moving average of the weights; 0 keeps none.")] = 0.0
+    patience: Annotated[int, Field(ge=1, description="Epochs without a gain before it stops.")] = 5
     augmentation: Augmentation = field(default_factory=Augmentation)
-    precision: Precision = Precision.AUTO
-    accumulation: int = 1
-    freeze: int = 0
-    members: int = 1
-    ridge: bool = False
-    folds: int = 0
+    precision: Annotated[Precision, Field(description="Numbers to train in.")] = Precision.AUTO
+    accumulation: Annotated[int, Field(ge=1, description="Parts of a step, to save memory.")] = 1
+    freeze: Annotated[
+        int, Field(ge=0, description="Stages of the network, from its input, that are not trained.")
+    ] = 0
+    ridge: Annotated[
+        bool, Field(description="Add a member: ridge regression on the stages of the untrained network.")
+    ] = False
+    members: Annotated[int, Field(ge=1, description="Networks of different seeds, averaged into one.")] = 1
+    folds: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Measure out of fold over so many parts, and train the final network on all rows.",
+        ),
+    ] = 0
     teacher: TeacherOptions | None = None
-    min_positives: int = 30
-    threshold: Rule = Rule.YOUDEN
-    report_sources: tuple[str, ...] = ()
-    seed: int = 0
-    tune: int = 0
-    resume: bool = False
-    threads: int = 0
-    checkpoint_steps: int = 500
-    """Steps between checkpoints inside an epoch."""
-    cache: Path | None = None
-    """Where decoded squares are kept for the next training; None keeps them beside `out` till its end."""
-    cache_limit: float = 32.0
-    half: bool = False
-    keep_torch: bool = True
-    reference: int = REFERENCE_IMAGES
+    min_positives: Annotated[
+        int,
+        Field(ge=1, description="Patients or groups known each way below which a label is not assessed."),
+    ] = 30
+    threshold: Annotated[Rule, Field(description="What makes a label's threshold the best.")] = Rule.YOUDEN
+    report_sources: Annotated[
+        tuple[str, ...],
+        Field(alias="report-source", description="A source on whose rows alone figures are stated too."),
+    ] = ()
+    tune: Annotated[int, Field(ge=0, description="How many settings to try first, on validation.")] = 0
+    seed: Annotated[int, Field(ge=0, description="Of the split, the weights and the order of images.")] = 0
+    threads: Annotated[int, Field(ge=0, description="CPU threads; 0 leaves torch's choice.")] = 0
+    checkpoint_steps: Annotated[int, Field(ge=1)] = 500
+    cache: Annotated[
+        Path | None, Field(description="A folder to keep the decoded images for the next time.")
+    ] = None
+    cache_limit: Annotated[
+        float, Field(ge=0, description="GiB of decoded images above which they are decoded each time.")
+    ] = 32.0
+    half: Annotated[
+        bool, Field(description="Store the kernels of model.onnx as fp16, in half the bytes.")
+    ] = False
+    keep_torch: Annotated[
+        bool,
+        Field(alias="keep-torch/--no-torch", description="Put the weights as safetensors in the bundle."),
+    ] = True
+    reference: Annotated[
+        int,
+        Field(
+            ge=0, description="Most held-out images that the reference for drift is taken from; 0 for none."
+        ),
+    ] = REFERENCE_IMAGES
+    resume: Resume = False
 
     def __post_init__(self) -> None:
-        for name, kind in _KINDS.items():
-            object.__setattr__(self, name, kind(getattr(self, name)))
-        check_least(self, _LEAST)
-        for name, (low, high) in _RANGES.items():
-            _within(name.replace("_", "-"), getattr(self, name), low, high)
+        check_options(self)
+        _within("learning-rate", self.learning_rate, 1e-9, 1)
+        _within("head-rate", self.head_rate, 0.01, 1000)
+        _within("weight-decay", self.weight_decay, 0, 1)
+        _within("warm-up", self.warm_up, 0, 0.9)
+        _within("ema", self.ema, 0, 0.99999)
+        _within("class-weight-limit", self.class_weight_limit, 1, 10_000)
         _within("size", self.size or 224, 32, 2048)
         if self.folds == 1:
             raise UsageError("One fold leaves nothing to learn from; give --folds 2 or more, or none.")
@@ -174,7 +214,16 @@ class TrainingOptions:
 
     def as_json(self) -> dict[str, Any]:
         """Every setting that can change the result, by name; of a file its name alone."""
-        values = {name: value for name, value in asdict(self).items() if name not in _SAME_RESULT}
+        same_result = {
+            "resume",
+            "threads",
+            "checkpoint_steps",
+            "cache",
+            "cache_limit",
+            "keep_torch",
+            "reference",
+        }
+        values = {name: value for name, value in asdict(self).items() if name not in same_result}
         values["weights"] = Path(self.weights).name
         if self.teacher is not None:
             values["teacher"]["table"] = self.teacher.table.name

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from tetkik.bundle import REFERENCE_COMPLAINTS
-from tetkik.lab.engine.limits import check_least, check_rate
+from tetkik.lab.engine.limits import DataName, Licence, ModelId, Resume, check_options, check_rate
 from tetkik.lab.engine.precision import Precision
 
 BIOBERTURK = "hazal/BioBERTurkcased-con-trM"
@@ -32,39 +34,56 @@ class Imbalance(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TransformerOptions:
-    """How an encoder is fine-tuned."""
+    """How an encoder is fine-tuned.
 
-    base: str = DEFAULT_BASE  # a Hugging Face id or the path of a folder in its layout
-    id: str | None = None  # name of the model; None takes the folder's
-    licence: str = "unknown"
-    data_name: str = "training table"
-    epochs: int = 5
-    # rows in one step of the optimiser, over all processes and all parts: the result does not depend on how
-    # many GPUs share the work
-    batch_size: int = 32
-    # highest rate of AdamW; it rises over the first tenth of the steps and falls to 0
-    learning_rate: float = 3e-5
-    max_length: int = 256  # tokens read of a complaint; the rest is cut off
-    imbalance: Imbalance = Imbalance.WEIGHTS
-    patience: int = 2  # epochs without a better macro-F1 on validation before training stops
-    seed: int = 0  # of the split, the head's first weights, the order of rows and dropout
-    precision: Precision = Precision.AUTO
-    accumulation: int = 1  # parts in which each process runs its share of a step, to save memory
-    resume: bool = False
-    tune: int = 0  # settings to try first, on validation; 0 tries none
-    threads: int = 0  # CPU threads of each process; 0 leaves torch's own choice
-    checkpoint_steps: int = 500  # steps between checkpoints inside an epoch
-    # whether the bundle also gets the exported fp32 network (a small one always does)
-    keep_fp32: bool = False
-    # most complaints that the reference for drift is taken from; 0 writes none
-    reference: int = REFERENCE_COMPLAINTS
+    Attributes:
+        id: None takes the folder's.
+        batch_size: of the optimiser, over all processes and all parts: the result does not depend on how many
+            GPUs share the work.
+        learning_rate: of AdamW; it rises over the first tenth of the steps and falls to 0.
+        patience: by the macro-F1 on validation.
+        checkpoint_steps: steps between checkpoints inside an epoch.
+        keep_fp32: a small bundle always does.
+    """
+
+    base: Annotated[
+        str, Field(description="Transformer: a Hugging Face id or a path; without it BioBERTurk.")
+    ] = DEFAULT_BASE
+    id: ModelId = None
+    licence: Licence = "unknown"
+    data_name: DataName = "training table"
+    tune: Annotated[
+        int, Field(ge=0, description="Transformer: how many settings to try first, on validation.")
+    ] = 0
+    epochs: Annotated[int, Field(ge=1, description="Transformer: most passes over the data.")] = 5
+    batch_size: Annotated[int, Field(ge=1, description="Transformer: rows in one step.")] = 32
+    learning_rate: Annotated[float, Field(ge=0, description="Transformer: highest learning rate.")] = 3e-5
+    max_length: Annotated[int, Field(ge=8, description="Transformer: tokens read of a complaint.")] = 256
+    imbalance: Annotated[
+        Imbalance, Field(description="Transformer: what is done about rare departments.")
+    ] = Imbalance.WEIGHTS
+    precision: Annotated[Precision, Field(description="Transformer: numbers to train in.")] = Precision.AUTO
+    accumulation: Annotated[int, Field(ge=1, description="Transformer: parts of a step, to save memory.")] = 1
+    patience: Annotated[
+        int, Field(ge=1, description="Transformer: epochs without a gain before it stops.")
+    ] = 2
+    seed: Annotated[int, Field(ge=0, description="Transformer: of the split and the weights.")] = 0
+    threads: Annotated[int, Field(ge=0, description="Transformer: CPU threads; 0 leaves torch's choice.")] = 0
+    checkpoint_steps: Annotated[int, Field(ge=1)] = 500
+    keep_fp32: Annotated[
+        bool, Field(description="Transformer: put the fp32 network into the bundle too.")
+    ] = False
+    reference: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Most held-out complaints that the reference for drift is taken from; 0 for none.",
+        ),
+    ] = REFERENCE_COMPLAINTS
+    resume: Resume = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "imbalance", Imbalance(self.imbalance))
-        object.__setattr__(self, "precision", Precision(self.precision))
-        one = ("epochs", "batch_size", "patience", "accumulation", "checkpoint_steps")
-        none = ("tune", "threads", "reference")
-        check_least(self, {"max_length": 8, **dict.fromkeys(one, 1), **dict.fromkeys(none, 0)})
+        check_options(self)
         check_rate(self.learning_rate)
 
     def as_json(self) -> dict[str, Any]:

@@ -29,12 +29,8 @@ _WHILE_ENROLLING = _ALWAYS | {ENROL_PAGE, "/api/v1/account/passkeys/new", "/api/
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """Who asks, and what their pages look like.
-
-    Attributes:
-        csrf: the token that requests of this session carry; empty for a program.
-        language: that the person chose; None for the setting's.
-        theme: `light` or `dark`; None for the system's.
+    """Who asks, and what their pages look like; a program has no `csrf`. None leaves the setting's language,
+    or the system's theme.
     """
 
     actor: Actor
@@ -48,11 +44,17 @@ def cookie_name(context: AppContext) -> str:
     return "__Host-tetkik" if context.secure else "tetkik"
 
 
-def set_session_cookie(answer: Response, context: AppContext, cookie: str) -> None:
-    """Let the browser keep a session until it is closed; no script reads it, no other site sends it on."""
+def set_cookie(
+    answer: Response, context: AppContext, name: str, value: str, seconds: int | None = None, path: str = "/"
+) -> None:
+    """A cookie that no script reads and no other site sends on; without a time it ends with the browser."""
     answer.set_cookie(
-        cookie_name(context), cookie, path="/", secure=context.secure, httponly=True, samesite="lax"
+        name, value, max_age=seconds, path=path, secure=context.secure, httponly=True, samesite="lax"
     )
+
+
+def set_session_cookie(answer: Response, context: AppContext, cookie: str) -> None:
+    set_cookie(answer, context, cookie_name(context), cookie)
 
 
 def clear_session_cookie(answer: Response, context: AppContext) -> None:
@@ -62,7 +64,6 @@ def clear_session_cookie(answer: Response, context: AppContext) -> None:
 
 
 def peer_of(request: Request) -> Peer:
-    """Where a request comes from."""
     return Peer(
         request.client.host if request.client else None,
         getattr(request.state, "request_id", None),
@@ -70,14 +71,15 @@ def peer_of(request: Request) -> Peer:
     )
 
 
-def identify(request: Request) -> Identified:
-    """Who sends this request; found once and kept with it.
+def limit_sign_ins(request: Request) -> Peer:
+    """Count an attempt to sign in; gives where it comes from."""
+    peer = peer_of(request)
+    limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer.address}")
+    return peer
 
-    Raises:
-        NotSignedIn: nobody is signed in, or the session is over or locked.
-        Forbidden: the password has to be changed first.
-        TooManyRequests: too often.
-    """
+
+def identify(request: Request) -> Identified:
+    """Who sends this request; found once and kept with it."""
     known: Identified | None = getattr(request.state, "identified", None)
     if known is None:
         known = _identify(request)
@@ -111,12 +113,7 @@ def identified_by(found: sessions.Resumed) -> Identified:
 
 
 def require_session(request: Request) -> sessions.Resumed:
-    """The session of a browser, locked or not.
-
-    Raises:
-        NotSignedIn: nobody is signed in, or the session is over.
-        TooManyRequests: too often.
-    """
+    """The session of a browser, locked or not; `NotSignedIn` where there is none, or it is over."""
     context, peer = context_of(request), peer_of(request)
     cookie = request.cookies.get(cookie_name(context))
     try:
@@ -134,24 +131,19 @@ def require_session(request: Request) -> sessions.Resumed:
 
 
 def _program(request: Request, authorization: str) -> Identified:
-    peer = peer_of(request)
     scheme, _, secret = authorization.partition(" ")
     try:
         if scheme.lower() != "bearer":
             raise NotSignedIn("The header Authorization is not of a token; send `Authorization: Bearer …`.")
-        actor = tokens.authenticate_token(context_of(request).records, secret.strip(), peer)
+        actor = tokens.authenticate_token(context_of(request).records, secret.strip(), peer_of(request))
     except NotSignedIn:
-        limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer.address}")
+        limit_sign_ins(request)
         raise
     limit_rate(request, rate_limits_of(request).requests, f"token {actor.user_id}")
     return Identified(actor)
 
 
 def refuse_programs(actor: Actor) -> None:
-    """Keep programs from what a person does for themselves.
-
-    Raises:
-        Forbidden: the request came with a token.
-    """
+    """Keep programs from what a person does for themselves."""
     if actor.session_id is None:
         raise Forbidden("A token cannot do this; sign in with a browser.")

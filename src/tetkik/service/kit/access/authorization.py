@@ -24,7 +24,8 @@ from tetkik.errors import Forbidden
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
-from tetkik.service.kit.access.authentication import Identified, identify
+from tetkik.records.people.sessions import Resumed
+from tetkik.service.kit.access.authentication import Identified, identified_by, identify, require_session
 from tetkik.service.kit.context import AppContext, context_of
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.settings import Settings
@@ -43,6 +44,11 @@ class RequestContext:
     actor: Actor
 
     @property
+    def user_id(self) -> str:
+        assert self.actor.user_id is not None
+        return self.actor.user_id
+
+    @property
     def records(self) -> Records:
         return self.app.records
 
@@ -55,15 +61,12 @@ class RequestContext:
         return language_of(self.request)
 
     def read(self, *, still: bool = False) -> AbstractContextManager[Transaction]:
-        """A transaction of the actor that reads; see `Records.read`."""
         return self.app.records.read(self.actor, still=still)
 
     def write(self) -> AbstractContextManager[Transaction]:
-        """A transaction of the actor that writes; see `Records.write`."""
         return self.app.records.write(self.actor)
 
     def render(self, template: str, /, **values: Any) -> HTMLResponse:
-        """A page or a fragment; see `templates.render`."""
         return render(self.request, template, **values)
 
 
@@ -74,12 +77,6 @@ class Guard:
         self.permission = permission
 
     async def __call__(self, request: Request) -> RequestContext:
-        """Who asks, if they may.
-
-        Raises:
-            NotSignedIn: nobody is signed in, or the screen is locked.
-            Forbidden: the role or the token does not allow it, or the request came from another site.
-        """
         found = await run_in_threadpool(identify, request)
         if request.method not in _SAFE and found.actor.method is not Method.TOKEN:
             await check_origin(request, found)
@@ -116,13 +113,19 @@ async def check_origin(request: Request, found: Identified) -> None:
         raise Forbidden("The request does not come from a page of this server; load the page again.")
 
 
+async def own_session(request: Request) -> Resumed:
+    """The session that sends a form, locked or not; `NotSignedIn` where there is none."""
+    found = await run_in_threadpool(require_session, request)
+    await check_origin(request, identified_by(found))
+    return found
+
+
 def _audit_refusal(context: AppContext, actor: Actor, permission: Permission) -> None:
     with context.records.write(actor) as tx:
         tx.audit(Action.FORBIDDEN, permission=permission.value)
 
 
 def guards(route: APIRoute) -> list[Guard | Public]:
-    """What stands before a route."""
     return [item.call for item in _dependants(route.dependant) if isinstance(item.call, Guard | Public)]
 
 
@@ -133,11 +136,7 @@ def _dependants(dependant: Dependant) -> Iterator[Dependant]:
 
 
 def check_routes(router: APIRouter) -> None:
-    """Refuse to start with a route that nobody guards, or two do.
-
-    Raises:
-        RuntimeError: a fault of the program, with the paths.
-    """
+    """Refuse to start with a route that nobody guards, or two do."""
     routes = [route for route in router.routes if isinstance(route, APIRoute)]
     bare = [route.path for route in routes if len(guards(route)) != 1]
     if bare or len(routes) != len(router.routes):

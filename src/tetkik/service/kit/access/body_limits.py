@@ -26,12 +26,7 @@ def takes_files(endpoint: _F) -> _F:
 
 
 class BodyLimitMiddleware:
-    """Refuses what is too large: by its declared length at once, else as soon as it is.
-
-    Args:
-        routes: the router that knows which of its routes take files.
-        most: bytes of a request with files.
-    """
+    """Refuses what is too large: by its declared length at once, else as soon as it is."""
 
     def __init__(self, app: ASGIApp, *, routes: Router, most: int) -> None:
         self._app = app
@@ -45,7 +40,11 @@ class BodyLimitMiddleware:
         declared = Headers(scope=scope).get("content-length", "")
         size = int(declared) if declared.isascii() and declared.isdecimal() else None
         small = size is not None and size <= ORDINARY
-        most = ORDINARY if small or not self._takes_files(scope) else self._most
+        most = (
+            ORDINARY
+            if small or not getattr(_endpoint(self._routes.routes, scope), _MARK, False)
+            else self._most
+        )
         read = 0
 
         async def counted() -> Message:
@@ -61,9 +60,6 @@ class BodyLimitMiddleware:
 
         too_large = size is not None and size > most
         await self._app(scope, at_once if too_large else counted, send)
-
-    def _takes_files(self, scope: Scope) -> bool:
-        return bool(getattr(_endpoint(self._routes.routes, scope), _MARK, False))
 
 
 def _endpoint(routes: Iterable[Any], scope: Scope) -> object:

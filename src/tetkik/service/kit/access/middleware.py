@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import structlog
@@ -32,17 +33,16 @@ _API = "/api/v1"
 _ASSETS = "/static"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _log = structlog.get_logger()
+Observe = Callable[[Scope, int, float], None]
+"""Called with each request that was answered: its scope, the status, and the seconds that it took."""
 
 
 class HeadersMiddleware:
-    """Gives each request a number and each answer its headers, and writes one line of it into the log.
+    """Gives each request a number and each answer its headers, and writes one line of it into the log."""
 
-    Args:
-        secure: whether browsers come over TLS.
-    """
-
-    def __init__(self, app: ASGIApp, *, secure: bool) -> None:
+    def __init__(self, app: ASGIApp, *, secure: bool, observe: Observe | None = None) -> None:
         self._app = app
+        self._observe = observe
         self._headers = {
             "Content-Security-Policy": POLICY,
             "X-Content-Type-Options": "nosniff",
@@ -61,13 +61,14 @@ class HeadersMiddleware:
         number = new_id()
         state = scope.setdefault("state", {})
         state["request_id"] = number
-        status, began = 500, time.perf_counter()
+        status, began, stream = 500, time.perf_counter(), False
 
         async def with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, stream
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
+                stream = headers.get("content-type", "").startswith("text/event-stream")
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
                 headers["X-Request-Id"] = number
@@ -80,10 +81,19 @@ class HeadersMiddleware:
         try:
             await self._app(scope, receive, with_headers)
         finally:
-            took = round((time.perf_counter() - began) * 1000, 1)
+            seconds = time.perf_counter() - began
+            if self._observe is not None and not stream:  # how long somebody listens is no latency
+                self._observe(scope, status, seconds)
             route = template_of(scope)
             say = _log.debug if route == _ASSETS and status < 400 else _log.info
-            say("request", method=scope["method"], route=route, status=status, ms=took, id=number)
+            say(
+                "request",
+                method=scope["method"],
+                route=route,
+                status=status,
+                ms=round(seconds * 1000, 1),
+                id=number,
+            )
 
 
 def _is_json(headers: MutableHeaders) -> bool:
@@ -103,11 +113,7 @@ def template_of(scope: Scope) -> str:
 
 
 class HostOriginMiddleware:
-    """Refuses requests for another host, and changes that another site asks for.
-
-    Args:
-        public_url: the address of the service; empty allows every host.
-    """
+    """Refuses requests for another host than that of `public_url`, and changes that another site asks for."""
 
     def __init__(self, app: ASGIApp, *, public_url: str) -> None:
         self._app = app
@@ -115,7 +121,6 @@ class HostOriginMiddleware:
         self._hosts = {host.lower()} | _LOOPBACK if host else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or refuse it."""
         if scope["type"] == "http":
             refusal = self._refusal(RequestHeaders(scope=scope), scope["method"])
             if refusal is not None:
@@ -134,12 +139,12 @@ class HostOriginMiddleware:
         return None
 
 
-def install(app: FastAPI, context: AppContext) -> None:
+def install(app: FastAPI, context: AppContext, observe: Observe) -> None:
     """Add the middleware; what is added last stands outermost."""
     for read in (roles_by_group, departments_by_value, passkey_roles):
         read(context.settings)  # a wrong setting is an error at the start
     app.state.rate_limits = RateLimits(context.settings)
     app.add_middleware(BodyLimitMiddleware, routes=app.router, most=context.settings.max_upload_bytes)
     app.add_middleware(HostOriginMiddleware, public_url=context.settings.public_url)
-    app.add_middleware(HeadersMiddleware, secure=context.secure)
+    app.add_middleware(HeadersMiddleware, secure=context.secure, observe=observe)
     app.add_middleware(TrustedProxyMiddleware, trusted=networks(context.settings.trusted_proxies))

@@ -12,9 +12,9 @@ from fastapi.responses import RedirectResponse, Response
 from tetkik.errors import NotSignedIn
 from tetkik.records.people import sessions, sign_in
 from tetkik.records.people.users import user_row
-from tetkik.service.kit.access.authentication import peer_of, require_session, set_session_cookie
-from tetkik.service.kit.access.redirects import safe_path
+from tetkik.service.kit.access.authentication import peer_of, require_session, set_cookie, set_session_cookie
 from tetkik.service.kit.context import AppContext
+from tetkik.service.kit.http.responses import safe_path
 from tetkik.values import Actor
 
 _BROWSER_DAYS = 400
@@ -48,15 +48,7 @@ def begin(request: Request, context: AppContext, actor: Actor, answer: Response)
         user = user_row(tx, actor.user_id)
         cookie = sign_in.open_session(tx, user, actor.method, peer_of(request), lasting, browser)
     set_session_cookie(answer, context, cookie)
-    answer.set_cookie(
-        _browser_cookie(context),
-        browser,
-        max_age=_BROWSER_DAYS * 24 * 3600,
-        path="/",
-        secure=context.secure,
-        httponly=True,
-        samesite="lax",
-    )
+    set_cookie(answer, context, _browser_cookie(context), browser, _BROWSER_DAYS * 24 * 3600)
 
 
 def _browser_cookie(context: AppContext) -> str:

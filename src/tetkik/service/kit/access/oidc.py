@@ -38,11 +38,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """What a provider says of itself (OpenID Connect Discovery 1.0, 3).
-
-    Attributes:
-        userinfo: where it says more of a person; None where it does not.
-    """
+    """What a provider says of itself (OpenID Connect Discovery 1.0, 3)."""
 
     issuer: str
     authorization: str
@@ -53,11 +49,7 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class SignOn:
-    """A sign-on under way.
-
-    Attributes:
-        max_age: seconds since the person last proved themselves to the provider, at most; 0 asks them anew.
-    """
+    """A sign-on under way; `max_age` is how many seconds old the proof may be, and 0 asks for a new one."""
 
     nonce: str
     verifier: str
@@ -74,11 +66,7 @@ def provider_name(settings: Settings) -> str | None:
 
 
 def roles_by_group(settings: Settings) -> dict[str, Role]:
-    """The setting `oidc_roles`, read.
-
-    Raises:
-        SettingError: not pairs of a group and a role.
-    """
+    """The setting `oidc_roles`, read."""
     pairs = [part.rpartition("=") for part in settings.oidc_roles.split(",") if part.strip()]
     try:
         return {group.strip(): Role(role.strip()) for group, _, role in pairs if group.strip()}
@@ -91,14 +79,7 @@ def roles_by_group(settings: Settings) -> dict[str, Role]:
 
 
 def departments_by_value(settings: Settings, *, check: bool = True) -> dict[str, tuple[str, ...]]:
-    """The setting `oidc_departments`, read: a value of the claim may open several.
-
-    Args:
-        check: whether each department has to be one of the triage model's.
-
-    Raises:
-        SettingError: not pairs of a value and a department.
-    """
+    """The setting `oidc_departments`, read; with `check` each has to be one of the triage model's."""
     found: dict[str, tuple[str, ...]] = {}
     checks = check and bool(settings.oidc_departments)
     known = {EVERY_DEPARTMENT, *(departments(settings.triage_model) if checks else ())}
@@ -119,13 +100,8 @@ def begin(settings: Settings, origin: str, back: str, *, anew: bool) -> tuple[st
     """Where to send a browser, the state that it has to bring back, and what is kept meanwhile.
 
     Whoever left a screen behind is still known to the provider's own cookie; so it is asked for a proof that
-    is no older than the time after which a screen locks, and for one of now where a screen is locked.
-
-    Args:
-        anew: whether the person has to prove themselves now, as at a locked screen.
-
-    Raises:
-        AccessError: the provider does not answer.
+    is no older than the time after which a screen locks, and for one of now (`anew`) where a screen is
+    locked.
     """
     provider = _discover(settings)
     state = generate_token(43)
@@ -153,12 +129,7 @@ def same_browser(state: str, cookie: str | None) -> bool:
 
 
 def finish(settings: Settings, sign_on: SignOn, answer: Mapping[str, str]) -> Arrival:
-    """Who came, from the provider's answer.
-
-    Raises:
-        AccessError: the provider does not answer.
-        Forbidden: it refused, or what it says does not hold.
-    """
+    """Who came, from the provider's answer."""
     provider = _discover(settings)
     code = answer.get("code")
     if code is None or answer.get("iss", provider.issuer) != provider.issuer:
@@ -168,7 +139,10 @@ def finish(settings: Settings, sign_on: SignOn, answer: Mapping[str, str]) -> Ar
     by_value = departments_by_value(settings, check=False)
     wanted = {settings.oidc_role_claim} | ({settings.oidc_department_claim} if by_value else set())
     if provider.userinfo is not None and not wanted <= claims.keys():
-        claims |= _more(provider.userinfo, tokens, str(claims["sub"]))
+        more = _get(provider.userinfo, {"Authorization": f"Bearer {tokens.get('access_token', '')}"})
+        if more.get("sub") != str(claims["sub"]):  # of the same person alone (Core 1.0, 5.3.2)
+            raise _refused()
+        claims |= more
     roles = roles_by_group(settings)
     subject = str(claims["sub"])
     return Arrival(
@@ -266,14 +240,6 @@ def _verified(
     except (JoseError, ValueError, KeyError, TypeError):
         raise _refused() from None
     return dict(claims)
-
-
-def _more(url: str, tokens: Mapping[str, Any], subject: str) -> dict[str, Any]:
-    """What the provider says besides the ID token, of the same person alone (Core 1.0, 5.3.2)."""
-    claims = _get(url, {"Authorization": f"Bearer {tokens.get('access_token', '')}"})
-    if claims.get("sub") != subject:
-        raise _refused()
-    return claims
 
 
 def _get(url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -7,9 +7,10 @@ a PIN), so that a passkey alone is two factors.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
@@ -82,22 +83,10 @@ def registration_options(request: Request, actor: Actor) -> dict[str, Any]:
 
 
 def register(request: Request, actor: Actor, name: str, answer: dict[str, Any]) -> str:
-    """Keep the passkey that a browser made; gives its id.
-
-    Raises:
-        Forbidden: the answer is not to our question, or does not hold.
-    """
+    """Keep the passkey that a browser made; gives its id."""
     challenge = _answered(request, answer, Purpose.ADD, actor.user_id)
-    try:
-        verified = verify_registration_response(
-            credential=answer,
-            expected_challenge=challenge,
-            expected_rp_id=_party(request),
-            expected_origin=origin_of(request),
-            require_user_verification=True,
-        )
-    except (WebAuthnException, ValueError, KeyError, TypeError):
-        raise _refused() from None
+    with _refusing():
+        verified = verify_registration_response(credential=answer, **_expected(request, challenge))
     with context_of(request).records.write(actor) as tx:
         return passkeys.add(
             tx, name, verified.credential_id, verified.credential_public_key, verified.sign_count
@@ -105,11 +94,7 @@ def register(request: Request, actor: Actor, name: str, answer: dict[str, Any]) 
 
 
 def authentication_options(request: Request, purpose: Purpose, actor: Actor | None = None) -> dict[str, Any]:
-    """What a browser needs to prove who sits before it.
-
-    Args:
-        actor: who it has to be; None at sign-in, where the passkey says it.
-    """
+    """What a browser needs to prove who sits before it; at sign-in (`actor` None) the passkey says who."""
     user_id = actor.user_id if actor is not None else None
     known: list[KnownPasskey] = []
     if user_id is not None:
@@ -127,14 +112,7 @@ def authentication_options(request: Request, purpose: Purpose, actor: Actor | No
 
 
 def verify(request: Request, purpose: Purpose, answer: dict[str, Any], actor: Actor | None = None) -> str:
-    """The id of the user whom a browser's answer proves.
-
-    Args:
-        actor: who it has to be; None at sign-in.
-
-    Raises:
-        Forbidden: the answer is not to our question, or does not hold.
-    """
+    """The id of the user whom a browser's answer proves: that of the actor, if it has to be one."""
     expected = actor.user_id if actor is not None else None
     challenge = _answered(request, answer, purpose, expected)
     records = context_of(request).records
@@ -145,21 +123,34 @@ def verify(request: Request, purpose: Purpose, answer: dict[str, Any], actor: Ac
         raise _refused()
     if known.held:
         raise Forbidden("The passkey came back with a backup and waits; ask the administrator to confirm it.")
-    try:
+    with _refusing():
         verified = verify_authentication_response(
             credential=answer,
-            expected_challenge=challenge,
-            expected_rp_id=_party(request),
-            expected_origin=origin_of(request),
             credential_public_key=known.public_key,
             credential_current_sign_count=known.sign_count,
-            require_user_verification=True,
+            **_expected(request, challenge),
         )
-    except (WebAuthnException, ValueError, KeyError, TypeError):
-        raise _refused() from None
     with records.write(Actor(known.user_id, "")) as tx:
         passkeys.used(tx, known.id, verified.new_sign_count)
     return known.user_id
+
+
+def _expected(request: Request, challenge: bytes) -> dict[str, Any]:
+    return {
+        "expected_challenge": challenge,
+        "expected_rp_id": _party(request),
+        "expected_origin": origin_of(request),
+        "require_user_verification": True,
+    }
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Whatever is wrong with an answer, it is refused in the same words."""
+    try:
+        yield
+    except (WebAuthnException, ValueError, KeyError, TypeError, RecursionError):
+        raise _refused() from None
 
 
 def _challenge(request: Request, purpose: Purpose, user_id: str | None) -> bytes:
@@ -170,11 +161,9 @@ def _challenge(request: Request, purpose: Purpose, user_id: str | None) -> bytes
 
 def _answered(request: Request, answer: dict[str, Any], purpose: Purpose, user_id: str | None) -> bytes:
     """The challenge that an answer names, if we asked it for this purpose of this person, and only once."""
-    try:
+    with _refusing():
         client_data = json.loads(_bytes(answer["response"]["clientDataJSON"]))
         challenge = _bytes(client_data["challenge"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise _refused() from None
     if rate_limits_of(request).challenges.pop(challenge.hex()) != (purpose, user_id):
         raise _refused()
     return challenge
@@ -183,10 +172,9 @@ def _answered(request: Request, answer: dict[str, Any], purpose: Purpose, user_i
 def _bytes(text: object) -> bytes:
     if not isinstance(text, str):
         raise _refused()
-    try:
+    with _refusing():
         return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        raise _refused() from None
+    raise AssertionError  # what is refused is raised
 
 
 def _descriptors(known: list[KnownPasskey]) -> list[PublicKeyCredentialDescriptor]:

@@ -14,11 +14,7 @@ Network = IPv4Network | IPv6Network
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """The networks that the setting `trusted_proxies` names.
-
-    Raises:
-        SettingError: one of them is no address and no network.
-    """
+    """The networks that the setting `trusted_proxies` names."""
     try:
         return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
     except ValueError:

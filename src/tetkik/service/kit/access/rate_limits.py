@@ -19,11 +19,7 @@ _KEPT = 20_000
 
 
 class Limiter:
-    """So many a minute, some of them at once.
-
-    Args:
-        clock: seconds that never go back.
-    """
+    """So many a minute, some of them at once."""
 
     def __init__(self, per_minute: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = per_minute / 60
@@ -52,11 +48,7 @@ _STRENGTHS = 120
 
 
 class PendingChallenges:
-    """What was asked of a browser and is answered once, within five minutes.
-
-    Args:
-        clock: seconds that never go back.
-    """
+    """What was asked of a browser and is answered once, within five minutes."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -64,7 +56,6 @@ class PendingChallenges:
         self._open: OrderedDict[str, tuple[float, Any]] = OrderedDict()
 
     def put(self, key: str, content: Any) -> None:
-        """Remember `content` until it is answered."""
         with self._lock:
             self._open[key] = (self._clock() + _SECONDS, content)
             while len(self._open) > _MOST:
@@ -90,17 +81,12 @@ class RateLimits:
 
 
 def rate_limits_of(request: Request) -> RateLimits:
-    """The rate limits of the application."""
     limits: RateLimits = request.app.state.rate_limits
     return limits
 
 
 def limit_rate(request: Request, limiter: Limiter, key: str) -> None:
-    """Count a request.
-
-    Raises:
-        TooManyRequests: too many; the answer says after how many seconds to come again.
-    """
+    """Count a request."""
     wait = limiter.take(key)
     if wait:
         request.state.retry_after = wait

@@ -37,10 +37,6 @@ def reauthenticate(request: Request, actor: Actor, proof: Proof) -> Method:
     It takes transactions of its own, because a failure counts whatever happens next: call it before the
     transaction that needs the proof. Whoever came by single sign-on and has neither password nor passkey
     cannot prove themselves here.
-
-    Raises:
-        Forbidden: no proof, a wrong one, or the request came with a token.
-        TooManyRequests: too often.
     """
     refuse_programs(actor)
     limit_rate(request, rate_limits_of(request).sign_ins, f"again {actor.user_id}")
@@ -54,12 +50,7 @@ def reauthenticate(request: Request, actor: Actor, proof: Proof) -> Method:
 
 
 def reauthenticate_for_account(request: Request, actor: Actor, proof: Proof) -> None:
-    """As `verify_again`, before one's own account changes; a sign-in just now (`FRESH`) is proof, too.
-
-    Raises:
-        Forbidden: no proof, a wrong one, or the request came with a token.
-        TooManyRequests: too often.
-    """
+    """As `verify_again`, before one's own account changes; a sign-in just now (`FRESH`) is proof, too."""
     refuse_programs(actor)
     if proof.password or proof.assertion is not None:
         reauthenticate(request, actor, proof)

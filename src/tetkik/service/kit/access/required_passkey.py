@@ -14,11 +14,7 @@ from tetkik.values import Actor, Method, Role
 
 
 def passkey_roles(settings: Settings) -> frozenset[Role]:
-    """The setting `passkey_roles`, read.
-
-    Raises:
-        SettingError: it names a role that there is not.
-    """
+    """The setting `passkey_roles`, read."""
     named = [part.strip() for part in settings.passkey_roles.split(",") if part.strip()]
     try:
         return frozenset(Role(name) for name in named)
@@ -36,11 +32,7 @@ def needs_passkey(settings: Settings, actor: Actor) -> bool:
 
 
 def refuse_second_passkey(context: AppContext, actor: Actor) -> None:
-    """Keep a weak session from adding a passkey where there is one, and from removing that one first.
-
-    Raises:
-        Forbidden: the account has a passkey, confirmed or not.
-    """
+    """Keep a weak session from adding a passkey where there is one, and from removing that one first."""
     if not needs_passkey(context.settings, actor):
         return
     with context.records.read(actor) as tx:

@@ -55,11 +55,7 @@ class End(Enum):
 
 
 class Subscriber:
-    """One listener: woken from the looking thread, waiting in the event loop.
-
-    Attributes:
-        end: why the stream has to end; None while it goes on.
-    """
+    """One listener: woken from the looking thread, waiting in the event loop until `end` says why to end."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, actor: Actor) -> None:
         self.actor = actor
@@ -68,18 +64,13 @@ class Subscriber:
         self._woken = asyncio.Event()
 
     def check(self, now: AccessState | None) -> None:
-        """End the stream of somebody who is no longer who they were.
-
-        Args:
-            now: what they are; None where they are not there any more.
-        """
+        """End the stream of somebody who is no longer who they were, or (None) not there any more."""
         if now is None:
             self.end = End.OVER
         elif now != AccessState.of(self.actor):
             self.end = End.CHANGED
 
     def wake(self) -> None:
-        """Something happened; from any thread."""
         self._loop.call_soon_threadsafe(self._woken.set)
 
     async def wait(self, seconds: float) -> None:
@@ -109,11 +100,7 @@ class EventBroker:
         return len(self._subscribers)
 
     def check_limit(self, actor: Actor) -> None:
-        """Ask whether the person may open one more stream.
-
-        Raises:
-            TooManyRequests: too many pages of theirs listen already.
-        """
+        """Ask whether the person may open one more stream."""
         with self._lock:
             open_ones = sum(subscriber.actor.user_id == actor.user_id for subscriber in self._subscribers)
         if open_ones >= MOST:
@@ -121,7 +108,6 @@ class EventBroker:
 
     @contextmanager
     def subscribe(self, actor: Actor) -> Iterator[Subscriber]:
-        """One more listener, as long as the block lasts."""
         subscriber = Subscriber(asyncio.get_running_loop(), actor)
         with self._lock:
             self._subscribers.add(subscriber)
@@ -191,7 +177,6 @@ class EventBroker:
 
 
 def broker_of(request: Request) -> EventBroker:
-    """The listeners of the application that a request came to."""
     state = request.app.state
     if not hasattr(state, "events"):
         state.events = EventBroker(state.context)
@@ -202,19 +187,24 @@ def broker_of(request: Request) -> EventBroker:
 async def stream(
     broker: EventBroker, context: AppContext, actor: Actor, seq: int | None
 ) -> AsyncIterator[str]:
-    """Events as text, until the person is no longer who they were, or for an hour.
+    """Events as text, after the number that the page has, until its person is another, or for an hour."""
 
-    Args:
-        seq: the number of the last event that the page has; None begins with now.
-    """
+    def newest() -> int:
+        with context.records.read() as tx:
+            return case_events.newest_sequence(tx)
+
+    def after(seq: int) -> EventBatch:
+        with context.records.read(actor) as tx:
+            return case_events.load_events_after(tx, seq)
+
     begin = beat = time.monotonic()
     upto = seq
     with broker.subscribe(actor) as subscriber:
         if upto is None:
-            upto = await run_in_threadpool(_now, context)
+            upto = await run_in_threadpool(newest)
         yield f"retry: {_RETRY}\n\n"
         while time.monotonic() - begin < STREAM_SECONDS and subscriber.end is None:
-            batch = await run_in_threadpool(_events_after, context, actor, upto)
+            batch = await run_in_threadpool(after, upto)
             if batch.missed:
                 yield f"id: {batch.upto}\nevent: missed\ndata: {{}}\n\n"
             for one in () if batch.missed else batch.events:
@@ -230,14 +220,3 @@ async def stream(
             await subscriber.wait(rest)
         if subscriber.end is End.OVER:
             yield "event: end\ndata: {}\n\n"
-
-
-def _now(context: AppContext) -> int:
-    """The number of the last event so far."""
-    with context.records.read() as tx:
-        return case_events.newest_sequence(tx)
-
-
-def _events_after(context: AppContext, actor: Actor, upto: int) -> EventBatch:
-    with context.records.read(actor) as tx:
-        return case_events.load_events_after(tx, upto)

@@ -38,23 +38,12 @@ class ImageDecoder:
         self._cache: OrderedDict[tuple[str, int], Radiograph] = OrderedDict()
 
     def decode(self, content: bytes, name: str) -> Radiograph:
-        """The image in a file's content, read by a process of its own.
-
-        Raises:
-            InputError: it cannot be read as an image.
-        """
+        """The image in a file's content, read by a process of its own."""
         return self._readers.read(content, name)
 
     def pixels(self, image: StoredImage, frame: int | None = None) -> Radiograph:
-        """An image of the records; whoever asks has been allowed to see it.
-
-        Args:
-            frame: which of several, counted from 1; None takes the middle one. No other is decoded.
-
-        Raises:
-            InputError: the image has no such frame.
-            NotFound: the patient was erased.
-            RecordsError: its file is missing or altered.
+        """One frame of an image of the records, the middle one for None; whoever asks has been allowed to see
+        it.
         """
         images.check_frame(image, frame)
         chosen = frame or image.middle
@@ -92,7 +81,6 @@ class ImageDecoder:
         return seen is not None and time.monotonic() - seen < _ONE_VIEW
 
     def record_view(self, actor: Actor, image_id: str, what: str) -> None:
-        """Remember that the view was audited."""
         with self._lock:
             self._views.pop(_view(actor, image_id, what), None)
             self._views[_view(actor, image_id, what)] = time.monotonic()
@@ -100,7 +88,6 @@ class ImageDecoder:
                 self._views.popitem(last=False)
 
     def start(self) -> None:
-        """Have a decoder ready for the first image."""
         self._readers.start()
 
     def close(self) -> None:
@@ -112,7 +99,6 @@ def _view(actor: Actor, image_id: str, what: str) -> tuple[str, str, str]:
 
 
 def decoder_of(request: Request) -> ImageDecoder:
-    """The decoder of the application."""
     decoder: ImageDecoder = request.app.state.decoder
     return decoder
 

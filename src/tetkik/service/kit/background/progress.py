@@ -13,12 +13,7 @@ from tetkik.workflow.image_processing import Stage
 
 @dataclass(frozen=True, slots=True)
 class ProgressEvent:
-    """One step.
-
-    Attributes:
-        stage: how far the work is; None at the end of an attempt.
-        text: at `WRITING`, what a language model has just written.
-    """
+    """One step, at `WRITING` with a language model's text; the stage is None at the end of an attempt."""
 
     stage: Stage | None
     text: str = field(default="", repr=False)
@@ -70,8 +65,7 @@ class ProgressBroker:
     async def follow(self, image_id: str, patience: float) -> AsyncGenerator[ProgressEvent | None, None]:
         """The steps of an image, from the first of the attempt under way, without an end.
 
-        Args:
-            patience: seconds of silence after which None is given, for whoever listens to look elsewhere.
+        After so many seconds of silence None is given, for whoever listens to look elsewhere.
         """
         subscriber = (asyncio.get_running_loop(), asyncio.Event())
         while True:

@@ -19,11 +19,7 @@ _log = structlog.get_logger()
 
 
 class RetentionThread:
-    """Checks whether retention is due, until it is stopped.
-
-    Args:
-        first: seconds before the first check.
-    """
+    """Checks whether retention is due, until it is stopped."""
 
     def __init__(self, context: AppContext, first: float = _FIRST) -> None:
         self._context = context
@@ -35,26 +31,21 @@ class RetentionThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish what is under way and end."""
         self._stop.set()
         self._thread.join()
 
     def _run(self) -> None:
         wait = self._first
         while not self._stop.wait(wait):
-            self._check()
+            try:
+                if retention.is_due(self._context.records):
+                    done = retention.apply_retention(self._context.records, terms(self._context.settings))
+                    _log.info("retention.applied", erased=done.erased, cases=done.cases, files=done.files)
+            except (TetkikError, OSError) as error:
+                # The next check tries again; the log has the kind of the error alone.
+                _log.error("retention.failed", fault=type(error).__name__)
             wait = _CHECKS
-
-    def _check(self) -> None:
-        try:
-            if retention.is_due(self._context.records):
-                done = retention.apply_retention(self._context.records, terms(self._context.settings))
-                _log.info("retention.applied", erased=done.erased, cases=done.cases, files=done.files)
-        except (TetkikError, OSError) as error:
-            # The next check tries again; the log has the kind of the error alone.
-            _log.error("retention.failed", fault=type(error).__name__)
 
 
 def terms(settings: Settings) -> retention.RetentionTerms:
-    """How long the settings keep what."""
     return retention.RetentionTerms(settings.retention_years, settings.retention_closed_days)

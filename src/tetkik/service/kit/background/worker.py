@@ -7,7 +7,8 @@ import secrets
 import socket
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import structlog
@@ -40,7 +41,6 @@ class Worker:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the job under way and end."""
         self._stopped.set()
         self._decoder.work_available.set()
         self._thread.join()
@@ -97,7 +97,7 @@ class Worker:
         self._decoder.progress.begin(work.image_id)
         began = time.monotonic()
         try:
-            with _Lease(self, work):
+            with self._lease(work):
                 self._do(work)
         finally:
             self._decoder.progress.publish(work.image_id, None)
@@ -128,28 +128,20 @@ class Worker:
             with suppress(Conflict):
                 record_failure(self._records, self._settings, work, fault)
 
-    def renew(self, work: Work) -> None:
-        """Keep the lease of the job under way."""
-        with suppress(TetkikError), self._records.write(SYSTEM) as tx:
-            jobs.renew_lease(tx, work)
+    @contextmanager
+    def _lease(self, work: Work) -> Iterator[None]:
+        """Renew the lease of a job from a thread of its own while it is done."""
+        over = threading.Event()
 
+        def renew() -> None:
+            while not over.wait(LEASE.total_seconds() / 3):
+                with suppress(TetkikError), self._records.write(SYSTEM) as tx:
+                    jobs.renew_lease(tx, work)
 
-class _Lease:
-    """Renews the lease of a job from a thread of its own while the job is done."""
-
-    def __init__(self, worker: Worker, work: Work) -> None:
-        self._worker = worker
-        self._work = work
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_fault: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._over.wait(LEASE.total_seconds() / 3):
-            self._worker.renew(self._work)
+        thread = threading.Thread(target=renew, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()

@@ -60,11 +60,6 @@ class EncryptedSpool(io.RawIOBase):
         return content
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes.
-
-        Raises:
-            ValueError: more than `MOST_AT_ONCE`.
-        """
         size = self._size - self._at if size < 0 else min(size, self._size - self._at)
         if size > MOST_AT_ONCE:
             raise ValueError("too much at once")
@@ -77,11 +72,6 @@ class EncryptedSpool(io.RawIOBase):
         return bytes(found)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go somewhere else.
-
-        Raises:
-            OSError: before the beginning, as with any file.
-        """
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         if start + offset < 0:
             raise OSError(errno.EINVAL, "before the beginning")
@@ -89,7 +79,6 @@ class EncryptedSpool(io.RawIOBase):
         return self._at
 
     def tell(self) -> int:
-        """Where the next byte is read."""
         return self._at
 
     def readable(self) -> bool:

@@ -67,11 +67,7 @@ class IdempotentRequest:
     def run(
         self, records: Records, actor: Actor, work: Callable[[Transaction], T], *, status: int = 201
     ) -> Outcome[T]:
-        """Do the work, in one transaction with the storing of its answer, or give the first answer.
-
-        Raises:
-            Conflict: the key was used for another request, or the same request is being answered right now.
-        """
+        """Do the work, in one transaction with the storing of its answer, or give the first answer."""
         with records.write(actor) as tx:
             before = self._before(tx)
             if before is not None:

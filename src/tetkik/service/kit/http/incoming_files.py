@@ -33,22 +33,14 @@ _LONGEST = 200
 
 @dataclass(frozen=True, slots=True)
 class IncomingFile:
-    """A file that a request brought.
-
-    Attributes:
-        name: that the sender gave it: shown to them and sealed, and never a path.
-    """
+    """A file that a request brought; its name is shown to the sender and sealed, and is never a path."""
 
     content: bytes = field(repr=False)
     name: str = field(default="", repr=False)
 
 
 class MemoryBudget:
-    """Weighs what is on its way in, so that no crowd of files takes all the memory.
-
-    Args:
-        most: bytes.
-    """
+    """Weighs what is on its way in, in bytes, so that no crowd of files takes all the memory."""
 
     def __init__(self, most: int = _AT_ONCE) -> None:
         self._most = most
@@ -65,11 +57,6 @@ class MemoryBudget:
             self.add(-load.weight)
 
     def add(self, weight: int) -> None:
-        """Put bytes on.
-
-        Raises:
-            TooManyRequests: there are too many already.
-        """
         with self._lock:
             # One alone may be heavier than everything: what a single file may weigh, others decide.
             if weight > 0 and self._held and self._held + weight > self._most:
@@ -85,11 +72,6 @@ class Reservation:
         self.weight = 0
 
     def add(self, weight: int) -> None:
-        """Put more on.
-
-        Raises:
-            TooManyRequests: there is too much already.
-        """
         self._scale.add(weight)
         self.weight += weight
 
@@ -105,38 +87,21 @@ def reserve() -> AbstractContextManager[Reservation]:
 
 @asynccontextmanager
 async def incoming_file(request: Request) -> AsyncIterator[IncomingFile]:
-    """The file of a request, for as long as it is looked at.
-
-    Raises:
-        InputError: no file, or a form with several.
-        TooManyRequests: too much is on its way in.
-    """
+    """The file of a request, for as long as it is looked at."""
     with _scale.reserve() as load:
         if request.headers.get("content-type", "").startswith("multipart/form-data"):
             yield await _of_form(request, load)
         else:
-            yield IncomingFile(await _body(request, load), _name(request))
-
-
-async def _body(request: Request, load: Reservation) -> bytes:
-    pieces = bytearray()
-    async for piece in request.stream():
-        load.add(len(piece))
-        pieces += piece
-    return bytes(pieces)
+            pieces = bytearray()
+            async for piece in request.stream():
+                load.add(len(piece))
+                pieces += piece
+            yield IncomingFile(bytes(pieces), _name(request))
 
 
 @asynccontextmanager
 async def spooled_file(request: Request, folder: Path) -> AsyncIterator[tuple[IO[bytes], str]]:
-    """The body of a request on the disk, sealed, with the name that the sender gave it.
-
-    Args:
-        request: whose body is the file; a form is not looked into.
-
-    Raises:
-        InputError: a form.
-        TooManyRequests: too much is on its way in.
-    """
+    """The body of a request on the disk, sealed, with the name that the sender gave it; no form."""
     if request.headers.get("content-type", "").startswith("multipart/"):
         raise InputError("A zip is sent by itself, as the body of the request; leave the form out.")
     with _spooled.reserve() as load, EncryptedSpool(folder) as spool:

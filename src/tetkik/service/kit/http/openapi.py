@@ -5,6 +5,7 @@ Who may call an operation, how faults look, and which operation goes on where an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,11 +36,7 @@ _PUBLIC = ("/health", "/ready")
 
 
 def install(app: FastAPI, problem: dict[str, Any]) -> None:
-    """Let the application describe itself in full.
-
-    Args:
-        problem: the JSON schema of a fault.
-    """
+    """Let the application describe itself in full, with the JSON schema of a fault."""
 
     def describe() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -63,18 +60,15 @@ def _complete(app: FastAPI, problem: dict[str, Any]) -> dict[str, Any]:
 
 def methods_of(app: FastAPI, path: str) -> tuple[str, ...]:
     """The methods that an address of the API knows, for the header `Allow` (RFC 9110, 10.2.1)."""
-    fitting = [template for template in app.openapi()["paths"] if _fits(template, path)]
+    fitting = [
+        template
+        for template in app.openapi()["paths"]
+        if re.fullmatch(re.sub(r"\{[^}]*\}", "[^/]*", template), path)
+    ]
     if not fitting:
         return ()
     known = app.openapi()["paths"][min(fitting, key=lambda template: template.count("{"))]
     return tuple(sorted(method.upper() for method in known if method in _METHODS))
-
-
-def _fits(template: str, path: str) -> bool:
-    parts, given = template.split("/"), path.split("/")
-    return len(parts) == len(given) and all(
-        part.startswith("{") or part == text for part, text in zip(parts, given, strict=True)
-    )
 
 
 def _operations(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -95,7 +89,8 @@ def _link(schema: dict[str, Any]) -> None:
         made = operation["responses"].get("201")
         if method != "post" or made is None:
             continue
-        for pointer, parameter in _ids(schema, made, _thing(path)):
+        thing = path.rstrip("/").rpartition("/")[2].removesuffix("s")  # `/api/v1/cases` holds a `case`
+        for pointer, parameter in _ids(schema, made, thing):
             links = {
                 taker["operationId"]: {
                     "operationId": taker["operationId"],
@@ -105,11 +100,6 @@ def _link(schema: dict[str, Any]) -> None:
             }
             if links:
                 made.setdefault("links", {}).update(links)
-
-
-def _thing(path: str) -> str:
-    """The thing that a collection holds: `/api/v1/cases` holds a `case`."""
-    return path.rstrip("/").rpartition("/")[2].removesuffix("s")
 
 
 def _ids(schema: dict[str, Any], answer: dict[str, Any], thing: str) -> Iterator[tuple[str, str]]:

@@ -34,11 +34,7 @@ def encode_cursor(place: Sequence[str | int]) -> str:
 
 
 def decode_cursor(cursor: str, kinds: Sequence[type]) -> list[str | int]:
-    """The sort key that a cursor stands for.
-
-    Raises:
-        InputError: not a cursor of this list.
-    """
+    """The sort key that a cursor stands for."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         place = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from fastapi import Depends, Header
 from starlette.exceptions import HTTPException
 
-_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 MATCHED: dict[int | str, dict[str, Any]] = {
-    412: {"description": "Somebody else changed it first.", "content": _PROBLEM},
-    428: {"description": "The header If-Match is missing.", "content": _PROBLEM},
+    412: {"description": "Somebody else changed it first.", "content": CONTENT},
+    428: {"description": "The header If-Match is missing.", "content": CONTENT},
 }
 """For `responses=` of routes that take `IfMatch` or `Revision`."""
 

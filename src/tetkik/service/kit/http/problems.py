@@ -13,11 +13,10 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from tetkik.errors import (
-    TetkikError,
-)
+from tetkik.errors import NotSignedIn, TetkikError
 from tetkik.language import Sentence
 from tetkik.service.kit.http import openapi
+from tetkik.service.kit.http.preconditions import CONTENT
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.service.kit.statuses import status_of
 
@@ -45,33 +44,25 @@ class Problem(BaseModel):
     )
 
 
-def _answers(*codes: int) -> dict[int | str, dict[str, Any]]:
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {code: {"description": "Problem", "content": content} for code in codes}
-
-
-PROBLEMS = _answers(400, 401, 403, 404, 409, 412, 413, 422, 428, 429)
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    code: {"description": "Problem", "content": CONTENT}
+    for code in (400, 401, 403, 404, 409, 412, 413, 422, 428, 429)
+}
 """For `responses=` of every router of the API, so that the schema lists them."""
 
 
 def install(app: FastAPI) -> None:
-    """Let the application answer every fault."""
     openapi.install(app, Problem.model_json_schema())
-    app.add_exception_handler(TetkikError, _expected)
+    app.add_exception_handler(TetkikError, _fault)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unexpected)
+    app.add_exception_handler(Exception, _fault)
 
 
-def _expected(request: Request, error: Exception) -> Response:
-    assert isinstance(error, TetkikError)
-    status = status_of(error)
-    if status == 401 and not _for_programs(request):
+def _fault(request: Request, error: Exception) -> Response:
+    if isinstance(error, NotSignedIn) and not _for_programs(request):
         return _to_sign_in(request)
-    sentence = Sentence(error.template, error.values)
-    if status == 500:
-        _log.error("fault", kind=type(error).__name__, template=error.template)
-    return answer(request, status, sentence, type(error).__name__, errors=getattr(error, "fields", None))
+    return _sent(request, problem_of_fault(request, error))
 
 
 def _invalid(request: Request, error: Exception) -> Response:
@@ -91,11 +82,6 @@ def _http(request: Request, error: Exception) -> Response:
     return answer(request, error.status_code, sentence, "Http", headers=headers)
 
 
-def _unexpected(request: Request, error: Exception) -> Response:
-    """The answer to a fault of the program itself."""
-    return _sent(request, problem_of_fault(request, error))
-
-
 def answer(
     request: Request,
     status: int,
@@ -105,7 +91,6 @@ def answer(
     errors: list[dict[str, Any]] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """One fault, in the form and the language of whoever asked."""
     return _sent(request, problem_of(request, status, sentence, kind, errors), headers)
 
 
@@ -150,7 +135,10 @@ def problem_of_fault(request: Request, fault: Exception) -> Problem:
     kind = type(fault).__name__
     if isinstance(fault, TetkikError):
         sentence = Sentence(fault.template, fault.values)
-        return problem_of(request, status_of(fault), sentence, kind, getattr(fault, "fields", None))
+        status = status_of(fault)
+        if status == 500:
+            _log.error("fault", kind=kind, template=fault.template)
+        return problem_of(request, status, sentence, kind, getattr(fault, "fields", None))
     # The kind alone: the text of an unexpected error may hold anything.
     _log.error("unexpected", kind=kind, route=getattr(request.scope.get("route"), "path", None))
     return problem_of(request, 500, _SENTENCES[500], "Unexpected")

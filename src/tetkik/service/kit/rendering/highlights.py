@@ -15,12 +15,7 @@ _SHOWN_FORMATS = frozenset({"\u200c", "\u200d"})
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of a complaint.
-
-    Attributes:
-        level: `kirmizi` or `sari` for words of a red flag; else empty.
-        decided: whether it decided for the first department.
-    """
+    """A stretch of a complaint; the level, `kirmizi` or `sari`, is empty but for words of a red flag."""
 
     text: str = field(repr=False)
     level: str = ""

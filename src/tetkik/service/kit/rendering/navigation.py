@@ -13,11 +13,9 @@ from tetkik.values import Actor, Permission
 
 @dataclass(frozen=True, slots=True)
 class NavigationEntry:
-    """A page in the bar.
+    """A page in the bar, with a symbol of `static/icons.svg`.
 
-    Attributes:
-        icon: a symbol of `static/icons.svg`.
-        start: rank among the pages where a person begins after signing in, the lowest first; None for none.
+    `start` is its rank among the pages where a person begins after signing in; None for none.
     """
 
     path: str
@@ -42,6 +40,5 @@ def current_entry(entries: Iterable[NavigationEntry], path: str) -> NavigationEn
 
 
 def start_page_of(request: Request, actor: Actor) -> str:
-    """Where a person begins after signing in."""
     starts = [(entry.start, entry.path) for entry in navigation_of(request, actor) if entry.start is not None]
     return min(starts)[1] if starts else "/account"

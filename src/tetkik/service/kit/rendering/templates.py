@@ -25,7 +25,6 @@ from tetkik.errors import TetkikError
 from tetkik.language import Language, translate
 from tetkik.records.people import notices
 from tetkik.service.kit.context import context_of
-from tetkik.service.kit.rendering import times
 from tetkik.service.kit.rendering.highlights import plain
 from tetkik.service.kit.rendering.navigation import current_entry, navigation_of
 from tetkik.service.kit.statuses import status_of
@@ -46,7 +45,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     templates.globals |= {"asset": asset, "Permission": Permission, "places_of": navigation_of}
-    templates.filters |= {"ago": _ago, "exact": times.exact, "iso": datetime.isoformat, "plain": plain}
+    templates.filters |= {"ago": _ago, "exact": exact, "iso": datetime.isoformat, "plain": plain}
     return templates
 
 
@@ -57,9 +56,30 @@ def _of_domains() -> dict[str, BaseLoader]:
     return {name: PackageLoader(f"tetkik.service.{name}") for name in names}
 
 
+_STEPS = (
+    (86400, "{n} d ago"),
+    (3600, "{n} h ago"),
+    (60, "{n} min ago"),
+)
+
+
+def exact(moment: datetime) -> str:
+    """Day, month, year, hours and minutes, as both languages of the pages write them here."""
+    return moment.astimezone().strftime("%d.%m.%Y %H:%M")
+
+
+def ago(moment: datetime, now: datetime, language: Language) -> str:
+    """How long before `now`; the other way round counts as just now."""
+    seconds = (now - moment).total_seconds()
+    for length, words in _STEPS:
+        if seconds >= length:
+            return translate(words, language, n=int(seconds // length))
+    return translate("just now", language)
+
+
 @pass_context
 def _ago(context: Context, moment: datetime) -> str:
-    return times.ago(moment, context["now"], context["language"])
+    return ago(moment, context["now"], context["language"])
 
 
 @cache
@@ -102,14 +122,11 @@ def render(
     error: TetkikError | None = None,
     **values: Any,
 ) -> HTMLResponse:
-    """A page or a fragment.
+    """A page or a fragment, of a template such as `cases/page.html.jinja`.
 
     Every template also gets `t`, `language`, `theme`, `actor` (None where nobody is signed in), `may`,
     `unseen_notices`, `navigation`, `current_page`, `csrf`, `now`, `hospital`, `disclaimer`, `lock_minutes`,
     `path`.
-
-    Args:
-        template: such as `cases/page.html.jinja`.
     """
     language = language_of(request)
     identified = getattr(request.state, "identified", None)

@@ -1,0 +1,64 @@
+"""Answers that are files, streams of events (WHATWG HTML, 9.2), redirects, or files of the pages."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator
+from urllib.parse import quote
+
+from fastapi.responses import StreamingResponse
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+_FOR_EVER = "public, max-age=31536000, immutable"
+
+
+def download_headers(name: str, *, inline: bool = False) -> dict[str, str]:
+    """Headers of a file that a browser saves, or shows with `inline`; no cache keeps it."""
+    place = "inline" if inline else "attachment"
+    return {"Content-Disposition": f'{place}; filename="{name}"', "Cache-Control": "no-store"}
+
+
+def event(name: str, /, **data: object) -> str:
+    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+
+
+def event_stream(events: AsyncIterator[str]) -> StreamingResponse:
+    """An answer that no cache keeps and no proxy buffers."""
+    return StreamingResponse(
+        events,
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+class VersionedStaticFiles(StaticFiles):
+    """Files of the package. One that a module asks for by its bare name is asked for again each time."""
+
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        answer = super().file_response(full_path, stat_result, scope, status_code)
+        versioned = b"v=" in scope.get("query_string", b"")
+        answer.headers["Cache-Control"] = _FOR_EVER if versioned else "no-cache"
+        return answer
+
+
+def safe_path(target: str) -> str:
+    r"""`target` if it is a path of this service, else the start page.
+
+    `//elsewhere` and `/\elsewhere` are other hosts to a browser, and it drops tabs and line ends.
+    """
+    plain = target.startswith("/") and not target.startswith("//")
+    return target if plain and "\\" not in target and all(char > " " for char in target) else "/"
+
+
+def with_next(page: str, target: str) -> str:
+    """The address of `page` that knows where to return to."""
+    return f"{page}?next={quote(safe_path(target))}"
