@@ -269,7 +269,7 @@ def come_back(request: Request, context: ContextDep, state: str = "") -> Respons
             raise Forbidden("The sign-on was not begun in this browser, or too long ago; begin again.")
         arrival = oidc.finish(context.settings, sign_on, request.query_params)
         with context.records.write(nobody) as tx:
-            actor = sign_in.build_actor(sso.sign_in_by_sso(tx, arrival), Method.OIDC, peer)
+            actor = users.build_actor(sso.sign_in_by_sso(tx, arrival), Method.OIDC, peer)
         answer = start_session_and_redirect(request, context, actor, sign_on.back)
     except TetkikError as error:
         with context.records.write(nobody) as tx:
