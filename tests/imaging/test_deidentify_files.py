@@ -121,6 +121,16 @@ def test_comments_of_a_codestream_are_gone(tmp_path, syntax):
     assert np.array_equal(pydicom.dcmread(io.BytesIO(content)).pixel_array, before)
 
 
+@pytest.mark.parametrize("padding", [b"", b"\0", b"\0\0\0"])
+def test_an_end_marker_within_a_comment_is_not_the_end_of_the_image(padding):
+    begin = b"\xff\x4f" + segment(0x51, bytes(36)) + segment(0x64, b"\0\1\xff\xd9" + WORD)
+    tile = segment(0x90, (0).to_bytes(2, "big") + (12 + 2 + 40).to_bytes(4, "big") + b"\0\1")
+    stream = begin + tile + b"\xff\x93" + b"\x11" * 40 + padding  # the image ends without its marker
+    cleaned = clean_codestream(stream)
+    assert len(cleaned) == len(stream) and cleaned[-40 - len(padding) :] == b"\x11" * 40 + padding
+    assert WORD not in cleaned
+
+
 def test_a_thumbnail_goes_and_the_colours_stay():
     stream = io.BytesIO()
     Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(

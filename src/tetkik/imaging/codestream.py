@@ -259,20 +259,20 @@ def jpeg_2000_segments(data: bytes, place: int = 2) -> Iterator[tuple[int, int, 
     """
     tile_part = end = 0
     while place + 2 <= len(data):
-        if data[place] != 0xFF:
-            raise CodestreamError("no marker where one must be")
         marker = data[place + 1]
-        if marker == EOI:
+        if data[place] == 0xFF and marker == EOI:
             yield marker, place, place
             return
+        if place + 4 > len(data):
+            return  # padding, or nothing that is whole
+        if data[place] != 0xFF:
+            raise CodestreamError("no marker where one must be")
         if marker == _SOD:
             # A length of 0 means: to the end of the data.
             if tile_part == 0 or end <= place:
                 return
             place = end
             continue
-        if place + 4 > len(data):
-            return
         (length,) = struct.unpack_from(">H", data, place + 2)
         if length < 2:
             raise CodestreamError("a segment that ends early")

@@ -125,10 +125,12 @@ def _kept_content(marker: int, content: bytes) -> bytes | None:
 def _clean_jpeg_2000(stream: bytes) -> bytes:
     """ISO/IEC 15444-1, A.9.2: the text of each comment becomes zeros, so that no length changes."""
     data = bytearray(stream)
-    last = stream.rfind(b"\xff\xd9")
+    last = -1
     for marker, start, end in jpeg_2000_segments(stream):
         if marker == 0x64:
             data[start:end] = bytes(end - start)
         elif marker == EOI:
             last = start
+    if last < 0:
+        last = data.rfind(b"\xff\xd9")  # not in a comment: those are zeros by now
     return bytes(data if last < 0 else data[: last + 2])

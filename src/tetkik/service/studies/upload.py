@@ -63,8 +63,8 @@ class Upload:
     case_id: str | None = None
     sure: bool = field(default=False, kw_only=True)
     sha256: str = field(init=False)
-    _image: Radiograph | None = field(default=None, init=False)
-    _preview: bytes = field(default=b"", init=False)
+    _image: Radiograph | None = field(default=None, init=False, repr=False)
+    _preview: bytes = field(default=b"", init=False, repr=False)
     _newcomer: ReservedPatient | None = field(default=None, init=False)
     _stored: tuple[str, StoredFile, StoredFile] | None = field(default=None, init=False)
     """Patient, file and preview as they lie on the disk."""

@@ -63,7 +63,7 @@ def methods_of(app: FastAPI, path: str) -> tuple[str, ...]:
     fitting = [
         template
         for template in app.openapi()["paths"]
-        if re.fullmatch(re.sub(r"\{[^}]*\}", "[^/]*", template), path)
+        if re.fullmatch(re.sub(r"\\{[^}]*\\}", "[^/]*", re.escape(template)), path)
     ]
     if not fitting:
         return ()
