@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tetkik.bundle import Bundle, Task, resolve
+from tetkik.bundle.hub import looks_like_hub_id, user_path
 from tetkik.errors import BundleMismatch, MissingExtra
 from tetkik.findings.interface import FindingsModel
 from tetkik.findings.onnx_model import THREADS, OnnxFindings
-from tetkik.networks.huggingface import looks_like_hub_id, model_folder, user_path
+from tetkik.networks.huggingface import model_folder
 from tetkik.settings import FindingsProvider
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from tetkik.lab.caption.training.trainer import WINDOW
 from tetkik.lab.caption.training.tuning import Trial, candidates, trials_table, tuned
 from tetkik.lab.engine.batches import bucketed_steps, prefetched
 from tetkik.lab.engine.checkpoint import WorkFolder
+from tetkik.lab.engine.options import ScheduleKind, learning_rate_factor
 from tetkik.lab.engine.precision import Precision
-from tetkik.lab.engine.schedule import ScheduleKind, learning_rate_factor
 from tetkik.lab.engine.trainer import TrainingState
 from tetkik.language import Language
 

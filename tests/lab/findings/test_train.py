@@ -31,8 +31,8 @@ from tetkik.findings.model import load_model
 from tetkik.findings.networks import FAMILIES
 from tetkik.imaging.prepare import prepare
 from tetkik.imaging.read import read_image
-from tetkik.lab.engine.interrupt import Stopped
 from tetkik.lab.engine.precision import Precision, accelerator_for
+from tetkik.lab.engine.trainer import Stopped
 from tetkik.lab.findings.data import LabelledImages, read_labels
 from tetkik.lab.findings.train import train_findings
 from tetkik.lab.findings.training.options import TeacherOptions, TeacherUse

@@ -26,7 +26,7 @@ from tetkik.lab.caption.prepare_report import LEAVES, PrepareReport, SplitReport
 from tetkik.lab.caption.prepared import CONCEPTS, FORMAT_VERSION, PREPARED, is_prepared
 from tetkik.lab.caption.sources import Source
 from tetkik.lab.caption.split_writer import SplitFiles, SplitWriter, Tally
-from tetkik.lab.engine.output import public_name
+from tetkik.lab.engine.session import public_name
 
 if TYPE_CHECKING:
     from tetkik.caption.families.tokenizer import CaptionTokenizer

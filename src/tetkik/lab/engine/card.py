@@ -1,12 +1,17 @@
-"""What the model cards and manifests of all trainings share."""
+"""What the model cards, manifests and logs of all trainings share."""
 
 from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from importlib import resources
+from typing import TYPE_CHECKING
 
 from tetkik.bundle import CardSection
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -30,3 +35,15 @@ def cell(value: float | None, form: str = ".4f") -> str:
 
 def library_versions(names: Sequence[str]) -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in names}
+
+
+def rows_csv(rows: Sequence[DataclassInstance], kind: type[DataclassInstance]) -> str:
+    """A table as CSV, its head the fields of `kind`; an empty cell is a figure that was not measured."""
+
+    def cell(value: object) -> str:
+        return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+    names = [item.name for item in fields(kind)]
+    return (
+        "\n".join([",".join(names), *(",".join(cell(getattr(row, n)) for n in names) for row in rows)]) + "\n"
+    )

@@ -18,12 +18,12 @@ from tetkik.bundle import (
     Manifest,
     Task,
     bundle_id,
+    finish_bundle,
     open_bundle,
-    render_card,
     sha256_of,
     staged_folder,
-    write_manifest,
 )
+from tetkik.bundle.hub import looks_like_hub_id, user_path
 from tetkik.errors import InputError, UsageError
 from tetkik.findings.label_names import to_shared
 from tetkik.findings.networks import FAMILIES
@@ -38,7 +38,7 @@ from tetkik.findings.operating_points import DEFAULT_THRESHOLD, UNCALIBRATED, de
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.card import library_versions
 from tetkik.lab.findings.export import Exported, to_onnx, write_torch
-from tetkik.networks.huggingface import looks_like_hub_id, model_folder, user_path
+from tetkik.networks.huggingface import model_folder
 from tetkik.networks.network import Network
 from tetkik.networks.state import family_of, fill, read_tensors, to_our_keys
 from tetkik.values import FINDING_LABELS, NIH_LABELS, ProgressCallback
@@ -141,8 +141,7 @@ def import_model(source: str, folder: Path, options: ImportOptions, progress: Pr
         exported = to_onnx(found.network, stage / "model.onnx", size=shape.size, channels=shape.channels)
         write_torch(found.network, stage)
         manifest = _manifest(found, exported, folder, options)
-        (stage / "README.md").write_text(_card(manifest, found), encoding="utf-8")
-        write_manifest(stage, manifest)
+        finish_bundle(stage, manifest, *_card(manifest, found))
     progress("checking", 2, 3)
     bundle = open_bundle(folder, Task.FINDINGS)
     progress("checking", 3, 3)
@@ -266,7 +265,7 @@ def _manifest(found: Source, exported: Exported, folder: Path, options: ImportOp
     )
 
 
-def _card(manifest: Manifest, found: Source) -> str:
+def _card(manifest: Manifest, found: Source) -> tuple[str, list[CardSection]]:
     origin = manifest.training["imported_from"]
     low, high = manifest.calibration["band"]
     own = [label for label in found.labels if label not in FINDING_LABELS]
@@ -284,4 +283,4 @@ def _card(manifest: Manifest, found: Source) -> str:
     ]
     count = len(found.labels)
     summary = f"A {found.kind} network that gives {count} findings of an image, imported from `{origin}`."
-    return render_card(manifest, summary, sections)
+    return summary, sections

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.bundle import Manifest, Metric, Task, bundle_id, render_card, staged_folder, write_manifest
+from tetkik.bundle import Manifest, Metric, Task, bundle_id, finish_bundle, staged_folder
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.storage import preprocessing_of, write_network
 from tetkik.lab.caption.leakage import SEEN
@@ -28,10 +28,9 @@ from tetkik.lab.caption.training.options import CaptionTraining
 from tetkik.lab.caption.training.plots import training_curves
 from tetkik.lab.caption.training.tuning import Trial
 from tetkik.lab.caption.training.validation import GeneratedCaptions
-from tetkik.lab.engine.card import library_versions
+from tetkik.lab.engine.card import library_versions, rows_csv
 from tetkik.lab.engine.evaluation_page import csv_text
-from tetkik.lab.engine.log import rows_csv
-from tetkik.lab.engine.output import Notify, log_folder
+from tetkik.lab.engine.session import Notify, log_folder
 from tetkik.lab.engine.trainer import TrainingState
 from tetkik.language import Language
 from tetkik.settings import settings
@@ -69,9 +68,7 @@ def write_bundle(result: TrainingResult, out: Path, progress: ProgressCallback, 
         progress("export", 1, 2)
         manifest = _manifest(result, out)
         sections = card_sections(result.prepared, result.model, result.options, state, result.trials)
-        card = render_card(manifest, summary(result.model, result.options), sections)
-        (stage / "README.md").write_text(card, encoding="utf-8")
-        write_manifest(stage, manifest)
+        finish_bundle(stage, manifest, summary(result.model, result.options), sections)
         _write_log(result, log_folder(out), curves)
     progress("export", 2, 2)
 

@@ -24,9 +24,9 @@ from tetkik.lab.caption.training.options import CaptionTraining, StopBy
 from tetkik.lab.caption.training.validation import loss_per_token, make_captions
 from tetkik.lab.engine.batches import Rows, bucketed_steps, prefetched
 from tetkik.lab.engine.checkpoint import WorkFolder
-from tetkik.lab.engine.output import Notify
+from tetkik.lab.engine.options import learning_rate_factor
 from tetkik.lab.engine.precision import autocast
-from tetkik.lab.engine.schedule import learning_rate_factor
+from tetkik.lab.engine.session import Notify
 from tetkik.lab.engine.trainer import Trainer
 
 WINDOW = 32

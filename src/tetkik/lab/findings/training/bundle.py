@@ -13,17 +13,15 @@ from tetkik.bundle import (
     Manifest,
     Task,
     bundle_id,
+    finish_bundle,
     open_bundle,
-    reference_section,
-    render_card,
     staged_folder,
     write_manifest,
-    write_reference,
 )
 from tetkik.findings.networks import FAMILIES
 from tetkik.findings.predict import load_findings
 from tetkik.lab.engine.card import library_versions
-from tetkik.lab.engine.output import log_folder
+from tetkik.lab.engine.session import log_folder
 from tetkik.lab.findings.export import to_onnx, write_torch
 from tetkik.lab.findings.reference import ReferenceImages, make_reference
 from tetkik.lab.findings.training.card import LIBRARIES, card_sections, summary
@@ -71,12 +69,7 @@ def write_bundle(
             megabytes=(stage / "model.onnx").stat().st_size / 1e6,
             difference=exported.difference,
         )
-        if reference is not None:
-            write_reference(stage, reference)
-            sections = [*sections, reference_section(reference)]
-        card = render_card(manifest, summary(manifest), sections)
-        (stage / "README.md").write_text(card, encoding="utf-8")
-        write_manifest(stage, manifest)
+        finish_bundle(stage, manifest, summary(manifest), sections, reference)
         write_log(log_folder(out), result.epochs, result.held_out, prepared.images.names, prepared.fold)
     progress("export", 3, 3)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.lab.engine.card import rows_csv
 from tetkik.lab.engine.evaluation_page import csv_text, decimals
-from tetkik.lab.engine.log import rows_csv
 from tetkik.lab.engine.style import ACCENT, GREY, INK, MAIN, png, styled
 from tetkik.lab.findings.training.held_out import HeldOut
 from tetkik.lab.findings.training.trainer import Epoch

@@ -17,8 +17,8 @@ from tetkik.errors import TrainingError
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.batches import Rows, in_steps
 from tetkik.lab.engine.checkpoint import WorkFolder
+from tetkik.lab.engine.options import learning_rate_factor
 from tetkik.lab.engine.precision import autocast
-from tetkik.lab.engine.schedule import learning_rate_factor
 from tetkik.lab.engine.trainer import Trainer
 from tetkik.lab.findings.training.data import (
     TrainingData,

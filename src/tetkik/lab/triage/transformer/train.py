@@ -24,12 +24,11 @@ from tetkik.bundle import (
     staged_folder,
     write_manifest,
 )
+from tetkik.bundle.store import check_target
 from tetkik.errors import MissingExtra
-from tetkik.lab.engine.card import cell, library_versions, markdown_table, read_card
+from tetkik.lab.engine.card import cell, library_versions, markdown_table, read_card, rows_csv
 from tetkik.lab.engine.checkpoint import WorkFolder, room_on_disk, tensors_as_bytes
-from tetkik.lab.engine.log import rows_csv
-from tetkik.lab.engine.output import check_target, public_name
-from tetkik.lab.engine.session import training_session
+from tetkik.lab.engine.session import public_name, training_session
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.figures import Judged
 from tetkik.lab.triage.reference import ReferenceComplaints, make_reference
