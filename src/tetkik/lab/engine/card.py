@@ -28,7 +28,7 @@ def read_card(package: str, **values: object) -> tuple[str, list[CardSection]]:
     return summary, [CardSection(*section.split("\n\n", 1)) for section in sections]
 
 
-def cell(value: float | None, form: str = ".4f") -> str:
+def cell(value: object, form: str = ".4f") -> str:
     """A number of a table; empty where it was not measured."""
     return "" if value is None else format(value, form)
 

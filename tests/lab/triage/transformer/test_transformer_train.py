@@ -91,7 +91,7 @@ def test_transformers_opens_the_bundle_and_answers_alike(bundle, unseen):
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from tetkik.triage.model import load_model
+    from tetkik.triage.predict import load_model
 
     model = AutoModelForSequenceClassification.from_pretrained(bundle.path)
     tokenizer = AutoTokenizer.from_pretrained(bundle.path)

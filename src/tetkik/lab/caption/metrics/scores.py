@@ -10,12 +10,18 @@ from itertools import pairwise
 import numpy as np
 
 from tetkik.lab.caption.metrics.bertscore import BertScoreOptions, bertscore_rows
-from tetkik.lab.caption.metrics.bleu import ORDERS, bleu_counts, bleu_of
-from tetkik.lab.caption.metrics.cider import cider_rows
 from tetkik.lab.caption.metrics.concepts import ConceptDictionary, concept_f1_rows
 from tetkik.lab.caption.metrics.corpus import Corpus, read_corpus
-from tetkik.lab.caption.metrics.meteor import meteor_counts, meteor_of
-from tetkik.lab.caption.metrics.rouge import coco_rouge_l, rouge_f
+from tetkik.lab.caption.metrics.word_overlap import (
+    ORDERS,
+    bleu_counts,
+    bleu_of,
+    cider_rows,
+    coco_rouge_l,
+    meteor_counts,
+    meteor_of,
+    rouge_f,
+)
 from tetkik.language import Sentence
 from tetkik.statistics import ClusterBootstrap, Floats, Ints
 from tetkik.values import ProgressCallback

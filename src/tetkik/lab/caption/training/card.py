@@ -20,9 +20,10 @@ from tetkik.lab.caption.prepared import Prepared
 from tetkik.lab.caption.training.data import SPLITS
 from tetkik.lab.caption.training.epoch import Epoch
 from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind
-from tetkik.lab.caption.training.tuning import Trial, trials_table
+from tetkik.lab.caption.training.tuning import TRIAL_COLUMNS, Trial
 from tetkik.lab.engine.card import cell, markdown_table
 from tetkik.lab.engine.trainer import TrainingState
+from tetkik.lab.engine.tuning import trials_table
 
 _PLAIN = ["torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokenizers", "safetensors", "numpy"]
 LIBRARIES = {**{name: name for name in _PLAIN}, "pillow": "PIL"}
@@ -119,7 +120,7 @@ def card_sections(
             for title, counts in tables.items()
         ],
         epochs=_epochs(state),
-        trials=trials_table(trials) if trials else "",
+        trials=trials_table(trials, TRIAL_COLUMNS) if trials else "",
         cited=_cited(prepared, model, options),
     )
     parts = re.split(r"^## (.+)\n", text, flags=re.MULTILINE)[1:]

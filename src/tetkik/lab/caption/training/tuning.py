@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +10,6 @@ import numpy as np
 from tetkik.caption.options import Learning
 from tetkik.lab.caption.training.epoch import Epoch
 from tetkik.lab.caption.training.options import CaptionTraining
-from tetkik.lab.engine.card import cell, markdown_table
 from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.tuning import choice, draw_candidates, log_uniform, successive_halving
 from tetkik.language import Sentence
@@ -114,29 +113,14 @@ def trial_sentence(options: CaptionTraining) -> Sentence:
     )
 
 
-def trials_table(trials: Sequence[Trial]) -> str:
-    columns = (
-        "learning rate",
-        "rank",
-        "dropout",
-        "smoothing",
-        "epochs",
-        "validation loss",
-        "CIDEr",
-        "ROUGE-L",
-    )
-    return markdown_table(
-        (*columns, "best epoch"),
-        (
-            (
-                f"{row.learning_rate:.2g}",
-                row.rank,
-                cell(row.dropout, "g"),
-                f"{row.smoothing:g}",
-                row.epochs,
-                *map(cell, (row.validation_loss, row.cider, row.rouge_l)),
-                row.best_epoch,
-            )
-            for row in trials
-        ),
-    )
+TRIAL_COLUMNS = {
+    "learning rate": ".2g",
+    "rank": "",
+    "dropout": "g",
+    "smoothing": "g",
+    "epochs": "",
+    "validation loss": ".4f",
+    "CIDEr": ".4f",
+    "ROUGE-L": ".4f",
+    "best epoch": "",
+}

@@ -10,8 +10,9 @@ import numpy as np
 
 from tetkik.bundle import CardSection, Manifest
 from tetkik.lab.engine.card import cell, markdown_table
+from tetkik.lab.engine.tuning import trials_table
 from tetkik.lab.findings.metrics import source_shortcut
-from tetkik.lab.findings.training.fit import TrainingResult, trials_table
+from tetkik.lab.findings.training.fit import TRIAL_COLUMNS, TrainingResult
 from tetkik.lab.findings.training.label_counts import LabelCounts
 from tetkik.lab.findings.training.options import RANDOM, TeacherUse, TrainingOptions
 from tetkik.lab.findings.training.preparation import PreparedTraining
@@ -58,7 +59,7 @@ def card_sections(
         CardSection("Citations", _citations(prepared.images.source, options)),
     ]
     if result.trials:
-        sections.insert(5, CardSection("Settings tried", trials_table(result.trials)))
+        sections.insert(5, CardSection("Settings tried", trials_table(result.trials, TRIAL_COLUMNS)))
     return sections
 
 
