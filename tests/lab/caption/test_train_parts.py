@@ -14,11 +14,10 @@ from tetkik.caption.options import AdapterOptions, Learning, Quantisation
 from tetkik.errors import UsageError
 from tetkik.lab.caption.training.bundle import LOSS, MEASURED
 from tetkik.lab.caption.training.data import by_length, process_parts, sample_rows
-from tetkik.lab.caption.training.epoch import Epoch
 from tetkik.lab.caption.training.nonfinite import listed, nonfinite_features, nonfinite_loss, overflowed
 from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind, StopBy
 from tetkik.lab.caption.training.trainer import WINDOW
-from tetkik.lab.caption.training.tuning import TRIAL_COLUMNS, Trial, candidates, tuned
+from tetkik.lab.caption.training.tuning import TRIAL_COLUMNS, Epoch, Trial, candidates, tuned
 from tetkik.lab.engine.batches import bucketed_steps, prefetched
 from tetkik.lab.engine.charts import training_curves
 from tetkik.lab.engine.checkpoint import WorkFolder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from importlib import resources
@@ -22,10 +23,21 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> 
 
 
 def read_card(package: str, **values: object) -> tuple[str, list[CardSection]]:
-    """The summary and the sections of the `card.md` of a package, its fields filled as by `str.format`."""
-    text = resources.files(package).joinpath("card.md").read_text("utf-8").format(**values)
-    summary, *sections = text.strip().split("\n\n## ")
-    return summary, [CardSection(*section.split("\n\n", 1)) for section in sections]
+    """The summary and the sections of the `card.md.jinja` of a package; one without a text is left out."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    # Markdown, in which nothing is escaped.
+    environment = Environment(  # noqa: S701
+        loader=FileSystemLoader(str(resources.files(package))),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["form"] = format
+    environment.globals["table"] = markdown_table
+    text = environment.get_template("card.md.jinja").render(**values)
+    summary, *parts = map(str.strip, re.split(r"^## (.+)\n", text, flags=re.MULTILINE))
+    return summary, [CardSection(*part) for part in zip(parts[::2], parts[1::2], strict=True) if part[1]]
 
 
 def cell(value: object, form: str = ".4f") -> str:

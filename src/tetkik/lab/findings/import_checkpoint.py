@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 
 from tetkik.bundle import (
@@ -36,7 +34,7 @@ from tetkik.findings.networks.huggingface import (
 )
 from tetkik.findings.operating_points import DEFAULT_THRESHOLD, UNCALIBRATED, default_thresholds
 from tetkik.imaging.prepare import Preprocessing
-from tetkik.lab.engine.card import library_versions
+from tetkik.lab.engine.card import library_versions, read_card
 from tetkik.lab.findings.export import Exported, to_onnx, write_torch
 from tetkik.networks.huggingface import model_folder
 from tetkik.networks.network import Network
@@ -45,7 +43,6 @@ from tetkik.values import FINDING_LABELS, NIH_LABELS, ProgressCallback
 
 _LIBRARIES = ("torch", "transformers", "safetensors", "onnx", "onnxruntime", "numpy")
 _CHECKPOINTS = ("*.safetensors", "*.pth", "*.pt", "*.bin")
-_OWN = "Own labels"
 """The section of the card that stands only where there are such."""
 _SETS = {"nih": NIH_LABELS, "all": FINDING_LABELS}
 
@@ -266,21 +263,14 @@ def _manifest(found: Source, exported: Exported, folder: Path, options: ImportOp
 
 
 def _card(manifest: Manifest, found: Source) -> tuple[str, list[CardSection]]:
-    origin = manifest.training["imported_from"]
     low, high = manifest.calibration["band"]
-    own = [label for label in found.labels if label not in FINDING_LABELS]
-    values = {
-        "origin": origin,
-        "threshold": DEFAULT_THRESHOLD,
-        "low": low,
-        "high": high,
-        "difference": manifest.training["largest_score_difference_onnx_torch"],
-        "own": ", ".join(own),
-    }
-    texts = tomllib.loads(resources.files(__package__).joinpath("import_card.toml").read_text("utf-8"))
-    sections = [
-        CardSection(name, text.format(**values)) for name, text in texts.items() if own or name != _OWN
-    ]
-    count = len(found.labels)
-    summary = f"A {found.kind} network that gives {count} findings of an image, imported from `{origin}`."
-    return summary, sections
+    return read_card(
+        "tetkik.lab.findings",
+        found=found,
+        origin=manifest.training["imported_from"],
+        threshold=DEFAULT_THRESHOLD,
+        low=low,
+        high=high,
+        difference=manifest.training["largest_score_difference_onnx_torch"],
+        own=[label for label in found.labels if label not in FINDING_LABELS],
+    )

@@ -13,7 +13,7 @@ from tetkik.lab.caption.sources.huggingface import from_hub, is_dataset, open_hu
 from tetkik.lab.caption.sources.roco import open_roco, roco_root
 from tetkik.lab.caption.sources.rocov2 import is_rocov2, open_rocov2
 from tetkik.lab.caption.sources.source import RowStream, Source, SourceKind
-from tetkik.lab.caption.sources.table import open_table
+from tetkik.lab.caption.sources.tables import open_table
 
 
 def open_source(

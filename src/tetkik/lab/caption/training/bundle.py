@@ -18,14 +18,12 @@ from tetkik.lab.caption.prepared import Prepared
 from tetkik.lab.caption.training.card import (
     LIBRARIES,
     ModelDescription,
-    card_sections,
     counted,
     left_out,
-    summary,
+    make_card,
 )
-from tetkik.lab.caption.training.epoch import Epoch
 from tetkik.lab.caption.training.options import CaptionTraining
-from tetkik.lab.caption.training.tuning import Trial
+from tetkik.lab.caption.training.tuning import Epoch, Trial
 from tetkik.lab.caption.training.validation import GeneratedCaptions
 from tetkik.lab.engine.card import library_versions, rows_csv
 from tetkik.lab.engine.charts import training_curves
@@ -68,8 +66,8 @@ def write_bundle(result: TrainingResult, out: Path, progress: ProgressCallback, 
         (stage / CURVES).write_bytes(curves)
         progress("export", 1, 2)
         manifest = _manifest(result, out)
-        sections = card_sections(result.prepared, result.model, result.options, result.state, result.trials)
-        finish_bundle(stage, manifest, summary(result.model, result.options), sections)
+        card = make_card(result.prepared, result.model, result.options, result.state, result.trials)
+        finish_bundle(stage, manifest, *card)
         _write_log(result, log_folder(out), curves)
     progress("export", 2, 2)
 

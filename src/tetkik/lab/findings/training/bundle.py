@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ from tetkik.lab.engine.evaluation_page import csv_text, decimals
 from tetkik.lab.engine.session import log_folder
 from tetkik.lab.findings.export import to_onnx, write_torch
 from tetkik.lab.findings.reference import ReferenceImages, make_reference
-from tetkik.lab.findings.training.card import LIBRARIES, card_sections, summary
+from tetkik.lab.findings.training.card import LIBRARIES, make_card
 from tetkik.lab.findings.training.fit import TrainingResult
 from tetkik.lab.findings.training.held_out import HeldOut, metrics_of, source_metrics
 from tetkik.lab.findings.training.preparation import PreparedTraining
@@ -36,9 +36,6 @@ from tetkik.lab.findings.training.runs import label_network
 from tetkik.lab.findings.training.trainer import Epoch
 from tetkik.settings import settings
 from tetkik.values import ProgressCallback
-
-if TYPE_CHECKING:
-    pass
 
 HUGGING_FACE = "huggingface"
 """The kind of a bundle whose network is one of transformers."""
@@ -69,7 +66,7 @@ def write_bundle(
         progress("export", 2, 3)
         write_manifest(stage, manifest)
         reference = _reference(stage, prepared, result, progress)
-        sections = card_sections(
+        card = make_card(
             manifest,
             prepared,
             result,
@@ -77,7 +74,7 @@ def write_bundle(
             megabytes=(stage / "model.onnx").stat().st_size / 1e6,
             difference=exported.difference,
         )
-        finish_bundle(stage, manifest, summary(manifest), sections, reference)
+        finish_bundle(stage, manifest, *card, reference)
         write_log(log_folder(out), result.epochs, result.held_out, prepared.images.names, prepared.fold)
     progress("export", 3, 3)
 

@@ -195,7 +195,7 @@ def _card(data: TrainingData, trained: Trained, parity: Parity) -> tuple[str, li
     for row in state.epochs:
         number, *figures = astuple(row)
         epochs.append((f"**{number}**" if number == state.best_epoch else number, *map(cell, figures)))
-    summary, sections = read_card(
+    return read_card(
         "tetkik.lab.triage.transformer",
         rows=markdown_table(
             ("label", *(name for name, _ in counts)), [*rows, ("all", *(np.sum(part) for _, part in counts))]
@@ -203,10 +203,8 @@ def _card(data: TrainingData, trained: Trained, parity: Parity) -> tuple[str, li
         base=public_name(trained.options.base),
         epochs=markdown_table(("epoch", *_EPOCHS), epochs),
         parity=parity,
+        trials=trials_table(trained.trials, TRIAL_COLUMNS) if trained.trials else "",
     )
-    if trained.trials:
-        sections.insert(2, CardSection("Settings tried", trials_table(trained.trials, TRIAL_COLUMNS)))
-    return summary, sections
 
 
 def _reference(data: TrainingData, stage: Path, options: TransformerOptions) -> ComplaintReference | None:
