@@ -23,6 +23,7 @@ from tetkik.bundle.store import (
     staged_folder,
 )
 from tetkik.errors import BundleCorrupt, BundleError, BundleNotFound, OutputError, as_fault_of
+from tetkik.files import written_whole
 
 ZIP = b"PK\x03\x04"
 RATIO_LIMIT = 200
@@ -66,22 +67,17 @@ def export_bundle(bundle: Bundle, target: Path) -> Path:
     if target.exists():
         raise OutputError("{target} exists already; choose another name.", target=target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name in ["manifest.json", *sorted(bundle.manifest.files)]:
-                # A fixed date: two exports of one bundle are equal.
-                entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                entry.create_system = 3
-                entry.external_attr = 0o644 << 16
-                file = bundle.path / name
-                large = file.stat().st_size >= 1 << 30
-                with file.open("rb") as source, archive.open(entry, "w", force_zip64=large) as out:
-                    shutil.copyfileobj(source, out)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(target) as whole, zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ["manifest.json", *sorted(bundle.manifest.files)]:
+            # A fixed date: two exports of one bundle are equal.
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3
+            entry.external_attr = 0o644 << 16
+            file = bundle.path / name
+            large = file.stat().st_size >= 1 << 30
+            with file.open("rb") as source, archive.open(entry, "w", force_zip64=large) as out:
+                shutil.copyfileobj(source, out)
     return target
 
 
