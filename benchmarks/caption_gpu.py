@@ -35,9 +35,8 @@ from tetkik.caption.families.blip2 import Blip2Network
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.options import Quantisation
 from tetkik.lab.caption.training.data import EncodedSplit, TrainingData
-from tetkik.lab.caption.training.gpu_specs import CARDS, GIB
 from tetkik.lab.caption.training.options import DEFAULT_BASE, CaptionTraining
-from tetkik.lab.caption.training.plan import CONTEXT, plan_training
+from tetkik.lab.caption.training.plan import CARDS, CONTEXT, GIB, plan_training
 from tetkik.lab.caption.training.plan_memory import Lengths, config_of, planned_network, step_memory
 from tetkik.lab.caption.training.trainer import CaptionTrainer
 from tetkik.lab.engine.precision import Precision, accelerator_for

@@ -36,10 +36,14 @@ from rouge_score.rouge_scorer import RougeScorer  # noqa: E402
 
 from figures import record  # noqa: E402
 from tetkik.lab.caption.metrics import tokens  # noqa: E402
-from tetkik.lab.caption.metrics.bleu import bleu_counts, bleu_of  # noqa: E402
-from tetkik.lab.caption.metrics.cider import cider_rows  # noqa: E402
 from tetkik.lab.caption.metrics.corpus import Corpus, read_corpus  # noqa: E402
-from tetkik.lab.caption.metrics.rouge import coco_rouge_l, rouge_f  # noqa: E402
+from tetkik.lab.caption.metrics.word_overlap import (  # noqa: E402  # noqa: E402
+    bleu_counts,
+    bleu_of,
+    cider_rows,
+    coco_rouge_l,
+    rouge_f,
+)
 
 ROUNDS = 3
 

@@ -85,8 +85,7 @@ def features(files: tuple[str, ...], data: Path, backbone: Path) -> tuple[Floats
     from tetkik.findings.networks import build, preprocessing_of
     from tetkik.imaging.prepare import prepare
     from tetkik.imaging.read import read_image
-    from tetkik.lab.findings.grid_pooling import GridPooled
-    from tetkik.lab.findings.training.ridge import stages_of
+    from tetkik.lab.findings.training.ridge import GridPooled, stages_of
     from tetkik.networks.network import Network
 
     network = build("mobilenet_v2", ("any",), weights=backbone).eval()

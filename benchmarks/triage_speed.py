@@ -34,7 +34,7 @@ LEAST = {"batch": 15, "single": 30}
 """How many times as fast as the baseline is asked for."""
 BLOCK = 50
 SHORT = 20
-_LOAD = "from tetkik.bundle import resolve; from tetkik.triage.model import load_model; import time; "
+_LOAD = "from tetkik.bundle import resolve; from tetkik.triage.predict import load_model; import time; "
 _LOAD += "s = time.perf_counter(); load_model('triage-linear-tr'); print(time.perf_counter() - s)"
 
 

@@ -17,7 +17,7 @@ from transformers.models.blip.image_processing_pil_blip import BlipImageProcesso
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from tests.caption.tiny import SENTENCES, tiny_blip2, tiny_paligemma
-from tetkik.caption.families import image_spec_of, load_base, registry, tokenizer_of
+from tetkik.caption.families import image_spec_of, load_base, loading, tokenizer_of
 from tetkik.caption.network import DecodingOptions
 from tetkik.caption.options import Quantisation
 from tetkik.errors import BundleCorrupt, BundleNotFound, MissingExtra, UsageError
@@ -150,9 +150,9 @@ def test_another_vision_tower_is_looked_up(own: Path, monkeypatch: pytest.Monkey
     changed(own / "config.json", tetkik_vision="tower")
     with pytest.raises(UsageError, match="called tower"):
         load_base(str(own))
-    monkeypatch.setitem(registry.VISION_TOWERS, "tower", f"{__name__}:OtherBlip2")
-    usual = registry._imported
-    monkeypatch.setattr(registry, "_imported", lambda place: OtherBlip2 if "Other" in place else usual(place))
+    monkeypatch.setitem(loading.VISION_TOWERS, "tower", f"{__name__}:OtherBlip2")
+    usual = loading._imported
+    monkeypatch.setattr(loading, "_imported", lambda place: OtherBlip2 if "Other" in place else usual(place))
     assert isinstance(load_base(str(own)).core, OtherBlip2)
 
 

@@ -20,9 +20,8 @@ from tetkik.findings.heatmaps.choice import ActivationMaps
 from tetkik.findings.heatmaps.method import scaled
 from tetkik.findings.heatmaps.overlay import Legend, blended, coloured, draw
 from tetkik.findings.heatmaps.writer import worth_showing
-from tetkik.findings.model import load_model
 from tetkik.findings.operating_points import OperatingPoint
-from tetkik.findings.predict import load_findings
+from tetkik.findings.predict import load_findings, load_model
 from tetkik.imaging.prepare import Fit, normalise, to_square
 from tetkik.language import Language
 from tetkik.values import FINDING_LABELS, Finding, FindingsResult, Route, ThresholdOn

@@ -15,11 +15,10 @@ from tests.findings.small_classifiers import SHARED, write_classifier
 from tests.findings.small_network import SIZE, small_network
 from tetkik.bundle import Manifest, Task, open_bundle, write_manifest
 from tetkik.errors import BundleCorrupt, BundleMismatch, BundleNotFound, MissingExtra
-from tetkik.findings.model import load_model
 from tetkik.findings.networks import build
 from tetkik.findings.onnx_model import OnnxFindings, OpenVinoSession, OrtSession, open_session
 from tetkik.findings.operating_points import OperatingPoints
-from tetkik.findings.predict import load_findings
+from tetkik.findings.predict import load_findings, load_model
 from tetkik.findings.torch_model import TorchFindings
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.findings.export import to_onnx
@@ -119,7 +118,7 @@ def test_an_answer_does_not_depend_on_the_other_images(bundle):
 
 def test_answering_needs_neither_torch_nor_transformers(bundle):
     script = (
-        "import sys, numpy; from tetkik.findings.model import load_model\n"
+        "import sys, numpy; from tetkik.findings.predict import load_model\n"
         f"model = load_model({str(bundle.path)!r})\n"
         f"model.scores(numpy.zeros((1, 3, {SIZE}, {SIZE}), 'float32'))\n"
         "assert not {'torch', 'transformers', 'onnx', 'openvino', 'scipy', 'sklearn'} & set(sys.modules)\n"

@@ -13,7 +13,7 @@ from tetkik.bundle.store import staged_folder, write_manifest
 from tetkik.errors import BundleCorrupt, BundleMismatch
 from tetkik.imaging.gate import judge
 from tetkik.imaging.gate.classifier import BUILT_IN, OUTPUTS, Classifier, load_classifier
-from tetkik.imaging.gate.rules import LEAST_SIDE, exposure_flaws, is_page
+from tetkik.imaging.gate.judge import LEAST_SIDE, exposure_flaws, is_page
 from tetkik.language import Language
 from tetkik.values import FileFormat, Flaw, GateResult, Identity, ImageTags, Radiograph, Route, View
 

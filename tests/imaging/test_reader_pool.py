@@ -12,8 +12,7 @@ import pytest
 
 from tests.records.pictured import film, radiograph
 from tetkik.errors import InputError
-from tetkik.imaging.reader_pool import ReaderPool
-from tetkik.imaging.subprocess_worker import SubprocessWorker, WorkerClosed
+from tetkik.imaging.subprocess_worker import ReaderPool, SubprocessWorker, WorkerClosed
 
 
 @pytest.fixture(scope="module")

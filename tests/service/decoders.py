@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tetkik.imaging.reader_pool import ReaderPool
+from tetkik.imaging.subprocess_worker import ReaderPool
 from tetkik.service.kit.background import image_decoder
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import errno
+import lzma
 import shutil
+import stat
+import struct
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
@@ -18,8 +22,39 @@ from tetkik.bundle.store import (
     refuse_code,
     staged_folder,
 )
-from tetkik.bundle.zip_safety import UNREADABLE, ZIP, is_bomb, is_folder, is_link
 from tetkik.errors import BundleCorrupt, BundleError, BundleNotFound, OutputError, as_fault_of
+from tetkik.files import written_whole
+
+ZIP = b"PK\x03\x04"
+RATIO_LIMIT = 200
+"""Times that an entry may grow when it is unpacked; what stays below a mebibyte may grow more."""
+
+UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    OSError,
+)
+"""Whatever a damaged or hostile zip makes the reader raise."""
+
+
+def is_bomb(entry: zipfile.ZipInfo) -> bool:
+    """Whether an entry says that it grows beyond reason. One that lies about it is cut off where it says."""
+    return entry.file_size > max(1 << 20, entry.compress_size * RATIO_LIMIT)
+
+
+def is_link(entry: zipfile.ZipInfo) -> bool:
+    return stat.S_ISLNK(entry.external_attr >> 16)
+
+
+def is_folder(entry: zipfile.ZipInfo) -> bool:
+    """Whether an entry is a folder; `ZipInfo.is_dir` of older Pythons fails where it has no name at all."""
+    return entry.filename.endswith("/")
+
 
 _FILE_LIMIT = 2_000
 _BYTES_LIMIT = 32 << 30
@@ -32,22 +67,17 @@ def export_bundle(bundle: Bundle, target: Path) -> Path:
     if target.exists():
         raise OutputError("{target} exists already; choose another name.", target=target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name in ["manifest.json", *sorted(bundle.manifest.files)]:
-                # A fixed date: two exports of one bundle are equal.
-                entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                entry.create_system = 3
-                entry.external_attr = 0o644 << 16
-                file = bundle.path / name
-                large = file.stat().st_size >= 1 << 30
-                with file.open("rb") as source, archive.open(entry, "w", force_zip64=large) as out:
-                    shutil.copyfileobj(source, out)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(target) as whole, zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ["manifest.json", *sorted(bundle.manifest.files)]:
+            # A fixed date: two exports of one bundle are equal.
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3
+            entry.external_attr = 0o644 << 16
+            file = bundle.path / name
+            large = file.stat().st_size >= 1 << 30
+            with file.open("rb") as source, archive.open(entry, "w", force_zip64=large) as out:
+                shutil.copyfileobj(source, out)
     return target
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from tempfile import mkdtemp
 
 from pydantic import ValidationError
 
+from tetkik.bundle.hub import from_hub, looks_like_hub_id, user_path
 from tetkik.bundle.manifest import FORMAT_VERSION, Manifest, Task
 from tetkik.errors import BundleCorrupt, BundleMismatch, BundleNotFound, OutputError, as_fault_of
 from tetkik.settings import settings
@@ -28,7 +28,6 @@ MANIFEST = "manifest.json"
 _MANIFEST_LIMIT = 4 << 20
 UNSAFE_SUFFIXES = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".bin", ".py", ".so", ".dll"}
 """Files that can run code when they are opened; no bundle has them."""
-_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +242,8 @@ def resolve(model: str, task: Task | None = None) -> Bundle:
     place = place_of(model)
     if place is not None:
         return open_bundle(place, task)
-    if _HUB_ID.match(model):
-        return open_bundle(_from_hub(model), task)
+    if looks_like_hub_id(model):
+        return open_bundle(from_hub(model), task)
     raise BundleNotFound(
         "There is no model called {model}; `tetkik models list` names those there are, and a path works too.",
         model=model,
@@ -255,7 +254,7 @@ def place_of(model: str) -> Path | None:
     """Where on this machine a model lies, unopened; None for an id of the hub, and where there is no such
     model.
     """
-    path = Path(os.path.expanduser(model))  # noqa: PTH111 - Path.expanduser fails where there is no such user
+    path = user_path(model)
     if model and (path.exists() or model.startswith((".", "/", "~"))):
         return path
     if re.fullmatch(r"[\w.-]+", model):
@@ -263,27 +262,6 @@ def place_of(model: str) -> Path | None:
             if is_bundle(folder / model):
                 return folder / model
     return None
-
-
-def _from_hub(model: str) -> Path:
-    try:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-    except ImportError:
-        raise BundleNotFound(
-            "{model} looks like a Hugging Face id, and its client is not installed; "
-            "`pip install huggingface-hub`, or give a path.",
-            model=model,
-        ) from None
-    try:
-        return Path(snapshot_download(model, local_files_only=settings().offline))
-    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
-        raise BundleNotFound(
-            "{model} could not be had from the hub ({fault}); set TETKIK_OFFLINE=false where there is a "
-            "network, or give a path.",
-            model=model,
-            fault=type(error).__name__,
-        ) from None
 
 
 def bundle_folders() -> list[Path]:

@@ -14,6 +14,7 @@ from tetkik import __version__
 from tetkik.cli.console import language, out, print_line, t, writing
 from tetkik.cli.options import option
 from tetkik.cli.triage.answer import show_answer as show_triage
+from tetkik.files import written_whole
 from tetkik.settings import settings
 from tetkik.values import DISCLAIMER
 
@@ -142,13 +143,8 @@ def _say_model(model: str) -> None:
 def _write_json(target: Path, answers: list[dict[str, Any]]) -> None:
     """One object a line, all of them or none."""
     lines = "".join(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers)
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        with writing(target):
-            partial.write_text(lines, encoding="utf-8", errors="replace")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with writing(target), written_whole(target) as file:
+        file.write(lines.encode("utf-8", errors="replace"))
 
 
 def _try_your_own() -> None:

@@ -20,7 +20,7 @@ from typer.models import ArgumentInfo, OptionInfo
 
 from tetkik.bundle import bundle_id
 from tetkik.errors import UsageError
-from tetkik.lab.engine import limits
+from tetkik.lab.engine.options import bounds_of
 
 
 def option(text: str, *names: str, **more: Any) -> OptionInfo:
@@ -73,7 +73,7 @@ def _declared(options: Any) -> Iterator[inspect.Parameter]:
         elif isinstance(info, FieldInfo) and info.description:
             base = get_args(kind)[0]
             several = get_origin(base) is tuple
-            lowest, highest = limits.bounds_of(info)
+            lowest, highest = bounds_of(info)
             names = (f"--{info.alias}",) if info.alias else ()
             made = option(info.description, *names, min=lowest, max=highest)
             yield inspect.Parameter(

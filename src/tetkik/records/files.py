@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from tetkik.errors import RecordsError
+from tetkik.files import written_whole
 from tetkik.records.vault import PIECE, Key, Vault
 
 _MAGIC = b"TETKIKF1"
@@ -117,7 +118,7 @@ class FileStore:
     def _write(self, target: Path, key: Key, content: IO[bytes]) -> None:
         target.parent.mkdir(exist_ok=True, mode=0o700)
         part = self.temporary / f"{target.name}.{os.getpid()}.{os.urandom(4).hex()}.part"
-        with written_whole(target, part) as file:
+        with written_whole(target, part, 0o600) as file:
             file.write(_MAGIC)
             number, piece, last = 0, content.read(PIECE), False
             while not last:
@@ -129,29 +130,3 @@ class FileStore:
 
 def _damaged() -> RecordsError:
     return RecordsError("A stored file is damaged; restore it from a backup, and run tetkik audit verify.")
-
-
-@contextmanager
-def written_whole(target: Path, part: Path | None = None, mode: int = 0o600) -> Iterator[IO[bytes]]:
-    """A file that takes the place of `target` at the end, on the disk by then; it is there whole, or not."""
-    part = part or target.with_name(f".{target.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    try:
-        # What lies there already, in a folder of everybody's, would be read by whoever put it there.
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:  # noqa: PTH123
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-        sync(target.parent)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def sync(folder: Path) -> None:
-    """Bring a folder's new name to the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

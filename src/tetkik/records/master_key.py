@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tetkik.errors import SettingError
-from tetkik.records.files import sync, written_whole
+from tetkik.files import sync, written_whole
 from tetkik.records.vault import KEY_BYTES, fingerprint
 
 CREDENTIAL = "tetkik-master-key"
@@ -124,7 +124,7 @@ def read(file: Path) -> bytes:
 
 def put(file: Path, key: bytes) -> None:
     """Write a key for the owner's eyes alone; it is there whole, and on the disk, or not at all."""
-    with written_whole(file) as opened:
+    with written_whole(file, mode=0o600) as opened:
         opened.write(f"{key.hex()}\n".encode())
 
 

@@ -17,12 +17,11 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from tests.lab.caption.metric_pairs import HARD, pairs, score_captions
 from tetkik.errors import UsageError
-from tetkik.lab.caption.metrics import meteor
+from tetkik.lab.caption.metrics import word_overlap
 from tetkik.lab.caption.metrics.corpus import Corpus, read_corpus
-from tetkik.lab.caption.metrics.meteor import meteor_counts, meteor_of
-from tetkik.lab.caption.metrics.rouge import longest_common
 from tetkik.lab.caption.metrics.scores import Wanted, quick_scores
 from tetkik.lab.caption.metrics.tokens import all_treebank_words, treebank_words
+from tetkik.lab.caption.metrics.word_overlap import longest_common, meteor_counts, meteor_of
 from tetkik.language import Language, Sentence
 
 CLOSE = 1e-6
@@ -134,7 +133,7 @@ def test_meteor_says_why_there_is_none(monkeypatch, tmp_path):
     assert "Java" in why_not()
     scores = score_captions(["a"], [["a"]])
     assert "meteor" not in scores.measures and "Java" in scores.without["meteor"].template
-    monkeypatch.setattr(meteor, "find_spec", lambda name: None)
+    monkeypatch.setattr(word_overlap, "find_spec", lambda name: None)
     assert "pycocoevalcap" in why_not()
 
 

@@ -13,8 +13,14 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 from tests.lab.caption.metric_pairs import pairs, score_captions
 from tetkik.errors import InputError, UsageError
 from tetkik.lab.caption.metrics.bertscore import BertScoreOptions, bertscore_rows, check_bertscore
-from tetkik.lab.caption.metrics.concepts import concept_dictionary, concept_f1_rows
-from tetkik.lab.caption.metrics.scores import Concepts, Wanted, replicates, wording
+from tetkik.lab.caption.metrics.scores import (
+    Concepts,
+    Wanted,
+    concept_dictionary,
+    concept_f1_rows,
+    replicates,
+    wording,
+)
 from tetkik.statistics import ClusterBootstrap
 
 WORDS = (

@@ -9,10 +9,9 @@ import torch
 
 from tetkik.caption.options import AdapterOptions, Quantisation
 from tetkik.errors import UsageError
-from tetkik.lab.caption.training.gpu_specs import CARDS, GIB, card_of
 from tetkik.lab.caption.training.model import make_optimizer
 from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind
-from tetkik.lab.caption.training.plan import _Planner
+from tetkik.lab.caption.training.plan import CARDS, GIB, _Planner, card_of
 from tetkik.lab.caption.training.plan_memory import (
     StepMemory,
     config_of,

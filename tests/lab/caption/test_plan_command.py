@@ -10,12 +10,14 @@ import pytest
 from tests.caption.tiny import tiny_blip2
 from tetkik.caption.options import Quantisation
 from tetkik.cli.caption.plan import show_plan
-from tetkik.lab.caption.training.gpu_specs import CARDS, GIB, Card
 from tetkik.lab.caption.training.options import CaptionTraining
 from tetkik.lab.caption.training.plan import (
+    CARDS,
     CONTEXT,
+    GIB,
     REACHED,
     ROCOV2_ROWS,
+    Card,
     Plan,
     _Planner,
     hours_of,

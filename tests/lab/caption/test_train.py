@@ -33,7 +33,7 @@ from tetkik.lab.caption.prepared import Prepared, open_prepared
 from tetkik.lab.caption.train import train_caption
 from tetkik.lab.caption.training.options import StopBy
 from tetkik.lab.caption.training.validation import SPLIT
-from tetkik.lab.engine.output import log_folder
+from tetkik.lab.engine.session import log_folder
 from tetkik.language import Language, Sentence
 
 ROOT = Path(__file__).parents[3]

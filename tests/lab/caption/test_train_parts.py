@@ -12,18 +12,19 @@ from tests.caption.tiny import tiny_blip2
 from tests.lab.caption.train_kit import quick_options
 from tetkik.caption.options import AdapterOptions, Learning, Quantisation
 from tetkik.errors import UsageError
+from tetkik.lab.caption.training.bundle import LOSS, MEASURED
 from tetkik.lab.caption.training.data import by_length, process_parts, sample_rows
-from tetkik.lab.caption.training.epoch import Epoch
 from tetkik.lab.caption.training.nonfinite import listed, nonfinite_features, nonfinite_loss, overflowed
 from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind, StopBy
-from tetkik.lab.caption.training.plots import training_curves
 from tetkik.lab.caption.training.trainer import WINDOW
-from tetkik.lab.caption.training.tuning import Trial, candidates, trials_table, tuned
+from tetkik.lab.caption.training.tuning import TRIAL_COLUMNS, Epoch, Trial, candidates, tuned
 from tetkik.lab.engine.batches import bucketed_steps, prefetched
+from tetkik.lab.engine.charts import training_curves
 from tetkik.lab.engine.checkpoint import WorkFolder
+from tetkik.lab.engine.options import ScheduleKind, learning_rate_factor
 from tetkik.lab.engine.precision import Precision
-from tetkik.lab.engine.schedule import ScheduleKind, learning_rate_factor
 from tetkik.lab.engine.trainer import TrainingState
+from tetkik.lab.engine.tuning import trials_table
 from tetkik.language import Language
 
 
@@ -181,7 +182,8 @@ def test_the_best_candidate_wins_by_what_is_watched(tmp_path):
     assert tuned(options, work, run) == (best, trials) and len(asked) == 5
     by_loss, _ = tuned(CaptionTraining(tune=4, epochs=3), WorkFolder(tmp_path / "other"), run, keep=False)
     assert by_loss.learning_rate == min(rates)
-    assert trials_table(trials).count("\n") == 6 and "| 0.0002 | 16 | 0.05 | 0 | 1 |" in trials_table(trials)
+    table = trials_table(trials, TRIAL_COLUMNS)
+    assert table.count("\n") == 6 and "| 0.0002 | 16 | 0.05 | 0 | 1 |" in table
 
 
 @pytest.mark.parametrize(
@@ -190,7 +192,9 @@ def test_the_best_candidate_wins_by_what_is_watched(tmp_path):
     ids=["training alone", "losses", "captions"],
 )
 def test_curves_are_drawn(rows):
-    assert training_curves(rows, len(rows) - 1, Language.TR).startswith(b"\x89PNG")
+    assert training_curves(
+        rows, Language.TR, loss=LOSS, measured=MEASURED, best_epoch=len(rows) - 1
+    ).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ from tetkik.lab.caption.training.options import StopBy
 from tetkik.lab.caption.training.trainer import CaptionTrainer, part_size
 from tetkik.lab.caption.training.validation import loss_per_token, make_captions
 from tetkik.lab.engine.checkpoint import WorkFolder
-from tetkik.lab.engine.interrupt import Stopped
 from tetkik.lab.engine.precision import Precision, accelerator_for
+from tetkik.lab.engine.trainer import Stopped
 
 CALM = AdapterOptions(rank=4, alpha=8, dropout=0.0)
 CPU = torch.device("cpu")

@@ -10,11 +10,13 @@ import pytest
 import torch
 from pydantic import Field
 
+from tetkik.bundle.store import check_target
 from tetkik.errors import OutputError, UsageError
+from tetkik.lab.engine.card import rows_csv
 from tetkik.lab.engine.checkpoint import WorkFolder, load_state, tensors_as_bytes
-from tetkik.lab.engine.limits import check_options, check_rate
-from tetkik.lab.engine.log import is_overfitting, rows_csv
-from tetkik.lab.engine.output import check_target, public_name
+from tetkik.lab.engine.options import check_options, check_rate
+from tetkik.lab.engine.session import public_name
+from tetkik.lab.engine.trainer import is_overfitting
 from tetkik.lab.engine.tuning import successive_halving
 
 

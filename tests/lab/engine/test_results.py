@@ -7,28 +7,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tetkik.lab.engine.results import bracket, distinct_names, fields_json, listed, subgroups_json, to_json
+from tetkik.lab.engine.results import (
+    SubgroupFigures,
+    bracket,
+    distinct_names,
+    listed,
+    subgroups_json,
+    to_json,
+)
 from tetkik.language import Language, Sentence
 from tetkik.statistics import Interval
 from tetkik.values import Sex
 
 
-@dataclass(frozen=True)
-class Part:
-    dimension: str
-    id: str
-    title: Sentence
-    value: float | None
-    ci: Interval | None
-
-    def as_json(self, language):
-        return fields_json(self, "dimension", "id", language=language)
+@dataclass(frozen=True, slots=True)
+class Part(SubgroupFigures):
+    value: float | None = None
 
 
 PARTS = (
-    Part("sex", "F", Sentence("women and girls"), 0.5, Interval(0.25, 0.75)),
-    Part("sex", "M", Sentence("men and boys"), None, None),
-    Part("age", "old", Sentence("65 years or more"), 1.0, None),
+    Part("sex", "F", Sentence("women and girls"), 40, Interval(0.25, 0.75), value=0.5),
+    Part("sex", "M", Sentence("men and boys"), 2, reason=Sentence("No image has this label.")),
+    Part("age", "old", Sentence("65 years or more"), 40, value=1.0),
 )
 
 
@@ -49,8 +49,9 @@ def test_every_kind_of_value_becomes_plain():
 def test_subgroups_stand_by_dimension_and_id_in_the_language_asked_for():
     english, turkish = (subgroups_json(PARTS, language) for language in (Language.EN, Language.TR))
     assert {name: list(inner) for name, inner in english.items()} == {"sex": ["F", "M"], "age": ["old"]}
-    assert english["sex"]["F"] == {"title": "women and girls", "value": 0.5, "ci": [0.25, 0.75]}
-    assert turkish["sex"]["F"]["title"] != "women and girls"
+    assert english["sex"]["F"] == {"n": 40, "ci": [0.25, 0.75], "reason": None, "value": 0.5}
+    assert english["sex"]["M"]["reason"] == "No image has this label."
+    assert turkish["sex"]["M"]["reason"] != english["sex"]["M"]["reason"]
 
 
 def test_names_and_words():

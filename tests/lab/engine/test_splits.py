@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tetkik.lab.engine.groups import component_ids, connected, key_hash
-from tetkik.lab.engine.splits import SHARES, Split, folds, split
+from tetkik.lab.engine.splits import SHARES, Split, component_ids, connected, folds, key_hash, split
 
 KEYS = st.lists(st.lists(st.integers(-1, 12), min_size=3, max_size=3), min_size=1, max_size=25)
 

@@ -14,8 +14,8 @@ from tests.findings.small_network import SIZE, small_network
 from tests.lab.triage.transformer.conftest import silent
 from tetkik.bundle import Manifest, Metric, Task, open_bundle, write_manifest
 from tetkik.errors import InputError, OutputError, TrainingError
-from tetkik.findings.model import load_model
 from tetkik.findings.onnx_model import OpenVinoSession, OrtSession
+from tetkik.findings.predict import load_model
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.findings.export import to_onnx
 from tetkik.lab.findings.quantize import quantise_bundle, to_int8

@@ -17,8 +17,8 @@ from tests.lab.triage.transformer.conftest import silent
 from tetkik.bundle import open_bundle
 from tetkik.cli.app import app
 from tetkik.errors import InputError, OutputError, UsageError
-from tetkik.findings.model import load_model
 from tetkik.findings.networks import build
+from tetkik.findings.predict import load_model
 from tetkik.findings.torch_model import TorchFindings
 from tetkik.lab.findings.import_checkpoint import ImportOptions, import_model, read_label_list
 from tetkik.values import FINDING_LABELS, NIH_LABELS

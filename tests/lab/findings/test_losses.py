@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from tetkik.lab.findings.training.losses import (
+from tetkik.lab.findings.training.options import ClassWeights, LossKind
+from tetkik.lab.findings.training.trainer import (
     make_loss,
     presence_weights,
     teacher_entropy,
     teacher_regression,
 )
-from tetkik.lab.findings.training.options import ClassWeights, LossKind
 
 CPU = torch.device("cpu")
 truths = arrays(np.int8, st.tuples(st.integers(1, 6), st.integers(1, 5)), elements=st.integers(-1, 1))

@@ -8,9 +8,16 @@ import torch
 from torch import nn
 
 from tetkik.errors import TrainingError, UsageError
-from tetkik.lab.findings.grid_pooling import GridPooled, grid_means
 from tetkik.lab.findings.training.distillation import TeacherPredictions
-from tetkik.lab.findings.training.ridge import PENALTIES, check_row_count, fit_ridge, solve, stages_of
+from tetkik.lab.findings.training.ridge import (
+    PENALTIES,
+    GridPooled,
+    check_row_count,
+    fit_ridge,
+    grid_means,
+    solve,
+    stages_of,
+)
 
 
 def stages() -> nn.Sequential:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -21,9 +24,11 @@ from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.agreement import read_adjudicated
 from tetkik.lab.findings.data import LabelledImages, read_source
 from tetkik.lab.findings.sources import LeftOut, Reading
-from tetkik.lab.findings.sources.boxes import read_nih_boxes, read_vindr_boxes
 from tetkik.lab.findings.sources.label_mapping import CHEXPERT, GOOGLE, VINDR, Meaning
 from tetkik.values import FINDING_LABELS, NIH_LABELS, Sex, View
+
+sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
+from findings_boxes import read_nih_boxes, read_vindr_boxes
 
 
 def said(images: LabelledImages, row: int) -> dict[str, int]:

@@ -27,12 +27,12 @@ from tests.lab.findings.train_kit import (
 from tests.ports import free_port
 from tetkik.bundle import Bundle
 from tetkik.errors import DataError, OutputError, TrainingError, UsageError
-from tetkik.findings.model import load_model
 from tetkik.findings.networks import FAMILIES
+from tetkik.findings.predict import load_model
 from tetkik.imaging.prepare import prepare
 from tetkik.imaging.read import read_image
-from tetkik.lab.engine.interrupt import Stopped
 from tetkik.lab.engine.precision import Precision, accelerator_for
+from tetkik.lab.engine.trainer import Stopped
 from tetkik.lab.findings.data import LabelledImages, read_labels
 from tetkik.lab.findings.train import train_findings
 from tetkik.lab.findings.training.options import TeacherOptions, TeacherUse

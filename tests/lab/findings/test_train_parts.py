@@ -13,10 +13,10 @@ from torch import nn
 from tetkik.errors import DataError, OutputError, TrainingError, UsageError
 from tetkik.findings.networks import build
 from tetkik.imaging.prepare import Preprocessing
+from tetkik.lab.engine.card import rows_csv
 from tetkik.lab.engine.checkpoint import WorkFolder, load_state, tensors_as_bytes
-from tetkik.lab.engine.log import rows_csv
+from tetkik.lab.engine.options import learning_rate_factor
 from tetkik.lab.engine.precision import Precision
-from tetkik.lab.engine.schedule import learning_rate_factor
 from tetkik.lab.engine.trainer import TrainingState
 from tetkik.lab.findings.training.distillation import (
     LogitScale,

@@ -168,7 +168,7 @@ def test_a_file_in_the_way_and_a_missing_package_are_said_before_the_work(tmp_pa
 def _templates() -> set[str]:
     """Every English template of this part of the program, found in its source."""
     source = Path(tetkik.__file__).parent
-    names = ["comparison", "evaluate", "evaluation_page", "plots", "interpretation", "summaries"]
+    names = ["comparison", "evaluate", "evaluation_page", "interpretation", "summaries"]
     files = [source / "lab" / "triage" / f"{name}.py" for name in names]
     files += [source / "cli" / "triage" / f"{name}.py" for name in ("evaluate", "compare")]
     calls = {"Sentence", "t", "translate", "note", "DataError", "OutputError", "MissingExtra"}

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from tetkik.bundle.hub import from_hub, looks_like_hub_id, user_path
 from tetkik.errors import BundleCorrupt, BundleNotFound, UsageError
-from tetkik.networks.huggingface import from_hub, looks_like_hub_id, user_path
 
 _LIGHT = ["*.json", "*.txt", "*.model"]
 """Configuration and tokenizer, without weights."""

@@ -15,7 +15,7 @@ from tetkik.lab.caption.sources.source import SourceKind
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tetkik.lab.caption.prepare_report import PrepareReport
+    from tetkik.lab.caption.prepare import PrepareReport
 
 _MIB = 1 << 20
 _GIB = 1 << 30

@@ -91,7 +91,7 @@ def _test_folder(data: Prepared, folder: Path) -> Path:
 
 
 def _show(bundle: Bundle, folder: Path) -> None:
-    from tetkik.lab.engine.output import log_folder
+    from tetkik.lab.engine.session import log_folder
 
     if bundle.manifest.metrics:
         out.print(t("On validation, which chose the epoch:"), markup=False)

@@ -141,7 +141,7 @@ def _show_plan(options: TrainingOptions) -> None:
 
 
 def _show(bundle: Bundle, folder: Path) -> None:
-    from tetkik.lab.engine.output import log_folder
+    from tetkik.lab.engine.session import log_folder
 
     manifest = bundle.manifest
     for metric in manifest.metrics:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from tetkik.bundle import bundle_id
 from tetkik.errors import as_fault_of
+from tetkik.files import written_whole
 from tetkik.findings.heatmaps.choice import heatmaps_for
 from tetkik.findings.heatmaps.method import Heatmaps, onto_image
 from tetkik.findings.heatmaps.overlay import SIDE, Legend, blurred, draw
@@ -69,13 +69,8 @@ class HeatmapWriter:
             heat.finding, self.heatmaps.method, findings.name, findings.language, blurred=heat.blurred
         )
         path = self.folder / f"{sha256[:_DIGITS]}-{bundle_id(legend.finding.label)}.png"
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            with as_fault_of(path):
-                draw(heat.picture, heat.values, legend).save(partial, format="PNG")
-                partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with as_fault_of(path), written_whole(path) as file:
+            draw(heat.picture, heat.values, legend).save(file, format="PNG")
         return path
 
 

@@ -10,12 +10,11 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID
 
 from tetkik.errors import InputError, OutputError, TetkikError, as_fault_of, file_fault
+from tetkik.files import written_whole
 from tetkik.imaging.burned_in import burned_in_text
-from tetkik.imaging.deidentify.clean import OWN_WORDS, Cleaner
-from tetkik.imaging.deidentify.identifiers import identifiers_in
-from tetkik.imaging.deidentify.options import BurnedIn, Deidentified, Options
+from tetkik.imaging.deidentify.clean import OWN_WORDS, Cleaner, identifiers_in
 from tetkik.imaging.deidentify.pixels import clean_pixels
-from tetkik.imaging.deidentify.profile import basic_profile
+from tetkik.imaging.deidentify.profile import BurnedIn, Deidentified, Options, basic_profile
 from tetkik.imaging.deidentify.pseudonyms import Secret
 from tetkik.imaging.dicom import is_dicom, parse_dicom
 from tetkik.imaging.library_warnings import suppress_library_warnings
@@ -88,13 +87,8 @@ def _deidentify_file(file: Path, out: Path, secret: Secret, options: Options) ->
             file=file,
             target=target,
         )
-    partial = target.with_name(f".{uid}.partial")
-    try:
-        with as_fault_of(target):
-            partial.write_bytes(content)
-            partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with as_fault_of(target), written_whole(target) as whole:
+        whole.write(content)
     return Deidentified(file, target, warnings)
 
 

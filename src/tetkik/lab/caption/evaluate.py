@@ -38,8 +38,15 @@ from tetkik.lab.caption.figures import (
 from tetkik.lab.caption.interpretation import interpret
 from tetkik.lab.caption.leakage import refuse_seen, seen_rows
 from tetkik.lab.caption.metrics.bertscore import BertScoreOptions, check_bertscore
-from tetkik.lab.caption.metrics.concepts import concept_dictionary, concept_f1_rows
-from tetkik.lab.caption.metrics.scores import CaptionScores, Concepts, Wanted, replicates, score_systems
+from tetkik.lab.caption.metrics.scores import (
+    CaptionScores,
+    Concepts,
+    Wanted,
+    concept_dictionary,
+    concept_f1_rows,
+    replicates,
+    score_systems,
+)
 from tetkik.language import Sentence
 from tetkik.statistics import ClusterBootstrap, Floats, Ints, percentile_interval
 from tetkik.values import ProgressCallback

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tetkik.bundle import Bundle, Task, open_bundle
+from tetkik.bundle.store import check_target
 from tetkik.caption.families.loading import require
 from tetkik.lab.caption.training.options import CaptionTraining
-from tetkik.lab.engine.output import Notify, check_target
+from tetkik.lab.engine.session import Notify
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:

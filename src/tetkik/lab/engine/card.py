@@ -1,12 +1,18 @@
-"""What the model cards and manifests of all trainings share."""
+"""What the model cards, manifests and logs of all trainings share."""
 
 from __future__ import annotations
 
 import importlib.metadata
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from importlib import resources
+from typing import TYPE_CHECKING
 
 from tetkik.bundle import CardSection
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -17,16 +23,39 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> 
 
 
 def read_card(package: str, **values: object) -> tuple[str, list[CardSection]]:
-    """The summary and the sections of the `card.md` of a package, its fields filled as by `str.format`."""
-    text = resources.files(package).joinpath("card.md").read_text("utf-8").format(**values)
-    summary, *sections = text.strip().split("\n\n## ")
-    return summary, [CardSection(*section.split("\n\n", 1)) for section in sections]
+    """The summary and the sections of the `card.md.jinja` of a package; one without a text is left out."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    # Markdown, in which nothing is escaped.
+    environment = Environment(  # noqa: S701
+        loader=FileSystemLoader(str(resources.files(package))),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["form"] = format
+    environment.globals["table"] = markdown_table
+    text = environment.get_template("card.md.jinja").render(**values)
+    summary, *parts = map(str.strip, re.split(r"^## (.+)\n", text, flags=re.MULTILINE))
+    return summary, [CardSection(*part) for part in zip(parts[::2], parts[1::2], strict=True) if part[1]]
 
 
-def cell(value: float | None, form: str = ".4f") -> str:
+def cell(value: object, form: str = ".4f") -> str:
     """A number of a table; empty where it was not measured."""
     return "" if value is None else format(value, form)
 
 
 def library_versions(names: Sequence[str]) -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in names}
+
+
+def rows_csv(rows: Sequence[DataclassInstance], kind: type[DataclassInstance]) -> str:
+    """A table as CSV, its head the fields of `kind`; an empty cell is a figure that was not measured."""
+
+    def cell(value: object) -> str:
+        return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+    names = [item.name for item in fields(kind)]
+    return (
+        "\n".join([",".join(names), *(",".join(cell(getattr(row, n)) for n in names) for row in rows)]) + "\n"
+    )

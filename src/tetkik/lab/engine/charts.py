@@ -1,20 +1,34 @@
-"""The charts that several evaluations draw: bars with intervals, curves with a legend, a matrix.
+"""The charts of evaluations (bars with intervals, curves with a legend, a matrix) and curves of trainings.
 
-Every text is given as it shall stand: what a chart says, and in which language, its caller knows.
+Every text of an evaluation is given as it shall stand: its caller knows what it says, and in which language.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tetkik.lab.engine.style import ACCENT, GREY, INK, MAIN, PALE, axes, series_colour, shades, wrapped
+from tetkik.lab.engine.style import (
+    ACCENT,
+    GREY,
+    INK,
+    MAIN,
+    PALE,
+    axes,
+    png,
+    series_colour,
+    shades,
+    styled,
+    wrapped,
+)
+from tetkik.language import Language, translate
 from tetkik.statistics import Floats, Interval, ReliabilityBin
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -159,3 +173,68 @@ def matrix_chart(
     plot.set_xlabel(x, labelpad=10)
     plot.set_ylabel(y, labelpad=10)
     return figure
+
+
+def training_curves(
+    epochs: Sequence[DataclassInstance],
+    language: Language,
+    *,
+    loss: str,
+    measured: Mapping[str, str],
+    best_epoch: int = 0,
+    chance: float | None = None,
+) -> bytes:
+    """Losses by epoch, and beside them the figures `measured` on validation, where they were, as PNG.
+
+    Args:
+        epochs: the log; each network of several, by `run`, is one line.
+        loss: what the picture of the losses is called, as those of `measured` are: English templates.
+        best_epoch: marked by a line, for its weights were kept; 0 for the last, without a mark.
+        chance: a value of `measured` that is marked by a line.
+    """
+    from matplotlib.figure import Figure
+
+    def say(template: str) -> str:
+        return translate(template, language)
+
+    found = {name: title for name, title in measured.items() if _points(epochs, name)}
+    with styled():
+        figure = Figure(figsize=(6 + 3.5 * len(found), 4))
+        losses, *plots = figure.subplots(1, 1 + len(found), squeeze=False)[0]
+        _lines(losses, epochs, "training_loss", MAIN, say("training"))
+        _lines(losses, epochs, "validation_loss", ACCENT, say("validation"))
+        losses.set(title=say(loss))
+        losses.legend()
+        for plot, (name, title) in zip(plots, found.items(), strict=True):
+            _lines(plot, epochs, name, ACCENT, None)
+            plot.set(title=say(title))
+            top = max(_points(epochs, name), key=lambda point: point[1])
+            plot.annotate(f"{top[1]:.3f}", top, (0, 6), textcoords="offset points", ha="center", color=INK)
+            if chance is None:
+                plot.set_ylim(bottom=0)
+            else:
+                plot.axhline(chance, color=GREY, linestyle=":", linewidth=1)
+        for plot in (losses, *plots):
+            plot.set_xlabel(say("epoch"))
+            plot.xaxis.get_major_locator().set_params(integer=True)
+            if best_epoch:
+                plot.axvline(best_epoch, color=GREY, linestyle=":", linewidth=1, zorder=0)
+        figure.tight_layout()
+        return png(figure)
+
+
+def _points(epochs: Sequence[Any], name: str) -> list[tuple[int, float]]:
+    return [(row.epoch, value) for row in epochs if (value := getattr(row, name)) is not None]
+
+
+def _lines(plot: Axes, epochs: Sequence[Any], name: str, colour: str, legend: str | None) -> None:
+    """One line a network, all of one colour; the name stands once in the legend."""
+    runs = list(dict.fromkeys(getattr(row, "run", "") for row in epochs))
+    for run in runs:
+        points = _points([row for row in epochs if getattr(row, "run", "") == run], name)
+        if points:
+            alpha = 1.0 if len(runs) == 1 else 0.6
+            plot.plot(
+                *zip(*points, strict=True), color=colour, alpha=alpha, marker="o", markersize=3, label=legend
+            )
+            legend = None

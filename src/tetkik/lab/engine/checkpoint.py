@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tetkik.errors import OutputError, TetkikError, TrainingError
+from tetkik.files import written_whole
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _IDENTITY = "training.json"
@@ -103,13 +104,9 @@ class WorkFolder:
 
     def write(self, name: str, content: bytes) -> Path:
         """Write one file, whole or not at all."""
-        partial = self.path / f".{name}.partial"
-        try:
-            with room_on_disk(self.path):
-                partial.write_bytes(content)
-                return partial.replace(self.path / name)
-        finally:
-            partial.unlink(missing_ok=True)
+        with room_on_disk(self.path), written_whole(self.path / name) as file:
+            file.write(content)
+        return self.path / name
 
     def save(self, weights: bytes, state: Mapping[str, Any], progress: Mapping[str, Any]) -> None:
         """Write a checkpoint, then delete the one before and best weights that it no longer names.

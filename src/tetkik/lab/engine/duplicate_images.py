@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tetkik.errors import TetkikError
 from tetkik.imaging.prepare import Preprocessing, to_square
 from tetkik.imaging.read import read_image
-from tetkik.lab.engine.groups import connected
+from tetkik.lab.engine.splits import connected
 from tetkik.statistics import Bools, Floats, Ints
 from tetkik.values import ProgressCallback
 

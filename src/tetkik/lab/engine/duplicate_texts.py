@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik import turkish
-from tetkik.lab.engine.groups import connected, mixed_bits
+from tetkik.lab.engine.splits import connected, mixed_bits
 from tetkik.statistics import Ints
 
 _HASHES = 125

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -55,17 +55,19 @@ class Subgroup:
     rows: Bools
 
 
-class SubgroupFigures(Protocol):
-    @property
-    def dimension(self) -> str: ...
+@dataclass(frozen=True, slots=True)
+class SubgroupFigures:
+    """The figures on a part of the data, of `n` rows; None with a reason where it is too small."""
 
-    @property
-    def id(self) -> str: ...
+    dimension: str
+    id: str
+    title: Sentence
+    n: int
+    ci: Interval | None = None
+    reason: Sentence | None = None
 
-    @property
-    def title(self) -> Sentence: ...
-
-    def as_json(self, language: Language) -> dict[str, Any]: ...
+    def as_json(self, language: Language) -> dict[str, Any]:
+        return fields_json(self, "dimension", "id", "title", language=language)
 
 
 def subgroups_json(found: Iterable[SubgroupFigures], language: Language) -> dict[str, dict[str, Any]]:

@@ -7,35 +7,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from tetkik.errors import as_fault_of
 from tetkik.lab.engine.checkpoint import WorkFolder
-from tetkik.lab.engine.output import silence
-from tetkik.lab.engine.precision import Precision, accelerator_for
+from tetkik.lab.engine.options import EngineOptions
+from tetkik.lab.engine.precision import accelerator_for
+from tetkik.language import Sentence
 from tetkik.values import ProgressCallback
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-
-class SessionOptions(Protocol):
-    @property
-    def precision(self) -> Precision: ...
-
-    @property
-    def threads(self) -> int: ...
-
-    @property
-    def resume(self) -> bool: ...
-
-
-if TYPE_CHECKING:
-
-    class _Options(SessionOptions, DataclassInstance, Protocol): ...
-
-
-OptionsT = TypeVar("OptionsT", bound="_Options")
+OptionsT = TypeVar("OptionsT", bound=EngineOptions)
+Notify = Callable[[Sentence], None]
+"""Told what a person wants to know while a training runs, one sentence at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +77,18 @@ def training_session(
             if cache is not None:
                 shutil.rmtree(cache, ignore_errors=True)
         accelerator.wait_for_everyone()
+
+
+def log_folder(out: Path) -> Path:
+    """Where the log of the training that writes `out` goes."""
+    return out.parent / f"{out.name}-log"
+
+
+def public_name(base: str) -> str:
+    """A hub id as it is; of a path the last part only, which tells nothing of the machine."""
+    path = Path(base).expanduser()
+    return path.resolve().name if path.exists() else base
+
+
+def silence(step: str, done: int, total: int | None) -> None:
+    """Progress of a process that is not the main one."""

@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
+import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -22,10 +27,12 @@ from torch import Tensor, nn
 
 from tetkik.errors import TrainingError
 from tetkik.lab.engine.batches import Rows
+from tetkik.lab.engine.card import rows_csv
 from tetkik.lab.engine.checkpoint import WorkFolder, load_state, tensors_as_bytes
-from tetkik.lab.engine.interrupt import Stopped, asked_to_stop
-from tetkik.lab.engine.log import is_overfitting, rows_csv, warn_of_overfitting
+from tetkik.lab.engine.options import EngineOptions
 from tetkik.lab.engine.precision import Precision
+from tetkik.language import translate
+from tetkik.settings import settings
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("tetkik.lab.engine")
 
 _LARGEST_GRADIENT = 1.0
+_OVERFITTING_EPOCHS = 3
 _CHECK_ON_GPU = 20
 """Steps between two looks at the loss; each look makes the GPU wait."""
 
@@ -72,17 +80,52 @@ class TrainingState(Generic[EpochT]):
         return cls(**{**content, "epochs": [epoch(**row) for row in content["epochs"]]})
 
 
-class LoopOptions(Protocol):
-    """The settings that the loop reads; `patience` counts epochs without a gain before training stops."""
+class Stopped(TrainingError):
+    """Ctrl-C, or a request to terminate; the state was saved."""
 
-    @property
-    def epochs(self) -> int: ...
+    exit_status: ClassVar[int] = 130
 
-    @property
-    def patience(self) -> int: ...
 
-    @property
-    def checkpoint_steps(self) -> int: ...
+@contextmanager
+def asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C or a termination came, so that a step can end first; a second Ctrl-C acts at once."""
+    requested = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield requested.is_set
+        return
+
+    def note(number: int, _: FrameType | None) -> None:
+        requested.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield requested.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def is_overfitting(training: Sequence[float], validation: Sequence[float | None]) -> bool:
+    """Whether validation loss has risen twice while training loss fell, in the last three epochs."""
+    if len(training) < _OVERFITTING_EPOCHS or None in validation[-_OVERFITTING_EPOCHS:]:
+        return False
+    falls = all(later < earlier for earlier, later in pairwise(training[-_OVERFITTING_EPOCHS:]))
+    return falls and all(later > earlier for earlier, later in pairwise(validation[-_OVERFITTING_EPOCHS:]))  # type: ignore[operator]
+
+
+def _warn_of_overfitting(validation: Sequence[float | None]) -> None:
+    log.warning(
+        translate(
+            "Validation loss has risen for two epochs while training loss fell ({before:.3f} to {now:.3f}): "
+            "the network is overfitting; fewer epochs or a lower learning rate may serve.",
+            settings().language,
+            before=validation[-_OVERFITTING_EPOCHS],
+            now=validation[-1],
+        )
+    )
 
 
 class Trainer(ABC, Generic[EpochT]):
@@ -97,7 +140,7 @@ class Trainer(ABC, Generic[EpochT]):
     def __init__(
         self,
         accelerator: Any,
-        options: LoopOptions,
+        options: EngineOptions,
         *,
         run: str,
         steps_per_epoch: int,
@@ -293,7 +336,7 @@ class Trainer(ABC, Generic[EpochT]):
         if not state.warned and is_overfitting([row.training_loss for row in state.epochs], validation):
             state.warned = True
             if self._accelerator.is_main_process:
-                warn_of_overfitting(log, validation)
+                _warn_of_overfitting(validation)
 
     def _keep_best(self, epoch: int) -> None:
         if self._work is None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from tetkik.lab.engine.card import cell, markdown_table
 from tetkik.lab.engine.checkpoint import TRIALS, WorkFolder
 
 if TYPE_CHECKING:
@@ -74,3 +75,9 @@ def successive_halving(
             return alive[order[0]], tuple(tried)
         survivors = sorted(order[: max(1, len(alive) // _REDUCTION)])
         alive, given = [alive[index] for index in survivors], given * _REDUCTION
+
+
+def trials_table(trials: Sequence[DataclassInstance], columns: Mapping[str, str]) -> str:
+    """What was tried as Markdown: for each field, in their order, the name of its column and its format."""
+    rows = ([cell(*one) for one in zip(astuple(row), columns.values(), strict=True)] for row in trials)
+    return markdown_table(tuple(columns), rows)

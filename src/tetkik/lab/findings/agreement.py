@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tetkik.errors import DataError
-from tetkik.lab.engine.groups import key_hashes
+from tetkik.lab.engine.splits import key_hashes
 from tetkik.lab.findings.sources.label_mapping import GOOGLE, Meaning
 from tetkik.lab.findings.sources.nih import nih_truth
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, Truth

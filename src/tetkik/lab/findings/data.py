@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.errors import DataError, UsageError
-from tetkik.lab.engine.groups import component_ids, key_hashes
-from tetkik.lab.engine.splits import Split
+from tetkik.lab.engine.splits import Split, component_ids, key_hashes
 from tetkik.lab.findings.sources import KnownRule, Reading, Rows, SourceSpec, parse_spec, read_rows
 from tetkik.lab.findings.sources.rows import LeftOut, Truth, in_columns
 from tetkik.statistics import Ints

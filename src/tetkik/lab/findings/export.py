@@ -17,7 +17,7 @@ from tetkik.errors import TrainingError
 from tetkik.findings.networks.huggingface import HuggingFaceNetwork
 from tetkik.findings.onnx_model import OrtSession
 from tetkik.lab.engine.checkpoint import tensors_as_bytes
-from tetkik.lab.engine.exporters import quiet_exporter
+from tetkik.lab.engine.exporters import ExportFailed, export_onnx
 from tetkik.networks.huggingface import quiet_transformers
 
 LARGEST_FP32_DIFFERENCE = 1e-4
@@ -27,7 +27,6 @@ LARGEST_HALF_DIFFERENCE = 2e-2
 OPSET = 18
 _IR_VERSION = 10
 """What the oldest ONNX Runtime that Tetkik allows (1.18) can read."""
-_PROTOBUF_LIMIT = 1_900_000_000
 _HALF_LARGEST = 65504.0
 
 
@@ -118,44 +117,15 @@ def _maps_agree(networks: Sequence[nn.Module], sample: torch.Tensor) -> bool:
 
 
 def _write(graph: _Mean, sample: torch.Tensor, file: Path) -> None:
-    large = sum(p.numel() * p.element_size() for p in graph.parameters()) > _PROTOBUF_LIMIT
+    outputs = ["scores", "maps"] if graph.maps else ["scores"]
+    shapes = {"image": {0: torch.export.Dim.DYNAMIC}}
     try:
-        with quiet_exporter(), torch.no_grad():
-            program = torch.onnx.export(
-                graph,
-                (sample,),
-                dynamo=True,
-                verbose=False,
-                opset_version=OPSET,
-                input_names=["image"],
-                output_names=["scores", "maps"] if graph.maps else ["scores"],
-                dynamic_shapes={"image": {0: torch.export.Dim.DYNAMIC}},
-            )
-    # Dozens of exceptions of torch, none of which tells the user more than its name.
-    except Exception as error:
+        export_onnx(graph, (sample,), file, outputs, shapes, opset_version=OPSET, most_ir=_IR_VERSION)
+    except ExportFailed as error:
         raise TrainingError(
             "This network cannot be exported to ONNX ({fault}); choose another one, such as densenet121.",
-            fault=type(error).__name__,
+            fault=str(error),
         ) from None
-    if program is None:
-        raise TypeError("torch.onnx.export returned nothing")
-    program.save(str(file), external_data=large)
-    _tidy(file)
-
-
-def _tidy(file: Path) -> None:
-    """Take out torch's notes on where each node came from: they name folders of the machine."""
-    import onnx
-
-    model = onnx.load(file, load_external_data=False)
-    graph = model.graph
-    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
-        del part.metadata_props[:]
-        part.doc_string = ""
-    # Shapes that torch recorded contradict those that ONNX infers, and the quantiser stops at that.
-    del graph.value_info[:]
-    model.ir_version = min(model.ir_version, _IR_VERSION)
-    file.write_bytes(model.SerializeToString())
 
 
 def _store_half(file: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.lab.engine.results import fields_json, subgroups_json, to_json
+from tetkik.lab.engine.results import SubgroupFigures, fields_json, subgroups_json, to_json
 from tetkik.lab.findings.metrics import CoOccurrence
 from tetkik.lab.findings.predictions import OperatedAt
 from tetkik.lab.findings.sources.rows import Truth
@@ -111,24 +111,18 @@ class LabelFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class SubgroupFigures:
-    """The figures on a part of the images, or of the labels; None with a reason where it is too small.
+class ImageSubgroup(SubgroupFigures):
+    """The figures on a part of the images, or of the labels.
 
     The mean is over the labels that have enough rows of both kinds in the part.
     """
 
-    dimension: str
-    id: str
-    title: Sentence
-    n: int
     mean_auroc: float | None = None
-    ci: Interval | None = None
     aurocs: Mapping[str, float] | None = None
-    reason: Sentence | None = None
 
     def as_json(self, language: Language) -> dict[str, Any]:
-        bare = fields_json(self, "dimension", "id", "title", "aurocs", language=language)
-        return {**bare, "per_label": dict(self.aurocs or {})}
+        figures = SubgroupFigures.as_json(self, language)
+        return figures | {"per_label": figures.pop("aurocs") or {}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +188,7 @@ class Evaluation:
     mean_ece: float | None
     mean_brier_skill: float | None
     per_label: Mapping[str, LabelFigures]
-    subgroups: tuple[SubgroupFigures, ...]
+    subgroups: tuple[ImageSubgroup, ...]
     screening: tuple[Screening, ...]
     task: TaskFigures | None
     co_occurrence: CoOccurrence

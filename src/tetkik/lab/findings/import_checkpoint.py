@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 
 from tetkik.bundle import (
@@ -18,12 +16,12 @@ from tetkik.bundle import (
     Manifest,
     Task,
     bundle_id,
+    finish_bundle,
     open_bundle,
-    render_card,
     sha256_of,
     staged_folder,
-    write_manifest,
 )
+from tetkik.bundle.hub import looks_like_hub_id, user_path
 from tetkik.errors import InputError, UsageError
 from tetkik.findings.label_names import to_shared
 from tetkik.findings.networks import FAMILIES
@@ -36,16 +34,15 @@ from tetkik.findings.networks.huggingface import (
 )
 from tetkik.findings.operating_points import DEFAULT_THRESHOLD, UNCALIBRATED, default_thresholds
 from tetkik.imaging.prepare import Preprocessing
-from tetkik.lab.engine.card import library_versions
+from tetkik.lab.engine.card import library_versions, read_card
 from tetkik.lab.findings.export import Exported, to_onnx, write_torch
-from tetkik.networks.huggingface import looks_like_hub_id, model_folder, user_path
+from tetkik.networks.huggingface import model_folder
 from tetkik.networks.network import Network
 from tetkik.networks.state import family_of, fill, read_tensors, to_our_keys
 from tetkik.values import FINDING_LABELS, NIH_LABELS, ProgressCallback
 
 _LIBRARIES = ("torch", "transformers", "safetensors", "onnx", "onnxruntime", "numpy")
 _CHECKPOINTS = ("*.safetensors", "*.pth", "*.pt", "*.bin")
-_OWN = "Own labels"
 """The section of the card that stands only where there are such."""
 _SETS = {"nih": NIH_LABELS, "all": FINDING_LABELS}
 
@@ -141,8 +138,7 @@ def import_model(source: str, folder: Path, options: ImportOptions, progress: Pr
         exported = to_onnx(found.network, stage / "model.onnx", size=shape.size, channels=shape.channels)
         write_torch(found.network, stage)
         manifest = _manifest(found, exported, folder, options)
-        (stage / "README.md").write_text(_card(manifest, found), encoding="utf-8")
-        write_manifest(stage, manifest)
+        finish_bundle(stage, manifest, *_card(manifest, found))
     progress("checking", 2, 3)
     bundle = open_bundle(folder, Task.FINDINGS)
     progress("checking", 3, 3)
@@ -266,22 +262,15 @@ def _manifest(found: Source, exported: Exported, folder: Path, options: ImportOp
     )
 
 
-def _card(manifest: Manifest, found: Source) -> str:
-    origin = manifest.training["imported_from"]
+def _card(manifest: Manifest, found: Source) -> tuple[str, list[CardSection]]:
     low, high = manifest.calibration["band"]
-    own = [label for label in found.labels if label not in FINDING_LABELS]
-    values = {
-        "origin": origin,
-        "threshold": DEFAULT_THRESHOLD,
-        "low": low,
-        "high": high,
-        "difference": manifest.training["largest_score_difference_onnx_torch"],
-        "own": ", ".join(own),
-    }
-    texts = tomllib.loads(resources.files(__package__).joinpath("import_card.toml").read_text("utf-8"))
-    sections = [
-        CardSection(name, text.format(**values)) for name, text in texts.items() if own or name != _OWN
-    ]
-    count = len(found.labels)
-    summary = f"A {found.kind} network that gives {count} findings of an image, imported from `{origin}`."
-    return render_card(manifest, summary, sections)
+    return read_card(
+        "tetkik.lab.findings",
+        found=found,
+        origin=manifest.training["imported_from"],
+        threshold=DEFAULT_THRESHOLD,
+        low=low,
+        high=high,
+        difference=manifest.training["largest_score_difference_onnx_torch"],
+        own=[label for label in found.labels if label not in FINDING_LABELS],
+    )

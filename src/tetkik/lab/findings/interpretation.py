@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from tetkik.lab.engine.results import bracket, listed
-from tetkik.lab.findings.figures import Evaluation, LabelFigures, SubgroupFigures
+from tetkik.lab.findings.figures import Evaluation, ImageSubgroup, LabelFigures
 from tetkik.lab.findings.metrics import LEAST_EXPECTED
 from tetkik.language import Language, Sentence
 from tetkik.values import Flaw, Route, label_name
@@ -229,7 +229,7 @@ def _subgroups(evaluation: Evaluation) -> Iterator[Sentence]:
         )
 
 
-def _whole(evaluation: Evaluation, part: SubgroupFigures) -> float | None:
+def _whole(evaluation: Evaluation, part: ImageSubgroup) -> float | None:
     """The mean AUROC on all images, over the labels of `part`; None for a part that is of labels."""
     if part.dimension == "prevalence" or not part.aurocs:
         return None

@@ -31,10 +31,9 @@ from tetkik.bundle import (
     CardSection,
     Task,
     bundle_id,
+    finish_bundle,
     open_bundle,
-    render_card,
     staged_folder,
-    write_manifest,
 )
 from tetkik.errors import InputError, MissingExtra, TrainingError
 from tetkik.findings.interface import preprocessing_of
@@ -212,8 +211,7 @@ def quantise_bundle(
             "before use.",
         )
         summary = f"{bundle.manifest.name} with its network in int8."
-        (stage / "README.md").write_text(render_card(manifest, summary, [section]), encoding="utf-8")
-        write_manifest(stage, manifest)
+        finish_bundle(stage, manifest, summary, [section])
     return open_bundle(folder, Task.FINDINGS)
 
 

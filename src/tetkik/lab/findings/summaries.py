@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.lab.engine.results import SMALLEST, Subgroup
-from tetkik.lab.findings.figures import Judged, LabelFigures, Method, Screening, SubgroupFigures, TaskFigures
+from tetkik.lab.findings.figures import ImageSubgroup, Judged, LabelFigures, Method, Screening, TaskFigures
 from tetkik.lab.findings.metrics import abnormal_truth, single_label_task, source_shortcut
 from tetkik.lab.findings.thresholds import Decisions
 from tetkik.language import Sentence
@@ -261,10 +261,10 @@ def subgroups(judged: Judged) -> Iterator[Subgroup]:
             yield from there
 
 
-def subgroup_figures(judged: Judged, draws: ClusterBootstrap) -> Iterator[SubgroupFigures]:
+def subgroup_figures(judged: Judged, draws: ClusterBootstrap) -> Iterator[ImageSubgroup]:
     """The mean AUROC of every part of the images, over the labels with enough rows of both kinds there."""
     for part in subgroups(judged):
-        bare = SubgroupFigures(part.dimension, part.id, part.title, int(part.rows.sum()))
+        bare = ImageSubgroup(part.dimension, part.id, part.title, int(part.rows.sum()))
         if bare.n < SMALLEST:
             yield replace(bare, reason=Sentence("Fewer than {least} images.", {"least": SMALLEST}))
             continue
@@ -292,7 +292,7 @@ def subgroup_figures(judged: Judged, draws: ClusterBootstrap) -> Iterator[Subgro
 
 def prevalence_figures(
     judged: Judged, figures: Mapping[str, LabelFigures], replicates: Floats | None
-) -> Iterator[SubgroupFigures]:
+) -> Iterator[ImageSubgroup]:
     """The mean AUROC of rare, less rare and common labels, where the data has more than one of these."""
     bands = (
         ("under_2", Sentence("present in under 2%"), 0.0, 0.02),
@@ -311,7 +311,7 @@ def prevalence_figures(
             n = int(judged.usable[:, columns].any(axis=1).sum())
             interval = mean_interval(replicates, columns)
             found.append(
-                SubgroupFigures("prevalence", name, title, n, mean_of(areas.values()), interval, aurocs=areas)
+                ImageSubgroup("prevalence", name, title, n, interval, None, mean_of(areas.values()), areas)
             )
     if len(found) > 1:
         yield from found

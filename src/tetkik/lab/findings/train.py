@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tetkik.bundle import Bundle, Task, open_bundle
+from tetkik.bundle.store import check_target
 from tetkik.errors import MissingExtra
-from tetkik.lab.engine.output import check_target
 from tetkik.lab.engine.precision import Precision
 from tetkik.lab.findings.training.options import TrainingOptions
 from tetkik.values import ProgressCallback

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tetkik.lab.engine.results import fields_json, subgroups_json, to_json
+from tetkik.lab.engine.results import SubgroupFigures, fields_json, subgroups_json, to_json
 from tetkik.lab.triage.metrics import DECISIONS, confusion, decision_columns, predicted_labels, unanswered
 from tetkik.language import Language, Sentence
 from tetkik.statistics import Bools, Floats, Interval, Ints
@@ -124,20 +124,11 @@ class PerturbedFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class SubgroupFigures:
-    """The figures on a part of the complaints; None with a reason where the part is too small."""
+class ComplaintSubgroup(SubgroupFigures):
+    """The figures on a part of the complaints."""
 
-    dimension: str
-    id: str
-    title: Sentence
-    n: int
     accuracy: float | None = None
     macro_f1: float | None = None
-    ci: Interval | None = None
-    reason: Sentence | None = None
-
-    def as_json(self, language: Language) -> dict[str, Any]:
-        return fields_json(self, "dimension", "id", "title", language=language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +151,7 @@ class Evaluation:
     coverage: Coverage
     abstain: Abstention | None  # what the model's own threshold does; None where it has none
     robustness: tuple[PerturbedFigures, ...]  # on perturbed texts; empty where it was not asked for
-    subgroups: tuple[SubgroupFigures, ...]
+    subgroups: tuple[ComplaintSubgroup, ...]
     not_evaluated: Mapping[str, int]  # rows by label that the model does not have; they are in no figure
     left_out: Mapping[str, int]
     not_computed: Mapping[str, Sentence]

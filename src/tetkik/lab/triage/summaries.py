@@ -14,11 +14,11 @@ from tetkik.bundle import Metric
 from tetkik.lab.engine.results import SMALLEST, Subgroup
 from tetkik.lab.triage.figures import (
     Abstention,
+    ComplaintSubgroup,
     Coverage,
     CoveragePoint,
     Judged,
     LabelFigures,
-    SubgroupFigures,
 )
 from tetkik.lab.triage.metrics import DECISIONS, DecisionFigures, accuracy_by_coverage, decision_figures
 from tetkik.language import Sentence
@@ -155,19 +155,19 @@ def paired_interval(
 
 def subgroup_figures(
     judged: Judged, texts: Sequence[str], draws: ClusterBootstrap
-) -> Iterator[SubgroupFigures]:
+) -> Iterator[ComplaintSubgroup]:
     columns = judged.columns
     for part in subgroups(texts):
         n = int(part.rows.sum())
         if n < SMALLEST:
             reason = Sentence("Fewer than {least} complaints.", {"least": SMALLEST})
-            yield SubgroupFigures(part.dimension, part.id, part.title, n, reason=reason)
+            yield ComplaintSubgroup(part.dimension, part.id, part.title, n, reason=reason)
             continue
         inside = columns[part.rows]
         figures = decision_figures(inside.sum(axis=0))
         own_draws = ClusterBootstrap(judged.groups[part.rows], draws.replicates, draws.seed)
         replicates = decision_figures(own_draws.sums(inside)) if own_draws.possible else None
-        yield SubgroupFigures(
+        yield ComplaintSubgroup(
             part.dimension,
             part.id,
             part.title,

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from tetkik.errors import InputError, RecordsError
-from tetkik.records.files import written_whole
+from tetkik.files import written_whole
 from tetkik.records.vault import PIECE, Key, Vault
 
 _MAGIC = b"TETKIKB1"
@@ -59,7 +59,7 @@ def read_header(file: IO[bytes]) -> BackupHeader:
 def write_archive(target: Path, vault: Vault, header: BackupHeader) -> Iterator[ArchiveWriter]:
     """A backup to add members to; its file is whole once the block ends, or is not there at all."""
     packed = header.packed()
-    with written_whole(target) as file:
+    with written_whole(target, mode=0o600) as file:
         file.write(_MAGIC + _LENGTH.pack(len(packed)) + packed)
         sealed = _Sealing(file, vault.backup_key(bytes.fromhex(header.salt)), packed)
         with tarfile.open(fileobj=sealed, mode="w|", format=tarfile.PAX_FORMAT) as tar:

@@ -14,9 +14,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from tetkik.files import written_whole
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records
-from tetkik.records.files import written_whole
 from tetkik.records.trail.audit_events import AuditEvent, AuditFilter, iterate_events
 from tetkik.values import SYSTEM, Actor
 
@@ -72,7 +72,7 @@ def export_trail(
 ) -> int:
     """Write the entries of a time."""
     count = 0
-    with records.read(actor) as tx, written_whole(target, mode=0o666) as file:
+    with records.read(actor) as tx, written_whole(target) as file:
         for event in iterate_events(tx, AuditFilter(since=since, until=until)):
             file.write(f"{to_line(event)}\n".encode())
             count += 1

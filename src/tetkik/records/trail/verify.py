@@ -15,10 +15,10 @@ from pathlib import Path
 from sqlalchemy import Row, func, select
 
 from tetkik.errors import InputError
+from tetkik.files import written_whole
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import START, Action, Columns, chain_of, digest_of, head_seal
 from tetkik.records.database import Transaction
-from tetkik.records.files import written_whole
 from tetkik.records.schema import AuditHead, AuditRow
 
 _BATCH = 5_000
@@ -49,7 +49,7 @@ class Anchor:
 
     def write(self, file: Path) -> None:
         """Put it into a file in place of an older one, whole or not at all."""
-        with written_whole(file, mode=0o666) as part:
+        with written_whole(file) as part:
             part.write((json.dumps(asdict(self)) + "\n").encode())
 
 

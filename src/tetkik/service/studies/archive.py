@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import IO
 
-from tetkik.bundle.zip_safety import UNREADABLE, ZIP, is_bomb, is_folder, is_link
+from tetkik.bundle.archive import UNREADABLE, ZIP, is_bomb, is_folder, is_link
 from tetkik.errors import InputError, TetkikError
 from tetkik.imaging.kinds import Kind, kind_of
 from tetkik.imaging.limits import check_bytes

@@ -8,7 +8,7 @@ import pytest
 
 from tetkik.bundle import Task, open_bundle, write_manifest
 from tetkik.errors import BundleCorrupt
-from tetkik.triage.model import load_model
+from tetkik.triage.predict import load_model
 
 
 def test_it_beats_chance_on_unseen_complaints(bundle, unseen):
@@ -55,7 +55,7 @@ def test_a_long_text_is_explained_in_runs_of_words(bundle):
 
 def test_answering_needs_neither_torch_nor_transformers(bundle):
     script = (
-        "import sys; from pathlib import Path; from tetkik.triage.model import load_model\n"
+        "import sys; from pathlib import Path; from tetkik.triage.predict import load_model\n"
         f"model = load_model({str(bundle.path)!r})\n"
         "model.evidence('gözüm bulanık', 0)\n"
         "assert not {'torch', 'transformers', 'onnx', 'scipy', 'sklearn'} & set(sys.modules)\n"

@@ -15,7 +15,7 @@ import pytest
 from tetkik.bundle import ComplaintReference, read_reference, sha256_of
 from tetkik.errors import DataError, OutputError, TrainingError, UsageError
 from tetkik.lab.engine.checkpoint import WorkFolder
-from tetkik.lab.engine.interrupt import Stopped
+from tetkik.lab.engine.trainer import Stopped
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.transformer.data import prepare_data
 from tetkik.lab.triage.transformer.train import train_transformer
@@ -91,7 +91,7 @@ def test_transformers_opens_the_bundle_and_answers_alike(bundle, unseen):
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from tetkik.triage.model import load_model
+    from tetkik.triage.predict import load_model
 
     model = AutoModelForSequenceClassification.from_pretrained(bundle.path)
     tokenizer = AutoTokenizer.from_pretrained(bundle.path)

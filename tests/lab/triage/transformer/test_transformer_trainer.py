@@ -18,8 +18,8 @@ from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.transformer import train
 from tetkik.lab.triage.transformer.data import prepare_data
 from tetkik.lab.triage.transformer.options import Imbalance, TransformerOptions
+from tetkik.lab.triage.transformer.train import Trial, candidates, tuned
 from tetkik.lab.triage.transformer.trainer import Epoch, TransformerTrainer
-from tetkik.lab.triage.transformer.tuning import Trial, candidates, tuned
 
 
 def silent(step, done, total):

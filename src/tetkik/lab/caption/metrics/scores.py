@@ -2,23 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
 import numpy as np
 
+from tetkik.lab.caption.data import is_cui
 from tetkik.lab.caption.metrics.bertscore import BertScoreOptions, bertscore_rows
-from tetkik.lab.caption.metrics.bleu import ORDERS, bleu_counts, bleu_of
-from tetkik.lab.caption.metrics.cider import cider_rows
-from tetkik.lab.caption.metrics.concepts import ConceptDictionary, concept_f1_rows
 from tetkik.lab.caption.metrics.corpus import Corpus, read_corpus
-from tetkik.lab.caption.metrics.meteor import meteor_counts, meteor_of
-from tetkik.lab.caption.metrics.rouge import coco_rouge_l, rouge_f
+from tetkik.lab.caption.metrics.tokens import rouge_words
+from tetkik.lab.caption.metrics.word_overlap import (
+    ORDERS,
+    bleu_counts,
+    bleu_of,
+    cider_rows,
+    coco_rouge_l,
+    meteor_counts,
+    meteor_of,
+    rouge_f,
+)
 from tetkik.language import Sentence
 from tetkik.statistics import ClusterBootstrap, Floats, Ints
 from tetkik.values import ProgressCallback
+
+_LONGEST = 8
+"""Words of a name; longer ones are sentences."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptDictionary:
+    """Names of concepts, in words."""
+
+    concepts: Mapping[tuple[str, ...], frozenset[str]]
+
+    @property
+    def known(self) -> frozenset[str]:
+        return frozenset().union(*self.concepts.values())
+
+    def found_in(self, text: str) -> frozenset[str]:
+        words = rouge_words(text)
+        found: set[str] = set()
+        for start in range(len(words)):
+            for length in range(1, min(_LONGEST, len(words) - start) + 1):
+                found |= self.concepts.get(tuple(words[start : start + length]), frozenset())
+        return frozenset(found)
+
+
+def concept_dictionary(concepts: Iterable[str], names: Mapping[str, str]) -> ConceptDictionary:
+    """A dictionary of `concepts`, such as those of the training rows."""
+    found: dict[tuple[str, ...], set[str]] = {}
+    for concept in sorted(set(concepts)):
+        words = tuple(rouge_words(names.get(concept, "" if is_cui(concept) else concept)))
+        if 0 < len(words) <= _LONGEST:
+            found.setdefault(words, set()).add(concept)
+    return ConceptDictionary({words: frozenset(meant) for words, meant in found.items()})
+
+
+def concept_f1_rows(
+    captions: Sequence[str], concepts: Sequence[Sequence[str]], dictionary: ConceptDictionary
+) -> Floats:
+    """F1 of the concepts found against those the dictionary knows, (n,); NaN where a row has none."""
+    known = dictionary.known
+    scores = np.full(len(captions), np.nan)
+    for row, (caption, of_row) in enumerate(zip(captions, concepts, strict=True)):
+        true = known.intersection(of_row)
+        if true:
+            found = dictionary.found_in(caption)
+            scores[row] = 2 * len(true & found) / (len(true) + len(found))
+    return scores
+
 
 METRIC_NAMES = {
     "bleu1": "BLEU-1",

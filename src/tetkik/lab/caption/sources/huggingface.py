@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tetkik.errors import DataError, MissingExtra, UsageError
-from tetkik.lab.caption.concepts import concepts_of, joined
-from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split
+from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split, concepts_of, joined
 from tetkik.lab.caption.sources.files import FileBytes, HeldBytes, NoBytes, Reader
 from tetkik.lab.caption.sources.rocov2 import Origin, names_in, origins_in
 from tetkik.lab.caption.sources.source import ROCOV2_PUBLISHED, RowStream, Source, SourceKind, split_of

@@ -6,14 +6,14 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+from tetkik.bundle.hub import looks_like_hub_id, user_path
 from tetkik.errors import DataError, UsageError
 from tetkik.lab.caption.data import CaptionRow, Split
 from tetkik.lab.caption.sources.huggingface import from_hub, is_dataset, open_huggingface
 from tetkik.lab.caption.sources.roco import open_roco, roco_root
 from tetkik.lab.caption.sources.rocov2 import is_rocov2, open_rocov2
 from tetkik.lab.caption.sources.source import RowStream, Source, SourceKind
-from tetkik.lab.caption.sources.table import open_table
-from tetkik.networks.huggingface import looks_like_hub_id, user_path
+from tetkik.lab.caption.sources.tables import open_table
 
 
 def open_source(

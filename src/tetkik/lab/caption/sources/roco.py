@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from tetkik.errors import DataError
-from tetkik.lab.caption.concepts import is_cui, joined
-from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split
+from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split, is_cui, joined
 from tetkik.lab.caption.sources.files import ImageFinder, NoBytes, name_of
 from tetkik.lab.caption.sources.rocov2 import Origin
 from tetkik.lab.caption.sources.source import RowStream, Source, SourceKind

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tetkik.errors import DataError
-from tetkik.lab.caption.concepts import concepts_of, is_cui, joined
-from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split
+from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split, concepts_of, is_cui, joined
 from tetkik.lab.caption.sources.files import ImageFinder, NoBytes, name_of
 from tetkik.lab.caption.sources.source import ROCOV2_PUBLISHED, RowStream, Source, SourceKind
 from tetkik.lab.caption.sources.tables import Table, read_table

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.bundle import Manifest, Metric, Task, bundle_id, render_card, staged_folder, write_manifest
+from tetkik.bundle import Manifest, Metric, Task, bundle_id, finish_bundle, staged_folder
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.storage import preprocessing_of, write_network
 from tetkik.lab.caption.leakage import SEEN
@@ -18,26 +18,25 @@ from tetkik.lab.caption.prepared import Prepared
 from tetkik.lab.caption.training.card import (
     LIBRARIES,
     ModelDescription,
-    card_sections,
     counted,
     left_out,
-    summary,
+    make_card,
 )
-from tetkik.lab.caption.training.epoch import Epoch
 from tetkik.lab.caption.training.options import CaptionTraining
-from tetkik.lab.caption.training.plots import training_curves
-from tetkik.lab.caption.training.tuning import Trial
+from tetkik.lab.caption.training.tuning import Epoch, Trial
 from tetkik.lab.caption.training.validation import GeneratedCaptions
-from tetkik.lab.engine.card import library_versions
+from tetkik.lab.engine.card import library_versions, rows_csv
+from tetkik.lab.engine.charts import training_curves
 from tetkik.lab.engine.evaluation_page import csv_text
-from tetkik.lab.engine.log import rows_csv
-from tetkik.lab.engine.output import Notify, log_folder
+from tetkik.lab.engine.session import Notify, log_folder
 from tetkik.lab.engine.trainer import TrainingState
 from tetkik.language import Language
 from tetkik.settings import settings
 from tetkik.values import ProgressCallback
 
 CURVES = "curves.png"
+LOSS = "Loss a token (nats)"
+MEASURED = {"cider": "CIDEr on validation", "rouge_l": "ROUGE-L on validation"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,17 +62,18 @@ def write_bundle(result: TrainingResult, out: Path, progress: ProgressCallback, 
             notify(sentence)
         np.save(stage / SEEN, result.seen, allow_pickle=False)
         # The card is English, and so is its picture.
-        state = result.state
-        curves = training_curves(state.epochs, state.best_epoch, Language.EN)
+        curves = _curves(result.state, Language.EN)
         (stage / CURVES).write_bytes(curves)
         progress("export", 1, 2)
         manifest = _manifest(result, out)
-        sections = card_sections(result.prepared, result.model, result.options, state, result.trials)
-        card = render_card(manifest, summary(result.model, result.options), sections)
-        (stage / "README.md").write_text(card, encoding="utf-8")
-        write_manifest(stage, manifest)
+        card = make_card(result.prepared, result.model, result.options, result.state, result.trials)
+        finish_bundle(stage, manifest, *card)
         _write_log(result, log_folder(out), curves)
     progress("export", 2, 2)
+
+
+def _curves(state: TrainingState[Epoch], language: Language) -> bytes:
+    return training_curves(state.epochs, language, loss=LOSS, measured=MEASURED, best_epoch=state.best_epoch)
 
 
 def _write_log(result: TrainingResult, folder: Path, english_curves: bytes) -> None:
@@ -83,7 +83,7 @@ def _write_log(result: TrainingResult, folder: Path, english_curves: bytes) -> N
     """
     state, language, curves = result.state, settings().language, english_curves
     if language is not Language.EN:
-        curves = training_curves(state.epochs, state.best_epoch, language)
+        curves = _curves(state, language)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CURVES).write_bytes(curves)
     listed = result.captions.listed if result.captions is not None else []

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 import torch
@@ -18,11 +16,11 @@ from tetkik.caption.options import Learning
 from tetkik.lab.caption.data import Reason, Split
 from tetkik.lab.caption.prepared import Prepared
 from tetkik.lab.caption.training.data import SPLITS
-from tetkik.lab.caption.training.epoch import Epoch
 from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind
-from tetkik.lab.caption.training.tuning import Trial, trials_table
-from tetkik.lab.engine.card import cell, markdown_table
+from tetkik.lab.caption.training.tuning import TRIAL_COLUMNS, Epoch, Trial
+from tetkik.lab.engine.card import cell, markdown_table, read_card
 from tetkik.lab.engine.trainer import TrainingState
+from tetkik.lab.engine.tuning import trials_table
 
 _PLAIN = ["torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokenizers", "safetensors", "numpy"]
 LIBRARIES = {**{name: name for name in _PLAIN}, "pillow": "PIL"}
@@ -72,34 +70,14 @@ def left_out(prepared: Prepared) -> dict[str, int]:
     return {str(Reason[name.upper()]): count for name, count in report.get("left_out", {}).items()}
 
 
-def summary(model: ModelDescription, options: CaptionTraining) -> str:
-    """What the model does, in one paragraph."""
-    return (
-        f"Describes a radiology image in one English caption. {model.base} taught on {options.data_name}. "
-        "Its caption is an input of low authority: it may name what is not there and leave out what is, and "
-        "in a report it never adds a finding."
-    )
-
-
-def card_sections(
+def make_card(
     prepared: Prepared,
     model: ModelDescription,
     options: CaptionTraining,
     state: TrainingState[Epoch],
     trials: Sequence[Trial],
-) -> list[CardSection]:
-    """The sections that only the training knows, from `card.md.jinja`."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    # Markdown, in which nothing is escaped.
-    environment = Environment(  # noqa: S701
-        loader=FileSystemLoader(str(resources.files(__package__))),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["form"] = format
-    environment.globals["table"] = markdown_table
+) -> tuple[str, list[CardSection]]:
+    """The summary and the sections that only the training knows."""
     licences: Counter[str] = Counter()
     for split in SPLITS:
         licences.update(prepared.details["splits"].get(split.value, {}).get("licences", {}))
@@ -108,7 +86,8 @@ def card_sections(
         "licence of the training and validation rows": dict(licences.most_common()),
         "left out": left_out(prepared),
     }
-    text = environment.get_template("card.md.jinja").render(
+    return read_card(
+        "tetkik.lab.caption.training",
         options=options,
         adapter=options.adapter,
         source=prepared.source,
@@ -119,11 +98,9 @@ def card_sections(
             for title, counts in tables.items()
         ],
         epochs=_epochs(state),
-        trials=trials_table(trials) if trials else "",
+        trials=trials_table(trials, TRIAL_COLUMNS) if trials else "",
         cited=_cited(prepared, model, options),
     )
-    parts = re.split(r"^## (.+)\n", text, flags=re.MULTILINE)[1:]
-    return [CardSection(*part) for part in zip(parts[::2], map(str.strip, parts[1::2]), strict=True)]
 
 
 def _epochs(state: TrainingState[Epoch]) -> str:

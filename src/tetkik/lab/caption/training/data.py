@@ -25,8 +25,8 @@ from tetkik.lab.caption.training.features import (
 )
 from tetkik.lab.caption.training.options import CaptionTraining
 from tetkik.lab.engine.batches import Rows, in_steps
-from tetkik.lab.engine.output import Notify
 from tetkik.lab.engine.precision import Precision
+from tetkik.lab.engine.session import Notify
 from tetkik.language import Sentence
 from tetkik.values import ProgressCallback
 

@@ -30,6 +30,7 @@ from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.network import Cut
 from tetkik.errors import OutputError, TrainingError
+from tetkik.files import written_whole
 from tetkik.lab.caption.prepared import Part
 from tetkik.lab.caption.training.nonfinite import nonfinite_features, overflowing_features
 from tetkik.lab.engine.batches import Rows, prefetched
@@ -232,12 +233,8 @@ def _write_block(plan: FeaturePlan, start: int, values: NDArray[Any]) -> None:
     file = plan.file(start)
     # Two trainings may share the cache: each has a name of its own until the block is whole.
     partial = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        with room_on_disk(plan.folder), partial.open("wb") as stream:
-            np.save(stream, values, allow_pickle=False)
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
+    with room_on_disk(plan.folder), written_whole(file, partial) as stream:
+        np.save(stream, values, allow_pickle=False)
 
 
 def frozen_digest(network: StagedNetwork) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from tetkik.caption.options import AdapterOptions, Learning, Quantisation
 from tetkik.errors import UsageError
-from tetkik.lab.engine.limits import Licence, ModelId, Resume, check_options, check_rate
-from tetkik.lab.engine.precision import Precision
-from tetkik.lab.engine.schedule import ScheduleKind
+from tetkik.lab.engine.options import DataName, EngineOptions, ScheduleKind
 
 DEFAULT_BASE = "Salesforce/blip2-opt-6.7b"
 
@@ -37,20 +35,19 @@ class StopBy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class CaptionTraining:
+class CaptionTraining(EngineOptions):
     """How a captioner is trained.
 
     Attributes:
         revision: None takes the one the hub names now, which the card states.
-        id: None takes the folder's.
         adapter: how, with `Learning.ADAPTER`.
-        batch_size: of the optimiser, over all processes and all parts.
         cache_features: else they are computed in every epoch.
         cache: None is beside the output.
         judged: captions are generated in each epoch with `cider` and `rouge_l` alone.
-        precision: what learns stays fp32.
         merge: instead of an adapter.
     """
+
+    same_result: ClassVar[frozenset[str]] = EngineOptions.same_result | {"cache", "merge"}
 
     base: Annotated[str, Field(description="The model to start from: a Hugging Face id or a folder.")] = (
         DEFAULT_BASE
@@ -59,9 +56,7 @@ class CaptionTraining:
         str | None,
         Field(description="Commit of the base on the hub; without it the one the hub names now."),
     ] = None
-    id: ModelId = None
-    licence: Licence = "unknown"
-    data_name: str = "captioned images"
+    data_name: DataName = "captioned images"
     learning: Annotated[
         Learning, Field(description="What learns: an adapter, or all weights after the vision tower.")
     ] = Learning.ADAPTER
@@ -73,9 +68,7 @@ class CaptionTraining:
         str | None, Field(description="Words before the caption; without it the family's own.")
     ] = None
     max_tokens: Annotated[int, Field(ge=4, description="A caption is cut after so many tokens.")] = 96
-    epochs: Annotated[int, Field(ge=1, description="Most passes over the data.")] = 5
     batch_size: Annotated[int, Field(ge=1, description="Captions in one step, over all processes.")] = 16
-    accumulation: Annotated[int, Field(ge=1, description="Parts of a step, to save memory.")] = 1
     checkpointing: Annotated[
         bool, Field(description="Compute activations again in the backward pass, to save memory.")
     ] = False
@@ -95,8 +88,6 @@ class CaptionTraining:
     judged: Annotated[
         int, Field(ge=1, description="Validation images to caption, in each epoch and at the end.")
     ] = 200
-    patience: Annotated[int, Field(ge=1, description="Epochs without a gain before it stops.")] = 2
-    precision: Annotated[Precision, Field(description="Numbers to train in.")] = Precision.AUTO
     cache_features: Annotated[
         bool,
         Field(
@@ -107,25 +98,16 @@ class CaptionTraining:
     cache: Annotated[
         Path | None, Field(description="A folder to keep the image features for the next time.")
     ] = None
-    tune: Annotated[int, Field(ge=0, description="How many settings to try first, on validation.")] = 0
     merge: Annotated[bool, Field(description="Write whole weights, so that the model needs no base.")] = False
     seed: Annotated[int, Field(ge=0, description="Of first weights, order of images and dropout.")] = 0
-    threads: Annotated[int, Field(ge=0, description="CPU threads; 0 leaves torch's choice.")] = 0
     checkpoint_steps: Annotated[
         int, Field(ge=1, description="Steps between checkpoints within an epoch.")
     ] = 200
-    resume: Resume = False
 
-    def __post_init__(self) -> None:
-        check_options(self)
-        check_rate(self.learning_rate)
+    def _check(self) -> None:
+        EngineOptions._check(self)
         if self.learning is Learning.FULL and self.quantisation is not Quantisation.NONE:
             raise UsageError(
                 "Quantised weights cannot learn, and --learning full asks for it; use an adapter or "
                 "--quantisation none."
             )
-
-    def as_json(self) -> dict[str, Any]:
-        """Every setting that can change the result, by name."""
-        same_result = {"resume", "threads", "checkpoint_steps", "cache", "merge"}
-        return {name: value for name, value in asdict(self).items() if name not in same_result}

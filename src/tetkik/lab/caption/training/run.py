@@ -24,15 +24,13 @@ from tetkik.lab.caption.training.data import (
     make_training_data,
     seen_hashes,
 )
-from tetkik.lab.caption.training.epoch import Epoch
 from tetkik.lab.caption.training.model import learned_weights, load_learned, new_network, whole_network
 from tetkik.lab.caption.training.options import CaptionTraining
 from tetkik.lab.caption.training.trainer import CaptionTrainer, part_size
-from tetkik.lab.caption.training.tuning import Trial, trial_sentence, tuned
+from tetkik.lab.caption.training.tuning import Epoch, Trial, trial_sentence, tuned
 from tetkik.lab.caption.training.validation import GeneratedCaptions, make_captions, validation_metrics
 from tetkik.lab.engine.checkpoint import room_on_disk, tensors_as_bytes
-from tetkik.lab.engine.output import Notify
-from tetkik.lab.engine.session import Session, training_session
+from tetkik.lab.engine.session import Notify, Session, training_session
 from tetkik.lab.engine.trainer import TrainingState
 from tetkik.language import Sentence
 from tetkik.values import ProgressCallback

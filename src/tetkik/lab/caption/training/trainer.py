@@ -17,16 +17,16 @@ from tetkik.caption.families.staged import StagedNetwork
 from tetkik.errors import TrainingError
 from tetkik.lab.caption.metrics.scores import quick_scores
 from tetkik.lab.caption.training.data import TrainingData, process_parts
-from tetkik.lab.caption.training.epoch import Epoch
 from tetkik.lab.caption.training.model import learned_weights, load_learned, make_optimizer
 from tetkik.lab.caption.training.nonfinite import nonfinite_gradient, nonfinite_loss, overflowed
 from tetkik.lab.caption.training.options import CaptionTraining, StopBy
+from tetkik.lab.caption.training.tuning import Epoch
 from tetkik.lab.caption.training.validation import loss_per_token, make_captions
 from tetkik.lab.engine.batches import Rows, bucketed_steps, prefetched
 from tetkik.lab.engine.checkpoint import WorkFolder
-from tetkik.lab.engine.output import Notify
+from tetkik.lab.engine.options import learning_rate_factor
 from tetkik.lab.engine.precision import autocast
-from tetkik.lab.engine.schedule import learning_rate_factor
+from tetkik.lab.engine.session import Notify
 from tetkik.lab.engine.trainer import Trainer
 
 WINDOW = 32

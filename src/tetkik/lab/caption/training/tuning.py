@@ -2,18 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tetkik.caption.options import Learning
-from tetkik.lab.caption.training.epoch import Epoch
-from tetkik.lab.caption.training.options import CaptionTraining
-from tetkik.lab.engine.card import cell, markdown_table
+from tetkik.lab.caption.training.options import CaptionTraining, StopBy
 from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.tuning import choice, draw_candidates, log_uniform, successive_halving
 from tetkik.language import Sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One row of the log; losses in nats a token, None where nothing was validated or generated.
+
+    The training loss has label smoothing and is taken as the weights change. GPU memory is the most that this
+    process has allocated so far, in 1e9 bytes.
+    """
+
+    epoch: int
+    learning_rate: float
+    training_loss: float
+    validation_loss: float | None
+    cider: float | None
+    rouge_l: float | None
+    captions_per_second: float
+    gpu_memory_gb: float | None = None
+
+    def score(self, stop_by: StopBy) -> tuple[float, float]:
+        """What early stopping compares, higher is better; the loss decides between equal ones."""
+        loss = -math.inf if self.validation_loss is None else -self.validation_loss
+        if stop_by is StopBy.LOSS:
+            return loss, loss
+        found = self.cider if stop_by is StopBy.CIDER else self.rouge_l
+        return (-math.inf if found is None else found), loss
+
+    @property
+    def sentence(self) -> Sentence:
+        values: dict[str, object] = {
+            "epoch": self.epoch,
+            "training": self.training_loss,
+            "loss": self.validation_loss,
+            "cider": self.cider,
+            "rouge": self.rouge_l,
+            "speed": self.captions_per_second,
+        }
+        if self.validation_loss is None:
+            return Sentence(
+                "Epoch {epoch}: training loss {training:.4f}; {speed:.1f} captions a second.", values
+            )
+        if self.cider is None:
+            return Sentence(
+                "Epoch {epoch}: training loss {training:.4f}, validation {loss:.4f}; {speed:.1f} captions a "
+                "second.",
+                values,
+            )
+        return Sentence(
+            "Epoch {epoch}: training loss {training:.4f}, validation {loss:.4f}, CIDEr {cider:.3f}, ROUGE-L "
+            "{rouge:.3f}; {speed:.1f} captions a second.",
+            values,
+        )
+
 
 _RATES = {Learning.ADAPTER: (3e-5, 1e-3), Learning.FULL: (1e-4, 3e-3)}
 _RANKS = (8, 16, 32)
@@ -114,29 +166,14 @@ def trial_sentence(options: CaptionTraining) -> Sentence:
     )
 
 
-def trials_table(trials: Sequence[Trial]) -> str:
-    columns = (
-        "learning rate",
-        "rank",
-        "dropout",
-        "smoothing",
-        "epochs",
-        "validation loss",
-        "CIDEr",
-        "ROUGE-L",
-    )
-    return markdown_table(
-        (*columns, "best epoch"),
-        (
-            (
-                f"{row.learning_rate:.2g}",
-                row.rank,
-                cell(row.dropout, "g"),
-                f"{row.smoothing:g}",
-                row.epochs,
-                *map(cell, (row.validation_loss, row.cider, row.rouge_l)),
-                row.best_epoch,
-            )
-            for row in trials
-        ),
-    )
+TRIAL_COLUMNS = {
+    "learning rate": ".2g",
+    "rank": "",
+    "dropout": "g",
+    "smoothing": "g",
+    "epochs": "",
+    "validation loss": ".4f",
+    "CIDEr": ".4f",
+    "ROUGE-L": ".4f",
+    "best epoch": "",
+}

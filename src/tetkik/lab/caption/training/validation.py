@@ -19,7 +19,7 @@ from tetkik.lab.engine.precision import Precision, autocast
 from tetkik.statistics import ClusterBootstrap, percentile_interval
 
 if TYPE_CHECKING:
-    from tetkik.lab.caption.training.epoch import Epoch
+    from tetkik.lab.caption.training.tuning import Epoch
     from tetkik.lab.engine.trainer import TrainingState
 
 SPLIT = "validation (used for early stopping)"

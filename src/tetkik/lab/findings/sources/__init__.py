@@ -8,10 +8,10 @@
 - `folder`: a folder a class
 """
 
+from tetkik.lab.findings.sources.files import Reading, SourceSpec
 from tetkik.lab.findings.sources.kinds import parse_spec, read_rows
 from tetkik.lab.findings.sources.label_coverage import KnownRule, parse_rule, read_rules
 from tetkik.lab.findings.sources.rows import LeftOut, Rows
-from tetkik.lab.findings.sources.spec import Reading, SourceSpec
 
 __all__ = [
     "KnownRule",

@@ -16,12 +16,16 @@ import numpy as np
 
 from tetkik.findings.label_names import age_years, public_image, sex_named, view_named
 from tetkik.lab.engine.splits import Split
-from tetkik.lab.findings.sources.files import ImageFolder, no_table, relative_names
-from tetkik.lab.findings.sources.label_mapping import CHEXPERT, Translated, translate_labels
+from tetkik.lab.findings.sources.files import ImageFolder, Reading, SourceSpec, no_table, relative_names
+from tetkik.lab.findings.sources.label_mapping import (
+    CHEXPERT,
+    UNCERTAIN_OPTIONS,
+    Translated,
+    settled,
+    translate_labels,
+)
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
-from tetkik.lab.findings.sources.spec import Reading, SourceSpec
 from tetkik.lab.findings.sources.table import read_table
-from tetkik.lab.findings.sources.uncertainty_policy import UNCERTAIN_OPTIONS, settled
 from tetkik.values import View
 
 OBSERVATIONS = tuple(mapping.theirs for mapping in CHEXPERT)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
 
 from tetkik.errors import DataError
 from tetkik.lab.engine.paths import IMAGE_SUFFIXES, composed, files_in, inside
+from tetkik.lab.findings.sources.label_coverage import KnownRule
 
 
 class ImageFolder:
@@ -76,3 +78,26 @@ def no_table(folder: Path, pattern: str) -> DataError:
         folder=folder,
         pattern=pattern,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """A data set to read."""
+
+    kind: str
+    path: Path
+    options: Mapping[str, str] = field(default_factory=dict)
+    weight: float = 1.0
+    """How often a row of it is drawn, against 1; above 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How sources are read."""
+
+    check_files: bool = True
+    """Whether a row's image must exist; False reads tables that came without images."""
+    keep_others: bool = False
+    """Whether labels beyond the shared ones become columns as well."""
+    known: tuple[KnownRule, ...] = ()
+    """What rows of a hospital's own table know, beside its own rules."""

@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 from tetkik.errors import DataError
 from tetkik.findings.label_names import age_years, public_image, sex_named, shared_label, view_named
 from tetkik.lab.engine.splits import Split
-from tetkik.lab.findings.sources.files import ImageFolder, relative_names
+from tetkik.lab.findings.sources.files import ImageFolder, Reading, SourceSpec, relative_names
 from tetkik.lab.findings.sources.label_coverage import known_labels, read_rules
-from tetkik.lab.findings.sources.label_mapping import Translated, own_name
+from tetkik.lab.findings.sources.label_mapping import (
+    UNCERTAIN_OPTIONS,
+    Translated,
+    is_code,
+    own_name,
+    settled,
+)
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, Rows
-from tetkik.lab.findings.sources.spec import Reading, SourceSpec
 from tetkik.lab.findings.sources.table import Table, read_table
-from tetkik.lab.findings.sources.uncertainty_policy import UNCERTAIN_OPTIONS, is_code, settled
 from tetkik.values import FINDING_LABELS
 
 FILE_COLUMNS = ("file", "path", "image", "filename", "image_path", "Image Index", "Path")

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from tetkik.errors import UsageError
 from tetkik.lab.findings.sources import chexpert, folder, hospital_table, mimic, nih, vindr
+from tetkik.lab.findings.sources.files import Reading, SourceSpec
 from tetkik.lab.findings.sources.rows import Rows
-from tetkik.lab.findings.sources.spec import Reading, SourceSpec
 
 _KIND = re.compile(r"[a-z]+")
 _NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+")

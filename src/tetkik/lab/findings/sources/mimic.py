@@ -11,12 +11,11 @@ from pathlib import Path
 from tetkik.findings.label_names import view_named
 from tetkik.lab.engine.paths import inside
 from tetkik.lab.findings.sources.chexpert import OBSERVATIONS, VIEWS, observations, view_faults
-from tetkik.lab.findings.sources.files import ImageFolder, the_file
+from tetkik.lab.findings.sources.files import ImageFolder, Reading, SourceSpec, the_file
 from tetkik.lab.findings.sources.hospital_table import split_named
+from tetkik.lab.findings.sources.label_mapping import UNCERTAIN_OPTIONS, settled
 from tetkik.lab.findings.sources.rows import LeftOut, Rows
-from tetkik.lab.findings.sources.spec import Reading, SourceSpec
 from tetkik.lab.findings.sources.table import read_table
-from tetkik.lab.findings.sources.uncertainty_policy import UNCERTAIN_OPTIONS, settled
 
 _LABELERS = ("chexpert", "negbio")
 _METADATA = ("dicom_id", "subject_id", "study_id", "ViewPosition")

@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tetkik.bundle import (
     ImageReference,
     Manifest,
     Task,
     bundle_id,
+    finish_bundle,
     open_bundle,
-    reference_section,
-    render_card,
     staged_folder,
     write_manifest,
-    write_reference,
 )
 from tetkik.findings.networks import FAMILIES
 from tetkik.findings.predict import load_findings
-from tetkik.lab.engine.card import library_versions
-from tetkik.lab.engine.output import log_folder
+from tetkik.lab.engine.card import library_versions, rows_csv
+from tetkik.lab.engine.charts import training_curves
+from tetkik.lab.engine.evaluation_page import csv_text, decimals
+from tetkik.lab.engine.session import log_folder
 from tetkik.lab.findings.export import to_onnx, write_torch
 from tetkik.lab.findings.reference import ReferenceImages, make_reference
-from tetkik.lab.findings.training.card import LIBRARIES, card_sections, summary
+from tetkik.lab.findings.training.card import LIBRARIES, make_card
 from tetkik.lab.findings.training.fit import TrainingResult
-from tetkik.lab.findings.training.held_out import metrics_of, source_metrics
-from tetkik.lab.findings.training.log import write_log
+from tetkik.lab.findings.training.held_out import HeldOut, metrics_of, source_metrics
 from tetkik.lab.findings.training.preparation import PreparedTraining
 from tetkik.lab.findings.training.runs import label_network
+from tetkik.lab.findings.training.trainer import Epoch
+from tetkik.settings import settings
 from tetkik.values import ProgressCallback
 
 HUGGING_FACE = "huggingface"
@@ -63,7 +66,7 @@ def write_bundle(
         progress("export", 2, 3)
         write_manifest(stage, manifest)
         reference = _reference(stage, prepared, result, progress)
-        sections = card_sections(
+        card = make_card(
             manifest,
             prepared,
             result,
@@ -71,12 +74,7 @@ def write_bundle(
             megabytes=(stage / "model.onnx").stat().st_size / 1e6,
             difference=exported.difference,
         )
-        if reference is not None:
-            write_reference(stage, reference)
-            sections = [*sections, reference_section(reference)]
-        card = render_card(manifest, summary(manifest), sections)
-        (stage / "README.md").write_text(card, encoding="utf-8")
-        write_manifest(stage, manifest)
+        finish_bundle(stage, manifest, *card, reference)
         write_log(log_folder(out), result.epochs, result.held_out, prepared.images.names, prepared.fold)
     progress("export", 3, 3)
 
@@ -153,3 +151,53 @@ def _manifest(prepared: PreparedTraining, result: TrainingResult, out: Path, dif
         libraries=library_versions(LIBRARIES),
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
+
+
+_Fold = NDArray[np.int64] | None
+"""(rows,), of all rows; None without folds."""
+
+
+def write_log(
+    folder: Path, epochs: Sequence[Epoch], held_out: HeldOut, names: Sequence[str], fold: _Fold
+) -> None:
+    """Write `epochs.csv`, `curves.png` and `scores.csv` into `folder`.
+
+    They are not part of the bundle: the names of images may be those of a hospital.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "epochs.csv").write_text(rows_csv(epochs, Epoch), encoding="utf-8")
+    (folder / "curves.png").write_bytes(
+        training_curves(
+            epochs,
+            settings().language,
+            loss="Loss",
+            measured={"mean_auroc": "Mean AUROC"},
+            chance=0.5,
+        )
+    )
+    (folder / "scores.csv").write_text(scores_csv(held_out, names, fold), encoding="utf-8")
+
+
+def scores_csv(held_out: HeldOut, names: Sequence[str], fold: _Fold) -> str:
+    """One row an image: what was known, the score, the calibrated probability and the call of each label.
+
+    The columns are `file`, `source`, `group`, `fold` (empty without folds), then for each label `truth:L` (1,
+    0, -1 unknown), `score:L`, `probability:L` and `called:L` (empty where not assessed). They are those of
+    rows that the network had not learned, so every figure can be computed again from them.
+    """
+    kinds = ("truth", "score", "probability", "called")
+    header = ["file", "source", "group", "fold"]
+    lines = []
+    for place, row in enumerate(held_out.rows.tolist()):
+        group, part = int(held_out.groups[place]), "" if fold is None else int(fold[row])
+        cells: list[object] = [names[row], held_out.source[place], group, part]
+        for truth, score, probability, called in zip(
+            held_out.truth[place].tolist(),
+            held_out.scores[place].tolist(),
+            held_out.probability[place].tolist(),
+            held_out.called[place].tolist(),
+            strict=True,
+        ):
+            cells += [truth, decimals(score), decimals(probability), "" if called < 0 else called]
+        lines.append(cells)
+    return csv_text([*header, *(f"{kind}:{label}" for label in held_out.labels for kind in kinds)], lines)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.lab.engine.batches import Rows
-from tetkik.lab.engine.card import markdown_table
 from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.tuning import choice, draw_candidates, log_uniform, successive_halving
 from tetkik.lab.findings.training.held_out import HeldOut, OperatingPoints, cross_calibrated, decide
@@ -186,15 +185,13 @@ def tuned(
     )
 
 
-def trials_table(trials: Sequence[Trial]) -> str:
-    columns = {
-        "learning rate": "{0.learning_rate:.2g}",
-        "head rate": "{0.head_rate:g}",
-        "loss": "{0.loss}",
-        "class weights": "{0.class_weights}",
-        "EMA": "{0.ema:g}",
-        "epochs": "{0.epochs}",
-        "mean AUROC on validation": "{0.mean_auroc:.3f}",
-        "best epoch": "{0.best_epoch}",
-    }
-    return markdown_table(tuple(columns), ([form.format(row) for form in columns.values()] for row in trials))
+TRIAL_COLUMNS = {
+    "learning rate": ".2g",
+    "head rate": "g",
+    "loss": "",
+    "class weights": "",
+    "EMA": "g",
+    "epochs": "",
+    "mean AUROC on validation": ".3f",
+    "best epoch": "",
+}

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from tetkik.bundle import REFERENCE_IMAGES
 from tetkik.errors import UsageError
-from tetkik.lab.engine.limits import DataName, Licence, ModelId, Resume, check_options
-from tetkik.lab.engine.precision import Precision
+from tetkik.lab.engine.options import DataName, EngineOptions, Epochs, Patience
 from tetkik.lab.findings.thresholds import Rule
 
 REFERENCE_NETWORK = "densenet121"
@@ -94,24 +93,27 @@ class TeacherOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingOptions:
+class TrainingOptions(EngineOptions):
     """How a network of findings is trained. The defaults are the documented reference.
 
     Attributes:
         network: a Hugging Face network comes with its own weights.
         stretch: so that exposure and window matter less.
-        id: None takes the folder's.
-        batch_size: of the optimiser, over all processes and all parts: the result does not depend on how many
-            GPUs share the work.
         warm_up: share of the steps in which the rate rises; it falls to 0 as a cosine after that.
         patience: by the mean AUROC on validation.
         members: with different seeds.
         ridge: on the grid means of the stages (`tetkik.lab.findings.training.ridge`).
         folds: 0 splits into training, validation, calibration and test; 2 or more gives each component of
             patients to one of that many parts.
-        checkpoint_steps: steps between checkpoints inside an epoch.
         cache: None keeps decoded squares beside the output till the training ends.
     """
+
+    same_result: ClassVar[frozenset[str]] = EngineOptions.same_result | {
+        "cache",
+        "cache_limit",
+        "keep_torch",
+        "reference",
+    }
 
     network: Annotated[
         str,
@@ -127,10 +129,8 @@ class TrainingOptions:
     stretch: Annotated[
         bool, Field(description="Make the 1st and 99th percentile of each image black and white.")
     ] = False
-    id: ModelId = None
-    licence: Licence = "unknown"
     data_name: DataName = "training images"
-    epochs: Annotated[int, Field(ge=1, description="Most passes over the data.")] = 30
+    epochs: Epochs = 30
     batch_size: Annotated[int, Field(ge=1, description="Images in one step.")] = 32
     learning_rate: Annotated[float, Field(ge=0, description="Highest learning rate of AdamW.")] = 1e-4
     head_rate: Annotated[float, Field(description="How many times that rate the last layer gets.")] = 1.0
@@ -142,10 +142,8 @@ class TrainingOptions:
     )
     class_weight_limit: float = 20.0
     ema: Annotated[float, Field(description="Decay of a moving average of the weights; 0 keeps none.")] = 0.0
-    patience: Annotated[int, Field(ge=1, description="Epochs without a gain before it stops.")] = 5
+    patience: Patience = 5
     augmentation: Augmentation = field(default_factory=Augmentation)
-    precision: Annotated[Precision, Field(description="Numbers to train in.")] = Precision.AUTO
-    accumulation: Annotated[int, Field(ge=1, description="Parts of a step, to save memory.")] = 1
     freeze: Annotated[
         int, Field(ge=0, description="Stages of the network, from its input, that are not trained.")
     ] = 0
@@ -170,10 +168,7 @@ class TrainingOptions:
         tuple[str, ...],
         Field(alias="report-source", description="A source on whose rows alone figures are stated too."),
     ] = ()
-    tune: Annotated[int, Field(ge=0, description="How many settings to try first, on validation.")] = 0
     seed: Annotated[int, Field(ge=0, description="Of the split, the weights and the order of images.")] = 0
-    threads: Annotated[int, Field(ge=0, description="CPU threads; 0 leaves torch's choice.")] = 0
-    checkpoint_steps: Annotated[int, Field(ge=1)] = 500
     cache: Annotated[
         Path | None, Field(description="A folder to keep the decoded images for the next time.")
     ] = None
@@ -193,10 +188,8 @@ class TrainingOptions:
             ge=0, description="Most held-out images that the reference for drift is taken from; 0 for none."
         ),
     ] = REFERENCE_IMAGES
-    resume: Resume = False
 
-    def __post_init__(self) -> None:
-        check_options(self)
+    def _check(self) -> None:
         _within("learning-rate", self.learning_rate, 1e-9, 1)
         _within("head-rate", self.head_rate, 0.01, 1000)
         _within("weight-decay", self.weight_decay, 0, 1)
@@ -214,16 +207,7 @@ class TrainingOptions:
 
     def as_json(self) -> dict[str, Any]:
         """Every setting that can change the result, by name; of a file its name alone."""
-        same_result = {
-            "resume",
-            "threads",
-            "checkpoint_steps",
-            "cache",
-            "cache_limit",
-            "keep_torch",
-            "reference",
-        }
-        values = {name: value for name, value in asdict(self).items() if name not in same_result}
+        values = EngineOptions.as_json(self)
         values["weights"] = Path(self.weights).name
         if self.teacher is not None:
             values["teacher"]["table"] = self.teacher.table.name

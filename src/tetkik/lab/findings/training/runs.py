@@ -18,7 +18,6 @@ from tetkik.lab.engine.batches import Rows
 from tetkik.lab.engine.checkpoint import WorkFolder, tensors_as_bytes
 from tetkik.lab.engine.session import Session
 from tetkik.lab.engine.trainer import TrainingState
-from tetkik.lab.findings.grid_pooling import GridPooled
 from tetkik.lab.findings.sources.rows import Truth, in_columns
 from tetkik.lab.findings.training.data import TrainingData, logits_of
 from tetkik.lab.findings.training.decoded_images import DecodedImages
@@ -30,7 +29,7 @@ from tetkik.lab.findings.training.distillation import (
     merged,
 )
 from tetkik.lab.findings.training.options import RANDOM, TeacherUse, TrainingOptions
-from tetkik.lab.findings.training.ridge import StageMeans, check_row_count, fit_ridge, stages_of
+from tetkik.lab.findings.training.ridge import GridPooled, StageMeans, check_row_count, fit_ridge, stages_of
 from tetkik.lab.findings.training.trainer import Epoch, FindingsTrainer
 from tetkik.statistics import Floats
 

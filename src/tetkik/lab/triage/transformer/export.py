@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from tetkik.errors import TrainingError
-from tetkik.lab.engine.exporters import quiet_exporter, strip_notes
+from tetkik.lab.engine.exporters import ExportFailed, export_onnx, quiet_exporter
 from tetkik.triage.calibration import softmax
 from tetkik.triage.transformer.model import OnnxNetwork
 from tetkik.triage.transformer.tokens import Ints, TextReader, padded
@@ -22,7 +22,6 @@ LARGEST_FP32_DIFFERENCE = 1e-4
 """A probability may differ by this much between torch and fp32 ONNX: rounding, not a different network."""
 LARGEST_INT8_DIFFERENCE = 0.05
 """Above this, int8 is said to differ."""
-_PROTOBUF_LIMIT = 1_900_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,31 +55,16 @@ def export_fp32(model: Any, file: Path) -> None:
     if hasattr(network, "set_attn_implementation"):
         network.set_attn_implementation("eager")
     ids = torch.randint(1, network.config.vocab_size, (2, 16), generator=torch.Generator().manual_seed(0))
-    free = torch.export.Dim.DYNAMIC
-    shape = {0: free, 1: free}
-    large = sum(p.numel() * p.element_size() for p in network.parameters()) > _PROTOBUF_LIMIT
+    shape = dict.fromkeys((0, 1), torch.export.Dim.DYNAMIC)
+    shapes = {"input_ids": shape, "attention_mask": shape}
     try:
-        with quiet_exporter(), torch.no_grad():
-            program = torch.onnx.export(
-                _Logits(network),
-                (ids, torch.ones_like(ids)),
-                dynamo=True,
-                verbose=False,
-                input_names=["input_ids", "attention_mask"],
-                output_names=["logits"],
-                dynamic_shapes={"input_ids": shape, "attention_mask": shape},
-            )
-    # Dozens of exceptions of torch, none of which tells the user more than its name.
-    except Exception as error:
+        export_onnx(_Logits(network), (ids, torch.ones_like(ids)), file, ["logits"], shapes)
+    except ExportFailed as error:
         raise TrainingError(
             "This encoder cannot be exported to ONNX ({fault}); give another --base, such as a BERT, RoBERTa "
             "or ELECTRA.",
-            fault=type(error).__name__,
+            fault=str(error),
         ) from None
-    if program is None:
-        raise TypeError("torch.onnx.export returned nothing")
-    program.save(str(file), external_data=large)
-    strip_notes(file)
 
 
 def quantise(source: Path, target: Path) -> None:

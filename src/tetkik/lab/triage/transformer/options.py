@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from tetkik.bundle import REFERENCE_COMPLAINTS
-from tetkik.lab.engine.limits import DataName, Licence, ModelId, Resume, check_options, check_rate
+from tetkik.lab.engine.options import DataName, EngineOptions
 from tetkik.lab.engine.precision import Precision
 
 BIOBERTURK = "hazal/BioBERTurkcased-con-trM"
@@ -33,24 +33,20 @@ class Imbalance(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class TransformerOptions:
+class TransformerOptions(EngineOptions):
     """How an encoder is fine-tuned.
 
     Attributes:
-        id: None takes the folder's.
-        batch_size: of the optimiser, over all processes and all parts: the result does not depend on how many
-            GPUs share the work.
         learning_rate: of AdamW; it rises over the first tenth of the steps and falls to 0.
         patience: by the macro-F1 on validation.
-        checkpoint_steps: steps between checkpoints inside an epoch.
         keep_fp32: a small bundle always does.
     """
+
+    same_result: ClassVar[frozenset[str]] = EngineOptions.same_result | {"keep_fp32", "reference"}
 
     base: Annotated[
         str, Field(description="Transformer: a Hugging Face id or a path; without it BioBERTurk.")
     ] = DEFAULT_BASE
-    id: ModelId = None
-    licence: Licence = "unknown"
     data_name: DataName = "training table"
     tune: Annotated[
         int, Field(ge=0, description="Transformer: how many settings to try first, on validation.")
@@ -69,7 +65,6 @@ class TransformerOptions:
     ] = 2
     seed: Annotated[int, Field(ge=0, description="Transformer: of the split and the weights.")] = 0
     threads: Annotated[int, Field(ge=0, description="Transformer: CPU threads; 0 leaves torch's choice.")] = 0
-    checkpoint_steps: Annotated[int, Field(ge=1)] = 500
     keep_fp32: Annotated[
         bool, Field(description="Transformer: put the fp32 network into the bundle too.")
     ] = False
@@ -80,13 +75,3 @@ class TransformerOptions:
             description="Most held-out complaints that the reference for drift is taken from; 0 for none.",
         ),
     ] = REFERENCE_COMPLAINTS
-    resume: Resume = False
-
-    def __post_init__(self) -> None:
-        check_options(self)
-        check_rate(self.learning_rate)
-
-    def as_json(self) -> dict[str, Any]:
-        """Every setting that can change the result, by name."""
-        same_result = {"resume", "threads", "checkpoint_steps", "keep_fp32", "reference"}
-        return {name: value for name, value in asdict(self).items() if name not in same_result}

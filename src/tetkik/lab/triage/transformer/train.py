@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import logging
-from dataclasses import astuple, dataclass
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,20 +25,19 @@ from tetkik.bundle import (
     staged_folder,
     write_manifest,
 )
+from tetkik.bundle.store import check_target
 from tetkik.errors import MissingExtra
-from tetkik.lab.engine.card import cell, library_versions, markdown_table, read_card
+from tetkik.lab.engine.card import cell, library_versions, markdown_table, read_card, rows_csv
 from tetkik.lab.engine.checkpoint import WorkFolder, room_on_disk, tensors_as_bytes
-from tetkik.lab.engine.log import rows_csv
-from tetkik.lab.engine.output import check_target, public_name
-from tetkik.lab.engine.session import training_session
+from tetkik.lab.engine.session import public_name, training_session
+from tetkik.lab.engine.tuning import choice, draw_candidates, log_uniform, successive_halving, trials_table
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.figures import Judged
 from tetkik.lab.triage.reference import ReferenceComplaints, make_reference
 from tetkik.lab.triage.summaries import measured
 from tetkik.lab.triage.transformer.base import Base, load_classifier, open_base
 from tetkik.lab.triage.transformer.data import TrainingData, identity, prepare_data
-from tetkik.lab.triage.transformer.options import TransformerOptions
-from tetkik.lab.triage.transformer.tuning import Trial, trials_table, tuned
+from tetkik.lab.triage.transformer.options import Imbalance, TransformerOptions
 from tetkik.language import translate
 from tetkik.settings import settings
 from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
@@ -195,7 +195,7 @@ def _card(data: TrainingData, trained: Trained, parity: Parity) -> tuple[str, li
     for row in state.epochs:
         number, *figures = astuple(row)
         epochs.append((f"**{number}**" if number == state.best_epoch else number, *map(cell, figures)))
-    summary, sections = read_card(
+    return read_card(
         "tetkik.lab.triage.transformer",
         rows=markdown_table(
             ("label", *(name for name, _ in counts)), [*rows, ("all", *(np.sum(part) for _, part in counts))]
@@ -203,10 +203,8 @@ def _card(data: TrainingData, trained: Trained, parity: Parity) -> tuple[str, li
         base=public_name(trained.options.base),
         epochs=markdown_table(("epoch", *_EPOCHS), epochs),
         parity=parity,
+        trials=trials_table(trained.trials, TRIAL_COLUMNS) if trained.trials else "",
     )
-    if trained.trials:
-        sections.insert(2, CardSection("Settings tried", trials_table(trained.trials)))
-    return summary, sections
 
 
 def _reference(data: TrainingData, stage: Path, options: TransformerOptions) -> ComplaintReference | None:
@@ -287,3 +285,54 @@ def _warn_of_int8(difference: float) -> None:
             difference=difference,
         )
     )
+
+
+_RATES = (1e-5, 1e-4)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One setting and how it did on validation."""
+
+    learning_rate: float
+    epochs: int
+    imbalance: str
+    macro_f1: float
+    best_epoch: int
+
+
+def candidates(options: TransformerOptions) -> list[TransformerOptions]:
+    """The settings to try."""
+
+    def draw(random: np.random.Generator) -> TransformerOptions:
+        rate = log_uniform(random, *_RATES)
+        return replace(options, learning_rate=rate, imbalance=choice(random, list(Imbalance)))
+
+    return draw_candidates(options, options.tune, options.seed, draw)
+
+
+def tuned(
+    options: TransformerOptions,
+    work: WorkFolder,
+    run: Callable[[TransformerOptions], tuple[float, int]],
+    *,
+    keep: bool = True,
+) -> tuple[TransformerOptions, tuple[Trial, ...]]:
+    """The best setting by macro-F1 on validation; `run` returns a setting's best macro-F1 and its epoch."""
+
+    def trial(candidate: TransformerOptions, epochs: int) -> Trial:
+        score, best = run(replace(candidate, epochs=epochs))
+        return Trial(candidate.learning_rate, epochs, candidate.imbalance.value, score, best)
+
+    return successive_halving(
+        candidates(options), options.epochs, trial, lambda tried: tried.macro_f1, Trial, work, keep=keep
+    )
+
+
+TRIAL_COLUMNS = {
+    "learning rate": ".2g",
+    "epochs": "",
+    "imbalance": "",
+    "macro-F1 on validation": ".3f",
+    "best epoch": "",
+}

@@ -16,8 +16,8 @@ from torch.nn.functional import cross_entropy
 
 from tetkik.lab.engine.batches import Rows, bucketed_steps, in_steps
 from tetkik.lab.engine.checkpoint import WorkFolder
+from tetkik.lab.engine.options import ScheduleKind, learning_rate_factor
 from tetkik.lab.engine.precision import autocast
-from tetkik.lab.engine.schedule import ScheduleKind, learning_rate_factor
 from tetkik.lab.engine.trainer import Trainer
 from tetkik.lab.triage.metrics import decision_columns, decision_figures
 from tetkik.lab.triage.transformer.options import Imbalance, TransformerOptions

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from tetkik.imaging.reader_pool import ReaderPool
+from tetkik.imaging.subprocess_worker import ReaderPool
 from tetkik.records.database import Records
 from tetkik.records.images import images
 from tetkik.records.images.images import StoredImage
