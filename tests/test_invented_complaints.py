@@ -33,7 +33,7 @@ def test_every_row_is_well_formed(name):
 
 def test_no_writer_and_no_text_stands_on_both_sides():
     rows = rows_of("complaints.csv")
-    sides = {row["writer"]: set() for row in rows}
+    sides: dict[str, set[str]] = {row["writer"]: set() for row in rows}
     for row in rows:
         sides[row["writer"]].add(row["split"])
     assert all(len(side) == 1 for side in sides.values()) and {"train", "test"} == set().union(
