@@ -30,7 +30,9 @@ def written_whole(target: Path, part: Path | None = None, mode: int = 0o666) -> 
 
 
 def sync(folder: Path) -> None:
-    """Bring a folder's new name to the disk."""
+    """Bring a folder's new name to the disk; Windows opens no folders, and needs it not."""
+    if os.name == "nt":
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
