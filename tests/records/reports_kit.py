@@ -18,7 +18,7 @@ from tetkik.records.database import Records, Transaction
 from tetkik.records.images import images, runs
 from tetkik.records.people import visibility
 from tetkik.records.reports import drafts, signing
-from tetkik.records.reports.draft_revisions import WorkingDraft
+from tetkik.records.reports.edit_conflicts import WorkingDraft
 from tetkik.records.reports.editing import Choice
 from tetkik.records.schema import Report, ReportVersion, SignatureRow
 from tetkik.records.worklist import claims

@@ -20,7 +20,7 @@ from tetkik.records.cases.transfers import CaseMoved
 from tetkik.records.images import images, jobs
 from tetkik.records.images.images import ImageMetadata
 from tetkik.records.reports import drafts, signing, withdrawal
-from tetkik.records.reports.draft_revisions import row_of
+from tetkik.records.reports.edit_conflicts import row_of
 from tetkik.records.schema import Case, Report
 from tetkik.values import Actor, CaseState, Judgement, MoveReason, Priority, Role, WithdrawalReason
 from tetkik.workflow import case_transfer

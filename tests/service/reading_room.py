@@ -25,7 +25,7 @@ from tetkik.records.images.images import ImageMetadata
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.people import sessions, users
 from tetkik.records.reports import drafts
-from tetkik.records.reports.draft_revisions import WorkingDraft
+from tetkik.records.reports.edit_conflicts import WorkingDraft
 from tetkik.service.kit.context import AppContext
 from tetkik.values import SYSTEM, Actor, Method, Priority, Role, Sex
 from tetkik.workflow import triage

@@ -8,8 +8,8 @@ import pytest
 from tests.lab.findings.tables import NIH_HEADER, nih_row, touch, write, write_nih
 from tetkik.errors import DataError, UsageError
 from tetkik.lab.findings.data import read_labels, read_source, read_sources
+from tetkik.lab.findings.source_summary import summarise, summary_files
 from tetkik.lab.findings.sources import Reading
-from tetkik.lab.findings.summary import summarise, summary_files
 from tetkik.values import FINDING_LABELS
 
 

@@ -17,7 +17,7 @@ from tetkik.language import Language
 from tetkik.records import serialization
 from tetkik.records.images import images, runs
 from tetkik.records.reports import drafts, redrafting
-from tetkik.records.reports.draft_revisions import EditConflict
+from tetkik.records.reports.edit_conflicts import EditConflict
 from tetkik.records.reports.editing import LONGEST, MOST, Choice, DraftEdit
 from tetkik.records.schema import AuditRow, Report
 from tetkik.records.worklist import worklist

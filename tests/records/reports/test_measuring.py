@@ -18,7 +18,7 @@ from tetkik.records.people import visibility
 from tetkik.records.reports import drafts, measurements, redrafting, signing, versions
 from tetkik.records.reports.comparison import Change, compared_measurements
 from tetkik.records.reports.draft_marks import sayings
-from tetkik.records.reports.draft_revisions import EditConflict, for_change
+from tetkik.records.reports.edit_conflicts import EditConflict, for_change
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.reports.measurements import MOST, NewMeasurement
 from tetkik.records.schema import AuditRow, Report

@@ -39,7 +39,7 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.metrics import collect_metrics
 from tetkik.records.reports import drafts, signing, versions
 from tetkik.records.reports.comparison import Change, compared
-from tetkik.records.reports.draft_revisions import EditConflict
+from tetkik.records.reports.edit_conflicts import EditConflict
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import AuditRow, Case, Claim, Event, Report
 from tetkik.settings import settings

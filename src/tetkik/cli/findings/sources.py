@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tetkik.lab.findings.agreement import Agreement, Rate
     from tetkik.lab.findings.data import LabelledImages
-    from tetkik.lab.findings.summary import Summary
+    from tetkik.lab.findings.source_summary import Summary
 
 _COLUMNS = 4
 """Sources that fit beside one another; more are in the files and the JSON."""
@@ -63,8 +63,8 @@ def sources(
     from tetkik.documents.files import write_files
     from tetkik.lab.findings.agreement import judge_text_labels, read_adjudicated
     from tetkik.lab.findings.data import read_sources
+    from tetkik.lab.findings.source_summary import summarise, summary_files
     from tetkik.lab.findings.sources import Reading, parse_rule
-    from tetkik.lab.findings.summary import summarise, summary_files
 
     rules = tuple(parse_rule(rule) for rule in known or ())
     images = read_sources(specs, Reading(check_files=files, keep_others=others, known=rules))

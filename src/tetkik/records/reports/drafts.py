@@ -24,7 +24,7 @@ from tetkik.records.images import images, runs
 from tetkik.records.people import visibility
 from tetkik.records.reports import prior_recheck, reviews
 from tetkik.records.reports.draft_marks import checked
-from tetkik.records.reports.draft_revisions import (
+from tetkik.records.reports.edit_conflicts import (
     WorkingDraft,
     bump_revision,
     for_change,

@@ -16,7 +16,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images import images
 from tetkik.records.reports import drafts
-from tetkik.records.reports.draft_revisions import WorkingDraft, for_change
+from tetkik.records.reports.edit_conflicts import WorkingDraft, for_change
 from tetkik.records.reports.report_inputs import Working
 from tetkik.records.schema import Report
 from tetkik.values import MeasuredImage, Measurement, MeasurementKind, middle_frame

@@ -9,7 +9,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.reports import reviews
 from tetkik.records.reports.draft_marks import as_judged, checked
-from tetkik.records.reports.draft_revisions import (
+from tetkik.records.reports.edit_conflicts import (
     WorkingDraft,
     bump_revision,
     for_change,

@@ -13,7 +13,7 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
 from tetkik.records.people import visibility
 from tetkik.records.reports import withdrawal_queries
-from tetkik.records.reports.draft_revisions import number_of
+from tetkik.records.reports.edit_conflicts import number_of
 from tetkik.records.reports.identity import said_name
 from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.records.schema import Case, Report, ReportVersion, Run, SignatureRow, WithdrawalRow

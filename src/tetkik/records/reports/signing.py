@@ -22,7 +22,7 @@ from tetkik.records.cases.transfers import require_not_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.reports import reviews, withdrawal_queries
-from tetkik.records.reports.draft_revisions import (
+from tetkik.records.reports.edit_conflicts import (
     WorkingDraft,
     bump_revision,
     for_change,

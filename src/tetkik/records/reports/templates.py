@@ -21,7 +21,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.reports import drafts
-from tetkik.records.reports.draft_revisions import WorkingDraft
+from tetkik.records.reports.edit_conflicts import WorkingDraft
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import ReportTemplate
 from tetkik.report.labeler import read_report

@@ -19,7 +19,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.people import visibility
 from tetkik.records.reports import withdrawal_queries
-from tetkik.records.reports.draft_revisions import number_of, row_of
+from tetkik.records.reports.edit_conflicts import number_of, row_of
 from tetkik.records.reports.identity import said_name
 from tetkik.records.reports.report_inputs import MarkDecision, Picture, ReviewedFinding, checked_picture
 from tetkik.records.reports.withdrawal_queries import Withdrawn

@@ -17,8 +17,8 @@ from tetkik.records.cases.locks import lock_reports_with
 from tetkik.records.cases.patient_links import records_of
 from tetkik.records.cases.priority import update_worklist
 from tetkik.records.database import Transaction
-from tetkik.records.reports.draft_revisions import bump_revision, record_change, row_of
 from tetkik.records.reports.drafts import drop_foreign_priors
+from tetkik.records.reports.edit_conflicts import bump_revision, record_change, row_of
 from tetkik.records.reports.identity import said_name
 from tetkik.records.reports.report_inputs import Working, keep_working, material_of
 from tetkik.records.reports.signing import Proof, prove

@@ -18,7 +18,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.images import derived_images, images, jobs
 from tetkik.records.people.visibility import load_visible_case
 from tetkik.records.reports import drafts, measurements, templates
-from tetkik.records.reports.draft_revisions import EditConflict, WorkingDraft
+from tetkik.records.reports.edit_conflicts import EditConflict, WorkingDraft
 from tetkik.records.reports.editing import LONGEST, MOST
 from tetkik.records.reports.templates import HospitalTemplate
 from tetkik.records.worklist import case_events, claims, worklist

@@ -18,7 +18,7 @@ from tetkik import workflow
 from tetkik.errors import Conflict, NotSignedIn, TetkikError, UsageError
 from tetkik.language import Language, Sentence
 from tetkik.records.database import Transaction
-from tetkik.records.reports.draft_revisions import EditConflict, WorkingDraft
+from tetkik.records.reports.edit_conflicts import EditConflict, WorkingDraft
 from tetkik.records.reports.redrafting import redraft_input, rewrite
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.case_events import is_actor_current

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
-from tetkik.records.reports.draft_revisions import EditConflict, WorkingDraft
+from tetkik.records.reports.edit_conflicts import EditConflict, WorkingDraft
 from tetkik.service.drafts.shapes import DraftShape
 from tetkik.service.kit.access.authentication import identify
 from tetkik.service.kit.context import context_of

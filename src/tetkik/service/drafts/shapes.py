@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from tetkik.documents.report_phrases import measured_name, measured_words, measurement_words
 from tetkik.language import Language
-from tetkik.records.reports.draft_revisions import WorkingDraft
+from tetkik.records.reports.edit_conflicts import WorkingDraft
 from tetkik.records.reports.editing import LONGEST, MOST, Choice, DraftEdit
 from tetkik.records.reports.measurements import LONGEST_LABEL, NewMeasurement
 from tetkik.records.reports.report_inputs import MarkDecision

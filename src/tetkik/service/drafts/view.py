@@ -20,7 +20,7 @@ from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import Work
 from tetkik.records.images.runs import ModelRun
 from tetkik.records.reports import drafts, versions
-from tetkik.records.reports.draft_revisions import WorkingDraft
+from tetkik.records.reports.edit_conflicts import WorkingDraft
 from tetkik.records.reports.versions import SignedVersion
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.claims import Reader
