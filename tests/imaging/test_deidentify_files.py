@@ -175,6 +175,20 @@ def test_damaged_files_are_refused_or_done(folder, data):
     assert b"SENTETIK" not in cleaned and b"FANTOM" not in cleaned
 
 
+@pytest.mark.parametrize("element", [b"\x08\0\x70\0LO", b"\x08\0\x16\0UI", b"\x08\0\x60\0CS"])
+def test_an_element_whose_damaged_length_takes_in_the_name_goes(folder, element):
+    """It is one that is kept otherwise, and no element is left that would say who the patient is."""
+    content = bytearray((folder / "YILMAZ_AYSE_1.dcm").read_bytes())
+    value = content.index(element) + 8
+    end = content.index(b"FANTOM ") + 7
+    content[value - 2 : value] = (end - value).to_bytes(2, "little")
+    try:
+        cleaned, _, _ = deidentify_bytes(bytes(content), "f", SECRET)
+    except InputError:
+        return
+    assert b"SENTETIK" not in cleaned and b"FANTOM" not in cleaned
+
+
 @pytest.mark.parametrize("text", ["YILMAZ AYSE", "12345678", "01.02.1970 F"])
 @pytest.mark.parametrize("size", [14, 20, 32])
 def test_text_in_the_pixels_is_seen(film, text, size):

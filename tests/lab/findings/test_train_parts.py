@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -189,12 +190,12 @@ def test_an_unfinished_training_is_not_overwritten_nor_mistaken(tmp_path):
 
 
 def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
-    def full(self, content):
+    def full(handle):
         raise OSError(28, "No space left on device")
 
     work = WorkFolder(tmp_path / ".x.training")
     work.begin({}, resume=False)
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match="no room left"):
         work.write("best.safetensors", b"1")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from pydicom.datadict import dictionary_VR
+from pydicom.datadict import dictionary_VM, dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -86,7 +86,10 @@ def _elements(dataset: Dataset) -> Iterator[DataElement]:
             yield element
 
 
-_STANDARD_ROOT = "1.2.840.10008."
+_NUMBERS = frozenset({"AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"})
+_CONTROL = re.compile(r"[^\t\n\f\r\x1b -~\u0080-\U0010ffff]")
+"""Control characters, but those that text may have (PS3.5, 6.1.3)."""
+_STANDARD_UID = re.compile(r"1\.2\.840\.10008\.[0-9.]+")
 _PATIENT_ID = Tag("PatientID")
 _PATIENT_AGE = Tag("PatientAge")
 _BIRTH = frozenset({Tag("PatientBirthDate"), Tag("PatientBirthTime")})
@@ -160,7 +163,9 @@ class Cleaner:
         return self._checked(element)
 
     def _checked(self, element: DataElement) -> DataElement | None:
-        """The element, if its text names nobody."""
+        """The element, if it is whole and its text names nobody."""
+        if not _is_whole(element):
+            return None
         if element.VR not in TEXT:
             return element
         values = values_of(element)
@@ -192,7 +197,7 @@ class Cleaner:
         if not element.value:
             return element
         other = [
-            uid if uid.startswith(_STANDARD_ROOT) else self.secret.uid(uid) for uid in values_of(element)
+            uid if re.fullmatch(_STANDARD_UID, uid) else self.secret.uid(uid) for uid in values_of(element)
         ]
         return _with(element, other if len(other) > 1 else other[0])
 
@@ -218,6 +223,16 @@ class Cleaner:
         dataset.LongitudinalTemporalInformationModified = (
             "MODIFIED" if self.options.shift_dates else "REMOVED"
         )
+
+
+def _is_whole(element: DataElement) -> bool:
+    """Whether VR and VM allow the element (PS3.5, 6.2): a damaged length takes in what follows it."""
+    if element.VR in _NUMBERS:
+        multiplicity = dictionary_VM(element.tag)
+        return not multiplicity.isdigit() or element.VM in (0, int(multiplicity))
+    if element.VR == "SQ" or element.VR.startswith("O") or element.VR == "UN":
+        return True
+    return not any(_CONTROL.search(value.rstrip("\0")) for value in values_of(element))
 
 
 def _with(element: DataElement, value: object) -> DataElement:

@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from tetkik.errors import RecordsError, TooManyRequests
+from tetkik.records.database import Transaction
 from tetkik.records.people.access_state import AccessState, load_access_states
 from tetkik.records.worklist import case_events, claims
 from tetkik.records.worklist.case_events import EventBatch
@@ -146,14 +147,19 @@ class EventBroker:
         """Wake those whose stream has to end."""
         try:
             with self._context.records.read() as tx:
-                found = load_access_states(tx, [subscriber.actor for subscriber in subscribers], self._idle)
+                self.check_access(tx, *subscribers)
         except SQLAlchemyError as error:
             _log.warning("events.unreadable", kind=type(error).__name__)
             return
         for subscriber in subscribers:
-            subscriber.check(found.get(subscriber.actor.session_id or subscriber.actor.token_id or ""))
             if subscriber.end is not None:
                 subscriber.wake()
+
+    def check_access(self, tx: Transaction, *subscribers: Subscriber) -> None:
+        """Compare who listens with who they are now."""
+        found = load_access_states(tx, [subscriber.actor for subscriber in subscribers], self._idle)
+        for subscriber in subscribers:
+            subscriber.check(found.get(subscriber.actor.session_id or subscriber.actor.token_id or ""))
 
     def _newest(self) -> int | None:
         try:
@@ -193,9 +199,13 @@ async def stream(
         with context.records.read() as tx:
             return case_events.newest_sequence(tx)
 
-    def after(seq: int) -> EventBatch:
+    def after(seq: int, subscriber: Subscriber) -> EventBatch:
         with context.records.read(actor) as tx:
-            return case_events.load_events_after(tx, seq)
+            batch = case_events.load_events_after(tx, seq)
+            if batch.events or batch.missed:
+                # In the same snapshot: no news to somebody who was gone before it.
+                broker.check_access(tx, subscriber)
+            return batch
 
     begin = beat = time.monotonic()
     upto = seq
@@ -204,7 +214,9 @@ async def stream(
             upto = await run_in_threadpool(newest)
         yield f"retry: {_RETRY}\n\n"
         while time.monotonic() - begin < STREAM_SECONDS and subscriber.end is None:
-            batch = await run_in_threadpool(after, upto)
+            batch = await run_in_threadpool(after, upto, subscriber)
+            if subscriber.end is not None:
+                break
             if batch.missed:
                 yield f"id: {batch.upto}\nevent: missed\ndata: {{}}\n\n"
             for one in () if batch.missed else batch.events:
