@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
 from figures import judged, record
-from tests.report.made import STATES, finding
 from tetkik.language import Language
 from tetkik.report.composer import compose
 from tetkik.report.facts import Facts, facts_of
@@ -33,6 +34,10 @@ from tetkik.values import (
     Side,
     route_of,
 )
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from tests.report.made import STATES, finding
 
 
 def drawn(route: Route, rng: random.Random) -> FindingsResult:

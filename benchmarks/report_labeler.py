@@ -22,6 +22,7 @@ import csv
 import hashlib
 import re
 import statistics
+import sys
 import time
 import tomllib
 from collections import Counter
@@ -34,11 +35,14 @@ from numpy.typing import NDArray
 
 from figures import judged as with_goal
 from figures import record
-from tests.report.labeler_scoring import labels_of
 from tetkik.language import Language
 from tetkik.report.labeler import Context, Mention, Polarity, read_report
 from tetkik.statistics import ClusterBootstrap, percentile_interval
 from tetkik.values import FINDING_LABELS, Side
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from tests.report.labeler_scoring import labels_of
 
 Floats = NDArray[np.float64]
 

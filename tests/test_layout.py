@@ -228,3 +228,10 @@ def test_the_package_carries_its_data():
     data = [path for path in tracked() if source in path.parents and path.suffix not in {".py", ".c"}]
     missing = [str(path.relative_to(source)) for path in data if path not in carried]
     assert not missing, "not in [tool.setuptools.package-data]"
+
+
+def test_benchmarks_that_borrow_from_the_tests_find_them():
+    """They are run as files, so the folder above is not on their path."""
+    for path in (ROOT / "benchmarks").glob("*.py"):
+        text = path.read_text("utf-8")
+        assert "from tests." not in text or "sys.path.insert(0" in text, path.name
