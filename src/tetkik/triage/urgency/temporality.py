@@ -30,8 +30,7 @@ _FILLER = re.compile(
 )
 _WELL = re.compile(
     r"\biyi(?:yim|yiz|dir|)$|\b(?<!baska )(?:hic )?(?:bir|hicbir) (?:sey|sikayet|sorun|problem)\w* yok"
-    r"|^(?:simdi |artik |su an )?(?:gecti|duzeldi|iyilesti|atlatti)\w*$|\bkontrol\w* (?:gel|icin|ist|ol)"
-    r"|\btarama"
+    r"|^(?:simdi |artik |su an )?(?:gecti|duzeldi|iyilesti|atlatti)\w*$|\bbende (?:hic )?yok$"
 )
 _CONDITION = re.compile(
     r"^(?:ameliya|operasyo|bypass|baypas|stent|anjiyo|anjio|sezaryen|protez|nakil|nakl|kemoterap|radyoterap)"
@@ -72,12 +71,17 @@ def _is_recent(duration: Duration) -> bool:
 
 
 def _end_of_illness(text: Text, start: int) -> int:
-    """Where the last clause begins that says the writer is well now; `start` where none does."""
+    """Where the last clause begins that says the writer is well now; `start` where none does.
+
+    Whoever tells of now ("şimdi göğsüm sıkışıyor") before it is not well, whatever stands behind.
+    """
     for clause in reversed(text.clauses):
         if clause.first <= start:
             break
-        if _WELL.search(" ".join(text.words[clause.first : clause.last + 1])):
-            return clause.first
+        after = text.words[clause.last + 1 : clause.last + 2]
+        believed = after and after[0].startswith(("san", "zannet", "diye", "derken"))
+        if not believed and _WELL.search(" ".join(text.words[clause.first : clause.last + 1])):
+            return start if any(form.opens for form in text.forms[start : clause.first]) else clause.first
     return start
 
 
