@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     """Where imported model bundles are kept. Default: `models` in the user's data folder."""
     triage_model: str = "triage-linear-tr"
     """The triage model used when `--model` is not given: a built-in id, a path, or a hub id."""
+    triage_urgency_model: str = "urgency-linear-tr"
+    """The model that judges urgency beside the rules: a built-in id, a path, or a hub id; empty for the rules
+    alone."""
     triage_rules: Path | None = None
     """A hospital's own urgency rules (TOML), used instead of the built-in ones."""
     triage_clinics: Path | None = None

@@ -22,6 +22,7 @@ def builtin(tmp_path, make_bundle, monkeypatch):
     """A built-in folder of this test's own, with small models under the built-in ids; no device is asked."""
     folder = tmp_path / "builtin"
     make_bundle(folder / "triage-linear-tr", id="triage-linear-tr")
+    make_bundle(folder / "urgency-linear-tr", id="urgency-linear-tr", task=Task.URGENCY)
     make_bundle(folder / "findings-mobilenet-cxr", id="findings-mobilenet-cxr", task=Task.FINDINGS)
     monkeypatch.setattr(store, "builtin_folder", lambda: folder)
     monkeypatch.setattr(system_report, "builtin_folder", lambda: folder)
@@ -172,7 +173,11 @@ def test_without_pydicom_nothing_can_be_read(monkeypatch):
 
 
 def test_the_store_is_asked_for_every_folder(builtin):
-    assert [path.name for path in bundle.bundle_folders()] == ["findings-mobilenet-cxr", "triage-linear-tr"]
+    assert [path.name for path in bundle.bundle_folders()] == [
+        "findings-mobilenet-cxr",
+        "triage-linear-tr",
+        "urgency-linear-tr",
+    ]
 
 
 def test_who_writes_drafts_and_for_which_hospital(monkeypatch):

@@ -24,6 +24,7 @@ from tetkik.values import DISCLAIMER
 
 _PIPELINES = {
     Task.TRIAGE: "text-classification",
+    Task.URGENCY: "text-classification",
     Task.FINDINGS: "image-classification",
     Task.GATE: "image-classification",
 }
@@ -144,6 +145,8 @@ def _spread(scores: Histogram) -> str:
 def _example(manifest: Manifest) -> str:
     if manifest.task is Task.TRIAGE:
         return f'tetkik triage predict "Üç gündür öksürüyorum, balgam var" --model {manifest.id}'
+    if manifest.task is Task.URGENCY:
+        return f'TETKIK_TRIAGE_URGENCY_MODEL={manifest.id} tetkik triage predict "Nefes alamıyorum"'
     if manifest.task is Task.GATE:
         return "tetkik findings predict IMAGE  # asks the gate first"
     return f"tetkik {manifest.task.value} predict IMAGE --model {manifest.id}"

@@ -21,6 +21,7 @@ def bundle_id(name: str) -> str:
 
 class Task(StrEnum):
     TRIAGE = "triage"
+    URGENCY = "urgency"
     FINDINGS = "findings"
     CAPTION = "caption"
     GATE = "gate"
@@ -56,7 +57,7 @@ class Manifest(BaseModel):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="Name of the model, as `--model` takes it."
     )
     version: str = Field(description="Version of the model.")
-    task: Task = Field(description="`triage`, `findings`, `caption` or `gate`.")
+    task: Task = Field(description="`triage`, `urgency`, `findings`, `caption` or `gate`.")
     kind: str = Field(description="Family of the model within its task, such as `linear` or `transformer`.")
     labels: tuple[str, ...] = Field(min_length=1, description="Labels in the order of the outputs.")
     preprocessing: dict[str, Any] = Field(

@@ -26,7 +26,7 @@ from tetkik.errors import BundleError
 from tetkik.settings import Settings, config_file, settings
 
 _NOT_SHOWN = {"all", "dev", "docs"}
-_BUILT_IN = ("triage_model", "findings_model")
+_BUILT_IN = ("triage_model", "triage_urgency_model", "findings_model")
 """The settings whose defaults are the models that ship with Tetkik."""
 _SYNTAXES = {
     "uncompressed": ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"),

@@ -1,7 +1,7 @@
 """One complaint in, the whole answer out: departments, urgency, abstention, question, evidence.
 
-Urgency comes from rules that look at the text alone, ahead of the model: no department, however sure, and no
-refusal to read the text can silence a red flag.
+Urgency comes from rules, with a model of urgency beside them, that look at the text alone: no department,
+however sure, and no refusal to read the text can silence a red flag.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from tetkik.triage.clinics import clinic_of
 from tetkik.triage.questions import Question, best_question
 from tetkik.triage.text_quality import Unreadable, unreadable_reason
 from tetkik.triage.urgency import assess
-from tetkik.values import DepartmentScore, Evidence, MeasuredComplaint, TriageResult
+from tetkik.triage.urgency.reader import UrgencyReader
+from tetkik.values import DepartmentScore, Evidence, MeasuredComplaint, TriageResult, Urgency
 
 
 class TriageModel(Protocol):
@@ -78,6 +79,8 @@ class Triage:
     language: Language = Language.TR
     max_text_chars: int = 20_000
     """Most characters of a complaint that are read."""
+    reader: UrgencyReader | None = None
+    """The model of urgency beside the rules; None for the rules alone."""
 
     @property
     def name(self) -> str:
@@ -116,6 +119,10 @@ class Triage:
             for reading, row in zip(batch, self._scores(batch), strict=True):
                 yield self._answer(reading, row)
 
+    def urgency(self, text: str) -> Urgency:
+        """How soon the patient should be seen; of a text that cannot be read, by the rules alone."""
+        return self._urgency(self._read(text))
+
     def measure(self, text: str) -> MeasuredComplaint:
         """What one complaint is like; apart from `predict`, for what is typed is not measured until kept."""
         unread = unreadable_reason(text, most_characters=self.max_text_chars) is not None
@@ -138,10 +145,14 @@ class Triage:
                 adjust_for_age(scores[number], self.labels, child=readings[number].child)
         return np.round(scores, _DIGITS, out=scores)
 
+    def _urgency(self, reading: _Reading) -> Urgency:
+        # A text too long to be read is still looked through for red flags, as far as is allowed.
+        text, readable = reading.text[: self.max_text_chars], reading.unreadable is None
+        return assess(text, language=self.language, reader=self.reader if readable else None)
+
     def _answer(self, reading: _Reading, row: Floats) -> TriageResult:
         text = reading.text
-        # A text too long to be read is still looked through for red flags, as far as is allowed.
-        urgency = assess(text[: self.max_text_chars], language=self.language)
+        urgency = self._urgency(reading)
         if reading.unreadable is not None:
             sentence = translate(reading.unreadable.value, self.language)
             return TriageResult(text, (), urgency, True, sentence, None, (), self.name)
@@ -197,6 +208,12 @@ class _Reading:
     child: bool
 
 
+def urgency_reader() -> UrgencyReader | None:
+    """The model of the setting `triage_urgency_model`; None where that is empty."""
+    name = settings().triage_urgency_model
+    return UrgencyReader.load(name) if name else None
+
+
 def load_triage(model: str | Bundle | None = None, language: Language | None = None) -> Triage:
     """Load a model for use.
 
@@ -212,4 +229,5 @@ def load_triage(model: str | Bundle | None = None, language: Language | None = N
         load_model(chosen.triage_model if model is None else model),
         language or chosen.language,
         chosen.max_text_chars,
+        urgency_reader(),
     )

@@ -26,6 +26,7 @@ class Kind(StrEnum):
 
     LINEAR = "linear"
     TRANSFORMER = "transformer"
+    URGENCY = "urgency"
 
 
 @with_options
@@ -33,7 +34,7 @@ def train(
     data: Data,
     *,
     folder: BundleFolder,
-    kind: Annotated[Kind, option("A light linear model, or a transformer.")] = Kind.LINEAR,
+    kind: Annotated[Kind, option("A linear model, a transformer, or a model of urgency.")] = Kind.LINEAR,
     all_labels: Annotated[
         bool, option("Learn every label of the table, not only the 15 departments.")
     ] = False,
@@ -45,6 +46,9 @@ def train(
     from tetkik.lab.triage.data import read_complaints
 
     check_output_folder(folder, options.id)
+    if kind is Kind.URGENCY:
+        _say(_urgency(data, folder, options, assess=assess))
+        return
     complaints = read_complaints(data, labels=None if all_labels else DEPARTMENTS)
     say_left_out(complaints.left_out)
     with progress(t("train")) as report, writing(folder):
@@ -68,6 +72,25 @@ def train(
             from tetkik.lab.triage.transformer.train import train_transformer
 
             bundle = train_transformer(complaints, folder, options, tell)
+    _say(bundle)
+
+
+def _urgency(data: Path, folder: Path, options: TransformerOptions, *, assess: bool) -> Bundle:
+    from tetkik.lab.triage.urgency.train import UrgencyOptions, read_levels, train_urgency
+
+    chosen = UrgencyOptions(
+        id=options.id or bundle_id(folder.resolve().name) or "urgency-linear",
+        licence=options.licence,
+        data_name=options.data_name,
+        assess=assess,
+    )
+    complaints, writers = read_levels(data)
+    say_left_out(complaints.left_out)
+    with progress(t("train")) as tell, writing(folder):
+        return train_urgency(complaints, writers, folder, chosen, tell)
+
+
+def _say(bundle: Bundle) -> None:
     for metric in bundle.manifest.metrics:
         interval = "" if metric.low is None else f"  {metric.low:.3f} - {metric.high:.3f}"
         out.print(f"{metric.name:<16}{metric.value:.3f}{interval}  n {metric.n}", markup=False)

@@ -10,7 +10,6 @@ import numpy as np
 from tetkik.bundle import ComplaintReference
 from tetkik.statistics import Floats, Ints, SeenComplaint, Tally, described
 from tetkik.triage.predict import Triage
-from tetkik.triage.urgency import assess
 from tetkik.values import ProgressCallback
 
 STEP = "reference"
@@ -81,7 +80,7 @@ def _seen(triage: Triage, given: ReferenceComplaints, row: int, text: str, score
         measured.plain,
         measured.unknown,
         dict(zip(triage.labels, score.tolist(), strict=True)) if read else {},
-        assess(text[: triage.max_text_chars], language=triage.language).level.value,
+        triage.urgency(text).level.value,
         read and threshold is not None and float(score.max()) < threshold,
         given.departments[row],
     )

@@ -45,6 +45,12 @@ class Clause:
     supposed_at: int = -1
     others: bool = False
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it only states: nothing denied, over, supposed, asked or of others."""
+        at_all = self.denied or self.past or self.others or self.asked
+        return not at_all and max(self.isnot_at, self.resolver, self.supposed_at) < 0
+
 
 @dataclass(frozen=True, slots=True)
 class Text:

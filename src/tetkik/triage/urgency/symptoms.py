@@ -11,6 +11,7 @@ import re
 import tomllib
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -50,6 +51,7 @@ class Reading:
         durations: the times stated, in order.
         recent: where words tell of now ("bugün"): indexes of words.
         history: where words tell of tests, treatment, doctors: indexes of words.
+        past: the words of an account long over (`long_ago`).
     """
 
     text: Text
@@ -59,6 +61,24 @@ class Reading:
     durations: tuple[Duration, ...]
     recent: tuple[int, ...]
     history: tuple[int, ...]
+    past: frozenset[int]
+
+    def standing(self) -> tuple[int, ...]:
+        """The words that are said of the patient and of now: not denied, not past, not of a relative."""
+        named = {i for items in self.present.values() for o in items for i in range(o.first, o.last + 1)}
+        text, standing = self.text, []
+        for clause in text.clauses:
+            words = range(clause.first, clause.last + 1)
+            if clause.is_plain:
+                standing += [i for i in words if i not in self.past or i in named]
+            else:
+                standing += [
+                    i for i in words if i in named or (i not in self.past and self._stands(i, named))
+                ]
+        return tuple(standing)
+
+    def _stands(self, index: int, named: AbstractSet[int]) -> bool:
+        return _said_of(index, index, self.text, named, diagnosis=False) is Status.PRESENT
 
 
 _Key = tuple[int, int, int]
@@ -167,7 +187,8 @@ class Recogniser:
         memberships = [self._index.classes_of(word) for word in read_text.words]
         folded = read_text.folded
         durations = age_and_duration.read_durations(folded)
-        found = self._find(read_text, memberships, long_ago(read_text, durations))
+        past = long_ago(read_text, durations)
+        found = self._find(read_text, memberships, past)
         present: dict[str, list[Occurrence]] = {}
         for occurrence in found:
             if occurrence.status is Status.PRESENT:
@@ -180,6 +201,7 @@ class Recogniser:
             durations=durations,
             recent=tuple(o.first for o in found if o.symptom in self._recent),
             history=tuple(o.first for o in found if o.symptom in self._reported),
+            past=past,
         )
 
     def _find(
@@ -283,7 +305,7 @@ def _spent(hits: Mapping[_Key, _Hit], text: Text, memberships: list[Memberships]
     return frozenset(spent)
 
 
-def _said_of(first: int, last: int, text: Text, spent: frozenset[int], *, diagnosis: bool) -> Status:
+def _said_of(first: int, last: int, text: Text, spent: AbstractSet[int], *, diagnosis: bool) -> Status:
     clause = text.clauses[text.clause[last]]
     if clause.isnot_at >= 0 and clause.isnot_at - last == 1:
         return Status.DENIED

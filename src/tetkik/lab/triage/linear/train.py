@@ -48,7 +48,7 @@ from tetkik.statistics import Floats, Ints
 from tetkik.triage.age_adjustment import log_odds
 from tetkik.triage.calibration import softmax
 from tetkik.triage.linear.model import LinearModel
-from tetkik.triage.predict import Triage
+from tetkik.triage.predict import Triage, urgency_reader
 from tetkik.values import ProgressCallback
 
 OUTER_FOLDS = 5
@@ -121,7 +121,9 @@ def train_linear(
         reference = None
         if options.reference:
             others = _held_out(complaints, corpus, fitted).some(options.reference)
-            reference = make_reference(Triage(model), others, options.data_name, progress)
+            reference = make_reference(
+                Triage(model, reader=urgency_reader()), others, options.data_name, progress
+            )
         finish_bundle(stage, manifest, *_card(fitted, corpus, split), reference)
     work.remove()
     return open_bundle(out)

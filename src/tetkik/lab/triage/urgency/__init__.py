@@ -1,0 +1,1 @@
+"""Training the model of urgency that stands beside the rules."""
