@@ -12,15 +12,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import delete, inspect, text, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import delete, inspect, select, text, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tests.patience import PATIENCE
 from tests.records.kit import made_case, made_records, made_user
 from tetkik.errors import SettingError
 from tetkik.records.database import Records
 from tetkik.records.migrate import NEWEST, downgrade, upgrade, version_of
-from tetkik.records.schema import AuditRow, Base, Patient
+from tetkik.records.schema import AuditRow, Base, Complaint, Patient
 from tetkik.values import Role
 
 pytestmark = pytest.mark.both_databases
@@ -61,6 +61,37 @@ def test_down_leaves_nothing_and_up_again_works(both_records):
     again = made_records(both_records.folder, both_records.engine.url.render_as_string(hide_password=False))
     made_case(again, made_user(again, Role.RECEPTION))
     again.close()
+
+
+def test_complaints_of_version_1_stay_and_may_then_be_without_urgency(both_records):
+    engine = both_records.engine
+    downgrade(engine)
+    upgrade(engine, "0001")
+    with engine.begin() as connection:
+        for statement in _A_COMPLAINT_OF_VERSION_1:
+            connection.execute(text(statement), {"words": b"words"})
+    upgrade(engine)
+    with engine.begin() as connection:
+        found = connection.execute(select(Complaint.__table__)).mappings().one()
+        assert (found["id"], found["urgency"], found["bundle"]) == ("k", "sari", "m 1")
+        assert (found["text"], found["abstained"]) == (b"words", False)
+        assert {value for key, value in found.items() if key.startswith("urgency_")} == {None}
+        connection.execute(text("UPDATE complaints SET urgency = NULL"))
+    with pytest.raises(IntegrityError), engine.begin() as connection:
+        connection.execute(text("UPDATE complaints SET urgency_chosen_by = 'nobody'"))
+    downgrade(engine, "0001")
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT urgency FROM complaints")) == "yesil"
+
+
+_A_COMPLAINT_OF_VERSION_1 = (
+    "INSERT INTO patients (id, created_at) VALUES ('p', '2026-11-01 08:00:00')",
+    "INSERT INTO cases (id, number, patient_id, state, priority, urgency, restricted, waiting_since,"
+    " created_at, updated_at) VALUES ('c', '2026-000001', 'p', 'waiting', 1, 'sari', FALSE,"
+    " '2026-11-01 08:00:00', '2026-11-01 08:00:00', '2026-11-01 08:00:00')",
+    "INSERT INTO complaints (id, case_id, patient_id, text, bundle, bundle_sha256, urgency, abstained,"
+    " created_at) VALUES ('k', 'c', 'p', :words, 'm 1', '0', 'sari', FALSE, '2026-11-01 08:00:00')",
+)
 
 
 def test_a_newer_database_is_refused(both_records):

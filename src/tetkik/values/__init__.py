@@ -88,6 +88,7 @@ from tetkik.values.states import (
     Priority,
     RunState,
     SplitReason,
+    UrgencyReason,
 )
 
 __all__ = [
@@ -164,6 +165,7 @@ __all__ = [
     "TriageResult",
     "Urgency",
     "UrgencyLevel",
+    "UrgencyReason",
     "View",
     "Withdrawal",
     "WithdrawalReason",

@@ -40,6 +40,24 @@ class MoveReason(StrEnum):
     """It had been moved to the wrong one: it goes back."""
 
 
+class UrgencyReason(StrEnum):
+    """Why a person set another level of urgency than triage; codes alone, for the trail keeps them."""
+
+    VITAL_SIGNS = "vital_signs"
+    """What was measured at the desk: pulse, blood pressure, oxygen, fever."""
+    LOOKS_ILL = "looks_ill"
+    LOOKS_WELL = "looks_well"
+    TOLD_MORE = "told_more"
+    """The patient told more than the text says."""
+    DENIED = "denied"
+    """Asked, the patient does not have what the text was read as."""
+    NOT_NOW = "not_now"
+    """It is of another person, or of the past."""
+    CHRONIC = "chronic"
+    """Known for long, and no worse than usual."""
+    OTHER = "other"
+
+
 class CaseState(StrEnum):
     """Where a case is on its way."""
 

@@ -72,6 +72,9 @@ def store_complaint(tx: Transaction, case: Case, triaged: TriagedComplaint) -> N
         bundle=result.model,
         bundle_sha256=triaged.bundle_sha256,
         urgency=result.urgency.level,
+        urgency_rules=" ".join(
+            flag.id for flag in result.urgency.flags if flag.level is result.urgency.level
+        ),
         department_model=first.name if first else None,
         probability=first.probability if first else None,
         abstained=result.abstain,
@@ -89,7 +92,7 @@ def store_complaint(tx: Transaction, case: Case, triaged: TriagedComplaint) -> N
         Action.COMPLAINT_TRIAGED,
         row,
         model=result.model,
-        urgency=result.urgency.level.value,
+        urgency=row.urgency,
         department=row.department_model,
         abstained=result.abstain,
     )

@@ -41,7 +41,7 @@ class FeedbackRow:
     label: str
     department_model: str | None
     """That the model had put first; None where it could not read the text."""
-    urgency: UrgencyLevel
+    urgency: UrgencyLevel | None
     month: str
     """In which the complaint was taken down, `2026-11`; a day could lead back to a person."""
     model: str
@@ -67,7 +67,7 @@ class Feedback:
         table: list[tuple[str, ...]] = [COLUMNS]
         for row in self.rows:
             judged = (row.label, row.department_model or "", "yes" if row.agreed else "no")
-            table.append((_harmless(row.text), *judged, row.urgency.value, row.month, row.model))
+            table.append((_harmless(row.text), *judged, row.urgency or "", row.month, row.model))
         return to_csv(table)
 
 

@@ -65,7 +65,8 @@ class DepartmentPerformance:
 class UrgencyPerformance:
     """The same for the complaints of one urgency."""
 
-    level: UrgencyLevel
+    level: UrgencyLevel | None
+    """None: could not be assessed."""
     complaints: int
     agreement: Agreement
 
@@ -94,12 +95,12 @@ def by_urgency(
     tx: Transaction, since: datetime | None = None, until: datetime | None = None
 ) -> tuple[UrgencyPerformance, ...]:
     """The agreement by the urgency that the rules found, the worst first."""
-    found: dict[UrgencyLevel, list[Row[Any]]] = {level: [] for level in UrgencyLevel}
+    found: dict[UrgencyLevel | None, list[Row[Any]]] = {level: [] for level in UrgencyLevel}
     for row in _counts(tx, since, until):
-        found[row.urgency].append(row)
+        found.setdefault(row.urgency, []).append(row)
     return tuple(
-        UrgencyPerformance(level, sum(row.many for row in found[level]), _agreement(found[level]))
-        for level in sorted(found, key=lambda level: -level.severity)
+        UrgencyPerformance(level, sum(row.many for row in rows), _agreement(rows))
+        for level, rows in found.items()
     )
 
 

@@ -11,12 +11,13 @@ from sqlalchemy import (
     LargeBinary,
     SmallInteger,
     String,
+    Text,
     UniqueConstraint,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tetkik.records.schema.base import Base, Identified, Made, Moment, enum_column
-from tetkik.values import CaseState, MoveReason, UrgencyLevel
+from tetkik.values import CaseState, MoveReason, UrgencyLevel, UrgencyReason
 
 
 class Case(Identified, Made, Base):
@@ -33,7 +34,7 @@ class Case(Identified, Made, Base):
     priority_chosen: Mapped[int | None] = mapped_column(SmallInteger)
     """The one that a person chose, whatever is found; None lets it follow the findings and triage."""
     urgency: Mapped[UrgencyLevel | None] = mapped_column(enum_column(UrgencyLevel))
-    """Of triage; None without a complaint."""
+    """A person's or else of triage; None without a complaint, or with one that was not assessed."""
     department: Mapped[str | None] = mapped_column(String(60))
     """The one that a person chose; a clinician of another one does not see the case."""
     restricted: Mapped[bool] = mapped_column(default=False)
@@ -104,7 +105,15 @@ class Complaint(Identified, Base):
     """Sealed JSON of the triage result."""
     bundle: Mapped[str] = mapped_column(String(120))
     bundle_sha256: Mapped[str] = mapped_column(String(64))
-    urgency: Mapped[UrgencyLevel] = mapped_column(enum_column(UrgencyLevel))
+    urgency: Mapped[UrgencyLevel | None] = mapped_column(enum_column(UrgencyLevel))
+    """Of triage; None where it could not assess the text."""
+    urgency_rules: Mapped[str | None] = mapped_column(Text)
+    """Ids of the rules that gave that level, with spaces between; None of complaints before version 0002."""
+    urgency_chosen: Mapped[UrgencyLevel | None] = mapped_column(enum_column(UrgencyLevel))
+    """The level that a person set instead; None lets that of triage stand."""
+    urgency_reason: Mapped[UrgencyReason | None] = mapped_column(enum_column(UrgencyReason))
+    urgency_chosen_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    urgency_chosen_at: Mapped[datetime | None] = mapped_column(Moment)
     department_model: Mapped[str | None] = mapped_column(String(60))
     """First of the model; None where it could not read the text."""
     probability: Mapped[float | None]
