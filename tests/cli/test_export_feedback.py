@@ -57,7 +57,8 @@ def test_figures_for_a_program(hospital, tmp_path):
     status, said, _ = run("--out", tmp_path / "feedback.csv", "--json")
     assert status == 0
     assert json.loads(said) == {
-        "rows": 2, "agreed": 1, "masked": {"AD": 2, "TELEFON": 2}, "restricted": 0, "erased": 0,
+        "rows": 2, "agreed": 1, "urgency_changed": 0, "masked": {"AD": 2, "TELEFON": 2},
+        "restricted": 0, "erased": 0,
     }  # fmt: skip
 
 

@@ -8,8 +8,8 @@ from io import BytesIO
 
 from tests.documents.sample import RESULT, TAGS, document, picture
 from tests.records.kit import made_case, made_user
-from tetkik.records.cases import complaints
-from tetkik.records.cases.complaints import TriagedComplaint
+from tetkik.records.cases import cases, complaints
+from tetkik.records.cases.complaints import TriagedComplaint, UrgencyChoice
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
 from tetkik.records.ids import new_id
@@ -18,7 +18,18 @@ from tetkik.records.images.images import ImageMetadata
 from tetkik.records.reports import drafts, signing
 from tetkik.records.reports.signing import Proof
 from tetkik.records.schema import BrokenGlass, Case
-from tetkik.values import Actor, FileFormat, Hospital, Identity, MeasuredComplaint, Method, ReportState, Role
+from tetkik.values import (
+    Actor,
+    FileFormat,
+    Hospital,
+    Identity,
+    MeasuredComplaint,
+    Method,
+    ReportState,
+    Role,
+    UrgencyLevel,
+    UrgencyReason,
+)
 from tetkik.workflow import triage
 
 PERSON = Person("Gülçin ŞAHİN", "10000000146", "H-1", "19700101")
@@ -52,6 +63,7 @@ def made_whole(records: Records, person: Person = PERSON, *, signed: bool = True
         complaints.store_complaint(tx, case, said)
         tx.session.flush()
         complaints.choose_department(tx, case_id, "Göğüs Hastalıkları")
+        cases.change_urgency(tx, case_id, UrgencyChoice(UrgencyLevel.SARI, UrgencyReason.CHRONIC, sure=True))
         glass_id = new_id()
         tx.session.add(
             BrokenGlass(

@@ -20,6 +20,7 @@ from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases, patients, transfers, triage_feedback
 from tetkik.records.cases import triage_performance as performance
+from tetkik.records.cases.complaints import UrgencyChoice
 from tetkik.records.cases.patients import Person
 from tetkik.records.cases.transfers import CaseMoved
 from tetkik.records.images import derived_images, drift, images, jobs, patient_matching, quota, runs
@@ -50,6 +51,8 @@ from tetkik.values import (
     MoveReason,
     ReportInput,
     Role,
+    UrgencyLevel,
+    UrgencyReason,
     WithdrawalReason,
 )
 from tetkik.workflow import case_transfer
@@ -149,7 +152,10 @@ def test_nothing_counts_twice(both_records, desk):
     with both_records.write(desk) as tx:
         report = reports_of_case(tx, case_id)[0]
         drafts.judge(tx, report, drafts.draft_of(tx, report).revision, "Effusion", Judgement.ACCEPTED)
+        choice = UrgencyChoice(UrgencyLevel.SARI, UrgencyReason.NOT_NOW, sure=True)
+        cases.change_urgency(tx, case_id, choice)
         used = quota.measure_usage(tx)
+        overridden = performance.overrides(tx)
         held = performance.overall(performance.performance(tx))
         urgent = performance.by_urgency(tx)
         (ran,) = drift.list_bundles(tx)
@@ -159,6 +165,8 @@ def test_nothing_counts_twice(both_records, desk):
         assert quota.measure_usage(tx) == used and used.files == 2
         assert performance.overall(performance.performance(tx)) == held
         assert performance.by_urgency(tx) == urgent
+        assert performance.overrides(tx) == overridden and overridden.models[0].lowered == 1
+        assert cases.load_case(tx, done.case_id, audit=False).urgency is UrgencyLevel.SARI
         assert len(triage_feedback.export(tx).rows) == 1 and triage_feedback.export(tx).erased == 0
         assert findings_feedback.judged_images(tx).images == ()
         assert drift.list_bundles(tx) == ()

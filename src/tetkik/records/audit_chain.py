@@ -66,6 +66,7 @@ class Action(StrEnum):
     ERASURE_POSTPONED = "patient.erasure_postponed"
     COMPLAINT_TRIAGED = "complaint.triaged"
     DEPARTMENT_CHOSEN = "department.chosen"
+    URGENCY_CHOSEN = "urgency.chosen"
     SLIP_PRINTED = "slip.printed"
     IMAGE_UPLOADED = "image.uploaded"
     IMAGE_OPENED = "image.opened"

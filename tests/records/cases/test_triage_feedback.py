@@ -136,6 +136,7 @@ def test_what_is_known_of_the_patient_goes(text, person, clean):
 
 
 def test_no_cell_begins_a_formula():
-    row = FeedbackRow("=HYPERLINK()", "Dahiliye", None, UrgencyLevel.YESIL, "2026-11", "m 1")
+    green = UrgencyLevel.YESIL
+    row = FeedbackRow("=HYPERLINK()", "Dahiliye", None, green, green, None, "", "2026-11", "m 1")
     (read,) = csv.DictReader(io.StringIO(Feedback((row,), {}, 0, 0).as_csv()))
     assert read["text"] == "'=HYPERLINK()"

@@ -124,6 +124,7 @@ def test_the_figures_of_the_models_stay_without_a_patient(both_records):
     with both_records.read() as tx:
         row = tx.session.scalars(select(Complaint)).one()
         assert row.department_chosen == "Göğüs Hastalıkları" and row.text is None
+        assert (row.urgency_chosen, row.urgency_reason) == ("sari", "chronic")
 
 
 def test_the_trail_is_emptied_and_stays_whole(both_records):

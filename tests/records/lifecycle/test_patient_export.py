@@ -44,6 +44,9 @@ def test_everything_of_the_patient_is_in_it(both_records):
     assert result["patient"]["name"] == "Gülçin ŞAHİN" and result["patient"]["tckn"] == "10000000146"
     (case,) = result["cases"]
     assert case["question"] == "Efüzyon?" and case["complaints"][0]["text"] == COMPLAINT
+    assert case["urgency"] == case["complaints"][0]["urgency_chosen"] == "sari"
+    assert case["complaints"][0]["answer"]["urgency"]["level"] == "kirmizi"
+    assert case["complaints"][0]["urgency_reason"] == "chronic"
     assert {files[image["file"]] for image in case["images"]} == {SCAN, OTHER}
     assert case["images"][0]["runs"][0]["scores"][0]["label"]
     signed, draft = sorted(case["reports"], key=lambda report: not report["signed"])

@@ -43,6 +43,7 @@ def _figures(found: Feedback) -> dict[str, object]:
     return {
         "rows": len(found.rows),
         "agreed": sum(row.agreed for row in found.rows),
+        "urgency_changed": sum(row.overridden for row in found.rows),
         "masked": {kind.value: count for kind, count in found.masked.items() if count},
         "restricted": found.restricted,
         "erased": found.erased,
@@ -53,6 +54,7 @@ def _show(found: Feedback) -> None:
     table = totals()
     table.add_row(t("decisions"), str(len(found.rows)), style="bold")
     table.add_row(t("where the model's first was chosen"), str(sum(row.agreed for row in found.rows)))
+    table.add_row(t("where another urgency was set"), str(sum(row.overridden for row in found.rows)))
     for kind, count in found.masked.items():
         if count:
             table.add_row(t("masked: {kind}", kind=kind.token), str(count), style="dim")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from tetkik.errors import Conflict, InputError
 from tetkik.records.cases import cases, patients
-from tetkik.records.cases.complaints import TriagedComplaint
+from tetkik.records.cases.complaints import TriagedComplaint, UrgencyChoice
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
 
@@ -23,6 +23,8 @@ class Admission:
     department: str | None = None
     question: str = field(default="", repr=False)
     restricted: bool = False
+    urgency: UrgencyChoice | None = None
+    """Where a person sets another level than triage."""
 
 
 def admit(tx: Transaction, admission: Admission) -> str:
@@ -34,6 +36,7 @@ def admit(tx: Transaction, admission: Admission) -> str:
         department=admission.department,
         question=admission.question,
         restricted=admission.restricted,
+        urgency=admission.urgency,
     )
 
 

@@ -11,7 +11,7 @@ from tetkik.errors import Conflict, InputError
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import complaints, filter_index, patient_links, patients, transfers
 from tetkik.records.cases import priority as priorities
-from tetkik.records.cases.complaints import ComplaintView, TriagedComplaint
+from tetkik.records.cases.complaints import ComplaintView, TriagedComplaint, UrgencyChoice
 from tetkik.records.cases.patient_links import survivor_of
 from tetkik.records.cases.patients import Person
 from tetkik.records.cases.transfers import CaseMoves
@@ -68,22 +68,25 @@ def open_case(
     priority: Priority | None = None,
     question: str = "",
     restricted: bool = False,
+    urgency: UrgencyChoice | None = None,
 ) -> str:
     """Open a case for a patient, or for the record that stands for this one; gives its id.
 
     A `priority` of None follows triage and the findings.
     """
     patient_id = survivor_of(tx, patient_id)
-    urgency = complaint.result.urgency.level if complaint is not None else None
+    level = complaint.result.urgency.level if complaint is not None else None
+    if urgency is not None and complaint is None:
+        raise InputError("A case without a complaint has no urgency; write the complaint, too.")
     patients.require_not_erased(tx, patient_id)
     row = Case(
         id=new_id(),
         number=next_number(tx),
         patient_id=patient_id,
         state=CaseState.WAITING,
-        priority=priorities.initial_priority(urgency, priority),
+        priority=priorities.initial_priority(level, priority),
         priority_chosen=priority,
-        urgency=urgency,
+        urgency=level,
         department=department,
         restricted=restricted,
         waiting_since=tx.now,
@@ -96,7 +99,10 @@ def open_case(
     tx.session.flush()
     tx.audit_about(Action.CASE_CREATED, row)
     if complaint is not None:
-        complaints.store_complaint(tx, row, complaint)
+        stored = complaints.store_complaint(tx, row, complaint)
+        if urgency is not None:
+            row.urgency = complaints.set_urgency(tx, stored, urgency)
+            row.priority = priorities.initial_priority(row.urgency, priority)
     if department is not None:
         tx.audit_about(Action.DEPARTMENT_CHOSEN, row, department=department, before=None)
     tx.announce("case", row.id)
@@ -150,6 +156,17 @@ def change_department(tx: Transaction, case_id: str, department: str) -> None:
     filter_index.refresh_filter_index(tx, case_id)
     complaints.choose_department(tx, case_id, department)
     tx.audit_about(Action.DEPARTMENT_CHOSEN, row, department=department, before=before)
+    _touch(tx, row)
+
+
+def change_urgency(tx: Transaction, case_id: str, choice: UrgencyChoice) -> None:
+    """Set the urgency oneself, beside that of triage; the priority follows, unless a person chose one."""
+    row = priorities.lock_open_case(tx, case_id)
+    complaint = complaints.complaint_row(tx, case_id)
+    if complaint is None:
+        raise Conflict("The case has no complaint and so no urgency; choose its priority instead.")
+    row.urgency = complaints.set_urgency(tx, complaint, choice)
+    priorities.follow_urgency(tx, row)
     _touch(tx, row)
 
 

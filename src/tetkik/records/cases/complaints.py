@@ -10,11 +10,12 @@ from typing import Any
 
 from sqlalchemy import select
 
+from tetkik.errors import Conflict, InputError
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import complaint_drift
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id, new_id_like
-from tetkik.records.schema import Case, Complaint
+from tetkik.records.schema import Case, Complaint, User
 from tetkik.records.serialization import to_json
 from tetkik.triage.age_and_duration import is_child
 from tetkik.turkish import fold
@@ -27,6 +28,7 @@ from tetkik.values import (
     TriageResult,
     Urgency,
     UrgencyLevel,
+    UrgencyReason,
 )
 
 _CARRIED = set(Complaint.__table__.columns.keys()) - {"id", "case_id", "patient_id", "text", "answer"}
@@ -45,6 +47,31 @@ class TriagedComplaint:
 
 
 @dataclass(frozen=True, slots=True)
+class UrgencyChoice:
+    """What a person says of the urgency; a level of None lets that of triage stand, or stand again."""
+
+    level: UrgencyLevel | None
+    reason: UrgencyReason | None = None
+    sure: bool = False
+    """Whether the person confirmed that a red is lowered."""
+
+    def __post_init__(self) -> None:
+        if self.level is not None and self.reason is None:
+            raise InputError("Say why you set another level of urgency.")
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenUrgency:
+    """The level that a person set instead of that of triage."""
+
+    level: UrgencyLevel
+    reason: UrgencyReason
+    at: datetime
+    by: str | None
+    """Their name; None where the program did it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ComplaintView:
     id: str
     result: TriageResult = field(repr=False)
@@ -53,6 +80,7 @@ class ComplaintView:
     chosen_by: str | None
     chosen_at: datetime | None
     created_at: datetime
+    urgency_chosen: ChosenUrgency | None
 
     @property
     def department_model(self) -> str | None:
@@ -60,7 +88,7 @@ class ComplaintView:
         return self.result.departments[0].name if self.result.departments else None
 
 
-def store_complaint(tx: Transaction, case: Case, triaged: TriagedComplaint) -> None:
+def store_complaint(tx: Transaction, case: Case, triaged: TriagedComplaint) -> Complaint:
     """Keep the complaint of a new case with its answer, and the department that a person chose."""
     result = triaged.result
     first = result.departments[0] if result.departments else None
@@ -96,6 +124,7 @@ def store_complaint(tx: Transaction, case: Case, triaged: TriagedComplaint) -> N
         department=row.department_model,
         abstained=result.abstain,
     )
+    return row
 
 
 def load_complaint(tx: Transaction, case_id: str) -> ComplaintView | None:
@@ -104,7 +133,44 @@ def load_complaint(tx: Transaction, case_id: str) -> ComplaintView | None:
     if row is None or row.text is None or row.answer is None:
         return None
     known = json.loads(tx.open_text(row, "answer"))
-    return row.to_value(ComplaintView, result=_unpacked(tx.open_text(row, "text"), known))
+    return row.to_value(
+        ComplaintView,
+        result=_unpacked(tx.open_text(row, "text"), known),
+        urgency_chosen=_chosen_urgency(tx, row),
+    )
+
+
+def _chosen_urgency(tx: Transaction, row: Complaint) -> ChosenUrgency | None:
+    if row.urgency_chosen is None or row.urgency_reason is None or row.urgency_chosen_at is None:
+        return None
+    by = tx.session.get(User, row.urgency_chosen_by) if row.urgency_chosen_by else None
+    return ChosenUrgency(
+        row.urgency_chosen, row.urgency_reason, row.urgency_chosen_at, by.name if by else None
+    )
+
+
+def set_urgency(tx: Transaction, row: Complaint, choice: UrgencyChoice) -> UrgencyLevel | None:
+    """Set another level of urgency than triage, or take that back; gives the level that holds.
+
+    Raises:
+        Conflict: a red becomes lower, and the person has not confirmed it.
+    """
+    own = choice.level if choice.level is not row.urgency else None
+    held = row.urgency_chosen, row.urgency_reason
+    before, after = row.urgency_chosen or row.urgency, own or row.urgency
+    if before is UrgencyLevel.KIRMIZI is not after and not choice.sure:
+        raise Conflict("The urgency is red; see the patient, and confirm that you lower it.")
+    reason = choice.reason if own is not None else None
+    if (own, reason) == held:
+        return after
+    row.urgency_chosen, row.urgency_reason = own, reason
+    row.urgency_chosen_by, row.urgency_chosen_at = (
+        (tx.actor.user_id, tx.now) if own is not None else (None, None)
+    )
+    tx.audit_about(
+        Action.URGENCY_CHOSEN, row, urgency=after, before=before, of_triage=row.urgency, reason=reason
+    )
+    return after
 
 
 def choose_department(tx: Transaction, case_id: str, department: str) -> None:

@@ -50,17 +50,34 @@ def update_priority(tx: Transaction, case_id: str) -> None:
 
 def choose_priority(tx: Transaction, case_id: str, chosen: Priority | None) -> None:
     """Say oneself how soon a case is read; that holds whatever is found. None lets it follow the findings."""
+    row = lock_open_case(tx, case_id)
+    row.priority_chosen = chosen
+    due = chosen if chosen is not None else _found(tx, row)
+    _reorder(tx, row, due, "chosen" if chosen is not None else "followed")
+
+
+def follow_urgency(tx: Transaction, row: Case) -> None:
+    """Let the priority follow an urgency that a person changed; for a case of `lock_open_case`."""
+    due = _found(tx, row)
+    if row.priority_chosen is None and due != row.priority:
+        _reorder(tx, row, due, "followed")
+
+
+def lock_open_case(tx: Transaction, case_id: str) -> Case:
+    """An open case that the actor may see, as it is now: whoever moves or judges comes before or after."""
     row = load_visible_case(tx, case_id)
     tx.session.flush()
     lock_jobs(tx, case_id)
-    # As it is now: whoever moves it, or judges what was found, comes before or after.
     tx.session.refresh(row, with_for_update={"key_share": True})
     require_open(tx, row)
-    waiting = update(Job).where(Job.case_id == case_id, Job.state == JobState.QUEUED)
-    due = chosen if chosen is not None else _found(tx, row)
+    return row
+
+
+def _reorder(tx: Transaction, row: Case, due: Priority, what: str) -> None:
+    """The case, and what waits to be done for it."""
+    waiting = update(Job).where(Job.case_id == row.id, Job.state == JobState.QUEUED)
     tx.session.execute(waiting.values(priority=due))
-    row.priority_chosen = chosen
-    _set(tx, row, due, "chosen" if chosen is not None else "followed")
+    _set(tx, row, due, what)
 
 
 def _set(tx: Transaction, row: Case, due: Priority, what: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from tetkik.privacy import Personal, mask
 from tetkik.records.audit_chain import Action
@@ -23,9 +23,12 @@ from tetkik.records.schema import Case, Complaint
 from tetkik.records.schema.base import within
 from tetkik.records.serialization import to_csv
 from tetkik.turkish import fold_with_places
-from tetkik.values import UrgencyLevel
+from tetkik.values import UrgencyLevel, UrgencyReason
 
-COLUMNS = ("text", "label", "department_model", "agreed", "urgency", "date", "model")
+COLUMNS = (
+    *("text", "label", "department_model", "agreed"),
+    *("urgency", "urgency_model", "urgency_reason", "rules", "date", "model"),
+)
 """Columns of the table; `tetkik triage train` reads the first two."""
 _SHORTEST_NAME = 3
 _SHORTEST_NUMBER = 4
@@ -38,10 +41,18 @@ _ENDING = re.compile(r"[yn]?[aeiu]|[yn]?[iu]n|[dt][ae]n?|y?l[ae]|y[iu]m")
 @dataclass(frozen=True, slots=True)
 class FeedbackRow:
     text: str = field(repr=False)
-    label: str
+    label: str | None
+    """The department that a person chose; None where they set the urgency alone."""
     department_model: str | None
     """That the model had put first; None where it could not read the text."""
     urgency: UrgencyLevel | None
+    """The level that holds: a person's, or else of triage; None: not assessed."""
+    urgency_model: UrgencyLevel | None
+    """Of triage."""
+    urgency_reason: UrgencyReason | None
+    """Why a person set another one; None where that of triage stands."""
+    rules: str
+    """Ids of the rules that gave the level of triage, with spaces between; empty of a complaint of before."""
     month: str
     """In which the complaint was taken down, `2026-11`; a day could lead back to a person."""
     model: str
@@ -49,7 +60,22 @@ class FeedbackRow:
     @property
     def agreed(self) -> bool:
         """Whether the person chose what the model had put first."""
-        return self.label == self.department_model
+        return self.label is not None and self.label == self.department_model
+
+    @property
+    def overridden(self) -> bool:
+        """Whether a person set another urgency than triage."""
+        return self.urgency_reason is not None
+
+    def cells(self) -> tuple[str, ...]:
+        """As `COLUMNS` names them."""
+        agreed = "" if self.label is None else "yes" if self.agreed else "no"
+        levels = (self.urgency, self.urgency_model, self.urgency_reason)
+        return (
+            *(_harmless(self.text), self.label or "", self.department_model or "", agreed),
+            *(item.value if item is not None else "" for item in levels),
+            *(self.rules, self.month, self.model),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +90,11 @@ class Feedback:
 
     def as_csv(self) -> str:
         """The table as CSV (RFC 4180), UTF-8, with its heading."""
-        table: list[tuple[str, ...]] = [COLUMNS]
-        for row in self.rows:
-            judged = (row.label, row.department_model or "", "yes" if row.agreed else "no")
-            table.append((_harmless(row.text), *judged, row.urgency or "", row.month, row.model))
-        return to_csv(table)
+        return to_csv([COLUMNS, *(row.cells() for row in self.rows)])
 
 
 def export(tx: Transaction, since: datetime | None = None, until: datetime | None = None) -> Feedback:
-    """Every complaint for which a person chose a department; the trail notes that it was exported."""
+    """Every complaint for which a person chose a department or set the urgency; the trail notes it."""
     rows: list[FeedbackRow] = []
     masked: Counter[Personal] = Counter()
     restricted = erased = 0
@@ -89,9 +111,12 @@ def export(tx: Transaction, since: datetime | None = None, until: datetime | Non
         rows.append(
             FeedbackRow(
                 clean,
-                complaint.department_chosen or "",
+                complaint.department_chosen,
                 complaint.department_model,
+                complaint.urgency_chosen or complaint.urgency,
                 complaint.urgency,
+                complaint.urgency_reason,
+                complaint.urgency_rules or "",
                 f"{complaint.created_at:%Y-%m}",
                 complaint.bundle,
             )
@@ -150,7 +175,10 @@ def _chosen(
     wanted = (
         select(Complaint, Case.restricted)
         .join(Case, Case.id == Complaint.case_id)
-        .where(Complaint.department_chosen.is_not(None), *within(Complaint.created_at, since, until))
+        .where(
+            or_(Complaint.department_chosen.is_not(None), Complaint.urgency_chosen.is_not(None)),
+            *within(Complaint.created_at, since, until),
+        )
         .order_by(Complaint.id)
     )
     for row in tx.session.execute(wanted.execution_options(yield_per=_AT_ONCE)):

@@ -1,13 +1,14 @@
 """How well triage does in this hospital: how often reception agrees with it, and what they correct it to.
 
-It says how often a person chose the department that the model had named, not how often the model was right:
-who sees a suggestion is inclined to follow it (automation bias; Goddard et al., JAMIA 19 (2012) 121).
+It says how often a person chose the department that the model had named, or let the urgency stand, not how
+often either was right: who sees a suggestion is inclined to follow it (automation bias; Goddard et al.,
+JAMIA 19 (2012) 121).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -71,6 +72,45 @@ class UrgencyPerformance:
     agreement: Agreement
 
 
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """How often people set another level of urgency than triage, in a group of complaints."""
+
+    name: str | None
+    """The level, the rule or the model; None: not assessed, or no rule."""
+    complaints: int
+    raised: int
+    """To a higher level, or to any where the text was not assessed."""
+    lowered: int
+    chosen: tuple[tuple[UrgencyLevel, int], ...]
+    """The levels that they set, the worst first."""
+
+    @property
+    def changed(self) -> int:
+        return self.raised + self.lowered
+
+    @property
+    def share(self) -> float | None:
+        """Changed of all; None without any."""
+        return self.changed / self.complaints if self.complaints else None
+
+    @property
+    def interval(self) -> Interval | None:
+        """95% interval of the share (Wilson)."""
+        return wilson_interval(self.changed, self.complaints)
+
+
+@dataclass(frozen=True, slots=True)
+class UrgencyOverrides:
+    """By the level that triage gave, the rules that gave it, and the model."""
+
+    levels: tuple[Overrides, ...]
+    """The worst first, "not assessed" last."""
+    rules: tuple[Overrides, ...]
+    """Those with a change, the most often changed first."""
+    models: tuple[Overrides, ...]
+
+
 def performance(
     tx: Transaction, since: datetime | None = None, until: datetime | None = None
 ) -> tuple[DepartmentPerformance, ...]:
@@ -102,6 +142,52 @@ def by_urgency(
         UrgencyPerformance(level, sum(row.many for row in rows), _agreement(rows))
         for level, rows in found.items()
     )
+
+
+def overrides(
+    tx: Transaction, since: datetime | None = None, until: datetime | None = None
+) -> UrgencyOverrides:
+    """How often people set another level of urgency.
+
+    A complaint whose level two rules gave counts for both. Of complaints from before the rules were stored,
+    level and model alone are counted.
+    """
+    of = (Complaint.urgency, Complaint.urgency_rules, Complaint.bundle, Complaint.urgency_chosen)
+    query = select(*of, func.count().label("many")).where(*within(Complaint.created_at, since, until))
+    levels: dict[str | None, list[Row[Any]]] = {level.value: [] for level in UrgencyLevel}
+    rules: dict[str | None, list[Row[Any]]] = {}
+    models: dict[str | None, list[Row[Any]]] = {}
+    found: Sequence[Any] = tx.session.execute(query.group_by(*of)).all()
+    for row in found:
+        levels.setdefault(row.urgency and row.urgency.value, []).append(row)
+        models.setdefault(row.bundle, []).append(row)
+        if row.urgency_rules is not None and row.urgency is not None:
+            for rule in row.urgency_rules.split() or [None]:
+                rules.setdefault(rule, []).append(row)
+    by_rule = [one for one in _overridden(rules) if one.changed]
+    return UrgencyOverrides(
+        tuple(_overridden(levels)),
+        tuple(sorted(by_rule, key=lambda one: (-one.changed, one.name or ""))),
+        tuple(sorted(_overridden(models), key=lambda one: -one.complaints)),
+    )
+
+
+def _overridden(groups: Mapping[str | None, Sequence[Row[Any]]]) -> Iterator[Overrides]:
+    for name, rows in groups.items():
+        steps: Counter[bool] = Counter()
+        chosen: Counter[UrgencyLevel] = Counter()
+        for row in rows:
+            if row.urgency_chosen is not None:
+                higher = row.urgency is None or row.urgency_chosen.severity > row.urgency.severity
+                steps[higher] += row.many
+                chosen[row.urgency_chosen] += row.many
+        yield Overrides(
+            name,
+            sum(row.many for row in rows),
+            steps[True],
+            steps[False],
+            tuple((level, chosen[level]) for level in UrgencyLevel if chosen[level]),
+        )
 
 
 def _counts(tx: Transaction, since: datetime | None, until: datetime | None) -> Sequence[Any]:

@@ -107,6 +107,8 @@ def _complaints(tx: Transaction, case_id: str) -> Iterator[dict[str, Any]]:
             "answer": json.loads(tx.open_text(row, "answer")),
             "model": row.bundle,
             "department_chosen": row.department_chosen,
+            "urgency_chosen": row.urgency_chosen,
+            "urgency_reason": row.urgency_reason,
         }
 
 

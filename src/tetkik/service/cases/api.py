@@ -50,6 +50,7 @@ def open_case(
         triage.chosen_department(new.department, ctx.settings),
         new.question,
         new.restricted,
+        new.urgency.value() if new.urgency is not None and new.urgency.level is not None else None,
     )
 
     def work(tx: Transaction) -> CaseShape:
@@ -119,6 +120,8 @@ def _apply(tx: Transaction, case_id: str, change: CaseChange, department: str | 
         cases.change_question(tx, case_id, change.question)
     if change.restricted is not None:
         cases.restrict(tx, case_id, change.restricted)
+    if change.urgency is not None:
+        cases.change_urgency(tx, case_id, change.urgency.value())
     if change.priority is not None:
         priority.choose_priority(tx, case_id, change.priority.priority)
     if change.closed is True:

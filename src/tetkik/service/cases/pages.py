@@ -22,6 +22,7 @@ from tetkik.service.kit.http.responses import safe_path
 from tetkik.service.kit.rendering.highlights import pieces
 from tetkik.service.patients.shapes import TypedPerson
 from tetkik.service.reception import triage
+from tetkik.service.reception.shapes import TypedUrgency
 from tetkik.triage.clinics import Clinic
 from tetkik.values import Permission
 
@@ -109,6 +110,13 @@ def correct_person(ctx: Editor, case_id: str, typed: Annotated[TypedPerson, Form
 def choose_department(ctx: Editor, case_id: str, department: _Short) -> RedirectResponse:
     chosen = triage.chosen_department(department, ctx.settings) or ""
     return _changed(ctx, case_id, lambda tx: cases.change_department(tx, case_id, chosen))
+
+
+@router.post("/cases/{case_id}/urgency")
+def choose_urgency(ctx: Editor, case_id: str, typed: Annotated[TypedUrgency, Form()]) -> RedirectResponse:
+    """Set another urgency than that of triage, or let that stand again."""
+    choice = typed.choice()
+    return _changed(ctx, case_id, lambda tx: cases.change_urgency(tx, case_id, choice))
 
 
 @router.post("/cases/{case_id}/question")

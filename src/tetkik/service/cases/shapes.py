@@ -12,9 +12,9 @@ from tetkik.records.cases.cases import LONGEST_QUESTION, CaseView
 from tetkik.records.cases.transfers import MovedCase
 from tetkik.service.kit.http.shape import Shape
 from tetkik.service.patients.shapes import ID_PATTERN, PersonShape
-from tetkik.service.reception.shapes import TriageShape
+from tetkik.service.reception.shapes import TriageShape, UrgencyChange
 from tetkik.service.reception.triage import LONGEST_TEXT
-from tetkik.values import CaseState, MoveReason, Priority, UrgencyLevel
+from tetkik.values import CaseState, MoveReason, Priority, UrgencyLevel, UrgencyReason
 
 Department = Annotated[str, Field(min_length=1, max_length=60, description="One of the model's departments.")]
 
@@ -52,6 +52,9 @@ class NewCase(BaseModel):
         description="The clinical question of the referrer.",
     )
     restricted: StrictBool = Field(default=False, description="Whether the case opens only with a reason.")
+    urgency: UrgencyChange | None = Field(
+        default=None, description="Where a person sets another level than triage gives the complaint."
+    )
 
 
 class CaseChange(BaseModel):
@@ -69,6 +72,9 @@ class CaseChange(BaseModel):
         default=None,
         description="A person's choice; `as_found` lets it follow triage and the findings.",
     )
+    urgency: UrgencyChange | None = Field(
+        default=None, description="Another level than that of triage, or that of triage again."
+    )
     closed: StrictBool | None = Field(
         default=None, description="True puts the case away, False takes it up again."
     )
@@ -81,12 +87,22 @@ class CaseSummary(Shape):
     number: str
     state: CaseState = Field(description="Where it is on its way.")
     priority: int = Field(ge=0, le=2, description="0 critical, 1 urgent, 2 routine.")
-    urgency: UrgencyLevel | None = Field(description="Of triage; None without a complaint.")
+    urgency: UrgencyLevel | None = Field(
+        description="A person's, or else of triage; None without a complaint, or where not assessed."
+    )
     department: str | None
     restricted: bool = Field(description="Whether it opens only with a reason.")
     waiting_since: datetime
     created_at: datetime
     updated_at: datetime
+
+
+class ChosenUrgencyShape(Shape):
+    """The urgency that a person set instead of that of triage."""
+
+    level: UrgencyLevel
+    reason: UrgencyReason
+    at: datetime
 
 
 class OtherCaseShape(Shape):
@@ -112,6 +128,9 @@ class CaseShape(CaseSummary):
     )
     question: str
     triage: TriageShape | None = Field(description="The complaint with the model's answer; None without one.")
+    urgency_chosen: ChosenUrgencyShape | None = Field(
+        description="Where a person set another level; None where that of triage stands."
+    )
     by_glass: bool = Field(description="Whether it is open only because the glass was broken.")
     priority_chosen: bool = Field(
         description="Whether a person chose the priority; else it follows triage and the findings."
@@ -123,12 +142,14 @@ class CaseShape(CaseSummary):
 
     @classmethod
     def of_case(cls, case: CaseView) -> CaseShape:
+        chosen = case.complaint.urgency_chosen if case.complaint else None
         return cls.from_value(
             case,
             priority=int(case.priority),
             patient=PersonShape.of(case.person),
             registered_as=PersonShape.of(case.registered_as) if case.registered_as else None,
             triage=TriageShape.of(case.complaint.result) if case.complaint else None,
+            urgency_chosen=ChosenUrgencyShape.from_value(chosen) if chosen else None,
             moved_to=OtherCaseShape.of(case.moves.to),
             moved_from=OtherCaseShape.of(case.moves.origin),
         )

@@ -219,10 +219,12 @@ def performance(ctx: Annotated[RequestContext, allowed(Permission.MODELS_READ)])
     with ctx.read() as tx:
         departments = triage_performance.performance(tx)
         urgencies = triage_performance.by_urgency(tx)
+        overrides = triage_performance.overrides(tx)
     return ctx.render(
         "engineering/triage.html.jinja",
         triage_departments=departments,
         triage_urgencies=urgencies,
+        triage_overrides=overrides,
         triage_overall=triage_performance.overall(departments),
     )
 

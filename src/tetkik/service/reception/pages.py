@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Annotated
 
 from fastapi import APIRouter, Form
@@ -21,6 +22,7 @@ from tetkik.service.kit.http.idempotency import IdempotentRequest
 from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.patients.shapes import Short, TypedPerson, sex_of
 from tetkik.service.reception import triage
+from tetkik.service.reception.shapes import TypedUrgency
 from tetkik.values import Permission
 
 router = APIRouter()
@@ -34,7 +36,7 @@ _Text = Annotated[str, Form(max_length=triage.LONGEST_TEXT)]
 _Short = Annotated[str, Form(max_length=400)]
 
 
-class CaseForm(TypedPerson):
+class CaseForm(TypedPerson, TypedUrgency):
     """The form as it was sent, so that a fault loses nothing of it."""
 
     once: Short = Field(default="", description="Names this form: sent twice, it opens one case.")
@@ -76,7 +78,12 @@ def live_triage(
     answer = None
     if complaint.strip():
         answer = triage.ask_live(complaint, ctx.settings, ctx.language, _listed(asked))
-    return ctx.render("reception/answer.html.jinja", answer=answer, fragment=True)
+    shown = ctx.render("reception/answer.html.jinja", answer=answer, fragment=True)
+    # The choice of another urgency stands outside the answer, so that typing does not take it away.
+    shown.headers["HX-Trigger"] = json.dumps(
+        {"urgency": {"level": answer.result.urgency.level if answer else None}}
+    )
+    return shown
 
 
 @router.post("/reception/patients")
@@ -120,6 +127,7 @@ def _wanted(ctx: RequestContext, typed: CaseForm) -> Admission:
         triage.chosen_department(typed.department, ctx.settings),
         typed.question,
         typed.restricted,
+        typed.choice() if typed.urgency else None,
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator
 
+from tetkik.records.cases.complaints import UrgencyChoice
 from tetkik.service.reception import triage
-from tetkik.values import TriageResult, UrgencyLevel
+from tetkik.values import TriageResult, UrgencyLevel, UrgencyReason
 
 
 class TriageRequest(BaseModel):
@@ -75,3 +76,34 @@ class TriageShape(BaseModel):
     @classmethod
     def of(cls, result: TriageResult) -> TriageShape:
         return cls.model_validate(result.as_json())
+
+
+class UrgencyChange(BaseModel):
+    """The urgency that a person sets instead of that of triage."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"level": "kirmizi", "reason": "vital_signs"}]}
+    )
+
+    level: UrgencyLevel | None = Field(description="None lets the level of triage stand again.")
+    reason: UrgencyReason | None = Field(default=None, description="Needed with a level.")
+    sure: StrictBool = Field(default=False, description="Whether a person confirms that a red is lowered.")
+
+    def value(self) -> UrgencyChoice:
+        return UrgencyChoice(self.level, self.reason, self.sure)
+
+
+class TypedUrgency(BaseModel):
+    """The same as a form sends it (`parts/urgency_choice.html.jinja`); an empty level is that of triage."""
+
+    urgency: UrgencyLevel | None = None
+    urgency_reason: UrgencyReason | None = None
+    urgency_sure: bool = False
+
+    @field_validator("urgency", "urgency_reason", mode="before")
+    @classmethod
+    def _none(cls, value: object) -> object:
+        return value or None
+
+    def choice(self) -> UrgencyChoice:
+        return UrgencyChoice(self.urgency, self.urgency_reason, self.urgency_sure)

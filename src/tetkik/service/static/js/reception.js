@@ -1,6 +1,8 @@
 // The desk: marks under the text as it is typed, the department with one key, the patient, all by keyboard.
-// F2 accepts the first department, F4 goes to the list, F8 to the search for a patient, F9 opens the case;
+// F2 accepts the first department, F4 goes to the list, F6 to another urgency, F8 to the search for a patient, F9 opens the case;
 // Enter goes from field to field, and never opens a case by accident.
+
+import "./urgency.js";
 
 const form = document.getElementById("desk");
 const area = document.getElementById("complaint");
