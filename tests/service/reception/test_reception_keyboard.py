@@ -127,3 +127,78 @@ def test_a_new_patient_field_by_field(app_context, browser):
         page.keyboard.press("Control+Enter")
         page.wait_for_url("**/cases/*")
         assert page.locator(".facts").inner_text().count("01.02.1990") == 1
+
+
+def test_another_urgency_with_one_key(app_context, browser):
+    watch = Watch()
+    with serving(app_context) as address, opened(browser, address) as window:
+        signed_in(window, app_context, Role.RECEPTION)
+        page = window.new_page()
+        watch.over(page)
+        page.goto("/reception")
+        with answered(page, "batıyor."):
+            page.keyboard.type("İki haftadır ayak tırnağım batıyor.")
+        # F6, the level, the reason: raised, and the hand is back in the complaint.
+        for key in ("F6", "k", "2"):
+            page.keyboard.press(key)
+        choice = page.locator("#urgency-choice")
+        assert choice.get_attribute("open") is None
+        assert choice.locator("summary [data-set='kirmizi']").is_visible()
+        # What is typed on does not take it away, and Escape changes nothing.
+        with answered(page, "günlerdir."):
+            page.keyboard.type(" Ağrıyor günlerdir.")
+        assert page.evaluate("new FormData(document.getElementById('desk')).get('urgency')") == "kirmizi"
+        page.keyboard.press("F6")
+        page.keyboard.press("Escape")
+        assert choice.get_attribute("open") is None
+
+        # The text is red now: lowering it asks, and the browser shows where before anything is sent.
+        page.locator("#complaint").fill("")
+        with answered(page, "terliyorum."):
+            page.keyboard.type("Göğsümde baskı var, sol koluma vuruyor, terliyorum.")
+        page.keyboard.press("F6")
+        assert not page.locator("[name=urgency_sure]").is_visible()
+        for key in ("s", "7"):
+            page.keyboard.press(key)
+        sure = page.locator("[name=urgency_sure]")
+        assert sure.is_visible() and sure.evaluate("one => one === document.activeElement")
+        assert axe(page) == [] and overflow(page) == 0
+        page.keyboard.press("Escape")
+        page.locator("#unknown").check()
+        page.keyboard.press("F9")
+        assert page.url.endswith("/reception") and sure.is_visible()
+        page.keyboard.press("Enter")
+        assert sure.is_checked() and choice.get_attribute("open") is None
+        page.keyboard.press("F9")
+        page.wait_for_url("**/cases/*")
+        assert page.locator(".case-head .badge.sari").is_visible()
+
+        # On the case the same with `a`; `0` is triage's again, and Enter sends it.
+        for key in ("a", "0"):
+            page.keyboard.press(key)
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+        assert page.locator(".case-head .badge.kirmizi").is_visible()
+        assert axe(page) == []
+    assert watch.complaints == []
+
+
+def test_another_urgency_without_scripts(app_context, browser):
+    with serving(app_context) as address:
+        context = browser.new_context(base_url=address, java_script_enabled=False, locale="tr")
+        signed_in(context, app_context, Role.RECEPTION)
+        page = context.new_page()
+        page.goto("/reception")
+        page.locator("#complaint").fill("İki haftadır ayak tırnağım batıyor.")
+        page.locator("#urgency-choice summary").click()
+        page.locator("#urgency-choice [value=sari]").check()
+        page.locator("#urgency-choice [value=told_more]").check()
+        page.locator("#unknown").check()
+        page.locator("#open").click()
+        page.wait_for_url("**/cases/*")
+        assert page.locator(".banner.sari").inner_text().count("Sorulunca daha fazlasını anlattı") == 1
+        page.locator("#urgency-choice summary").click()
+        page.locator("#urgency-choice [value='']").check()
+        page.locator("#urgency-choice [type=submit]").click()
+        assert page.locator(".banner.yesil").is_visible()
+        context.close()

@@ -37,11 +37,13 @@ if (box) {
     else done();
   }
 
-  summary.addEventListener("click", () => {
+  // At once, not by the event "toggle": the next key comes before that.
+  summary.addEventListener("click", (event) => {
+    event.preventDefault();
+    if (box.open) return leave();
     before = document.activeElement === document.body ? null : document.activeElement;
-  });
-  box.addEventListener("toggle", () => {
-    if (box.open) chosen().focus();
+    box.open = true;
+    chosen().focus();
   });
   box.addEventListener("change", update);
   // A closed choice that is not complete opens, so that the browser can point at what is missing.
