@@ -37,6 +37,7 @@ def test_the_newest_step_is_the_last_of_the_scripts():
     [
         ("0001.sqlite.sql", "34c2f5f38da826113ee265bef77fa5a08413962269b68491b4d5fed651372084"),
         ("0001.postgresql.sql", "7e2c1e9ab27b031521174af682ddcb267a3d957d7533adf13d871cfd0ad8cc9d"),
+        ("urgency_chosen.py", "02d4a7f0c923026cbe1dd6ec1393417e07bd42044fe14b0c3a7e9847a1dc5641"),
     ],
 )
 def test_a_released_step_is_frozen(file, sha256):

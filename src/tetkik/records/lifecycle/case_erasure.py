@@ -1,6 +1,6 @@
 """What erasure and retention remove from a case; what stays says nothing about anybody.
 
-Stay: that there was a case and when, departments and urgency that the model and a person chose, every score
+Stay: that there was a case and when, departments and urgency that triage and a person chose, every score
 of every run, and what radiologists said of findings: the figures of the models, without a patient.
 """
 

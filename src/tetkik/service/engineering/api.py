@@ -131,5 +131,5 @@ def feedback(
     since: Annotated[Date | None, Query(description="From this day on (UTC).")] = None,
     until: Annotated[Date | None, Query(description="Up to this day, it included (UTC).")] = None,
 ) -> Response:
-    """CSV: text (masked), label (the department chosen), the model's own, urgency, month."""
+    """CSV: text (masked), department and urgency as people chose them and as triage gave them, rules."""
     return view.triage_csv(ctx, since, until)
