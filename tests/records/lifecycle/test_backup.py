@@ -7,24 +7,28 @@ import shutil
 import threading
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import MetaData, Table, func, select
 
+from tests.records.desk import made_triaged
 from tests.records.kit import made_case, made_records, made_user
 from tetkik.errors import InputError, RecordsError, SettingError
 from tetkik.records.audit_chain import Action
+from tetkik.records.cases import cases
+from tetkik.records.cases.complaints import UrgencyChoice
 from tetkik.records.database import Records
 from tetkik.records.images import images
 from tetkik.records.images.images import ImageMetadata
+from tetkik.records.lifecycle import backup
 from tetkik.records.lifecycle.backup import make_backup
 from tetkik.records.lifecycle.backup_file import read_header
 from tetkik.records.lifecycle.integrity import verify_stored
 from tetkik.records.lifecycle.restore import examine_backup, require_key, restore_backup
-from tetkik.records.lifecycle.table_dump import backup_tables
+from tetkik.records.lifecycle.table_dump import backup_tables, dump_rows
 from tetkik.records.master_key import MasterKey
 from tetkik.records.metrics import last_backup
 from tetkik.records.schema import AuditHead, AuditRow, Case, Event, Image, Patient
 from tetkik.records.trail.verify import verify
-from tetkik.values import FileFormat, Role
+from tetkik.values import FileFormat, Role, UrgencyLevel, UrgencyReason
 
 pytestmark = pytest.mark.both_databases
 
@@ -258,3 +262,21 @@ def test_the_last_backup_and_what_it_says_without_a_key(hospital, tmp_path):
         assert last is not None and last.isoformat() >= header.made_at
         assert tx.session.scalar(select(func.count()).select_from(Patient)) == 3
         assert tx.session.scalar(select(func.count()).select_from(Event)) > 0
+
+
+def test_a_backup_of_before_the_choice_of_urgency_comes_back(hospital, empty, tmp_path, monkeypatch):
+    actor = made_user(hospital, Role.RECEPTION)
+    case_id = made_case(hospital, actor, complaint=made_triaged())
+
+    def of_version_1(connection, source):
+        kept = [item for item in source.columns if not item.name.startswith("urgency_")]
+        return dump_rows(connection, Table(source.name, MetaData(), *(item._copy() for item in kept)))
+
+    monkeypatch.setattr(backup, "NEWEST", "0001")
+    monkeypatch.setattr(backup, "dump_rows", of_version_1)
+    make_backup(hospital, tmp_path / "old.tetkik")
+    back = empty()
+    restore_backup(back, tmp_path / "old.tetkik")
+    with back.write(actor) as tx:
+        cases.change_urgency(tx, case_id, UrgencyChoice(UrgencyLevel.SARI, UrgencyReason.DENIED, sure=True))
+        assert cases.load_case(tx, case_id).urgency is UrgencyLevel.SARI
