@@ -85,10 +85,24 @@ def test_every_symptom_is_used_by_a_rule():
         "Menejit oldu galiba",
         "Babam bayldı, kendine gelmiyor",
         "Oğlum hvale geçirdi, bilicni kapalı",
+        "Bugün bayldım",
+        "Göğsümde ağrı var, trliyorum",
+        "Nefes alamıyrm",
+        "Nefes alamiorm",
+        "Annemin kolu tutmyor",
+        "Kızım hap yuttuuu, kendine gelmiyooor",
     ],
 )
 def test_one_typing_error_is_forgiven(text: str):
     assert level(text) is KIRMIZI
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Karnım acıktı, uyuma saatim de geçti.", "Grip oldum, burnum akıyor.", "Çenemde basit bir kist var."],
+)
+def test_other_words_are_no_errors(text: str):
+    assert level(text) is YESIL
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import cProfile
 import re
 from collections.abc import Callable
 from functools import partial
+from random import Random
 
 import pytest
 
@@ -34,6 +35,12 @@ BEHIND = [
     "Yıllardır tansiyonum var.", "On senedir şeker hastasıyım.", "Ne yapmalıyım, hangi bölüme gideyim?",
     "Bu normal mi?", "Başka şikayetim yok.", "İshal, öksürük yok.",
 ]  # fmt: skip
+ILL_STORY = (
+    "Emekliyim, kızımla birlikte oturuyorum, sigarayı seneler önce bıraktım, düzenli yürüyüş yaparım, "
+    "yediğime içtiğime dikkat ederim, tahlillerim geçen yıl temiz çıkmıştı, doktorum memnundu, ilaçlarımı "
+    "aksatmam, tuzu az kullanırım, geceleri erken uyurum, pek hastaneye gelmem, bu yaşa kadar ciddi bir "
+    "hastalık geçirmedim, çok şükür iyiydik, buralarda da kimsemiz yok."
+)
 STORY = (
     "Hafta sonu oğlumun düğünü vardı, bütün akrabalar köyden geldi, günlerce yemek yaptık, misafir "
     "ağırladık, sonra hepsini otogara bıraktık, evi temizledik, pazara gittik, bahçeyi suladık, "
@@ -63,13 +70,42 @@ def test_behind_these_words_it_stays_red(frame):
     assert share_of_red([f"{frame} {small(text)}" for text in RED]) >= KEPT
 
 
-@pytest.mark.parametrize("frame", [*BEHIND, STORY])
+@pytest.mark.parametrize("frame", [*BEHIND, STORY, ILL_STORY])
 def test_before_these_words_it_stays_red(frame):
     assert share_of_red([f"{text} {frame}" for text in RED]) >= KEPT
 
 
-def test_behind_a_long_story_it_stays_red():
-    assert share_of_red([f"{STORY} {text}" for text in RED]) >= KEPT
+@pytest.mark.parametrize("story", [STORY, ILL_STORY])
+def test_behind_a_long_story_it_stays_red(story):
+    assert share_of_red([f"{story} {text}" for text in RED]) >= KEPT
+
+
+def lost(word: str, i: int) -> str:
+    return word[:i] + word[i + 1 :]
+
+
+def doubled(word: str, i: int) -> str:
+    return word[:i] + word[i] + word[i:]
+
+
+def swapped(word: str, i: int) -> str:
+    return word[:i] + word[i + 1] + word[i] + word[i + 2 :]
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"), [(lost, 0.88), (doubled, KEPT), (swapped, KEPT)], ids=["lost", "doubled", "swapped"]
+)
+def test_with_an_error_in_every_fifth_long_word_it_stays_red(error, kept):
+    """A lost letter often leaves another word ("karnım", "kanım"; "durmuyor", "duruyor"), so it is less."""
+    written = []
+    for seed, text in enumerate(RED * 3):
+        random = Random(seed)
+        words = text.rstrip(".!").split(" ")
+        long = [i for i, word in enumerate(words) if len(word.strip(",")) >= 6]
+        for i in random.sample(long, max(1, len(long) // 5)) if long else ():
+            words[i] = error(words[i], random.randrange(1, min(len(words[i].strip(",")) - 1, 6)))
+        written.append(" ".join(words))
+    assert share_of_red(written) >= kept
 
 
 @pytest.mark.parametrize(

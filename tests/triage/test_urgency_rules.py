@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
 
 from tetkik.errors import DataError, SettingError
+from tetkik.lab.triage.common_words import common_words
 from tetkik.language import Language
 from tetkik.settings import settings
-from tetkik.triage.urgency import assess, load_rules
+from tetkik.triage.urgency import assess, load_rules, symptoms
 from tetkik.values import UrgencyLevel
 
 RULE = """
@@ -129,3 +131,11 @@ def test_rules_are_read_once(rule_file):
     path = rule_file(RULE)
     assert load_rules(path) is load_rules(path)
     assert load_rules() is load_rules()
+
+
+def test_the_list_of_common_words_is_made_from_the_data_set():
+    with (Path(__file__).parents[2] / "data/invented-complaints/complaints.csv").open(
+        encoding="utf-8"
+    ) as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
+    assert list(symptoms.common_words()) == common_words((row["writer"], row["text"]) for row in rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -57,10 +57,10 @@ class Text:
     """A complaint, read.
 
     Attributes:
-        folded: by `tetkik.turkish.fold`.
-        words: the folded words.
+        folded: the words with single spaces between.
+        words: folded by `tetkik.turkish.fold`, as they were probably meant.
         starts: where each word begins in `folded`.
-        places: the index in `original` of each folded character.
+        spans: where each word stands in `original`: (start, end), in characters.
         comma: whether a comma (or a dash, a slash) stands before each word.
         sentence: the number of the sentence of each word.
         clause: the number of the clause of each word.
@@ -70,7 +70,7 @@ class Text:
     folded: str
     words: list[str]
     starts: list[int]
-    places: Sequence[int]
+    spans: list[tuple[int, int]]
     forms: list[WordForm]
     comma: list[bool]
     sentence: list[int]
@@ -79,12 +79,15 @@ class Text:
 
     def span_of(self, first: int, last: int) -> tuple[int, int]:
         """Where words `first` to `last` stand in the original text: (start, end), in characters."""
-        end = self.starts[last] + len(self.words[last]) - 1
-        return self.places[self.starts[first]], self.places[end] + 1
+        return self.spans[first][0], self.spans[last][1]
 
 
-def read(text: str) -> Text:
-    """Cut a complaint into words and clauses."""
+def read(text: str, spelled: Callable[[str], str] = str) -> Text:
+    """Cut a complaint into words and clauses.
+
+    Args:
+        spelled: what a folded word was probably meant to be.
+    """
     folded = turkish.fold(text)
     # Most texts fold letter by letter; then a place is the same in both.
     places: Sequence[int] = range(len(text))
@@ -92,6 +95,7 @@ def read(text: str) -> Text:
         folded, places = turkish.fold_with_places(text)
     words: list[str] = []
     starts: list[int] = []
+    spans: list[tuple[int, int]] = []
     forms: list[WordForm] = []
     comma: list[bool] = []
     sentence: list[int] = []
@@ -100,12 +104,13 @@ def read(text: str) -> Text:
     marks = [(mark.start(), mark[0] in _STOPS) for mark in _MARK.finditer(text)]
     marks.append((len(text), False))
     colons: set[int] = set()
-    passed = sentences = 0
+    passed = sentences = place = 0
     for index, match in enumerate(_WORD.finditer(folded)):
-        start = match.start()
-        form = form_of(match[0])
+        start = places[match.start()]
+        word = spelled(match[0])
+        form = form_of(word)
         has_comma = stopped = False
-        while marks[passed][0] < places[start]:
+        while marks[passed][0] < start:
             if marks[passed][1]:
                 stopped = True
                 if text[marks[passed][0]] == ":":
@@ -118,8 +123,10 @@ def read(text: str) -> Text:
         if not index or stopped or form.opens or (forms[-1].ends and not form.asks):
             clauses.append(Clause(index, index))
         clauses[-1].last = index
-        words.append(match[0])
-        starts.append(start)
+        words.append(word)
+        starts.append(place)
+        spans.append((start, places[match.end() - 1] + 1))
+        place += len(word) + 1
         forms.append(form)
         comma.append(has_comma and not stopped)
         sentence.append(sentences)
@@ -127,7 +134,7 @@ def read(text: str) -> Text:
     for item in clauses:
         _judge(item, words, forms, comma)
     _spread(clauses, words, forms, sentence, colons)
-    return Text(text, folded, words, starts, places, forms, comma, sentence, clause, clauses)
+    return Text(text, " ".join(words), words, starts, spans, forms, comma, sentence, clause, clauses)
 
 
 def _judge(clause: Clause, words: list[str], forms: list[WordForm], comma: list[bool]) -> None:

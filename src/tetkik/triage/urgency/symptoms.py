@@ -122,7 +122,7 @@ class Recogniser:
         self._diagnoses = self._known(table.get("diagnoses", []))
         self._recent = self._known(table.get("recent", []))
         self._reported = self._known(table.get("reported", []))
-        self._index = WordIndex(self._stems, table.get("known", "").split())
+        self._index = WordIndex(self._stems, table.get("known", "").split(), common_words())
         self._single: dict[int, list[int]] = {}
         self._by_pair: dict[int, dict[int, list[_Pattern]]] = {}
         for pattern in patterns:
@@ -183,7 +183,7 @@ class Recogniser:
 
     def read(self, text: str) -> Reading:
         """Find the symptoms of a complaint."""
-        read_text = read(text)
+        read_text = read(text, self._index.spelled)
         memberships = [self._index.classes_of(word) for word in read_text.words]
         folded = read_text.folded
         durations = age_and_duration.read_durations(folded)
@@ -329,6 +329,13 @@ def _fatal(last: int, text: Text) -> bool:
     # "kalp krizinden öldü": "oldu" alone may be "happened", after "-den" it is "died".
     ablative = text.words[last].endswith(("den", "dan", "ten", "tan")) and last + 1 < len(text.words)
     return ablative and text.words[last + 1].startswith(("oldu", "olmus", "vefat", "kaybett"))
+
+
+@cache
+def common_words() -> tuple[str, ...]:
+    """`words.txt`: folded words of five letters or more that several writers use, the most frequent first."""
+    file = resources.files("tetkik.triage.urgency").joinpath("words.txt")
+    return tuple(file.read_text("ascii").split())
 
 
 def builtin_table() -> dict[str, Any]:

@@ -148,7 +148,8 @@ def is_current(
 
     Who is in danger writes little. A text of more than forty words is mostly a history with results and a
     question, so an emergency in it counts as one only where a sign of now ("bugün", "şu an", "iki saattir")
-    stands near it, or where nothing of a history (tests, treatment, months) is mentioned at all.
+    stands near it, or where nothing of a history (tests, treatment, months) is mentioned at all. What is
+    denied or long over ("tahlillerim geçen yıl temizdi", "hastaneye gelmem") is no history of it.
 
     Args:
         recent: the words that tell of now.
@@ -160,6 +161,21 @@ def is_current(
         *recent,
         *(word_at(text, duration.span.start) for duration in durations if _is_recent(duration)),
     ]
-    if not history and not any(duration.days > _HISTORY_DAYS for duration in durations):
+    if not _told_on(text, durations, history):
         return True
     return any(first - _NEAR <= sign <= last + _NEAR for sign in signs)
+
+
+def _told_on(text: Text, durations: Sequence[Duration], history: Sequence[int]) -> bool:
+    """Whether tests, treatment or months of an illness that goes on are mentioned."""
+    if any(item.tense is Tense.SINCE and item.days > _HISTORY_DAYS for item in durations):
+        return True
+    over = {
+        text.clause[word_at(text, item.span.start)]
+        for item in durations
+        if item.tense is Tense.AGO and item.days > _LONG_AGO_DAYS
+    }
+    clauses = (text.clause[word] for word in history)
+    return any(
+        not (number in over or text.clauses[number].denied or text.clauses[number].past) for number in clauses
+    )

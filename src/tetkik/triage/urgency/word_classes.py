@@ -6,10 +6,15 @@ letters or more also takes a word with one error inside it: a letter missing or 
 eight letters a wrong one (with six, "yandım" would take "yardım"). Such words are found through precomputed
 deletions (Garbe's symmetric delete, SymSpell, 2012), so that no list is walked; `known` words are never taken
 for errors.
+
+Shorter stems are mended by whole words: one that is not in a list of common words is read as the word of
+that list from which one letter missing, doubled or swapped parts it ("trliyorum", "göğüsmde"). A missing letter
+must be one of the stem, as suffixes differ by single letters ("gelmiyor", "geliyor").
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from tetkik import turkish
@@ -20,6 +25,20 @@ _SOFTENS = {"k": "g", "p": "b"}
 """Before a vowel a last k or p softens: "kemik" stands for "kemiği", "kitap" for "kitabı"."""
 _SOFTENS_FROM = 5
 _CACHE_SIZE = 50_000
+_MENDED_LENGTH = 5
+"""A shorter word has too many neighbours to be mended."""
+_NO_SYLLABLE = re.compile(r"[^aeiou]{2}\w\w")
+"""How hardly a word of Turkish begins: "gldi", "krnm"."""
+_ODD = re.compile(r"[^aeiou]{3}|^[^aeiou]{2}|[aeiou]{2}|[^aeiou][^aeioulrnmys]$|[^aeiou][mys]$")
+"""What few words of Turkish have: consonants in a cluster ("krnim"), vowels side by side ("ateim")."""
+_PLAIN_LENGTH = 6
+"""A word without that is mended from this length, and within stems of `_PLAIN_STEM` letters."""
+_PLAIN_STEM = 4
+_DRAWN_OUT = re.compile(r"(\w)\1{2,}")
+_SPOKEN = re.compile(
+    r"(?<=\w\w)(?:([iu])(?:yo|o|y)|(?<=[^aeiou])()yo|(?<=[^aeiou])()y(?=r))(?:(ru?m)|(om|m)|(r?))$"
+)
+"""How "-iyor" and "-iyorum" are written on a phone: "-ior", "-iyrm", "-iom", "tutmyor"."""
 
 
 Memberships = Mapping[int, int]
@@ -54,15 +73,26 @@ def _deletions(text: str) -> set[str]:
     return {text[:i] + text[i + 1 :] for i in range(1, len(text))}
 
 
+def _as_written(found: re.Match[str]) -> str:
+    vowel = found[1]
+    if vowel is None:
+        before = re.findall("[aeiou]", found.string[: found.start()])
+        vowel = "u" if before and before[-1] in "ou" else "i"
+    return f"{vowel}yor{'um' if found[4] or found[5] else ''}"
+
+
 class WordIndex:
     """Looks words up; built once from the classes.
 
     Args:
         classes: for each class, its stems as written in the file (Turkish letters, `=`, `-`).
         known: beginnings of words that are right as they stand, though near a stem.
+        words: common words, folded, the most frequent first: right as they stand; others are read as them.
     """
 
-    def __init__(self, classes: Iterable[Iterable[str]], known: Iterable[str] = ()) -> None:
+    def __init__(
+        self, classes: Iterable[Iterable[str]], known: Iterable[str] = (), words: Iterable[str] = ()
+    ) -> None:
         self._known = tuple(turkish.fold(word) for word in known)
         self._prefixes: dict[str, list[tuple[int, bool]]] = {}
         self._barred: dict[str, list[int]] = {}
@@ -73,6 +103,11 @@ class WordIndex:
         for number, stems in enumerate(classes):
             for written in stems:
                 self._add(number, written)
+        self._spelled: dict[str, str] = {}
+        self._words = frozenset(words)
+        self._lacking: dict[str, str] = {}
+        for word in words:
+            self._add_word(word)
 
     def _add(self, number: int, written: str) -> None:
         stem = turkish.fold(written.lstrip("=-"))
@@ -88,6 +123,65 @@ class WordIndex:
             for key in _deletions(stem) | {stem}:
                 self._near.setdefault(key, []).append((stem, number))
             self._near_longest[stem[0]] = max(self._near_longest.get(stem[0], 0), len(stem))
+
+    def _add_word(self, word: str) -> None:
+        if len(word) >= _MENDED_LENGTH:
+            for i in range(1, min(self._stem_of(word), len(word) - 1)):
+                # "yapmıyor" lacks nothing of "yapamıyor", nor "giriş" of "girmiş".
+                if word[i] != "m" and word[i : i + 2] not in ("am", "em"):
+                    self._lacking.setdefault(word[:i] + word[i + 1 :], word)
+
+    def _stem_of(self, word: str) -> int:
+        """How many letters the longest stem takes of the word."""
+        for length in range(min(len(word), self._longest), 1, -1):
+            for _, whole in self._prefixes.get(word[:length], ()):
+                if not whole or length == len(word):
+                    return length
+        return 0
+
+    def spelled(self, word: str) -> str:
+        """The word as it was probably meant; most stay as they are."""
+        found = self._spelled.get(word)
+        if found is None:
+            found = self._mend(word)
+            if len(self._spelled) >= _CACHE_SIZE:
+                self._spelled.clear()
+            self._spelled[word] = found
+        return found
+
+    def _mend(self, word: str) -> str:
+        words = self._words
+        if not word.isalpha():
+            return word
+        plain = _DRAWN_OUT.sub(r"\1", word) if len(word) > 3 else word
+        if len(plain) < _MENDED_LENGTH:
+            return self._lacking.get(plain, plain) if _NO_SYLLABLE.match(plain) else plain
+        full = _SPOKEN.sub(_as_written, plain)
+        if full not in words and not full.endswith("rum"):
+            full = plain
+        for form in (full, plain):
+            if form in words or form.startswith(self._known) or self._stem_of(form) == len(form):
+                return form
+        return self._neighbour(plain) or self._neighbour(full) or full
+
+    def _neighbour(self, word: str) -> str | None:
+        """The common word from which one letter swapped, doubled or missing parts a word."""
+        words = self._words
+        for i in range(1, len(word)):
+            if word[i] == word[i - 1] and word[:i] + word[i + 1 :] in words:
+                return word[:i] + word[i + 1 :]
+        for i in range(1, len(word) - 1):
+            swapped = word[:i] + word[i + 1] + word[i] + word[i + 2 :]
+            if swapped in words and not word.endswith(("mi", "mu")):
+                return swapped
+        found = self._lacking.get(word)
+        if (
+            found
+            and not _ODD.search(word)
+            and (len(word) < _PLAIN_LENGTH or self._stem_of(found) < _PLAIN_STEM)
+        ):
+            return None
+        return found
 
     def classes_of(self, word: str) -> Memberships:
         found = self._cache.get(word)
