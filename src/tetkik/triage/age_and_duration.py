@@ -304,7 +304,8 @@ _FIXED: tuple[tuple[str, float, Tense], ...] = (
      r"|eskiden beri|kronik|muzmin|omur boyu|kendimi bildim", 1000.0, Tense.SINCE),
     (r"gecen (?:hafta|pazar|sali|cuma|carsamba|persembe)\w*", 7.0, Tense.AGO),
     (r"gecen ay\b|gecenlerde", 30.0, Tense.AGO),
-    (r"gecen (?:yil|sene|kis|yaz|bahar)\w*|gecmiste|eskiden\b|zamaninda|kucukken|cocukken|gencken"
+    (r"gecen (?:yil|sene|kis|yaz|bahar)\w*|gecmiste|eskiden\b|zamaninda|vaktiyle|evvelki (?:yil|sene|kis|yaz)"
+     r"|(?:kucuk|cocuk|genc|bebek|kundaktay|asker\w*y|yas[iu]nday)ken|yas[iu]mda\b"
      r"|(?:yil|sene|ay)l[ae]r once|(?:19|20)\d\d(?: \w{1,3})? ?(?:yil\w*|sene\w*)?", 400.0, Tense.AGO),
 )  # fmt: skip
 _FIXED_RE = re.compile(

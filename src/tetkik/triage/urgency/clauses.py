@@ -15,7 +15,15 @@ _MARK = re.compile(r"(?<!\d)[.,/-]|[.,/-](?!\d)|[!?;:…\n()]")
 """What divides sentences and lists; not the point of 39.5 or the stroke of 12/8."""
 _STOPS = frozenset(".!?;:…\n")
 _LIST_ITEM = 2
+_NOT_THOUGHT = ("gecmez", "gecmiyo", "gecirmem", "gecirmiyo", "gecmedi", "getirmem")
+"""After "aklımdan" these deny what stands before; alone they say that it goes on ("ağrım geçmiyor")."""
 _COMPARES = frozenset(("gibi", "diye"))
+_OWN = ("ben", "biz", "simdi", "kendi")
+_NONE_OF_IT = re.compile(
+    r"\bhicbiri|\b(?:oyle|boyle) (?:bi|bir) ?(?:sey|dert|derd|sikayet|durum)|\b(?:oyle|boyle) (?:sey|dert)"
+    r"|\b(?:bende|bizde|kendisinde|b[ei][nz]imkinde|onda) (?:hic )?yok$"
+)
+"""With "yok": what was told before is not the writer's."""
 
 
 class Status(StrEnum):
@@ -147,6 +155,13 @@ def _judge(clause: Clause, words: list[str], forms: list[WordForm], comma: list[
             continue
         if form.isnot:
             clause.isnot_at = index
+        elif (
+            index > clause.first
+            and words[index - 1].startswith("akl")
+            and words[index].startswith(_NOT_THOUGHT)
+        ):
+            clause.denied = True
+            clause.denier = index
         elif form.denies:
             clause.denied = True
             clause.denier = index
@@ -177,18 +192,40 @@ def _spread(
     clauses: list[Clause], words: list[str], forms: list[WordForm], sentence: list[int], colons: set[int]
 ) -> None:
     """A clause may speak of others: "… gibi bir şey yok" of those before, "dedemde olmuştu: …" after."""
+    heard = neither = -1
     for number, clause in enumerate(clauses):
+        at = sentence[clause.first]
+        if any(form.hearsay for form in forms[clause.first : clause.last + 1]):
+            heard = at
+        elif words[clause.first].startswith(_OWN):
+            heard = -1
         if number and clause.others is False:
             before = clauses[number - 1]
             told_on = clause.first in colons or (
-                sentence[clause.first] == sentence[before.first] and forms[clause.last].evidential
+                at == sentence[before.first] and forms[clause.last].evidential
             )
             clause.others = before.others and told_on
+        if 0 <= at - heard <= 1 and heard >= 0 and _is_hearsay(clause, forms):
+            clause.others = True
+        if words[clause.first] == "ne":
+            if neither >= 0 and sentence[clauses[neither].first] == at:
+                for item in (clauses[neither], clause):
+                    item.denied, item.denied_from, item.denier = True, item.first, -1
+            neither = number
         if clause.denied and words[clause.first] in _COMPARES:
             for earlier in reversed(clauses[:number]):
-                if sentence[earlier.first] != sentence[clause.first]:
+                if sentence[earlier.first] != at:
                     break
                 earlier.denied, earlier.denied_from, earlier.denier = True, earlier.first, clause.denier
+        if clause.denied and _NONE_OF_IT.search(" ".join(words[clause.first : clause.last + 1])):
+            for earlier in reversed(clauses[:number]):
+                if at - sentence[earlier.first] > 2:
+                    break
+                earlier.others = earlier.others or _is_hearsay(earlier, forms)
+
+
+def _is_hearsay(clause: Clause, forms: list[WordForm]) -> bool:
+    return any(form.evidential for form in forms[clause.first : clause.last + 1])
 
 
 def _reach(clause: Clause, comma: list[bool]) -> int:

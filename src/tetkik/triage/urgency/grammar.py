@@ -19,6 +19,7 @@ _VERBS = (
 )
 _FINITE = re.compile(
     r"(?:[iu]yo(?:r|rum|rsun|ruz|rlar|rdu|rdum|rmus|m|z)?)$|^\w{2,}(?:acak|ecek)(?:ti|tim)?$|^\w{2,}(?:aca|ece)g(?:im|iz)$"
+    r"|^\w{2,}d[iu]yd[iu](?:m|k|lar|ler)?$"
     rf"|^(?:{_VERBS})(?:[iu]?l|[iu]n|t[iu]r|d[iu]r)?(?:ma|me)?(?:(?:d|(?<=[pctkfhs])t)[iu](?:m|k|lar|ler|n|g\w+)?|m[iu]s(?:t[iu]|t[iu]m|[iu]m)?)$"
     r"|^(?:var(?:di|dir|mis|im)?|yok(?:tu|tur|mus)?|degil(?:im|dir|di)?|hastasiyim|hamileyim|gebeyim)$"
 )
@@ -50,9 +51,14 @@ _REPORTED = re.compile(
 _FORMERLY = frozenset(("once", "evvel", "onceki"))
 """After "daha" these tell of the past; after a time, the time decides; alone they tell an order of events."""
 _PRETERITE = re.compile(r"(?:[^m]|[^iu]s|[^s])[dt][iu](?:m|k|n|lar|ler|n[iu]z)?$")
-_EVIDENTIAL = re.compile(r"m[iu]s$")
+_EVIDENTIAL = re.compile(r"m[iu]s(?:l[ae]r)?$")
+_HEARSAY = re.compile(
+    r"^(?:internet|haber|gazete|televizyon|tv|video|youtube|tiktok|site|forum|dergi|film|dizi|okudu(?:m|k)$|okumus"
+    r"|duydu(?:m|k)$|duymus|izle(?:dim|dik|mis)|anlatti|anlatmis|kahvede$|rivayet)"
+)
+"""Where and how one hears of others' illnesses."""
 _BEGINS = re.compile(r"^(?:basla|gir|tut|cik|sapland|vurd|cokt|yapist|dusup|gel)")
-_PLUPERFECT = re.compile(r"m[iu]st[iu][mk]?$|^vardi$")
+_PLUPERFECT = re.compile(r"m[iu]st[iu][mk]?$|d[iu]yd[iu][mk]?$|^vardi$")
 _KIN = re.compile(
     r"^(?:anne|baba|dede|nine|babaanne|anneanne|abla|abim|abisi|agabey|kardes|amca|dayi|hala|teyze|kuzen|akraba|aile"
     r"|komsu|arkadas|kayinvalid|kayinpeder|nene)"
@@ -78,6 +84,7 @@ class WordForm:
         formerly: "önce": what was before, if "daha" stands before it.
         pluperfect: a verb of the pluperfect ("geçirmiştim").
         evidential: a verb of hearsay ("geçirmiş").
+        hearsay: where one hears of others' illnesses ("internette okudum").
         preterite: a verb of the past that does not say that something began ("düştüm", not "başladı").
         kin: a relative; `fate`: what is said of a relative's illness ("vefat", "genetik").
         isnot: "değil", which denies only what stands right before it.
@@ -97,6 +104,7 @@ class WordForm:
     pluperfect: bool
     preterite: bool
     evidential: bool
+    hearsay: bool
     kin: bool
     fate: bool
     ne: bool
@@ -120,6 +128,7 @@ def form_of(word: str) -> WordForm:
         "past": bool(_REPORTED.match(word)),
         "formerly": word in _FORMERLY,
         "pluperfect": bool(_PLUPERFECT.search(word)),
+        "hearsay": bool(_HEARSAY.match(word)),
         "kin": bool(_KIN.match(word)),
         "fate": bool(_KIN_FATE.match(word)),
         "ne": word == "ne",

@@ -300,7 +300,9 @@ def _spent(hits: Mapping[_Key, _Hit], text: Text, memberships: list[Memberships]
         for index, word_class in zip(placed, classes, strict=True):
             form = text.forms[index]
             says_no = form.denies or form.resolves
-            if says_no and not denies_itself(form, memberships[index][word_class]):
+            # "nefes yok" is one thing, "nefes darlığı hiç yok" another.
+            apart = text.words[index].startswith("yok") and index - 1 not in placed
+            if says_no and not apart and not denies_itself(form, memberships[index][word_class]):
                 spent.add(index)
     return frozenset(spent)
 

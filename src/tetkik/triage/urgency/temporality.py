@@ -98,7 +98,7 @@ def _same_account(text: Text, word: int) -> Iterator[Clause]:
             text.sentence[later.first] != text.sentence[word]
             or later.first > word + _ACCOUNT_WORDS
             or text.forms[later.first].opens
-            or not (closing.pluperfect if pluperfect else closing.preterite)
+            or not (closing.pluperfect or closing.evidential or (closing.preterite and not pluperfect))
         ):
             return
         yield later
