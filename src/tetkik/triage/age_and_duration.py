@@ -65,7 +65,8 @@ _PREGNANT = re.compile(
     r"\b(?:hamileyim|gebeyim|(?:hamile|gebe)(?:lig[iu]min|ligimin|yken|likte|yiz)\w*"
     r"|(?:hafta|ay)(?:lik)? (?:ikiz )?(?:hamile|gebe)(?:yim|yiz|lig|lik|yi)?\b|hamile \d"
     r"|hamile (?:esim|kadin|bayan|karim)|gebe (?:esim|kadin|bayan)|hamile ve |hamile halim\w*"
-    r"|(?:esim|karim|kizim|gelinim) (?:\d+ |\w+lik )*hamile)"
+    r"|(?:esim|karim|kizim|gelinim) (?:\d+ |\w+lik )*hamile"
+    rf"|(?:[23]\d|4[0-2]|(?:yirmi|otuz|kirk)(?: (?:{'|'.join(_ONES)}))?) ?hafta(?:lik|ligim)\b(?! bebe))"
 )
 _NOT_PREGNANT = re.compile(
     r"\b(?:hamile|gebe|hamileyim|gebeyim|hamilelik|gebelik|gebeligim|hamileligim)\w* "
@@ -267,7 +268,7 @@ def is_pregnant(folded: str) -> bool:
     Args:
         folded: text from `tetkik.turkish.fold`.
     """
-    if "hamile" not in folded and "gebe" not in folded:
+    if "hamile" not in folded and "gebe" not in folded and "haftali" not in folded:
         return False
     return bool(_PREGNANT.search(_NOT_PREGNANT.sub(" ", folded)))
 

@@ -10,14 +10,16 @@ from enum import StrEnum
 from tetkik import turkish
 from tetkik.triage.urgency.grammar import WordForm, form_of
 
-_WORD = re.compile(r"[a-z0-9]+")
+_WORD = re.compile(r"[a-z]+|[0-9]+")
 _MARK = re.compile(r"(?<!\d)[.,/-]|[.,/-](?!\d)|[!?;:…\n()]")
 """What divides sentences and lists; not the point of 39.5 or the stroke of 12/8."""
 _STOPS = frozenset(".!?;:…\n")
 _LIST_ITEM = 2
-_NOT_THOUGHT = ("gecmez", "gecmiyo", "gecirmem", "gecirmiyo", "gecmedi", "getirmem")
-"""After "aklımdan" these deny what stands before; alone they say that it goes on ("ağrım geçmiyor")."""
 _COMPARES = frozenset(("gibi", "diye"))
+_DENIAL_REACH = 12
+"""Clauses that a closing denial may speak of."""
+_HEARSAY_REACH = 2
+"""Sentences before "bende öyle bir şey yok" that tell of others."""
 _OWN = ("ben", "biz", "simdi", "kendi")
 _NONE_OF_IT = re.compile(
     r"\bhicbiri|\b(?:oyle|boyle) (?:bi|bir) ?(?:sey|dert|derd|sikayet|durum)|\b(?:oyle|boyle) (?:sey|dert)"
@@ -155,14 +157,7 @@ def _judge(clause: Clause, words: list[str], forms: list[WordForm], comma: list[
             continue
         if form.isnot:
             clause.isnot_at = index
-        elif (
-            index > clause.first
-            and words[index - 1].startswith("akl")
-            and words[index].startswith(_NOT_THOUGHT)
-        ):
-            clause.denied = True
-            clause.denier = index
-        elif form.denies:
+        elif form.denies or (form.dismisses and index and words[index - 1].startswith("akl")):
             clause.denied = True
             clause.denier = index
         if form.resolves:
@@ -192,19 +187,22 @@ def _spread(
     clauses: list[Clause], words: list[str], forms: list[WordForm], sentence: list[int], colons: set[int]
 ) -> None:
     """A clause may speak of others: "… gibi bir şey yok" of those before, "dedemde olmuştu: …" after."""
-    heard = neither = -1
+    heard = neither = told = -1
     for number, clause in enumerate(clauses):
         at = sentence[clause.first]
         if any(form.hearsay for form in forms[clause.first : clause.last + 1]):
             heard = at
         elif words[clause.first].startswith(_OWN):
-            heard = -1
+            heard = told = -1
         if number and clause.others is False:
             before = clauses[number - 1]
-            told_on = clause.first in colons or (
-                at == sentence[before.first] and forms[clause.last].evidential
+            same = at == sentence[before.first]
+            if clause.first in colons and before.others:
+                told = at
+            brief = clause.last + 1 in colons and clause.last - clause.first < _LIST_ITEM
+            clause.others = told == at or (
+                before.others and same and (brief or forms[clause.last].evidential)
             )
-            clause.others = before.others and told_on
         if 0 <= at - heard <= 1 and heard >= 0 and _is_hearsay(clause, forms):
             clause.others = True
         if words[clause.first] == "ne":
@@ -212,20 +210,33 @@ def _spread(
                 for item in (clauses[neither], clause):
                     item.denied, item.denied_from, item.denier = True, item.first, -1
             neither = number
-        if clause.denied and words[clause.first] in _COMPARES:
-            for earlier in reversed(clauses[:number]):
-                if sentence[earlier.first] != at:
-                    break
-                earlier.denied, earlier.denied_from, earlier.denier = True, earlier.first, clause.denier
-        if clause.denied and _NONE_OF_IT.search(" ".join(words[clause.first : clause.last + 1])):
-            for earlier in reversed(clauses[:number]):
-                if at - sentence[earlier.first] > 2:
-                    break
-                earlier.others = earlier.others or _is_hearsay(earlier, forms)
+        if clause.denied:
+            _deny_before(clauses[max(0, number - _DENIAL_REACH) : number + 1], words, forms, sentence)
+
+
+def _deny_before(clauses: list[Clause], words: list[str], forms: list[WordForm], sentence: list[int]) -> None:
+    """What the denial that closes the last clause says of the clauses before it."""
+    clause = clauses[-1]
+    at = sentence[clause.first]
+    own = words[clause.first : clause.last + 1]
+    last = clause.denier if clause.denier >= 0 else clause.last
+    same = [item for item in clauses if sentence[item.first] == at]
+    if not _COMPARES.isdisjoint((own[0], *words[max(clause.first, last - 3) : last])):
+        pass
+    elif _NONE_OF_IT.search(" ".join(own)):
+        for earlier in clauses[:-1]:
+            near = at - sentence[earlier.first] <= _HEARSAY_REACH
+            earlier.others = earlier.others or (near and _is_hearsay(earlier, forms))
+        if own[-1] != "yok" or not any(item.supposed_at >= 0 for item in same[:-1]):
+            return
+    else:
+        return
+    for item in same:
+        item.denied, item.denied_from, item.denier = True, item.first, clause.denier
 
 
 def _is_hearsay(clause: Clause, forms: list[WordForm]) -> bool:
-    return any(form.evidential for form in forms[clause.first : clause.last + 1])
+    return any(form.told for form in forms[clause.first : clause.last + 1])
 
 
 def _reach(clause: Clause, comma: list[bool]) -> int:

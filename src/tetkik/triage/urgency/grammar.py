@@ -52,9 +52,10 @@ _FORMERLY = frozenset(("once", "evvel", "onceki"))
 """After "daha" these tell of the past; after a time, the time decides; alone they tell an order of events."""
 _PRETERITE = re.compile(r"(?:[^m]|[^iu]s|[^s])[dt][iu](?:m|k|n|lar|ler|n[iu]z)?$")
 _EVIDENTIAL = re.compile(r"m[iu]s(?:l[ae]r)?$")
+_NOT_TOLD = frozenset(("altmis", "yetmis", "gecmis", "yemis", "gumus"))
 _HEARSAY = re.compile(
-    r"^(?:internet|haber|gazete|televizyon|tv|video|youtube|tiktok|site|forum|dergi|film|dizi|okudu(?:m|k)$|okumus"
-    r"|duydu(?:m|k)$|duymus|izle(?:dim|dik|mis)|anlatti|anlatmis|kahvede$|rivayet)"
+    r"^(?:internette|haber(?:ler)?de|gazetede|televizyonda|tvde|videoda|youtubeda|sitesinde|forumda|filmde|dizide"
+    r"|okudu(?:m|k)|okumus|duydu(?:m|k)|duymus|izle(?:dim|dik|mis)|anlatti(?:lar)?|anlatmis|kahvede)$"
 )
 """Where and how one hears of others' illnesses."""
 _BEGINS = re.compile(r"^(?:basla|gir|tut|cik|sapland|vurd|cokt|yapist|dusup|gel)")
@@ -85,8 +86,11 @@ class WordForm:
         pluperfect: a verb of the pluperfect ("geçirmiştim").
         evidential: a verb of hearsay ("geçirmiş").
         hearsay: where one hears of others' illnesses ("internette okudum").
+        dismisses: after "aklımdan" it denies what stands before ("geçmez"); alone it says that it goes on.
+        told: any verb of hearsay ("yazmış"), whether it closes a clause or not.
         preterite: a verb of the past that does not say that something began ("düştüm", not "başladı").
         kin: a relative; `fate`: what is said of a relative's illness ("vefat", "genetik").
+        privative: it may say "without" ("ağrısız").
         isnot: "değil", which denies only what stands right before it.
     """
 
@@ -105,10 +109,13 @@ class WordForm:
     preterite: bool
     evidential: bool
     hearsay: bool
+    dismisses: bool
+    told: bool
     kin: bool
     fate: bool
     ne: bool
     isnot: bool
+    privative: bool
     notable: bool
 
 
@@ -129,6 +136,8 @@ def form_of(word: str) -> WordForm:
         "formerly": word in _FORMERLY,
         "pluperfect": bool(_PLUPERFECT.search(word)),
         "hearsay": bool(_HEARSAY.match(word)),
+        "dismisses": word.startswith(("gecmez", "gecmiyo", "gecirmem", "gecirmiyo", "gecmedi", "getirmem")),
+        "told": bool(_EVIDENTIAL.search(word)) and len(word) > 4 and word not in _NOT_TOLD,
         "kin": bool(_KIN.match(word)),
         "fate": bool(_KIN_FATE.match(word)),
         "ne": word == "ne",
@@ -137,6 +146,7 @@ def form_of(word: str) -> WordForm:
     return WordForm(
         negative_at=negative.start() if negative else -1,
         notable=any(flags.values()),
+        privative="siz" in word or "suz" in word,
         evidential=flags["ends"] and bool(_EVIDENTIAL.search(word)),
         preterite=flags["ends"] and bool(_PRETERITE.search(word)) and not _BEGINS.match(word),
         **flags,

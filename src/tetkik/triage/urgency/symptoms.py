@@ -15,6 +15,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from itertools import chain
 from typing import Any
 
 from tetkik.errors import DataError
@@ -82,7 +83,7 @@ class Reading:
 
 
 _Key = tuple[int, int, int]
-"""Symptom, first word, last word."""
+"""First word, last word, symptom."""
 _Hit = tuple[tuple[int, ...], tuple[int, ...]]
 """The words of a match, and the class each was taken for."""
 
@@ -207,15 +208,12 @@ class Recogniser:
     def _find(
         self, text: Text, memberships: list[Memberships], past: frozenset[int]
     ) -> tuple[Occurrence, ...]:
-        positions: dict[int, list[int]] = {}
-        for index, members in enumerate(memberships):
-            for word_class in members:
-                positions.setdefault(word_class, []).append(index)
+        positions = _positions(text.words, memberships)
         hits: dict[_Key, _Hit] = {}
         for word_class, places in positions.items():
             for symptom in self._single.get(word_class, ()):
                 for index in places:
-                    hits.setdefault((symptom, index, index), ((index,), (word_class,)))
+                    hits.setdefault((index, index, symptom), ((index,), (word_class,)))
             pairs = self._by_pair.get(word_class)
             if not pairs:
                 continue
@@ -226,7 +224,7 @@ class Recogniser:
                     for index in places:
                         placed = _place(pattern, index, positions, text)
                         if placed:
-                            key = (pattern.symptom, min(placed), max(placed))
+                            key = (min(placed), max(placed), pattern.symptom)
                             hits.setdefault(key, (placed, pattern.classes))
         return self._judged(hits, text, memberships, past)
 
@@ -239,7 +237,9 @@ class Recogniser:
     ) -> tuple[Occurrence, ...]:
         spent = _spent(hits, text, memberships)
         found = []
-        for (symptom, first, last), (placed, classes) in sorted(hits.items(), key=lambda item: item[0][1:]):
+        for key in sorted(hits):
+            first, last, symptom = key
+            placed, classes = hits[key]
             name = self.symptoms[symptom]
             status = _own_denial(placed, classes, text, memberships)
             if status is Status.PRESENT:
@@ -250,6 +250,21 @@ class Recogniser:
                 status = Status.PRESENT
             found.append(Occurrence(name, first, last, status))
         return tuple(found)
+
+
+def _positions(words: Sequence[str], memberships: Sequence[Memberships]) -> dict[int, list[int]]:
+    """Where the words of each class stand, in order; a word said often is looked at once."""
+    places: dict[str, list[int]] = {}
+    for index, word in enumerate(words):
+        places.setdefault(word, []).append(index)
+    parts: dict[int, list[list[int]]] = {}
+    for indexes in places.values():
+        for word_class in memberships[indexes[0]]:
+            parts.setdefault(word_class, []).append(indexes)
+    return {
+        word_class: lists[0] if len(lists) == 1 else sorted(chain.from_iterable(lists))
+        for word_class, lists in parts.items()
+    }
 
 
 def _place(
@@ -287,8 +302,11 @@ def _own_denial(
     placed: tuple[int, ...], classes: tuple[int, ...], text: Text, memberships: list[Memberships]
 ) -> Status:
     for index, word_class in zip(placed, classes, strict=True):
+        form = text.forms[index]
+        if form.negative_at < 0 and not form.privative:
+            continue
         length = memberships[index][word_class]
-        if denies_itself(text.forms[index], length) or lacks(text.words[index], length):
+        if denies_itself(form, length) or lacks(text.words[index], length):
             return Status.DENIED
     return Status.PRESENT
 

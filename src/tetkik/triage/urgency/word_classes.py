@@ -8,8 +8,8 @@ deletions (Garbe's symmetric delete, SymSpell, 2012), so that no list is walked;
 for errors.
 
 Shorter stems are mended by whole words: one that is not in a list of common words is read as the word of
-that list from which one letter missing, doubled or swapped parts it ("trliyorum", "göğüsmde"). A missing letter
-must be one of the stem, as suffixes differ by single letters ("gelmiyor", "geliyor").
+that list from which one letter missing, doubled or swapped parts it ("trliyorum", "göğüsmde"). A missing
+letter must be one of the stem, as suffixes differ by single letters ("gelmiyor", "geliyor").
 """
 
 from __future__ import annotations
