@@ -65,16 +65,17 @@ def test_it_reads_what_the_grammar_leaves_standing():
 @pytest.mark.parametrize(
     ("rules", "red", "yellow", "level"),
     [
-        (0, 0.41, 0.1, KIRMIZI),
-        (0, 0.39, 0.1, YESIL),
+        (0, 0.39, 0.1, KIRMIZI),
+        (0, 0.37, 0.1, YESIL),
         (0, 0.3, 0.41, SARI),
-        (1, 0.0, 0.0, SARI),
+        (1, 0.05, 0.11, SARI),
+        (1, 0.05, 0.09, YESIL),
         (2, 0.03, 0.1, KIRMIZI),
         (2, 0.01, 0.1, SARI),
         (2, 0.0, 0.0, SARI),
     ],
 )
-def test_it_raises_freely_and_lowers_only_red(rules, red, yellow, level):
+def test_it_raises_and_lowers_by_one_level_at_most(rules, red, yellow, level):
     assert level_of(rules, red, yellow, UrgencyThresholds()) is level
 
 

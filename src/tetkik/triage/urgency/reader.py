@@ -35,11 +35,13 @@ class UrgencyThresholds:
         red: kırmızı, where no rule says so.
         keep_red: below it, a kırmızı of the rules comes at the level sarı.
         yellow: sarı (or worse), where no rule says so.
+        keep_yellow: of sarı or worse; below it, a sarı of the rules comes at the level yeşil.
     """
 
-    red: float = 0.4
+    red: float = 0.38
     keep_red: float = 0.02
     yellow: float = 0.7
+    keep_yellow: float = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +101,12 @@ def standing_text(reading: Reading) -> str:
 def level_of(rules: int, red: float, yellow: float, thresholds: UrgencyThresholds) -> UrgencyLevel:
     """The level from that of the rules (a severity) and the model's probabilities of red and yellow.
 
-    The model may raise what the rules say. It lowers only their kırmızı, to sarı, and only where it is all
-    but sure; a sarı of the rules stays.
+    The model may raise what the rules say, and lowers it by one level where it is all but sure.
     """
     if red >= thresholds.red or (rules == UrgencyLevel.KIRMIZI.severity and red >= thresholds.keep_red):
         return UrgencyLevel.KIRMIZI
-    if rules or red + yellow >= thresholds.yellow:
+    least = (thresholds.yellow, thresholds.keep_yellow, 0.0)[rules]
+    if red + yellow >= least:
         return UrgencyLevel.SARI
     return UrgencyLevel.YESIL
 
