@@ -108,8 +108,8 @@ def test_the_answer_shown_is_the_answer_given(page, language, tmp_path):
     assert first["probability"] == pytest.approx(truth["probability"], abs=0.1)
     assert shown["urgency"]["level"] == given["urgency"]["level"]
     assert shown["urgency"]["flags"] == given["urgency"]["flags"][: len(shown["urgency"]["flags"])]
-    assert {key: shown[key] for key in ("abstain", "reason", "question", "model")} == {
-        key: given[key] for key in ("abstain", "reason", "question", "model")
+    assert {key: shown[key] for key in ("abstain", "reason", "question", "destination", "model")} == {
+        key: given[key] for key in ("abstain", "reason", "question", "destination", "model")
     }
     for item in (*shown["urgency"]["flags"], *shown["evidence"]):
         assert 0 <= item["start"] < item["end"] <= len(shown["text"])
@@ -208,6 +208,7 @@ def test_what_cannot_be_read_gets_no_department(tmp_path):
     result = run(f"tetkik triage predict --json {texts}", tmp_path)
     assert result.returncode == 0
     assert [(answer["departments"], answer["abstain"]) for answer in answers(result)] == 3 * [([], True)]
+    assert [answer["urgency"]["level"] for answer in answers(result)] == 3 * [None]
     assert len({answer["reason"] for answer in answers(result)}) == 3
 
 

@@ -19,7 +19,7 @@ TEXT = "Göğsüm ağrıyor ve terliyorum"
 def made_triaged(
     text: str = TEXT,
     department: str | None = "Kardiyoloji",
-    level: UrgencyLevel = UrgencyLevel.KIRMIZI,
+    level: UrgencyLevel | None = UrgencyLevel.KIRMIZI,
     abstain: bool = False,
 ) -> TriagedComplaint:
     """An answer: the first department with 0.75, a red flag on the first word, evidence on the second."""
@@ -30,7 +30,7 @@ def made_triaged(
     ) if department is not None else ()  # fmt: skip
     flags = (
         (RedFlag("chest", level, "Göğüs ağrısı hemen görülmelidir.", Span(0, 6), "ESI 2"),)
-        if level is not UrgencyLevel.YESIL
+        if level not in (None, UrgencyLevel.YESIL)
         else ()
     )
     result = TriageResult(

@@ -44,11 +44,11 @@ def reference(seen: list[SeenComplaint]):
 
 
 def test_what_is_described_is_counted():
-    refused = SeenComplaint(3, True, None, {}, "kirmizi", False)
+    refused = SeenComplaint(3, True, None, {}, None, False)
     unsure = replace(ONE, probabilities={"Dahiliye": 0.5, "Nöroloji": 0.5}, abstained=True)
     found = reference([*[ONE] * 6, *[replace(ONE, known="Nöroloji")] * 2, refused, unsure])
     assert (found.complaints, found.refused, found.plain, found.abstained) == (10, 1, 1, 1)
-    assert found.urgency == {"yesil": 9, "kirmizi": 1}
+    assert found.urgency == {"yesil": 9, "none": 1}
     internal = found.labels["Dahiliye"]
     assert (internal.positive, internal.scores.total, internal.present, internal.absent) == (9, 9, 7, 2)
     assert found.words.total == 10 and found.words.mean == pytest.approx((9 * 10 + 3) / 10)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ from tetkik.language import Language
 from tetkik.triage.age_adjustment import ADULT_ONLY
 from tetkik.triage.clinics import clinic_of, load_clinics
 from tetkik.triage.predict import Triage, load_triage
-from tetkik.triage.questions import best_question, questions
+from tetkik.triage.questions import open_questions, questions
 from tetkik.triage.text_quality import Unreadable, unreadable_reason
-from tetkik.values import DEPARTMENTS, UrgencyLevel
+from tetkik.values import DEPARTMENTS, Destination, DestinationKind, UrgencyLevel
 
 CLEAR = {
     "Sigara içiyorum, koah hastasıyım, balgamım arttı, akciğer filminde leke var": "Göğüs Hastalıkları",
@@ -33,6 +34,13 @@ CLEAR = {
     "Burnum hep tıkalı, septum deviasyonu dediler, horluyorum": "Kulak Burun Boğaz",
     "Varikosel ameliyatı oldum, sperm sayım düşük çıktı": "Üroloji",
 }
+VAGUE = (
+    "Merhaba, kendimi iyi hissetmiyorum, ne yapmalıyım?",
+    "Ağrım var",
+    "Başım dönüyor, halsizim, ne yapmalıyım?",
+    "Verem temaslısıymışım, öksürüğüm ateşim yok",
+    "patoloji sonucum çıkmış, kime göstereceğim",
+)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +81,18 @@ def test_the_answer_is_the_same_without_turkish_letters(triage: Triage) -> None:
         ("I have had a headache since yesterday and my chest hurts", Unreadable.NOT_TURKISH),
         ("У меня болит голова", Unreadable.NOT_TURKISH),
         ("عندي صداع شديد", Unreadable.NOT_TURKISH),
+        ("mi fa male la testa", Unreadable.NOT_TURKISH),
+        ("blurred vision in left eye after accident", Unreadable.NOT_TURKISH),
+        ("Zarokê min şeş salî ye, du roj in zikê wî diêşe", Unreadable.NOT_TURKISH),
+        ("Ürəyim ağrıyır, nəfəs ala bilmirəm", Unreadable.NOT_TURKISH),
+        ("galbi youja3ni wa ma agdar atnafas", Unreadable.NOT_TURKISH),
         ("asdf qwer zxcv", Unreadable.NO_COMPLAINT),
+        ("asdasdasd asdasdasda asd asd as", Unreadable.NO_COMPLAINT),
+        ("şlkşlk ığpığp", Unreadable.NO_COMPLAINT),
+        ("Ayşe Yılmaz", Unreadable.NO_COMPLAINT),
+        ("Yusuf Kurt", Unreadable.NO_COMPLAINT),
+        ("Merhaba hocam", Unreadable.NO_COMPLAINT),
+        ("test", Unreadable.NO_COMPLAINT),
         ("\x00\x01\ufffd", Unreadable.NO_LETTERS),
     ],
 )
@@ -85,10 +104,20 @@ def test_what_cannot_be_read_gets_an_answer_and_no_department(
     assert result.departments == ()
     assert result.abstain
     assert result.reason
+    assert result.urgency.level is None
+    assert result.destination is None
     assert np.isnan(triage.scores([text])).all()
 
 
-@pytest.mark.parametrize("text", ["sivilce", "basim agriyo", "Göz", "karnm ağryor cok", "doctor karnım"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("sivilce", "basim agriyo", "Göz", "karnm ağryor cok", "doctor karnım", "bel ağrısı", "gozum kanli"),
+        *("BEL AGRISI", "tansyon yüksek", "nefs alamyorm", "diş", "iğne", "arı soktu", "kriz", "ateş 39"),
+        *("ASD kapatıldı", "iyi değilim", "Merhaba hocam başım ağrıyor", "Gül Bacak ağrısı"),
+        "Kocma et yerken tıkndı 75 yaşnda sesi çıkmyor ellrini boğzına götrdü mosmr oldu nolur çabk",
+    ],
+)
 def test_short_complaints_are_read(text: str) -> None:
     assert unreadable_reason(text, most_characters=20_000) is None
 
@@ -120,10 +149,48 @@ def test_an_unsure_model_asks(triage: Triage) -> None:
     assert result.departments[0].probability < triage.abstain_threshold
 
 
+def test_a_question_is_asked_only_where_an_answer_changes_the_first_two(triage: Triage) -> None:
+    answers = {question.id: question.answers for question in questions()}
+    asked = 0
+    for text in VAGUE:
+        result = triage.predict(text)
+        if result.question_id is None:
+            continue
+        asked += 1
+        first_two = [item.name for item in result.departments[:2]]
+        after = triage.predict_many(f"{text}. {answer.sentence}" for answer in answers[result.question_id])
+        assert any([item.name for item in one.departments[:2]] != first_two for one in after)
+        denied = triage.predict(text, denied=[result.question_id])
+        assert denied.question_id != result.question_id
+        assert denied.departments == result.departments
+    assert asked >= 3
+    everything = triage.predict(VAGUE[0], denied=list(answers))
+    assert everything.question is None
+    assert "%" in (everything.reason or "")
+    assert "soru" not in (everything.reason or "")
+
+
+def test_an_emergency_has_its_place_and_no_question(triage: Triage) -> None:
+    red = triage.predict("Babam bir saattir konuşamıyor, sağ kolunu kaldıramıyor, ağzı kaydı")
+    assert (red.urgency.level, red.question) == (UrgencyLevel.KIRMIZI, None)
+    assert red.destination == Destination(DestinationKind.EMERGENCY, "Acil Servis ya da 112")
+    hospital = replace(triage, in_hospital=True, language=Language.EN).predict(red.text)
+    assert hospital.destination == Destination(DestinationKind.EMERGENCY, "Emergency department")
+    clear = triage.predict("YÜZÜMDE ÇOK SİVİLCE VAR, ROACCUTANE KULLANDIM AMA LEKELERİ KALDI")
+    clinic = clear.departments[0].clinic
+    assert clinic is not None
+    assert clear.destination == Destination(DestinationKind.DEPARTMENT, clinic)
+    assert triage.predict(VAGUE[0]).destination is None
+    assert list(red.as_json()) == [
+        *("text", "departments", "urgency", "abstain", "reason", "question", "destination", "evidence"),
+        "model",
+    ]
+
+
 def test_the_question_tells_the_candidates_apart() -> None:
     def ask(*likely: str) -> str:
         belief = np.array([0.5 if label in likely else 0.0 for label in DEPARTMENTS])
-        return best_question(DEPARTMENTS, belief).id
+        return open_questions("agrim var", DEPARTMENTS, belief)[0].id
 
     assert ask("Kardiyoloji", "Göğüs Hastalıkları") in {"heart", "cough"}
     assert ask("Dahiliye", "Genel Cerrahi") == "surgery"
@@ -139,7 +206,9 @@ def test_red_flags_are_not_silenced(triage: Triage) -> None:
     assert sure.urgency.level is UrgencyLevel.KIRMIZI
     assert sure.urgency.flags
     unread = triage.predict("help please the my and is — nefes alamıyorum")
+    assert unread.departments == ()
     assert unread.urgency.level is UrgencyLevel.KIRMIZI
+    assert unread.destination is not None
 
 
 def test_clinics_follow_the_appointment_system() -> None:
@@ -289,6 +358,17 @@ def test_the_built_in_model_is_small_and_sound(triage: Triage) -> None:
     size = sum((bundle.path / name).stat().st_size for name in bundle.manifest.files)
     assert size < 12e6
     assert triage.labels == DEPARTMENTS
+
+
+def test_the_terminal_names_the_emergency_department_first() -> None:
+    done = run("Yarım saattir göğsümde baskı var, sol koluma vuruyor", "asdf qwer zxcv")
+    red, unread = done.stdout.split("\n\n")
+    assert red.splitlines()[0].strip() == "Emergency department or 112"
+    assert "RED: at once" in red
+    assert "Afterwards: Kardiyoloji" in red
+    assert "Book" not in red
+    assert "NOT ASSESSED: see the patient" in unread
+    assert "GREEN" not in done.stdout
 
 
 def test_script_in_a_complaint_is_shown_not_run() -> None:

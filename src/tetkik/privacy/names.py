@@ -112,6 +112,12 @@ class _Words:
         return self.spans[first][0], self.spans[end - 1][1]
 
 
+def is_name(text: str) -> bool:
+    """Whether a text is a frequent given name with others behind it, and nothing else."""
+    words, lists = _words(text), _lists()
+    return len(words) > 1 and words.sure(0) and lists["given"].union(lists["family"]).issuperset(words.folded)
+
+
 def persons(text: str) -> Iterator[tuple[int, int]]:
     """Names of patients and their families, as (start, end) in `text`."""
     words = _words(text)

@@ -25,7 +25,8 @@ from tetkik.statistics.image_drift import REFUSED, InputMoved, LabelMoved, Movem
 WORDS, UNKNOWN, PLAIN = "words", "unknown", "plain"
 PROBABILITY, ABSTAINED = "probability", "abstained"
 URGENCY = "urgency:"
-"""How the name of a share begins, before the level."""
+"""How the name of a share begins, before the level or `NOT_ASSESSED`."""
+NOT_ASSESSED = "none"
 _LEVEL, _FIRST, _KNOWN, _OF = "urgency", "first", "known", "of:"
 
 
@@ -48,7 +49,7 @@ class SeenComplaint:
     # share of its words that the model's vocabulary does not hold; None where it was not read
     unknown: float | None
     probabilities: Mapping[str, float]  # by department; empty where no model reads it
-    urgency: str
+    urgency: str | None  # None where it could not be assessed
     abstained: bool
     known: str | None = None  # the department that it truly went to; None where that is not known
 
@@ -75,7 +76,7 @@ class Tally:
         self._number(WORDS, WORDS, seen.words)
         self._share(PLAIN, seen.plain)
         self._share(REFUSED, not seen.probabilities)
-        self._bin(_LEVEL, seen.urgency)
+        self._bin(_LEVEL, seen.urgency or NOT_ASSESSED)
         if seen.known is not None:
             self._bin(_KNOWN, seen.known)
         if not seen.probabilities:

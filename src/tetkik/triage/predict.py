@@ -7,7 +7,7 @@ however sure, and no refusal to read the text can silence a red flag.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol
 
@@ -23,11 +23,20 @@ from tetkik.statistics import Floats
 from tetkik.triage.age_adjustment import PEDIATRICS, adjust_for_age
 from tetkik.triage.age_and_duration import is_child, read_age
 from tetkik.triage.clinics import clinic_of
-from tetkik.triage.questions import Question, best_question
+from tetkik.triage.questions import Question, open_questions
 from tetkik.triage.text_quality import Unreadable, unreadable_reason
 from tetkik.triage.urgency import assess
 from tetkik.triage.urgency.reader import UrgencyReader
-from tetkik.values import DepartmentScore, Evidence, MeasuredComplaint, TriageResult, Urgency
+from tetkik.values import (
+    DepartmentScore,
+    Destination,
+    DestinationKind,
+    Evidence,
+    MeasuredComplaint,
+    TriageResult,
+    Urgency,
+    UrgencyLevel,
+)
 
 
 class TriageModel(Protocol):
@@ -69,6 +78,8 @@ def load_model(model: str | Bundle) -> TriageModel:
 
 _BATCH = 1024
 _DIGITS = 6
+_TRIED = 4
+"""Questions whose answers are tried on the model, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,8 @@ class Triage:
     """Most characters of a complaint that are read."""
     reader: UrgencyReader | None = None
     """The model of urgency beside the rules; None for the rules alone."""
+    in_hospital: bool = False
+    """Whether whoever reads the answers is in a hospital, with its emergency department at hand."""
 
     @property
     def name(self) -> str:
@@ -108,9 +121,10 @@ class Triage:
         """
         return self._scores([self._read(text) for text in texts])
 
-    def predict(self, text: str) -> TriageResult:
-        """The answer to one complaint."""
-        return next(self.predict_many([text]))
+    def predict(self, text: str, *, denied: Sequence[str] = ()) -> TriageResult:
+        """The answer to one complaint; questions whose ids are `denied` are not asked again."""
+        reading = self._read(text)
+        return self._answer(reading, self._scores([reading])[0], denied)
 
     def predict_many(self, texts: Iterable[str]) -> Iterator[TriageResult]:
         """The answers to many complaints, in order, read and scored in batches."""
@@ -120,7 +134,10 @@ class Triage:
                 yield self._answer(reading, row)
 
     def urgency(self, text: str) -> Urgency:
-        """How soon the patient should be seen; of a text that cannot be read, by the rules alone."""
+        """How soon the patient should be seen; of a text that cannot be read, by the rules alone.
+
+        The level is None where it cannot be read and no rule of red or yellow fired.
+        """
         return self._urgency(self._read(text))
 
     def measure(self, text: str) -> MeasuredComplaint:
@@ -148,14 +165,17 @@ class Triage:
     def _urgency(self, reading: _Reading) -> Urgency:
         # A text too long to be read is still looked through for red flags, as far as is allowed.
         text, readable = reading.text[: self.max_text_chars], reading.unreadable is None
-        return assess(text, language=self.language, reader=self.reader if readable else None)
+        found = assess(text, language=self.language, reader=self.reader if readable else None)
+        silent = found.level is UrgencyLevel.YESIL and not readable
+        return replace(found, level=None) if silent else found
 
-    def _answer(self, reading: _Reading, row: Floats) -> TriageResult:
+    def _answer(self, reading: _Reading, row: Floats, denied: Sequence[str] = ()) -> TriageResult:
         text = reading.text
         urgency = self._urgency(reading)
         if reading.unreadable is not None:
             sentence = translate(reading.unreadable.value, self.language)
-            return TriageResult(text, (), urgency, True, sentence, None, (), self.name)
+            to = self._destination(urgency, None)
+            return TriageResult(text, (), urgency, True, sentence, None, (), self.name, destination=to)
         order = np.argsort(-row, kind="stable").tolist()
         departments = tuple(self._department(self.labels[i], float(row[i]), reading.child) for i in order)
         threshold = self.abstain_threshold
@@ -163,14 +183,16 @@ class Triage:
         reason: str | None = None
         question: Question | None = None
         if abstain:
+            if urgency.level is not UrgencyLevel.KIRMIZI:
+                question = self._question(reading, row, order, denied)
             reason = translate(
-                "No department is likely enough ({first} {percent}%); ask the question and add the answer.",
+                "No department is likely enough ({first} {percent}%); ask the question and add the answer."
+                if question is not None
+                else "No department is likely enough ({first} {percent}%).",
                 self.language,
                 first=departments[0].name,
                 percent=round(100 * departments[0].probability),
             )
-            known = ["child"] if reading.child or read_age(turkish.fold(text)) is not None else []
-            question = best_question(self.labels, row, leave_out=known)
         elif reading.child and departments[0].name == PEDIATRICS:
             reason = translate(
                 "The patient is a child, so Pediatri comes before the department for adults.", self.language
@@ -187,7 +209,29 @@ class Triage:
             self.name,
             question.id if question is not None else None,
             reading.child,
+            destination=self._destination(urgency, None if abstain else departments[0]),
         )
+
+    def _question(
+        self, reading: _Reading, row: Floats, order: Sequence[int], denied: Sequence[str]
+    ) -> Question | None:
+        """The most telling question of which an answer, added to the text, changes the first two."""
+        folded = turkish.fold(reading.text)
+        known = ["child"] if reading.child or read_age(folded) is not None else []
+        for question in open_questions(folded, self.labels, row, leave_out=[*known, *denied])[:_TRIED]:
+            answered = [self._read(f"{reading.text}. {answer.sentence}") for answer in question.answers]
+            first_two = np.argsort(-self._scores(answered), axis=1, kind="stable")[:, :2]
+            if (first_two != order[:2]).any():
+                return question
+        return None
+
+    def _destination(self, urgency: Urgency, first: DepartmentScore | None) -> Destination | None:
+        if urgency.level is UrgencyLevel.KIRMIZI:
+            text = "Emergency department" if self.in_hospital else "Emergency department or 112"
+            return Destination(DestinationKind.EMERGENCY, translate(text, self.language))
+        if first is None:
+            return None
+        return Destination(DestinationKind.DEPARTMENT, first.clinic or first.name)
 
     def _department(self, name: str, probability: float, child: bool) -> DepartmentScore:
         clinic = clinic_of(name, child=child)

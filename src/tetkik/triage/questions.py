@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.language import Language
+from tetkik.triage.urgency.word_classes import WordIndex
 
 _MOSTLY = 0.9
+_LIKELY = 0.1
+"""Of a department that a question is asked for, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Question:
     yes: frozenset[str]
     no: frozenset[str]
     answers: tuple[Answer, ...] = ()
+    about: tuple[str, ...] = ()  # beginnings of words that tell that the text speaks of it already
 
     def chance_of_yes(self, department: str) -> float:
         """How often a patient of that department says yes."""
@@ -60,21 +64,40 @@ def questions() -> tuple[Question, ...]:
             frozenset(entry["yes"]),
             frozenset(entry["no"]),
             tuple(Answer(item["tr"], item["en"]) for item in entry["answers"]),
+            tuple(entry["about"].split()),
         )
         for entry in table["question"]
     )
 
 
-def best_question(
-    labels: Sequence[str], probabilities: NDArray[np.floating], *, leave_out: Sequence[str] = ()
-) -> Question:
-    """The question with the greatest mutual information between its answer and the department.
+@cache
+def _subjects() -> WordIndex:
+    return WordIndex(question.about for question in questions())
+
+
+def open_questions(
+    folded: str,
+    labels: Sequence[str],
+    probabilities: NDArray[np.floating],
+    *,
+    leave_out: Sequence[str] = (),
+) -> list[Question]:
+    """The questions that the text does not answer, for a department that is likely, the most telling first.
+
+    How telling one is: the mutual information between its answer and the department.
 
     Args:
+        folded: the complaint by `turkish.fold`.
         probabilities: (labels,), what is believed before the answer.
     """
-    candidates = [question for question in questions() if question.id not in leave_out]
-    return max(candidates, key=lambda question: _information(question, labels, probabilities))
+    answered = {number for word in folded.split() for number in _subjects().classes_of(word)}
+    likely = {label for label, share in zip(labels, probabilities, strict=True) if share >= _LIKELY}
+    found = [
+        question
+        for number, question in enumerate(questions())
+        if number not in answered and question.id not in leave_out and question.yes & likely
+    ]
+    return sorted(found, key=lambda question: -_information(question, labels, probabilities))
 
 
 def _information(question: Question, labels: Sequence[str], probabilities: NDArray[np.floating]) -> float:

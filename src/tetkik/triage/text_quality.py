@@ -14,15 +14,23 @@ from functools import cache, lru_cache
 from importlib import resources
 
 from tetkik import turkish
+from tetkik.privacy.names import is_name
 from tetkik.triage.linear.features import hits, prepare
 from tetkik.triage.linear.lexicon import builtin
+from tetkik.triage.urgency.symptoms import recogniser
 
 _SUFFIX = re.compile(
-    r"(?:iyor|uyor|yorum|yorsun|yoruz|yorlar|mis|mus|acak|ecek|mak|mek|dim|dum|tim|tum|dir|dur|lar|ler|larim|lerim"
-    r"|imde|umda|umde|inda|inde|undan|inden|lik|luk|siz|suz|sizlik)(?:im|um|si|i|u|in|un|a|e|da|de|dan|den)?$"
+    r"(?<=\w\w)(?:iyor|uyor|yorum|yorsun|yoruz|yorlar|mis|mus|acak|ecek|mak|mek|dim|dum|tim|tum|dir|dur|lar|ler|larim|lerim"
+    r"|ildi|uldu|indi|undu|imde|umda|umde|inda|inde|undan|inden|lik|luk|siz|suz|sizlik)(?:im|um|si|i|u|in|un|a|e|da|de|dan|den)?$"
 )
-
-
+_KEYBOARD = re.compile(r"asd|qwe|wer[tq]|zxc|xcv|sdf|dfg|fgh|ghj|hjk|jkl|lkj|(\w)\1\1")
+"""Letters that stand side by side, and one that was held down."""
+_DIGIT_FOR_LETTER = re.compile(r"[a-z][235789]|[235789][a-z]{2}")
+"""Arabic in Latin letters: `waja3`, `3andi`."""
+_OWN = re.compile(r"\w*[ıİğĞ]\w*")
+"""A word with a letter that few languages but Turkish have."""
+_SHORT = 6
+"""Words of a text that may be a greeting or a name alone, at most."""
 _LANGUAGE_SAMPLE = 2_000
 """Characters that tell the language well enough."""
 
@@ -42,6 +50,7 @@ class _Words:
     whole: frozenset[str]
     beginnings: frozenset[str]
     foreign: frozenset[str]
+    courtesy: frozenset[str]
 
 
 @cache
@@ -52,6 +61,7 @@ def _words() -> _Words:
         frozenset(word[:-1] for word in turkish_words if word.endswith("$")),
         frozenset(word for word in turkish_words if not word.endswith("$")),
         frozenset(table["foreign"]),
+        frozenset(table["courtesy"]),
     )
 
 
@@ -69,19 +79,32 @@ def unreadable_reason(text: str, *, most_characters: int) -> Unreadable | None:
         folded.replace(" ", "")
     ):
         return Unreadable.NOT_TURKISH
+    if "ə" in folded:  # Azeri: near enough to be misread
+        return Unreadable.NOT_TURKISH
+    if len(words) <= _SHORT and (_words().courtesy.issuperset(words) or is_name(text)):
+        return Unreadable.NO_COMPLAINT
     known = [_is_turkish(word) for word in words]
     plain = sum(known)
-    foreign = sum(word in _words().foreign and not yes for word, yes in zip(words, known, strict=True))
+    foreign = sum(not yes and _is_foreign(word) for word, yes in zip(words, known, strict=True))
     if foreign >= 2 and foreign >= plain:
         return Unreadable.NOT_TURKISH
     if plain >= max(1, 0.15 * len(words)):
         return None
-    covered: set[int] = set()
-    for hit in hits(prepare(text), builtin()):
-        covered.update(range(hit.first, hit.last))
+    # From here on only a few short or badly misspelled complaints, so that it may take longer.
+    sensible = " ".join(word for word in words if not _KEYBOARD.search(word))
+    covered = {place for hit in hits(prepare(sensible), builtin()) for place in range(hit.first, hit.last)}
     if len(covered) + plain >= max(1, 0.1 * len(words)):
         return None
+    if not foreign and (
+        recogniser().read(sensible).found or len(_OWN.findall(text)) >= max(3, len(words) / 4)
+    ):
+        return None
     return Unreadable.NOT_TURKISH if foreign else Unreadable.NO_COMPLAINT
+
+
+@lru_cache(maxsize=1 << 14)
+def _is_foreign(word: str) -> bool:
+    return word in _words().foreign or not word.isascii() or bool(_DIGIT_FOR_LETTER.search(word[1:-1]))
 
 
 @lru_cache(maxsize=1 << 14)

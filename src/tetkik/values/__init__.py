@@ -15,6 +15,8 @@ from tetkik.values.common import DISCLAIMER, ProgressCallback
 from tetkik.values.complaint import (
     DEPARTMENTS,
     DepartmentScore,
+    Destination,
+    DestinationKind,
     Evidence,
     MeasuredComplaint,
     RedFlag,
@@ -112,6 +114,8 @@ __all__ = [
     "Certainty",
     "Decision",
     "DepartmentScore",
+    "Destination",
+    "DestinationKind",
     "Draft",
     "DraftSentence",
     "Evidence",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -82,9 +82,12 @@ class RedFlag:
 
 @dataclass(frozen=True, slots=True)
 class Urgency:
-    """The urgency of a complaint with the red flags found, worst first."""
+    """The urgency of a complaint with the red flags found, worst first.
 
-    level: UrgencyLevel
+    `level` is None where the text could not be read: somebody must see the patient.
+    """
+
+    level: UrgencyLevel | None
     flags: tuple[RedFlag, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -136,6 +139,24 @@ class MeasuredComplaint:
     unknown: float | None
 
 
+class DestinationKind(StrEnum):
+    """What kind of place a patient is sent to."""
+
+    EMERGENCY = "emergency"
+    DEPARTMENT = "department"
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where the patient goes first; `text` is for whoever reads the answer."""
+
+    kind: DestinationKind
+    text: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kind": self.kind.value, "text": self.text}
+
+
 @dataclass(frozen=True, slots=True)
 class TriageResult:
     """The answer to one complaint.
@@ -143,6 +164,8 @@ class TriageResult:
     Attributes:
         departments: best first; empty only where the text could not be read as a complaint.
         reason: why it abstains, or why the first department was chosen over the model's own; else None.
+        question: the one that would help most where it abstains, unless the level is red; else None.
+        destination: the emergency department where the level is red; None where it abstains otherwise.
     """
 
     text: str
@@ -150,7 +173,8 @@ class TriageResult:
     urgency: Urgency
     abstain: bool
     reason: str | None
-    question: str | None  # the question that would help most where it abstains; else None
+    question: str | None
+    destination: Destination | None = field(default=None, kw_only=True)
     evidence: tuple[Evidence, ...]  # the words that decided for the first department, strongest first
     model: str
     question_id: str | None = None

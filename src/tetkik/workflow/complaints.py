@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tetkik.bundle import ModelCache
@@ -24,17 +25,23 @@ class ComplaintAnswer:
 
 
 def answer_complaint(
-    complaint: str, model: str, language: Language | None = None, *, measure: bool = False
+    complaint: str,
+    model: str,
+    language: Language | None = None,
+    *,
+    measure: bool = False,
+    in_hospital: bool = False,
+    denied: Sequence[str] = (),
 ) -> ComplaintAnswer:
     """Answer one complaint, and say which bundle did; its model is kept for the next.
 
-    Reasons, questions and referral rules are in the model's language for None. A model that cannot be loaded
-    is a `BundleError`.
+    Reasons, questions and referral rules are in the model's language for None; questions whose ids are
+    `denied` are not asked again. A model that cannot be loaded is a `BundleError`.
     """
     kept = _MODELS.get(model)
-    loaded = kept.model if language is None else replace(kept.model, language=language)
+    loaded = replace(kept.model, language=language or kept.model.language, in_hospital=in_hospital)
     measured = loaded.measure(complaint) if measure else None
-    return ComplaintAnswer(loaded.predict(complaint), kept.sha256, measured)
+    return ComplaintAnswer(loaded.predict(complaint, denied=denied), kept.sha256, measured)
 
 
 def triage(complaint: str, model: str, language: Language | None = None) -> TriageResult:

@@ -101,6 +101,16 @@ def test_it_never_falls_below_what_triage_asks(records):
     assert judged(records, reader, report, "Pneumothorax", REJECTED) is Priority.URGENT
 
 
+def test_what_was_not_assessed_does_not_wait(both_records, radiologist):
+    complaint = TriagedComplaint(workflow.triage("My stomach hurts", "triage-linear-tr"), "0" * 64)
+    report = made_report(both_records, result=found("Pneumothorax"), complaint=complaint)
+    with both_records.read() as tx:
+        case = cases.load_case(tx, report.case_id, audit=False)
+    assert (case.urgency, case.complaint.result) == (None, complaint.result)
+    assert case.priority is Priority.CRITICAL
+    assert judged(both_records, radiologist, report, "Pneumothorax", REJECTED) is Priority.URGENT
+
+
 def test_the_finding_of_another_image_keeps_it(records):
     first = made_report(records, result=found("Pneumothorax"))
     second = made_report(records, result=found("Pneumothorax"), case_id=first.case_id)

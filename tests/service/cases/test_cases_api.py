@@ -37,9 +37,13 @@ def client(app, app_context):
 def test_triage_has_the_keys_of_the_contract(client):
     answer = client.post(f"{API}/triage", json={"text": TEXT}).json()
     assert list(answer) == [
-        "text", "departments", "urgency", "abstain", "reason", "question", "evidence", "model",
+        "text", "departments", "urgency", "abstain", "reason", "question", "destination", "evidence",
+        "model",
     ]  # fmt: skip
     assert answer["text"] == TEXT and answer["urgency"]["level"] == "kirmizi"
+    assert answer["destination"] == {"kind": "emergency", "text": "Acil Servis"}
+    unread = client.post(f"{API}/triage", json={"text": "My chest hurts"}).json()
+    assert (unread["urgency"], unread["destination"]) == ({"level": None, "flags": []}, None)
     assert sum(item["probability"] for item in answer["departments"]) == pytest.approx(1, abs=1e-4)
 
 

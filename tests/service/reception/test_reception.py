@@ -15,7 +15,7 @@ from tetkik.records.cases import cases
 from tetkik.records.ids import new_id
 from tetkik.records.schema import AuditRow, Case, Complaint, Patient
 from tetkik.settings import Settings
-from tetkik.values import DISCLAIMER, CaseState, Role, Sex, UrgencyLevel
+from tetkik.values import DISCLAIMER, CaseState, Priority, Role, Sex, UrgencyLevel
 
 HEART = "Göğsümde baskı var, sol koluma vuruyor, terliyorum."
 
@@ -65,7 +65,9 @@ def view(app_context, case_id):
 def test_live_triage_answers_and_keeps_nothing(desk, app_context):
     before = [counted(app_context, table) for table in (Case, Complaint, Patient, AuditRow)]
     page = desk.post("/reception/triage", data={"complaint": HEART}).text
-    assert "Kırmızı: hemen" in page and "kalp krizi" in page
+    assert 0 < page.index("Acil Servis") < page.index("Kırmızı: hemen") < page.index("kalp krizi")
+    assert page.index('<details class="ranking">') < page.index('data-department="Kardiyoloji"')
+    assert "data-add" not in page and "112" not in page
     assert 'data-department="Kardiyoloji"' in page and 'data-shortcut="F2"' in page
     assert re.search(r'<div id="mirror" hx-swap-oob="innerHTML"><mark class="kirmizi', page)
     assert before == [counted(app_context, table) for table in (Case, Complaint, Patient, AuditRow)]
@@ -79,6 +81,23 @@ def test_live_triage_asks_where_it_is_unsure_and_takes_no_for_an_answer(desk):
     (second,) = re.findall(r'data-deny="(\w+)"', again)
     assert second != first
     assert 'data-shortcut="F2"' not in page  # where the model names none, no key accepts it
+
+
+@pytest.mark.parametrize("text", ["My chest hurts", "صدري يؤلمني", "asdf qwer zxcv", "Merhaba hocam"])
+def test_what_cannot_be_read_is_grey_and_comes_before_what_can_wait(desk, app_context, text):
+    page = desk.post("/reception/triage", data={"complaint": text}).text
+    assert "Değerlendirilemedi, hastayı görün" in page and "banner unassessed" in page
+    assert not any(word in page for word in ("yesil", "Yeşil", "data-department", "karar sizindir"))
+    case_id = opened(desk, complaint=text)
+    case = view(app_context, case_id)
+    assert (case.urgency, case.complaint.result.urgency.level) == (None, None)
+    assert case.priority is Priority.URGENT
+    for path in (f"/cases/{case_id}", f"/cases/{case_id}/slip"):
+        shown = desk.get(path).text
+        assert "Değerlendirilemedi, hastayı görün" in shown and "yesil" not in shown
+    bare = opened(desk)
+    assert "Değerlendirilemedi" not in desk.get(f"/cases/{bare}").text + desk.get(f"/cases/{bare}/slip").text
+    assert view(app_context, bare).priority is Priority.ROUTINE
 
 
 @pytest.fixture
@@ -98,7 +117,7 @@ def test_the_referral_rule_stands_on_the_desk_the_case_and_the_slip(desk):
     desk.headers["Accept-Language"] = "en"
     page = desk.post("/reception/triage", data={"complaint": HEART}).text
     rule = "Needs a referral; book first: Dahiliye Polikliniği."
-    assert rule in page and "Kalp Polikliniği" in page and "Departments" in page
+    assert rule in page and "Kalp Polikliniği" in page and "Department afterwards" in page
     case_id = opened(desk, complaint=HEART, department="Kardiyoloji")
     for path in (f"/cases/{case_id}", f"/cases/{case_id}/slip"):
         shown = desk.get(path).text
@@ -237,7 +256,9 @@ def test_the_slip_says_where_and_how_soon_and_no_more(desk, app_context):
     )
     page = desk.get(f"/cases/{case_id}/slip").text
     number = view(app_context, case_id).number
-    assert number in page and "Kırmızı: hemen" in page and "Beyin ve Sinir Cerrahisi" in page
+    assert number in page
+    assert 0 < page.index("Acil Servis") < page.index("Kırmızı: hemen") < page.index("<dt>Sonra</dt>")
+    assert "<dt>Sonra</dt><dd>Beyin ve Sinir Cerrahisi</dd>" in page and 'class="where"' not in page
     assert "Örnek Hastanesi" in page and DISCLAIMER["tr"] in page and "G. Ş." in page
     assert '<svg viewBox="0 0 25 25"' in page
     assert not any(word in page for word in ("Gülçin", "H-5", "baskı", case_id[:-1] + '"'))

@@ -66,7 +66,7 @@ def test_a_visit_from_the_first_key_to_the_slip(app_context, browser):
             page.keyboard.type(TEXT)
         assert page.locator("#answer .banner.kirmizi").is_visible()
         assert page.evaluate("text => mirror.textContent === text && !!mirror.querySelector('mark')", TEXT)
-        assert page.locator("#spoken").inner_text().startswith("Kırmızı: hemen. Kardiyoloji, %")
+        assert page.locator("#spoken").inner_text().startswith("Acil Servis. Kırmızı: hemen.")
         assert page.title() != "x" and page.locator("#mirror script").count() == 0
         with answered(page, "terliyorum"):
             page.keyboard.type(" ve terliyorum")

@@ -1,4 +1,4 @@
-"""One triage answer on the terminal: urgency first, then the departments, then the words that decided."""
+"""One triage answer on the terminal: where to in an emergency, the urgency, then the departments."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from rich.text import Text
 from tetkik.cli.console import out, shown, t
 from tetkik.values import TriageResult, UrgencyLevel
 
-_STYLE = {
+_STYLE: dict[UrgencyLevel | None, str] = {
     UrgencyLevel.KIRMIZI: "bold white on red",
     UrgencyLevel.SARI: "black on yellow",
     UrgencyLevel.YESIL: "green",
+    None: "reverse",
 }
-_LEVEL = {
-    UrgencyLevel.KIRMIZI: "RED: emergency department or 112, now",
+_LEVEL: dict[UrgencyLevel | None, str] = {
+    UrgencyLevel.KIRMIZI: "RED: at once",
     UrgencyLevel.SARI: "YELLOW: to be seen today",
     UrgencyLevel.YESIL: "GREEN: by appointment",
+    None: "NOT ASSESSED: see the patient",
 }
 _BAR = 24
 _SHOWN = 3
@@ -23,13 +25,21 @@ _SHOWN = 3
 
 def show_answer(result: TriageResult) -> None:
     """Print one answer, at most about a dozen lines."""
-    out.print(_marked(result), soft_wrap=False)
     level = result.urgency.level
-    if result.departments or result.urgency.flags:  # of a text that cannot be read no level is known
-        out.print(Text(f" {t(_LEVEL[level])} ", style=_STYLE[level]))
+    red = level is UrgencyLevel.KIRMIZI
+    if red and result.destination:
+        out.print(Text(f" {result.destination.text} ", style=_STYLE[level]))
+    out.print(_marked(result), soft_wrap=False)
+    out.print(Text(f" {t(_LEVEL[level])} ", style="bold red" if red else _STYLE[level]))
     for flag in result.urgency.flags:
         quoted = shown(result.text[flag.span.start : flag.span.end])
         out.print(Text(f"  {shown(flag.reason)} ", style="bold").append(f"“{quoted}”", style="dim"))
+    if red:
+        # Nobody in an emergency should be sent to book an appointment.
+        if result.departments:
+            names = ", ".join(one.name for one in result.departments[: _SHOWN if result.abstain else 1])
+            out.print(Text(f"  {t('Afterwards')}: {names}", style="dim"))
+        return
     width = max(0, min(_BAR, out.width - 38))
     for place, department in enumerate(result.departments[:_SHOWN]):
         filled = round(width * department.probability)
@@ -37,8 +47,7 @@ def show_answer(result: TriageResult) -> None:
         line.append("█" * filled, style="cyan").append("░" * (width - filled), style="dim")
         line.append(f" {100 * department.probability:3.0f}%")
         out.print(line)
-    # Nobody in an emergency should be sent to book an appointment.
-    if result.departments and not result.abstain and level is not UrgencyLevel.KIRMIZI:
+    if result.departments and not result.abstain:
         first = result.departments[0]
         if first.clinic:
             booking = t("Book: {clinic}.", clinic=first.clinic)

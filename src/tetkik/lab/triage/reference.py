@@ -80,7 +80,7 @@ def _seen(triage: Triage, given: ReferenceComplaints, row: int, text: str, score
         measured.plain,
         measured.unknown,
         dict(zip(triage.labels, score.tolist(), strict=True)) if read else {},
-        triage.urgency(text).level.value,
+        triage.urgency(text).level,
         read and threshold is not None and float(score.max()) < threshold,
         given.departments[row],
     )

@@ -84,7 +84,7 @@ def open_case(
         number=next_number(tx),
         patient_id=patient_id,
         state=CaseState.WAITING,
-        priority=priorities.initial_priority(level, priority),
+        priority=priorities.initial_priority(level, priority, complaint=complaint is not None),
         priority_chosen=priority,
         urgency=level,
         department=department,
@@ -102,7 +102,7 @@ def open_case(
         stored = complaints.store_complaint(tx, row, complaint)
         if urgency is not None:
             row.urgency = complaints.set_urgency(tx, stored, urgency)
-            row.priority = priorities.initial_priority(row.urgency, priority)
+            row.priority = priorities.initial_priority(row.urgency, priority, complaint=True)
     if department is not None:
         tx.audit_about(Action.DEPARTMENT_CHOSEN, row, department=department, before=None)
     tx.announce("case", row.id)

@@ -130,6 +130,6 @@ def _counted(measured: MeasuredComplaint, result: TriageResult) -> SeenComplaint
         measured.plain,
         measured.unknown,
         {one.name: one.probability for one in result.departments},
-        result.urgency.level.value,
+        result.urgency.level,
         result.abstain,
     )

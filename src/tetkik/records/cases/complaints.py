@@ -21,6 +21,8 @@ from tetkik.triage.age_and_duration import is_child
 from tetkik.turkish import fold
 from tetkik.values import (
     DepartmentScore,
+    Destination,
+    DestinationKind,
     Evidence,
     MeasuredComplaint,
     RedFlag,
@@ -209,11 +211,13 @@ def _packed(result: TriageResult) -> dict[str, Any]:
 
 
 def _unpacked(text: str, known: Mapping[str, Any]) -> TriageResult:
+    to = known.get("destination")  # not in answers of before
     return TriageResult(
         text,
         tuple(DepartmentScore(**item) for item in known["departments"]),
         Urgency(
-            UrgencyLevel(known["urgency"]["level"]), tuple(_flag(item) for item in known["urgency"]["flags"])
+            UrgencyLevel(known["urgency"]["level"]) if known["urgency"]["level"] else None,
+            tuple(_flag(item) for item in known["urgency"]["flags"]),
         ),
         known["abstain"],
         known["reason"],
@@ -226,6 +230,7 @@ def _unpacked(text: str, known: Mapping[str, Any]) -> TriageResult:
         known.get("question_id"),
         # Answers that were stored before the key was.
         known["child"] if "child" in known else is_child(fold(text)),
+        destination=Destination(DestinationKind(to["kind"]), to["text"]) if to else None,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import select, update
 
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import filter_index
+from tetkik.records.cases import complaints, filter_index
 from tetkik.records.cases.locks import lock_jobs
 from tetkik.records.cases.transfers import require_open
 from tetkik.records.database import Transaction
@@ -18,11 +18,16 @@ from tetkik.records.schema import Case, Job
 from tetkik.values import JobState, Priority, UrgencyLevel
 
 
-def initial_priority(urgency: UrgencyLevel | None, chosen: Priority | None) -> Priority:
-    """The priority of a case before any model has seen an image."""
+def initial_priority(urgency: UrgencyLevel | None, chosen: Priority | None, *, complaint: bool) -> Priority:
+    """The priority of a case before any model has seen an image; `complaint` says whether it has one.
+
+    A complaint whose urgency could not be assessed counts as sarı: an emergency may stand behind it.
+    """
     if chosen is not None:
         return chosen
-    return Priority.of_urgency(urgency) if urgency is not None else Priority.ROUTINE
+    if urgency is not None:
+        return Priority.of_urgency(urgency)
+    return Priority.URGENT if complaint else Priority.ROUTINE
 
 
 def update_worklist(tx: Transaction, case_id: str) -> None:
@@ -92,4 +97,5 @@ def _found(tx: Transaction, row: Case) -> Priority:
     """What triage and the findings that stand ask for."""
     runs = filter_index.load_newest_runs(tx, [row.id], answered=True)
     labels = {label for found in filter_index.load_case_findings(tx, runs).values() for label in found.labels}
-    return min(initial_priority(row.urgency, None), Priority.of_findings(labels))
+    complaint = complaints.complaint_row(tx, row.id) is not None
+    return min(initial_priority(row.urgency, None, complaint=complaint), Priority.of_findings(labels))

@@ -20,13 +20,14 @@ _QUIET_ZONE = 2
 @dataclass(frozen=True, slots=True)
 class Slip:
     """What the slip says: initials, so that a lost one finds its owner, and the clinic only where it is
-    called otherwise than the department.
+    called otherwise than the department. `triaged` with an urgency of None: it could not be assessed.
     """
 
     number: str
     code: Markup
     initials: str
     urgency: UrgencyLevel | None
+    triaged: bool
     department: str | None
     clinic: str | None
     referral: str | None
@@ -39,6 +40,7 @@ def slip_of(case: CaseView, clinic: Clinic | None, language: Language) -> Slip:
         qr_code(case.number),
         " ".join(f"{word[0]}." for word in case.person.name.split()),
         case.urgency,
+        case.urgency is not None or case.complaint is not None,
         case.department,
         clinic.name if clinic is not None and clinic.name != case.department else None,
         clinic.referral(language) if clinic is not None else None,

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator
 
 from tetkik.records.cases.complaints import UrgencyChoice
 from tetkik.service.reception import triage
-from tetkik.values import TriageResult, UrgencyLevel, UrgencyReason
+from tetkik.values import DestinationKind, TriageResult, UrgencyLevel, UrgencyReason
 
 
 class TriageRequest(BaseModel):
@@ -46,8 +46,17 @@ class FlagShape(BaseModel):
 class UrgencyShape(BaseModel):
     """How soon the patient should be seen."""
 
-    level: UrgencyLevel
+    level: UrgencyLevel | None = Field(
+        description="None where the text could not be read: somebody must see the patient."
+    )
     flags: list[FlagShape] = Field(description="That were found, the worst first.")
+
+
+class DestinationShape(BaseModel):
+    """Where the patient goes first."""
+
+    kind: DestinationKind
+    text: str = Field(description="The emergency department, or the clinic or department as it is booked.")
 
 
 class EvidenceShape(BaseModel):
@@ -69,7 +78,13 @@ class TriageShape(BaseModel):
     urgency: UrgencyShape = Field(description="Found by rules, apart from the departments.")
     abstain: bool = Field(description="Whether no department is likely enough.")
     reason: str | None = Field(description="Why it abstains, or why the first department comes first.")
-    question: str | None = Field(description="That would help most where it abstains.")
+    question: str | None = Field(
+        description="That would help most where it abstains; None where no answer would change the first two "
+        "departments, and of red."
+    )
+    destination: DestinationShape | None = Field(
+        description="The emergency department for red; None where it abstains otherwise."
+    )
     evidence: list[EvidenceShape]
     model: str
 

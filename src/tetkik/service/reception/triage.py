@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tetkik import workflow
 from tetkik.errors import InputError
@@ -14,7 +12,7 @@ from tetkik.records.cases.complaints import TriagedComplaint
 from tetkik.service.kit.rendering.highlights import Piece, pieces
 from tetkik.settings import Settings
 from tetkik.triage.clinics import Clinic, clinic_of
-from tetkik.triage.questions import Answer, Question, best_question, questions
+from tetkik.triage.questions import Answer, questions
 from tetkik.turkish import alphabetical
 from tetkik.values import DepartmentScore, TriageResult
 
@@ -25,16 +23,13 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class LiveAnswer:
-    """What the page shows while somebody types, with the question where the model abstains."""
+    """What the page shows while somebody types, with what may be answered to its question."""
 
     result: TriageResult
     pieces: tuple[Piece, ...]
     first: tuple[DepartmentScore, ...]
     rest: tuple[DepartmentScore, ...]
-    question: str | None = None
-    question_id: str = ""
     answers: tuple[Answer, ...] = ()
-    asked: tuple[str, ...] = ()
 
 
 def answer_to(text: str, settings: Settings, language: Language) -> TriageResult:
@@ -43,35 +38,26 @@ def answer_to(text: str, settings: Settings, language: Language) -> TriageResult
 
 
 def _answered(
-    text: str, settings: Settings, language: Language, *, measure: bool = False
+    text: str,
+    settings: Settings,
+    language: Language,
+    *,
+    measure: bool = False,
+    denied: Sequence[str] = (),
 ) -> workflow.ComplaintAnswer:
     plain = text.replace("\r\n", "\n")
-    return workflow.answer_complaint(plain, settings.triage_model, language, measure=measure)
+    return workflow.answer_complaint(
+        plain, settings.triage_model, language, measure=measure, in_hospital=True, denied=denied
+    )
 
 
 def ask_live(text: str, settings: Settings, language: Language, asked: Sequence[str] = ()) -> LiveAnswer:
     """The answer as the page shows it; a question that was answered with no is not asked again."""
-    result = answer_to(text, settings, language)
-    known = {question.id: question for question in questions()}
-    denied = tuple(name for name in dict.fromkeys(asked) if name in known)
-    shown, rest = result.departments[:_SHOWN], result.departments[_SHOWN:]
-    live = LiveAnswer(result, pieces(result), shown, rest, asked=denied)
-    question = _question(result, known, denied)
-    if question is None:
-        return live
-    return replace(live, question=question.text[language], question_id=question.id, answers=question.answers)
-
-
-def _question(result: TriageResult, known: Mapping[str, Question], denied: Sequence[str]) -> Question | None:
-    """The question to ask: the model's own, or the next best where that was answered with no."""
-    if result.question_id is None:
-        return None
-    if result.question_id not in denied:
-        return known[result.question_id]
-    if len(denied) >= len(known):
-        return None
-    believed = np.array([department.probability for department in result.departments])
-    return best_question([item.name for item in result.departments], believed, leave_out=denied)
+    result = _answered(text, settings, language, denied=asked).result
+    answers = next((one.answers for one in questions() if one.id == result.question_id), ())
+    return LiveAnswer(
+        result, pieces(result), result.departments[:_SHOWN], result.departments[_SHOWN:], answers
+    )
 
 
 def triaged(text: str, settings: Settings, language: Language) -> TriagedComplaint:

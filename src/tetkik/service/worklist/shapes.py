@@ -161,7 +161,9 @@ class WorklistCase(Shape):
     sex: Sex | None
     complaint: str
     hidden: bool = Field(description="Whether it is restricted and not open to whoever asks.")
-    urgency: UrgencyLevel | None
+    urgency: UrgencyLevel | None = Field(
+        description="None without a complaint, or where it could not be assessed."
+    )
     priority: PriorityWord
     department: str | None
     state: CaseState = Field(description="Where the case is on its way.")
