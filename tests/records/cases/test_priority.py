@@ -106,6 +106,7 @@ def test_what_was_not_assessed_does_not_wait(both_records, radiologist):
     report = made_report(both_records, result=found("Pneumothorax"), complaint=complaint)
     with both_records.read() as tx:
         case = cases.load_case(tx, report.case_id, audit=False)
+    assert case.complaint is not None
     assert (case.urgency, case.complaint.result) == (None, complaint.result)
     assert case.priority is Priority.CRITICAL
     assert judged(both_records, radiologist, report, "Pneumothorax", REJECTED) is Priority.URGENT
