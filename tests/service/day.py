@@ -131,7 +131,7 @@ class Day:
             page.goto("/reception")
             page.locator("#complaint").press_sequentially(COMPLAINT, delay=2)
             expect(page.locator("#answer .banner.kirmizi")).to_be_visible()
-            expect(page.locator("#answer [data-department]").first).to_be_visible()
+            expect(page.locator("#answer [data-department]").first).to_be_attached()
             page.locator("#department").select_option(label=DEPARTMENT)
             page.locator("#name").fill(PATIENT)
             page.locator("#tckn").fill(TCKN)

@@ -80,6 +80,8 @@ _BATCH = 1024
 _DIGITS = 6
 _TRIED = 4
 """Questions whose answers are tried on the model, at most."""
+_LONGEST_ASKED = 2_000
+"""Characters of a text about which a question is asked: in a longer one a sentence more changes little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,7 @@ class Triage:
         reason: str | None = None
         question: Question | None = None
         if abstain:
-            if urgency.level is not UrgencyLevel.KIRMIZI:
+            if urgency.level is not UrgencyLevel.KIRMIZI and len(text) <= _LONGEST_ASKED:
                 question = self._question(reading, row, order, denied)
             reason = translate(
                 "No department is likely enough ({first} {percent}%); ask the question and add the answer."

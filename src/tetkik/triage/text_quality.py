@@ -27,10 +27,12 @@ _KEYBOARD = re.compile(r"asd|qwe|wer[tq]|zxc|xcv|sdf|dfg|fgh|ghj|hjk|jkl|lkj|(\w
 """Letters that stand side by side, and one that was held down."""
 _DIGIT_FOR_LETTER = re.compile(r"[a-z][235789]|[235789][a-z]{2}")
 """Arabic in Latin letters: `waja3`, `3andi`."""
-_OWN = re.compile(r"\w*[ıİğĞ]\w*")
-"""A word with a letter that few languages but Turkish have."""
+_OWN = frozenset("ıİğĞ")
+"""Letters that few languages but Turkish have."""
 _SHORT = 6
 """Words of a text that may be a greeting or a name alone, at most."""
+_LOOKED_UP = 60
+"""Words that are looked up in the vocabularies of the model and of the rules, at most."""
 _LANGUAGE_SAMPLE = 2_000
 """Characters that tell the language well enough."""
 
@@ -90,14 +92,14 @@ def unreadable_reason(text: str, *, most_characters: int) -> Unreadable | None:
         return Unreadable.NOT_TURKISH
     if plain >= max(1, 0.15 * len(words)):
         return None
-    # From here on only a few short or badly misspelled complaints, so that it may take longer.
+    # From here on only a few short or badly misspelled complaints; it takes longer, and so reads less.
+    words, plain = words[:_LOOKED_UP], sum(known[:_LOOKED_UP])
     sensible = " ".join(word for word in words if not _KEYBOARD.search(word))
     covered = {place for hit in hits(prepare(sensible), builtin()) for place in range(hit.first, hit.last)}
     if len(covered) + plain >= max(1, 0.1 * len(words)):
         return None
-    if not foreign and (
-        recogniser().read(sensible).found or len(_OWN.findall(text)) >= max(3, len(words) / 4)
-    ):
+    own = sum(not _OWN.isdisjoint(word) for word in text[:_LANGUAGE_SAMPLE].split())
+    if not foreign and (own >= max(3, len(words) / 4) or recogniser().read(sensible).found):
         return None
     return Unreadable.NOT_TURKISH if foreign else Unreadable.NO_COMPLAINT
 

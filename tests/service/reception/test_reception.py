@@ -94,7 +94,8 @@ def test_what_cannot_be_read_is_grey_and_comes_before_what_can_wait(desk, app_co
     assert case.priority is Priority.URGENT
     for path in (f"/cases/{case_id}", f"/cases/{case_id}/slip"):
         shown = desk.get(path).text
-        assert "Değerlendirilemedi, hastayı görün" in shown and "yesil" not in shown
+        assert "Değerlendirilemedi, hastayı görün" in shown and "banner yesil" not in shown
+        assert "urgent yesil" not in shown and "Yeşil: bekleyebilir" not in shown
     bare = opened(desk)
     assert "Değerlendirilemedi" not in desk.get(f"/cases/{bare}").text + desk.get(f"/cases/{bare}/slip").text
     assert view(app_context, bare).priority is Priority.ROUTINE

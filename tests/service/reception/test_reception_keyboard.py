@@ -75,7 +75,7 @@ def test_a_visit_from_the_first_key_to_the_slip(app_context, browser):
         assert axe(page) == [] and overflow(page) == 0
 
         # F2 accepts the first department and goes on to the patient.
-        assert page.locator("[data-department='Kardiyoloji'][data-first]").is_visible()
+        assert page.locator("details:not([open]) [data-department='Kardiyoloji'][data-first]").count() == 1
         page.keyboard.press("F2")
         assert page.locator("#department").input_value() == "Kardiyoloji"
         with answered(page, "isi"):
