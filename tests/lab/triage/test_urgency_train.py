@@ -14,6 +14,7 @@ from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.urgency.train import UrgencyFigures, UrgencyOptions, read_levels, train_urgency
 from tetkik.triage.urgency import assess
 from tetkik.triage.urgency.reader import UrgencyReader
+from tetkik.values import UrgencyLevel
 
 TABLE = Path(__file__).parents[3] / "data" / "invented-complaints" / "complaints.csv"
 
@@ -42,8 +43,10 @@ def test_it_learns_and_says_how_well(tmp_path, rows):
     assert figures["macro_f1"].n == len(rows) and figures["macro_f1"].value > 0.6
     reader = UrgencyReader.load(open_bundle(tmp_path / "own", Task.URGENCY))
     reds = [row["text"] for row in rows if row["level"] == "kirmizi"]
-    alone = np.mean([assess(text).level.severity == 2 for text in reds])
-    assert np.mean([assess(text, reader=reader).level.severity == 2 for text in reds]) > alone + 0.15
+    alone = np.mean([assess(text).level is UrgencyLevel.KIRMIZI for text in reds])
+    assert (
+        np.mean([assess(text, reader=reader).level is UrgencyLevel.KIRMIZI for text in reds]) > alone + 0.15
+    )
     card = (tmp_path / "own" / "README.md").read_text("utf-8")
     assert f"{len(rows)} complaints" in card and "TETKIK_TRIAGE_URGENCY_MODEL=own" in card
 

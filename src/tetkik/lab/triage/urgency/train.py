@@ -148,7 +148,9 @@ def train_urgency(
 def judged(texts: Sequence[str], probabilities: Floats, thresholds: UrgencyThresholds) -> Ints:
     """The levels of rules and model together, (texts,), indexes of `LEVELS`."""
     found = [
-        level_of(assess(text).level.severity, red, yellow, thresholds)
+        level_of(
+            max((flag.level.severity for flag in assess(text).flags), default=0), red, yellow, thresholds
+        )
         for text, (red, yellow, _) in zip(texts, probabilities.tolist(), strict=True)
     ]
     return np.array([LEVELS.index(level) for level in found])
