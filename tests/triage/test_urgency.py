@@ -123,6 +123,11 @@ def test_other_words_are_no_errors(text: str):
         "Çarpıntım yok.",
         "Koltuğumda oturunca ağrısız bir çıtlama oluyor.",
         "Bayılma ya da nöbet geçirmedim.",
+        "Nefes darlığım yok, nefesimde sorun yok.",
+        "Görmemde sorun yok.",
+        "Ne bayıldım ne kasıldım.",
+        "Canıma kıymak aklımdan geçmez.",
+        "Makattan kanamıyor.",
     ],
 )
 def test_what_is_denied_does_not_count(text: str):
@@ -142,6 +147,11 @@ def test_what_is_denied_does_not_count(text: str):
         "Dedem felç geçirmişti, bende genetik mi?",
         "Ailemde kalp krizi geçiren çok kişi var.",
         "Üç yıldır ara sıra göğsüm ağrıyor, tetkiklerim temiz.",
+        "Bebekken havale geçirmişim, askerlik için kâğıt istiyorlar.",
+        "İki yıllık felçliyim, seans istiyorum.",
+        "İnternette okudum, adamın ağzı kaymış, bende öyle bir şey yok.",
+        "Kahvede anlattılar, birinin göğsüne öküz oturmuş, soğuk soğuk terlemiş.",
+        "Komşunun oğlu yere düşüp bayılmış, benimkinde öyle bir şey yok.",
     ],
 )
 def test_what_is_past_or_another_persons_does_not_count(text: str):
@@ -161,6 +171,9 @@ def test_what_is_past_or_another_persons_does_not_count(text: str):
         "Kan tahlilim temiz çıktı.",
         "Kanalda daralma var dediler, belim ara sıra ağrıyor.",
         "Bana yardım eder misiniz, psikolojim bozuldu.",
+        "Tansiyonum 12'ye 8.",
+        "Nabzım 68, 40 yaşındayım.",
+        "Şeker hastasıyım, 55 yaşındayım, rapor istiyorum.",
     ],
 )
 def test_what_is_supposed_or_only_sounds_alike_does_not_count(text: str):
@@ -291,3 +304,23 @@ def assert_sound(text: str, flags: tuple[RedFlag, ...]) -> None:
     for flag in flags:
         assert 0 <= flag.span.start < flag.span.end <= len(text)
         assert text[flag.span.start].isalnum()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Tansiyonum 7'ye 4, ayakta duramıyorum, soğuk soğuk terliyorum.",
+        "Annemin tansiyonu altı ölçüldü.",
+        "Nabzım 150, başım dönüyor, bayılacağım.",
+        "Parmağına taktılar, alet 82 gösteriyor.",
+        "38 haftalığım, bebek hiç kıpırdamıyor.",
+        "3 haftalık bebeğimin makattan ateşini ölçtük, 38,3 çıktı.",
+        "Başıma balyoz indi, kusuyorum.",
+        "Babamı zor uyandırıyoruz.",
+        "Sol yanım tutmuyor.",
+        "Veda mektubu yazmış.",
+        "Yemek yerken tıkandı, ses çıkaramıyor.",
+    ],
+)
+def test_emergencies_without_their_textbook_word(text: str):
+    assert level(text) is KIRMIZI

@@ -19,8 +19,9 @@ from tetkik.values import UrgencyLevel
 
 RED = [rule.example for rule in load_rules().rules if rule.level is UrgencyLevel.KIRMIZI and rule.example]
 KEPT = 0.97
-TURNED = 0.07
+TURNED = 0.06
 """Ten of the examples say themselves that it is of today (“bugün”, “dünden beri”): those rightly stay."""
+DENIED = 0.01
 BEFORE = [
     "Az önce", "Demin", "Yarım saat önce", "On dakika evvel", "İki saat önce", "Bu sabah", "Sabaha karşı",
     "Dün gece", "2 saattir",
@@ -52,8 +53,13 @@ TURNS = [
     "İki sene önce böyle olmuştu: {} Tedavi oldum geçti, şimdi kontrole geldim.",
     "Eskiden {} Şimdi hiçbir şikayetim yok.",
     "Rahmetli amcamda seneler önce olmuştu: {} Bende yok, tarama yaptırmak istiyorum.",
+    "Rahmetli babamda yıllar önce olmuştu bu: {}",
+    "Dedem on sene evvel böyle vefat etti: {}",
 ]
-DENIALS = ["{} gibi bir durumum yok.", "{} diye bir şey olmadı."]
+DENIALS = [
+    "{} gibi bir durumum yok.", "{} diye bir şey olmadı.",
+    "{} diye korkuyorum ama bende böyle bir şey yok.",
+]  # fmt: skip
 
 
 def small(text: str) -> str:
@@ -129,7 +135,7 @@ def test_of_long_ago_or_of_a_relative_it_is_not_red(turn):
 
 @pytest.mark.parametrize("turn", DENIALS)
 def test_denied_it_is_not_red(turn):
-    assert share_of_red([turn.format(text.rstrip(".!")) for text in RED]) <= TURNED
+    assert share_of_red([turn.format(text.rstrip(".!")) for text in RED]) <= DENIED
 
 
 def test_what_is_over_since_today_still_counts():

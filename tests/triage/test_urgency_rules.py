@@ -104,7 +104,7 @@ def test_worst_rules_come_first_whatever_the_files_order(rule_file):
         (RULE + "max_days = inf", ["bizim", "max_days"]),
         (RULE + "min_age = 60\nmax_age = 18", ["bizim", "min_age", "max_age"]),
         (RULE + RULE.replace("bizim", "kotu") + "window = -3", ["kurallar.toml:9", "kotu", "window"]),
-        ('[symptoms]\nx = ["||"]\n' + RULE, ["x", "||"]),
+        ('[symptoms]\nx = ["||"]\n' + RULE, ["x (", "kurallar.toml:2", "||"]),
         ('[symptoms]\nx = ["(ateş|.*)"]\n' + RULE, ["x", "(ateş|.*)"]),
         ('[symptoms]\nx = ["ateş var /900"]\n' + RULE, ["x", "/900"]),
         (RULE + "colour = 1", ["bizim", "colour"]),

@@ -59,6 +59,8 @@ _CHILD_HINTS = ("bebe", "ogan", "oglu", "ogul", "kiz", "cocu", "toru", "yege")
 _OLDEST = 115
 _REACH = 28
 """Characters around "yaş" or a unit of time within which its number stands."""
+_WEEKS_OF_PREGNANCY = 20
+"""From here on weeks are those of a pregnancy; a child is then told in months."""
 _UNIT_YEARS = {"gun": 1 / 365.25, "hafta": 7 / 365.25, "ay": 1 / 12}
 
 _PREGNANT = re.compile(
@@ -66,7 +68,7 @@ _PREGNANT = re.compile(
     r"|(?:hafta|ay)(?:lik)? (?:ikiz )?(?:hamile|gebe)(?:yim|yiz|lig|lik|yi)?\b|hamile \d"
     r"|hamile (?:esim|kadin|bayan|karim)|gebe (?:esim|kadin|bayan)|hamile ve |hamile halim\w*"
     r"|(?:esim|karim|kizim|gelinim) (?:\d+ |\w+lik )*hamile"
-    rf"|(?:[23]\d|4[0-2]|(?:yirmi|otuz|kirk)(?: (?:{'|'.join(_ONES)}))?) ?hafta(?:lik|ligim)\b(?! bebe))"
+    rf"|(?:[23]\d|4[0-2]|(?:yirmi|otuz|kirk)(?: (?:{'|'.join(_ONES)}))?) ?hafta(?:ligim\b|lik\b(?! bebe)))"
 )
 _NOT_PREGNANT = re.compile(
     r"\b(?:hamile|gebe|hamileyim|gebeyim|hamilelik|gebelik|gebeligim|hamileligim)\w* "
@@ -212,7 +214,8 @@ def _stated_months(folded: str) -> list[_StatedAge]:
     return [
         _StatedAge(_value(match) * _UNIT_YEARS[match["unit"]], *match.span(), own=False, child=True)
         for match in _BIRTHDAY.finditer(folded)
-        if _child_near(folded, match)
+        if not (match["unit"] == "hafta" and _value(match) >= _WEEKS_OF_PREGNANCY)
+        and _child_near(folded, match)
         and not _PREGNANT_NEAR.search(folded, max(0, match.start() - 25), match.end() + 30)
     ]
 

@@ -74,7 +74,7 @@ def parse_rules(text: str, path: Path) -> RuleSet:
     """
     table = tomllib.loads(text)
     lines = [number for number, line in enumerate(text.splitlines(), 1) if _RULE_LINE.match(line)]
-    finder = _recogniser(table, path)
+    finder = _recogniser(table, path, text)
     entries = table.get("rule")
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise DataError(
@@ -90,7 +90,7 @@ def parse_rules(text: str, path: Path) -> RuleSet:
     return RuleSet(tuple(sorted(rules.values(), key=lambda rule: -rule.level.severity)), finder)
 
 
-def _recogniser(table: Mapping[str, Any], path: Path) -> Recogniser:
+def _recogniser(table: Mapping[str, Any], path: Path, text: str) -> Recogniser:
     words, symptoms = table.get("words", {}), table.get("symptoms", {})
     if not words and not symptoms:
         return recogniser()
@@ -111,7 +111,13 @@ def _recogniser(table: Mapping[str, Any], path: Path) -> Recogniser:
     merged = builtin_table()
     merged["words"] = {**merged["words"], **words}
     merged["symptoms"] = {**merged["symptoms"], **symptoms}
-    return Recogniser(merged)
+    try:
+        return Recogniser(merged)
+    except DataError as error:
+        symptom = str(error.values["id"])
+        lines = (n for n, line in enumerate(text.splitlines(), 1) if line.split("=")[0].strip() == symptom)
+        place = f"{symptom} ({path}:{next(lines, 1)})"
+        raise DataError(error.template, **{**error.values, "id": place}) from None
 
 
 def _texts(value: object) -> bool:
