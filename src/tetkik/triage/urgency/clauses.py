@@ -187,23 +187,23 @@ def _spread(
     clauses: list[Clause], words: list[str], forms: list[WordForm], sentence: list[int], colons: set[int]
 ) -> None:
     """A clause may speak of others: "… gibi bir şey yok" of those before, "dedemde olmuştu: …" after."""
-    heard = neither = told = -1
+    hearsay_in = neither = account_in = -1
     for number, clause in enumerate(clauses):
         at = sentence[clause.first]
         if any(form.hearsay for form in forms[clause.first : clause.last + 1]):
-            heard = at
+            hearsay_in = at
         elif words[clause.first].startswith(_OWN):
-            heard = told = -1
+            hearsay_in = account_in = -1
         if number and clause.others is False:
             before = clauses[number - 1]
             same = at == sentence[before.first]
             if clause.first in colons and before.others:
-                told = at
+                account_in = at
             brief = clause.last + 1 in colons and clause.last - clause.first < _LIST_ITEM
-            clause.others = told == at or (
+            clause.others = account_in == at or (
                 before.others and same and (brief or forms[clause.last].evidential)
             )
-        if 0 <= at - heard <= 1 and heard >= 0 and _is_hearsay(clause, forms):
+        if 0 <= at - hearsay_in <= 1 and hearsay_in >= 0 and _is_hearsay(clause, forms):
             clause.others = True
         if words[clause.first] == "ne":
             if neither >= 0 and sentence[clauses[neither].first] == at:
@@ -236,7 +236,7 @@ def _deny_before(clauses: list[Clause], words: list[str], forms: list[WordForm],
 
 
 def _is_hearsay(clause: Clause, forms: list[WordForm]) -> bool:
-    return any(form.told for form in forms[clause.first : clause.last + 1])
+    return any(form.evidential_form for form in forms[clause.first : clause.last + 1])
 
 
 def _reach(clause: Clause, comma: list[bool]) -> int:

@@ -52,7 +52,7 @@ _FORMERLY = frozenset(("once", "evvel", "onceki"))
 """After "daha" these tell of the past; after a time, the time decides; alone they tell an order of events."""
 _PRETERITE = re.compile(r"(?:[^m]|[^iu]s|[^s])[dt][iu](?:m|k|n|lar|ler|n[iu]z)?$")
 _EVIDENTIAL = re.compile(r"m[iu]s(?:l[ae]r)?$")
-_NOT_TOLD = frozenset(("altmis", "yetmis", "gecmis", "yemis", "gumus"))
+_NOT_EVIDENTIAL = frozenset(("altmis", "yetmis", "gecmis", "yemis", "gumus"))
 _HEARSAY = re.compile(
     r"^(?:internette|haber(?:ler)?de|gazetede|televizyonda|tvde|videoda|youtubeda|sitesinde|forumda|filmde|dizide"
     r"|okudu(?:m|k)|okumus|duydu(?:m|k)|duymus|izle(?:dim|dik|mis)|anlatti(?:lar)?|anlatmis|kahvede)$"
@@ -87,7 +87,7 @@ class WordForm:
         evidential: a verb of hearsay ("geçirmiş").
         hearsay: where one hears of others' illnesses ("internette okudum").
         dismisses: after "aklımdan" it denies what stands before ("geçmez"); alone it says that it goes on.
-        told: any verb of hearsay ("yazmış"), whether it closes a clause or not.
+        evidential_form: any verb of hearsay ("yazmış"), whether it closes a clause or not.
         preterite: a verb of the past that does not say that something began ("düştüm", not "başladı").
         kin: a relative; `fate`: what is said of a relative's illness ("vefat", "genetik").
         privative: it may say "without" ("ağrısız").
@@ -110,7 +110,7 @@ class WordForm:
     evidential: bool
     hearsay: bool
     dismisses: bool
-    told: bool
+    evidential_form: bool
     kin: bool
     fate: bool
     ne: bool
@@ -137,7 +137,7 @@ def form_of(word: str) -> WordForm:
         "pluperfect": bool(_PLUPERFECT.search(word)),
         "hearsay": bool(_HEARSAY.match(word)),
         "dismisses": word.startswith(("gecmez", "gecmiyo", "gecirmem", "gecirmiyo", "gecmedi", "getirmem")),
-        "told": bool(_EVIDENTIAL.search(word)) and len(word) > 4 and word not in _NOT_TOLD,
+        "evidential_form": bool(_EVIDENTIAL.search(word)) and len(word) > 4 and word not in _NOT_EVIDENTIAL,
         "kin": bool(_KIN.match(word)),
         "fate": bool(_KIN_FATE.match(word)),
         "ne": word == "ne",

@@ -225,7 +225,9 @@ class Recogniser:
                         placed = _place(pattern, index, positions, text)
                         if placed:
                             key = (min(placed), max(placed), pattern.symptom)
-                            hits.setdefault(key, (placed, pattern.classes))
+                            # A stem with its negative ("kıpırdamı-") goes before one that it denies.
+                            if key not in hits or _own_denial(*hits[key], text, memberships):
+                                hits[key] = (placed, pattern.classes)
         return self._judged(hits, text, memberships, past)
 
     def _judged(
@@ -241,8 +243,8 @@ class Recogniser:
             first, last, symptom = key
             placed, classes = hits[key]
             name = self.symptoms[symptom]
-            status = _own_denial(placed, classes, text, memberships)
-            if status is Status.PRESENT:
+            status = Status.DENIED
+            if not _own_denial(placed, classes, text, memberships):
                 status = _said_of(first, last, text, spent, diagnosis=name in self._diagnoses)
             if status is Status.PRESENT and last in past:
                 status = Status.PAST
@@ -300,15 +302,16 @@ def _near(a: int, b: int, pattern: _Pattern, text: Text) -> bool:
 
 def _own_denial(
     placed: tuple[int, ...], classes: tuple[int, ...], text: Text, memberships: list[Memberships]
-) -> Status:
+) -> bool:
+    """Whether a word of a match denies itself ("ağrımıyor", "ağrısız")."""
     for index, word_class in zip(placed, classes, strict=True):
         form = text.forms[index]
         if form.negative_at < 0 and not form.privative:
             continue
         length = memberships[index][word_class]
         if denies_itself(form, length) or lacks(text.words[index], length):
-            return Status.DENIED
-    return Status.PRESENT
+            return True
+    return False
 
 
 def _spent(hits: Mapping[_Key, _Hit], text: Text, memberships: list[Memberships]) -> frozenset[int]:
@@ -319,8 +322,8 @@ def _spent(hits: Mapping[_Key, _Hit], text: Text, memberships: list[Memberships]
             form = text.forms[index]
             says_no = form.denies or form.resolves
             # "nefes yok" is one thing, "nefes darlığı hiç yok" another.
-            apart = text.words[index].startswith("yok") and index - 1 not in placed
-            if says_no and not apart and not denies_itself(form, memberships[index][word_class]):
+            denies_alone = text.words[index].startswith("yok") and index - 1 not in placed
+            if says_no and not denies_alone and not denies_itself(form, memberships[index][word_class]):
                 spent.add(index)
     return frozenset(spent)
 
