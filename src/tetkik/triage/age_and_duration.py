@@ -293,8 +293,11 @@ _SINCE = re.compile(
 )
 _LAST = re.compile(rf"\bson {_NUMBER} ?{_UNIT}(?:d[iu]r)?\b")
 _AGO = re.compile(rf"\b{_NUMBER} ?{_UNIT} ?(?:once\w*|evvel\w*|onceki)")
+_OVER = re.compile(rf"\b{_NUMBER} ?(?P<unit>yil|sene) (?:gecti|oldu|oluyor|olmus)\b")
+"""So long ago was what stands before."""
 _TELLS = re.compile(
-    r"d[iu]r|t[iu]r|n beri|n fazla|lig[iu]na|yana|askin|boyunca|icinde|i gecti| oldu\b| olacak|once|evvel"
+    r"d[iu]r|t[iu]r|n beri|n fazla|lig[iu]na|yana|askin|boyunca|icinde|i gecti| gecti| olu?yor"
+    r"| olmus| oldu\b| olacak|once|evvel"
     r"|\bson "
 )
 _FIXED: tuple[tuple[str, float, Tense], ...] = (
@@ -332,7 +335,12 @@ def read_durations(folded: str) -> tuple[Duration, ...]:
             found.append(Duration(days, Span(start, end), tense))
 
     for first, last in _windows(folded, _TELLS):
-        for pattern, tense in ((_AGO, Tense.AGO), (_SINCE, Tense.SINCE), (_LAST, Tense.SINCE)):
+        for pattern, tense in (
+            (_AGO, Tense.AGO),
+            (_OVER, Tense.AGO),
+            (_SINCE, Tense.SINCE),
+            (_LAST, Tense.SINCE),
+        ):
             for match in pattern.finditer(folded, first, last):
                 keep(_value(match) * _DAYS[match["unit"]], *match.span(), tense)
     for match in _FIXED_RE.finditer(folded):

@@ -39,7 +39,7 @@ _ATTACHED = re.compile(
     r"(?:[iu]r|ar|er|iyor|uyor|bilir|yuksek|dusuk|var|normal)m[iu](?:y[iu]m|d[iu]r|y[iu]z)?$"
 )
 _SUPPOSING = re.compile(
-    r"^(?:olabil(?!ir$)\w*|olursa\w*|olsa\w*|olurum|ihtimal\w*|risk\w*|suphe\w*|supel\w*|korku(?!nc)\w*|kork(?:uyor|ma|ar|tu)\w*|fobi\w*"
+    r"^(?:olabil(?!ir$)\w*|olursa\w*|olsa\w*|olmaya(?:yim|lim|sin)|olurum|ihtimal\w*|risk\w*|suphe\w*|supel\w*|korku(?!nc)\w*|kork(?:uyor|ma|ar|tu)\w*|fobi\w*"
     r"|endise\w*|kaygi\w*|gerekirse|varsa|yoksa)$"
 )
 _ADVICE = re.compile(

@@ -32,6 +32,8 @@ _WELL = re.compile(
     r"\biyi(?:yim|yiz|dir|)$|\b(?<!baska )(?:hic )?(?:bir|hicbir) (?:sey|sikayet|sorun|problem)\w* yok"
     r"|^(?:simdi |artik |su an )?(?:gecti|duzeldi|iyilesti|atlatti)\w*$|\bbende (?:hic )?yok$"
 )
+_OVER = frozenset(("gecti", "oldu", "oluyor", "olmus"))
+"""Behind a time these put the clause before it so long ago: "havale geçirdi, iki sene oldu"."""
 _CONDITION = re.compile(
     r"^(?:ameliya|operasyo|bypass|baypas|stent|anjiyo|anjio|sezaryen|protez|nakil|nakl|kemoterap|radyoterap)"
 )
@@ -60,6 +62,11 @@ def long_ago(text: Text, durations: Sequence[Duration]) -> frozenset[int]:
     for word in starts:
         clause = text.clauses[text.clause[word]]
         words.update(range(clause.first, clause.last + 1))
+        number = text.clause[word]
+        if number and text.words[clause.last] in _OVER and word == clause.first:
+            before = text.clauses[number - 1]
+            if text.sentence[before.first] == text.sentence[word]:
+                words.update(range(before.first, before.last + 1))
         if not _is_operation(clause, text):
             for later in _same_account(text, word):
                 words.update(range(later.first, later.last + 1))
