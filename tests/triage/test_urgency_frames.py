@@ -167,9 +167,11 @@ def calls(work: Callable[[], object]) -> int:
     return sum(entry.callcount for entry in profile.getstats())
 
 
-@pytest.mark.parametrize("word", [
-        "iki ", "yaş ", "önce ", "göğsüm ağrıyor ", "yok, ", "5 yıl önce düştü ", "ve gibi yok ", "bende yok ",
-        "internette okudum ölmüş ", "trliyrm ",
+@pytest.mark.parametrize(
+    "word",
+    [
+        "iki ", "yaş ", "önce ", "göğsüm ağrıyor ", "yok, ", "5 yıl önce düştü ", "ve gibi yok ",
+        "bende yok ", "internette okudum ölmüş ", "trliyrm ",
     ],
 )  # fmt: skip
 def test_work_grows_with_the_length_alone(word):
