@@ -129,3 +129,16 @@ def test_any_text_is_read(text: str):
         assert 0 <= span.start < span.end <= len(folded)
     is_child(folded)
     is_pregnant(folded)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Lohusayım, yirmi iki günlük bebeğim var, sol mememde bir yer taş gibi oldu",
+        "İlk bebeğim, 35 haftalığım, başım çatlıyor",
+        "Annem 38 haftalık, dün akşamdan beri bebek hiç kıpırdamıyor",
+    ],
+)
+def test_a_mother_who_tells_of_herself_is_no_child(text: str):
+    assert not is_child(fold(text))
+    assert is_child(fold("22 günlük bebeğimin ateşi var, annesi lohusa"))

@@ -48,6 +48,13 @@ _NOT_A_CHILD = re.compile(
 )
 _CHILD_RE = re.compile(rf"\b{_CHILD}")
 
+_MOTHER = re.compile(
+    r"\b(?:haftaligim|lohusayim|emziriyo(?:ru)?m|dogural[iy]|dogum yapali|karnimdaki bebe|gogus ucum"
+    r"|meme(?:m(?:de|den|in|e|i)?|min|lerim\w*|ucum\w*)\b"
+    r"|(?:bebek|bebegi[mn]) (?:\w+ ){0,3}(?:kipir(?:da|ti)|oyna(?:m|t)|tepm|tekme))"
+)
+"""What only the mother of a baby, born or not, says of herself."""
+
 _AGE = re.compile(
     rf"\b{_NUMBER} ?yas(?P<suffix>indayim|inda|indayiz|indaki|indayken|inda iken|larinda\w*|imda\w*"
     r"|imdan|indan|ina|ini|inin|i|lik|lik\w+)?\b(?P<after> iken| gebe| hamile)?"
@@ -251,12 +258,13 @@ def read_age(folded: str) -> Age | None:
 def is_child(folded: str) -> bool:
     """Whether the patient is a child (under 18), by a stated age or by words such as "bebeğim", "oğlum".
 
-    An age decides where there is one; "çocukken", "çocuğum yok", "iki çocuk annesiyim" do not count.
+    An age decides where there is one; "çocukken", "çocuğum yok", "iki çocuk annesiyim" do not count, nor does
+    the baby of a mother who tells of herself ("lohusayım", "mememde").
 
     Args:
         folded: text from `tetkik.turkish.fold`.
     """
-    return read_person(folded).child
+    return read_person(folded).child and not _MOTHER.search(folded)
 
 
 def _names_child(folded: str) -> bool:
