@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,21 @@ from tetkik.statistics import Floats
 from tetkik.triage.linear.features import Featuriser, Vocabulary, prepare, stride_of, words_of
 from tetkik.triage.linear.lexicon import Lexicon
 from tetkik.values import Evidence, Span
+
+_EMPTY = re.compile(
+    r"\d+|.|(?:hocam|merhaba\w*|selam\w*|lutfen|tesekkur\w*|sayin|doktor\w*|iyi|gunler|aksamlar|kolay|gelsin"
+    r"|rica|acaba|evet|hayir|tamam|yani|galiba|sanki|gibi|kadar|daha|hala|artik|yine|hep|her|hic|cok|az|biraz"
+    r"|fazla|bazen|tam|simdi|bugun\w{0,2}|dun(?:den|ku)?|sabah\w*|aksam\w*|gece(?:si|leri|den)?|once|sonra|beri"
+    r"|suan\w*|ara|arada|(?:gun|hafta|ay|yil|sene|saat|dakika)(?:d[iu]r|l?[iu]k|lar\w*|ler\w*|[iu]|[dt][ae]n?)?"
+    r"|bi|bir|iki|uc|dort|bes|alti|yedi|sekiz|dokuz|on|yirmi|otuz|kirk|elli|ve|veya|ya|da|de|ki|mi|mu|ile|icin"
+    r"|ama|fakat|ancak|cunku|diye|eger|hem|ne|neden|nasil|nicin|niye|nedir|hangi|ben(?:i|im|de|den)?|bana|sen"
+    r"|siz(?:e|in|den|ce)?|biz(?:i|e|im|de|ce)?|onu?|ona|onun|bu|bunu?|buna|bunun|kendi\w*|sey\w{0,3}|boyle|oyle"
+    r"|var(?:di|mis|mi|dir|sa)?|yok(?:tu|sa|mus)?|degil\w*|oldu(?:m|k|gu\w*)?|olu?r|olan|olarak|olabilir\w*|oluyo\w*"
+    r"|olmus\w*|olsa|etti\w*|ediyo\w*|eder|geldi\w*|geliyo\w*|gelir|gitti\w*|gidiyo\w*|gecti|gecmiyo\w*|dedi\w*"
+    r"|diyo\w*|aldi[mk]?|verdi(?:m|ler)?|yapti\w*|yapiyo\w*|yapmali\w*|basladi|basliyo\w*|istiyo\w*|bilmiyo\w*"
+    r"|gerek\w*|lazim)"
+)
+"""Folded words that tell no department from another by themselves."""
 
 WEIGHTS = "model.npz"
 _MOST_UNPACKED = 1 << 29
@@ -97,17 +113,26 @@ class LinearModel:
         """The words of `text` that speak for a label, strongest first, at most 8.
 
         A word's weight is what its characters add to the label's logit above the mean of the labels', each
-        n-gram shared evenly among its characters. Words under a tenth of the strongest are left out.
+        n-gram shared evenly among its characters. Words under a tenth of the strongest are left out, and
+        those that mean nothing by themselves ("çok", "geldi").
         """
         words = words_of(text)
         if not words:
             return ()
-        by_character = self.featuriser.attribute(prepare(text), self._gains[label])
+        prepared = prepare(text)
+        by_character = self.featuriser.attribute(prepared, self._gains[label])
         sums = np.add.reduceat(by_character, [place for word in words for place in word[:2]])[::2]
-        best = [int(i) for i in np.argsort(-sums, kind="stable")[:_MOST_EVIDENCE]]
-        least = max(_LEAST_SHARE * sums[best[0]], 1e-9)
-        spans = {i: Span(words[i].first, words[i].last) for i in best if sums[i] >= least}
-        return tuple(Evidence(span, text[span.start : span.end], float(sums[i])) for i, span in spans.items())
+        order = np.argsort(-sums, kind="stable").tolist()
+        least = max(_LEAST_SHARE * float(sums[order[0]]), 1e-9)
+        folded = prepared.decode("ascii")
+        found: list[Evidence] = []
+        for word, weight in ((words[i], float(sums[i])) for i in order):
+            if weight < least or len(found) == _MOST_EVIDENCE:
+                break
+            if not _EMPTY.fullmatch(folded, word.start, word.end):
+                span = Span(word.first, word.last)
+                found.append(Evidence(span, text[span.start : span.end], weight))
+        return tuple(found)
 
     @cached_property
     def _gains(self) -> NDArray[np.float32]:
