@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     """A hospital's own urgency rules (TOML), used instead of the built-in ones."""
     triage_clinics: Path | None = None
     """A hospital's own clinics and referral rules (TOML), used instead of the built-in ones."""
+    triage_priors: str = ""
+    """Departments that are more or less often the right one here than in the model's data, and how many times
+    as often, such as `Kardiyoloji=2, Dermatoloji=0.5`."""
     findings_model: str = "findings-mobilenet-cxr"
     """The model of findings used without `--model`: a built-in id, a path, or a hub id."""
     caption_model: str | None = None

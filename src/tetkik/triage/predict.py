@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tetkik import turkish
 from tetkik.bundle import Bundle, Manifest, Task, resolve
-from tetkik.errors import BundleMismatch
+from tetkik.errors import BundleMismatch, SettingError
 from tetkik.language import Language, translate
 from tetkik.settings import settings
 from tetkik.statistics import Floats
@@ -96,6 +96,8 @@ class Triage:
     """The model of urgency beside the rules; None for the rules alone."""
     in_hospital: bool = False
     """Whether whoever reads the answers is in a hospital, with its emergency department at hand."""
+    priors: Floats | None = None
+    """(labels,): how many times as often as in the model's data each department is the right one here."""
 
     @property
     def name(self) -> str:
@@ -160,6 +162,9 @@ class Triage:
         scores = np.full((len(readings), len(self.labels)), np.nan)
         if readable:
             scores[readable] = self.model.probabilities([readings[number].text for number in readable])
+            if self.priors is not None:
+                scores *= self.priors
+                scores /= scores.sum(axis=1, keepdims=True)
             for number in readable:
                 adjust_for_age(scores[number], self.labels, child=readings[number].child)
         return np.round(scores, _DIGITS, out=scores)
@@ -269,11 +274,32 @@ def load_triage(model: str | Bundle | None = None, language: Language | None = N
 
     Raises:
         BundleError: no such model, damaged, or not for triage.
+        SettingError: the setting `triage_priors` cannot be used with the model.
     """
     chosen = settings()
-    return Triage(
-        load_model(chosen.triage_model if model is None else model),
-        language or chosen.language,
-        chosen.max_text_chars,
-        urgency_reader(),
-    )
+    loaded = load_model(chosen.triage_model if model is None else model)
+    priors = read_priors(chosen.triage_priors, loaded.manifest.labels) if chosen.triage_priors else None
+    reader = urgency_reader()
+    return Triage(loaded, language or chosen.language, chosen.max_text_chars, reader, priors=priors)
+
+
+def read_priors(written: str, labels: Sequence[str]) -> Floats:
+    """The setting `triage_priors`, (labels,), 1 for a department that it does not name.
+
+    Raises:
+        SettingError: an unknown department, or no number from 0.01 to 100 behind it.
+    """
+    found = np.ones(len(labels))
+    for pair in written.split(","):
+        name, _, number = (part.strip() for part in pair.partition("="))
+        try:
+            found[labels.index(name)] = float(number)
+        except ValueError:
+            found[:] = np.nan
+        if not (found.min() >= 0.01 and found.max() <= 100):
+            raise SettingError(
+                "The setting triage_priors cannot be used at {pair}; write a department of the model and a "
+                "number from 0.01 to 100, such as Kardiyoloji=2.",
+                pair=pair.strip(),
+            )
+    return found
