@@ -34,7 +34,7 @@ from drift_tables import (
 )
 from figures import record
 from tetkik.bundle import ComplaintReference, Task, read_reference, resolve
-from tetkik.lab.triage.data import Complaints, read_columns, read_complaints
+from tetkik.lab.triage.data import Complaints, read_columns, read_complaints, read_invented
 from tetkik.lab.triage.linear.train import unlearned
 from tetkik.lab.triage.reference import ReferenceComplaints, observe
 from tetkik.records.cases import complaint_drift
@@ -61,6 +61,7 @@ ROWS = {
     "English": "english",
 }
 """The rows in docs/figures.json."""
+INVENTED = Path(__file__).parent.parent / "data" / "invented-complaints" / "complaints.csv"
 ENGLISH = 300
 SHORT = 20
 COSTED = 400
@@ -72,7 +73,8 @@ def out_of_fold(complaints: Complaints, file: Path | None) -> list[SeenComplaint
     if file is not None and file.is_file():
         return [SeenComplaint(**json.loads(line)) for line in file.read_text("utf-8").splitlines()]
     bundle = resolve(MODEL, Task.TRIAGE)
-    given = unlearned(bundle, complaints, "-", lambda done, total: _tell("training", done, total))
+    invented = read_invented(INVENTED, labels=bundle.manifest.labels)
+    given = unlearned(bundle, complaints, "-", lambda done, total: _tell("training", done, total), invented)
     seen = observe(load_triage(bundle), given, _tell)
     if file is not None:
         file.write_text("\n".join(json.dumps(asdict(one)) for one in seen) + "\n", encoding="utf-8")

@@ -111,7 +111,7 @@ def test_both_solvers_find_the_same_classifier(
     chunks = [featuriser.rows([prepare(t) for t in part]) for part in (data.texts[:half], data.texts[half:])]
     settings_: dict[str, Any] = {
         "columns": featuriser.columns,
-        "costs": np.array([1.0, 1.5, 0.7], dtype=np.float32),
+        "costs": [np.array(costs, dtype=np.float32) for costs in ([1.0, 1.5, 0.7], [0.1, 0.1, 0.2])],
         "regularisation": 1.0,
         "loss": loss,
     }
@@ -119,7 +119,7 @@ def test_both_solvers_find_the_same_classifier(
     monkeypatch.setattr(solver, "MAX_PASSES", 500)
     ascent = solver.solve(chunks, [labels[:half], labels[half:]], **settings_)
     in_numpy(monkeypatch)
-    lbfgs = solver.solve([rows], [labels], **settings_)
+    lbfgs = solver.solve(chunks, [labels[:half], labels[half:]], **settings_)
     np.testing.assert_allclose(rows.times(ascent), rows.times(lbfgs), atol=5e-3)
     assert not ascent[:, 3:].any()
 

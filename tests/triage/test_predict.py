@@ -19,9 +19,11 @@ from tetkik.errors import SettingError
 from tetkik.language import Language
 from tetkik.triage.age_adjustment import ADULT_ONLY
 from tetkik.triage.clinics import clinic_of, load_clinics
-from tetkik.triage.predict import Triage, load_triage
+from tetkik.triage.linear.model import _EMPTY
+from tetkik.triage.predict import Triage, load_triage, read_priors
 from tetkik.triage.questions import open_questions, questions
 from tetkik.triage.text_quality import Unreadable, unreadable_reason
+from tetkik.turkish import fold
 from tetkik.values import DEPARTMENTS, Destination, DestinationKind, UrgencyLevel
 
 CLEAR = {
@@ -376,3 +378,29 @@ def test_script_in_a_complaint_is_shown_not_run() -> None:
     assert done.returncode == 0
     assert "\x1b]0" not in done.stdout
     assert "[bold]" in done.stdout
+
+
+def test_a_hospital_that_sees_more_of_a_department_says_so(monkeypatch, triage: Triage) -> None:
+    text = "Belim ağrıyor, bacağıma vuruyor, hangi bölüme gideyim"
+    plain = triage.scores([text])[0]
+    priors = read_priors("Fizik Tedavi ve Rehabilitasyon = 10, Ortopedi=0.5", triage.labels)
+    scores = replace(triage, priors=priors).scores([text, "!!!"])
+    ftr, brain = (triage.labels.index(name) for name in ("Fizik Tedavi ve Rehabilitasyon", DEPARTMENTS[6]))
+    assert scores[0].sum() == pytest.approx(1, abs=1e-5)
+    assert scores[0, ftr] / scores[0, brain] == pytest.approx(10 * plain[ftr] / plain[brain], rel=1e-2)
+    assert np.isnan(scores[1]).all()
+
+
+@pytest.mark.parametrize("written", ["Kardioloji=2", "Kardiyoloji", "Kardiyoloji=0", "Kardiyoloji=nan", ","])
+def test_priors_that_cannot_be(written: str) -> None:
+    with pytest.raises(SettingError, match="triage_priors"):
+        read_priors(written, DEPARTMENTS)
+
+
+def test_words_that_mean_nothing_are_no_evidence(triage: Triage) -> None:
+    text = "Merhaba hocam, üç gündür çok öksürüyorum, bir de balgam geldi, nefes darlığım var"
+    shown = {item.text for item in triage.predict(text).evidence}
+    assert {"öksürüyorum", "balgam"} <= shown
+    assert shown.isdisjoint({"Merhaba", "hocam", "üç", "gündür", "çok", "bir", "de", "geldi", "var"})
+    for word in ("varislerim", "sızı", "güneş", "benlerim", "öldürmek"):  # these do mean something
+        assert not _EMPTY.fullmatch(fold(word))

@@ -15,9 +15,9 @@ from tests.interrupting import stopped_at
 from tests.triage.sentences import invented
 from tetkik.bundle import open_bundle
 from tetkik.errors import BundleCorrupt, DataError, OutputError
-from tetkik.lab.triage.data import Complaints
+from tetkik.lab.triage.data import Complaints, read_invented
 from tetkik.lab.triage.linear import fit as fitting
-from tetkik.lab.triage.linear.train import LinearOptions, train_linear
+from tetkik.lab.triage.linear.train import LinearOptions, train_linear, unlearned
 from tetkik.triage.linear.model import LinearModel
 
 SILENT = LinearOptions(id="tiny", assess=False)
@@ -80,6 +80,42 @@ def test_the_same_data_give_the_same_weights(tmp_path: Path) -> None:
     with np.load(tmp_path / "one/model.npz") as one, np.load(tmp_path / "two/model.npz") as two:
         for name in one.files:
             np.testing.assert_array_equal(one[name], two[name])
+
+
+def table_of_invented(path: Path) -> Path:
+    """Complaints of a fourth writer, with words of their own; those of the test split are wrong."""
+    said = {
+        "Dermatoloji": "siğil",
+        "Göz Hastalıkları": "arpacık",
+        "Kardiyoloji": "tansiyon",
+        "Üroloji": "taş",
+    }
+    lines = [
+        f'"{word} çıktı, {n} gündür",{label};Pediatri,train' for n in range(9) for label, word in said.items()
+    ]
+    lines += ['"siğil çıktı",Kardiyoloji,test'] * 50
+    path.write_text("text,departments,split\n" + "\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_invented_complaints_are_learned_and_not_measured_on(folder: Path, tmp_path: Path) -> None:
+    data = invented(180)
+    more = read_invented(table_of_invented(tmp_path / "more.csv"), labels=set(data.labels))
+    assert len(more) == 27
+    with pytest.raises(DataError, match="split train"):
+        read_invented(tmp_path / "more.csv", labels={"Nöroloji"})
+    bundle = train_linear(data, tmp_path / "out", LinearOptions(id="tiny", data_name="real"), quiet, more)
+    manifest = bundle.manifest
+    assert manifest.training["invented"] in fitting.INVENTED
+    assert manifest.training["rows"] == 180 and manifest.training["invented_rows"] == 27
+    assert {metric.n for metric in manifest.metrics} == {180}
+    assert "27 invented complaints" in (tmp_path / "out" / "README.md").read_text("utf-8")
+    label = manifest.labels.index("Göz Hastalıkları")
+    learned, before = (LinearModel.load(open_bundle(one)) for one in (tmp_path / "out", folder))
+    assert learned.unknown(["arpacık"])[0] < before.unknown(["arpacık"])[0]
+    assert learned.probabilities(["arpacık"])[0, label] > before.probabilities(["arpacık"])[0, label]
+    with pytest.raises(DataError, match="--invented"):
+        unlearned(bundle, data, "all", lambda done, total: None)
 
 
 def test_many_rows_are_held_out_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

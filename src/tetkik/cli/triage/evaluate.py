@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from tetkik.lab.triage.figures import Evaluation
 
 Data = Annotated[Path, argument("A CSV file with the columns text and label.", "DATA.csv")]
+Invented = Annotated[
+    Path | None,
+    option("Linear: invented complaints (text, departments, split) to learn as well, at a low weight."),
+]
 Seed = Annotated[int, option("Of the bootstrap and of the typing errors.", "--seed", min=0)]
 
 

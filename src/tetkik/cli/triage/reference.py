@@ -17,7 +17,7 @@ from tetkik.bundle import (
 from tetkik.cli.console import out, print_line, progress, t, writing
 from tetkik.cli.options import BundleFolder, CopyName, NeededModel, argument, check_output_folder, option
 from tetkik.cli.tables import reference_table
-from tetkik.cli.triage.evaluate import say_left_out
+from tetkik.cli.triage.evaluate import Invented, say_left_out
 
 
 def reference(
@@ -33,12 +33,13 @@ def reference(
         int, option("Most complaints that are read, drawn by chance.", min=1)
     ] = REFERENCE_COMPLAINTS,
     name: CopyName = None,
+    invented: Invented = None,
 ) -> None:
     """A copy of the model with the reference that its drift is measured against; the model stays as it is.
 
     Of complaints that the model learned, models are asked that are trained here without them.
     """
-    from tetkik.lab.triage.data import read_complaints
+    from tetkik.lab.triage.data import read_complaints, read_invented
     from tetkik.lab.triage.linear.train import unlearned
     from tetkik.lab.triage.reference import make_reference
     from tetkik.triage.predict import load_triage
@@ -50,7 +51,8 @@ def reference(
     say_left_out(complaints.left_out)
     with progress(t("reference")) as report, writing(folder):
         tell = report
-        given = unlearned(bundle, complaints, split, lambda done, total: tell("train", done, total))
+        more = read_invented(invented, labels=bundle.manifest.labels) if invented else None
+        given = unlearned(bundle, complaints, split, lambda done, total: tell("train", done, total), more)
         found = make_reference(load_triage(bundle), given.some(limit), data_name or data.stem, tell)
         written = with_reference(bundle, found, folder, name)
     out.print(Text(t("{n} complaints", n=found.complaints), style="bold"))

@@ -11,7 +11,7 @@ import typer
 from tetkik.bundle import bundle_id
 from tetkik.cli.console import note, out, print_line, progress, t, warn, writing
 from tetkik.cli.options import BundleFolder, check_output_folder, option, with_options
-from tetkik.cli.triage.evaluate import Data, say_left_out
+from tetkik.cli.triage.evaluate import Data, Invented, say_left_out
 from tetkik.lab.triage.transformer.options import TransformerOptions
 from tetkik.values import DEPARTMENTS, ProgressCallback
 
@@ -40,10 +40,11 @@ def train(
     ] = False,
     assess: Annotated[bool, option("Linear: measure the card's figures by nested cross-validation.")] = True,
     deduplicate: Annotated[bool, option("Linear: look for near duplicates first.")] = True,
+    invented: Invented = None,
     options: TransformerOptions,
 ) -> None:
     """A bundle with its card; nothing is written where the training does not end well."""
-    from tetkik.lab.triage.data import read_complaints
+    from tetkik.lab.triage.data import read_complaints, read_invented
 
     check_output_folder(folder, options.id)
     if kind is Kind.URGENCY:
@@ -51,6 +52,7 @@ def train(
         return
     complaints = read_complaints(data, labels=None if all_labels else DEPARTMENTS)
     say_left_out(complaints.left_out)
+    more = read_invented(invented, labels=set(complaints.labels)) if invented else None
     with progress(t("train")) as report, writing(folder):
         tell = report
         if kind is Kind.LINEAR:
@@ -67,7 +69,7 @@ def train(
                 data_name=options.data_name,
                 reference=options.reference,
             )
-            bundle = _linear(complaints, folder, linear, tell)
+            bundle = _linear(complaints, folder, linear, tell, more)
         else:
             from tetkik.lab.triage.transformer.train import train_transformer
 
@@ -97,11 +99,17 @@ def _say(bundle: Bundle) -> None:
     print_line("The model is in {path}.", path=bundle.path)
 
 
-def _linear(complaints: Complaints, folder: Path, options: LinearOptions, tell: ProgressCallback) -> Bundle:
+def _linear(
+    complaints: Complaints,
+    folder: Path,
+    options: LinearOptions,
+    tell: ProgressCallback,
+    invented: Complaints | None,
+) -> Bundle:
     from tetkik.lab.triage.linear.train import train_linear
 
     try:
-        return train_linear(complaints, folder, options, tell)
+        return train_linear(complaints, folder, options, tell, invented)
     except KeyboardInterrupt:
         warn("Stopped; run the same command with --resume to go on where it ended.")
         raise typer.Exit(130) from None

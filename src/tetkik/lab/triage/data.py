@@ -8,7 +8,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BufferedReader, FileIO
 from itertools import chain
@@ -108,6 +108,30 @@ def read_complaints(path: Path, *, labels: Sequence[str] | None = None) -> Compl
         )
     texts, departments = zip(*kept, strict=True)
     return Complaints(texts, departments, dict(left_out))
+
+
+def read_invented(path: Path, *, labels: Collection[str]) -> Complaints:
+    """Read the training split of a table like data/invented-complaints: `text`, `departments`, `split`.
+
+    The label is the first of the departments, which `;` divides; rows with another are left out.
+
+    Raises:
+        DataError: not UTF-8, a column is missing, or no row is left.
+    """
+    rows = [
+        (text, _tidy(departments.partition(";")[0]))
+        for text, departments, split in read_columns(path, ("text", "departments", "split"))
+        if split.strip() == "train"
+    ]
+    kept = [(text, label) for text, label in rows if text.strip() and label in labels]
+    if not kept:
+        raise DataError(
+            "{path} has no row of the split {split} with a department of the model; check the columns.",
+            path=path,
+            split="train",
+        )
+    texts, departments = zip(*kept, strict=True)
+    return Complaints(texts, departments, {})
 
 
 def is_missing(label: str) -> bool:

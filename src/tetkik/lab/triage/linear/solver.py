@@ -38,7 +38,7 @@ def solve(
     labels: Sequence[NDArray[np.int32]],
     *,
     columns: int,
-    costs: NDArray[np.float32],
+    costs: Sequence[NDArray[np.float32]],
     regularisation: float,
     loss: Loss,
     seed: int = 0,
@@ -49,12 +49,13 @@ def solve(
     Args:
         chunks: the rows, in pieces, so that large data need no second copy.
         labels: the class of each row, piece by piece, int32.
-        costs: (classes,), float32: the weight of a row by its class.
+        costs: piece by piece, (classes,), float32: the weight of a row by its class.
         regularisation: strength of the squared penalty on the sum of losses.
     """
     if ngrams is None:
         return _by_lbfgs(chunks, labels, columns, costs, regularisation, loss)
-    stride = stride_of(len(costs))
+    classes = len(costs[0])
+    stride = stride_of(classes)
     weights = np.zeros((columns, stride), dtype=np.float32)
     duals = [np.zeros((len(chunk), stride), dtype=np.float32) for chunk in chunks]
     squares = [np.add.reduceat(chunk.values**2, chunk.indptr[:-1]).astype(np.float32) for chunk in chunks]
@@ -70,11 +71,11 @@ def solve(
                 chunk.values,
                 squares[number],
                 labels[number],
-                costs,
+                costs[number],
                 random.permutation(len(chunk)),
                 duals[number],
                 weights,
-                len(costs),
+                classes,
                 stride,
                 regularisation,
                 int(loss),
@@ -90,7 +91,7 @@ def _by_lbfgs(
     chunks: Sequence[Rows],
     labels: Sequence[NDArray[np.int32]],
     columns: int,
-    costs: NDArray[np.float32],
+    costs: Sequence[NDArray[np.float32]],
     regularisation: float,
     loss: Loss,
 ) -> NDArray[np.float32]:
@@ -100,8 +101,8 @@ def _by_lbfgs(
     rows = vstack(
         [csr_matrix((c.values, c.indices, c.indptr), shape=(len(c), columns)) for c in chunks], "csr"
     )
-    label = np.concatenate(list(labels))
-    classes, cost = len(costs), costs[label][:, None]
+    label, classes = np.concatenate(list(labels)), len(costs[0])
+    cost = np.concatenate([one[own] for one, own in zip(costs, labels, strict=True)])[:, None]
     own = np.eye(classes)[label]
 
     def objective(flat: Floats) -> tuple[float, Floats]:

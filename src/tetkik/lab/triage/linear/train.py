@@ -80,9 +80,13 @@ class LinearOptions:
 
 
 def train_linear(
-    complaints: Complaints, out: Path, options: LinearOptions, progress: ProgressCallback
+    complaints: Complaints,
+    out: Path,
+    options: LinearOptions,
+    progress: ProgressCallback,
+    invented: Complaints | None = None,
 ) -> Bundle:
-    """Train, measure and write the bundle `out`.
+    """Train, measure and write the bundle `out`; `invented` complaints are learned, but not measured on.
 
     An interrupted training leaves its finished pieces in `.NAME.training` beside `out`; `options.resume` uses
     them, and the result is the same as without the interruption.
@@ -92,10 +96,11 @@ def train_linear(
         MissingExtra: SciPy is not installed.
         OutputError: `out` is taken.
     """
-    corpus = _corpus(complaints, options.deduplicate)
+    corpus = _corpus(complaints, options.deduplicate, invented)
+    identity = fingerprint(complaints) + (fingerprint(invented) if invented else "")
     work = WorkFolder.beside(out)
     with staged_folder(out) as stage:
-        remember = _memory(work, fingerprint(complaints), options.resume)
+        remember = _memory(work, identity, options.resume)
         outer = folds(complaints.texts, corpus.groups, OUTER_FOLDS)
         large = len(corpus) >= HOLDOUT_FROM
         rounds = 1 + (OUTER_FOLDS if options.assess and not large else 0)
@@ -115,7 +120,7 @@ def train_linear(
             split = "the tenth that chose mix, prior shift and temperature (a little optimistic)"
             judged = Judged(corpus.labels, held.truth, fitted.probabilities, held.groups)
         metrics = measured(judged, split=split, data=options.data_name) if judged else ()
-        manifest = _manifest(fitted, corpus, complaints, options, metrics)
+        manifest = _manifest(fitted, corpus, complaints, invented, options, metrics)
         model = LinearModel(manifest, fitted.featuriser, fitted.weights)
         model.save(stage)
         reference = None
@@ -147,14 +152,20 @@ def nested_probabilities(
     return probabilities
 
 
-def out_of_fold(complaints: Complaints, tick: Callable[[int, int], None]) -> ReferenceComplaints:
+def out_of_fold(
+    complaints: Complaints, tick: Callable[[int, int], None], invented: Complaints | None = None
+) -> ReferenceComplaints:
     """Train again on the same complaints, for what models say of them that had not learned them."""
-    corpus = _corpus(complaints, deduplicate=True)
+    corpus = _corpus(complaints, True, invented)
     return _held_out(complaints, corpus, fit(corpus, tick=tick))
 
 
 def unlearned(
-    bundle: Bundle, complaints: Complaints, split: str, tick: Callable[[int, int], None]
+    bundle: Bundle,
+    complaints: Complaints,
+    split: str,
+    tick: Callable[[int, int], None],
+    invented: Complaints | None = None,
 ) -> ReferenceComplaints:
     """Complaints of which the model has an honest opinion; `split` says which part of the data they are.
 
@@ -162,7 +173,8 @@ def unlearned(
     that were trained without them; `tick` is called with (pieces done, pieces in all).
 
     Raises:
-        DataError: it learned them, and is of a kind that takes too long to train again.
+        DataError: it learned them, and is of a kind that takes too long to train again, or learned invented
+            ones beside them that `invented` is not.
     """
     if fingerprint(complaints) != bundle.manifest.training.get("data_sha256"):
         return ReferenceComplaints(complaints.texts, complaints.labels, split)
@@ -171,7 +183,11 @@ def unlearned(
             "The model learned these very complaints, and of them it is too sure; give others, which it has "
             "not seen."
         )
-    return out_of_fold(complaints, tick)
+    if bundle.manifest.training.get("invented_sha256") != (fingerprint(invented) if invented else None):
+        raise DataError(
+            "The model learned invented complaints beside these; give the same ones with --invented."
+        )
+    return out_of_fold(complaints, tick, invented)
 
 
 def _held_out(complaints: Complaints, corpus: Corpus, fitted: Fitted) -> ReferenceComplaints:
@@ -186,12 +202,12 @@ def _held_out(complaints: Complaints, corpus: Corpus, fitted: Fitted) -> Referen
     return ReferenceComplaints(rows.texts, rows.labels, split, others)
 
 
-def _corpus(complaints: Complaints, deduplicate: bool) -> Corpus:
+def _corpus(complaints: Complaints, deduplicate: bool, invented: Complaints | None = None) -> Corpus:
     if find_spec("scipy") is None:
         raise MissingExtra("Training needs SciPy; `pip install 'tetkik[train]'`.")
     groups = duplicate_texts(complaints.texts, near=deduplicate)
     labels = _labels(complaints, groups)
-    return Corpus.of(complaints.texts, numbered(complaints.labels, labels), groups, labels)
+    return Corpus.of(complaints.texts, numbered(complaints.labels, labels), groups, labels, invented)
 
 
 def _labels(complaints: Complaints, groups: Ints) -> tuple[str, ...]:
@@ -239,6 +255,7 @@ def _manifest(
     fitted: Fitted,
     corpus: Corpus,
     complaints: Complaints,
+    invented: Complaints | None,
     options: LinearOptions,
     metrics: tuple[Metric, ...],
 ) -> Manifest:
@@ -268,6 +285,9 @@ def _manifest(
             "rows_by_label": dict(zip(corpus.labels, counts.tolist(), strict=True)),
             "rows_left_out": complaints.left_out,
             "data_sha256": fingerprint(complaints),
+            **(
+                {"invented_rows": len(invented), "invented_sha256": fingerprint(invented)} if invented else {}
+            ),
         },
         libraries=library_versions(("numpy", "scipy")),
         licence=options.licence,
@@ -285,5 +305,7 @@ def _card(fitted: Fitted, corpus: Corpus, split: str) -> tuple[str, list[CardSec
         judged=split or "none were measured",
         optimism=_OPTIMISM if split.startswith("nested") else "",
         abstain=fitted.abstain,
+        invented=len(corpus.invented.texts),
+        weight=fitted.choice.invented,
         least=MIN_GROUPS,
     )

@@ -1,0 +1,50 @@
+"""Departments of the built-in model on complaints of writers that it did not learn from.
+
+    python benchmarks/triage_desk.py --data data/invented-complaints/judges-development.csv
+
+A department is right if it is one of those that the writer accepted. By kind (`complaint`, or `desk`:
+phrases of 3 to 12 words): how often the first is right, of all and of those answered; how often none is
+named; how often one of the first three is right. Intervals: Wilson, 95%.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from figures import interval
+from tetkik.lab.triage.data import read_columns
+from tetkik.statistics import wilson_interval
+from tetkik.triage.predict import load_triage
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    rows = read_columns(parser.parse_args().data, ("kind", "departments", "text"))
+    triage = load_triage("triage-linear-tr")
+    print("| kind | figure | value | 95% | n |\n|---|---|---|---|---|")
+    for kind in sorted({kind for kind, _, _ in rows}):
+        asked = [(departments.split(";"), text) for one, departments, text in rows if one == kind]
+        scores = np.nan_to_num(triage.scores([text for _, text in asked]))
+        accepted = np.array([[label in departments for label in triage.labels] for departments, _ in asked])
+        ranked = np.take_along_axis(accepted, np.argsort(-scores, axis=1), axis=1)
+        answered = scores.max(axis=1) >= (triage.abstain_threshold or 0)
+        for title, hits in (
+            ("first right", ranked[:, 0]),
+            ("first right when answering", ranked[answered, 0]),
+            ("no department named", ~answered),
+            ("among the first three", ranked[:, :3].any(axis=1)),
+        ):
+            found = wilson_interval(int(hits.sum()), len(hits))
+            assert found is not None
+            print(
+                f"| {kind} | {title} | {hits.mean():.3f} | {interval(found.low, found.high)} | {len(hits)} |"
+            )
+
+
+if __name__ == "__main__":
+    main()
