@@ -34,8 +34,8 @@ from tetkik.values import DEPARTMENTS
 
 Floats = NDArray[np.float64]
 INVENTED = Path(__file__).parent.parent / "data" / "invented-complaints" / "complaints.csv"
-GOALS = {"accuracy": ("accuracy", 0.04), "macro_f1": ("macro-f1", 0.06), "top3_accuracy": ("top3", 0.03)}
-"""The row in docs/figures.json, and how far ahead of the baseline each is to be."""
+GOALS = {"accuracy": ("accuracy", 0.785), "macro_f1": ("macro-f1", 0.71), "top3_accuracy": ("top3", 0.95)}
+"""The row in docs/figures.json, and what each is to reach."""
 FIGURES = (("accuracy", "accuracy"), ("macro_f1", "macro-F1"), ("top3_accuracy", "top-3 accuracy"))
 
 
@@ -113,7 +113,10 @@ def report(
         )
         if name in GOALS:
             row, goal = GOALS[name]
-            cells = {"reached": judged(f"{a:.3f} ({a - b:+.3f})", met=a - b >= goal), "baseline": f"{b:.3f}"}
+            cells = {
+                "reached": judged(f"{a:.3f} ({a - b:+.3f})", met=round(a, 3) >= goal),
+                "baseline": f"{b:.3f}",
+            }
             record(f"triage-quality/{row}", {**cells, "95% interval": interval(own.low, own.high)})
     lost = [
         float(decision_figures(columns_of(full, truth).sum(axis=0)).macro_f1)

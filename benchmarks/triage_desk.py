@@ -16,7 +16,7 @@ import numpy as np
 
 from figures import interval
 from tetkik.lab.triage.data import read_columns
-from tetkik.statistics import wilson_interval
+from tetkik.statistics import Bools, wilson_interval
 from tetkik.triage.predict import load_triage
 
 
@@ -31,19 +31,19 @@ def main() -> None:
         asked = [(departments.split(";"), text) for one, departments, text in rows if one == kind]
         scores = np.nan_to_num(triage.scores([text for _, text in asked]))
         accepted = np.array([[label in departments for label in triage.labels] for departments, _ in asked])
-        ranked = np.take_along_axis(accepted, np.argsort(-scores, axis=1), axis=1)
+        right = np.take_along_axis(accepted, np.argsort(-scores, axis=1), axis=1)
         answered = scores.max(axis=1) >= (triage.abstain_threshold or 0)
-        for title, hits in (
-            ("first right", ranked[:, 0]),
-            ("first right when answering", ranked[answered, 0]),
+        shown: tuple[tuple[str, Bools], ...] = (
+            ("first right", right[:, 0]),
+            ("first right when answering", right[answered, 0]),
             ("no department named", ~answered),
-            ("among the first three", ranked[:, :3].any(axis=1)),
-        ):
+            ("among the first three", right[:, :3].any(axis=1)),
+        )
+        for title, hits in shown:
             found = wilson_interval(int(hits.sum()), len(hits))
             assert found is not None
-            print(
-                f"| {kind} | {title} | {hits.mean():.3f} | {interval(found.low, found.high)} | {len(hits)} |"
-            )
+            limits = interval(found.low, found.high)
+            print(f"| {kind} | {title} | {hits.mean():.3f} | {limits} | {len(hits)} |")
 
 
 if __name__ == "__main__":

@@ -41,6 +41,6 @@ def made_triaged(
         None,
         "Öksürük var mı?" if abstain else None,
         (Evidence(Span(7, 14), text[7:14], 0.5),) if named and len(text) >= 14 else (),
-        "triage-linear-tr 1.0",
+        "triage-linear-tr 1.1",
     )
     return TriagedComplaint(result, "ab" * 32)

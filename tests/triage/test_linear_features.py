@@ -14,8 +14,8 @@ from scipy.sparse import csr_matrix
 
 from tests.programs import why_skipped
 from tests.triage.sentences import invented
-from tetkik.lab.triage.linear import fit, solver
-from tetkik.lab.triage.linear.fit import document_frequency, learn_features
+from tetkik.lab.triage.linear import solver, vocabulary
+from tetkik.lab.triage.linear.vocabulary import document_frequency, learn_features
 from tetkik.triage.linear import compiled, features, lexicon
 from tetkik.triage.linear.features import Featuriser, Rows, Vocabulary, prepare, words_of
 from tetkik.triage.linear.lexicon import stems_of
@@ -37,7 +37,7 @@ def dense(rows: Rows, columns: int) -> NDArray[np.float32]:
 
 
 def in_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (features, fit, solver):
+    for module in (features, vocabulary, solver):
         monkeypatch.setattr(module, "ngrams", None)
 
 

@@ -50,7 +50,7 @@ def week(records: Records, weeks_ago: int, seen: list[SeenComplaint]) -> None:
         row = TriageTally(
             bundle_sha256=SHA,
             week=complaint_drift._week(tx.now) - timedelta(weeks=weeks_ago),
-            bundle="triage-linear-tr 1.0",
+            bundle="triage-linear-tr 1.1",
             counts=complaint_drift.pack_tally(tally),
         )
         tx.session.add(row)

@@ -35,13 +35,13 @@ from tetkik.lab.triage.figures import Judged
 from tetkik.lab.triage.linear.fit import (
     HOLDOUT_FROM,
     INNER_FOLDS,
-    MIN_GROUPS,
     Corpus,
     Fitted,
     Remember,
     fit,
     unknown_words,
 )
+from tetkik.lab.triage.linear.vocabulary import MIN_GROUPS
 from tetkik.lab.triage.reference import OutOfFold, ReferenceComplaints, make_reference
 from tetkik.lab.triage.summaries import measured
 from tetkik.statistics import Floats, Ints
