@@ -30,14 +30,16 @@ def main() -> None:
     for kind in sorted({kind for kind, _, _ in rows}):
         asked = [(departments.split(";"), text) for one, departments, text in rows if one == kind]
         scores = np.nan_to_num(triage.scores([text for _, text in asked]))
-        accepted = np.array([[label in departments for label in triage.labels] for departments, _ in asked])
-        right = np.take_along_axis(accepted, np.argsort(-scores, axis=1), axis=1)
-        answered = scores.max(axis=1) >= (triage.abstain_threshold or 0)
+        accepted: Bools = np.array(
+            [[label in departments for label in triage.labels] for departments, _ in asked]
+        )
+        right: Bools = np.take_along_axis(accepted, np.argsort(-scores, axis=1), axis=1)
+        answered: Bools = np.asarray(scores.max(axis=1) >= (triage.abstain_threshold or 0))
         shown: tuple[tuple[str, Bools], ...] = (
             ("first right", right[:, 0]),
             ("first right when answering", right[answered, 0]),
             ("no department named", ~answered),
-            ("among the first three", right[:, :3].any(axis=1)),
+            ("among the first three", np.asarray(right[:, :3].any(axis=1))),
         )
         for title, hits in shown:
             found = wilson_interval(int(hits.sum()), len(hits))
