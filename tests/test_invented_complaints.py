@@ -12,7 +12,7 @@ import pytest
 from tetkik.values import DEPARTMENTS, UrgencyLevel
 
 FOLDER = Path(__file__).parent.parent / "data" / "invented-complaints"
-FILES = ("complaints.csv", "judges-development.csv", "judges-held-out.csv")
+FILES = ("complaints.csv", "judges-development.csv", "judges-held-out.csv", "short-phrases.csv")
 
 
 def rows_of(name: str) -> list[dict[str, str]]:
@@ -32,7 +32,7 @@ def test_every_row_is_well_formed(name):
 
 
 def test_no_writer_and_no_text_stands_on_both_sides():
-    rows = rows_of("complaints.csv")
+    rows = [*rows_of("complaints.csv"), *rows_of("short-phrases.csv")]
     sides: dict[str, set[str]] = {row["writer"]: set() for row in rows}
     for row in rows:
         sides[row["writer"]].add(row["split"])
@@ -40,7 +40,7 @@ def test_no_writer_and_no_text_stands_on_both_sides():
         *sides.values()
     )
     texts = [{row["text"] for row in rows_of(name)} for name in FILES]
-    assert not (texts[0] & texts[1] or texts[0] & texts[2] or texts[1] & texts[2])
+    assert len(set().union(*texts)) == sum(len(part) for part in texts)
 
 
 def test_presentations_are_those_that_are_named():
@@ -58,8 +58,9 @@ def test_the_card_counts_truly():
     ]
     complaints = rows_of(FILES[0])
     parts = [[row for row in complaints if row["split"] == split] for split in ("train", "test")]
+    short = [[row for row in rows_of(FILES[3]) if row["split"] == split] for split in ("train", "test")]
     counted = []
-    for part in (*parts, rows_of(FILES[1]), rows_of(FILES[2])):
+    for part in (*parts, *short, rows_of(FILES[1]), rows_of(FILES[2])):
         levels = Counter(row["level"] for row in part)
         traps = sum(row["trap"] == "1" for row in part)
         counted.append((len(part), *(levels[name] for name in ("kirmizi", "sari", "yesil")), traps))

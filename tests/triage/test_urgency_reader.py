@@ -65,13 +65,13 @@ def test_it_reads_what_the_grammar_leaves_standing():
 @pytest.mark.parametrize(
     ("rules", "red", "yellow", "level"),
     [
-        (0, 0.39, 0.1, KIRMIZI),
-        (0, 0.37, 0.1, YESIL),
+        (0, 0.43, 0.1, KIRMIZI),
+        (0, 0.41, 0.1, YESIL),
         (0, 0.3, 0.41, SARI),
         (1, 0.05, 0.11, SARI),
         (1, 0.05, 0.09, YESIL),
-        (2, 0.03, 0.1, KIRMIZI),
-        (2, 0.01, 0.1, SARI),
+        (2, 0.02, 0.1, KIRMIZI),
+        (2, 0.009, 0.1, SARI),
         (2, 0.0, 0.0, SARI),
     ],
 )

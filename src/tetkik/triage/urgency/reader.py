@@ -38,8 +38,8 @@ class UrgencyThresholds:
         keep_yellow: of sarı or worse; below it, a sarı of the rules comes at the level yeşil.
     """
 
-    red: float = 0.38
-    keep_red: float = 0.02
+    red: float = 0.42
+    keep_red: float = 0.01
     yellow: float = 0.7
     keep_yellow: float = 0.15
 

@@ -14,8 +14,8 @@ from tetkik.errors import DataError
 from tetkik.lab.engine.card import library_versions, markdown_table, read_card
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
 from tetkik.lab.triage.data import Complaints, fingerprint, folds, numbered, read_columns
-from tetkik.lab.triage.linear.fit import learn_features
 from tetkik.lab.triage.linear.solver import Loss, solve
+from tetkik.lab.triage.linear.vocabulary import learn_features
 from tetkik.lab.triage.metrics import confusion
 from tetkik.statistics import Floats, Ints, wilson_interval
 from tetkik.triage.calibration import softmax
@@ -182,7 +182,7 @@ def fit_reader(
         [featuriser.rows(list(texts))],
         [truth.astype(np.int32)],
         columns=featuriser.columns,
-        costs=np.ones(len(LEVELS), np.float32),
+        costs=[np.ones(len(LEVELS), np.float32)],
         regularisation=REGULARISATION,
         loss=Loss.SOFTMAX,
     )
