@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.workflow.test_changed_models import changed
 from tetkik.bundle import Task, open_bundle, resolve
-from tetkik.errors import BundleCorrupt, BundleMismatch
+from tetkik.errors import BundleCorrupt, BundleMismatch, DataError
 from tetkik.language import Language
 from tetkik.settings import settings
 from tetkik.triage.predict import load_triage
 from tetkik.triage.urgency import assess
 from tetkik.triage.urgency.reader import (
-    FLAG,
     UrgencyReader,
     UrgencyThresholds,
     level_of,
     standing_text,
 )
-from tetkik.triage.urgency.rule_file import load_rules
+from tetkik.triage.urgency.rule_file import FLAG, load_rules, parse_rules
 from tetkik.values import UrgencyLevel
 
 KIRMIZI, SARI, YESIL = UrgencyLevel.KIRMIZI, UrgencyLevel.SARI, UrgencyLevel.YESIL
@@ -79,12 +80,111 @@ def test_it_raises_and_lowers_by_one_level_at_most(rules, red, yellow, level):
     assert level_of(rules, red, yellow, UrgencyThresholds()) is level
 
 
-def test_a_red_that_it_does_not_believe_is_shown_as_yellow(reader):
-    doubting = replace(reader, thresholds=UrgencyThresholds(red=1.1, keep_red=1.1))
-    text = "Göğsümde baskı var, soğuk terliyorum, kolum uyuşuyor."
-    assert assess(text).level is KIRMIZI
-    found = assess(text, reader=doubting)
-    assert found.level is SARI and {flag.level for flag in found.flags} == {SARI}
+class Doubting:
+    """A model that takes every text for the same level."""
+
+    def __init__(self, real, *chances):
+        self.manifest, self._chances = real.manifest, chances
+
+    def probabilities(self, texts):
+        return np.array([self._chances] * len(texts), np.float32)
+
+    def evidence(self, text, label):
+        return ()
+
+
+CHEST = "Göğsümde baskı var, soğuk terliyorum, kolum uyuşuyor."
+
+
+def test_a_red_that_it_does_not_believe_comes_yellow_and_says_so(reader):
+    doubting = replace(reader, model=Doubting(reader.model, 0.0, 0.1, 0.9))
+    rules = assess(CHEST)
+    assert rules.level is KIRMIZI
+    found = assess(CHEST, reader=doubting)
+    assert found.level is SARI
+    assert (found.flags[0].id, found.flags[0].level) == (FLAG, SARI)
+    assert found.flags[1:] == rules.flags  # what the rules say stays as it is
+
+
+def test_what_counts_in_a_history_too_and_a_hospitals_own_rules_are_not_lowered(reader, tmp_path):
+    doubting = replace(reader, model=Doubting(reader.model, 0.0, 0.1, 0.9))
+    assert assess("İntihar etmeyi düşünüyorum.", reader=doubting).level is KIRMIZI
+    file = tmp_path / "rules.toml"
+    file.write_text(
+        '[[rule]]\nid = "kizamik"\nlevel = "kirmizi"\nall = ["kizamik"]\nreason = "r"\nsource = "own"\n'
+        '[symptoms]\nkizamik = ["kızamık"]\n',
+        encoding="utf-8",
+    )
+    text = "Oğlum kızamık oldu galiba."
+    assert assess(text, load_rules(file), reader=doubting).level is KIRMIZI
+
+
+@pytest.mark.parametrize("text", ["ağrı yok", "yok yok", "ateşim yok", "birden", "göğsüm"])
+@pytest.mark.parametrize("chances", [(0.9, 0.1, 0.0), (float("nan"),) * 3])
+def test_of_nothing_said_of_now_no_model_makes_anything(reader, text, chances):
+    eager = replace(reader, model=Doubting(reader.model, *chances))
+    assert assess(text, reader=eager) == assess(text)
+
+
+def test_a_model_that_answers_nonsense_changes_nothing(reader):
+    broken = replace(reader, model=Doubting(reader.model, *[float("nan")] * 3))
+    assert assess(CHEST, reader=broken) == assess(CHEST)
+
+
+@pytest.mark.parametrize(
+    "thresholds",
+    [{"keep_red": 0.06}, {"red": 0.001}, {"red": 9.0}, {"keep_yellow": 0.8}, {"yellow": 1.5}],
+)
+def test_thresholds_out_of_order_are_refused(tmp_path, thresholds):
+    real = resolve("urgency-linear-tr", Task.URGENCY)
+    changed(real.path, tmp_path / "own", thresholds={**real.manifest.thresholds, **thresholds})
+    with pytest.raises(BundleCorrupt, match="train it again"):
+        UrgencyReader.load(open_bundle(tmp_path / "own", Task.URGENCY))
+
+
+@pytest.mark.parametrize("name", ["a b", "learned", "Kızamık"])
+def test_a_rule_may_not_be_called_so(name):
+    with pytest.raises(DataError, match="needs another id"):
+        parse_rules(
+            f'[[rule]]\nid = "{name}"\nlevel = "sari"\nall = ["ates"]\nreason = "r"\nsource = "s"\n',
+            Path("own.toml"),
+        )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "geçen sene kalp krizi geçirmiştim aynısı şimdi oluyor",
+        "üç gündür gaita çıkmıyor gaz yok karnım davul",
+        "vücudunun yarısı tutmuyor",
+        "şekerim 40",
+        "penisilin vuruldum her yerim kızardı nefes darlığı",
+        "bu dünyadan gitmek istiyorum",
+        "bıçağı aldı hepimizi keserim diyor",
+        "pasli demir karnima girdi",
+        "imdat",
+        "tarla ilacı içmiş salyası akıyor",
+    ],
+)
+def test_an_emergency_in_ordinary_words_is_red(reader, text):
+    assert assess(text, reader=reader).level is KIRMIZI
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "başım döndü",
+        "bebeğin salyası akıyor diş çıkarıyor",
+        "tırnağım morardı çekiç vurdum",
+        "inme nedir",
+        "kalp krizi belirtileri nelerdir",
+        "inme geçiren babamın ilaçlarını yazdıracağım",
+        "karnım ağrıyor",
+        "kolum uyuşuyor üstüne yatınca",
+    ],
+)
+def test_an_ordinary_complaint_is_not_red(reader, text):
+    assert assess(text, reader=reader).level is not KIRMIZI
 
 
 def test_a_text_that_cannot_be_read_is_left_to_the_rules():

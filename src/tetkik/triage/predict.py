@@ -265,12 +265,15 @@ def urgency_reader() -> UrgencyReader | None:
     return UrgencyReader.load(name) if name else None
 
 
-def load_triage(model: str | Bundle | None = None, language: Language | None = None) -> Triage:
+def load_triage(
+    model: str | Bundle | None = None, language: Language | None = None, *, priors: bool = False
+) -> Triage:
     """Load a model for use.
 
     Args:
         model: an id, a path or an opened bundle; None takes the setting `triage_model`.
         language: of the answers; None takes the setting `language`.
+        priors: whether the setting `triage_priors` counts, as it does at the desk but in no evaluation.
 
     Raises:
         BundleError: no such model, damaged, or not for triage.
@@ -278,9 +281,14 @@ def load_triage(model: str | Bundle | None = None, language: Language | None = N
     """
     chosen = settings()
     loaded = load_model(chosen.triage_model if model is None else model)
-    priors = read_priors(chosen.triage_priors, loaded.manifest.labels) if chosen.triage_priors else None
-    reader = urgency_reader()
-    return Triage(loaded, language or chosen.language, chosen.max_text_chars, reader, priors=priors)
+    own = chosen.triage_priors if priors else ""
+    return Triage(
+        loaded,
+        language or chosen.language,
+        chosen.max_text_chars,
+        urgency_reader(),
+        priors=read_priors(own, loaded.manifest.labels) if own else None,
+    )
 
 
 def read_priors(written: str, labels: Sequence[str]) -> Floats:

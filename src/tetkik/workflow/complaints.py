@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from tetkik.bundle import ModelCache
-from tetkik.errors import BundleError
+from tetkik.errors import BundleError, SettingError
 from tetkik.language import Language
+from tetkik.settings import settings
 from tetkik.triage.predict import Triage, load_triage
+from tetkik.triage.urgency.reader import UrgencyReader
 from tetkik.turkish import alphabetical
 from tetkik.values import MeasuredComplaint, TriageResult
 
-_MODELS: ModelCache[Triage] = ModelCache(load_triage)
+_MODELS: ModelCache[Triage] = ModelCache(partial(load_triage, priors=True))
+_READERS: ModelCache[UrgencyReader] = ModelCache(UrgencyReader.load)
+"""Apart, for each bundle is read again when its own files change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,13 @@ def answer_complaint(
     `denied` are not asked again. A model that cannot be loaded is a `BundleError`.
     """
     kept = _MODELS.get(model)
-    loaded = replace(kept.model, language=language or kept.model.language, in_hospital=in_hospital)
+    urgency_model = settings().triage_urgency_model
+    loaded = replace(
+        kept.model,
+        language=language or kept.model.language,
+        in_hospital=in_hospital,
+        reader=_READERS.get(urgency_model).model if urgency_model else None,
+    )
     measured = loaded.measure(complaint) if measure else None
     return ComplaintAnswer(loaded.predict(complaint, denied=denied), kept.sha256, measured)
 
@@ -58,5 +69,5 @@ def offered_departments(model: str) -> tuple[str, ...]:
     """The departments of a triage model in alphabetical order; none where the model cannot be loaded."""
     try:
         return tuple(sorted(departments(model), key=alphabetical))
-    except BundleError:
+    except (BundleError, SettingError):
         return ()

@@ -24,7 +24,7 @@ from tetkik.values import Priority, Role, UrgencyLevel, UrgencyReason
 
 pytestmark = pytest.mark.both_databases
 RED, AMBER, GREEN = UrgencyLevel
-MODEL = "triage-linear-tr 1.0"
+MODEL = "triage-linear-tr 1.1"
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def predict(
                 "No complaint was given; type it in quotation marks or name a file with --input."
             )
         source = "-"
-    triage = load_triage(settings().triage_model if model is None else model)
+    triage = load_triage(settings().triage_model if model is None else model, priors=True)
     number, failed = -1, 0
     for number, item in enumerate(_items(texts or [], source)):
         if isinstance(item, TetkikError):

@@ -165,8 +165,9 @@ def change_urgency(tx: Transaction, case_id: str, choice: UrgencyChoice) -> None
     complaint = complaints.complaint_row(tx, case_id)
     if complaint is None:
         raise Conflict("The case has no complaint and so no urgency; choose its priority instead.")
-    row.urgency = complaints.set_urgency(tx, complaint, choice)
-    priorities.follow_urgency(tx, row)
+    before, row.urgency = row.urgency, complaints.set_urgency(tx, complaint, choice)
+    if row.urgency is not before:
+        priorities.follow_urgency(tx, row, before)
     _touch(tx, row)
 
 

@@ -170,7 +170,7 @@ def set_urgency(tx: Transaction, row: Complaint, choice: UrgencyChoice) -> Urgen
         (tx.actor.user_id, tx.now) if own is not None else (None, None)
     )
     tx.audit_about(
-        Action.URGENCY_CHOSEN, row, urgency=after, before=before, of_triage=row.urgency, reason=reason
+        Action.URGENCY_CHOSEN, row, urgency=after, before=before, of_triage=row.urgency, reason=choice.reason
     )
     return after
 

@@ -61,9 +61,14 @@ def choose_priority(tx: Transaction, case_id: str, chosen: Priority | None) -> N
     _reorder(tx, row, due, "chosen" if chosen is not None else "followed")
 
 
-def follow_urgency(tx: Transaction, row: Case) -> None:
-    """Let the priority follow an urgency that a person changed; for a case of `lock_open_case`."""
+def follow_urgency(tx: Transaction, row: Case, before: UrgencyLevel | None) -> None:
+    """Let the priority follow an urgency that a person changed; for a case of `lock_open_case`.
+
+    It falls only where the urgency fell: a case that was moved here may wait for its images to be read again.
+    """
     due = _found(tx, row)
+    if _severity(row.urgency) > _severity(before):
+        due = min(due, Priority(row.priority))
     if row.priority_chosen is None and due != row.priority:
         _reorder(tx, row, due, "followed")
 
@@ -91,6 +96,11 @@ def _set(tx: Transaction, row: Case, due: Priority, what: str) -> None:
     tx.session.flush()
     tx.audit_about(Action.CASE_CHANGED, row, field="priority", what=what, priority=int(due), before=before)
     tx.announce("case", row.id)
+
+
+def _severity(level: UrgencyLevel | None) -> int:
+    """That of sarı where the text could not be assessed."""
+    return (level or UrgencyLevel.SARI).severity
 
 
 def _found(tx: Transaction, row: Case) -> Priority:

@@ -127,7 +127,9 @@ class CaseShape(CaseSummary):
         description="The record under which the case was opened; None where no other stands for it."
     )
     question: str
-    triage: TriageShape | None = Field(description="The complaint with the model's answer; None without one.")
+    triage: TriageShape | None = Field(
+        description="The complaint with the model's answer; None without one. `urgency` of the case holds."
+    )
     urgency_chosen: ChosenUrgencyShape | None = Field(
         description="Where a person set another level; None where that of triage stands."
     )

@@ -30,9 +30,12 @@ def assess(
     """
     rules = rules or load_rules()
     reading = rules.recogniser.read(text)
-    flags = tuple(_flag(rule, chosen, reading, language) for rule, chosen in rules.matches(reading))
-    if reader is not None and reading.text.words:
-        flags = reader.weigh(reading, flags, language)
+    fired = rules.matches(reading)
+    flags = tuple(_flag(rule, chosen, reading, language) for rule, chosen in fired)
+    if reader is not None:
+        # What a hospital has signed, and what counts in a history too, no model lowers.
+        may_lower = not rules.own and not any(rule.anytime for rule, _ in fired)
+        return Urgency(*reader.weigh(reading, flags, language, may_lower=may_lower))
     level = max((flag.level for flag in flags), key=lambda lv: lv.severity, default=UrgencyLevel.YESIL)
     return Urgency(level, flags)
 

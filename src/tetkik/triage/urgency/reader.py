@@ -6,25 +6,27 @@ only the words that the grammar leaves standing: what is denied, long over or a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tetkik.bundle import Bundle, Task, resolve
 from tetkik.errors import BundleCorrupt
 from tetkik.language import Language, translate
-from tetkik.statistics import Floats
 from tetkik.triage.linear.model import LinearModel
+from tetkik.triage.urgency.rule_file import FLAG
 from tetkik.triage.urgency.symptoms import Reading
 from tetkik.values import RedFlag, Span, UrgencyLevel
 
 LEVELS = (UrgencyLevel.KIRMIZI, UrgencyLevel.SARI, UrgencyLevel.YESIL)
 """The labels of every such model, in this order."""
-FLAG = "learned"
-"""The id of the flag where the model alone asks for a level."""
+LEAST_WORDS = 2
+"""Of fewer words that are said of the patient and of now, the model makes nothing."""
+MOST_KEEP_RED = 0.05
+"""The highest `UrgencyThresholds.keep_red`: no model may doubt the rules more."""
 _REASONS = {
-    UrgencyLevel.KIRMIZI: "Told like an emergency, though no single rule names it: see the patient now.",
-    UrgencyLevel.SARI: "Told like complaints that should be seen today, though no single rule names it.",
+    UrgencyLevel.KIRMIZI: "What is told resembles an emergency: see the patient now.",
+    UrgencyLevel.SARI: "What is told resembles complaints that should be seen today.",
 }
+_LOWERED = "A sign of urgency was found, but what is told around it makes it unlikely; ask once more."
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,12 @@ class UrgencyThresholds:
     yellow: float = 0.7
     keep_yellow: float = 0.15
 
+    def __post_init__(self) -> None:
+        if not (0 <= self.keep_red <= MOST_KEEP_RED and self.keep_red <= self.red <= 1):
+            raise ValueError("the thresholds of red are out of order")
+        if not 0 <= self.keep_yellow <= self.yellow <= 1:
+            raise ValueError("the thresholds of yellow are out of order")
+
 
 @dataclass(frozen=True, slots=True)
 class UrgencyReader:
@@ -60,7 +68,7 @@ class UrgencyReader:
         manifest = bundle.manifest
         try:
             thresholds = UrgencyThresholds(**manifest.thresholds)
-        except TypeError:
+        except (TypeError, ValueError):
             thresholds = None
         if manifest.kind != "linear" or manifest.labels != LEVELS or thresholds is None:
             raise BundleCorrupt(
@@ -68,29 +76,30 @@ class UrgencyReader:
             )
         return cls(LinearModel.load(bundle), thresholds)
 
-    def probabilities(self, readings: Sequence[Reading]) -> Floats:
-        """The probability of each of `LEVELS`, (readings, 3), float64."""
-        return self.model.probabilities([standing_text(reading) for reading in readings]).astype(float)
+    def weigh(
+        self, reading: Reading, flags: tuple[RedFlag, ...], language: Language, *, may_lower: bool
+    ) -> tuple[UrgencyLevel, tuple[RedFlag, ...]]:
+        """The level and the flags, with one of the model first where it changed what the rules say.
 
-    def weigh(self, reading: Reading, flags: tuple[RedFlag, ...], language: Language) -> tuple[RedFlag, ...]:
-        """The flags of the rules, the worst first, with what the model makes of them."""
-        red, yellow, _ = self.probabilities([reading])[0].tolist()
-        worst = max((flag.level.severity for flag in flags), default=0)
-        level = level_of(worst, red, yellow, self.thresholds)
-        if level.severity > worst:
-            return (self._flag(reading, level, language), *flags)
-        if level.severity < worst:
-            return tuple(replace(flag, level=min(flag.level, level, key=_severity)) for flag in flags)
-        return flags
-
-    def _flag(self, reading: Reading, level: UrgencyLevel, language: Language) -> RedFlag:
-        words = reading.standing()
-        text = " ".join(reading.text.words[index] for index in words)
+        The flags of the rules stay as they are.
+        """
+        worst = max(
+            (flag.level for flag in flags), key=lambda level: level.severity, default=UrgencyLevel.YESIL
+        )
+        standing = reading.standing()
+        if len(standing) < LEAST_WORDS:
+            return worst, flags
+        text = " ".join([reading.text.words[index] for index in standing])
+        red, yellow, _ = self.model.probabilities([text])[0].tolist()
+        level = level_of(worst.severity, red, yellow, self.thresholds)
+        if level is worst or (level.severity < worst.severity and not may_lower):
+            return worst, flags
+        reason = _REASONS[level] if level.severity > worst.severity else _LOWERED
         evidence = self.model.evidence(text, LEVELS.index(level))
-        number = text.count(" ", 0, evidence[0].span.start) if evidence else 0
-        place = reading.text.span_of(words[number], words[number])
-        reason = translate(_REASONS[level], language)
-        return RedFlag(FLAG, level, reason, Span(*place), self.model.manifest.name)
+        number = standing[text.count(" ", 0, evidence[0].span.start)] if evidence else standing[0]
+        span = Span(*reading.text.span_of(number, number))
+        flag = RedFlag(FLAG, level, translate(reason, language), span, self.model.manifest.name)
+        return level, (flag, *flags)
 
 
 def standing_text(reading: Reading) -> str:
@@ -103,13 +112,11 @@ def level_of(rules: int, red: float, yellow: float, thresholds: UrgencyThreshold
 
     The model may raise what the rules say, and lowers it by one level where it is all but sure.
     """
+    if not red + yellow <= 1.001:  # NaN, too
+        return LEVELS[2 - rules]
     if red >= thresholds.red or (rules == UrgencyLevel.KIRMIZI.severity and red >= thresholds.keep_red):
         return UrgencyLevel.KIRMIZI
     least = (thresholds.yellow, thresholds.keep_yellow, 0.0)[rules]
     if red + yellow >= least:
         return UrgencyLevel.SARI
     return UrgencyLevel.YESIL
-
-
-def _severity(level: UrgencyLevel) -> int:
-    return level.severity

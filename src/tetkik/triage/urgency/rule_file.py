@@ -10,7 +10,7 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -31,6 +31,9 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 _LIMITS = {"min_age": 130, "max_age": 130, "min_days": 36_525, "max_days": 36_525, "window": 1_000}
 """The most that a number may be; none is negative."""
 _PAIRS = (("min_age", "max_age"), ("min_days", "max_days"))
+_ID = re.compile(r"[a-z0-9_]+")
+FLAG = "learned"
+"""The id of the flag of the model of urgency, which no rule may have."""
 _RULE_LINE = re.compile(r"\s*\[\[\s*rule\s*\]\]")
 _REQUIRED = tuple(field.name for field in fields(Rule) if field.default is MISSING and field.name != "none")
 
@@ -51,7 +54,7 @@ def _load(path: Path | None) -> RuleSet:
         text = resources.files("tetkik.triage.urgency").joinpath("rules.toml").read_text("utf-8")
         return parse_rules(text, Path("rules.toml"))
     try:
-        return parse_rules(path.read_text("utf-8"), path)
+        return replace(parse_rules(path.read_text("utf-8"), path), own=True)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingError(
             "The urgency rules {path} cannot be read ({fault}); "
@@ -84,10 +87,19 @@ def parse_rules(text: str, path: Path) -> RuleSet:
     for number, entry in enumerate(entries, start=1):
         place = f"{path}:{lines[number - 1]}" if len(lines) == len(entries) else str(path)
         rule = _rule(entry, str(entry.get("id") or f"no. {number}"), frozenset(finder.symptoms), place)
+        if not _ID.fullmatch(rule.id) or rule.id == FLAG:
+            raise DataError(
+                "{path}: the rule {id} needs another id; use small letters, digits and underscores, and "
+                "not {taken}.",
+                path=place,
+                id=rule.id,
+                taken=FLAG,
+            )
         if rule.id in rules:
             raise DataError("{path} has two rules {id}; give each its own id.", path=place, id=rule.id)
         rules[rule.id] = rule
-    return RuleSet(tuple(sorted(rules.values(), key=lambda rule: -rule.level.severity)), finder)
+    ordered = tuple(sorted(rules.values(), key=lambda rule: -rule.level.severity))
+    return RuleSet(ordered, finder)
 
 
 def _recogniser(table: Mapping[str, Any], path: Path, text: str) -> Recogniser:

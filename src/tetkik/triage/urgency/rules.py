@@ -140,10 +140,12 @@ class RuleSet:
 
     Attributes:
         rules: in order of severity, then of the file.
+        own: whether they are a hospital's own, not the built-in ones.
     """
 
     rules: tuple[Rule, ...]
     recogniser: Recogniser
+    own: bool = False
 
     @cached_property
     def _by_symptom(self) -> Mapping[str, tuple[int, ...]]:

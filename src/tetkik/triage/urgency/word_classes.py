@@ -25,6 +25,8 @@ _SOFTENS = {"k": "g", "p": "b"}
 """Before a vowel a last k or p softens: "kemik" stands for "kemiği", "kitap" for "kitabı"."""
 _SOFTENS_FROM = 5
 _CACHE_SIZE = 50_000
+_LONGEST_WORD = 40
+"""A longer one is no word, and takes long to mend."""
 _MENDED_LENGTH = 5
 """A shorter word has too many neighbours to be mended."""
 _NO_SYLLABLE = re.compile(r"[^aeiou]{2}\w\w")
@@ -141,6 +143,8 @@ class WordIndex:
 
     def spelled(self, word: str) -> str:
         """The word as it was probably meant; most stay as they are."""
+        if len(word) > _LONGEST_WORD:
+            return word
         found = self._spelled.get(word)
         if found is None:
             found = self._mend(word)

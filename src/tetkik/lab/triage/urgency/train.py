@@ -74,13 +74,12 @@ class UrgencyFigures:
 def read_levels(path: Path) -> tuple[Complaints, Sequence[str] | None]:
     """Complaints with their levels, and the column `group` (who wrote each) where the table has one.
 
+    The level stands in the column `urgency`, as `triage export-feedback` writes it, else in `label`.
+
     Raises:
         DataError: a column is missing, or a label is no level.
     """
-    try:
-        rows: list[tuple[str, ...]] = read_columns(path, ("text", "label", "group"))
-    except DataError:
-        rows = read_columns(path, ("text", "label"))
+    rows = _read_rows(path)
     for row in rows:
         if row[1] not in LEVELS:
             raise DataError("The urgency {level} is unknown; use kirmizi, sari or yesil.", level=row[1])
@@ -89,6 +88,16 @@ def read_levels(path: Path) -> tuple[Complaints, Sequence[str] | None]:
     groups = [row[2] for row in kept] if kept and len(kept[0]) > 2 else None
     left_out = {"empty text": len(rows) - len(kept)} if len(kept) < len(rows) else {}
     return Complaints(tuple(texts), tuple(labels), left_out), groups
+
+
+def _read_rows(path: Path) -> list[tuple[str, ...]]:
+    for level in ("urgency", "label"):
+        for columns in (("text", level, "group"), ("text", level)):
+            try:
+                return read_columns(path, columns)
+            except DataError as error:
+                fault = error
+    raise fault
 
 
 def train_urgency(

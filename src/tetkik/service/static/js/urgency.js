@@ -63,6 +63,7 @@ if (box) {
   // The answer to what is typed at the desk: what triage says holds until a person says otherwise.
   document.body.addEventListener("urgency", ({ detail }) => {
     box.dataset.found = box.dataset.held = detail.level || "";
+    sure.checked = false; // it was said of another text
     update();
   });
   update();
