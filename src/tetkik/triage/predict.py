@@ -225,12 +225,22 @@ class Triage:
         """The most telling question of which an answer, added to the text, changes the first two."""
         folded = turkish.fold(reading.text)
         known = ["child"] if reading.child or read_age(folded) is not None else []
-        for question in open_questions(folded, self.labels, row, leave_out=[*known, *denied])[:_TRIED]:
+        # A department no likelier than it is anyway is not what the text speaks of.
+        told = np.where(row > self._usual, row, 0.0)
+        for question in open_questions(folded, self.labels, told, leave_out=[*known, *denied])[:_TRIED]:
             answered = [self._read(f"{reading.text}. {answer.sentence}") for answer in question.answers]
             first_two = np.argsort(-self._scores(answered), axis=1, kind="stable")[:, :2]
             if (first_two != order[:2]).any():
                 return question
         return None
+
+    @property
+    def _usual(self) -> Floats:
+        """(labels,): the share of each department in what the model learned; 0 where it does not say."""
+        rows: dict[str, int] = self.model.manifest.training.get("rows_by_label") or {}
+        counts = np.array([rows.get(label, 0) for label in self.labels], np.float64)
+        usual: Floats = counts / max(counts.sum(), 1.0)
+        return usual
 
     def _destination(self, urgency: Urgency, first: DepartmentScore | None) -> Destination | None:
         if urgency.level is UrgencyLevel.KIRMIZI:
