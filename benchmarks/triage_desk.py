@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from figures import interval
+from figures import interval, judged, record
 from tetkik.lab.triage.data import read_columns
 from tetkik.statistics import Bools, wilson_interval
 from tetkik.triage.predict import load_triage
@@ -24,7 +24,8 @@ def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
-    rows = read_columns(parser.parse_args().data, ("kind", "departments", "text"))
+    data = parser.parse_args().data
+    rows = read_columns(data, ("kind", "departments", "text"))
     triage = load_triage("triage-linear-tr")
     print("| kind | figure | value | 95% | n |\n|---|---|---|---|---|")
     for kind in sorted({kind for kind, _, _ in rows}):
@@ -46,6 +47,19 @@ def main() -> None:
             assert found is not None
             limits = interval(found.low, found.high)
             print(f"| {kind} | {title} | {hits.mean():.3f} | {limits} | {len(hits)} |")
+            if (data.stem, kind) == ("judges-held-out", "desk"):
+                keep(title, float(hits.mean()), limits, len(hits))
+
+
+def keep(title: str, share: float, limits: str, n: int) -> None:
+    """Record the two figures that are asked for."""
+    cells = {"95% interval": limits, "n": str(n)}
+    if title == "first right when answering":
+        reached = judged(f"{share:.3f}", met=share >= 0.88)
+        record("triage-quality/desk-first", {"reached": reached, **cells})
+    elif title == "no department named":
+        reached = judged(f"{share:.3f}", met=share <= 0.25)
+        record("triage-quality/desk-unanswered", {"reached": reached, **cells})
 
 
 if __name__ == "__main__":

@@ -78,15 +78,15 @@ def test_benchmarks_record_figures_that_exist():
 
 def test_nothing_changes_unless_it_is_asked_for(figures):
     before = figures.FILE.read_bytes()
-    figures.record("urgency/kirmizi-recall", {"reached": "1.000"})
+    figures.record("urgency/judges-recall", {"reached": "1.000"})
     assert figures.FILE.read_bytes() == before
 
 
 def test_a_figure_is_recorded_with_its_date(figures, monkeypatch):
     monkeypatch.setenv("RECORD_FIGURES", "1")
-    figures.record("urgency/kirmizi-recall", {"reached": figures.judged("0.800", met=False), "n": "10"})
+    figures.record("urgency/judges-recall", {"reached": figures.judged("0.800", met=False), "n": "10"})
     content = json.loads(figures.FILE.read_text("utf-8"))
-    _, figure = figures.find(content, "urgency/kirmizi-recall")
+    _, figure = figures.find(content, "urgency/judges-recall")
     assert figure["values"]["reached"] == "**0.800, missed**"
     assert (figure["values"]["n"], figure["values"]["asked"]) == ("10", "0.95")
 

@@ -226,8 +226,8 @@ class Triage:
         folded = turkish.fold(reading.text)
         known = ["child"] if reading.child or read_age(folded) is not None else []
         # A department no likelier than it is anyway is not what the text speaks of.
-        told = np.where(row > self._usual, row, 0.0)
-        for question in open_questions(folded, self.labels, told, leave_out=[*known, *denied])[:_TRIED]:
+        likelier = np.where(row > self._usual, row, 0.0)
+        for question in open_questions(folded, self.labels, likelier, leave_out=[*known, *denied])[:_TRIED]:
             answered = [self._read(f"{reading.text}. {answer.sentence}") for answer in question.answers]
             first_two = np.argsort(-self._scores(answered), axis=1, kind="stable")[:, :2]
             if (first_two != order[:2]).any():
