@@ -10,9 +10,11 @@ import pytest
 
 from tests.findings.bundles import TAUGHT, make_findings_bundle
 from tests.records.pictured import radiograph
-from tetkik.bundle import resolve, sha256_of, staged_folder, store, write_manifest
+from tetkik.bundle import Task, resolve, sha256_of, staged_folder, store, write_manifest
 from tetkik.imaging.gate.classifier import BUILT_IN, built_in
 from tetkik.language import Language
+from tetkik.settings import settings
+from tetkik.values import UrgencyLevel
 from tetkik.workflow import analyse_image, answer_complaint, departments
 from tetkik.workflow.images import load_findings_model
 
@@ -74,3 +76,29 @@ def test_the_gate_follows_its_bundle(builtin):
     thresholds = store.read_manifest(builtin).thresholds | {"inverted": 0.5}
     changed(shutil.copytree(builtin, builtin.with_name("copy")), builtin, thresholds=thresholds)
     assert built_in().limits.inverted == 0.5 != before.limits.inverted
+
+
+CHEST = "Göğsümde baskı var, sol koluma vuruyor."
+
+
+def test_the_next_complaint_is_judged_by_the_new_model_of_urgency(tmp_path, monkeypatch):
+    source, place = resolve("urgency-linear-tr", Task.URGENCY).path, tmp_path / "own"
+    text = "Babam sofrada birden çatalı düşürdü, bize boş boş baktı, ne sorsak anlamsız sesler çıkarıyor."
+    changed(source, place)
+    monkeypatch.setenv("TETKIK_TRIAGE_URGENCY_MODEL", str(place))
+    settings.cache_clear()
+    sources = []
+    for version in ("2.0", "3.0"):
+        changed(source, place, version=version)
+        found = answer_complaint(text, "triage-linear-tr").result.urgency
+        sources.append(found.flags[0].source)
+    assert sources == ["urgency-linear-tr 2.0", "urgency-linear-tr 3.0"]
+
+
+def test_without_its_model_the_rules_of_urgency_judge_alone(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("TETKIK_TRIAGE_URGENCY_MODEL", str(tmp_path / "none"))
+    settings.cache_clear()
+    for _ in range(2):
+        found = answer_complaint(CHEST, "triage-linear-tr").result.urgency
+        assert found.level is UrgencyLevel.KIRMIZI
+    assert caplog.text.count("judge alone") == 1

@@ -9,6 +9,7 @@ from tetkik.bundle import resolve
 from tetkik.errors import InputError
 from tetkik.records.people import users
 from tetkik.records.people.users import Profile
+from tetkik.settings import settings
 from tetkik.values import DEPARTMENTS, SYSTEM, Role
 from tetkik.workflow import offered_departments
 
@@ -48,3 +49,9 @@ def test_what_a_clinician_has_stays_after_the_model_changed(records, own_model):
 
 def test_without_a_model_none_is_offered(tmp_path):
     assert offered_departments(str(tmp_path)) == ()
+
+
+def test_with_a_wrong_prior_none_is_offered(monkeypatch):
+    monkeypatch.setenv("TETKIK_TRIAGE_PRIORS", "Kardiyoloji=zz")
+    settings.cache_clear()
+    assert offered_departments(str(resolve("triage-linear-tr").path)) == ()

@@ -276,7 +276,11 @@ def urgency_reader() -> UrgencyReader | None:
 
 
 def load_triage(
-    model: str | Bundle | None = None, language: Language | None = None, *, priors: bool = False
+    model: str | Bundle | None = None,
+    language: Language | None = None,
+    *,
+    priors: bool = False,
+    urgency: bool = True,
 ) -> Triage:
     """Load a model for use.
 
@@ -284,6 +288,7 @@ def load_triage(
         model: an id, a path or an opened bundle; None takes the setting `triage_model`.
         language: of the answers; None takes the setting `language`.
         priors: whether the setting `triage_priors` counts, as it does at the desk but in no evaluation.
+        urgency: whether the model of urgency is loaded, too; else the rules judge alone.
 
     Raises:
         BundleError: no such model, damaged, or not for triage.
@@ -296,7 +301,7 @@ def load_triage(
         loaded,
         language or chosen.language,
         chosen.max_text_chars,
-        urgency_reader(),
+        urgency_reader() if urgency else None,
         priors=read_priors(own, loaded.manifest.labels) if own else None,
     )
 

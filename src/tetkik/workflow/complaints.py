@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 from tetkik.bundle import ModelCache
 from tetkik.errors import BundleError, SettingError
@@ -15,7 +16,8 @@ from tetkik.triage.urgency.reader import UrgencyReader
 from tetkik.turkish import alphabetical
 from tetkik.values import MeasuredComplaint, TriageResult
 
-_MODELS: ModelCache[Triage] = ModelCache(partial(load_triage, priors=True))
+log = logging.getLogger("tetkik.workflow")
+_MODELS: ModelCache[Triage] = ModelCache(partial(load_triage, priors=True, urgency=False))
 _READERS: ModelCache[UrgencyReader] = ModelCache(UrgencyReader.load)
 """Apart, for each bundle is read again when its own files change."""
 
@@ -44,15 +46,33 @@ def answer_complaint(
     `denied` are not asked again. A model that cannot be loaded is a `BundleError`.
     """
     kept = _MODELS.get(model)
-    urgency_model = settings().triage_urgency_model
     loaded = replace(
         kept.model,
         language=language or kept.model.language,
         in_hospital=in_hospital,
-        reader=_READERS.get(urgency_model).model if urgency_model else None,
+        reader=_reader(settings().triage_urgency_model),
     )
     measured = loaded.measure(complaint) if measure else None
     return ComplaintAnswer(loaded.predict(complaint, denied=denied), kept.sha256, measured)
+
+
+def _reader(name: str) -> UrgencyReader | None:
+    """The model of urgency; None, for the rules alone, where none is set or it cannot be loaded.
+
+    A desk without the model still has its rules; `tetkik doctor` names the fault, too.
+    """
+    if not name:
+        return None
+    try:
+        return _READERS.get(name).model
+    except BundleError as fault:
+        _say_once(str(fault))
+        return None
+
+
+@cache
+def _say_once(fault: str) -> None:
+    log.error("The rules of urgency judge alone: %s", fault)
 
 
 def triage(complaint: str, model: str, language: Language | None = None) -> TriageResult:

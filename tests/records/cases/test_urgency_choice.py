@@ -18,7 +18,7 @@ from tetkik.records.cases.complaints import UrgencyChoice
 from tetkik.records.cases.triage_performance import Overrides
 from tetkik.records.images import images, jobs
 from tetkik.records.images.jobs import JobKind
-from tetkik.records.schema import AuditRow, Complaint, Job
+from tetkik.records.schema import AuditRow, Case, Complaint, Job
 from tetkik.statistics import wilson_interval
 from tetkik.values import Priority, Role, UrgencyLevel, UrgencyReason
 
@@ -79,6 +79,23 @@ def test_a_level_is_raised_with_a_reason_and_taken_back(records, desk):
         ),
         (desk.user_id, {"urgency": "yesil", "before": "kirmizi", "of_triage": "yesil", "reason": None}),
     ]
+
+
+def test_a_higher_urgency_lowers_no_priority(records, desk):
+    """A case that was moved keeps its priority until its images are read again."""
+    case_id = opened(records, desk, GREEN)
+    with records.write(desk) as tx:
+        tx.session.get(Case, case_id).priority = Priority.CRITICAL
+    assert changed(records, desk, case_id, AMBER, UrgencyReason.LOOKS_ILL).priority is Priority.CRITICAL
+    # With the urgency it falls.
+    assert changed(records, desk, case_id, None).priority is Priority.ROUTINE
+
+
+def test_the_reason_stays_in_the_trail_where_the_level_of_triage_is_chosen_again(records, desk):
+    case_id = opened(records, desk, RED)
+    changed(records, desk, case_id, GREEN, UrgencyReason.CHRONIC, sure=True)
+    changed(records, desk, case_id, RED, UrgencyReason.VITAL_SIGNS)
+    assert [detail["reason"] for _, detail in trail(records, case_id)] == ["chronic", "vital_signs"]
 
 
 def test_a_red_is_lowered_only_by_whoever_confirms_it(records, desk):
