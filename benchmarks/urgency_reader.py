@@ -33,6 +33,7 @@ from tetkik.lab.triage.urgency.train import (
     train_urgency,
 )
 from tetkik.statistics import wilson_interval
+from tetkik.triage.calibration import softmax
 from tetkik.triage.linear.model import LinearModel
 from tetkik.triage.urgency import assess
 from tetkik.triage.urgency.reader import LEVELS, UrgencyReader, level_of
@@ -164,9 +165,8 @@ def cross_validated(
         texts = [*seen[0], *(labelled[0][row] for row in kept), *(real[0][row] for row in known)]
         model = fitted(texts, np.concatenate([seen[1], labelled[1][kept], real[1][known]]))
         rows = np.flatnonzero(fold == number)
-        logits = model.featuriser.scores([read[row] for row in rows], model.weights)[:, : len(LEVELS)]
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        chances[rows] = powers / powers.sum(axis=1, keepdims=True)
+        logits = model.featuriser.scores([read[row] for row in rows], model.weights)
+        chances[rows] = softmax(logits[:, : len(LEVELS)])
     count = len(labelled[0])
     return with_model(levels_of(labelled[0], None), chances[:count]), chances[count:]
 
