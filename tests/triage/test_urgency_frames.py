@@ -14,6 +14,7 @@ from random import Random
 import pytest
 
 from tetkik.triage.urgency import assess
+from tetkik.triage.urgency.reader import UrgencyReader
 from tetkik.triage.urgency.rule_file import load_rules
 from tetkik.values import UrgencyLevel
 
@@ -67,8 +68,12 @@ def small(text: str) -> str:
     return text[0].replace("İ", "i").replace("I", "ı").lower() + text[1:]
 
 
+READER = UrgencyReader.load("urgency-linear-tr")
+
+
 def share_of_red(texts: list[str]) -> float:
-    return sum(assess(text).level is UrgencyLevel.KIRMIZI for text in texts) / len(texts)
+    """By rules and model together, as they ship."""
+    return sum(assess(text, reader=READER).level is UrgencyLevel.KIRMIZI for text in texts) / len(texts)
 
 
 @pytest.mark.parametrize("frame", BEFORE)
@@ -99,7 +104,7 @@ def swapped(word: str, i: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("error", "kept"), [(lost, 0.88), (doubled, KEPT), (swapped, KEPT)], ids=["lost", "doubled", "swapped"]
+    ("error", "kept"), [(lost, 0.95), (doubled, KEPT), (swapped, KEPT)], ids=["lost", "doubled", "swapped"]
 )
 def test_with_an_error_in_every_fifth_long_word_it_stays_red(error, kept):
     """A lost letter often leaves another word ("karnım", "kanım"; "durmuyor", "duruyor"), so it is less."""
