@@ -8,12 +8,12 @@ from tests.documents import sample
 from tests.records.desk import made_triaged
 from tests.records.kit import made_case
 from tests.records.pictured import put, result
+from tests.records.reports_kit import write_draft
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
 from tetkik.records.images import derived_images, jobs, runs
 from tetkik.records.images.derived_images import DerivedImageKind
-from tetkik.records.reports import drafts
 from tetkik.records.schema import Case
 from tetkik.values import (
     Actor,
@@ -72,6 +72,6 @@ def opened(records: Records, actor: Actor, person: Person = ALI, films: int = 2)
             found = result(flaws=(), sha256=f"{seed:064d}")
             run = runs.add_run(tx, image, runs.ModelAnswer("m 1.0", "0" * 64, tx.now, found))
             document = replace(sample.document(), result=found)
-            drafts.write_machine_draft(tx, case_id, image.id, run, document)
+            write_draft(tx, image.id, run, document)
             jobs.add_job(tx, jobs.JobKind.READ_IMAGE, image, Priority.ROUTINE)
     return case_id

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import zlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BytesIO
+from typing import Any
 
 from sqlalchemy import func, select
 
@@ -81,19 +83,27 @@ def made_report(
     with records.write(SYSTEM) as tx:
         image = images.load_image(tx, image_id)
         run_id = runs.add_run(tx, image, runs.ModelAnswer(result.model, "ab" * 32, tx.now, result))
-        report_id = drafts.write_machine_draft(
-            tx, case_id, image_id, run_id, document, inputs=reported.drafted.facts.inputs
-        )
+        report_id = write_draft(tx, image_id, run_id, document, inputs=reported.drafted.facts.inputs)
     return MadeReport(report_id, case_id, image_id)
 
 
-def made_image(records: Records, case_id: str, content: bytes | None = None) -> str:
-    """An image in a case, without a run."""
+def write_draft(tx: Transaction, image_id: str, run_id: str | None, document: Any, **made: Any) -> str:
+    """The machine's draft about an image alone."""
+    return drafts.write_machine_draft(
+        tx, image_id, drafts.MachineDraft(document, run_id, (image_id,), **made)
+    )
+
+
+def made_image(
+    records: Records, case_id: str, content: bytes | None = None, study_uid: str | None = None
+) -> str:
+    """An image in a case, without a run, alone in its study."""
     content = content or sample.picture(size=(40, 30)) + os.urandom(8)
+    identity = replace(sample.IDENTITY, study_uid=study_uid or f"2.25.{zlib.crc32(content)}")
     with records.write(SYSTEM) as tx:
         patient_id = visibility.load_visible_case(tx, case_id).patient_id
         stored = images.store_file(tx, patient_id, BytesIO(content))
-        described = images.ImageMetadata(FileFormat.DICOM, 30, 40, identity=sample.IDENTITY, tags=sample.TAGS)
+        described = images.ImageMetadata(FileFormat.DICOM, 30, 40, identity=identity, tags=sample.TAGS)
         return images.add_image(tx, case_id, stored, described).image.id
 
 

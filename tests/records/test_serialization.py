@@ -35,7 +35,7 @@ from tetkik.values import (
     Side,
     ThresholdOn,
 )
-from tetkik.values.report import ADDED
+from tetkik.values.common import ADDED
 
 text = st.text(max_size=40)
 share = st.floats(0, 1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from io import BytesIO
 
 from tests.documents.sample import RESULT, TAGS, document, picture
 from tests.records.kit import made_case, made_user
+from tests.records.reports_kit import write_draft
 from tetkik.records.cases import cases, complaints
 from tetkik.records.cases.complaints import TriagedComplaint, UrgencyChoice
 from tetkik.records.cases.patients import Person
@@ -89,9 +91,10 @@ def _image(records: Records, reader: Actor, case_id: str, content: bytes) -> tup
     with records.write(reader) as tx:
         patient_id = tx.session.get_one(Case, case_id).patient_id
         stored = images.store_file(tx, patient_id, BytesIO(content))
-        shown = ImageMetadata(FileFormat.PNG, 8, 8, identity=Identity(), tags=TAGS, name="scan.png")
+        identity = Identity(study_uid=f"2.25.{zlib.crc32(content)}")
+        shown = ImageMetadata(FileFormat.PNG, 8, 8, identity=identity, tags=TAGS, name="scan.png")
         image = images.add_image(tx, case_id, stored, shown).image
         run_id = runs.add_run(tx, image, runs.ModelAnswer("findings-test 1.0", "0" * 64, tx.now, RESULT))
         made = document(ReportState.DRAFT)
-        report_id = drafts.write_machine_draft(tx, case_id, image.id, run_id, replace(made, image=content))
+        report_id = write_draft(tx, image.id, run_id, replace(made, image=content))
     return image.id, report_id

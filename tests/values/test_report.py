@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from tetkik.language import Language
 from tetkik.values import Draft, ReportContent
-from tetkik.values.report import ADDED
+from tetkik.values.common import ADDED
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from tests.records.desk import TEXT
 from tests.records.kit import made_case, made_user
 from tests.records.moving_kit import ALI, GULCIN, QUESTION, made_patient, moved, opened, patient_of
 from tests.records.pictured import film, put, radiograph, result
-from tests.records.reports_kit import made_image, made_report, proof_of, reports_of_case, sign
+from tests.records.reports_kit import made_image, made_report, proof_of, reports_of_case, sign, write_draft
 from tetkik import workflow
 from tetkik.errors import Conflict, Forbidden, NotFound, RecordsError
 from tetkik.language import Language
@@ -207,7 +207,7 @@ def test_a_draft_of_the_wrong_patient_that_was_compared_with_it_is_not_signed_un
             tx, images.load_image(tx, image_id), runs.ModelAnswer("m 1", "ab" * 32, tx.now, found)
         )
         document, prior = reported.document, sample.RESULT
-        report = drafts.write_machine_draft(tx, own, image_id, run, document, prior=prior)
+        report = write_draft(tx, image_id, run, document, prior=prior)
         assert drafts.draft_of(tx, report).draft.open_marks == 0
     moved(records, reader, made.case_id, gulcin)
     with records.read(reader) as tx:

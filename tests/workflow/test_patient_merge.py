@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from tests.documents import sample
 from tests.records.kit import made_case, made_records, made_user
 from tests.records.pictured import put, result
-from tests.records.reports_kit import HOSPITAL, made_image, made_report, proof_of
+from tests.records.reports_kit import HOSPITAL, made_image, made_report, proof_of, write_draft
 from tetkik import workflow
 from tetkik.errors import Conflict, NotFound, TetkikError
 from tetkik.language import Language
@@ -143,7 +143,7 @@ def test_what_was_compared_with_a_strangers_image_is_not_signed_unseen(both_reco
             tx, images.load_image(tx, image_id), runs.ModelAnswer("m 1", "ab" * 32, tx.now, found)
         )
         prior = runs.load_result(tx, before.id)
-        report = drafts.write_machine_draft(tx, case, image_id, run, reported.document, prior=prior)
+        report = write_draft(tx, image_id, run, reported.document, prior=prior)
         own = drafts.draft_of(tx, made.id)
         assert drafts.draft_of(tx, report).draft.open_marks == 0
     with both_records.write(desk) as tx:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any
 
 ProgressCallback = Callable[[str, int, int | None], None]
 """Called by long work with its progress: (name of the step, done, total or None where unknown)."""
+
+ADDED = MappingProxyType({"added": True})
+"""Metadata of a field that is stored, and written as JSON, only where it differs from its default."""
 
 DISCLAIMER = {
     "en": "Research and education software: not a medical device, no substitute for a clinician's judgement.",
@@ -22,7 +26,11 @@ def one_line(text: str) -> str:
 
 def fields_as_json(value: Any) -> dict[str, Any]:
     """The fields of a dataclass as JSON holds them, in their order; figures rounded to 6 decimals."""
-    return {item.name: _as_json(getattr(value, item.name)) for item in fields(value)}
+    return {
+        item.name: _as_json(getattr(value, item.name))
+        for item in fields(value)
+        if not item.metadata.get("added") or getattr(value, item.name) != item.default
+    }
 
 
 def _as_json(value: Any) -> Any:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from tetkik.values.common import ADDED
 from tetkik.values.finding import FindingsResult
 from tetkik.values.measurement import Measurement
-from tetkik.values.radiograph import Identity, ImageTags
+from tetkik.values.radiograph import Identity, ImageTags, View
 from tetkik.values.report import Draft, ReportContent
 from tetkik.values.states import Judgement
 
@@ -78,12 +79,24 @@ class JudgedFinding:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportedImage:
+    """One of the images that a report is about; the UIDs are those of its DICOM file, where it is one."""
+
+    id: str
+    view: View | None = None
+    series_uid: str | None = None
+    instance_uid: str | None = None
+    sop_class: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ReportDocument:
     """A report as every document format is made of it.
 
     Attributes:
         heatmap: the same with the model's heatmap as a PNG, for `heatmap_label` where that is known.
         withdrawal: of what was signed; None where it stands. No part of what was signed.
+        images: of the study, where it has several; the first stands for it.
     """
 
     id: str  # of the report, the same in all its versions; says nothing about the patient
@@ -101,6 +114,7 @@ class ReportDocument:
     heatmap_label: str | None = None
     judgements: tuple[JudgedFinding, ...] = ()
     withdrawal: Withdrawal | None = None
+    images: tuple[ReportedImage, ...] = field(default=(), metadata=ADDED)
 
     def __post_init__(self) -> None:
         if self.created.tzinfo is None:
@@ -142,6 +156,8 @@ class ReportDocument:
             "signature": None if signed is None else [signed.name, signed.signed_at.isoformat()],
             **self.content.verified(),
         }
+        if self.images:
+            content["images"] = [[item.id, item.instance_uid] for item in self.images]
         if self.judgements:
             content["judgements"] = [[item.label, item.judgement] for item in self.judgements]
         text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from tetkik.values.common import fields_as_json
+from tetkik.values.common import ADDED, fields_as_json
+from tetkik.values.finding_labels import NORMAL_LABELS
 from tetkik.values.radiograph import Flaw, Measured, Route
 
 
@@ -27,6 +29,7 @@ class Finding:
             at this threshold is proven high enough.
         uncertain: whether it lies in the band around the threshold in which an imported model, whose scores
             nobody has calibrated, is not to be trusted either way.
+        image_id: of a study with several images, the one whose model says this; else None.
     """
 
     label: str
@@ -38,12 +41,18 @@ class Finding:
     positive: bool = False  # whether the threshold is reached: a report may assert the finding
     rules_out: bool = False
     uncertain: bool = False
+    image_id: str | None = field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         if self.assessed and (self.score is None or self.threshold is None or self.threshold_on is None):
             raise ValueError(f"an assessed finding needs a score and a threshold: {self.label}")
         if not self.assessed and (self.score is not None or self.positive or self.rules_out):
             raise ValueError(f"a finding that was not assessed says nothing: {self.label}")
+
+    @property
+    def strength(self) -> tuple[bool, float]:
+        """What orders two answers about one label: above the threshold first, then the more probable."""
+        return self.positive, (self.score or 0.0) if self.probability is None else self.probability
 
     def as_json(self) -> dict[str, Any]:
         """The contract's keys and the addition `uncertain`; figures rounded to 6 decimals."""
@@ -82,6 +91,65 @@ class FindingsResult:
         del content["measured"]
         first = ("path", "route", "suitable", "reasons", "screen", "findings", "model")
         return {name: content[name] for name in first} | content
+
+
+def lead_image(results: Mapping[str, FindingsResult]) -> str:
+    """The image of a study that stands for it: of its most probable finding, else the first that was read.
+
+    `results` are by the id of the image, in their order, and not empty.
+    """
+    found = [
+        (finding.strength, image_id)
+        for image_id, result in results.items()
+        for finding in result.findings
+        if finding.positive and finding.label not in NORMAL_LABELS
+    ]
+    if found:
+        strongest = max(strength for strength, _ in found)
+        return next(image_id for strength, image_id in found if strength == strongest)
+    return next((image_id for image_id, result in results.items() if result.suitable), next(iter(results)))
+
+
+def join_results(results: Mapping[str, FindingsResult]) -> FindingsResult:
+    """The answers to the images of a study as one: each label as the image says it that shows it best.
+
+    A label is found where one image shows it, and absent where the image that shows it best allows to say so;
+    normal is a study only where every image is.
+    Images that no model reads, such as a lateral view beside a frontal one, count only where there is no
+    other.
+
+    Args:
+        results: by the id of the image, in the order of the images, and not empty. One alone stays as it is.
+    """
+    if len(results) == 1:
+        return next(iter(results.values()))
+    lead = results[lead_image(results)]
+    read = {image_id: result for image_id, result in results.items() if result.suitable}
+    counted = read or results
+    best: dict[str, Finding] = {}
+    for image_id, result in read.items():
+        for finding in result.findings:
+            answer = replace(finding, image_id=image_id) if finding.assessed else finding
+            best[finding.label] = _better(best.get(finding.label, answer), answer)
+    screens = [result.screen for result in read.values() if result.screen is not None]
+    return replace(
+        lead,
+        reasons=tuple(dict.fromkeys(reason for result in counted.values() for reason in result.reasons)),
+        flaws=tuple(dict.fromkeys(flaw for result in counted.values() for flaw in result.flaws)),
+        notes=tuple(dict.fromkeys(note for result in counted.values() for note in result.notes)),
+        screen=max(screens, default=None),
+        findings=tuple(best.values()),
+        degraded=any(result.degraded for result in read.values()),
+        gated=all(result.gated for result in counted.values()),
+    )
+
+
+def _better(known: Finding, other: Finding) -> Finding:
+    """Which of two answers about one label holds for the study."""
+    if known.assessed is not other.assessed:
+        return known if known.assessed else other
+    stronger, weaker = (other, known) if other.strength > known.strength else (known, other)
+    return weaker if known.label in NORMAL_LABELS else stronger
 
 
 @dataclass(frozen=True, slots=True)

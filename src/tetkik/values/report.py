@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any
 
 from tetkik.language import Language, Sentence
@@ -220,10 +219,6 @@ class Draft:
         }
 
 
-ADDED = MappingProxyType({"added": True})
-"""Metadata of a field that is stored only where it differs from its default."""
-
-
 @dataclass(frozen=True, slots=True)
 class ReportContent:
     """What a draft and a signed report share: all that people write, and that a signature signs.
@@ -264,5 +259,5 @@ class ReportInput:
     history: str = field(default="", repr=False)
     caption: str = field(default="", repr=False)
     sides: tuple[tuple[str, Side], ...] = ()
-    technique: str | None = None  # what the file says of how it was made, such as `PA`; None where unknown
+    technique: str | None = None  # how it was made: `PA`, `PA, LATERAL`, `SLICES`; None where unknown
     warnings: tuple[Sentence, ...] = ()  # of the quality gate and of the reading

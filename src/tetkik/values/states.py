@@ -40,6 +40,20 @@ class MoveReason(StrEnum):
     """It had been moved to the wrong one: it goes back."""
 
 
+class RemovalReason(StrEnum):
+    """Why an image was taken out of a case; codes alone, for the trail keeps them."""
+
+    WRONG_PATIENT = "wrong_patient"
+    WRONG_CASE = "wrong_case"
+    """Of this patient, but of another visit."""
+    POOR_QUALITY = "poor_quality"
+    """Repeated: moved, cut off, wrongly exposed."""
+    DUPLICATE = "duplicate"
+    TEST = "test"
+    """A phantom or a trial shot, of no patient."""
+    OTHER = "other"
+
+
 class UrgencyReason(StrEnum):
     """Why a person set another level of urgency than triage; codes alone, for the trail keeps them."""
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -23,11 +24,13 @@ from tetkik.records.files import StoredFile
 from tetkik.records.images import derived_images, images, jobs, runs
 from tetkik.records.images.derived_images import DerivedImageKind
 from tetkik.records.images.images import StoredImage
-from tetkik.records.images.jobs import Work
+from tetkik.records.images.jobs import JobKind, Work
 from tetkik.records.images.runs import ModelAnswer
 from tetkik.records.reports import drafts, prior_recheck, reviews
 from tetkik.records.reports.draft_marks import as_judged
+from tetkik.records.reports.drafts import MachineDraft
 from tetkik.records.reports.identity import identity_for
+from tetkik.records.schema import Case
 from tetkik.settings import Settings
 from tetkik.values import (
     SYSTEM,
@@ -35,10 +38,16 @@ from tetkik.values import (
     Draft,
     FindingsResult,
     Identity,
+    Priority,
     Radiograph,
     ReportContent,
     ReportDocument,
     ReportState,
+    Route,
+    RunState,
+    View,
+    join_results,
+    lead_image,
 )
 from tetkik.workflow.images import load_findings_model
 from tetkik.workflow.reports import (
@@ -83,6 +92,26 @@ class _CaseContext:
     history: str
 
 
+@dataclass(frozen=True, slots=True)
+class _StudyContext:
+    """A study of which no other image waits for a model: what the models say of each of its images."""
+
+    results: Mapping[str, FindingsResult]
+    images: tuple[StoredImage, ...]
+    """All of them, also those that no model could read."""
+    lead: _CaseContext
+
+    @property
+    def technique(self) -> str | None:
+        """The projections, such as `PA, LATERAL`, or several slices; None where no file tells."""
+        if sum(result.route is Route.BRAIN_MRI for result in self.results.values()) > 1:
+            from tetkik.report.composer.compose import SLICES
+
+            return SLICES
+        there = {image.view for image in self.images}
+        return ", ".join(view.value for view in View if view in there) or None
+
+
 def read_case_image(
     records: Records,
     settings: Settings,
@@ -90,10 +119,11 @@ def read_case_image(
     read: Callable[[StoredImage], Radiograph],
     report_progress: ReportProgress | None = None,
 ) -> None:
-    """Do one piece of work: find, draw, draft, and keep it all; an error is that of this attempt.
+    """Do one piece of work: find, draw, and keep it; an error is that of this attempt.
 
-    A draft that a person has changed, and a report that is signed, stay as they are; the run is kept beside
-    them. `read` gives the pixels of an image, of the frame that the work asks for.
+    The last image of a study drafts its report from what was found in all of them. A draft that a person has
+    changed, and a report that is signed, keep their words; the run is kept beside them. `read` gives the
+    pixels of an image, of the frame that the work asks for.
     """
     report_progress = report_progress or _ignore_progress
     started = datetime.now(UTC)
@@ -101,25 +131,36 @@ def read_case_image(
     with records.read() as tx:
         context = _load_context(tx, work.image_id)
     image = read(context.image)
-    file_identity = image.identity
-    image = replace(image, identity=_with_age(context.identity))
     model = work.model or settings.findings_model
     # Packing pictures takes as long as all the rest, and neither waits for the other.
     with ThreadPoolExecutor(2) as beside:
         picture = beside.submit(key_image, image)
         report_progress(Stage.FINDING, "")
-        analysis = analyse_image(image, context.image.id, model=model, language=settings.report_language)
+        analysis = _analyse(image, context, model, settings)
+        answer = ModelAnswer(
+            analysis.result.model, analysis.sha256, started, analysis.result, _frame(work, context.image)
+        )
         with records.read() as tx:
-            prior = _prior(tx, context.image, analysis.result)
-        report_progress(Stage.DRAFTING, "")
+            study = _load_study(tx, work, context, analysis.result)
         heats = beside.submit(_stored_heats, records, context.image, analysis)
-        reported = _draft(records, settings, context, analysis, prior, picture.result, report_progress)
-    reported = replace(reported, document=replace(reported.document, identity=file_identity))
-    report_progress(Stage.KEEPING, "")
-    answer = ModelAnswer(
-        analysis.result.model, analysis.sha256, started, analysis.result, _frame(work, context.image)
-    )
-    _keep(records, work, answer, reported, heats.result())
+        reported = None
+        if study is not None:
+            report_progress(Stage.DRAFTING, "")
+            shown: Callable[[], bytes] = picture.result
+            if study.lead.image.id != context.image.id:
+                image = read(study.lead.image)
+                analysis = _analyse(image, study.lead, settings.findings_model, settings)
+                shown = partial(key_image, image)
+            reported = _draft(records, settings, study, analysis, shown, report_progress)
+            document = replace(reported.document, identity=image.identity)
+            reported = replace(reported, document=document)
+        report_progress(Stage.KEEPING, "")
+        _keep(records, work, answer, heats.result(), study, reported)
+
+
+def _analyse(image: Radiograph, context: _CaseContext, model: str, settings: Settings) -> ImageAnalysis:
+    known = replace(image, identity=_with_age(context.identity))
+    return analyse_image(known, context.image.id, model=model, language=settings.report_language)
 
 
 def _frame(work: Work, image: StoredImage) -> int | None:
@@ -157,18 +198,36 @@ def _with_age(identity: Identity) -> Identity:
     return replace(identity, age_years=round(age, 2)) if 0 <= age < 130 else identity
 
 
+def _load_study(
+    tx: Transaction, work: Work, context: _CaseContext, result: FindingsResult
+) -> _StudyContext | None:
+    """The study of an image with the answer just given; None where others of it still wait for a model."""
+    image = context.image
+    there = drafts.images_of_report(tx, image)
+    if image.id not in {one.id for one in there}:  # removed meanwhile
+        return None
+    if len(there) > 1 and jobs.has_open_jobs(tx, image.study_id, but=work.id):
+        return None
+    known = runs.load_study_results(tx, image.study_id) | {image.id: result}
+    results = {one.id: known[one.id] for one in there if one.id in known}
+    lead = lead_image(results)
+    return _StudyContext(results, there, context if lead == image.id else _load_context(tx, lead))
+
+
 def _prior(tx: Transaction, image: StoredImage, result: FindingsResult) -> FindingsResult | None:
-    """What is known of the patient's last image of the same kind, taken before this one."""
+    """What is known of the patient's last study of the same kind, taken before this one."""
     if not result.suitable:
         return None
     date = images.load_metadata(tx, image).identity.study_date
     for run in runs.list_earlier_runs(tx, image):
         if run.route is not result.route:
             continue
-        earlier = images.load_metadata(tx, images.load_image(tx, run.image_id)).identity.study_date
+        there = images.load_image(tx, run.image_id)
+        earlier = images.load_metadata(tx, there).identity.study_date
         if date and earlier and earlier > date:
             continue  # an old film that came late
-        previous = runs.load_result(tx, run.id)
+        results = runs.load_study_results(tx, there.study_id)
+        previous = join_results(results) if run.image_id in results else runs.load_result(tx, run.id)
         if previous.sha256 != result.sha256:
             # As a radiologist has judged it: what they rejected does not persist.
             report_id = drafts.report_of_image(tx, run.image_id)
@@ -179,21 +238,26 @@ def _prior(tx: Transaction, image: StoredImage, result: FindingsResult) -> Findi
 def _draft(
     records: Records,
     settings: Settings,
-    context: _CaseContext,
+    study: _StudyContext,
     analysis: ImageAnalysis,
-    prior: FindingsResult | None,
     picture: Callable[[], bytes],
     report_progress: ReportProgress,
 ) -> Reported:
+    """The draft about a study; `analysis` and `picture` are of the image that stands for it."""
     from tetkik.report.llm import open_model
+
+    lead, result = study.lead, join_results(study.results)
+    with records.read() as tx:
+        prior = _prior(tx, lead.image, result)
 
     def draft(file: str | None) -> Reported:
         return draft_from_analysis(
-            analysis,
+            replace(analysis, result=result),
             settings,
-            history=context.history,
+            history=lead.history,
             captioned=file,
             prior=prior,
+            technique=study.technique,
             writer=open_model(settings.llm_url),
             on_text=lambda text: report_progress(Stage.WRITING, text),
             picture=picture,
@@ -203,8 +267,8 @@ def _draft(
         return draft(None)
     # A captioner reads the file by its path; in memory where there is such a folder, and for no longer.
     with records.read() as tx:
-        key = tx.key(context.image.patient_id)
-    with records.files.plain(key, context.image.file) as path:
+        key = tx.key(lead.image.patient_id)
+    with records.files.plain(key, lead.image.file) as path:
         return draft(str(path))
 
 
@@ -227,25 +291,56 @@ def _stored_heats(records: Records, image: StoredImage, analysis: ImageAnalysis)
 
 
 def _keep(
-    records: Records, work: Work, answer: ModelAnswer, reported: Reported, heats: Mapping[str, StoredFile]
+    records: Records,
+    work: Work,
+    answer: ModelAnswer,
+    heats: Mapping[str, StoredFile],
+    study: _StudyContext | None,
+    reported: Reported | None,
 ) -> None:
     with records.write(SYSTEM) as tx:
         jobs.finish_job(tx, work)
         image = images.load_image(tx, work.image_id)
         lock_reports_for_image(tx, image.id)
-        run_id = runs.add_run(tx, image, answer)
+        run_id: str | None = runs.add_run(tx, image, answer)
         derived_images.replace_derived_images(tx, image, DerivedImageKind.HEAT, heats)
-        drafts.write_machine_draft(
-            tx,
-            image.case_id,
-            image.id,
-            run_id,
-            reported.document,
-            inputs=reported.drafted.facts.inputs,
-            prior=reported.prior,
-        )
-        _compare_again(tx, image, reported)
+        if study is None or reported is None:
+            _let_draft(tx, image)
+            return
+        lead = study.lead.image
+        if lead.id != image.id:
+            newest = runs.load_latest_run(tx, lead.id)
+            run_id = newest.id if newest is not None else None
+        there = tuple(one.id for one in study.images)
+        inputs = reported.drafted.facts.inputs
+        made = MachineDraft(_with_unread(reported.document, study), run_id, there, inputs, reported.prior)
+        drafts.write_machine_draft(tx, lead.id, made)
+        _compare_again(tx, lead, reported)
         _advance_case(tx, image.case_id)
+
+
+def _let_draft(tx: Transaction, image: StoredImage) -> None:
+    """Where nobody else drafts the report of a study, let this image be read again, which drafts it.
+
+    Two workers may finish the last two images of a study at one moment, each leaving the draft to the other.
+    """
+    case = tx.session.get_one(Case, image.case_id)
+    if image.removed_at is None and not case.state.ended and not jobs.has_open_jobs(tx, image.study_id):
+        jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority(case.priority))
+
+
+def _with_unread(document: ReportDocument, study: _StudyContext) -> ReportDocument:
+    """The draft with a notice of the images beside others that no model read."""
+    read = sum(result.suitable for result in study.results.values())
+    unread = len(study.images) - read
+    if not read or not unread:
+        return document
+    notice = Sentence(
+        "No model read {unread} of the {count} images; look at them yourself.",
+        {"unread": unread, "count": len(study.images)},
+    )
+    draft = replace(document.draft, notices=(*document.draft.notices, notice))
+    return replace(document, content=replace(document.content, draft=draft))
 
 
 def _compare_again(tx: Transaction, image: StoredImage, reported: Reported) -> None:
@@ -289,10 +384,22 @@ def record_failure(records: Records, settings: Settings, work: Work, fault: Base
 
 
 def _without_model(tx: Transaction, settings: Settings, work: Work, fault: Sentence) -> None:
-    """An empty draft that says why, so that the image does not wait for ever."""
+    """Keep that no model answered, and let the other images of the study make its draft.
+
+    Without others, an empty draft says why, so that the image does not wait for ever.
+    """
     image = images.load_image(tx, work.image_id)
     model = work.model or settings.findings_model
     run_id = runs.add_run(tx, image, ModelAnswer(model, _sha256(model), tx.now, None, _frame(work, image)))
+    there = drafts.images_of_report(tx, image)
+    if image.id not in {one.id for one in there} or jobs.has_open_jobs(tx, image.study_id, but=work.id):
+        return
+    for other in there:
+        newest = runs.load_latest_run(tx, other.id)
+        if newest is not None and newest.state is not RunState.FAILED:
+            case = cases.load_case(tx, image.case_id, audit=False)
+            jobs.add_job(tx, JobKind.READ_IMAGE, other, case.priority)
+            return
     if drafts.report_of_image(tx, image.id) is None:
         notice = Sentence("No model read this image: {reason}", {"reason": fault})
         known = images.load_metadata(tx, image)
@@ -306,7 +413,8 @@ def _without_model(tx: Transaction, settings: Settings, work: Work, fault: Sente
             state=ReportState.DRAFT,
             created=tx.now,
         )
-        drafts.write_machine_draft(tx, image.case_id, image.id, run_id, document)
+        made = MachineDraft(document, run_id, tuple(one.id for one in there))
+        drafts.write_machine_draft(tx, image.id, made)
     _advance_case(tx, image.case_id)
 
 

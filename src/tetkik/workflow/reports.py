@@ -142,6 +142,7 @@ def draft_from_analysis(
     captioned: Path | str | None = None,
     prior: FindingsResult | None = None,
     language: Language | None = None,
+    technique: str | None = None,
     writer: LanguageModel | None = None,
     on_text: Callable[[str], None] | None = None,
     picture: Callable[[], bytes] | None = None,
@@ -156,6 +157,7 @@ def draft_from_analysis(
         captioned: the image's file; None for none, and then no captioner is asked.
         prior: the findings of an earlier image of the same patient.
         language: of the draft; None takes the setting `report_language`.
+        technique: the projections of all images of a study; None takes that of the image.
         writer: a language model; None is the composer.
         picture: gives `key_image` of the image, where somebody has it under way already.
     """
@@ -163,7 +165,8 @@ def draft_from_analysis(
     captioner = settings.caption_model
     if not caption and captioned is not None and captioner is not None and result.suitable:
         caption, notice = _captioned(captioned, captioner)
-    technique = image.view.value if image.view is not None else None
+    if technique is None and image.view is not None:
+        technique = image.view.value
     looked = _most_probable(result, analysis.heats)
     reported = report_findings(
         result,

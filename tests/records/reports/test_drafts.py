@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from tests.documents import sample
 from tests.records.kit import made_case, made_user
-from tests.records.reports_kit import every_mark_kept, made_image, made_report, sign
+from tests.records.reports_kit import every_mark_kept, made_image, made_report, sign, write_draft
 from tetkik import workflow
 from tetkik.errors import Conflict, Forbidden, InputError, NotFound
 from tetkik.language import Language
@@ -333,7 +333,7 @@ def test_a_second_run_replaces_a_draft_that_nobody_touched_and_no_other(both_rec
         with both_records.write(SYSTEM) as tx:
             image = images.load_image(tx, made.image_id)
             run = runs.add_run(tx, image, runs.ModelAnswer("other 2", "cd" * 32, tx.now, sample.RESULT))
-            assert drafts.write_machine_draft(tx, made.case_id, made.image_id, run, document) == made.id
+            assert write_draft(tx, made.image_id, run, document) == made.id
             return drafts.draft_of(tx, made.id)
 
     fresh = run_again()

@@ -8,7 +8,15 @@ import pytest
 
 from tests.documents import sample
 from tests.records.kit import made_user
-from tests.records.reports_kit import HOSPITAL, every_mark_kept, made_image, made_report, proof_of, sign
+from tests.records.reports_kit import (
+    HOSPITAL,
+    every_mark_kept,
+    made_image,
+    made_report,
+    proof_of,
+    sign,
+    write_draft,
+)
 from tetkik import workflow
 from tetkik.errors import Conflict
 from tetkik.language import Language
@@ -37,8 +45,7 @@ def compared_report(records, earlier, judged=None, sha256="cd" * 32):
         image = images.load_image(tx, image_id)
         run_id = runs.add_run(tx, image, runs.ModelAnswer(result.model, "ab" * 32, tx.now, result))
         inputs = reported.drafted.facts.inputs
-        made = (tx, case_id, image_id, run_id, reported.document)
-        return drafts.write_machine_draft(*made, inputs=inputs, prior=reported.prior)
+        return write_draft(tx, image_id, run_id, reported.document, inputs=inputs, prior=reported.prior)
 
 
 def draft(records, report_id):

@@ -49,7 +49,7 @@ def measured_image(records, case_id: str, frames: int = 1) -> str:
             100,
             80,
             SPACING,
-            identity=sample.IDENTITY,
+            identity=replace(sample.IDENTITY, study_uid=f"2.25.{frames}"),
             tags=replace(sample.TAGS, frames=frames),
             plane=SpacingPlane.DETECTOR,
         )

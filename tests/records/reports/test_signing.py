@@ -25,6 +25,7 @@ from tests.records.reports_kit import (
     reports_of_case,
     sign,
     signed_report,
+    write_draft,
 )
 from tetkik import workflow
 from tetkik.documents.fhir import to_fhir
@@ -155,7 +156,7 @@ def test_an_exercise_is_not_signed(records, reader):
     image_id = made_image(records, case_id)
     with records.write(SYSTEM) as tx:
         document = sample.document(draft=sample.draft(exercise=True))
-        report_id = drafts.write_machine_draft(tx, case_id, image_id, None, document)
+        report_id = write_draft(tx, image_id, None, document)
     with pytest.raises(Conflict, match="exercise"), records.write(reader) as tx:
         signing.sign(tx, report_id, 1, proof_of(reader), HOSPITAL)
 
@@ -243,7 +244,7 @@ def another_image(records, case_id):
     image_id = made_image(records, case_id, sample.picture(size=(50, 50)))
     document = workflow.report_findings(sample.RESULT, ReportInput(), settings()).document
     with records.write(SYSTEM) as tx:
-        return drafts.write_machine_draft(tx, case_id, image_id, None, document)
+        return write_draft(tx, image_id, None, document)
 
 
 def amended(records, radiologist, made, text="Kalp normal büyüklükte."):

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from tetkik.errors import Conflict, InputError
+from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import complaints, filter_index, patient_links, patients, transfers
 from tetkik.records.cases import priority as priorities
@@ -147,6 +147,14 @@ def list_cases(
     return tuple(
         row.to_value(ListedCase, priority=Priority(row.priority)) for row in tx.session.scalars(query)
     )
+
+
+def find_case_by_number(tx: Transaction, number: str) -> str:
+    """The id of the case that people call by this number; the caller asks whether it may be seen."""
+    found = tx.session.scalar(select(Case.id).where(Case.number == number.strip()))
+    if found is None:
+        raise NotFound("There is no case with the number {number}; look at its slip.", number=number.strip())
+    return found
 
 
 def change_department(tx: Transaction, case_id: str, department: str) -> None:

@@ -13,7 +13,7 @@ from itertools import product
 from sqlalchemy import delete, insert, select
 
 from tetkik.records.database import Transaction
-from tetkik.records.schema import Case, CaseMark, FindingReview, Report, Run, Score, Study
+from tetkik.records.schema import Case, CaseMark, FindingReview, Image, Report, Run, Score, Study
 from tetkik.values import Capability, Judgement, RunState
 
 _JOINT = "|"
@@ -66,6 +66,7 @@ class NewestRun:
     id: str
     case_id: str
     image_id: str
+    study_id: str
     state: RunState
 
 
@@ -75,11 +76,13 @@ def load_newest_runs(
     """The newest run of findings over each image of these cases; `answered` passes over those that failed."""
     states = [state for state in RunState if not (answered and state is RunState.FAILED)]
     rows = tx.session.execute(
-        select(Run.id, Run.case_id, Run.image_id, Run.state)
+        select(Run.id, Run.case_id, Run.image_id, Image.study_id, Run.state)
+        .join(Image, Image.id == Run.image_id)
         .where(Run.case_id.in_(case_ids), Run.capability == Capability.FINDINGS, Run.state.in_(states))
+        .where(Image.removed_at.is_(None))
         .order_by(Run.id)
     )
-    newest = {row.image_id: NewestRun(row.id, row.case_id, row.image_id, row.state) for row in rows}
+    newest = {row.image_id: NewestRun(*row) for row in rows}
     return tuple(newest.values())
 
 
@@ -97,10 +100,12 @@ def load_case_findings(tx: Transaction, runs: Iterable[NewestRun]) -> dict[str, 
     read = {run.image_id: run for run in runs}
     done = {run.id: run for run in read.values() if run.state is RunState.DONE}
     found = {run.case_id: CaseFindings() for run in read.values()}
+    of_study = {run.study_id: run for run in read.values()}
     judged = {
-        (row.image_id, row.label): row.judgement
+        # A report from before version 0003 may be about one image of several.
+        (row.study_id or row.image_id, row.label): row.judgement
         for row in tx.session.execute(
-            select(Report.image_id, FindingReview.label, FindingReview.judgement)
+            select(Report.study_id, Report.image_id, FindingReview.label, FindingReview.judgement)
             .join(FindingReview, FindingReview.report_id == Report.id)
             .where(Report.case_id.in_(found))
         )
@@ -111,11 +116,13 @@ def load_case_findings(tx: Transaction, runs: Iterable[NewestRun]) -> dict[str, 
     for row in scores:
         run = done[row.run_id]
         of_case = found[run.case_id]
-        if judged.get((run.image_id, row.label)) is Judgement.REJECTED:
+        verdicts = {judged.get((about, row.label)) for about in (run.study_id, run.image_id)}
+        if Judgement.REJECTED in verdicts:
             found[run.case_id] = replace(of_case, rejected=True)
             continue
         of_case.labels[row.label] = max(of_case.labels.get(row.label) or 0.0, row.probability or 0.0) or None
-    for (image_id, label), judgement in judged.items():
-        if judgement is Judgement.ADDED and image_id in read:
-            found[read[image_id].case_id].labels.setdefault(label, None)
+    for (about, label), judgement in judged.items():
+        run_there = of_study.get(about) or read.get(about)
+        if judgement is Judgement.ADDED and run_there is not None:
+            found[run_there.case_id].labels.setdefault(label, None)
     return found

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import IO, TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
-from tetkik.errors import InputError, NotFound
+from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patients import ReservedPatient
 from tetkik.records.cases.transfers import require_open
@@ -21,7 +21,15 @@ from tetkik.records.people.visibility import load_visible_case as see_case
 from tetkik.records.schema import Case, Image, Patient
 from tetkik.records.serialization import from_bytes, to_bytes
 from tetkik.records.vault import Key
-from tetkik.values import FileFormat, Identity, ImageTags, SpacingPlane, View, middle_frame
+from tetkik.values import (
+    FileFormat,
+    Identity,
+    ImageTags,
+    RemovalReason,
+    SpacingPlane,
+    View,
+    middle_frame,
+)
 
 if TYPE_CHECKING:
     from tetkik.values import Radiograph
@@ -72,6 +80,11 @@ class StoredImage:
     spacing: tuple[float, float] | None
     view: View | None
     created_at: datetime
+    removed_at: datetime | None = None
+    """When a person took it out of its case; None of one that counts."""
+    removal_reason: RemovalReason | None = None
+    moved_to: str | None = None
+    """The same image in the case that it was moved to."""
 
     @property
     def middle(self) -> int:
@@ -140,6 +153,8 @@ def add_image(
     # Whoever moves or closes the case meanwhile comes before or after.
     tx.session.refresh(case, with_for_update=True)
     known = tx.session.scalar(select(Image).where(Image.case_id == case_id, Image.file == file.name))
+    if known is not None and known.removed_at is not None:
+        raise Conflict("This image was removed from the case; put it back on the page of its images.")
     if known is not None:
         return AddedImage(_value(known), fresh=False)
     require_open(tx, case)
@@ -203,10 +218,28 @@ def check_frame(image: StoredImage, frame: int | None) -> None:
         )
 
 
-def list_images(tx: Transaction, case_id: str) -> tuple[StoredImage, ...]:
-    """The images of a case, in the order in which they came; what was emptied is none."""
-    there = select(Image).where(Image.case_id == case_id, Image.file.not_like(f"{ERASED_FILE}%"))
-    rows = tx.session.scalars(there.order_by(Image.id))
+def list_images(tx: Transaction, case_id: str, *, removed: bool = False) -> tuple[StoredImage, ...]:
+    """The images of a case, in the order in which they came, or those that were removed from it.
+
+    What was emptied is none.
+    """
+    return _listed(tx, Image.case_id == case_id, Image.removed_at.is_not(None) if removed else present())
+
+
+def list_study_images(tx: Transaction, study_id: str) -> tuple[StoredImage, ...]:
+    """The images of a study that count, in the order in which they came."""
+    return _listed(tx, Image.study_id == study_id, present())
+
+
+def present() -> ColumnElement[bool]:
+    """That an image was not removed by a person."""
+    return Image.removed_at.is_(None)
+
+
+def _listed(tx: Transaction, *wanted: ColumnElement[bool]) -> tuple[StoredImage, ...]:
+    rows = tx.session.scalars(
+        select(Image).where(*wanted, Image.file.not_like(f"{ERASED_FILE}%")).order_by(Image.id)
+    )
     return tuple(_value(row) for row in rows)
 
 

@@ -16,7 +16,7 @@ from tetkik.records.cases.transfers import require_not_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images.images import StoredImage, check_frame
-from tetkik.records.schema import Case, Job
+from tetkik.records.schema import Case, Image, Job
 from tetkik.values import JobState, Priority
 
 ATTEMPTS = 3
@@ -142,6 +142,16 @@ def requeue_abandoned(tx: Transaction, lives: Callable[[str], bool]) -> int:
     for row in dead:
         row.state, row.worker, row.lease_until = JobState.QUEUED, None, None
     return len(dead)
+
+
+def has_open_jobs(tx: Transaction, study_id: str, *, but: str = "") -> bool:
+    """Whether images of a study still wait for a model, apart from one job; removed images do not."""
+    wanted = (
+        select(Job.id)
+        .join(Image, Image.id == Job.image_id)
+        .where(Image.study_id == study_id, Image.removed_at.is_(None), _OPEN, Job.id != but)
+    )
+    return tx.session.scalar(wanted.limit(1)) is not None
 
 
 def newest_job(tx: Transaction, image_id: str) -> Work | None:

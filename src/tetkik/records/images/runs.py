@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import aliased
 
 from tetkik.errors import NotFound
@@ -117,6 +117,27 @@ def load_latest_run(tx: Transaction, image_id: str) -> ModelRun | None:
     return next(iter(list_runs(tx, image_id)), None)
 
 
+def load_study_results(tx: Transaction, study_id: str) -> dict[str, FindingsResult]:
+    """What the models say of the images of a study that count, by image, in the order of the images.
+
+    Left out are images without an answer, and those that have a report of their own.
+    """
+    own = select(Report.id).where(Report.image_id == Run.image_id, Report.study_id.is_(None)).exists()
+    rows = tx.session.scalars(
+        select(Run)
+        .join(Image, Image.id == Run.image_id)
+        .where(Image.study_id == study_id, Image.removed_at.is_(None), Run.state != RunState.FAILED, ~own)
+        .order_by(Run.image_id, Run.id)
+    )
+    newest = {row.image_id: row for row in rows}
+    answers = {image_id: tx.open_column(row, "answer") for image_id, row in newest.items()}
+    return {
+        image_id: from_bytes(FindingsResult, answer)
+        for image_id, answer in answers.items()
+        if answer is not None
+    }
+
+
 def list_earlier_runs(tx: Transaction, image: StoredImage) -> tuple[ModelRun, ...]:
     """The newest run over each earlier image of the same patient's other cases, newest image first.
 
@@ -127,12 +148,13 @@ def list_earlier_runs(tx: Transaction, image: StoredImage) -> tuple[ModelRun, ..
     """
     newer = aliased(Run)
     later = select(newer.id).where(newer.image_id == Run.image_id, newer.id > Run.id).exists()
-    back = (Report.image_id == Run.image_id, Report.state == ReportState.WITHDRAWN)
+    about = or_(Report.image_id == Run.image_id, Report.study_id == Image.study_id)
+    back = (about, Report.state == ReportState.WITHDRAWN)
     rows = tx.session.scalars(
         select(Run)
         .join(Image, Image.id == Run.image_id)
         .where(Run.patient_id.in_(records_of(tx, image.patient_id)), Run.case_id != image.case_id)
-        .where(Run.state == RunState.DONE, Image.id < image.id)
+        .where(Run.state == RunState.DONE, Image.id < image.id, Image.removed_at.is_(None))
         .where(~later, ~select(Report.id).where(*back).exists())
         .order_by(Image.id.desc())
         .limit(_LOOKED_BACK)

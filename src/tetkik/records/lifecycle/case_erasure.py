@@ -46,12 +46,17 @@ class Retained:
 
 def find_retained(tx: Transaction, patient_id: str) -> Retained:
     """The signed versions of a patient, and what belongs to them."""
+    of_patient = ReportVersion.patient_id == patient_id
     rows = tx.session.execute(
-        select(ReportVersion.id, Report.image_id)
+        select(ReportVersion.id, Report.study_id, Report.image_id)
         .join(Report, Report.id == ReportVersion.report_id)
-        .where(ReportVersion.patient_id == patient_id)
+        .where(of_patient)
     ).all()
-    return Retained(frozenset(row.id for row in rows), frozenset(row.image_id for row in rows))
+    studies = {row.study_id for row in rows if row.study_id is not None}
+    of_studies = tx.session.scalars(select(Image.id).where(Image.study_id.in_(studies)))
+    return Retained(
+        frozenset(row.id for row in rows), frozenset({*of_studies, *(row.image_id for row in rows)})
+    )
 
 
 def erase_cases(tx: Transaction, patient_id: str, case_ids: Sequence[str], kept: Retained) -> set[str]:

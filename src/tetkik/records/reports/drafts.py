@@ -8,19 +8,20 @@ kept with their name and the time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from tetkik.errors import Conflict
-from tetkik.language import Language
+from tetkik.language import Language, Sentence
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases.locks import lock_reports_with
 from tetkik.records.cases.transfers import require_not_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images import images, runs
+from tetkik.records.images.images import StoredImage
 from tetkik.records.people import visibility
 from tetkik.records.reports import prior_recheck, reviews
 from tetkik.records.reports.draft_marks import checked
@@ -43,6 +44,7 @@ from tetkik.records.reports.report_inputs import (
     material_of,
     working_of,
 )
+from tetkik.records.reports.versions import version_of
 from tetkik.records.schema import Image, Report
 from tetkik.values import (
     Draft,
@@ -58,41 +60,117 @@ from tetkik.values import (
 from tetkik.values.common import one_line
 
 _DRAFT = "draft"
+_SINCE_SIGNED = Sentence("The images of the study have changed since the signature.")
 
 
-def write_machine_draft(
-    tx: Transaction,
-    case_id: str,
-    image_id: str,
-    run_id: str | None,
-    document: ReportDocument,
-    *,
-    inputs: ReportInput | None = None,
-    prior: FindingsResult | None = None,
-) -> str:
-    """Keep what the machine wrote about an image; gives the report's id.
+@dataclass(frozen=True, slots=True)
+class MachineDraft:
+    """What the machine wrote about a study, and what it was made of beside the findings."""
 
-    A draft of the same image that nobody has touched gives way; one that a person changed, or that is signed,
-    stays as it is. `inputs` are what the draft was made of beside the findings.
+    document: ReportDocument
+    run_id: str | None
+    """Of the image that stands for the study."""
+    images: tuple[str, ...]
+    """The images of the study that it is about."""
+    inputs: ReportInput = field(default_factory=ReportInput)
+    prior: FindingsResult | None = None
+
+
+def write_machine_draft(tx: Transaction, image_id: str, made: MachineDraft) -> str:
+    """Keep what the machine wrote about a study, which this image stands for; gives the report's id.
+
+    A draft of the same study that nobody has touched gives way. One that a person changed keeps its words,
+    and one that is signed is opened as its next version, where images came or were removed since: either says
+    so. What they lean on, and so their marks, are of the images as they are now.
     """
-    row = tx.session.scalar(select(Report).where(Report.image_id == image_id).with_for_update())
-    if row is not None and (row.version or row.updated_by is not None or row.run_id == run_id):
-        return row.id
+    document = made.document
+    image = tx.session.get_one(Image, image_id)
+    row = tx.session.scalar(_report_about(image).with_for_update())
     if row is None:
-        row = _new_row(tx, tx.session.get_one(Image, image_id), document.draft)
+        row = _new_row(tx, image, document.draft)
+    elif row.version or row.updated_by is not None:
+        _take_up_changes(tx, row, image, made)
+        return row.id
+    elif row.run_id == made.run_id:
+        return row.id
     else:
         row.revision += 1
-    row.case_id, row.run_id = case_id, run_id
+    _retarget(tx, row, image, made.run_id)
     row.language, row.writer = document.draft.language, document.draft.writer
     row.updated_at = tx.now
-    shown = (document.identity, document.tags, document.heatmap_label)
-    made = Material(document.draft, document.result, inputs or ReportInput(), prior, *shown)
-    keep_material(tx, row, made)
+    keep_material(tx, row, _material(made))
     keep_working(tx, row, Working(document.content))
-    pictures = {"image": document.image, "heatmap": document.heatmap}
-    keep_pictures(tx, row, _DRAFT, {what: content for what, content in pictures.items() if content})
+    _keep_draft_pictures(tx, row, document)
     record_change(tx, row, Action.DRAFT_WRITTEN, writer=document.draft.writer)
     return row.id
+
+
+def _material(made: MachineDraft) -> Material:
+    document = made.document
+    shown = (document.identity, document.tags, document.heatmap_label, made.images)
+    return Material(document.draft, document.result, made.inputs, made.prior, *shown)
+
+
+def _keep_draft_pictures(tx: Transaction, row: Report, document: ReportDocument) -> None:
+    pictures = {"image": document.image, "heatmap": document.heatmap}
+    keep_pictures(tx, row, _DRAFT, {what: content for what, content in pictures.items() if content})
+
+
+def _retarget(tx: Transaction, row: Report, image: Image, run_id: str | None) -> None:
+    """Let another image stand for the study; the pictures of signed versions stay where they are."""
+    if row.image_id != image.id:
+        keep_pictures(tx, row, _DRAFT, {})
+        row.image_id = image.id
+    row.run_id = run_id
+    tx.session.flush()
+
+
+def _take_up_changes(tx: Transaction, row: Report, image: Image, made: MachineDraft) -> None:
+    """Let a report that a person wrote in know that its study has other images now."""
+    before = material_of(tx, row)
+    known = {*(before.images or (row.image_id,))}
+    came, gone = set(made.images) - known, known - set(made.images)
+    if not came and not gone:
+        return
+    working = working_of(tx, row)
+    if working is None:
+        signed = version_of(tx, row.id, pictures=False)
+        working = Working(signed.document.content, signed.decisions)
+        tx.seal_column(row, "amending", _SINCE_SIGNED.in_language(Language(row.language)).encode())
+        record_change(tx, row, Action.REPORT_AMENDMENT_BEGUN, event="report", version=row.version)
+    _retarget(tx, row, image, made.run_id)
+    _keep_draft_pictures(tx, row, made.document)
+    material = replace(_material(made), draft=before.draft)
+    earlier = {notice.template for notice in _change_notices(1, 1)}
+    notices = [notice for notice in working.draft.notices if notice.template not in earlier]
+    notices += _change_notices(len(came), len(gone))
+    working = working.with_draft(replace(working.draft, notices=tuple(notices)))
+    content = checked(material, working.content, reviews.judged(tx, row.id))
+    keep_material(tx, row, material)
+    keep_working(tx, row, replace(working, content=content))
+    # The revision stays, as in `prior_recheck`: whoever writes here at this moment is not refused.
+    record_change(
+        tx, row, Action.DRAFT_CHANGED, event=prior_recheck.COMPARED, images=len(came), removed=len(gone)
+    )
+
+
+def _change_notices(came: int, gone: int) -> list[Sentence]:
+    notices = []
+    if came:
+        notices.append(
+            Sentence(
+                "{count} images came after this report was begun: look at them and at what was found in them.",
+                {"count": came},
+            )
+        )
+    if gone:
+        notices.append(
+            Sentence(
+                "{count} images that this report is about were removed: see what still holds.",
+                {"count": gone},
+            )
+        )
+    return notices
 
 
 def write_by_hand(
@@ -112,11 +190,12 @@ def write_by_hand(
     tx.session.refresh(case, with_for_update={"key_share": True})  # nobody moves it meanwhile
     require_not_moved(tx, found.case_id)
     if report_of_image(tx, image_id) is not None:
-        raise Conflict("This image has a report already; go on with that one.")
+        raise Conflict("The study of this image has a report already; go on with that one.")
     draft = Draft(language, (), writer="person")
     row = _new_row(tx, found, draft)
     row.updated_by = tx.actor.user_id
-    material = Material(identity=identity or Identity(), tags=tags or ImageTags())
+    there = tuple(one.id for one in images.list_study_images(tx, found.study_id))
+    material = Material(identity=identity or Identity(), tags=tags or ImageTags(), images=there)
     working = Working(ReportContent(draft))
     keep_material(tx, row, material)
     keep_working(tx, row, working)
@@ -126,9 +205,33 @@ def write_by_hand(
     return view_of(tx, row, working, material)
 
 
+def images_of_report(tx: Transaction, image: StoredImage) -> tuple[StoredImage, ...]:
+    """The images that the report about an image is about: those of its study.
+
+    An image with a report of its own, from before version 0003, stands alone.
+    """
+    alone = select(Report.image_id).where(Report.study_id.is_(None), Report.case_id == image.case_id)
+    with_own = set(tx.session.scalars(alone))
+    if image.id in with_own:
+        return (image,)
+    return tuple(one for one in images.list_study_images(tx, image.study_id) if one.id not in with_own)
+
+
 def report_of_image(tx: Transaction, image_id: str) -> str | None:
-    """The report about an image; None where there is none yet."""
-    return tx.session.scalar(select(Report.id).where(Report.image_id == image_id))
+    """The report about an image, that of its study; None where there is none yet."""
+    image = tx.session.get(Image, image_id)
+    found = tx.session.scalar(_report_about(image)) if image is not None else None
+    return found.id if found is not None else None
+
+
+def _report_about(image: Image) -> Select[Report]:
+    """The report of an image alone, from before version 0003, else that of its study."""
+    alone = Report.study_id.is_(None) & (Report.image_id == image.id)
+    return (
+        select(Report)
+        .where(alone | (Report.study_id == image.study_id))
+        .order_by(Report.study_id.is_not(None))
+    )
 
 
 def draft_of(tx: Transaction, report_id: str) -> WorkingDraft:
@@ -237,6 +340,7 @@ def _new_row(tx: Transaction, image: Image, draft: Draft) -> Report:
     row = Report(
         id=new_id(),
         case_id=image.case_id,
+        study_id=image.study_id,
         image_id=image.id,
         patient_id=image.patient_id,
         state=ReportState.DRAFT,

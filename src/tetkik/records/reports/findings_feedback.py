@@ -72,20 +72,21 @@ def judged_images(tx: Transaction, since: datetime | None = None, until: datetim
     hidden: set[str] = set()
     erased: set[str] = set()
     for review, report, restricted, key, run in _reviews(tx, since, until):
+        image_id = run.image_id if run is not None else report.image_id
         if restricted:
-            hidden.add(report.image_id)
+            hidden.add(image_id)
         elif key is None:
-            erased.add(report.image_id)
+            erased.add(image_id)
         else:
             verdicts[review.judgement] += 1
-            truth.setdefault(report.image_id, {})[review.label] = _truth(review)
-            found[report.image_id] = JudgedImage(
-                report.image_id,
-                _pseudonym(tx, "image", report.image_id),
+            truth.setdefault(image_id, {})[review.label] = _truth(review)
+            found[image_id] = JudgedImage(
+                image_id,
+                _pseudonym(tx, "image", image_id),
                 _pseudonym(tx, "patient", report.patient_id),
                 (run.route if run is not None else None) or "",
                 run.bundle if run is not None else "",
-                truth[report.image_id],
+                truth[image_id],
             )
     return Judged(tuple(found.values()), verdicts, len(hidden), len(erased))
 

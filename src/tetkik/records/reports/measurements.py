@@ -97,10 +97,12 @@ def _where(tx: Transaction, row: Report, new: NewMeasurement) -> tuple[MeasuredI
     image = images.load_visible_image(tx, new.image_id)
     images.check_frame(image, new.frame)
     own = images.load_image(tx, row.image_id)
-    if image.patient_id != row.patient_id or image.created_at > own.created_at:
+    there = {one.id for one in drafts.images_of_report(tx, own)}
+    earlier = image.id not in there
+    if image.patient_id != row.patient_id or (earlier and image.created_at > own.created_at):
         raise InputError(
-            "A report holds measurements of its own image and of earlier ones of the same patient; measure "
-            "in one of these."
+            "A report holds measurements of the images of its study and of earlier ones of the same patient; "
+            "measure in one of these."
         )
     described = images.load_metadata(tx, image)
     identity, tags = described.identity, described.tags
@@ -110,7 +112,7 @@ def _where(tx: Transaction, row: Report, new: NewMeasurement) -> tuple[MeasuredI
         columns=image.columns,
         spacing=described.spacing,
         plane=described.plane,
-        earlier=image.id != own.id,
+        earlier=earlier,
         study_date=identity.study_date,
         study_uid=identity.study_uid,
         series_uid=identity.series_uid,

@@ -32,7 +32,7 @@ def recheck(tx: Transaction, report_id: str) -> None:
     judged = reviews.judged(tx, row.id)
     for later in _unsigned_after(tx, row):
         material, working = material_of(tx, later), working_of(tx, later)
-        compared = _compared_with(tx, row.image_id, material.prior)
+        compared = _compared_with(tx, row, material.prior)
         if compared is None or working is None:
             continue
         prior = as_judged(compared, judged)
@@ -66,13 +66,14 @@ def _unsigned_after(tx: Transaction, row: Report) -> Iterator[Report]:
     yield from tx.session.scalars(wanted).all()
 
 
-def _compared_with(tx: Transaction, image_id: str, prior: FindingsResult | None) -> FindingsResult | None:
-    """What the model found in an image, where it is the one that a draft compares with."""
+def _compared_with(tx: Transaction, row: Report, prior: FindingsResult | None) -> FindingsResult | None:
+    """What the models found in the study of a report, where it is the one that a draft compares with."""
     if prior is None:
         return None
-    for run in runs.list_runs(tx, image_id):
+    own = material_of(tx, row).result
+    candidates = [own] if own is not None else []
+    for run in runs.list_runs(tx, row.image_id):
         if run.state is RunState.DONE:
-            found = runs.load_result(tx, run.id)
-            if (found.sha256, found.model) == (prior.sha256, prior.model):
-                return found
-    return None
+            candidates.append(runs.load_result(tx, run.id))
+    named = (prior.sha256, prior.model)
+    return next((found for found in candidates if (found.sha256, found.model) == named), None)

@@ -26,6 +26,7 @@ from tetkik.values import (
     ReportContent,
     ReportInput,
 )
+from tetkik.values.common import ADDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Material:
     identity: Identity = field(default_factory=Identity)
     tags: ImageTags = field(default_factory=ImageTags)
     heatmap_label: str | None = None
+    images: tuple[str, ...] = field(default=(), metadata=ADDED)
+    """The images of the study that it is about; empty where it is about one alone."""
 
 
 @dataclass(frozen=True, slots=True)

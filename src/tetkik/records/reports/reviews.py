@@ -13,6 +13,7 @@ from tetkik.errors import InputError
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases.priority import update_worklist
 from tetkik.records.database import Transaction
+from tetkik.records.images import runs
 from tetkik.records.reports.report_inputs import Material, ReviewedFinding
 from tetkik.records.schema import FindingReview, Report
 from tetkik.values import FINDING_LABELS, Finding, Judgement
@@ -40,11 +41,20 @@ def keep(tx: Transaction, row: Report, material: Material, label: str, judgement
     else:
         positive = _fitting(known.get(label), judgement)
         review = before or FindingReview(report_id=row.id, label=label)
-        review.run_id, review.judgement, review.model_positive = row.run_id, judgement, positive
+        review.run_id = _run_that_says(tx, row, known.get(label))
+        review.judgement, review.model_positive = judgement, positive
         review.user_id, review.at = tx.actor.user_id or "", tx.now
         tx.session.add(review)
     update_worklist(tx, row.case_id)
     tx.audit_about(Action.FINDING_REVIEWED, row, label=label, judgement=judgement)
+
+
+def _run_that_says(tx: Transaction, row: Report, finding: Finding | None) -> str | None:
+    """The run over the image of the study that says it; that of the image that stands for the study else."""
+    if finding is None or finding.image_id in (None, row.image_id):
+        return row.run_id
+    newest = runs.load_latest_run(tx, finding.image_id)
+    return newest.id if newest is not None else row.run_id
 
 
 def _fitting(finding: Finding | None, judgement: Judgement) -> bool | None:

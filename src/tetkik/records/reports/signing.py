@@ -21,6 +21,7 @@ from tetkik.records.cases import patients
 from tetkik.records.cases.transfers import require_not_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
+from tetkik.records.images import images
 from tetkik.records.reports import reviews, withdrawal_queries
 from tetkik.records.reports.edit_conflicts import (
     WorkingDraft,
@@ -56,6 +57,7 @@ from tetkik.values import (
     Method,
     Permission,
     ReportDocument,
+    ReportedImage,
     ReportState,
     Section,
     Signature,
@@ -278,7 +280,21 @@ def _document(
         version=row.version + 1,
         heatmap_label=None if label is None or judged.get(label) is Judgement.REJECTED else label,
         judgements=tuple(JudgedFinding(name, judgement) for name, judgement in judged.items()),
+        images=_reported_images(tx, row, material),
     )
+
+
+def _reported_images(tx: Transaction, row: Report, material: Material) -> tuple[ReportedImage, ...]:
+    """The images of the study, where it has several: the one that stands for it, then the others."""
+    if len(material.images) < 2:
+        return ()
+    found = []
+    for image_id in sorted(material.images, key=lambda one: (one != row.image_id, one)):
+        image = images.load_image(tx, image_id)
+        described = images.load_metadata(tx, image)
+        uids = described.identity.series_uid, described.identity.instance_uid
+        found.append(ReportedImage(image_id, image.view, *uids, described.tags.sop_class))
+    return tuple(found)
 
 
 def _add_signature(

@@ -17,7 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tetkik.records.schema.base import Base, Identified, Made, Moment, enum_column
-from tetkik.values import CaseState, MoveReason, UrgencyLevel, UrgencyReason
+from tetkik.values import CaseState, MoveReason, RemovalReason, UrgencyLevel, UrgencyReason
 
 
 class Case(Identified, Made, Base):
@@ -175,6 +175,12 @@ class Image(Identified, Made, Base):
     view: Mapped[str | None] = mapped_column(String(16))
     tags: Mapped[bytes | None] = mapped_column(LargeBinary)
     """Sealed JSON of `values.Identity` and `values.ImageTags`, and the name that the sender gave the file."""
+    removed_at: Mapped[datetime | None] = mapped_column(Moment)
+    """When a person took it out of its case; None of one that counts."""
+    removed_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    removal_reason: Mapped[RemovalReason | None] = mapped_column(enum_column(RemovalReason))
+    moved_to: Mapped[str | None] = mapped_column(ForeignKey("images.id"))
+    """The same image in the case that it was moved to."""
 
     __table_args__ = (UniqueConstraint("case_id", "file"), Index(None, "created_by", "created_at"))
 

@@ -15,12 +15,15 @@ from tetkik.values import Judgement, ReportState, WithdrawalReason
 
 
 class Report(Identified, Base):
-    """A report about one image of a case: the working draft, and the number of its last signed version."""
+    """A report about the images of a study: the working draft, and the number of its last signed version."""
 
     __tablename__ = "reports"
 
     case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), index=True)
+    study_id: Mapped[str | None] = mapped_column(ForeignKey("studies.id"), index=True, unique=True)
+    """None of a report from before version 0003 that shared its study with others: it is about its image."""
     image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), unique=True)
+    """The image that stands for the study: its picture is the document's."""
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
     patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), index=True)
     state: Mapped[ReportState] = mapped_column(enum_column(ReportState))

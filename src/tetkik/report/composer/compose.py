@@ -35,7 +35,9 @@ from tetkik.values import (
 
 _QUALITY, _HISTORY = "quality:image", "history:text"
 _IMAGE, _LABELS = Basis(BasisKind.TECHNIQUE, "image").id, Basis(BasisKind.NOT_ASSESSED, "labels").id
-_PROJECTIONS = frozenset({"PA", "AP"})
+SLICES = "SLICES"
+"""The technique of a brain MRI of which several slices were read."""
+_PROJECTIONS = frozenset({"PA", "AP", "PA, LATERAL", "AP, LATERAL"})
 
 
 def compose(facts: Facts, passages: Sequence[Passage], language: Language) -> Draft:
@@ -73,7 +75,7 @@ def _technique(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
     if facts.refused:
         key = "refused"
     elif facts.route is Route.BRAIN_MRI:
-        key = "brain_mri"
+        key = "brain_mri_slices" if facts.inputs.technique == SLICES else "brain_mri"
     elif facts.route is Route.CHEST:
         key = facts.inputs.technique if facts.inputs.technique in _PROJECTIONS else "chest"
     else:
