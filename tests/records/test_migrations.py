@@ -95,6 +95,54 @@ _A_COMPLAINT_OF_VERSION_1 = (
 )
 
 
+def test_reports_of_version_2_are_of_their_study_where_they_are_its_only_one(both_records):
+    engine = both_records.engine
+    downgrade(engine)
+    upgrade(engine, "0002")
+    with engine.begin() as connection:
+        for statement in _REPORTS_OF_VERSION_2:
+            connection.execute(text(statement))
+    upgrade(engine)
+    with engine.begin() as connection:
+        found = connection.execute(text("SELECT id, study_id, image_id, version FROM reports ORDER BY id"))
+        assert [tuple(row) for row in found] == [
+            ("r1", "s1", "i1", 1),
+            ("r2", None, "i2", 0),
+            ("r3", None, "i3", 1),
+        ]
+        connection.execute(text("UPDATE images SET removed_at = '2026-11-01 08:00:00' WHERE id = 'i1'"))
+    with pytest.raises(IntegrityError), engine.begin() as connection:
+        connection.execute(text("UPDATE reports SET study_id = 's1' WHERE id = 'r2'"))
+    downgrade(engine, "0002")
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM reports")) == 3
+
+
+_REPORTS_OF_VERSION_2 = (
+    "INSERT INTO patients (id, created_at) VALUES ('p', '2026-11-01 08:00:00')",
+    "INSERT INTO cases (id, number, patient_id, state, priority, restricted, waiting_since, created_at,"
+    " updated_at) VALUES ('c', '2026-000001', 'p', 'to_read', 1, FALSE, '2026-11-01 08:00:00',"
+    " '2026-11-01 08:00:00', '2026-11-01 08:00:00')",
+    *(
+        "INSERT INTO studies (id, case_id, patient_id, created_at)"
+        f" VALUES ('s{n}', 'c', 'p', '2026-11-01 08:00:00')"
+        for n in (1, 2)
+    ),
+    *(
+        "INSERT INTO images (id, study_id, case_id, patient_id, file, size, file_format, rows, columns, frames,"
+        f" created_at) VALUES ('i{n}', 's{min(n, 2)}', 'c', 'p', 'f{n}', 1, 'png', 1, 1, 1,"
+        " '2026-11-01 08:00:00')"
+        for n in (1, 2, 3)
+    ),
+    *(
+        "INSERT INTO reports (id, case_id, image_id, patient_id, state, language, writer, revision, version,"
+        f" created_at, updated_at) VALUES ('r{n}', 'c', 'i{n}', 'p', 'draft', 'tr', 'composer', 1, {n % 2},"
+        " '2026-11-01 08:00:00', '2026-11-01 08:00:00')"
+        for n in (1, 2, 3)
+    ),
+)
+
+
 def test_a_newer_database_is_refused(both_records):
     with both_records.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))

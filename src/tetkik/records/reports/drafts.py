@@ -16,6 +16,7 @@ from sqlalchemy import Select, select
 from tetkik.errors import Conflict
 from tetkik.language import Language, Sentence
 from tetkik.records.audit_chain import Action
+from tetkik.records.cases import cases
 from tetkik.records.cases.locks import lock_reports_with
 from tetkik.records.cases.transfers import require_not_moved
 from tetkik.records.database import Transaction
@@ -45,8 +46,9 @@ from tetkik.records.reports.report_inputs import (
     working_of,
 )
 from tetkik.records.reports.versions import version_of
-from tetkik.records.schema import Image, Report
+from tetkik.records.schema import Case, Image, Report
 from tetkik.values import (
+    CaseState,
     Draft,
     FindingsResult,
     Identity,
@@ -91,7 +93,7 @@ def write_machine_draft(tx: Transaction, image_id: str, made: MachineDraft) -> s
     elif row.version or row.updated_by is not None:
         _take_up_changes(tx, row, image, made)
         return row.id
-    elif row.run_id == made.run_id:
+    elif (row.run_id, material_of(tx, row).images) == (made.run_id, made.images):
         return row.id
     else:
         row.revision += 1
@@ -138,6 +140,8 @@ def _take_up_changes(tx: Transaction, row: Report, image: Image, made: MachineDr
         working = Working(signed.document.content, signed.decisions)
         tx.seal_column(row, "amending", _SINCE_SIGNED.in_language(Language(row.language)).encode())
         record_change(tx, row, Action.REPORT_AMENDMENT_BEGUN, event="report", version=row.version)
+        if tx.session.get_one(Case, row.case_id).state is CaseState.SIGNED:
+            cases.set_state(tx, row.case_id, CaseState.TO_READ)
     _retarget(tx, row, image, made.run_id)
     _keep_draft_pictures(tx, row, made.document)
     material = replace(_material(made), draft=before.draft)
@@ -159,7 +163,8 @@ def _change_notices(came: int, gone: int) -> list[Sentence]:
     if came:
         notices.append(
             Sentence(
-                "{count} images came after this report was begun: look at them and at what was found in them.",
+                "{count} images came after this report was begun: look at them and at what was found in "
+                "them.",
                 {"count": came},
             )
         )

@@ -173,6 +173,8 @@ def drop_amendment(tx: Transaction, report_id: str, revision: int) -> None:
     row.amending = None
     bump_revision(tx, row)
     record_change(tx, row, Action.DRAFT_CHANGED, event="report", version=row.version, given_up=True)
+    if tx.session.get_one(Case, row.case_id).state is CaseState.TO_READ:  # late images had reopened it
+        _close_case(tx, row.case_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,8 +316,9 @@ def _last_version(tx: Transaction, row: Report) -> str | None:
 
 
 def _close_case(tx: Transaction, case_id: str) -> None:
-    """A case is signed when every report of it stands signed and no image still waits for a model."""
-    unsigned = tx.count(Report, Report.case_id == case_id, ~withdrawal_queries.standing())
+    """A case is signed when no report of it is being written and no image still waits for a model."""
+    being_written = Report.draft.is_not(None) | ~withdrawal_queries.standing()
+    unsigned = tx.count(Report, Report.case_id == case_id, being_written)
     if unsigned or tx.count(Job, Job.case_id == case_id, Job.state.in_((JobState.QUEUED, JobState.RUNNING))):
         return
     case = tx.session.get_one(Case, case_id, with_for_update=True)
