@@ -129,8 +129,8 @@ _REPORTS_OF_VERSION_2 = (
         for n in (1, 2)
     ),
     *(
-        "INSERT INTO images (id, study_id, case_id, patient_id, file, size, file_format, rows, columns, frames,"
-        f" created_at) VALUES ('i{n}', 's{min(n, 2)}', 'c', 'p', 'f{n}', 1, 'png', 1, 1, 1,"
+        "INSERT INTO images (id, study_id, case_id, patient_id, file, size, file_format, rows, columns,"
+        f" frames, created_at) VALUES ('i{n}', 's{min(n, 2)}', 'c', 'p', 'f{n}', 1, 'png', 1, 1, 1,"
         " '2026-11-01 08:00:00')"
         for n in (1, 2, 3)
     ),

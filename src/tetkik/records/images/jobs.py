@@ -146,12 +146,19 @@ def requeue_abandoned(tx: Transaction, lives: Callable[[str], bool]) -> int:
 
 def has_open_jobs(tx: Transaction, study_id: str, *, but: str = "") -> bool:
     """Whether images of a study still wait for a model, apart from one job; removed images do not."""
+    return open_job(tx, study_id, but=but) is not None
+
+
+def open_job(tx: Transaction, study_id: str, *, but: str = "") -> Work | None:
+    """The first work that an image of a study still waits for, apart from one job; None without any."""
     wanted = (
-        select(Job.id)
+        select(Job)
         .join(Image, Image.id == Job.image_id)
         .where(Image.study_id == study_id, Image.removed_at.is_(None), _OPEN, Job.id != but)
+        .order_by(Job.id)
     )
-    return tx.session.scalar(wanted.limit(1)) is not None
+    row = tx.session.scalar(wanted.limit(1))
+    return _value(row) if row is not None else None
 
 
 def newest_job(tx: Transaction, image_id: str) -> Work | None:

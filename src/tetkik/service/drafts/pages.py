@@ -15,7 +15,7 @@ from tetkik.language import Language
 from tetkik.records.cases import cases, transfers
 from tetkik.records.cases.transfers import CaseMoved
 from tetkik.records.database import Transaction
-from tetkik.records.images import derived_images, images, jobs
+from tetkik.records.images import images, jobs
 from tetkik.records.people.visibility import load_visible_case
 from tetkik.records.reports import drafts, measurements, templates
 from tetkik.records.reports.edit_conflicts import EditConflict, WorkingDraft
@@ -25,10 +25,17 @@ from tetkik.records.worklist import case_events, claims, worklist
 from tetkik.service.drafts import shapes
 from tetkik.service.drafts.redrafting import fresh_draft
 from tetkik.service.drafts.revisions import DraftRoute
-from tetkik.service.drafts.view import ReadingView, reading_view, shown_findings, shown_working
+from tetkik.service.drafts.view import (
+    FindingSources,
+    ReadingView,
+    load_sources,
+    reading_view,
+    shown_findings,
+    shown_working,
+)
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.rendering.templates import language_of, render
-from tetkik.values import CaseState, JobState, Permission
+from tetkik.values import CaseState, Permission
 
 router = APIRouter(prefix="/read")
 
@@ -64,10 +71,9 @@ def reading(ctx: Reads, case_id: str, image: str | None = None) -> Response:
 
 @router.get("/{case_id}/ready")
 def ready(ctx: Reads, case_id: str, image: str) -> Response:
-    """Whether the model is through with an image: 200, or 204 while it is at work."""
+    """Whether the models are through with the study of an image: 200, or 204 while they are at work."""
     with ctx.read() as tx:
-        work = jobs.newest_job(tx, images.load_visible_image(tx, image).id)
-    waits = work is not None and work.state in (JobState.QUEUED, JobState.RUNNING)
+        waits = jobs.open_job(tx, images.load_visible_image(tx, image).study_id) is not None
     return Response(status_code=204 if waits else 200)
 
 
@@ -121,7 +127,7 @@ def _page(
         "language_model": bool(ctx.settings.llm_url),
     }
     if view.working is not None:
-        shown |= shown_working(view.working, view.heat, ctx.language)
+        shown |= shown_working(view.working, view.sources, ctx.language)
     else:
         shown |= shown_findings(view, ctx.language)
     return ctx.render("drafts/page.html.jinja", **shown)
@@ -142,7 +148,7 @@ class PanelRoute(DraftRoute):
 
     def respond_to_conflict(self, request: Request, conflict: EditConflict) -> Response:
         language = language_of(request)
-        shown = shown_working(conflict.current, (), language)
+        shown = shown_working(conflict.current, FindingSources(), language)
         sentence = conflict.in_language(language)
         return render(request, "drafts/conflict.html.jinja", status=409, sentence=sentence, **shown)
 
@@ -202,13 +208,13 @@ class Take(shapes.TemplateSent, Revised):
 def panels_after(ctx: RequestContext, work: Callable[[Transaction], WorkingDraft]) -> HTMLResponse:
     with ctx.write() as tx:
         working = work(tx)
-        heat = derived_images.heatmap_labels(tx, working.image_id)
+        sources = load_sources(tx, working.image_id, working.result)
         texts = templates.all_templates(tx)
     return ctx.render(
         "drafts/panels.html.jinja",
         texts=texts,
         language_model=bool(ctx.settings.llm_url),
-        **shown_working(working, heat, ctx.language),
+        **shown_working(working, sources, ctx.language),
     )
 
 

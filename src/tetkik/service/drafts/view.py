@@ -39,6 +39,7 @@ from tetkik.values import (
     RunState,
     Section,
     ThresholdOn,
+    join_results,
     label_name,
 )
 
@@ -111,7 +112,10 @@ class FindingLine:
     finding: Finding
     standing: FindingGroup
     judgement: Judgement | None
-    has_heat: bool
+    heat_image: str | None
+    """The image over which its heatmap lies; None without one."""
+    image_number: int | None
+    """Which image of the study says it, counted from 1; None where the study has one alone."""
     critical: bool
 
     @property
@@ -138,6 +142,28 @@ class FindingLine:
 
 
 @dataclass(frozen=True, slots=True)
+class FindingSources:
+    """Which image of a study says each finding, and where its heatmap lies."""
+
+    heat: Mapping[str, str] = field(default_factory=dict)
+    """The image by label, of findings with a heatmap."""
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    """The place of each image in a study of several, counted from 1."""
+
+
+def load_sources(tx: Transaction, image_id: str | None, result: FindingsResult | None) -> FindingSources:
+    """Where the findings of a study come from; `image_id` is of the one that stands for it."""
+    if image_id is None or result is None:
+        return FindingSources()
+    there = [one.id for one in drafts.images_of_report(tx, images.load_image(tx, image_id))]
+    owners = {item.label: item.image_id or image_id for item in result.findings if item.assessed}
+    drawn = {owner: derived_images.heatmap_labels(tx, owner) for owner in {*owners.values()}}
+    heat = {label: owner for label, owner in owners.items() if label in drawn[owner]}
+    numbers = {one: number for number, one in enumerate(there, 1)} if len(there) > 1 else {}
+    return FindingSources(heat, numbers)
+
+
+@dataclass(frozen=True, slots=True)
 class DraftLine:
     """A sentence of the draft as the editor shows it, with its place among all sentences, from 0."""
 
@@ -153,15 +179,15 @@ class ReadingView:
     """Everything that a radiologist has before them of one image.
 
     Attributes:
-        image: that is looked at; None where the case has none yet.
+        image: that is looked at first; None where the case has none yet.
         images: of the case, in the order in which they came.
         prior: the newest earlier image of the same patient that a model has read; None without one.
         work: what a model still has to do; None where nothing waits.
         run: the model's newest answer; None before any.
-        result: what it says; None where it failed or nothing ran.
+        result: what the models say of the images of its study; None where they failed or nothing ran.
         working: the draft; None where there is none, or where it is signed.
         signed: the last signed version, where nobody amends it; None before the first.
-        report_id: of the image's report; None without one.
+        report_id: of the study's report; None without one.
     """
 
     case: CaseView
@@ -175,7 +201,7 @@ class ReadingView:
     signed: SignedVersion | None
     report_id: str | None
     reader: Reader | None
-    heat: tuple[str, ...]
+    sources: FindingSources
 
 
 def reading_view(tx: Transaction, case_id: str, image_id: str | None = None) -> ReadingView:
@@ -185,9 +211,14 @@ def reading_view(tx: Transaction, case_id: str, image_id: str | None = None) -> 
     image = _chosen(tx, found, image_id)
     if image is None:
         reader = claims.reader_of_case(tx, case_id)
-        return ReadingView(case, None, (), None, None, None, None, None, None, None, reader, ())
+        return ReadingView(case, None, (), None, None, None, None, None, None, None, reader, FindingSources())
     run = runs.load_latest_run(tx, image.id)
+    results = runs.load_study_results(tx, image.study_id)
     read = run is not None and run.state is not RunState.FAILED
+    if image.id in results:
+        result: FindingsResult | None = join_results(results)
+    else:
+        result = runs.load_result(tx, run.id) if run is not None and read else None
     earlier = runs.list_earlier_runs(tx, image)
     report_id = drafts.report_of_image(tx, image.id)
     working = _working(tx, report_id)
@@ -199,14 +230,16 @@ def reading_view(tx: Transaction, case_id: str, image_id: str | None = None) -> 
         prior=images.load_visible_image(tx, earlier[0].image_id)
         if earlier and _may_see(tx, earlier[0].image_id)
         else None,
-        work=jobs.newest_job(tx, image.id),
+        work=jobs.open_job(tx, image.study_id) or jobs.newest_job(tx, image.id),
         run=run,
-        result=runs.load_result(tx, run.id) if run is not None and read else None,
+        result=result,
         working=working,
         signed=versions.open_version(tx, signed) if signed else None,
         report_id=report_id,
         reader=claims.reader_of_case(tx, case_id),
-        heat=derived_images.heatmap_labels(tx, image.id),
+        sources=load_sources(
+            tx, working.image_id if working else image.id, working.result if working else result
+        ),
     )
 
 
@@ -242,7 +275,7 @@ def _working(tx: Transaction, report_id: str | None) -> WorkingDraft | None:
 
 
 def finding_lines(
-    result: FindingsResult | None, judged: Mapping[str, Judgement], heat: tuple[str, ...]
+    result: FindingsResult | None, judged: Mapping[str, Judgement], sources: FindingSources
 ) -> dict[FindingGroup, list[FindingLine]]:
     """The findings in groups, the most probable first in each."""
     known = {item.label: item for item in result.findings} if result is not None else {}
@@ -252,7 +285,9 @@ def finding_lines(
         finding = known.get(label) or Finding(label, assessed=False)
         judgement = judged.get(label)
         standing = _standing(finding, judgement)
-        line = FindingLine(finding, standing, judgement, label in heat, label in CRITICAL_LABELS)
+        place = sources.numbers.get(finding.image_id or "")
+        critical = label in CRITICAL_LABELS
+        line = FindingLine(finding, standing, judgement, sources.heat.get(label), place, critical)
         groups[standing].append(line)
     for lines in groups.values():
         lines.sort(key=lambda line: (line.normal, -line.shown))
@@ -291,7 +326,7 @@ def shown_findings(view: ReadingView, language: Language) -> dict[str, Any]:
     judged = {verdict.label: verdict.judgement for verdict in verdicts}
     return {
         "working": None,
-        "groups": finding_lines(view.result, judged, view.heat),
+        "groups": finding_lines(view.result, judged, view.sources),
         "FindingGroup": FindingGroup,
         "labels": partial(label_name, language=language),
         "Section": Section,
@@ -301,13 +336,13 @@ def shown_findings(view: ReadingView, language: Language) -> dict[str, Any]:
     }
 
 
-def shown_working(working: WorkingDraft, heat: tuple[str, ...], language: Language) -> dict[str, Any]:
+def shown_working(working: WorkingDraft, sources: FindingSources, language: Language) -> dict[str, Any]:
     """What the two panels show: the findings and the draft."""
     judged = {verdict.label: verdict.judgement for verdict in working.verdicts}
     says = working.draft.section(Section.FINDINGS) or working.draft.section(Section.IMPRESSION)
     return {
         "working": working,
-        "groups": finding_lines(working.result, judged, heat),
+        "groups": finding_lines(working.result, judged, sources),
         "FindingGroup": FindingGroup,
         "labels": partial(label_name, language=language),
         "lines": draft_lines(working),
