@@ -130,11 +130,12 @@ def read_case_image(
     report_progress(Stage.READING, "")
     with records.read() as tx:
         context = _load_context(tx, work.image_id)
+        last = not jobs.has_open_jobs(tx, context.image.study_id, but=work.id)
     image = read(context.image)
     model = work.model or settings.findings_model
     # Packing pictures takes as long as all the rest, and neither waits for the other.
     with ThreadPoolExecutor(2) as beside:
-        picture = beside.submit(key_image, image)
+        picture = beside.submit(key_image, image) if last else None
         report_progress(Stage.FINDING, "")
         analysis = _analyse(image, context, model, settings)
         answer = ModelAnswer(
@@ -146,7 +147,7 @@ def read_case_image(
         reported = None
         if study is not None:
             report_progress(Stage.DRAFTING, "")
-            shown: Callable[[], bytes] = picture.result
+            shown: Callable[[], bytes] = picture.result if picture else partial(key_image, image)
             if study.lead.image.id != context.image.id:
                 image = read(study.lead.image)
                 analysis = _analyse(image, study.lead, settings.findings_model, settings)
