@@ -60,6 +60,12 @@ def sound() -> dict[str, bytes]:
         files[f"colour {syntax.name}"] = as_bytes(dataset(colour), syntax)
     for syntax in (ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless):
         files[f"frames {syntax.name}"] = as_bytes(dataset(np.stack([grey] * 3), 12), syntax)
+    deep = dataset(np.stack([grey.astype(np.uint32) * 9000] * 2), 32)
+    files["32 bits"] = as_bytes(deep)
+    real = dataset(grey.astype("f4") / 7)
+    real.add_new("FloatPixelData", "OF", real.PixelData)
+    del real.PixelData
+    files["floating point"] = as_bytes(real)
     levels = np.random.default_rng(0).integers(0, 4096, (5, 4))
     twelve = dataset(np.zeros((40, 32), np.uint16), 12)
     files["12-bit JPEG"] = with_codestream(twelve, jpeg_12_of_blocks(levels), JPEGExtended12Bit)
@@ -351,10 +357,13 @@ def test_every_file_cut_short(name):
 
 
 def test_a_file_without_its_pixels_ends_early():
-    made = dataset(picture(), 12)
+    made = dataset(picture(), 12, ImageComments="a comment")
     del made.PixelData
+    data = as_bytes(made)
+    with pytest.raises(InputError, match="x describes an image and holds no pixels"):
+        read_bytes(data, "x")
     with pytest.raises(InputError, match="x ends before its image does"):
-        read_bytes(as_bytes(made), "x")
+        read_bytes(data[:-1], "x")
 
 
 # Rubbish

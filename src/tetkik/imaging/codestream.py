@@ -104,7 +104,7 @@ def _parse_jpeg(data: bytes) -> Codestream:
             raise UnknownCodestreamError(f"JPEG process {marker:#x}")
         elif marker == _DHT:
             _check_huffman(segment)
-        elif marker == _APP14 and segment[:5] == b"Adobe":
+        elif marker == _APP14 and segment[:5] == b"Adobe" and len(segment) >= 12:
             adobe = segment[11]
         elif marker == 0xE0 and segment[:4] == b"JFIF":
             jfif = True

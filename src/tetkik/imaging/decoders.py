@@ -11,8 +11,10 @@ from functools import cache
 from io import BytesIO
 from itertools import pairwise
 from types import ModuleType
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tetkik.imaging.codestream import Codec, Codestream, CodestreamError
 from tetkik.imaging.colour import Samples, contiguous
@@ -121,8 +123,8 @@ def _gdcm(data: bytes, stream: Codestream) -> Samples:
     return np.frombuffer(buffer, "<u1" if size == 8 else "<u2")
 
 
-def decode_rle(data: bytes, rows: int, columns: int, samples: int, wide: bool) -> Samples:
-    """One frame of RLE Lossless (PS3.5 Annex G): a segment of PackBits for each byte of each sample.
+def decode_rle(data: bytes, rows: int, columns: int, samples: int, size: int) -> NDArray[Any]:
+    """One frame of RLE Lossless (PS3.5 Annex G): a segment of PackBits for each of `size` bytes of a sample.
 
     Pillow unpacks a segment as one line of an image, so that runs across the ends of rows, which the standard
     forbids and some encoders write, are no matter, and no more is unpacked than belongs there.
@@ -132,23 +134,21 @@ def decode_rle(data: bytes, rows: int, columns: int, samples: int, wide: bool) -
     """
     from PIL import Image
 
-    count = samples * (2 if wide else 1)
+    count = samples * size
     header = np.frombuffer(data[:64], "<u4")
     if len(header) != 16 or header[0] != count:
         raise CodestreamError("not as many segments as bytes a pixel")
     starts = [*(int(start) for start in header[1 : 1 + count]), len(data)]
     if starts[0] < 64 or any(start > end for start, end in pairwise(starts)):
         raise CodestreamError("segments out of order")
-    planes = np.empty((count, rows * columns), np.uint8)
-    for plane, (start, end) in zip(planes, pairwise(starts), strict=True):
+    octets = np.empty((rows * columns, count), np.uint8)
+    for place, (start, end) in enumerate(pairwise(starts)):
         try:
             line = Image.frombytes("L", (rows * columns, 1), data[start:end], "packbits", "L")
         except ValueError:
             raise CodestreamError("cut short") from None
-        plane[:] = np.asarray(line)[0]
-    values: Samples = planes
-    if wide:
-        # The most significant byte comes first.
-        values = planes[0::2].astype(np.uint16) << np.uint16(8) | planes[1::2]
+        # The most significant byte of a sample comes first.
+        sample, byte = divmod(place, size)
+        octets[:, sample * size + size - 1 - byte] = np.asarray(line)[0]
     shape = (rows, columns) if samples == 1 else (rows, columns, samples)
-    return contiguous(values.T).reshape(shape)
+    return octets.view(f"<u{size}").astype(f"u{size}", copy=False).reshape(shape)

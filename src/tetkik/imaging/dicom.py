@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 
 import numpy as np
 from pydicom import Dataset, dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.filereader import read_dataset
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import (
@@ -18,7 +20,8 @@ from pydicom.uid import (
 
 from tetkik.errors import InputError
 from tetkik.imaging.colour import Samples, grey_of_rgb, looked_up, rgb_of_ybr
-from tetkik.imaging.dicom_frame import Frame, PixelLayout, read_frame, read_layout
+from tetkik.imaging.dicom_frame import Frame, PixelLayout, WideFrame, pixels_of, read_frame, read_layout
+from tetkik.imaging.display import in_colour, in_units
 from tetkik.imaging.greyscale import grey_of
 from tetkik.imaging.limits import BoundedBytes, cut_short, damaged, inflate
 from tetkik.imaging.tags import (
@@ -32,16 +35,23 @@ from tetkik.imaging.tags import (
     texts,
     view_of,
 )
+from tetkik.imaging.wide import narrowed, narrowed_colour
 from tetkik.language import Sentence
-from tetkik.values import FileFormat, Radiograph, middle_frame
+from tetkik.values import DisplayPixels, FileFormat, Radiograph, middle_frame
 
 _PREAMBLE = 128
+_UNDEFINED = 0xFFFFFFFF
 _MARK = b"DICM"
+
+
+def is_marked(data: bytes) -> bool:
+    """Whether `data` has DICOM's mark behind a preamble, which may be a TIFF's head (PS3.10 7.1)."""
+    return data[_PREAMBLE : _PREAMBLE + 4] == _MARK
 
 
 def is_dicom(data: bytes) -> bool:
     """Whether `data` is a DICOM file: by its mark, or without a preamble by its first data element."""
-    if data[_PREAMBLE : _PREAMBLE + 4] == _MARK:
+    if is_marked(data):
         return True
     if len(data) < 8:
         return False
@@ -57,16 +67,17 @@ def is_dicom(data: bytes) -> bool:
 def read_dicom(data: bytes, sha256: str, file: str, frame: int | None = None) -> Radiograph:
     """The radiograph in `data`: the frame of that number, from 1, or the middle one."""
     dataset, syntax = parse_dicom(data, file)
-    if "PixelData" not in dataset:
-        raise _without_image(dataset, file)
+    if pixels_of(dataset) is None:
+        raise without_image(dataset, file)
     layout = read_layout(dataset, syntax, file)
     index = _chosen(layout.frames, frame, file)
     tags = FrameTags(dataset, index, big_endian=syntax == ExplicitVRBigEndian)
-    pixels, white, colour = _shown(read_frame(dataset, layout, index, file), layout, tags, file)
+    with np.errstate(all="ignore"):  # the file's numbers may be of any size
+        shown = _shown(read_frame(dataset, layout, index, file), layout, tags, file)
     spacing, plane = spacing_of(tags)
     return Radiograph(
-        pixels=pixels,
-        white=white,
+        pixels=shown.pixels,
+        white=shown.white,
         file_format=FileFormat.DICOM,
         sha256=sha256,
         spacing=spacing,
@@ -74,9 +85,10 @@ def read_dicom(data: bytes, sha256: str, file: str, frame: int | None = None) ->
         laterality=laterality_of(dataset),
         tags=image_tags(dataset, layout.frames),
         identity=identity_of(dataset),
-        colour=colour,
+        colour=shown.colour,
         notes=(*_frame_note(layout.frames, index), *_side_note(dataset)),
         plane=plane,
+        display=shown.display,
     )
 
 
@@ -105,7 +117,7 @@ def _deflated_body(data: bytes) -> bytes | None:
 
     pydicom would unpack it whatever its size.
     """
-    start = _PREAMBLE + 4 if data[_PREAMBLE : _PREAMBLE + 4] == _MARK else 0
+    start = _PREAMBLE + 4 if is_marked(data) else 0
     if DeflatedExplicitVRLittleEndian.encode() not in data[start : start + 4096]:
         return None
     content = BoundedBytes(data)
@@ -116,21 +128,37 @@ def _deflated_body(data: bytes) -> bytes | None:
     return data[content.tell() :]
 
 
-def _without_image(dataset: Dataset, file: str) -> InputError:
-    """Why there is no pixel data: it has never been there, or what is there is not all of the file."""
+def without_image(dataset: Dataset, file: str) -> InputError:
+    """Why there are no pixels: they have never been there, or what is there is not all of the file."""
     meta = getattr(dataset, "file_meta", Dataset())
     kind = name_of_uid(text(dataset, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID"))
-    is_float = "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset
     # Where a value without a length is cut short, pydicom gives back nothing at all.
-    if not is_float and (not len(dataset) or "Rows" in dataset or "Image Storage" in kind):
+    is_image = "Rows" in dataset or "Image Storage" in kind
+    if not len(dataset) or ((is_image or kind == "?") and _ends_early(dataset)):
         return cut_short(file)
+    if is_image:
+        return InputError(
+            "{file} describes an image and holds no pixels; it was cut short, or exported without them, so "
+            "fetch it again.",
+            file=file,
+        )
     if kind == "?":
-        return damaged(file)
+        return InputError(
+            "{file} is a DICOM file without an image, and does not say what it holds; choose one with an "
+            "image.",
+            file=file,
+        )
     return InputError(
         "{file} is a DICOM file without an image that can be read ({kind}); choose one with an image.",
         file=file,
         kind=kind,
     )
+
+
+def _ends_early(dataset: Dataset) -> bool:
+    """Whether the last element has fewer bytes than it says: pydicom takes what there is."""
+    last = dataset.get_item(max(dataset.keys()))
+    return isinstance(last, RawDataElement) and len(last.value or b"") < last.length < _UNDEFINED
 
 
 def _chosen(frames: int, wanted: int | None, file: str) -> int:
@@ -168,22 +196,40 @@ def _side_note(dataset: Dataset) -> tuple[Sentence, ...]:
     return (Sentence("The file says that left and right are exchanged in it; compare the side marker."),)
 
 
-def _shown(frame: Frame, layout: PixelLayout, tags: FrameTags, file: str) -> tuple[Samples, int, float]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shown:
     """The pixels as they should be looked at, the value of white, and how much colour there was."""
+
+    pixels: Samples
+    white: int
+    colour: float = 0.0
+    display: DisplayPixels | None = None
+
+
+def _shown(frame: Frame | WideFrame, layout: PixelLayout, tags: FrameTags, file: str) -> _Shown:
     if layout.samples == 3:
-        rgb = _full_range(frame)
-        if frame.is_ybr:
-            rgb = rgb_of_ybr(rgb)
-        grey, colour = grey_of_rgb(rgb)
-        return grey, int(np.iinfo(grey.dtype).max), colour
+        return _in_colour(
+            _full_range(frame) if isinstance(frame, Frame) else narrowed_colour(frame), frame.is_ybr
+        )
+    inverted = layout.photometric == "MONOCHROME1"
+    if isinstance(frame, WideFrame):
+        if layout.photometric == "PALETTE COLOR":
+            raise damaged(file)
+        samples, grey = narrowed(frame, tags, inverted=inverted)
+        return _Shown(grey.shades(samples, 0xFFFF)[samples], 0xFFFF, display=in_units(tags, samples, grey))
     if layout.photometric == "PALETTE COLOR":
         return _from_palette(frame, tags.dataset, file)
     white = 0xFF if frame.words.bits <= 8 else 0xFFFF
-    shades = grey_of(tags, frame.words, inverted=layout.photometric == "MONOCHROME1").shades(
-        frame.samples, white
-    )
+    grey = grey_of(tags, frame.words, inverted=inverted)
+    shades = grey.shades(frame.samples, white)
     table: Samples = shades.astype(np.uint8) if white == 0xFF else shades
-    return looked_up(table, frame.samples), white, 0.0
+    return _Shown(looked_up(table, frame.samples), white, display=in_units(tags, frame.samples, grey))
+
+
+def _in_colour(samples: Samples, is_ybr: bool) -> _Shown:
+    rgb = rgb_of_ybr(samples) if is_ybr else samples
+    grey, colour = grey_of_rgb(rgb)
+    return _Shown(grey, int(np.iinfo(grey.dtype).max), colour, in_colour(rgb) if colour else None)
 
 
 def _full_range(frame: Frame) -> Samples:
@@ -191,13 +237,13 @@ def _full_range(frame: Frame) -> Samples:
     words = frame.words
     if words.bits == words.size and not words.signed:
         return frame.samples
-    stored = words.stored().astype(np.int64)
+    stored = words.stored()
     white = (1 << words.size) - 1
     table = (stored - stored.min()) * white // ((1 << words.bits) - 1)
     return looked_up(table.astype(frame.samples.dtype), frame.samples)
 
 
-def _from_palette(frame: Frame, dataset: Dataset, file: str) -> tuple[Samples, int, float]:
+def _from_palette(frame: Frame, dataset: Dataset, file: str) -> _Shown:
     """Palette Color (PS3.3 C.7.9): every entry is made grey, then the pixels are looked up."""
     try:
         entries = frame.words.stored().astype(frame.samples.dtype)
@@ -209,4 +255,6 @@ def _from_palette(frame: Frame, dataset: Dataset, file: str) -> tuple[Samples, i
     wide = rgb.astype(np.int64)
     span = wide.max(axis=1) - wide.min(axis=1)
     white = int(np.iinfo(rgb.dtype).max)
-    return looked_up(grey[:, 0], frame.samples), white, float(2 * (used @ span) / (3 * white))
+    colour = float(2 * (used @ span) / (3 * white))
+    display = in_colour(in_colour(rgb[:, None]).values[:, 0][frame.samples]) if colour else None
+    return _Shown(looked_up(grey[:, 0], frame.samples), white, colour, display)

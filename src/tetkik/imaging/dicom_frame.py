@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,11 @@ from tetkik.imaging.limits import BoundedBytes, check_pixels, cut_short, damaged
 from tetkik.imaging.tags import name_of_uid, text, value, whole
 
 _GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
+_KEYWORDS = {"PixelData": "u", "FloatPixelData": "f", "DoubleFloatPixelData": "f"}
+"""Of the element with the pixels (PS3.3 C.7.6.3, C.7.6.24, C.7.6.25), the kind of its numbers."""
+PIXELS = tuple(_KEYWORDS)
+_MOST_BYTES = 6
+"""A pixel, as RGB of 16 bits has; of larger ones an image may have so many fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +46,21 @@ class PixelLayout:
     planar: bool
     frames: int
     syntax: UID
+    keyword: str = "PixelData"
 
     @property
     def pixels(self) -> int:
         return self.rows * self.columns
+
+    @property
+    def is_float(self) -> bool:
+        return _KEYWORDS[self.keyword] == "f"
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of a sample, in the file's byte order."""
+        order = ">" if self.syntax == ExplicitVRBigEndian else "<"
+        return np.dtype(f"{order}{_KEYWORDS[self.keyword]}{-(-self.allocated // 8)}")
 
     @property
     def is_subsampled(self) -> bool:
@@ -60,22 +77,45 @@ class Frame:
     is_ybr: bool = False
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class WideFrame:
+    """One decoded frame of more than 16 bits: uint32, float32 or float64, as the file has them.
+
+    (rows, columns) or, of integers alone, (rows, columns, 3). `every` are the samples of all frames, (n,),
+    where they lie uncompressed.
+    """
+
+    samples: NDArray[Any]
+    words: Words
+    is_ybr: bool = False
+    every: NDArray[Any] | None = None
+
+
+def pixels_of(dataset: Dataset) -> str | None:
+    """Which element holds the pixels; None where none does."""
+    return next((keyword for keyword in PIXELS if keyword in dataset), None)
+
+
 def read_layout(dataset: Dataset, syntax: UID, file: str) -> PixelLayout:
     """What the file says of its pixels."""
     rows, columns = _needed(dataset, "Rows", file), _needed(dataset, "Columns", file)
-    allocated = _needed(dataset, "BitsAllocated", file)
+    keyword = pixels_of(dataset) or "PixelData"
+    is_float = _KEYWORDS[keyword] == "f"
+    # Of floating point the element says how many bits there are.
+    allocated = _needed(dataset, "BitsAllocated", file) if not is_float else 32 if keyword[0] == "F" else 64
     samples = whole(dataset, "SamplesPerPixel") or 1
     photometric = (text(dataset, "PhotometricInterpretation") or "").upper()
     if not photometric:
         photometric = "MONOCHROME2" if samples == 1 else "RGB"
-    check_pixels(rows, columns, file)
+    check_pixels(rows, columns, file, max(1.0, samples * allocated / 8 / _MOST_BYTES))
     if syntax.type != "Transfer Syntax":
         raise _unknown_syntax(syntax, file)
-    stored = whole(dataset, "BitsStored") or allocated
-    if allocated not in (1, 8, 16) or samples not in (1, 3) or (allocated == 1 and samples == 3):
+    stored = (0 if is_float else whole(dataset, "BitsStored") or 0) or allocated
+    readable = allocated == 64 if keyword[0] == "D" else allocated in (1, 8, 16, 32)
+    if not readable or samples not in (1, 3) or (samples == 3 and (allocated == 1 or is_float)):
         raise InputError(
-            "{file} has {samples} samples of {bits} bits a pixel, and only one or three of 8 to 16 bits can "
-            "be read; export it as such.",
+            "{file} has {samples} samples of {bits} bits a pixel, and only one or three of 8 to 32 bits "
+            "can be read; export it as such.",
             file=file,
             samples=samples,
             bits=allocated,
@@ -96,6 +136,7 @@ def read_layout(dataset: Dataset, syntax: UID, file: str) -> PixelLayout:
         planar=whole(dataset, "PlanarConfiguration") == 1,
         frames=max(1, whole(dataset, "NumberOfFrames") or 1),
         syntax=syntax,
+        keyword=keyword,
     )
 
 
@@ -119,14 +160,16 @@ def _unknown_syntax(syntax: UID, file: str) -> InputError:
     )
 
 
-def read_frame(dataset: Dataset, layout: PixelLayout, index: int, file: str) -> Frame:
+def read_frame(dataset: Dataset, layout: PixelLayout, index: int, file: str) -> Frame | WideFrame:
     """The frame at `index`, counted from 0."""
-    data = value(dataset, "PixelData")
+    data = value(dataset, layout.keyword)
     if not isinstance(data, bytes):
         raise damaged(file)
-    if not layout.syntax.is_encapsulated:
-        return _native(data, layout, index, file)
     try:
+        if not layout.syntax.is_encapsulated:
+            if layout.allocated == 8 and has_swapped_octets(dataset, layout.syntax):
+                data = swapped(data)
+            return _native(data, layout, index, file)
         # An encapsulated file that says that it has millions of frames has as many fragments, or fails here.
         table = value(dataset, "ExtendedOffsetTable"), value(dataset, "ExtendedOffsetTableLengths")
         content = get_frame(
@@ -136,8 +179,12 @@ def read_frame(dataset: Dataset, layout: PixelLayout, index: int, file: str) -> 
             extended_offsets=table if all(isinstance(part, bytes) for part in table) else None,
         )
         if layout.syntax == RLELossless:
-            samples = decode_rle(content, layout.rows, layout.columns, layout.samples, layout.allocated > 8)
-            return Frame(samples, layout.words, is_ybr=layout.photometric.startswith("YBR_FULL"))
+            size = -(-layout.allocated // 8)
+            samples = decode_rle(content, layout.rows, layout.columns, layout.samples, size)
+            is_ybr = layout.photometric.startswith("YBR_FULL")
+            if size > 2:
+                return WideFrame(samples, layout.words, is_ybr)
+            return Frame(samples, layout.words, is_ybr)
         return _compressed(content, layout, file)
     except (InputError, MemoryError):
         raise
@@ -149,6 +196,17 @@ def read_frame(dataset: Dataset, layout: PixelLayout, index: int, file: str) -> 
             "again.",
             file=file,
         ) from None
+
+
+def has_swapped_octets(dataset: Dataset, syntax: UID) -> bool:
+    """Whether 8-bit samples lie in words (OW) of a big-endian file, the second of two first (PS3.5 A.3)."""
+    return syntax == ExplicitVRBigEndian and dataset["PixelData"].VR == "OW"
+
+
+def swapped(data: bytes) -> bytes:
+    """Octets in pairs the other way round; an odd one at the end stays."""
+    words = np.frombuffer(data, "<u2", len(data) // 2).byteswap()
+    return words.tobytes() + data[len(data) // 2 * 2 :]
 
 
 def _compressed(content: bytes, layout: PixelLayout, file: str) -> Frame:
@@ -190,7 +248,7 @@ def _words_of(stream: Codestream, layout: PixelLayout) -> Words:
     return Words(size, stream.bits, stream.bits - 1, layout.words.signed)
 
 
-def _native(data: bytes, layout: PixelLayout, index: int, file: str) -> Frame:
+def _native(data: bytes, layout: PixelLayout, index: int, file: str) -> Frame | WideFrame:
     """A frame without compression (PS3.5 8.1, 8.2)."""
     sampled = 2 if layout.is_subsampled else layout.samples
     # Of every frame, though one is read: a file that is cut short is not to be trusted.
@@ -198,14 +256,12 @@ def _native(data: bytes, layout: PixelLayout, index: int, file: str) -> Frame:
         raise cut_short(file)
     if layout.allocated == 1:
         return Frame(_bits(data, layout, index), layout.words)
-    kind = np.dtype(
-        "u1" if layout.allocated == 8 else ">u2" if layout.syntax == ExplicitVRBigEndian else "<u2"
-    )
-    count = layout.pixels * sampled
-    flat = np.frombuffer(data, kind, count, index * count * kind.itemsize).astype(
-        kind.newbyteorder("="), copy=False
-    )
+    count, kind = layout.pixels * sampled, layout.dtype
+    every = np.frombuffer(data, kind, layout.frames * count)
+    flat = every[index * count : (index + 1) * count].astype(kind.newbyteorder("="), copy=False)
     is_ybr = layout.photometric.startswith("YBR_FULL")
+    if layout.allocated > 16:
+        return _wide(flat, every, layout, is_ybr)
     if layout.samples == 1:
         return Frame(flat.reshape(layout.rows, layout.columns), layout.words)
     if layout.is_subsampled:
@@ -214,6 +270,17 @@ def _native(data: bytes, layout: PixelLayout, index: int, file: str) -> Frame:
         planes = flat.reshape(3, layout.rows, layout.columns)
         return Frame(contiguous(planes.transpose(1, 2, 0)), layout.words, is_ybr)
     return Frame(flat.reshape(layout.rows, layout.columns, 3), layout.words, is_ybr)
+
+
+def _wide(flat: NDArray[Any], every: NDArray[Any], layout: PixelLayout, is_ybr: bool) -> WideFrame:
+    size = (layout.rows, layout.columns)
+    if layout.samples == 1:
+        return WideFrame(flat.reshape(size), layout.words, every=every)
+    if layout.is_subsampled:
+        raise CodestreamError("subsampled colours of 32 bits")
+    if layout.planar:
+        return WideFrame(flat.reshape(3, *size).transpose(1, 2, 0), layout.words, is_ybr)
+    return WideFrame(flat.reshape(*size, 3), layout.words, is_ybr)
 
 
 def _bits(data: bytes, layout: PixelLayout, index: int) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,20 +32,23 @@ MONOCHROME2 agree."""
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How a word of 8 or 16 bits of the pixel data holds a stored value (PS3.5 8.1.1)."""
+    """How a word of 8, 16 or 32 bits of the pixel data holds a stored value (PS3.5 8.1.1)."""
 
     size: int
     bits: int
     high: int
     signed: bool
 
-    def stored(self) -> NDArray[np.int32]:
-        """(2**size,), int32: the stored value in every possible word; bits outside of it are left out."""
-        words = np.arange(1 << self.size, dtype=np.int32)
-        stored = (words >> (self.high + 1 - self.bits)) & ((1 << self.bits) - 1)
-        if self.signed:
-            stored = np.where(stored >> (self.bits - 1), stored - (1 << self.bits), stored)
-        return stored.astype(np.int32)
+    def stored(self) -> NDArray[np.int64]:
+        """(2**size,), int64: the stored value in every possible word, of 8 or 16 bits."""
+        return self.stored_in(np.arange(1 << self.size))
+
+    def stored_in(self, words: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """The stored value in each word; bits outside of it are left out."""
+        stored = (words.astype(np.int64) >> (self.high + 1 - self.bits)) & ((1 << self.bits) - 1)
+        if not self.signed:
+            return stored
+        return np.where(stored >> (self.bits - 1), stored - (1 << self.bits), stored)
 
     def stored_of(self, number: int) -> int:
         """The stored value that a data element means, whichever sign its representation gave it."""
@@ -56,7 +60,9 @@ class Words:
 class Grey:
     """How the words of one frame become shades; `interest` is None without window and VOI table.
 
-    `padding` are the lowest and the highest stored value that is no image.
+    `padding` are the lowest and the highest stored value that is no image, `rescale` slope and intercept
+    where the modality transformation is linear, `window` the centre and width of `interest` where it is a window,
+    and `highest` the highest word where they were made here.
     """
 
     words: Words
@@ -64,14 +70,30 @@ class Grey:
     interest: Transformation | None
     inverted: bool
     padding: tuple[int, int] | None = None
+    rescale: tuple[float, float] | None = None
+    window: tuple[float, float] | None = None
+    highest: int | None = None
+
+    def is_padding(self, stored: NDArray[np.int64]) -> NDArray[np.bool_]:
+        if self.padding is None:
+            return np.zeros(stored.shape, bool)
+        return (self.padding[0] <= stored) & (stored <= self.padding[1])
+
+    def first_window(self, samples: NDArray[np.uint8] | NDArray[np.uint16]) -> tuple[float, float]:
+        """Centre and width after the modality transformation: of the file, else of the range that is used."""
+        if self.window is not None:
+            return self.window
+        stored = self.words.stored()
+        counts = np.bincount(samples.ravel(), minlength=len(stored))
+        counts[self.is_padding(stored)] = 0
+        low, high = used_range(self.modality(stored.astype(np.float64)), counts)
+        return (low + high) / 2, high - low
 
     def shades(self, samples: NDArray[np.uint8] | NDArray[np.uint16], white: int) -> NDArray[np.uint16]:
         """The shade, 0 to `white`, of every word; padding is black and has no part in the range."""
         stored = self.words.stored()
         modal = self.modality(stored.astype(np.float64))
-        is_padding = np.zeros(stored.shape, bool)
-        if self.padding is not None:
-            is_padding = (self.padding[0] <= stored) & (stored <= self.padding[1])
+        is_padding = self.is_padding(stored)
         if self.interest is not None:
             bright = self.interest(modal)
         else:
@@ -79,7 +101,7 @@ class Grey:
             counts[is_padding] = 0
             low, high = used_range(modal, counts)
             bright = (modal - low) / max(high - low, 1e-9)
-        bright = np.clip(bright, 0, 1)
+        bright = np.nan_to_num(np.clip(bright, 0, 1))
         if self.inverted:
             bright = 1 - bright
         shades = np.ceil(bright * white - 0.5 - _TIE)
@@ -105,10 +127,11 @@ def used_range(values: Values, counts: NDArray[np.intp]) -> tuple[float, float]:
 
 
 def grey_of(tags: FrameTags, words: Words, *, inverted: bool) -> Grey:
-    """What the file says of the greys of one frame."""
-    modality = _modality(tags, words)
+    """What the file says of the greys of one frame of 8 or 16 bits."""
+    modality, rescale = modality_of(tags, words)
     negative = bool(modality(words.stored().astype(np.float64)).min() < 0)
-    return Grey(words, modality, _interest(tags, negative), inverted, _padding(tags.dataset, words))
+    interest, window = interest_of(tags, negative)
+    return Grey(words, modality, interest, inverted, _padding(tags.dataset, words), rescale, window)
 
 
 def _padding(dataset: Dataset, words: Words) -> tuple[int, int] | None:
@@ -120,27 +143,31 @@ def _padding(dataset: Dataset, words: Words) -> tuple[int, int] | None:
     return min(ends), max(ends)
 
 
-def _modality(tags: FrameTags, words: Words) -> Transformation:
+def modality_of(tags: FrameTags, words: Words) -> tuple[Transformation, tuple[float, float] | None]:
+    """From stored values to those of the modality, and slope and intercept where no table does it."""
     for item in items(tags.dataset, "ModalityLUTSequence")[:1]:
         if (table := _table(item, words.signed, tags.big_endian)) is not None:
-            return table.entries_of
+            return table.entries_of, None
     holder = tags.holder("RescaleSlope", "PixelValueTransformationSequence")
     slopes, intercepts = numbers(holder, "RescaleSlope"), numbers(holder, "RescaleIntercept")
+    # Of a map of doses (PS3.3 C.8.8.3); it has no intercept.
+    slopes = slopes or numbers(tags.dataset, "DoseGridScaling")
     slope = slopes[0] if slopes and slopes[0] else 1.0
     intercept = intercepts[0] if intercepts else 0.0
-    return lambda values: values * slope + intercept
+    return lambda values: values * slope + intercept, (slope, intercept)
 
 
-def _interest(tags: FrameTags, negative: bool) -> Transformation | None:
-    """The first VOI table, else the first window (PS3.3 C.11.2)."""
+def interest_of(tags: FrameTags, negative: bool) -> tuple[Transformation | None, tuple[float, float] | None]:
+    """The first VOI table, else the first window (PS3.3 C.11.2) with its centre and width."""
     for item in items(tags.dataset, "VOILUTSequence")[:1]:
         if (table := _table(item, negative, tags.big_endian)) is not None:
-            return table.shares_of
+            return table.shares_of, None
     holder = tags.holder("WindowCenter", "FrameVOILUTSequence")
     centres, widths = numbers(holder, "WindowCenter"), numbers(holder, "WindowWidth")
     if not centres or not widths:
-        return None
-    return _window(centres[0], widths[0], (text(holder, "VOILUTFunction") or "LINEAR").upper())
+        return None, None
+    window = _window(centres[0], widths[0], (text(holder, "VOILUTFunction") or "LINEAR").upper())
+    return window, None if window is None else (centres[0], widths[0])
 
 
 def _window(centre: float, width: float, function: str) -> Transformation | None:

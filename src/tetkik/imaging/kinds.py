@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-_PREAMBLE = 128
-_MARK = b"DICM"
 _DIRECTORY = b"1.2.840.10008.1.3.10\x02\x00"
 """Media Storage Directory Storage as the SOP class, and the group of the element behind it."""
 _ARCHIVES = (b"PK\x03\x04", b"PK\x05\x06", b"Rar!", b"7z\xbc\xaf\x27\x1c", b"\x1f\x8b", b"\xfd7zXZ", b"BZh")
@@ -30,10 +28,10 @@ class Kind(StrEnum):
 def kind_of(head: bytes) -> Kind:
     """What begins like this, the first kibibyte of a file or all of it."""
     # Pillow and pydicom are loaded when an image is looked at, and not when this module is.
-    from tetkik.imaging.dicom import is_dicom
+    from tetkik.imaging.dicom import is_dicom, is_marked
     from tetkik.imaging.raster import raster_format
 
-    if head[_PREAMBLE : _PREAMBLE + len(_MARK)] == _MARK:
+    if is_marked(head):
         return Kind.OTHER if _DIRECTORY in head else Kind.DICOM
     if raster_format(head) is not None:
         return Kind.PICTURE

@@ -78,9 +78,9 @@ def check_bytes(size: int, file: str) -> None:
         )
 
 
-def check_pixels(rows: int, columns: int, file: str) -> None:
-    """Refuse more pixels than `max_image_pixels`."""
-    limit = settings().max_image_pixels
+def check_pixels(rows: int, columns: int, file: str, weight: float = 1.0) -> None:
+    """Refuse more pixels than `max_image_pixels`, each counted so many times."""
+    limit = int(settings().max_image_pixels / weight)
     if rows * columns > limit:
         raise InputError(
             "{file} says that it has {columns} × {rows} pixels, more than the limit of {limit}; raise the "

@@ -36,13 +36,14 @@ def read_bytes(data: bytes, name: str, *, frame: int | None = None) -> Radiograp
         raise InputError("{file} is empty; fetch or export it again.", file=name)
     check_bytes(len(data), name)
     # Pillow and pydicom are loaded when an image is read, and not when this module is.
-    from tetkik.imaging.dicom import is_dicom, read_dicom
+    from tetkik.imaging.dicom import is_dicom, is_marked, read_dicom
     from tetkik.imaging.raster import raster_format, read_raster
 
     sha256 = hashlib.sha256(data).hexdigest()
     try:
         with suppress_library_warnings():
-            if (kind := raster_format(data)) is not None:
+            # A preamble may be any other format's head (PS3.10 7.1), so DICOM's mark decides before theirs.
+            if not is_marked(data) and (kind := raster_format(data)) is not None:
                 image = read_raster(data, kind, sha256, name, frame)
             elif is_dicom(data):
                 image = read_dicom(data, sha256, name, frame)

@@ -235,4 +235,6 @@ class ReaderPool(WorkerPool[Radiograph]):
         if isinstance(answer, TetkikError):
             raise answer
         answer.pixels.setflags(write=False)  # what a pickle forgets
+        if answer.display is not None:
+            answer.display.values.setflags(write=False)
         return answer

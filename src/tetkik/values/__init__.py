@@ -57,6 +57,7 @@ from tetkik.values.finding_labels import (
 )
 from tetkik.values.measurement import MeasuredImage, Measurement, MeasurementKind, MeasurementUnit
 from tetkik.values.radiograph import (
+    DisplayPixels,
     FileFormat,
     Flaw,
     GateResult,
@@ -69,6 +70,7 @@ from tetkik.values.radiograph import (
     Route,
     Sex,
     SpacingPlane,
+    ValueScale,
     View,
     middle_frame,
 )
@@ -125,6 +127,7 @@ __all__ = [
     "DepartmentScore",
     "Destination",
     "DestinationKind",
+    "DisplayPixels",
     "Draft",
     "DraftSentence",
     "Evidence",
@@ -181,6 +184,7 @@ __all__ = [
     "Urgency",
     "UrgencyLevel",
     "UrgencyReason",
+    "ValueScale",
     "View",
     "Withdrawal",
     "WithdrawalReason",

@@ -116,6 +116,39 @@ class SpacingPlane(StrEnum):
     UNSTATED = "unstated"
 
 
+@dataclass(frozen=True, slots=True)
+class ValueScale:
+    """What a stored value means: `slope * stored + intercept`, in `unit`, such as `HU` or `Gy`."""
+
+    slope: float
+    intercept: float
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DisplayPixels:
+    """What a viewer shows instead of the grey that a model reads: colour, or values before any window.
+
+    Attributes:
+        values: (rows, columns), uint16, or (rows, columns, 3), uint8, RGB; C-contiguous, not writable.
+        white: no value exceeds it; black is 0.
+        window: centre and width, in stored values, in which they are first shown.
+        scale: of grey; None of colour.
+    """
+
+    values: NDArray[np.uint8] | NDArray[np.uint16]
+    white: int
+    window: tuple[float, float]
+    scale: ValueScale | None = None
+
+    def __post_init__(self) -> None:
+        self.values.setflags(write=False)
+
+    @property
+    def is_colour(self) -> bool:
+        return self.values.ndim == 3
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Radiograph:
     """One grey image, as it should be looked at: a larger value is brighter.
@@ -128,6 +161,8 @@ class Radiograph:
             grey. A grey picture saved in colour has 0 too.
         notes: what was done to the image that its reader must know (a photographed film that was
             straightened, a frame chosen of many), as sentences.
+        display: what a viewer shows of a DICOM file in colour, a CT or a map of doses; None where it shows
+            `pixels`.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.uint16]
@@ -143,6 +178,7 @@ class Radiograph:
     notes: tuple[Sentence, ...] = ()
     degraded: bool = False  # whether it is a photograph of a film, or else of less than diagnostic quality
     plane: SpacingPlane | None = None
+    display: DisplayPixels | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 2 or self.pixels.dtype not in (np.uint8, np.uint16) or not self.pixels.size:
@@ -160,6 +196,11 @@ class Radiograph:
     def columns(self) -> int:
         """Width in pixels."""
         return int(self.pixels.shape[1])
+
+    @property
+    def nbytes(self) -> int:
+        """Of all its pixels."""
+        return self.pixels.nbytes + (self.display.values.nbytes if self.display is not None else 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -425,6 +425,10 @@ def preview_of(image: Radiograph) -> bytes:
 
     from tetkik.findings.preprocess import picture_of
 
+    if image.display is not None and image.display.is_colour:
+        picture = Image.fromarray(image.display.values)
+        picture.thumbnail((_PREVIEW, _PREVIEW))
+        return _png(picture)
     return _png(Image.fromarray(picture_of(image, _PREVIEW)))
 
 

@@ -16,13 +16,13 @@ from tetkik.imaging.deidentify.clean import OWN_WORDS, Cleaner, identifiers_in
 from tetkik.imaging.deidentify.pixels import clean_pixels
 from tetkik.imaging.deidentify.profile import BurnedIn, Deidentified, Options, basic_profile
 from tetkik.imaging.deidentify.pseudonyms import Secret
-from tetkik.imaging.dicom import is_dicom, parse_dicom
+from tetkik.imaging.dicom import is_dicom, parse_dicom, without_image
+from tetkik.imaging.dicom_frame import pixels_of
 from tetkik.imaging.library_warnings import suppress_library_warnings
-from tetkik.imaging.limits import cut_short, damaged, read_file
+from tetkik.imaging.limits import damaged, read_file
 from tetkik.imaging.read import read_bytes
 from tetkik.language import Sentence
 
-_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _DIRECTORY = "1.2.840.10008.1.3.10"
 _IMPLEMENTATION = UID("2.25.226573841098730412845716293045018273645")
 
@@ -101,13 +101,13 @@ def _refuse_others(dataset: Dataset, name: str) -> None:
         )
     if not dataset.get("SOPInstanceUID") or not dataset.get("SOPClassUID"):
         raise InputError("{file} does not say what it is (SOP Instance UID); leave it out.", file=name)
-    if "Image Storage" in UID(dataset.SOPClassUID).name and not any(key in dataset for key in _PIXELS):
-        raise cut_short(name)
+    if "Image Storage" in UID(dataset.SOPClassUID).name and pixels_of(dataset) is None:
+        raise without_image(dataset, name)
 
 
 def _look_for_text(dataset: Dataset, data: bytes, name: str, options: Options) -> tuple[Sentence, ...]:
     """Warnings about text in the pixels, or the refusal."""
-    if "PixelData" not in dataset:
+    if pixels_of(dataset) is None:
         return ()
     refuse = options.burned_in is BurnedIn.REFUSE
     if str(dataset.get("BurnedInAnnotation") or "").upper() == "YES":

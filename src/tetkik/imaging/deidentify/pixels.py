@@ -12,6 +12,8 @@ from pydicom.uid import UID, RLELossless
 
 from tetkik.errors import InputError
 from tetkik.imaging.codestream import EOI, J2K, jpeg_2000_segments, jpeg_segments
+from tetkik.imaging.dicom_frame import has_swapped_octets, swapped
+from tetkik.imaging.tags import whole
 
 _NATIVE = frozenset(
     {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"}
@@ -25,7 +27,7 @@ def clean_pixels(dataset: Dataset, syntax: UID, file: str) -> None:
     if "PixelData" not in dataset:
         return
     if syntax in _NATIVE:
-        _clean_native(dataset, big_endian=syntax == _BIG_ENDIAN)
+        _clean_native(dataset, syntax)
         return
     if _has_hidden_overlay(dataset):
         raise InputError(
@@ -42,7 +44,7 @@ def clean_pixels(dataset: Dataset, syntax: UID, file: str) -> None:
             file=file,
             kind=syntax.name,
         )
-    frames = int(dataset.get("NumberOfFrames") or 1)
+    frames = whole(dataset, "NumberOfFrames") or 1
     streams = [
         clean_codestream(stream) for stream in generate_frames(dataset.PixelData, number_of_frames=frames)
     ]
@@ -60,18 +62,20 @@ def _has_hidden_overlay(dataset: Dataset) -> bool:
     )
 
 
-def _clean_native(dataset: Dataset, *, big_endian: bool) -> None:
-    allocated, stored = int(dataset.BitsAllocated), int(dataset.get("BitsStored") or dataset.BitsAllocated)
-    high = int(dataset.get("HighBit") or stored - 1)
-    samples = int(dataset.get("SamplesPerPixel") or 1)
-    frames = int(dataset.get("NumberOfFrames") or 1)
+def _clean_native(dataset: Dataset, syntax: UID) -> None:
+    allocated = whole(dataset, "BitsAllocated") or 0
+    stored = whole(dataset, "BitsStored") or allocated
+    high = whole(dataset, "HighBit") or stored - 1
+    samples = whole(dataset, "SamplesPerPixel") or 1
+    frames = whole(dataset, "NumberOfFrames") or 1
     bits = int(dataset.Rows) * int(dataset.Columns) * samples * allocated * frames
     if dataset.get("PhotometricInterpretation") in ("YBR_FULL_422", "YBR_PARTIAL_422"):
         bits = bits * 2 // 3
     size = -(-bits // 8)
-    data = bytes(dataset.PixelData)[:size]
+    is_swapped = allocated == 8 and has_swapped_octets(dataset, syntax)
+    data = swapped(bytes(dataset.PixelData))[:size] if is_swapped else bytes(dataset.PixelData)[:size]
     if allocated in (8, 16, 32) and stored < allocated:
-        kind = np.dtype(f"{'>' if big_endian else '<'}u{allocated // 8}")
+        kind = np.dtype(f"{'>' if syntax == _BIG_ENDIAN else '<'}u{allocated // 8}")
         words = np.frombuffer(data, kind, len(data) // kind.itemsize)
         mask = ((1 << stored) - 1) << (high - stored + 1)
         if int(dataset.get("PixelRepresentation") or 0):
@@ -82,7 +86,8 @@ def _clean_native(dataset: Dataset, *, big_endian: bool) -> None:
         else:
             words = words & np.array(mask, words.dtype)
         data = words.astype(kind).tobytes()
-    dataset.PixelData = data + b"\0" * (len(data) % 2)
+    data += b"\0" * (len(data) % 2)
+    dataset.PixelData = swapped(data) if is_swapped else data
 
 
 def clean_codestream(stream: bytes) -> bytes:

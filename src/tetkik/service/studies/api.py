@@ -26,7 +26,7 @@ from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, e
 from tetkik.service.kit.http.responses import download_headers
 from tetkik.service.studies.shapes import FindingsShape, ImageShape, UploadShape
 from tetkik.service.studies.upload import Upload
-from tetkik.values import FileFormat, Permission
+from tetkik.values import DisplayPixels, FileFormat, Permission
 
 router = APIRouter(prefix="/images", tags=["images"])
 Reader = Annotated[RequestContext, allowed(Permission.IMAGE_READ)]
@@ -39,6 +39,8 @@ CaseId = Annotated[
 Sure = Annotated[
     bool, Query(description="The patient of the file and of the case were compared, and it is right.")
 ]
+_VERSION = 2
+"""Of what `pixels` answers with: a browser keeps what it fetched, and asks only whether it has changed."""
 _KEPT = {"Cache-Control": "private, no-cache"}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _FORM = {
@@ -121,35 +123,44 @@ def pixels(
 ) -> Response:
     """The pixels as they should be looked at: row by row, one byte or two in little-endian order.
 
-    `X-Rows`, `X-Columns`, `X-Bits` (8 or 16), `X-White` (the value of white; black is 0), `X-Window` (centre
-    and width), `X-Frame` and `X-Frames` (which of how many), and, where that is known, `X-Spacing`
-    (millimetres between rows and between columns) and `X-Plane` (whether they hold in the `patient`, at the
-    `detector`, or `unstated`). Of a file with several frames only the one asked for is decoded.
+    `X-Rows`, `X-Columns`, `X-Samples` (1 of grey; 3 of colour, red, green and blue of each pixel), `X-Bits` (8
+    or 16 a sample), `X-White` (the value of white; black is 0), `X-Window` (centre and width in which it is
+    first shown, in those values), `X-Frame` and `X-Frames` (which of how many), and, where that is known,
+    `X-Spacing` (millimetres between rows and between columns) and `X-Plane` (whether they hold in the
+    `patient`, at the `detector`, or `unstated`). Of a CT, and of a map of doses, `X-Slope`, `X-Intercept` and,
+    where it is known, `X-Unit` (`HU`, `Gy`) say what a value stands for: slope × value + intercept. Of a file
+    with several frames only the one asked for is decoded.
     """
     image = _opened(ctx, decoder, image_id, "pixels")
     images.check_frame(image, frame)
     shown = frame or image.middle
-    tag = f'"{image.id}-{shown}"'
+    tag = f'"{image.id}-{shown}-{_VERSION}"'
     if if_none_match == tag:
         return Response(status_code=304, headers={"ETag": tag, **_KEPT})
     found = decoder.pixels(image, shown)
-    bits = found.pixels.dtype.itemsize * 8
+    display = found.display or DisplayPixels(found.pixels, found.white, (found.white / 2, found.white))
+    bits = display.values.dtype.itemsize * 8
     headers = {
         "ETag": tag,
         **_KEPT,
         "X-Rows": str(found.rows),
         "X-Columns": str(found.columns),
+        "X-Samples": "3" if display.is_colour else "1",
         "X-Bits": str(bits),
-        "X-White": str(found.white),
+        "X-White": str(display.white),
         "X-Frame": str(shown),
         "X-Frames": str(image.frames),
-        "X-Window": f"{found.white / 2:g},{found.white}",
+        "X-Window": f"{display.window[0]:.7g},{display.window[1]:.7g}",
     }
+    if (scale := display.scale) is not None:
+        headers |= {"X-Slope": f"{scale.slope:.9g}", "X-Intercept": f"{scale.intercept:.9g}"}
+        if scale.unit is not None:
+            headers["X-Unit"] = scale.unit
     if found.spacing is not None:
         headers["X-Spacing"] = f"{found.spacing[0]:.7g},{found.spacing[1]:.7g}"
     if found.plane is not None:
         headers["X-Plane"] = found.plane.value
-    content = found.pixels.astype("<u2" if bits == 16 else "u1", copy=False).tobytes()
+    content = display.values.astype("<u2" if bits == 16 else "u1", copy=False).tobytes()
     return Response(content, headers=headers, media_type="application/octet-stream")
 
 

@@ -68,7 +68,7 @@ class ImageDecoder:
         with self._lock:
             self._cache[place] = image
             self._cache.move_to_end(place)
-            while sum(one.pixels.nbytes for one in self._cache.values()) > _CACHE_BYTES:
+            while sum(one.nbytes for one in self._cache.values()) > _CACHE_BYTES:
                 self._cache.popitem(last=False)
 
     def was_viewed_recently(self, actor: Actor, image_id: str, what: str) -> bool:

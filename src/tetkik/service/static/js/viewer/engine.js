@@ -31,9 +31,9 @@ function asCornerstoneImage(imageId, pixels) {
     columns: pixels.columns,
     height: pixels.rows,
     width: pixels.columns,
-    color: false,
+    color: pixels.samples === 3,
     rgba: false,
-    numberOfComponents: 1,
+    numberOfComponents: pixels.samples,
     invert: false,
     rowPixelSpacing: row,
     columnPixelSpacing: column,
@@ -55,15 +55,15 @@ const HEADERS = {
     columnPixelSpacing: spacing?.[1] ?? 1,
     frameOfReferenceUID: SCHEME,
   }),
-  imagePixelModule: ({ values }) => {
+  imagePixelModule: ({ values, samples }) => {
     const bits = values.BYTES_PER_ELEMENT * 8;
     return {
       bitsAllocated: bits,
       bitsStored: bits,
       highBit: bits - 1,
-      samplesPerPixel: 1,
+      samplesPerPixel: samples,
       pixelRepresentation: 0,
-      photometricInterpretation: 'MONOCHROME2',
+      photometricInterpretation: samples === 3 ? 'RGB' : 'MONOCHROME2',
     };
   },
   generalSeriesModule: () => ({ modality: 'OT' }),

@@ -5,7 +5,9 @@
  * @property {string} id
  * @property {number} rows
  * @property {number} columns
+ * @property {number} samples 1 of grey, 3 of colour: red, green and blue of each pixel
  * @property {number} white the value of white; black is 0
+ * @property {{slope: number, intercept: number, unit: string} | null} scale what a value stands for: slope × value + intercept, in `HU` or `Gy`; the unit may be empty
  * @property {[number, number] | null} spacing millimetres from row to row and from column to column
  * @property {string | null} plane where millimetres hold: in the `patient`, at the `detector`, or `unstated`
  * @property {number | null} frame which of several it is, from 1; null of an image of one
@@ -47,11 +49,14 @@ export async function fetchPixels(id, address) {
   const white = Number(head('X-White'));
   const buffer = await answer.arrayBuffer();
   const values = Number(head('X-Bits')) > 8 ? words(buffer) : new Uint8Array(buffer);
-  if (values.length !== rows * columns) throw new PixelsError();
+  const samples = Number(head('X-Samples') ?? 1);
+  if (values.length !== rows * columns * samples) throw new PixelsError();
   const [centre, width] = pair(head('X-Window')) ?? [white / 2, white];
   const window = { centre: centre / white, width: width / white };
   const spacing = pair(head('X-Spacing'));
   const plane = spacing && (head('X-Plane') ?? 'unstated');
   const frame = Number(head('X-Frames')) > 1 ? Number(head('X-Frame')) : null;
-  return { id, rows, columns, white, spacing, plane, frame, window, values };
+  const slope = Number(head('X-Slope'));
+  const scale = slope ? { slope, intercept: Number(head('X-Intercept')), unit: head('X-Unit') ?? '' } : null;
+  return { id, rows, columns, samples, white, scale, spacing, plane, frame, window, values };
 }
