@@ -366,6 +366,13 @@ def test_a_file_without_its_pixels_ends_early():
         read_bytes(data[:-1], "x")
 
 
+def test_an_unknown_kind_of_element_at_the_end_of_a_file_without_pixels():
+    made = dataset(picture(), 12)
+    del made.PixelData
+    with pytest.raises(InputError, match=r"^x "):
+        read_bytes(as_bytes(made) + b"\x33\x75\x10\x10L\x04\0\0", "x")
+
+
 # Rubbish
 
 

@@ -60,9 +60,18 @@ def blocks(dtype: type[np.uint8] | type[np.uint16] = np.uint16) -> NDArray[Any]:
     return pixels
 
 
+def blocks_in_colour() -> NDArray[np.uint8]:
+    """(rows, columns, 3): a red block on dark blue."""
+    left, top, right, bottom = BLOCK
+    pixels = np.full((ROWS, COLUMNS, 3), (0, 0, 51), np.uint8)
+    pixels[top:bottom, left:right] = (255, 0, 0)
+    return pixels
+
+
 IMAGES: dict[str, tuple[NDArray[Any], dict[str, str]]] = {
     "blocks": (blocks(), {"X-White": "65535", "X-Spacing": "0.2,0.2"}),
     "eight": (blocks(np.uint8), {"X-White": "255"}),
+    "colour": (blocks_in_colour(), {"X-White": "255", "X-Samples": "3"}),
     "uneven": (blocks(), {"X-White": "65535", "X-Spacing": "0.4,0.2"}),
     "windowed": (blocks(), {"X-White": "65535", "X-Window": "13107,13107"}),
     "chest": (draw_phantom(), {"X-White": str(2**BITS - 1), "X-Spacing": "0.34,0.34"}),

@@ -61,8 +61,8 @@ class Grey:
     """How the words of one frame become shades; `interest` is None without window and VOI table.
 
     `padding` are the lowest and the highest stored value that is no image, `rescale` slope and intercept
-    where the modality transformation is linear, `window` the centre and width of `interest` where it is a window,
-    and `highest` the highest word where they were made here.
+    where the modality transformation is linear, `window` the centre and width where `interest` is a window,
+    `highest` the highest word where words were made here.
     """
 
     words: Words

@@ -70,6 +70,14 @@ def test_grey_values_are_those_of_the_image(page, address, image):
     assert near(grey(page, OUTSIDE), 51)
 
 
+def test_colour_is_shown_in_colour(page, address):
+    opened(page, address, "image=colour")
+    for point, expected in ((INSIDE, (255, 0, 0)), (OUTSIDE, (0, 0, 51))):
+        assert all(abs(one - other) <= 3 for one, other in zip(grey(page, point), expected, strict=True))
+    page.keyboard.press("i")
+    assert all(abs(one - other) <= 3 for one, other in zip(grey(page, INSIDE), (0, 255, 255), strict=True))
+
+
 def test_the_window_of_the_file_comes_first(page, address):
     opened(page, address, "image=windowed")  # black at a tenth of white, white at three tenths
     assert near(grey(page, OUTSIDE), 128)

@@ -123,13 +123,13 @@ def pixels(
 ) -> Response:
     """The pixels as they should be looked at: row by row, one byte or two in little-endian order.
 
-    `X-Rows`, `X-Columns`, `X-Samples` (1 of grey; 3 of colour, red, green and blue of each pixel), `X-Bits` (8
-    or 16 a sample), `X-White` (the value of white; black is 0), `X-Window` (centre and width in which it is
-    first shown, in those values), `X-Frame` and `X-Frames` (which of how many), and, where that is known,
+    `X-Rows`, `X-Columns`, `X-Samples` (1 of grey; 3 of colour: red, green and blue of each pixel), `X-Bits`
+    (8 or 16 a sample), `X-White` (the value of white; black is 0), `X-Window` (centre and width in which it
+    is first shown, in those values), `X-Frame` and `X-Frames` (which of how many), and, where that is known,
     `X-Spacing` (millimetres between rows and between columns) and `X-Plane` (whether they hold in the
-    `patient`, at the `detector`, or `unstated`). Of a CT, and of a map of doses, `X-Slope`, `X-Intercept` and,
-    where it is known, `X-Unit` (`HU`, `Gy`) say what a value stands for: slope × value + intercept. Of a file
-    with several frames only the one asked for is decoded.
+    `patient`, at the `detector`, or `unstated`). Of a CT, a map of doses and of floating point `X-Slope`,
+    `X-Intercept` and, where it is known, `X-Unit` (`HU`, `Gy`) say what a value stands for: slope × value +
+    intercept. Of a file with several frames only the one asked for is decoded.
     """
     image = _opened(ctx, decoder, image_id, "pixels")
     images.check_frame(image, frame)
