@@ -38,6 +38,7 @@ PROGRAMS = {
     ),
     "curl": Program(("curl",), "curl"),
     "dciodvfy": Program(("dciodvfy",), "dicom3tools"),
+    "dcmcjpeg": Program(("dcmcjpeg",), "dcmtk"),
     "dcmdump": Program(("dcmdump",), "dcmtk"),
     "dsrdump": Program(("dsrdump",), "dcmtk"),
     "git": Program(("git",), "git"),

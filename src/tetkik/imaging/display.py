@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from tetkik.imaging.colour import Samples, looked_up
+from tetkik.imaging.colour import Samples, contiguous, looked_up
 from tetkik.imaging.greyscale import Grey
 from tetkik.imaging.tags import FrameTags, text
 from tetkik.values import DisplayPixels, ValueScale
@@ -22,8 +22,8 @@ _UNITS = {"GY": "Gy", "RELATIVE": None, "US": None}
 
 def in_colour(rgb: Samples) -> DisplayPixels:
     """Of (rows, columns, 3), uint8 or uint16."""
-    eight = rgb if rgb.dtype == np.uint8 else (rgb >> 8).astype(np.uint8)
-    return DisplayPixels(np.ascontiguousarray(eight), 0xFF, (127.5, 255.0))
+    eight = rgb.astype(np.uint8) if rgb.dtype == np.uint8 else (rgb >> 8).astype(np.uint8)
+    return DisplayPixels(contiguous(eight), 0xFF, (127.5, 255.0))
 
 
 def in_units(tags: FrameTags, samples: Samples, grey: Grey) -> DisplayPixels | None:

@@ -26,7 +26,7 @@ def file(name: str) -> bytes:
 def uploaded(client, case: str, name: str) -> str:
     answer = client.post(f"{UPLOAD}?case_id={case}&sure=true", content=file(name))
     assert answer.status_code == 201, answer.text
-    return answer.json()["image"]["id"]
+    return str(answer.json()["image"]["id"])
 
 
 def pixels(client, image_id: str, **query: int):
@@ -76,6 +76,7 @@ def test_no_model_reads_them_and_the_answer_says_so(client, app_context, case):
     for image_id, kind in zip(ids, ("RTDOSE", "US"), strict=True):
         with app_context.records.write(made_user(app_context.records, Role.TECHNICIAN)) as tx:
             work = jobs.take_job(tx, "w")
+        assert work is not None
         read_case_image(
             app_context.records, app_context.settings, work, partial(machine.pixels, frame=work.frame)
         )
