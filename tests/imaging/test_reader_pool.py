@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.imaging.files import as_bytes, dataset, picture
 from tests.records.pictured import film, radiograph
 from tetkik.errors import InputError
+from tetkik.imaging.read import read_bytes
 from tetkik.imaging.subprocess_worker import ReaderPool, SubprocessWorker, WorkerClosed
 
 
@@ -78,3 +80,29 @@ def test_what_is_closed_over_a_file_starts_no_other_process(tmp_path):
             asked.result()
     with pytest.raises(WorkerClosed):
         worker.start()
+
+
+def test_a_file_of_several_frames_is_sent_once(readers):
+    contents = {
+        name: as_bytes(dataset(np.stack([picture(seed=seed) for seed in seeds]), 12))
+        for name, seeds in {"a": (1, 2, 3), "b": (4, 5)}.items()
+    }
+    sent: list[str] = []
+
+    def frame(name: str, number: int) -> np.ndarray:
+        def load() -> bytes:
+            sent.append(name)
+            return contents[name]
+
+        return readers.read_frame(load, name, number).pixels
+
+    for name, number in (("a", 1), ("a", 3), ("b", 2), ("a", 2)):
+        assert np.array_equal(frame(name, number), read_bytes(contents[name], "x", frame=number).pixels)
+    assert sent == ["a", "b", "a"]
+    with pytest.raises(InputError, match="a has no frame 4"):
+        frame("a", 4)
+    contents["c"] = contents["a"][:-500]
+    for _ in range(2):
+        with pytest.raises(InputError, match="c ends before its image does"):
+            frame("c", 1)
+    assert frame("a", 1).shape == picture().shape

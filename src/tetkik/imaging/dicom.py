@@ -66,7 +66,13 @@ def is_dicom(data: bytes) -> bool:
 
 def read_dicom(data: bytes, sha256: str, file: str, frame: int | None = None) -> Radiograph:
     """The radiograph in `data`: the frame of that number, from 1, or the middle one."""
-    dataset, syntax = parse_dicom(data, file)
+    return radiograph_of(*parse_dicom(data, file), sha256, file, frame)
+
+
+def radiograph_of(
+    dataset: Dataset, syntax: UID, sha256: str, file: str, frame: int | None = None
+) -> Radiograph:
+    """The same of a file that was parsed."""
     if pixels_of(dataset) is None:
         raise without_image(dataset, file)
     layout = read_layout(dataset, syntax, file)

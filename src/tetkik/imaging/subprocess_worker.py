@@ -8,6 +8,7 @@ module again.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import signal
@@ -17,18 +18,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from queue import LifoQueue
-from typing import IO, Any, BinaryIO, Generic, TypeVar
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Generic, TypeVar
 
 from tetkik.errors import InputError, TetkikError, UsageError
+from tetkik.imaging.library_warnings import suppress_library_warnings
+from tetkik.imaging.limits import check_bytes
 from tetkik.imaging.read import one_file, read_bytes
 from tetkik.values import Radiograph
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+    from pydicom.uid import UID
 
 A = TypeVar("A")
 
 SECONDS = 120.0
 """Longest time for one file; a sound one takes about a second."""
 _START = "from tetkik.imaging.subprocess_worker import serve; serve()"
+_MOST_KEPT = 256 * 2**20
+"""Bytes of a file that a process keeps for the next of its frames."""
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TETKIK_THREADS")
 """One each: there are as many processes as cores."""
 
@@ -208,18 +218,53 @@ def _answer(requests: BinaryIO, answers: BinaryIO) -> None:
         return
 
 
-def read_one(request: tuple[bytes, str, int | None]) -> Radiograph:
-    """The image in a file's content, with the name that an error gives it, and which of its frames."""
-    content, name, frame = request
-    with one_file(name):
-        return read_bytes(content, name, frame=frame)
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """A file's content, the name that an error gives it, and which of its frames, as for `read_image`.
+
+    A DICOM file with a `key` is kept as it was parsed until another comes, so that its next frame can be
+    asked for without `content`.
+    """
+
+    content: bytes | None
+    name: str
+    frame: int | None = None
+    key: str | None = None
 
 
-class ReaderPool(WorkerPool[Radiograph]):
+class ImageReader:
+    """What a process does with each request; None where it has not kept the file."""
+
+    def __init__(self) -> None:
+        self._key: str | None = None
+        self._kept: tuple[Dataset, UID, str] | None = None
+
+    def __call__(self, request: ReadRequest) -> Radiograph | None:
+        # pydicom is loaded when an image is read, and not when this module is.
+        from tetkik.imaging.dicom import is_dicom, parse_dicom, radiograph_of
+
+        content, name, frame = request.content, request.name, request.frame
+        with one_file(name):
+            if content is None:
+                if self._kept is None or self._key != request.key:
+                    return None
+            elif request.key is None or len(content) > _MOST_KEPT or not is_dicom(content):
+                return read_bytes(content, name, frame=frame)
+            else:
+                self._key = self._kept = None
+                check_bytes(len(content), name)
+                with suppress_library_warnings():
+                    self._kept = (*parse_dicom(content, name), hashlib.sha256(content).hexdigest())
+                self._key = request.key
+            with suppress_library_warnings():
+                return radiograph_of(*self._kept, name, frame)
+
+
+class ReaderPool(WorkerPool[Radiograph | None]):
     """A few processes that read images."""
 
     def __init__(self, count: int = 2, seconds: float = SECONDS) -> None:
-        super().__init__(read_one, count, seconds)
+        super().__init__(ImageReader(), count, seconds)
 
     def read(self, content: bytes, name: str, frame: int | None = None) -> Radiograph:
         """The image in a file's content; waits where every process is busy.
@@ -231,10 +276,26 @@ class ReaderPool(WorkerPool[Radiograph]):
             WorkerClosed: the processes were ended meanwhile.
             InputError: it cannot be read as an image.
         """
-        answer = self.call((content, name, frame), name)
-        if isinstance(answer, TetkikError):
-            raise answer
-        answer.pixels.setflags(write=False)  # what a pickle forgets
-        if answer.display is not None:
-            answer.display.values.setflags(write=False)
-        return answer
+        return _checked(self.call(ReadRequest(content, name, frame), name))
+
+    def read_frame(self, load: Callable[[], bytes], name: str, frame: int) -> Radiograph:
+        """The same of a file with several frames, which is loaded unless the process still has it.
+
+        Args:
+            name: that no other file has.
+        """
+        with self._worker() as worker:
+            answer = worker.call(ReadRequest(None, name, frame, name), name)
+            if answer is None:
+                answer = worker.call(ReadRequest(load(), name, frame, name), name)
+        return _checked(answer)
+
+
+def _checked(answer: Radiograph | TetkikError | None) -> Radiograph:
+    if isinstance(answer, TetkikError):
+        raise answer
+    assert answer is not None
+    for pixels in (answer.pixels, answer.display and answer.display.values):
+        if pixels is not None:
+            pixels.setflags(write=False)  # what a pickle forgets
+    return answer

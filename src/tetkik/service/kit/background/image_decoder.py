@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -55,10 +56,16 @@ class ImageDecoder:
                 if known is not None:
                     self._cache.move_to_end(place)
                     return known
-            content = images.read_content(tx, image)
-        found = self._readers.read(content, image.id, chosen if image.frames > 1 else None)
+        if image.frames > 1:
+            found = self._readers.read_frame(partial(self._load, image), image.id, chosen)
+        else:
+            found = self._readers.read(self._load(image), image.id)
         self._keep(place, found)
         return found
+
+    def _load(self, image: StoredImage) -> bytes:
+        with self._records.read() as tx:
+            return images.read_content(tx, image)
 
     def cache_pixels(self, image_id: str, image: Radiograph) -> None:
         """Keep the pixels of an image that was decoded without a choice of frame, for whoever asks next."""
