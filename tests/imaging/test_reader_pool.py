@@ -15,6 +15,7 @@ from tests.records.pictured import film, radiograph
 from tetkik.errors import InputError
 from tetkik.imaging.read import read_bytes
 from tetkik.imaging.subprocess_worker import ReaderPool, SubprocessWorker, WorkerClosed
+from tetkik.values import Radiograph
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,8 @@ def test_a_file_of_several_frames_is_sent_once(readers):
             sent.append(name)
             return contents[name]
 
-        return readers.read_frame(load, name, number).pixels
+        read: Radiograph = readers.read_frame(load, name, number)
+        return read.pixels
 
     for name, number in (("a", 1), ("a", 3), ("b", 2), ("a", 2)):
         assert np.array_equal(frame(name, number), read_bytes(contents[name], "x", frame=number).pixels)

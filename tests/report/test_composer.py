@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -14,7 +15,7 @@ from tetkik.report.facts import facts_of
 from tetkik.report.grounding import check_draft
 from tetkik.report.retrieval import passages_for
 from tetkik.settings import settings
-from tetkik.values import Certainty, Draft, ReportInput, Route, Section, Side
+from tetkik.values import Certainty, Draft, Flaw, ReportInput, Route, Section, Side
 
 TR, EN = Language.TR, Language.EN
 UNTIDY = re.compile(r"  |\s[.,;:]|[{}]|\.\.|,\s*,|\bNone\b|\b(?!tek)(\w+) \1\b|^\s|\s$")
@@ -216,6 +217,15 @@ def test_a_refused_image_gets_its_reasons_and_no_findings():
     assert "The image is a photograph." in texts(draft, Section.TECHNIQUE)
     assert texts(draft, Section.RECOMMENDATION) == [
         "Repeating the examination with a suitable image is advised."
+    ]
+
+
+def test_an_image_of_another_kind_is_not_to_be_repeated():
+    known = facts_of(replace(refused(), flaws=(Flaw.NOT_A_RADIOGRAPH,)), ReportInput())
+    draft = check_draft(compose(known, (), EN), known)
+    assert not draft.section(Section.RECOMMENDATION) and not draft.open_marks
+    assert texts(draft, Section.IMPRESSION) == [
+        "No findings were made, because no model reads an image of this kind."
     ]
 
 

@@ -295,7 +295,7 @@ def _checked(answer: Radiograph | TetkikError | None) -> Radiograph:
     if isinstance(answer, TetkikError):
         raise answer
     assert answer is not None
-    for pixels in (answer.pixels, answer.display and answer.display.values):
-        if pixels is not None:
-            pixels.setflags(write=False)  # what a pickle forgets
+    answer.pixels.setflags(write=False)  # what a pickle forgets
+    if answer.display is not None:
+        answer.display.values.setflags(write=False)
     return answer

@@ -19,6 +19,7 @@ from tetkik.values import (
     Certainty,
     Finding,
     FindingsResult,
+    Flaw,
     ReportInput,
     Route,
     Side,
@@ -90,6 +91,7 @@ class Facts:
     inputs: ReportInput
     model: str
     compared: bool = False  # whether the findings of an earlier image were given
+    other_kind: bool = False  # refused since no model reads such an image, however good it is
 
     @property
     def question(self) -> str:
@@ -216,6 +218,7 @@ def facts_of(
         changes=dict(_changes(present, absent, prior)),
         warnings=(*inputs.warnings, *result.reasons, *result.notes),
         refused=not result.suitable,
+        other_kind=not result.suitable and Flaw.NOT_A_RADIOGRAPH in result.flaws,
         inputs=inputs,
         model=result.model,
         compared=prior is not None,

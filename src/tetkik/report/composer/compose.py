@@ -160,7 +160,8 @@ def _impression(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
 def _recommendation(facts: Facts, passages: Sequence[Passage], words: Phrases) -> Iterator[DraftSentence]:
     """What is usually recommended, in the words of the passages, each finding once."""
     if facts.refused:
-        yield DraftSentence(words.sentence("repeat"), Section.RECOMMENDATION, (_QUALITY,))
+        if not facts.other_kind:
+            yield DraftSentence(words.sentence("repeat"), Section.RECOMMENDATION, (_QUALITY,))
         return
     about = {
         passage.label: passage

@@ -77,7 +77,7 @@ def phrases(language: Language) -> Phrases:
 def standing_sentence(facts: Facts, language: Language) -> str | None:
     """What a report says of an image without findings: about none at all; None where there is one."""
     if facts.refused:
-        return phrases(language).sentence("refused")
+        return phrases(language).sentence("other_kind" if facts.other_kind else "refused")
     return None if facts.present else phrases(language).sentence("nothing")
 
 
