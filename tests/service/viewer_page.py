@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from tests.service.browser import PATIENT
 from tetkik.language import Language, translate
 from tetkik.service.kit.access.middleware import HeadersMiddleware
 from tetkik.service.kit.rendering.templates import environment
+from tetkik.service.studies.viewer import Hanging, Stack, Viewer, ViewerStudy
 
 ROWS, COLUMNS = 400, 600
 BLOCK = (60, 40, 120, 90)
@@ -36,7 +38,7 @@ PAGE = """
 <link rel="stylesheet" href="/static/css/{{ name }}.css">{% endfor %}
 <link rel="stylesheet" href="/test.css">
 <script type="module" src="/static/js/shell.js"></script><script type="module" src="/test.js"></script></head>
-<body{% include "parts/body.html.jinja" %}><main id="main">{{ viewer.viewer(image, prior) }}</main>
+<body{% include "parts/body.html.jinja" %}><main id="main">{{ viewer.viewer(shown) }}</main>
 {% include "parts/overlays.html.jinja" %}</body></html>
 """
 SCRIPT = """
@@ -87,19 +89,30 @@ def heatmap() -> bytes:
     return packed.getvalue()
 
 
+def shown(image: str, prior: str | None = None, series: Sequence[str] = ()) -> dict[str, Any]:
+    """What `service/studies/viewer.py` gives of a case with one image, or of a series that begins with it."""
+    whole = Stack((image, *series), f"PA {image}", None, None, ROWS, COLUMNS, 1, ("lung", "mediastinum", "bone"))
+    study = ViewerStudy("now", "case", "20.11.2026", None, None, "", 1, (whole,))
+    earlier = None
+    if prior:
+        before = replace(whole, images=(prior,), title=f"PA {prior}")
+        earlier = ViewerStudy("then", "other", "02.03.2025", None, None, "", 1, (before,))
+    priors = (earlier,) if earlier else ()
+    return Viewer("case", (study,), priors, earlier, Hanging("1x1", (image,)), image).as_json()
+
+
 def _page(request: Request) -> Response:
     language = Language(request.query_params.get("language", "tr"))
 
-    def image(name: str | None) -> dict[str, str | int] | None:
-        return {"id": name, "title": f"PA {name}", "route": "chest", "frames": 1} if name else None
-
+    image = request.query_params.get("image", "blocks")
+    prior = request.query_params.get("prior")
+    series = request.query_params.get("series")
     text = environment().from_string(PAGE).render(
         t=lambda sentence, /, **fields: translate(sentence, language, **fields),
         language=language,
         actor=None,
-        image=image(request.query_params.get("image", "blocks")),
-        prior=image(request.query_params.get("prior")),
-    )  # fmt: skip
+        shown=shown(image, prior, series.split(",") if series else ()),
+    )
     return HTMLResponse(text)
 
 

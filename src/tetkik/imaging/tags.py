@@ -205,7 +205,22 @@ def image_tags(dataset: Dataset, frames: int) -> ImageTags:
         description=" ".join(words.lower() for words in described if words) or None,
         burned_in={"YES": True, "NO": False}.get(burned),
         frames=frames,
+        series=text(dataset, "SeriesDescription"),
+        series_number=whole(dataset, "SeriesNumber"),
+        number=whole(dataset, "InstanceNumber"),
+        location=_location(dataset),
+        laterality=laterality_of(dataset),
     )
+
+
+def _location(dataset: Dataset) -> float | None:
+    """Image Position (Patient) along the normal of the rows and columns (PS3.3 C.7.6.2.1.1)."""
+    position, axes = numbers(dataset, "ImagePositionPatient"), numbers(dataset, "ImageOrientationPatient")
+    if len(position) != 3 or len(axes) != 6:
+        return None
+    (a, b, c), (d, e, f) = axes[:3], axes[3:]
+    normal = (b * f - c * e, c * d - a * f, a * e - b * d)
+    return round(sum(one * other for one, other in zip(position, normal, strict=True)), 3)
 
 
 def _upper(dataset: Dataset, keyword: str) -> str | None:

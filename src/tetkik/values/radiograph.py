@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.language import Language, Sentence
+from tetkik.values.common import ADDED
 
 
 class FileFormat(StrEnum):
@@ -88,6 +89,9 @@ class ImageTags:
     Attributes:
         description: Series Description and Study Description, lower case, for routing only: it may hold
             anything, so it is not shown and not logged.
+        series: Series Description (0008,103E) as the file writes it, for the viewer; not logged either.
+        location: millimetres along the normal of the section (Image Position against Image Orientation,
+            PS3.3 C.7.6.2), by which a stack is put in order; None without both.
     """
 
     modality: str | None = None  # (0008,0060), upper case, such as `CR`, `DX`, `MR`
@@ -96,6 +100,11 @@ class ImageTags:
     description: str | None = field(default=None, repr=False)
     burned_in: bool | None = None  # Burned In Annotation (0028,0301)
     frames: int = 1  # Number of Frames (0028,0008)
+    series: str | None = field(default=None, repr=False, metadata=ADDED)
+    series_number: int | None = field(default=None, metadata=ADDED)  # (0020,0011)
+    number: int | None = field(default=None, metadata=ADDED)  # Instance Number (0020,0013)
+    location: float | None = field(default=None, metadata=ADDED)
+    laterality: Laterality | None = field(default=None, metadata=ADDED)
 
 
 def middle_frame(frames: int) -> int:

@@ -50,6 +50,9 @@ def test_a_reader_is_told_that_the_case_was_taken_over(page, room):
 def test_the_image_the_prior_and_a_heatmap_are_shown(page, room):
     seen(page)
     assert page.evaluate("document.querySelector('[data-pane=current] canvas').width") > 300
+    page.wait_for_selector("[data-pane=prior][data-ready=processor]")  # by the hanging protocol
+    page.keyboard.press("c")
+    expect(page.locator("[data-pane=prior]")).to_be_hidden()
     page.keyboard.press("c")
     page.wait_for_selector("[data-pane=prior][data-ready=processor]")
     page.locator("[data-heat]").first.click()

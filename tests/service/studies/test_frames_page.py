@@ -37,7 +37,7 @@ def test_frames_are_leafed_through_and_another_is_read(app_context):
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url.partition("frame=")[2]))
         page.goto(f"/read/{case}")
-        bar = page.locator("[data-frames]")
+        bar = page.locator("[data-pane=current] [data-frames]")
         page.wait_for_selector("[data-viewer][data-ready]")
         expect(bar.locator("output")).to_have_text("4 / 7")
         expect(bar.locator(".as-read")).to_have_text("model okudu")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from io import BytesIO
 
@@ -49,6 +49,12 @@ def replace_derived_images(
         for label, file in pictures.items()
     )
     tx.session.flush()
+
+
+def images_with_preview(tx: Transaction, image_ids: Sequence[str]) -> frozenset[str]:
+    """Which of these images have a preview."""
+    chosen = select(Blob.image_id).where(Blob.image_id.in_(image_ids), Blob.kind == DerivedImageKind.PREVIEW)
+    return frozenset(tx.session.scalars(chosen))
 
 
 def read_derived_image(tx: Transaction, image: StoredImage, kind: DerivedImageKind, label: str = "") -> bytes:

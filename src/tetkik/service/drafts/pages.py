@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from tetkik.errors import Conflict, Forbidden
@@ -35,6 +35,7 @@ from tetkik.service.drafts.view import (
 )
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.rendering.templates import language_of, render
+from tetkik.service.studies.viewer import Viewer, load_prior, load_viewer
 from tetkik.values import CaseState, Permission
 
 router = APIRouter(prefix="/read")
@@ -66,7 +67,20 @@ def reading(ctx: Reads, case_id: str, image: str | None = None) -> Response:
         seq = case_events.newest_sequence(tx)
         view = reading_view(tx, case_id, image)
         texts = templates.all_templates(tx)
-    return _page(ctx, view, taken, texts, seq)
+        shown = (
+            load_viewer(tx, view.image, view.images, ctx.language, asked=image is not None)
+            if view.image
+            else None
+        )
+    return _page(ctx, view, taken, texts, seq, shown)
+
+
+@router.get("/{case_id}/studies/{study_id}")
+def prior_study(ctx: Reads, case_id: str, study_id: str) -> JSONResponse:
+    """An earlier study of the case's patient with its stacks, for the viewer."""
+    with ctx.read() as tx:
+        patient_id = load_visible_case(tx, case_id).patient_id
+        return JSONResponse(load_prior(tx, patient_id, study_id, ctx.language).as_json())
 
 
 @router.get("/{case_id}/ready")
@@ -113,11 +127,17 @@ def _is_read(tx: Transaction, case_id: str) -> bool:
 
 
 def _page(
-    ctx: RequestContext, view: ReadingView, mine: bool, texts: tuple[HospitalTemplate, ...], seq: int
+    ctx: RequestContext,
+    view: ReadingView,
+    mine: bool,
+    texts: tuple[HospitalTemplate, ...],
+    seq: int,
+    viewer: Viewer | None,
 ) -> HTMLResponse:
     born, today = view.case.person.born, datetime.now(UTC).date()
     shown: dict[str, Any] = {
         "view": view,
+        "viewer_data": viewer,
         "mine": mine,
         "seq": seq,
         "age": None

@@ -1,6 +1,6 @@
 /** One image in one pane: what is drawn, and where a point of the image is on the screen. */
 
-import { loadImage, theEngine } from './engine.js';
+import { hold, loadImage, theEngine } from './engine.js';
 import { back, fitted, matrixOf, through } from './view.js';
 import { clamped, rangeOf } from './windows.js';
 
@@ -36,18 +36,25 @@ export class Display extends EventTarget {
     const [{ cornerstone, engine }, { imageId, pixels }] = await Promise.all([theEngine(), loadImage(id, address, frame)]);
     this.engine = engine;
     this.onProcessor = cornerstone.getShouldUseCPURendering();
-    engine.enableElement({ viewportId: this.id, element: this.element, type: cornerstone.Enums.ViewportType.STACK });
-    this.viewport = engine.getViewport(this.id);
+    const begins = !this.viewport;
+    if (begins) {
+      engine.enableElement({ viewportId: this.id, element: this.element, type: cornerstone.Enums.ViewportType.STACK });
+      this.viewport = engine.getViewport(this.id);
+    }
+    hold(this, imageId);
     await this.viewport.setStack([imageId]);
     this.pixels = pixels;
-    this.element.addEventListener(cornerstone.Enums.Events.IMAGE_RENDERED, () => this.dispatchEvent(new Event('change')));
-    this.watcher = new ResizeObserver(() => this.#resize());
-    this.watcher.observe(this.element);
+    if (begins) {
+      this.element.addEventListener(cornerstone.Enums.Events.IMAGE_RENDERED, () => this.dispatchEvent(new Event('change')));
+      this.watcher = new ResizeObserver(() => this.#resize());
+      this.watcher.observe(this.element);
+    }
     this.reset();
   }
 
   /** Show other pixels in the place of these, in the same view and window: another frame. @param {{imageId: string, pixels: import('./pixels.js').Pixels}} loaded */
   async change({ imageId, pixels }) {
+    hold(this, imageId);
     await this.viewport.setStack([imageId]);
     this.pixels = pixels;
     this.#draw();

@@ -7,10 +7,17 @@ import { fetchPixels } from './pixels.js';
 const SCHEME = 'tetkik';
 const ROOM = 8192; // pixels a side; films have up to 6000
 
-const MOST_KEPT = 256 * 2 ** 20; // bytes of pixels; who leafs through frames looks at the last few again
+const MOST_KEPT = 512 * 2 ** 20; // bytes of pixels: 1,000 sections of 512 x 512
 
 /** @type {Map<string, Pixels>} what was fetched, by the id under which Cornerstone knows it; the newest last */
 const known = new Map();
+/** @type {Map<string, Promise<Pixels>>} what is on its way */
+const coming = new Map();
+/** @type {Map<object, string>} what each display shows, which stays whatever is fetched */
+const held = new Map();
+let total = 0;
+/** @type {any} Cornerstone's own cache, which would keep what is given up here */
+let cache = null;
 /** @type {Promise<any> | null} */
 let starting = null;
 
@@ -77,6 +84,7 @@ async function start(drawing) {
   // no room for a large film.
   const { softwareRasterizer, maxTextureSize } = cornerstone.getRenderingCapabilities();
   const useCPURendering = drawing !== 'webgl' && (softwareRasterizer || maxTextureSize < ROOM);
+  ({ cache } = cornerstone);
   cornerstone.init({ rendering: { webGlContextCount: 1, useCPURendering } });
   cornerstone.metaData.addProvider((/** @type {string} */ kind, /** @type {string} */ id) => {
     const pixels = known.get(id);
@@ -98,6 +106,44 @@ export function theEngine(drawing) {
   return starting;
 }
 
+/** @param {string} id @param {number} [frame] */
+const nameOf = (id, frame) => (frame ? `${SCHEME}:${id}:${frame}` : `${SCHEME}:${id}`);
+
+/** Whether an image is here already. @param {string} id @param {number} [frame] */
+export const isKnown = (id, frame) => known.has(nameOf(id, frame));
+
+/** Bytes of all pixels that are here. */
+export const sizeOfAll = () => total;
+
+/** Note what a display shows. @param {object} display @param {string} imageId */
+export function hold(display, imageId) {
+  held.set(display, imageId);
+}
+
+/** Give up what was looked at longest ago, until what stays fits. */
+function trim() {
+  const shown = new Set(held.values());
+  for (const [imageId, { values }] of known) {
+    if (total <= MOST_KEPT) return;
+    if (shown.has(imageId)) continue;
+    known.delete(imageId);
+    total -= values.byteLength;
+    if (cache?.getImageLoadObject(imageId)) cache.removeImageLoadObject(imageId);
+  }
+}
+
+/** @param {string} imageId @param {string} id @param {string} address */
+async function fetched(imageId, id, address) {
+  try {
+    const pixels = await fetchPixels(id, address);
+    known.set(imageId, pixels);
+    total += pixels.values.byteLength;
+    return pixels;
+  } finally {
+    coming.delete(imageId);
+  }
+}
+
 /**
  * Fetch an image and make it known to Cornerstone.
  * @param {string} id
@@ -105,16 +151,14 @@ export function theEngine(drawing) {
  * @param {number} [frame] of several
  */
 export async function loadImage(id, address, frame) {
-  const imageId = frame ? `${SCHEME}:${id}:${frame}` : `${SCHEME}:${id}`;
-  const pixels = known.get(imageId) ?? (await fetchPixels(id, address));
+  const imageId = nameOf(id, frame);
+  let pixels = known.get(imageId);
+  if (!pixels) {
+    if (!coming.has(imageId)) coming.set(imageId, fetched(imageId, id, address));
+    pixels = /** @type {Pixels} */ (await coming.get(imageId));
+  }
   known.delete(imageId);
   known.set(imageId, pixels);
-  let held = [...known.values()].reduce((sum, { values }) => sum + values.byteLength, 0);
-  for (const [other, { values }] of frame ? known : []) {
-    if (held <= MOST_KEPT || other === imageId) break;
-    if (other.split(':').length < 3) continue; // an image of one frame stays
-    known.delete(other);
-    held -= values.byteLength;
-  }
+  trim();
   return { imageId, pixels };
 }

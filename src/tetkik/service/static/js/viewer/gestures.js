@@ -9,6 +9,7 @@
  * @property {(at: Point) => void} release
  * @property {(at: Point, factor: number, by: Point) => void} pinch
  * @property {(at: Point) => void} twice
+ * @property {(at: Point, notches: number, zooms: boolean) => void} wheel `zooms`: with Ctrl, or as a touch pad pinches
  */
 
 /**
@@ -64,7 +65,7 @@ export function listen(element, hands) {
     'wheel',
     (event) => {
       event.preventDefault();
-      hands.pinch(place(event), 1.0015 ** -event.deltaY, [0, 0]);
+      hands.wheel(place(event), event.deltaY / (event.deltaMode === 1 ? 3 : event.deltaMode === 2 ? 1 : 100), event.ctrlKey || event.metaKey);
     },
     { passive: false },
   );

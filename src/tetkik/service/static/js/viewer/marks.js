@@ -118,7 +118,8 @@ export class Marks extends EventTarget {
   /** Those of the frame that is shown. */
   get seen() {
     const shown = this.display.pixels?.frame ?? null;
-    return this.list.filter(({ frame = null }) => frame === null || shown === null || frame === shown);
+    const image = this.display.pixels?.id;
+    return this.list.filter((mark) => (mark.image ?? image) === image && (mark.frame == null || shown === null || mark.frame === shown));
   }
 
   /** @param {Mark} mark @param {'made' | 'moved' | 'removed'} how */

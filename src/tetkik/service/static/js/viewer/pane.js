@@ -1,18 +1,21 @@
 /** One pane of the viewer: the image, the heatmap over it, the measurements over both, and what is written at its edges. */
 
 import { Display } from './display.js';
-import { Frames } from './frames.js';
 import { listen } from './gestures.js';
 import { Heat } from './heat.js';
 import { Marks } from './marks.js';
 import { roundLength } from './measure.js';
+import { Stack, address } from './stack.js';
 import { fitted, flipped, moved, turned, zoomed } from './view.js';
 import { PRESETS, dragged } from './windows.js';
 
 /** @typedef {import('./view.js').Point} Point */
 /** @typedef {'window' | 'pan' | 'zoom' | 'length' | 'angle'} Tool */
 
-/** Says `view` when the image moved, `window` when its grey values did, `focus` when it was touched. */
+/**
+ * Says `view` when the image moved, `window` when its grey values did, `focus` when it was touched, `image` when
+ * another one of the stack is shown. `view`, `image` and `frame` tell what is shown and how it lies.
+ */
 export class Pane extends EventTarget {
   /**
    * @param {HTMLElement} root
@@ -34,27 +37,77 @@ export class Pane extends EventTarget {
     this.heat = new Heat(this.display, () => say(words.noHeat));
     this.marks = new Marks(this.display, words, say);
     this.display.addEventListener('change', () => this.#write());
+    this.stack = new Stack(this, /** @type {HTMLElement} */ (root.querySelector('[data-frames]')));
+    this.notches = 0;
     this.stage.addEventListener('focus', () => this.dispatchEvent(new Event('focus')));
     this.#hands();
   }
 
-  /** Fetch and show the image that the markup names. */
-  async open() {
-    const { image = '', pixels = '' } = this.root.dataset;
-    const bar = /** @type {HTMLElement | null} */ (this.root.querySelector('[data-frames]'));
-    if (bar) this.frames ??= new Frames(this, bar);
+  /** How the image lies in the pane. */
+  get view() {
+    return this.display.view;
+  }
+
+  /** The id of the image that is shown. */
+  get image() {
+    return this.root.dataset.image ?? '';
+  }
+
+  /** Which frame of several, from 1; null for an image of one. */
+  get frame() {
+    return this.display.pixels?.frame ?? null;
+  }
+
+  /** Show a stack from its `position`, 1 for the first. @param {import('./stack.js').StackData} data @param {number} [position] */
+  async open(data, position) {
+    const { stack } = this;
+    stack.take(data, position);
+    const { image, frame } = stack.item(stack.shown);
     const state = /** @type {HTMLElement} */ (this.root.querySelector('[data-state]'));
+    delete this.root.dataset.ready;
+    state.textContent = this.words.loading;
+    state.classList.remove('failed');
+    state.hidden = false;
+    this.#entitle(data);
+    this.root.dataset.image = image;
     try {
-      const frame = this.frames?.shown;
-      await this.display.show(image, frame ? (this.frames?.address(frame) ?? '') : pixels, frame);
+      await this.display.show(image, address(image, frame), frame);
+      if (stack.data !== data) return;
       state.hidden = true;
+      this.arrived();
       this.root.dataset.ready = this.display.onProcessor ? 'processor' : 'webgl';
+      stack.ahead();
     } catch (error) {
+      if (stack.data !== data) return;
       const reason = error instanceof Error && error.name === 'Error' ? error.message : '';
       state.textContent = [this.words.failed, reason].filter(Boolean).join(' ');
       state.classList.add('failed');
       this.root.dataset.ready = 'failed';
     }
+  }
+
+  /** Another image of the stack is shown. */
+  arrived() {
+    const { image, frame } = this.stack.item(this.stack.shown);
+    this.root.dataset.image = image;
+    this.heat.setElsewhere(!this.fitsHeat(image, frame));
+    this.marks.draw();
+    this.dispatchEvent(new Event('image'));
+  }
+
+  /** Whether a heatmap that is laid over this pane is of what is shown. @param {string} image @param {number} [frame] */
+  fitsHeat(image, frame) {
+    const of = this.heat.image.getAttribute('src')?.match(/images\/([^/]+)\//)?.[1];
+    const read = this.stack.data?.read ?? 0;
+    return (!of || of === image) && (!frame || !read || frame === read);
+  }
+
+  /** @param {import('./stack.js').StackData} data */
+  #entitle({ title, date, earlier }) {
+    const text = [earlier ? this.words.earlier : '', title, date].filter(Boolean).join(' · ');
+    this.stage.setAttribute('aria-label', text);
+    const edge = this.root.querySelector('.edge.title');
+    if (edge) edge.textContent = text;
   }
 
   /** @param {import('./view.js').View} view */
@@ -154,6 +207,19 @@ export class Pane extends EventTarget {
         this.marks.growing = null;
         this.#look(moved(zoomed(this.display.view, this.display.frame, factor, at), this.display.frame, by));
       },
+      wheel: (at, notches, zooms) => {
+        if (!this.display.pixels) return;
+        if (zooms || this.stack.count < 2) {
+          this.#look(zoomed(this.display.view, this.display.frame, 1.162 ** -notches, at));
+          return;
+        }
+        this.dispatchEvent(new Event('focus'));
+        this.notches += notches;
+        const whole = Math.trunc(this.notches); // a touch pad sends many small steps
+        if (!whole) return;
+        this.notches -= whole;
+        this.stack.step(whole);
+      },
       twice: () => {
         if (!this.measures) this.fit();
       },
@@ -167,6 +233,8 @@ export class Pane extends EventTarget {
       const element = this.root.querySelector(`[data-edge="${name}"]`);
       if (element) element.textContent = text;
     };
+    const { stack } = this;
+    put('count', stack.count > 1 ? `${stack.shown} / ${stack.count}` : '');
     put('window', `${this.words.width} ${percent(window.width)} · ${this.words.centre} ${percent(window.centre)}`);
     const zoom = new Intl.NumberFormat(document.documentElement.lang, { style: 'percent' }).format(view.zoom);
     put('zoom', `${zoom}${view.turn ? ` · ${view.turn}°` : ''}${view.mirrored ? ' ⇋' : ''}`);

@@ -132,17 +132,17 @@ export function flipped(view) {
 }
 
 /**
- * The same place, size and turn in an image of another size.
+ * The same place, turn and scale in another image. Millimetres are the same length in both where both are known,
+ * so that what grew is seen to have grown; else each image fills its pane as much as the other.
  * @param {View} view
  * @param {Frame} from
  * @param {Frame} to
+ * @param {[number, number]} [millimetres] of a row of either image
  * @returns {View}
  */
-export function carried(view, from, to) {
-  return {
-    ...view,
-    x: (view.x / from.columns) * to.columns,
-    y: (view.y / from.rows) * to.rows,
-    zoom: (view.zoom / fittingZoom(from, view.turn)) * fittingZoom(to, view.turn),
-  };
+export function carried(view, from, to, millimetres) {
+  const zoom = millimetres
+    ? (view.zoom / millimetres[0]) * millimetres[1]
+    : (view.zoom / fittingZoom(from, view.turn)) * fittingZoom(to, view.turn);
+  return { ...view, x: (view.x / from.columns) * to.columns, y: (view.y / from.rows) * to.rows, zoom };
 }

@@ -1,20 +1,27 @@
 /**
- * The viewer: one or two panes and their tools.
+ * The viewer: up to four panes, what they show, and their tools.
  *
- * The markup is `templates/reading/viewer.html.jinja`. Buttons name what they do (`data-do="invert"`), so that
- * the keys of the shell, a mouse and a finger all call the same methods. The page around it talks to it
- * by events on its element: `heat` {label, name, address} shows a heatmap, `{}` hides it; `measurements` [marks]
- * draws these and no others. It says `measured` {mark, how} when a person made, moved or removed one.
+ * The markup is `drafts/templates/viewer.html.jinja`. Buttons name what they do (`data-do="invert"`), so that
+ * the keys of the shell, a mouse and a finger all call the same methods; they act on the active pane. The page
+ * around it talks to it by events on its element: `heat` {label, name, address} shows a heatmap, `{}` hides it;
+ * `measurements` [marks] draws these and no others; `choose` {image} brings an image to the active pane. It says
+ * `measured` {mark, how} when a person made, moved or removed one, and `image` {image, frame} when another is shown.
  */
 
 import { theEngine } from './engine.js';
 import { Pane } from './pane.js';
+import { preferences, remember } from './preferences.js';
+import { Series } from './series.js';
 import { arrowKeys } from './toolbar.js';
 import { carried } from './view.js';
 
 /** @typedef {import('./pane.js').Tool} Tool */
+/** @typedef {import('./stack.js').StackData} StackData */
 
 const ARROWS = ['ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown'];
+/** How many panes each layout has, rows x columns. @type {Record<string, number>} */
+const LAYOUTS = { '1x1': 1, '1x2': 2, '2x1': 2, '2x2': 4 };
+const NARROW = 560; // CSS pixels; two images beside each other are too small below it
 
 class Viewer {
   /** @param {HTMLElement} root */
@@ -31,16 +38,45 @@ class Viewer {
     this.linked = true;
     /** @type {Tool} */
     this.tool = 'window';
+    /** @type {import('./marks.js').Mark[]} */
+    this.measurements = [];
+    this.series = new Series(this, JSON.parse(root.dataset.studies ?? '{}'));
     for (const pane of this.panes) this.#attend(pane);
     this.#controls();
     this.#choose('window');
   }
 
+  /** What stands in the layout. */
+  get shown() {
+    return this.panes.filter((pane) => !pane.root.hidden);
+  }
+
   async open() {
     theEngine(this.root.dataset.drawing).catch(() => undefined); // each pane tells of a fault
-    const shown = this.panes.filter((pane) => !pane.root.hidden);
-    await Promise.all(shown.map((pane) => pane.open()));
-    this.root.dataset.ready = this.panes[0].root.dataset.ready;
+    const { hanging } = this.series.data;
+    const hung = preferences().hang !== '1x1' && this.root.clientWidth > NARROW && !matchMedia('(max-width: 60rem)').matches;
+    const cells = hung ? hanging.cells : [this.series.lead.id];
+    this.#lay(hung ? hanging.layout : '1x1');
+    const at = Math.max(cells.indexOf(this.series.lead.id), 0);
+    this.#focus(this.panes[at]);
+    // The first image before all others: they share the server and the connection.
+    const first = this.put(this.panes[at], this.series.lead);
+    await first;
+    await Promise.all(cells.map((id, place) => place !== at && this.put(this.panes[place], this.series.stack(id))));
+    if (cells.length > 1) this.#sameScale();
+    this.root.dataset.ready = this.panes[at].root.dataset.ready;
+    this.#said();
+  }
+
+  /** Show a stack in a pane. @param {Pane} pane @param {StackData | undefined} stack @param {number} [position] */
+  async put(pane, stack, position) {
+    if (!stack) return;
+    const beside = this.shown.find((other) => other !== pane && other.display.pixels);
+    await pane.open(stack, position);
+    this.#draw(pane);
+    if (pane === this.active) this.#offer();
+    if (beside && this.linked && pane.display.pixels) this.#carry(beside, pane, ['view', 'window']);
+    this.series.mark();
   }
 
   /** Tell a screen reader, once the hand has stopped. @param {string} sentence */
@@ -50,35 +86,190 @@ class Viewer {
   }
 
   /** @param {Pane} pane */
+  #focus(pane) {
+    const other = this.active !== pane;
+    this.active = pane;
+    for (const one of this.panes) one.root.classList.toggle('active', one === pane);
+    if (other) this.#offer();
+    this.series.mark();
+  }
+
+  /** @param {Pane} pane */
   #attend(pane) {
-    pane.addEventListener('focus', () => {
-      this.active = pane;
-      for (const other of this.panes) other.root.classList.toggle('active', other === pane);
-    });
+    pane.addEventListener('focus', () => this.#focus(pane));
     pane.addEventListener('view', () => this.#follow(pane, 'view'));
     pane.addEventListener('window', () => this.#follow(pane, 'window'));
+    pane.addEventListener('image', () => {
+      this.#scroll(pane);
+      if ('kept' in this.root.dataset) return this.#said(pane);
+      this.#listMarks();
+      this.#said(pane);
+    });
     pane.marks.addEventListener('change', () => this.#listMarks());
     pane.marks.addEventListener('took', (event) => {
       const { detail } = /** @type {CustomEvent} */ (event);
       this.root.dispatchEvent(new CustomEvent('measured', { detail }));
     });
     pane.stage.addEventListener('keydown', (event) => this.#key(event, pane));
+    pane.root.addEventListener('dragover', (event) => event.dataTransfer?.types.includes('text/tetkik-stack') && event.preventDefault());
+    pane.root.addEventListener('drop', (event) => {
+      const id = event.dataTransfer?.getData('text/tetkik-stack');
+      if (!id) return;
+      event.preventDefault();
+      this.#focus(pane);
+      this.put(pane, this.series.stack(id));
+    });
   }
 
-  /** The other pane does the same, where they are linked. @param {Pane} pane @param {string} what */
+  /** @param {Pane} [pane] */
+  #said(pane = this.active) {
+    if (pane !== this.active) return;
+    const detail = { image: pane.image, frame: pane.frame };
+    this.root.dispatchEvent(new CustomEvent('image', { detail }));
+  }
+
+  /** The other panes do the same, where they are linked. @param {Pane} pane @param {'view' | 'window'} what */
   #follow(pane, what) {
     this.#pressed('invert', this.active.display.inverted);
     if (what === 'window') this.#preset();
     if (!this.linked) return;
-    for (const other of this.panes) {
-      if (other === pane || !other.display.pixels || other.root.hidden) continue;
-      const { display } = other;
-      if (what === 'view') display.setView(carried(pane.display.view, pane.display.frame, display.frame));
-      else {
-        display.setWindow(pane.display.window);
-        display.setInverted(pane.display.inverted);
-      }
+    for (const other of this.shown) {
+      if (other !== pane && other.display.pixels) this.#carry(pane, other, [what]);
     }
+  }
+
+  /** @param {Pane} from @param {Pane} to @param {('view' | 'window')[]} what */
+  #carry(from, to, what) {
+    const { display } = to;
+    if (what.includes('view')) display.setView(carried(from.display.view, from.display.frame, display.frame, this.#millimetres(from, to)));
+    // A window of one kind of image says nothing of another kind.
+    if (!what.includes('window') || !this.#alike(from, to)) return;
+    display.setWindow(from.display.window);
+    display.setInverted(from.display.inverted);
+  }
+
+  /** @param {Pane} one @param {Pane} other */
+  #alike(one, other) {
+    const [a, b] = [one, other].map(({ stack }) => stack.data?.modality ?? null);
+    return a === b || a === null || b === null || [a, b].every((name) => ['CR', 'DX', 'DR', 'RG'].includes(name));
+  }
+
+  /** The height of a row in either image, where both hold at the same plane. @param {Pane} one @param {Pane} other @returns {[number, number] | undefined} */
+  #millimetres(one, other) {
+    const [a, b] = [one.display.pixels, other.display.pixels];
+    return a?.spacing && b?.spacing && a.plane === b.plane ? [a.spacing[0], b.spacing[0]] : undefined;
+  }
+
+  /** All images whole, and none larger than the others. */
+  #sameScale() {
+    const [first, ...others] = this.shown.filter((pane) => pane.display.pixels);
+    if (!first || !others.length) return;
+    let { view } = first.display;
+    for (const other of others) {
+      const millimetres = this.#millimetres(first, other);
+      if (!millimetres) continue;
+      const most = (other.display.view.zoom / millimetres[1]) * millimetres[0];
+      view = { ...view, zoom: Math.min(view.zoom, most) };
+    }
+    first.display.setView(view);
+    for (const other of others) this.#carry(first, other, ['view', 'window']);
+  }
+
+  /** The linked stacks go as far as this one did: in millimetres where they are known. @param {Pane} pane */
+  #scroll(pane) {
+    const { stack } = pane;
+    const before = this.before?.pane === pane && this.before.data === stack.data ? this.before.shown : null;
+    this.before = pane === this.active ? { pane, data: stack.data, shown: stack.shown } : this.before;
+    if (pane !== this.active || !this.linked || before === null || before === stack.shown) return;
+    for (const other of this.shown) {
+      const { stack: its } = other;
+      if (other === pane || its.count < 2 || stack.count < 2) continue;
+      const here = stack.data?.locations ?? [];
+      const there = its.data?.locations ?? [];
+      let to = its.wanted + stack.shown - before;
+      if (here.length && there.length) {
+        const wanted = there[its.wanted - 1] + here[stack.shown - 1] - here[before - 1];
+        to = there.reduce((best, at, place) => (Math.abs(at - wanted) < Math.abs(there[best] - wanted) ? place : best), 0) + 1;
+      }
+      its.go(to);
+    }
+  }
+
+  // ---- layout ----------------------------------------------------------------------------------------------
+
+  /** @param {string} layout */
+  #lay(layout) {
+    this.root.dataset.layout = layout;
+    this.panes.forEach((pane, place) => {
+      pane.root.hidden = place >= LAYOUTS[layout];
+      if (pane.root.hidden) pane.stack.stop();
+    });
+    if (this.active.root.hidden) this.#focus(this.panes[0]);
+    for (const name of Object.keys(LAYOUTS)) this.#pressed('layout', name === layout, name);
+    this.#pressed('prior', this.#compares());
+  }
+
+  /** @param {string} layout */
+  async #layout(layout) {
+    this.#lay(layout);
+    const seen = new Set(this.shown.map((pane) => pane.stack.data?.id));
+    const rest = this.series.inOrder().filter(({ id }) => !seen.has(id));
+    const empty = this.shown.filter((pane) => !pane.stack.data);
+    await Promise.all(empty.map((pane, place) => this.put(pane, rest[place])));
+    for (const pane of this.shown) if (pane.display.pixels) pane.fit();
+    if (this.linked) this.#sameScale();
+    this.say(this.words.layout.replace('{layout}', layout.replace('x', ' × ')));
+  }
+
+  /** Whether an earlier study stands beside the current one. */
+  #compares() {
+    return this.shown.some((pane) => pane.stack.data?.earlier);
+  }
+
+  /** The relevant prior beside the image, or the image alone again. */
+  async #togglePrior() {
+    const { prior } = this.series;
+    if (!prior) return;
+    if (this.#compares()) {
+      const mine = this.shown.find((pane) => !pane.stack.data?.earlier);
+      if (mine && mine !== this.panes[0] && mine.stack.data) await this.put(this.panes[0], mine.stack.data, mine.stack.shown);
+      this.#focus(this.panes[0]);
+      this.#lay('1x1');
+      this.panes[0].fit();
+    } else await this.compare(prior);
+  }
+
+  /** Put a stack beside the image that is looked at. @param {StackData} stack */
+  async compare(stack) {
+    const { data, shown } = this.active.stack;
+    if (data && this.active !== this.panes[0]) await this.put(this.panes[0], data, shown);
+    this.#focus(this.panes[0]);
+    this.#lay('1x2');
+    await this.put(this.panes[1], stack);
+    for (const pane of this.shown) if (pane.display.pixels) pane.fit();
+    this.#sameScale();
+    this.#pressed('prior', true);
+  }
+
+  /** Put a panel away, or bring it back. @param {string} name */
+  #panel(name) {
+    const { closed = [] } = preferences();
+    remember({ closed: closed.includes(name) ? closed.filter((other) => other !== name) : [...closed, name] });
+    this.#panels();
+  }
+
+  #panels() {
+    const { closed = [] } = preferences();
+    const room = this.root.closest('[data-room]') ?? this.root;
+    for (const name of ['series', 'findings', 'report']) {
+      room.classList.toggle(`no-${name}`, closed.includes(name));
+      this.#pressed('panel', !closed.includes(name), name);
+    }
+  }
+
+  async #fullScreen() {
+    if (document.fullscreenElement) await document.exitFullscreen();
+    else await this.root.requestFullscreen();
   }
 
   #controls() {
@@ -91,11 +282,47 @@ class Viewer {
     opacity?.addEventListener('input', () => {
       for (const pane of this.panes) pane.heat.setOpacity(Number(opacity.value) / 100);
     });
+    document.addEventListener('fullscreenchange', () => this.#pressed('fullscreen', document.fullscreenElement === this.root));
+    this.#panels();
+    this.#pressed('hanging', preferences().hang !== '1x1');
+    this.root.addEventListener('choose', (event) => this.bring(/** @type {CustomEvent} */ (event).detail.image));
     this.root.addEventListener('heat', (event) => this.#heat(/** @type {CustomEvent} */ (event).detail));
     this.root.addEventListener('measurements', (event) => {
-      const { detail } = /** @type {CustomEvent<import('./marks.js').Mark[]>} */ (event);
-      for (const pane of this.panes) pane.marks.show(detail.filter(({ image }) => image === pane.root.dataset.image));
+      this.measurements = /** @type {CustomEvent<import('./marks.js').Mark[]>} */ (event).detail;
+      for (const pane of this.panes) this.#draw(pane);
     });
+  }
+
+  /** The kept measurements of the stack in a pane. @param {Pane} pane */
+  #draw(pane) {
+    if ('kept' in this.root.dataset) pane.marks.show(this.measurements.filter(({ image }) => pane.stack.data?.images.includes(image ?? '')));
+    else this.#listMarks();
+  }
+
+  /** Bring an image into sight: where its stack is shown already, else in the active pane. @param {string} image @param {number} [frame] */
+  async bring(image, frame) {
+    const stack = this.series.holding(image);
+    if (!stack) return;
+    const position = frame ?? (stack.images.length > 1 ? stack.images.indexOf(image) + 1 : undefined);
+    const pane = this.shown.find((one) => one.stack.data?.id === stack.id) ?? this.active;
+    this.#focus(pane);
+    if (pane.stack.data?.id === stack.id) await pane.stack.go(position ?? pane.stack.shown);
+    else await this.put(pane, stack, position);
+  }
+
+  /** The presets of the active stack, numbered as they stand. */
+  #offer() {
+    const names = ['default', ...(this.active.stack.data?.presets ?? []), 'full'];
+    for (const element of this.root.querySelectorAll('[data-do="preset"]')) {
+      const button = /** @type {HTMLElement} */ (element);
+      const place = names.indexOf(button.dataset.with ?? '');
+      button.hidden = place < 0;
+      if (place < 0) delete button.dataset.shortcut;
+      else {
+        button.dataset.shortcut = String(place + 1);
+        button.title = `${button.textContent} (${place + 1})`;
+      }
+    }
   }
 
   /**
@@ -117,13 +344,31 @@ class Viewer {
       flip: () => active.flip(),
       fit: () => active.fit(),
       reset: () => {
-        for (const pane of this.panes) if (pane.display.pixels) pane.reset();
+        for (const pane of this.shown) if (pane.display.pixels) pane.reset();
+        if (this.linked) this.#sameScale();
         this.#preset('default');
         this.say(this.words.reset);
       },
       zoom: () => active.zoom(Number(how)),
       heat: () => this.#toggleHeat(),
       prior: () => this.#togglePrior(),
+      layout: () => this.#layout(how),
+      hanging: () => {
+        const hang = preferences().hang === '1x1' ? 'protocol' : '1x1';
+        remember({ hang });
+        this.#pressed('hanging', hang !== '1x1');
+        if (hang === '1x1') this.#layout('1x1');
+        else this.open();
+        this.say(hang === '1x1' ? this.words.alone : this.words.hung);
+      },
+      fullscreen: () => this.#fullScreen(),
+      step: () => active.stack.step(Number(how)),
+      cine: () => active.stack.toggle(),
+      series: () => this.series.step(Number(how)),
+      pane: () => {
+        const { shown } = this;
+        shown[(shown.indexOf(active) + 1) % shown.length].stage.focus();
+      },
       link: () => {
         this.linked = !this.linked;
         this.#pressed('link', this.linked);
@@ -131,7 +376,8 @@ class Viewer {
         if (this.linked) this.#follow(active, 'view');
       },
     };
-    if (this.panes[0].display.pixels) doings[what]?.();
+    if (what === 'panel') this.#panel(how);
+    else if (this.panes.some((pane) => pane.display.pixels)) doings[what]?.();
   }
 
   /** Which preset is on; none once the window was changed by hand. @param {string} [name] */
@@ -162,41 +408,37 @@ class Viewer {
   }
 
   /** @param {{address?: string, name?: string}} shown */
-  #heat({ address, name = '' }) {
-    const { heat } = this.panes[0];
+  async #heat({ address, name = '' }) {
     const label = this.root.querySelector('[data-heat-name]');
     if (label) label.textContent = address ? name : this.words.chooseHeat;
-    if (address) {
-      heat.show(address);
+    const image = address?.match(/images\/([^/]+)\//)?.[1];
+    if (address && image) {
+      if (!this.shown.some((pane) => pane.image === image)) await this.bring(image);
+      for (const pane of this.panes) {
+        pane.heat.show(address);
+        pane.heat.setElsewhere(pane.image !== image || !pane.fitsHeat(image, pane.frame ?? undefined));
+      }
       this.say(this.words.heat.replace('{name}', name));
     } else {
-      heat.hide();
+      for (const pane of this.panes) pane.heat.hide();
     }
     this.#heatState(Boolean(address));
   }
 
   #toggleHeat() {
-    const { heat } = this.panes[0];
-    if (heat.shown) heat.hide();
-    else if (heat.image.src) heat.show(/** @type {string} */ (heat.image.getAttribute('src')));
-    this.#heatState(heat.shown);
+    const on = !this.panes.some(({ heat }) => heat.shown);
+    for (const { heat } of this.panes) {
+      const address = heat.image.getAttribute('src');
+      if (on && address) heat.show(address);
+      else heat.hide();
+    }
+    this.#heatState(this.panes.some(({ heat }) => heat.shown));
   }
 
   /** @param {boolean} on */
   #heatState(on) {
     this.#pressed('heat', on);
     this.root.classList.toggle('with-heat', on);
-  }
-
-  async #togglePrior() {
-    const prior = this.panes[1];
-    if (!prior) return;
-    prior.root.hidden = !prior.root.hidden;
-    this.root.classList.toggle('beside', !prior.root.hidden);
-    this.#pressed('prior', !prior.root.hidden);
-    if (prior.root.hidden) this.active = this.panes[0];
-    else if (!prior.display.pixels) await prior.open();
-    if (this.linked && !prior.root.hidden) this.#follow(this.panes[0], 'view');
   }
 
   #listMarks() {
