@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -56,8 +56,13 @@ def next_case(ctx: Claims, after: str = "") -> RedirectResponse:
 
 
 @router.get("/{case_id}")
-def reading(ctx: Reads, case_id: str, image: str | None = None) -> Response:
-    """The whole view; whoever opens a case that nobody reads is its reader."""
+def reading(
+    ctx: Reads, case_id: str, image: str | None = None, view: Literal["only"] | None = None
+) -> Response:
+    """The whole view; whoever opens a case that nobody reads is its reader.
+
+    With `view=only` the image alone, for a second window.
+    """
     taken = _claimed(ctx, case_id)
     with ctx.read() as tx:
         gone = transfers.load_moves(tx, load_visible_case(tx, case_id).id).to is not None
@@ -65,14 +70,14 @@ def reading(ctx: Reads, case_id: str, image: str | None = None) -> Response:
         return RedirectResponse(f"/cases/{case_id}", 303)
     with ctx.write() as tx:
         seq = case_events.newest_sequence(tx)
-        view = reading_view(tx, case_id, image)
+        found = reading_view(tx, case_id, image)
         texts = templates.all_templates(tx)
         shown = (
-            load_viewer(tx, view.image, view.images, ctx.language, asked=image is not None)
-            if view.image
+            load_viewer(tx, found.image, found.images, ctx.language, asked=image is not None)
+            if found.image
             else None
         )
-    return _page(ctx, view, taken, texts, seq, shown)
+    return _page(ctx, found, taken, texts, seq, shown, only=view is not None)
 
 
 @router.get("/{case_id}/studies/{study_id}")
@@ -133,11 +138,14 @@ def _page(
     texts: tuple[HospitalTemplate, ...],
     seq: int,
     viewer: Viewer | None,
+    *,
+    only: bool,
 ) -> HTMLResponse:
     born, today = view.case.person.born, datetime.now(UTC).date()
     shown: dict[str, Any] = {
         "view": view,
         "viewer_data": viewer,
+        "only": only,
         "mine": mine,
         "seq": seq,
         "age": None

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
-from tetkik.errors import Forbidden, NotFound
+from tetkik.errors import NotFound
 from tetkik.language import Language, translate
 from tetkik.records.database import Transaction
 from tetkik.records.images import derived_images, images, jobs, runs, studies
@@ -40,7 +39,7 @@ HANGING = (
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """What one thumbnail stands for: an image, the frames of one, or the images of a series in their order."""
+    """What a thumbnail stands for: an image, the frames of one, or the images of a series in their order."""
 
     images: tuple[str, ...]
     title: str = field(repr=False)
@@ -154,10 +153,11 @@ def load_viewer(
     """
     described = images.load_all_metadata(tx, found)
     rows = {row.id: row for row in studies.list_studies(tx, image.case_id)}
-    shown = [
-        _study(tx, rows[study_id], [one for one in found if one.study_id == study_id], described, language, image if asked else None)
-        for study_id in dict.fromkeys(one.study_id for one in (image, *found))
-    ]
+    by_study: dict[str, list[StoredImage]] = {image.study_id: []}
+    for one in found:
+        by_study.setdefault(one.study_id, []).append(one)
+    wanted = image if asked else None
+    shown = [_study(tx, rows[key], mine, described, language, wanted) for key, mine in by_study.items()]
     earlier = studies.list_other_studies(tx, image.case_id, image.patient_id)
     now = _when(rows[image.study_id])
     listed = [(row, *_prior(tx, row, language)) for row in earlier if _when(row) <= now][:_MOST_PRIORS]

@@ -4,6 +4,7 @@ import { subscribe } from '../events.js';
 import { Editor } from './editor.js';
 import { Measurements } from './measurements.js';
 import { send, tell } from './requests.js';
+import { keepInStep } from './second.js';
 import { signing } from './sign.js';
 
 const RENEW = 5 * 60_000; // a claim lasts longer than this
@@ -23,6 +24,7 @@ if (viewer) {
     const { mount } = await import('../viewer/viewer.js');
     await mount(viewer);
     measurements?.show();
+    if (measurements) keepInStep(room, viewer, measurements);
   });
 }
 

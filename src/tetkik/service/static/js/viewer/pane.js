@@ -7,7 +7,7 @@ import { Marks } from './marks.js';
 import { roundLength } from './measure.js';
 import { Stack, address } from './stack.js';
 import { fitted, flipped, moved, turned, zoomed } from './view.js';
-import { PRESETS, dragged } from './windows.js';
+import { dragged, figures, presetOf } from './windows.js';
 
 /** @typedef {import('./view.js').Point} Point */
 /** @typedef {'window' | 'pan' | 'zoom' | 'length' | 'angle'} Tool */
@@ -63,27 +63,31 @@ export class Pane extends EventTarget {
     const { stack } = this;
     stack.take(data, position);
     const { image, frame } = stack.item(stack.shown);
-    const state = /** @type {HTMLElement} */ (this.root.querySelector('[data-state]'));
     delete this.root.dataset.ready;
-    state.textContent = this.words.loading;
-    state.classList.remove('failed');
-    state.hidden = false;
+    this.tell(this.words.loading);
     this.#entitle(data);
     this.root.dataset.image = image;
     try {
       await this.display.show(image, address(image, frame), frame);
       if (stack.data !== data) return;
-      state.hidden = true;
+      this.tell('');
       this.arrived();
       this.root.dataset.ready = this.display.onProcessor ? 'processor' : 'webgl';
       stack.ahead();
     } catch (error) {
       if (stack.data !== data) return;
       const reason = error instanceof Error && error.name === 'Error' ? error.message : '';
-      state.textContent = [this.words.failed, reason].filter(Boolean).join(' ');
-      state.classList.add('failed');
+      this.tell([this.words.failed, reason].filter(Boolean).join(' '), true);
       this.root.dataset.ready = 'failed';
     }
+  }
+
+  /** Say something in the place of an image. @param {string} sentence @param {boolean} [failed] */
+  tell(sentence, failed = false) {
+    const state = /** @type {HTMLElement} */ (this.root.querySelector('[data-state]'));
+    state.textContent = sentence;
+    state.classList.toggle('failed', failed);
+    state.hidden = !sentence;
   }
 
   /** Another image of the stack is shown. */
@@ -154,7 +158,7 @@ export class Pane extends EventTarget {
 
   /** @param {string} name of a preset; `default` is the image's own window */
   preset(name) {
-    this.setWindow(name === 'default' ? (this.display.pixels?.window ?? PRESETS.full) : PRESETS[name]);
+    if (this.display.pixels) this.setWindow(presetOf(name, this.display.pixels));
   }
 
   /** @param {number} wider in parts of the present width @param {number} brighter */
@@ -228,14 +232,16 @@ export class Pane extends EventTarget {
 
   #write() {
     const { view, window, frame, pixels } = this.display;
-    const percent = (/** @type {number} */ part) => Math.round(part * 100);
     const put = (/** @type {string} */ name, /** @type {string} */ text) => {
       const element = this.root.querySelector(`[data-edge="${name}"]`);
       if (element) element.textContent = text;
     };
     const { stack } = this;
     put('count', stack.count > 1 ? `${stack.shown} / ${stack.count}` : '');
-    put('window', `${this.words.width} ${percent(window.width)} · ${this.words.centre} ${percent(window.centre)}`);
+    if (pixels) {
+      const { width, centre } = figures(window, pixels);
+      put('window', `${this.words.width} ${width} · ${this.words.centre} ${centre}`);
+    }
     const zoom = new Intl.NumberFormat(document.documentElement.lang, { style: 'percent' }).format(view.zoom);
     put('zoom', `${zoom}${view.turn ? ` · ${view.turn}°` : ''}${view.mirrored ? ' ⇋' : ''}`);
     const scale = this.root.querySelector('[data-scale]');

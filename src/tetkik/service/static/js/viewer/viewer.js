@@ -216,6 +216,7 @@ class Viewer {
     const rest = this.series.inOrder().filter(({ id }) => !seen.has(id));
     const empty = this.shown.filter((pane) => !pane.stack.data);
     await Promise.all(empty.map((pane, place) => this.put(pane, rest[place])));
+    for (const pane of this.shown) if (!pane.stack.data) pane.tell(this.words.empty);
     for (const pane of this.shown) if (pane.display.pixels) pane.fit();
     if (this.linked) this.#sameScale();
     this.say(this.words.layout.replace('{layout}', layout.replace('x', ' × ')));

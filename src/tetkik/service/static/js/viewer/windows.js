@@ -21,6 +21,40 @@ export const PRESETS = {
   full: { centre: 0.5, width: 1 },
 };
 
+/** The same of a CT, in Hounsfield units. @type {Record<string, Window>} */
+export const HOUNSFIELD = {
+  lung: { centre: -600, width: 1500 },
+  soft: { centre: 40, width: 400 },
+  bone: { centre: 400, width: 1800 },
+  brain: { centre: 40, width: 80 },
+  liver: { centre: 60, width: 160 },
+};
+
+/**
+ * The window of a preset; `default` is the image's own.
+ * @param {string} name
+ * @param {import('./pixels.js').Pixels} pixels
+ * @returns {Window}
+ */
+export function presetOf(name, pixels) {
+  if (name === 'default') return pixels.window;
+  const { scale, white } = pixels;
+  const units = scale?.unit === 'HU' ? HOUNSFIELD[name] : undefined;
+  if (!scale || !units) return PRESETS[name] ?? PRESETS.full;
+  return { centre: (units.centre - scale.intercept) / scale.slope / white, width: units.width / Math.abs(scale.slope) / white };
+}
+
+/**
+ * Width and centre as they are written: in the unit of the values where there is one, else in percent of white.
+ * @param {Window} window
+ * @param {import('./pixels.js').Pixels} pixels
+ * @returns {{width: number, centre: number}}
+ */
+export function figures({ centre, width }, { scale, white }) {
+  if (!scale) return { width: Math.round(width * 100), centre: Math.round(centre * 100) };
+  return { width: Math.round(width * white * Math.abs(scale.slope)), centre: Math.round(centre * white * scale.slope + scale.intercept) };
+}
+
 const NARROWEST = 1 / 256;
 
 /**
