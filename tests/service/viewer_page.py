@@ -91,7 +91,9 @@ def heatmap() -> bytes:
 
 def shown(image: str, prior: str | None = None, series: Sequence[str] = ()) -> dict[str, Any]:
     """What `service/studies/viewer.py` gives of a case with one image, or of a series that begins with it."""
-    whole = Stack((image, *series), f"PA {image}", None, None, ROWS, COLUMNS, 1, ("lung", "mediastinum", "bone"))
+    whole = Stack(
+        (image, *series), f"PA {image}", None, None, ROWS, COLUMNS, 1, ("lung", "mediastinum", "bone")
+    )
     study = ViewerStudy("now", "case", "20.11.2026", None, None, "", 1, (whole,))
     earlier = None
     if prior:
@@ -107,11 +109,15 @@ def _page(request: Request) -> Response:
     image = request.query_params.get("image", "blocks")
     prior = request.query_params.get("prior")
     series = request.query_params.get("series")
-    text = environment().from_string(PAGE).render(
-        t=lambda sentence, /, **fields: translate(sentence, language, **fields),
-        language=language,
-        actor=None,
-        shown=shown(image, prior, series.split(",") if series else ()),
+    text = (
+        environment()
+        .from_string(PAGE)
+        .render(
+            t=lambda sentence, /, **fields: translate(sentence, language, **fields),
+            language=language,
+            actor=None,
+            shown=shown(image, prior, series.split(",") if series else ()),
+        )
     )
     return HTMLResponse(text)
 

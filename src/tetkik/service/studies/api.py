@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Annotated
 
@@ -26,7 +28,7 @@ from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, e
 from tetkik.service.kit.http.responses import download_headers
 from tetkik.service.studies.shapes import FindingsShape, ImageShape, UploadShape
 from tetkik.service.studies.upload import Upload
-from tetkik.values import DisplayPixels, FileFormat, Permission
+from tetkik.values import DisplayPixels, FileFormat, Permission, Radiograph
 
 router = APIRouter(prefix="/images", tags=["images"])
 Reader = Annotated[RequestContext, allowed(Permission.IMAGE_READ)]
@@ -41,6 +43,8 @@ Sure = Annotated[
 ]
 _VERSION = 2
 """Of what `pixels` answers with: a browser keeps what it fetched, and asks only whether it has changed."""
+_MOST_TOGETHER = 16
+"""Images whose pixels are sent in one answer."""
 _KEPT = {"Cache-Control": "private, no-cache"}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _FORM = {
@@ -99,6 +103,43 @@ def of_case(
     return Page(items=shown, next=encode_cursor([shown[-1].id]) if len(found) > limit else None)
 
 
+@router.get(
+    "/pixels",
+    response_class=Response,
+    responses={200: {"content": {"application/octet-stream": _BINARY}}},
+)
+def pixels_of_several(
+    ctx: Reader,
+    decoder: DecoderDep,
+    ids: Annotated[
+        str, Query(max_length=27 * _MOST_TOGETHER, description="Of images of one frame, with commas between.")
+    ],
+) -> Response:
+    """The pixels of some images of a series in one answer, for scrolling: one request, one audit transaction.
+
+    For each image, in the order asked for: the length of a JSON object (four bytes, little-endian), the
+    object with the headers that `pixels` answers with for one image, and the values.
+    """
+    wanted = list(dict.fromkeys(ids.split(",")))
+    with ctx.read() as tx:
+        found = [images.load_visible_image(tx, image_id) for image_id in wanted]
+    fresh = [image for image in found if not decoder.was_viewed_recently(ctx.actor, image.id, "pixels")]
+    if fresh:
+        with ctx.write() as tx:
+            for image in fresh:
+                audit_view(tx, image, "pixels")
+        for image in fresh:
+            decoder.record_view(ctx.actor, image.id, "pixels")
+    with ThreadPoolExecutor(2) as readers:  # there are two processes that decode
+        decoded = list(readers.map(decoder.pixels, found))
+    content = bytearray()
+    for image, radiograph in zip(found, decoded, strict=True):
+        described, values = _shown(image, image.middle, radiograph)
+        head = json.dumps(described).encode()
+        content += len(head).to_bytes(4, "little") + head + values
+    return Response(bytes(content), headers=_KEPT, media_type="application/octet-stream")
+
+
 @router.get("/{image_id}", response_model=ImageShape)
 def one(ctx: Reader, image_id: ImageId) -> ImageShape:
     """One image: its size and kind, and how far the model is with it."""
@@ -137,31 +178,34 @@ def pixels(
     tag = f'"{image.id}-{shown}-{_VERSION}"'
     if if_none_match == tag:
         return Response(status_code=304, headers={"ETag": tag, **_KEPT})
-    found = decoder.pixels(image, shown)
+    described, content = _shown(image, shown, decoder.pixels(image, shown))
+    headers = {"ETag": tag, **_KEPT, **described}
+    return Response(content, headers=headers, media_type="application/octet-stream")
+
+
+def _shown(image: StoredImage, frame: int, found: Radiograph) -> tuple[dict[str, str], bytes]:
+    """What `pixels` says of a frame in its headers, and its values."""
     display = found.display or DisplayPixels(found.pixels, found.white, (found.white / 2, found.white))
     bits = display.values.dtype.itemsize * 8
-    headers = {
-        "ETag": tag,
-        **_KEPT,
+    described = {
         "X-Rows": str(found.rows),
         "X-Columns": str(found.columns),
         "X-Samples": "3" if display.is_colour else "1",
         "X-Bits": str(bits),
         "X-White": str(display.white),
-        "X-Frame": str(shown),
+        "X-Frame": str(frame),
         "X-Frames": str(image.frames),
         "X-Window": f"{display.window[0]:.7g},{display.window[1]:.7g}",
     }
     if (scale := display.scale) is not None:
-        headers |= {"X-Slope": f"{scale.slope:.9g}", "X-Intercept": f"{scale.intercept:.9g}"}
+        described |= {"X-Slope": f"{scale.slope:.9g}", "X-Intercept": f"{scale.intercept:.9g}"}
         if scale.unit is not None:
-            headers["X-Unit"] = scale.unit
+            described["X-Unit"] = scale.unit
     if found.spacing is not None:
-        headers["X-Spacing"] = f"{found.spacing[0]:.7g},{found.spacing[1]:.7g}"
+        described["X-Spacing"] = f"{found.spacing[0]:.7g},{found.spacing[1]:.7g}"
     if found.plane is not None:
-        headers["X-Plane"] = found.plane.value
-    content = display.values.astype("<u2" if bits == 16 else "u1", copy=False).tobytes()
-    return Response(content, headers=headers, media_type="application/octet-stream")
+        described["X-Plane"] = found.plane.value
+    return described, display.values.astype("<u2" if bits == 16 else "u1", copy=False).tobytes()
 
 
 @router.get(

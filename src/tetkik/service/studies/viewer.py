@@ -234,9 +234,7 @@ def _study(
     body_part = tags.body_part if tags else None
     modality = row.modality or (tags.modality if tags else None)
     about = row.description or ""
-    return ViewerStudy(
-        row.id, row.case_id, _date(row), modality, body_part, about, len(found), tuple(stacks)
-    )
+    return ViewerStudy(row.id, row.case_id, _date(row), modality, body_part, about, len(found), tuple(stacks))
 
 
 def _series_of(image: StoredImage, described: ImageMetadata) -> tuple[object, ...]:

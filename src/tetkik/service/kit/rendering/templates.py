@@ -44,7 +44,12 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.globals |= {"asset": asset, "Permission": Permission, "places_of": navigation_of}
+    templates.globals |= {
+        "asset": asset,
+        "modules": modules,
+        "Permission": Permission,
+        "places_of": navigation_of,
+    }
     templates.filters |= {"ago": _ago, "exact": exact, "iso": datetime.isoformat, "plain": plain}
     return templates
 
@@ -87,6 +92,13 @@ def asset(path: str) -> str:
     """The address of a file under `static/`; it changes with the content, so browsers may keep it."""
     content = resources.files("tetkik.service").joinpath("static", *path.split("/")).read_bytes()
     return f"/static/{path}?v={hashlib.sha256(content).hexdigest()[:12]}"
+
+
+@cache
+def modules(folder: str) -> tuple[str, ...]:
+    """The addresses of the scripts in a folder of `static/js/`, as they import each other."""
+    there = resources.files("tetkik.service").joinpath("static", "js", folder).iterdir()
+    return tuple(sorted(f"/static/js/{folder}/{file.name}" for file in there if file.name.endswith(".js")))
 
 
 def language_of(request: Request) -> Language:

@@ -1,6 +1,6 @@
 /** Cornerstone3D, loaded when the first image is to be shown: with WebGL where there is, else on the processor. */
 
-import { fetchPixels } from './pixels.js';
+import { fetchPixels, fetchSeveral } from './pixels.js';
 
 /** @typedef {import('./pixels.js').Pixels} Pixels */
 
@@ -132,17 +132,33 @@ function trim() {
   }
 }
 
-/** @param {string} imageId @param {string} id @param {string} address */
-async function fetched(imageId, id, address) {
+/** @param {string} imageId @param {Promise<Pixels>} fetching */
+async function fetched(imageId, fetching) {
   try {
-    const pixels = await fetchPixels(id, address);
+    const pixels = await fetching;
     known.set(imageId, pixels);
     total += pixels.values.byteLength;
+    trim();
     return pixels;
   } finally {
     coming.delete(imageId);
   }
 }
+
+/** Fetch images of one frame each, in one request. @param {string[]} ids none of which is known or on its way */
+export async function loadAhead(ids) {
+  const together = fetchSeveral(ids);
+  const each = ids.map((id, place) => {
+    const imageId = nameOf(id);
+    const one = fetched(imageId, together.then((all) => all[place]));
+    coming.set(imageId, one);
+    return one;
+  });
+  await Promise.allSettled(each);
+}
+
+/** Whether an image is on its way. @param {string} id */
+export const isComing = (id) => coming.has(nameOf(id));
 
 /**
  * Fetch an image and make it known to Cornerstone.
@@ -154,7 +170,7 @@ export async function loadImage(id, address, frame) {
   const imageId = nameOf(id, frame);
   let pixels = known.get(imageId);
   if (!pixels) {
-    if (!coming.has(imageId)) coming.set(imageId, fetched(imageId, id, address));
+    if (!coming.has(imageId)) coming.set(imageId, fetched(imageId, fetchPixels(id, address)));
     pixels = /** @type {Pixels} */ (await coming.get(imageId));
   }
   known.delete(imageId);

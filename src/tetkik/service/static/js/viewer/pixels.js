@@ -31,23 +31,24 @@ function words(buffer) {
   return Uint16Array.from({ length: buffer.byteLength / 2 }, (_, index) => view.getUint16(index * 2, true));
 }
 
-/**
- * Fetch the pixels of one image.
- * @param {string} id
- * @param {string} address from which they come
- * @returns {Promise<Pixels>}
- */
-export async function fetchPixels(id, address) {
+/** @param {string} address */
+async function answered(address) {
   const answer = await fetch(address, { headers: { Accept: 'application/octet-stream' } });
-  if (!answer.ok) {
-    const problem = await answer.json().catch(() => ({}));
-    throw new PixelsError(problem.detail ?? problem.title ?? String(answer.status));
-  }
-  const head = (/** @type {string} */ name) => answer.headers.get(name);
+  if (answer.ok) return answer;
+  const problem = await answer.json().catch(() => ({}));
+  throw new PixelsError(problem.detail ?? problem.title ?? String(answer.status));
+}
+
+/**
+ * @param {string} id
+ * @param {(name: string) => string | null} head a header of `pixels`
+ * @param {ArrayBuffer} buffer
+ * @returns {Pixels}
+ */
+function described(id, head, buffer) {
   const rows = Number(head('X-Rows'));
   const columns = Number(head('X-Columns'));
   const white = Number(head('X-White'));
-  const buffer = await answer.arrayBuffer();
   const values = Number(head('X-Bits')) > 8 ? words(buffer) : new Uint8Array(buffer);
   const samples = Number(head('X-Samples') ?? 1);
   if (values.length !== rows * columns * samples) throw new PixelsError();
@@ -59,4 +60,35 @@ export async function fetchPixels(id, address) {
   const slope = Number(head('X-Slope'));
   const scale = slope ? { slope, intercept: Number(head('X-Intercept')), unit: head('X-Unit') ?? '' } : null;
   return { id, rows, columns, samples, white, scale, spacing, plane, frame, window, values };
+}
+
+/**
+ * Fetch the pixels of one image.
+ * @param {string} id
+ * @param {string} address from which they come
+ * @returns {Promise<Pixels>}
+ */
+export async function fetchPixels(id, address) {
+  const answer = await answered(address);
+  return described(id, (name) => answer.headers.get(name), await answer.arrayBuffer());
+}
+
+/**
+ * Fetch the pixels of some images of one frame each, in one answer.
+ * @param {string[]} ids
+ * @returns {Promise<Pixels[]>}
+ */
+export async function fetchSeveral(ids) {
+  const answer = await answered(`/api/v1/images/pixels?ids=${ids.join(',')}`);
+  const whole = await answer.arrayBuffer();
+  const view = new DataView(whole);
+  let at = 0;
+  return ids.map((id) => {
+    const end = at + 4 + view.getUint32(at, true);
+    const headers = JSON.parse(new TextDecoder().decode(new Uint8Array(whole, at + 4, end - at - 4)));
+    const head = (/** @type {string} */ name) => headers[name] ?? null;
+    const bytes = (Number(head('X-Bits')) / 8) * Number(head('X-Rows')) * Number(head('X-Columns')) * Number(head('X-Samples'));
+    at = end + bytes;
+    return described(id, head, whole.slice(end, at)); // a copy of its own, so that each can be given up alone
+  });
 }

@@ -5,7 +5,7 @@
  * at, for the server reads the whole file for each.
  */
 
-import { isKnown, loadImage, sizeOfAll } from './engine.js';
+import { isComing, isKnown, loadAhead, loadImage } from './engine.js';
 import { preferences, remember } from './preferences.js';
 
 /**
@@ -27,7 +27,8 @@ import { preferences, remember } from './preferences.js';
  */
 
 const STEPS = /** @type {Record<string, number>} */ ({ PageUp: -1, PageDown: 1 });
-const AHEAD = 4; // requests at once; a browser has six for one server
+const REQUESTS = 3; // at once; a browser has six for one server
+const TOGETHER = 8; // images in one request
 const MOST_AHEAD = 448 * 2 ** 20; // bytes of one stack that are fetched ahead
 
 export class Stack {
@@ -47,6 +48,8 @@ export class Stack {
     this.wanted = 1;
     this.towards = 1;
     this.busy = 0; // requests ahead
+    /** @type {Set<string>} images that were asked for ahead: none is asked for twice */
+    this.tried = new Set();
     this.slider.addEventListener('input', () => this.go(this.slider.valueAsNumber));
     bar.querySelector('[data-to-read]')?.addEventListener('click', () => this.go(this.data?.read ?? 1));
     for (const button of /** @type {NodeListOf<HTMLElement>} */ (bar.querySelectorAll('[data-step]'))) {
@@ -67,6 +70,7 @@ export class Stack {
   take(data, position = data.shown) {
     this.stop();
     this.data = data;
+    this.tried.clear();
     this.shown = this.wanted = Math.min(Math.max(position, 1), data.count);
     this.bar.hidden = data.count < 2;
     this.bar.dataset.shown = String(this.shown);
@@ -147,41 +151,38 @@ export class Stack {
   ahead() {
     const { data } = this;
     if (!data || data.images.length < 2 || this.pane.root.hidden) return;
-    while (this.busy < AHEAD) {
+    while (this.busy < REQUESTS) {
       const next = this.#nearest(data);
-      if (!next) return;
+      if (!next.length) return;
       this.busy += 1;
-      this.asked.add(next);
-      this.load(next)
-        .catch(() => undefined) // it is said when it is looked at
-        .finally(() => {
-          this.busy -= 1;
-          this.asked.delete(next);
-          if (this.data === data) this.ahead();
-        });
+      loadAhead(next).finally(() => {
+        this.busy -= 1;
+        this.ahead(); // what could not be had is asked for, and told of, when it is looked at
+      });
+      for (const image of next) this.tried.add(image);
     }
   }
 
-  /** @type {Set<number>} positions that are being fetched */
-  asked = new Set();
-
-  /** @param {StackData} data */
+  /** The images that are to be fetched next, at most `TOGETHER`. @param {StackData} data */
   #nearest(data) {
     const one = this.pane.display.pixels?.values.byteLength ?? 1;
     const most = Math.min(data.count, Math.floor(MOST_AHEAD / one));
+    /** @type {string[]} */
+    const next = [];
     let seen = 1;
-    for (let away = 1; away < data.count && seen < most; away += 1) {
-      // Twice as far ahead as behind.
-      for (const position of [this.wanted + this.towards * away, away % 2 ? 0 : this.wanted - (this.towards * away) / 2]) {
-        if (position < 1 || position > data.count) continue;
-        seen += 1;
-        if (!this.asked.has(position) && !isKnown(data.images[position - 1])) return position;
-      }
+    /** @param {number} position */
+    const look = (position) => {
+      const image = data.images[position - 1];
+      if (!image || seen >= most || next.length === TOGETHER) return;
+      seen += 1;
+      if (isKnown(image)) this.tried.delete(image); // once it is given up it may be fetched again
+      else if (!isComing(image) && !this.tried.has(image)) next.push(image);
+    };
+    for (let away = 1; away < 2 * data.count && seen < most && next.length < TOGETHER; away += 1) {
+      look(this.wanted + this.towards * away);
+      if (away % 2 === 0) look(this.wanted - (this.towards * away) / 2); // twice as far ahead as behind
     }
-    if (seen < most && sizeOfAll() < MOST_AHEAD) {
-      return data.images.findIndex((image, place) => !this.asked.has(place + 1) && !isKnown(image)) + 1;
-    }
-    return 0;
+    return next;
   }
 
   // ---- cine ------------------------------------------------------------------------------------------------
