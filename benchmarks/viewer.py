@@ -3,8 +3,8 @@
     python benchmarks/viewer.py [--slices 600] [--turns 5]
 
 `tetkik serve` runs with a synthetic CT of 512 x 512 slices, 16 bits each, and a radiograph of 2,048 x 2,048;
-Chromium of this machine opens them by Playwright, in a window of 1,440 x 900, without a GPU (Cornerstone draws on
-the processor then). The first image is timed from the navigation to the drawn image, with nothing of
+Chromium of this machine opens them by Playwright, in a window of 1,440 x 900, without a GPU (Cornerstone
+draws on the processor then). The first image is timed from the navigation to the drawn image, with nothing of
 the page kept from before. Scrolling is the cine at 60 images a second from the first slice to the last, every
 slice drawn: once right after the page has opened, while the slices are still fetched, and once more when they
 are there. Memory is the proportional share (PSS) of all processes of the browser after it, Linux only.
@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Browser, Page
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -124,7 +124,7 @@ def ct_slice(number: int) -> bytes:
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"2.25.{10**9 + number}"
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(f"2.25.{10**9 + number}")
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "2.25.10", "2.25.11"
     dataset.Modality, dataset.BodyPartExamined, dataset.SeriesDescription = "CT", "CHEST", "Synthetic 1.0"
     dataset.InstanceNumber = number + 1
@@ -159,10 +159,8 @@ def measure(
     for turn, name in (("at once", "viewer-scroll"), ("again", "viewer-scroll-again")):
         seen = page.evaluate(PLAY, given.slices)
         rate = seen["drawn"] / seen["seconds"]
-        print(
-            f"scrolling {turn}: {seen['drawn']} images in {seen['seconds']:.1f} s, {rate:.1f} a second; longest "
-            f"wait {seen['longest']:.0f} ms"
-        )
+        took = f"{seen['drawn']} images in {seen['seconds']:.1f} s, {rate:.1f} a second"
+        print(f"scrolling {turn}: {took}; longest wait {seen['longest']:.0f} ms")
         if given.slices == 600:
             reached = judged(f"{rate:.0f} images a second", met=rate >= 30)
             record(f"reading-room/{name}", {"reached": reached, "n": str(seen["drawn"])})

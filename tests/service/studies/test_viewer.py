@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -61,7 +62,7 @@ def radiograph(view: str, study: str = "2.25.20", day: str = "20261120") -> byte
     )
 
 
-def made(**tags: object) -> bytes:
+def made(**tags: Any) -> bytes:
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -145,8 +146,7 @@ def test_the_hanging_protocol(current, prior, layout, cells):
     def study(views: tuple[View, ...], letters: str) -> ViewerStudy:
         plain = Stack((), "", "DX", None, 16, 16, 1, ())
         stacks = tuple(
-            replace(plain, images=(letter,), view=view)
-            for letter, view in zip(letters, views, strict=False)
+            replace(plain, images=(letter,), view=view) for letter, view in zip(letters, views, strict=False)
         )
         return ViewerStudy("s", "c", "", "DX", None, "", len(stacks), stacks)
 

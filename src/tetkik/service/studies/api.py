@@ -38,13 +38,14 @@ Tag = Annotated[str | None, Header(alias="If-None-Match", max_length=200)]
 CaseId = Annotated[
     str | None, Query(max_length=26, description="Of the case; without it a DICOM file finds or opens one.")
 ]
+Ids = Annotated[
+    str, Query(max_length=27 * 16, description="Of at most 16 images of one frame each, with commas between.")
+]
 Sure = Annotated[
     bool, Query(description="The patient of the file and of the case were compared, and it is right.")
 ]
 _VERSION = 2
 """Of what `pixels` answers with: a browser keeps what it fetched, and asks only whether it has changed."""
-_MOST_TOGETHER = 16
-"""Images whose pixels are sent in one answer."""
 _KEPT = {"Cache-Control": "private, no-cache"}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _FORM = {
@@ -111,9 +112,7 @@ def of_case(
 def pixels_of_several(
     ctx: Reader,
     decoder: DecoderDep,
-    ids: Annotated[
-        str, Query(max_length=27 * _MOST_TOGETHER, description="Of images of one frame, with commas between.")
-    ],
+    ids: Ids,
 ) -> Response:
     """The pixels of some images of a series in one answer, for scrolling: one request, one audit transaction.
 
