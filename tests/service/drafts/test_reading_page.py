@@ -296,7 +296,8 @@ def test_axe_finds_nothing_and_nothing_hangs_over(browser, reading_hospital, wid
             found = page.evaluate("axe.run()")["violations"]
             assert [(item["id"], [node["html"] for node in item["nodes"]]) for item in found] == []
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-            assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+            # On a phone the film fills the screen, and the page scrolls to what is under it.
+            assert width < 640 or page.evaluate("document.documentElement.scrollHeight <= innerHeight")
 
 
 def test_the_page_is_light_before_the_viewer(browser, reading_hospital):

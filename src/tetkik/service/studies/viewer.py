@@ -128,6 +128,14 @@ class Viewer:
         """That holds the image which is shown first."""
         return next(stack for study in self.studies for stack in study.stacks if self.lead in stack.images)
 
+    @property
+    def address(self) -> str:
+        """Where the pixels come from that are shown first."""
+        stack = self.stack
+        if stack.frames > 1:
+            return f"/api/v1/images/{stack.id}/pixels?frame={stack.shown}"
+        return f"/api/v1/images/{stack.images[stack.shown - 1]}/pixels"
+
     def as_json(self) -> dict[str, Any]:
         return {
             "case": self.case_id,

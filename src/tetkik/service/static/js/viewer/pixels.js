@@ -33,7 +33,7 @@ function words(buffer) {
 
 /** @param {string} address */
 async function answered(address) {
-  const answer = await fetch(address, { headers: { Accept: 'application/octet-stream' } });
+  const answer = await fetch(address); // as the page preloads it: without headers of its own
   if (answer.ok) return answer;
   const problem = await answer.json().catch(() => ({}));
   throw new PixelsError(problem.detail ?? problem.title ?? String(answer.status));
