@@ -77,6 +77,8 @@ class Action(StrEnum):
     MODEL_FAILED = "model.failed"
     CASE_CLAIMED = "case.claimed"
     CLAIM_RELEASED = "claim.released"
+    CASE_ASSIGNED = "case.assigned"
+    POOL_CHANGED = "pool.changed"
     DRAFT_WRITTEN = "draft.written"
     DRAFT_OPENED = "draft.opened"
     DRAFT_CHANGED = "draft.changed"

@@ -9,6 +9,7 @@ from tetkik.workflow.complaints import (
     departments,
     offered_departments,
     triage,
+    urgency_reason,
 )
 from tetkik.workflow.images import caption_image, read_radiograph
 from tetkik.workflow.reports import (
@@ -34,4 +35,5 @@ __all__ = [
     "report_findings",
     "report_image",
     "triage",
+    "urgency_reason",
 ]

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 
 from tetkik.bundle import ModelCache
-from tetkik.errors import BundleError, SettingError
+from tetkik.errors import BundleError, SettingError, TetkikError
 from tetkik.language import Language
 from tetkik.settings import settings
 from tetkik.triage.predict import Triage, load_triage
-from tetkik.triage.urgency.reader import UrgencyReader
+from tetkik.triage.urgency.reader import UrgencyReader, reason_of
+from tetkik.triage.urgency.rule_file import FLAG, load_rules
 from tetkik.turkish import alphabetical
-from tetkik.values import MeasuredComplaint, TriageResult
+from tetkik.values import MeasuredComplaint, TriageResult, UrgencyLevel
 
 log = logging.getLogger("tetkik.workflow")
 _MODELS: ModelCache[Triage] = ModelCache(partial(load_triage, priors=True, urgency=False))
@@ -78,6 +79,20 @@ def _say_once(fault: str) -> None:
 def triage(complaint: str, model: str, language: Language | None = None) -> TriageResult:
     """Answer one complaint; see `answer_complaint`."""
     return answer_complaint(complaint, model, language).result
+
+
+def urgency_reason(rules: Sequence[str], level: UrgencyLevel, language: Language) -> str | None:
+    """Why a level of urgency was given: the sentence of the first of these rules that is known; else None."""
+    if rules and rules[0] == FLAG:
+        return reason_of(level, language)
+    try:
+        known = {rule.id: rule for rule in load_rules().rules}
+    except TetkikError:
+        return None  # `tetkik doctor` names the fault
+    rule = next((known[one] for one in rules if one in known), None)
+    if rule is None:
+        return None
+    return (rule.reason_en if language is Language.EN else "") or rule.reason
 
 
 def departments(model: str) -> tuple[str, ...]:

@@ -60,6 +60,7 @@ def find_or_create_study(
         uid_digest=digest,
         accession_digest=tx.vault.digest("accession", identity.accession) if identity.accession else None,
         modality=tags.modality[:16] if tags.modality else None,
+        body_part=tags.body_part[:16] if tags.body_part else None,
         created_at=tx.now,
     )
     tx.seal_column(row, "tags", to_json(fields))

@@ -15,6 +15,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.images.images import ERASED_FILE
 from tetkik.records.lifecycle import idempotent_responses
 from tetkik.records.schema import (
+    Assignment,
     Blob,
     BrokenGlass,
     Case,
@@ -33,7 +34,7 @@ from tetkik.records.schema import (
 )
 from tetkik.values import CaseState
 
-_PASSING = (Claim, CaseMark, Job)
+_PASSING = (Assignment, Claim, CaseMark, Job)
 
 
 @dataclass(frozen=True, slots=True)

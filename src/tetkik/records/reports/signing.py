@@ -45,7 +45,7 @@ from tetkik.records.reports.report_inputs import (
     pictures_kept,
 )
 from tetkik.records.reports.versions import Sealed, version_of
-from tetkik.records.schema import Case, Claim, Job, Report, ReportVersion, SignatureRow, User
+from tetkik.records.schema import Assignment, Case, Claim, Job, Report, ReportVersion, SignatureRow, User
 from tetkik.records.serialization import digest_of
 from tetkik.values import (
     CaseState,
@@ -325,6 +325,7 @@ def _close_case(tx: Transaction, case_id: str) -> None:
     case.state, case.updated_at = CaseState.SIGNED, tx.now
     if not case.restricted:  # there the claim lets the signer read it; it ends by itself
         tx.session.execute(delete(Claim).where(Claim.case_id == case_id))
+    tx.session.execute(delete(Assignment).where(Assignment.case_id == case_id))
     tx.announce("case", case_id)
 
 

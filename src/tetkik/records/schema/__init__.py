@@ -22,9 +22,11 @@ from tetkik.records.schema.reports import (
     WithdrawalRow,
 )
 from tetkik.records.schema.trail import AuditHead, AuditRow, Event, IdempotentRequest, Note
+from tetkik.records.schema.worklist import Assignment, PoolMember, ReaderPool, SavedView
 
 __all__ = [
     "ApiToken",
+    "Assignment",
     "AuditHead",
     "AuditRow",
     "Base",
@@ -48,11 +50,14 @@ __all__ = [
     "Patient",
     "PatientIndex",
     "PatientLink",
+    "PoolMember",
+    "ReaderPool",
     "Report",
     "ReportTemplate",
     "ReportVersion",
     "RingKey",
     "Run",
+    "SavedView",
     "Score",
     "SignatureRow",
     "Study",

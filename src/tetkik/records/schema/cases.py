@@ -149,6 +149,8 @@ class Study(Identified, Base):
     tags: Mapped[bytes | None] = mapped_column(LargeBinary)
     """Sealed JSON: UID, accession number, date, description."""
     modality: Mapped[str | None] = mapped_column(String(16))
+    body_part: Mapped[str | None] = mapped_column(String(16))
+    """Body Part Examined (0018,0015), upper case; None where unknown."""
     created_at: Mapped[datetime] = mapped_column(Moment)
 
     __table_args__ = (UniqueConstraint("case_id", "uid_digest"),)

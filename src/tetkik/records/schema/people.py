@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tetkik.records.schema.base import Base, Identified, Moment, enum_column
@@ -36,6 +36,8 @@ class User(Identified, Base):
     oidc_subject: Mapped[str | None] = mapped_column(String(255))
     language: Mapped[str | None] = mapped_column(String(2))
     theme: Mapped[str | None] = mapped_column(String(5))
+    worklist: Mapped[str | None] = mapped_column(Text)
+    """JSON of `worklist.preferences`: density, columns, order; None before the first choice."""
     created_at: Mapped[datetime] = mapped_column(Moment)
     password_at: Mapped[datetime | None] = mapped_column(Moment)
     last_login_at: Mapped[datetime | None] = mapped_column(Moment)

@@ -34,7 +34,7 @@ class Reader:
 
 def claim_case(tx: Transaction, case_id: str, *, take_over: bool = False) -> Reader:
     """Say that the actor is reading a case, or goes on reading it; `Conflict` where somebody else does."""
-    case = _listed(tx, case_id)
+    case = listed_case(tx, case_id)
     if case.state.ended:
         require_open(tx, case)
     assert tx.actor.user_id is not None
@@ -55,11 +55,15 @@ def claim_case(tx: Transaction, case_id: str, *, take_over: bool = False) -> Rea
     return _reader(tx, row)
 
 
-def release_case(tx: Transaction, case_id: str) -> None:
-    """Say that the actor reads a case no more; a case that they do not read stays as it is."""
-    case = _listed(tx, case_id)
+def release_case(tx: Transaction, case_id: str, *, until: datetime | None = None) -> None:
+    """Say that the actor reads a case no more; a case that they do not read stays as it is.
+
+    `until` is when the claim would have ended as the page knew it that was left: one that was renewed since
+    is another page's, and stays.
+    """
+    case = listed_case(tx, case_id)
     row = tx.session.get(Claim, case_id, with_for_update=True)
-    if row is None or row.user_id != tx.actor.user_id:
+    if row is None or row.user_id != tx.actor.user_id or (until is not None and row.expires_at > until):
         return
     tx.session.delete(row)
     tx.audit_about(Action.CLAIM_RELEASED, case)
@@ -68,7 +72,7 @@ def release_case(tx: Transaction, case_id: str) -> None:
 
 def load_reader(tx: Transaction, case_id: str) -> Reader | None:
     """Who is reading a case that the actor sees; None where nobody is."""
-    return reader_of_case(tx, _listed(tx, case_id).id)
+    return reader_of_case(tx, listed_case(tx, case_id).id)
 
 
 def reader_of_case(tx: Transaction, case_id: str) -> Reader | None:
@@ -102,8 +106,8 @@ def delete_expired(tx: Transaction) -> int:
     return len(old)
 
 
-def _listed(tx: Transaction, case_id: str) -> Case:
-    # As in the worklist, and not as for opening: a restricted case must be claimed before it can be read.
+def listed_case(tx: Transaction, case_id: str) -> Case:
+    """A case as the worklist shows it: a restricted one must be claimed before it can be opened."""
     listed = select(Case).where(Case.id == case_id, visible_cases(tx))
     case = tx.session.scalar(listed) if is_id(case_id) else None
     if case is None:

@@ -2,7 +2,7 @@
 
 Each page is at most three queries for the order, one a priority, and each of those is a walk along one index
 that has every filter at its head and the order at its tail (`schema.cases`). Names are opened for the rows of
-the page alone.
+the page alone. A list that is sorted by a column holds the first `MOST_SORTED` cases.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Subquery, func, literal, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Row, Select, Subquery, func, literal, select, tuple_, union_all
 
 from tetkik.records.cases import filter_index
 from tetkik.records.database import Transaction
 from tetkik.records.people.visibility import visible_cases
-from tetkik.records.schema import Case, CaseMark, Claim
+from tetkik.records.schema import Assignment, Case, CaseMark, Claim
 from tetkik.records.schema.base import Moment, within
-from tetkik.records.worklist import claims
+from tetkik.records.worklist import assignments, claims
+from tetkik.records.worklist.case_columns import Sort, SortColumn, sort_cases
 from tetkik.records.worklist.worklist_items import WorklistItem, load_items
 from tetkik.values import CaseState, Priority
 
@@ -28,6 +29,8 @@ OPEN = (CaseState.TO_READ, CaseState.PROCESSING, CaseState.WAITING)
 """States of a case that somebody still has to do something about."""
 COUNTED = 100
 """A figure beside a filter is exact up to here; more is `100+`."""
+MOST_SORTED = 1000
+"""Cases that a sorted list holds: the first by priority, or by waiting where that is its column."""
 
 
 class Scope(StrEnum):
@@ -37,6 +40,15 @@ class Scope(StrEnum):
     CLAIMED = "claimed"
     """That anybody is reading."""
     UNCLAIMED = "unclaimed"
+
+
+class Assigned(StrEnum):
+    """To whom a case is assigned."""
+
+    MINE = "mine"
+    POOLS = "pools"
+    """To a pool of the actor."""
+    NOBODY = "nobody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,13 @@ class WorklistFilter:
     scope: Scope = Scope.ALL
     since: datetime | None = None
     until: datetime | None = None
+    assigned: Assigned | None = None
+    """None asks for cases that are assigned to anybody or nobody."""
+
+    @property
+    def few(self) -> bool:
+        """Whether the cases are found by who has them: few, so that they are fetched by id."""
+        return self.scope in (Scope.MINE, Scope.CLAIMED) or self.assigned in (Assigned.MINE, Assigned.POOLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +80,11 @@ class WorklistCursor:
 @dataclass(frozen=True, slots=True)
 class WorklistPage:
     items: tuple[WorklistItem, ...]
-    next: WorklistCursor | None
-    """The place after which the next page begins; None after the last."""
+    next: WorklistCursor | int | None
+    """The place after which the next page begins, in a sorted list how many cases stand before it; None after
+    the last."""
+    partial: bool = False
+    """Whether a sorted list holds the first `MOST_SORTED` cases alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,36 +95,89 @@ class WorklistCounts:
     priorities: dict[Priority, int]
     mine: int
     claimed: int
+    assigned: dict[Assigned, int]
 
 
 def load_worklist(
     tx: Transaction,
     chosen: WorklistFilter | None = None,
     *,
-    after: WorklistCursor | None = None,
+    sort: Sort | None = None,
+    after: WorklistCursor | int | None = None,
     limit: int = 50,
 ) -> WorklistPage:
-    """One page of the worklist, as far as the actor may see it; None chooses every open case."""
+    """One page of the worklist, as far as the actor may see it; None chooses every open case.
+
+    `after` is `WorklistPage.next` of a page in the same order.
+    """
     chosen = chosen or WorklistFilter()
-    if chosen.scope in (Scope.MINE, Scope.CLAIMED):
-        places = _claimed_places(tx, chosen, after)
-    else:
-        places = _places(tx, chosen, after, limit + 1)
+    if sort is not None:
+        begin = after if isinstance(after, int) else 0
+        ids = _candidates(tx, chosen, sort)
+        partial, ids = len(ids) > MOST_SORTED, sort_cases(tx, ids[:MOST_SORTED], sort)
+        following = begin + limit if len(ids) > begin + limit else None
+        return WorklistPage(load_items(tx, ids[begin : begin + limit]), following, partial)
+    places = _all_places(tx, chosen, None if isinstance(after, int) else after, limit + 1)
     shown = places[:limit]
     items = load_items(tx, [place.case_id for place in shown])
     return WorklistPage(items, shown[-1] if len(places) > limit else None)
+
+
+def find_next_case(tx: Transaction, chosen: WorklistFilter, sort: Sort | None, after: str) -> str | None:
+    """The case to read after another one: the following one of the list that nobody reads, then its first.
+
+    In order of priority a critical case comes before any that is not. None where nothing is left.
+    """
+    chosen = replace(chosen, states=(CaseState.TO_READ,), scope=Scope.UNCLAIMED)
+    left = tx.session.get(Case, after)
+    if sort is not None:
+        ids = [case_id for case_id in _candidates(tx, chosen, sort)[:MOST_SORTED] if case_id != after]
+        order = sort_cases(tx, [*ids, *([after] if left is not None else [])], sort)
+        place = order.index(after) if left is not None else -1
+        return next(iter([*order[place + 1 :], *order[: max(place, 0)]]), None)
+    first = next((one for one in _all_places(tx, chosen, None, 2) if one.case_id != after), None)
+    if first is None or left is None or first.priority == Priority.CRITICAL < left.priority:
+        return first.case_id if first is not None else None
+    here = WorklistCursor(left.priority, left.waiting_since, left.id)
+    return (_all_places(tx, chosen, here, 1) or [first])[0].case_id
+
+
+def _candidates(tx: Transaction, chosen: WorklistFilter, sort: Sort) -> list[str]:
+    """The cases of a list that is sorted, and one more than it holds where there are more."""
+    if chosen.few or sort.column is not SortColumn.WAITING:
+        return [place.case_id for place in _all_places(tx, chosen, None, MOST_SORTED + 1)]
+    arms = []
+    for state in chosen.states:
+        for priority in chosen.priorities:
+            arm = _arm(tx, chosen, state, priority, None)
+            if sort.descending:
+                since, case_id = (column.desc() for column in _place_columns(chosen))
+                arm = arm.order_by(None).order_by(since, case_id)
+            arms.append(select(arm.limit(MOST_SORTED + 1).subquery()))
+    every = union_all(*arms).subquery()
+    since = every.c.waiting_since.desc() if sort.descending else every.c.waiting_since
+    return list(tx.session.scalars(select(every.c.case_id).order_by(since).limit(MOST_SORTED + 1)))
 
 
 def count_worklist(tx: Transaction, chosen: WorklistFilter | None = None) -> WorklistCounts:
     """Figures for the filters, each as if its own choice alone were changed; None is every open case."""
     chosen = chosen or WorklistFilter()
     grid = {(state, priority): 0 for state in CaseState for priority in Priority}
-    arms = []
-    for state, priority in grid:
-        arm = _arm(tx, chosen, state, priority, None).order_by(None).limit(COUNTED).subquery()
-        arms.append(select(literal(state.value), literal(int(priority)), func.count()).select_from(arm))
-    for state_word, priority_number, count in tx.session.execute(union_all(*arms)):
-        grid[CaseState(state_word), Priority(priority_number)] = count
+    if chosen.few:
+        every = replace(chosen, states=tuple(CaseState), priorities=tuple(Priority))
+        for row in _few_cases(tx, every):
+            grid[row.state, Priority(row.priority)] += 1
+    else:
+        arms = []
+        for state, priority in grid:
+            arm = _arm(tx, chosen, state, priority, None).order_by(None).limit(COUNTED).subquery()
+            arms.append(select(literal(state.value), literal(int(priority)), func.count()).select_from(arm))
+        for state_word, priority_number, count in tx.session.execute(union_all(*arms)):
+            grid[CaseState(state_word), Priority(priority_number)] = count
+
+    def figure(**changed: Any) -> int:
+        return min(COUNTED, len(_few_cases(tx, replace(chosen, **changed))))
+
     return WorklistCounts(
         {
             state: min(COUNTED, sum(grid[state, priority] for priority in chosen.priorities))
@@ -112,9 +187,29 @@ def count_worklist(tx: Transaction, chosen: WorklistFilter | None = None) -> Wor
             priority: min(COUNTED, sum(grid[state, priority] for state in chosen.states))
             for priority in Priority
         },
-        min(COUNTED, len(_claimed_places(tx, replace(chosen, scope=Scope.MINE), None))),
-        min(COUNTED, len(_claimed_places(tx, replace(chosen, scope=Scope.CLAIMED), None))),
+        figure(scope=Scope.MINE),
+        figure(scope=Scope.CLAIMED),
+        {one: figure(assigned=one) for one in (Assigned.MINE, Assigned.POOLS)},
     )
+
+
+def count_cases(tx: Transaction, chosen: WorklistFilter) -> int:
+    """How many cases a list holds, none beyond `COUNTED`."""
+    if chosen.few:
+        return min(COUNTED, len(_few_cases(tx, chosen)))
+    arms = [
+        select(_arm(tx, chosen, state, priority, None).order_by(None).limit(COUNTED).subquery())
+        for state in chosen.states
+        for priority in chosen.priorities
+    ]
+    every = select(union_all(*arms).subquery()).limit(COUNTED).subquery()
+    return tx.session.scalar(select(func.count()).select_from(every)) or 0
+
+
+def _all_places(
+    tx: Transaction, chosen: WorklistFilter, after: WorklistCursor | None, limit: int
+) -> list[WorklistCursor]:
+    return _few_places(tx, chosen, after)[:limit] if chosen.few else _places(tx, chosen, after, limit)
 
 
 def _places(
@@ -150,12 +245,13 @@ def _arm(
 ) -> Select[*tuple[Any, ...]]:
     """Cases of one state and one priority, walked along one index."""
     mark = _mark(chosen)
-    table, case_id = (CaseMark, CaseMark.case_id) if mark else (Case, Case.id)
+    table = CaseMark if mark else Case
+    since, case_id = _place_columns(chosen)
     query: Select[*tuple[Any, ...]] = (
-        select(case_id.label("case_id"), table.waiting_since.label("waiting_since"))
+        select(case_id.label("case_id"), since.label("waiting_since"))
         .where(table.state == state, table.priority == priority)
-        .where(*_between(chosen, after, table.waiting_since, case_id))
-        .order_by(table.waiting_since, case_id)
+        .where(*_between(chosen, after, since, case_id))
+        .order_by(since, case_id)
     )
     if mark:
         query = query.join(Case, Case.id == CaseMark.case_id).where(CaseMark.mark == mark)
@@ -164,6 +260,8 @@ def _arm(
     if chosen.scope is Scope.UNCLAIMED:
         read = select(Claim.case_id).where(Claim.case_id == Case.id, Claim.expires_at > tx.now)
         query = query.where(~read.exists())
+    if chosen.assigned is Assigned.NOBODY:
+        query = query.where(~select(Assignment.case_id).where(Assignment.case_id == Case.id).exists())
     return query.where(visible_cases(tx))
 
 
@@ -183,29 +281,45 @@ def _mark(chosen: WorklistFilter) -> str | None:
     return filter_index.mark_of(chosen.label, chosen.modality, chosen.department)
 
 
-def _claimed_places(
+def _place_columns(chosen: WorklistFilter) -> tuple[Any, Any]:
+    """The columns of the order: of the marks where a filter asks for one."""
+    return (CaseMark.waiting_since, CaseMark.case_id) if _mark(chosen) else (Case.waiting_since, Case.id)
+
+
+def _few_places(
     tx: Transaction, chosen: WorklistFilter, after: WorklistCursor | None
 ) -> list[WorklistCursor]:
-    """Places of the cases that are being read: few, so that they are fetched by id and chosen from here."""
-    ids = claims.claimed_case_ids(tx, mine=chosen.scope is Scope.MINE)
-    query = select(Case.id, Case.state, Case.priority, Case.waiting_since, Case.department).where(
-        Case.id.in_(ids), visible_cases(tx)
-    )
-    mark = _mark(chosen)
-    marks = select(CaseMark.case_id).where(CaseMark.case_id.in_(ids), CaseMark.mark == mark)
-    marked = tuple(tx.session.scalars(marks)) if mark else ids
-    found = sorted(
-        (row.priority, row.waiting_since, row.id)
-        for row in tx.session.execute(query)
+    """Places of the cases that somebody is reading or is to read."""
+    found = sorted((row.priority, row.waiting_since, row.id) for row in _few_cases(tx, chosen))
+    begins = (after.priority, after.waiting_since, after.case_id) if after is not None else None
+    return [WorklistCursor(*place) for place in found if begins is None or place > begins]
+
+
+def _few_cases(tx: Transaction, chosen: WorklistFilter) -> list[Row[Any]]:
+    """The cases that somebody is reading or is to read: few, fetched by id and chosen from here."""
+    ids: set[str] | None = None
+    if chosen.scope in (Scope.MINE, Scope.CLAIMED):
+        ids = set(claims.claimed_case_ids(tx, mine=chosen.scope is Scope.MINE))
+    if chosen.assigned in (Assigned.MINE, Assigned.POOLS):
+        wanted = assignments.assigned_to_actor(tx, pools=chosen.assigned is Assigned.POOLS)
+        assigned = set(tx.session.scalars(wanted))
+        ids = assigned if ids is None else ids & assigned
+    if not ids:
+        return []
+    if chosen.scope is Scope.UNCLAIMED:
+        ids -= set(claims.claimed_case_ids(tx))
+    if chosen.assigned is Assigned.NOBODY:
+        ids -= set(tx.session.scalars(select(Assignment.case_id).where(Assignment.case_id.in_(ids))))
+    if mark := _mark(chosen):
+        marks = select(CaseMark.case_id).where(CaseMark.case_id.in_(ids), CaseMark.mark == mark)
+        ids = set(tx.session.scalars(marks))
+    query = select(Case.id, Case.state, Case.priority, Case.waiting_since, Case.department)
+    return [
+        row
+        for row in tx.session.execute(query.where(Case.id.in_(ids), visible_cases(tx)))
         if row.state in chosen.states
         and row.priority in chosen.priorities
         and chosen.department in (None, row.department)
         and (chosen.since is None or row.waiting_since >= chosen.since)
         and (chosen.until is None or row.waiting_since < chosen.until)
-        and row.id in marked
-    )
-    places = [WorklistCursor(*place) for place in found]
-    if after is None:
-        return places
-    begins = (after.priority, after.waiting_since, after.case_id)
-    return [place for place in places if (place.priority, place.waiting_since, place.case_id) > begins]
+    ]

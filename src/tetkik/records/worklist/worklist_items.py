@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import select
@@ -15,8 +15,12 @@ from tetkik.records.cases.patient_links import survivors_of
 from tetkik.records.database import Transaction
 from tetkik.records.people.visibility import decide_access
 from tetkik.records.reports.withdrawal_queries import Withdrawn, now_of_cases
-from tetkik.records.schema import Case, CaseMark, Complaint, Job, Patient, Report
+from tetkik.records.schema import Case, Complaint, Job, Patient, Report
+from tetkik.records.worklist import case_columns
+from tetkik.records.worklist.assignments import Assignee, load_assignees
+from tetkik.records.worklist.case_columns import StudyTime
 from tetkik.records.worklist.claims import Reader, load_readers
+from tetkik.records.worklist.priority_reasons import Positive, PriorityReason, load_reasons, sorted_findings
 from tetkik.values import (
     CaseState,
     JobState,
@@ -29,16 +33,9 @@ from tetkik.values import (
 )
 
 _FINDINGS = 4
-"""Most findings of a row, the most probable first."""
+"""Most findings of a row."""
 _WORDS = 90
 """Characters of a complaint in a row."""
-
-
-@dataclass(frozen=True, slots=True)
-class Positive:
-    label: str
-    probability: float | None
-    """Calibrated; None where the model gives none, or a radiologist added it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +60,19 @@ class WorklistItem:
     priority: Priority
     department: str | None
     state: CaseState
+    reason: PriorityReason
+    """Why it has its priority; without the rules of triage where it is hidden."""
     modalities: tuple[str, ...]
+    body_parts: tuple[str, ...]
+    """As DICOM writes them, such as `CHEST`."""
+    images: int
+    study: StudyTime | None
+    """None before an image came."""
+    prior: bool
+    """Whether the patient has images in an earlier case; False where hidden."""
+    assignee: Assignee | None
     findings: tuple[Positive, ...]
-    """What is there by the radiologist's word, else by the newest runs, most probable first."""
+    """What is there by the radiologist's word, else by the newest runs; critical ones first."""
     rejected: bool
     unsuitable: bool
     """Whether the newest run refused an image."""
@@ -89,15 +96,16 @@ def load_items(tx: Transaction, case_ids: Sequence[str]) -> tuple[WorklistItem, 
     """Cases as the worklist shows them, in the order of their ids here; the caller asked for visible ones."""
     rows = {row.id: row for row in tx.session.scalars(select(Case).where(Case.id.in_(case_ids)))}
     open_ids = [row.id for row in rows.values() if not row.restricted or decide_access(tx, row).open]
-    known = _Known(tx, case_ids, [rows[case_id] for case_id in open_ids])
+    known = _Known(tx, list(rows.values()), [rows[case_id] for case_id in open_ids])
     return tuple(known.item(rows[case_id]) for case_id in case_ids if case_id in rows)
 
 
 class _Known:
     """Everything about the rows of a page, each kind fetched at once."""
 
-    def __init__(self, tx: Transaction, case_ids: Sequence[str], shown: Sequence[Case]) -> None:
+    def __init__(self, tx: Transaction, every: Sequence[Case], shown: Sequence[Case]) -> None:
         self._tx = tx
+        case_ids = [row.id for row in every]
         self._shown = {row.id for row in shown}
         self._survivors = survivors_of(tx, {row.patient_id for row in shown})
         people = select(Patient).where(Patient.id.in_({*self._survivors, *self._survivors.values()}))
@@ -105,7 +113,13 @@ class _Known:
         self._patients = {row.id: row for row in tx.session.scalars(people)}
         self._readers = load_readers(tx, case_ids)
         self._complaints = self._words(list(self._shown))
-        self._modalities = self._marks(case_ids)
+        self._modalities = case_columns.load_modalities(tx, case_ids)
+        self._parts = case_columns.load_body_parts(tx, case_ids)
+        self._images = case_columns.count_images(tx, case_ids)
+        self._studies = case_columns.load_study_times(tx, case_ids, frozenset(self._shown))
+        self._prior = case_columns.find_cases_with_prior(tx, shown)
+        self._assignees = load_assignees(tx, case_ids)
+        self._reasons = load_reasons(tx, every)
         self._read_runs(case_ids)
         self._reports = {
             row.case_id: row
@@ -140,7 +154,13 @@ class _Known:
             complaint=self._complaint(row) if alive else "",
             hidden=not shown,
             priority=Priority(row.priority),
-            modalities=tuple(sorted(self._modalities.get(row.id, ()))),
+            reason=self._reasons[row.id] if shown else replace(self._reasons[row.id], rules=()),
+            modalities=self._modalities.get(row.id, ()),
+            body_parts=self._parts.get(row.id, ()),
+            images=self._images.get(row.id, 0),
+            study=self._studies.get(row.id),
+            prior=row.id in self._prior,
+            assignee=self._assignees.get(row.id),
             findings=tuple(self._findings.get(row.id, ())[:_FINDINGS]),
             rejected=row.id in self._found and self._found[row.id].rejected,
             unsuitable=row.id in self._unsuitable,
@@ -178,28 +198,8 @@ class _Known:
         words = " ".join(words.split())
         return words if len(words) <= _WORDS else f"{words[:_WORDS].rpartition(' ')[0] or words[:_WORDS]} …"
 
-    def _marks(self, case_ids: Sequence[str]) -> dict[str, list[str]]:
-        rows = self._tx.session.execute(
-            select(CaseMark.case_id, CaseMark.mark).where(
-                CaseMark.case_id.in_(case_ids), CaseMark.mark.startswith("modality:")
-            )
-        )
-        found: dict[str, list[str]] = {}
-        for row in rows:
-            if (code := filter_index.modality_of(row.mark)) is not None:
-                found.setdefault(row.case_id, []).append(code)
-        return found
-
     def _read_runs(self, case_ids: Sequence[str]) -> None:
         runs = filter_index.load_newest_runs(self._tx, case_ids)
         self._unsuitable = {run.case_id for run in runs if run.state is RunState.REFUSED}
         self._found = filter_index.load_case_findings(self._tx, runs)
-        self._findings = {
-            case_id: [
-                Positive(label, probability)
-                for label, probability in sorted(
-                    found.labels.items(), key=lambda pair: (-(pair[1] or 0.0), pair[0])
-                )
-            ]
-            for case_id, found in self._found.items()
-        }
+        self._findings = {case_id: sorted_findings(found.labels) for case_id, found in self._found.items()}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
@@ -22,6 +22,8 @@ from tetkik.records.reports.edit_conflicts import EditConflict, WorkingDraft
 from tetkik.records.reports.editing import LONGEST, MOST
 from tetkik.records.reports.templates import HospitalTemplate
 from tetkik.records.worklist import case_events, claims, worklist
+from tetkik.records.worklist.claims import Reader
+from tetkik.records.worklist.priority_reasons import load_reason
 from tetkik.service.drafts import shapes
 from tetkik.service.drafts.redrafting import fresh_draft
 from tetkik.service.drafts.revisions import DraftRoute
@@ -36,7 +38,10 @@ from tetkik.service.drafts.view import (
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.service.studies.viewer import Viewer, load_prior, load_viewer
-from tetkik.values import CaseState, Permission
+from tetkik.service.worklist.columns import reason_words
+from tetkik.service.worklist.pages import WorklistForm
+from tetkik.service.worklist.shapes import CaseReader, PriorityWord
+from tetkik.values import Permission
 
 router = APIRouter(prefix="/read")
 
@@ -46,13 +51,23 @@ Claims = Annotated[RequestContext, allowed(Permission.CLAIM)]
 
 
 @router.get("/next")
-def next_case(ctx: Claims, after: str = "") -> RedirectResponse:
-    """The most urgent case that is to be read and that nobody reads; the worklist where there is none."""
-    chosen = worklist.WorklistFilter(states=(CaseState.TO_READ,), scope=worklist.Scope.UNCLAIMED)
+def next_case(
+    ctx: Claims,
+    query: Annotated[WorklistForm, Query()],
+    after: Annotated[str, Query(max_length=26)] = "",
+    signed: bool = False,
+) -> RedirectResponse:
+    """The next case of a view that is to be read and that nobody reads; the worklist where there is none.
+
+    `signed`: a report of `after` was signed; where another one of it still waits, the next case is that one.
+    """
     with ctx.read() as tx:
-        found = [item.case_id for item in worklist.load_worklist(tx, chosen, limit=2).items]
-    other = next((case_id for case_id in found if case_id != after), None)
-    return RedirectResponse(f"/read/{other}" if other else "/worklist", 303)
+        reader = claims.load_readers(tx, [after]).get(after) if signed else None
+        if reader is not None and reader.user_id == ctx.actor.user_id and not _is_read(tx, after):
+            return RedirectResponse(f"/read/{after}", 303)
+        other = worklist.find_next_case(tx, query.chosen(), query.order(), after)
+    address = query.address()
+    return RedirectResponse(f"/read/{other}" if other else f"/worklist?{address}".rstrip("?"), 303)
 
 
 @router.get("/{case_id}")
@@ -71,13 +86,14 @@ def reading(
     with ctx.write() as tx:
         seq = case_events.newest_sequence(tx)
         found = reading_view(tx, case_id, image)
+        why = reason_words(load_reason(tx, case_id), ctx.language)
         texts = templates.all_templates(tx)
         shown = (
             load_viewer(tx, found.image, found.images, ctx.language, asked=image is not None)
             if found.image
             else None
         )
-    return _page(ctx, found, taken, texts, seq, shown, only=view is not None)
+    return _page(ctx, found, taken, texts, seq, why, shown, only=view is not None)
 
 
 @router.get("/{case_id}/studies/{study_id}")
@@ -103,25 +119,22 @@ def take_over(ctx: Claims, case_id: str, image: str | None = None) -> RedirectRe
     return RedirectResponse(f"/read/{case_id}" + (f"?image={image}" if image else ""), 303)
 
 
-@router.put("/{case_id}/claim", status_code=204)
-def go_on(ctx: Claims, case_id: str) -> None:
+@router.put("/{case_id}/claim")
+def go_on(ctx: Claims, case_id: str) -> CaseReader:
     """Still reading; the open page says so every few minutes."""
     with ctx.write() as tx:
-        claims.claim_case(tx, case_id)
+        return CaseReader.from_value(claims.claim_case(tx, case_id))
 
 
-def _claimed(ctx: RequestContext, case_id: str) -> bool:
-    """Whether the actor reads the case now; somebody else may be reading it, or nobody has to any more."""
+def _claimed(ctx: RequestContext, case_id: str) -> Reader | None:
+    """The actor's claim of the case; None where somebody else reads it, or nobody has to any more."""
     if not ctx.actor.may(Permission.CLAIM):
-        return False
+        return None
     try:
         with ctx.write() as tx:
-            if _is_read(tx, case_id):
-                return False
-            claims.claim_case(tx, case_id)
+            return None if _is_read(tx, case_id) else claims.claim_case(tx, case_id)
     except Conflict:
-        return False
-    return True
+        return None
 
 
 def _is_read(tx: Transaction, case_id: str) -> bool:
@@ -134,9 +147,10 @@ def _is_read(tx: Transaction, case_id: str) -> bool:
 def _page(
     ctx: RequestContext,
     view: ReadingView,
-    mine: bool,
+    mine: Reader | None,
     texts: tuple[HospitalTemplate, ...],
     seq: int,
+    why: str,
     viewer: Viewer | None,
     *,
     only: bool,
@@ -148,6 +162,8 @@ def _page(
         "only": only,
         "mine": mine,
         "seq": seq,
+        "why": why,
+        "word_of": PriorityWord.of,
         "age": None
         if born is None
         else today.year - born.year - (today.timetuple()[1:3] < born.timetuple()[1:3]),

@@ -277,7 +277,7 @@ def _working(tx: Transaction, report_id: str | None) -> WorkingDraft | None:
 def finding_lines(
     result: FindingsResult | None, judged: Mapping[str, Judgement], sources: FindingSources
 ) -> dict[FindingGroup, list[FindingLine]]:
-    """The findings in groups, the most probable first in each."""
+    """The findings in groups, in each the critical ones first, then the most probable."""
     known = {item.label: item for item in result.findings} if result is not None else {}
     labels = [*known, *(label for label in FINDING_LABELS if label not in known)]
     groups: dict[FindingGroup, list[FindingLine]] = {standing: [] for standing in FindingGroup}
@@ -290,7 +290,7 @@ def finding_lines(
         line = FindingLine(finding, standing, judgement, sources.heat.get(label), place, critical)
         groups[standing].append(line)
     for lines in groups.values():
-        lines.sort(key=lambda line: (line.normal, -line.shown))
+        lines.sort(key=lambda line: (line.normal, not line.critical, -line.shown))
     return groups
 
 

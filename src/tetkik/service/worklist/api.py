@@ -8,13 +8,16 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from tetkik.records.audit_chain import Action
-from tetkik.records.worklist import claims, worklist
+from tetkik.records.worklist import assignments, claims, worklist
 from tetkik.records.worklist import search as records
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.events import broker_of, stream
 from tetkik.service.kit.http.paging import Cursor, Limit, Page
 from tetkik.service.kit.http.responses import event_stream
+from tetkik.service.kit.http.shape import DateTime
 from tetkik.service.worklist.shapes import (
+    Assignee,
+    Assignment,
     CaseReader,
     Found,
     Reading,
@@ -38,9 +41,12 @@ def worklist_page(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[WorklistCase]:
-    """Cases by priority, then by how long they wait; audited."""
+    """Cases by priority, then by how long they wait, or sorted by a column; audited."""
     with ctx.read() as tx:
-        found = worklist.load_worklist(tx, query.chosen(), after=place_of(cursor), limit=limit)
+        order = query.order()
+        found = worklist.load_worklist(
+            tx, query.chosen(), sort=order, after=place_of(cursor, order), limit=limit
+        )
     with ctx.write() as tx:
         tx.audit(Action.CASES_LISTED, shown=len(found.items))
     return Page(items=[WorklistCase.of(item) for item in found.items], next=cursor_of(found.next))
@@ -66,11 +72,35 @@ def claim(
 
 
 @router.delete("/cases/{case_id}/claim", tags=["worklist"], status_code=204)
-def release(ctx: Annotated[RequestContext, allowed(Permission.CLAIM)], case_id: CaseId) -> Response:
+def release(
+    ctx: Annotated[RequestContext, allowed(Permission.CLAIM)],
+    case_id: CaseId,
+    until: Annotated[
+        DateTime | None,
+        Query(description="`expires_at` as one knew it: a claim that was renewed since stays."),
+    ] = None,
+) -> Response:
     """Say that one reads a case no more; where one did not, nothing happens."""
     with ctx.write() as tx:
-        claims.release_case(tx, case_id)
+        claims.release_case(tx, case_id, until=until.astimezone() if until else None)
     return Response(status_code=204)
+
+
+@router.get("/assignees", tags=["worklist"])
+def assignees(ctx: Annotated[RequestContext, allowed(Permission.CLAIM)]) -> list[Assignee]:
+    """The pools and readers to whom a case can be assigned."""
+    with ctx.read() as tx:
+        return [Assignee.from_value(one) for one in assignments.list_assignees(tx)]
+
+
+@router.put("/cases/{case_id}/assignment", tags=["worklist"])
+def assign(
+    ctx: Annotated[RequestContext, allowed(Permission.CLAIM)], case_id: CaseId, to: Assignment
+) -> Assignee | None:
+    """Say who is to read a case: a reader, a pool of readers, or nobody in particular; audited."""
+    with ctx.write() as tx:
+        found = assignments.assign_case(tx, case_id, to.assignee_id)
+    return Assignee.from_value(found) if found else None
 
 
 @router.post("/search", tags=["search"])

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-from urllib.parse import urlencode
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Annotated, Any, Self
+from urllib.parse import parse_qsl, urlencode
 
-from fastapi import APIRouter, Form, Query, Request
-from fastapi.responses import HTMLResponse
-from pydantic import field_validator
+from fastapi import APIRouter, Form, Path, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+from pydantic import Field, ValidationError, field_validator
 
+from tetkik.errors import InputError
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
-from tetkik.records.worklist import case_events, search, worklist
-from tetkik.records.worklist.worklist import COUNTED, Scope
+from tetkik.records.database import Transaction
+from tetkik.records.worklist import assignments, case_events, saved_views, search, worklist
+from tetkik.records.worklist.case_columns import SortColumn
+from tetkik.records.worklist.saved_views import View, WorklistPreferences
+from tetkik.records.worklist.worklist import COUNTED, Assigned, Scope
 from tetkik.records.worklist.worklist_items import WorklistItem
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.paging import Cursor
 from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.kit.rendering.templates import language_of
+from tetkik.service.worklist.columns import COLUMNS, DOWN_FIRST, SHOWN, body_part, reason_words
 from tetkik.service.worklist.shapes import PriorityWord, WorklistQuery, cursor_of, place_of
 from tetkik.turkish import alphabetical
 from tetkik.values import FINDING_LABELS, NORMAL_LABELS, Actor, CaseState, Permission, Priority, label_name
@@ -53,28 +60,104 @@ _SCOPES = {
     Scope.CLAIMED: Sentence("being read"),
     Scope.UNCLAIMED: Sentence("nobody is reading"),
 }
+_ASSIGNED = {
+    Assigned.MINE: Sentence("assigned to me"),
+    Assigned.POOLS: Sentence("my pools"),
+    Assigned.NOBODY: Sentence("not assigned"),
+}
 
 Reader = Annotated[RequestContext, allowed(Permission.WORKLIST)]
 Finder = Annotated[RequestContext, allowed(Permission.CASE_SEARCH)]
 
 
 class WorklistForm(WorklistQuery):
-    """The query as a form sends it, with its empty fields."""
+    """The query as a form sends it, with its empty fields, and the columns of a saved view."""
 
-    @field_validator("department", "modality", "finding", "since", "until", mode="before")
+    columns: str | None = Field(default=None, pattern=f"^(({'|'.join(COLUMNS)})(,|$))*$")
+    """Names with commas; None shows those that the person chose last."""
+
+    @field_validator("department", "modality", "finding", "since", "until", "sort", mode="before")
     @classmethod
     def _left_empty(cls, value: object) -> object:
         return value or None
 
+    @classmethod
+    def of_address(cls, query: str) -> Self:
+        """What stands behind the `?` of an address; an `InputError` where it is none of the worklist's."""
+        given: dict[str, Any] = {}
+        for name, value in parse_qsl(query):
+            if name in ("state", "priority"):
+                given.setdefault(name, []).append(value)
+            else:
+                given[name] = value
+        try:
+            return cls.model_validate(given)
+        except ValidationError:
+            raise InputError("This is no view of the worklist; open the worklist and save it anew.") from None
+
 
 Chosen = Annotated[WorklistForm, Query()]
+Address = Annotated[str, Form(max_length=2000)]
 
 
 @router.get("/worklist")
 def page(ctx: Reader, query: Chosen, cursor: Cursor = None) -> HTMLResponse:
+    """The list; an order that is not that of a saved view is remembered."""
     values = _list(ctx, query, cursor=cursor)
-    _audit_listing(ctx, len(values["items"]))
+    with ctx.write() as tx:
+        tx.audit(Action.CASES_LISTED, shown=len(values["items"]))
+        if query.sort is not None and query.columns is None:
+            saved_views.save_preferences(tx, replace(saved_views.load_preferences(tx), sort=query.sort))
     return ctx.render("worklist/page.html.jinja", **values)
+
+
+@router.post("/worklist/look")
+def choose_look(
+    ctx: Reader,
+    query: Address = "",
+    dense: Annotated[bool | None, Form()] = None,
+    column: Annotated[list[str] | None, Form()] = None,
+) -> RedirectResponse:
+    """Remember how dense the rows are, or the columns; those of a saved view stay with its address."""
+    chosen = WorklistForm.of_address(query)
+    with ctx.write() as tx:
+        kept = saved_views.load_preferences(tx)
+        if dense is not None:
+            kept = replace(kept, dense=dense)
+        if column is not None:
+            names = tuple(name for name in COLUMNS if name in column)
+            if chosen.columns is not None:
+                chosen = chosen.model_copy(update={"columns": ",".join(names)})
+            else:
+                kept = replace(kept, columns=names)
+        saved_views.save_preferences(tx, kept)
+    return _to_list(chosen)
+
+
+@router.post("/worklist/views")
+def save_view(
+    ctx: Reader,
+    name: Annotated[str, Form(max_length=200)],
+    query: Address = "",
+    shared: Annotated[bool, Form()] = False,
+) -> RedirectResponse:
+    """Keep filters, order and columns under a name."""
+    chosen = WorklistForm.of_address(query)
+    with ctx.write() as tx:
+        saved_views.save_view(tx, name, chosen.address(), shared=shared)
+    return _to_list(chosen)
+
+
+@router.post("/worklist/views/{view_id}/remove")
+def remove_view(ctx: Reader, view_id: Annotated[str, Path(max_length=26)]) -> RedirectResponse:
+    with ctx.write() as tx:
+        saved_views.remove_view(tx, view_id)
+    return RedirectResponse("/worklist", 303)
+
+
+def _to_list(query: WorklistForm) -> RedirectResponse:
+    address = query.address()
+    return RedirectResponse(f"/worklist?{address}" if address else "/worklist", 303)
 
 
 @router.get("/worklist/rows")
@@ -109,14 +192,22 @@ def find(ctx: Finder, words: Annotated[str, Form(max_length=search.LONGEST)] = "
 
 
 def _list(
-    ctx: RequestContext, query: WorklistQuery, *, cursor: str | None, limit: int = _SHOWN
+    ctx: RequestContext, query: WorklistForm, *, cursor: str | None, limit: int = _SHOWN
 ) -> dict[str, Any]:
-    chosen = query.chosen()
     with ctx.read() as tx:
+        kept = saved_views.load_preferences(tx)
+        # The order and the columns that hold, in every link of the page.
+        sort = query.sort or (kept.sort if query.columns is None else None)
+        listed = query.model_copy(update={"sort": sort})
+        order = listed.order()
+        chosen = query.chosen()
         # Before the list: what happens in between is sent twice rather than never.
         seq = case_events.newest_sequence(tx)
-        found = worklist.load_worklist(tx, chosen, after=place_of(cursor), limit=limit)
+        found = worklist.load_worklist(tx, chosen, sort=order, after=place_of(cursor, order), limit=limit)
         counts = worklist.count_worklist(tx, chosen)
+        views = [_tab(tx, view, query) for view in saved_views.list_views(tx)]
+        assignees = assignments.list_assignees(tx) if ctx.actor.may(Permission.CLAIM) else ()
+    columns = _columns(query, kept)
     following = cursor_of(found.next)
     language = ctx.language
     labels = [label for label in FINDING_LABELS if label not in NORMAL_LABELS]
@@ -125,18 +216,52 @@ def _list(
     return _shared(ctx.request, ctx.actor, found.items) | {
         "query": query,
         "chosen": chosen,
+        "order": order,
+        "down_first": DOWN_FIRST,
+        "sortable": {*SortColumn},
+        "partial": found.partial,
+        "most_sorted": worklist.MOST_SORTED,
         "counts": counts,
         "counted": COUNTED,
         "seq": seq,
         "states": _STATES,
         "priorities": _PRIORITIES,
         "scopes": _SCOPES if ctx.actor.may(Permission.CLAIM) else {},
+        "assigned": _ASSIGNED if ctx.actor.may(Permission.CLAIM) else {},
+        "assignees": assignees,
+        "views": views,
+        "listed": listed,
+        "filtered": any(name not in ("sort", "columns") for name, _ in query.pairs()),
+        "view": query.model_copy(update={"sort": sort or "priority", "columns": ",".join(columns)}).address(),
+        "columns": columns,
+        "every_column": COLUMNS,
+        "dense": kept.dense,
         "departments": offered_departments(ctx.settings.triage_model),
         "modalities": _MODALITIES,
         "labels": named,
         "cursor": cursor,
-        "more": urlencode([*query.pairs(), ("cursor", following)]) if following else None,
+        "more": urlencode([*listed.pairs(), ("cursor", following)]) if following else None,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class ViewTab:
+    """A saved view as its tab shows it."""
+
+    view: View
+    count: int
+    current: bool
+
+
+def _tab(tx: Transaction, view: View, query: WorklistForm) -> ViewTab:
+    saved = WorklistForm.of_address(view.query)
+    return ViewTab(view, worklist.count_cases(tx, saved.chosen()), saved == query)
+
+
+def _columns(query: WorklistForm, kept: WorklistPreferences) -> tuple[str, ...]:
+    """The columns that are shown, in order: of the view, else of the person, else of everybody."""
+    chosen = query.columns.split(",") if query.columns is not None else kept.columns
+    return SHOWN if chosen is None else tuple(name for name in COLUMNS if name in chosen)
 
 
 def _shared(request: Request, actor: Actor, items: tuple[WorklistItem, ...]) -> dict[str, Any]:
@@ -149,7 +274,16 @@ def _shared(request: Request, actor: Actor, items: tuple[WorklistItem, ...]) -> 
         reads = actor.may(Permission.IMAGE_READ) and actor.may(Permission.DRAFT_READ)
         return f"/{'read' if reads and item.state is not CaseState.WAITING else 'cases'}/{item.case_id}"
 
-    return {"items": items, "name_of": name_of, "address_of": address_of, "word_of": PriorityWord.of}
+    return {
+        "items": items,
+        "name_of": name_of,
+        "address_of": address_of,
+        "word_of": PriorityWord.of,
+        "columns": SHOWN,
+        "every_column": COLUMNS,
+        "part_of": partial(body_part, language=language),
+        "reason_of": partial(reason_words, language=language),
+    }
 
 
 def _audit_listing(ctx: RequestContext, shown: int) -> None:

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from tetkik.errors import InputError
 from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.records.worklist import search as records
-from tetkik.records.worklist.worklist import OPEN, Scope, WorklistCursor, WorklistFilter
+from tetkik.records.worklist.case_columns import Sort, SortColumn
+from tetkik.records.worklist.worklist import OPEN, Assigned, Scope, WorklistCursor, WorklistFilter
 from tetkik.records.worklist.worklist_items import WorklistItem
 from tetkik.service.kit.http.paging import decode_cursor, encode_cursor
 from tetkik.service.kit.http.shape import Date, Shape
@@ -62,10 +63,19 @@ class WorklistQuery(BaseModel):
         Scope.ALL,
         description="Whose: that I am reading (`mine`), that somebody is (`claimed`), that nobody is.",
     )
+    assigned: Assigned | None = Field(
+        default=None, description="Assigned to me (`mine`), to a pool of mine (`pools`), to `nobody`."
+    )
     since: Date | None = Field(
         default=None, description="Waiting since this day or later, in the time zone of the server."
     )
     until: Date | None = Field(default=None, description="Waiting since this day or earlier.")
+    sort: str | None = Field(
+        default=None,
+        pattern=f"^(priority|-?({'|'.join(SortColumn)}))$",
+        description="A column, with `-` before it downwards; the first 1,000 cases by priority are sorted, "
+        "or by waiting where that is the column. Without one, or `priority`: by priority, then by waiting.",
+    )
 
     def chosen(self) -> WorklistFilter:
         return WorklistFilter(
@@ -77,7 +87,15 @@ class WorklistQuery(BaseModel):
             self.scope,
             _begin(self.since) if self.since else None,
             _begin(self.until, days=1) if self.until else None,
+            self.assigned,
         )
+
+    def order(self) -> Sort | None:
+        """The column to sort by; None for the order of priority."""
+        if self.sort in (None, "priority"):
+            return None
+        assert self.sort is not None
+        return Sort(SortColumn(self.sort.removeprefix("-")), self.sort.startswith("-"))
 
     def pairs(self) -> list[tuple[str, str]]:
         """What differs from nothing, as parts of an address."""
@@ -102,17 +120,22 @@ class WorklistQuery(BaseModel):
         return self.address(**{name: after})
 
 
-def cursor_of(place: WorklistCursor | None) -> str | None:
+def cursor_of(place: WorklistCursor | int | None) -> str | None:
     """The cursor of a place; None after the last page."""
     if place is None:
         return None
+    if isinstance(place, int):
+        return encode_cursor([place])
     return encode_cursor([int(place.priority), place.waiting_since.isoformat(), place.case_id])
 
 
-def place_of(cursor: str | None) -> WorklistCursor | None:
-    """The place that a cursor stands for; None for the first page."""
+def place_of(cursor: str | None, order: Sort | None = None) -> WorklistCursor | int | None:
+    """The place that a cursor of a list in some order stands for; None for the first page."""
     if cursor is None:
         return None
+    if order is not None:
+        (place,) = decode_cursor(cursor, (int,))
+        return max(0, int(place))
     priority, moment, case_id = decode_cursor(cursor, (int, str, str))
     try:
         since = datetime.fromisoformat(str(moment))
@@ -147,6 +170,33 @@ class CaseReader(Shape):
     expires_at: datetime = Field(description="When the case is free again, unless the claim is renewed.")
 
 
+class Assignee(Shape):
+    """A reader, or a pool of readers."""
+
+    id: str
+    name: str
+    pool: bool
+
+
+class Assignment(BaseModel):
+    """To whom a case is assigned."""
+
+    assignee_id: str | None = Field(
+        max_length=26, description="The id of a reader or of a pool; null for nobody in particular."
+    )
+
+
+class PriorityReasonShape(Shape):
+    """Why a case has its priority; nothing asks for that of a routine case."""
+
+    chosen: bool = Field(description="A person chose it.")
+    findings: list[PositiveFinding] = Field(description="That ask for it.")
+    urgency: UrgencyLevel | None = Field(description="Of the complaint, where that asks for it.")
+    rules: list[str] = Field(description="Ids of the rules of triage that gave that level.")
+    by_person: bool = Field(description="Whether a person set that level.")
+    not_assessed: bool = Field(description="Whether the urgency of the complaint could not be assessed.")
+
+
 class WorklistCase(Shape):
     """A case in the worklist; identity is empty where the case is restricted and not open to whoever asks."""
 
@@ -165,10 +215,18 @@ class WorklistCase(Shape):
         description="None without a complaint, or where it could not be assessed."
     )
     priority: PriorityWord
+    reason: PriorityReasonShape = Field(description="Why it has this priority.")
     department: str | None
     state: CaseState = Field(description="Where the case is on its way.")
     modalities: list[str]
-    findings: list[PositiveFinding] = Field(description="Positive ones, most probable first.")
+    body_parts: list[str] = Field(description="Body Part Examined of its studies, as DICOM writes them.")
+    images: int
+    study_date: date | None = Field(
+        description="Of its newest study; without one in its files, when it came."
+    )
+    prior: bool = Field(description="Whether the patient has images in an earlier case.")
+    assignee: Assignee | None
+    findings: list[PositiveFinding] = Field(description="Positive ones, critical ones first.")
     unsuitable: bool = Field(description="Whether the newest run refused an image.")
     waiting_since: datetime
     reader: CaseReader | None
@@ -180,7 +238,12 @@ class WorklistCase(Shape):
 
     @classmethod
     def of(cls, item: WorklistItem) -> WorklistCase:
-        return cls.from_value(item, birth_date=item.born, priority=PriorityWord.of(item.priority))
+        return cls.from_value(
+            item,
+            birth_date=item.born,
+            priority=PriorityWord.of(item.priority),
+            study_date=item.study.shown if item.study else None,
+        )
 
 
 class Reading(BaseModel):

@@ -102,6 +102,11 @@ class UrgencyReader:
         return level, (flag, *flags)
 
 
+def reason_of(level: UrgencyLevel, language: Language) -> str:
+    """Why the model gave a level, as the flag of it says."""
+    return translate(_REASONS.get(level, _LOWERED), language)
+
+
 def standing_text(reading: Reading) -> str:
     """What the model reads of a complaint: the folded words that the grammar leaves standing."""
     return " ".join(reading.text.words[index] for index in reading.standing())

@@ -50,12 +50,17 @@ function toast(text, kind = "ok") {
 
 document.addEventListener("toast", ({ detail }) => toast(detail.text ?? detail.value, detail.kind));
 
+// What the page before this one had to say.
+const told = sessionStorage.getItem("tetkik-notice");
+sessionStorage.removeItem("tetkik-notice");
+
 new MutationObserver((changes) => {
   for (const element of changes.flatMap((change) => [...change.addedNodes])) {
     // A fault stays until it is put away; the rest has been read by then.
     if (element.classList && !element.classList.contains("error")) setTimeout(() => element.remove(), 7000);
   }
 }).observe(document.getElementById("toasts"), { childList: true });
+if (told) toast(told);
 
 // ---- dialogs, menus, small buttons -----------------------------------------------------------------------
 

@@ -39,6 +39,18 @@ function move(step) {
   row.scrollIntoView({ block: "nearest" });
 }
 
+/** The chosen case, or the first of the list. */
+function open() {
+  const row = currentRow() ?? rows()[0];
+  if (row) linkOf(row).click();
+}
+
+// The reading view goes on with the next case of the list that one came from.
+document.addEventListener("click", (event) => {
+  const { view } = shownOf();
+  if (view !== undefined && event.target.closest("a.open")) sessionStorage.setItem("tetkik-view", view);
+});
+
 document.addEventListener("focusin", (event) => {
   const row = event.target.closest("tr.case");
   if (row) choose(row);
@@ -52,8 +64,8 @@ document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || second) return;
   if (event.target.closest("input, textarea, select, [contenteditable], dialog, details[open]")) return;
   if (event.key.length === 1 && document.documentElement.dataset.keys === "off") return;
-  const press = (kinds) => {
-    const button = currentRow()?.querySelector(kinds.map((kind) => `[data-claim="${kind}"]`).join());
+  const press = (selector) => {
+    const button = currentRow()?.querySelector(selector);
     button?.click();
     return Boolean(button);
   };
@@ -63,19 +75,55 @@ document.addEventListener("keydown", (event) => {
     k: () => move(-1),
     ArrowUp: () => move(-1),
     Home: () => current && (choose(rows()[0]), move(0)),
-    Enter: () => event.target === document.body && currentRow() && linkOf(currentRow()).click(),
+    Enter: () => [document.body, document.getElementById("main")].includes(event.target) && open(),
+    a: () => press("[data-assign]"),
     Escape: () => list().querySelector('a[data-shortcut="Escape"]')?.click(),
-    c: () => press(["claim", "take"]),
-    r: () => press(["release"]),
+    c: () => press('[data-claim="claim"], [data-claim="take"]'),
+    r: () => press('[data-claim="release"]'),
   }[event.key];
   if (done && done() !== false && event.key !== "Enter") event.preventDefault();
 });
+
+document.addEventListener("toggle", ({ target }) => {
+  if (target.id === "save-view" && target.open) target.querySelector("#view-name").focus();
+}, { capture: true });
 
 // ---- claims ----------------------------------------------------------------------------------------------
 
 document.addEventListener("htmx:afterRequest", ({ detail }) => {
   if (!detail.elt.matches?.("[data-claim]")) return;
   if (detail.xhr.status === 409) say(JSON.parse(detail.xhr.responseText).detail, "warning");
+  refresh();
+});
+
+// ---- assignments -----------------------------------------------------------------------------------------
+
+const assigning = document.getElementById("assign");
+let assigned = ""; // the id of the case that the dialog is about
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-assign]");
+  if (!button || !assigning) return;
+  const row = button.closest("tr.case");
+  assigned = row.dataset.case;
+  assigning.querySelector("[data-about]").textContent = row.dataset.number;
+  assigning.querySelector("select").value = button.dataset.assign;
+  assigning.showModal();
+  assigning.querySelector("select").focus();
+});
+
+assigning?.querySelector("form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const csrf = document.querySelector('meta[name="csrf-token"]').content;
+  const body = JSON.stringify({ assignee_id: assigning.querySelector("select").value || null });
+  const headers = { "Content-Type": "application/json", "X-CSRF-Token": csrf };
+  assigning.close();
+  try {
+    const answer = await fetch(`/api/v1/cases/${assigned}/assignment`, { method: "PUT", headers, body });
+    if (!answer.ok) say((await answer.json()).detail, "error");
+  } catch {
+    say(document.body.dataset.offline, "error");
+  }
   refresh();
 });
 

@@ -3,7 +3,8 @@
 import { subscribe } from '../events.js';
 import { Editor } from './editor.js';
 import { Measurements } from './measurements.js';
-import { send, tell } from './requests.js';
+import { nextAddress } from './next.js';
+import { headers, leave, send } from './requests.js';
 import { keepInStep } from './second.js';
 import { signing } from './sign.js';
 
@@ -80,11 +81,17 @@ if (tabs.length) show(tabs[0]);
 
 const { case: caseId, image } = room.dataset;
 
+let { until } = room.dataset; // when the claim ends by itself
+
 /** Renew the claim; whoever took the case over is named. */
 async function stillReading() {
   const answer = await send('PUT', `/read/${caseId}/claim`);
+  if (answer.status === 200) until = JSON.parse(answer.page.body.textContent ?? '').expires_at;
   if (answer.status !== 409) return;
-  tell(answer.sentence, 'warning');
+  mine = false;
+  const banner = /** @type {HTMLElement} */ (document.querySelector('[data-taken]'));
+  banner.hidden = false;
+  /** @type {HTMLElement} */ (banner.querySelector('p')).textContent = answer.sentence;
   room.dispatchEvent(new CustomEvent('taken'));
 }
 
@@ -94,10 +101,30 @@ async function look() {
   if (answer.status === 200) location.reload();
 }
 
-const mine = 'mine' in room.dataset;
+let mine = 'mine' in room.dataset;
 const awaited = Boolean(room.querySelector('[data-awaited]'));
 
-if (mine) setInterval(stillReading, RENEW);
+if (mine) setInterval(() => mine && stillReading(), RENEW);
+
+// ---- leaving ---------------------------------------------------------------------------------------------
+
+let stays = false; // another image of this case, or this page anew
+/** @type {any} */ (window).navigation?.addEventListener('navigate', (/** @type {any} */ event) => {
+  stays = new URL(event.destination.url).pathname === location.pathname;
+});
+addEventListener('pagehide', () => {
+  leave();
+  if (editor?.dirty) editor.save(); // and the case stays claimed: the text is not finished
+  else if (mine && !stays) {
+    const address = `/api/v1/cases/${caseId}/claim?until=${encodeURIComponent(until ?? '')}`;
+    fetch(address, { method: 'DELETE', headers: headers(), keepalive: true }).catch(() => undefined);
+  }
+});
+
+for (const link of document.querySelectorAll('[data-next]')) {
+  /** @type {HTMLAnchorElement} */ (link).href = nextAddress(room);
+}
+/** @type {HTMLDialogElement | null} */ (document.querySelector('#read-by'))?.showModal();
 /** The case goes on as another patient's: nobody writes here any more. */
 function moved() {
   room.dispatchEvent(new CustomEvent('taken'));

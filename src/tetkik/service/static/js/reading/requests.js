@@ -13,6 +13,13 @@ export function headers() {
   return { 'Content-Type': 'application/json', 'X-CSRF-Token': csrf };
 }
 
+let leaving = false;
+
+/** The page goes: what is sent from now on arrives all the same. */
+export function leave() {
+  leaving = true;
+}
+
 /**
  * @param {string} method
  * @param {string} address
@@ -22,7 +29,8 @@ export function headers() {
 export async function send(method, address, body) {
   const ask = () => {
     const content = body === undefined ? undefined : JSON.stringify(body);
-    return fetch(address, { method, headers: { ...headers(), 'HX-Request': 'true' }, body: content });
+    const given = { ...headers(), 'HX-Request': 'true' };
+    return fetch(address, { method, headers: given, body: content, keepalive: leaving });
   };
   try {
     let answer = await ask();

@@ -2,6 +2,7 @@
 
 import { known, proof } from '../passkeys.js';
 import { fieldOf, linesOf } from './lines.js';
+import { nextAddress } from './next.js';
 import { headers, tell } from './requests.js';
 
 /**
@@ -15,6 +16,13 @@ export function signing(room, editor, measurements) {
   const form = /** @type {HTMLFormElement} */ (dialog.querySelector('[data-sign-form]'));
   const refused = /** @type {HTMLElement} */ (dialog.querySelector('[data-refused]'));
   const password = /** @type {HTMLInputElement} */ (form.elements.namedItem('password'));
+  const passkey = /** @type {HTMLElement} */ (dialog.querySelector('[data-passkey-sign]'));
+  // Whoever came from the worklist goes on with its next case, unless they said once that they stay.
+  const onward = /** @type {HTMLInputElement} */ (form.elements.namedItem('onward'));
+  const came = sessionStorage.getItem('tetkik-view') !== null;
+  /** @type {HTMLElement} */ (onward.closest('.field')).hidden = !came;
+  onward.checked = came && localStorage.getItem('tetkik-onward') !== 'no';
+  onward.addEventListener('change', () => localStorage.setItem('tetkik-onward', onward.checked ? 'yes' : 'no'));
 
   room.addEventListener('click', async (event) => {
     const button = /** @type {HTMLElement} */ (event.target).closest('[data-sign]');
@@ -27,7 +35,7 @@ export function signing(room, editor, measurements) {
     password.value = '';
     dialog.querySelector('[data-what]')?.replaceChildren(...whatIsSigned());
     dialog.showModal();
-    password.focus();
+    (passkey.hidden ? password : passkey).focus();
   });
 
   function explain() {
@@ -63,7 +71,10 @@ export function signing(room, editor, measurements) {
     });
     if (answer.ok) {
       editor.dirty = false;
-      location.reload();
+      if (onward.checked) {
+        sessionStorage.setItem('tetkik-notice', form.dataset.signed ?? '');
+        location.assign(nextAddress(room, true));
+      } else location.reload();
       return;
     }
     const { detail, current } = await answer.json();
@@ -90,7 +101,6 @@ export function signing(room, editor, measurements) {
     sign({ password: password.value }).catch(() => refuse(document.body.dataset.offline ?? ''));
   });
 
-  const passkey = /** @type {HTMLElement} */ (dialog.querySelector('[data-passkey-sign]'));
   passkey.hidden = !known;
   passkey.addEventListener('click', async () => {
     try {
