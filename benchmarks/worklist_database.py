@@ -21,6 +21,7 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
 from tetkik.records.ids import new_id
 from tetkik.records.schema import (
+    Assignment,
     Case,
     CaseMark,
     Claim,
@@ -29,6 +30,8 @@ from tetkik.records.schema import (
     Job,
     Patient,
     PatientIndex,
+    PoolMember,
+    ReaderPool,
     Report,
     Run,
     Score,
@@ -36,6 +39,7 @@ from tetkik.records.schema import (
     User,
 )
 from tetkik.records.vault import KEY_BYTES, Vault
+from tetkik.records.worklist import saved_views
 from tetkik.turkish import fold
 from tetkik.values import (
     DEPARTMENTS,
@@ -107,6 +111,12 @@ _MODALITIES = {"DX": 80, "CR": 16, "MR": 4}
 _POSITIVE = 0.04
 _CHUNK = 1000
 _CLAIMED = 40
+_ASSIGNED = 200
+_VIEWS = {
+    "CR": "modality=CR&sort=priority&columns=modality,findings",
+    "Kardiyoloji": "department=Kardiyoloji&sort=-waiting&columns=modality,findings",
+    "Havuzlarım": "assigned=pools&sort=priority&columns=modality,findings,assigned",
+}
 
 
 def fill(records: Records, cases: int, seed: int = 1) -> Actor:
@@ -152,6 +162,19 @@ def fill(records: Records, cases: int, seed: int = 1) -> Actor:
             for place, case in enumerate(read)
         ]
         tx.session.execute(insert(Claim), claims)
+        pool = ReaderPool(id=new_id(), name="Toraks", created_at=now)
+        tx.session.add(pool)
+        tx.session.flush()
+        tx.session.add(PoolMember(pool_id=pool.id, user_id=actor.user_id))
+        tx.session.execute(
+            insert(Assignment),
+            [
+                {"case_id": case, "pool_id": pool.id, "assigned_at": now}
+                for case in chance.sample(waiting, min(_ASSIGNED, len(waiting)))
+            ],
+        )
+        for name, query in _VIEWS.items():
+            saved_views.save_view(tx, name, query, shared=False)
     with records.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("VACUUM ANALYZE"))

@@ -187,6 +187,7 @@ class Day:
             expect(dialog).to_contain_text(CORRECTION)
             dialog.locator("#sign-password").fill(PASSWORD)
             self._shot(page, "12-imza")
+            dialog.get_by_label("Ardından listedeki sıradaki vaka").uncheck()
             dialog.locator("button[type=submit]").click()
             page.get_by_role("link", name="Raporu aç").click()
             expect(page.locator(".signature")).to_contain_text("Zeynep Arslan")

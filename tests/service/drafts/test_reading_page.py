@@ -44,7 +44,7 @@ def test_a_reader_is_told_that_the_case_was_taken_over(page, room):
     other = made_user(room.app_context.records, Role.RADIOLOGIST, name="Dr. Can Demir")
     with room.app_context.records.write(other) as tx:
         claims.claim_case(tx, room.case_id, take_over=True)
-    wait_for_notice(page, "Dr. Can Demir")
+    expect(page.locator("[data-taken]")).to_contain_text("Dr. Can Demir")
 
 
 def test_the_image_the_prior_and_a_heatmap_are_shown(page, room):
@@ -340,4 +340,4 @@ def test_all_tabs_of_a_browser_hear_by_one_stream(browser, room):
         with room.app_context.records.write(other) as tx:
             claims.claim_case(tx, room.case_id, take_over=True)
         expect(second.locator(f'tr[data-case="{room.case_id}"]')).to_contain_text("Barış")
-        wait_for_notice(page, "Barış")
+        expect(page.locator("[data-taken]")).to_contain_text("Barış")

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from playwright.sync_api import expect
+
 from tests.records.kit import made_case, made_user
-from tests.service.browser import Watch, axe, opened, overflow, serving, signed_in
+from tests.service.browser import (
+    Watch,
+    authenticator,
+    axe,
+    chord,
+    opened,
+    overflow,
+    serving,
+    signed_in,
+)
+from tests.service.reading_room import PASSWORD, another_case, made_room, reading, served_room
 from tetkik.records.cases import cases
 from tetkik.records.cases.patients import Person
 from tetkik.records.schema import Case
@@ -66,7 +80,7 @@ def test_by_keyboard_and_live(app_context, browser):
         other = made_user(app_context.records, Role.RADIOLOGIST, name="Dr. Barış")
         with app_context.records.write(other) as tx:
             claims.claim_case(tx, every[25])
-        page.locator(f'tr[data-case="{every[25]}"] [data-claim="take"]').wait_for()
+        page.locator(f'tr[data-case="{every[25]}"] [data-claim="take"]').wait_for(state="attached")
         page.keyboard.press("c")
         question = page.locator("#confirm[open]")
         assert "Dr. Barış" in (question.text_content() or "")
@@ -137,9 +151,61 @@ def test_pages_of_one_browser_share_a_stream(app_context, browser):
         assert len([url for url in streams if "/events?after" in url]) == 2
 
 
+def test_from_the_list_to_the_next_case_in_six_keys(browser, tmp_path):
+    """A normal film is opened, signed with a passkey, and the next one open; who leaves reads no more."""
+    made = made_room(tmp_path)
+    later = another_case(made)
+    routine = put(made.app_context, "Hasta 03")
+    with served_room(made) as room:
+        # A passkey belongs to a name.
+        named = replace(room, address=room.address.replace("127.0.0.1", "localhost"))
+        with reading(browser, named) as page:
+            authenticator(page)
+            page.goto("/account")
+            page.click("[data-dialog=add-passkey]")
+            page.fill("#passkey-name", "Masa 3")
+            page.fill("#passkey-password", PASSWORD)
+            page.click("#add-passkey [type=submit]")
+            page.get_by_text("Masa 3", exact=True).wait_for()
+            page.goto("/worklist?priority=urgent")
+            page.keyboard.press("j")
+            page.keyboard.press("Enter")
+            page.wait_for_url(f"**/read/{room.case_id}*")
+            page.locator("[data-viewer] canvas").first.wait_for()
+            chord(page, "s", "s")
+            page.wait_for_function("document.activeElement.matches('[data-passkey-sign]')")
+            page.keyboard.press("Enter")
+            page.wait_for_url(f"**/read/{later.case_id}*")
+            expect(page.locator("#toasts")).to_contain_text("imzalandı")
+            page.locator("[data-viewer] canvas").first.wait_for()
+            with room.app_context.records.read() as tx:
+                assert cases.load_case(tx, room.case_id, audit=False).state is CaseState.SIGNED
+                assert claims.reader_of_case(tx, later.case_id) is not None
+            # No further case in the view: back to it; and whoever leaves reads no more.
+            chord(page, "n", "n")
+            page.wait_for_url("**/worklist?priority=urgent")
+            page.wait_for_function(
+                "id => !document.querySelector(`tr[data-case='${id}'] .mine`)", arg=later.case_id
+            )
+            with room.app_context.records.read() as tx:
+                assert claims.reader_of_case(tx, later.case_id) is None
+            # Somebody else reads one: opening it asks, and takes nothing over by itself.
+            other = made_user(room.app_context.records, Role.RADIOLOGIST, name="Dr. Barış")
+            with room.app_context.records.write(other) as tx:
+                claims.claim_case(tx, routine)
+            page.goto(f"/read/{routine}")
+            asked = page.locator("#read-by[open]")
+            expect(asked).to_contain_text("Dr. Barış")
+            asked.locator("[type=submit]").click()
+            page.wait_for_selector("[data-mine]")
+            with room.app_context.records.read() as tx:
+                reader = claims.reader_of_case(tx, routine)
+            assert reader is not None and reader.user_id == room.reader.user_id
+
+
 def test_it_fits_every_screen(app_context, browser):
-    for n, priority in enumerate(Priority):
-        put(app_context, f"Gülçin ŞAHİN {n}", priority=priority)
+    for n in range(21):
+        put(app_context, f"Gülçin ŞAHİN {n}", priority=Priority(n % 3))
     with serving(app_context) as address:
         actor = made_user(app_context.records, Role.RADIOLOGIST)
         with opened(browser, address) as context:
@@ -150,3 +216,8 @@ def test_it_fits_every_screen(app_context, browser):
                 page.goto("/worklist")
                 assert overflow(page) == 0
                 assert axe(page) == []
+                shown = (
+                    "[...document.querySelectorAll('tr.case')].filter((row) => "
+                    "row.getBoundingClientRect().bottom <= innerHeight).length"
+                )
+                assert width < 1440 or page.evaluate(shown) >= 20
