@@ -182,3 +182,74 @@ def test_a_form_of_another_site_claims_nothing(app_context, client):
     del client.headers["X-CSRF-Token"]
     assert client.put(f"{API}/cases/{case_id}/claim").status_code == 403
     assert client.post("/search", data={"words": "x"}).status_code == 403
+
+
+def test_columns_order_and_density_are_remembered(app_context, client):
+    put(app_context)
+    actor = sign_in(client, app_context, Role.RADIOLOGIST)
+    page = client.get("/worklist").text
+    assert '<th scope="col" class="modality">' in page and 'class="referrer"' not in page
+    assert 'class="table cases dense"' in page
+    form = {"query": "state=to_read", "column": ["", "referrer"]}
+    answer = client.post("/worklist/look", data=form, follow_redirects=False)
+    assert answer.headers["location"] == "/worklist?state=to_read"
+    client.post("/worklist/look", data={"dense": "false"})
+    client.get("/worklist?sort=-waiting")
+    page = client.get("/worklist").text
+    assert 'class="referrer"' in page and 'class="modality"' not in page and "cases dense" not in page
+    assert client.get("/worklist?sort=waiting").text.count('aria-sort="ascending"') == 0  # it is hidden
+    client.post("/worklist/look", data={"column": ["waiting"]})
+    assert 'aria-sort="ascending"' in client.get("/worklist").text
+    assert actions(app_context, actor) == ["cases.listed"] * 5
+
+
+def test_a_view_is_saved_opened_and_removed(app_context, client):
+    put(app_context, priority=Priority.CRITICAL)
+    sign_in(client, app_context, Role.RADIOLOGIST)
+    query = "priority=critical&sort=-waiting&columns=modality%2Cwaiting"
+    client.post("/worklist/views", data={"name": "Acil", "query": query})
+    assert client.post("/worklist/views", data={"name": "x", "query": "state=nowhere"}).status_code == 422
+    page = client.get(f"/worklist?{query}").text
+    tab = page.partition('class="view" id="view-0')[2].partition("</a>")[0]
+    assert 'aria-current="page"' in tab and "Acil" in tab and ">1<" in tab
+    assert 'aria-sort="descending"' in page and 'class="findings"' not in page
+    assert (
+        'aria-current="page"' not in client.get("/worklist").text.partition('id="view-0')[2].partition(">")[0]
+    )
+    view_id = page.partition("/worklist/views/")[2].partition("/")[0]
+    client.post(f"/worklist/views/{view_id}/remove")
+    assert "Acil" not in client.get("/worklist").text
+
+
+def test_the_row_says_why_and_whose(app_context, client):
+    case_id = put(app_context, priority=Priority.CRITICAL, priority_chosen=Priority.CRITICAL)
+    me = sign_in(client, app_context, Role.RADIOLOGIST)
+    address = f"{API}/cases/{case_id}/assignment"
+    assert client.put(address, json={"assignee_id": me.user_id}).json()["id"] == me.user_id
+    page = client.get("/worklist").text
+    assert '<span class="why" title="chosen by a person">' in page and f'data-assign="{me.user_id}"' in page
+    found = client.get(f"{API}/worklist", params={"assigned": "mine", "sort": "patient"}).json()["items"]
+    assert found[0]["reason"]["chosen"] and found[0]["assignee"]["pool"] is False
+    assert '<span class="why"' in client.get(f"/read/{case_id}").text
+    assert client.put(address, json={"assignee_id": None}).json() is None
+    assert [one["id"] for one in client.get(f"{API}/assignees").json()] == [me.user_id]
+    known = client.get(f"{API}/cases/{case_id}/claim").json()["reader"]["expires_at"]
+    assert client.put(f"/read/{case_id}/claim").json()["expires_at"] >= known
+    assert client.delete(f"{API}/cases/{case_id}/claim", params={"until": known}).status_code == 204
+    assert client.get(f"{API}/cases/{case_id}/claim").json()["reader"] is not None
+
+
+def test_an_administrator_makes_pools(app_context, client):
+    reader = made_user(app_context.records, Role.RADIOLOGIST, name="Dr. Barış")
+    sign_in(client, app_context, Role.ADMINISTRATOR)
+    client.post("/admin/pools", data={"name": "Toraks", "member": [reader.user_id]})
+    page = client.get("/admin/pools").text
+    assert "Toraks" in page and "<p>Dr. Barış</p>" in page
+    assert "already" in client.post("/admin/pools", data={"name": "Toraks"}).text
+    pool_id = page.partition("/admin/pools/")[2].partition("/")[0]
+    client.post(f"/admin/pools/{pool_id}", data={"name": "Nöro"})
+    assert "Nobody is in it yet" in client.get("/admin/pools").text
+    client.post(f"/admin/pools/{pool_id}/remove")
+    assert "No pool yet" in client.get("/admin/pools").text
+    sign_in(client, app_context, Role.RADIOLOGIST)
+    assert client.get("/admin/pools").status_code == 403

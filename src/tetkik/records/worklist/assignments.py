@@ -16,7 +16,7 @@ from tetkik.records.people.users import roles_of
 from tetkik.records.schema import Assignment, PoolMember, ReaderPool, User
 from tetkik.records.worklist.claims import listed_case
 from tetkik.turkish import alphabetical
-from tetkik.values import Permission, permissions_of
+from tetkik.values import CaseState, Permission, permissions_of
 
 _LONGEST = 60
 _MISSING = NotFound("There is no such pool; look at the list of pools.")
@@ -42,7 +42,7 @@ def assign_case(tx: Transaction, case_id: str, assignee_id: str | None) -> Assig
     """Say who is to read a case: a reader, a pool, or nobody in particular (None)."""
     case = listed_case(tx, case_id)
     require_open(tx, case)
-    if case.state.ended:
+    if case.state is CaseState.SIGNED:
         raise Conflict("The case is signed; nobody has to read it any more.")
     chosen = None
     if assignee_id is not None:
@@ -151,6 +151,7 @@ def remove_pool(tx: Transaction, pool_id: str) -> None:
     tx.session.execute(delete(Assignment).where(Assignment.pool_id == pool_id))
     tx.session.execute(delete(PoolMember).where(PoolMember.pool_id == pool_id))
     tx.session.delete(row)
+    tx.session.flush()
 
 
 def _pool(tx: Transaction, pool_id: str) -> ReaderPool:

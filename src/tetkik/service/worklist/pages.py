@@ -197,7 +197,8 @@ def _list(
     with ctx.read() as tx:
         kept = saved_views.load_preferences(tx)
         # The order and the columns that hold, in every link of the page.
-        sort = query.sort or (kept.sort if query.columns is None else None)
+        remembered = kept.sort if query.columns is None and cursor is None else None
+        sort = query.sort or remembered
         listed = query.model_copy(update={"sort": sort})
         order = listed.order()
         chosen = query.chosen()
