@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from tests.records.kit import made_user
+from tests.records.kit import id_of, made_user
 from tests.records.worklist.test_worklist import ids, put, read
 from tetkik.errors import Conflict, Forbidden, InputError, NotFound
 from tetkik.records.cases.patients import Person
@@ -66,11 +66,11 @@ def test_a_case_is_assigned_to_a_reader_or_a_pool(both_records, reader):
     head = made_user(records, Role.ADMINISTRATOR)
     other = made_user(records, Role.RADIOLOGIST, name="Dr. Barış")
     with records.write(head) as tx:
-        thorax = assignments.save_pool(tx, None, " Thorax ", [reader.user_id, other.user_id])
+        thorax = assignments.save_pool(tx, None, " Thorax ", [id_of(reader), id_of(other)])
         with pytest.raises(InputError, match="already"):
             assignments.save_pool(tx, None, "Thorax", [])
         with pytest.raises(InputError, match="Nobody reads"):
-            assignments.save_pool(tx, None, "Neuro", [head.user_id])
+            assignments.save_pool(tx, None, "Neuro", [id_of(head)])
     with records.write(other) as tx:
         assignments.assign_case(tx, mine, reader.user_id)
         found = assignments.assign_case(tx, pooled, thorax)

@@ -61,7 +61,7 @@ class StudyTime:
 def count_images(tx: Transaction, case_ids: Sequence[str]) -> dict[str, int]:
     """How many images each case has; cases without any are left out."""
     rows = select(Image.case_id, func.count()).where(Image.case_id.in_(case_ids)).group_by(Image.case_id)
-    return dict(tuple(row) for row in tx.session.execute(rows))
+    return {row[0]: row[1] for row in tx.session.execute(rows)}
 
 
 def load_modalities(tx: Transaction, case_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -82,7 +82,7 @@ def load_body_parts(tx: Transaction, case_ids: Sequence[str]) -> dict[str, tuple
     )
     found: dict[str, set[str]] = {}
     for case_id, part in tx.session.execute(rows):
-        found.setdefault(case_id, set()).add(part)
+        found.setdefault(case_id, set()).add(part or "")
     return {case_id: tuple(sorted(parts)) for case_id, parts in found.items()}
 
 

@@ -295,7 +295,9 @@ def _few_places(
     return [WorklistCursor(*place) for place in found if begins is None or place > begins]
 
 
-def _few_cases(tx: Transaction, chosen: WorklistFilter) -> list[Row[Any]]:
+def _few_cases(
+    tx: Transaction, chosen: WorklistFilter
+) -> list[Row[str, CaseState, int, datetime, str | None]]:
     """The cases that somebody is reading or is to read: few, fetched by id and chosen from here."""
     ids: set[str] | None = None
     if chosen.scope in (Scope.MINE, Scope.CLAIMED):
