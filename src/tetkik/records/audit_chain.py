@@ -91,6 +91,8 @@ class Action(StrEnum):
     DOCUMENT_EXPORTED = "document.exported"
     TEMPLATE_CHANGED = "template.changed"
     FEEDBACK_EXPORTED = "feedback.exported"
+    STATISTICS_OPENED = "statistics.opened"
+    STATISTICS_EXPORTED = "statistics.exported"
     AUDIT_READ = "audit.read"
     AUDIT_EXPORTED = "audit.exported"
     BACKUP_MADE = "backup.made"

@@ -31,6 +31,7 @@ from tetkik.values import ReportContent
 VERSION = 1
 """Of the form; a later one must read the earlier ones, for signed reports stay."""
 _T = TypeVar("_T")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _PLAIN = (str, int, float, bool)
 
 
@@ -50,6 +51,15 @@ def to_csv(rows: Iterable[Iterable[str]]) -> str:
     table = io.StringIO()
     csv.writer(table, lineterminator="\n").writerows(rows)
     return table.getvalue()
+
+
+def to_spreadsheet(rows: Iterable[Iterable[str]]) -> str:
+    """The same for a spreadsheet: it opens as UTF-8, and no cell is taken for a formula.
+
+    A cell that begins as one is preceded by an apostrophe (OWASP, CSV injection).
+    """
+    safe = ((f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in row) for row in rows)
+    return "\ufeff" + to_csv(safe)
 
 
 def from_bytes(kind: type[_T], content: bytes) -> _T:

@@ -21,6 +21,8 @@ class Role(StrEnum):
     """Models and metrics; never an identity."""
     AUDITOR = "auditor"
     ADMINISTRATOR = "administrator"
+    HEAD = "head"
+    """Of a department: its figures, with the names of its readers and none of a patient."""
 
 
 class Permission(StrEnum):
@@ -69,6 +71,8 @@ class Permission(StrEnum):
     """Bundles, cards, agreement, drift: without identity."""
     FEEDBACK_EXPORT = "feedback.export"
     """What people corrected, without identity."""
+    STATISTICS = "statistics"
+    """The figures of the department: times, counts, by modality and by reader; no patient."""
     AUDIT_READ = "audit.read"
     PRIVACY = "privacy"
     """Export and erase a patient's data on their request."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 
 import pytest
@@ -9,6 +10,7 @@ from sqlalchemy import delete, select, text
 
 from tests.service.kit import sign_in
 from tests.service.moving import moved
+from tests.templates import trees
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.schema import AuditRow, Case
@@ -133,4 +135,38 @@ def test_what_an_entry_tells_is_in_words():
         ("düzeltildi", "evet"),
         ("of.the.future", "x"),
     ]
-    assert detail_words({"by_glass": True}, Language.EN) == [("opened with a reason", "it is so")]
+    assert detail_words({"by_glass": True}, Language.EN) == [("opened with a reason", "Yes")]
+
+
+@pytest.mark.parametrize(
+    ("detail", "said"),
+    [
+        (
+            {"field": "priority", "what": "chosen", "priority": 0, "before": 2},
+            "öncelik kişi seçti kritik rutin",
+        ),
+        ({"urgency": "kirmizi", "reason": "looks_ill"}, "kırmızı Hasta kötü görünüyor"),
+        ({"fields": "name,phone", "given": "head,radiologist"}, "ad, telefon bölüm sorumlusu, radyolog"),
+        ({"permission": "report.sign", "by": "passkey"}, "rapor imzalamak geçiş anahtarı"),
+        ({"label": "Effusion", "judgement": "rejected"}, "Plevral efüzyon reddedildi"),
+        ({"size": 7_340_032, "format": "sr"}, "7.3 MB DICOM yapılandırılmış rapor"),
+        ({"taken_from": "u1", "made_at": "2026-03-01"}, "Elif KAYA 01.03.2026"),
+    ],
+)
+def test_codes_of_an_entry_are_words(detail, said):
+    found = detail_words(detail, Language.TR, {"u1": "Elif KAYA"})
+    assert " ".join(str(value) for _, value in found) == said
+
+
+def test_no_detail_that_is_noted_is_without_a_word():
+    given = {
+        keyword.arg
+        for _, tree in trees()
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and getattr(call.func, "attr", "") in ("audit", "audit_about")
+        for keyword in call.keywords
+    }
+    named = given - {None, "case_id", "patient_id", "object_id"}
+    assert len(named) > 30
+    turkish = {name: detail_words({name: "x"}, Language.TR)[0][0] for name in named}
+    assert {name for name, word in turkish.items() if name == word} <= {"model"}  # the same in both languages

@@ -61,6 +61,7 @@ def test_a_case_is_made_once_for_one_key(client):
         "tckn": "",
         "number": "",
         "birth_date": "1980-05-17",
+        "phone": "",
         "sex": "M",
     }
     assert (made["state"], made["urgency"], made["priority"], made["department"]) == (

@@ -7,6 +7,7 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 
@@ -33,6 +34,8 @@ MOST_MATCHES = 20
 SHORTEST_WORDS = 3
 """Letters of a name from which on a search is worth its while."""
 _EIGHT = re.compile(r"[0-9]{8}")
+_TURKISH_PHONE = re.compile(r"(?:\+90|0090|90|0)?([2-5][0-9]{9})")
+_OTHER_PHONE = re.compile(r"\+(?!90)[1-9][0-9]{6,14}")  # at most fifteen digits: ITU-T E.164, section 6
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _OLDEST = date(1880, 1, 1)
 _UNSEEN = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -50,6 +53,8 @@ class Person:
     birth_date: str = field(default="", repr=False)
     """`YYYYMMDD`."""
     sex: Sex | None = field(default=None, repr=False)
+    phone: str = field(default="", repr=False)
+    """With the country, without spaces (E.164): `+905321234567`."""
 
     @property
     def known(self) -> bool:
@@ -60,6 +65,15 @@ class Person:
     def born(self) -> date | None:
         """The day of birth; None where unknown."""
         return day_of(self.birth_date)
+
+    def months(self, at: datetime) -> int | None:
+        return months_of(self.birth_date, at)
+
+    @property
+    def phone_shown(self) -> str:
+        """A number of Turkey as people there write it, `0532 123 45 67`; any other as it is kept."""
+        own = self.phone.removeprefix("+90")
+        return self.phone if own == self.phone else f"0{own[:3]} {own[3:6]} {own[6:8]} {own[8:]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +89,7 @@ class Match:
 def validate_person(person: Person) -> Person:
     """What somebody typed, tidied: spaces in one, nothing that hides or turns the direction of writing."""
     name, tckn, number, birth = map(_tidy, (person.name, person.tckn, person.number, person.birth_date))
-    tidied = Person(name, "".join(tckn.split()), number, birth, person.sex)
+    tidied = Person(name, "".join(tckn.split()), number, birth, person.sex, phone_of(person.phone))
     if len(tidied.name) > LONGEST_NAME or len(tidied.number) > LONGEST_NUMBER:
         raise InputError("The name or the hospital number is too long; shorten it.")
     if tidied.tckn and not (tidied.tckn.isascii() and is_tckn(tidied.tckn)):
@@ -84,6 +98,24 @@ def validate_person(person: Person) -> Person:
     if tidied.birth_date and not _OLDEST <= (tidied.born or date.min) <= today:
         raise InputError("This is no date of birth; give day, month and year.")
     return tidied
+
+
+def phone_of(typed: str) -> str:
+    """A telephone number as people here type it (`0532 123 45 67`) as E.164; empty for none.
+
+    Numbers of Turkey have ten digits, and begin with 5 (mobile) or 2 to 4 (BTK numbering plan); one of
+    another country is given with its `+`.
+    """
+    digits = re.sub(r"[\s()./-]", "", _tidy(typed))
+    if not digits:
+        return ""
+    if found := _TURKISH_PHONE.fullmatch(digits):
+        return f"+90{found[1]}"
+    if _OTHER_PHONE.fullmatch(digits):
+        return digits
+    raise InputError(
+        "This is no telephone number; give it such as 0532 123 45 67, or with + and the country."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,14 +216,17 @@ def require_not_erased(tx: Transaction, patient_id: str) -> None:
 
 
 def find(tx: Transaction, words: str) -> tuple[str, ...]:
-    """Ids of patients whose TCKN or number is `words`, or whose name has every one of them.
+    """Ids of patients whose TCKN, number or telephone is `words`, or whose name has every one of them.
 
     A word of a name may be its beginning, from three letters on; Turkish letters may be typed without marks.
     Of a patient with several records, one that fits brings all of them.
     """
+    sought = [("tckn", words), ("number", words)]
+    with suppress(InputError):  # a name, or another number
+        sought.append(("phone", phone_of(words)))
     exact = select(PatientIndex.patient_id).where(
-        PatientIndex.kind.in_(("tckn", "number")),
-        PatientIndex.digest.in_([tx.vault.digest(kind, words) for kind in ("tckn", "number")]),
+        PatientIndex.kind.in_([kind for kind, _ in sought]),
+        PatientIndex.digest.in_([tx.vault.digest(kind, text) for kind, text in sought]),
     )
     found = list(tx.session.scalars(exact))
     parts = fold(words).split()
@@ -247,6 +282,20 @@ def day_of(digits: str) -> date | None:
         return None
 
 
+def age_of(birth_date: str, at: datetime) -> int | None:
+    """Whole years from the day of birth (`YYYYMMDD`) to a moment; None where it is unknown, or later."""
+    months = months_of(birth_date, at)
+    return None if months is None else months // 12
+
+
+def months_of(birth_date: str, at: datetime) -> int | None:
+    """The same in whole months, as ages of small children are said."""
+    born, day = day_of(birth_date), at.astimezone().date()
+    if born is None or born > day:
+        return None
+    return 12 * (day.year - born.year) + day.month - born.month - (day.day < born.day)
+
+
 def _write(tx: Transaction, patient_id: str, person: Person) -> None:
     tx.key(patient_id)
     row = tx.session.get_one(Patient, patient_id)
@@ -260,7 +309,7 @@ def _write(tx: Transaction, patient_id: str, person: Person) -> None:
 
 def _indexed(person: Person) -> set[tuple[str, str]]:
     """What a patient is found by; the beginnings of names, too."""
-    entries = {("tckn", person.tckn), ("number", person.number)}
+    entries = {("tckn", person.tckn), ("number", person.number), ("phone", person.phone)}
     for word in fold(person.name).split():
         entries |= {("name", word[:end]) for end in range(min(_SHORTEST_PREFIX, len(word)), len(word) + 1)}
     return {(kind, text) for kind, text in entries if text}

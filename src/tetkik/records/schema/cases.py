@@ -51,6 +51,7 @@ class Case(Identified, Made, Base):
         Index("ix_cases_state", "state", "priority", "waiting_since", "id"),
         Index("ix_cases_department", "department", "state", "priority", "waiting_since", "id"),
         Index("ix_cases_updated", "updated_at", "id"),
+        Index(None, "created_at"),
     )
 
 
@@ -153,7 +154,7 @@ class Study(Identified, Base):
     """Body Part Examined (0018,0015), upper case; None where unknown."""
     created_at: Mapped[datetime] = mapped_column(Moment)
 
-    __table_args__ = (UniqueConstraint("case_id", "uid_digest"),)
+    __table_args__ = (UniqueConstraint("case_id", "uid_digest"), Index(None, "created_at"))
 
 
 class Image(Identified, Made, Base):

@@ -19,7 +19,7 @@ class Patient(Identified, Base):
     key: Mapped[bytes | None] = mapped_column(LargeBinary)
     """Wrapped by the ring; destroyed at erasure."""
     identity: Mapped[bytes | None] = mapped_column(LargeBinary)
-    """Sealed JSON: name, numbers, date of birth, sex."""
+    """Sealed JSON: name, numbers, date of birth, sex, telephone."""
     created_at: Mapped[datetime] = mapped_column(Moment)
     erased_at: Mapped[datetime | None] = mapped_column(Moment)
     erase_after: Mapped[datetime | None] = mapped_column(Moment)
@@ -33,7 +33,7 @@ class PatientIndex(Base):
 
     patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), primary_key=True)
     kind: Mapped[str] = mapped_column(String(16), primary_key=True)
-    """`tckn`, `number` (of the hospital), `name` (a word, or the beginning of one)."""
+    """`tckn`, `number` (of the hospital), `phone`, `name` (a word, or the beginning of one)."""
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
 
     __table_args__ = (Index(None, "kind", "digest"),)

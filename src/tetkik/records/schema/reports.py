@@ -39,7 +39,7 @@ class Report(Identified, Base):
     """Sealed reason of an amendment under way; None where none is."""
     version: Mapped[int] = mapped_column(default=0)
     """Of the last signed one; 0 before the first."""
-    created_at: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Moment, index=True)
     updated_at: Mapped[datetime] = mapped_column(Moment)
     updated_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
 

@@ -86,10 +86,7 @@ class WorklistItem:
 
     def age(self, now: datetime) -> int | None:
         """Whole years; None where the day of birth is unknown."""
-        born = patients.day_of(self.born)
-        if born is None:
-            return None
-        return now.year - born.year - ((now.month, now.day) < (born.month, born.day))
+        return patients.age_of(self.born, now)
 
 
 def load_items(tx: Transaction, case_ids: Sequence[str]) -> tuple[WorklistItem, ...]:

@@ -94,7 +94,7 @@ def trail(
         chosen=chosen,
         filtered=chosen != Chosen(),
         actions=actions_named(language),
-        detail_words=partial(detail_words, language=language),
+        detail_words=partial(detail_words, language=language, people=dict(people)),
     )
 
 
@@ -117,12 +117,13 @@ def case_history(ctx: Auditor, case_id: str) -> HTMLResponse:
         if not steps or steps[0].case_id is None:
             raise NotFound("The trail tells of no such case; look for its number.")
         tx.audit(Action.AUDIT_READ, case_id=steps[0].case_id)
+        people = dict(audit_events.list_users(tx))
     return ctx.render(
         "audit/case_history.html.jinja",
         steps=[(step, action_word(step.action, language)) for step in steps],
         number=next((step.case for step in steps if step.case), steps[0].case_id),
         people=len({step.user_id for step in steps if step.user_id}),
-        detail_words=partial(detail_words, language=language),
+        detail_words=partial(detail_words, language=language, people=people),
     )
 
 

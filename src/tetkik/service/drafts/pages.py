@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
@@ -155,7 +154,6 @@ def _page(
     *,
     only: bool,
 ) -> HTMLResponse:
-    born, today = view.case.person.born, datetime.now(UTC).date()
     shown: dict[str, Any] = {
         "view": view,
         "viewer_data": viewer,
@@ -164,9 +162,6 @@ def _page(
         "seq": seq,
         "why": why,
         "word_of": PriorityWord.of,
-        "age": None
-        if born is None
-        else today.year - born.year - (today.timetuple()[1:3] < born.timetuple()[1:3]),
         "texts": texts,
         "language_model": bool(ctx.settings.llm_url),
     }

@@ -19,7 +19,6 @@ from tetkik.records.cases import triage_performance
 from tetkik.records.drift import REFERENCE, BundleUsage
 from tetkik.records.images.drift import card_share, list_bundles
 from tetkik.records.reports.agreement import Count, agreement, corrected_drafts, queue, weeks_until
-from tetkik.service.engineering.charts import Bar, bars, line
 from tetkik.service.engineering.markdown import rendered
 from tetkik.service.engineering.view import (
     Against,
@@ -32,6 +31,7 @@ from tetkik.service.engineering.view import (
 )
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.context import AppContext
+from tetkik.service.kit.rendering.charts import Bar, bars, line
 from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.statistics import FEWEST, InputMoved, Movement, Shift, Stability
 from tetkik.statistics.image_drift import REFUSED

@@ -31,17 +31,24 @@ class TypedPerson(BaseModel):
     number: Short = ""
     birth_date: Short = ""
     sex: Short = ""
+    phone: Short = ""
 
     @classmethod
     def of(cls, person: Person) -> TypedPerson:
         born = person.birth_date
         shown = f"{born[6:]}.{born[4:6]}.{born[:4]}" if born else ""
         return cls(
-            name=person.name, tckn=person.tckn, number=person.number, birth_date=shown, sex=person.sex or ""
+            name=person.name,
+            tckn=person.tckn,
+            number=person.number,
+            birth_date=shown,
+            sex=person.sex or "",
+            phone=person.phone_shown,
         )
 
     def person(self) -> Person:
-        return Person(self.name, self.tckn, self.number, date_of(self.birth_date), sex_of(self.sex))
+        born = date_of(self.birth_date)
+        return Person(self.name, self.tckn, self.number, born, sex_of(self.sex), self.phone)
 
 
 def date_of(typed: str) -> str:
@@ -83,10 +90,16 @@ class PersonShape(BaseModel):
     number: str = Field(default="", max_length=LONGEST_NUMBER, repr=False)
     birth_date: Date | None = Field(default=None, repr=False)
     sex: Sex | None = Field(default=None, repr=False)
+    phone: str = Field(
+        default="",
+        max_length=40,
+        repr=False,
+        description="Telephone, such as `+905321234567`; a Turkish one may be written as people write it.",
+    )
 
     def value(self) -> Person:
         born = f"{self.birth_date:%Y%m%d}" if self.birth_date else ""
-        return Person(self.name, self.tckn, self.number, born.zfill(8) if born else "", self.sex)
+        return Person(self.name, self.tckn, self.number, born.zfill(8) if born else "", self.sex, self.phone)
 
     @classmethod
     def of(cls, person: Person) -> PersonShape:
@@ -97,6 +110,7 @@ class PersonShape(BaseModel):
             number=person.number,
             birth_date=person.born,
             sex=person.sex,
+            phone=person.phone,
         )
 
 

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from tetkik.errors import Forbidden, NotFound
+from tetkik.errors import Forbidden
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases
-from tetkik.records.cases.cases import CaseView
 from tetkik.records.database import Transaction
 from tetkik.records.images import images, jobs
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.people.visibility import load_visible_case
+from tetkik.records.worklist import case_contents, case_events
 from tetkik.service.cases.pages import locked
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep
 from tetkik.service.kit.rendering.navigation import NavigationEntry
-from tetkik.values import CaseState, Permission, Priority
+from tetkik.service.reception.lists_pages import load_waiting
+from tetkik.values import Permission, Priority
 
 router = APIRouter()
 NAVIGATION = (
@@ -37,12 +38,29 @@ def upload_page(
 ) -> HTMLResponse:
     try:
         with ctx.write() as tx:
-            case = cases.load_case(tx, case_id) if case_id is not None else None
-            there = images.list_images(tx, case.id) if case is not None else ()
-            waiting = _waiting(tx) if case is None else ()
+            shown: dict[str, Any] = {"seq": case_events.newest_sequence(tx), "case": None}
+            if case_id is not None:
+                shown |= _panel(tx, case_id, audit=True)
+            else:
+                shown |= {"waiting": load_waiting(tx, _WAITING)}
+                tx.audit(Action.CASES_LISTED, count=len(shown["waiting"]))
     except Forbidden:
         return locked(ctx, case_id or "")
-    return ctx.render("studies/upload.html.jinja", case=case, images=there, waiting=waiting)
+    return ctx.render("studies/upload.html.jinja", **shown)
+
+
+@router.get("/upload/waiting")
+def waiting(ctx: Sender) -> HTMLResponse:
+    """The cases to choose from, after something happened; the audit entry of the page covers it."""
+    with ctx.read() as tx:
+        return ctx.render("studies/waiting.html.jinja", waiting=load_waiting(tx, _WAITING))
+
+
+@router.get("/upload/{case_id}/panel")
+def panel(ctx: Sender, case_id: str) -> HTMLResponse:
+    """The case beside the upload, after something happened to it; the audit entry of the page covers it."""
+    with ctx.read() as tx:
+        return ctx.render("studies/case_panel.html.jinja", **_panel(tx, case_id))
 
 
 @router.post("/upload/{image_id}/frame")
@@ -58,14 +76,7 @@ def read_frame(
     return RedirectResponse(f"/read/{image.case_id}?image={image.id}", 303)
 
 
-def _waiting(tx: Transaction) -> tuple[CaseView, ...]:
-    """The newest cases that wait for an image and are open to the actor, with their patients."""
-    found = []
-    for line in cases.list_cases(tx, state=CaseState.WAITING, limit=_WAITING):
-        try:
-            found.append(cases.load_case(tx, line.id, audit=False))
-        except (Forbidden, NotFound):
-            continue  # restricted: the list does not say whose it is; or erased
-    if found:
-        tx.audit(Action.CASES_LISTED, count=len(found))
-    return tuple(found)
+def _panel(tx: Transaction, case_id: str, *, audit: bool = False) -> dict[str, Any]:
+    case = cases.load_case(tx, case_id, audit=audit)
+    studies = case_contents.load_contents(tx, case.id).studies
+    return {"case": case, "images": images.list_images(tx, case.id), "studies": studies}

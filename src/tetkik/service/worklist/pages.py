@@ -8,12 +8,13 @@ from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl, urlencode
 
 from fastapi import APIRouter, Form, Path, Query, Request
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import Field, ValidationError, field_validator
 
 from tetkik.errors import InputError
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
+from tetkik.records.cases.patients import SHORTEST_WORDS
 from tetkik.records.database import Transaction
 from tetkik.records.worklist import assignments, case_events, saved_views, search, worklist
 from tetkik.records.worklist.case_columns import SortColumn
@@ -182,8 +183,13 @@ def search_page(ctx: Finder) -> HTMLResponse:
 
 
 @router.post("/search")
-def find(ctx: Finder, words: Annotated[str, Form(max_length=search.LONGEST)] = "") -> HTMLResponse:
-    """What was found; the words stand in the body of the request and nowhere else."""
+def find(ctx: Finder, words: Annotated[str, Form(max_length=search.LONGEST)] = "") -> Response:
+    """What was found; the words stand in the body of the request and nowhere else.
+
+    While somebody types (htmx names the field then) nothing is looked for before the third character.
+    """
+    if ctx.request.headers.get("hx-trigger") == "words" and len(words.strip()) < SHORTEST_WORDS:
+        return Response(status_code=204)
     with ctx.write() as tx:
         items = search.search_cases(tx, words)
     values = _shared(ctx.request, ctx.actor, items) | {"found": True, "more": len(items) >= search.MOST}

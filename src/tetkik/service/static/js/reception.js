@@ -13,6 +13,7 @@ const matches = document.getElementById("matches");
 const chosen = document.getElementById("chosen");
 const unknown = document.getElementById("unknown");
 const tckn = document.getElementById("tckn");
+const phone = document.getElementById("phone");
 const open = document.getElementById("open");
 
 // ---- the complaint ---------------------------------------------------------------------------------------
@@ -106,7 +107,7 @@ function showPatient() {
   document.getElementById("search-part").hidden = known || unknown.checked;
   document.getElementById("new-patient").hidden = known;
   unknown.closest("label").hidden = known;
-  for (const name of ["name", "tckn", "number", "birth_date"]) {
+  for (const name of ["name", "tckn", "number", "birth_date", "phone"]) {
     form.elements[name].closest(".field").hidden = unknown.checked;
   }
 }
@@ -120,25 +121,28 @@ function isTckn(digits) {
   return d[9] === tenth && d[10] === sum([...Array(10).keys()]) % 10;
 }
 
-function checkTckn() {
-  const digits = tckn.value.replace(/\s/g, "");
-  const wrong = digits !== "" && !isTckn(digits);
-  tckn.toggleAttribute("aria-invalid", wrong);
-  if (wrong) tckn.setAttribute("aria-invalid", "true");
-  let fault = document.getElementById("tckn-error");
+function checkNumber(field, right) {
+  const digits = field.value.replace(/[\s()./-]/g, "");
+  const wrong = digits !== "" && !right(digits);
+  let fault = document.getElementById(`${field.id}-error`);
   if (wrong && !fault) {
     fault = document.createElement("span");
-    fault.id = "tckn-error";
+    fault.id = `${field.id}-error`;
     fault.className = "error";
     fault.setAttribute("role", "alert");
-    fault.textContent = tckn.dataset.wrong;
-    tckn.after(fault);
-    tckn.setAttribute("aria-describedby", fault.id);
+    fault.textContent = field.dataset.wrong;
+    field.after(fault);
+    field.setAttribute("aria-describedby", fault.id);
+    field.setAttribute("aria-invalid", "true");
   } else if (!wrong && fault) {
     fault.remove();
-    tckn.removeAttribute("aria-describedby");
+    field.removeAttribute("aria-describedby");
+    field.removeAttribute("aria-invalid");
   }
 }
+
+// Of Turkey (mobile 5, landline 2 to 4), or with + and the country.
+const isPhone = (digits) => /^(\+90|0090|90|0)?[2-5]\d{9}$|^\+(?!90)[1-9]\d{6,14}$/.test(digits);
 
 matches.addEventListener("click", (event) => {
   const button = event.target.closest("[data-patient]");
@@ -169,7 +173,8 @@ document.getElementById("another").addEventListener("click", () => {
 });
 
 unknown.addEventListener("change", showPatient);
-tckn.addEventListener("change", checkTckn);
+tckn.addEventListener("change", () => checkNumber(tckn, isTckn));
+phone.addEventListener("change", () => checkNumber(phone, isPhone));
 
 // ---- the keyboard ----------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@
 //   data-shortcut-label="…" what the keyboard's help calls it; otherwise its own words
 //   data-dialog="id"        opens <dialog id>; data-close within closes it
 //   data-confirm="…"        a form asks this first; hx-confirm does the same for htmx
+//   data-copy="…"           copies this text, or with data-copy-of="selector" the words of that element
 //   data-back               goes back one page;  data-print  prints
 // A message from a script or a response: the event "toast" {text, kind: ok|warning|error}, which the server
 // can send as the header HX-Trigger: {"toast": {"text": "…", "kind": "ok"}}.
@@ -69,6 +70,7 @@ document.addEventListener("click", (event) => {
   if (on("[data-dialog]")) openDialog(on("[data-dialog]").dataset.dialog);
   if (on("[data-close]")) on("dialog").close();
   if (on("[data-close-toast]")) on("[data-toast]").remove();
+  if (on("[data-copy], [data-copy-of]")) copy(on("[data-copy], [data-copy-of]"));
   if (on("[data-back]")) history.back();
   if (on("[data-print]")) window.print();
   if (on("[data-reveal]")) reveal(on("[data-reveal]"));
@@ -92,6 +94,22 @@ function reveal(button) {
   const shown = field.type === "password";
   field.type = shown ? "text" : "password";
   button.setAttribute("aria-pressed", String(shown));
+}
+
+async function copy({ dataset: { copy: given, copyOf: selector } }) {
+  const text = given ?? [...document.querySelectorAll(selector)].map((one) => one.innerText.trim()).join("\n\n");
+  const done = navigator.clipboard ? await navigator.clipboard.writeText(text).then(() => true, () => false) : copyMarked(text);
+  toast(done ? body.dataset.copied : body.dataset.notCopied, done ? "ok" : "error");
+}
+
+// Without TLS a browser has no clipboard but for what is marked.
+function copyMarked(text) {
+  const area = Object.assign(document.createElement("textarea"), { value: text, className: "sr-only" });
+  body.append(area);
+  area.select();
+  const done = document.execCommand("copy");
+  area.remove();
+  return done;
 }
 
 function openDialog(id) {
@@ -154,7 +172,7 @@ document.addEventListener("keydown", (event) => {
   clearTimeout(forget);
   forget = setTimeout(() => (typed = []), 1200);
   typed = [...typed, event.key.toLowerCase()].slice(-2);
-  const element = shortcut(typed.join(" ")) || shortcut(typed.at(-1));
+  const element = shortcut(typed.join(" ")) || shortcut(typed.at(-1)) || (event.key === "/" && shortcut("g f"));
   if (!element) return;
   event.preventDefault();
   typed = [];

@@ -56,6 +56,12 @@ document.addEventListener("focusin", (event) => {
   if (row) choose(row);
 });
 
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "ArrowDown" || event.target.id !== "words" || !rows().length) return;
+  event.preventDefault();
+  linkOf(rows()[0]).focus();
+});
+
 let before = "";
 
 document.addEventListener("keydown", (event) => {
@@ -185,7 +191,8 @@ document.addEventListener("htmx:afterSwap", ({ detail }) => {
   const found = list().querySelector("#found-title");
   if (found) {
     choose(rows()[0]);
-    (rows()[0] ? linkOf(rows()[0]) : found).focus();
+    // While somebody types, the field keeps the keyboard.
+    if (detail.requestConfig?.elt.id !== "words") (rows()[0] ? linkOf(rows()[0]) : found).focus();
     news.textContent = found.textContent;
     return tick();
   }

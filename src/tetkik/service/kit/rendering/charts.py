@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -70,3 +71,43 @@ def bars(shares: Sequence[tuple[float, float]]) -> tuple[Bar, ...]:
         Bar(place * _BAR_STEP, now, round(_BARS_HEIGHT - now, 1), then)
         for place, (then, now) in enumerate(tops)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a chart from its foot; without a value there is none."""
+
+    x: float
+    top: float
+    height: float
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    width: int
+    height: int
+    step: float
+    """From the left of a column to the left of the next."""
+    columns: tuple[Column, ...]
+    lines: tuple[tuple[float, float], ...]
+    """Lines across: how far from the top, and the value that they stand for."""
+
+
+def columns(values: Sequence[float | None], width: int, height: int, steps: Sequence[float]) -> Columns:
+    """Lay out values side by side, with four lines across at most.
+
+    Args:
+        steps: distances between two lines, easily read, rising; the first that is wide enough is taken.
+    """
+    most = max((value for value in values if value is not None), default=0.0)
+    step = next((one for one in steps if 4 * one >= most), most / 4 or 1.0)
+    number = max(1, math.ceil(most / step))
+    room, full = width / max(1, len(values)), number * step
+    laid = [
+        Column(round(place * room, 1), round(height - tall, 1), round(tall, 1), value)
+        for place, value in enumerate(values)
+        for tall in ((value or 0.0) / full * height,)
+    ]
+    lines = tuple((round(height - line * height / number, 1), line * step) for line in range(number + 1))
+    return Columns(width, height, room, tuple(laid), lines)

@@ -1,0 +1,1 @@
+"""The figures of a department for whoever heads it."""
