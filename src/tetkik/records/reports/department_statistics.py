@@ -191,12 +191,12 @@ class _seconds(FunctionElement[float]):  # noqa: N801 - a function of SQL
     inherit_cache = True
 
 
-@compiles(_seconds)  # type: ignore[no-untyped-call,misc]
+@compiles(_seconds)
 def _of_postgresql(element: Any, compiler: Any, **given: Any) -> str:
     return f"EXTRACT(EPOCH FROM {compiler.process(element.clauses, **given)})"
 
 
-@compiles(_seconds, "sqlite")  # type: ignore[no-untyped-call,misc]
+@compiles(_seconds, "sqlite")
 def _of_sqlite(element: Any, compiler: Any, **given: Any) -> str:
     return f"((julianday({compiler.process(element.clauses, **given)}) - 2440587.5) * 86400.0)"
 

@@ -84,6 +84,9 @@ class WorklistItem:
     job: JobState | None
     fault: Sentence | None
 
+    def months(self, now: datetime) -> int | None:
+        return patients.months_of(self.born, now)
+
     def age(self, now: datetime) -> int | None:
         """Whole years; None where the day of birth is unknown."""
         return patients.age_of(self.born, now)
