@@ -1,4 +1,4 @@
-"""The desk in a browser: the button in sight, a list that moves by itself, a search while one types, a copy."""
+"""The desk in a browser: the button in sight, a live list, a search while one types, a copy."""
 
 from __future__ import annotations
 
