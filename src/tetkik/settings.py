@@ -62,6 +62,15 @@ class Marked(StrEnum):
     REMOVED = "removed"
 
 
+class SmtpSecurity(StrEnum):
+    """How e-mail is sent to the hospital's server."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
+    """In clear text: for a server on this machine."""
+
+
 class Settings(BaseSettings):
     """Every setting of Tetkik. Unknown keys in the file are refused, so that a typing error is seen."""
 
@@ -129,6 +138,43 @@ class Settings(BaseSettings):
     """Price of a million tokens of a prompt, for the count of costs."""
     llm_price_out: float = Field(default=0, ge=0)
     """Price of a million tokens of an answer, for the count of costs."""
+    dictation_url: str = ""
+    """A speech recogniser in the hospital, for dictation: an OpenAI-style server's address up to `/v1`, such
+    as `http://localhost:9000/v1` (faster-whisper-server). Empty: none."""
+    dictation_model: str = "whisper-1"
+    """The model that the recogniser is asked for."""
+    dictation_key: SecretStr | None = None
+    """The key that the recogniser wants."""
+    dictation_browser: bool = False
+    """Whether a browser that recognises speech on its own machine may be dictated to. One that would send the
+    sound elsewhere is refused."""
+    spelling_dictionary: Path = Path("/usr/share/hunspell/tr_TR.dic")
+    """The Turkish dictionary (hunspell) by which reports are checked; Debian's package hunspell-tr puts it
+    there. Without it the browser alone checks."""
+    critical_contacts: Path | None = None
+    """Who is told of critical results (TOML): docs/how-to/critical-results.md. None: radiologists call."""
+    critical_minutes: str = "red=15, orange=60, yellow=1440"
+    """Minutes that a contact has to acknowledge a critical result before the next one is told, by level."""
+    sms_url: str = ""
+    """The hospital's SMS gateway: it gets a POST with the form fields `to` and `text`."""
+    sms_key: SecretStr | None = None
+    """The key that the SMS gateway wants, as a bearer token."""
+    pager_url: str = ""
+    """The gateway of the pagers, asked as that of SMS."""
+    pager_key: SecretStr | None = None
+    """The key that the gateway of the pagers wants."""
+    smtp_host: str = ""
+    """The hospital's mail server, for messages that a critical result waits."""
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    """The port of the mail server."""
+    smtp_security: SmtpSecurity = SmtpSecurity.STARTTLS
+    """How the mail server is spoken to: `starttls`, `tls`, or `none` for one on this machine."""
+    smtp_from: str = ""
+    """The address that messages come from."""
+    smtp_user: str = ""
+    """The account at the mail server, if it wants one."""
+    smtp_password: SecretStr | None = None
+    """The password of that account."""
     passages_dir: Path = Field(default_factory=lambda: user_data_path("tetkik") / "passages")
     """Where a hospital's own documents are kept for reports to cite. Default: `passages` in the user's data
     folder."""

@@ -56,7 +56,8 @@ _idle: dict[tuple[object, ...], list[FastAPI]] = defaultdict(list)
 def _middleware_settings(app_context: AppContext) -> tuple[object, ...]:
     """What `middleware.install` reads when the application is made; all else is read at each request."""
     chosen = app_context.settings
-    return chosen.max_upload_bytes, chosen.public_url, chosen.trusted_proxies, app_context.secure
+    microphone = bool(chosen.dictation_url) or chosen.dictation_browser
+    return chosen.max_upload_bytes, chosen.public_url, chosen.trusted_proxies, app_context.secure, microphone
 
 
 def serve(app: FastAPI, app_context: AppContext) -> None:

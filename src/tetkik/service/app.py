@@ -14,6 +14,8 @@ from starlette.middleware.gzip import GZipMiddleware
 
 import tetkik.service
 from tetkik import __version__
+from tetkik.service.critical_results import contacts
+from tetkik.service.critical_results.escalation import EscalationThread
 from tetkik.service.kit.access import middleware
 from tetkik.service.kit.access.authorization import check_routes
 from tetkik.service.kit.background.image_decoder import ImageDecoder
@@ -32,7 +34,9 @@ def create_app(context: AppContext, *, work: bool = True) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        threads = (Worker(context, decoder), RetentionThread(context)) if work else ()
+        threads = (
+            (Worker(context, decoder), RetentionThread(context), EscalationThread(context)) if work else ()
+        )
         for thread in threads:
             thread.start()
         try:
@@ -42,6 +46,7 @@ def create_app(context: AppContext, *, work: bool = True) -> FastAPI:
                 thread.stop()
             decoder.close()
 
+    contacts.check(context.settings)
     decoder = ImageDecoder(context.records)
     app = FastAPI(
         title="Tetkik",

@@ -93,6 +93,7 @@ from tetkik.values.report import (
 from tetkik.values.states import (
     Capability,
     CaseState,
+    CriticalLevel,
     JobState,
     Judgement,
     LinkReason,
@@ -123,6 +124,7 @@ __all__ = [
     "CaptionResult",
     "CaseState",
     "Certainty",
+    "CriticalLevel",
     "Decision",
     "DepartmentScore",
     "Destination",

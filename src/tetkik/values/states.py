@@ -9,6 +9,17 @@ from tetkik.values.complaint import UrgencyLevel
 from tetkik.values.finding_labels import CRITICAL_LABELS, NORMAL_LABELS
 
 
+class CriticalLevel(StrEnum):
+    """How long a critical result may wait until somebody who treats the patient knows of it."""
+
+    RED = "red"
+    """Minutes: the patient may die of it at once."""
+    ORANGE = "orange"
+    """Hours."""
+    YELLOW = "yellow"
+    """Days: a finding that must not be lost."""
+
+
 class LinkReason(StrEnum):
     """Why two records became one; codes alone, for the trail keeps them."""
 

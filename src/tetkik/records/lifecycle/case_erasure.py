@@ -22,6 +22,7 @@ from tetkik.records.schema import (
     CaseMark,
     Claim,
     Complaint,
+    CriticalResult,
     FindingReview,
     IdempotentRequest,
     Image,
@@ -34,7 +35,7 @@ from tetkik.records.schema import (
 )
 from tetkik.values import CaseState
 
-_PASSING = (Assignment, Claim, CaseMark, Job)
+_PASSING = (Assignment, Claim, CaseMark, CriticalResult, Job)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from tetkik.records.reports.identity import said_name
 from tetkik.records.reports.versions import SignedVersion
 from tetkik.records.schema import Case, Complaint, Report, Run, Score, User
 from tetkik.records.trail.audit_events import AuditFilter, iterate_events
+from tetkik.records.worklist import critical_results
 from tetkik.values import SYSTEM, Actor, CaseState, Draft, Measurement, Withdrawal
 
 _README = (
@@ -92,6 +93,16 @@ def _case(
         "question": tx.open_text(row, "question") or None,
         "complaints": list(_complaints(tx, row.id)),
         "images": [_image(tx, archive, row, image) for image in images.list_images(tx, row.id)],
+        "critical_results": [
+            {
+                "at": item.created_at.isoformat(),
+                "level": item.level.value,
+                "found": item.words,
+                "known_since": item.acknowledged_at.isoformat() if item.acknowledged_at else None,
+                "known_by": item.told_to or item.acknowledged_by or None,
+            }
+            for item in critical_results.results_of_case(tx, row.id)
+        ],
         "reports": [_report(tx, archive, report_id, bundles) for report_id in _reports(tx, row.id)],
     }
 

@@ -20,6 +20,8 @@ from tetkik.values import Decision, Draft, DraftSentence, Fault, Mark, Passage, 
 _PASSAGE, _HISTORY, _QUALITY = "passage:", "history:text", "quality:image"
 _CLAIMS = (Section.FINDINGS, Section.IMPRESSION)
 _QUOTE = re.compile("“([^“”]{3,})”")
+_OPEN_FIELD = re.compile(r"\[[^\[\]]{0,80}\]")
+"""A field of a macro, such as `[mm]` or `[side: left|right]`, that nobody filled."""
 _TIMES = re.compile(r"\s?[x×]\s?")
 
 
@@ -74,11 +76,17 @@ def check_own(
         measured: sizes that somebody did measure, as a sentence may say them: `12,3 mm`.
     """
     allowed = set().union(*map(spoken_numbers, measured))
-    words = _word_marks(sentence.text, (), strict=False, allowed=allowed)
+    words = [
+        *(
+            Mark(Fault.FOREIGN, Sentence("This field was left open; fill it."), *match.span())
+            for match in _OPEN_FIELD.finditer(sentence.text)
+        ),
+        *_word_marks(sentence.text, (), strict=False, allowed=allowed),
+    ]
     if facts is None:
         marks = [mark for mark in words if mark.fault is Fault.FOREIGN]
     else:
-        marks = [*words]
+        marks = words
         for reading in read_report(sentence.text, language):
             marks += _reading_marks(reading, facts, strict=False)
     return replace(sentence, marks=_with_decisions(marks, sentence.marks))

@@ -41,7 +41,7 @@ def open_model(url: str | None = None) -> LanguageModel | None:
             "http://localhost:8000/v1, or gemini.",
             url=_without_secrets(url),
         )
-    if not _is_inside(parts.hostname):
+    if not is_inside(parts.hostname):
         _allow_outside(parts.hostname)
     try:
         from tetkik.report.llm.openai import OpenAIServer
@@ -59,7 +59,7 @@ def _allow_outside(name: str) -> None:
         )
 
 
-def _is_inside(host: str) -> bool:
+def is_inside(host: str) -> bool:
     """Whether every address of `host` is this machine's or of a private network (RFC 1918, RFC 4193)."""
     try:
         found = {entry[4][0] for entry in socket.getaddrinfo(host, None)}

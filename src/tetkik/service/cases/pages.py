@@ -14,7 +14,7 @@ from tetkik.records.cases import cases, priority
 from tetkik.records.cases.cases import CaseView
 from tetkik.records.database import Transaction
 from tetkik.records.people import breakglass
-from tetkik.records.worklist import case_contents
+from tetkik.records.worklist import case_contents, critical_results
 from tetkik.service.cases.shapes import PriorityChoice
 from tetkik.service.cases.view import slip_of
 from tetkik.service.kit.access.authorization import RequestContext, allowed
@@ -51,6 +51,8 @@ def _shown(
         with ctx.write() as tx:
             case = cases.load_case(tx, case_id)
             held = case_contents.load_contents(tx, case_id)
+            hears = ctx.actor.may(Permission.REPORT_READ)
+            criticals = critical_results.results_of_case(tx, case_id) if hears else ()
             until = breakglass.open_until(tx, case_id) if case.by_glass else None
     except Forbidden:
         return locked(ctx, case_id)
@@ -58,6 +60,7 @@ def _shown(
         "cases/page.html.jinja",
         case=case,
         file=held,
+        criticals=criticals,
         marked=pieces(case.complaint.result) if case.complaint else (),
         clinic=_clinic(case),
         departments=[(name, name) for name in triage.departments(ctx.settings)],

@@ -20,10 +20,10 @@ from tetkik.records.reports import drafts, measurements, templates
 from tetkik.records.reports.edit_conflicts import EditConflict, WorkingDraft
 from tetkik.records.reports.editing import LONGEST, MOST
 from tetkik.records.reports.templates import HospitalTemplate
-from tetkik.records.worklist import case_events, claims, worklist
+from tetkik.records.worklist import case_events, claims, critical_results, worklist
 from tetkik.records.worklist.claims import Reader
 from tetkik.records.worklist.priority_reasons import load_reason
-from tetkik.service.drafts import shapes
+from tetkik.service.drafts import dictation, shapes
 from tetkik.service.drafts.redrafting import fresh_draft
 from tetkik.service.drafts.revisions import DraftRoute
 from tetkik.service.drafts.view import (
@@ -87,12 +87,13 @@ def reading(
         found = reading_view(tx, case_id, image)
         why = reason_words(load_reason(tx, case_id), ctx.language)
         texts = templates.all_templates(tx)
+        raised = bool(critical_results.results_of_case(tx, case_id))
         shown = (
             load_viewer(tx, found.image, found.images, ctx.language, asked=image is not None)
             if found.image
             else None
         )
-    return _page(ctx, found, taken, texts, seq, why, shown, only=view is not None)
+    return _page(ctx, found, taken, texts, seq, why, shown, raised=raised, only=view is not None)
 
 
 @router.get("/{case_id}/studies/{study_id}")
@@ -152,6 +153,7 @@ def _page(
     why: str,
     viewer: Viewer | None,
     *,
+    raised: bool,
     only: bool,
 ) -> HTMLResponse:
     shown: dict[str, Any] = {
@@ -163,7 +165,9 @@ def _page(
         "why": why,
         "word_of": PriorityWord.of,
         "texts": texts,
+        "raised": raised,
         "language_model": bool(ctx.settings.llm_url),
+        "dictation": dictation.offered(ctx.settings),
     }
     if view.working is not None:
         shown |= shown_working(view.working, view.sources, ctx.language)
@@ -253,6 +257,7 @@ def panels_after(ctx: RequestContext, work: Callable[[Transaction], WorkingDraft
         "drafts/panels.html.jinja",
         texts=texts,
         language_model=bool(ctx.settings.llm_url),
+        dictation=dictation.offered(ctx.settings),
         **shown_working(working, sources, ctx.language),
     )
 

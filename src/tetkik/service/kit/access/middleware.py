@@ -40,7 +40,10 @@ Observe = Callable[[Scope, int, float], None]
 class HeadersMiddleware:
     """Gives each request a number and each answer its headers, and writes one line of it into the log."""
 
-    def __init__(self, app: ASGIApp, *, secure: bool, observe: Observe | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, *, secure: bool, microphone: bool = False, observe: Observe | None = None
+    ) -> None:
+        allowed = "(self)" if microphone else "()"
         self._app = app
         self._observe = observe
         self._headers = {
@@ -49,7 +52,7 @@ class HeadersMiddleware:
             "Referrer-Policy": "no-referrer",
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
-            "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+            "Permissions-Policy": f"camera=(), microphone={allowed}, geolocation=()",
         }
         if secure:
             self._headers["Strict-Transport-Security"] = "max-age=31536000"
@@ -146,5 +149,6 @@ def install(app: FastAPI, context: AppContext, observe: Observe) -> None:
     app.state.rate_limits = RateLimits(context.settings)
     app.add_middleware(BodyLimitMiddleware, routes=app.router, most=context.settings.max_upload_bytes)
     app.add_middleware(HostOriginMiddleware, public_url=context.settings.public_url)
-    app.add_middleware(HeadersMiddleware, secure=context.secure, observe=observe)
+    microphone = bool(context.settings.dictation_url) or context.settings.dictation_browser
+    app.add_middleware(HeadersMiddleware, secure=context.secure, microphone=microphone, observe=observe)
     app.add_middleware(TrustedProxyMiddleware, trusted=networks(context.settings.trusted_proxies))

@@ -1,6 +1,7 @@
 /** The reading view: brings its parts to life. The viewer, and with it Cornerstone, comes after the page. */
 
 import { subscribe } from '../events.js';
+import { Aids } from './aids.js';
 import { Editor } from './editor.js';
 import { Measurements } from './measurements.js';
 import { nextAddress } from './next.js';
@@ -18,6 +19,7 @@ const editor = room.querySelector('[data-draft]') ? new Editor(room) : null;
 const measures = Boolean(room.querySelector('[data-measurements][data-edits]'));
 const measurements = viewer && new Measurements(room, viewer, measures ? editor : null);
 if (editor) signing(room, editor, measurements);
+if (editor && room.querySelector('[data-aids]')) new Aids(room, editor);
 
 if (viewer) {
   // After the first paint: the findings and the draft can be read while the image comes.

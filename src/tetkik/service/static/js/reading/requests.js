@@ -23,13 +23,15 @@ export function leave() {
 /**
  * @param {string} method
  * @param {string} address
- * @param {object} [body]
+ * @param {object | FormData} [body] a form goes as one
  * @returns {Promise<Answer>}
  */
 export async function send(method, address, body) {
   const ask = () => {
-    const content = body === undefined ? undefined : JSON.stringify(body);
-    const given = { ...headers(), 'HX-Request': 'true' };
+    const form = body instanceof FormData ? new URLSearchParams(/** @type {any} */ (body)) : null;
+    const kind = form ? { 'Content-Type': 'application/x-www-form-urlencoded' } : {};
+    const content = form ?? (body === undefined ? undefined : JSON.stringify(body));
+    const given = { ...headers(), ...kind, 'HX-Request': 'true' };
     return fetch(address, { method, headers: given, body: content, keepalive: leaving });
   };
   try {

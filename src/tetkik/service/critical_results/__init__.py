@@ -1,0 +1,1 @@
+"""Critical results: telling contacts, acknowledging, escalating."""

@@ -1,0 +1,75 @@
+"""The thread that tells contacts of critical results, one after the other, until somebody knows of it."""
+
+from __future__ import annotations
+
+import threading
+
+import httpx
+import structlog
+
+from tetkik.errors import TetkikError
+from tetkik.records.worklist import critical_results
+from tetkik.records.worklist.critical_results import DueNotice
+from tetkik.service.critical_results import contacts, delivery
+from tetkik.service.kit.context import AppContext
+from tetkik.values import SYSTEM
+
+_POLL_SECONDS = 2.0
+_log = structlog.get_logger()
+
+
+class EscalationThread:
+    """Sends what is due until it is stopped; `critical_results` keeps two processes from sending the same."""
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="critical results", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(_POLL_SECONDS):
+            try:
+                while send_due(self._context):
+                    pass
+            except Exception as fault:
+                # The database may be away for a while; what is due is sent once it is back.
+                _log.error("critical results", kind=type(fault).__name__)
+
+
+def send_due(context: AppContext) -> bool:
+    """Tell the contact whose turn it is, of one result; gives whether there was one."""
+    with context.records.read() as tx:
+        if not critical_results.has_due(tx):
+            return False
+    with context.records.write(SYSTEM) as tx:
+        due = critical_results.take_due(tx)
+    if due is None:
+        return False
+    _send(context, due)
+    return True
+
+
+def _send(context: AppContext, due: DueNotice) -> None:
+    settings = context.settings
+    known = contacts.contacts_for(settings, due.department)
+    if not known:
+        with context.records.write(SYSTEM) as tx:
+            critical_results.give_up(tx, due.id)
+        return
+    contact = known[due.step % len(known)]
+    sent = True
+    try:
+        delivery.send(settings, contact, delivery.text_of(settings, due.reference))
+    except (OSError, httpx.HTTPError, httpx.InvalidURL, TetkikError) as fault:
+        sent = False
+        _log.warning("critical result not sent", channel=contact.channel.value, kind=type(fault).__name__)
+    wait = contacts.minutes_of(settings)[due.level]
+    with context.records.write(SYSTEM) as tx:
+        critical_results.record_notice(tx, due.id, contact.name, contact.channel.value, sent=sent, wait=wait)
