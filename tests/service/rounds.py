@@ -20,6 +20,7 @@ from tetkik.records.images import jobs
 from tetkik.records.people import invites
 from tetkik.records.reports import drafts, signing, templates
 from tetkik.records.reports.signing import Proof
+from tetkik.records.worklist import critical_results
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http.incoming_files import IncomingFile
@@ -27,12 +28,23 @@ from tetkik.service.reception.triage import triaged
 from tetkik.service.studies.upload import Upload
 from tetkik.settings import settings
 from tetkik.statistics import FEWEST
-from tetkik.values import SYSTEM, Hospital, LinkReason, Method, Role, Sex
+from tetkik.values import SYSTEM, CriticalLevel, Hospital, LinkReason, Method, Role, Sex
 from tetkik.workflow import patient_comparison, patient_merge
 from tetkik.workflow.image_processing import read_case_image
 
-NO_PAGES = (".pdf", ".csv", "/{form}", "/worklist/more", "/ready", "/login/oidc", "/oidc/callback")
-"""Ends of addresses that give a document, part of a page, or lead elsewhere."""
+NO_PAGES = (
+    ".pdf",
+    ".csv",
+    ".json",
+    "/{form}",
+    "/worklist/more",
+    "/ready",
+    "/login/oidc",
+    "/oidc/callback",
+    "/c/{reference}",
+    "/{macro_id}",
+)
+"""Ends of addresses that give a document, part of a page, lead elsewhere, or are one person's alone."""
 COMPLAINT = "Üç gündür öksürüyorum, ateşim var, nefes alırken göğsüm batıyor."
 
 
@@ -75,6 +87,7 @@ class Rounds:
             self.template = templates.add(
                 tx, "Normal akciğer", Language.TR, "Bulgular:\nAkciğerler doğaldır."
             ).id
+            critical_results.raise_result(tx, self.to_read, CriticalLevel.RED, "Pnömotoraks", notify=False)
         with self.records.write(SYSTEM) as tx:
             self.invite = invites.invite(tx, str(self.technician.user_id))
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.records.audit_chain import Action
@@ -21,6 +21,7 @@ from tetkik.records.cases.transfers import require_open
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.people.visibility import load_visible_case, visible_cases
+from tetkik.records.reports.identity import said_name
 from tetkik.records.schema import Case, CriticalResult, User
 from tetkik.values import CriticalLevel
 from tetkik.values.common import one_line
@@ -139,10 +140,11 @@ def record_call(tx: Transaction, result_id: str, told_to: str, *, read_back: boo
 
 
 def results_of_case(tx: Transaction, case_id: str) -> tuple[CriticalResultView, ...]:
-    """Those of a case that the actor may open, the newest first."""
+    """Those of a case that the actor may open: what nobody knows of yet, then the newest first."""
     load_visible_case(tx, case_id)
+    order = (CriticalResult.acknowledged_at.is_not(None), CriticalResult.id.desc())
     rows = tx.session.scalars(
-        select(CriticalResult).where(CriticalResult.case_id == case_id).order_by(CriticalResult.id.desc())
+        select(CriticalResult).where(CriticalResult.case_id == case_id).order_by(*order)
     ).all()
     return tuple(_view(tx, row, words=True) for row in rows)
 
@@ -211,7 +213,7 @@ def give_up(tx: Transaction, result_id: str) -> None:
         row.next_at = None
 
 
-def _due(tx: Transaction) -> Sequence[object]:
+def _due(tx: Transaction) -> Sequence[ColumnElement[bool]]:
     return (CriticalResult.acknowledged_at.is_(None), CriticalResult.next_at <= tx.now)
 
 
@@ -243,4 +245,4 @@ def _view(tx: Transaction, row: CriticalResult, *, words: bool) -> CriticalResul
 
 def _name(tx: Transaction, user_id: str | None) -> str:
     user = tx.session.get(User, user_id) if user_id is not None else None
-    return "" if user is None else f"{user.title} {user.name}".strip()
+    return "" if user is None else said_name(user.title, user.name)

@@ -28,7 +28,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _SLOT = re.compile(r"\{[^{}]*\}")
 _ALPHABET = "abcçdefgğhıijklmnoöprsştuüvyz"
 _ALIKE = {"c": "cç", "g": "gğ", "i": "iı", "ı": "ıi", "o": "oö", "s": "sş", "u": "uü"}
-_NOT_TURKISH = frozenset({"en", "id", "kind", "label", "labels", "source", "words"})
+_NOT_TURKISH = frozenset({"en", "id", "kind", "label", "labels", "sources", "words"})
 _MOST = 5
 _SHORTEST = 3
 
