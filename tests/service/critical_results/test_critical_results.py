@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import email
+import io
+import json
+import zipfile
 from datetime import timedelta
 from email import policy
 from urllib.parse import parse_qs
@@ -19,6 +22,7 @@ from tetkik.records.cases import cases
 from tetkik.records.cases.patients import Person
 from tetkik.records.lifecycle import erasure
 from tetkik.records.lifecycle.erasure import ErasureReason
+from tetkik.records.lifecycle.patient_export import export_patient
 from tetkik.records.schema import AuditRow, CriticalResult
 from tetkik.records.worklist import critical_results
 from tetkik.service.critical_results import contacts
@@ -168,6 +172,11 @@ def test_an_erasure_takes_them_and_an_export_has_them(app_context):
     with app_context.records.write(made_user(app_context.records, Role.RADIOLOGIST)) as tx:
         critical_results.raise_result(tx, made.case_id, CriticalLevel.RED, _WORDS, notify=True)
         patient_id = cases.load_case(tx, made.case_id).patient_id
+    packed = io.BytesIO()
+    export_patient(app_context.records, patient_id, packed)
+    with zipfile.ZipFile(packed) as archive:
+        (case,) = json.loads(archive.read("patient.json"))["cases"]
+    assert case["critical_results"][0]["found"] == _WORDS
     assert count(app_context, CriticalResult) == 1
     erasure.erase(app_context.records, patient_id, ErasureReason.REQUEST, years=20)
     assert count(app_context, CriticalResult) == 0
