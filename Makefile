@@ -1,5 +1,6 @@
 # Everything a fresh machine needs is Python 3.11 or newer and make.
 #
+#   make serve        the reading room with invented patients, in a browser: tetkik serve --demo
 #   make demo         the main job, end to end, on built-in examples
 #   make check        style, types, imports, and the tests of what was changed: about two minutes
 #   make test         the same with every test; what needs a program that is missing is skipped and listed
@@ -43,11 +44,14 @@ USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 # The tests start many processes; each would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo check test lint style types near suite docs day sbom viewer web benchmarks clean
+.PHONY: serve demo check test lint style types near suite docs day sbom viewer web benchmarks clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.light
 	@$(BIN)/tetkik demo
+
+serve: $(VENV)/.service
+	@$(BIN)/tetkik serve --demo
 
 check: style
 	@$(MAKE) --no-print-directory -j2 types near
@@ -156,7 +160,12 @@ $(VENV)/.light: $(BIN)/python $(BUILT_FROM)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e .
 	@touch $@
 
+$(VENV)/.service: $(BIN)/python $(BUILT_FROM)
+	@echo "Installing Tetkik with its reading room into $(VENV) (the first time takes a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e '.[service]'
+	@touch $@ $(VENV)/.light
+
 $(VENV)/.dev: $(BIN)/python $(BUILT_FROM)
 	@echo "Installing Tetkik with everything for its tests into $(VENV) (the first time takes minutes) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e '.[dev]'
-	@touch $@ $(VENV)/.light
+	@touch $@ $(VENV)/.light $(VENV)/.service

@@ -11,7 +11,7 @@ import pytest
 
 from tests.phantom import CHEST_SIGNS, draw_phantom, make_phantom, write_phantom
 from tetkik.imaging.examples import CHEST_SIGNS as SHIPPED_SIGNS
-from tetkik.imaging.examples import example_chest
+from tetkik.imaging.examples import example
 from tetkik.values import BRAIN_LABELS, FINDING_LABELS, Route, Sex, View
 
 SIZE: dict[str, Any] = {"rows": 192, "columns": 192}
@@ -24,6 +24,18 @@ LOSSLESS = {
     "JPEG-LS": "1.2.840.10008.1.2.4.80",
     "JPEG 2000": "1.2.840.10008.1.2.4.90",
 }
+
+
+SMALL: dict[str, Any] = {"rows": 768, "columns": 768}
+SHIPPED: dict[str, tuple[int, tuple[str, ...], dict[str, Any]]] = {
+    "chest": (10, SHIPPED_SIGNS, {}),
+    "normal": (3, (), SMALL),
+    "pneumothorax": (7, ("Pneumothorax",), SMALL),
+    "before": (12, (), SMALL),
+    "effusion": (12, ("Effusion", "Edema", "Cardiomegaly"), SMALL),
+    "brain": (4, ("Glioma",), {"kind": "brain_mri", "rows": 384, "columns": 384}),
+}
+"""Seed, signs and options of the files in `tetkik/imaging/examples`."""
 
 
 @pytest.fixture(scope="module")
@@ -185,11 +197,12 @@ def test_a_file_that_cannot_be_is_said_and_not_begun(tmp_path, arguments):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_shipped_example_is_what_the_generator_draws(tmp_path):
-    shipped = pydicom.dcmread(BytesIO(example_chest()))
-    write_phantom(
-        tmp_path / "drawn.dcm", 10, SHIPPED_SIGNS, transfer_syntax=shipped.file_meta.TransferSyntaxUID
-    )
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_shipped_example_is_what_the_generator_draws(tmp_path, name):
+    seed, signs, options = SHIPPED[name]
+    shipped = pydicom.dcmread(BytesIO(example(name)))
+    kept = shipped.file_meta.TransferSyntaxUID
+    write_phantom(tmp_path / "drawn.dcm", seed, signs, transfer_syntax=kept, **options)
     drawn = pydicom.dcmread(tmp_path / "drawn.dcm")
     assert np.allclose(shipped.pixel_array, drawn.pixel_array, atol=2)
     for dataset in (shipped, drawn):

@@ -13,7 +13,9 @@ from rich.text import Text
 from tetkik import __version__
 from tetkik.cli.console import language, out, print_line, t, writing
 from tetkik.cli.options import option
+from tetkik.cli.serve import need_extra
 from tetkik.cli.triage.answer import show_answer as show_triage
+from tetkik.errors import MissingExtra
 from tetkik.files import written_whole
 from tetkik.settings import settings
 from tetkik.values import DISCLAIMER
@@ -156,3 +158,8 @@ def _try_your_own() -> None:
         "tetkik report draft IMAGE.dcm --out DIR",
     ):
         print_line("Try your own: {command}", command=command)
+    print_line("In a browser, with invented patients: {command}", command="tetkik serve --demo")
+    try:
+        need_extra()
+    except MissingExtra:
+        print_line("It needs the reading room first: {command}", command="pip install 'tetkik[service]'")

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
+from contextlib import ExitStack, suppress
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
+
+from platformdirs import user_data_path
 
 from tetkik.cli.console import note, out, print_line, warn
 from tetkik.cli.options import option
@@ -23,27 +29,54 @@ def serve(
     port: Annotated[int | None, option("The port; else the setting listen_port.", min=0, max=65535)] = None,
     work: Annotated[bool, option("Whether this process runs the models, too.")] = True,
     allow_root: Annotated[bool, option("Run as root, in a container that has no other account.")] = False,
+    demo: Annotated[
+        bool, option("A demonstration with invented patients, in a database of its own, without passwords.")
+    ] = False,
+    folder: Annotated[
+        Path | None, option("The folder of the demonstration; else `demo` in the user's data folder.")
+    ] = None,
+    reset: Annotated[bool, option("Empty the demonstration and fill it anew.")] = False,
 ) -> None:
     """Serve until it is stopped."""
     need_extra()
     refuse_root(allowed=allow_root or settings().allow_root)
-    chosen = settings_to_serve(settings(), host, port)
+    if not demo and (reset or folder is not None):
+        raise UsageError("--reset and --folder are of a demonstration; add --demo.")
+    if demo and not work:
+        raise UsageError("A demonstration runs the models itself; leave --no-work out.")
+    chosen = settings()
+    place = (folder or user_data_path("tetkik") / "demo").absolute()
+    if demo:
+        from tetkik.service.demonstration.folder import demonstration_settings
+
+        chosen = demonstration_settings(chosen, place, host)
+    chosen = settings_to_serve(chosen, host, port)
     import uvicorn
 
-    from tetkik.records.connect import open_records
+    from tetkik.records.connect import open_demonstration, open_records
     from tetkik.service.app import create_app
+    from tetkik.service.demonstration.folder import prepare_folder
+    from tetkik.service.demonstration.people import DEMONSTRATION, add_people
     from tetkik.service.kit.context import AppContext
     from tetkik.service.kit.logging import configure
 
-    configure()
-    records = open_records(chosen)
-    try:
-        greet(records, chosen)
-        app = create_app(AppContext(records, chosen, is_secure(chosen)), work=work)
-        uvicorn.run(
-            app,
-            host=chosen.listen_host,
-            port=chosen.listen_port,
+    with ExitStack() as held:
+        listening = held.enter_context(listen(chosen.listen_host, chosen.listen_port))
+        if chosen.listen_port == 0:
+            chosen = settings_to_serve(chosen, host, listening.getsockname()[1])
+        configure()
+        if demo:
+            prepare_folder(place, settings().data_dir, reset=reset)
+        records = open_demonstration(chosen) if demo else open_records(chosen)
+        held.callback(records.close)
+        if demo:
+            add_people(records)
+            greet_visitor(chosen, place)
+        else:
+            greet(records, chosen)
+        context = AppContext(records, chosen, is_secure(chosen), DEMONSTRATION if demo else None)
+        config = uvicorn.Config(
+            create_app(context, work=work),
             ssl_certfile=chosen.tls_cert,
             ssl_keyfile=chosen.tls_key,
             log_config=None,
@@ -52,8 +85,41 @@ def serve(
             server_header=False,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
         )
-    finally:
-        records.close()
+        with suppress(KeyboardInterrupt):  # raised again once everything is finished
+            uvicorn.Server(config).run(sockets=[listening])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket at an address, before anything else is begun; a port that is taken is an error."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # `localhost` has two addresses, and browsers try both.
+        family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+        listening = socket.socket(family, kind, protocol)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if os.name == "posix":  # elsewhere it would take a port that another program listens at
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(address)
+            listening.listen()  # whoever comes before everything is loaded waits
+        except OSError:
+            listening.close()
+            raise
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise UsageError(
+                "Port {port} is taken by another program, maybe by another tetkik serve; stop that one, or "
+                "choose a free port with --port.",
+                port=port,
+            ) from None
+        raise SettingError(
+            "Nothing can listen at {host}, port {port} ({fault}); correct --host and --port.",
+            host=host,
+            port=port,
+            fault=error.strerror or error,
+        ) from None
+    return listening
 
 
 def need_extra() -> None:
@@ -146,6 +212,16 @@ def greet(records: Records, chosen: Settings) -> None:
         print_line("Nobody administers this hospital yet. Open this link once, within 24 hours:")
         out.print(f"{url}/setup/{token}", style="bold", soft_wrap=True)
         note("Whoever opens it becomes the administrator; it is shown here and stored nowhere.")
+
+
+def greet_visitor(chosen: Settings, folder: Path) -> None:
+    """Say where the demonstration is, and what it is."""
+    print_line(
+        "The demonstration is at {url}",
+        url=chosen.public_url or f"http://{chosen.listen_host}:{chosen.listen_port}",
+    )
+    note("All patients are invented; whoever opens the page becomes any of the people with one click.")
+    note("It is kept in {folder}; --reset fills it anew, Ctrl-C ends it.", folder=folder)
 
 
 def _is_loopback(host: str) -> bool:

@@ -26,6 +26,7 @@ from tetkik.values.common import one_line
 _GENDER = MappingProxyType({Sex.FEMALE: "female", Sex.MALE: "male", Sex.OTHER: "other"})
 _BUILD = "https://github.com/tetkik/tetkik/fhir/NamingSystem/report"
 _DICOM = "http://dicom.nema.org/resources/ontology/DCM"
+_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 _MODALITY = re.compile(r"[A-Z]{2}", re.ASCII)
 
 
@@ -49,6 +50,8 @@ def to_fhir(document: ReportDocument) -> bytes:
         "identifier": {"system": _BUILD, "value": version},
         "entry": entries,
     }
+    if document.hospital.demonstration:
+        content["meta"] = {"tag": [{"system": _REASON, "code": "HTEST", "display": "test health data"}]}
     Bundle.model_validate(content)
     return (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode("utf-8")
 

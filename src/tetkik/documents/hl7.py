@@ -57,7 +57,9 @@ def _segments(document: ReportDocument) -> Iterator[str]:
     identity = document.identity
     sender = _text(document.hospital.name)
     created, control = _made(document)
-    head = ["MSH", "^~\\&", "TETKIK", sender, "", "", created, "", "ORU^R01^ORU_R01", control, "P", "2.5.1"]
+    processing = "T" if document.hospital.demonstration else "P"  # training or production (table 0103)
+    head = ["MSH", "^~\\&", "TETKIK", sender, "", "", created, "", "ORU^R01^ORU_R01", control]
+    head += [processing, "2.5.1"]
     yield _joined([*head, *[""] * 5, "UNICODE UTF-8"])
     name = _name(identity.patient_name)
     number = f"{_text(identity.patient_id or '')}^^^{sender}^PI" if identity.patient_id else ""

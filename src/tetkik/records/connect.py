@@ -7,20 +7,29 @@ from pathlib import Path
 
 from tetkik.errors import SettingError
 from tetkik.records.database import Records
+from tetkik.records.demonstration import mark_as_demonstration, refuse_demonstration
 from tetkik.records.master_key import CREDENTIAL, MasterKey
 from tetkik.settings import Settings
+
+DATABASE = "tetkik.db"
+"""The file of SQLite in `data_dir`."""
 
 
 def open_records(settings: Settings) -> Records:
     """Open the records that the settings name."""
     folder = settings.data_dir.absolute()
-    url = settings.database_url
-    return Records(
-        url.get_secret_value() if url else f"sqlite:///{folder / 'tetkik.db'}",
-        folder,
-        master_key(settings),
-        settings.cipher,
-    )
+    given = settings.database_url
+    url = given.get_secret_value() if given else f"sqlite:///{folder / DATABASE}"
+    refuse_demonstration(url)
+    return Records(url, folder, master_key(settings), settings.cipher)
+
+
+def open_demonstration(settings: Settings) -> Records:
+    """Open the records of a demonstration in `data_dir`, under a master key of their own."""
+    folder = settings.data_dir.absolute()
+    if not (folder / DATABASE).exists():
+        mark_as_demonstration(folder / DATABASE)
+    return Records(f"sqlite:///{folder / DATABASE}", folder, MasterKey(folder / "keys" / "master.key"))
 
 
 def master_key(settings: Settings) -> MasterKey:

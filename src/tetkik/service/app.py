@@ -16,6 +16,8 @@ import tetkik.service
 from tetkik import __version__
 from tetkik.service.critical_results import contacts
 from tetkik.service.critical_results.escalation import EscalationThread
+from tetkik.service.demonstration.fill import Filler
+from tetkik.service.demonstration.routes import router as demonstration_router
 from tetkik.service.kit.access import middleware
 from tetkik.service.kit.access.authorization import check_routes
 from tetkik.service.kit.background.image_decoder import ImageDecoder
@@ -34,9 +36,11 @@ def create_app(context: AppContext, *, work: bool = True) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        threads = (
-            (Worker(context, decoder), RetentionThread(context), EscalationThread(context)) if work else ()
-        )
+        threads: list[Worker | RetentionThread | EscalationThread | Filler] = []
+        if context.demonstration is not None:
+            threads.append(Filler(context, decoder))
+        if work:
+            threads += [Worker(context, decoder), RetentionThread(context), EscalationThread(context)]
         for thread in threads:
             thread.start()
         try:
@@ -61,6 +65,9 @@ def create_app(context: AppContext, *, work: bool = True) -> FastAPI:
     app.state.decoder = decoder
     entries = [entry for module in _modules("pages") for entry in getattr(module, "NAVIGATION", ())]
     app.state.navigation = tuple(sorted(entries, key=lambda entry: entry.position))
+    if context.demonstration is not None:
+        check_routes(demonstration_router)
+        app.include_router(demonstration_router, include_in_schema=False)  # before the sign-in page
     for router in routers("api"):
         app.include_router(router, prefix=PREFIX, responses=problems.PROBLEMS)
     for router in routers("pages"):

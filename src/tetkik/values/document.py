@@ -37,6 +37,10 @@ class WithdrawalReason(StrEnum):
     OTHER = "other"
 
 
+DEMONSTRATION = "DENEME HASTANESİ · demo, invented patients"
+"""The name of the hospital in a demonstration: it stands in the head of every document of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hospital:
     """The hospital that writes the report, its department, such as `Radyoloji`, and a PNG or JPEG as logo."""
@@ -45,6 +49,11 @@ class Hospital:
     department: str = ""
     address: str = ""
     logo: bytes | None = field(default=None, repr=False)
+
+    @property
+    def demonstration(self) -> bool:
+        """Whether its patients are invented."""
+        return self.name == DEMONSTRATION
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, select
 from tetkik._version import __version__
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records
+from tetkik.records.demonstration import refuse_demonstration
 from tetkik.records.keyring import fingerprint_of
 from tetkik.records.lifecycle import erasure_log
 from tetkik.records.lifecycle.backup_file import ArchiveWriter, BackupHeader, write_archive
@@ -46,7 +47,8 @@ class BackupManifest:
 def make_backup(
     records: Records, target: Path, *, actor: Actor = SYSTEM, progress: Progress | None = None
 ) -> BackupManifest:
-    """Write a backup; the file appears once it is whole."""
+    """Write a backup; the file appears once it is whole. There is none of a demonstration."""
+    refuse_demonstration(records.engine.url)
     began = datetime.now(UTC)
     with records.read(actor, still=True) as tx:
         connection = tx.session.connection()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,12 +13,21 @@ from tetkik.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
+class Demonstration:
+    """That the patients are invented, and everybody may become any of the people: their names, by login."""
+
+    password: str
+    people: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class AppContext:
     """The records and settings that the application serves; `secure` where browsers come over TLS."""
 
     records: Records
     settings: Settings
     secure: bool
+    demonstration: Demonstration | None = None
 
 
 def context_of(request: Request) -> AppContext:

@@ -22,15 +22,19 @@ _BROWSER_DAYS = 400
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
-def start_session_and_redirect(request: Request, context: AppContext, actor: Actor, back: str) -> Response:
+def start_session_and_redirect(
+    request: Request, context: AppContext, actor: Actor, back: str, *, replace: bool = True
+) -> Response:
     """Begin a session for whoever proved themselves, and lead them on."""
     answer = RedirectResponse(safe_path(back), 303)
-    begin(request, context, actor, answer)
+    begin(request, context, actor, answer, replace=replace)
     return answer
 
 
-def begin(request: Request, context: AppContext, actor: Actor, answer: Response) -> None:
-    """Give a browser a new session; the one that it had ends, and its id with it.
+def begin(
+    request: Request, context: AppContext, actor: Actor, answer: Response, *, replace: bool = True
+) -> None:
+    """Give a browser a new session; the one that it had ends, and its id with it, unless it is not replaced.
 
     A second cookie, which opens nothing, recognises this browser at the next sign-in.
     """
@@ -43,7 +47,7 @@ def begin(request: Request, context: AppContext, actor: Actor, answer: Response)
     lasting = timedelta(hours=context.settings.session_hours)
     with context.records.write(actor) as tx:
         assert actor.user_id is not None
-        if before is not None:
+        if before is not None and replace:
             sessions.replace(tx, before)
         user = user_row(tx, actor.user_id)
         cookie = sign_in.open_session(tx, user, actor.method, peer_of(request), lasting, browser)

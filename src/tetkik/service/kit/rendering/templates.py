@@ -138,7 +138,7 @@ def render(
 
     Every template also gets `t`, `language`, `theme`, `actor` (None where nobody is signed in), `may`,
     `unseen_notices`, `navigation`, `current_page`, `csrf`, `now`, `hospital`, `disclaimer`, `lock_minutes`,
-    `path`.
+    `path`, `demonstration` (None but in one).
     """
     language = language_of(request)
     identified = getattr(request.state, "identified", None)
@@ -174,6 +174,7 @@ def render(
         "disclaimer": DISCLAIMER[language],
         "lock_minutes": settings.lock_minutes,
         "path": request.url.path,
+        "demonstration": context_of(request).demonstration,
     }
     shared["error"] = error.in_language(language) if error is not None else None
     status = status or (status_of(error) if error is not None else 200)

@@ -1,0 +1,1 @@
+"""The reading room with invented patients: `tetkik serve --demo`."""
