@@ -34,6 +34,7 @@ from tetkik.values import (
     Section,
     Signature,
 )
+from tetkik.values.document import DEMONSTRATION
 
 ALWAYS = ["report.pdf", "report.fhir.json", "report.sr.dcm", "report.hl7", "report.txt"]
 
@@ -76,6 +77,17 @@ def test_a_fault_leaves_the_folder_as_it_was(tmp_path: Path):
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
     with pytest.raises(FileExistsError):
         write_documents(document(), tmp_path / "report.pdf")
+
+
+def test_every_document_of_a_demonstration_says_that_the_patient_is_invented():
+    shown = document(hospital=Hospital(DEMONSTRATION))
+    pages = [page.extract_text() for page in pypdf.PdfReader(io.BytesIO(to_pdf(shown))).pages]
+    assert all("invented patients" in page for page in pages)
+    assert "invented patients" in to_text(shown).decode()
+    assert json.loads(to_fhir(shown))["meta"]["tag"][0]["code"] == "HTEST"
+    assert "meta" not in json.loads(to_fhir(document()))
+    assert [str(hl7.parse(to_hl7(one).decode())["MSH"][0][11]) for one in (shown, document())] == ["T", "P"]
+    assert pydicom.dcmread(io.BytesIO(to_sr(shown))).InstitutionName == DEMONSTRATION
 
 
 def test_an_objection_that_nobody_decided_stands_in_every_document():
