@@ -121,7 +121,7 @@ def labelled(pixels: Any, white: int) -> Any:
     rows, columns = pixels.shape[:2]
     letters, ground = Image.new("L", (columns, rows)), Image.new("1", (columns, rows))
     drawn: dict[str, Any] = {
-        "xy": (columns * 0.98, rows * 0.02),
+        "xy": (columns * 0.96, rows * 0.06),
         "font": typeface(max(12, rows // 26)),
         "anchor": "ra",
     }
