@@ -51,6 +51,8 @@ def test_a_file_that_says_all():
         sop_class="1.2.840.10008.5.1.4.1.1.1.1",
         description="ap erect göğüs",
         burned_in=True,
+        series="AP Erect",
+        laterality=Laterality.LEFT,
     )
     assert image.identity == Identity(
         patient_id="17",

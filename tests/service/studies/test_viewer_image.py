@@ -249,5 +249,5 @@ def test_the_prior_moves_with_the_image_unless_parted(page, address):
 def test_an_image_that_cannot_be_had_says_so(page, address):
     opened(page, address, "image=missing")
     assert page.get_attribute("[data-viewer]", "data-ready") == "failed"
-    assert "There is no such image." in page.locator("[data-state]").inner_text()
+    assert "There is no such image." in page.locator("[data-pane=current] [data-state]").inner_text()
     page.keyboard.press("i")  # and no tool trips over it
