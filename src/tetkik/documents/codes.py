@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from tetkik.values import Judgement, MeasurementKind, Side, SpacingPlane
+from tetkik.values import FigureKind, Judgement, MeasurementUnit, Side, SpacingPlane
 from tetkik.values.finding_labels import REGISTRY, Code
 
 SNOMED = MappingProxyType(
@@ -50,10 +50,38 @@ SIDES = MappingProxyType(
 
 MEASURES = MappingProxyType(
     {
-        MeasurementKind.LENGTH: Code("410668003", "Length"),
-        MeasurementKind.ANGLE: Code("1483009", "Angle"),
+        FigureKind.LENGTH: (Code("410668003", "Length"), "SCT"),
+        FigureKind.ANGLE: (Code("1483009", "Angle"), "SCT"),
+        FigureKind.COBB: (Code("285285000", "Cobb angle"), "SCT"),
+        FigureKind.CARDIOTHORACIC: (Code("CARDIOTHORACIC_RATIO", "Cardiothoracic ratio"), OWN_SCHEME),
+        FigureKind.HEART: (Code("HEART_WIDTH", "Transverse diameter of the heart"), OWN_SCHEME),
+        FigureKind.THORAX: (Code("THORAX_WIDTH", "Transverse inner diameter of the thorax"), OWN_SCHEME),
+        FigureKind.AREA: (Code("42798000", "Area"), "SCT"),
     }
 )
-"""What was measured, in SNOMED CT."""
+"""What a figure says, with its scheme. LOINC has ratios of the heart to the thorax in fetal echocardiography
+alone, by area and by circumference; the one of diameters on a radiograph has no code that is certain."""
+
+ATTENUATION = (Code("112031", "Attenuation Coefficient"), "DCM")
+"""Of which the Hounsfield units of a region are."""
+OWN_GREY = (Code("GREY_VALUE", "Grey value after the modality transformation"), OWN_SCHEME)
+
+DERIVATIONS = MappingProxyType(
+    {
+        FigureKind.MEAN: Code("373098007", "Mean"),
+        FigureKind.DEVIATION: Code("386136009", "Standard Deviation"),
+        FigureKind.MINIMUM: Code("255605001", "Minimum"),
+        FigureKind.MAXIMUM: Code("56851009", "Maximum"),
+    }
+)
+"""Of what the pixels of a region have, in SNOMED CT (CID 7464)."""
+
+
+def measure_of(kind: FigureKind, unit: MeasurementUnit) -> tuple[Code, str]:
+    """What a figure says, and the scheme of the code; of a region's values, whatever is derived of them."""
+    if kind in DERIVATIONS:
+        return ATTENUATION if unit is MeasurementUnit.HOUNSFIELD else OWN_GREY
+    return MEASURES[kind]
+
 
 OWN_VERIFICATION = Code("VERIFICATION", "SHA-256 of the report")

@@ -13,11 +13,21 @@ from types import MappingProxyType
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from tetkik.documents.codes import MEASURES, OWN_JUDGEMENT, OWN_JUDGEMENTS, OWN_PLANES, SIDES, SNOMED
+from tetkik.documents.codes import (
+    DERIVATIONS,
+    OWN_JUDGEMENT,
+    OWN_JUDGEMENTS,
+    OWN_PLANES,
+    OWN_SCHEME,
+    SIDES,
+    SNOMED,
+    measure_of,
+)
 from tetkik.documents.report_phrases import measured_words
 from tetkik.documents.sanitize import valid_uid
 from tetkik.documents.statements import Statement, statements
 from tetkik.values import (
+    Figure,
     Finding,
     Measurement,
     MeasurementUnit,
@@ -42,11 +52,21 @@ _LABELS = f"{_OWN}/finding"
 _OUTPUTS = f"{_OWN}/model-output"
 _WORDS = f"{_OWN}/report"
 _SNOMED = "http://snomed.info/sct"
+_DCM = "http://dicom.nema.org/resources/ontology/DCM"
 _UCUM = "http://unitsofmeasure.org"
 _UNKNOWN = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 _UNITS = MappingProxyType(
-    {MeasurementUnit.MILLIMETRE: "mm", MeasurementUnit.PIXEL: "pixels", MeasurementUnit.DEGREE: "degrees"}
+    {
+        MeasurementUnit.MILLIMETRE: "mm",
+        MeasurementUnit.PIXEL: "pixels",
+        MeasurementUnit.DEGREE: "degrees",
+        MeasurementUnit.RATIO: "ratio",
+        MeasurementUnit.HOUNSFIELD: "HU",
+        MeasurementUnit.GREY: "grey values",
+        MeasurementUnit.SQUARE_MILLIMETRE: "mm²",
+    }
 )
+_SYSTEMS = MappingProxyType({"SCT": _SNOMED, "DCM": _DCM, OWN_SCHEME: _WORDS})
 
 
 class Places:
@@ -132,20 +152,15 @@ def _output(document: ReportDocument, place: Places, finding: Finding) -> dict[s
 
 
 def _measured(document: ReportDocument, place: Places, item: Measurement) -> dict[str, Any]:
-    """A length or an angle, and the image that it was made in."""
-    language = document.draft.language
-    known = MEASURES[item.kind]
-    code = coded(_SNOMED, known.value, known.meaning, text=one_line(item.label) or known.meaning)
+    """What was measured, and the image that it was made in; its other figures are components."""
+    language, main = document.draft.language, item.figures[0]
+    code = _measure(main)
+    code["text"] = one_line(item.label) or code["text"]
     found = _observation(place, STATUS[document.standing], code)
     found |= _performer(document, place)
-    found["valueQuantity"] = {
-        "value": item.rounded,
-        "unit": _UNITS[item.unit],
-        "system": _UCUM,
-        "code": item.unit.value,
-    }
+    found["valueQuantity"] = _quantity(main)
     about = measured_words(item, language)
-    if item.unit is not MeasurementUnit.DEGREE:
+    if item.unit not in (MeasurementUnit.DEGREE, MeasurementUnit.RATIO):
         plane = OWN_PLANES[item.image.plane if item.calibrated else None]
         found["method"] = coded(_WORDS, plane.value, plane.meaning, text=about)
     elif about:
@@ -155,10 +170,31 @@ def _measured(document: ReportDocument, place: Places, item: Measurement) -> dic
     points = "; ".join(f"{column:g}, {row:g}" for column, row in item.points)
     image = valid_uid(item.image.instance_uid)
     found["component"] = [
+        *({"code": _measure(one), "valueQuantity": _quantity(one)} for one in item.figures[1:]),
         {"code": {"text": "Points in the image: column, row in pixels"}, "valueString": points},
         *([{"code": {"text": "SOP Instance UID of the image"}, "valueString": image}] if image else []),
     ]
     return found
+
+
+def _measure(figure: Figure) -> dict[str, Any]:
+    """What a figure says; of the pixels of a region, how it was derived as well."""
+    known, scheme = measure_of(figure.kind, figure.unit)
+    derived = DERIVATIONS.get(figure.kind)
+    text = f"{known.meaning}: {derived.meaning.lower()}" if derived else known.meaning
+    code = coded(_SYSTEMS[scheme], known.value, known.meaning, text=text)
+    if derived is not None:
+        code["coding"] += coded(_SNOMED, derived.value, derived.meaning)["coding"]
+    return code
+
+
+def _quantity(figure: Figure) -> dict[str, Any]:
+    return {
+        "value": figure.rounded,
+        "unit": _UNITS[figure.unit],
+        "system": _UCUM,
+        "code": figure.unit.value,
+    }
 
 
 def _performer(document: ReportDocument, place: Places) -> dict[str, Any]:

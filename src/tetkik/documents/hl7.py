@@ -8,7 +8,7 @@ from datetime import datetime
 from hashlib import sha256
 from types import MappingProxyType
 
-from tetkik.documents.codes import MEASURES, OWN_SCHEME, SNOMED
+from tetkik.documents.codes import DERIVATIONS, OWN_SCHEME, SNOMED, measure_of
 from tetkik.documents.parts import parts_of
 from tetkik.documents.report_phrases import (
     WITHDRAWN,
@@ -128,8 +128,15 @@ def _measured(document: ReportDocument) -> Iterator[_Observed]:
     """The measurements, each with its number as the sub-id, and in words what it is and where it holds."""
     language = document.draft.language
     for place, item in enumerate(document.measurements, 1):
-        code = f"{MEASURES[item.kind].value}^{MEASURES[item.kind].meaning}^SCT"
-        yield "NM", code, str(place), f"{item.rounded:g}", f"{item.unit.value}^^UCUM"
+        code = ""
+        for figure in item.figures:
+            (known, scheme), derived = measure_of(figure.kind, figure.unit), DERIVATIONS.get(figure.kind)
+            # What a figure of a region's pixels is derived by stands beside the code, as its alternate.
+            also = f"^{derived.value}^{derived.meaning}^SCT" if derived else ""
+            named = f"{known.value}^{known.meaning}^{scheme}{also}"
+            code = code or named
+            unit = f"{_text(figure.unit.value)}^^UCUM"
+            yield "NM", named, str(place), f"{figure.rounded:.10g}", unit
         about = (measured_name(item, language), measured_words(item, language))
         yield "ST", code, str(place), _text("; ".join(filter(None, about))), ""
 

@@ -80,7 +80,7 @@ def _parts(content: ReportContent, headings: Language) -> Iterator[Part]:
     for section, (loinc, dicom) in _CODES.items():
         lines = tuple(Line(item.text, objections(item, language)) for item in draft.section(section))
         yield Part(section, heading(section, headings), lines, loinc=loinc, dicom=dicom)
-    measured = tuple(_measured(item, language) for item in content.measurements)
+    measured = tuple(_measured(item, language) for item in content.measured)
     yield Part("measured", translate("Measurements", headings), measured, numbered=True)
 
 

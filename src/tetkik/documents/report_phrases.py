@@ -11,6 +11,8 @@ from tetkik.language import Language, Sentence, translate
 from tetkik.values import (
     DISCLAIMER,
     DraftSentence,
+    Figure,
+    FigureKind,
     Judgement,
     Measurement,
     MeasurementKind,
@@ -53,7 +55,16 @@ _REASONS = MappingProxyType(
     }
 )
 _KINDS = MappingProxyType(
-    {MeasurementKind.LENGTH: Sentence("Length"), MeasurementKind.ANGLE: Sentence("Angle")}
+    {
+        MeasurementKind.LENGTH: Sentence("Length"),
+        MeasurementKind.ANGLE: Sentence("Angle"),
+        MeasurementKind.COBB: Sentence("Cobb angle"),
+        MeasurementKind.CARDIOTHORACIC: Sentence("Cardiothoracic ratio"),
+        MeasurementKind.ELLIPSE: Sentence("Ellipse"),
+        MeasurementKind.RECTANGLE: Sentence("Rectangle"),
+        MeasurementKind.ARROW: Sentence("Arrow"),
+        MeasurementKind.TEXT: Sentence("Text"),
+    }
 )
 _PLANES = MappingProxyType(
     {
@@ -133,21 +144,41 @@ def judged_words(document: ReportDocument) -> tuple[str, ...]:
 
 
 def measurement_words(measurement: Measurement, language: Language) -> str:
-    """How much was measured, with its unit: `12,3 mm`, `45,0°`, `210 piksel`."""
-    number = f"{measurement.rounded:.{measurement.decimals}f}"
-    if language is Language.TR:
-        number = number.replace(".", ",")
-    if measurement.unit is MeasurementUnit.DEGREE:
+    """How much was measured, with its unit: `12,3 mm`, `45,0°`, `0,47`, `ort. 45,2 ± 3,1 HU`.
+
+    Empty of an arrow and of a text.
+    """
+    found = {item.kind: item for item in measurement.figures}
+    if (mean := found.get(FigureKind.MEAN)) is None:
+        return next((figure_words(item, language) for item in measurement.figures), "")
+    deviation = figure_words(found[FigureKind.DEVIATION], language)
+    return translate("mean {mean} ± {deviation}", language, mean=_number(mean, language), deviation=deviation)
+
+
+def figure_words(figure: Figure, language: Language) -> str:
+    """A number with its unit, as people write it."""
+    number = _number(figure, language)
+    if figure.unit is MeasurementUnit.DEGREE:
         return f"{number}°"
-    if measurement.unit is MeasurementUnit.PIXEL:
-        return f"{number} {translate('pixels', language)}"
-    return f"{number} mm"
+    unit = {
+        MeasurementUnit.PIXEL: translate("pixels", language),
+        MeasurementUnit.GREY: translate("grey", language),
+        MeasurementUnit.HOUNSFIELD: "HU",
+        MeasurementUnit.SQUARE_MILLIMETRE: "mm²",
+        MeasurementUnit.MILLIMETRE: "mm",
+    }.get(figure.unit)
+    return number if unit is None else f"{number} {unit}"
+
+
+def _number(figure: Figure, language: Language) -> str:
+    number = f"{figure.rounded:.{figure.decimals}f}"
+    return number.replace(".", ",") if language is Language.TR else number
 
 
 def measured_words(measurement: Measurement, language: Language) -> str:
     """How far a measurement is to be trusted, and in which image it was made; empty where nothing is to say.
 
-    An angle is the same at the detector and in the patient.
+    An angle and a ratio are the same at the detector and in the patient.
     """
     parts = []
     if measurement.image.earlier:
@@ -157,7 +188,13 @@ def measured_words(measurement: Measurement, language: Language) -> str:
             if day
             else translate("earlier image", language)
         )
-    if measurement.kind is MeasurementKind.LENGTH:
+    words = {item.kind.value: figure_words(item, language) for item in measurement.figures}
+    if measurement.kind is MeasurementKind.CARDIOTHORACIC:
+        parts.append(translate("heart {heart}, thorax {thorax}", language, **words))
+        parts.append(translate("up to 0.50 is normal on an adult's PA film", language))
+    if measurement.kind.is_region:
+        parts.append(translate("{minimum} to {maximum}; area {area}", language, **words))
+    if measurement.kind is MeasurementKind.LENGTH or measurement.kind.is_region:
         parts.append(
             _PLANES[measurement.image.plane if measurement.calibrated else None].in_language(language)
         )

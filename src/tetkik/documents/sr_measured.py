@@ -1,7 +1,8 @@
 """Measurements in a structured report: a group each, its figure inferred from points in an image.
 
 TID 1501 with a row of TID 300 whose spatial coordinates (TID 320) are a polyline through the points, in the
-image that it was drawn in (PS3.3, section C.18.6).
+image that it was drawn in (PS3.3, section C.18.6). A region of interest is a group of TID 1410: the region
+once, and a row for each figure of its pixels, mean, standard deviation, minimum, maximum, area.
 """
 
 from __future__ import annotations
@@ -16,18 +17,34 @@ from highdicom import sr
 from pydicom.sr.codedict import codes
 
 from tetkik.documents import dicom
-from tetkik.documents.codes import MEASURES, OWN_PLANES, OWN_SCHEME
+from tetkik.documents.codes import DERIVATIONS, OWN_PLANES, OWN_SCHEME, measure_of
 from tetkik.documents.picture import opened
 from tetkik.documents.report_phrases import measured_name
 from tetkik.documents.sanitize import valid_uid
-from tetkik.values import MeasuredImage, Measurement, MeasurementUnit, ReportDocument, Signature
+from tetkik.values import (
+    Figure,
+    FigureKind,
+    MeasuredImage,
+    Measurement,
+    MeasurementKind,
+    MeasurementUnit,
+    ReportDocument,
+    Signature,
+)
 from tetkik.values.finding_labels import Code
+from tetkik.values.measurement import Point
 
 _UNITS = {
     MeasurementUnit.MILLIMETRE: codes.UCUM.Millimeter,
     MeasurementUnit.DEGREE: codes.UCUM.Degree,
     MeasurementUnit.PIXEL: sr.CodedConcept(MeasurementUnit.PIXEL.value, "UCUM", "pixels"),
+    MeasurementUnit.RATIO: codes.UCUM.NoUnits,
+    MeasurementUnit.HOUNSFIELD: codes.UCUM.HounsfieldUnit,
+    MeasurementUnit.GREY: sr.CodedConcept(MeasurementUnit.GREY.value, "UCUM", "grey value"),
+    MeasurementUnit.SQUARE_MILLIMETRE: codes.UCUM.SquareMillimeter,
 }
+_LENGTHS = (FigureKind.LENGTH, FigureKind.HEART, FigureKind.THORAX, FigureKind.AREA)
+"""Figures that are another at the detector than in the patient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,32 +76,85 @@ def measured_pictures(document: ReportDocument) -> tuple[Elsewhere, ...]:
 
 
 def measured_groups(document: ReportDocument) -> Iterator[Any]:
-    """The measurements (TID 1501), in the order in which they were made."""
+    """The measurements (TID 1501, TID 1410), in the order in which they were made."""
     for item in document.measurements:
         place = _place(document, item.image)
-        method = concept(OWN_PLANES[item.image.plane if item.calibrated else None])
-        measured = sr.Measurement(
-            concept(MEASURES[item.kind], "SCT"),
-            item.rounded,
-            _UNITS[item.unit],
-            # An angle is the same at the detector and in the patient.
-            method=None if item.unit is MeasurementUnit.DEGREE else method,
-            referenced_coordinates=None if place is None else [_coordinates(item, place)],
+        tracking = sr.TrackingIdentifier(
+            uid=hd.UID(dicom.new_uid(document, f"measurement/{item.id}")),
+            identifier=dicom.text(measured_name(item, document.draft.language), 64),
         )
+        if item.kind.is_region and place is not None:
+            yield sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+                tracking_identifier=tracking,
+                referenced_region=_region(item, place),
+                measurements=[_figure(item, one) for one in item.figures],
+            )
+            continue
+        drawn = _drawn(item)
         yield sr.MeasurementsAndQualitativeEvaluations(
-            tracking_identifier=sr.TrackingIdentifier(
-                uid=hd.UID(dicom.new_uid(document, f"measurement/{item.id}")),
-                identifier=dicom.text(measured_name(item, document.draft.language), 64),
-            ),
-            measurements=[measured],
+            tracking_identifier=tracking,
+            measurements=[
+                _figure(item, one, _lines(drawn.get(one.kind, ()), item, place)) for one in item.figures
+            ],
         )
 
 
-def _coordinates(item: Measurement, place: Elsewhere) -> Any:
-    points = np.array(item.points) * np.array(place.scale)
+def _figure(item: Measurement, figure: Figure, coordinates: list[Any] | None = None) -> Any:
+    code, scheme = measure_of(figure.kind, figure.unit)
+    derived = DERIVATIONS.get(figure.kind)
+    method = concept(OWN_PLANES[item.image.plane if item.calibrated else None])
+    return sr.Measurement(
+        concept(code, scheme),
+        figure.rounded,
+        _UNITS[figure.unit],
+        method=method if figure.kind in _LENGTHS else None,
+        derivation=None if derived is None else concept(derived, "SCT"),
+        referenced_coordinates=coordinates or None,
+    )
+
+
+def _drawn(item: Measurement) -> dict[FigureKind, tuple[tuple[Point, ...], ...]]:
+    """The lines that a figure was measured along."""
+    if item.kind is MeasurementKind.CARDIOTHORACIC:
+        heart, thorax = item.spans
+        return {
+            FigureKind.CARDIOTHORACIC: (heart, thorax),
+            FigureKind.HEART: (heart,),
+            FigureKind.THORAX: (thorax,),
+        }
+    lines = (item.points[:2], item.points[2:]) if item.kind is MeasurementKind.COBB else (item.points,)
+    return {one.kind: lines for one in item.figures[:1]}
+
+
+def _lines(lines: tuple[tuple[Point, ...], ...], item: Measurement, place: Elsewhere | None) -> list[Any]:
+    if place is None or item.kind.is_region:
+        return []
+    return [
+        sr.CoordinatesForMeasurement(
+            sr.GraphicTypeValues.POLYLINE, np.array(points) * np.array(place.scale), _source(item, place)
+        )
+        for points in lines
+    ]
+
+
+def _source(item: Measurement, place: Elsewhere) -> Any:
     frames = [item.image.frame] if item.image.frame is not None else None
-    source = sr.SourceImageForRegion(place.instance.sop_class, place.instance.uid, frames)
-    return sr.CoordinatesForMeasurement(sr.GraphicTypeValues.POLYLINE, points, source)
+    return sr.SourceImageForRegion(place.instance.sop_class, place.instance.uid, frames)
+
+
+def _region(item: Measurement, place: Elsewhere) -> Any:
+    """An ellipse by the ends of its longer axis, then of its shorter; a rectangle as a closed polyline."""
+    (left, top), (right, bottom) = item.points
+    across, down = (left + right) / 2, (top + bottom) / 2
+    if item.kind is MeasurementKind.ELLIPSE:
+        axes = [((left, down), (right, down)), ((across, top), (across, bottom))]
+        lengths = [abs(right - left) * place.scale[0], abs(bottom - top) * place.scale[1]]
+        longer = axes if lengths[0] >= lengths[1] else axes[::-1]
+        points, kind = [*longer[0], *longer[1]], sr.GraphicTypeValues.ELLIPSE
+    else:
+        points = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+        kind = sr.GraphicTypeValues.POLYLINE
+    return sr.ImageRegion(kind, np.array(points) * np.array(place.scale), _source(item, place))
 
 
 def _place(document: ReportDocument, image: MeasuredImage) -> Elsewhere | None:

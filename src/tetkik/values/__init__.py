@@ -55,7 +55,15 @@ from tetkik.values.finding_labels import (
     narrower,
     route_of,
 )
-from tetkik.values.measurement import MeasuredImage, Measurement, MeasurementKind, MeasurementUnit
+from tetkik.values.measurement import (
+    Figure,
+    FigureKind,
+    MeasuredImage,
+    Measurement,
+    MeasurementKind,
+    MeasurementUnit,
+    RegionStatistics,
+)
 from tetkik.values.radiograph import (
     DisplayPixels,
     FileFormat,
@@ -82,6 +90,7 @@ from tetkik.values.report import (
     Draft,
     DraftSentence,
     Fault,
+    KeyImage,
     Mark,
     Passage,
     PassageKind,
@@ -134,6 +143,8 @@ __all__ = [
     "DraftSentence",
     "Evidence",
     "Fault",
+    "Figure",
+    "FigureKind",
     "FileFormat",
     "Finding",
     "FindingLabel",
@@ -146,6 +157,7 @@ __all__ = [
     "JobState",
     "JudgedFinding",
     "Judgement",
+    "KeyImage",
     "Laterality",
     "LinkReason",
     "Mark",
@@ -165,6 +177,7 @@ __all__ = [
     "Radiograph",
     "Reason",
     "RedFlag",
+    "RegionStatistics",
     "RemovalReason",
     "ReportContent",
     "ReportDocument",

@@ -124,6 +124,7 @@ class ReportDocument:
     judgements: tuple[JudgedFinding, ...] = ()
     withdrawal: Withdrawal | None = None
     images: tuple[ReportedImage, ...] = field(default=(), metadata=ADDED)
+    key_pictures: tuple[bytes, ...] = field(default=(), repr=False, metadata=ADDED)  # of its key images
 
     def __post_init__(self) -> None:
         if self.created.tzinfo is None:
@@ -141,7 +142,8 @@ class ReportDocument:
 
     @property
     def measurements(self) -> tuple[Measurement, ...]:
-        return self.content.measurements
+        """What was measured; arrows and texts stand in the key images and in presentation states alone."""
+        return self.content.measured
 
     @property
     def standing(self) -> ReportState:

@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 from tetkik.language import Language, Sentence
-from tetkik.values.common import fields_as_json
-from tetkik.values.measurement import Measurement
+from tetkik.values.common import ADDED, fields_as_json
+from tetkik.values.measurement import MeasuredImage, Measurement
 
 
 class Section(StrEnum):
@@ -220,6 +220,16 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyImage:
+    """An image, or a frame of one, that a report shows; `image.frame` is None in a file of one."""
+
+    id: str
+    image: MeasuredImage
+    picture: str  # SHA-256 of the PNG that documents show it as, hexadecimal
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ReportContent:
     """What a draft and a signed report share: all that people write, and that a signature signs.
 
@@ -229,6 +239,12 @@ class ReportContent:
 
     draft: Draft
     measurements: tuple[Measurement, ...] = ()
+    key_images: tuple[KeyImage, ...] = field(default=(), metadata=ADDED)
+
+    @property
+    def measured(self) -> tuple[Measurement, ...]:
+        """The measurements without the arrows and the texts, which measure nothing."""
+        return tuple(item for item in self.measurements if item.kind.measures)
 
     def verified(self) -> dict[str, object]:
         """What the verification code of a report covers of it; a part that is empty is left out."""
@@ -238,12 +254,17 @@ class ReportContent:
         if self.measurements:
             verified["measurements"] = [
                 [item.image.id, item.label, item.rounded, item.unit, item.points]
+                + [[one.rounded, one.unit] for one in item.figures[1:]]
                 for item in self.measurements
+            ]
+        if self.key_images:
+            verified["key_images"] = [
+                [item.image.id, item.image.frame, item.picture, item.note] for item in self.key_images
             ]
         for item in fields(self):
             value = getattr(self, item.name)
             if item.metadata.get("added") and value != item.default:
-                verified[item.name] = value
+                verified.setdefault(item.name, value)
         return verified
 
 

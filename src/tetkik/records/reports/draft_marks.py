@@ -15,6 +15,7 @@ from tetkik.report.facts import Facts, facts_of
 from tetkik.report.grounding import check_draft, check_own
 from tetkik.values import (
     DraftSentence,
+    Figure,
     Finding,
     FindingsResult,
     Judgement,
@@ -57,18 +58,30 @@ def checked(material: Material, content: ReportContent, judged: Judged) -> Repor
 def sayings(measurement: Measurement) -> tuple[str, ...]:
     """How a sentence may say a measurement: to the tenth or whole, in millimetres or centimetres.
 
-    Pixels are said of no patient, so nothing is given for an image without a known size.
+    A ratio is said as such or as a percentage.
+
+    Pixels and grey values are said of no patient, so nothing is given for them.
     """
-    if measurement.unit is MeasurementUnit.PIXEL:
-        return ()
-    value = measurement.rounded
-    tenth, whole = f"{value:.1f}", {f"{value:.0f}", f"{math.floor(value + 0.5)}"}
-    if measurement.unit is MeasurementUnit.DEGREE:
-        forms = [(one, unit) for one in {tenth, *whole} for unit in ("°", " derece", " degrees")]
-    else:
-        forms = [(one, " mm") for one in {tenth, *whole}]
-        forms += [(f"{value / 10:.{digits}f}".removesuffix(".0"), " cm") for digits in (1, 2)]
+    forms = [form for figure in measurement.figures for form in _forms(figure)]
     return tuple(variant + unit for number, unit in forms for variant in {number, number.replace(".", ",")})
+
+
+def _forms(figure: Figure) -> list[tuple[str, str]]:
+    """Numbers, each with what follows it."""
+    value = figure.rounded
+    rounded = {f"{value:.1f}", f"{value:.0f}", f"{math.floor(value + 0.5)}"}
+    units = {
+        MeasurementUnit.DEGREE: ("°", " derece", " degrees"),
+        MeasurementUnit.HOUNSFIELD: (" HU",),
+        MeasurementUnit.SQUARE_MILLIMETRE: (" mm²", " mm2"),
+        MeasurementUnit.MILLIMETRE: (" mm",),
+    }
+    forms = [(number, unit) for number in rounded for unit in units.get(figure.unit, ())]
+    if figure.unit is MeasurementUnit.MILLIMETRE:
+        forms += [(f"{value / 10:.{digits}f}".removesuffix(".0"), " cm") for digits in (1, 2)]
+    if figure.unit is MeasurementUnit.RATIO:
+        forms += [(f"{value:.2f}", ""), (f"{value * 100:.0f}", "%"), (f"%{value * 100:.0f}", "")]
+    return forms
 
 
 def as_judged(result: FindingsResult, judged: Judged) -> FindingsResult:

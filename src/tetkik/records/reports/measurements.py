@@ -1,4 +1,4 @@
-"""Measurements in an image: kept with the draft under the same rules as its text.
+"""Measurements, arrows and texts in an image: kept with the draft under the same rules as its text.
 
 Each change names the revision that it was made on, is sealed with the draft, and has the sentences checked
 again: a size that somebody measured may be said, and one whose measurement was moved or taken away may not.
@@ -15,11 +15,12 @@ from tetkik.errors import InputError, NotFound
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images import images
+from tetkik.records.images.images import StoredImage
 from tetkik.records.reports import drafts
 from tetkik.records.reports.edit_conflicts import WorkingDraft, for_change
 from tetkik.records.reports.report_inputs import Working
 from tetkik.records.schema import Report
-from tetkik.values import MeasuredImage, Measurement, MeasurementKind, middle_frame
+from tetkik.values import MeasuredImage, Measurement, MeasurementKind, RegionStatistics, middle_frame
 from tetkik.values.common import one_line
 from tetkik.values.measurement import Point
 
@@ -42,6 +43,8 @@ class NewMeasurement:
     """In pixels of the image."""
     label: str = ""
     frame: int | None = None
+    statistics: RegionStatistics | None = None
+    """Of a region of interest, counted in the file itself; never what a browser says."""
 
 
 def add(tx: Transaction, report_id: str, revision: int, new: NewMeasurement) -> WorkingDraft:
@@ -49,7 +52,9 @@ def add(tx: Transaction, report_id: str, revision: int, new: NewMeasurement) -> 
     row, working, material = for_change(tx, report_id, revision)
     if len(working.content.measurements) >= MOST:
         raise InputError("A report has at most {most} measurements; remove one and measure again.", most=MOST)
-    made = Measurement(new_id(), new.kind, *_where(tx, row, new), _label(new.label))
+    image = describe_image(tx, row, new.image_id, new.frame)
+    points = exact_points(new.kind, image, new.points)
+    made = _measurement(new_id(), new.kind, image, points, _label(new.label, new.kind), new.statistics)
     return drafts.keep(tx, row, material, _with(working, (*working.content.measurements, made)))
 
 
@@ -61,15 +66,18 @@ def change(
     *,
     points: Sequence[Point] | None = None,
     label: str | None = None,
+    statistics: RegionStatistics | None = None,
 ) -> WorkingDraft:
-    """Move the points of a measurement, or name it; what is None stays."""
+    """Move the points of a measurement, or name it; what is None stays.
+
+    `statistics` are those of a region of interest at these points.
+    """
     row, working, material = for_change(tx, report_id, revision)
     found = _found(working, measurement_id)
-    after = found
-    if points is not None:
-        after = replace(after, points=_points(found.kind, found.image, points))
-    if label is not None:
-        after = replace(after, label=_label(label))
+    exact = found.points if points is None else exact_points(found.kind, found.image, points)
+    counted = found.statistics if points is None else statistics
+    name = found.label if label is None else _label(label, found.kind)
+    after = _measurement(found.id, found.kind, found.image, exact, name, counted)
     changed = tuple(after if item is found else item for item in working.content.measurements)
     return drafts.keep(tx, row, material, _with(working, changed))
 
@@ -93,9 +101,15 @@ def _found(working: Working, measurement_id: str) -> Measurement:
     raise NotFound("There is no such measurement any more; look at the draft as it is now.")
 
 
-def _where(tx: Transaction, row: Report, new: NewMeasurement) -> tuple[MeasuredImage, tuple[Point, ...]]:
-    image = images.load_visible_image(tx, new.image_id)
-    images.check_frame(image, new.frame)
+def find_measurement(tx: Transaction, report_id: str, measurement_id: str) -> Measurement:
+    """A measurement of a draft as it stands."""
+    return _found(Working(drafts.draft_of(tx, report_id).content), measurement_id)
+
+
+def describe_image(tx: Transaction, row: Report, image_id: str, frame: int | None = None) -> MeasuredImage:
+    """An image, or a frame of one, that a report may point into."""
+    image = images.load_visible_image(tx, image_id)
+    images.check_frame(image, frame)
     own = images.load_image(tx, row.image_id)
     there = {one.id for one in drafts.images_of_report(tx, own)}
     earlier = image.id not in there
@@ -104,41 +118,69 @@ def _where(tx: Transaction, row: Report, new: NewMeasurement) -> tuple[MeasuredI
             "A report holds measurements of the images of its study and of earlier ones of the same patient; "
             "measure in one of these."
         )
+    described = measured_image(tx, image, frame)
+    return replace(described, earlier=earlier)
+
+
+def measured_image(tx: Transaction, image: StoredImage, frame: int | None = None) -> MeasuredImage:
+    """What a document needs in order to point into an image, or a frame of one."""
     described = images.load_metadata(tx, image)
-    identity, tags = described.identity, described.tags
-    measured = MeasuredImage(
+    identity = described.identity
+    return MeasuredImage(
         id=image.id,
         rows=image.rows,
         columns=image.columns,
         spacing=described.spacing,
         plane=described.plane,
-        earlier=earlier,
         study_date=identity.study_date,
         study_uid=identity.study_uid,
         series_uid=identity.series_uid,
         instance_uid=identity.instance_uid,
-        sop_class=tags.sop_class,
-        frame=(new.frame or middle_frame(image.frames)) if image.frames > 1 else None,
+        sop_class=described.tags.sop_class,
+        frame=(frame or middle_frame(image.frames)) if image.frames > 1 else None,
     )
-    return measured, _points(new.kind, measured, new.points)
 
 
-def _points(kind: MeasurementKind, image: MeasuredImage, points: Sequence[Point]) -> tuple[Point, ...]:
+def exact_points(kind: MeasurementKind, image: MeasuredImage, points: Sequence[Point]) -> tuple[Point, ...]:
     """The points to a hundredth of a pixel."""
     kept = tuple((round(column, _DECIMALS), round(row, _DECIMALS)) for column, row in points)
     if len(kept) != kind.points or not all(image.holds(point) for point in kept):
         raise InputError(
-            "A length has two points and an angle three, all of them in the image; measure it again."
+            "A measurement has as many points as its kind takes (a length two, an angle three), all of them "
+            "in the image; measure it again."
         )
-    if any(math.dist(one, other) < _LEAST for one, other in itertools.pairwise(kept)):
+    lines = ((kept[:2], kept[2:]) if kind.points == 4 else (kept,))  # fmt: skip
+    pairs = [pair for line in lines for pair in itertools.pairwise(line)]
+    if any(math.dist(one, other) < _LEAST for one, other in pairs):
         raise InputError("The points of the measurement lie on top of each other; measure it again.")
     return kept
 
 
-def _label(text: str) -> str:
+def _measurement(
+    name: str,
+    kind: MeasurementKind,
+    image: MeasuredImage,
+    points: tuple[Point, ...],
+    label: str,
+    statistics: RegionStatistics | None,
+) -> Measurement:
+    try:
+        return Measurement(name, kind, image, points, label, statistics)
+    except ValueError:
+        if kind is not MeasurementKind.CARDIOTHORACIC:
+            raise
+        raise InputError(
+            "The heart is measured wider than the thorax; set the borders of the heart first, then the inner "
+            "chest wall."
+        ) from None
+
+
+def _label(text: str, kind: MeasurementKind) -> str:
     label = one_line(text)
     if len(label) > LONGEST_LABEL:
         raise InputError(
             "The name of a measurement has at most {longest} characters; shorten it.", longest=LONGEST_LABEL
         )
+    if not label and kind is MeasurementKind.TEXT:
+        raise InputError("A text in the image needs words; write them, or remove it.")
     return label

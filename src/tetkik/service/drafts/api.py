@@ -14,8 +14,10 @@ from tetkik.records.images import images
 from tetkik.records.reports import drafts, measurements, signing, templates
 from tetkik.service.drafts import shapes
 from tetkik.service.drafts.redrafting import fresh_draft, streamed
+from tetkik.service.drafts.regions import statistics_of_moved, with_statistics
 from tetkik.service.drafts.revisions import DraftRoute, draft_response
 from tetkik.service.kit.access.authorization import RequestContext, allowed
+from tetkik.service.kit.background.image_decoder import DecoderDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.preconditions import MATCHED, Revision
 from tetkik.service.kit.http.responses import download_headers
@@ -138,24 +140,34 @@ MeasurementId = Annotated[str, Path(max_length=26, description="Of the measureme
 
 
 @measurement_router.post("", response_model=shapes.DraftShape, responses=MATCHED)
-def measure(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.MeasurementSent) -> Response:
-    """Keep a new length or angle; sent twice, the second names a revision that is past."""
+def measure(
+    ctx: Editor,
+    decoder: DecoderDep,
+    report_id: ReportId,
+    revision: Revision,
+    sent: shapes.MeasurementSent,
+) -> Response:
+    """Keep a measurement, an arrow or a text; sent twice, the second names a revision that is past."""
+    new = with_statistics(ctx, decoder, sent.value())
     with ctx.write() as tx:
-        return draft_response(ctx.request, measurements.add(tx, report_id, revision, sent.value()))
+        return draft_response(ctx.request, measurements.add(tx, report_id, revision, new))
 
 
 @measurement_router.patch("/{measurement_id}", response_model=shapes.DraftShape, responses=MATCHED)
 def change(
     ctx: Editor,
+    decoder: DecoderDep,
     report_id: ReportId,
     measurement_id: MeasurementId,
     revision: Revision,
     sent: shapes.MeasurementChanged,
 ) -> Response:
     """Move the points of a measurement, or name it."""
+    points = sent.places()
+    found = statistics_of_moved(ctx, decoder, report_id, measurement_id, points)
     with ctx.write() as tx:
         after = measurements.change(
-            tx, report_id, revision, measurement_id, points=sent.places(), label=sent.label
+            tx, report_id, revision, measurement_id, points=points, label=sent.label, statistics=found
         )
         return draft_response(ctx.request, after)
 

@@ -25,6 +25,7 @@ from tetkik.records.worklist.claims import Reader
 from tetkik.records.worklist.priority_reasons import load_reason
 from tetkik.service.drafts import dictation, shapes
 from tetkik.service.drafts.redrafting import fresh_draft
+from tetkik.service.drafts.regions import statistics_of_moved, with_statistics
 from tetkik.service.drafts.revisions import DraftRoute
 from tetkik.service.drafts.view import (
     FindingSources,
@@ -35,6 +36,7 @@ from tetkik.service.drafts.view import (
     shown_working,
 )
 from tetkik.service.kit.access.authorization import RequestContext, allowed
+from tetkik.service.kit.background.image_decoder import DecoderDep
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.service.studies.viewer import Viewer, load_prior, load_viewer
 from tetkik.service.worklist.columns import reason_words
@@ -313,17 +315,21 @@ class Remove(Revised):
 
 
 @panel_router.post("/{case_id}/{report_id}/measurements")
-def measure(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Measure) -> HTMLResponse:
-    return panels_after(ctx, lambda tx: measurements.add(tx, report_id, body.revision, body.value()))
+def measure(
+    ctx: Edits, decoder: DecoderDep, case_id: CaseId, report_id: ReportId, body: Measure
+) -> HTMLResponse:
+    new = with_statistics(ctx, decoder, body.value())
+    return panels_after(ctx, lambda tx: measurements.add(tx, report_id, body.revision, new))
 
 
 @panel_router.post("/{case_id}/{report_id}/measurements/change")
-def change_measurement(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Change) -> HTMLResponse:
-    points, label = body.places(), body.label
-    return panels_after(
-        ctx,
-        lambda tx: measurements.change(tx, report_id, body.revision, body.id, points=points, label=label),
-    )
+def change_measurement(
+    ctx: Edits, decoder: DecoderDep, case_id: CaseId, report_id: ReportId, body: Change
+) -> HTMLResponse:
+    points = body.places()
+    found = statistics_of_moved(ctx, decoder, report_id, body.id, points)
+    changed: dict[str, Any] = {"points": points, "label": body.label, "statistics": found}
+    return panels_after(ctx, lambda tx: measurements.change(tx, report_id, body.revision, body.id, **changed))
 
 
 @panel_router.post("/{case_id}/{report_id}/measurements/remove")

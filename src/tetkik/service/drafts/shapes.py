@@ -22,6 +22,7 @@ from tetkik.values import (
     Decision,
     DraftSentence,
     Fault,
+    FigureKind,
     Finding,
     Judgement,
     Mark,
@@ -40,12 +41,26 @@ _CONTENT = {item.name for item in fields(ReportContent)}
 _FARTHEST = 10**6
 Coordinate = Annotated[float, Field(ge=0, le=_FARTHEST, allow_inf_nan=False)]
 Pair = Annotated[list[Coordinate], Field(min_length=2, max_length=2)]
-Points = Annotated[list[Pair], Field(min_length=2, max_length=3)]
+Points = Annotated[list[Pair], Field(min_length=1, max_length=4)]
 Label = Annotated[str, Field(max_length=LONGEST_LABEL)]
 
 
+class FigureShape(Shape):
+    """One number of a measurement."""
+
+    kind: FigureKind = Field(
+        description="What it says: of a region of interest its `mean`, `deviation`, `minimum`, `maximum` and "
+        "`area`, of a cardiothoracic ratio the widths of `heart` and `thorax` beside it."
+    )
+    value: float = Field(description="How much, in `unit`.")
+    unit: MeasurementUnit = Field(
+        description="In UCUM: `[hnsf'U]` where the file says that its values are Hounsfield units, else "
+        "`{grey}`."
+    )
+
+
 class MeasurementShape(Shape):
-    """A length or an angle in an image."""
+    """A measurement, an arrow or a text in an image."""
 
     id: str = Field(description="Of the measurement, the same in every version of the report.")
     image_id: str = Field(
@@ -54,7 +69,9 @@ class MeasurementShape(Shape):
     frame: int | None = Field(description="Which of several, from 1; None in an image of one.")
     earlier: bool
     kind: MeasurementKind = Field(
-        description="`length`, between two points, or `angle`, at the second of three."
+        description="`length`, between two points; `angle`, at the second of three; `cobb`, between two "
+        "lines; `cardiothoracic`, the borders of the heart, then the inner chest wall; `ellipse` and "
+        "`rectangle`, two opposite corners; `arrow`, from end to head; `text`, the label at a point."
     )
     points: list[list[float]] = Field(
         description="Column and row of each, in pixels from the outer corner of the first one."
@@ -62,8 +79,10 @@ class MeasurementShape(Shape):
     label: str = Field(description="A few words of the radiologist; may be empty.")
     value: float = Field(description="How much, in `unit`.")
     unit: MeasurementUnit = Field(
-        description="`mm`, `deg`, or `{pixels}` where the file does not say how large a pixel is."
+        description="`mm`, `deg`, or `{pixels}` where the file does not say how large a pixel is; see "
+        "`figures`; empty of an arrow and of a text."
     )
+    figures: list[FigureShape] = Field(description="All that was measured, `value` first.")
     calibrated: bool = Field(description="Whether the file says so.")
     plane: SpacingPlane | None = Field(
         description="Where millimetres hold: in the `patient`, at the `detector` (larger), or "
@@ -82,6 +101,7 @@ class MeasurementShape(Shape):
             earlier=item.image.earlier,
             points=[list(point) for point in item.points],
             value=item.rounded,
+            figures=[FigureShape.from_value(one, value=one.rounded) for one in item.figures],
             plane=item.image.plane if item.calibrated else None,
             name=measured_name(item, language),
             text=measurement_words(item, language),
@@ -90,7 +110,7 @@ class MeasurementShape(Shape):
 
 
 class MeasurementSent(BaseModel):
-    """A new measurement; how large a pixel is comes from the image."""
+    """A new measurement; how large a pixel is, and what a region holds, comes from the image."""
 
     kind: MeasurementKind
     image_id: Annotated[str, Field(max_length=26)]

@@ -9,7 +9,13 @@ from functools import partial
 from typing import Any
 
 from tetkik.documents.parts import parts_of
-from tetkik.documents.report_phrases import heading, measured_name, measured_words, measurement_words
+from tetkik.documents.report_phrases import (
+    figure_words,
+    heading,
+    measured_name,
+    measured_words,
+    measurement_words,
+)
 from tetkik.errors import Conflict, Forbidden, NotFound
 from tetkik.language import Language
 from tetkik.records.cases import cases
@@ -71,6 +77,7 @@ class MeasurementLine:
             "kind": item.kind,
             "points": points,
             "label": item.label,
+            "text": self.text,
         }
 
 
@@ -86,10 +93,16 @@ def measurement_lines(
             text=measurement_words(item, language),
             about=measured_words(item, language),
             where=" → ".join(f"{column:.0f}, {row:.0f}" for column, row in item.points),
-            put="" if item.unit is MeasurementUnit.PIXEL else measurement_words(item, report_language),
+            put=_said(item, report_language),
         )
         for number, item in enumerate(measurements, 1)
     )
+
+
+def _said(item: Measurement, language: Language) -> str:
+    """The first figure, as a sentence says it."""
+    unsaid = (MeasurementUnit.PIXEL, MeasurementUnit.GREY, MeasurementUnit.NONE)
+    return "" if item.unit in unsaid else figure_words(item.figures[0], language)
 
 
 class FindingGroup(StrEnum):
@@ -330,7 +343,7 @@ def shown_findings(view: ReadingView, language: Language) -> dict[str, Any]:
         "FindingGroup": FindingGroup,
         "labels": partial(label_name, language=language),
         "Section": Section,
-        "measured": measurement_lines(document.measurements, language, document.draft.language)
+        "measured": measurement_lines(document.content.measurements, language, document.draft.language)
         if document is not None
         else (),
     }

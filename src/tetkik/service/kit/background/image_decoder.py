@@ -10,12 +10,14 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from tetkik.imaging.subprocess_worker import ReaderPool
+from tetkik.errors import TetkikError
+from tetkik.imaging.region import Region, measure_region
+from tetkik.imaging.subprocess_worker import ReaderPool, WorkerPool
 from tetkik.records.database import Records
 from tetkik.records.images import images
 from tetkik.records.images.images import StoredImage
 from tetkik.service.kit.background.progress import ProgressBroker
-from tetkik.values import Actor, Radiograph, middle_frame
+from tetkik.values import Actor, Radiograph, RegionStatistics, middle_frame
 
 _CACHE_BYTES = 256 * 2**20
 """Bytes of pixels that are kept, so that what was just uploaded or shown need not be decoded again."""
@@ -34,6 +36,7 @@ class ImageDecoder:
         """Rung when there is new work."""
         self._records = records
         self._readers = ReaderPool()
+        self._regions = WorkerPool(measure_region, 1)
         self._lock = threading.Lock()
         self._views: OrderedDict[tuple[str, str, str], float] = OrderedDict()
         self._cache: OrderedDict[tuple[str, int], Radiograph] = OrderedDict()
@@ -67,6 +70,16 @@ class ImageDecoder:
         with self._records.read() as tx:
             return images.read_content(tx, image)
 
+    def region(self, image: StoredImage, region: Region) -> RegionStatistics:
+        """The values in a region of an image; whoever asks has been allowed to see it."""
+        images.check_frame(image, region.frame)
+        with self._records.read() as tx:
+            content = images.read_content(tx, image)
+        found = self._regions.call((content, image.id, region), image.id)
+        if isinstance(found, TetkikError):
+            raise found
+        return found
+
     def cache_pixels(self, image_id: str, image: Radiograph) -> None:
         """Keep the pixels of an image that was decoded without a choice of frame, for whoever asks next."""
         self._keep((image_id, middle_frame(image.tags.frames)), image)
@@ -99,6 +112,7 @@ class ImageDecoder:
 
     def close(self) -> None:
         self._readers.close()
+        self._regions.close()
 
 
 def _view(actor: Actor, image_id: str, what: str) -> tuple[str, str, str]:
