@@ -17,7 +17,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from tetkik._version import __version__
 from tetkik.documents.sanitize import dicom_date, family_and_given, valid_uid
-from tetkik.values import Identity, MeasuredImage, ReportDocument, Signature
+from tetkik.values import Hospital, Identity, MeasuredImage, ReportDocument, Signature
 from tetkik.values.common import one_line
 
 CHARACTER_SET = "ISO_IR 192"
@@ -82,7 +82,16 @@ def capture(document: ReportDocument, what: str, picture: bytes) -> Instance:
 
 def identify(dataset: Dataset, document: ReportDocument) -> None:
     """Set the attributes of the Patient, Patient Study, General Study and General Equipment modules."""
-    identity, hospital = document.identity, document.hospital
+    identify_patient(dataset, document.identity, document.hospital)
+    dataset.StudyInstanceUID = study_uid(document)
+    dataset.Manufacturer = MANUFACTURER
+    dataset.ManufacturerModelName = model_of(document)[0]
+    dataset.DeviceSerialNumber = model_of(document)[1]
+    dataset.SoftwareVersions = __version__
+
+
+def identify_patient(dataset: Dataset, identity: Identity, hospital: Hospital) -> None:
+    """Set what says whose an object is, of which study but for its UID, and where it was made."""
     dataset.SpecificCharacterSet = CHARACTER_SET
     dataset.PatientName = person_name(identity.patient_name or "")
     dataset.PatientID = text(identity.patient_id, 64)
@@ -97,16 +106,11 @@ def identify(dataset: Dataset, document: ReportDocument) -> None:
     dataset.PatientSex = identity.sex.value if identity.sex is not None else ""
     if identity.age_years is not None and identity.age_years >= 1:
         dataset.PatientAge = f"{min(int(identity.age_years), 999):03d}Y"
-    dataset.StudyInstanceUID = study_uid(document)
     dataset.StudyDate = dicom_date(identity.study_date)
     dataset.StudyTime = ""
     dataset.StudyID = ""
     dataset.AccessionNumber = text(identity.accession, 16)
     dataset.ReferringPhysicianName = ""
-    dataset.Manufacturer = MANUFACTURER
-    dataset.ManufacturerModelName = model_of(document)[0]
-    dataset.DeviceSerialNumber = model_of(document)[1]
-    dataset.SoftwareVersions = __version__
     if hospital.name.strip():
         dataset.InstitutionName = text(hospital.name, 64)
         if hospital.department.strip():

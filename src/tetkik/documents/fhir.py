@@ -19,7 +19,7 @@ from tetkik.documents.fhir_observed import STATUS, Places, coded, observations
 from tetkik.documents.parts import parts_of
 from tetkik.documents.report_phrases import WITHDRAWN, disclaimer, withdrawal_words
 from tetkik.documents.sanitize import calendar_date, valid_uid
-from tetkik.values import Identity, ReportDocument, Section, Sex, Signature
+from tetkik.values import Identity, KeyImage, ReportDocument, Section, Sex, Signature
 from tetkik.values.common import one_line
 
 # https://hl7.org/fhir/R4B/valueset-administrative-gender.html
@@ -68,6 +68,8 @@ def _resources(document: ReportDocument) -> Iterator[tuple[UUID, dict[str, Any]]
         yield place.of("device"), _device(document.result.model)
     for item in observed:
         yield place.of(item.what), item.resource
+    for number, key in enumerate(document.content.key_images, 1):
+        yield place.of(f"key-image/{key.id}"), _filled(_key_image(document, place, number, key))
     if document.signature is not None:
         yield place.of("practitioner"), _practitioner(document.signature)
     if hospital := one_line(document.hospital.name):
@@ -96,6 +98,10 @@ def _report(document: ReportDocument, place: Places, results: tuple[str, ...]) -
         "imagingStudy": [place.reference("study")] if valid_uid(document.identity.study_uid) else None,
         "performer": [place.reference("organization")] if one_line(document.hospital.name) else None,
         "resultsInterpreter": [place.reference("practitioner")] if signed is not None else None,
+        "media": [
+            _filled({"comment": one_line(item.note), "link": place.reference(f"key-image/{item.id}")})
+            for item in document.content.key_images
+        ],
         # Who reads the conclusion and no status must see it, too.
         "conclusion": f"{WITHDRAWN}: {impression}" if impression and document.withdrawal else impression,
     }
@@ -185,6 +191,35 @@ def _series(document: ReportDocument) -> dict[str, Any]:
             }
         ]
     }
+
+
+def _key_image(document: ReportDocument, place: Places, number: int, item: KeyImage) -> dict[str, Any]:
+    """A key image (https://hl7.org/fhir/R4B/media.html): which object an archive has, not its pixels."""
+    uid = valid_uid(item.image.instance_uid)
+    frame = f", frame {item.image.frame}" if item.image.frame is not None else ""
+    title = one_line(item.note) or f"Key image {number}{frame}"
+    study = {"partOf": [place.reference("study")]} if not item.image.earlier and _has_study(document) else {}
+    return {
+        "resourceType": "Media",
+        "identifier": [{"system": "urn:dicom:uid", "value": f"urn:oid:{uid}"}] if uid else [],
+        "status": "entered-in-error" if document.withdrawal is not None else "completed",
+        "subject": place.reference("patient"),
+        "height": item.image.rows,
+        "width": item.image.columns,
+        "content": _filled(
+            {
+                "contentType": "application/dicom" if uid else "",
+                "url": f"urn:oid:{uid}" if uid else "",
+                "title": title,
+            }
+        ),
+        "note": [{"text": f"Frame {item.image.frame}"}] if item.image.frame is not None else [],
+        **study,
+    }
+
+
+def _has_study(document: ReportDocument) -> bool:
+    return valid_uid(document.identity.study_uid) is not None
 
 
 def _device(model: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from reportlab.platypus import (
 
 from tetkik.documents import pdf_layout
 from tetkik.documents.parts import Part, parts_of
+from tetkik.documents.pdf_key_images import key_image_pages
 from tetkik.documents.pdf_layout import WIDTH, QrCode, paragraph, style
 from tetkik.documents.report_phrases import (
     heatmap_words,
@@ -113,7 +114,8 @@ def _flowables(document: ReportDocument) -> list[Flowable]:
     blocks += _under(translate("Sources", language), [[paragraph(source)] for source in sources])
     last = blocks.pop() if blocks else []
     flowables += [KeepTogether(block) for block in blocks]
-    return [*flowables, KeepTogether([*last, Spacer(0, 5 * mm), _ending(document)])]
+    ending = KeepTogether([*last, Spacer(0, 5 * mm), _ending(document)])
+    return [*flowables, ending, *key_image_pages(document)]
 
 
 def _letterhead(document: ReportDocument) -> Flowable:

@@ -6,7 +6,8 @@ Absent, so that nobody who lists findings takes it for one. Where the radiologis
 theirs, and the model answers for its probability alone, with its algorithm at that figure; where nobody did
 the algorithm answers for the whole group, and a signed report says so.
 
-A measurement is a group of its own with the length or the angle, inferred from a polyline in its image.
+A measurement is a group of its own with the length or the angle, inferred from a polyline in its image. The
+key images are a second group of the image library.
 """
 
 from __future__ import annotations
@@ -34,7 +35,14 @@ from tetkik.documents.codes import (
 )
 from tetkik.documents.parts import parts_of
 from tetkik.documents.report_phrases import disclaimer, state_words
-from tetkik.documents.sr_measured import concept, measured_groups, measured_pictures, person
+from tetkik.documents.sr_measured import (
+    KeyInstance,
+    concept,
+    key_instances,
+    measured_groups,
+    measured_pictures,
+    person,
+)
 from tetkik.documents.statements import Statement, statements
 from tetkik.language import Language, translate
 from tetkik.values import ReportDocument, ReportState, Route, label_name
@@ -64,9 +72,11 @@ def to_sr(document: ReportDocument) -> bytes:
     # The class wants evidence even for a report that refers to nothing; what it does not refer to is dropped.
     itself = dicom.own_instance(document, Comprehensive3DSRStorage)
     evidence = [dicom.evidence(document, item) for item in pictures or (itself,)]
-    for elsewhere in measured_pictures(document):
-        if elsewhere.instance not in pictures:
-            evidence.append(dicom.evidence(document, elsewhere.instance, elsewhere.study))
+    keys = [(item.instance, item.study) for item in key_instances(document)] if pictures else []
+    measured = [(item.instance, item.study) for item in measured_pictures(document)]
+    for instance, study in dict.fromkeys([*measured, *keys]):
+        if instance not in pictures:
+            evidence.append(dicom.evidence(document, instance, study))
     report = sr.Comprehensive3DSR(
         evidence=evidence,
         content=_content(document, pictures),
@@ -125,7 +135,7 @@ def _content(document: ReportDocument, pictures: tuple[dicom.Instance, ...]) -> 
         sr.CodeContentItem(codes.DCM.ProcedureReported, procedure, RelationshipTypeValues.HAS_CONCEPT_MOD)
     )
     if pictures:
-        tree.append(_library(pictures))
+        tree.append(_library(pictures, key_instances(document)))
     groups = [_group(document, item, pictures) for item in statements(document)]
     groups += measured_groups(document)
     if groups:
@@ -153,7 +163,7 @@ def _context(document: ReportDocument) -> Any:
     return sr.ObservationContext(person(document, document.signature), device)
 
 
-def _library(pictures: tuple[dicom.Instance, ...]) -> Any:
+def _library(pictures: tuple[dicom.Instance, ...], keys: tuple[KeyInstance, ...]) -> Any:
     """The pictures (TID 1600), without descriptors: a report does not know their rows and columns."""
     images = [
         sr.ImageContentItem(
@@ -164,7 +174,20 @@ def _library(pictures: tuple[dicom.Instance, ...]) -> Any:
         )
         for item in pictures
     ]
-    return _container(codes.DCM.ImageLibrary, [_container(codes.DCM.ImageLibraryGroup, images)])
+    groups = [_container(codes.DCM.ImageLibraryGroup, images)]
+    if keys:
+        shown = [
+            sr.ImageContentItem(
+                name=codes.LN.KeyImages,
+                referenced_sop_class_uid=item.instance.sop_class,
+                referenced_sop_instance_uid=item.instance.uid,
+                referenced_frame_numbers=None if item.frame is None else [item.frame],
+                relationship_type=RelationshipTypeValues.CONTAINS,
+            )
+            for item in keys
+        ]
+        groups.append(_container(codes.DCM.ImageLibraryGroup, shown))
+    return _container(codes.DCM.ImageLibrary, groups)
 
 
 def _group(document: ReportDocument, item: Statement, pictures: tuple[dicom.Instance, ...]) -> Any:

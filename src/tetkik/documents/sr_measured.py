@@ -75,6 +75,23 @@ def measured_pictures(document: ReportDocument) -> tuple[Elsewhere, ...]:
     return tuple(dict.fromkeys(item for item in found if item is not None))
 
 
+@dataclass(frozen=True, slots=True)
+class KeyInstance:
+    """A key image, as an archive knows it; `frame` counted from 1, None in a file of one."""
+
+    instance: dicom.Instance
+    study: str
+    frame: int | None
+
+
+def key_instances(document: ReportDocument) -> tuple[KeyInstance, ...]:
+    """The key images of a report; those that no archive knows are left out."""
+    found = ((_place(document, item.image), item.image.frame) for item in document.content.key_images)
+    return tuple(
+        KeyInstance(place.instance, place.study, frame) for place, frame in found if place is not None
+    )
+
+
 def measured_groups(document: ReportDocument) -> Iterator[Any]:
     """The measurements (TID 1501, TID 1410), in the order in which they were made."""
     for item in document.measurements:

@@ -34,6 +34,7 @@ from tetkik.records.reports.edit_conflicts import (
     view_of,
 )
 from tetkik.records.reports.identity import identity_for
+from tetkik.records.reports.key_pictures import keep_signed_pictures, key_pictures
 from tetkik.records.reports.report_inputs import (
     Material,
     Picture,
@@ -205,7 +206,9 @@ def document_of(
     if not pictures:
         return document
     heatmap = picture_of(tx, row, "draft", "heatmap") if document.heatmap_label is not None else None
-    return replace(document, image=picture_of(tx, row, "draft", "image"), heatmap=heatmap)
+    shown = key_pictures(tx, row.patient_id, document.content)
+    image = picture_of(tx, row, "draft", "image")
+    return replace(document, image=image, heatmap=heatmap, key_pictures=shown)
 
 
 def prove(tx: Transaction, proof: Proof, permission: Permission) -> None:
@@ -261,6 +264,7 @@ def _sealed(
         Picture(what, file, len(contents[what]), hashlib.sha256(contents[what]).hexdigest())
         for what, file in pictures_kept(tx, row, version_id).items()
     )
+    pictures += keep_signed_pictures(tx, row, version_id, working.content)
     follows = withdrawal_queries.digest_after(tx, last) if last is not None else None
     return Sealed(document, pictures, working.decisions, reviews.reviews_of(tx, row.id), follows)
 

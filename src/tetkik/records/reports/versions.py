@@ -106,7 +106,10 @@ def version_of(
     document = replace(sealed.document, withdrawal=_withdrawal(tx, version, back))
     if pictures:
         parts = {item.what: checked_picture(tx, version.patient_id, item) for item in sealed.pictures}
-        document = replace(document, image=parts.get("image"), heatmap=parts.get("heatmap"))
+        keys = tuple(parts[item.what] for item in sealed.pictures if item.what.startswith("key-"))
+        document = replace(
+            document, image=parts.get("image"), heatmap=parts.get("heatmap"), key_pictures=keys
+        )
     return row.to_value(
         SignedVersion,
         info=_info(row, version, signature, _numbers(tx, version), back),

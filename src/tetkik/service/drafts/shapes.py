@@ -9,9 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from tetkik.documents.report_phrases import measured_name, measured_words, measurement_words
+from tetkik.imaging.key_picture import ShownWindow
 from tetkik.language import Language
 from tetkik.records.reports.edit_conflicts import WorkingDraft
 from tetkik.records.reports.editing import LONGEST, MOST, Choice, DraftEdit
+from tetkik.records.reports.key_images import LONGEST_NOTE
 from tetkik.records.reports.measurements import LONGEST_LABEL, NewMeasurement
 from tetkik.records.reports.report_inputs import MarkDecision
 from tetkik.records.reports.withdrawal_queries import Withdrawn
@@ -25,6 +27,7 @@ from tetkik.values import (
     FigureKind,
     Finding,
     Judgement,
+    KeyImage,
     Mark,
     Measurement,
     MeasurementKind,
@@ -107,6 +110,42 @@ class MeasurementShape(Shape):
             text=measurement_words(item, language),
             about=measured_words(item, language),
         )
+
+
+class KeyImageShape(Shape):
+    """An image, or a frame of one, that the report shows."""
+
+    id: str = Field(description="Of the key image, the same in every version of the report.")
+    image_id: str
+    frame: int | None = Field(description="Which of several, from 1; None in an image of one.")
+    note: str = Field(description="What is said of it; may be empty.")
+
+    @classmethod
+    def of(cls, item: KeyImage) -> KeyImageShape:
+        return cls(id=item.id, image_id=item.image.id, frame=item.image.frame, note=item.note)
+
+
+class KeyImageSent(BaseModel):
+    """An image that is to be shown in the report, in the window that it is looked at through."""
+
+    image_id: Annotated[str, Field(max_length=26)]
+    frame: Annotated[int, Field(ge=1, lt=2**31)] | None = None
+    centre: Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False, description="In parts of white.")] = (
+        0.5
+    )
+    width: Annotated[float, Field(gt=0, le=20, allow_inf_nan=False, description="In parts of white.")] = 1.0
+    inverted: bool = False
+    note: Annotated[str, Field(max_length=LONGEST_NOTE)] = ""
+
+    @property
+    def window(self) -> ShownWindow:
+        return ShownWindow(self.centre, self.width, self.inverted)
+
+
+class KeyImageNamed(BaseModel):
+    """What is said of a key image."""
+
+    note: Annotated[str, Field(max_length=LONGEST_NOTE)]
 
 
 class MeasurementSent(BaseModel):
@@ -203,13 +242,18 @@ class ContentShape(Shape):
     measurements: list[MeasurementShape] = Field(
         description="That people made in the image, in the order in which they were made."
     )
+    key_images: list[KeyImageShape] = Field(description="That the report shows, in their order.")
 
     @staticmethod
     def of_content(content: ReportContent, language: Language) -> dict[str, Any]:
         """The fields of a shape, names in the reader's language."""
         texts = {name: getattr(content, name) for name in _CONTENT & ContentShape.model_fields.keys()}
         measurements = [MeasurementShape.of(item, language) for item in content.measurements]
-        return texts | {"language": content.draft.language, "measurements": measurements}
+        return texts | {
+            "language": content.draft.language,
+            "measurements": measurements,
+            "key_images": [KeyImageShape.of(item) for item in content.key_images],
+        }
 
 
 class DraftShape(ContentShape):

@@ -346,6 +346,7 @@ def shown_findings(view: ReadingView, language: Language) -> dict[str, Any]:
         "measured": measurement_lines(document.content.measurements, language, document.draft.language)
         if document is not None
         else (),
+        "key_images": document.content.key_images if document is not None else (),
     }
 
 
@@ -362,6 +363,7 @@ def shown_working(working: WorkingDraft, sources: FindingSources, language: Lang
         "parts": parts_of(working.content),
         "heading": lambda section: heading(section, language),
         "measured": measurement_lines(working.measurements, language, working.draft.language),
+        "key_images": working.content.key_images,
         "Section": Section,
         "signable": bool(says and not working.draft.open_marks),
     }

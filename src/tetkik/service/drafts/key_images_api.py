@@ -1,0 +1,69 @@
+"""The key images of a draft: marked, named, taken away; each change names the revision it was made on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from fastapi.responses import Response
+
+from tetkik.imaging.key_picture import key_picture
+from tetkik.records.images import images
+from tetkik.records.reports import drafts, key_images
+from tetkik.service.drafts import shapes
+from tetkik.service.drafts.api import Editor, Reader, ReportId
+from tetkik.service.drafts.revisions import DraftRoute, draft_response
+from tetkik.service.kit.access.authorization import RequestContext
+from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
+from tetkik.service.kit.http.preconditions import MATCHED, Revision
+
+router = APIRouter(prefix="/drafts/{report_id}/key-images", tags=["drafts"], route_class=DraftRoute)
+KeyId = Annotated[str, Path(max_length=26, description="Of the key image.")]
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+
+def picture_sent(ctx: RequestContext, decoder: ImageDecoder, sent: shapes.KeyImageSent) -> bytes:
+    """How documents show what is looked at."""
+    with ctx.read() as tx:
+        image = images.load_visible_image(tx, sent.image_id)
+    return key_picture(decoder.pixels(image, sent.frame), sent.window)
+
+
+@router.post("", response_model=shapes.DraftShape, responses=MATCHED)
+def mark(
+    ctx: Editor, decoder: DecoderDep, report_id: ReportId, revision: Revision, sent: shapes.KeyImageSent
+) -> Response:
+    """Show an image, or a frame of one, in the report, in the window that is sent."""
+    png = picture_sent(ctx, decoder, sent)
+    with ctx.write() as tx:
+        after = key_images.add(tx, report_id, revision, sent.image_id, sent.frame, png, sent.note)
+        return draft_response(ctx.request, after)
+
+
+@router.patch("/{key_id}", response_model=shapes.DraftShape, responses=MATCHED)
+def name(
+    ctx: Editor, report_id: ReportId, key_id: KeyId, revision: Revision, sent: shapes.KeyImageNamed
+) -> Response:
+    """Say what a key image shows."""
+    with ctx.write() as tx:
+        return draft_response(ctx.request, key_images.name(tx, report_id, revision, key_id, sent.note))
+
+
+@router.delete("/{key_id}", response_model=shapes.DraftShape, responses=MATCHED)
+def remove(ctx: Editor, report_id: ReportId, key_id: KeyId, revision: Revision) -> Response:
+    """Show it in the report no longer."""
+    with ctx.write() as tx:
+        return draft_response(ctx.request, key_images.remove(tx, report_id, revision, key_id))
+
+
+@router.get(
+    "/{key_id}/picture",
+    response_class=Response,
+    responses={200: {"content": {"image/png": _BINARY}}},
+)
+def picture(ctx: Reader, report_id: ReportId, key_id: KeyId) -> Response:
+    """The picture as the documents show it, without what was drawn on it: a PNG."""
+    with ctx.write() as tx:
+        drafts.open_draft(tx, report_id)  # with its entry in the trail
+        png = key_images.picture(tx, report_id, key_id)
+    return Response(png, headers={"Cache-Control": "private, no-cache"}, media_type="image/png")
