@@ -75,6 +75,7 @@ def to_presentation_state(
     made.Manufacturer, made.ManufacturerModelName = dicom.MANUFACTURER, dicom.MANUFACTURER
     made.SoftwareVersions, made.DeviceSerialNumber = __version__, __version__
     made.Modality = "PR"
+    made.Laterality = ""  # of type 2C: nobody knows whether it is one of a pair
     made.SeriesInstanceUID, made.SeriesNumber = meta.series_uid, _SERIES_NUMBER
     made.SeriesDescription = dicom.text(meta.description, 64)
     made.SOPClassUID, made.SOPInstanceUID = GrayscaleSoftcopyPresentationStateStorage, meta.uid

@@ -75,7 +75,7 @@ class ShownRange:
     """Which values after the modality transformation are shown as black and white, before any other window.
 
     `inverted` is whether the lowest is white. `straight` is whether the values between are in proportion: a
-    table or a sigmoid is not, and no window of one can be said in values.
+    table or a sigmoid is not, and no window of one can be expressed in values.
     """
 
     black: float
@@ -220,7 +220,7 @@ def _concerns(item: Dataset, uid: str, frame: int) -> bool:
 
 
 def _window(item: Dataset | None, grey: ShownRange | None) -> tuple[float, float] | None:
-    """In parts of the image's white; None where the file, or the image, has none that can be said so."""
+    """In parts of the image's white; None where the file, or the image, has none that can be expressed so."""
     if item is None or grey is None or not grey.straight or grey.white <= grey.black:
         return None
     centres, widths = numbers(item, "WindowCenter")[:1], numbers(item, "WindowWidth")[:1]
@@ -278,14 +278,14 @@ def _graphics(
         if not _concerns(item, uid, frame):
             continue
         left_out += len(items(item, "CompoundGraphicSequence"))
-        for found in (*map(_line_of(place), items(item, "GraphicObjectSequence")[: _MOST + 1]),):
+        for found in map(_line_of(place), items(item, "GraphicObjectSequence")[: _MOST + 1]):
             if found and len(lines) + len(words) < _MOST:
                 lines.append(found)
             else:
                 left_out += 1
-        for said in (*map(_words_of(place), items(item, "TextObjectSequence")[: _MOST + 1]),):
-            if said is not None and len(lines) + len(words) < _MOST:
-                words.append(said)
+        for text_object in map(_words_of(place), items(item, "TextObjectSequence")[: _MOST + 1]):
+            if text_object is not None and len(lines) + len(words) < _MOST:
+                words.append(text_object)
             else:
                 left_out += 1
     return tuple(lines), tuple(words), left_out
@@ -325,19 +325,19 @@ def _round(centre: Point, one: Point, other: Point) -> tuple[Point, ...]:
 
 def _words_of(place: _Place) -> Any:
     def words(item: Dataset) -> Words | None:
-        said = _words(" ".join(texts(item, "UnformattedTextValue")), _LONGEST)
+        content = _words(" ".join(texts(item, "UnformattedTextValue")), _LONGEST)
         for corner, units in (
             ("BoundingBoxTopLeftHandCorner", "BoundingBoxAnnotationUnits"),
             ("AnchorPoint", "AnchorPointAnnotationUnits"),
         ):
             flat = numbers(item, corner)
             points = place.points(flat, text(item, units)) if len(flat) == 2 else ()
-            if said and points:
-                return Words(said, points[0])
+            if content and points:
+                return Words(content, points[0])
         return None
 
     return words
 
 
-def _words(said: str | None, longest: int) -> str:
-    return one_line(said or "")[:longest]
+def _words(content: str | None, longest: int) -> str:
+    return one_line(content or "")[:longest]

@@ -52,8 +52,8 @@ def name(tx: Transaction, report_id: str, revision: int, key_id: str, note: str)
     """Say what a key image shows."""
     row, working, material = for_change(tx, report_id, revision)
     found = _found(working, key_id)
-    noted = replace(found, note=_note(note))
-    kept = tuple(noted if item is found else item for item in working.content.key_images)
+    changed = replace(found, note=_note(note))
+    kept = tuple(changed if item is found else item for item in working.content.key_images)
     return drafts.keep(tx, row, material, _with(working, kept))
 
 

@@ -93,13 +93,13 @@ def measurement_lines(
             text=measurement_words(item, language),
             about=measured_words(item, language),
             where=" → ".join(f"{column:.0f}, {row:.0f}" for column, row in item.points),
-            put=_said(item, report_language),
+            put=_sentence_words(item, report_language),
         )
         for number, item in enumerate(measurements, 1)
     )
 
 
-def _said(item: Measurement, language: Language) -> str:
+def _sentence_words(item: Measurement, language: Language) -> str:
     """The first figure, as a sentence says it."""
     unsaid = (MeasurementUnit.PIXEL, MeasurementUnit.GREY, MeasurementUnit.NONE)
     return "" if item.unit in unsaid else figure_words(item.figures[0], language)

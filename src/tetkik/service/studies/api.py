@@ -12,6 +12,7 @@ from fastapi import APIRouter, Header, Path, Query
 from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
+from tetkik.imaging.presentation import is_presentation_state
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.images import derived_images, images, runs
@@ -26,6 +27,7 @@ from tetkik.service.kit.http.idempotency import IdempotencyKey
 from tetkik.service.kit.http.incoming_files import incoming_file
 from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from tetkik.service.kit.http.responses import download_headers
+from tetkik.service.studies.presentation_upload import keep_presentation_state
 from tetkik.service.studies.shapes import FindingsShape, ImageShape, UploadShape
 from tetkik.service.studies.upload import Upload
 from tetkik.values import DisplayPixels, FileFormat, Permission, Radiograph
@@ -47,19 +49,19 @@ Sure = Annotated[
 _VERSION = 2
 """Of what `pixels` answers with: a browser keeps what it fetched, and asks only whether it has changed."""
 _KEPT = {"Cache-Control": "private, no-cache"}
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
+BINARY = {"schema": {"type": "string", "format": "binary"}}
 _FORM = {
     "type": "object",
     "required": ["file"],
     "properties": {"file": {"type": "string", "format": "binary"}},
 }
-_BODY = {
+FILE_BODY = {
     "requestBody": {
         "required": True,
         "description": "The file itself, or a form with one file. `X-File-Name` may name it.",
         "content": {
-            "application/octet-stream": _BINARY,
-            "application/dicom": _BINARY,
+            "application/octet-stream": BINARY,
+            "application/dicom": BINARY,
             "multipart/form-data": {"schema": _FORM},
         },
     }
@@ -72,7 +74,7 @@ _MEDIA = {
 }
 
 
-@router.post("", status_code=201, response_model=UploadShape, openapi_extra=_BODY)
+@router.post("", status_code=201, response_model=UploadShape, openapi_extra=FILE_BODY)
 @takes_files
 async def upload(
     ctx: Sender,
@@ -81,8 +83,14 @@ async def upload(
     sure: Sure = False,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Upload one image: DICOM, PNG, JPEG or TIFF. The same file twice in a case is one image."""
+    """Upload one image: DICOM, PNG, JPEG or TIFF. The same file twice in a case is one image.
+
+    A greyscale presentation state is kept beside the image that it is about.
+    """
     async with incoming_file(ctx.request) as file:
+        if is_presentation_state(file.content):
+            kept = await run_in_threadpool(keep_presentation_state, ctx, decoder, file, case_id)
+            return Response(kept.model_dump_json(), 201, media_type="application/json")
         upload = Upload(ctx.app, decoder, ctx.actor, file, case_id, sure=sure)
         outcome = await run_in_threadpool(upload.run, ctx.request, idempotency_key)
     return outcome.response()
@@ -149,7 +157,7 @@ def one(ctx: Reader, image_id: ImageId) -> ImageShape:
 @router.get(
     "/{image_id}/pixels",
     response_class=Response,
-    responses={200: {"content": {"application/octet-stream": _BINARY}}, 304: {"description": "Unchanged"}},
+    responses={200: {"content": {"application/octet-stream": BINARY}}, 304: {"description": "Unchanged"}},
 )
 def pixels(
     ctx: Reader,
@@ -210,7 +218,7 @@ def _shown(image: StoredImage, frame: int, found: Radiograph) -> tuple[dict[str,
 @router.get(
     "/{image_id}/preview",
     response_class=Response,
-    responses={200: {"content": {"image/png": _BINARY}}, 304: {"description": "Unchanged"}},
+    responses={200: {"content": {"image/png": BINARY}}, 304: {"description": "Unchanged"}},
 )
 def preview(ctx: Reader, decoder: DecoderDep, image_id: ImageId, if_none_match: Tag = None) -> Response:
     """The image as a small PNG."""
@@ -221,7 +229,7 @@ def preview(ctx: Reader, decoder: DecoderDep, image_id: ImageId, if_none_match: 
 @router.get(
     "/{image_id}/heatmaps/{label}",
     response_class=Response,
-    responses={200: {"content": {"image/png": _BINARY}}, 304: {"description": "Unchanged"}},
+    responses={200: {"content": {"image/png": BINARY}}, 304: {"description": "Unchanged"}},
 )
 def heatmap(
     ctx: Reader,
@@ -249,7 +257,7 @@ def findings(ctx: Reader, decoder: DecoderDep, image_id: ImageId) -> FindingsSha
 @router.get(
     "/{image_id}/file",
     response_class=Response,
-    responses={200: {"content": dict.fromkeys(_MEDIA.values(), _BINARY)}},
+    responses={200: {"content": dict.fromkeys(_MEDIA.values(), BINARY)}},
 )
 def file(ctx: Reader, image_id: ImageId) -> Response:
     """The file as it came; each download is in the audit trail."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
 from tetkik.errors import TetkikError
+from tetkik.imaging.presentation import ShownRange, ShownState, StateFile, range_of, read_state, states_of
 from tetkik.imaging.region import Region, measure_region
 from tetkik.imaging.subprocess_worker import ReaderPool, WorkerPool
+from tetkik.imaging.tag_list import TagRow, list_tags
 from tetkik.records.database import Records
 from tetkik.records.images import images
 from tetkik.records.images.images import StoredImage
@@ -27,6 +30,15 @@ _ONE_VIEW = 600.0
 _VIEWS = 20_000
 
 
+_Request = TypeVar("_Request")
+_Answer = TypeVar("_Answer")
+
+
+def _called(request: tuple[Callable[[Any], Any], Any]) -> Any:
+    function, given = request
+    return function(given)
+
+
 class ImageDecoder:
     """The decoders of one process and what they have just read."""
 
@@ -36,7 +48,7 @@ class ImageDecoder:
         """Rung when there is new work."""
         self._records = records
         self._readers = ReaderPool()
-        self._regions = WorkerPool(measure_region, 1)
+        self._files = WorkerPool[Any](_called, 1)
         self._lock = threading.Lock()
         self._views: OrderedDict[tuple[str, str, str], float] = OrderedDict()
         self._cache: OrderedDict[tuple[str, int], Radiograph] = OrderedDict()
@@ -71,14 +83,37 @@ class ImageDecoder:
             return images.read_content(tx, image)
 
     def region(self, image: StoredImage, region: Region) -> RegionStatistics:
-        """The values in a region of an image; whoever asks has been allowed to see it."""
+        """The values in a region of an image; whoever asks has been allowed to see it, here and below."""
         images.check_frame(image, region.frame)
-        with self._records.read() as tx:
-            content = images.read_content(tx, image)
-        found = self._regions.call((content, image.id, region), image.id)
+        return self._in_subprocess(measure_region, (self._load(image), image.id, region), image.id)
+
+    def tags(self, image: StoredImage) -> tuple[TagRow, ...]:
+        """The data elements of an image's file."""
+        return self._in_subprocess(list_tags, (self._load(image), image.id), image.id)
+
+    def grey_range(self, image: StoredImage, frame: int) -> ShownRange | None:
+        """The values that a frame is shown by; None where it is no grey DICOM image."""
+        return self._in_subprocess(range_of, (self._load(image), image.id, frame), image.id)
+
+    def state(self, content: bytes, name: str) -> StateFile:
+        """What a presentation state that came as a file says of itself."""
+        return self._in_subprocess(read_state, (content, name), name)
+
+    def states(
+        self, image: StoredImage, files: tuple[bytes, ...], uid: str, frame: int
+    ) -> tuple[ShownState, ...]:
+        """How presentation states show a frame of an image."""
+        return self._in_subprocess(states_of, (files, self._load(image), image.id, uid, frame), image.id)
+
+    def _in_subprocess(
+        self, function: Callable[[_Request], _Answer], request: _Request, name: str
+    ) -> _Answer:
+        """Have a process of its own look at a file."""
+        found = self._files.call((function, request), name)
         if isinstance(found, TetkikError):
             raise found
-        return found
+        answer: _Answer = found
+        return answer
 
     def cache_pixels(self, image_id: str, image: Radiograph) -> None:
         """Keep the pixels of an image that was decoded without a choice of frame, for whoever asks next."""
@@ -112,7 +147,7 @@ class ImageDecoder:
 
     def close(self) -> None:
         self._readers.close()
-        self._regions.close()
+        self._files.close()
 
 
 def _view(actor: Actor, image_id: str, what: str) -> tuple[str, str, str]:

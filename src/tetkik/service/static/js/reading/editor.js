@@ -124,7 +124,7 @@ export class Editor {
       do {
         if (!(await this.#put([]))) return false;
       } while (this.dirty); // somebody went on writing meanwhile
-      const same = path === 'findings' || path.startsWith('measurements'); // the sentences stay
+      const same = path === 'findings' || path.startsWith('measurements') || path.startsWith('key-images'); // the sentences stay
       const sent = same ? this.#lines() : null;
       const answer = await send('POST', `${this.address}/${path}`, { revision: this.revision, ...body });
       this.refusal = answer.status;

@@ -76,7 +76,7 @@ export class Measurements {
     mark.id = row.id;
     mark.number = number;
     mark.fixed = !this.editor;
-    if (mark !== this.sending && !this.waiting.has(mark)) Object.assign(mark, { points: row.points, label: row.label });
+    if (mark !== this.sending && !this.waiting.has(mark)) Object.assign(mark, { points: row.points, label: row.label, text: row.text });
     return mark;
   }
 

@@ -3,6 +3,7 @@
 import { subscribe } from '../events.js';
 import { Aids } from './aids.js';
 import { Editor } from './editor.js';
+import { keyImages } from './key_images.js';
 import { Measurements } from './measurements.js';
 import { nextAddress } from './next.js';
 import { headers, leave, send } from './requests.js';
@@ -18,6 +19,7 @@ const viewer = /** @type {HTMLElement | null} */ (room.querySelector('[data-view
 const editor = room.querySelector('[data-draft]') ? new Editor(room) : null;
 const measures = Boolean(room.querySelector('[data-measurements][data-edits]'));
 const measurements = viewer && new Measurements(room, viewer, measures ? editor : null);
+if (viewer) keyImages(room, viewer, measures ? editor : null);
 if (editor) signing(room, editor, measurements);
 if (editor && room.querySelector('[data-aids]')) new Aids(room, editor);
 

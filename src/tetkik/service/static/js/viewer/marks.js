@@ -1,6 +1,8 @@
-/** The measurements over an image: drawn in SVG, taken by hand or by keyboard, each end reachable with Tab. */
+/** What is drawn over an image, in SVG, by hand or by keyboard; each end is reachable with Tab. */
 
-import { POINTS, measured, written } from './measure.js';
+import { POINTS, clicks, isRegion, lines, measured, written } from './measure.js';
+import { askWords } from './notes.js';
+import { oppositeWall } from './wall.js';
 
 /** @typedef {import('./view.js').Point} Point */
 /** @typedef {import('./measure.js').Kind} Kind */
@@ -11,6 +13,7 @@ import { POINTS, measured, written } from './measure.js';
  * @property {string} [image] id of the image
  * @property {number | null} [frame] of several, from 1
  * @property {string} [id] by which the server knows it
+ * @property {string} [text] how much it is, as the server says it; of a region it alone knows what the pixels are
  * @property {string} [label] what the radiologist calls it
  * @property {number} [number] its place in the list beside the draft, from 1
  * @property {boolean} [fixed] whether it is signed, or somebody else's to change
@@ -59,12 +62,14 @@ export class Marks extends EventTarget {
 
   /** @param {Mark} mark */
   text(mark) {
+    if (isRegion(mark.kind) && mark.text) return mark.text;
     return written(mark.kind, mark.points, this.display.pixels?.spacing ?? null, { pixels: this.words.pixels });
   }
 
   /** @param {Mark} mark */
   name(mark) {
-    return `${this.words[mark.kind]} ${mark.number ?? this.list.indexOf(mark) + 1}: ${this.text(mark)}`;
+    const much = this.text(mark) || mark.label || '';
+    return `${this.words[mark.kind]} ${mark.number ?? this.list.indexOf(mark) + 1}${much && ': '}${much}`;
   }
 
   /**
@@ -79,17 +84,28 @@ export class Marks extends EventTarget {
     }
     const mark = this.growing;
     mark.points.push(this.#within(at));
-    if (mark.points.length === POINTS[kind]) {
+    if (mark.points.length === clicks(kind)) {
       this.growing = null;
-      // A slip of the hand is no measurement.
-      if (measured('length', mark.points, null) > 1) {
-        this.list.push(mark);
-        this.say(this.name(mark));
-        this.#notify(mark, 'made');
-      }
+      this.#complete(mark, at);
     } else {
-      this.say(this.words.point);
+      this.say(this.words[`${kind}_${mark.points.length}`] ?? this.words.point);
     }
+    this.draw();
+  }
+
+  /** @param {Mark} mark @param {Point} at of the pane */
+  async #complete(mark, at) {
+    const { pixels } = this.display;
+    if (mark.kind === 'cardiothoracic' && pixels) mark.points.push(oppositeWall(pixels, mark.points));
+    if (mark.kind === 'text') {
+      mark.label = await askWords(/** @type {HTMLElement} */ (this.display.element.parentElement), at, /** @type {any} */ (this.words));
+      if (!mark.label) return;
+    }
+    // A slip of the hand is no measurement.
+    else if (measured('length', mark.points, null) <= 1) return;
+    this.list.push(mark);
+    this.say(mark.kind === 'cardiothoracic' ? `${this.name(mark)}. ${this.words.cardiothoracic_3}` : this.name(mark));
+    this.#notify(mark, 'made');
     this.draw();
   }
 
@@ -156,8 +172,13 @@ export class Marks extends EventTarget {
     for (const mark of this.seen) this.#drawMark(mark);
     if (this.growing) {
       const at = this.cross ?? this.hover;
-      const points = [...this.growing.points, ...(at ? [this.display.toImage(at)] : [])];
-      this.#drawLine(points, 'line growing');
+      const { kind } = this.growing;
+      const points = [...this.growing.points, ...(at ? [this.display.toImage(at)] : [])].slice(0, POINTS[kind]);
+      for (const line of lines(kind, points, this.display.pixels.spacing)) this.#drawLine(line, 'line growing');
+      for (const point of this.growing.points) {
+        const [x, y] = this.display.toPane(point);
+        this.svg.append(shape('circle', { class: 'dot', cx: x, cy: y, r: 3 }));
+      }
     }
     if (this.cross) {
       const [x, y] = this.cross;
@@ -179,15 +200,27 @@ export class Marks extends EventTarget {
 
   /** @param {Mark} mark */
   #drawMark(mark) {
-    this.#drawLine(mark.points, 'line');
+    const { spacing = null } = this.display.pixels ?? {};
+    for (const line of lines(mark.kind, mark.points, spacing)) this.#drawLine(line, 'line');
+    if (mark.kind === 'arrow') this.#drawHead(mark.points);
     const places = mark.points.map((point) => this.display.toPane(point));
-    const [x, y] = mark.kind === 'angle' ? places[1] : places[places[0][0] > places[1][0] ? 0 : 1];
+    const rightmost = places.reduce((best, place) => (place[0] > best[0] ? place : best));
+    const [x, y] = mark.kind === 'angle' ? places[1] : mark.kind === 'arrow' ? places[0] : rightmost;
     const { width, height } = this.display.frame;
     const at = { x: Math.min(x + 12, width - 100), y: Math.min(Math.max(y - 10, 16), height - 8) };
     const number = mark.number ? `${mark.number} · ` : '';
-    this.svg.append(shape('text', { class: 'value', ...at }, `${number}${this.text(mark)}`));
+    const said = [mark.kind === 'text' || mark.kind === 'arrow' ? mark.label : '', this.text(mark)].filter(Boolean).join(' ');
+    if (said) this.svg.append(shape('text', { class: 'value', ...at }, `${mark.kind === 'text' ? '' : number}${said}`));
     if (mark.fixed) return;
     places.forEach((place, index) => this.svg.append(this.#end(mark, index, place)));
+  }
+
+  /** The head of an arrow, as large whatever the zoom. @param {Point[]} points */
+  #drawHead(points) {
+    const [end, head] = points.map((point) => this.display.toPane(point));
+    const way = Math.atan2(end[1] - head[1], end[0] - head[0]);
+    const sides = [-0.44, 0.44].map((turn) => [head[0] + 14 * Math.cos(way + turn), head[1] + 14 * Math.sin(way + turn)]);
+    this.#drawLine([sides[0], head, sides[1]].map((place) => this.display.toImage(/** @type {Point} */ (place))), 'line');
   }
 
   /** @param {Mark} mark @param {number} index @param {Point} place */
@@ -205,9 +238,18 @@ export class Marks extends EventTarget {
     return end;
   }
 
-  /** @param {Mark} mark @param {number} index @param {Point} at of the pane */
-  #move(mark, index, at) {
-    mark.points[index] = this.#within(at);
+  /** @param {Mark} mark @param {number} index @param {Point} at of the pane @param {boolean} [whole] all of it goes with the point */
+  #move(mark, index, at, whole = false) {
+    const [x, y] = this.#within(at);
+    const { rows, columns } = this.display.frame;
+    // No further than its outermost point lets it.
+    const by = [x, y].map((to, axis) => {
+      const along = whole ? mark.points.map((point) => point[axis]) : [mark.points[index][axis]];
+      const most = axis ? rows : columns;
+      return Math.min(Math.max(to - mark.points[index][axis], -Math.min(...along)), most - Math.max(...along));
+    });
+    mark.points = mark.points.map((point, place) => (whole || place === index ? [point[0] + by[0], point[1] + by[1]] : point));
+    mark.text = undefined; // until the server has counted its pixels anew
     this.draw();
     this.dispatchEvent(new Event('change'));
   }
@@ -219,7 +261,7 @@ export class Marks extends EventTarget {
     const box = this.svg.getBoundingClientRect();
     const follow = (/** @type {PointerEvent} */ moved) => {
       moved.preventDefault();
-      this.#move(mark, index, [moved.clientX - box.left, moved.clientY - box.top]);
+      this.#move(mark, index, [moved.clientX - box.left, moved.clientY - box.top], moved.shiftKey);
     };
     // On the document, for the end itself is drawn anew with every step.
     document.addEventListener('pointermove', follow);
@@ -247,7 +289,7 @@ export class Marks extends EventTarget {
       const [x, y] = this.display.toPane(mark.points[index]);
       const [right, down] = ARROWS[event.key];
       const by = event.shiftKey ? 10 : 1;
-      this.#move(mark, index, [x + right * by, y + down * by]);
+      this.#move(mark, index, [x + right * by, y + down * by], event.ctrlKey);
       this.say(this.name(mark));
       this.#notify(mark, 'moved');
     }

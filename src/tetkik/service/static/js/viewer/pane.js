@@ -4,13 +4,13 @@ import { Display } from './display.js';
 import { listen } from './gestures.js';
 import { Heat } from './heat.js';
 import { Marks } from './marks.js';
-import { roundLength } from './measure.js';
+import { isKind, roundLength } from './measure.js';
 import { Stack, address } from './stack.js';
 import { fitted, flipped, moved, turned, zoomed } from './view.js';
 import { dragged, figures, presetOf } from './windows.js';
 
 /** @typedef {import('./view.js').Point} Point */
-/** @typedef {'window' | 'pan' | 'zoom' | 'length' | 'angle'} Tool */
+/** @typedef {'window' | 'pan' | 'zoom' | 'magnifier' | import('./measure.js').Kind} Tool */
 
 /**
  * Says `view` when the image moved, `window` when its grey values did, `focus` when it was touched, `image` when
@@ -174,7 +174,7 @@ export class Pane extends EventTarget {
   }
 
   get measures() {
-    return this.tool === 'length' || this.tool === 'angle';
+    return isKind(this.tool);
   }
 
   #hands() {
@@ -189,7 +189,7 @@ export class Pane extends EventTarget {
         doing = button === 1 ? 'pan' : button === 2 ? 'zoom' : this.tool;
         began = at;
         this.marks.cross = null;
-        if (doing === 'length' || doing === 'angle') this.marks.set(doing, at);
+        if (doing && isKind(doing)) this.marks.set(doing, at);
       },
       move: (at, by, held) => {
         this.marks.hover = at;
@@ -203,7 +203,7 @@ export class Pane extends EventTarget {
       release: (at) => {
         // Drawn in one stroke; otherwise the next click sets the next point.
         const far = began && Math.hypot(at[0] - began[0], at[1] - began[1]) > 6;
-        if (far && this.marks.growing && (doing === 'length' || doing === 'angle')) this.marks.set(doing, at);
+        if (far && this.marks.growing && doing && isKind(doing)) this.marks.set(doing, at);
         doing = began = null;
       },
       pinch: (at, factor, by) => {

@@ -13,6 +13,7 @@ import { Pane } from './pane.js';
 import { preferences, remember } from './preferences.js';
 import { Series } from './series.js';
 import { arrowKeys } from './toolbar.js';
+import { tools } from './tools.js';
 import { carried } from './view.js';
 
 /** @typedef {import('./pane.js').Tool} Tool */
@@ -404,7 +405,9 @@ class Viewer {
       pane.tool = tool;
       pane.marks.cancel();
     }
-    for (const other of ['window', 'pan', 'zoom', 'length', 'angle']) this.#pressed('tool', other === tool, other);
+    for (const other of /** @type {NodeListOf<HTMLElement>} */ (this.root.querySelectorAll('[data-do="tool"]'))) {
+      other.setAttribute('aria-pressed', String(other.dataset.with === tool));
+    }
     this.say(this.words[`tool_${tool}`] ?? '');
   }
 
@@ -481,7 +484,7 @@ class Viewer {
     } else if (key === 'Enter' && pane.measures) {
       const { width, height } = pane.display.frame;
       pane.marks.cross ??= [width / 2, height / 2];
-      pane.marks.set(/** @type {'length' | 'angle'} */ (pane.tool), pane.marks.cross);
+      pane.marks.set(/** @type {import('./measure.js').Kind} */ (pane.tool), pane.marks.cross);
     } else if (key === 'Escape' && (pane.marks.growing || pane.marks.cross)) {
       pane.marks.cancel();
     } else return;
@@ -493,6 +496,7 @@ class Viewer {
 /** Bring the viewer of a page to life. @param {HTMLElement} root */
 export async function mount(root) {
   const viewer = new Viewer(root);
+  tools(viewer);
   await viewer.open();
   return viewer;
 }
