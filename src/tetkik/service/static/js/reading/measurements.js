@@ -76,7 +76,8 @@ export class Measurements {
     mark.id = row.id;
     mark.number = number;
     mark.fixed = !this.editor;
-    if (mark !== this.sending && !this.waiting.has(mark)) Object.assign(mark, { points: row.points, label: row.label, text: row.text });
+    if (mark !== this.sending && !this.waiting.has(mark)) Object.assign(mark, { points: row.points, label: row.label });
+    if (same(mark, row)) mark.text = row.text; // the server alone knows the pixels of a region
     return mark;
   }
 
