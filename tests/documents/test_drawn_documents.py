@@ -75,9 +75,9 @@ KEYS = (
 CONTENT = ReportContent(draft(), DRAWN, KEYS)
 
 
-def made(**changes):
-    given = {"content": CONTENT, "key_pictures": (PNG, PNG), "image": picture(size=(160, 200))}
-    return replace(document(ReportState.FINAL), **(given | changes))
+def made(content=CONTENT):
+    shown = {"key_pictures": (PNG, PNG), "image": picture(size=(160, 200))}
+    return replace(document(ReportState.FINAL, **shown), content=content)
 
 
 def test_how_much_each_kind_measures():

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
+from tests.documents.judged import LENGTH
 from tests.documents.programs import said
 from tests.documents.sample import IDENTITY, document
-from tests.documents.test_drawn_documents import ARROW, BOX, ELLIPSE, LENGTH, TEXT
+from tests.documents.test_drawn_documents import ARROW, BOX, ELLIPSE, TEXT
 from tetkik.documents.drawn import drawing_of
 from tetkik.documents.presentation_state import GreyRange, StateMeta, to_presentation_state
 from tetkik.errors import InputError
@@ -179,7 +180,9 @@ def test_damaged_bytes_are_refused_or_read(at: int, junk: bytes):
 
 @given(u=st.floats(0, 1), v=st.floats(0, 1))
 def test_a_shown_place_is_one_place_of_the_image(u: float, v: float):
-    corners = {place_in_image((0, 0), turn, mirrored) for turn in (0, 90, 180, 270) for mirrored in (0, 1)}
+    corners = {
+        place_in_image((0, 0), turn, mirrored) for turn in (0, 90, 180, 270) for mirrored in (False, True)
+    }
     assert corners == {(0, 0), (0, 1), (1, 0), (1, 1)}
     assert place_in_image((u, v), 90, False) == (
         v,

@@ -8,6 +8,7 @@ import pytest
 
 from tetkik.imaging.subprocess_worker import ReaderPool
 from tetkik.service.kit.background import image_decoder
+from tetkik.service.kit.background.image_decoder import FilePool
 
 
 class Lasting(ReaderPool):
@@ -21,11 +22,24 @@ class Lasting(ReaderPool):
         super().close()
 
 
+class LastingFiles(FilePool):
+    """The same for what is asked of files beside their pixels."""
+
+    def close(self) -> None:
+        """Stay."""
+
+    def end(self) -> None:
+        """Go."""
+        super().close()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def lasting_decoders() -> Iterator[None]:
-    """One pool for each process of tests, which every hospital that it serves reads with."""
-    found = Lasting()
+    """One pool of each for each process of tests, which every hospital that it serves reads with."""
+    found, files = Lasting(), LastingFiles()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(image_decoder, "ReaderPool", lambda: found)
+        patch.setattr(image_decoder, "FilePool", lambda: files)
         yield
     found.end()
+    files.end()

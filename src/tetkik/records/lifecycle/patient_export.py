@@ -208,7 +208,13 @@ def _withdrawn(withdrawal: Withdrawal | None) -> dict[str, str] | None:
 
 def _measured(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
     return [
-        {"label": item.label, "kind": item.kind.value, "value": item.rounded, "unit": item.unit.value}
+        {
+            "label": item.label,
+            "kind": item.kind.value,
+            "value": item.rounded,
+            "unit": item.unit.value,
+            "figures": {one.kind.value: [one.rounded, one.unit.value] for one in item.figures},
+        }
         for item in measurements
     ]
 

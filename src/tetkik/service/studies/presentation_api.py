@@ -134,8 +134,8 @@ def make(ctx: Reader, decoder: DecoderDep, image_id: ImageId, sent: Presentation
         raise InputError(
             "A presentation state refers to a grey DICOM image; this file is none, or has no identifiers."
         )
-    uids = [f"2.25.{uuid4().int}" for _ in range(2)]
-    meta = StateMeta(*uids, datetime.now(UTC).astimezone(), creator, description="Tetkik")
+    uid, series_uid = (f"2.25.{uuid4().int}" for _ in range(2))
+    meta = StateMeta(uid, series_uid, datetime.now(UTC).astimezone(), creator, description="Tetkik")
     grey = GreyRange(shown.black, shown.white, shown.inverted) if shown.straight else None
     try:
         content = to_presentation_state(

@@ -39,6 +39,13 @@ def _called(request: tuple[Callable[[Any], Any], Any]) -> Any:
     return function(given)
 
 
+class FilePool(WorkerPool[Any]):
+    """A process that applies a function to a request: what is asked of a file beside its pixels."""
+
+    def __init__(self) -> None:
+        super().__init__(_called, 1)
+
+
 class ImageDecoder:
     """The decoders of one process and what they have just read."""
 
@@ -48,7 +55,7 @@ class ImageDecoder:
         """Rung when there is new work."""
         self._records = records
         self._readers = ReaderPool()
-        self._files = WorkerPool[Any](_called, 1)
+        self._files = FilePool()
         self._lock = threading.Lock()
         self._views: OrderedDict[tuple[str, str, str], float] = OrderedDict()
         self._cache: OrderedDict[tuple[str, int], Radiograph] = OrderedDict()

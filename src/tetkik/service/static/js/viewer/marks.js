@@ -207,9 +207,10 @@ export class Marks extends EventTarget {
     const rightmost = places.reduce((best, place) => (place[0] > best[0] ? place : best));
     const [x, y] = mark.kind === 'angle' ? places[1] : mark.kind === 'arrow' ? places[0] : rightmost;
     const { width, height } = this.display.frame;
-    const at = { x: Math.min(x + 12, width - 100), y: Math.min(Math.max(y - 10, 16), height - 8) };
     const number = mark.number ? `${mark.number} · ` : '';
     const said = [mark.kind === 'text' || mark.kind === 'arrow' ? mark.label : '', this.text(mark)].filter(Boolean).join(' ');
+    // A letter is about eight pixels wide.
+    const at = { x: Math.max(4, Math.min(x + 12, width - 8 * (said.length + 4))), y: Math.min(Math.max(y - 10, 16), height - 8) };
     if (said) this.svg.append(shape('text', { class: 'value', ...at }, `${mark.kind === 'text' ? '' : number}${said}`));
     if (mark.fixed) return;
     places.forEach((place, index) => this.svg.append(this.#end(mark, index, place)));
