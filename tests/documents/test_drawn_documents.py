@@ -76,8 +76,8 @@ CONTENT = ReportContent(draft(), DRAWN, KEYS)
 
 
 def made(content=CONTENT):
-    shown = {"key_pictures": (PNG, PNG), "image": picture(size=(160, 200))}
-    return replace(document(ReportState.FINAL, **shown), content=content)
+    shown = document(ReportState.FINAL, key_pictures=(PNG, PNG), image=picture(size=(160, 200)))
+    return replace(shown, content=content)
 
 
 def test_how_much_each_kind_measures():

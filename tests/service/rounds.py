@@ -43,6 +43,7 @@ NO_PAGES = (
     "/oidc/callback",
     "/c/{reference}",
     "/{macro_id}",
+    "/tags",
 )
 """Ends of addresses that give a document, part of a page, lead elsewhere, or are one person's alone."""
 COMPLAINT = "Üç gündür öksürüyorum, ateşim var, nefes alırken göğsüm batıyor."
