@@ -52,7 +52,7 @@ def test_every_tool_in_one_case(page, room):
     ratio = working(room).measurements[1]
     assert ratio.kind is MeasurementKind.CARDIOTHORACIC and 0.3 < ratio.value < 0.5
     assert 400 < ratio.points[3][0] < 425  # where the phantom's left wall is at that height
-    expect(page.locator(".measurements").first).to_contain_text("erişkin PA grafide 0,50'ye kadar normal")
+    expect(page.locator(".measurements")).to_contain_text("erişkin PA grafide 0,50'ye kadar normal")
     # an arrow, and words
     page.keyboard.press("u")
     stroke(page, (0.7, 0.3), (0.6, 0.4))
