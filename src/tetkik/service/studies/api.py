@@ -115,7 +115,7 @@ def of_case(
 @router.get(
     "/pixels",
     response_class=Response,
-    responses={200: {"content": {"application/octet-stream": _BINARY}}},
+    responses={200: {"content": {"application/octet-stream": BINARY}}},
 )
 def pixels_of_several(
     ctx: Reader,
