@@ -58,7 +58,7 @@ def page(browser, room) -> Iterator[Page]:
 
 def ask(page: Page) -> None:
     """Ask for a language model's draft."""
-    page.locator(".draft-side details.menu > summary").click()
+    page.locator(".draft-side > header details.menu > summary").click()
     page.get_by_role("button", name="Let the language model write it").click()
     agreed = page.locator("#confirm button[value=yes]")
     if agreed.is_visible():
