@@ -143,7 +143,7 @@ def test_what_an_entry_tells_is_in_words():
     [
         (
             {"field": "priority", "what": "chosen", "priority": 0, "before": 2},
-            "öncelik kişi seçti kritik rutin",
+            "öncelik elle seçildi kritik rutin",
         ),
         ({"urgency": "kirmizi", "reason": "looks_ill"}, "kırmızı Hasta kötü görünüyor"),
         ({"fields": "name,phone", "given": "head,radiologist"}, "ad, telefon bölüm sorumlusu, radyolog"),
