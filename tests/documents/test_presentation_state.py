@@ -102,15 +102,13 @@ def test_the_window_is_in_hounsfield_units():
     image = ct()
     dataset = pydicom.dcmread(io.BytesIO(written(Presentation((0.5, 0.5)), image)))
     (window,) = dataset.SoftcopyVOILUTSequence
-    assert (window.WindowCenter, window.WindowWidth) == (
-        -964.5,
-        60.0,
-    )  # half of black -1024.5 to white -904.5
+    # Half of what a viewer shows of a CT, -1024 to 3071.
+    assert (window.WindowCenter, window.WindowWidth) == (1023.5, 2047.5)
     assert dataset.PresentationLUTShape == "IDENTITY"
     assert dataset.ReferencedSeriesSequence[0].ReferencedImageSequence[0].ReferencedSOPInstanceUID == UID
     table = Dataset()
     table.LUTDescriptor, table.LUTData = [4, 0, 16], np.array([0, 10, 100, 1000], "<u2").tobytes()
-    curved = ct(VOILUTSequence=[table], WindowCenter=None, WindowWidth=None)
+    curved = ct(Modality="MR", VOILUTSequence=[table], WindowCenter=None, WindowWidth=None)
     assert "SoftcopyVOILUTSequence" not in pydicom.dcmread(
         io.BytesIO(written(Presentation((0.5, 0.5)), curved))
     )

@@ -17,6 +17,7 @@ from pydicom.uid import ExplicitVRBigEndian, GrayscaleSoftcopyPresentationStateS
 from tetkik.errors import InputError
 from tetkik.imaging.dicom import is_dicom, parse_dicom
 from tetkik.imaging.dicom_frame import read_frame, read_layout
+from tetkik.imaging.display import in_units
 from tetkik.imaging.greyscale import Grey, grey_of, used_range
 from tetkik.imaging.read import one_file
 from tetkik.imaging.tags import FrameTags, identity_of, items, numbers, text, texts
@@ -126,7 +127,12 @@ def range_of(request: tuple[bytes, str, int]) -> ShownRange | None:
         tags = FrameTags(dataset, frame - 1, big_endian=syntax == ExplicitVRBigEndian)
         inverted = layout.photometric == "MONOCHROME1"
         read = read_frame(dataset, layout, frame - 1, name)
-        return _range(grey_of(tags, read.words, inverted=inverted), read.samples)
+        grey = grey_of(tags, read.words, inverted=inverted)
+        display = in_units(tags, read.samples, grey)
+        if display is not None and display.scale is not None:
+            first, slope = display.scale.intercept, display.scale.slope
+            return ShownRange(*sorted((first, first + slope * display.white)), grey.inverted)
+        return _range(grey, read.samples)
 
 
 def _range(grey: Grey, samples: Any) -> ShownRange:

@@ -88,6 +88,7 @@ def list_other_studies(tx: Transaction, case_id: str, patient_id: str) -> tuple[
     withdrawn report is about: perhaps it is not this patient's.
     """
     images = select(Image.id).where(Image.study_id == Study.id, Image.file.not_like("-%"))
+    images = images.where(Image.removed_at.is_(None))
     withdrawn = select(Report.id).join(Image, Image.id == Report.image_id)
     withdrawn = withdrawn.where(Image.study_id == Study.id, Report.state == ReportState.WITHDRAWN)
     rows = tx.session.execute(

@@ -60,7 +60,8 @@ class StudyTime:
 
 def count_images(tx: Transaction, case_ids: Sequence[str]) -> dict[str, int]:
     """How many images each case has; cases without any are left out."""
-    rows = select(Image.case_id, func.count()).where(Image.case_id.in_(case_ids)).group_by(Image.case_id)
+    there = (Image.case_id.in_(case_ids), Image.removed_at.is_(None))
+    rows = select(Image.case_id, func.count()).where(*there).group_by(Image.case_id)
     return {row[0]: row[1] for row in tx.session.execute(rows)}
 
 
@@ -116,7 +117,8 @@ def find_cases_with_prior(tx: Transaction, rows: Sequence[Case]) -> frozenset[st
     """Ids of the cases whose patient has images in an earlier case, under whatever record of theirs."""
     records = all_records_of(tx, [row.patient_id for row in rows])
     stands_for = survivors_of(tx, records)
-    imaged = select(Image.case_id, Image.patient_id).where(Image.patient_id.in_(records)).distinct()
+    there = (Image.patient_id.in_(records), Image.removed_at.is_(None))
+    imaged = select(Image.case_id, Image.patient_id).where(*there).distinct()
     first: dict[str, str] = {}
     for case_id, patient_id in tx.session.execute(imaged):
         person = stands_for[patient_id]

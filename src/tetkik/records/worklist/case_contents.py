@@ -53,15 +53,15 @@ def _studies(tx: Transaction, case_id: str) -> tuple[StudySummary, ...]:
     worked = (
         select(Image.study_id, Job.state)
         .join(Job, Job.image_id == Image.id)
-        .where(Image.case_id == case_id)
+        .where(Image.case_id == case_id, Image.removed_at.is_(None))
         .distinct()
     )
     for study_id, state in tx.session.execute(worked):
         states.setdefault(study_id, set()).add(state)
     counted = (
         select(Study, func.count(Image.id))
-        .outerjoin(Image, Image.study_id == Study.id)
-        .where(Study.case_id == case_id)
+        .join(Image, Image.study_id == Study.id)
+        .where(Study.case_id == case_id, Image.removed_at.is_(None))
         .group_by(Study.id)
         .order_by(Study.id)
     )

@@ -119,7 +119,7 @@ let stays = false; // another image of this case, or this page anew
 addEventListener('pagehide', () => {
   leave();
   if (editor?.dirty) editor.save(); // and the case stays claimed: the text is not finished
-  else if (mine && !stays) {
+  else if (mine && !stays && !('only' in room.dataset)) {
     const address = `/api/v1/cases/${caseId}/claim?until=${encodeURIComponent(until ?? '')}`;
     fetch(address, { method: 'DELETE', headers: headers(), keepalive: true }).catch(() => undefined);
   }
