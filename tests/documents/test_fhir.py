@@ -16,7 +16,7 @@ from tests.documents.sample import IDENTITY, RESULT, TAGS, document
 from tetkik.documents.codes import SNOMED
 from tetkik.documents.fhir import to_fhir
 from tetkik.language import Language
-from tetkik.values import FINDING_LABELS, Identity, ReportState
+from tetkik.values import FINDING_LABELS, Identity, ReportedImage, ReportState
 
 # https://hl7.org/fhir/R4B/valueset-diagnostic-report-status.html, …/valueset-observation-status.html
 REPORT_STATUS = {
@@ -204,3 +204,18 @@ def test_the_validator_of_npm_would_have_found_a_wrong_code_and_a_wrong_key():
     ]
     answers = validated([json.loads(to_fhir(document())), *wrong])
     assert [answer["valid"] for answer in answers] == [True, False, False, False, False]
+
+
+def test_of_a_study_every_image_is_in_it_by_series():
+    first, second = "1.2.826.0.1.3680043.8.498.2", "1.2.826.0.1.3680043.8.498.7"
+    shown = tuple(
+        ReportedImage(name, None, series, uid, TAGS.sop_class)
+        for name, series, uid in (
+            ("a", first, "1.2.826.0.1.3680043.8.498.3"),
+            ("b", first, "1.2.826.0.1.3680043.8.498.4"),
+            ("c", second, "1.2.826.0.1.3680043.8.498.5"),
+        )
+    )
+    (study,) = resources(images=shown)["ImagingStudy"]
+    told = {one["uid"]: [instance["uid"][-1] for instance in one["instance"]] for one in study["series"]}
+    assert told == {first: ["3", "4"], second: ["5"]}

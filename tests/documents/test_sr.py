@@ -24,9 +24,11 @@ from tetkik.values import (
     Identity,
     ImageTags,
     ReportDocument,
+    ReportedImage,
     ReportState,
     Side,
     Signature,
+    View,
 )
 
 
@@ -239,3 +241,23 @@ def test_the_programs_would_have_found_a_fault(tmp_path: Path):
     broken.save_as(file)
     assert any(line.startswith("E:") for line in said("dsrdump", file)[1].splitlines())
     assert "Error" in said("dciodvfy", file)[1]
+
+
+def test_of_a_study_it_refers_to_every_image_and_each_finding_to_its_own():
+    own, other = "1.2.826.0.1.3680043.8.498.3", "1.2.826.0.1.3680043.8.498.9"
+    series = "1.2.826.0.1.3680043.8.498.2"
+    found = replace(RESULT, findings=tuple(replace(one, image_id="b") for one in RESULT.findings))
+    shown = (
+        ReportedImage("a", View.PA, series, own, TAGS.sop_class),
+        ReportedImage("b", View.LATERAL, series, other, TAGS.sop_class),
+        ReportedImage("c"),  # no DICOM file
+    )
+    report = read(replace(document(), result=found, images=shown, heatmap=None))
+    assert references(report) >= {own, other}
+    sources = {
+        str(item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+        for group in groups(report).values()
+        for item in group[0].ContentSequence
+        if item.ValueType == "IMAGE"
+    }
+    assert sources == {other}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import NAMESPACE_OID, uuid5
@@ -55,6 +56,16 @@ def study_uid(document: ReportDocument) -> str:
 def source(document: ReportDocument) -> Instance | None:
     """The image that the report is about, as an archive knows it; None for a file without UIDs."""
     return instance_of(document.identity, document.tags.sop_class)
+
+
+def study_images(document: ReportDocument) -> Mapping[str, Instance]:
+    """The images of the study that an archive knows, by their id; empty where the report is about one."""
+    found = {
+        item.id: (valid_uid(item.sop_class), valid_uid(item.instance_uid), valid_uid(item.series_uid))
+        for item in document.images
+        if valid_uid(document.identity.study_uid)
+    }
+    return {name: Instance(*map(str, uids)) for name, uids in found.items() if all(uids)}
 
 
 def image_of(document: ReportDocument) -> Instance | None:

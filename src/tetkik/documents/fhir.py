@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from tetkik.documents.dicom import source
+from tetkik.documents.dicom import source, study_images
 from tetkik.documents.fhir_observed import STATUS, Places, coded, observations
 from tetkik.documents.parts import parts_of
 from tetkik.documents.report_phrases import WITHDRAWN, disclaimer, withdrawal_words
@@ -177,18 +177,18 @@ def _study(document: ReportDocument, place: Places) -> dict[str, Any]:
 
 
 def _series(document: ReportDocument) -> dict[str, Any]:
-    """Which image of the study the report is about, where the file says enough of it."""
+    """Which images of the study the report is about, where the files say enough of them."""
     known, modality = source(document), document.tags.modality or ""
     if known is None or not _MODALITY.fullmatch(modality):
         return {}
-    kind = {"system": "urn:ietf:rfc:3986", "code": f"urn:oid:{known.sop_class}"}
+    series: dict[str, list[dict[str, Any]]] = {}
+    for one in dict.fromkeys((known, *study_images(document).values())):
+        kind = {"system": "urn:ietf:rfc:3986", "code": f"urn:oid:{one.sop_class}"}
+        series.setdefault(one.series, []).append({"uid": one.uid, "sopClass": kind})
     return {
         "series": [
-            {
-                "uid": known.series,
-                "modality": {"system": _DICOM, "code": modality},
-                "instance": [{"uid": known.uid, "sopClass": kind}],
-            }
+            {"uid": uid, "modality": {"system": _DICOM, "code": modality}, "instance": instances}
+            for uid, instances in series.items()
         ]
     }
 

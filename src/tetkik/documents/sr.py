@@ -115,6 +115,7 @@ def _pictures(document: ReportDocument) -> Iterator[dicom.Instance]:
     origin = dicom.image_of(document)
     if origin is not None:
         yield origin
+    yield from (one for one in dicom.study_images(document).values() if one != origin)
     if document.heatmap is not None:
         yield dicom.capture(document, "heatmap", document.heatmap)
 
@@ -205,6 +206,7 @@ def _group(document: ReportDocument, item: Statement, pictures: tuple[dicom.Inst
         judged = concept(OWN_JUDGEMENTS[item.judgement])
         evaluations.append(sr.QualitativeEvaluation(concept(OWN_JUDGEMENT), judged))
     measured = []
+    seen_in = dicom.study_images(document).get((item.finding.image_id if item.finding else None) or "")
     if item.finding is not None and item.finding.probability is not None:
         measured.append(
             sr.Measurement(
@@ -222,7 +224,10 @@ def _group(document: ReportDocument, item: Statement, pictures: tuple[dicom.Inst
         algorithm_id=algorithm if by_model else None,
         measurements=measured,
         qualitative_evaluations=evaluations,
-        source_images=[sr.SourceImageForMeasurementGroup(one.sop_class, one.uid) for one in pictures[:1]],
+        source_images=[
+            sr.SourceImageForMeasurementGroup(one.sop_class, one.uid)
+            for one in ((seen_in,) if seen_in is not None else pictures[:1])
+        ],
     )
 
 

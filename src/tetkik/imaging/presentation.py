@@ -130,8 +130,9 @@ def range_of(request: tuple[bytes, str, int]) -> ShownRange | None:
         grey = grey_of(tags, read.words, inverted=inverted)
         display = in_units(tags, read.samples, grey)
         if display is not None and display.scale is not None:
-            first, slope = display.scale.intercept, display.scale.slope
-            return ShownRange(*sorted((first, first + slope * display.white)), grey.inverted)
+            first = display.scale.intercept
+            last = first + display.scale.slope * display.white
+            return ShownRange(min(first, last), max(first, last), grey.inverted)
         return _range(grey, read.samples)
 
 
