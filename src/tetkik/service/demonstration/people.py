@@ -15,6 +15,7 @@ DEMONSTRATION = Demonstration(
         Role.TECHNICIAN.value: "Deneme Tekniker",
         Role.RADIOLOGIST.value: "Deneme Radyolog",
         Role.CLINICIAN.value: "Deneme Klinisyen",
+        Role.HEAD.value: "Deneme Sorumlu",
         Role.ENGINEER.value: "Deneme Mühendis",
         Role.AUDITOR.value: "Deneme Denetçi",
         Role.ADMINISTRATOR.value: "Deneme Yönetici",
