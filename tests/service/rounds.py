@@ -44,6 +44,7 @@ NO_PAGES = (
     "/c/{reference}",
     "/{macro_id}",
     "/tags",
+    "/{study_id}",
 )
 """Ends of addresses that give a document, part of a page, lead elsewhere, or are one person's alone."""
 COMPLAINT = "Üç gündür öksürüyorum, ateşim var, nefes alırken göğsüm batıyor."

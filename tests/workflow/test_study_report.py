@@ -11,7 +11,7 @@ from tests.records.kit import made_case, made_user
 from tests.records.pictured import film
 from tests.records.reports_kit import reports_of_case, sign
 from tests.service.kit import make_context
-from tetkik.errors import Conflict, Forbidden
+from tetkik.errors import Conflict
 from tetkik.imaging.read import read_bytes
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases
@@ -220,9 +220,6 @@ def test_an_image_is_moved_to_another_case_and_back(study):
     desk = made_user(study.records, Role.RECEPTION)
     with study.records.write(desk) as tx:
         other = cases.open_case(tx, patient)
-    strange = made_case(study.records, desk)
-    with pytest.raises(Forbidden, match="another patient"), study.records.write(study.technician) as tx:
-        image_removal.move_image(tx, second, strange, RemovalReason.WRONG_PATIENT)
     with study.records.write(study.technician) as tx:
         copy = image_removal.move_image(tx, second, other, RemovalReason.WRONG_CASE)
     study.read_all()
@@ -235,6 +232,7 @@ def test_an_image_is_moved_to_another_case_and_back(study):
     study.read_all()
     with study.records.read() as tx:
         assert images.list_images(tx, other) == () and reports_of_case(tx, other) == ()
+        assert cases.load_case(tx, other, audit=False).state is CaseState.WAITING
         assert [image.id for image in images.list_images(tx, study.case_id)] == [first, second]
 
 
@@ -251,3 +249,36 @@ def test_a_signed_report_says_that_an_image_of_it_was_removed(study):
     with study.records.write(study.reader) as tx:
         signing.drop_amendment(tx, draft.report_id, draft.revision)
         assert cases.load_case(tx, study.case_id, audit=False).state is CaseState.SIGNED
+
+
+def test_nothing_is_signed_about_an_image_that_was_removed_a_moment_ago(study):
+    study.add(1)
+    second = study.add(2, "Effusion")
+    study.read_all()
+    with study.records.write(study.technician) as tx:
+        image_removal.remove_image(tx, second, RemovalReason.WRONG_PATIENT)
+    with pytest.raises(Conflict, match="was removed"):
+        study.sign()
+    with study.records.write(study.technician) as tx:
+        image_removal.restore_image(tx, second)
+    study.read_all()
+    study.sign()
+    with study.records.read() as tx:
+        assert cases.load_case(tx, study.case_id, audit=False).state is CaseState.SIGNED
+
+
+def test_an_image_that_is_removed_while_a_model_reads_it_gets_no_draft(study):
+    image_id = study.add(1)
+    with study.records.write(SYSTEM) as tx:
+        work = jobs.take_job(tx, "w")
+    assert work is not None
+
+    def removed_meanwhile(image):
+        with study.records.write(study.technician) as tx:
+            image_removal.remove_image(tx, image_id, RemovalReason.WRONG_PATIENT)
+        return study.pixels(image)
+
+    read_case_image(study.records, study.context.settings, work, removed_meanwhile)
+    with study.records.read() as tx:
+        assert reports_of_case(tx, study.case_id) == ()
+        assert cases.load_case(tx, study.case_id, audit=False).state is CaseState.WAITING

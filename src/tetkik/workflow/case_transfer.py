@@ -21,7 +21,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from tetkik.errors import Conflict, Forbidden
 from tetkik.records.audit_chain import Action
@@ -40,7 +40,7 @@ from tetkik.records.lifecycle.erasure import truncate_sqlite_log
 from tetkik.records.people.visibility import load_visible_case, visible_cases
 from tetkik.records.reports.drafts import drop_foreign_priors
 from tetkik.records.reports.withdrawal import has_standing_report
-from tetkik.records.schema import Case, CaseMove, Claim, Patient, Report
+from tetkik.records.schema import Assignment, Case, CaseMove, Claim, CriticalResult, Patient, Report
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.claims import Reader
 from tetkik.values import SYSTEM, CaseState, MoveReason, Permission, Priority
@@ -157,6 +157,7 @@ def transfer_case(
             case_id=case_id, moved_to=other.id, reason=reason, created_at=tx.now, created_by=tx.actor.user_id
         )
     )
+    _carry_critical_results(tx, row, other)
     _note(tx, row, other, reason, looked)
     files = case_erasure.clear_moved_case(tx, row.patient_id, case_id)
     row.state, row.question, row.urgency, row.updated_at = CaseState.MOVED, None, None, tx.now
@@ -264,6 +265,17 @@ def _let_wait(
         job = jobs.newest_job(tx, former.id)
         model, frame = (job.model, job.frame) if job is not None else (None, None)
         jobs.add_job(tx, JobKind.READ_IMAGE, image, priority, model, frame)
+
+
+def _carry_critical_results(tx: Transaction, row: Case, other: Case) -> None:
+    """Critical results go along with everything that was sent and said of them, and so does the reader."""
+    for result in tx.session.scalars(select(CriticalResult).where(CriticalResult.case_id == row.id)).all():
+        sealed = {name: tx.open_column(result, name) for name in ("words", "told_to")}
+        result.case_id, result.patient_id = other.id, other.patient_id
+        for name, content in sealed.items():
+            tx.seal_column(result, name, content)
+    tx.session.execute(update(Assignment).where(Assignment.case_id == row.id).values(case_id=other.id))
+    tx.session.flush()
 
 
 def _note(tx: Transaction, row: Case, other: Case, reason: MoveReason, looked: TransferPreview) -> None:

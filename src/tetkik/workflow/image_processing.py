@@ -26,7 +26,7 @@ from tetkik.records.images.derived_images import DerivedImageKind
 from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import JobKind, Work
 from tetkik.records.images.runs import ModelAnswer
-from tetkik.records.reports import drafts, prior_recheck, reviews
+from tetkik.records.reports import drafts, prior_recheck, reviews, signing
 from tetkik.records.reports.draft_marks import as_judged
 from tetkik.records.reports.drafts import MachineDraft
 from tetkik.records.reports.identity import identity_for
@@ -305,8 +305,11 @@ def _keep(
         lock_reports_for_image(tx, image.id)
         run_id: str | None = runs.add_run(tx, image, answer)
         derived_images.replace_derived_images(tx, image, DerivedImageKind.HEAT, heats)
-        if study is None or reported is None:
+        # Images may have come, gone, or been moved while the draft was written.
+        present = tuple(one.id for one in drafts.images_of_report(tx, image))
+        if study is None or reported is None or present != tuple(one.id for one in study.images):
             _let_draft(tx, image)
+            _advance_case(tx, image.case_id)
             return
         lead = study.lead.image
         if lead.id != image.id:
@@ -356,10 +359,10 @@ def _compare_again(tx: Transaction, image: StoredImage, reported: Reported) -> N
 
 
 def _advance_case(tx: Transaction, case_id: str) -> None:
-    """A case with an answer waits for its radiologist."""
-    case = cases.load_case(tx, case_id, audit=False)
-    if case.state in (CaseState.WAITING, CaseState.PROCESSING):
-        cases.set_state(tx, case_id, CaseState.TO_READ)
+    """A case with a draft waits for its radiologist; one whose reports all stand signed is signed."""
+    case = tx.session.get_one(Case, case_id)
+    if case.state in (CaseState.PROCESSING, CaseState.TO_READ, CaseState.SIGNED):
+        signing.settle_case(tx, case_id)
 
 
 def record_failure(records: Records, settings: Settings, work: Work, fault: BaseException) -> bool:

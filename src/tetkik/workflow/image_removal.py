@@ -6,9 +6,9 @@ out. The report of its study is checked or drafted again from the images that ar
 
 from __future__ import annotations
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
-from tetkik.errors import Conflict, Forbidden
+from tetkik.errors import Conflict
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases, transfers
 from tetkik.records.cases.locks import lock_jobs, lock_reports_for_image
@@ -19,9 +19,11 @@ from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.images.patient_matching import Difference
 from tetkik.records.people.visibility import load_visible_case
-from tetkik.records.reports import drafts, withdrawal_queries
+from tetkik.records.reports import drafts, signing, withdrawal_queries
+from tetkik.records.reports.report_inputs import keep_working
 from tetkik.records.schema import Case, FindingReview, Image, Job, Report
-from tetkik.values import CaseState, JobState, Permission, Priority, RemovalReason
+from tetkik.records.worklist import claims
+from tetkik.values import CaseState, JobState, Priority, RemovalReason
 
 
 def remove_image(tx: Transaction, image_id: str, reason: RemovalReason) -> StoredImage:
@@ -66,7 +68,6 @@ def move_image(
     """Move an image to another case, of the same patient or of another; gives the image there.
 
     Raises:
-        Forbidden: the case is of another patient, and the actor may not move between patients.
         Conflict: as in `remove_image`; or the image says that it is of another patient than that case, and
             nobody has said that they are sure.
     """
@@ -74,24 +75,43 @@ def move_image(
     if row.removed_at is not None:
         raise Conflict("This image was removed already; load the page again.")
     target = load_visible_case(tx, case_id)
-    transfers.require_open(tx, target)
     if case_id == row.case_id:
         raise Conflict("The image is in that case already; choose another one.")
-    if target.patient_id != row.patient_id and not tx.actor.may(Permission.CASE_MOVE):
-        raise Forbidden("That case is of another patient; let reception move the image.")
+    tx.session.refresh(target, with_for_update={"key_share": True})
+    transfers.require_open(tx, target)
     image = images.load_image(tx, image_id)
-    if not sure and differences(tx, image, target):
+    differs = differences(tx, image, target)
+    if differs and not sure:
         raise Conflict(
             "The image says that it is of another patient than that case; compare the two, and move it only "
             "if you are sure."
         )
-    if images.has_file(tx, case_id, target.patient_id, images.load_sha256(tx, image)):
-        raise Conflict("That case has this image already; remove it here instead.")
-    (copy,) = copying.copy_images(tx, target, [image])
+    copy = _copied(tx, image, target)
+    traits = ",".join(one.trait.value for one in differs) or None
+    tx.audit_about(
+        Action.IMAGE_UPLOADED,
+        tx.session.get_one(Image, copy.id),
+        moved_from=tx.session.get_one(Case, row.case_id).number,
+        confirmed=traits,
+    )
     _read_again(tx, copy)
     row.moved_to = copy.id
     _remove(tx, row, reason)
     return copy
+
+
+def _copied(tx: Transaction, image: StoredImage, target: Case) -> StoredImage:
+    """The image in another case: a copy, or the one that was removed there before."""
+    name = tx.vault.file_name(target.patient_id, images.load_sha256(tx, image))
+    known = tx.session.scalar(select(Image).where(Image.case_id == target.id, Image.file == name))
+    if known is None:
+        (copy,) = copying.copy_images(tx, target, [image])
+        return copy
+    if known.removed_at is None:
+        raise Conflict("That case has this image already; remove it here instead.")
+    known.removed_at = known.removed_by = known.removal_reason = known.moved_to = None
+    tx.session.flush()
+    return images.load_image(tx, known.id)
 
 
 def differences(tx: Transaction, image: StoredImage, target: Case) -> tuple[Difference, ...]:
@@ -127,8 +147,8 @@ def _remove(tx: Transaction, row: Image, reason: RemovalReason) -> StoredImage:
     update_worklist(tx, row.case_id)
     if left:
         _read_again(tx, left[0])
-    elif not images.list_images(tx, row.case_id):
-        cases.set_state(tx, row.case_id, CaseState.WAITING)
+    else:
+        signing.settle_case(tx, row.case_id)
     tx.announce("case", row.case_id)
     return images.load_image(tx, row.id)
 
@@ -136,10 +156,18 @@ def _remove(tx: Transaction, row: Image, reason: RemovalReason) -> StoredImage:
 def _drop_draft(tx: Transaction, report: Report) -> None:
     if report.version:
         if withdrawal_queries.now_of_reports(tx, [report.id]):
-            return  # what is withdrawn stays, with the draft that was begun anew
+            keep_working(tx, report, None)  # what is withdrawn stays; the draft begun anew is about nothing
+            return
         raise Conflict(
             "This is the only image of a signed report; withdraw the report first, then remove the image."
         )
+    reader = claims.reader_of_case(tx, report.case_id)
+    if report.updated_by is not None and reader is not None and reader.user_id != tx.actor.user_id:
+        raise Conflict(
+            "{name} is writing the report of this image; ask them first, for its text goes with it.",
+            name=reader.name,
+        )
+    tx.audit_about(Action.DRAFT_CHANGED, report, given_up=True, revision=report.revision)
     tx.session.execute(delete(FindingReview).where(FindingReview.report_id == report.id))
     tx.session.delete(report)
     tx.session.flush()

@@ -200,7 +200,7 @@ def test_of_two_who_sign_at_the_same_moment_one_does(both_records):
         assert counts(tx) == (1, 1)
 
 
-STEPS = ("keep_pictures", "_add_signature", "keep_working", "_close_case", "digest_of")
+STEPS = ("keep_pictures", "_add_signature", "keep_working", "settle_case", "digest_of")
 
 
 @pytest.mark.parametrize("step", STEPS)

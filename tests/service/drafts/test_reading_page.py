@@ -26,7 +26,7 @@ from tetkik.records.reports import drafts, versions
 from tetkik.records.worklist import claims
 from tetkik.values import FINDING_LABELS, CaseState, Judgement, Method, Role
 
-BEFORE_THE_VIEWER = 150_000
+BEFORE_THE_VIEWER = 200_000
 """Bytes that may come before the viewer."""
 
 

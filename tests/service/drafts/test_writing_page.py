@@ -122,7 +122,7 @@ def test_who_takes_the_case_over_ends_it(page, room, heard):
     with room.app_context.records.write(other) as tx:
         claims.claim_case(tx, room.case_id, take_over=True)
     ended(page)
-    wait_for_notice(page, "Dr. Can Demir")
+    expect(page.locator("[data-taken]")).to_contain_text("Dr. Can Demir")
     assert heard.left.wait(PATIENCE) and working(room) == before
     with room.app_context.records.write(room.reader) as tx:
         claims.claim_case(tx, room.case_id, take_over=True)

@@ -266,7 +266,8 @@ def _state_of_work(tx: Transaction, case_id: str) -> CaseState:
     if states:
         signed = all(state in (ReportState.FINAL, ReportState.AMENDED) for state in states)
         return CaseState.SIGNED if signed else CaseState.TO_READ
-    image = tx.session.scalar(select(Image.id).where(Image.case_id == case_id).limit(1))
+    there = (Image.case_id == case_id, Image.removed_at.is_(None))
+    image = tx.session.scalar(select(Image.id).where(*there).limit(1))
     return CaseState.PROCESSING if image is not None else CaseState.WAITING
 
 

@@ -147,7 +147,7 @@ def _case_of_file(tx: Transaction, records: Sequence[str], sha256: str) -> str |
     files = [tx.vault.file_name(patient_id, sha256) for patient_id in records]
     return tx.session.scalar(
         select(Image.case_id)
-        .where(Image.patient_id.in_(records), Image.file.in_(files))
+        .where(Image.patient_id.in_(records), Image.file.in_(files), Image.removed_at.is_(None))
         .order_by(Image.id.desc())
         .limit(1)
     )

@@ -125,4 +125,5 @@ def find_case_with_study(tx: Transaction, case_ids: Sequence[str], study_uid: st
 
 def _newest_case(tx: Transaction, study_uid: str, of: ColumnElement[bool]) -> str | None:
     same = Study.uid_digest == tx.vault.digest("study", study_uid)
-    return tx.session.scalar(select(Study.case_id).where(of, same).order_by(Study.id.desc()).limit(1))
+    there = select(Image.id).where(Image.study_id == Study.id, Image.removed_at.is_(None)).exists()
+    return tx.session.scalar(select(Study.case_id).where(of, same, there).order_by(Study.id.desc()).limit(1))

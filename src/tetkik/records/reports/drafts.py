@@ -149,6 +149,15 @@ def _take_up_changes(tx: Transaction, row: Report, image: Image, made: MachineDr
     notices = [notice for notice in working.draft.notices if notice.template not in earlier]
     notices += _change_notices(len(came), len(gone))
     working = working.with_draft(replace(working.draft, notices=tuple(notices)))
+    if gone:  # whoever has the page open sees first what was taken out
+        row.revision += 1
+        content = working.content
+        content = replace(
+            content,
+            measurements=tuple(item for item in content.measurements if item.image.id not in gone),
+            key_images=tuple(item for item in content.key_images if item.image.id not in gone),
+        )
+        working = replace(working, content=content)
     content = checked(material, working.content, reviews.judged(tx, row.id))
     keep_material(tx, row, material)
     keep_working(tx, row, replace(working, content=content))
@@ -189,6 +198,8 @@ def write_by_hand(
 ) -> WorkingDraft:
     """Begin a report without a model: an empty draft for a person to write."""
     found = tx.session.get(Image, image_id)
+    if found is not None and found.removed_at is not None:
+        raise Conflict("This image was removed already; load the page again.")
     case = visibility.load_visible_case(tx, found.case_id if found is not None else "")
     assert found is not None
     tx.session.flush()

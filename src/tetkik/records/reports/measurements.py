@@ -110,6 +110,8 @@ def describe_image(tx: Transaction, row: Report, image_id: str, frame: int | Non
     """An image, or a frame of one, that a report may point into."""
     image = images.load_visible_image(tx, image_id)
     images.check_frame(image, frame)
+    if image.removed_at is not None:
+        raise InputError("This image was removed already; load the page again.")
     own = images.load_image(tx, row.image_id)
     there = {one.id for one in drafts.images_of_report(tx, own)}
     earlier = image.id not in there

@@ -46,7 +46,17 @@ from tetkik.records.reports.report_inputs import (
     pictures_kept,
 )
 from tetkik.records.reports.versions import Sealed, version_of
-from tetkik.records.schema import Assignment, Case, Claim, Job, Report, ReportVersion, SignatureRow, User
+from tetkik.records.schema import (
+    Assignment,
+    Case,
+    Claim,
+    Image,
+    Job,
+    Report,
+    ReportVersion,
+    SignatureRow,
+    User,
+)
 from tetkik.records.serialization import digest_of
 from tetkik.values import (
     CaseState,
@@ -98,6 +108,7 @@ def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital:
     prove(tx, proof, Permission.REPORT_SIGN)
     row, working, material = for_change(tx, report_id, revision)
     _refuse_unready(working.draft)
+    _refuse_removed(tx, material, working)
     version_id = new_id()
     last = _last_version(tx, row)
     sealed = _sealed(tx, row, version_id, last, working, material, hospital)
@@ -124,8 +135,7 @@ def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital:
     row.amending = None
     bump_revision(tx, row)
     keep_working(tx, row, None)
-    tx.session.flush()
-    _close_case(tx, row.case_id)
+    settle_case(tx, row.case_id)
     record_change(
         tx,
         row,
@@ -174,8 +184,7 @@ def drop_amendment(tx: Transaction, report_id: str, revision: int) -> None:
     row.amending = None
     bump_revision(tx, row)
     record_change(tx, row, Action.DRAFT_CHANGED, event="report", version=row.version, given_up=True)
-    if tx.session.get_one(Case, row.case_id).state is CaseState.TO_READ:  # late images had reopened it
-        _close_case(tx, row.case_id)
+    settle_case(tx, row.case_id)  # late images had perhaps reopened it
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +245,18 @@ def _refuse_unready(draft: Draft) -> None:
         )
     if not draft.section(Section.FINDINGS) and not draft.section(Section.IMPRESSION):
         raise Conflict("The draft says nothing of what the image shows; write findings or an impression.")
+
+
+def _refuse_removed(tx: Transaction, material: Material, working: Working) -> None:
+    """Let nothing be signed about an image that was taken out of the case a moment ago."""
+    content = working.content
+    shown = {*material.images}
+    shown |= {item.image.id for item in content.measurements} | {item.image.id for item in content.key_images}
+    if tx.count(Image, Image.id.in_(shown), Image.removed_at.is_not(None)):
+        raise Conflict(
+            "An image of this report was removed; take out what points into it, or wait until the draft "
+            "follows."
+        )
 
 
 def _sealed(
@@ -319,18 +340,36 @@ def _last_version(tx: Transaction, row: Report) -> str | None:
     return tx.session.scalar(wanted)
 
 
-def _close_case(tx: Transaction, case_id: str) -> None:
-    """A case is signed when no report of it is being written and no image still waits for a model."""
-    being_written = Report.draft.is_not(None) | ~withdrawal_queries.standing()
-    unsigned = tx.count(Report, Report.case_id == case_id, being_written)
-    if unsigned or tx.count(Job, Job.case_id == case_id, Job.state.in_((JobState.QUEUED, JobState.RUNNING))):
-        return
+def settle_case(tx: Transaction, case_id: str) -> None:
+    """Let the state of an open case follow its images, its work and its reports.
+
+    It is to be read while a report of it is being written, and signed when none is, a signed one stands, and
+    no image still waits for a model. Images that were removed count nowhere.
+    """
+    tx.session.flush()
     case = tx.session.get_one(Case, case_id, with_for_update=True)
-    case.state, case.updated_at = CaseState.SIGNED, tx.now
+    if case.state.ended:
+        return
+    there = (Image.case_id == case_id, Image.removed_at.is_(None))
+    open_jobs = select(Job.id).join(Image, Image.id == Job.image_id)
+    open_jobs = open_jobs.where(*there, Job.state.in_((JobState.QUEUED, JobState.RUNNING)))
+    if tx.count(Report, Report.case_id == case_id, Report.draft.is_not(None)):
+        state = CaseState.TO_READ
+    elif tx.session.scalar(open_jobs.limit(1)) is not None:
+        state = CaseState.PROCESSING
+    elif tx.count(Report, Report.case_id == case_id, withdrawal_queries.standing()):
+        state = CaseState.SIGNED
+    else:
+        state = CaseState.TO_READ if tx.count(Image, *there) else CaseState.WAITING
+    if state is case.state:
+        return
+    case.state, case.updated_at = state, tx.now
+    tx.announce("case", case_id)
+    if state is not CaseState.SIGNED:
+        return
     if not case.restricted:  # there the claim lets the signer read it; it ends by itself
         tx.session.execute(delete(Claim).where(Claim.case_id == case_id))
     tx.session.execute(delete(Assignment).where(Assignment.case_id == case_id))
-    tx.announce("case", case_id)
 
 
 def _texts_of(draft: Draft) -> tuple[tuple[Section, str], ...]:

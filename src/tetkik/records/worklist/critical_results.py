@@ -33,6 +33,8 @@ _SENDING = timedelta(minutes=2)
 """Nobody else sends a notice that is being sent; after this it counts as not sent."""
 _RETRY = timedelta(seconds=30)
 """After a notice that could not be sent the next contact is told."""
+_LATER = timedelta(hours=1)
+"""Between two notices after `_MOST_NOTICES` of them."""
 _MOST_NOTICES = 30
 
 
@@ -201,7 +203,10 @@ def record_notice(
     sent_notices.append({"at": tx.now.isoformat(), "to": to, "channel": channel, "sent": sent})
     row.notices = json.dumps(sent_notices, ensure_ascii=False)
     if row.acknowledged_at is None:
-        row.next_at = None if len(sent_notices) >= _MOST_NOTICES else tx.now + (wait if sent else _RETRY)
+        pause = wait if sent else _RETRY
+        if len(sent_notices) >= _MOST_NOTICES:
+            pause = max(pause, _LATER)  # it goes on until somebody knows it
+        row.next_at = tx.now + pause
     tx.audit_about(Action.CRITICAL_SENT, row, channel=channel, sent=sent, count=len(sent_notices))
     tx.announce("case", row.case_id)
 

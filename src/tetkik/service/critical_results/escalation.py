@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import threading
 
-import httpx
 import structlog
 
-from tetkik.errors import TetkikError
 from tetkik.records.worklist import critical_results
 from tetkik.records.worklist.critical_results import DueNotice
 from tetkik.service.critical_results import contacts, delivery
@@ -67,7 +65,7 @@ def _send(context: AppContext, due: DueNotice) -> None:
     sent = True
     try:
         delivery.send(settings, contact, delivery.text_of(settings, due.reference))
-    except (OSError, httpx.HTTPError, httpx.InvalidURL, TetkikError) as fault:
+    except Exception as fault:  # whatever it is, the next contact is told
         sent = False
         _log.warning("critical result not sent", channel=contact.channel.value, kind=type(fault).__name__)
     wait = contacts.minutes_of(settings)[due.level]

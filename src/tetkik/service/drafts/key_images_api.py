@@ -30,7 +30,7 @@ def picture_sent(ctx: RequestContext, decoder: ImageDecoder, sent: shapes.KeyIma
 
 
 @router.post("", response_model=shapes.DraftShape, responses=MATCHED)
-def mark(
+def mark_key_image(
     ctx: Editor, decoder: DecoderDep, report_id: ReportId, revision: Revision, sent: shapes.KeyImageSent
 ) -> Response:
     """Show an image, or a frame of one, in the report, in the window that is sent."""
@@ -41,7 +41,7 @@ def mark(
 
 
 @router.patch("/{key_id}", response_model=shapes.DraftShape, responses=MATCHED)
-def name(
+def name_key_image(
     ctx: Editor, report_id: ReportId, key_id: KeyId, revision: Revision, sent: shapes.KeyImageNamed
 ) -> Response:
     """Say what a key image shows."""
@@ -50,7 +50,7 @@ def name(
 
 
 @router.delete("/{key_id}", response_model=shapes.DraftShape, responses=MATCHED)
-def remove(ctx: Editor, report_id: ReportId, key_id: KeyId, revision: Revision) -> Response:
+def remove_key_image(ctx: Editor, report_id: ReportId, key_id: KeyId, revision: Revision) -> Response:
     """Show it in the report no longer."""
     with ctx.write() as tx:
         return draft_response(ctx.request, key_images.remove(tx, report_id, revision, key_id))
@@ -61,7 +61,7 @@ def remove(ctx: Editor, report_id: ReportId, key_id: KeyId, revision: Revision) 
     response_class=Response,
     responses={200: {"content": {"image/png": _BINARY}}},
 )
-def picture(ctx: Reader, report_id: ReportId, key_id: KeyId) -> Response:
+def read_key_image(ctx: Reader, report_id: ReportId, key_id: KeyId) -> Response:
     """The picture as the documents show it, without what was drawn on it: a PNG."""
     with ctx.write() as tx:
         drafts.open_draft(tx, report_id)  # with its entry in the trail
