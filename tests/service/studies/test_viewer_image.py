@@ -176,7 +176,8 @@ def test_the_wheel_keeps_what_lies_under_it(page, address):
     page.mouse.move(*before)
     page.mouse.wheel(0, -400)
     page.wait_for_function("() => viewer.active.display.fits === false")  # nobody waits for a wheel by itself
-    assert place(page, INSIDE) == pytest.approx(before, abs=0.01)
+    # A mouse stands on whole pixels of the page, and so up to one beside the point: enlarged 1.8 times.
+    assert place(page, INSIDE) == pytest.approx(before, abs=0.9)
     page.keyboard.press("0")
     assert page.evaluate("viewer.active.display.fits") is True
 

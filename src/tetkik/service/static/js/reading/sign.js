@@ -25,6 +25,7 @@ export function signing(room, editor, measurements) {
   onward.addEventListener('change', () => localStorage.setItem('tetkik-onward', onward.checked ? 'yes' : 'no'));
 
   room.addEventListener('click', async (event) => {
+    if (/** @type {HTMLElement} */ (event.target).closest('.open-marks')) return explain();
     const button = /** @type {HTMLElement} */ (event.target).closest('[data-sign]');
     if (!button || editor.writing.active || !(await editor.save())) return;
     if (measurements && !(await measurements.settled())) return;
@@ -41,8 +42,10 @@ export function signing(room, editor, measurements) {
   function explain() {
     const reason = document.getElementById('why-not')?.textContent ?? '';
     tell(reason.trim(), 'warning');
-    const open = room.querySelector('.objection:not(.decided) button, [data-add]');
-    if (open instanceof HTMLElement) open.focus();
+    const open = room.querySelector('.objection:not(.decided) button') ?? room.querySelector('[data-add]');
+    if (!(open instanceof HTMLElement)) return;
+    open.focus();
+    open.closest('.objection')?.scrollIntoView({ block: 'center' });
   }
 
   function* whatIsSigned() {
