@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 from tetkik.errors import InputError, NotFound, TetkikError
@@ -49,7 +48,7 @@ from tetkik.values import (
     join_results,
     lead_image,
 )
-from tetkik.workflow.images import load_findings_model
+from tetkik.workflow.images import load_findings_model, png_of
 from tetkik.workflow.reports import (
     ImageAnalysis,
     Reported,
@@ -60,10 +59,8 @@ from tetkik.workflow.reports import (
 )
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
+    pass
 
-_PREVIEW = 320
-"""Longer side of a preview, in pixels."""
 _VEIL = 256
 """Longer side of a heatmap, in pixels: the map of a network is far coarser, and a viewer enlarges it."""
 
@@ -286,7 +283,9 @@ def _stored_heats(records: Records, image: StoredImage, analysis: ImageAnalysis)
 
     with records.read() as tx:
         return {
-            heat.finding.label: derived_images.store_derived_image(tx, image, _png(veil(heat.values, _VEIL)))
+            heat.finding.label: derived_images.store_derived_image(
+                tx, image, png_of(veil(heat.values, _VEIL))
+            )
             for heat in analysis.heats
         }
 
@@ -422,29 +421,10 @@ def _without_model(tx: Transaction, settings: Settings, work: Work, fault: Sente
     _advance_case(tx, image.case_id)
 
 
-def preview_of(image: Radiograph) -> bytes:
-    """The image as a small 8-bit PNG, for lists."""
-    from PIL import Image
-
-    from tetkik.findings.preprocess import picture_of
-
-    if image.display is not None and image.display.is_colour:
-        picture = Image.fromarray(image.display.values)
-        picture.thumbnail((_PREVIEW, _PREVIEW))
-        return _png(picture)
-    return _png(Image.fromarray(picture_of(image, _PREVIEW)))
-
-
 def warm_up(model: str) -> None:
     import tetkik.report.draft  # noqa: F401 - loaded now, so that the first image need not wait for it
 
     _ = load_findings_model(model).model.heatmaps
-
-
-def _png(picture: Picture) -> bytes:
-    packed = BytesIO()
-    picture.save(packed, "PNG", compress_level=3)  # the default takes thrice as long for a tenth less
-    return packed.getvalue()
 
 
 def _ignore_progress(_stage: Stage, _text: str) -> None:

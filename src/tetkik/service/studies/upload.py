@@ -32,7 +32,7 @@ from tetkik.service.kit.http.malware_scanner import scan
 from tetkik.service.kit.rendering.templates import language_of
 from tetkik.service.studies.shapes import ImageShape, UploadShape
 from tetkik.values import Actor, CaseState, Permission, Priority, Radiograph
-from tetkik.workflow.image_processing import preview_of
+from tetkik.workflow.images import preview_of
 
 
 class OtherPatient(Conflict):
