@@ -33,7 +33,6 @@ from tetkik.records.schema import Case
 from tetkik.settings import Settings
 from tetkik.values import (
     SYSTEM,
-    CaseState,
     Draft,
     FindingsResult,
     Identity,
@@ -308,7 +307,7 @@ def _keep(
         present = tuple(one.id for one in drafts.images_of_report(tx, image))
         if study is None or reported is None or present != tuple(one.id for one in study.images):
             _let_draft(tx, image)
-            _advance_case(tx, image.case_id)
+            signing.settle_case(tx, image.case_id)
             return
         lead = study.lead.image
         if lead.id != image.id:
@@ -319,7 +318,7 @@ def _keep(
         made = MachineDraft(_with_unread(reported.document, study), run_id, there, inputs, reported.prior)
         drafts.write_machine_draft(tx, lead.id, made)
         _compare_again(tx, lead, reported)
-        _advance_case(tx, image.case_id)
+        signing.settle_case(tx, image.case_id)
 
 
 def _let_draft(tx: Transaction, image: StoredImage) -> None:
@@ -355,13 +354,6 @@ def _compare_again(tx: Transaction, image: StoredImage, reported: Reported) -> N
         report_id = drafts.report_of_image(tx, run.image_id)
         if report_id is not None:
             prior_recheck.recheck(tx, report_id)
-
-
-def _advance_case(tx: Transaction, case_id: str) -> None:
-    """A case with a draft waits for its radiologist; one whose reports all stand signed is signed."""
-    case = tx.session.get_one(Case, case_id)
-    if case.state in (CaseState.PROCESSING, CaseState.TO_READ, CaseState.SIGNED):
-        signing.settle_case(tx, case_id)
 
 
 def record_failure(records: Records, settings: Settings, work: Work, fault: BaseException) -> bool:
@@ -418,7 +410,7 @@ def _without_model(tx: Transaction, settings: Settings, work: Work, fault: Sente
         )
         made = MachineDraft(document, run_id, tuple(one.id for one in there))
         drafts.write_machine_draft(tx, image.id, made)
-    _advance_case(tx, image.case_id)
+    signing.settle_case(tx, image.case_id)
 
 
 def warm_up(model: str) -> None:
