@@ -209,7 +209,9 @@ def test_the_tour_from_a_complaint_to_a_signature(browser, tmp_path):
             expect(tour).to_contain_text("Step 4 of 8")
             film = page.locator("tr.case").filter(has_text="Ayşe Örnek")
             expect(film).to_contain_text("Pneumonia")
-            expect(film).to_contain_text("draft ready")  # of both images; until then the page loads itself anew
+            expect(film).to_contain_text(
+                "draft ready"
+            )  # of both images; until then the page loads itself anew
             tour.get_by_role("button", name="Next").click()
             page.wait_for_url("**/read/*")
             for step in (5, 6, 7, 8):

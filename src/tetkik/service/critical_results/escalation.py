@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-
 import structlog
 
 from tetkik.records.worklist import critical_results
 from tetkik.records.worklist.critical_results import DueNotice
 from tetkik.service.critical_results import contacts, delivery
+from tetkik.service.kit.background.periodic_thread import PeriodicThread
 from tetkik.service.kit.context import AppContext
 from tetkik.values import SYSTEM
 
@@ -16,29 +15,21 @@ _POLL_SECONDS = 2.0
 _log = structlog.get_logger()
 
 
-class EscalationThread:
+class EscalationThread(PeriodicThread):
     """Sends what is due until it is stopped; `critical_results` keeps two processes from sending the same."""
 
     def __init__(self, context: AppContext) -> None:
+        super().__init__("critical results", _POLL_SECONDS)
         self._context = context
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="critical results", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(_POLL_SECONDS):
-            try:
-                while send_due(self._context):
-                    pass
-            except Exception as fault:
-                # The database may be away for a while; what is due is sent once it is back.
-                _log.error("critical results", kind=type(fault).__name__)
+    def run_once(self) -> None:
+        """Send everything that is due."""
+        try:
+            while send_due(self._context):
+                pass
+        except Exception as fault:
+            # The database may be away for a while; what is due is sent once it is back.
+            _log.error("critical results", kind=type(fault).__name__)
 
 
 def send_due(context: AppContext) -> bool:

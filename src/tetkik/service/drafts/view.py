@@ -16,7 +16,7 @@ from tetkik.documents.report_phrases import (
     measured_words,
     measurement_words,
 )
-from tetkik.errors import Conflict, Forbidden, NotFound
+from tetkik.errors import Conflict, NotFound
 from tetkik.language import Language
 from tetkik.records.cases import cases
 from tetkik.records.cases.cases import CaseView
@@ -194,7 +194,6 @@ class ReadingView:
     Attributes:
         image: that is looked at first; None where the case has none yet.
         images: of the case, in the order in which they came.
-        prior: the newest earlier image of the same patient that a model has read; None without one.
         work: what a model still has to do; None where nothing waits.
         run: the model's newest answer; None before any.
         result: what the models say of the images of its study; None where they failed or nothing ran.
@@ -206,7 +205,6 @@ class ReadingView:
     case: CaseView
     image: StoredImage | None
     images: tuple[StoredImage, ...]
-    prior: StoredImage | None
     work: Work | None
     run: ModelRun | None
     result: FindingsResult | None = field(repr=False)
@@ -224,7 +222,7 @@ def reading_view(tx: Transaction, case_id: str, image_id: str | None = None) -> 
     image = _chosen(tx, found, image_id)
     if image is None:
         reader = claims.reader_of_case(tx, case_id)
-        return ReadingView(case, None, (), None, None, None, None, None, None, None, reader, FindingSources())
+        return ReadingView(case, None, (), None, None, None, None, None, None, reader, FindingSources())
     run = runs.load_latest_run(tx, image.id)
     results = runs.load_study_results(tx, image.study_id)
     read = run is not None and run.state is not RunState.FAILED
@@ -232,7 +230,6 @@ def reading_view(tx: Transaction, case_id: str, image_id: str | None = None) -> 
         result: FindingsResult | None = join_results(results)
     else:
         result = runs.load_result(tx, run.id) if run is not None and read else None
-    earlier = runs.list_earlier_runs(tx, image)
     report_id = drafts.report_of_image(tx, image.id)
     working = _working(tx, report_id)
     signed = report_id if working is None and report_id and versions.versions_of(tx, report_id) else None
@@ -240,9 +237,6 @@ def reading_view(tx: Transaction, case_id: str, image_id: str | None = None) -> 
         case=case,
         image=image,
         images=found,
-        prior=images.load_visible_image(tx, earlier[0].image_id)
-        if earlier and _may_see(tx, earlier[0].image_id)
-        else None,
         work=jobs.open_job(tx, image.study_id) or jobs.newest_job(tx, image.id),
         run=run,
         result=result,
@@ -268,14 +262,6 @@ def _chosen(tx: Transaction, found: tuple[StoredImage, ...], image_id: str | Non
         if not signed or signed[-1].withdrawn is not None:
             return image
     return found[0] if found else None
-
-
-def _may_see(tx: Transaction, image_id: str) -> bool:
-    try:
-        images.load_visible_image(tx, image_id)
-    except Forbidden:
-        return False
-    return True
 
 
 def _working(tx: Transaction, report_id: str | None) -> WorkingDraft | None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-
 import structlog
 
 from tetkik.errors import TetkikError
 from tetkik.records.lifecycle import retention
+from tetkik.service.kit.background.periodic_thread import PeriodicThread
 from tetkik.service.kit.context import AppContext
 from tetkik.settings import Settings
 
@@ -18,33 +17,22 @@ _FIRST = 60
 _log = structlog.get_logger()
 
 
-class RetentionThread:
+class RetentionThread(PeriodicThread):
     """Checks whether retention is due, until it is stopped."""
 
     def __init__(self, context: AppContext, first: float = _FIRST) -> None:
+        super().__init__("retention", _CHECKS, first)
         self._context = context
-        self._first = first
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        wait = self._first
-        while not self._stop.wait(wait):
-            try:
-                if retention.is_due(self._context.records):
-                    done = retention.apply_retention(self._context.records, terms(self._context.settings))
-                    _log.info("retention.applied", erased=done.erased, cases=done.cases, files=done.files)
-            except (TetkikError, OSError) as error:
-                # The next check tries again; the log has the kind of the error alone.
-                _log.error("retention.failed", fault=type(error).__name__)
-            wait = _CHECKS
+    def run_once(self) -> None:
+        """Apply retention where a day has passed."""
+        try:
+            if retention.is_due(self._context.records):
+                done = retention.apply_retention(self._context.records, terms(self._context.settings))
+                _log.info("retention.applied", erased=done.erased, cases=done.cases, files=done.files)
+        except (TetkikError, OSError) as error:
+            # The next check tries again; the log has the kind of the error alone.
+            _log.error("retention.failed", fault=type(error).__name__)
 
 
 def terms(settings: Settings) -> retention.RetentionTerms:

@@ -1,0 +1,34 @@
+"""A thread that does something again and again until it is stopped."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+
+
+class PeriodicThread(ABC):
+    """Calls `run_once` after `first` seconds, and then every `interval` seconds."""
+
+    def __init__(self, name: str, interval: float, first: float | None = None) -> None:
+        self._interval = interval
+        self._first = interval if first is None else first
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let it end what it is doing, and wait for that."""
+        self._stop.set()
+        self._thread.join()
+
+    @abstractmethod
+    def run_once(self) -> None:
+        """What it does; whatever may fail is caught here, for nothing would start the thread again."""
+
+    def _run(self) -> None:
+        wait = self._first
+        while not self._stop.wait(wait):
+            self.run_once()
+            wait = self._interval
