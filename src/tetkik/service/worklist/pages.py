@@ -25,7 +25,15 @@ from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.paging import Cursor
 from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.kit.rendering.templates import language_of
-from tetkik.service.worklist.columns import COLUMNS, DOWN_FIRST, SHOWN, body_part, reason_words
+from tetkik.service.worklist.columns import (
+    COLUMNS,
+    DOWN_FIRST,
+    FOUND,
+    SHOWN,
+    body_part,
+    modality_word,
+    reason_words,
+)
 from tetkik.service.worklist.shapes import PriorityWord, WorklistQuery, cursor_of, place_of
 from tetkik.turkish import alphabetical
 from tetkik.values import FINDING_LABELS, NORMAL_LABELS, Actor, CaseState, Permission, Priority, label_name
@@ -77,10 +85,15 @@ class WorklistForm(WorklistQuery):
     columns: str | None = Field(default=None, pattern=f"^(({'|'.join(COLUMNS)})(,|$))*$")
     """Names with commas; None shows those that the person chose last."""
 
-    @field_validator("department", "modality", "finding", "since", "until", "sort", mode="before")
+    @field_validator("assigned", "department", "modality", "finding", "since", "until", "sort", mode="before")
     @classmethod
     def _left_empty(cls, value: object) -> object:
         return value or None
+
+    @field_validator("scope", mode="before")
+    @classmethod
+    def _anybody(cls, value: object) -> object:
+        return value or Scope.ALL
 
     @classmethod
     def of_address(cls, query: str) -> Self:
@@ -286,8 +299,9 @@ def _shared(request: Request, actor: Actor, items: tuple[WorklistItem, ...]) -> 
         "name_of": name_of,
         "address_of": address_of,
         "word_of": PriorityWord.of,
-        "columns": SHOWN,
+        "columns": FOUND,
         "every_column": COLUMNS,
+        "modality_of": partial(modality_word, language=language),
         "part_of": partial(body_part, language=language),
         "reason_of": partial(reason_words, language=language),
     }
