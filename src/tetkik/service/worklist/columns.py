@@ -28,8 +28,6 @@ FOUND = tuple(name for name in COLUMNS if name not in ("referrer", "assigned", "
 """Of a search: also of cases that wait for nothing."""
 DOWN_FIRST = frozenset({SortColumn.IMAGES, SortColumn.STUDY})
 """Columns of which one wants the greatest first."""
-_MODALITIES = {"CT": Sentence("CT")}
-"""DICOM's codes that have another name in Turkish."""
 _PARTS = {
     "ABDOMEN": Sentence("Abdomen"),
     "BRAIN": Sentence("Brain"),
@@ -52,11 +50,6 @@ _LEVELS = {
     UrgencyLevel.KIRMIZI: Sentence("Red in triage"),
     UrgencyLevel.SARI: Sentence("Amber in triage"),
 }
-
-
-def modality_word(code: str, language: Language) -> str:
-    """Modality (0008,0060) as clinicians write it."""
-    return _MODALITIES[code].in_language(language) if code in _MODALITIES else code
 
 
 def body_part(code: str, language: Language) -> str:

@@ -25,15 +25,7 @@ from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.paging import Cursor
 from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.kit.rendering.templates import language_of
-from tetkik.service.worklist.columns import (
-    COLUMNS,
-    DOWN_FIRST,
-    FOUND,
-    SHOWN,
-    body_part,
-    modality_word,
-    reason_words,
-)
+from tetkik.service.worklist.columns import COLUMNS, DOWN_FIRST, FOUND, SHOWN, body_part, reason_words
 from tetkik.service.worklist.shapes import PriorityWord, WorklistQuery, cursor_of, place_of
 from tetkik.turkish import alphabetical
 from tetkik.values import FINDING_LABELS, NORMAL_LABELS, Actor, CaseState, Permission, Priority, label_name
@@ -301,7 +293,6 @@ def _shared(request: Request, actor: Actor, items: tuple[WorklistItem, ...]) -> 
         "word_of": PriorityWord.of,
         "columns": FOUND,
         "every_column": COLUMNS,
-        "modality_of": partial(modality_word, language=language),
         "part_of": partial(body_part, language=language),
         "reason_of": partial(reason_words, language=language),
     }
