@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, Field
 
 from tetkik.errors import TetkikError
 from tetkik.language import Language
@@ -18,8 +19,20 @@ from tetkik.values import Permission
 
 router = APIRouter(prefix="/account/macros")
 Writer = Annotated[RequestContext, allowed(Permission.DRAFT_EDIT)]
-_Short = Annotated[str, Form(max_length=200)]
-_Text = Annotated[str, Form(max_length=2 * macros.LONGEST)]
+
+
+class MacroForm(BaseModel):
+    """A macro as the form sends it."""
+
+    abbreviation: str = Field(default="", max_length=200)
+    name: str = Field(default="", max_length=200)
+    language: Language = Language.TR
+    text: str = Field(default="", max_length=2 * macros.LONGEST)
+    hotkey: str = Field(default="", max_length=1)
+
+    def value(self) -> MacroText:
+        key = int(self.hotkey) if self.hotkey.isdecimal() and self.hotkey.isascii() else None
+        return MacroText(self.abbreviation, self.name, self.language, self.text, key)
 
 
 @router.get("")
@@ -46,48 +59,16 @@ def as_file(ctx: Writer) -> Response:
     return Response(packed, media_type="application/json", headers=headers)
 
 
-@router.post("")
-def add(
-    ctx: Writer,
-    abbreviation: _Short = "",
-    name: _Short = "",
-    language: Annotated[Language, Form()] = Language.TR,
-    text: _Text = "",
-    hotkey: Annotated[str, Form(max_length=1)] = "",
-) -> Response:
-    return _kept(ctx, None, MacroText(abbreviation, name, language, text, _key(hotkey)))
-
-
 @router.get("/{macro_id}")
 def one(ctx: Writer, macro_id: str) -> Response:
     return _page(ctx, macro_id=macro_id)
 
 
+@router.post("")
 @router.post("/{macro_id}")
-def change(
-    ctx: Writer,
-    macro_id: str,
-    abbreviation: _Short = "",
-    name: _Short = "",
-    language: Annotated[Language, Form()] = Language.TR,
-    text: _Text = "",
-    hotkey: Annotated[str, Form(max_length=1)] = "",
-) -> Response:
-    return _kept(ctx, macro_id, MacroText(abbreviation, name, language, text, _key(hotkey)))
-
-
-@router.post("/{macro_id}/remove")
-def remove(ctx: Writer, macro_id: str) -> Response:
-    with ctx.write() as tx:
-        macros.remove(tx, macro_id)
-    return RedirectResponse("/account/macros", 303)
-
-
-def _key(typed: str) -> int | None:
-    return int(typed) if typed.isdecimal() and typed.isascii() else None
-
-
-def _kept(ctx: RequestContext, macro_id: str | None, typed: MacroText) -> Response:
+def keep(ctx: Writer, sent: Annotated[MacroForm, Form()], macro_id: str | None = None) -> Response:
+    """Add a macro, or change one."""
+    typed = sent.value()
     try:
         with ctx.write() as tx:
             if macro_id is None:
@@ -96,6 +77,13 @@ def _kept(ctx: RequestContext, macro_id: str | None, typed: MacroText) -> Respon
                 macros.change(tx, macro_id, typed)
     except TetkikError as error:
         return _page(ctx, macro_id=macro_id, typed=typed, error=error)
+    return RedirectResponse("/account/macros", 303)
+
+
+@router.post("/{macro_id}/remove")
+def remove(ctx: Writer, macro_id: str) -> Response:
+    with ctx.write() as tx:
+        macros.remove(tx, macro_id)
     return RedirectResponse("/account/macros", 303)
 
 

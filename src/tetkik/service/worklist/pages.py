@@ -178,7 +178,8 @@ def rows(
 @router.get("/worklist/more")
 def more(ctx: Reader, query: Chosen, cursor: Cursor) -> HTMLResponse:
     values = _list(ctx, query, cursor=cursor)
-    _audit_listing(ctx, len(values["items"]))
+    with ctx.write() as tx:
+        tx.audit(Action.CASES_LISTED, shown=len(values["items"]))
     return ctx.render("worklist/more.html.jinja", **values)
 
 
@@ -227,7 +228,6 @@ def _list(
     named = sorted(names.items(), key=lambda one: alphabetical(one[1]))
     return _shared(ctx.request, ctx.actor, found.items) | {
         "query": query,
-        "chosen": chosen,
         "order": order,
         "down_first": DOWN_FIRST,
         "sortable": {*SortColumn},
@@ -296,8 +296,3 @@ def _shared(request: Request, actor: Actor, items: tuple[WorklistItem, ...]) -> 
         "part_of": partial(body_part, language=language),
         "reason_of": partial(reason_words, language=language),
     }
-
-
-def _audit_listing(ctx: RequestContext, shown: int) -> None:
-    with ctx.write() as tx:
-        tx.audit(Action.CASES_LISTED, shown=shown)
