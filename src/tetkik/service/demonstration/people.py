@@ -38,7 +38,7 @@ def add_people(records: Records) -> None:
             users.create(tx, login, profile, password=DEMONSTRATION.password)
         if not assignments.list_pools(tx):
             readers = [one.id for one in assignments.list_readers(tx)]
-            assignments.save_pool(tx, None, "DENEME Toraks", readers)
+            assignments.save_pool(tx, None, "Toraks", readers)
 
 
 def person(tx: Transaction, login: str, peer: Peer) -> Actor:

@@ -56,8 +56,8 @@ class Period(StrEnum):
 _PERIODS = {
     Period.WEEK: Sentence("Last 7 days"),
     Period.MONTH: Sentence("Last 30 days"),
-    Period.LAST_MONTH: Sentence("The month before this one"),
-    Period.DAYS: Sentence("From a day to another …"),
+    Period.LAST_MONTH: Sentence("Last month"),
+    Period.DAYS: Sentence("Choose the days …"),
 }
 
 
