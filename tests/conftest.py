@@ -36,7 +36,7 @@ from tetkik.bundle import Bundle, Manifest, Task, open_bundle, write_manifest  #
 from tetkik.records import database  # noqa: E402
 from tetkik.settings import settings  # noqa: E402
 
-database.create_engine = create_sharing_engine  # type: ignore[attr-defined]
+database.create_engine = create_sharing_engine  # type: ignore[assignment, attr-defined]
 
 _DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.program("postgresql")))
 _PROGRAMS_OF_FIXTURES = {"browser": ("chromium",), "issuer": ("node", "npm"), "postgres": ("postgresql",)}
