@@ -88,18 +88,9 @@ def pressing_findings(priority: Priority, labels: Mapping[str, float | None]) ->
 
 
 def sorted_findings(labels: Mapping[str, float | None]) -> tuple[Positive, ...]:
-<<<<<<< HEAD
-    """Findings: the critical ones first, then the most probable; that nothing is found comes last."""
-
-    def place(label: str) -> tuple[bool, bool, float, str]:
-        return label in NORMAL_LABELS, label not in CRITICAL_LABELS, -(labels[label] or 0.0), label
-
-    return tuple(Positive(label, labels[label]) for label in sorted(labels, key=place))
-=======
     """Findings, the critical ones first, then the most probable; nothing found, only where that is all."""
     labels = {label: value for label, value in labels.items() if label not in NORMAL_LABELS} or labels
     order = sorted(
         labels.items(), key=lambda pair: (pair[0] not in CRITICAL_LABELS, -(pair[1] or 0.0), pair[0])
     )
     return tuple(Positive(label, probability) for label, probability in order)
->>>>>>> c1658d0 (The report has half of the reading view; what is asked stands in full; a critical finding asks at the signature who was told; one script for the page)

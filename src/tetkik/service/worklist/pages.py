@@ -26,11 +26,7 @@ from tetkik.service.kit.http.paging import Cursor
 from tetkik.service.kit.rendering.dicom_words import body_part
 from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.kit.rendering.templates import language_of
-<<<<<<< HEAD
-from tetkik.service.worklist.columns import COLUMNS, DOWN_FIRST, FOUND, SHOWN, body_part, reason_words
-=======
-from tetkik.service.worklist.columns import COLUMNS, DOWN_FIRST, SHOWN, reason_words
->>>>>>> c1658d0 (The report has half of the reading view; what is asked stands in full; a critical finding asks at the signature who was told; one script for the page)
+from tetkik.service.worklist.columns import COLUMNS, DOWN_FIRST, FOUND, SHOWN, reason_words
 from tetkik.service.worklist.shapes import PriorityWord, WorklistQuery, cursor_of, place_of
 from tetkik.turkish import alphabetical
 from tetkik.values import FINDING_LABELS, NORMAL_LABELS, Actor, CaseState, Permission, Priority, label_name
