@@ -46,8 +46,7 @@ def test_each_page_that_says_it(served_hospital, width, theme):
             expect(page.get_by_text("Dr. Gül Işık").first).to_be_visible()
             assert overflow(page) == 0, path
             assert axe(page) == [], path
-        # The worklist says as well what is to be done.
-        expect(page.locator(".case .state").first).to_contain_text("okunacak")
+        expect(page.locator(".case .state").first).to_contain_text("geri çekildi")
         assert watch.complaints == []
 
 
