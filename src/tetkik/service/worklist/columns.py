@@ -38,10 +38,12 @@ def reason_words(reason: PriorityReason, language: Language) -> str:
     """Why a case has its priority, in one line; empty where nothing asks for it."""
     parts = [translate("chosen by a person", language)] if reason.chosen else []
     for one in reason.findings:
-        figure = "" if one.probability is None else f" {one.probability:.2f}"
-        if language is Language.TR:
-            figure = figure.replace(".", ",")
-        parts.append(label_name(one.label, language) + figure)
+        name = label_name(one.label, language)
+        if one.probability is None:
+            parts.append(name)
+        else:
+            share = f"{one.probability * 100:.0f}"
+            parts.append(f"{name} %{share}" if language is Language.TR else f"{name} {share}%")
     if reason.urgency in _LEVELS:
         level = _LEVELS[reason.urgency].in_language(language)
         if reason.by_person:
