@@ -166,7 +166,10 @@ def notices(draft: Draft) -> list[str]:
 
 
 def test_where_nothing_is_stated_the_report_says_nothing_and_the_reader_is_told_why():
-    for states, why in (({"Mass": "open"}, "reaches the model's threshold"), ({"Mass": "suggested"}, "certainty")):
+    for states, why in (
+        ({"Mass": "open"}, "reaches the model's threshold"),
+        ({"Mass": "suggested"}, "certainty"),
+    ):
         draft = written(states, EN)
         assert {item.section for item in draft.sentences} == {Section.TECHNIQUE}
         assert why in " ".join(notices(draft))
