@@ -1,6 +1,6 @@
 """The built-in model as a demonstration shows it: its drafts state whatever is positive.
 
-A demonstration's films are drawn. The operating points of drafts are chosen on films of patients, and hardly a
+A demonstration's films are drawn. The operating points of drafts are chosen on films of patients, and hardly
 drawing reaches one, so a draft would have nothing to show.
 """
 
