@@ -29,6 +29,7 @@ class _Finding(_Finite):
     threshold: _Share | None = None
     threshold_on: ThresholdOn | None = None
     positive: StrictBool = False
+    asserts: StrictBool = False
     rules_out: StrictBool = False
     uncertain: StrictBool = False
 
@@ -46,6 +47,7 @@ class _Result(_Finite):
     degraded: StrictBool = False
     notes: Annotated[tuple[_Words, ...], Field(max_length=50)] = ()
     gated: StrictBool = True
+    graded: StrictBool = False
 
 
 def read_findings(path: Path) -> FindingsResult:

@@ -49,6 +49,8 @@ def citation_faults(
     for passage in cited:
         # A sentence that names no finding (*control in six weeks*) may lean on any that was found.
         topics = about or present
+        if sentence.section is Section.RECOMMENDATION:
+            topics = topics | present  # one recommendation also cites what is advised for the other findings
         if passage.label is not None and not ({passage.label} | _labels_in(passage)) & topics:
             yield _not_about(passage.label, whole, language)
     if sentence.section is Section.RECOMMENDATION and not cited and sentence.evidence != (_QUALITY,):
