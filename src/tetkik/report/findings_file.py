@@ -72,7 +72,10 @@ def findings_from_json(content: Any, name: str) -> FindingsResult:
     """The same from parsed JSON; `name` is what a DataError calls it."""
     try:
         read = _Result.model_validate(content)
-        findings = tuple(Finding(**dict(item)) for item in read.findings)
+        # What was not assessed has no `asserts` of its own; `Finding` refuses it with anything else.
+        findings = tuple(
+            Finding(**dict(item) | ({} if item.assessed else {"asserts": None})) for item in read.findings
+        )
         if len({item.label for item in findings}) != len(findings):
             raise ValueError("findings")
     except ValidationError as error:

@@ -83,6 +83,7 @@ def example_report(findings: Sequence[tuple[str, Side | None]], language: Langua
         findings=tuple(_invented(label, route, label in chosen) for label in FINDING_LABELS),
         model="",
         sha256="",
+        graded=True,
     )
     sides = tuple((label, side) for label, side in chosen.items() if side is not None)
     drafted = draft_report(result, ReportInput(technique="PA", sides=sides), language=language)
