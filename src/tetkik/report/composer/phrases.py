@@ -102,7 +102,7 @@ def definite_impression(label: str, side: Side | None, language: Language) -> st
 
 
 def hedged(label: str, certainty: Certainty, side: Side | None, language: Language) -> str:
-    """The sentence about one finding alone, as surely as it was drafted: one of several that shared a sentence."""
+    """The sentence about one finding alone, as surely as it was drafted together with others."""
     return phrases(language).stated([label], certainty, side)
 
 
