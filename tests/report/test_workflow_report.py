@@ -100,16 +100,16 @@ def test_an_image_that_is_refused_gets_a_report_that_says_why_in_its_own_languag
         draft = reported.drafted.draft
         assert not reported.result.suitable and reported.document.heatmap is None
         (reason, *_) = reported.result.reasons
-        assert reason in {sentence.text for sentence in draft.section(Section.TECHNIQUE)}
+        assert reason in {notice.in_language(language) for notice in draft.notices}
         assert ("right file" in reason) is (language is Language.EN)
-        assert not [sentence for sentence in draft.sentences if sentence.certainty]
+        assert not draft.sentences
 
 
 def test_a_captioner_that_fails_costs_a_notice(ill, monkeypatch):
     monkeypatch.setenv("TETKIK_CAPTION_MODEL", "no-such-captioner")
     settings.cache_clear()
     draft = report_image(ill, settings()).drafted.draft
-    (notice,) = (notice.in_language(Language.EN) for notice in draft.notices)
+    notice = draft.notices[-1].in_language(Language.EN)
     assert notice.startswith("The image got no automatic caption: ") and "no-such-captioner" in notice
     assert "AYSE" not in notice
     assert [sentence.text for sentence in draft.sentences]
@@ -219,9 +219,10 @@ def test_the_demo_goes_from_a_complaint_to_documents_and_names_every_file(shown,
     ending = said[places[-1] :]
     for path in files:
         assert str(path.relative_to(folder.parent)) in ending
+    # The patient's own words are no sentence of a report.
     complaint = json.loads((folder / "triage.jsonl").read_text("utf-8").splitlines()[0])["text"]
     made = json.loads((folder / "report" / "draft.json").read_text("utf-8"))
-    assert any(complaint in sentence["text"] for sentence in made["sentences"])
+    assert not any(complaint in sentence["text"] for sentence in made["sentences"])
     assert not [sentence for sentence in made["sentences"] if sentence["marks"]]
     # What was drawn is what was found, or there would be nothing to show.
     assert {item["key"] for item in made["evidence"] if item["kind"] == "finding"} == {"Pneumonia"}

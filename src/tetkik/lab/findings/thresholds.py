@@ -9,7 +9,10 @@ from enum import StrEnum
 import numpy as np
 
 from tetkik.findings.operating_points import DIGITS
-from tetkik.statistics import Bools, Floats, ratio
+from tetkik.statistics import Bools, Floats, Ints, ratio
+
+_Z = 0.6745
+"""Of a normal distribution, with a quarter beyond it."""
 
 
 class Rule(StrEnum):
@@ -58,6 +61,40 @@ class Decisions:
 
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
+
+
+def choose_precise(
+    values: Floats, positive: Bools, groups: Ints, least: float, precision: float
+) -> float | None:
+    """The lowest operating point from `least` on at which `precision` is borne out; None without one.
+
+    What is at or above it is right so often that the lower end of Wilson's interval (75% of the
+    probability) over patients, not images, reaches `precision`: the best of many points on few rows is
+    mostly luck, and luck does not come along to other rows.
+
+    Args:
+        groups: (rows,), patients and duplicates.
+    """
+    order = np.argsort(-values, kind="stable")
+    ranked = values[order]
+    last = np.append(np.diff(ranked) != 0, True) & (ranked >= least)
+    first = np.zeros(len(order), np.bool_)
+    first[np.unique(groups[order], return_index=True)[1]] = True
+    people, called = np.cumsum(first)[last], np.arange(1, len(order) + 1)[last]
+    share = np.cumsum(positive[order])[last] / np.maximum(called, 1)
+    enough = np.flatnonzero(_lower_end(share, people) >= precision)
+    if not len(enough):
+        return None
+    # A hair below the row itself, so that it stays on its side when rounded.
+    return math.floor(float(ranked[last][enough[-1]]) * 10**DIGITS) / 10**DIGITS
+
+
+def _lower_end(share: Floats, trials: Floats) -> Floats:
+    """Wilson's lower end with `_Z`."""
+    z2 = _Z**2
+    centre = share + z2 / (2 * trials)
+    half = _Z * np.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
+    return np.asarray((centre - half) / (1 + z2 / trials))
 
 
 def choose_threshold(

@@ -227,7 +227,8 @@ class FindingShape(Shape):
     probability: float | None = Field(description="Calibrated, 0 to 1; None where there is none.")
     threshold: float | None
     threshold_on: ThresholdOn | None
-    positive: bool = Field(description="Whether the threshold is reached.")
+    positive: bool = Field(description="Whether the threshold is reached: it is suggested to the reader.")
+    asserts: bool = Field(description="Whether a draft states it.")
     rules_out: bool = Field(description="Whether its absence may be stated.")
     uncertain: bool = Field(
         description="Whether it lies in the band in which an imported model is not to be trusted."
@@ -316,7 +317,10 @@ class DraftShape(ContentShape):
             passages=draft.passages,
             findings=[
                 FindingShape.from_value(
-                    item, name=label_name(item.label, language), judgement=judged.get(item.label)
+                    item,
+                    name=label_name(item.label, language),
+                    asserts=item.asserted,
+                    judgement=judged.get(item.label),
                 )
                 for item in findings
             ],
