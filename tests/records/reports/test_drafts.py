@@ -238,7 +238,7 @@ def test_the_marks_follow_a_judgement(both_records, radiologist):
         assert back.draft.open_marks == 0 and back.verdicts == ()
         denied = drafts.judge(tx, made.id, 3, "Pneumothorax", Judgement.ADDED)
     (sentence,) = [item for item in denied.draft.sentences if item.marks]
-    assert sentence.text == "Pnömotoraks izlenmedi."
+    assert sentence.text == "Pnömotoraks lehine bulgu saptanmadı."
     assert {mark.fault for mark in sentence.marks} >= {Fault.DENIES_FOUND}
 
 
