@@ -1,12 +1,12 @@
 """What drafts state on films that the networks had not learned, and how long the drafts are.
 
-    python benchmarks/report_drafts.py --log findings-mobilenet-cxr-log [--show 10]
+    python benchmarks/report_drafts.py --log findings-nih-log [--show 10]
 
-`--log` holds the out-of-fold scores of a training (`benchmarks/findings_embedded.py`). Each fold's films are
-read with the calibration, the thresholds and the operating points that the other folds teach, and drafted in
-both languages as the product drafts them. Asked: of the findings stated on films that nobody selected at
-least half stand in the labels of NIH, with at least 50 stated; the words of likelihood separate; the 95th
-percentile of a draft's length is 90 words at most. `--show` prints drafts of films with a statement.
+`--log` holds the out-of-fold scores of a training (`benchmarks/findings_embedded.py --nih-only`). Each fold's
+films are read with the calibration, the thresholds and the operating points that the other folds teach, and
+drafted in both languages as the product drafts them. Asked: of the findings stated at least half stand in the
+labels of NIH, with at least 50 stated; the words of likelihood separate; the 95th percentile of a draft's
+length is 90 words at most. `--show` prints drafts of films with a statement.
 
 The selected films are all labelled Pneumonia or all Normal: what is right there says little of a hospital's.
 """
@@ -31,7 +31,7 @@ from tetkik.language import Language
 from tetkik.report.composer import compose
 from tetkik.report.facts import Facts, certainty_of, facts_of
 from tetkik.report.retrieval import passages_for
-from tetkik.statistics import Bools, share_interval
+from tetkik.statistics import share_interval
 from tetkik.values import (
     Certainty,
     Draft,
@@ -99,19 +99,18 @@ def statements(log: Log, found: dict[int, Facts]) -> Iterator[Statement]:
                 yield Statement(row, item.label, truth == 1, word)
 
 
-def show(row: str, name: str, right: Bools, log: Log, rows: list[int], asked: str) -> tuple[float, float]:
-    """One row of the table, recorded; gives the interval."""
-    between = share_interval(right, log.group[rows])
-    low, high = (between.low, between.high) if between else (0.0, 1.0)
-    share = float(right.mean()) if len(right) else float("nan")
-    print(
-        f"| {name} | {share:.3f} ({int(right.sum())} of {len(right)}) | {low:.3f} to {high:.3f} | {asked} |"
+def show(row: str, name: str, said: list[Statement], log: Log, asked: str) -> None:
+    """One row of the table, recorded as the figure `row` where it has such a name."""
+    right = np.array([item.right for item in said], np.bool_)
+    between = share_interval(right, log.group[[item.row for item in said]])
+    share, text = (
+        (float(right.mean()), interval_text(between.low, between.high)) if between else (float("nan"), "–")
     )
-    cells = {"reached": f"{share:.3f}", "95% interval": interval_text(low, high), "n": f"{len(right):,}"}
-    if row == "precision":
-        cells["reached"] = judged(f"{share:.3f}", met=share >= 0.5 and len(right) >= 50)
-    record(f"drafts/{row}", cells)
-    return low, high
+    print(f"| {name} | {share:.3f} ({int(right.sum())} of {len(right)}) | {text} | {asked} |")
+    if row:
+        met = not row.startswith("precision") or (share >= 0.5 and (row != "precision" or len(right) >= 50))
+        cells = {"reached": judged(f"{share:.3f}", met=met), "95% interval": text, "n": f"{len(right):,}"}
+        record(f"drafts/{row}", cells)
 
 
 def lengths(found: dict[int, Facts], language: Language) -> list[int]:
@@ -140,29 +139,31 @@ def main() -> None:
     said = list(statements(log, found))
     unselected = log.source == UNSELECTED
     print("| figure, out of fold | reached | 95% interval | asked |\n|---|---|---|---|")
+    everything = np.ones(len(unselected), np.bool_)
     for side, kept, about in (
-        ("", unselected, "films that nobody selected"),
-        ("-selected", ~unselected, "the rest"),
+        ("", everything, "all NIH films"),
+        ("-unselected", unselected, "unselected films"),
     ):
         mine = [item for item in said if kept[item.row]]
-        right = np.array([item.right for item in mine], np.bool_)
-        rows = [item.row for item in mine]
-        show(f"precision{side}", f"stated findings that are labelled, {about}", right, log, rows, "0.5")
+        show(f"precision{side}", f"findings stated that are labelled, {about}", mine, log, "0.5")
         films = [row for row in found if kept[row]]
-        none = np.array([not found[row].present for row in films], np.bool_)
-        show(f"none{side}", f"films with nothing stated, {about}", none, log, films, "–")
-        for word in Certainty:
-            use = [item for item in mine if item.word is word]
-            if use:
-                right = np.array([item.right for item in use], np.bool_)
-                rows = [item.row for item in use]
-                show(
-                    f"{word}{side}", f"of these by probability: {word}, {about}", right, log, rows, "separate"
-                )
+        stating = np.array([bool(found[row].present) for row in films])
+        none = share_interval(~stating, log.group[films])
+        assert none is not None
+        print(
+            f"| films with nothing stated, {about} | {(~stating).mean():.3f} of {len(films)} | "
+            f"{interval_text(none.low, none.high)} | stated |"
+        )
+        cells = {"reached": f"{(~stating).mean():.3f}", "95% interval": interval_text(none.low, none.high)}
+        record(f"drafts/none{side}", {**cells, "n": f"{len(films):,}"})
         suggested = sum(len(found[row].suggested) for row in films)
-        normal = sum(found[row].normal for row in films)
         print(f"| suggested beside the drafts, {about} | {suggested} | | |")
-        print(f"| called normal, {about} | {normal} of {len(films)} | | |")
+        print(f"| called normal, {about} | {sum(found[row].normal for row in films)} of {len(films)} | | |")
+        for label in sorted({item.label for item in mine}):
+            show("", f"{label}, {about}", [item for item in mine if item.label == label], log, "0.5")
+    for word in Certainty:
+        if use := [item for item in said if item.word is word]:
+            show(word, f"stated with a probability of the word {word}", use, log, "separate")
     for language in Language:
         counted = lengths(found, language)
         longest = float(np.percentile(counted, 95))
@@ -174,8 +175,8 @@ def main() -> None:
             f"drafts/words-{language}",
             {"reached": judged(f"{longest:.0f}", met=longest <= 90), "n": f"{len(counted):,}"},
         )
-    stating = [row for row, facts in found.items() if facts.abnormal and unselected[row]]
-    for row in stating[: asked.show]:
+    shown = [row for row, facts in found.items() if facts.abnormal]
+    for row in shown[: asked.show]:
         facts = found[row]
         truth = [label for label in log.truth if log.truth[label][row] == 1]
         print(f"\n## {log.files[row]}: labelled {', '.join(truth)}; suggested {', '.join(facts.suggested)}")

@@ -73,9 +73,13 @@ def test_the_operating_point_of_drafts_is_the_lowest_at_which_the_precision_is_b
     point = choose_precise(values, positive, people, 0.1, 0.5)
     assert point is not None
     stated = values >= point
-    assert positive[stated].mean() >= 0.5 and stated.sum() > 30
+    assert positive[stated].mean() >= 0.5 and stated.sum() == 40
     # Twenty films of one patient bear nothing out, nor do few; nor is anything stated below the threshold.
     assert choose_precise(values, positive, np.zeros(100, np.int64), 0.1, 0.7) is None
-    assert choose_precise(values[:2], positive[:2], people[:2], 0.1, 0.9) is None
+    assert choose_precise(values[:5], positive[:5], people[:5], 0.1, 0.9) is None
     assert choose_precise(values, positive, people, 0.995, 0.5) is None
     assert choose_precise(values, ~positive, people, 0.9, 0.5) is None
+    # Every second row is of a source that nobody selected, and there it is right a quarter of the time.
+    apart, right = people % 2 == 1, positive & ((people % 2 == 0) | (people % 8 == 1))
+    alone = choose_precise(values, right, people, 0.1, 0.5)
+    assert alone is not None and choose_precise(values, right, people, 0.1, 0.5, [apart]) is None

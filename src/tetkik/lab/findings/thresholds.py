@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,8 +12,8 @@ import numpy as np
 from tetkik.findings.operating_points import DIGITS
 from tetkik.statistics import Bools, Floats, Ints, ratio
 
-_Z = 0.6745
-"""Of a normal distribution, with a quarter beyond it."""
+FEWEST = 12
+"""Patients above an operating point of drafts, where it is chosen."""
 
 
 class Rule(StrEnum):
@@ -64,37 +65,32 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def choose_precise(
-    values: Floats, positive: Bools, groups: Ints, least: float, precision: float
+    values: Floats, positive: Bools, groups: Ints, least: float, precision: float, parts: Sequence[Bools] = ()
 ) -> float | None:
-    """The lowest operating point from `least` on at which `precision` is borne out; None without one.
+    """The lowest operating point from `least` on at and above which `precision` is reached; None without one.
 
-    What is at or above it is right so often that the lower end of Wilson's interval (75% of the
-    probability) over patients, not images, reaches `precision`: the best of many points on few rows is
-    mostly luck, and luck does not come along to other rows.
+    It has to be reached among all rows and in each of `parts`, and by `FEWEST` patients in each: the best of
+    many points on few rows is luck, and does not come along to other rows.
 
     Args:
         groups: (rows,), patients and duplicates.
+        parts: (rows,) each: rows among which it is to hold by themselves.
     """
     order = np.argsort(-values, kind="stable")
     ranked = values[order]
-    last = np.append(np.diff(ranked) != 0, True) & (ranked >= least)
-    first = np.zeros(len(order), np.bool_)
-    first[np.unique(groups[order], return_index=True)[1]] = True
-    people, called = np.cumsum(first)[last], np.arange(1, len(order) + 1)[last]
-    share = np.cumsum(positive[order])[last] / np.maximum(called, 1)
-    enough = np.flatnonzero(_lower_end(share, people) >= precision)
-    if not len(enough):
+    enough = np.append(np.diff(ranked) != 0, True) & (ranked >= least)
+    for part in (np.ones(len(values), np.bool_), *parts):
+        mine = part[order]
+        first = np.zeros(len(order), np.bool_)
+        places = np.flatnonzero(mine)
+        first[places[np.unique(groups[order][mine], return_index=True)[1]]] = True
+        hits, called = np.cumsum(positive[order] & mine), np.cumsum(mine)
+        enough &= (hits >= precision * called) & (np.cumsum(first) >= FEWEST)
+    found = np.flatnonzero(enough)
+    if not len(found):
         return None
     # A hair below the row itself, so that it stays on its side when rounded.
-    return math.floor(float(ranked[last][enough[-1]]) * 10**DIGITS) / 10**DIGITS
-
-
-def _lower_end(share: Floats, trials: Floats) -> Floats:
-    """Wilson's lower end with `_Z`."""
-    z2 = _Z**2
-    centre = share + z2 / (2 * trials)
-    half = _Z * np.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
-    return np.asarray((centre - half) / (1 + z2 / trials))
+    return max(least, math.floor(float(ranked[found[-1]]) * 10**DIGITS) / 10**DIGITS)
 
 
 def choose_threshold(

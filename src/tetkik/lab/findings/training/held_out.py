@@ -143,11 +143,10 @@ class OperatingPoints:
 
         Args:
             groups: (rows,), patients and duplicates; None where each row is one.
-            unselected: (rows,), the rows whose share of each finding is that of a hospital, on which alone a
-                precision means anything; None for all.
+            unselected: (rows,), those that nobody chose for what they show, among which the precision has to
+                be reached as well; None where that is known of none.
         """
         groups = np.arange(len(scores)) if groups is None else groups
-        natural = np.ones(len(scores), np.bool_) if unselected is None else unselected
         fits = fit_calibration(scores, truth, labels)
         calibration = {label: fits[label] for label in assessed if label in fits and fits[label][0] > 0}
         probability = calibrated(scores, labels, calibration)
@@ -161,11 +160,11 @@ class OperatingPoints:
         asserts = {}
         for label, threshold in thresholds.items():
             column = labels.index(label)
-            use = (truth[:, column] >= 0) & natural
+            use = truth[:, column] >= 0
+            parts = () if unselected is None else (unselected[use],)
             bound = NORMAL_PRECISION if label in NORMAL_LABELS else PRECISION
-            found = choose_precise(
-                probability[use, column], truth[use, column] == 1, groups[use], threshold, bound
-            )
+            values, positive = probability[use, column], truth[use, column] == 1
+            found = choose_precise(values, positive, groups[use], threshold, bound, parts)
             if found is not None:
                 asserts[label] = found
         return cls({label: calibration[label] for label in thresholds}, thresholds, asserts)
