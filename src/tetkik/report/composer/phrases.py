@@ -80,8 +80,8 @@ class Phrases:
         seen = {appearances.get(label) for label in labels}
         appearance = (seen.pop() if len(seen) == 1 else None) or appearances.get("others")
         form = str(self.table[kind][known.form][certainty])
-        said = form.format(where=where, findings=findings, appearance=appearance)
-        return capital(said, self.language)
+        sentence = form.format(where=where, findings=findings, appearance=appearance)
+        return capital(sentence, self.language)
 
 
 @cache
