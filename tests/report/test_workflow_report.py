@@ -17,6 +17,7 @@ from tests.phantom import write_phantom
 from tests.report.model_server import model_server
 from tetkik.cli.app import app
 from tetkik.errors import InputError
+from tetkik.findings.demonstration import demonstration_model
 from tetkik.imaging.examples import example_chest
 from tetkik.language import Language
 from tetkik.report.llm import open_model
@@ -40,6 +41,18 @@ def ill(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model of a demonstration, whose drafts state what is positive."""
+    return demonstration_model(tmp_path_factory.mktemp("models") / "model")
+
+
+@pytest.fixture
+def stating(bundle, monkeypatch):
+    monkeypatch.setenv("TETKIK_FINDINGS_MODEL", str(bundle))
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
 def well(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A film in which the built-in model sees nothing."""
     path = tmp_path_factory.mktemp("films") / "well.dcm"
@@ -59,7 +72,13 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # The workflow
 
 
-def test_an_image_becomes_a_draft_with_everything_its_documents_need(ill):
+def test_of_a_drawing_the_model_that_ships_states_nothing_and_suggests(ill):
+    reported = report_image(ill, settings())
+    assert reported.drafted.facts.suggested == ("Pneumonia",) and reported.document.heatmap is None
+    assert {item.section for item in reported.drafted.draft.sentences} == {Section.TECHNIQUE}
+
+
+def test_an_image_becomes_a_draft_with_everything_its_documents_need(ill, stating):
     reported = report_image(ill, settings(), history="Efüzyon?")
     draft, document = reported.drafted.draft, reported.document
     assert draft.language is Language.TR
@@ -131,7 +150,7 @@ def test_a_broken_image_is_an_error_that_names_it(tmp_path):
             report_image(tmp_path / "x.dcm", settings())
 
 
-def test_nothing_of_the_patient_reaches_a_language_model(ill):
+def test_nothing_of_the_patient_reaches_a_language_model(ill, stating):
     with model_server() as (url, received):
         reported = report_image(
             ill, settings(), history="Ayşe Yılmaz (10000000146) öksürüyor", writer=open_model(url)
@@ -149,7 +168,7 @@ def test_nothing_of_the_patient_reaches_a_language_model(ill):
 # The command
 
 
-def test_the_command_with_an_image(ill, tmp_path):
+def test_the_command_with_an_image(ill, stating, tmp_path):
     out = tmp_path / "out"
     result = CliRunner().invoke(
         app, ["report", "draft", str(ill), "--out", str(out), "--json", "--history", "Yılmaz ailesi, öksürük"]
