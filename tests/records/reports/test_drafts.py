@@ -307,7 +307,7 @@ def test_a_fresh_draft_follows_language_and_judgements(records, reader):
         after = redrafting.rewrite(tx, made.id, 3, reported.drafted.draft)
     said = " ".join(item.text for item in after.draft.sentences).lower()
     assert "nodule" in said and "effusion" not in said.split("impression")[0].replace(
-        "no pleural effusion", ""
+        "no evidence of pleural effusion", ""
     )
     assert after.draft.language is Language.EN
     assert not any(after.by_person) and after.draft.open_marks == 0
