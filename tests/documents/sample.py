@@ -58,7 +58,14 @@ IDENTITY = Identity(
 def finding(label: str, probability: float, *, rules_out: bool = False) -> Finding:
     """An assessed finding with its threshold at one half."""
     return Finding(
-        label, True, probability, probability, 0.5, ThresholdOn.PROBABILITY, probability >= 0.5, rules_out
+        label,
+        True,
+        probability,
+        probability,
+        0.5,
+        ThresholdOn.PROBABILITY,
+        probability >= 0.5,
+        rules_out=rules_out,
     )
 
 

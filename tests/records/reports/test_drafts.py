@@ -238,7 +238,7 @@ def test_the_marks_follow_a_judgement(both_records, radiologist):
         assert back.draft.open_marks == 0 and back.verdicts == ()
         denied = drafts.judge(tx, made.id, 3, "Pneumothorax", Judgement.ADDED)
     (sentence,) = [item for item in denied.draft.sentences if item.marks]
-    assert sentence.text == "Pnömotoraks izlenmedi."
+    assert sentence.text == "Pnömotoraks lehine bulgu saptanmadı."
     assert {mark.fault for mark in sentence.marks} >= {Fault.DENIES_FOUND}
 
 
@@ -307,7 +307,7 @@ def test_a_fresh_draft_follows_language_and_judgements(records, reader):
         after = redrafting.rewrite(tx, made.id, 3, reported.drafted.draft)
     said = " ".join(item.text for item in after.draft.sentences).lower()
     assert "nodule" in said and "effusion" not in said.split("impression")[0].replace(
-        "no pleural effusion", ""
+        "no evidence of pleural effusion", ""
     )
     assert after.draft.language is Language.EN
     assert not any(after.by_person) and after.draft.open_marks == 0
