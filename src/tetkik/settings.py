@@ -10,10 +10,12 @@ import os
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from platformdirs import user_config_path, user_data_path
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -71,6 +73,14 @@ class SmtpSecurity(StrEnum):
     """In clear text: for a server on this machine."""
 
 
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise PydanticCustomError("time_zone", "no time zone") from None
+    return name
+
+
 class Settings(BaseSettings):
     """Every setting of Tetkik. Unknown keys in the file are refused, so that a typing error is seen."""
 
@@ -112,6 +122,14 @@ class Settings(BaseSettings):
     """The department under the name."""
     hospital_address: str = ""
     """The address under the name."""
+    hospital_time_zone: Annotated[str, AfterValidator(_time_zone)] = "Europe/Istanbul"
+    """The hospital's time zone (IANA), in which reports and their documents give times."""
+    hospital_authority: str = ""
+    """Who assigns the numbers of patients, as HL7, FHIR and DICOM name it; empty takes the name of the
+    hospital."""
+    hospital_oid: str = Field(default="", pattern=r"^$|^[0-2](\.(0|[1-9][0-9]*))+$")
+    """The OID under which those numbers are unique, such as `2.16.792.1.99.7`; empty: none, and the authority
+    stands alone."""
     report_language: Language = Language.TR
     """Language of draft reports: `tr` or `en`, whatever the language of messages."""
     report_unproven: Unproven = Unproven.NAMED
@@ -314,6 +332,8 @@ def validation_fault(error: ErrorDetails) -> Sentence | str:
             return Sentence("the least is {least}", {"least": given["ge"]})
         case "less_than_equal":
             return Sentence("the most is {most}", {"most": given["le"]})
+        case "time_zone":
+            return Sentence("a time zone is needed, such as Europe/Istanbul")
         case "enum" | "literal_error":
             return Sentence("choose from {names}", {"names": given["expected"].replace(" or ", ", ")})
         case _:

@@ -32,6 +32,7 @@ from tetkik.values import (
     FileFormat,
     FindingsResult,
     Hospital,
+    Judgement,
     Method,
     ReportInput,
     Role,
@@ -128,8 +129,12 @@ def every_mark_kept(draft: WorkingDraft) -> list[Choice]:
 
 
 def sign(tx: Transaction, report_id: str, actor: Actor) -> signing.Signed:
-    """Sign a draft as it stands, every mark kept."""
+    """Sign a draft as it stands, every mark kept and everything that the model found accepted."""
     current = drafts.draft_of(tx, report_id)
+    judged = {item.label for item in current.verdicts}
+    for finding in current.result.findings if current.result is not None else ():
+        if finding.positive and finding.label not in judged:
+            current = drafts.judge(tx, report_id, current.revision, finding.label, Judgement.ACCEPTED)
     if current.draft.open_marks:
         current = drafts.decide(tx, report_id, current.revision, every_mark_kept(current))
     return signing.sign(tx, report_id, current.revision, proof_of(actor), HOSPITAL)

@@ -22,12 +22,11 @@ from reportlab.platypus import (
 )
 
 from tetkik.documents import pdf_layout
-from tetkik.documents.parts import Part, parts_of
+from tetkik.documents.parts import Part, about, cited, parts_of
 from tetkik.documents.pdf_key_images import key_image_pages
 from tetkik.documents.pdf_layout import WIDTH, QrCode, paragraph, style
 from tetkik.documents.report_phrases import (
     heatmap_words,
-    identity_rows,
     judged_words,
     moment_words,
     number_words,
@@ -36,8 +35,8 @@ from tetkik.documents.report_phrases import (
     withdrawal_words,
 )
 from tetkik.documents.statements import statements
-from tetkik.language import Language, Sentence, translate
-from tetkik.values import Finding, ReportDocument, ReportState, Sex, ThresholdOn, label_name
+from tetkik.language import Language, translate
+from tetkik.values import Finding, ReportDocument, ReportState, ThresholdOn, label_name
 from tetkik.values.common import one_line
 
 # Paper and ink of the banner; its words say the same.
@@ -49,7 +48,9 @@ _BANNERS = MappingProxyType(
         ReportState.WITHDRAWN: (HexColor(0xFBE3E1), pdf_layout.STOP),
     }
 )
-_SEXES = MappingProxyType({Sex.FEMALE: Sentence("Female"), Sex.MALE: Sentence("Male")})
+# In two columns: whose it is, and what it is about.
+_PERSON = ("patient", "national", "hospital", "born", "sex")
+_STUDY = ("examined", "number", "accession", "referrer", "department")
 _PICTURE_HEIGHT = 56 * mm
 _GAP = 4 * mm
 _BESIDE = 52 * mm
@@ -110,7 +111,7 @@ def _flowables(document: ReportDocument) -> list[Flowable]:
     blocks = [block for part in parts_of(document.content) for block in _part(part)]
     if not beside:
         blocks += _below(document)
-    sources = dict.fromkeys(item.source for item in document.draft.passages)
+    sources = dict.fromkeys(item.source for item in cited(document))
     blocks += _under(translate("Sources", language), [[paragraph(source)] for source in sources])
     last = blocks.pop() if blocks else []
     flowables += [KeepTogether(block) for block in blocks]
@@ -145,12 +146,11 @@ def _banner(document: ReportDocument) -> Flowable:
 
 def _about(document: ReportDocument) -> list[Flowable]:
     """Whose report it is, in two columns; nothing for a file without a patient."""
-    language, identity = document.draft.language, document.identity
-    sex = _SEXES[identity.sex].in_language(language) if identity.sex and identity.sex in _SEXES else ""
-    age = "" if identity.age_years is None else str(int(identity.age_years))
-    patient, number, born, made, accession = identity_rows(document)
-    details = (translate("Sex, age", language), ", ".join(filter(None, (sex, age))))
-    filled = [row for row in (patient, made, number, accession, born, details) if row[1]]
+    known = about(document)
+    places = (name for pair in zip(_PERSON, _STUDY, strict=True) for name in pair)
+    if document.edition == 1:
+        places = iter(("patient", "examined", "hospital", "accession", "born", "sex"))
+    filled = [known[name] for name in places if name in known]
     if not filled:
         return []
     cells = [[paragraph(name), paragraph(value, _VALUE)] for name, value in filled]

@@ -220,18 +220,6 @@ def patient_name(name: str | None) -> str:
     return " ".join(part for part in (prefix, given, family, suffix) if part)
 
 
-def identity_rows(document: ReportDocument) -> tuple[tuple[str, str], ...]:
-    """Whose report it is: what each row is called, and what it says; empty where that is not known."""
-    identity, language = document.identity, document.draft.language
-    return (
-        (translate("Patient", language), patient_name(identity.patient_name)),
-        (translate("Hospital number", language), identity.patient_id or ""),
-        (translate("Date of birth", language), date_words(identity.birth_date)),
-        (translate("Date of study", language), date_words(identity.study_date)),
-        (translate("Accession number", language), identity.accession or ""),
-    )
-
-
 def moment_words(moment: datetime) -> str:
     """A moment with its zone, such as `04.03.2026 08:06 (UTC+3)`."""
     minutes = round((moment.utcoffset() or timedelta()).total_seconds() / 60)

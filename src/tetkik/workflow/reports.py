@@ -15,6 +15,7 @@ from tetkik.language import Language, Sentence
 from tetkik.settings import Settings
 from tetkik.settings import settings as configured
 from tetkik.values import (
+    EDITION,
     NORMAL_LABELS,
     FindingsResult,
     Hospital,
@@ -269,10 +270,11 @@ def report_findings(
         tags=image.tags if image is not None else ImageTags(),
         hospital=hospital_of(settings),
         state=ReportState.DRAFT,
-        created=datetime.now().astimezone(),
+        created=hospital_of(settings).local(datetime.now().astimezone()),
         image=None if image is None else picture() if picture is not None else key_image(image),
         heatmap=heatmap,
         heatmap_label=heatmap_label,
+        edition=EDITION,
     )
     reported = Reported(drafted, result, document, prior)
     return reported if objection is None else _with_notice(reported, objection)
@@ -280,7 +282,14 @@ def report_findings(
 
 def hospital_of(settings: Settings) -> Hospital:
     """The hospital as its documents name it."""
-    return Hospital(settings.hospital_name, settings.hospital_department, settings.hospital_address)
+    return Hospital(
+        settings.hospital_name,
+        settings.hospital_department,
+        settings.hospital_address,
+        time_zone=settings.hospital_time_zone,
+        authority=settings.hospital_authority or settings.hospital_name,
+        oid=settings.hospital_oid,
+    )
 
 
 def _incomparable(result: FindingsResult, prior: FindingsResult) -> Sentence | None:

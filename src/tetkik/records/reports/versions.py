@@ -103,7 +103,11 @@ def version_of(
     version, signature = signed_rows(tx, report_id, number or row.version)
     sealed = _unsealed(tx, version, signature)
     back = withdrawal_queries.of_report(tx, report_id)
-    document = replace(sealed.document, withdrawal=_withdrawal(tx, version, back))
+    withdrawal = _withdrawal(tx, version, back)
+    if withdrawal is not None and (hospital := sealed.document.hospital).time_zone:
+        at = hospital.local(withdrawal.signature.signed_at)
+        withdrawal = replace(withdrawal, signature=replace(withdrawal.signature, signed_at=at))
+    document = replace(sealed.document, withdrawal=withdrawal)
     if pictures:
         parts = {item.what: checked_picture(tx, version.patient_id, item) for item in sealed.pictures}
         keys = tuple(parts[item.what] for item in sealed.pictures if item.what.startswith("key-"))
