@@ -65,6 +65,7 @@ def _resources(document: ReportDocument) -> Iterator[tuple[UUID, dict[str, Any]]
     yield place.of("patient"), _patient(document.identity, document.hospital)
     if _referred(document):
         yield place.of("request"), _request(document, place)
+    if _refers(document):
         yield place.of("referrer"), _referrer(document)
     if valid_uid(document.identity.study_uid):
         yield place.of("study"), _study(document, place)
@@ -199,7 +200,12 @@ def _practitioner(signed: Signature) -> dict[str, Any]:
 
 
 def _referred(document: ReportDocument) -> bool:
-    """Whether anything is known of who asked for the examination."""
+    """Whether anything is known of the order of the examination; the first edition said nothing of one."""
+    accession = document.edition > 1 and document.identity.accession
+    return bool(accession or _refers(document))
+
+
+def _refers(document: ReportDocument) -> bool:
     return bool(document.department or document.identity.referrer)
 
 
@@ -213,7 +219,7 @@ def _request(document: ReportDocument, place: Places) -> dict[str, Any]:
             "status": "completed",
             "intent": "order",
             "subject": place.reference("patient"),
-            "requester": place.reference("referrer"),
+            "requester": place.reference("referrer") if _refers(document) else None,
         }
     )
 

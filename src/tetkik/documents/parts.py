@@ -81,12 +81,13 @@ _NUMBERS = MappingProxyType(
 )
 
 
-def about(document: ReportDocument) -> dict[str, tuple[str, str]]:
+def about(document: ReportDocument, labels: Language | None = None) -> dict[str, tuple[str, str]]:
     """Whose report it is and what it is about: by name, in reading order, the label and what it says.
 
-    What is not known is left out. Documents of fields and codes have the same from `particulars`.
+    What is not known is left out; `labels` is another language than the draft's. Documents of fields and
+    codes have the same from `particulars`.
     """
-    identity, language = document.identity, document.draft.language
+    identity, language = document.identity, labels or document.draft.language
     numbers = {item.kind: item.value for item in identifiers_of(identity, document.hospital)}
     sex = _SEXES[identity.sex].in_language(language) if identity.sex and identity.sex in _SEXES else ""
     age = age_of(document)

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Query
 from fastapi.responses import RedirectResponse, Response
 
-from tetkik.documents.parts import parts_of
+from tetkik.documents.parts import about, cited, parts_of
 from tetkik.documents.report_phrases import heading, heatmap_words, judged_words, patient_name
 from tetkik.errors import Forbidden, TetkikError
 from tetkik.language import Sentence
@@ -164,7 +164,6 @@ def _reading(
         with ctx.records.read() as tx:
             case_id = versions.case_of(tx, report_id)
         return RedirectResponse(f"/cases/{case_id}", 303)
-    draft = found.document.draft
     first = [Section.IMPRESSION, Section.FINDINGS, Section.RECOMMENDATION, Section.TECHNIQUE]
     parts = parts_of(found.document.content, ctx.language)
     return ctx.render(
@@ -174,7 +173,8 @@ def _reading(
         document=found.document,
         patient=patient_name(found.document.identity.patient_name),
         parts=sorted(parts, key=lambda part: [*first, part.name].index(part.name)),
-        references=tuple(dict.fromkeys(passage.source for passage in draft.passages)),
+        references=tuple(dict.fromkeys(passage.source for passage in cited(found.document))),
+        facts=about(found.document, ctx.language),
         heat_words=heatmap_words(found.document),
         judged=judged_words(found.document),
         known=known,
