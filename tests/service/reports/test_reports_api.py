@@ -6,6 +6,7 @@ import hashlib
 import json
 from io import BytesIO
 
+import hl7
 import pydicom
 import pytest
 from sqlalchemy import select
@@ -403,3 +404,21 @@ def test_without_the_pages_token_nothing_happens(client, app_context):
     body = {"revision": 1, "password": PASSWORD}
     assert client.post(f"{API}/{made.id}/sign", json=body).status_code == 403
     assert client.put(f"/api/v1/drafts/{made.id}", json={"sentences": []}).status_code == 403
+
+
+def test_whoever_has_a_copy_hears_of_the_amendment_and_the_signer_sees_that(client, app_context):
+    ward = sign_in(client, app_context, Role.CLINICIAN)
+    made = signed_report(app_context.records)
+    assert client.get(f"{API}/{made.id}/versions/1/hl7").status_code == 200
+    reader = made_user(app_context.records, Role.RADIOLOGIST)
+    with app_context.records.write(reader) as tx:
+        signing.begin_amendment(tx, made.id, "Taraf")
+        sign(tx, made.id, reader)
+    account = client.get("/account").text
+    assert f'href="/reports/{made.id}/compare"' in account and "Kopyasını aldığınız 2" in account
+    assert "Kopyası olanlar" not in client.get(f"/reports/{made.id}").text
+    sign_in(client, app_context, Role.RADIOLOGIST)
+    page = client.get(f"/reports/{made.id}").text
+    assert "Kopyası olanlar: 1" in page and ward.name in page and "henüz teyit edilmedi" in page
+    amended = hl7.parse(client.get(f"{API}/{made.id}/versions/2/hl7").text)
+    assert str(amended.segment("OBR")[25]) == "C"

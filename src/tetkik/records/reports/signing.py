@@ -23,6 +23,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images import images
 from tetkik.records.reports import reviews, withdrawal_queries
+from tetkik.records.reports.deliveries import tell_recipients
 from tetkik.records.reports.edit_conflicts import (
     WorkingDraft,
     bump_revision,
@@ -61,6 +62,7 @@ from tetkik.records.schema import (
 from tetkik.records.serialization import digest_of
 from tetkik.values import (
     EDITION,
+    AccountChange,
     CaseState,
     Draft,
     Hospital,
@@ -148,6 +150,8 @@ def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital:
         method=proof.method,
         corrected=corrected,
     )
+    if last is not None:
+        tell_recipients(tx, row, AccountChange.REPORT_AMENDED, document.version - 1)
     return Signed(version_id, document.version, document.verification, corrected)
 
 

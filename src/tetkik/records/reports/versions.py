@@ -19,6 +19,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.people import visibility
 from tetkik.records.reports import withdrawal_queries
+from tetkik.records.reports.deliveries import record_delivery
 from tetkik.records.reports.edit_conflicts import number_of, row_of
 from tetkik.records.reports.identity import said_name
 from tetkik.records.reports.report_inputs import MarkDecision, Picture, ReviewedFinding, checked_picture
@@ -157,6 +158,7 @@ def as_signed(tx: Transaction, report_id: str, number: int) -> Original:
     content = _content(tx, version, signature)
     row = tx.session.get_one(Report, report_id)
     tx.audit_about(Action.DOCUMENT_EXPORTED, row, format="signed", version=number)
+    record_delivery(tx, report_id, number, "signed")
     return Original(content, signature.digest)
 
 

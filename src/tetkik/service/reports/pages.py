@@ -14,7 +14,7 @@ from tetkik.documents.report_phrases import heading, heatmap_words, judged_words
 from tetkik.errors import Forbidden, TetkikError
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
-from tetkik.records.reports import reports, signing, versions
+from tetkik.records.reports import deliveries, reports, signing, versions
 from tetkik.records.reports.comparison import compared, compared_measurements
 from tetkik.records.reports.reports import Wanted
 from tetkik.service.drafts.view import measurement_lines
@@ -157,6 +157,7 @@ def _reading(
             found = versions.open_version(tx, report_id, number)
             known = versions.versions_of(tx, report_id)
             under_way = signing.amendment_of(tx, report_id)
+            given = deliveries.recipients_of(tx, report_id) if ctx.actor.may(Permission.REPORT_SIGN) else ()
     except Forbidden:
         # Another department's, or a restricted case: its own page asks for the reason.
         if not ctx.actor.may(Permission.BREAK_GLASS):
@@ -179,6 +180,7 @@ def _reading(
         judged=judged_words(found.document),
         known=known,
         under_way=under_way,
+        given=given,
         reasons=tuple(WithdrawalReason),
         error=error,
     )
