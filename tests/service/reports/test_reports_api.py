@@ -415,10 +415,10 @@ def test_whoever_has_a_copy_hears_of_the_amendment_and_the_signer_sees_that(clie
         signing.begin_amendment(tx, made.id, "Taraf")
         sign(tx, made.id, reader)
     account = client.get("/account").text
-    assert f'href="/reports/{made.id}/compare"' in account and "Kopyasını aldığınız 2" in account
-    assert "Kopyası olanlar" not in client.get(f"/reports/{made.id}").text
+    assert f'href="/reports/{made.id}/compare"' in account and "was amended after you got a copy" in account
+    assert "Who has a copy" not in client.get(f"/reports/{made.id}").text
     sign_in(client, app_context, Role.RADIOLOGIST)
     page = client.get(f"/reports/{made.id}").text
-    assert "Kopyası olanlar: 1" in page and ward.name in page and "henüz teyit edilmedi" in page
+    assert "Who has a copy: 1" in page and ward.name in page and "not acknowledged yet" in page
     amended = hl7.parse(client.get(f"{API}/{made.id}/versions/2/hl7").text)
     assert str(amended.segment("OBR")[25]) == "C"
