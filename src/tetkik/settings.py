@@ -130,6 +130,18 @@ class Settings(BaseSettings):
     hospital_oid: str = Field(default="", pattern=r"^$|^[0-2](\.(0|[1-9][0-9]*))+$")
     """The OID under which those numbers are unique, such as `2.16.792.1.99.7`; empty: none, and the authority
     stands alone."""
+    signature_agent: str = Field(default="", pattern=r"^$|^http://(127\.0\.0\.1|localhost):\d{1,5}$")
+    """Where `tetkik sign-agent` listens on each reader's computer, such as `http://127.0.0.1:7465`. Empty:
+    reports are not signed with certificates (docs/how-to/documents.md)."""
+    signature_time_stamps: str = Field(default="", pattern=r"^$|^https?://\S+$")
+    """The server of time stamps (RFC 3161) of the certificates' provider; it gets a digest, and no report.
+    Empty: signatures without a time stamp."""
+    signature_roots: Path | None = None
+    """A file with the certificates (PEM) of the authorities that are trusted for signatures. None: every
+    certificate is taken, and called untrusted."""
+    signature_archive: bool = False
+    """Whether signatures are of level B-LTA; it takes time stamps, roots, and the provider's lists of revoked
+    certificates over the network."""
     report_language: Language = Language.TR
     """Language of draft reports: `tr` or `en`, whatever the language of messages."""
     report_unproven: Unproven = Unproven.NAMED

@@ -1,9 +1,8 @@
 """A PDF signed with somebody's own certificate: PAdES (ETSI EN 319 142-1), by pyHanko.
 
-The signature is interrupted: `prepare_signature` gives what a card has to sign, and the card may be in another
-machine; `finish_signature` puts what it signed into the PDF. With a server of time stamps the signature is of
-level B-T; with `archive` it is B-LTA: certificates and what is known of their revocation go in, under a further
-time stamp.
+The signature is interrupted: `prepare_signature` gives what a card in another machine has to sign;
+`finish_signature` puts what it signed into the PDF. With a server of time stamps it is of level B-T; with
+`archive` of B-LTA: certificates and what is known of their revocation go in, under a further time stamp.
 """
 
 from __future__ import annotations
@@ -12,9 +11,10 @@ import asyncio
 import io
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
-from tetkik.errors import InputError
+from tetkik.errors import InputError, SettingError
 
 FIELD = "TetkikQualifiedSignature"
 _RESERVED = 32768
@@ -110,6 +110,18 @@ def examine_signature(pdf: bytes, options: PadesOptions) -> SignatureFacts | Non
         stamp is not None and stamp.intact and stamp.valid,
         bool(reader.embedded_timestamp_signatures),
     )
+
+
+def trusted_roots(file: Path) -> tuple[bytes, ...]:
+    """The certificates of a PEM file, as DER."""
+    from asn1crypto import pem
+
+    try:
+        return tuple(content for _, _, content in pem.unarmor(file.read_bytes(), multiple=True))
+    except (OSError, ValueError):
+        raise SettingError(
+            "No certificates (PEM) can be read from {file}; see signature_roots.", file=file
+        ) from None
 
 
 async def _prepare(

@@ -70,6 +70,8 @@ class SignedVersion:
     """With its pictures, where they were asked for, and with its withdrawal."""
     pictures: frozenset[str]
     method: Method
+    signer_id: str
+    """Of the user who signed it."""
     reason: str | None = field(repr=False)
     decisions: tuple[MarkDecision, ...] = field(repr=False)
     verdicts: tuple[ReviewedFinding, ...]
@@ -122,6 +124,7 @@ def version_of(
         document=document,
         pictures=frozenset(item.what for item in sealed.pictures),
         method=signature.method,
+        signer_id=signature.user_id,
         reason=tx.open_text(version, "reason") or None,
         decisions=sealed.decisions,
         verdicts=sealed.verdicts,

@@ -14,9 +14,10 @@ from tetkik.documents.report_phrases import heading, heatmap_words, judged_words
 from tetkik.errors import Forbidden, TetkikError
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
-from tetkik.records.reports import deliveries, reports, signing, versions
+from tetkik.records.reports import deliveries, qualified, reports, signing, versions
 from tetkik.records.reports.comparison import compared, compared_measurements
 from tetkik.records.reports.reports import Wanted
+from tetkik.records.reports.versions import SignedVersion
 from tetkik.service.drafts.view import measurement_lines
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.paging import Cursor
@@ -149,6 +150,13 @@ def drop(ctx: Signer, report_id: str, revision: Annotated[int, Form()]) -> Respo
     return RedirectResponse(f"/reports/{report_id}", 303)
 
 
+def _certify_at(ctx: RequestContext, found: SignedVersion) -> str:
+    """Where the agent of the reader's card listens, if this version can be signed with it; else empty."""
+    own = found.signer_id == ctx.actor.user_id
+    standing = found.info.is_last and found.document.withdrawal is None
+    return ctx.settings.signature_agent if own and standing else ""
+
+
 def _reading(
     ctx: RequestContext, report_id: str, number: int | None, error: TetkikError | None = None
 ) -> Response:
@@ -157,6 +165,7 @@ def _reading(
             found = versions.open_version(tx, report_id, number)
             known = versions.versions_of(tx, report_id)
             under_way = signing.amendment_of(tx, report_id)
+            certified = qualified.has_certificate(tx, found)
             given = deliveries.recipients_of(tx, report_id) if ctx.actor.may(Permission.REPORT_SIGN) else ()
     except Forbidden:
         # Another department's, or a restricted case: its own page asks for the reason.
@@ -181,6 +190,8 @@ def _reading(
         known=known,
         under_way=under_way,
         given=given,
+        certified=certified,
+        certify_at=_certify_at(ctx, found) if not certified else "",
         reasons=tuple(WithdrawalReason),
         error=error,
     )
