@@ -23,7 +23,7 @@ def test_each_recipient_is_told_once_of_each_change_and_acknowledges_it(both_rec
         with both_records.write(actor) as tx:
             record_delivery(tx, made.id, 1, form)
     with both_records.write(reader) as tx:
-        assert {(one.name, one.form, one.told) for one in recipients_of(tx, made.id)} == {
+        assert {(one.name, one.form, one.notified) for one in recipients_of(tx, made.id)} == {
             ("Dr. Gül Işık", "pdf", None),
             ("Dr. Gül Işık", "hl7", None),
             ("Dr. Ömer Çağrı Ünsal", "pdf", None),
@@ -33,17 +33,17 @@ def test_each_recipient_is_told_once_of_each_change_and_acknowledges_it(both_rec
     with both_records.write(ward) as tx:
         (told,) = notices.list_notices(tx)
         assert (told.kind, told.what.split()[1]) == (AccountChange.REPORT_AMENDED, made.id)
-        open_ones = [one.acknowledged for one in recipients_of(tx, made.id) if one.told]
+        open_ones = [one.acknowledged for one in recipients_of(tx, made.id) if one.notified]
         assert open_ones == [False, False]
         notices.acknowledge(tx, told.id)
     with both_records.write(other) as tx:
         assert notices.list_notices(tx) == []
         record_delivery(tx, made.id, 2, "fhir")
     with both_records.write(reader) as tx:
-        assert [one.acknowledged for one in recipients_of(tx, made.id) if one.told] == [True, True]
+        assert [one.acknowledged for one in recipients_of(tx, made.id) if one.notified] == [True, True]
         withdrawal.withdraw(tx, made.id, 2, WithdrawalReason.WRONG_TEXT, "", proof_of(reader))
     for actor, count in ((ward, 1), (other, 1), (reader, 0)):
         with both_records.read(actor) as tx:
             assert notices.count_unseen(tx) == count
-            told = [one.told for one in recipients_of(tx, made.id) if not one.name.endswith("Ünsal")]
+            told = [one.notified for one in recipients_of(tx, made.id) if not one.name.endswith("Ünsal")]
             assert set(told) == {AccountChange.REPORT_WITHDRAWN}

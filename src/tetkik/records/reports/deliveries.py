@@ -28,9 +28,9 @@ class Recipient:
     number: int
     form: str
     at: datetime
-    told: AccountChange | None
+    notified: AccountChange | None
     """What of its last change they were told; None where the version still stands as they got it."""
-    told_at: datetime | None
+    notified_at: datetime | None
     acknowledged: bool
 
 
@@ -50,14 +50,18 @@ def record_delivery(tx: Transaction, report_id: str, number: int, form: str) -> 
 def tell_recipients(tx: Transaction, row: Report, change: AccountChange, before: int) -> int:
     """Tell everybody who got a version up to `before`, but the one who changed it; gives how many."""
     got = (Delivery.report_id == row.id, Delivery.number <= before, Delivery.user_id != tx.actor.user_id)
-    told: dict[str, str] = {}
+    notified: dict[str, str] = {}
     for delivery in tx.session.scalars(select(Delivery).where(*got).order_by(Delivery.id)):
-        if delivery.user_id not in told:
+        if delivery.user_id not in notified:
             # The number of the report and its id, and nothing of the patient.
             what = f"{number_of(tx, row)} {row.id}"
-            told[delivery.user_id] = notices.notify(tx, delivery.user_id, change, what)
-        delivery.told, delivery.told_at, delivery.notice_id = change, tx.now, told[delivery.user_id]
-    return len(told)
+            notified[delivery.user_id] = notices.notify(tx, delivery.user_id, change, what)
+        delivery.notified, delivery.notified_at, delivery.notice_id = (
+            change,
+            tx.now,
+            notified[delivery.user_id],
+        )
+    return len(notified)
 
 
 def recipients_of(tx: Transaction, report_id: str) -> tuple[Recipient, ...]:
@@ -74,7 +78,7 @@ def recipients_of(tx: Transaction, report_id: str) -> tuple[Recipient, ...]:
             Recipient,
             name=said_name(user.title, user.name),
             # A notice that is gone was acknowledged a year ago or more.
-            acknowledged=row.told is not None and (notice is None or notice.seen_at is not None),
+            acknowledged=row.notified is not None and (notice is None or notice.seen_at is not None),
         )
         for row, user, notice in found
     )

@@ -101,9 +101,9 @@ class Delivery(Identified, Base):
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     """Who downloaded it, or whose token fetched it."""
     at: Mapped[datetime] = mapped_column(Moment)
-    told: Mapped[AccountChange | None] = mapped_column(enum_column(AccountChange))
+    notified: Mapped[AccountChange | None] = mapped_column(enum_column(AccountChange))
     """The last change of the report that they were told of; None before any."""
-    told_at: Mapped[datetime | None] = mapped_column(Moment)
+    notified_at: Mapped[datetime | None] = mapped_column(Moment)
     notice_id: Mapped[str | None] = mapped_column(String(26))
     """Of their notice, which goes a year after it was seen."""
 

@@ -22,8 +22,8 @@ def upgrade() -> None:
         sa.Column("form", sa.String(16), nullable=False),
         sa.Column("user_id", _ID, nullable=False),
         sa.Column("at", _AT, nullable=False),
-        sa.Column("told", sa.String(32)),
-        sa.Column("told_at", _AT),
+        sa.Column("notified", sa.String(32)),
+        sa.Column("notified_at", _AT),
         sa.Column("notice_id", _ID),
         sa.PrimaryKeyConstraint("id", name="pk_deliveries"),
         sa.UniqueConstraint(
