@@ -80,7 +80,12 @@ def card(root, tmp_path_factory):
 def agent(card):
     """A running agent whose person types the PIN; what it was asked for, and its address."""
     asked = []
-    running = serving(Agent(ORIGIN, MODULE, lambda _, about: asked.append(about) or PIN), 0)
+
+    def ask(_card, about):
+        asked.append(about)
+        return PIN
+
+    running = serving(Agent(ORIGIN, MODULE, ask), 0)
     thread = threading.Thread(target=running.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{running.server_address[1]}", asked
@@ -94,7 +99,7 @@ def test_a_report_is_signed_through_the_agent_and_the_pin_stays_with_it(agent, r
     found = page.get(f"{address}/certificate").json()
     assert found["name"] == card.name == "Ömer Çağrı Ünsal" and PIN not in str(found)
     own = base64.b64decode(found["certificate"])
-    options = PadesOptions(stamping_server(root), (der(certificate(*root, root, kind="root")),))
+    options = PadesOptions(stamping_server(root), (der(certificate(root[0], root[1], root, kind="root")),))
     prepared = prepare_signature(to_pdf(document(ReportState.FINAL)), own, [], options)
     sent = {"to_sign": base64.b64encode(prepared.to_sign).decode(), "about": "Rapor 2026-000001-1"}
     answer = page.post(f"{address}/sign", json=sent)

@@ -105,7 +105,7 @@ def _case(drawn: random.Random, place: int) -> SignedCase:
         patient_id=numbers.get("PI"),
         national_id=numbers.get("NNTUR"),
         patient_name=f"{family}^{given}" if who != "nobody" else None,
-        birth_date=born and f"{born:%Y%m%d}",
+        birth_date=f"{born:%Y%m%d}" if born is not None else None,
         sex=drawn.choice((Sex.FEMALE, Sex.MALE, Sex.OTHER, None)),
         accession=f"ACC{place}" if drawn.random() < 0.6 else None,
         study_date=None if dated == "none" else f"{day:%Y%m%d}",
@@ -118,14 +118,14 @@ def _case(drawn: random.Random, place: int) -> SignedCase:
         other_ids=("ESKİ-7",) if place % 9 == 0 else (),
     )
     measured = (LENGTH, ANGLE, BEFORE) if drawn.random() < 0.3 else ()
-    keys = (KeyImage("01J0000000000000000000002A", FILM, sha256(PNG).hexdigest(), "Nodül"),)
-    keys = keys if drawn.random() < 0.2 else ()
+    key = KeyImage("01J0000000000000000000002A", FILM, sha256(PNG).hexdigest(), "Nodül")
+    keys = (key,) if drawn.random() < 0.2 else ()
     by_hand = route is None
     pictured = drawn.random() < 0.25
     document = ReportDocument(
         id=f"01j{place:023d}",
         content=ReportContent(_draft(language, labels, present, by_hand=by_hand), measured, keys),
-        result=None if by_hand else _result(route, labels),
+        result=None if route is None else _result(route, labels),
         identity=identity,
         tags=ImageTags(modality="DX", body_part="CHEST", sop_class=sample.TAGS.sop_class),
         hospital=HOSPITAL,

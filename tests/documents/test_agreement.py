@@ -78,7 +78,7 @@ def in_hl7(document: ReportDocument) -> dict[str, Any]:
         )
 
     def plain(text: str) -> str:
-        return message.unescape(text.replace("\\.br\\", "\n"))
+        return str(message.unescape(text.replace("\\.br\\", "\n")))
 
     family, given = ([*at("PID", 5).split("^"), "", ""])[:2]
     numbers = {}

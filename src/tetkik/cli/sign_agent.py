@@ -79,6 +79,7 @@ def serving(agent: Agent, port: int) -> HTTPServer:
 
 class _Handler(BaseHTTPRequestHandler):
     asked: Agent
+    server: HTTPServer
     timeout = 30
 
     def do_OPTIONS(self) -> None:
@@ -106,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _may_ask(self) -> bool:
         """Only a page of that server, by this address: another name could lead here (DNS rebinding)."""
-        hosts = {f"{name}:{self.server.server_address[1]}" for name in ("127.0.0.1", "localhost")}
+        hosts = {f"{name}:{self.server.server_port}" for name in ("127.0.0.1", "localhost")}
         return self.headers.get("Origin") == self.asked.origin and self.headers.get("Host") in hosts
 
     def _certificate(self) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def sign_with_card(module: Path, card: Card, pin: str, to_sign: bytes) -> bytes:
         from pyhanko.sign.pkcs11 import PKCS11Signer
 
         signer = PKCS11Signer(session, cert_id=card.id, key_id=card.id)
-        return asyncio.run(signer.async_sign_raw(to_sign, "sha256"))
+        return bytes(asyncio.run(signer.async_sign_raw(to_sign, "sha256")))
 
 
 def _require_signed_attributes(card: Card, to_sign: bytes) -> None:

@@ -121,10 +121,11 @@ def identify_patient(dataset: Dataset, identity: Identity, hospital: Hospital, a
     """
     dataset.SpecificCharacterSet = CHARACTER_SET
     dataset.PatientName = person_name(identity.patient_name or "")
-    first, *others = identifiers_of(identity, hospital) or (None,)
-    _number(dataset, first)
+    known = identifiers_of(identity, hospital)
+    _number(dataset, known[0] if known else "")
     # PS3.3, C.7.1.1: with those under which the patient was known before records were joined.
-    for item in (*others, *identity.other_ids):
+    others: tuple[Identifier | str, ...] = (*known[1:], *identity.other_ids)
+    for item in others:
         other = Dataset()
         _number(other, item)
         other.TypeOfPatientID = "TEXT"
@@ -147,7 +148,7 @@ def identify_patient(dataset: Dataset, identity: Identity, hospital: Hospital, a
             dataset.InstitutionalDepartmentName = text(hospital.department, 64)
 
 
-def _number(dataset: Dataset, number: Identifier | str | None) -> None:
+def _number(dataset: Dataset, number: Identifier | str) -> None:
     """A number and who assigned it (PS3.3, tables C.7-1 and 10-18); of a former number nobody says."""
     if not isinstance(number, Identifier):
         dataset.PatientID = text(number, 64)

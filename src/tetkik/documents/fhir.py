@@ -152,7 +152,9 @@ def _shown(name: str) -> dict[str, str]:
 
 def _examined(document: ReportDocument) -> str | None:
     at = examined_at(document.identity, document.hospital)
-    return _instant(at) if isinstance(at, datetime) else at and at.isoformat()
+    if isinstance(at, datetime):
+        return _instant(at)
+    return at.isoformat() if at is not None else None
 
 
 def _identifier(item: Identifier) -> dict[str, Any]:

@@ -112,7 +112,8 @@ def examined_at(identity: Identity, hospital: Hospital) -> datetime | date | Non
     day, found = calendar_date(identity.study_date), _TIME.fullmatch((identity.study_time or "").strip())
     if day is None or found is None:
         return day
-    at = datetime.combine(day, time(*(int(part or 0) for part in found.groups())))
+    hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    at = datetime.combine(day, time(hours, minutes, seconds))
     zone = _OFFSET.fullmatch((identity.study_offset or "").strip())
     if zone is None:
         return at.replace(tzinfo=hospital.local(datetime.now().astimezone()).tzinfo)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any
 
@@ -51,6 +52,7 @@ _BANNERS = MappingProxyType(
 # In two columns: whose it is, and what it is about.
 _PERSON = ("patient", "national", "hospital", "born", "sex")
 _STUDY = ("examined", "number", "accession", "referrer", "department")
+_FIRST_EDITION = ("hospital", "accession", "born", "sex")
 _PICTURE_HEIGHT = 56 * mm
 _GAP = 4 * mm
 _BESIDE = 52 * mm
@@ -147,18 +149,20 @@ def _banner(document: ReportDocument) -> Flowable:
 def _about(document: ReportDocument) -> list[Flowable]:
     """Whose report it is, in two columns; nothing for a file without a patient."""
     known = about(document)
-    places = (name for pair in zip(_PERSON, _STUDY, strict=True) for name in pair)
+    columns: tuple[tuple[str, ...], ...] = (_PERSON, _STUDY)
+    shares = (0.215, 0.285, 0.195, 0.305)
     if document.edition == 1:
-        places = iter(("patient", "examined", "hospital", "accession", "born", "sex"))
-    filled = [known[name] for name in places if name in known]
-    if not filled:
+        filled = [name for name in ("patient", "examined", *_FIRST_EDITION) if name in known]
+        columns, shares = (tuple(filled[0::2]), tuple(filled[1::2])), (0.17, 0.37, 0.17, 0.29)
+    beside = zip_longest(*([known[name] for name in column if name in known] for column in columns))
+    cells = [
+        [paragraph(row[0]), paragraph(row[1], _VALUE)] if row else ["", ""] for pair in beside for row in pair
+    ]
+    if not cells:
         return []
-    cells = [[paragraph(name), paragraph(value, _VALUE)] for name, value in filled]
-    if len(cells) % 2:
-        cells.append(["", ""])
     table = _table(
         [[*cells[place], *cells[place + 1]] for place in range(0, len(cells), 2)],
-        [WIDTH * share for share in (0.17, 0.37, 0.17, 0.29)],
+        [WIDTH * share for share in shares],
         ("RIGHTPADDING", (0, 0), (-1, -1), 2 * mm),
         ("BOTTOMPADDING", (0, 0), (-1, -1), 1.5),
         # The small name sits on the line of its larger value.
@@ -247,7 +251,7 @@ def _column(picture: Image) -> float:
 def _below(document: ReportDocument) -> list[list[Flowable]]:
     if not _found(document):
         title = translate("Judgement of the radiologist", document.draft.language)
-        return _under(title, [about] if (about := _judged(document)) else [])
+        return _under(title, [judged] if (judged := _judged(document)) else [])
     return [[Spacer(0, 4 * mm), _found_table(document, WIDTH), *_about_model(document)]]
 
 

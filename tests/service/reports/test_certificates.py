@@ -63,8 +63,8 @@ def test_the_signed_pdf_is_finished_kept_and_given_out(tmp_path, monkeypatch):
         facts = examine_signature(pdf, PadesOptions(roots=(der(root_made),)))
         assert facts is not None and facts.intact and facts.trusted and facts.stamped
         assert "report.certified" in actions(app_context)
-        page = client.get(f"/reports/{made.id}").text
-        assert address in page and "data-agent" not in page
+        after = client.get(f"/reports/{made.id}").text
+        assert address in after and "data-agent" not in after
         sign_in(client, app_context, Role.RADIOLOGIST)
         assert client.post(address, json=sent).status_code == 403
         with app_context.records.write(reader) as tx:
