@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import base64
-import subprocess
 import threading
-from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.documents.certificates import certificate, der, new_key, stamping_server
+from tests.documents.certificates import (
+    MODULE,
+    PIN,
+    card_reader,
+    certificate,
+    der,
+    insert_card,
+    new_key,
+    stamping_server,
+)
 from tests.documents.sample import document
-from tests.programs import program
 from tetkik.cli.sign_agent import Agent, serving
 from tetkik.documents.card import read_card, sign_with_card
 from tetkik.documents.pades import PadesOptions, examine_signature, finish_signature, prepare_signature
@@ -21,11 +27,9 @@ from tetkik.errors import InputError
 from tetkik.values import ReportState
 
 pytest.importorskip("pyhanko")
-pkcs11 = pytest.importorskip("pkcs11")
+pytest.importorskip("pkcs11")
 pytestmark = [pytest.mark.external]
 ORIGIN = "https://tetkik.example.org"
-PIN = "135790"
-MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
 
 
 @pytest.fixture(scope="module")
@@ -36,44 +40,10 @@ def root():
 @pytest.fixture(scope="module")
 def card(root, tmp_path_factory):
     """A token of softhsm2 with the key and the certificate of a radiologist."""
-    folder = tmp_path_factory.mktemp("card")
-    tool = program("softhsm2")
-    (folder / "tokens").mkdir()
-    (folder / "softhsm2.conf").write_text(f"directories.tokendir = {folder / 'tokens'}\nlog.level = ERROR\n")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("SOFTHSM2_CONF", str(folder / "softhsm2.conf"))
-    made = ["--init-token", "--free", "--label", "kart", "--pin", PIN, "--so-pin", "12345678"]
-    subprocess.run([tool, *made], check=True, capture_output=True)
-    key = new_key()
-    holder = der(certificate("Ömer Çağrı Ünsal", key, root, kind="person"))
-    from pkcs11.util.x509 import decode_x509_certificate
-
-    taken = [
-        "--import",
-        str(folder / "key.pem"),
-        "--token",
-        "kart",
-        "--label",
-        "imza",
-        "--id",
-        "01",
-        "--pin",
-        PIN,
-    ]
-    from cryptography.hazmat.primitives import serialization
-
-    plain = serialization.NoEncryption()
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-    (folder / "key.pem").write_bytes(pem)
-    subprocess.run([tool, *taken], check=True, capture_output=True)
-    token = pkcs11.lib(str(MODULE)).get_token(token_label="kart")
-    with token.open(rw=True, user_pin=PIN) as session:
-        session.create_object(
-            decode_x509_certificate(holder)
-            | {pkcs11.Attribute.TOKEN: True, pkcs11.Attribute.ID: b"\x01", pkcs11.Attribute.PRIVATE: False}
-        )
-    yield read_card(MODULE)
-    patch.undo()
+    folder, key = tmp_path_factory.mktemp("card"), new_key()
+    with card_reader(folder):
+        insert_card(folder, "kart", key, certificate("Ömer Çağrı Ünsal", key, root, kind="person"))
+        yield read_card(MODULE)
 
 
 @pytest.fixture

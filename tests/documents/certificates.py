@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
 from typing import Any
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from tests.programs import program
 
 Key = rsa.RSAPrivateKey
 
@@ -74,6 +84,76 @@ def stamping_server(root: tuple[str, Key]) -> Any:
     made = certificate("Deneme zaman damgası", key, root, kind="stamps")
     loaded = parsed.Certificate.load(der(made))
     return DummyTimeStamper(loaded, keys.PrivateKeyInfo.load(key_der(key)))
+
+
+@contextmanager
+def served_stamps(root: tuple[str, Key]) -> Iterator[str]:
+    """The address of a server of time stamps (RFC 3161, section 3.4) on this machine."""
+    from asn1crypto import tsp
+
+    stamps = stamping_server(root)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = tsp.TimeStampReq.load(self.rfile.read(int(self.headers["Content-Length"])))
+            answer = asyncio.run(stamps.async_request_tsa_response(asked)).dump()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/timestamp-reply")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing is logged."""
+
+    with _served(HTTPServer(("127.0.0.1", 0), Handler)) as port:
+        yield f"http://127.0.0.1:{port}/"
+
+
+@contextmanager
+def _served(server: HTTPServer) -> Iterator[int]:
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+MODULE, PIN = Path("/usr/lib/softhsm/libsofthsm2.so"), "135790"
+
+
+def insert_card(folder: Path, name: str, key: Key, holder: x509.Certificate) -> None:
+    """Make softhsm2, which the environment points into `folder`, a card with this key and certificate."""
+    import pkcs11
+    from pkcs11 import Attribute
+    from pkcs11.util.x509 import decode_x509_certificate
+
+    tool = program("softhsm2")
+    plain = serialization.NoEncryption()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    (folder / "key.pem").write_bytes(pem)
+    made = f"--init-token --free --label {name} --pin {PIN} --so-pin 12345678".split()
+    taken = f"--import {folder / 'key.pem'} --token {name} --label imza --id 01 --pin {PIN}".split()
+    for options in (made, taken):
+        subprocess.run([tool, *options], check=True, capture_output=True)
+    with pkcs11.lib(str(MODULE)).get_token(token_label=name).open(rw=True, user_pin=PIN) as session:
+        also = {Attribute.TOKEN: True, Attribute.ID: b"\x01", Attribute.PRIVATE: False}
+        session.create_object(decode_x509_certificate(der(holder)) | also)
+
+
+@contextmanager
+def card_reader(folder: Path) -> Iterator[None]:
+    """A folder for the cards of softhsm2, which the environment names."""
+    import pkcs11
+
+    (folder / "tokens").mkdir()
+    configured = folder / "softhsm2.conf"
+    configured.write_text(f"directories.tokendir = {folder / 'tokens'}\nlog.level = ERROR\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOFTHSM2_CONF", str(configured))
+        pkcs11.unload(str(MODULE))  # it read the folder of another test
+        yield
 
 
 def _named(name: str) -> x509.Name:

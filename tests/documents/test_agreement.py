@@ -20,10 +20,12 @@ from fhir.resources.R4B.bundle import Bundle
 from tests.documents.programs import said, validated
 from tests.documents.signed_cases import HOSPITAL, SOURCE, UNCITED, UNJUDGED, SignedCase, signed_cases
 from tests.documents.test_sr import items
+from tetkik.documents.capture import to_capture
 from tetkik.documents.fhir import to_fhir
 from tetkik.documents.hl7 import to_hl7
 from tetkik.documents.particulars import NATIONAL_OID
 from tetkik.documents.pdf import to_pdf
+from tetkik.documents.rejection import to_rejection
 from tetkik.documents.sr import to_sr
 from tetkik.documents.text import to_text
 from tetkik.language import Language
@@ -340,11 +342,17 @@ def one_of_each() -> list[ReportDocument]:
 
 @pytest.mark.program("dciodvfy")
 def test_dicom3tools_finds_no_fault(tmp_path: Path):
-    for place, document in enumerate(one for one in one_of_each() if one.withdrawal is None):
-        file = tmp_path / f"{place}.dcm"
-        structured(document).save_as(file)
-        words = said("dciodvfy", file)[1]
-        assert "Error" not in words, words
+    file = tmp_path / "object.dcm"
+    for document in one_of_each():
+        if document.withdrawal is not None:
+            objects = [to_rejection(document)]
+        else:
+            structured(document).save_as(file)
+            objects = [file.read_bytes(), *([to_capture(document)] if document.heatmap else [])]
+        for content in objects:
+            file.write_bytes(content)
+            words = said("dciodvfy", file)[1]
+            assert "Error" not in words, words
 
 
 @pytest.mark.program("node")

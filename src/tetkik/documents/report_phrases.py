@@ -81,6 +81,8 @@ _JUDGED = (
     (Judgement.ACCEPTED, False, Sentence("Not there, the radiologist confirms")),
 )
 """A judgement, whether the finding is there by it, and how that is said."""
+_UNJUDGED = (None, True, Sentence("Not judged by a radiologist: the model alone says it"))
+"""Of drafts: a signed report holds no such finding."""
 
 
 def heading(section: Section, language: Language) -> str:
@@ -132,10 +134,11 @@ def objections(sentence: DraftSentence, language: Language) -> tuple[str, ...]:
 
 
 def judged_words(document: ReportDocument) -> tuple[str, ...]:
-    """What the radiologist says of the findings, a line for each kind of judgement that was given."""
+    """What the radiologist says of the findings, a line for each kind; what nobody judged comes last."""
     language, stated = document.draft.language, statements(document)
     lines = []
-    for judgement, present, sentence in _JUDGED:
+    kinds = (*_JUDGED, _UNJUDGED) if document.edition > 1 else _JUDGED
+    for judgement, present, sentence in kinds:
         about = [item.label for item in stated if (item.judgement, item.present) == (judgement, present)]
         if about:
             names = ", ".join(label_name(label, language) for label in about)

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import base64
+import socket
+from threading import Thread
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
+from playwright.sync_api import expect
 
-from tests.documents.certificates import certificate, der, new_key, stamping_server
+from tests.documents.certificates import (
+    MODULE,
+    PIN,
+    card_reader,
+    certificate,
+    der,
+    insert_card,
+    new_key,
+    served_stamps,
+)
+from tests.programs import program
 from tests.records.reports_kit import proof_of, signed_report
+from tests.service.browser import Watch, chromium, opened, serving, signed_in
 from tests.service.kit import make_context, served, sign_in
 from tests.service.reports.test_reports_api import actions
+from tetkik.cli.sign_agent import Agent
+from tetkik.cli.sign_agent import serving as agent_at
 from tetkik.documents.pades import PadesOptions, examine_signature
 from tetkik.records.reports import withdrawal
 from tetkik.values import Role, WithdrawalReason
@@ -21,20 +37,24 @@ API = "/api/v1/reports"
 AGENT = "http://127.0.0.1:7465"
 
 
-def test_the_signed_pdf_is_finished_kept_and_given_out(tmp_path, monkeypatch):
-    from pyhanko.sign import timestamps
+ROOT = ("Deneme yetkili hizmet sağlayıcısı", new_key())
 
-    root = ("Deneme yetkili hizmet sağlayıcısı", new_key())
-    key, root_made = new_key(), certificate(*root, root, kind="root")
+
+@pytest.fixture
+def stamps():
+    with served_stamps(ROOT) as address:
+        yield address
+
+
+def test_the_signed_pdf_is_finished_kept_and_given_out(tmp_path, stamps):
+    key, root_made = new_key(), certificate(*ROOT, ROOT, kind="root")
     (tmp_path / "roots.pem").write_bytes(root_made.public_bytes(serialization.Encoding.PEM))
-    own = der(certificate("Ömer Çağrı Ünsal", key, root, kind="person"))
-    stamps = stamping_server(root)
-    monkeypatch.setattr(timestamps, "HTTPTimeStamper", lambda _: stamps)
+    own = der(certificate("Ömer Çağrı Ünsal", key, ROOT, kind="person"))
     app_context = make_context(
         tmp_path,
         signature_agent=AGENT,
         signature_roots=tmp_path / "roots.pem",
-        signature_time_stamps="http://stamps.example",
+        signature_time_stamps=stamps,
     )
     sent = {"certificate": base64.b64encode(own).decode()}
     with served(app_context) as client:
@@ -81,3 +101,31 @@ def test_it_is_off_by_default_and_nobody_signs_with_a_file_that_is_none(tmp_path
         assert "data-agent" not in page.text and "connect-src" not in page.headers["content-security-policy"]
         sent = {"certificate": base64.b64encode(b"PNG").decode()}
         assert client.post(f"{API}/{made.id}/signatures/1", json=sent).status_code == 409
+
+
+@pytest.mark.program("chromium")
+def test_the_page_has_the_card_sign_through_its_agent(tmp_path):
+    pytest.importorskip("pkcs11")
+    program("softhsm2")
+    key, running = new_key(), []
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    app_context = make_context(tmp_path, signature_agent=f"http://127.0.0.1:{port}")
+    with card_reader(tmp_path), serving(app_context) as address, chromium() as browser:
+        insert_card(tmp_path, "kart", key, certificate("Ömer Çağrı Ünsal", key, ROOT, kind="person"))
+        with opened(browser, address) as context:
+            reader = signed_in(context, app_context, Role.RADIOLOGIST)
+            made = signed_report(app_context.records, reader)
+            page, watch = context.new_page(), Watch()
+            page.goto(f"/reports/{made.id}")
+            page.locator("[data-certificate]").click()
+            expect(page.locator("[data-certificate-said]")).to_contain_text("tetkik sign-agent")
+            running.append(agent_at(Agent(address, MODULE, lambda *_: PIN), port))
+            Thread(target=running[0].serve_forever, daemon=True).start()
+            watch.over(page)
+            page.locator("[data-certificate]").click()
+            expect(page.get_by_role("link", name="Sertifikayla imzalı PDF")).to_be_visible()
+            assert watch.complaints == []
+        running[0].shutdown()
+        running[0].server_close()
