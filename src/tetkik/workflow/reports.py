@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from tetkik.errors import InputError, TetkikError
 from tetkik.language import Language, Sentence
+from tetkik.privacy.numbers import is_tckn
 from tetkik.settings import Settings
 from tetkik.settings import settings as configured
 from tetkik.values import (
@@ -251,6 +252,9 @@ def report_findings(
 
     if identity is None:
         identity = image.identity if image is not None else Identity()
+    number = identity.patient_id or ""
+    if number.isascii() and is_tckn(number):  # as many devices in Turkey write it
+        identity = replace(identity, patient_id=None, national_id=number)
     objection = None if prior is None else _incomparable(result, prior)
     prior = None if objection is not None else prior
     drafted = draft_report(

@@ -121,6 +121,8 @@ def test_a_patient_known_by_the_identity_number_alone_has_it_in_the_report(recor
     assert document.number.endswith("-000001-1") and document.department == "Göğüs Hastalıkları"
     assert document.signature is not None and document.signature.signed_at.utcoffset() == timedelta(hours=3)
     assert "10000000146^^^TCKN&2.16.840.1.113883.3.129.1.1.1&ISO^NNTUR" in to_hl7(document).decode()
+    draft = workflow.report_findings(sample.RESULT, ReportInput(), settings(), identity=number).document
+    assert (draft.identity.patient_id, draft.identity.national_id) == (None, "10000000146")
 
 
 def test_every_document_comes_of_what_was_signed(records, reader):

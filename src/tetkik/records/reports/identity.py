@@ -21,6 +21,7 @@ def identity_for(tx: Transaction, patient_id: str, file: Identity) -> Identity:
     number = person.number or filed.number or None
     name = dicom_name(person.name) or file.patient_name
     former = patients.load_people(tx, patient_id)[1:]
+    nationals = (person.tckn, *(one.tckn for one in former), filed.tckn, file.national_id)
     return replace(
         file,
         patient_id=number,
@@ -29,7 +30,7 @@ def identity_for(tx: Transaction, patient_id: str, file: Identity) -> Identity:
         sex=person.sex or file.sex,
         other_ids=_others((one.number for one in former), number),
         other_names=_others((dicom_name(one.name) for one in former), name),
-        national_id=person.tckn or next((one.tckn for one in former if one.tckn), filed.tckn) or None,
+        national_id=next(filter(None, nationals), None),
     )
 
 
