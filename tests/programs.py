@@ -45,7 +45,9 @@ PROGRAMS = {
     "java": Program(("java",), "default-jre-headless"),
     "node": Program(("node", "nodejs"), "nodejs"),
     "npm": Program(("npm",), "npm"),
+    "pdfsig": Program(("pdfsig",), "poppler-utils"),
     "postgresql": Program(("initdb",), "postgresql", "postgres"),
+    "softhsm2": Program(("softhsm2-util",), "softhsm2"),
 }
 """By the name that `@pytest.mark.program(...)` takes."""
 

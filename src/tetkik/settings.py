@@ -10,10 +10,12 @@ import os
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from platformdirs import user_config_path, user_data_path
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -63,6 +65,14 @@ class SmtpSecurity(StrEnum):
     """In clear text: for a server on this machine."""
 
 
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise PydanticCustomError("time_zone", "no time zone") from None
+    return name
+
+
 class Settings(BaseSettings):
     """Every setting of Tetkik. Unknown keys in the file are refused, so that a typing error is seen."""
 
@@ -104,6 +114,26 @@ class Settings(BaseSettings):
     """The department under the name."""
     hospital_address: str = ""
     """The address under the name."""
+    hospital_time_zone: Annotated[str, AfterValidator(_time_zone)] = "Europe/Istanbul"
+    """The hospital's time zone (IANA), in which reports and their documents give times."""
+    hospital_authority: str = ""
+    """Who assigns the numbers of patients, as HL7, FHIR and DICOM name it; empty takes the name of the
+    hospital."""
+    hospital_oid: str = Field(default="", pattern=r"^$|^[0-2](\.(0|[1-9][0-9]*))+$")
+    """The OID under which those numbers are unique, such as `2.16.792.1.99.7`; empty: none, and the authority
+    stands alone."""
+    signature_agent: str = Field(default="", pattern=r"^$|^http://(127\.0\.0\.1|localhost):\d{1,5}$")
+    """Where `tetkik sign-agent` listens on each reader's computer, such as `http://127.0.0.1:7465`. Empty:
+    reports are not signed with certificates (docs/how-to/documents.md)."""
+    signature_time_stamps: str = Field(default="", pattern=r"^$|^https?://\S+$")
+    """The server of time stamps (RFC 3161) of the certificates' provider; it gets a digest, and no report.
+    Empty: signatures without a time stamp."""
+    signature_roots: Path | None = None
+    """A file with the certificates (PEM) of the authorities that are trusted for signatures. None: every
+    certificate is taken, and called untrusted."""
+    signature_archive: bool = False
+    """Whether signatures are of level B-LTA; it takes time stamps, roots, and the provider's lists of revoked
+    certificates over the network."""
     report_language: Language = Language.TR
     """Language of draft reports: `tr` or `en`, whatever the language of messages."""
     report_marked: Marked = Marked.KEPT
@@ -303,6 +333,8 @@ def validation_fault(error: ErrorDetails) -> Sentence | str:
             return Sentence("the least is {least}", {"least": given["ge"]})
         case "less_than_equal":
             return Sentence("the most is {most}", {"most": given["le"]})
+        case "time_zone":
+            return Sentence("a time zone is needed, such as Europe/Istanbul")
         case "enum" | "literal_error":
             return Sentence("choose from {names}", {"names": given["expected"].replace(" or ", ", ")})
         case _:

@@ -37,7 +37,7 @@ from tetkik.documents.sr import to_sr
 from tetkik.documents.statements import statements
 from tetkik.documents.text import to_text
 from tetkik.language import Language
-from tetkik.values import Identity, ImageTags, JudgedFinding, Judgement, ReportDocument, ReportState
+from tetkik.values import EDITION, Identity, ImageTags, JudgedFinding, Judgement, ReportDocument, ReportState
 
 PRESENT = {
     "Cardiomegaly": True,
@@ -174,6 +174,13 @@ def test_without_judgements_a_document_is_what_it_was():
     assert document().verification == judged(ReportState.DRAFT, judgements=(), measurements=()).verification
     changed = (judged(), judged(judgements=()), judged(measurements=()))
     assert len({item.verification for item in changed}) == 3
+
+
+def test_a_draft_says_plainly_what_nobody_judged_and_a_signed_report_does_not():
+    words = "Radyolog değerlendirmedi, yalnızca modelin sonucu: "
+    for write in (to_text, lambda report: " ".join(pages(to_pdf(report))).encode()):
+        assert words in write(judged(ReportState.DRAFT, edition=EDITION)).decode()
+        assert words not in write(judged(edition=EDITION)).decode()
 
 
 # ---- what was measured

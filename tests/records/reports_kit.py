@@ -33,6 +33,7 @@ from tetkik.values import (
     FileFormat,
     FindingsResult,
     Hospital,
+    Judgement,
     Method,
     ReportInput,
     Role,
@@ -130,11 +131,15 @@ def every_mark_kept(draft: WorkingDraft) -> list[Choice]:
 
 
 def sign(tx: Transaction, report_id: str, actor: Actor) -> signing.Signed:
-    """Sign a draft, every mark kept; where a model stated nothing, with a sentence by hand."""
+    """Sign a draft, every mark kept and every positive finding accepted; without words, by hand."""
     current = drafts.draft_of(tx, report_id)
     if not any(current.draft.section(part) for part in (Section.FINDINGS, Section.IMPRESSION)):
         texts = (*current.draft.section(Section.TECHNIQUE), DraftSentence("Bulgu yok.", Section.FINDINGS))
         current = drafts.save(tx, report_id, current.revision, DraftEdit(texts))
+    judged = {item.label for item in current.verdicts}
+    for finding in current.result.findings if current.result is not None else ():
+        if finding.positive and finding.label not in judged:
+            current = drafts.judge(tx, report_id, current.revision, finding.label, Judgement.ACCEPTED)
     if current.draft.open_marks:
         current = drafts.decide(tx, report_id, current.revision, every_mark_kept(current))
     return signing.sign(tx, report_id, current.revision, proof_of(actor), HOSPITAL)

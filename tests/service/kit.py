@@ -57,7 +57,8 @@ def _middleware_settings(app_context: AppContext) -> tuple[object, ...]:
     """What `middleware.install` reads when the application is made; all else is read at each request."""
     chosen = app_context.settings
     microphone = bool(chosen.dictation_url) or chosen.dictation_browser
-    return chosen.max_upload_bytes, chosen.public_url, chosen.trusted_proxies, app_context.secure, microphone
+    named = chosen.max_upload_bytes, chosen.public_url, chosen.trusted_proxies, chosen.signature_agent
+    return *named, app_context.secure, microphone
 
 
 def serve(app: FastAPI, app_context: AppContext) -> None:

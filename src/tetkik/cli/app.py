@@ -21,6 +21,7 @@ from tetkik.cli import (
     privacy,
     report,
     serve,
+    sign_agent,
     triage,
     users,
 )
@@ -51,6 +52,9 @@ app.command("deidentify", help=t("DICOM files in, the same without what identifi
 )
 app.add_typer(models.app, name="models", help=t("Model bundles: list, show, verify, import, export."))
 app.command("serve", help=t("The reading room: cases, worklist, reports, in a browser."))(serve.serve)
+app.command("sign-agent", help=t("Beside a signature card: signs PDFs of reports, for pages of one server."))(
+    sign_agent.sign_agent
+)
 app.add_typer(users.app, name="users", help=t("Who works here: add, list, roles, disable, reset, unlock."))
 app.add_typer(audit.app, name="audit", help=t("Who did what: verify, list, export the trail."))
 app.command("backup", help=t("Everything that the hospital keeps in one encrypted file."))(backup.backup)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from tetkik.documents.particulars import AgeUnit
 from tetkik.values import FigureKind, Judgement, MeasurementUnit, Side, SpacingPlane
 from tetkik.values.finding_labels import REGISTRY, Code
 
@@ -84,4 +85,12 @@ def measure_of(kind: FigureKind, unit: MeasurementUnit) -> tuple[Code, str]:
     return MEASURES[kind]
 
 
+AGE = Code("30525-0", "Age")
+"""In LOINC."""
+AGE_UNITS = MappingProxyType(
+    {AgeUnit.YEARS: Code("a", "year"), AgeUnit.MONTHS: Code("mo", "month"), AgeUnit.DAYS: Code("d", "day")}
+)
+"""In UCUM."""
+OWN_NUMBER = Code("REPORT_NUMBER", "Report number")
+OWN_DEPARTMENT = Code("REFERRING_DEPARTMENT", "Referring department")
 OWN_VERIFICATION = Code("VERIFICATION", "SHA-256 of the report")

@@ -17,6 +17,14 @@ from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from tetkik._version import __version__
+from tetkik.documents.particulars import (
+    Age,
+    AgeUnit,
+    Identifier,
+    age_of,
+    examined_at,
+    identifiers_of,
+)
 from tetkik.documents.sanitize import dicom_date, family_and_given, valid_uid
 from tetkik.values import Hospital, Identity, MeasuredImage, ReportDocument, Signature
 from tetkik.values.common import one_line
@@ -93,7 +101,11 @@ def capture(document: ReportDocument, what: str, picture: bytes) -> Instance:
 
 def identify(dataset: Dataset, document: ReportDocument) -> None:
     """Set the attributes of the Patient, Patient Study, General Study and General Equipment modules."""
-    identify_patient(dataset, document.identity, document.hospital)
+    identify_patient(dataset, document.identity, document.hospital, age_of(document))
+    examined = examined_at(document.identity, document.hospital)
+    if isinstance(examined, datetime):  # by the offset of the whole object, which may be summer's
+        at = examined.astimezone(document.created.tzinfo)
+        dataset.StudyDate, dataset.StudyTime = at.strftime("%Y%m%d"), at.strftime("%H%M%S")
     dataset.StudyInstanceUID = study_uid(document)
     dataset.Manufacturer = MANUFACTURER
     dataset.ManufacturerModelName = model_of(document)[0]
@@ -101,36 +113,61 @@ def identify(dataset: Dataset, document: ReportDocument) -> None:
     dataset.SoftwareVersions = __version__
 
 
-def identify_patient(dataset: Dataset, identity: Identity, hospital: Hospital) -> None:
-    """Set what says whose an object is, of which study but for its UID, and where it was made."""
+def identify_patient(dataset: Dataset, identity: Identity, hospital: Hospital, age: Age | None) -> None:
+    """Set what says whose an object is, of which study but for its UID, and where it was made.
+
+    Patient ID is the hospital's number, or the national one where that is all that is known; the other one is
+    among Other Patient IDs, each with who assigned it.
+    """
     dataset.SpecificCharacterSet = CHARACTER_SET
     dataset.PatientName = person_name(identity.patient_name or "")
-    dataset.PatientID = text(identity.patient_id, 64)
-    if identity.other_ids:
-        # PS3.3, C.7.1.1: under which the patient was known before records were joined.
-        dataset.OtherPatientIDsSequence = [Dataset() for _ in identity.other_ids]
-        for former, number in zip(dataset.OtherPatientIDsSequence, identity.other_ids, strict=True):
-            former.PatientID, former.TypeOfPatientID = text(number, 64), "TEXT"
+    known = identifiers_of(identity, hospital)
+    _number(dataset, known[0] if known else "")
+    # PS3.3, C.7.1.1: with those under which the patient was known before records were joined.
+    others: tuple[Identifier | str, ...] = (*known[1:], *identity.other_ids)
+    for item in others:
+        other = Dataset()
+        _number(other, item)
+        other.TypeOfPatientID = "TEXT"
+        dataset.OtherPatientIDsSequence = [*dataset.get("OtherPatientIDsSequence", ()), other]
     if identity.other_names:
         dataset.OtherPatientNames = [person_name(one) for one in identity.other_names]
     dataset.PatientBirthDate = dicom_date(identity.birth_date)
     dataset.PatientSex = identity.sex.value if identity.sex is not None else ""
-    if identity.age_years is not None and identity.age_years >= 1:
-        dataset.PatientAge = f"{min(int(identity.age_years), 999):03d}Y"
-    dataset.StudyDate = dicom_date(identity.study_date)
-    dataset.StudyTime = ""
+    if age is not None and (age.count or age.unit is not AgeUnit.YEARS):
+        dataset.PatientAge = age.dicom
+    examined = examined_at(identity, hospital)
+    dataset.StudyDate = examined.strftime("%Y%m%d") if examined is not None else ""
+    dataset.StudyTime = examined.strftime("%H%M%S") if isinstance(examined, datetime) else ""
     dataset.StudyID = ""
     dataset.AccessionNumber = text(identity.accession, 16)
-    dataset.ReferringPhysicianName = ""
+    dataset.ReferringPhysicianName = person_name(identity.referrer or "")
     if hospital.name.strip():
         dataset.InstitutionName = text(hospital.name, 64)
         if hospital.department.strip():
             dataset.InstitutionalDepartmentName = text(hospital.department, 64)
 
 
+def _number(dataset: Dataset, number: Identifier | str) -> None:
+    """A number and who assigned it (PS3.3, tables C.7-1 and 10-18); of a former number nobody says."""
+    if not isinstance(number, Identifier):
+        dataset.PatientID = text(number, 64)
+        return
+    dataset.PatientID = text(number.value, 64)
+    if number.authority:
+        dataset.IssuerOfPatientID = text(number.authority, 64)
+    if number.oid:
+        qualifiers = Dataset()
+        qualifiers.UniversalEntityID, qualifiers.UniversalEntityIDType = number.oid, "ISO"
+        qualifiers.IdentifierTypeCode = number.kind.value
+        dataset.IssuerOfPatientIDQualifiersSequence = [qualifiers]
+
+
 def date_it(dataset: Dataset, document: ReportDocument, moment: datetime | None = None) -> None:
     """Set when the object was made: `moment`, or the report's own time, so that its bytes stay the same."""
     created = moment or document.created
+    if document.edition > 1:  # of the image as well, whose time is said by the same clocks
+        dataset.TimezoneOffsetFromUTC = created.strftime("%z")
     for kind in ("InstanceCreation", "Content", "Series"):
         setattr(dataset, f"{kind}Date", created.strftime("%Y%m%d"))
         setattr(dataset, f"{kind}Time", created.strftime("%H%M%S"))

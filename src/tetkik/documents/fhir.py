@@ -16,10 +16,11 @@ from uuid import UUID
 
 from tetkik.documents.dicom import source, study_images
 from tetkik.documents.fhir_observed import STATUS, Places, coded, observations
+from tetkik.documents.particulars import Identifier, examined_at, identifiers_of
 from tetkik.documents.parts import parts_of
-from tetkik.documents.report_phrases import WITHDRAWN, disclaimer, withdrawal_words
+from tetkik.documents.report_phrases import WITHDRAWN, disclaimer, patient_name, withdrawal_words
 from tetkik.documents.sanitize import calendar_date, valid_uid
-from tetkik.values import Identity, KeyImage, ReportDocument, Section, Sex, Signature
+from tetkik.values import Hospital, Identity, KeyImage, ReportDocument, Section, Sex, Signature
 from tetkik.values.common import one_line
 
 # https://hl7.org/fhir/R4B/valueset-administrative-gender.html
@@ -61,7 +62,11 @@ def _resources(document: ReportDocument) -> Iterator[tuple[UUID, dict[str, Any]]
     place = Places(document)
     observed = tuple(observations(document, place))
     yield place.of("report"), _report(document, place, tuple(item.what for item in observed if item.result))
-    yield place.of("patient"), _patient(document.identity)
+    yield place.of("patient"), _patient(document.identity, document.hospital)
+    if _referred(document):
+        yield place.of("request"), _request(document, place)
+    if _refers(document):
+        yield place.of("referrer"), _referrer(document)
     if valid_uid(document.identity.study_uid):
         yield place.of("study"), _study(document, place)
     if document.result is not None:
@@ -84,7 +89,7 @@ def _report(document: ReportDocument, place: Places, results: tuple[str, ...]) -
         "resourceType": "DiagnosticReport",
         "language": draft.language.value,
         "text": {"status": "generated", "div": _narrative(document)},
-        "identifier": [{"system": _BUILD, "value": document.id}],
+        "identifier": [{"system": _BUILD, "value": document.id}, *_number(document)],
         "status": STATUS[document.standing],
         "category": [coded("http://terminology.hl7.org/CodeSystem/v2-0074", "RAD", "Radiology")],
         "code": coded("http://loinc.org", "18748-4", "Diagnostic imaging study"),
@@ -92,9 +97,9 @@ def _report(document: ReportDocument, place: Places, results: tuple[str, ...]) -
         "issued": _instant(document.created if last is None else last.signed_at),
         "result": [place.reference(what) for what in results],
     }
-    made = calendar_date(document.identity.study_date)
     report |= {
-        "effectiveDateTime": made and made.isoformat(),
+        "basedOn": [place.reference("request")] if _referred(document) else None,
+        "effectiveDateTime": _examined(document),
         "imagingStudy": [place.reference("study")] if valid_uid(document.identity.study_uid) else None,
         "performer": [place.reference("organization")] if one_line(document.hospital.name) else None,
         "resultsInterpreter": [place.reference("practitioner")] if signed is not None else None,
@@ -131,16 +136,51 @@ def _narrative(document: ReportDocument) -> str:
     return f'<div xmlns="http://www.w3.org/1999/xhtml">{"".join(parts)}</div>'
 
 
-def _patient(identity: Identity) -> dict[str, Any]:
+def _number(document: ReportDocument) -> list[dict[str, Any]]:
+    """The report's own number, as people call it."""
+    number = {"type": _typed("FILL"), "value": document.number, "assigner": _shown(document.hospital.name)}
+    return [_filled(number)] if document.number else []
+
+
+def _typed(code: str) -> dict[str, Any]:
+    return {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": code}]}
+
+
+def _shown(name: str) -> dict[str, str]:
+    return {"display": one_line(name)} if one_line(name) else {}
+
+
+def _examined(document: ReportDocument) -> str | None:
+    at = examined_at(document.identity, document.hospital)
+    if isinstance(at, datetime):
+        return _instant(at)
+    return at.isoformat() if at is not None else None
+
+
+def _identifier(item: Identifier) -> dict[str, Any]:
+    """A number under its system; of the first edition, where nobody is said to assign it, the bare number."""
+    if not item.assigned:
+        return {"value": item.value}
+    return _filled(
+        {
+            "type": _typed(item.kind),
+            "system": f"urn:oid:{item.oid}" if item.oid else "",
+            "value": item.value,
+            "assigner": _shown(item.authority),
+        }
+    )
+
+
+def _patient(identity: Identity, hospital: Hospital) -> dict[str, Any]:
     family, _, given = (identity.patient_name or "").split("=")[0].partition("^")
-    number, born = one_line(identity.patient_id or ""), calendar_date(identity.birth_date)
+    born = calendar_date(identity.birth_date)
     old = [{"use": "old", "value": one} for one in map(one_line, identity.other_ids) if one]
     givens = [part for part in map(one_line, given.split("^")[:2]) if part]
     name = _filled({"family": one_line(family), "given": givens})
     return _filled(
         {
             "resourceType": "Patient",
-            "identifier": [*([{"value": number}] if number else []), *old],
+            "identifier": [*map(_identifier, identifiers_of(identity, hospital)), *old],
             "name": [name] if name else None,
             "gender": _GENDER[identity.sex] if identity.sex is not None else "unknown",
             "birthDate": born and born.isoformat(),
@@ -161,6 +201,42 @@ def _practitioner(signed: Signature) -> dict[str, Any]:
     )
 
 
+def _referred(document: ReportDocument) -> bool:
+    """Whether anything is known of the order of the examination; the first edition said nothing of one."""
+    accession = document.edition > 1 and document.identity.accession
+    return bool(accession or _refers(document))
+
+
+def _refers(document: ReportDocument) -> bool:
+    return bool(document.department or document.identity.referrer)
+
+
+def _request(document: ReportDocument, place: Places) -> dict[str, Any]:
+    """That the examination was asked for (https://hl7.org/fhir/R4B/servicerequest.html), and by whom."""
+    accession = one_line(document.identity.accession or "")
+    return _filled(
+        {
+            "resourceType": "ServiceRequest",
+            "identifier": [{"type": _typed("ACSN"), "value": accession}] if accession else None,
+            "status": "completed",
+            "intent": "order",
+            "subject": place.reference("patient"),
+            "requester": place.reference("referrer") if _refers(document) else None,
+        }
+    )
+
+
+def _referrer(document: ReportDocument) -> dict[str, Any]:
+    """The referring physician, the department, or both."""
+    return _filled(
+        {
+            "resourceType": "PractitionerRole",
+            "practitioner": _shown(patient_name(document.identity.referrer)),
+            "organization": _shown(document.department),
+        }
+    )
+
+
 def _study(document: ReportDocument, place: Places) -> dict[str, Any]:
     identity = document.identity
     study: dict[str, Any] = {
@@ -170,8 +246,9 @@ def _study(document: ReportDocument, place: Places) -> dict[str, Any]:
         "subject": place.reference("patient"),
     }
     if accession := one_line(identity.accession or ""):
-        kind = {"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}
-        study["identifier"].append({"type": {"coding": [kind]}, "value": accession})
+        study["identifier"].append({"type": _typed("ACSN"), "value": accession})
+    if document.edition > 1 and (examined := _examined(document)):
+        study["started"] = examined
     study |= _series(document)
     return study
 

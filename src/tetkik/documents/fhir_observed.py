@@ -14,6 +14,8 @@ from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from tetkik.documents.codes import (
+    AGE,
+    AGE_UNITS,
     DERIVATIONS,
     OWN_JUDGEMENT,
     OWN_JUDGEMENTS,
@@ -23,6 +25,7 @@ from tetkik.documents.codes import (
     SNOMED,
     measure_of,
 )
+from tetkik.documents.particulars import Age, age_of
 from tetkik.documents.report_phrases import measured_words
 from tetkik.documents.sanitize import valid_uid
 from tetkik.documents.statements import Statement, statements
@@ -101,6 +104,8 @@ def observations(document: ReportDocument, place: Places) -> Iterator[Observed]:
         if item.finding is not None:
             output = _output(document, place, item.finding)
             yield Observed(f"output/{item.label}", output, result=False)
+    if document.edition > 1 and (age := age_of(document)) is not None:
+        yield Observed("age", _age(document, place, age))
     for measurement in document.measurements:
         yield Observed(f"measurement/{measurement.id}", _measured(document, place, measurement))
 
@@ -148,6 +153,20 @@ def _output(document: ReportDocument, place: Places, finding: Finding) -> dict[s
     found["device"] = place.reference("device")
     reached = {"code": {"text": "Reaches the threshold of the model"}, "valueBoolean": finding.positive}
     found["component"] = [_probability(finding), reached]
+    return found
+
+
+def _age(document: ReportDocument, place: Places, age: Age) -> dict[str, Any]:
+    """How old the patient was at the examination."""
+    found = _observation(place, STATUS[document.standing], coded("http://loinc.org", AGE.value, AGE.meaning))
+    del found["category"]
+    unit = AGE_UNITS[age.unit]
+    found["valueQuantity"] = {
+        "value": age.count,
+        "unit": unit.meaning,
+        "system": _UCUM,
+        "code": unit.value,
+    }
     return found
 
 

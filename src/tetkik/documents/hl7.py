@@ -8,7 +8,8 @@ from datetime import datetime
 from hashlib import sha256
 from types import MappingProxyType
 
-from tetkik.documents.codes import DERIVATIONS, OWN_SCHEME, SNOMED, measure_of
+from tetkik.documents.codes import AGE, AGE_UNITS, DERIVATIONS, OWN_SCHEME, SNOMED, measure_of
+from tetkik.documents.particulars import Identifier, age_of, examined_at, identifiers_of
 from tetkik.documents.parts import parts_of
 from tetkik.documents.report_phrases import (
     WITHDRAWN,
@@ -62,9 +63,13 @@ def _segments(document: ReportDocument) -> Iterator[str]:
     head += [processing, "2.5.1"]
     yield _joined([*head, *[""] * 5, "UNICODE UTF-8"])
     name = _name(identity.patient_name)
-    number = f"{_text(identity.patient_id or '')}^^^{sender}^PI" if identity.patient_id else ""
+    number = "~".join(_identifier(item, sender) for item in identifiers_of(identity, document.hospital))
     sex = _SEX[identity.sex] if identity.sex is not None else "U"
     yield _joined(["PID", "1", "", number, "", name, "", dicom_date(identity.birth_date), sex])
+    referrer = _physician(identity.referrer)
+    if referrer or document.department:
+        # Who refers and from where (PV1-8, PV1-10); the class of the patient (PV1-2, table 0004) is unknown.
+        yield _joined(["PV1", "1", "U", *[""] * 5, referrer, "", _text(document.department)])
     signed = document.signature
     observer = "" if signed is None else _observer(signed)
     when = created if signed is None or document.withdrawal is not None else _moment(signed.signed_at)
@@ -72,8 +77,10 @@ def _segments(document: ReportDocument) -> Iterator[str]:
         1: "1",
         3: _text(document.id),
         4: "18748-4^Diagnostic imaging study^LN",
-        7: dicom_date(identity.study_date),
+        7: _examined(document),
+        16: referrer,
         18: _text(identity.accession or ""),
+        20: _text(document.number),
         22: when,
         24: "RAD",
         25: _RESULT[document.standing],
@@ -81,7 +88,7 @@ def _segments(document: ReportDocument) -> Iterator[str]:
     }
     yield _joined(["OBR", *(order.get(place, "") for place in range(1, 33))])
     seal = ("ST", f"VERIFICATION^SHA-256 of the report^{OWN_SCHEME}", "", document.verification, "")
-    observed = [*_observations(document), *_measured(document), seal]
+    observed = [*_observations(document), *_measured(document), *_age(document), seal]
     for place, (kind, code, part, value, unit) in enumerate(observed, 1):
         yield _joined(
             ["OBX", str(place), kind, code, part, value, unit, "", "", "", "", _OBSERVED[document.standing]]
@@ -122,6 +129,31 @@ def _observations(document: ReportDocument) -> Iterator[_Observed]:
         finding = item.finding
         if item.present and finding is not None and finding.positive and finding.probability is not None:
             yield "NM", code, "", f"{finding.probability:.4f}".rstrip("0").rstrip("."), "1^^UCUM"
+
+
+def _age(document: ReportDocument) -> Iterator[_Observed]:
+    if document.edition > 1 and (age := age_of(document)) is not None:
+        unit = AGE_UNITS[age.unit]
+        units = f"{unit.value}^{unit.meaning}^UCUM"
+        yield "NM", f"{AGE.value}^{AGE.meaning}^LN", "", str(age.count), units
+
+
+def _identifier(item: Identifier, sender: str) -> str:
+    """A number with its authority and type, as CX (chapter 2A.14)."""
+    authority = _text(item.authority) or sender
+    universal = f"&{item.oid}&ISO" if item.oid else ""
+    return f"{_text(item.value)}^^^{authority}{universal}^{item.kind}"
+
+
+def _physician(name: str | None) -> str:
+    """A name without a number, as XCN (chapter 2A.88)."""
+    spoken = _name(name)
+    return f"^{spoken}" if spoken else ""
+
+
+def _examined(document: ReportDocument) -> str:
+    at = examined_at(document.identity, document.hospital)
+    return _moment(at) if isinstance(at, datetime) else dicom_date(document.identity.study_date)
 
 
 def _measured(document: ReportDocument) -> Iterator[_Observed]:

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 
+from tetkik.documents.particulars import NumberKind, age_of, examined_at, identifiers_of
 from tetkik.documents.report_phrases import (
+    date_words,
     heading,
     measured_name,
     measured_words,
     measurement_words,
+    moment_words,
     objections,
+    patient_name,
 )
-from tetkik.language import Language, translate
-from tetkik.values import Measurement, ReportContent, Section
+from tetkik.language import Language, Sentence, translate
+from tetkik.values import Measurement, Passage, ReportContent, ReportDocument, Section, Sex
 from tetkik.values.finding_labels import Code
 
 
@@ -68,6 +73,48 @@ _CODES = MappingProxyType(
         ),
     }
 )
+
+
+_SEXES = MappingProxyType({Sex.FEMALE: Sentence("Female"), Sex.MALE: Sentence("Male")})
+_NUMBERS = MappingProxyType(
+    {NumberKind.NATIONAL: "Turkish identity number", NumberKind.HOSPITAL: "Hospital number"}
+)
+
+
+def about(document: ReportDocument, labels: Language | None = None) -> dict[str, tuple[str, str]]:
+    """Whose report it is and what it is about: by name, in reading order, the label and what it says.
+
+    What is not known is left out; `labels` is another language than the draft's. Documents of fields and
+    codes have the same from `particulars`.
+    """
+    identity, language = document.identity, labels or document.draft.language
+    numbers = {item.kind: item.value for item in identifiers_of(identity, document.hospital)}
+    sex = _SEXES[identity.sex].in_language(language) if identity.sex and identity.sex in _SEXES else ""
+    age = age_of(document)
+    years = "" if age is None else str(age.count) if document.edition == 1 else age.in_language(language)
+    examined = examined_at(identity, document.hospital)
+    day = date_words(identity.study_date)
+    when = moment_words(examined) if isinstance(examined, datetime) else day
+    rows = {
+        "patient": ("Patient", patient_name(identity.patient_name)),
+        "national": (_NUMBERS[NumberKind.NATIONAL], numbers.get(NumberKind.NATIONAL, "")),
+        "hospital": (_NUMBERS[NumberKind.HOSPITAL], numbers.get(NumberKind.HOSPITAL, "")),
+        "born": ("Date of birth", date_words(identity.birth_date)),
+        "sex": ("Sex, age", ", ".join(filter(None, (sex, years)))),
+        "examined": ("Date of study", when),
+        "accession": ("Accession number", identity.accession or ""),
+        "number": ("Report number", document.number),
+        "referrer": ("Referring physician", patient_name(identity.referrer)),
+        "department": ("Referring department", document.department),
+    }
+    return {name: (translate(label, language), words) for name, (label, words) in rows.items() if words}
+
+
+def cited(document: ReportDocument) -> tuple[Passage, ...]:
+    """The passages that a sentence cites; of the first edition all."""
+    draft = document.draft
+    used = {key for sentence in draft.sentences for key in sentence.evidence}
+    return tuple(item for item in draft.passages if document.edition == 1 or f"passage:{item.id}" in used)
 
 
 def parts_of(content: ReportContent, headings: Language | None = None) -> tuple[Part, ...]:

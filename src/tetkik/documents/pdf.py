@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any
 
@@ -22,12 +23,11 @@ from reportlab.platypus import (
 )
 
 from tetkik.documents import pdf_layout
-from tetkik.documents.parts import Part, parts_of
+from tetkik.documents.parts import Part, about, cited, parts_of
 from tetkik.documents.pdf_key_images import key_image_pages
 from tetkik.documents.pdf_layout import WIDTH, QrCode, paragraph, style
 from tetkik.documents.report_phrases import (
     heatmap_words,
-    identity_rows,
     judged_words,
     moment_words,
     not_assessed_words,
@@ -37,8 +37,8 @@ from tetkik.documents.report_phrases import (
     withdrawal_words,
 )
 from tetkik.documents.statements import statements
-from tetkik.language import Language, Sentence, translate
-from tetkik.values import Finding, ReportDocument, ReportState, Sex, ThresholdOn, label_name
+from tetkik.language import Language, translate
+from tetkik.values import Finding, ReportDocument, ReportState, ThresholdOn, label_name
 from tetkik.values.common import one_line
 
 # Paper and ink of the banner; its words say the same.
@@ -50,7 +50,10 @@ _BANNERS = MappingProxyType(
         ReportState.WITHDRAWN: (HexColor(0xFBE3E1), pdf_layout.STOP),
     }
 )
-_SEXES = MappingProxyType({Sex.FEMALE: Sentence("Female"), Sex.MALE: Sentence("Male")})
+# In two columns: whose it is, and what it is about.
+_PERSON = ("patient", "national", "hospital", "born", "sex")
+_STUDY = ("examined", "number", "accession", "referrer", "department")
+_FIRST_EDITION = ("hospital", "accession", "born", "sex")
 _PICTURE_HEIGHT = 56 * mm
 _GAP = 4 * mm
 _BESIDE = 52 * mm
@@ -111,7 +114,7 @@ def _flowables(document: ReportDocument) -> list[Flowable]:
     blocks = [block for part in parts_of(document.content) for block in _part(part)]
     if not beside:
         blocks += _below(document)
-    sources = dict.fromkeys(item.source for item in document.draft.passages)
+    sources = dict.fromkeys(item.source for item in cited(document))
     blocks += _under(translate("Sources", language), [[paragraph(source)] for source in sources])
     last = blocks.pop() if blocks else []
     flowables += [KeepTogether(block) for block in blocks]
@@ -146,20 +149,21 @@ def _banner(document: ReportDocument) -> Flowable:
 
 def _about(document: ReportDocument) -> list[Flowable]:
     """Whose report it is, in two columns; nothing for a file without a patient."""
-    language, identity = document.draft.language, document.identity
-    sex = _SEXES[identity.sex].in_language(language) if identity.sex and identity.sex in _SEXES else ""
-    age = "" if identity.age_years is None else str(int(identity.age_years))
-    patient, number, born, made, accession = identity_rows(document)
-    details = (translate("Sex, age", language), ", ".join(filter(None, (sex, age))))
-    filled = [row for row in (patient, made, number, accession, born, details) if row[1]]
-    if not filled:
+    known = about(document)
+    columns: tuple[tuple[str, ...], ...] = (_PERSON, _STUDY)
+    shares = (0.215, 0.285, 0.195, 0.305)
+    if document.edition == 1:
+        filled = [name for name in ("patient", "examined", *_FIRST_EDITION) if name in known]
+        columns, shares = (tuple(filled[0::2]), tuple(filled[1::2])), (0.17, 0.37, 0.17, 0.29)
+    beside = zip_longest(*([known[name] for name in column if name in known] for column in columns))
+    cells = [
+        [paragraph(row[0]), paragraph(row[1], _VALUE)] if row else ["", ""] for pair in beside for row in pair
+    ]
+    if not cells:
         return []
-    cells = [[paragraph(name), paragraph(value, _VALUE)] for name, value in filled]
-    if len(cells) % 2:
-        cells.append(["", ""])
     table = _table(
         [[*cells[place], *cells[place + 1]] for place in range(0, len(cells), 2)],
-        [WIDTH * share for share in (0.17, 0.37, 0.17, 0.29)],
+        [WIDTH * share for share in shares],
         ("RIGHTPADDING", (0, 0), (-1, -1), 2 * mm),
         ("BOTTOMPADDING", (0, 0), (-1, -1), 1.5),
         # The small name sits on the line of its larger value.
@@ -248,7 +252,7 @@ def _column(picture: Image) -> float:
 def _below(document: ReportDocument) -> list[list[Flowable]]:
     if not _found(document):
         title = translate("Judgement of the radiologist", document.draft.language)
-        return _under(title, [about] if (about := _judged(document)) else [])
+        return _under(title, [judged] if (judged := _judged(document)) else [])
     return [[Spacer(0, 4 * mm), _found_table(document, WIDTH), *_about_model(document)]]
 
 

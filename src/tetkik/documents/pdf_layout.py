@@ -23,6 +23,7 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, Image, Paragraph
 
+from tetkik.documents.particulars import identifiers_of
 from tetkik.documents.picture import opened
 from tetkik.documents.report_phrases import (
     WITHDRAWN,
@@ -120,7 +121,8 @@ def canvas_of(document: ReportDocument) -> type[Canvas]:
 
 def _head(canvas: Canvas, document: ReportDocument) -> None:
     identity = document.identity
-    parts = (patient_name(identity.patient_name), identity.patient_id or "", date_words(identity.study_date))
+    number = next((item.value for item in identifiers_of(identity, document.hospital)), "")
+    parts = (patient_name(identity.patient_name), number, date_words(identity.study_date))
     whose = " · ".join(one_line(part) for part in parts if one_line(part))
     place = A4[1] - TOP + 4 * mm
     canvas.setFillColor(QUIET)

@@ -15,6 +15,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, GrayscaleSoftcopyPresentati
 from tetkik._version import __version__
 from tetkik.documents import dicom
 from tetkik.documents.drawn import Drawing
+from tetkik.documents.particulars import age_at
 from tetkik.documents.sanitize import valid_uid
 from tetkik.values import Hospital, Identity, MeasuredImage
 from tetkik.values.measurement import Point
@@ -70,7 +71,7 @@ def to_presentation_state(
     made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     made.file_meta.MediaStorageSOPClassUID = GrayscaleSoftcopyPresentationStateStorage
     made.file_meta.MediaStorageSOPInstanceUID = UID(meta.uid)
-    dicom.identify_patient(made, identity, hospital)
+    dicom.identify_patient(made, identity, hospital, age_at(identity, meta.created))
     made.StudyInstanceUID = study
     made.Manufacturer, made.ManufacturerModelName = dicom.MANUFACTURER, dicom.MANUFACTURER
     made.SoftwareVersions, made.DeviceSerialNumber = __version__, __version__
@@ -83,9 +84,11 @@ def to_presentation_state(
     made.ContentLabel = meta.label
     made.ContentDescription = dicom.text(meta.description, 64)
     made.ContentCreatorName = dicom.spoken_name(meta.creator)
+    created = hospital.local(meta.created)
+    made.TimezoneOffsetFromUTC = created.strftime("%z")
     for kind in ("InstanceCreation", "PresentationCreation"):
-        setattr(made, f"{kind}Date", meta.created.strftime("%Y%m%d"))
-        setattr(made, f"{kind}Time", meta.created.strftime("%H%M%S"))
+        setattr(made, f"{kind}Date", created.strftime("%Y%m%d"))
+        setattr(made, f"{kind}Time", created.strftime("%H%M%S"))
     reference = Dataset()
     reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = known.sop_class, known.uid
     if image.frame is not None:

@@ -82,6 +82,8 @@ _JUDGED = (
     (Judgement.ACCEPTED, False, Sentence("Not there, the radiologist confirms")),
 )
 """A judgement, whether the finding is there by it, and how that is said."""
+_UNJUDGED = (None, True, Sentence("Not judged by a radiologist: the model alone says it"))
+"""Of drafts: a signed report holds no such finding."""
 
 
 def heading(section: Section, language: Language) -> str:
@@ -139,10 +141,11 @@ def objections(sentence: DraftSentence, language: Language) -> tuple[str, ...]:
 
 
 def judged_words(document: ReportDocument) -> tuple[str, ...]:
-    """What the radiologist says of the findings, a line for each kind of judgement that was given."""
+    """What the radiologist says of the findings, a line for each kind; what nobody judged comes last."""
     language, stated = document.draft.language, statements(document)
     lines = []
-    for judgement, present, sentence in _JUDGED:
+    kinds = (*_JUDGED, _UNJUDGED) if document.edition > 1 else _JUDGED
+    for judgement, present, sentence in kinds:
         about = [item.label for item in stated if (item.judgement, item.present) == (judgement, present)]
         if about:
             names = ", ".join(label_name(label, language) for label in about)
@@ -225,18 +228,6 @@ def patient_name(name: str | None) -> str:
     family, given = parts[0], " ".join(part for part in parts[1:3] if part)
     prefix, suffix = (parts[3] if len(parts) > 3 else ""), (parts[4] if len(parts) > 4 else "")
     return " ".join(part for part in (prefix, given, family, suffix) if part)
-
-
-def identity_rows(document: ReportDocument) -> tuple[tuple[str, str], ...]:
-    """Whose report it is: what each row is called, and what it says; empty where that is not known."""
-    identity, language = document.identity, document.draft.language
-    return (
-        (translate("Patient", language), patient_name(identity.patient_name)),
-        (translate("Hospital number", language), identity.patient_id or ""),
-        (translate("Date of birth", language), date_words(identity.birth_date)),
-        (translate("Date of study", language), date_words(identity.study_date)),
-        (translate("Accession number", language), identity.accession or ""),
-    )
 
 
 def moment_words(moment: datetime) -> str:

@@ -26,8 +26,10 @@ from pydicom.uid import Comprehensive3DSRStorage
 from tetkik.documents import dicom
 from tetkik.documents.codes import (
     OWN_CALIBRATED,
+    OWN_DEPARTMENT,
     OWN_JUDGEMENT,
     OWN_JUDGEMENTS,
+    OWN_NUMBER,
     OWN_SCHEME,
     OWN_VERIFICATION,
     SIDES,
@@ -245,6 +247,9 @@ def _texts(document: ReportDocument) -> Iterator[Any]:
         yield _text(codes.DCM.Comment, state_words(document))
     for notice in draft.notices:
         yield _text(codes.DCM.Comment, notice.in_language(language))
+    for code, words in ((OWN_NUMBER, document.number), (OWN_DEPARTMENT, document.department)):
+        if words:
+            yield _text(concept(code), words)
     yield _text(codes.DCM.Comment, disclaimer(language))
     yield _text(concept(OWN_VERIFICATION), document.verification)
 

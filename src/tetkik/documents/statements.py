@@ -33,10 +33,13 @@ class Statement:
 def statements(document: ReportDocument) -> tuple[Statement, ...]:
     """All that a document may code: what the model may say, and what a radiologist said of it or beside it.
 
+    A signed report says of labels what a radiologist judged, and nothing else.
+
     Normality beside something that is there is left out, unless the radiologist rejected it: no document
     contradicts itself.
     """
     judged = {item.label: item.judgement for item in document.judgements}
+    only_judged = document.signature is not None and document.edition > 1
     findings = () if document.result is None else document.result.findings
     known = {item.label: item for item in findings}
     added = [label for label in judged if label not in known]
@@ -47,7 +50,7 @@ def statements(document: ReportDocument) -> tuple[Statement, ...]:
         if finding is not None and not finding.assessed:
             finding = None
         present = _present(finding, judged.get(label))
-        if present is not None:
+        if present is not None and (label in judged or not only_judged):
             side = _side(document, label) if present else None
             stated.append(Statement(label, present, judged.get(label), finding, side))
     ill = any(item.present and item.label not in NORMAL_LABELS for item in stated)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from tetkik.documents.parts import Part, parts_of
+from tetkik.documents.parts import Part, about, cited, parts_of
 from tetkik.documents.report_phrases import (
     WITHDRAWN,
     disclaimer,
-    identity_rows,
     judged_words,
     moment_words,
     not_assessed_words,
@@ -37,10 +36,10 @@ def to_text(document: ReportDocument) -> bytes:
     judged = judged_words(document)
     if judged:
         lines += [*(line for words in judged for line in _wrapped(words)), ""]
-    if draft.passages:
+    if sources := cited(document):
         title = translate("Sources", language)
         lines += [title, "-" * len(title)]
-        lines += [line for item in draft.passages for line in _wrapped(f"* {item.source}", "  ")]
+        lines += [line for item in sources for line in _wrapped(f"* {item.source}", "  ")]
         lines.append("")
     signed = document.signature
     if signed is not None:
@@ -61,7 +60,7 @@ def _withdrawn(document: ReportDocument) -> list[str]:
 
 
 def _about(document: ReportDocument) -> list[str]:
-    filled = [row for row in identity_rows(document) if row[1]]
+    filled = [row for name, row in about(document).items() if name != "sex" or document.edition > 1]
     width = max((len(name) for name, _ in filled), default=0)
     lines = [f"{name:<{width}}  {value}" for name, value in filled]
     return [*lines, ""] if lines else []

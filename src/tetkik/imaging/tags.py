@@ -244,6 +244,9 @@ def identity_of(dataset: Dataset) -> Identity:
         study_uid=text(dataset, "StudyInstanceUID"),
         series_uid=text(dataset, "SeriesInstanceUID"),
         instance_uid=text(dataset, "SOPInstanceUID"),
+        study_time=text(dataset, "StudyTime"),
+        study_offset=text(dataset, "TimezoneOffsetFromUTC"),
+        referrer=_person(dataset, "ReferringPhysicianName"),
     )
 
 

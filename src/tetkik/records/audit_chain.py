@@ -87,6 +87,8 @@ class Action(StrEnum):
     REPORT_AMENDMENT_BEGUN = "report.amendment_begun"
     REPORT_AMENDED = "report.amended"
     REPORT_WITHDRAWN = "report.withdrawn"
+    REPORT_CERTIFIED = "report.certified"
+    """Its PDF was signed with the radiologist's own certificate."""
     REPORT_OPENED = "report.opened"
     DOCUMENT_EXPORTED = "document.exported"
     TEMPLATE_CHANGED = "template.changed"

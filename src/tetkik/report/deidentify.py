@@ -107,6 +107,7 @@ def _names(patient_name: str) -> Iterable[str]:
 def _numbers(identity: Identity) -> Iterable[str]:
     numbers = (
         identity.patient_id,
+        identity.national_id,
         *identity.other_ids,
         identity.accession,
         identity.study_uid,

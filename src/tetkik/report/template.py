@@ -97,7 +97,7 @@ def fill(template: str, draft: Draft, identity: Identity | None = None) -> str:
     values |= {
         "sources": "\n".join(sources),
         "patient": _name(who.patient_name or ""),
-        "patient_id": who.patient_id or "",
+        "patient_id": who.patient_id or who.national_id or "",
         "birth_date": _date(who.birth_date or ""),
         "study_date": _date(who.study_date or ""),
         "accession": who.accession or "",

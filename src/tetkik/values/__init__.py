@@ -26,6 +26,7 @@ from tetkik.values.complaint import (
     UrgencyLevel,
 )
 from tetkik.values.document import (
+    EDITION,
     Hospital,
     JudgedFinding,
     ReportDocument,
@@ -120,6 +121,7 @@ __all__ = [
     "CRITICAL_LABELS",
     "DEPARTMENTS",
     "DISCLAIMER",
+    "EDITION",
     "EVERY_DEPARTMENT",
     "FINDING_LABELS",
     "NIH_LABELS",

@@ -111,6 +111,9 @@ class AccountChange(StrEnum):
     ROLES_CHANGED = "roles.changed"
     RESTORED = "restored"
     """A backup was given back: password, passkeys and tokens are those of its time."""
+    REPORT_AMENDED = "report.amended"
+    """A report that this person has a copy of was amended; so also where it was withdrawn, below."""
+    REPORT_WITHDRAWN = "report.withdrawn"
 
 
 class Method(StrEnum):

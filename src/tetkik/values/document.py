@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from tetkik.values.common import ADDED
 from tetkik.values.finding import FindingsResult
@@ -37,6 +38,8 @@ class WithdrawalReason(StrEnum):
     OTHER = "other"
 
 
+EDITION = 2
+"""Of what is signed now; see `ReportDocument.edition`."""
 DEMONSTRATION = "DENEME HASTANESİ · demo, invented patients"
 """The name of the hospital in a demonstration: it stands in the head of every document of it."""
 
@@ -49,11 +52,18 @@ class Hospital:
     department: str = ""
     address: str = ""
     logo: bytes | None = field(default=None, repr=False)
+    time_zone: str = field(default="", metadata=ADDED)  # such as `Europe/Istanbul`; empty is the machine's
+    authority: str = field(default="", metadata=ADDED)  # who assigns its patients' numbers
+    oid: str = field(default="", metadata=ADDED)  # of that authority; empty where it has none
 
     @property
     def demonstration(self) -> bool:
         """Whether its patients are invented."""
         return self.name == DEMONSTRATION
+
+    def local(self, moment: datetime) -> datetime:
+        """The same moment by the clocks of the hospital."""
+        return moment.astimezone(ZoneInfo(self.time_zone) if self.time_zone else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +116,10 @@ class ReportDocument:
         heatmap: the same with the model's heatmap as a PNG, for `heatmap_label` where that is known.
         withdrawal: of what was signed; None where it stands. No part of what was signed.
         images: of the study, where it has several; the first stands for it.
+        edition: what documents are made of it: 1 of reports that were signed before there was a second, which
+            keep their bytes; from 2 on a signed report holds judged findings and cited sources alone.
+        number: of the report, as people call it: `2026-000123-1`; empty of one that no records have.
+        department: that refers the patient; empty where unknown.
     """
 
     id: str  # of the report, the same in all its versions; says nothing about the patient
@@ -125,6 +139,9 @@ class ReportDocument:
     withdrawal: Withdrawal | None = None
     images: tuple[ReportedImage, ...] = field(default=(), metadata=ADDED)
     key_pictures: tuple[bytes, ...] = field(default=(), repr=False, metadata=ADDED)  # of its key images
+    edition: int = field(default=1, metadata=ADDED)
+    number: str = field(default="", metadata=ADDED)
+    department: str = field(default="", metadata=ADDED)
 
     def __post_init__(self) -> None:
         if self.created.tzinfo is None:
@@ -169,6 +186,9 @@ class ReportDocument:
         }
         if self.images:
             content["images"] = [[item.id, item.instance_uid] for item in self.images]
+        about = [self.identity.national_id or "", self.number, self.department]
+        if any(about):
+            content["about"] = about
         if self.judgements:
             content["judgements"] = [[item.label, item.judgement] for item in self.judgements]
         text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -66,6 +66,8 @@ class Identity:
         other_ids: numbers of records that the patient's record stands for (Other Patient IDs Sequence,
             0010,1002); no file is asked for them.
         other_names: of those records, where they differ (Other Patient Names, 0010,1001), as `patient_name`.
+        national_id: Turkish identity number; of a file's identity None: there it is the `patient_id`.
+        study_offset: Timezone Offset From UTC (0008,0201), such as `+0300`; None for the hospital's zone.
     """
 
     patient_id: str | None = field(default=None, repr=False)  # (0010,0020)
@@ -80,6 +82,10 @@ class Identity:
     instance_uid: str | None = field(default=None, repr=False)  # SOP Instance UID (0008,0018)
     other_ids: tuple[str, ...] = field(default=(), repr=False)
     other_names: tuple[str, ...] = field(default=(), repr=False)
+    national_id: str | None = field(default=None, repr=False, metadata=ADDED)
+    study_time: str | None = field(default=None, repr=False, metadata=ADDED)  # (0008,0030), `HHMMSS`
+    study_offset: str | None = field(default=None, repr=False, metadata=ADDED)
+    referrer: str | None = field(default=None, repr=False, metadata=ADDED)  # (0008,0090), as `patient_name`
 
 
 @dataclass(frozen=True, slots=True)

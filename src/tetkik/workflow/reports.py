@@ -12,9 +12,11 @@ from uuid import uuid4
 
 from tetkik.errors import InputError, TetkikError
 from tetkik.language import Language, Sentence
+from tetkik.privacy.numbers import is_tckn
 from tetkik.settings import Settings
 from tetkik.settings import settings as configured
 from tetkik.values import (
+    EDITION,
     NORMAL_LABELS,
     FindingsResult,
     Hospital,
@@ -250,6 +252,9 @@ def report_findings(
 
     if identity is None:
         identity = image.identity if image is not None else Identity()
+    number = identity.patient_id or ""
+    if number.isascii() and is_tckn(number):  # as many devices in Turkey write it
+        identity = replace(identity, patient_id=None, national_id=number)
     objection = None if prior is None else _incomparable(result, prior)
     prior = None if objection is not None else prior
     drafted = draft_report(
@@ -269,10 +274,11 @@ def report_findings(
         tags=image.tags if image is not None else ImageTags(),
         hospital=hospital_of(settings),
         state=ReportState.DRAFT,
-        created=datetime.now().astimezone(),
+        created=hospital_of(settings).local(datetime.now().astimezone()),
         image=None if image is None else picture() if picture is not None else key_image(image),
         heatmap=heatmap,
         heatmap_label=heatmap_label,
+        edition=EDITION,
     )
     reported = Reported(drafted, result, document, prior)
     return reported if objection is None else _with_notice(reported, objection)
@@ -280,7 +286,14 @@ def report_findings(
 
 def hospital_of(settings: Settings) -> Hospital:
     """The hospital as its documents name it."""
-    return Hospital(settings.hospital_name, settings.hospital_department, settings.hospital_address)
+    return Hospital(
+        settings.hospital_name,
+        settings.hospital_department,
+        settings.hospital_address,
+        time_zone=settings.hospital_time_zone,
+        authority=settings.hospital_authority or settings.hospital_name,
+        oid=settings.hospital_oid,
+    )
 
 
 def _incomparable(result: FindingsResult, prior: FindingsResult) -> Sentence | None:

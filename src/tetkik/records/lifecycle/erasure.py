@@ -26,8 +26,10 @@ from tetkik.records.lifecycle.case_erasure import Retained, erase_cases, find_re
 from tetkik.records.schema import (
     AuditRow,
     Case,
+    Delivery,
     Patient,
     PatientIndex,
+    Report,
     ReportVersion,
     SignatureRow,
     WithdrawalRow,
@@ -271,7 +273,9 @@ def _erase_all(tx: Transaction, patient: Patient, until: datetime | None) -> set
         delete(ReportVersion).where(ReportVersion.patient_id == patient_id),
     )
     files = erase_cases(tx, patient_id, _cases(tx, patient_id), Retained())
+    reports = select(Report.id).where(Report.patient_id == patient_id)
     tx.apply(
+        delete(Delivery).where(Delivery.report_id.in_(reports)),
         delete(PatientIndex).where(PatientIndex.patient_id == patient_id),
         update(AuditRow).where(AuditRow.patient_id == patient_id).values(content=None, salt=None),
     )

@@ -24,10 +24,10 @@ from tetkik.records.cases import patient_links, patients
 from tetkik.records.database import Records, Transaction
 from tetkik.records.images import images, presentation_states
 from tetkik.records.images.images import StoredImage
-from tetkik.records.reports import drafts, versions
+from tetkik.records.reports import deliveries, drafts, versions
 from tetkik.records.reports.identity import said_name
 from tetkik.records.reports.versions import SignedVersion
-from tetkik.records.schema import Case, Complaint, Image, Report, Run, Score, User
+from tetkik.records.schema import Case, Complaint, Image, Report, ReportVersion, Run, Score, User
 from tetkik.records.trail.audit_events import AuditFilter, iterate_events
 from tetkik.records.worklist import critical_results
 from tetkik.values import SYSTEM, Actor, CaseState, Draft, Measurement, RemovalReason, Withdrawal
@@ -73,6 +73,11 @@ def export_patient(
     with records.write(actor) as tx:
         for one in held:
             tx.audit(Action.PATIENT_EXPORTED, patient_id=one, files=count)
+            signed = select(ReportVersion.report_id, ReportVersion.number).where(
+                ReportVersion.patient_id == one
+            )
+            for report_id, number in tx.session.execute(signed).all():
+                deliveries.record_delivery(tx, report_id, number, "export")
     return count
 
 

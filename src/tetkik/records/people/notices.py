@@ -39,12 +39,12 @@ class AccountNotice:
     seen: bool
 
 
-def notify(tx: Transaction, user_id: str, kind: AccountChange, what: str = "") -> None:
-    """Let a person know that something of their account changed."""
+def notify(tx: Transaction, user_id: str, kind: AccountChange, what: str = "") -> str:
+    """Let a person know that something of their account changed; gives the id of the notice."""
     seen = (Notice.user_id == user_id, Notice.browser.is_(None), Notice.seen_at.is_not(None))
     tx.apply(delete(Notice).where(*seen, Notice.at < tx.now - KEPT))
     session = tx.session.get(BrowserSession, tx.actor.session_id) if tx.actor.session_id else None
-    _add(tx, user_id, kind, session.agent if session is not None else None, what)
+    return _add(tx, user_id, kind, session.agent if session is not None else None, what)
 
 
 def notify_new_browser(tx: Transaction, user_id: str, browser: str, agent: str) -> None:
@@ -93,8 +93,9 @@ def acknowledge(tx: Transaction, upto: str) -> None:
 
 def _add(
     tx: Transaction, user_id: str, kind: AccountChange, agent: str | None, what: str = "", **columns: Any
-) -> None:
+) -> str:
     row = Notice(id=new_id(), user_id=user_id, kind=kind, at=tx.now, **columns)
     row.by_user_id, row.address = tx.actor.user_id, tx.actor.address
     row.agent, row.what = agent[:_WHAT] if agent else None, what[:_WHAT]
     tx.session.add(row)
+    return row.id

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from tetkik.records.cases import patients
 from tetkik.records.database import Transaction
+from tetkik.records.images.patient_matching import person_from_identity
 from tetkik.values import Identity
 
 
@@ -16,9 +17,11 @@ def identity_for(tx: Transaction, patient_id: str, file: Identity) -> Identity:
     Of records that are one it is the surviving one's; numbers and names of the others go along as former.
     """
     person = patients.load_person(tx, patient_id)
-    number = person.number or file.patient_id
+    filed = person_from_identity(file)
+    number = person.number or filed.number or None
     name = dicom_name(person.name) or file.patient_name
     former = patients.load_people(tx, patient_id)[1:]
+    nationals = (person.tckn, *(one.tckn for one in former), filed.tckn, file.national_id)
     return replace(
         file,
         patient_id=number,
@@ -27,6 +30,7 @@ def identity_for(tx: Transaction, patient_id: str, file: Identity) -> Identity:
         sex=person.sex or file.sex,
         other_ids=_others((one.number for one in former), number),
         other_names=_others((dicom_name(one.name) for one in former), name),
+        national_id=next(filter(None, nationals), None),
     )
 
 

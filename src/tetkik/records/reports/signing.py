@@ -23,10 +23,12 @@ from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images import images
 from tetkik.records.reports import reviews, withdrawal_queries
+from tetkik.records.reports.deliveries import tell_recipients
 from tetkik.records.reports.edit_conflicts import (
     WorkingDraft,
     bump_revision,
     for_change,
+    number_of,
     reason_of,
     record_change,
     row_of,
@@ -59,6 +61,8 @@ from tetkik.records.schema import (
 )
 from tetkik.records.serialization import digest_of
 from tetkik.values import (
+    EDITION,
+    AccountChange,
     CaseState,
     Draft,
     Hospital,
@@ -146,6 +150,8 @@ def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital:
         method=proof.method,
         corrected=corrected,
     )
+    if last is not None:
+        tell_recipients(tx, row, AccountChange.REPORT_AMENDED, document.version - 1)
     return Signed(version_id, document.version, document.verification, corrected)
 
 
@@ -274,8 +280,11 @@ def _sealed(
     document = replace(
         draft,
         state=ReportState.AMENDED if row.version else ReportState.FINAL,
-        signature=Signature(user.name, user.title, user.registration, signed_at=tx.now.astimezone()),
+        signature=Signature(user.name, user.title, user.registration, signed_at=hospital.local(tx.now)),
     )
+    judged = {item.label: item.judgement for item in document.judgements}
+    if judged.get(document.heatmap_label or "") is not Judgement.ACCEPTED:
+        document = replace(document, heatmap_label=None)
     found = {what: picture_of(tx, row, "draft", what) for what in ("image", "heatmap")}
     if document.heatmap_label is None:
         found["heatmap"] = None
@@ -303,11 +312,14 @@ def _document(
         tags=material.tags,
         hospital=hospital,
         state=ReportState.DRAFT,
-        created=tx.now.astimezone(),
+        created=hospital.local(tx.now),
         version=row.version + 1,
         heatmap_label=None if label is None or judged.get(label) is Judgement.REJECTED else label,
         judgements=tuple(JudgedFinding(name, judgement) for name, judgement in judged.items()),
         images=_reported_images(tx, row, material),
+        edition=EDITION,
+        number=number_of(tx, row),
+        department=tx.session.get_one(Case, row.case_id).department or "",
     )
 
 

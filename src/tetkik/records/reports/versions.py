@@ -19,6 +19,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.people import visibility
 from tetkik.records.reports import withdrawal_queries
+from tetkik.records.reports.deliveries import record_delivery
 from tetkik.records.reports.edit_conflicts import number_of, row_of
 from tetkik.records.reports.identity import said_name
 from tetkik.records.reports.report_inputs import MarkDecision, Picture, ReviewedFinding, checked_picture
@@ -69,6 +70,8 @@ class SignedVersion:
     """With its pictures, where they were asked for, and with its withdrawal."""
     pictures: frozenset[str]
     method: Method
+    signer_id: str
+    """Of the user who signed it."""
     reason: str | None = field(repr=False)
     decisions: tuple[MarkDecision, ...] = field(repr=False)
     verdicts: tuple[ReviewedFinding, ...]
@@ -103,7 +106,11 @@ def version_of(
     version, signature = signed_rows(tx, report_id, number or row.version)
     sealed = _unsealed(tx, version, signature)
     back = withdrawal_queries.of_report(tx, report_id)
-    document = replace(sealed.document, withdrawal=_withdrawal(tx, version, back))
+    withdrawal = _withdrawal(tx, version, back)
+    if withdrawal is not None and (hospital := sealed.document.hospital).time_zone:
+        at = hospital.local(withdrawal.signature.signed_at)
+        withdrawal = replace(withdrawal, signature=replace(withdrawal.signature, signed_at=at))
+    document = replace(sealed.document, withdrawal=withdrawal)
     if pictures:
         parts = {item.what: checked_picture(tx, version.patient_id, item) for item in sealed.pictures}
         keys = tuple(parts[item.what] for item in sealed.pictures if item.what.startswith("key-"))
@@ -117,6 +124,7 @@ def version_of(
         document=document,
         pictures=frozenset(item.what for item in sealed.pictures),
         method=signature.method,
+        signer_id=signature.user_id,
         reason=tx.open_text(version, "reason") or None,
         decisions=sealed.decisions,
         verdicts=sealed.verdicts,
@@ -153,6 +161,7 @@ def as_signed(tx: Transaction, report_id: str, number: int) -> Original:
     content = _content(tx, version, signature)
     row = tx.session.get_one(Report, report_id)
     tx.audit_about(Action.DOCUMENT_EXPORTED, row, format="signed", version=number)
+    record_delivery(tx, report_id, number, "signed")
     return Original(content, signature.digest)
 
 

@@ -17,6 +17,7 @@ from tetkik.records.cases.locks import lock_reports_with
 from tetkik.records.cases.patient_links import records_of
 from tetkik.records.cases.priority import update_worklist
 from tetkik.records.database import Transaction
+from tetkik.records.reports.deliveries import tell_recipients
 from tetkik.records.reports.drafts import drop_foreign_priors
 from tetkik.records.reports.edit_conflicts import bump_revision, record_change, row_of
 from tetkik.records.reports.identity import said_name
@@ -34,6 +35,7 @@ from tetkik.records.schema import (
     WithdrawalRow,
 )
 from tetkik.values import (
+    AccountChange,
     CaseState,
     Draft,
     Permission,
@@ -107,6 +109,7 @@ def withdraw(
         verification=version.verification,
         given_up=given_up or None,
     )
+    tell_recipients(tx, row, AccountChange.REPORT_WITHDRAWN, number)
     tx.announce("case", case.id)
     return Withdrawn(number, why, said_name(who.title, who.name), who.signed_at)
 

@@ -15,6 +15,7 @@ from tetkik.records.schema.people import (
 )
 from tetkik.records.schema.reporting import CriticalResult, Macro, PersonalWord
 from tetkik.records.schema.reports import (
+    Delivery,
     FindingReview,
     Report,
     ReportTemplate,
@@ -40,6 +41,7 @@ __all__ = [
     "Claim",
     "Complaint",
     "CriticalResult",
+    "Delivery",
     "Event",
     "FindingReview",
     "IdempotentRequest",

@@ -11,7 +11,7 @@ from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tetkik.records.schema.base import Base, Identified, Made, Moment, SignedBy, enum_column
-from tetkik.values import Judgement, ReportState, WithdrawalReason
+from tetkik.values import AccountChange, Judgement, ReportState, WithdrawalReason
 
 
 class Report(Identified, Base):
@@ -94,6 +94,28 @@ class WithdrawalRow(SignedBy, Base):
     statement: Mapped[bytes] = mapped_column(LargeBinary)
     """Sealed JSON: what is withdrawn, by the digest of its signature, and why, in words, too."""
     withdrawn_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Delivery(Identified, Base):
+    """That a person got a document of a signed version, and what they were told of it since; no patient."""
+
+    __tablename__ = "deliveries"
+
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.id"))
+    number: Mapped[int]
+    """Of the version."""
+    form: Mapped[str] = mapped_column(String(16))
+    """`pdf`, `fhir`, `hl7`, …; `signed` is the version byte for byte, `export` a patient's own copy."""
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    """Who downloaded it, or whose token fetched it."""
+    at: Mapped[datetime] = mapped_column(Moment)
+    notified: Mapped[AccountChange | None] = mapped_column(enum_column(AccountChange))
+    """The last change of the report that they were told of; None before any."""
+    notified_at: Mapped[datetime | None] = mapped_column(Moment)
+    notice_id: Mapped[str | None] = mapped_column(String(26))
+    """Of their notice, which goes a year after it was seen."""
+
+    __table_args__ = (UniqueConstraint("report_id", "number", "form", "user_id"),)
 
 
 class FindingReview(Base):

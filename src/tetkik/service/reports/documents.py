@@ -18,7 +18,7 @@ from tetkik.documents.sr import to_sr
 from tetkik.documents.text import to_text
 from tetkik.errors import Conflict, NotFound
 from tetkik.records.audit_chain import Action
-from tetkik.records.reports import versions
+from tetkik.records.reports import deliveries, versions
 from tetkik.service.kit.access.authorization import RequestContext
 from tetkik.service.kit.http.responses import download_headers
 from tetkik.values import ReportDocument
@@ -84,6 +84,7 @@ def answer(ctx: RequestContext, report_id: str, number: int | None, form: Format
         if form not in (Format.IMAGE, Format.HEATMAP):
             version = found.info.number
             tx.audit(Action.DOCUMENT_EXPORTED, **whose, object_id=report_id, format=form, version=version)
+            deliveries.record_delivery(tx, report_id, version, form)
         elif form in found.pictures:
             tx.audit(Action.IMAGE_OPENED, **whose, object_id=found.image_id, what=f"report {form}")
     content = kind.make(found.document)

@@ -11,15 +11,16 @@ from fastapi import APIRouter, Form, Query
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
-from tetkik.documents.parts import parts_of
+from tetkik.documents.parts import about, cited, parts_of
 from tetkik.documents.report_phrases import heading, heatmap_words, judged_words, patient_name
 from tetkik.errors import Forbidden, TetkikError
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
-from tetkik.records.reports import reports, signing, versions
+from tetkik.records.reports import deliveries, qualified, reports, signing, versions
 from tetkik.records.reports.comparison import compared, compared_measurements
 from tetkik.records.reports.reports import Wanted
+from tetkik.records.reports.versions import SignedVersion
 from tetkik.service.drafts.view import measurement_lines
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.paging import Cursor
@@ -221,6 +222,13 @@ def drop(ctx: Signer, report_id: str, revision: Annotated[int, Form()]) -> Respo
     return RedirectResponse(f"/reports/{report_id}", 303)
 
 
+def _certify_at(ctx: RequestContext, found: SignedVersion) -> str:
+    """Where the agent of the reader's card listens, if this version can be signed with it; else empty."""
+    own = found.signer_id == ctx.actor.user_id
+    standing = found.info.is_last and found.document.withdrawal is None
+    return ctx.settings.signature_agent if own and standing else ""
+
+
 def _reading(
     ctx: RequestContext, report_id: str, number: int | None, error: TetkikError | None = None
 ) -> Response:
@@ -229,6 +237,8 @@ def _reading(
             found = versions.open_version(tx, report_id, number)
             known = versions.versions_of(tx, report_id)
             under_way = signing.amendment_of(tx, report_id)
+            certified = qualified.has_certificate(tx, found)
+            given = deliveries.recipients_of(tx, report_id) if ctx.actor.may(Permission.REPORT_SIGN) else ()
     except Forbidden:
         # Another department's, or a restricted case: its own page asks for the reason.
         if not ctx.actor.may(Permission.BREAK_GLASS):
@@ -236,7 +246,6 @@ def _reading(
         with ctx.records.read() as tx:
             case_id = versions.case_of(tx, report_id)
         return RedirectResponse(f"/cases/{case_id}", 303)
-    draft = found.document.draft
     first = [Section.IMPRESSION, Section.FINDINGS, Section.RECOMMENDATION, Section.TECHNIQUE]
     parts = parts_of(found.document.content, ctx.language)
     return ctx.render(
@@ -246,11 +255,15 @@ def _reading(
         document=found.document,
         patient=patient_name(found.document.identity.patient_name),
         parts=sorted(parts, key=lambda part: [*first, part.name].index(part.name)),
-        references=tuple(dict.fromkeys(passage.source for passage in draft.passages)),
+        references=tuple(dict.fromkeys(passage.source for passage in cited(found.document))),
+        facts=about(found.document, ctx.language),
         heat_words=heatmap_words(found.document),
         judged=judged_words(found.document),
         known=known,
         under_way=under_way,
+        given=given,
+        certified=certified,
+        certify_at=_certify_at(ctx, found) if not certified else "",
         reasons=tuple(WithdrawalReason),
         error=error,
     )

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from tetkik.documents.parts import cited
 from tetkik.language import Language
 from tetkik.records.reports.comparison import Change, compared, compared_measurements
 from tetkik.records.reports.signing import LONGEST_REASON
@@ -120,7 +121,7 @@ class VersionShape(VersionListed, ContentShape):
                 for section, items in sections
                 if items
             ],
-            references=list(dict.fromkeys(item.source for item in document.draft.passages)),
+            references=list(dict.fromkeys(item.source for item in cited(document))),
             model=document.result.model if document.result is not None else None,
             has_image="image" in found.pictures,
             has_heatmap="heatmap" in found.pictures,

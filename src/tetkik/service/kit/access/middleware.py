@@ -41,13 +41,20 @@ class HeadersMiddleware:
     """Gives each request a number and each answer its headers, and writes one line of it into the log."""
 
     def __init__(
-        self, app: ASGIApp, *, secure: bool, microphone: bool = False, observe: Observe | None = None
+        self,
+        app: ASGIApp,
+        *,
+        secure: bool,
+        microphone: bool = False,
+        agent: str = "",
+        observe: Observe | None = None,
     ) -> None:
         allowed = "(self)" if microphone else "()"
         self._app = app
         self._observe = observe
         self._headers = {
-            "Content-Security-Policy": POLICY,
+            # The page of a report asks the agent of the signature card on the reader's own computer.
+            "Content-Security-Policy": f"{POLICY}; connect-src 'self' {agent}" if agent else POLICY,
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
             "Cross-Origin-Opener-Policy": "same-origin",
@@ -150,5 +157,11 @@ def install(app: FastAPI, context: AppContext, observe: Observe) -> None:
     app.add_middleware(BodyLimitMiddleware, routes=app.router, most=context.settings.max_upload_bytes)
     app.add_middleware(HostOriginMiddleware, public_url=context.settings.public_url)
     microphone = bool(context.settings.dictation_url) or context.settings.dictation_browser
-    app.add_middleware(HeadersMiddleware, secure=context.secure, microphone=microphone, observe=observe)
+    app.add_middleware(
+        HeadersMiddleware,
+        secure=context.secure,
+        microphone=microphone,
+        agent=context.settings.signature_agent,
+        observe=observe,
+    )
     app.add_middleware(TrustedProxyMiddleware, trusted=networks(context.settings.trusted_proxies))
