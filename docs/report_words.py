@@ -80,7 +80,7 @@ KEYS = {
     "writer": "`composer`, or the name of the language model",
     "model": "the model of findings; null for an exercise",
     "exercise": "true for an example about no patient, which can never be signed",
-    "notices": "what the reader must know: of the image, why nothing is stated, a model that is down",
+    "notices": "what its reader must know: of the image, why nothing is stated, a language model down",
     "not_assessed": "labels that the model was never taught, for one line under the report",
     "sentences": "in reading order",
     "sentences[].section": "where it stands",

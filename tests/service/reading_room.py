@@ -16,6 +16,7 @@ from tests.phantom import write_phantom
 from tests.records.kit import made_user
 from tests.service.browser import opened, serving
 from tests.service.kit import make_context
+from tetkik.bundle import open_bundle, write_manifest
 from tetkik.findings.demonstration import demonstration_model
 from tetkik.imaging.read import read_image
 from tetkik.records.cases import cases, patients
@@ -51,8 +52,13 @@ class Room:
 
 
 def made_room(folder: Path, *signs: str, prior: bool = False) -> Room:
-    """A hospital whose radiologist has a case before them, read by the model of a demonstration."""
-    app_context = make_context(folder, findings_model=str(demonstration_model(folder / "model")))
+    """A hospital whose radiologist has a case before them; its model states fibrosis of any film."""
+    model = demonstration_model(folder / "model")
+    manifest = open_bundle(model).manifest
+    thresholds = {**manifest.thresholds, "Fibrosis": 0.0}
+    calibration = {**manifest.calibration, "asserts": thresholds}
+    write_manifest(model, manifest.model_copy(update={"thresholds": thresholds, "calibration": calibration}))
+    app_context = make_context(folder, findings_model=str(model))
     reader = made_user(app_context.records, Role.RADIOLOGIST, name="Uzm. Dr. Elif Kaya")
     with app_context.records.write(SYSTEM) as tx:
         users.set_password(tx, reader.user_id or "", PASSWORD)

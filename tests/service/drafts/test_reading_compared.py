@@ -33,11 +33,12 @@ def judged(room, actor, judgement):
 def test_the_marks_of_an_open_comparison_follow_and_what_is_typed_stays(room, browser):
     colleague = made_user(room.app_context.records, Role.RADIOLOGIST, name="İrem Çelik")
     earlier, later = earliest(room), room
+    judged(earlier, colleague, Judgement.ACCEPTED)
     now = judged(later, room.reader, Judgement.ADDED)
     with room.app_context.records.write(room.reader) as tx:
         text = [DraftSentence(PERSISTS, Section.FINDINGS)]
         before = drafts.save(tx, now.report_id, now.revision, DraftEdit(text))
-    assert before.draft.open_marks  # nothing is known of an effusion before
+    assert before.draft.open_marks  # there was no effusion before
     with reading(browser, later) as page:
         page.goto(f"/read/{later.case_id}")
         expect(page.locator(".line.marked")).to_have_count(1)
@@ -47,7 +48,7 @@ def test_the_marks_of_an_open_comparison_follow_and_what_is_typed_stays(room, br
         assert working(later).revision == before.revision
         field = fields(page, "findings").first
         field.fill(f"{PERSISTS} Kalp")
-        judged(earlier, colleague, None)
+        judged(earlier, colleague, Judgement.ACCEPTED)
         expect(page.locator(".line.marked")).to_have_count(1)
         expect(field).to_have_value(f"{PERSISTS} Kalp")
         page.keyboard.press("Control+s")

@@ -131,10 +131,12 @@ def test_a_text_of_the_hospital(client, room):
         revision = drafts.draft_of(tx, report_id or "").revision
     address = f"/read/{room.case_id}/{report_id}"
     assert "Akciğer" in client.get(address).text
-    sent = {"revision": revision, "template_id": added.id}
+    sent: dict[str, object] = {"revision": revision, "template_id": added.id}
     # Where nothing is stated it is offered before the draft too, not only in the menu.
     button = f'data-template="{added.id}"'
-    assert client.get(address).text.count(button) == 2
+    assert client.get(address).text.count(button) == 1
+    assert client.put(address, json={"revision": revision, "sentences": []}).text.count(button) == 2
+    sent["revision"] = revision + 1
     taken = client.post(f"{address}/template", json=sent).text
     assert "Toraks kafesi simetriktir." in taken and taken.count(button) == 1
     late = client.post(f"{address}/template", json=sent, headers={"Accept-Language": "en"})
