@@ -7,7 +7,7 @@ starts here, so that they cannot disagree about what was found.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tetkik.language import Language, Sentence, translate
@@ -90,6 +90,9 @@ class Facts:
     refused: bool
     inputs: ReportInput
     model: str
+    before: Mapping[str, bool] = field(
+        default_factory=dict
+    )  # what the earlier image was assessed for: found?
     compared: bool = False  # whether the findings of an earlier image were given
     other_kind: bool = False  # refused since no model reads such an image, however good it is
 
@@ -221,6 +224,7 @@ def facts_of(
         other_kind=not result.suitable and Flaw.NOT_A_RADIOGRAPH in result.flaws,
         inputs=inputs,
         model=result.model,
+        before={item.label: item.positive for item in prior.findings if item.assessed} if prior else {},
         compared=prior is not None,
     )
 
