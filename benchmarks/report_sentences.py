@@ -46,7 +46,12 @@ class Row:
 def rows_of(name: str) -> list[Row]:
     """The rows of one file of `data/report-sentences`."""
     with (FOLDER / name).open(encoding="utf-8", newline="") as file:
-        return [Row(**{**row, "language": Language(row["language"])}) for row in csv.DictReader(file)]
+        return [
+            Row(
+                row["writer"], Language(row["language"]), row["sheet"], row["truth"], row["kind"], row["text"]
+            )
+            for row in csv.DictReader(file)
+        ]
 
 
 @cache
@@ -68,7 +73,7 @@ def facts_of_sheet(sheet: Mapping[str, Any]) -> tuple[Facts, tuple[Passage, ...]
         then = sheet["prior"]["then"]
         before = dict.fromkeys(then["absent"], "absent") | dict.fromkeys(then["present"], "present")
         prior = _result(before, brain)
-    passages = ()
+    passages: tuple[Passage, ...] = ()
     if sheet["passage"]:
         text = sheet["passage"]
         passages = (Passage("p-1", Language.EN, PassageKind.FOLLOW_UP, None, "", text, "sheet"),)

@@ -12,7 +12,14 @@ from tetkik.report.composer import standing_sentence
 from tetkik.report.facts import Facts
 from tetkik.report.grounding.citations import citation_faults
 from tetkik.report.grounding.claims import claims_of
-from tetkik.report.grounding.wording import foreign_in, numbers_in, overlap, own_names, spoken_numbers
+from tetkik.report.grounding.wording import (
+    foreign_in,
+    hidden_in,
+    numbers_in,
+    overlap,
+    own_names,
+    spoken_numbers,
+)
 from tetkik.report.labeler import Context, SentenceReading, read_report
 from tetkik.turkish import flat
 from tetkik.values import Decision, Draft, DraftSentence, Fault, Mark, Passage, Section
@@ -119,7 +126,7 @@ def _draft_marks(
     named = {mention.label for reading in readings for mention in reading.mentions} | set(own)
     marks: list[Mark] = []
     if not _quotes_passage(sentence, cited, facts):
-        marks += _word_marks(text, cited, strict=True)
+        marks += _word_marks(text, cited, strict=True, language=language)
         if sentence.section is not Section.TECHNIQUE:
             claims = claims_of(text, readings, facts, cited, language)
             objections = (*claims.against, *claims.undecided, *claims.beyond)
@@ -133,12 +140,19 @@ def _draft_marks(
 
 
 def _word_marks(
-    text: str, cited: Sequence[Passage], *, strict: bool, allowed: AbstractSet[str] = frozenset()
+    text: str,
+    cited: Sequence[Passage],
+    *,
+    strict: bool,
+    allowed: AbstractSet[str] = frozenset(),
+    language: Language | None = None,
 ) -> Iterator[Mark]:
-    for start, end in foreign_in(text, holes=strict):
+    hidden = hidden_in(text, language) if strict and language else ()
+    for start, end in (*foreign_in(text, holes=strict), *hidden):
         yield Mark(Fault.FOREIGN, Sentence("This is no sentence of a report."), start, end)
     allowed = set(allowed).union(*(spoken_numbers(passage.text) for passage in cited))
-    for start, end in numbers_in(text, bare=strict):
+    # A number alone is judged with what the history says.
+    for start, end in numbers_in(text, bare=False):
         if not all(_may_say(number, allowed) for number in spoken_numbers(text[start:end])):
             yield Mark(Fault.MEASUREMENT, Sentence("Nobody measured this."), start, end)
 
@@ -165,7 +179,7 @@ def _unborne(
         if overlap(start, end, [*own, *((mark.start, mark.end) for mark in marks)]):
             continue
         claims = claims_of(text[start:end], (), *known)
-        if not any(claims.found.get(name) for name in _CLAIMS_NOTHING):
+        if len(text[start:end].split()) > 1 and not any(claims.found.get(name) for name in _CLAIMS_NOTHING):
             yield Mark(Fault.CITATION, Sentence("Nothing that was found bears this out."), start, end)
 
 

@@ -1,15 +1,11 @@
-"""What a sentence claims, against the facts: objections with their place, and features that know the facts.
-
-Each finding is replaced by what the facts hold of it, so *no effusion* is the same as *no mass* where both were
-found; what is learned from one holds for the other, whatever the finding is called.
-"""
+"""What a sentence claims, against the facts: objections, each with its reason and its place."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
@@ -17,21 +13,28 @@ from typing import Any
 
 from tetkik.language import Language, Sentence
 from tetkik.report.facts import ChangeKind, Facts
+from tetkik.report.grounding.wording import words
 from tetkik.report.labeler import OTHER_LABELS, Context, Mention, Polarity, SentenceReading
-from tetkik.report.labeler.phrases import Hit, Lexicon
+from tetkik.report.labeler.phrases import Lexicon
 from tetkik.report.labeler.rules import rules_of
 from tetkik.report.labeler.text import Words, words_of
+from tetkik.turkish import flat
 from tetkik.values import NORMAL_LABELS, Fault, Mark, Passage, Route, Side, label_name, narrower
 
-_STEM = 6
-"""Letters by which a word is known: the endings of Turkish hardly matter here."""
 _OPPOSITE = {Polarity.PRESENT: Polarity.ABSENT, Polarity.ABSENT: Polarity.PRESENT}
 _SIGN = {Polarity.PRESENT: "+", Polarity.ABSENT: "-", Polarity.UNCERTAIN: "?"}
-_IN = {Context.CURRENT: "", Context.HISTORICAL: "h", Context.HYPOTHETICAL: "y", Context.NOT_ASSESSED: "n"}
+_BY_SIGNS = frozenset({"Emphysema", "Fibrosis"})
+"""What signs suggest that stand without it as well: hyperinflated lungs are no emphysema yet."""
+_ATTRIBUTE_STEMS = "size boyu mikt amou grad dere marg kena exte capi caus nede kays sinu natu"
+_ATTRIBUTES = frozenset(_ATTRIBUTE_STEMS.split())
+_ONLY_WORDS = "only solely confined alone yalniz yalnizca sadece"
+_ONLY = frozenset(_ONLY_WORDS.split())
+_NEAR = 4
+"""Words between an exception and what it excepts."""
 _FEW = 6
 """Words that say that something cannot be assessed, and no more."""
 _SOFT = ("open", "reverse", "exception", "correction")
-"""Words after which nothing plain can be said of a sentence by rules: it leaves open, turns round, excepts."""
+"""Kinds of words after which no rule is sure of a sentence: it leaves open, turns round, excepts."""
 _DIVIDING_WORDS = ", ; . but while whereas although ise ancak fakat olup and ve"
 _DIVIDING = frozenset(_DIVIDING_WORDS.split())
 _PAST_WORDS = """was were had then showed wasn weren yoktu vardi mevcuttu degildi izlenmiyordu seciliyordu
@@ -43,9 +46,9 @@ _NUMBERS = {word: str(value) for value, word in enumerate(_NUMBER_WORDS.split())
     "an": "1",
     "first": "1",
 }
-_NAMED_NUMBERS = frozenset({"19", "2", "t1", "t2"})
-_WRONG_COURSE = {"new:P", "new:G", "same:N", "same:G", "gone:P", "gone:N"}
-_NO_COURSE = {"new:0", "same:0", "gone:0", "amount:0", "amount:P", "amount:N"}
+_NAMED_NUMBERS = frozenset({"19", "2", "t1", "t2", "0.5", "0,5"})
+_WRONG_COURSE = {"new:P", "new:G", "same:N", "same:G", "gone:P", "gone:N", "gone:B"}
+_NO_COURSE = {"gone:x", "new:0", "same:0", "gone:0", "amount:0", "amount:P", "amount:N"}
 _BESIDE = Sentence("Nothing here assesses this.")
 _UNBORNE = Sentence("Nothing that was found bears this out.")
 _OBJECTIONS = {
@@ -59,7 +62,7 @@ _OBJECTIONS = {
 }
 _ACTIONS_OF_A_PASSAGE = frozenset(
     {"ct", "drain", "biopsy", "pet", "ultrasound", "antibiotic", "endoscopy", "surgery", "laboratory"}
-    | {"specialist"}
+    | {"specialist", "radiotherapy"}
 )
 
 
@@ -68,7 +71,7 @@ class Claims:
     """What one sentence was taken apart into.
 
     Attributes:
-        found: features with how often they stand there.
+        found: kinds of words with how often they stand there.
         against: objections of what the facts contradict.
         undecided: objections of what the model was asked for and can neither assert nor deny.
         beyond: objections of what they do not hold.
@@ -157,7 +160,7 @@ def _side(side: Side | None, label: str, facts: Facts) -> str:
 
 
 def _course(label: str, facts: Facts) -> str:
-    """`N` new, `P` persists, `G` gone, `B` absent on both, `x` not assessed before, `0` nothing to compare."""
+    """`N` new, `P` persists, `G` gone, `B` on neither image, `x` not assessed before, `0` no earlier one."""
     if not facts.compared:
         return "0"
     kinds = {facts.changes[name] for name in narrower(label) if name in facts.changes}
@@ -223,13 +226,8 @@ class _Taken:
         self._of_numbers()
         self._of_kinds()
         self._of_actions()
-        self._of_words()
         found = self.found
-        found["none"] = not self.mentions
         found["soft"] = self.soft
-        found["compared"] = self.facts.compared
-        found["against"], found["beyond"] = len(self.against), len(self.beyond) + len(self.undecided)
-        found[f"language:{self.language}"] = 1
         return Claims(+found, tuple(self.against), tuple(self.undecided), tuple(self.beyond))
 
     def _of_findings(self) -> None:
@@ -241,20 +239,9 @@ class _Taken:
             earlier = bool(then) and self.part[self.place.get(mention.start, 0)] in then
             said = verdict(mention, self.facts, earlier=earlier)
             side = _side(mention.side, label, self.facts)
-            if mention.implied:
-                self.found[f"implied:{said}"] += 1
-                if said == "ok":
-                    continue
-            if earlier:
-                self.found[f"then:{said}"] += 1
-                if said in ("ok", "free"):
-                    continue
+            if earlier and said in ("ok", "free"):
+                continue
             shape = f"{_status(label, self.facts)}{_SIGN[polarity]}"
-            self.found[f"m:{shape}{side}{_IN[mention.context]}"] += 1
-            self.found[f"mc:{shape}{_IN[mention.context]}"] += 1
-            self.found[f"v:{said}"] += 1
-            if side:
-                self.found[f"side:{shape}{side}"] += 1
             self._object(mention, label, shape, said, side)
 
     def _object(self, mention: Mention, label: str, shape: str, said: str, side: str) -> None:
@@ -273,7 +260,8 @@ class _Taken:
             self.against.append(Mark(Fault.DENIES_FOUND, Sentence("{finding} was found.", name), *place))
         elif said == "bad" and shape != "F+":
             plain = shape == "A+" and not corrected
-            if plain or not self.soft:
+            own &= not (shape.endswith("?") and (label in _BY_SIGNS or self._at_the_edge(mention)))
+            if plain or not (self.soft and self._softened(mention)):
                 denies = shape.startswith("F")
                 template = "{finding} was found." if denies else "{finding} was not found."
                 fault = Fault.DENIES_FOUND if denies else Fault.NOT_FOUND
@@ -282,14 +270,34 @@ class _Taken:
         elif shape.startswith("F") and side == "o" and not corrected and mention.context is Context.CURRENT:
             mark = Mark(Fault.SIDE, Sentence("The side is another one."), *place)
             (self.against if own else self.beyond).append(mark)
+        elif shape == "F+" and side == "p" and not _ONLY.isdisjoint(self.words.texts):
+            self.against.append(Mark(Fault.SIDE, Sentence("The side is another one."), *place))
         elif shape == "F+" and side == "u" and not self.soft and self._beside_side(mention):
             self.beyond.append(Mark(Fault.SIDE, Sentence("No side was measured."), *place))
+
+    def _at_the_edge(self, mention: Mention) -> bool:
+        """Whether it is said to be at the edge of normal: not yet the finding."""
+        return bool(words("borderline", "words").search(flat(mention.words)))
+
+    def _softened(self, mention: Mention) -> bool:
+        """Whether the words that make the sentence soft are about this mention: an exception is about one."""
+        if any(self.found[f"class:{name}"] for name in ("open", "reverse", "correction")):
+            return True
+        first = self.place.get(mention.start, 0)
+        last = max((place for place, end in enumerate(self.words.ends) if end <= mention.end), default=first)
+        for hit in self.kinds:
+            if hit.value == "exception" and self.words.texts[hit.first] not in _ONLY:
+                gap = hit.first - last if self.language is Language.TR else first - hit.last
+                if 0 < gap <= _NEAR:
+                    return True
+        return False
 
     def _put_off(self, mention: Mention, label: str) -> bool:
         """Whether what was found is said to be beyond this image, and nothing else is said."""
         alone = len(self.mentions) == 1 and len(self.words.texts) - len(self.inside) <= _FEW
         found = any(item.label == label for item in self.facts.present)
-        return mention.context is Context.NOT_ASSESSED and alone and found
+        itself = _ATTRIBUTES.isdisjoint(word[:4] for word in self.words.texts)
+        return mention.context is Context.NOT_ASSESSED and alone and found and itself
 
     def _beside_side(self, mention: Mention) -> bool:
         """Whether a word for a side stands in the same part of the sentence."""
@@ -310,7 +318,6 @@ class _Taken:
             beside = [item for item in near if self.part[item[0]] == self.part[hit.first]] or near
             closest = min(beside, key=lambda item: abs(item[0] - hit.first), default=(0, bare))[1]
             claim = f"{hit.value}:{closest}"
-            self.found[f"change:{claim}"] += 1
             span = self.words.span(hit.first, hit.last)
             if self.soft:
                 continue
@@ -326,9 +333,8 @@ class _Taken:
         allowed = _told_numbers(self.told) | _told_numbers(self.leaned)
         for place, word in enumerate(self.words.texts):
             digits = set(re.findall(r"\d+", word))
-            if not digits or place in self.inside or digits <= allowed or word in _NAMED_NUMBERS:
+            if not digits or digits <= allowed or word in _NAMED_NUMBERS:
                 continue
-            self.found["number"] += 1
             if not self.soft:
                 reason = Sentence("Nobody measured this.")
                 self.beyond.append(Mark(Fault.MEASUREMENT, reason, *self.words.span(place, place)))
@@ -343,28 +349,13 @@ class _Taken:
         history, leaned = named_in(self.told), named_in(self.leaned)
         for part in ("symptoms", "actions"):
             for hit in _lexicon(part).find(self.words.texts):
-                if hit.first in self.inside:
+                if hit.first in self.inside and hit.value not in _ACTIONS_OF_A_PASSAGE:
                     continue
                 known = hit.value in history or (part == "actions" and hit.value in leaned)
-                self.found[f"{part}:{'known' if known else hit.value}"] += 1
+                self.found[f"{part}:known"] += known
                 if not known and hit.value in _ACTIONS_OF_A_PASSAGE and not self.soft:
                     reason = Sentence("No cited passage says this.")
                     self.beyond.append(Mark(Fault.CITATION, reason, *self.words.span(hit.first, hit.last)))
-
-    def _of_words(self) -> None:
-        taken = set(self.inside)
-        for part in ("classes", "changes", "symptoms", "actions"):
-            for hit in _lexicon(part).find(self.words.texts):
-                taken |= _places(hit)
-        for place, word in enumerate(self.words.texts):
-            if word[0].isalpha():
-                self.found[f"w:{word[:_STEM]}"] = 1
-                if place not in taken:
-                    self.found[f"rest:{word[:_STEM]}"] = 1
-
-
-def _places(hit: Hit[str]) -> set[int]:
-    return set(range(hit.first, hit.last + 1))
 
 
 def _parts(words: Sequence[str]) -> list[int]:

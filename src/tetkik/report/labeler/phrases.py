@@ -160,6 +160,10 @@ class Lexicon(Generic[Value]):
         """Whether a word may stand in one of the phrases."""
         return bool(self._atoms(word))
 
+    def stem(self, word: str) -> str:
+        """The longest stem of the phrases that `word` begins with; empty where there is none."""
+        return max((atom.rstrip("*~") for atom in self._atoms(word)), key=len, default="")
+
     def stems(self) -> set[str]:
         """The words of the phrases, without their endings."""
         return self._exact | {*self._prefixes}

@@ -55,11 +55,10 @@ def read_report(
     whole = language or _language(text, [word for *_, words in cut[:_SAMPLE] for word in words.texts], None)
     background, line = False, 0
     readings = []
-    for start, end, words in cut:
-        spoken = language or _language(text[start:end], words.texts, whole)
+    for start, end, written in cut:
+        spoken = language or _language(text[start:end], written.texts, whole)
         rules = rules_of(spoken, signs=signs)
-        if rules.speller is not None:
-            words = replace(words, texts=tuple(_mended(word, rules) for word in words.texts))
+        words = replace(written, texts=tuple(_mended(word, rules) for word in written.texts))
         headings = rules.headings.find(words.texts)
         if background and "\n" in text[line:start]:
             background = False
@@ -126,7 +125,8 @@ def _mentions(text: str, words: Words, rules: Rules, language: Language) -> tupl
 
 def _mended(word: str, rules: Rules) -> str:
     """The word that was meant, where no phrase knows this one."""
-    if rules.speller is None or rules.cues.fits(word) or rules.findings.fits(word) or rules.states.fits(word):
+    known = (rules.cues, rules.findings, rules.states, rules.sides, rules.comparisons)
+    if rules.speller is None or any(phrases.fits(word) for phrases in known):
         return word
     return rules.speller.mended(word)
 

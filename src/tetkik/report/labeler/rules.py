@@ -121,7 +121,7 @@ class Rules:
 
 @cache
 def rules_of(language: Language, *, signs: bool = False) -> Rules:
-    """The compiled rules of `language`, with those of `signs` or without; a tenth of a second the first time."""
+    """The compiled rules of `language`, with `signs` or without; a tenth of a second the first time."""
     folder = resources.files("tetkik.report.labeler").joinpath("rules", language.value)
     table: dict[str, Any] = {}
     for name in ("findings", "structures", "cues", *(("signs",) if signs else ())):

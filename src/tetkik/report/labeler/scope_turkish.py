@@ -82,7 +82,7 @@ class TurkishScope(Scope):
                 return _judged(Cue.ASSERT if kept else Cue.DENY_AFTER, doubted, turned=False)
             elif hit.value in _PREDICATES:
                 turned = any(later.value is Cue.REVERSE for later in following[index + 1 : index + 2])
-                if hit.value is Cue.ASSERT and neither:
+                if hit.value is Cue.ASSERT and neither and not self._accompanied(last, hit):
                     return Polarity.ABSENT, Context.CURRENT
                 if hit.value is Cue.DENY_AFTER and self._loose and self._accompanied(last, hit):
                     return Polarity.PRESENT, Context.CURRENT
@@ -101,10 +101,15 @@ class TurkishScope(Scope):
         return self._words[hit.first].startswith("eslik") and self._words[last].endswith(("a", "e"))
 
     def _apart(self, first: int, last: int, predicate: int) -> bool:
-        """Whether another thing stands before the predicate, after a comma alone: *sağda efüzyon, kitle yok*."""
+        """Whether one other thing stands before the predicate, after a comma: *sağda efüzyon, kitle yok*."""
         between = self._words[last + 1 : predicate]
         head = self._words[max(0, first - 1) : first]
-        if "," not in between or not head or not head[0][0].isalnum() or not _JOINERS.isdisjoint(between):
+        stated = not any(start <= first <= end for start, end in self._places)
+        if stated and "," in between:
+            return True  # The state of a structure is said already: *kalp büyük, efüzyon yok*.
+        if between[:1] == (",",) and not (head and head[0][0].isalnum()):
+            return False
+        if "," not in between or not _JOINERS.isdisjoint(between):
             return False
         comma = last + 1 + between.index(",")
         return sum(comma < start < predicate for start, _ in self._places) == 1

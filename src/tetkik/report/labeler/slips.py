@@ -1,4 +1,4 @@
-"""Slips of the keyboard in the words that matter: a letter missing, doubled, wrong or swapped with the next."""
+"""Slips of the keyboard in the words that matter: a letter missing, doubled, wrong or swapped."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import lru_cache
 
 _SHORTEST = 5
 _LONGEST = 24
+_KEPT = 4096
 
 
 class Speller:
@@ -19,7 +20,11 @@ class Speller:
             if len(stem) >= _SHORTEST and stem.isalpha():
                 for part in _shorter(stem):
                     self._stems.setdefault(part, set()).add(stem)
-        self.mended = lru_cache(maxsize=4096)(self._mended)
+        self.mended = lru_cache(maxsize=_KEPT)(self._mended)
+
+    def knows(self, word: str) -> bool:
+        """Whether it is a word of reports as it stands."""
+        return word in self._known
 
     def _mended(self, word: str) -> str:
         """`word` itself, or the stem that was meant with the rest of the word after it."""
@@ -53,11 +58,5 @@ def _one_slip(word: str, stem: str) -> bool:
     while start < min(len(word), len(stem)) and word[start] == stem[start]:
         start += 1
     rest, meant = word[start:], stem[start:]
-    swapped = (
-        len(rest) > 1
-        and len(meant) > 1
-        and rest[0] == meant[1]
-        and rest[1] == meant[0]
-        and rest[2:] == meant[2:]
-    )
+    swapped = len(rest) > 1 and rest[1::-1] == meant[:2] and rest[2:] == meant[2:]
     return swapped or rest[1:] == meant[1:] or rest == meant[1:] or rest[1:] == meant
