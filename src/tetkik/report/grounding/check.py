@@ -82,7 +82,9 @@ def check_text(text: str, facts: Facts, language: Language | None = None) -> tup
 def check_own(
     sentence: DraftSentence, facts: Facts | None, language: Language, measured: Sequence[str] = ()
 ) -> DraftSentence:
-    """A sentence that a person wrote into a draft, with the marks that `check_text` makes; decisions stay.
+    """A sentence that a person wrote into a draft, marked where it goes against the facts; decisions stay.
+
+    What the model was asked for and can neither assert nor deny is the person's own matter.
 
     Args:
         facts: None where no model has assessed the image: then nothing can go against them, and only what is
@@ -101,7 +103,8 @@ def check_own(
         marks = [mark for mark in words if mark.fault is Fault.FOREIGN]
     else:
         readings = read_report(sentence.text, language, signs=True)
-        marks = [*words, *claims_of(sentence.text, readings, facts, (), language).against]
+        claims = claims_of(sentence.text, readings, facts, (), language)
+        marks = [*words, *claims.against]
     return replace(sentence, marks=_with_decisions(marks, sentence.marks))
 
 

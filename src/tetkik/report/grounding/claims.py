@@ -159,7 +159,7 @@ def _side(side: Side | None, label: str, facts: Facts) -> str:
     return "p" if Side.BOTH in measured else "o"
 
 
-def _course(label: str, facts: Facts) -> str:
+def _change_of(label: str, facts: Facts) -> str:
     """`N` new, `P` persists, `G` gone, `B` on neither image, `x` not assessed before, `0` no earlier one."""
     if not facts.compared:
         return "0"
@@ -196,7 +196,7 @@ class _Taken:
         self.facts, self.language = facts, language
         self.words: Words = words_of(text)
         self.mentions = [mention for reading in readings for mention in reading.mentions]
-        self.told = f"{facts.question} {facts.inputs.technique or ''}"
+        self.background = f"{facts.question} {facts.inputs.technique or ''}"
         self.leaned = " ".join(item.text for item in passages)
         self.found: Counter[str] = Counter()
         self.against: list[Mark] = []
@@ -237,19 +237,19 @@ class _Taken:
         for mention in self.mentions:
             label, polarity = as_image(mention, self.facts)
             earlier = bool(then) and self.part[self.place.get(mention.start, 0)] in then
-            said = verdict(mention, self.facts, earlier=earlier)
+            agreed = verdict(mention, self.facts, earlier=earlier)
             side = _side(mention.side, label, self.facts)
-            if earlier and said in ("ok", "free"):
+            if earlier and agreed in ("ok", "free"):
                 continue
             shape = f"{_status(label, self.facts)}{_SIGN[polarity]}"
-            self._object(mention, label, shape, said, side)
+            self._object(mention, label, shape, agreed, side)
 
-    def _object(self, mention: Mention, label: str, shape: str, said: str, side: str) -> None:
+    def _object(self, mention: Mention, label: str, shape: str, agreed: str, side: str) -> None:
         name = {"finding": label_name(label, self.language)}
         place = mention.start, mention.end
         corrected = bool(self.found["class:correction"])
         own = label not in OTHER_LABELS or self.facts.assessed(label)
-        if said == "unk" and not self.found["class:open"]:
+        if agreed == "unk" and not self.found["class:open"]:
             reason = Sentence("{finding} was not found.", name)
             mark = Mark(Fault.NOT_FOUND, reason, *place)
             if "-" in shape:
@@ -258,7 +258,7 @@ class _Taken:
             (self.undecided if self.facts.assessed(label) else self.beyond).append(mark)
         elif self._put_off(mention, label):
             self.against.append(Mark(Fault.DENIES_FOUND, Sentence("{finding} was found.", name), *place))
-        elif said == "bad" and shape != "F+":
+        elif agreed == "bad" and shape != "F+":
             plain = shape == "A+" and not corrected
             own &= not (shape.endswith("?") and (label in _BY_SIGNS or self._at_the_edge(mention)))
             if plain or not (self.soft and self._softened(mention)):
@@ -307,7 +307,7 @@ class _Taken:
 
     def _of_courses(self) -> None:
         near = [
-            (self.place.get(item.start, 0), _course(as_image(item, self.facts)[0], self.facts))
+            (self.place.get(item.start, 0), _change_of(as_image(item, self.facts)[0], self.facts))
             for item in self.mentions
             if not item.implied
         ]
@@ -330,7 +330,7 @@ class _Taken:
                 self.beyond.append(Mark(Fault.COMPARISON, Sentence(template), *span))
 
     def _of_numbers(self) -> None:
-        allowed = _told_numbers(self.told) | _told_numbers(self.leaned)
+        allowed = _numbers_of(self.background) | _numbers_of(self.leaned)
         for place, word in enumerate(self.words.texts):
             digits = set(re.findall(r"\d+", word))
             if not digits or digits <= allowed or word in _NAMED_NUMBERS:
@@ -346,7 +346,7 @@ class _Taken:
                 self.beyond.append(Mark(*objection, *self.words.span(hit.first, hit.last)))
 
     def _of_actions(self) -> None:
-        history, leaned = named_in(self.told), named_in(self.leaned)
+        history, leaned = named_in(self.background), named_in(self.leaned)
         for part in ("symptoms", "actions"):
             for hit in _lexicon(part).find(self.words.texts):
                 if hit.first in self.inside and hit.value not in _ACTIONS_OF_A_PASSAGE:
@@ -368,7 +368,7 @@ def _parts(words: Sequence[str]) -> list[int]:
 
 
 @lru_cache(maxsize=256)
-def _told_numbers(text: str) -> frozenset[str]:
+def _numbers_of(text: str) -> frozenset[str]:
     """The numbers of a text in digits: *two weeks* is 2, *a month* is 1."""
     words = words_of(text).texts
     spelled = {_NUMBERS[word] for word in words if word in _NUMBERS}

@@ -90,7 +90,7 @@ class TurkishScope(Scope):
                     hit.value is Cue.DENY_AFTER
                     and not turned
                     and self._loose
-                    and self._apart(first, last, hit.first)
+                    and self._separate(first, last, hit.first)
                 ):
                     return Polarity.UNCERTAIN, Context.CURRENT
                 return _judged(hit.value, doubted, turned)
@@ -100,7 +100,7 @@ class TurkishScope(Scope):
         """Whether it is what nothing goes with: *konsolidasyona efüzyon eşlik etmiyor*."""
         return self._words[hit.first].startswith("eslik") and self._words[last].endswith(("a", "e"))
 
-    def _apart(self, first: int, last: int, predicate: int) -> bool:
+    def _separate(self, first: int, last: int, predicate: int) -> bool:
         """Whether one other thing stands before the predicate, after a comma: *sağda efüzyon, kitle yok*."""
         between = self._words[last + 1 : predicate]
         head = self._words[max(0, first - 1) : first]
