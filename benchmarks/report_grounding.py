@@ -33,7 +33,7 @@ from pathlib import Path
 import numpy as np
 
 from figures import judged, record
-from report_planted import CHEST, FAULTS, plant, random_facts, result_of
+from report_planted import CHEST, FAULTS, hide, plant, random_facts, result_of
 from tetkik.language import Language
 from tetkik.report.composer import compose
 from tetkik.report.facts import Facts, facts_of
@@ -244,6 +244,7 @@ def planted(drafts: int, rng: random.Random) -> None:
             faults = {mark.fault for sentence in planted_ones for mark in sentence.marks}
             caught.setdefault(kind, []).append(bool(faults))
             named.setdefault(kind, []).append(bool(faults & FAULTS[kind]))
+    hidden(drafts, rng)
     print("| planted in drafts | asked | reached | 95% interval | n |\n|---|---|---|---|---|")
     for kind, hits in caught.items():
         _row(kind, "98%", sum(hits), len(hits))
@@ -252,6 +253,27 @@ def planted(drafts: int, rng: random.Random) -> None:
     _row("all", "98%", sum(every), len(every), "planted-caught", met=sum(every) >= 0.98 * len(every))
     _row("good sentences marked", "at most 2%", marked, good, "good-marked", met=marked <= 0.02 * good)
     print(f"\nChecking 15 sentences: {np.median(times) * 1e3:.1f} ms (median; asked 10 ms)")
+
+
+def hidden(drafts: int, rng: random.Random) -> None:
+    """Print the table of unsupported clauses and of hidden letters in the composer's sentences."""
+    caught: dict[str, list[bool]] = {}
+    for number in range(drafts):
+        facts, language = random_facts(rng), list(Language)[number % 2]
+        passages = passages_for([item.label for item in facts.abnormal], language)
+        draft = compose(facts, passages, language)
+        own = {(s.section, s.text) for s in draft.sentences}
+        for kind, faulty in hide(draft, facts, language, rng):
+            marked = [s for s in check_draft(faulty, facts).sentences if (s.section, s.text) not in own]
+            caught.setdefault(kind, []).append(all(sentence.marks for sentence in marked))
+            if not caught[kind][-1]:
+                print("not caught:", *(s.text for s in marked))
+    print("| hidden in drafts | asked | reached | 95% interval | n |\n|---|---|---|---|---|")
+    for kind, hits in caught.items():
+        _row(kind, "98%", sum(hits), len(hits))
+    every = [hit for hits in caught.values() for hit in hits]
+    _row("all", "98%", sum(every), len(every), "hidden-caught", met=sum(every) >= 0.98 * len(every))
+    print()
 
 
 def main() -> None:

@@ -211,3 +211,65 @@ def _with(draft: Draft, sentence: DraftSentence) -> Draft:
     order = list(Section)
     sentences = sorted((*draft.sentences, sentence), key=lambda item: order.index(item.section))
     return replace(draft, sentences=tuple(sentences))
+
+
+_CLAUSES = {
+    Language.TR: (
+        "sağ 6. kotta deplase kırık izlenmektedir",
+        "aort topuzu kalsifiktir",
+        "trakea sola deviyedir",
+        "santral kateterin ucu sağ atriyumdadır",
+        "lezyonun çapı 2,4 cm'dir",
+        "sol alt lobda lokalizedir",
+        "görünüm kalp yetmezliğine bağlıdır",
+        "göğüs tüpü takılması önerilir",
+        "bulgular önceki grafiye göre artmıştır",
+        "mediastinal lenfadenopati eşlik etmektedir",
+    ),
+    Language.EN: (
+        "there is a displaced fracture of the sixth rib",
+        "the aortic knob is calcified",
+        "the trachea is deviated to the left",
+        "the tip of the central catheter lies in the right atrium",
+        "it measures 2.4 cm",
+        "it lies in the left lower lobe",
+        "this is due to heart failure",
+        "a chest drain should be inserted",
+        "this has increased since the previous film",
+        "there is mediastinal lymphadenopathy",
+    ),
+}
+_LINKS = {
+    Language.TR: ("; ", ", ayrıca ", " olup ", " - ", ", ancak "),
+    Language.EN: ("; ", ", and ", " - ", ", but ", " ("),
+}
+_ALIKE = str.maketrans("aeopciAEO", "\u0430\u0435\u03bf\u0440\u0441\u0456\u0391\u0395\u039f")
+
+
+def hide(draft: Draft, facts: Facts, language: Language, rng: random.Random) -> Iterator[tuple[str, Draft]]:
+    """The draft with a clause, or a finding whose letters are hidden, put to one of its own sentences."""
+    own = rng.choice([s for s in draft.section(Section.FINDINGS) if s.certainty is not None])
+
+    def planted(text: str) -> Draft:
+        return _with(draft, DraftSentence(text, own.section, own.evidence))
+
+    stem, link = own.text.rstrip("."), rng.choice(_LINKS[language])
+    yield "clause", planted(f"{stem}{link}{rng.choice(_CLAUSES[language])}{')' * link.count('(')}.")
+    missing = [label for label in CHEST if not facts.may_assert(label)]
+    name = label_name(rng.choice(missing), language).lower()
+    middle = len(name) // 2
+    for kind, spelled in (
+        ("look-alike letters", name.translate(_ALIKE)),
+        ("zero-width", name[:middle] + "\u200b" + name[middle:]),
+        ("spaced letters", " ".join(name.replace(" ", ""))),
+    ):
+        tail = f"{spelled} mevcuttur" if language is Language.TR else f"there is {spelled}"
+        yield kind, planted(f"{stem}; {tail}.")
+    long = [label_name(label, language).lower() for label in missing]
+    word = rng.choice(
+        [part for label in long for part in label.split() if len(part) >= 8] or ["pneumothorax"]
+    )
+    third = len(word) // 3
+    split = " ".join((word[:third], word[third : 2 * third], word[2 * third :]))
+    tail = f"{split} mevcuttur" if language is Language.TR else f"there is {split}"
+    yield "split word", planted(f"{stem}; {tail}.")

@@ -125,4 +125,6 @@ def test_no_finding_of_another_image_slips_in(drawn, language):
         (said,) = [item for item in foreign.section(Section.FINDINGS) if item.certainty]
         draft = Draft(language, (said,), known.bases())
         assert check_draft(draft, known).open_marks, said.text
-        assert any(sentence.marks for sentence in check_text(said.text, known, language))
+        # What no model was asked for, somebody else may know.
+        marked = any(sentence.marks for sentence in check_text(said.text, known, language))
+        assert marked or not known.assessed(label)

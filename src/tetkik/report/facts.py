@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tetkik.language import Language, Sentence
@@ -95,6 +95,8 @@ class Facts:
     refused: bool
     inputs: ReportInput
     model: str
+    before: Mapping[str, bool] = field(default_factory=dict)
+    """Of the labels that the earlier image was assessed for, whether it was found."""
     compared: bool = False  # whether an earlier image was given in which the same model assessed anything
 
     @property
@@ -240,6 +242,7 @@ def facts_of(
         refused=not result.suitable,
         inputs=inputs,
         model=result.model,
+        before={item.label: item.positive for item in prior.findings if item.assessed} if prior else {},
         compared=prior is not None,
     )
 

@@ -64,11 +64,11 @@ def test_a_saved_text_is_checked_again_and_keeps_the_rest(both_records, radiolog
     made = made_report(both_records)
     with both_records.write(radiologist) as tx:
         before = drafts.draft_of(tx, made.id)
-        text = [*before.draft.sentences, own("Sağ üst lobda 3 cm nodül izlendi.")]
+        text = [*before.draft.sentences, own("Sağda 3 cm pnömotoraks izlendi.")]
         after = drafts.save(tx, made.id, 1, DraftEdit(text))
-    added = next(item for item in after.draft.sentences if "nodül" in item.text)
+    added = next(item for item in after.draft.sentences if "3 cm" in item.text)
     assert {mark.fault for mark in added.marks} == {Fault.NOT_FOUND, Fault.MEASUREMENT}
-    assert added.text[added.marks[0].start : added.marks[0].end] in ("3 cm", "nodül")
+    assert added.text[added.marks[0].start : added.marks[0].end] in ("3 cm", "pnömotoraks")
     assert [item for item in after.draft.sentences if item != added] == list(before.draft.sentences)
     assert (after.revision, after.updated_by) == (2, "Ömer Çağrı Ünsal")
     assert after.by_person.count(True) == 1
@@ -150,22 +150,22 @@ def test_of_many_who_save_at_the_same_moment_one_wins(both_records):
 def test_a_decision_is_kept_with_who_and_when_until_the_words_change(both_records, radiologist):
     made = made_report(both_records)
     with both_records.write(radiologist) as tx:
-        saved = drafts.save(tx, made.id, 1, DraftEdit([own("Sağda nodül izlendi.")]))
+        saved = drafts.save(tx, made.id, 1, DraftEdit([own("Sağda pnömotoraks izlendi.")]))
         decided = drafts.decide(tx, made.id, saved.revision, every_mark_kept(saved))
     assert decided.draft.open_marks == 0
     (decision,) = decided.decisions
     assert (decision.decision, decision.user_id, decision.sentence) == (
         Decision.KEPT,
         radiologist.user_id,
-        "Sağda nodül izlendi.",
+        "Sağda pnömotoraks izlendi.",
     )
     with both_records.write(radiologist) as tx:
         same = drafts.save(
-            tx, made.id, decided.revision, DraftEdit([own("Sağda nodül izlendi."), own("Kalp büyük.")])
+            tx, made.id, decided.revision, DraftEdit([own("Sağda pnömotoraks izlendi."), own("Kalp büyük.")])
         )
         assert same.draft.open_marks == 0
         other = drafts.save(
-            tx, made.id, same.revision, DraftEdit([own("Solda nodül izlendi."), own("Kalp büyük.")])
+            tx, made.id, same.revision, DraftEdit([own("Solda pnömotoraks izlendi."), own("Kalp büyük.")])
         )
     assert other.draft.open_marks == 1
 
@@ -173,11 +173,13 @@ def test_a_decision_is_kept_with_who_and_when_until_the_words_change(both_record
 def test_a_removed_sentence_goes_and_a_question_can_be_opened_again(records, reader):
     made = made_report(records)
     with records.write(reader) as tx:
-        saved = drafts.save(tx, made.id, 1, DraftEdit([own("Sağda nodül izlendi."), own("Kitle izlendi.")]))
+        saved = drafts.save(
+            tx, made.id, 1, DraftEdit([own("Sağda pnömotoraks izlendi."), own("Pnömotoraks vardır.")])
+        )
         choices = every_mark_kept(saved)
         kept = drafts.decide(tx, made.id, saved.revision, choices)
         removed = drafts.decide(tx, made.id, kept.revision, [replace(choices[0], decision=Decision.REMOVED)])
-        assert [item.text for item in removed.draft.sentences] == ["Kitle izlendi."]
+        assert [item.text for item in removed.draft.sentences] == ["Pnömotoraks vardır."]
         assert {item.decision for item in removed.decisions} == {Decision.KEPT, Decision.REMOVED}
         (left,) = every_mark_kept(removed)
         opened = drafts.decide(tx, made.id, removed.revision, [replace(left, decision=None)])
@@ -273,9 +275,9 @@ def test_the_worklist_and_its_filter_follow_a_judgement(both_records, radiologis
 def test_what_a_reader_added_may_be_written(records, reader):
     made = made_report(records)
     with records.write(reader) as tx:
-        before = drafts.save(tx, made.id, 1, DraftEdit([own("Nodül izlendi.")]))
+        before = drafts.save(tx, made.id, 1, DraftEdit([own("Pnömotoraks izlendi.")]))
         assert before.draft.open_marks == 1
-        after = drafts.judge(tx, made.id, 2, "Nodule", Judgement.ADDED)
+        after = drafts.judge(tx, made.id, 2, "Pneumothorax", Judgement.ADDED)
     assert after.draft.open_marks == 0
 
 

@@ -166,7 +166,7 @@ def test_nobody_else_signs(records, role):
 def test_open_marks_and_empty_drafts_are_not_signed(records, reader):
     made = made_report(records)
     with records.write(reader) as tx:
-        drafts.save(tx, made.id, 1, DraftEdit([DraftSentence("Nodül izlendi.", Section.FINDINGS)]))
+        drafts.save(tx, made.id, 1, DraftEdit([DraftSentence("pnömotoraks izlendi.", Section.FINDINGS)]))
     with pytest.raises(Conflict, match="1 objection "), records.write(reader) as tx:
         signing.sign(tx, made.id, 2, proof_of(reader), HOSPITAL)
     with records.write(reader) as tx:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
@@ -11,8 +11,15 @@ from tetkik.language import Language, Sentence
 from tetkik.report.composer import asked_sentence
 from tetkik.report.facts import Facts
 from tetkik.report.grounding.citations import citation_faults
-from tetkik.report.grounding.mentions import beyond_marks, comparison_marks, mention_marks
-from tetkik.report.grounding.wording import foreign_in, numbers_in, overlap, own_names, spoken_numbers
+from tetkik.report.grounding.claims import claims_of
+from tetkik.report.grounding.wording import (
+    foreign_in,
+    hidden_in,
+    numbers_in,
+    overlap,
+    own_names,
+    spoken_numbers,
+)
 from tetkik.report.labeler import Context, SentenceReading, read_report
 from tetkik.turkish import flat
 from tetkik.values import Decision, Draft, DraftSentence, Fault, Mark, Passage, Section
@@ -20,6 +27,14 @@ from tetkik.values.common import one_line
 
 _PASSAGE, _HISTORY, _QUALITY = "passage:", "history:text", "quality:image"
 _CLAIMS = (Section.FINDINGS, Section.IMPRESSION)
+_CLAIMS_NOTHING = (
+    "soft",
+    "class:courtesy",
+    "class:technique",
+    "class:unassessed",
+    "symptoms:known",
+    "actions:known",
+)
 _QUOTE = re.compile("“([^“”]{3,})”")
 _OPEN_FIELD = re.compile(r"\[[^\[\]]{0,80}\]")
 """A field of a macro, such as `[mm]` or `[side: left|right]`, that nobody filled."""
@@ -55,13 +70,12 @@ def check_text(text: str, facts: Facts, language: Language | None = None) -> tup
     that was not given.
     """
     found = []
-    for reading in read_report(text, language):
+    for reading in read_report(text, language, signs=True):
         if not reading.text.strip():
             continue
         marks = [*_word_marks(reading.text, (), strict=False)]
-        for mark in _reading_marks(reading, facts, strict=False):
-            start = mark.start - reading.start
-            marks.append(replace(mark, start=start, end=start + mark.end - mark.start))
+        claims = claims_of(reading.text, [_alone(reading)], facts, (), reading.language)
+        marks += [*claims.against, *claims.undecided]
         found.append(DraftSentence(reading.text, Section.FINDINGS, marks=_with_decisions(marks, ())))
     return tuple(found)
 
@@ -69,7 +83,9 @@ def check_text(text: str, facts: Facts, language: Language | None = None) -> tup
 def check_own(
     sentence: DraftSentence, facts: Facts | None, language: Language, measured: Sequence[str] = ()
 ) -> DraftSentence:
-    """A sentence that a person wrote into a draft, with the marks that `check_text` makes; decisions stay.
+    """A sentence that a person wrote into a draft, marked where it goes against the facts; decisions stay.
+
+    What the model was asked for and can neither assert nor deny is the person's own matter.
 
     Args:
         facts: None where no model has assessed the image: then nothing can go against them, and only what is
@@ -87,9 +103,9 @@ def check_own(
     if facts is None:
         marks = [mark for mark in words if mark.fault is Fault.FOREIGN]
     else:
-        marks = words
-        for reading in read_report(sentence.text, language):
-            marks += _reading_marks(reading, facts, strict=False)
+        readings = read_report(sentence.text, language, signs=True)
+        claims = claims_of(sentence.text, readings, facts, (), language)
+        marks = [*words, *claims.against]
     return replace(sentence, marks=_with_decisions(marks, sentence.marks))
 
 
@@ -109,31 +125,37 @@ def _draft_marks(
     text = _without_quotes(sentence, facts)
     if not text.strip(" “”"):
         return []
-    readings = read_report(text, language)
+    readings = read_report(text, language, signs=True)
     own = own_names(text, facts, language)
     named = {mention.label for reading in readings for mention in reading.mentions} | set(own)
     marks: list[Mark] = []
     if not _quotes_passage(sentence, cited, facts):
-        marks += _word_marks(text, cited, strict=True)
-        differential = sentence.section is Section.RECOMMENDATION and bool(cited)
-        for reading in readings:
-            marks += _reading_marks(
-                reading, facts, strict=True, differential=differential, own=[*own.values()]
-            )
+        marks += _word_marks(text, cited, strict=True, language=language)
+        if sentence.section is not Section.TECHNIQUE:
+            claims = claims_of(text, readings, facts, cited, language)
+            objections = (*claims.against, *claims.undecided, *claims.beyond)
+            marks += [mark for mark in objections if not _within(mark, own.values())]
         marks += _not_in_history(sentence, readings, facts)
         if sentence.section in _CLAIMS:
-            marks += _unsupported(text, readings, [*own.values()], marks)
+            marks += _unborne(text, readings, (facts, cited, language), [*own.values()], marks)
     marks += citation_faults(sentence, named, known, cited, facts, language)
     return marks
 
 
 def _word_marks(
-    text: str, cited: Sequence[Passage], *, strict: bool, allowed: AbstractSet[str] = frozenset()
+    text: str,
+    cited: Sequence[Passage],
+    *,
+    strict: bool,
+    allowed: AbstractSet[str] = frozenset(),
+    language: Language | None = None,
 ) -> Iterator[Mark]:
-    for start, end in foreign_in(text, holes=strict):
+    hidden = hidden_in(text, language) if strict and language else ()
+    for start, end in (*foreign_in(text, holes=strict), *hidden):
         yield Mark(Fault.FOREIGN, Sentence("This is no sentence of a report."), start, end)
     allowed = set(allowed).union(*(spoken_numbers(passage.text) for passage in cited))
-    for start, end in numbers_in(text, bare=strict):
+    # A number alone is judged with what the history says.
+    for start, end in numbers_in(text, bare=False):
         if not all(_may_say(number, allowed) for number in spoken_numbers(text[start:end])):
             yield Mark(Fault.MEASUREMENT, Sentence("Nobody measured this."), start, end)
 
@@ -145,35 +167,22 @@ def _may_say(number: str, allowed: AbstractSet[str]) -> bool:
     return number in allowed or (bool(unit) and {last, *(f"{one} {unit}" for one in others)} <= allowed)
 
 
-def _reading_marks(
-    reading: SentenceReading,
-    facts: Facts,
-    *,
-    strict: bool,
-    differential: bool = False,
-    own: Sequence[tuple[int, int]] = (),
-) -> Iterator[Mark]:
-    """Marks at places of the whole text that was read."""
-    for mention in reading.mentions:
-        if not overlap(mention.start, mention.end, own):
-            yield from mention_marks(
-                mention, facts, reading.language, strict=strict, differential=differential
-            )
-    yield from comparison_marks(reading, facts, strict=strict)
-
-
-def _unsupported(
+def _unborne(
     text: str,
     readings: Sequence[SentenceReading],
+    known: tuple[Facts, Sequence[Passage], Language],
     own: Sequence[tuple[int, int]],
     marks: Sequence[Mark],
 ) -> Iterator[Mark]:
-    """What stands in findings or impression and is about nothing that was assessed."""
-    yield from beyond_marks(text, readings, own)
-    for reading in readings or (None,):
-        start, end = (reading.start, reading.end) if reading else (0, len(text))
-        about = bool(reading and reading.mentions) or any(start <= place < end for place, _ in own)
-        if not about and not any(start <= mark.start < end for mark in marks):
+    """What names no finding and rests neither on the history nor on a passage, and claims something."""
+    places = [(reading.start, reading.end) for reading in readings if not reading.mentions]
+    if not readings:
+        places = [(0, len(text))]
+    for start, end in places:
+        if overlap(start, end, [*own, *((mark.start, mark.end) for mark in marks)]):
+            continue
+        claims = claims_of(text[start:end], (), *known)
+        if len(text[start:end].split()) > 1 and not any(claims.found.get(name) for name in _CLAIMS_NOTHING):
             yield Mark(Fault.CITATION, Sentence("Nothing that was found bears this out."), start, end)
 
 
@@ -220,8 +229,17 @@ def _quotes_passage(sentence: DraftSentence, cited: Sequence[Passage], facts: Fa
     )
 
 
-def _moved(mark: Mark, shift: int) -> Mark:
-    return replace(mark, start=mark.start + shift, end=mark.end + shift)
+def _alone(reading: SentenceReading) -> SentenceReading:
+    """A sentence of a longer text with its mentions at places of its own."""
+    shift = -reading.start
+    mentions = tuple(
+        replace(item, start=item.start + shift, end=item.end + shift) for item in reading.mentions
+    )
+    return replace(reading, start=0, end=reading.end + shift, mentions=mentions)
+
+
+def _within(mark: Mark, places: Iterable[tuple[int, int]]) -> bool:
+    return overlap(mark.start, mark.end, places)
 
 
 def _with_decisions(marks: Sequence[Mark], before: Sequence[Mark]) -> tuple[Mark, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import resources
@@ -11,6 +12,8 @@ from importlib import resources
 from tetkik.language import Language
 from tetkik.privacy import find_personal
 from tetkik.report.facts import Facts
+from tetkik.report.labeler.rules import rules_of
+from tetkik.report.labeler.text import words_of
 from tetkik.turkish import flat
 from tetkik.values import FINDING_LABELS, label_name
 
@@ -26,6 +29,13 @@ _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffd"
     "\u0400-\u1cff\u2c00-\ufb4f\ufe00-\ufe0f\uff00-\uffef\U00010000-\U0010ffff]+"
 )
+
+
+_OWN = re.compile("[^A-Za-zÇĞİÖŞÜçğıöşüÂÎÛâîûÉéµ\\W\\d_]+|[\u0300-\u036f]+")
+"""Letters that neither Turkish nor English has, and loose accents: whole words of them look like ours."""
+_SPACED = re.compile(r"(?<!\w)(?:[^\W\d_][ .\-·*_]{1,2}){3,}[^\W\d_](?!\w)")
+_LONGEST_SPLIT = 4
+_SHORTEST_STEM = 5
 
 
 @cache
@@ -98,6 +108,28 @@ def foreign_in(text: str, *, holes: bool = True) -> Iterator[tuple[int, int]]:
     yield from ((found.start, found.end) for found in find_personal(text))
     if len(" ".join(text.split())) > LONGEST or not any(char.isalpha() for char in text):
         yield 0, len(text)
+
+
+def hidden_in(text: str, language: Language) -> Iterator[tuple[int, int]]:
+    """Where letters of no Turkish or English word stand, or a finding's name is taken apart: `pnö mo ni`."""
+    plain = unicodedata.normalize("NFC", text)
+    if len(plain) == len(text):
+        yield from (match.span() for match in _OWN.finditer(text))
+    yield from (match.span() for match in _SPACED.finditer(text))
+    parts = words_of(text)
+    rules = rules_of(language, signs=True)
+    findings, speller = rules.findings, rules.speller
+    for first in range(len(parts.texts)):
+        for count in range(2, _LONGEST_SPLIT + 1):
+            split = parts.texts[first : first + count]
+            if len(split) < count or not all(part.isalpha() for part in split):
+                break
+            whole = (len(part) >= _SHORTEST_STEM and findings.fits(part) for part in split)
+            if any(whole) or (speller is not None and any(map(speller.knows, split))):
+                continue
+            stem = findings.stem("".join(split))
+            if len(stem) >= _SHORTEST_STEM and len(stem) > len("".join(split[:-1])):
+                yield parts.span(first, first + count - 1)
 
 
 def own_names(text: str, facts: Facts, language: Language) -> dict[str, tuple[int, int]]:

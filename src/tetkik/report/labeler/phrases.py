@@ -156,6 +156,18 @@ class Lexicon(Generic[Value]):
         steps = self._root.steps
         return tuple(steps[atom] for atom in self._atoms(word) if atom in steps)
 
+    def fits(self, word: str) -> bool:
+        """Whether a word may stand in one of the phrases."""
+        return bool(self._atoms(word))
+
+    def stem(self, word: str) -> str:
+        """The longest stem of the phrases that `word` begins with; empty where there is none."""
+        return max((atom.rstrip("*~") for atom in self._atoms(word)), key=len, default="")
+
+    def stems(self) -> set[str]:
+        """The words of the phrases, without their endings."""
+        return self._exact | {*self._prefixes}
+
     def find(self, words: Sequence[str]) -> list[Hit[Value]]:
         """The phrases in folded `words`, in order, without overlap."""
         hits: list[Hit[Value]] = []

@@ -33,24 +33,32 @@ _SCOPES: Mapping[Language, type[Scope]] = {Language.EN: EnglishScope, Language.T
 _OPPOSITE = {Polarity.PRESENT: Polarity.ABSENT, Polarity.ABSENT: Polarity.PRESENT}
 _TUMOURS = frozenset({("Glioma",), ("Meningioma",), ("Pituitary",)})
 _MASS = ("Mass",)
+_TURNED = {"left": "right", "right": "left"}
 _WHOLE = (None, Side.BOTH)
 _SAVE = frozenset({"otherwise", "except", "disinda", "haricinde"})
 """Words after which a sweeping statement does not sweep."""
 
 
-def read_report(text: str, language: Language | None = None) -> tuple[SentenceReading, ...]:
+def read_report(
+    text: str, language: Language | None = None, *, signs: bool = False
+) -> tuple[SentenceReading, ...]:
     """Every sentence of `text` with the findings that it names; each tells its language unless one is given.
 
     Sentences of a part that is no reading of this image, such as the indication, are there as well; their
     mentions are `Context.HISTORICAL`. It never raises, whatever the text is.
+
+    Args:
+        signs: whether signs without the name of their finding (*sharp costophrenic angles*), short forms and
+            slips of the keyboard are read as well, as the grounding check does; tags of reports follow names.
     """
     cut = [(start, end, words_of(text[start:end], start)) for start, end in spans(text)]
     whole = language or _language(text, [word for *_, words in cut[:_SAMPLE] for word in words.texts], None)
     background, line = False, 0
     readings = []
-    for start, end, words in cut:
-        spoken = language or _language(text[start:end], words.texts, whole)
-        rules = rules_of(spoken)
+    for start, end, written in cut:
+        spoken = language or _language(text[start:end], written.texts, whole)
+        rules = rules_of(spoken, signs=signs)
+        words = replace(written, texts=tuple(_mended(word, rules) for word in written.texts))
         headings = rules.headings.find(words.texts)
         if background and "\n" in text[line:start]:
             background = False
@@ -95,8 +103,8 @@ def _mentions(text: str, words: Words, rules: Rules, language: Language) -> tupl
             hit.value.sweeping if isinstance(hit.value, Structure) else tumour and hit.value.labels == _MASS
         )
     ]
-    scope = _SCOPES[language](texts, cues, places)
-    states, sides = rules.states.find(texts), rules.sides.find(texts)
+    scope = _SCOPES[language](texts, cues, places, loose=rules.signs)
+    states, sides = rules.states.find(texts), _resolved(rules.sides.find(texts))
     found: list[Mention] = []
     sweeps = _SAVE.isdisjoint(texts)
     for hit in named:
@@ -113,6 +121,27 @@ def _mentions(text: str, words: Words, rules: Rules, language: Language) -> tupl
     if brain:
         found = list(_of_the_brain(found, named=tumour))
     return tuple(sorted(found, key=lambda mention: (mention.start, mention.end)))
+
+
+def _mended(word: str, rules: Rules) -> str:
+    """The word that was meant, where no phrase knows this one."""
+    known = (rules.cues, rules.findings, rules.states, rules.sides, rules.comparisons)
+    if rules.speller is None or any(phrases.fits(word) for phrases in known):
+        return word
+    return rules.speller.mended(word)
+
+
+def _resolved(sides: Sequence[Hit[str]]) -> list[Hit[str]]:
+    """The words for sides with *same* and *opposite* led back to the side named before them."""
+    found, named = [], None
+    for hit in sides:
+        value = hit.value
+        if value in _TURNED:
+            named = value
+        elif value in ("same", "opposite"):
+            value = "nothing" if named is None else named if value == "same" else _TURNED[named]
+        found.append(replace(hit, value=value))
+    return found
 
 
 def _of_the_brain(mentions: Sequence[Mention], *, named: bool) -> Iterator[Mention]:

@@ -13,6 +13,7 @@ from typing import Any
 from tetkik.language import Language
 from tetkik.report.labeler.phrases import Lexicon, Value
 from tetkik.report.labeler.reading import Polarity
+from tetkik.report.labeler.slips import Speller
 from tetkik.values import FINDING_LABELS
 
 OTHER_LABELS: tuple[str, ...] = (
@@ -114,28 +115,59 @@ class Rules:
     headings: Lexicon[bool]
     marks: Lexicon[bool]
     brain: Lexicon[bool]
+    signs: bool
+    speller: Speller | None = None  # where slips of the keyboard are led back
 
 
 @cache
-def rules_of(language: Language) -> Rules:
-    """The compiled rules of `language`; about a tenth of a second the first time."""
+def rules_of(language: Language, *, signs: bool = False) -> Rules:
+    """The compiled rules of `language`, with `signs` or without; a tenth of a second the first time."""
     folder = resources.files("tetkik.report.labeler").joinpath("rules", language.value)
     table: dict[str, Any] = {}
-    for name in ("findings", "structures", "cues"):
-        table |= tomllib.loads(folder.joinpath(f"{name}.toml").read_text("utf-8"))
+    for name in ("findings", "structures", "cues", *(("signs",) if signs else ())):
+        _merge(table, tomllib.loads(folder.joinpath(f"{name}.toml").read_text("utf-8")))
     comparison, headings, words = table["comparison"], table["headings"], table["language"]
+    findings: Lexicon[Named | Structure] = Lexicon(
+        [*_named(table["finding"]), *_structures(table["structure"])]
+    )
+    states = Lexicon(_each(table["states"]))
+    cues = Lexicon(
+        (phrase, Cue(name)) for part in (table["cues"], *_verbs(table)) for phrase, name in _each(part)
+    )
     return Rules(
-        findings=Lexicon([*_named(table["finding"]), *_structures(table["structure"])]),
-        states=Lexicon(_each(table["states"])),
-        cues=Lexicon(
-            (phrase, Cue(name)) for part in (table["cues"], *_verbs(table)) for phrase, name in _each(part)
-        ),
+        findings=findings,
+        states=states,
+        cues=cues,
         sides=Lexicon(_each(table["sides"])),
         comparisons=Lexicon(_each({True: comparison["phrases"], False: comparison.get("nothing", ())})),
         headings=Lexicon(_each({True: headings["background"], False: headings["report"]})),
         marks=Lexicon(_each({True: words["words"]})),
         brain=Lexicon(_each({True: words["brain"]})),
+        signs=signs,
+        speller=Speller(findings.stems() | states.stems() | cues.stems(), _known_words(language))
+        if signs
+        else None,
     )
+
+
+def _known_words(language: Language) -> list[str]:
+    """Words of reports, folded, that are no slip of another."""
+    return (
+        resources.files("tetkik.report.labeler")
+        .joinpath("rules", language.value, "words.txt")
+        .read_text("utf-8")
+        .split()
+    )
+
+
+def _merge(table: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Put the entries of another file to those of a table: lists grow, and so do the tables in it."""
+    for key, value in more.items():
+        known = table.setdefault(key, type(value)())
+        if isinstance(value, dict):
+            _merge(known, value)
+        else:
+            known.extend(value)
 
 
 def _each(table: Mapping[Value, Iterable[str]]) -> Iterator[tuple[str, Value]]:

@@ -20,8 +20,14 @@ class Scope(ABC):
     """How many words a side and the place that it belongs to take at most."""
 
     def __init__(
-        self, words: Sequence[str], cues: Sequence[Hit[Cue]], places: Sequence[tuple[int, int]]
+        self,
+        words: Sequence[str],
+        cues: Sequence[Hit[Cue]],
+        places: Sequence[tuple[int, int]],
+        *,
+        loose: bool = False,
     ) -> None:
+        self._loose = loose
         self._words = words
         self._cues = [hit for hit in cues if hit.value is not Cue.NOTHING]
         self._places = places

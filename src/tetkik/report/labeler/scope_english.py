@@ -21,6 +21,8 @@ _PLACE_WORDS = """lobe lobes lung lungs base bases basilar bibasilar zone zones 
 midlung"""
 _PLACES = frozenset(_PLACE_WORDS.split())
 _NEAR = 2
+_FAR = 12
+_TURNED = {Polarity.ABSENT: Polarity.UNCERTAIN, Polarity.PRESENT: Polarity.ABSENT}
 _ADJECTIVES = 3
 _DENY_AFTER = frozenset({Cue.DENY_AFTER, Cue.DENY_AROUND})
 _DOUBT_AFTER = frozenset({Cue.DOUBT_AFTER, Cue.DOUBT_AROUND})
@@ -94,7 +96,12 @@ class EnglishScope(Scope):
             context = Context.HISTORICAL
         elif Cue.BEYOND_BEFORE in kinds or Cue.BEYOND_AFTER in later:
             context = Context.NOT_ASSESSED
-        return self._polarity(first, last, before, after), context
+        polarity = self._polarity(first, last, before, after)
+        return (_TURNED.get(polarity, polarity) if self._turned(first) else polarity), context
+
+    def _turned(self, first: int) -> bool:
+        """Whether what is said here is called wrong before: *it would be wrong to say that there is no …*."""
+        return any(hit.value is Cue.REVERSE and 0 <= first - hit.last - 1 < _FAR for hit in self._cues)
 
     def _polarity(
         self, first: int, last: int, before: Sequence[Hit[Cue]], after: Sequence[Hit[Cue]]
@@ -103,7 +110,11 @@ class EnglishScope(Scope):
         doubt = max((hit.last for hit in before if self._doubts(hit, first)), default=-1)
         if denial >= 0 and not (doubt > denial and "," in self._words[denial:doubt]):
             return Polarity.ABSENT
-        if any(hit.value in _DENY_AFTER for hit in after):
+        if any(
+            hit.value in _DENY_AFTER
+            and not (hit.value is Cue.DENY_AROUND and "," in self._words[last : hit.first])
+            for hit in after
+        ):
             return Polarity.ABSENT
         either = self._either(first, last, before, after)
         if doubt >= 0 or either or any(hit.value in _DOUBT_AFTER for hit in after):
@@ -130,7 +141,7 @@ class EnglishScope(Scope):
         return not _JOINERS.intersection(between) or bool(_OR.intersection(between))
 
     def reversed(self, first: int, last: int) -> bool:
-        return any(
+        return self._turned(first) or any(
             hit.value is Cue.DENY_BEFORE and 0 <= first - hit.last - 1 < _NEAR
             for hit in self._around(first, last)[0]
         )

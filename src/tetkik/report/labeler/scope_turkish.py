@@ -25,6 +25,9 @@ _LOCATIVE = ("da", "de", "ta", "te", "daki", "deki", "taki", "teki")
 _SHORTEST_PLACE = 3
 _CONTEXTS = {Cue.HYPOTHESIS_AFTER: Context.HYPOTHETICAL, Cue.HISTORY_AFTER: Context.HISTORICAL}
 _LIST = frozenset({",", "ve", "veya", "ya", "da", "ile", "/"})
+_JOINERS = frozenset({"ve", "veya", "ya", "yahut", "ile", "ne", "gibi"})
+_ISE = 7
+"""How many words before *ise* its part of a sentence begins at most."""
 _CLAUSES = 2
 """How many clauses back a side is looked for, where a clause names none: *sağda … izlenmekte olup*."""
 _BEFORE = {Cue.HISTORY_BEFORE: 2, Cue.DOUBT_BEFORE: 4}
@@ -38,6 +41,7 @@ class TurkishScope(Scope):
         """A predicate ends its clause."""
         ends = {hit.last for hit in self._cues if hit.value in _PREDICATES}
         stops = {hit.first for hit in self._cues if hit.value is Cue.STOP}
+        stops |= {self._begins(place) for place, word in enumerate(self._words) if word == "ise"}
         clauses, clause = [0] * len(self._words), 0
         for place in range(len(self._words)):
             clause += place in stops
@@ -45,16 +49,28 @@ class TurkishScope(Scope):
             clause += place in ends
         return clauses
 
+    def _begins(self, place: int) -> int:
+        """Where the part before *ise* begins, which says of another thing something else."""
+        back = self._words[max(0, place - _ISE) : place]
+        comma = next((step for step, word in enumerate(reversed(back), 1) if word in ",;."), None)
+        return place if comma is None else place - comma
+
     def judge(self, first: int, last: int) -> Judged:
         reach = [hit for hit in self._cues if hit.last < first and self._reaches(hit, first)]
         if any(hit.value is Cue.HISTORY_BEFORE for hit in reach):
             return Polarity.PRESENT, Context.HISTORICAL
         doubted = any(hit.value is Cue.DOUBT_BEFORE for hit in reach)
+        clause = self._clause[first]
+        neither = any(
+            hit.value is Cue.DENY_BEFORE and self._clause[hit.first] == clause for hit in self._cues
+        )
         about = False
         following = [hit for hit in self._cues if hit.last > last and hit.first >= first]
         for index, hit in enumerate(following):
             if hit.value is Cue.STOP:
                 break
+            if hit.value is Cue.REVERSE:
+                return Polarity.ABSENT, Context.CURRENT
             if hit.value is Cue.DOUBT_NOUN:
                 doubted = True
             elif hit.value is Cue.ABOUT:
@@ -66,8 +82,37 @@ class TurkishScope(Scope):
                 return _judged(Cue.ASSERT if kept else Cue.DENY_AFTER, doubted, turned=False)
             elif hit.value in _PREDICATES:
                 turned = any(later.value is Cue.REVERSE for later in following[index + 1 : index + 2])
+                if hit.value is Cue.ASSERT and neither and not self._accompanied(last, hit):
+                    return Polarity.ABSENT, Context.CURRENT
+                if hit.value is Cue.DENY_AFTER and self._loose and self._accompanied(last, hit):
+                    return Polarity.PRESENT, Context.CURRENT
+                if (
+                    hit.value is Cue.DENY_AFTER
+                    and not turned
+                    and self._loose
+                    and self._separate(first, last, hit.first)
+                ):
+                    return Polarity.UNCERTAIN, Context.CURRENT
                 return _judged(hit.value, doubted, turned)
         return _open_or_not(doubted), Context.CURRENT
+
+    def _accompanied(self, last: int, hit: Hit[Cue]) -> bool:
+        """Whether it is what nothing goes with: *konsolidasyona efüzyon eşlik etmiyor*."""
+        return self._words[hit.first].startswith("eslik") and self._words[last].endswith(("a", "e"))
+
+    def _separate(self, first: int, last: int, predicate: int) -> bool:
+        """Whether one other thing stands before the predicate, after a comma: *sağda efüzyon, kitle yok*."""
+        between = self._words[last + 1 : predicate]
+        head = self._words[max(0, first - 1) : first]
+        stated = not any(start <= first <= end for start, end in self._places)
+        if stated and "," in between:
+            return True  # The state of a structure is said already: *kalp büyük, efüzyon yok*.
+        if between[:1] == (",",) and not (head and head[0][0].isalnum()):
+            return False
+        if "," not in between or not _JOINERS.isdisjoint(between):
+            return False
+        comma = last + 1 + between.index(",")
+        return sum(comma < start < predicate for start, _ in self._places) == 1
 
     def _reaches(self, hit: Hit[Cue], first: int) -> bool:
         most = _BEFORE.get(hit.value, 0)

@@ -111,7 +111,9 @@ def _next_char(text: str, place: int) -> str:
 _DASHES = "-‐‑‒–—−"
 _LINE_MARKS = "•‣▪●○◦·*"
 _KEPT = frozenset(".,;:?!()[]+/%<>=\n\"'&")
-_TOKEN = re.compile(r"\d+(?:[.,]\d+)+|[^\W_]+|[^\w\s]")
+_TOKEN = re.compile(r"\(\s?[-+]\s?\)|\d+(?:[.,]\d+)+|[^\W_]+|[^\w\s]")
+_SIGNED = {"-": "minussign", "+": "plussign"}
+"""How a list says whether something is there: `effusion (-)`."""
 
 
 def _fold(char: str) -> str:
@@ -163,10 +165,14 @@ def words_of(text: str, start: int = 0) -> Words:
         if match.group() != "-" or not _inside(folded, match.start())
     ]
     return Words(
-        tuple(folded[first:last] for first, last in found),
+        tuple(_read(folded[first:last]) for first, last in found),
         tuple(places[first] for first, _ in found),
         tuple(places[last - 1] + 1 for _, last in found),
     )
+
+
+def _read(token: str) -> str:
+    return _SIGNED[token.strip("() ")] if len(token) > 1 and token[0] == "(" else token
 
 
 def _inside(folded: str, place: int) -> bool:

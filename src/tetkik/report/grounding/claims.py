@@ -1,0 +1,385 @@
+"""What a sentence claims, against the facts: objections, each with its reason and its place."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib import resources
+from typing import Any
+
+from tetkik.language import Language, Sentence
+from tetkik.report.facts import ChangeKind, Facts
+from tetkik.report.grounding.wording import words
+from tetkik.report.labeler import OTHER_LABELS, Context, Mention, Polarity, SentenceReading
+from tetkik.report.labeler.phrases import Lexicon
+from tetkik.report.labeler.rules import rules_of
+from tetkik.report.labeler.text import Words, words_of
+from tetkik.turkish import flat
+from tetkik.values import NORMAL_LABELS, Fault, Mark, Passage, Route, Side, label_name, narrower
+
+_OPPOSITE = {Polarity.PRESENT: Polarity.ABSENT, Polarity.ABSENT: Polarity.PRESENT}
+_SIGN = {Polarity.PRESENT: "+", Polarity.ABSENT: "-", Polarity.UNCERTAIN: "?"}
+_BY_SIGNS = frozenset({"Emphysema", "Fibrosis"})
+"""What signs suggest that stand without it as well: hyperinflated lungs are no emphysema yet."""
+_ATTRIBUTE_STEMS = "size boyu mikt amou grad dere marg kena exte capi caus nede kays sinu natu"
+_ATTRIBUTES = frozenset(_ATTRIBUTE_STEMS.split())
+_ONLY_WORDS = "only solely confined alone yalniz yalnizca sadece"
+_ONLY = frozenset(_ONLY_WORDS.split())
+_NEAR = 4
+"""Words between an exception and what it excepts."""
+_FEW = 6
+"""Words that say that something cannot be assessed, and no more."""
+_SOFT = ("open", "reverse", "exception", "correction")
+"""Kinds of words after which no rule is sure of a sentence: it leaves open, turns round, excepts."""
+_DIVIDING_WORDS = ", ; . but while whereas although ise ancak fakat olup and ve"
+_DIVIDING = frozenset(_DIVIDING_WORDS.split())
+_PAST_WORDS = """was were had then showed wasn weren yoktu vardi mevcuttu degildi izlenmiyordu seciliyordu
+izleniyordu normaldi buyuktu secilmiyordu"""
+_PAST = frozenset(_PAST_WORDS.split())
+_NUMBER_WORDS = "zero one two three four five six seven eight nine ten"
+_NUMBERS = {word: str(value) for value, word in enumerate(_NUMBER_WORDS.split())} | {
+    "a": "1",
+    "an": "1",
+    "first": "1",
+}
+_NAMED_NUMBERS = frozenset({"19", "2", "t1", "t2", "0.5", "0,5"})
+_WRONG_COURSE = {"new:P", "new:G", "same:N", "same:G", "gone:P", "gone:N", "gone:B"}
+_NO_COURSE = {"gone:x", "new:0", "same:0", "gone:0", "amount:0", "amount:P", "amount:N"}
+_BESIDE = Sentence("Nothing here assesses this.")
+_UNBORNE = Sentence("Nothing that was found bears this out.")
+_OBJECTIONS = {
+    "disease": (Fault.NOT_FOUND, _BESIDE),
+    "part": (Fault.NOT_FOUND, _BESIDE),
+    "device": (Fault.NOT_FOUND, _BESIDE),
+    "lobe": (Fault.SIDE, Sentence("No such place was measured.")),
+    "shape": (Fault.MEASUREMENT, Sentence("Nobody graded this.")),
+    "grade": (Fault.MEASUREMENT, Sentence("Nobody graded this.")),
+    "cause_of": (Fault.CITATION, _UNBORNE),
+}
+_ACTIONS_OF_A_PASSAGE = frozenset(
+    {"ct", "drain", "biopsy", "pet", "ultrasound", "antibiotic", "endoscopy", "surgery", "laboratory"}
+    | {"specialist", "radiotherapy"}
+)
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What one sentence was taken apart into.
+
+    Attributes:
+        found: kinds of words with how often they stand there.
+        against: objections of what the facts contradict.
+        undecided: objections of what the model was asked for and can neither assert nor deny.
+        beyond: objections of what they do not hold.
+    """
+
+    found: Mapping[str, int]
+    against: tuple[Mark, ...]
+    undecided: tuple[Mark, ...]
+    beyond: tuple[Mark, ...]
+
+
+@cache
+def _table() -> dict[str, Any]:
+    return tomllib.loads(resources.files(__package__).joinpath("concepts.toml").read_text("utf-8"))
+
+
+@cache
+def _lexicon(part: str) -> Lexicon[str]:
+    """The phrases of one part of `concepts.toml`; of a phrase that stands twice the first counts."""
+    entries: dict[str, str] = {}
+    for name, phrases in _table()[part].items():
+        for phrase in phrases:
+            entries.setdefault(phrase, name)
+    return Lexicon(entries.items())
+
+
+@lru_cache(maxsize=256)
+def named_in(text: str) -> frozenset[str]:
+    """The things of `concepts.toml` that a history or a passage names."""
+    words = words_of(text).texts
+    return frozenset(hit.value for part in ("symptoms", "actions") for hit in _lexicon(part).find(words))
+
+
+def as_image(mention: Mention, facts: Facts) -> tuple[str, Polarity]:
+    """Label and polarity of a mention on this kind of image: a tumour of the chest is a mass."""
+    here = "Mass" if facts.route is Route.CHEST else "No_Tumor"
+    if facts.route is not None and mention.label in ("Mass", "No_Tumor") and mention.label != here:
+        return here, _OPPOSITE.get(mention.polarity, mention.polarity)
+    return mention.label, mention.polarity
+
+
+def verdict(mention: Mention, facts: Facts, *, earlier: bool = False) -> str:
+    """Whether a mention agrees with the facts: `ok`, `bad`, `unk`; `free` where it claims nothing.
+
+    Args:
+        earlier: whether it is said of the earlier image.
+    """
+    label, polarity = as_image(mention, facts)
+    if mention.context is not Context.CURRENT:
+        return "free"
+    if label == "Lung_Opacity" and facts.route is Route.BRAIN_MRI:
+        return "free"
+    if label == "Support_Devices" and "line" in named_in(facts.question):
+        return "free"
+    status = _status(label, facts)
+    if label in NORMAL_LABELS:
+        if polarity is Polarity.ABSENT or (polarity is Polarity.UNCERTAIN and status != "F"):
+            return "bad" if status == "F" else "ok"
+        return {"F": "ok", "A": "bad", "U": "bad" if facts.abnormal else "unk"}[status]
+    if earlier:
+        before = {facts.before[name] for name in narrower(label) if name in facts.before}
+        agrees = (True in before) is (polarity is not Polarity.ABSENT)
+        return "unk" if not before else "ok" if agrees else "bad"
+    if status == "U":
+        return "unk"
+    if polarity is Polarity.UNCERTAIN:
+        return "ok" if status == "F" else "bad"
+    return "ok" if (status == "F") is (polarity is Polarity.PRESENT) else "bad"
+
+
+def _status(label: str, facts: Facts) -> str:
+    """`F` found, `A` may be denied, `U` not known."""
+    return "F" if facts.may_assert(label) else "A" if facts.may_deny(label) else "U"
+
+
+def _side(side: Side | None, label: str, facts: Facts) -> str:
+    """`s` the measured side, `o` the other, `p` one of both, `u` where none was measured."""
+    if side is None:
+        return ""
+    measured = facts.sides_of(label)
+    if not measured:
+        return "u"
+    if side in measured or (side is Side.BOTH and {Side.LEFT, Side.RIGHT} <= measured):
+        return "s"
+    return "p" if Side.BOTH in measured else "o"
+
+
+def _change_of(label: str, facts: Facts) -> str:
+    """`N` new, `P` persists, `G` gone, `B` on neither image, `x` not assessed before, `0` no earlier one."""
+    if not facts.compared:
+        return "0"
+    kinds = {facts.changes[name] for name in narrower(label) if name in facts.changes}
+    for kind, letter in ((ChangeKind.NEW, "N"), (ChangeKind.PERSISTS, "P"), (ChangeKind.GONE, "G")):
+        if kind in kinds:
+            return letter
+    before = {facts.before[name] for name in narrower(label) if name in facts.before}
+    return "x" if not before else "W" if True in before else "B"
+
+
+def claims_of(
+    text: str,
+    readings: Sequence[SentenceReading],
+    facts: Facts,
+    passages: Sequence[Passage],
+    language: Language,
+) -> Claims:
+    """The claims of one sentence of `text`, which `readings` have read."""
+    return _Taken(text, readings, facts, passages, language).claims()
+
+
+class _Taken:
+    """One sentence being taken apart."""
+
+    def __init__(
+        self,
+        text: str,
+        readings: Sequence[SentenceReading],
+        facts: Facts,
+        passages: Sequence[Passage],
+        language: Language,
+    ) -> None:
+        self.facts, self.language = facts, language
+        self.words: Words = words_of(text)
+        self.mentions = [mention for reading in readings for mention in reading.mentions]
+        self.background = f"{facts.question} {facts.inputs.technique or ''}"
+        self.leaned = " ".join(item.text for item in passages)
+        self.found: Counter[str] = Counter()
+        self.against: list[Mark] = []
+        self.undecided: list[Mark] = []
+        self.beyond: list[Mark] = []
+        self.part = _parts(self.words.texts)
+        self.place = {start: place for place, start in enumerate(self.words.starts)}
+        self.inside = {
+            place
+            for place in range(len(self.words.texts))
+            if any(
+                self.words.starts[place] < item.end and self.words.ends[place] > item.start
+                for item in self.mentions
+            )
+        }
+        texts = self.words.texts
+        self.kinds = [hit for hit in _lexicon("classes").find(texts) if hit.first not in self.inside]
+        self.changes = [hit for hit in _lexicon("changes").find(texts) if hit.value != "nothing"]
+        self.found.update(f"class:{hit.value}" for hit in self.kinds)
+        if _lexicon("open").find(texts):
+            self.found["class:open"] = 1
+        self.soft = any(self.found[f"class:{name}"] for name in _SOFT)
+
+    def claims(self) -> Claims:
+        self._of_findings()
+        self._of_courses()
+        self._of_numbers()
+        self._of_kinds()
+        self._of_actions()
+        found = self.found
+        found["soft"] = self.soft
+        return Claims(+found, tuple(self.against), tuple(self.undecided), tuple(self.beyond))
+
+    def _of_findings(self) -> None:
+        then = {self.part[hit.first] for hit in self.changes if hit.value == "prior"} & {
+            self.part[place] for place, word in enumerate(self.words.texts) if word in _PAST
+        }
+        for mention in self.mentions:
+            label, polarity = as_image(mention, self.facts)
+            earlier = bool(then) and self.part[self.place.get(mention.start, 0)] in then
+            agreed = verdict(mention, self.facts, earlier=earlier)
+            side = _side(mention.side, label, self.facts)
+            if earlier and agreed in ("ok", "free"):
+                continue
+            shape = f"{_status(label, self.facts)}{_SIGN[polarity]}"
+            self._object(mention, label, shape, agreed, side)
+
+    def _object(self, mention: Mention, label: str, shape: str, agreed: str, side: str) -> None:
+        name = {"finding": label_name(label, self.language)}
+        place = mention.start, mention.end
+        corrected = bool(self.found["class:correction"])
+        own = label not in OTHER_LABELS or self.facts.assessed(label)
+        if agreed == "unk" and not self.found["class:open"]:
+            reason = Sentence("{finding} was not found.", name)
+            mark = Mark(Fault.NOT_FOUND, reason, *place)
+            if "-" in shape:
+                reason = Sentence("The model has no measured right to deny {finding}.", name)
+                mark = Mark(Fault.DENIES_UNPROVEN, reason, *place)
+            (self.undecided if self.facts.assessed(label) else self.beyond).append(mark)
+        elif self._put_off(mention, label):
+            self.against.append(Mark(Fault.DENIES_FOUND, Sentence("{finding} was found.", name), *place))
+        elif agreed == "bad" and shape != "F+":
+            plain = shape == "A+" and not corrected
+            own &= not (shape.endswith("?") and (label in _BY_SIGNS or self._at_the_edge(mention)))
+            if plain or not (self.soft and self._softened(mention)):
+                denies = shape.startswith("F")
+                template = "{finding} was found." if denies else "{finding} was not found."
+                fault = Fault.DENIES_FOUND if denies else Fault.NOT_FOUND
+                mark = Mark(fault, Sentence(template, name), *place)
+                (self.against if own or denies else self.beyond).append(mark)
+        elif shape.startswith("F") and side == "o" and not corrected and mention.context is Context.CURRENT:
+            mark = Mark(Fault.SIDE, Sentence("The side is another one."), *place)
+            (self.against if own else self.beyond).append(mark)
+        elif shape == "F+" and side == "p" and not _ONLY.isdisjoint(self.words.texts):
+            self.against.append(Mark(Fault.SIDE, Sentence("The side is another one."), *place))
+        elif shape == "F+" and side == "u" and not self.soft and self._beside_side(mention):
+            self.beyond.append(Mark(Fault.SIDE, Sentence("No side was measured."), *place))
+
+    def _at_the_edge(self, mention: Mention) -> bool:
+        """Whether it is said to be at the edge of normal: not yet the finding."""
+        return bool(words("borderline", "words").search(flat(mention.words)))
+
+    def _softened(self, mention: Mention) -> bool:
+        """Whether the words that make the sentence soft are about this mention: an exception is about one."""
+        if any(self.found[f"class:{name}"] for name in ("open", "reverse", "correction")):
+            return True
+        first = self.place.get(mention.start, 0)
+        last = max((place for place, end in enumerate(self.words.ends) if end <= mention.end), default=first)
+        for hit in self.kinds:
+            if hit.value == "exception" and self.words.texts[hit.first] not in _ONLY:
+                gap = hit.first - last if self.language is Language.TR else first - hit.last
+                if 0 < gap <= _NEAR:
+                    return True
+        return False
+
+    def _put_off(self, mention: Mention, label: str) -> bool:
+        """Whether what was found is said to be beyond this image, and nothing else is said."""
+        alone = len(self.mentions) == 1 and len(self.words.texts) - len(self.inside) <= _FEW
+        found = any(item.label == label for item in self.facts.present)
+        itself = _ATTRIBUTES.isdisjoint(word[:4] for word in self.words.texts)
+        return mention.context is Context.NOT_ASSESSED and alone and found and itself
+
+    def _beside_side(self, mention: Mention) -> bool:
+        """Whether a word for a side stands in the same part of the sentence."""
+        part = self.part[self.place.get(mention.start, 0)]
+        sides = rules_of(self.language, signs=True).sides.find(self.words.texts)
+        return any(self.part[hit.first] == part for hit in sides)
+
+    def _of_courses(self) -> None:
+        near = [
+            (self.place.get(item.start, 0), _change_of(as_image(item, self.facts)[0], self.facts))
+            for item in self.mentions
+            if not item.implied
+        ]
+        bare = "-" if self.facts.compared else "0"
+        gone = {self.part[hit.first] for hit in self.changes if hit.value == "gone"}
+        for hit in self.changes:
+            if hit.first in self.inside:
+                continue
+            if hit.value == "same" and self.part[hit.first] in gone:
+                continue  # "seen on the previous study, no longer seen": one course, that it is gone
+            beside = [item for item in near if self.part[item[0]] == self.part[hit.first]] or near
+            closest = min(beside, key=lambda item: abs(item[0] - hit.first), default=(0, bare))[1]
+            claim = f"{hit.value}:{closest}"
+            span = self.words.span(hit.first, hit.last)
+            if self.soft:
+                continue
+            if claim in _WRONG_COURSE:
+                reason = Sentence("The comparison does not hold.")
+                self.against.append(Mark(Fault.COMPARISON, reason, *span))
+            elif claim in _NO_COURSE:
+                amount = claim != "amount:0" and hit.value == "amount"
+                template = "Nobody measured a change." if amount else "No earlier image was compared."
+                self.beyond.append(Mark(Fault.COMPARISON, Sentence(template), *span))
+
+    def _of_numbers(self) -> None:
+        allowed = _numbers_of(self.background) | _numbers_of(self.leaned)
+        for place, word in enumerate(self.words.texts):
+            digits = set(re.findall(r"\d+", word))
+            if not digits or digits <= allowed or word in _NAMED_NUMBERS:
+                continue
+            if not self.soft:
+                reason = Sentence("Nobody measured this.")
+                self.beyond.append(Mark(Fault.MEASUREMENT, reason, *self.words.span(place, place)))
+
+    def _of_kinds(self) -> None:
+        denied = {
+            self.part[self.place.get(item.start, 0)]
+            for item in self.mentions
+            if item.polarity is Polarity.ABSENT or item.label in NORMAL_LABELS
+        }
+        for hit in self.kinds:
+            objection = _OBJECTIONS.get(hit.value)
+            if self.words.texts[hit.first].startswith("belirgin") and self.part[hit.first] in denied:
+                continue  # "belirgin tümör saptanmadı" grades nothing
+            if objection is not None and not self.soft:
+                self.beyond.append(Mark(*objection, *self.words.span(hit.first, hit.last)))
+
+    def _of_actions(self) -> None:
+        history, leaned = named_in(self.background), named_in(self.leaned)
+        for part in ("symptoms", "actions"):
+            for hit in _lexicon(part).find(self.words.texts):
+                if hit.first in self.inside and hit.value not in _ACTIONS_OF_A_PASSAGE:
+                    continue
+                known = hit.value in history or (part == "actions" and hit.value in leaned)
+                self.found[f"{part}:known"] += known
+                if not known and hit.value in _ACTIONS_OF_A_PASSAGE and not self.soft:
+                    reason = Sentence("No cited passage says this.")
+                    self.beyond.append(Mark(Fault.CITATION, reason, *self.words.span(hit.first, hit.last)))
+
+
+def _parts(words: Sequence[str]) -> list[int]:
+    """The number of the part of a sentence in which each word stands: marks and joining words divide them."""
+    parts, part = [], 0
+    for word in words:
+        part += word in _DIVIDING
+        parts.append(part)
+    return parts
+
+
+@lru_cache(maxsize=256)
+def _numbers_of(text: str) -> frozenset[str]:
+    """The numbers of a text in digits: *two weeks* is 2, *a month* is 1."""
+    words = words_of(text).texts
+    spelled = {_NUMBERS[word] for word in words if word in _NUMBERS}
+    return frozenset(spelled.union(*(re.findall(r"\d+", word) for word in words)))
