@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import locale
 import os
+import re
 import string
 import tomllib
 from collections.abc import Mapping
@@ -22,6 +23,9 @@ from functools import cache
 from importlib import resources
 
 _ONE = frozenset({"1", "1.0"})
+_PARTS = string.Formatter()
+_LEAST_LITERAL = 20
+"""Characters beside its values by which a stored sentence is known for a message."""
 
 
 class Language(StrEnum):
@@ -75,6 +79,24 @@ def translate(template: str, language: Language, **values: object) -> str:
     elif any(str(value) in _ONE for value in values.values()) and template in _english_counts():
         return _Counted().format(_english_counts()[template], **values)
     return template.format(**values) if values else template
+
+
+def restated(text: str, language: Language) -> str:
+    """A sentence that was stored in words, in `language`; as it stands where it is no message."""
+    for english, turkish in _turkish().items():
+        known, wanted = (turkish, english) if language is Language.EN else (english, turkish)
+        if known == text:
+            return wanted
+        parts = list(_PARTS.parse(known))
+        literal = "".join(part[0] for part in parts)
+        if len(literal) < _LEAST_LITERAL or len(literal) == len(known) or not text.startswith(parts[0][0]):
+            continue
+        pattern = "".join(re.escape(part[0]) + ("(.+)" if part[1] else "") for part in parts)
+        found = re.fullmatch(pattern, text)
+        if found is not None:
+            values = dict(zip((part[1] for part in parts if part[1]), found.groups(), strict=True))
+            return "".join(part[0] + values.get(part[1] or "", "") for part in _PARTS.parse(wanted))
+    return text
 
 
 def _translated(value: object, language: Language) -> object:

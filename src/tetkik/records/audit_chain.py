@@ -97,6 +97,8 @@ class Action(StrEnum):
     CRITICAL_SENT = "critical.sent"
     """A contact was told that a critical result waits, or could not be."""
     CRITICAL_ACKNOWLEDGED = "critical.acknowledged"
+    CRITICAL_NOT_TOLD = "critical.not_told"
+    """A report with a critical finding was signed, and nobody needs to be told of it."""
     FEEDBACK_EXPORTED = "feedback.exported"
     STATISTICS_OPENED = "statistics.opened"
     STATISTICS_EXPORTED = "statistics.exported"

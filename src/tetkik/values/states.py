@@ -20,6 +20,17 @@ class CriticalLevel(StrEnum):
     """Days: a finding that must not be lost."""
 
 
+class NotTold(StrEnum):
+    """Why nobody needs to be told of a critical finding; codes alone, for the trail keeps them."""
+
+    TREATED = "treated"
+    """The department treats the patient for it already."""
+    UNCHANGED = "unchanged"
+    """It is known from an earlier report."""
+    NOT_CRITICAL = "not_critical"
+    """It is there, but not critical in this patient."""
+
+
 class LinkReason(StrEnum):
     """Why two records became one; codes alone, for the trail keeps them."""
 

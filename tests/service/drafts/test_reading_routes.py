@@ -93,9 +93,9 @@ def test_normal_is_no_finding_among_others(client, room, tmp_path):
         report_id = drafts.report_of_image(tx, image_id) or ""
         drafts.judge(tx, report_id, drafts.draft_of(tx, report_id).revision, "Hernia", Judgement.ADDED)
     page = client.get(f"/read/{case_id}", headers={"Accept-Language": "en"}).text
-    found, whole = page.index(">Found <"), page.index("The image as a whole")
+    found, whole = page.index(">Found <"), page.index("Not compatible with what was found")
     assert 'data-finding="Hernia"' in page[found:whole] and 'data-finding="Normal"' not in page[found:whole]
-    assert 'data-finding="Normal"' in page[whole:] and "This contradicts what was found" in page[whole:]
+    assert 'data-finding="Normal"' in page[whole:] and "These exclude each other: Normal, " in page[whole:]
 
 
 def test_a_report_by_hand(client, room):

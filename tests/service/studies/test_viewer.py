@@ -148,7 +148,7 @@ def test_the_hanging_protocol(current, prior, layout, cells):
         stacks = tuple(
             replace(plain, images=(letter,), view=view) for letter, view in zip(letters, views, strict=False)
         )
-        return ViewerStudy("s", "c", "", "DX", None, "", len(stacks), stacks)
+        return ViewerStudy("s", "c", "", "X-ray", "", len(stacks), stacks)
 
     hung = hang("a", [study(current, "ab")], study(prior, "AB") if prior else None)
     assert (hung.layout, "".join(hung.cells)) == (layout, cells)

@@ -23,7 +23,7 @@ from tetkik.records.ids import new_id
 from tetkik.records.people.visibility import load_visible_case, visible_cases
 from tetkik.records.reports.identity import said_name
 from tetkik.records.schema import Case, CriticalResult, User
-from tetkik.values import CriticalLevel
+from tetkik.values import CriticalLevel, NotTold
 from tetkik.values.common import one_line
 
 LONGEST = 500
@@ -139,6 +139,12 @@ def record_call(tx: Transaction, result_id: str, told_to: str, *, read_back: boo
     row.read_back = read_back
     tx.audit_about(Action.CRITICAL_ACKNOWLEDGED, row, by_phone=True, read_back=read_back)
     tx.announce("case", row.case_id)
+
+
+def record_not_told(tx: Transaction, case_id: str, reason: NotTold) -> None:
+    """Keep in the trail why nobody needs to be told of a critical finding of a case."""
+    case = load_visible_case(tx, case_id)
+    tx.audit_about(Action.CRITICAL_NOT_TOLD, case, reason=reason.value)
 
 
 def results_of_case(tx: Transaction, case_id: str) -> tuple[CriticalResultView, ...]:

@@ -88,7 +88,8 @@ def pressing_findings(priority: Priority, labels: Mapping[str, float | None]) ->
 
 
 def sorted_findings(labels: Mapping[str, float | None]) -> tuple[Positive, ...]:
-    """Findings, the critical ones first, then the most probable."""
+    """Findings, the critical ones first, then the most probable; nothing found, only where that is all."""
+    labels = {label: value for label, value in labels.items() if label not in NORMAL_LABELS} or labels
     order = sorted(
         labels.items(), key=lambda pair: (pair[0] not in CRITICAL_LABELS, -(pair[1] or 0.0), pair[0])
     )

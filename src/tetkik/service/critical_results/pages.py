@@ -11,7 +11,7 @@ from tetkik.language import Sentence
 from tetkik.records.worklist import critical_results
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.rendering.navigation import NavigationEntry
-from tetkik.values import CriticalLevel, Permission
+from tetkik.values import CriticalLevel, NotTold, Permission
 
 router = APIRouter()
 NAVIGATION = (
@@ -47,14 +47,23 @@ def report(
     level: Annotated[CriticalLevel, Form()],
     words: Annotated[str, Form(max_length=4000)] = "",
     told_to: Annotated[str, Form(max_length=400)] = "",
+    told_at: Annotated[str, Form(pattern=r"^(\d\d:\d\d)?$")] = "",
     read_back: Annotated[bool, Form()] = False,
 ) -> RedirectResponse:
     """Report a result; where somebody has heard it by telephone already, nobody else is told."""
+    told_to = " ".join([told_to.strip(), told_at]).strip() if told_to.strip() else ""
     with ctx.write() as tx:
-        result_id = critical_results.raise_result(tx, case_id, level, words, notify=not told_to.strip())
-        if told_to.strip():
+        result_id = critical_results.raise_result(tx, case_id, level, words, notify=not told_to)
+        if told_to:
             critical_results.record_call(tx, result_id, told_to, read_back=read_back)
     return RedirectResponse(f"/cases/{case_id}#critical", 303)
+
+
+@router.post("/cases/{case_id}/critical-results/not-told", status_code=204)
+def not_told(ctx: Signer, case_id: str, reason: Annotated[NotTold, Form()]) -> None:
+    """Say at the signature why nobody needs to be told of a critical finding."""
+    with ctx.write() as tx:
+        critical_results.record_not_told(tx, case_id, reason)
 
 
 @router.post("/cases/{case_id}/critical-results/{result_id}/acknowledge")

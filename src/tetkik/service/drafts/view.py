@@ -17,7 +17,7 @@ from tetkik.documents.report_phrases import (
     measurement_words,
 )
 from tetkik.errors import Conflict, NotFound
-from tetkik.language import Language
+from tetkik.language import Language, restated
 from tetkik.records.cases import cases
 from tetkik.records.cases.cases import CaseView
 from tetkik.records.database import Transaction
@@ -35,6 +35,7 @@ from tetkik.values import (
     FINDING_LABELS,
     NORMAL_LABELS,
     Basis,
+    BasisKind,
     DraftSentence,
     Finding,
     FindingsResult,
@@ -128,7 +129,7 @@ class FindingLine:
     heat_image: str | None
     """The image over which its heatmap lies; None without one."""
     image_number: int | None
-    """Which image of the study says it, counted from 1; None where the study has one alone."""
+    """Which image of the study says it, counted from 1; None where one alone was read."""
     critical: bool
 
     @property
@@ -161,7 +162,7 @@ class FindingSources:
     heat: Mapping[str, str] = field(default_factory=dict)
     """The image by label, of findings with a heatmap."""
     numbers: Mapping[str, int] = field(default_factory=dict)
-    """The place of each image in a study of several, counted from 1."""
+    """The place of each image of the study, counted from 1; empty where one image alone was read."""
 
 
 def load_sources(tx: Transaction, image_id: str | None, result: FindingsResult | None) -> FindingSources:
@@ -172,7 +173,8 @@ def load_sources(tx: Transaction, image_id: str | None, result: FindingsResult |
     owners = {item.label: item.image_id or image_id for item in result.findings if item.assessed}
     drawn = {owner: derived_images.heatmap_labels(tx, owner) for owner in {*owners.values()}}
     heat = {label: owner for label, owner in owners.items() if label in drawn[owner]}
-    numbers = {one: number for number, one in enumerate(there, 1)} if len(there) > 1 else {}
+    # A lateral view beside a frontal one is not read: there is no question then which image says it.
+    numbers = {one: number for number, one in enumerate(there, 1)} if len({*owners.values()}) > 1 else {}
     return FindingSources(heat, numbers)
 
 
@@ -305,6 +307,22 @@ def _standing(finding: Finding, judgement: Judgement | None) -> FindingGroup:
     return FindingGroup.RULED_OUT if finding.rules_out else FindingGroup.NEGATIVE
 
 
+def critical_stated(working: WorkingDraft, *, confirmed: bool = False) -> list[str]:
+    """The critical labels that a draft stands for: accepted or added by a person, or stated by a sentence.
+
+    With `confirmed` only the former.
+    """
+    judged = {verdict.label: verdict.judgement for verdict in working.verdicts}
+    positive = {item.label for item in working.result.findings if item.positive} if working.result else set()
+    sure = {label for label, judgement in judged.items() if judgement is Judgement.ADDED}
+    sure |= {label for label in positive if judged.get(label) is Judgement.ACCEPTED}
+    if not confirmed:
+        stating = {name for item in working.draft.sentences if item.certainty for name in item.evidence}
+        bases = [basis for basis in working.draft.evidence if basis.kind is BasisKind.FINDING]
+        sure |= {basis.key for basis in bases if basis.id in stating and basis.key not in judged}
+    return [label for label in CRITICAL_LABELS if label in sure]
+
+
 def draft_lines(working: WorkingDraft) -> dict[Section, list[DraftLine]]:
     """The sentences by section, with what each leans on."""
     draft = working.draft
@@ -325,6 +343,7 @@ def shown_findings(view: ReadingView, language: Language) -> dict[str, Any]:
     judged = {verdict.label: verdict.judgement for verdict in verdicts}
     return {
         "working": None,
+        "restated": partial(restated, language=language),
         "groups": finding_lines(view.result, judged, view.sources),
         "FindingGroup": FindingGroup,
         "labels": partial(label_name, language=language),
@@ -339,12 +358,16 @@ def shown_findings(view: ReadingView, language: Language) -> dict[str, Any]:
 def shown_working(working: WorkingDraft, sources: FindingSources, language: Language) -> dict[str, Any]:
     """What the two panels show: the findings and the draft."""
     judged = {verdict.label: verdict.judgement for verdict in working.verdicts}
+    labels = partial(label_name, language=language)
     says = working.draft.section(Section.FINDINGS) or working.draft.section(Section.IMPRESSION)
     return {
         "working": working,
+        "restated": partial(restated, language=language),
         "groups": finding_lines(working.result, judged, sources),
         "FindingGroup": FindingGroup,
-        "labels": partial(label_name, language=language),
+        "labels": labels,
+        "stated": [labels(label) for label in critical_stated(working)],
+        "confirmed": [labels(label) for label in critical_stated(working, confirmed=True)],
         "lines": draft_lines(working),
         "parts": parts_of(working.content),
         "heading": lambda section: heading(section, language),

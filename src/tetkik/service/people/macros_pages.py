@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, Field
 
 from tetkik.errors import TetkikError
 from tetkik.language import Language
@@ -18,8 +19,23 @@ from tetkik.values import Permission
 
 router = APIRouter(prefix="/account/macros")
 Writer = Annotated[RequestContext, allowed(Permission.DRAFT_EDIT)]
-_Short = Annotated[str, Form(max_length=200)]
-_Text = Annotated[str, Form(max_length=2 * macros.LONGEST)]
+
+
+class MacroTyped(BaseModel):
+    """The form of a macro: what is wrong with it the records say, beside what was typed."""
+
+    abbreviation: Annotated[str, Field(max_length=200)] = ""
+    name: Annotated[str, Field(max_length=200)] = ""
+    language: Language = Language.TR
+    text: Annotated[str, Field(max_length=2 * macros.LONGEST)] = ""
+    hotkey: Annotated[str, Field(pattern=r"^[0-9]?$")] = ""
+
+    def value(self) -> MacroText:
+        key = int(self.hotkey) if self.hotkey else None
+        return MacroText(self.abbreviation, self.name, self.language, self.text, key)
+
+
+Typed = Annotated[MacroTyped, Form()]
 
 
 @router.get("")
@@ -47,15 +63,8 @@ def as_file(ctx: Writer) -> Response:
 
 
 @router.post("")
-def add(
-    ctx: Writer,
-    abbreviation: _Short = "",
-    name: _Short = "",
-    language: Annotated[Language, Form()] = Language.TR,
-    text: _Text = "",
-    hotkey: Annotated[str, Form(max_length=1)] = "",
-) -> Response:
-    return _kept(ctx, None, MacroText(abbreviation, name, language, text, _key(hotkey)))
+def add(ctx: Writer, typed: Typed) -> Response:
+    return _kept(ctx, None, typed.value())
 
 
 @router.get("/{macro_id}")
@@ -64,16 +73,8 @@ def one(ctx: Writer, macro_id: str) -> Response:
 
 
 @router.post("/{macro_id}")
-def change(
-    ctx: Writer,
-    macro_id: str,
-    abbreviation: _Short = "",
-    name: _Short = "",
-    language: Annotated[Language, Form()] = Language.TR,
-    text: _Text = "",
-    hotkey: Annotated[str, Form(max_length=1)] = "",
-) -> Response:
-    return _kept(ctx, macro_id, MacroText(abbreviation, name, language, text, _key(hotkey)))
+def change(ctx: Writer, macro_id: str, typed: Typed) -> Response:
+    return _kept(ctx, macro_id, typed.value())
 
 
 @router.post("/{macro_id}/remove")
@@ -81,10 +82,6 @@ def remove(ctx: Writer, macro_id: str) -> Response:
     with ctx.write() as tx:
         macros.remove(tx, macro_id)
     return RedirectResponse("/account/macros", 303)
-
-
-def _key(typed: str) -> int | None:
-    return int(typed) if typed.isdecimal() and typed.isascii() else None
 
 
 def _kept(ctx: RequestContext, macro_id: str | None, typed: MacroText) -> Response:

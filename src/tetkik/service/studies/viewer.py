@@ -12,7 +12,8 @@ from tetkik.records.database import Transaction
 from tetkik.records.images import derived_images, images, jobs, runs, studies
 from tetkik.records.images.images import ImageMetadata, StoredImage
 from tetkik.records.images.studies import StoredStudy
-from tetkik.values import JobState, View
+from tetkik.service.kit.rendering.dicom_words import body_part, modality
+from tetkik.values import ImageTags, JobState, View
 
 _RADIOGRAPHY = frozenset({"CR", "DX", "DR", "RG", "RF", "MG", "PX", "IO"})
 """Each of their images is looked at by itself; of all else a series is one stack."""
@@ -87,15 +88,16 @@ class ViewerStudy:
     id: str
     case_id: str
     date: str
-    modality: str | None
-    body_part: str | None
-    description: str = field(repr=False)
+    kind: str
+    """Modality in words."""
+    about: str = field(repr=False)
+    """Modality and body part in words, and what the scanner calls the study."""
     count: int
     """Of images."""
     stacks: tuple[Stack, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        names = ("id", "date", "modality", "body_part", "description", "count")
+        names = ("id", "date", "kind", "about", "count")
         return {name: getattr(self, name) for name in names} | {
             "stacks": [stack.as_json() for stack in self.stacks]
         }
@@ -239,10 +241,14 @@ def _study(
     # A frontal view first, then by the number that the scanner gave.
     stacks.sort(key=lambda stack: (not stack.frontal, number.get(stack.id) or 0))
     tags = described[found[0].id].tags if found[0].id in described else None
-    body_part = tags.body_part if tags else None
-    modality = row.modality or (tags.modality if tags else None)
-    about = row.description or ""
-    return ViewerStudy(row.id, row.case_id, _date(row), modality, body_part, about, len(found), tuple(stacks))
+    kind, about = _words(row, tags, language)
+    return ViewerStudy(row.id, row.case_id, _date(row), kind, about, len(found), tuple(stacks))
+
+
+def _words(row: StoredStudy, tags: ImageTags | None, language: Language) -> tuple[str, str]:
+    kind = modality(row.modality or (tags.modality if tags else None) or "", language)
+    part = body_part(tags.body_part, language) if tags and tags.body_part else ""
+    return kind, " · ".join(filter(None, (kind, part, row.description)))
 
 
 def _series_of(image: StoredImage, described: ImageMetadata) -> tuple[object, ...]:
@@ -323,10 +329,8 @@ def _date(row: StoredStudy) -> str:
 def _prior(tx: Transaction, row: StoredStudy, language: Language) -> tuple[ViewerStudy, StoredImage]:
     """A prior as the list names it, and its first image."""
     mine = [image for image in images.list_images(tx, row.case_id) if image.study_id == row.id]
-    tags = images.load_metadata(tx, mine[0]).tags
-    modality = row.modality or tags.modality
-    about = row.description or ""
-    return ViewerStudy(row.id, row.case_id, _date(row), modality, tags.body_part, about, len(mine)), mine[0]
+    kind, about = _words(row, images.load_metadata(tx, mine[0]).tags, language)
+    return ViewerStudy(row.id, row.case_id, _date(row), kind, about, len(mine)), mine[0]
 
 
 Kind = tuple[str | None, str | None, str | None]

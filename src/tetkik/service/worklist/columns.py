@@ -26,33 +26,10 @@ SHOWN = tuple(name for name in COLUMNS if name not in ("study", "referrer"))
 """Without a choice."""
 DOWN_FIRST = frozenset({SortColumn.IMAGES, SortColumn.STUDY})
 """Columns of which one wants the greatest first."""
-_PARTS = {
-    "ABDOMEN": Sentence("Abdomen"),
-    "BRAIN": Sentence("Brain"),
-    "BREAST": Sentence("Breast"),
-    "CHEST": Sentence("Chest"),
-    "CSPINE": Sentence("Cervical spine"),
-    "FOOT": Sentence("Foot"),
-    "HAND": Sentence("Hand"),
-    "HEAD": Sentence("Head"),
-    "HIP": Sentence("Hip"),
-    "KNEE": Sentence("Knee"),
-    "LSPINE": Sentence("Lumbar spine"),
-    "NECK": Sentence("Neck"),
-    "PELVIS": Sentence("Pelvis"),
-    "SHOULDER": Sentence("Shoulder"),
-    "SPINE": Sentence("Spine"),
-    "THORAX": Sentence("Chest"),
-}
 _LEVELS = {
     UrgencyLevel.KIRMIZI: Sentence("Red in triage"),
     UrgencyLevel.SARI: Sentence("Amber in triage"),
 }
-
-
-def body_part(code: str, language: Language) -> str:
-    """Body Part Examined in words; one without a word here as DICOM writes it."""
-    return _PARTS[code].in_language(language) if code in _PARTS else code
 
 
 def reason_words(reason: PriorityReason, language: Language) -> str:

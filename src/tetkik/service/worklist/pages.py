@@ -23,9 +23,10 @@ from tetkik.records.worklist.worklist import COUNTED, Assigned, Scope
 from tetkik.records.worklist.worklist_items import WorklistItem
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.paging import Cursor
+from tetkik.service.kit.rendering.dicom_words import body_part
 from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.kit.rendering.templates import language_of
-from tetkik.service.worklist.columns import COLUMNS, DOWN_FIRST, SHOWN, body_part, reason_words
+from tetkik.service.worklist.columns import COLUMNS, DOWN_FIRST, SHOWN, reason_words
 from tetkik.service.worklist.shapes import PriorityWord, WorklistQuery, cursor_of, place_of
 from tetkik.turkish import alphabetical
 from tetkik.values import FINDING_LABELS, NORMAL_LABELS, Actor, CaseState, Permission, Priority, label_name

@@ -12,6 +12,8 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from tetkik.service.kit.rendering.scripts import bundled
+
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 
@@ -35,7 +37,21 @@ def event_stream(events: AsyncIterator[str]) -> StreamingResponse:
 
 
 class VersionedStaticFiles(StaticFiles):
-    """Files of the package. One that a module asks for by its bare name is asked for again each time."""
+    """Files of the package. One that a module asks for by its bare name is asked for again each time.
+
+    `bundle/` before the path of a script is that script with all that it imports.
+    """
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        if not path.startswith("bundle/js/") or ".." in path:
+            return await super().get_response(path, scope)
+        try:
+            text, address = bundled(path.removeprefix("bundle/"))
+        except OSError:
+            return Response(status_code=404)
+        current = address.endswith(scope.get("query_string", b"").decode("latin-1"))
+        headers = {"Cache-Control": _FOR_EVER if current else "no-cache"}
+        return Response(text, headers=headers, media_type="text/javascript")
 
     def file_response(
         self,

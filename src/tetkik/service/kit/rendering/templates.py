@@ -27,6 +27,7 @@ from tetkik.records.people import notices
 from tetkik.service.kit.context import context_of
 from tetkik.service.kit.rendering.highlights import plain
 from tetkik.service.kit.rendering.navigation import current_entry, navigation_of
+from tetkik.service.kit.rendering.scripts import bundled
 from tetkik.service.kit.statuses import status_of
 from tetkik.values import DISCLAIMER, Permission
 
@@ -46,7 +47,7 @@ def environment() -> Environment:
     )
     templates.globals |= {
         "asset": asset,
-        "modules": modules,
+        "script": lambda path: bundled(path)[1],
         "Permission": Permission,
         "places_of": navigation_of,
     }
@@ -92,13 +93,6 @@ def asset(path: str) -> str:
     """The address of a file under `static/`; it changes with the content, so browsers may keep it."""
     content = resources.files("tetkik.service").joinpath("static", *path.split("/")).read_bytes()
     return f"/static/{path}?v={hashlib.sha256(content).hexdigest()[:12]}"
-
-
-@cache
-def modules(folder: str) -> tuple[str, ...]:
-    """The addresses of the scripts in a folder of `static/js/`, as they import each other."""
-    there = resources.files("tetkik.service").joinpath("static", "js", folder).iterdir()
-    return tuple(sorted(f"/static/js/{folder}/{file.name}" for file in there if file.name.endswith(".js")))
 
 
 def language_of(request: Request) -> Language:

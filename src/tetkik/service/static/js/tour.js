@@ -45,7 +45,26 @@ function show(number) {
   if (tab?.offsetParent) tab.click();
   target?.classList.add("tour-target");
   target?.scrollIntoView({ block: "nearest" });
+  place(target);
 }
+
+// Where it covers least of what it talks about and of what can be pressed.
+function place(target) {
+  const spots = ["bottom-left", "bottom-right", "top-right", "top-left", "middle-left", "middle-right", "bottom-middle"];
+  const covered = (spot) => {
+    tour.dataset.spot = spot;
+    const box = tour.getBoundingClientRect();
+    const over = ({ left, right, top, bottom }) =>
+      Math.max(0, Math.min(box.right, right) - Math.max(box.left, left)) * Math.max(0, Math.min(box.bottom, bottom) - Math.max(box.top, top));
+    const controls = [...document.querySelectorAll("button, a, input, textarea, select, summary")].filter((one) => !tour.contains(one) && one.checkVisibility());
+    const own = controls.filter((one) => target?.contains(one)).reduce((sum, one) => sum + over(one.getBoundingClientRect()), 0);
+    const others = controls.reduce((sum, one) => sum + over(one.getBoundingClientRect()), 0);
+    return 20 * own + others + (target ? over(target.getBoundingClientRect()) / 20 : 0);
+  };
+  const costs = spots.map(covered);
+  tour.dataset.spot = spots[costs.indexOf(Math.min(...costs))];
+}
+addEventListener("resize", () => tour.hidden || place(document.querySelector(".tour-target")));
 
 function current() {
   const known = localStorage.getItem(KEY);

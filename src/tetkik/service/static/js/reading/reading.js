@@ -6,6 +6,7 @@ import { Editor } from './editor.js';
 import { keyImages } from './key_images.js';
 import { Measurements } from './measurements.js';
 import { nextAddress } from './next.js';
+import { folds } from './folds.js';
 import { headers, leave, send } from './requests.js';
 import { keepInStep } from './second.js';
 import { signing } from './sign.js';
@@ -32,6 +33,8 @@ if (viewer) {
     if (measurements) keepInStep(room, viewer, measurements);
   });
 }
+
+folds(room);
 
 // ---- a finding and its heatmap ---------------------------------------------------------------------------
 

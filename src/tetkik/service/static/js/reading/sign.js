@@ -4,6 +4,7 @@ import { known, proof } from '../passkeys.js';
 import { fieldOf, linesOf } from './lines.js';
 import { nextAddress } from './next.js';
 import { headers, tell } from './requests.js';
+import { criticalQuestion } from './told.js';
 
 /**
  * @param {HTMLElement} room
@@ -17,6 +18,7 @@ export function signing(room, editor, measurements) {
   const refused = /** @type {HTMLElement} */ (dialog.querySelector('[data-refused]'));
   const password = /** @type {HTMLInputElement} */ (form.elements.namedItem('password'));
   const passkey = /** @type {HTMLElement} */ (dialog.querySelector('[data-passkey-sign]'));
+  const critical = criticalQuestion(room, form);
   // Whoever came from the worklist goes on with its next case, unless they said once that they stay.
   const onward = /** @type {HTMLInputElement} */ (form.elements.namedItem('onward'));
   const came = sessionStorage.getItem('tetkik-view') !== null;
@@ -35,8 +37,9 @@ export function signing(room, editor, measurements) {
     refused.hidden = true;
     password.value = '';
     dialog.querySelector('[data-what]')?.replaceChildren(...whatIsSigned());
+    const question = critical.ask();
     dialog.showModal();
-    (passkey.hidden ? password : passkey).focus();
+    (question ?? (passkey.hidden ? password : passkey)).focus();
   });
 
   function explain() {
@@ -99,15 +102,22 @@ export function signing(room, editor, measurements) {
     password.focus();
   }
 
+  /** @param {object} proof */
+  async function answerAndSign(proof) {
+    const fault = await critical.keep();
+    if (fault === null) await sign(proof);
+    else if (fault) refuse(fault);
+  }
+
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    sign({ password: password.value }).catch(() => refuse(document.body.dataset.offline ?? ''));
+    answerAndSign({ password: password.value }).catch(() => refuse(document.body.dataset.offline ?? ''));
   });
 
   passkey.hidden = !known;
   passkey.addEventListener('click', async () => {
     try {
-      await sign({ assertion: await proof() });
+      await answerAndSign({ assertion: await proof() });
     } catch (fault) {
       // The person may have changed their mind.
       if (fault instanceof Error && fault.name !== 'NotAllowedError') refuse(fault.message);

@@ -88,9 +88,10 @@ export class Marks extends EventTarget {
       this.growing = null;
       this.#complete(mark, at);
     } else {
-      this.say(this.words[`${kind}_${mark.points.length}`] ?? this.words.point);
+      this.say(this.steps(kind)[mark.points.length] ?? this.words.point);
     }
     this.draw();
+    this.dispatchEvent(new Event('step'));
   }
 
   /** @param {Mark} mark @param {Point} at of the pane */
@@ -109,10 +110,16 @@ export class Marks extends EventTarget {
     this.draw();
   }
 
+  /** What is to be clicked, point by point; empty of what is drawn in one stroke. @param {string} kind @returns {string[]} */
+  steps(kind) {
+    return this.words[`steps_${kind}`]?.split('|') ?? [];
+  }
+
   /** Forget a half measurement. */
   cancel() {
     this.growing = null;
     this.cross = null;
+    this.dispatchEvent(new Event('step'));
     this.draw();
   }
 

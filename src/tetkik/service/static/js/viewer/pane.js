@@ -208,7 +208,7 @@ export class Pane extends EventTarget {
       },
       pinch: (at, factor, by) => {
         if (!this.display.pixels) return;
-        this.marks.growing = null;
+        this.marks.cancel();
         this.#look(moved(zoomed(this.display.view, this.display.frame, factor, at), this.display.frame, by));
       },
       wheel: (at, notches, zooms) => {

@@ -5,7 +5,8 @@ const PLACE = 'tetkik-viewer';
 /**
  * @typedef {object} Preferences
  * @property {'protocol' | '1x1'} [hang] how a case opens
- * @property {string[]} [closed] panels that are put away: `findings`, `report`, `series`
+ * @property {string[]} [closed] panels that are put away: `findings`, `report`, `series`, `tools`
+ * @property {string[]} [folded] parts of a panel that are folded away
  * @property {number} [rate] images a second of the cine
  */
 

@@ -5,9 +5,8 @@
  * @typedef {object} Study
  * @property {string} id
  * @property {string} date
- * @property {string | null} modality
- * @property {string | null} body_part
- * @property {string} description
+ * @property {string} kind modality in words
+ * @property {string} about modality, body part and description
  * @property {number} count
  * @property {StackData[]} stacks
  */
@@ -115,27 +114,32 @@ export class Series {
     );
   }
 
+  /** @param {number} count */
+  #images(count) {
+    return count === 1 ? this.words.image : this.words.images.replace('{n}', String(count));
+  }
+
   /** @param {Study} study @param {boolean} earlier */
   #study(study, earlier) {
     const part = made('section', earlier ? 'study earlier' : 'study');
-    const about = [study.modality, study.body_part, study.description].filter(Boolean).join(' · ');
+    const { about } = study;
     if (earlier && !study.stacks.length) {
       const button = made('button', 'study-name');
       Object.assign(button, { type: 'button', title: about });
       button.dataset.prior = study.id;
-      button.append(made('b', '', study.date), made('span', '', about), made('span', 'count', this.words.images.replace('{n}', String(study.count))));
+      button.append(made('b', '', study.date), made('span', '', about), made('span', 'count', this.#images(study.count)));
       part.append(button);
       return part;
     }
     const name = made('p', 'study-name');
     name.append(made('b', '', study.date), made('span', '', about));
     name.title = about;
-    part.append(name, ...study.stacks.map((stack) => this.#thumbnail(stack)));
+    part.append(name, ...study.stacks.map((stack) => this.#thumbnail(stack, study.kind)));
     return part;
   }
 
-  /** @param {StackData} stack */
-  #thumbnail(stack) {
+  /** @param {StackData} stack @param {string} kind */
+  #thumbnail(stack, kind) {
     const button = made('button', 'thumbnail');
     Object.assign(button, { type: 'button', draggable: true, title: this.words.into });
     button.dataset.stack = stack.id;
@@ -145,8 +149,8 @@ export class Series {
       picture.append(image);
     }
     if (stack.count > 1) picture.append(made('span', 'count', String(stack.count)));
-    button.append(picture, made('span', 'name', [stack.modality, stack.title].filter((word, place, all) => word && all.indexOf(word) === place).join(' ')));
-    if (stack.count > 1) button.append(made('span', 'sr-only', this.words.images.replace('{n}', String(stack.count))));
+    button.append(picture, made('span', 'name', [kind, stack.title].filter((word, place, all) => word && all.indexOf(word) === place).join(' ')));
+    if (stack.count > 1) button.append(made('span', 'sr-only', this.#images(stack.count)));
     return button;
   }
 

@@ -4,7 +4,7 @@
 export function arrowKeys(bar) {
   const items = () =>
     /** @type {HTMLElement[]} */ ([...bar.querySelectorAll('button, input')]).filter(
-      (item) => item.checkVisibility() && !(/** @type {HTMLButtonElement} */ (item).disabled),
+      (item) => item.checkVisibility({ visibilityProperty: true }) && !(/** @type {HTMLButtonElement} */ (item).disabled),
     );
   /** @param {HTMLElement} chosen */
   const only = (chosen) => items().forEach((item) => (item.tabIndex = item === chosen ? 0 : -1));

@@ -107,6 +107,7 @@ class Viewer {
       this.#said(pane);
     });
     pane.marks.addEventListener('change', () => this.#listMarks());
+    pane.marks.addEventListener('step', () => this.#hint());
     pane.marks.addEventListener('took', (event) => {
       const { detail } = /** @type {CustomEvent} */ (event);
       this.root.dispatchEvent(new CustomEvent('measured', { detail }));
@@ -263,7 +264,7 @@ class Viewer {
   #panels() {
     const { closed = [] } = preferences();
     const room = this.root.closest('[data-room]') ?? this.root;
-    for (const name of ['series', 'findings', 'report']) {
+    for (const name of ['tools', 'series', 'findings', 'report']) {
       room.classList.toggle(`no-${name}`, closed.includes(name));
       this.#pressed('panel', !closed.includes(name), name);
     }
@@ -409,6 +410,19 @@ class Viewer {
       other.setAttribute('aria-pressed', String(other.dataset.with === tool));
     }
     this.say(this.words[`tool_${tool}`] ?? '');
+    this.#hint();
+  }
+
+  /** Which click of a tool comes next, in sight over the images; the live region says it as well. */
+  #hint() {
+    const hint = /** @type {HTMLElement} */ (this.root.querySelector('[data-hint]'));
+    const { marks } = this.active;
+    const steps = marks.steps(this.tool);
+    const done = marks.growing?.points.length ?? 0;
+    hint.hidden = !steps.length;
+    const [count, words] = hint.children;
+    count.textContent = `${done + 1} / ${steps.length}`;
+    words.textContent = steps[done];
   }
 
   /** @param {{address?: string, name?: string}} shown */
