@@ -13,7 +13,7 @@ from tests.test_documentation import COMMANDS
 from tetkik.cli import translation
 from tetkik.cli.triage import answer
 from tetkik.lab.triage.clean.rows import Reason, Repair
-from tetkik.language import Language, Sentence, translate
+from tetkik.language import Language, Sentence, restated, translate
 from tetkik.triage.text_quality import Unreadable
 from tetkik.values import DISCLAIMER
 
@@ -154,3 +154,16 @@ def test_the_number_under_which_a_hospital_keeps_a_patient_has_one_name():
     assert "Dosya numarası" in said
     strange = re.compile(r"patient('s)? number|record number", re.IGNORECASE)
     assert [english for _, english, _ in translations() if strange.search(english)] == []
+
+
+def test_a_stored_sentence_is_said_in_the_language_of_its_reader():
+    for template, values in (
+        ("There seems to be text in the picture, which may name the patient.", {}),
+        (
+            "The patient's age is outside the {low:.0f} to {high:.0f} years that the model was trained on.",
+            {"low": 18.0, "high": 90.0},
+        ),
+    ):
+        english, turkish = (translate(template, one, **values) for one in (Language.EN, Language.TR))
+        assert restated(turkish, Language.EN) == english and restated(english, Language.TR) == turkish
+    assert restated("Bilinmeyen bir cümle.", Language.EN) == "Bilinmeyen bir cümle."

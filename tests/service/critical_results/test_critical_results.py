@@ -197,3 +197,16 @@ def test_wrong_contacts_and_times_are_refused_at_the_start(tmp_path, text, setti
     file.write_text(text, "utf-8")
     with pytest.raises(SettingError):
         contacts.check(Settings(critical_contacts=file, **settings))
+
+
+def test_who_was_told_at_the_signature_is_kept_and_so_is_why_nobody_was(app_context):
+    case_id = made_case(app_context.records, made_user(app_context.records, Role.RECEPTION))
+    with served(app_context) as client:
+        sign_in(client, app_context, Role.RADIOLOGIST)
+        path = f"/cases/{case_id}/critical-results"
+        told = {"level": "red", "words": _WORDS, "told_to": "Dr. Ay, acil", "told_at": "22:10"}
+        assert client.post(path, data=told, follow_redirects=False).status_code == 303
+        assert "Dr. Ay, acil 22:10" in client.get(f"/cases/{case_id}").text
+        assert client.post(f"{path}/not-told", data={"reason": "treated"}).status_code == 204
+        assert client.post(f"{path}/not-told", data={"reason": "no time"}).status_code == 422
+    assert _audited(app_context, "critical.not_told")

@@ -50,7 +50,7 @@ function show(number) {
 
 // Where it covers least of what it talks about and of what can be pressed.
 function place(target) {
-  const spots = ["bottom-left", "bottom-right", "top-right", "top-left", "middle-left", "middle-right", "bottom-middle"];
+  const spots = ["bottom-left", "bottom-right", "top-right", "top-left", "middle-left", "middle-right", "bottom-middle", "middle-middle"];
   const covered = (spot) => {
     tour.dataset.spot = spot;
     const box = tour.getBoundingClientRect();
@@ -92,7 +92,11 @@ tour.addEventListener("keydown", (event) => {
 
 // Whoever does what a step says arrives at the next one by themselves.
 const began = current();
-if (began in STEPS) show(!here(began) && here(began + 1) ? began + 1 : began);
+if (began in STEPS) {
+  const step = !here(began) && here(began + 1) ? began + 1 : began;
+  show(step);
+  addEventListener("load", () => current() === step && show(step)); // the tabs of a phone answer from then on
+}
 
 const password = document.querySelector("[data-demo-password]").textContent;
 function fill() {

@@ -72,7 +72,7 @@ function adoptDraft(room, page, sent) {
   if (sent && sent.length === lines.length) {
     sent.forEach((one, place) => adoptLine(one, lines[place]));
     old.dataset.revision = fresh.dataset.revision;
-    for (const part of ['header', '.measurements', '.key-images', 'footer']) {
+    for (const part of ['header', '.critical-banner', '.measurements', '.key-images', 'footer']) {
       const [before, after] = [old.querySelector(`:scope > ${part}`), fresh.querySelector(`:scope > ${part}`)];
       if (before && after) adoptPart(before, after);
     }

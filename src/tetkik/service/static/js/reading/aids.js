@@ -103,7 +103,7 @@ export class Aids {
     const dialog = document.getElementById('report-critical');
     const banner = this.room.querySelector('[data-critical-banner]');
     if (banner instanceof HTMLElement && dialog) {
-      banner.hidden = 'raised' in dialog.dataset;
+      banner.hidden = !banner.dataset.words || 'raised' in dialog.dataset;
       const words = /** @type {HTMLTextAreaElement} */ (dialog.querySelector('[name="words"]'));
       if (!words.value) words.value = banner.dataset.words ?? '';
     }

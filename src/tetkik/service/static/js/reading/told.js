@@ -27,6 +27,8 @@ export function criticalQuestion(room, form) {
     ask() {
       question.disabled = question.hidden = !names() || !report || 'raised' in report.dataset;
       /** @type {HTMLElement} */ (question.querySelector('[data-names]')).textContent = names();
+      const when = /** @type {HTMLInputElement} */ (question.querySelector('[name="told_at"]'));
+      when.value ||= new Date().toTimeString().slice(0, 5);
       shown();
       return question.hidden ? null : first;
     },

@@ -108,6 +108,7 @@ export class Marks extends EventTarget {
     this.say(mark.kind === 'cardiothoracic' ? `${this.name(mark)}. ${this.words.cardiothoracic_3}` : this.name(mark));
     this.#notify(mark, 'made');
     this.draw();
+    if (mark.kind === 'cardiothoracic') this.dispatchEvent(new CustomEvent('step', { detail: this.words.cardiothoracic_3 }));
   }
 
   /** What is to be clicked, point by point; empty of what is drawn in one stroke. @param {string} kind @returns {string[]} */

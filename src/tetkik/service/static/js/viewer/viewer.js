@@ -107,7 +107,7 @@ class Viewer {
       this.#said(pane);
     });
     pane.marks.addEventListener('change', () => this.#listMarks());
-    pane.marks.addEventListener('step', () => this.#hint());
+    pane.marks.addEventListener('step', (event) => this.#hint(/** @type {CustomEvent} */ (event).detail));
     pane.marks.addEventListener('took', (event) => {
       const { detail } = /** @type {CustomEvent} */ (event);
       this.root.dispatchEvent(new CustomEvent('measured', { detail }));
@@ -413,16 +413,16 @@ class Viewer {
     this.#hint();
   }
 
-  /** Which click of a tool comes next, in sight over the images; the live region says it as well. */
-  #hint() {
+  /** Which click of a tool comes next, in sight over the images; the live region says it as well. @param {string} [instead] */
+  #hint(instead) {
     const hint = /** @type {HTMLElement} */ (this.root.querySelector('[data-hint]'));
     const { marks } = this.active;
     const steps = marks.steps(this.tool);
     const done = marks.growing?.points.length ?? 0;
     hint.hidden = !steps.length;
     const [count, words] = hint.children;
-    count.textContent = `${done + 1} / ${steps.length}`;
-    words.textContent = steps[done];
+    count.textContent = instead ? '' : `${done + 1} / ${steps.length}`;
+    words.textContent = instead ?? steps[done];
   }
 
   /** @param {{address?: string, name?: string}} shown */
