@@ -244,7 +244,7 @@ def test_the_report_is_signed_with_the_password(page, room):
     page.keyboard.press("Control+s")
     expect(page.locator("[data-sign]")).to_have_attribute("aria-disabled", "true")
     page.locator("[data-sign]").dispatch_event("click")
-    wait_for_notice(page, "Karar bekleyen 1 itiraz")
+    wait_for_notice(page, "Karar bekleyen 1 uyarı")
     assert page.locator("#sign").is_hidden()
     page.get_by_role("button", name="Cümle kalsın").first.click()
     expect(page.locator("[data-sign]")).not_to_have_attribute("aria-disabled", "true")
