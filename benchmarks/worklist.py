@@ -32,6 +32,8 @@ from figures import judged, record
 from tests.records.kit import made_records
 from tests.records.postgres import Cluster
 from tests.service.kit import make_context, opened_session
+from tetkik.records.database import Records
+from tetkik.records.reports.department_statistics import department_statistics
 from tetkik.service.app import create_app
 from worklist_database import fill
 
@@ -57,6 +59,10 @@ PAGES = {
 }
 """As many rows from either database: a filter that leaves the small one little is asked for that little."""
 ASKED = 1.5
+_STATISTICS = 5
+"""Times that the figures of the department are made."""
+_STATISTICS_ASKED = 3.0
+"""Seconds for 366 days."""
 
 
 @dataclass
@@ -65,12 +71,14 @@ class Served:
 
     Attributes:
         client: signed in as a radiologist.
+        records: that it has.
         close: ends it.
         addresses: of `PAGES`, with their cursor and days filled in.
         milliseconds: by page.
     """
 
     client: TestClient
+    records: Records
     close: Callable[[], None]
     addresses: dict[str, str] = field(default_factory=dict)
     milliseconds: dict[str, list[float]] = field(default_factory=dict)
@@ -92,7 +100,7 @@ def serve(cases: int, url: str | None) -> Served:
         records.close()
         shutil.rmtree(folder, ignore_errors=True)
 
-    served = Served(client, close)
+    served = Served(client, records, close)
     page = client.get("/api/v1/worklist").json()
     for _ in range(2):
         page = client.get("/api/v1/worklist", params={"cursor": page["next"]}).json()
@@ -140,11 +148,31 @@ def measure(database: str, sizes: list[int], repeat: int) -> None:
         ratio = p95(every[1]) / p95(every[0])
         cell = f"{judged(f'{ratio:.2f}', met=ratio <= ASKED)}; {min(single):.2f} to {max(single):.2f}"
         record(f"reading-room/worklist-{database}", {"reached": cell, "n": f"{len(every[0])}; {repeat} each"})
+        for served, cases in zip(servers, sizes, strict=True):
+            _statistics(database, served, cases)
     finally:
         for served in servers:
             served.close()
         if cluster is not None:
             cluster.stop()
+
+
+def _statistics(database: str, served: Served, cases: int) -> None:
+    """Time the figures of a department over the longest periods, and keep those of the longest."""
+    for days in (90, 366):
+        seconds = []
+        for _ in range(_STATISTICS):
+            with served.records.read() as tx:
+                begin = time.perf_counter()
+                found = department_statistics(tx, tx.now - timedelta(days=days), tx.now)
+                seconds.append(time.perf_counter() - begin)
+        middle, longest = statistics.median(seconds), max(seconds)
+        print(
+            f"statistics, {database}, {cases:,} cases, {days} days: median {middle:.2f} s, longest "
+            f"{longest:.2f} s; {found.arrived:,} studies, {found.signed.n:,} signed"
+        )
+    cell = f"{judged(f'{middle:.1f} s', met=middle < _STATISTICS_ASKED)} ({longest:.1f} s)"
+    record(f"reading-room/statistics-{database}", {"reached": cell, "n": str(_STATISTICS)})
 
 
 def _row(page: str, one: list[float], other: list[float]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -33,8 +33,10 @@ from tetkik.records.schema import (
     PoolMember,
     ReaderPool,
     Report,
+    ReportVersion,
     Run,
     Score,
+    SignatureRow,
     Study,
     User,
 )
@@ -110,6 +112,8 @@ _URGENCY = {
 _MODALITIES = {"DX": 80, "CR": 16, "MR": 4}
 _POSITIVE = 0.04
 _CHUNK = 1000
+_SEALED = 6000
+"""Bytes of a draft or a signed document, which nothing here opens."""
 _CLAIMED = 40
 _ASSIGNED = 200
 _VIEWS = {
@@ -134,7 +138,7 @@ def fill(records: Records, cases: int, seed: int = 1) -> Actor:
     for begin in range(0, cases, _CHUNK):
         rows: dict[Any, list[dict[str, Any]]] = {}
         for number in range(begin, min(begin + _CHUNK, cases)):
-            for table, row in _case(records.vault, chance, number, cases):
+            for table, row in _case(records.vault, chance, number, cases, (actor, other)):
                 rows.setdefault(table, []).append(row)
         with records.write(actor) as tx:
             for table in (
@@ -149,6 +153,8 @@ def fill(records: Records, cases: int, seed: int = 1) -> Actor:
                 Score,
                 Job,
                 Report,
+                ReportVersion,
+                SignatureRow,
             ):
                 if rows.get(table):
                     tx.session.execute(insert(table), rows[table])
@@ -195,7 +201,7 @@ def _one(chance: random.Random, shares: dict[Any, int]) -> Any:
 
 
 def _case(
-    vault: Vault, chance: random.Random, number: int, cases: int
+    vault: Vault, chance: random.Random, number: int, cases: int, readers: Sequence[Actor]
 ) -> Iterator[tuple[Any, dict[str, Any]]]:
     patient, case, complaint = new_id(), new_id(), new_id()
     state, priority = _one(chance, _STATES), _one(chance, _PRIORITIES)
@@ -251,7 +257,7 @@ def _case(
         },
     )
     if state is not CaseState.WAITING:
-        yield from _image(chance, patient, case, department, state, priority, since)
+        yield from _image(chance, patient, case, department, state, priority, since, readers)
 
 
 def _image(
@@ -262,6 +268,7 @@ def _image(
     state: CaseState,
     priority: Priority,
     since: datetime,
+    readers: Sequence[Actor],
 ) -> Iterator[tuple[Any, dict[str, Any]]]:
     study, image, run = new_id(), new_id(), new_id()
     modality = _one(chance, _MODALITIES)
@@ -309,13 +316,30 @@ def _image(
             {"run_id": run, "label": label, "score": probability, "probability": probability}
             | {"threshold": 0.5, "positive": positive},
         )
+    signed = state in (CaseState.SIGNED, CaseState.CLOSED)
+    report, version = new_id(), new_id()
     yield (
         Report,
-        {"id": new_id(), "image_id": image, "run_id": run, "state": ReportState.DRAFT, "language": "tr"}
-        | {"writer": "composer", "revision": 1, "version": int(state is CaseState.SIGNED)}
-        | {"created_at": since, "updated_at": since}
+        {"id": report, "study_id": study, "image_id": image, "run_id": run, "language": "tr"}
+        | {"state": ReportState.FINAL if signed else ReportState.DRAFT, "writer": "composer", "revision": 1}
+        | {"machine": chance.randbytes(_SEALED), "draft": None if signed else chance.randbytes(_SEALED)}
+        | {"version": int(signed), "created_at": since + timedelta(seconds=2), "updated_at": since}
         | whose,
     )
+    if signed:
+        reader = readers[image[-1] > "G"]
+        at = since + timedelta(minutes=chance.randint(3, 600))
+        yield (
+            ReportVersion,
+            {"id": version, "report_id": report, "number": 1, "document": chance.randbytes(_SEALED)}
+            | {"verification": "0" * 64, "corrected": chance.random() < 0.2, "created_at": at}
+            | whose,
+        )
+        yield (
+            SignatureRow,
+            {"version_id": version, "user_id": reader.user_id, "name": reader.name, "title": "Uzm. Dr."}
+            | {"registration": "1", "method": Method.PASSWORD, "digest": "0" * 64, "signed_at": at},
+        )
 
 
 def _who(chance: random.Random, number: int) -> Person:

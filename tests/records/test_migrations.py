@@ -38,6 +38,10 @@ def test_the_newest_step_is_the_last_of_the_scripts():
         ("0001.sqlite.sql", "34c2f5f38da826113ee265bef77fa5a08413962269b68491b4d5fed651372084"),
         ("0001.postgresql.sql", "7e2c1e9ab27b031521174af682ddcb267a3d957d7533adf13d871cfd0ad8cc9d"),
         ("urgency_chosen.py", "02d4a7f0c923026cbe1dd6ec1393417e07bd42044fe14b0c3a7e9847a1dc5641"),
+        ("study_reports.py", "0df63ca006df3ef0a51154b57d3629972e0d0168ff71a18e231cc31ce181cecf"),
+        ("worklist_views.py", "225d199dcc1aeca30e30a5fb3d3b9ff49f54daeeb878c0d712843d01cab05ad1"),
+        ("statistics_indexes.py", "a09e215b12faf541eb44f6549af35985699f33b5a58ea64c6dbfb3dfde694be6"),
+        ("reporting.py", "df59a557606ba412b839a603215970700b7202ce40764b6eb45e570585614bd7"),
     ],
 )
 def test_a_released_step_is_frozen(file, sha256):

@@ -23,7 +23,16 @@ from tetkik.records.cases import triage_performance as performance
 from tetkik.records.cases.complaints import UrgencyChoice
 from tetkik.records.cases.patients import Person
 from tetkik.records.cases.transfers import CaseMoved
-from tetkik.records.images import derived_images, drift, images, jobs, patient_matching, quota, runs
+from tetkik.records.images import (
+    derived_images,
+    drift,
+    images,
+    jobs,
+    patient_matching,
+    presentation_states,
+    quota,
+    runs,
+)
 from tetkik.records.images.derived_images import DerivedImageKind
 from tetkik.records.images.patient_matching import Destination
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
@@ -57,6 +66,8 @@ from tetkik.values import (
 )
 from tetkik.workflow import case_transfer
 
+STATE = b"a presentation state"
+
 
 @pytest.fixture
 def desk(both_records) -> Actor:
@@ -68,6 +79,8 @@ def test_the_right_patient_has_what_was_said_chosen_and_sent_and_since_when(both
     technician = made_user(both_records, Role.TECHNICIAN)
     put(both_records, technician, case_id, 3)
     gulcin = made_patient(both_records, desk)
+    with both_records.write(desk) as tx:
+        presentation_states.add_state(tx, images.list_images(tx, case_id)[1], STATE)
     with both_records.read(desk) as tx:
         before, sent = cases.load_case(tx, case_id, audit=False), images.list_images(tx, case_id)
         contents = [images.read_content(tx, image) for image in sent]
@@ -91,6 +104,8 @@ def test_the_right_patient_has_what_was_said_chosen_and_sent_and_since_when(both
         assert derived_images.read_derived_image(tx, there[0], DerivedImageKind.PREVIEW) == sample.picture(
             shade=1
         )
+        states = [presentation_states.states_of_image(tx, image) for image in there]
+        assert states == [(), (STATE,), ()]
         assert set(tx.session.scalars(select(Job.image_id))) == {image.id for image in there}
         assert verify(tx).whole and verify_stored(tx).faults == ()
     assert (after.patient_id, after.person, after.state) == (gulcin, GULCIN, CaseState.PROCESSING)

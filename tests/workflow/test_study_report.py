@@ -21,6 +21,7 @@ from tetkik.records.images.jobs import JobKind
 from tetkik.records.reports import drafts, signing, versions
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import AuditRow, Report
+from tetkik.records.worklist.worklist_items import load_items
 from tetkik.values import (
     SYSTEM,
     CaseState,
@@ -199,13 +200,20 @@ def test_an_image_is_removed_and_put_back(study):
 def test_with_its_last_image_an_unsigned_draft_goes_and_a_signed_report_holds_it(study):
     only = study.add(1)
     study.read_all()
+    with study.records.read() as tx:
+        (shown,) = load_items(tx, [study.case_id])
     with study.records.write(study.technician) as tx:
         image_removal.remove_image(tx, only, RemovalReason.TEST)
     with study.records.read() as tx:
+        (row,) = load_items(tx, [study.case_id])
+        assert shown.modalities and shown.body_parts and shown.study and shown.job
+        assert (row.modalities, row.body_parts, row.study, row.job) == ((), (), None, None)
         assert tx.count(Report, Report.case_id == study.case_id) == 0
         assert cases.load_case(tx, study.case_id, audit=False).state is CaseState.WAITING
     with study.records.write(study.technician) as tx:
         image_removal.restore_image(tx, only)
+        (row,) = load_items(tx, [study.case_id])
+        assert (row.modalities, row.study) == (shown.modalities, shown.study)
     study.read_all()
     study.sign()
     with pytest.raises(Conflict, match="withdraw the report first"), study.records.write(study.reader) as tx:

@@ -6,7 +6,7 @@ the work is done: after a crash it is all there, or the work waits for the next 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -200,10 +200,12 @@ def _load_study(
 ) -> _StudyContext | None:
     """The study of an image with the answer just given; None where others of it still wait for a model."""
     image = context.image
+    # Before all images are loaded: a CT has hundreds, and each slice comes by here.
+    waits = jobs.has_open_jobs(tx, image.study_id, but=work.id)
+    if waits and not drafts.has_own_report(tx, image):
+        return None
     there = drafts.images_of_report(tx, image)
     if image.id not in {one.id for one in there}:  # removed meanwhile
-        return None
-    if len(there) > 1 and jobs.has_open_jobs(tx, image.study_id, but=work.id):
         return None
     known = runs.load_study_results(tx, image.study_id) | {image.id: result}
     results = {one.id: known[one.id] for one in there if one.id in known}
@@ -304,8 +306,7 @@ def _keep(
         run_id: str | None = runs.add_run(tx, image, answer)
         derived_images.replace_derived_images(tx, image, DerivedImageKind.HEAT, heats)
         # Images may have come, gone, or been moved while the draft was written.
-        present = tuple(one.id for one in drafts.images_of_report(tx, image))
-        if study is None or reported is None or present != tuple(one.id for one in study.images):
+        if study is None or reported is None or _ids(study.images) != _present(tx, image):
             _let_draft(tx, image)
             signing.settle_case(tx, image.case_id)
             return
@@ -313,12 +314,20 @@ def _keep(
         if lead.id != image.id:
             newest = runs.load_latest_run(tx, lead.id)
             run_id = newest.id if newest is not None else None
-        there = tuple(one.id for one in study.images)
+        there = _ids(study.images)
         inputs = reported.drafted.facts.inputs
         made = MachineDraft(_with_unread(reported.document, study), run_id, there, inputs, reported.prior)
         drafts.write_machine_draft(tx, lead.id, made)
         _compare_again(tx, lead, reported)
         signing.settle_case(tx, image.case_id)
+
+
+def _present(tx: Transaction, image: StoredImage) -> tuple[str, ...]:
+    return _ids(drafts.images_of_report(tx, image))
+
+
+def _ids(found: Sequence[StoredImage]) -> tuple[str, ...]:
+    return tuple(image.id for image in found)
 
 
 def _let_draft(tx: Transaction, image: StoredImage) -> None:

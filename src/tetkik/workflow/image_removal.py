@@ -10,11 +10,11 @@ from sqlalchemy import delete, select
 
 from tetkik.errors import Conflict
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import cases, transfers
+from tetkik.records.cases import filter_index, transfers
 from tetkik.records.cases.locks import lock_jobs, lock_reports_for_image
 from tetkik.records.cases.priority import update_worklist
 from tetkik.records.database import Transaction
-from tetkik.records.images import copying, images, jobs, patient_matching
+from tetkik.records.images import copying, images, jobs, patient_matching, presentation_states
 from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.images.patient_matching import Difference
@@ -23,7 +23,7 @@ from tetkik.records.reports import drafts, signing, withdrawal_queries
 from tetkik.records.reports.report_inputs import keep_working
 from tetkik.records.schema import Case, FindingReview, Image, Job, Report
 from tetkik.records.worklist import claims
-from tetkik.values import CaseState, JobState, Priority, RemovalReason
+from tetkik.values import JobState, Priority, RemovalReason
 
 
 def remove_image(tx: Transaction, image_id: str, reason: RemovalReason) -> StoredImage:
@@ -111,7 +111,9 @@ def _copied(tx: Transaction, image: StoredImage, target: Case) -> StoredImage:
         raise Conflict("That case has this image already; remove it here instead.")
     known.removed_at = known.removed_by = known.removal_reason = known.moved_to = None
     tx.session.flush()
-    return images.load_image(tx, known.id)
+    copy = images.load_image(tx, known.id)
+    presentation_states.copy_states(tx, image, copy)
+    return copy
 
 
 def differences(tx: Transaction, image: StoredImage, target: Case) -> tuple[Difference, ...]:
@@ -177,6 +179,6 @@ def _read_again(tx: Transaction, image: StoredImage) -> None:
     """Let a model read an image: whoever reads the last of a study drafts its report from those there are."""
     case = tx.session.get_one(Case, image.case_id)
     jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority(case.priority))
-    if case.state is not CaseState.TO_READ:
-        cases.set_state(tx, case.id, CaseState.PROCESSING)
+    filter_index.refresh_filter_index(tx, image.case_id)
+    signing.settle_case(tx, image.case_id)
     tx.announce("case", image.case_id)

@@ -16,11 +16,13 @@ from tetkik.errors import NotFound
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
+from tetkik.records.images import images, presentation_states
 from tetkik.records.lifecycle import data_subjects
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.lifecycle.patient_export import export_patient
 from tetkik.records.schema import AuditRow, Case
-from tetkik.values import Role
+from tetkik.values import RemovalReason, Role
+from tetkik.workflow import image_removal
 
 
 def exported(records, patient_id, **options):
@@ -106,3 +108,23 @@ def test_a_subject_is_found_by_an_exact_number_alone(both_records):
             select(AuditRow.content).where(AuditRow.action == Action.PATIENT_SEARCHED)
         )
         assert not any("10000000146" in content for content in searched)
+
+
+def test_presentation_states_and_removed_images_are_in_it(both_records):
+    there = made_whole(both_records, signed=False)
+    with both_records.write(there.reader) as tx:
+        presentation_states.add_state(tx, images.load_image(tx, there.signed_image), b"a state")
+        image_removal.remove_image(tx, there.signed_image, RemovalReason.POOR_QUALITY)
+    files = exported(both_records, there.patient_id)
+    (case,) = json.loads(files["patient.json"])["cases"]
+    stays, gone = case["images"]
+    assert stays["removed"] is None and files[stays["file"]] == OTHER
+    assert (gone["removed"]["by"], gone["removed"]["why"]) == ("Dr. Elif KAYA", "poor_quality")
+    assert gone["removed"]["at"] and files[gone["file"]] == SCAN
+    assert [files[name] for name in gone["presentation_states"]] == [b"a state"]
+    with both_records.write(there.reader) as tx:  # perhaps somebody else's: it goes to nobody
+        image_removal.remove_image(tx, there.other_image, RemovalReason.WRONG_PATIENT)
+    files = exported(both_records, there.patient_id)
+    (case,) = json.loads(files["patient.json"])["cases"]
+    assert [image["removed"]["why"] for image in case["images"]] == ["poor_quality", "wrong_patient"]
+    assert case["images"][1]["file"] is None and OTHER not in files.values()

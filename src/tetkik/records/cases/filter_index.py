@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import ColumnElement, delete, insert, select
 
 from tetkik.records.database import Transaction
 from tetkik.records.schema import Case, CaseMark, FindingReview, Image, Report, Run, Score, Study
@@ -40,7 +40,9 @@ def refresh_filter_index(tx: Transaction, case_id: str) -> None:
     case = tx.session.get_one(Case, case_id)
     tx.session.flush()
     known = set(tx.session.scalars(select(CaseMark.mark).where(CaseMark.case_id == case_id)))
-    modalities = select(Study.modality).where(Study.case_id == case_id, Study.modality.is_not(None))
+    modalities = select(Study.modality).where(
+        Study.case_id == case_id, Study.modality.is_not(None), study_stands()
+    )
     found = load_case_findings(tx, load_newest_runs(tx, [case_id])).values()
     labels = {label for one in found for label in one.labels}
     wanted = marks_of(labels, {code for code in tx.session.scalars(modalities) if code}, case.department)
@@ -50,6 +52,12 @@ def refresh_filter_index(tx: Transaction, case_id: str) -> None:
         place = {"state": case.state, "priority": case.priority, "waiting_since": case.waiting_since}
         # Not as objects of the session: the database itself moves the rows when the case moves on.
         tx.session.execute(insert(CaseMark), [{"case_id": case_id, "mark": mark} | place for mark in fresh])
+
+
+def study_stands() -> ColumnElement[bool]:
+    """That not every image of a study was removed; one without any, a moment ago begun, stands."""
+    of_study = select(Image.id).where(Image.study_id == Study.id)
+    return of_study.where(Image.removed_at.is_(None)).exists() | ~of_study.exists()
 
 
 def marks_of(labels: Iterable[str], modalities: Iterable[str], department: str | None) -> set[str]:

@@ -1,4 +1,4 @@
-"""Copies of images under another patient's key: the bytes as they came, and nothing derived from them.
+"""Copies of images under another patient's key: the bytes as they came, with the presentation states.
 
 `reencrypt_file` may come before the transaction that names the file, as with an upload: a crash between
 leaves a file that nobody names, which the daily sweep removes.
@@ -14,7 +14,7 @@ from tetkik.errors import NotFound
 from tetkik.records.database import Transaction
 from tetkik.records.files import StoredFile
 from tetkik.records.ids import new_id_like
-from tetkik.records.images import derived_images, images
+from tetkik.records.images import derived_images, images, presentation_states
 from tetkik.records.images.derived_images import DerivedImageKind
 from tetkik.records.images.images import StoredImage
 from tetkik.records.schema import Case, Image, Study
@@ -52,6 +52,7 @@ def _carried(tx: Transaction, case: Case, image: StoredImage, image_id: str) -> 
     study.created_at = min(study.created_at, before.created_at)
     there = images.load_image(tx, image_id)
     _carry_preview(tx, image, there)
+    presentation_states.copy_states(tx, image, there)
     return there
 
 

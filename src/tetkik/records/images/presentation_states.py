@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from hashlib import sha256
 from io import BytesIO
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from tetkik.errors import InputError
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
+from tetkik.records.files import StoredFile
 from tetkik.records.ids import new_id
 from tetkik.records.images.images import StoredImage, list_images, load_metadata, store_file
 from tetkik.records.schema import Blob
@@ -29,20 +31,37 @@ def add_state(tx: Transaction, image: StoredImage, content: bytes) -> bool:
     if tx.count(Blob, *wanted) >= MOST:
         raise InputError("An image has at most {most} presentation states.", most=MOST)
     stored = store_file(tx, image.patient_id, BytesIO(content))
-    blob = Blob(id=new_id(), patient_id=image.patient_id, image_id=image.id, kind=_KIND, label=label)
-    blob.file, blob.size, blob.created_at = stored.name, stored.size, tx.now
-    tx.session.add(blob)
-    tx.session.flush()
+    _add_row(tx, image, stored, label, tx.now)
     whose = {"case_id": image.case_id, "patient_id": image.patient_id}
     tx.audit(Action.IMAGE_UPLOADED, **whose, object_id=image.id, size=stored.size, format=_KIND)
     return True
 
 
+def copy_states(tx: Transaction, image: StoredImage, there: StoredImage) -> None:
+    """Let a copy of an image have its states, too, sealed under the key of its own patient."""
+    known = set(tx.session.scalars(select(Blob.label).where(Blob.image_id == there.id, Blob.kind == _KIND)))
+    key = tx.key(image.patient_id)
+    for row in tx.session.scalars(_states_of(image)).all():
+        if row.label not in known:
+            stored = store_file(tx, there.patient_id, BytesIO(tx.files.get(key, row.file)))
+            _add_row(tx, there, stored, row.label, row.created_at)
+
+
 def states_of_image(tx: Transaction, image: StoredImage) -> tuple[bytes, ...]:
     """The files, in the order in which they came."""
-    found = select(Blob.file).where(Blob.image_id == image.id, Blob.kind == _KIND).order_by(Blob.id)
     key = tx.key(image.patient_id)
-    return tuple(tx.files.get(key, file) for file in tx.session.scalars(found))
+    return tuple(tx.files.get(key, row.file) for row in tx.session.scalars(_states_of(image)))
+
+
+def _states_of(image: StoredImage) -> Select[Blob]:
+    return select(Blob).where(Blob.image_id == image.id, Blob.kind == _KIND).order_by(Blob.id)
+
+
+def _add_row(tx: Transaction, image: StoredImage, file: StoredFile, label: str, at: datetime) -> None:
+    blob = Blob(id=new_id(), patient_id=image.patient_id, image_id=image.id, kind=_KIND, label=label)
+    blob.file, blob.size, blob.created_at = file.name, file.size, at
+    tx.session.add(blob)
+    tx.session.flush()
 
 
 def find_by_uid(tx: Transaction, case_id: str, uids: frozenset[str]) -> StoredImage | None:

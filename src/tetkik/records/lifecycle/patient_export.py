@@ -1,8 +1,9 @@
 """Everything that is known of one patient, exported for that patient: readable, and for other systems.
 
 A zip with `patient.json` (everything in words and figures), `fhir.json` (one FHIR R4B Bundle), `reports/`
-(the signed reports as PDF, as they were signed), `images/` (the files as they came), and `access.json` (who
-opened what, and when). Names of files say nothing of the patient.
+(the signed reports as PDF, as they were signed), `images/` (the files as they came, with their presentation
+states), and `access.json` (who opened what, and when). Names of files say nothing of the patient. Images that
+were removed are marked so; one that was taken out as another patient's is named, and its file left out.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from tetkik.language import Language, Sentence
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patient_links, patients
 from tetkik.records.database import Records, Transaction
-from tetkik.records.images import images
+from tetkik.records.images import images, presentation_states
 from tetkik.records.images.images import StoredImage
 from tetkik.records.reports import drafts, versions
 from tetkik.records.reports.identity import said_name
 from tetkik.records.reports.versions import SignedVersion
-from tetkik.records.schema import Case, Complaint, Report, Run, Score, User
+from tetkik.records.schema import Case, Complaint, Image, Report, Run, Score, User
 from tetkik.records.trail.audit_events import AuditFilter, iterate_events
 from tetkik.records.worklist import critical_results
-from tetkik.values import SYSTEM, Actor, CaseState, Draft, Measurement, Withdrawal
+from tetkik.values import SYSTEM, Actor, CaseState, Draft, Measurement, RemovalReason, Withdrawal
 
 _README = (
     Sentence("Everything that this hospital holds of you, as you asked for it."),
@@ -92,7 +93,11 @@ def _case(
         "urgency": row.urgency.value if row.urgency else None,
         "question": tx.open_text(row, "question") or None,
         "complaints": list(_complaints(tx, row.id)),
-        "images": [_image(tx, archive, row, image) for image in images.list_images(tx, row.id)],
+        "images": [
+            _image(tx, archive, row, image)
+            for removed in (False, True)
+            for image in images.list_images(tx, row.id, removed=removed)
+        ],
         "critical_results": [
             {
                 "at": item.created_at.isoformat(),
@@ -132,6 +137,9 @@ def _reports(tx: Transaction, case_id: str) -> list[str]:
 
 
 def _image(tx: Transaction, archive: zipfile.ZipFile, case: Case, image: StoredImage) -> dict[str, Any]:
+    removed = _removed(tx, image)
+    if image.removal_reason is RemovalReason.WRONG_PATIENT:
+        return {"file": None, "came": image.created_at.isoformat(), "removed": removed}
     ending = "dcm" if image.file_format == "dicom" else image.file_format
     name = f"images/{case.number}-{image.id[-6:]}.{ending}"
     # Pixels are packed already, or do not pack.
@@ -139,14 +147,33 @@ def _image(tx: Transaction, archive: zipfile.ZipFile, case: Case, image: StoredI
         for piece in images.read_chunks(tx, image):
             file.write(piece)
     described = images.load_metadata(tx, image)
+    states = []
+    for number, content in enumerate(presentation_states.states_of_image(tx, image), 1):
+        states.append(f"images/{case.number}-{image.id[-6:]}-state-{number}.dcm")
+        _put(archive, states[-1], content)
     return {
         "file": name,
+        "removed": removed,
+        "presentation_states": states,
         "came": image.created_at.isoformat(),
         "rows": image.rows,
         "columns": image.columns,
         "millimetres": image.spacing,
         "said_by_the_file": {key: value for key, value in asdict(described.identity).items() if value},
         "runs": list(_runs(tx, image.id)),
+    }
+
+
+def _removed(tx: Transaction, image: StoredImage) -> dict[str, Any] | None:
+    """Who took an image out of its case, when and why; None of one that counts."""
+    if image.removed_at is None:
+        return None
+    row = tx.session.get_one(Image, image.id)
+    user = tx.session.get(User, row.removed_by) if row.removed_by is not None else None
+    return {
+        "at": image.removed_at.isoformat(),
+        "by": said_name(user.title, user.name) if user is not None else "Tetkik",
+        "why": image.removal_reason.value if image.removal_reason else None,
     }
 
 

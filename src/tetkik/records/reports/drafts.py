@@ -16,7 +16,6 @@ from sqlalchemy import Select, select
 from tetkik.errors import Conflict
 from tetkik.language import Language, Sentence
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import cases
 from tetkik.records.cases.locks import lock_reports_with
 from tetkik.records.cases.transfers import require_not_moved
 from tetkik.records.database import Transaction
@@ -24,7 +23,7 @@ from tetkik.records.ids import new_id
 from tetkik.records.images import images, runs
 from tetkik.records.images.images import StoredImage
 from tetkik.records.people import visibility
-from tetkik.records.reports import prior_recheck, reviews
+from tetkik.records.reports import prior_recheck, reviews, signing
 from tetkik.records.reports.draft_marks import checked
 from tetkik.records.reports.edit_conflicts import (
     WorkingDraft,
@@ -46,9 +45,8 @@ from tetkik.records.reports.report_inputs import (
     working_of,
 )
 from tetkik.records.reports.versions import version_of
-from tetkik.records.schema import Case, Image, Report
+from tetkik.records.schema import Image, Report
 from tetkik.values import (
-    CaseState,
     Draft,
     FindingsResult,
     Identity,
@@ -140,8 +138,6 @@ def _take_up_changes(tx: Transaction, row: Report, image: Image, made: MachineDr
         working = Working(signed.document.content, signed.decisions)
         tx.seal_column(row, "amending", _SINCE_SIGNED.in_language(Language(row.language)).encode())
         record_change(tx, row, Action.REPORT_AMENDMENT_BEGUN, event="report", version=row.version)
-        if tx.session.get_one(Case, row.case_id).state is CaseState.SIGNED:
-            cases.set_state(tx, row.case_id, CaseState.TO_READ)
     _retarget(tx, row, image, made.run_id)
     _keep_draft_pictures(tx, row, made.document)
     material = replace(_material(made), draft=before.draft)
@@ -161,10 +157,11 @@ def _take_up_changes(tx: Transaction, row: Report, image: Image, made: MachineDr
     content = checked(material, working.content, reviews.judged(tx, row.id))
     keep_material(tx, row, material)
     keep_working(tx, row, replace(working, content=content))
-    # The revision stays, as in `prior_recheck`: whoever writes here at this moment is not refused.
+    # Where images came alone the revision stays, as in `prior_recheck`: whoever writes here is not refused.
     record_change(
         tx, row, Action.DRAFT_CHANGED, event=prior_recheck.COMPARED, images=len(came), removed=len(gone)
     )
+    signing.settle_case(tx, row.case_id)
 
 
 def _change_notices(came: int, gone: int) -> list[Sentence]:
@@ -226,11 +223,16 @@ def images_of_report(tx: Transaction, image: StoredImage) -> tuple[StoredImage, 
 
     An image with a report of its own, from before version 0003, stands alone.
     """
+    if has_own_report(tx, image):
+        return (image,)
     alone = select(Report.image_id).where(Report.study_id.is_(None), Report.case_id == image.case_id)
     with_own = set(tx.session.scalars(alone))
-    if image.id in with_own:
-        return (image,)
     return tuple(one for one in images.list_study_images(tx, image.study_id) if one.id not in with_own)
+
+
+def has_own_report(tx: Transaction, image: StoredImage) -> bool:
+    """Whether an image has a report of its own, from before version 0003."""
+    return bool(tx.count(Report, Report.study_id.is_(None), Report.image_id == image.id))
 
 
 def report_of_image(tx: Transaction, image_id: str) -> str | None:

@@ -189,14 +189,14 @@ class Image(Identified, Made, Base):
 
 
 class Blob(Identified, Base):
-    """A sealed file beside the images: a heatmap, a preview."""
+    """A sealed file beside the images: a heatmap, a preview, a presentation state."""
 
     __tablename__ = "blobs"
 
     patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), index=True)
     image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), index=True)
     kind: Mapped[str] = mapped_column(String(16))
-    """`heatmap`, `preview`."""
+    """`heat`, `preview`, `presentation`, or what a picture of a report is."""
     label: Mapped[str] = mapped_column(String(60), default="")
     file: Mapped[str] = mapped_column(String(64))
     size: Mapped[int]

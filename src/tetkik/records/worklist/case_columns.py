@@ -79,7 +79,7 @@ def load_modalities(tx: Transaction, case_ids: Sequence[str]) -> dict[str, tuple
 def load_body_parts(tx: Transaction, case_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Body Part Examined of the studies of each case, as DICOM writes it."""
     rows = select(Study.case_id, Study.body_part).where(
-        Study.case_id.in_(case_ids), Study.body_part.is_not(None)
+        Study.case_id.in_(case_ids), Study.body_part.is_not(None), filter_index.study_stands()
     )
     found: dict[str, set[str]] = {}
     for case_id, part in tx.session.execute(rows):
@@ -93,7 +93,7 @@ def load_study_times(
     """When the newest study of each case was made; dates of files only of the cases in `opened`."""
     rows = tx.session.execute(
         select(Study.case_id, Study.id, Study.patient_id, Study.tags, Study.created_at)
-        .where(Study.case_id.in_(case_ids))
+        .where(Study.case_id.in_(case_ids), filter_index.study_stands())
         .order_by(Study.id)
     )
     newest = {row.case_id: row for row in rows}

@@ -15,7 +15,7 @@ from tetkik.records.cases.patient_links import survivors_of
 from tetkik.records.database import Transaction
 from tetkik.records.people.visibility import decide_access
 from tetkik.records.reports.withdrawal_queries import Withdrawn, now_of_cases
-from tetkik.records.schema import Case, Complaint, Job, Patient, Report
+from tetkik.records.schema import Case, Complaint, Image, Job, Patient, Report
 from tetkik.records.worklist import case_columns
 from tetkik.records.worklist.assignments import Assignee, load_assignees
 from tetkik.records.worklist.case_columns import StudyTime
@@ -133,7 +133,10 @@ class _Known:
         self._jobs = {
             row.case_id: row
             for row in tx.session.execute(
-                select(Job.case_id, Job.state, Job.fault).where(Job.case_id.in_(case_ids)).order_by(Job.id)
+                select(Job.case_id, Job.state, Job.fault)
+                .join(Image, Image.id == Job.image_id)
+                .where(Job.case_id.in_(case_ids), Image.removed_at.is_(None))
+                .order_by(Job.id)
             )
         }
 

@@ -192,8 +192,7 @@ def load_prior(tx: Transaction, patient_id: str, study_id: str, language: Langua
         Forbidden: the actor may not see its case.
     """
     row = studies.load_study(tx, study_id)
-    found = images.list_images(tx, row.case_id)
-    mine = [image for image in found if image.study_id == study_id]
+    mine = images.list_study_images(tx, study_id)
     if not mine or not studies.same_patient(tx, row.patient_id, patient_id):
         raise NotFound("There is no such study of this patient; look at its case.")
     images.load_visible_image(tx, mine[0].id)
@@ -328,7 +327,7 @@ def _date(row: StoredStudy) -> str:
 
 def _prior(tx: Transaction, row: StoredStudy, language: Language) -> tuple[ViewerStudy, StoredImage]:
     """A prior as the list names it, and its first image."""
-    mine = [image for image in images.list_images(tx, row.case_id) if image.study_id == row.id]
+    mine = images.list_study_images(tx, row.id)
     kind, about = _words(row, images.load_metadata(tx, mine[0]).tags, language)
     return ViewerStudy(row.id, row.case_id, _date(row), kind, about, len(mine)), mine[0]
 
