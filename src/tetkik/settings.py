@@ -46,14 +46,6 @@ class Cipher(StrEnum):
     CHACHA20_POLY1305 = "chacha20-poly1305"
 
 
-class Unproven(StrEnum):
-    """What a report does with a finding that it may neither assert nor deny."""
-
-    NAMED = "named"
-    """It is named once as not reliably assessed."""
-    SILENT = "silent"
-
-
 class Marked(StrEnum):
     """What happens to a sentence that the grounding check objects to."""
 
@@ -114,9 +106,6 @@ class Settings(BaseSettings):
     """The address under the name."""
     report_language: Language = Language.TR
     """Language of draft reports: `tr` or `en`, whatever the language of messages."""
-    report_unproven: Unproven = Unproven.NAMED
-    """Findings that a report may neither assert nor deny: `named` once as not reliably assessed, or
-    `silent`."""
     report_marked: Marked = Marked.KEPT
     """Sentences of a language model that the grounding check objects to: `kept`, marked for a person to
     decide, or `removed`."""

@@ -42,9 +42,10 @@ def test_the_answer_has_the_keys_of_the_contract(bundle, chest):
     assert answer["path"] == str(chest)
     assert (answer["route"], answer["suitable"], answer["model"]) == ("chest", True, "findings-blobs 1.0")
     keys = [
-        "label", "assessed", "score", "probability", "threshold", "threshold_on", "positive", "rules_out",
+        "label", "assessed", "score", "probability", "threshold", "threshold_on", "positive", "asserts",
+        "rules_out",
     ]  # fmt: skip
-    assert all(list(finding)[:8] == keys for finding in answer["findings"])
+    assert all(list(finding)[:9] == keys for finding in answer["findings"])
     assert [finding["label"] for finding in answer["findings"]] == list(FINDING_LABELS)
 
 

@@ -21,8 +21,15 @@ from tetkik.values import (
 )
 
 CHEST_LABELS = tuple(label for label in FINDING_LABELS if label not in BRAIN_LABELS)
-STATES = ("certain", "probable", "possible", "absent", "open", "unassessed")
-_PROBABILITIES = {"certain": 0.95, "probable": 0.7, "possible": 0.55, "absent": 0.02, "open": 0.2}
+STATES = ("certain", "probable", "possible", "suggested", "absent", "open", "unassessed")
+_PROBABILITIES = {
+    "certain": 0.95,
+    "probable": 0.7,
+    "possible": 0.55,
+    "suggested": 0.52,
+    "absent": 0.02,
+    "open": 0.2,
+}
 
 
 def finding(label: str, state: str) -> Finding:
@@ -38,6 +45,7 @@ def finding(label: str, state: str) -> Finding:
         0.5,
         ThresholdOn.PROBABILITY,
         positive=value >= 0.5,
+        asserts=value >= 0.55,
         rules_out=state == "absent",
     )
 
@@ -57,6 +65,7 @@ def result_of(
         findings=tuple(finding(label, states.get(label, "unassessed")) for label in labels),
         model="findings-test 1.0",
         sha256="0" * 64,
+        graded=True,
     )
 
 
@@ -97,7 +106,7 @@ ANY_STATES = st.one_of(
 def drawn_states(rng: random.Random, route: Route) -> dict[str, str]:
     """States as a model gives them: few findings, many that nothing can be said of."""
     labels = [label for label in FINDING_LABELS if route_of(label) is route]
-    weights = (1, 1, 1, 5, 7, 2)
+    weights = (1, 1, 1, 2, 5, 7, 2)
     states = {label: rng.choices(STATES, weights)[0] for label in labels}
     for label in ("Normal", "No_Tumor"):
         if label in states:

@@ -163,8 +163,7 @@ def test_the_history_that_the_model_gets_names_nobody():
     sent = received.raw[0].decode()
     assert "nefes darl" in json.dumps(json.loads(sent), ensure_ascii=False)
     assert "Demir" not in sent and "Ay\\u015fe" not in sent and "Ayşe" not in sent
-    # The report itself quotes the question as it was asked.
-    assert any("Ayşe Demir" in text for text in texts(found, Section.TECHNIQUE))
+    assert not any("Demir" in item.text for item in found.draft.sentences)
 
 
 def test_only_cited_passages_are_listed(says):

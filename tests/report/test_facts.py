@@ -43,22 +43,23 @@ def test_each_label_is_in_one_place_at_most_and_none_is_lost(drawn, sides):
             continue
         # A wider word is neither denied nor open where a narrower one was found.
         implied = any(states.get(one) in {"certain", "probable", "possible"} for one in narrower(label))
-        assert (label in set().union(*places)) or (implied and state in {"absent", "open"})
+        assert (label in set().union(*places)) or (implied and state in {"suggested", "absent", "open"})
+        assert (label in found.suggested) is (state == "suggested")
 
 
 @given(ANY_STATES)
-def test_nothing_is_asserted_that_is_not_positive_nor_denied_without_the_right(drawn):
+def test_nothing_is_stated_below_its_operating_point_nor_denied_without_the_right(drawn):
     states, route = drawn
     result = result_of(states, route)
     found = facts_of(result)
     by_label = {item.label: item for item in result.findings}
-    assert all(by_label[item.label].positive for item in found.present)
+    assert all(by_label[item.label].asserts for item in found.present)
     for basis in found.absent:
         parts = [by_label[one] for one in narrower(basis.key) if by_label[one].assessed]
         assert parts and all(part.rules_out and not part.positive for part in parts)
     for label in KNOWN:
         if found.may_assert(label):
-            assert any(by_label[one].positive for one in narrower(label) if one in by_label)
+            assert any(by_label[one].asserts for one in narrower(label) if one in by_label)
         if found.may_deny(label) and not (found.normal and route_of(label) is Route.BRAIN_MRI):
             parts = [by_label[one] for one in narrower(label) if one in by_label and by_label[one].assessed]
             assert parts and all(part.rules_out for part in parts)
@@ -69,7 +70,7 @@ def test_nothing_is_asserted_that_is_not_positive_nor_denied_without_the_right(d
 def test_a_normal_image_has_no_finding(drawn):
     states, route = drawn
     found = facts(states, route=route)
-    assert not (found.normal and found.abnormal)
+    assert not (found.normal and (found.abnormal or found.suggested))
     if found.abnormal:
         assert not any(item.label in NORMAL_LABELS for item in found.present)
     probabilities = [item.basis.probability or 0 for item in found.present]
@@ -86,18 +87,33 @@ def test_everything_said_has_an_id_and_each_id_stands_once(drawn, sides):
 
 
 @pytest.mark.parametrize(
-    ("probability", "uncertain", "word"),
+    ("probability", "graded", "word"),
     [
-        (0.9, False, Certainty.CERTAIN),
-        (0.8999, False, Certainty.PROBABLE),
-        (0.6, False, Certainty.PROBABLE),
-        (0.5999, False, Certainty.POSSIBLE),
-        (None, False, Certainty.POSSIBLE),
-        (0.99, True, Certainty.POSSIBLE),
+        (0.9, True, Certainty.CERTAIN),
+        (0.8999, True, Certainty.PROBABLE),
+        (0.6, True, Certainty.PROBABLE),
+        (0.5999, True, Certainty.POSSIBLE),
+        (None, True, Certainty.POSSIBLE),
+        (0.99, False, Certainty.POSSIBLE),
     ],
 )
-def test_the_scale_of_words(probability, uncertain, word):
-    assert certainty_of(probability, uncertain=uncertain) is word
+def test_the_scale_of_words(probability, graded, word):
+    assert certainty_of(probability, graded=graded) is word
+
+
+def test_one_word_stands_for_all_where_held_out_precision_does_not_tell_them_apart():
+    result = result_of({"Effusion": "certain", "Mass": "probable"})
+    assert {item.certainty for item in facts_of(result).present} == {Certainty.CERTAIN, Certainty.PROBABLE}
+    plain = facts_of(replace(result, graded=False))
+    assert {item.certainty for item in plain.present} == {Certainty.POSSIBLE}
+
+
+def test_an_answer_kept_before_there_were_operating_points_states_what_is_positive():
+    item = Finding("Mass", True, 0.7, 0.7, 0.5, ThresholdOn.PROBABILITY, positive=True)
+    assert item.asserts is None and item.asserted and item.as_json()["asserts"] is True
+    assert not replace(item, asserts=False).asserted
+    with pytest.raises(ValueError, match="positive"):
+        replace(item, positive=False, asserts=True)
 
 
 def test_a_wider_word_is_true_with_a_narrower_one_and_false_only_with_all():
@@ -134,9 +150,12 @@ def test_a_chest_film_is_not_silent_about_tumours_of_the_brain():
     assert set(facts({}, route=Route.BRAIN_MRI).not_assessed) == {"Glioma", "Meningioma", "Pituitary"}
 
 
-def test_changes_are_told_only_of_what_both_images_were_assessed_for():
+def test_changes_are_told_only_of_what_was_measured_on_both_sides():
     now = {"Effusion": "certain", "Mass": "certain", "Nodule": "absent", "Edema": "open", "Hernia": "certain"}
+    now |= {"Fibrosis": "certain", "Emphysema": "probable", "Pneumothorax": "absent"}
     before = {"Effusion": "absent", "Mass": "certain", "Nodule": "probable", "Edema": "certain"}
+    # Neither side of these was measured before: below the threshold, or only suggested.
+    before |= {"Fibrosis": "open", "Emphysema": "suggested", "Pneumothorax": "suggested"}
     found = facts(now, prior=before)
     assert found.changes == {
         "Effusion": ChangeKind.NEW,
@@ -161,9 +180,26 @@ def test_an_uncalibrated_finding_is_only_possible():
     assert present.certainty is Certainty.POSSIBLE and present.basis.probability is None
 
 
+@pytest.mark.parametrize(
+    ("history", "asked"),
+    [
+        ("Pnömoni?", ("Pneumonia",)),
+        ("Pnömotoraks veya plevral efüzyon? Beş gündür ateşim çıkıyor.", ("Pneumothorax", "Effusion")),
+        ("pneumonia, effusion?", ("Pneumonia", "Effusion")),
+        ("Kalp yetmezliği, plevral efüzyon?", ()),  # half of the question would be another question
+        ("Ayşe Demir 4711 pnömoni?", ()),
+        ("Pnömoni geçirdim.", ()),
+        ("Yer kaplayan lezyon?", ()),
+        ("", ()),
+    ],
+)
+def test_a_question_is_asked_only_where_it_names_findings_and_nothing_else(history, asked):
+    assert facts({}, history=history).asked == asked
+
+
 @settings(max_examples=50)
 @given(st.text())
-def test_a_history_is_quoted_on_one_printable_line(history):
+def test_a_history_is_read_on_one_printable_line(history):
     question = facts({}, history=history).question
     assert question.isprintable() and question == " ".join(question.split())
 
@@ -177,6 +213,7 @@ def test_an_earlier_image_of_another_kind_or_refused_tells_no_course():
     chest = result_of({"Effusion": "certain"})
     brain = replace(chest, route=Route.BRAIN_MRI)
     assert facts_of(now, prior=chest).compared and facts_of(now, prior=chest).changes
-    for prior in (brain, replace(chest, suitable=False), replace(chest, route=None)):
+    other_model = replace(chest, model="findings-test 2.0")
+    for prior in (brain, replace(chest, suitable=False), replace(chest, route=None), other_model):
         found = facts_of(now, prior=prior)
         assert not found.compared and not found.changes

@@ -35,6 +35,7 @@ def findings(draw, label: str) -> Finding:
         draw(SHARE),
         draw(st.sampled_from(list(ThresholdOn))),
         positive=positive,
+        asserts=positive and draw(st.booleans()),
         rules_out=not positive and draw(st.booleans()),
         uncertain=draw(st.booleans()),
     )
@@ -59,6 +60,7 @@ def results(draw) -> FindingsResult:
         degraded=draw(st.booleans()),
         notes=draw(WORDS),
         gated=draw(st.booleans()),
+        graded=draw(st.booleans()),
     )
 
 

@@ -66,6 +66,8 @@ class OperatingPoint:
     band: tuple[float, float] | None = None
     """Between these two an imported model is not to be trusted; None for a calibrated one."""
     rules_out: bool = False
+    asserts: float | None = None
+    """From where on a draft states it, on the scale of `threshold`; None where it never does."""
 
     def probability(self, score: float) -> float | None:
         """The calibrated probability, rounded; None without a calibration."""
@@ -86,6 +88,7 @@ class OperatingPoint:
             threshold=self.threshold,
             threshold_on=self.on,
             positive=positive,
+            asserts=positive and not uncertain and self.asserts is not None and compared >= self.asserts,
             rules_out=self.rules_out and not positive and not uncertain,
             uncertain=uncertain,
         )
@@ -100,12 +103,22 @@ class OperatingPoints:
     """By label; a label without one was not taught."""
     ages: tuple[float, float] | None = None
     """Youngest and oldest patient trained on, in years, where the bundle says so."""
+    graded: bool = False
+    """Whether the words of likelihood are borne out by held-out precision."""
 
     @classmethod
     def of(cls, manifest: Manifest, rules_out_bound: float) -> OperatingPoints:
-        """Read a manifest; the lower 95% bound of a sensitivity must reach `rules_out_bound`."""
+        """Read a manifest; the lower 95% bound of a sensitivity must reach `rules_out_bound`.
+
+        So must that of the precision with which an image is called normal, for that denies every finding.
+        """
         try:
-            return cls(manifest.labels, _points(manifest, rules_out_bound), _pair(manifest, "ages"))
+            return cls(
+                manifest.labels,
+                _points(manifest, rules_out_bound),
+                _pair(manifest, "ages"),
+                manifest.calibration.get("graded") is True,
+            )
         except (KeyError, TypeError, ValueError, AttributeError):
             raise BundleCorrupt(
                 "The thresholds or the calibration in the manifest of {model} cannot be read; "
@@ -157,11 +170,8 @@ def _points(manifest: Manifest, bound: float) -> dict[str, OperatingPoint]:
     calibration = manifest.calibration
     slopes = calibration.get("labels", {}) if calibration.get("kind") == "platt" else {}
     on = ThresholdOn(calibration.get("threshold_on", ThresholdOn.SCORE))
-    proven = {
-        metric.name.removeprefix("sensitivity:")
-        for metric in manifest.metrics
-        if metric.name.startswith("sensitivity:") and metric.low is not None and metric.low >= bound
-    }
+    proven = {metric.name for metric in manifest.metrics if metric.low is not None and metric.low >= bound}
+    asserts = calibration.get("asserts", {})
     points = {}
     for label, threshold in manifest.thresholds.items():
         if label not in manifest.labels or not 0 <= threshold <= 1:
@@ -169,13 +179,19 @@ def _points(manifest: Manifest, bound: float) -> dict[str, OperatingPoint]:
         slope = slopes.get(label)
         if on is ThresholdOn.PROBABILITY and slope is None:
             raise ValueError(label)
+        stated = None if label not in asserts else round(float(asserts[label]), DIGITS)
+        if stated is not None and not 0 <= stated <= 1:
+            raise ValueError(label)
+        if label in NORMAL_LABELS and f"precision:{label}" not in proven:
+            stated = None
         points[label] = OperatingPoint(
             label=label,
             threshold=round(float(threshold), DIGITS),
             on=on,
             platt=None if slope is None else _finite(slope),
             band=_pair(manifest, "band"),
-            rules_out=label in proven,
+            rules_out=f"sensitivity:{label}" in proven,
+            asserts=stated,
         )
     return points
 

@@ -221,6 +221,7 @@ class Findings:
             ),
             gated=self.gate,
             measured=item.measured,
+            graded=self.points.graded,
         )
 
 

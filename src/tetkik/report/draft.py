@@ -61,7 +61,7 @@ def draft_report(
     labels = [item.label for item in facts.abnormal]
     passages = passages_for(labels, language)
     composed = compose(facts, passages, language)
-    if model is None or facts.refused:
+    if model is None or not (facts.present or facts.absent):
         return Drafted(check_draft(composed, facts), facts)
     from tetkik.report.llm.writing import write
 
@@ -93,6 +93,7 @@ def draft_report(
         writer=model.name,
         model=result.model,
         notices=(*composed.notices, notice),
+        not_assessed=facts.not_assessed,
     )
     checked = check_draft(draft, facts)
     if settings().report_marked is Marked.REMOVED:

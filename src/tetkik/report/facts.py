@@ -6,20 +6,21 @@ starts here, so that they cannot disagree about what was found.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tetkik.language import Language, Sentence, translate
-from tetkik.report.labeler.read import UNPAIRED
+from tetkik.language import Language, Sentence
+from tetkik.report.labeler.read import UNPAIRED, read_report
 from tetkik.values import (
+    FINDING_LABELS,
     NORMAL_LABELS,
     Basis,
     BasisKind,
     Certainty,
     Finding,
     FindingsResult,
-    Flaw,
     ReportInput,
     Route,
     Side,
@@ -32,22 +33,23 @@ CERTAIN, PROBABLE = 0.9, 0.6
 """Where the scale of words begins, on the calibrated probability."""
 
 
-def certainty_of(probability: float | None, *, uncertain: bool = False) -> Certainty:
-    """The word for a finding above its threshold; the least that can be said without a probability.
+def certainty_of(probability: float | None, *, graded: bool = True) -> Certainty:
+    """The word for a finding that is stated; the least that can be said without a probability.
 
     The scale follows the proposals for radiology reports that tie few words to ranges of probability
     (Panicek and Hricak, AJR 2016, "How sure are you, doctor?"), cut down to what a calibrated model can mean.
 
     Args:
-        uncertain: whether it lies in the band in which an imported model is not to be trusted.
+        graded: whether held-out precision bears the words out; where it does not, one word stands for all.
     """
-    if probability is None or uncertain or probability < PROBABLE:
+    if probability is None or not graded or probability < PROBABLE:
         return Certainty.POSSIBLE
     return Certainty.CERTAIN if probability >= CERTAIN else Certainty.PROBABLE
 
 
+_WORD = re.compile(r"(?!\b(?:ve|veya|plevral|and|or|a|pleural)\b)\b\w+", re.IGNORECASE)
 LONGEST_QUESTION = 2000
-"""Characters of a history that a report quotes."""
+"""Characters of a history that are read."""
 
 
 class ChangeKind(StrEnum):
@@ -56,12 +58,12 @@ class ChangeKind(StrEnum):
     NEW = "new"
     PERSISTS = "persists"
     GONE = "gone"
-    """Found before, and its absence may be stated now."""
+    """Stated before, and its absence may be stated now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """A finding that a report may assert, and what a sentence about it cites, with side and probability."""
+    """A finding that a draft states, and what a sentence about it cites, with side and probability."""
 
     label: str
     basis: Basis
@@ -77,30 +79,48 @@ class Facts:
     """All that a draft may rest on.
 
     Attributes:
-        changes: what became of labels since the prior image, as far as both models assessed them.
+        suggested: positive, but below the operating point of drafts: the reader sees them beside the draft,
+            and may take them up; they are among `unproven` too.
+        changes: what became of labels since the prior image, as far as the same model measured both.
     """
 
     route: Route | None  # what kind of image it is; None where it was refused
     present: tuple[Present, ...]
     absent: tuple[Basis, ...]
-    unproven: tuple[str, ...]  # assessed, neither asserted nor deniable, in the order of the labels
+    suggested: tuple[str, ...]
+    unproven: tuple[str, ...]  # assessed, neither stated nor deniable, in the order of the labels
     not_assessed: tuple[str, ...]  # labels of this route that the model was never taught
     changes: Mapping[str, ChangeKind]
-    warnings: tuple[Sentence | str, ...]
+    warnings: tuple[Sentence, ...]  # what the reader must know of the image
     refused: bool
     inputs: ReportInput
     model: str
-    compared: bool = False  # whether the findings of an earlier image were given
-    other_kind: bool = False  # refused since no model reads such an image, however good it is
+    compared: bool = False  # whether an earlier image was given in which the same model assessed anything
 
     @property
     def question(self) -> str:
-        """The history as a report quotes it: one printable line, cut where it is no question any more."""
+        """The history on one printable line, cut where it is no question any more."""
         # Only so much is looked at: a history may be a whole record.
         line = one_line(self.inputs.history[: 2 * LONGEST_QUESTION])
         if len(line) <= LONGEST_QUESTION:
             return line
         return line[:LONGEST_QUESTION].rstrip() + " […]"
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The findings that the history asks for by name and by nothing else, as in *Pnömoni?*.
+
+        Anything longer is the patient's story or the referrer's: it is shown as it is, and no report has it.
+        """
+        for part in re.findall(r"[^.!?…:;“”]+\?", self.question):
+            mentions = [item for reading in read_report(part) for item in reading.mentions]
+            rest = part
+            for item in mentions:
+                rest = rest.replace(item.words, " ", 1)
+            labels = tuple(dict.fromkeys(item.label for item in mentions))
+            if labels and set(labels) <= set(FINDING_LABELS) - {*NORMAL_LABELS} and not _WORD.search(rest):
+                return labels
+        return ()
 
     @property
     def normal(self) -> bool:
@@ -110,14 +130,6 @@ class Facts:
     @property
     def abnormal(self) -> tuple[Present, ...]:
         return tuple(item for item in self.present if item.label not in NORMAL_LABELS)
-
-    def warnings_in(self, language: Language) -> tuple[str, ...]:
-        """The warnings as a report quotes them: one line each, in its language where they are known in it."""
-        lines = (
-            translate(item, language) if isinstance(item, str) else item.in_language(language)
-            for item in self.warnings
-        )
-        return tuple(line for line in dict.fromkeys(map(one_line, lines)) if line)
 
     @property
     def labels(self) -> frozenset[str]:
@@ -130,8 +142,12 @@ class Facts:
         return label in self.labels and label not in self.not_assessed
 
     def may_assert(self, label: str) -> bool:
-        """Whether `label`, which may be wider than what was found, is true of the image."""
+        """Whether `label`, which may be wider than what is stated, is true of the image."""
         return any(item.label in narrower(label) for item in self.present)
+
+    def may_suggest(self, label: str) -> bool:
+        """Whether a person who states `label` has the model on their side: stated, or suggested."""
+        return self.may_assert(label) or not narrower(label).isdisjoint(self.suggested)
 
     def may_deny(self, label: str) -> bool:
         """Whether the absence of `label` may be stated: the right to each of its parts that was assessed."""
@@ -167,8 +183,12 @@ class Facts:
 
 
 def comparable(result: FindingsResult, prior: FindingsResult) -> bool:
-    """Whether an earlier image says anything about the course: both were read, and both are of one kind."""
-    return result.suitable and prior.suitable and result.route is prior.route
+    """Whether an earlier image says anything about the course: both of one kind, read by the same model.
+
+    Two models, or two versions of one, have other operating points: what the one states and the other rules
+    out is a difference of models.
+    """
+    return result.suitable and prior.suitable and result.route is prior.route and result.model == prior.model
 
 
 def facts_of(
@@ -179,21 +199,20 @@ def facts_of(
 ) -> Facts:
     """Sort an answer by the right to say it; a `prior` one that is not comparable is left aside.
 
-    A normal label beside something that was found is dropped: a report does not contradict itself.
+    A normal label beside something positive is dropped: a report does not contradict itself.
     """
     inputs = inputs or ReportInput()
     if prior is not None and not comparable(result, prior):
         prior = None
     sides = {label: side for label, side in inputs.sides if label not in UNPAIRED}
     assessed = [finding for finding in result.findings if finding.assessed]
-    found = [finding for finding in assessed if finding.positive]
-    if any(finding.label not in NORMAL_LABELS for finding in found):
-        found = [finding for finding in found if finding.label not in NORMAL_LABELS]
+    positive = {item.label for item in assessed if item.positive and item.label not in NORMAL_LABELS}
+    found = [item for item in assessed if item.asserted and not (positive and item.label in NORMAL_LABELS)]
     present = tuple(
         Present(
             item.label,
             Basis(BasisKind.FINDING, item.label, item.probability, sides.get(item.label)),
-            certainty_of(item.probability, uncertain=item.uncertain),
+            certainty_of(item.probability, graded=result.graded and not item.uncertain),
         )
         for item in sorted(found, key=_strength, reverse=True)
     )
@@ -210,19 +229,29 @@ def facts_of(
         route=result.route if result.suitable else None,
         present=present,
         absent=absent,
+        suggested=tuple(label for label in names if label in positive - here),
         unproven=tuple(label for label in names if label not in stated),
         # A chest radiograph is not silent about brain tumours: nobody looks for them there.
         not_assessed=tuple(
             label for label in silent if label not in NORMAL_LABELS and route_of(label) is result.route
         ),
-        changes=dict(_changes(present, absent, prior)),
-        warnings=(*inputs.warnings, *result.reasons, *result.notes),
+        changes=dict(_changes(here, deniable, prior)),
+        warnings=tuple(_warnings(inputs, result)),
         refused=not result.suitable,
-        other_kind=not result.suitable and Flaw.NOT_A_RADIOGRAPH in result.flaws,
         inputs=inputs,
         model=result.model,
         compared=prior is not None,
     )
+
+
+def _warnings(inputs: ReportInput, result: FindingsResult) -> Iterator[Sentence]:
+    """Each once, on one line."""
+    lines = (line for line in map(one_line, (*result.reasons, *result.notes)) if line)
+    seen = set()
+    for item in (*inputs.warnings, *map(Sentence, lines)):
+        if (said := item.in_language(Language.EN)) not in seen:
+            seen.add(said)
+            yield item
 
 
 def _strength(finding: Finding) -> float:
@@ -230,14 +259,14 @@ def _strength(finding: Finding) -> float:
 
 
 def _changes(
-    present: tuple[Present, ...], absent: tuple[Basis, ...], prior: FindingsResult | None
+    stated: Iterable[str], denied: Iterable[str], prior: FindingsResult | None
 ) -> Iterator[tuple[str, ChangeKind]]:
-    """Only what both images were assessed for: a label that nobody looked for before is not new."""
-    findings = prior.findings if prior is not None else ()
-    before = {finding.label: finding.positive for finding in findings if finding.assessed}
-    for label in (item.label for item in present):
-        if label in before and label not in NORMAL_LABELS:
-            yield label, ChangeKind.PERSISTS if before[label] else ChangeKind.NEW
-    for label in (item.key for item in absent):
-        if before.get(label):
+    """Only what was measured on both sides: stated on the one, and stated or ruled out on the other."""
+    before = {} if prior is None else {item.label: item for item in prior.findings if item.assessed}
+    for label in stated:
+        earlier = before.get(label)
+        if earlier is not None and label not in NORMAL_LABELS and (earlier.asserted or earlier.rules_out):
+            yield label, ChangeKind.PERSISTS if earlier.asserted else ChangeKind.NEW
+    for label in denied:
+        if label in before and before[label].asserted:
             yield label, ChangeKind.GONE

@@ -29,6 +29,7 @@ class _Finding(_Finite):
     threshold: _Share | None = None
     threshold_on: ThresholdOn | None = None
     positive: StrictBool = False
+    asserts: StrictBool = False
     rules_out: StrictBool = False
     uncertain: StrictBool = False
 
@@ -46,6 +47,7 @@ class _Result(_Finite):
     degraded: StrictBool = False
     notes: Annotated[tuple[_Words, ...], Field(max_length=50)] = ()
     gated: StrictBool = True
+    graded: StrictBool = False
 
 
 def read_findings(path: Path) -> FindingsResult:
@@ -70,7 +72,10 @@ def findings_from_json(content: Any, name: str) -> FindingsResult:
     """The same from parsed JSON; `name` is what a DataError calls it."""
     try:
         read = _Result.model_validate(content)
-        findings = tuple(Finding(**dict(item)) for item in read.findings)
+        # What was not assessed has no `asserts` of its own; `Finding` refuses it with anything else.
+        findings = tuple(
+            Finding(**dict(item) | ({} if item.assessed else {"asserts": None})) for item in read.findings
+        )
         if len({item.label for item in findings}) != len(findings):
             raise ValueError("findings")
     except ValidationError as error:

@@ -83,6 +83,7 @@ def example_report(findings: Sequence[tuple[str, Side | None]], language: Langua
         findings=tuple(_invented(label, route, label in chosen) for label in FINDING_LABELS),
         model="",
         sha256="",
+        graded=True,
     )
     sides = tuple((label, side) for label, side in chosen.items() if side is not None)
     drafted = draft_report(result, ReportInput(technique="PA", sides=sides), language=language)
@@ -95,5 +96,5 @@ def _invented(label: str, route: Route, here: bool) -> Finding:
     probability = _HERE if here else _GONE
     rules_out = not here and label not in NORMAL_LABELS
     return Finding(
-        label, True, probability, probability, _THRESHOLD, ThresholdOn.PROBABILITY, here, rules_out
+        label, True, probability, probability, _THRESHOLD, ThresholdOn.PROBABILITY, here, here, rules_out
     )

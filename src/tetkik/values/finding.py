@@ -25,6 +25,8 @@ class Finding:
     """What a model says of one label; all but `label` and `assessed` is empty where it was never taught it.
 
     Attributes:
+        asserts: whether a draft may state it: positive, and at the bundle's operating point of held-out
+            precision. None in answers kept before there was such a point; see `asserted`.
         rules_out: whether a report may state its absence: not positive, and the bundle's held-out sensitivity
             at this threshold is proven high enough.
         uncertain: whether it lies in the band around the threshold in which an imported model, whose scores
@@ -38,7 +40,8 @@ class Finding:
     probability: float | None = None  # calibrated, 0 to 1; None where the bundle has no calibration for it
     threshold: float | None = None
     threshold_on: ThresholdOn | None = None
-    positive: bool = False  # whether the threshold is reached: a report may assert the finding
+    positive: bool = False  # whether the threshold is reached: it is suggested to the reader
+    asserts: bool | None = field(default=None, metadata=ADDED)
     rules_out: bool = False
     uncertain: bool = False
     image_id: str | None = field(default=None, metadata=ADDED)
@@ -48,6 +51,13 @@ class Finding:
             raise ValueError(f"an assessed finding needs a score and a threshold: {self.label}")
         if not self.assessed and (self.score is not None or self.positive or self.rules_out):
             raise ValueError(f"a finding that was not assessed says nothing: {self.label}")
+        if self.asserts and not self.positive:
+            raise ValueError(f"what is stated is positive: {self.label}")
+
+    @property
+    def asserted(self) -> bool:
+        """Whether a draft may state it; of an answer from before `asserts`, whether it is positive."""
+        return self.positive if self.asserts is None else self.asserts
 
     @property
     def strength(self) -> tuple[bool, float]:
@@ -56,7 +66,7 @@ class Finding:
 
     def as_json(self) -> dict[str, Any]:
         """The contract's keys and the addition `uncertain`; figures rounded to 6 decimals."""
-        return fields_as_json(self)
+        return fields_as_json(replace(self, asserts=self.asserted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,7 @@ class FindingsResult:
     notes: tuple[str, ...] = ()  # what was done to the image that its reader must know, as sentences
     gated: bool = True
     measured: Measured | None = None
+    graded: bool = field(default=False, metadata=ADDED)  # whether held-out precision bears out three words
 
     def as_json(self) -> dict[str, Any]:
         """The contract's keys in the contract's order, and the additions from `flaws` on."""

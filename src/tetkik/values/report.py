@@ -170,7 +170,8 @@ class Draft:
     """A report that nobody has signed.
 
     Attributes:
-        notices: what the reader must know of how it came about, such as a language model that was down.
+        notices: what the reader must know of how it came about: what the image is like, why nothing is
+            stated, a language model that was down.
     """
 
     language: Language
@@ -181,6 +182,7 @@ class Draft:
     model: str | None = None  # the bundle that found the findings; None for a text that came from elsewhere
     notices: tuple[Sentence, ...] = ()
     exercise: bool = False  # whether it is an example for teaching and about no patient
+    not_assessed: tuple[str, ...] = field(default=(), metadata=ADDED)  # labels, for one line under the report
 
     def __post_init__(self) -> None:
         order = list(Section)
@@ -205,6 +207,7 @@ class Draft:
             "model": self.model,
             "exercise": self.exercise,
             "notices": [notice.in_language(language) for notice in self.notices],
+            "not_assessed": list(self.not_assessed),
             "sentences": [
                 {"section": item.section}
                 | fields_as_json(item)

@@ -101,9 +101,9 @@ def _facts(material: Material, judged: Judged) -> Facts | None:
 def _judged(finding: Finding, judgement: Judgement) -> Finding:
     """A finding as the facts shall hold it; nothing of it is kept or shown."""
     if judgement is Judgement.REJECTED:
-        return replace(finding, positive=False, rules_out=True)
+        return replace(finding, positive=False, asserts=False, rules_out=True)
     if judgement is Judgement.ADDED:
         return Finding(finding.label, True, 1.0, 1.0, 0.5, ThresholdOn.SCORE, positive=True)
     if not finding.positive:
         return replace(finding, rules_out=True)
-    return finding
+    return replace(finding, asserts=True)

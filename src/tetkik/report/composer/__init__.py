@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tetkik.report.composer.compose import cited, compose
-from tetkik.report.composer.phrases import standing_sentence
+from tetkik.report.composer.phrases import asked_sentence
 
-__all__ = ["cited", "compose", "standing_sentence"]
+__all__ = ["asked_sentence", "cited", "compose"]

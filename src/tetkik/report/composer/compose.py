@@ -8,6 +8,7 @@ How sure a sentence sounds follows the calibrated probability (`report.facts.cer
 | 0.60 to 0.90 | probable | büyük olasılıkla … mevcuttur | there is probably |
 | below 0.60, none, or uncertain | possible | … olabilir | there may be |
 
+One word, the last, stands for all three where the bundle's held-out precision does not tell them apart.
 A diagnosis is never seen itself: *pnömoni ile uyumlu görünüm*, *the appearance is consistent with pneumonia*.
 """
 
@@ -17,9 +18,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from tetkik.language import Language, Sentence
-from tetkik.report.composer.phrases import Phrases, phrases, standing_sentence
+from tetkik.report.composer.phrases import Phrases, asked_sentence, phrases
 from tetkik.report.facts import ChangeKind, Facts, Present
-from tetkik.settings import Unproven, settings
 from tetkik.values import (
     Basis,
     BasisKind,
@@ -33,18 +33,21 @@ from tetkik.values import (
     finding_label,
 )
 
-_QUALITY, _HISTORY = "quality:image", "history:text"
-_IMAGE, _LABELS = Basis(BasisKind.TECHNIQUE, "image").id, Basis(BasisKind.NOT_ASSESSED, "labels").id
+_HISTORY, _IMAGE = "history:text", Basis(BasisKind.TECHNIQUE, "image").id
+IMPRESSIONS = 3
 SLICES = "SLICES"
 """The technique of a brain MRI of which several slices were read."""
 _PROJECTIONS = frozenset({"PA", "AP", "PA, LATERAL", "AP, LATERAL"})
 
 
 def compose(facts: Facts, passages: Sequence[Passage], language: Language) -> Draft:
-    """Write a draft; the same facts give the same draft, and other facts another.
+    """Write a draft; the same facts give the same draft. Of an image that no model reads it has no sentence.
 
     What `passages` say of follow-up becomes the recommendation, word for word.
     """
+    notices = tuple(_notices(facts))
+    if facts.refused:
+        return Draft(language, (), facts.bases(), model=facts.model, notices=notices)
     words = phrases(language)
     sentences = (
         *_technique(facts, words),
@@ -52,9 +55,6 @@ def compose(facts: Facts, passages: Sequence[Passage], language: Language) -> Dr
         *_impression(facts, words),
         *_recommendation(facts, passages, words),
     )
-    notices: tuple[Sentence, ...] = ()
-    if facts.inputs.caption:
-        notices = (Sentence("An automatic caption was given; a caption adds no finding."),)
     return Draft(
         language,
         sentences,
@@ -62,7 +62,27 @@ def compose(facts: Facts, passages: Sequence[Passage], language: Language) -> Dr
         cited(passages, sentences),
         model=facts.model,
         notices=notices,
+        not_assessed=facts.not_assessed,
     )
+
+
+def _notices(facts: Facts) -> Iterator[Sentence]:
+    """What the reader is told beside the draft: none of it is a sentence of a report."""
+    if facts.refused:
+        yield Sentence("No model reads this image; choose a template, or write the report.")
+    elif not facts.present:
+        if facts.suggested:
+            yield Sentence(
+                "What the model found does not reach the certainty that a draft asks for; it is among the "
+                "findings."
+            )
+        else:
+            yield Sentence(
+                "No finding reaches the model's threshold; that does not mean that the image is normal."
+            )
+    yield from facts.warnings
+    if facts.inputs.caption:
+        yield Sentence("An automatic caption was given; a caption adds no finding.")
 
 
 def cited(passages: Sequence[Passage], sentences: Sequence[DraftSentence]) -> tuple[Passage, ...]:
@@ -72,29 +92,22 @@ def cited(passages: Sequence[Passage], sentences: Sequence[DraftSentence]) -> tu
 
 
 def _technique(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
-    if facts.refused:
-        key = "refused"
-    elif facts.route is Route.BRAIN_MRI:
+    if facts.route is Route.BRAIN_MRI:
         key = "brain_mri_slices" if facts.inputs.technique == SLICES else "brain_mri"
     elif facts.route is Route.CHEST:
         key = facts.inputs.technique if facts.inputs.technique in _PROJECTIONS else "chest"
     else:
         key = "unknown"
-    yield DraftSentence(words.technique(key), Section.TECHNIQUE, (_QUALITY if facts.refused else _IMAGE,))
-    for text in facts.warnings_in(words.language):
-        yield DraftSentence(text, Section.TECHNIQUE, (_QUALITY,))
-    if facts.question:
-        text = words.sentence("history", text=facts.question)
+    yield DraftSentence(words.technique(key), Section.TECHNIQUE, (_IMAGE,))
+    if text := asked_sentence(facts, words.language):
         yield DraftSentence(text, Section.TECHNIQUE, (_HISTORY,))
-    if facts.compared:
+    if facts.changes:
         prior = Basis(BasisKind.PRIOR, "image")
         yield DraftSentence(words.sentence("compared"), Section.TECHNIQUE, (prior.id,))
 
 
 def _findings(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
-    """Region by region what is there and what is not; then what changed, and what nothing can be said of."""
-    if facts.refused:
-        return
+    """Region by region what is there and what is not; then what changed."""
     for item in facts.present if facts.normal else ():
         text = words.normal(item.label, Section.FINDINGS, item.certainty)
         yield _sentence(text, Section.FINDINGS, (item,))
@@ -109,7 +122,6 @@ def _findings(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
             ids = tuple(f"{BasisKind.ABSENCE}:{label}" for label in gone)
             yield DraftSentence(text, Section.FINDINGS, ids)
     yield from _changes(facts, words)
-    yield from _silences(facts, words)
 
 
 def _joined(items: Iterable[Present]) -> Iterator[tuple[Present, ...]]:
@@ -135,44 +147,30 @@ def _changes(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
             yield DraftSentence(text, Section.FINDINGS, ids)
 
 
-def _silences(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
-    """What nothing can be said about, each kind once."""
-    groups = {"not_assessed": facts.not_assessed}
-    if settings().report_unproven is Unproven.NAMED:
-        # An image that is called normal is so as a whole; that no single finding is excluded is said with it.
-        groups = {"overall" if facts.normal else "unproven": facts.unproven, **groups}
-    for name, labels in groups.items():
-        if labels:
-            listed = words.listed(sorted(labels, key=_place), "and")
-            yield DraftSentence(words.sentence(name, findings=listed), Section.FINDINGS, (_LABELS,))
-
-
 def _impression(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
-    for item in _by_urgency(facts):
+    """At most `IMPRESSIONS`: whoever reads only this part reads what somebody must act on."""
+    for item in _by_urgency(facts)[:IMPRESSIONS]:
         yield _sentence(words.concluded(item), Section.IMPRESSION, (item,))
     for item in facts.present if facts.normal else ():
         text = words.normal(item.label, Section.IMPRESSION, item.certainty)
         yield _sentence(text, Section.IMPRESSION, (item,))
-    if standing := standing_sentence(facts, words.language):
-        yield DraftSentence(standing, Section.IMPRESSION, (_QUALITY if facts.refused else _IMAGE,))
 
 
 def _recommendation(facts: Facts, passages: Sequence[Passage], words: Phrases) -> Iterator[DraftSentence]:
-    """What is usually recommended, in the words of the passages, each finding once."""
-    if facts.refused:
-        if not facts.other_kind:
-            yield DraftSentence(words.sentence("repeat"), Section.RECOMMENDATION, (_QUALITY,))
-        return
+    """One: what is usually recommended for the most urgent finding, in the words of its passage.
+
+    The passages about the other impressions are cited with it, for a reader who wants their advice.
+    """
     about = {
         passage.label: passage
         for passage in reversed(passages)
         if passage.kind is PassageKind.FOLLOW_UP and passage.language is words.language
     }
-    for item in _by_urgency(facts):
-        passage = about.get(item.label)
-        if passage is not None:
-            ids = (item.basis.id, f"{BasisKind.PASSAGE}:{passage.id}")
-            yield DraftSentence(passage.text, Section.RECOMMENDATION, ids)
+    found = [item for item in _by_urgency(facts)[:IMPRESSIONS] if item.label in about]
+    if found:
+        ids = [f"{BasisKind.PASSAGE}:{about[item.label].id}" for item in found]
+        text = about[found[0].label].text
+        yield DraftSentence(text, Section.RECOMMENDATION, (found[0].basis.id, *dict.fromkeys(ids)))
 
 
 def _by_urgency(facts: Facts) -> list[Present]:

@@ -74,11 +74,10 @@ def phrases(language: Language) -> Phrases:
     return Phrases(language, tomllib.loads(text))
 
 
-def standing_sentence(facts: Facts, language: Language) -> str | None:
-    """What a report says of an image without findings: about none at all; None where there is one."""
-    if facts.refused:
-        return phrases(language).sentence("other_kind" if facts.other_kind else "refused")
-    return None if facts.present else phrases(language).sentence("nothing")
+def asked_sentence(facts: Facts, language: Language) -> str | None:
+    """The clinical question in the report's own words; None where the history names no finding by itself."""
+    words, asked = phrases(language), facts.asked
+    return words.sentence("asked", findings=words.listed(asked, "or")) if asked else None
 
 
 def capital(text: str, language: Language) -> str:

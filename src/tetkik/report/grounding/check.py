@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from tetkik.language import Language, Sentence
-from tetkik.report.composer import standing_sentence
+from tetkik.report.composer import asked_sentence
 from tetkik.report.facts import Facts
 from tetkik.report.grounding.citations import citation_faults
 from tetkik.report.grounding.mentions import beyond_marks, comparison_marks, mention_marks
@@ -16,6 +16,7 @@ from tetkik.report.grounding.wording import foreign_in, numbers_in, overlap, own
 from tetkik.report.labeler import Context, SentenceReading, read_report
 from tetkik.turkish import flat
 from tetkik.values import Decision, Draft, DraftSentence, Fault, Mark, Passage, Section
+from tetkik.values.common import one_line
 
 _PASSAGE, _HISTORY, _QUALITY = "passage:", "history:text", "quality:image"
 _CLAIMS = (Section.FINDINGS, Section.IMPRESSION)
@@ -120,8 +121,7 @@ def _draft_marks(
                 reading, facts, strict=True, differential=differential, own=[*own.values()]
             )
         marks += _not_in_history(sentence, readings, facts)
-        # What says that nothing was found is about no finding, where it is true.
-        if sentence.section in _CLAIMS and text != standing_sentence(facts, language):
+        if sentence.section in _CLAIMS:
             marks += _unsupported(text, readings, [*own.values()], marks)
     marks += citation_faults(sentence, named, known, cited, facts, language)
     return marks
@@ -198,13 +198,15 @@ def _without_quotes(sentence: DraftSentence, facts: Facts) -> str:
         return text
     if sentence.evidence == (_HISTORY,):
         question = facts.question
+        if any(text == asked_sentence(facts, language) for language in Language):
+            return " " * len(text)
         for quote in _QUOTE.finditer(text):
             if quote[1] in question:
                 text = text[: quote.start()] + " " * len(quote[0]) + text[quote.end() :]
         if question:
             text = text.replace(question, " " * len(question))
     elif sentence.evidence == (_QUALITY,) and any(
-        text in facts.warnings_in(language) for language in Language
+        text == one_line(item.in_language(language)) for item in facts.warnings for language in Language
     ):
         return " " * len(text)
     return text

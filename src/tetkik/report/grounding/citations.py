@@ -46,9 +46,11 @@ def citation_faults(
             if label not in about:
                 yield _not_about(label, whole, language)
     present = {item.label for item in facts.present}
+    quoted = sentence.section is Section.RECOMMENDATION and any(item.text == sentence.text for item in cited)
     for passage in cited:
         # A sentence that names no finding (*control in six weeks*) may lean on any that was found.
-        topics = about or present
+        # The composer's recommendation is one passage, and cites those about the other findings beside it.
+        topics = present if quoted else about or present
         if passage.label is not None and not ({passage.label} | _labels_in(passage)) & topics:
             yield _not_about(passage.label, whole, language)
     if sentence.section is Section.RECOMMENDATION and not cited and sentence.evidence != (_QUALITY,):

@@ -50,6 +50,8 @@ def mention_marks(
     elif here:
         if not beyond:
             yield from _side_marks(mention, facts, mark, strict)
+    elif not strict and facts.may_suggest(label):
+        return  # a person may state what the model only suggests
     elif not beyond and not (mention.polarity is Polarity.UNCERTAIN and (differential or edge)):
         yield mark(Fault.NOT_FOUND, Sentence("{finding} was not found.", {"finding": name}))
 
