@@ -10,11 +10,23 @@ import pytest
 
 from tests.report.made import drawn_states, facts, refused, result_of
 from tetkik.language import Language, Sentence
-from tetkik.report.composer import compose
+from tetkik.report.composer import compose, definite, definite_impression, hedged
 from tetkik.report.facts import facts_of
 from tetkik.report.grounding import check_draft
+from tetkik.report.labeler import Polarity, read_report
 from tetkik.report.retrieval import passages_for
-from tetkik.values import Certainty, Draft, Flaw, ReportInput, Route, Section, Side, finding_label
+from tetkik.values import (
+    FINDING_LABELS,
+    NORMAL_LABELS,
+    Certainty,
+    Draft,
+    Flaw,
+    ReportInput,
+    Route,
+    Section,
+    Side,
+    finding_label,
+)
 
 TR, EN = Language.TR, Language.EN
 UNTIDY = re.compile(r"  |\s[.,;:]|[{}]|\.\.|,\s*,|\bNone\b|\b(?!tek)(\w+) \1\b|^\s|\s$")
@@ -104,22 +116,23 @@ def test_every_finding_is_stated_once_and_the_three_most_urgent_are_concluded():
             [
                 "Sol akciğerde konsolidasyon izlenmektedir.",
                 "Sol akciğerde pnömoni ile uyumlu görünüm izlenmektedir.",
-                "Tüberküloz izlenmedi.",
-                "Kitle veya nodül izlenmedi.",
-                "Sol hemitoraksta büyük olasılıkla plevral efüzyon ve plevral kalınlaşma mevcuttur.",
-                "Pnömotoraks izlenmedi.",
-                "Kardiyomegali olabilir.",
+                "Tüberküloz lehine bulgu saptanmadı.",
+                "Kitle veya nodül lehine bulgu saptanmadı.",
+                "Sol hemitoraksta büyük olasılıkla plevral efüzyon ve plevral kalınlaşma ile uyumlu görünüm "
+                "izlenmektedir.",
+                "Pnömotoraks lehine bulgu saptanmadı.",
+                "Kardiyomegali ile uyumlu olabilecek görünüm izlenmektedir.",
             ],
         ),
         (
             EN,
             [
                 "There is consolidation in the left lung.",
-                "The appearance in the left lung is consistent with pneumonia.",
-                "There is no tuberculosis.",
-                "There is no mass or nodule.",
+                "Appearances in the left lung are consistent with pneumonia.",
+                "There is no evidence of tuberculosis.",
+                "There is no evidence of mass or nodule.",
                 "There is probably a pleural effusion and pleural thickening on the left.",
-                "There is no pneumothorax.",
+                "There is no evidence of pneumothorax.",
                 "There may be cardiomegaly.",
             ],
         ),
@@ -154,7 +167,7 @@ def test_the_impression_begins_with_what_cannot_wait():
     }
     draft = written(states, sides={"Pneumothorax": Side.RIGHT})
     assert texts(draft, Section.IMPRESSION) == [
-        "Sağ hemitoraksta pnömotoraks olabilir.",
+        "Sağ hemitoraksta pnömotoraks ile uyumlu olabilecek görünüm.",
         "Büyük olasılıkla kitle.",
         "Kardiyomegali.",
     ]
@@ -166,7 +179,10 @@ def notices(draft: Draft) -> list[str]:
 
 
 def test_where_nothing_is_stated_the_report_says_nothing_and_the_reader_is_told_why():
-    for states, why in (({"Mass": "open"}, "reaches the model's threshold"), ({"Mass": "suggested"}, "certainty")):
+    for states, why in (
+        ({"Mass": "open"}, "reaches the model's threshold"),
+        ({"Mass": "suggested"}, "certainty"),
+    ):
         draft = written(states, EN)
         assert {item.section for item in draft.sentences} == {Section.TECHNIQUE}
         assert why in " ".join(notices(draft))
@@ -247,7 +263,7 @@ def test_the_three_words_for_a_normal_film_differ():
             [
                 "Önceki incelemeye göre yeni bulgu: kitle ve plevral efüzyon.",
                 "Önceki incelemede de mevcut olan bulgu: kardiyomegali.",
-                "Önceki incelemede bulunan atelektazi ve nodül bu görüntüde izlenmedi.",
+                "Önceki incelemede izlenen atelektazi ve nodül bu incelemede saptanmadı.",
             ],
         ),
         (
@@ -255,7 +271,7 @@ def test_the_three_words_for_a_normal_film_differ():
             [
                 "New since the previous study: mass and pleural effusion.",
                 "Also present on the previous study: cardiomegaly.",
-                "The atelectasis and nodule of the previous study are no longer seen.",
+                "The atelectasis and nodule seen on the previous study are no longer seen.",
             ],
         ),
     ],
@@ -304,5 +320,33 @@ def test_a_label_of_the_models_own_is_spoken_of_by_its_name(language):
 
 def test_i_is_capital_with_its_dot_in_turkish():
     draft = written({"Infiltration": "possible"})
-    assert texts(draft, Section.IMPRESSION) == ["İnfiltrasyon olabilir."]
+    assert texts(draft, Section.IMPRESSION) == ["İnfiltrasyon ile uyumlu olabilecek opasite."]
     assert texts(written({"Infiltration": "possible"}, EN), Section.FINDINGS)[0].startswith("There may be i")
+
+
+@pytest.mark.parametrize("language", Language)
+def test_each_finding_has_a_definite_sentence_a_line_and_a_hedged_sentence_of_its_own(language):
+    doubt = re.compile("olabil|olasılık|probab|possib|may ")
+    for label in FINDING_LABELS:
+        for side in (None, Side.LEFT, Side.BOTH):
+            sentence, line = (
+                definite(label, side, language),
+                definite_impression(label, side, language),
+            )
+            for text in (sentence, line):
+                assert not doubt.search(text) and not UNTIDY.search(text), text
+                assert text[0] == text[0].upper() and text[-1] == ".", text
+            if label not in NORMAL_LABELS:
+                assert sentence.endswith("izlenmektedir.") or language is EN
+                assert doubt.search(hedged(label, Certainty.POSSIBLE, side, language))
+                (found,) = read_report(sentence, language)
+                assert {(item.label, item.polarity) for item in found.mentions} == {(label, Polarity.PRESENT)}
+    assert definite("Cardiomegaly", Side.LEFT, language) == definite("Cardiomegaly", None, language)
+
+
+def test_what_is_seen_of_a_finding_that_is_not_certain_is_named_as_a_radiologist_names_it():
+    said = texts(written({"Nodule": "possible"}, sides={"Nodule": Side.RIGHT}), Section.FINDINGS)
+    assert said == ["Sağ akciğerde nodül ile uyumlu olabilecek opasite izlenmektedir."]
+    assert hedged("Effusion", Certainty.POSSIBLE, Side.BOTH, TR) == (
+        "Her iki hemitoraksta plevral efüzyon ile uyumlu olabilecek görünüm izlenmektedir."
+    )

@@ -69,7 +69,38 @@ def test_every_source_is_cited_and_names_its_year_or_its_publisher():
     sources = {item.source for item in library()}
     cited = {reference for reference in references().values() if any(reference in item for item in sources)}
     assert cited == set(references().values())
-    assert all(re.search(r"\b(19|20)\d\d\b|American College of Radiology", source) for source in cited)
+    dated = r"\b(19|20)\d\d\b|American College of Radiology|no publication is cited"
+    assert all(re.search(dated, source) for source in cited)
+
+
+def test_a_follow_up_is_one_short_sentence_that_names_no_publication_that_is_not_there():
+    """A draft joins them to one recommendation, so each has to be short."""
+    for item in library():
+        if item.kind is PassageKind.FOLLOW_UP and item.label is not None:
+            assert item.text.count(".") == 1 and len(item.text.split()) < 25, item.id
+            assert item.label in NORMAL_LABELS or "no publication" not in item.source, item.id
+
+
+def test_a_source_is_not_cited_for_what_it_is_not_about():
+    sources = {item.id: item.source for item in library()}
+    for language in Language:
+        assert "Fleischner Society 2017" not in sources[f"nodule-differential-{language}"]
+        assert "Woodring" not in sources[f"atelectasis-follow-up-{language}"]
+
+
+def test_no_recommendation_asks_for_another_film_because_of_how_this_one_was_taken():
+    for item in library():
+        if item.kind is PassageKind.FOLLOW_UP:
+            assert not re.search(r"anteroposterior|posteroanterior|inspira|\bPA\b|\bAP\b", item.text), item.id
+
+
+def test_what_a_source_does_not_cover_has_its_own_beside_it():
+    sources = {item.id: item.source for item in library()}
+    for language in Language:
+        assert "supine" in sources[f"limits-supine-{language}"]
+        assert "supine" in sources[f"effusion-signs-{language}"]
+        assert "preventing the transmission" in sources[f"tuberculosis-follow-up-{language}"]
+        assert "NG122" in sources[f"mass-follow-up-{language}"]
 
 
 @pytest.mark.parametrize("item", library(), ids=lambda item: item.id)

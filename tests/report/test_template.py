@@ -43,7 +43,7 @@ def test_every_slot_is_filled(template):
     lines = dict(line.split("=", 1) for line in filled.splitlines() if "=" in line)
     assert lines["patient"] == "Gülçin ŞAHİN" and lines["patient_id"] == "4711"
     assert lines["birth_date"] == "23.04.1961" and lines["study_date"] == "12.03.2024"
-    assert lines["findings"].startswith("Plevral efüzyon izlenmektedir. Pnömotoraks izlenmedi.")
+    assert lines["findings"].startswith("Plevral efüzyon izlenmektedir. Pnömotoraks lehine bulgu saptanmadı.")
     assert lines["impression"] == "Plevral efüzyon."
     assert lines["sources"] and lines["model"] == "findings-test 1.0"
     assert lines["state"].startswith("Taslak")

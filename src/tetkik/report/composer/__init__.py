@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tetkik.report.composer.compose import cited, compose
-from tetkik.report.composer.phrases import asked_sentence
+from tetkik.report.composer.phrases import asked_sentence, definite, definite_impression, hedged
 
-__all__ = ["asked_sentence", "cited", "compose"]
+__all__ = ["asked_sentence", "cited", "compose", "definite", "definite_impression", "hedged"]

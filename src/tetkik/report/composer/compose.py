@@ -5,11 +5,11 @@ How sure a sentence sounds follows the calibrated probability (`report.facts.cer
 | probability | word | Turkish | English |
 |---|---|---|---|
 | 0.90 and more | certain | izlenmektedir | there is |
-| 0.60 to 0.90 | probable | büyük olasılıkla … mevcuttur | there is probably |
-| below 0.60, none, or uncertain | possible | … olabilir | there may be |
+| 0.60 to 0.90 | probable | büyük olasılıkla … ile uyumlu | there is probably |
+| below 0.60, none, or uncertain | possible | … ile uyumlu olabilecek | there may be |
 
 One word, the last, stands for all three where the bundle's held-out precision does not tell them apart.
-A diagnosis is never seen itself: *pnömoni ile uyumlu görünüm*, *the appearance is consistent with pneumonia*.
+A diagnosis is never seen itself: *pnömoni ile uyumlu görünüm*, *appearances are consistent with pneumonia*.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any
 from tetkik import turkish
 from tetkik.language import Language
 from tetkik.report.facts import Facts, Present
-from tetkik.values import Certainty, Section, finding_label, label_name
+from tetkik.values import NORMAL_LABELS, Certainty, Section, Side, finding_label, label_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,23 @@ class Phrases:
 
     def asserted(self, items: Sequence[Present]) -> str:
         """The sentence that asserts findings of one form, place, side and certainty."""
-        return self._filled("forms", items, self.listed([item.label for item in items], "and", articles=True))
+        first = items[0]
+        return self.stated([item.label for item in items], first.certainty, first.side)
+
+    def stated(self, labels: Sequence[str], certainty: Certainty, side: Side | None) -> str:
+        """The same of labels; a normal one says that nothing is wrong."""
+        if labels[0] in NORMAL_LABELS:
+            return self.normal(labels[0], Section.FINDINGS, certainty)
+        return self._filled("forms", labels, self.listed(labels, "and", articles=True), certainty, side)
 
     def concluded(self, item: Present) -> str:
-        return self._filled("lines", [item], self.name(item.label))
+        return self.line(item.label, item.certainty, item.side)
+
+    def line(self, label: str, certainty: Certainty, side: Side | None) -> str:
+        """The line of an impression about a label."""
+        if label in NORMAL_LABELS:
+            return self.normal(label, Section.IMPRESSION, certainty)
+        return self._filled("lines", [label], self.name(label), certainty, side)
 
     def name(self, label: str) -> str:
         """The finding as it is named inside a sentence; a label of the model's own as it is spelt."""
@@ -59,12 +72,16 @@ class Phrases:
         comma, last = self.table["lists"]["comma"], self.table["lists"][joint]
         return comma.join(names[:-1]) + last + names[-1] if len(names) > 1 else "".join(names)
 
-    def _filled(self, kind: str, items: Sequence[Present], findings: str) -> str:
-        first, known = items[0], finding_label(items[0].label)
-        place = self.table["where"][known.place]
-        where = place[first.side] if first.side is not None else ""
-        form = str(self.table[kind][known.form][first.certainty])
-        return capital(form.format(where=where, findings=findings), self.language)
+    def _filled(
+        self, kind: str, labels: Sequence[str], findings: str, certainty: Certainty, side: Side | None
+    ) -> str:
+        known, appearances = finding_label(labels[0]), self.table.get("appearance", {})
+        where = "" if side is None or not known.paired else self.table["where"][known.place][side]
+        seen = {appearances.get(label) for label in labels}
+        appearance = (seen.pop() if len(seen) == 1 else None) or appearances.get("others")
+        form = str(self.table[kind][known.form][certainty])
+        said = form.format(where=where, findings=findings, appearance=appearance)
+        return capital(said, self.language)
 
 
 @cache
@@ -72,6 +89,21 @@ def phrases(language: Language) -> Phrases:
     """The words of one language."""
     text = resources.files(__package__).joinpath(f"{language.value}.toml").read_text("utf-8")
     return Phrases(language, tomllib.loads(text))
+
+
+def definite(label: str, side: Side | None, language: Language) -> str:
+    """The sentence of the findings about one finding that a person has accepted: it is there."""
+    return phrases(language).stated([label], Certainty.CERTAIN, side)
+
+
+def definite_impression(label: str, side: Side | None, language: Language) -> str:
+    """The line of the impression about the same."""
+    return phrases(language).line(label, Certainty.CERTAIN, side)
+
+
+def hedged(label: str, certainty: Certainty, side: Side | None, language: Language) -> str:
+    """The sentence about one finding alone, as surely as it was drafted: one of several that shared a sentence."""
+    return phrases(language).stated([label], certainty, side)
 
 
 def asked_sentence(facts: Facts, language: Language) -> str | None:
