@@ -83,6 +83,7 @@ from tetkik.values.radiograph import (
     middle_frame,
 )
 from tetkik.values.report import (
+    Author,
     Basis,
     BasisKind,
     Certainty,
@@ -128,6 +129,7 @@ __all__ = [
     "SYSTEM",
     "AccountChange",
     "Actor",
+    "Author",
     "Basis",
     "BasisKind",
     "Capability",

@@ -26,7 +26,7 @@ from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import ReportTemplate
 from tetkik.report.labeler import read_report
 from tetkik.report.template import check_slots
-from tetkik.values import Draft, DraftSentence, Section
+from tetkik.values import Author, Draft, DraftSentence, Section
 from tetkik.values.common import one_line
 
 LONGEST = 20_000
@@ -90,7 +90,7 @@ def sentences_of(template: HospitalTemplate, draft: Draft) -> tuple[DraftSentenc
         else:
             known = {item.text for item in draft.section(section)}
             placed[section] += [
-                DraftSentence(one, section)
+                DraftSentence(one, section, author=Author.PERSON)
                 for reading in read_report(text, template.language)
                 if (one := one_line(reading.text)) and not _is_heading(one) and one not in known
             ]
