@@ -296,11 +296,7 @@ def test_two_findings_of_one_sentence_are_judged_apart(records, reader):
         accepted = drafts.judge(tx, made.id, 1, "Mass", Judgement.ACCEPTED)
         one, other = accepted.draft.section(Section.FINDINGS)
         assert (one.author, other.author) == (Author.JUDGED, Author.MACHINE)
-        assert (
-            "mass" in one.text
-            and "mass" not in other.text
-            and other.certainty is joint.certainty
-        )
+        assert "mass" in one.text and "mass" not in other.text and other.certainty is joint.certainty
         assert [item.label for item in accepted.blockers] == ["Atelectasis"]
         after = drafts.judge(tx, made.id, 2, "Atelectasis", Judgement.REJECTED)
         assert "atelectasis" not in said(after) and after.blockers == ()

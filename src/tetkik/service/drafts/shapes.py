@@ -11,14 +11,18 @@ from pydantic import BaseModel, Field
 from tetkik.documents.report_phrases import measured_name, measured_words, measurement_words
 from tetkik.imaging.key_picture import ShownWindow
 from tetkik.language import Language
+from tetkik.records.images.patient_matching import Trait
 from tetkik.records.reports.edit_conflicts import WorkingDraft
 from tetkik.records.reports.editing import LONGEST, MOST, Choice, DraftEdit
+from tetkik.records.reports.judging import Detail
 from tetkik.records.reports.key_images import LONGEST_NOTE
 from tetkik.records.reports.measurements import LONGEST_LABEL, NewMeasurement
+from tetkik.records.reports.readiness import Blocker, BlockerKind
 from tetkik.records.reports.report_inputs import MarkDecision
 from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.service.kit.http.shape import Shape
 from tetkik.values import (
+    Author,
     BasisKind,
     Certainty,
     Decision,
@@ -173,7 +177,7 @@ class MeasurementChanged(BaseModel):
 
 
 class MarkShape(Shape):
-    """An objection of the grounding check."""
+    """An objection of the grounding check to a model's sentence."""
 
     fault: Fault
     reason: str
@@ -194,7 +198,49 @@ class SentenceShape(Shape):
     by: Literal["machine", "person"] = Field(
         description="Whether a model wrote it as it stands, or a person wrote or changed it."
     )
-    marks: list[MarkShape]
+    author: Author = Field(
+        description="Whose it is: `machine`, word for word; `edited`, a model's that a person changed and "
+        "has not confirmed; `person`; `judged`, written by judging a finding."
+    )
+    marks: list[MarkShape] = Field(description="Of a model's sentence; an open one blocks the signature.")
+    hints: list[HintShape] = Field(description="Of a person's sentence; they block nothing.")
+
+
+class HintShape(Shape):
+    """Where a person's sentence goes against what they judged, or has a field that was left open."""
+
+    fault: Fault
+    reason: str
+    start: int = Field(description="First character of the words in the sentence.")
+    end: int
+
+
+class BlockerShape(Shape):
+    """One thing that keeps a report from being signed."""
+
+    kind: BlockerKind = Field(
+        description="`identity`, the file names another person; `finding`, nobody judged it; `mark`, a "
+        "sentence of a model has one that nobody decided."
+    )
+    label: str | None = Field(default=None, description="Of the finding.")
+    name: str | None = Field(default=None, description="Of the finding, in the reader's language.")
+    sentence: int | None = Field(default=None, description="Its place in the list of sentences, from 0.")
+    trait: Trait | None = Field(default=None, description="What the file says otherwise than the record.")
+    file: str | None = Field(default=None, description="What the file says.")
+    record: str | None = Field(default=None, description="What the record says.")
+
+    @classmethod
+    def of(cls, item: Blocker, language: Language) -> BlockerShape:
+        told = item.difference
+        return cls(
+            kind=item.kind,
+            label=item.label,
+            name=None if item.label is None else label_name(item.label, language),
+            sentence=item.sentence,
+            trait=None if told is None else told.trait,
+            file=None if told is None else told.file,
+            record=None if told is None else told.record,
+        )
 
 
 class EvidenceShape(Shape):
@@ -227,7 +273,8 @@ class FindingShape(Shape):
     probability: float | None = Field(description="Calibrated, 0 to 1; None where there is none.")
     threshold: float | None
     threshold_on: ThresholdOn | None
-    positive: bool = Field(description="Whether the threshold is reached.")
+    positive: bool = Field(description="Whether the threshold is reached: it is suggested to the reader.")
+    asserts: bool = Field(description="Whether a draft states it.")
     rules_out: bool = Field(description="Whether its absence may be stated.")
     uncertain: bool = Field(
         description="Whether it lies in the band in which an imported model is not to be trusted."
@@ -275,8 +322,12 @@ class DraftShape(ContentShape):
     updated_at: datetime = Field(description="When it was last saved.")
     updated_by: str | None = Field(description="Who saved it; None for a model.")
     notices: list[str] = Field(description="What the reader must know of how it came about.")
-    open_marks: int = Field(
-        description="Objections that nobody has decided; it cannot be signed before there are none."
+    open_marks: int = Field(description="Marks of a model's sentences that nobody has decided.")
+    blocking: list[BlockerShape] = Field(
+        description="What somebody has to decide before the report can be signed; nothing else blocks it."
+    )
+    undo: list[str] = Field(
+        description="The findings of the last judging, which one step takes back; empty where nothing can."
     )
     sentences: list[SentenceShape]
     evidence: list[EvidenceShape] = Field(description="Everything that a sentence may cite.")
@@ -298,10 +349,16 @@ class DraftShape(ContentShape):
             model=draft.model,
             notices=[notice.in_language(language) for notice in draft.notices],
             open_marks=draft.open_marks,
+            blocking=[BlockerShape.of(item, language) for item in found.blockers],
+            undo=list(found.undo),
             sentences=[
                 SentenceShape.from_value(
                     item,
                     by="person" if by_person else "machine",
+                    hints=[
+                        HintShape.from_value(hint, reason=hint.reason.in_language(language))
+                        for hint in item.hints
+                    ],
                     marks=[_mark(mark, item.text, found.decisions, language) for mark in item.marks],
                 )
                 for item, by_person in zip(draft.sentences, found.by_person, strict=True)
@@ -316,7 +373,10 @@ class DraftShape(ContentShape):
             passages=draft.passages,
             findings=[
                 FindingShape.from_value(
-                    item, name=label_name(item.label, language), judgement=judged.get(item.label)
+                    item,
+                    asserts=item.asserted,
+                    name=label_name(item.label, language),
+                    judgement=judged.get(item.label),
                 )
                 for item in findings
             ],
@@ -334,12 +394,17 @@ class SentenceSent(BaseModel):
     section: Section
     text: Text
     evidence: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=50)] = []
+    author: Author | None = Field(
+        default=None,
+        description="As the draft had it; `person` confirms one that was `edited`. Null: one with evidence "
+        "and other words is taken for an edited one.",
+    )
 
     def value(self) -> DraftSentence | None:
         """The sentence; None for one without words."""
         if not self.text.strip():
             return None
-        return DraftSentence(self.text, self.section, tuple(self.evidence))
+        return DraftSentence(self.text, self.section, tuple(self.evidence), author=self.author)
 
 
 class DecisionSent(BaseModel):
@@ -393,9 +458,24 @@ class ReviewSent(BaseModel):
 
     label: Annotated[str, Field(max_length=60)]
     judgement: Judgement | None = Field(description="Null takes it back.")
-    sentences_follow: bool = Field(
-        default=False, description="Whether sentences that lean on a rejected finding alone go with it."
+    side: Side | None = Field(default=None, description="Of a finding that is accepted or added.")
+    size: Annotated[str, Field(max_length=40)] = Field(
+        default="", description="The same: `12 mm`, `3 x 2 cm`; millimetres without a unit."
     )
+    sentences_follow: bool = Field(
+        default=True,
+        description="Whether the words of the draft follow: definite where it is there, taken out where not.",
+    )
+
+    @property
+    def detail(self) -> Detail:
+        return Detail(self.side, self.size)
+
+
+class ReviewsSent(BaseModel):
+    """Findings that are accepted at once, as they were shown."""
+
+    labels: Annotated[list[Annotated[str, Field(max_length=60)]], Field(min_length=1, max_length=50)]
 
 
 class RedraftSent(BaseModel):
