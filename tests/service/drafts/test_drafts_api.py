@@ -103,8 +103,13 @@ def test_a_decision_may_come_with_the_text_it_is_about(client, app_context):
             "author": "edited",
         },
     ]
-    decision = {"sentence": 1, "fault": "not_found", "start": 0, "end": 5, "decision": "kept"}
-    saved = put(client, draft, text, decisions=[decision])
+    first = put(client, draft, text).json()
+    (place,) = range(len(first["sentences"]))
+    decisions = [
+        {"sentence": 1, **{key: mark[key] for key in ("fault", "start", "end")}, "decision": "kept"}
+        for mark in first["sentences"][place]["marks"]
+    ]
+    saved = put(client, first, text, decisions=decisions)
     assert saved.status_code == 200, saved.text
     assert saved.json()["open_marks"] == 0
 

@@ -64,17 +64,22 @@ function adoptPart(old, fresh) {
   if (again instanceof HTMLInputElement) again.value = field.value;
 }
 
-/** What was typed while the answer was on its way goes along into the draft that is new. @param {Element} fresh @param {Element} old @param {Sent[]} sent */
+/** What came and went while the answer was on its way does so in the draft that is new. @param {Element} fresh @param {Element} old @param {Sent[]} sent */
 function carryTyped(fresh, old, sent) {
+  const again = (/** @type {HTMLElement} */ line, /** @type {string} */ text) =>
+    linesOf(fresh).find((one) => one.dataset.section === line.dataset.section && fieldOf(one).value === text);
   for (const line of linesOf(old)) {
     const { text } = sent.find((one) => one.line === line) ?? { text: '' };
     const { value } = fieldOf(line);
     if (value === text || !value.trim()) continue;
-    const again = linesOf(fresh).find((one) => one.dataset.section === line.dataset.section && fieldOf(one).value === text);
-    if (again && text) {
-      fieldOf(again).value = value;
-      again.dataset.author = line.dataset.author;
+    const there = text ? again(line, text) : null;
+    if (there) {
+      fieldOf(there).value = value;
+      there.dataset.author = line.dataset.author;
     } else fresh.querySelector(`[data-lines="${line.dataset.section}"]`)?.append(line);
+  }
+  for (const { line, text } of sent) {
+    if (!old.contains(line)) again(line, text)?.remove();
   }
 }
 
