@@ -130,7 +130,7 @@ def every_mark_kept(draft: WorkingDraft) -> list[Choice]:
 
 
 def judged_all(tx: Transaction, report_id: str) -> WorkingDraft:
-    """The draft once every finding that it states is accepted, its words as they stand, and the image's too."""
+    """The draft once every finding that it states is accepted, and whose image it is confirmed."""
     current = drafts.draft_of(tx, report_id)
     if any(item.difference for item in current.blockers):
         current = drafts.confirm_identity(tx, report_id, current.revision)
