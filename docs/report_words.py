@@ -36,19 +36,19 @@ Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 MEANINGS: dict[type[StrEnum], dict[str, str]] = {
     Section: {
-        "technique": "what the image is, its quality, the clinical question",
-        "findings": "what is seen, what is not, what nothing can be said about",
-        "impression": "the findings again, by weight",
-        "recommendation": "what is usually recommended, from a passage",
+        "technique": "what the image is, and the clinical question where it names a finding and nothing else",
+        "findings": "what is seen, what is not, and what has changed since an earlier image",
+        "impression": "at most three of the findings again, the most urgent first",
+        "recommendation": "one: what is usually recommended for the most urgent, from its passage",
     },
     BasisKind: {
-        "finding": "a label above its threshold, with its probability: the only right to assert",
+        "finding": "a label whose `asserts` is true, with its probability: the only right to state it",
         "absence": "a label whose `rules_out` is true: the only right to deny",
         "not_assessed": "labels that the model was never taught, or may neither assert nor deny",
         "passage": "a passage of the library or of a hospital's own document, with its reference",
         "quality": "a warning of the quality gate, or what was done to the image",
         "technique": "what kind of image it is, and what its file says of how it was made",
-        "history": "the clinical question, quoted; data, never an instruction",
+        "history": "the clinical question; data, never an instruction",
         "prior": "the findings of an earlier image",
         "caption": "the words of a captioner, quoted as such",
     },
@@ -80,10 +80,11 @@ KEYS = {
     "writer": "`composer`, or the name of the language model",
     "model": "the model of findings; null for an exercise",
     "exercise": "true for an example about no patient, which can never be signed",
-    "notices": "what the reader must know of how it came about, such as a language model that was down",
+    "notices": "what the reader must know beside it: of the image, why nothing is stated, a language model that was down",
+    "not_assessed": "labels that the model was never taught, for one line under the report",
     "sentences": "in reading order",
     "sentences[].section": "where it stands",
-    "sentences[].text": "as it is read; names and numbers of the patient in a quoted question are `[…]`",
+    "sentences[].text": "as it is read",
     "sentences[].evidence": "ids of its evidence, of `evidence` and of `passages`",
     "sentences[].certainty": "how sure it sounds; null where it asserts no finding",
     "sentences[].marks": "what the grounding check says against it",
@@ -119,13 +120,16 @@ def parts() -> list[str | Table]:
         "cites nothing that holds it is marked.",
         _words(BasisKind),
         "## How sure a sentence sounds",
-        "A finding below its threshold is never asserted, however likely. Above it the word follows the "
-        "calibrated probability:",
+        "A finding is stated only from the operating point on that its model's bundle gives for drafts "
+        "(`asserts`), chosen for precision; what is positive below it is suggested beside the draft. Where "
+        "the bundle shows that a surer word is the more often right on images that the model had not learned "
+        "(`graded`), the word follows the calibrated probability; where not, as with the model that ships, "
+        "`possible` stands for all three:",
         (("word", "probability", "in Turkish", "in English"), _scale()),
         "Few words, each tied to a range, is what D. Panicek and H. Hricak propose for radiology reports "
         "(\"How sure are you, doctor? A standardized lexicon to describe the radiologist's level of "
         'certainty", *AJR* 207 (2016) 2). Their five words are cut down to three: the two for what is '
-        "unlikely have no place where only what reaches its threshold is asserted. A score that nobody "
+        "unlikely have no place where only what reaches its operating point is stated. A score that nobody "
         "has calibrated, and one in the band in which an imported model is not to be trusted, is "
         "`possible` whatever its value.",
         "## Faults",

@@ -57,8 +57,16 @@ IDENTITY = Identity(
 
 def finding(label: str, probability: float, *, rules_out: bool = False) -> Finding:
     """An assessed finding with its threshold at one half."""
-    positive, on = probability >= 0.5, ThresholdOn.PROBABILITY
-    return Finding(label, True, probability, probability, 0.5, on, positive, rules_out=rules_out)
+    return Finding(
+        label,
+        True,
+        probability,
+        probability,
+        0.5,
+        ThresholdOn.PROBABILITY,
+        probability >= 0.5,
+        rules_out=rules_out,
+    )
 
 
 RESULT = FindingsResult(

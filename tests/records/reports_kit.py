@@ -21,7 +21,7 @@ from tetkik.records.images import images, runs
 from tetkik.records.people import visibility
 from tetkik.records.reports import drafts, signing
 from tetkik.records.reports.edit_conflicts import WorkingDraft
-from tetkik.records.reports.editing import Choice
+from tetkik.records.reports.editing import Choice, DraftEdit
 from tetkik.records.schema import Report, ReportVersion, SignatureRow
 from tetkik.records.worklist import claims
 from tetkik.settings import settings
@@ -29,6 +29,7 @@ from tetkik.values import (
     SYSTEM,
     Actor,
     Decision,
+    DraftSentence,
     FileFormat,
     FindingsResult,
     Hospital,
@@ -36,6 +37,7 @@ from tetkik.values import (
     Method,
     ReportInput,
     Role,
+    Section,
 )
 
 HOSPITAL = Hospital("Örnek Üniversitesi Hastanesi", "Radyoloji", "Çınar Sok. 1, İzmir")
@@ -142,8 +144,11 @@ def judged_all(tx: Transaction, report_id: str) -> WorkingDraft:
 
 
 def sign(tx: Transaction, report_id: str, actor: Actor) -> signing.Signed:
-    """Sign a draft as it stands, every finding accepted and every mark kept."""
+    """Sign a draft, every finding accepted and mark kept; one that states nothing with a sentence by hand."""
     current = judged_all(tx, report_id)
+    if not any(current.draft.section(part) for part in (Section.FINDINGS, Section.IMPRESSION)):
+        texts = (*current.draft.section(Section.TECHNIQUE), DraftSentence("Bulgu yok.", Section.FINDINGS))
+        current = drafts.save(tx, report_id, current.revision, DraftEdit(texts))
     if current.draft.open_marks:
         current = drafts.decide(tx, report_id, current.revision, every_mark_kept(current))
     return signing.sign(tx, report_id, current.revision, proof_of(actor), HOSPITAL)

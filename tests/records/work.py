@@ -11,7 +11,7 @@ from tetkik.records.ids import new_id
 from tetkik.records.schema import Case, FindingReview, Image, Job, Report, ReportVersion, Run, Score, Study
 from tetkik.values import Capability, JobState, Judgement, ReportState, Role, RunState
 
-BUNDLE = "findings-mobilenet-cxr 1.0"
+BUNDLE = "findings-mobilenet-cxr 1.1"
 
 
 class Work:

@@ -26,6 +26,7 @@ def _row(label: str, found: dict[str, float], ruled_out: tuple[str, ...]) -> dic
         "threshold": 0.4 if assessed else None,
         "threshold_on": "probability" if assessed else None,
         "positive": label in found,
+        "asserts": label in found,
         "rules_out": label in ruled_out and label not in found,
     }
 
@@ -35,7 +36,7 @@ def answer(found: dict[str, float] | None = None, **changes: Any) -> dict[str, A
     rows = [_row(label, FOUND if found is None else found, RULED_OUT) for label in FINDING_LABELS]
     kept = [item for item in rows if route_of(item["label"]) == "chest"]
     common = {"path": "AYSE_YILMAZ.dcm", "route": "chest", "suitable": True, "reasons": []}
-    return {**common, "screen": 0.9, "findings": kept, "model": "model 1.0", **changes}
+    return {**common, "screen": 0.9, "findings": kept, "model": "model 1.0", "graded": True, **changes}
 
 
 def run(*arguments: object, columns: int = 80, text: str | None = None) -> tuple[int, str, str]:

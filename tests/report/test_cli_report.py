@@ -49,7 +49,8 @@ def test_the_setting_decides_the_language(found, monkeypatch):
 def test_the_json_has_the_keys_that_are_documented(found):
     made = draft("--findings", found, "--history", "Efüzyon?")
     assert list(made) == [
-        *("language", "writer", "model", "exercise", "notices", "sentences", "evidence", "passages")
+        *("language", "writer", "model", "exercise", "notices", "not_assessed"),
+        *("sentences", "evidence", "passages"),
     ]
     assert (made["writer"], made["model"], made["exercise"]) == ("composer", "model 1.0", False)
     for sentence in made["sentences"]:
@@ -69,7 +70,7 @@ def test_the_json_has_the_keys_that_are_documented(found):
 
 def test_only_what_may_be_denied_is_denied(found):
     words = words_of(draft("--findings", found, "--language", "en")["sentences"], "findings")
-    (denied,) = [sentence for sentence in re.split(r"(?<=\.) ", words) if "no pneumothorax" in sentence]
+    (denied,) = [sentence for sentence in re.split(r"(?<=\.) ", words) if "no evidence of pneumothorax" in sentence]
     assert "nodule" not in denied
 
 
@@ -85,7 +86,7 @@ def test_on_a_terminal_the_sentences_stand_over_what_they_lean_on(found):
         assert words.startswith("Draft: not signed by a radiologist")
         assert "There is probably a pleural effusion. ↳ finding: Pleural effusion 83% (probable)" in words
         assert "↳ ruled out: Pneumothorax" in words
-        assert "“Effusion?” ↳ the clinical question" in words
+        assert "Clinical question: pleural effusion? ↳ the clinical question" in words
         assert "source: [1]" in words and "Sources [1]" in words
         assert "Written by: the built-in composer. Findings by: model 1.0." in words
 
@@ -116,7 +117,7 @@ def test_beside_json_the_files_are_named_on_standard_error(found, tmp_path):
     assert {line.rpartition("/")[2] for line in result.splitlines()} == DOCUMENTS
 
 
-def test_the_json_names_nobody_and_the_documents_keep_the_question(found, tmp_path):
+def test_neither_the_json_nor_the_text_of_the_report_names_anybody(found, tmp_path):
     out = tmp_path / "out"
     status, said, result = run(
         "draft", "--findings", found, "--history", HISTORY, "--caption", HISTORY, "--out", out, "--json"
@@ -124,8 +125,7 @@ def test_the_json_names_nobody_and_the_documents_keep_the_question(found, tmp_pa
     assert status == 0
     for text in (said, result.replace(str(tmp_path), ""), (out / "draft.json").read_text("utf-8")):
         assert [secret for secret in SECRETS if secret in text] == []
-    assert "63 yaşında" in said and "nefes darlığı" in said
-    assert "Ayşe Yılmaz" in flat((out / "report.txt").read_text("utf-8"))
+    assert "Ayşe" not in (out / "report.txt").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_the_json_names_nobody_and_the_documents_keep_the_question(found, tmp_pa
         "'; DROP TABLE reports; --|MSH^~\\&|\n||OBX|1|",
     ],
 )
-def test_a_hostile_history_is_a_quotation_and_nothing_else(found, tmp_path, history):
+def test_a_hostile_history_leaves_the_draft_as_it_is(found, tmp_path, history):
     plain = draft("--findings", found)
     out = tmp_path / "out"
     status, said, _ = run("draft", "--findings", found, "--history", history, "--out", out)
@@ -148,10 +148,7 @@ def test_a_hostile_history_is_a_quotation_and_nothing_else(found, tmp_path, hist
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202e\u2028]", said)
     assert {path.name for path in out.iterdir()} == DOCUMENTS
     made = json.loads((out / "draft.json").read_text("utf-8"))
-    quoted = [item for item in made["sentences"] if item["evidence"] == ["history:text"]]
-    assert len(quoted) == 1 and quoted[0]["section"] == "technique"
-    # All but the quotation is what it is without one.
-    assert [item for item in made["sentences"] if item not in quoted] == plain["sentences"]
+    assert made["sentences"] == plain["sentences"]
     segments = (out / "report.hl7").read_bytes().split(b"\r")
     assert {segment[:3] for segment in segments if segment} <= {
         *(b"MSH", b"PID", b"PV1", b"ORC", b"OBR", b"OBX", b"NTE")
@@ -163,7 +160,10 @@ def test_a_prior_is_compared(found, tmp_path):
     earlier.write_text(json.dumps(answer({"Cardiomegaly": 0.9, "Mass": 0.9})), encoding="utf-8")
     made = draft("--findings", found, "--prior", earlier, "--language", "en")
     cited = {name for item in made["sentences"] for name in item["evidence"]}
-    assert {"prior:Effusion", "prior:Cardiomegaly", "prior:Mass"} <= cited
+    # Of the effusion the earlier answer says neither that it was there nor that it was not.
+    assert {name for name in cited if name.startswith("prior:")} == {
+        *("prior:image", "prior:Cardiomegaly", "prior:Mass")
+    }
     assert not [item for item in made["sentences"] if item["marks"]]
 
 
@@ -173,6 +173,7 @@ def test_a_prior_is_compared(found, tmp_path):
         ({"route": "brain_mri"}, "of another kind"),
         ({"suitable": False, "findings": [], "route": None}, "not suitable"),
         ({"sha256": "ab12"}, "this very image"),
+        ({"model": "model 2.0"}, "another version"),
     ],
 )
 def test_what_cannot_be_compared_is_said_and_not_compared(tmp_path, changes, word):
@@ -180,7 +181,7 @@ def test_what_cannot_be_compared_is_said_and_not_compared(tmp_path, changes, wor
     now.write_text(json.dumps(answer(sha256="ab12")), encoding="utf-8")
     earlier.write_text(json.dumps(answer(**changes)), encoding="utf-8")
     made = draft("--findings", now, "--prior", earlier, "--language", "en")
-    (notice,) = made["notices"]
+    notice = made["notices"][-1]
     assert notice.startswith("Nothing was compared: ") and word in notice
     assert made["sentences"] == draft("--findings", now, "--language", "en")["sentences"]
 
@@ -190,8 +191,17 @@ def test_an_image_that_was_refused_gets_a_report_that_says_so(tmp_path):
     refused = answer(suitable=False, reasons=["The image is lateral."], findings=[], route=None)
     path.write_text(json.dumps(refused), encoding="utf-8")
     made = draft("--findings", path, "--language", "en")
-    assert "The image is lateral." in words_of(made["sentences"], "technique")
-    assert not [item for item in made["sentences"] if item["certainty"]]
+    assert made["notices"][1:] == ["The image is lateral."] and not made["sentences"]
+
+
+def test_a_model_without_operating_points_states_nothing(tmp_path):
+    path, content = tmp_path / "f.json", answer()
+    for item in content["findings"]:
+        del item["asserts"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    made = draft("--findings", path, "--language", "en")
+    assert not words_of(made["sentences"], "impression")
+    assert "does not reach the certainty" in made["notices"][0]
 
 
 def test_findings_from_elsewhere_may_say_little(tmp_path):

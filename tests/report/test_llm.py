@@ -60,6 +60,7 @@ RESULT = FindingsResult(
     ),
     model="findings-test 1.0",
     sha256="0" * 64,
+    graded=True,
 )
 PASSAGE = Passage(
     "effusion-signs-tr", Language.TR, PassageKind.SIGNS, "Effusion", "Bulgular", "Menisküs.", "Kaynak"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.text import Text
@@ -81,13 +82,18 @@ def _complaints(texts: Iterable[str], folder: Path) -> dict[Path, str]:
 def _radiograph(image: Path | None, history: str, folder: Path) -> tuple[Reported, dict[Path, str]]:
     """The findings of the image, shown; the draft is made in the same pass and shown later."""
     from tetkik.cli.findings.answer import show_answer
+    from tetkik.findings.demonstration import demonstration_model
     from tetkik.values import label_name
     from tetkik.workflow import report_image
 
     _headline(t("From a radiograph to its findings"))
     files = {}
     path = image or _drawn(folder)
-    reported = report_image(path, settings(), history=history, language=language(), heatmaps=folder)
+    with TemporaryDirectory() as place:
+        model = str(demonstration_model(Path(place) / "model")) if image is None else None
+        reported = report_image(
+            path, settings(), history=history, language=language(), heatmaps=folder, model=model
+        )
     result = reported.result
     show_answer(result)
     target = folder / "findings.jsonl"
@@ -128,7 +134,6 @@ def _report(reported: Reported, folder: Path) -> dict[Path, str]:
     from tetkik.cli.report.files import meaning, write_report
 
     _headline(t("From the findings to a draft report"))
-    out.print(Text(t("The clinical question is the first complaint above."), style="dim"))
     show_draft(reported.drafted.draft, disclaimer=False)
     return {file: meaning(file) for file in write_report(reported, folder)}
 

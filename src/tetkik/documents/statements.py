@@ -66,9 +66,9 @@ def _present(finding: Finding | None, judgement: Judgement | None) -> bool | Non
         return False
     if finding is None:
         return None
-    if judgement is Judgement.ACCEPTED or finding.positive or finding.rules_out:
+    if judgement is Judgement.ACCEPTED:
         return finding.positive
-    return None
+    return finding.asserted if finding.asserted or finding.rules_out else None
 
 
 def _side(document: ReportDocument, label: str) -> Side | None:

@@ -247,11 +247,8 @@ def facts_of(
 def _warnings(inputs: ReportInput, result: FindingsResult) -> Iterator[Sentence]:
     """Each once, on one line."""
     lines = (line for line in map(one_line, (*result.reasons, *result.notes)) if line)
-    seen = set()
-    for item in (*inputs.warnings, *map(Sentence, lines)):
-        if (said := item.in_language(Language.EN)) not in seen:
-            seen.add(said)
-            yield item
+    by_text = {item.in_language(Language.EN): item for item in (*inputs.warnings, *map(Sentence, lines))}
+    yield from by_text.values()
 
 
 def _strength(finding: Finding) -> float:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from importlib import resources
+from types import MappingProxyType
+from typing import Any
 
 from tetkik.language import Language
 from tetkik.report.labeler import Context, read_report
@@ -17,11 +20,26 @@ from tetkik.values import DraftSentence, Section
 _CLAIMS = (Section.FINDINGS, Section.IMPRESSION)
 
 
+class Examination(StrEnum):
+    """What a normal report is about."""
+
+    CHEST_PA = "chest_pa"
+    CHEST_AP = "chest_ap"
+    """At the bedside."""
+    CHEST_LATERAL = "chest_lateral"
+    BRAIN_MRI = "brain_mri"
+
+
+OF_ROUTE: Mapping[str, Examination] = MappingProxyType(
+    {"chest": Examination.CHEST_PA, "brain_mri": Examination.BRAIN_MRI}
+)
+"""The examination whose sentences hold for every image of a route."""
+
+
 @dataclass(frozen=True, slots=True)
 class NormalPart:
     """A part of an image with its normal sentence in one language."""
 
-    route: str
     language: Language
     labels: frozenset[str]
     abbreviation: str
@@ -30,41 +48,98 @@ class NormalPart:
     words: re.Pattern[str]
 
 
+@dataclass(frozen=True, slots=True)
+class NormalReport:
+    """A whole normal report of one examination; `parts` in the order in which a report speaks of them."""
+
+    examination: Examination
+    language: Language
+    name: str
+    technique: str
+    impression: str
+    parts: tuple[NormalPart, ...]
+
+    @property
+    def template(self) -> str:
+        """The same as a hospital's template, to be adapted."""
+        findings = "\n".join(part.text for part in self.parts)
+        own = (("technique", self.technique), ("findings", findings), ("impression", self.impression))
+        return "\n\n".join(f"{{{slot}}}\n{text}" for slot, text in own)
+
+    def completed(
+        self, sentences: Iterable[tuple[DraftSentence, bool]], found: Collection[str]
+    ) -> tuple[DraftSentence, ...]:
+        """The sentences of a draft with what is normal beside them; arguments as of `unmentioned`.
+
+        Nothing is said of a part that the draft speaks of; a technique or an impression only where there is
+        none. An impression that the image is normal is not put under findings that are there.
+        """
+        given = tuple(sentences)
+        draft = [item for item, _ in given]
+        there = {item.section for item in draft}
+        left = unmentioned(self.parts, given, found)
+        added = [DraftSentence(part.text, Section.FINDINGS) for part in left]
+        if Section.TECHNIQUE not in there:
+            added.append(DraftSentence(self.technique, Section.TECHNIQUE))
+        if Section.IMPRESSION not in there and left == self.parts:
+            added.append(DraftSentence(self.impression, Section.IMPRESSION))
+        return tuple(item for section in Section for item in (*draft, *added) if item.section is section)
+
+
 @cache
+def normal_report(examination: Examination, language: Language) -> NormalReport:
+    """The built-in normal report of an examination."""
+    table = _table()
+    own = table["examination"][examination][language]
+    parts = []
+    for item in table["part"]:
+        if examination in item["examinations"]:
+            words = item[language]
+            parts.append(
+                NormalPart(
+                    language,
+                    frozenset(item["labels"]),
+                    words["abbreviation"],
+                    words["name"],
+                    words.get(examination, words["text"]),
+                    re.compile(words["words"]),
+                )
+            )
+    return NormalReport(examination, language, **own, parts=tuple(parts))
+
+
 def normal_parts(language: Language) -> tuple[NormalPart, ...]:
-    """Every part, in the order in which a report speaks of them."""
-    table = tomllib.loads(resources.files("tetkik.report").joinpath("normals.toml").read_text("utf-8"))
-    return tuple(
-        NormalPart(
-            item["route"],
-            language,
-            frozenset(item["labels"]),
-            **{key: item[language][key] for key in ("abbreviation", "name", "text")},
-            words=re.compile(item[language]["words"]),
-        )
-        for item in table["part"]
-    )
+    """Every part of the images that a model reads."""
+    return tuple(part for item in OF_ROUTE.values() for part in normal_report(item, language).parts)
 
 
 def unmentioned(
-    route: str, language: Language, sentences: Iterable[tuple[DraftSentence, bool]], found: Collection[str]
+    parts: Iterable[NormalPart], sentences: Iterable[tuple[DraftSentence, bool]], found: Collection[str]
 ) -> tuple[NormalPart, ...]:
-    """The parts of which nothing speaks.
+    """Those of `parts` of which nothing speaks.
 
     Args:
         sentences: each with whether a person wrote it.
-        found: labels that are positive or uncertain.
+        found: labels that are stated, accepted or added.
     """
+    parts = tuple(parts)
+    if not parts:
+        return ()
+    language = parts[0].language
     spoken = [
         _subjects(item, by_person, language) for item, by_person in sentences if item.section in _CLAIMS
     ]
     return tuple(
         part
-        for part in normal_parts(language)
-        if part.route == route
-        and part.labels.isdisjoint(found)
+        for part in parts
+        if part.labels.isdisjoint(found)
         and not any(part.labels & labels or part.words.search(text) for labels, text in spoken)
     )
+
+
+@cache
+def _table() -> dict[str, Any]:
+    return tomllib.loads(resources.files("tetkik.report").joinpath("normals.toml").read_text("utf-8"))
 
 
 def _subjects(sentence: DraftSentence, by_person: bool, language: Language) -> tuple[frozenset[str], str]:

@@ -96,5 +96,5 @@ def _invented(label: str, route: Route, here: bool) -> Finding:
     probability = _HERE if here else _GONE
     rules_out = not here and label not in NORMAL_LABELS
     return Finding(
-        label, True, probability, probability, _THRESHOLD, ThresholdOn.PROBABILITY, here, here, rules_out
+        label, True, probability, probability, _THRESHOLD, ThresholdOn.PROBABILITY, here, rules_out
     )

@@ -41,10 +41,10 @@ class Finding:
     threshold: float | None = None
     threshold_on: ThresholdOn | None = None
     positive: bool = False  # whether the threshold is reached: it is suggested to the reader
-    asserts: bool | None = field(default=None, metadata=ADDED)
     rules_out: bool = False
     uncertain: bool = False
     image_id: str | None = field(default=None, metadata=ADDED)
+    asserts: bool | None = field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         if self.assessed and (self.score is None or self.threshold is None or self.threshold_on is None):
@@ -66,7 +66,9 @@ class Finding:
 
     def as_json(self) -> dict[str, Any]:
         """The contract's keys and the addition `uncertain`; figures rounded to 6 decimals."""
-        return fields_as_json(replace(self, asserts=self.asserted))
+        content = {"asserts": self.asserted} | fields_as_json(self)
+        first = ("label", "assessed", "score", "probability", "threshold", "threshold_on", "positive")
+        return {name: content[name] for name in first} | content | {"asserts": self.asserted}
 
 
 @dataclass(frozen=True, slots=True)

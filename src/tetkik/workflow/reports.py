@@ -185,8 +185,8 @@ def draft_from_analysis(
 
 
 def _most_probable(result: FindingsResult, heats: Sequence[Heat]) -> Heat | None:
-    """The finding whose heatmap a report shows; none where nothing was found, for it would show nothing."""
-    found = [item for item in result.findings if item.positive and item.label not in NORMAL_LABELS]
+    """The finding whose heatmap a report shows; none where it states none."""
+    found = [item for item in result.findings if item.asserted and item.label not in NORMAL_LABELS]
     found.sort(key=lambda item: item.score or 0.0 if item.probability is None else item.probability)
     return next((heat for heat in heats if found and heat.finding.label == found[-1].label), None)
 
@@ -289,6 +289,8 @@ def _incomparable(result: FindingsResult, prior: FindingsResult) -> Sentence | N
 
     if not result.suitable:
         return None  # Its report has no findings that could be compared.
+    if result.route is prior.route and prior.suitable and result.model != prior.model:
+        return Sentence("Nothing was compared: another model, or another version, read the earlier image.")
     if not comparable(result, prior):
         return Sentence("Nothing was compared: the earlier image is of another kind, or was not suitable.")
     if prior.sha256 and prior.sha256 == result.sha256:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tetkik.lab.findings.thresholds import Decisions, Rule, choose_threshold
+from tetkik.lab.findings.thresholds import Decisions, Rule, choose_precise, choose_threshold
 
 ROWS = st.lists(st.tuples(st.integers(0, 1_000_000), st.booleans()), min_size=2, max_size=40)
 
@@ -64,3 +64,22 @@ def test_decisions_by_hand():
     assert decisions.f1 == pytest.approx(2 / 3)
     empty = Decisions.of(~called & called, ~positive & positive)
     assert (empty.sensitivity, empty.f1, empty.specificity) == (None, None, 1.0)
+
+
+def test_the_operating_point_of_drafts_is_the_lowest_at_which_the_precision_is_borne_out_by_patients():
+    values = np.linspace(0.99, 0.0, 100)
+    positive = np.arange(100) < 20  # the twenty highest
+    people = np.arange(100)
+    point = choose_precise(values, positive, people, 0.1, 0.5)
+    assert point is not None
+    stated = values >= point
+    assert positive[stated].mean() >= 0.5 and stated.sum() == 40
+    # Twenty films of one patient bear nothing out, nor do few; nor is anything stated below the threshold.
+    assert choose_precise(values, positive, np.zeros(100, np.int64), 0.1, 0.7) is None
+    assert choose_precise(values[:5], positive[:5], people[:5], 0.1, 0.9) is None
+    assert choose_precise(values, positive, people, 0.995, 0.5) is None
+    assert choose_precise(values, ~positive, people, 0.9, 0.5) is None
+    # Every second row is of a source that nobody selected, and there it is right a quarter of the time.
+    apart, right = people % 2 == 1, positive & ((people % 2 == 0) | (people % 8 == 1))
+    alone = choose_precise(values, right, people, 0.1, 0.5)
+    assert alone is not None and choose_precise(values, right, people, 0.1, 0.5, [apart]) is None

@@ -84,14 +84,15 @@ def judged_example(seed=0, rows=400):
 def test_the_rows_that_are_reported_choose_nothing():
     scores, truth, groups = judged_example()
     fold, labels = (groups % 4).astype(np.int64), ("Mass", "Edema", "Nodule")
-    probability, called = cross_calibrated(scores, truth, fold, labels, labels[:2], Rule.YOUDEN)
+    probability, called, stated = cross_calibrated(scores, truth, fold, labels, labels[:2], Rule.YOUDEN)
     mine = fold == 2
     points = OperatingPoints.fitted(scores[~mine], truth[~mine], labels, labels[:2], Rule.YOUDEN)
-    own_probability, own_called = decide(scores[mine], labels, points)
+    own_probability, own_called, own_stated = decide(scores[mine], labels, points)
     np.testing.assert_array_equal(probability[mine], own_probability)
     np.testing.assert_array_equal(called[mine], own_called)
+    np.testing.assert_array_equal(stated[mine], own_stated)
     turned = np.where(mine[:, None], np.where(truth < 0, -1, 1 - truth), truth).astype(np.int8)
-    again, _ = cross_calibrated(scores, turned, fold, labels, labels[:2], Rule.YOUDEN)
+    again, _, _ = cross_calibrated(scores, turned, fold, labels, labels[:2], Rule.YOUDEN)
     np.testing.assert_array_equal(again[mine], probability[mine])
 
 
@@ -107,9 +108,9 @@ def test_a_label_of_which_too_little_is_known_or_whose_scores_mislead_gets_no_th
 def example_held_out():
     scores, truth, groups = judged_example()
     labels = ("Mass", "Edema", "Nodule")
-    probability, called = cross_calibrated(scores, truth, groups % 4, labels, labels[:2], Rule.YOUDEN)
+    probability, called, stated = cross_calibrated(scores, truth, groups % 4, labels, labels[:2], Rule.YOUDEN)
     source = tuple("ab"[row % 2] for row in range(len(scores)))
-    return HeldOut(labels, np.arange(len(scores)), truth, groups, source, scores, probability, called)
+    return HeldOut(labels, np.arange(len(scores)), truth, groups, source, scores, probability, called, stated)
 
 
 def test_figures_are_those_of_the_rows_that_know():
@@ -120,6 +121,10 @@ def test_figures_are_those_of_the_rows_that_know():
     assert found["sensitivity:Mass"].value == pytest.approx(hit.sum() / (held_out.truth[:, 0] == 1).sum())
     assert found["sensitivity:Mass"].n == (held_out.truth[:, 0] == 1).sum()
     assert found["auroc:Mass"].n == use.sum() and found["auroc:Mass"].value > 0.75
+    stated = held_out.stated[use, 0]
+    assert 0 < stated.sum() <= (held_out.called[use, 0] == 1).sum()
+    assert found["precision:Mass"].value == pytest.approx((held_out.truth[use, 0] == 1)[stated].mean())
+    assert found["precision:Mass"].value >= 0.5 and found["precision"].n >= found["precision:Mass"].n
     assert "auroc:Nodule" in found and "sensitivity:Nodule" not in found
     areas = [found[f"auroc:{label}"].value for label in ("Mass", "Edema")]
     assert found["mean_auroc"].value == pytest.approx(np.mean(areas))

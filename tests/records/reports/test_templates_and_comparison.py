@@ -14,6 +14,8 @@ from tetkik.language import Language
 from tetkik.records.reports import drafts, templates
 from tetkik.records.reports.comparison import Change, compared
 from tetkik.records.reports.templates import HospitalTemplate, sentences_of
+from tetkik.report.normals import Examination, normal_report, unmentioned
+from tetkik.report.template import check_slots
 from tetkik.values import Draft, DraftSentence, Role, Section
 
 
@@ -59,6 +61,66 @@ def test_what_stands_there_already_comes_once():
 def test_any_text_without_slots_keeps_the_draft(text):
     plain = text.replace("{", "{{").replace("}", "}}")
     assert set(own(sample.draft())) <= set(said(plain))
+
+
+PARTS = {
+    Language.TR: "kalp boyutu|mediasten|hilus|akciğer|sinüs|diyafram|kemik|yumuşak doku",
+    Language.EN: "heart size|mediastin|hila|lungs|costophrenic|diaphragm|bones|soft tissue",
+}
+
+
+@pytest.mark.parametrize("language", Language)
+def test_each_examination_has_a_normal_report_as_it_is_dictated(language):
+    for examination in Examination:
+        normal = normal_report(examination, language)
+        texts = [part.text for part in normal.parts]
+        assert len(texts) >= 7 and len(set(texts)) == len(texts)
+        assert len({part.abbreviation for part in normal.parts}) == len(texts)
+        check_slots(normal.template)
+        # A part is spoken of by its own sentence, so that it is not said twice.
+        said = [(DraftSentence(text, Section.FINDINGS), True) for text in texts]
+        assert not unmentioned(normal.parts, said, set())
+        for part in normal.parts:
+            assert part not in unmentioned(
+                normal.parts, [(DraftSentence(part.text, Section.FINDINGS), True)], []
+            )
+    for examination in (Examination.CHEST_PA, Examination.CHEST_AP):
+        parts = normal_report(examination, language).parts
+        for word, part in zip(PARTS[language].split("|"), parts, strict=True):
+            assert word in part.text.lower()
+
+
+def test_a_normal_report_is_taken_around_what_the_draft_says(records):
+    actor = made_user(records, Role.RADIOLOGIST)
+    made = made_report(records)  # with an effusion and a large heart
+    with records.write(actor) as tx:
+        before = drafts.draft_of(tx, made.id)
+        taken = templates.take(tx, made.id, before.revision, "chest-pa-tr")
+    said = [item.text for item in taken.draft.sentences]
+    assert [text for text in said if text in {item.text for item in before.draft.sentences}] == [
+        item.text for item in before.draft.sentences
+    ]
+    new = " ".join(text for text in said if text not in {item.text for item in before.draft.sentences})
+    assert "akciğer parankimi doğal" in new and "Yumuşak dokular doğaldır." in new
+    assert "Kalp" not in new and "sinüs" not in new and "normal sınırlardadır" not in new
+
+
+def test_an_empty_report_becomes_a_normal_one_whole():
+    normal = normal_report(Examination.CHEST_LATERAL, Language.TR)
+    whole = [item.text for item in normal.completed((), set())]
+    assert whole == [normal.technique, *(part.text for part in normal.parts), normal.impression]
+
+
+def test_what_the_hospital_keeps_under_the_name_of_a_normal_report_takes_its_place(records):
+    actor = made_user(records, Role.RADIOLOGIST)
+    with records.write(actor) as tx:
+        built_in = templates.template_of(tx, "chest-ap-en")
+        templates.add(tx, built_in.name, Language.EN, "{findings} The lungs are clear.")
+        known = [item for item in templates.all_templates(tx) if item.name == built_in.name]
+        assert [item.examination for item in known] == [None]
+        for work in (templates.remove, lambda tx, one: templates.change(tx, one, "x", Language.EN, "y")):
+            with pytest.raises(Conflict, match="ships with Tetkik"):
+                work(tx, built_in.id)
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ from tests.report.model_server import model_server
 from tests.service.browser import serving
 from tests.service.kit import make_context, opened_session, served, sign_in
 from tetkik.errors import Conflict, InputError
+from tetkik.findings.demonstration import demonstration_model
+from tetkik.imaging.examples import example_chest
 from tetkik.language import Language
 from tetkik.records.cases import cases
 from tetkik.records.images import derived_images, images, jobs, runs
@@ -135,8 +137,10 @@ def test_a_refused_image_is_an_answer_with_its_reasons(app_context, machine, tec
         run = runs.load_latest_run(tx, image.id)
         assert run is not None and run.state is RunState.REFUSED and run.flaws
         said = runs.load_result(tx, run.id)
-        text = {one.text for one in drafts.draft_of(tx, report_of(tx, image.id)).draft.sentences}
-        assert said.reasons and said.reasons[0] in text and derived_images.heatmap_labels(tx, image.id) == ()
+        draft = drafts.draft_of(tx, report_of(tx, image.id)).draft
+        told = {notice.in_language(draft.language) for notice in draft.notices}
+        assert said.reasons and said.reasons[0] in told and not draft.sentences
+        assert derived_images.heatmap_labels(tx, image.id) == ()
         assert cases.load_case(tx, case, audit=False).state is CaseState.TO_READ
 
 
@@ -337,7 +341,7 @@ def test_what_a_language_model_writes_is_heard_while_it_writes(tmp_path, monkeyp
     with model_server(["held"]) as (url, heard):
         monkeypatch.setenv("TETKIK_LLM_URL", url)
         settings.cache_clear()
-        app_context = make_context(tmp_path)
+        app_context = make_context(tmp_path, findings_model=str(demonstration_model(tmp_path / "model")))
         sender, reader = (
             opened_session(app_context, made_user(app_context.records, one))
             for one in (Role.TECHNICIAN, role)
@@ -347,7 +351,7 @@ def test_what_a_language_model_writes_is_heard_while_it_writes(tmp_path, monkeyp
             httpx.Client(base_url=address, timeout=PATIENCE) as client,
         ):
             headers = {"Cookie": f"tetkik={sender[0]}", "X-CSRF-Token": sender[1]}
-            sent = client.post("/api/v1/images", content=film(3, side=512), headers=headers)
+            sent = client.post("/api/v1/images", content=example_chest(), headers=headers)
             image_id, lines = sent.json()["image"]["id"], []
             headers = {"Cookie": f"tetkik={reader[0]}"}
             with client.stream("GET", f"/api/v1/images/{image_id}/stream", headers=headers) as stream:

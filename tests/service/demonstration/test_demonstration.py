@@ -30,7 +30,13 @@ from tetkik.records.lifecycle.backup import make_backup
 from tetkik.records.schema import Case, Image, Report
 from tetkik.service.demonstration.cases import CASES, PATIENTS
 from tetkik.service.demonstration.fill import Filler
-from tetkik.service.demonstration.folder import MARKER, Progress, demonstration_settings, prepare_folder
+from tetkik.service.demonstration.folder import (
+    MARKER,
+    MODEL,
+    Progress,
+    demonstration_settings,
+    prepare_folder,
+)
 from tetkik.service.demonstration.people import DEMONSTRATION, add_people
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.background.worker import Worker
@@ -89,7 +95,7 @@ def test_it_goes_into_no_folder_that_holds_something_else(tmp_path):
         pass
     (tmp_path / "demo" / "letter.txt").write_text("mine")
     prepare_folder(tmp_path / "demo", hospital, reset=True)
-    assert {path.name for path in (tmp_path / "demo").iterdir()} == {MARKER, "letter.txt"}
+    assert {path.name for path in (tmp_path / "demo").iterdir()} == {MARKER, MODEL, "letter.txt"}
 
 
 def test_nothing_of_the_hospital_is_in_its_settings(tmp_path):

@@ -80,9 +80,13 @@ def test_normals_say_nothing_of_what_is_spoken_of(client, app_context):
     ]
     # Effusion and cardiomegaly were found: neither the pleura nor the heart is called normal.
     assert new == [
-        ("Her iki akciğer parankimi olağan görünümdedir.", ()),
+        ("Mediasten olağan genişliktedir, trakea orta hattadır.", ()),
+        ("Her iki hilus doğal görünümdedir.", ()),
+        ("Her iki akciğer parankimi doğal görünümdedir.", ()),
+        ("Her iki diyafram konturu düzgündür.", ()),
         ("Kemikler normal.", ()),
         ("Yumuşak dokular normal.", ()),
+        ("Yumuşak dokular doğaldır.", ()),
     ]
     assert after.draft.open_marks == before.draft.open_marks
     assert client.post(path, json={"revision": after.revision}).status_code == 200

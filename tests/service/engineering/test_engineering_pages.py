@@ -35,7 +35,7 @@ def test_the_desk_shows_the_figures(app_context):
         client.post("/account/preferences", data={"language": "en"})
         overview = client.get("/engineer").text
         assert "100%" in overview and "drafts corrected before signature, 1 signed" in overview
-        assert "findings-mobilenet-cxr 1.0" in overview
+        assert "findings-mobilenet-cxr 1.1" in overview
         assert "Pleural effusion" in client.get("/engineer/agreement").text
         drift = client.get("/engineer/drift").text
         assert "Pleural effusion" in drift and "too few" in drift
@@ -110,7 +110,7 @@ def test_triage_is_held_against_its_card_beside_findings(desk):
         sign_in(client, desk, Role.ENGINEER)
         client.post("/account/preferences", data={"language": "en"})
         first = client.get("/engineer/drift").text
-        assert "findings: findings-mobilenet-cxr 1.0" in first and "triage: triage-linear-tr 1.1" in first
+        assert "findings: findings-mobilenet-cxr 1.1" in first and "triage: triage-linear-tr 1.1" in first
         sha256 = sha256_of(resolve("triage-linear-tr").path / "manifest.json")
         page = client.get("/engineer/drift", params={"bundle": sha256}).text
         assert "against the card: 3235 complaints of" in page and "had not learned it" in page

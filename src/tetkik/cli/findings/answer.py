@@ -91,7 +91,7 @@ def _line(finding: Finding) -> Text:
     if finding.uncertain:
         line.append("  " + t("unsure"), style="yellow")
     elif finding.positive and not normal:
-        line.append("  " + t("found"), style=found)
+        line.append("  " + (t("found") if finding.asserted else t("suggested")), style=found)
     elif finding.rules_out and not normal:
         line.append("  " + t("ruled out"), style="green")
     return line

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
 from tetkik.findings.operating_points import DIGITS
-from tetkik.statistics import Bools, Floats, ratio
+from tetkik.statistics import Bools, Floats, Ints, ratio
+
+FEWEST = 12
+"""Patients above an operating point of drafts, where it is chosen."""
 
 
 class Rule(StrEnum):
@@ -58,6 +62,35 @@ class Decisions:
 
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
+
+
+def choose_precise(
+    values: Floats, positive: Bools, groups: Ints, least: float, precision: float, parts: Sequence[Bools] = ()
+) -> float | None:
+    """The lowest operating point from `least` on at and above which `precision` is reached; None without one.
+
+    It has to be reached among all rows and in each of `parts`, and by `FEWEST` patients in each: the best of
+    many points on few rows is luck, and does not come along to other rows.
+
+    Args:
+        groups: (rows,), patients and duplicates.
+        parts: (rows,) each: rows among which it is to hold by themselves.
+    """
+    order = np.argsort(-values, kind="stable")
+    ranked = values[order]
+    enough = np.append(np.diff(ranked) != 0, True) & (ranked >= least)
+    for part in (np.ones(len(values), np.bool_), *parts):
+        mine = part[order]
+        first = np.zeros(len(order), np.bool_)
+        places = np.flatnonzero(mine)
+        first[places[np.unique(groups[order][mine], return_index=True)[1]]] = True
+        hits, called = np.cumsum(positive[order] & mine), np.cumsum(mine)
+        enough &= (hits >= precision * called) & (np.cumsum(first) >= FEWEST)
+    found = np.flatnonzero(enough)
+    if not len(found):
+        return None
+    # A hair below the row itself, so that it stays on its side when rounded.
+    return max(least, math.floor(float(ranked[found[-1]]) * 10**DIGITS) / 10**DIGITS)
 
 
 def choose_threshold(

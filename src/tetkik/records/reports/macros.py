@@ -19,13 +19,13 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.reports import drafts
-from tetkik.records.reports.draft_marks import as_judged
 from tetkik.records.reports.edit_conflicts import WorkingDraft
 from tetkik.records.reports.editing import DraftEdit
+from tetkik.records.reports.templates import stated_labels
 from tetkik.records.schema import Macro
-from tetkik.report.normals import NormalPart, normal_parts, unmentioned
+from tetkik.report.normals import OF_ROUTE, NormalPart, normal_parts, normal_report, unmentioned
 from tetkik.turkish import alphabetical, fold
-from tetkik.values import NORMAL_LABELS, Author, DraftSentence, Section
+from tetkik.values import Author, DraftSentence, Section
 from tetkik.values.common import one_line
 
 LONGEST = 4000
@@ -143,16 +143,12 @@ def fill_normals(tx: Transaction, report_id: str, revision: int) -> Filled:
 def _missing(working: WorkingDraft) -> tuple[NormalPart, ...]:
     if working.result is None:
         raise Conflict("Nothing says of which part of the body this image is; write the sentences by hand.")
-    judged = {verdict.label: verdict.judgement for verdict in working.verdicts}
-    result = as_judged(working.result, judged)
-    found = {
-        item.label
-        for item in result.findings
-        if item.label not in NORMAL_LABELS and (item.positive or item.uncertain)
-    }
-    draft = working.draft
-    sentences = zip(draft.sentences, working.by_person, strict=True)
-    return unmentioned(result.route or "", draft.language, sentences, found)
+    examination = OF_ROUTE.get(working.result.route or "")
+    if examination is None:
+        return ()
+    parts = normal_report(examination, working.draft.language).parts
+    sentences = zip(working.draft.sentences, working.by_person, strict=True)
+    return unmentioned(parts, sentences, stated_labels(working))
 
 
 def _write(tx: Transaction, row: Macro, macro: MacroText) -> OwnMacro:

@@ -4,6 +4,9 @@ A template is a text with slots, as `tetkik report draft --template` takes it. T
 sentences stand where they stand around the slots: what comes before the first slot belongs to that slot's
 part, everything else to the part of the last slot before it. Headings and lines about the patient are left
 out: the documents have their own. What the draft says is never lost.
+
+The normal reports that ship (`report/normals.toml`) stand beside the hospital's; one that the hospital keeps
+under the same name takes its place. Of those, a sentence about a part that the draft speaks of is left out.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from sqlalchemy import select
 
@@ -21,12 +25,14 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.reports import drafts
+from tetkik.records.reports.draft_marks import as_judged
 from tetkik.records.reports.edit_conflicts import WorkingDraft
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import ReportTemplate
 from tetkik.report.labeler import read_report
+from tetkik.report.normals import Examination, normal_report
 from tetkik.report.template import check_slots
-from tetkik.values import Author, Draft, DraftSentence, Section
+from tetkik.values import NORMAL_LABELS, Author, Draft, DraftSentence, Judgement, Section
 from tetkik.values.common import one_line
 
 LONGEST = 20_000
@@ -40,17 +46,21 @@ class HospitalTemplate:
     name: str
     language: Language
     text: str
-    created_at: datetime
+    created_at: datetime | None  # None of one that ships
+    examination: Examination | None = None  # of a normal report that ships
 
 
 def all_templates(tx: Transaction) -> tuple[HospitalTemplate, ...]:
+    """The hospital's by name, then those that ship."""
     rows = tx.session.scalars(select(ReportTemplate).order_by(ReportTemplate.name))
-    return tuple(_value(row) for row in rows)
+    own = tuple(_value(row) for row in rows)
+    taken = {item.name for item in own}
+    return own + tuple(item for item in _BUILT_IN.values() if item.name not in taken)
 
 
 def template_of(tx: Transaction, template_id: str) -> HospitalTemplate:
     """One of them."""
-    return _value(_row(tx, template_id))
+    return _BUILT_IN.get(template_id) or _value(_row(tx, template_id))
 
 
 def add(tx: Transaction, name: str, language: Language, text: str) -> HospitalTemplate:
@@ -73,10 +83,27 @@ def remove(tx: Transaction, template_id: str) -> None:
 def take(tx: Transaction, report_id: str, revision: int, template_id: str) -> WorkingDraft:
     """Put a template's sentences around those of a draft, which are checked like a person's own."""
     template = template_of(tx, template_id)
-    draft = drafts.draft_of(tx, report_id).draft
+    working = drafts.draft_of(tx, report_id)
+    draft = working.draft
     if template.language is not draft.language:
         raise Conflict("The template is in another language than the draft; choose one in the draft's.")
-    return drafts.save(tx, report_id, revision, DraftEdit(sentences_of(template, draft)))
+    if template.examination is None:
+        sentences = sentences_of(template, draft)
+    else:
+        given = zip(draft.sentences, working.by_person, strict=True)
+        normal = normal_report(template.examination, template.language)
+        sentences = normal.completed(given, stated_labels(working))
+    return drafts.save(tx, report_id, revision, DraftEdit(sentences))
+
+
+def stated_labels(working: WorkingDraft) -> set[str]:
+    """The findings that are there: stated by the model, accepted or added by a person."""
+    judged = {verdict.label: verdict.judgement for verdict in working.verdicts}
+    added = {label for label, judgement in judged.items() if judgement is Judgement.ADDED}
+    if working.result is None:
+        return added
+    findings = as_judged(working.result, judged).findings
+    return added | {item.label for item in findings if item.label not in NORMAL_LABELS and item.asserted}
 
 
 def sentences_of(template: HospitalTemplate, draft: Draft) -> tuple[DraftSentence, ...]:
@@ -149,9 +176,24 @@ def _write(
 
 
 def _row(tx: Transaction, template_id: str) -> ReportTemplate:
+    if template_id in _BUILT_IN:
+        raise Conflict(
+            "This template ships with Tetkik; save a changed text under the same name in its place."
+        )
     missing = NotFound("There is no such template; look at the list of templates.")
     return tx.find(ReportTemplate, template_id, missing)
 
 
 def _value(row: ReportTemplate) -> HospitalTemplate:
-    return row.to_value(HospitalTemplate, language=Language(row.language))
+    return row.to_value(HospitalTemplate, language=Language(row.language), examination=None)
+
+
+def _built_in(examination: Examination, language: Language) -> HospitalTemplate:
+    normal = normal_report(examination, language)
+    template_id = f"{examination.replace('_', '-')}-{language}"
+    return HospitalTemplate(template_id, normal.name, language, normal.template, None, examination)
+
+
+_BUILT_IN = MappingProxyType(
+    {item.id: item for language in Language for one in Examination for item in [_built_in(one, language)]}
+)

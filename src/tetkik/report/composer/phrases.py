@@ -80,8 +80,8 @@ class Phrases:
         seen = {appearances.get(label) for label in labels}
         appearance = (seen.pop() if len(seen) == 1 else None) or appearances.get("others")
         form = str(self.table[kind][known.form][certainty])
-        said = form.format(where=where, findings=findings, appearance=appearance)
-        return capital(said, self.language)
+        sentence = form.format(where=where, findings=findings, appearance=appearance)
+        return capital(sentence, self.language)
 
 
 @cache
@@ -102,7 +102,7 @@ def definite_impression(label: str, side: Side | None, language: Language) -> st
 
 
 def hedged(label: str, certainty: Certainty, side: Side | None, language: Language) -> str:
-    """The sentence about one finding alone, as surely as it was drafted: one of several that shared a sentence."""
+    """The sentence about one finding alone, as surely as it was drafted together with others."""
     return phrases(language).stated([label], certainty, side)
 
 

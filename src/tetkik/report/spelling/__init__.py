@@ -22,13 +22,15 @@ from tetkik.report.spelling.dictionary import Dictionary, read_dictionary
 from tetkik.report.spelling.endings import is_inflected
 from tetkik.turkish import lower
 
-SOURCES = ("composer", "passages/library/tr")
-"""Folders of `report` whose Turkish texts are spelt well."""
+SOURCES = ("composer", "normals.toml", "passages/library/tr")
+"""Folders and files of `report` whose Turkish texts are spelt well."""
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _SLOT = re.compile(r"\{[^{}]*\}")
 _ALPHABET = "abcçdefgğhıijklmnoöprsştuüvyz"
 _ALIKE = {"c": "cç", "g": "gğ", "i": "iı", "ı": "ıi", "o": "oö", "s": "sş", "u": "uü"}
-_NOT_TURKISH = frozenset({"en", "id", "kind", "label", "labels", "sources", "words"})
+_NOT_TURKISH = frozenset(
+    {"abbreviation", "en", "examinations", "id", "kind", "label", "labels", "sources", "words"}
+)
 _MOST = 5
 _SHORTEST = 3
 
@@ -109,7 +111,7 @@ def _own_words(without: tuple[str, ...]) -> frozenset[str]:
 
 
 def _words_of(folder: Traversable) -> Iterator[str]:
-    for file in folder.iterdir():
+    for file in folder.iterdir() if folder.is_dir() else (folder,):
         if file.name.endswith(".toml") and file.name != "en.toml":
             for text in _texts(tomllib.loads(file.read_text("utf-8"))):
                 yield from (_stem(match[0]) for match in _WORD.finditer(_SLOT.sub(" ", text)))

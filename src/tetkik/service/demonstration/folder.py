@@ -11,12 +11,13 @@ from typing import Any
 
 from tetkik.errors import UsageError
 from tetkik.files import written_whole
+from tetkik.findings.demonstration import demonstration_model
 from tetkik.records.connect import DATABASE
 from tetkik.records.demonstration import is_demonstration
 from tetkik.settings import Settings
 from tetkik.values.document import DEMONSTRATION
 
-MARKER = "demonstration.json"
+MARKER, MODEL = "demonstration.json", "model"
 _KEPT = ("language", "report_language", "models_dir", "threads", "allow_root", "listen_port", "offline")
 """Settings of this machine; every other one of a demonstration is the default, so that nothing of a hospital
 (its database, its keys, its language model, its identity provider) is touched.
@@ -69,6 +70,7 @@ def prepare_folder(folder: Path, configured: Path, *, reset: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not (folder / MARKER).exists():
         Progress(folder / MARKER).keep()
+    demonstration_model(folder / MODEL)
 
 
 def _is_demonstration(folder: Path) -> bool:
@@ -85,7 +87,7 @@ def _empty(folder: Path) -> None:
     """Take away what a demonstration keeps; whatever else somebody put there stays. The marker goes last."""
     for name in (f"{DATABASE}-wal", f"{DATABASE}-shm", DATABASE, "erased.jsonl"):
         (folder / name).unlink(missing_ok=True)
-    for name in ("files", "tmp", "keys"):
+    for name in ("files", "tmp", "keys", MODEL):
         if (folder / name).exists():
             shutil.rmtree(folder / name)
     Progress(folder / MARKER).keep()
@@ -100,6 +102,7 @@ def demonstration_settings(chosen: Settings, folder: Path, host: str | None) -> 
     }
     own = {
         "data_dir": folder.absolute(),
+        "findings_model": str(folder.absolute() / MODEL),
         "listen_host": host or "127.0.0.1",
         "hospital_name": DEMONSTRATION,
         "hospital_department": "Gösteri: hastalar uydurmadır. Demonstration: the patients are invented.",

@@ -374,8 +374,8 @@ class DraftShape(ContentShape):
             findings=[
                 FindingShape.from_value(
                     item,
-                    asserts=item.asserted,
                     name=label_name(item.label, language),
+                    asserts=item.asserted,
                     judgement=judged.get(item.label),
                 )
                 for item in findings

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from tetkik.language import Language
 from tetkik.records.database import Transaction
 from tetkik.records.reports import templates
+from tetkik.report.normals import Examination
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.paging import Page
@@ -43,7 +44,10 @@ class TemplateShape(Shape):
     name: str = Field(description="That people choose it by.")
     language: Language
     text: str
-    changed_at: datetime = Field(description="When it was last changed.")
+    changed_at: datetime | None = Field(description="When it was last changed; None of one that ships.")
+    examination: Examination | None = Field(
+        description="Of a normal report that ships; its sentences stand only where the draft says nothing."
+    )
 
 
 @router.get("")

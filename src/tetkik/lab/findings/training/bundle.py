@@ -30,7 +30,7 @@ from tetkik.lab.findings.export import to_onnx, write_torch
 from tetkik.lab.findings.reference import ReferenceImages, make_reference
 from tetkik.lab.findings.training.card import LIBRARIES, make_card
 from tetkik.lab.findings.training.fit import TrainingResult
-from tetkik.lab.findings.training.held_out import HeldOut, metrics_of, source_metrics
+from tetkik.lab.findings.training.held_out import HeldOut, metrics_of, source_metrics, words_separate
 from tetkik.lab.findings.training.preparation import PreparedTraining
 from tetkik.lab.findings.training.runs import label_network
 from tetkik.lab.findings.training.trainer import Epoch
@@ -125,6 +125,8 @@ def _manifest(prepared: PreparedTraining, result: TrainingResult, out: Path, dif
         "kind": "platt",
         "threshold_on": "probability",
         "labels": {label: list(pair) for label, pair in result.points.calibration.items()},
+        "asserts": result.points.asserts,
+        "graded": words_separate(result.held_out),
     }
     ages = np.array([age for age in images.age if age is not None])
     if len(ages) >= _FEWEST_AGES:
@@ -182,22 +184,29 @@ def scores_csv(held_out: HeldOut, names: Sequence[str], fold: _Fold) -> str:
     """One row an image: what was known, the score, the calibrated probability and the call of each label.
 
     The columns are `file`, `source`, `group`, `fold` (empty without folds), then for each label `truth:L` (1,
-    0, -1 unknown), `score:L`, `probability:L` and `called:L` (empty where not assessed). They are those of
-    rows that the network had not learned, so every figure can be computed again from them.
+    0, -1 unknown), `score:L`, `probability:L`, `called:L` (empty where not assessed) and `stated:L`. They
+    are those of rows that the network had not learned, so every figure can be computed again from them.
     """
-    kinds = ("truth", "score", "probability", "called")
+    kinds = ("truth", "score", "probability", "called", "stated")
     header = ["file", "source", "group", "fold"]
     lines = []
     for place, row in enumerate(held_out.rows.tolist()):
         group, part = int(held_out.groups[place]), "" if fold is None else int(fold[row])
         cells: list[object] = [names[row], held_out.source[place], group, part]
-        for truth, score, probability, called in zip(
+        for truth, score, probability, called, stated in zip(
             held_out.truth[place].tolist(),
             held_out.scores[place].tolist(),
             held_out.probability[place].tolist(),
             held_out.called[place].tolist(),
+            held_out.stated[place].tolist(),
             strict=True,
         ):
-            cells += [truth, decimals(score), decimals(probability), "" if called < 0 else called]
+            cells += [
+                truth,
+                decimals(score),
+                decimals(probability),
+                "" if called < 0 else called,
+                int(stated),
+            ]
         lines.append(cells)
     return csv_text([*header, *(f"{kind}:{label}" for label in held_out.labels for kind in kinds)], lines)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from tetkik.lab.findings.training.runs import (
     train_ridge,
 )
 from tetkik.lab.findings.training.trainer import Epoch
-from tetkik.statistics import Ints
+from tetkik.statistics import Bools, Ints
 
 _RATES = (3e-5, 1e-3)
 _HEADS = (1.0, 3.0, 10.0)
@@ -79,7 +79,16 @@ def _by_parts(session: TrainingSession, prepared: PreparedTraining) -> TrainingR
     members, epochs = _members(session, prepared, (parts.train, parts.validation), "member")
     calibration = mean_scores(session, config, members, parts.calibration)
     truth = config.truth[parts.calibration]
-    points = OperatingPoints.fitted(calibration, truth, config.labels, prepared.assessed, options.threshold)
+    calibrating = prepared.images.only(parts.calibration)
+    points = OperatingPoints.fitted(
+        calibration,
+        truth,
+        config.labels,
+        prepared.assessed,
+        options.threshold,
+        calibrating.group,
+        _unselected(calibrating.source, options),
+    )
     scores = mean_scores(session, config, members, parts.test)
     reading = decide(scores, config.labels, points)
     split = (
@@ -101,8 +110,9 @@ def _by_folds(session: TrainingSession, prepared: PreparedTraining, fold: Ints) 
         log += epochs
     final, epochs = _members(session, prepared, (rows, None), "final-member")
     truth, labels, assessed = config.truth, config.labels, prepared.assessed
-    reading = cross_calibrated(scores, truth, fold, labels, assessed, options.threshold)
-    points = OperatingPoints.fitted(scores, truth, labels, assessed, options.threshold)
+    rows_of = (prepared.images.group, _unselected(prepared.images.source, options))
+    reading = cross_calibrated(scores, truth, fold, labels, assessed, options.threshold, *rows_of)
+    points = OperatingPoints.fitted(scores, truth, labels, assessed, options.threshold, *rows_of)
     split = (
         f"out of fold, {options.folds} folds by component of patient and duplicates, seed {options.seed}; "
         "calibration and thresholds of each fold from the others"
@@ -123,6 +133,11 @@ def _members(
     if options.ridge:
         members.append(train_ridge(session, config, rows[0], run=f"{name}-ridge"))
     return tuple(members), tuple(row for member in members for row in member.epochs)
+
+
+def _unselected(source: Sequence[str], options: TrainingOptions) -> Bools | None:
+    """The rows of the sources that are reported by themselves, which nobody chose for what they show."""
+    return np.isin(source, options.report_sources) if options.report_sources else None
 
 
 def _held_out(prepared: PreparedTraining, rows: Rows, *reading: NDArray[Any]) -> HeldOut:

@@ -6,7 +6,8 @@ A probability means what it says: per label, a sigmoid over the logit of the net
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,25 +16,30 @@ from tetkik.bundle import Metric
 from tetkik.findings.operating_points import DIGITS, logit, platt
 from tetkik.lab.findings.sources.rows import Truth
 from tetkik.lab.findings.summaries import mean_interval, mean_of
-from tetkik.lab.findings.thresholds import Decisions, Rule, choose_threshold
+from tetkik.lab.findings.thresholds import Decisions, Rule, choose_precise, choose_threshold
+from tetkik.report.facts import certainty_of
 from tetkik.statistics import (
     Bools,
     ClusterBootstrap,
     Floats,
     Interval,
+    Ints,
     auroc,
     auroc_interval,
     auroc_replicates,
     average_precision,
     brier_skill,
     expected_calibration_error,
+    share_interval,
     wilson_interval,
 )
-from tetkik.values import NIH_LABELS
+from tetkik.values import NIH_LABELS, NORMAL_LABELS, Certainty
 
 Platt = tuple[float, float]
 """Slope and intercept: probability = sigmoid(slope * logit(score) + intercept)."""
 
+PRECISION, NORMAL_PRECISION = 0.5, 0.9
+"""Of what a draft states at least so much is to be true; of the images that it calls normal."""
 LEAST = 5
 """Rows of each kind that a calibration needs; with fewer it would only repeat their accident."""
 _PRIOR_DEVIATION = 1.0
@@ -117,15 +123,30 @@ class OperatingPoints:
     calibration: dict[str, Platt]
     thresholds: dict[str, float]
     """On the probability; a label without one is not assessed."""
+    asserts: dict[str, float] = field(default_factory=dict)
+    """From which probability on a draft states it; a label without one is never stated."""
 
     @classmethod
     def fitted(
-        cls, scores: Floats, truth: Truth, labels: Sequence[str], assessed: Sequence[str], rule: Rule
+        cls,
+        scores: Floats,
+        truth: Truth,
+        labels: Sequence[str],
+        assessed: Sequence[str],
+        rule: Rule,
+        groups: NDArray[np.int64] | None = None,
+        unselected: Bools | None = None,
     ) -> OperatingPoints:
-        """Calibrate each assessed label and choose its threshold.
+        """Calibrate each assessed label and choose its threshold, and from where on a draft states it.
 
         A label whose scores tell nothing, or the reverse of what they should, gets no threshold.
+
+        Args:
+            groups: (rows,), patients and duplicates; None where each row is one.
+            unselected: (rows,), those that nobody chose for what they show, among which the precision has to
+                be reached as well; None where that is known of none.
         """
+        groups = np.arange(len(scores)) if groups is None else groups
         fits = fit_calibration(scores, truth, labels)
         calibration = {label: fits[label] for label in assessed if label in fits and fits[label][0] > 0}
         probability = calibrated(scores, labels, calibration)
@@ -136,7 +157,17 @@ class OperatingPoints:
             found = choose_threshold(probability[known, column], truth[known, column] == 1, rule)
             if found is not None:
                 thresholds[label] = found
-        return cls({label: calibration[label] for label in thresholds}, thresholds)
+        asserts = {}
+        for label, threshold in thresholds.items():
+            column = labels.index(label)
+            use = truth[:, column] >= 0
+            parts = () if unselected is None else (unselected[use],)
+            bound = NORMAL_PRECISION if label in NORMAL_LABELS else PRECISION
+            values, positive = probability[use, column], truth[use, column] == 1
+            found = choose_precise(values, positive, groups[use], threshold, bound, parts)
+            if found is not None:
+                asserts[label] = found
+        return cls({label: calibration[label] for label in thresholds}, thresholds, asserts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,21 +186,33 @@ class HeldOut:
     """(rows, labels), NaN where not assessed."""
     called: NDArray[np.int8]
     """(rows, labels): 1 at or above the threshold, 0 below, -1 where not assessed."""
+    stated: Bools
+    """(rows, labels): whether a draft states it."""
 
     def only(self, wanted: NDArray[np.int64]) -> HeldOut:
         source = tuple(self.source[place] for place in wanted)
-        arrays = ("rows", "truth", "groups", "scores", "probability", "called")
+        arrays = ("rows", "truth", "groups", "scores", "probability", "called", "stated")
         return replace(self, source=source, **{name: getattr(self, name)[wanted] for name in arrays})
 
 
-def decide(scores: Floats, labels: Sequence[str], points: OperatingPoints) -> tuple[Floats, NDArray[np.int8]]:
-    """Probabilities and calls of scores, (rows, labels) each."""
+def decide(
+    scores: Floats, labels: Sequence[str], points: OperatingPoints
+) -> tuple[Floats, NDArray[np.int8], Bools]:
+    """Probabilities of scores, calls, and what a draft states: (rows, labels) each."""
     probability = calibrated(scores, labels, points.calibration)
     called = np.full(scores.shape, -1, np.int8)
     for label, threshold in points.thresholds.items():
         column = labels.index(label)
         called[:, column] = np.round(probability[:, column], DIGITS) >= threshold
-    return probability, called
+    stated = np.zeros(scores.shape, np.bool_)
+    for label, point in points.asserts.items():
+        column = labels.index(label)
+        stated[:, column] = np.round(probability[:, column], DIGITS) >= point
+    # Nothing is normal beside something positive.
+    ill = [labels.index(label) for label in points.thresholds if label not in NORMAL_LABELS]
+    for column in (labels.index(label) for label in points.asserts if label in NORMAL_LABELS):
+        stated[:, column] &= ~(called[:, ill] == 1).any(axis=1)
+    return probability, called, stated
 
 
 def cross_calibrated(
@@ -179,14 +222,18 @@ def cross_calibrated(
     labels: Sequence[str],
     assessed: Sequence[str],
     rule: Rule,
-) -> tuple[Floats, NDArray[np.int8]]:
+    groups: NDArray[np.int64] | None = None,
+    unselected: Bools | None = None,
+) -> tuple[Floats, NDArray[np.int8], Bools]:
     """Each fold read as the other folds teach it, so that nothing is chosen on the rows that are reported."""
     probability, called = np.full(scores.shape, np.nan), np.full(scores.shape, -1, np.int8)
+    stated = np.zeros(scores.shape, np.bool_)
     for number in np.unique(fold):
         mine = fold == number
-        points = OperatingPoints.fitted(scores[~mine], truth[~mine], labels, assessed, rule)
-        probability[mine], called[mine] = decide(scores[mine], labels, points)
-    return probability, called
+        others = [None if part is None else part[~mine] for part in (groups, unselected)]
+        points = OperatingPoints.fitted(scores[~mine], truth[~mine], labels, assessed, rule, *others)
+        probability[mine], called[mine], stated[mine] = decide(scores[mine], labels, points)
+    return probability, called, stated
 
 
 _Figure = tuple[str, float, Interval | None, int]
@@ -196,7 +243,8 @@ _Figure = tuple[str, float, Interval | None, int]
 def metrics_of(held_out: HeldOut, data: str, split: str) -> tuple[Metric, ...]:
     """All figures: means first, then label by label."""
     names = _ranked(held_out)
-    figures = [*_means(held_out, names), *(item for name in names for item in _label_figures(held_out, name))]
+    figures = [*_means(held_out, names), *_drafts(held_out)]
+    figures += [item for name in names for item in _label_figures(held_out, name)]
     return tuple(
         Metric(
             name=name,
@@ -212,12 +260,12 @@ def metrics_of(held_out: HeldOut, data: str, split: str) -> tuple[Metric, ...]:
 
 
 def source_metrics(held_out: HeldOut, source: str, data: str, split: str) -> tuple[Metric, ...]:
-    """The rankings on one source's rows alone, each with `@source` behind its name."""
+    """The rankings and what drafts state on one source's rows alone, each with `@source` behind its name."""
     part = held_out.only(np.flatnonzero([name == source for name in held_out.source]))
     return tuple(
         metric.model_copy(update={"name": f"{metric.name}@{source}"})
         for metric in metrics_of(part, data, split)
-        if metric.name.startswith(("mean_auroc", "auroc:"))
+        if metric.name.startswith(("mean_auroc", "auroc:", "precision", "stated"))
     )
 
 
@@ -282,6 +330,48 @@ def _label_figures(held_out: HeldOut, label: str) -> Iterator[_Figure]:
         if share is not None:
             of_kind = held_out.groups[use & (truth == kind)]
             yield f"{name}:{label}", share, _wilson(share, of_kind), len(of_kind)
+    stated = held_out.stated[:, column] & (truth >= 0)
+    if stated.any():
+        yield _share(f"precision:{label}", truth[stated] == 1, held_out.groups[stated])
+
+
+def _drafts(held_out: HeldOut) -> Iterator[_Figure]:
+    """How much of what drafts state is true, in all and by the word of likelihood; how many state any."""
+    place, column, right = _statements(held_out)
+    if not len(place):
+        return
+    yield _share("precision", right, held_out.groups[place])
+    words = _words(held_out, place, column)
+    for word in Certainty:
+        if (words == word).any():
+            yield _share(f"precision_{word}", right[words == word], held_out.groups[place[words == word]])
+    some = np.isin(np.arange(len(held_out.rows)), place)
+    yield _share("stated_any", some, held_out.groups)
+
+
+def _statements(held_out: HeldOut) -> tuple[Ints, Ints, Bools]:
+    """Row, column and truth of every statement of a finding whose truth is known."""
+    ill = np.array([label not in NORMAL_LABELS for label in held_out.labels])
+    place, column = np.nonzero(held_out.stated & ill & (held_out.truth >= 0))
+    return place, column, held_out.truth[place, column] == 1
+
+
+def _words(held_out: HeldOut, place: Ints, column: Ints) -> NDArray[np.str_]:
+    return np.array([certainty_of(float(value)) for value in held_out.probability[place, column]])
+
+
+def words_separate(held_out: HeldOut) -> bool:
+    """Whether the surer word is the more often right: the intervals of neighbouring words do not overlap."""
+    place, column, right = _statements(held_out)
+    words = _words(held_out, place, column)
+    used = [word for word in Certainty if (words == word).any()]
+    shares = [share_interval(right[words == word], held_out.groups[place[words == word]]) for word in used]
+    between = list(pairwise(shares))
+    return bool(between) and all(sure and less and sure.low > less.high for sure, less in between)
+
+
+def _share(name: str, success: Bools, groups: Ints) -> _Figure:
+    return name, float(success.mean()), share_interval(success, groups), len(success)
 
 
 def _wilson(share: float, groups: NDArray[np.int64]) -> Interval | None:
