@@ -31,8 +31,12 @@ from tests.programs import (  # noqa: E402
     packages_of,
     why_skipped,
 )
+from tests.records.statements import create_sharing_engine  # noqa: E402
 from tetkik.bundle import Bundle, Manifest, Task, open_bundle, write_manifest  # noqa: E402
+from tetkik.records import database  # noqa: E402
 from tetkik.settings import settings  # noqa: E402
+
+database.create_engine = create_sharing_engine  # type: ignore[assignment, attr-defined]
 
 _DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.program("postgresql")))
 _PROGRAMS_OF_FIXTURES = {"browser": ("chromium",), "issuer": ("node", "npm"), "postgres": ("postgresql",)}

@@ -31,7 +31,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from tetkik.language import Language, translate
 
@@ -44,11 +44,18 @@ class TetkikError(Exception):
     """
 
     exit_status: ClassVar[int] = 1
+    field = ""
+    """The field of a form that is at fault; empty for none."""
 
     def __init__(self, template: str, **values: object) -> None:
         self.template = template
         self.values = values
         super().__init__(translate(template, Language.EN, **values))
+
+    def at(self, field: str) -> Self:
+        """The same error, at a field of a form."""
+        self.field = field
+        return self
 
     def in_language(self, language: Language) -> str:
         return translate(self.template, language, **self.values)

@@ -13,9 +13,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import BertModel, PreTrainedTokenizerFast
 
+from tests.tiny_bert import write_bert
 from tetkik.errors import SettingError
 from tetkik.language import Language
 from tetkik.report.passages import library
@@ -129,30 +129,9 @@ def test_terms_of_any_text(text):
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
     """A BERT of two layers with random weights, and pieces for every letter."""
-    folder = tmp_path_factory.mktemp("encoder")
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    pieces = [*special, *letters, *(f"##{letter}" for letter in letters)]
-    tokenizer = Tokenizer(models.WordPiece({piece: at for at, piece in enumerate(pieces)}, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    names = {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]"}
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=64, **names).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(pieces),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=64,
-        initializer_range=0.4,
-    )
-    BertModel(config).save_pretrained(folder)
-    return str(folder)
+    pieces = [*letters, *(f"##{letter}" for letter in letters)]
+    return write_bert(tmp_path_factory.mktemp("encoder"), pieces, layers=2, max_length=64)
 
 
 def test_vectors_are_the_mean_of_a_texts_own_tokens(encoder):

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
+from tests.statistics.random_answers import random_answers
 from tetkik.statistics import (
     ClusterBootstrap,
-    Floats,
-    Ints,
     auroc,
     auroc_interval,
     average_precision,
@@ -20,17 +19,9 @@ from tetkik.statistics import (
 )
 
 
-def _rows(seed: int, rows: int, labels: int, decimals: int = 6) -> tuple[Ints, Floats]:
-    random = np.random.default_rng(seed)
-    truth = random.integers(0, labels, rows)
-    probabilities = random.dirichlet(np.full(labels, 0.4), rows)
-    probabilities[np.arange(rows), truth] += random.random(rows) * 0.5
-    return truth, np.round(probabilities / probabilities.sum(axis=1, keepdims=True), decimals)
-
-
 @pytest.mark.parametrize("decimals", [6, 1])
 def test_roc_is_that_of_scikit_learn_with_ties_too(decimals):
-    truth, probabilities = _rows(3, 500, 5, decimals)
+    truth, probabilities = random_answers(3, 500, 5, decimals)
     for label in range(5):
         positive, scores = truth == label, probabilities[:, label]
         assert auroc(scores, positive) == pytest.approx(reference.roc_auc_score(positive, scores), abs=1e-12)
@@ -41,7 +32,7 @@ def test_roc_is_that_of_scikit_learn_with_ties_too(decimals):
 
 
 def test_the_auroc_interval_of_single_rows_is_that_of_delong():
-    truth, probabilities = _rows(5, 300, 3)
+    truth, probabilities = random_answers(5, 300, 3)
     positive, scores = truth == 0, probabilities[:, 0]
     interval = auroc_interval(scores, positive, np.arange(300))
     assert interval is not None
@@ -84,7 +75,7 @@ def test_the_auroc_interval_of_groups_is_that_of_obuchowski():
 
 
 def test_copies_in_one_group_do_not_narrow_an_interval():
-    truth, probabilities = _rows(6, 200, 3)
+    truth, probabilities = random_answers(6, 200, 3)
     positive, scores = truth == 1, probabilities[:, 1]
     groups = np.arange(200)
     once = auroc_interval(scores, positive, groups)
@@ -143,7 +134,7 @@ def test_no_interval_where_many_replicates_mean_nothing():
 
 @pytest.mark.parametrize("decimals", [6, 1])
 def test_average_precision_is_that_of_scikit_learn_with_ties_too(decimals):
-    truth, probabilities = _rows(7, 300, 4, decimals)
+    truth, probabilities = random_answers(7, 300, 4, decimals)
     for label in range(4):
         positive, scores = truth == label, probabilities[:, label]
         wanted = reference.average_precision_score(positive, scores)
@@ -152,7 +143,7 @@ def test_average_precision_is_that_of_scikit_learn_with_ties_too(decimals):
 
 
 def test_points_on_the_curve_are_the_best_thresholds():
-    truth, probabilities = _rows(8, 200, 3, 1)
+    truth, probabilities = random_answers(8, 200, 3, 1)
     positive, scores = truth == 0, probabilities[:, 0]
     pairs = []
     for threshold in [*np.unique(scores), 2.0]:

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import BertModel, PreTrainedTokenizerFast
 
 from tests.lab.caption.metric_pairs import pairs, score_captions
+from tests.tiny_bert import write_bert
 from tetkik.errors import InputError, UsageError
 from tetkik.lab.caption.metrics.bertscore import BertScoreOptions, bertscore_rows, check_bertscore
 from tetkik.lab.caption.metrics.scores import (
@@ -50,29 +50,7 @@ REFERENCES = [
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory):
     """A BERT of three layers with random weights."""
-    folder = tmp_path_factory.mktemp("bert")
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    vocabulary = {word: at for at, word in enumerate([*special, *WORDS])}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    names = {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]"}
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=32, **names).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=16,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=32,
-        initializer_range=0.4,
-    )
-    BertModel(config).save_pretrained(folder)
-    return str(folder)
+    return write_bert(tmp_path_factory.mktemp("bert"), WORDS, layers=3, max_length=32)
 
 
 def by_hand(folder: str, candidate: str, reference: str, layer: int, every: list[str], idf: bool) -> float:

@@ -24,7 +24,6 @@ from tests.lab.findings.train_kit import (
     silent,
     tiny_family,
 )
-from tests.ports import free_port
 from tetkik.bundle import Bundle
 from tetkik.errors import DataError, OutputError, TrainingError, UsageError
 from tetkik.findings.networks import FAMILIES
@@ -175,20 +174,29 @@ def test_unknown_labels_and_unreadable_images_cost_themselves_alone(folder, imag
     assert made.manifest.training["images"] == 159
 
 
-def start_kit(folder: Path, out: Path, kill_at: int, **more: str) -> subprocess.Popen[bytes]:
+@pytest.fixture(scope="module")
+def others(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where processes of their own have trained: `cut` was killed, `two` are two that trained together."""
+    out = tmp_path_factory.mktemp("others")
+    for name in ("cut", "two"):
+        (out / name).mkdir()
     paths = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1", **more}
-    command = [sys.executable, str(KIT), str(folder), str(out), str(kill_at)]
-    return subprocess.Popen(command, env=environment)
+    ended = subprocess.run(
+        # Killed in the second epoch of the first network of the second fold, between two checkpoints.
+        [sys.executable, str(KIT), str(folder), str(out), "15"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=900,
+    )
+    assert json.loads(ended.stdout) == [-9, 0, 0]
+    return out
 
 
-def test_a_killed_training_resumes_to_the_very_same_weights(folder, images, tmp_path):
-    whole, cut = tmp_path / "whole" / "model", tmp_path / "cut" / "model"
-    cut.parent.mkdir()
-    # In the second epoch of the first network of the second fold, between two checkpoints.
-    killed = start_kit(folder, cut, 15)
+def test_a_killed_training_resumes_to_the_very_same_weights(images, others, tmp_path):
+    whole, cut = tmp_path / "whole" / "model", others / "cut" / "model"
     train_findings(images, whole, killable_options(), silent)
-    assert killed.wait(timeout=900) == -9
     assert not cut.exists()
     work = cut.parent / ".model.training"
     assert (work / "fold-0-member-1.safetensors").is_file() and len(list(work.glob("checkpoint-*"))) == 1
@@ -201,23 +209,12 @@ def test_a_killed_training_resumes_to_the_very_same_weights(folder, images, tmp_
     assert not work.exists()
 
 
-def test_two_processes_find_what_one_finds(folder, images, tmp_path, monkeypatch):
+def test_two_processes_find_what_one_finds(images, others, tmp_path, monkeypatch):
     from safetensors.numpy import load_file
 
-    one, two = tmp_path / "one" / "model", tmp_path / "two" / "model"
-    two.parent.mkdir()
-    # What `accelerate launch --cpu --num_processes 2` sets.
-    shared = {
-        "ACCELERATE_USE_CPU": "true",
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(free_port()),
-    }
-    running = [start_kit(folder, two, 0, **shared, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(2)]
+    one, two = tmp_path / "one" / "model", others / "two" / "model"
     monkeypatch.setitem(FAMILIES, "tiny", tiny_family(calm=True))
     train_findings(images, one, calm_options(), silent)
-    assert [process.wait(timeout=900) for process in running] == [0, 0]
     alone, shared_out = (load_file(out / "model.safetensors") for out in (one, two))
     for name, weight in alone.items():
         np.testing.assert_allclose(shared_out[name], weight, rtol=1e-3, atol=1e-5)

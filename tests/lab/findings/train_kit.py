@@ -1,6 +1,6 @@
 """Drawn images of two invented findings, and a network small enough to learn them in seconds.
 
-Also run as a program: trains in a process of its own, and can kill itself in the middle.
+Also run as a program: trains in processes of their own, of which one kills itself in the middle.
 
     python train_kit.py IMAGES OUT KILL_AT_STEP
 """
@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from tests.lab.forked import run_forked, two_ranks
 
 LABELS = ("Mass", "Effusion", "Nodule")
 SIZE = 32
@@ -110,7 +112,7 @@ def calm_options() -> Any:
     return quick_options(epochs=2, augmentation=NO_AUGMENTATION, accumulation=2, precision=Precision.FP32)
 
 
-def main(folder: Path, out: Path, kill_at: int) -> None:
+def train(folder: Path, out: Path, kill_at: int) -> None:
     """Train and be killed at step `kill_at` without a chance to tidy up; at 0, train calmly to the end."""
     from tetkik.findings.networks import FAMILIES
     from tetkik.lab.findings.data import read_labels
@@ -124,6 +126,24 @@ def main(folder: Path, out: Path, kill_at: int) -> None:
 
     options = killable_options() if kill_at else calm_options()
     train_findings(read_labels(folder / "labels.csv", folder), out, options, tell)
+
+
+def main(folder: Path, out: Path, kill_at: int) -> None:
+    """Three processes: one that is killed, and two that train together. Writes how each of them ended.
+
+    They are forked from one that has imported everything and has not begun any thread, since the imports take
+    longer than the trainings.
+    """
+    import accelerate  # noqa: F401
+
+    from tetkik.lab.findings import train as trainings  # noqa: F401
+
+    run_forked(
+        [
+            ({}, lambda: train(folder, out / "cut" / "model", kill_at)),
+            *((rank, lambda: train(folder, out / "two" / "model", 0)) for rank in two_ranks()),
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.lab.triage.site_descriptions import description as site_description
+from tests.lab.triage.site_descriptions import write_description
 from tests.patience import PATIENCE
 from tetkik.errors import PermissionNeeded, UsageError
 from tetkik.lab.triage.collect import Site, collect
@@ -32,18 +34,11 @@ _spec.loader.exec_module(server)
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals and file modes of POSIX")
 
 
-def description(base_url: str = "http://127.0.0.1:1", **changes: Any) -> dict[str, Any]:
+def description(**changes: Any) -> dict[str, Any]:
+    """Every section of the misbehaving site, asked without a pause."""
     pace = {"delay": 0.0, "timeout": 4.0, "retries": 2, "retry_wait": 0.1, "max_bytes": 100_000}
-    return {
-        "id": "deneme",
-        "base_url": base_url,
-        "list_url": "/sorular/{section}?sayfa={page}",
-        "max_pages": 20,
-        "questions": {"item": "article", "text": ".metin"},
-        "pace": pace,
-        "sections": dict(server.SECTIONS),
-        **changes,
-    }
+    whole = {"questions": {"item": "article", "text": ".metin"}, "sections": dict(server.SECTIONS)}
+    return site_description(**{"pace": pace, **whole, **changes})
 
 
 OWN_PAGES: dict[str, Any] = {
@@ -51,18 +46,6 @@ OWN_PAGES: dict[str, Any] = {
     "questions": {"item": "article", "link": "a", "follow": True, "text": ".soru"},
     "sections": {section: server.SECTIONS[section] for section in ("goz", "kalp")},
 }
-
-
-def write_description(path: Path, table: dict[str, Any]) -> Path:
-    lines, tables = [], []
-    for key, value in table.items():
-        if isinstance(value, dict):
-            inner = "\n".join(f"{json.dumps(name)} = {json.dumps(entry)}" for name, entry in value.items())
-            tables.append(f"[{key}]\n{inner}")
-        else:
-            lines.append(f"{key} = {json.dumps(value)}")
-    path.write_text("\n".join(lines + tables), "utf-8")
-    return path
 
 
 @dataclass

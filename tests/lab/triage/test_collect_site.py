@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,35 +11,11 @@ import pytest
 from scrapy.exceptions import IgnoreRequest
 from scrapy.http import HtmlResponse, Request
 
+from tests.lab.triage.site_descriptions import description, write_description
 from tetkik.errors import InputError, UsageError
 from tetkik.lab.triage.collect import Site, built_in_sites, load_site
 from tetkik.lab.triage.collect.politeness import StayOnSite
 from tetkik.values import DEPARTMENTS
-
-
-def description(base_url: str = "http://127.0.0.1:1", **changes: Any) -> dict[str, Any]:
-    return {
-        "id": "deneme",
-        "base_url": base_url,
-        "list_url": "/sorular/{section}?sayfa={page}",
-        "max_pages": 20,
-        "questions": {"item": "article"},
-        "pace": {"delay": 0.0},
-        "sections": {"goz": "Göz Hastalıkları", "beyin": "Nöroloji"},
-        **changes,
-    }
-
-
-def write_description(path: Path, table: dict[str, Any]) -> Path:
-    lines, tables = [], []
-    for key, value in table.items():
-        if isinstance(value, dict):
-            inner = "\n".join(f"{json.dumps(name)} = {json.dumps(entry)}" for name, entry in value.items())
-            tables.append(f"[{key}]\n{inner}")
-        else:
-            lines.append(f"{key} = {json.dumps(value)}")
-    path.write_text("\n".join(lines + tables), "utf-8")
-    return path
 
 
 def test_the_built_in_description_covers_the_departments() -> None:

@@ -12,23 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.lab.triage.site_descriptions import description
 from tetkik.errors import DataError, UsageError
 from tetkik.lab.triage.collect import Site
 from tetkik.lab.triage.collect.plan import ends_section, first_pages, next_page
 from tetkik.lab.triage.collect.store import Journal, LostQuestion, Outcome, PageRecord, Row, Store
-
-
-def description(base_url: str = "http://127.0.0.1:1", **changes: Any) -> dict[str, Any]:
-    return {
-        "id": "deneme",
-        "base_url": base_url,
-        "list_url": "/sorular/{section}?sayfa={page}",
-        "max_pages": 20,
-        "questions": {"item": "article"},
-        "pace": {"delay": 0.0},
-        "sections": {"goz": "Göz Hastalıkları", "beyin": "Nöroloji"},
-        **changes,
-    }
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)

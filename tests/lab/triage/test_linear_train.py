@@ -156,7 +156,7 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_stopped_training_leaves_no_bundle_and_goes_on_to_the_same(tmp_path: Path) -> None:
     table = tmp_path / "data.csv"
-    data = invented(150)
+    data = invented(60)
     lines = [
         "text,label",
         *(f'"{text}",{label}' for text, label in zip(data.texts, data.labels, strict=True)),

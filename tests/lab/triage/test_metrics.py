@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
+from tests.statistics.random_answers import random_answers
 from tetkik.lab.triage.metrics import (
     NO_ANSWER,
     DecisionFigures,
@@ -24,21 +25,13 @@ from tetkik.statistics import (
 )
 
 
-def _rows(seed: int, rows: int, labels: int, decimals: int = 6) -> tuple[Ints, Floats]:
-    random = np.random.default_rng(seed)
-    truth = random.integers(0, labels, rows)
-    probabilities = random.dirichlet(np.full(labels, 0.4), rows)
-    probabilities[np.arange(rows), truth] += random.random(rows) * 0.5
-    return truth, np.round(probabilities / probabilities.sum(axis=1, keepdims=True), decimals)
-
-
 def _figures(truth: Ints, probabilities: Floats) -> DecisionFigures:
     return decision_figures(decision_columns(probabilities, truth).sum(axis=0))
 
 
 @pytest.mark.parametrize(("seed", "rows", "labels"), [(0, 400, 15), (1, 50, 4), (2, 1000, 7)])
 def test_every_figure_of_decisions_is_that_of_scikit_learn(seed, rows, labels):
-    truth, probabilities = _rows(seed, rows, labels)
+    truth, probabilities = random_answers(seed, rows, labels)
     predicted = predicted_labels(probabilities)
     figures = _figures(truth, probabilities)
     expected = reference.precision_recall_fscore_support(truth, predicted, labels=range(labels))

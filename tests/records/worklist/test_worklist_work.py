@@ -145,7 +145,7 @@ def test_a_page_that_is_left_releases_its_own_claim_alone(both_records, reader):
 def test_the_reason_of_a_priority(both_records, reader):
     records = both_records
     found = put(records, priority=Priority.CRITICAL, urgency=UrgencyLevel.SARI)
-    read(records, found, [("Effusion", 0.97), ("Pneumothorax", 0.93)])
+    read(records, found, [("Normal", 0.99), ("Effusion", 0.97), ("Pneumothorax", 0.93)])
     red = put(records, priority=Priority.CRITICAL, urgency=UrgencyLevel.KIRMIZI)
     chosen = put(records, priority=Priority.URGENT, priority_chosen=Priority.URGENT)
     routine = put(records)
@@ -166,7 +166,7 @@ def test_the_reason_of_a_priority(both_records, reader):
     with records.read(reader) as tx:
         assert {item.case_id: item.reason for item in worklist.load_worklist(tx).items} == expected
         top = next(item for item in worklist.load_worklist(tx).items if item.case_id == found)
-    assert [one.label for one in top.findings] == ["Pneumothorax", "Effusion"]
+    assert [one.label for one in top.findings] == ["Pneumothorax", "Effusion", "Normal"]
     with records.write(reader) as tx:
         row = tx.session.get_one(Complaint, "k" * 26)
         row.urgency_chosen, row.urgency_reason = UrgencyLevel.KIRMIZI, next(iter(UrgencyReason))

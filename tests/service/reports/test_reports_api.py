@@ -20,7 +20,7 @@ from tetkik.records.people import breakglass, passwords
 from tetkik.records.reports import drafts, measurements, signing, templates
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.reports.measurements import NewMeasurement
-from tetkik.records.schema import AuditRow, IdempotentRequest, User
+from tetkik.records.schema import AuditRow, Case, IdempotentRequest, User
 from tetkik.values import DraftSentence, Judgement, MeasurementKind, Role, Section
 
 API = "/api/v1/reports"
@@ -373,16 +373,35 @@ def test_filters_and_pages_of_the_list(client, app_context):
     assert "No signed report yet" in client.get("/reports").text
     signed_report(app_context.records, actor, department="Kardiyoloji")
     assert "Kardiyoloji" in client.get("/reports", params={"own": "1"}).text
-    for filters in ({"department": "Üroloji"}, {"state": "amended"}, {"day": "2001-01-01"}):
+    for filters in ({"department": "Üroloji"}, {"state": "amended"}, {"period": "last-month"}):
         assert "No report fits these filters" in client.get("/reports", params=filters).text
     for odd in (
-        {"day": "0001-01-01"},
-        {"day": "9999-12-31"},
-        {"day": "x"},
+        {"period": "days", "since": "0001-01-01"},
+        {"period": "days", "until": "9999-12-31"},
+        {"period": "days", "since": "x", "department": "x" * 99},
         {"state": "x"},
-        {"own": "1", "day": ""},
+        {"own": "1", "period": "x", "until": ""},
     ):
-        assert client.get("/reports", params=odd).status_code == 200, odd
+        page = client.get("/reports", params=odd)
+        assert page.status_code == 200 and "Gülçin" in page.text, odd
+
+
+def test_a_report_of_a_patient_is_found_without_the_name_in_an_address(client, app_context):
+    sign_in(client, app_context, Role.RADIOLOGIST)
+    made = signed_report(app_context.records)
+    hidden = signed_report(app_context.records, restricted=True)
+    sent = {"words": "gülçin", "period": "week"}
+    found = client.post("/reports", data=sent, headers={"HX-Request": "true"})
+    assert f"/reports/{made.id}" in found.text and hidden.id not in found.text and "<html" not in found.text
+    assert found.headers["HX-Replace-Url"] == "/reports?period=week"
+    whole = client.post("/reports", data=sent | {"period": "last-month"})
+    assert "No report fits these filters" in whole.text and 'value="gülçin"' in whole.text
+    with app_context.records.read() as tx:
+        number = tx.session.get_one(Case, hidden.case_id).number
+    assert hidden.id in client.post("/reports", data={"words": f"{number}-1"}).text
+    assert "No report fits" in client.post("/reports", data={"words": "mehmet"}).text
+    assert hidden.id in client.post("/reports", data={"words": "g"}).text
+    assert actions(app_context).count("patient.searched") == 4
 
 
 def test_templates_are_kept_on_their_page(client, app_context):

@@ -51,7 +51,8 @@ def test_the_page_lists_and_the_trail_knows(app_context, client):
     assert f'href="/read/{critical}"' in page and f'href="/read/{routine}"' in page
     assert f'href="/cases/{waiting}"' in page
     assert actions(app_context, actor) == ["cases.listed"]
-    assert "Can ULU" in client.get("/worklist?state=signed").text
+    signed = client.get("/worklist?state=signed").text
+    assert "Can ULU" in signed and "data-claim" not in signed and "data-waiting" not in signed
 
 
 def test_a_technician_opens_the_case_and_claims_nothing(app_context, client):
@@ -104,10 +105,11 @@ def test_a_restricted_case_hides_its_name(app_context, client):
 
 
 def test_the_search_of_the_page(app_context, client):
-    put(app_context)
+    put(app_context, state=CaseState.SIGNED)
     actor = sign_in(client, app_context, Role.RADIOLOGIST)
     found = client.post("/search", data={"words": "şahin"}, headers={"HX-Request": "true"})
     assert "One case found" in found.text and "Gülçin ŞAHİN" in found.text and "<html" not in found.text
+    assert "data-claim" not in found.text
     whole = client.post("/search", data={"words": "mehmet"})
     assert "Nothing found" in whole.text and "<html" in whole.text
     assert actions(app_context, actor) == ["patient.searched"] * 2

@@ -44,9 +44,11 @@ def register_patient(tx: Transaction, person: Person | None, *, unknown: bool = 
     """A record for somebody who has none, and whose number nobody has (`Conflict`); gives its id."""
     person = patients.validate_person(person or Person())
     if not person.known and not unknown:
-        raise InputError("Give the patient's name or a number, or say that the patient is unknown.")
+        raise InputError("Give the patient's name or a number, or say that the patient is unknown.").at(
+            "name"
+        )
     if patients.find_by_number(tx, person):
         raise Conflict(
             "A patient with this identity number or hospital number is known; choose that patient instead."
-        )
+        ).at("words")
     return patients.create(tx, person)

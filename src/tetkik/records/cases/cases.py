@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -24,6 +25,7 @@ from tetkik.values import CaseState, Priority, ReportState, UrgencyLevel
 
 LONGEST_QUESTION = 2000
 """Characters of a clinical question."""
+_NUMBER = re.compile(r"([0-9]{4})\s*[-/]\s*([0-9]{1,8})(\s*-\s*[0-9]{1,3})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +271,12 @@ def _state_of_work(tx: Transaction, case_id: str) -> CaseState:
     there = (Image.case_id == case_id, Image.removed_at.is_(None))
     image = tx.session.scalar(select(Image.id).where(*there).limit(1))
     return CaseState.PROCESSING if image is not None else CaseState.WAITING
+
+
+def number_in(words: str) -> str | None:
+    """The number of a case that was typed, or that of one of its reports; None for other words."""
+    parts = _NUMBER.fullmatch(words)
+    return f"{parts[1]}-{int(parts[2]):06}" if parts else None
 
 
 def next_number(tx: Transaction) -> str:

@@ -93,10 +93,10 @@ def validate_person(person: Person) -> Person:
     if len(tidied.name) > LONGEST_NAME or len(tidied.number) > LONGEST_NUMBER:
         raise InputError("The name or the hospital number is too long; shorten it.")
     if tidied.tckn and not (tidied.tckn.isascii() and is_tckn(tidied.tckn)):
-        raise InputError("This is no Turkish identity number; check its eleven digits.")
+        raise InputError("This is no Turkish identity number; check its eleven digits.").at("tckn")
     today = datetime.now(UTC).date() + timedelta(days=1)  # it may be tomorrow already where the hospital is
     if tidied.birth_date and not _OLDEST <= (tidied.born or date.min) <= today:
-        raise InputError("This is no date of birth; give day, month and year.")
+        raise InputError("This is no date of birth; give day, month and year.").at("birth_date")
     return tidied
 
 
@@ -115,7 +115,7 @@ def phone_of(typed: str) -> str:
         return digits
     raise InputError(
         "This is no telephone number; give it such as 0532 123 45 67, or with + and the country."
-    )
+    ).at("phone")
 
 
 @dataclass(frozen=True, slots=True)

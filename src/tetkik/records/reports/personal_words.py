@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from tetkik.errors import InputError
 from tetkik.records.audit_chain import Action
@@ -32,10 +32,3 @@ def add_word(tx: Transaction, word: str) -> None:
     if tx.session.get(PersonalWord, (tx.actor.user_id, word)) is None:
         tx.session.add(PersonalWord(user_id=tx.actor.user_id, word=word))
         tx.audit(Action.MACROS_CHANGED, what="word")
-
-
-def forget_word(tx: Transaction, word: str) -> None:
-    """Take a word away again."""
-    mine = (PersonalWord.user_id == tx.actor.user_id, PersonalWord.word == word)
-    if tx.apply(delete(PersonalWord).where(*mine)):
-        tx.audit(Action.MACROS_CHANGED, what="word", removed=True)

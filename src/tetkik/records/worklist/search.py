@@ -5,12 +5,10 @@ What is looked for is compared by keyed digests alone; it stands in no address, 
 
 from __future__ import annotations
 
-import re
-
 from sqlalchemy import or_, select
 
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import patients
+from tetkik.records.cases import cases, patients
 from tetkik.records.database import Transaction
 from tetkik.records.people.visibility import visible_cases
 from tetkik.records.schema import Case, Study
@@ -20,15 +18,14 @@ MOST = 50
 """Cases that a search shows; whoever sees so many says more."""
 LONGEST = 120
 """Characters of what is looked for."""
-_NUMBER = re.compile(r"([0-9]{4})\s*[-/]\s*([0-9]{1,8})")
 
 
 def search_cases(tx: Transaction, words: str) -> tuple[WorklistItem, ...]:
     """Cases that the words lead to and the actor may see, the newest first; the trail notes the search.
 
     Words are a name or the beginning of one, a TCKN, a number of the hospital, an accession number, or the
-    number of a case. A restricted case that is not open to the actor is found by its own number alone: found
-    by a name, it would tell whose it is.
+    number of a case or a report. A restricted case that is not open to the actor is found by its own number
+    alone: found by a name, it would tell whose it is.
     """
     words = " ".join(words[:LONGEST].split())
     found = _by_number(tx, words)
@@ -39,10 +36,9 @@ def search_cases(tx: Transaction, words: str) -> tuple[WorklistItem, ...]:
 
 
 def _by_number(tx: Transaction, words: str) -> tuple[WorklistItem, ...]:
-    parts = _NUMBER.fullmatch(words)
-    if parts is None:
+    number = cases.number_in(words)
+    if number is None:
         return ()
-    number = f"{parts[1]}-{int(parts[2]):06}"
     return load_items(
         tx, list(tx.session.scalars(select(Case.id).where(Case.number == number, visible_cases(tx))))
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tetkik.records.database import Records, Transaction
 from tetkik.records.people import users
 from tetkik.records.people.users import Peer, Profile, build_actor, user_row
+from tetkik.records.worklist import assignments
 from tetkik.service.kit.context import Demonstration
 from tetkik.values import EVERY_DEPARTMENT, SYSTEM, Actor, Method, Role
 
@@ -35,6 +36,9 @@ def add_people(records: Records) -> None:
             departments = (EVERY_DEPARTMENT,) if login == Role.CLINICIAN else ()
             profile = Profile(name, frozenset({Role(login)}), title=title, departments=departments)
             users.create(tx, login, profile, password=DEMONSTRATION.password)
+        if not assignments.list_pools(tx):
+            readers = [one.id for one in assignments.list_readers(tx)]
+            assignments.save_pool(tx, None, "Toraks", readers)
 
 
 def person(tx: Transaction, login: str, peer: Peer) -> Actor:

@@ -64,7 +64,7 @@ def date_of(typed: str) -> str:
     elif found := _DAY_FIRST.fullmatch(typed) or _DIGITS.fullmatch(typed):
         day, month, year = found.groups()
     else:
-        raise InputError("This is no date of birth; give day, month and year.")
+        raise InputError("This is no date of birth; give day, month and year.").at("birth_date")
     return f"{year}{month:0>2}{day:0>2}"
 
 

@@ -21,21 +21,18 @@ router = APIRouter(prefix="/account/macros")
 Writer = Annotated[RequestContext, allowed(Permission.DRAFT_EDIT)]
 
 
-class MacroTyped(BaseModel):
-    """The form of a macro: what is wrong with it the records say, beside what was typed."""
+class MacroForm(BaseModel):
+    """A macro as the form sends it."""
 
-    abbreviation: Annotated[str, Field(max_length=200)] = ""
-    name: Annotated[str, Field(max_length=200)] = ""
+    abbreviation: str = Field(default="", max_length=200)
+    name: str = Field(default="", max_length=200)
     language: Language = Language.TR
-    text: Annotated[str, Field(max_length=2 * macros.LONGEST)] = ""
-    hotkey: Annotated[str, Field(pattern=r"^[0-9]?$")] = ""
+    text: str = Field(default="", max_length=2 * macros.LONGEST)
+    hotkey: str = Field(default="", max_length=1)
 
     def value(self) -> MacroText:
-        key = int(self.hotkey) if self.hotkey else None
+        key = int(self.hotkey) if self.hotkey.isdecimal() and self.hotkey.isascii() else None
         return MacroText(self.abbreviation, self.name, self.language, self.text, key)
-
-
-Typed = Annotated[MacroTyped, Form()]
 
 
 @router.get("")
@@ -62,29 +59,16 @@ def as_file(ctx: Writer) -> Response:
     return Response(packed, media_type="application/json", headers=headers)
 
 
-@router.post("")
-def add(ctx: Writer, typed: Typed) -> Response:
-    return _kept(ctx, None, typed.value())
-
-
 @router.get("/{macro_id}")
 def one(ctx: Writer, macro_id: str) -> Response:
     return _page(ctx, macro_id=macro_id)
 
 
+@router.post("")
 @router.post("/{macro_id}")
-def change(ctx: Writer, macro_id: str, typed: Typed) -> Response:
-    return _kept(ctx, macro_id, typed.value())
-
-
-@router.post("/{macro_id}/remove")
-def remove(ctx: Writer, macro_id: str) -> Response:
-    with ctx.write() as tx:
-        macros.remove(tx, macro_id)
-    return RedirectResponse("/account/macros", 303)
-
-
-def _kept(ctx: RequestContext, macro_id: str | None, typed: MacroText) -> Response:
+def keep(ctx: Writer, sent: Annotated[MacroForm, Form()], macro_id: str | None = None) -> Response:
+    """Add a macro, or change one."""
+    typed = sent.value()
     try:
         with ctx.write() as tx:
             if macro_id is None:
@@ -93,6 +77,13 @@ def _kept(ctx: RequestContext, macro_id: str | None, typed: MacroText) -> Respon
                 macros.change(tx, macro_id, typed)
     except TetkikError as error:
         return _page(ctx, macro_id=macro_id, typed=typed, error=error)
+    return RedirectResponse("/account/macros", 303)
+
+
+@router.post("/{macro_id}/remove")
+def remove(ctx: Writer, macro_id: str) -> Response:
+    with ctx.write() as tx:
+        macros.remove(tx, macro_id)
     return RedirectResponse("/account/macros", 303)
 
 

@@ -146,6 +146,7 @@ def _page(ctx: RequestContext, typed: CaseForm, error: TetkikError | None = None
         matches=matches,
         departments=[(name, name) for name in triage.departments(ctx.settings)],
         error=error,
+        field=error.field if error else "",
         fragment=False,
         words="",
         most=patients.MOST_MATCHES,

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query
 from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
 from tetkik.documents.parts import parts_of
 from tetkik.documents.report_phrases import heading, heatmap_words, judged_words, patient_name
 from tetkik.errors import Forbidden, TetkikError
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
+from tetkik.records.cases import patients
 from tetkik.records.reports import reports, signing, versions
 from tetkik.records.reports.comparison import compared, compared_measurements
 from tetkik.records.reports.reports import Wanted
 from tetkik.service.drafts.view import measurement_lines
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.paging import Cursor
+from tetkik.service.kit.http.shape import Date
 from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.reports import documents
 from tetkik.service.reports.api import after_cursor, cursor_of
@@ -34,55 +38,123 @@ NAVIGATION = (
 Reader = Annotated[RequestContext, allowed(Permission.REPORT_READ)]
 Signer = Annotated[RequestContext, allowed(Permission.REPORT_SIGN)]
 _PAGE = 40
+_LONGEST = 120
+"""Characters of what is looked for."""
 _LISTED = (ReportState.FINAL, ReportState.AMENDED, ReportState.WITHDRAWN)
 
 
+class Period(StrEnum):
+    """When a report was signed."""
+
+    WEEK = "week"
+    MONTH = "month"
+    LAST_MONTH = "last-month"
+    DAYS = "days"
+    """From a day to another."""
+
+
+_PERIODS = {
+    Period.WEEK: Sentence("Last 7 days"),
+    Period.MONTH: Sentence("Last 30 days"),
+    Period.LAST_MONTH: Sentence("Last month"),
+    Period.DAYS: Sentence("Choose the days …"),
+}
+
+
+class ReportFilter(BaseModel):
+    """Which reports; what an address has wrong is left out."""
+
+    department: str = Field(default="", max_length=60)
+    state: ReportState | None = None
+    own: bool = False
+    period: Period | None = None
+    since: Date | None = None
+    until: Date | None = None
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _lenient(cls, value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
+        try:
+            return handler(value)
+        except ValueError:
+            return cls.model_fields[info.field_name or ""].default
+
+    def days(self, today: date) -> tuple[date | None, date | None]:
+        """The first and the last day of the period; None where it is open."""
+        match self.period:
+            case Period.WEEK | Period.MONTH:
+                return today - timedelta(days=6 if self.period is Period.WEEK else 29), None
+            case Period.LAST_MONTH:
+                last = today.replace(day=1) - timedelta(days=1)
+                return last.replace(day=1), last
+            case Period.DAYS:
+                return self.since, self.until
+        return None, None
+
+    def wanted(self, ctx: RequestContext, words: str = "") -> Wanted:
+        first, last = self.days(datetime.now().astimezone().date())
+        return Wanted(
+            department=self.department or None,
+            state=self.state if self.state in _LISTED else None,
+            own=self.own and ctx.actor.may(Permission.REPORT_SIGN),
+            since=_midnight(first) if first else None,
+            until=_midnight(last, days=1) if last else None,
+            words=words,
+        )
+
+
+class ReportSearch(ReportFilter):
+    """The same with a patient; the words travel in the body of the request alone."""
+
+    words: str = Field(default="", max_length=_LONGEST, repr=False)
+
+
 @router.get("")
-def listed(
-    ctx: Reader,
-    department: Annotated[str, Query(max_length=60)] = "",
-    state: Annotated[str, Query(max_length=10)] = "",
-    own: bool = False,
-    day: Annotated[str, Query(max_length=10)] = "",
-    cursor: Cursor = None,
-) -> Response:
+def listed(ctx: Reader, chosen: Annotated[ReportFilter, Query()], cursor: Cursor = None) -> Response:
     """The signed reports that a person may see, the newest first; filters stand in the address."""
-    since = _day(day)
-    wanted = Wanted(
-        department=department or None,
-        state=ReportState(state) if state in _LISTED else None,
-        own=own and ctx.actor.may(Permission.REPORT_SIGN),
-        since=since,
-        until=since + timedelta(days=1) if since else None,
-    )
+    return _list(ctx, chosen, cursor=cursor)
+
+
+@router.post("")
+def find(ctx: Reader, chosen: Annotated[ReportSearch, Form()]) -> Response:
+    """The same of a patient; without enough of a name of everybody."""
+    words = " ".join(chosen.words.split())
+    return _list(ctx, chosen, words if patients.is_searchable(words) else "")
+
+
+def _list(
+    ctx: RequestContext, chosen: ReportFilter, words: str = "", *, cursor: str | None = None
+) -> Response:
+    wanted = chosen.wanted(ctx, words)
     with ctx.write() as tx:
         found = reports.list_reports(tx, wanted, limit=_PAGE + 1, after=after_cursor(cursor))
         departments = reports.departments(tx)
         tx.audit(Action.CASES_LISTED, list="reports", count=min(len(found), _PAGE))
     page = found[:_PAGE]
-    chosen = {"department": department, "state": state, "own": "1" if own else "", "day": day}
-    kept = {name: value for name, value in chosen.items() if value}
-    older = urlencode(kept | {"cursor": cursor_of(page[-1])}) if len(found) > _PAGE else None
-    newest = f"/reports?{urlencode(kept)}" if cursor is not None else None
-    return ctx.render(
-        "reports/list.html.jinja",
+    kept = chosen.model_dump(mode="json", exclude_defaults=True, exclude={"words"})
+    more = len(found) > _PAGE
+    fragment = ctx.request.headers.get("hx-request") == "true"
+    shown = ctx.render(
+        f"reports/{'found' if fragment else 'list'}.html.jinja",
         reports=page,
-        departments=departments,
+        departments=[(name, name) for name in departments],
         chosen=chosen,
-        filtered=bool(kept),
-        older=f"/reports?{older}" if older else None,
-        newest=newest,
+        words=words,
+        periods=[(period, word.in_language(ctx.language)) for period, word in _PERIODS.items()],
+        filtered=bool(kept or words),
+        cut=_PAGE if more and words else None,
+        older=f"/reports?{urlencode(kept | {'cursor': cursor_of(page[-1])})}" if more and not words else None,
+        newest=f"/reports?{urlencode(kept)}" if cursor is not None else None,
     )
+    if fragment:  # the filters without the patient, for whoever comes back to the list
+        shown.headers["HX-Replace-Url"] = f"/reports?{urlencode(kept)}" if kept else "/reports"
+    return shown
 
 
-def _day(text: str) -> datetime | None:
-    """The beginning of a day in the time zone of the server; None for anything else."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    # Beyond, a zone could lead out of the calendar.
-    return found.astimezone() if found.tzinfo is None and 1900 < found.year < 3000 else None
+def _midnight(day: date, days: int = 0) -> datetime:
+    """The beginning of a day, or of so many days after it, in the time zone of the server."""
+    near = min(max(day, date(1990, 1, 1)), date(2200, 1, 1))  # beyond, a zone could lead out of the calendar
+    return datetime.combine(near + timedelta(days=days), time.min).astimezone()
 
 
 @router.get("/{report_id}")

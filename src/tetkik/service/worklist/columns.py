@@ -24,6 +24,8 @@ COLUMNS = {
 """Those that can be hidden, in their order; priority and patient stand before them."""
 SHOWN = tuple(name for name in COLUMNS if name not in ("study", "referrer"))
 """Without a choice."""
+FOUND = tuple(name for name in COLUMNS if name not in ("referrer", "assigned", "waiting"))
+"""Of a search: also of cases that wait for nothing."""
 DOWN_FIRST = frozenset({SortColumn.IMAGES, SortColumn.STUDY})
 """Columns of which one wants the greatest first."""
 _LEVELS = {

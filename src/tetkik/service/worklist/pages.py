@@ -26,7 +26,7 @@ from tetkik.service.kit.http.paging import Cursor
 from tetkik.service.kit.rendering.dicom_words import body_part
 from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.kit.rendering.templates import language_of
-from tetkik.service.worklist.columns import COLUMNS, DOWN_FIRST, SHOWN, reason_words
+from tetkik.service.worklist.columns import COLUMNS, DOWN_FIRST, FOUND, SHOWN, reason_words
 from tetkik.service.worklist.shapes import PriorityWord, WorklistQuery, cursor_of, place_of
 from tetkik.turkish import alphabetical
 from tetkik.values import FINDING_LABELS, NORMAL_LABELS, Actor, CaseState, Permission, Priority, label_name
@@ -78,10 +78,15 @@ class WorklistForm(WorklistQuery):
     columns: str | None = Field(default=None, pattern=f"^(({'|'.join(COLUMNS)})(,|$))*$")
     """Names with commas; None shows those that the person chose last."""
 
-    @field_validator("department", "modality", "finding", "since", "until", "sort", mode="before")
+    @field_validator("assigned", "department", "modality", "finding", "since", "until", "sort", mode="before")
     @classmethod
     def _left_empty(cls, value: object) -> object:
         return value or None
+
+    @field_validator("scope", mode="before")
+    @classmethod
+    def _anybody(cls, value: object) -> object:
+        return value or Scope.ALL
 
     @classmethod
     def of_address(cls, query: str) -> Self:
@@ -174,7 +179,8 @@ def rows(
 @router.get("/worklist/more")
 def more(ctx: Reader, query: Chosen, cursor: Cursor) -> HTMLResponse:
     values = _list(ctx, query, cursor=cursor)
-    _audit_listing(ctx, len(values["items"]))
+    with ctx.write() as tx:
+        tx.audit(Action.CASES_LISTED, shown=len(values["items"]))
     return ctx.render("worklist/more.html.jinja", **values)
 
 
@@ -223,7 +229,6 @@ def _list(
     named = sorted(names.items(), key=lambda one: alphabetical(one[1]))
     return _shared(ctx.request, ctx.actor, found.items) | {
         "query": query,
-        "chosen": chosen,
         "order": order,
         "down_first": DOWN_FIRST,
         "sortable": {*SortColumn},
@@ -287,13 +292,8 @@ def _shared(request: Request, actor: Actor, items: tuple[WorklistItem, ...]) -> 
         "name_of": name_of,
         "address_of": address_of,
         "word_of": PriorityWord.of,
-        "columns": SHOWN,
+        "columns": FOUND,
         "every_column": COLUMNS,
         "part_of": partial(body_part, language=language),
         "reason_of": partial(reason_words, language=language),
     }
-
-
-def _audit_listing(ctx: RequestContext, shown: int) -> None:
-    with ctx.write() as tx:
-        tx.audit(Action.CASES_LISTED, shown=shown)

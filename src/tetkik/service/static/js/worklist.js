@@ -57,9 +57,13 @@ document.addEventListener("focusin", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "ArrowDown" || event.target.id !== "words" || !rows().length) return;
+  const first = rows()[0] && linkOf(rows()[0]);
+  const field = document.getElementById("words");
+  const found = document.getElementById("found-title");
+  const to = event.key === "ArrowDown" && event.target === field ? first : event.key === "ArrowUp" && found && event.target === first ? field : null;
+  if (!to) return;
   event.preventDefault();
-  linkOf(rows()[0]).focus();
+  to.focus();
 });
 
 let before = "";
