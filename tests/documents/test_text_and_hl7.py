@@ -33,6 +33,18 @@ def test_the_text_has_every_sentence_under_its_heading():
     assert max(map(len, text.splitlines())) <= 92
 
 
+def test_what_no_model_assessed_is_one_line_under_the_report():
+    made = document()
+    unread = replace(made.draft, not_assessed=("Tuberculosis", "Hernia"))
+    (line,) = [
+        line
+        for line in to_text(replace(made, content=replace(made.content, draft=unread))).decode().splitlines()
+        if "değerlendirmedikleri" in line
+    ]
+    assert line == "Modelin değerlendirmedikleri: Tüberküloz, Hiatal herni"
+    assert "değerlendirmedikleri" not in to_text(made).decode()
+
+
 def test_a_signed_text_names_who_signed():
     text = to_text(document(ReportState.FINAL, Language.EN)).decode()
     assert "Uzm. Dr. Ömer Çağrı Ünsal 123456" in text and "04.03.2026 05:06 (UTC)" in text

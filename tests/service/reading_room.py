@@ -16,6 +16,7 @@ from tests.phantom import write_phantom
 from tests.records.kit import made_user
 from tests.service.browser import opened, serving
 from tests.service.kit import make_context
+from tetkik.findings.demonstration import demonstration_model
 from tetkik.imaging.read import read_image
 from tetkik.records.cases import cases, patients
 from tetkik.records.cases.complaints import TriagedComplaint
@@ -50,8 +51,8 @@ class Room:
 
 
 def made_room(folder: Path, *signs: str, prior: bool = False) -> Room:
-    """A hospital whose radiologist has a case before them, read by the built-in models."""
-    app_context = make_context(folder)
+    """A hospital whose radiologist has a case before them, read by the model of a demonstration."""
+    app_context = make_context(folder, findings_model=str(demonstration_model(folder / "model")))
     reader = made_user(app_context.records, Role.RADIOLOGIST, name="Uzm. Dr. Elif Kaya")
     with app_context.records.write(SYSTEM) as tx:
         users.set_password(tx, reader.user_id or "", PASSWORD)

@@ -30,6 +30,7 @@ from tetkik.documents.report_phrases import (
     identity_rows,
     judged_words,
     moment_words,
+    not_assessed_words,
     number_words,
     percent_words,
     state_words,
@@ -308,6 +309,8 @@ def _ending(document: ReportDocument) -> Flowable:
         lines.append(paragraph(" · ".join(part for part in (signed.registration, when) if part)))
     else:
         lines.append(paragraph(translate("Signature of the radiologist: none", language)))
+    if words := not_assessed_words(document.draft):
+        lines.append(paragraph(words, style(6.5, colour=pdf_layout.QUIET)))
     code = document.verification
     broken = " ".join(code[place : place + 16] for place in range(0, len(code), 16))
     lines.append(

@@ -10,6 +10,7 @@ from tetkik.documents.statements import statements
 from tetkik.language import Language, Sentence, translate
 from tetkik.values import (
     DISCLAIMER,
+    Draft,
     DraftSentence,
     Figure,
     FigureKind,
@@ -115,6 +116,12 @@ def withdrawal_words(document: ReportDocument) -> tuple[str, ...]:
         reason=withdrawal_reason(withdrawal.why, language),
     )
     return (sentence, withdrawal.words) if withdrawal.words else (sentence,)
+
+
+def not_assessed_words(draft: Draft) -> str:
+    """The line under a report that names what the model was never taught; empty where there is nothing."""
+    names = ", ".join(label_name(label, draft.language) for label in draft.not_assessed)
+    return translate("Not assessed by the model: {names}", draft.language, names=names) if names else ""
 
 
 def disclaimer(language: Language) -> str:

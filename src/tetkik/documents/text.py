@@ -12,6 +12,7 @@ from tetkik.documents.report_phrases import (
     identity_rows,
     judged_words,
     moment_words,
+    not_assessed_words,
     state_words,
     withdrawal_words,
 )
@@ -45,6 +46,7 @@ def to_text(document: ReportDocument) -> bytes:
     if signed is not None:
         who = " ".join(part for part in (signed.title, signed.name, signed.registration) if part)
         lines += [who, moment_words(signed.signed_at), ""]
+    lines += _wrapped(not_assessed_words(draft))
     lines += _wrapped(f"{translate('Verification', language)}: {document.verification}")
     lines += _wrapped(disclaimer(language))
     # A name with control characters must not speak to a terminal.

@@ -132,7 +132,11 @@ def test_a_text_of_the_hospital(client, room):
     address = f"/read/{room.case_id}/{report_id}"
     assert "Akciğer" in client.get(address).text
     sent = {"revision": revision, "template_id": added.id}
-    assert "Toraks kafesi simetriktir." in client.post(f"{address}/template", json=sent).text
+    # Where nothing is stated it is offered before the draft too, not only in the menu.
+    button = f'data-template="{added.id}"'
+    assert client.get(address).text.count(button) == 2
+    taken = client.post(f"{address}/template", json=sent).text
+    assert "Toraks kafesi simetriktir." in taken and taken.count(button) == 1
     late = client.post(f"{address}/template", json=sent, headers={"Accept-Language": "en"})
     assert late.status_code == 409
     assert "Somebody saved before you" in late.text

@@ -90,7 +90,8 @@ def choose_precise(
     if not len(found):
         return None
     # A hair below the row itself, so that it stays on its side when rounded.
-    return max(least, math.floor(float(ranked[found[-1]]) * 10**DIGITS) / 10**DIGITS)
+    lowest: float = math.floor(float(ranked[found[-1]]) * 10**DIGITS) / 10**DIGITS
+    return max(least, lowest)
 
 
 def choose_threshold(
