@@ -70,7 +70,9 @@ def test_the_json_has_the_keys_that_are_documented(found):
 
 def test_only_what_may_be_denied_is_denied(found):
     words = words_of(draft("--findings", found, "--language", "en")["sentences"], "findings")
-    (denied,) = [sentence for sentence in re.split(r"(?<=\.) ", words) if "no evidence of pneumothorax" in sentence]
+    (denied,) = [
+        sentence for sentence in re.split(r"(?<=\.) ", words) if "no evidence of pneumothorax" in sentence
+    ]
     assert "nodule" not in denied
 
 
