@@ -68,7 +68,7 @@ def made_room(folder: Path, *signs: str, prior: bool = False) -> Room:
 def _stating_model(folder: Path) -> Path:
     """The demonstration's model with a threshold that every drawing reaches for two findings."""
     bundle = open_bundle(demonstration_model(folder), Task.FINDINGS)
-    low = {**bundle.manifest.thresholds, "Effusion": 0.001, "Pneumonia": 0.001}
+    low = {**bundle.manifest.thresholds, "Atelectasis": 0.001, "Pneumonia": 0.001}
     stated = {**bundle.manifest.calibration, "asserts": low}
     write_manifest(folder, bundle.manifest.model_copy(update={"thresholds": low, "calibration": stated}))
     return folder

@@ -94,11 +94,11 @@ def shown(image: str, prior: str | None = None, series: Sequence[str] = ()) -> d
     whole = Stack(
         (image, *series), f"PA {image}", None, None, ROWS, COLUMNS, 1, ("lung", "mediastinum", "bone")
     )
-    study = ViewerStudy("now", "case", "20.11.2026", None, None, "", 1, (whole,))
+    study = ViewerStudy("now", "case", "20.11.2026", "", "", 1, (whole,))
     earlier = None
     if prior:
         before = replace(whole, images=(prior,), title=f"PA {prior}")
-        earlier = ViewerStudy("then", "other", "02.03.2025", None, None, "", 1, (before,))
+        earlier = ViewerStudy("then", "other", "02.03.2025", "", "", 1, (before,))
     priors = (earlier,) if earlier else ()
     return Viewer("case", (study,), priors, earlier, Hanging("1x1", (image,)), image).as_json()
 

@@ -94,7 +94,7 @@ def test_the_right_patient_has_what_was_said_chosen_and_sent_and_since_when(both
         after = cases.load_case(tx, done.case_id, audit=False)
         there = images.list_images(tx, done.case_id)
         assert [images.read_content(tx, image) for image in there] == contents
-        assert [images.load_metadata(tx, image) for image in there] == names
+        assert [replace(images.load_metadata(tx, image), confirmed=()) for image in there] == names
         assert [images.load_sha256(tx, image) for image in there] == shas
         assert [tx.session.get_one(Image, image.id).created_by for image in there] == stamps
         assert [image.created_at for image in there] == [image.created_at for image in sent]
@@ -320,7 +320,7 @@ def test_images_that_name_another_go_only_where_somebody_is_sure(records, reader
         answer = tx.session.scalars(
             select(AuditRow.content).where(AuditRow.action == Action.CASE_MOVED)
         ).all()
-    assert all('"confirmed":"name,number"' in (one or "") for one in answer) and len(answer) == 2
+    assert all('"confirmed":"name"' in (one or "") for one in answer) and len(answer) == 2
 
 
 def test_images_that_name_the_right_one_go_without_a_question(records, reader):

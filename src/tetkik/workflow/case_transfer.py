@@ -153,8 +153,8 @@ def transfer_case(
     complaints.copy_complaint(tx, case_id, other)
     copies = copying.copy_images(tx, other, found)
     for copy in copies if looked.differs else ():
-        said = images.load_metadata(tx, copy).identity
-        if differs := patient_matching.compare_with_patient(tx, other.patient_id, said):
+        identity = images.load_metadata(tx, copy).identity
+        if differs := patient_matching.compare_with_patient(tx, other.patient_id, identity):
             images.confirm_identity(tx, copy.id, [one.trait for one in differs])
     _let_wait(tx, found, copies, Priority(other.priority))
     tx.session.add(

@@ -91,10 +91,10 @@ def _hints(
     rejected = {label for label, judgement in judged.items() if judgement is Judgement.REJECTED}
     for reading in read_report(sentence.text, language) if rejected else ():
         for item in reading.mentions:
-            said = (
+            stated = (
                 item.context is Context.CURRENT and item.polarity is not Polarity.ABSENT and not item.implied
             )
-            if said and item.label in rejected and not (facts and facts.may_assert(item.label)):
+            if stated and item.label in rejected and not (facts and facts.may_assert(item.label)):
                 reason = Sentence("This finding was rejected.")
                 found.append(Mark(Fault.NOT_FOUND, reason, item.start, item.end))
     return tuple(found)
@@ -148,8 +148,8 @@ def _judged_facts(material: Material, judged: Judged, evidence: Sequence[Basis])
     if material.result is None or not judged:
         return None
     result = as_judged(material.result, judged)
-    said = tuple(item for item in result.findings if item.label in judged)
-    return _facts_of(replace(result, findings=said), material, judged, evidence)
+    own = tuple(item for item in result.findings if item.label in judged)
+    return _facts_of(replace(result, findings=own), material, judged, evidence)
 
 
 def _facts_of(result: FindingsResult, material: Material, judged: Judged, evidence: Sequence[Basis]) -> Facts:

@@ -326,8 +326,8 @@ def judge_all(
     row, working, material = for_change(tx, report_id, revision)
     before = reviews.judged(tx, row.id)
     draft = working.draft
-    said = tuple((label, before.get(label)) for label in labels)
-    step = BeforeJudging(said, draft.sentences, draft.evidence)
+    judgements = tuple((label, before.get(label)) for label in labels)
+    step = BeforeJudging(judgements, draft.sentences, draft.evidence)
     for label in labels:
         reviews.keep(tx, row, material, label, judgement)
         if sentences_follow:

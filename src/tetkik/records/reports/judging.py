@@ -88,7 +88,7 @@ def confirm(draft: Draft, label: str, probability: float | None, detail: Detail)
     sections = {section: list(draft.section(section)) for section in Section}
     fresh = True
     for section in _CLAIMS:
-        said = _definite(section, basis, detail, draft.language)
+        definite_sentence = _definite(section, basis, detail, draft.language)
         kept: list[DraftSentence] = []
         written = False
         for sentence in sections[section]:
@@ -96,13 +96,13 @@ def confirm(draft: Draft, label: str, probability: float | None, detail: Detail)
                 kept += _without_denial(sentence, label, draft.language)
                 continue
             if not written:
-                kept.append(said)
+                kept.append(definite_sentence)
             written = True
             kept += _rest(sentence, label, draft)
         if written or _person_says(sections[section], label, draft.language):
             fresh = False
         elif section is Section.FINDINGS or fresh:
-            kept.append(said)
+            kept.append(definite_sentence)
         sections[section] = kept
     evidence = tuple(basis if item is before else item for item in draft.evidence)
     return _with(draft, sections, evidence if before else (*evidence, basis))

@@ -384,10 +384,10 @@ def _without_hints(draft: Draft) -> Draft:
 def _was_corrected(draft: Draft, machine: Draft) -> bool:
     """Whether a person wrote in a draft or took something out; an accepted finding corrects nothing."""
     by_hand = any(item.author in (Author.EDITED, Author.PERSON) for item in draft.sentences)
-    return by_hand or _said(draft) != _said(machine)
+    return by_hand or _statements(draft) != _statements(machine)
 
 
-def _said(draft: Draft) -> set[tuple[Section, str]]:
+def _statements(draft: Draft) -> set[tuple[Section, str]]:
     """What a draft says in which part: of each finding that, whatever the words, and every other sentence."""
     return {
         (item.section, what)

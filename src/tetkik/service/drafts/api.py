@@ -12,7 +12,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.images import images
 from tetkik.records.reports import drafts, measurements, signing, templates
-from tetkik.service.drafts import shapes
+from tetkik.service.drafts import judging, shapes
 from tetkik.service.drafts.redrafting import fresh_draft, streamed
 from tetkik.service.drafts.regions import statistics_of_moved, with_statistics
 from tetkik.service.drafts.revisions import DraftRoute, draft_response
@@ -68,7 +68,7 @@ def decide(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.De
 
 
 @router.post("/{report_id}/reviews", response_model=shapes.DraftShape, responses=MATCHED)
-def judge(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.ReviewSent) -> Response:
+def judge(ctx: Editor, report_id: ReportId, revision: Revision, sent: judging.ReviewSent) -> Response:
     """Accept, reject or add a finding: kept for retraining, and the words of the draft follow.
 
     An accepted or added one is stated definitely, with the side and the size that are given; a rejected one
@@ -82,7 +82,7 @@ def judge(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.Rev
 
 
 @router.post("/{report_id}/reviews/accepted", response_model=shapes.DraftShape, responses=MATCHED)
-def accept_all(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.ReviewsSent) -> Response:
+def accept_all(ctx: Editor, report_id: ReportId, revision: Revision, sent: judging.ReviewsSent) -> Response:
     """Accept several findings at once: those that `blocking` names, as they were shown."""
     with ctx.write() as tx:
         after = drafts.judge_all(tx, report_id, revision, sent.labels, Judgement.ACCEPTED)

@@ -23,7 +23,7 @@ from tetkik.records.reports.templates import HospitalTemplate
 from tetkik.records.worklist import case_events, claims, critical_results, worklist
 from tetkik.records.worklist.claims import Reader
 from tetkik.records.worklist.priority_reasons import load_reason
-from tetkik.service.drafts import dictation, shapes
+from tetkik.service.drafts import dictation, judging, shapes
 from tetkik.service.drafts.redrafting import fresh_draft
 from tetkik.service.drafts.regions import statistics_of_moved, with_statistics
 from tetkik.service.drafts.revisions import DraftRoute
@@ -236,11 +236,11 @@ class Save(shapes.DraftSent, Revised):
     sentences: Annotated[list[Written], Field(max_length=MOST)]  # type: ignore[assignment]
 
 
-class Judge(shapes.ReviewSent, Revised):
+class Judge(judging.ReviewSent, Revised):
     """What the radiologist says of one finding."""
 
 
-class AcceptAll(shapes.ReviewsSent, Revised):
+class AcceptAll(judging.ReviewsSent, Revised):
     """Findings that are accepted at once."""
 
 

@@ -14,7 +14,8 @@ from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
 from tetkik.records.reports.edit_conflicts import EditConflict, WorkingDraft
 from tetkik.records.reports.readiness import NotReady
-from tetkik.service.drafts.shapes import BlockerShape, DraftShape
+from tetkik.service.drafts.judging import BlockerShape
+from tetkik.service.drafts.shapes import DraftShape
 from tetkik.service.kit.access.authentication import identify
 from tetkik.service.kit.context import context_of
 from tetkik.service.kit.http.problems import problem_of

@@ -11,15 +11,13 @@ from pydantic import BaseModel, Field
 from tetkik.documents.report_phrases import measured_name, measured_words, measurement_words
 from tetkik.imaging.key_picture import ShownWindow
 from tetkik.language import Language
-from tetkik.records.images.patient_matching import Trait
 from tetkik.records.reports.edit_conflicts import WorkingDraft
 from tetkik.records.reports.editing import LONGEST, MOST, Choice, DraftEdit
-from tetkik.records.reports.judging import Detail
 from tetkik.records.reports.key_images import LONGEST_NOTE
 from tetkik.records.reports.measurements import LONGEST_LABEL, NewMeasurement
-from tetkik.records.reports.readiness import Blocker, BlockerKind
 from tetkik.records.reports.report_inputs import MarkDecision
 from tetkik.records.reports.withdrawal_queries import Withdrawn
+from tetkik.service.drafts.judging import BlockerShape, HintShape
 from tetkik.service.kit.http.shape import Shape
 from tetkik.values import (
     Author,
@@ -204,43 +202,6 @@ class SentenceShape(Shape):
     )
     marks: list[MarkShape] = Field(description="Of a model's sentence; an open one blocks the signature.")
     hints: list[HintShape] = Field(description="Of a person's sentence; they block nothing.")
-
-
-class HintShape(Shape):
-    """Where a person's sentence goes against what they judged, or has a field that was left open."""
-
-    fault: Fault
-    reason: str
-    start: int = Field(description="First character of the words in the sentence.")
-    end: int
-
-
-class BlockerShape(Shape):
-    """One thing that keeps a report from being signed."""
-
-    kind: BlockerKind = Field(
-        description="`identity`, the file names another person; `finding`, nobody judged it; `mark`, a "
-        "sentence of a model has one that nobody decided."
-    )
-    label: str | None = Field(default=None, description="Of the finding.")
-    name: str | None = Field(default=None, description="Of the finding, in the reader's language.")
-    sentence: int | None = Field(default=None, description="Its place in the list of sentences, from 0.")
-    trait: Trait | None = Field(default=None, description="What the file says otherwise than the record.")
-    file: str | None = Field(default=None, description="What the file says.")
-    record: str | None = Field(default=None, description="What the record says.")
-
-    @classmethod
-    def of(cls, item: Blocker, language: Language) -> BlockerShape:
-        told = item.difference
-        return cls(
-            kind=item.kind,
-            label=item.label,
-            name=None if item.label is None else label_name(item.label, language),
-            sentence=item.sentence,
-            trait=None if told is None else told.trait,
-            file=None if told is None else told.file,
-            record=None if told is None else told.record,
-        )
 
 
 class EvidenceShape(Shape):
@@ -451,31 +412,6 @@ class DecisionsSent(BaseModel):
     """Decisions about marks."""
 
     decisions: Decisions
-
-
-class ReviewSent(BaseModel):
-    """What a radiologist says of one finding."""
-
-    label: Annotated[str, Field(max_length=60)]
-    judgement: Judgement | None = Field(description="Null takes it back.")
-    side: Side | None = Field(default=None, description="Of a finding that is accepted or added.")
-    size: Annotated[str, Field(max_length=40)] = Field(
-        default="", description="The same: `12 mm`, `3 x 2 cm`; millimetres without a unit."
-    )
-    sentences_follow: bool = Field(
-        default=True,
-        description="Whether the words of the draft follow: definite where it is there, taken out where not.",
-    )
-
-    @property
-    def detail(self) -> Detail:
-        return Detail(self.side, self.size)
-
-
-class ReviewsSent(BaseModel):
-    """Findings that are accepted at once, as they were shown."""
-
-    labels: Annotated[list[Annotated[str, Field(max_length=60)]], Field(min_length=1, max_length=50)]
 
 
 class RedraftSent(BaseModel):
