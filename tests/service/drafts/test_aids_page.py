@@ -69,7 +69,7 @@ def test_a_report_is_written_with_the_aids(room):
 
         page.keyboard.press("Alt+n")
         expect(page.locator("textarea", has_text="Kemik yapılar")).to_have_count(1)
-        assert "Kemik yapılar ve yumuşak dokular olağandır." in texts(room)
+        assert "Görüntü alanına giren kemik yapılar doğaldır." in texts(room)
 
         page.click("[data-add='impression']")
         page.keyboard.press("Alt+r")
