@@ -120,10 +120,10 @@ def test_a_count_of_one_is_singular_in_english():
 
 def test_a_stored_sentence_keeps_its_key_and_gets_the_singular():
     stored = Sentence(
-        "The draft has {count} objections that nobody has decided; keep or remove each, then sign.",
+        "{count} findings that the report states are not judged; accept or reject each, then sign.",
         {"count": 1},
     )
-    assert stored.in_language(Language.EN).startswith("The draft has 1 objection that nobody")
+    assert stored.in_language(Language.EN).startswith("1 finding that the report states is")
     assert stored.in_language(Language.TR) != stored.in_language(Language.EN)
 
 

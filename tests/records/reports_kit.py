@@ -103,6 +103,7 @@ def made_image(
     """An image in a case, without a run, alone in its study."""
     content = content or sample.picture(size=(40, 30)) + os.urandom(8)
     identity = replace(sample.IDENTITY, study_uid=study_uid or f"2.25.{zlib.crc32(content)}")
+    identity = replace(identity, patient_id=None, birth_date=None)
     with records.write(SYSTEM) as tx:
         patient_id = visibility.load_visible_case(tx, case_id).patient_id
         stored = images.store_file(tx, patient_id, BytesIO(content))
@@ -130,9 +131,21 @@ def every_mark_kept(draft: WorkingDraft) -> list[Choice]:
     ]
 
 
-def sign(tx: Transaction, report_id: str, actor: Actor) -> signing.Signed:
-    """Sign a draft, every mark kept and every positive finding accepted; without words, by hand."""
+def judged_all(tx: Transaction, report_id: str) -> WorkingDraft:
+    """The draft once every finding that it states is accepted, and whose image it is confirmed."""
     current = drafts.draft_of(tx, report_id)
+    if any(item.difference for item in current.blockers):
+        current = drafts.confirm_identity(tx, report_id, current.revision)
+    labels = [item.label for item in current.blockers if item.label is not None]
+    if not labels:
+        return current
+    accepted = Judgement.ACCEPTED
+    return drafts.judge_all(tx, report_id, current.revision, labels, accepted, sentences_follow=False)
+
+
+def sign(tx: Transaction, report_id: str, actor: Actor) -> signing.Signed:
+    """Sign a draft, every finding accepted and mark kept; one that states nothing with a sentence by hand."""
+    current = judged_all(tx, report_id)
     if not any(current.draft.section(part) for part in (Section.FINDINGS, Section.IMPRESSION)):
         texts = (*current.draft.section(Section.TECHNIQUE), DraftSentence("Bulgu yok.", Section.FINDINGS))
         current = drafts.save(tx, report_id, current.revision, DraftEdit(texts))

@@ -9,7 +9,7 @@ from io import BytesIO
 
 from tests.documents.sample import RESULT, TAGS, document, picture
 from tests.records.kit import made_case, made_user
-from tests.records.reports_kit import write_draft
+from tests.records.reports_kit import judged_all, write_draft
 from tetkik.records.cases import cases, complaints
 from tetkik.records.cases.complaints import TriagedComplaint, UrgencyChoice
 from tetkik.records.cases.patients import Person
@@ -17,7 +17,7 @@ from tetkik.records.database import Records
 from tetkik.records.ids import new_id
 from tetkik.records.images import images, runs
 from tetkik.records.images.images import ImageMetadata
-from tetkik.records.reports import drafts, signing
+from tetkik.records.reports import signing
 from tetkik.records.reports.signing import Proof
 from tetkik.records.schema import BrokenGlass, Case
 from tetkik.values import (
@@ -82,7 +82,7 @@ def made_whole(records: Records, person: Person = PERSON, *, signed: bool = True
     if signed:
         with records.write(reader) as tx:
             proof = Proof(reader.user_id or "", Method.PASSWORD, tx.now)
-            signing.sign(tx, report_id, drafts.draft_of(tx, report_id).revision, proof, HOSPITAL)
+            signing.sign(tx, report_id, judged_all(tx, report_id).revision, proof, HOSPITAL)
     return Whole(records, reader, patient_id, case_id, first, second, report_id)
 
 

@@ -185,6 +185,10 @@ class Day:
             page.locator("[data-sign]").click()
             dialog = page.locator("dialog#sign")
             expect(dialog).to_contain_text(CORRECTION)
+            stated = dialog.locator("[data-accept-stated]")
+            if stated.is_visible():
+                stated.click()
+                expect(stated).to_be_hidden()
             dialog.locator("#sign-password").fill(PASSWORD)
             self._shot(page, "12-imza")
             dialog.get_by_label("Ardından listedeki sıradaki vaka").uncheck()

@@ -16,7 +16,7 @@ from tests.phantom import write_phantom
 from tests.records.kit import made_user
 from tests.service.browser import opened, serving
 from tests.service.kit import make_context
-from tetkik.bundle import open_bundle, write_manifest
+from tetkik.bundle import Task, open_bundle, write_manifest
 from tetkik.findings.demonstration import demonstration_model
 from tetkik.imaging.read import read_image
 from tetkik.records.cases import cases, patients
@@ -52,13 +52,8 @@ class Room:
 
 
 def made_room(folder: Path, *signs: str, prior: bool = False) -> Room:
-    """A hospital whose radiologist has a case before them; its model states fibrosis of any film."""
-    model = demonstration_model(folder / "model")
-    manifest = open_bundle(model).manifest
-    thresholds = {**manifest.thresholds, "Fibrosis": 0.0}
-    calibration = {**manifest.calibration, "asserts": thresholds}
-    write_manifest(model, manifest.model_copy(update={"thresholds": thresholds, "calibration": calibration}))
-    app_context = make_context(folder, findings_model=str(model))
+    """A hospital whose radiologist has a case before them, read by the model of a demonstration."""
+    app_context = make_context(folder, findings_model=str(_stating_model(folder / "model")))
     reader = made_user(app_context.records, Role.RADIOLOGIST, name="Uzm. Dr. Elif Kaya")
     with app_context.records.write(SYSTEM) as tx:
         users.set_password(tx, reader.user_id or "", PASSWORD)
@@ -68,6 +63,15 @@ def made_room(folder: Path, *signs: str, prior: bool = False) -> Room:
         read_one(app_context, patient_id, folder, 3)
     case_id, image_id = read_one(app_context, patient_id, folder, 1, *signs)
     return Room(app_context, reader, case_id, image_id)
+
+
+def _stating_model(folder: Path) -> Path:
+    """The demonstration's model with a threshold that every drawing reaches for two findings."""
+    bundle = open_bundle(demonstration_model(folder), Task.FINDINGS)
+    low = {**bundle.manifest.thresholds, "Atelectasis": 0.001, "Pneumonia": 0.001}
+    stated = {**bundle.manifest.calibration, "asserts": low}
+    write_manifest(folder, bundle.manifest.model_copy(update={"thresholds": low, "calibration": stated}))
+    return folder
 
 
 def another_case(room: Room) -> Room:
@@ -93,7 +97,9 @@ def read_one(
     file = drawn(folder, seed, signs)
     with app_context.records.write(SYSTEM) as tx, file.open("rb") as content:
         stored = images.store_file(tx, patient_id, content)
-        added = images.add_image(tx, case_id, stored, ImageMetadata.of(read_image(file), "chest.dcm"))
+        described = ImageMetadata.of(read_image(file), "chest.dcm")
+        sure = ("name", "number", "birth_date")  # the phantom's
+        added = images.add_image(tx, case_id, stored, described, confirmed=sure)
         jobs.add_job(tx, JobKind.READ_IMAGE, added.image, Priority.URGENT)
     with app_context.records.write(SYSTEM) as tx:
         work = jobs.take_job(tx, "test")

@@ -12,13 +12,13 @@ from pathlib import Path
 import tetkik.service
 from tests.phantom import write_phantom
 from tests.records.kit import made_case, made_user
-from tests.records.reports_kit import reports_of_case
+from tests.records.reports_kit import judged_all, reports_of_case
 from tetkik.language import Language
 from tetkik.records.cases import cases, complaint_drift, patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.images import jobs
 from tetkik.records.people import invites
-from tetkik.records.reports import drafts, signing, templates
+from tetkik.records.reports import signing, templates
 from tetkik.records.reports.signing import Proof
 from tetkik.records.worklist import critical_results
 from tetkik.service.kit.background.image_decoder import ImageDecoder
@@ -117,8 +117,8 @@ class Rounds:
 
     def _sign(self) -> None:
         doctor = self.radiologist
-        with self.records.read(doctor) as tx:
-            revision = drafts.draft_of(tx, self.report).revision
+        with self.records.write(doctor) as tx:
+            revision = judged_all(tx, self.report).revision
         proof = Proof(str(doctor.user_id), Method.PASSWORD, datetime.now(UTC))
         with self.records.write(doctor) as tx:
             signing.sign(tx, self.report, revision, proof, Hospital("Örnek Hastanesi", "Radyoloji", ""))

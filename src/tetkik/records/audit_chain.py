@@ -70,6 +70,8 @@ class Action(StrEnum):
     SLIP_PRINTED = "slip.printed"
     IMAGE_UPLOADED = "image.uploaded"
     IMAGE_OPENED = "image.opened"
+    IDENTITY_CONFIRMED = "image.identity_confirmed"
+    """That it is its record's patient's, though the file says something of the patient otherwise."""
     IMAGE_REMOVED = "image.removed"
     """Taken out of its case, or moved to another one."""
     IMAGE_RESTORED = "image.restored"

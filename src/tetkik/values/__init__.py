@@ -84,6 +84,7 @@ from tetkik.values.radiograph import (
     middle_frame,
 )
 from tetkik.values.report import (
+    Author,
     Basis,
     BasisKind,
     Certainty,
@@ -130,6 +131,7 @@ __all__ = [
     "SYSTEM",
     "AccountChange",
     "Actor",
+    "Author",
     "Basis",
     "BasisKind",
     "Capability",

@@ -125,6 +125,23 @@ class Fault(StrEnum):
     """It is no sentence of a report: an instruction, an address, a name, code."""
 
 
+class Author(StrEnum):
+    """Whose a sentence is: a model's must pass the grounding check, a person's only gets hints."""
+
+    MACHINE = "machine"
+    """A model's, word for word."""
+    EDITED = "edited"
+    """A model's that a person changed: it stays the model's until that person confirms it."""
+    PERSON = "person"
+    """Typed, dictated, of a template or a macro, or an edited one that was confirmed."""
+    JUDGED = "judged"
+    """Written by judging a finding: the person's, and it follows the judgement."""
+
+    @property
+    def is_model(self) -> bool:
+        return self in (Author.MACHINE, Author.EDITED)
+
+
 class Decision(StrEnum):
     """What a person decided about a mark."""
 
@@ -151,7 +168,8 @@ class Mark:
 class DraftSentence:
     """One sentence of a report with the ids of its evidence, at least one for what a composer wrote.
 
-    Its certainty is None where it asserts no finding.
+    Its certainty is None where it asserts no finding; its author None outside the records, and in what they
+    kept before authors were. Hints stand at a person's sentence, and keep nothing from being signed.
     """
 
     text: str
@@ -159,6 +177,8 @@ class DraftSentence:
     evidence: tuple[str, ...] = ()
     certainty: Certainty | None = None
     marks: tuple[Mark, ...] = ()
+    author: Author | None = field(default=None, metadata=ADDED)
+    hints: tuple[Mark, ...] = field(default=(), metadata=ADDED)
 
     def __post_init__(self) -> None:
         if not self.text.strip():

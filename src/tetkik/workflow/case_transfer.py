@@ -151,7 +151,12 @@ def transfer_case(
     found = images.list_images(tx, case_id)
     other = _opened(tx, row, looked.people.other[0].id, found)
     complaints.copy_complaint(tx, case_id, other)
-    _let_wait(tx, found, copying.copy_images(tx, other, found), Priority(other.priority))
+    copies = copying.copy_images(tx, other, found)
+    for copy in copies if looked.differs else ():
+        identity = images.load_metadata(tx, copy).identity
+        if differs := patient_matching.compare_with_patient(tx, other.patient_id, identity):
+            images.confirm_identity(tx, copy.id, [one.trait for one in differs])
+    _let_wait(tx, found, copies, Priority(other.priority))
     tx.session.add(
         CaseMove(
             case_id=case_id, moved_to=other.id, reason=reason, created_at=tx.now, created_by=tx.actor.user_id

@@ -88,6 +88,8 @@ def move_image(
         )
     copy = _copied(tx, image, target)
     traits = ",".join(one.trait.value for one in differs) or None
+    if differs:
+        images.confirm_identity(tx, copy.id, [one.trait for one in differs])
     tx.audit_about(
         Action.IMAGE_UPLOADED,
         tx.session.get_one(Image, copy.id),

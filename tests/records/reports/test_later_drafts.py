@@ -11,6 +11,7 @@ from tests.records.kit import made_user
 from tests.records.reports_kit import (
     HOSPITAL,
     every_mark_kept,
+    judged_all,
     made_image,
     made_report,
     proof_of,
@@ -124,7 +125,8 @@ def test_a_comparison_that_does_not_hold_any_more_is_not_signed(both_records, ra
     judge(both_records, radiologist, earlier.id, REJECTED)
     with both_records.write(radiologist) as tx:
         claims.claim_case(tx, read.case_id)
-    with pytest.raises(Conflict), both_records.write(radiologist) as tx:
+        read = judged_all(tx, later)
+    with pytest.raises(Conflict, match="marked"), both_records.write(radiologist) as tx:
         signing.sign(tx, later, read.revision, proof_of(radiologist), HOSPITAL)
 
 

@@ -24,6 +24,7 @@ from tetkik.records.reports.measurements import MOST, NewMeasurement
 from tetkik.records.schema import AuditRow, Report
 from tetkik.values import (
     SYSTEM,
+    Author,
     Draft,
     DraftSentence,
     FileFormat,
@@ -179,7 +180,7 @@ def test_a_sentence_may_say_what_was_measured_and_nothing_else(records, reader, 
         assert own.spacing is None  # in pixels, which no sentence may say
         pixels = NewMeasurement(MeasurementKind.LENGTH, own.id, [(0.0, 0.0), (18.0, 0.0)])
         in_pixels = measurements.add(tx, made.id, 1, pixels)
-        sentence = [DraftSentence(words, Section.FINDINGS)]
+        sentence = [DraftSentence(words, Section.FINDINGS, ("finding:Effusion",), author=Author.EDITED)]
         assert "measurement" in faults(
             drafts.save(tx, made.id, in_pixels.revision, DraftEdit(sentence)).draft
         )

@@ -42,6 +42,7 @@ from tetkik.records.reports import drafts, signing, versions
 from tetkik.records.reports.comparison import Change, compared
 from tetkik.records.reports.edit_conflicts import EditConflict
 from tetkik.records.reports.editing import DraftEdit
+from tetkik.records.reports.readiness import NotReady
 from tetkik.records.reports.report_inputs import keep_material, material_of
 from tetkik.records.schema import AuditRow, Case, Claim, Event, Report
 from tetkik.settings import settings
@@ -166,15 +167,25 @@ def test_nobody_else_signs(records, role):
 def test_open_marks_and_empty_drafts_are_not_signed(records, reader):
     made = made_report(records)
     with records.write(reader) as tx:
-        drafts.save(tx, made.id, 1, DraftEdit([DraftSentence("pnömotoraks izlendi.", Section.FINDINGS)]))
-    with pytest.raises(Conflict, match="1 objection "), records.write(reader) as tx:
+        edited = DraftSentence("Nodül izlendi.", Section.FINDINGS, ("finding:Effusion",))
+        drafts.save(tx, made.id, 1, DraftEdit([edited]))
+    with pytest.raises(NotReady, match="2 findings ") as refused, records.write(reader) as tx:
         signing.sign(tx, made.id, 2, proof_of(reader), HOSPITAL)
+    assert [(item.kind, item.label, item.sentence) for item in refused.value.blockers] == [
+        ("finding", "Effusion", None),
+        ("finding", "Cardiomegaly", None),
+        ("mark", None, 0),
+    ]
     with records.write(reader) as tx:
-        drafts.save(tx, made.id, 2, DraftEdit([DraftSentence("PA grafi.", Section.TECHNIQUE)]))
-    with pytest.raises(Conflict, match="says nothing"), records.write(reader) as tx:
+        drafts.judge_all(tx, made.id, 2, ["Effusion", "Cardiomegaly"], Judgement.REJECTED)
+    with pytest.raises(NotReady, match="1 sentence "), records.write(reader) as tx:
         signing.sign(tx, made.id, 3, proof_of(reader), HOSPITAL)
+    with records.write(reader) as tx:
+        drafts.save(tx, made.id, 3, DraftEdit([DraftSentence("PA grafi.", Section.TECHNIQUE)]))
+    with pytest.raises(Conflict, match="says nothing"), records.write(reader) as tx:
+        signing.sign(tx, made.id, 4, proof_of(reader), HOSPITAL)
     with pytest.raises(EditConflict), records.write(reader) as tx:
-        signing.sign(tx, made.id, 2, proof_of(reader), HOSPITAL)
+        signing.sign(tx, made.id, 3, proof_of(reader), HOSPITAL)
 
 
 def test_an_exercise_is_not_signed(records, reader):
@@ -206,13 +217,15 @@ def test_a_signed_report_is_signed_and_edited_no_more(records, reader):
 def test_of_two_who_sign_at_the_same_moment_one_does(both_records):
     people = [made_user(both_records, Role.RADIOLOGIST, name=f"Dr. {number}") for number in range(4)]
     made = made_report(both_records)
+    with both_records.write(people[0]) as tx:
+        drafts.judge_all(tx, made.id, 1, ["Effusion", "Cardiomegaly"], Judgement.ACCEPTED)
     start, signed, refused = threading.Barrier(len(people)), [], []
 
     def go(person):
         start.wait()
         try:
             with both_records.write(person) as tx:
-                signed.append(signing.sign(tx, made.id, 1, proof_of(person), HOSPITAL))
+                signed.append(signing.sign(tx, made.id, 2, proof_of(person), HOSPITAL))
         except Conflict as error:
             refused.append(error)
 

@@ -234,6 +234,10 @@ def test_the_tour_from_a_complaint_to_a_signature(browser, tmp_path):
                 undecided.first.click()
                 expect(undecided).to_have_count(before - 1)
             page.locator("[data-sign]").click()
+            stated = page.locator("[data-accept-stated]")
+            if stated.is_visible():
+                stated.click()
+                expect(stated).to_be_hidden()
             expect(page.locator("#sign-password")).to_have_value(DEMONSTRATION.password)
             with page.expect_response(lambda answer: answer.url.endswith("/sign")) as signed:
                 page.locator("dialog#sign button[type=submit]").click()

@@ -93,13 +93,13 @@ def test_normals_say_nothing_of_what_is_spoken_of(client, app_context):
     assert _draft(app_context, made).revision == after.revision  # nothing was left to say
 
 
-def test_a_field_that_was_left_open_is_an_objection(client, app_context):
+def test_a_field_that_was_left_open_gets_a_hint(client, app_context):
     made = made_report(app_context.records)
     draft = client.get(f"/api/v1/drafts/{made.id}").json()
     sent = [{"section": "findings", "text": "Sağda [mm] çapında kalsifikasyon izlendi."}]
     headers = {"If-Match": f'"{draft["revision"]}"'}
     saved = client.put(f"/api/v1/drafts/{made.id}", json={"sentences": sent}, headers=headers).json()
-    assert "This field was left open; fill it." in {mark["reason"] for mark in saved["sentences"][0]["marks"]}
+    assert "This field was left open; fill it." in {hint["reason"] for hint in saved["sentences"][0]["hints"]}
 
 
 @pytest.mark.parametrize(

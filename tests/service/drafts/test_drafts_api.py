@@ -54,23 +54,30 @@ def test_a_draft_is_read_edited_and_decided(client, app_context):
     draft = read(client, made)
     assert draft["open_marks"] == 0 and {item["by"] for item in draft["sentences"]} == {"machine"}
     assert [item["label"] for item in draft["findings"] if item["positive"]] == ["Effusion", "Cardiomegaly"]
+    assert {item["author"] for item in draft["sentences"]} == {"machine"}
+    assert [(item["kind"], item["name"]) for item in draft["blocking"]] == [
+        ("finding", "Pleural effusion"),
+        ("finding", "Cardiomegaly"),
+    ]
     text = [*sentences_of(draft), {"section": "findings", "text": "Sağda nodül izlendi."}]
     saved = put(client, draft, text).json()
-    (place,) = [place for place, item in enumerate(saved["sentences"]) if item["by"] == "person"]
-    (mark,) = saved["sentences"][place]["marks"]
-    assert (mark["fault"], mark["decision"]) == ("not_found", None)
+    (typed,) = [item for item in saved["sentences"] if item["by"] == "person"]
+    assert (typed["author"], typed["marks"], typed["hints"]) == ("person", [], [])
     assert [item["evidence"] for item in saved["sentences"] if item["by"] == "machine"] == [
         item["evidence"] for item in draft["sentences"]
     ]
-    decision = {
-        "sentence": place,
-        **{key: mark[key] for key in ("fault", "start", "end")},
-        "decision": "kept",
-    }
+    sent = {"label": "Effusion", "judgement": "rejected", "sentences_follow": False}
+    judged = client.post(f"{API}/{made.id}/reviews", json=sent, headers={"If-Match": '"2"'}).json()
+    decisions = [
+        {"sentence": place, **{key: mark[key] for key in ("fault", "start", "end")}, "decision": "kept"}
+        for place, item in enumerate(judged["sentences"])
+        for mark in item["marks"]
+    ]
+    assert judged["open_marks"] == len(decisions) > 0
     decided = client.post(
-        f"{API}/{made.id}/decisions", json={"decisions": [decision]}, headers={"If-Match": '"2"'}
+        f"{API}/{made.id}/decisions", json={"decisions": decisions}, headers={"If-Match": '"3"'}
     ).json()
-    (mark,) = decided["sentences"][place]["marks"]
+    mark = decided["sentences"][decisions[0]["sentence"]]["marks"][0]
     assert (mark["decision"], decided["open_marks"]) == ("kept", 0)
     assert mark["decided_by"] and mark["decided_at"]
 
@@ -87,9 +94,22 @@ def test_a_text_beside_the_sentences_is_handed_on_by_its_name(monkeypatch):
 def test_a_decision_may_come_with_the_text_it_is_about(client, app_context):
     made = made_report(app_context.records)
     draft = read(client, made)
-    text = [{"section": "findings", "text": " "}, {"section": "findings", "text": "Nodül izlendi."}]
-    decision = {"sentence": 1, "fault": "not_found", "start": 0, "end": 5, "decision": "kept"}
-    saved = put(client, draft, text, decisions=[decision])
+    text = [
+        {"section": "findings", "text": " "},
+        {
+            "section": "findings",
+            "text": "Nodül izlendi.",
+            "evidence": ["finding:Effusion"],
+            "author": "edited",
+        },
+    ]
+    first = put(client, draft, text).json()
+    (place,) = range(len(first["sentences"]))
+    decisions = [
+        {"sentence": 1, **{key: mark[key] for key in ("fault", "start", "end")}, "decision": "kept"}
+        for mark in first["sentences"][place]["marks"]
+    ]
+    saved = put(client, first, text, decisions=decisions)
     assert saved.status_code == 200, saved.text
     assert saved.json()["open_marks"] == 0
 
@@ -148,7 +168,7 @@ def test_hostile_text_is_escaped_wherever_it_is_shown(client, app_context):
     hostile = "Kalp büyük <script>alert(1)</script> \u202e\x00{{7*7}}"
     saved = put(client, draft, [{"section": "findings", "text": hostile}]).json()
     assert "\x00" not in saved["sentences"][0]["text"] and "\u202e" not in saved["sentences"][0]["text"]
-    assert saved["open_marks"] > 0
+    assert saved["sentences"][0]["hints"] and not saved["open_marks"]
     preview = client.get(f"{API}/{made.id}/preview.pdf")
     assert "<script>" in "".join(pages(preview.content))  # words on paper
 
@@ -163,13 +183,29 @@ def test_a_sentence_without_end_is_refused_without_an_echo(client, app_context, 
 
 def test_a_finding_is_judged_and_its_sentences_follow(client, app_context):
     made = made_report(app_context.records)
-    judged = client.post(
-        f"{API}/{made.id}/reviews",
-        json={"label": "Effusion", "judgement": "rejected", "sentences_follow": True},
-        headers={"If-Match": '"1"'},
-    ).json()
-    assert not any("efüzyon" in item["text"].lower() for item in judged["sentences"])
+    reviews = f"{API}/{made.id}/reviews"
+
+    def said(draft):
+        return " ".join(item["text"] for item in draft["sentences"]).lower()
+
+    sent = {"label": "Effusion", "judgement": "accepted", "side": "left", "size": "12"}
+    accepted = client.post(reviews, json=sent, headers={"If-Match": '"1"'}).json()
+    assert "(12 mm)" in said(accepted) and "judged" in {item["author"] for item in accepted["sentences"]}
+    sent = {"label": "Effusion", "judgement": "rejected"}
+    judged = client.post(reviews, json=sent, headers={"If-Match": '"2"'}).json()
+    assert "efüzyon" not in said(judged) and judged["undo"] == ["Effusion"]
     assert {item["label"]: item["judgement"] for item in judged["findings"]}["Effusion"] == "rejected"
+    back = client.delete(f"{reviews}/last", headers={"If-Match": '"3"'}).json()
+    assert back["sentences"] == accepted["sentences"]
+    labels = [item["label"] for item in back["blocking"]]
+    assert labels == ["Cardiomegaly"]
+    all_judged = client.post(
+        f"{reviews}/accepted", json={"labels": labels}, headers={"If-Match": '"4"'}
+    ).json()
+    assert all_judged["blocking"] == [] and all_judged["open_marks"] == 0
+    sent = {"label": "Effusion", "judgement": "accepted", "size": "large"}
+    assert client.post(reviews, json=sent, headers={"If-Match": '"5"'}).status_code == 422
+    assert client.post(f"{API}/{made.id}/identity", headers={"If-Match": '"5"'}).json()["blocking"] == []
 
 
 def test_a_fresh_draft_in_the_other_language(client, app_context):

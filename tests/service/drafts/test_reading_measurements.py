@@ -39,7 +39,8 @@ def test_a_length_is_kept_named_written_into_the_sentence_and_signed(page, room)
     moved = working(room).measurements[0]
     assert moved.rounded > said[0]
     # it goes by the sentence under the caret, and the check knows that it was measured
-    field = fields(page, "findings").first
+    page.locator('[data-add="findings"]').click()
+    field = fields(page, "findings").last
     field.fill("Kardiyak çap olarak ölçüldü.")
     field.evaluate("(element) => element.setSelectionRange(12, 12)")
     rows.first.locator("[data-named]").fill("Kardiyak çap")
@@ -65,6 +66,8 @@ def test_a_length_is_kept_named_written_into_the_sentence_and_signed(page, room)
     expect(page.locator(".marks .value")).to_contain_text(f"{moved.rounded:.1f}".replace(".", ","))
     chord(page, "s", "s")
     expect(page.locator("#sign [data-what]")).to_contain_text("Kardiyak çap: ")
+    page.locator("#sign [data-accept-stated]").click()
+    expect(page.locator("#sign [data-accept-stated]")).to_be_hidden()
     page.locator("#sign-password").fill(PASSWORD)
     page.locator("#sign button[type=submit]").click()
     expect(page.locator(".as-signed")).to_contain_text("olarak ölçüldü")

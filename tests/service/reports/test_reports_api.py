@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from tests.documents.test_pdf import pages
 from tests.records.kit import made_user
-from tests.records.reports_kit import made_report, sign, signed_report
+from tests.records.reports_kit import judged_all, made_report, sign, signed_report
 from tests.service.kit import make_context, opened_session, served, sign_in
 from tetkik.language import Language
 from tetkik.records.cases.patients import Person
@@ -60,7 +60,13 @@ def test_a_report_is_signed_with_the_password_again(client, app_context):
     assert wrong.status_code in (401, 403), wrong.text
     none = client.post(f"{API}/{made.id}/sign", json={"revision": 1})
     assert none.status_code == 403
-    signed = client.post(f"{API}/{made.id}/sign", json={"revision": 1, "password": PASSWORD})
+    waits = client.post(f"{API}/{made.id}/sign", json={"revision": 1, "password": PASSWORD})
+    assert waits.status_code == 409 and waits.json()["title"] == "NotReady"
+    labels = [item["label"] for item in waits.json()["blocking"]]
+    assert labels == ["Effusion", "Cardiomegaly"]
+    accepted = f"/api/v1/drafts/{made.id}/reviews/accepted"
+    client.post(accepted, json={"labels": labels}, headers={"If-Match": '"1"'})
+    signed = client.post(f"{API}/{made.id}/sign", json={"revision": 2, "password": PASSWORD})
     assert signed.status_code == 201, signed.text
     assert (signed.json()["number"], signed.json()["corrected"]) == (1, False)
     read = client.get(f"{API}/{made.id}").json()
@@ -69,14 +75,15 @@ def test_a_report_is_signed_with_the_password_again(client, app_context):
         "password",
         "final",
     )
-    again = client.post(f"{API}/{made.id}/sign", json={"revision": 2, "password": PASSWORD})
+    again = client.post(f"{API}/{made.id}/sign", json={"revision": 3, "password": PASSWORD})
     assert again.status_code == 409
 
 
 def test_one_key_signs_once_and_the_password_is_kept_nowhere(client, app_context):
-    entered(client, app_context, Role.RADIOLOGIST)
+    actor = entered(client, app_context, Role.RADIOLOGIST)
     made = made_report(app_context.records)
-    body = {"revision": 1, "password": PASSWORD}
+    with app_context.records.write(actor) as tx:
+        body = {"revision": judged_all(tx, made.id).revision, "password": PASSWORD}
     first, second = (
         client.post(f"{API}/{made.id}/sign", json=body, headers={"Idempotency-Key": "sign-1"})
         for _ in range(2)

@@ -7,6 +7,7 @@ leaves a file that nobody names, which the daily sweep removes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy import select
 
@@ -44,6 +45,7 @@ def copy_images(tx: Transaction, case: Case, found: Sequence[StoredImage]) -> tu
 def _carried(tx: Transaction, case: Case, image: StoredImage, image_id: str) -> StoredImage:
     before = tx.session.get_one(Image, image.id)
     file, described = reencrypt_file(tx, image, case.patient_id), images.load_metadata(tx, image)
+    described = replace(described, confirmed=())  # that was said of another patient
     row = images.build_image_row(tx, case, file, described, image_id)
     row.created_at, row.created_by = before.created_at, before.created_by
     tx.session.add(row)

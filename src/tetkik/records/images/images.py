@@ -30,6 +30,7 @@ from tetkik.values import (
     View,
     middle_frame,
 )
+from tetkik.values.common import ADDED
 
 if TYPE_CHECKING:
     from tetkik.values import Radiograph
@@ -54,6 +55,8 @@ class ImageMetadata:
     name: str = field(default="", repr=False)
     """That the sender gave the file; sealed, and never a path."""
     plane: SpacingPlane | None = None
+    confirmed: tuple[str, ...] = field(default=(), metadata=ADDED)
+    """What the file says of its patient otherwise than the record, and a person has confirmed."""
 
     @classmethod
     def of(cls, image: Radiograph, name: str = "") -> ImageMetadata:
@@ -158,7 +161,7 @@ def add_image(
     if known is not None:
         return AddedImage(_value(known), fresh=False)
     require_open(tx, case)
-    row = build_image_row(tx, case, file, described, new_id())
+    row = build_image_row(tx, case, file, replace(described, confirmed=tuple(confirmed)), new_id())
     tx.session.add(row)
     tx.session.flush()
     kept = {"format": described.file_format, "confirmed": ",".join(confirmed) or None}
@@ -253,6 +256,18 @@ def load_all_metadata(tx: Transaction, found: Sequence[StoredImage]) -> dict[str
     rows = tx.session.scalars(select(Image).where(Image.id.in_([image.id for image in found]))).all()
     opened = ((row.id, tx.open_column(row, "tags")) for row in rows)
     return {key: from_bytes(_SealedMetadata, content).described for key, content in opened if content}
+
+
+def confirm_identity(tx: Transaction, image_id: str, traits: Sequence[str]) -> None:
+    """Keep that an image is its record's patient's, though its file says these traits otherwise."""
+    row = tx.session.get_one(Image, image_id)
+    kept = _kept(tx, _value(row))
+    confirmed = tuple(dict.fromkeys((*kept.described.confirmed, *traits)))
+    tx.seal_column(
+        row, "tags", to_bytes(replace(kept, described=replace(kept.described, confirmed=confirmed)))
+    )
+    tx.session.flush()
+    tx.audit_about(Action.IDENTITY_CONFIRMED, row, confirmed=",".join(traits))
 
 
 def load_sha256(tx: Transaction, image: StoredImage) -> str:

@@ -1,24 +1,34 @@
-"""The marks of a draft: what the machine wrote against its evidence, what a person wrote against the facts.
+"""What the grounding check says of a draft: marks at a model's sentences, hints at a person's.
 
 The facts come from what the model found, as the radiologist has judged it: a finding that they rejected is
-no longer found, one that they added is.
+no longer found, one that they added is. A model's sentence must agree with all of it, and a mark keeps the
+report from being signed until somebody decides. A person's sentence is theirs: a hint says only where it
+goes against what they judged themselves.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from tetkik.language import Language, Sentence
 from tetkik.records.reports.report_inputs import Material
 from tetkik.report.facts import Facts, facts_of
 from tetkik.report.grounding import check_draft, check_own
+from tetkik.report.labeler import Context, Polarity, read_report
 from tetkik.values import (
+    Author,
+    Basis,
+    BasisKind,
+    Draft,
     DraftSentence,
+    Fault,
     Figure,
     Finding,
     FindingsResult,
     Judgement,
+    Mark,
     Measurement,
     MeasurementUnit,
     ReportContent,
@@ -28,31 +38,66 @@ from tetkik.values import (
 Judged = Mapping[str, Judgement]
 
 
-def written_by_machine(material: Material, sentence: DraftSentence) -> bool:
-    """Whether a sentence stands in the machine's draft, word for word and in the same part."""
-    if material.draft is None:
-        return False
-    return any(
-        (sentence.section, sentence.text) == (own.section, own.text) for own in material.draft.sentences
+_HINTS = frozenset({Fault.DENIES_FOUND, Fault.SIDE, Fault.FOREIGN})
+
+
+def authored(material: Material, draft: Draft) -> Draft:
+    """The draft with the author of each sentence.
+
+    Where none was kept it is the machine's if it stands word for word in its draft, else a person's, and the
+    marks that were once made at those go.
+    """
+    if all(item.author is not None for item in draft.sentences):
+        return draft
+    own = {(item.section, item.text) for item in material.draft.sentences} if material.draft else set()
+    sentences = tuple(
+        item
+        if item.author is not None
+        else replace(item, author=Author.MACHINE)
+        if (item.section, item.text) in own
+        else replace(item, author=Author.PERSON, marks=())
+        for item in draft.sentences
     )
+    return replace(draft, sentences=sentences)
 
 
 def checked(material: Material, content: ReportContent, judged: Judged) -> ReportContent:
-    """The content with its marks; what a person decided about the same mark of the same words stays.
+    """The content with its marks and hints; what a person decided about a mark of the same words stays.
 
     A sentence may say what a person measured in the image.
     """
-    draft, measured = content.draft, [words for item in content.measurements for words in sayings(item)]
-    facts = _facts(material, judged)
-    assessed = None if facts is None or facts.refused else facts
+    draft = authored(material, content.draft)
+    measured = [words for item in content.measurements for words in sayings(item)]
+    facts = _facts(material, judged, draft.evidence)
+    own = _judged_facts(material, judged, draft.evidence)
     sentences = []
-    for sentence in draft.sentences:
-        if facts is not None and written_by_machine(material, sentence):
-            (found,) = check_draft(replace(draft, sentences=(sentence,)), facts).sentences
+    for item in draft.sentences:
+        if item.author is None or not item.author.is_model:
+            hints = _hints(item, own, judged, draft.language, measured)
+            sentences.append(replace(item, marks=(), hints=hints))
+        elif facts is not None:
+            sentences += check_draft(replace(draft, sentences=(item,)), facts, measured).sentences
         else:
-            found = check_own(sentence, assessed, draft.language, measured)
-        sentences.append(found)
+            sentences.append(item)
     return replace(content, draft=replace(draft, sentences=tuple(sentences)))
+
+
+def _hints(
+    sentence: DraftSentence, facts: Facts | None, judged: Judged, language: Language, measured: list[str]
+) -> tuple[Mark, ...]:
+    """Where a person's sentence goes against what they judged themselves, and fields that were left open."""
+    bare = replace(sentence, marks=(), hints=())
+    found = [mark for mark in check_own(bare, facts, language, measured).marks if mark.fault in _HINTS]
+    rejected = {label for label, judgement in judged.items() if judgement is Judgement.REJECTED}
+    for reading in read_report(sentence.text, language) if rejected else ():
+        for item in reading.mentions:
+            stated = (
+                item.context is Context.CURRENT and item.polarity is not Polarity.ABSENT and not item.implied
+            )
+            if stated and item.label in rejected and not (facts and facts.may_assert(item.label)):
+                reason = Sentence("This finding was rejected.")
+                found.append(Mark(Fault.NOT_FOUND, reason, item.start, item.end))
+    return tuple(found)
 
 
 def sayings(measurement: Measurement) -> tuple[str, ...]:
@@ -92,10 +137,30 @@ def as_judged(result: FindingsResult, judged: Judged) -> FindingsResult:
     return replace(result, findings=tuple(known.values()))
 
 
-def _facts(material: Material, judged: Judged) -> Facts | None:
+def _facts(material: Material, judged: Judged, evidence: Sequence[Basis]) -> Facts | None:
     if material.result is None:
         return None
-    return facts_of(as_judged(material.result, judged), material.inputs, prior=material.prior)
+    return _facts_of(as_judged(material.result, judged), material, judged, evidence)
+
+
+def _judged_facts(material: Material, judged: Judged, evidence: Sequence[Basis]) -> Facts | None:
+    """What a person judged, and nothing else."""
+    if material.result is None or not judged:
+        return None
+    result = as_judged(material.result, judged)
+    own = tuple(item for item in result.findings if item.label in judged)
+    return _facts_of(replace(result, findings=own), material, judged, evidence)
+
+
+def _facts_of(result: FindingsResult, material: Material, judged: Judged, evidence: Sequence[Basis]) -> Facts:
+    """The facts, with the side that a person gave to a finding in the place of the measured one."""
+    given = {
+        basis.key: basis.side
+        for basis in evidence
+        if basis.kind is BasisKind.FINDING and basis.key in judged and basis.side is not None
+    }
+    sides = dict(material.inputs.sides) | given
+    return facts_of(result, replace(material.inputs, sides=tuple(sides.items())), prior=material.prior)
 
 
 def _judged(finding: Finding, judgement: Judgement) -> Finding:

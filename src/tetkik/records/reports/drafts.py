@@ -23,7 +23,7 @@ from tetkik.records.ids import new_id
 from tetkik.records.images import images, runs
 from tetkik.records.images.images import StoredImage
 from tetkik.records.people import visibility
-from tetkik.records.reports import prior_recheck, reviews, signing
+from tetkik.records.reports import judging, prior_recheck, readiness, reviews, signing
 from tetkik.records.reports.draft_marks import checked
 from tetkik.records.reports.edit_conflicts import (
     WorkingDraft,
@@ -35,6 +35,7 @@ from tetkik.records.reports.edit_conflicts import (
     view_of,
 )
 from tetkik.records.reports.editing import Choice, DraftEdit, Edited, decided, merged
+from tetkik.records.reports.judging import BeforeJudging, Detail
 from tetkik.records.reports.report_inputs import (
     Material,
     Working,
@@ -47,6 +48,7 @@ from tetkik.records.reports.report_inputs import (
 from tetkik.records.reports.versions import version_of
 from tetkik.records.schema import Image, Report
 from tetkik.values import (
+    Author,
     Draft,
     FindingsResult,
     Identity,
@@ -99,7 +101,7 @@ def write_machine_draft(tx: Transaction, image_id: str, made: MachineDraft) -> s
     row.language, row.writer = document.draft.language, document.draft.writer
     row.updated_at = tx.now
     keep_material(tx, row, _material(made))
-    keep_working(tx, row, Working(document.content))
+    keep_working(tx, row, _by_machine(document))
     _keep_draft_pictures(tx, row, document)
     record_change(tx, row, Action.DRAFT_WRITTEN, writer=document.draft.writer)
     return row.id
@@ -109,6 +111,12 @@ def _material(made: MachineDraft) -> Material:
     document = made.document
     shown = (document.identity, document.tags, document.heatmap_label, made.images)
     return Material(document.draft, document.result, made.inputs, made.prior, *shown)
+
+
+def _by_machine(document: ReportDocument) -> Working:
+    draft = document.draft
+    sentences = tuple(replace(item, author=Author.MACHINE) for item in draft.sentences)
+    return Working(document.content).with_draft(replace(draft, sentences=sentences))
 
 
 def _keep_draft_pictures(tx: Transaction, row: Report, document: ReportDocument) -> None:
@@ -290,22 +298,84 @@ def judge(
     revision: int,
     label: str,
     judgement: Judgement | None,
+    detail: Detail | None = None,
     *,
-    sentences_follow: bool = False,
+    sentences_follow: bool = True,
 ) -> WorkingDraft:
-    """Accept, reject or add a finding, or with None take that back; the marks follow.
+    """`judge_all` of one finding."""
+    say = (judgement, detail)
+    return judge_all(tx, report_id, revision, [label], *say, sentences_follow=sentences_follow)
 
-    So do the marks of later drafts of the patient that compare with this image; and, where
-    `sentences_follow`, sentences go that lean on a rejected finding alone.
+
+def judge_all(
+    tx: Transaction,
+    report_id: str,
+    revision: int,
+    labels: Sequence[str],
+    judgement: Judgement | None,
+    detail: Detail | None = None,
+    *,
+    sentences_follow: bool = True,
+) -> WorkingDraft:
+    """Accept, reject or add findings, or with None take that back; the words of the draft follow, and marks.
+
+    So do the marks of later drafts of the patient that compare with this image. Without `sentences_follow`
+    the words stay as they are. `undo` restores what was before.
     """
     lock_reports_with(tx, report_id)  # later drafts are checked again once the case is locked
     row, working, material = for_change(tx, report_id, revision)
-    reviews.keep(tx, row, material, label, judgement)
-    if sentences_follow and judgement is Judgement.REJECTED:
-        working = working.with_draft(_without(working.draft, label))
-    after = keep(tx, row, material, working)
+    before = reviews.judged(tx, row.id)
+    draft = working.draft
+    judgements = tuple((label, before.get(label)) for label in labels)
+    step = BeforeJudging(judgements, draft.sentences, draft.evidence)
+    for label in labels:
+        reviews.keep(tx, row, material, label, judgement)
+        if sentences_follow:
+            draft = _following(draft, material, label, judgement, detail or Detail())
+    after = keep(tx, row, material, replace(working.with_draft(draft), undo=step))
     prior_recheck.recheck(tx, row.id)
     return after
+
+
+def undo(tx: Transaction, report_id: str, revision: int) -> WorkingDraft:
+    """Take the last judging back, its words too; `Conflict` where something else was written since."""
+    lock_reports_with(tx, report_id)
+    row, working, material = for_change(tx, report_id, revision)
+    step = working.undo
+    if step is None:
+        raise Conflict("There is no judgement to undo: something else was written since.")
+    for label, judgement in step.judgements:
+        reviews.keep(tx, row, material, label, judgement)
+    draft = replace(working.draft, sentences=step.sentences, evidence=step.evidence)
+    after = keep(tx, row, material, replace(working.with_draft(draft), undo=None))
+    prior_recheck.recheck(tx, row.id)
+    return after
+
+
+def _following(
+    draft: Draft, material: Material, label: str, judgement: Judgement | None, detail: Detail
+) -> Draft:
+    """The draft after a judgement: what it says of the finding follows."""
+    found = material.result.findings if material.result is not None else ()
+    finding = next((item for item in found if item.label == label), None)
+    if judgement is None:
+        return judging.restore(draft, material.draft, label)
+    if judgement is Judgement.ADDED:
+        return judging.confirm(draft, label, None, detail)
+    if finding is None or not finding.positive:
+        return draft  # that it is not there is agreed
+    if judgement is Judgement.REJECTED:
+        return judging.withdraw(draft, label)
+    return judging.confirm(draft, label, finding.probability, detail)
+
+
+def confirm_identity(tx: Transaction, report_id: str, revision: int) -> WorkingDraft:
+    """Say that the image is of the patient of the record, though its file names another person."""
+    row, working, material = for_change(tx, report_id, revision)
+    differs = readiness.unconfirmed(tx, row)
+    if differs:
+        images.confirm_identity(tx, row.image_id, [item.trait for item in differs])
+    return keep(tx, row, material, working)
 
 
 def keep(
@@ -317,6 +387,8 @@ def keep(
     choices: Sequence[Choice] = (),
 ) -> WorkingDraft:
     """Check a draft again, `edited` or as it is; seal it, bump its revision, audit and announce it."""
+    if choices or (edited is not None and edited.sentences != before.draft.sentences):
+        before = replace(before, undo=None)
     edited = edited or Edited.unchanged(before.draft)
     before = before.with_draft(replace(before.draft, sentences=edited.sentences))
     content = checked(material, before.content, reviews.judged(tx, row.id))
@@ -372,11 +444,3 @@ def _new_row(tx: Transaction, image: Image, draft: Draft) -> Report:
     tx.session.add(row)
     tx.session.flush()
     return row
-
-
-def _without(draft: Draft, label: str) -> Draft:
-    """The draft without the sentences that lean on this finding and on no other."""
-    name = f"finding:{label}"
-    found = {basis.id for basis in draft.evidence if basis.kind == "finding"}
-    kept = tuple(item for item in draft.sentences if {name} != found & {*item.evidence})
-    return replace(draft, sentences=kept)

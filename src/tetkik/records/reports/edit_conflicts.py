@@ -12,7 +12,8 @@ from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.people import visibility
 from tetkik.records.reports import reviews, withdrawal_queries
-from tetkik.records.reports.draft_marks import written_by_machine
+from tetkik.records.reports.draft_marks import authored
+from tetkik.records.reports.readiness import Blocker, blockers_of
 from tetkik.records.reports.report_inputs import (
     MarkDecision,
     Material,
@@ -23,7 +24,7 @@ from tetkik.records.reports.report_inputs import (
 )
 from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.records.schema import Case, Report, User
-from tetkik.values import Draft, FindingsResult, Measurement, ReportContent, ReportState
+from tetkik.values import Author, Draft, FindingsResult, Measurement, ReportContent, ReportState
 
 _MACHINE = "Tetkik"
 
@@ -40,8 +41,10 @@ class WorkingDraft:
     version: int
     revision: int
     content: ReportContent = field(repr=False)
-    by_person: tuple[bool, ...]
-    """For each sentence, whether a person wrote or changed it."""
+    blockers: tuple[Blocker, ...]
+    """What keeps it from being signed."""
+    undo: tuple[str, ...]
+    """The findings of the last judging, which can be undone; empty where nothing can."""
     decisions: tuple[MarkDecision, ...] = field(repr=False)
     verdicts: tuple[ReviewedFinding, ...]
     result: FindingsResult | None = field(repr=False)
@@ -54,6 +57,11 @@ class WorkingDraft:
     @property
     def draft(self) -> Draft:
         return self.content.draft
+
+    @property
+    def by_person(self) -> tuple[bool, ...]:
+        """For each sentence, whether a person wrote or changed it."""
+        return tuple(item.author in (Author.EDITED, Author.PERSON) for item in self.draft.sentences)
 
     @property
     def measurements(self) -> tuple[Measurement, ...]:
@@ -96,20 +104,24 @@ def unpacked(tx: Transaction, row: Report) -> tuple[Working, Material]:
     if working is None:
         require_not_moved(tx, row.case_id)
         raise Conflict("This report is signed, and a signed report does not change; amend it instead.")
-    return working, material_of(tx, row)
+    material = material_of(tx, row)
+    return working.with_draft(authored(material, working.draft)), material
 
 
 def view_of(tx: Transaction, row: Report, working: Working, material: Material) -> WorkingDraft:
     """The draft of a row as whoever edits it sees it."""
+    reviewed = reviews.reviews_of(tx, row.id)
+    judged = {item.label: item.judgement for item in reviewed}
     author = tx.session.get(User, row.updated_by) if row.updated_by is not None else None
     return row.to_value(
         WorkingDraft,
         report_id=row.id,
         number=number_of(tx, row),
         content=working.content,
-        by_person=tuple(not written_by_machine(material, item) for item in working.draft.sentences),
+        blockers=blockers_of(tx, row, working.draft, material.result, judged),
+        undo=tuple(label for label, _ in working.undo.judgements) if working.undo is not None else (),
         decisions=working.decisions,
-        verdicts=reviews.reviews_of(tx, row.id),
+        verdicts=reviewed,
         result=material.result,
         amending=reason_of(tx, row),
         withdrawn=withdrawal_queries.now_of_reports(tx, [row.id]).get(row.id),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from tetkik.errors import InputError
 from tetkik.records.database import Transaction
 from tetkik.records.reports.report_inputs import MarkDecision, Working
-from tetkik.values import Decision, Draft, DraftSentence, Fault, Mark, Section
+from tetkik.values import Author, Decision, Draft, DraftSentence, Fault, Mark, Section
 from tetkik.values.common import one_line
 
 LONGEST = 4000
@@ -51,7 +51,11 @@ class Edited:
 
 
 def merged(draft: Draft, edit: DraftEdit) -> Edited:
-    """A person's sentences beside the draft's: the same words in the same part keep what they had."""
+    """A person's sentences beside the draft's: the same words in the same part keep what they had.
+
+    A model's sentence with other words stays the model's, until it is sent as the person's. Whoever does not
+    say whose a sentence was is believed by its evidence: what is typed has none.
+    """
     sentences = edit.sentences
     written = [*(item.text for item in sentences), *edit.texts.values()]
     if len(sentences) > MOST or any(len(text) > LONGEST for text in written):
@@ -69,10 +73,22 @@ def merged(draft: Draft, edit: DraftEdit) -> Edited:
         text = item.text if same is not None else one_line(item.text)
         if not text:
             continue
-        evidence = tuple(dict.fromkeys(name for name in item.evidence if name in known))
-        kept.append((order.index(item.section), place, same or DraftSentence(text, item.section, evidence)))
+        if same is None:
+            evidence = tuple(dict.fromkeys(name for name in item.evidence if name in known))
+            author = _changed(item.author, bool(evidence))
+            same = DraftSentence(text, item.section, evidence, author=author)
+        elif same.author is Author.EDITED and item.author is Author.PERSON:
+            same = replace(same, author=Author.PERSON)
+        kept.append((order.index(item.section), place, same))
     kept.sort(key=lambda one: one[:2])
     return Edited(tuple(item for *_, item in kept), tuple(place for _, place, _ in kept))
+
+
+def _changed(author: Author | None, based: bool) -> Author:
+    """Whose a sentence is whose words changed; `based` says whether it leans on evidence."""
+    if author is None:
+        return Author.EDITED if based else Author.PERSON
+    return Author.EDITED if author.is_model else Author.PERSON
 
 
 def decided(tx: Transaction, working: Working, edited: Edited, choices: Sequence[Choice]) -> Working:
@@ -97,9 +113,17 @@ def decided(tx: Transaction, working: Working, edited: Edited, choices: Sequence
                 replace(item, decision=choice.decision) if item is mark else item for item in sentence.marks
             )
             sentences[choice.sentence] = replace(sentence, marks=marks)
-    left = tuple(sentences[place] for place in edited.places if place not in removed)
+    left = tuple(_owned(sentences[place]) for place in edited.places if place not in removed)
     working = working.with_draft(replace(working.draft, sentences=left))
     return replace(working, decisions=tuple(decisions))
+
+
+def _owned(sentence: DraftSentence) -> DraftSentence:
+    """A model's sentence that a person changed is theirs once they keep it against every mark."""
+    kept = bool(sentence.marks) and all(mark.decision is Decision.KEPT for mark in sentence.marks)
+    if sentence.author is not Author.EDITED or not kept:
+        return sentence
+    return replace(sentence, marks=(), author=Author.PERSON)
 
 
 def _mark(sentence: DraftSentence, choice: Choice) -> Mark | None:

@@ -20,12 +20,12 @@ from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.reports import drafts
 from tetkik.records.reports.edit_conflicts import WorkingDraft
-from tetkik.records.reports.editing import Choice, DraftEdit
+from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.reports.templates import stated_labels
 from tetkik.records.schema import Macro
 from tetkik.report.normals import OF_ROUTE, NormalPart, normal_parts, normal_report, unmentioned
 from tetkik.turkish import alphabetical, fold
-from tetkik.values import Decision, DraftSentence, Fault, Section
+from tetkik.values import Author, DraftSentence, Section
 from tetkik.values.common import one_line
 
 LONGEST = 4000
@@ -123,8 +123,7 @@ class Filled:
 def fill_normals(tx: Transaction, report_id: str, revision: int) -> Filled:
     """Say of every part that nothing speaks of that it is normal, in the actor's own words.
 
-    The sentences are a person's, without evidence. That the model has no measured right to such a denial is
-    decided by the key: the person says it. What goes against a finding stays an open objection.
+    The sentences are a person's, without evidence: whoever presses the key says them.
     """
     before = drafts.draft_of(tx, report_id)
     parts = _missing(before)
@@ -132,22 +131,12 @@ def fill_normals(tx: Transaction, report_id: str, revision: int) -> Filled:
         return Filled(before, ())
     own = {(item.language, item.abbreviation): item.text for item in own_macros(tx)}
     new = [
-        DraftSentence(line, Section.FINDINGS)
+        DraftSentence(line, Section.FINDINGS, author=Author.PERSON)
         for part in parts
         for line in map(one_line, own.get((part.language, part.abbreviation), part.text).split("\n"))
         if line
     ]
     working = drafts.save(tx, report_id, revision, DraftEdit((*before.draft.sentences, *new)))
-    added = {item.text for item in new} - {item.text for item in before.draft.sentences}
-    choices = [
-        Choice(place, mark.fault, mark.start, mark.end, Decision.KEPT)
-        for place, sentence in enumerate(working.draft.sentences)
-        if sentence.text in added
-        for mark in sentence.marks
-        if mark.fault is Fault.DENIES_UNPROVEN and mark.decision is None
-    ]
-    if choices:
-        working = drafts.decide(tx, report_id, working.revision, choices)
     return Filled(working, tuple(part.name for part in parts))
 
 

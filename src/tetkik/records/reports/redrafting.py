@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from tetkik.errors import Conflict
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
-from tetkik.records.reports import reviews
+from tetkik.records.reports import judging, reviews
 from tetkik.records.reports.draft_marks import as_judged, checked
 from tetkik.records.reports.edit_conflicts import (
     WorkingDraft,
@@ -18,7 +19,7 @@ from tetkik.records.reports.edit_conflicts import (
 )
 from tetkik.records.reports.identity import identity_for
 from tetkik.records.reports.report_inputs import Working, keep_material, keep_working
-from tetkik.values import Draft, FindingsResult, Identity, Judgement, ReportInput
+from tetkik.values import Author, Draft, FindingsResult, Identity, Judgement, ReportInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,13 @@ def rewrite(tx: Transaction, report_id: str, revision: int, draft: Draft) -> Wor
         replace(basis, probability=None) if basis.key in made_up else basis for basis in draft.evidence
     )
     draft = replace(draft, evidence=evidence)
-    material = replace(material, draft=draft)
     # The earlier image may have been judged anew while the draft was written.
+    sentences = tuple(replace(item, author=Author.MACHINE) for item in draft.sentences)
+    draft = replace(draft, sentences=sentences)
+    material = replace(material, draft=draft)
+    sides = {basis.key: basis.side for basis in before.draft.evidence}
+    for label in _standing(material.result, judged):
+        draft = judging.confirm(draft, label, None, judging.Detail(sides.get(label)))
     content = checked(material, replace(before.content, draft=draft), judged)
     keep_material(tx, row, material)
     row.language, row.writer = draft.language, draft.writer
@@ -61,3 +67,13 @@ def rewrite(tx: Transaction, report_id: str, revision: int, draft: Draft) -> Wor
     bump_revision(tx, row)
     record_change(tx, row, Action.DRAFT_WRITTEN, writer=draft.writer, asked=True)
     return view_of(tx, row, working, material)
+
+
+def _standing(result: FindingsResult | None, judged: Mapping[str, Judgement]) -> list[str]:
+    """The findings that a person says are there: a fresh draft says so definitely."""
+    positive = {item.label for item in result.findings if item.positive} if result is not None else set()
+    return [
+        label
+        for label, judgement in judged.items()
+        if judgement is Judgement.ADDED or (judgement is Judgement.ACCEPTED and label in positive)
+    ]

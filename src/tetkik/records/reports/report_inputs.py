@@ -14,6 +14,7 @@ from tetkik.errors import RecordsError
 from tetkik.records import serialization
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
+from tetkik.records.reports.judging import BeforeJudging
 from tetkik.records.schema import Blob, Report
 from tetkik.values import (
     Decision,
@@ -65,6 +66,8 @@ class Working:
 
     content: ReportContent
     decisions: tuple[MarkDecision, ...] = ()
+    undo: BeforeJudging | None = field(default=None, metadata=ADDED)
+    """The last judging; None once anything else was written."""
 
     @property
     def draft(self) -> Draft:

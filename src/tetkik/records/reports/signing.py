@@ -9,6 +9,7 @@ text and lets any change be seen, and no more.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
@@ -36,7 +37,9 @@ from tetkik.records.reports.edit_conflicts import (
     view_of,
 )
 from tetkik.records.reports.identity import identity_for
+from tetkik.records.reports.judging import stated_labels
 from tetkik.records.reports.key_pictures import keep_signed_pictures, key_pictures
+from tetkik.records.reports.readiness import NotReady, blockers_of
 from tetkik.records.reports.report_inputs import (
     Material,
     Picture,
@@ -63,6 +66,7 @@ from tetkik.records.serialization import digest_of
 from tetkik.values import (
     EDITION,
     AccountChange,
+    Author,
     CaseState,
     Draft,
     Hospital,
@@ -107,17 +111,19 @@ def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital:
     """Sign a draft: it becomes a version that never changes.
 
     `Forbidden` where the actor may not sign, or the proof is another person's or too old; `Conflict` where it
-    is signed already, has marks without a decision, is an exercise, or says nothing.
+    is signed already, is an exercise, or says nothing; `NotReady` where something is still to be decided.
     """
     prove(tx, proof, Permission.REPORT_SIGN)
     row, working, material = for_change(tx, report_id, revision)
-    _refuse_unready(working.draft)
+    judged = reviews.judged(tx, row.id)
+    _refuse_unready(tx, row, working.draft, material, judged)
     _refuse_removed(tx, material, working)
+    working = working.with_draft(_without_hints(working.draft))
     version_id = new_id()
     last = _last_version(tx, row)
     sealed = _sealed(tx, row, version_id, last, working, material, hospital)
     content = serialization.to_bytes(sealed)
-    corrected = material.draft is None or _texts_of(working.draft) != _texts_of(material.draft)
+    corrected = material.draft is None or _was_corrected(working.draft, material.draft)
     document = sealed.document
     version = ReportVersion(
         id=version_id,
@@ -241,14 +247,13 @@ def may(tx: Transaction, permission: Permission) -> None:
         raise Forbidden("Your role does not allow this ({permission}).", permission=permission)
 
 
-def _refuse_unready(draft: Draft) -> None:
+def _refuse_unready(
+    tx: Transaction, row: Report, draft: Draft, material: Material, judged: Mapping[str, Judgement]
+) -> None:
     if draft.exercise:
         raise Conflict("This is an exercise and about no patient; it cannot be signed.")
-    if draft.open_marks:
-        raise Conflict(
-            "The draft has {count} objections that nobody has decided; keep or remove each, then sign.",
-            count=draft.open_marks,
-        )
+    if blockers := blockers_of(tx, row, draft, material.result, judged):
+        raise NotReady(blockers)
     if not draft.section(Section.FINDINGS) and not draft.section(Section.IMPRESSION):
         raise Conflict("The draft says nothing of what the image shows; write findings or an impression.")
 
@@ -384,5 +389,20 @@ def settle_case(tx: Transaction, case_id: str) -> None:
     tx.session.execute(delete(Assignment).where(Assignment.case_id == case_id))
 
 
-def _texts_of(draft: Draft) -> tuple[tuple[Section, str], ...]:
-    return tuple((item.section, item.text) for item in draft.sentences)
+def _without_hints(draft: Draft) -> Draft:
+    return replace(draft, sentences=tuple(replace(item, hints=()) for item in draft.sentences))
+
+
+def _was_corrected(draft: Draft, machine: Draft) -> bool:
+    """Whether a person wrote in a draft or took something out; an accepted finding corrects nothing."""
+    by_hand = any(item.author in (Author.EDITED, Author.PERSON) for item in draft.sentences)
+    return by_hand or _statements(draft) != _statements(machine)
+
+
+def _statements(draft: Draft) -> set[tuple[Section, str]]:
+    """What a draft says in which part: of each finding that, whatever the words, and every other sentence."""
+    return {
+        (item.section, what)
+        for item in draft.sentences
+        for what in (stated_labels(item) if item.certainty else (item.text,))
+    }

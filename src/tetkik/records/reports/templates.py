@@ -32,7 +32,7 @@ from tetkik.records.schema import ReportTemplate
 from tetkik.report.labeler import read_report
 from tetkik.report.normals import Examination, normal_report
 from tetkik.report.template import check_slots
-from tetkik.values import NORMAL_LABELS, Draft, DraftSentence, Judgement, Section
+from tetkik.values import NORMAL_LABELS, Author, Draft, DraftSentence, Judgement, Section
 from tetkik.values.common import one_line
 
 LONGEST = 20_000
@@ -117,7 +117,7 @@ def sentences_of(template: HospitalTemplate, draft: Draft) -> tuple[DraftSentenc
         else:
             known = {item.text for item in draft.section(section)}
             placed[section] += [
-                DraftSentence(one, section)
+                DraftSentence(one, section, author=Author.PERSON)
                 for reading in read_report(text, template.language)
                 if (one := one_line(reading.text)) and not _is_heading(one) and one not in known
             ]

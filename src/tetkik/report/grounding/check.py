@@ -41,20 +41,22 @@ _OPEN_FIELD = re.compile(r"\[[^\[\]]{0,80}\]")
 _TIMES = re.compile(r"\s?[x×]\s?")
 
 
-def check_draft(draft: Draft, facts: Facts) -> Draft:
+def check_draft(draft: Draft, facts: Facts, measured: Sequence[str] = ()) -> Draft:
     """The draft with the marks of the grounding check; marks that a person decided stay as they are.
 
     A draft may say only what the facts hold: in its findings and its impression a sentence about anything
     else is marked too, for there is nothing that it could lean on. What is quoted word for word (the history,
-    a warning, a passage about what was found) claims nothing itself.
+    a warning, a passage about what was found) claims nothing itself. `measured` are sizes that somebody did
+    measure, as for `check_own`.
     """
+    allowed = set().union(*map(spoken_numbers, measured))
     passages = {passage.id: passage for passage in draft.passages}
     known = {basis.id for basis in facts.bases()} | {_PASSAGE + name for name in passages}
     checked = []
     for sentence in draft.sentences:
         names = [name for name in sentence.evidence if name in known and name.startswith(_PASSAGE)]
         cited = [passages[name.removeprefix(_PASSAGE)] for name in names]
-        marks = _draft_marks(sentence, facts, known, cited, draft.language)
+        marks = _draft_marks(sentence, facts, known, cited, draft.language, allowed)
         checked.append(replace(sentence, marks=_with_decisions(marks, sentence.marks)))
     return replace(draft, sentences=tuple(checked))
 
@@ -120,7 +122,12 @@ def without_marked(draft: Draft) -> Draft:
 
 
 def _draft_marks(
-    sentence: DraftSentence, facts: Facts, known: set[str], cited: Sequence[Passage], language: Language
+    sentence: DraftSentence,
+    facts: Facts,
+    known: set[str],
+    cited: Sequence[Passage],
+    language: Language,
+    allowed: AbstractSet[str],
 ) -> list[Mark]:
     text = _without_quotes(sentence, facts)
     if not text.strip(" “”"):
@@ -130,11 +137,12 @@ def _draft_marks(
     named = {mention.label for reading in readings for mention in reading.mentions} | set(own)
     marks: list[Mark] = []
     if not _quotes_passage(sentence, cited, facts):
-        marks += _word_marks(text, cited, strict=True, language=language)
+        marks += _word_marks(text, cited, strict=True, language=language, allowed=allowed)
         if sentence.section is not Section.TECHNIQUE:
             claims = claims_of(text, readings, facts, cited, language)
             objections = (*claims.against, *claims.undecided, *claims.beyond)
-            marks += [mark for mark in objections if not _within(mark, own.values())]
+            said = [*own.values(), *_measured_in(text, allowed)]
+            marks += [mark for mark in objections if not _within(mark, said)]
         marks += _not_in_history(sentence, readings, facts)
         if sentence.section in _CLAIMS:
             marks += _unborne(text, readings, (facts, cited, language), [*own.values()], marks)
@@ -158,6 +166,13 @@ def _word_marks(
     for start, end in numbers_in(text, bare=False):
         if not all(_may_say(number, allowed) for number in spoken_numbers(text[start:end])):
             yield Mark(Fault.MEASUREMENT, Sentence("Nobody measured this."), start, end)
+
+
+def _measured_in(text: str, allowed: AbstractSet[str]) -> Iterator[tuple[int, int]]:
+    """Where a sentence says a number that somebody measured."""
+    for start, end in numbers_in(text) if allowed else ():
+        if all(_may_say(number, allowed) for number in spoken_numbers(text[start:end])):
+            yield start, end
 
 
 def _may_say(number: str, allowed: AbstractSet[str]) -> bool:

@@ -18,7 +18,8 @@ from tetkik.records.cases.admission import Admission
 from tetkik.records.cases.cases import load_case
 from tetkik.records.database import Transaction
 from tetkik.records.reports import drafts, signing, withdrawal
-from tetkik.records.reports.editing import Choice, DraftEdit
+from tetkik.records.reports.editing import DraftEdit
+from tetkik.records.reports.judging import read_labels
 from tetkik.records.reports.signing import Proof
 from tetkik.records.worklist.case_contents import load_contents
 from tetkik.service.demonstration import people
@@ -31,9 +32,9 @@ from tetkik.service.reception.triage import triaged
 from tetkik.service.studies.upload import Upload
 from tetkik.values import (
     Actor,
-    Decision,
     DraftSentence,
     JobState,
+    Judgement,
     Method,
     Role,
     Section,
@@ -152,13 +153,11 @@ class Filler:
         parts = ((Section.FINDINGS, findings), (Section.IMPRESSION, impression))
         texts = tuple(DraftSentence(text, section, ()) for section, text in parts)
         draft = drafts.save(tx, report_id, drafts.draft_of(tx, report_id).revision, DraftEdit(texts))
-        objections = tuple(
-            Choice(place, mark.fault, mark.start, mark.end, Decision.KEPT)
-            for place, sentence in enumerate(draft.draft.sentences)
-            for mark in sentence.marks
-        )
-        if objections:
-            draft = drafts.decide(tx, report_id, draft.revision, objections)
+        if labels := [item.label for item in draft.blockers if item.label is not None]:
+            stated = read_labels(f"{findings} {impression}", Language.TR)
+            for label in labels:
+                judgement = Judgement.ACCEPTED if label in stated else Judgement.REJECTED
+                draft = drafts.judge(tx, report_id, draft.revision, label, judgement)
         signing.sign(tx, report_id, draft.revision, _proof(tx), hospital_of(self._context.settings))
 
     def _amend(self, case: DemoCase, at: datetime) -> None:

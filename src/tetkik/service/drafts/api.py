@@ -12,7 +12,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.images import images
 from tetkik.records.reports import drafts, measurements, signing, templates
-from tetkik.service.drafts import shapes
+from tetkik.service.drafts import judging, shapes
 from tetkik.service.drafts.redrafting import fresh_draft, streamed
 from tetkik.service.drafts.regions import statistics_of_moved, with_statistics
 from tetkik.service.drafts.revisions import DraftRoute, draft_response
@@ -21,7 +21,7 @@ from tetkik.service.kit.background.image_decoder import DecoderDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.preconditions import MATCHED, Revision
 from tetkik.service.kit.http.responses import download_headers
-from tetkik.values import Permission
+from tetkik.values import Judgement, Permission
 from tetkik.workflow.reports import hospital_of
 
 router = APIRouter(prefix="/drafts", tags=["drafts"], route_class=DraftRoute)
@@ -68,13 +68,39 @@ def decide(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.De
 
 
 @router.post("/{report_id}/reviews", response_model=shapes.DraftShape, responses=MATCHED)
-def judge(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.ReviewSent) -> Response:
-    """Accept, reject or add a finding: kept for retraining, and the marks of the draft follow."""
+def judge(ctx: Editor, report_id: ReportId, revision: Revision, sent: judging.ReviewSent) -> Response:
+    """Accept, reject or add a finding: kept for retraining, and the words of the draft follow.
+
+    An accepted or added one is stated definitely, with the side and the size that are given; a rejected one
+    loses its words. What a person wrote or changed stays, and gets a hint.
+    """
+    follow = sent.sentences_follow
+    about = (sent.label, sent.judgement, sent.detail)
     with ctx.write() as tx:
-        after = drafts.judge(
-            tx, report_id, revision, sent.label, sent.judgement, sentences_follow=sent.sentences_follow
-        )
+        after = drafts.judge(tx, report_id, revision, *about, sentences_follow=follow)
         return draft_response(ctx.request, after)
+
+
+@router.post("/{report_id}/reviews/accepted", response_model=shapes.DraftShape, responses=MATCHED)
+def accept_all(ctx: Editor, report_id: ReportId, revision: Revision, sent: judging.ReviewsSent) -> Response:
+    """Accept several findings at once: those that `blocking` names, as they were shown."""
+    with ctx.write() as tx:
+        after = drafts.judge_all(tx, report_id, revision, sent.labels, Judgement.ACCEPTED)
+        return draft_response(ctx.request, after)
+
+
+@router.delete("/{report_id}/reviews/last", response_model=shapes.DraftShape, responses=MATCHED)
+def undo(ctx: Editor, report_id: ReportId, revision: Revision) -> Response:
+    """Take the last judging back, with the words that it wrote or took out."""
+    with ctx.write() as tx:
+        return draft_response(ctx.request, drafts.undo(tx, report_id, revision))
+
+
+@router.post("/{report_id}/identity", response_model=shapes.DraftShape, responses=MATCHED)
+def confirm_identity(ctx: Editor, report_id: ReportId, revision: Revision) -> Response:
+    """Confirm that the image is this patient's, though its file names another person; audited."""
+    with ctx.write() as tx:
+        return draft_response(ctx.request, drafts.confirm_identity(tx, report_id, revision))
 
 
 @router.post("/{report_id}/redraft", response_model=shapes.DraftShape, responses=MATCHED)

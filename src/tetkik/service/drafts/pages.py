@@ -23,7 +23,7 @@ from tetkik.records.reports.templates import HospitalTemplate
 from tetkik.records.worklist import case_events, claims, critical_results, worklist
 from tetkik.records.worklist.claims import Reader
 from tetkik.records.worklist.priority_reasons import load_reason
-from tetkik.service.drafts import dictation, shapes
+from tetkik.service.drafts import dictation, judging, shapes
 from tetkik.service.drafts.redrafting import fresh_draft
 from tetkik.service.drafts.regions import statistics_of_moved, with_statistics
 from tetkik.service.drafts.revisions import DraftRoute
@@ -42,7 +42,7 @@ from tetkik.service.studies.viewer import Viewer, load_prior, load_viewer
 from tetkik.service.worklist.columns import reason_words
 from tetkik.service.worklist.pages import WorklistForm
 from tetkik.service.worklist.shapes import CaseReader, PriorityWord
-from tetkik.values import Permission
+from tetkik.values import Judgement, Permission
 
 router = APIRouter(prefix="/read")
 
@@ -236,8 +236,12 @@ class Save(shapes.DraftSent, Revised):
     sentences: Annotated[list[Written], Field(max_length=MOST)]  # type: ignore[assignment]
 
 
-class Judge(shapes.ReviewSent, Revised):
+class Judge(judging.ReviewSent, Revised):
     """What the radiologist says of one finding."""
+
+
+class AcceptAll(judging.ReviewsSent, Revised):
+    """Findings that are accepted at once."""
 
 
 class Rewrite(Revised):
@@ -276,9 +280,27 @@ def save(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Save) -> HTMLRe
 
 @panel_router.post("/{case_id}/{report_id}/findings")
 def judge(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Judge) -> HTMLResponse:
-    return panels_after(
-        ctx, lambda tx: drafts.judge(tx, report_id, body.revision, body.label, body.judgement)
-    )
+    about = (body.label, body.judgement, body.detail)
+    return panels_after(ctx, lambda tx: drafts.judge(tx, report_id, body.revision, *about))
+
+
+@panel_router.post("/{case_id}/{report_id}/accepted")
+def accept_all(ctx: Edits, case_id: CaseId, report_id: ReportId, body: AcceptAll) -> HTMLResponse:
+    """Accept what the report says: the findings that were shown."""
+    accepted = Judgement.ACCEPTED
+    return panels_after(ctx, lambda tx: drafts.judge_all(tx, report_id, body.revision, body.labels, accepted))
+
+
+@panel_router.post("/{case_id}/{report_id}/undo")
+def undo(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Revised) -> HTMLResponse:
+    """Take the last judging back, with its words."""
+    return panels_after(ctx, lambda tx: drafts.undo(tx, report_id, body.revision))
+
+
+@panel_router.post("/{case_id}/{report_id}/identity")
+def confirm_identity(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Revised) -> HTMLResponse:
+    """Say that the image is this patient's, though its file names another person."""
+    return panels_after(ctx, lambda tx: drafts.confirm_identity(tx, report_id, body.revision))
 
 
 @panel_router.post("/{case_id}/{report_id}/rewrite")

@@ -13,6 +13,8 @@ from starlette.concurrency import run_in_threadpool
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
 from tetkik.records.reports.edit_conflicts import EditConflict, WorkingDraft
+from tetkik.records.reports.readiness import NotReady
+from tetkik.service.drafts.judging import BlockerShape
 from tetkik.service.drafts.shapes import DraftShape
 from tetkik.service.kit.access.authentication import identify
 from tetkik.service.kit.context import context_of
@@ -32,6 +34,8 @@ class DraftRoute(APIRoute):
             except EditConflict as conflict:
                 await run_in_threadpool(_audit_shown, request, conflict)
                 return self.respond_to_conflict(request, conflict)
+            except NotReady as refusal:
+                return not_ready_response(request, refusal)
 
         return handle
 
@@ -63,6 +67,15 @@ def conflict_response(request: Request, conflict: EditConflict) -> Response:
         "current": DraftShape.of(current, language).model_dump(mode="json"),
     }
     return JSONResponse(content, status, headers=etag(current), media_type="application/problem+json")
+
+
+def not_ready_response(request: Request, refusal: NotReady) -> Response:
+    """That something is still to be decided before the signature, with the list of it."""
+    language = language_of(request)
+    problem = problem_of(request, 409, Sentence(refusal.template, refusal.values), "NotReady")
+    blocking = [BlockerShape.of(item, language).model_dump(mode="json") for item in refusal.blockers]
+    content = problem.model_dump(exclude_none=True) | {"blocking": blocking}
+    return JSONResponse(content, 409, media_type="application/problem+json")
 
 
 def etag(draft: WorkingDraft) -> dict[str, str]:

@@ -17,8 +17,10 @@ from tetkik.records.reports.key_images import LONGEST_NOTE
 from tetkik.records.reports.measurements import LONGEST_LABEL, NewMeasurement
 from tetkik.records.reports.report_inputs import MarkDecision
 from tetkik.records.reports.withdrawal_queries import Withdrawn
+from tetkik.service.drafts.judging import BlockerShape, HintShape
 from tetkik.service.kit.http.shape import Shape
 from tetkik.values import (
+    Author,
     BasisKind,
     Certainty,
     Decision,
@@ -173,7 +175,7 @@ class MeasurementChanged(BaseModel):
 
 
 class MarkShape(Shape):
-    """An objection of the grounding check."""
+    """An objection of the grounding check to a model's sentence."""
 
     fault: Fault
     reason: str
@@ -194,7 +196,12 @@ class SentenceShape(Shape):
     by: Literal["machine", "person"] = Field(
         description="Whether a model wrote it as it stands, or a person wrote or changed it."
     )
-    marks: list[MarkShape]
+    author: Author = Field(
+        description="Whose it is: `machine`, word for word; `edited`, a model's that a person changed and "
+        "has not confirmed; `person`; `judged`, written by judging a finding."
+    )
+    marks: list[MarkShape] = Field(description="Of a model's sentence; an open one blocks the signature.")
+    hints: list[HintShape] = Field(description="Of a person's sentence; they block nothing.")
 
 
 class EvidenceShape(Shape):
@@ -276,8 +283,12 @@ class DraftShape(ContentShape):
     updated_at: datetime = Field(description="When it was last saved.")
     updated_by: str | None = Field(description="Who saved it; None for a model.")
     notices: list[str] = Field(description="What the reader must know of how it came about.")
-    open_marks: int = Field(
-        description="Objections that nobody has decided; it cannot be signed before there are none."
+    open_marks: int = Field(description="Marks of a model's sentences that nobody has decided.")
+    blocking: list[BlockerShape] = Field(
+        description="What somebody has to decide before the report can be signed; nothing else blocks it."
+    )
+    undo: list[str] = Field(
+        description="The findings of the last judging, which one step takes back; empty where nothing can."
     )
     sentences: list[SentenceShape]
     evidence: list[EvidenceShape] = Field(description="Everything that a sentence may cite.")
@@ -299,10 +310,16 @@ class DraftShape(ContentShape):
             model=draft.model,
             notices=[notice.in_language(language) for notice in draft.notices],
             open_marks=draft.open_marks,
+            blocking=[BlockerShape.of(item, language) for item in found.blockers],
+            undo=list(found.undo),
             sentences=[
                 SentenceShape.from_value(
                     item,
                     by="person" if by_person else "machine",
+                    hints=[
+                        HintShape.from_value(hint, reason=hint.reason.in_language(language))
+                        for hint in item.hints
+                    ],
                     marks=[_mark(mark, item.text, found.decisions, language) for mark in item.marks],
                 )
                 for item, by_person in zip(draft.sentences, found.by_person, strict=True)
@@ -338,12 +355,17 @@ class SentenceSent(BaseModel):
     section: Section
     text: Text
     evidence: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=50)] = []
+    author: Author | None = Field(
+        default=None,
+        description="As the draft had it; `person` confirms one that was `edited`. Null: one with evidence "
+        "and other words is taken for an edited one.",
+    )
 
     def value(self) -> DraftSentence | None:
         """The sentence; None for one without words."""
         if not self.text.strip():
             return None
-        return DraftSentence(self.text, self.section, tuple(self.evidence))
+        return DraftSentence(self.text, self.section, tuple(self.evidence), author=self.author)
 
 
 class DecisionSent(BaseModel):
@@ -390,16 +412,6 @@ class DecisionsSent(BaseModel):
     """Decisions about marks."""
 
     decisions: Decisions
-
-
-class ReviewSent(BaseModel):
-    """What a radiologist says of one finding."""
-
-    label: Annotated[str, Field(max_length=60)]
-    judgement: Judgement | None = Field(description="Null takes it back.")
-    sentences_follow: bool = Field(
-        default=False, description="Whether sentences that lean on a rejected finding alone go with it."
-    )
 
 
 class RedraftSent(BaseModel):

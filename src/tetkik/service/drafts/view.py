@@ -46,6 +46,7 @@ from tetkik.values import (
     RunState,
     Section,
     ThresholdOn,
+    finding_label,
     join_results,
     label_name,
 )
@@ -374,5 +375,11 @@ def shown_working(working: WorkingDraft, sources: FindingSources, language: Lang
         "measured": measurement_lines(working.measurements, language, working.draft.language),
         "key_images": working.content.key_images,
         "Section": Section,
-        "signable": bool(says and not working.draft.open_marks),
+        "says": bool(says),
+        "blocking": working.blockers,
+        "unjudged": [item.label for item in working.blockers if item.label is not None],
+        "paired": lambda label: finding_label(label).paired,
+        "given_sides": {
+            item.key: item.side for item in working.draft.evidence if item.kind is BasisKind.FINDING
+        },
     }

@@ -183,7 +183,9 @@ def compare(
 def sign(ctx: Signer, report_id: ReportId, sent: shapes.SignSent, once: IdempotentDep) -> Response:
     """Sign the draft with the password or a passkey again; it never changes from then on.
 
-    It is not a qualified electronic signature.
+    While something is to be decided the answer is 409, and `blocking` lists it as the draft does: findings
+    that the report states and nobody judged, marks of a model's sentences, an image that names another
+    person. It is not a qualified electronic signature.
     """
     method = reauthenticate(ctx.request, ctx.actor, sent)
     proof = signing.Proof(ctx.actor.user_id or "", method, datetime.now(UTC))

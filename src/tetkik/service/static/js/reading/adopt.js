@@ -47,9 +47,10 @@ function adoptLine({ line, text }, fresh) {
   const now = fieldOf(fresh).value;
   line.dataset.evidence = fresh.dataset.evidence;
   line.className = fresh.className;
+  if (field.value === text) line.dataset.author = fresh.dataset.author;
   if (field.value === text && now !== text && document.activeElement !== field) field.value = now;
-  for (const old of line.querySelectorAll('.about, .objection')) old.remove();
-  line.append(...fresh.querySelectorAll('.about, .objection'));
+  for (const old of line.querySelectorAll('.about, .objection, .own-hint')) old.remove();
+  line.append(...fresh.querySelectorAll('.about, .objection, .own-hint'));
 }
 
 /** A part anew; a name that somebody is writing stays as far as it is. @param {Element} old @param {Element} fresh */
@@ -63,13 +64,33 @@ function adoptPart(old, fresh) {
   if (again instanceof HTMLInputElement) again.value = field.value;
 }
 
-/** @param {Element} room @param {Document} page @param {Sent[] | null} sent */
-function adoptDraft(room, page, sent) {
+/** What came and went while the answer was on its way does so in the draft that is new. @param {Element} fresh @param {Element} old @param {Sent[]} sent */
+function carryTyped(fresh, old, sent) {
+  const again = (/** @type {HTMLElement} */ line, /** @type {string} */ text) =>
+    linesOf(fresh).find((one) => one.dataset.section === line.dataset.section && fieldOf(one).value === text);
+  for (const line of linesOf(old)) {
+    const { text } = sent.find((one) => one.line === line) ?? { text: '' };
+    const { value } = fieldOf(line);
+    if (value === text || !value.trim()) continue;
+    const there = text ? again(line, text) : null;
+    if (there) {
+      fieldOf(there).value = value;
+      there.dataset.author = line.dataset.author;
+    } else fresh.querySelector(`[data-lines="${line.dataset.section}"]`)?.append(line);
+  }
+  for (const { line, text } of sent) {
+    if (!old.contains(line)) again(line, text)?.remove();
+  }
+}
+
+/** @param {Element} room @param {Document} page @param {Sent[] | null} sent @param {boolean} judged */
+function adoptDraft(room, page, sent, judged) {
   const [old, fresh] = [room.querySelector('[data-draft]'), page.querySelector('[data-draft]')];
   if (!(old instanceof HTMLElement) || !(fresh instanceof HTMLElement)) return;
   const lines = linesOf(fresh);
   // A line that came or went while the answer was on its way is saved after this.
-  if (sent && sent.length === lines.length) {
+  const same = !judged || sent?.every(({ text }, place) => lines[place] && fieldOf(lines[place]).value === text);
+  if (sent && sent.length === lines.length && same) {
     sent.forEach((one, place) => adoptLine(one, lines[place]));
     old.dataset.revision = fresh.dataset.revision;
     for (const part of ['header', '.critical-banner', '.measurements', '.key-images', 'footer']) {
@@ -81,6 +102,7 @@ function adoptDraft(room, page, sent) {
   const top = old.querySelector('.scroll')?.scrollTop ?? 0;
   const place = linesOf(old).findIndex((line) => line.contains(document.activeElement));
   old.replaceWith(fresh);
+  if (judged && sent) carryTyped(fresh, old, sent);
   const scroller = fresh.querySelector('.scroll');
   if (scroller) scroller.scrollTop = top;
   const line = place >= 0 ? (lines[place] ?? lines.at(-1)) : null;
@@ -92,11 +114,12 @@ function adoptDraft(room, page, sent) {
  * @param {Document} page
  * @param {Sent[] | null} [sent] the lines as they were sent, where only what belongs to each is to change;
  *   otherwise the whole draft is new
+ * @param {boolean} [judged] whether sentences may have come and gone by judging
  */
-export function adopt(room, page, sent = null) {
+export function adopt(room, page, sent = null, judged = false) {
   keepingFocus(room, () => {
     adoptFindings(room, page);
-    adoptDraft(room, page, sent);
+    adoptDraft(room, page, sent, judged);
   });
   room.dispatchEvent(new Event('adopted'));
 }

@@ -5,7 +5,7 @@
 
 import { adopt } from './adopt.js';
 import { fill, reveal } from './conflict.js';
-import { added, fieldOf, gone, fitHeight, linesOf, moved, namedTexts, textsOf, typed, written } from './lines.js';
+import { added, confirmed, fieldOf, gone, fitHeight, linesOf, moved, namedTexts, rewritten, textsOf, typed, written } from './lines.js';
 import { agreed, send, tell } from './requests.js';
 import { Writing } from './writing.js';
 
@@ -26,6 +26,8 @@ export class Editor {
     room.addEventListener('input', (event) => {
       const field = event.target;
       if (!(field instanceof HTMLTextAreaElement)) return;
+      const line = field.closest('[data-line]');
+      if (line) rewritten(line);
       fitHeight(field);
       this.changed();
     });
@@ -35,6 +37,12 @@ export class Editor {
         event.preventDefault();
         this.save();
       }
+    });
+    document.addEventListener('keydown', (event) => this.#undoes(event));
+    room.addEventListener('submit', (event) => this.#detail(event));
+    room.addEventListener('keydown', (event) => {
+      const form = event.key === 'Escape' && /** @type {HTMLElement} */ (event.target).closest('[data-detail]');
+      if (form instanceof HTMLElement) this.#closeDetail(form);
     });
     room.addEventListener('click', (event) => this.#click(/** @type {HTMLElement} */ (event.target)));
     window.addEventListener('beforeunload', (event) => {
@@ -124,14 +132,15 @@ export class Editor {
       do {
         if (!(await this.#put([]))) return false;
       } while (this.dirty); // somebody went on writing meanwhile
-      const same = path === 'findings' || path.startsWith('measurements') || path.startsWith('key-images'); // the sentences stay
+      const judged = ['findings', 'accepted', 'undo'].includes(path);
+      const same = judged || path === 'identity' || path.startsWith('measurements') || path.startsWith('key-images');
       const sent = same ? this.#lines() : null;
       const answer = await send('POST', `${this.address}/${path}`, { revision: this.revision, ...body });
       this.refusal = answer.status;
       if (answer.status !== 200) return this.#refusedOnce(answer);
       this.away = false;
       this.judging = null;
-      adopt(this.room, answer.page, sent);
+      adopt(this.room, answer.page, sent, judged);
       return true;
     });
   }
@@ -264,12 +273,26 @@ export class Editor {
       if (moved(line, Number(on('[data-move]')?.dataset.move))) this.changed();
     } else if (line && on('[data-decide]')) {
       this.#decide(line, on('[data-decide]')?.dataset.decide ?? '');
+    } else if (line && on('[data-confirm]')) {
+      if (confirmed(line)) this.changed();
+      this.save();
+    } else if (on('[data-confirm-all]')) {
+      if (linesOf(this.panel).filter(confirmed).length) this.changed();
+      this.save();
     } else if (on('[data-judge]')) {
-      const { judge, label } = /** @type {HTMLElement} */ (on('[data-judge]')).dataset;
+      const { judge = '', label = '' } = /** @type {HTMLElement} */ (on('[data-judge]')).dataset;
       const taken = on('[data-judge]')?.getAttribute('aria-pressed') === 'true';
-      this.ask('findings', { label, judgement: taken ? null : judge });
+      this.judge(label, taken ? null : judge);
+    } else if (on('[data-detail-open]')) {
+      this.#openDetail(on('[data-finding]')?.dataset.finding ?? '');
+    } else if (on('[data-detail-close]')) {
+      this.#closeDetail(/** @type {HTMLElement} */ (on('[data-detail]')));
+    } else if (on('[data-undo]')) {
+      this.ask('undo', {});
+    } else if (on('[data-identity]')) {
+      this.ask('identity', {});
     } else if (on('[data-accept-all]')) {
-      this.#acceptAll();
+      this.acceptStated();
     } else if (on('[data-empty]')) {
       this.#empty(/** @type {HTMLElement} */ (on('[data-empty]')));
     } else if (on('[data-template]')) {
@@ -294,15 +317,64 @@ export class Editor {
     });
   }
 
-  /** Every finding that the model found and nobody has judged. */
-  async #acceptAll() {
-    const waiting = () => this.room.querySelector('.finding.positive [data-judge="accepted"][aria-pressed="false"]');
-    const judged = new Set();
-    for (let button = waiting(); button instanceof HTMLElement; button = waiting()) {
-      const { label } = button.dataset;
-      if (judged.has(label) || !(await this.ask('findings', { label, judgement: 'accepted' }))) return;
-      judged.add(label);
-    }
+  /** What the report states and nobody has judged. */
+  get unjudged() {
+    return /** @type {HTMLElement[]} */ ([...this.panel.querySelectorAll('[data-to-judge] > li')]);
+  }
+
+  /** Accept at once what the report states. */
+  async acceptStated() {
+    const labels = this.unjudged.map(({ dataset }) => dataset.label);
+    return !labels.length || this.ask('accepted', { labels });
+  }
+
+  /** Judge a finding; of one that is there, side and size are asked then. @param {string} label @param {string | null} judgement */
+  async judge(label, judgement) {
+    const kept = await this.ask('findings', { label, judgement });
+    if (kept && (judgement === 'accepted' || judgement === 'added')) this.#openDetail(label);
+    return kept;
+  }
+
+  /** @param {string} label */
+  #openDetail(label) {
+    const form = this.room.querySelector(`[data-detail][data-label="${CSS.escape(label)}"]`);
+    if (!(form instanceof HTMLFormElement)) return;
+    form.hidden = false;
+    /** @type {HTMLElement | null} */ (form.querySelector('input:checked') ?? form.querySelector('input'))?.focus();
+  }
+
+  /** @param {HTMLElement} form */
+  #closeDetail(form) {
+    form.hidden = true;
+    this.#nextToJudge(form);
+  }
+
+  /** The focus goes to the next finding that waits for a judgement, else to the one that was judged. @param {Element} form */
+  #nextToJudge(form) {
+    const next = this.room.querySelector('.finding.to-judge [data-judge="accepted"]') ?? form.closest('[data-finding]')?.querySelector('[data-judge]');
+    if (next instanceof HTMLElement) next.focus();
+  }
+
+  /** Side and size of a finding that is there; Enter alone skips them. @param {SubmitEvent} event */
+  async #detail(event) {
+    const form = event.target;
+    if (!(form instanceof HTMLFormElement) || !form.matches('[data-detail]')) return;
+    event.preventDefault();
+    const said = new FormData(form);
+    const [side, size] = [said.get('side'), String(said.get('size') ?? '').trim()];
+    const { label, judgement } = form.dataset;
+    if (side || size) await this.ask('findings', { label, judgement, side, size });
+    const now = this.room.querySelector(`[data-detail][data-label="${CSS.escape(label ?? '')}"]`);
+    if (now instanceof HTMLElement) this.#closeDetail(now);
+  }
+
+  /** The last judging is taken back; in a field the browser undoes what was typed. @param {KeyboardEvent} event */
+  #undoes(event) {
+    const typing = event.target instanceof HTMLTextAreaElement || event.target instanceof HTMLInputElement;
+    const undo = event.key.toLowerCase() === 'z' && (event.ctrlKey || event.metaKey) && !event.shiftKey;
+    if (!undo || typing || this.writing.active || !this.room.querySelector('[data-undo]')) return;
+    event.preventDefault();
+    this.ask('undo', {});
   }
 
   /** @param {HTMLElement} button */

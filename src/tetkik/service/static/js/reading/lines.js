@@ -18,8 +18,22 @@ export const textsOf = (panel) =>
 
 /** What is sent of a line. @param {HTMLElement} line */
 export function written(line) {
-  const { section = '', evidence = '[]' } = line.dataset;
-  return { text: fieldOf(line).value, section, evidence: JSON.parse(evidence) };
+  const { section = '', evidence = '[]', author } = line.dataset;
+  return { text: fieldOf(line).value, section, evidence: JSON.parse(evidence), author: author || null };
+}
+
+/** Other words in a line: a model's sentence is an edited one then, one that judging wrote the person's. @param {Element} line */
+export function rewritten(line) {
+  const { dataset } = /** @type {HTMLElement} */ (line);
+  if (dataset.author === 'machine') dataset.author = 'edited';
+  else if (dataset.author === 'judged') dataset.author = 'person';
+}
+
+/** Whoever changed a model's sentence says that it is theirs. @param {HTMLElement | null} line */
+export function confirmed(line) {
+  if (line?.dataset.author !== 'edited') return false;
+  line.dataset.author = 'person';
+  return true;
 }
 
 /**
@@ -68,9 +82,14 @@ export function typed(event, panel) {
   if (field.readOnly || !line) return false;
   if (event.key === 'Enter' && !event.shiftKey) {
     event.preventDefault();
+    if (field.selectionStart === field.value.length && confirmed(line)) return true;
     const rest = field.value.slice(field.selectionEnd).trimStart();
     field.value = field.value.slice(0, field.selectionStart).trimEnd();
-    added(panel, line.dataset.section ?? '', line, rest);
+    const below = added(panel, line.dataset.section ?? '', line, rest);
+    if (rest) {
+      rewritten(line); // and what stands below now is of the same sentence
+      Object.assign(below.dataset, { author: line.dataset.author, evidence: line.dataset.evidence });
+    }
     return true;
   }
   if (event.key === 'Backspace' && field.value === '') {

@@ -36,19 +36,62 @@ export function signing(room, editor, measurements) {
     if (now.getAttribute('aria-disabled') === 'true') return explain();
     refused.hidden = true;
     password.value = '';
-    dialog.querySelector('[data-what]')?.replaceChildren(...whatIsSigned());
-    const question = critical.ask();
+    const first = show();
     dialog.showModal();
-    (question ?? (passkey.hidden ? password : passkey)).focus();
+    first.focus();
+  });
+  document.addEventListener('keydown', (event) => {
+    if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey) || document.querySelector('dialog[open]')) return;
+    event.preventDefault();
+    /** @type {HTMLElement | null} */ (room.querySelector('[data-sign]'))?.click();
+  });
+
+  // ---- findings that the report states and nobody has judged ----------------------------------------------
+
+  const before = /** @type {HTMLElement} */ (dialog.querySelector('[data-judge-first]'));
+  const acceptAll = /** @type {HTMLElement} */ (before.querySelector('[data-accept-stated]'));
+
+  /** What is signed, and what is to be judged first. @returns {HTMLElement} where the answer begins */
+  function show() {
+    dialog.querySelector('[data-what]')?.replaceChildren(...whatIsSigned());
+    const waiting = editor.unjudged.map((row) => row.cloneNode(true));
+    before.hidden = !waiting.length;
+    before.querySelector('[data-judge-list]')?.replaceChildren(...waiting);
+    const question = critical.ask();
+    if (waiting.length) return acceptAll;
+    return question ?? (passkey.hidden ? password : passkey);
+  }
+
+  /** @param {Promise<boolean>} work */
+  async function judged(work) {
+    if (!(await work)) return dialog.close();
+    const now = /** @type {HTMLElement} */ (room.querySelector('[data-sign]'));
+    if (now.getAttribute('aria-disabled') !== 'true') return show().focus();
+    dialog.close(); // what was rejected leaves a sentence to decide about, or none at all
+    explain();
+  }
+
+  acceptAll.addEventListener('click', () => judged(editor.acceptStated()));
+  before.addEventListener('click', (event) => {
+    const button = /** @type {HTMLElement} */ (event.target).closest('[data-judge]');
+    if (!(button instanceof HTMLElement)) return;
+    const { label = '', judge = '' } = button.dataset;
+    judged(editor.ask('findings', { label, judgement: judge }));
+  });
+  before.addEventListener('keydown', (event) => {
+    const word = { a: 'accepted', r: 'rejected' }[event.key.toLowerCase()];
+    const row = /** @type {HTMLElement} */ (event.target).closest('li') ?? before.querySelector('li');
+    if (word && !event.ctrlKey && !event.metaKey) /** @type {HTMLElement | null} */ (row?.querySelector(`[data-judge="${word}"]`))?.click();
   });
 
   function explain() {
     const reason = document.getElementById('why-not')?.textContent ?? '';
     tell(reason.trim(), 'warning');
-    const open = room.querySelector('.objection:not(.decided) button') ?? room.querySelector('[data-add]');
+    const places = ['[data-identity]', '.objection:not(.decided) button', '.finding.to-judge [data-judge]', '[data-add]'];
+    const open = places.map((place) => room.querySelector(place)).find(Boolean);
     if (!(open instanceof HTMLElement)) return;
     open.focus();
-    open.closest('.objection')?.scrollIntoView({ block: 'center' });
+    open.closest('.objection, .banner, .finding')?.scrollIntoView({ block: 'center' });
   }
 
   function* whatIsSigned() {
@@ -111,6 +154,7 @@ export function signing(room, editor, measurements) {
 
   form.addEventListener('submit', (event) => {
     event.preventDefault();
+    if (!before.hidden) return acceptAll.focus();
     answerAndSign({ password: password.value }).catch(() => refuse(document.body.dataset.offline ?? ''));
   });
 

@@ -1,0 +1,112 @@
+"""What keeps a draft from being signed, and nothing else does.
+
+- a finding that the machine's draft or the report states and that nobody judged;
+- a sentence of a model with a mark that nobody decided;
+- an image whose file names another person than the record, where nobody has confirmed that it is theirs.
+
+Nothing that a person wrote is among them, nor a finding that is only suggested beside the draft.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tetkik.errors import Conflict
+from tetkik.records.database import Transaction
+from tetkik.records.images import images
+from tetkik.records.images.patient_matching import Difference, compare_with_patient
+from tetkik.records.reports.judging import read_labels, stated_labels
+from tetkik.records.schema import Report
+from tetkik.values import NORMAL_LABELS, Author, Draft, FindingsResult, Judgement
+
+
+class BlockerKind(StrEnum):
+    """What somebody has to decide before the signature."""
+
+    IDENTITY = "identity"
+    FINDING = "finding"
+    MARK = "mark"
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """One thing to decide: a finding, a sentence by its place from 0, or what a file says otherwise."""
+
+    kind: BlockerKind
+    label: str | None = None
+    sentence: int | None = None
+    difference: Difference | None = None
+
+
+class NotReady(Conflict):
+    """Something is still to be decided."""
+
+    def __init__(self, blockers: tuple[Blocker, ...]) -> None:
+        self.blockers = blockers
+        kinds = [item.kind for item in blockers]
+        if BlockerKind.IDENTITY in kinds:
+            super().__init__(
+                "The image's file names another person than the record; confirm that the image is this "
+                "patient's, or move it, then sign."
+            )
+        elif BlockerKind.FINDING in kinds:
+            super().__init__(
+                "{count} findings that the report states are not judged; accept or reject each, then sign.",
+                count=kinds.count(BlockerKind.FINDING),
+            )
+        else:
+            super().__init__(
+                "{count} sentences of the model are marked and nobody has decided; keep or remove each, "
+                "then sign.",
+                count=kinds.count(BlockerKind.MARK),
+            )
+
+
+def blockers_of(
+    tx: Transaction,
+    row: Report,
+    draft: Draft,
+    result: FindingsResult | None,
+    judged: Mapping[str, Judgement],
+) -> tuple[Blocker, ...]:
+    """All that keeps a draft from being signed: whose image it is first, then findings, then sentences."""
+    found = [Blocker(BlockerKind.IDENTITY, difference=item) for item in unconfirmed(tx, row)]
+    found += [Blocker(BlockerKind.FINDING, label) for label in unjudged(draft, result, judged)]
+    found += [
+        Blocker(BlockerKind.MARK, sentence=place)
+        for place, item in enumerate(draft.sentences)
+        if any(mark.decision is None for mark in item.marks)
+    ]
+    return tuple(found)
+
+
+def unjudged(draft: Draft, result: FindingsResult | None, judged: Mapping[str, Judgement]) -> tuple[str, ...]:
+    """The findings of the model that wait for a judgement: asserted for drafts, or stated by the report.
+
+    A verdict on the whole image, *normal*, is no finding in it.
+    """
+    wanted = {
+        item.label: item.asserted
+        for item in (result.findings if result is not None and result.suitable else ())
+        if item.assessed and item.positive and item.label not in NORMAL_LABELS and item.label not in judged
+    }
+    if not wanted:
+        return ()
+    stated = {label for item in draft.sentences for label in stated_labels(item) if item.certainty}
+    if not wanted.keys() <= stated | {label for label, asserted in wanted.items() if asserted}:
+        for item in draft.sentences:
+            if item.author in (Author.PERSON, Author.EDITED):
+                stated |= read_labels(item.text, draft.language)
+    return tuple(label for label, asserted in wanted.items() if asserted or label in stated)
+
+
+def unconfirmed(tx: Transaction, row: Report) -> tuple[Difference, ...]:
+    """Where the file of the image that stands for the study contradicts the record, and nobody allowed it.
+
+    Each further file was compared when it came; one that differs gets in only by somebody's word.
+    """
+    known = images.load_metadata(tx, images.load_image(tx, row.image_id))
+    differs = compare_with_patient(tx, row.patient_id, known.identity)
+    return tuple(item for item in differs if item.trait not in known.confirmed)
