@@ -15,7 +15,7 @@ from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import Image
 from tetkik.values import DraftSentence, Judgement, Role, Section
 
-PERSISTS = "Plevral efüzyon sebat etmektedir."
+PERSISTS = "Pnömoni sebat etmektedir."
 
 
 def earliest(room):
@@ -27,28 +27,28 @@ def earliest(room):
 def judged(room, actor, judgement):
     seen = working(room)
     with room.app_context.records.write(actor) as tx:
-        return drafts.judge(tx, seen.report_id, seen.revision, "Effusion", judgement)
+        return drafts.judge(tx, seen.report_id, seen.revision, "Pneumonia", judgement)
 
 
 def test_the_marks_of_an_open_comparison_follow_and_what_is_typed_stays(room, browser):
     colleague = made_user(room.app_context.records, Role.RADIOLOGIST, name="İrem Çelik")
     earlier, later = earliest(room), room
-    judged(earlier, colleague, Judgement.ACCEPTED)
-    now = judged(later, room.reader, Judgement.ADDED)
+    judged(earlier, colleague, Judgement.REJECTED)
+    now = working(later)
     with room.app_context.records.write(room.reader) as tx:
-        text = [DraftSentence(PERSISTS, Section.FINDINGS)]
+        text = [DraftSentence(PERSISTS, Section.FINDINGS, ("finding:Pneumonia",))]  # the model's, edited
         before = drafts.save(tx, now.report_id, now.revision, DraftEdit(text))
-    assert before.draft.open_marks  # there was no effusion before
+    assert before.draft.open_marks  # there was no pneumonia before
     with reading(browser, later) as page:
         page.goto(f"/read/{later.case_id}")
         expect(page.locator(".line.marked")).to_have_count(1)
-        judged(earlier, colleague, Judgement.ADDED)
+        judged(earlier, colleague, Judgement.ACCEPTED)
         wait_for_notice(page, "Önceki görüntünün bulguları yeniden değerlendirildi")
         expect(page.locator(".line.marked")).to_have_count(0)
         assert working(later).revision == before.revision
         field = fields(page, "findings").first
         field.fill(f"{PERSISTS} Kalp")
-        judged(earlier, colleague, Judgement.ACCEPTED)
+        judged(earlier, colleague, Judgement.REJECTED)
         expect(page.locator(".line.marked")).to_have_count(1)
         expect(field).to_have_value(f"{PERSISTS} Kalp")
         page.keyboard.press("Control+s")
