@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Dialect, Engine, create_engine
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event
 
 _COMPILED: dict[str, tuple[Dialect, dict[Any, Any]]] = {}
 """By the name of a dialect: the one that all its engines share, and what was compiled for it."""
@@ -17,7 +17,16 @@ _COMPILED: dict[str, tuple[Dialect, dict[Any, Any]]] = {}
 def create_sharing_engine(url: str, **options: Any) -> Engine:
     """`sqlalchemy.create_engine`, with the compiled statements of the engines before it."""
     engine = create_engine(url, **options)
-    dialect, compiled = _COMPILED.setdefault(engine.dialect.name, (engine.dialect, {}))
-    engine.dialect = dialect
+    name = engine.dialect.name
+    if name in _COMPILED:
+        engine.dialect, compiled = _COMPILED[name]
+    else:
+        compiled = {}
+
+        # A dialect knows its server once it is connected: one that never was is not to be shared.
+        @event.listens_for(engine, "engine_connect", once=True)
+        def share(_: Connection) -> None:
+            _COMPILED.setdefault(name, (engine.dialect, compiled))
+
     engine.update_execution_options(compiled_cache=compiled)
     return engine

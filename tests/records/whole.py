@@ -9,7 +9,7 @@ from io import BytesIO
 
 from tests.documents.sample import RESULT, TAGS, document, picture
 from tests.records.kit import made_case, made_user
-from tests.records.reports_kit import judged_all, write_draft
+from tests.records.reports_kit import sign, write_draft
 from tetkik.records.cases import cases, complaints
 from tetkik.records.cases.complaints import TriagedComplaint, UrgencyChoice
 from tetkik.records.cases.patients import Person
@@ -17,16 +17,12 @@ from tetkik.records.database import Records
 from tetkik.records.ids import new_id
 from tetkik.records.images import images, runs
 from tetkik.records.images.images import ImageMetadata
-from tetkik.records.reports import signing
-from tetkik.records.reports.signing import Proof
 from tetkik.records.schema import BrokenGlass, Case
 from tetkik.values import (
     Actor,
     FileFormat,
-    Hospital,
     Identity,
     MeasuredComplaint,
-    Method,
     ReportState,
     Role,
     UrgencyLevel,
@@ -37,7 +33,6 @@ from tetkik.workflow import triage
 PERSON = Person("Gülçin ŞAHİN", "10000000146", "H-1", "19700101")
 COMPLAINT = "Üç gündür nefes darlığım var, göğsüm sıkışıyor."
 MEASURED = MeasuredComplaint(words=6, plain=False, unknown=0.0)
-HOSPITAL = Hospital("Örnek Hastanesi", "Radyoloji", "İzmir")
 SCAN, OTHER = picture(shade=90), picture(shade=120)
 
 
@@ -81,8 +76,7 @@ def made_whole(records: Records, person: Person = PERSON, *, signed: bool = True
     second, _ = _image(records, reader, case_id, OTHER)
     if signed:
         with records.write(reader) as tx:
-            proof = Proof(reader.user_id or "", Method.PASSWORD, tx.now)
-            signing.sign(tx, report_id, judged_all(tx, report_id).revision, proof, HOSPITAL)
+            sign(tx, report_id, reader)
     return Whole(records, reader, patient_id, case_id, first, second, report_id)
 
 
