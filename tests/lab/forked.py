@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 
 from tests.ports import free_port
@@ -36,6 +37,8 @@ def run_forked(trainings: Sequence[tuple[dict[str, str], Callable[[], None]]]) -
             try:
                 train()
                 status = 0
+            except BaseException:
+                traceback.print_exc()
             finally:
                 sys.stderr.flush()
                 os._exit(status)

@@ -11,7 +11,6 @@ from tetkik.records.images.jobs import JobKind
 from tetkik.records.reports import drafts
 from tetkik.records.reports.report_inputs import material_of
 from tetkik.records.schema import Report
-from tetkik.settings import settings
 from tetkik.values import Judgement, Priority
 from tetkik.workflow.image_processing import Stage, read_case_image
 
@@ -36,7 +35,7 @@ def test_a_draft_compares_with_what_was_judged_while_it_was_written(tmp_path):
             with records.write(room.reader) as tx:
                 drafts.judge(tx, earlier.report_id, earlier.revision, "Effusion", Judgement.ADDED)
 
-    read_case_image(records, settings(), work, lambda _image: read_image(file), judge)
+    read_case_image(records, room.app_context.settings, work, lambda _image: read_image(file), judge)
     with records.read() as tx:
         row = tx.session.get_one(Report, drafts.report_of_image(tx, image.id))
         prior = material_of(tx, row).prior

@@ -85,7 +85,7 @@ def test_a_report_is_written_with_the_aids(room):
         page.keyboard.press("Control+s")
         expect(page.locator(".draft-side.unsaved")).to_have_count(0)
         assert axe(page) == []
-        page.get_by_role("button", name="Kritik sonuç bildir").click()
+        page.get_by_role("button", name="Kritik sonuç", exact=True).click()
         page.fill("#report-critical [name=words]", "Tansiyon pnömotoraks")
         assert axe(page) == []
         page.click("#report-critical [type=submit]")
