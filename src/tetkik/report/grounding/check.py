@@ -39,6 +39,7 @@ _QUOTE = re.compile("“([^“”]{3,})”")
 _OPEN_FIELD = re.compile(r"\[[^\[\]]{0,80}\]")
 """A field of a macro, such as `[mm]` or `[side: left|right]`, that nobody filled."""
 _TIMES = re.compile(r"\s?[x×]\s?")
+_SIZE = re.compile(r"\s?(?:capin|capli|boyut|ebat|olcul)\w*")
 
 
 def check_draft(draft: Draft, facts: Facts, measured: Sequence[str] = ()) -> Draft:
@@ -169,10 +170,11 @@ def _word_marks(
 
 
 def _measured_in(text: str, allowed: AbstractSet[str]) -> Iterator[tuple[int, int]]:
-    """Where a sentence says a number that somebody measured."""
+    """Where a sentence says a number that somebody measured, with the word for a size behind it."""
     for start, end in numbers_in(text) if allowed else ():
         if all(_may_say(number, allowed) for number in spoken_numbers(text[start:end])):
-            yield start, end
+            behind = _SIZE.match(flat(text), end)
+            yield start, behind.end() if behind else end
 
 
 def _may_say(number: str, allowed: AbstractSet[str]) -> bool:
