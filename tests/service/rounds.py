@@ -18,7 +18,8 @@ from tetkik.records.cases import cases, complaint_drift, patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.images import jobs
 from tetkik.records.people import invites
-from tetkik.records.reports import signing, templates
+from tetkik.records.reports import drafts, signing, templates
+from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.reports.signing import Proof
 from tetkik.records.worklist import critical_results
 from tetkik.service.kit.background.image_decoder import ImageDecoder
@@ -28,7 +29,17 @@ from tetkik.service.reception.triage import triaged
 from tetkik.service.studies.upload import Upload
 from tetkik.settings import settings
 from tetkik.statistics import FEWEST
-from tetkik.values import SYSTEM, CriticalLevel, Hospital, LinkReason, Method, Role, Sex
+from tetkik.values import (
+    SYSTEM,
+    CriticalLevel,
+    DraftSentence,
+    Hospital,
+    LinkReason,
+    Method,
+    Role,
+    Section,
+    Sex,
+)
 from tetkik.workflow import patient_comparison, patient_merge
 from tetkik.workflow.image_processing import read_case_image
 
@@ -118,7 +129,11 @@ class Rounds:
     def _sign(self) -> None:
         doctor = self.radiologist
         with self.records.write(doctor) as tx:
-            revision = judged_all(tx, self.report).revision
+            current = judged_all(tx, self.report)
+            if not current.draft.section(Section.FINDINGS):
+                text = DraftEdit((DraftSentence("Bulgu yok.", Section.FINDINGS),))
+                current = drafts.save(tx, self.report, current.revision, text)
+            revision = current.revision
         proof = Proof(str(doctor.user_id), Method.PASSWORD, datetime.now(UTC))
         with self.records.write(doctor) as tx:
             signing.sign(tx, self.report, revision, proof, Hospital("Örnek Hastanesi", "Radyoloji", ""))

@@ -142,8 +142,8 @@ def _draft_marks(
         if sentence.section is not Section.TECHNIQUE:
             claims = claims_of(text, readings, facts, cited, language)
             objections = (*claims.against, *claims.undecided, *claims.beyond)
-            said = [*own.values(), *_measured_in(text, allowed)]
-            marks += [mark for mark in objections if not _within(mark, said)]
+            places = [*own.values(), *_measured_in(text, allowed)]
+            marks += [mark for mark in objections if not _within(mark, places)]
         marks += _not_in_history(sentence, readings, facts)
         if sentence.section in _CLAIMS:
             marks += _unborne(text, readings, (facts, cited, language), [*own.values()], marks)

@@ -255,7 +255,8 @@ class _Taken:
             if "-" in shape:
                 reason = Sentence("The model has no measured right to deny {finding}.", name)
                 mark = Mark(Fault.DENIES_UNPROVEN, reason, *place)
-            (self.undecided if self.facts.assessed(label) else self.beyond).append(mark)
+            suggested = "-" not in shape and self.facts.may_suggest(label)
+            (self.undecided if self.facts.assessed(label) and not suggested else self.beyond).append(mark)
         elif self._put_off(mention, label):
             self.against.append(Mark(Fault.DENIES_FOUND, Sentence("{finding} was found.", name), *place))
         elif agreed == "bad" and shape != "F+":

@@ -71,7 +71,7 @@ def _mostly_utf8(body: bytes) -> bool:
 
 def read_list(body: bytes, url: str, content_type: str, site: Site) -> ListPage:
     source = decode(body, content_type)
-    page, base = Selector(text=source), get_base_url(source, url)
+    page, base = Selector(text=source, type="html"), get_base_url(source, url)
     questions: list[Question] = []
     items = page.css(site.questions.item)
     for item in items:
@@ -85,7 +85,7 @@ def read_list(body: bytes, url: str, content_type: str, site: Site) -> ListPage:
 
 def read_question(body: bytes, content_type: str, site: Site) -> str:
     """The text on a question's own page; empty where the selector finds none."""
-    return _text(Selector(text=decode(body, content_type)), site.questions.text)
+    return _text(Selector(text=decode(body, content_type), type="html"), site.questions.text)
 
 
 def _address(place: Selector, css: str | None, base: str, site: Site) -> str | None:
