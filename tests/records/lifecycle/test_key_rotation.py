@@ -58,7 +58,10 @@ def key_file(records):
 
 def rows(records):
     with records.engine.connect() as connection:
-        return {table.name: connection.execute(select(table)).all() for table in backup_tables()}
+        return {
+            table.name: connection.execute(select(table).order_by(*table.primary_key)).all()
+            for table in backup_tables()
+        }
 
 
 def files(records):
