@@ -12,7 +12,7 @@ from tests.report.made import facts
 from tetkik.language import Language
 from tetkik.report.grounding import check_draft, check_own, check_text
 from tetkik.report.labeler import read_report
-from tetkik.report.labeler.slips import Speller
+from tetkik.report.labeler.slips import SlipCorrector
 from tetkik.values import Draft, DraftSentence, Fault, Passage, PassageKind, Route, Section, Side
 
 TR, EN = Language.TR, Language.EN
@@ -133,7 +133,7 @@ def test_letters_that_hide_a_word_are_refused_in_a_models_text(word):
 
 
 def test_a_slip_is_led_back_and_a_known_word_stays():
-    speller = Speller({"pnomotoraks", "kitle"}, {"kilte"})
+    speller = SlipCorrector({"pnomotoraks", "kitle"}, {"kilte"})
     assert speller.mended("pnomtoraks") == "pnomotoraks"
     assert speller.mended("ktileler") == "kitleler"
     assert speller.mended("kilte") == "kilte"

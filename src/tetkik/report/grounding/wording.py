@@ -118,14 +118,14 @@ def hidden_in(text: str, language: Language) -> Iterator[tuple[int, int]]:
     yield from (match.span() for match in _SPACED.finditer(text))
     parts = words_of(text)
     rules = rules_of(language, signs=True)
-    findings, speller = rules.findings, rules.speller
+    findings, slips = rules.findings, rules.slips
     for first in range(len(parts.texts)):
         for count in range(2, _LONGEST_SPLIT + 1):
             split = parts.texts[first : first + count]
             if len(split) < count or not all(part.isalpha() for part in split):
                 break
             whole = (len(part) >= _SHORTEST_STEM and findings.fits(part) for part in split)
-            if any(whole) or (speller is not None and any(map(speller.knows, split))):
+            if any(whole) or (slips is not None and any(map(slips.knows, split))):
                 continue
             stem = findings.stem("".join(split))
             if len(stem) >= _SHORTEST_STEM and len(stem) > len("".join(split[:-1])):

@@ -126,9 +126,9 @@ def _mentions(text: str, words: Words, rules: Rules, language: Language) -> tupl
 def _mended(word: str, rules: Rules) -> str:
     """The word that was meant, where no phrase knows this one."""
     known = (rules.cues, rules.findings, rules.states, rules.sides, rules.comparisons)
-    if rules.speller is None or any(phrases.fits(word) for phrases in known):
+    if rules.slips is None or any(phrases.fits(word) for phrases in known):
         return word
-    return rules.speller.mended(word)
+    return rules.slips.mended(word)
 
 
 def _resolved(sides: Sequence[Hit[str]]) -> list[Hit[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from typing import Any
 from tetkik.language import Language
 from tetkik.report.labeler.phrases import Lexicon, Value
 from tetkik.report.labeler.reading import Polarity
-from tetkik.report.labeler.slips import Speller
+from tetkik.report.labeler.slips import SlipCorrector
+from tetkik.turkish import flat
 from tetkik.values import FINDING_LABELS
 
 OTHER_LABELS: tuple[str, ...] = (
@@ -26,6 +28,7 @@ OTHER_LABELS: tuple[str, ...] = (
 """What a report may assert beside the shared labels and no model here assesses; `Acute_Disease` is the
 sweeping *no acute abnormality*."""
 
+_WORD = re.compile(r"[a-z]{4,}")
 KNOWN_LABELS = frozenset(FINDING_LABELS + OTHER_LABELS)
 
 
@@ -116,7 +119,7 @@ class Rules:
     marks: Lexicon[bool]
     brain: Lexicon[bool]
     signs: bool
-    speller: Speller | None = None  # where slips of the keyboard are led back
+    slips: SlipCorrector | None = None  # where slips of the keyboard are led back
 
 
 @cache
@@ -144,20 +147,20 @@ def rules_of(language: Language, *, signs: bool = False) -> Rules:
         marks=Lexicon(_each({True: words["words"]})),
         brain=Lexicon(_each({True: words["brain"]})),
         signs=signs,
-        speller=Speller(findings.stems() | states.stems() | cues.stems(), _known_words(language))
+        slips=SlipCorrector(findings.stems() | states.stems() | cues.stems(), _known_words(language))
         if signs
         else None,
     )
 
 
-def _known_words(language: Language) -> list[str]:
-    """Words of reports, folded, that are no slip of another."""
-    return (
-        resources.files("tetkik.report.labeler")
-        .joinpath("rules", language.value, "words.txt")
-        .read_text("utf-8")
-        .split()
-    )
+def _known_words(language: Language) -> set[str]:
+    """Words, folded, that are no slip of another: those of the texts and the rules that ship."""
+    report = resources.files("tetkik.report")
+    folders = (f"passages/library/{language}", f"labeler/rules/{language}")
+    files = [report.joinpath("composer", f"{language}.toml"), report.joinpath("normals.toml")]
+    files += [file for folder in folders for file in report.joinpath(folder).iterdir()]
+    texts = (file.read_text("utf-8") for file in files if file.name.endswith(".toml"))
+    return {word for text in texts for word in _WORD.findall(flat(text))}
 
 
 def _merge(table: dict[str, Any], more: Mapping[str, Any]) -> None:

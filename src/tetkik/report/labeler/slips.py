@@ -10,7 +10,7 @@ _LONGEST = 24
 _KEPT = 4096
 
 
-class Speller:
+class SlipCorrector:
     """Leads an unknown word back to the stem that it is one slip away from; known words stay."""
 
     def __init__(self, stems: Iterable[str], known: Iterable[str]) -> None:
