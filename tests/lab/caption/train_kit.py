@@ -8,10 +8,10 @@ Also run as a program: trains in processes of their own, of which one kills itse
 from __future__ import annotations
 
 import csv
-import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tests.ports import free_port
+from tests.lab.forked import run_forked, two_ranks
 
 ORGANS = ("chest", "kidney", "thyroid", "jaw")
 SIDES = ("left", "right")
@@ -124,30 +124,11 @@ def main(prepared: Path, base: Path, out: Path, kill_at: int) -> None:
 
     from tetkik.lab.caption.training import bundle, data, model, trainer  # noqa: F401
 
-    # What `accelerate launch --cpu --num_processes 2` sets.
-    shared = {
-        "ACCELERATE_USE_CPU": "true",
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(free_port()),
-    }
-    ranks = [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
-    children = []
-    for name, kill, environment in (("cut", kill_at, {}), ("two", 0, ranks[0]), ("two", 0, ranks[1])):
-        child = os.fork()
-        if not child:
-            os.environ.update(environment)
-            status = 1
-            try:
-                train(prepared, base, out / name / "model", kill)
-                status = 0
-            finally:
-                sys.stderr.flush()
-                os._exit(status)
-        children.append(child)
-    ends = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-    sys.stdout.write(json.dumps(ends) + "\n")
+    def training(name: str, kill: int) -> Callable[[], None]:
+        return lambda: train(prepared, base, out / name / "model", kill)
+
+    together = [(rank, training("two", 0)) for rank in two_ranks()]
+    run_forked([({}, training("cut", kill_at)), *together])
 
 
 if __name__ == "__main__":

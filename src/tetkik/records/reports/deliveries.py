@@ -38,12 +38,11 @@ def record_delivery(tx: Transaction, report_id: str, number: int, form: str) -> 
     """Keep that the actor got a version as a document; the first time counts, and of people alone."""
     if tx.actor.user_id is None:
         return
-    row = Delivery(report_id=report_id, number=number, form=form, user_id=tx.actor.user_id)
-    same = (
-        getattr(Delivery, name) == getattr(row, name) for name in ("report_id", "number", "form", "user_id")
-    )
-    if not tx.count(Delivery, *same):
-        row.id, row.at = new_id(), tx.now
+    user_id = tx.actor.user_id
+    same = (Delivery.report_id == report_id, Delivery.number == number, Delivery.form == form)
+    if not tx.count(Delivery, *same, Delivery.user_id == user_id):
+        row = Delivery(id=new_id(), report_id=report_id, number=number, form=form, user_id=user_id)
+        row.at = tx.now
         tx.session.add(row)
 
 
