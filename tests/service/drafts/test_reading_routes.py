@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
@@ -19,7 +20,8 @@ from tetkik.records.images.jobs import JobKind
 from tetkik.records.reports import drafts, templates
 from tetkik.records.schema import AuditRow
 from tetkik.records.worklist import claims
-from tetkik.values import SYSTEM, Judgement, Priority, Role
+from tetkik.service.drafts.view import FindingGroup, FindingSources, finding_lines
+from tetkik.values import SYSTEM, Finding, FindingsResult, Judgement, Priority, Role, Route, ThresholdOn
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +98,16 @@ def test_normal_is_no_finding_among_others(client, room, tmp_path):
     found, whole = page.index(">Found <"), page.index("Not compatible with what was found")
     assert 'data-finding="Hernia"' in page[found:whole] and 'data-finding="Normal"' not in page[found:whole]
     assert 'data-finding="Normal"' in page[whole:] and "These exclude each other: Normal, " in page[whole:]
+
+
+def test_what_no_draft_states_is_a_suggestion_until_somebody_judges_it():
+    weak = Finding("Nodule", True, 0.6, 0.6, 0.5, ThresholdOn.PROBABILITY, positive=True, asserts=False)
+    result = FindingsResult("", Route.CHEST, True, (), (), None, (weak,), "model", "0" * 64)
+    for judged, suggested in (({}, True), ({"Nodule": Judgement.ACCEPTED}, False)):
+        (line,) = finding_lines(result, judged, FindingSources())[FindingGroup.POSITIVE]
+        assert line.suggested is suggested
+    stated = replace(result, findings=(replace(weak, asserts=True),))
+    assert not finding_lines(stated, {}, FindingSources())[FindingGroup.POSITIVE][0].suggested
 
 
 def test_a_report_by_hand(client, room):

@@ -143,6 +143,11 @@ class FindingLine:
         return self.label in NORMAL_LABELS
 
     @property
+    def suggested(self) -> bool:
+        """Whether it is above its threshold and no draft states it: nobody has to judge it."""
+        return self.finding.positive and not (self.finding.asserted or self.judgement or self.normal)
+
+    @property
     def bar(self) -> float:
         """What its threshold is compared with: the bar and its tick are on one scale."""
         if self.finding.threshold_on is ThresholdOn.PROBABILITY and self.finding.probability is not None:
