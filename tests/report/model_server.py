@@ -33,6 +33,8 @@ class ReceivedRequests:
     """What the server was sent, and how it answers: one behaviour a request, the last for all others."""
 
     behaviours: list[str]
+    answer: dict[str, Any] = field(default_factory=lambda: GOOD)
+    """What a `good` answer holds."""
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
@@ -98,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         return "".join(f"data: {json.dumps(event)}\r\n\r\n" for event in events).encode()
 
     def _good(self) -> None:
-        self._stream(json.dumps(GOOD, ensure_ascii=False))
+        self._stream(json.dumps(self.received.answer, ensure_ascii=False))
 
     def _fenced(self) -> None:
         self._stream("```json\n" + json.dumps(GOOD) + "\n```")

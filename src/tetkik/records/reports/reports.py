@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, and_, literal, or_, select, tuple_
 
 from tetkik.errors import NotFound
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import cases, patients
+from tetkik.records.cases import cases, patient_links, patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
 from tetkik.records.people import visibility
@@ -52,6 +52,8 @@ class Wanted:
     own: bool = False
     since: datetime | None = None
     until: datetime | None = None
+    patient_id: str | None = None
+    """Of this patient, under whichever of their records; without restricted cases, as with a name."""
     words: str = field(default="", repr=False)
     """Of a patient, as `patients.find` takes them, or the number of a case or a report."""
 
@@ -145,6 +147,9 @@ def _query(
             query = query.where(Case.number == number)
         else:
             query = query.where(Case.patient_id.in_(patients.find(tx, wanted.words)))
+    if wanted.patient_id:
+        records = patient_links.records_of(tx, wanted.patient_id)
+        query = query.where(Case.patient_id.in_(records), ~Case.restricted)
     if wanted.own:
         query = query.where(SignatureRow.user_id == tx.actor.user_id)
     if after is not None:

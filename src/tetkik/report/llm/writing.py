@@ -141,12 +141,19 @@ def make_prompt(
         "not_assessed": [label_name(label, language) for label in facts.not_assessed],
         "changes": [named(label, id=f"prior:{label}", change=kind) for label, kind in facts.changes.items()],
         "other_ids": [item.id for item in facts.bases() if item.kind not in {"finding", "absence", "prior"}],
-        "passages": [{"id": f"passage:{item.id}", "text": item.text} for item in passages],
+        "passages": [_passage(item, identity) for item in passages],
         "history": without_identifiers(_beginning(facts.inputs.history), identity),
         "caption": without_identifiers(_beginning(facts.inputs.caption), identity),
     }
     rules = _RULES.format(language=_LANGUAGES[language])
     return Prompt(rules, json.dumps(content, ensure_ascii=False, indent=1), schema())
+
+
+def _passage(passage: Passage, identity: Identity | None) -> dict[str, str]:
+    """A passage as the model gets it: a document of the hospital may name people."""
+    own = passage.id.startswith("doc-")
+    text = without_identifiers(passage.text, identity) if own else passage.text
+    return {"id": f"passage:{passage.id}", "text": text}
 
 
 def _beginning(text: str) -> str:

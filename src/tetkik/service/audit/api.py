@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -13,8 +13,17 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.trail import audit_events
 from tetkik.records.trail.audit_events import AuditFilter
 from tetkik.service.kit.access.authorization import RequestContext, allowed
-from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
-from tetkik.service.kit.http.shape import DateTime, Shape
+from tetkik.service.kit.http.paging import (
+    Cursor,
+    Limit,
+    Page,
+    Since,
+    Until,
+    decode_cursor,
+    encode_cursor,
+    zoned,
+)
+from tetkik.service.kit.http.shape import Shape
 from tetkik.values import Permission
 
 router = APIRouter(tags=["audit"])
@@ -51,8 +60,8 @@ def entries(
     case: Code = None,
     patient_id: Code = None,
     action: Action | None = None,
-    since: Annotated[DateTime | None, Query(description="This moment and later, with its zone.")] = None,
-    until: Annotated[DateTime | None, Query(description="Before this moment, with its zone.")] = None,
+    since: Since = None,
+    until: Until = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[AuditEntry]:
@@ -63,8 +72,8 @@ def entries(
         case=case,
         patient_id=patient_id,
         action=action,
-        since=_zoned(since),
-        until=_zoned(until),
+        since=zoned(since),
+        until=zoned(until),
     )
     with ctx.write() as tx:
         found = audit_events.load_newest(tx, wanted, limit=limit + 1, before=before)
@@ -78,11 +87,3 @@ def _number(cursor: str) -> int:
     if not 0 < before <= _LAST:
         raise InputError("The cursor is not one of this list; take `next` of the page before, as it is.")
     return before
-
-
-def _zoned(moment: datetime | None) -> datetime | None:
-    """In UTC; a time without a zone is one of this machine's."""
-    try:
-        return moment.astimezone(UTC) if moment is not None else None
-    except (OverflowError, ValueError):
-        raise InputError("The moment lies beyond the calendar; give one of this century.") from None

@@ -21,7 +21,16 @@ from tetkik.service.drafts.shapes import DraftShape
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.reauthentication import reauthenticate
 from tetkik.service.kit.http.idempotency import IdempotentDep
-from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from tetkik.service.kit.http.paging import (
+    Cursor,
+    Limit,
+    Page,
+    Since,
+    Until,
+    decode_cursor,
+    encode_cursor,
+    zoned,
+)
 from tetkik.service.kit.http.preconditions import MATCHED, Revision
 from tetkik.service.kit.http.responses import download_headers
 from tetkik.service.reports import documents, shapes
@@ -80,11 +89,15 @@ def listed(
     department: Annotated[str | None, Query(max_length=60, description="Of the case.")] = None,
     state: Annotated[ReportState | None, Query(description="`final`, `amended` or `withdrawn`.")] = None,
     own: Annotated[bool, Query(description="Only those that you signed.")] = False,
+    patient_id: Annotated[str | None, Query(max_length=26, description="Of one patient.")] = None,
+    since: Since = None,
+    until: Until = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[shapes.ReportListed]:
     """Signed reports that you may see, the newest signature first."""
-    wanted = Wanted(department=department, state=state, own=own)
+    period = {"since": zoned(since), "until": zoned(until)}
+    wanted = Wanted(department=department, state=state, own=own, patient_id=patient_id, **period)
     with ctx.write() as tx:
         found = reports.list_reports(tx, wanted, limit=limit + 1, after=after_cursor(cursor))
         tx.audit(Action.CASES_LISTED, list="reports", count=min(len(found), limit))

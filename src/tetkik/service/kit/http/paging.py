@@ -6,12 +6,14 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Generic, TypeVar
 
 from fastapi import Query
 from pydantic import BaseModel, Field
 
 from tetkik.errors import InputError
+from tetkik.service.kit.http.shape import DateTime
 
 T = TypeVar("T")
 
@@ -26,6 +28,18 @@ class Page(BaseModel, Generic[T]):
 
     items: list[T]
     next: str | None = Field(default=None, description="The cursor of the next page; None after the last.")
+
+
+Since = Annotated[DateTime | None, Query(description="This moment and later, with its zone.")]
+Until = Annotated[DateTime | None, Query(description="Before this moment, with its zone.")]
+
+
+def zoned(moment: datetime | None) -> datetime | None:
+    """In UTC; a time without a zone is one of this machine's."""
+    try:
+        return moment.astimezone(UTC) if moment is not None else None
+    except (OverflowError, ValueError):
+        raise InputError("The moment lies beyond the calendar; give one of this century.") from None
 
 
 def encode_cursor(place: Sequence[str | int]) -> str:
