@@ -36,11 +36,11 @@ def lowest(requirements: Iterable[str]) -> dict[str, str]:
 def install(folder: Path) -> Path:
     """Make the environment; gives its Python."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    floors = lowest(project["optional-dependencies"]["service"])
+    bounds = lowest(project["optional-dependencies"]["service"])
     venv.create(folder, with_pip=True, clear=False)
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     constraints = folder / "lowest.txt"
-    constraints.write_text("".join(f"{name}=={version}\n" for name, version in floors.items()))
+    constraints.write_text("".join(f"{name}=={version}\n" for name, version in bounds.items()))
     tested = [f"{ROOT}[onnx,postgres,service]", *TOOLS]
     subprocess.run([python, "-m", "pip", "install", "--quiet", "-c", constraints, *tested], check=True)
     return python

@@ -81,8 +81,8 @@ class LineLimit:
         """A processor of structlog."""
         if not self.take(event.get("event"), method, event.get("route"), event.get("status")):
             raise structlog.DropEvent
-        told, self._to_tell = self._to_tell, 0
-        return {**event, "left_out": told} if told else event
+        left_out, self._to_tell = self._to_tell, 0
+        return {**event, "left_out": left_out} if left_out else event
 
     def admits_record(self, record: logging.LogRecord) -> bool:
         """A filter of `logging`: a record is of the kind of its message without its values."""

@@ -145,7 +145,8 @@ def problem_of_fault(request: Request, fault: Exception) -> Problem:
 
 
 def _for_programs(request: Request) -> bool:
-    return request.scope["path"].startswith("/api/")
+    path: str = request.scope["path"]
+    return path.startswith("/api/")
 
 
 def _to_sign_in(request: Request) -> Response:
