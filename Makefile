@@ -106,6 +106,7 @@ benchmarks: $(VENV)/.dev
 	$(BIN)/python benchmarks/reception_triage.py
 	$(BIN)/python benchmarks/service_upload.py
 	$(BIN)/python benchmarks/service_chaos.py
+	$(BIN)/python benchmarks/slow_clients.py
 	$(BIN)/python benchmarks/worklist.py
 ifneq ($(DATA),)
 	$(BIN)/python benchmarks/triage.py --data "$(DATA)"

@@ -30,6 +30,7 @@ from tests.programs import program
 from tests.records.kit import made_user
 from tests.service.kit import opened_session
 from tetkik.service.app import create_app
+from tetkik.service.kit.access.connections import BoundedServer, ConnectionLimits
 from tetkik.service.kit.context import AppContext
 from tetkik.values import Actor, Role
 
@@ -93,7 +94,8 @@ def at_a_port(app: ASGIApp) -> Iterator[str]:
     # acknowledgement.
     with socket.socket(proto=socket.IPPROTO_TCP) as free:
         free.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
+        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1, loop="asyncio", ws="none")
+        server = BoundedServer(config, ConnectionLimits(1000, 1000))
         free.listen()
         thread = threading.Thread(target=server.run, args=([free],), daemon=True)
         thread.start()

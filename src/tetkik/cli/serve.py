@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tetkik.records.database import Records
 
 _DRAIN_SECONDS = 20
+_OTHER_FILES = 512
+"""Files and connections that are open beside those of browsers: of the database, of uploads, being closed."""
 
 
 def serve(
@@ -57,9 +59,12 @@ def serve(
     from tetkik.service.app import create_app
     from tetkik.service.demonstration.folder import prepare_folder
     from tetkik.service.demonstration.people import DEMONSTRATION, add_people
+    from tetkik.service.kit.access.connections import BoundedServer, ConnectionLimits
+    from tetkik.service.kit.access.proxies import networks
     from tetkik.service.kit.context import AppContext
     from tetkik.service.kit.logging import configure
 
+    allow_open_files(chosen.max_connections + _OTHER_FILES)
     with ExitStack() as held:
         listening = held.enter_context(listen(chosen.listen_host, chosen.listen_port))
         if chosen.listen_port == 0:
@@ -81,12 +86,15 @@ def serve(
             ssl_keyfile=chosen.tls_key,
             log_config=None,
             access_log=False,
+            loop="asyncio",  # whose servers ask the listening socket for each connection
+            ws="none",
             proxy_headers=False,  # the application's own, which believes trusted proxies alone
             server_header=False,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
         )
         with suppress(KeyboardInterrupt):  # raised again once everything is finished
-            uvicorn.Server(config).run(sockets=[listening])
+            limits = ConnectionLimits.of(chosen, networks(chosen.trusted_proxies))
+            BoundedServer(config, limits).run(sockets=[listening])
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -120,6 +128,24 @@ def listen(host: str, port: int) -> socket.socket:
             fault=error.strerror or error,
         ) from None
     return listening
+
+
+def allow_open_files(files: int) -> None:
+    """Raise this process's limit of open files to what it needs, as far as the system allows."""
+    if os.name != "posix":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < files:
+        raise SettingError(
+            "The system lets this process open {hard} files, and max_connections needs {files}; raise "
+            "LimitNOFILE of the service, or lower max_connections.",
+            hard=hard,
+            files=files,
+        )
+    if soft != resource.RLIM_INFINITY and soft < files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
 
 
 def need_extra() -> None:

@@ -52,7 +52,7 @@ def test_every_answer_has_security_headers(tmp_path):
             headers = client.get(path).headers
             assert headers["content-security-policy"] == POLICY, path
             assert headers["x-content-type-options"] == "nosniff"
-            assert headers["referrer-policy"] == "no-referrer"
+            assert headers["referrer-policy"] == "same-origin"
             assert len(headers["x-request-id"]) == 26
             assert "server" not in headers
     assert "unsafe" not in POLICY

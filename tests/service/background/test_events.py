@@ -236,17 +236,5 @@ def test_a_case_of_another_department_is_not_heard(app_context, base):
         assert next(heard)[2]["case_id"] == own
 
 
-def test_nobody_listens_too_often(app_context, base, radiologist, monkeypatch):
-    monkeypatch.setattr(events, "MOST", 1)
-    cookie, _ = session_of(app_context, radiologist)
-    with (
-        httpx.Client(base_url=base, headers={"Cookie": f"tetkik={cookie}"}, timeout=PATIENCE) as client,
-        client.stream("GET", ADDRESS) as first,
-    ):
-        lines = first.iter_lines()  # once it is gone, the connection is closed
-        next(lines)
-        assert client.get(ADDRESS).status_code == 429
-
-
 def test_who_is_not_signed_in_hears_nothing(base):
     assert httpx.get(base + ADDRESS, timeout=PATIENCE).status_code == 401

@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
+import time
 import traceback
+from collections import Counter
 from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import structlog
+
+LIKE_LINES = 1200
+LINES = 12_000
+"""Most lines a minute: of one kind (event, level, route and status), and of all kinds."""
 
 
 def configure(stream: TextIO | None = None) -> None:
@@ -21,8 +28,9 @@ def configure(stream: TextIO | None = None) -> None:
         structlog.processors.TimeStamper("iso", utc=True),
         without_words,
     ]
+    limit = LineLimit()
     structlog.configure(
-        processors=[*shared, structlog.processors.JSONRenderer(ensure_ascii=False)],
+        processors=[limit.drop_event, *shared, structlog.processors.JSONRenderer(ensure_ascii=False)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
     )
@@ -36,10 +44,49 @@ def configure(stream: TextIO | None = None) -> None:
             ],
         )
     )
+    handler.addFilter(limit.admits_record)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+
+
+class LineLimit:
+    """Leaves lines out above a rate, so that nobody fills the disk with them; a later one tells how many."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._minute = 0
+        self._written: Counter[tuple[object, ...]] = Counter()
+        self._lines = self._left_out = self._to_tell = 0
+
+    def take(self, *kind: object) -> bool:
+        """Whether one more line of a kind is written."""
+        with self._lock:
+            minute = int(time.monotonic() // 60)
+            if minute != self._minute:
+                self._minute, self._to_tell, self._left_out = minute, self._to_tell + self._left_out, 0
+                self._lines = 0
+                self._written.clear()
+            if self._lines >= LINES or self._written[kind] >= LIKE_LINES:
+                self._left_out += 1
+                return False
+            self._lines += 1
+            self._written[kind] += 1
+            return True
+
+    def drop_event(
+        self, _logger: Any, method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        """A processor of structlog."""
+        if not self.take(event.get("event"), method, event.get("route"), event.get("status")):
+            raise structlog.DropEvent
+        left_out, self._to_tell = self._to_tell, 0
+        return {**event, "left_out": left_out} if left_out else event
+
+    def admits_record(self, record: logging.LogRecord) -> bool:
+        """A filter of `logging`: a record is of the kind of its message without its values."""
+        return self.take(record.name, record.levelno, record.msg)
 
 
 def without_words(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -21,6 +21,7 @@ from tetkik.records.images.jobs import JobKind
 from tetkik.records.people.visibility import load_visible_case as see_case
 from tetkik.records.worklist.case_events import is_actor_current
 from tetkik.service.kit.access.authorization import RequestContext, allowed
+from tetkik.service.kit.access.rate_limits import hold_stream, rate_limits_of
 from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.responses import event, event_stream
@@ -107,6 +108,7 @@ async def stream(ctx: Reader, decoder: DecoderDep, image_id: ImageId) -> Streami
             images.load_visible_image(tx, image_id)
 
     await run_in_threadpool(may_see)
+    hold_stream(ctx.request, rate_limits_of(ctx.request).progress, ctx.user_id)
     words = ctx.actor.may(Permission.DRAFT_READ)
     progress = _progress(ctx.records, ctx.actor, decoder, image_id, ctx.language, words=words)
     return event_stream(progress)

@@ -74,7 +74,7 @@ class Upload:
 
     def run(self, request: Request, key: str | None) -> Outcome[UploadShape]:
         """Keep the file, with the work that it makes, once for each key."""
-        request_line = f"{request.method} {request.url.path}?{self.case_id}&{self.sure}\n{self.sha256}"
+        request_line = f"{request.method} {request.scope['path']}?{self.case_id}&{self.sure}\n{self.sha256}"
         once = IdempotentRequest(key, hashlib.sha256(request_line.encode()).digest())
         try:
             self.prepare()

@@ -11,6 +11,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.worklist import assignments, claims, worklist
 from tetkik.records.worklist import search as records
 from tetkik.service.kit.access.authorization import RequestContext, allowed
+from tetkik.service.kit.access.rate_limits import hold_stream, rate_limits_of
 from tetkik.service.kit.background.events import broker_of, stream
 from tetkik.service.kit.http.paging import Cursor, Limit, Page
 from tetkik.service.kit.http.responses import event_stream
@@ -133,6 +134,6 @@ async def events(
 ) -> StreamingResponse:
     """Events as they happen; nothing is missed from `after` on."""
     broker = broker_of(ctx.request)
-    broker.check_limit(ctx.actor)
+    hold_stream(ctx.request, rate_limits_of(ctx.request).events, ctx.user_id)
     begins = min(int(last_event_id), _LARGEST) if last_event_id is not None else after
     return event_stream(stream(broker, ctx.app, ctx.actor, begins))

@@ -12,6 +12,7 @@ from tetkik.errors import Forbidden, NotSignedIn
 from tetkik.language import Language
 from tetkik.records.people import sessions, tokens
 from tetkik.records.people.users import Peer
+from tetkik.service.kit.access.proxies import subnet_of
 from tetkik.service.kit.access.rate_limits import limit_rate, rate_limits_of
 from tetkik.service.kit.access.required_passkey import needs_passkey
 from tetkik.service.kit.context import AppContext, context_of
@@ -74,7 +75,7 @@ def peer_of(request: Request) -> Peer:
 def limit_sign_ins(request: Request) -> Peer:
     """Count an attempt to sign in; gives where it comes from."""
     peer = peer_of(request)
-    limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer.address}")
+    limit_rate(request, rate_limits_of(request).sign_ins, f"address {subnet_of(peer.address)}")
     return peer
 
 
@@ -89,13 +90,13 @@ def identify(request: Request) -> Identified:
 
 def _identify(request: Request) -> Identified:
     authorization = request.headers.get("authorization")
-    if authorization is not None and request.url.path.startswith("/api/"):
+    if authorization is not None and request.scope["path"].startswith("/api/"):
         return _program(request, authorization)
     found = require_session(request)
     if found.locked:
         request.state.detour = LOCK_PAGE
         raise NotSignedIn("The screen is locked; give the password again.")
-    path = request.url.path
+    path = request.scope["path"]  # that of the routes; `request.url` is made with the Host header
     if found.must_change:
         if path not in _WHILE_CHANGING:
             request.state.detour = CHANGE_PAGE
@@ -124,7 +125,7 @@ def require_session(request: Request) -> sessions.Resumed:
             context.records, cookie, address=peer.address, request_id=peer.request_id, idle=idle
         )
     except NotSignedIn:
-        limit_rate(request, rate_limits_of(request).requests, f"address {peer.address}")
+        limit_rate(request, rate_limits_of(request).requests, f"address {subnet_of(peer.address)}")
         raise
     limit_rate(request, rate_limits_of(request).requests, f"user {found.actor.user_id}")
     return found

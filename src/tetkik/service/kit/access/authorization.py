@@ -9,9 +9,11 @@ A route for everybody (the sign-in page, health) depends on `public()`.
 from __future__ import annotations
 
 import hmac
+import inspect
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
@@ -26,6 +28,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
 from tetkik.records.people.sessions import Resumed
 from tetkik.service.kit.access.authentication import Identified, identified_by, identify, require_session
+from tetkik.service.kit.access.rate_limits import rate_limits_of, release_afterwards
 from tetkik.service.kit.context import AppContext, context_of
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.settings import Settings
@@ -83,7 +86,15 @@ class Guard:
         if not found.actor.may(self.permission):
             await run_in_threadpool(_audit_refusal, context_of(request), found.actor, self.permission)
             raise Forbidden("Your role does not allow this ({permission}).", permission=self.permission)
+        if not inspect.iscoroutinefunction(request.scope.get("endpoint")):  # it takes a worker thread
+            await _take_turn(request, found.actor)
         return RequestContext(request, context_of(request), found.actor)
+
+
+async def _take_turn(request: Request, actor: Actor) -> None:
+    turns, key = rate_limits_of(request).turns, actor.user_id or ""
+    await turns.take(key)
+    release_afterwards(request, partial(turns.free, key))
 
 
 class Public:

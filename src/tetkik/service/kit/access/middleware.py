@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -28,10 +29,13 @@ POLICY = (
 )
 """Content-Security-Policy: nothing from elsewhere, and no script or style within a page."""
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_ELSEWHERE = frozenset({"cross-site", "same-site"})
+_HERE = frozenset({"same-origin", "none"})
 _API = "/api/v1"
 _ASSETS = "/static"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
+"""A name or an address, and maybe a port (RFC 9110, 7.2); fewer signs than RFC 3986 lets names have."""
+_PORTS = {"http": 80, "https": 443}
 _log = structlog.get_logger()
 Observe = Callable[[Scope, int, float], None]
 """Called with each request that was answered: its scope, the status, and the seconds that it took."""
@@ -56,7 +60,7 @@ class HeadersMiddleware:
             # The page of a report asks the agent of the signature card on the reader's own computer.
             "Content-Security-Policy": f"{POLICY}; connect-src 'self' {agent}" if agent else POLICY,
             "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "no-referrer",
+            "Referrer-Policy": "same-origin",  # without any, browsers send forms with `Origin: null`
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
             "Permissions-Policy": f"camera=(), microphone={allowed}, geolocation=()",
@@ -91,6 +95,8 @@ class HeadersMiddleware:
         try:
             await self._app(scope, receive, with_headers)
         finally:
+            for release in state.pop("releases", ()):
+                release()
             seconds = time.perf_counter() - began
             if self._observe is not None and not stream:  # how long somebody listens is no latency
                 self._observe(scope, status, seconds)
@@ -125,28 +131,58 @@ def template_of(scope: Scope) -> str:
 class HostOriginMiddleware:
     """Refuses requests for another host than that of `public_url`, and changes that another site asks for."""
 
-    def __init__(self, app: ASGIApp, *, public_url: str) -> None:
+    def __init__(self, app: ASGIApp, *, public_url: str, secure: bool) -> None:
         self._app = app
+        self._public = _netloc(public_url)
+        self._secure = secure
         host = urlsplit(public_url).hostname if public_url else None
         self._hosts = {host.lower()} | _LOOPBACK if host else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            refusal = self._refusal(RequestHeaders(scope=scope), scope["method"])
+            refusal = self._refusal(scope, RequestHeaders(scope=scope))
             if refusal is not None:
                 answer = problems.answer(Request(scope), refusal[0], refusal[1], "Refused")
                 await answer(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _refusal(self, headers: RequestHeaders, method: str) -> tuple[int, Sentence] | None:
-        host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+    def _refusal(self, scope: Scope, headers: RequestHeaders) -> tuple[int, Sentence] | None:
+        hosts = headers.getlist("host")
+        if len(hosts) > 1 or not all(map(_HOST.fullmatch, filter(None, hosts))) or scope["path"][:1] != "/":
+            return 400, Sentence("The address or the Host header of this request is not valid; correct it.")
+        host = (urlsplit(f"//{hosts[0]}").hostname if hosts else None) or ""
         if self._hosts is not None and host.lower() not in self._hosts:
             return 400, Sentence("This server is not reached under that name; see the setting public_url.")
         # Another site's page must not sign anybody in either, where there is no session's token yet.
-        if method not in _SAFE and headers.get("sec-fetch-site") in _ELSEWHERE:
+        if scope["method"] not in _SAFE and self._is_from_elsewhere(scope, headers):
             return 403, Sentence("The request does not come from a page of this server; load the page again.")
         return None
+
+    def _is_from_elsewhere(self, scope: Scope, headers: RequestHeaders) -> bool:
+        """Whether a page of another site sends a request; programs say nothing of where they are.
+
+        Browsers send Sec-Fetch-Site over TLS and to this machine alone, and old ones never.
+        """
+        site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+        if site is not None:
+            return site not in _HERE
+        if origin is None:
+            return False
+        scheme, _, _ = origin.partition("://")
+        here = _netloc(f"{scheme}://{headers.get('host', '')}")
+        allowed = {one for one in (here, self._public) if one is not None}
+        return (self._secure and scheme != "https") or _netloc(origin) not in allowed
+
+
+def _netloc(url: str) -> tuple[str, int | None] | None:
+    """Host and port of a URL; None where it is none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme)
+    except ValueError:
+        return None
+    return (parts.hostname, port) if parts.hostname else None
 
 
 def install(app: FastAPI, context: AppContext, observe: Observe) -> None:
@@ -155,7 +191,7 @@ def install(app: FastAPI, context: AppContext, observe: Observe) -> None:
         read(context.settings)  # a wrong setting is an error at the start
     app.state.rate_limits = RateLimits(context.settings)
     app.add_middleware(BodyLimitMiddleware, routes=app.router, most=context.settings.max_upload_bytes)
-    app.add_middleware(HostOriginMiddleware, public_url=context.settings.public_url)
+    app.add_middleware(HostOriginMiddleware, public_url=context.settings.public_url, secure=context.secure)
     microphone = bool(context.settings.dictation_url) or context.settings.dictation_browser
     app.add_middleware(
         HeadersMiddleware,

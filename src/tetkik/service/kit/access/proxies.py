@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -25,6 +25,21 @@ def networks(text: str) -> tuple[Network, ...]:
         ) from None
 
 
+def trusts(trusted: Sequence[Network], address: str) -> bool:
+    """Whether an address is that of a trusted proxy."""
+    return _is_address(address) and any(ip_address(address) in network for network in trusted)
+
+
+def subnet_of(address: str | None) -> str:
+    """What limits count: an IPv4 address, or the /64 of IPv6 that one machine has for itself (RFC 8981)."""
+    if address is None or not _is_address(address):
+        return address or ""
+    known = ip_address(address)
+    if isinstance(known, IPv4Address):
+        return str(known)
+    return str(known.ipv4_mapped or IPv6Network((int(known) >> 64 << 64, 64)))
+
+
 class TrustedProxyMiddleware:
     """Takes the browser's address and scheme from a trusted proxy's word, and from nobody else's.
 
@@ -37,7 +52,7 @@ class TrustedProxyMiddleware:
         self._trusted = trusted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope.get("client") and self._trusts(scope["client"][0]):
+        if scope["type"] == "http" and scope.get("client") and trusts(self._trusted, scope["client"][0]):
             headers = Headers(scope=scope)
             scheme = headers.get("x-forwarded-proto", "").strip().lower()
             if scheme in ("http", "https"):
@@ -52,12 +67,9 @@ class TrustedProxyMiddleware:
         for address in reversed(addresses):
             if not _is_address(address):
                 return None
-            if not self._trusts(address):
+            if not trusts(self._trusted, address):
                 return address
         return None
-
-    def _trusts(self, address: str) -> bool:
-        return _is_address(address) and any(ip_address(address) in network for network in self._trusted)
 
 
 def _is_address(text: str) -> bool:

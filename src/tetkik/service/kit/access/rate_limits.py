@@ -1,11 +1,13 @@
-"""Rate limits and open challenges, in this process alone."""
+"""Rate limits, limits of what happens at once, and open challenges, in this process alone."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -41,10 +43,71 @@ class Limiter:
         return 0 if enough else ceil((cost - level) / self._rate)
 
 
+class Slots:
+    """So many at once of one key, and altogether."""
+
+    def __init__(self, each: int, most: int) -> None:
+        self._each, self._most = each, most
+        self._lock = threading.Lock()
+        self._taken: Counter[str] = Counter()
+
+    def take(self, key: str) -> bool:
+        """Take one, where there is one left."""
+        with self._lock:
+            if self._taken[key] >= self._each or self._taken.total() >= self._most:
+                return False
+            self._taken[key] += 1
+            return True
+
+    def free(self, key: str) -> None:
+        with self._lock:
+            self._taken[key] -= 1
+            self._taken += Counter()  # drops those of nobody
+
+
+class Turns:
+    """How many requests of one person are worked on at once; a few more wait for their turn.
+
+    Worker threads are for everybody: without this, one account takes all of them, such as by triage. Used in
+    the thread of the event loop alone.
+    """
+
+    def __init__(self, at_once: int = 6, waiting: int = 100) -> None:
+        self._at_once, self._waiting = at_once, waiting
+        self._queues: dict[str, tuple[asyncio.Semaphore, list[None]]] = {}
+
+    async def take(self, key: str) -> None:
+        """Wait for a turn, which ends with `free`."""
+        semaphore, there = self._queues.setdefault(key, (asyncio.Semaphore(self._at_once), []))
+        if len(there) >= self._at_once + self._waiting:
+            raise TooManyRequests("Too many requests; wait a moment.")
+        there.append(None)
+        try:
+            await semaphore.acquire()
+        except BaseException:
+            self._leave(key)
+            raise
+
+    def free(self, key: str) -> None:
+        self._queues[key][0].release()
+        self._leave(key)
+
+    def _leave(self, key: str) -> None:
+        self._queues[key][1].pop()
+        if not self._queues[key][1]:
+            del self._queues[key]
+
+
 _SECONDS = 300
 _MOST = 10_000
 _STRENGTHS = 120
 """How often a minute one address may ask how good a password is: as fast as anybody types."""
+
+
+STREAMS = 8
+"""Streams of one person of a kind at once: as many pages."""
+_PROGRESS = 128
+"""Streams of the work on images: each of them asks the database every second."""
 
 
 class PendingChallenges:
@@ -76,6 +139,9 @@ class RateLimits:
         self.requests = Limiter(per_minute, per_minute)
         self.sign_ins = Limiter(settings.sign_ins_per_minute, settings.sign_ins_per_minute)
         self.strengths = Limiter(_STRENGTHS, _STRENGTHS)
+        self.turns = Turns()
+        self.events = Slots(STREAMS, settings.max_connections // 2)
+        self.progress = Slots(STREAMS, _PROGRESS)
         self.challenges = PendingChallenges()
         self.sign_ons = PendingChallenges()
 
@@ -83,6 +149,18 @@ class RateLimits:
 def rate_limits_of(request: Request) -> RateLimits:
     limits: RateLimits = request.app.state.rate_limits
     return limits
+
+
+def release_afterwards(request: Request, release: Callable[[], None]) -> None:
+    """Call `release` once the answer of a request is complete, or nobody waits for it any more."""
+    request.scope["state"].setdefault("releases", []).append(release)
+
+
+def hold_stream(request: Request, slots: Slots, user_id: str) -> None:
+    """Count a stream until it ends."""
+    if not slots.take(user_id):
+        raise TooManyRequests("Too many pages of yours are open; close some of them.")
+    release_afterwards(request, partial(slots.free, user_id))
 
 
 def limit_rate(request: Request, limiter: Limiter, key: str) -> None:

@@ -22,7 +22,7 @@ from fastapi import Request
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
-from tetkik.errors import RecordsError, TooManyRequests
+from tetkik.errors import RecordsError
 from tetkik.records.database import Transaction
 from tetkik.records.people.access_state import AccessState, load_access_states
 from tetkik.records.worklist import case_events, claims
@@ -30,8 +30,6 @@ from tetkik.records.worklist.case_events import EventBatch
 from tetkik.service.kit.context import AppContext
 from tetkik.values import SYSTEM, Actor
 
-MOST = 8
-"""Streams of one person in one process: as many pages."""
 POLL_SECONDS = 1.0
 """Seconds between two looks at the table for what another process announced."""
 HEARTBEAT_SECONDS = 15.0
@@ -99,13 +97,6 @@ class EventBroker:
     @property
     def listening(self) -> int:
         return len(self._subscribers)
-
-    def check_limit(self, actor: Actor) -> None:
-        """Ask whether the person may open one more stream."""
-        with self._lock:
-            open_ones = sum(subscriber.actor.user_id == actor.user_id for subscriber in self._subscribers)
-        if open_ones >= MOST:
-            raise TooManyRequests("Too many pages of yours are open; close some of them.")
 
     @contextmanager
     def subscribe(self, actor: Actor) -> Iterator[Subscriber]:

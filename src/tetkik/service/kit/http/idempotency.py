@@ -111,7 +111,7 @@ class IdempotentRequest:
 
 
 async def _idempotent(request: Request, idempotency_key: IdempotencyKey = None) -> IdempotentRequest:
-    head = f"{request.method} {request.url.path}\n".encode()
+    head = f"{request.method} {request.scope['path']}\n".encode()
     return IdempotentRequest(idempotency_key, hashlib.sha256(head + await request.body()).digest())
 
 

@@ -77,7 +77,7 @@ def _http(request: Request, error: Exception) -> Response:
     sentence = _SENTENCES.get(error.status_code) or Sentence(str(error.detail))
     headers = dict(error.headers or {})
     if error.status_code == 405 and _for_programs(request):
-        known = openapi.methods_of(request.app, request.url.path)
+        known = openapi.methods_of(request.app, request.scope["path"])
         headers |= {"Allow": ", ".join(known)} if known else {}
     return answer(request, error.status_code, sentence, "Http", headers=headers)
 
@@ -145,12 +145,13 @@ def problem_of_fault(request: Request, fault: Exception) -> Problem:
 
 
 def _for_programs(request: Request) -> bool:
-    return request.url.path.startswith("/api/")
+    path: str = request.scope["path"]
+    return path.startswith("/api/")
 
 
 def _to_sign_in(request: Request) -> Response:
     """The sign-in page, which comes back to where one wanted to go; htmx loads it as a whole page."""
-    target = request.url.path if request.method == "GET" else "/"
+    target = request.scope["path"] if request.method == "GET" else "/"
     # A locked screen is opened, a password that has to be changed is changed, everybody else signs in.
     page = f"{getattr(request.state, 'detour', '/login')}?next={quote(target)}"
     if request.headers.get("hx-request"):

@@ -155,7 +155,7 @@ def render(
     entries = navigation_of(request, actor) if actor is not None else ()
     shared = {
         "navigation": entries,
-        "current_page": current_entry(entries, request.url.path),
+        "current_page": current_entry(entries, request.scope["path"]),
         "t": t,
         "may": may,
         "unseen_notices": unseen_notices,
@@ -167,7 +167,7 @@ def render(
         "hospital": settings.hospital_name,
         "disclaimer": DISCLAIMER[language],
         "lock_minutes": settings.lock_minutes,
-        "path": request.url.path,
+        "path": request.scope["path"],
         "demonstration": context_of(request).demonstration,
     }
     shared["error"] = error.in_language(language) if error is not None else None

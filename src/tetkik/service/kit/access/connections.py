@@ -1,0 +1,249 @@
+"""Connections of the server: how many at once, and how long a request or the reading of an answer may take.
+
+A connection counts from `accept` on, so that TLS handshakes count, too. The deadlines follow Apache's
+mod_reqtimeout: seconds for the head of a request, for its body a least rate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import time
+from collections import Counter
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any
+
+import h11
+import structlog
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from tetkik.service.kit.access.proxies import Network, subnet_of, trusts
+from tetkik.settings import Settings
+
+HEAD_SECONDS = 10.0
+"""For a TLS handshake, and for the head of a request."""
+BODY_SECONDS = 20.0
+BODY_RATE = 1000
+"""Bytes a second that a body has to bring on average, after its first seconds."""
+ANSWER_SECONDS = 30.0
+"""Without a piece of the answer taken by a client that has not read it."""
+_PIECE = 1 << 14
+_CLOSING = 256
+"""Connections beyond the most that may be open while others are being closed for them."""
+_REFUSED_AT_ONCE = 200
+SWEEP_TICKS = 10
+"""Of uvicorn's ten a second, between two looks at the deadlines."""
+_TELLS_TICKS = 600
+_RESET = struct.pack("ii", 1, 0)
+_log = structlog.get_logger()
+
+
+class ConnectionLimits:
+    """So many connections altogether and of one address (IPv6: of a /64), which trusted proxies may exceed.
+
+    Where all are taken, the one that has waited longest for a request makes room for the new one. Used in the
+    thread of the event loop alone.
+    """
+
+    def __init__(self, most: int, each: int, trusted: Sequence[Network] = ()) -> None:
+        self._most, self._each, self._trusted = most, each, trusted
+        self._open: dict[int, AcceptedSocket] = {}
+        self._idle: dict[int, AcceptedSocket] = {}
+        """Those without a request, by their file descriptor, the one that waits longest first."""
+        self._of_subnet: Counter[str] = Counter()
+        self.counted: Counter[str] = Counter()
+        """What was refused or ended, for the log."""
+
+    @classmethod
+    def of(cls, settings: Settings, trusted: Sequence[Network]) -> ConnectionLimits:
+        return cls(settings.max_connections, settings.max_connections_per_address, trusted)
+
+    def admit(self, connection: AcceptedSocket, address: str) -> bool:
+        """Count a new connection, unless there are too many."""
+        subnet = "" if trusts(self._trusted, address) else subnet_of(address)
+        if subnet and self._of_subnet[subnet] >= self._each:
+            self.counted["refused_of_one_address"] += 1
+            return False
+        if len(self._open) >= self._most:
+            if not self._idle or len(self._open) >= self._most + _CLOSING:
+                self.counted["refused"] += 1
+                return False
+            self._close_oldest()
+        connection.limits, connection.subnet = self, subnet
+        self._open[connection.fileno()] = self._idle[connection.fileno()] = connection
+        self._of_subnet[subnet] += 1
+        return True
+
+    def _close_oldest(self) -> None:
+        """The event loop reads the end of the connection, and closes it."""
+        oldest = self._idle.pop(next(iter(self._idle)))
+        self.counted["closed_for_others"] += 1
+        try:
+            oldest.shutdown(socket.SHUT_RDWR)
+        except OSError:  # its peer was faster
+            return
+
+    def set_idle(self, file_descriptor: int, *, idle: bool) -> None:
+        """Whether a connection waits for a request."""
+        if not idle:
+            self._idle.pop(file_descriptor, None)
+        elif file_descriptor not in self._idle and file_descriptor in self._open:
+            self._idle[file_descriptor] = self._open[file_descriptor]
+
+    def release(self, connection: AcceptedSocket) -> None:
+        if self._open.pop(connection.fileno(), None) is None:
+            return
+        self._idle.pop(connection.fileno(), None)
+        self._of_subnet[connection.subnet] -= 1
+        if not self._of_subnet[connection.subnet]:
+            del self._of_subnet[connection.subnet]
+
+    @property
+    def open(self) -> int:
+        return len(self._open)
+
+
+class AcceptedSocket(socket.socket):
+    """A connection that is counted until it is closed."""
+
+    limits: ConnectionLimits | None = None
+    subnet = ""
+
+    def close(self) -> None:
+        if self.limits is not None:
+            self.limits.release(self)
+            self.limits = None
+        super().close()
+
+
+class ListeningSocket(socket.socket):
+    """Accepts what its limits admit, and resets every other connection."""
+
+    limits: ConnectionLimits
+
+    @classmethod
+    def over(cls, listening: socket.socket, limits: ConnectionLimits) -> ListeningSocket:
+        """Another one of a socket that listens already."""
+        copy = listening.dup()
+        found = cls(copy.family, copy.type, copy.proto, fileno=copy.detach())
+        found.limits = limits
+        return found
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        for _ in range(_REFUSED_AT_ONCE):
+            plain, address = super().accept()
+            connection = AcceptedSocket(self.family, self.type, self.proto, fileno=plain.detach())
+            if self.limits.admit(connection, address[0]):
+                return connection, address
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            connection.close()
+        raise BlockingIOError  # the event loop looks after the others, and comes back
+
+
+class Phase(Enum):
+    """What a connection is waiting for."""
+
+    HEAD = "head"
+    BODY = "body"
+    ANSWER = "answer"
+    """Its client does not take what was written."""
+    WORK = "work"
+    """The application, which has no deadline."""
+
+
+class BoundedProtocol(H11Protocol):
+    """One connection, with deadlines that the server checks each second."""
+
+    def __init__(self, limits: ConnectionLimits, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._limits = limits
+        self._seen: tuple[object, ...] = ()
+        self._since = self._checked = time.monotonic()
+        self._received = self._resumed = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._received += len(data)
+        super().data_received(data)
+        self._count_idle()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._count_idle()
+
+    def resume_writing(self) -> None:
+        self._resumed += 1
+        super().resume_writing()
+
+    def _count_idle(self) -> None:
+        connection = self.transport.get_extra_info("socket")
+        if connection is not None:
+            idle = self.conn.their_state is h11.IDLE and not self.transport.get_write_buffer_size()
+            self._limits.set_idle(connection.fileno(), idle=idle)
+
+    def _phase(self) -> Phase:
+        closing = self.transport.is_closing()
+        if not closing and self.conn.their_state is h11.IDLE:
+            return Phase.HEAD
+        if not closing and self.conn.their_state is h11.SEND_BODY:
+            return Phase.BODY
+        return Phase.ANSWER if closing or self.transport.get_write_buffer_size() else Phase.WORK
+
+    def check_deadline(self, now: float) -> None:
+        """End the connection where its client is too slow."""
+        phase, passed, self._checked = self._phase(), now - self._checked, now
+        taken = self.transport.get_write_buffer_size() // _PIECE if phase is Phase.ANSWER else 0
+        seen = (phase, self.cycle, taken, self._resumed)
+        if seen != self._seen:
+            self._seen, self._since, self._received = seen, now, 0
+            return
+        if phase is Phase.BODY and self.flow.read_paused:
+            self._since += passed  # the application has not asked for more
+        waited = now - self._since
+        late = {
+            Phase.HEAD: waited > HEAD_SECONDS,
+            Phase.BODY: waited > BODY_SECONDS + self._received / BODY_RATE,
+            Phase.ANSWER: waited > ANSWER_SECONDS,
+            Phase.WORK: False,
+        }
+        if late[phase]:
+            self._limits.counted[f"slow_{phase.value}"] += 1
+            self.transport.abort()
+
+
+class BoundedServer(uvicorn.Server):
+    """uvicorn with limits of connections and deadlines, on sockets that listen already."""
+
+    def __init__(self, config: uvicorn.Config, limits: ConnectionLimits) -> None:
+        super().__init__(config)
+        self._limits = limits
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=[])
+        loop, state = asyncio.get_running_loop(), self.server_state
+
+        def protocol() -> BoundedProtocol:
+            return BoundedProtocol(self._limits, self.config, state, self.lifespan.state, loop)
+
+        for listening in sockets or []:
+            self.servers.append(
+                await loop.create_server(
+                    protocol,
+                    sock=ListeningSocket.over(listening, self._limits),
+                    ssl=self.config.ssl,
+                    backlog=self.config.backlog,
+                    ssl_handshake_timeout=HEAD_SECONDS if self.config.ssl else None,
+                )
+            )
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % SWEEP_TICKS == 0:
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, BoundedProtocol):
+                    connection.check_deadline(time.monotonic())
+        if counter % _TELLS_TICKS == 0 and self._limits.counted:
+            _log.warning("connections", open=self._limits.open, **self._limits.counted)
+            self._limits.counted.clear()
+        return await super().on_tick(counter)
