@@ -256,7 +256,7 @@ class Settings(BaseSettings):
     requests_per_minute: int = Field(default=1200, ge=10)
     """Most requests a minute of one person, program, or address that is not signed in."""
     sign_ins_per_minute: int = Field(default=30, ge=1)
-    """Most attempts to sign in a minute from one address."""
+    """Most attempts to sign in a minute from one address, or from one browser that was used here before."""
     max_upload_bytes: int = Field(default=1_100_000_000, ge=1_000_000)
     """A request with files of more bytes than this is refused; every other request has 1 MB."""
     max_archive_bytes: int = Field(default=5_000_000_000, ge=1_000_000)

@@ -77,6 +77,9 @@ class RateLimits:
         self.sign_ins = Limiter(settings.sign_ins_per_minute, settings.sign_ins_per_minute)
         self.strengths = Limiter(_STRENGTHS, _STRENGTHS)
         self.challenges = PendingChallenges()
+        self.sign_in_challenges = (
+            PendingChallenges()
+        )  # apart: strangers' questions crowd out nobody's signature
         self.sign_ons = PendingChallenges()
 
 
