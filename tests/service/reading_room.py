@@ -28,6 +28,7 @@ from tetkik.records.images.jobs import JobKind
 from tetkik.records.people import sessions, users
 from tetkik.records.reports import drafts
 from tetkik.records.reports.edit_conflicts import WorkingDraft
+from tetkik.records.worklist import claims
 from tetkik.service.kit.context import AppContext
 from tetkik.values import SYSTEM, Actor, Method, Priority, Role, Sex
 from tetkik.workflow import triage
@@ -114,6 +115,12 @@ def drawn(folder: Path, seed: int, signs: tuple[str, ...]) -> Path:
     file = folder / f"chest-{seed}.dcm"
     write_phantom(file, seed, signs, rows=512, columns=512)
     return file
+
+
+def claim(room: Room) -> None:
+    """The reader has opened the case from the worklist."""
+    with room.app_context.records.write(room.reader) as tx:
+        claims.claim_case(tx, room.case_id)
 
 
 @contextmanager

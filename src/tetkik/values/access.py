@@ -80,6 +80,8 @@ class Permission(StrEnum):
     """Create, change and lock users, and their roles."""
     SYSTEM = "system"
     """Health in detail, settings, backups."""
+    METRICS = "metrics"
+    """The figures of `/metrics`, for the token of a program that collects them and may do nothing else."""
     BREAK_GLASS = "break_glass"
     """Open a case that is not one's own, with a reason, seen by the auditor."""
     OWN_ACCOUNT = "own_account"

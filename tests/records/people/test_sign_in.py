@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,10 +15,10 @@ from sqlalchemy import select
 from tests.records.clock import Clock
 from tests.records.kit import id_of, made_user
 from tetkik.errors import Forbidden, NotSignedIn
-from tetkik.records.people import passwords, sessions, sign_in, users
-from tetkik.records.people.sign_in import pause_after
-from tetkik.records.people.users import Peer, Profile
-from tetkik.records.schema import AuditRow, User
+from tetkik.records.people import attempts, passwords, sessions, sign_in, users
+from tetkik.records.people.attempts import pause_after
+from tetkik.records.people.users import Peer, Profile, user_row
+from tetkik.records.schema import AuditRow, SignInFailures, User
 from tetkik.values import SYSTEM, Method, Role
 
 GOOD = "dört küçük mavi kuş"
@@ -32,9 +33,9 @@ def records(both_records):
     return both_records
 
 
-def refused(records, login: str, password: str) -> str:
+def refused(records, login: str, password: str, peer: Peer = PEER) -> str:
     with pytest.raises(NotSignedIn) as error:
-        sign_in.sign_in_by_password(records, login, password, PEER)
+        sign_in.sign_in_by_password(records, login, password, peer)
     return str(error.value)
 
 
@@ -99,7 +100,7 @@ def test_pauses_grow_to_a_quarter_of_an_hour():
 
 
 def test_after_failures_even_the_right_password_waits(records, clock: Clock):
-    for _ in range(sign_in.FREE_FAILURES):
+    for _ in range(attempts.FREE_FAILURES):
         refused(records, "irem", "yanlış")
     assert refused(records, "irem", GOOD) == refused(records, "nobody", GOOD)
     clock.go(seconds=29)
@@ -116,16 +117,91 @@ def test_an_attempt_is_counted_before_the_password_is_looked_at(records, monkeyp
 
     def look(_password, _known):
         with records.read() as tx:
-            counted.append(tx.session.scalars(select(User.failed)).one())
+            counted.extend(tx.session.scalars(select(SignInFailures.failed)))
         return False
 
     monkeypatch.setattr(passwords, "matches", look)
     refused(records, "irem", "yanlış")
-    assert counted == [1]
+    assert counted == [1, 1]  # of the network, and of all of them
+
+
+@pytest.fixture
+def looked_at(monkeypatch) -> list[str]:
+    """The passwords that were compared with a hash; every one is wrong."""
+    found: list[str] = []
+
+    def matches(password: str, known: str | None) -> bool:
+        if known is not None:
+            found.append(password)
+        return False
+
+    monkeypatch.setattr(passwords, "matches", matches)
+    return found
+
+
+@pytest.mark.attack
+def test_strangers_wrong_passwords_stop_neither_a_session_nor_a_known_browser(records):
+    known = replace(PEER, address="10.0.0.99", browser="a" * 64)
+    actor = sign_in.sign_in_by_password(records, "irem", GOOD, known)
+    with records.write(actor) as tx:
+        row = user_row(tx, id_of(actor))
+        sign_in.open_session(tx, row, actor.method, known, sessions.ABSOLUTE, known.browser)
+    session = replace(actor, session_id="a session")
+    for _ in range(attempts.FREE_FAILURES + 1):
+        refused(records, "irem", "yanlış")
+    refused(records, "irem", GOOD)
+    refused(records, "irem", GOOD, replace(PEER, browser="b" * 64))  # of another browser
+    for _ in range(2):
+        sign_in.reauthenticate(records, session, GOOD)
+        sign_in.sign_in_by_password(records, "irem", GOOD, known)
+        sign_in.sign_in_by_password(records, "irem", GOOD, replace(PEER, address="10.0.0.8"))
+    # Each place slows whoever guesses there.
+    for _ in range(attempts.FREE_FAILURES):
+        refused(records, "irem", "yanlış", known)
+        with pytest.raises(Forbidden):
+            sign_in.reauthenticate(records, session, "yanlış")
+    refused(records, "irem", GOOD, known)
+    with pytest.raises(Forbidden):
+        sign_in.reauthenticate(records, session, GOOD)
+    sign_in.reauthenticate(records, replace(session, session_id="another"), GOOD)
+
+
+@pytest.mark.attack
+def test_whoever_has_every_address_guesses_290_times_in_a_day_and_then_240(records, clock, looked_at):
+    def guess(number: int) -> None:
+        refused(
+            records, "irem", f"yanlış {number}", replace(PEER, address=f"10.{number // 250}.1.{number % 250}")
+        )
+
+    for number in range(attempts.FREE_TOGETHER + 5):
+        guess(number)
+    assert len(looked_at) == attempts.FREE_TOGETHER
+    steps = timedelta(days=1) // attempts.PACE
+    for number in range(2 * steps):  # twice as often as one is looked at
+        clock.go(seconds=attempts.PACE.total_seconds() / 2)
+        guess(100 + number)
+    assert len(looked_at) == 290
+
+
+@pytest.mark.attack
+def test_the_addresses_of_one_network_are_counted_as_one(records, looked_at):
+    for number in range(9):
+        refused(records, "irem", "yanlış", replace(PEER, address=f"2001:db8::{number}"))
+    assert len(looked_at) == attempts.FREE_FAILURES
+    refused(records, "irem", "yanlış", replace(PEER, address="2001:db8:0:1::1"))
+    assert len(looked_at) == attempts.FREE_FAILURES + 1
+
+
+def test_counters_end_after_a_day(records, clock):
+    refused(records, "irem", "yanlış")
+    clock.go(days=1, seconds=1)
+    with records.write(SYSTEM) as tx:
+        attempts.delete_old(tx)
+        assert tx.count(SignInFailures) == 0
 
 
 def test_an_administrator_ends_the_pause(records):
-    for _ in range(sign_in.FREE_FAILURES):
+    for _ in range(attempts.FREE_FAILURES):
         refused(records, "irem", "yanlış")
     with records.write(SYSTEM) as tx:
         member = users.find_user(tx, "irem")
@@ -223,4 +299,5 @@ def test_many_attempts_at_once_gain_nothing(records):
         looked = list(threads.map(lambda guess: refused(records, "irem", guess), guesses))
     assert len(set(looked)) == 1
     with records.read() as tx:
-        assert tx.session.scalars(select(User.failed)).one() == sign_in.FREE_FAILURES
+        counted = list(tx.session.scalars(select(SignInFailures.failed)))
+    assert counted == [attempts.FREE_FAILURES] * 2

@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import select, update
 
 from tests.records.kit import made_case, made_user
-from tetkik.errors import Conflict, NotFound
+from tetkik.errors import Conflict, Forbidden, NotFound
 from tetkik.records.cases import cases
-from tetkik.records.people.visibility import load_visible_case
+from tetkik.records.people import breakglass
+from tetkik.records.people.visibility import decide_access, load_visible_case
 from tetkik.records.schema import AuditRow, Case, Claim, Event
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.claims import LASTS
@@ -120,15 +121,29 @@ def test_of_many_at_once_one_gets_it(hospital):
         assert kept is not None and kept.user_id in got
 
 
-def test_a_restricted_case_opens_to_its_reader(hospital):
+@pytest.mark.attack
+def test_a_claim_opens_no_restricted_case_and_a_reason_does_while_it_is_read(hospital, clock):
     records, case_id, reader = hospital
+    other = made_user(records, Role.RADIOLOGIST)
     with records.write(made_user(records, Role.RECEPTION)) as tx:
         cases.restrict(tx, case_id)
-    with records.read(reader) as tx, pytest.raises(Exception, match="restricted"):
+    with pytest.raises(Forbidden, match="restricted"):
+        claim(records, reader, case_id)
+    with records.read(reader) as tx, pytest.raises(Forbidden, match="restricted"):
         load_visible_case(tx, case_id)
+    with records.write(reader) as tx:
+        breakglass.break_glass(tx, case_id, "Nöbetçi radyoloğum, raporu bekleniyor")
     claim(records, reader, case_id)
+    with pytest.raises(Forbidden, match="restricted"):
+        claim(records, other, case_id, take_over=True)
+    for _ in range(5):  # beyond the hour of the reason, for as long as it is read
+        clock.go(minutes=15)
+        claim(records, reader, case_id)
     with records.read(reader) as tx:
-        assert load_visible_case(tx, case_id).id == case_id
+        assert decide_access(tx, load_visible_case(tx, case_id)).by_glass
+    clock.go(minutes=21)
+    with records.read(reader) as tx, pytest.raises(Forbidden, match="restricted"):
+        load_visible_case(tx, case_id)
 
 
 def test_what_cannot_be_claimed(hospital):

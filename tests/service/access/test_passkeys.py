@@ -155,7 +155,8 @@ def test_a_stranger_before_the_authenticator_is_refused(page):
 def test_a_removed_passkey_opens_nothing(page, app_context):
     with_passkey_added(page)
     page.get_by_role("button", name="Kaldır: Desk 3").click()
-    page.locator("#confirm [data-yes]").click()
+    page.locator("dialog[open] [name=current]").fill(GOOD)
+    page.locator("dialog[open] [type=submit]").click()
     page.get_by_role("button", name="Kaldır: Desk 3").wait_for(state="detached")
     page.goto("/account")
     page.click("details.menu summary")

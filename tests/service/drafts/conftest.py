@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.service.reading_room import Room, another_case, made_room, reading, served_room
+from tests.service.reading_room import Room, another_case, claim, made_room, reading, served_room
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,8 @@ def room(reading_hospital: Room) -> Room:
 
 @pytest.fixture
 def page(browser: Browser, room: Room) -> Iterator[Page]:
-    """A page at that case."""
+    """A page at that case, which the reader has claimed."""
+    claim(room)
     with reading(browser, room) as page:
         page.goto(f"/read/{room.case_id}")
         yield page

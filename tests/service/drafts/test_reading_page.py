@@ -13,6 +13,7 @@ from tests.service.browser import AXE, authenticator, wait_for_notice
 from tests.service.reading_room import (
     PASSWORD,
     another_case,
+    claim,
     cookie_of,
     fields,
     reading,
@@ -31,13 +32,18 @@ BEFORE_THE_VIEWER = 200_000
 """Bytes that may come before the viewer."""
 
 
-def test_who_opens_a_case_reads_it_and_the_trail_says_so(page, room):
-    expect(page.get_by_role("heading", level=2).first).to_be_visible()
+def test_whoever_claims_a_case_reads_it(browser, room):
+    """A link from elsewhere shows the case; the button claims it. From the worklist both are one key."""
+    with reading(browser, room) as page:
+        page.goto(f"/read/{room.case_id}")
+        expect(page.get_by_role("heading", level=2).first).to_be_visible()
+        assert "Gülçin ŞAHİN" in page.locator(".strip-top").inner_text()
+        assert room.case_id in page.url and "AHİN" not in page.url
+        page.locator(".strip-top").get_by_role("button", name="Üstlen").click()
+        page.wait_for_selector("[data-mine]")
     with room.app_context.records.read(room.reader) as tx:
         reader = claims.reader_of_case(tx, room.case_id)
     assert reader is not None and reader.user_id == room.reader.user_id
-    assert "Gülçin ŞAHİN" in page.locator(".strip-top").inner_text()
-    assert room.case_id in page.url and "AHİN" not in page.url
 
 
 def test_a_reader_is_told_that_the_case_was_taken_over(page, room):
@@ -395,6 +401,7 @@ def test_the_page_is_light_before_the_viewer(browser, reading_hospital):
 
 def test_all_tabs_of_a_browser_hear_by_one_stream(browser, room):
     streams: list[str] = []
+    claim(room)
     with reading(browser, room) as page:
         page.context.on("request", lambda request: streams.append(request.url))
         page.goto(f"/read/{room.case_id}")

@@ -58,12 +58,15 @@ def test_only_radiologists_read(client, room, role):
 def test_who_comes_second_may_take_over(client, room):
     case_id, _ = fresh(room)
     first = sign_in(client, room.app_context, Role.RADIOLOGIST)
+    assert client.post(f"/read/{case_id}/claim").headers["location"] == f"/read/{case_id}"
     assert "data-mine" in client.get(f"/read/{case_id}").text
     second = sign_in(client, room.app_context, Role.RADIOLOGIST)
     page = client.get(f"/read/{case_id}").text
     assert first.name in page and "data-mine" not in page
     assert client.put(f"/read/{case_id}/claim").status_code == 409
-    assert client.post(f"/read/{case_id}/claim").status_code == 303
+    client.post(f"/read/{case_id}/claim")
+    assert "data-mine" not in client.get(f"/read/{case_id}").text
+    assert client.post(f"/read/{case_id}/claim", data={"take_over": "true"}).status_code == 303
     assert "data-mine" in client.get(f"/read/{case_id}").text
     with room.app_context.records.read() as tx:
         reader = claims.reader_of_case(tx, case_id)
@@ -132,7 +135,38 @@ def test_the_next_case_is_one_that_nobody_reads(client, room):
     sign_in(client, room.app_context, Role.RADIOLOGIST)
     answer = client.get("/read/next")
     assert answer.headers["location"] == f"/read/{room.case_id}"
-    assert client.get(f"/read/next?after={room.case_id}").headers["location"] == "/worklist"
+    others = {client.post(f"/read/next?after={room.case_id}").headers["location"] for _ in range(9)}
+    assert "/worklist" in others  # each was claimed, until none was left
+    assert client.post("/read/next").headers["location"] == f"/read/{room.case_id}"
+    assert "data-mine" in client.get(f"/read/{room.case_id}").text
+
+
+@pytest.mark.attack
+def test_a_link_claims_nothing_and_a_restricted_case_opens_with_a_reason_alone(client, room):
+    """`GET /read/{id}` claimed, and the claim opened a restricted case; also from another site's page."""
+    case_id, _ = fresh(room)
+    address = f"/read/{case_id}"
+    sign_in(client, room.app_context, Role.RADIOLOGIST)
+    elsewhere = {"sec-fetch-site": "cross-site"}
+    page = client.get(address, headers=elsewhere).text
+    assert "data-mine" not in page and f'action="{address}/claim' in page
+    client.get("/read/next", headers=elsewhere)
+    assert client.post(f"{address}/claim", headers=elsewhere).status_code == 403
+    for path in (f"{address}/claim", "/read/next"):
+        assert client.post(path, headers={"X-CSRF-Token": "x"}).status_code == 403
+    assert client.get(f"/api/v1/cases/{case_id}/claim").json()["reader"] is None
+
+    with room.app_context.records.write(SYSTEM) as tx:
+        cases.restrict(tx, case_id)
+    assert client.post(f"{address}/claim").headers["location"] == address
+    assert client.put(f"{address}/claim").status_code == 403
+    assert client.put(f"/api/v1/cases/{case_id}/claim?take_over=true").status_code == 403
+    page = client.get(address)
+    assert page.status_code == 403 and 'name="claim"' in page.text and "ŞAHİN" not in page.text
+    reason = {"reason": "Nöbetçi radyoloğum, rapor bekleniyor", "next": address, "claim": "true"}
+    assert client.post(f"/cases/{case_id}/break-glass", data=reason).headers["location"] == address
+    page = client.get(address).text
+    assert "data-mine" in page and "break-glass" in page
 
 
 def test_a_text_of_the_hospital(client, room):

@@ -13,7 +13,7 @@ from tests.patience import PATIENCE
 from tests.records.kit import made_user
 from tests.report.model_server import ReceivedRequests, model_server
 from tests.service.browser import AXE, axe, chord, chromium, wait_for_notice
-from tests.service.reading_room import Room, made_room, reading, served_room, working
+from tests.service.reading_room import Room, claim, made_room, reading, served_room, working
 from tests.service.viewer_page import WEBGL
 from tetkik.records.worklist import claims
 from tetkik.service.drafts import redrafting
@@ -51,6 +51,7 @@ def room(made, heard) -> Iterator[Room]:
 
 @pytest.fixture
 def page(browser, room) -> Iterator[Page]:
+    claim(room)
     with reading(browser, room, language="en") as page:
         page.goto(f"/read/{room.case_id}")
         yield page

@@ -14,7 +14,7 @@ from tests.records.kit import id_of, made_case, made_user
 from tests.service.kit import make_context, opened_session, sign_in
 from tests.service.moving import moved
 from tetkik.records.cases import cases
-from tetkik.records.people import breakglass, tokens, users
+from tetkik.records.people import breakglass, passkeys, tokens, users
 from tetkik.records.schema import ApiToken, AuditRow, BrokenGlass
 from tetkik.values import SYSTEM, Role
 
@@ -79,6 +79,55 @@ def test_a_token_needs_no_csrf_and_a_cookie_beside_it_gives_nothing(client, app_
     body = {"login": "irem", "name": "İrem", "roles": ["radiologist"]}
     assert client.post("/api/v1/users", json=body, headers=bearer(secret)).status_code == 403
     assert client.post("/api/v1/users", json=body).status_code == 403
+
+
+@pytest.mark.attack
+def test_a_token_of_the_administrator_is_no_account(client, app_context):
+    """With the scope `users` it granted itself roles, and reset the owner to sign in as them."""
+    owner = sign_in(client, app_context, Role.ADMINISTRATOR)
+    other = made_user(app_context.records, Role.CLINICIAN, departments=("Nöroloji",))
+    made = {"name": "HR", "scopes": ["users"]}
+    secret = client.post("/api/v1/account/tokens", json=made).json()["secret"]
+    program(client)
+
+    def call(method: str, path: str, body: object = None):
+        return client.request(method, f"/api/v1/users{path}", json=body, headers=bearer(secret))
+
+    roles = ["administrator", "radiologist"]
+    own, theirs = f"/{owner.user_id}", f"/{other.user_id}"
+    refused = [
+        call("PUT", own, {"name": "A", "roles": roles}),
+        call("PUT", theirs, {"name": "B", "roles": ["clinician"], "departments": ["*"]}),
+        call("POST", "", {"login": "eve", "name": "Eve", "roles": roles}),
+    ]
+    for act in ("reset", "enable", "unlock", "confirm-keys"):
+        refused += [call("POST", f"{at}/{act}") for at in (own, theirs)]
+    assert {answer.status_code for answer in refused} == {403}
+    with app_context.records.read() as tx:
+        assert {user.profile.roles for user in users.list_users(tx)} == {owner.roles, other.roles}
+    # What takes rights away, and names.
+    named = call("PUT", theirs, {"name": "B", "roles": ["clinician"], "departments": ["Nöroloji"]})
+    assert named.status_code == 200 and named.json()["name"] == "B"
+    assert call("POST", f"{theirs}/disable").json()["disabled"] is True
+
+
+@pytest.mark.attack
+def test_removing_a_passkey_asks_for_proof(client, app_context, clock: Clock):
+    actor = made_user(app_context.records, Role.RADIOLOGIST)
+    with app_context.records.write(actor) as tx:
+        users.set_password(tx, id_of(actor), GOOD)
+        one, two = (passkeys.add(tx, name, name.encode(), b"key", 0) for name in ("Desk", "Phone"))
+    cookie, client.headers["X-CSRF-Token"] = opened_session(app_context, actor)
+    client.cookies.set("tetkik", cookie)
+    assert client.post(f"/account/passkeys/{one}/remove").status_code == 303  # signed in just now
+    clock.go(minutes=6)
+    assert client.post(f"/account/passkeys/{two}/remove").status_code == 403
+    assert client.post(f"/account/passkeys/{two}/remove", data={"current": "x"}).status_code == 403
+    with app_context.records.read() as tx:
+        assert [known.name for known in passkeys.of_user(tx, id_of(actor))] == ["Phone"]
+    assert client.post(f"/account/passkeys/{two}/remove", data={"current": GOOD}).status_code == 303
+    with app_context.records.read() as tx:
+        assert passkeys.of_user(tx, id_of(actor)) == []
 
 
 @pytest.mark.parametrize(("scope", "status"), [("own_account", 403), ("report.sign", 403), ("nonsense", 422)])

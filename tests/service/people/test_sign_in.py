@@ -133,6 +133,40 @@ def test_many_attempts_from_one_address_are_stopped(tmp_path):
     assert int(answers[-1].headers["retry-after"]) >= 1
 
 
+@pytest.mark.attack
+def test_anonymous_guesses_keep_nobody_from_the_locked_screen_or_their_browser(client, app_context):
+    log_in(client)
+    token, mine = csrf_of(app_context), dict(client.cookies)
+    client.cookies.clear()
+    assert {log_in(client, password="yanlış").status_code for _ in range(6)} == {401}
+    assert log_in(client).status_code == 401  # an unknown browser at that address waits
+    forged = f"{'a' * 64}.{'b' * 64}"
+    for cookie in (forged, mine["tetkik-browser"][:-1] + "x", mine["tetkik-browser"].partition(".")[0]):
+        client.cookies.set("tetkik-browser", cookie)
+        assert log_in(client).status_code == 401
+        client.cookies.clear()
+    client.cookies.update(mine)
+    client.post("/lock", data={"csrf": token})
+    assert client.post("/lock/open", data={"csrf": token, "password": GOOD}).headers["location"] == "/"
+    assert client.get("/account").status_code == 200
+    assert log_in(client).status_code == 303
+
+
+@pytest.mark.attack
+def test_a_known_browser_is_not_stopped_by_the_attempts_of_its_neighbours(tmp_path):
+    app_context = make_context(tmp_path, sign_ins_per_minute=3)
+    with app_context.records.write(SYSTEM) as tx:
+        users.create(tx, "irem", Profile("İrem Işık", frozenset({Role.RADIOLOGIST})), password=GOOD)
+    with served(app_context) as client:
+        log_in(client)
+        browser = client.cookies["tetkik-browser"]
+        client.cookies.clear()
+        assert [log_in(client, "x", "x").status_code for _ in range(3)] == [401, 401, 429]
+        client.cookies.set("tetkik-browser", browser)
+        assert log_in(client).status_code == 303
+    app_context.records.close()
+
+
 def test_the_page_of_another_site_signs_nobody_in_or_out(client, app_context):
     for site in ("cross-site", "same-site"):
         refused = client.post(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import insert
@@ -11,9 +12,10 @@ from sqlalchemy import insert
 from tests.records.kit import made_case, made_user
 from tests.service.kit import make_context, served, sign_in
 from tetkik.records.audit_chain import Action
+from tetkik.records.people import tokens
 from tetkik.records.schema import Case, Image, Job, Report, ReportVersion, Run, Study
 from tetkik.service.app import create_app
-from tetkik.values import Capability, JobState, ReportState, Role, RunState
+from tetkik.values import Capability, JobState, Permission, ReportState, Role, RunState
 
 
 def read(client):
@@ -136,6 +138,25 @@ def test_for_a_program_on_this_machine_where_the_setting_says_so(tmp_path):
         assert client.get("/metrics", headers={"X-Forwarded-For": "10.0.0.9"}).status_code != 200
     with TestClient(app, client=("10.0.0.9", 1), follow_redirects=False) as client:
         assert client.get("/metrics").status_code != 200
+
+
+@pytest.mark.attack
+def test_a_token_for_the_figures_opens_nothing_else(app_context):
+    owner = made_user(app_context.records, Role.ADMINISTRATOR)
+    with app_context.records.write(owner) as tx:
+        lasting = timedelta(days=1)
+        figures, _ = tokens.create(tx, "Prometheus", [Permission.METRICS], lasting)
+        system, _ = tokens.create(tx, "other", [Permission.SYSTEM], lasting)
+    with served(app_context, anew=True) as client:
+
+        def status(path: str, secret: str) -> int:
+            return client.get(path, headers={"authorization": f"Bearer {secret}"}).status_code
+
+        assert status("/metrics", figures) == 200
+        assert status("/metrics", system) == 403
+        assert status("/metrics", figures + "x") in (303, 401)
+        assert status("/api/v1/status", figures) == 403
+        assert status("/admin", figures) == 303
 
 
 def test_two_applications_measure_apart(tmp_path):

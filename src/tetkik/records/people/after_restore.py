@@ -65,6 +65,7 @@ def count_suspended(tx: Transaction, user_id: str | None = None) -> SuspendedKey
 
 def confirm_keys(tx: Transaction, user_id: str) -> SuspendedKeys:
     """Let the passkeys and tokens of a user open again; gives how many did."""
+    users.refuse_tokens(tx)
     users.user_row(tx, user_id)
     waiting = count_suspended(tx, user_id)
     tx.apply(*(update(of).where(of.user_id == user_id).values(held_at=None) for of in (Passkey, ApiToken)))

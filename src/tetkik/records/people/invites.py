@@ -32,6 +32,7 @@ class Invitation:
 
 def invite(tx: Transaction, user_id: str) -> str:
     """A link's token that lets a user choose a password; older ones of theirs are void."""
+    users.refuse_tokens(tx)
     user = users.user_row(tx, user_id)
     void_links(tx, user_id)
     return _issue(tx, user.roles, user_id)

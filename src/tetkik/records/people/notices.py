@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
@@ -52,12 +52,24 @@ def notify_new_browser(tx: Transaction, user_id: str, browser: str, agent: str) 
 
     The very first browser of an account is news to nobody.
     """
-    digest = hashlib.sha256(f"{browser}:{user_id}".encode()).hexdigest()
-    of_browsers = (Notice.user_id == user_id, Notice.kind == AccountChange.NEW_BROWSER)
-    known = tx.session.scalars(select(Notice.browser).where(*of_browsers)).all()
-    if digest not in known:
-        seen_at = None if known else tx.now
+    if not is_known_browser(tx, user_id, browser):
+        first = tx.count(Notice, *_of_browsers(user_id)) == 0
+        seen_at, digest = tx.now if first else None, _browser_digest(user_id, browser)
         _add(tx, user_id, AccountChange.NEW_BROWSER, agent, browser=digest, seen_at=seen_at)
+
+
+def is_known_browser(tx: Transaction, user_id: str, browser: str) -> bool:
+    """Whether this account was signed in to with this browser before."""
+    digest = _browser_digest(user_id, browser)
+    return tx.count(Notice, *_of_browsers(user_id), Notice.browser == digest) > 0
+
+
+def _of_browsers(user_id: str) -> tuple[ColumnElement[bool], ...]:
+    return Notice.user_id == user_id, Notice.kind == AccountChange.NEW_BROWSER
+
+
+def _browser_digest(user_id: str, browser: str) -> str:
+    return hashlib.sha256(f"{browser}:{user_id}".encode()).hexdigest()
 
 
 def count_unseen(tx: Transaction) -> int:

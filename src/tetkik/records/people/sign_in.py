@@ -1,63 +1,66 @@
 """Signing in with a password: attempts are counted first, and no answer says which part was wrong.
 
 An attempt is written down as failed before the password is looked at, in a transaction of its own, so that
-many at once gain nothing; success takes it back. After some failures a sign-in pauses, longer each time. An
-unknown login costs the same time and gives the same answer.
+many at once gain nothing; success takes it back. After some failures a place pauses (`attempts`), longer each
+time. An unknown login costs the same time and gives the same answer.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from tetkik.errors import Forbidden, InputError, NotSignedIn
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
-from tetkik.records.people import notices, passwords, sessions
+from tetkik.records.people import attempts, notices, passwords, sessions
 from tetkik.records.people.users import Peer, build_actor, folded_login, user_row
 from tetkik.records.schema import User
 from tetkik.values import Actor, Method
 
-FREE_FAILURES = 5
-"""Failures before the first pause."""
-FIRST_PAUSE = timedelta(seconds=30)
-LONGEST_PAUSE = timedelta(minutes=15)
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """An attempt that was counted as failed, at these places."""
+
+    user_id: str
+    known: str | None
+    """The hash of the password."""
+    places: tuple[str, ...]
 
 
 def sign_in_by_password(records: Records, login: str, password: str, peer: Peer) -> Actor:
     """Who a login and a password belong to; `NotSignedIn` for whatever reason in one sentence."""
-    user_id, known = _count(records, login, peer)
-    right = passwords.matches(password, known)
-    if user_id is None or not right:
-        _note_failure(records, user_id, login, peer)
+    try:
+        folded = folded_login(login)
+    except InputError:
+        folded = ""
+    attempt = _count(records, User.login == folded, peer)
+    right = passwords.matches(password, attempt.known if attempt else None)
+    if attempt is None or not right:
+        _note_failure(records, attempt.user_id if attempt else None, login, peer)
         raise _refused()
-    return _succeed(records, user_id, password, known, peer)
+    return _succeed(records, attempt, password, peer)
 
 
 def reauthenticate(records: Records, actor: Actor, password: str) -> None:
-    """The same person once more, or `Forbidden`: to open a locked screen, to sign a report."""
+    """The same person once more, or `Forbidden`: to open a locked screen, to sign a report.
+
+    Failures are counted for the session alone: nobody else's wrong passwords keep its person from working.
+    """
     assert actor.user_id is not None
     with records.read() as tx:
-        user = user_row(tx, actor.user_id)
-        login, has_password = user.login, user.password_hash is not None
-    if not has_password:
-        raise Forbidden("Your account has no password; use a passkey, which you can add in your account.")
-    _, known = _count(records, login, Peer(actor.address, actor.request_id))
-    if not passwords.matches(password, known):
-        _note_failure(records, actor.user_id, login, Peer(actor.address, actor.request_id))
+        if user_row(tx, actor.user_id).password_hash is None:
+            raise Forbidden("Your account has no password; use a passkey, which you can add in your account.")
+    peer = Peer(actor.address, actor.request_id)
+    attempt = _count(records, User.id == actor.user_id, peer, (f"session {actor.session_id}",))
+    if not passwords.matches(password, attempt.known if attempt else None) or attempt is None:
+        _note_failure(records, actor.user_id, "", peer)
         raise Forbidden("The password is not right; after several failures it pauses for a while.")
     with records.write(actor) as tx:
-        user = user_row(tx, actor.user_id)
-        user.failed, user.locked_until = 0, None
-
-
-def pause_after(failures: int) -> timedelta | None:
-    """How long a sign-in pauses after so many failures in a row: 30 s, doubling, 15 minutes at most."""
-    if failures < FREE_FAILURES:
-        return None
-    doubled = min(failures - FREE_FAILURES, 10)
-    return min(FIRST_PAUSE * (1 << doubled), LONGEST_PAUSE)
+        attempts.take_back(tx, attempt.user_id, attempt.places)
 
 
 def open_session(
@@ -67,6 +70,7 @@ def open_session(
     user.last_login_at = tx.now
     notices.notify_new_browser(tx, user.id, browser, peer.agent)
     sessions.delete_expired(tx)
+    attempts.delete_old(tx)
     cookie = sessions.begin_session(tx, user.id, method, agent=peer.agent, lasting=lasting)
     tx.audit(Action.SIGN_IN, object_id=user.id)
     return cookie
@@ -76,21 +80,24 @@ def _nobody(peer: Peer) -> Actor:
     return Actor(None, "", method=Method.PASSWORD, address=peer.address, request_id=peer.request_id)
 
 
-def _count(records: Records, login: str, peer: Peer) -> tuple[str | None, str | None]:
-    """Count the attempt as failed; gives whose it is and the hash, or neither where it cannot succeed."""
-    try:
-        folded = folded_login(login)
-    except InputError:
-        folded = ""
+def _count(
+    records: Records, whose: ColumnElement[bool], peer: Peer, places: tuple[str, ...] = ()
+) -> _Attempt | None:
+    """Count the attempt as failed, by default where its peer is counted; None where it cannot succeed."""
     with records.write(_nobody(peer)) as tx:
-        user = tx.session.scalar(select(User).where(User.login == folded).with_for_update())
-        paused = user is not None and user.locked_until is not None and user.locked_until > tx.now
-        if user is None or user.disabled_at is not None or paused:
-            return None, None
-        user.failed += 1
-        pause = pause_after(user.failed)
-        user.locked_until = tx.now + pause if pause else None
-        return user.id, user.password_hash
+        user = tx.session.scalar(select(User).where(whose).with_for_update())
+        if user is None or user.disabled_at is not None:
+            return None
+        places = places or _places_of(tx, user.id, peer)
+        if not attempts.count_failure(tx, user.id, places):
+            return None
+        return _Attempt(user.id, user.password_hash, places)
+
+
+def _places_of(tx: Transaction, user_id: str, peer: Peer) -> tuple[str, ...]:
+    if peer.browser and notices.is_known_browser(tx, user_id, peer.browser):
+        return (f"browser {peer.browser}",)
+    return (f"network {peer.network}", attempts.EVERY_NETWORK)
 
 
 def _note_failure(records: Records, user_id: str | None, login: str, peer: Peer) -> None:
@@ -100,13 +107,14 @@ def _note_failure(records: Records, user_id: str | None, login: str, peer: Peer)
         tx.audit(Action.SIGN_IN_FAILED, object_id=user_id, typed=typed)
 
 
-def _succeed(records: Records, user_id: str, password: str, known: str | None, peer: Peer) -> Actor:
+def _succeed(records: Records, attempt: _Attempt, password: str, peer: Peer) -> Actor:
+    known = attempt.known
     rehashed = passwords.hashed(password) if known and passwords.is_outdated(known) else None
     with records.write(_nobody(peer)) as tx:
-        user = user_row(tx, user_id)
+        user = user_row(tx, attempt.user_id)
         if user.password_hash != known or user.disabled_at is not None:
             raise _refused()  # changed or closed in between
-        user.failed, user.locked_until = 0, None
+        attempts.take_back(tx, attempt.user_id, attempt.places)
         if rehashed is not None:
             user.password_hash = rehashed
         return build_actor(user, Method.PASSWORD, peer)

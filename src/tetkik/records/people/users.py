@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from sqlalchemy import select
 
-from tetkik.errors import Conflict, InputError, NotFound
+from tetkik.errors import Conflict, Forbidden, InputError, NotFound
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
-from tetkik.records.people import notices, passwords
+from tetkik.records.people import attempts, notices, passwords
 from tetkik.records.people.deactivation import (
     RevokedAccess,
     end_sessions,
@@ -39,6 +40,19 @@ class Peer:
     address: str | None = None
     request_id: str | None = None
     agent: str = ""
+    browser: str = field(default="", repr=False)
+    """By which a browser is known again, as its signed cookie says; empty where it says nothing."""
+
+    @property
+    def network(self) -> str:
+        """The address; of IPv6 the /64, all of which one machine can have."""
+        try:
+            address = ip_address(self.address or "")
+        except ValueError:
+            return self.address or ""
+        if address.version == 6 and address.ipv4_mapped is None:
+            return str(ip_network((address, 64), strict=False))
+        return str(address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +78,7 @@ class Member:
     single_sign_on: bool
     must_change: bool
     locked_until: datetime | None
+    """Until when passwords from some place are not looked at; None where none pauses."""
     disabled_at: datetime | None
     created_at: datetime
     last_login_at: datetime | None
@@ -101,6 +116,7 @@ def create(
     departments: Collection[str] = (),
 ) -> str:
     """A new user; gives the id. Without a password a link, a passkey or single sign-on will open."""
+    refuse_tokens(tx)
     folded = folded_login(login)
     _check(profile, departments)
     if tx.session.scalar(select(User.id).where(User.login == folded)) is not None:
@@ -135,6 +151,8 @@ def change(tx: Transaction, user_id: str, profile: Profile, *, departments: Coll
     before = (user.roles, user.departments)
     for column, value in _columns(profile).items():
         setattr(user, column, value)
+    if before != (user.roles, user.departments):
+        refuse_tokens(tx)
     tx.session.flush()
     _keep_an_administrator(tx, roles_of(before[0]))
     tx.audit(Action.USER_CHANGED, object_id=user_id, what="profile", before=before[0], given=user.roles)
@@ -157,7 +175,7 @@ def set_password(
     user.password_hash = passwords.hashed(password)
     user.password_at = tx.now
     user.must_change = False
-    user.failed, user.locked_until = 0, None
+    attempts.forget(tx, user_id)
     void_links(tx, user_id)
     ended = _end(tx, user_id, keys=keys, keep=tx.actor.session_id)
     tx.audit(Action.PASSWORD_CHANGED, object_id=user_id, **_counted(ended))
@@ -171,9 +189,10 @@ def reset_access(tx: Transaction, user_id: str, *, keys: bool = True) -> Revoked
 
     A link sets a new password. What was lost or stolen is seldom the password alone.
     """
+    refuse_tokens(tx)
     user = user_row(tx, user_id)
     user.password_hash = None
-    user.failed, user.locked_until = 0, None
+    attempts.forget(tx, user_id)
     ended = _end(tx, user_id, keys=keys)
     tx.audit(Action.USER_CHANGED, object_id=user_id, what="reset", **_counted(ended))
     notices.notify(tx, user_id, AccountChange.PASSWORD_RESET)
@@ -213,15 +232,26 @@ def disable(tx: Transaction, user_id: str) -> None:
 
 def enable(tx: Transaction, user_id: str) -> None:
     """Open a closed account again."""
+    refuse_tokens(tx)
     user_row(tx, user_id).disabled_at = None
     tx.audit(Action.USER_CHANGED, object_id=user_id, what="enabled")
 
 
 def unlock(tx: Transaction, user_id: str) -> None:
     """End the pause after failed sign-ins."""
-    user = user_row(tx, user_id)
-    user.failed, user.locked_until = 0, None
+    refuse_tokens(tx)
+    user_row(tx, user_id)
+    attempts.forget(tx, user_id)
     tx.audit(Action.USER_CHANGED, object_id=user_id, what="unlocked")
+
+
+def refuse_tokens(tx: Transaction) -> None:
+    """Keep programs from what opens an account or widens what it may do: with it a token would be one."""
+    if tx.actor.method is Method.TOKEN:
+        raise Forbidden(
+            "A token closes accounts and corrects names; accounts, roles, departments and links are given by "
+            "a person: sign in with a browser."
+        )
 
 
 def load_user(tx: Transaction, user_id: str) -> Member:
@@ -310,7 +340,7 @@ def _member(tx: Transaction, user: User) -> Member:
         has_password=user.password_hash is not None,
         passkeys=tx.count(Passkey, Passkey.user_id == user.id),
         single_sign_on=user.oidc_subject is not None,
-        locked_until=user.locked_until if user.locked_until and user.locked_until > tx.now else None,
+        locked_until=attempts.paused_until(tx, user.id),
         keys_held=bool(tx.session.scalar(select(held_passkey.exists() | held_token.exists()))),
     )
 

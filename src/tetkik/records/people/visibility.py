@@ -4,15 +4,15 @@ The table of permissions says what a role does; this says to which cases. A radi
 department's; a clinician those of their own departments, and none where none was given. A second role that
 opens no case (engineer, auditor, administrator) widens nothing. A restricted case (a colleague, a person in
 public view) opens for nobody without breaking the glass but for reception, which made it, the technician, who
-makes its images, and the radiologist who has claimed it. What is kept of an erased patient, for the law
-alone, opens to neither of the first two.
+makes its images; for the radiologist who broke it and claimed the case it stays open while they read. What is
+kept of an erased patient, for the law alone, opens to neither of the first two.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, false, or_, select
+from sqlalchemy import ColumnElement, Select, false, func, or_, select
 
 from tetkik.errors import Forbidden, NotFound
 from tetkik.records.database import Transaction
@@ -56,18 +56,25 @@ def decide_access(tx: Transaction, case: Case) -> AccessDecision:
         return AccessDecision(True)
     if _ordinarily(tx, case):
         return AccessDecision(True)
-    broken = tx.session.scalar(_glass(tx).where(BrokenGlass.case_id == case.id)) is not None
-    return AccessDecision(broken, broken, actor.may(Permission.BREAK_GLASS))
+    mine = (BrokenGlass.user_id == actor.user_id, BrokenGlass.case_id == case.id)
+    until = tx.session.scalar(select(func.max(BrokenGlass.expires_at)).where(*mine))
+    is_open = (until is not None and until > tx.now) or _is_reading_restricted(tx, case)
+    return AccessDecision(is_open, is_open and until is not None, actor.may(Permission.BREAK_GLASS))
 
 
 def _ordinarily(tx: Transaction, case: Case) -> bool:
     actor = tx.actor
     if case.restricted:
-        claim = tx.session.get(Claim, case.id)
-        reader = claim is not None and claim.user_id == actor.user_id and claim.expires_at > tx.now
-        makes = bool(actor.roles & {Role.RECEPTION, Role.TECHNICIAN}) and case.emptied_at is None
-        return makes or (Role.RADIOLOGIST in actor.roles and reader)
+        return bool(actor.roles & {Role.RECEPTION, Role.TECHNICIAN}) and case.emptied_at is None
     return _everywhere(tx) or case.department in actor.departments
+
+
+def _is_reading_restricted(tx: Transaction, case: Case) -> bool:
+    """Whether the actor goes on reading it; to claim it, it had to be open to them."""
+    if not case.restricted or Role.RADIOLOGIST not in tx.actor.roles:
+        return False
+    claim = tx.session.get(Claim, case.id)
+    return claim is not None and claim.user_id == tx.actor.user_id and claim.expires_at > tx.now
 
 
 def _glass(tx: Transaction) -> Select[str]:
@@ -84,7 +91,7 @@ def _everywhere(tx: Transaction) -> bool:
 def visible_cases(tx: Transaction) -> ColumnElement[bool]:
     """The same rule as a condition of a query, for lists: what is not to be opened is not listed by name.
 
-    Restricted cases are listed for those who may claim them, for otherwise nobody would read them.
+    Restricted cases are listed for those who may read them, without a name, for otherwise nobody would.
     """
     actor = tx.actor
     if actor.user_id is None:

@@ -11,6 +11,7 @@ from tetkik.records.schema.people import (
     Invite,
     Notice,
     Passkey,
+    SignInFailures,
     User,
 )
 from tetkik.records.schema.reporting import CriticalResult, Macro, PersonalWord
@@ -65,6 +66,7 @@ __all__ = [
     "Run",
     "SavedView",
     "Score",
+    "SignInFailures",
     "SignatureRow",
     "Study",
     "TriageTally",

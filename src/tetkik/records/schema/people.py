@@ -29,8 +29,6 @@ class User(Identified, Base):
     password_hash: Mapped[str | None] = mapped_column(String(200))
     """argon2id, with its parameters; None where only single sign-on or a passkey opens."""
     must_change: Mapped[bool] = mapped_column(default=False)
-    failed: Mapped[int] = mapped_column(default=0)
-    locked_until: Mapped[datetime | None] = mapped_column(Moment)
     disabled_at: Mapped[datetime | None] = mapped_column(Moment)
     oidc_issuer: Mapped[str | None] = mapped_column(String(300))
     oidc_subject: Mapped[str | None] = mapped_column(String(255))
@@ -79,6 +77,20 @@ class BrowserSession(Base):
     agent: Mapped[str | None] = mapped_column(String(200))
     challenge: Mapped[bytes | None] = mapped_column(LargeBinary)
     """Of a passkey ceremony under way."""
+
+
+class SignInFailures(Base):
+    """Wrong passwords of one account from one place, such as a session, a browser or a network."""
+
+    __tablename__ = "sign_in_failures"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """SHA-256 of the user and the place."""
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    failed: Mapped[int]
+    until: Mapped[datetime | None] = mapped_column(Moment)
+    """No password is looked at from there before this."""
+    at: Mapped[datetime] = mapped_column(Moment)
 
 
 class ApiToken(Identified, Base):

@@ -7,18 +7,20 @@ over, knowing that they do; the pages of the former reader learn of it by the ev
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
-from tetkik.errors import Conflict, NotFound
+from tetkik.errors import Conflict, Forbidden, NotFound
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases.transfers import require_open
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
-from tetkik.records.people.visibility import visible_cases
+from tetkik.records.people.visibility import load_visible_case, visible_cases
 from tetkik.records.schema import Case, Claim, User
+from tetkik.values import CaseState
 
 LASTS = timedelta(minutes=20)
 """A claim without a sign of life is free after this."""
@@ -33,8 +35,11 @@ class Reader:
 
 
 def claim_case(tx: Transaction, case_id: str, *, take_over: bool = False) -> Reader:
-    """Say that the actor is reading a case, or goes on reading it; `Conflict` where somebody else does."""
-    case = listed_case(tx, case_id)
+    """Say that the actor is reading a case, or goes on reading it; `Conflict` where somebody else does.
+
+    A claim opens nothing: a restricted case is `Forbidden` before the actor opened it with a reason.
+    """
+    case = load_visible_case(tx, listed_case(tx, case_id).id)
     if case.state.ended:
         require_open(tx, case)
     assert tx.actor.user_id is not None
@@ -53,6 +58,15 @@ def claim_case(tx: Transaction, case_id: str, *, take_over: bool = False) -> Rea
     tx.audit_about(Action.CASE_CLAIMED, case, taken_from=former)
     tx.announce("claim.taken" if former is not None else "claim", case_id)
     return _reader(tx, row)
+
+
+def claim_to_read(tx: Transaction, case_id: str, *, take_over: bool = False) -> None:
+    """Claim a case whose page is opened next, where it is to be read and open, and nobody else reads it."""
+    case = listed_case(tx, case_id)
+    if case.state is CaseState.SIGNED or case.state.ended:
+        return
+    with suppress(Conflict, Forbidden):
+        claim_case(tx, case_id, take_over=take_over)
 
 
 def release_case(tx: Transaction, case_id: str, *, until: datetime | None = None) -> None:
@@ -107,7 +121,7 @@ def delete_expired(tx: Transaction) -> int:
 
 
 def listed_case(tx: Transaction, case_id: str) -> Case:
-    """A case as the worklist shows it: a restricted one must be claimed before it can be opened."""
+    """A case as the worklist shows it: a restricted one, too, that is not open to the actor."""
     listed = select(Case).where(Case.id == case_id, visible_cases(tx))
     case = tx.session.scalar(listed) if is_id(case_id) else None
     if case is None:

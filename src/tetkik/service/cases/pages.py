@@ -14,7 +14,7 @@ from tetkik.records.cases import cases, priority
 from tetkik.records.cases.cases import CaseView
 from tetkik.records.database import Transaction
 from tetkik.records.people import breakglass
-from tetkik.records.worklist import case_contents, critical_results
+from tetkik.records.worklist import case_contents, claims, critical_results
 from tetkik.service.cases.shapes import PriorityChoice
 from tetkik.service.cases.view import slip_of
 from tetkik.service.kit.access.authorization import RequestContext, allowed
@@ -164,9 +164,13 @@ def break_glass(
     case_id: str,
     reason: Annotated[str, Form(max_length=2000)] = "",
     back: Annotated[str | None, Form(alias="next", max_length=2000)] = None,
+    claim: Annotated[bool, Form()] = False,
 ) -> RedirectResponse:
+    """Open a case with a reason; with `claim` also to read it."""
     with ctx.write() as tx:
         breakglass.break_glass(tx, case_id, reason)
+        if claim and ctx.actor.may(Permission.CLAIM):
+            claims.claim_to_read(tx, case_id)
     return RedirectResponse(safe_path(back) if back else f"/cases/{case_id}", 303)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Form, Path, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
-from tetkik.errors import Conflict, Forbidden
+from tetkik.errors import Forbidden
 from tetkik.language import Language
 from tetkik.records.cases import cases, transfers
 from tetkik.records.cases.transfers import CaseMoved
@@ -23,6 +23,7 @@ from tetkik.records.reports.templates import HospitalTemplate
 from tetkik.records.worklist import case_events, claims, critical_results, worklist
 from tetkik.records.worklist.claims import Reader
 from tetkik.records.worklist.priority_reasons import load_reason
+from tetkik.service.cases.pages import locked
 from tetkik.service.drafts import dictation, judging, shapes
 from tetkik.service.drafts.redrafting import fresh_draft
 from tetkik.service.drafts.regions import statistics_of_moved, with_statistics
@@ -52,6 +53,7 @@ Claims = Annotated[RequestContext, allowed(Permission.CLAIM)]
 
 
 @router.get("/next")
+@router.post("/next")
 def next_case(
     ctx: Claims,
     query: Annotated[WorklistForm, Query()],
@@ -61,12 +63,17 @@ def next_case(
     """The next case of a view that is to be read and that nobody reads; the worklist where there is none.
 
     `signed`: a report of `after` was signed; where another one of it still waits, the next case is that one.
+    By POST the case is claimed as well.
     """
     with ctx.read() as tx:
         reader = claims.load_readers(tx, [after]).get(after) if signed else None
-        if reader is not None and reader.user_id == ctx.actor.user_id and not _is_read(tx, after):
-            return RedirectResponse(f"/read/{after}", 303)
-        other = worklist.find_next_case(tx, query.chosen(), query.order(), after)
+        if reader is not None and reader.user_id == ctx.actor.user_id and _is_to_read(tx, after):
+            other: str | None = after
+        else:
+            other = worklist.find_next_case(tx, query.chosen(), query.order(), after)
+    if other is not None and ctx.request.method == "POST":
+        with ctx.write() as tx:
+            claims.claim_to_read(tx, other)
     address = query.address()
     return RedirectResponse(f"/read/{other}" if other else f"/worklist?{address}".rstrip("?"), 303)
 
@@ -75,13 +82,15 @@ def next_case(
 def reading(
     ctx: Reads, case_id: str, image: str | None = None, view: Literal["only"] | None = None
 ) -> Response:
-    """The whole view; whoever opens a case that nobody reads is its reader.
+    """The whole view; it claims nothing, because a link of another site opens it, too.
 
     With `view=only` the image alone, for a second window.
     """
-    taken = _claimed(ctx, case_id)
-    with ctx.read() as tx:
-        gone = transfers.load_moves(tx, load_visible_case(tx, case_id).id).to is not None
+    try:
+        with ctx.read() as tx:
+            gone = transfers.load_moves(tx, load_visible_case(tx, case_id).id).to is not None
+    except Forbidden:
+        return locked(ctx, case_id)
     if gone:  # opened for the wrong patient: the case's own page says as which it goes on
         return RedirectResponse(f"/cases/{case_id}", 303)
     with ctx.write() as tx:
@@ -95,7 +104,9 @@ def reading(
             if found.image
             else None
         )
-    return _page(ctx, found, taken, texts, seq, why, shown, raised=raised, only=view is not None)
+    mine = found.reader is not None and found.reader.user_id == ctx.user_id
+    reads = found.reader if mine and found.case.state in worklist.OPEN else None
+    return _page(ctx, found, reads, texts, seq, why, shown, raised=raised, only=view is not None)
 
 
 @router.get("/{case_id}/studies/{study_id}")
@@ -115,9 +126,12 @@ def ready(ctx: Reads, case_id: str, image: str) -> Response:
 
 
 @router.post("/{case_id}/claim")
-def take_over(ctx: Claims, case_id: str, image: str | None = None) -> RedirectResponse:
+def claim(
+    ctx: Claims, case_id: str, image: str | None = None, take_over: Annotated[bool, Form()] = False
+) -> RedirectResponse:
+    """Open a case to read it; where it cannot be claimed, its page says why."""
     with ctx.write() as tx:
-        claims.claim_case(tx, case_id, take_over=True)
+        claims.claim_to_read(tx, case_id, take_over=take_over)
     return RedirectResponse(f"/read/{case_id}" + (f"?image={image}" if image else ""), 303)
 
 
@@ -128,22 +142,9 @@ def go_on(ctx: Claims, case_id: str) -> CaseReader:
         return CaseReader.from_value(claims.claim_case(tx, case_id))
 
 
-def _claimed(ctx: RequestContext, case_id: str) -> Reader | None:
-    """The actor's claim of the case; None where somebody else reads it, or nobody has to any more."""
-    if not ctx.actor.may(Permission.CLAIM):
-        return None
-    try:
-        with ctx.write() as tx:
-            return None if _is_read(tx, case_id) else claims.claim_case(tx, case_id)
-    except Conflict:
-        return None
-
-
-def _is_read(tx: Transaction, case_id: str) -> bool:
-    try:
-        return cases.load_case(tx, case_id, audit=False).state not in worklist.OPEN
-    except Forbidden:
-        return False  # a restricted case opens for whoever claims it
+def _is_to_read(tx: Transaction, case_id: str) -> bool:
+    """Whether a case that the actor claimed waits for another report."""
+    return cases.load_case(tx, case_id, audit=False).state in worklist.OPEN
 
 
 def _page(

@@ -121,7 +121,7 @@ async def unlock_with(request: Request, context: ContextDep, answer: Answer) -> 
 
 
 def _unlock(request: Request, context: AppContext, found: Resumed, answer: Answer) -> None:
-    limit_rate(request, rate_limits_of(request).sign_ins, f"again {found.actor.user_id}")
+    limit_rate(request, rate_limits_of(request).sign_ins, f"again {found.actor.session_id}")
     passkeys.verify(request, Purpose.REAUTHENTICATE, answer.credential, found.actor)
     with context.records.write(found.actor) as tx:
         sessions.unlock(tx, Method.PASSKEY)

@@ -185,7 +185,12 @@ def revoke_token(ctx: Owner, token_id: str) -> Response:
 
 
 @router.post("/account/passkeys/{passkey_id}/remove")
-def remove_passkey(ctx: Owner, passkey_id: str) -> Response:
+def remove_passkey(ctx: Owner, passkey_id: str, current: Text = "") -> Response:
+    """Remove a passkey, once the person has proved themselves."""
+    try:
+        reauthenticate_for_account(ctx.request, ctx.actor, Proof(password=current or None))
+    except TetkikError as error:
+        return _account(ctx, error=error)
     with ctx.write() as tx:
         passkeys.remove(tx, passkey_id)
     return RedirectResponse("/account#passkeys", 303)

@@ -130,7 +130,7 @@ async def unlock(request: Request, context: ContextDep, password: Text = "", bac
 
 
 def _unlock(request: Request, context: AppContext, found: Resumed, password: str, back: str) -> Response:
-    limit_rate(request, rate_limits_of(request).sign_ins, f"again {found.actor.user_id}")
+    limit_rate(request, rate_limits_of(request).sign_ins, f"again {found.actor.session_id}")
     try:
         sign_in.reauthenticate(context.records, found.actor, password)
     except Forbidden as error:

@@ -1,4 +1,8 @@
-"""Users, for the administrator."""
+"""Users, for the administrator.
+
+With a token accounts are listed, closed and their names corrected; whatever opens one, or widens what it may
+do, takes a person.
+"""
 
 from __future__ import annotations
 

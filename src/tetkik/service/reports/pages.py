@@ -21,6 +21,7 @@ from tetkik.records.reports import deliveries, qualified, reports, signing, vers
 from tetkik.records.reports.comparison import compared, compared_measurements
 from tetkik.records.reports.reports import Wanted
 from tetkik.records.reports.versions import SignedVersion
+from tetkik.records.worklist import claims
 from tetkik.service.drafts.view import measurement_lines
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.paging import Cursor
@@ -210,6 +211,8 @@ def amend(ctx: Signer, report_id: str, reason: Annotated[str, Form()] = "") -> R
     try:
         with ctx.write() as tx:
             begun = signing.begin_amendment(tx, report_id, reason)
+            if ctx.actor.may(Permission.CLAIM):
+                claims.claim_to_read(tx, begun.case_id)
     except TetkikError as error:
         return _reading(ctx, report_id, None, error=error)
     return RedirectResponse(f"/read/{begun.case_id}?image={begun.image_id}", 303)

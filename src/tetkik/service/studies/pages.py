@@ -15,7 +15,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.images import images, jobs
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.people.visibility import load_visible_case
-from tetkik.records.worklist import case_contents, case_events
+from tetkik.records.worklist import case_contents, case_events, claims
 from tetkik.service.cases.pages import locked
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep
@@ -72,6 +72,8 @@ def read_frame(
         image = images.load_visible_image(tx, image_id)
         case = load_visible_case(tx, image.case_id)
         jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority(case.priority), frame=frame)
+        if ctx.actor.may(Permission.CLAIM):
+            claims.claim_to_read(tx, case.id)
     decoder.work_available.set()
     return RedirectResponse(f"/read/{image.case_id}?image={image.id}", 303)
 

@@ -1,6 +1,6 @@
 """Figures for Prometheus: how long pages take, and counts of the records. No ids, no names.
 
-`/metrics` is for tokens and people with the permission `system`; with the setting `metrics_public` also for
+`/metrics` is for tokens and people with the permission `metrics`; with the setting `metrics_public` also for
 a program on this very host that comes directly, not through a proxy.
 """
 
@@ -18,6 +18,7 @@ from starlette.types import Scope
 
 from tetkik import __version__
 from tetkik.records.metrics import RecordsMetrics, collect_metrics
+from tetkik.service.kit.access.authentication import METRICS_PATH
 from tetkik.service.kit.access.authorization import Guard, RequestContext, check_routes
 from tetkik.service.kit.access.middleware import Observe, template_of
 from tetkik.service.kit.context import AppContext, ContextDep, context_of
@@ -102,10 +103,10 @@ def _people(counted: RecordsMetrics) -> Iterator[Metric]:
 
 
 class MetricsGuard(Guard):
-    """Lets through who may see the system, and, where the setting says so, a program on this host."""
+    """Lets through who may see the figures, and, where the setting says so, a program on this host."""
 
     def __init__(self) -> None:
-        super().__init__(Permission.SYSTEM)
+        super().__init__(Permission.METRICS)
 
     async def __call__(self, request: Request) -> RequestContext:
         if context_of(request).settings.metrics_public and _from_here(request):
@@ -116,7 +117,7 @@ class MetricsGuard(Guard):
 router = APIRouter()
 
 
-@router.get("/metrics", dependencies=[Depends(MetricsGuard())], include_in_schema=False)
+@router.get(METRICS_PATH, dependencies=[Depends(MetricsGuard())], include_in_schema=False)
 def metrics(request: Request, context: ContextDep) -> Response:
     """Every figure, in the text format of Prometheus."""
     registry: CollectorRegistry = request.app.state.metrics

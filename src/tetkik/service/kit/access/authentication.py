@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -21,11 +23,17 @@ from tetkik.values import Actor
 LOCK_PAGE = "/lock"
 CHANGE_PAGE = "/account/password"
 ENROL_PAGE = "/account/passkey"
+METRICS_PATH = "/metrics"
+"""The one path outside the API that a token opens."""
 _ALWAYS = frozenset({"/logout", "/account/preferences", LOCK_PAGE})
 _WHILE_CHANGING = _ALWAYS | {CHANGE_PAGE, f"{CHANGE_PAGE}/strength"}
 """What is open to somebody who has to choose a new password first."""
 _WHILE_ENROLLING = _ALWAYS | {ENROL_PAGE, "/api/v1/account/passkeys/new", "/api/v1/account/passkeys"}
 """What is open to somebody whose role needs more than the password that they gave."""
+
+_BROWSER_DAYS = 400
+"""The longest that browsers keep a cookie (RFC 6265bis, 4.1.2.2)."""
+_BROWSER = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +77,43 @@ def peer_of(request: Request) -> Peer:
         request.client.host if request.client else None,
         getattr(request.state, "request_id", None),
         request.headers.get("user-agent", ""),
+        _known_browser(request),
     )
 
 
+def set_browser_cookie(answer: Response, context: AppContext, browser: str) -> None:
+    """Let a browser be known again at the next sign-in: a random value with its signature.
+
+    It says nothing of anybody and opens nothing; failures are counted apart for a browser that has one.
+    """
+    value = f"{browser}.{_browser_signature(context, browser)}"
+    set_cookie(answer, context, _browser_cookie(context), value, _BROWSER_DAYS * 24 * 3600)
+
+
+def _known_browser(request: Request) -> str:
+    """What a browser's cookie says, where it was signed here; else empty."""
+    context = context_of(request)
+    browser, _, signature = request.cookies.get(_browser_cookie(context), "").partition(".")
+    expected = _browser_signature(context, browser) if _BROWSER.fullmatch(browser) else ""
+    return browser if expected and hmac.compare_digest(expected.encode(), signature.encode()) else ""
+
+
+def _browser_signature(context: AppContext, browser: str) -> str:
+    return context.records.vault.digest("browser", browser).hex()
+
+
+def _browser_cookie(context: AppContext) -> str:
+    return "__Host-tetkik-browser" if context.secure else "tetkik-browser"
+
+
 def limit_sign_ins(request: Request) -> Peer:
-    """Count an attempt to sign in; gives where it comes from."""
+    """Count an attempt to sign in; gives where it comes from.
+
+    A browser that somebody has signed in with is counted by itself: its neighbours' attempts do not stop it.
+    """
     peer = peer_of(request)
-    limit_rate(request, rate_limits_of(request).sign_ins, f"address {subnet_of(peer.address)}")
+    place = f"browser {peer.browser}" if peer.browser else f"address {subnet_of(peer.address)}"
+    limit_rate(request, rate_limits_of(request).sign_ins, place)
     return peer
 
 
@@ -90,13 +128,13 @@ def identify(request: Request) -> Identified:
 
 def _identify(request: Request) -> Identified:
     authorization = request.headers.get("authorization")
-    if authorization is not None and request.scope["path"].startswith("/api/"):
+    path = request.scope["path"]  # that of the routes; `request.url` is made with the Host header
+    if authorization is not None and (path.startswith("/api/") or path == METRICS_PATH):
         return _program(request, authorization)
     found = require_session(request)
     if found.locked:
         request.state.detour = LOCK_PAGE
         raise NotSignedIn("The screen is locked; give the password again.")
-    path = request.scope["path"]  # that of the routes; `request.url` is made with the Host header
     if found.must_change:
         if path not in _WHILE_CHANGING:
             request.state.detour = CHANGE_PAGE

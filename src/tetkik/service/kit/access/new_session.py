@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from datetime import timedelta
 
@@ -12,14 +11,15 @@ from fastapi.responses import RedirectResponse, Response
 from tetkik.errors import NotSignedIn
 from tetkik.records.people import sessions, sign_in
 from tetkik.records.people.users import user_row
-from tetkik.service.kit.access.authentication import peer_of, require_session, set_cookie, set_session_cookie
+from tetkik.service.kit.access.authentication import (
+    peer_of,
+    require_session,
+    set_browser_cookie,
+    set_session_cookie,
+)
 from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http.responses import safe_path
 from tetkik.values import Actor
-
-_BROWSER_DAYS = 400
-"""The longest that browsers keep a cookie (RFC 6265bis, 4.1.2.2)."""
-_BROWSER = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def start_session_and_redirect(
@@ -42,18 +42,14 @@ def begin(
         before: Actor | None = require_session(request).actor
     except NotSignedIn:
         before = None
-    known = request.cookies.get(_browser_cookie(context), "")
-    browser = known if _BROWSER.fullmatch(known) else secrets.token_urlsafe(32)
+    peer = peer_of(request)
+    browser = peer.browser or secrets.token_hex(32)
     lasting = timedelta(hours=context.settings.session_hours)
     with context.records.write(actor) as tx:
         assert actor.user_id is not None
         if before is not None and replace:
             sessions.replace(tx, before)
         user = user_row(tx, actor.user_id)
-        cookie = sign_in.open_session(tx, user, actor.method, peer_of(request), lasting, browser)
+        cookie = sign_in.open_session(tx, user, actor.method, peer, lasting, browser)
     set_session_cookie(answer, context, cookie)
-    set_cookie(answer, context, _browser_cookie(context), browser, _BROWSER_DAYS * 24 * 3600)
-
-
-def _browser_cookie(context: AppContext) -> str:
-    return "__Host-tetkik-browser" if context.secure else "tetkik-browser"
+    set_browser_cookie(answer, context, browser)

@@ -35,7 +35,7 @@ from tetkik.errors import Forbidden
 from tetkik.records.people import passkeys
 from tetkik.records.people.passkeys import KnownPasskey
 from tetkik.records.people.users import load_user, user_row
-from tetkik.service.kit.access.rate_limits import rate_limits_of
+from tetkik.service.kit.access.rate_limits import PendingChallenges, rate_limits_of
 from tetkik.service.kit.context import context_of
 from tetkik.values import Actor
 
@@ -155,7 +155,7 @@ def _refusing() -> Iterator[None]:
 
 def _challenge(request: Request, purpose: Purpose, user_id: str | None) -> bytes:
     challenge = secrets.token_bytes(32)
-    rate_limits_of(request).challenges.put(challenge.hex(), (purpose, user_id))
+    _pending(request, user_id).put(challenge.hex(), (purpose, user_id))
     return challenge
 
 
@@ -164,9 +164,14 @@ def _answered(request: Request, answer: dict[str, Any], purpose: Purpose, user_i
     with _refusing():
         client_data = json.loads(_bytes(answer["response"]["clientDataJSON"]))
         challenge = _bytes(client_data["challenge"])
-    if rate_limits_of(request).challenges.pop(challenge.hex()) != (purpose, user_id):
+    if _pending(request, user_id).pop(challenge.hex()) != (purpose, user_id):
         raise _refused()
     return challenge
+
+
+def _pending(request: Request, user_id: str | None) -> PendingChallenges:
+    limits = rate_limits_of(request)
+    return limits.sign_in_challenges if user_id is None else limits.challenges
 
 
 def _bytes(text: object) -> bytes:

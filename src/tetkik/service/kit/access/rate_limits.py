@@ -143,6 +143,9 @@ class RateLimits:
         self.events = Slots(STREAMS, settings.max_connections // 2)
         self.progress = Slots(STREAMS, _PROGRESS)
         self.challenges = PendingChallenges()
+        self.sign_in_challenges = (
+            PendingChallenges()
+        )  # apart: strangers' questions crowd out nobody's signature
         self.sign_ons = PendingChallenges()
 
 

@@ -39,7 +39,7 @@ def reauthenticate(request: Request, actor: Actor, proof: Proof) -> Method:
     cannot prove themselves here.
     """
     refuse_programs(actor)
-    limit_rate(request, rate_limits_of(request).sign_ins, f"again {actor.user_id}")
+    limit_rate(request, rate_limits_of(request).sign_ins, f"again {actor.session_id}")
     if proof.assertion is not None:
         passkeys.verify(request, Purpose.REAUTHENTICATE, proof.assertion, actor)
         return Method.PASSKEY

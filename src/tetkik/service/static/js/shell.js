@@ -7,6 +7,7 @@
 //   data-confirm="…"        a form asks this first; hx-confirm does the same for htmx
 //   data-copy="…"           copies this text, or with data-copy-of="selector" the words of that element
 //   data-back               goes back one page;  data-print  prints
+//   data-post="/address"    a link sends a POST there instead, such as one that claims the case it opens
 // A message from a script or a response: the event "toast" {text, kind: ok|warning|error}, which the server
 // can send as the header HX-Trigger: {"toast": {"text": "…", "kind": "ok"}}.
 
@@ -77,6 +78,17 @@ document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) {
     if (!menu.contains(event.target)) menu.open = false;
   }
+});
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[data-post]");
+  // In another tab or window a case is looked at, not read.
+  if (!link || event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  const form = Object.assign(document.createElement("form"), { method: "post", action: link.dataset.post, hidden: true });
+  form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "csrf", value: csrf() }));
+  body.append(form);
+  form.submit();
 });
 
 document.addEventListener("click", (event) => {

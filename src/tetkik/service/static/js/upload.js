@@ -160,6 +160,7 @@ function kept(row, body) {
   part(row, 'thumb').replaceChildren(picture);
   const link = /** @type {HTMLAnchorElement} */ (part(row, 'open'));
   link.href = `${drop.dataset.read}${body.image.case_id}`;
+  if (drop.dataset.read === '/read/') link.dataset.post = `${drop.dataset.read}${body.image.case_id}/claim`;
   link.textContent = body.case_number;
   link.hidden = false;
   const { frames, read_frame: frame } = body.image;

@@ -115,9 +115,10 @@ if (mine) setInterval(() => mine && stillReading(), RENEW);
 
 // ---- leaving ---------------------------------------------------------------------------------------------
 
-let stays = false; // another image of this case, or this page anew
+let stays = false; // another image of this case, this page anew, or a form of it
 /** @type {any} */ (window).navigation?.addEventListener('navigate', (/** @type {any} */ event) => {
-  stays = new URL(event.destination.url).pathname === location.pathname;
+  const { pathname } = new URL(event.destination.url);
+  stays = pathname === location.pathname || pathname.startsWith(`${location.pathname}/`);
 });
 addEventListener('pagehide', () => {
   leave();
@@ -130,6 +131,7 @@ addEventListener('pagehide', () => {
 
 for (const link of document.querySelectorAll('[data-next]')) {
   /** @type {HTMLAnchorElement} */ (link).href = nextAddress(room);
+  /** @type {HTMLAnchorElement} */ (link).dataset.post = nextAddress(room);
 }
 /** @type {HTMLDialogElement | null} */ (document.querySelector('#read-by'))?.showModal();
 /** The case goes on as another patient's: nobody writes here any more. */

@@ -122,7 +122,9 @@ export function signing(room, editor, measurements) {
       editor.dirty = false;
       if (onward.checked) {
         sessionStorage.setItem('tetkik-notice', form.dataset.signed ?? '');
-        location.assign(nextAddress(room, true));
+        const next = /** @type {HTMLAnchorElement} */ (document.querySelector('a[data-next]'));
+        next.dataset.post = nextAddress(room, true);
+        next.click();
       } else location.reload();
       return;
     }
