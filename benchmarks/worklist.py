@@ -57,6 +57,13 @@ PAGES = {
     "finding and modality": "/worklist/rows?finding=Effusion&modality=DX&shown=5",
     "modality and department": "/worklist/rows?modality=DX&department=Kardiyoloji&shown=10",
 }
+SEARCHES = {
+    "search by a common name": "ayse",
+    "search by first and last name": "Gülçin ŞAHİN",
+    "search by a name that nobody has": "Zübeyde",
+    "search by a number": "H-0000017",
+}
+"""What is sent to the search; as many cases come from either database."""
 """As many rows from either database: a filter that leaves the small one little is asked for that little."""
 ASKED = 1.5
 _STATISTICS = 5

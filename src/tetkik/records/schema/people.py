@@ -7,11 +7,11 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tetkik.records.schema.base import Base, Identified, Moment, enum_column
+from tetkik.records.schema.base import Authenticated, Base, Identified, Moment, enum_column
 from tetkik.values import AccountChange, Method
 
 
-class User(Identified, Base):
+class User(Identified, Authenticated, Base):
     """A user account. Never deleted: signatures and the audit trail name them."""
 
     __tablename__ = "users"
@@ -45,7 +45,7 @@ class User(Identified, Base):
     __table_args__ = (UniqueConstraint("oidc_issuer", "oidc_subject"),)
 
 
-class Passkey(Identified, Base):
+class Passkey(Identified, Authenticated, Base):
     """A WebAuthn credential of a user."""
 
     __tablename__ = "passkeys"
@@ -61,7 +61,7 @@ class Passkey(Identified, Base):
     """It came back with a backup, and opens nothing before an administrator confirms it."""
 
 
-class BrowserSession(Base):
+class BrowserSession(Authenticated, Base):
     """A signed-in browser. The id is the SHA-256 of the cookie: the table opens nothing."""
 
     __tablename__ = "sessions"
@@ -81,7 +81,7 @@ class BrowserSession(Base):
     """Of a passkey ceremony under way."""
 
 
-class ApiToken(Identified, Base):
+class ApiToken(Identified, Authenticated, Base):
     """A token for a program, with the SHA-256 of its secret."""
 
     __tablename__ = "api_tokens"
@@ -99,7 +99,7 @@ class ApiToken(Identified, Base):
     """As `Passkey.held_at`."""
 
 
-class Invite(Base):
+class Invite(Authenticated, Base):
     """A one-time link: it creates a user with the given roles, or sets a new password for one."""
 
     __tablename__ = "invites"

@@ -13,6 +13,8 @@ from typing import Any, TextIO
 
 import structlog
 
+from tetkik.records.audit_anchors import AnchorFile
+
 
 def configure(stream: TextIO | None = None) -> None:
     """Let structlog, uvicorn and the libraries below write to one place (standard error) in one form."""
@@ -20,6 +22,7 @@ def configure(stream: TextIO | None = None) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper("iso", utc=True),
         without_words,
+        with_trail_end,
     ]
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer(ensure_ascii=False)],
@@ -40,6 +43,13 @@ def configure(stream: TextIO | None = None) -> None:
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+
+
+def with_trail_end(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The end of the audit trail as this process last wrote it: where the log goes, an anchor goes."""
+    if AnchorFile.newest:
+        event["trail"] = AnchorFile.newest
+    return event
 
 
 def without_words(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
