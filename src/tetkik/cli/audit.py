@@ -56,8 +56,6 @@ def verify(
             trail = verify_trail(tx, known, lambda seq: bar(step, seq, None))
             vouched = [(one.file, compare_anchors(tx, one)) for one in lines]
             stored = verify_stored(tx, contents=files)
-    for file, found in vouched:
-        _say_vouched(file, found, trail.end.seq)
     broken = [*trail.broken, *(item for _, found in vouched if found is not None for item in found.broken)]
     for fault in (*(item.what for item in broken), *stored.faults):
         err.print(shown(fault.in_language(language())), style="red", soft_wrap=True)
@@ -75,6 +73,8 @@ def verify(
         files=stored.files,
         signatures=stored.signatures,
     )
+    for file, found in vouched:
+        _say_vouched(file, found, trail.end.seq)
     if anchor is not None:
         with writing(anchor):
             trail.end.write(anchor)
@@ -99,7 +99,7 @@ def _say_vouched(file: Path, found: Vouched | None, end: int) -> None:
         first=found.first.seq,
     )
     if found.unsealed:
-        warn("{count} lines of {file} are not of this installation.", count=found.unsealed, file=file)
+        warn("Lines of {file} that are not of this installation: {number}.", number=found.unsealed, file=file)
 
 
 @app.command("list", help=t("The newest entries."))

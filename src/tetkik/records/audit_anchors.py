@@ -84,7 +84,8 @@ class AnchorLines:
         with self.file.open("rb") as lines:
             while lines.tell() < self._size:
                 try:
-                    line = json.loads(lines.readline())
+                    content = lines.readline()
+                    line = json.loads(content[content.find(b"{") :])  # a syslog writes before it
                     restored = "restored" in line
                     seq, _, chain = line["restored" if restored else "trail"].partition(":")
                     at = str(line.get("at") or line.get("timestamp", ""))
@@ -95,5 +96,5 @@ class AnchorLines:
 
 
 def _code(vault: Vault, line: dict[str, str]) -> str:
-    said = "\0".join(str(line.get(name, "")) for name in ("at", "trail", "restored"))
-    return vault.audit_code(f"anchor\0{said}".encode())[:_CODE].hex()
+    content = "\0".join(str(line.get(name, "")) for name in ("at", "trail", "restored"))
+    return vault.audit_code(f"anchor\0{content}".encode())[:_CODE].hex()

@@ -117,12 +117,13 @@ class NameIndex:
             while not self._stopped:
                 rows = connection.execute(query.where(place > self._last)).all()
                 for row in rows:
-                    if row.key is not None and not self._vault.knows(row.key):
+                    if row.key is None or row.identity is None:
+                        continue  # erased
+                    if not self._vault.knows(row.key):
                         self._vault.renew(connection)
-                    if row.identity is not None:
-                        self._add(*row)
+                    self._add(row.id, row.key, row.identity, row.name_revision or 0)
                 if rows:
-                    self._last = (rows[-1].name_revision, rows[-1].id)
+                    self._last = (rows[-1].name_revision or 0, rows[-1].id)
                 if len(rows) < _BATCH:
                     return
 

@@ -78,7 +78,7 @@ def tamper(records, *statements):
 def test_an_altered_account_opens_nothing(both_records, owner, change):
     cookie, token = cookie_of(both_records, owner), token_of(both_records, owner)
     assert resumed(both_records, cookie).actor.user_id == owner.user_id
-    tamper(both_records, update(User.__table__).values(**change))
+    tamper(both_records, update(User).values(**change))
     for password in (PASSWORD, "another password entirely"):
         with pytest.raises(Forbidden, match="tetkik users repair"):
             signed_in(both_records, owner, password)
@@ -105,14 +105,14 @@ def test_what_opens_an_account_cannot_be_put_there_or_widened(both_records, owne
     tamper(
         both_records,
         # A copy of a session with a cookie of one's own, and as somebody else.
-        insert(BrowserSession.__table__).values(**row | {"id": digest_of("mine")}),
-        update(ApiToken.__table__).values(scopes="users"),
-        update(Invite.__table__).values(user_id=other.user_id),
-        update(Passkey.__table__).values(public_key=b"mine"),
+        insert(BrowserSession).values(**row | {"id": digest_of("mine")}),
+        update(ApiToken).values(scopes="users"),
+        update(Invite).values(user_id=other.user_id),
+        update(Passkey).values(public_key=b"mine"),
     )
     with pytest.raises(Forbidden):
         resumed(both_records, "mine")
-    tamper(both_records, update(BrowserSession.__table__).values(user_id=other.user_id))
+    tamper(both_records, update(BrowserSession).values(user_id=other.user_id))
     with pytest.raises(Forbidden):
         resumed(both_records, cookie)
     with pytest.raises(Forbidden):
@@ -134,7 +134,7 @@ def test_an_ended_token_does_not_come_back(both_records, owner):
     token = token_of(both_records, owner)
     with both_records.write(owner) as tx:
         tokens.revoke(tx, tokens.list_tokens(tx)[0].id)
-    tamper(both_records, update(ApiToken.__table__).values(revoked_at=None))
+    tamper(both_records, update(ApiToken).values(revoked_at=None))
     with pytest.raises(Forbidden):
         tokens.authenticate_token(both_records, token, Peer())
 
@@ -146,7 +146,9 @@ def test_what_tetkik_itself_changes_goes_on(both_records, owner):
         sessions.lock(tx)
         sessions.unlock(tx, Method.PASSWORD)
         renewed = sessions.renew(tx)
-        passkeys.used(tx, passkeys.find(tx, b"credential").id, 7)
+        passkey = passkeys.find(tx, b"credential")
+        assert passkey is not None
+        passkeys.used(tx, passkey.id, 7)
         users.save_preferences(tx, theme="dark")
     assert resumed(both_records, renewed).theme == "dark"
     rotate_master_key(both_records)
@@ -169,7 +171,7 @@ def test_two_who_change_an_account_at_once_leave_one_that_opens(both_records, ow
 
 def test_a_repaired_account_keeps_nothing_that_opened_it(both_records, owner):
     token = token_of(both_records, owner)
-    tamper(both_records, update(User.__table__).values(roles="administrator,nonsense"))
+    tamper(both_records, update(User).values(roles="administrator,nonsense"))
     with both_records.write(owner) as tx:
         login = tx.session.scalar(select(User.login))
         repair.repair_account(tx, login, [Role.RADIOLOGIST])
@@ -194,7 +196,7 @@ def test_rows_of_a_version_without_codes_get_theirs_once(both_records, owner):
     upgraded.close()
     # Somebody takes the database back to that version to have their own rows believed.
     downgrade(both_records.engine, "0008")
-    tamper(both_records, update(User.__table__).values(roles="administrator"))
+    tamper(both_records, update(User).values(roles="administrator"))
     again = Records(url, both_records.folder)
     with pytest.raises(Forbidden):
         signed_in(again, owner)
@@ -204,7 +206,7 @@ def test_rows_of_a_version_without_codes_get_theirs_once(both_records, owner):
 def test_a_backup_brings_back_what_held_and_nothing_else(both_records, owner, make_url, tmp_path):
     token_of(both_records, owner)
     other = made_user(both_records, Role.ADMINISTRATOR)
-    tamper(both_records, update(User.__table__).where(User.id == other.user_id).values(name="Altered"))
+    tamper(both_records, update(User).where(User.id == other.user_id).values(name="Altered"))
     make_backup(both_records, tmp_path / "backup")
     folder = tmp_path / "empty"
     (folder / "keys").mkdir(parents=True)

@@ -71,7 +71,9 @@ def test_an_end_that_was_cut_with_an_old_head_shows(trail, removed):
     )
     log = trail.folder / "shipped.log"
     log.write_text(
-        json.dumps({"event": "request", "trail": AnchorFile.newest, "timestamp": "2026"}) + "\nno line\n"
+        "Nov 23 02:11:09 radyoloji tetkik[812]: "
+        + json.dumps({"event": "request", "trail": AnchorFile.newest, "timestamp": "2026"})
+        + "\nno line\n"
     )
     cut(trail, 10, head)
     assert [fault.seq for fault in vouched(trail).broken] == [11]

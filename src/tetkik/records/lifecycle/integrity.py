@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 from sqlalchemy import and_, or_, select
 
@@ -65,7 +66,8 @@ def verify_stored(tx: Transaction, *, contents: bool = True) -> StoredIntegrity:
 def _accounts(tx: Transaction) -> Iterator[Sentence | None]:
     """For every row that opens an account, or is one, whether another program wrote it."""
     for kind in COVERED:
-        for row in tx.session.scalars(select(kind), execution_options=UNCHECKED):
+        rows: Iterable[Any] = tx.session.scalars(select(kind), execution_options=UNCHECKED)
+        for row in rows:
             fault = Sentence(
                 "A row of {table} (of the user {id}) was changed by another program than Tetkik; run "
                 "tetkik users repair.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import select, true
 
@@ -48,7 +49,7 @@ def load_access_states(
     usable = (live_tokens(tx), ApiToken.held_at.is_(None))
     found: dict[str, AccessState] = {}
     for table, ids, conditions in ((BrowserSession, sessions, awake), (ApiToken, tokens, usable)):
-        rows = (
+        rows: Any = (
             select(table, User)
             .join(User, User.id == table.user_id)
             .where(table.id.in_(ids), User.disabled_at.is_(None), *conditions)

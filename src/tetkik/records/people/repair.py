@@ -57,10 +57,9 @@ def repair_account(tx: Transaction, login: str, roles: Collection[Role]) -> str:
     remove_altered_keys(tx)
     before = user.roles
     cleared = dict.fromkeys(("password_hash", "oidc_issuer", "oidc_subject", "locked_until"))
-    table = User.__table__
     tx.apply(
-        update(table)
-        .where(table.c.id == user.id)
+        update(User)
+        .where(User.id == user.id)
         .values(roles=",".join(sorted(roles)), departments="", failed=0, **cleared)
     )
     user = tx.session.get_one(User, user.id, populate_existing=True, execution_options=UNCHECKED)
