@@ -11,7 +11,6 @@ import random
 import secrets
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
 from sqlalchemy import insert, text
@@ -42,7 +41,6 @@ from tetkik.records.schema import (
 )
 from tetkik.records.vault import KEY_BYTES, Vault
 from tetkik.records.worklist import saved_views
-from tetkik.turkish import fold
 from tetkik.values import (
     DEPARTMENTS,
     NIH_LABELS,
@@ -221,10 +219,13 @@ def _case(
             "key": wrapped,
             "identity": key.seal(packed, f"patients.identity:{patient}"),
             "created_at": since,
+            "name_revision": number + 1,
         },
     )
-    for kind, word in _found_by(person):
-        yield PatientIndex, {"patient_id": patient, "kind": kind, "digest": _digest(vault, kind, word)}
+    yield (
+        PatientIndex,
+        {"patient_id": patient, "kind": "number", "digest": vault.digest("number", person.number)},
+    )
     yield (
         Case,
         {
@@ -346,17 +347,6 @@ def _who(chance: random.Random, number: int) -> Person:
     name = f"{chance.choice(_FIRST)} {chance.choice(_LAST)}"
     born = f"{chance.randint(1930, 2020)}{chance.randint(1, 12):02}{chance.randint(1, 28):02}"
     return Person(name, "", f"H-{number:07}", born, chance.choice((Sex.FEMALE, Sex.MALE)))
-
-
-def _found_by(person: Person) -> list[tuple[str, str]]:
-    words = fold(person.name).split()
-    beginnings = {("name", word[:end]) for word in words for end in range(3, len(word) + 1)}
-    return [("number", person.number), *sorted(beginnings)]
-
-
-@cache
-def _digest(vault: Vault, kind: str, word: str) -> bytes:
-    return vault.digest(kind, word)
 
 
 def _json(content: dict[str, Any]) -> bytes:

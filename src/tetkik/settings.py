@@ -205,6 +205,10 @@ class Settings(BaseSettings):
     user's data folder."""
     database_url: SecretStr | None = None
     """The database, such as `postgresql+psycopg://tetkik@db/tetkik`. Default: SQLite in `data_dir`."""
+    audit_anchors: Path | None = None
+    """The file to which the end of the audit trail is added after each transaction, so that a cut end shows:
+    best on another disk, or where files can only be added to. Default: `audit.anchors` in `data_dir`
+    (docs/how-to/audit.md)."""
     master_key_file: Path | None = None
     """The key under which everything is sealed. Default: the systemd credential `tetkik-master-key` where the
     service has one, else `keys/master.key` in `data_dir`, made at the first start; keep a copy apart from

@@ -15,6 +15,7 @@ from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
     from tetkik.records.audit_chain import Action
+    from tetkik.records.trail.verify import Vouched
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -30,24 +31,40 @@ def verify(
             "it outside this machine."
         ),
     ] = None,
+    anchors: Annotated[
+        list[Path] | None,
+        option(
+            "Further files of anchors, or logs of the service that were shipped elsewhere; may be given "
+            "several times."
+        ),
+    ] = None,
     files: Annotated[bool, option("Whether every stored file is opened to its end.")] = True,
 ) -> None:
     """Exit status 1 where anything is broken."""
     with open_configured_records() as records:
+        from tetkik.records.audit_anchors import AnchorLines
         from tetkik.records.lifecycle.integrity import verify_stored
-        from tetkik.records.trail.verify import Anchor
+        from tetkik.records.trail.verify import Anchor, compare_anchors
         from tetkik.records.trail.verify import verify as verify_trail
 
+        lines = [
+            AnchorLines(file, records.vault) for file in (records.anchors.file, *(anchors or ()))
+        ]  # before the moment that is looked at
         with records.read(still=True) as tx, progress("tetkik audit") as bar:
             known = Anchor.read(anchor) if anchor is not None else None
             step = t("entries")
             trail = verify_trail(tx, known, lambda seq: bar(step, seq, None))
+            vouched = [(one.file, compare_anchors(tx, one)) for one in lines]
             stored = verify_stored(tx, contents=files)
-    for fault in (*(item.what for item in trail.broken), *stored.faults):
+    broken = [*trail.broken, *(item for _, found in vouched if found is not None for item in found.broken)]
+    for fault in (*(item.what for item in broken), *stored.faults):
         err.print(shown(fault.in_language(language())), style="red", soft_wrap=True)
-    if trail.broken or stored.faults:
-        if trail.broken:
-            warn("The trail is broken; the first broken entry is {number}.", number=trail.broken[0].seq)
+    if broken or stored.faults:
+        if broken:
+            warn(
+                "The trail is broken; the first broken entry is {number}.",
+                number=min(item.seq for item in broken),
+            )
         raise typer.Exit(1)
     print_line(
         "Whole: {entries} entries ({erased} of them erased), {files} files, {signatures} signatures.",
@@ -56,9 +73,33 @@ def verify(
         files=stored.files,
         signatures=stored.signatures,
     )
+    for file, found in vouched:
+        _say_vouched(file, found, trail.end.seq)
     if anchor is not None:
         with writing(anchor):
             trail.end.write(anchor)
+
+
+def _say_vouched(file: Path, found: Vouched | None, end: int) -> None:
+    """From where to where anchors speak for the trail."""
+    if found is None:
+        warn(
+            "{file} holds no anchor: that nothing was cut off the end of the trail is the word of the "
+            "database alone.",
+            file=file,
+        )
+        return
+    print_line(
+        "{file} vouches for the entries up to {last} (of {end}), written down until {moment}; that nothing "
+        "was cut off the end, from entry {first} on.",
+        file=file,
+        last=found.last.seq,
+        end=end,
+        moment=found.last.at,
+        first=found.first.seq,
+    )
+    if found.unsealed:
+        warn("Lines of {file} that are not of this installation: {number}.", number=found.unsealed, file=file)
 
 
 @app.command("list", help=t("The newest entries."))

@@ -47,7 +47,8 @@ def export(target: ZipFile) -> None:
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
             with writing(target):
-                handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+                part.unlink(missing_ok=True)
+                handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
                 with os.fdopen(handle, "w+b") as file:
                     count = export_patient(records, subject.patient_id, file, language=language())
                 part.replace(target)
@@ -76,6 +77,12 @@ def erase(
             ErasureReason(ground.value),
             years=settings().retention_years,
             reference=reference,
+        )
+        elsewhere = records.engine.dialect.name != "sqlite"
+    if elsewhere:
+        warn(
+            "What PostgreSQL keeps of rows that were there (in its files until it vacuums, in its log, in "
+            "replicas and its own backups) is beyond Tetkik: see docs/how-to/privacy.md."
         )
     if done.kept_until is None:
         out.print(t("Erased; nothing is left."))

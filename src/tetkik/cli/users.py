@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from tetkik.cli.console import note, out, print_json_line, print_line, shown, t
+from tetkik.cli.console import note, out, print_json_line, print_line, shown, t, warn
 from tetkik.cli.options import TableAsJson, argument, option
 from tetkik.cli.records import open_configured_records
 from tetkik.cli.tables import listing
@@ -165,6 +165,38 @@ def confirm(
         note("Nothing waits to be confirmed.")
 
 
+@app.command("repair", help=t("Take back an account that another program changed in the database."))
+def repair(
+    login: Annotated[str | None, argument("Whose; without it, altered accounts are listed.", "LOGIN")] = None,
+    role: Annotated[
+        list[Role] | None, option("A role to have; may be given several times.", "--role")
+    ] = None,
+) -> None:
+    """Exit status 1 where accounts are left to repair; nothing that opened one is kept."""
+    with _transaction() as tx:
+        from tetkik.records.people import invites
+        from tetkik.records.people import repair as repairing
+        from tetkik.records.schema import User
+
+        if login is not None:
+            if not role:
+                raise UsageError("What an altered account says of its roles is nobody's word; give --role.")
+            token = invites.invite(tx, repairing.repair_account(tx, login, role))
+        removed = repairing.remove_altered_keys(tx)
+        left = [(user.login, user.name, user.roles) for user in repairing.list_altered(tx, User)]
+    if login is not None:
+        _print_link(token)
+    if removed:
+        note("Removed: {count} altered passkeys, tokens, sessions and links.", count=removed)
+    for other, name, roles in left:
+        print_line("{login} ({name}; {roles}) was altered.", login=other, name=name, roles=roles)
+    if left:
+        warn("Look at each, and give it its roles: tetkik users repair LOGIN --role ROLE.")
+        raise typer.Exit(1)
+    if login is None and not removed:
+        note("No account was altered.")
+
+
 @app.command("unlock", help=t("End the pause after failed sign-ins."))
 def unlock(login: _Login) -> None:
     """The count begins anew."""
@@ -212,6 +244,8 @@ def _print_link(token: str) -> None:
 
 
 def _state(member: Member) -> str:
+    if member.altered:
+        return "altered"
     if member.disabled_at is not None:
         return "closed"
     if member.locked_until is not None:
@@ -235,6 +269,7 @@ def _entry(member: Member) -> dict[str, object]:
 def _table(members: list[Member]) -> Table:
     table = listing(t("login"), t("name"), t("roles"), t("state"), t("last sign-in"))
     words = {
+        "altered": t("altered"),
         "closed": t("account closed"),
         "paused": t("sign-in paused"),
         "open": t("account open"),

@@ -31,7 +31,12 @@ def publish(session: Session, at: datetime, announcements: Sequence[Announcement
     """Write announcements for the open pages, once each, as the last thing in a transaction."""
     if not announcements:
         return
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    hold_order(session)
     session.add_all(Event(at=at, kind=one.kind, case_id=one.case_id) for one in dict.fromkeys(announcements))
     session.flush()
+
+
+def hold_order(session: Session) -> None:
+    """Wait for the transactions that give out numbers, until they are through; SQLite has one at a time."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})

@@ -158,8 +158,11 @@ class Columns(NamedTuple):
         return "\0".join((self.at.isoformat(), self.action, *ids)).encode()
 
 
-def append(session: Session, vault: Vault, entries: Sequence[Entry]) -> None:
-    """Write entries at the end of the chain; the head stays locked until the transaction ends."""
+def append(session: Session, vault: Vault, entries: Sequence[Entry]) -> tuple[int, bytes]:
+    """Write entries at the end of the chain; gives that end.
+
+    The head stays locked until the transaction ends.
+    """
     head = session.scalar(select(AuditHead).where(AuditHead.id == 1).with_for_update())
     if head is None:
         head = AuditHead(id=1, seq=0, chain=START, seal=head_seal(vault, 0, START))
@@ -175,6 +178,7 @@ def append(session: Session, vault: Vault, entries: Sequence[Entry]) -> None:
         head.seq, head.chain = seq, chain
     head.seal = head_seal(vault, head.seq, head.chain)
     session.flush()
+    return head.seq, head.chain
 
 
 def digest_of(salt: bytes, content: str) -> bytes:

@@ -21,7 +21,8 @@ def open_records(settings: Settings) -> Records:
     given = settings.database_url
     url = given.get_secret_value() if given else f"sqlite:///{folder / DATABASE}"
     refuse_demonstration(url)
-    return Records(url, folder, master_key(settings), settings.cipher)
+    _close_to_others(folder)
+    return Records(url, folder, master_key(settings), settings.cipher, settings.audit_anchors)
 
 
 def open_demonstration(settings: Settings) -> Records:
@@ -29,7 +30,21 @@ def open_demonstration(settings: Settings) -> Records:
     folder = settings.data_dir.absolute()
     if not (folder / DATABASE).exists():
         mark_as_demonstration(folder / DATABASE)
+    _close_to_others(folder)
     return Records(f"sqlite:///{folder / DATABASE}", folder, MasterKey(folder / "keys" / "master.key"))
+
+
+def _close_to_others(folder: Path) -> None:
+    """Let nothing that this process writes be anybody else's, and refuse a folder that others may enter."""
+    if os.name != "posix":
+        return
+    os.umask(0o077)
+    if folder.exists() and folder.stat().st_mode & 0o077:
+        raise SettingError(
+            "The folder {folder} (data_dir) is open to other accounts of this machine; close it: chmod 700 "
+            "{folder}, and StateDirectoryMode=0700 where systemd makes it.",
+            folder=folder,
+        )
 
 
 def master_key(settings: Settings) -> MasterKey:

@@ -16,20 +16,27 @@ from sqlalchemy import Connection, Delete, Engine, Update, create_engine, event,
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import StaleDataError
 
 from tetkik.errors import Conflict, NotFound, RecordsError, SettingError
+from tetkik.files import written_whole
+from tetkik.records import audit_anchors, row_authentication
 from tetkik.records.announcements import Announcement, publish
+from tetkik.records.audit_anchors import AnchorFile
 from tetkik.records.audit_chain import Action, Entry, append
 from tetkik.records.files import FileStore
 from tetkik.records.ids import is_id
 from tetkik.records.keyring import open_keyring
 from tetkik.records.master_key import MasterKey
-from tetkik.records.migrate import upgrade
+from tetkik.records.migrate import lock_schema, upgrade
+from tetkik.records.name_index import NameIndex, number_names
 from tetkik.records.schema import Base, Case, Patient, RingKey
 from tetkik.records.vault import Key, Vault
 from tetkik.settings import Cipher
 from tetkik.values import SYSTEM, Actor
 
+AUTHENTICATED = "accounts.authenticated"
+"""The file that says that rows without a code are no longer taken."""
 _BUSY_SECONDS = 30
 _POOL = 40
 """Connections: FastAPI's threads, and the worker's."""
@@ -53,14 +60,20 @@ class Transaction:
     Attributes:
         now: when it began, UTC: one moment for everything in it.
         vault: for what is found by a keyed digest, and for secrets of the installation.
+        names: for what is found by a name.
+        renamed: patients whose names were written.
     """
 
-    def __init__(self, session: Session, actor: Actor, vault: Vault, files: FileStore) -> None:
+    def __init__(
+        self, session: Session, actor: Actor, vault: Vault, files: FileStore, names: NameIndex
+    ) -> None:
         self.session = session
         self.actor = actor
         self.now = datetime.now(UTC)
         self.vault = vault
         self.files = files
+        self.names = names
+        self.renamed: set[str] = set()
         self.entries: list[Entry] = []
         self.announcements: list[Announcement] = []
         self._keys: dict[str, Key] = {}
@@ -164,6 +177,7 @@ class Records:
         url: of the database, such as `sqlite:////data/tetkik.db` or `postgresql+psycopg://…`.
         folder: for files; and for the database and the master key by default.
         master: where the master key comes from; None is `keys/master.key` in `folder`.
+        anchors: the file of the trail's anchors; None is `audit.anchors` in `folder`.
 
     Raises:
         SettingError: a database that cannot be opened, or a master key that does not fit it.
@@ -175,6 +189,7 @@ class Records:
         folder: Path,
         master: MasterKey | None = None,
         cipher: Cipher = Cipher.AES_256_GCM,
+        anchors: Path | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder = folder
@@ -183,6 +198,7 @@ class Records:
             upgrade(self.engine)
             self.master = master or MasterKey(folder / "keys" / "master.key")
             self.vault = open_keyring(self.engine, self.master, cipher)
+            self._authenticate()
         except (OperationalError, ProgrammingError) as error:
             self.engine.dispose()
             raise SettingError(
@@ -193,6 +209,8 @@ class Records:
             self.engine.dispose()
             raise
         self.files = FileStore(folder / "files", folder / "tmp", self.vault)
+        self.names = NameIndex(self.engine, self.vault)
+        self.anchors = AnchorFile(anchors or folder / audit_anchors.FILE, self.vault)
         self._writing = self.engine.execution_options(tetkik_writes=True)
         self.on_announcement: list[Callable[[], None]] = []
         """Called after a transaction of this process that announced something."""
@@ -207,8 +225,8 @@ class Records:
         engine = self.engine
         if still and engine.dialect.name == "postgresql":
             engine = engine.execution_options(isolation_level="REPEATABLE READ")
-        with Session(engine) as session:
-            yield Transaction(session, actor, self.vault, self.files)
+        with Session(engine, info={"vault": self.vault}) as session:
+            yield Transaction(session, actor, self.vault, self.files, self.names)
 
     @contextmanager
     def write(self, actor: Actor) -> Iterator[Transaction]:
@@ -218,17 +236,19 @@ class Records:
         busy or gone; nothing was written.
         """
         try:
-            with Session(self._writing, expire_on_commit=False) as session:
-                tx = Transaction(session, actor, self.vault, self.files)
+            with Session(self._writing, expire_on_commit=False, info={"vault": self.vault}) as session:
+                tx = Transaction(session, actor, self.vault, self.files, self.names)
                 yield tx
                 session.flush()
-                if tx.entries:
-                    append(session, self.vault, tx.entries)
+                end = append(session, self.vault, tx.entries) if tx.entries else None
+                number_names(session, tx.renamed)
                 publish(session, tx.now, tx.announcements)
                 session.commit()
+            if end is not None:
+                self.anchors.add(*end, tx.now)
             for notify in tuple(self.on_announcement if tx.announcements else ()):
                 notify()
-        except IntegrityError:
+        except (IntegrityError, StaleDataError):
             raise Conflict(
                 "Somebody else wrote the same at the same moment; look at it again and repeat."
             ) from None
@@ -238,7 +258,22 @@ class Records:
             ) from None
 
     def close(self) -> None:
+        self.names.close()
         self.engine.dispose()
+
+    def _authenticate(self) -> None:
+        """Give the rows of a database from before version 0009 their codes, once.
+
+        That it was done stands outside the database: whoever writes there cannot have it done again.
+        """
+        file, proof = self.folder / AUTHENTICATED, row_authentication.proof(self.vault)
+        if file.exists() and file.read_bytes() == proof:
+            return
+        with self.engine.execution_options(tetkik_writes=True).begin() as connection:
+            lock_schema(connection)
+            row_authentication.authenticate_new(connection, self.vault)
+        with written_whole(file, mode=0o600) as opened:
+            opened.write(proof)
 
 
 def _engine(url: str) -> Engine:

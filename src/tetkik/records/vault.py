@@ -234,6 +234,11 @@ class Vault:
         """The keyed hash that links the audit trail: nobody without the key can forge a chain."""
         return hmac.digest(self._held.ring.keys["audit"], content, "sha256")
 
+    def account_code(self, content: bytes) -> bytes:
+        """The keyed hash over a row that opens an account."""
+        key = hmac.digest(self._held.ring.keys["audit"], b"tetkik 1 accounts", "sha256")
+        return hmac.digest(key, content, "sha256")
+
     @property
     def _installation_key(self) -> Key:
         return Key(self._held.ring.keys["house"], self.cipher)

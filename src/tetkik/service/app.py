@@ -41,6 +41,7 @@ def create_app(context: AppContext, *, work: bool = True) -> FastAPI:
             threads.append(Filler(context, decoder))
         if work:
             threads += [Worker(context, decoder), RetentionThread(context), EscalationThread(context)]
+        context.records.names.warm()
         for thread in threads:
             thread.start()
         try:

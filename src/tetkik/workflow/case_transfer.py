@@ -36,7 +36,7 @@ from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.images.patient_matching import Difference
 from tetkik.records.lifecycle import case_erasure
-from tetkik.records.lifecycle.erasure import truncate_sqlite_log
+from tetkik.records.lifecycle.key_copies import truncate_sqlite_log
 from tetkik.records.people.visibility import load_visible_case, visible_cases
 from tetkik.records.reports.drafts import drop_foreign_priors
 from tetkik.records.reports.withdrawal import has_standing_report

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import LargeBinary, delete, func, select, update
 from sqlalchemy.exc import DBAPIError
 
-from tests.records.kit import made_case, made_records, made_user
+from tests.records.kit import made_case, made_user
 from tests.records.whole import OTHER, SCAN, made_whole
 from tetkik.errors import Conflict, Forbidden, InputError, NotFound
 from tetkik.records.audit_chain import Action
@@ -97,22 +97,6 @@ def test_without_a_signed_report_everything_goes_at_once(both_records):
         case = tx.session.get_one(Case, there.case_id)
         assert (case.state, case.emptied_at is not None) == (CaseState.CLOSED, True)
     assert whole(both_records)
-
-
-def test_no_copy_of_the_key_stays_in_a_file_of_sqlite(tmp_path):
-    records = made_records(tmp_path)
-    there = made_whole(records, signed=False)
-    with records.read() as tx:
-        wrapped = tx.session.get_one(Patient, there.patient_id).key
-    assert wrapped is not None
-
-    def lies_somewhere():
-        return any(wrapped in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-
-    assert lies_somewhere()
-    erase(records, there.patient_id, ErasureReason.REQUEST, years=20)
-    assert not lies_somewhere()
-    records.close()
 
 
 def test_the_figures_of_the_models_stay_without_a_patient(both_records):

@@ -19,6 +19,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patient_links import all_records_of, records_of, survivor_of, survivors_of
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
+from tetkik.records.name_index import IDENTITY, SHORTEST_PREFIX
 from tetkik.records.schema import Case, Patient, PatientIndex
 from tetkik.records.serialization import to_json
 from tetkik.records.vault import KEY_BYTES
@@ -27,11 +28,11 @@ from tetkik.values import CaseState, Sex
 
 LONGEST_NAME = 120
 LONGEST_NUMBER = 64
-_PLACE = "patients.identity"
-_SHORTEST_PREFIX = 3
+_PADDED = 256
+"""Bytes of which a sealed identity has a multiple."""
 MOST_MATCHES = 20
 """Patients that a search gives; whoever finds as many says more of the name."""
-SHORTEST_WORDS = 3
+SHORTEST_WORDS = SHORTEST_PREFIX
 """Letters of a name from which on a search is worth its while."""
 _EIGHT = re.compile(r"[0-9]{8}")
 _TURKISH_PHONE = re.compile(r"(?:\+90|0090|90|0)?([2-5][0-9]{9})")
@@ -204,7 +205,7 @@ def load_registered_person(tx: Transaction, patient_id: str) -> Person:
     row = tx.find(Patient, patient_id, erased)
     if row.identity is None:
         raise erased
-    known = json.loads(tx.open(patient_id, _PLACE, patient_id, row.identity))
+    known = json.loads(tx.open(patient_id, IDENTITY, patient_id, row.identity))
     return Person(**known | {"sex": Sex(known["sex"]) if known["sex"] else None})
 
 
@@ -231,10 +232,7 @@ def find(tx: Transaction, words: str) -> tuple[str, ...]:
     found = list(tx.session.scalars(exact))
     parts = fold(words).split()
     if parts:
-        named = select(PatientIndex.patient_id).where(PatientIndex.kind == "name")
-        for part in parts:
-            named = named.where(PatientIndex.patient_id.in_(_indexed_as(tx, "name", part)))
-        found += tx.session.scalars(named.distinct().limit(200))
+        found += tx.names.find(tx.session, parts)
     return all_records_of(tx, found)
 
 
@@ -299,7 +297,11 @@ def months_of(birth_date: str, at: datetime) -> int | None:
 def _write(tx: Transaction, patient_id: str, person: Person) -> None:
     tx.key(patient_id)
     row = tx.session.get_one(Patient, patient_id)
-    row.identity = tx.seal(patient_id, _PLACE, patient_id, to_json(asdict(person)))
+    content = to_json(asdict(person))
+    # Its length shall not tell that of the name.
+    content = content.ljust(-(-len(content) // _PADDED) * _PADDED)
+    row.identity = tx.seal(patient_id, IDENTITY, patient_id, content)
+    tx.renamed.add(patient_id)
     tx.session.execute(delete(PatientIndex).where(PatientIndex.patient_id == patient_id))
     for kind, text in _indexed(person):
         digest = tx.vault.digest(kind, text)
@@ -308,8 +310,6 @@ def _write(tx: Transaction, patient_id: str, person: Person) -> None:
 
 
 def _indexed(person: Person) -> set[tuple[str, str]]:
-    """What a patient is found by; the beginnings of names, too."""
+    """What a patient is found by in the database; names are found in memory."""
     entries = {("tckn", person.tckn), ("number", person.number), ("phone", person.phone)}
-    for word in fold(person.name).split():
-        entries |= {("name", word[:end]) for end in range(min(_SHORTEST_PREFIX, len(word)), len(word) + 1)}
     return {(kind, text) for kind, text in entries if text}

@@ -23,6 +23,7 @@ from tetkik.records.cases.patient_links import lock_links, records_of, unlink_er
 from tetkik.records.database import Records, Transaction
 from tetkik.records.lifecycle import erasure_log
 from tetkik.records.lifecycle.case_erasure import Retained, erase_cases, find_retained
+from tetkik.records.lifecycle.key_copies import finish_erasures, is_unfinished, mark_key
 from tetkik.records.schema import (
     AuditRow,
     Case,
@@ -95,17 +96,24 @@ def erase(
             "The reference of an erasure is the number in your register: letters, digits and . / - up to 40; "
             "never a name."
         )
+    if is_unfinished(records):
+        finish_erasures(records)
     with records.write(actor) as tx:
         lock_links(tx, patient_id)
         going = records_of(tx, patient_id)
         erased = _erase_records(records, tx, going, ground, years, reference)
-    return _removed(records, patient_id, erased)
+    done = _removed(records, patient_id, erased)
+    finish_erasures(records)
+    return done
 
 
 def erase_record(
     records: Records, patient_id: str, ground: ErasureReason, *, years: int, actor: Actor = SYSTEM
 ) -> Erasure:
-    """Erase one record alone, and take it out of the stead of others: what retention does."""
+    """Erase one record alone, and take it out of the stead of others: what retention does.
+
+    It is done once `finish_erasures` returns, which whoever erases many calls at the end.
+    """
     with records.write(actor) as tx:
         lock_links(tx, patient_id)
         erased = _erase_records(records, tx, (patient_id,), ground, years)
@@ -116,6 +124,8 @@ def erase_without_cases(
     records: Records, patient_id: str, before: datetime, *, actor: Actor = SYSTEM
 ) -> bool:
     """Erase a patient of whom nothing is kept any more but who they are; gives whether that was so.
+
+    As `erase_record` does it.
 
     It is so where no report was signed and every case, in any of their records, was emptied, or went on as
     another patient's before that moment; and where there never was a case, and they are known since then.
@@ -159,16 +169,9 @@ def erase_again(records: Records, patient_ids: Iterable[str], *, years: int, act
         ]
     for patient_id in back:
         erase_record(records, patient_id, ErasureReason.RESTORED, years=years, actor=actor)
+    if back:
+        finish_erasures(records)
     return len(back)
-
-
-def truncate_sqlite_log(records: Records) -> None:
-    """Let SQLite bring its log into the database and cut it: erased pages do not stay in the log."""
-    if records.engine.dialect.name == "sqlite":
-        with records.engine.connect() as connection:
-            raw = connection.connection.cursor()
-            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            raw.close()
 
 
 def _erase_records(
@@ -228,7 +231,6 @@ def _removed(records: Records, patient_id: str, erased: Sequence[_Erased]) -> Er
     files = {name for one in erased for name in one.files}
     for name in files:
         records.files.remove(name)
-    truncate_sqlite_log(records)
     until = max((one.kept_until for one in erased if one.kept_until is not None), default=None)
     return Erasure(patient_id, until is None, until, sum(one.kept_reports for one in erased), len(files))
 
@@ -251,10 +253,11 @@ def _kept_until(tx: Transaction, patient_id: str, years: int) -> datetime | None
 def _erase_but_reports(tx: Transaction, patient: Patient, until: datetime) -> tuple[set[str], Retained]:
     kept = find_retained(tx, patient.id)
     files = erase_cases(tx, patient.id, _cases(tx, patient.id), kept)
-    numbers = (PatientIndex.patient_id == patient.id, PatientIndex.kind.in_(("tckn", "number")))
+    own = PatientIndex.patient_id == patient.id
+    numbers = PatientIndex.kind.in_(("tckn", "number"))
     tx.apply(
-        delete(PatientIndex).where(PatientIndex.patient_id == patient.id, PatientIndex.kind == "name"),
-        update(PatientIndex).where(*numbers).values(kind=text(f"'{KEPT_INDEX}' || kind")),
+        delete(PatientIndex).where(own, PatientIndex.kind == "phone"),
+        update(PatientIndex).where(own, numbers).values(kind=text(f"'{KEPT_INDEX}' || kind")),
     )
     patient.erase_after = until
     return files, kept
@@ -262,6 +265,8 @@ def _erase_but_reports(tx: Transaction, patient: Patient, until: datetime) -> tu
 
 def _erase_all(tx: Transaction, patient: Patient, until: datetime | None) -> set[str]:
     patient_id = patient.id
+    if patient.key is not None:
+        mark_key(tx, patient_id, patient.key)
     # The order is the one that the database's own triggers demand: only who has no key loses signed reports.
     patient.key, patient.identity, patient.erased_at = None, None, tx.now
     if until is not None:

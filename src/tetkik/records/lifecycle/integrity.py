@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 from sqlalchemy import and_, or_, select
 
@@ -14,6 +15,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.images.images import ERASED_FILE
 from tetkik.records.reports import withdrawal_queries
 from tetkik.records.reports.versions import is_whole
+from tetkik.records.row_authentication import COVERED, UNCHECKED, is_altered
 from tetkik.records.schema import (
     Blob,
     Image,
@@ -21,6 +23,7 @@ from tetkik.records.schema import (
     Report,
     ReportVersion,
     SignatureRow,
+    User,
     WithdrawalRow,
 )
 from tetkik.values import ReportState
@@ -32,6 +35,8 @@ _MOST_FAULTS = 50
 class StoredIntegrity:
     files: int
     signatures: int
+    accounts: int
+    """Accounts, and what opens them."""
     faults: tuple[Sentence, ...]
     """Sentences that name images and reports by their ids, at most 50."""
 
@@ -51,7 +56,24 @@ def verify_stored(tx: Transaction, *, contents: bool = True) -> StoredIntegrity:
     for fault in chain(_signed(tx), _withdrawn(tx)):
         signatures += 1
         faults += [fault] if fault is not None else []
-    return StoredIntegrity(files, signatures, tuple(faults[:_MOST_FAULTS]))
+    accounts = 0
+    for fault in _accounts(tx):
+        accounts += 1
+        faults += [fault] if fault is not None else []
+    return StoredIntegrity(files, signatures, accounts, tuple(faults[:_MOST_FAULTS]))
+
+
+def _accounts(tx: Transaction) -> Iterator[Sentence | None]:
+    """For every row that opens an account, or is one, whether another program wrote it."""
+    for kind in COVERED:
+        rows: Iterable[Any] = tx.session.scalars(select(kind), execution_options=UNCHECKED)
+        for row in rows:
+            fault = Sentence(
+                "A row of {table} (of the user {id}) was changed by another program than Tetkik; run "
+                "tetkik users repair.",
+                {"table": row.__tablename__, "id": row.id if kind is User else row.user_id},
+            )
+            yield fault if is_altered(row) else None
 
 
 def _named(tx: Transaction) -> Iterator[tuple[str, str, str]]:

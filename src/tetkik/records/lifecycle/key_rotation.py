@@ -22,7 +22,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
 from tetkik.records.keyring import open_keyring, replace_keyring
 from tetkik.records.lifecycle.backup import Progress
-from tetkik.records.lifecycle.erasure import truncate_sqlite_log
+from tetkik.records.lifecycle.key_copies import truncate_sqlite_log
 from tetkik.records.migrate import lock_schema
 from tetkik.records.schema import Patient, RingKey
 from tetkik.records.vault import KEY_BYTES, KeyRing, fingerprint

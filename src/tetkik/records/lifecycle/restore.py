@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from sqlalchemy import Connection, delete, func, select
+from sqlalchemy.orm import Session
 
 from tetkik.errors import InputError, RecordsError, SettingError
 from tetkik.records.audit_chain import Action
@@ -25,7 +26,8 @@ from tetkik.records.lifecycle.table_dump import backup_tables, insert_rows
 from tetkik.records.master_key import MasterKey
 from tetkik.records.migrate import NEWEST, downgrade, known_steps, upgrade
 from tetkik.records.people import after_restore
-from tetkik.records.schema import Note
+from tetkik.records.row_authentication import FIRST_WITH_CODES, authenticate_new
+from tetkik.records.schema import AuditHead, Note
 from tetkik.records.vault import Vault, fingerprint
 from tetkik.values import SYSTEM, Actor
 
@@ -99,13 +101,20 @@ def restore_backup(
         with records.engine.execution_options(tetkik_writes=True).begin() as connection:
             known = _read_in(records, connection, source, manifest, undo, progress)
             erasure_log.merge_log(records.folder, known)
-            # Before the commit: killed after it, nothing is open that somebody had ended, and its next
-            # start erases again who was erased.
-            after_restore.suspend_access(connection, datetime.now(UTC))
             retention.make_due(connection)
             records.vault.renew(connection)  # the ring of the backup
+            ends_at = connection.scalar(select(AuditHead.seq)) or 0
+            # Before the commit: killed after it, nothing is open that somebody had ended, and its next
+            # start erases again who was erased.
+            coded = header.schema >= FIRST_WITH_CODES
+            with Session(connection, info={"vault": records.vault}) as session:
+                after_restore.suspend_access(session, datetime.now(UTC), coded=coded)
         undo.pop_all()
     upgrade(records.engine)
+    if not coded:
+        with records.engine.execution_options(tetkik_writes=True).begin() as connection:
+            authenticate_new(connection, records.vault)
+    records.anchors.add_restored(ends_at, datetime.now(UTC))
     with records.write(actor) as tx:
         after_restore.suspend_restored_access(tx, header.made_at)
         tx.audit(Action.BACKUP_RESTORED, files=manifest.files, made_at=header.made_at)

@@ -17,8 +17,8 @@ from tetkik.records.lifecycle.erasure import (
     erase_again,
     erase_record,
     erase_without_cases,
-    truncate_sqlite_log,
 )
+from tetkik.records.lifecycle.key_copies import finish_erasures
 from tetkik.records.schema import (
     Blob,
     BrowserSession,
@@ -85,7 +85,7 @@ def apply_retention(records: Records, terms: RetentionTerms, *, actor: Actor = S
     with records.write(actor) as tx:
         tx.session.merge(Note(key=_NOTE, value=tx.now.isoformat()))
         tx.audit(Action.RETENTION_APPLIED, **asdict(done))
-    truncate_sqlite_log(records)
+    finish_erasures(records)
     return done
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import select, true
 
 from tetkik.records.database import Transaction
 from tetkik.records.people.deactivation import live_tokens
 from tetkik.records.people.users import departments_of, roles_of
+from tetkik.records.row_authentication import UNCHECKED, is_altered
 from tetkik.records.schema import ApiToken, BrowserSession, User
 from tetkik.values import Actor, Role
 
@@ -47,11 +49,12 @@ def load_access_states(
     usable = (live_tokens(tx), ApiToken.held_at.is_(None))
     found: dict[str, AccessState] = {}
     for table, ids, conditions in ((BrowserSession, sessions, awake), (ApiToken, tokens, usable)):
-        rows = (
-            select(table.id, User.roles, User.departments)
+        rows: Any = (
+            select(table, User)
             .join(User, User.id == table.user_id)
             .where(table.id.in_(ids), User.disabled_at.is_(None), *conditions)
         )
-        for owner, roles, departments in tx.session.execute(rows) if ids else ():
-            found[owner] = AccessState(roles_of(roles), departments_of(departments))
+        for owner, user in tx.session.execute(rows, execution_options=UNCHECKED) if ids else ():
+            if not (is_altered(owner) or is_altered(user)):
+                found[owner.id] = AccessState(roles_of(user.roles), departments_of(user.departments))
     return found

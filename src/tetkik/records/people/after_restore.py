@@ -8,15 +8,18 @@ nobody can know better; users are notified, and whoever restores is asked to che
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, delete, select, true, update
+from sqlalchemy import ColumnElement, delete, select, true, update
+from sqlalchemy.orm import Session
 
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.people import notices, users
 from tetkik.records.people.deactivation import live_tokens
+from tetkik.records.row_authentication import UNCHECKED, is_altered
 from tetkik.records.schema import ApiToken, BrowserSession, Invite, Passkey, User
 from tetkik.values import AccountChange
 
@@ -32,23 +35,37 @@ class SuspendedKeys:
         return self.passkeys + self.tokens > 0
 
 
-def suspend_access(connection: Connection, at: datetime) -> None:
+def suspend_access(session: Session, at: datetime, *, coded: bool = True) -> None:
     """Close what a backup opens again: every session and link ends, passkeys and tokens wait.
 
-    In the transaction that gives the rows back, so that none of them ever stands open.
+    Rows of a version without codes over them (`coded` false) get theirs later.
     """
+    connection = session.connection()
     connection.execute(delete(BrowserSession))
     connection.execute(delete(Invite).where(Invite.used_at.is_(None)))
-    connection.execute(update(Passkey).values(held_at=at))
-    connection.execute(update(ApiToken).where(ApiToken.revoked_at.is_(None)).values(held_at=at))
+    if not coded:
+        connection.execute(update(Passkey).values(held_at=at))
+        connection.execute(update(ApiToken).where(ApiToken.revoked_at.is_(None)).values(held_at=at))
+        return
+    for row in _there(session):
+        row.held_at = at
+    session.flush()
 
 
 def suspend_restored_access(tx: Transaction, made_at: str) -> SuspendedKeys:
     """Close what a backup has opened again, and tell everybody when it was made (ISO 8601)."""
-    suspend_access(tx.session.connection(), tx.now)
+    suspend_access(tx.session, tx.now)
     for user_id in tx.session.scalars(select(User.id).where(User.disabled_at.is_(None))).all():
         notices.notify(tx, user_id, AccountChange.RESTORED, made_at)
     return count_suspended(tx)
+
+
+def _there(session: Session) -> Iterator[Passkey | ApiToken]:
+    """Every passkey and token that could open something; one that was altered opens nothing anyway."""
+    for query in (select(Passkey), select(ApiToken).where(ApiToken.revoked_at.is_(None))):
+        for row in session.scalars(query, execution_options=UNCHECKED).all():
+            if not is_altered(row):
+                yield row
 
 
 def count_suspended(tx: Transaction, user_id: str | None = None) -> SuspendedKeys:
@@ -68,6 +85,8 @@ def confirm_keys(tx: Transaction, user_id: str) -> SuspendedKeys:
     users.refuse_tokens(tx)
     users.user_row(tx, user_id)
     waiting = count_suspended(tx, user_id)
-    tx.apply(*(update(of).where(of.user_id == user_id).values(held_at=None) for of in (Passkey, ApiToken)))
+    for row in _there(tx.session):
+        if row.user_id == user_id:
+            row.held_at = None
     tx.audit(Action.USER_CHANGED, object_id=user_id, what="keys_confirmed", **asdict(waiting))
     return waiting

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, delete, update
+from sqlalchemy import ColumnElement, delete, select
 
 from tetkik.records.database import Transaction
 from tetkik.records.schema import ApiToken, BrowserSession, Invite, Passkey
@@ -37,6 +37,8 @@ def void_links(tx: Transaction, user_id: str) -> None:
 
 def revoke_keys(tx: Transaction, user_id: str) -> RevokedAccess:
     """Remove every passkey of a user and revoke every token; gives how many of each."""
-    going = update(ApiToken).where(ApiToken.user_id == user_id, live_tokens(tx)).values(revoked_at=tx.now)
     passkeys = tx.apply(delete(Passkey).where(Passkey.user_id == user_id))
-    return RevokedAccess(passkeys=passkeys, tokens=tx.apply(going))
+    going = tx.session.scalars(select(ApiToken).where(ApiToken.user_id == user_id, live_tokens(tx))).all()
+    for token in going:
+        token.revoked_at = tx.now
+    return RevokedAccess(passkeys=passkeys, tokens=len(going))

@@ -25,6 +25,7 @@ from tetkik.records.people.deactivation import (
     revoke_keys,
     void_links,
 )
+from tetkik.records.row_authentication import UNCHECKED, is_altered
 from tetkik.records.schema import ApiToken, Passkey, User
 from tetkik.turkish import fold
 from tetkik.values import EVERY_DEPARTMENT, AccountChange, Actor, Method, Role, permissions_of
@@ -83,6 +84,8 @@ class Member:
     created_at: datetime
     last_login_at: datetime | None
     keys_held: bool = False
+    altered: bool = False
+    """Whether another program changed the row: the account opens nothing."""
 
 
 def digest_of(secret: str) -> str:
@@ -269,8 +272,8 @@ def find_user(tx: Transaction, login: str) -> Member:
 
 def list_users(tx: Transaction, *, after: str = "", limit: int | None = None) -> list[Member]:
     """Users by login, those behind `after`."""
-    found = tx.session.scalars(select(User).where(User.login > after).order_by(User.login).limit(limit))
-    return [_member(tx, user) for user in found]
+    query = select(User).where(User.login > after).order_by(User.login).limit(limit)
+    return [_member(tx, user) for user in tx.session.scalars(query, execution_options=UNCHECKED)]
 
 
 def roles_of(text: str) -> frozenset[Role]:
@@ -333,7 +336,9 @@ def _member(tx: Transaction, user: User) -> Member:
     held_token = select(ApiToken.id).where(
         ApiToken.user_id == user.id, ApiToken.held_at.is_not(None), live_tokens(tx)
     )
-    roles, departments = roles_of(user.roles), departments_of(user.departments)
+    altered = is_altered(user)
+    roles = frozenset() if altered else roles_of(user.roles)
+    departments = departments_of(user.departments)
     return user.to_value(
         Member,
         profile=user.to_value(Profile, roles=roles, departments=departments),
@@ -342,6 +347,7 @@ def _member(tx: Transaction, user: User) -> Member:
         single_sign_on=user.oidc_subject is not None,
         locked_until=attempts.paused_until(tx, user.id),
         keys_held=bool(tx.session.scalar(select(held_passkey.exists() | held_token.exists()))),
+        altered=altered,
     )
 
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, DateTime, Dialect, Enum, ForeignKey, MetaData, String
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import ColumnElement, DateTime, Dialect, Enum, ForeignKey, LargeBinary, MetaData, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from tetkik.values import Method
@@ -82,6 +82,17 @@ class Identified:
     """A row with an id of `records.ids`."""
 
     id: Mapped[str] = mapped_column(String(26), primary_key=True)
+
+
+class Authenticated:
+    """A row that opens an account, with a keyed code over what it says (`row_authentication`)."""
+
+    mac: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+
+    @declared_attr.directive
+    def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805 - a class
+        # Two who change a row at once would leave a code of neither: the second one fails.
+        return {"version_id_col": cls.mac, "version_id_generator": False}
 
 
 class Made:

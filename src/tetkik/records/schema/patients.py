@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tetkik.records.schema.base import Base, Identified, Made, Moment, enum_column
@@ -24,16 +24,23 @@ class Patient(Identified, Base):
     erased_at: Mapped[datetime | None] = mapped_column(Moment)
     erase_after: Mapped[datetime | None] = mapped_column(Moment)
     """Erasure was asked for; signed reports are kept until then by law."""
+    name_revision: Mapped[int | None] = mapped_column(BigInteger)
+    """Of the last change of the name, one row of numbers for all patients (`name_index`)."""
+
+    __table_args__ = (Index(None, "name_revision", "id"),)
 
 
 class PatientIndex(Base):
-    """What a patient is found by: keyed digests of numbers and of parts of names."""
+    """What a patient is found by: keyed digests of numbers, which are one person's each.
+
+    Names are found in memory (`name_index`): digests of them would tell them by how often they come.
+    """
 
     __tablename__ = "patient_index"
 
     patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), primary_key=True)
     kind: Mapped[str] = mapped_column(String(16), primary_key=True)
-    """`tckn`, `number` (of the hospital), `phone`, `name` (a word, or the beginning of one)."""
+    """`tckn`, `number` (of the hospital), `phone`."""
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
 
     __table_args__ = (Index(None, "kind", "digest"),)

@@ -7,11 +7,11 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tetkik.records.schema.base import Base, Identified, Moment, enum_column
+from tetkik.records.schema.base import Authenticated, Base, Identified, Moment, enum_column
 from tetkik.values import AccountChange, Method
 
 
-class User(Identified, Base):
+class User(Identified, Authenticated, Base):
     """A user account. Never deleted: signatures and the audit trail name them."""
 
     __tablename__ = "users"
@@ -43,7 +43,7 @@ class User(Identified, Base):
     __table_args__ = (UniqueConstraint("oidc_issuer", "oidc_subject"),)
 
 
-class Passkey(Identified, Base):
+class Passkey(Identified, Authenticated, Base):
     """A WebAuthn credential of a user."""
 
     __tablename__ = "passkeys"
@@ -59,7 +59,7 @@ class Passkey(Identified, Base):
     """It came back with a backup, and opens nothing before an administrator confirms it."""
 
 
-class BrowserSession(Base):
+class BrowserSession(Authenticated, Base):
     """A signed-in browser. The id is the SHA-256 of the cookie: the table opens nothing."""
 
     __tablename__ = "sessions"
@@ -93,7 +93,7 @@ class SignInFailures(Base):
     at: Mapped[datetime] = mapped_column(Moment)
 
 
-class ApiToken(Identified, Base):
+class ApiToken(Identified, Authenticated, Base):
     """A token for a program, with the SHA-256 of its secret."""
 
     __tablename__ = "api_tokens"
@@ -111,7 +111,7 @@ class ApiToken(Identified, Base):
     """As `Passkey.held_at`."""
 
 
-class Invite(Base):
+class Invite(Authenticated, Base):
     """A one-time link: it creates a user with the given roles, or sets a new password for one."""
 
     __tablename__ = "invites"

@@ -1,15 +1,17 @@
 """Whether the audit trail is whole: every entry there, unaltered, in its order, up to the sealed end.
 
 What is found: an entry that was removed, altered, inserted, moved or cut off, and one that was emptied
-without an erasure that the trail itself tells of. What the database alone cannot show is that somebody put
-an old copy of the whole back: for that an auditor holds an `Anchor` outside.
+without an erasure that the trail itself tells of. What the database alone cannot show is that somebody cut
+the end off with a head that says so, or put an old copy of the whole back: for that there are anchors outside
+(`audit_anchors`), and an auditor may hold one of their own (`Anchor`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 from sqlalchemy import Row, func, select
@@ -17,12 +19,19 @@ from sqlalchemy import Row, func, select
 from tetkik.errors import InputError
 from tetkik.files import written_whole
 from tetkik.language import Sentence
+from tetkik.records.audit_anchors import AnchorLine
 from tetkik.records.audit_chain import START, Action, Columns, chain_of, digest_of, head_seal
 from tetkik.records.database import Transaction
 from tetkik.records.schema import AuditHead, AuditRow
 
 _BATCH = 5_000
+_BATCH_OF_ANCHORS = 1_000
 _MOST_FAULTS = 50
+_OTHER = "Entry {number} is not the one that the anchor holds."
+_CUT = (
+    "The trail ends at entry {number}, and the anchor holds entry {anchor}: it was cut off, or an old copy "
+    "was put back."
+)
 Progress = Callable[[int], None]
 
 
@@ -57,6 +66,20 @@ class Anchor:
 class Broken:
     seq: int
     what: Sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """What anchors outside the database say of the trail."""
+
+    anchors: int
+    first: AnchorLine
+    """With the lowest number: entries before were there, and could have been cut before its time."""
+    last: AnchorLine
+    """With the highest: behind it the database speaks for itself alone."""
+    unsealed: int
+    """Lines that were not written under the key of this installation; they count for nothing."""
+    broken: tuple[Broken, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +120,41 @@ def verify(
     return Verified(walk.entries, walk.erased, faults[:_MOST_FAULTS], end)
 
 
+def compare_anchors(tx: Transaction, lines: Iterable[AnchorLine]) -> Vouched | None:
+    """Whether the trail leads through anchors, read twice in the order of their file; None without any.
+
+    Take the lines before the transaction begins: each was written after what it speaks of.
+    """
+    restored = [(place, line.seq) for place, line in enumerate(lines) if line.restored and line.sealed]
+    head = tx.session.scalar(select(func.max(AuditRow.seq))) or 0
+    first = last = None
+    anchors = unsealed = 0
+    faults: dict[int, Sentence] = {}
+    numbered = enumerate(lines)
+    while batch := list(islice(numbered, _BATCH_OF_ANCHORS)):
+        wanted = select(AuditRow.seq, AuditRow.chain).where(AuditRow.seq.in_({line.seq for _, line in batch}))
+        there = {row.seq: row.chain.hex() for row in tx.session.execute(wanted)}
+        for place, line in batch:
+            unsealed += not line.sealed
+            if not line.sealed or line.restored:
+                continue
+            anchors += 1
+            first = line if first is None or line.seq < first.seq else first
+            last = line if last is None or line.seq > last.seq else last
+            if line.chain and there.get(line.seq, "").startswith(line.chain):
+                continue
+            if any(line.seq > seq for later, seq in restored if later > place):
+                continue  # a backup was restored that ends before it
+            if line.seq > head:
+                faults[head + 1] = Sentence(_CUT, {"number": head, "anchor": line.seq})
+            elif len(faults) < _MOST_FAULTS:
+                faults[line.seq] = Sentence(_OTHER, {"number": line.seq})
+    if first is None or last is None:
+        return None
+    broken = tuple(Broken(seq, what) for seq, what in sorted(faults.items()))
+    return Vouched(anchors, first, last, unsealed, broken)
+
+
 class _Walk:
     """The state between two entries."""
 
@@ -133,7 +191,7 @@ class _Walk:
         if whole and not linked:
             self._fault(row.seq, "Entry {number} was altered, inserted or moved.")
         if self.anchor is not None and row.seq == self.anchor.seq and row.chain.hex() != self.anchor.chain:
-            self._fault(row.seq, "Entry {number} is not the one that the anchor holds.")
+            self._fault(row.seq, _OTHER)
         self.seq, self.chain = row.seq, row.chain
 
     def finish(self) -> None:
@@ -152,11 +210,7 @@ class _Walk:
         elif (head.seq, head.chain) != (self.seq, self.chain):
             self._fault(head.seq + 1, "Entry {number} stands behind the sealed end.")
         if self.anchor is not None and self.anchor.seq > self.seq:
-            what = Sentence(
-                "The trail ends at entry {number}, and the anchor holds entry {anchor}: it was cut off, "
-                "or an old copy was put back.",
-                {"number": self.seq, "anchor": self.anchor.seq},
-            )
+            what = Sentence(_CUT, {"number": self.seq, "anchor": self.anchor.seq})
             self.faults.append(Broken(self.seq + 1, what))
 
     def _digest(self, row: Row[tuple[AuditRow]]) -> bool:

@@ -89,7 +89,7 @@ def list_assignees(tx: Transaction) -> tuple[Assignee, ...]:
 
 def list_readers(tx: Transaction) -> tuple[Assignee, ...]:
     """Everybody who may claim a case, by name."""
-    rows = tx.session.scalars(select(User).where(User.disabled_at.is_(None)))
+    rows = tx.session.execute(select(User.id, User.name, User.roles).where(User.disabled_at.is_(None)))
     readers = [
         Assignee(row.id, row.name, False)
         for row in rows

@@ -12,7 +12,9 @@ from typing import Any
 from tetkik.errors import UsageError
 from tetkik.files import written_whole
 from tetkik.findings.demonstration import demonstration_model
+from tetkik.records import audit_anchors
 from tetkik.records.connect import DATABASE
+from tetkik.records.database import AUTHENTICATED
 from tetkik.records.demonstration import is_demonstration
 from tetkik.settings import Settings
 from tetkik.values.document import DEMONSTRATION
@@ -85,7 +87,14 @@ def _is_demonstration(folder: Path) -> bool:
 
 def _empty(folder: Path) -> None:
     """Take away what a demonstration keeps; whatever else somebody put there stays. The marker goes last."""
-    for name in (f"{DATABASE}-wal", f"{DATABASE}-shm", DATABASE, "erased.jsonl"):
+    for name in (
+        f"{DATABASE}-wal",
+        f"{DATABASE}-shm",
+        DATABASE,
+        "erased.jsonl",
+        audit_anchors.FILE,
+        AUTHENTICATED,
+    ):
         (folder / name).unlink(missing_ok=True)
     for name in ("files", "tmp", "keys", MODEL):
         if (folder / name).exists():

@@ -16,6 +16,8 @@ from typing import Any, TextIO
 
 import structlog
 
+from tetkik.records.audit_anchors import AnchorFile
+
 LIKE_LINES = 1200
 LINES = 12_000
 """Most lines a minute: of one kind (event, level, route and status), and of all kinds."""
@@ -27,6 +29,7 @@ def configure(stream: TextIO | None = None) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper("iso", utc=True),
         without_words,
+        with_trail_end,
     ]
     limit = LineLimit()
     structlog.configure(
@@ -87,6 +90,13 @@ class LineLimit:
     def admits_record(self, record: logging.LogRecord) -> bool:
         """A filter of `logging`: a record is of the kind of its message without its values."""
         return self.take(record.name, record.levelno, record.msg)
+
+
+def with_trail_end(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The end of the audit trail as this process last wrote it: where the log goes, an anchor goes."""
+    if AnchorFile.newest:
+        event["trail"] = AnchorFile.newest
+    return event
 
 
 def without_words(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -1,0 +1,221 @@
+"""Whoever writes into the database, and has no key, becomes nobody."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from tests.records.kit import id_of, made_user
+from tetkik.errors import Conflict, Forbidden
+from tetkik.records.database import Records
+from tetkik.records.lifecycle.backup import make_backup
+from tetkik.records.lifecycle.integrity import verify_stored
+from tetkik.records.lifecycle.key_rotation import rotate_master_key
+from tetkik.records.lifecycle.restore import restore_backup
+from tetkik.records.migrate import downgrade
+from tetkik.records.people import after_restore, invites, passkeys, passwords, repair, sessions, tokens, users
+from tetkik.records.people.sign_in import sign_in_by_password
+from tetkik.records.people.users import Peer, digest_of
+from tetkik.records.schema import ApiToken, BrowserSession, Invite, Passkey, User
+from tetkik.values import Method, Permission, Role
+
+pytestmark = [pytest.mark.both_databases, pytest.mark.attack]
+
+PASSWORD = "dört kelimelik uzun parola"
+
+
+@pytest.fixture
+def owner(both_records):
+    """Somebody with a password, a passkey, a token and an open session."""
+    actor = made_user(both_records, Role.RADIOLOGIST)
+    with both_records.write(actor) as tx:
+        users.set_password(tx, id_of(actor), PASSWORD)
+        passkeys.add(tx, "anahtar", b"credential", b"public", 0)
+    return actor
+
+
+def token_of(records, actor):
+    with records.write(actor) as tx:
+        return tokens.create(tx, "program", [Permission.CASE_SEARCH], timedelta(days=1))[0]
+
+
+def cookie_of(records, actor):
+    with records.write(actor) as tx:
+        return sessions.begin_session(tx, id_of(actor), Method.PASSWORD)
+
+
+def resumed(records, cookie):
+    return sessions.resume_session(records, cookie, address=None, request_id=None)
+
+
+def signed_in(records, actor, password=PASSWORD):
+    with records.read() as tx:
+        login = tx.session.scalar(select(User.login).where(User.id == actor.user_id))
+    return sign_in_by_password(records, login, password, Peer())
+
+
+def tamper(records, *statements):
+    with records.engine.begin() as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"password_hash": passwords.hashed("another password entirely")},
+        {"roles": "administrator"},
+        {"departments": ""},
+        {"registration": "666"},
+        {"mac": None},
+        {"oidc_issuer": "https://elsewhere", "oidc_subject": "me"},
+    ],
+    ids=" ".join,
+)
+def test_an_altered_account_opens_nothing(both_records, owner, change):
+    cookie, token = cookie_of(both_records, owner), token_of(both_records, owner)
+    assert resumed(both_records, cookie).actor.user_id == owner.user_id
+    tamper(both_records, update(User).values(**change))
+    for password in (PASSWORD, "another password entirely"):
+        with pytest.raises(Forbidden, match="tetkik users repair"):
+            signed_in(both_records, owner, password)
+    with pytest.raises(Forbidden):
+        resumed(both_records, cookie)
+    with pytest.raises(Forbidden):
+        tokens.authenticate_token(both_records, token, Peer())
+    with pytest.raises(Forbidden), both_records.write(owner) as tx:
+        users.unlock(tx, id_of(owner))  # nothing that is written afterwards makes it good
+    with both_records.read() as tx:
+        (member,) = users.list_users(tx)
+        assert member.altered
+        assert len(verify_stored(tx).faults) == 1
+
+
+def test_what_opens_an_account_cannot_be_put_there_or_widened(both_records, owner):
+    token = token_of(both_records, owner)
+    with both_records.write(owner) as tx:
+        link = invites.invite(tx, id_of(owner))
+    other = made_user(both_records, Role.ADMINISTRATOR)
+    cookie = cookie_of(both_records, owner)
+    with both_records.read() as tx:
+        row = dict(tx.session.execute(select(BrowserSession.__table__)).mappings().one())
+    tamper(
+        both_records,
+        # A copy of a session with a cookie of one's own, and as somebody else.
+        insert(BrowserSession).values(**row | {"id": digest_of("mine")}),
+        update(ApiToken).values(scopes="users"),
+        update(Invite).values(user_id=other.user_id),
+        update(Passkey).values(public_key=b"mine"),
+    )
+    with pytest.raises(Forbidden):
+        resumed(both_records, "mine")
+    tamper(both_records, update(BrowserSession).values(user_id=other.user_id))
+    with pytest.raises(Forbidden):
+        resumed(both_records, cookie)
+    with pytest.raises(Forbidden):
+        tokens.authenticate_token(both_records, token, Peer())
+    with both_records.write(owner) as tx:
+        for attempt in (
+            lambda: passkeys.find(tx, b"credential"),
+            lambda: invites.load_invitation(tx, link),
+        ):
+            with pytest.raises(Forbidden):
+                attempt()
+    with both_records.write(owner) as tx:
+        assert len(verify_stored(tx).faults) == 5
+        assert repair.remove_altered_keys(tx) == 5
+        assert verify_stored(tx).faults == ()
+
+
+def test_an_ended_token_does_not_come_back(both_records, owner):
+    token = token_of(both_records, owner)
+    with both_records.write(owner) as tx:
+        tokens.revoke(tx, tokens.list_tokens(tx)[0].id)
+    tamper(both_records, update(ApiToken).values(revoked_at=None))
+    with pytest.raises(Forbidden):
+        tokens.authenticate_token(both_records, token, Peer())
+
+
+def test_what_tetkik_itself_changes_goes_on(both_records, owner):
+    cookie, token = cookie_of(both_records, owner), token_of(both_records, owner)
+    actor = resumed(both_records, cookie).actor
+    with both_records.write(actor) as tx:
+        sessions.lock(tx)
+        sessions.unlock(tx, Method.PASSWORD)
+        renewed = sessions.renew(tx)
+        passkey = passkeys.find(tx, b"credential")
+        assert passkey is not None
+        passkeys.used(tx, passkey.id, 7)
+        users.save_preferences(tx, theme="dark")
+    assert resumed(both_records, renewed).theme == "dark"
+    rotate_master_key(both_records)
+    tokens.authenticate_token(both_records, token, Peer())
+    assert signed_in(both_records, owner).user_id == owner.user_id
+    with both_records.read() as tx:
+        stored = verify_stored(tx)
+        assert stored.faults == () and stored.accounts == 4
+
+
+def test_two_who_change_an_account_at_once_leave_one_that_opens(both_records, owner):
+    if both_records.engine.dialect.name == "sqlite":
+        pytest.skip("writes one after another")
+    with pytest.raises(Conflict), both_records.write(owner) as one:
+        users.user_row(one, id_of(owner)).title = "Prof."
+        with both_records.write(owner) as other:
+            users.require_password_change(other, id_of(owner))
+    assert signed_in(both_records, owner).user_id == owner.user_id
+
+
+def test_a_repaired_account_keeps_nothing_that_opened_it(both_records, owner):
+    token = token_of(both_records, owner)
+    tamper(both_records, update(User).values(roles="administrator,nonsense"))
+    with both_records.write(owner) as tx:
+        login = tx.session.scalar(select(User.login))
+        repair.repair_account(tx, login, [Role.RADIOLOGIST])
+        link = invites.invite(tx, id_of(owner))
+    with pytest.raises(Exception, match="unknown or over"):
+        tokens.authenticate_token(both_records, token, Peer())
+    with both_records.write(owner) as tx:
+        invites.accept_invitation(tx, link, "yepyeni ve uzun bir parola")
+    actor = signed_in(both_records, owner, "yepyeni ve uzun bir parola")
+    assert actor.roles == {Role.RADIOLOGIST}
+    with both_records.read() as tx:
+        assert verify_stored(tx).faults == ()
+
+
+def test_rows_of_a_version_without_codes_get_theirs_once(both_records, owner):
+    url = both_records.engine.url.render_as_string(hide_password=False)
+    proof = both_records.folder / "accounts.authenticated"
+    downgrade(both_records.engine, "0008")
+    proof.unlink()
+    upgraded = Records(url, both_records.folder)
+    assert signed_in(upgraded, owner).user_id == owner.user_id
+    upgraded.close()
+    # Somebody takes the database back to that version to have their own rows believed.
+    downgrade(both_records.engine, "0008")
+    tamper(both_records, update(User).values(roles="administrator"))
+    again = Records(url, both_records.folder)
+    with pytest.raises(Forbidden):
+        signed_in(again, owner)
+    again.close()
+
+
+def test_a_backup_brings_back_what_held_and_nothing_else(both_records, owner, make_url, tmp_path):
+    token_of(both_records, owner)
+    other = made_user(both_records, Role.ADMINISTRATOR)
+    tamper(both_records, update(User).where(User.id == other.user_id).values(name="Altered"))
+    make_backup(both_records, tmp_path / "backup")
+    folder = tmp_path / "empty"
+    (folder / "keys").mkdir(parents=True)
+    shutil.copy(tmp_path / "keys" / "master.key", folder / "keys" / "master.key")
+    back = Records(make_url(), folder)
+    restore_backup(back, tmp_path / "backup")
+    assert signed_in(back, owner).user_id == owner.user_id
+    with back.write(owner) as tx:
+        assert after_restore.count_suspended(tx).tokens == 1
+        assert after_restore.confirm_keys(tx, id_of(owner)).passkeys == 1
+        assert len(verify_stored(tx).faults) == 1
+    back.close()
