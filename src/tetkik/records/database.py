@@ -262,7 +262,7 @@ class Records:
         self.engine.dispose()
 
     def _authenticate(self) -> None:
-        """Give the rows of a database from before version 0009 their codes, once.
+        """Give the rows of a database from before version 0010 their codes, once.
 
         That it was done stands outside the database: whoever writes there cannot have it done again.
         """

@@ -11,7 +11,7 @@ from tetkik.errors import SettingError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-NEWEST = "0009"
+NEWEST = "0010"
 """The last step of `records/migrations`; a database that stands there needs none."""
 _LOCK = 0x7E7C17
 """Any number, the same in every process."""

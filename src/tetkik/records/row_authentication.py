@@ -34,7 +34,7 @@ COVERED: Mapping[type[Base], tuple[str, ...]] = {
     Invite: ("digest", "roles", "user_id", "expires_at", "used_at"),
 }
 """The columns that a code covers; of the others none opens anything."""
-FIRST_WITH_CODES = "0009"
+FIRST_WITH_CODES = "0010"
 """The step of the database from which on rows have codes."""
 UNCHECKED = {"tetkik_unchecked": True}
 """Options of an execution that takes altered rows, too; ask `is_altered` of each."""
