@@ -55,8 +55,10 @@ def read(ctx: Reader, report_id: ReportId) -> Response:
 @router.put("/{report_id}", response_model=shapes.DraftShape, responses=MATCHED)
 def save(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.DraftSent) -> Response:
     """Keep the whole text; what stands as it stood keeps its evidence and its decisions."""
+    edit = sent.value()
+    before = drafts.check_edit(ctx.records, ctx.actor, report_id, edit)
     with ctx.write() as tx:
-        return draft_response(ctx.request, drafts.save(tx, report_id, revision, sent.value()))
+        return draft_response(ctx.request, drafts.save(tx, report_id, revision, edit, before))
 
 
 @router.post("/{report_id}/decisions", response_model=shapes.DraftShape, responses=MATCHED)

@@ -275,7 +275,9 @@ def panels(ctx: Reads, case_id: CaseId, report_id: ReportId) -> HTMLResponse:
 
 @panel_router.put("/{case_id}/{report_id}")
 def save(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Save) -> HTMLResponse:
-    return panels_after(ctx, lambda tx: drafts.save(tx, report_id, body.revision, body.value()))
+    edit = body.value()
+    before = drafts.check_edit(ctx.records, ctx.actor, report_id, edit)
+    return panels_after(ctx, lambda tx: drafts.save(tx, report_id, body.revision, edit, before))
 
 
 @panel_router.post("/{case_id}/{report_id}/findings")
