@@ -103,11 +103,11 @@ def _pack_values(values: Mapping[str, object]) -> dict[str, object]:
     """The values of a sentence: a sentence among them stays one, a word of an enumeration becomes one."""
     packed: dict[str, object] = {}
     for name, value in values.items():
-        said = Sentence(str(value.value)) if isinstance(value, Enum) else value
-        if isinstance(said, Sentence):
-            packed[name] = [said.template, _pack_values(said.values)]
+        entry = Sentence(str(value.value)) if isinstance(value, Enum) else value
+        if isinstance(entry, Sentence):
+            packed[name] = [entry.template, _pack_values(entry.values)]
         else:
-            packed[name] = said if said is None or isinstance(said, _PLAIN) else str(said)
+            packed[name] = entry if entry is None or isinstance(entry, _PLAIN) else str(entry)
     return packed
 
 

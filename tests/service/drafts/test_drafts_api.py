@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
@@ -13,12 +11,10 @@ import pytest
 from sqlalchemy import select
 
 from tests.documents.test_pdf import pages
-from tests.patience import PATIENCE
 from tests.records.kit import made_case, made_user
 from tests.records.reports_kit import made_image, made_report
 from tests.service.kit import served, sign_in
 from tetkik.records.reports import drafts
-from tetkik.records.reports.report_inputs import Material
 from tetkik.records.schema import AuditRow
 from tetkik.service.drafts import shapes
 from tetkik.settings import settings
@@ -424,56 +420,3 @@ def test_a_measurement_is_made_moved_and_removed(client, app_context):
     gone = client.delete(f"{path}/{item['id']}", headers={"If-Match": '"3"'})
     assert gone.json()["measurements"] == []
     assert client.delete(f"{path}/{item['id']}", headers={"If-Match": '"4"'}).status_code == 404
-
-
-@pytest.mark.attack
-def test_a_long_check_holds_up_no_other_writer(client, app_context, monkeypatch):
-    """The check of an 800 kB draft ran in the transaction that writes: five seconds for everybody."""
-    records = app_context.records
-    draft = read(client, made_report(records))
-    begun, go = threading.Event(), threading.Event()
-    whole = drafts.checked
-
-    def slow(*about):
-        begun.set()
-        assert go.wait(PATIENCE)
-        return whole(*about)
-
-    monkeypatch.setattr(drafts, "checked", slow)
-    long = [{"section": "findings", "text": f"{number}. cümle."} for number in range(150)]
-    with ThreadPoolExecutor(1) as pool:
-        saved = pool.submit(put, client, draft, long)
-        try:
-            assert begun.wait(PATIENCE)
-            other = made_case(records, made_user(records, Role.RECEPTION))
-            assert not saved.done()
-        finally:
-            go.set()
-        assert other and saved.result().status_code == 200
-    assert len(saved.result().json()["sentences"]) == 150
-
-
-@pytest.mark.attack
-def test_a_report_that_is_far_too_long_is_refused(client, app_context):
-    draft = read(client, made_report(app_context.records))
-    answer = put(client, draft, [{"section": "findings", "text": "a b. " * 799}] * 12)
-    assert answer.status_code == 422 and "at most 40000 characters in all" in answer.json()["detail"]
-
-
-def test_what_changed_after_the_check_is_checked_again(client, app_context, monkeypatch):
-    made = made_report(app_context.records)
-    draft = read(client, made)
-    whole, content = drafts.check_edit, []
-
-    def late(records, actor, report_id, edit):
-        found = whole(records, actor, report_id, edit)
-        assert found is not None
-        # As when the images of the study changed meanwhile, which leaves the revision as it was.
-        content.append(found.content)
-        return replace(found, known=(Material(), *found.known[1:]), content=None)
-
-    monkeypatch.setattr(drafts, "check_edit", late)
-    text = "Sağda pnömotoraks izlendi."
-    answer = put(client, draft, [{"section": "findings", "text": text, "author": "machine"}])
-    assert answer.status_code == 200 and content
-    assert [item["text"] for item in answer.json()["sentences"]] == [text]

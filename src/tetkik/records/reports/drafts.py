@@ -7,18 +7,18 @@ kept with their name and the time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Select, select
 
-from tetkik.errors import Conflict, TetkikError
+from tetkik.errors import Conflict
 from tetkik.language import Language, Sentence
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases.locks import lock_reports_with
 from tetkik.records.cases.transfers import require_not_moved
-from tetkik.records.database import Records, Transaction
+from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images import images, runs
 from tetkik.records.images.images import StoredImage
@@ -48,7 +48,6 @@ from tetkik.records.reports.report_inputs import (
 from tetkik.records.reports.versions import version_of
 from tetkik.records.schema import Image, Report
 from tetkik.values import (
-    Actor,
     Author,
     Draft,
     FindingsResult,
@@ -274,50 +273,17 @@ def open_draft(tx: Transaction, report_id: str) -> WorkingDraft:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedText:
-    """What the grounding check said of a text, and everything that it was told."""
-
-    known: tuple[Material, ReportContent, Mapping[str, Judgement]]
-    content: ReportContent
-
-
-def check_edit(records: Records, actor: Actor, report_id: str, edit: DraftEdit) -> CheckedText | None:
-    """The check of what a person wrote, for `save`: it takes its time, and no transaction waits for it.
-
-    None where there is no draft to check it against; `save` says why.
-    """
-    try:
-        with records.read(actor) as tx:
-            row = row_of(tx, report_id)
-            working, material = unpacked(tx, row)
-            judged = reviews.judged(tx, row.id)
-    except TetkikError:
-        return None
-    content = _with_edit(working, edit)[0].content
-    return CheckedText((material, content, judged), checked(material, content, judged))
-
-
-def _with_edit(working: Working, edit: DraftEdit) -> tuple[Working, Edited]:
-    edited = merged(working.draft, edit)
-    texts: dict[str, Any] = {name: one_line(text) for name, text in edit.texts.items()}
-    draft = replace(working.draft, sentences=edited.sentences)
-    return replace(working, content=replace(working.content, draft=draft, **texts)), edited
-
-
-def save(
-    tx: Transaction, report_id: str, revision: int, edit: DraftEdit, before: CheckedText | None = None
-) -> WorkingDraft:
-    """Keep what a person wrote; every sentence is checked again, unless it was `before` and nothing changed.
+def save(tx: Transaction, report_id: str, revision: int, edit: DraftEdit) -> WorkingDraft:
+    """Keep what a person wrote; every sentence is checked again.
 
     A sentence that stands in the draft already, in the same part and word for word, keeps its evidence, its
     certainty and what was decided about its marks.
     """
     row, working, material = for_change(tx, report_id, revision)
-    after, edited = _with_edit(working, edit)
-    if edited.sentences != working.draft.sentences:
-        after = replace(after, undo=None)
-    return keep(tx, row, material, after, edited, edit.decisions, before)
+    edited = merged(working.draft, edit)
+    texts: dict[str, Any] = {name: one_line(text) for name, text in edit.texts.items()}
+    working = replace(working, content=replace(working.content, **texts))
+    return keep(tx, row, material, working, edited, edit.decisions)
 
 
 def decide(tx: Transaction, report_id: str, revision: int, decisions: Sequence[Choice]) -> WorkingDraft:
@@ -419,17 +385,13 @@ def keep(
     before: Working,
     edited: Edited | None = None,
     choices: Sequence[Choice] = (),
-    known: CheckedText | None = None,
 ) -> WorkingDraft:
-    """Check a draft again, unless that is `known`; seal it, bump its revision, audit and announce it."""
-    if choices:
+    """Check a draft again, `edited` or as it is; seal it, bump its revision, audit and announce it."""
+    if choices or (edited is not None and edited.sentences != before.draft.sentences):
         before = replace(before, undo=None)
     edited = edited or Edited.unchanged(before.draft)
-    judged = reviews.judged(tx, row.id)
-    if known is not None and known.known == (material, before.content, judged):
-        content = known.content
-    else:
-        content = checked(material, before.content, judged)
+    before = before.with_draft(replace(before.draft, sentences=edited.sentences))
+    content = checked(material, before.content, reviews.judged(tx, row.id))
     after = decided(tx, replace(before, content=content), edited, choices)
     keep_working(tx, row, after)
     bump_revision(tx, row)

@@ -15,8 +15,8 @@ LONGEST = 4000
 """Characters of a sentence; a report with a longer one is none."""
 MOST = 200
 """Sentences of a report."""
-LONGEST_REPORT = 40_000
-"""Characters of a report, some twelve printed pages: the longest of a whole body have a third of it."""
+LONGEST_REPORT = 20_000
+"""Characters of a report, six printed pages: that of a whole body after an accident has half of it."""
 
 
 @dataclass(frozen=True, slots=True)
