@@ -51,6 +51,11 @@ def _turkish() -> dict[str, str]:
     return messages
 
 
+def is_message(template: str) -> bool:
+    """Whether it is a sentence of the catalogue, which holds every one of ours."""
+    return template in _turkish()
+
+
 @cache
 def _english_counts() -> dict[str, str]:
     file = resources.files("tetkik").joinpath("messages", "english", "counts.toml")

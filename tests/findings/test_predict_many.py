@@ -26,27 +26,30 @@ from tetkik.imaging import subprocess_worker
 REQUEST = PreprocessRequest(PREPROCESSING, gate=False)
 # What a child of a test finds before all else: a reader that some file names make fail as no file should.
 TRAPS = """
-import sys
+import os, sys
+# Before the process enters its sandbox, in which no file can be opened.
+seen = os.path.join(os.path.dirname(__file__), "seen")
+again = os.path.exists(seen)
+open(seen, "w").close()
 class Trap:
     def find_spec(self, name, path=None, target=None):
         if name != "tetkik.findings.preprocess":
             return None
         sys.meta_path.remove(self)
-        import os, time
+        import time
         import tetkik.imaging.read as read
-        whole = read.read_image
-        def read_image(path, **options):
+        whole = read.read_bytes
+        def read_bytes(content, path, **options):
             name = os.path.basename(str(path))
             print("noise of a decoder", flush=True)
             if name.startswith("crash"):
                 os.abort()
             if name.startswith("hang"):
                 time.sleep(600)
-            if name.startswith("once") and not os.path.exists(path + ".seen"):
-                open(path + ".seen", "w").close()
+            if name.startswith("once") and not again:
                 os.abort()
-            return whole(path, **options)
-        read.read_image = read_image
+            return whole(content, path, **options)
+        read.read_bytes = read_bytes
         return None
 sys.meta_path.insert(0, Trap())
 """

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.imaging.files import as_bytes, dataset, picture
+from tests.patience import PATIENCE
 from tests.records.pictured import film, radiograph
 from tetkik.errors import InputError
 from tetkik.imaging.read import read_bytes
 from tetkik.imaging.subprocess_worker import ReaderPool, SubprocessWorker, WorkerClosed
 from tetkik.values import Radiograph
+
+
+def end(status: int) -> int:
+    os._exit(status)
+
+
+def sleep(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
 
 
 @pytest.fixture(scope="module")
@@ -60,25 +70,25 @@ def test_many_threads_share_a_few_processes(readers):
 
 
 def test_a_file_over_which_a_process_dies_costs_itself_alone():
-    worker = SubprocessWorker(os._exit)
+    worker = SubprocessWorker((end,))
     try:
-        answer = worker.call(3, "bad.dcm")
+        answer = worker.call(end, 3, "bad.dcm")
         assert isinstance(answer, InputError) and str(answer).startswith("bad.dcm made its decoder crash")
     finally:
         worker.close()
 
 
-def test_what_is_closed_over_a_file_starts_no_other_process(tmp_path):
+def test_what_is_closed_over_a_file_starts_no_other_process():
     """As when a service ends while somebody looks at an image: a decoder that nobody knows would stay."""
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    worker = SubprocessWorker(Path.read_bytes)
+    worker = SubprocessWorker((sleep,))
+    process = worker.start()
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(worker.call, pipe, "film.dcm")
-        with pipe.open("wb"):  # once the process has begun to read
-            worker.close()
+        asked = pool.submit(worker.call, sleep, PATIENCE, "film.dcm")
+        time.sleep(0.2)
+        worker.close()
         with pytest.raises(WorkerClosed):
             asked.result()
+    assert process.poll() is not None
     with pytest.raises(WorkerClosed):
         worker.start()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.patience import PATIENCE
+
+HERE = ("127.0.0.1",)
 
 GOOD = {
     "sentences": [
@@ -190,12 +193,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def model_server(behaviours: Sequence[str] = ("good",)) -> Iterator[tuple[str, ReceivedRequests]]:
+def model_server(
+    behaviours: Sequence[str] = ("good",), tls: ssl.SSLContext | None = None
+) -> Iterator[tuple[str, ReceivedRequests]]:
     """A server on this machine: its address up to `/v1`, and what it hears."""
     received = ReceivedRequests(list(behaviours))
     handler = type("Handler", (_Handler,), {"received": received})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.report import model_server as server
 from tests.report.made import refused, result_of
-from tests.report.model_server import model_server
+from tests.report.model_server import HERE, model_server
 from tetkik.language import Language
 from tetkik.report.draft import Drafted, draft_report
 from tetkik.report.llm.openai import OpenAIServer
@@ -52,7 +52,7 @@ def chosen(monkeypatch):
 
 def drafted(behaviour: str = "good", **more) -> Drafted:
     with model_server([behaviour]) as (url, _):
-        return draft_report(RESULT, INPUTS, model=OpenAIServer(url, "small"), **more)
+        return draft_report(RESULT, INPUTS, model=OpenAIServer(url, HERE, "small"), **more)
 
 
 def texts(found: Drafted, section: Section) -> list[str]:
@@ -144,7 +144,7 @@ def test_a_slow_model_ends_in_the_composers_draft_in_time(behaviour, chosen):
 
 def test_a_model_is_not_asked_about_a_refused_image():
     with model_server() as (url, received):
-        found = draft_report(refused(), model=OpenAIServer(url, "small"))
+        found = draft_report(refused(), model=OpenAIServer(url, HERE, "small"))
     assert not received.requests and found.draft.writer == "composer"
 
 
@@ -159,7 +159,7 @@ def test_an_instruction_in_a_history_that_the_model_obeys_is_marked(says):
 def test_the_history_that_the_model_gets_names_nobody():
     identity = Identity(patient_name="DEMİR^Ayşe", patient_id="4711")
     with model_server() as (url, received):
-        found = draft_report(RESULT, INPUTS, model=OpenAIServer(url, "small"), identity=identity)
+        found = draft_report(RESULT, INPUTS, model=OpenAIServer(url, HERE, "small"), identity=identity)
     sent = received.raw[0].decode()
     assert "nefes darl" in json.dumps(json.loads(sent), ensure_ascii=False)
     assert "Demir" not in sent and "Ay\\u015fe" not in sent and "Ayşe" not in sent

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.patience import PATIENCE
-from tests.report.model_server import model_server
+from tests.report.model_server import HERE, model_server
 from tetkik.errors import PermissionNeeded, UsageError
 from tetkik.language import Language
 from tetkik.report.facts import facts_of
@@ -84,13 +84,15 @@ FACTS = facts_of(RESULT, INPUTS)
 
 
 def ask(url: str, seconds: float = 10):
-    return write(OpenAIServer(url), FACTS, [PASSAGE], Language.TR, seconds=seconds, identity=IDENTITY)
+    return write(OpenAIServer(url, HERE), FACTS, [PASSAGE], Language.TR, seconds=seconds, identity=IDENTITY)
 
 
 def test_a_streamed_answer_becomes_sentences_in_reading_order():
     pieces: list[str] = []
     with model_server() as (url, received):
-        written = write(OpenAIServer(url), FACTS, [PASSAGE], Language.TR, seconds=10, on_text=pieces.append)
+        written = write(
+            OpenAIServer(url, HERE), FACTS, [PASSAGE], Language.TR, seconds=10, on_text=pieces.append
+        )
     assert [sentence.section for sentence in written.sentences] == [Section.TECHNIQUE, Section.FINDINGS]
     assert written.sentences[1].evidence == ("finding:Effusion",)
     assert len(pieces) > 1 and json.loads("".join(pieces))
@@ -199,7 +201,7 @@ def test_no_language_model_is_asked_unless_one_is_named():
 
 
 @pytest.mark.parametrize(
-    "url", ["https://8.8.8.8/v1", "gemini", "http://llm.invalid/v1", "http://0.0.0.0/v1"]
+    "url", ["https://8.8.8.8/v1", "gemini", "https://llm.invalid/v1", "https://0.0.0.0/v1"]
 )
 def test_nothing_leaves_the_hospital_without_the_switch(url: str, chosen):
     chosen()

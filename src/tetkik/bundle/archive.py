@@ -57,6 +57,7 @@ def is_folder(entry: zipfile.ZipInfo) -> bool:
 
 
 _FILE_LIMIT = 2_000
+_SMALL = 64 << 20
 _BYTES_LIMIT = 32 << 30
 # Errors of the disk, not of the archive.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
@@ -180,7 +181,11 @@ def _refuse_unsafe(source: Path, entries: list[zipfile.ZipInfo]) -> None:
         refuse_code(source, entry.filename)
         if is_bomb(entry):
             raise BundleCorrupt("{path} is a decompression bomb; do not use it.", path=source)
-    if sum(entry.file_size for entry in entries) > _BYTES_LIMIT:
+    unpacked = sum(entry.file_size for entry in entries)
+    # Entries may share their packed bytes.
+    if unpacked > max(_SMALL, source.stat().st_size * RATIO_LIMIT):
+        raise BundleCorrupt("{path} is a decompression bomb; do not use it.", path=source)
+    if unpacked > _BYTES_LIMIT:
         raise BundleCorrupt(
             "{path} unpacks to more than {limit} bytes; do not use it.", path=source, limit=_BYTES_LIMIT
         )

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from tetkik.bundle.hub import from_hub, looks_like_hub_id, user_path
 from tetkik.bundle.manifest import FORMAT_VERSION, Manifest, Task
+from tetkik.bundle.references import check_references
 from tetkik.errors import BundleCorrupt, BundleMismatch, BundleNotFound, OutputError, as_fault_of
 from tetkik.settings import settings
 
@@ -126,6 +127,7 @@ def open_bundle(path: Path, task: Task | None = None) -> Bundle:
         )
     manifest = read_manifest(path)
     _verify_files(path, manifest)
+    check_references(path, manifest.files)
     if task is not None and manifest.task is not task:
         raise BundleMismatch(
             "{path} is a bundle for {found}, not for {wanted}; choose a model for {wanted}.",

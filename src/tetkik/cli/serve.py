@@ -16,6 +16,7 @@ from platformdirs import user_data_path
 from tetkik.cli.console import note, out, print_line, warn
 from tetkik.cli.options import option
 from tetkik.errors import MissingExtra, SettingError, UsageError
+from tetkik.imaging.sandbox import hide_process
 from tetkik.settings import Settings, settings
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def serve(
 ) -> None:
     """Serve until it is stopped."""
     need_extra()
+    hide_process()
     refuse_root(allowed=allow_root or settings().allow_root)
     if not demo and (reset or folder is not None):
         raise UsageError("--reset and --folder are of a demonstration; add --demo.")

@@ -6,14 +6,21 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from queue import LifoQueue, SimpleQueue
 from threading import Semaphore, Thread
 
 from tetkik.errors import TetkikError
-from tetkik.findings.preprocess import PreparedImage, PreprocessRequest, preprocess_file
+from tetkik.findings.preprocess import (
+    PreparedImage,
+    PreprocessRequest,
+    load_all,
+    preprocess_content,
+    preprocess_file,
+)
+from tetkik.imaging.limits import read_file
+from tetkik.imaging.read import load_readers, one_file
 from tetkik.imaging.subprocess_worker import SECONDS, SubprocessWorker
 
 BATCH = 16
@@ -23,18 +30,25 @@ _AHEAD = 2
 Preprocessed = tuple[str, PreparedImage | TetkikError]
 
 
-class PreprocessWorker(SubprocessWorker[PreparedImage]):
+class PreprocessWorker(SubprocessWorker):
     """A process that looks at files for this one: a decoder that crashes there takes nothing else with it.
 
     For one thread at a time.
     """
 
     def __init__(self, request: PreprocessRequest, seconds: float = SECONDS) -> None:
-        super().__init__(partial(preprocess_file, request=request), seconds)
+        super().__init__((preprocess_content,), seconds, load_all if request.gate else load_readers)
+        self._request = request
 
     def preprocess_file(self, path: Path | str) -> PreparedImage | TetkikError:
         """Have one file looked at; a process that dies over it is replaced for the next."""
-        return self.call(str(path), str(path))
+        name = str(path)
+        try:
+            with one_file(name):
+                content = read_file(Path(path))
+        except TetkikError as error:
+            return error
+        return self.call(preprocess_content, (content, name, self._request), name)
 
 
 def preprocess_many(

@@ -11,9 +11,9 @@ from PIL import Image
 
 from tetkik.imaging.gate import judge
 from tetkik.imaging.prepare import Preprocessing, to_square
-from tetkik.imaging.read import one_file, read_image
+from tetkik.imaging.read import load_readers, one_file, read_bytes, read_image
 from tetkik.language import Sentence
-from tetkik.values import GateResult, Measured, Radiograph
+from tetkik.values import FileFormat, GateResult, Measured, Radiograph
 
 _SAMPLE = 1 << 16
 
@@ -80,6 +80,20 @@ def preprocess_file(path: Path | str, request: PreprocessRequest) -> PreparedIma
     """Read a file, judge and prepare it."""
     with one_file(str(path)):
         return preprocess(read_image(path), request)
+
+
+def preprocess_content(file: tuple[bytes, str, PreprocessRequest]) -> PreparedImage:
+    """The same of a file's content, with the name that an error gives it."""
+    content, name, request = file
+    with one_file(name):
+        return preprocess(read_bytes(content, name), request)
+
+
+def load_all() -> None:
+    """Load what preparing an image needs, the model of the gate too."""
+    load_readers()
+    slope = np.arange(256, dtype=np.uint8)
+    judge(Radiograph(np.tile(slope, (256, 1)), 0xFF, FileFormat.PNG, ""))
 
 
 def picture_of(image: Radiograph, side: int) -> NDArray[np.uint8]:

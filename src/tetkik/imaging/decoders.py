@@ -82,6 +82,14 @@ def _charls(data: bytes, stream: Codestream) -> Samples:
     return samples
 
 
+def load_decoders() -> None:
+    """Load the native libraries now, and not with the first file that needs one."""
+    import jpeg_ls  # noqa: F401
+    import openjpeg  # noqa: F401
+
+    _silent_gdcm()
+
+
 @cache
 def _silent_gdcm() -> ModuleType:
     import gdcm

@@ -16,6 +16,11 @@ MOST_READS = 1_000_000
 for every eight bytes."""
 
 
+RATIO_LIMIT = 200
+"""Times that a deflated file may grow; what stays below `_SMALL`, as black images do, may grow more."""
+_SMALL = 64 << 20
+
+
 class BoundedBytes(BytesIO):
     """Bytes that can be read in so many pieces only, so that a parser comes to an end in bounded time."""
 
@@ -93,13 +98,16 @@ def check_pixels(rows: int, columns: int, file: str, weight: float = 1.0) -> Non
 
 
 def inflate(data: bytes, file: str) -> bytes:
-    """What raw deflate (RFC 1951) packed into `data`."""
+    """What raw deflate (RFC 1951) packed into `data`, unless it grows beyond reason."""
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+    most = min(settings().max_image_bytes, max(_SMALL, RATIO_LIMIT * len(data)))
     try:
-        content = unpacker.decompress(data, settings().max_image_bytes + 1)
+        content = unpacker.decompress(data, most + 1)
     except zlib.error:
         raise damaged(file) from None
     check_bytes(len(content), file)
+    if len(content) > most:
+        raise InputError("{file} unpacks to far more than it can hold; leave it out.", file=file)
     if not unpacker.eof:
         raise cut_short(file)
     return content

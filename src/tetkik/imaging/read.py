@@ -5,7 +5,9 @@ What kind it is, its content says; names and their endings are not looked at.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +15,14 @@ from pathlib import Path
 from tetkik.errors import InputError, TetkikError, file_fault
 from tetkik.imaging.library_warnings import suppress_library_warnings
 from tetkik.imaging.limits import check_bytes, read_file
+from tetkik.settings import settings
 from tetkik.values import Radiograph
+
+_LATE = (
+    *("numpy.fft", "numpy.ma", "pydicom.filewriter", "pydicom.overlays"),
+    *("PIL.ImageCms", "PIL.ImageColor", "PIL.ImagePalette", "PIL.MpoImagePlugin", "PIL.TiffImagePlugin"),
+)
+"""What libraries import only where a file asks for it."""
 
 
 def read_image(path: Path | str, *, frame: int | None = None) -> Radiograph:
@@ -57,6 +66,25 @@ def read_bytes(data: bytes, name: str, *, frame: int | None = None) -> Radiograp
             "{file} needs more memory than there is; free some, or export it smaller.", file=name
         ) from None
     return image
+
+
+def load_readers() -> None:
+    """Load now what reading needs, to the last module: before files can be opened no more."""
+    from PIL import Image
+    from pydicom.charset import python_encoding
+
+    from tetkik.imaging.decoders import load_decoders
+    from tetkik.imaging.dicom import read_dicom  # noqa: F401
+    from tetkik.imaging.raster import read_raster  # noqa: F401
+
+    for module in _LATE:
+        importlib.import_module(module)
+    for encoding in {*python_encoding.values(), "utf-16", "utf-16-le", "utf-16-be", "cp1252"}:
+        codecs.lookup(encoding)
+    Image.preinit()
+    load_decoders()
+    settings()
+    str(InputError("{file} is empty; fetch or export it again.", file=1))
 
 
 @contextmanager

@@ -1,37 +1,41 @@
-"""A subprocess that applies one function to files, so that a decoder which crashes takes nothing with it.
+"""A subprocess that applies a few functions to files, so that a decoder which crashes takes nothing with it.
 
-Requests and answers are pickled over its standard input and output. Both ends are ours: it is no sandbox, and
-a pickle from it can do no more than the subprocess itself could. `multiprocessing` is not used: a pool there
-is lost as a whole when one of its processes dies, does not say over which file, and runs the caller's main
-module again.
+Before the first file it enters a sandbox (`sandbox`); what a hostile file makes of a decoder then can spoil
+answers, and reach nothing else. Requests and answers are typed frames (`frames`) over its standard input and
+output. `multiprocessing` is not used: a pool there is lost as a whole when one of its processes dies, does
+not say over which file, and runs the caller's main module again.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
-import pickle
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from queue import LifoQueue
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from tetkik.errors import InputError, TetkikError, UsageError
+from tetkik.imaging.frames import answer_of, receive, request_of, send
 from tetkik.imaging.library_warnings import suppress_library_warnings
 from tetkik.imaging.limits import check_bytes
-from tetkik.imaging.read import one_file, read_bytes
+from tetkik.imaging.read import load_readers, one_file, read_bytes
+from tetkik.imaging.sandbox import enter_sandbox
+from tetkik.settings import settings
 from tetkik.values import Radiograph
 
 if TYPE_CHECKING:
     from pydicom import Dataset
     from pydicom.uid import UID
 
+R = TypeVar("R")
 A = TypeVar("A")
 
 SECONDS = 120.0
@@ -41,35 +45,59 @@ _MOST_KEPT = 256 * 2**20
 """Bytes of a file that a process keeps for the next of its frames."""
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TETKIK_THREADS")
 """One each: there are as many processes as cores."""
+_PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
+"""Variables without which Python may not start. The others may be secrets, and none is passed on."""
+_SPARE = 512 * 2**20
+_PIPE = 1 << 20
+"""Bytes that wait in a pipe: with the usual 64 kB, reader and writer take turns hundreds of times a file."""
+_FAULTS = (EOFError, OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What is raised where a process is gone, or answers what it may not."""
 
 
 class WorkerClosed(RuntimeError):
     """The worker was closed for good."""
 
 
-class SubprocessWorker(Generic[A]):
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What a process is told at its start: what it may do, and the memory that it may take for it."""
+
+    functions: tuple[str, ...]
+    prepare: str
+    memory: int
+
+
+class SubprocessWorker:
     """The parent's end of one process; for one thread at a time, and any other may close it.
 
     Args:
-        function: what is done to each request; of a module, or a `partial` of one, so that it can be pickled.
-            A `TetkikError` of it is given as the answer.
+        functions: what may be done to a request; of a module, with their types annotated. A `TetkikError`
+            that one raises is given as the answer.
+        prepare: loads what they need, before the process enters its sandbox.
     """
 
-    def __init__(self, function: Callable[[Any], A], seconds: float = SECONDS) -> None:
-        self._function = function
+    def __init__(
+        self,
+        functions: Sequence[Callable[[Any], Any]],
+        seconds: float = SECONDS,
+        prepare: Callable[[], None] = load_readers,
+    ) -> None:
+        self._functions = tuple(functions)
+        self._prepare = prepare
         self._seconds = seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
         self._lock = threading.Lock()
         """Held where a process is started or taken away."""
 
-    def call(self, request: object, name: str) -> A | TetkikError:
-        """Apply the function to one request; a process that dies over it is replaced for the next.
+    def call(self, function: Callable[[R], A], request: R, name: str) -> A | TetkikError:
+        """Apply one of the functions to a request; a process that dies over it is replaced for the next.
 
         Raises:
             WorkerClosed: it was closed, before or meanwhile.
             UsageError: the process cannot be started.
         """
+        chosen = self._functions.index(function)
         # Twice: the system may have ended the process for a reason that has nothing to do with this file.
         for _ in range(2):
             process = self.start()
@@ -80,9 +108,10 @@ class SubprocessWorker(Generic[A]):
             begun = time.monotonic()
             watchdog.start()
             try:
-                _send(request, process.stdin)
-                answer: A | TetkikError = pickle.load(process.stdout)  # noqa: S301 - from our own process
-            except (EOFError, OSError, ValueError, pickle.UnpicklingError):
+                send(chosen, process.stdin)
+                send(request, process.stdin)
+                answer: A | TetkikError = receive(answer_of(function), process.stdout, _most_answered())
+            except _FAULTS:
                 self._end()
             else:
                 return answer
@@ -104,7 +133,7 @@ class SubprocessWorker(Generic[A]):
             if self._closed:
                 raise WorkerClosed
             if self._process is None:
-                self._process = _start(self._function)
+                self._process = _start(self._functions, self._prepare)
             return self._process
 
     def close(self) -> None:
@@ -120,23 +149,29 @@ class SubprocessWorker(Generic[A]):
             _end(process)
 
 
-class WorkerPool(Generic[A]):
+class WorkerPool:
     """Several such processes, for any number of threads. Each starts when it is first needed."""
 
-    def __init__(self, function: Callable[[Any], A], count: int, seconds: float = SECONDS) -> None:
-        self._everyone = [SubprocessWorker(function, seconds) for _ in range(count)]
+    def __init__(
+        self,
+        functions: Sequence[Callable[[Any], Any]],
+        count: int,
+        seconds: float = SECONDS,
+        prepare: Callable[[], None] = load_readers,
+    ) -> None:
+        self._everyone = [SubprocessWorker(functions, seconds, prepare) for _ in range(count)]
         # The one that was busy last goes first: a process is started only when all those before it are busy.
-        self._idle: LifoQueue[SubprocessWorker[A]] = LifoQueue()
+        self._idle: LifoQueue[SubprocessWorker] = LifoQueue()
         for worker in self._everyone:
             self._idle.put(worker)
 
-    def call(self, request: object, name: str) -> A | TetkikError:
+    def call(self, function: Callable[[R], A], request: R, name: str) -> A | TetkikError:
         """As a worker's `call`, once one has nothing to do."""
         with self._worker() as worker:
-            return worker.call(request, name)
+            return worker.call(function, request, name)
 
     @contextmanager
-    def _worker(self) -> Iterator[SubprocessWorker[A]]:
+    def _worker(self) -> Iterator[SubprocessWorker]:
         worker = self._idle.get()
         try:
             yield worker
@@ -154,10 +189,19 @@ class WorkerPool(Generic[A]):
             worker.close()
 
 
-def _start(function: Callable[[Any], object]) -> subprocess.Popen[bytes]:
-    # The parent's path of modules, and not the working folder: a file there must not pass for a module.
-    path = os.pathsep.join(place for place in sys.path if place)
-    environment = {**os.environ, "PYTHONPATH": path, **dict.fromkeys(_THREADS, "1")}
+def _start(
+    functions: Sequence[Callable[[Any], object]], prepare: Callable[[], None]
+) -> subprocess.Popen[bytes]:
+    chosen = settings()
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    environment |= dict.fromkeys(_THREADS, "1")
+    environment |= {
+        # The parent's path of modules, and not the working folder: a file there must not pass for a module.
+        "PYTHONPATH": os.pathsep.join(place for place in sys.path if place),
+        "HOME": os.devnull,  # the file of settings may hold secrets, too
+        "TETKIK_MAX_IMAGE_BYTES": str(chosen.max_image_bytes),
+        "TETKIK_MAX_IMAGE_PIXELS": str(chosen.max_image_pixels),
+    }
     process = subprocess.Popen(  # noqa: S603 - our own program
         [sys.executable, "-P", "-c", _START],
         stdin=subprocess.PIPE,
@@ -166,10 +210,14 @@ def _start(function: Callable[[Any], object]) -> subprocess.Popen[bytes]:
         env=environment,
     )
     assert process.stdin is not None and process.stdout is not None
+    for stream in (process.stdin, process.stdout):
+        _widen(stream.fileno())
+    memory = _SPARE + 3 * chosen.max_image_bytes + 24 * chosen.max_image_pixels
     try:
-        _send(function, process.stdin)
-        pickle.load(process.stdout)  # noqa: S301 - it is ready: what fails from now on is a file's fault
-    except (EOFError, OSError):
+        send(_Job(tuple(map(_name_of, functions)), _name_of(prepare), memory), process.stdin)
+        # It is ready: what fails from now on is a file's fault.
+        receive(bool, process.stdout, 0)
+    except _FAULTS:
         _end(process)
         raise UsageError(
             "A process that reads images could not be started; install Tetkik again, or use --workers 0."
@@ -177,9 +225,26 @@ def _start(function: Callable[[Any], object]) -> subprocess.Popen[bytes]:
     return process
 
 
-def _send(value: object, stream: IO[bytes]) -> None:
-    pickle.dump(value, stream, pickle.HIGHEST_PROTOCOL)
-    stream.flush()
+def _widen(pipe: int) -> None:
+    with suppress(ImportError, AttributeError, OSError):  # of Linux; the system may allow no more
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
+
+
+def _name_of(function: Callable[..., object]) -> str:
+    return f"{function.__module__}:{function.__qualname__}"
+
+
+def _named(name: str) -> Callable[..., Any]:
+    module, _, own = name.partition(":")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), own)
+    return function
+
+
+def _most_answered() -> int:
+    """Bytes of an answer's arrays: grey of 16 bits and colour of 24, with as much to spare."""
+    return 8 * settings().max_image_pixels + _SPARE
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -199,23 +264,24 @@ def serve() -> None:
     with os.fdopen(os.dup(1), "wb") as answers:
         # Decoders in C print to the standard output too; that must not fall among the answers.
         os.dup2(2, 1)
-        _answer(sys.stdin.buffer, answers)
+        with suppress(EOFError, BrokenPipeError):
+            _answer(sys.stdin.buffer, answers)
 
 
 def _answer(requests: BinaryIO, answers: BinaryIO) -> None:
-    try:
-        function: Callable[[Any], object] = pickle.load(requests)  # noqa: S301 - from our own parent
-        _send("ready", answers)
-        while True:
-            request = pickle.load(requests)  # noqa: S301
-            try:
-                answer = function(request)
-            except TetkikError as error:
-                error.__cause__ = None
-                answer = error
-            _send(answer, answers)
-    except (EOFError, BrokenPipeError):
-        return
+    job = receive(_Job, requests, 0)
+    functions = [_named(name) for name in job.functions]
+    kinds = [request_of(function) for function in functions]
+    _named(job.prepare)()
+    send(enter_sandbox(job.memory), answers)
+    while True:
+        chosen = receive(int, requests, 0)
+        request = receive(kinds[chosen], requests, sys.maxsize)  # of our own parent
+        try:
+            answer = functions[chosen](request)
+        except TetkikError as error:
+            answer = error
+        send(answer, answers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,11 +326,19 @@ class ImageReader:
                 return radiograph_of(*self._kept, name, frame)
 
 
-class ReaderPool(WorkerPool[Radiograph | None]):
+_reader = ImageReader()
+
+
+def read_request(request: ReadRequest) -> Radiograph | None:
+    """What the reader of this process makes of a request."""
+    return _reader(request)
+
+
+class ReaderPool(WorkerPool):
     """A few processes that read images."""
 
     def __init__(self, count: int = 2, seconds: float = SECONDS) -> None:
-        super().__init__(ImageReader(), count, seconds)
+        super().__init__((read_request,), count, seconds)
 
     def read(self, content: bytes, name: str, frame: int | None = None) -> Radiograph:
         """The image in a file's content; waits where every process is busy.
@@ -276,7 +350,7 @@ class ReaderPool(WorkerPool[Radiograph | None]):
             WorkerClosed: the processes were ended meanwhile.
             InputError: it cannot be read as an image.
         """
-        return _checked(self.call(ReadRequest(content, name, frame), name))
+        return _checked(self.call(read_request, ReadRequest(content, name, frame), name))
 
     def read_frame(self, load: Callable[[], bytes], name: str, frame: int) -> Radiograph:
         """The same of a file with several frames, which is loaded unless the process still has it.
@@ -285,17 +359,15 @@ class ReaderPool(WorkerPool[Radiograph | None]):
             name: that no other file has.
         """
         with self._worker() as worker:
-            answer = worker.call(ReadRequest(None, name, frame, name), name)
+            answer = worker.call(read_request, ReadRequest(None, name, frame, name), name)
             if answer is None:
-                answer = worker.call(ReadRequest(load(), name, frame, name), name)
+                answer = worker.call(read_request, ReadRequest(load(), name, frame, name), name)
         return _checked(answer)
 
 
 def _checked(answer: Radiograph | TetkikError | None) -> Radiograph:
     if isinstance(answer, TetkikError):
         raise answer
-    assert answer is not None
-    answer.pixels.setflags(write=False)  # what a pickle forgets
-    if answer.display is not None:
-        answer.display.values.setflags(write=False)
+    if answer is None:
+        raise WorkerClosed  # it answered what the reader never does
     return answer

@@ -177,6 +177,7 @@ def _load(
                 found.folder,
                 dtype=dtype,
                 use_safetensors=True,
+                trust_remote_code=False,
                 local_files_only=True,
                 output_loading_info=True,
                 quantization_config=quantised,

@@ -33,7 +33,9 @@ class CaptionTokenizer:
 
         try:
             with quiet_transformers():
-                tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+                tokenizer = AutoTokenizer.from_pretrained(
+                    folder, local_files_only=True, trust_remote_code=False
+                )
         # Whatever a foreign folder holds must end in one sentence.
         except Exception as error:
             raise BundleCorrupt(

@@ -168,7 +168,7 @@ def check_configuration(name: str, folder: Path) -> Any:
         )
     try:
         with quiet_transformers():
-            config = AutoConfig.from_pretrained(folder)
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     # Whatever a foreign folder holds must end in one sentence.
     except Exception as error:
         raise BundleCorrupt(
@@ -196,6 +196,7 @@ def _load(name: str, folder: Path, config: Any, **changes: Any) -> Any:
                 folder,
                 output_loading_info=True,
                 weights_only=True,
+                trust_remote_code=False,
                 # Written out, so that heatmaps can see it and the exporter needs no special case.
                 attn_implementation="eager",
                 dtype=torch.float32,

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.errors import TetkikError
+from tetkik.imaging.read import load_readers
 from tetkik.imaging.subprocess_worker import WorkerPool
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason
 from tetkik.lab.caption.duplicates import is_grey, picture_digest
@@ -58,16 +58,36 @@ Outcome = Decoded | Failed
 
 
 def decode(row: CaptionRow, spec: ImageSpec) -> Outcome:
+    content = _read(row)
+    return content if isinstance(content, Failed) else decode_content((content, row.file, spec))
+
+
+def _read(row: CaptionRow) -> bytes | Failed:
+    try:
+        return row.read()
+    except FileNotFoundError:
+        return Failed(Reason.NO_FILE, "")
+    except TetkikError as error:
+        return Failed(Reason.UNREADABLE, str(error))
+
+
+def load_all() -> None:
+    """Load what `decode_content` needs."""
+    load_readers()
+    from tetkik.caption.colour_images import open_picture  # noqa: F401
+
+
+def decode_content(row: tuple[bytes, str, ImageSpec]) -> Outcome:
+    """The picture in a file's content, with the file's name and how it is to be stretched."""
     from PIL import Image
 
     from tetkik.caption.colour_images import open_picture
 
+    content, file, spec = row
     try:
-        picture = open_picture(row.read(), row.file)
+        picture = open_picture(content, file)
         square = spec.square(picture.image)
         digest = picture_digest(np.asarray(picture.image))
-    except FileNotFoundError:
-        return Failed(Reason.NO_FILE, "")
     except TetkikError as error:
         return Failed(Reason.UNREADABLE, str(error))
     # Decoders raise whatever a hostile file leads them to, and it must cost that file alone.
@@ -95,12 +115,15 @@ def decoded(
         for row in rows:
             yield row, decode(row, spec) if isinstance(row, CaptionRow) else None
         return
-    pool = WorkerPool(partial(decode, spec=spec), workers)
+    pool = WorkerPool((decode_content,), workers, prepare=load_all)
 
     def outcome_of(row: CaptionRow | LeftOut) -> Outcome | None:
         if isinstance(row, LeftOut):
             return None
-        answer = pool.call(row, row.file)
+        content = _read(row)
+        if isinstance(content, Failed):
+            return content
+        answer = pool.call(decode_content, (content, row.file, spec), row.file)
         return Failed(Reason.UNREADABLE, _CRASHED) if isinstance(answer, TetkikError) else answer
 
     rest, waiting = iter(rows), deque[tuple[CaptionRow | LeftOut, Future[Outcome | None]]]()

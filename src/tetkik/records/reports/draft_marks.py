@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from tetkik.language import Language, Sentence
 from tetkik.records.reports.report_inputs import Material
+from tetkik.records.reports.slow_work import computed
 from tetkik.report.facts import Facts, facts_of
 from tetkik.report.grounding import check_draft, check_own
 from tetkik.report.labeler import Context, Polarity, read_report
@@ -66,8 +67,13 @@ def checked(material: Material, content: ReportContent, judged: Judged) -> Repor
 
     A sentence may say what a person measured in the image.
     """
-    draft = authored(material, content.draft)
-    measured = [words for item in content.measurements for words in sayings(item)]
+    measured = {words for item in content.measurements for words in sayings(item)}
+    given = (material, content.draft, tuple(sorted(measured)), dict(judged))
+    return replace(content, draft=computed(_checked, *given))
+
+
+def _checked(material: Material, draft: Draft, measured: Sequence[str], judged: Judged) -> Draft:
+    draft = authored(material, draft)
     facts = _facts(material, judged, draft.evidence)
     own = _judged_facts(material, judged, draft.evidence)
     sentences = []
@@ -79,11 +85,11 @@ def checked(material: Material, content: ReportContent, judged: Judged) -> Repor
             sentences += check_draft(replace(draft, sentences=(item,)), facts, measured).sentences
         else:
             sentences.append(item)
-    return replace(content, draft=replace(draft, sentences=tuple(sentences)))
+    return replace(draft, sentences=tuple(sentences))
 
 
 def _hints(
-    sentence: DraftSentence, facts: Facts | None, judged: Judged, language: Language, measured: list[str]
+    sentence: DraftSentence, facts: Facts | None, judged: Judged, language: Language, measured: Sequence[str]
 ) -> tuple[Mark, ...]:
     """Where a person's sentence goes against what they judged themselves, and fields that were left open."""
     bare = replace(sentence, marks=(), hints=())

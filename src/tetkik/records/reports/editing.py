@@ -15,6 +15,8 @@ LONGEST = 4000
 """Characters of a sentence; a report with a longer one is none."""
 MOST = 200
 """Sentences of a report."""
+LONGEST_REPORT = 20_000
+"""Characters of a report, six printed pages: that of a whole body after an accident has half of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,10 @@ def merged(draft: Draft, edit: DraftEdit) -> Edited:
             "A report has at most {most} sentences of {longest} characters; shorten it and save again.",
             most=MOST,
             longest=LONGEST,
+        )
+    if sum(map(len, written)) > LONGEST_REPORT:
+        raise InputError(
+            "A report has at most {most} characters in all; shorten it and save again.", most=LONGEST_REPORT
         )
     before = {(item.section, item.text): item for item in draft.sentences}
     known = {basis.id for basis in draft.evidence} | {f"passage:{item.id}" for item in draft.passages}

@@ -9,15 +9,17 @@ Nothing that a person wrote is among them, nor a finding that is only suggested 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from tetkik.errors import Conflict
+from tetkik.language import Language
 from tetkik.records.database import Transaction
 from tetkik.records.images import images
 from tetkik.records.images.patient_matching import Difference, compare_with_patient
 from tetkik.records.reports.judging import read_labels, stated_labels
+from tetkik.records.reports.slow_work import computed
 from tetkik.records.schema import Report
 from tetkik.values import NORMAL_LABELS, Author, Draft, FindingsResult, Judgement
 
@@ -96,10 +98,13 @@ def unjudged(draft: Draft, result: FindingsResult | None, judged: Mapping[str, J
         return ()
     stated = {label for item in draft.sentences for label in stated_labels(item) if item.certainty}
     if not wanted.keys() <= stated | {label for label, asserted in wanted.items() if asserted}:
-        for item in draft.sentences:
-            if item.author in (Author.PERSON, Author.EDITED):
-                stated |= read_labels(item.text, draft.language)
+        own = (item.text for item in draft.sentences if item.author in (Author.PERSON, Author.EDITED))
+        stated |= computed(_labels_in, tuple(own), draft.language)
     return tuple(label for label, asserted in wanted.items() if asserted or label in stated)
+
+
+def _labels_in(texts: Sequence[str], language: Language) -> set[str]:
+    return set().union(*(read_labels(text, language) for text in texts))
 
 
 def unconfirmed(tx: Transaction, row: Report) -> tuple[Difference, ...]:

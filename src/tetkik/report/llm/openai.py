@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from tetkik.report.llm.addresses import FixedTransport
 from tetkik.report.llm.interface import (
     CUT_OFF,
     MOST_BYTES,
@@ -37,15 +38,24 @@ _REFUSALS = {"content_filter", "refusal"}
 class OpenAIServer(StreamingModel):
     """A server under `url`, such as `http://localhost:8000/v1`.
 
-    Without a model it is asked for the first that it lists; the key is sent as a bearer token.
+    Without a model it is asked for the first that it lists; the key is sent as a bearer token. No other
+    `addresses` are connected to than these of its host.
     """
 
-    def __init__(self, url: str, model: str = "", key: str = "", *, max_tokens: int = 2000) -> None:
+    def __init__(
+        self, url: str, addresses: Sequence[str], model: str = "", key: str = "", *, max_tokens: int = 2000
+    ) -> None:
         # Not packed: a small answer could unpack to one without end.
         headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {})
         # A redirect could lead a report out of the hospital, and so could a proxy of the environment.
         base = url.rstrip("/") + "/"
-        self._client = httpx.Client(base_url=base, headers=headers, follow_redirects=False, trust_env=False)
+        self._client = httpx.Client(
+            base_url=base,
+            headers=headers,
+            transport=FixedTransport(addresses),
+            follow_redirects=False,
+            trust_env=False,
+        )
         self._model, self._max_tokens = model, max_tokens
         self._structured = True
         self._lock = threading.Lock()

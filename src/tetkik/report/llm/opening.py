@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from urllib.parse import SplitResult, urlsplit
 
 from tetkik.errors import MissingExtra, PermissionNeeded, UsageError
@@ -20,7 +18,7 @@ def open_model(url: str | None = None) -> LanguageModel | None:
         url: of an OpenAI-style server up to `/v1`, or `gemini`.
 
     Raises:
-        UsageError: no such kind of address.
+        UsageError: no such kind of address, or http to one outside the hospital.
         PermissionNeeded: it is outside the hospital and the setting `llm_outside` is off.
         MissingExtra: its client is not installed.
     """
@@ -41,13 +39,21 @@ def open_model(url: str | None = None) -> LanguageModel | None:
             "http://localhost:8000/v1, or gemini.",
             url=_without_secrets(url),
         )
-    if not is_inside(parts.hostname):
-        _allow_outside(parts.hostname)
     try:
+        from tetkik.report.llm.addresses import addresses_of, are_inside
         from tetkik.report.llm.openai import OpenAIServer
     except ImportError:
         raise MissingExtra("A language model needs the package httpx; `pip install 'tetkik[llm]'`.") from None
-    return OpenAIServer(url, chosen.llm_model, key, max_tokens=chosen.llm_max_tokens)
+    addresses = addresses_of(parts.hostname)
+    if not are_inside(addresses):
+        _allow_outside(parts.hostname)
+        if parts.scheme != "https":
+            raise UsageError(
+                "The language model {name} is outside this hospital, and http would send it texts that "
+                "anybody on the way can read; give an address that begins with https.",
+                name=parts.hostname,
+            )
+    return OpenAIServer(url, addresses, chosen.llm_model, key, max_tokens=chosen.llm_max_tokens)
 
 
 def _allow_outside(name: str) -> None:
@@ -57,16 +63,6 @@ def _allow_outside(name: str) -> None:
             "can allow it with the setting llm_outside.",
             name=name,
         )
-
-
-def is_inside(host: str) -> bool:
-    """Whether every address of `host` is this machine's or of a private network (RFC 1918, RFC 4193)."""
-    try:
-        found = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
-    except (OSError, UnicodeError):
-        return False
-    addresses = [ipaddress.ip_address(str(text).split("%", 1)[0]) for text in found]
-    return bool(addresses) and all(item.is_private and not item.is_unspecified for item in addresses)
 
 
 def _parts(url: str) -> SplitResult | None:

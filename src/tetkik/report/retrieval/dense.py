@@ -70,11 +70,13 @@ def open_embedder(name: str) -> Embedder:
         raise MissingExtra(
             "Searching passages by meaning needs transformers; `pip install 'tetkik[torch]'`."
         ) from None
-    options = {"local_files_only": settings().offline, "trust_remote_code": False}
+    local = settings().offline
     try:
         with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(name, **options)
-            model = AutoModel.from_pretrained(name, use_safetensors=True, **options)
+            tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local, trust_remote_code=False)
+            model = AutoModel.from_pretrained(
+                name, use_safetensors=True, local_files_only=local, trust_remote_code=False
+            )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise SettingError(
             "The embedding model {name} cannot be opened ({fault}); correct the setting passages_embedding.",

@@ -6,11 +6,13 @@ import smtplib
 import ssl
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import SecretStr
 
 from tetkik.language import translate
+from tetkik.report.llm.addresses import FixedTransport, addresses_of, are_inside
 from tetkik.service.critical_results.contacts import Channel, Contact
 from tetkik.settings import Settings, SmtpSecurity
 
@@ -40,9 +42,19 @@ def send(settings: Settings, contact: Contact, text: str) -> None:
 
 
 def _post(url: str, key: SecretStr | None, to: str, text: str) -> None:
-    """The form fields `to` and `text`, the key as a bearer token; a redirect counts as refused."""
+    """The form fields `to` and `text`, the key as a bearer token; a redirect counts as refused.
+
+    So does a gateway outside the hospital without TLS.
+    """
     headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key is not None else {}
-    with httpx.Client(timeout=_SECONDS, follow_redirects=False, trust_env=False) as client:
+    parts = urlsplit(url)
+    addresses = addresses_of(parts.hostname or "")
+    if parts.scheme != "https" and not are_inside(addresses):
+        raise httpx.HTTPError("http to a gateway outside the hospital")
+    transport = FixedTransport(addresses)
+    with httpx.Client(
+        transport=transport, timeout=_SECONDS, follow_redirects=False, trust_env=False
+    ) as client:
         response = client.post(url, data={"to": to, "text": text}, headers=headers)
     if not response.is_success:
         raise httpx.HTTPError(f"HTTP {response.status_code}")

@@ -15,7 +15,7 @@ from tetkik.records.reports import drafts, measurements, signing, templates
 from tetkik.service.drafts import judging, shapes
 from tetkik.service.drafts.redrafting import fresh_draft, streamed
 from tetkik.service.drafts.regions import statistics_of_moved, with_statistics
-from tetkik.service.drafts.revisions import DraftRoute, draft_response
+from tetkik.service.drafts.revisions import DraftRoute, changed
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
@@ -48,23 +48,20 @@ def write_by_hand(ctx: Editor, sent: shapes.ByHandSent, once: IdempotentDep) -> 
 @router.get("/{report_id}", response_model=shapes.DraftShape)
 def read(ctx: Reader, report_id: ReportId) -> Response:
     """The draft as it stands; the header ETag names its revision."""
-    with ctx.write() as tx:
-        return draft_response(ctx.request, drafts.open_draft(tx, report_id))
+    return changed(ctx, lambda tx: drafts.open_draft(tx, report_id))
 
 
 @router.put("/{report_id}", response_model=shapes.DraftShape, responses=MATCHED)
 def save(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.DraftSent) -> Response:
     """Keep the whole text; what stands as it stood keeps its evidence and its decisions."""
-    with ctx.write() as tx:
-        return draft_response(ctx.request, drafts.save(tx, report_id, revision, sent.value()))
+    return changed(ctx, lambda tx: drafts.save(tx, report_id, revision, sent.value()))
 
 
 @router.post("/{report_id}/decisions", response_model=shapes.DraftShape, responses=MATCHED)
 def decide(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.DecisionsSent) -> Response:
     """Decide about objections of the grounding check; kept with who and when."""
     choices = [one.value(one.sentence) for one in sent.decisions]
-    with ctx.write() as tx:
-        return draft_response(ctx.request, drafts.decide(tx, report_id, revision, choices))
+    return changed(ctx, lambda tx: drafts.decide(tx, report_id, revision, choices))
 
 
 @router.post("/{report_id}/reviews", response_model=shapes.DraftShape, responses=MATCHED)
@@ -76,39 +73,32 @@ def judge(ctx: Editor, report_id: ReportId, revision: Revision, sent: judging.Re
     """
     follow = sent.sentences_follow
     about = (sent.label, sent.judgement, sent.detail)
-    with ctx.write() as tx:
-        after = drafts.judge(tx, report_id, revision, *about, sentences_follow=follow)
-        return draft_response(ctx.request, after)
+    return changed(ctx, lambda tx: drafts.judge(tx, report_id, revision, *about, sentences_follow=follow))
 
 
 @router.post("/{report_id}/reviews/accepted", response_model=shapes.DraftShape, responses=MATCHED)
 def accept_all(ctx: Editor, report_id: ReportId, revision: Revision, sent: judging.ReviewsSent) -> Response:
     """Accept several findings at once: those that `blocking` names, as they were shown."""
-    with ctx.write() as tx:
-        after = drafts.judge_all(tx, report_id, revision, sent.labels, Judgement.ACCEPTED)
-        return draft_response(ctx.request, after)
+    return changed(ctx, lambda tx: drafts.judge_all(tx, report_id, revision, sent.labels, Judgement.ACCEPTED))
 
 
 @router.delete("/{report_id}/reviews/last", response_model=shapes.DraftShape, responses=MATCHED)
 def undo(ctx: Editor, report_id: ReportId, revision: Revision) -> Response:
     """Take the last judging back, with the words that it wrote or took out."""
-    with ctx.write() as tx:
-        return draft_response(ctx.request, drafts.undo(tx, report_id, revision))
+    return changed(ctx, lambda tx: drafts.undo(tx, report_id, revision))
 
 
 @router.post("/{report_id}/identity", response_model=shapes.DraftShape, responses=MATCHED)
 def confirm_identity(ctx: Editor, report_id: ReportId, revision: Revision) -> Response:
     """Confirm that the image is this patient's, though its file names another person; audited."""
-    with ctx.write() as tx:
-        return draft_response(ctx.request, drafts.confirm_identity(tx, report_id, revision))
+    return changed(ctx, lambda tx: drafts.confirm_identity(tx, report_id, revision))
 
 
 @router.post("/{report_id}/redraft", response_model=shapes.DraftShape, responses=MATCHED)
 def redraft(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.RedraftSent) -> Response:
     """Write the draft afresh, in either language, by the composer or a language model; edits are lost."""
     fresh = fresh_draft(ctx.app, ctx.actor, report_id, revision, sent)
-    with ctx.write() as tx:
-        return draft_response(ctx.request, fresh.keep(tx))
+    return changed(ctx, fresh.keep)
 
 
 @router.post(
@@ -133,8 +123,7 @@ def take_template(
     ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.TemplateSent
 ) -> Response:
     """Put a template's sentences around those of the draft."""
-    with ctx.write() as tx:
-        return draft_response(ctx.request, templates.take(tx, report_id, revision, sent.template_id))
+    return changed(ctx, lambda tx: templates.take(tx, report_id, revision, sent.template_id))
 
 
 @router.get(
@@ -175,8 +164,7 @@ def measure(
 ) -> Response:
     """Keep a measurement, an arrow or a text; sent twice, the second names a revision that is past."""
     new = with_statistics(ctx, decoder, sent.value())
-    with ctx.write() as tx:
-        return draft_response(ctx.request, measurements.add(tx, report_id, revision, new))
+    return changed(ctx, lambda tx: measurements.add(tx, report_id, revision, new))
 
 
 @measurement_router.patch("/{measurement_id}", response_model=shapes.DraftShape, responses=MATCHED)
@@ -191,15 +179,15 @@ def change(
     """Move the points of a measurement, or name it."""
     points = sent.places()
     found = statistics_of_moved(ctx, decoder, report_id, measurement_id, points)
-    with ctx.write() as tx:
-        after = measurements.change(
+    return changed(
+        ctx,
+        lambda tx: measurements.change(
             tx, report_id, revision, measurement_id, points=points, label=sent.label, statistics=found
-        )
-        return draft_response(ctx.request, after)
+        ),
+    )
 
 
 @measurement_router.delete("/{measurement_id}", response_model=shapes.DraftShape, responses=MATCHED)
 def remove(ctx: Editor, report_id: ReportId, measurement_id: MeasurementId, revision: Revision) -> Response:
     """Take a measurement away; a sentence that says its size is objected to from then on."""
-    with ctx.write() as tx:
-        return draft_response(ctx.request, measurements.remove(tx, report_id, revision, measurement_id))
+    return changed(ctx, lambda tx: measurements.remove(tx, report_id, revision, measurement_id))

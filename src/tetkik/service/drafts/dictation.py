@@ -13,7 +13,7 @@ import httpx
 
 from tetkik.errors import AccessError, InputError
 from tetkik.language import Language
-from tetkik.report.llm.opening import is_inside
+from tetkik.report.llm.addresses import FixedTransport, addresses_of, are_inside
 from tetkik.settings import Settings
 
 KINDS = {
@@ -44,7 +44,8 @@ def recognise(settings: Settings, sound: bytes, kind: str, language: Language) -
     if ending is None or not sound:
         raise InputError("This is no recording that can be recognised; dictate again.")
     host = urlsplit(settings.dictation_url).hostname
-    if not host or not is_inside(host):
+    addresses = addresses_of(host) if host else ()
+    if not are_inside(addresses):
         raise AccessError(
             "There is no speech recogniser in this hospital; an administrator sets dictation_url to one."
         )
@@ -58,7 +59,9 @@ def recognise(settings: Settings, sound: bytes, kind: str, language: Language) -
     try:
         # A redirect could lead the sound out of the hospital, and so could a proxy of the environment.
         with (
-            httpx.Client(timeout=_SECONDS, follow_redirects=False, trust_env=False) as client,
+            httpx.Client(
+                transport=FixedTransport(addresses), timeout=_SECONDS, follow_redirects=False, trust_env=False
+            ) as client,
             client.stream("POST", url, data=fields, files=files, headers=headers) as response,
         ):
             if response.status_code != httpx.codes.OK:

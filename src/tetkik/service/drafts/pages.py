@@ -19,6 +19,7 @@ from tetkik.records.people.visibility import load_visible_case
 from tetkik.records.reports import drafts, measurements, templates
 from tetkik.records.reports.edit_conflicts import EditConflict, WorkingDraft
 from tetkik.records.reports.editing import LONGEST, MOST
+from tetkik.records.reports.slow_work import written
 from tetkik.records.reports.templates import HospitalTemplate
 from tetkik.records.worklist import case_events, claims, critical_results, worklist
 from tetkik.records.worklist.claims import Reader
@@ -93,9 +94,12 @@ def reading(
         return locked(ctx, case_id)
     if gone:  # opened for the wrong patient: the case's own page says as which it goes on
         return RedirectResponse(f"/cases/{case_id}", 303)
-    with ctx.write() as tx:
-        seq = case_events.newest_sequence(tx)
-        found = reading_view(tx, case_id, image)
+
+    def load(tx: Transaction) -> tuple[int, ReadingView]:
+        return case_events.newest_sequence(tx), reading_view(tx, case_id, image)
+
+    seq, found = written(ctx.write, load)
+    with ctx.read() as tx:
         why = reason_words(load_reason(tx, case_id), ctx.language)
         texts = templates.all_templates(tx)
         raised = bool(critical_results.results_of_case(tx, case_id))
@@ -256,10 +260,11 @@ class Take(shapes.TemplateSent, Revised):
 
 
 def panels_after(ctx: RequestContext, work: Callable[[Transaction], WorkingDraft]) -> HTMLResponse:
-    with ctx.write() as tx:
+    def load(tx: Transaction) -> tuple[WorkingDraft, FindingSources, tuple[HospitalTemplate, ...]]:
         working = work(tx)
-        sources = load_sources(tx, working.image_id, working.result)
-        texts = templates.all_templates(tx)
+        return working, load_sources(tx, working.image_id, working.result), templates.all_templates(tx)
+
+    working, sources, texts = written(ctx.write, load)
     return ctx.render(
         "drafts/panels.html.jinja",
         texts=texts,

@@ -20,6 +20,7 @@ from tetkik.language import Language, Sentence
 from tetkik.records.database import Transaction
 from tetkik.records.reports.edit_conflicts import EditConflict, WorkingDraft
 from tetkik.records.reports.redrafting import redraft_input, rewrite
+from tetkik.records.reports.slow_work import written
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.case_events import is_actor_current
 from tetkik.report.llm import LanguageModel, open_model
@@ -135,11 +136,13 @@ async def _events(
             fresh = fresh_draft(ctx.app, ctx.actor, *wanted, writer, publish)
             if writer is not None:
                 writer.check()
-            with ctx.write() as tx:
+
+            def keep(tx: Transaction) -> WorkingDraft:
                 if not is_actor_current(tx):
                     raise NotSignedIn("The session is over; sign in again.")
-                kept = fresh.keep(tx)
-            publish(_Ended(kept))
+                return fresh.keep(tx)
+
+            publish(_Ended(written(ctx.write, keep)))
         # Whatever happens in the thread ends the stream with a word, and is not lost.
         except Exception as fault:
             publish(_Ended(fault=fault))

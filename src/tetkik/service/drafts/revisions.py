@@ -12,11 +12,14 @@ from starlette.concurrency import run_in_threadpool
 
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
+from tetkik.records.database import Transaction
 from tetkik.records.reports.edit_conflicts import EditConflict, WorkingDraft
 from tetkik.records.reports.readiness import NotReady
+from tetkik.records.reports.slow_work import written
 from tetkik.service.drafts.judging import BlockerShape
 from tetkik.service.drafts.shapes import DraftShape
 from tetkik.service.kit.access.authentication import identify
+from tetkik.service.kit.access.authorization import RequestContext
 from tetkik.service.kit.context import context_of
 from tetkik.service.kit.http.problems import problem_of
 from tetkik.service.kit.rendering.templates import language_of
@@ -86,3 +89,8 @@ def etag(draft: WorkingDraft) -> dict[str, str]:
 def draft_response(request: Request, draft: WorkingDraft, status: int = 200) -> Response:
     shape = DraftShape.of(draft, language_of(request))
     return Response(shape.model_dump_json(), status, headers=etag(draft), media_type="application/json")
+
+
+def changed(ctx: RequestContext, work: Callable[[Transaction], WorkingDraft]) -> Response:
+    """The draft after something was done to it in a transaction."""
+    return draft_response(ctx.request, written(ctx.write, work))

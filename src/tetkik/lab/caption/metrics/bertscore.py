@@ -98,8 +98,8 @@ def check_bertscore(options: BertScoreOptions) -> None:
         from transformers import AutoConfig, AutoTokenizer
 
         local = settings().offline
-        AutoTokenizer.from_pretrained(options.model, local_files_only=local)
-        config = AutoConfig.from_pretrained(options.model, local_files_only=local)
+        AutoTokenizer.from_pretrained(options.model, local_files_only=local, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(options.model, local_files_only=local, trust_remote_code=False)
     _layer_of(config, options)
 
 
@@ -109,8 +109,12 @@ def _opened(options: BertScoreOptions) -> tuple[Any, Any, int]:
         from transformers import AutoModel, AutoTokenizer
 
         local = settings().offline
-        tokenizer = AutoTokenizer.from_pretrained(options.model, local_files_only=local)
-        model = AutoModel.from_pretrained(options.model, local_files_only=local, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(
+            options.model, local_files_only=local, trust_remote_code=False
+        )
+        model = AutoModel.from_pretrained(
+            options.model, local_files_only=local, trust_remote_code=False, dtype=torch.float32
+        )
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return tokenizer, model.to(device).eval(), _layer_of(model.config, options)
 

@@ -156,7 +156,7 @@ def config_of(base: str, revision: str | None = None) -> Any:
         ) from error
     family_of(base, read_config(found.folder))
     with quiet_transformers():
-        return AutoConfig.from_pretrained(found.folder, local_files_only=True)
+        return AutoConfig.from_pretrained(found.folder, local_files_only=True, trust_remote_code=False)
 
 
 _DEPTHS = ("num_hidden_layers", "num_layers", "num_decoder_layers")

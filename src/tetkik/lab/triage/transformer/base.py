@@ -49,8 +49,8 @@ def open_base(name: str, max_length: int) -> Base:
     folder = _folder(name)
     try:
         with quiet_transformers():
-            config = AutoConfig.from_pretrained(folder)
-            tokenizer = AutoTokenizer.from_pretrained(folder)
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         specification = tokenizer.backend_tokenizer.to_str()
     # Whatever a foreign folder holds must end in one sentence.
     except Exception as error:
@@ -87,6 +87,7 @@ def load_classifier(base: Base, labels: Sequence[str], seed: int) -> Any:
             model = AutoModelForSequenceClassification.from_pretrained(
                 base.folder,
                 use_safetensors=True,
+                trust_remote_code=False,
                 ignore_mismatched_sizes=True,
                 num_labels=len(labels),
                 id2label=dict(enumerate(labels)),

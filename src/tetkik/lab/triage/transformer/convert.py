@@ -36,7 +36,9 @@ def convert_base(base: str, folder: Path) -> Path:
         if not source.is_dir():
             source = Path(snapshot_download(base, allow_patterns=wanted, local_files_only=settings().offline))
         with quiet_transformers():
-            AutoModel.from_pretrained(source, use_safetensors=False, weights_only=True).save_pretrained(stage)
+            AutoModel.from_pretrained(
+                source, use_safetensors=False, weights_only=True, trust_remote_code=False
+            ).save_pretrained(stage)
         for file in source.iterdir():
             if file.suffix in {".txt", ".model"} or file.name.startswith(("tokenizer", "special_tokens")):
                 (stage / file.name).write_bytes(file.read_bytes())

@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 
@@ -34,16 +34,11 @@ _Request = TypeVar("_Request")
 _Answer = TypeVar("_Answer")
 
 
-def _called(request: tuple[Callable[[Any], Any], Any]) -> Any:
-    function, given = request
-    return function(given)
-
-
-class FilePool(WorkerPool[Any]):
-    """A process that applies a function to a request: what is asked of a file beside its pixels."""
+class FilePool(WorkerPool):
+    """A process that answers what is asked of a file beside its pixels."""
 
     def __init__(self) -> None:
-        super().__init__(_called, 1)
+        super().__init__((measure_region, list_tags, range_of, read_state, states_of), 1)
 
 
 class ImageDecoder:
@@ -116,11 +111,10 @@ class ImageDecoder:
         self, function: Callable[[_Request], _Answer], request: _Request, name: str
     ) -> _Answer:
         """Have a process of its own look at a file."""
-        found = self._files.call((function, request), name)
+        found = self._files.call(function, request, name)
         if isinstance(found, TetkikError):
             raise found
-        answer: _Answer = found
-        return answer
+        return found
 
     def cache_pixels(self, image_id: str, image: Radiograph) -> None:
         """Keep the pixels of an image that was decoded without a choice of frame, for whoever asks next."""
