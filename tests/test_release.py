@@ -141,7 +141,6 @@ def test_openssl_signs_and_checks_it_too(release, tmp_path):
     assert doctor(folder, public)[0] == 0
 
 
-@pytest.mark.attack
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
@@ -181,7 +180,6 @@ def test_a_release_that_was_altered_is_refused(release, tmp_path, changed, words
     assert status == 1 and words in said
 
 
-@pytest.mark.attack
 def test_an_installation_that_was_altered_shows(release):
     folder, key, site = release
     (site / "tetkik.py").write_text("X = 2\n")

@@ -83,7 +83,7 @@ class StepCounter:
         if code is getattr(sre, "ATOMIC_GROUP", None):
             inner = self._sequence(list(value))
             return lambda place, then: (end := self._first(inner, place)) is not None and then(end)
-        raise NotImplementedError(code)
+        raise ValueError(f"{code} is not counted")
 
     def _single(self, code: Any, value: Any) -> Callable[[str], bool] | None:
         """What one character has to be, where an element is one."""

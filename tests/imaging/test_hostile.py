@@ -333,6 +333,7 @@ def test_an_unknown_kind_of_element_at_the_end_of_a_file_without_pixels():
         read_bytes(as_bytes(made) + b"\x33\x75\x10\x10L\x04\0\0", "x")
 
 
+@pytest.mark.attack
 def test_an_empty_identifier_of_an_unknown_kind():
     """pydicom converts an element without a value as soon as anybody asks for it, and knew no such kind."""
     data = as_bytes(dataset(picture(), 12, PatientID=""))

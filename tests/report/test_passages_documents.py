@@ -163,6 +163,7 @@ def test_a_hostile_docx(tmp_path, parts):
         read_blocks(zipped(tmp_path / "a.docx", parts))
 
 
+@pytest.mark.attack
 def test_an_entry_of_a_docx_that_begins_before_the_file(tmp_path):
     """The error of the system that this was is nobody's disk."""
     path = zipped(tmp_path / "a.docx", {"word/document.xml": (BODY % "").encode()})

@@ -210,7 +210,7 @@ def _advisories(report: AdvisoryReport) -> Table:
 
 def _release(release: Release) -> Table:
     grid = _grid()
-    signed = t("{count} files as they were signed, by the key {key}", count=release.files, key=release.key)
+    signed = t("files as they were signed: {count}; the key is {key}", count=release.files, key=release.key)
     grid.add_row(_GOOD, release.wheel, signed)
     if release.installed:
         grid.add_row(_GOOD, t("installation"), t("has every file of this release, unchanged"))
