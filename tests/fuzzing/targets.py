@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLossless, JPEGLSLossless
+from pydicom.uid import UID, JPEG2000Lossless, JPEGBaseline8Bit, JPEGLossless, JPEGLSLossless
 
 from tests.fuzzing.mutations import mutated_bytes, mutated_text
 from tests.fuzzing.text_readers import TEXT_READERS, sentences
@@ -81,7 +81,7 @@ def _only_dicom(dice: Dice) -> bytes:
 
 
 @cache
-def _codestreams() -> list[tuple[str, bytes]]:
+def _codestreams() -> list[tuple[UID, bytes]]:
     grey = picture()
     made = [
         (uid, codestream_of(as_bytes(dataset(grey, 12), uid)))
@@ -100,7 +100,8 @@ def _codestream(dice: Dice) -> bytes:
 @cache
 def _state() -> tuple[bytes, bytes]:
     """A presentation state, and the image that it is of."""
-    from tests.documents.test_presentation_state import Presentation, ct, written
+    from tests.documents.test_presentation_state import ct, written
+    from tetkik.values import Presentation
 
     image = ct()
     return written(Presentation((0.4, 0.3), True, 90, False, ((10.0, 20.0), (90.0, 80.0))), image), image
