@@ -7,7 +7,12 @@
 #   make lint         style, types and imports alone
 #   make docs         the reference pages, from the code, and all pages as a site: build/site/index.html
 #   make day          the reading room's whole day in a browser, from the wheel in an empty environment
+#   make attacks      replays every attack that worked once; nothing of it may work again
+#   make fuzz         reads changed input for MINUTES=60, each target in a process of its own
+#   make advisories   known vulnerabilities of the environment, by ADVISORIES=all.zip (OSV); no network
 #   make sbom         what an installation is made of, as CycloneDX: sbom.cdx.json
+#   make release      dist/: the wheel of this commit, the same bytes each time, its bill, checksums;
+#                       KEY=release-key.pem signs them
 #   make viewer web   the assets of others that browsers get, fetched and built again (needs npm)
 #   make benchmarks   speed of the networks; the others too with their data:
 #                       DATA=complaints.csv URGENCY=urgency.csv      triage
@@ -33,6 +38,9 @@ BACKBONE ?=
 OTHERS ?=
 CAPTIONS ?=
 REPORTS ?=
+MINUTES ?= 60
+ADVISORIES ?=
+KEY ?=
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 # Where the benchmarks train the built-in model of findings.
@@ -44,7 +52,7 @@ USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 # The tests start many processes; each would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve demo check test lint style types near suite docs day sbom viewer web benchmarks clean
+.PHONY: serve demo check test lint style types near suite docs day attacks fuzz advisories sbom release viewer web benchmarks clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.light
@@ -85,6 +93,21 @@ day: $(VENV)/.dev
 
 sbom: $(VENV)/.dev
 	$(BIN)/python docs/sbom.py --python $(BIN)/python --out sbom.cdx.json
+
+attacks: $(VENV)/.dev
+	$(PYTEST) -m attack $(PYTEST_ARGS)
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python benchmarks/fuzz.py --minutes $(MINUTES)
+
+advisories: $(VENV)/.dev
+	$(BIN)/tetkik doctor --advisories "$(ADVISORIES)"
+
+release: $(VENV)/.dev
+	$(BIN)/python docs/release.py --out dist
+ifneq ($(KEY),)
+	openssl pkeyutl -sign -rawin -inkey "$(KEY)" -in dist/SHA256SUMS -out dist/SHA256SUMS.sig
+endif
 
 viewer:
 	cd viewer && npm ci --ignore-scripts && npm run build

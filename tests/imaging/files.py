@@ -7,12 +7,14 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
 import gdcm
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
@@ -24,6 +26,8 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
@@ -228,3 +232,42 @@ def jpeg_12_of_blocks(levels: NDArray[np.int64]) -> bytes:
         + _packed(coded)
         + b"\xff\xd9"
     )
+
+
+@cache
+def sound_files() -> dict[str, bytes]:
+    """A valid file of every kind that is read."""
+    grey, colour = (
+        picture(),
+        np.stack([picture(bits=8, seed=seed).astype(np.uint8) for seed in range(3)], axis=-1),
+    )
+    files: dict[str, bytes] = {}
+    for syntax in LOSSLESS:
+        window = {"WindowCenter": 2000, "WindowWidth": 3000, "PatientAge": "045Y"}
+        files[f"grey {syntax.name}"] = as_bytes(dataset(grey, 12, **window), syntax)
+        files[f"colour {syntax.name}"] = as_bytes(dataset(colour), syntax)
+    for syntax in (ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless):
+        files[f"frames {syntax.name}"] = as_bytes(dataset(np.stack([grey] * 3), 12), syntax)
+    deep = dataset(np.stack([grey.astype(np.uint32) * 9000] * 2), 32)
+    files["32 bits"] = as_bytes(deep)
+    real = dataset(grey.astype("f4") / 7)
+    real.add_new("FloatPixelData", "OF", real.PixelData)
+    del real.PixelData
+    files["floating point"] = as_bytes(real)
+    levels = np.random.default_rng(0).integers(0, 4096, (5, 4))
+    twelve = dataset(np.zeros((40, 32), np.uint16), 12)
+    files["12-bit JPEG"] = with_codestream(twelve, jpeg_12_of_blocks(levels), JPEGExtended12Bit)
+    baseline = dataset(colour, PhotometricInterpretation="YBR_FULL_422")
+    files["JPEG"] = with_codestream(baseline, raster(colour, "JPEG"), JPEGBaseline8Bit)
+    for kind, options in (("PNG", {}), ("JPEG", {}), ("JPEG", {"progressive": True}), ("TIFF", {})):
+        files[f"{kind} {options}"] = raster(colour, kind, **options)
+    for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
+        files[f"TIFF {compression}"] = raster(colour, "TIFF", compression=compression)
+    files["PNG 16"], files["TIFF 16"] = raster(grey, "PNG"), raster(grey, "TIFF")
+    return files
+
+
+def raster(pixels: np.ndarray, kind: str, **options: object) -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, kind, **options)
+    return buffer.getvalue()

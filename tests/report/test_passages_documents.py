@@ -163,6 +163,17 @@ def test_a_hostile_docx(tmp_path, parts):
         read_blocks(zipped(tmp_path / "a.docx", parts))
 
 
+@pytest.mark.attack
+def test_an_entry_of_a_docx_that_begins_before_the_file(tmp_path):
+    """The error of the system that this was is nobody's disk."""
+    path = zipped(tmp_path / "a.docx", {"word/document.xml": (BODY % "").encode()})
+    content = bytearray(path.read_bytes())
+    content[-6:-2] = (int.from_bytes(content[-6:-2], "little") + 4).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="cannot be read as DOCX"):
+        read_blocks(path)
+
+
 def test_a_docx_writes_nothing_outside_itself(tmp_path):
     run = BODY % "<w:p><w:r><w:t>Words.</w:t></w:r></w:p>"
     parts = {"word/document.xml": run.encode(), "../../evil.txt": b"x", "/evil.txt": b"x"}
@@ -283,6 +294,9 @@ def test_any_bytes_as_docx_end_in_one_sentence(content):
 
 class _InMemory(io.BytesIO):
     """Bytes where a path is expected."""
+
+    def read_bytes(self) -> bytes:
+        return self.getvalue()
 
     def __str__(self) -> str:
         return "a.docx"

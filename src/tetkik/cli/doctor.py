@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import zip_longest
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
+from tetkik.cli.advisories import AdvisoryReport, find_vulnerabilities, installed_parts
 from tetkik.cli.console import language, out, print_json_line, t, warn
-from tetkik.cli.options import TableAsJson
+from tetkik.cli.options import TableAsJson, option
+from tetkik.cli.release_check import Release, check_release
 from tetkik.cli.system_report import Model, SystemReport, inspect_system
+from tetkik.errors import UsageError
 
 _GOOD, _ABSENT, _BAD = Text("✓", "green"), Text("–", "dim"), Text("✗", "red")
 
 
 def doctor(
     as_json: TableAsJson = False,
+    advisories: Annotated[
+        Path | None,
+        option(
+            "Look for known vulnerabilities in this file, folder or zip of OSV advisories.", metavar="PATH"
+        ),
+    ] = None,
+    release: Annotated[
+        Path | None, option("Check the signed release in this folder.", metavar="FOLDER")
+    ] = None,
+    release_key: Annotated[
+        Path | None, option("The public key (PEM) that the release has to be signed with.", metavar="FILE")
+    ] = None,
 ) -> None:
-    """Look at everything, change nothing; status 1 where something that ships with Tetkik cannot be used."""
+    """Look at everything, change nothing; status 1 where something cannot be used or should not be."""
+    if (release is None) != (release_key is None):
+        raise UsageError("A release is checked with its key: give both --release and --release-key.")
     system = inspect_system()
+    if advisories is not None:
+        system = replace(system, advisories=find_vulnerabilities(advisories, installed_parts()))
+    if release is not None and release_key is not None:
+        system = replace(system, release=check_release(release, release_key))
     if as_json:
         print_json_line(system.as_json())
     else:
@@ -35,6 +59,10 @@ def _show(system: SystemReport) -> None:
     _section(t("Models"), _models(system))
     _section(t("Reports"), _reports(system))
     _section(t("Device"), _device(system))
+    if system.advisories is not None:
+        _section(t("Advisories"), _advisories(system.advisories))
+    if system.release is not None:
+        _section(t("Signed release"), _release(system.release))
     _section(t("Settings"), _settings(system))
     out.print()
     for name in system.unusable:
@@ -157,6 +185,40 @@ def _device(system: SystemReport) -> Table:
         grid.add_row(_ABSENT, "CUDA", t("none: training runs on the CPU"))
     for name, size in zip_longest(system.device.cuda, system.device.cuda_bytes):
         grid.add_row(_GOOD, "CUDA", name if size is None else f"{name}, {size / 2**30:.1f} GiB")
+    return grid
+
+
+def _advisories(report: AdvisoryReport) -> Table:
+    grid = _grid()
+    for item in report.found:
+        part = f"{item.part.name} {item.part.version}"
+        fixed = t("fixed in {versions}", versions=", ".join(item.fixed)) if item.fixed else t("not fixed yet")
+        grid.add_row(_BAD, part, f"{' '.join((item.id, *item.aliases))}: {item.summary}", Text(fixed, "dim"))
+    compared = t(
+        "{parts} packages compared with {advisories} advisories, the newest of {day}",
+        parts=report.parts,
+        advisories=report.advisories,
+        day=report.newest[:10],
+    )
+    grid.add_row(
+        _BAD if report.found else _GOOD,
+        t("known vulnerabilities: {count}", count=len(report.found)),
+        compared,
+    )
+    return grid
+
+
+def _release(release: Release) -> Table:
+    grid = _grid()
+    signed = t("files as they were signed: {count}; the key is {key}", count=release.files, key=release.key)
+    grid.add_row(_GOOD, release.wheel, signed)
+    if release.installed:
+        grid.add_row(_GOOD, t("installation"), t("has every file of this release, unchanged"))
+    elif release.same_version:
+        other = t("has this version and other files; install the release again, or find out who changed them")
+        grid.add_row(_BAD, t("installation"), other)
+    else:
+        grid.add_row(_ABSENT, t("installation"), t("is of another version"))
     return grid
 
 

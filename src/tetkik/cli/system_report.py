@@ -21,7 +21,9 @@ from pydantic import SecretStr
 from tetkik import __version__, bundle
 from tetkik.bundle import Task
 from tetkik.bundle.store import builtin_folder
+from tetkik.cli.advisories import AdvisoryReport
 from tetkik.cli.console import words
+from tetkik.cli.release_check import Release
 from tetkik.errors import BundleError
 from tetkik.settings import Settings, config_file, settings
 
@@ -120,6 +122,8 @@ class SystemReport:
     unknown_variables: tuple[str, ...]
     offline: bool
     java: str | None
+    advisories: AdvisoryReport | None = None
+    release: Release | None = None
     tetkik: str = __version__
     python: str = field(default_factory=platform.python_version)
     platform: str = field(default_factory=lambda: f"{platform.system()} {platform.machine()}")
@@ -132,7 +136,9 @@ class SystemReport:
 
     @property
     def sound(self) -> bool:
-        return not self.unusable and all(self.dicom.values())
+        vulnerable = self.advisories is not None and bool(self.advisories.found)
+        altered = self.release is not None and self.release.same_version and not self.release.installed
+        return not (self.unusable or vulnerable or altered) and all(self.dicom.values())
 
     def as_json(self) -> dict[str, Any]:
         """Keys may be added, never renamed."""

@@ -51,7 +51,7 @@ def _is_too_long(dataset: Dataset, keyword: str) -> bool:
     tag = tag_for_keyword(keyword)
     if tag is None or tag not in dataset or not keyword.endswith("Sequence"):
         return False
-    element = dataset.get_item(tag)
+    element = dataset.get_item(tag, keep_deferred=True)
     return isinstance(element, RawDataElement) and len(element.value or b"") > _MOST_SEQUENCE_BYTES
 
 
@@ -258,7 +258,7 @@ def _person(dataset: Dataset, keyword: str) -> str | None:
     holds ISO 8859-9).
     """
     tag = tag_for_keyword(keyword)
-    element = dataset.get_item(tag) if tag is not None and tag in dataset else None
+    element = dataset.get_item(tag, keep_deferred=True) if tag is not None and tag in dataset else None
     # The bytes are there until pydicom is asked for the value.
     raw = element.value if isinstance(element, RawDataElement) else None
     declared = text(dataset, keyword)

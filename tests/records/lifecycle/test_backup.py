@@ -247,6 +247,33 @@ def test_an_interrupted_restore_leaves_nothing(hospital, empty, tmp_path):
     assert restore_backup(back, tmp_path / "backup").files == 2
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"",
+        b"\xff",
+        b"[]\n[1]",
+        b'{"id": "plain"}\n["a", "b"]',
+        b'{"x": "plain"}\n[1]',
+        b'{"id": "bytes"}\n["a"]',
+    ],
+    ids=["nothing", "no text", "no columns", "another number", "an unknown column", "no base 64"],
+)
+def test_what_was_sealed_and_is_no_row_is_one_sentence_and_writes_nothing(
+    hospital, empty, tmp_path, monkeypatch, lines
+):
+    def changed(connection, source):
+        return [lines] if source.name == "patients" else dump_rows(connection, source)
+
+    monkeypatch.setattr(backup, "dump_rows", changed)
+    make_backup(hospital, tmp_path / "backup")
+    back = empty()
+    before = rows(back)
+    with pytest.raises(RecordsError, match="does not hold what it says"):
+        restore_backup(back, tmp_path / "backup")
+    assert rows(back) == before and files(back) == {}
+
+
 def test_a_lost_file_is_told(hospital, tmp_path):
     with hospital.read() as tx:
         name = tx.session.scalars(select(Image.file)).first()

@@ -50,8 +50,10 @@ def read_header(file: IO[bytes]) -> BackupHeader:
         (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
         if length > _LONGEST_HEADER:
             raise ValueError("header")
-        return BackupHeader(**json.loads(file.read(length)))
-    except (ValueError, TypeError, struct.error):
+        header = BackupHeader(**json.loads(file.read(length)))
+        bytes.fromhex(header.salt)
+        return header
+    except (ValueError, TypeError, RecursionError, struct.error):
         raise InputError("This file is not a backup of Tetkik; give one that tetkik backup wrote.") from None
 
 

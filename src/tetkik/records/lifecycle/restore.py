@@ -6,13 +6,15 @@ import hashlib
 import json
 import os
 import shutil
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 from sqlalchemy import Connection, delete, func, select
+from sqlalchemy.exc import OperationalError, StatementError
 from sqlalchemy.orm import Session
 
 from tetkik.errors import InputError, RecordsError, SettingError
@@ -55,12 +57,28 @@ def examine_backup(source: Path, vault: Vault) -> tuple[BackupHeader, BackupMani
     hashes: dict[str, str] = {}
     for name, content in read_members(source, vault):
         if name == MANIFEST:
-            manifest = BackupManifest(**json.loads(content.read()))
+            with _refuse_faulty():
+                manifest = BackupManifest(**json.loads(content.read()))
         else:
             hashes[name] = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
     if manifest is None or manifest.hashes != hashes:
-        raise RecordsError("The backup does not hold what it says; take another backup.")
+        raise _faulty()
     return header, manifest
+
+
+@contextmanager
+def _refuse_faulty() -> Iterator[None]:
+    """What no version would have written, though it was sealed with the key, is one sentence."""
+    try:
+        yield
+    except OperationalError:  # of the disk or the database here
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, StatementError):
+        raise _faulty() from None
+
+
+def _faulty() -> RecordsError:
+    return RecordsError("The backup does not hold what it says; take another backup.")
 
 
 def require_key(source: Path, master: MasterKey) -> None:
@@ -159,7 +177,8 @@ def _read_in(
     for done, (name, content) in enumerate(read_members(source, records.vault), 1):
         kind, _, rest = name.partition("/")
         if kind == "rows":
-            insert_rows(connection, rest.partition("/")[0], content)
+            with _refuse_faulty():
+                insert_rows(connection, rest.partition("/")[0], content)
         elif kind == "files":
             undo.callback(_place(records, rest, content).unlink, missing_ok=True)
         elif name == LEDGER:

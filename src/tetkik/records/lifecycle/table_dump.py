@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, LargeBinary, Table, column, insert, select, table
+from sqlalchemy import Connection, FromClause, LargeBinary, Table, column, insert, inspect, select, table
 from sqlalchemy.types import TypeEngine
 
 from tetkik.records.schema import Base
@@ -46,9 +46,12 @@ def dump_rows(connection: Connection, source: Table) -> Iterator[bytes]:
 
 
 def insert_rows(connection: Connection, name: str, lines: Iterable[bytes]) -> int:
-    """Insert what `dump_rows` gave; gives the number of rows."""
+    """Insert what `dump_rows` gave, and give the number of rows; LookupError where there is no such table."""
     remaining = iter(lines)
-    kinds: dict[str, str] = json.loads(next(remaining))
+    kinds: dict[str, str] = json.loads(next(remaining, b""))
+    there = inspect(connection)
+    if not there.has_table(name) or not {item["name"] for item in there.get_columns(name)}.issuperset(kinds):
+        raise LookupError(name)
     target = _target(name, kinds)
     count = 0
     while batch := list(islice(remaining, _BATCH)):

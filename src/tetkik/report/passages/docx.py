@@ -7,6 +7,7 @@ differ with the language of Word (`Heading1`, `Balk1`), the levels do not.
 
 from __future__ import annotations
 
+import io
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -34,7 +35,8 @@ def read_docx(path: Path) -> tuple[Block, ...]:
     Raises InputError where it is no DOCX, damaged, encrypted, or larger unpacked than any document.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        # From memory, where a place before the file is no error of a disk.
+        with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as archive:
             body = _part(archive, "word/document.xml")
             styles = _part(archive, "word/styles.xml") if "word/styles.xml" in archive.namelist() else None
     except (*_DAMAGED, *_UNREADABLE) as error:
