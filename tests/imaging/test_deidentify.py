@@ -131,7 +131,7 @@ def test_the_name_is_looked_for_where_no_table_expects_it(dataset):
     dataset.SoftwareVersions = ["1.0", NUMBER.lower()]
     content, again = deidentified(dataset)
     assert traces(content) == [] and NAME.lower().encode() not in content
-    assert not again.ManufacturerModelName and not again.SoftwareVersions
+    assert not again.ManufacturerModelName and again.SoftwareVersions == ["1.0", ""]
 
 
 def test_text_of_any_kind_that_no_table_knows_is_gone(dataset):

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tetkik.privacy import names, numbers
+from tetkik.privacy import identifiers, names, numbers
+from tetkik.privacy.tagger import close_gaps, tagged
+from tetkik.turkish import flat
 
 
 class Personal(StrEnum):
@@ -69,6 +71,16 @@ def find_personal(text: str) -> list[Found]:
         else:
             united.append((start, end, rank))
     return [Found(start, end, _FINDERS[rank][0]) for start, end, rank in united]
+
+
+def identifying(text: str) -> list[tuple[int, int]]:
+    """Where a clinical text identifies anybody: the personal data, every date and number of a file, and what the
+    words around it show to be a name, a place or an address."""
+    plain = flat(text)
+    places = [(found.start, found.end) for found in find_personal(text)]
+    places += [place for finder in identifiers.FINDERS for place in finder(plain, text)]
+    places += tagged(text, places)
+    return close_gaps(text, places)
 
 
 def mask(text: str) -> Masked:

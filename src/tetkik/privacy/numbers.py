@@ -112,7 +112,7 @@ def _without_overlaps(found: Iterable[tuple[int, int]]) -> Iterator[tuple[int, i
 
 
 _EMAIL = re.compile(
-    r"(?<![\w.+\-])[\w.+\-]{1,64}+ ?(?:@|\(at\)|\[at\]) ?"
+    r"(?<![\w.+\-])[\w.+\-]{1,64}+(?:@ ?| @ | ?(?:\(at\)|\[at\]) ?)"
     r"(?:(?:[\w\-]+\.)+[^\W\d_]{2,}"
     r"|(?:gmail|hotmail|icloud|live|msn|mynet|outlook|windowslive|yahoo|yandex)(?!\w))",
     re.IGNORECASE,

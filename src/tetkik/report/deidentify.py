@@ -13,33 +13,13 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from tetkik.privacy import find_personal
+from tetkik.privacy import identifying
 from tetkik.turkish import flat
 from tetkik.values import BasisKind, Draft, DraftSentence, Identity
 
 REMOVED = "[…]"
 _FREE = (f"{BasisKind.HISTORY}:", f"{BasisKind.CAPTION}:")
-_MONTH = (
-    r"(?:ocak|subat|mart|nisan|mayis|haziran|temmuz|agustos|eylul|ekim|kasim|aralik"
-    r"|jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:t(?:ember)?)?"
-    r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
-)
-_YEAR = r"(?:19|20)\d\d"
-_DATE = re.compile(
-    rf"""(?<!\d)(?:
-        \d{{1,2}}[ ]?[./\-][ ]?\d{{1,2}}[ ]?[./\-][ ]?\d{{2,4}}
-      | {_YEAR}[ ]?[./\-][ ]?\d{{1,2}}(?:[ ]?[./\-][ ]?\d{{1,2}})?
-      | \d{{1,2}}[./]{_YEAR}
-      | \d{{1,2}}(?:st|nd|rd|th|\.)?[ ]?(?:of[ ])?{_MONTH}(?:['’]?(?:d[ae]n?|t[ae]n?|[iu]n))?(?![a-z])
-        (?:[ ,]{{1,2}}(?:19|20)?\d\d(?!\d))?
-      | {_MONTH}[ ]\d{{1,2}}(?:st|nd|rd|th)?(?!\d)(?:,?[ ]{_YEAR})?
-      | {_MONTH}[ ]{_YEAR}
-      | {_YEAR}(?![ ]?(?:mg|mcg|ug|ml|cc|gr?|kcal|iu|u|m|mmhg|[x*])\b)
-    )(?!\d)""",
-    re.VERBOSE,
-)
-_UID = re.compile(r"(?<![\d.])[0-2](?:\.\d{1,39}){3,}")
-_RUN = re.compile(r"\d(?:[ \-]?\d){4,}|\d(?:[ .\-]?\d){7,}")
+UID = re.compile(r"(?<![\d.])[0-2](?:\.\d{1,39}){3,}")
 _UNSEEN = frozenset({"Cf", "Co", "Cn", "Cs", "Mn"})
 _SHORTEST_NAME, _SHORTEST_NUMBER = 2, 3
 _APOSTROPHES = "'`´ʼ‘’′"
@@ -60,17 +40,20 @@ def without_identifiers(text: str, identity: Identity | None = None) -> str:
         identity: what is known of the patient and the study; its words go wherever they stand. Words of one
             letter, and numbers of fewer than three signs, tell nobody and stay.
     """
-    text = _normal(text)
-    spans = [(found.start, found.end) for found in find_personal(text)]
+    text = normal(text)
+    spans = identifying_places(text)
     plain = _plain(text)
-    for pattern in (_DATE, _UID, _RUN):
-        spans += [match.span() for match in pattern.finditer(plain)]
     if identity is not None:
         spans += _known(plain, identity)
     return _without(text, spans)
 
 
-def _normal(text: str) -> str:
+def identifying_places(text: str) -> list[tuple[int, int]]:
+    """Where a text in its normal form identifies, whoever it is about."""
+    return [*identifying(text), *(match.span() for match in UID.finditer(text))]
+
+
+def normal(text: str) -> str:
     """NFKC, without characters that nobody sees and without marks that no letter has taken up.
 
     `"İ".lower()` is an i with a dot above it as a character of its own: nobody sees the difference.
@@ -99,7 +82,7 @@ def _known(plain: str, identity: Identity) -> Iterator[tuple[int, int]]:
 
 def _names(patient_name: str) -> Iterable[str]:
     """The words of a name, folded; of one with a hyphen or an apostrophe the parts as well."""
-    words = re.split(r"[\^=,\s]+", _plain(_normal(patient_name)))
+    words = re.split(r"[\^=,\s]+", _plain(normal(patient_name)))
     parts = [part for word in words for part in (word, *re.split(rf"[\-.{_APOSTROPHES}]", word))]
     return dict.fromkeys(part for part in parts if len(part) >= _SHORTEST_NAME and part.strip("-."))
 
@@ -116,7 +99,7 @@ def _numbers(identity: Identity) -> Iterable[str]:
         identity.birth_date,
         identity.study_date,
     )
-    plain = (_plain(_normal(number)) for number in numbers if number)
+    plain = (_plain(normal(number)) for number in numbers if number)
     return dict.fromkeys(
         number for number in plain if sum(sign.isalnum() for sign in number) >= _SHORTEST_NUMBER
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -12,10 +13,13 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
+from pydicom.uid import UID_dictionary
 
 from tetkik._version import __version__
+from tetkik.imaging.deidentify.binary import TABLES, clean_binary
 from tetkik.imaging.deidentify.profile import Action, Options, Profile, basic_profile
 from tetkik.imaging.deidentify.pseudonyms import Secret
+from tetkik.imaging.deidentify.technical import CODES, clean_code, is_technical
 
 TEXT = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 _SHORTEST, _SHORTEST_ID, _SURE = 3, 4, 6
@@ -89,7 +93,10 @@ def _elements(dataset: Dataset) -> Iterator[DataElement]:
 _NUMBERS = frozenset({"AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"})
 _CONTROL = re.compile(r"[^\t\n\f\r\x1b -~\u0080-\U0010ffff]")
 """Control characters, but those that text may have (PS3.5, 6.1.3)."""
-_STANDARD_UID = re.compile(r"1\.2\.840\.10008\.[0-9.]+")
+_AGE = re.compile(r"\d{3}[DWMY]")
+_LONGEST_WHOLE = 7
+"""Digits before the point: a date has eight, an identity number eleven."""
+_SPELT = re.compile(rb"[0-9A-Za-z\xc0-\xff]{8}|(?:[0-9A-Za-z]\0){6}")
 _PATIENT_ID = Tag("PatientID")
 _PATIENT_AGE = Tag("PatientAge")
 _BIRTH = frozenset({Tag("PatientBirthDate"), Tag("PatientBirthTime")})
@@ -123,8 +130,10 @@ class Cleaner:
     patient: str = field(repr=False)
     """The original Patient ID, or what stands for it where there is none."""
 
-    def clean(self, dataset: Dataset) -> None:
+    def clean(self, dataset: Dataset, nested: bool = False) -> None:
         """Take what identifies out of `dataset`, in place, at every depth."""
+        clean_binary(dataset, nested)
+        clean_code(dataset)
         for tag in list(dataset.keys()):
             try:
                 element = dataset[tag]
@@ -158,7 +167,7 @@ class Cleaner:
                 return self._replaced(element)
         if vr == "SQ":
             for item in element.value:
-                self.clean(item)
+                self.clean(item, nested=True)
             return element
         return self._checked(element)
 
@@ -166,14 +175,21 @@ class Cleaner:
         """The element, if it is whole and its text names nobody."""
         if not _is_whole(element):
             return None
+        values = values_of(element)
+        if element.VR in ("DS", "IS"):
+            return element if all(map(_is_short, values)) else _with(element, None)
+        if element.VR == "AS" and not all(map(_AGE.fullmatch, filter(None, values))):
+            return _with(element, None)
         if element.VR not in TEXT:
             return element
-        values = values_of(element)
-        if element.VR == "CS" and not all(re.fullmatch(r"[A-Z0-9_ ]{0,16}", value) for value in values):
-            return None  # no code string: it may say anything
-        if any(self.traces.in_text(value) for value in values):
-            return _with(element, None)
-        return element
+        if element.keyword in _CODED:
+            return element  # judged together, by a dictionary
+        kept = [value if self._says_technique(value, element.VR) else "" for value in values]
+        return _with(element, kept if len(kept) > 1 else kept[0]) if kept != values else element
+
+    def _says_technique(self, value: str, vr: str) -> bool:
+        coded = vr != "CS" or re.fullmatch(r"[A-Z0-9_ ]{0,16}", value) is not None
+        return coded and is_technical(value) and not self.traces.in_text(value)
 
     def _dummy(self, element: DataElement) -> DataElement | None:
         if element.tag == _PATIENT_ID:
@@ -182,7 +198,7 @@ class Cleaner:
             return self._replaced(element)
         if element.VR == "SQ":
             for item in element.value:
-                self.clean(item)
+                self.clean(item, nested=True)
                 for tag in list(item.keys()):
                     if item[tag].VR in TEXT:
                         item[tag] = _with(item[tag], _DUMMIES[item[tag].VR])
@@ -197,7 +213,7 @@ class Cleaner:
         if not element.value:
             return element
         other = [
-            uid if re.fullmatch(_STANDARD_UID, uid) else self.secret.uid(uid) for uid in values_of(element)
+            uid if uid in UID_dictionary else self.secret.uid(uid) for uid in values_of(element)
         ]
         return _with(element, other if len(other) > 1 else other[0])
 
@@ -225,14 +241,33 @@ class Cleaner:
         )
 
 
+_CODED = (*CODES, "CodingSchemeDesignator", "CodeMeaning")
+
+
+def _is_short(number: str) -> bool:
+    return len(number.lstrip("+- ").partition(".")[0]) <= _LONGEST_WHOLE
+
+
 def _is_whole(element: DataElement) -> bool:
     """Whether VR and VM allow the element (PS3.5, 6.2): a damaged length takes in what follows it."""
     if element.VR in _NUMBERS:
         multiplicity = dictionary_VM(element.tag)
-        return not multiplicity.isdigit() or element.VM in (0, int(multiplicity))
+        return (not multiplicity.isdigit() or element.VM in (0, int(multiplicity))) and not _spells(element)
     if element.VR == "SQ" or element.VR.startswith("O") or element.VR == "UN":
         return True
     return not any(_CONTROL.search(value.rstrip("\0")) for value in values_of(element))
+
+
+_FORMATS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
+
+
+def _spells(element: DataElement) -> bool:
+    """Whether the bytes of numbers can be read as a text; tables of grey values are measured by their size."""
+    kind = _FORMATS.get(element.VR)
+    if kind is None or element.is_empty or element.keyword in TABLES:
+        return False
+    values = element.value if element.VM > 1 else [element.value]
+    return any(_SPELT.search(struct.pack(f"{order}{element.VM}{kind}", *values)) for order in "<>")
 
 
 def _with(element: DataElement, value: object) -> DataElement:

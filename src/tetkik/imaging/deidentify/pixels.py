@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from itertools import islice
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -24,6 +25,9 @@ _JPEG = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.(5\d|6[0-6]|70|8[01]|9[0-3]|20[1
 
 def clean_pixels(dataset: Dataset, syntax: UID, file: str) -> None:
     """Take what is no pixel out of the pixel data of `dataset`, in place; the image stays bit for bit."""
+    for keyword, octets in (("FloatPixelData", 4), ("DoubleFloatPixelData", 8)):
+        if keyword in dataset:
+            dataset[keyword].value = bytes(dataset[keyword].value)[: _samples(dataset) * octets]
     if "PixelData" not in dataset:
         return
     if syntax in _NATIVE:
@@ -35,9 +39,7 @@ def clean_pixels(dataset: Dataset, syntax: UID, file: str) -> None:
             "leave it out.",
             file=file,
         )
-    if syntax == RLELossless:
-        return
-    if not _JPEG.fullmatch(syntax):
+    if syntax != RLELossless and not _JPEG.fullmatch(syntax):
         raise InputError(
             "{file} holds its images in a way that cannot be looked through for identifiers ({kind}); leave "
             "it out.",
@@ -45,8 +47,10 @@ def clean_pixels(dataset: Dataset, syntax: UID, file: str) -> None:
             kind=syntax.name,
         )
     frames = whole(dataset, "NumberOfFrames") or 1
+    size = int(dataset.Rows) * int(dataset.Columns)
     streams = [
-        clean_codestream(stream) for stream in generate_frames(dataset.PixelData, number_of_frames=frames)
+        clean_rle(stream, size) if syntax == RLELossless else clean_codestream(stream)
+        for stream in islice(generate_frames(dataset.PixelData, number_of_frames=frames), frames)
     ]
     dataset.PixelData = encapsulate(streams)
     for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
@@ -62,13 +66,54 @@ def _has_hidden_overlay(dataset: Dataset) -> bool:
     )
 
 
+def _samples(dataset: Dataset) -> int:
+    """Of all frames."""
+    frames, samples = whole(dataset, "NumberOfFrames") or 1, whole(dataset, "SamplesPerPixel") or 1
+    return int(dataset.Rows) * int(dataset.Columns) * samples * frames
+
+
+def clean_rle(frame: bytes, size: int) -> bytes:
+    """A frame of RLE segments, each of `size` bytes unpacked, without what lies between and behind them (PS3.5, G).
+
+    Raises:
+        ValueError: a segment that ends early.
+    """
+    count, *starts = struct.unpack_from("<16I", frame)
+    if not 1 <= count <= 15 or any(start < 64 for start in starts[:count]):
+        raise ValueError("no RLE frame")
+    segments = [_clean_segment(frame, start, size) for start in starts[:count]]
+    places = [64 + sum(map(len, segments[:index])) for index in range(count)]
+    return struct.pack("<16I", count, *places, *(0 for _ in range(15 - count))) + b"".join(segments)
+
+
+def _clean_segment(frame: bytes, place: int, size: int) -> bytes:
+    """PackBits up to the last of `size` bytes; what the last packet has beyond it goes, and steps of nothing."""
+    out = bytearray()
+    while size > 0:
+        head = frame[place] if place < len(frame) else 128
+        if head == 128:
+            if place >= len(frame):
+                raise ValueError("a segment that ends early")
+            place += 1
+            continue
+        length = min(size, head + 1 if head < 128 else 257 - head)
+        content = frame[place + 1 : place + 1 + (length if head < 128 else 1)]
+        if len(content) < (length if head < 128 else 1):
+            raise ValueError("a segment that ends early")
+        # A run of one is written as the byte itself: 257 - 1 is no length.
+        is_run = head > 128 and length > 1
+        out.append(257 - length if is_run else length - 1)
+        out += content
+        place += 2 + head if head < 128 else 2
+        size -= length
+    return bytes(out) + b"\0" * (len(out) % 2)
+
+
 def _clean_native(dataset: Dataset, syntax: UID) -> None:
     allocated = whole(dataset, "BitsAllocated") or 0
     stored = whole(dataset, "BitsStored") or allocated
     high = whole(dataset, "HighBit") or stored - 1
-    samples = whole(dataset, "SamplesPerPixel") or 1
-    frames = whole(dataset, "NumberOfFrames") or 1
-    bits = int(dataset.Rows) * int(dataset.Columns) * samples * allocated * frames
+    bits = _samples(dataset) * allocated
     if dataset.get("PhotometricInterpretation") in ("YBR_FULL_422", "YBR_PARTIAL_422"):
         bits = bits * 2 // 3
     size = -(-bits // 8)
@@ -117,6 +162,10 @@ def _clean_jpeg(stream: bytes) -> bytes:
     return b"".join([*out, b"\xff\xd9"])
 
 
+_OF_THE_IMAGE = frozenset({*range(0xC0, 0xD0), 0xDA, 0xDB, 0xDC, 0xDD, 0xF7, 0xF8})
+"""Frames, tables, scans and intervals (ISO/IEC 10918-1, table B.1; 14495-1, C.2)."""
+
+
 def _kept_content(marker: int, content: bytes) -> bytes | None:
     if marker == 0xE0 and content.startswith(b"JFIF\0"):
         return content[:12].ljust(12, b"\0") + b"\0\0"  # without its thumbnail
@@ -124,7 +173,7 @@ def _kept_content(marker: int, content: bytes) -> bytes | None:
         return content[:12].ljust(12, b"\0")
     if marker == 0xE8 and content.startswith(b"mrfx"):
         return content[:5].ljust(5, b"\0")
-    return None if 0xE0 <= marker <= 0xEF or marker == 0xFE else content
+    return content if marker in _OF_THE_IMAGE else None
 
 
 def _clean_jpeg_2000(stream: bytes) -> bytes:
