@@ -11,7 +11,8 @@ from tetkik.language import Language, Sentence
 from tetkik.report.composer import asked_sentence
 from tetkik.report.facts import Facts
 from tetkik.report.grounding.citations import citation_faults
-from tetkik.report.grounding.claims import claims_of
+from tetkik.report.grounding.claims import Claims, claims_of
+from tetkik.report.grounding.entailment import DECIDES, probability_unborne
 from tetkik.report.grounding.wording import (
     foreign_in,
     hidden_in,
@@ -138,7 +139,7 @@ def _draft_marks(
     named = {mention.label for reading in readings for mention in reading.mentions} | set(own)
     marks: list[Mark] = []
     if not _quotes_passage(sentence, cited, facts):
-        marks += _word_marks(text, cited, strict=True, language=language, allowed=allowed)
+        certain = [*_word_marks(text, cited, strict=True, language=language, allowed=allowed)]
         if sentence.section is not Section.TECHNIQUE:
             claims = claims_of(text, readings, facts, cited, language)
             objections = (*claims.against, *claims.undecided, *claims.beyond)
@@ -146,9 +147,24 @@ def _draft_marks(
             marks += [mark for mark in objections if not _within(mark, places)]
         marks += _not_in_history(sentence, readings, facts)
         if sentence.section in _CLAIMS:
-            marks += _unborne(text, readings, (facts, cited, language), [*own.values()], marks)
+            before = [*certain, *marks]
+            marks += _unborne(text, readings, (facts, cited, language), [*own.values()], before)
+            marks = _weighed(text, certain, marks, claims, facts, language)
+        marks = [*certain, *marks]
     marks += citation_faults(sentence, named, known, cited, facts, language)
     return marks
+
+
+def _weighed(
+    text: str, certain: Sequence[Mark], marks: list[Mark], claims: Claims, facts: Facts, language: Language
+) -> list[Mark]:
+    """The marks of the rules as far as `entailment` agrees, or its own where they have none."""
+    faults = {mark.fault for mark in (*certain, *marks)}
+    if probability_unborne(claims, faults, facts, language) < DECIDES:
+        return [mark for mark in marks if mark.fault is Fault.MEASUREMENT]
+    if certain or marks:
+        return marks
+    return [Mark(Fault.CITATION, Sentence("Nothing that was found bears this out."), 0, len(text))]
 
 
 def _word_marks(

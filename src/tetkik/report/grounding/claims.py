@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
@@ -75,12 +75,15 @@ class Claims:
         against: objections of what the facts contradict.
         undecided: objections of what the model was asked for and can neither assert nor deny.
         beyond: objections of what they do not hold.
+        tokens: the sentence in order for `entailment`: a mention as how it stands to the facts, what
+            `concepts.toml` knows as its kind, any other word as itself.
     """
 
     found: Mapping[str, int]
     against: tuple[Mark, ...]
     undecided: tuple[Mark, ...]
     beyond: tuple[Mark, ...]
+    tokens: tuple[tuple[str, ...], ...]
 
 
 @cache
@@ -227,8 +230,40 @@ class _Taken:
         self._of_kinds()
         self._of_actions()
         found = self.found
-        found["soft"] = self.soft
-        return Claims(+found, tuple(self.against), tuple(self.undecided), tuple(self.beyond))
+        found["soft"], found["passage"] = self.soft, bool(self.leaned)
+        objections = tuple(self.against), tuple(self.undecided), tuple(self.beyond)
+        return Claims(+found, *objections, tuple(self._tokens()))
+
+    def _tokens(self) -> Iterator[tuple[str, ...]]:
+        known = named_in(self.background) | named_in(self.leaned)
+        numbers = _numbers_of(self.background) | _numbers_of(self.leaned)
+        starting = {place: self._stands(item) for item in self.mentions for place in self._first(item)}
+        kinds: dict[int, list[str]] = {}
+        for part in _table():
+            for hit in _lexicon(part).find(self.words.texts):
+                value = hit.value if part not in ("symptoms", "actions") else str(hit.value in known)
+                kinds.setdefault(hit.first, []).append(f"{part}:{value}")
+        for place, word in enumerate(self.words.texts):
+            if place in starting:
+                yield starting[place]
+            elif place not in self.inside:
+                yield from ((kind,) for kind in kinds.get(place, ()))
+                digits = set(re.findall(r"\d+", word))
+                number = bool(digits) and word not in _NAMED_NUMBERS
+                yield (f"number:{digits <= numbers}",) if number else (f"word:{word}",)
+
+    def _first(self, mention: Mention) -> list[int]:
+        """The place of the first word of a mention; none where it is within no word."""
+        ends, starts = self.words.ends, self.words.starts
+        inside = (place for place, end in enumerate(ends) if end > mention.start)
+        return [place for place in inside if starts[place] < mention.end][:1]
+
+    def _stands(self, mention: Mention) -> tuple[str, str, str, str]:
+        """How a mention stands to the facts: its verdict, status with side, context and course."""
+        label, polarity = as_image(mention, self.facts)
+        shape = f"{_status(label, self.facts)}{_SIGN[polarity]}{_side(mention.side, label, self.facts)}"
+        course = f"course:{_change_of(label, self.facts)}"
+        return f"is:{verdict(mention, self.facts)}", shape, mention.context.value, course
 
     def _of_findings(self) -> None:
         then = {self.part[hit.first] for hit in self.changes if hit.value == "prior"} & {
