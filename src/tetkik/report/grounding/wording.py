@@ -34,6 +34,8 @@ _HIDDEN = re.compile(
 _OWN = re.compile("[^A-Za-zÇĞİÖŞÜçğıöşüÂÎÛâîûÉéµ\\W\\d_]+|[\u0300-\u036f]+")
 """Letters that neither Turkish nor English has, and loose accents: whole words of them look like ours."""
 _SPACED = re.compile(r"(?<!\w)(?:[^\W\d_][ .\-·*_]{1,2}){3,}[^\W\d_](?!\w)")
+_ALONE = r"(?<!\w)"
+_UNIT = re.compile(r"(\d)([^\W\d_]|%)")
 _LONGEST_SPLIT = 4
 _SHORTEST_STEM = 5
 
@@ -51,13 +53,14 @@ def words(table: str, name: str) -> re.Pattern[str]:
         re.escape(entry.rstrip("*")) + (r"\w*" if entry.endswith("*") else r"(?!\w)")
         for entry in longest_first
     )
-    return re.compile(rf"(?<!\w)(?:{'|'.join(parts)})")
+    return re.compile(rf"{_ALONE}(?:{'|'.join(parts)})")
 
 
 @cache
 def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Numbers in digits, and in words."""
-    units, counted = words("numbers", "units").pattern, words("numbers", "counted").pattern
+    units = words("numbers", "units").pattern.removeprefix(_ALONE)
+    counted = words("numbers", "counted").pattern
     return (
         re.compile(
             rf"(?P<share>%\s?){_NUMBER}|{_NUMBER}(?P<by>\s?[x×]\s?{_NUMBER}){{0,3}}(?P<unit>\s?{units})?"
@@ -96,7 +99,13 @@ def numbers_in(text: str, *, bare: bool = True) -> Iterator[tuple[int, int]]:
 def spoken_numbers(text: str) -> set[str]:
     """The numbers of a text, to be compared with those of another."""
     plain = flat(text)
-    return {" ".join(plain[start:end].split()) for start, end in numbers_in(text)}
+    return {_spelled(plain[start:end]) for start, end in numbers_in(text)}
+
+
+def _spelled(number: str) -> str:
+    """A number with its unit behind it: `%91` and `91%` are `91 %`."""
+    digits = number.removeprefix("%").strip()
+    return " ".join(_UNIT.sub(r"\1 \2", digits + (" %" if digits != number else "")).split())
 
 
 def foreign_in(text: str, *, holes: bool = True) -> Iterator[tuple[int, int]]:
