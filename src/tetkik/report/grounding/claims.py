@@ -37,7 +37,7 @@ _ATTRIBUTE_STEMS = """size boyu buyu hacm mikt amou volu grad dere evre marg ken
 etiy aeti etio kays sinu natu turu type tipi yeri yerl loca posi seve sidd numb sayi dens side tara horm akti acti
 funct foks"""
 _ATTRIBUTES = frozenset(_ATTRIBUTE_STEMS.split())
-_ONLY_WORDS = "only solely confined alone yalniz yalnizca sadece"
+_ONLY_WORDS = "limited restricted sinirli only solely confined alone yalniz yalnizca sadece"
 _ONLY = frozenset(_ONLY_WORDS.split())
 _LUNGS = ("akcigerde", "akcigerlerde", "parankimde")
 """What is said to be in the lungs is not of the side before it: *solda kalınlaşma ile akciğerde fibrozis*."""
@@ -338,7 +338,8 @@ class _Taken:
                 template = "{finding} was found." if denies else "{finding} was not found."
                 fault = Fault.DENIES_FOUND if denies else Fault.NOT_FOUND
                 mark = Mark(fault, Sentence(template, name), *place)
-                (self.against if own or denies else self.beyond).append(mark)
+                here = side != "o"  # "no effusion on the right" beside one on the left goes beyond the facts
+                (self.against if here and (own or denies) else self.beyond).append(mark)
         elif shape.startswith("F") and side == "o" and not corrected and mention.context is Context.CURRENT:
             mark = Mark(Fault.SIDE, Sentence("The side is another one."), *place)
             (self.against if own else self.beyond).append(mark)
@@ -401,7 +402,7 @@ class _Taken:
         bare = "-" if self.facts.compared else "0"
         gone = {self.part[hit.first] for hit in self.changes if hit.value == "gone"}
         for hit in self.changes:
-            if hit.first in self.inside or hit.first in self.known or self.found["class:purpose"]:
+            if hit.last in self.inside or hit.first in self.known or self.found["class:purpose"]:
                 continue
             if hit.value == "same" and self.part[hit.first] in gone:
                 continue  # "seen on the previous study, no longer seen": one course, that it is gone
@@ -461,8 +462,10 @@ class _Taken:
 
     def _within_denied(self, place: int) -> bool:
         """Whether the next word begins what is rightly denied: *no focal pneumonia* where there is none."""
+        courses = {self.part[hit.first] for hit in self.changes}
         return any(
             self.place.get(item.start) == place + 1
+            and self.part[place] not in courses
             and item.polarity is Polarity.ABSENT
             and verdict(item, self.facts) == "ok"
             for item in self.mentions
