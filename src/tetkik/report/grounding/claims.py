@@ -247,8 +247,7 @@ class _Taken:
         if self.hits["open"] or asked_in(self.words.texts):
             self.found["class:open"] = 1
         self.named = {
-            part: named_in(self.background) | (named_in(self.leaned) if part == "actions" else frozenset())
-            for part in ("symptoms", "actions")
+            part: named_in(self.background) | named_in(self.leaned) for part in ("symptoms", "actions")
         }
         self.known = {
             place

@@ -128,14 +128,17 @@ def hidden_in(text: str, language: Language) -> Iterator[tuple[int, int]]:
     parts = words_of(text)
     rules = rules_of(language, signs=True)
     findings, slips = rules.findings, rules.slips
+    pieces = [
+        part.isalpha()
+        and not (len(part) >= _SHORTEST_STEM and findings.fits(part))
+        and not (slips is not None and slips.knows(part))
+        for part in parts.texts
+    ]
     for first in range(len(parts.texts)):
         for count in range(2, _LONGEST_SPLIT + 1):
             split = parts.texts[first : first + count]
-            if len(split) < count or not all(part.isalpha() for part in split):
+            if len(split) < count or not all(pieces[first : first + count]):
                 break
-            whole = (len(part) >= _SHORTEST_STEM and findings.fits(part) for part in split)
-            if any(whole) or (slips is not None and any(map(slips.knows, split))):
-                continue
             stem = findings.stem("".join(split))
             if len(stem) >= _SHORTEST_STEM and len(stem) > len("".join(split[:-1])):
                 yield parts.span(first, first + count - 1)

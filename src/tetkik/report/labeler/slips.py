@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from string import ascii_lowercase
 
 _SHORTEST = 5
 _LONGEST = 24
-_KEPT = 4096
 
 
 def one_slip(word: str, alphabet: str) -> Iterator[tuple[int, str]]:
@@ -35,13 +33,12 @@ class SlipCorrector:
         self._known = frozenset(known)
         self._stems = frozenset(stem for stem in stems if len(stem) >= _SHORTEST - 1 and stem.isalpha())
         self._begun = {stem[:length] for stem in self._stems for length in range(len(stem) + 1)}
-        self.mended = lru_cache(maxsize=_KEPT)(self._mended)
 
     def knows(self, word: str) -> bool:
         """Whether it is a word of reports as it stands."""
         return word in self._known
 
-    def _mended(self, word: str) -> str:
+    def mended(self, word: str) -> str:
         """`word` itself, or the longest stem that was meant with the rest of the word after it."""
         if not _SHORTEST - 1 <= len(word) <= _LONGEST or not word.isalpha() or word in self._known:
             return word
