@@ -79,6 +79,7 @@ _SUBSETS = frozenset({"grade", "shape", "lobe"})
 """What narrows a finding: who denies the whole denies that too."""
 _ACTIONS_OF_A_PASSAGE = frozenset(
     {"ct", "drain", "biopsy", "sampling", "pet", "ultrasound", "antibiotic", "endoscopy", "surgery", "laboratory"}
+    | {"echo"}
     | {"specialist", "radiotherapy"}
 )
 
@@ -256,6 +257,8 @@ class _Taken:
             if hit.value in named
             for place in range(hit.first, hit.last + 1)
         }
+        asked = any(hit.first in self.known for hit in self.hits["actions"])
+        self.aside = self.found["class:purpose"] or (asked and self.found["class:condition"])
         self.soft = any(self.found[f"class:{name}"] for name in _SOFT)
 
     def claims(self) -> Claims:
@@ -401,7 +404,7 @@ class _Taken:
         bare = "-" if self.facts.compared else "0"
         gone = {self.part[hit.first] for hit in self.changes if hit.value == "gone"}
         for hit in self.changes:
-            if hit.last in self.inside or hit.first in self.known or self.found["class:purpose"]:
+            if hit.last in self.inside or hit.first in self.known or self.aside:
                 continue
             if hit.value == "same" and self.part[hit.first] in gone:
                 continue  # "seen on the previous study, no longer seen": one course, that it is gone
@@ -484,7 +487,8 @@ class _Taken:
                     continue
                 known = hit.value in named
                 self.found[f"{part}:known"] += known
-                if not known and hit.value in _ACTIONS_OF_A_PASSAGE and not self.soft:
+                soft = any(self.found[f"class:{name}"] for name in ("open", "reverse", "correction"))
+                if not known and hit.value in _ACTIONS_OF_A_PASSAGE and not soft:
                     reason = Sentence("No cited passage says this.")
                     self.beyond.append(Mark(Fault.CITATION, reason, *self.words.span(hit.first, hit.last)))
 
