@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from tetkik.language import Language, Sentence
 from tetkik.report.labeler.read import UNPAIRED, read_report
@@ -74,6 +75,15 @@ class Present:
         return self.basis.side
 
 
+@lru_cache(maxsize=64)
+def _question(history: str) -> str:
+    # Only so much is looked at: a history may be a whole record.
+    line = one_line(history[: 2 * LONGEST_QUESTION])
+    if len(line) <= LONGEST_QUESTION:
+        return line
+    return line[:LONGEST_QUESTION].rstrip() + " […]"
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """All that a draft may rest on.
@@ -102,11 +112,7 @@ class Facts:
     @property
     def question(self) -> str:
         """The history on one printable line, cut where it is no question any more."""
-        # Only so much is looked at: a history may be a whole record.
-        line = one_line(self.inputs.history[: 2 * LONGEST_QUESTION])
-        if len(line) <= LONGEST_QUESTION:
-            return line
-        return line[:LONGEST_QUESTION].rstrip() + " […]"
+        return _question(self.inputs.history)
 
     @property
     def asked(self) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from tetkik.language import Language, Sentence
 from tetkik.report.composer import asked_sentence
 from tetkik.report.facts import Facts
 from tetkik.report.grounding.citations import citation_faults
-from tetkik.report.grounding.claims import claims_of
+from tetkik.report.grounding.claims import Claims, claims_of, told_in
+from tetkik.report.grounding.entailment import DECIDES, probability_unborne
 from tetkik.report.grounding.wording import (
     foreign_in,
     hidden_in,
@@ -21,6 +22,7 @@ from tetkik.report.grounding.wording import (
     spoken_numbers,
 )
 from tetkik.report.labeler import Context, SentenceReading, read_report
+from tetkik.report.labeler.text import words_of
 from tetkik.turkish import flat
 from tetkik.values import Decision, Draft, DraftSentence, Fault, Mark, Passage, Section
 from tetkik.values.common import one_line
@@ -51,13 +53,14 @@ def check_draft(draft: Draft, facts: Facts, measured: Sequence[str] = ()) -> Dra
     measure, as for `check_own`.
     """
     allowed = set().union(*map(spoken_numbers, measured))
+    told = {number for number in spoken_numbers(facts.question) if number.endswith("%")}
     passages = {passage.id: passage for passage in draft.passages}
     known = {basis.id for basis in facts.bases()} | {_PASSAGE + name for name in passages}
     checked = []
     for sentence in draft.sentences:
         names = [name for name in sentence.evidence if name in known and name.startswith(_PASSAGE)]
         cited = [passages[name.removeprefix(_PASSAGE)] for name in names]
-        marks = _draft_marks(sentence, facts, known, cited, draft.language, allowed)
+        marks = _draft_marks(sentence, facts, known, cited, draft.language, allowed | told)
         checked.append(replace(sentence, marks=_with_decisions(marks, sentence.marks)))
     return replace(draft, sentences=tuple(checked))
 
@@ -138,7 +141,7 @@ def _draft_marks(
     named = {mention.label for reading in readings for mention in reading.mentions} | set(own)
     marks: list[Mark] = []
     if not _quotes_passage(sentence, cited, facts):
-        marks += _word_marks(text, cited, strict=True, language=language, allowed=allowed)
+        certain = [*_word_marks(text, cited, strict=True, language=language, allowed=allowed)]
         if sentence.section is not Section.TECHNIQUE:
             claims = claims_of(text, readings, facts, cited, language)
             objections = (*claims.against, *claims.undecided, *claims.beyond)
@@ -146,9 +149,24 @@ def _draft_marks(
             marks += [mark for mark in objections if not _within(mark, places)]
         marks += _not_in_history(sentence, readings, facts)
         if sentence.section in _CLAIMS:
-            marks += _unborne(text, readings, (facts, cited, language), [*own.values()], marks)
+            before = [*certain, *marks]
+            marks += _unborne(text, readings, (facts, cited, language), [*own.values()], before)
+            marks = _weighed(text, certain, marks, claims, facts, language)
+        marks = [*certain, *marks]
     marks += citation_faults(sentence, named, known, cited, facts, language)
     return marks
+
+
+def _weighed(
+    text: str, certain: Sequence[Mark], marks: list[Mark], claims: Claims, facts: Facts, language: Language
+) -> list[Mark]:
+    """The marks of the rules as far as `entailment` agrees, or its own where they have none."""
+    faults = {mark.fault for mark in (*certain, *marks)}
+    if probability_unborne(claims, faults, facts, language) < DECIDES:
+        return [mark for mark in marks if mark.fault is Fault.MEASUREMENT]
+    if certain or marks:
+        return marks
+    return [Mark(Fault.CITATION, Sentence("Nothing that was found bears this out."), 0, len(text))]
 
 
 def _word_marks(
@@ -199,7 +217,7 @@ def _unborne(
         if overlap(start, end, [*own, *((mark.start, mark.end) for mark in marks)]):
             continue
         claims = claims_of(text[start:end], (), *known)
-        if len(text[start:end].split()) > 1 and not any(claims.found.get(name) for name in _CLAIMS_NOTHING):
+        if sum(map(str.isalpha, words_of(text[start:end]).texts)) > 1 and not any(claims.found.get(name) for name in _CLAIMS_NOTHING):
             yield Mark(Fault.CITATION, Sentence("Nothing that was found bears this out."), start, end)
 
 
@@ -212,7 +230,8 @@ def _not_in_history(
     for reading in readings:
         for mention in reading.mentions:
             past = sentence.section in _CLAIMS and mention.context is Context.HISTORICAL
-            if quoting or (past and flat(mention.words) not in question):
+            told = mention.label in told_in(facts.question)
+            if quoting or (past and not told and flat(mention.words) not in question):
                 reason = Sentence("The history does not say this.")
                 yield Mark(Fault.CITATION, reason, mention.start, mention.end)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
@@ -14,9 +14,17 @@ from typing import Any
 from tetkik.language import Language, Sentence
 from tetkik.report.facts import ChangeKind, Facts
 from tetkik.report.grounding.wording import words
-from tetkik.report.labeler import OTHER_LABELS, Context, Mention, Polarity, SentenceReading
+from tetkik.report.labeler import (
+    OTHER_LABELS,
+    Context,
+    Mention,
+    Polarity,
+    SentenceReading,
+    read_report,
+)
 from tetkik.report.labeler.phrases import Lexicon
 from tetkik.report.labeler.rules import rules_of
+from tetkik.report.labeler.scope_turkish import asked_in
 from tetkik.report.labeler.text import Words, words_of
 from tetkik.turkish import flat
 from tetkik.values import NORMAL_LABELS, Fault, Mark, Passage, Route, Side, label_name, narrower
@@ -25,18 +33,25 @@ _OPPOSITE = {Polarity.PRESENT: Polarity.ABSENT, Polarity.ABSENT: Polarity.PRESEN
 _SIGN = {Polarity.PRESENT: "+", Polarity.ABSENT: "-", Polarity.UNCERTAIN: "?"}
 _BY_SIGNS = frozenset({"Emphysema", "Fibrosis"})
 """What signs suggest that stand without it as well: hyperinflated lungs are no emphysema yet."""
-_ATTRIBUTE_STEMS = "size boyu mikt amou grad dere marg kena exte capi caus nede kays sinu natu"
+_ATTRIBUTE_STEMS = """size boyu buyu hacm mikt amou volu grad dere evre marg kena exte yayg capi caus nede etke
+etiy aeti etio kays sinu natu turu type tipi yeri yerl loca posi seve sidd numb sayi dens side tara horm akti acti
+funct foks"""
 _ATTRIBUTES = frozenset(_ATTRIBUTE_STEMS.split())
-_ONLY_WORDS = "only solely confined alone yalniz yalnizca sadece"
+_ONLY_WORDS = "limited restricted sinirli only solely confined alone yalniz yalnizca sadece"
 _ONLY = frozenset(_ONLY_WORDS.split())
+_LUNGS = ("akcigerde", "akcigerlerde", "parankimde")
+"""What is said to be in the lungs is not of the side before it: *solda kalınlaşma ile akciğerde fibrozis*."""
 _NEAR = 4
 """Words between an exception and what it excepts."""
+_RETOLD = 4
+"""Words before a finding within which the history is told again."""
 _FEW = 6
 """Words that say that something cannot be assessed, and no more."""
 _SOFT = ("open", "reverse", "exception", "correction")
 """Kinds of words after which no rule is sure of a sentence: it leaves open, turns round, excepts."""
 _DIVIDING_WORDS = ", ; . but while whereas although ise ancak fakat olup and ve"
 _DIVIDING = frozenset(_DIVIDING_WORDS.split())
+_LASTING = ("persist", "remain", "continu")
 _PAST_WORDS = """was were had then showed wasn weren yoktu vardi mevcuttu degildi izlenmiyordu seciliyordu
 izleniyordu normaldi buyuktu secilmiyordu"""
 _PAST = frozenset(_PAST_WORDS.split())
@@ -60,8 +75,11 @@ _OBJECTIONS = {
     "grade": (Fault.MEASUREMENT, Sentence("Nobody graded this.")),
     "cause_of": (Fault.CITATION, _UNBORNE),
 }
+_SUBSETS = frozenset({"grade", "shape", "lobe"})
+"""What narrows a finding: who denies the whole denies that too."""
 _ACTIONS_OF_A_PASSAGE = frozenset(
-    {"ct", "drain", "biopsy", "pet", "ultrasound", "antibiotic", "endoscopy", "surgery", "laboratory"}
+    {"ct", "drain", "biopsy", "sampling", "pet", "ultrasound", "antibiotic", "endoscopy", "surgery", "laboratory"}
+    | {"echo"}
     | {"specialist", "radiotherapy"}
 )
 
@@ -75,12 +93,15 @@ class Claims:
         against: objections of what the facts contradict.
         undecided: objections of what the model was asked for and can neither assert nor deny.
         beyond: objections of what they do not hold.
+        tokens: the sentence in order for `entailment`: a mention as how it stands to the facts, what
+            `concepts.toml` knows as its kind, any other word as itself.
     """
 
     found: Mapping[str, int]
     against: tuple[Mark, ...]
     undecided: tuple[Mark, ...]
     beyond: tuple[Mark, ...]
+    tokens: tuple[tuple[str, ...], ...]
 
 
 @cache
@@ -103,6 +124,13 @@ def named_in(text: str) -> frozenset[str]:
     """The things of `concepts.toml` that a history or a passage names."""
     words = words_of(text).texts
     return frozenset(hit.value for part in ("symptoms", "actions") for hit in _lexicon(part).find(words))
+
+
+@lru_cache(maxsize=256)
+def told_in(question: str) -> frozenset[str]:
+    """The labels that a history names."""
+    readings = read_report(question, signs=True)
+    return frozenset(mention.label for reading in readings for mention in reading.mentions)
 
 
 def as_image(mention: Mention, facts: Facts) -> tuple[str, Polarity]:
@@ -198,6 +226,7 @@ class _Taken:
         self.mentions = [mention for reading in readings for mention in reading.mentions]
         self.background = f"{facts.question} {facts.inputs.technique or ''}"
         self.leaned = " ".join(item.text for item in passages)
+        self.told = frozenset(words_of(f"{self.background} {self.leaned}").texts)
         self.found: Counter[str] = Counter()
         self.against: list[Mark] = []
         self.undecided: list[Mark] = []
@@ -212,12 +241,24 @@ class _Taken:
                 for item in self.mentions
             )
         }
-        texts = self.words.texts
-        self.kinds = [hit for hit in _lexicon("classes").find(texts) if hit.first not in self.inside]
-        self.changes = [hit for hit in _lexicon("changes").find(texts) if hit.value != "nothing"]
+        self.hits = {part: _lexicon(part).find(self.words.texts) for part in _table()}
+        self.kinds = [hit for hit in self.hits["classes"] if hit.first not in self.inside]
+        self.changes = [hit for hit in self.hits["changes"] if hit.value != "nothing"]
         self.found.update(f"class:{hit.value}" for hit in self.kinds)
-        if _lexicon("open").find(texts):
+        if self.hits["open"] or asked_in(self.words.texts):
             self.found["class:open"] = 1
+        self.named = {
+            part: named_in(self.background) | named_in(self.leaned) for part in ("symptoms", "actions")
+        }
+        self.known = {
+            place
+            for part, named in self.named.items()
+            for hit in self.hits[part]
+            if hit.value in named
+            for place in range(hit.first, hit.last + 1)
+        }
+        asked = any(hit.first in self.known for hit in self.hits["actions"])
+        self.aside = self.found["class:purpose"] or (asked and self.found["class:condition"])
         self.soft = any(self.found[f"class:{name}"] for name in _SOFT)
 
     def claims(self) -> Claims:
@@ -227,8 +268,40 @@ class _Taken:
         self._of_kinds()
         self._of_actions()
         found = self.found
-        found["soft"] = self.soft
-        return Claims(+found, tuple(self.against), tuple(self.undecided), tuple(self.beyond))
+        found["soft"], found["passage"] = self.soft, bool(self.leaned)
+        objections = tuple(self.against), tuple(self.undecided), tuple(self.beyond)
+        return Claims(+found, *objections, tuple(self._tokens()))
+
+    def _tokens(self) -> Iterator[tuple[str, ...]]:
+        numbers = _numbers_of(self.background) | _numbers_of(self.leaned)
+        starting = {place: self._stands(item) for item in self.mentions for place in self._first(item)}
+        kinds: dict[int, list[str]] = {}
+        for part, hits in self.hits.items():
+            for hit in hits:
+                value = hit.value if part not in ("symptoms", "actions") else str(hit.first in self.known)
+                kinds.setdefault(hit.first, []).append(f"{part}:{value}")
+        for place, word in enumerate(self.words.texts):
+            if place in starting:
+                yield starting[place]
+            elif place not in self.inside:
+                yield from ((kind,) for kind in kinds.get(place, ()))
+                digits = set(re.findall(r"\d+", word))
+                number = bool(digits) and word not in _NAMED_NUMBERS
+                yield (f"number:{digits <= numbers}",) if number else (f"word:{word}",)
+
+    def _first(self, mention: Mention) -> list[int]:
+        """The place of the first word of a mention; none where it is within no word."""
+        ends, starts = self.words.ends, self.words.starts
+        inside = (place for place, end in enumerate(ends) if end > mention.start)
+        return [place for place in inside if starts[place] < mention.end][:1]
+
+    def _stands(self, mention: Mention) -> tuple[str, str, str, str]:
+        """How a mention stands to the facts: its verdict, status with side, context and course."""
+        label, polarity = as_image(mention, self.facts)
+        shape = f"{_status(label, self.facts)}{_SIGN[polarity]}{_side(mention.side, label, self.facts)}"
+        course = f"course:{_change_of(label, self.facts)}"
+        stands = "told" if self._retold(mention) else verdict(mention, self.facts)
+        return f"is:{stands}", shape, mention.context.value, course
 
     def _of_findings(self) -> None:
         then = {self.part[hit.first] for hit in self.changes if hit.value == "prior"} & {
@@ -239,7 +312,7 @@ class _Taken:
             earlier = bool(then) and self.part[self.place.get(mention.start, 0)] in then
             agreed = verdict(mention, self.facts, earlier=earlier)
             side = _side(mention.side, label, self.facts)
-            if earlier and agreed in ("ok", "free"):
+            if (earlier and agreed in ("ok", "free")) or self._retold(mention):
                 continue
             shape = f"{_status(label, self.facts)}{_SIGN[polarity]}"
             self._object(mention, label, shape, agreed, side)
@@ -267,7 +340,8 @@ class _Taken:
                 template = "{finding} was found." if denies else "{finding} was not found."
                 fault = Fault.DENIES_FOUND if denies else Fault.NOT_FOUND
                 mark = Mark(fault, Sentence(template, name), *place)
-                (self.against if own or denies else self.beyond).append(mark)
+                here = side != "o"  # "no effusion on the right" beside one on the left goes beyond the facts
+                (self.against if here and (own or denies) else self.beyond).append(mark)
         elif shape.startswith("F") and side == "o" and not corrected and mention.context is Context.CURRENT:
             mark = Mark(Fault.SIDE, Sentence("The side is another one."), *place)
             (self.against if own else self.beyond).append(mark)
@@ -275,6 +349,18 @@ class _Taken:
             self.against.append(Mark(Fault.SIDE, Sentence("The side is another one."), *place))
         elif shape == "F+" and side == "u" and not self.soft and self._beside_side(mention):
             self.beyond.append(Mark(Fault.SIDE, Sentence("No side was measured."), *place))
+
+    def _retold(self, mention: Mention) -> bool:
+        """Whether what the history names is told again: *six weeks after pneumonia*, *pnömoni sonrası*."""
+        if mention.polarity is Polarity.ABSENT or mention.label not in told_in(self.facts.question):
+            return False
+        first = self.place.get(mention.start, 0)
+        last = max((place for place, end in enumerate(self.words.ends) if end <= mention.end), default=first)
+        before = self.words.texts[max(0, first - _RETOLD) : first]
+        after = self.words.texts[last + 1 : last + _RETOLD]
+        return any(words("retold", "before").fullmatch(word) for word in before) or any(
+            words("retold", "after").fullmatch(word) for word in after
+        )
 
     def _at_the_edge(self, mention: Mention) -> bool:
         """Whether it is said to be at the edge of normal: not yet the finding."""
@@ -302,26 +388,35 @@ class _Taken:
 
     def _beside_side(self, mention: Mention) -> bool:
         """Whether a word for a side stands in the same part of the sentence."""
-        part = self.part[self.place.get(mention.start, 0)]
+        first = self.place.get(mention.start, 0)
+        if any(word.startswith(_LUNGS) for word in self.words.texts[max(0, first - 1) : first]):
+            return False
+        part = self.part[first]
         sides = rules_of(self.language, signs=True).sides.find(self.words.texts)
         return any(self.part[hit.first] == part for hit in sides)
 
     def _of_courses(self) -> None:
         near = [
-            (self.place.get(item.start, 0), _change_of(as_image(item, self.facts)[0], self.facts))
+            (self.place.get(item.start, 0), _change_of(as_image(item, self.facts)[0], self.facts), item)
             for item in self.mentions
             if not item.implied
         ]
         bare = "-" if self.facts.compared else "0"
         gone = {self.part[hit.first] for hit in self.changes if hit.value == "gone"}
         for hit in self.changes:
-            if hit.first in self.inside:
+            if hit.last in self.inside or hit.first in self.known or self.aside:
                 continue
             if hit.value == "same" and self.part[hit.first] in gone:
                 continue  # "seen on the previous study, no longer seen": one course, that it is gone
             beside = [item for item in near if self.part[item[0]] == self.part[hit.first]] or near
-            closest = min(beside, key=lambda item: abs(item[0] - hit.first), default=(0, bare))[1]
-            claim = f"{hit.value}:{closest}"
+            closest = min(beside, key=lambda item: abs(item[0] - hit.first), default=(0, bare, None))
+            told = any(self.part[place] == self.part[hit.first] for place in self.known)
+            if told and not (beside and self.part[closest[0]] == self.part[hit.first]):
+                continue  # the course of a symptom that the history names
+            kind, denied = hit.value, closest[2] and closest[2].polarity is Polarity.ABSENT
+            if kind == "same" and denied and self.words.texts[hit.first].startswith(_LASTING):
+                kind = "gone"  # "no sign that consolidation has persisted"
+            claim = f"{kind}:{closest[1]}"
             span = self.words.span(hit.first, hit.last)
             if self.soft:
                 continue
@@ -337,11 +432,17 @@ class _Taken:
         allowed = _numbers_of(self.background) | _numbers_of(self.leaned)
         for place, word in enumerate(self.words.texts):
             digits = set(re.findall(r"\d+", word))
-            if not digits or digits <= allowed or word in _NAMED_NUMBERS:
+            if not digits or digits <= allowed or word in _NAMED_NUMBERS or self._lists(place):
                 continue
             if not self.soft:
                 reason = Sentence("Nobody measured this.")
                 self.beyond.append(Mark(Fault.MEASUREMENT, reason, *self.words.span(place, place)))
+
+    def _lists(self, place: int) -> bool:
+        """Whether a number only numbers a line: at the beginning, or after a full stop, with a mark behind."""
+        texts = self.words.texts
+        marked = len(texts[place]) <= 2 and texts[place + 1 : place + 2] in ((".",), (")",))
+        return marked and (place == 0 or texts[place - 1] in (".", ":", ";", "\n"))
 
     def _of_kinds(self) -> None:
         denied = {
@@ -353,18 +454,41 @@ class _Taken:
             objection = _OBJECTIONS.get(hit.value)
             if self.words.texts[hit.first].startswith("belirgin") and self.part[hit.first] in denied:
                 continue  # "belirgin tümör saptanmadı" grades nothing
+            told = hit.first in self.known or self.words.texts[hit.first] in self.told
+            if told or (hit.value in _SUBSETS and self._within_denied(hit.last)):
+                continue
+            if hit.value == "cause_of" and self._own_sign(hit.first):
+                continue
             if objection is not None and not self.soft:
                 self.beyond.append(Mark(*objection, *self.words.span(hit.first, hit.last)))
 
+    def _within_denied(self, place: int) -> bool:
+        """Whether the next word begins what is rightly denied: *no focal pneumonia* where there is none."""
+        courses = {self.part[hit.first] for hit in self.changes}
+        return any(
+            self.place.get(item.start) == place + 1
+            and self.part[place] not in courses
+            and item.polarity is Polarity.ABSENT
+            and verdict(item, self.facts) == "ok"
+            for item in self.mentions
+        )
+
+    def _own_sign(self, place: int) -> bool:
+        """Whether a finding is only the cause of its own sign: *sinüs sıvıya bağlı olarak kapalı*."""
+        part = self.part[place]
+        near = {item.label for item in self.mentions if self.part[self.place.get(item.start, 0)] == part}
+        others = (hit for name in self.named for hit in self.hits[name] if hit.first not in self.inside)
+        return len(near) == 1 and place - 1 in self.inside and all(self.part[hit.first] != part for hit in others)
+
     def _of_actions(self) -> None:
-        history, leaned = named_in(self.background), named_in(self.leaned)
-        for part in ("symptoms", "actions"):
-            for hit in _lexicon(part).find(self.words.texts):
+        for part, named in self.named.items():
+            for hit in self.hits[part]:
                 if hit.first in self.inside and hit.value not in _ACTIONS_OF_A_PASSAGE:
                     continue
-                known = hit.value in history or (part == "actions" and hit.value in leaned)
+                known = hit.value in named
                 self.found[f"{part}:known"] += known
-                if not known and hit.value in _ACTIONS_OF_A_PASSAGE and not self.soft:
+                soft = any(self.found[f"class:{name}"] for name in ("open", "reverse", "correction"))
+                if not known and hit.value in _ACTIONS_OF_A_PASSAGE and not soft:
                     reason = Sentence("No cited passage says this.")
                     self.beyond.append(Mark(Fault.CITATION, reason, *self.words.span(hit.first, hit.last)))
 

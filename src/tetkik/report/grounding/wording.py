@@ -34,6 +34,8 @@ _HIDDEN = re.compile(
 _OWN = re.compile("[^A-Za-zÇĞİÖŞÜçğıöşüÂÎÛâîûÉéµ\\W\\d_]+|[\u0300-\u036f]+")
 """Letters that neither Turkish nor English has, and loose accents: whole words of them look like ours."""
 _SPACED = re.compile(r"(?<!\w)(?:[^\W\d_][ .\-·*_]{1,2}){3,}[^\W\d_](?!\w)")
+_ALONE = r"(?<!\w)"
+_UNIT = re.compile(r"(\d)([^\W\d_]|%)")
 _LONGEST_SPLIT = 4
 _SHORTEST_STEM = 5
 
@@ -51,13 +53,14 @@ def words(table: str, name: str) -> re.Pattern[str]:
         re.escape(entry.rstrip("*")) + (r"\w*" if entry.endswith("*") else r"(?!\w)")
         for entry in longest_first
     )
-    return re.compile(rf"(?<!\w)(?:{'|'.join(parts)})")
+    return re.compile(rf"{_ALONE}(?:{'|'.join(parts)})")
 
 
 @cache
 def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Numbers in digits, and in words."""
-    units, counted = words("numbers", "units").pattern, words("numbers", "counted").pattern
+    units = words("numbers", "units").pattern.removeprefix(_ALONE)
+    counted = words("numbers", "counted").pattern
     return (
         re.compile(
             rf"(?P<share>%\s?){_NUMBER}|{_NUMBER}(?P<by>\s?[x×]\s?{_NUMBER}){{0,3}}(?P<unit>\s?{units})?"
@@ -96,7 +99,13 @@ def numbers_in(text: str, *, bare: bool = True) -> Iterator[tuple[int, int]]:
 def spoken_numbers(text: str) -> set[str]:
     """The numbers of a text, to be compared with those of another."""
     plain = flat(text)
-    return {" ".join(plain[start:end].split()) for start, end in numbers_in(text)}
+    return {_spelled(plain[start:end]) for start, end in numbers_in(text)}
+
+
+def _spelled(number: str) -> str:
+    """A number with its unit behind it: `%91` and `91%` are `91 %`."""
+    digits = number.removeprefix("%").strip()
+    return " ".join(_UNIT.sub(r"\1 \2", digits + (" %" if digits != number else "")).split())
 
 
 def foreign_in(text: str, *, holes: bool = True) -> Iterator[tuple[int, int]]:
@@ -119,14 +128,17 @@ def hidden_in(text: str, language: Language) -> Iterator[tuple[int, int]]:
     parts = words_of(text)
     rules = rules_of(language, signs=True)
     findings, slips = rules.findings, rules.slips
+    pieces = [
+        part.isalpha()
+        and not (len(part) >= _SHORTEST_STEM and findings.fits(part))
+        and not (slips is not None and slips.knows(part))
+        for part in parts.texts
+    ]
     for first in range(len(parts.texts)):
         for count in range(2, _LONGEST_SPLIT + 1):
             split = parts.texts[first : first + count]
-            if len(split) < count or not all(part.isalpha() for part in split):
+            if len(split) < count or not all(pieces[first : first + count]):
                 break
-            whole = (len(part) >= _SHORTEST_STEM and findings.fits(part) for part in split)
-            if any(whole) or (slips is not None and any(map(slips.knows, split))):
-                continue
             stem = findings.stem("".join(split))
             if len(stem) >= _SHORTEST_STEM and len(stem) > len("".join(split[:-1])):
                 yield parts.span(first, first + count - 1)

@@ -58,7 +58,7 @@ def read_report(
     for start, end, written in cut:
         spoken = language or _language(text[start:end], written.texts, whole)
         rules = rules_of(spoken, signs=signs)
-        words = replace(written, texts=tuple(_mended(word, rules) for word in written.texts))
+        words = replace(written, texts=tuple(map(rules.mended, written.texts)))
         headings = rules.headings.find(words.texts)
         if background and "\n" in text[line:start]:
             background = False
@@ -121,14 +121,6 @@ def _mentions(text: str, words: Words, rules: Rules, language: Language) -> tupl
     if brain:
         found = list(_of_the_brain(found, named=tumour))
     return tuple(sorted(found, key=lambda mention: (mention.start, mention.end)))
-
-
-def _mended(word: str, rules: Rules) -> str:
-    """The word that was meant, where no phrase knows this one."""
-    known = (rules.cues, rules.findings, rules.states, rules.sides, rules.comparisons)
-    if rules.slips is None or any(phrases.fits(word) for phrases in known):
-        return word
-    return rules.slips.mended(word)
 
 
 def _resolved(sides: Sequence[Hit[str]]) -> list[Hit[str]]:

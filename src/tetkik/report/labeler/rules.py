@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -28,6 +28,7 @@ OTHER_LABELS: tuple[str, ...] = (
 """What a report may assert beside the shared labels and no model here assesses; `Acute_Disease` is the
 sweeping *no acute abnormality*."""
 
+_KEPT = 8192
 _WORD = re.compile(r"[a-z]{4,}")
 KNOWN_LABELS = frozenset(FINDING_LABELS + OTHER_LABELS)
 
@@ -119,7 +120,9 @@ class Rules:
     marks: Lexicon[bool]
     brain: Lexicon[bool]
     signs: bool
-    slips: SlipCorrector | None = None  # where slips of the keyboard are led back
+    slips: SlipCorrector | None  # where slips of the keyboard are led back
+    mended: Callable[[str], str]
+    """The word that was meant, where no phrase knows this one."""
 
 
 @cache
@@ -137,19 +140,31 @@ def rules_of(language: Language, *, signs: bool = False) -> Rules:
     cues = Lexicon(
         (phrase, Cue(name)) for part in (table["cues"], *_verbs(table)) for phrase, name in _each(part)
     )
+    sides = Lexicon(_each(table["sides"]))
+    comparisons = Lexicon(_each({True: comparison["phrases"], False: comparison.get("nothing", ())}))
+    slips = (
+        SlipCorrector(findings.stems() | states.stems() | cues.stems(), _known_words(language))
+        if signs
+        else None
+    )
+    known = (cues.fits, findings.fits, states.fits, sides.fits, comparisons.fits)
+
+    @lru_cache(maxsize=_KEPT)
+    def mended(word: str) -> str:
+        return word if slips is None or any(fits(word) for fits in known) else slips.mended(word)
+
     return Rules(
         findings=findings,
         states=states,
         cues=cues,
-        sides=Lexicon(_each(table["sides"])),
-        comparisons=Lexicon(_each({True: comparison["phrases"], False: comparison.get("nothing", ())})),
+        sides=sides,
+        comparisons=comparisons,
         headings=Lexicon(_each({True: headings["background"], False: headings["report"]})),
         marks=Lexicon(_each({True: words["words"]})),
         brain=Lexicon(_each({True: words["brain"]})),
         signs=signs,
-        slips=SlipCorrector(findings.stems() | states.stems() | cues.stems(), _known_words(language))
-        if signs
-        else None,
+        slips=slips,
+        mended=mended,
     )
 
 

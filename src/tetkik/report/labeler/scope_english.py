@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tetkik.report.labeler.phrases import Hit
 from tetkik.report.labeler.reading import Context, Polarity
@@ -20,6 +20,10 @@ _SEEN = frozenset(_SEEN_WORDS.split())
 _PLACE_WORDS = """lobe lobes lung lungs base bases basilar bibasilar zone zones apex apices hemithorax side
 midlung"""
 _PLACES = frozenset(_PLACE_WORDS.split())
+_RELATIVE = frozenset({"which", "whom", "who", "whose"})
+_FINITE_WORDS = """is are was were has have does do cannot can not now there lies lie affects shows bears remains
+persists sits"""
+_FINITE = frozenset(_FINITE_WORDS.split())
 _NEAR = 2
 _FAR = 12
 _TURNED = {Polarity.ABSENT: Polarity.UNCERTAIN, Polarity.PRESENT: Polarity.ABSENT}
@@ -38,13 +42,17 @@ class EnglishScope(Scope):
         stops = {hit.first for hit in self._cues if hit.value is Cue.STOP}
         denials = {hit.first for hit in self._cues if hit.value is Cue.DENY_BEFORE}
         ends = {last for _, last in self._places}
-        clauses, clause = [0] * len(words), 0
+        clauses, clause, last = [0] * len(words), 0, 0
         verb = denial = False
+        inserted = {end: start for start, end in self._inserted()}
         for place, word in enumerate(words):
+            if place in inserted:  # The sentence goes on after ", which …,".
+                clause = clauses[inserted[place]]
+                verb = denial = False
             # "no cardiomegaly with bilateral effusions": what follows is no longer denied.
             beside = word == "with" and denial and place - 1 in ends
             if place in stops or beside:
-                clause += 1
+                clause = last = last + 1
                 verb = denial = False
             clauses[place] = clause
             if place in denials:
@@ -54,9 +62,21 @@ class EnglishScope(Scope):
                 continue
             negated = verb and denial and word == ","
             if self._begins_clause(place + 1, verbs, stops, negated):
-                clause += 1
+                clause = last = last + 1
                 verb = denial = False
         return clauses
+
+    def _inserted(self) -> Iterator[tuple[int, int]]:
+        """Of each relative clause between commas the last word before it, and the first after it: a verb."""
+        words = self._words
+        for place, word in enumerate(words):
+            if word not in _RELATIVE or "," not in words[max(0, place - 2) : place]:
+                continue
+            start = max(at for at in range(max(0, place - 2), place) if words[at] == ",")
+            for end in range(place + 2, len(words) - 1):
+                if words[end] == "," and words[end + 1] in _FINITE:
+                    yield max(0, start - 1), end + 1
+                    break
 
     def _begins_clause(self, start: int, verbs: set[int], stops: set[int], negated: bool) -> bool:
         """Whether the words from `start` are a clause of their own: they have a verb before the next comma.
@@ -101,7 +121,12 @@ class EnglishScope(Scope):
 
     def _turned(self, first: int) -> bool:
         """Whether what is said here is called wrong before: *it would be wrong to say that there is no …*."""
-        return any(hit.value is Cue.REVERSE and 0 <= first - hit.last - 1 < _FAR for hit in self._cues)
+        return any(
+            hit.value is Cue.REVERSE
+            and 0 <= first - hit.last - 1 < _FAR
+            and "," not in self._words[hit.last + 1 : first]
+            for hit in self._cues
+        )
 
     def _polarity(
         self, first: int, last: int, before: Sequence[Hit[Cue]], after: Sequence[Hit[Cue]]
@@ -153,7 +178,10 @@ class EnglishScope(Scope):
             divided = any(not word[0].isalnum() or word in _JOINERS for word in between)
             if first - _NEAR <= hit.last + 1 <= first and not divided:
                 return hit
-        after = (hit for hit in states if hit.first > last and self._clause[hit.first] == clause)
+        clauses = {clause}
+        if self._words[last + 1 : last + 3] == (",", "which"):
+            clauses.add(self._clause[last + 2])
+        after = (hit for hit in states if hit.first > last and self._clause[hit.first] in clauses)
         return next(after, None)
 
     def side(self, first: int, last: int, sides: Sequence[Hit[str]], denied: bool) -> Side | None:

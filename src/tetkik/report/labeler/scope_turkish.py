@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from tetkik.report.labeler.phrases import Hit
 from tetkik.report.labeler.reading import Context, Polarity
@@ -24,8 +26,10 @@ _PREDICATES = frozenset(
 _LOCATIVE = ("da", "de", "ta", "te", "daki", "deki", "taki", "teki")
 _SHORTEST_PLACE = 3
 _CONTEXTS = {Cue.HYPOTHESIS_AFTER: Context.HYPOTHETICAL, Cue.HISTORY_AFTER: Context.HISTORICAL}
+_TWICE = re.compile(r"(\w{3,}?)y?[iu]p$")
 _LIST = frozenset({",", "ve", "veya", "ya", "da", "ile", "/"})
 _JOINERS = frozenset({"ve", "veya", "ya", "yahut", "ile", "ne", "gibi"})
+_COMPATIBLE = frozenset({"uyumlu", "lehine", "dusunduren"})
 _ISE = 7
 """How many words before *ise* its part of a sentence begins at most."""
 _CLAUSES = 2
@@ -39,6 +43,7 @@ class TurkishScope(Scope):
 
     def _clauses(self) -> list[int]:
         """A predicate ends its clause."""
+        self._ask()
         ends = {hit.last for hit in self._cues if hit.value in _PREDICATES}
         stops = {hit.first for hit in self._cues if hit.value is Cue.STOP}
         stops |= {self._begins(place) for place, word in enumerate(self._words) if word == "ise"}
@@ -48,6 +53,13 @@ class TurkishScope(Scope):
             clauses[place] = clause
             clause += place in ends
         return clauses
+
+    def _ask(self) -> None:
+        """Put a question for its two halves: *gerileyip gerilemediğini (görmek için)* claims nothing."""
+        for place in asked_in(self._words):
+            self._cues = [hit for hit in self._cues if not place <= hit.first <= place + 1]
+            self._cues.append(Hit(place, place + 1, Cue.HYPOTHESIS_AFTER))
+        self._cues.sort(key=lambda hit: hit.first)
 
     def _begins(self, place: int) -> int:
         """Where the part before *ise* begins, which says of another thing something else."""
@@ -109,6 +121,8 @@ class TurkishScope(Scope):
             return True  # The state of a structure is said already: *kalp büyük, efüzyon yok*.
         if between[:1] == (",",) and not (head and head[0][0].isalnum()):
             return False
+        if "," in between and not _COMPATIBLE.isdisjoint(between[: between.index(",")]):
+            return True  # "glial tümör ile uyumlu görünüm, menenjiom ve hipofiz tümörü yok"
         if "," not in between or not _JOINERS.isdisjoint(between):
             return False
         comma = last + 1 + between.index(",")
@@ -159,6 +173,15 @@ class TurkishScope(Scope):
 
     def _is_place(self, word: str) -> bool:
         return len(word) > _SHORTEST_PLACE and word.endswith(_LOCATIVE)
+
+
+def asked_in(words: Sequence[str]) -> list[int]:
+    """Where a verb stands twice, the second time denied: *silinip silinmediği*, *var olup olmadığı*."""
+    return [
+        place
+        for place, (word, after) in enumerate(pairwise(words))
+        if (twice := _TWICE.match(word)) and after[len(twice[1]) :].startswith(("me", "ma")) and after.startswith(twice[1])
+    ]
 
 
 def _open_or_not(doubted: bool) -> Polarity:

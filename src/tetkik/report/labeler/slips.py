@@ -1,13 +1,29 @@
-"""Slips of the keyboard in the words that matter: a letter missing, doubled, wrong or swapped."""
+"""Slips of the keyboard: a letter missing, doubled, wrong or swapped with the next."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from string import ascii_lowercase
 
 _SHORTEST = 5
 _LONGEST = 24
-_KEPT = 4096
+
+
+def one_slip(word: str, alphabet: str) -> Iterator[tuple[int, str]]:
+    """Every word that is one slip away (Damerau 1964), with the place of the slip, in order.
+
+    Two letters are swapped, one is left out, another one stands there, or one too many.
+    """
+    for place in range(len(word) + 1):
+        head, tail = word[:place], word[place:]
+        if len(tail) > 1:
+            yield place, head + tail[1] + tail[0] + tail[2:]
+        if tail:
+            yield place, head + tail[1:]
+        for char in alphabet:
+            yield place, head + char + tail
+            if tail:
+                yield place, head + char + tail[1:]
 
 
 class SlipCorrector:
@@ -15,48 +31,31 @@ class SlipCorrector:
 
     def __init__(self, stems: Iterable[str], known: Iterable[str]) -> None:
         self._known = frozenset(known)
-        self._stems: dict[str, set[str]] = {}
-        for stem in stems:
-            if len(stem) >= _SHORTEST and stem.isalpha():
-                for part in _shorter(stem):
-                    self._stems.setdefault(part, set()).add(stem)
-        self.mended = lru_cache(maxsize=_KEPT)(self._mended)
+        self._stems = frozenset(stem for stem in stems if len(stem) >= _SHORTEST - 1 and stem.isalpha())
+        self._begun = {stem[:length] for stem in self._stems for length in range(len(stem) + 1)}
 
     def knows(self, word: str) -> bool:
         """Whether it is a word of reports as it stands."""
         return word in self._known
 
-    def _mended(self, word: str) -> str:
-        """`word` itself, or the stem that was meant with the rest of the word after it."""
+    def mended(self, word: str) -> str:
+        """`word` itself, or the longest stem that was meant with the rest of the word after it."""
         if not _SHORTEST - 1 <= len(word) <= _LONGEST or not word.isalpha() or word in self._known:
             return word
-        best: tuple[int, str] | None = None
-        for length in range(len(word), _SHORTEST - 2, -1):
-            head = word[:length]
-            meant = {stem for part in _shorter(head) for stem in self._stems.get(part, ())}
-            for stem in sorted(meant):
-                if (
-                    (head[0] == stem[0] or head[:2] == stem[1::-1])
-                    and _one_slip(head, stem)
-                    and (best is None or len(stem) > best[0])
-                ):
-                    best = len(stem), stem + word[length:]
-        return word if best is None else best[1]
+        longest, best = 0, word
+        for place, meant in one_slip(word, ascii_lowercase):
+            if word[:place] not in self._begun:
+                break
+            # The first letter is seldom wrong.
+            if meant[: place + 1] in self._begun and (place or meant[:2] == word[1::-1]):
+                # Two letters swapped say more than one that is wrong: they are enough for a shorter stem.
+                swapped = sorted(meant) == sorted(word)
+                length = self._stem(meant, place, _SHORTEST - swapped)
+                if length > longest:
+                    longest, best = length, meant
+        return best
 
-
-def _shorter(word: str) -> Iterator[str]:
-    """The word and all that it is without one letter."""
-    yield word
-    for place in range(len(word)):
-        yield word[:place] + word[place + 1 :]
-
-
-def _one_slip(word: str, stem: str) -> bool:
-    if word == stem:
-        return False
-    start = 0
-    while start < min(len(word), len(stem)) and word[start] == stem[start]:
-        start += 1
-    rest, meant = word[start:], stem[start:]
-    swapped = len(rest) > 1 and rest[1::-1] == meant[:2] and rest[2:] == meant[2:]
-    return swapped or rest[1:] == meant[1:] or rest == meant[1:] or rest[1:] == meant
+    def _stem(self, word: str, place: int, shortest: int) -> int:
+        """The letters of the longest stem that `word` begins with beyond `place`; 0 where there is none."""
+        least = max(place + 1, shortest)
+        return next((end for end in range(len(word), least - 1, -1) if word[:end] in self._stems), 0)

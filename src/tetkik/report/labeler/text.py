@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tetkik import turkish
 
@@ -23,6 +24,7 @@ _ABBREVIATIONS = frozenset(_SHORT_WORDS.split())
 _SHORT = re.compile(r"[^\W\d_]{1,8}$|\d{1,4}$")
 _LONGEST_WORD = 12
 _INDENT = 4
+_CACHED = 64
 LONGEST = 1200
 """Characters after which a sentence is cut wherever it stands: text without any mark is no sentence."""
 
@@ -151,6 +153,7 @@ class Words:
         return self.starts[first], self.ends[last]
 
 
+@lru_cache(maxsize=_CACHED)
 def words_of(text: str, start: int = 0) -> Words:
     """The words and punctuation marks of `text`, folded; a hyphen inside a word only divides it."""
     folded = text.translate(_TABLE)

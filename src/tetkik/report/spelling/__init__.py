@@ -18,6 +18,7 @@ from importlib.resources.abc import Traversable
 from itertools import product
 from pathlib import Path
 
+from tetkik.report.labeler.slips import one_slip
 from tetkik.report.spelling.dictionary import Dictionary, read_dictionary
 from tetkik.report.spelling.endings import is_inflected
 from tetkik.turkish import lower
@@ -84,7 +85,7 @@ class Speller:
         """Known words that a slip of the fingers or a keyboard without Turkish letters makes of this one."""
         plain = lower(word)
         found = dict.fromkeys(filter(self.knows, _with_turkish_letters(plain)))
-        near = set(filter(self.knows, _one_slip(plain)))
+        near = {form for _, form in one_slip(plain, _ALPHABET) if self.knows(form)}
         # A word that reports use comes before one that is only possible; the first letter is seldom wrong.
         order = sorted(near, key=lambda form: (form not in self._own, form[:1] != plain[:1], form))
         found |= dict.fromkeys(order)
@@ -154,17 +155,3 @@ def _with_turkish_letters(plain: str) -> Iterator[str]:
         for place, char in zip(places, chosen, strict=True):
             letters[place] = char
         yield "".join(letters)
-
-
-def _one_slip(plain: str) -> Iterator[str]:
-    """Two letters swapped, one left out, another one, one too many (Damerau 1964)."""
-    for place in range(len(plain) + 1):
-        head, tail = plain[:place], plain[place:]
-        if len(tail) > 1:
-            yield head + tail[1] + tail[0] + tail[2:]
-        if tail:
-            yield head + tail[1:]
-        for char in _ALPHABET:
-            yield head + char + tail
-            if tail:
-                yield head + char + tail[1:]

@@ -1,0 +1,68 @@
+"""Whether the facts carry a sentence, by a linear model that has read many people's sentences of either kind.
+
+The rules know the words of whoever wrote them. The model sees how each mention stands to the facts, in which
+order, between which words, and what the rules object to; it decides, and the rules say why. It learned from
+`data/report-sentences` by `benchmarks/report_entailment.py`, which measures it as well.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Iterator
+from functools import cache
+from importlib import resources
+
+from tetkik.language import Language
+from tetkik.report.facts import Facts
+from tetkik.report.grounding.claims import Claims
+from tetkik.values import Fault
+
+DECIDES = 0.5
+"""From this probability on a sentence is marked."""
+_STEM = 6
+
+
+def probability_unborne(claims: Claims, faults: Collection[Fault], facts: Facts, language: Language) -> float:
+    """The probability that the facts do not carry a sentence, 0 to 1, given what the rules object to."""
+    bias, weights = _weights()
+    score = bias + sum(weights.get(name, 0.0) for name in features(claims, faults, facts, language))
+    return 1 / (1 + math.exp(-score))
+
+
+def features(claims: Claims, faults: Collection[Fault], facts: Facts, language: Language) -> frozenset[str]:
+    """The names of what the model sees of a sentence; each counts once."""
+    return frozenset(_features(claims, faults, facts, language))
+
+
+def _features(claims: Claims, faults: Collection[Fault], facts: Facts, language: Language) -> Iterator[str]:
+    known = (
+        f"compared={facts.compared}",
+        f"asked={bool(facts.question)}",
+        f"passage={claims.found.get('passage', 0)}",
+    )
+    yield from (*known, f"language:{language}")
+    for name in [*(f"rule:{fault}" for fault in faults or ["none"]), *claims.found]:
+        yield name
+        yield from (f"{name}&{state}" for state in known)
+    short = ["^"]
+    for token in claims.tokens:
+        yield from token
+        first = token[0]
+        if len(token) > 1:
+            yield f"{first}&{token[2]}"
+            yield f"{first}&{token[3]}"
+            first += f"|{token[1]}"
+        elif first.startswith("word:"):
+            first = first.removeprefix("word:")[:_STEM]
+        short.append(first)
+    short.append("$")
+    for size in (1, 2, 3):
+        for at in range(len(short) - size + 1):
+            yield " ".join(short[at : at + size])
+
+
+@cache
+def _weights() -> tuple[float, dict[str, float]]:
+    content = json.loads(resources.files(__package__).joinpath("entailment.json").read_text("utf-8"))
+    return content["bias"], content["weights"]
