@@ -21,10 +21,10 @@ from tests.records.kit import made_user
 from tests.service.browser import serving
 from tests.service.kit import make_context, opened_session
 from tetkik.errors import TooManyRequests
+from tetkik.records.people.users import network_of
 from tetkik.service.kit import logging as service_logging
 from tetkik.service.kit.access import rate_limits
 from tetkik.service.kit.access.authentication import limit_sign_ins
-from tetkik.service.kit.access.proxies import subnet_of
 from tetkik.service.kit.access.rate_limits import RateLimits, Slots, Turns
 from tetkik.service.reception import api
 from tetkik.settings import Settings
@@ -46,7 +46,7 @@ pytestmark = pytest.mark.attack
     ],
 )
 def test_an_address_of_ipv6_is_counted_by_its_network(address, counted):
-    assert subnet_of(address) == counted
+    assert network_of(address) == counted
 
 
 def test_whoever_has_a_network_of_ipv6_guesses_no_more_than_others(tmp_path):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
 
 from sqlalchemy import select
@@ -46,14 +46,19 @@ class Peer:
 
     @property
     def network(self) -> str:
-        """The address; of IPv6 the /64, all of which one machine can have."""
-        try:
-            address = ip_address(self.address or "")
-        except ValueError:
-            return self.address or ""
-        if address.version == 6 and address.ipv4_mapped is None:
-            return str(ip_network((address, 64), strict=False))
-        return str(address)
+        """What limits count; see `network_of`."""
+        return network_of(self.address)
+
+
+def network_of(address: str | None) -> str:
+    """An IPv4 address, or the /64 of IPv6 that one machine has for itself (RFC 8981); else the text."""
+    try:
+        known = ip_address(address or "")
+    except ValueError:
+        return address or ""
+    if isinstance(known, IPv4Address):
+        return str(known)
+    return str(known.ipv4_mapped or ip_network((known, 64), strict=False))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,6 @@ from tetkik.service.kit.access.authentication import (
 from tetkik.service.kit.access.authorization import RequestContext, allowed, own_session, public
 from tetkik.service.kit.access.new_session import start_session_and_redirect
 from tetkik.service.kit.access.passkeys import origin_of
-from tetkik.service.kit.access.proxies import subnet_of
 from tetkik.service.kit.access.rate_limits import limit_rate, rate_limits_of
 from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http.responses import safe_path, with_next
@@ -35,7 +34,7 @@ from tetkik.values import Actor, Method, Permission
 
 
 def shown_strength(request: Request, context: AppContext, password: str, own: Iterable[str]) -> Response:
-    limit_rate(request, rate_limits_of(request).strengths, f"address {subnet_of(peer_of(request).address)}")
+    limit_rate(request, rate_limits_of(request).strengths, f"address {peer_of(request).network}")
     return render(
         request,
         "people/strength.html.jinja",

@@ -14,7 +14,6 @@ from tetkik.errors import Forbidden, NotSignedIn
 from tetkik.language import Language
 from tetkik.records.people import sessions, tokens
 from tetkik.records.people.users import Peer
-from tetkik.service.kit.access.proxies import subnet_of
 from tetkik.service.kit.access.rate_limits import limit_rate, rate_limits_of
 from tetkik.service.kit.access.required_passkey import needs_passkey
 from tetkik.service.kit.context import AppContext, context_of
@@ -112,7 +111,7 @@ def limit_sign_ins(request: Request) -> Peer:
     A browser that somebody has signed in with is counted by itself: its neighbours' attempts do not stop it.
     """
     peer = peer_of(request)
-    place = f"browser {peer.browser}" if peer.browser else f"address {subnet_of(peer.address)}"
+    place = f"browser {peer.browser}" if peer.browser else f"address {peer.network}"
     limit_rate(request, rate_limits_of(request).sign_ins, place)
     return peer
 
@@ -163,7 +162,7 @@ def require_session(request: Request) -> sessions.Resumed:
             context.records, cookie, address=peer.address, request_id=peer.request_id, idle=idle
         )
     except NotSignedIn:
-        limit_rate(request, rate_limits_of(request).requests, f"address {subnet_of(peer.address)}")
+        limit_rate(request, rate_limits_of(request).requests, f"address {peer.network}")
         raise
     limit_rate(request, rate_limits_of(request).requests, f"user {found.actor.user_id}")
     return found

@@ -20,7 +20,8 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from tetkik.service.kit.access.proxies import Network, subnet_of, trusts
+from tetkik.records.people.users import network_of
+from tetkik.service.kit.access.proxies import Network, trusts
 from tetkik.settings import Settings
 
 HEAD_SECONDS = 10.0
@@ -63,7 +64,7 @@ class ConnectionLimits:
 
     def admit(self, connection: AcceptedSocket, address: str) -> bool:
         """Count a new connection, unless there are too many."""
-        subnet = "" if trusts(self._trusted, address) else subnet_of(address)
+        subnet = "" if trusts(self._trusted, address) else network_of(address)
         if subnet and self._of_subnet[subnet] >= self._each:
             self.counted["refused_of_one_address"] += 1
             return False

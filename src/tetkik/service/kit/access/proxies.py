@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -28,16 +28,6 @@ def networks(text: str) -> tuple[Network, ...]:
 def trusts(trusted: Sequence[Network], address: str) -> bool:
     """Whether an address is that of a trusted proxy."""
     return _is_address(address) and any(ip_address(address) in network for network in trusted)
-
-
-def subnet_of(address: str | None) -> str:
-    """What limits count: an IPv4 address, or the /64 of IPv6 that one machine has for itself (RFC 8981)."""
-    if address is None or not _is_address(address):
-        return address or ""
-    known = ip_address(address)
-    if isinstance(known, IPv4Address):
-        return str(known)
-    return str(known.ipv4_mapped or IPv6Network((int(known) >> 64 << 64, 64)))
 
 
 class TrustedProxyMiddleware:
