@@ -56,7 +56,16 @@ def main() -> None:
         python = install((arguments.folder or Path(temporary)).absolute())
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
         # Old packages use what new ones will drop, and say so: warnings are no faults here.
-        command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "filterwarnings=default"]
+        command = [
+            str(python),
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-o",
+            "filterwarnings=default",
+        ]
         command += arguments.tests
         sys.exit(subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode)
 
