@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 
 import pytest
+from asn1crypto import cms
+from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import delete, select, text, update
 from typer.testing import CliRunner
 
+from tests.documents.certificates import certificate, new_key, served_stamps
 from tests.records.kit import made_records
 from tests.records.whole import made_whole
 from tetkik.cli.app import app
@@ -104,3 +108,18 @@ def test_an_altered_account_is_taken_back_from_the_machine(folder):
     status, said = run("users", "repair", "irem", "--role", "reception")
     assert status == 0 and "/setup/" in said
     assert run("users", "repair")[0] == 0 and run("audit", "verify")[0] == 0
+
+
+def test_an_anchor_gets_a_time_stamp_that_others_verify(folder, tmp_path, monkeypatch):
+    root, anchor = ("Deneme kök", new_key()), tmp_path / "anchor.json"
+    (tmp_path / "roots.pem").write_bytes(certificate(*root, root, kind="root").public_bytes(Encoding.PEM))
+    assert run("audit", "verify", "--anchor", anchor, "--time-stamp")[0] == 2
+    with served_stamps(root) as address:
+        monkeypatch.setenv("TETKIK_SIGNATURE_TIME_STAMPS", address)
+        settings.cache_clear()
+        assert run("audit", "verify", "--anchor", anchor, "--time-stamp")[0] == 0
+    stamp = anchor.with_name("anchor.json.tst").read_bytes()
+    token = cms.ContentInfo.load(stamp)["content"]["encap_content_info"]["content"].parsed
+    assert token["message_imprint"]["hashed_message"].native == sha256(anchor.read_bytes()).digest()
+    status, said = run("audit", "verify", "--anchor", anchor, "--time-stamp")
+    assert status == 1 and "server of time stamps gave none" in said

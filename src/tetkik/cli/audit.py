@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +13,9 @@ from tetkik.cli.console import err, language, note, out, print_line, progress, s
 from tetkik.cli.options import Since, Until, option, parse_day
 from tetkik.cli.records import open_configured_records
 from tetkik.cli.tables import listing
-from tetkik.errors import UsageError
+from tetkik.errors import MissingExtra, OutputError, UsageError
+from tetkik.files import written_whole
+from tetkik.settings import settings
 
 if TYPE_CHECKING:
     from tetkik.records.audit_chain import Action
@@ -31,6 +35,13 @@ def verify(
             "it outside this machine."
         ),
     ] = None,
+    time_stamp: Annotated[
+        bool,
+        option(
+            "Also have a server of time stamps (the setting signature_time_stamps) say when the file of "
+            "--anchor was there: FILE.tst beside it."
+        ),
+    ] = False,
     anchors: Annotated[
         list[Path] | None,
         option(
@@ -41,6 +52,10 @@ def verify(
     files: Annotated[bool, option("Whether every stored file is opened to its end.")] = True,
 ) -> None:
     """Exit status 1 where anything is broken."""
+    if time_stamp and (anchor is None or not settings().signature_time_stamps):
+        raise UsageError(
+            "A time stamp is made of the file of --anchor, by the server of signature_time_stamps."
+        )
     with open_configured_records() as records:
         from tetkik.records.audit_anchors import AnchorLines
         from tetkik.records.lifecycle.integrity import verify_stored
@@ -78,6 +93,28 @@ def verify(
     if anchor is not None:
         with writing(anchor):
             trail.end.write(anchor)
+            if time_stamp:
+                _stamp(anchor, settings().signature_time_stamps)
+
+
+def _stamp(anchor: Path, server: str) -> None:
+    """Put a time stamp (RFC 3161) of an anchor beside it; the server gets a digest alone."""
+    try:
+        from pyhanko.sign.timestamps import HTTPTimeStamper
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            "A time stamp needs the package {package}; `pip install 'tetkik[signature]'`.", package=error.name
+        ) from None
+    digest = hashlib.sha256(anchor.read_bytes()).digest()
+    try:
+        token = asyncio.run(HTTPTimeStamper(server).async_timestamp(digest, "sha256"))
+    except OSError as error:  # of the network, and what pyHanko makes of a bad answer
+        raise OutputError(
+            "The server of time stamps gave none ({fault}); the anchor is written without one.",
+            fault=type(error).__name__,
+        ) from None
+    with written_whole(anchor.with_name(f"{anchor.name}.tst")) as file:
+        file.write(token.dump())
 
 
 def _say_vouched(file: Path, found: Vouched | None, end: int) -> None:

@@ -8,6 +8,7 @@ make without the key, and a code over the whole line. The same value stands in e
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from tetkik.records.vault import Vault
 FILE = "audit.anchors"
 _CHAIN = 16
 _CODE = 8
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +46,19 @@ class AnchorFile:
     def __init__(self, file: Path, vault: Vault) -> None:
         self.file = file
         self._vault = vault
-        self.fault = ""
-        """Why the last line could not be written; empty where it was."""
+        self._failed = False
 
     def add(self, seq: int, chain: bytes, at: datetime) -> None:
-        """Add the end of the trail; a fault is kept for whoever asks, for the transaction is through."""
+        """Add the end of the trail; a fault goes to the log, for the transaction is through."""
         AnchorFile.newest = f"{seq}:{chain[:_CHAIN].hex()}"
         try:
             self._append({"at": at.isoformat(timespec="seconds"), "trail": AnchorFile.newest})
         except OSError as error:
-            self.fault = error.strerror or type(error).__name__
+            if not self._failed:
+                _log.error("audit.anchors cannot be written (%s); correct audit_anchors", error.strerror)
+            self._failed = True
         else:
-            self.fault = ""
+            self._failed = False
 
     def add_restored(self, seq: int, at: datetime) -> None:
         """Note that the trail goes on from an entry of a backup."""

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import MetaData, Table, func, select
 
 from tests.records.desk import made_triaged
-from tests.records.kit import made_case, made_records, made_user
+from tests.records.kit import id_of, made_case, made_records, made_user
 from tetkik.errors import InputError, RecordsError, SettingError
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import cases
+from tetkik.records.cases import cases, patients
 from tetkik.records.cases.complaints import UrgencyChoice
 from tetkik.records.database import Records
 from tetkik.records.images import images
@@ -27,7 +27,8 @@ from tetkik.records.lifecycle.table_dump import backup_tables, dump_rows
 from tetkik.records.master_key import MasterKey
 from tetkik.records.metrics import last_backup
 from tetkik.records.migrate import downgrade
-from tetkik.records.schema import AuditHead, AuditRow, Case, Event, Image, Patient
+from tetkik.records.people import passkeys
+from tetkik.records.schema import AuditHead, AuditRow, Case, Event, Image, Patient, PatientIndex
 from tetkik.records.trail.verify import verify
 from tetkik.values import FileFormat, Role, UrgencyLevel, UrgencyReason
 
@@ -295,6 +296,11 @@ def test_the_last_backup_and_what_it_says_without_a_key(hospital, tmp_path):
 def test_a_backup_of_before_the_choice_of_urgency_comes_back(hospital, empty, tmp_path, monkeypatch):
     actor = made_user(hospital, Role.RECEPTION)
     case_id = made_case(hospital, actor, complaint=made_triaged())
+    with hospital.write(actor) as tx:
+        passkeys.add(tx, "anahtar", b"credential", b"public", 0)
+        patient_id = tx.session.get_one(Case, case_id).patient_id
+        digest = tx.vault.digest("name", "gul")
+        tx.session.add(PatientIndex(patient_id=patient_id, kind="name", digest=digest))
 
     old = empty()
     downgrade(old.engine, "0001")
@@ -315,3 +321,9 @@ def test_a_backup_of_before_the_choice_of_urgency_comes_back(hospital, empty, tm
     with back.write(actor) as tx:
         cases.change_urgency(tx, case_id, UrgencyChoice(UrgencyLevel.SARI, UrgencyReason.DENIED, sure=True))
         assert cases.load_case(tx, case_id).urgency is UrgencyLevel.SARI
+        # Digests of names are gone, and rows that open an account have their codes.
+        assert tx.count(PatientIndex, PatientIndex.kind == "name") == 0
+        assert patient_id in patients.find(tx, "gülçin")
+        assert verify_stored(tx, contents=False).faults == ()
+        (passkey,) = passkeys.of_user(tx, id_of(actor))
+        assert passkey.held

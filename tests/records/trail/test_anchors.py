@@ -97,11 +97,11 @@ def test_a_line_of_somebody_without_the_key_counts_for_nothing(trail):
     assert (found.unsealed, found.last.seq, found.broken) == (2, 10, ())
 
 
-def test_a_disk_that_takes_no_anchor_stops_nobody(trail):
+def test_a_disk_that_takes_no_anchor_stops_nobody_and_is_said_once(trail, caplog):
     trail.anchors.file.unlink()
     trail.anchors.file.mkdir()
-    grow(trail, 1)
-    assert trail.anchors.fault
+    grow(trail, 2)
+    assert [record.message[:38] for record in caplog.records] == ["audit.anchors cannot be written (Is a "]
 
 
 def test_a_restored_backup_is_no_cut(both_records, make_url, tmp_path):
