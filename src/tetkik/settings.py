@@ -147,8 +147,8 @@ class Settings(BaseSettings):
     llm_key: SecretStr | None = None
     """The key that the server wants."""
     llm_outside: bool = False
-    """Whether a language model outside the hospital may be asked. It gets de-identified text, and nothing
-    leaves the machine while this is off."""
+    """Whether a language model outside the hospital may be asked. It gets de-identified text over https, and
+    nothing leaves the machine while this is off."""
     llm_seconds: float = Field(default=30, gt=0, le=600)
     """Seconds after which the composer's draft is taken instead of a language model's."""
     llm_max_tokens: int = Field(default=2000, ge=100)
