@@ -15,7 +15,7 @@ import os
 import re
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import structlog
@@ -105,7 +105,7 @@ def main() -> None:
             else pool.submit(read, name, given.seed, seconds)
             for name in names
         ]
-        for one in work:
+        for one in as_completed(work):
             runs.append(one.result())
             show(runs[-1], given.out)
     inputs = sum(run.done for run in runs if run.name != API)
