@@ -4,18 +4,19 @@
 
 The targets are those of `tests/fuzzing/targets.py` and the API, which schemathesis asks as a person of each
 role and as nobody. The time is shared evenly. An input that is a finding is written to `--out` with its
-traceback, and comes again with the same seed. As many targets are read at once as there are processors.
+traceback. As many targets are read at once as there are processors.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import logging
 import os
 import re
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import structlog
@@ -23,7 +24,7 @@ import structlog
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from figures import judged, record
-from tests.fuzzing.process import FuzzRun, fuzz, input_of
+from tests.fuzzing.process import FuzzRun, fuzz
 from tests.fuzzing.targets import TARGETS
 from tests.records.kit import made_case, made_user
 from tests.service.browser import serving
@@ -77,7 +78,7 @@ def show(run: FuzzRun, out: Path) -> None:
         stem = out / f"{re.sub(r'[^a-z]+', '-', run.name)}-{number}"
         stem.with_suffix(".txt").write_text(said, "utf-8")
         if run.name != API:
-            stem.with_suffix(".bin").write_bytes(input_of(run.name, number))
+            stem.with_suffix(".bin").write_bytes(base64.b64decode(run.inputs[number]))
     taken = f"{run.taken} taken, longest {run.longest:.2f} s, {run.grown >> 20} MiB more"
     what = f"{run.done} roles" if run.name == API else f"{run.done} inputs, {taken}"
     print(f"{run.name}: {what}; {len(run.findings)} findings", flush=True)
@@ -105,7 +106,7 @@ def main() -> None:
             else pool.submit(read, name, given.seed, seconds)
             for name in names
         ]
-        for one in work:
+        for one in as_completed(work):
             runs.append(one.result())
             show(runs[-1], given.out)
     inputs = sum(run.done for run in runs if run.name != API)

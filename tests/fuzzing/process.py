@@ -8,6 +8,7 @@ is a finding, and the next goes on behind it. One line of JSON comes back for ea
 
 from __future__ import annotations
 
+import base64
 import json
 import mmap
 import os
@@ -52,6 +53,8 @@ class FuzzRun:
     longest: float = 0.0
     grown: int = 0
     findings: dict[int, str] = field(default_factory=dict)
+    inputs: dict[int, str] = field(default_factory=dict)
+    """What was read there, in base 64: some samples differ from process to process (GDCM names them anew)."""
 
 
 def fuzz(runs: Sequence[FuzzRun]) -> list[FuzzRun]:
@@ -64,7 +67,14 @@ def fuzz(runs: Sequence[FuzzRun]) -> list[FuzzRun]:
         text=True,
         check=True,
     )
-    return [FuzzRun(**json.loads(line)) for line in ran.stdout.splitlines()]
+    return [FuzzRun(**_with_numbers(json.loads(line))) for line in ran.stdout.splitlines()]
+
+
+def _with_numbers(run: dict[str, Any]) -> dict[str, Any]:
+    """JSON has made texts of the numbers of the findings."""
+    return run | {
+        name: {int(key): said for key, said in run[name].items()} for name in ("findings", "inputs")
+    }
 
 
 def input_of(name: str, number: int) -> bytes:
@@ -116,6 +126,7 @@ def _work(run: FuzzRun) -> None:
             run.findings[reached] = f"the process ended: {signal.Signals(status & 127).name}"
         run.done += reached + 1 - number
         number = reached + 1
+    run.inputs = {key: base64.b64encode(input_of(run.name, key)).decode() for key in run.findings}
 
 
 def _forked(name: str, target: Target, numbers: range, end: float, place: mmap.mmap, sink: int) -> None:

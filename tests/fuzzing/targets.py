@@ -101,7 +101,7 @@ def _codestream(dice: Dice) -> bytes:
 def _state() -> tuple[bytes, bytes]:
     """A presentation state, and the image that it is of."""
     from tests.documents.test_presentation_state import ct, written
-    from tetkik.values import Presentation
+    from tetkik.values.presentation import Presentation
 
     image = ct()
     return written(Presentation((0.4, 0.3), True, 90, False, ((10.0, 20.0), (90.0, 80.0))), image), image

@@ -248,6 +248,16 @@ def test_jpeg_of_other_dimensions(marker, syntax):
     refused(compressed(stream, syntax), "its image data says 60000 × 60000")
 
 
+@pytest.mark.attack
+@pytest.mark.parametrize("transform", [2, 3, 255])
+def test_a_lossless_jpeg_of_a_colour_transform_that_there_is_not(transform):
+    """GDCM ended the process over it."""
+    data = sound_files()[f"colour {JPEGLossless.name}"]
+    place = data.index(b"Adobe") + 11
+    assert apart(data[:place] + b"\1" + data[place + 1 :]).said == ""
+    refused(data[:place] + bytes([transform]) + data[place + 1 :], "FILE")
+
+
 def test_baseline_jpeg_of_other_dimensions():
     pixels = picture(bits=8).astype(np.uint8)
     stream = bytearray(raster(pixels, "JPEG"))

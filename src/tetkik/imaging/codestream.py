@@ -16,6 +16,8 @@ from enum import Enum, auto
 
 _SOI, EOI, _SOS, _DHT, _APP14 = 0xD8, 0xD9, 0xDA, 0xC4, 0xEE
 _SOF_JPEG_LS = 0xF7
+_TRANSFORMS = (None, 0, 1)
+"""Of Adobe's marker, for three samples (ISO/IEC 10918-6): RGB, YCbCr. Over others GDCM ends the process."""
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 # The next marker after entropy-coded data, in which 0xFF is followed by 0x00 or by a restart marker; in
 # JPEG-LS by a byte below 0x80.
@@ -117,6 +119,8 @@ def _parse_jpeg(data: bytes) -> Codestream:
             _check_scan(found, segment)
     if found is None or not scans:
         raise CodestreamError("no image")
+    if found.codec is not Codec.JPEG and found.samples == 3 and adobe not in _TRANSFORMS:
+        raise UnknownCodestreamError("a colour transform of four samples, or of nobody")
     return replace(found, adobe_transform=adobe, jfif=jfif, ended=ended)
 
 
