@@ -43,7 +43,18 @@ _PLANTABLE = {
     for tag, entry in DicomDictionary.items()
     if entry[4] and entry[4] not in _STRUCTURE and tag >> 16 not in (0, 2, 4) and tag >> 16 < 0x7FE0
 }
-TEXT = {"AE": 16, "CS": 16, "SH": 16, "LO": 64, "PN": 60, "LT": 900, "ST": 900, "UC": 900, "UT": 900, "UR": 900}
+TEXT = {
+    "AE": 16,
+    "CS": 16,
+    "SH": 16,
+    "LO": 64,
+    "PN": 60,
+    "LT": 900,
+    "ST": 900,
+    "UC": 900,
+    "UT": 900,
+    "UR": 900,
+}
 _BYTES = ("OB", "OW", "UN", "OF", "OL", "OD", "OV")
 
 
@@ -149,7 +160,15 @@ def planted_files(count: int, seed: int = 1, attributes: int = 120) -> Iterator[
             file = Path(folder) / "phantom.dcm"
             syntax = SYNTAXES[number % len(SYNTAXES)]
             bits = {"bits": 8} if syntax == ".4.50" else {}
-            write_phantom(file, number % 5, rows=64, columns=72, transfer_syntax=f"{_ROOT}{syntax}", marker=False, **bits)
+            write_phantom(
+                file,
+                number % 5,
+                rows=64,
+                columns=72,
+                transfer_syntax=f"{_ROOT}{syntax}",
+                marker=False,
+                **bits,
+            )
             dataset = pydicom.dcmread(file)
             with pydicom.config.disable_value_validation():
                 for _ in range(attributes):
@@ -208,7 +227,9 @@ def _plant_beside(dataset: Dataset, maker: _Maker, syntax: str) -> None:
     dataset.add_new("BodyPartExamined", "CS", f"CHEST\0{_ascii(word('behind a zero')).upper()}")
     maker.planted["behind a zero"] = _ascii(maker.planted["behind a zero"]).upper()
     dataset.add_new("SoftwareVersions", "LO", ["1.0", maker.text("second value", 64)])
-    dataset.add_new("ICCProfile", "OB", _profile(word("profile, description"), maker.number("profile, behind")))
+    dataset.add_new(
+        "ICCProfile", "OB", _profile(word("profile, description"), maker.number("profile, behind"))
+    )
     table = Dataset()
     table.LUTDescriptor = [16, 0, 16]
     table.LUTExplanation = word("table, explanation")
@@ -227,7 +248,9 @@ def _profile(description: str, behind: str) -> bytes:
     from PIL import ImageCms
 
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    words = description.encode("ascii", "ignore") if description.isascii() else description.encode("utf-16-be")
+    words = (
+        description.encode("ascii", "ignore") if description.isascii() else description.encode("utf-16-be")
+    )
     tag = struct.pack(">4sIII4sII", b"mluc", 0, 1, 12, b"trTR", len(words), 28) + words
     tag += b"\0" * (-len(tag) % 4)
     count = struct.unpack_from(">I", profile, 128)[0]

@@ -24,14 +24,14 @@ _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 _DOSE = r"(?![ ]?(?:mg|mcg|ug|ml|cc|gr?|kcal|iu|u|m|mm3?|mmhg|ng|pg|[x*]|kopya|hucre|metre)\b)"
 _DATES = re.compile(
     rf"""(?<![\d.,/\-])(?:
-        {_DAY}[ ]?([./\-])[ ]?(?:0?[1-9]|1[0-2])[ ]?\1[ ]?(?:19|20)?\d\d(?![\d.,/]\d)
+        {_DAY}[ ]?([./\-])[ ]?(?:0?[1-9]|1[0-2])[ ]?\1[ ]?(?:\d{{4}}|\d\d)(?!\d|[.,/]\d)
       | (?:0?[1-9]|1[0-2])([./\-]){_DAY}\2{_YEAR}
       | {_DAY}[ ]?[./\-][ ]?[ivx]{{1,4}}[ ]?[./\-][ ]?{_YEAR}
       | {_YEAR}[ ]?[./\-][ ]?\d{{1,2}}(?:[ ]?[./\-][ ]?\d{{1,2}})?
       | \d{{1,2}}[./]{_YEAR}
       | {_DAY}(?:st|nd|rd|th|\.)?[ ]?(?:of[ ])?[\-/]?{MONTH}(?:['’]?(?:d[ae]n?|t[ae]n?|[iu]n))?(?![a-z])
         (?:[ ,/.\-]{{1,3}}'?(?:1[34]\d\d|(?:19|20)?\d\d)(?![\d]|[.,]\d|\s?(?:mg|ml|cc|gr|mm|cm|x)\b))?
-      | {MONTH}[ ]{_DAY}(?:st|nd|rd|th)?(?!\d)(?:,?[ ]{_YEAR})
+      | {MONTH}[ ]{_DAY}(?:(?:st|nd|rd|th)(?:,?[ ]{_YEAR})?|,?[ ]{_YEAR})
       | {MONTH}[ ',]{{1,2}}{_YEAR}
       | (?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])
       | {_YEAR}[ ]{MONTH}(?![a-z])
@@ -46,9 +46,15 @@ _SPOKEN = re.compile(
 )
 _BORN = r"(?:dogum(?:lu\w*|[ ]?t(?:ar(?:ih\w*)?)?)?|dogm\w{0,3}|dgm|dog|dt|d\.?[ ]?t(?:arih\w*)?|dob|born|d[ ]?yili|yili)"
 _BORN_NEAR = (
-    re.compile(rf"(?<![a-z]){_BORN}\b[ .:;,=()\-]{{0,4}}(?:yili?[ :]{{0,2}})?((?:{_DAY}[./\- ]{{1,2}}){{0,2}}'?\d{{2,4}})(?![\d])"),
-    re.compile(r"(?<![\d.,])(1[34]\d\d|(?:19|20)?\d\d)['’]?[ ]?(?:l[iu]|d[ae]n?)?[ ]?(?:dogumlu|dog\b|dgm|dgml|d\.?lu|dogdu|born)"),
-    re.compile(r"(?:hicri|rumi|miladi|h\.)[ :]{0,2}((?:\d{1,2}[ ]?[./][ ]?){0,2}(?:\d{1,2}[ ]\w{3,14}[ ])?1[2-4]\d\d)(?!\d)"),
+    re.compile(
+        rf"(?<![a-z]){_BORN}\b[ .:;,=()\-]{{0,4}}(?:yili?[ :]{{0,2}})?((?:{_DAY}[./\- ]{{1,2}}){{0,2}}'?\d{{2,4}})(?![\d])"
+    ),
+    re.compile(
+        r"(?<![\d.,])(1[34]\d\d|(?:19|20)?\d\d)['’]?[ ]?(?:l[iu]|d[ae]n?)?[ ]?(?:dogumlu|dog\b|dgm|dgml|d\.?lu|dogdu|born)"
+    ),
+    re.compile(
+        r"(?:hicri|rumi|miladi|h\.)[ :]{0,2}((?:\d{1,2}[ ]?[./][ ]?){0,2}(?:\d{1,2}[ ]\w{3,14}[ ])?1[2-4]\d\d)(?!\d)"
+    ),
     re.compile(r"(?<!\d)(1[2-4]\d\d)[ ](?:hicri|rumi)"),
 )
 # An age of 90 and more: as one or in words.
@@ -80,7 +86,9 @@ _ADDRESSES = re.compile(
     r"|(?<![\w:])(?:[0-9a-f]{1,4}:){1,6}:(?:[0-9a-f]{1,4}:?){1,5}(?![\w:])"
     r"|(?<![\w:\-])(?:[0-9a-f]{2}[:\-]){5}[0-9a-f]{2}(?![\w:\-])"
 )
-_IBAN = re.compile(r"(?<![a-z0-9])tr[ .\-]?(?:\d[ .\-]{0,2}){23}\d(?!\d)|(?<![a-z0-9])tr[ .\-]?\d\d[ .\-]?(?:\d{4}[ .\-]?){2,5}\d{0,4}")
+_IBAN = re.compile(
+    r"(?<![a-z0-9])tr[ .\-]?(?:\d[ .\-]{0,2}){23}\d(?!\d)|(?<![a-z0-9])tr[ .\-]?\d\d[ .\-]?(?:\d{4}[ .\-]?){2,5}\d{0,4}"
+)
 # A province's number, one to three letters, two to five digits; not a dose, a vertebra or a point of time.
 _PLATE = re.compile(
     r"(?<![\w.,/])(?:0[1-9]|[1-7]\d|8[01])(?P<g>[ .\-]?)(?P<l>[A-Za-z]{1,3})[ .\-]?\d{2,5}(?![\w]|[.,/]\d)"
@@ -99,24 +107,34 @@ _ID_WORD = (
 )
 _ID = re.compile(
     rf"(?<![a-z0-9]){_ID_WORD}(?![a-z])"
-    r"(?:[ ]?(?:no(?:su|lu|m|'su)?|numara\w{0,3}|num|nr|id|kodu|number|sicil\w{0,2}|tescil|dosya\w{0,3}|eski|yeni|isyeri|kimlik|'?si|basvuru|yatis|order|study|acc)(?![a-z]))*"
+    r"(?:[ ]?(?:no(?:su|lu|m|'su)?|numara\w{0,3}|num|nr|id|kodu|number|sicil\w{0,2}|tescil|dosya\w{0,3}|eski|yeni|isyeri|kimlik|'?si|basvuru|yatis|order|study|acc)(?![a-z])){0,5}"
     r"[ ]?[.:=#()\-–/]{0,3}[ ]?"
     r"(?P<v>(?:(?<![a-z])[a-z]{1,3}[ \-./]{1,2})?(?:(?<![a-z])(?:[a-z]{1,5}[\-./]?|[a-z]{1,2}[ ]))?\d[a-z0-9]*(?:[./\-_][a-z0-9]+)*(?:[ ]\d[\d./\-]+(?![a-z%]))*)"
 )
-_NUMBERED = re.compile(r"(?<![a-z])no(?:su|lu|m)?[ .:]{1,3}((?:[a-z]{1,3}[ \-])?\d{4,}(?:[./\-]\d+)*)(?![\d])")
-_MIXED = re.compile(r"(?<![A-Za-z0-9])(?=[A-Z0-9]{6,14}(?![A-Za-z0-9]))(?!(?:[A-Z]\d{1,2})+(?![A-Z0-9]))(?:[A-Z]+\d+|\d+[A-Z]+){2,}[A-Z]*(?![A-Za-z0-9])")
+_NUMBERED = re.compile(
+    r"(?<![a-z])no(?:su|lu|m)?[ .:]{1,3}((?:[a-z]{1,3}[ \-])?\d{4,}(?:[./\-]\d+)*)(?![\d])"
+)
+_MIXED = re.compile(
+    r"(?<![A-Za-z0-9])(?=[A-Z0-9]{6,14}(?![A-Za-z0-9]))(?!(?:[A-Z]\d{1,2})+(?![A-Z0-9]))(?:[A-Z]+\d+|\d+[A-Z]+){2,}[A-Z]*(?![A-Za-z0-9])"
+)
 _SLASHED = re.compile(r"(?<![A-Za-z0-9])[A-Z]{1,4}/[A-Z]{1,4}\d{0,4}[\-/]\d{3,}|(?<!\w)s\.\d{1,4}/k\.\d{1,4}")
 _CODE = re.compile(  # H-2231, ORD558213, BT-7741903, A/2019-06643, P24-11873
     r"(?<![a-zA-Z0-9.\-/])(?:[A-Za-z]{1,5}[\-./_]?\d{5,12}|[A-Z]{1,5}-\d{3,12}|[A-Za-z]{1,4}[\-/]?(?:19|20)?\d\d[\-/]\d{3,8}|\d{2,4}[\-/]\d{4,10}|#\d{4,12}"
     r"|[A-Z](?=[A-Z0-9]{7,10}(?![A-Za-z0-9]))(?:[A-Z]*\d){4}[A-Z0-9]*)(?![A-Za-z0-9]|[.,]\d)"
 )
-_LONG = re.compile(r"(?<![\d.,])(?:\d{6,}|\d{5}(?!\d)|\d{4}(?:[ ]\d{4}){2,4}(?:[ ]\d{1,4})?|\d{3,4}(?:[ \-.]\d{2,4}){2,6}|\d{2,4}[ ]\d{4,}(?:[ ]\d+)*|[2-5]\d\d[ ]\d{3}(?:[ ]?\d){4})(?![\d:]|[.,]\d)")
+_LONG = re.compile(
+    r"(?<![\d.,])(?:\d{6,}|\d{5}(?!\d)|\d\d(?:[ ]\d\d){3,}|\d{4}(?:[ ]\d{4}){2,4}(?:[ ]\d{1,4})?|\d{3,4}(?:[ \-.]\d{2,4}){2,6}|\d{2,4}[ ]\d{4,}(?:[ ]\d+)*|[2-5]\d\d[ ]\d{3}(?:[ ]?\d){4})(?![\d:]|[.,]\d)"
+)
 _DOTTED = re.compile(r"(?<![\d.,/\-])\d{1,4}(?:[.\-/]\d{1,9}){2,8}(?![\d])")
 _MEASURED = re.compile(
     r"(?:plt|wbc|trombosit|lokosit|eritrosit|ck|bnp|probnp|hcg|ferritin|dimer|lenf\w*|notrofil|troponin|b12|bakteri|koloni|crp|odyo|ast|alt|ldh|cpk|trigliserid|amilaz|lipaz|hucre)\W{0,4}(?:\w{1,6}\W{1,3})?$"
 )
-_OF_MEASURE = re.compile(r"[ ]?(?:/|mg|ml|mm|iu|u/|ng|pg|adet|koloni|cfu|hz|x|kcal|tl\b|cc|gr|hucre|k/|10\^|unite|lira|euro|ohm)")
-_PHONE_CUE = re.compile(r"(?:tel|tlf|tlfn|telefon\w*|gsm|cep\w*|numara\w*|ev|is|fax|faks|dahili|aray\w*|ara|whatsapp|wp|no)\W{0,4}((?:\+?\d[\d ()./\-]{5,18}\d))(?!\d)")
+_OF_MEASURE = re.compile(
+    r"[ ]?(?:/|mg|ml|mm|iu|u/|ng|pg|adet|koloni|cfu|hz|x|kcal|tl\b|cc|gr|hucre|k/|10\^|unite|lira|euro|ohm)"
+)
+_PHONE_CUE = re.compile(
+    r"(?:tel|tlf|tlfn|telefon\w*|gsm|cep\w*|numara\w*|ev|is|fax|faks|dahili|aray\w*|ara|whatsapp|wp|no)\W{0,4}((?:\+?\d[\d ()./\-]{5,18}\d))(?!\d)"
+)
 
 
 def _all(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, int]]:
@@ -155,7 +173,9 @@ def plates(_: str, text: str) -> Iterator[tuple[int, int]]:
     for match in _PLATE.finditer(text):
         spaced = bool(match["g"])
         many = sum(map(str.isdigit, match[0])) > 4
-        if flat(match["l"]) not in _UNITS or (match["l"].isupper() and (many or (spaced and len(match[0]) > 7))):
+        if flat(match["l"]) not in _UNITS or (
+            match["l"].isupper() and (many or (spaced and len(match[0]) > 7))
+        ):
             yield match.span()
     for match in _VEHICLE.finditer(text):
         yield match.span("v")
@@ -174,13 +194,13 @@ def numbers(plain: str, text: str) -> Iterator[tuple[int, int]]:
             yield match.span()
     for match in _LONG.finditer(plain):
         start, end = match.span()
-        if not (_MEASURED.search(plain[max(0, start - 24) : start]) or _OF_MEASURE.match(plain[end : end + 8])):
+        if not (
+            _MEASURED.search(plain[max(0, start - 24) : start]) or _OF_MEASURE.match(plain[end : end + 8])
+        ):
             yield start, end
 
 
-_STREET = (
-    r"(?:mah(?:alle\w*)?|mh|cad(?:de\w*)?|cd|sok(?:ak|ag\w*)?|sk|bulv?(?:ar\w*)?|blv|cikmaz\w*|yokusu|meydan\w*|apt|apartman\w*|sitesi|sit|koyu|beldesi|mevkii?|kume[ ]evleri)"
-)
+_STREET = r"(?:mah(?:alle\w*)?|mh|cad(?:de\w*)?|cd|sok(?:ak|ag\w*)?|sk|bulv?(?:ar\w*)?|blv|cikmaz\w*|yokusu|meydan\w*|apt|apartman\w*|sitesi|sit|koyu|beldesi|mevkii?|kume[ ]evleri)"
 _DOOR = r"(?:no|numara|kapi|daire|d|kat|k|blok|bl|ic[ ]?kapi|dis[ ]?kapi|apt|pk)"
 _WORD = r"[a-z0-9][\w'’/\-]{0,24}"
 _STREETS = re.compile(
@@ -195,7 +215,10 @@ def addresses(plain: str, text: str) -> Iterator[tuple[int, int]]:
     towns = word_lists()["cities"]
     for match in _STREETS.finditer(plain):
         start, end = match.span()
-        numbered = any(char.isdigit() for char in match[0]) or plain[max(0, start - 4) : start].rstrip()[-1:].isdigit()
+        numbered = (
+            any(char.isdigit() for char in match[0])
+            or plain[max(0, start - 4) : start].rstrip()[-1:].isdigit()
+        )
         low = max(0, start - 80)
         first = start
         for word in reversed(list(_PLACE_WORD.finditer(text, low, start))[-6:]):
@@ -209,14 +232,19 @@ def addresses(plain: str, text: str) -> Iterator[tuple[int, int]]:
         last = end
         for word in _PLACE_WORD.finditer(text, end, min(len(text), end + 60)):
             folded = plain[word.start() : word.end()].split("'")[0]
-            if text[last : word.start()].strip(" ,./-()") or not (folded in towns or _TOWN.fullmatch(folded) or re.sub(r"[dt][ae]n?$", "", folded) in towns):
+            if text[last : word.start()].strip(" ,./-()") or not (
+                folded in towns or _TOWN.fullmatch(folded) or re.sub(r"[dt][ae]n?$", "", folded) in towns
+            ):
                 break
             last = word.start() + len(folded)
         if numbered or last > end or (first < start and text[first].isupper()):
             yield first, last
 
 
-_ABROAD = re.compile(r"(?<!\w)\w{3,30}(?:stra(?:ß|ss)e|str\.|weg|platz|gasse)[ ]\d{1,4}\w?(?:,?[ ]\d{4,5}[ ]\w{3,20})?", re.IGNORECASE)
+_ABROAD = re.compile(
+    r"(?<!\w)\w{3,30}(?:stra(?:ß|ss)e|str\.|weg|platz|gasse)[ ]\d{1,4}\w?(?:,?[ ]\d{4,5}[ ]\w{3,20})?",
+    re.IGNORECASE,
+)
 _PLACE_WORD = re.compile(r"[\w'’]+")
 _TOWN = re.compile(r"(?:ilce|merkez|koy)\w{0,5}")
 # The head of a school's or a firm's name; units of a hospital (klinik, servis, merkez) are none.

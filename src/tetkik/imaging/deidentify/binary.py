@@ -67,7 +67,8 @@ def _shorten_table(dataset: Dataset, keyword: str) -> None:
 def _waveform_bytes(dataset: Dataset) -> int | None:
     """PS3.3, C.10.9: channels, samples of each, and their bits."""
     stated = [
-        whole(dataset, name) for name in ("NumberOfWaveformChannels", "NumberOfWaveformSamples", "WaveformBitsAllocated")
+        whole(dataset, name)
+        for name in ("NumberOfWaveformChannels", "NumberOfWaveformSamples", "WaveformBitsAllocated")
     ]
     if None in stated:
         return None

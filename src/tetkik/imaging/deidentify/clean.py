@@ -212,9 +212,7 @@ class Cleaner:
             return None
         if not element.value:
             return element
-        other = [
-            uid if uid in UID_dictionary else self.secret.uid(uid) for uid in values_of(element)
-        ]
+        other = [uid if uid in UID_dictionary else self.secret.uid(uid) for uid in values_of(element)]
         return _with(element, other if len(other) > 1 else other[0])
 
     def _moved(self, element: DataElement, action: Action) -> DataElement | None:

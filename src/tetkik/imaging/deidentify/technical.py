@@ -68,7 +68,7 @@ def _meanings() -> dict[tuple[str, str], str]:
 
 
 def clean_code(item: Dataset) -> None:
-    """A code and its meaning as a dictionary has them, in place; what no dictionary has goes."""
+    """Keep, in place, a code that a dictionary has, and of its meaning that dictionary's words or technical ones."""
     scheme = str(item.get("CodingSchemeDesignator") or "")
     meaning = None
     for keyword in CODES:
@@ -76,8 +76,10 @@ def clean_code(item: Dataset) -> None:
             meaning = _meanings().get((scheme, str(item[keyword].value)))
             if meaning is None:
                 del item[keyword]
-    for keyword in ("CodingSchemeDesignator", "CodeMeaning"):
-        if keyword in item and meaning is None and not is_technical(str(item[keyword].value or "")):
-            del item[keyword]
-    if meaning is not None:
-        item.CodeMeaning = meaning[:64]
+    if meaning is None and not is_technical(scheme):
+        del item.CodingSchemeDesignator
+    if "CodeMeaning" in item and not is_technical(str(item.CodeMeaning or "")):
+        if meaning is None:
+            del item.CodeMeaning
+        else:
+            item.CodeMeaning = meaning[:64]
