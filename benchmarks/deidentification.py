@@ -1,17 +1,20 @@
-"""What de-identification leaves of identifiers, and what it takes of the rest: Turkish texts, and DICOM files.
+"""What de-identification leaves of identifiers, and what it takes of the rest: Turkish texts, and DICOM
+files.
 
     python benchmarks/deidentification.py [--file judges.jsonl]... [--files 500]
 
 The texts are one JSON object a line, {"text": ..., "spans": [[substring, kind], ...]}, or the CSV of
 data/deidentification, by writers who had not seen the rules. A span counts as found where none of its letters
-and digits is left, signs between them aside. Of the words outside every span (runs of letters or digits) those
-that went are the loss; an ending written together with a span belongs to neither.
+and digits is left, signs between them aside. Of the words outside every span (runs of letters or digits)
+those that went are the loss; an ending written together with a span belongs to neither.
 
 Without --file the development texts are read: all figures of them are flattered, since the rules were written
-with them in view and the tagger was trained on them. `--leave-out` trains it anew without each writer in turn.
+with them in view and the tagger was trained on them. `--leave-out` trains it anew without each writer in
+turn.
 
 The DICOM files are made by tests/imaging/planted.py: identifiers, each used once, in every attribute that can
-hold one and in every place beside the attributes; they are looked for in the bytes written, in five encodings.
+hold one and in every place beside the attributes; they are looked for in the bytes written, in five
+encodings.
 """
 
 from __future__ import annotations
@@ -37,7 +40,8 @@ from tests.privacy.marked_texts import DEVELOPMENT, Score, Text, measure, read_t
 def show(title: str, score: Score, listed: bool = False) -> None:
     found, spans = score.found.total(), score.spans.total()
     print(
-        f"{title}: recall {share(found, spans)} of {spans}; useful words lost {share(score.lost, score.words, 4)} of {score.words}"
+        f"{title}: recall {share(found, spans)} of {spans}; "
+        f"useful words lost {share(score.lost, score.words, 4)} of {score.words}"
     )
     for kind in sorted(score.spans):
         print(f"  {kind:9} {share(score.found[kind], score.spans[kind])} of {score.spans[kind]}")
@@ -79,9 +83,8 @@ def record_texts(score: Score, name: str) -> None:
 
 def leave_out(texts: Sequence[Text], listed: bool) -> None:
     """Each writer judged by a tagger that never saw that writer."""
-    from tetkik.privacy import tagger
-
     from deidentification_training import train
+    from tetkik.privacy import tagger
 
     total = Score(Counter(), Counter())
     kept = tagger.model
@@ -90,12 +93,12 @@ def leave_out(texts: Sequence[Text], listed: bool) -> None:
             file = Path(folder) / "tagger.npz"
             train([text for text in texts if text.writer != writer], file)
             made = tagger.read_model(file)
-        tagger.model = lambda made=made: made  # type: ignore[assignment,misc]
+        tagger.model = lambda made=made: made  # type: ignore[assignment]
         own = [text for text in texts if text.writer == writer]
         show(f"{writer}, tagger trained without", measure(own, whole), listed)
         for text in own:
             total.add(text, whole)
-    tagger.model = kept  # type: ignore[assignment]
+    tagger.model = kept
     show("each writer left out in turn", total)
     record_texts(total, "left-out")
 
@@ -109,13 +112,16 @@ def speed(texts: Sequence[Text]) -> None:
         whole(line * times)
         took = time.perf_counter() - start
         print(
-            f"{len(line) * times:,} characters: {took:.2f} s, {took / len(line) / times * 1e6:.1f} us a character"
+            f"{len(line) * times:,} characters: {took:.2f} s, "
+            f"{took / len(line) / times * 1e6:.1f} us a character"
         )
 
 
 def measure_files(count: int) -> None:
-    """What is left in de-identified DICOM files of the identifiers planted in them, and what useful is lost."""
+    """What is left in de-identified DICOM files of the identifiers planted in them, and what useful is
+    lost."""
     import pydicom
+
     from tests.imaging.planted import left_in, planted_files
     from tetkik.errors import InputError
     from tetkik.imaging.deidentify import BurnedIn, Options, Secret, deidentify_bytes
@@ -137,7 +143,8 @@ def measure_files(count: int) -> None:
         left.update(left_in(content, item))
         left.update(["file name"] if item.identifiers["file name"].lower() in uid else [])
     print(
-        f"{planted:,} identifiers in {len(places):,} kinds of places of {files} files; {refused} refused; left: {left.total()}"
+        f"{planted:,} identifiers in {len(places):,} kinds of places of {files} files; "
+        f"{refused} refused; left: {left.total()}"
     )
     print("  ", dict(left.most_common(20)))
     if count >= 500:
@@ -160,7 +167,8 @@ def measure_files(count: int) -> None:
                 had[element.keyword] += 1
                 kept[element.keyword] += str(after.get(element.keyword)) == str(element.value)
     print(
-        f"useful attributes of pydicom's own files that stay as they are: {share(kept.total(), had.total())} of {had.total()}"
+        "useful attributes of pydicom's own files that stay as they are: "
+        f"{share(kept.total(), had.total())} of {had.total()}"
     )
     print(
         "  lost:",
@@ -176,14 +184,21 @@ def measure_files(count: int) -> None:
 # What image research reads, besides the pixels and what places them (PS3.3).
 USEFUL = frozenset(
     """
-    Modality BodyPartExamined ViewPosition ImageLaterality Laterality PatientPosition PatientOrientation ImageType Manufacturer
-    ManufacturerModelName SoftwareVersions ConvolutionKernel KVP XRayTubeCurrent Exposure ExposureTime SliceThickness
-    SpacingBetweenSlices PixelSpacing ImagerPixelSpacing ImagePositionPatient ImageOrientationPatient SliceLocation
-    MagneticFieldStrength EchoTime RepetitionTime FlipAngle InversionTime ScanningSequence SequenceVariant SequenceName ScanOptions
-    MRAcquisitionType ImagedNucleus NumberOfAverages EchoTrainLength WindowCenter WindowWidth RescaleSlope RescaleIntercept
-    RescaleType LossyImageCompression LossyImageCompressionRatio PhotometricInterpretation Rows Columns BitsStored
-    NumberOfFrames InstanceNumber SeriesNumber AcquisitionNumber PresentationIntentType ConversionType FilterType Grid
-    DistanceSourceToDetector DistanceSourceToPatient GantryDetectorTilt TableHeight RotationDirection DoseUnits DoseType
+    Modality BodyPartExamined ViewPosition ImageLaterality Laterality PatientPosition PatientOrientation
+    ImageType Manufacturer
+    ManufacturerModelName SoftwareVersions ConvolutionKernel KVP XRayTubeCurrent Exposure ExposureTime
+    SliceThickness
+    SpacingBetweenSlices PixelSpacing ImagerPixelSpacing ImagePositionPatient ImageOrientationPatient
+    SliceLocation MagneticFieldStrength EchoTime RepetitionTime FlipAngle InversionTime ScanningSequence
+    SequenceVariant SequenceName ScanOptions
+    MRAcquisitionType ImagedNucleus NumberOfAverages EchoTrainLength WindowCenter WindowWidth
+    RescaleSlope RescaleIntercept
+    RescaleType LossyImageCompression LossyImageCompressionRatio PhotometricInterpretation Rows Columns
+    BitsStored
+    NumberOfFrames InstanceNumber SeriesNumber AcquisitionNumber PresentationIntentType ConversionType
+    FilterType Grid
+    DistanceSourceToDetector DistanceSourceToPatient GantryDetectorTilt TableHeight RotationDirection
+    DoseUnits DoseType
     PulseSequenceName ReceiveCoilName TransmitCoilName FrameTime UltrasoundColorDataPresent Units
     """.split()  # noqa: SIM905
 )

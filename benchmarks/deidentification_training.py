@@ -4,8 +4,8 @@
 
 It learns from texts with marked spans (data/deidentification, or --file), from variants of them with other
 names, cases and letters, and from sentences of this project that name nobody. Ordinary words come from those
-sentences and from the word lists of the package, never from the marked texts, so that a word of theirs that no
-list has stays new. The same inputs give the same file.
+sentences and from the word lists of the package, never from the marked texts, so that a word of theirs
+that no list has stays new. The same inputs give the same file.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from tetkik.privacy.mask import find_personal
 from tetkik.report.deidentify import UID
 from tetkik.turkish import flat
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.privacy.marked_texts import DEVELOPMENT, Spans, Text, read_texts
 
+ROOT = Path(__file__).parents[1]
 OUT = ROOT / "src" / "tetkik" / "privacy" / "tagger.npz"
 FRAMES = DEVELOPMENT.with_name("frames.txt")
 _FILLED = 12
@@ -134,7 +134,8 @@ def vocabulary() -> Iterator[str]:
         yield "" if line.startswith("#") else line
     for file in sorted((ROOT / "docs").rglob("*.md")):
         yield from file.read_text("utf-8").split("\n")
-    for keywords in concepts.values():
+    known: dict[str, dict[str, dict[str, tuple[str, object]]]] = concepts  # type: ignore[assignment]
+    for keywords in known.values():
         yield from (entry[0] for codes in keywords.values() for entry in codes.values())
 
 
@@ -283,4 +284,4 @@ def restyled(sentence: str, chance: random.Random) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

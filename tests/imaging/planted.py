@@ -1,6 +1,7 @@
 """DICOM files with identifiers of their own planted wherever a file has room for a text.
 
-Every attribute of DICOM's dictionary that can hold one is used over a few hundred files, on top and nested, and
+Every attribute of DICOM's dictionary that can hold one is used over a few hundred files, on top and
+nested, and
 all that lies beside the attributes: preamble, file meta information, private and unknown elements, overlays,
 curves, icons, tables, colour profiles, comments of codestreams, bytes behind every kind of pixel data and
 behind the data set. No identifier stands twice.
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pydicom
-from pydicom.datadict import DicomDictionary
+from pydicom._dicom_dict import DicomDictionary
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.sequence import Sequence
@@ -96,7 +97,8 @@ class _Maker:
         return self._once(place, made) or self.number(place, digits)
 
     def date(self, place: str) -> str:
-        made = f"{self.random.randrange(1901, 2020)}{self.random.randrange(1, 13):02}{self.random.randrange(1, 29):02}"
+        year, month, day = (self.random.randrange(*ends) for ends in ((1901, 2020), (1, 13), (1, 29)))
+        made = f"{year}{month:02}{day:02}"
         return self._once(place, made) or self.date(place)
 
     def text(self, place: str, longest: int) -> str:
@@ -159,7 +161,7 @@ def planted_files(count: int, seed: int = 1, attributes: int = 120) -> Iterator[
             maker.planted = {}
             file = Path(folder) / "phantom.dcm"
             syntax = SYNTAXES[number % len(SYNTAXES)]
-            bits = {"bits": 8} if syntax == ".4.50" else {}
+            bits = 8 if syntax == ".4.50" else 12
             write_phantom(
                 file,
                 number % 5,
@@ -167,7 +169,7 @@ def planted_files(count: int, seed: int = 1, attributes: int = 120) -> Iterator[
                 columns=72,
                 transfer_syntax=f"{_ROOT}{syntax}",
                 marker=False,
-                **bits,
+                bits=bits,
             )
             dataset = pydicom.dcmread(file)
             with pydicom.config.disable_value_validation():
@@ -305,7 +307,8 @@ def _written(dataset: Dataset, maker: _Maker) -> bytes:
 
 
 def left_in(content: bytes, planted: Planted) -> list[str]:
-    """The places whose identifiers still stand in a file, in any encoding or case; deflated data is inflated."""
+    """The places whose identifiers still stand in a file, in any encoding or case; deflated data is
+    inflated."""
     import zlib
 
     hay = content

@@ -70,7 +70,7 @@ def test_a_colour_profile_keeps_its_colours_and_loses_its_words() -> None:
         )
         for data in (profile, cleaned)
     ]
-    assert np.array_equal(*through)
+    assert np.array_equal(through[0], through[1])
     assert clean_profile(b"no profile") is None
 
 

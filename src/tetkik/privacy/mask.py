@@ -75,8 +75,8 @@ def find_personal(text: str) -> list[Found]:
 
 
 def identifying(text: str) -> list[tuple[int, int]]:
-    """Where a clinical text identifies anybody: the personal data, every date and number of a file, and what the
-    words around it show to be a name, a place or an address."""
+    """Where a clinical text identifies anybody: the personal data, every date and number of a file, and
+    what the words around it show to be a name, a place or an address."""
     plain = flat(text)
     places = [(found.start, found.end) for found in find_personal(text)]
     places += [place for finder in identifiers.FINDERS for place in finder(plain, text)]
@@ -94,8 +94,8 @@ def _widest(text: str, start: int, end: int, finds: Sequence[Found]) -> Found:
 def mask(text: str, *, thorough: bool = False) -> Masked:
     """Replace personal data by tokens in a text in NFC, spelt as the patient wrote it.
 
-    `thorough` takes everything that `identifying` finds, as what leaves the hospital must; else dates and numbers
-    of a complaint stay.
+    `thorough` takes everything that `identifying` finds, as what leaves the hospital must; else dates
+    and numbers of a complaint stay.
     """
     finds = find_personal(text)
     if thorough:

@@ -1,8 +1,10 @@
 """Names, places and numbers that no rule knows, found by the words around them: a linear model over words.
 
-For each word or number of a text some fifty questions are asked (its spelling, its beginning and end, the lists of
-`lexicon.toml`, its neighbours, what the rules found), each answer has a weight, and a sum above a threshold says
-that it goes. The weights stand in `tagger.npz`, hashed, and come from benchmarks/deidentification_training.py.
+For each word or number of a text some fifty questions are asked (its spelling, its beginning and end,
+the lists of
+`lexicon.toml`, its neighbours, what the rules found), each answer has a weight, and a sum above a
+threshold says that it goes. The weights stand in `tagger.npz`, hashed, and come from
+benchmarks/deidentification_training.py.
 """
 
 from __future__ import annotations
@@ -205,7 +207,8 @@ class Context:
         return len(self.shapes)
 
     def is_plain(self, i: int) -> bool:
-        """Whether it is an ordinary word without a capital, of no list of names, with nothing found beside it."""
+        """Whether it is an ordinary word without a capital, of no list of names, with nothing found
+        beside it."""
         return (
             self.known[i] == "w"
             and self.shapes[i] == "a"
@@ -220,10 +223,11 @@ class Context:
         before, behind = tokens.gaps[i], tokens.gaps[i + 1]
         opens = i == 0 or before == "n" or (before != "_" and before.strip("l_")[:1] in ".!?:;-–—(")
         names = [
-            f"w={word}", f"p3={word[:3]}", f"p4={word[:4]}", f"p5={word[:5]}", f"s2={word[-2:]}", f"s3={word[-3:]}",
-            f"s4={word[-4:]}", f"sh={shape},o={opens}", f"k={mine},sh={shape},o={opens}", f"k={known},sh={shape}",
-            f"n={len(word)}", f"g={before},{behind}", f"g-={before},sh={shape}", f"g+={behind},sh={shape}",
-            f"r={found[i]}", f"kn={known},o={opens}", f"d={first},{second},{shape}", f"d={first},{before},{shape}",
+            f"w={word}", f"p3={word[:3]}", f"p4={word[:4]}", f"p5={word[:5]}",
+            f"s2={word[-2:]}", f"s3={word[-3:]}", f"s4={word[-4:]}", f"sh={shape},o={opens}",
+            f"k={mine},sh={shape},o={opens}", f"k={known},sh={shape}", f"n={len(word)}",
+            f"g={before},{behind}", f"g-={before},sh={shape}", f"g+={behind},sh={shape}", f"r={found[i]}",
+            f"kn={known},o={opens}", f"d={first},{second},{shape}", f"d={first},{before},{shape}",
             *(f"l={name},sh={shape}" for name in lists[i]), *(f"l={name},kn={known}" for name in lists[i]),
         ]  # fmt: skip
         for sign in (-2, -1, 1, 2):
@@ -234,8 +238,9 @@ class Context:
             gap = before if sign == -1 else behind if sign == 1 else ""
             kind = kinds[place]
             names += (
-                f"{sign}w={tokens.folded[place]}", f"{sign}k={kind}{gap},{mine}", f"{sign}k={kind},sh={shape}",
-                f"{sign}r={found[place]},{mine}", f"{sign}sh={shapes[place]}{gap},sh={shape},k={known}",
+                f"{sign}w={tokens.folded[place]}", f"{sign}k={kind}{gap},{mine}",
+                f"{sign}k={kind},sh={shape}", f"{sign}r={found[place]},{mine}",
+                f"{sign}sh={shapes[place]}{gap},sh={shape},k={known}",
                 *(f"{sign}l={name}{gap},sh={shape[-2:]}" for name in lists[place]),
             )  # fmt: skip
         near = {
@@ -332,7 +337,7 @@ def close_gaps(text: str, places: Sequence[tuple[int, int]]) -> list[tuple[int, 
     for i, goes in enumerate(gone):
         if not goes:
             continue
-        if 0 <= last and 1 < i - last <= _BRIDGE + 1:
+        if last >= 0 and 1 < i - last <= _BRIDGE + 1:
             around = range(max(0, last - 3), min(len(gone), i + 4))
             if sum(gone[k] and tokens.folded[k] in streets for k in around) >= 2 and "." not in "".join(
                 tokens.gaps[last + 2 : i]

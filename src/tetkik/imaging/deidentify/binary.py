@@ -1,4 +1,5 @@
-"""Elements of bytes (OB, OW, OF, …): pixels, tables of grey values and colour profiles, each as long as it says.
+"""Elements of bytes (OB, OW, OF, …): pixels, tables of grey values and colour profiles, each as long as
+it says.
 
 A text can hide in any other, and behind the last value of these.
 """
