@@ -1,33 +1,32 @@
-"""What de-identification leaves of identifiers, and what it takes of the rest: Turkish texts, and DICOM files.
+"""What de-identification leaves of identifiers, and what it takes of the rest: Turkish texts, and DICOM
+files.
 
     python benchmarks/deidentification.py [--file judges.jsonl]... [--files 500]
 
 The texts are one JSON object a line, {"text": ..., "spans": [[substring, kind], ...]}, or the CSV of
 data/deidentification, by writers who had not seen the rules. A span counts as found where none of its letters
-and digits is left, signs between them aside. Of the words outside every span (runs of letters or digits) those
-that went are the loss; an ending written together with a span belongs to neither.
+and digits is left, signs between them aside. Of the words outside every span (runs of letters or digits)
+those that went are the loss; an ending written together with a span belongs to neither.
 
 Without --file the development texts are read: all figures of them are flattered, since the rules were written
-with them in view and the tagger was trained on them. `--leave-out` trains it anew without each writer in turn.
+with them in view and the tagger was trained on them. `--leave-out` trains it anew without each writer in
+turn.
 
 The DICOM files are made by tests/imaging/planted.py: identifiers, each used once, in every attribute that can
-hold one and in every place beside the attributes; they are looked for in the bytes written, in five encodings.
+hold one and in every place beside the attributes; they are looked for in the bytes written, in five
+encodings.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import io
-import json
-import re
 import sys
 import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
 from figures import interval, judged, record
@@ -35,90 +34,15 @@ from tetkik.statistics import wilson_interval
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-Spans = Sequence[tuple[int, int]]
-Finder = Callable[[str], Spans]
-_WORD = re.compile(r"[^\W_]+")
-DEVELOPMENT = Path(__file__).parents[1] / "data" / "deidentification" / "development.csv"
-
-
-@dataclass(frozen=True)
-class Text:
-    """A text and what identifies in it: (start, end, kind), in order."""
-
-    writer: str
-    text: str
-    spans: tuple[tuple[int, int, str], ...]
-
-
-def read_texts(path: Path) -> list[Text]:
-    if path.suffix == ".csv":
-        with path.open(encoding="utf-8", newline="") as lines:
-            return [marked(row["writer"], row["text"], json.loads(row["spans"])) for row in csv.DictReader(lines)]
-    rows = (json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip())
-    return [marked(path.stem, row["text"], row["spans"]) for row in rows]
-
-
-def marked(writer: str, text: str, spans: Iterable[Sequence[str]]) -> Text:
-    """With every place where a marked substring stands."""
-    from tetkik.report.deidentify import normal
-
-    plain = normal(text)
-    places = []
-    for substring, kind in spans:
-        part, start = normal(substring), -1
-        while (start := plain.find(part, start + 1)) >= 0:
-            places.append((start, start + len(part), kind))
-    return Text(writer, plain, tuple(sorted(places)))
-
-
-@dataclass
-class Score:
-    """Spans found and all of them by kind, words lost and all that were to stay."""
-
-    found: Counter[str]
-    spans: Counter[str]
-    lost: int = 0
-    words: int = 0
-    missed: list[tuple[str, str, str]] = field(default_factory=list)
-    gone: list[tuple[str, str]] = field(default_factory=list)
-
-    def add(self, text: Text, finder: Finder) -> None:
-        hidden, marks = bytearray(len(text.text)), bytearray(len(text.text))
-        for start, end in finder(text.text):
-            hidden[start:end] = b"\1" * (end - start)
-        for start, end, kind in text.spans:
-            marks[start:end] = b"\1" * (end - start)
-            whole = all(hidden[i] or not text.text[i].isalnum() for i in range(start, end))
-            self.spans[kind] += 1
-            self.found[kind] += whole
-            if not whole:
-                self.missed.append((kind, text.text[start:end], text.text))
-        for match in _WORD.finditer(text.text):
-            if any(marks[match.start() : match.end()]):
-                continue
-            self.words += 1
-            if any(hidden[match.start() : match.end()]):
-                self.lost += 1
-                self.gone.append((match[0], text.text))
-
-
-def measure(texts: Iterable[Text], finder: Finder) -> Score:
-    score = Score(Counter(), Counter())
-    for text in texts:
-        score.add(text, finder)
-    return score
-
-
-def whole(text: str) -> Spans:
-    """What a prompt, an export and a log lose, of a text in its normal form."""
-    from tetkik.report.deidentify import identifying_places
-
-    return identifying_places(text)
+from tests.privacy.marked_texts import DEVELOPMENT, Score, Text, measure, read_texts, whole
 
 
 def show(title: str, score: Score, listed: bool = False) -> None:
     found, spans = score.found.total(), score.spans.total()
-    print(f"{title}: recall {share(found, spans)} of {spans}; useful words lost {share(score.lost, score.words, 4)} of {score.words}")
+    print(
+        f"{title}: recall {share(found, spans)} of {spans}; "
+        f"useful words lost {share(score.lost, score.words, 4)} of {score.words}"
+    )
     for kind in sorted(score.spans):
         print(f"  {kind:9} {share(score.found[kind], score.spans[kind])} of {score.spans[kind]}")
     if listed:
@@ -141,19 +65,26 @@ def record_texts(score: Score, name: str) -> None:
     reached, taken = found / spans, score.lost / score.words
     record(
         f"deidentification/{name}-recall",
-        {"reached": judged(f"{reached:.3f}", met=reached >= 0.99), "95% interval": interval(recall.low, recall.high), "n": f"{spans} identifiers"},
+        {
+            "reached": judged(f"{reached:.3f}", met=reached >= 0.99),
+            "95% interval": interval(recall.low, recall.high),
+            "n": f"{spans} identifiers",
+        },
     )
     record(
         f"deidentification/{name}-loss",
-        {"reached": judged(f"{taken:.2%}", met=taken < 0.01), "95% interval": f"{loss.low:.2%} to {loss.high:.2%}", "n": f"{score.words:,} words"},
+        {
+            "reached": judged(f"{taken:.2%}", met=taken < 0.01),
+            "95% interval": f"{loss.low:.2%} to {loss.high:.2%}",
+            "n": f"{score.words:,} words",
+        },
     )
 
 
 def leave_out(texts: Sequence[Text], listed: bool) -> None:
     """Each writer judged by a tagger that never saw that writer."""
-    from tetkik.privacy import tagger
-
     from deidentification_training import train
+    from tetkik.privacy import tagger
 
     total = Score(Counter(), Counter())
     kept = tagger.model
@@ -162,12 +93,12 @@ def leave_out(texts: Sequence[Text], listed: bool) -> None:
             file = Path(folder) / "tagger.npz"
             train([text for text in texts if text.writer != writer], file)
             made = tagger.read_model(file)
-        tagger.model = lambda made=made: made  # type: ignore[assignment,misc]
+        tagger.model = lambda made=made: made  # type: ignore[assignment]
         own = [text for text in texts if text.writer == writer]
         show(f"{writer}, tagger trained without", measure(own, whole), listed)
         for text in own:
             total.add(text, whole)
-    tagger.model = kept  # type: ignore[assignment]
+    tagger.model = kept
     show("each writer left out in turn", total)
     record_texts(total, "left-out")
 
@@ -180,12 +111,17 @@ def speed(texts: Sequence[Text]) -> None:
         start = time.perf_counter()
         whole(line * times)
         took = time.perf_counter() - start
-        print(f"{len(line) * times:,} characters: {took:.2f} s, {took / len(line) / times * 1e6:.1f} us a character")
+        print(
+            f"{len(line) * times:,} characters: {took:.2f} s, "
+            f"{took / len(line) / times * 1e6:.1f} us a character"
+        )
 
 
 def measure_files(count: int) -> None:
-    """What is left in de-identified DICOM files of the identifiers planted in them, and what useful is lost."""
+    """What is left in de-identified DICOM files of the identifiers planted in them, and what useful is
+    lost."""
     import pydicom
+
     from tests.imaging.planted import left_in, planted_files
     from tetkik.errors import InputError
     from tetkik.imaging.deidentify import BurnedIn, Options, Secret, deidentify_bytes
@@ -206,10 +142,16 @@ def measure_files(count: int) -> None:
             continue
         left.update(left_in(content, item))
         left.update(["file name"] if item.identifiers["file name"].lower() in uid else [])
-    print(f"{planted:,} identifiers in {len(places):,} kinds of places of {files} files; {refused} refused; left: {left.total()}")
+    print(
+        f"{planted:,} identifiers in {len(places):,} kinds of places of {files} files; "
+        f"{refused} refused; left: {left.total()}"
+    )
     print("  ", dict(left.most_common(20)))
     if count >= 500:
-        reached = {"reached": judged(f"{left.total()} left", met=not left), "n": f"{planted:,} identifiers, {files} files"}
+        reached = {
+            "reached": judged(f"{left.total()} left", met=not left),
+            "n": f"{planted:,} identifiers, {files} files",
+        }
         record("deidentification/dicom-left", reached)
     kept: Counter[str] = Counter()
     had: Counter[str] = Counter()
@@ -224,23 +166,39 @@ def measure_files(count: int) -> None:
             if element.keyword in USEFUL and element.value not in (None, "", []):
                 had[element.keyword] += 1
                 kept[element.keyword] += str(after.get(element.keyword)) == str(element.value)
-    print(f"useful attributes of pydicom's own files that stay as they are: {share(kept.total(), had.total())} of {had.total()}")
-    print("  lost:", {name: f"{had[name] - kept[name]} of {had[name]}" for name in sorted(had) if kept[name] < had[name]})
+    print(
+        "useful attributes of pydicom's own files that stay as they are: "
+        f"{share(kept.total(), had.total())} of {had.total()}"
+    )
+    print(
+        "  lost:",
+        {name: f"{had[name] - kept[name]} of {had[name]}" for name in sorted(had) if kept[name] < had[name]},
+    )
     if count >= 500:
-        record("deidentification/dicom-useful", {"reached": f"{kept.total() / had.total():.3f}", "n": f"{had.total():,} attributes"})
+        record(
+            "deidentification/dicom-useful",
+            {"reached": f"{kept.total() / had.total():.3f}", "n": f"{had.total():,} attributes"},
+        )
 
 
 # What image research reads, besides the pixels and what places them (PS3.3).
 USEFUL = frozenset(
     """
-    Modality BodyPartExamined ViewPosition ImageLaterality Laterality PatientPosition PatientOrientation ImageType Manufacturer
-    ManufacturerModelName SoftwareVersions ConvolutionKernel KVP XRayTubeCurrent Exposure ExposureTime SliceThickness
-    SpacingBetweenSlices PixelSpacing ImagerPixelSpacing ImagePositionPatient ImageOrientationPatient SliceLocation
-    MagneticFieldStrength EchoTime RepetitionTime FlipAngle InversionTime ScanningSequence SequenceVariant SequenceName ScanOptions
-    MRAcquisitionType ImagedNucleus NumberOfAverages EchoTrainLength WindowCenter WindowWidth RescaleSlope RescaleIntercept
-    RescaleType LossyImageCompression LossyImageCompressionRatio PhotometricInterpretation Rows Columns BitsStored
-    NumberOfFrames InstanceNumber SeriesNumber AcquisitionNumber PresentationIntentType ConversionType FilterType Grid
-    DistanceSourceToDetector DistanceSourceToPatient GantryDetectorTilt TableHeight RotationDirection DoseUnits DoseType
+    Modality BodyPartExamined ViewPosition ImageLaterality Laterality PatientPosition PatientOrientation
+    ImageType Manufacturer
+    ManufacturerModelName SoftwareVersions ConvolutionKernel KVP XRayTubeCurrent Exposure ExposureTime
+    SliceThickness
+    SpacingBetweenSlices PixelSpacing ImagerPixelSpacing ImagePositionPatient ImageOrientationPatient
+    SliceLocation MagneticFieldStrength EchoTime RepetitionTime FlipAngle InversionTime ScanningSequence
+    SequenceVariant SequenceName ScanOptions
+    MRAcquisitionType ImagedNucleus NumberOfAverages EchoTrainLength WindowCenter WindowWidth
+    RescaleSlope RescaleIntercept
+    RescaleType LossyImageCompression LossyImageCompressionRatio PhotometricInterpretation Rows Columns
+    BitsStored
+    NumberOfFrames InstanceNumber SeriesNumber AcquisitionNumber PresentationIntentType ConversionType
+    FilterType Grid
+    DistanceSourceToDetector DistanceSourceToPatient GantryDetectorTilt TableHeight RotationDirection
+    DoseUnits DoseType
     PulseSequenceName ReceiveCoilName TransmitCoilName FrameTime UltrasoundColorDataPresent Units
     """.split()  # noqa: SIM905
 )
@@ -249,8 +207,12 @@ USEFUL = frozenset(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--file", type=Path, action="append", help="judges' texts, JSON lines or CSV")
-    parser.add_argument("--leave-out", action="store_true", help="train the tagger without each writer in turn")
-    parser.add_argument("--files", type=int, default=0, metavar="N", help="DICOM files to make, 500 for the figure")
+    parser.add_argument(
+        "--leave-out", action="store_true", help="train the tagger without each writer in turn"
+    )
+    parser.add_argument(
+        "--files", type=int, default=0, metavar="N", help="DICOM files to make, 500 for the figure"
+    )
     parser.add_argument("--list", action="store_true", help="print what was missed and what was lost")
     arguments = parser.parse_args()
     if arguments.file:

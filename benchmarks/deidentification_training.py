@@ -4,8 +4,8 @@
 
 It learns from texts with marked spans (data/deidentification, or --file), from variants of them with other
 names, cases and letters, and from sentences of this project that name nobody. Ordinary words come from those
-sentences and from the word lists of the package, never from the marked texts, so that a word of theirs that no
-list has stays new. The same inputs give the same file.
+sentences and from the word lists of the package, never from the marked texts, so that a word of theirs
+that no list has stays new. The same inputs give the same file.
 """
 
 from __future__ import annotations
@@ -25,11 +25,14 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
-from deidentification import DEVELOPMENT, Spans, Text, read_texts
 from tetkik.privacy import identifiers, tagger
 from tetkik.privacy.mask import find_personal
 from tetkik.report.deidentify import UID
 from tetkik.turkish import flat
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.privacy.marked_texts import DEVELOPMENT, Spans, Text, read_texts
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "src" / "tetkik" / "privacy" / "tagger.npz"
@@ -37,12 +40,18 @@ FRAMES = DEVELOPMENT.with_name("frames.txt")
 _FILLED = 12
 _VARIANTS, _SENTENCES, _SEED = 6, 5000, 7
 _WORD = re.compile(r"[^\W\d_]+")
-_SYLLABLES = [a + b for a in "bcdfghkmnprstvyz" for b in ("a", "e", "i", "o", "u", "al", "er", "in", "an", "ur", "ak", "el", "as")]
+_SYLLABLES = [
+    a + b
+    for a in "bcdfghkmnprstvyz"
+    for b in ("a", "e", "i", "o", "u", "al", "er", "in", "an", "ur", "ak", "el", "as")
+]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--file", type=Path, action="append", help="marked texts instead of the development ones")
+    parser.add_argument(
+        "--file", type=Path, action="append", help="marked texts instead of the development ones"
+    )
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
     texts = [text for file in arguments.file or [DEVELOPMENT] for text in read_texts(file)]
@@ -73,7 +82,6 @@ def train(texts: Sequence[Text], out: Path, threshold: float = -0.2) -> None:
     model = LogisticRegression(C=0.3, max_iter=300)
     model.fit(table, truths, sample_weight=shares)
     weights = model.coef_[0]
-    # Each word's sum has the intercept once: every token has exactly one of these features.
     scale = np.abs(weights).max() / 127
     np.savez_compressed(
         out,
@@ -94,15 +102,14 @@ def rules(text: str) -> list[tuple[int, int]]:
 
 
 def tokens_of(text: str, spans: Spans, words: frozenset[int]) -> Iterator[tuple[list[int], bool]]:
-    """Of each word its features and whether it goes, with the decisions before it as they should be."""
-    tokens = tagger.Tokens.of(text)
-    found = tagger.covered(tokens, rules(text))
-    truth = tagger.covered(tokens, spans)
+    """Of each word that is in doubt its features and whether it goes, the decisions before it being right."""
+    context = tagger.Context(text, rules(text), words)
+    truth = tagger.covered(context.tokens, spans)
     first = second = False
-    for i, own in enumerate(tagger.features(tokens, found, words)):
-        start, end = tokens.spans[i]
-        yield [*own, *tagger.follow(first, second, tagger.shape_of(text[start:end]), tokens.gaps[i])], truth[i]
-        second, first = first, truth[i] or found[i]
+    for i, goes in enumerate(truth):
+        if first or goes or not context.is_plain(i):
+            yield context.row(i, first, second), goes
+        second, first = first, goes or context.found[i]
 
 
 def plain_sentences() -> Iterator[str]:
@@ -127,7 +134,8 @@ def vocabulary() -> Iterator[str]:
         yield "" if line.startswith("#") else line
     for file in sorted((ROOT / "docs").rglob("*.md")):
         yield from file.read_text("utf-8").split("\n")
-    for keywords in concepts.values():
+    known: dict[str, dict[str, dict[str, tuple[str, object]]]] = concepts  # type: ignore[assignment]
+    for keywords in known.values():
         yield from (entry[0] for codes in keywords.values() for entry in codes.values())
 
 
@@ -148,7 +156,9 @@ def _strings(value: object) -> Iterator[str]:
 def ordinary_words(sentences: Iterable[str]) -> frozenset[int]:
     """Digests of the words that stand in at least two of them; a given name must stand in many."""
     lists = tagger.word_lists()
-    counts = Counter(word for sentence in sentences for word in set(_WORD.findall(flat(sentence))) if len(word) > 2)
+    counts = Counter(
+        word for sentence in sentences for word in set(_WORD.findall(flat(sentence))) if len(word) > 2
+    )
     return frozenset(
         crc32(word.encode())
         for word, count in counts.items()
@@ -174,7 +184,13 @@ def variant(text: str, spans: Spans, chance: random.Random) -> tuple[str, list[t
         done = end
     whole = "".join((*pieces, text[done:]))
     how = chance.random()
-    changed = flat(whole) if how < 0.15 else whole.upper() if how < 0.25 and len(whole.upper()) == len(whole) else whole
+    changed = (
+        flat(whole)
+        if how < 0.15
+        else whole.upper()
+        if how < 0.25 and len(whole.upper()) == len(whole)
+        else whole
+    )
     return changed, places
 
 
@@ -187,7 +203,11 @@ def framed(chance: random.Random) -> Iterator[tuple[str, list[tuple[int, int]]]]
     given, family, cities = (sorted(lists[name]) for name in ("given", "family", "cities"))
 
     def name(source: list[str]) -> str:
-        made = chance.choice(source) if chance.random() < 0.7 else "".join(chance.choices(_SYLLABLES, k=chance.choice((2, 3, 3))))
+        made = (
+            chance.choice(source)
+            if chance.random() < 0.7
+            else "".join(chance.choices(_SYLLABLES, k=chance.choice((2, 3, 3))))
+        )
         return made[0].upper() + made[1:]
 
     def filled(slot: str) -> str:
@@ -195,7 +215,9 @@ def framed(chance: random.Random) -> Iterator[tuple[str, list[tuple[int, int]]]]
         last = name(family) + (f" {name(family)}" if slot in "n" and chance.random() < 0.07 else "")
         last = last.upper() if slot == "n" and chance.random() < 0.15 else last
         if slot in "qk":
-            return " ".join(name(chance.choice((given, family, cities))) for _ in range(chance.choice((1, 1, 2))))
+            return " ".join(
+                name(chance.choice((given, family, cities))) for _ in range(chance.choice((1, 1, 2)))
+            )
         initial = f"{name(given)[0]}.{chance.choice((' ', ' ', ''))}{last}"
         return {"g": first, "f": last, "n": f"{first} {last}", "i": initial, "c": name(cities)}[slot]
 
@@ -229,10 +251,19 @@ def _other(part: str, given: list[str], family: list[str], chance: random.Random
     for index, match in enumerate(words):
         word = match[0]
         folded = flat(word)
-        keep = len(word) < 3 or folded in lists["streets"] or folded in lists["institutions"] or re.match(identifiers.MONTH, folded)
+        keep = (
+            len(word) < 3
+            or folded in lists["streets"]
+            or folded in lists["institutions"]
+            or re.match(identifiers.MONTH, folded)
+        )
         if not keep and chance.random() < 0.85:
             source = given if index == 0 or index < len(words) - 1 else family
-            made = chance.choice(source) if chance.random() < 0.65 else "".join(chance.choices(_SYLLABLES, k=chance.choice((2, 3, 3))))
+            made = (
+                chance.choice(source)
+                if chance.random() < 0.65
+                else "".join(chance.choices(_SYLLABLES, k=chance.choice((2, 3, 3))))
+            )
             word = made.upper() if word.isupper() else made.title() if word[0].isupper() else made
         out += part[done : match.start()] + word
         done = match.end()
@@ -241,8 +272,16 @@ def _other(part: str, given: list[str], family: list[str], chance: random.Random
 
 def restyled(sentence: str, chance: random.Random) -> str:
     how = chance.random()
-    return sentence.upper() if how < 0.1 else sentence.title() if how < 0.16 else flat(sentence) if how < 0.3 else sentence
+    return (
+        sentence.upper()
+        if how < 0.1
+        else sentence.title()
+        if how < 0.16
+        else flat(sentence)
+        if how < 0.3
+        else sentence
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,6 +1,7 @@
 """DICOM files with identifiers of their own planted wherever a file has room for a text.
 
-Every attribute of DICOM's dictionary that can hold one is used over a few hundred files, on top and nested, and
+Every attribute of DICOM's dictionary that can hold one is used over a few hundred files, on top and
+nested, and
 all that lies beside the attributes: preamble, file meta information, private and unknown elements, overlays,
 curves, icons, tables, colour profiles, comments of codestreams, bytes behind every kind of pixel data and
 behind the data set. No identifier stands twice.
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pydicom
-from pydicom.datadict import DicomDictionary
+from pydicom._dicom_dict import DicomDictionary
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.sequence import Sequence
@@ -43,7 +44,18 @@ _PLANTABLE = {
     for tag, entry in DicomDictionary.items()
     if entry[4] and entry[4] not in _STRUCTURE and tag >> 16 not in (0, 2, 4) and tag >> 16 < 0x7FE0
 }
-TEXT = {"AE": 16, "CS": 16, "SH": 16, "LO": 64, "PN": 60, "LT": 900, "ST": 900, "UC": 900, "UT": 900, "UR": 900}
+TEXT = {
+    "AE": 16,
+    "CS": 16,
+    "SH": 16,
+    "LO": 64,
+    "PN": 60,
+    "LT": 900,
+    "ST": 900,
+    "UC": 900,
+    "UT": 900,
+    "UR": 900,
+}
 _BYTES = ("OB", "OW", "UN", "OF", "OL", "OD", "OV")
 
 
@@ -85,7 +97,8 @@ class _Maker:
         return self._once(place, made) or self.number(place, digits)
 
     def date(self, place: str) -> str:
-        made = f"{self.random.randrange(1901, 2020)}{self.random.randrange(1, 13):02}{self.random.randrange(1, 29):02}"
+        year, month, day = (self.random.randrange(*ends) for ends in ((1901, 2020), (1, 13), (1, 29)))
+        made = f"{year}{month:02}{day:02}"
         return self._once(place, made) or self.date(place)
 
     def text(self, place: str, longest: int) -> str:
@@ -148,8 +161,16 @@ def planted_files(count: int, seed: int = 1, attributes: int = 120) -> Iterator[
             maker.planted = {}
             file = Path(folder) / "phantom.dcm"
             syntax = SYNTAXES[number % len(SYNTAXES)]
-            bits = {"bits": 8} if syntax == ".4.50" else {}
-            write_phantom(file, number % 5, rows=64, columns=72, transfer_syntax=f"{_ROOT}{syntax}", marker=False, **bits)
+            bits = 8 if syntax == ".4.50" else 12
+            write_phantom(
+                file,
+                number % 5,
+                rows=64,
+                columns=72,
+                transfer_syntax=f"{_ROOT}{syntax}",
+                marker=False,
+                bits=bits,
+            )
             dataset = pydicom.dcmread(file)
             with pydicom.config.disable_value_validation():
                 for _ in range(attributes):
@@ -208,7 +229,9 @@ def _plant_beside(dataset: Dataset, maker: _Maker, syntax: str) -> None:
     dataset.add_new("BodyPartExamined", "CS", f"CHEST\0{_ascii(word('behind a zero')).upper()}")
     maker.planted["behind a zero"] = _ascii(maker.planted["behind a zero"]).upper()
     dataset.add_new("SoftwareVersions", "LO", ["1.0", maker.text("second value", 64)])
-    dataset.add_new("ICCProfile", "OB", _profile(word("profile, description"), maker.number("profile, behind")))
+    dataset.add_new(
+        "ICCProfile", "OB", _profile(word("profile, description"), maker.number("profile, behind"))
+    )
     table = Dataset()
     table.LUTDescriptor = [16, 0, 16]
     table.LUTExplanation = word("table, explanation")
@@ -227,7 +250,9 @@ def _profile(description: str, behind: str) -> bytes:
     from PIL import ImageCms
 
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    words = description.encode("ascii", "ignore") if description.isascii() else description.encode("utf-16-be")
+    words = (
+        description.encode("ascii", "ignore") if description.isascii() else description.encode("utf-16-be")
+    )
     tag = struct.pack(">4sIII4sII", b"mluc", 0, 1, 12, b"trTR", len(words), 28) + words
     tag += b"\0" * (-len(tag) % 4)
     count = struct.unpack_from(">I", profile, 128)[0]
@@ -282,7 +307,8 @@ def _written(dataset: Dataset, maker: _Maker) -> bytes:
 
 
 def left_in(content: bytes, planted: Planted) -> list[str]:
-    """The places whose identifiers still stand in a file, in any encoding or case; deflated data is inflated."""
+    """The places whose identifiers still stand in a file, in any encoding or case; deflated data is
+    inflated."""
     import zlib
 
     hay = content

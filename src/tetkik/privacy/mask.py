@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -23,6 +23,7 @@ class Personal(StrEnum):
     PHONE = "TELEFON"
     DOCTOR = "DOKTOR"
     NAME = "AD"
+    OTHER = "KİMLİK"
 
     @property
     def token(self) -> str:
@@ -74,8 +75,8 @@ def find_personal(text: str) -> list[Found]:
 
 
 def identifying(text: str) -> list[tuple[int, int]]:
-    """Where a clinical text identifies anybody: the personal data, every date and number of a file, and what the
-    words around it show to be a name, a place or an address."""
+    """Where a clinical text identifies anybody: the personal data, every date and number of a file, and
+    what the words around it show to be a name, a place or an address."""
     plain = flat(text)
     places = [(found.start, found.end) for found in find_personal(text)]
     places += [place for finder in identifiers.FINDERS for place in finder(plain, text)]
@@ -83,12 +84,26 @@ def identifying(text: str) -> list[tuple[int, int]]:
     return close_gaps(text, places)
 
 
-def mask(text: str) -> Masked:
-    """Replace personal data by tokens in a text in NFC, spelt as the patient wrote it."""
+def _widest(text: str, start: int, end: int, finds: Sequence[Found]) -> Found:
+    """A place with the kind of what is known in it; letters alone are taken for a name."""
+    kinds = (found.kind for found in finds if found.start < end and start < found.end)
+    other = Personal.OTHER if any(map(str.isdigit, text[start:end])) else Personal.NAME
+    return Found(start, end, next(kinds, other))
+
+
+def mask(text: str, *, thorough: bool = False) -> Masked:
+    """Replace personal data by tokens in a text in NFC, spelt as the patient wrote it.
+
+    `thorough` takes everything that `identifying` finds, as what leaves the hospital must; else dates
+    and numbers of a complaint stay.
+    """
+    finds = find_personal(text)
+    if thorough:
+        finds = [_widest(text, start, end, finds) for start, end in identifying(text)]
     pieces: list[str] = []
     counts: Counter[Personal] = Counter()
     done = 0
-    for found in find_personal(text):
+    for found in finds:
         pieces += (text[done : found.start], found.kind.token)
         counts[found.kind] += 1
         done = found.end

@@ -1,8 +1,10 @@
 """Names, places and numbers that no rule knows, found by the words around them: a linear model over words.
 
-For each word or number of a text some fifty questions are asked (its spelling, its beginning and end, the lists of
-`lexicon.toml`, its neighbours, what the rules found), each answer has a weight, and a sum above a threshold says
-that it goes. The weights stand in `tagger.npz`, hashed, and come from benchmarks/deidentification_training.py.
+For each word or number of a text some fifty questions are asked (its spelling, its beginning and end,
+the lists of
+`lexicon.toml`, its neighbours, what the rules found), each answer has a weight, and a sum above a
+threshold says that it goes. The weights stand in `tagger.npz`, hashed, and come from
+benchmarks/deidentification_training.py.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from zlib import crc32
@@ -21,6 +23,7 @@ import numpy as np
 from tetkik.turkish import flat
 
 BITS = 16
+_MASK = (1 << BITS) - 1
 _TOKEN = re.compile(r"[^\W\d_]+|\d+")
 _APOSTROPHE = "'’`´ʼ‘′"
 _ENDING = re.compile(
@@ -33,21 +36,25 @@ _FAMILY = re.compile(
     r"demir|polat|kul|kus|el|ol|mez|maz|gul|ok|yurt|bilir|sever|lar|ler|en|in|un|el|ir|ar|an|al|as|ak|ik|uk|ek)"
     r"|\w{2,}(?:oglu|ogullari|zade|giller|soy|turk|tekin|ov|ova|ev|eva|yan|ian|idis|vic|berg|mann|sson|ski|dze|shvili|pour|zadeh)"
 )
-_NEAR, _FAR = 2, 4
+_FAR = 4
 
 
 @cache
 def word_lists() -> dict[str, frozenset[str]]:
     """The lists of `lexicon.toml`, with those of `names.toml`."""
     package = resources.files(__package__)
-    own, names = (tomllib.loads(package.joinpath(f"{name}.toml").read_text("utf-8")) for name in ("lexicon", "names"))
+    own, names = (
+        tomllib.loads(package.joinpath(f"{name}.toml").read_text("utf-8")) for name in ("lexicon", "names")
+    )
     lists = {name: frozenset(words.split()) for name, words in own.items()}
     given = frozenset(names["given"].split())
     common = frozenset(names["ambiguous"].split()) | frozenset(names["common_family"].split())
     return {
         **lists,
         "given": lists["given"] | given | frozenset(names["ambiguous"].split()),
-        "family": lists["family"] | frozenset(names["family"].split()) | frozenset(names["common_family"].split()),
+        "family": lists["family"]
+        | frozenset(names["family"].split())
+        | frozenset(names["common_family"].split()),
         "common": common,
         "never": frozenset(names["never"].split()),
     }
@@ -79,7 +86,7 @@ def known_word(word: str, words: frozenset[int]) -> str:
     return "n"
 
 
-@cache
+@lru_cache(maxsize=8192)
 def list_of(word: str) -> tuple[str, ...]:
     """In which lists a word stands, as it is or without an ending (then in capitals)."""
     lists = word_lists()
@@ -89,7 +96,21 @@ def list_of(word: str) -> tuple[str, ...]:
         if len(stem) < 3:
             break
         if _ENDING.fullmatch(word[-cut:]):
-            found += [name.upper() for name in ("given", "family", "cities", "institutions", "streets", "eponyms", "kin", "staff", "ids") if stem in lists[name]]
+            found += [
+                name.upper()
+                for name in (
+                    "given",
+                    "family",
+                    "cities",
+                    "institutions",
+                    "streets",
+                    "eponyms",
+                    "kin",
+                    "staff",
+                    "ids",
+                )
+                if stem in lists[name]
+            ]
     if len(word) > 7 and not found and _joined(word, lists):
         found.append("joined")
     if len(word) > 5 and not found and word[1:] in lists["family"]:
@@ -135,7 +156,11 @@ def _gap(between: str) -> str:
         return "n" if "\n" in between else "_"
     sign = between.strip()[0]
     side = "l" if between[0].isspace() else ""
-    return side + ("'" if sign in _APOSTROPHE else sign) + ("_" if between[-1].isspace() and len(between) > 1 else "")
+    return (
+        side
+        + ("'" if sign in _APOSTROPHE else sign)
+        + ("_" if between[-1].isspace() and len(between) > 1 else "")
+    )
 
 
 def shape_of(word: str) -> str:
@@ -143,69 +168,116 @@ def shape_of(word: str) -> str:
         return f"d{min(len(word), 12)}"
     if len(word) == 1:
         return "A" if word.isupper() else "a"
-    return "AA" if word.isupper() else "Aa" if word[0].isupper() and word[1:].islower() else "a" if word.islower() else "aA"
+    return (
+        "AA"
+        if word.isupper()
+        else "Aa"
+        if word[0].isupper() and word[1:].islower()
+        else "a"
+        if word.islower()
+        else "aA"
+    )
 
 
-def features(tokens: Tokens, found: Sequence[bool], words: frozenset[int]) -> list[list[int]]:
-    """Of each word the features that do not hang on a decision about the words before it."""
-    count = len(tokens.spans)
-    shapes = [shape_of(tokens.text[start:end]) for start, end in tokens.spans]
-    letters = [shape for shape in shapes if shape[0] != "d" and len(shape) > 1]
-    style = "U" if letters and sum(s == "AA" for s in letters) > 0.6 * len(letters) else ""
-    lists = [list_of(word) if word[0].isalpha() else () for word in tokens.folded]
-    known = [known_word(word, words) if len(word) > 2 and word[0].isalpha() else "-" for word in tokens.folded]
-    kinds = [_kind(tokens.folded[i], shapes[i], lists[i], known[i]) for i in range(count)]
-    out = []
-    for i in range(count):
-        word, shape = tokens.folded[i], style + shapes[i]
+_SUMMED = ("streets", "institutions", "ids", "kin", "staff", "named", "born", "cities", "after")
+_PAST = frozenset(("streets", "institutions", "ids", "kin", "staff", "named", "born"))
+_NAMING = frozenset(
+    name
+    for kind in ("given", "family", "cities", "institutions", "streets", "joined", "account")
+    for name in (kind, kind.upper())
+)
+
+
+class Context:
+    """What is asked of each word of a text: its own lists and form, its neighbours', what the rules found."""
+
+    def __init__(self, text: str, places: Sequence[tuple[int, int]], words: frozenset[int]) -> None:
+        self.tokens = tokens = Tokens.of(text)
+        self.found = covered(tokens, places)
+        self.shapes = [shape_of(text[start:end]) for start, end in tokens.spans]
+        letters = [shape for shape in self.shapes if shape[0] != "d" and len(shape) > 1]
+        self.style = "U" if sum(shape == "AA" for shape in letters) > 0.6 * max(1, len(letters)) else ""
+        self.lists = [list_of(word) if word[0].isalpha() else () for word in tokens.folded]
+        self.known = [
+            known_word(word, words) if len(word) > 2 and word[0].isalpha() else "-" for word in tokens.folded
+        ]
+        self.kinds = [_kind(*about) for about in zip(self.shapes, self.lists, self.known, strict=True)]
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def is_plain(self, i: int) -> bool:
+        """Whether it is an ordinary word without a capital, of no list of names, with nothing found
+        beside it."""
+        return (
+            self.known[i] == "w"
+            and self.shapes[i] == "a"
+            and _NAMING.isdisjoint(self.lists[i])
+            and not any(self.found[max(0, i - 1) : i + 2])
+        )
+
+    def row(self, i: int, first: bool, second: bool) -> list[int]:
+        """The features of a word, after the two decisions before it: places in the weights."""
+        tokens, found, lists, kinds, shapes = self.tokens, self.found, self.lists, self.kinds, self.shapes
+        word, shape, known, mine = tokens.folded[i], self.style + shapes[i], self.known[i], kinds[i]
         before, behind = tokens.gaps[i], tokens.gaps[i + 1]
-        opens = "1" if i == 0 or before.strip("l_")[:1] in ".!?:;-–—(" and before != "_" or before == "n" else "0"
-        mine = kinds[i]
+        opens = i == 0 or before == "n" or (before != "_" and before.strip("l_")[:1] in ".!?:;-–—(")
         names = [
-            f"w={word}", f"p3={word[:3]}", f"p4={word[:4]}", f"p5={word[:5]}", f"s2={word[-2:]}", f"s3={word[-3:]}", f"s4={word[-4:]}",
-            f"sh={shape}", f"sh={shape},o={opens}", f"k={mine}", f"k={mine},sh={shape},o={opens}", f"k={known[i]},sh={shape}",
-            f"n={len(word)}", f"g={before},{behind}", f"g-={before},sh={shape}", f"g+={behind},sh={shape}", f"r={found[i]}",
-            f"kn={known[i]},o={opens}",
-            *(f"l={name},sh={shape}" for name in lists[i]), *(f"l={name},kn={known[i]}" for name in lists[i]),
+            f"w={word}", f"p3={word[:3]}", f"p4={word[:4]}", f"p5={word[:5]}",
+            f"s2={word[-2:]}", f"s3={word[-3:]}", f"s4={word[-4:]}", f"sh={shape},o={opens}",
+            f"k={mine},sh={shape},o={opens}", f"k={known},sh={shape}", f"n={len(word)}",
+            f"g={before},{behind}", f"g-={before},sh={shape}", f"g+={behind},sh={shape}", f"r={found[i]}",
+            f"kn={known},o={opens}", f"d={first},{second},{shape}", f"d={first},{before},{shape}",
+            *(f"l={name},sh={shape}" for name in lists[i]), *(f"l={name},kn={known}" for name in lists[i]),
         ]  # fmt: skip
-        for step in range(1, _NEAR + 1):
-            for place, sign in ((i - step, -step), (i + step, step)):
-                inside = 0 <= place < count
-                other = tokens.folded[place] if inside else "|"
-                kind = kinds[place] if inside else "|"
-                gap = (before if sign < 0 else behind) if step == 1 else ""
-                names.append(f"{sign}w={other}")
-                names.append(f"{sign}k={kind}{gap},{mine}")
-                names.append(f"{sign}k={kind},sh={shape}")
-                if inside:
-                    names += [f"{sign}l={name}{gap},sh={shape[-2:]}" for name in lists[place]]
-                    names.append(f"{sign}r={found[place]},{mine}")
-                    names.append(f"{sign}sh={shapes[place]}{gap},sh={shape},k={known[i]}")
-        near = {name for place in range(max(0, i - _FAR), min(count, i + _FAR + 1)) if place != i for name in lists[place]}
-        for name in ("streets", "institutions", "ids", "kin", "staff", "named", "born", "cities", "after"):
-            if name in near or name.upper() in near:
-                names.append(f"~{name},{mine}")
-        past = {name for place in range(max(0, i - 3), i) for name in lists[place]}
-        names += [f"<{name},{shape}" for name in past & {"streets", "institutions", "ids", "kin", "staff", "named", "born"}]
-        out.append([crc32(name.encode()) & ((1 << BITS) - 1) for name in names])
-    return out
+        for sign in (-2, -1, 1, 2):
+            place = i + sign
+            if not 0 <= place < len(shapes):
+                names += (f"{sign}w=|", f"{sign}k=|,{mine}", f"{sign}k=|,sh={shape}")
+                continue
+            gap = before if sign == -1 else behind if sign == 1 else ""
+            kind = kinds[place]
+            names += (
+                f"{sign}w={tokens.folded[place]}", f"{sign}k={kind}{gap},{mine}",
+                f"{sign}k={kind},sh={shape}", f"{sign}r={found[place]},{mine}",
+                f"{sign}sh={shapes[place]}{gap},sh={shape},k={known}",
+                *(f"{sign}l={name}{gap},sh={shape[-2:]}" for name in lists[place]),
+            )  # fmt: skip
+        near = {
+            name
+            for around in (lists[max(0, i - _FAR) : i], lists[i + 1 : i + _FAR + 1])
+            for each in around
+            for name in each
+        }
+        names += [f"~{name},{mine}" for name in _SUMMED if name in near or name.upper() in near]
+        past = {name for each in lists[max(0, i - 3) : i] for name in each} & _PAST
+        names += [f"<{name},{shape}" for name in past]
+        return [crc32(name.encode()) & _MASK for name in names]
 
 
-def _kind(word: str, shape: str, lists: tuple[str, ...], known: str) -> str:
+def _kind(shape: str, lists: tuple[str, ...], known: str) -> str:
     """The most telling thing about a word, as its neighbours see it."""
     if shape[0] == "d":
         return shape
-    for name in ("streets", "ids", "staff", "kin", "institutions", "after", "eponyms", "named", "born", "given", "family", "cities", "joined"):
+    for name in (
+        "streets",
+        "ids",
+        "staff",
+        "kin",
+        "institutions",
+        "after",
+        "eponyms",
+        "named",
+        "born",
+        "given",
+        "family",
+        "cities",
+        "joined",
+    ):
         if name in lists or name.upper() in lists:
             mixed = name in ("given", "family", "cities") and ("common" in lists or known == "w")
             return f"{name}{'?' if mixed else ''}{'^' if shape[0] == 'A' else ''}"
     return f"{known}{'f' if 'f-shape' in lists else ''}{'^' if shape[0] == 'A' else ''}"
-
-
-def follow(first: bool, second: bool, shape: str, gap: str) -> tuple[int, int, int]:
-    """The features of the two decisions before a word."""
-    made = (f"d={first}", f"d={first},{second},{shape}", f"d={first},{gap},{shape}")
-    return tuple(crc32(name.encode()) & ((1 << BITS) - 1) for name in made)  # type: ignore[return-value]
 
 
 _NUMBER_MARGIN = 1.0
@@ -220,24 +292,23 @@ def _stays(tokens: Tokens, i: int) -> bool:
         return other in tokens.folded[max(0, i - 1) : i + 2]
     if word in lists["given"] or word in lists["family"]:
         return False
-    return word in lists["leads"] or any(word in lists[name] for name in ("kin", "staff", "named", "born", "ids"))
+    return word in lists["leads"] or any(
+        word in lists[name] for name in ("kin", "staff", "named", "born", "ids")
+    )
 
 
 def tagged(text: str, places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Where words and numbers stand that go by their sum; `places` are what the rules found."""
     weights, threshold, words = model()
-    tokens = Tokens.of(text)
-    found = covered(tokens, places)
+    context = Context(text, places, words)
     first = second = False
-    for i, own in enumerate(features(tokens, found, words)):
-        start, end = tokens.spans[i]
-        if _stays(tokens, i):
-            second, first = first, found[i]
-            continue
-        total = sum(weights[feature] for feature in own) - (_NUMBER_MARGIN if text[start].isdigit() else 0)
-        total += sum(weights[feature] for feature in follow(first, second, shape_of(text[start:end]), tokens.gaps[i]))
-        second, first = first, found[i] or total > threshold
-        if total > threshold:
+    for i, (start, end) in enumerate(context.tokens.spans):
+        goes = False
+        if not (_stays(context.tokens, i) or (not first and context.is_plain(i))):
+            limit = threshold + (_NUMBER_MARGIN if text[start].isdigit() else 0)
+            goes = sum(weights[place] for place in context.row(i, first, second)) > limit
+        second, first = first, context.found[i] or goes
+        if goes:
             yield start, end
 
 
@@ -266,9 +337,11 @@ def close_gaps(text: str, places: Sequence[tuple[int, int]]) -> list[tuple[int, 
     for i, goes in enumerate(gone):
         if not goes:
             continue
-        if 0 <= last and 1 < i - last <= _BRIDGE + 1:
+        if last >= 0 and 1 < i - last <= _BRIDGE + 1:
             around = range(max(0, last - 3), min(len(gone), i + 4))
-            if sum(gone[k] and tokens.folded[k] in streets for k in around) >= 2 and "." not in "".join(tokens.gaps[last + 2 : i]):
+            if sum(gone[k] and tokens.folded[k] in streets for k in around) >= 2 and "." not in "".join(
+                tokens.gaps[last + 2 : i]
+            ):
                 made.append((tokens.spans[last][1], tokens.spans[i][0]))
         last = i
     united: list[tuple[int, int]] = []

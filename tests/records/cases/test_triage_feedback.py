@@ -126,7 +126,7 @@ def test_the_table_trains_and_tells_nobody(records, decided, tmp_path):
         ("AYSE KAYAYA söyleyin", Person("Ayşe Kaya"), "[AD] [AD] söyleyin"),
         ("kayak yaparken düştüm", Person("Ayşe Kaya"), "kayak yaparken düştüm"),
         ("İbrahim'in tansiyonu 1204", Person("ibrahim", number="1204"), "[AD]'in tansiyonu [TCKN]"),
-        ("tansiyon 12041", Person(number="1204"), "tansiyon 12041"),
+        ("vitamin B1204 aldı", Person(number="1204"), "vitamin B1204 aldı"),
         ("kimliğim 100 000 001 46", Person(), "kimliğim [TCKN]"),
         ("adı yok", Person("Al"), "adı yok"),
     ],

@@ -1,4 +1,5 @@
-"""Elements of bytes (OB, OW, OF, …): pixels, tables of grey values and colour profiles, each as long as it says.
+"""Elements of bytes (OB, OW, OF, …): pixels, tables of grey values and colour profiles, each as long as
+it says.
 
 A text can hide in any other, and behind the last value of these.
 """
@@ -67,7 +68,8 @@ def _shorten_table(dataset: Dataset, keyword: str) -> None:
 def _waveform_bytes(dataset: Dataset) -> int | None:
     """PS3.3, C.10.9: channels, samples of each, and their bits."""
     stated = [
-        whole(dataset, name) for name in ("NumberOfWaveformChannels", "NumberOfWaveformSamples", "WaveformBitsAllocated")
+        whole(dataset, name)
+        for name in ("NumberOfWaveformChannels", "NumberOfWaveformSamples", "WaveformBitsAllocated")
     ]
     if None in stated:
         return None

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
+from pydicom._uid_dict import UID_dictionary
 from pydicom.datadict import dictionary_VM, dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
-from pydicom.uid import UID_dictionary
 
 from tetkik._version import __version__
 from tetkik.imaging.deidentify.binary import TABLES, clean_binary
@@ -212,9 +212,7 @@ class Cleaner:
             return None
         if not element.value:
             return element
-        other = [
-            uid if uid in UID_dictionary else self.secret.uid(uid) for uid in values_of(element)
-        ]
+        other = [uid if uid in UID_dictionary else self.secret.uid(uid) for uid in values_of(element)]
         return _with(element, other if len(other) > 1 else other[0])
 
     def _moved(self, element: DataElement, action: Action) -> DataElement | None:
@@ -262,7 +260,8 @@ _FORMATS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "U
 
 
 def _spells(element: DataElement) -> bool:
-    """Whether the bytes of numbers can be read as a text; tables of grey values are measured by their size."""
+    """Whether the bytes of numbers can be read as a text; tables of grey values are measured by their
+    size."""
     kind = _FORMATS.get(element.VR)
     if kind is None or element.is_empty or element.keyword in TABLES:
         return False

@@ -73,7 +73,8 @@ def _samples(dataset: Dataset) -> int:
 
 
 def clean_rle(frame: bytes, size: int) -> bytes:
-    """A frame of RLE segments, each of `size` bytes unpacked, without what lies between and behind them (PS3.5, G).
+    """A frame of RLE segments, each of `size` bytes unpacked, without what lies between and behind them
+    (PS3.5, G).
 
     Raises:
         ValueError: a segment that ends early.
@@ -87,7 +88,8 @@ def clean_rle(frame: bytes, size: int) -> bytes:
 
 
 def _clean_segment(frame: bytes, place: int, size: int) -> bytes:
-    """PackBits up to the last of `size` bytes; what the last packet has beyond it goes, and steps of nothing."""
+    """PackBits up to the last of `size` bytes; what the last packet has beyond it goes, and steps of
+    nothing."""
     out = bytearray()
     while size > 0:
         head = frame[place] if place < len(frame) else 128

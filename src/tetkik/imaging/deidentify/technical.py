@@ -12,8 +12,8 @@ import tomllib
 from functools import cache
 from importlib import resources
 
+from pydicom._dicom_dict import DicomDictionary
 from pydicom.charset import python_encoding
-from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset
 
 from tetkik.turkish import flat
@@ -51,13 +51,14 @@ def is_technical(value: str) -> bool:
 
 @cache
 def _meanings() -> dict[tuple[str, str], str]:
-    """From a scheme and a code to its meaning: what pydicom has of CID and DCM, SNOMED CT, UCUM and others."""
+    """From a scheme and a code to its meaning, as pydicom has them: DCM, SNOMED CT, UCUM and others."""
     from pydicom.sr._concepts_dict import concepts
     from pydicom.sr._snomed_dict import mapping
 
+    known: dict[str, dict[str, dict[str, tuple[str, object]]]] = concepts  # type: ignore[assignment]
     found = {
         (scheme, code): entry[0]
-        for scheme, keywords in concepts.items()
+        for scheme, keywords in known.items()
         for codes in keywords.values()
         for code, entry in codes.items()
     }
@@ -68,7 +69,8 @@ def _meanings() -> dict[tuple[str, str], str]:
 
 
 def clean_code(item: Dataset) -> None:
-    """A code and its meaning as a dictionary has them, in place; what no dictionary has goes."""
+    """Keep, in place, a code that a dictionary has, and of its meaning that dictionary's words or
+    technical ones."""
     scheme = str(item.get("CodingSchemeDesignator") or "")
     meaning = None
     for keyword in CODES:
@@ -76,8 +78,10 @@ def clean_code(item: Dataset) -> None:
             meaning = _meanings().get((scheme, str(item[keyword].value)))
             if meaning is None:
                 del item[keyword]
-    for keyword in ("CodingSchemeDesignator", "CodeMeaning"):
-        if keyword in item and meaning is None and not is_technical(str(item[keyword].value or "")):
-            del item[keyword]
-    if meaning is not None:
-        item.CodeMeaning = meaning[:64]
+    if meaning is None and not is_technical(scheme):
+        del item.CodingSchemeDesignator
+    if "CodeMeaning" in item and not is_technical(str(item.CodeMeaning or "")):
+        if meaning is None:
+            del item.CodeMeaning
+        else:
+            item.CodeMeaning = meaning[:64]

@@ -127,7 +127,7 @@ def export(tx: Transaction, since: datetime | None = None, until: datetime | Non
 
 def without_identity(text: str, *people: Person) -> tuple[str, Counter[Personal]]:
     """A complaint without personal data, and how many pieces of which kind were replaced."""
-    found = mask(text)
+    found = mask(text, thorough=True)
     counts = Counter(found.counts)
     clean = found.text
     for person in people:
