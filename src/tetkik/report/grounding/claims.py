@@ -51,6 +51,7 @@ _SOFT = ("open", "reverse", "exception", "correction")
 """Kinds of words after which no rule is sure of a sentence: it leaves open, turns round, excepts."""
 _DIVIDING_WORDS = ", ; . but while whereas although ise ancak fakat olup and ve"
 _DIVIDING = frozenset(_DIVIDING_WORDS.split())
+_WHOLLY = ("complete", "total", "komple")
 _LASTING = ("persist", "remain", "continu")
 _PAST_WORDS = """was were had then showed wasn weren yoktu vardi mevcuttu degildi izlenmiyordu seciliyordu
 izleniyordu normaldi buyuktu secilmiyordu"""
@@ -456,6 +457,9 @@ class _Taken:
                 continue  # "belirgin tümör saptanmadı" grades nothing
             told = hit.first in self.known or self.words.texts[hit.first] in self.told
             if told or (hit.value in _SUBSETS and self._within_denied(hit.last)):
+                continue
+            ended = hit.value == "grade" and self.words.texts[hit.first].startswith(_WHOLLY)
+            if ended and any(change.value == "gone" for change in self.changes):
                 continue
             if hit.value == "cause_of" and self._own_sign(hit.first):
                 continue
