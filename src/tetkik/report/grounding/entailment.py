@@ -43,7 +43,7 @@ def _features(claims: Claims, faults: Collection[Fault], facts: Facts, language:
         f"passage={claims.found.get('passage', 0)}",
     )
     yield from (*known, f"language:{language}")
-    for name in [*(f"rule:{fault}" for fault in faults or ["none"]), *claims.found]:
+    for name in [*(f"rule:{fault}" for fault in [*map(str, faults)] or ["none"]), *claims.found]:
         yield name
         yield from (f"{name}&{state}" for state in known)
     short = ["^"]
