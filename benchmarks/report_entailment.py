@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -104,7 +105,9 @@ def learned(examples: Sequence[Example]) -> tuple[float, dict[str, float]]:
 
 def decided(example: Example, bias: float, weights: dict[str, float]) -> bool:
     """Whether the check marks it."""
-    return example.certain or bias + sum(weights.get(name, 0) for name in example.names) >= 0
+    score = bias + sum(weights.get(name, 0) for name in example.names)
+    least = entailment.CLEARS if example.ruled else entailment.ADDS
+    return example.certain or 1 / (1 + math.exp(-score)) >= least
 
 
 def show(title: str, examples: Sequence[Example], marked: Sequence[bool]) -> None:

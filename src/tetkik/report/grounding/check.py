@@ -11,8 +11,9 @@ from tetkik.language import Language, Sentence
 from tetkik.report.composer import asked_sentence
 from tetkik.report.facts import Facts
 from tetkik.report.grounding.citations import citation_faults
-from tetkik.report.grounding.claims import Claims, claims_of, told_in
-from tetkik.report.grounding.entailment import DECIDES, probability_unborne
+from tetkik.report.grounding.claims import Claims, claims_of
+from tetkik.report.grounding.concepts import told_in
+from tetkik.report.grounding.entailment import ADDS, CLEARS, probability_unborne
 from tetkik.report.grounding.wording import (
     foreign_in,
     hidden_in,
@@ -150,21 +151,29 @@ def _draft_marks(
         marks += _not_in_history(sentence, readings, facts)
         if sentence.section in _CLAIMS:
             before = [*certain, *marks]
-            marks += _unborne(text, readings, (facts, cited, language), [*own.values()], before)
-            marks = _weighed(text, certain, marks, claims, facts, language)
+            unborne = [*_unborne(text, readings, (facts, cited, language), [*own.values()], before)]
+            firm = [*claims.certain, *(mark for mark in unborne if not named)]
+            marks = [*marks, *unborne]
+            marks = _weighed(text, certain, marks, firm, (claims, facts, language))
         marks = [*certain, *marks]
     marks += citation_faults(sentence, named, known, cited, facts, language)
     return marks
 
 
 def _weighed(
-    text: str, certain: Sequence[Mark], marks: list[Mark], claims: Claims, facts: Facts, language: Language
+    text: str,
+    certain: Sequence[Mark],
+    marks: list[Mark],
+    firm: Sequence[Mark],
+    known: tuple[Claims, Facts, Language],
 ) -> list[Mark]:
-    """The marks of the rules as far as `entailment` agrees, or its own where they have none."""
+    """The marks of the rules as far as `entailment` agrees, the `firm` ones anyway; without any its own."""
+    claims, facts, language = known
     faults = {mark.fault for mark in (*certain, *marks)}
-    if probability_unborne(claims, faults, facts, language) < DECIDES:
-        return [mark for mark in marks if mark.fault is Fault.MEASUREMENT]
-    if certain or marks:
+    probability = probability_unborne(claims, faults, facts, language)
+    if probability < CLEARS:
+        return [mark for mark in marks if mark in firm]
+    if faults or probability < ADDS:
         return marks
     return [Mark(Fault.CITATION, Sentence("Nothing that was found bears this out."), 0, len(text))]
 
@@ -217,7 +226,9 @@ def _unborne(
         if overlap(start, end, [*own, *((mark.start, mark.end) for mark in marks)]):
             continue
         claims = claims_of(text[start:end], (), *known)
-        if sum(map(str.isalpha, words_of(text[start:end]).texts)) > 1 and not any(claims.found.get(name) for name in _CLAIMS_NOTHING):
+        if sum(map(str.isalpha, words_of(text[start:end]).texts)) > 1 and not any(
+            claims.found.get(name) for name in _CLAIMS_NOTHING
+        ):
             yield Mark(Fault.CITATION, Sentence("Nothing that was found bears this out."), start, end)
 
 

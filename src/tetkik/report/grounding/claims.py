@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from importlib import resources
-from typing import Any
 
 from tetkik.language import Language, Sentence
-from tetkik.report.facts import ChangeKind, Facts
+from tetkik.report.facts import Facts
+from tetkik.report.grounding.concepts import hits_in, named_in, numbers_of, told_in
+from tetkik.report.grounding.verdict import as_image, change_of, side_of, status_of, verdict
 from tetkik.report.grounding.wording import words
 from tetkik.report.labeler import (
     OTHER_LABELS,
@@ -20,22 +18,19 @@ from tetkik.report.labeler import (
     Mention,
     Polarity,
     SentenceReading,
-    read_report,
 )
-from tetkik.report.labeler.phrases import Lexicon
 from tetkik.report.labeler.rules import rules_of
 from tetkik.report.labeler.scope_turkish import asked_in
 from tetkik.report.labeler.text import Words, words_of
 from tetkik.turkish import flat
-from tetkik.values import NORMAL_LABELS, Fault, Mark, Passage, Route, Side, label_name, narrower
+from tetkik.values import NORMAL_LABELS, Fault, Mark, Passage, label_name
 
-_OPPOSITE = {Polarity.PRESENT: Polarity.ABSENT, Polarity.ABSENT: Polarity.PRESENT}
 _SIGN = {Polarity.PRESENT: "+", Polarity.ABSENT: "-", Polarity.UNCERTAIN: "?"}
 _BY_SIGNS = frozenset({"Emphysema", "Fibrosis"})
 """What signs suggest that stand without it as well: hyperinflated lungs are no emphysema yet."""
-_ATTRIBUTE_STEMS = """size boyu buyu hacm mikt amou volu grad dere evre marg kena exte yayg capi caus nede etke
-etiy aeti etio kays sinu natu turu type tipi yeri yerl loca posi seve sidd numb sayi dens side tara horm akti acti
-funct foks"""
+_ATTRIBUTE_STEMS = """size boyu buyu hacm mikt amou volu grad dere evre marg kena exte yayg capi caus nede
+etke etiy aeti etio kays sinu natu turu type tipi yeri yerl loca posi seve sidd numb sayi dens side tara horm
+akti acti func foks"""
 _ATTRIBUTES = frozenset(_ATTRIBUTE_STEMS.split())
 _ONLY_WORDS = "limited restricted sinirli only solely confined alone yalniz yalnizca sadece"
 _ONLY = frozenset(_ONLY_WORDS.split())
@@ -51,16 +46,11 @@ _SOFT = ("open", "reverse", "exception", "correction")
 """Kinds of words after which no rule is sure of a sentence: it leaves open, turns round, excepts."""
 _DIVIDING_WORDS = ", ; . but while whereas although ise ancak fakat olup and ve"
 _DIVIDING = frozenset(_DIVIDING_WORDS.split())
+_WHOLLY = ("complete", "total", "komple")
 _LASTING = ("persist", "remain", "continu")
 _PAST_WORDS = """was were had then showed wasn weren yoktu vardi mevcuttu degildi izlenmiyordu seciliyordu
 izleniyordu normaldi buyuktu secilmiyordu"""
 _PAST = frozenset(_PAST_WORDS.split())
-_NUMBER_WORDS = "zero one two three four five six seven eight nine ten"
-_NUMBERS = {word: str(value) for value, word in enumerate(_NUMBER_WORDS.split())} | {
-    "a": "1",
-    "an": "1",
-    "first": "1",
-}
 _NAMED_NUMBERS = frozenset({"19", "2", "t1", "t2", "0.5", "0,5"})
 _WRONG_COURSE = {"new:P", "new:G", "same:N", "same:G", "gone:P", "gone:N", "gone:B"}
 _NO_COURSE = {"gone:x", "new:0", "same:0", "gone:0", "amount:0", "amount:P", "amount:N"}
@@ -78,7 +68,18 @@ _OBJECTIONS = {
 _SUBSETS = frozenset({"grade", "shape", "lobe"})
 """What narrows a finding: who denies the whole denies that too."""
 _ACTIONS_OF_A_PASSAGE = frozenset(
-    {"ct", "drain", "biopsy", "sampling", "pet", "ultrasound", "antibiotic", "endoscopy", "surgery", "laboratory"}
+    {
+        "ct",
+        "drain",
+        "biopsy",
+        "sampling",
+        "pet",
+        "ultrasound",
+        "antibiotic",
+        "endoscopy",
+        "surgery",
+        "laboratory",
+    }
     | {"echo"}
     | {"specialist", "radiotherapy"}
 )
@@ -93,6 +94,8 @@ class Claims:
         against: objections of what the facts contradict.
         undecided: objections of what the model was asked for and can neither assert nor deny.
         beyond: objections of what they do not hold.
+        certain: those of them that stand whatever the wording: a number that nobody measured, what was found
+            called not assessable.
         tokens: the sentence in order for `entailment`: a mention as how it stands to the facts, what
             `concepts.toml` knows as its kind, any other word as itself.
     """
@@ -101,102 +104,8 @@ class Claims:
     against: tuple[Mark, ...]
     undecided: tuple[Mark, ...]
     beyond: tuple[Mark, ...]
+    certain: tuple[Mark, ...]
     tokens: tuple[tuple[str, ...], ...]
-
-
-@cache
-def _table() -> dict[str, Any]:
-    return tomllib.loads(resources.files(__package__).joinpath("concepts.toml").read_text("utf-8"))
-
-
-@cache
-def _lexicon(part: str) -> Lexicon[str]:
-    """The phrases of one part of `concepts.toml`; of a phrase that stands twice the first counts."""
-    entries: dict[str, str] = {}
-    for name, phrases in _table()[part].items():
-        for phrase in phrases:
-            entries.setdefault(phrase, name)
-    return Lexicon(entries.items())
-
-
-@lru_cache(maxsize=256)
-def named_in(text: str) -> frozenset[str]:
-    """The things of `concepts.toml` that a history or a passage names."""
-    words = words_of(text).texts
-    return frozenset(hit.value for part in ("symptoms", "actions") for hit in _lexicon(part).find(words))
-
-
-@lru_cache(maxsize=256)
-def told_in(question: str) -> frozenset[str]:
-    """The labels that a history names."""
-    readings = read_report(question, signs=True)
-    return frozenset(mention.label for reading in readings for mention in reading.mentions)
-
-
-def as_image(mention: Mention, facts: Facts) -> tuple[str, Polarity]:
-    """Label and polarity of a mention on this kind of image: a tumour of the chest is a mass."""
-    here = "Mass" if facts.route is Route.CHEST else "No_Tumor"
-    if facts.route is not None and mention.label in ("Mass", "No_Tumor") and mention.label != here:
-        return here, _OPPOSITE.get(mention.polarity, mention.polarity)
-    return mention.label, mention.polarity
-
-
-def verdict(mention: Mention, facts: Facts, *, earlier: bool = False) -> str:
-    """Whether a mention agrees with the facts: `ok`, `bad`, `unk`; `free` where it claims nothing.
-
-    Args:
-        earlier: whether it is said of the earlier image.
-    """
-    label, polarity = as_image(mention, facts)
-    if mention.context is not Context.CURRENT:
-        return "free"
-    if label == "Lung_Opacity" and facts.route is Route.BRAIN_MRI:
-        return "free"
-    if label == "Support_Devices" and "line" in named_in(facts.question):
-        return "free"
-    status = _status(label, facts)
-    if label in NORMAL_LABELS:
-        if polarity is Polarity.ABSENT or (polarity is Polarity.UNCERTAIN and status != "F"):
-            return "bad" if status == "F" else "ok"
-        return {"F": "ok", "A": "bad", "U": "bad" if facts.abnormal else "unk"}[status]
-    if earlier:
-        before = {facts.before[name] for name in narrower(label) if name in facts.before}
-        agrees = (True in before) is (polarity is not Polarity.ABSENT)
-        return "unk" if not before else "ok" if agrees else "bad"
-    if status == "U":
-        return "unk"
-    if polarity is Polarity.UNCERTAIN:
-        return "ok" if status == "F" else "bad"
-    return "ok" if (status == "F") is (polarity is Polarity.PRESENT) else "bad"
-
-
-def _status(label: str, facts: Facts) -> str:
-    """`F` found, `A` may be denied, `U` not known."""
-    return "F" if facts.may_assert(label) else "A" if facts.may_deny(label) else "U"
-
-
-def _side(side: Side | None, label: str, facts: Facts) -> str:
-    """`s` the measured side, `o` the other, `p` one of both, `u` where none was measured."""
-    if side is None:
-        return ""
-    measured = facts.sides_of(label)
-    if not measured:
-        return "u"
-    if side in measured or (side is Side.BOTH and {Side.LEFT, Side.RIGHT} <= measured):
-        return "s"
-    return "p" if Side.BOTH in measured else "o"
-
-
-def _change_of(label: str, facts: Facts) -> str:
-    """`N` new, `P` persists, `G` gone, `B` on neither image, `x` not assessed before, `0` no earlier one."""
-    if not facts.compared:
-        return "0"
-    kinds = {facts.changes[name] for name in narrower(label) if name in facts.changes}
-    for kind, letter in ((ChangeKind.NEW, "N"), (ChangeKind.PERSISTS, "P"), (ChangeKind.GONE, "G")):
-        if kind in kinds:
-            return letter
-    before = {facts.before[name] for name in narrower(label) if name in facts.before}
-    return "x" if not before else "W" if True in before else "B"
 
 
 def claims_of(
@@ -231,6 +140,7 @@ class _Taken:
         self.against: list[Mark] = []
         self.undecided: list[Mark] = []
         self.beyond: list[Mark] = []
+        self.certain: list[Mark] = []
         self.part = _parts(self.words.texts)
         self.place = {start: place for place, start in enumerate(self.words.starts)}
         self.inside = {
@@ -241,7 +151,7 @@ class _Taken:
                 for item in self.mentions
             )
         }
-        self.hits = {part: _lexicon(part).find(self.words.texts) for part in _table()}
+        self.hits = hits_in(self.words.texts)
         self.kinds = [hit for hit in self.hits["classes"] if hit.first not in self.inside]
         self.changes = [hit for hit in self.hits["changes"] if hit.value != "nothing"]
         self.found.update(f"class:{hit.value}" for hit in self.kinds)
@@ -270,10 +180,10 @@ class _Taken:
         found = self.found
         found["soft"], found["passage"] = self.soft, bool(self.leaned)
         objections = tuple(self.against), tuple(self.undecided), tuple(self.beyond)
-        return Claims(+found, *objections, tuple(self._tokens()))
+        return Claims(+found, *objections, tuple(self.certain), tuple(self._tokens()))
 
     def _tokens(self) -> Iterator[tuple[str, ...]]:
-        numbers = _numbers_of(self.background) | _numbers_of(self.leaned)
+        numbers = numbers_of(self.background) | numbers_of(self.leaned)
         starting = {place: self._stands(item) for item in self.mentions for place in self._first(item)}
         kinds: dict[int, list[str]] = {}
         for part, hits in self.hits.items():
@@ -298,8 +208,8 @@ class _Taken:
     def _stands(self, mention: Mention) -> tuple[str, str, str, str]:
         """How a mention stands to the facts: its verdict, status with side, context and course."""
         label, polarity = as_image(mention, self.facts)
-        shape = f"{_status(label, self.facts)}{_SIGN[polarity]}{_side(mention.side, label, self.facts)}"
-        course = f"course:{_change_of(label, self.facts)}"
+        shape = f"{status_of(label, self.facts)}{_SIGN[polarity]}{side_of(mention.side, label, self.facts)}"
+        course = f"course:{change_of(label, self.facts)}"
         stands = "told" if self._retold(mention) else verdict(mention, self.facts)
         return f"is:{stands}", shape, mention.context.value, course
 
@@ -311,10 +221,10 @@ class _Taken:
             label, polarity = as_image(mention, self.facts)
             earlier = bool(then) and self.part[self.place.get(mention.start, 0)] in then
             agreed = verdict(mention, self.facts, earlier=earlier)
-            side = _side(mention.side, label, self.facts)
+            side = side_of(mention.side, label, self.facts)
             if (earlier and agreed in ("ok", "free")) or self._retold(mention):
                 continue
-            shape = f"{_status(label, self.facts)}{_SIGN[polarity]}"
+            shape = f"{status_of(label, self.facts)}{_SIGN[polarity]}"
             self._object(mention, label, shape, agreed, side)
 
     def _object(self, mention: Mention, label: str, shape: str, agreed: str, side: str) -> None:
@@ -331,7 +241,9 @@ class _Taken:
             suggested = "-" not in shape and self.facts.may_suggest(label)
             (self.undecided if self.facts.assessed(label) and not suggested else self.beyond).append(mark)
         elif self._put_off(mention, label):
-            self.against.append(Mark(Fault.DENIES_FOUND, Sentence("{finding} was found.", name), *place))
+            mark = Mark(Fault.DENIES_FOUND, Sentence("{finding} was found.", name), *place)
+            self.against.append(mark)
+            self.certain.append(mark)
         elif agreed == "bad" and shape != "F+":
             plain = shape == "A+" and not corrected
             own &= not (shape.endswith("?") and (label in _BY_SIGNS or self._at_the_edge(mention)))
@@ -397,7 +309,7 @@ class _Taken:
 
     def _of_courses(self) -> None:
         near = [
-            (self.place.get(item.start, 0), _change_of(as_image(item, self.facts)[0], self.facts), item)
+            (self.place.get(item.start, 0), change_of(as_image(item, self.facts)[0], self.facts), item)
             for item in self.mentions
             if not item.implied
         ]
@@ -429,17 +341,19 @@ class _Taken:
                 self.beyond.append(Mark(Fault.COMPARISON, Sentence(template), *span))
 
     def _of_numbers(self) -> None:
-        allowed = _numbers_of(self.background) | _numbers_of(self.leaned)
+        allowed = numbers_of(self.background) | numbers_of(self.leaned)
         for place, word in enumerate(self.words.texts):
             digits = set(re.findall(r"\d+", word))
             if not digits or digits <= allowed or word in _NAMED_NUMBERS or self._lists(place):
                 continue
             if not self.soft:
                 reason = Sentence("Nobody measured this.")
-                self.beyond.append(Mark(Fault.MEASUREMENT, reason, *self.words.span(place, place)))
+                mark = Mark(Fault.MEASUREMENT, reason, *self.words.span(place, place))
+                self.beyond.append(mark)
+                self.certain.append(mark)
 
     def _lists(self, place: int) -> bool:
-        """Whether a number only numbers a line: at the beginning, or after a full stop, with a mark behind."""
+        """Whether a number only numbers a line: first, or after a full stop, with a mark behind."""
         texts = self.words.texts
         marked = len(texts[place]) <= 2 and texts[place + 1 : place + 2] in ((".",), (")",))
         return marked and (place == 0 or texts[place - 1] in (".", ":", ";", "\n"))
@@ -456,6 +370,9 @@ class _Taken:
                 continue  # "belirgin tümör saptanmadı" grades nothing
             told = hit.first in self.known or self.words.texts[hit.first] in self.told
             if told or (hit.value in _SUBSETS and self._within_denied(hit.last)):
+                continue
+            ended = hit.value == "grade" and self.words.texts[hit.first].startswith(_WHOLLY)
+            if ended and any(change.value == "gone" for change in self.changes):
                 continue
             if hit.value == "cause_of" and self._own_sign(hit.first):
                 continue
@@ -478,7 +395,11 @@ class _Taken:
         part = self.part[place]
         near = {item.label for item in self.mentions if self.part[self.place.get(item.start, 0)] == part}
         others = (hit for name in self.named for hit in self.hits[name] if hit.first not in self.inside)
-        return len(near) == 1 and place - 1 in self.inside and all(self.part[hit.first] != part for hit in others)
+        return (
+            len(near) == 1
+            and place - 1 in self.inside
+            and all(self.part[hit.first] != part for hit in others)
+        )
 
     def _of_actions(self) -> None:
         for part, named in self.named.items():
@@ -500,11 +421,3 @@ def _parts(words: Sequence[str]) -> list[int]:
         part += word in _DIVIDING
         parts.append(part)
     return parts
-
-
-@lru_cache(maxsize=256)
-def _numbers_of(text: str) -> frozenset[str]:
-    """The numbers of a text in digits: *two weeks* is 2, *a month* is 1."""
-    words = words_of(text).texts
-    spelled = {_NUMBERS[word] for word in words if word in _NUMBERS}
-    return frozenset(spelled.union(*(re.findall(r"\d+", word) for word in words)))

@@ -18,8 +18,9 @@ from tetkik.report.facts import Facts
 from tetkik.report.grounding.claims import Claims
 from tetkik.values import Fault
 
-DECIDES = 0.5
-"""From this probability on a sentence is marked."""
+CLEARS, ADDS = 0.5, 0.7
+"""Below the first probability what the rules object to goes, unless they are certain of it; from the second
+on a sentence is marked to which they do not object."""
 _STEM = 6
 
 
@@ -42,7 +43,7 @@ def _features(claims: Claims, faults: Collection[Fault], facts: Facts, language:
         f"passage={claims.found.get('passage', 0)}",
     )
     yield from (*known, f"language:{language}")
-    for name in [*(f"rule:{fault}" for fault in faults or ["none"]), *claims.found]:
+    for name in [*(f"rule:{fault}" for fault in [*map(str, faults)] or ["none"]), *claims.found]:
         yield name
         yield from (f"{name}&{state}" for state in known)
     short = ["^"]

@@ -29,6 +29,7 @@ OTHER_LABELS: tuple[str, ...] = (
 sweeping *no acute abnormality*."""
 
 _KEPT = 8192
+_ENDING = 3
 _WORD = re.compile(r"[a-z]{4,}")
 KNOWN_LABELS = frozenset(FINDING_LABELS + OTHER_LABELS)
 
@@ -147,11 +148,12 @@ def rules_of(language: Language, *, signs: bool = False) -> Rules:
         if signs
         else None
     )
-    known = (cues.fits, findings.fits, states.fits, sides.fits, comparisons.fits)
 
     @lru_cache(maxsize=_KEPT)
     def mended(word: str) -> str:
-        return word if slips is None or any(fits(word) for fits in known) else slips.mended(word)
+        if slips is None or any(_is(word, lexicon.stem(word)) for lexicon in (cues, findings, states)):
+            return word
+        return slips.mended(word)
 
     return Rules(
         findings=findings,
@@ -166,6 +168,11 @@ def rules_of(language: Language, *, signs: bool = False) -> Rules:
         slips=slips,
         mended=mended,
     )
+
+
+def _is(word: str, stem: str) -> bool:
+    """Whether a word is one of a phrase with this stem: `ef` alone makes no word of `efuyzon`."""
+    return bool(stem) and len(word) - len(stem) <= max(len(stem), _ENDING)
 
 
 def _known_words(language: Language) -> set[str]:

@@ -21,8 +21,8 @@ _PLACE_WORDS = """lobe lobes lung lungs base bases basilar bibasilar zone zones 
 midlung"""
 _PLACES = frozenset(_PLACE_WORDS.split())
 _RELATIVE = frozenset({"which", "whom", "who", "whose"})
-_FINITE_WORDS = """is are was were has have does do cannot can not now there lies lie affects shows bears remains
-persists sits"""
+_FINITE_WORDS = """is are was were has have does do cannot can not now there lies lie affects shows bears
+remains persists sits"""
 _FINITE = frozenset(_FINITE_WORDS.split())
 _NEAR = 2
 _FAR = 12

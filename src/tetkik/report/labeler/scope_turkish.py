@@ -180,7 +180,9 @@ def asked_in(words: Sequence[str]) -> list[int]:
     return [
         place
         for place, (word, after) in enumerate(pairwise(words))
-        if (twice := _TWICE.match(word)) and after[len(twice[1]) :].startswith(("me", "ma")) and after.startswith(twice[1])
+        if (twice := _TWICE.match(word))
+        and after[len(twice[1]) :].startswith(("me", "ma"))
+        and after.startswith(twice[1])
     ]
 
 

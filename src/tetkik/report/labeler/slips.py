@@ -49,7 +49,7 @@ class SlipCorrector:
             # The first letter is seldom wrong.
             if meant[: place + 1] in self._begun and (place or meant[:2] == word[1::-1]):
                 # Two letters swapped say more than one that is wrong: they are enough for a shorter stem.
-                swapped = sorted(meant) == sorted(word)
+                swapped = len(meant) == len(word) and sorted(meant) == sorted(word)
                 length = self._stem(meant, place, _SHORTEST - swapped)
                 if length > longest:
                     longest, best = length, meant
