@@ -18,7 +18,7 @@ from tetkik.language import Language
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records, Transaction
 from tetkik.records.images import images, runs
-from tetkik.records.people import visibility
+from tetkik.records.people import breakglass, visibility
 from tetkik.records.reports import drafts, signing
 from tetkik.records.reports.edit_conflicts import WorkingDraft
 from tetkik.records.reports.editing import Choice, DraftEdit
@@ -163,6 +163,8 @@ def signed_report(records: Records, actor: Actor | None = None, **made: object) 
     actor = actor or made_user(records, Role.RADIOLOGIST, name="Ömer Çağrı Ünsal")
     report = made_report(records, **made)  # type: ignore[arg-type]
     with records.write(actor) as tx:
+        if made.get("restricted"):
+            breakglass.break_glass(tx, report.case_id, "Nöbetçi radyolog, rapor bekleniyor")
         claims.claim_case(tx, report.case_id)
         sign(tx, report.id, actor)
     return report

@@ -176,10 +176,10 @@ def test_whoever_has_every_address_guesses_290_times_in_a_day_and_then_240(recor
     for number in range(attempts.FREE_TOGETHER + 5):
         guess(number)
     assert len(looked_at) == attempts.FREE_TOGETHER
-    steps = timedelta(days=1) // attempts.PACE
-    for number in range(2 * steps):  # twice as often as one is looked at
-        clock.go(seconds=attempts.PACE.total_seconds() / 2)
+    for number in range(timedelta(days=1) // attempts.PACE):
+        clock.go(seconds=attempts.PACE.total_seconds())
         guess(100 + number)
+    guess(1000)  # no sooner than the next is forgotten
     assert len(looked_at) == 290
 
 
