@@ -218,6 +218,8 @@ def run(arguments: argparse.Namespace, *, tls: bool) -> None:
             attacker.join()
             logged = log.stat().st_size - before
             spent.append(processor(server.pid))
+            if server.poll() is not None:
+                raise SystemExit(f"the server ended ({server.returncode}): {log.read_text()[-2000:]}")
         finally:
             server.terminate()
             server.wait()

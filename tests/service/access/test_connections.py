@@ -169,6 +169,30 @@ def test_whoever_waits_longest_makes_room(monkeypatch):
         assert answer(slow).startswith(b"HTTP/1.1 200"), "a request that is being answered is not ended"
 
 
+def test_a_connection_over_tls_that_is_gone_already_is_no_fault():
+    """An exception here would end the whole server."""
+
+    class Gone:
+        def is_closing(self) -> bool:
+            return True
+
+        def get_write_buffer_size(self) -> int:
+            raise AttributeError
+
+        def abort(self) -> None:
+            """It is."""
+
+    config = uvicorn.Config(application, log_config=None, loop="asyncio", ws="none")
+    loop = asyncio.new_event_loop()
+    one = connections.BoundedProtocol(
+        ConnectionLimits(1, 1), config, uvicorn.Server(config).server_state, {}, loop
+    )
+    one.transport = Gone()  # type: ignore[assignment]
+    for now in (0.0, 1.0, 2.0):
+        one.check_deadline(now)
+    loop.close()
+
+
 def test_limits_count_a_network_of_ipv6_as_one():
     limits = ConnectionLimits(10, 1)
     first, second, third = socket.socketpair(), socket.socketpair(), socket.socketpair()

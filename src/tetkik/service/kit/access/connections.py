@@ -34,7 +34,9 @@ ANSWER_SECONDS = 30.0
 _PIECE = 1 << 14
 _CLOSING = 256
 """Connections beyond the most that may be open while others are being closed for them."""
-_REFUSED_AT_ONCE = 200
+_WAITING = 2048
+_AT_ONCE = 50
+"""Connections that are accepted, or looked at, before the event loop turns to requests again."""
 SWEEP_TICKS = 10
 """Of uvicorn's ten a second, between two looks at the deadlines."""
 _TELLS_TICKS = 600
@@ -133,8 +135,12 @@ class ListeningSocket(socket.socket):
         found.limits = limits
         return found
 
+    def listen(self, _backlog: int = 0) -> None:
+        """Let many wait; the event loop takes as many in one go as it was told for its `backlog`."""
+        super().listen(_WAITING)
+
     def accept(self) -> tuple[socket.socket, Any]:
-        for _ in range(_REFUSED_AT_ONCE):
+        for _ in range(_AT_ONCE):
             plain, address = super().accept()
             connection = AcceptedSocket(self.family, self.type, self.proto, fileno=plain.detach())
             if self.limits.admit(connection, address[0]):
@@ -181,8 +187,15 @@ class BoundedProtocol(H11Protocol):
     def _count_idle(self) -> None:
         connection = self.transport.get_extra_info("socket")
         if connection is not None:
-            idle = self.conn.their_state is h11.IDLE and not self.transport.get_write_buffer_size()
+            idle = self.conn.their_state is h11.IDLE and not self._unsent()
             self._limits.set_idle(connection.fileno(), idle=idle)
+
+    def _unsent(self) -> int:
+        """Bytes of answers that are not with the system yet."""
+        try:
+            return self.transport.get_write_buffer_size()
+        except AttributeError:  # asyncio's TLS, once it is aborted
+            return 0
 
     def _phase(self) -> Phase:
         closing = self.transport.is_closing()
@@ -190,12 +203,12 @@ class BoundedProtocol(H11Protocol):
             return Phase.HEAD
         if not closing and self.conn.their_state is h11.SEND_BODY:
             return Phase.BODY
-        return Phase.ANSWER if closing or self.transport.get_write_buffer_size() else Phase.WORK
+        return Phase.ANSWER if closing or self._unsent() else Phase.WORK
 
     def check_deadline(self, now: float) -> None:
         """End the connection where its client is too slow."""
         phase, passed, self._checked = self._phase(), now - self._checked, now
-        taken = self.transport.get_write_buffer_size() // _PIECE if phase is Phase.ANSWER else 0
+        taken = self._unsent() // _PIECE if phase is Phase.ANSWER else 0
         seen = (phase, self.cycle, taken, self._resumed)
         if seen != self._seen:
             self._seen, self._since, self._received = seen, now, 0
@@ -234,14 +247,16 @@ class BoundedServer(uvicorn.Server):
                     protocol,
                     sock=ListeningSocket.over(listening, self._limits),
                     ssl=self.config.ssl,
-                    backlog=self.config.backlog,
+                    backlog=_AT_ONCE,
                     ssl_handshake_timeout=HEAD_SECONDS if self.config.ssl else None,
                 )
             )
 
     async def on_tick(self, counter: int) -> bool:
         if counter % SWEEP_TICKS == 0:
-            for connection in list(self.server_state.connections):
+            for number, connection in enumerate(list(self.server_state.connections), 1):
+                if number % _AT_ONCE == 0:
+                    await asyncio.sleep(0)
                 if isinstance(connection, BoundedProtocol):
                     connection.check_deadline(time.monotonic())
         if counter % _TELLS_TICKS == 0 and self._limits.counted:
