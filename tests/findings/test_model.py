@@ -128,7 +128,7 @@ def test_answering_needs_neither_torch_nor_transformers(bundle):
 
 @pytest.mark.parametrize("provider", [FindingsProvider.ONNXRUNTIME, FindingsProvider.OPENVINO])
 def test_a_damaged_network_is_one_sentence(tmp_path, provider):
-    (tmp_path / "model.onnx").write_bytes(b"no network")
+    (tmp_path / "model.onnx").write_bytes(b"\x3a\0")  # a graph with nothing in it
     with pytest.raises(BundleCorrupt, match="train or import it again"):
         OnnxFindings.load(finish(tmp_path), provider)
 

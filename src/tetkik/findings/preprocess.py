@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tetkik.imaging.examples import example
 from tetkik.imaging.gate import judge
+from tetkik.imaging.gate.classifier import Classifier, built_in
 from tetkik.imaging.prepare import Preprocessing, to_square
 from tetkik.imaging.read import load_readers, one_file, read_bytes, read_image
 from tetkik.language import Sentence
-from tetkik.values import FileFormat, GateResult, Measured, Radiograph
+from tetkik.values import GateResult, Measured, Radiograph
 
 _SAMPLE = 1 << 16
 
@@ -48,8 +51,10 @@ class PreparedImage:
     measured: Measured | None = None
 
 
-def preprocess(image: Radiograph, request: PreprocessRequest) -> PreparedImage:
-    gate_result = judge(image, request.ages) if request.gate else GateResult(None)
+def preprocess(
+    image: Radiograph, request: PreprocessRequest, classifier: Classifier | None = None
+) -> PreparedImage:
+    gate_result = judge(image, request.ages, classifier) if request.gate else GateResult(None)
     read = gate_result.suitable or not request.gate
     return PreparedImage(
         gate_result=gate_result,
@@ -86,14 +91,19 @@ def preprocess_content(file: tuple[bytes, str, PreprocessRequest]) -> PreparedIm
     """The same of a file's content, with the name that an error gives it."""
     content, name, request = file
     with one_file(name):
-        return preprocess(read_bytes(content, name), request)
+        return preprocess(read_bytes(content, name), request, _gate() if request.gate else None)
 
 
 def load_all() -> None:
     """Load what preparing an image needs, the model of the gate too."""
     load_readers()
-    slope = np.arange(256, dtype=np.uint8)
-    judge(Radiograph(np.tile(slope, (256, 1)), 0xFF, FileFormat.PNG, ""))
+    preprocess_content((example("chest"), "", PreprocessRequest(Preprocessing())))
+
+
+@cache
+def _gate() -> Classifier:
+    """Opened once: its files cannot be looked at again from within the sandbox."""
+    return built_in()
 
 
 def picture_of(image: Radiograph, side: int) -> NDArray[np.uint8]:

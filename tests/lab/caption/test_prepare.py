@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -27,12 +27,14 @@ from tests.lab.caption.layouts import (
 )
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.errors import DataError, OutputError, UsageError
+from tetkik.lab.caption import decoding
 from tetkik.lab.caption.data import CaptionRow, Reason, Split
-from tetkik.lab.caption.decoding import Failed, decode
+from tetkik.lab.caption.decoding import Failed, Outcome, decode, decode_content
 from tetkik.lab.caption.duplicates import Likeness
 from tetkik.lab.caption.prepare import PrepareOptions, prepare
 from tetkik.lab.caption.prepared import open_prepared
 from tetkik.lab.caption.sources import open_source, set_aside
+from tetkik.lab.caption.sources.files import HeldBytes
 from tetkik.settings import settings
 
 COUNTS = {"train": 5, "valid": 2, "test": 3}
@@ -280,24 +282,18 @@ def test_the_result_does_not_depend_on_the_number_of_processes(tmp_path):
     assert sum(name.startswith("train/shard") for name in one) == 3
 
 
-@dataclass(frozen=True)
-class Deadly:
+def deadly(row: tuple[bytes, str, ImageSpec]) -> Outcome:
     """Takes its process with it, as a decoder does that writes where it must not."""
-
-    parent: int
-
-    def __call__(self) -> bytes:
-        if os.getpid() != self.parent:
-            os._exit(9)
-        raise AssertionError
+    return os._exit(9) if row[0] == b"deadly" else decode_content(row)
 
 
-def test_a_decoder_that_crashes_costs_its_file_alone(tmp_path):
+def test_a_decoder_that_crashes_costs_its_file_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(decoding, "decode_content", deadly)
     source = table(tmp_path, [(f"{place}.png", f"Picture {place}.", "", "train") for place in range(40)])
 
     def rows(split):
         for row in source.rows(split):
-            yield replace(row, read=Deadly(os.getpid())) if row.id == "20" else row
+            yield replace(row, read=HeldBytes(b"deadly")) if row.id == "20" else row
 
     _, prepared = run(replace(source, rows=rows), tmp_path / "out", replace(IN_ONE, workers=2))
     expected = tuple(str(place) for place in range(40) if place != 20)

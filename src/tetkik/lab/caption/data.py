@@ -45,7 +45,7 @@ def group_numbers(groups: Sequence[str | None], rows: Iterable[int]) -> Ints:
 class CaptionRow:
     """One image with its caption, before anything is read.
 
-    `read` gives the bytes of its file, OSError where there is none, and can be pickled. A `group` (the case,
+    `read` gives the bytes of its file, FileNotFoundError where there is none. A `group` (the case,
     or the article) must not cross splits.
     """
 

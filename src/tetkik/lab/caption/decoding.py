@@ -69,6 +69,9 @@ def _read(row: CaptionRow) -> bytes | Failed:
         return Failed(Reason.NO_FILE, "")
     except TetkikError as error:
         return Failed(Reason.UNREADABLE, str(error))
+    # A damaged source may raise anything, and it must cost that row alone.
+    except Exception as error:
+        return Failed(Reason.UNREADABLE, type(error).__name__)
 
 
 def load_all() -> None:

@@ -1,7 +1,4 @@
-"""How the bytes of an image are had: from a file, out of a zip archive, or from memory.
-
-Each way is a small value that can be pickled, so that the process which decodes is the one that reads.
-"""
+"""How the bytes of an image are had: from a file, out of a zip archive, or from memory."""
 
 from __future__ import annotations
 
@@ -92,7 +89,7 @@ Reader = FileBytes | ZipBytes | HeldBytes | NoBytes
 
 @lru_cache(maxsize=8)
 def _opened(path: Path) -> zipfile.ZipFile:
-    """Kept open for as long as the process decodes: its list of members takes a second to read."""
+    """Kept open for as long as the process lasts: its list of members takes a second to read."""
     return open_archive(path)
 
 
