@@ -171,12 +171,13 @@ def _import(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as name:
         source, models = Path(name, "bundle.zip"), Path(name, "models")
         source.write_bytes(data)
+        taken: set[Path] = set()
         try:
-            open_bundle(import_bundle(source, models).path)
+            taken.add(open_bundle(import_bundle(source, models).path).path)
         finally:
-            left = [path for path in models.glob("*") if path.name != "ornek"] if models.exists() else []
             there = {path.name for path in Path(name).iterdir()}
-        assert there <= {"bundle.zip", "models"} and not left, (there, left)
+            left = set(models.iterdir()) - taken if models.exists() else set()
+            assert there <= {"bundle.zip", "models"} and not left, (there, left)
 
 
 # Backups
