@@ -12,7 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from tetkik.privacy.tagger import list_of, word_lists
+from tetkik.privacy import tagger
+from tetkik.privacy.tagger import known_word, list_of, word_lists
 from tetkik.turkish import flat
 
 MONTH = (
@@ -240,17 +241,17 @@ _STREET = (
     r"(?:mah(?:alle\w*)?|mh|cad(?:de\w*)?|cd|sok(?:ak|ag\w*)?|sk|bulv?(?:ar\w*)?|blv|cikmaz\w*"
     r"|yokusu|meydan\w*|apt|apartman\w*|sitesi|sit|koyu|beldesi|mevkii?|kume[ ]evleri)"
 )
-_DOOR = r"(?:no|numara|kapi|daire|d|kat|k|blok|bl|ic[ ]?kapi|dis[ ]?kapi|apt|pk)"
+_ENTRANCE = r"(?:no|numara|kapi|daire|d|kat|k|blok|bl|ic[ ]?kapi|dis[ ]?kapi|apt|pk)"
 _WORD = r"[a-z0-9][\w'’/\-]{0,24}"
 _STREETS = re.compile(
     rf"(?<![a-z]){_STREET}(?![a-z])\.?(?:[ ,.]{{1,3}}(?:{_WORD}[ ]){{0,3}}?{_STREET}(?![a-z])\.?){{0,4}}"
-    rf"(?:[ ,.]{{0,3}}(?:{_DOOR}[ .:]{{0,2}}\d{{1,4}}(?:[/\-]?[a-z0-9]{{1,4}})?(?![a-z0-9])"
+    rf"(?:[ ,.]{{0,3}}(?:{_ENTRANCE}[ .:]{{0,2}}\d{{1,4}}(?:[/\-]?[a-z0-9]{{1,4}})?(?![a-z0-9])"
     rf"|\d{{1,4}}(?:[/\-]\w{{1,4}}){{0,2}}(?![\w%]|[.,]\d)|[a-f][ ]blok|(?:zemin|bodrum)[ ]kat))*"
 )
 
 
 def addresses(plain: str, text: str) -> Iterator[tuple[int, int]]:
-    """From the names before a word for a street or a quarter to the last number of a door, or a town
+    """From the names before a word for a street or a quarter to the last number, or a town
     behind it."""
     yield from _all(_ABROAD, text)
     towns = word_lists()["cities"]
@@ -344,6 +345,29 @@ _JOINED = re.compile(r"(?<!\w)([A-ZÇĞİÖŞÜ][a-zçğıöşü]{2,14})([A-ZÇ�
 _LONG_WORD = re.compile(r"(?<![\w@.])[a-z]{9,30}(?![\w@.])")
 
 
+_INITIAL = re.compile(r"(?<![\w.])[a-z]\.[ ]?([a-z]{3,20})(?![a-z])")
+_PAIR = re.compile(r"(?<![a-z])(?=([a-z]{3,16})[ ]{1,2}([a-z]{3,20})(?![a-z]))")
+
+
+def listed_names(plain: str, text: str) -> Iterator[tuple[int, int]]:
+    """An initial before a family name, and a given name before one, both in the lists, in any letters."""
+    lists = word_lists()
+    words = tagger.model()[2]
+    for match in _INITIAL.finditer(plain):
+        word = match[1]
+        if (
+            word in lists["family"]
+            and word not in lists["eponyms"]
+            and (text[match.start(1)].isupper() or word not in lists["common"])
+        ):
+            yield match.span()
+    for match in _PAIR.finditer(plain):
+        first, second = match[1], match[2]
+        given = first in lists["given"] and first not in lists["common"] and known_word(first, words) != "w"
+        if given and second in lists["family"] and second not in lists["never"] | lists["kin"]:
+            yield match.start(1), match.end(2)
+
+
 FINDERS: tuple[Callable[[str, str], Iterator[tuple[int, int]]], ...] = (
     dates,
     ages,
@@ -354,5 +378,6 @@ FINDERS: tuple[Callable[[str, str], Iterator[tuple[int, int]]], ...] = (
     addresses,
     institutions,
     logins,
+    listed_names,
 )
 """Each takes the text folded by `flat`, and the text."""
