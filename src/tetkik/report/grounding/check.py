@@ -54,14 +54,14 @@ def check_draft(draft: Draft, facts: Facts, measured: Sequence[str] = ()) -> Dra
     measure, as for `check_own`.
     """
     allowed = set().union(*map(spoken_numbers, measured))
-    told = {number for number in spoken_numbers(facts.question) if number.endswith("%")}
+    repeatable = {number for number in spoken_numbers(facts.question) if number.endswith("%")}
     passages = {passage.id: passage for passage in draft.passages}
     known = {basis.id for basis in facts.bases()} | {_PASSAGE + name for name in passages}
     checked = []
     for sentence in draft.sentences:
         names = [name for name in sentence.evidence if name in known and name.startswith(_PASSAGE)]
         cited = [passages[name.removeprefix(_PASSAGE)] for name in names]
-        marks = _draft_marks(sentence, facts, known, cited, draft.language, allowed | told)
+        marks = _draft_marks(sentence, facts, known, cited, draft.language, allowed | repeatable)
         checked.append(replace(sentence, marks=_with_decisions(marks, sentence.marks)))
     return replace(draft, sentences=tuple(checked))
 
@@ -241,8 +241,8 @@ def _not_in_history(
     for reading in readings:
         for mention in reading.mentions:
             past = sentence.section in _CLAIMS and mention.context is Context.HISTORICAL
-            told = mention.label in told_in(facts.question)
-            if quoting or (past and not told and flat(mention.words) not in question):
+            named = mention.label in told_in(facts.question)
+            if quoting or (past and not named and flat(mention.words) not in question):
                 reason = Sentence("The history does not say this.")
                 yield Mark(Fault.CITATION, reason, mention.start, mention.end)
 

@@ -135,7 +135,7 @@ class _Taken:
         self.mentions = [mention for reading in readings for mention in reading.mentions]
         self.background = f"{facts.question} {facts.inputs.technique or ''}"
         self.leaned = " ".join(item.text for item in passages)
-        self.told = frozenset(words_of(f"{self.background} {self.leaned}").texts)
+        self.background_words = frozenset(words_of(f"{self.background} {self.leaned}").texts)
         self.found: Counter[str] = Counter()
         self.against: list[Mark] = []
         self.undecided: list[Mark] = []
@@ -209,9 +209,9 @@ class _Taken:
         """How a mention stands to the facts: its verdict, status with side, context and course."""
         label, polarity = as_image(mention, self.facts)
         shape = f"{status_of(label, self.facts)}{_SIGN[polarity]}{side_of(mention.side, label, self.facts)}"
-        course = f"course:{change_of(label, self.facts)}"
+        change = f"course:{change_of(label, self.facts)}"
         stands = "told" if self._retold(mention) else verdict(mention, self.facts)
-        return f"is:{stands}", shape, mention.context.value, course
+        return f"is:{stands}", shape, mention.context.value, change
 
     def _of_findings(self) -> None:
         then = {self.part[hit.first] for hit in self.changes if hit.value == "prior"} & {
@@ -322,8 +322,8 @@ class _Taken:
                 continue  # "seen on the previous study, no longer seen": one course, that it is gone
             beside = [item for item in near if self.part[item[0]] == self.part[hit.first]] or near
             closest = min(beside, key=lambda item: abs(item[0] - hit.first), default=(0, bare, None))
-            told = any(self.part[place] == self.part[hit.first] for place in self.known)
-            if told and not (beside and self.part[closest[0]] == self.part[hit.first]):
+            of_symptom = any(self.part[place] == self.part[hit.first] for place in self.known)
+            if of_symptom and not (beside and self.part[closest[0]] == self.part[hit.first]):
                 continue  # the course of a symptom that the history names
             kind, denied = hit.value, closest[2] and closest[2].polarity is Polarity.ABSENT
             if kind == "same" and denied and self.words.texts[hit.first].startswith(_LASTING):
@@ -368,8 +368,8 @@ class _Taken:
             objection = _OBJECTIONS.get(hit.value)
             if self.words.texts[hit.first].startswith("belirgin") and self.part[hit.first] in denied:
                 continue  # "belirgin tümör saptanmadı" grades nothing
-            told = hit.first in self.known or self.words.texts[hit.first] in self.told
-            if told or (hit.value in _SUBSETS and self._within_denied(hit.last)):
+            repeated = hit.first in self.known or self.words.texts[hit.first] in self.background_words
+            if repeated or (hit.value in _SUBSETS and self._within_denied(hit.last)):
                 continue
             ended = hit.value == "grade" and self.words.texts[hit.first].startswith(_WHOLLY)
             if ended and any(change.value == "gone" for change in self.changes):
