@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.imaging.files import as_bytes, dataset, deflated, picture
+from tests.imaging.files import as_bytes, dataset, deflated, picture, raster, sound_files
 from tests.imaging.isolated import read_isolated
-from tests.imaging.test_hostile import MEGABYTE, chunk, raster, sound
+from tests.imaging.test_hostile import MEGABYTE, chunk
 from tetkik.errors import InputError, TetkikError
 from tetkik.imaging.frames import receive, send
 from tetkik.imaging.read import read_bytes
@@ -110,7 +110,7 @@ def test_every_sound_file_is_read_within_the_sandbox():
     """A library that loads a module late would fail there, and the file be called unreadable."""
     pool = ReaderPool(1)
     try:
-        for name, data in sound().items():
+        for name, data in sound_files().items():
             read, known = pool.read(data, name), read_bytes(data, name)
             assert np.array_equal(read.pixels, known.pixels), name
             assert (read.tags, read.identity, read.notes, read.colour) == (

@@ -96,8 +96,14 @@ def listed(
     cursor: Cursor = None,
 ) -> Page[shapes.ReportListed]:
     """Signed reports that you may see, the newest signature first."""
-    period = {"since": zoned(since), "until": zoned(until)}
-    wanted = Wanted(department=department, state=state, own=own, patient_id=patient_id, **period)
+    wanted = Wanted(
+        department=department,
+        state=state,
+        own=own,
+        patient_id=patient_id,
+        since=zoned(since),
+        until=zoned(until),
+    )
     with ctx.write() as tx:
         found = reports.list_reports(tx, wanted, limit=limit + 1, after=after_cursor(cursor))
         tx.audit(Action.CASES_LISTED, list="reports", count=min(len(found), limit))
