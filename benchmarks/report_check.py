@@ -3,8 +3,9 @@
     python benchmarks/report_check.py [--file judges.csv] [--kinds]
 
 `strict` is the check of a language model's sentence, `person` that of somebody's own text. The development
-sentences were in view while the rules were written, so their figures flatter; `judges.csv` is judged on once,
-and its figures are the ones that count and are recorded.
+sentences were in view while the rules were written, so their figures flatter. `judges.csv` and `planted.csv`
+(sentences with an unsupported clause, look-alike letters or split words) were judged on once, and those
+figures are the ones that count and are recorded.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from figures import interval, judged, record
 from report_sentences import Row, gently, rows_of, strictly
 from tetkik.statistics import wilson_interval
 
-CAUGHT, FALSE = 0.95, 0.04
-JUDGES = "judges.csv"
+CAUGHT, FALSE, PLANTED = 0.95, 0.04, 0.98
+JUDGES = ("judges.csv", "planted.csv")
 
 
 def share(hits: int, total: int) -> str:
@@ -37,13 +38,14 @@ def table(rows: Sequence[Row], marked: Sequence[bool], mode: str, group: str) ->
     for (language, truth), marks in sorted(counts.items()):
         hits, total = sum(marks), len(marks)
         print(f"| {language} {truth} | {share(hits, total)} | {total} |")
-        if group == JUDGES:
+        if group in JUDGES and not (mode == "person" and truth == "planted"):
             keep(mode, language, truth, hits, total)
 
 
 def keep(mode: str, language: str, truth: str, hits: int, total: int) -> None:
     """Record one row of the figures; a person's text has no goal for what the facts cannot know."""
-    met = hits <= FALSE * total if truth == "supported" else hits >= CAUGHT * total
+    caught = PLANTED if truth == "planted" else CAUGHT
+    met = hits <= FALSE * total if truth == "supported" else hits >= caught * total
     plain = mode == "person" and truth != "supported"
     found = wilson_interval(hits, total)
     assert found is not None

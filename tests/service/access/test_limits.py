@@ -51,7 +51,8 @@ def test_an_address_of_ipv6_is_counted_by_its_network(address, counted):
 
 def test_whoever_has_a_network_of_ipv6_guesses_no_more_than_others(tmp_path):
     limits = RateLimits(Settings(data_dir=tmp_path, sign_ins_per_minute=3))
-    app = SimpleNamespace(state=SimpleNamespace(rate_limits=limits))
+    context = SimpleNamespace(secure=False)
+    app = SimpleNamespace(state=SimpleNamespace(rate_limits=limits, context=context))
 
     def attempt(address: str) -> None:
         scope = {"type": "http", "app": app, "client": (address, 5), "headers": [], "state": {}}

@@ -14,6 +14,7 @@ from sqlalchemy import delete, select, update
 from tetkik.errors import NotFound
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
+from tetkik.records.people import attempts
 from tetkik.records.people.deactivation import end_sessions, revoke_keys, void_links
 from tetkik.records.people.users import folded_login
 from tetkik.records.row_authentication import COVERED, UNCHECKED, authenticate, is_altered
@@ -56,15 +57,16 @@ def repair_account(tx: Transaction, login: str, roles: Collection[Role]) -> str:
         )
     remove_altered_keys(tx)
     before = user.roles
-    cleared = dict.fromkeys(("password_hash", "oidc_issuer", "oidc_subject", "locked_until"))
+    cleared = dict.fromkeys(("password_hash", "oidc_issuer", "oidc_subject"))
     tx.apply(
         update(User)
         .where(User.id == user.id)
-        .values(roles=",".join(sorted(roles)), departments="", failed=0, **cleared)
+        .values(roles=",".join(sorted(roles)), departments="", **cleared)
     )
     user = tx.session.get_one(User, user.id, populate_existing=True, execution_options=UNCHECKED)
     authenticate(tx.session, user)
     tx.session.refresh(user)
+    attempts.forget(tx, user.id)
     end_sessions(tx, user.id)
     void_links(tx, user.id)
     revoke_keys(tx, user.id)

@@ -142,7 +142,8 @@ def _draft_marks(
     named = {mention.label for reading in readings for mention in reading.mentions} | set(own)
     marks: list[Mark] = []
     if not _quotes_passage(sentence, cited, facts):
-        certain = [*_word_marks(text, cited, strict=True, language=language, allowed=allowed)]
+        sized = () if sentence.section in _CLAIMS else cited
+        certain = [*_word_marks(text, sized, strict=True, language=language, allowed=allowed)]
         if sentence.section is not Section.TECHNIQUE:
             claims = claims_of(text, readings, facts, cited, language)
             objections = (*claims.against, *claims.undecided, *claims.beyond)

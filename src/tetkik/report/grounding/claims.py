@@ -19,6 +19,7 @@ from tetkik.report.labeler import (
     Polarity,
     SentenceReading,
 )
+from tetkik.report.labeler.phrases import Hit
 from tetkik.report.labeler.rules import rules_of
 from tetkik.report.labeler.scope_turkish import asked_in
 from tetkik.report.labeler.text import Words, words_of
@@ -64,7 +65,16 @@ _OBJECTIONS = {
     "shape": (Fault.MEASUREMENT, Sentence("Nobody graded this.")),
     "grade": (Fault.MEASUREMENT, Sentence("Nobody graded this.")),
     "cause_of": (Fault.CITATION, _UNBORNE),
+    "rest": (Fault.DENIES_UNPROVEN, _BESIDE),
+    "kind_of": (Fault.MEASUREMENT, Sentence("Nobody graded this.")),
+    "mirrored": (Fault.SIDE, Sentence("The side is another one.")),
 }
+_NEVER_SOFT = frozenset({"rest"})
+"""What is an exception itself: *otherwise normal* speaks of all that nobody looked at."""
+_MEASURED = ("measur", "ratio", "ctr", "kto", "oran", "olcul")
+_TIMES = ("hour", "day", "week", "month", "year", "saat", "gun", "hafta", "ay", "yil")
+_OF_THIS_IMAGE = frozenset({"disease", "kind_of", "grade", "shape", "device"})
+"""What no passage can know of an image."""
 _SUBSETS = frozenset({"grade", "shape", "lobe"})
 """What narrows a finding: who denies the whole denies that too."""
 _ACTIONS_OF_A_PASSAGE = frozenset(
@@ -135,7 +145,8 @@ class _Taken:
         self.mentions = [mention for reading in readings for mention in reading.mentions]
         self.background = f"{facts.question} {facts.inputs.technique or ''}"
         self.leaned = " ".join(item.text for item in passages)
-        self.background_words = frozenset(words_of(f"{self.background} {self.leaned}").texts)
+        self.background_words = frozenset(words_of(self.background).texts)
+        self.leaned_words = frozenset(words_of(self.leaned).texts)
         self.found: Counter[str] = Counter()
         self.against: list[Mark] = []
         self.undecided: list[Mark] = []
@@ -152,14 +163,15 @@ class _Taken:
             )
         }
         self.hits = hits_in(self.words.texts)
-        self.kinds = [hit for hit in self.hits["classes"] if hit.first not in self.inside]
+        self.kinds = [
+            hit for hit in self.hits["classes"] if hit.first not in self.inside or hit.value == "kind_of"
+        ]
         self.changes = [hit for hit in self.hits["changes"] if hit.value != "nothing"]
         self.found.update(f"class:{hit.value}" for hit in self.kinds)
         if self.hits["open"] or asked_in(self.words.texts):
             self.found["class:open"] = 1
-        self.named = {
-            part: named_in(self.background) | named_in(self.leaned) for part in ("symptoms", "actions")
-        }
+        self.leaned_on = named_in(self.leaned)
+        self.named = {part: named_in(self.background) | self.leaned_on for part in ("symptoms", "actions")}
         self.known = {
             place
             for part, named in self.named.items()
@@ -341,9 +353,13 @@ class _Taken:
                 self.beyond.append(Mark(Fault.COMPARISON, Sentence(template), *span))
 
     def _of_numbers(self) -> None:
-        allowed = numbers_of(self.background) | numbers_of(self.leaned)
+        asked, leaned = numbers_of(self.background), numbers_of(self.leaned)
+        measures = any(word.startswith(_MEASURED) for word in self.words.texts)
         for place, word in enumerate(self.words.texts):
             digits = set(re.findall(r"\d+", word))
+            # A passage knows when to look again, and no size in this image.
+            timed = any(text.startswith(_TIMES) for text in self.words.texts[place + 1 : place + 3])
+            allowed = asked | leaned if timed else frozenset() if measures else asked
             if not digits or digits <= allowed or word in _NAMED_NUMBERS or self._lists(place):
                 continue
             if not self.soft:
@@ -368,7 +384,11 @@ class _Taken:
             objection = _OBJECTIONS.get(hit.value)
             if self.words.texts[hit.first].startswith("belirgin") and self.part[hit.first] in denied:
                 continue  # "belirgin tümör saptanmadı" grades nothing
-            repeated = hit.first in self.known or self.words.texts[hit.first] in self.background_words
+            word = self.words.texts[hit.first]
+            repeated = (hit.first in self.known and not self._asserts_disease(hit)) or (
+                (word in self.background_words and hit.value not in ("disease", "kind_of"))
+                or (word in self.leaned_words and hit.value not in _OF_THIS_IMAGE)
+            )
             if repeated or (hit.value in _SUBSETS and self._within_denied(hit.last)):
                 continue
             ended = hit.value == "grade" and self.words.texts[hit.first].startswith(_WHOLLY)
@@ -376,8 +396,16 @@ class _Taken:
                 continue
             if hit.value == "cause_of" and self._own_sign(hit.first):
                 continue
-            if objection is not None and not self.soft:
+            if objection is not None and (not self.soft or hit.value in _NEVER_SOFT):
                 self.beyond.append(Mark(*objection, *self.words.span(hit.first, hit.last)))
+
+    def _asserts_disease(self, hit: Hit[str]) -> bool:
+        """Whether a disease that the history names is said to be seen here."""
+        if hit.value != "disease":
+            return False
+        part = self.part[hit.first]
+        near = " ".join(word for place, word in enumerate(self.words.texts) if self.part[place] == part)
+        return bool(words("seen", "words").search(near))
 
     def _within_denied(self, place: int) -> bool:
         """Whether the next word begins what is rightly denied: *no focal pneumonia* where there is none."""
@@ -406,7 +434,8 @@ class _Taken:
             for hit in self.hits[part]:
                 if hit.first in self.inside and hit.value not in _ACTIONS_OF_A_PASSAGE:
                     continue
-                known = hit.value in named
+                # What to do next rests on a passage: a history may ask for anything.
+                known = hit.value in (self.leaned_on if hit.value in _ACTIONS_OF_A_PASSAGE else named)
                 self.found[f"{part}:known"] += known
                 soft = any(self.found[f"class:{name}"] for name in ("open", "reverse", "correction"))
                 if not known and hit.value in _ACTIONS_OF_A_PASSAGE and not soft:

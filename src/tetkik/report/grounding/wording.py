@@ -36,6 +36,8 @@ _OWN = re.compile("[^A-Za-zÇĞİÖŞÜçğıöşüÂÎÛâîûÉéµ\\W\\d_]+|[
 _SPACED = re.compile(r"(?<!\w)(?:[^\W\d_][ .\-·*_]{1,2}){3,}[^\W\d_](?!\w)")
 _ALONE = r"(?<!\w)"
 _UNIT = re.compile(r"(\d)([^\W\d_]|%)")
+_HYPHENED = re.compile(r"[^\W\d_]+-\s+(?!(?:and|or|to|ve|veya|ya)\b)[^\W\d_]+")
+"""A word over two lines; not *right- and left-sided*."""
 _LONGEST_SPLIT = 4
 _SHORTEST_STEM = 5
 
@@ -125,6 +127,7 @@ def hidden_in(text: str, language: Language) -> Iterator[tuple[int, int]]:
     if len(plain) == len(text):
         yield from (match.span() for match in _OWN.finditer(text))
     yield from (match.span() for match in _SPACED.finditer(text))
+    yield from (match.span() for match in _HYPHENED.finditer(text))
     parts = words_of(text)
     rules = rules_of(language, signs=True)
     findings, slips = rules.findings, rules.slips
