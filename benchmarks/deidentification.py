@@ -1,7 +1,7 @@
 """What de-identification leaves of identifiers, and what it takes of the rest: Turkish texts, and DICOM
 files.
 
-    python benchmarks/deidentification.py [--file judges.jsonl]... [--files 500]
+    python benchmarks/deidentification.py [--file judges.csv]... [--files 500]
 
 The texts are one JSON object a line, {"text": ..., "spans": [[substring, kind], ...]}, or the CSV of
 data/deidentification, by writers who had not seen the rules. A span counts as found where none of its letters

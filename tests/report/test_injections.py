@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.report.model_server import model_server
-from tests.report.test_draft import HERE
+from tests.report.model_server import HERE, model_server
 from tests.report.test_llm import finding
 from tetkik.language import Language
 from tetkik.report import draft as drafting
