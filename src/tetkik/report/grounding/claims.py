@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tetkik.language import Language, Sentence
 from tetkik.report.facts import Facts
-from tetkik.report.grounding.concepts import hits_in, named_in, numbers_of, told_in
+from tetkik.report.grounding.concepts import hits_in, named_in, numbers_of, parts_of, told_in
 from tetkik.report.grounding.verdict import as_image, change_of, side_of, status_of, verdict
 from tetkik.report.grounding.wording import words
 from tetkik.report.labeler import (
@@ -45,8 +45,6 @@ _FEW = 6
 """Words that say that something cannot be assessed, and no more."""
 _SOFT = ("open", "reverse", "exception", "correction")
 """Kinds of words after which no rule is sure of a sentence: it leaves open, turns round, excepts."""
-_DIVIDING_WORDS = ", ; . but while whereas although ise ancak fakat olup and ve"
-_DIVIDING = frozenset(_DIVIDING_WORDS.split())
 _WHOLLY = ("complete", "total", "komple")
 _LASTING = ("persist", "remain", "continu")
 _PAST_WORDS = """was were had then showed wasn weren yoktu vardi mevcuttu degildi izlenmiyordu seciliyordu
@@ -152,7 +150,7 @@ class _Taken:
         self.undecided: list[Mark] = []
         self.beyond: list[Mark] = []
         self.certain: list[Mark] = []
-        self.part = _parts(self.words.texts)
+        self.part = parts_of(self.words.texts)
         self.place = {start: place for place, start in enumerate(self.words.starts)}
         self.inside = {
             place
@@ -441,12 +439,3 @@ class _Taken:
                 if not known and hit.value in _ACTIONS_OF_A_PASSAGE and not soft:
                     reason = Sentence("No cited passage says this.")
                     self.beyond.append(Mark(Fault.CITATION, reason, *self.words.span(hit.first, hit.last)))
-
-
-def _parts(words: Sequence[str]) -> list[int]:
-    """The number of the part of a sentence in which each word stands: marks and joining words divide them."""
-    parts, part = [], 0
-    for word in words:
-        part += word in _DIVIDING
-        parts.append(part)
-    return parts

@@ -20,6 +20,9 @@ _NUMBERS = {word: str(value) for value, word in enumerate(_NUMBER_WORDS.split())
     "first": "1",
 }
 
+_DIVIDING_WORDS = ", ; . but while whereas although ise ancak fakat olup and ve"
+_DIVIDING = frozenset(_DIVIDING_WORDS.split())
+
 
 @cache
 def _table() -> dict[str, Any]:
@@ -61,3 +64,12 @@ def numbers_of(text: str) -> frozenset[str]:
     words = words_of(text).texts
     spelled = {_NUMBERS[word] for word in words if word in _NUMBERS}
     return frozenset(spelled.union(*(re.findall(r"\d+", word) for word in words)))
+
+
+def parts_of(words: Sequence[str]) -> list[int]:
+    """The number of the part of a sentence in which each word stands: marks and joining words divide them."""
+    parts, part = [], 0
+    for word in words:
+        part += word in _DIVIDING
+        parts.append(part)
+    return parts
