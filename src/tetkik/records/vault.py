@@ -17,6 +17,7 @@ import hmac
 import os
 import secrets
 import struct
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -43,6 +44,8 @@ _OVERHEAD = 64
 """More bytes than sealing adds to a piece."""
 _LENGTH = struct.Struct(">I")
 _NONCE = 12
+_TRIES, _PAUSE = 4, 0.1
+"""How often, and after how many seconds, a key is read again that another process is replacing."""
 _VERSION = struct.Struct(">I")
 _FORMS: Mapping[int, type[AESGCM | ChaCha20Poly1305]] = MappingProxyType({1: AESGCM, 2: ChaCha20Poly1305})
 """By the first byte of what was sealed; a number is never given to another cipher."""
@@ -171,15 +174,21 @@ class Vault:
 
         Those of before stay at hand, for transactions that began with them.
         """
-        try:
-            held = self._load(connection)
-        except SettingError:
-            raise RecordsError(
-                "The master key of this installation was replaced, and this process cannot get the new one; "
-                "put it in its place, and start again."
-            ) from None
+        held = self._loaded(connection)
         self._wrapping[held.ring.version] = Key(held.ring.keys["wrap"], self.cipher)
         self._held = held
+
+    def _loaded(self, connection: Connection) -> VaultKeys:
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                return self._load(connection)
+            except SettingError:
+                if tries_left:  # whoever replaces the key may be about to put its file into its place
+                    time.sleep(_PAUSE)
+        raise RecordsError(
+            "The master key of this installation was replaced, and this process cannot get the new one; "
+            "put it in its place, and start again."
+        )
 
     def knows(self, wrapped: bytes) -> bool:
         """Whether a patient's key is wrapped by a ring that this process has."""
