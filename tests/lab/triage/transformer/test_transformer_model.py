@@ -72,7 +72,7 @@ def test_a_damaged_file_is_one_sentence(bundle, tmp_path, name, content):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / name).write_bytes(content)
     write_manifest(tmp_path, bundle.manifest)
-    with pytest.raises(BundleCorrupt, match="(train or export|fetch or train) it again"):
+    with pytest.raises(BundleCorrupt, match=r"(train or export|fetch or train) it again"):
         load_model(open_bundle(tmp_path, Task.TRIAGE))
 
 
