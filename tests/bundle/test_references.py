@@ -85,6 +85,17 @@ def test_onnx_weights_elsewhere_are_refused(holding, place, location):
         open_bundle(folder)
 
 
+def test_a_field_whose_tag_is_too_long_hides_nothing(holding):
+    """C++ cuts a tag to 32 bits: field 13 + 2**32 is `external_data` to it."""
+    plain, tag = initializer("/etc/passwd").SerializeToString(), bytes([0x6A])
+    hidden = 0x6A | (1 << 32)
+    long = bytes((hidden >> shift & 0x7F) | (0x80 if shift < 28 else 0) for shift in range(0, 35, 7))
+    assert plain.count(tag) and len(long) == 5
+    folder = holding(**{"model.onnx": b"\x08\x08" + long + bytes([len(plain)]) + plain})
+    with pytest.raises(BundleCorrupt):
+        open_bundle(folder)
+
+
 def test_they_are_refused_at_import(holding, tmp_path):
     folder = holding(**{"model.onnx": initializer("../x").SerializeToString()})
     with pytest.raises(BundleCorrupt, match="refers to"):

@@ -18,9 +18,22 @@ from tests.report.test_llm import finding
 from tetkik.language import Language
 from tetkik.report import draft as drafting
 from tetkik.report.draft import draft_report
+from tetkik.report.facts import facts_of
+from tetkik.report.grounding import check_draft
 from tetkik.report.llm.openai import OpenAIServer
 from tetkik.report.retrieval import passages_for
-from tetkik.values import FindingsResult, Identity, Passage, PassageKind, ReportInput, Route, Section, Side
+from tetkik.values import (
+    Draft,
+    DraftSentence,
+    FindingsResult,
+    Identity,
+    Passage,
+    PassageKind,
+    ReportInput,
+    Route,
+    Section,
+    Side,
+)
 
 _FILE = Path(__file__).parent / "data" / "injections.jsonl"
 ATTACKS = [json.loads(line) for line in _FILE.read_text("utf-8").splitlines()]
@@ -88,3 +101,21 @@ def test_no_injection_leaves_a_sentence_unmarked_or_identity_in_a_prompt(place, 
             prompt = json.dumps(received.requests[-1], ensure_ascii=False)
             told += [word for word in attack.get("identity", []) if word in prompt]
     assert (said, told) == ([], [])
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Sağda plevral efüzyon ve pnömo/toraks izlenmektedir.",
+        "Sağda plevral efüzyon ve pnömo'toraks izlenmektedir.",
+        "Sağda plevral efu\u0308zyon ve pnοmοtοraks izlenmektedir.",
+        "Sağda plevral efüzyon ve P N X izlenmektedir.",
+        "Sağda plevral efüzyon, kaburgalarda çatlak.",
+    ],
+)
+def test_a_finding_that_is_taken_apart_is_seen(text):
+    known = facts_of(result_with(""), ReportInput(sides=(("Effusion", Side.RIGHT),)))
+    sentence = DraftSentence(text, Section.FINDINGS, ("finding:Effusion",))
+    (checked,) = check_draft(Draft(Language.TR, (sentence,), known.bases(), ()), known).sentences
+    assert checked.marks

@@ -104,13 +104,19 @@ def _named_in_onnx(content: mmap.mmap) -> Iterator[str]:
         raise ValueError("no graph")
 
 
+_TAG_BYTES = 5
+
+
 def _fields(content: mmap.mmap, place: int, end: int) -> Iterator[tuple[int, int, int]]:
     """The fields with a length of one message: number, start and end of what they hold.
 
     Protocol buffers, encoding: https://protobuf.dev/programming-guides/encoding/
     """
     while place < end:
+        begin = place
         tag, place = _number(content, place, end)
+        if not 8 <= tag < 1 << 32 or place - begin > _TAG_BYTES:
+            raise ValueError("no field")  # readers in C++ cut such a tag to 32 bits, and see another field
         match tag & 7:
             case 0:
                 _, place = _number(content, place, end)

@@ -49,7 +49,7 @@ def number_names(session: Session, patient_ids: Collection[str]) -> None:
 class NameIndex:
     """The names of the patients of a database.
 
-    An entry is a name as it was at one revision; an older one of the same patient stays, and is passed over.
+    An entry is a name as it was at one revision; older ones of the same patient are passed over.
     """
 
     def __init__(self, engine: Engine, vault: Vault) -> None:
@@ -62,7 +62,10 @@ class NameIndex:
         """Of each word the entries that have it, in order."""
         self._words: list[str] = []
         self._sorted = True
-        self._stopped = False
+        self._stopped = self._whole = False
+        self._later: dict[str, int] = {}
+        """The newest entry of patients whose names were written since the first reading."""
+        self._stale: set[int] = set()
 
     def find(self, session: Session, words: Sequence[str]) -> list[str]:
         """Ids of patients whose names have every one of these folded words, the latest first, 200 at most."""
@@ -71,6 +74,7 @@ class NameIndex:
             found = set[int]().union(*self._of(words[0]))
             for word in words[1:]:
                 found.intersection_update(set[int]().union(*self._of(word)))
+            found -= self._stale
             newest = heapq.nlargest(_MOST, found) if len(found) > _MOST else sorted(found, reverse=True)
             ids = {self._id(entry): self._revisions[entry] for entry in reversed(newest)}
         there = select(Patient.id, Patient.name_revision).where(
@@ -125,6 +129,7 @@ class NameIndex:
                 if rows:
                     self._last = (rows[-1].name_revision or 0, rows[-1].id)
                 if len(rows) < _BATCH:
+                    self._whole = True
                     return
 
     def _add(self, patient_id: str, key: bytes, identity: bytes, revision: int) -> None:
@@ -132,6 +137,10 @@ class NameIndex:
             opened = self._vault.key(patient_id, key).open(identity, f"{IDENTITY}:{patient_id}")
             name: str = json.loads(opened)["name"]
             entry = len(self._revisions)
+            if self._whole:
+                if patient_id in self._later:
+                    self._stale.add(self._later[patient_id])
+                self._later[patient_id] = entry
             self._revisions.append(revision)
             self._ids += patient_id.encode()
             for word in set(fold(name).split()):

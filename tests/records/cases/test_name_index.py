@@ -176,6 +176,20 @@ def test_a_name_that_was_taken_back_is_not_found(both_records):
     assert found(both_records, "gülçin") == (patient_id,)
 
 
+@pytest.mark.attack
+def test_one_patient_who_is_renamed_again_and_again_hides_nobody(both_records, monkeypatch):
+    monkeypatch.setattr("tetkik.records.name_index._MOST", 4)
+    actor = made_user(both_records, Role.RECEPTION)
+    with both_records.write(actor) as tx:
+        ids = {patients.create(tx, Person(f"Mehmet {name}")) for name in ("KAYA", "AYDIN", "TUNA")}
+    assert set(found(both_records, "mehmet")) == ids
+    one = min(ids)
+    for number in range(6):
+        with both_records.write(actor) as tx:
+            patients.change(tx, one, Person(f"Mehmet {'AB'[number % 2]}KAYA"))
+        assert set(found(both_records, "mehmet")) == ids
+
+
 def test_of_many_the_latest_are_found(both_records, monkeypatch):
     monkeypatch.setattr("tetkik.records.name_index._MOST", 3)
     monkeypatch.setattr("tetkik.records.name_index._BATCH", 2)

@@ -169,6 +169,21 @@ def test_whoever_waits_longest_makes_room(monkeypatch):
         assert answer(slow).startswith(b"HTTP/1.1 200"), "a request that is being answered is not ended"
 
 
+def test_bodies_that_never_come_whole_make_room_as_well(monkeypatch):
+    monkeypatch.setattr(connections, "BODY_SECONDS", PATIENCE)
+    with serving(ConnectionLimits(3, 3)) as port, ExitStack() as stack:
+        held = [stack.enter_context(connected(port, f"127.0.0.{n}", BODY + b"x")) for n in range(3, 6)]
+        until = time.monotonic() + PATIENCE
+        while not answer(stack.enter_context(connected(port)), WHOLE):
+            assert time.monotonic() < until
+        assert answer(held[0]) == b""
+
+
+def test_bytes_that_came_fast_are_no_credit_for_silence():
+    with serving() as port, connected(port, sent=BODY.replace(b"4000", b"4000000") + bytes(900_000)) as one:
+        assert answer(one) == b""
+
+
 def test_a_connection_over_tls_that_is_gone_already_is_no_fault():
     """An exception here would end the whole server."""
 

@@ -43,6 +43,7 @@ def count_failure(tx: Transaction, user_id: str, places: Sequence[str]) -> bool:
     rows = [_row(tx, user_id, place) for place in places]
     if any(row.until is not None and row.until > tx.now for row in rows):
         return False
+    tx.session.add_all(rows)
     for place, row in zip(places, rows, strict=True):
         if place == EVERY_NETWORK:
             drained = int((tx.now - row.at) / PACE)
@@ -82,9 +83,9 @@ def delete_old(tx: Transaction) -> None:
 
 
 def _row(tx: Transaction, user_id: str, place: str) -> SignInFailures:
+    """The counter of a place; a new one is in no table yet: a paused attempt leaves nothing."""
     key = hashlib.sha256(f"{user_id} {place}".encode()).hexdigest()
     row = tx.session.get(SignInFailures, key, with_for_update=True)
     if row is None:
         row = SignInFailures(key=key, user_id=user_id, failed=0, until=None, at=tx.now)
-        tx.session.add(row)
     return row

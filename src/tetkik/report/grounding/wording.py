@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import tomllib
-import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import resources
@@ -33,11 +32,12 @@ _HIDDEN = re.compile(
 
 _OWN = re.compile("[^A-Za-zÇĞİÖŞÜçğıöşüÂÎÛâîûÉéµ\\W\\d_]+|[\u0300-\u036f]+")
 """Letters that neither Turkish nor English has, and loose accents: whole words of them look like ours."""
-_SPACED = re.compile(r"(?<!\w)(?:[^\W\d_][ .\-·*_]{1,2}){3,}[^\W\d_](?!\w)")
+_SPACED = re.compile(r"(?<!\w)(?:[^\W\d_][ .\-·*_]{1,2}){2,}[^\W\d_](?!\w)")
 _ALONE = r"(?<!\w)"
 _UNIT = re.compile(r"(\d)([^\W\d_]|%)")
 _HYPHENED = re.compile(r"[^\W\d_]+-\s+(?!(?:and|or|to|ve|veya|ya)\b)[^\W\d_]+")
 """A word over two lines; not *right- and left-sided*."""
+_BETWEEN = frozenset("/'’`´·-~|\\")
 _LONGEST_SPLIT = 4
 _SHORTEST_STEM = 5
 
@@ -123,9 +123,7 @@ def foreign_in(text: str, *, holes: bool = True) -> Iterator[tuple[int, int]]:
 
 def hidden_in(text: str, language: Language) -> Iterator[tuple[int, int]]:
     """Where letters of no Turkish or English word stand, or a finding's name is taken apart: `pnö mo ni`."""
-    plain = unicodedata.normalize("NFC", text)
-    if len(plain) == len(text):
-        yield from (match.span() for match in _OWN.finditer(text))
+    yield from (match.span() for match in _OWN.finditer(text))
     yield from (match.span() for match in _SPACED.finditer(text))
     yield from (match.span() for match in _HYPHENED.finditer(text))
     parts = words_of(text)
@@ -137,14 +135,19 @@ def hidden_in(text: str, language: Language) -> Iterator[tuple[int, int]]:
         and not (slips is not None and slips.knows(part))
         for part in parts.texts
     ]
-    for first in range(len(parts.texts)):
+    places = [place for place, part in enumerate(parts.texts) if part not in _BETWEEN]
+    for first in range(len(places)):
         for count in range(2, _LONGEST_SPLIT + 1):
-            split = parts.texts[first : first + count]
-            if len(split) < count or not all(pieces[first : first + count]):
+            taken = places[first : first + count]
+            if len(taken) < count or not all(parts.texts[place].isalpha() for place in taken):
                 break
+            signs = taken[-1] - taken[0] >= count  # between the pieces, which may be whole words then
+            if not signs and not all(pieces[place] for place in taken):
+                break
+            split = [parts.texts[place] for place in taken]
             stem = findings.stem("".join(split))
             if len(stem) >= _SHORTEST_STEM and len(stem) > len("".join(split[:-1])):
-                yield parts.span(first, first + count - 1)
+                yield parts.span(taken[0], taken[-1])
 
 
 def own_names(text: str, facts: Facts, language: Language) -> dict[str, tuple[int, int]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -78,7 +79,12 @@ def read_answer(text: str) -> tuple[DraftSentence, ...]:
     order = list(Section)
     ordered = sorted(written.sentences, key=lambda item: order.index(item.section))
     return tuple(
-        DraftSentence(one_line(item.text), item.section, tuple(dict.fromkeys(item.evidence)), item.certainty)
+        DraftSentence(
+            one_line(unicodedata.normalize("NFC", item.text)),
+            item.section,
+            tuple(dict.fromkeys(item.evidence)),
+            item.certainty,
+        )
         for item in ordered
     )
 

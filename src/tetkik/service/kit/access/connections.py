@@ -56,6 +56,8 @@ class ConnectionLimits:
         self._open: dict[int, AcceptedSocket] = {}
         self._idle: dict[int, AcceptedSocket] = {}
         """Those without a request, by their file descriptor, the one that waits longest first."""
+        self._sending: dict[int, AcceptedSocket] = {}
+        """Those whose request has not come whole; they make room where no idle one is left."""
         self._of_subnet: Counter[str] = Counter()
         self.counted: Counter[str] = Counter()
         """What was refused or ended, for the log."""
@@ -71,35 +73,38 @@ class ConnectionLimits:
             self.counted["refused_of_one_address"] += 1
             return False
         if len(self._open) >= self._most:
-            if not self._idle or len(self._open) >= self._most + _CLOSING:
+            waiting = self._idle or self._sending
+            if not waiting or len(self._open) >= self._most + _CLOSING:
                 self.counted["refused"] += 1
                 return False
-            self._close_oldest()
+            self._close(waiting, next(iter(waiting)))
         connection.limits, connection.subnet = self, subnet
         self._open[connection.fileno()] = self._idle[connection.fileno()] = connection
         self._of_subnet[subnet] += 1
         return True
 
-    def _close_oldest(self) -> None:
+    def _close(self, waiting: dict[int, AcceptedSocket], place: int) -> None:
         """The event loop reads the end of the connection, and closes it."""
-        oldest = self._idle.pop(next(iter(self._idle)))
+        oldest = waiting.pop(place)
         self.counted["closed_for_others"] += 1
         try:
             oldest.shutdown(socket.SHUT_RDWR)
         except OSError:  # its peer was faster
             return
 
-    def set_idle(self, file_descriptor: int, *, idle: bool) -> None:
-        """Whether a connection waits for a request."""
-        if not idle:
-            self._idle.pop(file_descriptor, None)
-        elif file_descriptor not in self._idle and file_descriptor in self._open:
-            self._idle[file_descriptor] = self._open[file_descriptor]
+    def set_waiting(self, file_descriptor: int, *, idle: bool, sending: bool) -> None:
+        """Whether a connection waits for a request, or for the rest of one."""
+        for waiting, now in ((self._idle, idle), (self._sending, sending)):
+            if not now:
+                waiting.pop(file_descriptor, None)
+            elif file_descriptor not in waiting and file_descriptor in self._open:
+                waiting[file_descriptor] = self._open[file_descriptor]
 
     def release(self, connection: AcceptedSocket) -> None:
         if self._open.pop(connection.fileno(), None) is None:
             return
         self._idle.pop(connection.fileno(), None)
+        self._sending.pop(connection.fileno(), None)
         self._of_subnet[connection.subnet] -= 1
         if not self._of_subnet[connection.subnet]:
             del self._of_subnet[connection.subnet]
@@ -188,7 +193,8 @@ class BoundedProtocol(H11Protocol):
         connection = self.transport.get_extra_info("socket")
         if connection is not None:
             idle = self.conn.their_state is h11.IDLE and not self._unsent()
-            self._limits.set_idle(connection.fileno(), idle=idle)
+            sending = self.conn.their_state is h11.SEND_BODY
+            self._limits.set_waiting(connection.fileno(), idle=idle, sending=sending)
 
     def _unsent(self) -> int:
         """Bytes of answers that are not with the system yet."""
@@ -216,6 +222,9 @@ class BoundedProtocol(H11Protocol):
         if phase is Phase.BODY and self.flow.read_paused:
             self._since += passed  # the application has not asked for more
         waited = now - self._since
+        if phase is Phase.BODY and waited > BODY_SECONDS and self._received >= BODY_RATE * BODY_SECONDS:
+            self._since, self._received = now, 0  # what came fast is no credit for silence later
+            return
         late = {
             Phase.HEAD: waited > HEAD_SECONDS,
             Phase.BODY: waited > BODY_SECONDS + self._received / BODY_RATE,
