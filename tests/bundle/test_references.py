@@ -85,13 +85,29 @@ def test_onnx_weights_elsewhere_are_refused(holding, place, location):
         open_bundle(folder)
 
 
-def test_a_field_whose_tag_is_too_long_hides_nothing(holding):
-    """C++ cuts a tag to 32 bits: field 13 + 2**32 is `external_data` to it."""
-    plain, tag = initializer("/etc/passwd").SerializeToString(), bytes([0x6A])
-    hidden = 0x6A | (1 << 32)
-    long = bytes((hidden >> shift & 0x7F) | (0x80 if shift < 28 else 0) for shift in range(0, 35, 7))
-    assert plain.count(tag) and len(long) == 5
-    folder = holding(**{"model.onnx": b"\x08\x08" + long + bytes([len(plain)]) + plain})
+def field(number: int, content: bytes) -> bytes:
+    """A field with a length, its tag in as few bytes as it takes."""
+    tag, length = number << 3 | 2, len(content)
+    return (
+        b"".join(
+            bytes((value >> shift & 0x7F) | (0x80 if value >> shift + 7 else 0) for shift in shifts)
+            for value, shifts in ((tag, _shifts(tag)), (length, _shifts(length)))
+        )
+        + content
+    )
+
+
+def _shifts(value: int) -> range:
+    return range(0, max(value.bit_length(), 1), 7)
+
+
+@pytest.mark.parametrize("number", [13, 13 + (1 << 29)])
+def test_a_tag_beyond_32_bits_hides_nothing(holding, number):
+    """C++ cuts it: field 13 + 2**29, whose tag is beyond 2**32, is `external_data` to the runtimes."""
+    entry = onnx.StringStringEntryProto(key="location", value="/etc/passwd").SerializeToString()
+    named = onnx.TensorProto(name="w", data_type=1, data_location=1).SerializeToString()
+    graph = field(5, named + field(number, entry))
+    folder = holding(**{"model.onnx": onnx.ModelProto(ir_version=8).SerializeToString() + field(7, graph)})
     with pytest.raises(BundleCorrupt):
         open_bundle(folder)
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import insert, select, update
 
-from tests.records.kit import id_of, made_user
+from tests.records.kit import id_of, made_records, made_user
 from tetkik.errors import Conflict, Forbidden
 from tetkik.records.database import Records
 from tetkik.records.lifecycle.backup import make_backup
@@ -159,14 +159,17 @@ def test_what_tetkik_itself_changes_goes_on(both_records, owner):
         assert stored.faults == () and stored.accounts == 4
 
 
-def test_two_who_change_an_account_at_once_leave_one_that_opens(both_records, owner):
-    if both_records.engine.dialect.name == "sqlite":
-        return  # one writes after the other
-    with pytest.raises(Conflict), both_records.write(owner) as one:
-        users.user_row(one, id_of(owner)).title = "Prof."
-        with both_records.write(owner) as other:
-            users.require_password_change(other, id_of(owner))
-    assert signed_in(both_records, owner).user_id == owner.user_id
+def test_two_who_change_an_account_at_once_leave_one_that_opens(postgres, tmp_path):
+    records = made_records(tmp_path, postgres.fresh())  # on SQLite one writes after the other
+    actor = made_user(records, Role.RADIOLOGIST)
+    with records.write(actor) as tx:
+        users.set_password(tx, id_of(actor), PASSWORD)
+    with pytest.raises(Conflict), records.write(actor) as one:
+        users.user_row(one, id_of(actor)).title = "Prof."
+        with records.write(actor) as other:
+            users.require_password_change(other, id_of(actor))
+    assert signed_in(records, actor).user_id == actor.user_id
+    records.close()
 
 
 def test_a_repaired_account_keeps_nothing_that_opened_it(both_records, owner):
