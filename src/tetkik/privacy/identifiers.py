@@ -1,10 +1,9 @@
-"""What identifies in a clinical text by its form or by the word before it: addresses, plates, files,
-dates, hosts.
+"""What identifies in a clinical text by its form or by the word before it: addresses, plates, files, dates,
+hosts.
 
 Stricter than `find_personal`, which serves complaints and reports: here a date or a number goes that a
-clinical
-question does not need. Each function gives places as (start, end) and reads the text a bounded number of
-times.
+clinical question does not need. Each function gives places as (start, end) and reads the text a bounded
+number of times.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Names, places and numbers that no rule knows, found by the words around them: a linear model over words.
 
-For each word or number of a text some fifty questions are asked (its spelling, its beginning and end,
-the lists of
-`lexicon.toml`, its neighbours, what the rules found), each answer has a weight, and a sum above a
+For each word or number of a text some fifty questions are asked (its spelling, its beginning and end, the
+lists of `lexicon.toml`, its neighbours, what the rules found), each answer has a weight, and a sum above a
 threshold says that it goes. The weights stand in `tagger.npz`, hashed, and come from
 benchmarks/deidentification_training.py.
 """

@@ -173,6 +173,7 @@ def test_bodies_that_never_come_whole_make_room_as_well(monkeypatch):
     monkeypatch.setattr(connections, "BODY_SECONDS", PATIENCE)
     with serving(ConnectionLimits(3, 3)) as port, ExitStack() as stack:
         held = [stack.enter_context(connected(port, f"127.0.0.{n}", BODY + b"x")) for n in range(3, 6)]
+        time.sleep(SECONDS)  # until then they are new, and would make room as such
         until = time.monotonic() + PATIENCE
         while not answer(stack.enter_context(connected(port)), WHOLE):
             assert time.monotonic() < until
@@ -180,8 +181,11 @@ def test_bodies_that_never_come_whole_make_room_as_well(monkeypatch):
 
 
 def test_bytes_that_came_fast_are_no_credit_for_silence():
-    with serving() as port, connected(port, sent=BODY.replace(b"4000", b"4000000") + bytes(900_000)) as one:
-        assert answer(one) == b""
+    with serving() as port, connected(port, sent=BODY.replace(b"4000", b"4000000")) as one:
+        time.sleep(SECONDS / 2)  # after the server's first look
+        one.sendall(bytes(100_000))
+        began = time.monotonic()
+        assert answer(one) == b"" and time.monotonic() - began < 50  # by its rate alone 100 seconds
 
 
 def test_a_connection_over_tls_that_is_gone_already_is_no_fault():
