@@ -17,6 +17,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
 from tetkik.records.people import attempts, notices, passwords, sessions
 from tetkik.records.people.users import Peer, build_actor, folded_login, user_row
+from tetkik.records.row_authentication import refuse_put_back
 from tetkik.records.schema import User
 from tetkik.values import Actor, Method
 
@@ -67,6 +68,7 @@ def open_session(
     tx: Transaction, user: User, method: Method, peer: Peer, lasting: timedelta, browser: str
 ) -> str:
     """A fresh session after a proof, audited; gives the cookie's value."""
+    refuse_put_back(tx.session, user)
     user.last_login_at = tx.now
     notices.notify_new_browser(tx, user.id, browser, peer.agent)
     sessions.delete_expired(tx)
@@ -88,6 +90,7 @@ def _count(
         user = tx.session.scalar(select(User).where(whose).with_for_update())
         if user is None or user.disabled_at is not None:
             return None
+        refuse_put_back(tx.session, user)
         places = places or _places_of(tx, user.id, peer)
         if not attempts.count_failure(tx, user.id, places):
             return None
