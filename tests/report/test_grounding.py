@@ -150,7 +150,7 @@ def test_a_number_may_come_from_the_cited_passage():
 
 ADVICE = {
     TR: "Plevral efüzyon açısından klinik korelasyon ve altı hafta sonra kontrol önerilir.",
-    EN: "For pleural effusion, a follow-up radiograph is recommended after about six weeks if symptoms persist.",
+    EN: "For pleural effusion, a follow-up radiograph is recommended after about six weeks.",
 }
 
 
