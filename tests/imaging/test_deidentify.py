@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from datetime import date
 from uuid import RFC_4122, UUID
 
@@ -40,6 +41,7 @@ OF_VR = {
     "UR": f"http://{WORD}",
     "UT": WORD,
 }
+NUMERIC = {"DS", "IS", "FD", "FL", "SV", "UV", "SL", "UL"}
 NEEDED = {"SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientID", "PatientName"}
 
 
@@ -132,6 +134,48 @@ def test_the_name_is_looked_for_where_no_table_expects_it(dataset):
     content, again = deidentified(dataset)
     assert traces(content) == [] and NAME.lower().encode() not in content
     assert not again.ManufacturerModelName and again.SoftwareVersions == ["1.0", ""]
+
+
+@pytest.mark.attack
+def test_an_identity_within_the_digits_of_a_number_is_gone(dataset):
+    number, known, day = "10000000146", "7781234", "19530929"
+    dataset.PatientID, dataset.PatientBirthDate = f"A-{known}", day
+    planted = {
+        "RescaleSlope": ("DS", f"0.{number}"),
+        "RescaleIntercept": ("DS", "1000000.0146"),
+        "KVP": ("DS", "1.0000000146E10"),
+        "PixelSpacing": ("DS", [f"0.1{known}", "0.5"]),
+        "ImagerPixelSpacing": ("DS", [f"0.{day}", f"{day[:4]}.{day[4:]}"]),
+        "ImagePositionPatient": ("DS", ["-123.456789012", "0.1", "987.65432101"]),
+        "ExposureTimeInms": ("FD", float(number)),
+        "DiffusionBValue": ("FD", float(f"1.{number}")),
+        "TableSpeed": ("FD", 12.5),
+        "RecommendedDisplayFrameRateInFloat": ("FL", 7781234.0),
+        "FileOffsetInContainer": ("UV", int(number)),
+        "SelectorULValue": ("UL", int(day)),
+    }
+    for keyword, (vr, value) in planted.items():
+        dataset.add_new(keyword, vr, value)
+    _, again = deidentified(dataset)
+    digits = " ".join(re.sub(r"[^\d ]", "", str(element.value)) for element in again if element.VR in NUMERIC)
+    assert [word for word in (number, known, day) if word in digits] == []
+    assert str(again.ImagePositionPatient[0]) == "-123.456789012" and again.TableSpeed == 12.5
+    assert float(again.RescaleSlope) == pytest.approx(0.1, abs=1e-8)  # rounded, for it is still of use
+    assert again.KVP is None and again.DiffusionBValue == 1.1
+
+
+@pytest.mark.attack
+def test_a_name_in_pieces_of_two_letters_is_gone_and_words_of_technique_stay(dataset):
+    dataset.PatientName = "Er^Su"
+    planted = {"ManufacturerModelName": "SU ER", "CollimatorGridName": "er", "TransducerData": "Probe ER, su"}
+    for keyword, value in planted.items():
+        dataset.add_new(keyword, dictionary_VR(keyword).split(" or ")[0], value)
+    kept = {"ViewPosition": "PA", "ConvolutionKernel": "SU 3", "FilterMaterial": "ER"}
+    for keyword, value in kept.items():
+        dataset.add_new(keyword, dictionary_VR(keyword).split(" or ")[0], value)
+    _, again = deidentified(dataset)
+    assert [keyword for keyword in planted if again.get(keyword)] == []
+    assert [again.get(keyword) for keyword in ("ViewPosition", "FilterMaterial")] == ["PA", "ER"]
 
 
 def test_text_of_any_kind_that_no_table_knows_is_gone(dataset):

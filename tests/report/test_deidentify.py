@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from datetime import date
@@ -91,6 +92,41 @@ def test_all_words_of_a_double_name_go():
     identity = Identity(patient_name="O'BRIEN-YILMAZ^Mary=山田^太郎")
     found = without_identifiers("Mary O'Brien-Yılmaz, Bayan Yilmaz, 山田 太郎 geldi", identity)
     assert not re.search("mary|brien|y[ıi]lmaz|山田|太郎", found, re.IGNORECASE)
+
+
+KNOWN = Identity(patient_id="4711-A", patient_name="YILMAZ^Gülçe^Recep", other_ids=("88120455",))
+CHANGED = {
+    "endings": "Gülçecik Gülçemiz Gülçegilin Gülçeciğimizin Gülçelerdeymiş Gülçehanım Recebin",
+    "letters lost": "Gulce GUELCE gulche G?l?e G\ufffdl\ufffde Y\ufffdlmaz Y?lmaz",
+    "read in another set": "GÃ¼lÃ§e YÄ±lmaz Yýlmaz",
+    "combining": "Gu\u0308lc\u0327e Gulce\u0301 G\u0307ulce",
+    "look-alike": "Gülçе Gülçε Үılmaz Yılmаz Rесер Rεcεp",
+    "taken apart": "G.ü.l.ç.e Y-I-L-M-A-Z",
+    "joined": "gülçeyılmaz yilmaz_gulce",
+    "numbers": "4711–A 4711.A 4711—a 4711-А 88.120.455 88–1204-55 88/12_04/55 88\u2011120455",
+}
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("way", CHANGED)
+def test_no_changed_form_of_an_identity_reaches_a_prompt(way):
+    for word in CHANGED[way].split():
+        known = facts({}, history=f"öksürük {word} ateş")
+        sent = json.loads(make_prompt(known, (), Language.TR, KNOWN).user)
+        assert sent["history"] == f"öksürük {REMOVED} ateş", word
+
+
+@pytest.mark.attack
+def test_spaces_within_a_name_or_a_number_hide_nothing():
+    known = facts({}, history="öksürük Y I L M A Z, 4711\u00a0A, 88\u00a0120\u202f455 ve 88 – 120 - 455 ateş")
+    sent = json.loads(make_prompt(known, (), Language.TR, KNOWN).user)
+    assert sent["history"] == f"öksürük {REMOVED}, {REMOVED}, {REMOVED} ve {REMOVED} ateş"
+
+
+def test_names_that_are_like_words_take_no_others():
+    identity = Identity(patient_name="KARA^Deniz^Sarı", patient_id="471")
+    text = "karaciğerde kitle? sarılık, denizanası; β-bloker, γ-GT 4, 7,1 cm; μg; idrarda kan? Karakter"
+    assert without_identifiers(text, identity) == text
 
 
 def test_without_an_identity_what_looks_personal_goes_all_the_same():

@@ -148,6 +148,61 @@ def test_a_number_may_come_from_the_cited_passage():
     assert faults("Plevral efüzyon için 8 hafta sonra kontrol önerilir.", **more) == {Fault.MEASUREMENT}
 
 
+ADVICE = {
+    TR: "Plevral efüzyon açısından klinik korelasyon ve altı hafta sonra kontrol önerilir.",
+    EN: "For pleural effusion, a follow-up radiograph is recommended after about six weeks.",
+}
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Efüzyon için toraks BT önerilir.", TR),
+        ("Efüzyon için kontrastlı MR önerilir.", TR),
+        ("Efüzyon için acil kontrol grafisi önerilir.", TR),
+        ("Efüzyon için altı saat sonra kontrol grafisi önerilir.", TR),
+        ("Efüzyon için altı ila on iki hafta sonra kontrol grafisi önerilir.", TR),
+        ("Efüzyon için 2 hafta sonra kontrol grafisi önerilir.", TR),
+        ("Efüzyon için amoksisilin başlanması önerilir.", TR),
+        ("Efüzyon için furosemid tedavisi önerilir.", TR),
+        ("Efüzyon için kontrol grafisi gerekmez.", TR),
+        ("Urgent follow-up radiograph of the effusion is recommended.", EN),
+        ("A follow-up radiograph of the effusion after six days is recommended.", EN),
+        ("A follow-up radiograph of the effusion after six weeks, then MRI, is recommended.", EN),
+        ("Start intravenous ceftriaxone for the effusion.", EN),
+        ("Intubation is recommended for the effusion.", EN),
+        ("No follow-up radiograph of the effusion is needed.", EN),
+    ],
+)
+def test_a_recommendation_beyond_the_passage_that_it_cites_is_marked(text, language):
+    """The history asks for the same, which is no advice."""
+    given = (replace(passage(text=ADVICE[language]), language=language),)
+    known = replace(FACTS, inputs=replace(FACTS.inputs, history=text))
+    sentence = DraftSentence(text, Section.RECOMMENDATION, ("finding:Effusion", "passage:p-1"))
+    (found,) = check_draft(Draft(language, (sentence,), known.bases(), given), known).sentences
+    assert found.marks
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Efüzyon için klinik bulgularla birlikte değerlendirme önerilir.", TR),
+        (
+            "Gerekli görülürse efüzyon için 6 hafta sonra kontrol radyografi uygun olur.",
+            TR,
+        ),
+        ("Please correlate the effusion clinically.", EN),
+        ("If symptoms do not resolve, repeat the chest radiograph of the effusion in about 6 weeks.", EN),
+    ],
+)
+def test_a_passage_in_other_words_is_borne_out(text, language):
+    given = (replace(passage(text=ADVICE[language]), language=language),)
+    sentence = DraftSentence(text, Section.RECOMMENDATION, ("finding:Effusion", "passage:p-1"))
+    (found,) = check_draft(Draft(language, (sentence,), FACTS.bases(), given), FACTS).sentences
+    assert not found.marks
+
+
 @pytest.mark.parametrize(
     ("text", "language"),
     [

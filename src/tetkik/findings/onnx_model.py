@@ -13,6 +13,7 @@ from tetkik.bundle import Bundle, Manifest
 from tetkik.errors import BundleCorrupt
 from tetkik.findings.interface import preprocessing_of
 from tetkik.imaging.prepare import Preprocessing
+from tetkik.networks.onnx_session import onnx_session
 from tetkik.settings import FindingsProvider
 
 Images = NDArray[np.float32]
@@ -25,15 +26,7 @@ class OrtSession:
     """A graph on ONNX Runtime's own CPU provider."""
 
     def __init__(self, file: Path, threads: int = THREADS) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session: Any = onnxruntime.InferenceSession(
-            str(file), options, providers=["CPUExecutionProvider"]
-        )
+        self._session: Any = onnx_session(file, threads)
         self.outputs = tuple(node.name for node in self._session.get_outputs())
 
     def run(self, names: tuple[str, ...], batch: Images) -> tuple[NDArray[np.float32], ...]:

@@ -1,1 +1,1 @@
-"""Convolutional networks in pure torch, and checkpoints of others read without running their code."""
+"""Convolutional networks in pure torch, checkpoints of others read without their code, ONNX Runtime."""

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -123,6 +123,8 @@ class Entry:
     patient_id: str | None
     object_id: str | None
     detail: Mapping[str, str | int | float | bool | None]
+    codes: Mapping[str, str] = field(default_factory=dict)
+    """Of rows that open accounts (`row_authentication`)."""
 
     def content(self) -> str:
         """Canonical JSON (keys sorted, no spaces), so that a digest has one text to speak of."""
@@ -139,6 +141,7 @@ class Entry:
             "patient": self.patient_id,
             "object": self.object_id,
             "detail": dict(self.detail),
+            **({"codes": dict(self.codes)} if self.codes else {}),
         }
         return json.dumps(entry, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 

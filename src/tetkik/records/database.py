@@ -240,7 +240,8 @@ class Records:
                 tx = Transaction(session, actor, self.vault, self.files, self.names)
                 yield tx
                 session.flush()
-                end = append(session, self.vault, tx.entries) if tx.entries else None
+                entries = row_authentication.entries_with_codes(session, tx.entries, tx.now, actor)
+                end = append(session, self.vault, entries) if entries else None
                 number_names(session, tx.renamed)
                 publish(session, tx.now, tx.announcements)
                 session.commit()

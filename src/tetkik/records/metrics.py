@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -77,7 +78,8 @@ def collect_metrics(tx: Transaction) -> RecordsMetrics:
     cases = dict.fromkeys(CaseState, 0)
     cases.update((state, many) for state, many in tx.session.execute(states))
     first = and_(first_of_a_draft(), ReportVersion.created_at > tx.now - MONTH)
-    failed = and_(AuditRow.at > tx.now - RECENT, AuditRow.action == Action.SIGN_IN_FAILED)
+    recent = and_(AuditRow.at > tx.now - RECENT, AuditRow.action == Action.SIGN_IN_FAILED)
+    failed = tx.session.scalars(select(AuditRow.content).where(recent))
     browsers = and_(BrowserSession.expires_at > tx.now, BrowserSession.locked.is_(False))
     count = tx.count
     return RecordsMetrics(
@@ -88,7 +90,7 @@ def collect_metrics(tx: Transaction) -> RecordsMetrics:
         count(ReportVersion),
         count(ReportVersion, first),
         count(ReportVersion, first, ReportVersion.corrected),
-        count(AuditRow, failed),
+        sum(json.loads(content or "{}").get("detail", {}).get("count", 1) for content in failed),
         count(BrowserSession, browsers),
     )
 

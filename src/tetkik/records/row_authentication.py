@@ -1,27 +1,33 @@
 """Rows that open an account carry a keyed code (HMAC-SHA256) over what they say, and open nothing without it.
 
 Whoever can write into the database, and has no key, can so put no password, role, passkey, token, session or
-link into it. What they can is put a whole row back as it once was: that shows in no code.
+link into it. A whole row that is put back as it once was has a fitting code, but not the last one: the audit
+trail holds that of each account, passkey, token and link, and rows with another one open nothing. Sessions
+are none of these; they end by themselves.
 
 The codes are made and checked where SQLAlchemy writes and reads objects of these tables. Statements that
-change many rows at once pass this by: they may touch the columns alone that no code covers.
+change many rows at once pass this by: they may touch the columns alone that no code covers; rows are removed
+by `delete_rows`.
 """
 
 from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, event, select, update
+from sqlalchemy import Connection, delete, event, select, update
 from sqlalchemy.orm import Mapper, QueryContext, Session, object_session
 
 from tetkik.errors import Forbidden
-from tetkik.records.schema import ApiToken, BrowserSession, Invite, Passkey, User
+from tetkik.records.audit_chain import Action, Entry, append
+from tetkik.records.schema import ApiToken, AuditRow, BrowserSession, Invite, Passkey, User
 from tetkik.records.schema.base import Base
 from tetkik.records.vault import Vault
+from tetkik.values import SYSTEM, Actor
 
 COVERED: Mapping[type[Base], tuple[str, ...]] = {
     User: (
@@ -34,6 +40,17 @@ COVERED: Mapping[type[Base], tuple[str, ...]] = {
     Invite: ("digest", "roles", "user_id", "expires_at", "used_at"),
 }
 """The columns that a code covers; of the others none opens anything."""
+_IN_TRAIL = (User, Passkey, ApiToken, Invite)
+_ENTRIES = (
+    *(Action.USER_CREATED, Action.USER_CHANGED, Action.USER_DISABLED, Action.PASSWORD_CHANGED),
+    *(Action.PASSKEY_ADDED, Action.PASSKEY_REMOVED, Action.TOKEN_CREATED, Action.TOKEN_REVOKED),
+    Action.INVITED,
+)
+"""Entries of the trail that hold codes."""
+_CODES = "tetkik_codes"
+"""Where a session keeps those that its entries will hold."""
+_MOST_CODES, _LENGTH = 60, 8
+"""Codes in an entry; bytes of each."""
 FIRST_WITH_CODES = "0010"
 """The step of the database from which on rows have codes."""
 UNCHECKED = {"tetkik_unchecked": True}
@@ -52,6 +69,8 @@ def authenticate_new(connection: Connection, vault: Vault) -> None:
             bare = select(kind).where(kind.__table__.c.mac.is_(None))
             for row in session.scalars(bare, execution_options=UNCHECKED).all():
                 authenticate(session, row)
+        if entries := entries_with_codes(session, (), datetime.now(UTC), SYSTEM):
+            append(session, vault, entries)
 
 
 def authenticate(session: Session, row: Any) -> None:
@@ -60,6 +79,66 @@ def authenticate(session: Session, row: Any) -> None:
     (key,) = table.primary_key
     code = _code(session.info["vault"], row)
     session.connection().execute(update(table).where(key == getattr(row, key.name)).values(mac=code))
+    _note(session, type(row), getattr(row, key.name), code)
+
+
+def delete_rows(session: Session, kind: type[Base], *conditions: Any) -> int:
+    """Remove rows of a table of `COVERED`; gives how many. One that is put back opens nothing."""
+    session.flush()
+    (key,) = kind.__table__.primary_key
+    going = session.scalars(select(key).where(*conditions)).all()
+    session.connection().execute(delete(kind).where(key.in_(going)))
+    for one in going:
+        _note(session, kind, one, b"")
+    return len(going)
+
+
+def entries_with_codes(
+    session: Session, entries: Sequence[Entry], at: datetime, actor: Actor
+) -> Sequence[Entry]:
+    """The entries of a transaction with the codes of the rows that it wrote; another one where none fits."""
+    noted = list(session.info.pop(_CODES, {}).items())
+    out = list(entries)
+    for first in range(0, len(noted), _MOST_CODES):
+        free = [place for place, entry in enumerate(out) if entry.action in _ENTRIES and not entry.codes]
+        if not free:
+            out.append(Entry(at, actor, Action.USER_CHANGED, None, None, None, {"what": "codes"}))
+        place = free[-1] if free else -1
+        out[place] = replace(out[place], codes=dict(noted[first : first + _MOST_CODES]))
+    return out
+
+
+def last_codes(session: Session, *conditions: Any) -> dict[str, str]:
+    """The last code that the trail holds of each row, empty for one that was removed, by table and key."""
+    query = select(AuditRow.seq, AuditRow.content).where(AuditRow.action.in_(_ENTRIES), *conditions)
+    found: dict[str, str] = {}
+    for _, content in sorted(session.connection().execute(query).all()):
+        found |= json.loads(content or "{}").get("codes", {})
+    return found
+
+
+def is_put_back(session: Session, row: Any, known: Mapping[str, str] | None = None) -> bool:
+    """Whether a row is not the one that the trail tells of last, though it has a fitting code.
+
+    `known` is what `last_codes` gave.
+    """
+    (key,) = row.__table__.primary_key
+    name = _name(type(row), getattr(row, key.name))
+    last = session.info.get(_CODES, {}).get(name)
+    if last is None:
+        if known is None:
+            known = last_codes(session, AuditRow.content.contains(f'"{name}":', autoescape=True))
+        last = known.get(name)
+    if last is None or last == _short(row.mac):
+        return False
+    present = select(row.__table__.c.mac).where(key == getattr(row, key.name))
+    return bool(session.connection().scalar(present) == row.mac)  # else somebody else has just changed it
+
+
+def refuse_put_back(session: Session, *rows: Any) -> None:
+    """Let nobody in by a row that was put back."""
+    if any(is_put_back(session, row) for row in rows):
+        raise _refused()
 
 
 def proof(vault: Vault) -> bytes:
@@ -85,16 +164,43 @@ def _plain(row: Any, name: str) -> str | int | None:
     return value if value is None or isinstance(value, bool) else str(value)
 
 
+def _name(kind: type[Base], key: str) -> str:
+    return f"{kind.__tablename__} {key[:26]}"
+
+
+def _short(code: bytes | None) -> str:
+    return (code or b"")[:_LENGTH].hex()
+
+
+def _note(session: Session, kind: type[Base], key: str, code: bytes) -> None:
+    if kind in _IN_TRAIL:
+        session.info.setdefault(_CODES, {})[_name(kind, key)] = _short(code)
+
+
 def _write(_mapper: Mapper[Any], _connection: Connection, row: Any) -> None:
     session = object_session(row)
     assert session is not None
-    row.mac = _code(session.info["vault"], row)
+    code = _code(session.info["vault"], row)
+    if row.mac != code:
+        (key,) = row.__table__.primary_key
+        _note(session, type(row), getattr(row, key.name), code)
+    row.mac = code
 
 
 def _rewrite(mapper: Mapper[Any], connection: Connection, row: Any) -> None:
-    if is_altered(row):  # a new code would make it good
+    session = object_session(row)
+    assert session is not None
+    changes = row.mac != _code(session.info["vault"], row) and type(row) in _IN_TRAIL
+    if is_altered(row) or (changes and is_put_back(session, row)):  # a new code would make it good
         raise _refused()
     _write(mapper, connection, row)
+
+
+def _remove(_mapper: Mapper[Any], _connection: Connection, row: Any) -> None:
+    session = object_session(row)
+    assert session is not None
+    (key,) = row.__table__.primary_key
+    _note(session, type(row), getattr(row, key.name), b"")
 
 
 def _check(row: Any, context: QueryContext, _attributes: object = None) -> None:
@@ -116,5 +222,6 @@ def _refused() -> Forbidden:
 for _kind in COVERED:
     event.listen(_kind, "before_insert", _write)
     event.listen(_kind, "before_update", _rewrite)
+    event.listen(_kind, "before_delete", _remove)
     event.listen(_kind, "load", _check)
     event.listen(_kind, "refresh", _check)

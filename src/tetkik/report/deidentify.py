@@ -23,12 +23,43 @@ UID = re.compile(r"(?<![\d.])[0-2](?:\.\d{1,39}){3,}")
 _UNSEEN = frozenset({"Cf", "Co", "Cn", "Cs", "Mn"})
 _SHORTEST_NAME, _SHORTEST_NUMBER = 2, 3
 _APOSTROPHES = "'`´ʼ‘’′"
-# The endings that a Turkish name takes: Ayşe'nin, Ayşeye, Aliden, Ahmetlerde; any after an apostrophe.
-_ENDING = (
-    rf"(?:[{_APOSTROPHES}]\w{{1,10}}"
-    r"|(?:(?:l[ae]r|gil)?(?:[yn]?[ae]|[yns]?[iu]n?|[yn]?[iu]|[nd]?[dt][ae]n?|[dt][ae]ki|y?l[ae]|[iu]m|c[ae]|s[iu]z))"
-    r"|l[ae]r|gil|cigim|cim)?"
+_CASE = (
+    r"(?:[yn]?[ae]|[yns]?[iu]n?|[nd]?[dt][ae]n?|n?[dt][ae]ki|y?l[ae]|[iu]m|n?c[ae]|s[iu]z"
+    r"|y?d[iu]r?|t[iu]r|y?m[iu]s)"
 )
+# The endings that a Turkish name takes: Ayşe'nin, Ayşeye, Aliden, Ahmetlerde; any after an apostrophe.
+_ENDING = rf"(?:[{_APOSTROPHES}]\w{{1,10}}|(?:(?:l[ae]r|gil)?{_CASE})|l[ae]r|gil|cigim|cim)?"
+_ENDINGS = (  # Ayşeciğimin, Ayşemizde, Ayşegillerdeymiş
+    rf"(?:[{_APOSTROPHES}]\w{{1,10}}|(?:c[iu][kg]|c[ae]n|cim|hanim|bey)?(?:gil)?(?:l[ae]r)?"
+    rf"(?:[iu]?[mn](?:[iu]z)?|s?[iu])?{_CASE}?(?:y?d[iu]r?|y?m[iu]s)?)"
+)
+_MANY_ENDINGS = 4
+"""Letters from which on a name takes several endings, and letters of it may be typed otherwise."""
+_BETWEEN = r"[\s\-‐-―−./_]?"
+_APART = r"[\W_]{0,3}"
+_LONG_NUMBER = 5
+_LETTER = r"[^\W\d_]"
+_LOST = r"[?\ufffd]"
+"""What stands in the place of a letter that a program could not write."""
+_SPELT = {
+    "i": f"(?:i|{_LOST})",
+    **{letter: f"(?:{letter}h?|{_LOST})" for letter in "scg"},
+    **{letter: f"(?:{letter}e?|{_LOST})" for letter in "uo"},
+}
+_SOFTENED = {"t": "[td]", "p": "[pb]", "k": "[kg]"}
+"""The last letter of a name, which becomes another before a vowel: Recep, Recebin."""
+_LOOK_ALIKE = str.maketrans(
+    "АВЕЅІЈКМНОРСТУХаеѕіјкморстухһԁΑΒΕΖΗΙΚΜΝΟΡΤΥΧαγεηικμνορτυχɑɡ",
+    "ABESIJKMHOPCTYXaesijkmopctyxhdABEZHIKMNOPTYXayenikuvoptuxag",
+)
+"""Cyrillic, Greek and phonetic letters by the Latin ones that they look like."""
+_MISREAD = {
+    letter.encode().decode(encoding): letter
+    for letter in "çğıöşüâîûÇĞİÖŞÜ"
+    for encoding in ("latin-1", "cp1252")
+} | dict(zip("ýþðÝÞÐ", "ışğİŞĞ", strict=True))
+"""Turkish letters of a text that was read in another character set than UTF-8 or Windows-1254."""
+_IS_MISREAD = re.compile("|".join(map(re.escape, _MISREAD)))
 
 
 def without_identifiers(text: str, identity: Identity | None = None) -> str:
@@ -54,30 +85,45 @@ def identifying_places(text: str) -> list[tuple[int, int]]:
 
 
 def normal(text: str) -> str:
-    """NFKC, without characters that nobody sees and without marks that no letter has taken up.
+    """NFKC, with the Turkish letters of a text that was misread, without signs that nobody sees.
 
     `"İ".lower()` is an i with a dot above it as a character of its own: nobody sees the difference.
     """
+    text = _IS_MISREAD.sub(lambda match: _MISREAD[match[0]], text)
     # Of what was taken out before, NFKC would make three full stops.
     composed = REMOVED.join(unicodedata.normalize("NFKC", part) for part in text.split(REMOVED))
     return "".join(char for char in composed if unicodedata.category(char) not in _UNSEEN)
 
 
 def _plain(text: str) -> str:
-    """Lower-case letters without accents, each in the place of its character."""
-    return "".join(unicodedata.normalize("NFKD", char)[0] for char in flat(text))
+    """Lower-case Latin letters without accents, each in the place of its character."""
+    bare = "".join(unicodedata.normalize("NFKD", char)[0] for char in text)
+    return flat(bare.translate(_LOOK_ALIKE))
 
 
 def _known(plain: str, identity: Identity) -> Iterator[tuple[int, int]]:
     """Where the words of the identity stand, whole words only: `Ali` must not cut `kaliteli`."""
-    for name in _names(" ".join((identity.patient_name or "", *identity.other_names))):
-        for match in re.finditer(rf"(?<!\w){re.escape(name)}{_ENDING}(?!\w)", plain):
-            yield match.span()
+    names = _names(" ".join((identity.patient_name or "", *identity.other_names)))
+    short = [name for name in names if len(name) < _MANY_ENDINGS]
+    patterns = [rf"(?<!\w){re.escape(name)}{_ENDING}(?!\w)" for name in short]
+    if longer := "|".join(_spelt(name) for name in names if name not in short):
+        patterns.append(rf"(?<!{_LETTER})(?:{longer})(?:[_.\-]?(?:{longer}))*{_ENDINGS}(?!{_LETTER})")
     for number in _numbers(identity):
-        # `4711-A` is also typed 4711A and 4711 A.
-        signs = r"[\s\-./_]?".join(re.escape(sign) for sign in number if sign.isalnum())
-        for match in re.finditer(rf"(?<![^\W_]){signs}(?![^\W_])", plain):
-            yield match.span()
+        # `4711-A` is also typed 4711A, 4711 A and 4711–A.
+        signs = [re.escape(sign) for sign in number if sign.isalnum()]
+        between = _APART if len(signs) >= _LONG_NUMBER else _BETWEEN
+        patterns.append(rf"(?<![^\W_]){between.join(signs)}(?![^\W_])")
+    for pattern in patterns:
+        yield from (match.span() for match in re.finditer(pattern, plain))
+
+
+def _spelt(name: str) -> str:
+    """A pattern of a name with letters that were lost or replaced on the way, or with each one apart."""
+    letters = [re.escape(letter) for letter in name]
+    apart = r"[ .\-_*]{1,2}".join(letters)
+    typed = [_SPELT.get(letter, letter) for letter in letters]
+    typed[-1] = _SOFTENED.get(letters[-1], letters[-1] if letters[-1] in "iuo" else typed[-1])
+    return f"{''.join(typed)}|{apart}"
 
 
 def _names(patient_name: str) -> Iterable[str]:

@@ -29,6 +29,7 @@ from tetkik.records.reports import drafts, prior_recheck, reviews, signing
 from tetkik.records.reports.draft_marks import as_judged
 from tetkik.records.reports.drafts import MachineDraft
 from tetkik.records.reports.identity import identity_for
+from tetkik.records.reports.slow_work import written
 from tetkik.records.schema import Case
 from tetkik.settings import Settings
 from tetkik.values import (
@@ -153,7 +154,8 @@ def read_case_image(
             document = replace(reported.document, identity=image.identity)
             reported = replace(reported, document=document)
         report_progress(Stage.KEEPING, "")
-        _keep(records, work, answer, heats.result(), study, reported)
+        stored = heats.result()
+        written(lambda: records.write(SYSTEM), lambda tx: _keep(tx, work, answer, stored, study, reported))
 
 
 def _analyse(image: Radiograph, context: _CaseContext, model: str, settings: Settings) -> ImageAnalysis:
@@ -293,34 +295,33 @@ def _stored_heats(records: Records, image: StoredImage, analysis: ImageAnalysis)
 
 
 def _keep(
-    records: Records,
+    tx: Transaction,
     work: Work,
     answer: ModelAnswer,
     heats: Mapping[str, StoredFile],
     study: _StudyContext | None,
     reported: Reported | None,
 ) -> None:
-    with records.write(SYSTEM) as tx:
-        jobs.finish_job(tx, work)
-        image = images.load_image(tx, work.image_id)
-        lock_reports_for_image(tx, image.id)
-        run_id: str | None = runs.add_run(tx, image, answer)
-        derived_images.replace_derived_images(tx, image, DerivedImageKind.HEAT, heats)
-        # Images may have come, gone, or been moved while the draft was written.
-        if study is None or reported is None or _ids(study.images) != _present(tx, image):
-            _let_draft(tx, image)
-            signing.settle_case(tx, image.case_id)
-            return
-        lead = study.lead.image
-        if lead.id != image.id:
-            newest = runs.load_latest_run(tx, lead.id)
-            run_id = newest.id if newest is not None else None
-        there = _ids(study.images)
-        inputs = reported.drafted.facts.inputs
-        made = MachineDraft(_with_unread(reported.document, study), run_id, there, inputs, reported.prior)
-        drafts.write_machine_draft(tx, lead.id, made)
-        _compare_again(tx, lead, reported)
+    jobs.finish_job(tx, work)
+    image = images.load_image(tx, work.image_id)
+    lock_reports_for_image(tx, image.id)
+    run_id: str | None = runs.add_run(tx, image, answer)
+    derived_images.replace_derived_images(tx, image, DerivedImageKind.HEAT, heats)
+    # Images may have come, gone, or been moved while the draft was written.
+    if study is None or reported is None or _ids(study.images) != _present(tx, image):
+        _let_draft(tx, image)
         signing.settle_case(tx, image.case_id)
+        return
+    lead = study.lead.image
+    if lead.id != image.id:
+        newest = runs.load_latest_run(tx, lead.id)
+        run_id = newest.id if newest is not None else None
+    there = _ids(study.images)
+    inputs = reported.drafted.facts.inputs
+    made = MachineDraft(_with_unread(reported.document, study), run_id, there, inputs, reported.prior)
+    drafts.write_machine_draft(tx, lead.id, made)
+    _compare_again(tx, lead, reported)
+    signing.settle_case(tx, image.case_id)
 
 
 def _present(tx: Transaction, image: StoredImage) -> tuple[str, ...]:

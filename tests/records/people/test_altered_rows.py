@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from tests.records.kit import id_of, made_records, made_user
 from tetkik.errors import Conflict, Forbidden
@@ -19,7 +20,9 @@ from tetkik.records.migrate import downgrade
 from tetkik.records.people import after_restore, invites, passkeys, passwords, repair, sessions, tokens, users
 from tetkik.records.people.sign_in import sign_in_by_password
 from tetkik.records.people.users import Peer, digest_of
+from tetkik.records.row_authentication import last_codes
 from tetkik.records.schema import ApiToken, BrowserSession, Invite, Passkey, User
+from tetkik.records.trail.verify import verify
 from tetkik.values import Method, Permission, Role
 
 pytestmark = [pytest.mark.both_databases, pytest.mark.attack]
@@ -222,3 +225,79 @@ def test_a_backup_brings_back_what_held_and_nothing_else(both_records, owner, ma
         assert after_restore.confirm_keys(tx, id_of(owner)).passkeys == 1
         assert len(verify_stored(tx).faults) == 1
     back.close()
+
+
+def whole_row(records, table):
+    with records.read() as tx:
+        return dict(tx.session.execute(select(table.__table__)).mappings().one())
+
+
+def put_back(records, table, row):
+    (key,) = table.__table__.primary_key
+    with records.engine.begin() as connection:
+        connection.execute(delete(table).where(key == row[key.name]))
+        connection.execute(insert(table).values(**row))
+
+
+def test_a_row_that_is_put_back_whole_opens_nothing_and_is_found(both_records, owner):
+    """Its code is right: it is what the row once said. The audit trail says that it was changed since."""
+    records, user_id = both_records, id_of(owner)
+    token = token_of(records, owner)
+    with records.write(owner) as tx:
+        link = invites.invite(tx, user_id)
+    before = {table: whole_row(records, table) for table in (ApiToken, Invite, Passkey)}
+    account = whole_row(records, User)
+    with records.write(owner) as tx:
+        tokens.revoke(tx, before[ApiToken]["id"])
+        passkeys.remove(tx, before[Passkey]["id"])
+        users.set_password(tx, user_id, "another password entirely")  # voids the link
+    with records.read() as tx:
+        assert verify_stored(tx).faults == ()
+    for table, row in before.items():
+        put_back(records, table, row)
+    with pytest.raises(Forbidden, match="tetkik users repair"):
+        tokens.authenticate_token(records, token, Peer())
+    with records.write(owner) as tx:
+        for attempt in (
+            lambda: passkeys.find(tx, b"credential"),
+            lambda: invites.load_invitation(tx, link),
+        ):
+            with pytest.raises(Forbidden):
+                attempt()
+    signed_in(records, owner, "another password entirely")
+    tamper(records, update(User).values(**account))
+    for password in (PASSWORD, "another password entirely"):
+        with pytest.raises(Forbidden):
+            signed_in(records, owner, password)
+    with pytest.raises(Forbidden), records.write(owner) as tx:
+        users.require_password_change(tx, user_id)  # what is written afterwards makes it no newer
+    with records.write(owner) as tx:
+        assert len(verify_stored(tx).faults) == 4 and verify(tx).whole
+        repair.repair_account(tx, account["login"], {Role.RADIOLOGIST})
+        assert verify_stored(tx).faults == ()
+    with records.read() as tx:
+        assert verify_stored(tx).faults == ()
+    put_back(records, ApiToken, before[ApiToken])  # once more, after it was removed
+    with pytest.raises(Forbidden):
+        tokens.authenticate_token(records, token, Peer())
+
+
+def test_every_act_upon_what_opens_an_account_leaves_its_codes_in_the_trail(both_records, owner):
+    records, user_id = both_records, id_of(owner)
+    token = token_of(records, owner)
+    with records.write(owner) as tx:
+        tokens.create(tx, "second", [Permission.CASE_SEARCH], timedelta(days=1))
+        users.save_preferences(tx, theme="dark")
+        invites.invite(tx, user_id)
+        invites.invite(tx, user_id)
+        users.reset_access(tx, user_id, keys=False)
+        users.disable(tx, user_id)
+    with records.write(owner) as tx:
+        users.enable(tx, user_id)
+        users.set_password(tx, user_id, PASSWORD)
+    signed_in(records, owner)
+    assert tokens.authenticate_token(records, token, Peer()).token_id
+    with records.read() as tx:
+        rows = {table.__tablename__: tx.count(table) for table in (User, ApiToken, Passkey)}
+        known = Counter(name.split()[0] for name, code in last_codes(tx.session).items() if code)
+        assert known == rows and verify_stored(tx).faults == () and verify(tx).whole

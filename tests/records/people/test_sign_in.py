@@ -15,6 +15,7 @@ from sqlalchemy import select
 from tests.records.clock import Clock
 from tests.records.kit import id_of, made_user
 from tetkik.errors import Forbidden, NotSignedIn
+from tetkik.records.metrics import collect_metrics
 from tetkik.records.people import attempts, passwords, sessions, sign_in, users
 from tetkik.records.people.attempts import pause_after
 from tetkik.records.people.users import Peer, Profile, user_row
@@ -86,6 +87,22 @@ def test_a_failure_is_recorded_without_what_was_typed(records):
     known, unknown = recorded(records, "sign_in.failed")
     assert known["object"] is not None and known["address"] == "10.0.0.7"
     assert unknown["object"] is None and "gizli" not in json.dumps(unknown)
+
+
+@pytest.mark.attack
+def test_refusals_write_one_entry_a_minute_with_their_number(records, clock: Clock):
+    for _ in range(4):
+        refused(records, "irem", "yanlış")
+        refused(records, "somebody", "x")
+    clock.go(minutes=1)
+    refused(records, "irem", "yanlış")
+    counts = [
+        (one["object"] is not None, one["detail"].get("count", 1))
+        for one in recorded(records, "sign_in.failed")
+    ]
+    assert sorted(counts) == [(False, 1), (False, 3), (True, 1), (True, 1), (True, 3)]
+    with records.read() as tx:
+        assert collect_metrics(tx).sign_ins_failed == 9
 
 
 def test_pauses_grow_to_a_quarter_of_an_hour():

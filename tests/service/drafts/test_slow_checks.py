@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 
 import pytest
 
+from tests.documents.sample import picture
 from tests.patience import PATIENCE
 from tests.records.kit import made_case, made_user
 from tests.records.reports_kit import made_report
 from tests.service.drafts.test_drafts_api import API, client, put, read
-from tetkik.records.reports import draft_marks
+from tests.service.reports.test_reports_api import PASSWORD, entered
+from tetkik.records.reports import draft_marks, readiness
 from tetkik.records.reports.report_inputs import keep_material
 from tetkik.records.schema import Report
+from tetkik.service.drafts import key_images_api
 from tetkik.values import SYSTEM, Role
 
 __all__ = ["client"]
@@ -80,3 +85,59 @@ def test_what_changed_after_the_check_is_checked_again(client, app_context, monk
     monkeypatch.setattr(draft_marks, "_checked", change)
     answer = put(client, draft, [{"section": "findings", "text": "Kalp büyük."}])
     assert answer.status_code == 200 and seen[1:] == ["Nodule"]
+
+
+@pytest.mark.attack
+def test_no_way_to_change_a_draft_checks_it_within_the_transaction_that_writes(
+    client, app_context, monkeypatch
+):
+    """Key images, signatures and amendments did."""
+    entered(client, app_context, Role.RADIOLOGIST)
+    records, made = app_context.records, made_report(app_context.records)
+    writing, within, functions = ContextVar("writing", default=False), [], []
+    write = records.write
+
+    @contextmanager
+    def noted(actor):
+        token = writing.set(True)
+        try:
+            with write(actor) as tx:
+                yield tx
+        finally:
+            writing.reset(token)
+
+    def watched(module, name):
+        whole = getattr(module, name)
+
+        def watch(*about):
+            functions.append(name)
+            within.extend([name] if writing.get() else [])
+            return whole(*about)
+
+        monkeypatch.setattr(module, name, watch)
+
+    monkeypatch.setattr(records, "write", noted)
+    monkeypatch.setattr(key_images_api, "picture_sent", lambda *_: picture())
+    watched(draft_marks, "_checked")
+    watched(readiness, "_labels_in")
+    path = f"{API}/{made.id}/key-images"
+
+    def act(method, path, revision=None, **sent):
+        headers = {"If-Match": f'"{revision}"'} if revision is not None else {}
+        answer = client.request(method, path, headers=headers, **sent)
+        assert answer.status_code in (200, 201), answer.text
+        return answer
+
+    answer = act("POST", path, 1, json={"image_id": made.image_id}).json()
+    key = answer["key_images"][0]["id"]
+    act("PATCH", f"{path}/{key}", 2, json={"note": "Lob"})
+    act("GET", f"{path}/{key}/picture")
+    act("DELETE", f"{path}/{key}", 3)
+    own = [{"section": "findings", "text": "Nodül izlenmektedir."}]
+    answer = put(client, {"report_id": made.id, "revision": 4}, own).json()
+    wanted = [item["label"] for item in answer["findings"] if item["positive"]]
+    answer = act("POST", f"{API}/{made.id}/reviews/accepted", 5, json={"labels": wanted}).json()
+    proof = {"revision": answer["revision"], "password": PASSWORD}
+    act("POST", f"/api/v1/reports/{made.id}/sign", json=proof)
+    act("POST", f"/api/v1/reports/{made.id}/amendments", json={"reason": "ek"})
+    assert set(functions) >= {"_checked"} and within == []

@@ -11,6 +11,7 @@ from tests.service.moving import moved
 from tetkik.records.people import invites, users
 from tetkik.records.people.users import Profile
 from tetkik.records.schema import AuditRow, BrowserSession, User
+from tetkik.service.kit.access import rate_limits
 from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http.responses import safe_path
 from tetkik.values import SYSTEM, Role
@@ -131,6 +132,26 @@ def test_many_attempts_from_one_address_are_stopped(tmp_path):
         answers = [log_in(client, f"user{number}", "x") for number in range(4)]
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
     assert int(answers[-1].headers["retry-after"]) >= 1
+
+
+@pytest.mark.attack
+def test_cookies_of_known_browsers_have_one_wide_limit_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(rate_limits, "_BROWSERS", 2)
+    app_context = make_context(tmp_path, sign_ins_per_minute=3)
+    with app_context.records.write(SYSTEM) as tx:
+        users.create(tx, "irem", Profile("İ", frozenset({Role.RADIOLOGIST})), password=GOOD)
+    with served(app_context) as client:
+        cookies = []
+        for _ in range(3):  # each sign-in without a cookie gets another one
+            client.cookies.clear()
+            assert log_in(client).status_code == 303
+            cookies.append(client.cookies["tetkik-browser"])
+        codes = []
+        for cookie in cookies * 3:
+            client.cookies.clear()
+            client.cookies.set("tetkik-browser", cookie)
+            codes.append(log_in(client, "nobody", "x").status_code)
+    assert codes == [401] * 6 + [429] * 3
 
 
 @pytest.mark.attack

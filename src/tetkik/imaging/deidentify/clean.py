@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from decimal import Decimal, InvalidOperation
 
 from pydicom._uid_dict import UID_dictionary
 from pydicom.datadict import dictionary_VM, dictionary_VR
@@ -20,9 +21,10 @@ from tetkik.imaging.deidentify.binary import TABLES, clean_binary
 from tetkik.imaging.deidentify.profile import Action, Options, Profile, basic_profile
 from tetkik.imaging.deidentify.pseudonyms import Secret
 from tetkik.imaging.deidentify.technical import CODES, clean_code, is_technical
+from tetkik.privacy.numbers import is_tckn
 
 TEXT = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
-_SHORTEST, _SHORTEST_ID, _SURE = 3, 4, 6
+_SHORTEST, _SHORTEST_ID, _SURE, _TCKN = 3, 4, 6, 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class PatientIdentifiers:
     """The words that name a patient, lower case. They do not show in `repr`."""
 
     words: frozenset[str]
+    pieces: frozenset[str] = frozenset()
+    """Words of a name of two letters, which are many other things as well."""
 
     def __repr__(self) -> str:
         return f"PatientIdentifiers({len(self.words)} words)"
@@ -43,6 +47,17 @@ class PatientIdentifiers:
             else re.search(rf"(?<!\w){re.escape(word)}(?!\w)", lowered) is not None
             for word in self.words
         )
+
+    def is_name(self, text: str) -> bool:
+        """Whether a text is a name in short pieces: nothing but them, or two of them."""
+        words = {word.casefold() for word in re.findall(r"[^\W\d_]+", text)}
+        return bool(words & self.pieces) and (words <= self.pieces or len(words & self.pieces) > 1)
+
+    def in_digits(self, digits: str) -> bool:
+        """Whether a number that names the patient, or any identity number, stands in a row of digits."""
+        known = {re.sub(r"\D", "", word) for word in self.words}
+        windows = (digits[start : start + _TCKN] for start in range(len(digits) - _TCKN + 1))
+        return any(len(word) >= _SURE and word in digits for word in known) or any(map(is_tckn, windows))
 
     def in_bytes(self, data: bytes, known: str) -> bool:
         """Whether one that is long enough to be no accident stands in a file's bytes."""
@@ -67,14 +82,18 @@ def values_of(element: DataElement) -> list[str]:
 def identifiers_in(dataset: Dataset) -> PatientIdentifiers:
     """The words that name the patient and other persons and places in `dataset`, at any depth."""
     words: set[str] = set()
+    pieces: set[str] = set()
     known = basic_profile().identifiers
     for element in _elements(dataset):
         for value in values_of(element):
             if element.VR == "PN":
-                words |= {word for word in re.split(r"[\s^=.,]+", value) if len(word) >= _SHORTEST}
+                parts = [word for word in re.split(r"[\s^=.,]+", value) if word.isalpha() or len(word) > 2]
+                words |= {word for word in parts if len(word) >= _SHORTEST}
+                pieces |= {word.casefold() for word in parts if len(word) == _SHORTEST - 1}
             elif element.keyword in known and len(value.strip()) >= _SHORTEST_ID:
                 words.add(value.strip())
-    return PatientIdentifiers(frozenset(word.casefold() for word in words if re.search(r"\w{3}", word)))
+    found = frozenset(word.casefold() for word in words if re.search(r"\w{3}", word))
+    return PatientIdentifiers(found, frozenset(pieces))
 
 
 def _elements(dataset: Dataset) -> Iterator[DataElement]:
@@ -96,6 +115,9 @@ _CONTROL = re.compile(r"[^\t\n\f\r\x1b -~\u0080-\U0010ffff]")
 _AGE = re.compile(r"\d{3}[DWMY]")
 _LONGEST_WHOLE = 7
 """Digits before the point: a date has eight, an identity number eleven."""
+_DECIMAL = ("DS", "FD", "FL")
+_COUNTED = dict.fromkeys((*_DECIMAL, "IS", "SV", "UV"), _LONGEST_WHOLE) | dict.fromkeys(("SL", "UL"), _TCKN)
+"""Numbers with room for an identity, and from how many whole digits on they go."""
 _SPELT = re.compile(rb"[0-9A-Za-z\xc0-\xff]{8}|(?:[0-9A-Za-z]\0){6}")
 _PATIENT_ID = Tag("PatientID")
 _PATIENT_AGE = Tag("PatientAge")
@@ -176,8 +198,8 @@ class Cleaner:
         if not _is_whole(element):
             return None
         values = values_of(element)
-        if element.VR in ("DS", "IS"):
-            return element if all(map(_is_short, values)) else _with(element, None)
+        if element.VR in _COUNTED and element.keyword not in TABLES:
+            return self._rounded(element, values)
         if element.VR == "AS" and not all(map(_AGE.fullmatch, filter(None, values))):
             return _with(element, None)
         if element.VR not in TEXT:
@@ -187,9 +209,22 @@ class Cleaner:
         kept = [value if self._says_technique(value, element.VR) else "" for value in values]
         return _with(element, kept if len(kept) > 1 else kept[0]) if kept != values else element
 
+    def _rounded(self, element: DataElement, values: list[str]) -> DataElement:
+        """An element of numbers: empty where one is long, rounded where one has an identity in its digits."""
+        numbers = [_decimal(value) for value in values if value.strip()]
+        if any(number is None or number.adjusted() >= _COUNTED[element.VR] for number in numbers):
+            return _with(element, None)
+        if not any(self.traces.in_digits("".join(map(str, one.as_tuple().digits))) for one in numbers if one):
+            return element
+        if element.VR not in _DECIMAL:
+            return _with(element, None)
+        short = [float(f"{number:.{_SURE - 1}g}") for number in numbers if number is not None]
+        return _with(element, short if len(short) > 1 else short[0])
+
     def _says_technique(self, value: str, vr: str) -> bool:
         coded = vr != "CS" or re.fullmatch(r"[A-Z0-9_ ]{0,16}", value) is not None
-        return coded and is_technical(value) and not self.traces.in_text(value)
+        named = self.traces.in_text(value) or (vr != "CS" and self.traces.is_name(value))
+        return coded and is_technical(value) and not named
 
     def _dummy(self, element: DataElement) -> DataElement | None:
         if element.tag == _PATIENT_ID:
@@ -242,8 +277,13 @@ class Cleaner:
 _CODED = (*CODES, "CodingSchemeDesignator", "CodeMeaning")
 
 
-def _is_short(number: str) -> bool:
-    return len(number.lstrip("+- ").partition(".")[0]) <= _LONGEST_WHOLE
+def _decimal(number: str) -> Decimal | None:
+    """A number as it is written; None for what is none."""
+    try:
+        found = Decimal(number.strip())
+    except InvalidOperation:
+        return None
+    return found if found.is_finite() else None
 
 
 def _is_whole(element: DataElement) -> bool:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tetkik.bundle import Bundle, ModelCache, Task, open_bundle, resolve
 from tetkik.errors import BundleCorrupt, TetkikError
 from tetkik.imaging.prepare import Preprocessing, prepare
+from tetkik.networks.onnx_session import onnx_session
 from tetkik.values import Radiograph, Route
 
 BUILT_IN = "gate-image"
@@ -64,8 +65,6 @@ class Classifier:
     """The network of a bundle for the gate."""
 
     def __init__(self, bundle: Bundle) -> None:
-        import onnxruntime
-
         manifest = bundle.manifest
         try:
             if manifest.labels != OUTPUTS:
@@ -73,12 +72,9 @@ class Classifier:
             self.limits = Limits(**manifest.thresholds)
             self.preprocessing = Preprocessing.from_json(manifest.preprocessing)
             graph = bundle.file("model.onnx").read_bytes()
-            options = onnxruntime.SessionOptions()
             # A network this small loses more in handing work to threads than it gains.
-            options.intra_op_num_threads = options.inter_op_num_threads = 1
-            providers = ["CPUExecutionProvider"]
-            self._session: Any = onnxruntime.InferenceSession(graph, options, providers=providers)
-        except (TetkikError, OSError):
+            self._session: Any = onnx_session(graph, threads=1)
+        except (TetkikError, OSError, ImportError):
             raise
         # ONNX Runtime has an exception of its own for each way to be no network, below no common one.
         except Exception as error:

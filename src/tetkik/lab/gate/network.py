@@ -13,6 +13,7 @@ from torch import nn
 
 from tetkik.errors import TrainingError
 from tetkik.imaging.gate.classifier import OUTPUTS
+from tetkik.networks.onnx_session import onnx_session
 
 ROUTES = 3
 """Outputs of the first head: chest radiograph, brain MRI slice, neither."""
@@ -154,10 +155,8 @@ def _array(tensor: torch.Tensor) -> NDArray[np.float32]:
 
 
 def _compare(network: GateNetwork, size: int, file: Path) -> float:
-    import onnxruntime
-
     images = torch.rand((8, 1, size, size), generator=torch.Generator().manual_seed(0))
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    session = onnx_session(file, threads=1)
     with torch.no_grad():
         expected = network(images).numpy()
     difference = float(np.abs(session.run(None, {"image": images.numpy()})[0] - expected).max())

@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError, StatementError
 from sqlalchemy.orm import Session
 
 from tetkik.errors import InputError, RecordsError, SettingError
-from tetkik.records.audit_chain import Action
+from tetkik.records.audit_chain import Action, append
 from tetkik.records.database import Records
 from tetkik.records.keyring import delete_keyring
 from tetkik.records.lifecycle import erasure_log, retention
@@ -28,7 +28,7 @@ from tetkik.records.lifecycle.table_dump import backup_tables, insert_rows
 from tetkik.records.master_key import MasterKey
 from tetkik.records.migrate import NEWEST, downgrade, known_steps, upgrade
 from tetkik.records.people import after_restore
-from tetkik.records.row_authentication import FIRST_WITH_CODES, authenticate_new
+from tetkik.records.row_authentication import FIRST_WITH_CODES, authenticate_new, entries_with_codes
 from tetkik.records.schema import AuditHead, Note
 from tetkik.records.vault import Vault, fingerprint
 from tetkik.values import SYSTEM, Actor
@@ -127,6 +127,8 @@ def restore_backup(
             coded = header.schema >= FIRST_WITH_CODES
             with Session(connection, info={"vault": records.vault}) as session:
                 after_restore.suspend_access(session, datetime.now(UTC), coded=coded)
+                if coded and (entries := entries_with_codes(session, (), datetime.now(UTC), actor)):
+                    append(session, records.vault, entries)
         undo.pop_all()
     upgrade(records.engine)
     if not coded:

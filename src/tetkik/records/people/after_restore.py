@@ -19,7 +19,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.people import notices, users
 from tetkik.records.people.deactivation import live_tokens
-from tetkik.records.row_authentication import UNCHECKED, is_altered
+from tetkik.records.row_authentication import UNCHECKED, delete_rows, is_altered
 from tetkik.records.schema import ApiToken, BrowserSession, Invite, Passkey, User
 from tetkik.values import AccountChange
 
@@ -42,7 +42,7 @@ def suspend_access(session: Session, at: datetime, *, coded: bool = True) -> Non
     """
     connection = session.connection()
     connection.execute(delete(BrowserSession))
-    connection.execute(delete(Invite).where(Invite.used_at.is_(None)))
+    delete_rows(session, Invite, Invite.used_at.is_(None))
     if not coded:
         connection.execute(update(Passkey).values(held_at=at))
         connection.execute(update(ApiToken).where(ApiToken.revoked_at.is_(None)).values(held_at=at))

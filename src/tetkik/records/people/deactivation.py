@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, delete, select
 
 from tetkik.records.database import Transaction
+from tetkik.records.row_authentication import delete_rows
 from tetkik.records.schema import ApiToken, BrowserSession, Invite, Passkey
 
 
@@ -32,12 +33,12 @@ def end_sessions(tx: Transaction, user_id: str, *, keep: str | None = None) -> i
 
 def void_links(tx: Transaction, user_id: str) -> None:
     """Void the one-time links of a user that nobody has used."""
-    tx.apply(delete(Invite).where(Invite.user_id == user_id, Invite.used_at.is_(None)))
+    delete_rows(tx.session, Invite, Invite.user_id == user_id, Invite.used_at.is_(None))
 
 
 def revoke_keys(tx: Transaction, user_id: str) -> RevokedAccess:
     """Remove every passkey of a user and revoke every token; gives how many of each."""
-    passkeys = tx.apply(delete(Passkey).where(Passkey.user_id == user_id))
+    passkeys = delete_rows(tx.session, Passkey, Passkey.user_id == user_id)
     going = tx.session.scalars(select(ApiToken).where(ApiToken.user_id == user_id, live_tokens(tx))).all()
     for token in going:
         token.revoked_at = tx.now

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from tetkik.errors import NotFound
 from tetkik.records.audit_chain import Action
@@ -14,6 +14,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.people import users
 from tetkik.records.people.deactivation import void_links
 from tetkik.records.people.users import Profile, digest_of, roles_of
+from tetkik.records.row_authentication import delete_rows, refuse_put_back
 from tetkik.records.schema import Invite, User
 from tetkik.values import Role
 
@@ -42,7 +43,7 @@ def invite_first_administrator(tx: Transaction) -> str | None:
     """A link's token that creates the administrator; None where there is one already."""
     if users.count_administrators(tx) > 0:
         return None
-    tx.session.execute(delete(Invite).where(Invite.user_id.is_(None), Invite.used_at.is_(None)))
+    delete_rows(tx.session, Invite, Invite.user_id.is_(None), Invite.used_at.is_(None))
     return _issue(tx, Role.ADMINISTRATOR.value, None)
 
 
@@ -92,4 +93,5 @@ def _valid(tx: Transaction, token: str) -> Invite:
     late = found is not None and found.user_id is None and users.count_administrators(tx) > 0
     if found is None or late or (user is not None and user.disabled_at is not None):
         raise NotFound("This link is over or was used already; ask the administrator for a new one.")
+    refuse_put_back(tx.session, found)
     return found

@@ -12,6 +12,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.people import notices
+from tetkik.records.row_authentication import refuse_put_back
 from tetkik.records.schema import Passkey
 from tetkik.values import AccountChange
 
@@ -72,7 +73,10 @@ def of_user(tx: Transaction, user_id: str) -> list[KnownPasskey]:
 def find(tx: Transaction, credential_id: bytes) -> KnownPasskey | None:
     """The passkey that an authenticator calls so."""
     row = tx.session.scalar(select(Passkey).where(Passkey.credential_id == credential_id))
-    return None if row is None else _known(row)
+    if row is None:
+        return None
+    refuse_put_back(tx.session, row)
+    return _known(row)
 
 
 def used(tx: Transaction, passkey_id: str, sign_count: int) -> None:

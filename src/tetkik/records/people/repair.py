@@ -1,4 +1,4 @@
-"""Accounts that another program changed in the database: found, and repaired from the machine itself.
+"""Accounts that another program changed or put back in the database: found, and repaired from the machine.
 
 What such a row says is nobody's word. Its password and its join to single sign-on go, the roles are given
 anew, and passkeys, tokens, sessions and links that were altered are removed.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 
 from tetkik.errors import NotFound
 from tetkik.records.audit_chain import Action
@@ -17,7 +17,15 @@ from tetkik.records.database import Transaction
 from tetkik.records.people import attempts
 from tetkik.records.people.deactivation import end_sessions, revoke_keys, void_links
 from tetkik.records.people.users import folded_login
-from tetkik.records.row_authentication import COVERED, UNCHECKED, authenticate, is_altered
+from tetkik.records.row_authentication import (
+    COVERED,
+    UNCHECKED,
+    authenticate,
+    delete_rows,
+    is_altered,
+    is_put_back,
+    last_codes,
+)
 from tetkik.records.schema import User
 from tetkik.records.schema.base import Base
 from tetkik.values import Role
@@ -25,8 +33,8 @@ from tetkik.values import Role
 
 def list_altered(tx: Transaction, kind: type[Base]) -> Iterator[Any]:
     """Rows of one of the tables of `COVERED` that open nothing, because another program wrote them."""
-    rows = tx.session.scalars(select(kind), execution_options=UNCHECKED).all()
-    yield from (row for row in rows if is_altered(row))
+    rows, known = tx.session.scalars(select(kind), execution_options=UNCHECKED).all(), last_codes(tx.session)
+    yield from (row for row in rows if is_altered(row) or is_put_back(tx.session, row, known))
 
 
 def remove_altered_keys(tx: Transaction) -> int:
@@ -38,7 +46,7 @@ def remove_altered_keys(tx: Transaction) -> int:
         table: Any = kind.__table__
         (key,) = table.primary_key
         going = [getattr(row, key.name) for row in list_altered(tx, kind)]
-        removed += tx.apply(delete(table).where(key.in_(going)))
+        removed += delete_rows(tx.session, kind, key.in_(going))
     if removed:
         tx.audit(Action.USER_CHANGED, what="altered_keys_removed", count=removed)
     return removed

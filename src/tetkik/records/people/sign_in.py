@@ -16,7 +16,9 @@ from tetkik.errors import Forbidden, InputError, NotSignedIn
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
 from tetkik.records.people import attempts, notices, passwords, sessions
+from tetkik.records.people.refusals import record_refusal
 from tetkik.records.people.users import Peer, build_actor, folded_login, user_row
+from tetkik.records.row_authentication import refuse_put_back
 from tetkik.records.schema import User
 from tetkik.values import Actor, Method
 
@@ -67,6 +69,7 @@ def open_session(
     tx: Transaction, user: User, method: Method, peer: Peer, lasting: timedelta, browser: str
 ) -> str:
     """A fresh session after a proof, audited; gives the cookie's value."""
+    refuse_put_back(tx.session, user)
     user.last_login_at = tx.now
     notices.notify_new_browser(tx, user.id, browser, peer.agent)
     sessions.delete_expired(tx)
@@ -88,6 +91,7 @@ def _count(
         user = tx.session.scalar(select(User).where(whose).with_for_update())
         if user is None or user.disabled_at is not None:
             return None
+        refuse_put_back(tx.session, user)
         places = places or _places_of(tx, user.id, peer)
         if not attempts.count_failure(tx, user.id, places):
             return None
@@ -102,9 +106,8 @@ def _places_of(tx: Transaction, user_id: str, peer: Peer) -> tuple[str, ...]:
 
 def _note_failure(records: Records, user_id: str | None, login: str, peer: Peer) -> None:
     """The entry of the trail: without the login as typed, which may be a password in the wrong field."""
-    with records.write(_nobody(peer)) as tx:
-        typed = tx.vault.digest("login", login[:200]).hex()[:16] if user_id is None else None
-        tx.audit(Action.SIGN_IN_FAILED, object_id=user_id, typed=typed)
+    typed = {} if user_id else {"typed": records.vault.digest("login", login[:200]).hex()[:16]}
+    record_refusal(records, _nobody(peer), peer.network, user_id, **typed)
 
 
 def _succeed(records: Records, attempt: _Attempt, password: str, peer: Peer) -> Actor:

@@ -16,6 +16,7 @@ from tetkik.records.ids import new_id
 from tetkik.records.people import notices
 from tetkik.records.people.deactivation import live_tokens
 from tetkik.records.people.users import Peer, build_actor, digest_of
+from tetkik.records.row_authentication import refuse_put_back
 from tetkik.records.schema import ApiToken, User
 from tetkik.values import AccountChange, Actor, Method, Permission
 
@@ -107,7 +108,9 @@ def authenticate_token(records: Records, secret: str, peer: Peer) -> Actor:
             raise NotSignedIn(
                 "The token came back with a backup and waits; ask the administrator to confirm it."
             )
-        owner = build_actor(tx.session.get_one(User, row.user_id), Method.TOKEN, peer)
+        user = tx.session.get_one(User, row.user_id)
+        refuse_put_back(tx.session, row, user)
+        owner = build_actor(user, Method.TOKEN, peer)
         granted = owner.permissions & frozenset(_scopes(row))
         actor = replace(owner, permissions=granted, token_id=row.id)
         unnoted = row.used_at is None or tx.now - row.used_at >= _NOTED

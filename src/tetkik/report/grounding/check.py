@@ -10,6 +10,7 @@ from dataclasses import replace
 from tetkik.language import Language, Sentence
 from tetkik.report.composer import asked_sentence
 from tetkik.report.facts import Facts
+from tetkik.report.grounding.advice import unborne_advice
 from tetkik.report.grounding.citations import citation_faults
 from tetkik.report.grounding.claims import Claims, claims_of
 from tetkik.report.grounding.concepts import told_in
@@ -157,6 +158,9 @@ def _draft_marks(
             marks = [*marks, *unborne]
             marks = _weighed(text, certain, marks, firm, (claims, facts, language))
         marks = [*certain, *marks]
+        if sentence.section is Section.RECOMMENDATION and cited:
+            places = [(mark.start, mark.end) for mark in marks]
+            marks += [mark for mark in unborne_advice(text, cited, language) if not _within(mark, places)]
     marks += citation_faults(sentence, named, known, cited, facts, language)
     return marks
 

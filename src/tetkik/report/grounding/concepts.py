@@ -13,8 +13,11 @@ from tetkik.report.labeler import read_report
 from tetkik.report.labeler.phrases import Hit, Lexicon
 from tetkik.report.labeler.text import words_of
 
-_NUMBER_WORDS = "zero one two three four five six seven eight nine ten"
-_NUMBERS = {word: str(value) for value, word in enumerate(_NUMBER_WORDS.split())} | {
+_NUMBER_WORDS = (
+    "zero one two three four five six seven eight nine ten eleven twelve",
+    "sifir bir iki uc dort bes alti yedi sekiz dokuz on",
+)
+NUMBERS = {word: str(value) for line in _NUMBER_WORDS for value, word in enumerate(line.split())} | {
     "a": "1",
     "an": "1",
     "first": "1",
@@ -62,7 +65,7 @@ def told_in(question: str) -> frozenset[str]:
 def numbers_of(text: str) -> frozenset[str]:
     """The numbers of a text in digits: *two weeks* is 2, *a month* is 1."""
     words = words_of(text).texts
-    spelled = {_NUMBERS[word] for word in words if word in _NUMBERS}
+    spelled = {NUMBERS[word] for word in words if word in NUMBERS}
     return frozenset(spelled.union(*(re.findall(r"\d+", word) for word in words)))
 
 

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from tetkik.errors import Conflict, InputError, TetkikError
 from tetkik.records.cases import cases, patients
 from tetkik.records.cases.patients import Match
+from tetkik.records.reports.slow_work import written
 from tetkik.service.cases import transfer
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep
@@ -85,9 +86,9 @@ def move(
     sure: Annotated[bool, Form()] = False,
 ) -> Response:
     transfer.prepare(ctx, case_id, patient_id)
+    about = (case_id, patient_id, reason, seen)
     try:
-        with ctx.write() as tx:
-            done = case_transfer.transfer_case(tx, case_id, patient_id, reason, seen, sure=sure)
+        done = written(ctx.write, lambda tx: case_transfer.transfer_case(tx, *about, sure=sure))
     except Conflict as error:
         return _compared(ctx, case_id, patient_id, error=error, reason=reason)
     transfer.finish(ctx, decoder, done)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
 from tetkik.records.database import Transaction
+from tetkik.records.reports.slow_work import written
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.patients.shapes import Comparison, LinkShape, NewLink, PatientRecords, RecordShape
@@ -48,5 +49,4 @@ def link_patient(ctx: Merger, patient_id: PatientId, wanted: NewLink, once: Idem
 @router.delete("/{patient_id}/link", status_code=204)
 def unlink_patient(ctx: Merger, patient_id: PatientId, reason: SplitReason) -> None:
     """Take this record out of the other's stead: it is again what it was."""
-    with ctx.write() as tx:
-        patient_merge.unlink(tx, patient_id, reason)
+    written(ctx.write, lambda tx: patient_merge.unlink(tx, patient_id, reason))

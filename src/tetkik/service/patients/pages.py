@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from tetkik.errors import Conflict, InputError, TetkikError
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Match
+from tetkik.records.reports.slow_work import written
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.values import LinkReason, Permission, SplitReason
 from tetkik.workflow import patient_comparison, patient_merge
@@ -78,8 +79,7 @@ def join(
         if survivor not in (patient_id, other_id):
             raise InputError("Nobody can tell which record stands for both; choose one of the two.")
         replaced = other_id if survivor == patient_id else patient_id
-        with ctx.write() as tx:
-            patient_merge.link(tx, replaced, survivor, reason, seen)
+        written(ctx.write, lambda tx: patient_merge.link(tx, replaced, survivor, reason, seen))
     except (Conflict, InputError) as error:
         return _compared(ctx, patient_id, other_id, error=error, reason=reason)
     return RedirectResponse(f"/patients/{survivor}?joined", 303)
@@ -114,8 +114,7 @@ def _compared(
 @router.post("/{patient_id}/separate")
 def separate(ctx: Merger, patient_id: str, reason: Annotated[SplitReason, Form()]) -> Response:
     try:
-        with ctx.write() as tx:
-            survivor = patient_merge.unlink(tx, patient_id, reason)
+        survivor = written(ctx.write, lambda tx: patient_merge.unlink(tx, patient_id, reason))
     except Conflict as error:
         return _records(ctx, patient_id, error=error)
     return RedirectResponse(f"/patients/{survivor}?separated", 303)

@@ -10,9 +10,9 @@ from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from tetkik.errors import Forbidden, NotSignedIn
-from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.people import sessions, tokens, users
+from tetkik.records.people.refusals import record_refusal
 from tetkik.records.people.sessions import Resumed
 from tetkik.records.people.users import user_row
 from tetkik.service.kit.access import passkeys
@@ -93,8 +93,8 @@ def sign_in_with(request: Request, context: ContextDep, answer: Answer) -> Respo
     try:
         user_id = passkeys.verify(request, Purpose.SIGN_IN, answer.credential)
     except Forbidden:
-        with context.records.write(Actor(None, "", method=Method.PASSKEY, address=peer.address)) as tx:
-            tx.audit(Action.SIGN_IN_FAILED, by=Method.PASSKEY.value)
+        nobody = Actor(None, "", method=Method.PASSKEY, address=peer.address)
+        record_refusal(context.records, nobody, peer.network, by=Method.PASSKEY.value)
         raise
     with context.records.read() as tx:
         actor = users.build_actor(user_row(tx, user_id), Method.PASSKEY, peer)

@@ -10,8 +10,8 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from tetkik.errors import Forbidden, InputError, NotFound, NotSignedIn, TetkikError
-from tetkik.records.audit_chain import Action
 from tetkik.records.people import invites, passwords, sessions, sign_in, sso, users
+from tetkik.records.people.refusals import record_refusal
 from tetkik.records.people.sessions import Resumed
 from tetkik.records.people.users import user_row
 from tetkik.service.kit.access import oidc
@@ -272,8 +272,7 @@ def come_back(request: Request, context: ContextDep, state: str = "") -> Respons
             actor = users.build_actor(sso.sign_in_by_sso(tx, arrival), Method.OIDC, peer)
         answer = start_session_and_redirect(request, context, actor, sign_on.back)
     except TetkikError as error:
-        with context.records.write(nobody) as tx:
-            tx.audit(Action.SIGN_IN_FAILED, by=Method.OIDC.value)
+        record_refusal(context.records, nobody, peer.network, by=Method.OIDC.value)
         answer = _login(request, context, sign_on.back if sign_on else "/", error=error)
     answer.delete_cookie(oidc.COOKIE, path="/login")
     return answer

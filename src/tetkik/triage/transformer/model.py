@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, Manifest
 from tetkik.errors import BundleCorrupt, MissingExtra
+from tetkik.networks.onnx_session import onnx_session
 from tetkik.settings import settings
 from tetkik.statistics import Floats
 from tetkik.triage.calibration import softmax
@@ -29,19 +30,11 @@ class OnnxNetwork:
 
     def __init__(self, folder: Path, network: Path, reader: TextReader) -> None:
         try:
-            import onnxruntime
+            self._session: Any = onnx_session(network, settings().threads)
         except ImportError:
             raise MissingExtra(
                 "A transformer model needs the package onnxruntime; `pip install 'tetkik[onnx]'`."
             ) from None
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = settings().threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session: Any = onnxruntime.InferenceSession(
-                str(network), options, providers=["CPUExecutionProvider"]
-            )
         # ONNX Runtime's own exceptions have no common root but this one.
         except Exception as error:
             raise _corrupt(folder, network, error) from None

@@ -109,10 +109,15 @@ def limit_sign_ins(request: Request) -> Peer:
     """Count an attempt to sign in; gives where it comes from.
 
     A browser that somebody has signed in with is counted by itself: its neighbours' attempts do not stop it.
+    All of one address are counted together as well, with more room: whoever collects their cookies, or has a
+    stolen one, gains little.
     """
-    peer = peer_of(request)
-    place = f"browser {peer.browser}" if peer.browser else f"address {peer.network}"
-    limit_rate(request, rate_limits_of(request).sign_ins, place)
+    peer, limits = peer_of(request), rate_limits_of(request)
+    if peer.browser:
+        limit_rate(request, limits.browsers, f"address {peer.network}")
+        limit_rate(request, limits.sign_ins, f"browser {peer.browser}")
+    else:
+        limit_rate(request, limits.sign_ins, f"address {peer.network}")
     return peer
 
 

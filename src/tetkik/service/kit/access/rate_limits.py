@@ -103,7 +103,8 @@ _MOST = 10_000
 _STRENGTHS = 120
 """How often a minute one address may ask how good a password is: as fast as anybody types."""
 
-
+_BROWSERS = 10
+"""How many times the sign-ins of one address its known browsers have together."""
 STREAMS = 8
 """Streams of one person of a kind at once: as many pages."""
 _PROGRESS = 128
@@ -138,6 +139,8 @@ class RateLimits:
         per_minute = settings.requests_per_minute
         self.requests = Limiter(per_minute, per_minute)
         self.sign_ins = Limiter(settings.sign_ins_per_minute, settings.sign_ins_per_minute)
+        together = settings.sign_ins_per_minute * _BROWSERS
+        self.browsers = Limiter(together, together)
         self.strengths = Limiter(_STRENGTHS, _STRENGTHS)
         self.turns = Turns()
         self.events = Slots(STREAMS, settings.max_connections // 2)

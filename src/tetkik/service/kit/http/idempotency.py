@@ -23,6 +23,7 @@ from tetkik.errors import Conflict
 from tetkik.records import schema
 from tetkik.records.database import Records, Transaction
 from tetkik.records.lifecycle import idempotent_responses
+from tetkik.records.reports.slow_work import written
 from tetkik.values import Actor
 
 _KEPT = timedelta(days=1)
@@ -68,7 +69,8 @@ class IdempotentRequest:
         self, records: Records, actor: Actor, work: Callable[[Transaction], T], *, status: int = 201
     ) -> Outcome[T]:
         """Do the work, in one transaction with the storing of its answer, or give the first answer."""
-        with records.write(actor) as tx:
+
+        def answered(tx: Transaction) -> Outcome[T]:
             before = self._before(tx)
             if before is not None:
                 return Outcome(None, idempotent_responses.open_response(tx, before), before.status)
@@ -86,7 +88,9 @@ class IdempotentRequest:
                         at=tx.now,
                     )
                 )
-        return Outcome(made, body, status)
+            return Outcome(made, body, status)
+
+        return written(lambda: records.write(actor), answered)
 
     def _before(self, tx: Transaction) -> schema.IdempotentRequest | None:
         stored = schema.IdempotentRequest
