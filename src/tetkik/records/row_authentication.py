@@ -63,12 +63,19 @@ def is_altered(row: Any) -> bool:
 
 
 def authenticate_new(connection: Connection, vault: Vault) -> None:
-    """Give every row without a code one: once, in a database that comes from a version without them."""
+    """Give every row without a code one: once, in a database that comes from a version without them.
+
+    One of which the audit trail holds another code was altered, and stays without.
+    """
     with Session(connection, info={"vault": vault}) as session:
+        known = last_codes(session)
         for kind in COVERED:
             bare = select(kind).where(kind.__table__.c.mac.is_(None))
+            (key,) = kind.__table__.primary_key
             for row in session.scalars(bare, execution_options=UNCHECKED).all():
-                authenticate(session, row)
+                code = _short(_code(vault, row))
+                if known.get(_name(kind, getattr(row, key.name)), code) == code:
+                    authenticate(session, row)
         if entries := entries_with_codes(session, (), datetime.now(UTC), SYSTEM):
             append(session, vault, entries)
 
