@@ -104,14 +104,14 @@ def entries_with_codes(
     session: Session, entries: Sequence[Entry], at: datetime, actor: Actor
 ) -> Sequence[Entry]:
     """The entries of a transaction with the codes of the rows that it wrote; another one where none fits."""
-    noted = list(session.info.pop(_CODES, {}).items())
+    codes = list(session.info.pop(_CODES, {}).items())
     out = list(entries)
-    for first in range(0, len(noted), _MOST_CODES):
+    for first in range(0, len(codes), _MOST_CODES):
         free = [place for place, entry in enumerate(out) if entry.action in _ENTRIES and not entry.codes]
         if not free:
             out.append(Entry(at, actor, Action.USER_CHANGED, None, None, None, {"what": "codes"}))
         place = free[-1] if free else -1
-        out[place] = replace(out[place], codes=dict(noted[first : first + _MOST_CODES]))
+        out[place] = replace(out[place], codes=dict(codes[first : first + _MOST_CODES]))
     return out
 
 
