@@ -42,6 +42,10 @@ def test_the_newest_step_is_the_last_of_the_scripts():
         ("worklist_views.py", "225d199dcc1aeca30e30a5fb3d3b9ff49f54daeeb878c0d712843d01cab05ad1"),
         ("statistics_indexes.py", "a09e215b12faf541eb44f6549af35985699f33b5a58ea64c6dbfb3dfde694be6"),
         ("reporting.py", "df59a557606ba412b839a603215970700b7202ce40764b6eb45e570585614bd7"),
+        ("statistics_columns.py", "9fbc9867addb1b8cffa6d64b55025eaced873d9594e62ed4ce01f5f18a1558b8"),
+        ("deliveries.py", "7067d72c72b0d8c39636790404f12eb5dd52b32c0a932c584c69673c22660804"),
+        ("sign_in_failures.py", "75d8733d9904c61c055b0f7bad3b165c0d1e68fd99219ac43a7ceaf1401f6984"),
+        ("authenticated_rows.py", "2ab0be9fb12e0ccd22d77a4032d5717a780400fb331a89858a46572b9e11dce6"),
     ],
 )
 def test_a_released_step_is_frozen(file, sha256):
@@ -120,6 +124,29 @@ def test_reports_of_version_2_are_of_their_study_where_they_are_its_only_one(bot
     downgrade(engine, "0002")
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM reports")) == 3
+
+
+@pytest.mark.attack
+def test_digests_of_names_are_gone_from_the_files_of_sqlite(tmp_path):
+    records = made_records(tmp_path, f"sqlite:///{tmp_path}/old.db")
+    downgrade(records.engine, "0009")
+    digests = [hashlib.sha256(f"{number}".encode()).digest() for number in range(6000)]
+    for half in (digests[:3000], digests[3000:]):
+        with records.engine.execution_options(tetkik_writes=True).begin() as connection:
+            for number, digest in enumerate(half):
+                name = f"{number % 600:03}{digest.hex()[:2]}"
+                row = {"patient": name, "digest": digest}
+                connection.execute(
+                    text("INSERT OR IGNORE INTO patients (id, created_at) VALUES (:patient, '2026-01-01')"),
+                    row,
+                )
+                connection.execute(text("INSERT INTO patient_index VALUES (:patient, 'name', :digest)"), row)
+            connection.execute(text("DELETE FROM patient_index WHERE patient_id LIKE '00%'"))
+    upgrade(records.engine)
+    for file in tmp_path.glob("old.db*"):
+        content = file.read_bytes()
+        assert [digest for digest in digests if digest in content] == [], file.name
+    records.close()
 
 
 _REPORTS_OF_VERSION_2 = (

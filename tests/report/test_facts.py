@@ -186,6 +186,8 @@ def test_an_uncalibrated_finding_is_only_possible():
         ("Pnömoni?", ("Pneumonia",)),
         ("Pnömotoraks veya plevral efüzyon? Beş gündür ateşim çıkıyor.", ("Pneumothorax", "Effusion")),
         ("pneumonia, effusion?", ("Pneumonia", "Effusion")),
+        ("Pnömoni? Nefes darlığı. Plevral efüzyon? Pnömoni?", ("Pneumonia", "Effusion")),
+        ("Pnömoni? Ayşe Demir efüzyon?", ("Pneumonia",)),
         ("Kalp yetmezliği, plevral efüzyon?", ()),  # half of the question would be another question
         ("Ayşe Demir 4711 pnömoni?", ()),
         ("Pnömoni geçirdim.", ()),

@@ -68,15 +68,22 @@ def _require_signed_attributes(card: Card, to_sign: bytes) -> None:
 
 
 @contextmanager
-def _session(module: Path, pin: str | None) -> Iterator[Any]:
+def needs_signature_extra() -> Iterator[None]:
+    """Say in one sentence what to install where an import fails."""
     try:
-        import pkcs11
-        import pyhanko  # noqa: F401
+        yield
     except ModuleNotFoundError as error:
         raise MissingExtra(
             "A signature card needs the package {package}; `pip install 'tetkik[signature]'`.",
             package=error.name,
         ) from None
+
+
+@contextmanager
+def _session(module: Path, pin: str | None) -> Iterator[Any]:
+    with needs_signature_extra():
+        import pkcs11
+        import pyhanko  # noqa: F401
     try:
         tokens = pkcs11.lib(str(module)).get_tokens()
         ready = [item for item in tokens if item.flags & pkcs11.TokenFlag.TOKEN_INITIALIZED]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, inspect, text
@@ -13,8 +16,12 @@ if TYPE_CHECKING:
 
 NEWEST = "0010"
 """The last step of `records/migrations`; a database that stands there needs none."""
+_REWRITTEN = "0010"
+"""The step that takes digests of names away, which shall be gone from the disk as well."""
 _LOCK = 0x7E7C17
 """Any number, the same in every process."""
+_BUSY_SECONDS = 30
+_log = logging.getLogger(__name__)
 
 
 def upgrade(engine: Engine, to: str = NEWEST) -> None:
@@ -40,6 +47,27 @@ def upgrade(engine: Engine, to: str = NEWEST) -> None:
                 revision=before,
             )
         command.upgrade(_config(connection), to)
+    if engine.dialect.name == "sqlite" and before is not None and before < _REWRITTEN <= to:
+        try:
+            write_sqlite_anew(engine)
+        except sqlite3.OperationalError as error:  # busy, or no room on the disk
+            _log.error(
+                "Digests of names may be left in the file of the database (%s): write it anew with VACUUM",
+                error,
+            )
+
+
+def write_sqlite_anew(engine: Engine) -> None:
+    """Write the file of a database anew, for deleted rows leave copies within its pages, and cut its log.
+
+    On a connection of its own: another one's temporary tables lie in memory, which may be too small.
+    """
+    name = engine.url.database
+    assert name is not None
+    with closing(sqlite3.connect(name, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
+        connection.execute("PRAGMA secure_delete = ON").fetchall()
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def downgrade(engine: Engine, to: str = "base") -> None:

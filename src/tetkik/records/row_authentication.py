@@ -63,12 +63,19 @@ def is_altered(row: Any) -> bool:
 
 
 def authenticate_new(connection: Connection, vault: Vault) -> None:
-    """Give every row without a code one: once, in a database that comes from a version without them."""
+    """Give every row without a code one: once, in a database that comes from a version without them.
+
+    One of which the audit trail holds another code was altered, and stays without.
+    """
     with Session(connection, info={"vault": vault}) as session:
+        known = last_codes(session)
         for kind in COVERED:
             bare = select(kind).where(kind.__table__.c.mac.is_(None))
+            (key,) = kind.__table__.primary_key
             for row in session.scalars(bare, execution_options=UNCHECKED).all():
-                authenticate(session, row)
+                code = _short(_code(vault, row))
+                if known.get(_name(kind, getattr(row, key.name)), code) == code:
+                    authenticate(session, row)
         if entries := entries_with_codes(session, (), datetime.now(UTC), SYSTEM):
             append(session, vault, entries)
 
@@ -97,14 +104,14 @@ def entries_with_codes(
     session: Session, entries: Sequence[Entry], at: datetime, actor: Actor
 ) -> Sequence[Entry]:
     """The entries of a transaction with the codes of the rows that it wrote; another one where none fits."""
-    noted = list(session.info.pop(_CODES, {}).items())
+    codes = list(session.info.pop(_CODES, {}).items())
     out = list(entries)
-    for first in range(0, len(noted), _MOST_CODES):
+    for first in range(0, len(codes), _MOST_CODES):
         free = [place for place, entry in enumerate(out) if entry.action in _ENTRIES and not entry.codes]
         if not free:
             out.append(Entry(at, actor, Action.USER_CHANGED, None, None, None, {"what": "codes"}))
         place = free[-1] if free else -1
-        out[place] = replace(out[place], codes=dict(noted[first : first + _MOST_CODES]))
+        out[place] = replace(out[place], codes=dict(codes[first : first + _MOST_CODES]))
     return out
 
 

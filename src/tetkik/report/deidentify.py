@@ -120,10 +120,10 @@ def _known(plain: str, identity: Identity) -> Iterator[tuple[int, int]]:
 def _spelt(name: str) -> str:
     """A pattern of a name with letters that were lost or replaced on the way, or with each one apart."""
     letters = [re.escape(letter) for letter in name]
-    apart = r"[ .\-_*]{1,2}".join(letters)
+    separated = r"[ .\-_*]{1,2}".join(letters)
     typed = [_SPELT.get(letter, letter) for letter in letters]
     typed[-1] = _SOFTENED.get(letters[-1], letters[-1] if letters[-1] in "iuo" else typed[-1])
-    return f"{''.join(typed)}|{apart}"
+    return f"{''.join(typed)}|{separated}"
 
 
 def _names(patient_name: str) -> Iterable[str]:

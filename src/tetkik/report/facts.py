@@ -120,15 +120,16 @@ class Facts:
 
         Anything longer is the patient's story or the referrer's: it is shown as it is, and no report has it.
         """
+        asked: dict[str, None] = {}
         for part in re.findall(r"[^.!?…:;“”]+\?", self.question):
             mentions = [item for reading in read_report(part) for item in reading.mentions]
             rest = part
             for item in mentions:
                 rest = rest.replace(item.words, " ", 1)
-            labels = tuple(dict.fromkeys(item.label for item in mentions))
+            labels = [item.label for item in mentions]
             if labels and set(labels) <= set(FINDING_LABELS) - {*NORMAL_LABELS} and not _WORD.search(rest):
-                return labels
-        return ()
+                asked |= dict.fromkeys(labels)
+        return tuple(asked)
 
     @property
     def normal(self) -> bool:

@@ -209,6 +209,22 @@ def test_rows_of_a_version_without_codes_get_theirs_once(both_records, owner):
     again.close()
 
 
+def test_the_first_start_on_a_second_machine_believes_no_row_that_lost_its_code(both_records, owner):
+    """That codes were given is noted in `data_dir`, which is another one there."""
+    tamper(both_records, update(User).values(roles="administrator", mac=None))
+    (both_records.folder / "accounts.authenticated").unlink()
+    url = both_records.engine.url.render_as_string(hide_password=False)
+    second = Records(url, both_records.folder)
+    with pytest.raises(Forbidden):
+        signed_in(second, owner)
+    tamper(both_records, update(User).values(roles="radiologist", mac=None))
+    (both_records.folder / "accounts.authenticated").unlink()
+    again = Records(url, both_records.folder)
+    assert signed_in(again, owner).roles == {Role.RADIOLOGIST}
+    for one in (second, again):
+        one.close()
+
+
 def test_a_backup_brings_back_what_held_and_nothing_else(both_records, owner, make_url, tmp_path):
     token_of(both_records, owner)
     other = made_user(both_records, Role.ADMINISTRATOR)

@@ -13,13 +13,14 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Collection
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import delete, select
 
 from tetkik.errors import RecordsError
 from tetkik.records.database import Records, Transaction
+from tetkik.records.migrate import write_sqlite_anew
 from tetkik.records.schema import Note
 from tetkik.values import SYSTEM
 
@@ -56,7 +57,7 @@ def finish_erasures(records: Records, patience: float = _PATIENCE) -> None:
             )
         if cut and not vacuumed:
             with suppress(sqlite3.OperationalError):  # busy
-                _write_anew(records)
+                write_sqlite_anew(records.engine)
                 vacuumed = True
         else:
             time.sleep(_PAUSE)
@@ -89,15 +90,6 @@ def _marks(records: Records) -> dict[str, bytes]:
     with records.read() as tx:
         notes = tx.session.execute(select(Note.key, Note.value).where(Note.key.startswith(_NOTE)))
         return {row.key: bytes.fromhex(row.value) for row in notes}
-
-
-def _write_anew(records: Records) -> None:
-    """On a connection of its own: another one's temporary tables lie in memory, which may be too small."""
-    name = records.engine.url.database
-    assert name is not None
-    with closing(sqlite3.connect(name, isolation_level=None)) as connection:
-        connection.execute("PRAGMA secure_delete = ON").fetchall()
-        connection.execute("VACUUM")
 
 
 def _lies_somewhere(records: Records, marks: Collection[bytes]) -> bool:

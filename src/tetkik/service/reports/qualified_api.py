@@ -17,6 +17,7 @@ from fastapi import APIRouter, Path
 from fastapi.responses import Response
 from pydantic import Base64Bytes, BaseModel, Field
 
+from tetkik.documents.card import needs_signature_extra
 from tetkik.documents.pades import (
     PadesOptions,
     PreparedSignature,
@@ -27,7 +28,7 @@ from tetkik.documents.pades import (
     trusted_roots,
 )
 from tetkik.documents.pdf import to_pdf
-from tetkik.errors import Conflict, MissingExtra, NotFound
+from tetkik.errors import Conflict, NotFound
 from tetkik.language import translate
 from tetkik.records.reports import qualified
 from tetkik.service.kit.access.authorization import RequestContext, allowed
@@ -149,13 +150,8 @@ def options_of(settings: Settings) -> PadesOptions:
     """How PDFs are signed here; `Conflict` where that is switched off."""
     if not settings.signature_agent:
         raise Conflict("Signing with a certificate is switched off here; the setting is signature_agent.")
-    try:
+    with needs_signature_extra():
         from pyhanko.sign.timestamps import HTTPTimeStamper
-    except ModuleNotFoundError as error:
-        raise MissingExtra(
-            "A signature card needs the package {package}; `pip install 'tetkik[signature]'`.",
-            package=error.name,
-        ) from None
     stamps = HTTPTimeStamper(settings.signature_time_stamps) if settings.signature_time_stamps else None
     roots = trusted_roots(settings.signature_roots) if settings.signature_roots else ()
     return PadesOptions(stamps, roots, archive=settings.signature_archive, online=settings.signature_archive)
