@@ -88,6 +88,12 @@ def with_section(card: str, section: CardSection) -> str:
     return f"{card.rstrip()}\n\n## {section.title}\n\n{section.text}\n"
 
 
+def table_cell(value: object) -> str:
+    """What stands in one cell of a Markdown table, whatever signs it holds; empty for None."""
+    text = "" if value is None else " ".join(str(value).split())
+    return text.replace("|", "\\|")
+
+
 def metrics_table(manifest: Manifest) -> str:
     """The manifest's metrics as a Markdown table, or a sentence that there are none."""
     if not manifest.metrics:
@@ -95,8 +101,8 @@ def metrics_table(manifest: Manifest) -> str:
     rows = ["| figure | value | 95% interval | n | data | split |", "|---|---|---|---|---|---|"]
     for metric in manifest.metrics:
         interval = f"{metric.low:.3f} to {metric.high:.3f}" if metric.low is not None else "not computed"
-        cells = (metric.name, f"{metric.value:.3f}", interval, str(metric.n), metric.data, metric.split)
-        rows.append(f"| {' | '.join(cells)} |")
+        cells = (metric.name, f"{metric.value:.3f}", interval, metric.n, metric.data, metric.split)
+        rows.append(f"| {' | '.join(map(table_cell, cells))} |")
     return "\n".join(rows)
 
 
@@ -133,7 +139,8 @@ def _labels_table(reference: Reference, *, score: str, positive: str) -> str:
     for label, one in reference.labels.items():
         known = "unknown" if one.prevalence is None else f"{one.prevalence:.3f}"
         total = one.scores.total
-        rows.append(f"| {label} | {total} | {known} | {_spread(one.scores)} | {one.positive / total:.3f} |")
+        share = f"{one.positive / total:.3f}"
+        rows.append(f"| {table_cell(label)} | {total} | {known} | {_spread(one.scores)} | {share} |")
     return "\n".join(rows)
 
 

@@ -166,17 +166,6 @@ def test_a_bundle_says_what_it_is_and_stands_on_its_base(prepared, base, tmp_pat
     assert left == {"my-model", "my-model-log"}
 
 
-def test_a_bundle_knows_what_it_has_seen(prepared, base, tmp_path):
-    bundle = train_caption(prepared, tmp_path / "model", quick_options(base, epochs=1), silent)
-    seen = np.load(bundle.file("seen.npy"))
-    assert seen.dtype == np.uint64 and (np.diff(seen.astype(object)) > 0).all() and 0 not in seen
-    parts = {split: prepared.part(split) for split in Split}
-    for split in (Split.TRAIN, Split.VALID):
-        prints = parts[split].caption_prints
-        assert np.isin(parts[split].prints, seen).all() and np.isin(prints[prints != 0], seen).all()
-    assert not np.isin(parts[Split.TEST].prints, seen).any()
-
-
 def test_it_learns_what_its_pictures_show(base, tmp_path):
     data = open_prepared(make_prepared(draw(tmp_path / "drawn", 96, 24, 0), base, tmp_path / "prepared"))
     options = quick_options(base, learning=Learning.FULL, epochs=8, learning_rate=5e-3, patience=8)

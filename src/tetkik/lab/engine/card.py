@@ -9,7 +9,7 @@ from dataclasses import fields
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from tetkik.bundle import CardSection
+from tetkik.bundle.card import CardSection, table_cell
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table; an empty cell is a value that was not measured."""
-    lines = [columns, *rows]
-    text = ["| " + " | ".join("" if cell is None else str(cell) for cell in line) + " |" for line in lines]
+    text = [f"| {' | '.join(map(table_cell, line))} |" for line in (columns, *rows)]
     return "\n".join([text[0], "|" + "---|" * len(columns), *text[1:]])
 
 

@@ -15,6 +15,7 @@ does where it was tried; `tetkik findings compare` says what int8 costs a model 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ from tetkik.findings.interface import preprocessing_of
 from tetkik.findings.onnx_model import OnnxFindings, OrtSession
 from tetkik.imaging.prepare import prepare
 from tetkik.imaging.read import read_image
+from tetkik.lab.engine.learned_rows import LEARNED
 from tetkik.values import ProgressCallback
 
 LEAST_IMAGES = 16
@@ -211,6 +213,8 @@ def quantise_bundle(
             "before use.",
         )
         summary = f"{bundle.manifest.name} with its network in int8."
+        if LEARNED in bundle.manifest.files:
+            shutil.copyfile(bundle.file(LEARNED), stage / LEARNED)
         finish_bundle(stage, manifest, summary, [section])
     return open_bundle(folder, Task.FINDINGS)
 

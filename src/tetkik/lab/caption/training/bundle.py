@@ -7,13 +7,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tetkik.bundle import Manifest, Metric, Task, bundle_id, finish_bundle, staged_folder
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.storage import preprocessing_of, write_network
-from tetkik.lab.caption.leakage import SEEN
 from tetkik.lab.caption.prepared import Prepared
 from tetkik.lab.caption.training.card import (
     LIBRARIES,
@@ -22,6 +18,7 @@ from tetkik.lab.caption.training.card import (
     left_out,
     make_card,
 )
+from tetkik.lab.caption.training.data import learned_rows
 from tetkik.lab.caption.training.options import CaptionTraining
 from tetkik.lab.caption.training.tuning import Epoch, Trial
 from tetkik.lab.caption.training.validation import GeneratedCaptions
@@ -51,7 +48,6 @@ class TrainingResult:
     prepared: Prepared
     metrics: tuple[Metric, ...]
     captions: GeneratedCaptions | None
-    seen: NDArray[np.uint64]
 
 
 def write_bundle(result: TrainingResult, out: Path, progress: ProgressCallback, notify: Notify) -> None:
@@ -60,7 +56,7 @@ def write_bundle(result: TrainingResult, out: Path, progress: ProgressCallback, 
     with staged_folder(out) as stage:
         for sentence in write_network(result.network, stage, merge=result.options.merge):
             notify(sentence)
-        np.save(stage / SEEN, result.seen, allow_pickle=False)
+        learned_rows(result.prepared).write(stage)
         # The card is English, and so is its picture.
         curves = _curves(result.state, Language.EN)
         (stage / CURVES).write_bytes(curves)

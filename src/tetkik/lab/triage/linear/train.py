@@ -30,8 +30,10 @@ from tetkik.errors import DataError, MissingExtra
 from tetkik.lab.engine.card import library_versions, markdown_table, read_card
 from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
+from tetkik.lab.engine.learned_rows import LearnedRows
 from tetkik.lab.triage.data import Complaints, fingerprint, folds, in_order, numbered
 from tetkik.lab.triage.figures import Judged
+from tetkik.lab.triage.interpretation import warn_of_collapse
 from tetkik.lab.triage.linear.fit import (
     HOLDOUT_FROM,
     INNER_FOLDS,
@@ -119,10 +121,14 @@ def train_linear(
             held = corpus.only(fitted.held_out)
             split = "the tenth that chose mix, prior shift and temperature (a little optimistic)"
             judged = Judged(corpus.labels, held.truth, fitted.probabilities, held.groups)
-        metrics = measured(judged, split=split, data=options.data_name) if judged else ()
+        metrics: tuple[Metric, ...] = ()
+        if judged is not None:
+            metrics = measured(judged, split=split, data=options.data_name)
+            warn_of_collapse(judged)
         manifest = _manifest(fitted, corpus, complaints, invented, options, metrics)
         model = LinearModel(manifest, fitted.featuriser, fitted.weights)
         model.save(stage)
+        LearnedRows.of(identity, (*complaints.texts, *(invented.texts if invented else ()))).write(stage)
         reference = None
         if options.reference:
             others = _held_out(complaints, corpus, fitted).some(options.reference)

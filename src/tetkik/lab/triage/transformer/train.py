@@ -29,10 +29,12 @@ from tetkik.bundle.store import check_target
 from tetkik.errors import MissingExtra
 from tetkik.lab.engine.card import cell, library_versions, markdown_table, read_card, rows_csv
 from tetkik.lab.engine.checkpoint import WorkFolder, room_on_disk, tensors_as_bytes
+from tetkik.lab.engine.learned_rows import LearnedRows
 from tetkik.lab.engine.session import public_name, training_session
 from tetkik.lab.engine.tuning import choice, draw_candidates, log_uniform, successive_halving, trials_table
-from tetkik.lab.triage.data import Complaints
+from tetkik.lab.triage.data import Complaints, fingerprint
 from tetkik.lab.triage.figures import Judged
+from tetkik.lab.triage.interpretation import warn_of_collapse
 from tetkik.lab.triage.reference import ReferenceComplaints, make_reference
 from tetkik.lab.triage.summaries import measured
 from tetkik.lab.triage.transformer.base import Base, load_classifier, open_base
@@ -180,6 +182,8 @@ def _write(
         progress("export", 3, 4)
         name = options.id or bundle_id(out.resolve().name) or "triage-transformer"
         manifest = _manifest(data, trained, name, parity, stage)
+        learned = data.texts(np.concatenate([data.split.training, validation]))
+        LearnedRows.of(fingerprint(data.complaints), learned).write(stage)
         (stage / "epochs.csv").write_text(rows_csv(trained.state.epochs, Epoch), encoding="utf-8")
         write_manifest(stage, manifest)  # for the reference, which the finished model is asked for
         reference = _reference(data, stage, options)
@@ -227,6 +231,8 @@ def _manifest(data: TrainingData, trained: Trained, name: str, parity: Parity, s
     logits = network.logits(data.texts(data.split.validation))
     temperature = fit_temperature(logits, data.truth[data.split.validation])
     probabilities = softmax(network.logits(data.texts(test)), temperature)
+    judged = Judged(data.labels, data.truth[test], probabilities, data.groups[test])
+    warn_of_collapse(judged)
     return Manifest(
         id=name,
         version="1.0",
@@ -244,7 +250,7 @@ def _manifest(data: TrainingData, trained: Trained, name: str, parity: Parity, s
         thresholds={"abstain": abstain_threshold(softmax(logits, temperature).max(axis=1))},
         calibration={"method": "temperature", "temperature": temperature},
         metrics=measured(
-            Judged(data.labels, data.truth[test], probabilities, data.groups[test]),
+            judged,
             data=options.data_name,
             split=f"test, 10% by label and duplicate group, seed {options.seed}",
         ),
