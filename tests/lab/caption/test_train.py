@@ -151,7 +151,7 @@ def test_a_bundle_says_what_it_is_and_stands_on_its_base(prepared, base, tmp_pat
     for words in (
         "drawn pictures",
         "| CC BY | 64 |",
-        "| 2 (kept) |",
+        "| 2 (best epoch) |",
         "LoRA, rank 4",
         "curves.png",
         "Research and",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,10 +119,12 @@ def test_black_pictures_are_copies_of_nothing():
 def test_the_file_comes_back_and_a_damaged_one_is_refused(tmp_path):
     rows = LearnedRows.of("data", ["kısa", complaint(1)], pictures([film(1)]))
     rows.write(tmp_path)
-    bundle = SimpleNamespace(
-        path=tmp_path, file=tmp_path.joinpath, manifest=SimpleNamespace(files={LEARNED: ""})
+    files = {LEARNED: ""}
+    bundle: Any = SimpleNamespace(
+        path=tmp_path, file=tmp_path.joinpath, manifest=SimpleNamespace(files=files)
     )
     found = read_learned(bundle)
+    assert found is not None
     assert found.match_texts(["KISA", complaint(1)]).same.all()
     assert found.match_pictures(pictures([film(1)])).same.all()
     for content in (b"", b"PK", (tmp_path / LEARNED).read_bytes()[:-90]):
@@ -131,7 +134,7 @@ def test_the_file_comes_back_and_a_damaged_one_is_refused(tmp_path):
     np.savez(tmp_path / LEARNED, salt=np.zeros(16, np.uint8), texts=np.array(["x"]))
     with pytest.raises(BundleCorrupt, match=r"learned\.npz that cannot be read"):
         read_learned(bundle)
-    bundle.manifest.files.clear()
+    files.clear()
     assert read_learned(bundle) is None
 
 

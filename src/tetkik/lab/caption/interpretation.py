@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.figures import SYSTEM_NAMES, CaptionEvaluation, System
 from tetkik.lab.caption.metrics.scores import METRIC_NAMES
+from tetkik.lab.engine.learned_report import around
 from tetkik.lab.engine.results import bracket
 from tetkik.language import Sentence
 
@@ -24,10 +25,13 @@ _PROOF = ("cider", "rouge_l")
 
 def interpret(evaluation: CaptionEvaluation) -> tuple[Sentence, ...]:
     """What the figures say, warnings first."""
+    learned = evaluation.provenance.learned
     return (
-        *_rows(evaluation),
-        *_collapse(evaluation),
-        *_headline(evaluation),
+        *around(
+            (*_rows(evaluation), *_collapse(evaluation), *_headline(evaluation)),
+            [learned] if learned is not None else [],
+            [evaluation.model],
+        ),
         *(
             _against(system, name)
             for system in evaluation.systems[1:]
@@ -48,8 +52,6 @@ def _rows(evaluation: CaptionEvaluation) -> Iterator[Sentence]:
         )
     elif provenance.split is Split.TRAIN:
         yield Sentence("Warning: these are training rows; the figures say nothing of new images.")
-    if provenance.learned is not None:
-        yield provenance.learned.sentence(evaluation.model)
     if provenance.limit:
         yield Sentence(
             "{n} of {total} rows were drawn at random; CIDEr depends on the number of rows, so compare it "

@@ -97,7 +97,7 @@ def around(
     figures: Iterable[Sentence], reports: Sequence[LearnedReport], names: Sequence[str]
 ) -> Iterator[Sentence]:
     """What is said of the figures; before it learned rows, and behind it that there are none."""
-    found = [(report.count, report.sentence(name)) for report, name in zip(reports, names, strict=True)]
+    found = [(report.count, report.sentence(name)) for report, name in zip(reports, names, strict=False)]
     yield from (sentence for count, sentence in found if count)
     yield from figures
     yield from (sentence for count, sentence in found if not count)

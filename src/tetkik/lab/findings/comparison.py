@@ -166,9 +166,9 @@ def compare(
     pooled = _pooled(compared, replicates) if len(compared) > 1 else None
     whole = pooled or compared[0]
     conclusion = (_of_the_mean(names, whole), *_of_the_labels(names, whole))
-    for part in reversed(compared):
-        of_set = [name if pooled is None else f"{name} ({part.name})" for name in names]
-        conclusion = tuple(around(conclusion, part.learned, of_set))
+    for found in reversed(compared):
+        of_set = [name if pooled is None else f"{name} ({found.name})" for name in names]
+        conclusion = tuple(around(conclusion, found.learned, of_set))
     return Comparison(*names, tuple(compared), pooled, conclusion)
 
 

@@ -57,8 +57,7 @@ def write_bundle(result: TrainingResult, out: Path, progress: ProgressCallback, 
         for sentence in write_network(result.network, stage, merge=result.options.merge):
             notify(sentence)
         learned_rows(result.prepared).write(stage)
-        # The card is English, and so is its picture.
-        curves = _curves(result.state, Language.EN)
+        curves = _curves(result.state, settings().language)
         (stage / CURVES).write_bytes(curves)
         progress("export", 1, 2)
         manifest = _manifest(result, out)
@@ -72,19 +71,16 @@ def _curves(state: TrainingState[Epoch], language: Language) -> bytes:
     return training_curves(state.epochs, language, loss=LOSS, measured=MEASURED, best_epoch=state.best_epoch)
 
 
-def _write_log(result: TrainingResult, folder: Path, english_curves: bytes) -> None:
+def _write_log(result: TrainingResult, folder: Path, curves: bytes) -> None:
     """Write `epochs.csv`, `curves.png`, `validation_captions.csv` and, after `--tune`, `trials.csv`.
 
     They are not part of the bundle: names of images and captions may be those of a hospital.
     """
-    state, language, curves = result.state, settings().language, english_curves
-    if language is not Language.EN:
-        curves = _curves(state, language)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CURVES).write_bytes(curves)
     listed = result.captions.listed if result.captions is not None else []
     tables = {
-        "epochs.csv": rows_csv(state.epochs, Epoch),
+        "epochs.csv": rows_csv(result.state.epochs, Epoch),
         "validation_captions.csv": csv_text(["id", "reference", "caption"], listed),
     }
     if result.trials:

@@ -36,7 +36,7 @@ from tetkik.lab.findings.training.held_out import HeldOut, metrics_of, source_me
 from tetkik.lab.findings.training.preparation import PreparedTraining, data_digest
 from tetkik.lab.findings.training.runs import label_network
 from tetkik.lab.findings.training.trainer import Epoch
-from tetkik.language import translate
+from tetkik.language import Language, translate
 from tetkik.settings import settings
 from tetkik.values import ProgressCallback, label_name
 
@@ -135,12 +135,18 @@ def _reference(
     if not len(taken):
         return None
     split = (
-        f"out of fold, {options.folds} folds, each score from networks that had not learned the image"
+        translate(
+            "out of fold, {folds} folds, each score from networks that had not learned the image",
+            Language.EN,
+            folds=options.folds,
+        )
         if parts is None
         else "calibration, 10% by component of patient and duplicates, learned by no network"
     )
     if len(taken) < len(chosen):
-        split += f"; {len(taken)} of {len(chosen)} drawn by chance"
+        split += "; " + translate(
+            "{count} of {total} drawn by chance", Language.EN, count=len(taken), total=len(chosen)
+        )
     findings = load_findings(open_bundle(stage, Task.FINDINGS))
     return make_reference(findings, taken, options.data_name, split, progress=progress)
 

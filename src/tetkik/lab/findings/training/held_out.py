@@ -242,8 +242,8 @@ _Figure = tuple[str, float, Interval | None, int]
 
 def metrics_of(held_out: HeldOut, data: str, split: str) -> tuple[Metric, ...]:
     """All figures: means first, then label by label."""
-    assessed = dict(zip(held_out.labels, (held_out.called >= 0).any(axis=0), strict=True))
-    names = [label for label in _ranked(held_out) if assessed[label]]
+    assessed = np.flatnonzero((held_out.called >= 0).any(axis=0)).tolist()
+    names = [label for label in _ranked(held_out) if held_out.labels.index(label) in assessed]
     figures = [*_means(held_out, names), *_drafts(held_out)]
     figures += [item for name in names for item in _label_figures(held_out, name)]
     return tuple(

@@ -25,6 +25,7 @@ from tetkik.bundle import (
     staged_folder,
     write_manifest,
 )
+from tetkik.bundle.card import card_words
 from tetkik.bundle.store import check_target
 from tetkik.errors import MissingExtra
 from tetkik.lab.engine.card import cell, library_versions, markdown_table, read_card, rows_csv
@@ -40,7 +41,7 @@ from tetkik.lab.triage.summaries import measured
 from tetkik.lab.triage.transformer.base import Base, load_classifier, open_base
 from tetkik.lab.triage.transformer.data import TrainingData, identity, prepare_data
 from tetkik.lab.triage.transformer.options import Imbalance, TransformerOptions
-from tetkik.language import translate
+from tetkik.language import Language, translate
 from tetkik.settings import settings
 from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
 from tetkik.triage.predict import load_triage
@@ -202,10 +203,11 @@ def _card(data: TrainingData, trained: Trained, parity: Parity) -> tuple[str, li
     return read_card(
         "tetkik.lab.triage.transformer",
         rows=markdown_table(
-            ("label", *(name for name, _ in counts)), [*rows, ("all", *(np.sum(part) for _, part in counts))]
+            card_words("label", *(name for name, _ in counts)),
+            [*rows, (*card_words("all"), *(np.sum(part) for _, part in counts))],
         ),
         base=public_name(trained.options.base),
-        epochs=markdown_table(("epoch", *_EPOCHS), epochs),
+        epochs=markdown_table(card_words("epoch", *_EPOCHS), epochs),
         parity=parity,
         trials=trials_table(trained.trials, TRIAL_COLUMNS) if trained.trials else "",
     )
@@ -216,7 +218,8 @@ def _reference(data: TrainingData, stage: Path, options: TransformerOptions) -> 
     if not options.reference:
         return None
     rows = data.complaints.only(data.split.validation)
-    split = "validation, 10% by label and duplicate group; epoch and temperature were chosen on it"
+    parts = ("validation, 10% by label and duplicate group", "epoch and temperature were chosen on it")
+    split = "; ".join(parts)
     held = ReferenceComplaints(rows.texts, rows.labels, split).some(options.reference, options.seed)
     return make_reference(load_triage(open_bundle(stage, Task.TRIAGE)), held, options.data_name)
 
@@ -252,7 +255,9 @@ def _manifest(data: TrainingData, trained: Trained, name: str, parity: Parity, s
         metrics=measured(
             judged,
             data=options.data_name,
-            split=f"test, 10% by label and duplicate group, seed {options.seed}",
+            split=translate(
+                "test, 10% by label and duplicate group, seed {seed}", Language.EN, seed=options.seed
+            ),
         ),
         training={
             **options.as_json(),
