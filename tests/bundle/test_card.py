@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 from tetkik.bundle import CardSection, Metric, render_card
 from tetkik.bundle.card import metrics_table
+from tetkik.lab.engine.card import markdown_table
 
 
 def test_the_card_says_what_the_manifest_says(tmp_path, make_bundle):
@@ -22,6 +24,14 @@ def test_the_card_says_what_the_manifest_says(tmp_path, make_bundle):
     assert "Araştırma ve eğitim yazılımıdır" in card
     assert "Research and education software" in card
     assert "--model ornek" in card
+
+
+def test_no_name_breaks_a_table(tmp_path, make_bundle):
+    metric = Metric(name="auroc:A|B", value=0.75, n=40, data="one | two", split="first\nsecond")
+    lines = metrics_table(make_bundle(tmp_path / "b", metrics=(metric,)).manifest).splitlines()
+    lines += markdown_table(("label", "rows"), [("A|B", 3), ("C\nD", None)]).splitlines()
+    assert len(lines) == 3 + 4
+    assert [len(re.findall(r"(?<!\\)\|", line)) for line in lines] == [7, 7, 7, 3, 3, 3, 3]
 
 
 def test_no_figure_is_said_plainly(tmp_path, make_bundle):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from tetkik.bundle.reference import (
 )
 from tetkik.bundle.store import Bundle, open_bundle, staged_folder, write_manifest
 from tetkik.errors import UsageError
+from tetkik.language import Language, restated, translate
+from tetkik.settings import settings
 from tetkik.values import DISCLAIMER
 
 _PIPELINES = {
@@ -37,7 +40,10 @@ class CardSection:
 
 
 def render_card(manifest: Manifest, summary: str, sections: Sequence[CardSection]) -> str:
-    """The card as Markdown; `sections` is what only the training knows (data, limits, epochs), in order."""
+    """The card as Markdown, in the language of the settings.
+
+    `sections` is what only the training knows (data, limits, epochs), in order.
+    """
     head = {
         "library_name": "tetkik",
         "license": manifest.licence,
@@ -61,7 +67,29 @@ def render_card(manifest: Manifest, summary: str, sections: Sequence[CardSection
 
 
 def _filled(name: str, **values: object) -> str:
-    return resources.files(__package__).joinpath(f"{name}.md").read_text("utf-8").format(**values)
+    ending = ".tr.md" if settings().language is Language.TR else ".md"
+    return resources.files(__package__).joinpath(f"{name}{ending}").read_text("utf-8").format(**values)
+
+
+def card_words(*words: str) -> tuple[str, ...]:
+    """Words of a card, such as the titles of a table, in the language of the settings."""
+    return tuple(translate(word, settings().language) for word in words)
+
+
+def in_own_language(split: str) -> str:
+    """The split of a manifest, which is English, in the language of the settings."""
+    language = settings().language
+    return split if language is Language.EN else "; ".join(_restated(part) for part in split.split("; "))
+
+
+@cache
+def _restated(text: str) -> str:
+    return restated(text, Language.TR)
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [f"| {' | '.join(map(table_cell, line))} |" for line in (card_words(*titles), *rows)]
+    return "\n".join([lines[0], "|" + "---|" * len(titles), *lines[1:]])
 
 
 def finish_bundle(
@@ -80,61 +108,78 @@ def finish_bundle(
 
 
 def with_section(card: str, section: CardSection) -> str:
-    """The card with this section at its end; one of the same title goes."""
-    head, mark, rest = card.partition(f"\n## {section.title}\n")
-    if mark:
-        _, more, after = rest.partition("\n## ")
-        card = f"{head}{more}{after}"
+    """The card with this section at its end; one of the same title, in either language, goes."""
+    for language in Language:
+        head, mark, rest = card.partition(f"\n## {restated(section.title, language)}\n")
+        if mark:
+            _, more, after = rest.partition("\n## ")
+            card = f"{head}{more}{after}"
     return f"{card.rstrip()}\n\n## {section.title}\n\n{section.text}\n"
+
+
+def table_cell(value: object) -> str:
+    """What stands in one cell of a Markdown table, whatever signs it holds; empty for None."""
+    text = "" if value is None else " ".join(str(value).split())
+    return text.replace("|", "\\|")
 
 
 def metrics_table(manifest: Manifest) -> str:
     """The manifest's metrics as a Markdown table, or a sentence that there are none."""
     if not manifest.metrics:
-        return "No figure was measured."
-    rows = ["| figure | value | 95% interval | n | data | split |", "|---|---|---|---|---|---|"]
+        return translate("No figure was measured.", settings().language)
+    (nothing,) = card_words("not computed")
+    rows = []
     for metric in manifest.metrics:
-        interval = f"{metric.low:.3f} to {metric.high:.3f}" if metric.low is not None else "not computed"
-        cells = (metric.name, f"{metric.value:.3f}", interval, str(metric.n), metric.data, metric.split)
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)
+        ends = nothing
+        if metric.low is not None:
+            values = {"low": metric.low, "high": metric.high}
+            ends = translate("{low:.3f} to {high:.3f}", settings().language, **values)
+        split = in_own_language(metric.split)
+        rows.append((metric.name, f"{metric.value:.3f}", ends, metric.n, metric.data, split))
+    return _table(("figure", "value", "95% interval", "n", "data", "split"), rows)
 
 
 def reference_section(reference: AnyReference) -> CardSection:
     """What the bundle keeps so that a hospital can tell whether its own inputs and scores are like these."""
     text = _of_images(reference) if isinstance(reference, ImageReference) else _of_complaints(reference)
-    return CardSection("Reference for drift", text)
+    return CardSection(card_words("Reference for drift")[0], text)
 
 
 def _of_images(reference: ImageReference) -> str:
     routes = [
-        f"{route or 'no route'} {seen.images} ({seen.refused} refused as unsuitable)"
+        translate(
+            "{route} {images} ({refused} refused as unsuitable)",
+            settings().language,
+            route=route or card_words("no route")[0],
+            images=seen.images,
+            refused=seen.refused,
+        )
         for route, seen in reference.inputs.items()
     ]
-    table = _labels_table(reference, score="score", positive="above the threshold")
-    return _filled("reference_images", reference=reference, routes="; ".join(routes), table=table).rstrip()
+    table = _labels_table(reference, "score: 5%, median, 95%", "above the threshold")
+    values = {"routes": "; ".join(routes), "split": in_own_language(reference.split), "table": table}
+    return _filled("reference_images", reference=reference, **values).rstrip()
 
 
 def _of_complaints(reference: ComplaintReference) -> str:
     return _filled(
         "reference_complaints",
         reference=reference,
+        split=in_own_language(reference.split),
         urgency="; ".join(f"{level} {n}" for level, n in reference.urgency.items()),
         read=reference.complaints - reference.refused,
-        table=_labels_table(reference, score="probability", positive="first"),
+        table=_labels_table(reference, "probability: 5%, median, 95%", "first"),
     ).rstrip()
 
 
-def _labels_table(reference: Reference, *, score: str, positive: str) -> str:
-    rows = [
-        f"| label | n | prevalence | {score}: 5%, median, 95% | {positive} |",
-        "|---|---|---|---|---|",
-    ]
+def _labels_table(reference: Reference, score: str, positive: str) -> str:
+    (unknown,) = card_words("unknown")
+    rows = []
     for label, one in reference.labels.items():
-        known = "unknown" if one.prevalence is None else f"{one.prevalence:.3f}"
+        known = unknown if one.prevalence is None else f"{one.prevalence:.3f}"
         total = one.scores.total
-        rows.append(f"| {label} | {total} | {known} | {_spread(one.scores)} | {one.positive / total:.3f} |")
-    return "\n".join(rows)
+        rows.append((label, total, known, _spread(one.scores), f"{one.positive / total:.3f}"))
+    return _table(("label", "n", "prevalence", score, positive), rows)
 
 
 def _spread(scores: Histogram) -> str:

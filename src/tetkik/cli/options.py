@@ -20,7 +20,7 @@ from typer.models import ArgumentInfo, OptionInfo
 
 from tetkik.bundle import bundle_id
 from tetkik.errors import UsageError
-from tetkik.lab.engine.options import bounds_of
+from tetkik.lab.engine.options import LearnedTreatment, bounds_of
 
 
 def option(text: str, *names: str, **more: Any) -> OptionInfo:
@@ -102,6 +102,13 @@ AnswerAsJson = Annotated[bool, option("Print one JSON object.", "--json")]
 NeededModel = Annotated[str, option("A built-in or imported id, a path, or a Hugging Face id.", "--model")]
 Model = Annotated[str | None, option("A built-in or imported id, a path, or a Hugging Face id.", "--model")]
 Replicates = Annotated[int, option("Replicates for the intervals; 0 for none.", "--bootstrap", min=0)]
+LearnedRowsOption = Annotated[
+    LearnedTreatment,
+    option(
+        "What is done with rows that the model learned: left out and counted, an error, or judged.",
+        "--learned-rows",
+    ),
+]
 EvaluationFolder = Annotated[
     Path | None, option("A folder for the pictures, metrics.json and report.html.", "--out")
 ]

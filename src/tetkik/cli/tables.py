@@ -11,11 +11,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from tetkik.cli.console import language, note, out, writing
+from tetkik.cli.console import language, note, out, t, writing
 from tetkik.language import Language, Sentence
 from tetkik.statistics import Interval
 
 if TYPE_CHECKING:
+    from tetkik.bundle import Metric
     from tetkik.bundle.reference import LabelReference
     from tetkik.lab.engine.evaluation_page import Evaluation
     from tetkik.lab.engine.results import SubgroupFigures
@@ -62,6 +63,15 @@ def listing(*titles: str) -> Table:
     return made
 
 
+def metrics_shown(metrics: Iterable[Metric]) -> Table:
+    """The figures that a training measured."""
+    made = table(t("figure"), t("value"), t("95%"), "n")
+    for metric in metrics:
+        bounds = None if metric.low is None or metric.high is None else Interval(metric.low, metric.high)
+        add_row(made, metric.name, metric.value, bounds, metric.n)
+    return made
+
+
 def totals() -> Table:
     """Words with a count each, without titles."""
     made = table("", "")
@@ -102,8 +112,12 @@ def show_parts(
     say_list(interpretation)
     if not_computed:
         out.print()
-        for name, why in not_computed.items():
-            out.print(Text(f"{name}: {why.in_language(language())}", style="dim"))
+        out.print(
+            Text(
+                t("Not computed: {count}; --json gives the reason of each.", count=len(not_computed)),
+                style="dim",
+            )
+        )
 
 
 def deliver(

@@ -145,7 +145,7 @@ def test_test_figures_that_cannot_be_are_told_before_the_training(work, tmp_path
     assert not (tmp_path / "two").exists()
 
 
-def test_rows_that_the_training_saw_are_refused_as_a_test(work, tmp_path):
+def test_rows_that_the_training_saw_are_no_test(work, tmp_path):
     table = work.images[0].with_name("captions.csv")
     leaky = tmp_path / "leaky.csv"
     leaky.write_text(table.read_text("utf-8").replace(",train,", ",test,"), encoding="utf-8")
@@ -153,7 +153,7 @@ def test_rows_that_the_training_saw_are_refused_as_a_test(work, tmp_path):
     tetkik(*prepare, "--keep-duplicates", "--out", tmp_path / "leaky")
     model = ("--model", work.adapter, "--base", work.base)
     said = tetkik("caption", "evaluate", tmp_path / "leaky", "--split", "test", *model, status=1)
-    assert "--leave-out-seen" in said and "adapter has seen" in said and len(said.splitlines()) == 1
+    assert "those that adapter" in said and "--learned-rows include" in said and len(said.splitlines()) == 1
 
 
 def test_images_in_captions_out(work, tmp_path):

@@ -128,6 +128,16 @@ def test_concepts_are_found_word_for_word():
     np.testing.assert_allclose(rows, [2 / 3, 0, np.nan, 1])
 
 
+def test_concepts_are_found_by_the_abbreviation_of_their_term():
+    names = {"C0040405": "X-Ray Computed Tomography", "C0024485": "Magnetic Resonance Imaging"}
+    dictionary = concept_dictionary(names, names)
+    assert dictionary.found_in("Axial CT of the abdomen") == {"C0040405"}
+    assert dictionary.found_in("MRI and computed tomography") == set(names)
+    assert dictionary.found_in("Distinct critical structures") == set()
+    rows = concept_f1_rows(["Coronal CT scan", "An MR image"], [["C0040405"], ["C0024485"]], dictionary)
+    assert rows.tolist() == [1, 1]
+
+
 def test_concept_f1_among_the_scores():
     dictionary = concept_dictionary(["CT"], {})
     concepts = Concepts((("CT",), ()), dictionary)

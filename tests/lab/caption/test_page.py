@@ -22,6 +22,8 @@ from tetkik.lab.caption.figures import CaptionEvaluation, Example, ExampleKind, 
 from tetkik.lab.caption.interpretation import interpret
 from tetkik.lab.caption.metrics.scores import Wanted, score_systems
 from tetkik.lab.engine.evaluation_page import PAGE
+from tetkik.lab.engine.learned_report import LearnedReport
+from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.language import Language, Sentence
 from tetkik.statistics import ClusterBootstrap
 
@@ -32,6 +34,10 @@ TRUE = [
 ]
 HOSTILE = "<script>alert('x')</script><img src=http://evil.example/a.png onerror=alert(1)>"
 CONSTANT = "Radiograph of the chest with a cyst."
+
+
+def report(given, same):
+    return LearnedReport(LearnedTreatment.SEPARATE, given, same, 0)
 
 
 def evaluation_of(made, near=None, **changes):
@@ -46,7 +52,7 @@ def evaluation_of(made, near=None, **changes):
     fields = {
         "model": "caption-x 1.0",
         "data": "invented",
-        "provenance": Provenance(Split.TEST, len(TRUE), 0, True, None),
+        "provenance": Provenance(Split.TEST, len(TRUE), 0, report(len(TRUE), 0), None),
         "ids": tuple(f"row <{number}>" for number in range(len(TRUE))),
         "references": tuple(TRUE),
         "confidence": np.array([0.5, np.nan, 0.25, 1, 0, 0.125]),
@@ -154,7 +160,8 @@ def test_the_model_against_its_baselines():
 
 
 def test_what_the_figures_rest_on():
-    drawn = said(evaluation_of(TRUE, provenance=Provenance(Split.TEST, 20, 4, True, 6)))
-    assert "4 of the 20 rows were left out" in drawn[0] and drawn[1].startswith("6 of 16 rows were drawn")
+    drawn = said(evaluation_of(TRUE, provenance=Provenance(Split.TEST, 20, 4, report(20, 4), 6)))
+    assert drawn[0].startswith("4 of the 20 rows are among those that caption-x 1.0 learned")
+    assert drawn[1].startswith("6 of 16 rows were drawn")
     concepts = evaluation_of(TRUE)
     assert not any("Concept F1" in sentence for sentence in said(concepts))

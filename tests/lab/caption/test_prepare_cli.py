@@ -47,6 +47,16 @@ def test_counts_stand_beside_the_published_ones(tmp_path, monkeypatch):
     assert open_prepared(tmp_path / "out").rows(Split.TRAIN) == 6
 
 
+def test_missing_files_are_named_before_anything_is_decoded(tmp_path):
+    rows = [(f"{number}.png", f"Caption {number}", f"case {number}", "train") for number in range(5)]
+    table = write_table(tmp_path / "source", rows)
+    for number in (1, 3):
+        (table.parent / f"{number}.png").unlink()
+    code, _, err = prepare(table, "--out", tmp_path / "out", "--workers", 1)
+    assert code == 0
+    assert words(err).startswith("Image files that are missing: 2 of 5, such as 1.png.")
+
+
 def test_json_is_one_object(tmp_path):
     code, out, _ = prepare(
         write_roco(tmp_path / "source", COUNTS),

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tests.lab.findings.judging import answer, answers, drawn, labelled, written
 from tetkik.errors import DataError
+from tetkik.lab.engine.learned_rows import LearnedMatch
+from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.lab.findings.comparison import LabelledSet, compare
+from tetkik.lab.findings.evaluate import evaluate
 from tetkik.lab.findings.predictions import read_predictions
 from tetkik.language import Language
 from tetkik.statistics import auroc, paired_areas
@@ -124,15 +128,33 @@ def test_only_images_that_both_scored_are_compared(make_set, tmp_path):
     assert "no interval" in found.conclusion[0].template
 
 
-def test_a_label_with_too_few_images_is_not_compared(make_set):
+def test_a_label_with_too_few_images_is_in_the_mean_and_gets_no_test(make_set):
     part = make_set(rows=100)
     truth = part.images.truth.copy()
     truth[:, LABELS.index("Mass")] = 0
     truth[:4, LABELS.index("Mass")] = 1
     few = LabelledSet("set", labelled(truth, LABELS), part.first, part.second)
-    assert [label.label for label in compare([few], bootstrap=0).sets[0].labels] == ["Effusion", "Hernia"]
-    with pytest.raises(DataError, match="no label that both models can be judged on; give 5 images"):
-        compare([few], labels=["Mass"], bootstrap=0)
+    found = compare([few], bootstrap=0).sets[0]
+    assert [label.label for label in found.labels] == ["Effusion", "Hernia"]
+    # The mean is that of `evaluate`.
+    alone = evaluate(part.first, few.images, bootstrap=0)
+    assert found.mean_labels == tuple(alone.as_json()["mean_auroc_labels"]) and "Mass" in found.mean_labels
+    assert found.first == pytest.approx(alone.mean_auroc, abs=1e-12)
+    without = np.where(np.arange(3) == LABELS.index("Mass"), 0, truth)
+    none = LabelledSet("set", labelled(without, LABELS), part.first, part.second)
+    with pytest.raises(DataError, match="no label that both models can be judged on"):
+        compare([none], labels=["Mass"], bootstrap=0)
+
+
+def test_images_that_one_of_the_two_learned_are_left_out(make_set):
+    part = make_set(rows=100)
+    same = np.arange(100) < 30
+    learned = replace(part, learned=(LearnedMatch(same, ~same & False), None))
+    found = compare([learned], bootstrap=0)
+    reports = found.as_json()["sets"]["set"]["learned_rows"]
+    assert (found.sets[0].n, reports["a"]["same"], reports["b"]["known"]) == (70, 30, False)
+    assert "30 of the 100 rows" in found.conclusion[0].in_language(Language.EN)
+    assert compare([learned], treatment=LearnedTreatment.INCLUDE, bootstrap=0).sets[0].n == 100
 
 
 def test_models_of_other_findings_are_refused(make_set, tmp_path):

@@ -11,6 +11,8 @@ from sklearn import metrics as reference
 
 from tests.lab.findings.judging import answer, answers, drawn, labelled, predicted
 from tetkik.errors import DataError, UsageError
+from tetkik.lab.engine.learned_rows import LearnedMatch
+from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.lab.findings.evaluate import evaluate
 from tetkik.lab.findings.figures import Method
 from tetkik.language import Language
@@ -209,7 +211,7 @@ def test_a_label_that_comes_with_its_source_is_warned_of(tmp_path):
     said = [
         sentence.in_language(Language.EN)
         for sentence in found.interpretation
-        if "Warning" in sentence.template
+        if "Warning: {label}" in sentence.template
     ]
     (warning,) = said
     assert warning.startswith(
@@ -301,3 +303,25 @@ def test_a_table_that_the_answers_do_not_meet_is_refused(tmp_path):
     predictions = predicted(tmp_path, answers(scores, LABELS))
     with pytest.raises(DataError, match="assesses none of the labels"):
         evaluate(predictions, labelled(truth, ("Fibrosis", "Edema", "Nodule")))
+
+
+def test_learned_images_are_left_out_with_figures_of_their_own(tmp_path):
+    truth, scores = drawn(200)
+    same = np.arange(200) < 60
+    scores[:60] = np.where(truth[:60] == 1, 0.9, 0.1)
+    answered = predicted(tmp_path, answers(scores, LABELS))
+    learned = LearnedMatch(same, np.zeros(200, bool))
+    found = evaluate(answered, labelled(truth, LABELS), learned=learned, bootstrap=0)
+    report = found.as_json()["learned_rows"]
+    assert (len(found.judged), report["same"], report["figures"]) == (140, 60, {"mean_auroc": 1.0})
+    assert "60 of the 200 rows" in found.interpretation[0].in_language(Language.EN)
+    with pytest.raises(DataError, match="60 of the 200 rows"):
+        evaluate(answered, labelled(truth, LABELS), learned=learned, treatment=LearnedTreatment.REFUSE)
+
+
+def test_a_model_that_says_the_same_of_every_image_is_warned_of(tmp_path):
+    truth, scores = drawn(100)
+    scores[:, 1] = 0.3
+    found = evaluate(predicted(tmp_path, answers(scores, LABELS)), labelled(truth, LABELS), bootstrap=0)
+    said = found.interpretation[0].in_language(Language.EN)
+    assert said.endswith("the same score, so the model tells nothing apart: Pleural effusion.")

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.lab.findings.train_kit import (
     LABELS,
@@ -33,6 +34,7 @@ from tetkik.imaging.read import read_image
 from tetkik.lab.engine.precision import Precision, accelerator_for
 from tetkik.lab.engine.trainer import Stopped
 from tetkik.lab.findings.data import LabelledImages, read_labels
+from tetkik.lab.findings.learned import match_learned
 from tetkik.lab.findings.train import train_findings
 from tetkik.lab.findings.training.options import TeacherOptions, TeacherUse
 from tetkik.statistics import auroc
@@ -108,6 +110,21 @@ def test_the_bundle_finds_what_was_drawn(bundle, tmp_path):
         area = auroc(found, unseen.column(label)[known] == 1)
         assert area is not None and area > 0.95
     assert maps is not None and maps.shape[:2] == (60, len(FINDING_LABELS))
+
+
+def test_the_bundle_knows_the_images_that_it_learned(bundle, images, tmp_path):
+    again = tmp_path / "again.jpg"
+    Image.open(images.files[7]).resize((150, 150)).save(again, quality=80)
+    match = match_learned(str(bundle.path), [*images.files[:5], again, *drawn_again(tmp_path)], silent)
+    assert match is not None
+    assert match.same.tolist() == [True] * 5 + [False] * 7
+    assert match.near.tolist() == [False] * 5 + [True] + [False] * 6
+
+
+def drawn_again(folder: Path) -> list[Path]:
+    """Five images that were not learned, and a file that is none."""
+    files = draw(folder / "new", 5, seed=9).parent.glob("**/*.png")
+    return [*sorted(files), folder / "none.png"]
 
 
 def test_every_figure_can_be_computed_again_from_the_scores(bundle, images):

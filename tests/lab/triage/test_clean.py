@@ -207,6 +207,7 @@ def test_suspects_are_the_rows_with_a_swapped_label(tmp_path: Path) -> None:
 def test_too_few_rows_to_judge(tmp_path: Path, mixed: list[Path]) -> None:
     summary = clean_files(mixed, tmp_path / "c.csv", tmp_path / "r", replace(OPTIONS, suspects=True))
     assert summary.judged == 0 and summary.suspects == ()
+    assert summary.as_json()["suspects"] is None
 
 
 def test_the_report_stands_alone_in_both_languages(tmp_path: Path, mixed: list[Path]) -> None:
@@ -309,11 +310,17 @@ def test_command(tmp_path: Path, mixed: list[Path]) -> None:
     assert result.exit_code == 0, result.output
     printed = json.loads(result.stdout)
     assert (printed["read"], printed["kept"], printed["conflicts"]) == (15, 7, 1)
-    assert printed["rejected"]["duplicate"] == 1
+    assert printed["rejected"]["duplicate"] == 1 and printed["suspects"] is None
     assert printed["report"] == str(tmp_path / "out" / "clean.report" / "report.html")
     assert sorted(path.name for path in (tmp_path / "out" / "clean.report").iterdir()) == [
         "adverts.csv", "conflicts.csv", "rejected.csv", "report.html", "suspects.csv",
     ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("english")
+def test_suspects_that_were_not_looked_for_are_not_none_found(tmp_path: Path, mixed: list[Path]) -> None:
+    result = CliRunner().invoke(app, ["triage", "clean", *map(str, mixed), "--out", str(tmp_path / "c.csv")])
+    assert "not looked for: too few rows" in " ".join(result.stdout.split())
 
 
 @pytest.mark.usefixtures("english")

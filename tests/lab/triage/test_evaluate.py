@@ -181,6 +181,18 @@ def test_a_confused_pair_and_neighbours_told_apart_are_named():
     assert "Weakest departments: Nöroloji" in reading
 
 
+def test_departments_that_are_never_named_are_not_told_apart_and_a_collapsed_model_is_warned_of():
+    class Collapsed(WordScorer):
+        def scores(self, texts):
+            return np.tile([0.05, 0.05, 0.05, 0.85], (len(texts), 1))
+
+    evaluation = evaluate(Collapsed(), _complaints(), bootstrap=0, robustness=False)
+    reading = evaluation.as_json()["reading"]
+    assert "100% of the complaints get the answer Üroloji, and 25% are of it" in reading[0]
+    assert not any("Kardiyoloji / Göğüs Hastalıkları" in sentence for sentence in reading)
+    assert not any("rarely confused" in sentence for sentence in reading)
+
+
 def test_overconfidence_is_said():
     sure = evaluate(WordScorer(weight=9.0), _complaints(), bootstrap=0, robustness=False)
     assert any("too sure of itself" in sentence for sentence in sure.as_json()["reading"])

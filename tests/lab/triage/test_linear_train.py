@@ -15,10 +15,16 @@ from tests.interrupting import stopped_at
 from tests.triage.sentences import invented
 from tetkik.bundle import open_bundle
 from tetkik.errors import BundleCorrupt, DataError, OutputError
+from tetkik.lab.engine.learned_rows import read_learned
+from tetkik.lab.engine.options import LearnedTreatment
+from tetkik.lab.triage.comparison import compare
 from tetkik.lab.triage.data import Complaints, read_invented
+from tetkik.lab.triage.evaluate import evaluate
 from tetkik.lab.triage.linear import fit as fitting
 from tetkik.lab.triage.linear.train import LinearOptions, train_linear, unlearned
+from tetkik.language import Language
 from tetkik.triage.linear.model import LinearModel
+from tetkik.triage.predict import load_triage
 
 SILENT = LinearOptions(id="tiny", assess=False)
 
@@ -199,22 +205,29 @@ def test_damaged_weights_are_refused(folder: Path, tmp_path: Path) -> None:
             LinearModel.load(type(bundle)(copy, bundle.manifest))
 
 
-def test_figures_on_its_own_training_rows_come_with_a_warning(folder: Path, tmp_path: Path) -> None:
-    def table(name: str, data: Complaints) -> str:
-        lines = [f'"{text}",{label}' for text, label in zip(data.texts, data.labels, strict=True)]
-        (tmp_path / name).write_text("\n".join(["text,label", *reversed(lines)]), encoding="utf-8")
-        return str(tmp_path / name)
+def test_its_own_training_rows_are_told_from_new_ones(folder: Path) -> None:
+    learned, new = invented(180), invented(40, seed=3)
+    known = read_learned(open_bundle(folder))
+    assert known is not None
+    mixed = Complaints(
+        (*(text.upper() for text in learned.texts[:20]), *new.texts),
+        (*learned.labels[:20], *new.labels),
+        {},
+    )
+    found = evaluate(load_triage(str(folder)), mixed, learned=known, bootstrap=0, robustness=False)
+    report = found.as_json()["learned_rows"]
+    assert (len(found.judged), report["given"], report["same"] + report["near"]) == (40, 60, 20)
+    assert report["figures"]["accuracy"] > 0.9
+    assert "20 of the 60 rows" in found.interpretation[0].in_language(Language.EN)
+    with pytest.raises(DataError, match="All 180 rows"):
+        evaluate(load_triage(str(folder)), learned, learned=known, robustness=False)
 
-    command = [
-        sys.executable,
-        "-m",
-        "tetkik",
-        "triage",
-        "evaluate",
-        "--model",
-        str(folder),
-        "--no-robustness",
-    ]
-    for data, warned in ((invented(180), True), (invented(40, seed=3), False)):
-        done = subprocess.run([*command, table("d.csv", data)], capture_output=True, text=True, check=True)
-        assert ("trained on these very rows" in " ".join(done.stderr.split())) is warned
+
+def test_compare_leaves_out_what_one_of_the_two_learned(folder: Path) -> None:
+    learned, new = invented(180), invented(40, seed=3)
+    mixed = Complaints((*learned.texts[:20], *new.texts), (*learned.labels[:20], *new.labels), {})
+    model = load_triage(str(folder))
+    found = compare(model, model, mixed, learned=(None, read_learned(open_bundle(folder))), bootstrap=0)
+    reports = found.as_json()["learned_rows"]
+    assert (found.n, reports["a"]["known"], reports["b"]["same"]) == (40, False, 20)
+    assert compare(model, model, mixed, treatment=LearnedTreatment.INCLUDE, bootstrap=0).n == 60

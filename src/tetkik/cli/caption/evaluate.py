@@ -9,11 +9,12 @@ from rich.text import Text
 
 from tetkik.cli.caption.options import Base, BatchSize, Model, Quantised, SearchDecoding
 from tetkik.cli.console import out, progress, t
-from tetkik.cli.options import Replicates, TableAsJson, argument, option, with_options
+from tetkik.cli.options import LearnedRowsOption, Replicates, TableAsJson, argument, option, with_options
 from tetkik.cli.tables import add_row, deliver, show_parts, signed, table
 from tetkik.errors import UsageError
 from tetkik.lab.caption.baselines import Nearness
 from tetkik.lab.caption.data import Split
+from tetkik.lab.engine.options import LearnedTreatment
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,9 +48,7 @@ def evaluate(
         Path | None, option("A folder for metrics.json, captions.csv, the pictures and report.html.", "--out")
     ] = None,
     as_json: TableAsJson = False,
-    leave_out_seen: Annotated[
-        bool, option("Leave out rows that the model saw in training, instead of refusing.")
-    ] = False,
+    learned_rows: LearnedRowsOption = LearnedTreatment.SEPARATE,
     limit: Annotated[int | None, option("Judge so many rows, drawn at random.", min=1)] = None,
     decoding: SearchDecoding,
     batch_size: BatchSize = 8,
@@ -76,7 +75,7 @@ def evaluate(
         decoding=decoding.chosen(seed),
         batch_size=batch_size,
         limit=limit,
-        leave_out_seen=leave_out_seen,
+        treatment=learned_rows,
         baselines=baselines,
         meteor=not no_meteor,
         bertscore=_bertscore(bertscore_model, bertscore_layer, bertscore_idf),

@@ -64,7 +64,7 @@ def prepare(
     as_json: FiguresAsJson = False,
 ) -> None:
     """Images and captions, checked, cleaned, resized and tokenised once for a model."""
-    from tetkik.lab.caption.prepare import PrepareOptions
+    from tetkik.lab.caption.prepare import PrepareOptions, missing_files
     from tetkik.lab.caption.prepare import prepare as run
     from tetkik.lab.caption.sources import open_source, set_aside
 
@@ -81,6 +81,14 @@ def prepare(
     opened = open_source(source, kind, images=images)
     if aside is not None:
         opened = set_aside(opened, aside)
+    missing, rows, first = missing_files(opened, limit)
+    if missing:
+        warn(
+            "Image files that are missing: {count} of {rows}, such as {file}.",
+            count=missing,
+            rows=rows,
+            file=first,
+        )
     with progress("prepare") as tell, writing(target):
         report = run(opened, target, options, tell)
     if as_json:

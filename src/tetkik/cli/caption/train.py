@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tetkik.cli.console import out, print_line, progress, show_notice, t, writing
 from tetkik.cli.options import argument, check_output_folder, option, with_options
-from tetkik.cli.tables import add_row, table
+from tetkik.cli.tables import metrics_shown
 from tetkik.errors import UsageError
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.training.options import CaptionTraining
@@ -66,14 +66,12 @@ def train(
         from tetkik.cli.caption.evaluate import evaluate
 
         out.print()
-        # A caption that two articles share is no reason to end without figures: it is left out with a notice.
         evaluate(
             data.folder,
             split=Split.TEST,
             model=str(bundle.path),
             base=options.base,
             folder=judged_folder,
-            leave_out_seen=True,
         )
 
 
@@ -95,11 +93,7 @@ def _show(bundle: Bundle, folder: Path) -> None:
 
     if bundle.manifest.metrics:
         out.print(t("On validation, which chose the epoch:"), markup=False)
-        shown_table = table(t("figure"), t("value"), t("95%"), "n")
-        for metric in bundle.manifest.metrics:
-            bounds = None if metric.low is None else f"{metric.low:.3f} … {metric.high:.3f}"
-            add_row(shown_table, metric.name, metric.value, bounds, metric.n)
-        out.print(shown_table)
+        out.print(metrics_shown(bundle.manifest.metrics))
     print_line("The model is in {path}.", path=bundle.path)
     log = log_folder(folder)
     print_line("Log, curves and captions are in {path}.", path=log)

@@ -11,19 +11,21 @@ from rich.text import Text
 from tetkik.cli.console import language, out, progress, t
 from tetkik.cli.findings.evaluate import Known, Labels, NoGate, Seed, names, read_images
 from tetkik.cli.findings.inputs import Workers
-from tetkik.cli.options import Replicates, TableAsJson, argument, option
+from tetkik.cli.options import LearnedRowsOption, Replicates, TableAsJson, argument, option
 from tetkik.cli.tables import add_row, echo_json, say_list, signed, table
 from tetkik.errors import UsageError
+from tetkik.lab.engine.options import LearnedTreatment
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from tetkik.lab.engine.learned_rows import LearnedMatch
     from tetkik.lab.findings.comparison import ComparedSet, Comparison
     from tetkik.lab.findings.data import LabelledImages
     from tetkik.lab.findings.predictions import Predictions
 
 _ANSWERS = {".jsonl", ".json"}
-_Answerer = Callable[["LabelledImages"], "Predictions"]
+_Answerer = Callable[["LabelledImages"], "tuple[Predictions, LearnedMatch | None]"]
 
 
 def compare(
@@ -41,6 +43,7 @@ def compare(
     labels: Labels = None,
     known: Known = None,
     no_gate: NoGate = False,
+    learned_rows: LearnedRowsOption = LearnedTreatment.SEPARATE,
     bootstrap: Replicates = 1000,
     seed: Seed = 0,
     workers: Workers = None,
@@ -59,9 +62,9 @@ def compare(
     sets = []
     for name, path, folder in zip(_set_names(tables), tables, folders, strict=True):
         labelled = read_images(path, [], folder, known or [], check_files=not stored)
-        one, other = (answerer(labelled) for answerer in answerers)
-        sets.append(LabelledSet(name, labelled, one, other))
-    comparison = judge(sets, labels=names(labels), bootstrap=bootstrap, seed=seed)
+        (one, of_one), (other, of_other) = (answerer(labelled) for answerer in answerers)
+        sets.append(LabelledSet(name, labelled, one, other, (of_one, of_other)))
+    comparison = judge(sets, treatment=learned_rows, labels=names(labels), bootstrap=bootstrap, seed=seed)
     if as_json:
         echo_json(comparison.as_json(language()))
     else:
@@ -75,19 +78,24 @@ def _set_names(tables: list[Path]) -> list[str]:
 
 
 def _answerer(model: str, workers: int | None, *, gate: bool) -> _Answerer:
-    """What gives a model's answers to a set: a file of them, or the model itself, loaded once."""
+    """What gives a model's answers to a set, and which images it learned, where it tells.
+
+    That is a file of answers, which does not, or the model itself, loaded once.
+    """
+    from tetkik.lab.findings.learned import match_learned
     from tetkik.lab.findings.predictions import predict_all, read_predictions
 
     if Path(model).suffix in _ANSWERS:
         answers = read_predictions(Path(model))
-        return lambda labelled: answers
+        return lambda labelled: (answers, None)
     from tetkik.findings.predict import load_findings
 
     findings = load_findings(model, gate=gate)
 
-    def score(labelled: LabelledImages) -> Predictions:
+    def score(labelled: LabelledImages) -> tuple[Predictions, LearnedMatch | None]:
         with progress(t("compare")) as report:
-            return predict_all(findings, labelled.files, workers, report)
+            match = match_learned(model, labelled.files, report)
+            return predict_all(findings, labelled.files, workers, report), match
 
     return score
 
@@ -101,7 +109,7 @@ def _show(comparison: Comparison) -> None:
     for part in whole:
         difference, interval = signed(part.difference), signed(part.ci)
         title = _title(part, comparison)
-        add_row(means, title, part.n, len(part.labels), part.first, part.second, difference, interval)
+        add_row(means, title, part.n, len(part.mean_labels), part.first, part.second, difference, interval)
     out.print(Text(t("Mean AUROC"), style="bold"))
     out.print(means)
     for part in whole:

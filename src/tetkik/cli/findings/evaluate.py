@@ -10,9 +10,18 @@ from rich.text import Text
 
 from tetkik.cli.console import language, note, out, progress, t
 from tetkik.cli.findings.inputs import Workers
-from tetkik.cli.options import EvaluationFolder, Model, Replicates, TableAsJson, argument, option
+from tetkik.cli.options import (
+    EvaluationFolder,
+    LearnedRowsOption,
+    Model,
+    Replicates,
+    TableAsJson,
+    argument,
+    option,
+)
 from tetkik.cli.tables import add_row, add_subgroups, deliver, short, show_parts, signed, table
 from tetkik.errors import UsageError
+from tetkik.lab.engine.options import LearnedTreatment
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -64,6 +73,7 @@ def evaluate(
     labels: Labels = None,
     known: Known = None,
     no_gate: NoGate = False,
+    learned_rows: LearnedRowsOption = LearnedTreatment.SEPARATE,
     bootstrap: Replicates = 1000,
     seed: Seed = 0,
     workers: Workers = None,
@@ -80,17 +90,22 @@ def evaluate(
         check_target(folder)
     labelled = read_images(data, sources or [], images, known or [], check_files=predictions is None)
     answers: Predictions
+    learned = None  # stored answers do not tell what the model learned
     if predictions is not None:
         answers = read_predictions(predictions)
     else:
         from tetkik.findings.predict import load_findings
+        from tetkik.lab.findings.learned import match_learned
 
         findings = load_findings(model, gate=not no_gate)
         with progress(t("evaluate")) as report:
+            learned = match_learned(model, labelled.files, report)
             answers = predict_all(findings, labelled.files, workers, report)
     evaluation = judge(
         answers,
         labelled,
+        learned=learned,
+        treatment=learned_rows,
         labels=names(labels),
         task=names(task),
         bootstrap=bootstrap,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tetkik.cli.console import note, out, print_line, progress, t, warn, writing
 from tetkik.cli.options import BundleFolder, argument, check_output_folder, option, with_options
+from tetkik.cli.tables import metrics_shown
 from tetkik.errors import UsageError
 from tetkik.lab.findings.training.options import (
     NO_AUGMENTATION,
@@ -144,10 +145,7 @@ def _show(bundle: Bundle, folder: Path) -> None:
     from tetkik.lab.engine.session import log_folder
 
     manifest = bundle.manifest
-    for metric in manifest.metrics:
-        if metric.name.startswith(("mean_", "auroc:")):
-            interval = "" if metric.low is None else f"  {metric.low:.3f} - {metric.high:.3f}"
-            out.print(f"{metric.name:<34}{metric.value:.3f}{interval}  n {metric.n}", markup=False)
+    out.print(metrics_shown(one for one in manifest.metrics if one.name.startswith(("mean_", "auroc:"))))
     out.print(
         t(
             "{assessed} of {all} labels are assessed.",

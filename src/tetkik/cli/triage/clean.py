@@ -86,7 +86,8 @@ def _show(summary: Summary) -> None:
     table.add_row(t("Rows with a near duplicate"), str(summary.in_groups))
     table.add_row(t("Conflicting pairs"), str(len(summary.conflicts)))
     if summary.judged is not None:
-        table.add_row(t("Suspected labels"), str(len(summary.suspects)))
+        found = str(len(summary.suspects)) if summary.judged else t("not looked for: too few rows")
+        table.add_row(t("Suspected labels"), found)
     out.print(table)
     for path in (summary.out, summary.report / "report.html"):
         out.print(shown(path), markup=False, soft_wrap=True)

@@ -11,7 +11,7 @@ from tetkik.cli.console import err, note, out, print_line, progress, warn
 from tetkik.cli.options import argument, option
 
 if TYPE_CHECKING:
-    from tetkik.lab.triage.collect import CrawlSummary
+    from tetkik.lab.triage.collect import CrawlSummary, Site
 
 _SHOWN_FAILURES = 5
 
@@ -41,6 +41,8 @@ def collect(
     from tetkik.lab.triage import collect as collecting
 
     description = collecting.load_site(site, base_url=base_url)
+    if permission:
+        _show_estimate(description, limit)
     with progress(description.id) as tell:
         summary = collecting.collect(
             description,
@@ -60,6 +62,21 @@ def collect(
         warn("The site failed too often in a row; run the same command again later to go on.")
     if summary.failures:
         raise typer.Exit(1)
+
+
+def _show_estimate(site: Site, limit: int | None) -> None:
+    """How long the crawl takes at least: the pace is the site's, not the network's."""
+    pages = len(site.sections) * site.max_pages if limit is None else limit
+    hours = pages * site.pace.delay / 3600
+    values = {"pages": pages, "delay": f"{site.pace.delay:g}", "time": f"{hours:.1f}"}
+    if site.questions.follow:
+        note(
+            "Up to {pages} list pages, one request in {delay} s: {time} hours, and as much again for each "
+            "question of a list page, which has a page of its own.",
+            **values,
+        )
+    else:
+        note("Up to {pages} list pages, one request in {delay} s: {time} hours.", **values)
 
 
 def _show(summary: CrawlSummary, folder: Path) -> None:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from rich.text import Text
 
+from tetkik.bundle import Task
 from tetkik.cli.console import language, out, progress, t
-from tetkik.cli.options import Replicates, TableAsJson, argument
+from tetkik.cli.options import LearnedRowsOption, Replicates, TableAsJson, argument
 from tetkik.cli.tables import add_row, echo_json, say_list, signed, table
 from tetkik.cli.triage.evaluate import Data, Seed, say_left_out
+from tetkik.lab.engine.options import LearnedTreatment
 
 if TYPE_CHECKING:
     from tetkik.lab.triage.comparison import Comparison
@@ -21,10 +23,12 @@ def compare(
     data: Data,
     *,
     as_json: TableAsJson = False,
+    learned_rows: LearnedRowsOption = LearnedTreatment.SEPARATE,
     bootstrap: Replicates = 1000,
     seed: Seed = 0,
 ) -> None:
     """Who is right where, and whether the difference is more than chance."""
+    from tetkik.lab.engine.learned_rows import learned_of
     from tetkik.lab.triage.comparison import compare as judge
     from tetkik.lab.triage.data import read_complaints
     from tetkik.triage.predict import load_triage
@@ -33,7 +37,15 @@ def compare(
     say_left_out(complaints.left_out)
     scorers = load_triage(first), load_triage(second)
     with progress(t("compare")) as report:
-        comparison = judge(*scorers, complaints, bootstrap=bootstrap, seed=seed, progress=report)
+        comparison = judge(
+            *scorers,
+            complaints,
+            learned=(learned_of(first, Task.TRIAGE), learned_of(second, Task.TRIAGE)),
+            treatment=learned_rows,
+            bootstrap=bootstrap,
+            seed=seed,
+            progress=report,
+        )
     if as_json:
         echo_json(comparison.as_json(language()))
     else:

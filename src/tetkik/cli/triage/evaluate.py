@@ -8,16 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 
 from rich.text import Text
 
-from tetkik.cli.console import language, note, out, progress, t, warn
-from tetkik.cli.options import EvaluationFolder, Model, Replicates, TableAsJson, argument, option
+from tetkik.bundle import Task
+from tetkik.cli.console import language, note, out, progress, t
+from tetkik.cli.options import (
+    EvaluationFolder,
+    LearnedRowsOption,
+    Model,
+    Replicates,
+    TableAsJson,
+    argument,
+    option,
+)
 from tetkik.cli.tables import add_row, add_subgroups, deliver, short, show_parts, signed, table
+from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.settings import settings
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tetkik.lab.triage.data import Complaints
-    from tetkik.lab.triage.evaluate import Scorer
     from tetkik.lab.triage.figures import Evaluation
 
 Data = Annotated[Path, argument("A CSV file with the columns text and label.", "DATA.csv")]
@@ -34,12 +42,14 @@ def evaluate(
     model: Model = None,
     folder: EvaluationFolder = None,
     as_json: TableAsJson = False,
+    learned_rows: LearnedRowsOption = LearnedTreatment.SEPARATE,
     bootstrap: Replicates = 1000,
     seed: Seed = 0,
     robustness: Annotated[bool, option("Score perturbed texts too, which is six times the work.")] = True,
 ) -> None:
     """Figures with intervals, what they say in words, and with --out pictures and a page."""
     from tetkik.lab.engine.evaluation_page import check_target
+    from tetkik.lab.engine.learned_rows import learned_of
     from tetkik.lab.triage.data import read_complaints
     from tetkik.lab.triage.evaluate import evaluate as judge
     from tetkik.lab.triage.evaluation_page import write_evaluation
@@ -49,27 +59,20 @@ def evaluate(
         check_target(folder)
     complaints = read_complaints(data)
     say_left_out(complaints.left_out)
-    scorer = load_triage(settings().triage_model if model is None else model)
-    _warn_of_training_rows(scorer, complaints)
+    model = settings().triage_model if model is None else model
+    scorer = load_triage(model)
     with progress(t("evaluate")) as report:
         evaluation = judge(
             scorer,
             complaints,
+            learned=learned_of(model, Task.TRIAGE),
+            treatment=learned_rows,
             bootstrap=bootstrap,
             seed=seed,
             robustness=robustness,
             progress=report,
         )
     deliver(evaluation, as_json=as_json, folder=folder, show=_show, write=write_evaluation)
-
-
-def _warn_of_training_rows(scorer: Scorer, complaints: Complaints) -> None:
-    from tetkik.lab.triage.data import fingerprint
-    from tetkik.lab.triage.evaluate import known_rows
-
-    rows, _ = known_rows(complaints, scorer.labels)
-    if scorer.trained_on == fingerprint(complaints.only(rows)):
-        warn("The model was trained on these very rows: the figures are far too good. Use rows it never saw.")
 
 
 def say_left_out(left_out: Mapping[str, int]) -> None:

@@ -11,6 +11,7 @@ import typer
 from tetkik.bundle import bundle_id
 from tetkik.cli.console import note, out, print_line, progress, t, warn, writing
 from tetkik.cli.options import BundleFolder, check_output_folder, option, with_options
+from tetkik.cli.tables import metrics_shown
 from tetkik.cli.triage.evaluate import Data, Invented, say_left_out
 from tetkik.lab.triage.transformer.options import TransformerOptions
 from tetkik.values import DEPARTMENTS, ProgressCallback
@@ -93,9 +94,7 @@ def _urgency(data: Path, folder: Path, options: TransformerOptions, *, assess: b
 
 
 def _say(bundle: Bundle) -> None:
-    for metric in bundle.manifest.metrics:
-        interval = "" if metric.low is None else f"  {metric.low:.3f} - {metric.high:.3f}"
-        out.print(f"{metric.name:<16}{metric.value:.3f}{interval}  n {metric.n}", markup=False)
+    out.print(metrics_shown(bundle.manifest.metrics))
     print_line("The model is in {path}.", path=bundle.path)
 
 

@@ -1,7 +1,7 @@
 """Judging a captioner on one split of a prepared folder.
 
 The split that is asked for is opened and no other, but for the training split where baselines are wanted:
-these are taken from it alone. Rows that the model saw in its training or validation are refused.
+these are taken from it alone. Rows that the model saw in its training or validation are left out and counted.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tetkik.lab.caption.figures import (
     System,
 )
 from tetkik.lab.caption.interpretation import interpret
-from tetkik.lab.caption.leakage import refuse_seen, seen_rows
+from tetkik.lab.caption.leakage import match_learned
 from tetkik.lab.caption.metrics.bertscore import BertScoreOptions, check_bertscore
 from tetkik.lab.caption.metrics.scores import (
     CaptionScores,
@@ -47,6 +47,8 @@ from tetkik.lab.caption.metrics.scores import (
     replicates,
     score_systems,
 )
+from tetkik.lab.engine.learned_report import divide
+from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.language import Sentence
 from tetkik.statistics import ClusterBootstrap, Floats, Ints, percentile_interval
 from tetkik.values import ProgressCallback
@@ -71,7 +73,7 @@ class EvaluationOptions:
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
     batch_size: int = 8
     limit: int | None = None
-    leave_out_seen: bool = False
+    treatment: LearnedTreatment = LearnedTreatment.SEPARATE
     baselines: Nearness = Nearness.FEATURES
     meteor: bool = True
     bertscore: BertScoreOptions | None = None
@@ -103,7 +105,8 @@ def evaluate_captions(
     """Judge the captioner `network`, loaded from `bundle`.
 
     Raises:
-        DataError: the split has no rows, was prepared for other images, or the model has seen rows of it.
+        DataError: the split has no rows, was prepared for other images, or the model
+            has seen all of it, or rows of it that are refused.
         InputError: the model of BERTScore cannot be had.
     """
     options = options or EvaluationOptions()
@@ -167,26 +170,17 @@ def _chosen(prepared: Prepared, bundle: Bundle, options: EvaluationOptions) -> _
             folder=prepared.folder,
             split=options.split.value,
         )
-    rows, left_out = np.arange(len(part)), 0
+    rows, learned = np.arange(len(part)), None
     # Training and validation rows are seen by their nature, and the reading of the figures says so.
-    seen = seen_rows(part, bundle) if options.split is Split.TEST else None
-    if seen is not None:
-        if not options.leave_out_seen:
-            refuse_seen(seen, bundle.manifest.id, options.split.value)
-        rows = np.flatnonzero(~seen.either)
-        left_out = len(part) - len(rows)
-        if not len(rows):
-            raise DataError(
-                "{model} has seen all {count} {split} rows in its training or validation; judge it on "
-                "others.",
-                model=bundle.manifest.id,
-                count=len(part),
-                split=options.split.value,
-            )
+    if options.split is Split.TEST:
+        matches = [(bundle.manifest.name, match_learned(part, bundle))]
+        new, (learned,) = divide(matches, len(part), options.treatment)
+        rows = np.flatnonzero(new)
+    left_out = len(part) - len(rows)
     limit = options.limit if options.limit is not None and options.limit < len(rows) else None
     if limit is not None:
         rows = np.sort(np.random.default_rng(options.seed).permutation(rows)[:limit])
-    return _Rows(part, rows, Provenance(options.split, len(part), left_out, seen is not None, limit))
+    return _Rows(part, rows, Provenance(options.split, len(part), left_out, learned, limit))
 
 
 def _made(

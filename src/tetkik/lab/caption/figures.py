@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tetkik.caption.network import DecodingOptions
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.metrics.scores import METRICS, CaptionScores
+from tetkik.lab.engine.learned_report import LearnedReport
 from tetkik.lab.engine.results import fields_json, to_json
 from tetkik.language import Language, Sentence
 from tetkik.statistics import Floats, Interval
@@ -75,12 +76,15 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Which rows were judged; `limit` of them were drawn at random, None for all."""
+    """Which rows were judged; `limit` of them were drawn at random, None for all.
+
+    `learned` is None on training and validation rows, which are learned by their nature.
+    """
 
     split: Split
     total: int
     left_out: int
-    checked: bool
+    learned: LearnedReport | None
     limit: int | None
 
 
@@ -116,7 +120,7 @@ class CaptionEvaluation:
 
     def as_json(self, language: Language = Language.EN) -> dict[str, Any]:
         """What `caption evaluate --json` prints and `metrics.json` holds."""
-        figures = self.judged.figures
+        figures, learned = self.judged.figures, self.provenance.learned
         return {
             "model": self.model,
             "data": self.data,
@@ -138,9 +142,10 @@ class CaptionEvaluation:
             "rows": {
                 "in_split": self.provenance.total,
                 "seen_and_left_out": self.provenance.left_out,
-                "checked_for_seen": self.provenance.checked,
+                "checked_for_seen": learned is not None and learned.same is not None,
                 "drawn": self.provenance.limit,
             },
+            "learned_rows": learned.as_json() if learned is not None else None,
             "decoding": asdict(self.decoding),
             "bootstrap": self.replicates,
             "seed": self.seed,

@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.figures import SYSTEM_NAMES, CaptionEvaluation, System
 from tetkik.lab.caption.metrics.scores import METRIC_NAMES
+from tetkik.lab.engine.learned_report import around
 from tetkik.lab.engine.results import bracket
 from tetkik.language import Sentence
 
 COLLAPSED = 0.2
 """Under this share of distinct captions a captioner is said to repeat itself, where true captions do not."""
+REPEATED = (
+    "Warning: only {made:.0f}% of the captions are distinct ({true:.0f}% of the true ones): the "
+    "model says the same of many images, and word overlap still rewards it."
+)
 _EMPTY = 0.01
 _LENGTHS = 1.5
 """How many times longer or shorter captions are than true ones before it is said."""
@@ -20,10 +25,13 @@ _PROOF = ("cider", "rouge_l")
 
 def interpret(evaluation: CaptionEvaluation) -> tuple[Sentence, ...]:
     """What the figures say, warnings first."""
+    learned = evaluation.provenance.learned
     return (
-        *_rows(evaluation),
-        *_collapse(evaluation),
-        *_headline(evaluation),
+        *around(
+            (*_rows(evaluation), *_collapse(evaluation), *_headline(evaluation)),
+            [learned] if learned is not None else [],
+            [evaluation.model],
+        ),
         *(
             _against(system, name)
             for system in evaluation.systems[1:]
@@ -44,17 +52,6 @@ def _rows(evaluation: CaptionEvaluation) -> Iterator[Sentence]:
         )
     elif provenance.split is Split.TRAIN:
         yield Sentence("Warning: these are training rows; the figures say nothing of new images.")
-    elif not provenance.checked:
-        yield Sentence(
-            "Warning: the model does not tell which rows it was trained on, so whether it has seen any of "
-            "these could not be checked."
-        )
-    if provenance.left_out:
-        yield Sentence(
-            "{count} of the {total} rows were left out because the model had seen their picture or their "
-            "caption.",
-            {"count": provenance.left_out, "total": provenance.total},
-        )
     if provenance.limit:
         yield Sentence(
             "{n} of {total} rows were drawn at random; CIDEr depends on the number of rows, so compare it "
@@ -67,8 +64,7 @@ def _collapse(evaluation: CaptionEvaluation) -> Iterator[Sentence]:
     made, true = evaluation.judged.scores.candidates, evaluation.judged.scores.references
     if len(evaluation) > 1 and made.distinct < COLLAPSED and made.distinct < true.distinct:
         yield Sentence(
-            "Warning: only {made:.0f}% of the captions are distinct ({true:.0f}% of the true ones): the "
-            "model says the same of many images, and word overlap still rewards it.",
+            REPEATED,
             {"made": 100 * made.distinct, "true": 100 * true.distinct},
         )
     if made.empty > _EMPTY:

@@ -26,6 +26,8 @@ from tetkik.lab.caption.decoding import Decoded, Failed, decoded, workers_for
 from tetkik.lab.caption.duplicates import DuplicatePair, LaterSplits, Likeness
 from tetkik.lab.caption.prepared import CONCEPTS, FORMAT_VERSION, PREPARED, is_prepared
 from tetkik.lab.caption.sources import Source
+from tetkik.lab.caption.sources.files import is_missing
+from tetkik.lab.caption.sources.source import SourceKind
 from tetkik.lab.caption.split_writer import SplitFiles, SplitWriter, Tally
 from tetkik.lab.engine.session import public_name
 
@@ -196,6 +198,18 @@ def prepare(source: Source, out: Path, options: PrepareOptions, progress: Progre
             json.dumps(work.details(report), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
         )
     return report
+
+
+def missing_files(source: Source, limit: int | None = None) -> tuple[int, int, str]:
+    """How many rows name an image that is not there, of how many, and the first such name; none is decoded.
+
+    Rows that come with their images, as in Parquet, are not looked through: that would read them all.
+    """
+    rows: list[CaptionRow | LeftOut] = []
+    if source.kind is not SourceKind.HUGGINGFACE:
+        rows = [row for split in source.splits for row in islice(source.rows(split), limit)]
+    missing = [row.file for row in rows if isinstance(row, CaptionRow) and is_missing(row.read)]
+    return len(missing), len(rows), next(iter(missing), "")
 
 
 def _check_room(source: Source, out: Path, spec: ImageSpec, options: PrepareOptions) -> None:

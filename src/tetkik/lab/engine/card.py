@@ -9,7 +9,9 @@ from dataclasses import fields
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from tetkik.bundle import CardSection
+from tetkik.bundle.card import CardSection, table_cell
+from tetkik.language import Language
+from tetkik.settings import settings
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -17,13 +19,15 @@ if TYPE_CHECKING:
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table; an empty cell is a value that was not measured."""
-    lines = [columns, *rows]
-    text = ["| " + " | ".join("" if cell is None else str(cell) for cell in line) + " |" for line in lines]
+    text = [f"| {' | '.join(map(table_cell, line))} |" for line in (columns, *rows)]
     return "\n".join([text[0], "|" + "---|" * len(columns), *text[1:]])
 
 
 def read_card(package: str, **values: object) -> tuple[str, list[CardSection]]:
-    """The summary and the sections of the `card.md.jinja` of a package; one without a text is left out."""
+    """The summary and the sections of the card of a package; one without a text is left out.
+
+    It is `card.tr.md.jinja` where the settings' language is Turkish and there is one, else `card.md.jinja`.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     # Markdown, in which nothing is escaped.
@@ -35,7 +39,8 @@ def read_card(package: str, **values: object) -> tuple[str, list[CardSection]]:
     )
     environment.filters["form"] = format
     environment.globals["table"] = markdown_table
-    text = environment.get_template("card.md.jinja").render(**values)
+    names = ["card.tr.md.jinja"] if settings().language is Language.TR else []
+    text = environment.select_template([*names, "card.md.jinja"]).render(**values)
     summary, *parts = map(str.strip, re.split(r"^## (.+)\n", text, flags=re.MULTILINE))
     return summary, [CardSection(*part) for part in zip(parts[::2], parts[1::2], strict=True) if part[1]]
 

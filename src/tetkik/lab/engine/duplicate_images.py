@@ -98,7 +98,7 @@ def duplicate_images(
 def image_similarity(left: Thumbnails, right: Thumbnails) -> Floats:
     """The larger correlation of grey values and of ranks, (pairs,), -1 to 1; 0 where an image is flat."""
     grey = correlation(left.astype(np.float32), right.astype(np.float32))
-    return np.maximum(grey, correlation(_ranks(left), _ranks(right)))
+    return np.maximum(grey, correlation(ranks(left), ranks(right)))
 
 
 def correlation(left: NDArray[np.float32], right: NDArray[np.float32]) -> Floats:
@@ -110,7 +110,7 @@ def correlation(left: NDArray[np.float32], right: NDArray[np.float32]) -> Floats
     return found
 
 
-def _ranks(flat: Thumbnails) -> NDArray[np.float32]:
+def ranks(flat: Thumbnails) -> NDArray[np.float32]:
     """The mean rank of each pixel's value within its image: what no change of contrast touches."""
     offset = np.arange(len(flat))[:, None] * 256
     counts = np.bincount((flat + offset).ravel(), minlength=256 * len(flat)).reshape(-1, 256)
@@ -121,7 +121,7 @@ def _ranks(flat: Thumbnails) -> NDArray[np.float32]:
 
 def difference_hashes(images: Thumbnails) -> NDArray[np.uint64]:
     """Difference hashes of thumbnails (n, 32, 32): (n,), uint64."""
-    rows, columns = _area(SIDE, 8), _area(SIDE, 9)
+    rows, columns = area_shares(SIDE, 8), area_shares(SIDE, 9)
     grid = np.einsum("ri,nij,cj->nrc", rows, images.astype(np.float32), columns, optimize=True)
     bits = (grid[:, :, 1:] > grid[:, :, :-1]).reshape(len(images), 64)
     packed: NDArray[np.uint64] = np.packbits(bits, axis=1).view(np.uint64).ravel()
@@ -134,7 +134,7 @@ def bits_apart(left: NDArray[np.uint64], right: NDArray[np.uint64] | np.uint64) 
     return distance
 
 
-def _area(size: int, parts: int) -> NDArray[np.float32]:
+def area_shares(size: int, parts: int) -> NDArray[np.float32]:
     """(parts, size): the share that each pixel has in each of `parts` equal stretches."""
     edges = np.linspace(0, size, parts + 1)
     pixels = np.arange(size)

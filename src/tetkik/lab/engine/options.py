@@ -1,4 +1,4 @@
-"""What every training can be told, and what cannot be, refused before any work begins."""
+"""What every training and evaluation can be told, and what cannot be, refused before any work begins."""
 
 from __future__ import annotations
 
@@ -59,6 +59,17 @@ class EngineOptions:
     def as_json(self) -> dict[str, Any]:
         """Every setting that can change the result, by name."""
         return {name: value for name, value in asdict(self).items() if name not in self.same_result}
+
+
+class LearnedTreatment(StrEnum):
+    """What an evaluation does with rows that the model learned."""
+
+    SEPARATE = "separate"
+    """They are left out of the figures; their own are stated beside them."""
+    REFUSE = "refuse"
+    """One of them is an error."""
+    INCLUDE = "include"
+    """They are judged like any other, with a warning."""
 
 
 class ScheduleKind(StrEnum):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from tetkik.bundle.card import card_words
 from tetkik.lab.engine.card import cell, markdown_table
 from tetkik.lab.engine.checkpoint import TRIALS, WorkFolder
 
@@ -80,4 +81,4 @@ def successive_halving(
 def trials_table(trials: Sequence[DataclassInstance], columns: Mapping[str, str]) -> str:
     """What was tried as Markdown: for each field, in their order, the name of its column and its format."""
     rows = ([cell(*one) for one in zip(astuple(row), columns.values(), strict=True)] for row in trials)
-    return markdown_table(tuple(columns), rows)
+    return markdown_table(card_words(*columns), rows)

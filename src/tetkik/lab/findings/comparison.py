@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tetkik.errors import DataError
+from tetkik.lab.engine.learned_report import LearnedReport, around, divide
+from tetkik.lab.engine.learned_rows import LearnedMatch
+from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.lab.engine.results import distinct_names, listed, to_json
-from tetkik.lab.findings.evaluate import judge
+from tetkik.lab.findings.evaluate import judge, own_mean_auroc
 from tetkik.lab.findings.figures import Judged
 from tetkik.lab.findings.interpretation import LabelName
 from tetkik.lab.findings.predictions import Predictions
@@ -22,6 +25,7 @@ from tetkik.statistics import (
     Floats,
     Interval,
     PairedAreas,
+    auroc,
     auroc_replicates,
     holm,
     paired_areas,
@@ -44,6 +48,8 @@ class LabelledSet:
     images: LabelledImages
     first: Predictions
     second: Predictions
+    learned: tuple[LearnedMatch | None, LearnedMatch | None] = (None, None)
+    """Which images each of the two learned; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +80,10 @@ class ComparedLabel:
 
 @dataclass(frozen=True, slots=True)
 class ComparedSet:
-    """Two models on one set, or pooled over all: the mean AUROC over `labels`, second minus first.
+    """Two models on one set, or pooled over all: the mean AUROC over `mean_labels`, second minus first.
 
-    `n` are images that both scored; `ci` is of the difference, from paired draws of whole groups.
+    `n` are images that both scored; `ci` is of the difference, from paired draws of whole groups. `labels`
+    have enough images for a test; `learned` is of each model, and empty where sets are pooled.
     """
 
     name: str
@@ -86,7 +93,9 @@ class ComparedSet:
     second: float
     difference: float
     ci: Interval | None
+    mean_labels: tuple[str, ...]
     labels: tuple[ComparedLabel, ...]
+    learned: tuple[LearnedReport, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -96,7 +105,9 @@ class ComparedSet:
             "b": self.second,
             "difference": self.difference,
             "ci": to_json(self.ci),
+            "mean_auroc_labels": list(self.mean_labels),
             "per_label": {label.label: label.as_json() for label in self.labels},
+            "learned_rows": {name: one.as_json() for name, one in zip("ab", self.learned, strict=False)},
         }
 
 
@@ -122,68 +133,96 @@ class Comparison:
 
 
 def compare(
-    sets: Sequence[LabelledSet], *, labels: Sequence[str] = (), bootstrap: int = 1000, seed: int = 0
+    sets: Sequence[LabelledSet],
+    *,
+    treatment: LearnedTreatment = LearnedTreatment.SEPARATE,
+    labels: Sequence[str] = (),
+    bootstrap: int = 1000,
+    seed: int = 0,
 ) -> Comparison:
     """Compare two models on the images that both scored, label by label and in the mean, set by set.
 
     The test of a label is DeLong's for paired areas, with Obuchowski's variance where patients or copies
-    repeat; a label needs five images of each kind in a set. Pooled, images are compared only within their
+    repeat; a label needs five images of each kind in a set. The mean is over every label that has an AUROC,
+    as in `evaluate`. Pooled, images are compared only within their
     set: a pooled difference is the mean of the sets' differences, a label's weighted by its pairs as Mantel
     and Haenszel do, the mean's by images.
 
     Args:
+        treatment: what is done with images that one of the two learned.
         labels: compare these alone; empty for all.
         bootstrap: replicates for the intervals of the means; 0 for none.
 
     Raises:
-        DataError: a set has no label that both models can be judged on.
+        DataError: a set has no label that both models can be judged on; or there are learned images and
+            `treatment` refuses them, or no others.
     """
     names = distinct_names(sets[0].first.model, sets[0].second.model)
     compared, replicates = [], []
     for number, part in enumerate(sets):
-        found, differences = _compared(part, labels, bootstrap, seed + number)
+        found, differences = _compared(part, names, treatment, labels, bootstrap, seed + number)
         compared.append(found)
         replicates.append(differences)
     pooled = _pooled(compared, replicates) if len(compared) > 1 else None
     whole = pooled or compared[0]
     conclusion = (_of_the_mean(names, whole), *_of_the_labels(names, whole))
+    for found in reversed(compared):
+        of_set = [name if pooled is None else f"{name} ({found.name})" for name in names]
+        conclusion = tuple(around(conclusion, found.learned, of_set))
     return Comparison(*names, tuple(compared), pooled, conclusion)
 
 
 def _compared(
-    part: LabelledSet, labels: Sequence[str], bootstrap: int, seed: int
+    given: LabelledSet,
+    names: tuple[str, str],
+    treatment: LearnedTreatment,
+    labels: Sequence[str],
+    bootstrap: int,
+    seed: int,
 ) -> tuple[ComparedSet, Floats | None]:
     """One set, and the replicates of its mean difference."""
+    matches = [*zip(names, given.learned, strict=True)]
+    new, reports = divide(matches, len(given.images), treatment)
+    part = replace(given, images=given.images.only(new))
+    if not new.all():
+        reports = tuple(
+            report.with_figures(mean_auroc=own_mean_auroc(answers, given.images.only(match.either), labels))
+            if match and report.count
+            else report
+            for report, match, answers in zip(
+                reports, given.learned, (given.first, given.second), strict=True
+            )
+        )
     one, other = _on_the_same_rows(part, labels)
     both = one.usable & other.usable
-    columns: list[int] = []
+    known = np.where(both, one.truth, -1).astype(np.int64)
+    columns = np.flatnonzero((known == 1).any(axis=0) & (known == 0).any(axis=0)).tolist()
+    if not columns:
+        raise DataError(
+            "In {name} there is no label that both models can be judged on; give images with and without a "
+            "label that both assess.",
+            name=part.name,
+        )
+    areas: list[list[float]] = [[], []]
     found: list[_Compared] = []
-    for column, label in enumerate(one.labels):
+    for column in columns:
         use = both[:, column]
         positive = one.truth[use, column] == 1
-        if min(positive.sum(), (~positive).sum()) >= LEAST_KIND:
-            scores = one.scores[use, column], other.scores[use, column]
-            if (areas := paired_areas(*scores, positive, one.groups[use])) is not None:
-                columns.append(column)
-                found.append((label, len(positive), int(positive.sum()), areas))
-    if not found:
-        raise DataError(
-            "In {name} there is no label that both models can be judged on; give {least} images or more with "
-            "and without a label that both assess.",
-            name=part.name,
-            least=LEAST_KIND,
-        )
-    truth = np.where(both, one.truth, -1)[:, columns].astype(np.int64)
+        scores = one.scores[use, column], other.scores[use, column]
+        for side, values in zip(areas, scores, strict=True):
+            side.append(auroc(values, positive) or 0.0)
+        enough = min(positive.sum(), (~positive).sum()) >= LEAST_KIND
+        if enough and (paired := paired_areas(*scores, positive, one.groups[use])) is not None:
+            found.append((one.labels[column], len(positive), int(positive.sum()), paired))
     draws = ClusterBootstrap(one.groups, bootstrap, seed)
     differences = None
     if draws.possible:
         first_means, second_means = (
-            mean_over_labels(auroc_replicates(judged.scores[:, columns], truth, draws))
+            mean_over_labels(auroc_replicates(judged.scores[:, columns], known[:, columns], draws))
             for judged in (one, other)
         )
         differences = second_means - first_means
-    first = float(np.mean([areas.first for *_, areas in found]))
-    second = float(np.mean([areas.second for *_, areas in found]))
+    first, second = (float(np.mean(side)) for side in areas)
     return ComparedSet(
         name=part.name,
         n=len(one),
@@ -192,7 +231,9 @@ def _compared(
         second=second,
         difference=second - first,
         ci=None if differences is None else percentile_interval(differences),
+        mean_labels=tuple(one.labels[column] for column in columns),
         labels=_adjusted(found),
+        learned=reports,
     ), differences
 
 
@@ -241,6 +282,7 @@ def _pooled(sets: Sequence[ComparedSet], replicates: Sequence[Floats | None]) ->
         second=second,
         difference=difference,
         ci=None if whole is None else percentile_interval(whole),
+        mean_labels=tuple(dict.fromkeys(label for part in sets for label in part.mean_labels)),
         labels=_adjusted(pooled),
     )
 
@@ -256,7 +298,11 @@ def _pooled_label(parts: Sequence[ComparedLabel]) -> _Compared:
 
 
 def _of_the_mean(names: tuple[str, str], whole: ComparedSet) -> Sentence:
-    values: dict[str, object] = {"difference": whole.difference, "n": whole.n, "labels": len(whole.labels)}
+    values: dict[str, object] = {
+        "difference": whole.difference,
+        "n": whole.n,
+        "labels": len(whole.mean_labels),
+    }
     if whole.ci is None:
         return Sentence(
             "The mean AUROC over {labels} labels differs by {difference:+.3f} (B minus A) on {n} "

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tetkik.errors import DataError, UsageError
+from tetkik.lab.engine.learned_report import divide
+from tetkik.lab.engine.learned_rows import LearnedMatch
+from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.lab.findings.figures import Evaluation, Judged, TaskFigures, Unscored
 from tetkik.lab.findings.interpretation import interpret
 from tetkik.lab.findings.metrics import co_occurrence
@@ -30,7 +33,7 @@ from tetkik.lab.findings.summaries import (
     task_figures,
 )
 from tetkik.language import Sentence
-from tetkik.statistics import ClusterBootstrap, Floats, auroc_replicates
+from tetkik.statistics import ClusterBootstrap, Floats, auroc, auroc_replicates
 from tetkik.values import BRAIN_LABELS, FINDING_LABELS, NIH_LABELS
 
 if TYPE_CHECKING:
@@ -43,6 +46,8 @@ def evaluate(
     predictions: Predictions,
     images: LabelledImages,
     *,
+    learned: LearnedMatch | None = None,
+    treatment: LearnedTreatment = LearnedTreatment.SEPARATE,
     labels: Sequence[str] = (),
     task: Sequence[str] = (),
     bootstrap: int = 1000,
@@ -51,15 +56,22 @@ def evaluate(
     """Judge answers against labels.
 
     Args:
+        learned: which of the images the model learned; None where that is not known.
+        treatment: what is done with them.
         labels: judge these alone; empty for all of the table and the model.
         task: labels of which exactly one is true, for accuracy beside AUROC; empty for none.
         bootstrap: replicates of the bootstrap of groups; 0 for none.
 
     Raises:
-        DataError: none of the images was scored for a label that the table knows.
+        DataError: none of the images was scored for a label that the table knows; or there are learned ones
+            and `treatment` refuses them, or no others.
         UsageError: `labels` names one that neither has; `task` one that not both have, or fewer than two.
     """
-    judged, unscored = judge(predictions, images, labels)
+    new, (report,) = divide([(predictions.model, learned)], len(images), treatment)
+    judged, unscored = judge(predictions, images.only(new), labels)
+    if not new.all():
+        own = own_mean_auroc(predictions, images.only(~new), labels)
+        report = report.with_figures(mean_auroc=own)
     _check_task(judged, task)
     draws = ClusterBootstrap(judged.groups, bootstrap, seed)
     replicates = None
@@ -74,6 +86,7 @@ def evaluate(
     names = [judged.labels[at] for at in shown]
     evaluation = Evaluation(
         model=predictions.model,
+        learned=report,
         judged=judged,
         mean_auroc=mean_of(figures.auroc for figures in per_label.values()),
         mean_auroc_ci=mean_interval(replicates, measured),
@@ -95,6 +108,21 @@ def evaluate(
         seed=seed,
     )
     return replace(evaluation, interpretation=interpret(evaluation))
+
+
+def own_mean_auroc(
+    predictions: Predictions, images: LabelledImages, labels: Sequence[str] = ()
+) -> float | None:
+    """The mean AUROC on these images alone; None where no label has one."""
+    try:
+        judged, _ = judge(predictions, images, labels)
+    except DataError:
+        return None
+    return mean_of(
+        auroc(judged.scores[use, at], judged.truth[use, at] == 1)
+        for at, use in enumerate(judged.usable.T)
+        if use.any()
+    )
 
 
 def judge(

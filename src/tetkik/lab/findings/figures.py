@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.lab.engine.learned_report import LearnedReport
 from tetkik.lab.engine.results import SubgroupFigures, fields_json, subgroups_json, to_json
 from tetkik.lab.findings.metrics import CoOccurrence
 from tetkik.lab.findings.predictions import OperatedAt
@@ -181,6 +182,7 @@ class Evaluation:
     """Everything that was found about one model on one labelled set."""
 
     model: str
+    learned: LearnedReport
     judged: Judged
     mean_auroc: float | None
     mean_auroc_ci: Interval | None
@@ -235,6 +237,7 @@ class Evaluation:
             },
             "unscored": self.unscored.as_json(),
             "left_out": dict(self.left_out),
+            "learned_rows": self.learned.as_json(),
             "not_computed": to_json(self.not_computed, language),
             "bootstrap": {"replicates": self.replicates, "seed": self.seed, "groups": self.groups},
             "reading": to_json(self.interpretation, language),

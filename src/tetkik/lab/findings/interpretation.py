@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from tetkik.lab.engine.learned_report import around
 from tetkik.lab.engine.results import bracket, listed
 from tetkik.lab.findings.figures import Evaluation, ImageSubgroup, LabelFigures
 from tetkik.lab.findings.metrics import LEAST_EXPECTED
@@ -18,6 +19,8 @@ from tetkik.values import Flaw, Route, label_name
 SHORTCUT = 0.70
 """From this AUROC on, knowing the source alone is said to give a label away."""
 _GOOD_ECE = 0.04
+_SAME_SCORE = 0.001
+"""Scores of all images that lie within so little are called the same."""
 _TOGETHER = 2.0
 """How many times more often than in truth two findings are called together before it is said."""
 _LEAST_TOGETHER = 5
@@ -49,11 +52,39 @@ class LabelName(Sentence):
 
 def interpret(evaluation: Evaluation) -> tuple[Sentence, ...]:
     """What the figures say, most important first."""
-    parts = (_overall, _extremes, _shortcuts, _screening, _decisions, _calibration, _task, _subgroups)
+    parts = (
+        _collapse,
+        _overall,
+        _extremes,
+        _shortcuts,
+        _screening,
+        _decisions,
+        _calibration,
+        _task,
+        _subgroups,
+    )
     return tuple(chain.from_iterable(part(evaluation) for part in (*parts, _together, _unscored, _without)))
 
 
+def _collapse(evaluation: Evaluation) -> Iterator[Sentence]:
+    """A warning where every image gets the same score."""
+    judged, flat = evaluation.judged, []
+    for item in evaluation.measured:
+        column = judged.labels.index(item.label)
+        if np.ptp(judged.scores[judged.usable[:, column], column]) < _SAME_SCORE:
+            flat.append(item)
+    if flat:
+        yield Sentence(
+            "Warning: all images get the same score, so the model tells nothing apart: {items}.",
+            {"items": _labels(flat)},
+        )
+
+
 def _overall(evaluation: Evaluation) -> Iterator[Sentence]:
+    yield from around(_headline(evaluation), [evaluation.learned], [evaluation.model])
+
+
+def _headline(evaluation: Evaluation) -> Iterator[Sentence]:
     values = {"n": len(evaluation.judged), "labels": len(evaluation.measured), "mean": evaluation.mean_auroc}
     interval = evaluation.mean_auroc_ci
     if evaluation.mean_auroc is None:

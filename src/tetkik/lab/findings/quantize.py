@@ -15,6 +15,7 @@ does where it was tried; `tetkik findings compare` says what int8 costs a model 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ from tetkik.findings.interface import preprocessing_of
 from tetkik.findings.onnx_model import OnnxFindings, OrtSession
 from tetkik.imaging.prepare import prepare
 from tetkik.imaging.read import read_image
+from tetkik.lab.engine.learned_rows import LEARNED
+from tetkik.language import translate
+from tetkik.settings import settings
 from tetkik.values import ProgressCallback
 
 LEAST_IMAGES = 16
@@ -202,15 +206,25 @@ def quantise_bundle(
                 },
             }
         )
+        language = settings().language
         section = CardSection(
             "int8",
-            f"Made from {bundle.manifest.name}, whose card says what it learned from. Ranges come from "
-            f"{done.calibrated} images; on {done.compared} others the scores differ from fp32 by "
-            f"{done.mean_difference:.4f} on average and {done.difference:.4f} at most. Thresholds and "
-            "calibration are those of the fp32 network. Nothing was measured with this one: evaluate it "
-            "before use.",
+            translate(
+                "Made from {model}, whose card says what it learned from. Ranges come from {calibrated} "
+                "images; on {compared} others the scores differ from fp32 by {mean:.4f} on average and "
+                "{most:.4f} at most. Thresholds and calibration are those of the fp32 network. Nothing was "
+                "measured with this one: evaluate it before use.",
+                language,
+                model=bundle.manifest.name,
+                calibrated=done.calibrated,
+                compared=done.compared,
+                mean=done.mean_difference,
+                most=done.difference,
+            ),
         )
-        summary = f"{bundle.manifest.name} with its network in int8."
+        summary = translate("{model} with its network in int8.", language, model=bundle.manifest.name)
+        if LEARNED in bundle.manifest.files:
+            shutil.copyfile(bundle.file(LEARNED), stage / LEARNED)
         finish_bundle(stage, manifest, summary, [section])
     return open_bundle(folder, Task.FINDINGS)
 

@@ -11,9 +11,20 @@ import numpy as np
 
 from tetkik.errors import BundleMismatch
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
+from tetkik.lab.engine.learned_report import LearnedReport, around, divide
+from tetkik.lab.engine.learned_rows import LearnedRows
+from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.lab.engine.results import distinct_names, fields_json, to_json
 from tetkik.lab.triage.data import Complaints
-from tetkik.lab.triage.evaluate import SCORING, Scorer, judge, known_rows, stepped
+from tetkik.lab.triage.evaluate import (
+    SCORING,
+    Scorer,
+    judge,
+    known_rows,
+    match_learned,
+    stepped,
+    with_own_figures,
+)
 from tetkik.lab.triage.metrics import DecisionFigures
 from tetkik.lab.triage.summaries import decisions, interval_of, paired_interval
 from tetkik.language import Language, Sentence
@@ -73,6 +84,7 @@ class Comparison:
     ci: Mapping[str, Interval | None]  # 95% intervals of the differences, from paired draws of groups
     not_evaluated: Mapping[str, int]  # rows by label that one of the two lacks; they are in no figure
     left_out: Mapping[str, int]
+    learned: tuple[LearnedReport, ...]  # of each of the two
     conclusion: tuple[Sentence, ...] = ()
 
     def as_json(self, language: Language = Language.EN) -> dict[str, Any]:
@@ -82,7 +94,8 @@ class Comparison:
             "b": to_json(self.second),
             "only_a_right": self.mcnemar.b,
             "only_b_right": self.mcnemar.c,
-            **fields_json(self, "first", "second", language=language),
+            **fields_json(self, "first", "second", "learned", language=language),
+            "learned_rows": {name: one.as_json() for name, one in zip("ab", self.learned, strict=True)},
             "mcnemar": fields_json(self.mcnemar, "b", "c"),
         }
 
@@ -92,6 +105,8 @@ def compare(
     second: Scorer,
     complaints: Complaints,
     *,
+    learned: tuple[LearnedRows | None, LearnedRows | None] = (None, None),
+    treatment: LearnedTreatment = LearnedTreatment.SEPARATE,
     bootstrap: int = 1000,
     seed: int = 0,
     progress: ProgressCallback | None = None,
@@ -103,7 +118,8 @@ def compare(
 
     Raises:
         BundleMismatch: the models have no label in common.
-        DataError: no row has a label that both models know.
+        DataError: no row has a label that both models know; or there are learned rows and `treatment`
+            refuses them, or no others.
     """
     common = [label for label in first.labels if label in second.labels]
     if not common:
@@ -113,17 +129,28 @@ def compare(
             second=second.name,
         )
     rows, unknown = known_rows(complaints, common)
-    kept = complaints.only(rows)
-    found = duplicate_texts(kept.texts)
+    given = complaints.only(rows)
+    groups = duplicate_texts(given.texts)
     names = distinct_names(first.name, second.name)
-    counter = stepped(progress, SCORING, 2 * len(kept))
-    draws = ClusterBootstrap(found, bootstrap, seed)
-    one, other = (judge(scorer, kept, found, counter) for scorer in (first, second))
+    matches = [
+        (name, match_learned(scorer, given, groups, of_one))
+        for name, scorer, of_one in zip(names, (first, second), learned, strict=True)
+    ]
+    new, reports = divide(matches, len(given), treatment)
+    counter = stepped(progress, SCORING, 2 * len(given))
+    draws = ClusterBootstrap(groups[new], bootstrap, seed)
+    every = [judge(scorer, given, groups, counter) for scorer in (first, second)]
+    one, other = (judged.only(new) for judged in every)
+    if not new.all():
+        reports = tuple(
+            with_own_figures(report, judged.only(match.either)) if match and report.count else report
+            for report, judged, (_, match) in zip(reports, every, matches, strict=True)
+        )
     (one_figures, one_replicates), (other_figures, other_replicates) = (
         decisions(judged, draws) for judged in (one, other)
     )
     comparison = Comparison(
-        n=len(kept),
+        n=len(one),
         first=_side(names[0], one.unreadable, one_figures, one_replicates),
         second=_side(names[1], other.unreadable, other_figures, other_replicates),
         mcnemar=mcnemar(int((one.correct & ~other.correct).sum()), int((~one.correct & other.correct).sum())),
@@ -137,9 +164,11 @@ def compare(
         },
         not_evaluated=unknown,
         left_out=complaints.left_out,
+        learned=reports,
     )
     same = bool(np.array_equal(one.probabilities, other.probabilities, equal_nan=True))
-    return replace(comparison, conclusion=(_conclusion(comparison, same), _macro_conclusion(comparison)))
+    figures = (_conclusion(comparison, same), _macro_conclusion(comparison))
+    return replace(comparison, conclusion=tuple(around(figures, reports, names)))
 
 
 def _side(model: str, unreadable: int, figures: DecisionFigures, replicates: DecisionFigures | None) -> Side:

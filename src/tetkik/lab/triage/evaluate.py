@@ -16,10 +16,13 @@ import numpy as np
 
 from tetkik.errors import DataError
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
-from tetkik.lab.triage.data import Complaints, numbered
+from tetkik.lab.engine.learned_report import LearnedReport, divide
+from tetkik.lab.engine.learned_rows import LearnedMatch, LearnedRows
+from tetkik.lab.engine.options import LearnedTreatment
+from tetkik.lab.triage.data import Complaints, fingerprint, numbered
 from tetkik.lab.triage.figures import Evaluation, Judged, PerturbedFigures
 from tetkik.lab.triage.interpretation import interpret
-from tetkik.lab.triage.metrics import DECISIONS, DecisionFigures
+from tetkik.lab.triage.metrics import DECISIONS, DecisionFigures, decision_figures
 from tetkik.lab.triage.robustness import PERTURBATIONS
 from tetkik.lab.triage.summaries import (
     abstention,
@@ -67,6 +70,8 @@ def evaluate(
     scorer: Scorer,
     complaints: Complaints,
     *,
+    learned: LearnedRows | None = None,
+    treatment: LearnedTreatment = LearnedTreatment.SEPARATE,
     bootstrap: int = 1000,
     seed: int = 0,
     robustness: bool = True,
@@ -79,15 +84,22 @@ def evaluate(
     the model that the data lacks is left out of the macro means.
 
     Args:
+        learned: what the model learned; None where it does not tell.
+        treatment: what is done with complaints that are among them.
         bootstrap: replicates of the bootstrap of groups; 0 for no intervals.
         robustness: whether to score the perturbed texts too (six times the work).
 
     Raises:
-        DataError: no row has a label of the model.
+        DataError: no row has a label of the model; or there are learned rows and `treatment` refuses them, or
+            no others.
     """
     rows, unknown = known_rows(complaints, scorer.labels)
-    kept = complaints.only(rows)
-    judged = judge(scorer, kept, duplicate_texts(kept.texts), stepped(progress, SCORING, len(kept)))
+    given = complaints.only(rows)
+    groups = duplicate_texts(given.texts)
+    match = match_learned(scorer, given, groups, learned)
+    new, (report,) = divide([(scorer.name, match)], len(given), treatment)
+    every = judge(scorer, given, groups, stepped(progress, SCORING, len(given)))
+    kept, judged = given.only(np.flatnonzero(new)), every.only(new)
     draws = ClusterBootstrap(judged.groups, bootstrap, seed)
     figures, replicates = decisions(judged, draws)
     per_label, without_label = label_figures(judged, figures, replicates)
@@ -95,6 +107,7 @@ def evaluate(
     values: dict[str, Any] = {name: float(getattr(figures, name)) for name in DECISIONS}
     evaluation = Evaluation(
         model=scorer.name,
+        learned=report if new.all() else with_own_figures(report, every.only(~new)),
         judged=judged,
         **values,
         ece=ece_value,
@@ -127,6 +140,24 @@ def known_rows(complaints: Complaints, labels: Sequence[str]) -> tuple[Ints, dic
         )
     others = Counter(label for label in complaints.labels if label not in known)
     return rows, dict(sorted(others.items(), key=lambda item: (-item[1], item[0])))
+
+
+def match_learned(
+    scorer: Scorer, complaints: Complaints, groups: Ints, learned: LearnedRows | None
+) -> LearnedMatch | None:
+    """Which complaints the model learned, or copies of them by `groups`; None where nothing tells."""
+    if learned is not None:
+        return learned.match_texts(complaints.texts).with_copies(groups)
+    if scorer.trained_on != fingerprint(complaints):
+        return None
+    same = np.ones(len(complaints), bool)
+    return LearnedMatch(same, ~same)
+
+
+def with_own_figures(report: LearnedReport, judged: Judged) -> LearnedReport:
+    """The report with the figures of the learned rows alone."""
+    figures = decision_figures(judged.columns.sum(axis=0))
+    return report.with_figures(accuracy=float(figures.accuracy), macro_f1=float(figures.macro_f1))
 
 
 def judge(scorer: Scorer, complaints: Complaints, groups: Ints, count: Callable[[int], None]) -> Judged:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from tetkik.lab.engine.learned_report import LearnedReport
 from tetkik.lab.engine.results import SubgroupFigures, fields_json, subgroups_json, to_json
 from tetkik.lab.triage.metrics import DECISIONS, confusion, decision_columns, predicted_labels, unanswered
 from tetkik.language import Language, Sentence
@@ -26,6 +27,11 @@ class Judged:
 
     def __len__(self) -> int:
         return len(self.truth)
+
+    def only(self, rows: Bools) -> Judged:
+        return replace(
+            self, truth=self.truth[rows], probabilities=self.probabilities[rows], groups=self.groups[rows]
+        )
 
     @property
     def predicted(self) -> Ints:
@@ -136,6 +142,7 @@ class Evaluation:
     """Everything that was found about one model on one table."""
 
     model: str
+    learned: LearnedReport
     judged: Judged
     accuracy: float
     macro_f1: float
@@ -176,6 +183,7 @@ class Evaluation:
             "unreadable": self.judged.unreadable,
             "not_evaluated": dict(self.not_evaluated),
             "left_out": dict(self.left_out),
+            "learned_rows": self.learned.as_json(),
             "not_computed": to_json(self.not_computed, language),
             "bootstrap": {
                 "replicates": self.replicates,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import tomllib
 from collections.abc import Iterator
 from importlib import resources
 
 import numpy as np
 
+from tetkik.lab.engine.learned_report import around
 from tetkik.lab.engine.results import bracket
-from tetkik.lab.triage.figures import Evaluation
+from tetkik.lab.triage.figures import Evaluation, Judged
 from tetkik.language import Sentence
+from tetkik.settings import settings
+
+log = logging.getLogger("tetkik.lab.triage")
 
 RELATED: list[tuple[str, str]] = tomllib.loads(
     resources.files(__package__).joinpath("related.toml").read_text("utf-8")
@@ -18,17 +23,22 @@ RELATED: list[tuple[str, str]] = tomllib.loads(
 
 _RARELY_CONFUSED = 0.05
 """Two departments are rarely confused where at most this share of their complaints crosses over."""
+_FOUND = 0.5
+"""A department of which fewer are found is told apart from nothing."""
 _ENOUGH = 20
 """Complaints of each of two related departments before anything is said of them."""
 _PAIR_LEAST = 3
 """Crossings before a pair is called confused."""
 _GOOD_ECE = 0.05
+_COLLAPSED = 0.9
+"""A model that names one label for this share of complaints of several has not learned to tell them apart."""
 
 
 def interpret(evaluation: Evaluation) -> tuple[Sentence, ...]:
     """What the figures say, most important first."""
     return (
-        _overall(evaluation),
+        *collapse(evaluation.judged),
+        *around([_overall(evaluation)], [evaluation.learned], [evaluation.model]),
         *_weakest(evaluation),
         *_confused(evaluation),
         *_related(evaluation),
@@ -38,6 +48,26 @@ def interpret(evaluation: Evaluation) -> tuple[Sentence, ...]:
         *_subgroups(evaluation),
         *_missing(evaluation),
     )
+
+
+def warn_of_collapse(judged: Judged) -> None:
+    """At the end of a training."""
+    for sentence in collapse(judged):
+        log.warning(sentence.in_language(settings().language))
+
+
+def collapse(judged: Judged) -> Iterator[Sentence]:
+    """A warning where nearly all complaints, though of several labels, get one answer."""
+    chosen = np.bincount(judged.predicted[judged.answered], minlength=len(judged.labels))
+    first = int(chosen.argmax())
+    share = chosen[first] / max(chosen.sum(), 1)
+    true = judged.support[first] / max(len(judged), 1)
+    if share >= _COLLAPSED and true < _COLLAPSED:
+        yield Sentence(
+            "Warning: {share:.0f}% of the complaints get the answer {label}, and {true:.0f}% are of it: the "
+            "model has hardly learned to tell departments apart.",
+            {"label": judged.labels[first], "share": 100 * share, "true": 100 * true},
+        )
 
 
 def _overall(evaluation: Evaluation) -> Sentence:
@@ -102,6 +132,9 @@ def _related(evaluation: Evaluation) -> Iterator[Sentence]:
             continue
         one, other = place[first], place[second]
         if min(support[one], support[other]) < _ENOUGH:
+            continue
+        # Where neither is ever named, none crosses over.
+        if min(counts[one, one] / support[one], counts[other, other] / support[other]) < _FOUND:
             continue
         looked_at = True
         crossed, both = int(counts[one, other] + counts[other, one]), int(support[one] + support[other])

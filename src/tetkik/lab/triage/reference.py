@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from tetkik.bundle import ComplaintReference
+from tetkik.language import Language, translate
 from tetkik.statistics import Floats, Ints, SeenComplaint, Tally, described
 from tetkik.triage.predict import Triage
 from tetkik.values import ProgressCallback
@@ -49,7 +50,8 @@ class ReferenceComplaints:
             self,
             texts=tuple(self.texts[row] for row in rows.tolist()),
             departments=tuple(self.departments[row] for row in rows.tolist()),
-            split=f"{self.split}; {most} of {len(self)} drawn by chance",
+            split=f"{self.split}; "
+            + translate("{count} of {total} drawn by chance", Language.EN, count=most, total=len(self)),
             others=self.others.only(rows) if self.others else None,
         )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from importlib import resources
 from itertools import pairwise
 
 import numpy as np
@@ -50,13 +52,20 @@ class ConceptDictionary:
         return frozenset(found)
 
 
+@cache
+def _abbreviations() -> dict[str, list[str]]:
+    return tomllib.loads(resources.files(__package__).joinpath("abbreviations.toml").read_text("utf-8"))
+
+
 def concept_dictionary(concepts: Iterable[str], names: Mapping[str, str]) -> ConceptDictionary:
-    """A dictionary of `concepts`, such as those of the training rows."""
+    """A dictionary of `concepts`, such as those of the training rows, by their names and abbreviations."""
     found: dict[tuple[str, ...], set[str]] = {}
     for concept in sorted(set(concepts)):
-        words = tuple(rouge_words(names.get(concept, "" if is_cui(concept) else concept)))
-        if 0 < len(words) <= _LONGEST:
-            found.setdefault(words, set()).add(concept)
+        name = " ".join(rouge_words(names.get(concept, "" if is_cui(concept) else concept)))
+        for way in (name, *_abbreviations().get(name, ())):
+            words = tuple(way.split())
+            if 0 < len(words) <= _LONGEST:
+                found.setdefault(words, set()).add(concept)
     return ConceptDictionary({words: frozenset(meant) for words, meant in found.items()})
 
 

@@ -84,6 +84,11 @@ class NoBytes:
         raise FileNotFoundError(self.name)
 
 
+def is_missing(reader: object) -> bool:
+    """Whether the source says, or the disk shows, that the image is not there; nothing is read."""
+    return isinstance(reader, NoBytes) or (isinstance(reader, FileBytes) and not reader.path.exists())
+
+
 Reader = FileBytes | ZipBytes | HeldBytes | NoBytes
 
 

@@ -7,13 +7,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tetkik.bundle import Manifest, Metric, Task, bundle_id, finish_bundle, staged_folder
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.storage import preprocessing_of, write_network
-from tetkik.lab.caption.leakage import SEEN
 from tetkik.lab.caption.prepared import Prepared
 from tetkik.lab.caption.training.card import (
     LIBRARIES,
@@ -22,6 +18,7 @@ from tetkik.lab.caption.training.card import (
     left_out,
     make_card,
 )
+from tetkik.lab.caption.training.data import learned_rows
 from tetkik.lab.caption.training.options import CaptionTraining
 from tetkik.lab.caption.training.tuning import Epoch, Trial
 from tetkik.lab.caption.training.validation import GeneratedCaptions
@@ -51,7 +48,6 @@ class TrainingResult:
     prepared: Prepared
     metrics: tuple[Metric, ...]
     captions: GeneratedCaptions | None
-    seen: NDArray[np.uint64]
 
 
 def write_bundle(result: TrainingResult, out: Path, progress: ProgressCallback, notify: Notify) -> None:
@@ -60,9 +56,8 @@ def write_bundle(result: TrainingResult, out: Path, progress: ProgressCallback, 
     with staged_folder(out) as stage:
         for sentence in write_network(result.network, stage, merge=result.options.merge):
             notify(sentence)
-        np.save(stage / SEEN, result.seen, allow_pickle=False)
-        # The card is English, and so is its picture.
-        curves = _curves(result.state, Language.EN)
+        learned_rows(result.prepared).write(stage)
+        curves = _curves(result.state, settings().language)
         (stage / CURVES).write_bytes(curves)
         progress("export", 1, 2)
         manifest = _manifest(result, out)
@@ -76,19 +71,16 @@ def _curves(state: TrainingState[Epoch], language: Language) -> bytes:
     return training_curves(state.epochs, language, loss=LOSS, measured=MEASURED, best_epoch=state.best_epoch)
 
 
-def _write_log(result: TrainingResult, folder: Path, english_curves: bytes) -> None:
+def _write_log(result: TrainingResult, folder: Path, curves: bytes) -> None:
     """Write `epochs.csv`, `curves.png`, `validation_captions.csv` and, after `--tune`, `trials.csv`.
 
     They are not part of the bundle: names of images and captions may be those of a hospital.
     """
-    state, language, curves = result.state, settings().language, english_curves
-    if language is not Language.EN:
-        curves = _curves(state, language)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CURVES).write_bytes(curves)
     listed = result.captions.listed if result.captions is not None else []
     tables = {
-        "epochs.csv": rows_csv(state.epochs, Epoch),
+        "epochs.csv": rows_csv(result.state.epochs, Epoch),
         "validation_captions.csv": csv_text(["id", "reference", "caption"], listed),
     }
     if result.trials:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from tetkik.bundle import CardSection
+from tetkik.bundle.card import card_words
 from tetkik.caption.adapters import trainable_parameters
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.options import Learning
@@ -94,7 +95,7 @@ def make_card(
         model=model,
         state=state,
         tables=[
-            (title, [(name, f"{count:,}") for name, count in counts.items()])
+            (card_words(title)[0], [(*card_words(name), f"{count:,}") for name, count in counts.items()])
             for title, counts in tables.items()
         ],
         epochs=_epochs(state),
@@ -105,10 +106,12 @@ def make_card(
 
 def _epochs(state: TrainingState[Epoch]) -> str:
     return markdown_table(
-        ("epoch", "training loss", "validation loss", "CIDEr", "ROUGE-L", "captions a second"),
+        card_words("epoch", "training loss", "validation loss", "CIDEr", "ROUGE-L", "captions a second"),
         (
             (
-                f"{row.epoch} (kept)" if row.epoch == state.best_epoch else row.epoch,
+                f"{row.epoch} ({card_words('best epoch')[0]})"
+                if row.epoch == state.best_epoch
+                else row.epoch,
                 *map(cell, (row.training_loss, row.validation_loss, row.cider, row.rouge_l)),
                 f"{row.captions_per_second:.1f}",
             )

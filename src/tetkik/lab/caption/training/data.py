@@ -14,6 +14,7 @@ from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.network import Cut
 from tetkik.errors import DataError
 from tetkik.lab.caption.data import Split
+from tetkik.lab.caption.leakage import long_captions, pictures_of
 from tetkik.lab.caption.training.features import (
     FeaturePlan,
     Features,
@@ -25,6 +26,7 @@ from tetkik.lab.caption.training.features import (
 )
 from tetkik.lab.caption.training.options import CaptionTraining
 from tetkik.lab.engine.batches import Rows, in_steps
+from tetkik.lab.engine.learned_rows import LearnedRows, Pictures
 from tetkik.lab.engine.precision import Precision
 from tetkik.lab.engine.session import Notify
 from tetkik.language import Sentence
@@ -218,14 +220,12 @@ def identity(prepared: Prepared, options: CaptionTraining) -> Mapping[str, Any]:
     }
 
 
-def seen_hashes(prepared: Prepared) -> NDArray[np.uint64]:
-    """Hashes of every training and validation picture and caption, sorted, each once.
-
-    With them the evaluation of a model tells a test row that the model has seen; a hash tells nothing of the
-    picture. 0 stands for a caption too short to be known again, and is left out.
-    """
+def learned_rows(prepared: Prepared) -> LearnedRows:
+    """Of every training and validation picture, and caption of eight words or more."""
     parts = [prepared.part(split) for split in SPLITS]
-    every = [values for part in parts for values in (part.prints, part.caption_prints)]
-    found: NDArray[np.uint64] = np.unique(np.concatenate(every))
-    kept: NDArray[np.uint64] = found[found != 0]
-    return kept
+    found = [pictures_of(part) for part in parts]
+    pictures = Pictures(
+        np.concatenate([part.digests for part in found]), np.concatenate([part.thumbnails for part in found])
+    )
+    captions = [caption for part in parts for caption in long_captions(part) if caption]
+    return LearnedRows.of("".join(part.digest for part in parts), captions, pictures)

@@ -14,6 +14,7 @@ from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.options import Learning
 from tetkik.errors import TrainingError, UsageError
+from tetkik.lab.caption.interpretation import COLLAPSED, REPEATED
 from tetkik.lab.caption.prepared import Prepared
 from tetkik.lab.caption.training.bundle import TrainingResult, write_bundle
 from tetkik.lab.caption.training.card import describe_model
@@ -22,7 +23,6 @@ from tetkik.lab.caption.training.data import (
     check_prepared,
     identity,
     make_training_data,
-    seen_hashes,
 )
 from tetkik.lab.caption.training.model import learned_weights, load_learned, new_network, whole_network
 from tetkik.lab.caption.training.options import CaptionTraining
@@ -109,6 +109,8 @@ class _Run:
         self._drop(network)
         state = self._train(network, data, options)
         captions = self._captions(network, data)
+        if session.main and captions is not None:
+            self._warn_of_collapse(captions)
         whole = options.merge or options.learning is Learning.FULL
         if session.main and whole and options.cache_features:
             # The frozen weights were dropped, and are to be written too.
@@ -125,8 +127,13 @@ class _Run:
             prepared=self.prepared,
             metrics=validation_metrics(state, captions, options.data_name),
             captions=captions,
-            seen=seen_hashes(self.prepared),
         )
+
+    def _warn_of_collapse(self, captions: GeneratedCaptions) -> None:
+        true, made = zip(*((true, made) for _, true, made in captions.listed), strict=True)
+        distinct, of_true = (len(set(texts)) / len(texts) for texts in (made, true))
+        if len(made) > 1 and distinct < min(COLLAPSED, of_true):
+            self.notify(Sentence(REPEATED, {"made": 100 * distinct, "true": 100 * of_true}))
 
     def _new(self, options: CaptionTraining) -> StagedNetwork:
         return new_network(options, self.image, self.session.accelerator.device)

@@ -104,7 +104,7 @@ def validation_metrics(
     if loss is not None:
         metrics.append(Metric(name="loss", value=loss, n=len(generated.part), data=data, split=SPLIT))
     measures = quick_measures(generated.made, [truth for _, truth, _ in generated.listed])
-    split = SPLIT if len(generated.rows) == len(generated.part) else f"{SPLIT}, a fixed sample"
+    split = SPLIT if len(generated.rows) == len(generated.part) else "; ".join((SPLIT, "a fixed sample"))
     n = len(generated.rows)
     draws = ClusterBootstrap(group_numbers(generated.part.groups, generated.rows.tolist()), _REPLICATES)
     drawn = map(percentile_interval, replicates(measures, draws)) if draws.possible else [None, None]

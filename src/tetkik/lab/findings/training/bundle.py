@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,23 +26,28 @@ from tetkik.findings.predict import load_findings
 from tetkik.lab.engine.card import library_versions, rows_csv
 from tetkik.lab.engine.charts import training_curves
 from tetkik.lab.engine.evaluation_page import csv_text, decimals
+from tetkik.lab.engine.learned_rows import LearnedRows, Pictures
 from tetkik.lab.engine.session import log_folder
 from tetkik.lab.findings.export import to_onnx, write_torch
 from tetkik.lab.findings.reference import ReferenceImages, make_reference
 from tetkik.lab.findings.training.card import LIBRARIES, make_card
 from tetkik.lab.findings.training.fit import TrainingResult
 from tetkik.lab.findings.training.held_out import HeldOut, metrics_of, source_metrics, words_separate
-from tetkik.lab.findings.training.preparation import PreparedTraining
+from tetkik.lab.findings.training.preparation import PreparedTraining, data_digest
 from tetkik.lab.findings.training.runs import label_network
 from tetkik.lab.findings.training.trainer import Epoch
+from tetkik.language import Language, translate
 from tetkik.settings import settings
-from tetkik.values import ProgressCallback
+from tetkik.values import ProgressCallback, label_name
+
+log = logging.getLogger("tetkik.lab.findings")
 
 HUGGING_FACE = "huggingface"
 """The kind of a bundle whose network is one of transformers."""
 _AGES = (0.5, 99.5)
 """Percentiles of the ages trained on that the bundle gives as its range; the rest are mistyped or rare."""
 _FEWEST_AGES = 30
+_BATCH = 256
 
 
 def write_bundle(
@@ -51,6 +57,7 @@ def write_bundle(
     config, options = prepared.config, result.options
     progress("export", 0, 3)
     networks = [label_network(config, member) for member in result.members]
+    _warn_of_collapse(prepared, result)
     with staged_folder(out) as stage:
         exported = to_onnx(
             networks,
@@ -64,6 +71,7 @@ def write_bundle(
             write_torch(networks[0], stage)
         manifest = _manifest(prepared, result, out, exported.difference)
         progress("export", 2, 3)
+        learned_rows(prepared).write(stage)
         write_manifest(stage, manifest)
         reference = _reference(stage, prepared, result, progress)
         card = make_card(
@@ -77,6 +85,29 @@ def write_bundle(
         finish_bundle(stage, manifest, *card, reference)
         write_log(log_folder(out), result.epochs, result.held_out, prepared.images.names, prepared.fold)
     progress("export", 3, 3)
+
+
+def _warn_of_collapse(prepared: PreparedTraining, result: TrainingResult) -> None:
+    flat = [label for label in prepared.assessed if label not in result.points.thresholds]
+    if flat:
+        log.warning(
+            translate(
+                "Warning: the scores of these labels tell images with and without them no better apart than "
+                "guessing, so they are not assessed: {labels}.",
+                settings().language,
+                labels=", ".join(label_name(label, settings().language) for label in flat),
+            )
+        )
+
+
+def learned_rows(prepared: PreparedTraining) -> LearnedRows:
+    """The images that weights, epoch, calibration or thresholds came from: all but those of the test part."""
+    parts, images = prepared.parts, prepared.config.images
+    rows = np.arange(len(prepared.images))
+    if parts is not None:
+        rows = np.setdiff1d(rows, parts.test)
+    batches = (images.batch(rows[start : start + _BATCH]) for start in range(0, len(rows), _BATCH))
+    return LearnedRows.of(data_digest(prepared.images), pictures=Pictures.of(batches))
 
 
 def _reference(
@@ -104,12 +135,18 @@ def _reference(
     if not len(taken):
         return None
     split = (
-        f"out of fold, {options.folds} folds, each score from networks that had not learned the image"
+        translate(
+            "out of fold, {folds} folds, each score from networks that had not learned the image",
+            Language.EN,
+            folds=options.folds,
+        )
         if parts is None
         else "calibration, 10% by component of patient and duplicates, learned by no network"
     )
     if len(taken) < len(chosen):
-        split += f"; {len(taken)} of {len(chosen)} drawn by chance"
+        split += "; " + translate(
+            "{count} of {total} drawn by chance", Language.EN, count=len(taken), total=len(chosen)
+        )
     findings = load_findings(open_bundle(stage, Task.FINDINGS))
     return make_reference(findings, taken, options.data_name, split, progress=progress)
 

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tetkik.bundle import CardSection, Manifest
+from tetkik.bundle.card import card_words
 from tetkik.lab.engine.card import cell, markdown_table, read_card
 from tetkik.lab.engine.tuning import trials_table
 from tetkik.lab.findings.metrics import source_shortcut
 from tetkik.lab.findings.training.fit import TRIAL_COLUMNS, TrainingResult
 from tetkik.lab.findings.training.options import RANDOM, TeacherUse, TrainingOptions
 from tetkik.lab.findings.training.preparation import PreparedTraining
+from tetkik.language import translate
+from tetkik.settings import settings
 from tetkik.values import BRAIN_LABELS, NIH_LABELS
 
 if TYPE_CHECKING:
@@ -47,9 +50,18 @@ def make_card(
     options, data, teacher = result.options, prepared.images, prepared.config.teacher
     brain = [label for label in manifest.thresholds if label in BRAIN_LABELS]
     chest = len(manifest.thresholds) - len(brain)
-    parts = [f"{chest} findings on a frontal chest radiograph"] if chest else []
-    parts += [f"{len(brain)} kinds of slice on brain MRI"] if brain else []
-    reasons = [f"{reason}: {count}" for reason, count in sorted(data.left_out.items()) if count]
+    language = settings().language
+    parts = (
+        [translate("{number} findings on a frontal chest radiograph", language, number=chest)]
+        if chest
+        else []
+    )
+    parts += [translate("{number} kinds of slice on brain MRI", language, number=len(brain))] if brain else []
+    reasons = [
+        f"{translate(str(reason), language)}: {count}"
+        for reason, count in sorted(data.left_out.items())
+        if count
+    ]
     runs = list(dict.fromkeys(row.run for row in result.epochs))
     return read_card(
         "tetkik.lab.findings.training",
@@ -70,7 +82,7 @@ def make_card(
         shortcuts=[item for item in prepared.known if item.shortcut and item.label in manifest.thresholds],
         slices=bool(brain),
         epochs=markdown_table(
-            ("epoch", "training loss", "validation loss", "mean AUROC on validation"),
+            card_words("epoch", "training loss", "validation loss", "mean AUROC on validation"),
             (
                 (row.epoch, *map(cell, (row.training_loss, row.validation_loss, row.mean_auroc)))
                 for row in result.epochs
@@ -89,9 +101,13 @@ def _sources(data: LabelledImages) -> Iterator[tuple[object, ...]]:
     for name in sorted(set(data.source)):
         mine = source == name
         known = [label for column, label in enumerate(data.labels) if (data.truth[mine, column] >= 0).any()]
-        listed = ", ".join(known) if len(known) <= 6 else f"{len(known)} labels"
+        listed = (
+            ", ".join(known)
+            if len(known) <= 6
+            else translate("{number} labels", settings().language, number=len(known))
+        )
         yield name, int(mine.sum()), len(np.unique(data.group[mine])), listed
-    yield "all", len(source), len(np.unique(data.group)), ""
+    yield card_words("all")[0], len(source), len(np.unique(data.group)), ""
 
 
 def _labels(manifest: Manifest, prepared: PreparedTraining) -> Iterator[tuple[object, ...]]:
@@ -105,7 +121,7 @@ def _labels(manifest: Manifest, prepared: PreparedTraining) -> Iterator[tuple[ob
         shortcut = source_shortcut(data.truth[use, column] == 1, source, data.group[use])
         groups, assessed = f"{item.present_groups} / {item.absent_groups}", item.label in manifest.thresholds
         known = (item.label, item.present, item.absent, groups)
-        yield *known, "yes" if assessed else "no", cell(shortcut, ".3f")
+        yield *known, *card_words("assessed" if assessed else "not assessed"), cell(shortcut, ".3f")
 
 
 def _cited(sources: Sequence[str], options: TrainingOptions) -> list[str]:

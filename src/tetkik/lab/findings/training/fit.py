@@ -26,6 +26,7 @@ from tetkik.lab.findings.training.runs import (
     train_ridge,
 )
 from tetkik.lab.findings.training.trainer import Epoch
+from tetkik.language import Language, translate
 from tetkik.statistics import Bools, Ints
 
 _RATES = (3e-5, 1e-3)
@@ -91,10 +92,10 @@ def _by_parts(session: TrainingSession, prepared: PreparedTraining) -> TrainingR
     )
     scores = mean_scores(session, config, members, parts.test)
     reading = decide(scores, config.labels, points)
-    split = (
-        f"test, 10% by component of patient and duplicates, seed {options.seed}; calibration and "
-        "thresholds from another 10%"
+    split = translate(
+        "test, 10% by component of patient and duplicates, seed {seed}", Language.EN, seed=options.seed
     )
+    split = "; ".join((split, "calibration and thresholds from another 10%"))
     held_out = _held_out(prepared, parts.test, scores, *reading)
     return TrainingResult(members, epochs, held_out, points, split, options)
 
@@ -113,10 +114,13 @@ def _by_folds(session: TrainingSession, prepared: PreparedTraining, fold: Ints) 
     rows_of = (prepared.images.group, _unselected(prepared.images.source, options))
     reading = cross_calibrated(scores, truth, fold, labels, assessed, options.threshold, *rows_of)
     points = OperatingPoints.fitted(scores, truth, labels, assessed, options.threshold, *rows_of)
-    split = (
-        f"out of fold, {options.folds} folds by component of patient and duplicates, seed {options.seed}; "
-        "calibration and thresholds of each fold from the others"
+    split = translate(
+        "out of fold, {folds} folds by component of patient and duplicates, seed {seed}",
+        Language.EN,
+        folds=options.folds,
+        seed=options.seed,
     )
+    split = "; ".join((split, "calibration and thresholds of each fold from the others"))
     held_out = _held_out(prepared, rows, scores, *reading)
     return TrainingResult(final, (*log, *epochs), held_out, points, split, options)
 

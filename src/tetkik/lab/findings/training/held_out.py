@@ -242,7 +242,8 @@ _Figure = tuple[str, float, Interval | None, int]
 
 def metrics_of(held_out: HeldOut, data: str, split: str) -> tuple[Metric, ...]:
     """All figures: means first, then label by label."""
-    names = _ranked(held_out)
+    assessed = np.flatnonzero((held_out.called >= 0).any(axis=0)).tolist()
+    names = [label for label in _ranked(held_out) if held_out.labels.index(label) in assessed]
     figures = [*_means(held_out, names), *_drafts(held_out)]
     figures += [item for name in names for item in _label_figures(held_out, name)]
     return tuple(
@@ -277,11 +278,10 @@ def _ranked(held_out: HeldOut) -> list[str]:
 
 def _means(held_out: HeldOut, names: Sequence[str]) -> Iterator[_Figure]:
     """Means over the assessed labels, and over the 14 of NIH where all of them could be ranked."""
-    assessed = [label for label in names if (held_out.called[:, held_out.labels.index(label)] >= 0).any()]
-    for name, members in (("mean_auroc", assessed), ("mean_auroc_nih", NIH_LABELS)):
-        if members and set(members) <= set(names):
+    for name, members in (("mean_auroc", names), ("mean_auroc_nih", NIH_LABELS)):
+        if members and set(members) <= set(_ranked(held_out)):
             yield _mean_auroc(held_out, name, members)
-    columns = [held_out.labels.index(label) for label in assessed]
+    columns = [held_out.labels.index(label) for label in names]
     rankings = [_known(held_out, column) for column in columns]
     precisions = [average_precision(scores, positive) for scores, positive, _ in rankings]
     calibration = [_calibration_figures(held_out, column) for column in columns]

@@ -99,8 +99,13 @@ def prepare_training(
 
 def identity(images: LabelledImages, options: TrainingOptions) -> Mapping[str, Any]:
     """What must be the same for a training to be taken up again."""
+    return {"data": data_digest(images), "labels": list(images.labels), **options.as_json()}
+
+
+def data_digest(images: LabelledImages) -> str:
+    """SHA-256 of which images these are and what is known of them."""
     digest = hashlib.sha256()
     for part in (images.truth.tobytes(), images.group.tobytes(), images.weight.tobytes()):
         digest.update(part)
     digest.update("\n".join(images.names).encode())
-    return {"data": digest.hexdigest(), "labels": list(images.labels), **options.as_json()}
+    return digest.hexdigest()

@@ -116,7 +116,7 @@ class Summary:
             "groups": self.groups,
             "rows_in_groups": self.in_groups,
             "conflicts": len(self.conflicts),
-            "suspects": len(self.suspects) if self.judged is not None else None,
+            "suspects": len(self.suspects) if self.judged else None,
             "judged": self.judged,
             "agreement": round(self.agreement, 4) if self.judged else None,
             "files": [

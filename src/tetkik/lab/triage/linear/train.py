@@ -26,12 +26,15 @@ from tetkik.bundle import (
     open_bundle,
     staged_folder,
 )
+from tetkik.bundle.card import card_words, in_own_language
 from tetkik.errors import DataError, MissingExtra
 from tetkik.lab.engine.card import library_versions, markdown_table, read_card
 from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
+from tetkik.lab.engine.learned_rows import LearnedRows
 from tetkik.lab.triage.data import Complaints, fingerprint, folds, in_order, numbered
 from tetkik.lab.triage.figures import Judged
+from tetkik.lab.triage.interpretation import warn_of_collapse
 from tetkik.lab.triage.linear.fit import (
     HOLDOUT_FROM,
     INNER_FOLDS,
@@ -44,6 +47,7 @@ from tetkik.lab.triage.linear.fit import (
 from tetkik.lab.triage.linear.vocabulary import MIN_GROUPS
 from tetkik.lab.triage.reference import OutOfFold, ReferenceComplaints, make_reference
 from tetkik.lab.triage.summaries import measured
+from tetkik.language import Language, translate
 from tetkik.statistics import Floats, Ints
 from tetkik.triage.age_adjustment import log_odds
 from tetkik.triage.calibration import softmax
@@ -56,8 +60,13 @@ LEAST_GROUPS = 10
 """A label needs that many distinct complaints: fewer leave some fold without one."""
 
 
+_NESTED = "nested {folds}-fold cross-validation by duplicate group"
+_OUT_OF_FOLD = (
+    "out of fold, {folds} folds by duplicate group, each complaint answered by models of the same recipe "
+    "that had not learned it"
+)
 _OPTIMISM = (
-    " Every setting and the temperature were chosen inside the training part of each fold. What kinds of "
+    "Every setting and the temperature were chosen inside the training part of each fold. What kinds of "
     "features there are was decided before; where that was done looking at the same data, expect a little "
     "optimism."
 )
@@ -112,17 +121,21 @@ def train_linear(
         split = ""
         if options.assess and not large:
             probabilities = nested_probabilities(corpus, outer, remember, tick)
-            split = f"nested {OUTER_FOLDS}-fold cross-validation by duplicate group"
+            split = translate(_NESTED, Language.EN, folds=OUTER_FOLDS)
             judged = Judged(corpus.labels, corpus.truth, probabilities, corpus.groups)
         fitted = fit(corpus, remember=_prefixed(remember, "all"), tick=partial(tick, rounds - 1))
         if large:
             held = corpus.only(fitted.held_out)
             split = "the tenth that chose mix, prior shift and temperature (a little optimistic)"
             judged = Judged(corpus.labels, held.truth, fitted.probabilities, held.groups)
-        metrics = measured(judged, split=split, data=options.data_name) if judged else ()
+        metrics: tuple[Metric, ...] = ()
+        if judged is not None:
+            metrics = measured(judged, split=split, data=options.data_name)
+            warn_of_collapse(judged)
         manifest = _manifest(fitted, corpus, complaints, invented, options, metrics)
         model = LinearModel(manifest, fitted.featuriser, fitted.weights)
         model.save(stage)
+        LearnedRows.of(identity, (*complaints.texts, *(invented.texts if invented else ()))).write(stage)
         reference = None
         if options.reference:
             others = _held_out(complaints, corpus, fitted).some(options.reference)
@@ -193,8 +206,7 @@ def unlearned(
 def _held_out(complaints: Complaints, corpus: Corpus, fitted: Fitted) -> ReferenceComplaints:
     rows = complaints.only(fitted.held_out)
     split = (
-        f"out of fold, {INNER_FOLDS} folds by duplicate group, each complaint answered by models of the same "
-        "recipe that had not learned it"
+        translate(_OUT_OF_FOLD, Language.EN, folds=INNER_FOLDS)
         if len(rows) == len(corpus)
         else "the tenth, held out by duplicate group, that chose mix, prior shift and temperature"
     )
@@ -301,9 +313,9 @@ def _card(fitted: Fitted, corpus: Corpus, split: str) -> tuple[str, list[CardSec
         "tetkik.lab.triage.linear",
         rows=len(corpus),
         groups=len(np.unique(corpus.groups)),
-        table=markdown_table(("label", "rows"), zip(corpus.labels, counts, strict=True)),
-        judged=split or "none were measured",
-        optimism=_OPTIMISM if split.startswith("nested") else "",
+        table=markdown_table(card_words("label", "rows"), zip(corpus.labels, counts, strict=True)),
+        judged=in_own_language(split) if split else card_words("none were measured")[0],
+        optimism=f" {card_words(_OPTIMISM)[0]}" if split.startswith("nested") else "",
         abstain=fitted.abstain,
         invented=len(corpus.invented.texts),
         weight=fitted.choice.invented,

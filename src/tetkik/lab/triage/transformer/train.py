@@ -25,20 +25,23 @@ from tetkik.bundle import (
     staged_folder,
     write_manifest,
 )
+from tetkik.bundle.card import card_words
 from tetkik.bundle.store import check_target
 from tetkik.errors import MissingExtra
 from tetkik.lab.engine.card import cell, library_versions, markdown_table, read_card, rows_csv
 from tetkik.lab.engine.checkpoint import WorkFolder, room_on_disk, tensors_as_bytes
+from tetkik.lab.engine.learned_rows import LearnedRows
 from tetkik.lab.engine.session import public_name, training_session
 from tetkik.lab.engine.tuning import choice, draw_candidates, log_uniform, successive_halving, trials_table
-from tetkik.lab.triage.data import Complaints
+from tetkik.lab.triage.data import Complaints, fingerprint
 from tetkik.lab.triage.figures import Judged
+from tetkik.lab.triage.interpretation import warn_of_collapse
 from tetkik.lab.triage.reference import ReferenceComplaints, make_reference
 from tetkik.lab.triage.summaries import measured
 from tetkik.lab.triage.transformer.base import Base, load_classifier, open_base
 from tetkik.lab.triage.transformer.data import TrainingData, identity, prepare_data
 from tetkik.lab.triage.transformer.options import Imbalance, TransformerOptions
-from tetkik.language import translate
+from tetkik.language import Language, translate
 from tetkik.settings import settings
 from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
 from tetkik.triage.predict import load_triage
@@ -180,6 +183,8 @@ def _write(
         progress("export", 3, 4)
         name = options.id or bundle_id(out.resolve().name) or "triage-transformer"
         manifest = _manifest(data, trained, name, parity, stage)
+        learned = data.texts(np.concatenate([data.split.training, validation]))
+        LearnedRows.of(fingerprint(data.complaints), learned).write(stage)
         (stage / "epochs.csv").write_text(rows_csv(trained.state.epochs, Epoch), encoding="utf-8")
         write_manifest(stage, manifest)  # for the reference, which the finished model is asked for
         reference = _reference(data, stage, options)
@@ -198,10 +203,11 @@ def _card(data: TrainingData, trained: Trained, parity: Parity) -> tuple[str, li
     return read_card(
         "tetkik.lab.triage.transformer",
         rows=markdown_table(
-            ("label", *(name for name, _ in counts)), [*rows, ("all", *(np.sum(part) for _, part in counts))]
+            card_words("label", *(name for name, _ in counts)),
+            [*rows, (*card_words("all"), *(np.sum(part) for _, part in counts))],
         ),
         base=public_name(trained.options.base),
-        epochs=markdown_table(("epoch", *_EPOCHS), epochs),
+        epochs=markdown_table(card_words("epoch", *_EPOCHS), epochs),
         parity=parity,
         trials=trials_table(trained.trials, TRIAL_COLUMNS) if trained.trials else "",
     )
@@ -212,7 +218,8 @@ def _reference(data: TrainingData, stage: Path, options: TransformerOptions) -> 
     if not options.reference:
         return None
     rows = data.complaints.only(data.split.validation)
-    split = "validation, 10% by label and duplicate group; epoch and temperature were chosen on it"
+    parts = ("validation, 10% by label and duplicate group", "epoch and temperature were chosen on it")
+    split = "; ".join(parts)
     held = ReferenceComplaints(rows.texts, rows.labels, split).some(options.reference, options.seed)
     return make_reference(load_triage(open_bundle(stage, Task.TRIAGE)), held, options.data_name)
 
@@ -227,6 +234,8 @@ def _manifest(data: TrainingData, trained: Trained, name: str, parity: Parity, s
     logits = network.logits(data.texts(data.split.validation))
     temperature = fit_temperature(logits, data.truth[data.split.validation])
     probabilities = softmax(network.logits(data.texts(test)), temperature)
+    judged = Judged(data.labels, data.truth[test], probabilities, data.groups[test])
+    warn_of_collapse(judged)
     return Manifest(
         id=name,
         version="1.0",
@@ -244,9 +253,11 @@ def _manifest(data: TrainingData, trained: Trained, name: str, parity: Parity, s
         thresholds={"abstain": abstain_threshold(softmax(logits, temperature).max(axis=1))},
         calibration={"method": "temperature", "temperature": temperature},
         metrics=measured(
-            Judged(data.labels, data.truth[test], probabilities, data.groups[test]),
+            judged,
             data=options.data_name,
-            split=f"test, 10% by label and duplicate group, seed {options.seed}",
+            split=translate(
+                "test, 10% by label and duplicate group, seed {seed}", Language.EN, seed=options.seed
+            ),
         ),
         training={
             **options.as_json(),

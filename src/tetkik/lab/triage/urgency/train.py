@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tetkik.bundle import Bundle, Manifest, Metric, Task, finish_bundle, open_bundle, staged_folder
+from tetkik.bundle.card import card_words, in_own_language
 from tetkik.errors import DataError
 from tetkik.lab.engine.card import library_versions, markdown_table, read_card
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
@@ -17,6 +18,7 @@ from tetkik.lab.triage.data import Complaints, fingerprint, folds, numbered, rea
 from tetkik.lab.triage.linear.solver import Loss, solve
 from tetkik.lab.triage.linear.vocabulary import learn_features
 from tetkik.lab.triage.metrics import confusion
+from tetkik.language import Language, translate
 from tetkik.statistics import Floats, Ints, wilson_interval
 from tetkik.triage.calibration import softmax
 from tetkik.triage.linear.features import Featuriser, prepare
@@ -147,8 +149,8 @@ def train_urgency(
         model = fit_reader(texts, truth, duplicates, options, metrics, fingerprint(complaints))
         progress("train", parts, parts)
         model.save(stage)
-        table = markdown_table(("level", "complaints"), zip(LEVELS, counts.tolist(), strict=True))
-        split = f"{FOLDS}-fold cross-validation by writer or duplicate group" if metrics else "none"
+        table = markdown_table(card_words("level", "complaints"), zip(LEVELS, counts.tolist(), strict=True))
+        split = in_own_language(metrics[0].split) if metrics else card_words("none were measured")[0]
         card = read_card("tetkik.lab.triage.urgency", rows=len(texts), table=table, judged=split)
         finish_bundle(stage, model.manifest, *card)
     return open_bundle(out, Task.URGENCY)
@@ -230,7 +232,9 @@ def _groups(writers: Sequence[str] | None, duplicates: Ints) -> Ints:
 
 
 def _metrics(truth: Ints, levels: Ints, data: str) -> tuple[Metric, ...]:
-    split = f"{FOLDS}-fold cross-validation by writer or duplicate group, with the rules"
+    split = translate(
+        "{folds}-fold cross-validation by writer or duplicate group, with the rules", Language.EN, folds=FOLDS
+    )
     found = UrgencyFigures.of(truth, levels)
     shares = (
         ("red_recall", found.red_recall, UrgencyLevel.KIRMIZI),

@@ -1,0 +1,52 @@
+"""Which labelled images a model of findings learned, told by the squares that it sees of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.bundle import Task
+from tetkik.findings.interface import preprocessing_of
+from tetkik.lab.engine.learned_rows import LearnedMatch, Pictures, bundle_of, read_learned
+from tetkik.lab.findings.training.decoded_images import decode_image
+from tetkik.settings import settings
+from tetkik.values import ProgressCallback
+
+COMPARING = "looking for learned images"
+_BATCH = 256
+
+
+def match_learned(
+    model: str | None, files: Sequence[Path], progress: ProgressCallback
+) -> LearnedMatch | None:
+    """Which of the images `model` learned, None being the one of the settings; None where it does not tell.
+
+    A file that cannot be read was not learned.
+    """
+    bundle = bundle_of(settings().findings_model if model is None else model, Task.FINDINGS)
+    learned = None if bundle is None else read_learned(bundle)
+    if bundle is None or learned is None:
+        return None
+    readable: list[int] = []
+    decode = partial(decode_image, preprocessing=preprocessing_of(bundle))
+
+    def batches() -> Iterator[NDArray[np.uint8]]:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for start in range(0, len(files), _BATCH):
+                squares = [*pool.map(decode, files[start : start + _BATCH])]
+                found = [square for square in squares if square is not None]
+                readable.extend(start + at for at, square in enumerate(squares) if square is not None)
+                progress(COMPARING, start + len(squares), len(files))
+                if found:
+                    yield np.stack(found)
+
+    match = learned.match_pictures(Pictures.of(batches()))
+    same, near = np.zeros((2, len(files)), bool)
+    same[readable], near[readable] = match.same, match.near
+    return LearnedMatch(same, near)
