@@ -19,11 +19,13 @@ from tests.lab.triage.transformer.conftest import silent
 from tetkik.bundle import open_bundle
 from tetkik.cli.app import app
 from tetkik.errors import InputError, OutputError, UsageError
+from tetkik.findings.heatmaps import Method, heatmaps_for
 from tetkik.findings.label_names import to_shared
 from tetkik.findings.networks import build
 from tetkik.findings.predict import load_findings, load_model
 from tetkik.findings.torch_model import TorchFindings
-from tetkik.imaging.prepare import prepare
+from tetkik.imaging.prepare import prepare, to_square
+from tetkik.imaging.read import read_image
 from tetkik.lab.findings.import_checkpoint import (
     XRV_LABELS,
     ImportOptions,
@@ -137,6 +139,11 @@ def test_transformers_opens_an_imported_bundle_and_answers_the_same(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (61, 90), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "film.png")
     ours = load_findings(bundle, gate=False).predict(tmp_path / "film.png")
+    square = to_square(read_image(tmp_path / "film.png"), load_model(bundle).preprocessing)
+    with pytest.raises(UsageError, match="allows no grad_cam"):
+        heatmaps_for(load_model(bundle), Method.GRAD_CAM)
+    ways = heatmaps_for(load_model(bundle, on_torch=True), Method.GRAD_CAM)
+    assert ways.method is Method.GRAD_CAM and ways.maps(square, [0, 1]).max() == 1
     for opened in (folder, bundle.path):
         answers = pipeline("image-classification", str(opened), top_k=None, device="cpu")(
             str(tmp_path / "film.png")
