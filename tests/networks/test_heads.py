@@ -46,7 +46,7 @@ def network_of(kinds):
         wider = 3 if number == len(kinds) - 1 else 7
         layers.append(layer(kind, width, wider))
         width = wider if kind == "linear" else width
-    network.classifier = nn.Sequential(*layers)  # type: ignore[assignment]
+    network.classifier = nn.Sequential(*layers)
     with torch.no_grad():
         for name, value in network.state_dict().items():
             if value.is_floating_point():

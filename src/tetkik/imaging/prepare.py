@@ -122,12 +122,10 @@ def to_square(image: Radiograph, preprocessing: Preprocessing) -> NDArray[np.flo
     white = image.white
     if preprocessing.eight_bit:
         # Pillow resizes 8 bits by integers; grey and each channel of colour come out the same.
-        pixels = (
-            image.pixels if image.pixels.dtype == np.uint8 and white == _EIGHT_BITS else _in_eight_bits(image)
-        )
-        grey, white = Image.fromarray(pixels), _EIGHT_BITS
+        grey, white = Image.fromarray(_in_eight_bits(image)), _EIGHT_BITS
     else:
         grey = Image.fromarray(image.pixels).convert("F")
+    pixels: NDArray[np.floating]
     if preprocessing.resample is Resample.GAUSSIAN:
         pixels = _gaussian_square(np.asarray(grey, np.float32) / np.float32(white), preprocessing.size)
     else:
@@ -144,7 +142,12 @@ _EIGHT_BITS = 255
 
 
 def _in_eight_bits(image: Radiograph) -> NDArray[np.uint8]:
-    return np.rint(image.pixels.astype(np.float32) * (_EIGHT_BITS / image.white)).astype(np.uint8)
+    if image.pixels.dtype == np.uint8 and image.white == _EIGHT_BITS:
+        return image.pixels.astype(np.uint8, copy=False)
+    rounded: NDArray[np.uint8] = np.rint(image.pixels * np.float32(_EIGHT_BITS / image.white)).astype(
+        np.uint8
+    )
+    return rounded
 
 
 def _square(grey: Image.Image, preprocessing: Preprocessing) -> Image.Image:

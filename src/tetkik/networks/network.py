@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -73,11 +73,9 @@ def set_input_channels(network: Network, channels: int) -> None:
         for name, part in parent.named_children():
             if isinstance(part, nn.Conv2d):
                 if part.in_channels != channels:
-                    bias = part.bias is not None
-                    size: tuple[int, int] = (part.kernel_size[0], part.kernel_size[1])
-                    stride: tuple[int, int] = (part.stride[0], part.stride[1])
-                    new = type(part)(channels, part.out_channels, size, stride, part.padding, bias=bias)
-                    setattr(parent, name, new)
+                    shape: dict[str, Any] = {"stride": part.stride, "padding": part.padding}
+                    shape |= {"kernel_size": part.kernel_size, "bias": part.bias is not None}
+                    setattr(parent, name, type(part)(channels, part.out_channels, **shape))
                 return
 
 

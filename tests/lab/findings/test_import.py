@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from tests.findings.small_classifiers import SHARED, SINGLE, write_classifier
+from tests.lab.findings.train_kit import tiny_family
 from tests.lab.triage.transformer.conftest import silent
 from tetkik.bundle import open_bundle
 from tetkik.cli.app import app
 from tetkik.errors import InputError, OutputError, UsageError
 from tetkik.findings.heatmaps import Method, heatmaps_for
 from tetkik.findings.label_names import to_shared
-from tetkik.findings.networks import build
+from tetkik.findings.networks import FAMILIES, build
 from tetkik.findings.predict import load_findings, load_model
 from tetkik.findings.torch_model import TorchFindings
 from tetkik.imaging.prepare import prepare, to_square
@@ -34,6 +35,7 @@ from tetkik.lab.findings.import_checkpoint import (
     read_label_list,
 )
 from tetkik.networks.network import set_input_channels
+from tetkik.networks.state import LAYOUTS, Layout
 from tetkik.values import FINDING_LABELS, NIH_LABELS, FileFormat, Radiograph
 
 SIZE = 32
@@ -154,22 +156,27 @@ def test_transformers_opens_an_imported_bundle_and_answers_the_same(tmp_path):
             assert next(f.score for f in ours.findings if f.label == label) == pytest.approx(given, abs=1e-4)
 
 
+@pytest.fixture
+def tiny(monkeypatch):
+    """A family of three convolutions, which is quick to export."""
+    monkeypatch.setitem(FAMILIES, "tiny", tiny_family())
+    monkeypatch.setitem(LAYOUTS, "tiny", Layout(("features.0.weight",), r"fc(?:\.\d+)?"))
+
+
 def write_head(file, head, channels=3, **extra):
-    """A ResNet18 as torchvision has it, with another head."""
-    network: Any = build("resnet18", ["A"]).eval()
+    """A network of the tiny family with another head."""
+    network: Any = build("tiny", ["A"]).eval()
     set_input_channels(network, channels)
-    state = {
-        k.removeprefix("features."): v for k, v in network.features.state_dict(prefix="features.").items()
-    }
+    state = network.features.state_dict(prefix="features.")
     torch.save({"state_dict": {**state, **head.state_dict(prefix="fc."), **extra}}, file)
     network.classifier = head
     return network
 
 
-def test_a_head_of_several_layers_is_rebuilt_as_stated(tmp_path):
+def test_a_head_of_several_layers_is_rebuilt_as_stated(tmp_path, tiny):
     torch.manual_seed(0)
     head = torch.nn.Sequential(
-        torch.nn.Linear(512, 40), torch.nn.BatchNorm1d(40), torch.nn.GELU(), torch.nn.Linear(40, 4)
+        torch.nn.Linear(16, 40), torch.nn.BatchNorm1d(40), torch.nn.GELU(), torch.nn.Linear(40, 4)
     ).eval()
     network = write_head(tmp_path / "model.pth", head)
     labels = ("Glioma", "Meningioma", "Pituitary", "No_Tumor")
@@ -186,10 +193,10 @@ def test_a_head_of_several_layers_is_rebuilt_as_stated(tmp_path):
     assert again.scores_and_maps(IMAGES)[1] is None
 
 
-def test_a_model_of_torchxrayvision_brings_its_labels_thresholds_and_scaling(tmp_path):
+def test_a_model_of_torchxrayvision_brings_its_labels_thresholds_and_scaling(tmp_path, tiny):
     torch.manual_seed(0)
     points = torch.tensor([0.3] * 13 + [float("nan")] * 5)
-    network = write_head(tmp_path / "xrv.pth", torch.nn.Linear(512, 18), channels=1, op_threshs=points)
+    network = write_head(tmp_path / "xrv.pth", torch.nn.Linear(16, 18), channels=1, op_threshs=points)
     bundle = imported(tmp_path / "xrv.pth", tmp_path / "out", ImportOptions(size=SIZE))
     manifest = bundle.manifest
     assert manifest.labels == XRV_LABELS and set(manifest.thresholds) == set(XRV_LABELS[:13])
@@ -207,13 +214,13 @@ def test_a_model_of_torchxrayvision_brings_its_labels_thresholds_and_scaling(tmp
     assert not hernia.assessed
 
 
-def test_one_channel_needs_its_scaling(tmp_path):
-    write_head(tmp_path / "model.pth", torch.nn.Linear(512, 14), channels=1)
+def test_one_channel_needs_its_scaling(tmp_path, tiny):
+    write_head(tmp_path / "model.pth", torch.nn.Linear(16, 14), channels=1)
     options = ImportOptions(labels=NIH_LABELS, size=SIZE)
     with pytest.raises(UsageError, match="give --mean and --std of values from 0 to 1"):
         open_source(str(tmp_path / "model.pth"), options)
     found = open_source(str(tmp_path / "model.pth"), replace(options, mean=(0.0,), std=(1.0,)))
-    assert found.preprocessing.mean == (0.0,) and found.network.features[0].in_channels == 1
+    assert found.preprocessing.mean == (0.0,) and found.network.get_submodule("features.0").in_channels == 1
 
 
 def test_a_folder_with_one_checkpoint_is_that_checkpoint(tmp_path):

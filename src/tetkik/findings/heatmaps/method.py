@@ -56,10 +56,10 @@ def onto_image(
     match fit:
         case Fit.SQUASH | Fit.CROP:
             seen = (rows, columns) if fit is Fit.SQUASH else (min(rows, columns),) * 2
-            height, width = (max(1, round(kept * side)) for side in seen)
-            top, left = (rows - height) // 2, (columns - width) // 2
+            high, wide = (max(1, round(kept * side)) for side in seen)
+            top, left = (rows - high) // 2, (columns - wide) // 2
             whole = np.zeros((rows, columns), np.float32)
-            whole[top : top + height, left : left + width] = _stretched(square, width, height)
+            whole[top : top + high, left : left + wide] = _stretched(square, wide, high)
         case Fit.PAD:
             # The part of the square that the image filled, in the map's own pixels.
             side = max(rows, columns)

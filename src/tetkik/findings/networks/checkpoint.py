@@ -87,7 +87,8 @@ def _family(file: Path, tensors: Tensors, ignored: Sequence[str]) -> tuple[str, 
             wanted = network.features.state_dict(prefix="features.")
             check_weights(file, family, wanted, parts.features)
         except InputError as error:
-            faults.append((int(error.values.get("count", 0)), error))
+            count = error.values.get("count")
+            faults.append((count if isinstance(count, int) else 0, error))
         else:
             return family, parts
     if faults:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from tetkik.bundle import (
     Bundle,
@@ -307,7 +308,7 @@ def _check_count(source: object, outputs: int, labels: Sequence[str]) -> None:
 
 def _changed(preprocessing: Preprocessing, options: ImportOptions, channels: int) -> Preprocessing:
     """`preprocessing` with what the options say otherwise."""
-    given = {
+    given: dict[str, Any] = {
         "size": options.size,
         "resized": options.resize,
         "fit": options.fit,
@@ -328,8 +329,8 @@ def _of_channels(values: tuple[float, ...] | None, channels: int) -> tuple[float
 
 
 def _from_transformers(name: str, folder: Path, options: ImportOptions) -> Source:
-    preprocessing = read_preprocessing(folder)
     network = open_classifier(str(folder), exclusive=False)
+    preprocessing = read_preprocessing(folder)
     config = network.model.config
     labels = options.labels or label_names(config)
     _check_count(name, config.num_labels, labels)
