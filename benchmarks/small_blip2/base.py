@@ -235,9 +235,10 @@ def read_backbone(file: Path) -> dict[str, Tensor]:
     A pickle is read by torch's restricted unpickler (`weights_only=True`), which runs nothing.
     """
     from tetkik.networks.mobilenet import mobilenet_v2
-    from tetkik.networks.state import fill, read_tensors, to_our_keys
+    from tetkik.networks.state import check_weights, read_tensors, take_apart
 
-    tensors = to_our_keys(file, read_tensors(file), "mobilenet_v2")
     network = mobilenet_v2(1)
-    fill(network, file, tensors, "mobilenet_v2", head=False)
-    return {f"features.{name}": value for name, value in network.features.state_dict().items()}
+    parts = take_apart(file, read_tensors(file), "mobilenet_v2", network, head=False)
+    wanted = network.features.state_dict(prefix="features.")
+    check_weights(file, "mobilenet_v2", wanted, parts.features)
+    return parts.features

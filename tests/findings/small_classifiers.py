@@ -61,6 +61,7 @@ def write_classifier(
                 part.weight.normal_(0, 0.5)
     model.save_pretrained(folder)
     if processor is None:
-        processor = {"size": {"height": 32, "width": 32}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+        processor = {"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 32}}
+        processor |= {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
     (folder / "preprocessor_config.json").write_text(json.dumps(processor), encoding="utf-8")
     return folder

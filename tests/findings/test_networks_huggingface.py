@@ -6,10 +6,12 @@ import json
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from tests.findings.small_classifiers import MULTI, NAMES, SHARED, SINGLE, write_classifier
@@ -17,14 +19,16 @@ from tetkik.errors import BundleCorrupt, BundleMismatch, BundleNotFound, Missing
 from tetkik.findings.label_names import to_shared
 from tetkik.findings.networks import build, preprocessing_of
 from tetkik.findings.networks.huggingface import (
-    is_exclusive,
+    activation_of,
     label_names,
-    one_against_rest,
     open_classifier,
 )
-from tetkik.imaging.prepare import IMAGENET_MEAN, Fit
+from tetkik.findings.networks.image_processor import PROCESSOR, processor_settings, read_preprocessing
+from tetkik.imaging.prepare import Fit, Resample, prepare
+from tetkik.language import Language
 from tetkik.networks.huggingface import model_folder
-from tetkik.values import FINDING_LABELS, NIH_LABELS
+from tetkik.networks.network import one_against_rest
+from tetkik.values import FINDING_LABELS, NIH_LABELS, FileFormat, Radiograph
 
 NOISE = torch.randn((2, 3, 32, 32), generator=torch.Generator().manual_seed(1))
 
@@ -94,7 +98,7 @@ def test_labels_stay_as_many_and_distinct_shared_ones_are_never_given_twice(name
 def test_exclusive_labels_are_told(tmp_path, names, problem, exclusive):
     folder = write_classifier(tmp_path / "model", names=names, problem=problem)
     network = open_classifier(str(folder))
-    assert is_exclusive(network.model.config) is exclusive
+    assert activation_of(network.model.config).exclusive is exclusive
     with torch.no_grad():
         scores, own = network(NOISE).sigmoid(), network.model(pixel_values=NOISE).logits
     expected = own.softmax(dim=1) if exclusive else own.sigmoid()
@@ -124,29 +128,89 @@ def test_a_head_is_kept_only_for_the_same_labels(folders):
     assert all(torch.equal(encoder[key], old[key]) for key in floats)
 
 
-HEIGHT_AND_WIDTH = {"size": {"height": 48, "width": 48}}
-CROPPED = {"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}, "do_center_crop": True}
-MINUS_ONE_TO_ONE = {"rescale_factor": 1 / 127.5, "rescale_offset": True, "do_normalize": False}
+def test_the_activation_comes_with_its_reason(tmp_path):
+    def reason(names=NAMES, problem=None, labels=None):
+        folder = write_classifier(tmp_path / f"{len(names)}{problem}", names=names, problem=problem)
+        chosen = activation_of(open_classifier(str(folder)).model.config, labels)
+        return f"{chosen.name}: {chosen.reason.in_language(Language.EN)}"
+
+    assert reason(problem=MULTI) == f"sigmoid: its problem_type is {MULTI}"
+    assert reason() == "softmax: its problem_type is not set, and transformers takes this one then"
+    unnamed = [f"LABEL_{number}" for number in range(14)]
+    assert reason(unnamed).startswith("softmax: its problem_type is not set")
+    # The labels that are given count, not those of the configuration.
+    assert (
+        reason(unnamed, labels=NIH_LABELS)
+        == "sigmoid: 14 of the labels are findings of NIH, which occur together"
+    )
+    with pytest.raises(BundleMismatch, match="problem_type is regression"):
+        reason(problem="regression")
+
+
+SQUARE = {"size": {"height": 48, "width": 48}}
+SHORTEST = {"size": {"shortest_edge": 40}, "crop_size": {"height": 32, "width": 32}}
+MINUS_ONE_TO_ONE = {
+    "rescale_factor": 1 / 127.5,
+    "do_normalize": True,
+    "image_mean": [1] * 3,
+    "image_std": [1] * 3,
+}
+HALF = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3}
+
+
+def image_of(rows, columns):
+    x, y = np.meshgrid(np.arange(columns), np.arange(rows))
+    noise = np.random.default_rng(0).normal(0, 30, (rows, columns))
+    pixels = np.clip(120 + 90 * np.sin(x / 9) * np.cos(y / 7) + noise, 0, 255).astype(np.uint8)
+    return Radiograph(pixels, 255, FileFormat.PNG, "")
 
 
 @pytest.mark.parametrize(
-    ("processor", "size", "fit", "mean", "std"),
+    ("kind", "settings", "found"),
     [
-        (HEIGHT_AND_WIDTH | {"image_mean": [0.5] * 3, "image_std": [0.25] * 3}, 48, Fit.SQUASH, 0.5, 0.25),
-        ({"size": 40, "image_mean": 0.5, "image_std": 0.5}, 40, Fit.SQUASH, 0.5, 0.5),
-        ({"size": {"shortest_edge": 36}, "do_normalize": False}, 36, Fit.CROP, 0.0, 1.0),
-        (CROPPED, 224, Fit.CROP, IMAGENET_MEAN[0], 0.229),
-        (HEIGHT_AND_WIDTH | MINUS_ONE_TO_ONE, 48, Fit.SQUASH, 0.5, 0.5),
-        ({}, 32, Fit.SQUASH, IMAGENET_MEAN[0], 0.229),
+        ("ViT", SQUARE | HALF, (48, None, Fit.SQUASH, Resample.BILINEAR)),
+        ("ViT", SQUARE | {"resample": 3, "do_normalize": False}, (48, None, Fit.SQUASH, Resample.BICUBIC)),
+        ("ViT", SQUARE | MINUS_ONE_TO_ONE, (48, None, Fit.SQUASH, Resample.BILINEAR)),
+        ("ViT", SQUARE | {"do_rescale": False}, (48, None, Fit.SQUASH, Resample.BILINEAR)),
+        ("DeiT", SQUARE | {"crop_size": {"height": 40, "width": 40}}, (40, 48, Fit.SQUASH, Resample.BICUBIC)),
+        ("ConvNext", {"size": {"shortest_edge": 56}}, (56, 64, Fit.CROP, Resample.BICUBIC)),
+        ("ConvNext", {"size": {"shortest_edge": 50}, "crop_pct": 0.8}, (50, 62, Fit.CROP, Resample.BICUBIC)),
+        ("ConvNext", {"size": {"shortest_edge": 384}}, (384, None, Fit.SQUASH, Resample.BICUBIC)),
+        ("Bit", SHORTEST | {"resample": 2}, (32, 40, Fit.CROP, Resample.BILINEAR)),
+        ("CLIP", SHORTEST, (32, 40, Fit.CROP, Resample.BICUBIC)),
+        ("EfficientNet", {"size": {"height": 33, "width": 33}}, (33, None, Fit.SQUASH, Resample.BICUBIC)),
+        ("PoolFormer", {"size": {"shortest_edge": 36}, "crop_size": {"height": 36, "width": 36}}, None),
+        ("Siglip", SQUARE, (48, None, Fit.SQUASH, Resample.BICUBIC)),
     ],
 )
-def test_the_image_processor_becomes_our_preprocessing(tmp_path, processor, size, fit, mean, std):
-    folder = write_classifier(tmp_path / "model", "vit", processor=processor)
+def test_an_image_processor_is_followed_exactly(tmp_path, kind, settings, found):
+    from transformers import AutoImageProcessor
+
+    settings = {"image_processor_type": f"{kind}ImageProcessor", **settings}
+    (tmp_path / PROCESSOR).write_text(json.dumps(settings), encoding="utf-8")
+    ours = read_preprocessing(tmp_path)
+    if found is not None:
+        assert (ours.size, ours.resized, ours.fit, ours.resample) == found
+    own = processor_settings(ours)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / PROCESSOR).write_text(json.dumps(own), encoding="utf-8")
+    for folder in (tmp_path, tmp_path / "own"):
+        processor = AutoImageProcessor.from_pretrained(folder)
+        for shape in ((301, 420), (417, 305), (44, 40)):
+            image = image_of(*shape)
+            picture = Image.fromarray(image.pixels).convert("RGB")
+            expected = processor(picture, return_tensors="np")["pixel_values"][0]
+            assert np.abs(prepare(image, ours) - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+def test_a_model_is_trained_on_the_whole_image(tmp_path):
+    folder = write_classifier(
+        tmp_path / "model", "vit", processor={**SHORTEST, "image_processor_type": "BitImageProcessor"}
+    )
     found = preprocessing_of(str(folder))
-    assert (found.size, found.fit) == (size, fit)
-    assert found.mean[0] == pytest.approx(mean, abs=1e-9)
-    assert found.std[0] == pytest.approx(std, abs=1e-9)
-    assert len(found.mean) == 3
+    assert (found.size, found.resized, found.fit, found.eight_bit) == (32, None, Fit.CROP, False)
+    (folder / PROCESSOR).unlink()
+    assert preprocessing_of(str(folder)).size == 32
 
 
 @pytest.mark.parametrize(
@@ -154,16 +218,22 @@ def test_the_image_processor_becomes_our_preprocessing(tmp_path, processor, size
     [
         '{"size": {"height": 32, "width": 64}}',
         '{"size": {"longest_edge": 3}}',
+        '{"image_processor_type": "CLIPImageProcessor", "do_center_crop": false}',
+        '{"image_processor_type": "ViTImageProcessor", "do_resize": false}',
+        '{"image_processor_type": "NoImageProcessor"}',
         '{"image_std": [0, 1, 1]}',
         "{",
         "[1]x",
+        None,
     ],
 )
-def test_a_processor_that_cannot_be_is_one_sentence(tmp_path, processor):
+def test_a_processor_that_cannot_be_followed_is_one_sentence(tmp_path, processor):
     folder = write_classifier(tmp_path / "model", "vit")
-    (folder / "preprocessor_config.json").write_text(processor, encoding="utf-8")
-    with pytest.raises(BundleCorrupt, match=r"preprocessor_config\.json"):
-        preprocessing_of(str(folder))
+    (folder / PROCESSOR).unlink()
+    if processor is not None:
+        (folder / PROCESSOR).write_text(processor, encoding="utf-8")
+    with pytest.raises(BundleCorrupt, match=r"preprocessor_config\.json.*\.$"):
+        read_preprocessing(folder)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 
 from tetkik.errors import InputError
 from tetkik.findings.networks import build
-from tetkik.networks.state import family_of, fill, read_tensors, to_our_keys
+from tetkik.findings.networks.checkpoint import read_checkpoint
+from tetkik.networks.state import anchored, read_tensors
 from tetkik.values import FINDING_LABELS
 
 NOISE = torch.randn((1, 3, 32, 32), generator=torch.Generator().manual_seed(1))
@@ -32,6 +33,17 @@ def source():
 
 def prefixed(prefix):
     return lambda state: {prefix + key: value for key, value in state.items()}
+
+
+def lightning(state):
+    """With what a Lightning module saves beside its network."""
+    own = prefixed("model.")(state)
+    extra = ("criterion.pos_weight", "loss_fn.weight", "val_auroc.confmat", "train_metrics.accuracy.tp")
+    return {
+        "state_dict": {**own, **{key: torch.ones(14) for key in extra}},
+        "callbacks": {"EarlyStopping": {"best_score": torch.tensor(0.8), "wait_count": 0}},
+        "hyper_parameters": {"lr": 1e-4},
+    }
 
 
 def wrapped(*names):
@@ -76,19 +88,18 @@ LAYOUTS = {
     "before 2019": lambda state: without_counters(before_2019(state)),
     "MONAI": monai,
     "CheXNet": lambda state: {"state_dict": chexnet(before_2019(state))},
+    "Lightning": lightning,
+    "DataParallel in Lightning": lambda state: lightning(prefixed("net.module.")(state)),
     "half": lambda state: {
         key: value.half() if value.is_floating_point() else value for key, value in state.items()
     },
 }
 
 
-def loaded(file, labels=22):
-    tensors = read_tensors(file)
-    family = family_of(tensors)
-    assert family == "densenet121"
-    network: Any = build(family, [str(number) for number in range(labels)])
-    fill(network, file, to_our_keys(file, tensors, family), family, head=True)
-    return network.eval()
+def loaded(file):
+    found = read_checkpoint(file)
+    assert (found.family, found.outputs) == ("densenet121", 22)
+    return found.network
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -105,9 +116,18 @@ def test_safetensors_are_read(source, tmp_path):
         assert torch.equal(loaded(tmp_path / "model.safetensors")(NOISE), source(NOISE))
 
 
-@pytest.mark.parametrize("family", ["densenet121", "mobilenet_v2", "mobilenet_v2_bn", "resnet18"])
-def test_the_family_is_told_by_the_keys(family):
-    assert family_of(build(family, ["A"]).state_dict()) == family
+FAMILIES = ["densenet121", "densenet161", "mobilenet_v2", "mobilenet_v2_bn", "resnet50", "efficientnet_b0"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_family_is_told_by_the_keys_and_shapes(family, tmp_path):
+    network: Any = build(family, ["A"]).eval()
+    assert family in anchored(network.state_dict())
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    found = read_checkpoint(tmp_path / "model.pt")
+    assert found.family == family
+    with torch.no_grad():
+        assert torch.equal(found.network(NOISE), network(NOISE))
 
 
 def test_a_new_head_is_left_as_it_is(source, tmp_path):
@@ -153,6 +173,22 @@ def test_a_file_that_is_no_checkpoint_is_one_sentence(tmp_path, name, content):
         read_tensors(tmp_path / name)
 
 
+def test_a_checkpoint_with_several_state_dicts_is_refused(tmp_path):
+    state = {"fc.weight": torch.zeros(2, 3)}
+    torch.save({"state_dict": state, "state_dict_ema": state, "epoch": 3}, tmp_path / "model.pt")
+    with pytest.raises(InputError, match=r"several state dicts \(state_dict, state_dict_ema\)"):
+        read_tensors(tmp_path / "model.pt")
+
+
+def test_what_the_outputs_do_not_depend_on_can_be_left_out(source, tmp_path):
+    state = {**source.state_dict(), **prefixed("ema.")(source.state_dict()), "aux.weight": torch.zeros(2)}
+    torch.save(state, tmp_path / "model.pt")
+    found = read_checkpoint(tmp_path / "model.pt", ignored=("ema", "aux.weight"))
+    assert len(found.left_out) == 607 and "aux.weight" in found.left_out
+    with torch.no_grad():
+        assert torch.equal(found.network(NOISE), source(NOISE))
+
+
 @pytest.mark.parametrize("content", [{}, [1, 2], {"epoch": 3}, {"state_dict": {}}, torch.zeros(3)])
 def test_a_file_without_tensors_is_one_sentence(tmp_path, content):
     torch.save(content, tmp_path / "model.pt")
@@ -182,16 +218,28 @@ NORM = "features.denseblock2.denselayer3.norm1.weight"
         (lambda state: state.pop(NORM), f"lacks 1 weight of a densenet121, such as {NORM}"),
         (
             lambda state: state.update({"aux.weight": torch.zeros(2)}),
-            "has 1 weight that a densenet121 does not have, such as aux.weight",
+            "has 1 weight that a densenet121 does not have, such as aux.weight; leave out with --ignore",
         ),
         (
-            lambda state: state.update({"features.conv0.weight": torch.zeros(64, 1, 7, 7)}),
-            "the weight features.conv0.weight has the shape 64 x 1 x 7 x 7, and a densenet121 needs 64 x 3 "
+            lambda state: state.update({"features.conv0.weight": torch.zeros(64, 2, 7, 7)}),
+            "the weight features.conv0.weight has the shape 64 x 2 x 7 x 7, and a densenet121 needs 64 x 3 "
             "x 7 x 7",
         ),
         (
-            lambda state: state.update({"classifier.weight": torch.zeros(14, 1024)}),
-            "the weight classifier.weight has the shape 14 x 1024, and a densenet121 needs 22 x 1024",
+            lambda state: state.update({"classifier.bias": torch.zeros(14)}),
+            "the weight classifier.bias has the shape 14, and a densenet121 needs 22",
+        ),
+        (
+            lambda state: state.update({"classifier.weight": torch.zeros(22, 2048)}),
+            "a layer of the head takes 2048 numbers and gets 1024",
+        ),
+        (
+            lambda state: [state.pop(f"classifier.{name}") for name in ("weight", "bias")],
+            "holds the features of a densenet121 and no head",
+        ),
+        (
+            lambda state: state.update(prefixed("ema.")(dict(state))),
+            "holds several networks (without a name, ema); leave the others out with --ignore",
         ),
         (
             lambda state: state.update({NORM: state[NORM] * float("nan")}),
@@ -199,7 +247,7 @@ NORM = "features.denseblock2.denselayer3.norm1.weight"
         ),
         (
             lambda state: state.pop("features.conv0.weight"),
-            "is no densenet121: it lacks the weight features.conv0.weight",
+            "is of no network that is known (",
         ),
     ],
 )

@@ -33,6 +33,8 @@ def load_model(
     model: str | Bundle,
     provider: FindingsProvider = FindingsProvider.ONNXRUNTIME,
     threads: int = THREADS,
+    *,
+    on_torch: bool = False,
 ) -> FindingsModel:
     """Load a model of findings.
 
@@ -40,6 +42,7 @@ def load_model(
         model: a built-in or imported id, the path of a bundle, a folder that transformers wrote, a Hugging
             Face id of either, or an opened bundle.
         provider: what runs an ONNX network, with so many `threads`.
+        on_torch: whether torch runs it, though it has an ONNX network too.
 
     Raises:
         BundleError: none such, damaged, or not for findings.
@@ -51,7 +54,7 @@ def load_model(
             return _torch().from_transformers(model, folder)
         _refuse_checkpoint(model)
         model = resolve(model, Task.FINDINGS)
-    if "model.onnx" in model.manifest.files:
+    if "model.onnx" in model.manifest.files and not on_torch:
         return OnnxFindings.load(model, provider, threads)
     model.file("model.safetensors")
     return _torch().load(model)
@@ -226,7 +229,11 @@ class Findings:
 
 
 def load_findings(
-    model: str | Bundle | None = None, language: Language | None = None, *, gate: bool = True
+    model: str | Bundle | None = None,
+    language: Language | None = None,
+    *,
+    gate: bool = True,
+    on_torch: bool = False,
 ) -> Findings:
     """Load a model for use.
 
@@ -234,12 +241,16 @@ def load_findings(
         model: an id, a path or an opened bundle; None takes the setting `findings_model`.
         language: of the answers; None takes the setting `language`.
         gate: whether images are judged before they are read; off for evaluation only.
+        on_torch: whether torch runs it, as Grad-CAM needs.
 
     Raises:
         BundleError: no such model, damaged, or not for findings.
     """
     chosen = settings()
     loaded = load_model(
-        chosen.findings_model if model is None else model, chosen.findings_provider, chosen.threads
+        chosen.findings_model if model is None else model,
+        chosen.findings_provider,
+        chosen.threads,
+        on_torch=on_torch,
     )
     return Findings(loaded, language or chosen.language, gate, chosen.rules_out_bound)

@@ -15,15 +15,16 @@ from tetkik.errors import BundleMismatch
 from tetkik.findings.interface import preprocessing_of
 from tetkik.findings.networks import FAMILIES
 from tetkik.findings.networks.huggingface import (
+    SOFTMAX,
     HuggingFaceNetwork,
     label_names,
     open_classifier,
-    read_preprocessing,
 )
+from tetkik.findings.networks.image_processor import read_preprocessing
 from tetkik.findings.operating_points import UNCALIBRATED, default_thresholds
 from tetkik.imaging.prepare import Preprocessing
-from tetkik.networks.network import Network
-from tetkik.networks.state import fill, read_tensors, to_our_keys
+from tetkik.networks.heads import restore
+from tetkik.networks.network import Network, set_input_channels
 
 _BATCH = 16
 """Most images in one run, so that memory stays flat."""
@@ -49,9 +50,7 @@ class TorchFindings:
         if kind == "huggingface":
             network: Network | HuggingFaceNetwork = open_classifier(str(bundle.path))
         elif kind in FAMILIES:
-            file = bundle.file("model.safetensors")
-            network = FAMILIES[kind].make(len(bundle.manifest.labels), 0.0)
-            fill(network, file, to_our_keys(file, read_tensors(file), kind), kind, head=True)
+            network = _restored(bundle, kind)
         else:
             raise BundleMismatch(
                 "{path} is a model of findings of kind {kind}, which this Tetkik does not know; update "
@@ -99,6 +98,16 @@ class TorchFindings:
     def _parts(self, batch: NDArray[np.float32]) -> Iterator[torch.Tensor]:
         for start in range(0, len(batch), _BATCH):
             yield torch.from_numpy(np.ascontiguousarray(batch[start : start + _BATCH])).to(self._device)
+
+
+def _restored(bundle: Bundle, kind: str) -> Network:
+    """One of our networks with the weights of `bundle`; an imported one may have a head of its own."""
+    file = bundle.file("model.safetensors")
+    network = FAMILIES[kind].make(len(bundle.manifest.labels), 0.0)
+    set_input_channels(network, preprocessing_of(bundle).channels)
+    restore(network, file, kind, bundle.manifest.training.get("hidden_layers", ()))
+    network.exclusive = bundle.manifest.training.get("activation") == SOFTMAX
+    return network
 
 
 def _array(tensor: torch.Tensor) -> NDArray[np.float32]:

@@ -1,18 +1,23 @@
-"""DenseNet121 (Huang et al., CVPR 2017) in torchvision's key layout: the shared reference, as in CheXNet."""
+"""DenseNet (Huang et al., CVPR 2017) in torchvision's key layout; 121 is the shared reference (CheXNet)."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import partial
 
 import torch
 from torch import nn
 
 from tetkik.networks.network import Network, initialise
 
-BLOCKS = (6, 12, 24, 16)
-GROWTH = 32
+SHAPES = {
+    121: ((6, 12, 24, 16), 32, 64),
+    161: ((6, 12, 36, 24), 48, 96),
+    169: ((6, 12, 32, 32), 32, 64),
+    201: ((6, 12, 48, 32), 32, 64),
+}
+"""Layers of the blocks, growth and first channels by the number of layers."""
 BOTTLENECK = 4
-CHANNELS = 1024
 
 
 class DenseLayer(nn.Module):
@@ -61,28 +66,32 @@ def _transition(channels: int) -> nn.Sequential:
     )
 
 
-def densenet121(labels: int, dropout: float = 0.0) -> Network:
-    """DenseNet121 with random weights.
+def _densenet(depth: int, labels: int, dropout: float = 0.0) -> Network:
+    """DenseNet with random weights.
 
     Its keys and shapes are torchvision's (`features.denseblock1.denselayer1.norm1.weight`, …,
     `classifier.weight`). The last activation, a function in torchvision, is the layer `features.relu5` here,
     and no activation works in place: Grad-CAM hooks see the true values.
     """
-    channels = 64
+    blocks, growth, channels = SHAPES[depth]
     layers: OrderedDict[str, nn.Module] = OrderedDict(
         conv0=nn.Conv2d(3, channels, 7, stride=2, padding=3, bias=False),
         norm0=nn.BatchNorm2d(channels),
         relu0=nn.ReLU(),
         pool0=nn.MaxPool2d(3, stride=2, padding=1),
     )
-    for number, count in enumerate(BLOCKS, start=1):
-        layers[f"denseblock{number}"] = DenseBlock(count, channels, GROWTH)
-        channels += count * GROWTH
-        if number < len(BLOCKS):
+    for number, count in enumerate(blocks, start=1):
+        layers[f"denseblock{number}"] = DenseBlock(count, channels, growth)
+        channels += count * growth
+        if number < len(blocks):
             layers[f"transition{number}"] = _transition(channels)
             channels //= 2
     layers["norm5"] = nn.BatchNorm2d(channels)
     layers["relu5"] = nn.ReLU()
-    network = Network(nn.Sequential(layers), CHANNELS, labels, dropout)
+    network = Network(nn.Sequential(layers), channels, labels, dropout)
     initialise(network.features)
     return network
+
+
+DENSENETS = {f"densenet{depth}": partial(_densenet, depth) for depth in SHAPES}
+"""(labels, dropout) to a network, by name."""

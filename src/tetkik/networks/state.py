@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,22 @@ from typing import Any
 import torch
 
 from tetkik.errors import InputError
+from tetkik.networks.densenet import DENSENETS
+from tetkik.networks.efficientnet import EFFICIENTNETS
 from tetkik.networks.network import Network
+from tetkik.networks.resnet import RESNETS
 
 Tensors = dict[str, torch.Tensor]
 
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params")
-_COUNTER = "num_batches_tracked"
+COUNTER = "num_batches_tracked"
+_DEEPEST = 3
+_OTHER_PARTS = re.compile(r"optim|sched|lr_|scaler|callback|loop|loss|criterion|metric|hyper|args|history")
+"""Parts of a training's checkpoint that hold tensors and are no network."""
+_NOT_OF_THE_NETWORK = re.compile(
+    r"(?:^|\.)(?:criterion|loss(?:_\w+)?|\w+_loss(?:_\w+)?|metrics?|\w+_metrics?|(?:train|val|valid|test)_\w+"
+    r"|auroc|accuracy|confmat|pos_weight|class_weights?|op_threshs)(?:\.|$)"
+)
+"""Keys of losses, metrics and thresholds, which a Lightning module saves beside its network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +37,9 @@ class Layout:
     anchors: tuple[str, ...]
     """A key that every checkpoint of one layout has; what stands before it (`module.`, `densenet121.`) is
     taken from every key."""
-    renames: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
+    head: str
+    """Where such a network has its own head: a regular expression of the path of a module."""
+    renames: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = ()
     """What is replaced in a key, one after the other: regular expressions and what they become."""
 
 
@@ -39,38 +51,28 @@ def _folded_layer(match: re.Match[str]) -> str:
     return f"features.{place}."
 
 
-_HEAD = (r"^classifier\.\d+\.", "classifier.")
+_HEAD = r"(?:classifier|fc)(?:\.\d+)?"
+# Torchvision's keys of today and of before 2019 (`norm.1`), and MONAI's (`layers.norm1`).
+_DENSENET = Layout(
+    ("features.conv0.weight",),
+    _HEAD + r"|class_layers\.out",
+    ((r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2."), (r"\.layers\.", ".")),
+)
+_RESNET = Layout(
+    ("features.layer1.0.conv1.weight", "layer1.0.conv1.weight"),
+    _HEAD,
+    ((r"^(?=conv1\.|bn1\.|layer[1-4]\.)", "features."),),
+)
 LAYOUTS: Mapping[str, Layout] = {
-    # Torchvision's keys of today and of before 2019 (`norm.1`), MONAI's (`layers.norm1`), CheXNet's head.
-    "densenet121": Layout(
-        ("features.conv0.weight",),
-        (
-            (r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2."),
-            (r"\.layers\.", "."),
-            (r"^(?:classifier\.\d+|class_layers\.out|fc)\.", "classifier."),
-        ),
-    ),
-    # The flat list `convs.0` … `convs.51` in the order of the layers; a 1,001-class head is not ours.
+    **dict.fromkeys(DENSENETS, _DENSENET),
+    **dict.fromkeys(RESNETS, _RESNET),
+    **dict.fromkeys(EFFICIENTNETS, Layout(("features.1.0.block.0.0.weight",), _HEAD)),
+    # The flat list `convs.0` … `convs.51` in the order of the layers.
     "mobilenet_v2": Layout(
-        ("convs.0.weight", "features.0.0.weight"),
-        ((r"^convs\.(\d+)\.", _folded_layer), (r"^fc\.", "classifier."), _HEAD),
+        ("convs.0.weight", "features.1.conv.0.0.bias"), _HEAD, ((r"^convs\.(\d+)\.", _folded_layer),)
     ),
-    "mobilenet_v2_bn": Layout(("features.0.0.weight",), (_HEAD,)),
-    "resnet18": Layout(
-        ("features.layer1.0.conv1.weight", "layer1.0.conv1.weight"),
-        ((r"^fc\.(?:\d+\.)?", "classifier."), (r"^(?!features\.|classifier\.)", "features.")),
-    ),
+    "mobilenet_v2_bn": Layout(("features.1.conv.0.1.running_mean",), _HEAD),
 }
-
-
-def family_of(tensors: Tensors) -> str:
-    """Which of our networks a checkpoint is of, by its keys; `densenet121` where none fits."""
-    # A MobileNetV2 with biases instead of batch norm.
-    folded = any(re.search(r"(convs\.0|features\.0\.0)\.bias$", key) for key in tensors)
-    for family, layout in LAYOUTS.items():
-        if _prefix(tensors, layout.anchors) is not None and (family != "mobilenet_v2" or folded):
-            return family
-    return "densenet121"
 
 
 def read_tensors(file: Path) -> Tensors:
@@ -122,40 +124,126 @@ def _unreadable(file: Path, error: Exception) -> InputError:
 
 
 def _unwrapped(file: Path, content: Any) -> Tensors:
-    for _ in range(3):
-        if isinstance(content, Mapping):
-            wrapped = (content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping))
-            content = next(wrapped, content)
-    found = content.items() if isinstance(content, Mapping) else ()
-    tensors = {str(key): value for key, value in found if isinstance(value, torch.Tensor)}
-    if not tensors:
+    found = list(_state_dicts(content, ""))
+    if not found:
         raise InputError(
             "{file} holds no state dict ({found}); save model.state_dict() with torch.save.",
             file=file,
             found=type(content).__name__,
         )
-    return tensors
-
-
-def to_our_keys(file: Path, tensors: Tensors, family: str) -> Tensors:
-    """`tensors` under the keys of our network `family`, float32."""
-    layout = LAYOUTS[family]
-    prefix = _prefix(tensors, layout.anchors)
-    if prefix is None:
+    if len(found) > 1:
         raise InputError(
-            "{file} is no {family}: it lacks the weight {name}; give a checkpoint of that network.",
+            "{file} holds several state dicts ({names}); save the one that is meant alone.",
             file=file,
-            family=family,
-            name=layout.anchors[0],
+            names=", ".join(name for name, _ in found),
         )
-    renamed = {}
-    for key, value in tensors.items():
-        if _COUNTER not in key:
-            name = key.removeprefix(prefix)
-            for pattern, replacement in layout.renames:
-                name = re.sub(pattern, replacement, name)
-            renamed[name] = value
-    for key, value in renamed.items():
+    return found[0][1]
+
+
+def _state_dicts(content: Any, path: str) -> Iterator[tuple[str, Tensors]]:
+    """Every dictionary of tensors in what was saved, with its path; not those of an optimiser and such."""
+    if not isinstance(content, Mapping):
+        return
+    tensors = {str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)}
+    # What stands beside a wrapped state dict (`epoch`, `class_weights`) has no module's path.
+    inner = [
+        found
+        for key, value in content.items()
+        if path.count(".") < _DEEPEST and not _OTHER_PARTS.search(str(key).lower())
+        for found in _state_dicts(value, f"{path}{key}.")
+    ]
+    if inner and not any("." in key for key in tensors):
+        yield from inner
+    elif tensors:
+        yield path.rstrip("."), tensors
+        yield from inner
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A checkpoint taken apart, float32."""
+
+    features: Tensors
+    """The weights before the head, under our keys."""
+    head: Mapping[str, Mapping[str, torch.Tensor]]
+    """The weights of each module of the head by its name, the modules by their path."""
+    own: bool
+    """Whether the head stands where such a network has its own."""
+    left_out: tuple[str, ...]
+    """Keys that are not the network's: losses, metrics, and what was to be ignored."""
+
+
+def anchored(tensors: Mapping[str, torch.Tensor]) -> tuple[str, ...]:
+    """The families whose layout these keys have; empty where none has it."""
+    return tuple(family for family, layout in LAYOUTS.items() if _prefixes(tensors, layout))
+
+
+def _prefixes(tensors: Mapping[str, torch.Tensor], layout: Layout) -> list[str]:
+    found = []
+    for key in tensors:
+        anchor = next((one for one in layout.anchors if f".{key}".endswith(f".{one}")), None)
+        if anchor is not None:
+            found.append(key.removesuffix(anchor))
+    return found
+
+
+def take_apart(
+    file: Path,
+    tensors: Tensors,
+    family: str,
+    network: Network,
+    ignored: Sequence[str] = (),
+    *,
+    head: bool = True,
+) -> Parts:
+    """The weights of the features of `network`, of the family `family`, and what of the rest is its head.
+
+    Whether all are there in the right shapes is for `check_weights` to say.
+
+    Args:
+        ignored: keys, or what stands before a dot in them, that are not to be used.
+        head: whether the head is needed; where not, what is not known is left out.
+
+    Raises:
+        InputError: a weight is no number, is there twice or is not known.
+    """
+    layout = LAYOUTS[family]
+    used = {key: value for key, value in tensors.items() if COUNTER not in key}
+    ignored_keys = [key for key in used if any(f"{key}.".startswith(f"{one}.") for one in ignored)]
+    for key in ignored_keys:
+        del used[key]
+    prefix = _prefix(file, used, family, layout)
+    features: Tensors = {}
+    rest: Tensors = {}
+    wanted = {key for key in network.state_dict() if key.startswith("features.")}
+    for key, value in used.items():
+        name = key.removeprefix(prefix)
+        for pattern, replacement in layout.renames if key.startswith(prefix) else ():
+            name = re.sub(pattern, replacement, name)
+        held = features if name in wanted and key.startswith(prefix) else rest
+        if held is rest:
+            name = key
+        elif name in held:
+            raise InputError(
+                "{file} holds the weight {name} twice; save the one network that is meant alone.",
+                file=file,
+                name=name,
+            )
+        held[name] = value
+    strange = [key for key in rest if _NOT_OF_THE_NETWORK.search(key)]
+    for key in strange:
+        del rest[key]
+    modules, own, unknown = _head(rest, prefix, layout)
+    if unknown and head:
+        raise InputError(
+            "{file} has {count} weights that a {family} does not have, such as {name}; leave out with "
+            "--ignore what its outputs do not depend on, or give a checkpoint of that network.",
+            file=file,
+            count=len(unknown),
+            family=family,
+            name=unknown[0],
+        )
+    for key, value in (features | rest).items():
         if not torch.isfinite(value).all():
             raise InputError(
                 "{file}: the weight {name} holds values that are no numbers; the training that wrote it "
@@ -163,44 +251,62 @@ def to_our_keys(file: Path, tensors: Tensors, family: str) -> Tensors:
                 file=file,
                 name=key,
             )
-    return {key: value.float() for key, value in renamed.items()}
+    return Parts(
+        {key: value.float() for key, value in features.items()},
+        {path: {name: value.float() for name, value in one.items()} for path, one in modules.items()},
+        own,
+        tuple(sorted((*ignored_keys, *strange))),
+    )
 
 
-def _prefix(tensors: Tensors, anchors: tuple[str, ...]) -> str | None:
-    keys = ((key, anchor) for anchor in anchors for key in tensors if f".{key}".endswith(f".{anchor}"))
-    return next((key.removesuffix(anchor) for key, anchor in keys), None)
+def _prefix(file: Path, tensors: Tensors, family: str, layout: Layout) -> str:
+    prefixes = _prefixes(tensors, layout)
+    if not prefixes:
+        raise InputError(
+            "{file} is no {family}: it lacks the weight {name}; give a checkpoint of that network.",
+            file=file,
+            family=family,
+            name=layout.anchors[0],
+        )
+    if len(prefixes) > 1:
+        raise InputError(
+            "{file} holds several networks ({names}); leave the others out with --ignore.",
+            file=file,
+            names=", ".join(prefix.rstrip(".") or "without a name" for prefix in prefixes),
+        )
+    return prefixes[0]
 
 
-def fill(network: Network, file: Path, tensors: Tensors, family: str, *, head: bool) -> None:
-    """Put a checkpoint's tensors (our keys) of the family `family` into `network`.
+def _head(
+    rest: Tensors, prefix: str, layout: Layout
+) -> tuple[dict[str, dict[str, torch.Tensor]], bool, list[str]]:
+    """The modules of the head, whether they are where the family has its own, and keys of no use."""
+    modules: dict[str, dict[str, torch.Tensor]] = {}
+    for key, value in rest.items():
+        path, _, name = key.rpartition(".")
+        modules.setdefault(path, {})[name] = value
+    own = {
+        path: one
+        for path, one in modules.items()
+        if path.startswith(prefix) and re.fullmatch(layout.head, path.removeprefix(prefix))
+    }
+    chosen = own or modules
+    if len({path.rpartition(".")[0] for path in chosen}) > 1:
+        chosen = {}
+    return chosen, bool(own), [key for key in rest if key.rpartition(".")[0] not in chosen]
 
-    With `head` the classifier must fit too; otherwise it is taken where it has this network's shape, and left
-    as it is where not. An InputError where a weight is missing, has another shape, or is not known.
-    """
-    wanted = {key: value for key, value in network.state_dict().items() if _COUNTER not in key}
-    given = dict(tensors)
-    if not head:
-        for key in ("classifier.weight", "classifier.bias"):
-            if key not in given or given[key].shape != wanted[key].shape:
-                given[key] = wanted[key]
-        # The heads of other tasks: several layers, or classes of ImageNet.
-        given = {key: value for key, value in given.items() if key.startswith("features.") or key in wanted}
-    if missing := [key for key in wanted if key not in given]:
+
+def check_weights(
+    file: Path, family: str, wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]
+) -> None:
+    """An InputError unless `given` has the weights `wanted`, each in its shape."""
+    if missing := [key for key in wanted if key not in given and COUNTER not in key]:
         raise InputError(
             "{file} lacks {count} weights of a {family}, such as {name}; give a checkpoint of that network.",
             file=file,
             count=len(missing),
             family=family,
             name=missing[0],
-        )
-    if unknown := [key for key in given if key not in wanted]:
-        raise InputError(
-            "{file} has {count} weights that a {family} does not have, such as {name}; give a checkpoint of "
-            "that network.",
-            file=file,
-            count=len(unknown),
-            family=family,
-            name=unknown[0],
         )
     for key, value in given.items():
         if value.shape != wanted[key].shape:
@@ -213,7 +319,6 @@ def fill(network: Network, file: Path, tensors: Tensors, family: str, *, head: b
                 family=family,
                 wanted=_shape(wanted[key]),
             )
-    network.load_state_dict(given, strict=False)
 
 
 def _shape(tensor: torch.Tensor) -> str:

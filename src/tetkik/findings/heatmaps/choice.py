@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from tetkik.errors import UsageError
 from tetkik.findings.heatmaps.method import Heatmaps, Method, scaled
 from tetkik.findings.interface import FindingsModel
 from tetkik.findings.operating_points import logit
@@ -17,14 +18,27 @@ _BATCH = 16
 _EDGE = 1e-6
 
 
-def heatmaps_for(model: FindingsModel) -> Heatmaps:
-    """The best way to say where `model` looked: its own maps, Grad-CAM for one on torch, or occlusion."""
+def heatmaps_for(model: FindingsModel, method: Method | None = None) -> Heatmaps:
+    """How it is said where `model` looked.
+
+    Without a `method` the best that it allows: its own maps, Grad-CAM for one on torch, or occlusion.
+
+    Raises:
+        UsageError: the model does not allow `method`.
+    """
     size = model.preprocessing.size
     blank = normalise(np.zeros((1, size, size), np.float32), model.preprocessing)
-    if model.scores_and_maps(blank)[1] is not None:
-        return ActivationMaps(model)
     network = getattr(model, "network", None)
-    if network is not None:
+    maps = method in {None, Method.CAM} and model.scores_and_maps(blank)[1] is not None
+    if maps:
+        return ActivationMaps(model)
+    if method is Method.CAM or (method is Method.GRAD_CAM and network is None):
+        raise UsageError(
+            "The model {model} allows no {method}; choose another way, such as occlusion.",
+            model=model.manifest.name,
+            method=method,
+        )
+    if network is not None and method is not Method.OCCLUSION:
         from tetkik.findings.heatmaps.grad_cam import GradCam
 
         return GradCam(network, model.preprocessing)

@@ -44,20 +44,22 @@ def scaled(maps: NDArray[np.floating]) -> NDArray[np.float32]:
     return (positive / np.where(peak > 0, peak, 1)).astype(np.float32)
 
 
-def onto_image(heat: NDArray[np.float32], rows: int, columns: int, fit: Fit) -> NDArray[np.float32]:
+def onto_image(
+    heat: NDArray[np.float32], rows: int, columns: int, fit: Fit, kept: float = 1.0
+) -> NDArray[np.float32]:
     """A map (h, w) over the network's square as one over the image, (rows, columns): `to_square` undone.
 
-    It is 0 where the network did not see the image.
+    It is 0 where the network did not see the image. `kept` is the share of the side that a crop after
+    resizing kept.
     """
     square = Image.fromarray(np.ascontiguousarray(heat, np.float32))
     match fit:
-        case Fit.SQUASH:
-            whole = _stretched(square, columns, rows)
-        case Fit.CROP:
-            side = min(rows, columns)
-            top, left = (rows - side) // 2, (columns - side) // 2
+        case Fit.SQUASH | Fit.CROP:
+            seen = (rows, columns) if fit is Fit.SQUASH else (min(rows, columns),) * 2
+            high, wide = (max(1, round(kept * side)) for side in seen)
+            top, left = (rows - high) // 2, (columns - wide) // 2
             whole = np.zeros((rows, columns), np.float32)
-            whole[top : top + side, left : left + side] = _stretched(square, side, side)
+            whole[top : top + high, left : left + wide] = _stretched(square, wide, high)
         case Fit.PAD:
             # The part of the square that the image filled, in the map's own pixels.
             side = max(rows, columns)

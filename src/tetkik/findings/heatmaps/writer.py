@@ -84,9 +84,10 @@ def heats_of(findings: Findings, heatmaps: Heatmaps, study: Study) -> tuple[Heat
     if hidden:
         picture = blurred(picture)
     columns = [findings.model.manifest.labels.index(finding.label) for finding in shown]
-    fit = findings.model.preprocessing.fit
+    seen = findings.model.preprocessing
+    rows, width = picture.shape
     return tuple(
-        Heat(finding, picture, onto_image(values, picture.shape[0], picture.shape[1], fit), hidden)
+        Heat(finding, picture, onto_image(values, rows, width, seen.fit, seen.kept), hidden)
         for finding, values in zip(shown, heatmaps.maps(square, columns), strict=True)
     )
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from tetkik.errors import UsageError
-from tetkik.imaging.prepare import Preprocessing
-from tetkik.networks.densenet import densenet121
-from tetkik.networks.huggingface import model_folder
+from tetkik.imaging.prepare import Preprocessing, Resample
+from tetkik.networks.densenet import DENSENETS
+from tetkik.networks.efficientnet import EFFICIENTNETS
+from tetkik.networks.huggingface import model_folder, read_config
 from tetkik.networks.mobilenet import mobilenet_v2, mobilenet_v2_bn
 from tetkik.networks.network import Network
-from tetkik.networks.resnet import resnet18
-from tetkik.networks.state import fill, read_tensors, to_our_keys
+from tetkik.networks.resnet import RESNETS
+from tetkik.networks.state import check_weights, read_tensors, take_apart
 from tetkik.settings import settings
 
 if TYPE_CHECKING:
@@ -41,13 +42,22 @@ class Family:
     """Before the classifier, where none is named."""
 
 
+_PUBLISHED_FILES = {
+    "densenet121": "densenet121-a639ec97.pth",
+    "resnet18": "resnet18-f37072fd.pth",
+    "mobilenet_v2_bn": "mobilenet_v2-b0353104.pth",
+}
 FAMILIES: Mapping[str, Family] = {
-    "densenet121": Family(densenet121, Preprocessing(), "densenet121-a639ec97.pth"),
     "mobilenet_v2": Family(
         mobilenet_v2, Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)), published=None
     ),
-    "mobilenet_v2_bn": Family(mobilenet_v2_bn, Preprocessing(), "mobilenet_v2-b0353104.pth", dropout=0.2),
-    "resnet18": Family(resnet18, Preprocessing(), "resnet18-f37072fd.pth"),
+    "mobilenet_v2_bn": Family(
+        mobilenet_v2_bn, Preprocessing(), _PUBLISHED_FILES["mobilenet_v2_bn"], dropout=0.2
+    ),
+    **{
+        name: Family(make, Preprocessing(), _PUBLISHED_FILES.get(name))
+        for name, make in (DENSENETS | RESNETS | EFFICIENTNETS).items()
+    },
 }
 
 
@@ -86,17 +96,34 @@ def build(
     network = family.make(len(labels), family.dropout if dropout is None else dropout)
     if weights is not None:
         file = imagenet_file(name) if weights == IMAGENET else Path(weights)
-        fill(network, file, to_our_keys(file, read_tensors(file), name), name, head=False)
+        parts = take_apart(file, read_tensors(file), name, network, head=False)
+        wanted = {key: value for key, value in network.state_dict().items() if key.startswith("features.")}
+        check_weights(file, name, wanted, parts.features)
+        given = dict(parts.features)
+        for head in parts.head.values():
+            if {key: value.shape for key, value in head.items()} == {
+                key: value.shape for key, value in network.classifier.state_dict().items()
+            }:
+                given |= {f"classifier.{key}": value for key, value in head.items()}
+        network.load_state_dict(given, strict=False)
     return network
 
 
 def preprocessing_of(name: str) -> Preprocessing:
-    """What the network `name` (as `build` takes it) wants to be done to an image before it."""
+    """What should be done to an image before the network `name` (as `build` takes it), to train it.
+
+    A model of transformers gets the size and the scaling of its processor, but the whole image: the margin
+    that its processor may cut off shows the costophrenic angles.
+    """
     if name in FAMILIES:
         return FAMILIES[name].preprocessing
-    from tetkik.findings.networks.huggingface import read_preprocessing
+    from tetkik.findings.networks.image_processor import has_processor, read_preprocessing
 
-    return read_preprocessing(model_folder(name))
+    folder = model_folder(name)
+    if not has_processor(folder):
+        size = read_config(folder).get("image_size", Preprocessing().size)
+        return Preprocessing(size=size[0] if isinstance(size, list) else size)
+    return replace(read_preprocessing(folder), resized=None, resample=Resample.BILINEAR, eight_bit=False)
 
 
 def imagenet_file(name: str) -> Path:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,17 @@ from torch import nn
 
 from tetkik.errors import BundleCorrupt, BundleMismatch, MissingExtra
 from tetkik.findings.label_names import to_shared
-from tetkik.imaging.prepare import IMAGENET_MEAN, IMAGENET_STD, Fit, Preprocessing
+from tetkik.language import Sentence
 from tetkik.networks.huggingface import model_folder, quiet_transformers, read_config
-from tetkik.networks.network import as_feature_map
+from tetkik.networks.network import as_feature_map, one_against_rest
 from tetkik.values import NIH_LABELS
 
 MULTI_LABEL = "multi_label_classification"
+_REGRESSION = "regression"
+SIGMOID, SOFTMAX = "sigmoid", "softmax"
 _TOGETHER = 7
 """So many of the 14 findings of NIH among a model's labels say that they can occur together."""
 _TOLERANCE = 1e-3
-_DEFAULT_SIZE = 224
 
 
 class HuggingFaceNetwork(nn.Module):
@@ -80,13 +82,6 @@ class HuggingFaceNetwork(nn.Module):
         return bool(difference <= _TOLERANCE * spread)
 
 
-def one_against_rest(logits: torch.Tensor) -> torch.Tensor:
-    """Log-odds of each class against all others, (images, labels): their sigmoid is the softmax."""
-    itself = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
-    others = logits[:, None, :].masked_fill(itself, -torch.inf)
-    return logits - others.logsumexp(dim=2)
-
-
 def open_classifier(name: str, *, exclusive: bool | None = None) -> HuggingFaceNetwork:
     """The classifier `name` (a folder or a Hugging Face id) with its own head, in evaluation mode.
 
@@ -94,7 +89,7 @@ def open_classifier(name: str, *, exclusive: bool | None = None) -> HuggingFaceN
 
     Args:
         exclusive: whether its labels exclude one another; None reads it from its configuration, as
-            `is_exclusive` says.
+            `activation_of` says.
 
     Raises:
         BundleNotFound: none such.
@@ -105,7 +100,7 @@ def open_classifier(name: str, *, exclusive: bool | None = None) -> HuggingFaceN
     folder = model_folder(name)
     model = _load(name, folder, check_configuration(name, folder))
     if exclusive is None:
-        exclusive = is_exclusive(model.config)
+        exclusive = activation_of(model.config).exclusive
     return HuggingFaceNetwork(model, exclusive=exclusive and model.config.num_labels > 1).eval()
 
 
@@ -142,16 +137,48 @@ def label_names(config: Any) -> tuple[str, ...]:
     )
 
 
-def is_exclusive(config: Any) -> bool:
-    """Whether the model's labels exclude one another.
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """What makes probabilities of a network's outputs, and why that was chosen."""
+
+    exclusive: bool
+    """Softmax, over labels that exclude one another; otherwise sigmoid, of each label by itself."""
+    reason: Sentence
+
+    @property
+    def name(self) -> str:
+        return SOFTMAX if self.exclusive else SIGMOID
+
+
+def activation_of_labels(labels: Sequence[str]) -> Activation | None:
+    """The activation that labels speak for by themselves; None where they do not."""
+    together = len(set(labels) & set(NIH_LABELS))
+    if together >= _TOGETHER:
+        reason = Sentence(
+            "{count} of the labels are findings of NIH, which occur together", {"count": together}
+        )
+        return Activation(exclusive=False, reason=reason)
+    if len(labels) == 1:
+        return Activation(exclusive=False, reason=Sentence("there is one label"))
+    return None
+
+
+def activation_of(config: Any, labels: Sequence[str] | None = None) -> Activation:
+    """Whether the model's labels exclude one another; `labels` where they are called otherwise than in it.
 
     Its configuration says so (`problem_type`). Where it says nothing, transformers' own pipeline would take
     a softmax; but a model that names half of the 14 findings of NIH, which occur together, was taught them
     independently.
     """
-    if config.problem_type is not None:
-        return bool(config.problem_type != MULTI_LABEL)
-    return len(set(label_names(config)) & set(NIH_LABELS)) < _TOGETHER
+    problem = config.problem_type
+    if problem == _REGRESSION:
+        raise BundleMismatch("The model measures quantities (problem_type is regression); give a classifier.")
+    if problem is not None:
+        reason = Sentence("its problem_type is {problem}", {"problem": problem})
+        return Activation(exclusive=problem != MULTI_LABEL, reason=reason)
+    return activation_of_labels(labels or label_names(config)) or Activation(
+        exclusive=True, reason=Sentence("its problem_type is not set, and transformers takes this one then")
+    )
 
 
 def check_configuration(name: str, folder: Path) -> Any:
@@ -218,79 +245,3 @@ def _load(name: str, folder: Path, config: Any, **changes: Any) -> Any:
             key=min(report["missing_keys"]),
         )
     return model
-
-
-def read_preprocessing(folder: Path) -> Preprocessing:
-    """What `preprocessor_config.json` in `folder` asks for; without one, ImageNet's at the model's own size.
-
-    A processor that resizes both sides squashes; one that resizes the shorter side and crops keeps the
-    middle. The margin that some cut off on all sides after that (256 to 224) is kept here, and resampling is
-    always bilinear with a widened kernel: scores may differ from transformers' own by a little.
-    """
-    config = read_config(folder)
-    processor = read_config(folder, "preprocessor_config.json")
-    if not processor:
-        processor = read_config(folder, "processor_config.json").get("image_processor", {})
-    try:
-        mean, std = _scaling(processor)
-        if config.get("num_channels") == 1:
-            mean, std = mean[:1], std[:1]
-        size, fit = _square(processor, config)
-        return Preprocessing(size=size, mean=mean, std=std, fit=fit)
-    except (ArithmeticError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BundleCorrupt(
-            "The image processor of {path} asks for what Tetkik cannot do ({fault}); correct its "
-            "preprocessor_config.json.",
-            path=folder,
-            fault=error,
-        ) from None
-
-
-def _scaling(processor: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation for values of 0 to 1, which is how our images come.
-
-    transformers computes (255 v · factor - offset - mean) / std.
-    """
-    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
-    std: tuple[float, ...] = (1.0, 1.0, 1.0)
-    if processor.get("do_normalize", True):
-        mean = _three(processor.get("image_mean", IMAGENET_MEAN))
-        std = _three(processor.get("image_std", IMAGENET_STD))
-    factor = (
-        255 * float(processor.get("rescale_factor", 1 / 255)) if processor.get("do_rescale", True) else 255
-    )
-    offset = 1.0 if processor.get("rescale_offset") or processor.get("offset") else 0.0
-    # 255 · (1 / 255) is 1 only to the last digit; the manifest should say 0.485.
-    return (
-        tuple(round((value + offset) / factor, 9) for value in mean),
-        tuple(round(value / factor, 9) for value in std),
-    )
-
-
-def _three(values: Any) -> tuple[float, ...]:
-    numbers = tuple(float(value) for value in (values if isinstance(values, list | tuple) else [values]))
-    return numbers * 3 if len(numbers) == 1 else numbers
-
-
-def _square(processor: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[int, Fit]:
-    own = config.get("image_size", _DEFAULT_SIZE)
-    own = own[0] if isinstance(own, list) else own
-    size = processor.get("size") or processor.get("crop_size") or own
-    crop = processor.get("crop_size")
-    if isinstance(size, int):
-        size = {"height": size, "width": size}
-    if isinstance(crop, int):
-        crop = {"height": crop, "width": crop}
-    if crop and processor.get("do_center_crop"):
-        return _side(crop), Fit.SQUASH if "height" in size and size == crop else Fit.CROP
-    if "shortest_edge" in size:
-        return int(size["shortest_edge"]), Fit.CROP
-    return _side(size), Fit.SQUASH
-
-
-def _side(size: Mapping[str, Any]) -> int:
-    if "shortest_edge" in size:
-        return int(size["shortest_edge"])
-    if size["height"] != size["width"]:
-        raise ValueError(f"an input of {size['height']} x {size['width']}")
-    return int(size["height"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from torch import nn
 
 from tetkik.errors import TrainingError
 from tetkik.findings.networks.huggingface import HuggingFaceNetwork
+from tetkik.findings.networks.image_processor import PROCESSOR, processor_settings
 from tetkik.findings.onnx_model import OrtSession
+from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.checkpoint import tensors_as_bytes
 from tetkik.lab.engine.exporters import ExportFailed, export_onnx
 from tetkik.networks.huggingface import quiet_transformers
@@ -166,8 +169,14 @@ def _compare(graph: _Mean, file: Path, channels: int, size: int) -> Exported:
     return Exported(file, largest, graph.maps)
 
 
-def write_torch(network: nn.Module, folder: Path) -> None:
-    """The weights for torch; those of a network of transformers in its own layout, for `from_pretrained`."""
+def write_torch(network: nn.Module, preprocessing: Preprocessing, folder: Path) -> None:
+    """The weights for torch; those of a network of transformers in its own layout, for `from_pretrained`.
+
+    With them goes the image processor for transformers, where it has one that does the same.
+    """
+    processor = processor_settings(preprocessing)
+    if processor is not None:
+        (folder / PROCESSOR).write_text(json.dumps(processor, indent=2) + "\n", encoding="utf-8")
     if isinstance(network, HuggingFaceNetwork):
         with quiet_transformers():
             network.model.save_pretrained(folder)

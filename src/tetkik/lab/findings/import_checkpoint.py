@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from tetkik.bundle import (
     Bundle,
@@ -25,38 +26,63 @@ from tetkik.bundle.hub import looks_like_hub_id, user_path
 from tetkik.errors import InputError, UsageError
 from tetkik.findings.label_names import to_shared
 from tetkik.findings.networks import FAMILIES
+from tetkik.findings.networks.checkpoint import Checkpoint, read_checkpoint
 from tetkik.findings.networks.huggingface import (
+    Activation,
     HuggingFaceNetwork,
+    activation_of,
+    activation_of_labels,
     label_names,
     label_settings,
     open_classifier,
-    read_preprocessing,
 )
+from tetkik.findings.networks.image_processor import read_preprocessing
 from tetkik.findings.operating_points import DEFAULT_THRESHOLD, UNCALIBRATED, default_thresholds
-from tetkik.imaging.prepare import Preprocessing
+from tetkik.imaging.prepare import Fit, Preprocessing, Resample
 from tetkik.lab.engine.card import library_versions, read_card
 from tetkik.lab.findings.export import Exported, to_onnx, write_torch
+from tetkik.language import Sentence
 from tetkik.networks.huggingface import model_folder
 from tetkik.networks.network import Network
-from tetkik.networks.state import family_of, fill, read_tensors, to_our_keys
 from tetkik.values import FINDING_LABELS, NIH_LABELS, ProgressCallback
 
 _LIBRARIES = ("torch", "transformers", "safetensors", "onnx", "onnxruntime", "numpy")
 _CHECKPOINTS = ("*.safetensors", "*.pth", "*.pt", "*.bin")
 """The section of the card that stands only where there are such."""
-_SETS = {"nih": NIH_LABELS, "all": FINDING_LABELS}
+XRV_LABELS = to_shared(
+    (
+        *("Atelectasis", "Consolidation", "Infiltration", "Pneumothorax", "Edema", "Emphysema", "Fibrosis"),
+        *("Effusion", "Pneumonia", "Pleural_Thickening", "Cardiomegaly", "Nodule", "Mass", "Hernia"),
+        *("Lung Lesion", "Fracture", "Lung Opacity", "Enlarged Cardiomediastinum"),
+    )
+)
+"""The outputs of torchxrayvision's models, in its order."""
+_SETS = {"nih": NIH_LABELS, "all": FINDING_LABELS, "xrv": XRV_LABELS}
+_XRV = Preprocessing(mean=(0.5,), std=(1 / 2048,), fit=Fit.CROP, resample=Resample.GAUSSIAN)
+"""Torchxrayvision's images are -1024 to 1024, their middle square."""
+_CALIBRATION = dict(UNCALIBRATED)
+_OWN_CALIBRATION = {key: value for key, value in UNCALIBRATED.items() if key != "band"}
+_XRV_SIZES = {"resnet50": 512}
 
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
     """How a model from elsewhere is taken in; None takes the model's own word, or the folder's name.
 
-    `exclusive` says whether its labels exclude one another (softmax); `size` is the side of its input.
+    `exclusive` says whether its labels exclude one another (softmax). `size` is the side of its input,
+    `resize` the side before its middle is cut out; `mean` and `std` are of values from 0 to 1. `head` are the
+    layers of its head, `ignore` the keys of a checkpoint that its outputs do not depend on.
     """
 
     labels: tuple[str, ...] | None = None
     exclusive: bool | None = None
     size: int | None = None
+    resize: int | None = None
+    fit: Fit | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    head: tuple[str, ...] | None = None
+    ignore: tuple[str, ...] = ()
     id: str | None = None
     licence: str = "unknown"
 
@@ -71,12 +97,21 @@ class Source:
     network: Network | HuggingFaceNetwork
     labels: tuple[str, ...]
     preprocessing: Preprocessing
-    digest: str | None
+    prepared_as: Sentence
+    """Where the preprocessing is known from."""
+    activation: Activation
+    digest: str | None = None
     """SHA-256 of the checkpoint; None for a model of transformers."""
+    hidden_layers: tuple[str, ...] = ()
+    head_assumed: bool = False
+    """Whether a layer of the head that has no weights was taken for a dropout."""
+    left_out: tuple[str, ...] = ()
+    thresholds: Mapping[str, float] | None = None
+    """The checkpoint's own, on the score; None where it has none."""
 
 
 def read_label_list(text: str) -> tuple[str, ...]:
-    """Labels from a file (one a line, comma-separated, or a JSON list), a comma list, or `nih` or `all`.
+    """Labels from a file (one a line, commas, or a JSON list), a comma list, or `nih`, `all` or `xrv`.
 
     Names that mean a shared label become it.
     """
@@ -113,40 +148,41 @@ def _split(text: str) -> list[str]:
     return re.split(r"[,;\n]", text)
 
 
-def import_model(source: str, folder: Path, options: ImportOptions, progress: ProgressCallback) -> Bundle:
-    """Write the model `source` as a bundle, with ONNX and torch weights.
+def import_model(found: Source, folder: Path, options: ImportOptions, progress: ProgressCallback) -> Bundle:
+    """Write a model as a bundle, with ONNX and torch weights.
 
-    Its scores are not calibrated: every label gets the threshold 0.4 on the score, and scores of 0.3 to 0.5
-    count as uncertain. Nothing is evaluated, and the card says so.
-
-    Args:
-        source: a checkpoint file in torchvision's layout of one of our networks (or MONAI's DenseNet121), a
-            folder that transformers wrote, or a Hugging Face id of either.
+    Its scores are not calibrated: without thresholds of its own every label gets 0.4 on the score, and scores
+    of 0.3 to 0.5 count as uncertain. Nothing is evaluated, and the card says so.
 
     Raises:
-        InputError: the checkpoint cannot be read or does not fit.
-        BundleError: the model of transformers cannot be read.
-        UsageError: the labels do not fit.
         TrainingError: the network cannot be exported.
         OutputError: `folder` holds something else.
     """
-    progress("reading", 0, 3)
-    found = open_source(source, options)
-    progress("exporting", 1, 3)
+    progress("exporting", 0, 2)
     with staged_folder(folder) as stage:
         shape = found.preprocessing
         exported = to_onnx(found.network, stage / "model.onnx", size=shape.size, channels=shape.channels)
-        write_torch(found.network, stage)
+        write_torch(found.network, shape, stage)
         manifest = _manifest(found, exported, folder, options)
         finish_bundle(stage, manifest, *_card(manifest, found))
-    progress("checking", 2, 3)
+    progress("checking", 1, 2)
     bundle = open_bundle(folder, Task.FINDINGS)
-    progress("checking", 3, 3)
+    progress("checking", 2, 2)
     return bundle
 
 
 def open_source(source: str, options: ImportOptions) -> Source:
-    """Read a network from a checkpoint, a folder or the hub; nothing is written. Errors as `import_model`."""
+    """Read a network from elsewhere; nothing is written.
+
+    Args:
+        source: a checkpoint file in torchvision's layout of one of our networks (or MONAI's DenseNet, or
+            torchxrayvision's), a folder that transformers wrote, or a Hugging Face id of either.
+
+    Raises:
+        InputError: the checkpoint cannot be read or does not fit.
+        BundleError: the model of transformers cannot be read.
+        UsageError: the labels do not fit, or the file does not say what an option can.
+    """
     path = user_path(source)
     if path.is_file():
         return _from_checkpoint(source, path, options)
@@ -171,33 +207,82 @@ def open_source(source: str, options: ImportOptions) -> Source:
 
 def _from_checkpoint(name: str, file: Path, options: ImportOptions) -> Source:
     with _naming(file, name):
-        tensors = read_tensors(file)
-        family = family_of(tensors)
-        tensors = to_our_keys(file, tensors, family)
-        head = tensors.get("classifier.weight")
-        if head is None or head.ndim != 2:
-            raise InputError(
-                "{file} has no single linear classifier of a {family}; give a checkpoint whose head is one "
-                "linear layer.",
-                file=file,
-                family=family,
-            )
-        outputs = len(head)
+        found = read_checkpoint(file, options.ignore, options.head)
+        points = found.operating_points
+        if points is not None and len(points) != found.outputs:
+            points = None
         labels = options.labels
         if labels is None:
-            if outputs != len(FINDING_LABELS):
+            labels = XRV_LABELS if points else FINDING_LABELS
+            if found.outputs != len(labels):
                 raise UsageError(
                     "{file} has {found} outputs and does not name them; name their labels in order with "
                     "--labels.",
                     file=file,
-                    found=outputs,
+                    found=found.outputs,
                 )
-            labels = FINDING_LABELS
-        _check_count(file, outputs, labels)
-        network = FAMILIES[family].make(outputs, 0.0)
-        fill(network, file, tensors, family, head=True)
-    preprocessing = _sized(FAMILIES[family].preprocessing, options.size)
-    return Source(name, family, network.eval(), labels, preprocessing, sha256_of(file))
+        _check_count(file, found.outputs, labels)
+        activation = _activation(file, labels, options, xrv=points is not None)
+        preprocessing, prepared_as = _prepared(file, found, options)
+        thresholds = None if points is None else _thresholds(file, labels, points)
+    found.network.exclusive = activation.exclusive
+    return Source(
+        name,
+        found.family,
+        found.network,
+        labels,
+        preprocessing,
+        prepared_as,
+        activation,
+        sha256_of(file),
+        found.hidden_layers,
+        found.head_assumed,
+        found.left_out,
+        thresholds,
+    )
+
+
+def _activation(file: Path, labels: Sequence[str], options: ImportOptions, *, xrv: bool) -> Activation:
+    if options.exclusive is not None:
+        return Activation(options.exclusive, Sentence("--activation says so"))
+    if xrv:
+        return Activation(exclusive=False, reason=Sentence("torchxrayvision does so"))
+    found = activation_of_labels(labels)
+    if found is None:
+        raise UsageError(
+            "{file}: a checkpoint does not say whether its labels can occur together; give --activation "
+            "sigmoid where they can, softmax where one excludes the others.",
+            file=file,
+        )
+    return found
+
+
+def _prepared(file: Path, found: Checkpoint, options: ImportOptions) -> tuple[Preprocessing, Sentence]:
+    # As torchvision prepares an 8-bit image through Pillow.
+    base = replace(FAMILIES[found.family].preprocessing, eight_bit=True)
+    why = Sentence("as with the ImageNet weights of its family; a checkpoint does not say")
+    if found.operating_points is not None and found.channels == 1:
+        base = replace(_XRV, size=_XRV_SIZES.get(found.family, _XRV.size))
+        why = Sentence("as torchxrayvision does")
+    elif found.channels != len(base.mean) and (options.mean is None or options.std is None):
+        raise UsageError(
+            "{file} takes images of {channels} channel and does not say how they are scaled; give --mean and "
+            "--std of values from 0 to 1, such as --mean 0 --std 1.",
+            file=file,
+            channels=found.channels,
+        )
+    return _changed(base, options, found.channels), why
+
+
+def _thresholds(file: Path, labels: Sequence[str], points: Sequence[float | None]) -> dict[str, float]:
+    thresholds = {label: point for label, point in zip(labels, points, strict=True) if point is not None}
+    if not thresholds or not all(0 < point < 1 for point in thresholds.values()):
+        raise InputError(
+            "{file}: its op_threshs are no thresholds between 0 and 1; leave them out with --ignore "
+            "op_threshs.",
+            file=file,
+        )
+    return thresholds
 
 
 @contextmanager
@@ -221,23 +306,47 @@ def _check_count(source: object, outputs: int, labels: Sequence[str]) -> None:
         )
 
 
-def _sized(preprocessing: Preprocessing, size: int | None) -> Preprocessing:
-    if size is None:
-        return preprocessing
+def _changed(preprocessing: Preprocessing, options: ImportOptions, channels: int) -> Preprocessing:
+    """`preprocessing` with what the options say otherwise."""
+    given: dict[str, Any] = {
+        "size": options.size,
+        "resized": options.resize,
+        "fit": options.fit,
+        "mean": _of_channels(options.mean, channels),
+        "std": _of_channels(options.std, channels),
+    }
     try:
-        return Preprocessing.from_json({**preprocessing.as_json(), "size": size})
-    except ValueError:
-        raise UsageError("--size {size} cannot be used; give a number from 16 to 4096.", size=size) from None
+        return replace(preprocessing, **{key: value for key, value in given.items() if value is not None})
+    except ValueError as error:
+        raise UsageError(
+            "--size, --resize, --fit, --mean and --std cannot be used so ({fault}); correct them.",
+            fault=error,
+        ) from None
+
+
+def _of_channels(values: tuple[float, ...] | None, channels: int) -> tuple[float, ...] | None:
+    return values * channels if values is not None and len(values) == 1 else values
 
 
 def _from_transformers(name: str, folder: Path, options: ImportOptions) -> Source:
-    network = open_classifier(str(folder), exclusive=options.exclusive)
+    network = open_classifier(str(folder), exclusive=False)
+    preprocessing = read_preprocessing(folder)
     config = network.model.config
     labels = options.labels or label_names(config)
     _check_count(name, config.num_labels, labels)
+    activation = activation_of(config, labels)
+    if options.exclusive is not None:
+        activation = Activation(options.exclusive, Sentence("--activation says so"))
+    network.exclusive = activation.exclusive and len(labels) > 1
     config.update(label_settings(labels, exclusive=network.exclusive))
     return Source(
-        name, "huggingface", network, labels, _sized(read_preprocessing(folder), options.size), None
+        name,
+        "huggingface",
+        network,
+        labels,
+        _changed(preprocessing, options, preprocessing.channels),
+        Sentence("as its image processor does"),
+        activation,
     )
 
 
@@ -249,9 +358,12 @@ def _manifest(found: Source, exported: Exported, folder: Path, options: ImportOp
         kind=found.kind,
         labels=found.labels,
         preprocessing=found.preprocessing.as_json(),
-        thresholds=default_thresholds(found.labels),
-        calibration=dict(UNCALIBRATED),
+        thresholds=default_thresholds(found.labels) if found.thresholds is None else dict(found.thresholds),
+        calibration=_CALIBRATION if found.thresholds is None else _OWN_CALIBRATION,
         training={
+            "activation": found.activation.name,
+            "hidden_layers": list(found.hidden_layers),
+            "left_out": list(found.left_out),
             "imported_from": Path(found.name).name if Path(found.name).exists() else found.name,
             "sha256_of_checkpoint": found.digest,
             "largest_score_difference_onnx_torch": exported.difference,
@@ -263,7 +375,7 @@ def _manifest(found: Source, exported: Exported, folder: Path, options: ImportOp
 
 
 def _card(manifest: Manifest, found: Source) -> tuple[str, list[CardSection]]:
-    low, high = manifest.calibration["band"]
+    low, high = manifest.calibration.get("band", (None, None))
     return read_card(
         "tetkik.lab.findings",
         found=found,

@@ -68,7 +68,7 @@ def write_bundle(
         )
         progress("export", 1, 3)
         if options.keep_torch and len(networks) == 1:
-            write_torch(networks[0], stage)
+            write_torch(networks[0], prepared.config.preprocessing, stage)
         manifest = _manifest(prepared, result, out, exported.difference)
         progress("export", 2, 3)
         learned_rows(prepared).write(stage)
