@@ -205,7 +205,7 @@ def _show(result: TrialResult) -> None:
 def _checks(result: TrialResult) -> Table:
     from tetkik.lab.trial.interpretation import DECISIONS, check_name
 
-    made = table(t("limit of"), t("limit"), t("found"), t("95%"), "n", t("decision"))
+    made = table(t("limit of"), t("limit"), t("value"), t("95%"), "n", t("decision"))
     for check in result.checks:
         name = check_name(check).in_language(language())
         decision = DECISIONS[check.decision].in_language(language())

@@ -30,7 +30,9 @@ def write_study(path: Path, number: int, *, blob: bool, patient: str, **tags: st
     """A film on which the network of `make_findings_bundle` sees something, or nothing."""
     data: Dataset = dcmread(BytesIO(_template()))
     row = 0.3 + 0.4 * (number % 5) / 5
-    pixels = blob_image(row, 0.5).pixels if blob else np.full_like(blob_image(row, 0.5).pixels, 40 + number % 9)
+    pixels = (
+        blob_image(row, 0.5).pixels if blob else np.full_like(blob_image(row, 0.5).pixels, 40 + number % 9)
+    )
     data.Rows, data.Columns = pixels.shape
     data.PixelData = (pixels.astype(np.uint16) << 4).tobytes()
     data.PatientID, data.PatientName = patient, f"GİZLİ^{patient}"

@@ -15,7 +15,7 @@ from tetkik.lab.findings.figures import Judged, LabelFigures
 from tetkik.lab.findings.predictions import OperatedAt
 from tetkik.lab.findings.summaries import LEAST_KIND, label_figures
 from tetkik.lab.trial.checklists import claim_answers, decide_ai_answers
-from tetkik.lab.trial.interpretation import interpret
+from tetkik.lab.trial.interpretation import DIMENSION_NAMES, interpret
 from tetkik.lab.trial.journal import Journal
 from tetkik.lab.trial.limits import Limits
 from tetkik.lab.trial.reference import DIMENSIONS
@@ -148,7 +148,11 @@ def _part_checks(parts: Sequence[TrialPart], limits: Limits) -> Iterator[Check]:
             missed = part.ci.high < asked
             decision = Decision.NO_GO if missed else Decision.GO
             where = f"{part.dimension}/{part.id}"
-            yield Check("sensitivity", "", asked, part.sensitivity, part.ci, part.positives, decision, where)
+            name = {"dimension": DIMENSION_NAMES[part.dimension], "title": part.title}
+            title = Sentence("{dimension}: {title}", name)
+            yield Check(
+                "sensitivity", "", asked, part.sensitivity, part.ci, part.positives, decision, where, title
+            )
 
 
 def _parts(studies: _Studies, limited: Sequence[str]) -> Iterator[TrialPart]:

@@ -38,8 +38,8 @@ _MANY_UNMATCHED = 0.05
 
 def check_name(check: Check) -> Sentence:
     name = FIGURES[check.figure]
-    if check.part:
-        return Sentence("{figure} at {part}", {"figure": name, "part": check.part})
+    if check.title is not None:
+        return Sentence("{label}, {figure}", {"label": check.title, "figure": name})
     return (
         Sentence("{label}, {figure}", {"label": LabelName(check.label), "figure": name})
         if check.label

@@ -38,6 +38,8 @@ class Check:
     decision: Decision
     part: str = ""
     """The part that it is about, as `site/NAME`; empty for all studies."""
+    title: Sentence | None = None
+    """The same in words."""
 
 
 @dataclass(frozen=True, slots=True)
