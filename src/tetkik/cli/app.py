@@ -23,6 +23,7 @@ from tetkik.cli import (
     serve,
     sign_agent,
     triage,
+    trial,
     users,
 )
 from tetkik.cli.console import out, t
@@ -50,6 +51,7 @@ app.add_typer(report.app, name="report", help=t("From findings to a draft report
 app.command("deidentify", help=t("DICOM files in, the same without what identifies out."))(
     deidentify.deidentify
 )
+app.add_typer(trial.app, name="trial", help=t("A silent trial: a model unseen beside the signed reports."))
 app.add_typer(models.app, name="models", help=t("Model bundles: list, show, verify, import, export."))
 app.command("serve", help=t("The reading room: cases, worklist, reports, in a browser."))(serve.serve)
 app.command("sign-agent", help=t("Beside a signature card: signs PDFs of reports, for pages of one server."))(

@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from queue import LifoQueue, SimpleQueue
@@ -30,6 +31,17 @@ _AHEAD = 2
 Preprocessed = tuple[str, PreparedImage | TetkikError]
 
 
+@dataclass(frozen=True, slots=True)
+class StoredContent:
+    """A file that is no path: what errors call it, and what loads its bytes, in any thread."""
+
+    name: str
+    load: Callable[[], bytes] = field(repr=False)
+
+
+Source = Path | str | StoredContent
+
+
 class PreprocessWorker(SubprocessWorker):
     """A process that looks at files for this one: a decoder that crashes there takes nothing else with it.
 
@@ -40,19 +52,33 @@ class PreprocessWorker(SubprocessWorker):
         super().__init__((preprocess_content,), seconds, load_all if request.gate else load_readers)
         self._request = request
 
-    def preprocess_file(self, path: Path | str) -> PreparedImage | TetkikError:
+    def preprocess_file(self, source: Source) -> PreparedImage | TetkikError:
         """Have one file looked at; a process that dies over it is replaced for the next."""
-        name = str(path)
+        name = name_of(source)
         try:
-            with one_file(name):
-                content = read_file(Path(path))
+            content = _load(source)
         except TetkikError as error:
             return error
         return self.call(preprocess_content, (content, name, self._request), name)
 
 
+def name_of(source: Source) -> str:
+    return source.name if isinstance(source, StoredContent) else str(source)
+
+
+def _load(source: Source) -> bytes:
+    with one_file(name_of(source)):
+        return source.load() if isinstance(source, StoredContent) else read_file(Path(source))
+
+
+def _preprocessed_here(source: Source, request: PreprocessRequest) -> PreparedImage:
+    if isinstance(source, StoredContent):
+        return preprocess_content((_load(source), source.name, request))
+    return preprocess_file(source, request)
+
+
 def preprocess_many(
-    paths: Iterable[Path | str], request: PreprocessRequest, workers: int | None = None
+    paths: Iterable[Source], request: PreprocessRequest, workers: int | None = None
 ) -> Generator[list[Preprocessed], None, None]:
     """Preprocess files, in order, and hand on as many as are ready, at most `BATCH` at a time.
 
@@ -68,15 +94,15 @@ def preprocess_many(
     if workers == 0:
         for path in remaining:
             try:
-                yield [(str(path), preprocess_file(path, request))]
+                yield [(name_of(path), _preprocessed_here(path, request))]
             except TetkikError as error:
-                yield [(str(path), error)]
+                yield [(name_of(path), error)]
     else:
         yield from _in_processes(remaining, request, workers)
 
 
 def _in_processes(
-    paths: Iterable[Path | str], request: PreprocessRequest, count: int
+    paths: Iterable[Source], request: PreprocessRequest, count: int
 ) -> Iterator[list[Preprocessed]]:
     everyone = [PreprocessWorker(request) for _ in range(count)]
     # The one that was busy last goes first: a process is started only when all those before it are busy.
@@ -84,10 +110,10 @@ def _in_processes(
     for worker in everyone:
         idle.put(worker)
 
-    def ask(path: Path | str) -> Preprocessed:
+    def ask(path: Source) -> Preprocessed:
         worker = idle.get()
         try:
-            return str(path), worker.preprocess_file(path)
+            return name_of(path), worker.preprocess_file(path)
         finally:
             idle.put(worker)
 
@@ -110,7 +136,7 @@ class _Feed:
     """
 
     def __init__(
-        self, paths: Iterable[Path | str], submit: Callable[[Path | str], Future[Preprocessed]], most: int
+        self, paths: Iterable[Source], submit: Callable[[Source], Future[Preprocessed]], most: int
     ) -> None:
         self._paths = paths
         self._submit = submit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from tetkik.errors import BundleCorrupt, BundleError, BundleMismatch, MissingExt
 from tetkik.findings.interface import FindingsModel
 from tetkik.findings.onnx_model import THREADS, OnnxFindings
 from tetkik.findings.operating_points import OperatingPoints, screen
-from tetkik.findings.pipeline import preprocess_many
+from tetkik.findings.pipeline import Source, preprocess_many
 from tetkik.findings.preprocess import PreparedImage, PreprocessRequest, preprocess, preprocess_file
 from tetkik.imaging.prepare import normalise
 from tetkik.imaging.read import one_file
@@ -163,10 +163,10 @@ class Findings:
             yield item.result if isinstance(item, Study) else item
 
     def study_many(
-        self, paths: Iterable[Path | str], workers: int | None = None, picture: int = 0
+        self, paths: Iterable[Source], workers: int | None = None, picture: int = 0, *, origin: bool = False
     ) -> Iterator[Study | TetkikError]:
-        """As `predict_many`, with what is needed to explain each answer."""
-        for batch in preprocess_many(paths, self._request(picture), workers):
+        """As `predict_many`, with what is needed to explain each answer; with `origin` whose image it is."""
+        for batch in preprocess_many(paths, replace(self._request(picture), origin=origin), workers):
             prepared = [(path, item) for path, item in batch if isinstance(item, PreparedImage)]
             results = iter(self._answers(prepared))
             for _, item in batch:

@@ -16,7 +16,7 @@ from tetkik.imaging.gate.classifier import Classifier, built_in
 from tetkik.imaging.prepare import Preprocessing, to_square
 from tetkik.imaging.read import load_readers, one_file, read_bytes, read_image
 from tetkik.language import Sentence
-from tetkik.values import GateResult, Measured, Radiograph
+from tetkik.values import Equipment, GateResult, Identity, Measured, Radiograph, View
 
 _SAMPLE = 1 << 16
 
@@ -32,6 +32,17 @@ class PreprocessRequest:
     """Youngest and oldest patient that the network was trained on, in years, where that is known."""
     picture: int = 0
     """The longer side of a picture for display, in pixels; 0 for none."""
+    origin: bool = False
+    """Whether to tell whose image it is, and where it was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOrigin:
+    """What a file says of its patient and of its making; empty for a raster file."""
+
+    identity: Identity
+    equipment: Equipment
+    view: View | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +60,7 @@ class PreparedImage:
     picture: NDArray[np.uint8] | None = None
     """(rows, columns), uint8, the image for display, where it was requested."""
     measured: Measured | None = None
+    origin: ImageOrigin | None = None
 
 
 def preprocess(
@@ -64,6 +76,7 @@ def preprocess(
         degraded=image.degraded,
         picture=picture_of(image, request.picture) if read and request.picture else None,
         measured=measured(image),
+        origin=ImageOrigin(image.identity, image.equipment, image.view) if request.origin else None,
     )
 
 

@@ -26,6 +26,7 @@ from tetkik.imaging.greyscale import grey_of
 from tetkik.imaging.limits import BoundedBytes, cut_short, damaged, inflate
 from tetkik.imaging.tags import (
     FrameTags,
+    equipment_of,
     identity_of,
     image_tags,
     laterality_of,
@@ -95,6 +96,7 @@ def radiograph_of(
         notes=(*_frame_note(layout.frames, index), *_side_note(dataset)),
         plane=plane,
         display=shown.display,
+        equipment=equipment_of(dataset),
     )
 
 

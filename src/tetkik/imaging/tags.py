@@ -16,7 +16,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.uid import UID
 
-from tetkik.values import Identity, ImageTags, Laterality, Sex, SpacingPlane, View
+from tetkik.values import Equipment, Identity, ImageTags, Laterality, Sex, SpacingPlane, View
 
 _MOST_SEQUENCE_BYTES = 1 << 24
 _DAYS_IN_YEAR = 365.25
@@ -211,6 +211,12 @@ def image_tags(dataset: Dataset, frames: int) -> ImageTags:
         location=_location(dataset),
         laterality=laterality_of(dataset),
     )
+
+
+def equipment_of(dataset: Dataset) -> Equipment:
+    """Where and with what the image was made."""
+    names = ("InstitutionName", "Manufacturer", "ManufacturerModelName")
+    return Equipment(*(text(dataset, name) for name in names))
 
 
 def _location(dataset: Dataset) -> float | None:

@@ -106,6 +106,8 @@ class Action(StrEnum):
     FEEDBACK_EXPORTED = "feedback.exported"
     STATISTICS_OPENED = "statistics.opened"
     STATISTICS_EXPORTED = "statistics.exported"
+    TRIAL_READ = "trial.read"
+    """A signed report and the images of its study were read for a silent trial of a model."""
     AUDIT_READ = "audit.read"
     AUDIT_EXPORTED = "audit.exported"
     BACKUP_MADE = "backup.made"

@@ -67,6 +67,7 @@ from tetkik.values.measurement import (
 )
 from tetkik.values.radiograph import (
     DisplayPixels,
+    Equipment,
     FileFormat,
     Flaw,
     GateResult,
@@ -146,6 +147,7 @@ __all__ = [
     "DisplayPixels",
     "Draft",
     "DraftSentence",
+    "Equipment",
     "Evidence",
     "Fault",
     "Figure",

@@ -113,6 +113,19 @@ class ImageTags:
     laterality: Laterality | None = field(default=None, metadata=ADDED)
 
 
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """Where and with what an image was made, for figures by site and by device; it names no patient."""
+
+    institution: str | None = None  # Institution Name (0008,0080)
+    manufacturer: str | None = None  # (0008,0070)
+    model: str | None = None  # Manufacturer's Model Name (0008,1090)
+
+    @property
+    def device(self) -> str | None:
+        return " ".join(part for part in (self.manufacturer, self.model) if part) or None
+
+
 def middle_frame(frames: int) -> int:
     """The frame that stands for a file of several, from 1: the first of a volume shows next to nothing."""
     return (frames + 1) // 2
@@ -194,6 +207,7 @@ class Radiograph:
     degraded: bool = False  # whether it is a photograph of a film, or else of less than diagnostic quality
     plane: SpacingPlane | None = None
     display: DisplayPixels | None = None
+    equipment: Equipment = Equipment()
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 2 or self.pixels.dtype not in (np.uint8, np.uint16) or not self.pixels.size:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from tetkik.documents.files import write_files
@@ -78,9 +79,10 @@ def write_evaluation(
     template: str,
     pictures: Sequence[Picture],
     table: tuple[str, str],
+    more_tables: Mapping[str, str] = MappingProxyType({}),
     **values: object,
 ) -> tuple[Path, ...]:
-    """Write `report.html`, its pictures, `metrics.json` and one table into `folder`: all of it, or nothing.
+    """Write `report.html`, its pictures, `metrics.json` and its tables into `folder`: all of it, or nothing.
 
     An earlier evaluation in the folder is replaced; other files there are left alone. `template` is
     `CAPABILITY/NAME.html.jinja` in the lab, which extends `evaluation.html.jinja` and gets `values` too.
@@ -90,7 +92,7 @@ def write_evaluation(
     page = environment.get_template(name).render(evaluation=evaluation, **values)
     contents = {picture.name: picture.png for picture in pictures}
     figures = json.dumps(evaluation.as_json(language), ensure_ascii=False, indent=2, allow_nan=False)
-    texts = {"metrics.json": figures + "\n", table[0]: table[1], PAGE: page}
+    texts = {"metrics.json": figures + "\n", table[0]: table[1], **more_tables, PAGE: page}
     return write_files(contents | {name: text.encode("utf-8") for name, text in texts.items()}, folder)
 
 

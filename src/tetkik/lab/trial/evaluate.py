@@ -1,0 +1,292 @@
+"""From the answers of a trial to its figures: studies instead of images, parts, and the limits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tetkik.errors import DataError
+from tetkik.lab.engine.results import SMALLEST
+from tetkik.lab.findings.figures import Judged, LabelFigures
+from tetkik.lab.findings.predictions import OperatedAt
+from tetkik.lab.findings.summaries import LEAST_KIND, label_figures
+from tetkik.lab.trial.checklists import claim_answers, decide_ai_answers
+from tetkik.lab.trial.interpretation import DIMENSION_NAMES, interpret
+from tetkik.lab.trial.journal import Journal
+from tetkik.lab.trial.limits import Limits
+from tetkik.lab.trial.reference import DIMENSIONS
+from tetkik.lab.trial.results import Check, Counts, Decision, TrialPart, TrialResult
+from tetkik.language import Sentence
+from tetkik.statistics import Bools, ClusterBootstrap, Interval, auroc_replicates, share_interval
+from tetkik.values import FINDING_LABELS, ThresholdOn
+
+TITLES = {
+    ("sex", "F"): Sentence("women and girls"),
+    ("sex", "M"): Sentence("men and boys"),
+    ("sex", "O"): Sentence("another sex"),
+    ("age", "under_18"): Sentence("under 18 years"),
+    ("age", "18_to_39"): Sentence("18 to 39 years"),
+    ("age", "40_to_64"): Sentence("40 to 64 years"),
+    ("age", "65_or_more"): Sentence("65 years or more"),
+    ("language", "tr"): Sentence("report in Turkish"),
+    ("language", "en"): Sentence("report in English"),
+    ("reader", "alone"): Sentence("read without a model"),
+    ("reader", "assisted"): Sentence("read with another model's findings"),
+}
+_UNKNOWN = Sentence("not known")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Studies:
+    """The studies that were answered, row by row, and which of all studies were."""
+
+    judged: Judged
+    names: tuple[str, ...]
+    parts: Mapping[str, tuple[str, ...]]
+    counts: Counts
+    answered: Bools
+    """(studies,), of those with a report and an image."""
+    groups: Sequence[int]
+    """(studies,), the patient of each."""
+
+
+def evaluate_trial(journal: Journal, *, bootstrap: int = 1000, seed: int = 0) -> TrialResult:
+    """Judge the answers of a trial, also of one that is still running.
+
+    Raises:
+        DataError: no study with a report was answered.
+    """
+    studies, limits = _studies(journal), journal.limits.limits
+    judged = studies.judged
+    draws = ClusterBootstrap(judged.groups, bootstrap, seed)
+    replicates = None
+    if draws.possible and draws.grouped:
+        replicates = auroc_replicates(judged.scores, judged.truth.astype(np.int64), draws)
+    per_label, without = label_figures(judged, replicates)
+    parts = tuple(_parts(studies, [label for label in limits.limits if label in judged.labels]))
+    checks = (
+        _answered(studies, limits),
+        *_label_checks(per_label, limits),
+        *_part_checks(parts, limits),
+    )
+    about = journal.about
+    result = TrialResult(
+        model=about["model"],
+        judged=judged,
+        studies=studies.names,
+        counts=studies.counts,
+        limits=limits,
+        fixed={name: about[name] for name in ("limits_sha256", "model_sha256", "source", "reports_sha256")},
+        finished=journal.finished,
+        per_label=per_label,
+        parts=parts,
+        checks=checks,
+        decision=decide(checks, finished=journal.finished),
+        not_computed=without,
+        patients=len(np.unique(judged.groups)),
+        replicates=draws.replicates,
+        seed=seed,
+    )
+    result = replace(result, interpretation=interpret(result))
+    return replace(result, claim=claim_answers(result), decide_ai=decide_ai_answers(result))
+
+
+def decide(checks: Sequence[Check], *, finished: bool = True) -> Decision:
+    """No-go where one limit is missed; go where all are reached and every image was answered."""
+    found = {check.decision for check in checks}
+    if Decision.NO_GO in found:
+        return Decision.NO_GO
+    return Decision.GO if found == {Decision.GO} and finished else Decision.OPEN
+
+
+def judge_limit(limit: float, interval: Interval | None, *, enough: bool = True) -> Decision:
+    if interval is None or not enough:
+        return Decision.OPEN
+    if interval.low >= limit:
+        return Decision.GO
+    return Decision.NO_GO if interval.high < limit else Decision.OPEN
+
+
+def _answered(studies: _Studies, limits: Limits) -> Check:
+    interval = share_interval(studies.answered, np.asarray(studies.groups))
+    n = len(studies.answered)
+    decision = judge_limit(limits.answered, interval)
+    return Check("answered", "", limits.answered, float(studies.answered.mean()), interval, n, decision)
+
+
+def _label_checks(per_label: Mapping[str, LabelFigures], limits: Limits) -> Iterator[Check]:
+    for label, limit in limits.limits.items():
+        found = per_label.get(label) or LabelFigures(label, 0, 0)
+        enough = found.n_positive >= limit.positives
+        for name, asked, value, interval, n in (
+            ("sensitivity", limit.sensitivity, found.sensitivity, found.sensitivity_ci, found.n_positive),
+            (
+                "specificity",
+                limit.specificity,
+                found.specificity,
+                found.specificity_ci,
+                found.n - found.n_positive,
+            ),
+            ("auroc", limit.auroc, found.auroc, found.ci, found.n),
+        ):
+            if asked is not None:
+                decision = judge_limit(asked, interval, enough=enough)
+                yield Check(name, label, asked, value, interval, n, decision)
+
+
+def _part_checks(parts: Sequence[TrialPart], limits: Limits) -> Iterator[Check]:
+    """A part without enough studies decides nothing: many small ones would keep every trial open."""
+    asked = limits.parts.sensitivity
+    if asked is None:
+        return
+    for part in parts:
+        if part.ci is not None and part.positives >= LEAST_KIND:
+            missed = part.ci.high < asked
+            decision = Decision.NO_GO if missed else Decision.GO
+            where = f"{part.dimension}/{part.id}"
+            name = {"dimension": DIMENSION_NAMES[part.dimension], "title": part.title}
+            title = Sentence("{dimension}: {title}", name)
+            yield Check(
+                "sensitivity", "", asked, part.sensitivity, part.ci, part.positives, decision, where, title
+            )
+
+
+def _parts(studies: _Studies, limited: Sequence[str]) -> Iterator[TrialPart]:
+    judged = studies.judged
+    columns = [judged.labels.index(label) for label in limited]
+    for dimension in DIMENSIONS:
+        column = np.array(studies.parts[dimension])
+        names = sorted(set(column.tolist()))
+        if len(names) < 2:
+            continue
+        for name in names:
+            rows = column == name
+            title = TITLES.get((dimension, name)) or (
+                Sentence("{name}", {"name": name}) if name else _UNKNOWN
+            )
+            part = TrialPart(dimension, name or "unknown", title, int(rows.sum()))
+            if part.n < SMALLEST:
+                yield replace(part, reason=Sentence("Fewer than {least} studies.", {"least": SMALLEST}))
+                continue
+            own = _only(judged, rows)
+            positive = (own.truth[:, columns] == 1) & own.usable[:, columns]
+            called = own.decided[:, columns][positive]
+            patients = np.broadcast_to(own.groups[:, None], positive.shape)[positive]
+            figures, _ = label_figures(own, None)
+            yield replace(
+                part,
+                ci=share_interval(called, patients),
+                sensitivity=float(called.mean()) if len(called) else None,
+                positives=len(called),
+                per_label={label: item for label, item in figures.items() if item.n},
+            )
+
+
+def _only(judged: Judged, rows: Bools) -> Judged:
+    index = np.flatnonzero(rows).tolist()
+    arrays: dict[str, Any] = {
+        name: getattr(judged, name)[rows]
+        for name in ("truth", "scores", "probabilities", "positive", "screen", "groups")
+    }
+    cells: dict[str, Any] = {
+        name: tuple(getattr(judged, name)[row] for row in index)
+        for name in ("source", "view", "sex", "age", "sha256")
+    }
+    return replace(judged, **arrays, **cells)
+
+
+def _studies(journal: Journal) -> _Studies:
+    """The images of each study as one row: the highest of its scores, called where any image is."""
+    counted: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
+    names: set[str] = set()
+    rows: dict[str, int] = {}
+    for line in journal.lines():
+        counted[line["outcome"]] += 1
+        if line["outcome"] == "refused":
+            refused[line["flaw"]] += 1
+        if "parts" in line:
+            rows.setdefault(line["study"], len(rows))
+        names.update(line.get("findings", ()))
+    labels = (*(label for label in FINDING_LABELS if label in names), *sorted(names - set(FINDING_LABELS)))
+    scored = np.zeros(len(rows), bool)
+    values = np.full((2, len(rows), len(labels)), np.nan)
+    positive, truth = (np.full((len(rows), len(labels)), -1, np.int8) for _ in range(2))
+    screen = np.full(len(rows), np.nan)
+    parts: dict[str, list[str]] = {dimension: [""] * len(rows) for dimension in DIMENSIONS}
+    patients: dict[str, int] = {}
+    groups = [0] * len(rows)
+    places = {label: column for column, label in enumerate(labels)}
+    for line in journal.lines():
+        row = rows.get(line.get("study", ""))
+        if row is None or "parts" not in line:
+            continue
+        patient = line.get("patient") or f"study {line['study']}"
+        groups[row] = patients.setdefault(patient, len(patients))
+        for dimension, name in line["parts"].items():
+            if dimension in parts:
+                parts[dimension][row] = name
+        if line["outcome"] != "scored":
+            continue
+        scored[row] = True
+        if line["screen"] is not None:
+            screen[row] = np.fmax(screen[row], line["screen"])
+        for label, answer in line["findings"].items():
+            column = places[label]
+            score, probability = (np.nan if value is None else value for value in answer[:2])
+            values[:, row, column] = np.fmax(values[:, row, column], (score, probability))
+            positive[row, column] = max(positive[row, column], answer[2])
+        for label, value in line["truth"].items():
+            truth[row, places[label]] = value
+    chosen = np.flatnonzero(scored)
+    if not len(chosen):
+        raise DataError(
+            "No study of the trial has both a report and an answer of the model: of {images} images "
+            "{unmatched} have no report, {refused} were refused and {failed} could not be read; check the "
+            "column study of the reports, and the images.",
+            images=counted.total(),
+            unmatched=counted["unmatched"],
+            refused=counted["refused"],
+            failed=counted["failed"],
+        )
+    about = journal.about
+    group = np.asarray(groups, np.int64)
+    none = (None,) * len(chosen)
+    judged = Judged(
+        labels=labels,
+        truth=truth[chosen],
+        scores=values[0][chosen],
+        probabilities=values[1][chosen],
+        positive=positive[chosen],
+        screen=screen[chosen],
+        operated_at={
+            label: OperatedAt(threshold, ThresholdOn(on))
+            for label, (threshold, on) in about["thresholds"].items()
+            if label in places
+        },
+        groups=group[chosen],
+        source=tuple(parts["site"][row] for row in chosen),
+        view=none,
+        sex=none,
+        age=none,
+        sha256=("",) * len(chosen),
+    )
+    counts = Counts(
+        reports=about.get("reports"),
+        images=counted.total(),
+        answered_images=counted["scored"],
+        studies=len(rows),
+        answered=len(chosen),
+        refused=dict(refused.most_common()),
+        failed=counted["failed"],
+        unmatched=counted["unmatched"],
+        other_patient=counted["other_patient"],
+        left_out=dict(about.get("left_out", {})),
+    )
+    own = {dimension: tuple(cells[row] for row in chosen) for dimension, cells in parts.items()}
+    called = list(rows)
+    return _Studies(judged, tuple(called[row] for row in chosen), own, counts, scored, groups)

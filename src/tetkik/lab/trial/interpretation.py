@@ -1,0 +1,144 @@
+"""A trial in words: the decision first, then what it rests on, then what weakens it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, groupby
+from types import MappingProxyType
+
+from tetkik.lab.engine.results import bracket, listed
+from tetkik.lab.findings.interpretation import LabelName
+from tetkik.lab.trial.results import Check, Decision, TrialPart, TrialResult
+from tetkik.language import Sentence
+
+FIGURES = MappingProxyType(
+    {
+        "answered": Sentence("share of studies answered"),
+        "sensitivity": Sentence("sensitivity"),
+        "specificity": Sentence("specificity"),
+        "auroc": Sentence("AUROC"),
+    }
+)
+DECISIONS = MappingProxyType(
+    {Decision.GO: Sentence("go"), Decision.NO_GO: Sentence("no go"), Decision.OPEN: Sentence("not decided")}
+)
+DIMENSION_NAMES = MappingProxyType(
+    {
+        "site": Sentence("site"),
+        "device": Sentence("device"),
+        "sex": Sentence("sex"),
+        "age": Sentence("age"),
+        "quarter": Sentence("quarter"),
+        "language": Sentence("language of the report"),
+        "reader": Sentence("reader"),
+    }
+)
+_MANY_UNMATCHED = 0.05
+
+
+def check_name(check: Check) -> Sentence:
+    name = FIGURES[check.figure]
+    if check.title is not None:
+        return Sentence("{label}, {figure}", {"label": check.title, "figure": name})
+    return (
+        Sentence("{label}, {figure}", {"label": LabelName(check.label), "figure": name})
+        if check.label
+        else name
+    )
+
+
+def interpret(result: TrialResult) -> tuple[Sentence, ...]:
+    """What the figures say, most important first."""
+    parts = (_decision, _studies, _unfinished, _weak, _parts, _readers, _unmatched, _reference)
+    return tuple(chain.from_iterable(part(result) for part in parts))
+
+
+def _decision(result: TrialResult) -> Iterator[Sentence]:
+    missed = [check_name(check) for check in result.checks if check.decision is Decision.NO_GO]
+    undecided = [check_name(check) for check in result.checks if check.decision is Decision.OPEN]
+    if missed:
+        yield Sentence(
+            "No go: the whole interval lies below the limit of {items}.", {"items": listed(missed)}
+        )
+    elif undecided:
+        yield Sentence(
+            "Not decided: the interval holds the limit, or studies are missing, for {items}.",
+            {"items": listed(undecided)},
+        )
+    elif result.decision is Decision.GO:
+        yield Sentence("Go: every interval lies at or above the limit that was fixed beforehand.")
+
+
+def _studies(result: TrialResult) -> Iterator[Sentence]:
+    counts = result.counts
+    yield Sentence(
+        "{answered} of {studies} studies with a report and an image were answered, of {patients} patients.",
+        {"answered": counts.answered, "studies": counts.studies, "patients": result.patients},
+    )
+
+
+def _unfinished(result: TrialResult) -> Iterator[Sentence]:
+    if not result.finished:
+        yield Sentence("The run is not through; the same command goes on with it.")
+
+
+def _weak(result: TrialResult) -> Iterator[Sentence]:
+    for label, limit in result.limits.limits.items():
+        found = result.per_label.get(label)
+        positives = found.n_positive if found else 0
+        if positives < limit.positives:
+            yield Sentence(
+                "{label}: {n} studies with the finding, and {needed} were planned.",
+                {"label": LabelName(label), "n": positives, "needed": limit.positives},
+            )
+
+
+def _parts(result: TrialResult) -> Iterator[Sentence]:
+    """Dimensions in which two parts have intervals that do not meet."""
+    for dimension, found in groupby(result.parts, lambda part: part.dimension):
+        known = [part for part in found if part.ci is not None]
+        if len(known) < 2:
+            continue
+        low = min(known, key=lambda part: part.sensitivity or 0.0)
+        high = max(known, key=lambda part: part.sensitivity or 0.0)
+        if low.ci is not None and high.ci is not None and low.ci.high < high.ci.low:
+            yield Sentence(
+                "Sensitivity differs by {dimension}: {low} against {high}.",
+                {"dimension": DIMENSION_NAMES[dimension], "low": _named(low), "high": _named(high)},
+            )
+
+
+def _named(part: TrialPart) -> Sentence:
+    values = {
+        "title": part.title,
+        "value": part.sensitivity,
+        "interval": bracket(part.ci),
+        "n": part.positives,
+    }
+    return Sentence("{title} {value:.2f}{interval} (n = {n})", values)
+
+
+def _readers(result: TrialResult) -> Iterator[Sentence]:
+    assisted = next((part.n for part in result.parts if part.id == "assisted"), 0)
+    if assisted:
+        yield Sentence(
+            "{n} reports were signed by readers who saw another model's findings: they may agree with models "
+            "more than the images do.",
+            {"n": assisted},
+        )
+
+
+def _unmatched(result: TrialResult) -> Iterator[Sentence]:
+    counts = result.counts
+    if counts.unmatched > _MANY_UNMATCHED * counts.images:
+        yield Sentence(
+            "{n} of {images} images have no report: see that the column study names them.",
+            {"n": counts.unmatched, "images": counts.images},
+        )
+
+
+def _reference(result: TrialResult) -> Iterator[Sentence]:
+    yield Sentence(
+        "The reports were read by rules, which err as readers do: have a sample of the disagreements in "
+        "cases.csv read by hand before a decision rests on them."
+    )

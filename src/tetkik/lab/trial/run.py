@@ -1,0 +1,139 @@
+"""The run of a trial: image by image, in bounded memory, each answer on the disk before the next batch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tetkik.errors import DataError, UsageError
+from tetkik.findings.predict import Findings, Study
+from tetkik.lab.trial.journal import Beginning, Journal
+from tetkik.lab.trial.limits import FixedLimits
+from tetkik.lab.trial.reference import Reference, parts_of
+from tetkik.lab.trial.source import TrialImage, TrialSource
+from tetkik.values import ProgressCallback
+
+if TYPE_CHECKING:
+    from tetkik.errors import TetkikError
+    from tetkik.findings.pipeline import Source
+    from tetkik.findings.preprocess import ImageOrigin
+    from tetkik.values import FindingsResult
+
+ANSWERED = "images answered"
+
+
+def model_sha256(findings: Findings) -> str:
+    """Of the manifest, which holds the hash of every file of the model."""
+    return hashlib.sha256(findings.model.manifest.model_dump_json().encode()).hexdigest()
+
+
+def begin(
+    folder: Path, findings: Findings, limits: FixedLimits, source: str, reports_sha256: str = ""
+) -> Journal:
+    """Fix a trial of this model, or go on with the one in `folder`."""
+    thresholds = {label: (point.threshold, point.on.value) for label, point in findings.points.points.items()}
+    model = (findings.name, model_sha256(findings))
+    return Journal.begin(folder, Beginning(limits.sha256, *model, source, thresholds, reports_sha256), limits)
+
+
+def check_model(findings: Findings, journal_model: str) -> None:
+    if findings.name != journal_model:
+        raise UsageError(
+            "The limits were fixed for {fixed}, and this is {model}; name that one with --model, or fix "
+            "limits for this one.",
+            fixed=journal_model,
+            model=findings.name,
+        )
+
+
+def run_trial(
+    findings: Findings,
+    source: TrialSource,
+    journal: Journal,
+    *,
+    workers: int | None = None,
+    progress: ProgressCallback | None = None,
+) -> None:
+    """Answer every image that was not answered yet, and keep each answer beside its report.
+
+    Raises:
+        DataError: there is no image at all.
+    """
+    waiting: deque[TrialImage] = deque()
+
+    def contents() -> Iterator[Source]:
+        for image in source.images(done):
+            waiting.append(image)
+            yield image.content
+
+    done = journal.done()
+    count = len(done)
+    with journal.appending() as file:
+        for answer in findings.study_many(contents(), workers, origin=True):
+            entry = _entry(source, waiting.popleft(), answer)
+            file.write(json.dumps(entry, ensure_ascii=False, separators=(",", ":")) + "\n")
+            # An interrupted run loses nothing that it has shown as done.
+            file.flush()
+            count += 1
+            if progress is not None:
+                progress(ANSWERED, count, None)
+    if not count:
+        raise DataError("There is no image to run the trial on; check the folder, or the period.")
+    journal.finish(source.reports, source.left_out)
+
+
+def _entry(source: TrialSource, image: TrialImage, answer: Study | TetkikError) -> dict[str, Any]:
+    origin = answer.prepared.origin if isinstance(answer, Study) else None
+    reference = image.reference or source.reference(image, origin)
+    entry: dict[str, Any] = {"image": image.key}
+    if reference is None:
+        return entry | {"outcome": "unmatched" if isinstance(answer, Study) else "failed"}
+    own = origin.identity.patient_id if origin is not None else None
+    if image.reference is None and own and reference.patient and own != reference.patient:
+        return entry | {"outcome": "other_patient", "study": reference.study}
+    entry["study"] = reference.study
+    # A study of which no patient is known is a patient of its own.
+    if patient := reference.patient or own:
+        entry["patient"] = source.pseudonym(patient)
+    entry["parts"] = {**_parts(origin), **reference.parts}
+    entry["truth"] = _chosen(reference, answer)
+    if not isinstance(answer, Study):
+        return entry | {"outcome": "failed"}
+    if not answer.result.suitable:
+        return entry | {"outcome": "refused", "flaw": answer.result.flaws[0].value}
+    return entry | {"outcome": "scored", "screen": answer.result.screen, "findings": _findings(answer.result)}
+
+
+def _parts(origin: ImageOrigin | None) -> dict[str, str]:
+    """What the file says of the parts."""
+    if origin is None:
+        return {}
+    identity = origin.identity
+    return parts_of(
+        site=origin.equipment.institution,
+        device=origin.equipment.device,
+        sex=identity.sex,
+        age=None if identity.age_years is None else str(int(identity.age_years)),
+        date=identity.study_date,
+    )
+
+
+def _chosen(reference: Reference, answer: Study | TetkikError) -> dict[str, int]:
+    """What the report says of the labels that the model assesses; of all where it did not answer."""
+    if not isinstance(answer, Study) or not answer.result.suitable:
+        return {}
+    assessed = {finding.label for finding in answer.result.findings if finding.assessed}
+    return {label: value for label, value in reference.truth.items() if label in assessed}
+
+
+def _findings(result: FindingsResult) -> dict[str, list[float | int | None]]:
+    """By label: score, probability, whether it is called."""
+    return {
+        finding.label: [finding.score, finding.probability, int(finding.positive)]
+        for finding in result.findings
+        if finding.assessed
+    }
