@@ -52,7 +52,7 @@ USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 # The tests start many processes; each would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve demo check test lint style types near suite docs day attacks fuzz advisories sbom release viewer web benchmarks clean
+.PHONY: serve demo check test lint style types imports near suite compiled docs day attacks fuzz advisories sbom release viewer web benchmarks clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.light
@@ -62,26 +62,33 @@ serve: $(VENV)/.service
 	@$(BIN)/tetkik serve --demo
 
 check: style
-	@$(MAKE) --no-print-directory -j2 types near
+	@$(MAKE) --no-print-directory -j2 types near imports
 
 test: style
 	@$(MAKE) --no-print-directory -j2 types suite
 
-lint: style types
+lint: style types imports
 
 style: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports --no-logo
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
+imports: $(VENV)/.dev
+	$(BIN)/lint-imports --no-logo
+
 near: $(VENV)/.dev
 	$(PYTEST) $(PYTEST_ARGS) $$($(BIN)/python tests/changed.py)
 
-suite: $(VENV)/.dev
+suite: compiled
 	$(PYTEST) $(PYTEST_ARGS)
+
+# Otherwise each process of the tests would compile all of them and what they import, at the same time.
+# What is wrong with them is told by the run itself.
+compiled: $(VENV)/.dev
+	@$(BIN)/python -m pytest --collect-only -qq >/dev/null || true
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py
@@ -191,5 +198,5 @@ $(VENV)/.service: $(BIN)/python $(BUILT_FROM)
 
 $(VENV)/.dev: $(BIN)/python $(BUILT_FROM)
 	@echo "Installing Tetkik with everything for its tests into $(VENV) (the first time takes minutes) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(PIP_ARGS) -e '.[dev]'
 	@touch $@ $(VENV)/.light $(VENV)/.service

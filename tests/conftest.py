@@ -20,7 +20,7 @@ for _name in [name for name in os.environ if name.startswith("TETKIK_")]:
     del os.environ[_name]
 os.environ["TETKIK_LANGUAGE"] = "en"
 os.environ["TETKIK_ALLOW_ROOT"] = "true"  # the tests run in containers, too
-# There is a process of tests for each core: threads of their own would wait for each other.
+# There is a process of tests for each core and more: threads of their own would wait for each other.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
@@ -45,6 +45,14 @@ _PROGRAMS_OF_FIXTURES = {"browser": ("chromium",), "issuer": ("node", "npm"), "p
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`.ci/run` runs what takes records on PostgreSQL too."""
     parser.addoption("--both-databases", action="store_true", help="run every test of the records on both")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """One more than there are cores: a test often waits, for a browser, a server or a database."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return 1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from peft import PeftModel
 from transformers import AutoProcessor, Blip2ForConditionalGeneration, PaliGemmaForConditionalGeneration
 
 from tests.caption.tiny import SENTENCES, tiny_blip2, tiny_paligemma
@@ -111,6 +110,8 @@ def test_reloaded_it_says_the_same(bases: dict[str, str], family: str, merge: bo
 
 @pytest.mark.parametrize("options", [AdapterOptions(dora=True), AdapterOptions(rslora=True)])
 def test_every_kind_of_adapter_merges(bases: dict[str, str], options: AdapterOptions, tmp_path: Path):
+    from peft import PeftModel
+
     network = trained(bases["opt"], options=options)
     before = loss_of(network)
     again = load_captioner(bundled(network, tmp_path / "bundle", merge=True))
@@ -121,6 +122,8 @@ def test_every_kind_of_adapter_merges(bases: dict[str, str], options: AdapterOpt
 
 
 def test_peft_opens_an_adapter(bases: dict[str, str], tmp_path: Path):
+    from peft import PeftModel
+
     network = trained(bases["opt"], options=ALL_PARTS)
     bundle = bundled(network, tmp_path / "bundle")
     assert {"adapter_config.json", "adapter_model.safetensors", "tokenizer.json"} < set(bundle.manifest.files)

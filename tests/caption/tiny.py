@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from bitsandbytes.nn import modules as quantised
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     Blip2Config,
@@ -17,8 +16,6 @@ from transformers import (
 
 # Matrices this small are done before a second thread has woken; on a busy computer many wait for each other.
 torch.set_num_threads(1)
-# On a processor with AVX-512 BF16 bitsandbytes packs weights in blocks, which layers this small do not fill.
-quantised.has_avx512bf16 = lambda: False
 
 SENTENCES = (
     "Chest radiograph shows a small left pleural effusion.",
@@ -86,6 +83,7 @@ def tiny_blip2(
     Returns:
         `folder`.
     """
+    _without_blocks()
     torch.manual_seed(seed)
     tokenizer = tiny_tokenizer(language)
     if placeholders:
@@ -159,6 +157,7 @@ def tiny_blip2(
 
 def tiny_paligemma(folder: Path, seed: int = 0, *, size: int = 28) -> Path:
     """A PaliGemma of two layers in the layout of Hugging Face; returns `folder`."""
+    _without_blocks()
     torch.manual_seed(seed)
     tokenizer = tiny_tokenizer("gemma")
     tokenizer.add_tokens([AddedToken("<image>", normalized=False, special=True)], special_tokens=True)
@@ -195,6 +194,16 @@ def tiny_paligemma(folder: Path, seed: int = 0, *, size: int = 28) -> Path:
     _unlike_zero(model, seed)
     _save(model, tokenizer, folder, torch.float32)
     return folder
+
+
+def _without_blocks() -> None:
+    """On a processor with AVX-512 BF16 bitsandbytes packs weights in blocks, which these layers do not fill.
+
+    Its import takes seconds: not for processes that test no captions.
+    """
+    from bitsandbytes.nn import modules as quantised
+
+    quantised.has_avx512bf16 = lambda: False
 
 
 def _unlike_zero(model: torch.nn.Module, seed: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -77,37 +78,72 @@ def test_nothing_at_all_is_answered_with_help():
     assert result.stderr == ""
 
 
-@pytest.mark.parametrize(
-    ("arguments", "english", "turkish"),
-    [
-        (("modles",), "There is no command modles; did you mean `tetkik models`?", "mi demek istediniz?"),
-        (("models", "xyz"), "There is no command xyz; `tetkik models --help` lists", "diye bir komut yok"),
-        (("models", "list", "--jsno"), "There is no option --jsno", "diye bir seçenek yok"),
-        (("models", "show"), "`tetkik models show` needs MODEL", "MODEL verilmeli"),
-        (("models", "export", "a"), "`tetkik models export` needs --out", "--out verilmeli"),
-        (("models", "export", "a", "--out"), "(--out needs a value)", "(--out bir değer ister)"),
-        (("models", "list", "--json=3"), "(--json takes no value)", "(--json değer almaz)"),
-        (("models", "show", "a", "b"), "(not expected: b)", "(beklenmiyordu: b)"),
-        (
-            ("triage", "collect", "doktorsitesi", "--out", "x", "--limit", "many"),
-            "The value of --limit cannot be used (a whole number is needed)",
-            "--limit için verilen değer kullanılamıyor (tam sayı gerekli)",
-        ),
-        (
-            ("triage", "collect", "doktorsitesi", "--out", "x", "--limit", "0"),
-            "The value of --limit cannot be used",
-            "--limit için verilen değer kullanılamıyor",
-        ),
-        (("models", "show", "nothing"), "There is no model called nothing;", "nothing adlı bir model yok;"),
-    ],
-)
-def test_wrong_usage_is_one_sentence_and_status_2(arguments, english, turkish):
-    for language, sentence in (("en", english), ("tr", turkish)):
-        result = run(*arguments, TETKIK_LANGUAGE=language)
-        assert result.returncode == 2
-        assert result.stdout == ""
-        assert sentence in result.stderr
-        assert len(result.stderr.splitlines()) == 1
+WRONG = [
+    (("modles",), "There is no command modles; did you mean `tetkik models`?", "mi demek istediniz?"),
+    (("models", "xyz"), "There is no command xyz; `tetkik models --help` lists", "diye bir komut yok"),
+    (("models", "list", "--jsno"), "There is no option --jsno", "diye bir seçenek yok"),
+    (("models", "show"), "`tetkik models show` needs MODEL", "MODEL verilmeli"),
+    (("models", "export", "a"), "`tetkik models export` needs --out", "--out verilmeli"),
+    (("models", "export", "a", "--out"), "(--out needs a value)", "(--out bir değer ister)"),
+    (("models", "list", "--json=3"), "(--json takes no value)", "(--json değer almaz)"),
+    (("models", "show", "a", "b"), "(not expected: b)", "(beklenmiyordu: b)"),
+    (
+        ("triage", "collect", "doktorsitesi", "--out", "x", "--limit", "many"),
+        "The value of --limit cannot be used (a whole number is needed)",
+        "--limit için verilen değer kullanılamıyor (tam sayı gerekli)",
+    ),
+    (
+        ("triage", "collect", "doktorsitesi", "--out", "x", "--limit", "0"),
+        "The value of --limit cannot be used",
+        "--limit için verilen değer kullanılamıyor",
+    ),
+    (("models", "show", "nothing"), "There is no model called nothing;", "nothing adlı bir model yok;"),
+]
+"""Arguments, and words of the sentence in English and in Turkish."""
+
+_EACH = """
+import json, os, sys
+from tetkik.cli import app, main
+for number, arguments in enumerate(json.load(sys.stdin)):
+    if not os.fork():
+        for stream, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"{number}.{name}", os.O_WRONLY | os.O_CREAT), stream)
+        sys.argv[1:] = arguments
+        sys.exit(main())
+    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+"""
+"""Each in a process of its own, forked from one that has imported everything: that takes longest."""
+
+
+@pytest.fixture(scope="module")
+def wrong_usages(tmp_path_factory) -> dict[tuple[str, ...], list[tuple[str, str, str]]]:
+    """For each of the arguments status, output and error output, in English and in Turkish."""
+    every = [arguments for arguments, _, _ in WRONG]
+    found: dict[tuple[str, ...], list[tuple[str, str, str]]] = {arguments: [] for arguments in every}
+    for language in ("en", "tr"):
+        folder = tmp_path_factory.mktemp(language)
+        statuses = subprocess.run(
+            [sys.executable, "-c", _EACH],
+            cwd=folder,
+            env={**os.environ, "TETKIK_LANGUAGE": language},
+            input=json.dumps(every),
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            check=True,
+            timeout=PATIENCE,
+        ).stdout.split()
+        for number, (arguments, status) in enumerate(zip(every, statuses, strict=True)):
+            out, err = ((folder / f"{number}.{name}").read_text("utf-8") for name in ("out", "err"))
+            found[arguments].append((status, out, err))
+    return found
+
+
+@pytest.mark.parametrize(("arguments", "english", "turkish"), WRONG)
+def test_wrong_usage_is_one_sentence_and_status_2(wrong_usages, arguments, english, turkish):
+    for sentence, (status, out, err) in zip((english, turkish), wrong_usages[arguments], strict=True):
+        assert (status, out) == ("2", "")
+        assert sentence in err
+        assert len(err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -31,13 +31,17 @@ from tetkik.documents.text import to_text
 from tetkik.language import Language
 from tetkik.values import ReportDocument, Sex, label_name
 
-CASES = tuple(signed_cases())
 OIDS = {"PI": HOSPITAL.oid, "NNTUR": NATIONAL_OID}
 UCUM = {"a": "Y", "mo": "M", "d": "D"}
 LABELS = {
     Language.TR: {"PI": "Dosya numarası", "NNTUR": "T.C. kimlik numarası"},
     Language.EN: {"PI": "Hospital number", "NNTUR": "Turkish identity number"},
 }
+
+
+@cache
+def cases() -> tuple[SignedCase, ...]:
+    return tuple(signed_cases())
 
 
 def expected(case: SignedCase) -> dict[str, Any]:
@@ -271,15 +275,15 @@ def on_paper(case: SignedCase) -> dict[str, str]:
 @cache
 def paper(place: int) -> str:
     """The text of a case's PDF."""
-    pages = pypdfium2.PdfDocument(to_pdf(CASES[place].document))
+    pages = pypdfium2.PdfDocument(to_pdf(cases()[place].document))
     return " ".join(" ".join(page.get_textpage().get_text_range() for page in pages).split())
 
 
 def test_every_document_of_a_hundred_cases_says_what_the_record_says():
-    kinds = frozenset().union(*(case.kinds for case in CASES))
+    kinds = frozenset().union(*(case.kinds for case in cases()))
     assert {"final", "amended", "withdrawn", "national", "hospital", "both", "nobody", "measured"} <= kinds
     readers: dict[str, Callable[[ReportDocument], dict[str, Any]]]
-    for place, case in enumerate(CASES):
+    for place, case in enumerate(cases()):
         document, wanted = case.document, expected(case)
         readers = {"hl7": in_hl7, "fhir": in_fhir, "sr": in_sr}
         if document.withdrawal is not None:
@@ -293,7 +297,7 @@ def test_every_document_of_a_hundred_cases_says_what_the_record_says():
 
 
 def test_paper_and_text_say_the_same_of_a_hundred_cases():
-    for place, case in enumerate(CASES):
+    for place, case in enumerate(cases()):
         document, wanted, language = case.document, on_paper(case), case.document.draft.language
         text = to_text(document).decode()
         rows = dict(re.findall(r"^(\S.*?) {2,}(\S.*)$", text, re.MULTILINE))
@@ -311,7 +315,7 @@ def test_paper_and_text_say_the_same_of_a_hundred_cases():
 
 
 def test_what_nobody_judged_or_cited_stands_in_no_document():
-    for place, case in enumerate(CASES):
+    for place, case in enumerate(cases()):
         document = case.document
         names = {UNJUDGED, *(label_name(UNJUDGED, language) for language in Language)}
         names |= {"Edema", *(label_name("Edema", language) for language in Language), UNCITED}
@@ -333,7 +337,7 @@ def one_of_each() -> list[ReportDocument]:
     """A case for each set of kinds that no case before it has."""
     seen: set[str] = set()
     chosen = []
-    for case in CASES:
+    for case in cases():
         if case.kinds - seen:
             seen |= case.kinds
             chosen.append(case.document)

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -70,14 +71,17 @@ def blocks_in_colour() -> NDArray[np.uint8]:
     return pixels
 
 
-IMAGES: dict[str, tuple[NDArray[Any], dict[str, str]]] = {
-    "blocks": (blocks(), {"X-White": "65535", "X-Spacing": "0.2,0.2"}),
-    "eight": (blocks(np.uint8), {"X-White": "255"}),
-    "colour": (blocks_in_colour(), {"X-White": "255", "X-Samples": "3"}),
-    "uneven": (blocks(), {"X-White": "65535", "X-Spacing": "0.4,0.2"}),
-    "windowed": (blocks(), {"X-White": "65535", "X-Window": "13107,13107"}),
-    "chest": (draw_phantom(), {"X-White": str(2**BITS - 1), "X-Spacing": "0.34,0.34"}),
-}
+@cache
+def images() -> dict[str, tuple[NDArray[Any], dict[str, str]]]:
+    """Pixels and what is said of them, by the name of the image."""
+    return {
+        "blocks": (blocks(), {"X-White": "65535", "X-Spacing": "0.2,0.2"}),
+        "eight": (blocks(np.uint8), {"X-White": "255"}),
+        "colour": (blocks_in_colour(), {"X-White": "255", "X-Samples": "3"}),
+        "uneven": (blocks(), {"X-White": "65535", "X-Spacing": "0.4,0.2"}),
+        "windowed": (blocks(), {"X-White": "65535", "X-Window": "13107,13107"}),
+        "chest": (draw_phantom(), {"X-White": str(2**BITS - 1), "X-Spacing": "0.34,0.34"}),
+    }
 
 
 def heatmap() -> bytes:
@@ -123,9 +127,9 @@ def _page(request: Request) -> Response:
 
 
 def _pixels(request: Request) -> Response:
-    if request.path_params["id"] not in IMAGES:
+    if request.path_params["id"] not in images():
         return JSONResponse({"detail": "There is no such image."}, 404)
-    pixels, headers = IMAGES[request.path_params["id"]]
+    pixels, headers = images()[request.path_params["id"]]
     bits = pixels.dtype.itemsize * 8
     shape = {"X-Rows": str(pixels.shape[0]), "X-Columns": str(pixels.shape[1]), "X-Bits": str(bits)}
     content = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()

@@ -13,7 +13,6 @@ from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.meteor.meteor import Meteor
 from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
-from rouge_score.rouge_scorer import RougeScorer
 
 from tests.lab.caption.metric_pairs import HARD, pairs, score_captions
 from tetkik.errors import UsageError
@@ -88,6 +87,8 @@ def test_rouge_l_and_cider(judged, name, program):
 @pytest.mark.program("java")
 def test_rouge_score(judged):
     candidates, references, _, _, scores = judged
+    from rouge_score.rouge_scorer import RougeScorer  # takes seconds, by way of NLTK and scikit-learn
+
     scorer = RougeScorer(["rouge1", "rougeL"])
     theirs = [scorer.score_multi(of_one, text) for text, of_one in zip(candidates, references, strict=True)]
     for name, key in (("rouge1", "rouge1"), ("rouge_l_f", "rougeL")):

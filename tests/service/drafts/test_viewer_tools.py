@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.service.browser import AXE, at_a_port, chromium
-from tests.service.viewer_page import WEBGL, a_page, opened, place, viewer_app
+from tests.service.viewer_page import PROCESSOR, a_page, opened, place, viewer_app
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def address() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with chromium(*WEBGL) as found:
+    with chromium(*PROCESSOR) as found:
         yield found
 
 

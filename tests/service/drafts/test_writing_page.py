@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.patience import PATIENCE
 from tests.records.kit import made_user
 from tests.report.model_server import ReceivedRequests, model_server
-from tests.service.browser import AXE, axe, chord, chromium, wait_for_notice
+from tests.service.browser import AXE, axe, chord, wait_for_notice
 from tests.service.reading_room import Room, claim, made_room, reading, served_room, working
-from tests.service.viewer_page import WEBGL
 from tetkik.records.worklist import claims
 from tetkik.service.drafts import redrafting
 from tetkik.settings import Settings, settings
@@ -24,12 +23,6 @@ from tetkik.values import Role
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Room:
     return made_room(tmp_path_factory.mktemp("room"), "Effusion")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium(*WEBGL) as found:
-        yield found
 
 
 @pytest.fixture
