@@ -130,7 +130,13 @@ def browser() -> Iterator[Browser]:
 
 @contextmanager
 def opened(
-    browser: Browser, address: str, *, width: int = 1440, theme: str = "light", language: str = "tr"
+    browser: Browser,
+    address: str,
+    *,
+    width: int = 1440,
+    theme: str = "light",
+    language: str = "tr",
+    touch: bool = False,
 ) -> Iterator[BrowserContext]:
     """A browser's window of its own, without cookies."""
     context = browser.new_context(
@@ -140,6 +146,7 @@ def opened(
         locale=language,
         reduced_motion="reduce",
         accept_downloads=True,
+        has_touch=touch,
     )
     context.set_default_timeout(PATIENT)
     context.add_init_script(_TELLS)

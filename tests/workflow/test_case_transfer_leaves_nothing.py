@@ -1,4 +1,7 @@
-"""After a move nothing of the case is left with the wrong patient, whenever the machine stops."""
+"""After a move nothing of the case is left with the wrong patient, whenever the machine stops.
+
+Images that were removed from it go along as well.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,9 @@ from tests.records.moving_kit import made_patient, moved, opened, patient_of
 from tests.records.pictured import film, put
 from tetkik.errors import RecordsError, TetkikError
 from tetkik.records.cases import cases
+from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
-from tetkik.records.images import images
+from tetkik.records.images import images, jobs
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.lifecycle.integrity import verify_stored
 from tetkik.records.lifecycle.patient_export import export_patient
@@ -29,9 +33,10 @@ from tetkik.values import (
     Actor,
     CaseState,
     MoveReason,
+    RemovalReason,
     Role,
 )
-from tetkik.workflow import case_transfer
+from tetkik.workflow import case_transfer, image_removal
 
 
 @pytest.fixture
@@ -189,3 +194,30 @@ def test_a_process_killed_on_the_way_leaves_all_of_it_or_nothing(tmp_path):
     assert ran.returncode == 0, ran.stderr
     outcome = json.loads(ran.stdout)
     assert outcome["undone"] >= 3 and outcome["done"] >= 1
+
+
+@pytest.mark.both_databases
+def test_removed_images_go_along_and_are_put_back_there(both_records, desk):
+    case_id = opened(both_records, desk)
+    with both_records.write(desk) as tx:
+        first, second = images.list_images(tx, case_id)
+        elsewhere = cases.open_case(tx, patient_of(both_records, case_id))
+        image_removal.remove_image(tx, first.id, RemovalReason.POOR_QUALITY)
+        image_removal.move_image(tx, second.id, elsewhere, RemovalReason.WRONG_CASE, sure=True)
+        before = [*_removals(tx, case_id)]
+        contents = [images.read_content(tx, image) for image in (first, second)]
+    done = moved(both_records, desk, case_id, made_patient(both_records, desk))
+    gone = moved(both_records, desk, elsewhere, made_patient(both_records, desk, Person("Ayşe DEMİR")))
+    with both_records.write(desk) as tx:
+        assert [*_removals(tx, done.case_id)] == before and images.list_images(tx, done.case_id) == ()
+        for image in images.list_images(tx, done.case_id, removed=True):
+            assert jobs.newest_job(tx, image.id) is None
+            image_removal.restore_image(tx, image.id)
+        assert [images.read_content(tx, one) for one in images.list_images(tx, done.case_id)] == contents
+        assert images.list_images(tx, gone.case_id) == () and verify_stored(tx).faults == ()
+
+
+def _removals(tx, case_id):
+    for image in images.list_images(tx, case_id, removed=True):
+        row = tx.session.get_one(Image, image.id)
+        yield row.removed_at, row.removed_by, row.removal_reason, row.moved_to

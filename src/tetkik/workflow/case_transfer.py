@@ -1,9 +1,9 @@
 """Case transfer: a case that was opened for the wrong patient becomes a case of the right one.
 
-Complaint, question, choices and waiting time go along; the images are stored again under the right patient's
-key. Whatever was made of them (runs, heatmaps, drafts) is made again by the usual jobs. The first case is
-left as a number with a link: its words and rows are gone in the same transaction, its files right after it.
-Transferring again, to the first patient, is the way back.
+Complaint, question, choices and waiting time go along; the images, those that were removed as well, are
+stored again under the right patient's key. Whatever was made of them (runs, heatmaps, drafts) is made again
+by the usual jobs. The first case is left as a number with a link: its words and rows are gone in the same
+transaction, its files right after it. Transferring again, to the first patient, is the way back.
 
     with records.read(actor) as tx:
         prepare_images(tx, case_id, patient_id)                   # on the disk, before anybody waits
@@ -118,8 +118,9 @@ def search_recipients(tx: Transaction, case_id: str, words: str) -> tuple[Match,
 def prepare_images(tx: Transaction, case_id: str, patient_id: str) -> None:
     """Bring the images to the disk under the right patient's key, before the transaction others wait for."""
     _looked(tx, _movable(tx, case_id), patient_id)
-    for image in images.list_images(tx, case_id):
-        copying.reencrypt_file(tx, image, survivor_of(tx, patient_id))
+    for removed in (False, True):
+        for image in images.list_images(tx, case_id, removed=removed):
+            copying.reencrypt_file(tx, image, survivor_of(tx, patient_id))
 
 
 def transfer_case(
@@ -152,6 +153,7 @@ def transfer_case(
     other = _opened(tx, row, looked.people.other[0].id, found)
     complaints.copy_complaint(tx, case_id, other)
     copies = copying.copy_images(tx, other, found)
+    copying.copy_images(tx, other, images.list_images(tx, case_id, removed=True))
     for copy in copies if looked.differs else ():
         identity = images.load_metadata(tx, copy).identity
         if differs := patient_matching.compare_with_patient(tx, other.patient_id, identity):

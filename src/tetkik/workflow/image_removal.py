@@ -51,7 +51,7 @@ def restore_image(tx: Transaction, image_id: str) -> StoredImage:
     if row.removed_at is None:
         raise Conflict("This image is in its case; load the page again.")
     if row.moved_to is not None:
-        copy = _held(tx, row.moved_to)
+        copy = _held(tx, _now_of(tx, row, row.moved_to))
         if copy.removed_at is None:
             _remove(tx, copy, RemovalReason.WRONG_CASE)
     row.removed_at = row.removed_by = row.removal_reason = row.moved_to = None
@@ -104,8 +104,7 @@ def move_image(
 
 def _copied(tx: Transaction, image: StoredImage, target: Case) -> StoredImage:
     """The image in another case: a copy, or the one that was removed there before."""
-    name = tx.vault.file_name(target.patient_id, images.load_sha256(tx, image))
-    known = tx.session.scalar(select(Image).where(Image.case_id == target.id, Image.file == name))
+    known = _same_in(tx, image, target)
     if known is None:
         (copy,) = copying.copy_images(tx, target, [image])
         return copy
@@ -116,6 +115,21 @@ def _copied(tx: Transaction, image: StoredImage, target: Case) -> StoredImage:
     copy = images.load_image(tx, known.id)
     presentation_states.copy_states(tx, image, copy)
     return copy
+
+
+def _same_in(tx: Transaction, image: StoredImage, case: Case) -> Image | None:
+    """The image of a case with the same file, whether it counts there or not."""
+    name = tx.vault.file_name(case.patient_id, images.load_sha256(tx, image))
+    return tx.session.scalar(select(Image).where(Image.case_id == case.id, Image.file == name))
+
+
+def _now_of(tx: Transaction, row: Image, copy_id: str) -> str:
+    """The copy of an image that was moved; where the case of the copy was moved itself, the one there."""
+    case_id = tx.session.get_one(Image, copy_id).case_id
+    while (to := transfers.load_moves(tx, case_id).to) is not None:
+        case_id = to.id
+    there = _same_in(tx, images.load_image(tx, row.id), tx.session.get_one(Case, case_id))
+    return copy_id if there is None else there.id
 
 
 def differences(tx: Transaction, image: StoredImage, target: Case) -> tuple[Difference, ...]:

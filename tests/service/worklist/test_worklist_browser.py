@@ -21,8 +21,8 @@ from tests.service.reading_room import PASSWORD, another_case, made_room, readin
 from tetkik.records.cases import cases
 from tetkik.records.cases.patients import Person
 from tetkik.records.schema import Case
-from tetkik.records.worklist import claims
-from tetkik.values import CaseState, Priority, Role
+from tetkik.records.worklist import assignments, claims
+from tetkik.values import SYSTEM, CaseState, Priority, Role
 
 
 def put(app_context, name, *, priority=Priority.ROUTINE):
@@ -203,6 +203,32 @@ def test_from_the_list_to_the_next_case_in_six_keys(browser, tmp_path):
             with room.app_context.records.read() as tx:
                 reader = claims.reader_of_case(tx, routine)
             assert reader is not None and reader.user_id == room.reader.user_id
+
+
+def test_a_case_is_assigned_by_touch_on_a_phone(app_context, browser):
+    mine, later = put(app_context, "Hasta 01"), put(app_context, "Hasta 02")
+    reader = made_user(app_context.records, Role.RADIOLOGIST, name="Uzm. Dr. Abdurrahman Kavaklıdereoğlu")
+    with app_context.records.write(SYSTEM) as tx:
+        assignments.save_pool(tx, None, "Toraks", [reader.user_id or ""])
+    with (
+        serving(app_context) as address,
+        opened(browser, address, width=390, language="tr", touch=True) as context,
+    ):
+        signed_in(context, app_context, actor=reader)
+        page = context.new_page()
+        page.goto("/worklist")
+        for case_id, whom in ((mine, "Bana"), (later, "Toraks")):
+            button = page.locator(f'tr[data-case="{case_id}"] [data-assign]')
+            box = button.bounding_box()
+            assert box is not None and box["height"] >= 40
+            button.tap()
+            dialog = page.locator("#assign[open]")
+            dialog.locator("select").select_option(label=whom)
+            dialog.locator("[type=submit]").tap()
+            expect(button).to_have_text(reader.name if whom == "Bana" else whom)
+        assert overflow(page) == 0
+        page.goto("/worklist?assigned=mine")
+        expect(page.locator("tr.case")).to_have_attribute("data-case", mine)
 
 
 def test_it_fits_every_screen(app_context, browser):

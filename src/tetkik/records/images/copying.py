@@ -20,6 +20,8 @@ from tetkik.records.images.derived_images import DerivedImageKind
 from tetkik.records.images.images import StoredImage
 from tetkik.records.schema import Case, Image, Study
 
+_STAYS = ("created_at", "created_by", "removed_at", "removed_by", "removal_reason", "moved_to")
+
 
 def reencrypt_file(tx: Transaction, image: StoredImage, patient_id: str) -> StoredFile:
     """An image's file on the disk, sealed under another patient's key; where it lies so already, no more."""
@@ -34,8 +36,9 @@ def reencrypt_file(tx: Transaction, image: StoredImage, patient_id: str) -> Stor
 def copy_images(tx: Transaction, case: Case, found: Sequence[StoredImage]) -> tuple[StoredImage, ...]:
     """These images as images of another patient's case, in their order.
 
-    Whoever uploaded them and when stays, and so does what each file says of itself. They count once in what
-    the uploader may send in a day: the rows that they leave name nobody (`case_erasure.clear_moved_case`).
+    Whoever uploaded them and when stays, and so does what each file says of itself, and who removed it from
+    its case and why. They count once in what the uploader may send in a day: the rows that they leave name
+    nobody (`case_erasure.clear_moved_case`).
     """
     # Ids of one millisecond have no order of their own: sorted, they take that of the images.
     names = sorted(new_id_like(image.id) for image in found)
@@ -47,7 +50,8 @@ def _carried(tx: Transaction, case: Case, image: StoredImage, image_id: str) -> 
     file, described = reencrypt_file(tx, image, case.patient_id), images.load_metadata(tx, image)
     described = replace(described, confirmed=())  # that was said of another patient
     row = images.build_image_row(tx, case, file, described, image_id)
-    row.created_at, row.created_by = before.created_at, before.created_by
+    for name in _STAYS:
+        setattr(row, name, getattr(before, name))
     tx.session.add(row)
     tx.session.flush()
     study = tx.session.get_one(Study, row.study_id)
