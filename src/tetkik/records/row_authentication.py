@@ -62,13 +62,14 @@ def is_altered(row: Any) -> bool:
     return "altered" in row.__dict__
 
 
-def authenticate_new(connection: Connection, vault: Vault) -> None:
+def authenticate_new(connection: Connection, vault: Vault, *, restored: bool = False) -> None:
     """Give every row without a code one: once, in a database that comes from a version without them.
 
-    One of which the audit trail holds another code was altered, and stays without.
+    One of which the audit trail holds another code was altered, and stays without, unless a backup has just
+    brought it back and it was suspended (`restored`).
     """
     with Session(connection, info={"vault": vault}) as session:
-        known = last_codes(session)
+        known = {} if restored else last_codes(session)
         for kind in COVERED:
             bare = select(kind).where(kind.__table__.c.mac.is_(None))
             (key,) = kind.__table__.primary_key

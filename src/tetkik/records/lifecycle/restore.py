@@ -133,7 +133,7 @@ def restore_backup(
     upgrade(records.engine)
     if not coded:
         with records.engine.execution_options(tetkik_writes=True).begin() as connection:
-            authenticate_new(connection, records.vault)
+            authenticate_new(connection, records.vault, restored=True)
     records.anchors.add_restored(ends_at, datetime.now(UTC))
     with records.write(actor) as tx:
         after_restore.suspend_restored_access(tx, header.made_at)
