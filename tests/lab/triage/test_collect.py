@@ -377,6 +377,17 @@ def test_a_full_disk_is_one_sentence_and_leaves_whole_lines(tmp_path: Path) -> N
 # Permission and contact.
 
 
+@pytest.mark.parametrize(("limit", "hours"), [(1800, "1.0"), (None, "5.6")])
+def test_how_long_a_crawl_takes_is_said_before_it_begins(monkeypatch, limit, hours) -> None:
+    said: list[str] = []
+    collect_command = importlib.import_module("tetkik.cli.triage.collect")
+    monkeypatch.setattr(collect_command, "note", lambda text, **values: said.append(text.format(**values)))
+    pace = {"delay": 2.0}
+    site = Site(**{**description(), "sections": {"a": "A", "b": "B"}, "max_pages": 5000, "pace": pace})
+    collect_command._show_estimate(site, limit)
+    assert f"one request in 2 s: {hours} hours" in said[0]
+
+
 def test_without_permission_nothing_is_asked(tmp_path: Path) -> None:
     with server.MisbehavingSite() as site:
         refused = start(site, tmp_path).wait()
