@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tetkik import __version__
+from tetkik._version import __version__
 from tetkik.lab.engine.results import listed
 from tetkik.lab.findings.figures import LabelFigures
 from tetkik.lab.findings.interpretation import LabelName
