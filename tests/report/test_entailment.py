@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from string import ascii_lowercase
 
 import pytest
 
@@ -12,7 +13,7 @@ from tetkik.language import Language
 from tetkik.report.composer import compose
 from tetkik.report.grounding import check_draft, entailment
 from tetkik.report.labeler import Polarity, read_report
-from tetkik.report.labeler.slips import one_slip
+from tetkik.report.labeler.slips import SlipCorrector, one_slip
 from tetkik.values import Draft, DraftSentence, Fault, Route, Section, Side
 
 TR, EN = Language.TR, Language.EN
@@ -92,6 +93,19 @@ def test_a_side_denied_beside_the_other_is_no_denial_of_the_finding():
     (reading,) = read_report("No effusion on the right.", EN, signs=True)
     assert reading.mentions[0].polarity is Polarity.ABSENT
     assert Fault.DENIES_FOUND in faults("No effusion on the left.", FLUID, EN)
+
+
+def test_what_may_be_meant_is_every_slip_up_to_which_a_stem_begins():
+    stems = ["efuzyon", "emboli", "kalp"]
+    corrector = SlipCorrector(stems, ())
+    for word in ("efuyzon", "embli", "mboli", "kapl", "ekalp", "xyz"):
+        begun = [
+            (place, meant)
+            for place, meant in one_slip(word, ascii_lowercase)
+            if any(stem.startswith(meant[: place + 1]) for stem in stems)
+            and any(stem.startswith(word[:place]) for stem in stems)
+        ]
+        assert [*corrector._meant(word)] == begun
 
 
 def test_every_slip_of_a_word_is_made_once_by_its_place():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from types import MappingProxyType
 from typing import Any
@@ -109,6 +110,7 @@ def route_of(label: str) -> Route:
     return finding_label(label).route
 
 
+@lru_cache(maxsize=256)
 def narrower(label: str) -> frozenset[str]:
     """The labels that `label` is true of: it may be asserted with any of them, and denied only with all."""
     return frozenset(own.id for own in REGISTRY.values() if label in own.wider) | {label}

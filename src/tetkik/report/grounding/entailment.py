@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from functools import cache
 from importlib import resources
+from itertools import pairwise
 
 from tetkik.language import Language
 from tetkik.report.facts import Facts
@@ -27,40 +28,36 @@ _STEM = 6
 def probability_unborne(claims: Claims, faults: Collection[Fault], facts: Facts, language: Language) -> float:
     """The probability that the facts do not carry a sentence, 0 to 1, given what the rules object to."""
     bias, weights = _weights()
-    score = bias + sum(weights.get(name, 0.0) for name in features(claims, faults, facts, language))
+    found = weights.keys() & features(claims, faults, facts, language)
+    score = bias + math.fsum(weights[name] for name in found)
     return 1 / (1 + math.exp(-score))
 
 
 def features(claims: Claims, faults: Collection[Fault], facts: Facts, language: Language) -> frozenset[str]:
     """The names of what the model sees of a sentence; each counts once."""
-    return frozenset(_features(claims, faults, facts, language))
-
-
-def _features(claims: Claims, faults: Collection[Fault], facts: Facts, language: Language) -> Iterator[str]:
     known = (
         f"compared={facts.compared}",
         f"asked={bool(facts.question)}",
         f"passage={claims.found.get('passage', 0)}",
     )
-    yield from (*known, f"language:{language}")
+    seen = {*known, f"language:{language}"}
     for name in [*(f"rule:{fault}" for fault in [*map(str, faults)] or ["none"]), *claims.found]:
-        yield name
-        yield from (f"{name}&{state}" for state in known)
+        seen.add(name)
+        seen.update([f"{name}&{state}" for state in known])
     short = ["^"]
     for token in claims.tokens:
-        yield from token
+        seen.update(token)
         first = token[0]
         if len(token) > 1:
-            yield f"{first}&{token[2]}"
-            yield f"{first}&{token[3]}"
+            seen.update((f"{first}&{token[2]}", f"{first}&{token[3]}"))
             first += f"|{token[1]}"
         elif first.startswith("word:"):
             first = first.removeprefix("word:")[:_STEM]
         short.append(first)
     short.append("$")
-    for size in (1, 2, 3):
-        for at in range(len(short) - size + 1):
-            yield " ".join(short[at : at + size])
+    pairs = pairwise(short)
+    triples = zip(short, short[1:], short[2:], strict=False)
+    return frozenset(seen.union(short, map(" ".join, pairs), map(" ".join, triples)))
 
 
 @cache

@@ -136,7 +136,10 @@ def hidden_in(text: str, language: Language) -> Iterator[tuple[int, int]]:
         for part in parts.texts
     ]
     places = [place for place, part in enumerate(parts.texts) if part not in _BETWEEN]
+    unbroken = len(places) == len(parts.texts)
     for first in range(len(places)):
+        if unbroken and not pieces[first]:
+            continue
         for count in range(2, _LONGEST_SPLIT + 1):
             taken = places[first : first + count]
             if len(taken) < count or not all(parts.texts[place].isalpha() for place in taken):

@@ -131,6 +131,8 @@ class Lexicon(Generic[Value]):
             node = node.steps.setdefault(element, _Node())
             stem = element.rstrip("*~")
             if stem != element:
+                for length in range(1, len(stem)):
+                    self._prefixes.setdefault(stem[:length], [])  # that a stem goes on here
                 known = self._prefixes.setdefault(stem, [])
                 if (entry := (element, element.endswith("~"))) not in known:
                     known.append(entry)
@@ -146,7 +148,10 @@ class Lexicon(Generic[Value]):
         """The elements of phrases that `word` fits."""
         found = [word] if word in self._exact else []
         for length in range(1, min(len(word), _LONGEST_STEM) + 1):
-            for atom, noun in self._prefixes.get(word[:length], ()):
+            known = self._prefixes.get(word[:length])
+            if known is None:
+                break
+            for atom, noun in known:
                 if not noun or inflected(word[length:]):
                     found.append(atom)
         return tuple(found)
@@ -166,17 +171,17 @@ class Lexicon(Generic[Value]):
 
     def stems(self) -> set[str]:
         """The words of the phrases, without their endings."""
-        return self._exact | {*self._prefixes}
+        return self._exact | {stem for stem, elements in self._prefixes.items() if elements}
 
     def find(self, words: Sequence[str]) -> list[Hit[Value]]:
         """The phrases in folded `words`, in order, without overlap."""
         hits: list[Hit[Value]] = []
         free = 0
-        for place, word in enumerate(words):
-            if place < free:
+        for place, nodes in enumerate(map(self._openings, words)):
+            if not nodes or place < free:
                 continue
             best: tuple[int, Value] | None = None
-            for node in self._openings(word):
+            for node in nodes:
                 best = _longer(best, self._longest(node, words, place + 1))
             if best is not None:
                 free = best[0]
