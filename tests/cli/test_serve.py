@@ -23,8 +23,8 @@ from cryptography.x509.oid import NameOID
 from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.service.kit import make_context, served
-from tetkik.cli.serve import is_secure, refuse_root, serve, settings_to_serve
-from tetkik.errors import SettingError, UsageError
+from tetkik.cli.serve import is_secure, need_extra, refuse_root, serve, settings_to_serve
+from tetkik.errors import MissingExtra, SettingError, UsageError
 from tetkik.settings import Settings
 
 GOOD = "dört küçük mavi kuş"
@@ -76,6 +76,15 @@ def test_for_others_it_wants_protection(host, tmp_path):
     proxied = Settings(trusted_proxies="10.0.0.1", public_url="https://tetkik.example/")
     assert is_secure(settings_to_serve(proxied, host, None))
     assert settings_to_serve(Settings(allow_plain_http=True), host, None).listen_host == host
+
+
+def test_a_package_that_is_missing_is_named_and_none_is_loaded(monkeypatch):
+    monkeypatch.delitem(sys.modules, "uvicorn", raising=False)
+    need_extra()
+    assert "uvicorn" not in sys.modules
+    monkeypatch.setitem(sys.modules, "webauthn", None)
+    with pytest.raises(MissingExtra, match=r"the package webauthn; `pip install 'tetkik\[service\]'`"):
+        need_extra()
 
 
 def test_half_of_tls_is_none(tmp_path):

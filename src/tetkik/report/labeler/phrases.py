@@ -125,24 +125,34 @@ class Lexicon(Generic[Value]):
     def _add(self, row: Sequence[str], value: Value, phrase: str) -> None:
         node = self._root
         for element in row:
-            if gap := _GAP.fullmatch(element):
+            if element.startswith("..") and (gap := _GAP.fullmatch(element)):
                 node = node.gaps.setdefault(int(gap[1]), _Node())
                 continue
-            node = node.steps.setdefault(element, _Node())
-            stem = element.rstrip("*~")
-            if stem != element:
-                for length in range(1, len(stem)):
-                    self._prefixes.setdefault(stem[:length], [])  # that a stem goes on here
-                known = self._prefixes.setdefault(stem, [])
-                if (entry := (element, element.endswith("~"))) not in known:
-                    known.append(entry)
-            else:
-                self._exact.add(element)
-            if stem != turkish.fold(stem) and stem.isalnum():
-                raise ValueError(f"{phrase!r} is not folded")
+            following = node.steps.get(element)
+            if following is None:
+                self._learn(element, phrase)
+                following = node.steps[element] = _Node()
+            node = following
         if node.value is not None and node.value != value:
             raise ValueError(f"the phrase {phrase!r} has two meanings")
         node.value = value
+
+    def _learn(self, element: str, phrase: str) -> None:
+        """Take an element of a phrase in, so that words which fit it are found."""
+        stem = element.rstrip("*~")
+        if stem == element:
+            if stem in self._exact:
+                return
+            self._exact.add(stem)
+        else:
+            for length in range(1, len(stem)):
+                self._prefixes.setdefault(stem[:length], [])  # that a stem goes on here
+            known = self._prefixes.setdefault(stem, [])
+            if (entry := (element, element.endswith("~"))) in known:
+                return
+            known.append(entry)
+        if stem != turkish.fold(stem) and stem.isalnum():
+            raise ValueError(f"{phrase!r} is not folded")
 
     def _fitting(self, word: str) -> tuple[str, ...]:
         """The elements of phrases that `word` fits."""
