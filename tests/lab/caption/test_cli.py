@@ -152,8 +152,18 @@ def test_rows_that_the_training_saw_are_no_test(work, tmp_path):
     prepare = ("caption", "prepare", leaky, "--images", table.parent, "--base", work.base, "--workers", 1)
     tetkik(*prepare, "--keep-duplicates", "--out", tmp_path / "leaky")
     model = ("--model", work.adapter, "--base", work.base)
-    said = tetkik("caption", "evaluate", tmp_path / "leaky", "--split", "test", *model, status=1)
-    assert "those that adapter" in said and "--learned-rows include" in said and len(said.splitlines()) == 1
+    said = tetkik(
+        "caption",
+        "evaluate",
+        tmp_path / "leaky",
+        "--split",
+        "test",
+        *model,
+        "--learned-rows",
+        "refuse",
+        status=1,
+    )
+    assert "those that adapter" in said and "--learned-rows separate" in said and len(said.splitlines()) == 1
 
 
 def test_images_in_captions_out(work, tmp_path):
