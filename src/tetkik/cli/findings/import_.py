@@ -9,10 +9,10 @@ from tetkik.bundle import Bundle
 from tetkik.cli.console import language, note, print_line, progress, t, warn, writing
 from tetkik.cli.options import BundleFolder, Licence, ModelName, argument, check_output_folder, option
 from tetkik.errors import MissingExtra, UsageError
-from tetkik.imaging.prepare import Fit, Preprocessing
 from tetkik.values import FINDING_LABELS
 
 if TYPE_CHECKING:
+    from tetkik.imaging.prepare import Preprocessing
     from tetkik.lab.findings.import_checkpoint import Source
 
 
@@ -21,6 +21,14 @@ class Activation(StrEnum):
 
     SIGMOID = "sigmoid"
     SOFTMAX = "softmax"
+
+
+class Square(StrEnum):
+    """How an oblong image becomes a square, as `tetkik.imaging.prepare.Fit`, which loads Pillow."""
+
+    SQUASH = "squash"
+    CROP = "crop"
+    PAD = "pad"
 
 
 def import_checkpoint(
@@ -55,7 +63,7 @@ def import_checkpoint(
     resize: Annotated[
         int | None, option("Side to which images are brought before their middle is cut out.")
     ] = None,
-    fit: Annotated[Fit | None, option("How an oblong image becomes a square.")] = None,
+    fit: Annotated[Square | None, option("How an oblong image becomes a square.")] = None,
     mean: Annotated[str | None, option("Mean of each channel, of values from 0 to 1, such as 0.5.")] = None,
     std: Annotated[str | None, option("Standard deviation of each channel, of values from 0 to 1.")] = None,
     name: ModelName = None,
@@ -64,6 +72,7 @@ def import_checkpoint(
     """A bundle that was not evaluated; its card says so."""
     check_output_folder(folder, name)
     try:
+        from tetkik.imaging.prepare import Fit
         from tetkik.lab.findings.import_checkpoint import (
             ImportOptions,
             import_model,
@@ -80,7 +89,7 @@ def import_checkpoint(
         exclusive=None if activation is None else activation is Activation.SOFTMAX,
         size=size,
         resize=resize,
-        fit=fit,
+        fit=None if fit is None else Fit(fit.value),
         mean=_numbers("--mean", mean),
         std=_numbers("--std", std),
         head=None if head is None else parse_layers(head),
@@ -139,11 +148,11 @@ def _explain(found: Source) -> None:
 
 def _steps(shape: Preprocessing) -> str:
     resized = shape.resized or shape.size
-    if shape.fit is Fit.PAD:
+    if shape.fit == Square.PAD:
         return t("the longer side to {side}, the rest black", side=resized)
-    if shape.fit is Fit.SQUASH and resized == shape.size:
+    if shape.fit == Square.SQUASH and resized == shape.size:
         return t("both sides to {side}", side=resized)
-    if shape.fit is Fit.SQUASH:
+    if shape.fit == Square.SQUASH:
         return t("both sides to {side} and the middle {size} kept", side=resized, size=shape.size)
     return t("the shorter side to {side} and the middle {size} kept", side=resized, size=shape.size)
 

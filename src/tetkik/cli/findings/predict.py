@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tetkik.cli.console import out, print_json_line, t
 from tetkik.cli.findings.inputs import Images, Workers, require_images, show_answers
 from tetkik.cli.options import LinesAsJson, Model, Paths, option
-from tetkik.findings.heatmaps.method import Method
 from tetkik.values import DISCLAIMER
 
 if TYPE_CHECKING:
     from tetkik.findings.heatmaps import HeatmapWriter
     from tetkik.findings.predict import Study
+
+
+class HeatmapMethod(StrEnum):
+    """As `tetkik.findings.heatmaps.Method`, which loads Pillow."""
+
+    CAM = "cam"
+    GRAD_CAM = "grad_cam"
+    OCCLUSION = "occlusion"
 
 
 def predict(
@@ -25,7 +33,7 @@ def predict(
         Path | None, option("The folder for pictures of where the model looked.", metavar="DIR")
     ] = None,
     heatmap_method: Annotated[
-        Method | None, option("How heatmaps are made; without it the best that the model allows.")
+        HeatmapMethod | None, option("How heatmaps are made; without it the best that the model allows.")
     ] = None,
     as_json: LinesAsJson = False,
     no_gate: Annotated[bool, option("Read every image, suitable or not; for evaluation only.")] = False,
@@ -35,13 +43,14 @@ def predict(
     from tetkik.findings.predict import load_findings
 
     require_images(images, source)
-    on_torch = heatmaps is not None and heatmap_method is Method.GRAD_CAM
+    on_torch = heatmaps is not None and heatmap_method is HeatmapMethod.GRAD_CAM
     findings = load_findings(model, gate=not no_gate, on_torch=on_torch)
     writer = None
     if heatmaps is not None:
-        from tetkik.findings.heatmaps import HeatmapWriter, heatmaps_for
+        from tetkik.findings.heatmaps import HeatmapWriter, Method, heatmaps_for
 
-        writer = HeatmapWriter.open(findings, heatmaps, heatmaps_for(findings.model, heatmap_method))
+        method = None if heatmap_method is None else Method(heatmap_method.value)
+        writer = HeatmapWriter.open(findings, heatmaps, heatmaps_for(findings.model, method))
     side = writer.side if writer else 0
 
     def close() -> None:
