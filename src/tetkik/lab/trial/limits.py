@@ -118,7 +118,7 @@ def _fault(error: Any) -> Sentence | str:
 
 def limits_yaml(model: str, limits: Mapping[str, LabelLimit], language: Language) -> str:
     """The text of a `limits.yaml` to begin with."""
-    said = _COMMENT.in_language(language)
+    words = _COMMENT.in_language(language)
     content = {
         "model": model,
         "unmentioned": "absent",
@@ -128,7 +128,7 @@ def limits_yaml(model: str, limits: Mapping[str, LabelLimit], language: Language
         "parts": {},
         "statements": {"claim": {}, "decide_ai": {}},
     }
-    comment = "".join(f"# {line}\n" for line in said.splitlines())
+    comment = "".join(f"# {line}\n" for line in words.splitlines())
     text: str = _yaml().safe_dump(content, allow_unicode=True, sort_keys=False)
     return comment + text
 

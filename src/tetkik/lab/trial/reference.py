@@ -48,7 +48,7 @@ def read_truth(text: str, language: Language | None, limits: Limits) -> dict[str
     Of several statements an assertion outweighs a doubt and a doubt a denial; what is only implied counts
     where nothing is said outright. A report without words says nothing at all.
     """
-    said: dict[str, Polarity] = {}
+    stated: dict[str, Polarity] = {}
     implied: dict[str, Polarity] = {}
     open_labels: set[str] = set()
     readings = read_report(text, language)
@@ -60,11 +60,11 @@ def read_truth(text: str, language: Language | None, limits: Limits) -> dict[str
                 open_labels.add(mention.label)
             if mention.context is not Context.CURRENT:
                 continue
-            found = implied if mention.implied else said
+            found = implied if mention.implied else stated
             known = found.get(mention.label)
             if known is None or _STRENGTH[mention.polarity] > _STRENGTH[known]:
                 found[mention.label] = mention.polarity
-    strongest = implied | said
+    strongest = implied | stated
     values = {
         Polarity.PRESENT: 1,
         Polarity.ABSENT: 0,
@@ -83,16 +83,16 @@ def read_truth(text: str, language: Language | None, limits: Limits) -> dict[str
     return truth
 
 
-def _normal(label: str, said: Mapping[str, Polarity]) -> int | None:
+def _normal(label: str, stated: Mapping[str, Polarity]) -> int | None:
     """Whether the report calls the image normal; None where it says neither that nor a finding."""
     route = route_of(label)
     if any(
         polarity is Polarity.PRESENT and other in FINDING_LABELS and route_of(other) is route
-        for other, polarity in said.items()
+        for other, polarity in stated.items()
         if other not in NORMAL_LABELS
     ):
         return 0
-    return 1 if said.get(label) is Polarity.PRESENT else None
+    return 1 if stated.get(label) is Polarity.PRESENT else None
 
 
 def parts_of(**cells: str | None) -> dict[str, str]:
