@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -88,15 +88,23 @@ def _result(state: dict[str, str], brain: bool) -> FindingsResult:
     return FindingsResult("", Route.BRAIN_MRI, True, (), (), None, found, "benchmark", "0" * 64)
 
 
-def strictly(row: Row) -> DraftSentence:
-    """The sentence checked as one of a language model, which cites whatever is not about one finding."""
-    facts, passages = sheets()[row.sheet]
+def drafted(rows: Sequence[Row]) -> tuple[Draft, Facts]:
+    """Sentences of one sheet and language as a draft of a language model, and what its image shows.
+
+    It cites whatever is not about one finding.
+    """
+    facts, passages = sheets()[rows[0].sheet]
     cited = [basis.id for basis in facts.bases() if not basis.id.startswith(_ABOUT_A_LABEL)]
     cited += [f"passage:{passage.id}" for passage in passages]
     cited += ["prior:image"] if facts.compared else []
-    sentence = DraftSentence(row.text, Section.FINDINGS, tuple(dict.fromkeys(cited)))
-    draft = Draft(row.language, (sentence,), facts.bases(), passages, writer="benchmark")
-    return check_draft(draft, facts).sentences[0]
+    evidence = tuple(dict.fromkeys(cited))
+    sentences = tuple(DraftSentence(row.text, Section.FINDINGS, evidence) for row in rows)
+    return Draft(rows[0].language, sentences, facts.bases(), passages, writer="benchmark"), facts
+
+
+def strictly(row: Row) -> DraftSentence:
+    """The sentence checked as one of a language model."""
+    return check_draft(*drafted([row])).sentences[0]
 
 
 def gently(row: Row) -> Iterator[DraftSentence]:
