@@ -147,12 +147,14 @@ def _explain(found: Source) -> None:
 
 
 def _steps(shape: Preprocessing) -> str:
+    from tetkik.imaging.prepare import Fit
+
     resized = shape.resized or shape.size
-    if shape.fit == Square.PAD:
+    if shape.fit is Fit.PAD:
         return t("the longer side to {side}, the rest black", side=resized)
-    if shape.fit == Square.SQUASH and resized == shape.size:
+    if shape.fit is Fit.SQUASH and resized == shape.size:
         return t("both sides to {side}", side=resized)
-    if shape.fit == Square.SQUASH:
+    if shape.fit is Fit.SQUASH:
         return t("both sides to {side} and the middle {size} kept", side=resized, size=shape.size)
     return t("the shorter side to {side} and the middle {size} kept", side=resized, size=shape.size)
 
