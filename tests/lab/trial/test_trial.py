@@ -249,7 +249,7 @@ def test_the_commands(blobs, tmp_path, monkeypatch):
     shutil.copy(images / "8.dcm", images / "9.dcm")
     write_reports(tmp_path / "r.csv", [(f"{number}.dcm", CLEAR) for number in (7, 8, 9)])
     model = ("--model", blobs.model.manifest.id)
-    monkeypatch.setattr("tetkik.findings.predict.load_model", lambda *_: blobs.model)
+    monkeypatch.setattr("tetkik.findings.predict.load_model", lambda *_, **__: blobs.model)
     limits = tmp_path / "limits.yaml"
     made = run("plan", "--out", limits, "--labels", "Effusion", "--reports", tmp_path / "r.csv", *model)
     assert made.exit_code == 0 and "196" in made.stdout, made.output
