@@ -82,12 +82,12 @@ def test_every_part_is_listed_with_its_own_decision(answered, limits):
     journal = answered(*((str(number), line) for number, line in enumerate([*large, *small])))
     journal.limits = replace(limits, limits=parts)
     result = evaluate_trial(journal, bootstrap=0)
-    assert {check.part: check.decision for check in result.checks if check.part} == {
-        "site/A": Decision.OPEN,  # its interval holds the limit
-        "site/B": Decision.OPEN,  # too few
+    assert {check.part: (check.decision, check.n) for check in result.checks if check.part} == {
+        "site/A": (Decision.OPEN, 40),  # its interval holds the limit
+        "site/B": (Decision.OPEN, 10),  # too few
     }
     assert result.decision is Decision.GO
-    assert "2 of 2 parts are not decided" in said(result)
+    assert said(result).startswith("Go: ") and "2 of 2 parts are not decided" in said(result)
 
 
 def test_every_evaluation_of_new_answers_is_kept(answered):
@@ -115,7 +115,8 @@ def test_no_figures_where_the_model_learned_every_patient(answered):
         evaluate_trial(journal, bootstrap=0)
 
 
-def test_a_report_is_called_by_its_row_in_the_file(limits, tmp_path):
+def test_a_report_is_called_by_its_row_in_the_file(limits, tmp_path, monkeypatch):
+    monkeypatch.setattr("tetkik.lab.findings.sources.table._CHUNK", 2)
     path = tmp_path / "reports.csv"
     path.write_text('\nstudy,report\n\nbroken\nA,"No\neffusion."\n,no study\nB,Effusion.\n')
     table = read_reports(path, limits.limits)

@@ -190,12 +190,12 @@ def _parts(studies: _Studies, limited: Sequence[str]) -> Iterator[TrialPart]:
             title = TITLES.get((dimension, name)) or (
                 Sentence("{name}", {"name": name}) if name else _UNKNOWN
             )
-            part = TrialPart(dimension, name or "unknown", title, int(rows.sum()))
+            own = _only(judged, rows)
+            positive = (own.truth[:, columns] == 1) & own.usable[:, columns]
+            part = TrialPart(dimension, name or "unknown", title, len(own), positives=int(positive.sum()))
             if part.n < SMALLEST:
                 yield replace(part, reason=Sentence("Fewer than {least} studies.", {"least": SMALLEST}))
                 continue
-            own = _only(judged, rows)
-            positive = (own.truth[:, columns] == 1) & own.usable[:, columns]
             called = own.decided[:, columns][positive]
             patients = np.broadcast_to(own.groups[:, None], positive.shape)[positive]
             figures, _ = label_figures(own, None)
@@ -203,7 +203,6 @@ def _parts(studies: _Studies, limited: Sequence[str]) -> Iterator[TrialPart]:
                 part,
                 ci=share_interval(called, patients),
                 sensitivity=float(called.mean()) if len(called) else None,
-                positives=len(called),
                 per_label={label: item for label, item in figures.items() if item.n},
             )
 
