@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from tetkik.findings.predict import Findings
+    from tetkik.lab.engine.learned_rows import LearnedRows
     from tetkik.lab.trial.journal import Journal
     from tetkik.lab.trial.limits import FixedLimits
     from tetkik.lab.trial.results import TrialResult
@@ -39,7 +40,13 @@ def plan(
     ] = None,
     sensitivity: Annotated[float, option("The sensitivity that is expected.", min=0, max=1)] = 0.9,
     specificity: Annotated[float, option("The specificity that is expected.", min=0, max=1)] = 0.8,
-    width: Annotated[float, option("How far an interval may reach to each side.", min=0.005, max=0.5)] = 0.05,
+    margin: Annotated[
+        float, option("How far the limits lie below what is expected.", min=0.005, max=0.5)
+    ] = 0.05,
+    power: Annotated[
+        float,
+        option("The probability that a model as expected reaches a limit.", min=0.5, max=0.99),
+    ] = 0.9,
 ) -> None:
     """Write limits to correct by hand, and print how many studies each label needs."""
     from tetkik.files import written_whole
@@ -58,13 +65,18 @@ def plan(
     if reports is not None:
         rules = Limits(model=findings.name, limits=dict.fromkeys(wanted, LabelLimit()))
         truths = [reference.truth for reference in read_reports(reports, rules).by_study.values()]
-    needed, limits = plan_trial(wanted, sensitivity, specificity, width, truths)
+    needed, limits = plan_trial(wanted, sensitivity, specificity, margin, power, truths)
     with written_whole(target) as file:
         file.write(limits_yaml(findings.name, limits, language()).encode())
     made = table(t("finding"), t("prevalence"), t("with it"), t("without it"), t("studies"))
     for item in needed:
         add_row(made, item.label, item.prevalence, item.positives, item.negatives, item.studies)
     out.print(made)
+    note(
+        "A model that is as expected reaches each limit with a probability of {power}; all of them, and the "
+        "share answered, less often.",
+        power=power,
+    )
     note("Correct the limits in {path}, then begin the trial: from then on they are fixed.", path=target)
 
 
@@ -91,10 +103,13 @@ def run(
     as_json: TableAsJson = False,
 ) -> None:
     """Nobody is shown an answer, and nothing is written into the records but that they were read."""
+    from tetkik.bundle import Task
     from tetkik.findings.predict import load_findings
     from tetkik.lab.engine.evaluation_page import check_target
+    from tetkik.lab.engine.learned_rows import learned_of
     from tetkik.lab.trial.limits import read_limits
     from tetkik.lab.trial.run import check_model
+    from tetkik.settings import settings
 
     if from_records == (archive is not None):
         raise UsageError("Give --records or --archive, one of the two.")
@@ -106,11 +121,12 @@ def run(
     fixed = read_limits(limits)
     findings = load_findings(model)
     check_model(findings, fixed.limits.model)
+    learned = learned_of(settings().findings_model if model is None else model, Task.FINDINGS)
     _chosen(findings, tuple(fixed.limits.limits))
     journal = (
-        _on_archive(findings, fixed, folder, archive, reports, workers)
+        _on_archive(findings, fixed, learned, folder, archive, reports, workers)
         if archive is not None and reports is not None
-        else _on_records(findings, fixed, folder, since, until, workers)
+        else _on_records(findings, fixed, learned, folder, since, until, workers)
     )
     _deliver(journal, bootstrap, seed, as_json=as_json)
 
@@ -130,7 +146,13 @@ def report(
 
 
 def _on_archive(
-    findings: Findings, fixed: FixedLimits, folder: Path, archive: Path, reports: Path, workers: int | None
+    findings: Findings,
+    fixed: FixedLimits,
+    learned: LearnedRows | None,
+    folder: Path,
+    archive: Path,
+    reports: Path,
+    workers: int | None,
 ) -> Journal:
     from tetkik.lab.trial.reference import read_reports
     from tetkik.lab.trial.run import begin, run_trial
@@ -139,19 +161,21 @@ def _on_archive(
     if not archive.is_dir():
         raise UsageError("{folder} is no folder; give the folder of the images as --archive.", folder=archive)
     found = read_reports(reports, fixed.limits)
-    journal = begin(folder, findings, fixed, Archive.kind, found.sha256)
+    tells = learned is not None
+    journal = begin(folder, findings, fixed, Archive.kind, reports_sha256=found.sha256, tells_learned=tells)
     if journal.finished:
         note("Every image was answered before; the figures are those.")
         return journal
     source = Archive(archive, found, journal.pseudonym)
     with progress(t("trial"), speed=True) as tell:
-        run_trial(findings, source, journal, workers=workers, progress=tell)
+        run_trial(findings, source, journal, learned=learned, workers=workers, progress=tell)
     return journal
 
 
 def _on_records(
     findings: Findings,
     fixed: FixedLimits,
+    learned: LearnedRows | None,
     folder: Path,
     since: str | None,
     until: str | None,
@@ -162,10 +186,12 @@ def _on_records(
         from tetkik.lab.trial.run import begin, run_trial
 
         start, end = parse_day(since), parse_day(until, end=True)
-        journal = begin(folder, findings, fixed, RecordedStudies.kind)
+        period = f"{since or ''}/{until or ''}" if since or until else ""
+        tells = learned is not None
+        journal = begin(folder, findings, fixed, RecordedStudies.kind, tells_learned=tells, period=period)
         source = RecordedStudies(records, fixed, findings.name, start, end)
         with progress(t("trial"), speed=True) as tell:
-            run_trial(findings, source, journal, workers=workers, progress=tell)
+            run_trial(findings, source, journal, learned=learned, workers=workers, progress=tell)
         return journal
 
 
@@ -187,16 +213,18 @@ def _deliver(journal: Journal, bootstrap: int, seed: int, *, as_json: bool) -> N
     from tetkik.lab.trial.trial_page import write_trial
 
     result = evaluate_trial(journal, bootstrap=bootstrap, seed=seed)
+    if len(result.evaluations) > len(journal.evaluations()):
+        journal.add_evaluation(result.evaluations[-1])
     deliver(result, as_json=as_json, folder=journal.folder, show=_show, write=write_trial)
 
 
 def _show(result: TrialResult) -> None:
-    from tetkik.lab.trial.interpretation import DECISIONS
+    from tetkik.lab.trial.interpretation import DECISIONS, patients_sentence
 
     out.print(
         Text(result.model, style="bold"),
         Text(t("{n} studies", n=len(result.judged)), style="dim"),
-        Text(t("{n} patients", n=result.patients), style="dim"),
+        Text(patients_sentence(result).in_language(language()), style="dim"),
         Text(DECISIONS[result.decision].in_language(language()), style="bold"),
     )
     show_parts((_checks(result),), result.interpretation, {})

@@ -14,6 +14,8 @@ from pydicom.uid import generate_uid
 
 from tests.findings.bundles import blob_image
 from tests.phantom import write_phantom
+from tetkik.lab.trial.results import TrialResult
+from tetkik.language import Language
 
 FOUND = "Sol plevral effüzyon izlendi."
 CLEAR = "Plevral effüzyon saptanmadı. Kalp boyutu normal."
@@ -63,3 +65,8 @@ def write_reports(path: Path, rows: Sequence[tuple[str, ...]], *columns: str) ->
         writer = csv.writer(file)
         writer.writerow(("study", "report", *columns))
         writer.writerows(rows)
+
+
+def said(result: TrialResult) -> str:
+    """What the page says of the figures, in English."""
+    return " ".join(sentence.in_language(Language.EN) for sentence in result.interpretation)

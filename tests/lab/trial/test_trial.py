@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 from typer.testing import CliRunner
 
-from tests.lab.trial.archives import CLEAR, FOUND, write_archive, write_reports, write_study
+from tests.lab.trial.archives import CLEAR, FOUND, said, write_archive, write_reports, write_study
 from tests.phantom import write_phantom
 from tests.templates import translations
 from tetkik.cli.app import app
 from tetkik.errors import DataError, UsageError
+from tetkik.lab.engine.learned_rows import LearnedRows, Pictures
+from tetkik.lab.findings.training.decoded_images import decode_image
 from tetkik.lab.trial.checklists import CLAIM, DECIDE_AI, UNKNOWN
 from tetkik.lab.trial.evaluate import decide, evaluate_trial, judge_limit
 from tetkik.lab.trial.journal import Journal
@@ -26,7 +30,7 @@ from tetkik.lab.trial.run import begin, run_trial
 from tetkik.lab.trial.source import Archive
 from tetkik.lab.trial.trial_page import write_trial
 from tetkik.language import Language
-from tetkik.statistics import Interval, share_interval
+from tetkik.statistics import Interval, share_interval, wilson_interval
 
 FOUND_IN = [number % 2 == 0 for number in range(24)]
 CALLED = [*FOUND_IN[:20], not FOUND_IN[20], not FOUND_IN[21], *FOUND_IN[22:]]
@@ -35,7 +39,7 @@ CALLED = [*FOUND_IN[:20], not FOUND_IN[20], not FOUND_IN[21], *FOUND_IN[22:]]
 
 def start(place, archive, blobs, limits):
     table = read_reports(archive / "reports.csv", limits.limits)
-    journal = begin(place, blobs, limits, Archive.kind, table.sha256)
+    journal = begin(place, blobs, limits, Archive.kind, reports_sha256=table.sha256)
     return Archive(archive / "images", table, journal.pseudonym), journal
 
 
@@ -90,6 +94,8 @@ def test_an_interrupted_run_goes_on(archive, blobs, limits, tmp_path):
         run_trial(blobs, source, journal, workers=0, progress=stop)
     with (tmp_path / "out" / "images.jsonl").open("a") as file:
         file.write('{"image":"cut off')
+    with (tmp_path / "out" / "images.jsonl").open("ab") as file:
+        file.write("Ş".encode()[:1])
     partial = evaluate_trial(Journal.open(tmp_path / "out"), bootstrap=0)
     assert partial.counts.images == 7 and partial.decision is Decision.OPEN
     seen = []
@@ -105,14 +111,20 @@ def test_a_bad_file_costs_itself_alone(blobs, limits, tmp_path):
     archive = write_archive(tmp_path / "a", [True, False, True], [True, False, True])
     images = archive / "images"
     (images / "broken.dcm").write_bytes(b"no image")
+    for number in (3, 98):  # cut in its pixels: its header tells its study
+        write_study(images / "cut.dcm", number, blob=False, patient=f"P-{number}")
+        (images / f"cut{number}.dcm").write_bytes((images / "cut.dcm").read_bytes()[:-1000])
+    (images / "cut.dcm").unlink()
     write_study(images / "unknown.dcm", 99, blob=False, patient="P-9")
     write_study(images / "second.dcm", 1, blob=True, patient="P-0001")  # the same study, another film
     rows = [("ACC0000", FOUND, "P-0000"), ("ACC0001", CLEAR, "P-0001"), ("ACC0002", FOUND, "P-other")]
     write_reports(archive / "reports.csv", [*rows, ("ACC0003", CLEAR, "P-3")], "patient_id")
     result = evaluate_trial(finished(tmp_path / "out", archive, blobs, limits), bootstrap=0)
     counts = result.counts
-    assert (counts.images, counts.failed, counts.unmatched, counts.other_patient) == (6, 1, 1, 1)
-    assert (counts.studies, counts.reports) == (2, 4)
+    assert (counts.images, counts.failed, counts.unmatched, counts.other_patient) == (8, 2, 2, 1)
+    assert (counts.studies, counts.answered, counts.reports, counts.unplaced) == (3, 2, 4, 1)
+    assert result.checks[0].value == 2 / 4  # what could not be read is not answered
+    assert "1 file could not be read and names no study" in said(result)
     assert result.per_label["Effusion"].specificity == 0.0  # one film of it shows a blob
     assert result.decision is Decision.OPEN
 
@@ -128,10 +140,47 @@ def test_limits_cannot_be_changed_once_a_trial_began(archive, blobs, limits, tmp
         Journal.open(tmp_path / "out")
 
 
+def test_a_model_that_is_no_bundle_is_refused(blobs, limits, tmp_path):
+    model = copy(blobs.model)
+    model.manifest = model.manifest.model_copy(update={"files": {}})
+    with pytest.raises(UsageError, match="is no bundle"):
+        begin(tmp_path / "out", replace(blobs, model=model), limits, Archive.kind)
+
+
+def test_the_key_of_the_pseudonyms_is_not_made_anew_and_not_kept(archive, blobs, limits, tmp_path):
+    source, journal = start(tmp_path / "out", archive, blobs, limits)
+    run_trial(blobs, source, journal, workers=0)
+    (tmp_path / "out" / ".key").write_bytes(b"stopped before it was removed")
+    assert start(tmp_path / "out", archive, blobs, limits)[1].finished
+    assert not (tmp_path / "out" / ".key").exists()
+    with pytest.raises(DataError, match=r"lacks the file \.key"):
+        Journal.open(tmp_path / "out").pseudonym("image", "0000.dcm")
+
+
+def test_studies_of_learned_patients_are_left_out(blobs, limits, tmp_path):
+    archive = write_archive(tmp_path / "a", FOUND_IN[:6], FOUND_IN[:6], each=2)
+    square = decode_image(archive / "images" / "0002.dcm", blobs.model.preprocessing)
+    assert square is not None
+    learned = LearnedRows.of("these", pictures=Pictures.of([square[None]]))
+    table = read_reports(archive / "reports.csv", limits.limits)
+    journal = begin(tmp_path / "out", blobs, limits, Archive.kind, tells_learned=True)
+    source = Archive(archive / "images", table, journal.pseudonym)
+    run_trial(blobs, source, journal, learned=learned, workers=0)
+    result = evaluate_trial(journal, bootstrap=0)
+    assert (result.counts.learned, result.counts.learned_images) == (2, 1)
+    assert result.studies == ("2", "3", "6", "7") and result.checks[0].n == 4
+    assert "2 studies are left out" in said(result)
+    assert result.claim is not None and "(2)" in result.claim["20"].in_language(Language.EN)
+    unknown = evaluate_trial(finished(tmp_path / "not told", archive, blobs, limits), bootstrap=0)
+    assert "does not tell which images" in said(unknown)
+    assert unknown.claim is not None and unknown.counts.learned == 0
+    assert "Not known" in unknown.claim["20"].in_language(Language.EN)
+
+
 def test_another_model_or_table_does_not_go_on(archive, blobs, limits, tmp_path, monkeypatch):
     finished(tmp_path / "out", archive, blobs, limits)
     with pytest.raises(UsageError, match="table of reports"):
-        begin(tmp_path / "out", blobs, limits, Archive.kind, "0" * 64)
+        begin(tmp_path / "out", blobs, limits, Archive.kind, reports_sha256="0" * 64)
     monkeypatch.setattr("tetkik.lab.trial.run.model_sha256", lambda _: "0" * 64)
     with pytest.raises(UsageError, match="files of the model"):
         start(tmp_path / "out", archive, blobs, limits)
@@ -152,6 +201,9 @@ def test_one_missed_limit_is_no_go_and_an_unfinished_run_never_go():
     assert decide([go, undecided]) is Decision.OPEN
     assert decide([go]) is Decision.GO
     assert decide([go], finished=False) is Decision.OPEN
+    part = replace(undecided, part="site/A")
+    assert decide([go, part]) is Decision.GO
+    assert decide([go, replace(no_go, part="site/A")]) is Decision.NO_GO
 
 
 RULES = Limits(model="m", limits={"Effusion": LabelLimit()})
@@ -199,6 +251,8 @@ def test_parts_name_no_day_and_no_exact_age():
         ),
         ("model: m\nlimits: {Effusion: {sensitivity: 90}}", "the most is 1"),
         ("limits: {Effusion: {auroc: 0.9}}", "model: it is missing"),
+        ("model: m\nlimits: {Effusion: {}}", "Effusion asks for no figure"),
+        ("model: m\nlimits: {Effusion: {positives: 9}}", "Effusion asks for no figure"),
         ("model: [", "is not YAML"),
         ("a: &a [1]\nb: *a", "aliases"),
         ("- 1", "limits.yaml"),
@@ -212,20 +266,23 @@ def test_limits_with_a_mistake_are_refused(text, says, tmp_path):
         read_limits(path)
 
 
-def test_the_planned_number_is_the_smallest_that_gives_the_width():
-    n = needed_for(0.9, 0.05)
-    reach = [max(0.9 - one.low, one.high - 0.9) for m in (n - 1, n) if (one := _wilson(0.9 * m, m))]
-    assert reach[0] > 0.05 >= reach[1]
+def test_the_planned_number_gives_the_power_and_is_the_smallest_that_keeps_it():
+    n = needed_for(0.9, 0.85, 0.9)
+    assert [probability_of_go(m) >= 0.9 for m in range(n - 1, n + 20)] == [False] + [True] * 20
     truths = [{"Effusion": int(row < 5)} for row in range(100)]
-    needed, limits = plan(["Effusion"], 0.9, 0.8, 0.05, truths)
+    needed, limits = plan(["Effusion"], 0.9, 0.8, 0.05, 0.9, truths)
     assert needed[0].prevalence == 0.05 and needed[0].studies == n * 20
     assert limits["Effusion"].positives == n and limits["Effusion"].sensitivity == 0.85
 
 
-def _wilson(hits, trials):
-    from tetkik.statistics import wilson_interval
+def probability_of_go(n, share=0.9, limit=0.85):
+    reached = [hits for hits in range(n + 1) if (one := wilson_interval(hits, n)) and one.low >= limit]
+    return binom.pmf(reached, n, share).sum()
 
-    return wilson_interval(hits, trials)
+
+@pytest.mark.parametrize(("share", "limit"), [(1.0, 0.95), (0.04, 0.0), (0.9, 0.895)])
+def test_a_plan_at_the_edges(share, limit):
+    assert 1 <= needed_for(share, limit, 0.9) < 60_000
 
 
 def test_the_checklists_are_whole_and_in_both_languages(archive, blobs, limits, tmp_path):
@@ -252,7 +309,7 @@ def test_the_commands(blobs, tmp_path, monkeypatch):
     monkeypatch.setattr("tetkik.findings.predict.load_model", lambda *_, **__: blobs.model)
     limits = tmp_path / "limits.yaml"
     made = run("plan", "--out", limits, "--labels", "Effusion", "--reports", tmp_path / "r.csv", *model)
-    assert made.exit_code == 0 and "196" in made.stdout, made.output
+    assert made.exit_code == 0 and str(needed_for(0.9, 0.85, 0.9)) in made.stdout, made.output
     assert run("plan", "--out", limits).exit_code == 2
     begun = ("run", "--limits", limits, "--out", tmp_path / "out", "--workers", 0, *model)
     assert run(*begun).exit_code == 2
@@ -264,4 +321,5 @@ def test_the_commands(blobs, tmp_path, monkeypatch):
     assert again.exit_code == 0 and "answered before" in again.stderr
     shown = run("report", tmp_path / "out")
     assert shown.exit_code == 0 and "not decided" in shown.stdout
+    assert len((tmp_path / "out" / "evaluations.jsonl").read_text().splitlines()) == 1  # the same figures
     assert run("report", images).exit_code == 1

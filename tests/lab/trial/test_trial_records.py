@@ -14,6 +14,7 @@ from tests.lab.trial.archives import write_study
 from tests.records.kit import made_records
 from tests.records.reports_kit import made_report, signed_report
 from tetkik.lab.trial.evaluate import evaluate_trial
+from tetkik.lab.trial.journal import Journal
 from tetkik.lab.trial.recorded import RecordedStudies
 from tetkik.lab.trial.run import begin, run_trial
 from tetkik.lab.trial.trial_page import write_trial
@@ -99,7 +100,11 @@ def test_a_later_run_takes_what_was_signed_since(hospital, blobs, limits, tmp_pa
     run_trial(blobs, source, journal, workers=0)
     signed_report(records)
     told = []
-    run_trial(blobs, source, journal, workers=0, progress=lambda _step, done, _total: told.append(done))
-    assert told == [3]
+
+    def tell(_step, done, _total):
+        told.append((done, Journal.open(tmp_path / "out").finished))
+
+    run_trial(blobs, source, journal, workers=0, progress=tell)
+    assert told == [(3, False)] and journal.finished
     assert len(evaluate_trial(journal, bootstrap=0).judged) == 3
     assert evaluate_trial(journal, bootstrap=0).counts.failed == 0

@@ -12,7 +12,7 @@ from tetkik._version import __version__
 from tetkik.lab.engine.results import listed
 from tetkik.lab.findings.figures import LabelFigures
 from tetkik.lab.findings.interpretation import LabelName
-from tetkik.lab.trial.interpretation import DECISIONS, DIMENSION_NAMES
+from tetkik.lab.trial.interpretation import DECISIONS, DIMENSION_NAMES, patients_sentence
 from tetkik.lab.trial.results import TrialResult
 from tetkik.language import Sentence
 
@@ -147,7 +147,7 @@ def _claim(result: TrialResult) -> dict[str, Sentence]:
         "12": Sentence("What a report does not say of a label is left out of that label's figures."),
         "14": _reference_standard(result),
         "16": Sentence("The radiologists who signed the reports; the rules of the report labeler read them."),
-        "20": Sentence("Nothing was trained, so there are no partitions; intervals count patients."),
+        "20": _disjoint(result),
         "21": _planned(result),
         "22": _model(result),
         "23": software,
@@ -211,17 +211,28 @@ def _design(result: TrialResult) -> Sentence:
 def _included(result: TrialResult) -> Sentence:
     counts = result.counts
     return Sentence(
-        "Studies with a report and an image: {studies}; answered {answered}; images refused by the quality "
-        "gate {refused}, unreadable {failed}, without a report {unmatched}, of another patient than the "
-        "report {other}.",
+        "Studies with a report and an image: {studies}; of them learned by the model and left out {learned}; "
+        "answered {answered}; images refused by the quality gate {refused}, unreadable {failed}, without a "
+        "report {unmatched}, of another patient than the report {other}.",
         {
             "studies": counts.studies,
+            "learned": counts.learned,
             "answered": counts.answered,
             "refused": sum(counts.refused.values()),
             "failed": counts.failed,
             "unmatched": counts.unmatched,
             "other": counts.other_patient,
         },
+    )
+
+
+def _disjoint(result: TrialResult) -> Sentence:
+    if not result.tells_learned:
+        return Sentence("Not known: the model does not tell which images it learned.")
+    return Sentence(
+        "Patients, as far as images are known again: studies of patients of whom the model learned an image "
+        "are left out ({n}).",
+        {"n": result.counts.learned},
     )
 
 
@@ -260,8 +271,8 @@ def _metrics(result: TrialResult) -> Sentence:
 
 def _intervals(result: TrialResult) -> Sentence:
     return Sentence(
-        "95% intervals by patient: Wilson's with the design effect; of AUROC DeLong's, or {n} draws of whole "
-        "patients.",
+        "95% intervals by patient, by study where no patient is known: Wilson's with the design effect; of "
+        "AUROC DeLong's, or {n} draws of whole patients.",
         {"n": result.replicates},
     )
 
@@ -279,9 +290,10 @@ def _characteristics(result: TrialResult) -> Sentence:
     """Sex and age as far as known."""
     found = [part for part in result.parts if part.dimension in ("sex", "age")]
     if not found:
-        return Sentence("Patients: {n}; neither sex nor age is known.", {"n": result.patients})
+        return Sentence("{patients}; neither sex nor age is known.", {"patients": patients_sentence(result)})
     items = (Sentence("{title} {n}", {"title": part.title, "n": part.n}) for part in found)
-    return Sentence("Patients: {n}; studies of {items}.", {"n": result.patients, "items": listed(items)})
+    values = {"patients": patients_sentence(result), "items": listed(items)}
+    return Sentence("{patients}; studies of {items}.", values)
 
 
 def _results(result: TrialResult) -> Sentence:

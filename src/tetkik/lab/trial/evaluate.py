@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,8 @@ from tetkik.lab.trial.limits import Limits
 from tetkik.lab.trial.reference import DIMENSIONS
 from tetkik.lab.trial.results import Check, Counts, Decision, TrialPart, TrialResult
 from tetkik.language import Sentence
-from tetkik.statistics import Bools, ClusterBootstrap, Interval, auroc_replicates, share_interval
-from tetkik.values import FINDING_LABELS, ThresholdOn
+from tetkik.statistics import Bools, ClusterBootstrap, Interval, Ints, auroc_replicates, share_interval
+from tetkik.values import FINDING_LABELS, NORMAL_LABELS, ThresholdOn
 
 TITLES = {
     ("sex", "F"): Sentence("women and girls"),
@@ -42,16 +43,18 @@ _UNKNOWN = Sentence("not known")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Studies:
-    """The studies that were answered, row by row, and which of all studies were."""
+    """The studies that were answered, row by row, and which of all that the model did not learn were."""
 
     judged: Judged
     names: tuple[str, ...]
     parts: Mapping[str, tuple[str, ...]]
     counts: Counts
     answered: Bools
-    """(studies,), of those with a report and an image."""
-    groups: Sequence[int]
+    """(studies,), of those with a report and an image, and of images that could not be read alone."""
+    groups: Ints
     """(studies,), the patient of each."""
+    patients: int
+    without_patient: int
 
 
 def evaluate_trial(journal: Journal, *, bootstrap: int = 1000, seed: int = 0) -> TrialResult:
@@ -82,22 +85,43 @@ def evaluate_trial(journal: Journal, *, bootstrap: int = 1000, seed: int = 0) ->
         limits=limits,
         fixed={name: about[name] for name in ("limits_sha256", "model_sha256", "source", "reports_sha256")},
         finished=journal.finished,
+        tells_learned=bool(about.get("tells_learned")),
         per_label=per_label,
         parts=parts,
         checks=checks,
         decision=decide(checks, finished=journal.finished),
         not_computed=without,
-        patients=len(np.unique(judged.groups)),
+        patients=studies.patients,
+        without_patient=studies.without_patient,
         replicates=draws.replicates,
         seed=seed,
+        evaluations=(),
     )
+    result = replace(result, evaluations=_evaluations(journal, result))
     result = replace(result, interpretation=interpret(result))
     return replace(result, claim=claim_answers(result), decide_ai=decide_ai_answers(result))
 
 
+def _evaluations(journal: Journal, result: TrialResult) -> tuple[Mapping[str, Any], ...]:
+    """Those before this one, and this one; the same figures again are not another one."""
+    earlier = journal.evaluations()
+    own = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "images": result.counts.images,
+        "studies": len(result.judged),
+        "decision": result.decision.value,
+    }
+    if earlier and all(earlier[-1].get(name) == own[name] for name in ("images", "studies", "decision")):
+        return earlier
+    return (*earlier, own)
+
+
 def decide(checks: Sequence[Check], *, finished: bool = True) -> Decision:
-    """No-go where one limit is missed; go where all are reached and every image was answered."""
-    found = {check.decision for check in checks}
+    """No-go where one limit is missed; go where all are reached and every image was answered.
+
+    A part decides only against: many small ones would keep every trial open.
+    """
+    found = {check.decision for check in checks if not check.part or check.decision is Decision.NO_GO}
     if Decision.NO_GO in found:
         return Decision.NO_GO
     return Decision.GO if found == {Decision.GO} and finished else Decision.OPEN
@@ -112,7 +136,7 @@ def judge_limit(limit: float, interval: Interval | None, *, enough: bool = True)
 
 
 def _answered(studies: _Studies, limits: Limits) -> Check:
-    interval = share_interval(studies.answered, np.asarray(studies.groups))
+    interval = share_interval(studies.answered, studies.groups)
     n = len(studies.answered)
     decision = judge_limit(limits.answered, interval)
     return Check("answered", "", limits.answered, float(studies.answered.mean()), interval, n, decision)
@@ -139,20 +163,18 @@ def _label_checks(per_label: Mapping[str, LabelFigures], limits: Limits) -> Iter
 
 
 def _part_checks(parts: Sequence[TrialPart], limits: Limits) -> Iterator[Check]:
-    """A part without enough studies decides nothing: many small ones would keep every trial open."""
+    """Of every part; where it has too few studies it is open."""
     asked = limits.parts.sensitivity
     if asked is None:
         return
     for part in parts:
-        if part.ci is not None and part.positives >= LEAST_KIND:
-            missed = part.ci.high < asked
-            decision = Decision.NO_GO if missed else Decision.GO
-            where = f"{part.dimension}/{part.id}"
-            name = {"dimension": DIMENSION_NAMES[part.dimension], "title": part.title}
-            title = Sentence("{dimension}: {title}", name)
-            yield Check(
-                "sensitivity", "", asked, part.sensitivity, part.ci, part.positives, decision, where, title
-            )
+        decision = judge_limit(asked, part.ci, enough=part.positives >= LEAST_KIND)
+        where = f"{part.dimension}/{part.id}"
+        name = {"dimension": DIMENSION_NAMES[part.dimension], "title": part.title}
+        title = Sentence("{dimension}: {title}", name)
+        yield Check(
+            "sensitivity", "", asked, part.sensitivity, part.ci, part.positives, decision, where, title
+        )
 
 
 def _parts(studies: _Studies, limited: Sequence[str]) -> Iterator[TrialPart]:
@@ -168,12 +190,12 @@ def _parts(studies: _Studies, limited: Sequence[str]) -> Iterator[TrialPart]:
             title = TITLES.get((dimension, name)) or (
                 Sentence("{name}", {"name": name}) if name else _UNKNOWN
             )
-            part = TrialPart(dimension, name or "unknown", title, int(rows.sum()))
+            own = _only(judged, rows)
+            positive = (own.truth[:, columns] == 1) & own.usable[:, columns]
+            part = TrialPart(dimension, name or "unknown", title, len(own), positives=int(positive.sum()))
             if part.n < SMALLEST:
                 yield replace(part, reason=Sentence("Fewer than {least} studies.", {"least": SMALLEST}))
                 continue
-            own = _only(judged, rows)
-            positive = (own.truth[:, columns] == 1) & own.usable[:, columns]
             called = own.decided[:, columns][positive]
             patients = np.broadcast_to(own.groups[:, None], positive.shape)[positive]
             figures, _ = label_figures(own, None)
@@ -181,7 +203,6 @@ def _parts(studies: _Studies, limited: Sequence[str]) -> Iterator[TrialPart]:
                 part,
                 ci=share_interval(called, patients),
                 sensitivity=float(called.mean()) if len(called) else None,
-                positives=len(called),
                 per_label={label: item for label, item in figures.items() if item.n},
             )
 
@@ -200,33 +221,44 @@ def _only(judged: Judged, rows: Bools) -> Judged:
 
 
 def _studies(journal: Journal) -> _Studies:
-    """The images of each study as one row: the highest of its scores, called where any image is."""
+    """The images of each study as one row: the highest of its scores, called where any image is.
+
+    It is normal as far as its least normal image is.
+    """
     counted: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     names: set[str] = set()
     rows: dict[str, int] = {}
+    patients: dict[int, str] = {}
+    learned: list[int] = []
+    unplaced = 0
     for line in journal.lines():
         counted[line["outcome"]] += 1
         if line["outcome"] == "refused":
             refused[line["flaw"]] += 1
-        if "parts" in line:
-            rows.setdefault(line["study"], len(rows))
+        if "parts" not in line:
+            unplaced += line["outcome"] == "failed"
+            continue
+        own = rows.setdefault(line["study"], len(rows))
         names.update(line.get("findings", ()))
+        if patient := line.get("patient"):
+            patients.setdefault(own, patient)
+        if line.get("learned"):
+            learned.append(own)
     labels = (*(label for label in FINDING_LABELS if label in names), *sorted(names - set(FINDING_LABELS)))
     scored = np.zeros(len(rows), bool)
     values = np.full((2, len(rows), len(labels)), np.nan)
     positive, truth = (np.full((len(rows), len(labels)), -1, np.int8) for _ in range(2))
     screen = np.full(len(rows), np.nan)
     parts: dict[str, list[str]] = {dimension: [""] * len(rows) for dimension in DIMENSIONS}
-    patients: dict[str, int] = {}
-    groups = [0] * len(rows)
+    numbers: dict[object, int] = {}
+    # A study of which no patient is known is a group of its own.
+    groups = [numbers.setdefault(patients.get(row, row), len(numbers)) for row in range(len(rows))]
     places = {label: column for column, label in enumerate(labels)}
     for line in journal.lines():
         row = rows.get(line.get("study", ""))
         if row is None or "parts" not in line:
             continue
-        patient = line.get("patient") or f"study {line['study']}"
-        groups[row] = patients.setdefault(patient, len(patients))
         for dimension, name in line["parts"].items():
             if dimension in parts:
                 parts[dimension][row] = name
@@ -237,12 +269,26 @@ def _studies(journal: Journal) -> _Studies:
             screen[row] = np.fmax(screen[row], line["screen"])
         for label, answer in line["findings"].items():
             column = places[label]
-            score, probability = (np.nan if value is None else value for value in answer[:2])
-            values[:, row, column] = np.fmax(values[:, row, column], (score, probability))
-            positive[row, column] = max(positive[row, column], answer[2])
+            pair = [np.nan if value is None else value for value in answer[:2]]
+            called = positive[row, column]
+            if label in NORMAL_LABELS:
+                values[:, row, column] = np.fmin(values[:, row, column], pair)
+                positive[row, column] = answer[2] if called < 0 else min(called, answer[2])
+            else:
+                values[:, row, column] = np.fmax(values[:, row, column], pair)
+                positive[row, column] = max(called, answer[2])
         for label, value in line["truth"].items():
             truth[row, places[label]] = value
-    chosen = np.flatnonzero(scored)
+    about = journal.about
+    group = np.asarray(groups, np.int64)
+    new = ~np.isin(group, group[learned])
+    chosen = np.flatnonzero(scored & new)
+    if scored.any() and not len(chosen):
+        raise DataError(
+            "Every study that was answered is of a patient of whom {model} learned an image, so figures on "
+            "them would be recall; give others.",
+            model=about["model"],
+        )
     if not len(chosen):
         raise DataError(
             "No study of the trial has both a report and an answer of the model: of {images} images "
@@ -253,8 +299,6 @@ def _studies(journal: Journal) -> _Studies:
             refused=counted["refused"],
             failed=counted["failed"],
         )
-    about = journal.about
-    group = np.asarray(groups, np.int64)
     none = (None,) * len(chosen)
     judged = Judged(
         labels=labels,
@@ -281,12 +325,25 @@ def _studies(journal: Journal) -> _Studies:
         answered_images=counted["scored"],
         studies=len(rows),
         answered=len(chosen),
+        learned=int((~new).sum()),
+        learned_images=len(learned),
         refused=dict(refused.most_common()),
         failed=counted["failed"],
+        unplaced=unplaced,
         unmatched=counted["unmatched"],
         other_patient=counted["other_patient"],
         left_out=dict(about.get("left_out", {})),
     )
-    own = {dimension: tuple(cells[row] for row in chosen) for dimension, cells in parts.items()}
-    called = list(rows)
-    return _Studies(judged, tuple(called[row] for row in chosen), own, counts, scored, groups)
+    of_chosen = {dimension: tuple(cells[row] for row in chosen) for dimension, cells in parts.items()}
+    studies = list(rows)
+    without = sum(row not in patients for row in chosen.tolist())
+    return _Studies(
+        judged,
+        tuple(studies[row] for row in chosen),
+        of_chosen,
+        counts,
+        answered=np.append(scored[new], np.zeros(unplaced, bool)),
+        groups=np.append(group[new], len(numbers) + np.arange(unplaced)),
+        patients=len(np.unique(judged.groups)) - without,
+        without_patient=without,
+    )

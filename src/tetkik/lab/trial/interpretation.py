@@ -49,13 +49,18 @@ def check_name(check: Check) -> Sentence:
 
 def interpret(result: TrialResult) -> tuple[Sentence, ...]:
     """What the figures say, most important first."""
-    parts = (_decision, _studies, _unfinished, _weak, _parts, _readers, _unmatched, _reference)
+    parts = (
+        *(_decision, _open_parts, _learned, _studies, _unplaced, _unfinished, _evaluations, _weak, _parts),
+        *(_readers, _unmatched, _reference),
+    )
     return tuple(chain.from_iterable(part(result) for part in parts))
 
 
 def _decision(result: TrialResult) -> Iterator[Sentence]:
     missed = [check_name(check) for check in result.checks if check.decision is Decision.NO_GO]
-    undecided = [check_name(check) for check in result.checks if check.decision is Decision.OPEN]
+    undecided = [
+        check_name(check) for check in result.checks if check.decision is Decision.OPEN and not check.part
+    ]
     if missed:
         yield Sentence(
             "No go: the whole interval lies below the limit of {items}.", {"items": listed(missed)}
@@ -66,15 +71,77 @@ def _decision(result: TrialResult) -> Iterator[Sentence]:
             {"items": listed(undecided)},
         )
     elif result.decision is Decision.GO:
-        yield Sentence("Go: every interval lies at or above the limit that was fixed beforehand.")
+        yield Sentence(
+            "Go: every interval lies at or above the limit that was fixed beforehand, and that of no part "
+            "below it."
+        )
+
+
+def _open_parts(result: TrialResult) -> Iterator[Sentence]:
+    parts = [check for check in result.checks if check.part]
+    if undecided := sum(check.decision is Decision.OPEN for check in parts):
+        yield Sentence(
+            "{n} of {parts} parts are not decided, as the interval holds the limit or studies are missing; "
+            "they keep no trial open.",
+            {"n": undecided, "parts": len(parts)},
+        )
+
+
+def _learned(result: TrialResult) -> Iterator[Sentence]:
+    counts = result.counts
+    values = {"model": result.model, "studies": counts.learned, "images": counts.learned_images}
+    if not result.tells_learned:
+        yield Sentence(
+            "Warning: {model} does not tell which images it learned, so studies that it learned may be in "
+            "the figures, which are then better than on new ones.",
+            values,
+        )
+    elif counts.learned:
+        yield Sentence(
+            "{studies} studies are left out: {images} images of their patients are among those that {model} "
+            "learned.",
+            values,
+        )
+    else:
+        yield Sentence("None of the images is among those that {model} learned.", values)
+
+
+def patients_sentence(result: TrialResult) -> Sentence:
+    """How many patients there are, as far as known."""
+    values = {"n": result.patients, "studies": result.without_patient}
+    if result.without_patient:
+        return Sentence("{n} known patients and {studies} studies of unknown patients", values)
+    return Sentence("{n} patients", values)
 
 
 def _studies(result: TrialResult) -> Iterator[Sentence]:
     counts = result.counts
     yield Sentence(
-        "{answered} of {studies} studies with a report and an image were answered, of {patients} patients.",
-        {"answered": counts.answered, "studies": counts.studies, "patients": result.patients},
+        "{answered} of {studies} studies with a report and an image were answered: {patients}.",
+        {
+            "answered": counts.answered,
+            "studies": counts.studies - counts.learned,
+            "patients": patients_sentence(result),
+        },
     )
+
+
+def _unplaced(result: TrialResult) -> Iterator[Sentence]:
+    if result.counts.unplaced:
+        yield Sentence(
+            "{n} files could not be read and name no study: each counts as a study without an answer.",
+            {"n": result.counts.unplaced},
+        )
+
+
+def _evaluations(result: TrialResult) -> Iterator[Sentence]:
+    count = len(result.evaluations)
+    if count > 1:
+        yield Sentence(
+            "This is evaluation {n} of the trial, and the first was on {date}: each further one makes a go "
+            "by chance more likely.",
+            {"n": count, "date": result.evaluations[0]["date"]},
+        )
 
 
 def _unfinished(result: TrialResult) -> Iterator[Sentence]:

@@ -4,6 +4,7 @@ trial.json    the hashes of limits, model and reports, written before the first 
 limits.yaml   a copy of the limits
 images.jsonl  one answer a line; pseudonyms, parts, labels and scores, nothing that identifies
 .key          of an archive's pseudonyms; removed when every image was answered
+evaluations.jsonl  when figures were computed of how many images, and what was decided
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -24,6 +25,7 @@ from tetkik.lab.trial.limits import FixedLimits, read_limits
 from tetkik.language import Sentence
 
 TRIAL, LIMITS, IMAGES, KEY = "trial.json", "limits.yaml", "images.jsonl", ".key"
+EVALUATIONS = "evaluations.jsonl"
 _DIGITS = 16
 """Hexadecimal digits of a pseudonym: 64 bits."""
 _CHANGED = {
@@ -32,6 +34,7 @@ _CHANGED = {
     "model_sha256": Sentence("the files of the model have changed"),
     "source": Sentence("it began on another source"),
     "reports_sha256": Sentence("the table of reports has changed"),
+    "period": Sentence("the period is another one"),
 }
 
 
@@ -46,9 +49,10 @@ class Beginning:
     thresholds: Mapping[str, tuple[float, str]]
     """By label: the threshold, and what it is compared with."""
     reports_sha256: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+    tells_learned: bool = False
+    """Whether the model tells which images it learned."""
+    period: str = ""
+    """Of the records: the first and the last day, as they were given."""
 
 
 class Journal:
@@ -65,23 +69,25 @@ class Journal:
         """Fix a trial before its first image, or go on with the one that the folder holds.
 
         Raises:
-            UsageError: the folder holds a trial with other limits, another model or other reports.
+            UsageError: the folder holds a trial with other limits, another model, other reports or days.
         """
         if (folder / TRIAL).exists():
             journal = cls.open(folder)
             for name, reason in _CHANGED.items():
-                if journal.about.get(name) != getattr(beginning, name):
+                if journal.about.get(name, "") != getattr(beginning, name):
                     raise UsageError(
                         "The trial in {folder} cannot go on: {reason}; put it back, or begin another trial "
                         "in another folder.",
                         folder=folder,
                         reason=reason,
                     )
+            if journal.finished:  # it may have been stopped before it removed the key
+                (folder / KEY).unlink(missing_ok=True)
             return journal
         folder.mkdir(parents=True, exist_ok=True)
         with written_whole(folder / LIMITS) as file:
             file.write(limits.content)
-        journal = cls(folder, beginning.as_json(), limits)
+        journal = cls(folder, asdict(beginning), limits)
         journal._write_about()
         return journal
 
@@ -108,6 +114,12 @@ class Journal:
             )
         return cls(folder, about, limits)
 
+    def resume(self) -> None:
+        """Keep that not every image was answered."""
+        if self.finished:
+            self.about["finished"] = False
+            self._write_about()
+
     def finish(self, reports: int, left_out: Mapping[str, int]) -> None:
         """Keep that every image was answered; from then on no pseudonym of an archive can be traced back."""
         self.about |= {"finished": True, "reports": reports, "left_out": dict(left_out)}
@@ -119,7 +131,11 @@ class Journal:
         return bool(self.about.get("finished"))
 
     def pseudonym(self, what: str, name: str) -> str:
-        """A keyed digest, the same in every run until the trial is finished."""
+        """A keyed digest, the same in every run until the trial is finished.
+
+        Raises:
+            DataError: there are answers, and the key of their pseudonyms is gone.
+        """
         return hmac.new(
             self._key(), f"{what}:{name}".encode(errors="surrogateescape"), hashlib.sha256
         ).hexdigest()[:_DIGITS]
@@ -128,6 +144,12 @@ class Journal:
         file = self.folder / KEY
         if not self._secret:
             if not file.exists():
+                if next(self.lines(), None) is not None:
+                    raise DataError(
+                        "{folder} has answers and lacks the file .key, so its images would be counted twice; "
+                        "put the file back, or begin the trial in another folder.",
+                        folder=self.folder,
+                    )
                 with written_whole(file, mode=0o600) as made:
                     made.write(secrets.token_bytes(32))
             self._secret = file.read_bytes()
@@ -139,31 +161,44 @@ class Journal:
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """Every answer, in order."""
+        return self._lines(self.folder / IMAGES)
+
+    def evaluations(self) -> tuple[dict[str, Any], ...]:
+        """When figures were computed, of how many images, and what was decided."""
+        return tuple(self._lines(self.folder / EVALUATIONS))
+
+    def add_evaluation(self, evaluation: Mapping[str, Any]) -> None:
+        with _appending(self.folder / EVALUATIONS) as file:
+            file.write(json.dumps(evaluation) + "\n")
+
+    def _lines(self, path: Path) -> Iterator[dict[str, Any]]:
         try:
-            with (self.folder / IMAGES).open(encoding="utf-8") as file:
+            with path.open("rb") as file:
                 for line in file:
-                    if line.endswith("\n"):  # the last may have been cut off with the run
+                    if line.endswith(b"\n"):  # the last may have been cut off with the run, in mid-letter
                         yield json.loads(line)
         except FileNotFoundError:
             return
         except (ValueError, RecursionError):
             raise DataError(
-                "{file} was damaged; restore it, or begin the trial in another folder.",
-                file=self.folder / IMAGES,
+                "{file} was damaged; restore it, or begin the trial in another folder.", file=path
             ) from None
 
     def appending(self) -> IO[str]:
         """The file of answers, open at the end of its last whole line."""
-        path = self.folder / IMAGES
-        if path.exists():
-            with path.open("rb+") as file:
-                size = file.seek(0, os.SEEK_END)
-                tail = min(size, 1 << 20)
-                file.seek(size - tail)
-                rest = len(file.read(tail).rpartition(b"\n")[2])
-                file.truncate(size - rest)
-        return path.open("a", encoding="utf-8", newline="\n")
+        return _appending(self.folder / IMAGES)
 
     def _write_about(self) -> None:
         with written_whole(self.folder / TRIAL) as file:
             file.write((json.dumps(self.about, ensure_ascii=False, indent=1) + "\n").encode())
+
+
+def _appending(path: Path) -> IO[str]:
+    if path.exists():
+        with path.open("rb+") as file:
+            size = file.seek(0, os.SEEK_END)
+            tail = min(size, 1 << 20)
+            file.seek(size - tail)
+            rest = len(file.read(tail).rpartition(b"\n")[2])
+            file.truncate(size - rest)
+    return path.open("a", encoding="utf-8", newline="\n")

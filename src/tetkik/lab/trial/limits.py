@@ -25,7 +25,7 @@ class _Part(BaseModel):
 
 
 class LabelLimit(_Part):
-    """What the lower end of each 95% interval has to reach; None where nothing is asked."""
+    """What the lower end of each 95% interval has to reach; None where nothing is asked of a figure."""
 
     sensitivity: Share | None = None
     specificity: Share | None = None
@@ -93,7 +93,7 @@ def read_limits(path: Path) -> FixedLimits:
         # Aliases make a small file huge once it is read; limits need none.
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(content)):
             raise DataError("{path} uses YAML aliases; write each limit out.", path=path)
-        return FixedLimits(Limits.model_validate(yaml.safe_load(content)), content)
+        limits = Limits.model_validate(yaml.safe_load(content))
     except ValidationError as error:
         first = error.errors()[0]
         raise DataError(
@@ -104,6 +104,14 @@ def read_limits(path: Path) -> FixedLimits:
         ) from None
     except (yaml.YAMLError, RecursionError, ValueError):
         raise DataError("{path} is not YAML; write one with tetkik trial plan.", path=path) from None
+    for label, limit in limits.limits.items():
+        if (limit.sensitivity, limit.specificity, limit.auroc) == (None, None, None):
+            raise DataError(
+                "{path}, limits.{label} asks for no figure; give sensitivity, specificity or auroc.",
+                path=path,
+                label=label,
+            )
+    return FixedLimits(limits, content)
 
 
 def _fault(error: Any) -> Sentence | str:
@@ -137,7 +145,8 @@ _COMMENT = Sentence(
     "Limits of a silent trial. Fix them before `tetkik trial run`, which keeps their SHA-256 and goes on "
     "with no others.\nThe lower end of each 95% interval has to reach its limit; `positives` is how many "
     "studies with the finding it takes.\n`unmentioned`: absent or unknown; `uncertain`: unknown, present or "
-    "absent.\n`parts: {{sensitivity: 0.7}}`: no site, device, sex, age or quarter may lie below it.\n"
+    "absent.\n`parts: {{sensitivity: 0.7}}`: no site, device, sex, age, quarter, language or reader may lie "
+    "below it.\n"
     "`statements`: what only you can say for CLAIM 2024 and DECIDE-AI, by item: `claim: {{34: no "
     "registration}}`."
 )

@@ -30,7 +30,7 @@ class Reference:
     """A signed report.
 
     Attributes:
-        study: the number of its row in the table of reports, or the study's pseudonym in the records.
+        study: which row of the table of reports it is, or the study's pseudonym in the records.
         truth: 1 or 0 by label; what is not known is left out.
         patient: whose it is; None where the image has to tell.
         parts: by the names of `DIMENSIONS`; what is not there the image may tell.
@@ -136,7 +136,7 @@ class ReportTable:
 
     by_study: Mapping[str, Reference] = field(repr=False)
     empty: int
-    """Reports without words."""
+    """Reports that say nothing of any label."""
     broken: int
     """Rows that could not be read."""
     sha256: str
@@ -169,8 +169,7 @@ def read_reports(path: Path, limits: Limits) -> ReportTable:
         truth = read_truth("\n".join(table["report"][row] for row in own), _language(cells, path), limits)
         empty += not truth
         patient = cells.pop("patient_id", "") or None
-        # The header is the first line.
-        found[study] = Reference(str(first + 2), truth, patient, parts_of(**cells))
+        found[study] = Reference(str(table.places[first]), truth, patient, parts_of(**cells))
     if not found:
         raise DataError("{path} has no row with a study; fill its column study.", path=path)
     with path.open("rb") as file:

@@ -59,6 +59,9 @@ class Counts:
         reports: studies with a report; None before every image was answered.
         images, answered_images: taken, and answered by the model.
         studies, answered: with a report and an image, and those of them that the model answered.
+        learned, learned_images: left out of all figures: the studies of patients of whom the model learned an
+            image, and those images.
+        unplaced: images that could not be read and name no study; each counts as a study without an answer.
     """
 
     reports: int | None
@@ -66,9 +69,12 @@ class Counts:
     answered_images: int
     studies: int
     answered: int
+    learned: int
+    learned_images: int
     refused: Mapping[str, int]
     """Images by what the quality gate found."""
     failed: int
+    unplaced: int
     unmatched: int
     other_patient: int
     left_out: Mapping[str, int]
@@ -87,14 +93,20 @@ class TrialResult:
     fixed: Mapping[str, str]
     """The hashes that it was fixed to."""
     finished: bool
+    tells_learned: bool
+    """Whether the model tells which images it learned."""
     per_label: Mapping[str, LabelFigures]
     parts: tuple[TrialPart, ...]
     checks: tuple[Check, ...]
     decision: Decision
     not_computed: Mapping[str, Sentence]
     patients: int
+    without_patient: int
+    """Studies of which no patient is known; each counts as a patient of its own."""
     replicates: int
     seed: int
+    evaluations: tuple[Mapping[str, Any], ...]
+    """This one last: its date, images, studies and decision."""
     interpretation: tuple[Sentence, ...] = ()
     claim: Mapping[str, Sentence] | None = None
     decide_ai: Mapping[str, Sentence] | None = None
@@ -105,8 +117,11 @@ class TrialResult:
             "model": self.model,
             "n": len(self.judged),
             "patients": self.patients,
+            "without_patient": self.without_patient,
             "decision": self.decision.value,
             "finished": self.finished,
+            "evaluations": [dict(one) for one in self.evaluations],
+            "tells_learned": self.tells_learned,
             **self.fixed,
             "checks": [to_json(check) for check in self.checks],
             "counts": fields_json(self.counts),
@@ -116,6 +131,10 @@ class TrialResult:
             "claim": to_json(self.claim, language),
             "decide_ai": to_json(self.decide_ai, language),
             "not_computed": to_json(self.not_computed, language),
-            "bootstrap": {"replicates": self.replicates, "seed": self.seed, "groups": self.patients},
+            "bootstrap": {
+                "replicates": self.replicates,
+                "seed": self.seed,
+                "groups": self.patients + self.without_patient,
+            },
             "reading": to_json(self.interpretation, language),
         }

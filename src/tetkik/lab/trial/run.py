@@ -5,16 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tetkik.errors import DataError, UsageError
+from tetkik.findings.pipeline import BATCH
 from tetkik.findings.predict import Findings, Study
+from tetkik.lab.engine.learned_rows import LearnedRows, Pictures
 from tetkik.lab.trial.journal import Beginning, Journal
 from tetkik.lab.trial.limits import FixedLimits
 from tetkik.lab.trial.reference import Reference, parts_of
-from tetkik.lab.trial.source import TrialImage, TrialSource
+from tetkik.lab.trial.source import TrialImage, TrialSource, header_of
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
@@ -32,12 +37,30 @@ def model_sha256(findings: Findings) -> str:
 
 
 def begin(
-    folder: Path, findings: Findings, limits: FixedLimits, source: str, reports_sha256: str = ""
+    folder: Path,
+    findings: Findings,
+    limits: FixedLimits,
+    source: str,
+    *,
+    reports_sha256: str = "",
+    tells_learned: bool = False,
+    period: str = "",
 ) -> Journal:
-    """Fix a trial of this model, or go on with the one in `folder`."""
+    """Fix a trial of this model, or go on with the one in `folder`.
+
+    Raises:
+        UsageError: the model is no bundle, or the folder holds another trial.
+    """
+    if not findings.model.manifest.files:
+        raise UsageError(
+            "{model} is no bundle, so its weights could change during the trial; make a bundle of it with "
+            "tetkik findings import.",
+            model=findings.name,
+        )
     thresholds = {label: (point.threshold, point.on.value) for label, point in findings.points.points.items()}
     model = (findings.name, model_sha256(findings))
-    return Journal.begin(folder, Beginning(limits.sha256, *model, source, thresholds, reports_sha256), limits)
+    beginning = Beginning(limits.sha256, *model, source, thresholds, reports_sha256, tells_learned, period)
+    return Journal.begin(folder, beginning, limits)
 
 
 def check_model(findings: Findings, journal_model: str) -> None:
@@ -55,10 +78,14 @@ def run_trial(
     source: TrialSource,
     journal: Journal,
     *,
+    learned: LearnedRows | None = None,
     workers: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> None:
     """Answer every image that was not answered yet, and keep each answer beside its report.
+
+    Args:
+        learned: what the model learned; None where it does not tell.
 
     Raises:
         DataError: there is no image at all.
@@ -70,28 +97,35 @@ def run_trial(
             waiting.append(image)
             yield image.content
 
+    journal.resume()
     done = journal.done()
     count = len(done)
+    answers = findings.study_many(contents(), workers, origin=True)
     with journal.appending() as file:
-        for answer in findings.study_many(contents(), workers, origin=True):
-            entry = _entry(source, waiting.popleft(), answer)
-            file.write(json.dumps(entry, ensure_ascii=False, separators=(",", ":")) + "\n")
-            # An interrupted run loses nothing that it has shown as done.
-            file.flush()
-            count += 1
-            if progress is not None:
-                progress(ANSWERED, count, None)
+        while batch := list(islice(answers, BATCH)):
+            for answer, is_learned in zip(batch, _learned(batch, learned), strict=True):
+                entry = _entry(source, waiting.popleft(), answer)
+                if is_learned:
+                    entry["learned"] = True
+                file.write(json.dumps(entry, ensure_ascii=False, separators=(",", ":")) + "\n")
+                # An interrupted run loses nothing that it has shown as done.
+                file.flush()
+                count += 1
+                if progress is not None:
+                    progress(ANSWERED, count, None)
     if not count:
         raise DataError("There is no image to run the trial on; check the folder, or the period.")
     journal.finish(source.reports, source.left_out)
 
 
 def _entry(source: TrialSource, image: TrialImage, answer: Study | TetkikError) -> dict[str, Any]:
-    origin = answer.prepared.origin if isinstance(answer, Study) else None
+    origin = answer.prepared.origin if isinstance(answer, Study) else header_of(image.content)
     reference = image.reference or source.reference(image, origin)
     entry: dict[str, Any] = {"image": image.key}
     if reference is None:
-        return entry | {"outcome": "unmatched" if isinstance(answer, Study) else "failed"}
+        # Of a file that names its study it is known that the study has no report, though it cannot be read.
+        named = origin is not None and (origin.identity.accession or origin.identity.study_uid)
+        return entry | {"outcome": "unmatched" if isinstance(answer, Study) or named else "failed"}
     own = origin.identity.patient_id if origin is not None else None
     if image.reference is None and own and reference.patient and own != reference.patient:
         return entry | {"outcome": "other_patient", "study": reference.study}
@@ -106,6 +140,21 @@ def _entry(source: TrialSource, image: TrialImage, answer: Study | TetkikError) 
     if not answer.result.suitable:
         return entry | {"outcome": "refused", "flaw": answer.result.flaws[0].value}
     return entry | {"outcome": "scored", "screen": answer.result.screen, "findings": _findings(answer.result)}
+
+
+def _learned(answers: Sequence[Study | TetkikError], learned: LearnedRows | None) -> list[bool]:
+    """Of which the model learned the image, or a copy."""
+    found = [False] * len(answers)
+    squares = {
+        at: np.rint(answer.prepared.square * 255).astype(np.uint8)
+        for at, answer in enumerate(answers)
+        if isinstance(answer, Study) and answer.prepared.square is not None
+    }
+    if learned is not None and squares:
+        match = learned.match_pictures(Pictures.of([np.stack([*squares.values()])]))
+        for at, same in zip(squares, match.either.tolist(), strict=True):
+            found[at] = same
+    return found
 
 
 def _parts(origin: ImageOrigin | None) -> dict[str, str]:
@@ -123,7 +172,7 @@ def _parts(origin: ImageOrigin | None) -> dict[str, str]:
 
 
 def _chosen(reference: Reference, answer: Study | TetkikError) -> dict[str, int]:
-    """What the report says of the labels that the model assesses; of all where it did not answer."""
+    """What the report says of the labels that the model assesses; nothing where it did not answer."""
     if not isinstance(answer, Study) or not answer.result.suitable:
         return {}
     assessed = {finding.label for finding in answer.result.findings if finding.assessed}

@@ -9,8 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from tetkik.errors import TetkikError
 from tetkik.findings.pipeline import Source
 from tetkik.findings.preprocess import ImageOrigin
+from tetkik.imaging.dicom import is_dicom, parse_dicom
+from tetkik.imaging.limits import read_file
+from tetkik.imaging.read import one_file
+from tetkik.imaging.tags import equipment_of, identity_of
 from tetkik.lab.trial.reference import Reference, ReportTable
 
 _NO_IMAGES = frozenset({".csv", ".tsv", ".gz", ".txt", ".json", ".xml", ".md", ".html", ".pdf", ".yaml"})
@@ -23,6 +28,21 @@ class TrialImage:
     key: str
     content: Source = field(repr=False)
     reference: Reference | None = field(default=None, repr=False)
+
+
+def header_of(content: Source) -> ImageOrigin | None:
+    """Whose image a file is that could not be read as one; None where its header is damaged, too."""
+    if not isinstance(content, Path):
+        return None
+    try:
+        with one_file(str(content)):
+            data = read_file(content)
+            if not is_dicom(data):
+                return None
+            dataset, _ = parse_dicom(data, str(content))
+            return ImageOrigin(identity_of(dataset), equipment_of(dataset), None)
+    except TetkikError:
+        return None
 
 
 class TrialSource(Protocol):
@@ -43,7 +63,7 @@ class TrialSource(Protocol):
         """Every image but those `done`, as they are needed."""
 
     def reference(self, image: TrialImage, origin: ImageOrigin | None) -> Reference | None:
-        """The report about an image that was read; None where there is none."""
+        """The report about an image; None where there is none."""
 
     def pseudonym(self, patient: str) -> str:
         """What a patient is called in the trial."""

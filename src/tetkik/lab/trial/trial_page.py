@@ -14,7 +14,7 @@ from tetkik.lab.engine.style import Picture
 from tetkik.lab.findings.figures import LabelFigures
 from tetkik.lab.findings.interpretation import FLAWS
 from tetkik.lab.trial.checklists import CLAIM, DECIDE_AI
-from tetkik.lab.trial.interpretation import DECISIONS, DIMENSION_NAMES, check_name
+from tetkik.lab.trial.interpretation import DECISIONS, DIMENSION_NAMES, check_name, patients_sentence
 from tetkik.lab.trial.results import TrialPart, TrialResult
 from tetkik.language import Language, Sentence, translate
 from tetkik.statistics import Interval
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _MOST_BARS = 40
 LEFT_OUT = {
     "broken": Sentence("rows of the table that are broken"),
-    "empty": Sentence("reports without words"),
+    "empty": Sentence("reports that say nothing of any finding"),
     "restricted": Sentence("restricted cases"),
     "erased": Sentence("erased patients"),
     "altered": Sentence("reports that are not as they were signed"),
@@ -56,6 +56,7 @@ def write_trial(result: TrialResult, folder: Path, language: Language) -> tuple[
         check_name=check_name,
         decisions=DECISIONS,
         dimensions=DIMENSION_NAMES,
+        patients=patients_sentence(result),
         flaw_names=FLAWS,
         left_out_names=LEFT_OUT,
         labels=shown_labels(result),

@@ -39,6 +39,8 @@ class Table:
     columns: dict[str, list[str]]
     rows: int
     broken: int
+    places: list[int]
+    """Which row of the file each is, as a spreadsheet numbers them."""
 
     def __getitem__(self, name: str) -> list[str]:
         return self.columns[name]
@@ -81,7 +83,7 @@ def read_table(path: Path, *, need: Sequence[str] = (), wanted: Sequence[str] | 
 
 def _read(path: Path, text: io.TextIOWrapper, need: Sequence[str], wanted: Sequence[str] | None) -> Table:
     lines = _lines(text)
-    header = next((line for line in lines if line.strip()), "")
+    first, header = next(((at, line) for at, line in enumerate(lines, 1) if line.strip()), (0, ""))
     delimiter = max(",;\t|", key=header.count)
     names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
     while names and not names[-1]:
@@ -97,16 +99,18 @@ def _read(path: Path, text: io.TextIOWrapper, need: Sequence[str], wanted: Seque
             raise DataError("{path} has two columns {column}; rename one.", path=path, column=name)
     columns: dict[str, list[str]] = {name: [] for name in kept}
     places = [(columns[name], names.index(name)) for name in kept]
-    rows = broken = 0
+    kept_at: list[int] = []
+    broken, at = 0, first + 1
     records = csv.reader(_whole(lines, delimiter, len(names)), delimiter=delimiter, strict=True)
     for chunk in _chunks(records):
         sound = [row for row in chunk if _fits(row, len(names))]
         broken += sum(map(bool, chunk)) - len(sound)
-        rows += len(sound)
+        kept_at.extend(place for place, row in enumerate(chunk, at) if _fits(row, len(names)))
+        at += len(chunk)
         by_column = list(zip(*sound, strict=False))
         for cells, place in places:
             cells.extend(map(str.strip, by_column[place] if by_column else ()))
-    return Table(path, columns, rows, broken)
+    return Table(path, columns, len(kept_at), broken, kept_at)
 
 
 def no_column(path: Path, column: str, names: Iterable[str]) -> DataError:
