@@ -352,10 +352,7 @@ def test_a_place_inside_a_file(table, command):
     [
         ("triage", "train", "{table}", "--out", "{out}", "--no-assess", "--no-deduplicate"),
         ("triage", "clean", "{table}", "--out", "{out}", "--no-suspects"),
-        (
-            *("triage", "evaluate", "{table}", "--model", "{model}", "--out", "{out}"),
-            *("--no-robustness", "--learned-rows", "include"),
-        ),
+        ("triage", "evaluate", "{table}", "--model={model}", "--out={out}", "--learned-rows=include"),
         ("models", "export", "{model}", "--out", "{out}"),
         ("demo", "--out", "{out}"),
     ],
