@@ -136,7 +136,7 @@ class Maker:
             *("efficientnet_b0", "efficientnet_b3", "efficientnet_v2_s", "mobilenet_v3_small"),
             *("resnext50_32x4d", "shufflenet_v2_x0_5"),
         ):
-            self.add(f"torchvision {name}", getattr(tv, name)(num_classes=LABELS), *_OURS)
+            self.add(f"torchvision {name}", getattr(tv, name)(num_classes=LABELS), *_OURS, "--size", "224")
         for name in ("resnet50", "densenet121", "efficientnet_b0", "seresnet50", "resnet26d"):
             self.add(f"timm {name}", timm.create_model(name, num_classes=LABELS), *_OURS)
         one = {"spatial_dims": 2, "out_channels": LABELS}

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from tests.findings.small_classifiers import MULTI, NAMES, SHARED, SINGLE, write_classifier
 from tetkik.errors import BundleCorrupt, BundleMismatch, BundleNotFound, MissingExtra
 from tetkik.findings.label_names import to_shared
-from tetkik.findings.networks import build, preprocessing_of
+from tetkik.findings.networks import build, image_processor, preprocessing_of
 from tetkik.findings.networks.huggingface import (
     activation_of,
     label_names,
@@ -156,6 +156,24 @@ MINUS_ONE_TO_ONE = {
     "image_std": [1] * 3,
 }
 HALF = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3}
+
+
+@pytest.mark.parametrize("agreed", image_processor._TRIED)
+def test_a_processor_that_agrees_on_one_image_only_is_refused(tmp_path, monkeypatch, agreed):
+    folder = write_classifier(tmp_path / "model", "vit")
+    followed = image_processor._open(folder)
+
+    class Other:
+        def __getattr__(self, name):
+            return getattr(followed, name)
+
+        def __call__(self, picture, **how):
+            turned = picture if picture.size[::-1] == agreed else picture.rotate(180)
+            return followed(turned, **how)
+
+    monkeypatch.setattr(image_processor, "_open", lambda _: Other())
+    with pytest.raises(BundleCorrupt, match="does what Tetkik cannot do"):
+        read_preprocessing(folder)
 
 
 def image_of(rows, columns):

@@ -187,6 +187,11 @@ def _prefixes(tensors: Mapping[str, torch.Tensor], layout: Layout) -> list[str]:
     return found
 
 
+def is_ignored(key: str, ignored: Sequence[str]) -> bool:
+    """Whether `ignored` names the key, or what stands before a dot in it."""
+    return any(f"{key}.".startswith(f"{one}.") for one in ignored)
+
+
 def take_apart(
     file: Path,
     tensors: Tensors,
@@ -209,7 +214,7 @@ def take_apart(
     """
     layout = LAYOUTS[family]
     used = {key: value for key, value in tensors.items() if COUNTER not in key}
-    ignored_keys = [key for key in used if any(f"{key}.".startswith(f"{one}.") for one in ignored)]
+    ignored_keys = [key for key in used if is_ignored(key, ignored)]
     for key in ignored_keys:
         del used[key]
     prefix = _prefix(file, used, family, layout)

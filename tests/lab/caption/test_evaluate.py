@@ -153,6 +153,7 @@ def test_training_and_validation_rows_are_known_again(room):
     for split, known in ((Split.TRAIN, True), (Split.VALID, True), (Split.TEST, False)):
         match = match_learned(prepared.part(split), bundle)
         assert match is not None and (match.same == known).all() and not match.near.any()
+        assert not match.complete  # what the base had seen is not known
 
 
 def test_learned_pictures_are_known_again_after_compression_and_scaling(room, tmp_path):

@@ -157,6 +157,14 @@ def test_images_that_one_of_the_two_learned_are_left_out(make_set):
     assert compare([learned], treatment=LearnedTreatment.INCLUDE, bootstrap=0).sets[0].n == 100
 
 
+def test_other_images_of_a_patient_that_one_of_the_two_learned_are_left_out(make_set):
+    part = make_set(rows=100, groups=np.arange(100) % 50)
+    same = np.arange(100) < 20
+    found = compare([replace(part, learned=(LearnedMatch(same, ~same & False), None))], bootstrap=0)
+    report = found.as_json()["sets"]["set"]["learned_rows"]["a"]
+    assert (found.sets[0].n, report["same"], report["near"]) == (60, 20, 20)
+
+
 def test_models_of_other_findings_are_refused(make_set, tmp_path):
     part = make_set(rows=20)
     other = read_predictions(

@@ -319,6 +319,16 @@ def test_learned_images_are_left_out_with_figures_of_their_own(tmp_path):
         evaluate(answered, labelled(truth, LABELS), learned=learned, treatment=LearnedTreatment.REFUSE)
 
 
+def test_other_images_of_a_learned_patient_are_left_out_too(tmp_path):
+    truth, scores = drawn(200)
+    same = np.arange(200) < 60
+    images = labelled(truth, LABELS, groups=[row % 100 for row in range(200)])
+    answered = predicted(tmp_path, answers(scores, LABELS))
+    found = evaluate(answered, images, learned=LearnedMatch(same, ~same & False), bootstrap=0)
+    report = found.as_json()["learned_rows"]
+    assert (len(found.judged), report["same"], report["near"]) == (80, 60, 60)
+
+
 def test_a_model_that_says_the_same_of_every_image_is_warned_of(tmp_path):
     truth, scores = drawn(100)
     scores[:, 1] = 0.3

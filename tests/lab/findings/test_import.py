@@ -25,8 +25,9 @@ from tetkik.findings.label_names import to_shared
 from tetkik.findings.networks import FAMILIES, build
 from tetkik.findings.predict import load_findings, load_model
 from tetkik.findings.torch_model import TorchFindings
-from tetkik.imaging.prepare import prepare, to_square
+from tetkik.imaging.prepare import Resample, prepare, to_square
 from tetkik.imaging.read import read_image
+from tetkik.lab.findings import import_checkpoint
 from tetkik.lab.findings.import_checkpoint import (
     XRV_LABELS,
     ImportOptions,
@@ -200,7 +201,7 @@ def test_a_model_of_torchxrayvision_brings_its_labels_thresholds_and_scaling(tmp
     bundle = imported(tmp_path / "xrv.pth", tmp_path / "out", ImportOptions(size=SIZE))
     manifest = bundle.manifest
     assert manifest.labels == XRV_LABELS and set(manifest.thresholds) == set(XRV_LABELS[:13])
-    assert "band" not in manifest.calibration and "op_threshs" in manifest.training["left_out"]
+    assert "band" not in manifest.calibration and manifest.training["left_out"] == []
     pixels = np.random.default_rng(0).integers(0, 256, (50, 60), np.uint8)
     image = Radiograph(pixels, 255, FileFormat.PNG, "")
     for model in (load_model(bundle), TorchFindings.load(bundle)):
@@ -212,6 +213,37 @@ def test_a_model_of_torchxrayvision_brings_its_labels_thresholds_and_scaling(tmp
         assert model.scores(given) == pytest.approx(expected, abs=1e-4)
     hernia = next(f for f in load_findings(bundle, gate=False).read(image).findings if f.label == "Hernia")
     assert not hernia.assessed
+
+
+def test_thresholds_of_torchxrayvision_that_are_none_can_be_ignored(tmp_path, tiny):
+    points = {"model.op_threshs": torch.full((18,), 2.0)}
+    write_head(tmp_path / "xrv.pth", torch.nn.Linear(16, 18), channels=1, **points)
+    with pytest.raises(InputError, match="--ignore op_threshs"):
+        open_source(str(tmp_path / "xrv.pth"), ImportOptions())
+    found = open_source(str(tmp_path / "xrv.pth"), ImportOptions(ignore=("op_threshs",)))
+    assert (found.thresholds, found.left_out) == (None, ("model.op_threshs",))
+    assert (found.labels, found.preprocessing.resample) == (XRV_LABELS, Resample.GAUSSIAN)
+
+
+def test_softmax_of_one_output_is_refused(tmp_path, tiny):
+    write_head(tmp_path / "model.pth", torch.nn.Linear(16, 1))
+    folder = write_classifier(tmp_path / "model", names=("Mass",), problem=None)
+    options = ImportOptions(labels=("Mass",), exclusive=True)
+    for source in (tmp_path / "model.pth", folder):
+        with pytest.raises(UsageError, match="has one output, of which softmax makes 1"):
+            open_source(str(source), options)
+        found = open_source(str(source), replace(options, exclusive=None))
+        assert found.activation.name == "sigmoid" and not found.network.exclusive
+
+
+def test_a_network_of_another_usual_size_needs_its_own(tmp_path, tiny, monkeypatch):
+    assert set(import_checkpoint._SIZES) <= set(FAMILIES)
+    monkeypatch.setitem(import_checkpoint._SIZES, "tiny", 300)
+    write_head(tmp_path / "model.pth", torch.nn.Linear(16, 14))
+    with pytest.raises(UsageError, match="such as --size 300, which is torchvision's"):
+        open_source(str(tmp_path / "model.pth"), ImportOptions(labels=NIH_LABELS))
+    found = open_source(str(tmp_path / "model.pth"), ImportOptions(labels=NIH_LABELS, size=SIZE))
+    assert found.preprocessing.size == SIZE
 
 
 def test_one_channel_needs_its_scaling(tmp_path, tiny):

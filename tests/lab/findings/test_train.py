@@ -31,13 +31,15 @@ from tetkik.findings.networks import FAMILIES
 from tetkik.findings.predict import load_model
 from tetkik.imaging.prepare import prepare
 from tetkik.imaging.read import read_image
-from tetkik.lab.engine.learned_rows import read_learned
+from tetkik.lab.engine.learned_rows import Pictures, read_learned
 from tetkik.lab.engine.precision import Precision, accelerator_for
 from tetkik.lab.engine.trainer import Stopped
 from tetkik.lab.findings.data import LabelledImages, read_labels
 from tetkik.lab.findings.learned import match_learned
 from tetkik.lab.findings.train import train_findings
+from tetkik.lab.findings.training.bundle import learned_rows
 from tetkik.lab.findings.training.options import TeacherOptions, TeacherUse
+from tetkik.lab.findings.training.preparation import prepare_training
 from tetkik.statistics import auroc
 from tetkik.values import FINDING_LABELS
 
@@ -120,6 +122,20 @@ def test_the_bundle_knows_the_images_that_it_learned(bundle, images, tmp_path):
     assert match is not None
     assert match.same.tolist() == [True] * 5 + [False] * 7
     assert match.near.tolist() == [False] * 5 + [True] + [False] * 6
+
+
+@pytest.mark.parametrize(
+    ("weights", "complete", "known"), [("model.safetensors", True, 5), ("copy.pth", False, 0)]
+)
+def test_a_model_that_goes_on_from_another_knows_the_images_of_that(
+    bundle, images, tmp_path, weights, complete, known
+):
+    options = quick_options(weights=str(bundle.path / weights))
+    new = read_labels(draw(tmp_path / "new", 40, seed=9), tmp_path / "new")
+    learned = learned_rows(prepare_training(new, options, tmp_path / "one", silent))
+    old = prepare_training(images, options, tmp_path / "other", silent).config.images
+    match = learned.match_pictures(Pictures.of([old.batch(np.arange(5))]))
+    assert (learned.complete, int(match.same.sum())) == (complete, known)
 
 
 def drawn_again(folder: Path) -> list[Path]:

@@ -14,7 +14,15 @@ from tetkik.errors import InputError
 from tetkik.findings.networks import FAMILIES
 from tetkik.networks.heads import add_hidden, read_head
 from tetkik.networks.network import Network, set_input_channels
-from tetkik.networks.state import Parts, Tensors, anchored, check_weights, read_tensors, take_apart
+from tetkik.networks.state import (
+    Parts,
+    Tensors,
+    anchored,
+    check_weights,
+    is_ignored,
+    read_tensors,
+    take_apart,
+)
 
 _OPERATING_POINTS = "op_threshs"
 
@@ -31,8 +39,11 @@ class Checkpoint:
     channels: int
     left_out: tuple[str, ...]
     """Keys of the file that were not used."""
+    xrv: bool
+    """Whether it is of torchxrayvision, which saves thresholds beside the weights."""
     operating_points: tuple[float | None, ...] | None
-    """Thresholds of the outputs in a checkpoint of torchxrayvision, None for one that was not taught."""
+    """Its thresholds of the outputs, None for one that was not taught; None where they are ignored, or not
+    as many as there are outputs."""
 
     @property
     def outputs(self) -> int:
@@ -61,14 +72,19 @@ def read_checkpoint(
     given = parts.features | head.tensors
     check_weights(file, family, network.state_dict(), given)
     network.load_state_dict(given, strict=False)
+    names = [key for key in tensors if key.rpartition(".")[2] == _OPERATING_POINTS]
+    points = None
+    if len(names) == 1 and _OPERATING_POINTS not in ignored and not is_ignored(names[0], ignored):
+        points = _operating_points(tensors[names[0]], network.classifier.out_features)
     return Checkpoint(
         family,
         network.eval(),
         head.layers,
         head.assumed,
         channels,
-        parts.left_out,
-        _operating_points(tensors),
+        tuple(key for key in parts.left_out if points is None or key not in names),
+        bool(names),
+        points,
     )
 
 
@@ -106,8 +122,6 @@ def _first_convolution(network: Network) -> str:
     return next(f"{name}.weight" for name, part in modules if isinstance(part, nn.Conv2d))
 
 
-def _operating_points(tensors: Tensors) -> tuple[float | None, ...] | None:
-    found = [value for key, value in tensors.items() if key.rpartition(".")[2] == _OPERATING_POINTS]
-    if len(found) != 1:
-        return None
-    return tuple(None if math.isnan(value) else value for value in found[0].flatten().tolist())
+def _operating_points(values: torch.Tensor, outputs: int) -> tuple[float | None, ...] | None:
+    found = tuple(None if math.isnan(value) else value for value in values.flatten().tolist())
+    return found if len(found) == outputs else None

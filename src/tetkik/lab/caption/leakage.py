@@ -40,4 +40,4 @@ def match_learned(part: Part, bundle: Bundle) -> LearnedMatch | None:
         return None
     pictures, captions = learned.match_pictures(pictures_of(part)), learned.match_texts(long_captions(part))
     same = pictures.same | (captions.same & (part.caption_prints != 0))
-    return LearnedMatch(same, (pictures.near | captions.near) & ~same)
+    return LearnedMatch(same, (pictures.near | captions.near) & ~same, learned.complete)

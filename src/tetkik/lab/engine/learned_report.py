@@ -26,7 +26,8 @@ _NAMES = {
 class LearnedReport:
     """How many of the `given` rows a model learned: the same, nearly the same; None where it does not tell.
 
-    `figures` are those of the learned rows alone, by name.
+    Near are rows of one group with a learned one, too. `figures` are those of the learned rows alone, by
+    name; not `complete` where the model from which its training began does not tell what it learned.
     """
 
     treatment: LearnedTreatment
@@ -34,6 +35,7 @@ class LearnedReport:
     same: int | None
     near: int | None
     figures: Mapping[str, float | None] = field(default_factory=dict)
+    complete: bool = True
 
     @property
     def count(self) -> int:
@@ -45,6 +47,7 @@ class LearnedReport:
     def as_json(self) -> dict[str, Any]:
         return {
             "known": self.same is not None,
+            "complete": self.same is not None and self.complete,
             "given": self.given,
             "same": self.same,
             "near": self.near,
@@ -66,18 +69,21 @@ class LearnedReport:
                 "them could not be checked.",
                 values,
             )
+        if not self.count and not self.complete:
+            return _incomplete(model)
         if not self.count:
             return Sentence("None of the {given} rows is among those that {model} learned.", values)
         if self.treatment is LearnedTreatment.INCLUDE:
             return Sentence(
                 "Warning: {count} of the {given} rows are among those that {model} learned ({same} the same, "
-                "{near} nearly the same) and are in the figures, which are better than on new rows.",
+                "{near} nearly so or of one group with such) and are in the figures, which are better than "
+                "on new rows.",
                 values,
             )
         if not self.figures:
             return Sentence(
                 "{count} of the {given} rows are among those that {model} learned ({same} the same, {near} "
-                "nearly the same); they are left out.",
+                "nearly so or of one group with such); they are left out.",
                 values,
             )
         figures = (
@@ -88,7 +94,7 @@ class LearnedReport:
         )
         return Sentence(
             "{count} of the {given} rows are among those that {model} learned ({same} the same, {near} "
-            "nearly the same); they are left out, and on them alone it has: {figures}.",
+            "nearly so or of one group with such); they are left out, and on them alone it has: {figures}.",
             {**values, "figures": listed(figures, ", ")},
         )
 
@@ -96,11 +102,23 @@ class LearnedReport:
 def around(
     figures: Iterable[Sentence], reports: Sequence[LearnedReport], names: Sequence[str]
 ) -> Iterator[Sentence]:
-    """What is said of the figures; before it learned rows, and behind it that there are none."""
-    found = [(report.count, report.sentence(name)) for report, name in zip(reports, names, strict=False)]
-    yield from (sentence for count, sentence in found if count)
+    """What is said of the figures; before it learned rows, behind it that there are none or none known."""
+    found = [*zip(reports, names, strict=False)]
+    yield from (report.sentence(name) for report, name in found if report.count)
     yield from figures
-    yield from (sentence for count, sentence in found if not count)
+    for report, name in found:
+        if not report.count:
+            yield report.sentence(name)
+        elif not report.complete:
+            yield _incomplete(name)
+
+
+def _incomplete(model: str) -> Sentence:
+    return Sentence(
+        "Warning: {model} does not tell which rows the model that it was trained from had learned, so "
+        "whether any of these are among them could not be checked.",
+        {"model": model},
+    )
 
 
 def divide(
@@ -117,14 +135,15 @@ def divide(
         if match is None:
             reports.append(LearnedReport(treatment, given, None, None))
             continue
-        report = LearnedReport(treatment, given, int(match.same.sum()), int(match.near.sum()))
+        counts = int(match.same.sum()), int(match.near.sum())
+        report = LearnedReport(treatment, given, *counts, complete=match.complete)
         reports.append(report)
         learned |= match.either
         if report.count and treatment is LearnedTreatment.REFUSE:
             raise DataError(
                 "{count} of the {given} rows are among those that {model} learned ({same} the same, {near} "
-                "nearly the same), so figures on them would be recall; leave them out with --learned-rows "
-                "separate, or give others.",
+                "nearly so or of one group with such), so figures on them would be recall; leave them out "
+                "with --learned-rows separate, or give others.",
                 count=report.count,
                 given=given,
                 model=name,

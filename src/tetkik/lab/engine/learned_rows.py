@@ -1,17 +1,21 @@
 """What a model learned, as hashes in its bundle: whether the rows that it is judged on are among them.
 
 `learned.npz` is about all rows that weights, epoch, calibration or thresholds came from; who has a text or an
-image can ask whether it is among them, and nothing can be read out:
+image, or guesses a text, can ask whether it is among them:
 
     salt        16 bytes, so that two bundles cannot be compared
     texts       hashes of texts of fewer than 16 words, cut so short that a text which was not learned has the
                 hash of one that was with a chance of 1 in 4,096. Short complaints can be guessed from a list,
-                and a slow hash would only delay that; with so many false hits a guess proves little.
-    sketches    96 bits of MinHash of each longer text (one bit of each: Li and Koenig, WWW 2010), which is
-                fewer than such a text holds
-    images      64 bits of each decoded picture
+                and a slow hash would only delay that; a hit multiplies the odds of a guess by about 4,096.
+    sketches    96 bits of MinHash of each longer text (one bit of each: Li and Koenig, WWW 2010), fewer than
+                such a text holds; they confirm one that is guessed
+    images      64 bits of each decoded picture, keyed with the salt
     perceptual  256 bits of each picture: signs of random projections (Charikar, STOC 2002) of the ranks of 32
                 x 32 grey values without their blur. At the very most a thumbnail could be guessed from them.
+
+Where a training began from a model that tells its own rows, these follow with a salt of their own under the
+same names with a number (`salt_1`, `texts_1` …); an array `incomplete` says that it began from one that does
+not tell.
 """
 
 from __future__ import annotations
@@ -19,8 +23,9 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik import turkish
-from tetkik.bundle import Task, resolve
+from tetkik.bundle import Task, open_bundle, resolve
 from tetkik.errors import BundleCorrupt, BundleError
 from tetkik.lab.engine.duplicate_images import SIDE, Thumbnails, area_shares, ranks
 from tetkik.lab.engine.duplicate_texts import canonical
@@ -71,14 +76,16 @@ class LearnedMatch:
 
     same: Bools
     near: Bools
+    complete: bool = True
+    """Whether it is known of the model, too, from which the training began."""
 
     @property
     def either(self) -> Bools:
         return np.asarray(self.same | self.near)
 
     def with_copies(self, groups: Ints) -> LearnedMatch:
-        """Rows of a duplicate group, (rows,), that holds a learned row are near ones, too."""
-        return LearnedMatch(self.same, np.isin(groups, groups[self.either]) & ~self.same)
+        """Rows of a group, (rows,), of copies or of one patient, that holds a learned row are near, too."""
+        return replace(self, near=np.isin(groups, groups[self.either]) & ~self.same)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +121,10 @@ class LearnedRows:
     sketches: Bits
     images: Hashes
     perceptual: Bits
+    before: tuple[LearnedRows, ...] = ()
+    """Those of earlier trainings, from whose model this one began, each without any before it."""
+    complete: bool = True
+    """False where a training began from a model that does not tell what it learned."""
 
     @classmethod
     def of(cls, data: str, texts: Sequence[str] = (), pictures: Pictures | None = None) -> LearnedRows:
@@ -133,8 +144,35 @@ class LearnedRows:
             perceptual,
         )
 
+    def after(self, base: Path) -> LearnedRows:
+        """With the rows that the model learned from which the training began: a bundle, or a file of one.
+
+        Where `base` is anything else, these rows are incomplete.
+        """
+        earlier = None
+        with suppress(BundleError):
+            bundle = open_bundle(base.parent if base.is_file() else base)
+            if not base.is_file() or base.name in bundle.manifest.files:
+                earlier = read_learned(bundle)
+        if earlier is None:
+            return replace(self, complete=False)
+        rows = replace(earlier, before=(), complete=True)
+        return replace(self, before=(rows, *earlier.before), complete=earlier.complete)
+
     def match_texts(self, texts: Sequence[str]) -> LearnedMatch:
         """Which texts, (rows,), were learned."""
+        return self._united([rows._own_texts(texts) for rows in (self, *self.before)])
+
+    def match_pictures(self, pictures: Pictures) -> LearnedMatch:
+        """Which pictures, (rows,), were learned; near are those compressed, scaled or brightened again."""
+        return self._united([rows._own_pictures(pictures) for rows in (self, *self.before)])
+
+    def _united(self, matches: Sequence[LearnedMatch]) -> LearnedMatch:
+        same: Bools = np.any([match.same for match in matches], axis=0)
+        near: Bools = np.any([match.near for match in matches], axis=0)
+        return LearnedMatch(same, near & ~same, self.complete)
+
+    def _own_texts(self, texts: Sequence[str]) -> LearnedMatch:
         plain = [normal(text) for text in texts]
         short, long = _by_length(set(plain))
         hashes = _text_hashes(short, self.salt, _bits_for(len(self.texts)))
@@ -145,8 +183,7 @@ class LearnedRows:
         found = np.array([same[text] for text in plain], bool)
         return LearnedMatch(found, np.array([near.get(text, False) for text in plain], bool) & ~found)
 
-    def match_pictures(self, pictures: Pictures) -> LearnedMatch:
-        """Which pictures, (rows,), were learned; near are those compressed, scaled or brightened again."""
+    def _own_pictures(self, pictures: Pictures) -> LearnedMatch:
         same = np.isin(_salted(pictures.digests, self.salt), self.images)
         comparable = pictures.thumbnails.std(axis=(1, 2)) >= _FLAT
         near = np.zeros(len(same), bool)
@@ -157,10 +194,12 @@ class LearnedRows:
 
     def write(self, folder: Path) -> None:
         """Write `learned.npz` into the folder of a bundle; its manifest is written after it."""
+        parts: dict[str, Any] = {} if self.complete else {"incomplete": np.zeros(0, np.uint8)}
+        for number, rows in enumerate((self, *self.before)):
+            parts[_name("salt", number)] = np.frombuffer(rows.salt, np.uint8)
+            parts |= {_name(part, number): getattr(rows, part) for part in _PARTS}
         content = io.BytesIO()
-        salt = np.frombuffer(self.salt, np.uint8)
-        parts = {name: getattr(self, name) for name in _PARTS}
-        np.savez(content, salt=salt, **parts)
+        np.savez(content, **parts)
         (folder / LEARNED).write_bytes(content.getvalue())
 
 
@@ -173,27 +212,37 @@ _PARTS: dict[str, tuple[type, tuple[int, ...]]] = {
 """The arrays of the file: type, and shape of a row."""
 
 
+def _name(part: str, number: int) -> str:
+    """Of an array in the file; 0 is the training itself."""
+    return f"{part}_{number}" if number else part
+
+
 def read_learned(bundle: Bundle) -> LearnedRows | None:
     """What the bundle tells of the rows that it learned; None where it tells nothing."""
     if LEARNED not in bundle.manifest.files:
         return None
     try:
         with np.load(io.BytesIO(bundle.file(LEARNED).read_bytes()), allow_pickle=False) as file:
-            found: dict[str, Any] = {name: file[name] for name in ("salt", *_PARTS)}
-        fits = all(
-            found[name].dtype == kind
-            and found[name].shape[1:] == shape
-            and found[name].ndim == len(shape) + 1
-            for name, (kind, shape) in _PARTS.items()
-        )
-        if not fits or found["salt"].nbytes != 16:
-            raise ValueError(LEARNED)
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile):
+            rows, *before = (
+                _read(file, number) for number in range(sum(name.startswith("salt") for name in file.files))
+            )
+            return replace(rows, before=tuple(before), complete="incomplete" not in file.files)
+    except (ValueError, TypeError, KeyError, EOFError, OSError, zipfile.BadZipFile):
         raise BundleCorrupt(
             "{path} has a file {name} that cannot be read; train the model again.",
             path=bundle.path,
             name=LEARNED,
         ) from None
+
+
+def _read(file: Mapping[str, Any], number: int) -> LearnedRows:
+    found = {name: file[_name(name, number)] for name in ("salt", *_PARTS)}
+    fits = all(
+        found[name].dtype == kind and found[name].shape[1:] == shape and found[name].ndim == len(shape) + 1
+        for name, (kind, shape) in _PARTS.items()
+    )
+    if not fits or found["salt"].nbytes != 16:
+        raise ValueError(LEARNED)
     return LearnedRows(found.pop("salt").tobytes(), **found)
 
 
@@ -230,8 +279,12 @@ def _bits_for(count: int) -> int:
 
 
 def _hashed(texts: Iterable[str], salt: bytes) -> Hashes:
-    digests = (blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, key=salt) for text in texts)
-    return np.frombuffer(b"".join(digest.digest() for digest in digests), "<u8").astype(np.uint64)
+    return _keyed((text.encode("utf-8", "surrogatepass") for text in texts), salt)
+
+
+def _keyed(values: Iterable[bytes], salt: bytes) -> Hashes:
+    digests = (blake2b(value, digest_size=8, key=salt).digest() for value in values)
+    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
 
 
 def _text_hashes(texts: list[str], salt: bytes, bits: int) -> NDArray[np.uint32]:
@@ -239,16 +292,13 @@ def _text_hashes(texts: list[str], salt: bytes, bits: int) -> NDArray[np.uint32]
 
 
 def _salted(digests: Hashes, salt: bytes) -> Hashes:
-    return mixed_bits(digests ^ _number(salt))
-
-
-def _number(salt: bytes) -> np.uint64:
-    return np.uint64(int.from_bytes(salt[:8], "little"))
+    return _keyed((digest.tobytes() for digest in digests.astype("<u8")), salt)
 
 
 def _draws(count: int, salt: bytes) -> Hashes:
     """Random numbers, the same in every version of NumPy."""
-    return mixed_bits(mixed_bits(np.arange(1, count + 1, dtype=np.uint64)) ^ _number(salt))
+    number = np.uint64(int.from_bytes(salt[:8], "little"))
+    return mixed_bits(mixed_bits(np.arange(1, count + 1, dtype=np.uint64)) ^ number)
 
 
 def _sketches(texts: list[str], salt: bytes) -> Bits:

@@ -181,17 +181,15 @@ def _compared(
     seed: int,
 ) -> tuple[ComparedSet, Floats | None]:
     """One set, and the replicates of its mean difference."""
-    matches = [*zip(names, given.learned, strict=True)]
-    new, reports = divide(matches, len(given.images), treatment)
+    learned = [match and match.with_copies(given.images.group) for match in given.learned]
+    new, reports = divide([*zip(names, learned, strict=True)], len(given.images), treatment)
     part = replace(given, images=given.images.only(new))
     if not new.all():
         reports = tuple(
             report.with_figures(mean_auroc=own_mean_auroc(answers, given.images.only(match.either), labels))
             if match and report.count
             else report
-            for report, match, answers in zip(
-                reports, given.learned, (given.first, given.second), strict=True
-            )
+            for report, match, answers in zip(reports, learned, (given.first, given.second), strict=True)
         )
     one, other = _on_the_same_rows(part, labels)
     both = one.usable & other.usable

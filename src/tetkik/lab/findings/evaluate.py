@@ -56,7 +56,8 @@ def evaluate(
     """Judge answers against labels.
 
     Args:
-        learned: which of the images the model learned; None where that is not known.
+        learned: which of the images the model learned, others of their patients being found here; None where
+            that is not known.
         treatment: what is done with them.
         labels: judge these alone; empty for all of the table and the model.
         task: labels of which exactly one is true, for accuracy beside AUROC; empty for none.
@@ -67,7 +68,8 @@ def evaluate(
             and `treatment` refuses them, or no others.
         UsageError: `labels` names one that neither has; `task` one that not both have, or fewer than two.
     """
-    new, (report,) = divide([(predictions.model, learned)], len(images), treatment)
+    match = learned and learned.with_copies(images.group)
+    new, (report,) = divide([(predictions.model, match)], len(images), treatment)
     judged, unscored = judge(predictions, images.only(new), labels)
     if not new.all():
         own = own_mean_auroc(predictions, images.only(~new), labels)

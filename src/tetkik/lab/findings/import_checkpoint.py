@@ -48,7 +48,6 @@ from tetkik.values import FINDING_LABELS, NIH_LABELS, ProgressCallback
 
 _LIBRARIES = ("torch", "transformers", "safetensors", "onnx", "onnxruntime", "numpy")
 _CHECKPOINTS = ("*.safetensors", "*.pth", "*.pt", "*.bin")
-"""The section of the card that stands only where there are such."""
 XRV_LABELS = to_shared(
     (
         *("Atelectasis", "Consolidation", "Infiltration", "Pneumothorax", "Edema", "Emphysema", "Fibrosis"),
@@ -63,6 +62,8 @@ _XRV = Preprocessing(mean=(0.5,), std=(1 / 2048,), fit=Fit.CROP, resample=Resamp
 _CALIBRATION = dict(UNCALIBRATED)
 _OWN_CALIBRATION = {key: value for key, value in UNCALIBRATED.items() if key != "band"}
 _XRV_SIZES = {"resnet50": 512}
+_SIZES = {"efficientnet_b1": 240, "efficientnet_b2": 288, "efficientnet_b3": 300, "efficientnet_b4": 380}
+"""Sides that torchvision takes where they are not 224; whether a checkpoint was trained so is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +210,10 @@ def _from_checkpoint(name: str, file: Path, options: ImportOptions) -> Source:
     with _naming(file, name):
         found = read_checkpoint(file, options.ignore, options.head)
         points = found.operating_points
-        if points is not None and len(points) != found.outputs:
-            points = None
+        xrv = found.xrv and found.outputs == len(XRV_LABELS)
         labels = options.labels
         if labels is None:
-            labels = XRV_LABELS if points else FINDING_LABELS
+            labels = XRV_LABELS if xrv else FINDING_LABELS
             if found.outputs != len(labels):
                 raise UsageError(
                     "{file} has {found} outputs and does not name them; name their labels in order with "
@@ -222,7 +222,7 @@ def _from_checkpoint(name: str, file: Path, options: ImportOptions) -> Source:
                     found=found.outputs,
                 )
         _check_count(file, found.outputs, labels)
-        activation = _activation(file, labels, options, xrv=points is not None)
+        activation = _activation(file, labels, options, xrv=xrv)
         preprocessing, prepared_as = _prepared(file, found, options)
         thresholds = None if points is None else _thresholds(file, labels, points)
     found.network.exclusive = activation.exclusive
@@ -243,8 +243,8 @@ def _from_checkpoint(name: str, file: Path, options: ImportOptions) -> Source:
 
 
 def _activation(file: Path, labels: Sequence[str], options: ImportOptions, *, xrv: bool) -> Activation:
-    if options.exclusive is not None:
-        return Activation(options.exclusive, Sentence("--activation says so"))
+    if (stated := _stated(file, labels, options)) is not None:
+        return stated
     if xrv:
         return Activation(exclusive=False, reason=Sentence("torchxrayvision does so"))
     found = activation_of_labels(labels)
@@ -257,11 +257,26 @@ def _activation(file: Path, labels: Sequence[str], options: ImportOptions, *, xr
     return found
 
 
+def _stated(source: object, labels: Sequence[str], options: ImportOptions) -> Activation | None:
+    """What `--activation` says."""
+    if options.exclusive is None:
+        return None
+    if options.exclusive and len(labels) == 1:
+        raise UsageError(
+            "{source} has one output, of which softmax makes 1 for every image; give --activation sigmoid.",
+            source=source,
+        )
+    return Activation(options.exclusive, Sentence("--activation says so"))
+
+
 def _prepared(file: Path, found: Checkpoint, options: ImportOptions) -> tuple[Preprocessing, Sentence]:
     # As torchvision prepares an 8-bit image through Pillow.
     base = replace(FAMILIES[found.family].preprocessing, eight_bit=True)
-    why = Sentence("as with the ImageNet weights of its family; a checkpoint does not say")
-    if found.operating_points is not None and found.channels == 1:
+    why = Sentence(
+        "mean and deviation as with the ImageNet weights of its family, the rest as is usual; a checkpoint "
+        "does not say"
+    )
+    if found.xrv and found.channels == 1:
         base = replace(_XRV, size=_XRV_SIZES.get(found.family, _XRV.size))
         why = Sentence("as torchxrayvision does")
     elif found.channels != len(base.mean) and (options.mean is None or options.std is None):
@@ -270,6 +285,14 @@ def _prepared(file: Path, found: Checkpoint, options: ImportOptions) -> tuple[Pr
             "--std of values from 0 to 1, such as --mean 0 --std 1.",
             file=file,
             channels=found.channels,
+        )
+    elif found.family in _SIZES and options.size is None:
+        raise UsageError(
+            "{file} is of {family} and does not say on what side it was trained; give --size, such as --size "
+            "{size}, which is torchvision's, or --size 224.",
+            file=file,
+            family=found.family,
+            size=_SIZES[found.family],
         )
     return _changed(base, options, found.channels), why
 
@@ -334,9 +357,8 @@ def _from_transformers(name: str, folder: Path, options: ImportOptions) -> Sourc
     config = network.model.config
     labels = options.labels or label_names(config)
     _check_count(name, config.num_labels, labels)
-    activation = activation_of(config, labels)
-    if options.exclusive is not None:
-        activation = Activation(options.exclusive, Sentence("--activation says so"))
+    found = activation_of(config, labels)
+    activation = _stated(name, labels, options) or found
     network.exclusive = activation.exclusive and len(labels) > 1
     config.update(label_settings(labels, exclusive=network.exclusive))
     return Source(

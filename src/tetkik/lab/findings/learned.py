@@ -49,4 +49,4 @@ def match_learned(
     match = learned.match_pictures(Pictures.of(batches()))
     same, near = np.zeros((2, len(files)), bool)
     same[readable], near[readable] = match.same, match.near
-    return LearnedMatch(same, near)
+    return LearnedMatch(same, near, match.complete)

@@ -15,6 +15,7 @@ import pytest
 from tetkik.bundle import ComplaintReference, read_reference, sha256_of
 from tetkik.errors import DataError, OutputError, TrainingError, UsageError
 from tetkik.lab.engine.checkpoint import WorkFolder
+from tetkik.lab.engine.learned_rows import read_learned
 from tetkik.lab.engine.trainer import Stopped
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.transformer.data import prepare_data
@@ -38,6 +39,8 @@ def test_the_bundle_holds_what_it_promises(bundle):
         manifest.files
     )
     assert manifest.training["rows"] == {"training": 192, "validation": 24, "test": 24}
+    learned = read_learned(bundle)
+    assert learned is not None and not learned.complete  # what the base had learned is not known
     assert (manifest.id, manifest.licence) == ("named-otherwise", "cc0-1.0")
     assert {metric.data for metric in manifest.metrics} == {"invented"}
     figures = {metric.name: metric for metric in manifest.metrics}

@@ -56,7 +56,7 @@ def write_bundle(result: TrainingResult, out: Path, progress: ProgressCallback, 
     with staged_folder(out) as stage:
         for sentence in write_network(result.network, stage, merge=result.options.merge):
             notify(sentence)
-        learned_rows(result.prepared).write(stage)
+        learned_rows(result.prepared).after(result.network.found.folder).write(stage)
         curves = _curves(result.state, settings().language)
         (stage / CURVES).write_bytes(curves)
         progress("export", 1, 2)

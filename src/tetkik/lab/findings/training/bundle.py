@@ -21,6 +21,7 @@ from tetkik.bundle import (
     staged_folder,
     write_manifest,
 )
+from tetkik.errors import BundleError
 from tetkik.findings.networks import FAMILIES
 from tetkik.findings.predict import load_findings
 from tetkik.lab.engine.card import library_versions, rows_csv
@@ -33,10 +34,12 @@ from tetkik.lab.findings.reference import ReferenceImages, make_reference
 from tetkik.lab.findings.training.card import LIBRARIES, make_card
 from tetkik.lab.findings.training.fit import TrainingResult
 from tetkik.lab.findings.training.held_out import HeldOut, metrics_of, source_metrics, words_separate
+from tetkik.lab.findings.training.options import IMAGENET, RANDOM, TrainingOptions
 from tetkik.lab.findings.training.preparation import PreparedTraining, data_digest
 from tetkik.lab.findings.training.runs import label_network
 from tetkik.lab.findings.training.trainer import Epoch
 from tetkik.language import Language, translate
+from tetkik.networks.huggingface import model_folder
 from tetkik.settings import settings
 from tetkik.values import ProgressCallback, label_name
 
@@ -107,7 +110,19 @@ def learned_rows(prepared: PreparedTraining) -> LearnedRows:
     if parts is not None:
         rows = np.setdiff1d(rows, parts.test)
     batches = (images.batch(rows[start : start + _BATCH]) for start in range(0, len(rows), _BATCH))
-    return LearnedRows.of(data_digest(prepared.images), pictures=Pictures.of(batches))
+    learned = LearnedRows.of(data_digest(prepared.images), pictures=Pictures.of(batches))
+    base = _base(prepared.config.options)
+    return learned if base is None else learned.after(base)
+
+
+def _base(options: TrainingOptions) -> Path | None:
+    """Where the weights came from; None for random ones, and for ImageNet's, which saw no film."""
+    if options.network in FAMILIES:
+        return None if options.weights in (RANDOM, IMAGENET) else Path(options.weights)
+    try:
+        return model_folder(options.network)
+    except BundleError:
+        return Path(options.network)
 
 
 def _reference(

@@ -184,7 +184,7 @@ def _write(
         name = options.id or bundle_id(out.resolve().name) or "triage-transformer"
         manifest = _manifest(data, trained, name, parity, stage)
         learned = data.texts(np.concatenate([data.split.training, validation]))
-        LearnedRows.of(fingerprint(data.complaints), learned).write(stage)
+        LearnedRows.of(fingerprint(data.complaints), learned).after(base.folder).write(stage)
         (stage / "epochs.csv").write_text(rows_csv(trained.state.epochs, Epoch), encoding="utf-8")
         write_manifest(stage, manifest)  # for the reference, which the finished model is asked for
         reference = _reference(data, stage, options)
