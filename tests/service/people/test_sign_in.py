@@ -8,7 +8,9 @@ from sqlalchemy import select
 from tests.records.clock import Clock
 from tests.service.kit import make_context, served, sign_in
 from tests.service.moving import moved
+from tetkik.records.metrics import collect_metrics
 from tetkik.records.people import invites, users
+from tetkik.records.people.refusals import count_unwritten
 from tetkik.records.people.users import Profile
 from tetkik.records.schema import AuditRow, BrowserSession, User
 from tetkik.service.kit.access import rate_limits
@@ -132,6 +134,8 @@ def test_many_attempts_from_one_address_are_stopped(tmp_path):
         answers = [log_in(client, f"user{number}", "x") for number in range(4)]
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
     assert int(answers[-1].headers["retry-after"]) >= 1
+    with app_context.records.read() as tx:  # what was counted is written at the end
+        assert collect_metrics(tx).sign_ins_failed == 3 and count_unwritten(tx.vault) == 0
 
 
 @pytest.mark.attack
