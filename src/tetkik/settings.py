@@ -260,7 +260,8 @@ class Settings(BaseSettings):
     requests_per_minute: int = Field(default=1200, ge=10)
     """Most requests a minute of one person, program, or address that is not signed in."""
     sign_ins_per_minute: int = Field(default=30, ge=1)
-    """Most attempts to sign in a minute from one address, or from one browser that was used here before."""
+    """Most attempts to sign in a minute from one address, or from one browser that was used here before; such
+    browsers of one address have ten times as many together."""
     max_connections: int = Field(default=2500, ge=20, le=100_000)
     """Most connections at once; more close those that wait longest for a request."""
     max_connections_per_address: int = Field(default=200, ge=10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 import subprocess
 import sys
 from importlib import resources
@@ -18,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from tests.patience import PATIENCE
 from tests.records.kit import made_case, made_records, made_user
 from tetkik.errors import SettingError
+from tetkik.records import migrate
 from tetkik.records.database import Records
 from tetkik.records.migrate import NEWEST, downgrade, upgrade, version_of
 from tetkik.records.schema import AuditRow, Base, Complaint, Patient
@@ -127,7 +129,7 @@ def test_reports_of_version_2_are_of_their_study_where_they_are_its_only_one(bot
 
 
 @pytest.mark.attack
-def test_digests_of_names_are_gone_from_the_files_of_sqlite(tmp_path):
+def test_digests_of_names_are_gone_from_the_files_of_sqlite(tmp_path, monkeypatch):
     records = made_records(tmp_path, f"sqlite:///{tmp_path}/old.db")
     downgrade(records.engine, "0009")
     digests = [hashlib.sha256(f"{number}".encode()).digest() for number in range(6000)]
@@ -142,7 +144,20 @@ def test_digests_of_names_are_gone_from_the_files_of_sqlite(tmp_path):
                 )
                 connection.execute(text("INSERT INTO patient_index VALUES (:patient, 'name', :digest)"), row)
             connection.execute(text("DELETE FROM patient_index WHERE patient_id LIKE '00%'"))
-    upgrade(records.engine)
+    tried = []
+
+    def full(engine):
+        tried.append(engine)
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(migrate, "write_sqlite_anew", full)
+        upgrade(records.engine)
+    upgrade(records.engine)  # the next start makes up for it
+    with monkeypatch.context() as patch:
+        patch.setattr(migrate, "write_sqlite_anew", full)
+        upgrade(records.engine)
+    assert len(tried) == 1
     for file in tmp_path.glob("old.db*"):
         content = file.read_bytes()
         assert [digest for digest in digests if digest in content] == [], file.name

@@ -211,6 +211,7 @@ class Records:
         self.files = FileStore(folder / "files", folder / "tmp", self.vault)
         self.names = NameIndex(self.engine, self.vault)
         self.anchors = AnchorFile(anchors or folder / audit_anchors.FILE, self.vault)
+        self._codes = row_authentication.LastCodes()
         self._writing = self.engine.execution_options(tetkik_writes=True)
         self.on_announcement: list[Callable[[], None]] = []
         """Called after a transaction of this process that announced something."""
@@ -225,7 +226,7 @@ class Records:
         engine = self.engine
         if still and engine.dialect.name == "postgresql":
             engine = engine.execution_options(isolation_level="REPEATABLE READ")
-        with Session(engine, info={"vault": self.vault}) as session:
+        with Session(engine, info=self._info()) as session:
             yield Transaction(session, actor, self.vault, self.files, self.names)
 
     @contextmanager
@@ -236,7 +237,7 @@ class Records:
         busy or gone; nothing was written.
         """
         try:
-            with Session(self._writing, expire_on_commit=False, info={"vault": self.vault}) as session:
+            with Session(self._writing, expire_on_commit=False, info=self._info()) as session:
                 tx = Transaction(session, actor, self.vault, self.files, self.names)
                 yield tx
                 session.flush()
@@ -261,6 +262,10 @@ class Records:
     def close(self) -> None:
         self.names.close()
         self.engine.dispose()
+
+    def _info(self) -> dict[str, Any]:
+        """What `row_authentication` finds in a session."""
+        return {"vault": self.vault, "codes": self._codes}
 
     def _authenticate(self) -> None:
         """Give the rows of a database from before version 0010 their codes, once.

@@ -11,6 +11,7 @@ from sqlalchemy import and_, func, select
 
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
+from tetkik.records.people.refusals import count_unwritten
 from tetkik.records.reports.reports import first_of_a_draft
 from tetkik.records.schema import (
     AuditHead,
@@ -90,7 +91,8 @@ def collect_metrics(tx: Transaction) -> RecordsMetrics:
         count(ReportVersion),
         count(ReportVersion, first),
         count(ReportVersion, first, ReportVersion.corrected),
-        sum(json.loads(content or "{}").get("detail", {}).get("count", 1) for content in failed),
+        sum(json.loads(content or "{}").get("detail", {}).get("count", 1) for content in failed)
+        + count_unwritten(tx.vault),
         count(BrowserSession, browsers),
     )
 

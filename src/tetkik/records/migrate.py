@@ -18,6 +18,8 @@ NEWEST = "0010"
 """The last step of `records/migrations`; a database that stands there needs none."""
 _REWRITTEN = "0010"
 """The step that takes digests of names away, which shall be gone from the disk as well."""
+_DUE = "write_anew"
+"""The note that the file of SQLite is to be written anew after that step."""
 _LOCK = 0x7E7C17
 """Any number, the same in every process."""
 _BUSY_SECONDS = 30
@@ -30,8 +32,14 @@ def upgrade(engine: Engine, to: str = NEWEST) -> None:
     All steps happen in one transaction, behind a lock that a second process waits for.
     """
     with engine.connect() as connection:
-        if version_of(connection) == to:
-            return
+        found = version_of(connection)
+    if found != to:
+        _take_steps(engine, to)
+    if engine.dialect.name == "sqlite" and to >= _REWRITTEN:
+        _write_anew_if_due(engine)
+
+
+def _take_steps(engine: Engine, to: str) -> None:
     with engine.execution_options(tetkik_writes=True).begin() as connection:
         lock_schema(connection)
         before = version_of(connection)
@@ -47,14 +55,26 @@ def upgrade(engine: Engine, to: str = NEWEST) -> None:
                 revision=before,
             )
         command.upgrade(_config(connection), to)
-    if engine.dialect.name == "sqlite" and before is not None and before < _REWRITTEN <= to:
-        try:
-            write_sqlite_anew(engine)
-        except sqlite3.OperationalError as error:  # busy, or no room on the disk
-            _log.error(
-                "Digests of names may be left in the file of the database (%s): write it anew with VACUUM",
-                error,
+        if engine.dialect.name == "sqlite" and before is not None and before < _REWRITTEN <= to:
+            connection.execute(
+                text("INSERT OR REPLACE INTO notes (key, value) VALUES (:key, '')"), {"key": _DUE}
             )
+
+
+def _write_anew_if_due(engine: Engine) -> None:
+    """After that step, and at every later start until it was possible."""
+    with engine.connect() as connection:
+        if not connection.scalar(text("SELECT 1 FROM notes WHERE key = :key"), {"key": _DUE}):
+            return
+    try:
+        write_sqlite_anew(engine)
+    except sqlite3.OperationalError as error:  # busy, or no room on the disk
+        _log.error(
+            "Digests of names may be left in the file of the database until it is written anew: %s", error
+        )
+        return
+    with engine.execution_options(tetkik_writes=True).begin() as connection:
+        connection.execute(text("DELETE FROM notes WHERE key = :key"), {"key": _DUE})
 
 
 def write_sqlite_anew(engine: Engine) -> None:

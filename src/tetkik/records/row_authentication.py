@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from sqlalchemy.orm import Mapper, QueryContext, Session, object_session
 
 from tetkik.errors import Forbidden
 from tetkik.records.audit_chain import Action, Entry, append
-from tetkik.records.schema import ApiToken, AuditRow, BrowserSession, Invite, Passkey, User
+from tetkik.records.schema import ApiToken, AuditHead, AuditRow, BrowserSession, Invite, Passkey, User
 from tetkik.records.schema.base import Base
 from tetkik.records.vault import Vault
 from tetkik.values import SYSTEM, Actor
@@ -69,7 +70,7 @@ def authenticate_new(connection: Connection, vault: Vault, *, restored: bool = F
     brought it back and it was suspended (`restored`).
     """
     with Session(connection, info={"vault": vault}) as session:
-        known = {} if restored else last_codes(session)
+        known = {} if restored else last_codes(session.connection())
         for kind in COVERED:
             bare = select(kind).where(kind.__table__.c.mac.is_(None))
             (key,) = kind.__table__.primary_key
@@ -116,28 +117,53 @@ def entries_with_codes(
     return out
 
 
-def last_codes(session: Session, *conditions: Any) -> dict[str, str]:
-    """The last code that the trail holds of each row, empty for one that was removed, by table and key."""
-    query = select(AuditRow.seq, AuditRow.content).where(AuditRow.action.in_(_ENTRIES), *conditions)
+def last_codes(connection: Connection, after: int = 0) -> dict[str, str]:
+    """The last code that the trail holds of each row, empty for one that was removed, by table and key.
+
+    Of the entries behind number `after` alone.
+    """
+    query = select(AuditRow.content).where(AuditRow.seq > after, AuditRow.action.in_(_ENTRIES))
     found: dict[str, str] = {}
-    for _, content in sorted(session.connection().execute(query).all()):
+    for content in connection.scalars(query.order_by(AuditRow.seq)):
         found |= json.loads(content or "{}").get("codes", {})
     return found
 
 
-def is_put_back(session: Session, row: Any, known: Mapping[str, str] | None = None) -> bool:
-    """Whether a row is not the one that the trail tells of last, though it has a fitting code.
+class LastCodes:
+    """`last_codes` as this process knows them: of the trail only what is new is read.
 
-    `known` is what `last_codes` gave.
+    Entries become visible in the order of their numbers, for whoever appends holds the head until the commit.
     """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen = 0
+        self._codes: dict[str, str] = {}
+
+    def get(self, connection: Connection, name: str, present: str) -> str | None:
+        """The last code of a row that has `present`; None where the trail does not know it."""
+        head = connection.scalar(select(AuditHead.seq)) or 0
+        with self._lock:
+            if head > self._seen:
+                self._codes |= last_codes(connection, self._seen)
+                self._seen = head
+            last, newer = self._codes.get(name), head < self._seen
+        if newer and last not in (None, present):  # the transaction began before the row was changed
+            last = last_codes(connection).get(name)
+        return last
+
+
+def is_put_back(session: Session, row: Any) -> bool:
+    """Whether a row is not the one that the trail tells of last, though it has a fitting code."""
+    if type(row) not in _IN_TRAIL:
+        return False
     (key,) = row.__table__.primary_key
-    name = _name(type(row), getattr(row, key.name))
+    name, code = _name(type(row), getattr(row, key.name)), _short(row.mac)
     last = session.info.get(_CODES, {}).get(name)
     if last is None:
-        if known is None:
-            known = last_codes(session, AuditRow.content.contains(f'"{name}":', autoescape=True))
-        last = known.get(name)
-    if last is None or last == _short(row.mac):
+        known: LastCodes = session.info.setdefault("codes", LastCodes())
+        last = known.get(session.connection(), name, code)
+    if last is None or last == code:
         return False
     present = select(row.__table__.c.mac).where(key == getattr(row, key.name))
     return bool(session.connection().scalar(present) == row.mac)  # else somebody else has just changed it

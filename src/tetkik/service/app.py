@@ -21,6 +21,8 @@ from tetkik.service.demonstration.routes import router as demonstration_router
 from tetkik.service.kit.access import middleware
 from tetkik.service.kit.access.authorization import check_routes
 from tetkik.service.kit.background.image_decoder import ImageDecoder
+from tetkik.service.kit.background.periodic_thread import PeriodicThread
+from tetkik.service.kit.background.refusals import RefusalThread
 from tetkik.service.kit.background.retention import RetentionThread
 from tetkik.service.kit.background.worker import Worker
 from tetkik.service.kit.context import AppContext
@@ -36,7 +38,7 @@ def create_app(context: AppContext, *, work: bool = True) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        threads: list[Worker | RetentionThread | EscalationThread | Filler] = []
+        threads: list[PeriodicThread | Worker | Filler] = [RefusalThread(_app.state.context)]
         if context.demonstration is not None:
             threads.append(Filler(context, decoder))
         if work:

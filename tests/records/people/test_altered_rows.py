@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import delete, insert, select, update
 
 from tests.records.kit import id_of, made_records, made_user
 from tetkik.errors import Conflict, Forbidden
+from tetkik.records import row_authentication
 from tetkik.records.database import Records
 from tetkik.records.lifecycle.backup import make_backup
 from tetkik.records.lifecycle.integrity import verify_stored
@@ -18,9 +20,10 @@ from tetkik.records.lifecycle.key_rotation import rotate_master_key
 from tetkik.records.lifecycle.restore import restore_backup
 from tetkik.records.migrate import downgrade
 from tetkik.records.people import after_restore, invites, passkeys, passwords, repair, sessions, tokens, users
+from tetkik.records.people.access_state import load_access_states
 from tetkik.records.people.sign_in import sign_in_by_password
 from tetkik.records.people.users import Peer, digest_of
-from tetkik.records.row_authentication import last_codes
+from tetkik.records.row_authentication import is_put_back, last_codes
 from tetkik.records.schema import ApiToken, BrowserSession, Invite, Passkey, User
 from tetkik.records.trail.verify import verify
 from tetkik.values import Method, Permission, Role
@@ -315,5 +318,87 @@ def test_every_act_upon_what_opens_an_account_leaves_its_codes_in_the_trail(both
     assert tokens.authenticate_token(records, token, Peer()).token_id
     with records.read() as tx:
         rows = {table.__tablename__: tx.count(table) for table in (User, ApiToken, Passkey)}
-        known = Counter(name.split()[0] for name, code in last_codes(tx.session).items() if code)
+        known = Counter(name.split()[0] for name, code in last_codes(tx.session.connection()).items() if code)
         assert known == rows and verify_stored(tx).faults == () and verify(tx).whole
+
+
+def test_an_account_that_is_put_back_goes_on_in_no_open_session(both_records, owner):
+    records, user_id = both_records, id_of(owner)
+    more = whole_row(records, User)
+    with records.write(owner) as tx:
+        member = users.load_user(tx, user_id)
+        users.change(tx, user_id, replace(member.profile, roles=frozenset({Role.RECEPTION})))
+    cookie, token = cookie_of(records, owner), token_of(records, owner)
+    actors = [resumed(records, cookie).actor, tokens.authenticate_token(records, token, Peer())]
+    with records.read() as tx:
+        assert len(load_access_states(tx, actors)) == 2
+    tamper(records, update(User).values(**more))
+    with pytest.raises(Forbidden, match="tetkik users repair"):
+        resumed(records, cookie)
+    with records.read() as tx:
+        assert load_access_states(tx, actors) == {}
+        (shown,) = users.list_users(tx)
+        assert shown.altered and not shown.profile.roles
+
+
+def test_what_was_put_back_stops_neither_a_restore_nor_the_end_of_all_keys(
+    both_records, owner, make_url, tmp_path
+):
+    token_of(both_records, owner)
+    before = {table: whole_row(both_records, table) for table in (ApiToken, Passkey)}
+    with both_records.write(owner) as tx:
+        users.reset_access(tx, id_of(owner))
+    token_of(both_records, owner)
+    for table, row in before.items():
+        put_back(both_records, table, row)
+    make_backup(both_records, tmp_path / "backup")
+    folder = tmp_path / "empty"
+    (folder / "keys").mkdir(parents=True)
+    shutil.copy(tmp_path / "keys" / "master.key", folder / "keys" / "master.key")
+    back = Records(make_url(), folder)
+    restore_backup(back, tmp_path / "backup")
+    with back.write(owner) as tx:
+        assert len(verify_stored(tx).faults) == 2
+        suspended = after_restore.confirm_keys(tx, id_of(owner))
+        assert (suspended.passkeys, suspended.tokens) == (0, 1)
+    with back.write(owner) as tx:
+        users.reset_access(tx, id_of(owner))
+    with back.read() as tx:
+        assert verify_stored(tx).faults == () and tx.count(ApiToken) == 1
+    back.close()
+
+
+def test_of_the_trail_only_what_is_new_is_read(both_records, owner, monkeypatch):
+    records, token = both_records, token_of(both_records, owner)
+    read = []
+
+    def counted(connection, after=0):
+        read.append(found := last_codes(connection, after))
+        return found
+
+    monkeypatch.setattr(row_authentication, "last_codes", counted)
+    elsewhere = Records(records.engine.url.render_as_string(hide_password=False), records.folder)
+    for one in (elsewhere, records):
+        tokens.authenticate_token(one, token, Peer())
+    read.clear()
+    for _ in range(3):
+        tokens.authenticate_token(elsewhere, token, Peer())
+    assert read == []
+    row = whole_row(records, ApiToken)
+    with records.write(owner) as tx:
+        tokens.revoke(tx, row["id"])  # by another process
+    put_back(records, ApiToken, row)
+    with pytest.raises(Forbidden):
+        tokens.authenticate_token(elsewhere, token, Peer())
+    assert [len(codes) for codes in read] == [1]
+    elsewhere.close()
+
+
+def test_a_row_that_is_changed_after_it_was_read_was_not_put_back(both_records, owner):
+    with both_records.read(still=True) as tx:
+        assert not is_put_back(tx.session, user := users.user_row(tx, id_of(owner)))
+        with both_records.write(owner) as other:
+            users.require_password_change(other, id_of(owner))
+        with both_records.read() as other:
+            assert not is_put_back(other.session, users.user_row(other, id_of(owner)))
+        assert not is_put_back(tx.session, user)

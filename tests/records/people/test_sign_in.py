@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -14,13 +15,15 @@ from sqlalchemy import select
 
 from tests.records.clock import Clock
 from tests.records.kit import id_of, made_user
-from tetkik.errors import Forbidden, NotSignedIn
+from tetkik.errors import Forbidden, NotSignedIn, RecordsError
+from tetkik.records import database
 from tetkik.records.metrics import collect_metrics
 from tetkik.records.people import attempts, passwords, sessions, sign_in, users
 from tetkik.records.people.attempts import pause_after
+from tetkik.records.people.refusals import record_refusal, write_refusals
 from tetkik.records.people.users import Peer, Profile, user_row
 from tetkik.records.schema import AuditRow, SignInFailures, User
-from tetkik.values import SYSTEM, Method, Role
+from tetkik.values import SYSTEM, Actor, Method, Role
 
 GOOD = "dört küçük mavi kuş"
 PEER = Peer("10.0.0.7", None, "Firefox")
@@ -94,15 +97,51 @@ def test_refusals_write_one_entry_a_minute_with_their_number(records, clock: Clo
     for _ in range(4):
         refused(records, "irem", "yanlış")
         refused(records, "somebody", "x")
+    with records.read() as tx:
+        assert collect_metrics(tx).sign_ins_failed == 8
     clock.go(minutes=1)
     refused(records, "irem", "yanlış")
     counts = [
         (one["object"] is not None, one["detail"].get("count", 1))
         for one in recorded(records, "sign_in.failed")
     ]
-    assert sorted(counts) == [(False, 1), (False, 3), (True, 1), (True, 1), (True, 3)]
+    assert sorted(counts) == [(False, 1), (False, 3), (True, 1), (True, 4)]
     with records.read() as tx:
         assert collect_metrics(tx).sign_ins_failed == 9
+
+
+@pytest.mark.attack
+def test_counted_refusals_are_told_of_where_they_came_from_and_when(records, clock: Clock):
+    for name in ("first", "second", "third"):
+        clock.go(seconds=5)
+        refused(records, name, "x", Peer("10.0.0.9", name))
+    at = clock.now
+    clock.go(minutes=1)
+    refused(records, "irem", "x", PEER)
+    _, counted, other = recorded(records, "sign_in.failed")
+    assert (counted["address"], counted["request"], counted["at"]) == ("10.0.0.9", "third", at.isoformat())
+    assert (counted["detail"]["count"], counted["detail"]["logins"]) == (2, 2)
+    assert other["address"] == "10.0.0.7" and "count" not in other["detail"]
+
+
+def test_refusals_that_could_not_be_written_stay_counted(records, clock: Clock, monkeypatch):
+    def fail(*_: object) -> None:
+        raise RecordsError("The database does not answer.")
+
+    actor = Actor(None, "", method=Method.PASSWORD, address="10.0.0.9")
+    for broken in (True, False, False):
+        with monkeypatch.context() as patch:
+            if broken:
+                patch.setattr(database, "append", fail)
+            with pytest.raises(RecordsError) if broken else nullcontext():
+                record_refusal(records, actor, "10.0.0.9", typed="a")
+    assert [one["detail"].get("count") for one in recorded(records, "sign_in.failed")] == [2]
+    clock.go(minutes=1)
+    write_refusals(records)  # nobody else tries
+    write_refusals(records, every=timedelta(0))
+    with records.read() as tx:
+        assert collect_metrics(tx).sign_ins_failed == 3
+    assert len(recorded(records, "sign_in.failed")) == 2
 
 
 def test_pauses_grow_to_a_quarter_of_an_hour():

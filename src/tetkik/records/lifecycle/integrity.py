@@ -15,7 +15,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.images.images import ERASED_FILE
 from tetkik.records.reports import withdrawal_queries
 from tetkik.records.reports.versions import is_whole
-from tetkik.records.row_authentication import COVERED, UNCHECKED, is_altered, is_put_back, last_codes
+from tetkik.records.row_authentication import COVERED, UNCHECKED, is_altered, is_put_back
 from tetkik.records.schema import (
     Blob,
     Image,
@@ -65,7 +65,6 @@ def verify_stored(tx: Transaction, *, contents: bool = True) -> StoredIntegrity:
 
 def _accounts(tx: Transaction) -> Iterator[Sentence | None]:
     """For every row that opens an account, or is one, whether another program wrote it or put it back."""
-    known = last_codes(tx.session)
     for kind in COVERED:
         rows: Iterable[Any] = tx.session.scalars(select(kind), execution_options=UNCHECKED)
         for row in rows:
@@ -74,7 +73,7 @@ def _accounts(tx: Transaction) -> Iterator[Sentence | None]:
                 "tetkik users repair.",
                 {"table": row.__tablename__, "id": row.id if kind is User else row.user_id},
             )
-            yield fault if is_altered(row) or is_put_back(tx.session, row, known) else None
+            yield fault if is_altered(row) or is_put_back(tx.session, row) else None
 
 
 def _named(tx: Transaction) -> Iterator[tuple[str, str, str]]:

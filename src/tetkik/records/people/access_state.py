@@ -16,7 +16,7 @@ from sqlalchemy import select, true
 from tetkik.records.database import Transaction
 from tetkik.records.people.deactivation import live_tokens
 from tetkik.records.people.users import departments_of, roles_of
-from tetkik.records.row_authentication import UNCHECKED, is_altered
+from tetkik.records.row_authentication import UNCHECKED, is_altered, is_put_back
 from tetkik.records.schema import ApiToken, BrowserSession, User
 from tetkik.values import Actor, Role
 
@@ -55,6 +55,6 @@ def load_access_states(
             .where(table.id.in_(ids), User.disabled_at.is_(None), *conditions)
         )
         for owner, user in tx.session.execute(rows, execution_options=UNCHECKED) if ids else ():
-            if not (is_altered(owner) or is_altered(user)):
+            if not any(is_altered(row) or is_put_back(tx.session, row) for row in (owner, user)):
                 found[owner.id] = AccessState(roles_of(user.roles), departments_of(user.departments))
     return found

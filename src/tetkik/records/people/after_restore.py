@@ -19,7 +19,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.people import notices, users
 from tetkik.records.people.deactivation import live_tokens
-from tetkik.records.row_authentication import UNCHECKED, delete_rows, is_altered
+from tetkik.records.row_authentication import UNCHECKED, delete_rows, is_altered, is_put_back
 from tetkik.records.schema import ApiToken, BrowserSession, Invite, Passkey, User
 from tetkik.values import AccountChange
 
@@ -61,10 +61,10 @@ def suspend_restored_access(tx: Transaction, made_at: str) -> SuspendedKeys:
 
 
 def _there(session: Session) -> Iterator[Passkey | ApiToken]:
-    """Every passkey and token that could open something; one that was altered opens nothing anyway."""
+    """Every passkey and token that could open something: none that was altered or put back."""
     for query in (select(Passkey), select(ApiToken).where(ApiToken.revoked_at.is_(None))):
         for row in session.scalars(query, execution_options=UNCHECKED).all():
-            if not is_altered(row):
+            if not (is_altered(row) or is_put_back(session, row)):
                 yield row
 
 

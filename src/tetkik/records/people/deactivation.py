@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, delete, select
 
 from tetkik.records.database import Transaction
-from tetkik.records.row_authentication import delete_rows
+from tetkik.records.row_authentication import UNCHECKED, delete_rows, is_altered, is_put_back
 from tetkik.records.schema import ApiToken, BrowserSession, Invite, Passkey
 
 
@@ -37,9 +37,16 @@ def void_links(tx: Transaction, user_id: str) -> None:
 
 
 def revoke_keys(tx: Transaction, user_id: str) -> RevokedAccess:
-    """Remove every passkey of a user and revoke every token; gives how many of each."""
+    """Remove every passkey of a user and revoke every token; gives how many of each.
+
+    Tokens that another program altered or put back are removed.
+    """
     passkeys = delete_rows(tx.session, Passkey, Passkey.user_id == user_id)
-    going = tx.session.scalars(select(ApiToken).where(ApiToken.user_id == user_id, live_tokens(tx))).all()
+    theirs = select(ApiToken).where(ApiToken.user_id == user_id, live_tokens(tx))
+    going = tx.session.scalars(theirs, execution_options=UNCHECKED).all()
+    foreign = [row.id for row in going if is_altered(row) or is_put_back(tx.session, row)]
     for token in going:
-        token.revoked_at = tx.now
+        if token.id not in foreign:
+            token.revoked_at = tx.now
+    delete_rows(tx.session, ApiToken, ApiToken.id.in_(foreign))
     return RevokedAccess(passkeys=passkeys, tokens=len(going))

@@ -1,34 +1,48 @@
 """Refused sign-ins in the audit trail: one entry a minute for an account, or for a network without a login.
 
-Further ones within that minute are counted in this process; their number is written with the next refusal of
-anybody once the minute is over.
+Further ones within that minute are counted in this process; one entry with their number, and with address
+and time of the last of them, is written once the minute is over.
 """
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from weakref import WeakKeyDictionary
 
-from tetkik.records.audit_chain import Action
+from tetkik.records.audit_chain import Action, Entry
 from tetkik.records.database import Records
-from tetkik.values import Actor
+from tetkik.records.vault import Vault
+from tetkik.values import SYSTEM, Actor
 
 _EVERY = timedelta(minutes=1)
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _lock = threading.Lock()
 
 
 @dataclass(slots=True)
 class _Refused:
+    """Refusals of one account or network that no entry tells of yet."""
+
+    actor: Actor
+    """Of the last one, as its time and what it says."""
     at: datetime
-    """Of the last entry."""
-    user_id: str | None
     detail: dict[str, str]
-    waiting: int = 0
+    user_id: str | None
+    number: int = 0
+    logins: set[str] = field(default_factory=set)
+    """Digests of what was typed in place of a login."""
+    written: datetime = _NEVER
+    """When the last entry was made."""
+
+    def entry(self) -> Entry:
+        more = {"count": self.number, "logins": len(self.logins)}
+        detail = self.detail | {name: number for name, number in more.items() if number > 1}
+        return Entry(self.at, self.actor, Action.SIGN_IN_FAILED, None, None, self.user_id, detail)
 
 
-_known: WeakKeyDictionary[Records, dict[str, _Refused]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Vault, dict[str, _Refused]] = WeakKeyDictionary()
 
 
 def record_refusal(
@@ -39,15 +53,43 @@ def record_refusal(
     with records.read() as tx:
         now = tx.now
     with _lock:
-        known = _known.setdefault(records, {})
-        over = {name for name, one in known.items() if now - one.at >= _EVERY}
-        if key in known and key not in over:
-            known[key].waiting += 1
-            return
-        before = [known.pop(name) for name in over]
-        known[key] = _Refused(now, user_id, detail)
-    with records.write(actor) as tx:
-        for one in before:
-            if one.waiting:
-                tx.audit(Action.SIGN_IN_FAILED, object_id=one.user_id, count=one.waiting, **one.detail)
-        tx.audit(Action.SIGN_IN_FAILED, object_id=user_id, **detail)
+        known = _known.setdefault(records.vault, {})
+        one = known.setdefault(key, _Refused(actor, now, detail, user_id))
+        one.actor, one.at, one.detail = actor, now, detail
+        one.number += 1
+        one.logins |= {detail["typed"]} if "typed" in detail else set()
+        due = now - one.written >= _EVERY
+    if due:
+        write_refusals(records, actor)
+
+
+def write_refusals(records: Records, actor: Actor = SYSTEM, every: timedelta = _EVERY) -> None:
+    """Write the entries whose minute is over; where that fails, what they would tell stays counted."""
+    with records.read() as tx:
+        now = tx.now
+    with _lock:
+        known = _known.setdefault(records.vault, {})
+        over = {key: one for key, one in known.items() if now - one.written >= every}
+        for key, one in over.items():
+            del known[key]
+            if one.number:
+                known[key] = replace(one, number=0, logins=set(), written=now)
+    waiting = {key: one for key, one in over.items() if one.number}
+    if not waiting:
+        return
+    try:
+        with records.write(actor) as tx:
+            tx.entries += [one.entry() for one in waiting.values()]
+    except BaseException:
+        with _lock:
+            for key, one in waiting.items():
+                later = known.setdefault(key, replace(one, number=0, logins=set()))
+                later.number, later.written = later.number + one.number, one.written
+                later.logins |= one.logins
+        raise
+
+
+def count_unwritten(vault: Vault) -> int:
+    """How many refusals no entry tells of yet."""
+    with _lock:
+        return sum(one.number for one in _known.get(vault, {}).values())

@@ -24,7 +24,6 @@ from tetkik.records.row_authentication import (
     delete_rows,
     is_altered,
     is_put_back,
-    last_codes,
 )
 from tetkik.records.schema import User
 from tetkik.records.schema.base import Base
@@ -33,8 +32,8 @@ from tetkik.values import Role
 
 def list_altered(tx: Transaction, kind: type[Base]) -> Iterator[Any]:
     """Rows of one of the tables of `COVERED` that open nothing, because another program wrote them."""
-    rows, known = tx.session.scalars(select(kind), execution_options=UNCHECKED).all(), last_codes(tx.session)
-    yield from (row for row in rows if is_altered(row) or is_put_back(tx.session, row, known))
+    rows = tx.session.scalars(select(kind), execution_options=UNCHECKED).all()
+    yield from (row for row in rows if is_altered(row) or is_put_back(tx.session, row))
 
 
 def remove_altered_keys(tx: Transaction) -> int:

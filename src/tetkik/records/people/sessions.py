@@ -16,6 +16,7 @@ from tetkik.errors import NotFound, NotSignedIn
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
 from tetkik.records.people.users import Peer, build_actor, digest_of
+from tetkik.records.row_authentication import refuse_put_back
 from tetkik.records.schema import BrowserSession, User
 from tetkik.values import Actor, Method
 
@@ -79,6 +80,7 @@ def resume_session(
             or session.seen_at + idle <= tx.now
         ):
             raise NotSignedIn("The session is over; sign in again.")
+        refuse_put_back(tx.session, user)
         actor = build_actor(user, session.method, Peer(address, request_id), session.id)
         found = Resumed(actor, session.csrf, user.language, user.theme, session.locked, user.must_change)
         unnoted = tx.now - session.seen_at >= _NOTED

@@ -25,7 +25,7 @@ from tetkik.records.people.deactivation import (
     revoke_keys,
     void_links,
 )
-from tetkik.records.row_authentication import UNCHECKED, is_altered
+from tetkik.records.row_authentication import UNCHECKED, is_altered, is_put_back
 from tetkik.records.schema import ApiToken, Passkey, User
 from tetkik.turkish import fold
 from tetkik.values import EVERY_DEPARTMENT, AccountChange, Actor, Method, Role, permissions_of
@@ -341,7 +341,7 @@ def _member(tx: Transaction, user: User) -> Member:
     held_token = select(ApiToken.id).where(
         ApiToken.user_id == user.id, ApiToken.held_at.is_not(None), live_tokens(tx)
     )
-    altered = is_altered(user)
+    altered = is_altered(user) or is_put_back(tx.session, user)
     roles = frozenset() if altered else roles_of(user.roles)
     departments = departments_of(user.departments)
     return user.to_value(

@@ -114,8 +114,8 @@ def limit_sign_ins(request: Request) -> Peer:
     """
     peer, limits = peer_of(request), rate_limits_of(request)
     if peer.browser:
-        limit_rate(request, limits.browsers, f"address {peer.network}")
         limit_rate(request, limits.sign_ins, f"browser {peer.browser}")
+        limit_rate(request, limits.browsers, f"address {peer.network}")
     else:
         limit_rate(request, limits.sign_ins, f"address {peer.network}")
     return peer
