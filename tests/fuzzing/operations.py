@@ -73,12 +73,12 @@ class CountingPattern:
         return found
 
     def finditer(self, text: str, pos: int = 0, endpos: int = sys.maxsize) -> Iterator[Any]:
+        seen = text[:endpos]
+        self._count(seen, pos, len(seen))  # before `re`, which may never come back
         found = list(self._real.finditer(text, pos, endpos))
-        seen, place = text[:endpos], pos
-        for one in found:
-            self._count(seen, place, one.start())
-            place = max(one.end(), one.start() + 1)
-        self._count(seen, place, len(seen))
+        stops = [*(one.start() for one in found[1:]), len(seen)]
+        for one, stop in zip(found, stops, strict=False):
+            self._count(seen, max(one.end(), one.start() + 1), stop)
         return iter(found)
 
     def findall(self, text: str, *places: int) -> Any:

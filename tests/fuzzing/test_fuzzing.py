@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fuzzing.operations import MOST
 from tests.fuzzing.process import FuzzRun, fuzz
 from tests.fuzzing.regex_steps import StepCounter
 from tests.fuzzing.targets import TARGETS
@@ -70,7 +71,7 @@ def test_the_work_of_a_text_grows_with_its_length_alone():
     grown = {
         (name, text[:20]): round(second / first, 2)
         for (name, text), first, second in zip(asked[::2], found[::2], found[1::2], strict=True)
-        if second > 2.5 * first
+        if second > 2.5 * first or first >= MOST
     }
     assert not grown
 

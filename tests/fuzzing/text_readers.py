@@ -15,14 +15,17 @@ from tetkik.triage.age_and_duration import read_durations, read_person
 from tetkik.triage.text_quality import unreadable_reason
 from tetkik.triage.urgency import assess
 from tetkik.turkish import fold
+from tetkik.values import Identity
 
 _ROOT = Path(__file__).parents[1]
 
+_NAMES = Identity(patient_name="AAAA^AAAAA^AAAAAAAAA")
 TEXT_READERS: dict[str, Callable[[str], object]] = {
     "urgency": assess,
     "labeler": read_report,
     "grounding": lambda text: check_text(text, FACTS),
     "identifiers": without_identifiers,
+    "names made of others": lambda text: without_identifiers(f"{text}q", _NAMES),
     "masking": mask,
     "quality": lambda text: unreadable_reason(text, most_characters=10**9),
     "age": lambda text: (read_person(fold(text)), read_durations(fold(text))),

@@ -164,6 +164,17 @@ def test_an_identity_within_the_digits_of_a_number_is_gone(dataset):
     assert again.KVP is None and again.DiffusionBValue == 1.1
 
 
+def test_geometry_keeps_its_digits_unless_they_are_an_identity_number(dataset):
+    """Eleven of many digits pass the check of an identity number now and then; -1234.5678901 was -1234.6."""
+    cosines = ["0.98598873566372", "0", "1", "0", "1", "0"]
+    place = ["-1234.5678901", "-1.10000000146", "7.7812345"]
+    dataset.PatientID = "A-7812345"
+    dataset.ImagePositionPatient, dataset.ImageOrientationPatient = place, cosines
+    _, again = deidentified(dataset)
+    assert [float(one) for one in again.ImageOrientationPatient] == [float(one) for one in cosines]
+    assert [float(one) for one in again.ImagePositionPatient] == [-1234.5678901, -1.1, 7.781234]
+
+
 @pytest.mark.attack
 def test_a_name_in_pieces_of_two_letters_is_gone_and_words_of_technique_stay(dataset):
     dataset.PatientName = "Er^Su"

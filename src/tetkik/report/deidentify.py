@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from tetkik.privacy import identifying
@@ -39,6 +39,7 @@ _BETWEEN = r"[\s\-‐-―−./_]?"
 _APART = r"[\W_]{0,3}"
 _LONG_NUMBER = 5
 _LETTER = r"[^\W\d_]"
+_FIRST, _LAST = re.compile(rf"(?<!{_LETTER})"), re.compile(rf"{_ENDINGS}(?!{_LETTER})")
 _LOST = r"[?\ufffd]"
 """What stands in the place of a letter that a program could not write."""
 _SPELT = {
@@ -106,8 +107,7 @@ def _known(plain: str, identity: Identity) -> Iterator[tuple[int, int]]:
     names = _names(" ".join((identity.patient_name or "", *identity.other_names)))
     short = [name for name in names if len(name) < _MANY_ENDINGS]
     patterns = [rf"(?<!\w){re.escape(name)}{_ENDING}(?!\w)" for name in short]
-    if longer := "|".join(_spelt(name) for name in names if name not in short):
-        patterns.append(rf"(?<!{_LETTER})(?:{longer})(?:[_.\-]?(?:{longer}))*{_ENDINGS}(?!{_LETTER})")
+    yield from _in_a_row(plain, [_spelt(name) for name in names if name not in short])
     for number in _numbers(identity):
         # `4711-A` is also typed 4711A, 4711 A and 4711–A.
         signs = [re.escape(sign) for sign in number if sign.isalnum()]
@@ -115,6 +115,35 @@ def _known(plain: str, identity: Identity) -> Iterator[tuple[int, int]]:
         patterns.append(rf"(?<![^\W_]){between.join(signs)}(?![^\W_])")
     for pattern in patterns:
         yield from (match.span() for match in re.finditer(pattern, plain))
+
+
+def _in_a_row(plain: str, names: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Where patterns of names stand, one or many without a space between them, and an ending after the last.
+
+    From the end on, each place once: of names that are made of others one expression would try every way to
+    read a row of them.
+    """
+    forms = [re.compile(name) for name in names]
+    begins = [match.start() for match in re.finditer(f"(?={'|'.join(names)})", plain)] if names else []
+    furthest: dict[int, int | None] = {}
+    for begin in reversed(begins):
+        stops: list[int | None] = []
+        for end in {end for form in forms for end in _ends(form, plain, begin)}:
+            last = _LAST.match(plain, end)
+            after = end + plain.startswith(("_", ".", "-"), end)
+            stops += (last and last.end(), furthest.get(end), furthest.get(after))
+        furthest[begin] = max((stop for stop in stops if stop is not None), default=None)
+    for begin, stop in furthest.items():
+        if stop is not None and _FIRST.match(plain, begin):
+            yield begin, stop
+
+
+def _ends(form: re.Pattern[str], plain: str, begin: int) -> Iterator[int]:
+    """Where a name that begins there may end, its last letter written with one sign or two."""
+    match = form.match(plain, begin)
+    while match:
+        yield match.end()
+        match = form.match(plain, begin, match.end() - 1)
 
 
 def _spelt(name: str) -> str:

@@ -1,7 +1,8 @@
 """A recommendation against the passages that it cites: examinations, intervals, urgency, drugs.
 
 A passage about the right finding holds what it says and no more: *CT at once* is not borne out by one that
-asks for a radiograph in six weeks. Words that no passage of the library knows are looked for in those cited.
+asks for a radiograph in six weeks. Words that no passage of the library knows are marked where they look like
+a treatment, or stand where the thing that is advised stands.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 
 from tetkik.language import Language, Sentence
-from tetkik.report.grounding.concepts import NUMBERS, hits_in, named_in
+from tetkik.report.grounding.concepts import hits_in, intervals_in, named_in
+from tetkik.report.grounding.wording import entries
 from tetkik.report.grounding.wording import words as any_words
 from tetkik.report.labeler.text import words_of
 from tetkik.report.passages.library import library
@@ -23,15 +25,9 @@ _ADVISED = frozenset({"urgent", "mri", "contrast", "neurosurgery", "consult", "m
 _DRUGS = "antibiotic"
 _ANY_DRUG = ("tedavi", "treat", "thera")
 _STEM = 5
-_UNITS = {
-    "hour": r"hours?|hourly|saat\w*",
-    "day": r"days?|daily|gun\w*",
-    "week": r"weeks?|weekly|hafta\w*",
-    "month": r"months?|monthly|ay|ay(?:lik|da|dan|i|in|a)",
-    "year": r"years?|yearly|yil\w*",
-}
-_BETWEEN = frozenset(("-", "–", "to", "and", "or", "ila", "ile", "ve", "veya", "ya", "da"))
-_LETTERS = 4
+_LETTERS = 3
+_ADVISES = re.compile(r"is|are|should|oner\w*|takil\w*|uygulan\w*|veril\w*")
+"""What follows the thing that is advised: there no word passes that nobody knows."""
 _UNBORNE = Sentence("No cited passage says this.")
 
 
@@ -46,14 +42,15 @@ def unborne_advice(text: str, cited: Sequence[Passage], language: Language) -> I
         spoken.update(range(hit.first, hit.last + 1))
         if not held and (drug or hit.value in _ADVISED):
             places.update(range(hit.first, hit.last + 1))
-    there = {interval for interval, _ in _intervals(words_of(leaned).texts)}
-    places |= {place for interval, place in _intervals(words.texts) if interval not in there}
-    plain = any_words("advice", "words")
+    there = {interval for interval, _ in intervals_in(words_of(leaned).texts, language)}
+    places |= {place for interval, place in intervals_in(words.texts, language) if interval not in there}
+    plain, treating = any_words("advice", "words"), _shape()
     familiar = stems | _vocabulary(language)
     places |= {
         place
         for place, word in enumerate(words.texts)
         if word.isalpha() and len(word) > _LETTERS and word[:_STEM] not in familiar and place not in spoken
+        if treating.search(word) or any(map(_ADVISES.fullmatch, words.texts[place + 1 : place + 2]))
         if not plain.fullmatch(word)
     }
     for place in sorted(places):
@@ -63,25 +60,10 @@ def unborne_advice(text: str, cited: Sequence[Passage], language: Language) -> I
         yield from (Mark(Fault.CITATION, _UNBORNE, *match.span()) for match in denied.finditer(flat(text)))
 
 
-def _intervals(words: Sequence[str]) -> Iterator[tuple[tuple[int, str], int]]:
-    """Numbers of hours, days, weeks, months and years, each with the place of its number."""
-    for place in range(len(words)):
-        number = _number(words, place)
-        for unit in words[place + 1 : place + 5] if number is not None else ():
-            kind = next((name for name, form in _UNITS.items() if re.fullmatch(form, unit)), None)
-            if kind is not None:
-                yield (number or 0, kind), place
-            if kind is not None or not (unit in _BETWEEN or unit.isdigit() or unit in NUMBERS):
-                break
-
-
-def _number(words: Sequence[str], place: int) -> int | None:
-    word = words[place]
-    if not (word.isdigit() or word in NUMBERS):
-        return None
-    number = int(NUMBERS.get(word, word))
-    tens = place > 0 and words[place - 1] == "on" and not word.isdigit()  # on iki: 12
-    return 10 + number if tens else number
+@cache
+def _shape() -> re.Pattern[str]:
+    """What stands in words for drugs, operations and stays in hospital."""
+    return re.compile("|".join(entries("advice", "treating")))
 
 
 @lru_cache(maxsize=256)

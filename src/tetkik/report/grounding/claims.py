@@ -193,7 +193,7 @@ class _Taken:
         return Claims(+found, *objections, tuple(self.certain), tuple(self._tokens()))
 
     def _tokens(self) -> Iterator[tuple[str, ...]]:
-        numbers = numbers_of(self.background) | numbers_of(self.leaned)
+        numbers = numbers_of(self.background, self.language) | numbers_of(self.leaned, self.language)
         starting = {place: self._stands(item) for item in self.mentions for place in self._first(item)}
         kinds: dict[int, list[str]] = {}
         for part, hits in self.hits.items():
@@ -351,7 +351,7 @@ class _Taken:
                 self.beyond.append(Mark(Fault.COMPARISON, Sentence(template), *span))
 
     def _of_numbers(self) -> None:
-        asked, leaned = numbers_of(self.background), numbers_of(self.leaned)
+        asked, leaned = (numbers_of(text, self.language) for text in (self.background, self.leaned))
         measures = any(word.startswith(_MEASURED) for word in self.words.texts)
         for place, word in enumerate(self.words.texts):
             digits = set(re.findall(r"\d+", word))

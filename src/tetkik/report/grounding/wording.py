@@ -47,6 +47,11 @@ def _vocabulary() -> dict[str, dict[str, list[str]]]:
     return tomllib.loads(resources.files(__package__).joinpath("words.toml").read_text("utf-8"))
 
 
+def entries(table: str, name: str) -> list[str]:
+    """One list of `words.toml` as it is written."""
+    return _vocabulary()[table][name]
+
+
 @cache
 def words(table: str, name: str) -> re.Pattern[str]:
     """One list of `words.toml` as a pattern for whole words of folded text; `*` at the end is any ending."""
