@@ -19,7 +19,11 @@ SOURCE = Path(errors.__file__).parent
 TAKERS = {
     **dict.fromkeys(CLASSES, 0),
     **dict.fromkeys(
-        ("t", "warn", "note", "print_line", "_bullet", "option", "argument", "translate", "Sentence"), 0
+        (
+            *("t", "warn", "note", "print_line", "_bullet", "option", "argument", "translate", "Sentence"),
+            *("Diverged", "Stopped"),
+        ),
+        0,
     ),
     **dict.fromkeys(("Perturbation", "_fault"), 1),
 }

@@ -55,7 +55,6 @@ def process(rank: int = 0, world: int = 1) -> SimpleNamespace:
         process_index=rank,
         num_processes=world,
         device=torch.device("cpu"),
-        wait_for_everyone=lambda: None,
     )
 
 
@@ -132,7 +131,8 @@ class Unmade(FeaturePlan):
         return list(self.starts())
 
 
-def test_processes_share_the_work_and_find_what_one_finds(network, small_blocks, tmp_path):
+def test_processes_share_the_work_and_find_what_one_finds(network, small_blocks, tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "wait_for_all", lambda _: None)
     both: Any = Pictures(), Pictures()
     one = written(network, Pictures(), tmp_path / "one")
     plan = Unmade(tmp_path / "two", one.rows, one.shape, one.dtype)

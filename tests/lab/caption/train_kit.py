@@ -1,8 +1,8 @@
 """Drawn pictures with captions that can be told from them, and settings under which a tiny model learns.
 
-Also run as a program: trains in processes of their own, of which one kills itself in the middle.
+Also run as a program, which trains and kills itself in the middle.
 
-    python train_kit.py PREPARED BASE FOLDER KILL_AT_CAPTION
+    python train_kit.py PREPARED BASE OUT KILL_AT_CAPTION
 """
 
 from __future__ import annotations
@@ -11,15 +11,12 @@ import csv
 import os
 import signal
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
-
-from tests.lab.forked import run_forked, two_ranks
 
 ORGANS = ("chest", "kidney", "thyroid", "jaw")
 SIDES = ("left", "right")
@@ -101,34 +98,16 @@ def calm_options(base: Path) -> Any:
     return quick_options(base, adapter=adapter, batch_size=11, accumulation=3, stop_by="cider")
 
 
-def train(prepared: Path, base: Path, out: Path, kill_at: int) -> None:
-    """Train and be killed at so many captions without a chance to tidy up; at 0, train calmly to the end."""
+def main(prepared: Path, base: Path, out: Path, kill_at: int) -> None:
+    """Train and be killed at so many captions without a chance to tidy up."""
     from tetkik.lab.caption.prepared import open_prepared
     from tetkik.lab.caption.train import train_caption
 
     def tell(step: str, done: int, total: int | None) -> None:
-        if kill_at and step == "training" and done >= kill_at:
+        if step == "training" and done >= kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    options = killable_options(base) if kill_at else calm_options(base)
-    train_caption(open_prepared(prepared), out, options, tell)
-
-
-def main(prepared: Path, base: Path, out: Path, kill_at: int) -> None:
-    """Three processes: one that is killed, and two that train together. Writes how each of them ended.
-
-    They are forked from one that has imported everything and has not begun any thread, since the imports take
-    longer than the trainings.
-    """
-    import peft  # noqa: F401
-
-    from tetkik.lab.caption.training import bundle, data, model, trainer  # noqa: F401
-
-    def training(name: str, kill: int) -> Callable[[], None]:
-        return lambda: train(prepared, base, out / name / "model", kill)
-
-    together = [(rank, training("two", 0)) for rank in two_ranks()]
-    run_forked([({}, training("cut", kill_at)), *together])
+    train_caption(open_prepared(prepared), out, killable_options(base), tell)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Drawn images of two invented findings, and a network small enough to learn them in seconds.
 
-Also run as a program: trains in processes of their own, of which one kills itself in the middle.
+Also run as a program, which trains and kills itself in the middle.
 
     python train_kit.py IMAGES OUT KILL_AT_STEP
 """
@@ -16,8 +16,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-
-from tests.lab.forked import run_forked, two_ranks
 
 LABELS = ("Mass", "Effusion", "Nodule")
 SIZE = 32
@@ -52,18 +50,32 @@ def tiny_family(*, calm: bool = False) -> Any:
     """Three convolutions, with dropout, so that a resume must get its random numbers right.
 
     Args:
-        calm: without dropout and batch norm, whose results depend on how a batch is shared out.
+        calm: without dropout and batch norm, whose results depend on how a batch is shared out; in its place
+            stands a layer that counts as batch norm does and changes nothing.
     """
+    import torch
     from torch import nn
 
     from tetkik.findings.networks import Family
     from tetkik.imaging.prepare import Preprocessing
     from tetkik.networks.network import Network
 
+    class Counting(nn.Module):
+        running_mean: torch.Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("running_mean", torch.zeros(8))
+
+        def forward(self, values: torch.Tensor) -> torch.Tensor:
+            if self.training:
+                self.running_mean.lerp_(values.detach().mean((0, 2, 3)), 0.1)
+            return values
+
     def make(labels: int, dropout: float) -> Network:
         features = nn.Sequential(
             nn.Conv2d(3, 8, 5, 2, 2),
-            nn.Identity() if calm else nn.BatchNorm2d(8),
+            Counting() if calm else nn.BatchNorm2d(8),
             nn.ReLU(),
             nn.Conv2d(8, 16, 3, 2, 1),
             nn.ReLU(),
@@ -112,38 +124,19 @@ def calm_options() -> Any:
     return quick_options(epochs=2, augmentation=NO_AUGMENTATION, accumulation=2, precision=Precision.FP32)
 
 
-def train(folder: Path, out: Path, kill_at: int) -> None:
-    """Train and be killed at step `kill_at` without a chance to tidy up; at 0, train calmly to the end."""
+def main(folder: Path, out: Path, kill_at: int) -> None:
+    """Train and be killed at step `kill_at` without a chance to tidy up."""
     from tetkik.findings.networks import FAMILIES
     from tetkik.lab.findings.data import read_labels
     from tetkik.lab.findings.train import train_findings
 
-    FAMILIES["tiny"] = tiny_family(calm=kill_at == 0)  # type: ignore[index]
+    FAMILIES["tiny"] = tiny_family()  # type: ignore[index]
 
     def tell(step: str, done: int, total: int | None) -> None:
-        if kill_at and step == "fold-1-member-0" and done == kill_at:
+        if step == "fold-1-member-0" and done == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    options = killable_options() if kill_at else calm_options()
-    train_findings(read_labels(folder / "labels.csv", folder), out, options, tell)
-
-
-def main(folder: Path, out: Path, kill_at: int) -> None:
-    """Three processes: one that is killed, and two that train together. Writes how each of them ended.
-
-    They are forked from one that has imported everything and has not begun any thread, since the imports take
-    longer than the trainings.
-    """
-    import accelerate  # noqa: F401
-
-    from tetkik.lab.findings import train as trainings  # noqa: F401
-
-    run_forked(
-        [
-            ({}, lambda: train(folder, out / "cut" / "model", kill_at)),
-            *((rank, lambda: train(folder, out / "two" / "model", 0)) for rank in two_ranks()),
-        ]
-    )
+    train_findings(read_labels(folder / "labels.csv", folder), out, killable_options(), tell)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def train(
     with progress(t("train"), speed=True) as report, writing(folder):
         bundle = train_caption(data, folder, options, report, show_notice)
     _show(bundle, folder)
-    # Of several processes under `accelerate launch` the first one does it.
+    # Of several processes the first one does it.
     if judged_folder is not None and os.environ.get("RANK", "0") == "0":
         from tetkik.cli.caption.evaluate import evaluate
 

@@ -27,7 +27,7 @@ def train_caption(
 
     Only the training and the validation split are opened. Image features up to the last frozen stage are
     computed once and kept on disk; then only what learns is in memory. Validation chooses the epoch and, with
-    `tune`, the settings. Started under `accelerate launch`, every process calls this alike; `progress` and
+    `tune`, the settings. Started under `torchrun`, every process calls this alike; `progress` and
     `notify` are called in the main one. Beside `out`, `.NAME.training` keeps checkpoints and `.NAME.features`
     the image features until the bundle is written, and `NAME-log` gets the log, its curves and the captions
     made on validation.

@@ -6,6 +6,7 @@
   best-000002.safetensors
   RUN.safetensors       a finished network (fold-0-member-1, final-member-0, …), with RUN.json, its details
   trials.json           settings already tried (`--tune`)
+  diverged              empty: a loss or a gradient was no number, and a resume may change `REMEDIES`
 """
 
 from __future__ import annotations
@@ -25,7 +26,14 @@ from tetkik.files import written_whole
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _IDENTITY = "training.json"
+_DIVERGED = "diverged"
+REMEDIES = frozenset({"learning_rate", "precision"})
+"""Settings that a resume may change where the training stopped for a number that is none."""
 TRIALS = "trials.json"
+
+
+class Diverged(TrainingError):
+    """A loss or a gradient is no number any more."""
 
 
 @contextmanager
@@ -70,16 +78,14 @@ class WorkFolder:
         """Take the folder for the training `identity`; with nothing to resume, training starts.
 
         A `TrainingError` says that it holds an unfinished one, of this identity with `resume` off, or of
-        another.
+        another. One that `diverged` may go on with other `REMEDIES`.
         """
         text = json.dumps(identity, sort_keys=True, default=str)
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        file = self.path / _IDENTITY
+        wanted = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "identity": json.loads(text)}
         if not self.has_progress():
             self.remove()
             self.path.mkdir(parents=True)
-            content = {"sha256": digest, "identity": json.loads(text)}
-            self.write(_IDENTITY, json.dumps(content, indent=2).encode())
+            self.write(_IDENTITY, json.dumps(wanted, indent=2).encode())
             return
         if not resume:
             raise TrainingError(
@@ -87,12 +93,21 @@ class WorkFolder:
                 "folder to start afresh.",
                 folder=self.path,
             )
-        if json.loads(file.read_text("utf-8")).get("sha256") != digest:
+        begun = json.loads((self.path / _IDENTITY).read_text("utf-8"))
+        if begun.get("sha256") == wanted["sha256"]:
+            return
+        diverged = (self.path / _DIVERGED).is_file()
+        if not diverged or _without_remedies(begun["identity"]) != _without_remedies(wanted["identity"]):
             raise TrainingError(
                 "The unfinished training at {folder} was begun with other data or settings; give those "
                 "again, or delete that folder to start afresh.",
                 folder=self.path,
             )
+        self.write(_IDENTITY, json.dumps(wanted, indent=2).encode())
+
+    def note_divergence(self) -> None:
+        """Let the next resume change `REMEDIES`."""
+        self.write(_DIVERGED, b"")
 
     def has_progress(self) -> bool:
         """Whether there is anything worth keeping."""
@@ -157,6 +172,14 @@ class WorkFolder:
         for old in (*self.path.glob("checkpoint-*"), *self.path.glob("best-*.safetensors")):
             if old.name not in keep:
                 shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink(missing_ok=True)
+
+
+def _without_remedies(identity: Any) -> Any:
+    """The identity without what a resume may change; settings that `--tune` chose by stay as they were."""
+    if not isinstance(identity, dict):
+        return identity
+    left_out = REMEDIES if not identity.get("tune") else frozenset()
+    return {name: _without_remedies(value) for name, value in identity.items() if name not in left_out}
 
 
 def load_state(checkpoint: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:

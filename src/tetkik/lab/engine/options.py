@@ -11,7 +11,7 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 
 from tetkik.errors import UsageError
-from tetkik.lab.engine.precision import Precision
+from tetkik.lab.engine.precision import PROCESS_TIMEOUT, Precision
 
 DataName = Annotated[str, Field(description="What the card calls the data.")]
 Epochs = Annotated[int, Field(ge=1, description="Most passes over the data.")]
@@ -30,7 +30,9 @@ class EngineOptions:
         checkpoint_steps: steps between checkpoints inside an epoch.
     """
 
-    same_result: ClassVar[frozenset[str]] = frozenset({"resume", "threads", "checkpoint_steps"})
+    same_result: ClassVar[frozenset[str]] = frozenset(
+        {"resume", "threads", "checkpoint_steps", "process_timeout"}
+    )
     """Settings that change nothing about what is learned."""
 
     id: Annotated[str | None, Field(description="Name of the model; without it the folder's name.")] = None
@@ -46,6 +48,9 @@ class EngineOptions:
     seed: Annotated[int, Field(ge=0)] = 0
     threads: Annotated[int, Field(ge=0, description="CPU threads; 0 leaves torch's choice.")] = 0
     checkpoint_steps: Annotated[int, Field(ge=1)] = 500
+    process_timeout: Annotated[
+        int, Field(ge=1, description="Several processes: seconds that one waits in a step for the others.")
+    ] = PROCESS_TIMEOUT
     resume: Annotated[bool, Field(description="Go on with an interrupted training of the same data.")] = False
 
     def __post_init__(self) -> None:

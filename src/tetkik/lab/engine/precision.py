@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from tetkik.errors import UsageError
+from tetkik.lab.engine.processes import wait_for_all
 
 if TYPE_CHECKING:
     import torch
+
+PROCESS_TIMEOUT = 4 * 3600
+"""Seconds; NCCL's own 10 minutes are less than a slow disk may take."""
 
 
 class Precision(StrEnum):
@@ -25,15 +30,15 @@ class Precision(StrEnum):
 
 @contextmanager
 def accelerator_for(
-    precision: Precision, *, threads: int = 0, find_unused: bool = False
+    precision: Precision, *, threads: int = 0, find_unused: bool = False, timeout: int = PROCESS_TIMEOUT
 ) -> Iterator[tuple[Any, Precision]]:
     """The `accelerate.Accelerator` of this process without mixed precision, and the precision it came to.
 
     The training loop does mixed precision and loss scaling itself. 0 threads leave torch's own choice; with
-    `find_unused` some weights may have no part in the answer.
+    `find_unused` some weights may have no part in the answer; `timeout` is the process group's, in seconds.
     """
     import torch
-    from accelerate import Accelerator, DistributedDataParallelKwargs
+    from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
     from accelerate.state import AcceleratorState
 
     cuda = torch.cuda.is_available()
@@ -45,13 +50,16 @@ def accelerator_for(
     if threads:
         torch.set_num_threads(threads)
     try:
-        yield (
-            Accelerator(
-                mixed_precision="no",
-                kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=find_unused)],
-            ),
-            precision,
+        accelerator = Accelerator(
+            mixed_precision="no",
+            kwargs_handlers=[
+                DistributedDataParallelKwargs(find_unused_parameters=find_unused),
+                InitProcessGroupKwargs(timeout=timedelta(seconds=timeout)),
+            ],
         )
+        # While none of the processes can have failed: a later fault of one then reaches those that wait.
+        wait_for_all(accelerator)
+        yield accelerator, precision
     finally:
         torch.set_num_threads(before)
         # Or the next training of this process could not choose other settings.

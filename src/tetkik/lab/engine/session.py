@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from tetkik.errors import as_fault_of
-from tetkik.lab.engine.checkpoint import WorkFolder
+from tetkik.lab.engine.checkpoint import Diverged, WorkFolder
 from tetkik.lab.engine.options import EngineOptions
 from tetkik.lab.engine.precision import accelerator_for
+from tetkik.lab.engine.processes import wait_for_all
 from tetkik.language import Sentence
 from tetkik.values import ProgressCallback
 
@@ -55,28 +56,32 @@ def training_session(
     Raises:
         TrainingError: the work folder holds another training, or `resume` is off and it holds this one.
     """
-    with accelerator_for(options.precision, threads=options.threads, find_unused=find_unused) as (
-        accelerator,
-        precision,
-    ):
+    with accelerator_for(
+        options.precision,
+        threads=options.threads,
+        find_unused=find_unused,
+        timeout=options.process_timeout,
+    ) as (accelerator, precision):
         options = replace(options, precision=precision)
         main = accelerator.is_main_process
         work = WorkFolder.beside(out)
         if main:
             with as_fault_of(out):
                 work.begin(identity(options), options.resume)
-        accelerator.wait_for_everyone()
+        wait_for_all(accelerator)
         try:
             yield Session(accelerator, options, work, progress if main else silence)
-        except BaseException:
+        except BaseException as fault:
             if main and not work.has_progress():
                 work.remove()
+            elif main and isinstance(fault, Diverged):
+                work.note_divergence()
             raise
         if main:
             work.remove()
             if cache is not None:
                 shutil.rmtree(cache, ignore_errors=True)
-        accelerator.wait_for_everyone()
+        wait_for_all(accelerator)
 
 
 def log_folder(out: Path) -> Path:

@@ -28,9 +28,10 @@ from torch import Tensor, nn
 from tetkik.errors import TrainingError
 from tetkik.lab.engine.batches import Rows
 from tetkik.lab.engine.card import rows_csv
-from tetkik.lab.engine.checkpoint import WorkFolder, load_state, tensors_as_bytes
+from tetkik.lab.engine.checkpoint import Diverged, WorkFolder, load_state, tensors_as_bytes
 from tetkik.lab.engine.options import EngineOptions
 from tetkik.lab.engine.precision import Precision
+from tetkik.lab.engine.processes import wait_for_all
 from tetkik.language import translate
 from tetkik.settings import settings
 from tetkik.values import ProgressCallback
@@ -225,15 +226,20 @@ class Trainer(ABC, Generic[EpochT]):
             group.setdefault("initial_lr", group["lr"])
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=precision is Precision.FP16)
         if state is not None:
+            rates = [group["initial_lr"] for group in optimizer.param_groups]
             optimizer.load_state_dict(state["optimizer"])
-            self._scaler.load_state_dict(state["scaler"])
+            # A resume after a loss that was no number may lower them, or leave fp16 or take it up.
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["initial_lr"] = rate
+            if state["scaler"]:
+                self._scaler.load_state_dict(state["scaler"])
 
     def run(self, progress: ProgressCallback) -> TrainingState[EpochT]:
         """Train to the end; the network then has the weights of its best epoch, or of its last.
 
         Raises:
             Stopped: Ctrl-C; the state was saved.
-            TrainingError: the loss is no number.
+            Diverged: the loss is no number.
         """
         with asked_to_stop() as stop_requested:
             while not self._finished():
@@ -324,7 +330,7 @@ class Trainer(ABC, Generic[EpochT]):
             values = self._accelerator.reduce(values, "sum")
         loss_sum, any_stop = float(values[0]), bool(values[1] > 0)
         if not math.isfinite(loss_sum):
-            raise TrainingError(
+            raise Diverged(
                 "The training loss at step {step} is no number any more; use a lower --learning-rate or "
                 "--precision fp32.",
                 step=self._state.step,
@@ -347,13 +353,13 @@ class Trainer(ABC, Generic[EpochT]):
             self._work.write(self._state.best, tensors_as_bytes(self._evaluated_weights()))
 
     def _restore_best(self) -> None:
-        self._accelerator.wait_for_everyone()
+        wait_for_all(self._accelerator)
         best = self._best
         if self._work is not None and self._state.best is not None:
             best = load_file(self._work.path / self._state.best)
         self._load_weights(best if best is not None else dict(self._evaluated_weights()))
         # The main process deletes the file when it goes on; the others must have read it.
-        self._accelerator.wait_for_everyone()
+        wait_for_all(self._accelerator)
 
     def _save(self) -> None:
         if self._work is not None and self._accelerator.is_main_process:
@@ -363,4 +369,4 @@ class Trainer(ABC, Generic[EpochT]):
                 **self._extra_state(),
             }
             self._work.save(tensors_as_bytes(self._weights()), state, asdict(self._state))
-        self._accelerator.wait_for_everyone()
+        wait_for_all(self._accelerator)

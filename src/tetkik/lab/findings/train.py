@@ -29,7 +29,7 @@ def train_findings(
     is in one part, every row is scored by networks that never saw its part, each part is read with
     calibration and thresholds from the others, and the network that ships is trained on all rows for the same
     number of epochs.
-    Started under `accelerate launch`, every process calls this alike.
+    Started under `torchrun`, every process calls this alike.
 
     Args:
         out: the bundle's folder; beside it `.NAME.training` keeps checkpoints and `.NAME.squares` the decoded
@@ -47,6 +47,7 @@ def train_findings(
     check_target(out)
     from tetkik.findings.networks import FAMILIES
     from tetkik.lab.engine.checkpoint import room_on_disk
+    from tetkik.lab.engine.processes import main_first
     from tetkik.lab.engine.session import training_session
     from tetkik.lab.findings.training.bundle import write_bundle
     from tetkik.lab.findings.training.fit import fit
@@ -64,7 +65,7 @@ def train_findings(
         find_unused=options.network not in FAMILIES,
     ) as session:
         # The first process decodes; the others find its images.
-        with session.accelerator.main_process_first():
+        with main_first(session.accelerator):
             prepared = prepare_training(images, session.options, store, session.progress)
         result = fit(session, prepared)
         if session.main:

@@ -2,11 +2,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import pickle
-import socket
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -54,56 +49,6 @@ def test_parts_of_a_step_give_the_loss_of_the_whole_and_bf16_nearly(complaints, 
     assert parted.training_loss == pytest.approx(whole.training_loss, rel=1e-4)
     assert rough.training_loss == pytest.approx(whole.training_loss, rel=0.05)
     assert rough.training_loss != whole.training_loss
-
-
-_ONE_OF_TWO = """
-import json, pickle, sys, warnings
-from pathlib import Path
-from tetkik.lab.triage.transformer import train
-from tetkik.lab.engine.checkpoint import WorkFolder
-from tetkik.lab.engine.precision import accelerator_for
-from tetkik.lab.triage.transformer.data import prepare_data
-complaints, options, folder = pickle.load(open(sys.argv[1], "rb"))
-data = prepare_data(complaints, options.seed)
-with accelerator_for(options.precision, find_unused=True) as (accelerator, _):
-    trained = train.fine_tune(accelerator, data, options, WorkFolder(folder), lambda *_: None)
-    if accelerator.is_main_process:
-        row = trained.state.epochs[0]
-        found = [accelerator.num_processes, row.training_loss, row.validation_loss]
-        (folder / "found.json").write_text(json.dumps(found))
-"""
-
-
-def test_two_processes_give_the_loss_of_one(complaints, calm, tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
-    one.mkdir()
-    two.mkdir()
-    task = tmp_path / "task"
-    task.write_bytes(pickle.dumps((complaints, calm, two)))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    # What `accelerate launch --cpu --num_processes 2` sets.
-    shared = {
-        "ACCELERATE_USE_CPU": "true",
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-    }
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", _ONE_OF_TWO, str(task)],
-            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-        )
-        for rank in range(2)
-    ]
-    alone = epochs(complaints, calm, one)[0]
-    assert [process.wait(timeout=600) for process in running] == [0, 0]
-    processes, training_loss, validation_loss = json.loads((two / "found.json").read_text())
-    assert processes == 2
-    assert training_loss == pytest.approx(alone.training_loss, rel=1e-4)
-    assert validation_loss == pytest.approx(alone.validation_loss, rel=1e-3)
 
 
 def told_of(losses: list[tuple[float, float]], caplog: pytest.LogCaptureFixture) -> list[str]:

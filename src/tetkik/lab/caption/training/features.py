@@ -36,6 +36,7 @@ from tetkik.lab.caption.training.nonfinite import nonfinite_features, overflowin
 from tetkik.lab.engine.batches import Rows, prefetched
 from tetkik.lab.engine.checkpoint import room_on_disk
 from tetkik.lab.engine.precision import Precision
+from tetkik.lab.engine.processes import wait_for_all
 from tetkik.values import ProgressCallback
 
 GB = 1e9
@@ -195,7 +196,7 @@ def write_features(
     plan.folder.mkdir(parents=True, exist_ok=True)
     starts = plan.missing()
     # Every process must have seen what is missing before any of them makes it.
-    accelerator.wait_for_everyone()
+    wait_for_all(accelerator)
     mine = starts[accelerator.process_index :: accelerator.num_processes]
     world = accelerator.num_processes
     rows = [np.arange(start, min(start + plan.block_rows, plan.rows)) for start in mine]
@@ -218,7 +219,7 @@ def write_features(
             done += len(which)
             progress("image features", min(done * world, total), total)
         _write_block(plan, start, values)
-    accelerator.wait_for_everyone()
+    wait_for_all(accelerator)
 
 
 def _check(

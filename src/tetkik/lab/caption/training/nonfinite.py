@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 
 from tetkik.errors import TrainingError
+from tetkik.lab.engine.checkpoint import Diverged
 from tetkik.lab.engine.precision import Precision
 
 _NAMED = 8
@@ -24,9 +25,9 @@ def listed(ids: Sequence[str]) -> str:
     return ", ".join(ids[:_NAMED]) + (f" + {rest}" if rest > 0 else "")
 
 
-def nonfinite_loss(ids: Sequence[str], step: int, precision: Precision) -> TrainingError:
+def nonfinite_loss(ids: Sequence[str], step: int, precision: Precision) -> Diverged:
     """The error where the loss of these rows is no number in `step`, counted from 1."""
-    return TrainingError(
+    return Diverged(
         "The loss of the batch {ids} at step {step} is no number any more; use --precision bf16 where the "
         "card has it or fp32 elsewhere, or leave these rows out."
         if precision is Precision.FP16
@@ -57,9 +58,9 @@ def overflowing_features(ids: Sequence[str]) -> TrainingError:
     )
 
 
-def nonfinite_gradient(ids: Sequence[str], step: int) -> TrainingError:
+def nonfinite_gradient(ids: Sequence[str], step: int) -> Diverged:
     """The error where the gradient of a step is no number and loss scaling does not help."""
-    return TrainingError(
+    return Diverged(
         "The gradient of the batch {ids} at step {step} is no number any more; use a lower --learning-rate, "
         "or --precision fp32.",
         ids=listed(ids),

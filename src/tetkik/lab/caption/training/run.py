@@ -30,6 +30,7 @@ from tetkik.lab.caption.training.trainer import CaptionTrainer, part_size
 from tetkik.lab.caption.training.tuning import Epoch, Trial, trial_sentence, tuned
 from tetkik.lab.caption.training.validation import GeneratedCaptions, make_captions, validation_metrics
 from tetkik.lab.engine.checkpoint import room_on_disk, tensors_as_bytes
+from tetkik.lab.engine.processes import wait_for_all
 from tetkik.lab.engine.session import Notify, Session, training_session
 from tetkik.lab.engine.trainer import TrainingState
 from tetkik.language import Sentence
@@ -179,7 +180,7 @@ class _Run:
         state = self._trainer(network, data, options, _RUN).run(session.progress)
         if session.main:
             session.work.finish(_RUN, tensors_as_bytes(learned_weights(network)), asdict(state))
-        session.accelerator.wait_for_everyone()
+        wait_for_all(session.accelerator)
         return state
 
     def _captions(self, network: StagedNetwork, data: TrainingData) -> GeneratedCaptions | None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from tetkik.bundle import Metric
@@ -16,6 +17,7 @@ from tetkik.lab.caption.metrics.scores import quick_measures, replicates
 from tetkik.lab.caption.training.data import EncodedSplit, by_length
 from tetkik.lab.engine.batches import Rows, in_steps, prefetched
 from tetkik.lab.engine.precision import Precision, autocast
+from tetkik.lab.engine.processes import gathered
 from tetkik.statistics import ClusterBootstrap, percentile_interval
 
 if TYPE_CHECKING:
@@ -42,9 +44,8 @@ def loss_per_token(
                     features, batch.ids.to(device), batch.mask.to(device), batch.targets.to(device), 0.0
                 )
             total += torch.stack((loss.to(total.dtype), (batch.targets != -100).sum().to(total)))
-    if accelerator.num_processes > 1:
-        total = accelerator.reduce(total, "sum")
-    return float(total[0]) / max(1.0, float(total[1]))
+    loss, tokens = np.sum(gathered(accelerator, [total.tolist()]), axis=0).tolist()
+    return float(loss) / max(1.0, float(tokens))
 
 
 def make_captions(
@@ -57,11 +58,9 @@ def make_captions(
     most: int,
     precision: Precision,
 ) -> list[str]:
-    """A caption for each of `rows`, greedily, the same in every process."""
-    from accelerate.utils import gather_object
-
+    """A caption for each of `rows`, greedily, each process its share; the same in every process."""
     options = DecodingOptions(beams=1, max_tokens=most)
-    mine = in_steps(rows, size)[accelerator.process_index :: accelerator.num_processes]
+    mine = in_steps(rows[accelerator.process_index :: accelerator.num_processes], size)
     found: list[tuple[int, str]] = []
     with torch.no_grad(), network.judging():
         for which, stored in prefetched(part.features.fetch, mine):
@@ -69,9 +68,7 @@ def make_captions(
             with autocast(accelerator.device, precision):
                 made = network.generate(features, options)
             found += [(row, item.text) for row, item in zip(which.tolist(), made, strict=True)]
-    if accelerator.num_processes > 1:
-        found = gather_object(found)
-    by_row = dict(found)
+    by_row = dict(gathered(accelerator, found))
     return [by_row[row] for row in rows.tolist()]
 
 

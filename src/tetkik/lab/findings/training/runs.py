@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -16,6 +17,7 @@ from tetkik.findings.networks import FAMILIES, build
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.batches import Rows
 from tetkik.lab.engine.checkpoint import WorkFolder, tensors_as_bytes
+from tetkik.lab.engine.processes import in_shares, wait_for_all
 from tetkik.lab.engine.session import Session
 from tetkik.lab.engine.trainer import TrainingState
 from tetkik.lab.findings.sources.rows import Truth, in_columns
@@ -163,7 +165,7 @@ def _finished(work: WorkFolder, run: str, *, ridge: bool = False) -> Trained | N
 def _finish(session: TrainingSession, trained: Trained, state: TrainingState[Epoch]) -> Trained:
     if session.main:
         session.work.finish(state.run, tensors_as_bytes(trained.weights), asdict(state))
-    session.accelerator.wait_for_everyone()
+    wait_for_all(session.accelerator)
     return trained
 
 
@@ -179,7 +181,10 @@ def _teacher(config: RunConfig, training: Rows) -> tuple[LogitScale | None, Scor
 
 def train_ridge(session: TrainingSession, config: RunConfig, rows: Rows, *, run: str) -> Trained:
     """Fit ridge regression on the stages of the untrained network, or take it as it was finished."""
-    if (finished := _finished(session.work, run, ridge=True)) is not None:
+    finished = _finished(session.work, run, ridge=True)
+    # Every process must have looked before the first one writes.
+    wait_for_all(session.accelerator)
+    if finished is not None:
         return finished
     training = config.learnable(rows)
     check_row_count(len(training))
@@ -199,15 +204,23 @@ def train_ridge(session: TrainingSession, config: RunConfig, rows: Rows, *, run:
 def mean_scores(
     session: TrainingSession, config: RunConfig, members: Sequence[Trained], rows: Rows
 ) -> Floats:
-    """The sigmoid of the members' mean logit, as the exported network gives it: (rows, labels), 0 to 1."""
+    """The sigmoid of the members' mean logit, as the exported network gives it: (rows, labels), 0 to 1.
+
+    Each process reads its share of the rows.
+    """
     total = np.zeros((len(rows), len(config.labels)))
     device = session.accelerator.device
     for number, member in enumerate(members):
         session.progress("reading", number, len(members))
-        network = label_network(config, member).to(device)
-        total += logits_of(
-            network, config.images, rows, config.preprocessing, config.options.batch_size, device
+        read = partial(
+            logits_of,
+            label_network(config, member).to(device),
+            config.images,
+            preprocessing=config.preprocessing,
+            batch_size=config.options.batch_size,
+            device=device,
         )
+        total += in_shares(session.accelerator, rows, read)
     session.progress("reading", len(members), len(members))
     mean = total / len(members)
     scores = (0.5 * (1 + np.tanh(mean / 2))).astype(np.float32)  # a sigmoid that cannot overflow

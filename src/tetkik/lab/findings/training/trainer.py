@@ -20,6 +20,7 @@ from tetkik.lab.engine.batches import Rows, in_steps
 from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.options import learning_rate_factor
 from tetkik.lab.engine.precision import autocast
+from tetkik.lab.engine.processes import in_shares
 from tetkik.lab.engine.trainer import Trainer
 from tetkik.lab.findings.sources.rows import Truth
 from tetkik.lab.findings.training.data import (
@@ -303,6 +304,7 @@ class FindingsTrainer(Trainer[Epoch]):
         """Loss and mean AUROC on validation, the same in every process."""
         data = self._data
         assert data.validation is not None
+        self._take_statistics()
         with self._average.in_place() if self._average is not None else nullcontext():
             logits = self._gathered_logits(data.validation)[:, : self._labels]
         truth = data.truth[data.validation]
@@ -315,21 +317,26 @@ class FindingsTrainer(Trainer[Epoch]):
             )
         return float(loss) / max(1, int((truth >= 0).sum())), area
 
-    def _gathered_logits(self, rows: Rows) -> NDArray[np.float32]:
-        from accelerate.utils import gather_object
+    def _take_statistics(self) -> None:
+        """Take batch norm's running statistics of the first process, whose weights are kept.
 
-        rank, world = self._rank, self._world
-        size = self._options.batch_size
-        mine = logits_of(
-            self._network, self._data.images, rows[rank::world], self._preprocessing, size, self._device
-        )
-        if world == 1:
-            return mine
-        logits = np.zeros((len(rows), max(mine.shape[1], 1)), np.float32)
-        for place, part in gather_object([(rank, mine)]):
-            if len(part):
-                logits[place::world] = part
-        return logits
+        Each process has counted its own share, and DistributedDataParallel gives it those of the first only
+        with the next step.
+        """
+        if self._world > 1:
+            from torch.distributed import broadcast
+
+            weights = self._evaluated_weights()
+            for name in sorted(weights.keys() & dict(self._network.named_buffers()).keys()):
+                broadcast(weights[name], src=0)
+
+    def _gathered_logits(self, rows: Rows) -> NDArray[np.float32]:
+        size, device = self._options.batch_size, self._device
+
+        def read(mine: Rows) -> NDArray[np.float32]:
+            return logits_of(self._network, self._data.images, mine, self._preprocessing, size, device)
+
+        return in_shares(self._accelerator, rows, read)
 
 
 def keep_frozen_still(network: nn.Module) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from tetkik.bundle import REFERENCE_COMPLAINTS
 from tetkik.lab.engine.options import DataName, EngineOptions
-from tetkik.lab.engine.precision import Precision
+from tetkik.lab.engine.precision import PROCESS_TIMEOUT, Precision
 
 BIOBERTURK = "hazal/BioBERTurkcased-con-trM"
 """BERTurk trained on with Turkish biomedical text (Türkmen et al., J Healthc Inform Res 7, 2023, 433)."""
@@ -65,6 +65,13 @@ class TransformerOptions(EngineOptions):
     ] = 2
     seed: Annotated[int, Field(ge=0, description="Transformer: of the split and the weights.")] = 0
     threads: Annotated[int, Field(ge=0, description="Transformer: CPU threads; 0 leaves torch's choice.")] = 0
+    process_timeout: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Transformer, several processes: seconds that one waits in a step for the others.",
+        ),
+    ] = PROCESS_TIMEOUT
     keep_fp32: Annotated[
         bool, Field(description="Transformer: put the fp32 network into the bundle too.")
     ] = False

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tetkik.bundle import (
     Bundle,
@@ -31,7 +32,8 @@ from tetkik.errors import MissingExtra
 from tetkik.lab.engine.card import cell, library_versions, markdown_table, read_card, rows_csv
 from tetkik.lab.engine.checkpoint import WorkFolder, room_on_disk, tensors_as_bytes
 from tetkik.lab.engine.learned_rows import LearnedRows
-from tetkik.lab.engine.session import public_name, training_session
+from tetkik.lab.engine.processes import gathered, in_shares, main_first
+from tetkik.lab.engine.session import Session, public_name, training_session
 from tetkik.lab.engine.tuning import choice, draw_candidates, log_uniform, successive_halving, trials_table
 from tetkik.lab.triage.data import Complaints, fingerprint
 from tetkik.lab.triage.figures import Judged
@@ -60,6 +62,7 @@ log = logging.getLogger("tetkik.lab.triage")
 _SMALL = 64 << 20
 """An fp32 export up to this size always stays in the bundle."""
 _PARITY_TEXTS = 256
+_FP32, _INT8 = "model-fp32.onnx", "model.onnx"
 _EPOCHS = ("training loss", "validation loss", "accuracy", "macro-F1", "macro-precision")
 _LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "onnx", "onnxruntime", "numpy")
 
@@ -71,8 +74,8 @@ def train_transformer(
 
     Rows are split by label and duplicate group into 80% training, 10% validation and 10% test. Epoch,
     temperature, abstention and settings tried are chosen on validation; test is used once, at the end, with
-    the int8 network that ships. Started under `accelerate launch`, every process calls this alike; the main
-    one tells its progress. Beside `out`, `.NAME.training` keeps checkpoints until the bundle is written.
+    the int8 network that ships. Started under `torchrun`, every process calls this alike; the main one tells
+    its progress. Beside `out`, `.NAME.training` keeps checkpoints until the bundle is written.
 
     Raises:
         DataError: one label only, too few rows of a label, or rows without a label.
@@ -89,9 +92,10 @@ def train_transformer(
     data = prepare_data(complaints, options.seed)
     with training_session(out, options, partial(identity, data), progress, find_unused=True) as session:
         trained = fine_tune(session.accelerator, data, session.options, session.work, session.progress)
+        judged = _judge(session, data, trained)
         if session.main:
             with room_on_disk(out.parent):
-                _write(data, trained, out, session.work, session.progress)
+                _write(data, trained, judged, out, session)
     return open_bundle(out, Task.TRIAGE)
 
 
@@ -116,7 +120,7 @@ def fine_tune(
     """Try settings where asked to, then train: everything up to the network of the best epoch."""
     from tetkik.lab.triage.transformer.trainer import EncodedSplit, TransformerTrainer
 
-    with accelerator.main_process_first():
+    with main_first(accelerator):
         base = open_base(options.base, options.max_length)
     reader = base.reader()
     training, validation = (
@@ -145,51 +149,85 @@ def fine_tune(
     return Trained(model, base, options, state, trials)
 
 
-def _write(
-    data: TrainingData, trained: Trained, out: Path, work: WorkFolder, progress: ProgressCallback
-) -> None:
-    """Export, calibrate, measure and write the bundle."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judged:
+    """The int8 network that ships: how far it is from the trained one, and its logits, (rows, labels)."""
+
+    parity: Parity
+    validation: NDArray[np.float32]
+    test: NDArray[np.float32]
+
+
+def _export(session: Session[TransformerOptions], data: TrainingData, trained: Trained) -> Parity:
+    """Write `model-fp32.onnx` and `model.onnx`, in int8, into the work folder, and hold them against torch.
+
+    The main process does, the others wait.
+    """
     from tetkik.lab.triage.transformer.export import (
         LARGEST_INT8_DIFFERENCE,
         check_parity,
         export_fp32,
         quantise,
     )
-    from tetkik.lab.triage.transformer.trainer import Epoch
 
-    base, options, validation = trained.base, trained.options, data.split.validation
-    with staged_folder(out) as stage:
-        progress("export", 0, 4)
-        _write_layout(trained, stage)
-        (stage / "model.safetensors").write_bytes(tensors_as_bytes(trained.model.state_dict()))
-        fp32 = work.path / "model-fp32.onnx"
-        export_fp32(trained.model, fp32)
-        progress("export", 1, 4)
-        quantise(fp32, stage / "model.onnx")
-        progress("export", 2, 4)
+    base, folder = trained.base, session.work.path
+    found: list[Parity] = []
+    if session.main:
+        with room_on_disk(folder):
+            session.progress("export", 0, 4)
+            export_fp32(trained.model, folder / _FP32)
+            session.progress("export", 1, 4)
+            quantise(folder / _FP32, folder / _INT8)
+        session.progress("export", 2, 4)
         parity = check_parity(
             trained.model,
             base.reader(),
-            fp32=fp32,
-            int8=stage / "model.onnx",
-            texts=data.texts(validation[:_PARITY_TEXTS]),
+            fp32=folder / _FP32,
+            int8=folder / _INT8,
+            texts=data.texts(data.split.validation[:_PARITY_TEXTS]),
             max_length=base.max_length,
         )
         if parity.int8 > LARGEST_INT8_DIFFERENCE:
             _warn_of_int8(parity.int8)
-        if options.keep_fp32 or fp32.stat().st_size <= _SMALL:
-            for file in work.path.glob("model-fp32.onnx*"):
+        found = [parity]
+    return gathered(session.accelerator, found)[0]
+
+
+def _judge(session: Session[TransformerOptions], data: TrainingData, trained: Trained) -> _Judged:
+    """Export, then ask the int8 network, each process for its share: on the CPU it takes its time."""
+    folder, parity = session.work.path, _export(session, data, trained)
+    network = OnnxNetwork(folder, folder / _INT8, trained.base.reader())
+    validation, test = (
+        in_shares(session.accelerator, rows, lambda mine: network.logits(data.texts(mine)))
+        for rows in (data.split.validation, data.split.test)
+    )
+    return _Judged(parity, validation, test)
+
+
+def _write(
+    data: TrainingData, trained: Trained, judged: _Judged, out: Path, session: Session[TransformerOptions]
+) -> None:
+    """Calibrate, measure and write the bundle."""
+    from tetkik.lab.triage.transformer.trainer import Epoch
+
+    options, work = trained.options, session.work.path
+    with staged_folder(out) as stage:
+        _write_layout(trained, stage)
+        (stage / "model.safetensors").write_bytes(tensors_as_bytes(trained.model.state_dict()))
+        (stage / _INT8).write_bytes((work / _INT8).read_bytes())
+        if options.keep_fp32 or (work / _FP32).stat().st_size <= _SMALL:
+            for file in work.glob(f"{_FP32}*"):
                 (stage / file.name).write_bytes(file.read_bytes())
-        progress("export", 3, 4)
+        session.progress("export", 3, 4)
         name = options.id or bundle_id(out.resolve().name) or "triage-transformer"
-        manifest = _manifest(data, trained, name, parity, stage)
-        learned = data.texts(np.concatenate([data.split.training, validation]))
-        LearnedRows.of(fingerprint(data.complaints), learned).after(base.folder).write(stage)
+        manifest = _manifest(data, trained, name, judged)
+        learned = data.texts(np.concatenate([data.split.training, data.split.validation]))
+        LearnedRows.of(fingerprint(data.complaints), learned).after(trained.base.folder).write(stage)
         (stage / "epochs.csv").write_text(rows_csv(trained.state.epochs, Epoch), encoding="utf-8")
         write_manifest(stage, manifest)  # for the reference, which the finished model is asked for
         reference = _reference(data, stage, options)
-        finish_bundle(stage, manifest, *_card(data, trained, parity), reference)
-        progress("export", 4, 4)
+        finish_bundle(stage, manifest, *_card(data, trained, judged.parity), reference)
+        session.progress("export", 4, 4)
 
 
 def _card(data: TrainingData, trained: Trained, parity: Parity) -> tuple[str, list[CardSection]]:
@@ -224,16 +262,14 @@ def _reference(data: TrainingData, stage: Path, options: TransformerOptions) -> 
     return make_reference(load_triage(open_bundle(stage, Task.TRIAGE)), held, options.data_name)
 
 
-def _manifest(data: TrainingData, trained: Trained, name: str, parity: Parity, stage: Path) -> Manifest:
+def _manifest(data: TrainingData, trained: Trained, name: str, found: _Judged) -> Manifest:
     """Everything that the bundle says of itself, but for the hashes of its files.
 
     Temperature and abstention are from validation, the figures from test, all of the int8 network.
     """
     base, options, test = trained.base, trained.options, data.split.test
-    network = OnnxNetwork(stage, stage / "model.onnx", base.reader())
-    logits = network.logits(data.texts(data.split.validation))
-    temperature = fit_temperature(logits, data.truth[data.split.validation])
-    probabilities = softmax(network.logits(data.texts(test)), temperature)
+    temperature = fit_temperature(found.validation, data.truth[data.split.validation])
+    probabilities = softmax(found.test, temperature)
     judged = Judged(data.labels, data.truth[test], probabilities, data.groups[test])
     warn_of_collapse(judged)
     return Manifest(
@@ -250,7 +286,7 @@ def _manifest(data: TrainingData, trained: Trained, name: str, parity: Parity, s
             "cased": base.casing.cased,
             "tokenizer_changed_for_turkish": base.casing.changed,
         },
-        thresholds={"abstain": abstain_threshold(softmax(logits, temperature).max(axis=1))},
+        thresholds={"abstain": abstain_threshold(softmax(found.validation, temperature).max(axis=1))},
         calibration={"method": "temperature", "temperature": temperature},
         metrics=measured(
             judged,
@@ -265,7 +301,11 @@ def _manifest(data: TrainingData, trained: Trained, name: str, parity: Parity, s
             "best_epoch": trained.state.best_epoch,
             "rows": {name: int(numbers.sum()) for name, numbers in data.counts()},
             "rows_left_out": data.complaints.left_out,
-            "onnx_difference": {"fp32": parity.fp32, "int8": parity.int8, "texts": parity.texts},
+            "onnx_difference": {
+                "fp32": found.parity.fp32,
+                "int8": found.parity.int8,
+                "texts": found.parity.texts,
+            },
         },
         libraries=library_versions(_LIBRARIES),
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),

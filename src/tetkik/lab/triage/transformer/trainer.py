@@ -18,6 +18,7 @@ from tetkik.lab.engine.batches import Rows, bucketed_steps, in_steps
 from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.options import ScheduleKind, learning_rate_factor
 from tetkik.lab.engine.precision import autocast
+from tetkik.lab.engine.processes import in_shares
 from tetkik.lab.engine.trainer import Trainer
 from tetkik.lab.triage.metrics import decision_columns, decision_figures
 from tetkik.lab.triage.transformer.options import Imbalance, TransformerOptions
@@ -191,17 +192,15 @@ class TransformerTrainer(Trainer[Epoch]):
     @torch.no_grad()
     def _validation_logits(self) -> NDArray[np.float32]:
         """(rows, labels), the same in every process."""
-        from accelerate.utils import gather_object
-
         self._model.eval()
+
+        def read(mine: Rows) -> NDArray[np.float32]:
+            steps = in_steps(mine, self._options.batch_size)
+            return np.concatenate([self._logits(self._validation, part).cpu().numpy() for part in steps])
+
         order = np.argsort(self._validation.lengths, kind="stable")
-        found = [
-            (part.tolist(), self._logits(self._validation, part).cpu().numpy())
-            for part in in_steps(order[self._rank :: self._world], self._options.batch_size)
-        ]
-        logits = np.zeros((len(self._validation), self._labels), dtype=np.float32)
-        for part, values in gather_object(found):
-            logits[part] = values
+        logits = np.empty((len(order), self._labels), dtype=np.float32)
+        logits[order] = in_shares(self._accelerator, order, read)
         return logits
 
 
