@@ -169,7 +169,9 @@ def screen(findings: Sequence[Finding], route: Route | None) -> float | None:
 def _points(manifest: Manifest, bound: float) -> dict[str, OperatingPoint]:
     calibration = manifest.calibration
     slopes = calibration.get("labels", {}) if calibration.get("kind") == "platt" else {}
-    on = ThresholdOn(calibration.get("threshold_on", ThresholdOn.SCORE))
+    of_most = ThresholdOn(calibration.get("threshold_on", ThresholdOn.SCORE))
+    # Labels that `findings calibrate` left as an uncalibrated model had them.
+    on_score = frozenset(map(str, calibration.get("on_score", ())))
     proven = {metric.name for metric in manifest.metrics if metric.low is not None and metric.low >= bound}
     asserts = calibration.get("asserts", {})
     points = {}
@@ -177,6 +179,7 @@ def _points(manifest: Manifest, bound: float) -> dict[str, OperatingPoint]:
         if label not in manifest.labels or not 0 <= threshold <= 1:
             raise ValueError(label)
         slope = slopes.get(label)
+        on = ThresholdOn.SCORE if label in on_score else of_most
         if on is ThresholdOn.PROBABILITY and slope is None:
             raise ValueError(label)
         stated = None if label not in asserts else round(float(asserts[label]), DIGITS)
@@ -189,7 +192,7 @@ def _points(manifest: Manifest, bound: float) -> dict[str, OperatingPoint]:
             threshold=round(float(threshold), DIGITS),
             on=on,
             platt=None if slope is None else _finite(slope),
-            band=_pair(manifest, "band"),
+            band=_pair(manifest, "band") if on is ThresholdOn.SCORE else None,
             rules_out=f"sensitivity:{label}" in proven,
             asserts=stated,
         )

@@ -22,7 +22,7 @@ from tetkik.values import FINDING_LABELS, ThresholdOn
 
 if TYPE_CHECKING:
     from tetkik.findings.predict import Findings
-    from tetkik.values import ProgressCallback
+    from tetkik.values import FindingsResult, ProgressCallback
 
 SCORING = "images scored"
 
@@ -92,17 +92,28 @@ def predict_all(
     workers: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> Predictions:
-    def answers() -> Iterator[Mapping[str, Any]]:
-        found = zip(files, findings.predict_many(files, workers), strict=True)
-        for number, (file, answer) in enumerate(found, 1):
-            if progress is not None:
-                progress(SCORING, number, len(files))
-            if isinstance(answer, TetkikError):
-                yield {"path": str(file), "error": str(answer)}
-            else:
-                yield answer.as_json()
+    return gather(files, answer_all(findings, files, workers, progress), findings.name)
 
-    return _gathered(answers(), findings.name)
+
+def answer_all(
+    findings: Findings,
+    files: Sequence[Path],
+    workers: int | None = None,
+    progress: ProgressCallback | None = None,
+) -> Iterator[FindingsResult | TetkikError]:
+    for number, answer in enumerate(findings.predict_many(files, workers), 1):
+        if progress is not None:
+            progress(SCORING, number, len(files))
+        yield answer
+
+
+def gather(files: Sequence[Path], answers: Iterable[FindingsResult | TetkikError], model: str) -> Predictions:
+    """The answers to `files`, in their order; `model` names the model where none could be answered."""
+    lines = (
+        {"path": str(file), "error": str(answer)} if isinstance(answer, TetkikError) else answer.as_json()
+        for file, answer in zip(files, answers, strict=True)
+    )
+    return _gathered(lines, model)
 
 
 def read_predictions(path: Path) -> Predictions:
