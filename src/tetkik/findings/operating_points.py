@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tetkik.bundle import Manifest
-from tetkik.errors import BundleCorrupt
+from tetkik.errors import BundleCorrupt, UsageError
 from tetkik.values import (
     BRAIN_LABELS,
     FINDING_LABELS,
@@ -52,6 +52,16 @@ def platt(score: ArrayLike, slope: float, intercept: float) -> NDArray[np.float6
 
 def default_thresholds(labels: Sequence[str]) -> dict[str, float]:
     return dict.fromkeys(labels, DEFAULT_THRESHOLD)
+
+
+def check_assessed(label: str, assessed: Collection[str]) -> None:
+    """Refuse (`UsageError`) a threshold of a label that a model does not assess."""
+    if label not in assessed:
+        raise UsageError(
+            "The model does not assess {label}, so it can have no threshold; choose among: {labels}.",
+            label=label,
+            labels=", ".join(assessed),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +135,19 @@ class OperatingPoints:
                 "train or import the bundle again.",
                 model=manifest.id,
             ) from None
+
+    def with_thresholds(self, given: Mapping[str, float]) -> OperatingPoints:
+        """With other thresholds of some labels, each on the scale that the label's own is on.
+
+        A label whose threshold rises rules nothing out any more: that was proven at the lower one.
+        """
+        changed = {}
+        for label, threshold in given.items():
+            check_assessed(label, self.points)
+            old = self.points[label]
+            new = round(threshold, DIGITS)
+            changed[label] = replace(old, threshold=new, rules_out=old.rules_out and new <= old.threshold)
+        return replace(self, points={**self.points, **changed})
 
     def read(self, scores: Sequence[float], route: Route | None) -> tuple[Finding, ...]:
         """The findings of one image: the shared labels in their order, then the model's own.
