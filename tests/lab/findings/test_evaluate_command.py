@@ -165,7 +165,10 @@ def test_two_models_on_two_sets(folder):
             "p0 in the column patient_id is no",
         ),
         (("evaluate", "labels.csv", "--model", "./deaf", "--threshold", "Nodule=2"), "write it as Mass=0.3"),
-        (("evaluate", "labels.csv", "--model", "./deaf", "--threshold", "Mass=0.3"), "does not assess Mass"),
+        (
+            ("evaluate", "labels.csv", "--images", "images", "--model", "./deaf", "--threshold", "Mass=0.3"),
+            "does not assess Mass",
+        ),
         (("predict", "images", "--csv", "--json"), "--csv prints scores alone"),
         (("evaluate", "nothing.csv", "--images", "images"), "There is no file nothing.csv"),
         (("compare", "a", "b", "labels.csv", "--images", "x", "--images", "y"), "Give --images once"),

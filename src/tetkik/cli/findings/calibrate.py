@@ -26,7 +26,7 @@ from tetkik.lab.findings.thresholds import Rule
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tetkik.lab.findings.calibration import Calibrated
+    from tetkik.lab.findings.calibrated import Calibrated
 
 
 def calibrate(
@@ -76,7 +76,7 @@ def calibrate(
 
 
 def _show(done: Calibrated) -> None:
-    from tetkik.lab.findings.calibration import Change
+    from tetkik.lab.findings.calibrated import Change
 
     out.print(
         Text(done.bundle.manifest.name, style="bold"),
@@ -98,7 +98,7 @@ def _show(done: Calibrated) -> None:
 
 
 def _labels(done: Calibrated) -> Table:
-    from tetkik.lab.findings.calibration import Change
+    from tetkik.lab.findings.calibrated import Change
     from tetkik.values import label_name
 
     titles = ("n+", "n−", t("threshold before"), t("threshold"), t("sensitivity"), t("specificity"))
@@ -111,6 +111,6 @@ def _labels(done: Calibrated) -> Table:
             shares = (short(figure and figure.value) for figure in found)
             counts = (item.counts.present, item.counts.absent)
             thresholds = (short(item.before.threshold), short(after.threshold))
-            said = (short(after.asserts), t("yes") if after.rules_out else t("no"))
-            add_row(made, label_name(item.label, language()), *counts, *thresholds, *shares, *said)
+            drafts = (short(after.asserts), t("yes") if after.rules_out else t("no"))
+            add_row(made, label_name(item.label, language()), *counts, *thresholds, *shares, *drafts)
     return made

@@ -90,18 +90,19 @@ def evaluate(
 
     if predictions is not None and (model is not None or no_gate):
         raise UsageError("--predictions takes the place of a model; leave out --model and --no-gate.")
+    given = parse_thresholds(thresholds)
     if folder is not None:
         check_target(folder)
     labelled = read_images(data, sources or [], images, known or [], check_files=predictions is None)
     answers: Predictions
     learned = None  # stored answers do not tell what the model learned
     if predictions is not None:
-        answers = read_predictions(predictions).with_thresholds(parse_thresholds(thresholds))
+        answers = read_predictions(predictions).with_thresholds(given)
     else:
         from tetkik.findings.predict import load_findings
         from tetkik.lab.findings.learned import match_learned
 
-        findings = load_findings(model, gate=not no_gate, thresholds=parse_thresholds(thresholds))
+        findings = load_findings(model, gate=not no_gate, thresholds=given)
         with progress(t("evaluate")) as report:
             learned = match_learned(model, labelled.files, report)
             answers = predict_all(findings, labelled.files, workers, report)

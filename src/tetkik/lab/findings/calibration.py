@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ from tetkik.bundle import (
 from tetkik.bundle.card import card_words
 from tetkik.errors import DataError, TetkikError
 from tetkik.findings.interface import preprocessing_of
-from tetkik.findings.operating_points import DIGITS, OperatingPoint, screen
+from tetkik.findings.operating_points import DIGITS, screen
 from tetkik.findings.operating_points import OperatingPoints as BundlePoints
 from tetkik.findings.predict import Findings, load_findings
 from tetkik.lab.engine.card import cell, markdown_table
@@ -41,6 +40,7 @@ from tetkik.lab.engine.learned_report import LearnedReport
 from tetkik.lab.engine.learned_rows import LEARNED, LearnedMatch, LearnedRows, Pictures, read_learned
 from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.lab.engine.splits import folds
+from tetkik.lab.findings.calibrated import FIGURES, Calibrated, Change, LabelChange
 from tetkik.lab.findings.data import LabelledImages
 from tetkik.lab.findings.evaluate import judge
 from tetkik.lab.findings.figures import Judged, Screening, Unscored
@@ -66,17 +66,6 @@ from tetkik.values import FindingsResult, ProgressCallback, ThresholdOn
 FOLDS = 5
 SOURCE_CARD = "SOURCE_CARD.md"
 """The card of the model whose weights these are."""
-_NAMED = ("auroc", "sensitivity", "specificity", "precision")
-
-
-class Change(StrEnum):
-    """What became of a label."""
-
-    CALIBRATED = "calibrated"
-    KEPT = "kept"
-    """Too few cases: it is read as before."""
-    NOT_ASSESSED = "not_assessed"
-    """Its scores do not tell these images apart: it is no longer assessed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,79 +81,6 @@ class CalibrationOptions:
     gate: bool = True
     seed: int = 0
     id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LabelChange:
-    """What became of one label, with its figures where it was calibrated."""
-
-    counts: LabelCounts
-    change: Change
-    before: OperatingPoint
-    after: OperatingPoint | None
-    figures: dict[str, Metric]
-    """By name without the label; `precision` is of what drafts state."""
-
-    @property
-    def label(self) -> str:
-        return self.before.label
-
-    def as_json(self) -> dict[str, Any]:
-        figures = {name: self.figures.get(name) for name in _NAMED}
-        return {
-            "change": self.change.value,
-            **{name: getattr(self.counts, name) for name in ("present", "absent")},
-            **{name: getattr(self.counts, name) for name in ("present_groups", "absent_groups")},
-            "before": _point_json(self.before),
-            "after": None if self.after is None else _point_json(self.after),
-            **{
-                name: found and found.model_dump(include={"value", "low", "high", "n"})
-                for name, found in figures.items()
-            },
-        }
-
-
-def _point_json(point: OperatingPoint) -> dict[str, Any]:
-    return {
-        "threshold": point.threshold,
-        "threshold_on": point.on.value,
-        "asserts": point.asserts,
-        "rules_out": point.rules_out,
-    }
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Calibrated:
-    """The new bundle, and how it came about."""
-
-    bundle: Bundle
-    source: str
-    images: int
-    """Those that were scored."""
-    groups: int
-    learned: LearnedReport
-    same_patient: int
-    """Images left out as of the patient of a learned one."""
-    unscored: Unscored
-    labels: tuple[LabelChange, ...]
-    screening: tuple[Screening, ...]
-
-    def of(self, change: Change) -> list[str]:
-        return [item.label for item in self.labels if item.change is change]
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "model": self.bundle.manifest.name,
-            "from": self.source,
-            "path": str(self.bundle.path),
-            "n": self.images,
-            "groups": self.groups,
-            "learned": {**self.learned.as_json(), "same_patient": self.same_patient},
-            "unscored": self.unscored.as_json(),
-            "metrics": [metric.model_dump() for metric in self.bundle.manifest.metrics],
-            "screening": {item.route: item.as_json() for item in self.screening},
-            "per_label": {item.label: item.as_json() for item in self.labels},
-        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -313,19 +229,18 @@ def _fitted(
     fold = folds(judged.groups, FOLDS, options.seed)
     how = (labels, labels, options.rule, judged.groups)
     points = OperatingPoints.fitted(scores, truth, *how)
-    reading = cross_calibrated(scores, truth, fold, *how)
-    told = [at for at, label in enumerate(labels) if label in points.thresholds]
-    probability, called, stated = (part[:, told] for part in reading)
+    probability, called, stated = cross_calibrated(scores, truth, fold, *how)
+    usable = [at for at, label in enumerate(labels) if label in points.thresholds]
     return points, HeldOut(
-        labels=tuple(labels[at] for at in told),
+        labels=tuple(labels[at] for at in usable),
         rows=np.arange(len(judged)),
-        truth=truth[:, told],
+        truth=truth[:, usable],
         groups=judged.groups,
         source=judged.source,
-        scores=scores[:, told],
-        probability=probability,
-        called=called,
-        stated=stated,
+        scores=scores[:, usable],
+        probability=probability[:, usable],
+        called=called[:, usable],
+        stated=stated[:, usable],
     )
 
 
@@ -446,7 +361,7 @@ def _change(
     if label in tried:
         change = Change.CALIBRATED if label in after.points else Change.NOT_ASSESSED
     found = {metric.name: metric for metric in manifest.metrics}
-    figures = {name: found[f"{name}:{label}"] for name in _NAMED if f"{name}:{label}" in found}
+    figures = {name: found[f"{name}:{label}"] for name in FIGURES if f"{name}:{label}" in found}
     return LabelChange(counts, change, before.points[label], after.points.get(label), figures)
 
 
@@ -469,12 +384,12 @@ def _card(
     summary = translate("{model}, calibrated on {data}.", language, model=source, data=options.data_name)
     text = translate(
         "The weights are those of {model}, whose card is in `{card}`. Calibration, thresholds, what drafts "
-        "state and what is ruled out come from {images} images of {groups} patients or groups; images that "
-        "the network learned ({learned}), and others of their patients ({patients}), were left out. Each of "
-        "{folds} folds is read as the others teach it, and that is what the figures tell; the points of this "
-        "bundle come from all folds. A label with fewer than {least} patients or groups known each way keeps "
-        "what it had, with its earlier figures; one whose scores do not tell these images apart is no longer "
-        "assessed.",
+        "state and what is ruled out come from the given images ({images}, patients or groups: {groups}); "
+        "images that the network learned ({learned}), and others of their patients ({patients}), were left "
+        "out. Each of {folds} folds is read as the others teach it, and that is what the figures tell; the "
+        "points of this bundle come from all folds. A label with fewer than {least} patients or groups known "
+        "each way keeps what it had, with its earlier figures; one whose scores do not tell these images "
+        "apart is no longer assessed.",
         language,
         model=source,
         card=SOURCE_CARD,

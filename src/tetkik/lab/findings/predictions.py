@@ -194,7 +194,7 @@ def _read_scores(path: Path) -> Predictions:
         screen=np.full(rows, np.nan),
         operated_at=dict.fromkeys(labels, OperatedAt(_TABLE_THRESHOLD, ThresholdOn.SCORE)),
         flaws=((),) * rows,
-        refused=np.isnan(scores).all(axis=1),
+        refused=np.asarray(np.isnan(scores).all(axis=1)),
         failed=np.zeros(rows, np.bool_),
         gated=True,
         sha256=("",) * rows,

@@ -61,7 +61,7 @@ _SMALL = 64 << 20
 """An fp32 export up to this size always stays in the bundle."""
 _PARITY_TEXTS = 256
 _EPOCHS = ("training loss", "validation loss", "accuracy", "macro-F1", "macro-precision")
-_LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "onnx", "onnxruntime", "numpy")
+LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "onnx", "onnxruntime", "numpy")
 
 
 def train_transformer(
@@ -160,7 +160,7 @@ def _write(
     base, options, validation = trained.base, trained.options, data.split.validation
     with staged_folder(out) as stage:
         progress("export", 0, 4)
-        _write_layout(trained, stage)
+        write_layout(base, trained.model, stage)
         (stage / "model.safetensors").write_bytes(tensors_as_bytes(trained.model.state_dict()))
         fp32 = work.path / "model-fp32.onnx"
         export_fp32(trained.model, fp32)
@@ -243,13 +243,7 @@ def _manifest(data: TrainingData, trained: Trained, name: str, parity: Parity, s
         task=Task.TRIAGE,
         kind="transformer",
         labels=data.labels,
-        preprocessing={
-            "max_length": base.max_length,
-            "pad_id": base.pad_id,
-            "inputs": ["input_ids", "attention_mask"],
-            "cased": base.casing.cased,
-            "tokenizer_changed_for_turkish": base.casing.changed,
-        },
+        preprocessing=base.preprocessing(),
         thresholds={"abstain": abstain_threshold(softmax(logits, temperature).max(axis=1))},
         calibration={"method": "temperature", "temperature": temperature},
         metrics=measured(
@@ -267,24 +261,24 @@ def _manifest(data: TrainingData, trained: Trained, name: str, parity: Parity, s
             "rows_left_out": data.complaints.left_out,
             "onnx_difference": {"fp32": parity.fp32, "int8": parity.int8, "texts": parity.texts},
         },
-        libraries=library_versions(_LIBRARIES),
+        libraries=library_versions(LIBRARIES),
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
 
 
-def _write_layout(trained: Trained, stage: Path) -> None:
-    """The Hugging Face layout, for `from_pretrained`, with the tokenizer that was trained with."""
+def write_layout(base: Base, model: Any, stage: Path) -> None:
+    """The Hugging Face layout, for `from_pretrained`, with the tokenizer of `base`."""
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer.from_str(trained.base.tokenizer),
-        model_max_length=trained.base.max_length,
+        tokenizer_object=Tokenizer.from_str(base.tokenizer),
+        model_max_length=base.max_length,
         model_input_names=["input_ids", "attention_mask"],
-        **trained.base.special,
+        **base.special,
     )
     tokenizer.save_pretrained(stage)
-    trained.model.config.save_pretrained(stage)
+    model.config.save_pretrained(stage)
 
 
 def _warn_of_int8(difference: float) -> None:
