@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tetkik.bundle import Manifest
-from tetkik.errors import BundleCorrupt
+from tetkik.errors import BundleCorrupt, UsageError
 from tetkik.values import (
     BRAIN_LABELS,
     FINDING_LABELS,
@@ -52,6 +52,16 @@ def platt(score: ArrayLike, slope: float, intercept: float) -> NDArray[np.float6
 
 def default_thresholds(labels: Sequence[str]) -> dict[str, float]:
     return dict.fromkeys(labels, DEFAULT_THRESHOLD)
+
+
+def check_assessed(label: str, assessed: Collection[str]) -> None:
+    """Refuse (`UsageError`) a threshold of a label that a model does not assess."""
+    if label not in assessed:
+        raise UsageError(
+            "The model does not assess {label}, so it can have no threshold; choose among: {labels}.",
+            label=label,
+            labels=", ".join(assessed),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +136,19 @@ class OperatingPoints:
                 model=manifest.id,
             ) from None
 
+    def with_thresholds(self, given: Mapping[str, float]) -> OperatingPoints:
+        """With other thresholds of some labels, each on the scale that the label's own is on.
+
+        A label whose threshold rises rules nothing out any more: that was proven at the lower one.
+        """
+        changed = {}
+        for label, threshold in given.items():
+            check_assessed(label, self.points)
+            old = self.points[label]
+            new = round(threshold, DIGITS)
+            changed[label] = replace(old, threshold=new, rules_out=old.rules_out and new <= old.threshold)
+        return replace(self, points={**self.points, **changed})
+
     def read(self, scores: Sequence[float], route: Route | None) -> tuple[Finding, ...]:
         """The findings of one image: the shared labels in their order, then the model's own.
 
@@ -169,7 +192,9 @@ def screen(findings: Sequence[Finding], route: Route | None) -> float | None:
 def _points(manifest: Manifest, bound: float) -> dict[str, OperatingPoint]:
     calibration = manifest.calibration
     slopes = calibration.get("labels", {}) if calibration.get("kind") == "platt" else {}
-    on = ThresholdOn(calibration.get("threshold_on", ThresholdOn.SCORE))
+    of_most = ThresholdOn(calibration.get("threshold_on", ThresholdOn.SCORE))
+    # Labels that `findings calibrate` left as an uncalibrated model had them.
+    on_score = frozenset(map(str, calibration.get("on_score", ())))
     proven = {metric.name for metric in manifest.metrics if metric.low is not None and metric.low >= bound}
     asserts = calibration.get("asserts", {})
     points = {}
@@ -177,6 +202,7 @@ def _points(manifest: Manifest, bound: float) -> dict[str, OperatingPoint]:
         if label not in manifest.labels or not 0 <= threshold <= 1:
             raise ValueError(label)
         slope = slopes.get(label)
+        on = ThresholdOn.SCORE if label in on_score else of_most
         if on is ThresholdOn.PROBABILITY and slope is None:
             raise ValueError(label)
         stated = None if label not in asserts else round(float(asserts[label]), DIGITS)
@@ -189,7 +215,7 @@ def _points(manifest: Manifest, bound: float) -> dict[str, OperatingPoint]:
             threshold=round(float(threshold), DIGITS),
             on=on,
             platt=None if slope is None else _finite(slope),
-            band=_pair(manifest, "band"),
+            band=_pair(manifest, "band") if on is ThresholdOn.SCORE else None,
             rules_out=f"sensitivity:{label}" in proven,
             asserts=stated,
         )

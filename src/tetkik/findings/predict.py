@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,11 +116,13 @@ class Findings:
     """Whether images are judged before they are read; off for evaluation only."""
     rules_out_bound: float = 0.90
     """What the lower 95% bound of a label's sensitivity must reach for `rules_out`."""
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Of some labels, in the place of the bundle's."""
     points: OperatingPoints = field(init=False)
 
     def __post_init__(self) -> None:
         points = OperatingPoints.of(self.model.manifest, self.rules_out_bound)
-        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "points", points.with_thresholds(self.thresholds))
 
     @property
     def name(self) -> str:
@@ -234,6 +236,7 @@ def load_findings(
     *,
     gate: bool = True,
     on_torch: bool = False,
+    thresholds: Mapping[str, float] | None = None,
 ) -> Findings:
     """Load a model for use.
 
@@ -242,9 +245,11 @@ def load_findings(
         language: of the answers; None takes the setting `language`.
         gate: whether images are judged before they are read; off for evaluation only.
         on_torch: whether torch runs it, as Grad-CAM needs.
+        thresholds: of some labels, in the place of the bundle's.
 
     Raises:
         BundleError: no such model, damaged, or not for findings.
+        UsageError: a threshold is for a label that the model does not assess.
     """
     chosen = settings()
     loaded = load_model(
@@ -253,4 +258,5 @@ def load_findings(
         chosen.threads,
         on_torch=on_torch,
     )
-    return Findings(loaded, language or chosen.language, gate, chosen.rules_out_bound)
+    language = language or chosen.language
+    return Findings(loaded, language, gate, chosen.rules_out_bound, thresholds or {})

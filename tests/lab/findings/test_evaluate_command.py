@@ -64,6 +64,7 @@ def folder(tmp_path_factory):
     (folder / "images" / "99.png").write_bytes(b"\x89PNG broken")
     lines.append("99.png,1,0,p99,PA,M,40")
     (folder / "labels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "wrong.jsonl").write_text("file,Mass\n", encoding="utf-8")
     return folder
 
 
@@ -101,6 +102,28 @@ def test_the_output_of_predict_gives_the_very_same_figures(figures, answers, fol
     assert json.loads(result.out) == figures
 
 
+def test_a_table_of_scores_has_the_areas_of_the_model_and_thresholds_that_are_given(figures, folder):
+    images = [f"images/{path.name}" for path in sorted((folder / "images").iterdir())]
+    said = tetkik(folder, "predict", *images, "--model", "./blobs", "--no-gate", "--csv", "--workers", "0")
+    assert said.status == 1 and "99.png" in said.err, "the broken file is no line"
+    assert said.out.startswith("file,") and said.out.count("\n") == 25
+    (folder / "scores.csv").write_text(said.out, encoding="utf-8")
+    run = (*RUN[:-1], "--predictions", "scores.csv", "--threshold", "nodule=0.4")
+    result = tetkik(folder, *run)
+    assert result.status == 0, result.err
+    found = json.loads(result.out)["per_label"]["Nodule"]
+    assert found["auroc"] == figures["per_label"]["Nodule"]["auroc"]
+    assert (found["threshold"], found["threshold_on"], found["ece"]) == (0.4, "score", None)
+    own = tetkik(folder, *RUN[:-1], "--model", "./blobs", "--no-gate", "--threshold", "Nodule=0.4")
+    assert own.status == 0, own.err
+    other = json.loads(own.out)["per_label"]["Nodule"]
+    # The test's model has the identity as its calibration.
+    assert [other[name] for name in ("threshold", "sensitivity", "specificity")] == [
+        found[name] for name in ("threshold", "sensitivity", "specificity")
+    ]
+    assert found["sensitivity"] != figures["per_label"]["Nodule"]["sensitivity"]
+
+
 def test_with_the_gate_what_it_refuses_is_counted_and_in_no_figure(folder):
     """A bare blob is no radiograph."""
     result = tetkik(folder, *RUN[:-1], "--model", "./blobs", "--workers", "0")
@@ -135,8 +158,18 @@ def test_two_models_on_two_sets(folder):
             ("evaluate", "labels.csv", "--predictions", "a.jsonl", "--model", "m"),
             "takes the place of a model",
         ),
-        (("evaluate", "labels.csv", "--predictions", "labels.csv"), "is not what `tetkik findings predict"),
+        (("evaluate", "labels.csv", "--predictions", "wrong.jsonl"), "is not what `tetkik findings predict"),
         (("evaluate", "labels.csv", "--predictions", "none.jsonl"), "There is no file none.jsonl"),
+        (
+            ("evaluate", "labels.csv", "--predictions", "labels.csv"),
+            "p0 in the column patient_id is no",
+        ),
+        (("evaluate", "labels.csv", "--model", "./deaf", "--threshold", "Nodule=2"), "write it as Mass=0.3"),
+        (
+            ("evaluate", "labels.csv", "--images", "images", "--model", "./deaf", "--threshold", "Mass=0.3"),
+            "does not assess Mass",
+        ),
+        (("predict", "images", "--csv", "--json"), "--csv prints scores alone"),
         (("evaluate", "nothing.csv", "--images", "images"), "There is no file nothing.csv"),
         (("compare", "a", "b", "labels.csv", "--images", "x", "--images", "y"), "Give --images once"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from tetkik.cli.console import t
+from tetkik.cli.findings.calibrate import calibrate
 from tetkik.cli.findings.compare import compare
 from tetkik.cli.findings.evaluate import evaluate
 from tetkik.cli.findings.export_feedback import export_feedback
@@ -21,6 +22,7 @@ app.command("predict", help=t("Radiographs in, findings out."))(predict)
 app.command("train", help=t("Train a model on labelled images."))(train)
 app.command("evaluate", help=t("Judge a model on labelled images."))(evaluate)
 app.command("compare", help=t("Two models on several labelled sets at once."))(compare)
+app.command("calibrate", help=t("Fit calibration and thresholds of a model to labelled images."))(calibrate)
 app.command("import", help=t("Take in a checkpoint, or a model of transformers."))(import_checkpoint)
 app.command("export-feedback", help=t("What radiologists said of findings, for retraining."))(export_feedback)
 app.command("quantize", help=t("Write a model in int8."))(quantize)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from rich.text import Text
 
 from tetkik.cli.console import language, note, out, progress, t
-from tetkik.cli.findings.inputs import Workers
+from tetkik.cli.findings.inputs import Thresholds, Workers, parse_thresholds
 from tetkik.cli.options import (
     EvaluationFolder,
     LearnedRowsOption,
@@ -63,8 +63,12 @@ def evaluate(
     model: Model = None,
     predictions: Annotated[
         Path | None,
-        option("What `findings predict --json` printed, instead of a model.", metavar="FILE.jsonl"),
+        option(
+            "What `findings predict --json` printed, or scores as CSV, instead of a model.",
+            metavar="FILE",
+        ),
     ] = None,
+    thresholds: Thresholds = None,
     folder: EvaluationFolder = None,
     as_json: TableAsJson = False,
     task: Annotated[
@@ -86,18 +90,19 @@ def evaluate(
 
     if predictions is not None and (model is not None or no_gate):
         raise UsageError("--predictions takes the place of a model; leave out --model and --no-gate.")
+    given = parse_thresholds(thresholds)
     if folder is not None:
         check_target(folder)
     labelled = read_images(data, sources or [], images, known or [], check_files=predictions is None)
     answers: Predictions
     learned = None  # stored answers do not tell what the model learned
     if predictions is not None:
-        answers = read_predictions(predictions)
+        answers = read_predictions(predictions).with_thresholds(given)
     else:
         from tetkik.findings.predict import load_findings
         from tetkik.lab.findings.learned import match_learned
 
-        findings = load_findings(model, gate=not no_gate)
+        findings = load_findings(model, gate=not no_gate, thresholds=given)
         with progress(t("evaluate")) as report:
             learned = match_learned(model, labelled.files, report)
             answers = predict_all(findings, labelled.files, workers, report)

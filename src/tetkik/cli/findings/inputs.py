@@ -28,6 +28,32 @@ Workers = Annotated[
     int | None,
     option("Processes that read files; 0 for none. Default: one for each core.", "--workers", min=0, max=256),
 ]
+Thresholds = Annotated[
+    list[str] | None,
+    option(
+        "A threshold in the place of the model's, as LABEL=0.3; may be repeated.",
+        "--threshold",
+        metavar="LABEL=X",
+    ),
+]
+
+
+def parse_thresholds(given: Sequence[str] | None) -> dict[str, float]:
+    from tetkik.findings.label_names import to_shared
+
+    found = {}
+    for text in given or ():
+        label, _, number = text.rpartition("=")
+        try:
+            threshold = float(number)
+        except ValueError:
+            threshold = -1.0
+        if not label or not 0 <= threshold <= 1:
+            raise UsageError(
+                "--threshold {text} is no label with a number from 0 to 1; write it as Mass=0.3.", text=text
+            )
+        found[to_shared([label.strip()])[0]] = threshold
+    return found
 
 
 def require_images(images: list[str] | None, source: str | None) -> None:

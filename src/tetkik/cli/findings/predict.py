@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import csv
 from enum import StrEnum
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import typer
+
 from tetkik.cli.console import out, print_json_line, t
-from tetkik.cli.findings.inputs import Images, Workers, require_images, show_answers
+from tetkik.cli.findings.inputs import (
+    Images,
+    Thresholds,
+    Workers,
+    parse_thresholds,
+    require_images,
+    show_answers,
+)
 from tetkik.cli.options import LinesAsJson, Model, Paths, option
+from tetkik.errors import UsageError
 from tetkik.values import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -35,7 +47,11 @@ def predict(
     heatmap_method: Annotated[
         HeatmapMethod | None, option("How heatmaps are made; without it the best that the model allows.")
     ] = None,
+    thresholds: Thresholds = None,
     as_json: LinesAsJson = False,
+    as_csv: Annotated[
+        bool, option("Print the scores as CSV: one line an image, one column a label.", "--csv")
+    ] = False,
     no_gate: Annotated[bool, option("Read every image, suitable or not; for evaluation only.")] = False,
     workers: Workers = None,
 ) -> None:
@@ -43,8 +59,11 @@ def predict(
     from tetkik.findings.predict import load_findings
 
     require_images(images, source)
+    if as_csv and (as_json or heatmaps is not None):
+        raise UsageError("--csv prints scores alone; leave out --json and --heatmaps.")
     on_torch = heatmaps is not None and heatmap_method is HeatmapMethod.GRAD_CAM
-    findings = load_findings(model, gate=not no_gate, on_torch=on_torch)
+    given = parse_thresholds(thresholds)
+    findings = load_findings(model, gate=not no_gate, on_torch=on_torch, thresholds=given)
     writer = None
     if heatmaps is not None:
         from tetkik.findings.heatmaps import HeatmapWriter, Method, heatmaps_for
@@ -53,7 +72,15 @@ def predict(
         writer = HeatmapWriter.open(findings, heatmaps, heatmaps_for(findings.model, method))
     side = writer.side if writer else 0
 
+    def show(study: Study, first: bool) -> None:
+        if as_csv:
+            _show_csv(study, tuple(findings.points.points), first=first)
+        else:
+            _show(study, writer, as_json, first=first)
+
     def close() -> None:
+        if as_csv:
+            return
         out.print()
         out.print(t("Model: {model}.", model=findings.name), style="dim")
         out.print(t(DISCLAIMER["en"]), style="dim")
@@ -62,11 +89,24 @@ def predict(
         images,
         source,
         lambda files: findings.study_many(files, workers, side),
-        lambda study, first: _show(study, writer, as_json, first=first),
+        show,
         close,
         label="findings",
         as_json=as_json,
     )
+
+
+def _show_csv(study: Study, labels: tuple[str, ...], *, first: bool) -> None:
+    """The network's scores in the order of the labels, empty where not assessed."""
+    lines = StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    if first:
+        writer.writerow(("file", *labels))
+    scores = {item.label: item.score for item in study.result.findings}
+    writer.writerow(
+        (study.result.path, *("" if (at := scores.get(x)) is None else f"{at:.6f}" for x in labels))
+    )
+    typer.echo(lines.getvalue(), nl=False)
 
 
 def _show(study: Study, writer: HeatmapWriter | None, as_json: bool, *, first: bool) -> None:

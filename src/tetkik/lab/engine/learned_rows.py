@@ -95,6 +95,9 @@ class Pictures:
     digests: Hashes
     thumbnails: Thumbnails
 
+    def only(self, rows: Bools | Ints) -> Pictures:
+        return Pictures(self.digests[rows], self.thumbnails[rows])
+
     @classmethod
     def of(cls, batches: Iterable[NDArray[np.uint8]]) -> Pictures:
         """Of squares (n, size, size) or (n, size, size, 3), uint8, in batches."""
@@ -131,17 +134,23 @@ class LearnedRows:
         """Of rows that a training saw; `data` is a digest of them: the same data gives the same bytes."""
         salt = blake2b(data.encode(), digest_size=16, person=b"learned rows").digest()
         short, long = _by_length({normal(text) for text in texts})
-        images, perceptual = np.zeros(0, np.uint64), np.zeros((0, _PERCEPTUAL // 8), np.uint8)
-        if pictures is not None:
-            images = np.unique(_salted(pictures.digests, salt))
-            comparable = pictures.thumbnails.std(axis=(1, 2)) >= _FLAT
-            perceptual = _distinct(_perceptual(pictures.thumbnails[comparable], salt))
-        return cls(
+        found = cls(
             salt,
             np.sort(_text_hashes(short, salt, _bits_for(len(short)))),
             _distinct(_sketches(long, salt)),
-            images,
-            perceptual,
+            np.zeros(0, np.uint64),
+            np.zeros((0, _PERCEPTUAL // 8), np.uint8),
+        )
+        return found if pictures is None else found.with_pictures(pictures)
+
+    def with_pictures(self, pictures: Pictures) -> LearnedRows:
+        """These rows and the pictures."""
+        comparable = pictures.thumbnails.std(axis=(1, 2)) >= _FLAT
+        perceptual = _perceptual(pictures.thumbnails[comparable], self.salt)
+        return replace(
+            self,
+            images=np.union1d(self.images, _salted(pictures.digests, self.salt)),
+            perceptual=_distinct(np.concatenate([self.perceptual, perceptual])),
         )
 
     def after(self, base: Path) -> LearnedRows:

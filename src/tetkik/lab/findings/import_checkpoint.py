@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +38,7 @@ from tetkik.findings.networks.image_processor import read_preprocessing
 from tetkik.findings.operating_points import DEFAULT_THRESHOLD, UNCALIBRATED, default_thresholds
 from tetkik.imaging.prepare import Fit, Preprocessing, Resample
 from tetkik.lab.engine.card import library_versions, read_card
+from tetkik.lab.engine.label_list import read_names, twice
 from tetkik.lab.findings.export import Exported, to_onnx, write_torch
 from tetkik.language import Sentence
 from tetkik.networks.huggingface import model_folder
@@ -118,35 +117,11 @@ def read_label_list(text: str) -> tuple[str, ...]:
     """
     if text in _SETS:
         return _SETS[text]
-    path = user_path(text)
-    try:
-        is_file = path.is_file()
-    except OSError:  # a list of labels is longer than any name of a file
-        is_file = False
-    if is_file:
-        try:
-            text = path.read_text("utf-8-sig")
-        except UnicodeDecodeError:
-            raise InputError("{file} is not text in UTF-8; save it as UTF-8.", file=path) from None
-    elif "," not in text and path.suffix in {".txt", ".json", ".csv"}:
-        raise InputError("There is no file {file}; check the path.", file=path)
-    names = [name.strip() for name in _split(text) if name.strip()]
-    if not names or not all(name.isprintable() for name in names):
-        raise UsageError(
-            "--labels {labels} names no labels; give a comma list, or a file with one a line.", labels=path
-        )
+    names = read_names(text)
     labels = to_shared(names)
     if len(set(labels)) < len(labels):
-        twice = next(label for label in labels if labels.count(label) > 1)
-        raise UsageError("--labels names {label} twice; each output needs a label of its own.", label=twice)
+        raise twice(next(label for label in labels if labels.count(label) > 1))
     return labels
-
-
-def _split(text: str) -> list[str]:
-    if text.lstrip().startswith("["):
-        with suppress(ValueError):
-            return [str(value) for value in json.loads(text)]
-    return re.split(r"[,;\n]", text)
 
 
 def import_model(found: Source, folder: Path, options: ImportOptions, progress: ProgressCallback) -> Bundle:

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from tetkik.bundle import Task
 from tetkik.findings.interface import preprocessing_of
-from tetkik.lab.engine.learned_rows import LearnedMatch, Pictures, bundle_of, read_learned
+from tetkik.imaging.prepare import Preprocessing
+from tetkik.lab.engine.learned_rows import LearnedMatch, LearnedRows, Pictures, bundle_of, read_learned
 from tetkik.lab.findings.training.decoded_images import decode_image
 from tetkik.settings import settings
+from tetkik.statistics import Bools
 from tetkik.values import ProgressCallback
 
 COMPARING = "looking for learned images"
@@ -33,20 +35,33 @@ def match_learned(
     learned = None if bundle is None else read_learned(bundle)
     if bundle is None or learned is None:
         return None
-    readable: list[int] = []
-    decode = partial(decode_image, preprocessing=preprocessing_of(bundle))
+    pictures, readable = read_pictures(files, preprocessing_of(bundle), progress)
+    return learned_among(learned, pictures, readable)
+
+
+def learned_among(learned: LearnedRows, pictures: Pictures, readable: Bools) -> LearnedMatch:
+    """As `match_learned`, of `read_pictures`."""
+    match = learned.match_pictures(pictures)
+    same, near = np.zeros((2, len(readable)), bool)
+    same[readable], near[readable] = match.same, match.near
+    return LearnedMatch(same, near, match.complete)
+
+
+def read_pictures(
+    files: Sequence[Path], preprocessing: Preprocessing, progress: ProgressCallback
+) -> tuple[Pictures, Bools]:
+    """The images that can be read, as a model sees them, and which these are, (files,)."""
+    readable = np.zeros(len(files), bool)
+    decode = partial(decode_image, preprocessing=preprocessing)
 
     def batches() -> Iterator[NDArray[np.uint8]]:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for start in range(0, len(files), _BATCH):
                 squares = [*pool.map(decode, files[start : start + _BATCH])]
                 found = [square for square in squares if square is not None]
-                readable.extend(start + at for at, square in enumerate(squares) if square is not None)
+                readable[start : start + len(squares)] = [square is not None for square in squares]
                 progress(COMPARING, start + len(squares), len(files))
                 if found:
                     yield np.stack(found)
 
-    match = learned.match_pictures(Pictures.of(batches()))
-    same, near = np.zeros((2, len(files)), bool)
-    same[readable], near[readable] = match.same, match.near
-    return LearnedMatch(same, near, match.complete)
+    return Pictures.of(batches()), readable

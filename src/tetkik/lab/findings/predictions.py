@@ -9,7 +9,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.errors import DataError, TetkikError
+from tetkik.findings.label_names import to_shared
+from tetkik.findings.operating_points import check_assessed
+from tetkik.lab.findings.sources.hospital_table import FILE_COLUMNS
+from tetkik.lab.findings.sources.table import read_table
 from tetkik.statistics import Bools, Floats
 from tetkik.values import FINDING_LABELS, ThresholdOn
 
 if TYPE_CHECKING:
     from tetkik.findings.predict import Findings
-    from tetkik.values import ProgressCallback
+    from tetkik.values import FindingsResult, ProgressCallback
 
 SCORING = "images scored"
+_TABLE_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,17 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def with_thresholds(self, given: Mapping[str, float]) -> Predictions:
+        """With other thresholds of some labels, each on the scale that the label's own is on."""
+        positive, operated_at = self.positive.copy(), dict(self.operated_at)
+        for label, threshold in given.items():
+            check_assessed(label, operated_at)
+            on, column = operated_at[label].on, self.labels.index(label)
+            values = (self.scores if on is ThresholdOn.SCORE else self.probabilities)[:, column]
+            operated_at[label] = OperatedAt(threshold, on)
+            positive[:, column] = np.where(np.isnan(values), -1, values >= threshold)
+        return replace(self, positive=positive, operated_at=operated_at)
+
     def rows_of(self, files: Iterable[Path]) -> NDArray[np.int64]:
         """For each file the number of its answer, -1 for none.
 
@@ -92,26 +108,39 @@ def predict_all(
     workers: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> Predictions:
-    def answers() -> Iterator[Mapping[str, Any]]:
-        found = zip(files, findings.predict_many(files, workers), strict=True)
-        for number, (file, answer) in enumerate(found, 1):
-            if progress is not None:
-                progress(SCORING, number, len(files))
-            if isinstance(answer, TetkikError):
-                yield {"path": str(file), "error": str(answer)}
-            else:
-                yield answer.as_json()
+    return gather(files, answer_all(findings, files, workers, progress), findings.name)
 
-    return _gathered(answers(), findings.name)
+
+def answer_all(
+    findings: Findings,
+    files: Sequence[Path],
+    workers: int | None = None,
+    progress: ProgressCallback | None = None,
+) -> Iterator[FindingsResult | TetkikError]:
+    for number, answer in enumerate(findings.predict_many(files, workers), 1):
+        if progress is not None:
+            progress(SCORING, number, len(files))
+        yield answer
+
+
+def gather(files: Sequence[Path], answers: Iterable[FindingsResult | TetkikError], model: str) -> Predictions:
+    """The answers to `files`, in their order; `model` names the model where none could be answered."""
+    lines = (
+        {"path": str(file), "error": str(answer)} if isinstance(answer, TetkikError) else answer.as_json()
+        for file, answer in zip(files, answers, strict=True)
+    )
+    return _gathered(lines, model)
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read what `tetkik findings predict --json` printed.
+    """Read what `tetkik findings predict --json` printed, or a table of scores (`.csv`).
 
     Raises:
         DataError: it is something else, or the answers are of several models or several thresholds.
         OSError: the file cannot be opened.
     """
+    if path.suffix.lower() == ".csv":
+        return _read_scores(path)
     with path.open(encoding="utf-8", errors="strict") as file:
         try:
             return _gathered((json.loads(line) for line in file if line.strip()), str(path))
@@ -127,6 +156,49 @@ def read_predictions(path: Path) -> Predictions:
                 "`tetkik findings predict --json`.",
                 path=path,
             ) from None
+
+
+def _read_scores(path: Path) -> Predictions:
+    """A column of files and one of scores from 0 to 1 a label; an empty cell was not assessed.
+
+    The thresholds are 0.5 on the score.
+    """
+    table = read_table(path)
+    file_column = table.first_of(FILE_COLUMNS)
+    if file_column is None:
+        raise DataError(
+            "{path} has no column of image files; call it {columns}.",
+            path=path,
+            columns=" | ".join(FILE_COLUMNS[:4]),
+        )
+    columns = [name for name in table.columns if name != file_column]
+    scores = np.array([table.numbers(name) for name in columns], np.float64).T
+    for name, values in zip(columns, scores.T, strict=True):
+        for cell, value in zip(table[name], values, strict=True):
+            if cell and not 0 <= value <= 1:
+                raise DataError(
+                    "{path}: {cell} in the column {column} is no score from 0 to 1; leave the column out or "
+                    "the cell empty.",
+                    path=path,
+                    cell=cell[:40],
+                    column=name,
+                )
+    rows, labels = table.rows, to_shared(columns)
+    return Predictions(
+        model=path.name,
+        paths=tuple(table[file_column]),
+        labels=labels,
+        scores=scores,
+        probabilities=np.full(scores.shape, np.nan),
+        positive=np.where(np.isnan(scores), -1, scores >= _TABLE_THRESHOLD).astype(np.int8),
+        screen=np.full(rows, np.nan),
+        operated_at=dict.fromkeys(labels, OperatedAt(_TABLE_THRESHOLD, ThresholdOn.SCORE)),
+        flaws=((),) * rows,
+        refused=np.asarray(np.isnan(scores).all(axis=1)),
+        failed=np.zeros(rows, np.bool_),
+        gated=True,
+        sha256=("",) * rows,
+    )
 
 
 class _Mixed(Exception):

@@ -8,7 +8,7 @@ cumulative distributions changes under one: of the probability both would be the
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tetkik.bundle import ImageReference
-from tetkik.errors import BundleError, DataError
+from tetkik.errors import BundleError, DataError, TetkikError
 from tetkik.lab.findings.sources.rows import Truth
 from tetkik.statistics import Floats, Observation, describe
 from tetkik.values import FindingsResult
@@ -96,6 +96,7 @@ def make_reference(
     *,
     workers: int | None = None,
     progress: ProgressCallback | None = None,
+    answers: Iterable[FindingsResult | TetkikError] | None = None,
 ) -> ImageReference:
     """Look at images as the service does and describe what is seen and said.
 
@@ -103,6 +104,7 @@ def make_reference(
 
     Args:
         workers: processes that read; None takes one for each core, and none for a few images.
+        answers: those of the same network to the images, where it has looked at them before.
 
     Raises:
         DataError: not one image can be read.
@@ -111,7 +113,8 @@ def make_reference(
     if workers is None and len(images) < _FEW:
         workers = 0
     seen: list[Observation] = []
-    answers = findings.predict_many(images.files, workers)
+    if answers is None:
+        answers = findings.predict_many(images.files, workers)
     for row, answer in enumerate(answers):
         if isinstance(answer, FindingsResult):
             seen.append(_observation(findings, answer, images, row))
@@ -156,7 +159,7 @@ def _scores(
     findings: Findings, answer: FindingsResult, images: ReferenceImages, row: int
 ) -> Iterator[tuple[str, tuple[float, bool]]]:
     for finding in answer.findings:
-        if finding.assessed and finding.score is not None:
+        if finding.assessed and finding.score is not None and finding.label in findings.points.points:
             read = finding
             if images.scores is not None and finding.label in images.labels:
                 score = float(images.scores[row, images.labels.index(finding.label)])

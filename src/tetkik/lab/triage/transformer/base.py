@@ -34,12 +34,23 @@ class Base:
     def reader(self) -> TextReader:
         return TextReader.from_json(self.tokenizer, self.max_length, self.pad_id)
 
+    def preprocessing(self) -> dict[str, Any]:
+        """What a manifest says of how texts are read."""
+        return {
+            "max_length": self.max_length,
+            "pad_id": self.pad_id,
+            "inputs": ["input_ids", "attention_mask"],
+            "cased": self.casing.cased,
+            "tokenizer_changed_for_turkish": self.casing.changed,
+        }
 
-def open_base(name: str, max_length: int) -> Base:
+
+def open_base(name: str, max_length: int, *, for_turkish: bool = True) -> Base:
     """Find the encoder `name` (a path, or a Hugging Face id) and read its tokenizer.
 
     A path needs no network. An id goes through the hub's own client: from its cache, or from the network
-    where the setting `offline` is off. `max_length`, in tokens, is cut to what the encoder can take.
+    where the setting `offline` is off. `max_length`, in tokens, is cut to what the encoder can take. Without
+    `for_turkish` its tokenizer stays as the network was taught with it.
 
     Raises:
         TrainingError: not found, without safetensors weights, or not an encoder with a fast tokenizer.
@@ -64,7 +75,9 @@ def open_base(name: str, max_length: int) -> Base:
     limit = getattr(config, "max_position_embeddings", None) or max_length
     if config.model_type in _POSITIONS_AFTER_PAD:
         limit -= pad_id + 1
-    text, casing = turkish_tokenizer(specification)
+    text, casing = specification, Casing(not getattr(tokenizer, "do_lower_case", False), changed=False)
+    if for_turkish:
+        text, casing = turkish_tokenizer(specification)
     special = {
         role: str(token) for role, token in tokenizer.special_tokens_map.items() if isinstance(token, str)
     }

@@ -61,7 +61,7 @@ def export_fp32(model: Any, file: Path) -> None:
         export_onnx(_Logits(network), (ids, torch.ones_like(ids)), file, ["logits"], shapes)
     except ExportFailed as error:
         raise TrainingError(
-            "This encoder cannot be exported to ONNX ({fault}); give another --base, such as a BERT, RoBERTa "
+            "This encoder cannot be exported to ONNX ({fault}); give another one, such as a BERT, RoBERTa "
             "or ELECTRA.",
             fault=str(error),
         ) from None
@@ -104,8 +104,8 @@ def check_parity(
         )
     if exact > LARGEST_FP32_DIFFERENCE:
         raise TrainingError(
-            "The exported network differs from the trained one by {difference:.1e} in a probability; give "
-            "another --base.",
+            "The exported network differs from the one in torch by {difference:.1e} in a probability; give "
+            "another model.",
             difference=exact,
         )
     quantised = np.concatenate([onnx_int8.logits_together([row]) for row in rows])

@@ -64,7 +64,7 @@ _SMALL = 64 << 20
 _PARITY_TEXTS = 256
 _FP32, _INT8 = "model-fp32.onnx", "model.onnx"
 _EPOCHS = ("training loss", "validation loss", "accuracy", "macro-F1", "macro-precision")
-_LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "onnx", "onnxruntime", "numpy")
+LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "onnx", "onnxruntime", "numpy")
 
 
 def train_transformer(
@@ -212,7 +212,7 @@ def _write(
 
     options, work = trained.options, session.work.path
     with staged_folder(out) as stage:
-        _write_layout(trained, stage)
+        write_layout(trained.base, trained.model, stage)
         (stage / "model.safetensors").write_bytes(tensors_as_bytes(trained.model.state_dict()))
         (stage / _INT8).write_bytes((work / _INT8).read_bytes())
         if options.keep_fp32 or (work / _FP32).stat().st_size <= _SMALL:
@@ -279,13 +279,7 @@ def _manifest(data: TrainingData, trained: Trained, name: str, found: _Judged) -
         task=Task.TRIAGE,
         kind="transformer",
         labels=data.labels,
-        preprocessing={
-            "max_length": base.max_length,
-            "pad_id": base.pad_id,
-            "inputs": ["input_ids", "attention_mask"],
-            "cased": base.casing.cased,
-            "tokenizer_changed_for_turkish": base.casing.changed,
-        },
+        preprocessing=base.preprocessing(),
         thresholds={"abstain": abstain_threshold(softmax(found.validation, temperature).max(axis=1))},
         calibration={"method": "temperature", "temperature": temperature},
         metrics=measured(
@@ -307,24 +301,24 @@ def _manifest(data: TrainingData, trained: Trained, name: str, found: _Judged) -
                 "texts": found.parity.texts,
             },
         },
-        libraries=library_versions(_LIBRARIES),
+        libraries=library_versions(LIBRARIES),
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
 
 
-def _write_layout(trained: Trained, stage: Path) -> None:
-    """The Hugging Face layout, for `from_pretrained`, with the tokenizer that was trained with."""
+def write_layout(base: Base, model: Any, stage: Path) -> None:
+    """The Hugging Face layout, for `from_pretrained`, with the tokenizer of `base`."""
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer.from_str(trained.base.tokenizer),
-        model_max_length=trained.base.max_length,
+        tokenizer_object=Tokenizer.from_str(base.tokenizer),
+        model_max_length=base.max_length,
         model_input_names=["input_ids", "attention_mask"],
-        **trained.base.special,
+        **base.special,
     )
     tokenizer.save_pretrained(stage)
-    trained.model.config.save_pretrained(stage)
+    model.config.save_pretrained(stage)
 
 
 def _warn_of_int8(difference: float) -> None:
