@@ -161,7 +161,7 @@ def _on_archive(
     if not archive.is_dir():
         raise UsageError("{folder} is no folder; give the folder of the images as --archive.", folder=archive)
     found = read_reports(reports, fixed.limits)
-    tells = learned is not None
+    tells = learned is not None and learned.complete
     journal = begin(folder, findings, fixed, Archive.kind, reports_sha256=found.sha256, tells_learned=tells)
     if journal.finished:
         note("Every image was answered before; the figures are those.")
@@ -187,7 +187,7 @@ def _on_records(
 
         start, end = parse_day(since), parse_day(until, end=True)
         period = f"{since or ''}/{until or ''}" if since or until else ""
-        tells = learned is not None
+        tells = learned is not None and learned.complete
         journal = begin(folder, findings, fixed, RecordedStudies.kind, tells_learned=tells, period=period)
         source = RecordedStudies(records, fixed, findings.name, start, end)
         with progress(t("trial"), speed=True) as tell:
