@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from tetkik.bundle import Bundle, Manifest, Metric, Task, open_bundle, write_manifest
-from tetkik.imaging.prepare import Fit, Preprocessing
-from tetkik.values import FINDING_LABELS, FileFormat, Radiograph
+from tetkik.imaging.prepare import Preprocessing
+from tetkik.values import FINDING_LABELS, FileFormat, Fit, Radiograph
 
 SIZE = 64
 TAUGHT = ("Nodule", "Effusion", "Normal", "Glioma", "Meningioma", "Pituitary", "No_Tumor")

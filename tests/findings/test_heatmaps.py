@@ -22,9 +22,9 @@ from tetkik.findings.heatmaps.overlay import Legend, blended, coloured, draw
 from tetkik.findings.heatmaps.writer import worth_showing
 from tetkik.findings.operating_points import OperatingPoint
 from tetkik.findings.predict import load_findings, load_model
-from tetkik.imaging.prepare import Fit, normalise, to_square
+from tetkik.imaging.prepare import normalise, to_square
 from tetkik.language import Language
-from tetkik.values import FINDING_LABELS, Finding, FindingsResult, Route, ThresholdOn
+from tetkik.values import FINDING_LABELS, Finding, FindingsResult, Fit, Route, ThresholdOn
 
 NODULE, NORMAL = FINDING_LABELS.index("Nodule"), FINDING_LABELS.index("Normal")
 PLACES = [(0.25, 0.25), (0.25, 0.75), (0.5, 0.5), (0.75, 0.3), (0.7, 0.8)]

@@ -12,7 +12,8 @@ from torch import nn
 from tests.findings.bundles import PREPROCESSING, SIZE, blob_filter, blob_image
 from tetkik.findings.heatmaps import Method, onto_image
 from tetkik.findings.heatmaps.grad_cam import GradCam
-from tetkik.imaging.prepare import Fit, to_square
+from tetkik.imaging.prepare import to_square
+from tetkik.values import Fit
 
 PLACES = [(0.25, 0.25), (0.3, 0.75), (0.7, 0.4)]
 

@@ -24,11 +24,11 @@ from tetkik.findings.networks.huggingface import (
     open_classifier,
 )
 from tetkik.findings.networks.image_processor import PROCESSOR, processor_settings, read_preprocessing
-from tetkik.imaging.prepare import Fit, Resample, prepare
+from tetkik.imaging.prepare import Resample, prepare
 from tetkik.language import Language
 from tetkik.networks.huggingface import model_folder
 from tetkik.networks.network import one_against_rest
-from tetkik.values import FINDING_LABELS, NIH_LABELS, FileFormat, Radiograph
+from tetkik.values import FINDING_LABELS, NIH_LABELS, FileFormat, Fit, Radiograph
 
 NOISE = torch.randn((2, 3, 32, 32), generator=torch.Generator().manual_seed(1))
 

@@ -11,21 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tetkik.values import Radiograph
+from tetkik.values import Fit, Radiograph
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-
-
-class Fit(StrEnum):
-    """How an oblong image becomes a square."""
-
-    SQUASH = "squash"
-    """Both sides are brought to the size: nothing is lost, proportions change."""
-    CROP = "crop"
-    """The shorter side is brought to the size and the middle of the longer is kept."""
-    PAD = "pad"
-    """The longer side is brought to the size and the rest is black."""
 
 
 class Resample(StrEnum):

@@ -12,6 +12,17 @@ from tetkik.language import Language, Sentence
 from tetkik.values.common import ADDED
 
 
+class Fit(StrEnum):
+    """How an oblong image becomes a square."""
+
+    SQUASH = "squash"
+    """Both sides are brought to the size: nothing is lost, proportions change."""
+    CROP = "crop"
+    """The shorter side is brought to the size and the middle of the longer is kept."""
+    PAD = "pad"
+    """The longer side is brought to the size and the rest is black."""
+
+
 class FileFormat(StrEnum):
     """What kind of file an image was read from."""
 

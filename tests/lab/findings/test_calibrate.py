@@ -190,7 +190,9 @@ def test_a_model_without_a_calibration_gets_one_where_there_are_cases(done, tmp_
     assert (nodule.on, nodule.band) == (ThresholdOn.PROBABILITY, None) and nodule.platt is not None
     assert glioma == OperatingPoints.of(old.manifest, 0.9).points["Glioma"]
     assert (glioma.on, glioma.threshold, glioma.band) == (ThresholdOn.SCORE, 0.4, (0.3, 0.5))
-    assert "learned.npz" not in open_bundle(tmp_path / "new").manifest.files
+    # What it learned before stays unknown; that these images are learned from now on does not.
+    match = match_learned(str(tmp_path / "new"), [done.folder / "60.png"], quiet)
+    assert match is not None and match.same.all() and not match.complete
 
 
 def test_what_cannot_be_is_said_in_one_sentence(done, tmp_path):

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tetkik.errors import TrainingError
-from tetkik.imaging.prepare import Fit, Preprocessing, normalise, to_square
+from tetkik.imaging.prepare import Preprocessing, normalise, to_square
 from tetkik.imaging.read import read_image
 from tetkik.lab.engine.batches import in_steps
 from tetkik.lab.findings.training.data import augmented, epoch_rows, load_batches, network_input, plain
 from tetkik.lab.findings.training.decoded_images import CachedImages, StreamedImages, open_images
 from tetkik.lab.findings.training.options import NO_AUGMENTATION, Augmentation
+from tetkik.values import Fit
 
 CPU = torch.device("cpu")
 SMALL = Preprocessing(size=32)

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tetkik.bundle import Task, refuse_same_folder, resolve
 from tetkik.cli.console import language, note, out, print_line, progress, t, warn, writing
-from tetkik.cli.findings.evaluate import Images, Known, NoGate, read_images
+from tetkik.cli.findings.evaluate import Images, Known, NoGate, Sources, read_images
 from tetkik.cli.findings.inputs import Workers
 from tetkik.cli.options import (
     BundleFolder,
@@ -35,14 +35,7 @@ def calibrate(
     model: NeededModel,
     folder: BundleFolder,
     images: Images = None,
-    sources: Annotated[
-        list[str] | None,
-        option(
-            "A data set instead of a table, as KIND:PATH, such as nih:PATH; may be repeated.",
-            "--source",
-            metavar="KIND:PATH",
-        ),
-    ] = None,
+    sources: Sources = None,
     known: Known = None,
     rule: Annotated[Rule, option("What makes a label's threshold the best.", "--threshold")] = Rule.YOUDEN,
     min_positives: Annotated[

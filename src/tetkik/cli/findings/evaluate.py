@@ -44,6 +44,14 @@ Known = Annotated[
 Labels = Annotated[
     str | None, option("Judge these labels alone: names, or nih14, brain.", "--labels", metavar="A,B")
 ]
+Sources = Annotated[
+    list[str] | None,
+    option(
+        "A data set instead of a table, as KIND:PATH, such as nih:PATH; may be repeated.",
+        "--source",
+        metavar="KIND:PATH",
+    ),
+]
 Seed = Annotated[int, option("Of the bootstrap.", "--seed", min=0)]
 NoGate = Annotated[bool, option("Score the images that the quality gate would refuse, too.", "--no-gate")]
 
@@ -52,14 +60,7 @@ def evaluate(
     data: Annotated[Path | None, argument("A table of images and their labels.", "[LABELS.csv]")] = None,
     *,
     images: Images = None,
-    sources: Annotated[
-        list[str] | None,
-        option(
-            "A data set instead of a table, as KIND:PATH, such as nih:PATH; may be repeated.",
-            "--source",
-            metavar="KIND:PATH",
-        ),
-    ] = None,
+    sources: Sources = None,
     model: Model = None,
     predictions: Annotated[
         Path | None,

@@ -9,7 +9,7 @@ from tetkik.bundle import Bundle
 from tetkik.cli.console import language, note, print_line, progress, t, warn, writing
 from tetkik.cli.options import BundleFolder, Licence, ModelName, argument, check_output_folder, option
 from tetkik.errors import MissingExtra, UsageError
-from tetkik.values import FINDING_LABELS
+from tetkik.values import FINDING_LABELS, Fit
 
 if TYPE_CHECKING:
     from tetkik.imaging.prepare import Preprocessing
@@ -21,14 +21,6 @@ class Activation(StrEnum):
 
     SIGMOID = "sigmoid"
     SOFTMAX = "softmax"
-
-
-class Square(StrEnum):
-    """How an oblong image becomes a square, as `tetkik.imaging.prepare.Fit`, which loads Pillow."""
-
-    SQUASH = "squash"
-    CROP = "crop"
-    PAD = "pad"
 
 
 def import_checkpoint(
@@ -63,7 +55,7 @@ def import_checkpoint(
     resize: Annotated[
         int | None, option("Side to which images are brought before their middle is cut out.")
     ] = None,
-    fit: Annotated[Square | None, option("How an oblong image becomes a square.")] = None,
+    fit: Annotated[Fit | None, option("How an oblong image becomes a square.")] = None,
     mean: Annotated[str | None, option("Mean of each channel, of values from 0 to 1, such as 0.5.")] = None,
     std: Annotated[str | None, option("Standard deviation of each channel, of values from 0 to 1.")] = None,
     name: ModelName = None,
@@ -72,7 +64,6 @@ def import_checkpoint(
     """A bundle that was not evaluated; its card says so."""
     check_output_folder(folder, name)
     try:
-        from tetkik.imaging.prepare import Fit
         from tetkik.lab.findings.import_checkpoint import (
             ImportOptions,
             import_model,
@@ -89,7 +80,7 @@ def import_checkpoint(
         exclusive=None if activation is None else activation is Activation.SOFTMAX,
         size=size,
         resize=resize,
-        fit=None if fit is None else Fit(fit.value),
+        fit=fit,
         mean=_numbers("--mean", mean),
         std=_numbers("--std", std),
         head=None if head is None else parse_layers(head),
@@ -147,8 +138,6 @@ def _explain(found: Source) -> None:
 
 
 def _steps(shape: Preprocessing) -> str:
-    from tetkik.imaging.prepare import Fit
-
     resized = shape.resized or shape.size
     if shape.fit is Fit.PAD:
         return t("the longer side to {side}, the rest black", side=resized)

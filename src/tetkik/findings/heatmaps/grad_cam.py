@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tetkik.findings.heatmaps.method import Method, onto_image, scaled
-from tetkik.imaging.prepare import Fit, Preprocessing, normalise
+from tetkik.imaging.prepare import Preprocessing, normalise
 from tetkik.networks.network import as_feature_map
+from tetkik.values import Fit
 
 _KEPT = 48
 """Layers that are kept, counted from the last: the last useful one lies among them."""

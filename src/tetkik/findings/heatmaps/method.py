@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tetkik.imaging.prepare import Fit
+from tetkik.values import Fit
 
 
 class Method(StrEnum):

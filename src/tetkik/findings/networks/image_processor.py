@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tetkik.errors import BundleCorrupt
-from tetkik.imaging.prepare import Fit, Preprocessing, Resample, prepare
+from tetkik.imaging.prepare import Preprocessing, Resample, prepare
 from tetkik.networks.huggingface import quiet_transformers, read_config
-from tetkik.values import FileFormat, Radiograph
+from tetkik.values import FileFormat, Fit, Radiograph
 
 _FILES = ("preprocessor_config.json", "processor_config.json")
 PROCESSOR = _FILES[0]

@@ -58,6 +58,7 @@ from tetkik.lab.findings.training.held_out import (
     words_separate,
 )
 from tetkik.lab.findings.training.label_counts import LabelCounts, count_labels
+from tetkik.lab.findings.training.preparation import data_digest
 from tetkik.language import Language, translate
 from tetkik.settings import settings
 from tetkik.statistics import Bools, ClusterBootstrap, Floats
@@ -148,8 +149,10 @@ def calibrate(
     changes = tuple(_change(item, findings.points, new, tried, manifest) for item in counts)
     with staged_folder(folder) as stage:
         _copy(bundle, stage)
-        if rows.learned is not None:
-            rows.learned.with_pictures(rows.pictures).write(stage)
+        earlier = rows.learned
+        if earlier is None:  # what the network learned is not known, and these rows are
+            earlier = replace(LearnedRows.of(data_digest(rows.images)), complete=False)
+        earlier.with_pictures(rows.pictures).write(stage)
         write_manifest(stage, manifest)
         read = ReferenceImages(
             rows.images.files,
@@ -201,8 +204,8 @@ def _rows(
             given=len(images),
             model=findings.name,
         )
-    counts = (None, None) if learned is None else (int(match.same.sum()), int(match.near.sum()))
-    report = LearnedReport(LearnedTreatment.SEPARATE, len(images), *counts)
+    same, near = (None, None) if learned is None else (int(match.same.sum()), int(match.near.sum()))
+    report = LearnedReport(LearnedTreatment.SEPARATE, len(images), same, near, complete=match.complete)
     new = images.only(~known)
     answers = list(answer_all(findings, new.files, workers, progress))
     predictions = gather(new.files, answers, findings.name)

@@ -36,14 +36,14 @@ from tetkik.findings.networks.huggingface import (
 )
 from tetkik.findings.networks.image_processor import read_preprocessing
 from tetkik.findings.operating_points import DEFAULT_THRESHOLD, UNCALIBRATED, default_thresholds
-from tetkik.imaging.prepare import Fit, Preprocessing, Resample
+from tetkik.imaging.prepare import Preprocessing, Resample
 from tetkik.lab.engine.card import library_versions, read_card
 from tetkik.lab.engine.label_list import read_names, twice
 from tetkik.lab.findings.export import Exported, to_onnx, write_torch
 from tetkik.language import Sentence
 from tetkik.networks.huggingface import model_folder
 from tetkik.networks.network import Network
-from tetkik.values import FINDING_LABELS, NIH_LABELS, ProgressCallback
+from tetkik.values import FINDING_LABELS, NIH_LABELS, Fit, ProgressCallback
 
 _LIBRARIES = ("torch", "transformers", "safetensors", "onnx", "onnxruntime", "numpy")
 _CHECKPOINTS = ("*.safetensors", "*.pth", "*.pt", "*.bin")

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.errors import DataError, InputError
-from tetkik.imaging.prepare import Fit, Preprocessing, to_square
+from tetkik.imaging.prepare import Preprocessing, to_square
 from tetkik.lab.gate.synthetic_negatives import draw_scene
 from tetkik.statistics import Ints
-from tetkik.values import FileFormat, ProgressCallback, Radiograph
+from tetkik.values import FileFormat, Fit, ProgressCallback, Radiograph
 
 CHEST, BRAIN, OTHER, NOT_CHEST = range(4)
 """Kinds of examples; `NOT_CHEST` may be a slice of a brain MRI or not."""

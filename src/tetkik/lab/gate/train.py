@@ -24,13 +24,13 @@ from tetkik.bundle import (
 )
 from tetkik.errors import TrainingError
 from tetkik.imaging.gate.classifier import OUTPUTS, Limits
-from tetkik.imaging.prepare import Fit, Preprocessing
+from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.card import library_versions, read_card
 from tetkik.lab.gate.augment import Augmenter, Batch, Recipe
 from tetkik.lab.gate.examples import BRAIN, CHEST, DRAWN, NOT_CHEST, OTHER, Examples, drawn
 from tetkik.lab.gate.network import ROUTES, TURNS, GateNetwork, write_onnx
 from tetkik.statistics import Floats
-from tetkik.values import ProgressCallback
+from tetkik.values import Fit, ProgressCallback
 
 
 @dataclass(frozen=True, slots=True)
