@@ -12,7 +12,7 @@ import tetkik
 
 LOADED = {"load_caption": "Captioner", "load_findings": "Findings", "load_triage": "Triage"}
 """The class that a loader gives, whose methods are part of the API."""
-METHODS = ("predict", "predict_many")
+METHODS = ("predict", "predict_many", "heatmap")
 
 
 def reference() -> str:
@@ -24,7 +24,7 @@ def reference() -> str:
             parts += _section(f"tetkik.{name}", value)
             if name in LOADED:
                 owner = getattr(sys.modules[value.__module__], LOADED[name])
-                for method in METHODS:
+                for method in filter(vars(owner).get, METHODS):
                     parts += _section(f"{LOADED[name]}.{method}", getattr(owner, method))
         elif inspect.isclass(value):
             parts += [f"### tetkik.{name}", _first(inspect.getdoc(value) or "")]

@@ -8,12 +8,15 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import numpy as np
 import pytest
+import typer.testing
 
 # Before the first import of the command line, whose help pages are made as it is imported.
 for _name in [name for name in os.environ if name.startswith("TETKIK_")]:
@@ -33,10 +36,22 @@ from tests.programs import (  # noqa: E402
 )
 from tests.records.statements import create_sharing_engine  # noqa: E402
 from tetkik.bundle import Bundle, Manifest, Task, open_bundle, write_manifest  # noqa: E402
+from tetkik.cli import console  # noqa: E402
+from tetkik.language import Language  # noqa: E402
 from tetkik.records import database  # noqa: E402
 from tetkik.settings import settings  # noqa: E402
 
 database.create_engine = create_sharing_engine  # type: ignore[assignment, attr-defined]
+build_command = typer.testing._get_command  # type: ignore[attr-defined]
+
+
+@cache
+def built_command(app: typer.Typer, language: Language) -> Any:
+    """A command with all below it in one language, built once for the tests that run it in their process."""
+    return build_command(app)
+
+
+typer.testing._get_command = lambda app: built_command(app, console.language())  # type: ignore[attr-defined, assignment]
 
 _DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.program("postgresql")))
 _PROGRAMS_OF_FIXTURES = {"browser": ("chromium",), "issuer": ("node", "npm"), "postgres": ("postgresql",)}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tetkik.triage.predict import load_triage
     from tetkik.values import ReportInput
     from tetkik.workflow.reports import report_image
+    from tetkik.workflow.tables import predict_dataset, to_arrow, to_pandas
 
 __all__ = [
     "Language",
@@ -31,7 +32,10 @@ __all__ = [
     "load_caption",
     "load_findings",
     "load_triage",
+    "predict_dataset",
     "report_image",
+    "to_arrow",
+    "to_pandas",
     "write_documents",
 ]
 
@@ -43,7 +47,10 @@ _MODULES = {
     "load_caption": "tetkik.caption.predict",
     "load_findings": "tetkik.findings.predict",
     "load_triage": "tetkik.triage.predict",
+    "predict_dataset": "tetkik.workflow.tables",
     "report_image": "tetkik.workflow.reports",
+    "to_arrow": "tetkik.workflow.tables",
+    "to_pandas": "tetkik.workflow.tables",
     "write_documents": "tetkik.documents.write",
 }
 

@@ -41,6 +41,15 @@ class FindingsProvider(StrEnum):
     OPENVINO_BF16 = "openvino-bf16"
 
 
+class Device(StrEnum):
+    """On what models of findings, and networks of triage, run."""
+
+    AUTO = "auto"
+    """An NVIDIA GPU where there is one that the runner can use, else the processor."""
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
 class Cipher(StrEnum):
     """What seals at rest."""
 
@@ -63,6 +72,16 @@ class SmtpSecurity(StrEnum):
     TLS = "tls"
     NONE = "none"
     """In clear text: for a server on this machine."""
+
+
+class ImageSharing(StrEnum):
+    """Which language models get the image that a draft is about."""
+
+    NEVER = "never"
+    INSIDE = "inside"
+    """One in the hospital."""
+    OUTSIDE = "outside"
+    """One outside it, too, where `llm_outside` allows it to be asked."""
 
 
 def _time_zone(name: str) -> str:
@@ -149,6 +168,10 @@ class Settings(BaseSettings):
     llm_outside: bool = False
     """Whether a language model outside the hospital may be asked. It gets de-identified text over https, and
     nothing leaves the machine while this is off."""
+    llm_images: ImageSharing = ImageSharing.NEVER
+    """Which language models get the image beside the facts, for one that reads images: `never`, `inside` (a
+    server of the hospital), or `outside` (any OpenAI-style server that may be asked). Text in the picture is
+    blackened first, as far as it is seen."""
     llm_seconds: float = Field(default=30, gt=0, le=600)
     """Seconds after which the composer's draft is taken instead of a language model's."""
     llm_max_tokens: int = Field(default=2000, ge=100)
@@ -310,6 +333,10 @@ class Settings(BaseSettings):
     """An image of more pixels than this is not read, nor is a file that says it has them."""
     max_image_bytes: int = Field(default=1_000_000_000, ge=1_000)
     """An image file of more bytes than this, packed or unpacked, is not read."""
+    device: Device = Device.AUTO
+    """On what networks of findings and of triage run: `cpu`, `cuda` (an NVIDIA GPU, by torch or by the
+    package onnxruntime-gpu), or `auto`, which takes such a GPU where there is one. Networks in int8 are for
+    the processor."""
     threads: int = Field(default=2, ge=1, le=256)
     """Threads for one model run on ONNX Runtime."""
 

@@ -57,7 +57,7 @@ def test_the_family_has_its_own_targets(bases: dict[str, str], language: str, en
     assert {name.rpartition(".")[2] for name in names_of(network)} == ends
     assert all(name.startswith("language_model.") for name in names_of(network))
     assert len(names_of(network)) == number
-    assert network.cut is Cut.PROJECTION
+    assert network.cut is Cut.BRIDGE
 
 
 def test_targets_may_be_named(bases: dict[str, str]):
@@ -84,7 +84,7 @@ def test_a_target_that_no_layer_has_is_told_what_there_is(bases: dict[str, str])
 @pytest.mark.parametrize(
     ("options", "cut"),
     [
-        (AdapterOptions(), Cut.PROJECTION),
+        (AdapterOptions(), Cut.BRIDGE),
         (AdapterOptions(projection=True), Cut.BRIDGE),
         (AdapterOptions(qformer=True), Cut.VISION),
         (AdapterOptions(qformer=True, projection=True), Cut.VISION),

@@ -145,11 +145,11 @@ def test_a_full_card_goes_on_in_halves(captioner, films, monkeypatch):
     sizes = []
     given = captioner.network.generate
 
-    def small_card(features, options):
+    def small_card(features, options, contexts):
         sizes.append(len(features))
         if len(features) > 2:
             raise torch.cuda.OutOfMemoryError("no room")
-        return given(features, options)
+        return given(features, options, contexts)
 
     alone = results(captioner.predict_many(films, GREEDY, 1))
     monkeypatch.setattr(captioner.network, "generate", small_card)
@@ -160,7 +160,7 @@ def test_a_full_card_goes_on_in_halves(captioner, films, monkeypatch):
 
 
 def test_one_image_too_many_is_one_sentence(captioner, films, monkeypatch):
-    def no_room(features, options):
+    def no_room(*_):
         raise torch.cuda.OutOfMemoryError("no room")
 
     monkeypatch.setattr(captioner.network, "generate", no_room)
@@ -194,7 +194,7 @@ def test_a_result_is_valid_once_made():
 
 def test_a_caption_is_plain_text(captioner, films, monkeypatch):
     said = [Generated("Chest \x1b[31mfilm\n\u202e of \x07a  child", 1.0000001), Generated("", None)]
-    monkeypatch.setattr(captioner.network, "generate", lambda features, options: said)
+    monkeypatch.setattr(captioner.network, "generate", lambda *_: said)
     first, second = results(captioner.predict_many(films[:2], GREEDY, 2))
     assert (first.caption, first.confidence) == ("Chest [31mfilm of a child", 1.0)
     assert (second.caption, second.confidence) == ("", None)

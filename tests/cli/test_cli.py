@@ -10,13 +10,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.progress import Progress
 from typer.testing import CliRunner
 
 from tests.patience import PATIENCE
 from tetkik import __version__
 from tetkik.cli.app import app
-from tetkik.cli.console import one_sentence, progress
+from tetkik.cli.console import _bars, one_sentence, progress
 from tetkik.errors import DataError
+from tetkik.language import Sentence
+from tetkik.values import StepName
 
 PROGRAM = (sys.executable, "-c", "from tetkik.cli import main; main()")
 
@@ -69,6 +72,11 @@ def test_every_command_has_a_help_page():
         if "Commands:" in result.output:
             listed = result.output.split("Commands:")[1].splitlines()
             pages += [(*path, line.split()[0]) for line in listed if line[:3].strip() and line.strip()]
+
+
+def test_of_several_processes_the_first_prints():
+    printed, silent = (run("models", "list", RANK=rank) for rank in ("0", "1"))
+    assert printed.stdout and (silent.returncode, silent.stdout) == (0, "")
 
 
 def test_nothing_at_all_is_answered_with_help():
@@ -239,6 +247,18 @@ def test_errors_are_in_turkish(capsys, turkish_messages):
     with pytest.raises(SystemExit), one_sentence():
         raise OSError(28, "No space left on device", "model.npz")
     assert capsys.readouterr().err == "Disk dolu (model.npz); yer açıp komutu yeniden çalıştırın.\n"
+
+
+def test_progress_says_what_else_is_known_of_a_step(capsys):
+    step = StepName("train", Sentence("loss {loss:.4f}", {"loss": 0.5}))
+    with progress("work") as tell:
+        tell(step, 1, 2)
+        tell("train", 2, 2)
+    assert capsys.readouterr().err.splitlines() == ["work: train 1/2 loss 0.5000", "work: train 2/2"]
+    bar = Progress()
+    for name in (step, "train"):
+        _bars(bar)(name, 1, 2)
+    assert [task.fields["note"] for task in bar.tasks] == ["loss 0.5000", ""]
 
 
 def test_progress_when_piped_is_a_line_now_and_then(capsys):

@@ -9,6 +9,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -23,8 +24,9 @@ from cryptography.x509.oid import NameOID
 from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.service.kit import make_context, served
-from tetkik.cli.serve import is_secure, need_extra, refuse_root, serve, settings_to_serve
+from tetkik.cli.serve import is_secure, need_extra, refuse_root, serve, settings_to_serve, use_time_zone
 from tetkik.errors import MissingExtra, SettingError, UsageError
+from tetkik.service.kit.rendering.templates import exact
 from tetkik.settings import Settings
 
 GOOD = "dört küçük mavi kuş"
@@ -194,3 +196,14 @@ def test_the_first_start_over_tls(tmp_path, monkeypatch):
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     assert {"/setup/{token}", "/api/v1/account"} <= {line.get("route") for line in lines}
     assert link.rpartition("/")[2] not in log
+
+
+def test_the_process_tells_the_hospitals_time(monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")  # given back to the environment afterwards, and to the process below
+    try:
+        use_time_zone("Europe/Istanbul")
+        moment = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
+        assert exact(moment) == "01.03.2026 12:30"
+    finally:
+        monkeypatch.undo()
+        time.tzset()

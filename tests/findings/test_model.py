@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from tests.findings.small_classifiers import SHARED, write_classifier
 from tests.findings.small_network import SIZE, small_network
 from tetkik.bundle import Manifest, Task, open_bundle, write_manifest
-from tetkik.errors import BundleCorrupt, BundleMismatch, BundleNotFound, MissingExtra
+from tetkik.errors import BundleCorrupt, BundleMismatch, BundleNotFound, MissingExtra, UsageError
+from tetkik.findings import onnx_model
 from tetkik.findings.networks import build
 from tetkik.findings.onnx_model import OnnxFindings, OpenVinoSession, OrtSession, open_session
 from tetkik.findings.operating_points import OperatingPoints
@@ -22,7 +23,7 @@ from tetkik.findings.predict import load_findings, load_model
 from tetkik.findings.torch_model import TorchFindings
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.findings.export import to_onnx
-from tetkik.settings import FindingsProvider, settings
+from tetkik.settings import Device, FindingsProvider, settings
 
 IMAGES = np.random.default_rng(0).standard_normal((5, 3, SIZE, SIZE)).astype(np.float32)
 LABELS = ("Mass", "Nodule", "Effusion")
@@ -149,6 +150,19 @@ def test_a_manifest_that_does_not_fit_is_one_sentence(onnx_file, tmp_path, chang
     (tmp_path / "model.onnx").write_bytes(onnx_file.read_bytes())
     with pytest.raises(BundleCorrupt, match=sentence):
         load_model(finish(tmp_path, **changes))
+
+
+def test_a_gpu_that_fails_is_not_taken_for_a_damaged_bundle(bundle, expected, monkeypatch):
+    def without_memory(file, provider, threads, device):
+        if device is not Device.CPU:
+            raise MemoryError
+        return open_session(file, provider, threads)
+
+    monkeypatch.setattr(onnx_model, "open_session", without_memory)
+    model = OnnxFindings.load(bundle, device=Device.AUTO)
+    assert model.scores(IMAGES) == pytest.approx(expected[0], abs=1e-4)
+    with pytest.raises(UsageError, match=r"The GPU failed with .* \(MemoryError\)"):
+        OnnxFindings.load(bundle, device=Device.CUDA)
 
 
 def write_torch_bundle(folder, kind="resnet18"):

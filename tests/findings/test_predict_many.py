@@ -144,10 +144,10 @@ def test_an_error_comes_back_whole(tmp_path):
 
 
 def test_whatever_goes_wrong_in_reading_is_the_files_fault(monkeypatch, images):
-    def read_image(path):
+    def read_bytes(content, name):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("tetkik.findings.preprocess.read_image", read_image)
+    monkeypatch.setattr("tetkik.findings.preprocess.read_bytes", read_bytes)
     with pytest.raises(InputError, match=r"00\.png could not be read \(ZeroDivisionError\)"):
         preprocess_file(images[0], REQUEST)
 

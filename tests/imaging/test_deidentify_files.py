@@ -215,6 +215,15 @@ def test_pictures_of_any_shape(shape):
     assert isinstance(burned_in_text(radiograph(noise)), tuple)
 
 
+@pytest.mark.attack
+def test_a_picture_too_busy_to_look_for_text_is_not_taken_for_one_without(tmp_path, monkeypatch):
+    file = tmp_path / "busy.dcm"
+    write_phantom(file, 3, rows=512, columns=480, bits=8)
+    monkeypatch.setattr("tetkik.imaging.burned_in._MOST_RUNS", 20)
+    with pytest.raises(InputError, match="seems to have text"):
+        deidentify_bytes(file.read_bytes(), "busy.dcm", SECRET)
+
+
 def file_with_text(tmp_path, film):
     file = tmp_path / "text.dcm"
     write_phantom(file, 3, rows=512, columns=480, bits=8)

@@ -82,6 +82,14 @@ def test_two_processes_write_the_bundles_of_one_though_the_first_judges_longer_t
         alone, both = (load_file(out / name / f"{weights}.safetensors") for out in (one, two))
         for key in alone.keys() - {"features.1.running_mean"}:
             np.testing.assert_allclose(both[key], alone[key], rtol=1e-3, atol=1e-5)
+    # The captions of the test split are shared as well, and the nearest training images.
+    near = next((tmp_path / "prepared" / ".nearest").iterdir())
+    found = np.load(near)
+    near.unlink()
+    kit.judge_caption(tmp_path, two / "caption", one / "judged")
+    for name in ("captions.csv", "metrics.json"):
+        assert (two / "judged" / name).read_bytes() == (one / "judged" / name).read_bytes()
+    assert np.load(near).tolist() == found.tolist()
     # Every epoch is judged with the statistics of the network that is kept.
     counted = [(tmp_path / f"counted-{rank}").read_text().split() for rank in (0, 1)]
     assert counted[0] == counted[1] and len(counted[0]) == 2

@@ -73,6 +73,15 @@ def train_caption(folder: Path, out: Path, **changes: Any) -> None:
     train(open_prepared(folder / "prepared"), out, options, silent)
 
 
+def judge_caption(folder: Path, model: Path, out: Path) -> None:
+    """Its captions of the test split, in batches of three."""
+    from tetkik.cli.caption.evaluate import evaluate
+
+    quick = {"no_meteor": True, "bootstrap": 20, "batch_size": 3, "max_tokens": 12, "beams": 2}
+    base = str(folder / "caption-base")
+    evaluate(folder / "prepared", model=str(model), base=base, folder=out, **quick)
+
+
 def slow_once(judge: Callable[..., Any]) -> Callable[..., Any]:
     """`judge`, which takes longer than the timeout the first time."""
     left = [TIMEOUT + 1]
@@ -125,6 +134,7 @@ def main(folder: Path) -> None:
     train_transformer(triage_complaints(), out / "triage", triage_options(folder, **limit), silent)
     train_findings(folder, out / "findings", **limit)
     train_caption(folder, out / "caption", **limit)
+    judge_caption(folder, out / "caption", out / "judged")
     (folder / f"counted-{rank}").write_text(" ".join(map(str, counted)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from importlib import resources
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from tetkik.networks.onnx_session import onnx_session
+from tetkik.errors import UsageError
+from tetkik.networks.onnx_session import onnx_session, providers_for
+from tetkik.settings import Device
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +52,29 @@ def test_no_other_place_opens_a_network():
     sources = Path(str(resources.files("tetkik"))).rglob("*.py")
     places = [file.name for file in sources if re.search(r"InferenceSession\(", file.read_text("utf-8"))]
     assert places == ["onnx_session.py"]
+
+
+def test_a_gpu_is_taken_where_there_is_one():
+    there, without = ("CUDAExecutionProvider", "CPUExecutionProvider"), ("CPUExecutionProvider",)
+    on_gpu = [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]
+    on_cpu = ["CPUExecutionProvider"]
+    assert providers_for(Device.AUTO, there, int8=False) == on_gpu
+    assert providers_for(Device.CUDA, there, int8=False) == on_gpu
+    assert providers_for(Device.CPU, there, int8=False) == on_cpu
+    assert providers_for(Device.AUTO, without, int8=False) == on_cpu
+    assert providers_for(Device.AUTO, there, int8=True) == on_cpu
+    with pytest.raises(UsageError, match="No GPU can be used here"):
+        providers_for(Device.CUDA, without, int8=False)
+    with pytest.raises(UsageError, match="is in int8"):
+        providers_for(Device.CUDA, there, int8=True)
+
+
+def test_a_session_without_the_gpu_that_was_asked_for_is_refused(networks, monkeypatch):
+    # ONNX Runtime names the provider that it was built with and goes on without it where no driver is.
+    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        with pytest.raises(UsageError, match="No GPU can be used here"):
+            onnx_session(networks[0], 1, Device.CUDA)
+        assert onnx_session(networks[0], 1, Device.AUTO).get_providers() == ["CPUExecutionProvider"]

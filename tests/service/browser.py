@@ -203,6 +203,16 @@ def authenticator(page: Page) -> tuple[CDPSession, str]:
     return session, given["authenticatorId"]
 
 
+def add_passkey(page: Page, name: str, password: str) -> None:
+    """Add a passkey on the page of one's account."""
+    page.goto("/account")
+    page.click("[data-dialog=add-passkey]")
+    page.fill("#passkey-name", name)
+    page.fill("#passkey-password", password)
+    page.click("#add-passkey [type=submit]")
+    page.get_by_text(name, exact=True).wait_for()
+
+
 def axe(page: Page, *rules: str) -> list[str]:
     """What axe-core objects to: WCAG 2.2 up to AA, and its own good practice; or some rules alone."""
     options: dict[str, object] = {"resultTypes": ["violations"]}

@@ -11,6 +11,7 @@ from tetkik.bundle.card import (
 )
 from tetkik.bundle.manifest import FORMAT_VERSION, Manifest, Metric, Task, bundle_id
 from tetkik.bundle.model_cache import CachedModel, ModelCache
+from tetkik.bundle.push import push_bundle
 from tetkik.bundle.reference import (
     REFERENCE,
     REFERENCE_COMPLAINTS,
@@ -61,6 +62,7 @@ __all__ = [
     "finish_bundle",
     "import_bundle",
     "open_bundle",
+    "push_bundle",
     "read_manifest",
     "read_reference",
     "reference_section",

@@ -1,7 +1,7 @@
 """What every image-text model takes and gives, whichever family it is of.
 
-A captioner is a frozen part, whose output for an image is computed once, and a part that learns: with LoRA in
-the language model alone the cut lies behind the language projection, with a Q-Former that learns before that.
+A captioner is a frozen part, whose output for an image is computed once, and what comes after it: with LoRA
+in the language model alone the cut lies behind the Q-Former, with a Q-Former that learns before that.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Cut(StrEnum):
-    """The last frozen stage, whose output is cached."""
+    """The stage whose output is cached; all up to it is frozen."""
 
     VISION = "vision"
     """The vision tower: (image tokens, vision width); BLIP-2's is 257 x 1408."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from math import isfinite
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +14,18 @@ from numpy.typing import NDArray
 from tetkik.bundle import Bundle, Task, resolve
 from tetkik.caption.colour_images import open_picture
 from tetkik.caption.families.staged import StagedNetwork
+from tetkik.caption.neighbours import NeighbourIndex, read_neighbours, retrieved
 from tetkik.caption.network import DecodingOptions, Generated
 from tetkik.caption.options import Quantisation
 from tetkik.errors import BundleCorrupt, BundleNotFound, MissingExtra, TetkikError, UsageError
-from tetkik.imaging.limits import read_file
+from tetkik.imaging.image_source import ImageInput, Source, load_content, name_of, source_of, sources_of
 from tetkik.imaging.read import one_file
 from tetkik.language import Language, Sentence
 from tetkik.settings import settings
 from tetkik.values import CaptionResult
+
+if TYPE_CHECKING:
+    import torch
 
 BATCH = 8
 """Images that are captioned together where nothing else is asked for."""
@@ -42,47 +46,49 @@ class Captioner:
     network: StagedNetwork
     name: str
     language: Language = Language.TR
+    neighbours: NeighbourIndex | None = None
 
-    def predict(self, path: Path | str, decoding: DecodingOptions | None = None) -> CaptionResult:
-        """The caption of one file.
+    def predict(self, image: ImageInput, decoding: DecodingOptions | None = None) -> CaptionResult:
+        """The caption of one image.
 
         Args:
-            path: a DICOM, PNG, JPEG or TIFF file.
+            image: a path, the bytes of a file, a Pillow image, or an array: (rows, columns) in 8 or 16 bits
+                or (rows, columns, 3) in 8, or either in floats from 0 to 1.
             decoding: how words are chosen; None is beam search.
 
         Raises:
-            InputError: the file cannot be read as an image.
+            InputError: it cannot be read as an image.
         """
-        (item,) = self.predict_many([path], decoding, 1)
+        (item,) = self.predict_many([source_of(image)], decoding, 1)
         if isinstance(item, TetkikError):
             raise item
         return item
 
     def predict_many(
         self,
-        paths: Iterable[Path | str],
+        images: Iterable[ImageInput],
         decoding: DecodingOptions | None = None,
         batch_size: int = BATCH,
     ) -> Iterator[CaptionResult | TetkikError]:
-        """The captions of many files, in order; an error in the place of a file that cannot be read.
+        """The captions of many images, in order; an error in the place of one that cannot be read.
 
         Args:
-            paths: the files; taken as they are needed, so there may be any number.
+            images: as for `predict`; taken as they are needed, so there may be any number.
             decoding: how words are chosen; None is beam search.
-            batch_size: files that are captioned together. Where memory is short they go in halves.
+            batch_size: images that are captioned together. Where memory is short they go in halves.
 
         Raises:
             BundleCorrupt: the model itself is at fault.
             UsageError: one image alone is too much for the memory.
         """
         decoding = decoding or DecodingOptions()
-        files, done = iter(paths), 0
-        while batch := list(islice(files, max(1, batch_size))):
-            seen = [self._look_at(path) for path in batch]
+        sources, done = sources_of(images), 0
+        while batch := list(islice(sources, max(1, batch_size))):
+            seen = [self._look_at(source) for source in batch]
             squares = [item.square for item in seen if isinstance(item, _Seen)]
             # Another seed for each batch, or the first images of all batches would share their luck.
             made = iter(self._captions(squares, replace(decoding, seed=decoding.seed + done)))
-            for path, item in zip(batch, seen, strict=True):
+            for source, item in zip(batch, seen, strict=True):
                 if isinstance(item, TetkikError):
                     yield item
                     continue
@@ -90,13 +96,13 @@ class Captioner:
                 notes = tuple(note.in_language(self.language) for note in item.notes)
                 # Rounding may take a mean of probabilities a little beyond 1.
                 sure = None if generated.confidence is None else min(1.0, generated.confidence)
-                yield CaptionResult(str(path), _plain(generated.text), sure, self.name, notes)
+                yield CaptionResult(name_of(source), _plain(generated.text), sure, self.name, notes)
             done += len(batch)
 
-    def _look_at(self, path: Path | str) -> _Seen | TetkikError:
+    def _look_at(self, source: Source) -> _Seen | TetkikError:
         try:
-            with one_file(str(path)):
-                picture = open_picture(read_file(Path(path)), str(path))
+            with one_file(name_of(source)):
+                picture = open_picture(load_content(source), name_of(source))
                 return _Seen(self.network.image.square(picture.image), picture.notes)
         except TetkikError as fault:
             return fault
@@ -109,8 +115,9 @@ class Captioner:
         try:
             with torch.inference_mode():
                 pixels = torch.from_numpy(self.network.image.normalised(np.stack(squares)))
-                features = self.network.frozen_features(pixels)
-                made = self.network.generate(features, decoding) if features.isfinite().all() else None
+                features, contexts = retrieved(self.network, self.neighbours, pixels)
+                sound = features.isfinite().all()
+                made = self.network.generate(features, decoding, contexts) if sound else None
         except torch.cuda.OutOfMemoryError:
             if len(squares) == 1:
                 raise UsageError(
@@ -142,8 +149,9 @@ def load_caption(
     base: str | None = None,
     language: Language | None = None,
     quantisation: Quantisation | None = None,
+    device: torch.device | None = None,
 ) -> Captioner:
-    """Load a captioner for use: on a GPU where there is one.
+    """Load a captioner for use: on `device`, or on a GPU where there is one.
 
     Args:
         model: an id, a path or an opened bundle; None takes the setting `caption_model`.
@@ -167,10 +175,11 @@ def load_caption(
         raise MissingExtra(
             "Captions need torch, transformers and peft; `pip install 'tetkik[caption]'`."
         ) from None
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    place = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     base = base or settings().caption_base
-    network = load_captioner(bundle, base=base, quantisation=quantisation, device=device)
-    return Captioner(network, bundle.manifest.name, language or settings().language)
+    network = load_captioner(bundle, base=base, quantisation=quantisation, device=place)
+    language = language or settings().language
+    return Captioner(network, bundle.manifest.name, language, read_neighbours(bundle))
 
 
 def captioner_bundle(model: str | Bundle | None = None) -> Bundle:

@@ -52,7 +52,7 @@ app.command("deidentify", help=t("DICOM files in, the same without what identifi
     deidentify.deidentify
 )
 app.add_typer(trial.app, name="trial", help=t("A silent trial: a model unseen beside the signed reports."))
-app.add_typer(models.app, name="models", help=t("Model bundles: list, show, verify, import, export."))
+app.add_typer(models.app, name="models", help=t("Model bundles: list, show, verify, import, export, push."))
 app.command("serve", help=t("The reading room: cases, worklist, reports, in a browser."))(serve.serve)
 app.command("sign-agent", help=t("Beside a signature card: signs PDFs of reports, for pages of one server."))(
     sign_agent.sign_agent

@@ -31,7 +31,7 @@ from rich.text import Text
 from tetkik.errors import SettingError, TetkikError, file_fault
 from tetkik.language import Language, Sentence, system_language, translate
 from tetkik.settings import settings
-from tetkik.values import ProgressCallback
+from tetkik.values import ProgressCallback, StepName
 
 _NARROWEST = 16
 _MANY = 16
@@ -46,9 +46,10 @@ def _width() -> int | None:
     return 80 if value.isdecimal() and int(value) < _NARROWEST else None
 
 
+_first = os.environ.get("RANK", "0") == "0"
 # No markup: `[4]` or `:heart:` in a file name or a complaint is meant as it stands.
-out = Console(highlight=False, markup=False, emoji=False, width=_width())
-"""For what the user asked for."""
+out = Console(highlight=False, markup=False, emoji=False, width=_width(), quiet=not _first)
+"""For what the user asked for; of several processes under torchrun the first one prints it."""
 err = Console(stderr=True, highlight=False, markup=False, emoji=False, width=_width())
 """For progress, warnings and errors, so that a pipe gets the result alone."""
 
@@ -201,6 +202,7 @@ def progress(label: str, *, speed: bool = False) -> Iterator[ProgressCallback]:
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             *((_Speed(),) if speed else ()),
+            TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=err) as bar:
             yield _bars(bar)
@@ -212,12 +214,17 @@ def _bars(bar: Progress) -> ProgressCallback:
     tasks: dict[str, TaskID] = {}
 
     def draw(step: str, done: int, total: int | None) -> None:
-        step = t(step)
+        step, note = t(step), _note(step)
         if step not in tasks:
-            tasks[step] = bar.add_task(step, total=total)
-        bar.update(tasks[step], completed=done, total=total)
+            tasks[step] = bar.add_task(step, total=total, note="")
+        bar.update(tasks[step], completed=done, total=total, note=note)
 
     return draw
+
+
+def _note(step: str) -> str:
+    """What else is known of a step, such as its loss."""
+    return step.note.in_language(language()) if isinstance(step, StepName) and step.note else ""
 
 
 def _lines(label: str) -> ProgressCallback:
@@ -225,11 +232,14 @@ def _lines(label: str) -> ProgressCallback:
     printed: dict[str, int] = {}
 
     def line(step: str, done: int, total: int | None) -> None:
-        step = t(step)
+        step, note = t(step), _note(step)
         mark = 10 * done // total if total else _round_below(done)
         if printed.get(step) != mark:
             printed[step] = mark
-            err.print(f"{label}: {step} {done}" + (f"/{total}" if total else ""), soft_wrap=True)
+            err.print(
+                f"{label}: {step} {done}" + (f"/{total}" if total else "") + (note and f" {note}"),
+                soft_wrap=True,
+            )
 
     return line
 

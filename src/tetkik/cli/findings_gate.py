@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tetkik.bundle import Metric, bundle_id
+from tetkik.cli.config import configurable
 from tetkik.cli.console import print_line, progress, t, writing
 from tetkik.cli.options import BundleFolder, Licence, ModelName, argument, option
 from tetkik.errors import DataError, MissingExtra
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from tetkik.lab.gate.examples import Collection
 
 
+@configurable
 def train_gate(
     labels: Annotated[
         Path,

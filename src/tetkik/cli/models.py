@@ -1,4 +1,4 @@
-"""`tetkik models`: list, show, verify, import, export."""
+"""`tetkik models`: list, show, verify, import, export, push."""
 
 from __future__ import annotations
 
@@ -152,3 +152,15 @@ def export_model(
     found = bundle.resolve(model)
     with writing(target):
         out.print(shown(bundle.export_bundle(found, target)), soft_wrap=True)
+
+
+@app.command("push", help=t("Put a model into a folder in a hub's layout, or send it to a hub."))
+def push_model(
+    model: _Model,
+    target: Annotated[str, argument("The folder, or a Hugging Face id (owner/name).", "TARGET")],
+) -> None:
+    """What the manifest names, and nothing that lies beside it."""
+    found = bundle.resolve(model)
+    with writing(Path(target)):
+        place = bundle.push_bundle(found, target)
+    print_line("{name} is now at {path}.", name=found.manifest.name, path=place)

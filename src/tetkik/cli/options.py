@@ -21,6 +21,7 @@ from typer.models import ArgumentInfo, OptionInfo
 from tetkik.bundle import bundle_id
 from tetkik.errors import UsageError
 from tetkik.lab.engine.options import LearnedTreatment, bounds_of
+from tetkik.settings import Device
 
 
 def option(text: str, *names: str, **more: Any) -> OptionInfo:
@@ -101,6 +102,9 @@ FiguresAsJson = Annotated[bool, option("Print the figures as one JSON object.", 
 AnswerAsJson = Annotated[bool, option("Print one JSON object.", "--json")]
 NeededModel = Annotated[str, option("A built-in or imported id, a path, or a Hugging Face id.", "--model")]
 Model = Annotated[str | None, option("A built-in or imported id, a path, or a Hugging Face id.", "--model")]
+OnDevice = Annotated[
+    Device | None, option("On what the network runs; without it the setting device.", "--device")
+]
 Replicates = Annotated[int, option("Replicates for the intervals; 0 for none.", "--bootstrap", min=0)]
 LearnedRowsOption = Annotated[
     LearnedTreatment,

@@ -6,6 +6,7 @@ import errno
 import gc
 import os
 import socket
+import time
 from contextlib import ExitStack, suppress
 from importlib.util import find_spec
 from ipaddress import ip_address
@@ -74,6 +75,7 @@ def serve(
         if chosen.listen_port == 0:
             chosen = settings_to_serve(chosen, host, listening.getsockname()[1])
         configure()
+        use_time_zone(chosen.hospital_time_zone)
         if demo:
             prepare_folder(place, settings().data_dir, reset=reset)
         records = open_demonstration(chosen) if demo else open_records(chosen)
@@ -102,6 +104,13 @@ def serve(
             gc.collect()
             gc.freeze()
             BoundedServer(config, limits).run(sockets=[listening])
+
+
+def use_time_zone(name: str) -> None:
+    """Let this process and those that it starts tell the hospital's time, whatever the machine's is."""
+    os.environ["TZ"] = name
+    if hasattr(time, "tzset"):  # not on Windows
+        time.tzset()
 
 
 def listen(host: str, port: int) -> socket.socket:

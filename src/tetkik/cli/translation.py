@@ -25,7 +25,7 @@ from tetkik.settings import validation_fault
 
 # Click's UsageError: the class that every fault of a command line descends from. Newer typers carry their own
 # copy of Click, so it is taken from the family of a class that all of them export.
-_UsageFault: type[Exception] = typer.BadParameter.__mro__[1]
+UsageFault: type[Exception] = typer.BadParameter.__mro__[1]
 
 _HELP_WORDS = (
     "Usage:",
@@ -82,7 +82,7 @@ class Command(TyperCommand):
         ctx.allow_extra_args = True
         try:
             left = super().parse_args(ctx, args)
-        except _UsageFault as fault:
+        except UsageFault as fault:
             fault.ctx = ctx  # type: ignore[attr-defined] # its parser does not say which command it was
             raise
         if left and not ctx.resilient_parsing:
@@ -122,7 +122,7 @@ class Root(Group):
         with one_sentence():
             try:
                 status = super().main(*args, **{**extra, "standalone_mode": False})
-            except _UsageFault as fault:
+            except UsageFault as fault:
                 raise _sentence(fault) from None
             except typer.Abort:
                 raise KeyboardInterrupt from None
@@ -159,7 +159,7 @@ def _sentence(fault: Any) -> UsageError:
             return UsageError(
                 "The value of {what} cannot be used ({fault}); see `{command} --help`.",
                 what=_name_of(fault.param),
-                fault=_fault_of(fault),
+                fault=fault_of(fault),
                 command=command,
             )
         case "BadOptionUsage" if fault.ctx is not None:
@@ -177,7 +177,7 @@ def _wrong(command: str, fault: Sentence | str) -> UsageError:
     )
 
 
-def _fault_of(fault: Any) -> Sentence | str:
+def fault_of(fault: Any) -> Sentence | str:
     """Why a value is refused: pydantic checks it for Typer, and its error says the kind of fault."""
     if names := _choices(fault.param.type_descriptor.annotation):
         return Sentence("choose from {names}", {"names": ", ".join(names)})

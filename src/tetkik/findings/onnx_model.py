@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, Manifest
-from tetkik.errors import BundleCorrupt
+from tetkik.errors import BundleCorrupt, UsageError
 from tetkik.findings.interface import preprocessing_of
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.networks.onnx_session import onnx_session
-from tetkik.settings import FindingsProvider
+from tetkik.settings import Device, FindingsProvider
 
 Images = NDArray[np.float32]
 
@@ -23,10 +23,10 @@ THREADS = 2
 
 
 class OrtSession:
-    """A graph on ONNX Runtime's own CPU provider."""
+    """A graph on ONNX Runtime."""
 
-    def __init__(self, file: Path, threads: int = THREADS) -> None:
-        self._session: Any = onnx_session(file, threads)
+    def __init__(self, file: Path, threads: int = THREADS, device: Device = Device.CPU) -> None:
+        self._session: Any = onnx_session(file, threads, device)
         self.outputs = tuple(node.name for node in self._session.get_outputs())
 
     def run(self, names: tuple[str, ...], batch: Images) -> tuple[NDArray[np.float32], ...]:
@@ -72,14 +72,16 @@ Session = OrtSession | OpenVinoSession
 """A loaded graph."""
 
 
-def open_session(file: Path, provider: FindingsProvider, threads: int = THREADS) -> Session:
-    """`file` on `provider`; on ONNX Runtime where OpenVINO is asked for and not installed."""
-    if provider is not FindingsProvider.ONNXRUNTIME:
+def open_session(
+    file: Path, provider: FindingsProvider, threads: int = THREADS, device: Device = Device.CPU
+) -> Session:
+    """`file` on `provider`; on ONNX Runtime where OpenVINO is not installed, or CUDA is asked for."""
+    if provider is not FindingsProvider.ONNXRUNTIME and device is not Device.CUDA:
         try:
             return OpenVinoSession(file, threads, bf16=provider is FindingsProvider.OPENVINO_BF16)
         except ImportError:
             pass
-    return OrtSession(file, threads)
+    return OrtSession(file, threads, device)
 
 
 class OnnxFindings:
@@ -96,16 +98,28 @@ class OnnxFindings:
         bundle: Bundle,
         provider: FindingsProvider = FindingsProvider.ONNXRUNTIME,
         threads: int = THREADS,
+        device: Device = Device.CPU,
     ) -> OnnxFindings:
         """From an opened bundle with `model.onnx`."""
         preprocessing = preprocessing_of(bundle)
-        file = bundle.file("model.onnx")
+        file, size = bundle.file("model.onnx"), preprocessing.size
         try:
-            model = cls(bundle.manifest, preprocessing, open_session(file, provider, threads))
-            size = preprocessing.size
+            model = cls(bundle.manifest, preprocessing, open_session(file, provider, threads, device))
             found = model.scores(np.zeros((1, preprocessing.channels, size, size), np.float32)).shape
+        except UsageError:
+            raise
         # The runtimes' own exceptions have no common root but this one.
         except Exception as error:
+            if device is not Device.CPU:
+                model = cls.load(bundle, provider, threads)
+                if device is Device.AUTO:
+                    return model
+                raise UsageError(
+                    "The GPU failed with {path} ({fault}), such as for want of memory, and the processor "
+                    "runs it; free the GPU, or leave out --device cuda (or the setting device).",
+                    path=bundle.path,
+                    fault=type(error).__name__,
+                ) from None
             raise BundleCorrupt(
                 "{path}: {name} is not a network of findings that can be run ({fault}); train or import it "
                 "again.",

@@ -6,9 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from itertools import chain, islice
-from pathlib import Path
 from queue import LifoQueue, SimpleQueue
 from threading import Semaphore, Thread
 
@@ -20,8 +18,8 @@ from tetkik.findings.preprocess import (
     preprocess_content,
     preprocess_file,
 )
-from tetkik.imaging.limits import read_file
-from tetkik.imaging.read import load_readers, one_file
+from tetkik.imaging.image_source import Source, load_content, name_of
+from tetkik.imaging.read import load_readers
 from tetkik.imaging.subprocess_worker import SECONDS, SubprocessWorker
 
 BATCH = 16
@@ -29,17 +27,6 @@ _AHEAD = 2
 """Files that are asked for beyond those being read, for each process, so that none waits."""
 
 Preprocessed = tuple[str, PreparedImage | TetkikError]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredContent:
-    """A file that is no path: what errors call it, and what loads its bytes, in any thread."""
-
-    name: str
-    load: Callable[[], bytes] = field(repr=False)
-
-
-Source = Path | str | StoredContent
 
 
 class PreprocessWorker(SubprocessWorker):
@@ -56,25 +43,10 @@ class PreprocessWorker(SubprocessWorker):
         """Have one file looked at; a process that dies over it is replaced for the next."""
         name = name_of(source)
         try:
-            content = _load(source)
+            content = load_content(source)
         except TetkikError as error:
             return error
         return self.call(preprocess_content, (content, name, self._request), name)
-
-
-def name_of(source: Source) -> str:
-    return source.name if isinstance(source, StoredContent) else str(source)
-
-
-def _load(source: Source) -> bytes:
-    with one_file(name_of(source)):
-        return source.load() if isinstance(source, StoredContent) else read_file(Path(source))
-
-
-def _preprocessed_here(source: Source, request: PreprocessRequest) -> PreparedImage:
-    if isinstance(source, StoredContent):
-        return preprocess_content((_load(source), source.name, request))
-    return preprocess_file(source, request)
 
 
 def preprocess_many(
@@ -94,7 +66,7 @@ def preprocess_many(
     if workers == 0:
         for path in remaining:
             try:
-                yield [(name_of(path), _preprocessed_here(path, request))]
+                yield [(name_of(path), preprocess_file(path, request))]
             except TetkikError as error:
                 yield [(name_of(path), error)]
     else:

@@ -12,20 +12,31 @@ from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, Task, resolve
 from tetkik.bundle.hub import looks_like_hub_id, user_path
-from tetkik.errors import BundleCorrupt, BundleError, BundleMismatch, MissingExtra, TetkikError
+from tetkik.errors import (
+    BundleCorrupt,
+    BundleError,
+    BundleMismatch,
+    InputError,
+    MissingExtra,
+    TetkikError,
+    UsageError,
+)
 from tetkik.findings.interface import FindingsModel
 from tetkik.findings.onnx_model import THREADS, OnnxFindings
 from tetkik.findings.operating_points import OperatingPoints, screen
-from tetkik.findings.pipeline import Source, preprocess_many
+from tetkik.findings.pipeline import preprocess_many
 from tetkik.findings.preprocess import PreparedImage, PreprocessRequest, preprocess, preprocess_file
+from tetkik.imaging.image_source import ImageInput, Source, name_of, source_of, sources_of
 from tetkik.imaging.prepare import normalise
 from tetkik.imaging.read import one_file
 from tetkik.language import Language, Sentence
 from tetkik.networks.huggingface import model_folder
-from tetkik.settings import FindingsProvider, settings
+from tetkik.settings import Device, FindingsProvider, settings
 from tetkik.values import Finding, FindingsResult, Radiograph
 
 if TYPE_CHECKING:
+    from tetkik.findings.heatmaps.heat import Heat
+    from tetkik.findings.heatmaps.method import Method
     from tetkik.findings.torch_model import TorchFindings
 
 
@@ -35,6 +46,7 @@ def load_model(
     threads: int = THREADS,
     *,
     on_torch: bool = False,
+    device: Device = Device.AUTO,
 ) -> FindingsModel:
     """Load a model of findings.
 
@@ -43,6 +55,7 @@ def load_model(
             Face id of either, or an opened bundle.
         provider: what runs an ONNX network, with so many `threads`.
         on_torch: whether torch runs it, though it has an ONNX network too.
+        device: on what.
 
     Raises:
         BundleError: none such, damaged, or not for findings.
@@ -51,13 +64,13 @@ def load_model(
     if isinstance(model, str):
         folder = _transformers_folder(model)
         if folder is not None:
-            return _torch().from_transformers(model, folder)
+            return _torch().from_transformers(model, folder, device)
         _refuse_checkpoint(model)
         model = resolve(model, Task.FINDINGS)
     if "model.onnx" in model.manifest.files and not on_torch:
-        return OnnxFindings.load(model, provider, threads)
+        return OnnxFindings.load(model, provider, threads, device)
     model.file("model.safetensors")
-    return _torch().load(model)
+    return _torch().load(model, device)
 
 
 def _refuse_checkpoint(model: str) -> None:
@@ -129,22 +142,60 @@ class Findings:
         """Id and version of the model."""
         return self.model.manifest.name
 
-    def predict(self, path: Path | str) -> FindingsResult:
-        """The answer to one file.
+    def predict(self, image: ImageInput) -> FindingsResult:
+        """The answer to one image.
+
+        Args:
+            image: a path, the bytes of a file, a Pillow image, or an array: (rows, columns) in 8 or 16 bits
+                or (rows, columns, 3) in 8, or either in floats from 0 to 1.
 
         Raises:
-            InputError: the file cannot be read as an image.
+            InputError: it cannot be read as an image.
         """
-        return self.study(path).result
+        return self.study(image).result
+
+    def heatmap(self, image: ImageInput, label: str, method: Method | None = None) -> Heat:
+        """Where the network looked for one label; `values` are 0 to 1 over `picture`.
+
+        Args:
+            image: as for `predict`.
+            method: None takes the best that the model allows.
+
+        Raises:
+            InputError: it cannot be read as an image, or is not suitable.
+            UsageError: the label is not assessed, or the model does not allow the method.
+        """
+        from tetkik.findings.heatmaps.choice import heatmaps_for
+        from tetkik.findings.heatmaps.heat import find_heat
+        from tetkik.findings.heatmaps.overlay import SIDE
+
+        study = self.study(image, SIDE)
+        result = study.result
+        if not result.suitable:
+            raise InputError(
+                "{file} is not suitable, so there is no heatmap: {reasons}",
+                file=result.path,
+                reasons=" ".join(result.reasons),
+            )
+        shown = [finding for finding in result.findings if finding.label == label and finding.assessed]
+        if not shown:
+            raise UsageError(
+                "{label} is not assessed in {file}; choose from {labels}.",
+                label=label,
+                file=result.path,
+                labels=", ".join(finding.label for finding in result.findings if finding.assessed),
+            )
+        return find_heat(self.model, heatmaps_for(self.model, method), study.prepared, shown)[0]
 
     def read(self, image: Radiograph, path: str = "") -> FindingsResult:
         """The answer to an image that has been read, which `path` names."""
         return self.study_image(image, path).result
 
-    def study(self, path: Path | str, picture: int = 0) -> Study:
-        """The answer to one file, with what explains it and a picture of that longer side, in pixels."""
-        prepared = preprocess_file(path, self._request(picture))
-        return Study(self._answers([(str(path), prepared)])[0], prepared)
+    def study(self, image: ImageInput, picture: int = 0) -> Study:
+        """The answer to one image, with what explains it and a picture of that longer side, in pixels."""
+        source = source_of(image)
+        prepared = preprocess_file(source, self._request(picture))
+        return Study(self._answers([(name_of(source), prepared)])[0], prepared)
 
     def study_image(self, image: Radiograph, path: str = "", picture: int = 0) -> Study:
         """As `study`, of an image that has been read."""
@@ -153,15 +204,15 @@ class Findings:
         return Study(self._answers([(path, prepared)])[0], prepared)
 
     def predict_many(
-        self, paths: Iterable[Path | str], workers: int | None = None
+        self, images: Iterable[ImageInput], workers: int | None = None
     ) -> Iterator[FindingsResult | TetkikError]:
-        """The answers to many files, in order; an error in the place of a file that cannot be read.
+        """The answers to many images, in order; an error in the place of one that cannot be read.
 
         Args:
-            paths: the files; taken as they are needed, so there may be any number.
+            images: as for `predict`; taken as they are needed, so there may be any number.
             workers: processes that read; 0 reads in this process; None takes one for each core.
         """
-        for item in self.study_many(paths, workers):
+        for item in self.study_many(sources_of(images), workers):
             yield item.result if isinstance(item, Study) else item
 
     def study_many(
@@ -237,6 +288,7 @@ def load_findings(
     gate: bool = True,
     on_torch: bool = False,
     thresholds: Mapping[str, float] | None = None,
+    device: Device | None = None,
 ) -> Findings:
     """Load a model for use.
 
@@ -246,6 +298,7 @@ def load_findings(
         gate: whether images are judged before they are read; off for evaluation only.
         on_torch: whether torch runs it, as Grad-CAM needs.
         thresholds: of some labels, in the place of the bundle's.
+        device: on what it runs; None takes the setting `device`.
 
     Raises:
         BundleError: no such model, damaged, or not for findings.
@@ -257,6 +310,7 @@ def load_findings(
         chosen.findings_provider,
         chosen.threads,
         on_torch=on_torch,
+        device=device or chosen.device,
     )
     language = language or chosen.language
     return Findings(loaded, language, gate, chosen.rules_out_bound, thresholds or {})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,9 @@ from PIL import Image
 from tetkik.imaging.examples import example
 from tetkik.imaging.gate import judge
 from tetkik.imaging.gate.classifier import Classifier, built_in
+from tetkik.imaging.image_source import Source, load_content, name_of
 from tetkik.imaging.prepare import Preprocessing, to_square
-from tetkik.imaging.read import load_readers, one_file, read_bytes, read_image
+from tetkik.imaging.read import load_readers, one_file, read_bytes
 from tetkik.language import Sentence
 from tetkik.values import Equipment, GateResult, Identity, Measured, Radiograph, View
 
@@ -94,10 +94,10 @@ def measured(image: Radiograph) -> Measured:
     )
 
 
-def preprocess_file(path: Path | str, request: PreprocessRequest) -> PreparedImage:
+def preprocess_file(source: Source, request: PreprocessRequest) -> PreparedImage:
     """Read a file, judge and prepare it."""
-    with one_file(str(path)):
-        return preprocess(read_image(path), request)
+    with one_file(name_of(source)):
+        return preprocess(read_bytes(load_content(source), name_of(source)), request)
 
 
 def preprocess_content(file: tuple[bytes, str, PreprocessRequest]) -> PreparedImage:

@@ -14,6 +14,7 @@ from tetkik.bundle import Bundle, Manifest, Task, bundle_id
 from tetkik.errors import BundleMismatch
 from tetkik.findings.interface import preprocessing_of
 from tetkik.findings.networks import FAMILIES
+from tetkik.findings.networks.encoder import ENCODER, EncoderNetwork, restored_encoder
 from tetkik.findings.networks.huggingface import (
     SOFTMAX,
     HuggingFaceNetwork,
@@ -24,31 +25,42 @@ from tetkik.findings.networks.image_processor import read_preprocessing
 from tetkik.findings.operating_points import UNCALIBRATED, default_thresholds
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.networks.heads import restore
-from tetkik.networks.network import Network, set_input_channels
+from tetkik.networks.network import Network, answer_in_fp32, set_input_channels
+from tetkik.networks.onnx_session import on_cuda
+from tetkik.settings import Device
+
+Classifier = Network | HuggingFaceNetwork | EncoderNetwork
 
 _BATCH = 16
 """Most images in one run, so that memory stays flat."""
 
 
 class TorchFindings:
-    """A model of findings on torch, on a GPU where there is one; heatmaps hook the layers of `network`."""
+    """A model of findings on torch; heatmaps hook the layers of `network`."""
 
     def __init__(
-        self, manifest: Manifest, preprocessing: Preprocessing, network: Network | HuggingFaceNetwork
+        self,
+        manifest: Manifest,
+        preprocessing: Preprocessing,
+        network: Classifier,
+        device: Device = Device.AUTO,
     ) -> None:
         self.manifest = manifest
         self.preprocessing = preprocessing
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        answer_in_fp32()
+        self._device = torch.device("cuda" if on_cuda(device, there=torch.cuda.is_available()) else "cpu")
         self.network = network.eval().to(self._device)
         sample = torch.zeros((1, preprocessing.channels, preprocessing.size, preprocessing.size))
         self._has_maps = self.network.has_maps(sample.to(self._device))
 
     @classmethod
-    def load(cls, bundle: Bundle) -> TorchFindings:
+    def load(cls, bundle: Bundle, device: Device = Device.AUTO) -> TorchFindings:
         """From an opened bundle with `model.safetensors`."""
         kind = bundle.manifest.kind
         if kind == "huggingface":
-            network: Network | HuggingFaceNetwork = open_classifier(str(bundle.path))
+            network: Classifier = open_classifier(str(bundle.path))
+        elif kind == ENCODER:
+            network = restored_encoder(bundle)
         elif kind in FAMILIES:
             network = _restored(bundle, kind)
         else:
@@ -58,10 +70,10 @@ class TorchFindings:
                 path=bundle.path,
                 kind=kind,
             )
-        return cls(bundle.manifest, preprocessing_of(bundle), network)
+        return cls(bundle.manifest, preprocessing_of(bundle), network, device)
 
     @classmethod
-    def from_transformers(cls, name: str, folder: Path) -> TorchFindings:
+    def from_transformers(cls, name: str, folder: Path, device: Device = Device.AUTO) -> TorchFindings:
         """From a folder that transformers wrote; labels by name, uncalibrated, at the default threshold."""
         network = open_classifier(str(folder))
         preprocessing = read_preprocessing(folder)
@@ -77,7 +89,7 @@ class TorchFindings:
             calibration=dict(UNCALIBRATED),
             created=datetime.fromtimestamp((folder / "config.json").stat().st_mtime, UTC).date().isoformat(),
         )
-        return cls(manifest, preprocessing, network)
+        return cls(manifest, preprocessing, network, device)
 
     def scores(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         if not len(batch):

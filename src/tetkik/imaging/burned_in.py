@@ -34,11 +34,23 @@ class _Blobs:
 
 def burned_in_text(image: Radiograph) -> tuple[Box, ...]:
     """The lines of text that `image` seems to have in its pixels, longest first; empty for none."""
+    return _search(image)[0]
+
+
+def text_if_looked(image: Radiograph) -> tuple[Box, ...] | None:
+    """The same; None where there are too many strokes to look for text among them."""
+    lines, looked = _search(image)
+    return lines if looked else None
+
+
+def _search(image: Radiograph) -> tuple[tuple[Box, ...], bool]:
     grey = _eight_bits(image)
-    found = [line for bright in (True, False) for line in _lines(_blobs(*_strokes(grey, bright)))]
+    blobs = [_blobs(*_strokes(grey, bright)) for bright in (True, False)]
+    found = [line for one in blobs if one is not None for line in _lines(one)]
     scale = max(image.rows, image.columns) / max(grey.shape)
     longest_first = sorted(found, key=lambda item: -item[1])
-    return tuple(tuple(round(float(edge) * scale) for edge in box) for box, _ in longest_first)
+    lines = tuple(tuple(round(float(edge) * scale) for edge in box) for box, _ in longest_first)
+    return lines, None not in blobs
 
 
 def _eight_bits(image: Radiograph) -> NDArray[np.uint8]:
@@ -84,14 +96,18 @@ def _cut(grey: NDArray[np.uint8], start: int, size: int, axis: int) -> NDArray[n
     return grey[start : start + size] if axis == 0 else grey[:, start : start + size]
 
 
-def _blobs(mask: NDArray[np.bool_], sure: NDArray[np.bool_]) -> _Blobs:
-    """Connected regions (8 neighbours) of `mask` with something of `sure`, from the runs of its rows."""
+def _blobs(mask: NDArray[np.bool_], sure: NDArray[np.bool_]) -> _Blobs | None:
+    """Connected regions (8 neighbours) of `mask` with something of `sure`, from the runs of its rows; None
+    where there are too many.
+    """
     padded = np.zeros((mask.shape[0], mask.shape[1] + 2), np.int8)
     padded[:, 1:-1] = mask
     steps = np.diff(padded, axis=1)
     rows, starts = np.nonzero(steps == 1)
     ends = np.nonzero(steps == -1)[1]
-    if not 0 < len(rows) <= _MOST_RUNS:
+    if len(rows) > _MOST_RUNS:
+        return None
+    if not len(rows):
         return _Blobs(np.empty((0, 4), np.int64), np.empty(0, np.int64))
     label = _joined(rows, starts, ends)
     _, label = np.unique(label, return_inverse=True)

@@ -189,19 +189,29 @@ def _decoded(image: Image.Image, file: str) -> Decoded:
 
 
 def _wide(image: Image.Image, file: str) -> Decoded:
-    pixels = np.asarray(image)
-    if pixels.dtype.itemsize > 2 and not 0 <= pixels.min() <= pixels.max() <= 0xFFFF:
+    found = wide_pixels(image)
+    if found is None:
         raise _unsupported(image, file)
-    grey: NDArray[np.uint16] = pixels.astype(np.uint16)
-    bits = next(depth for depth in _DEPTHS if int(grey.max()) < 1 << depth)
-    white = (1 << bits) - 1
-    # Pillow inverts up to 8 bits alone.
-    if (getattr(image, "tag_v2", None) or {}).get(_PHOTOMETRIC) == 0:
-        grey = np.uint16(white) - grey
+    grey, bits = found
     note = Sentence(
         "The file has room for 16 bits a pixel and uses {bits}; they are its range.", {"bits": bits}
     )
-    return Decoded(grey, white, notes=(note,) if bits < 16 else ())
+    return Decoded(grey, (1 << bits) - 1, notes=(note,) if bits < 16 else ())
+
+
+def wide_pixels(image: Image.Image) -> tuple[NDArray[np.uint16], int] | None:
+    """The pixels of an image of more than 8 bits, 0 for black, and the bits that they take; None where 16 do
+    not hold them.
+    """
+    pixels = np.asarray(image)
+    if pixels.dtype.itemsize > 2 and not 0 <= pixels.min() <= pixels.max() <= 0xFFFF:
+        return None
+    grey: NDArray[np.uint16] = pixels.astype(np.uint16)
+    bits = next(depth for depth in _DEPTHS if int(grey.max()) < 1 << depth)
+    # Pillow inverts up to 8 bits alone.
+    if (getattr(image, "tag_v2", None) or {}).get(_PHOTOMETRIC) == 0:
+        grey = np.uint16((1 << bits) - 1) - grey
+    return grey, bits
 
 
 def _unsupported(image: Image.Image, file: str) -> InputError:

@@ -75,6 +75,8 @@ class Action(StrEnum):
     IMAGE_REMOVED = "image.removed"
     """Taken out of its case, or moved to another one."""
     IMAGE_RESTORED = "image.restored"
+    IMAGE_SENT = "image.sent"
+    """A language model was asked for a draft and got the image; `host` says where."""
     MODEL_RAN = "model.ran"
     MODEL_FAILED = "model.failed"
     CASE_CLAIMED = "case.claimed"

@@ -43,6 +43,7 @@ def draft_report(
     language: Language = Language.TR,
     model: LanguageModel | None = None,
     identity: Identity | None = None,
+    image: bytes | None = None,
     on_text: Callable[[str], None] | None = None,
 ) -> Drafted:
     """Draft a report.
@@ -56,12 +57,16 @@ def draft_report(
         prior: the findings of an earlier image of the same patient.
         model: the language model that writes it; None is the composer.
         identity: of the patient, taken out of every free text that a language model gets.
+        image: a PNG that names nobody; dropped where the model may get none. What it adds to the findings is
+            marked, and a finding that the labeler knows stays where marked sentences are else removed.
     """
+    if model is None or model.image_host is None:
+        image = None
     facts = facts_of(result, inputs, prior=prior)
     labels = [item.label for item in facts.abnormal]
     passages = passages_for(labels, language)
     composed = compose(facts, passages, language)
-    if model is None or not (facts.present or facts.absent):
+    if model is None or not (facts.present or facts.absent or image):
         return Drafted(check_draft(composed, facts), facts)
     from tetkik.report.llm.writing import write
 
@@ -73,6 +78,7 @@ def draft_report(
             language,
             seconds=settings().llm_seconds,
             identity=identity,
+            image=image,
             on_text=on_text,
         )
     except ModelFault as fault:
@@ -83,6 +89,12 @@ def draft_report(
         draft = replace(composed, notices=(*composed.notices, notice))
         return Drafted(check_draft(draft, facts), facts)
     notice = Sentence("A language model wrote this draft: {name}.", {"name": model.name})
+    if image is not None:
+        notice = Sentence(
+            "A language model that was given the image wrote this draft: {name}. The check marks what it "
+            "adds to the findings, as far as it sees it.",
+            {"name": model.name},
+        )
     # How the image was made and what was asked is no matter of wording: those sentences are the composer's.
     own = tuple(item for item in written.sentences if item.section is not Section.TECHNIQUE)
     draft = Draft(
@@ -97,7 +109,7 @@ def draft_report(
     )
     checked = check_draft(draft, facts)
     if settings().report_marked is Marked.REMOVED:
-        checked = without_marked(checked)
+        checked = without_marked(checked, keep_added=image is not None)
         checked = replace(checked, passages=cited(checked.passages, checked.sentences))
     if not checked.section(Section.FINDINGS) and not checked.section(Section.IMPRESSION):
         notice = Sentence("Nothing of the language model's draft held; the composer wrote this one.")

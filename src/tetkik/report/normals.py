@@ -81,7 +81,7 @@ class NormalReport:
         added = [DraftSentence(part.text, Section.FINDINGS) for part in left]
         if Section.TECHNIQUE not in there:
             added.append(DraftSentence(self.technique, Section.TECHNIQUE))
-        if Section.IMPRESSION not in there and left == self.parts:
+        if Section.IMPRESSION not in there and left == self.parts and not found:
             added.append(DraftSentence(self.impression, Section.IMPRESSION))
         return tuple(item for section in Section for item in (*draft, *added) if item.section is section)
 
@@ -111,6 +111,14 @@ def normal_report(examination: Examination, language: Language) -> NormalReport:
 def normal_parts(language: Language) -> tuple[NormalPart, ...]:
     """Every part of the images that a model reads."""
     return tuple(part for item in OF_ROUTE.values() for part in normal_report(item, language).parts)
+
+
+@cache
+def normal_texts(label: str, language: Language) -> frozenset[str]:
+    """The normal sentences that cannot stand beside a finding: of its part of an image, and of the whole."""
+    reports = [normal_report(examination, language) for examination in Examination]
+    parts = {part.text for report in reports for part in report.parts if label in part.labels}
+    return frozenset(parts | {report.impression for report in reports})
 
 
 def unmentioned(

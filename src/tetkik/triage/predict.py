@@ -18,7 +18,7 @@ from tetkik import turkish
 from tetkik.bundle import Bundle, Manifest, Task, resolve
 from tetkik.errors import BundleMismatch, SettingError
 from tetkik.language import Language, translate
-from tetkik.settings import settings
+from tetkik.settings import Device, settings
 from tetkik.statistics import Floats
 from tetkik.triage.age_adjustment import PEDIATRICS, adjust_for_age
 from tetkik.triage.age_and_duration import is_child, read_age
@@ -56,7 +56,7 @@ class TriageModel(Protocol):
         """The stretches of `text` that speak for the label with that index, strongest first."""
 
 
-def load_model(model: str | Bundle) -> TriageModel:
+def load_model(model: str | Bundle, device: Device = Device.CPU) -> TriageModel:
     """Load a model, by id, path, hub id or bundle; `BundleError` where it is damaged or not for triage."""
     bundle = model if isinstance(model, Bundle) else resolve(model, Task.TRIAGE)
     match bundle.manifest.kind:
@@ -67,7 +67,7 @@ def load_model(model: str | Bundle) -> TriageModel:
         case "transformer":
             from tetkik.triage.transformer.model import OnnxTransformer
 
-            return OnnxTransformer.load(bundle)
+            return OnnxTransformer.load(bundle, device)
         case other:
             raise BundleMismatch(
                 "{path} is a triage model of kind {kind}, which this Tetkik does not know; update Tetkik.",
@@ -281,6 +281,7 @@ def load_triage(
     *,
     priors: bool = False,
     urgency: bool = True,
+    device: Device | None = None,
 ) -> Triage:
     """Load a model for use.
 
@@ -289,13 +290,14 @@ def load_triage(
         language: of the answers; None takes the setting `language`.
         priors: whether the setting `triage_priors` counts, as it does at the desk but in no evaluation.
         urgency: whether the model of urgency is loaded, too; else the rules judge alone.
+        device: on what a network runs; None takes the setting `device`.
 
     Raises:
         BundleError: no such model, damaged, or not for triage.
         SettingError: the setting `triage_priors` cannot be used with the model.
     """
     chosen = settings()
-    loaded = load_model(chosen.triage_model if model is None else model)
+    loaded = load_model(chosen.triage_model if model is None else model, device or chosen.device)
     own = chosen.triage_priors if priors else ""
     return Triage(
         loaded,

@@ -11,7 +11,7 @@ from tetkik.values.access import (
     Role,
     permissions_of,
 )
-from tetkik.values.common import DISCLAIMER, ProgressCallback
+from tetkik.values.common import DISCLAIMER, ProgressCallback, StepName, step_like
 from tetkik.values.complaint import (
     DEPARTMENTS,
     DepartmentScore,
@@ -204,6 +204,7 @@ __all__ = [
     "SpacingPlane",
     "Span",
     "SplitReason",
+    "StepName",
     "ThresholdOn",
     "TriageResult",
     "Urgency",
@@ -221,4 +222,5 @@ __all__ = [
     "narrower",
     "permissions_of",
     "route_of",
+    "step_like",
 ]

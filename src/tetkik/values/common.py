@@ -7,8 +7,28 @@ from dataclasses import fields
 from types import MappingProxyType
 from typing import Any
 
+from tetkik.language import Sentence
+
 ProgressCallback = Callable[[str, int, int | None], None]
 """Called by long work with its progress: (name of the step, done, total or None where unknown)."""
+
+
+class StepName(str):
+    """The name of a step with what else is known of it now, such as its loss; progress shows both."""
+
+    __slots__ = ("note",)
+    note: Sentence | None
+
+    def __new__(cls, name: str, note: Sentence | None = None) -> StepName:
+        made = super().__new__(cls, name)
+        made.note = note
+        return made
+
+
+def step_like(step: str, name: str) -> StepName:
+    """Another name for a step, with the same note."""
+    return StepName(name, step.note if isinstance(step, StepName) else None)
+
 
 ADDED = MappingProxyType({"added": True})
 """Metadata of a field that is stored, and written as JSON, only where it differs from its default."""

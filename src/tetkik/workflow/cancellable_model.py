@@ -33,6 +33,10 @@ class Stoppable:
     def name(self) -> str:
         return self._model.name
 
+    @property
+    def image_host(self) -> str | None:
+        return self._model.image_host
+
     def stop(self) -> None:
         self._stopped.set()
         self._model.stop()

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING
 
 from tetkik.errors import InputError, NotFound, TetkikError
 from tetkik.language import Sentence
@@ -58,9 +57,7 @@ from tetkik.workflow.reports import (
     hospital_of,
     key_image,
 )
-
-if TYPE_CHECKING:
-    pass
+from tetkik.workflow.shared_image import audit_sending
 
 _VEIL = 256
 """Longer side of a heatmap, in pixels: the map of a network is far coarser, and a viewer enlarges it."""
@@ -263,6 +260,7 @@ def _draft(
             writer=open_model(settings.llm_url),
             on_text=lambda text: report_progress(Stage.WRITING, text),
             picture=picture,
+            before_sending=partial(audit_sending, records, SYSTEM, lead.image),
         )
 
     if settings.caption_model is None:

@@ -29,6 +29,7 @@ from tetkik.values import (
     ReportState,
 )
 from tetkik.workflow.images import caption_image, load_findings_model
+from tetkik.workflow.shared_image import BeforeSending, picture_for
 
 if TYPE_CHECKING:
     from tetkik.findings.heatmaps import Heat, Heatmaps
@@ -91,6 +92,7 @@ def report_image(
     model: str | None = None,
     heatmaps: Path | None = None,
     on_text: Callable[[str], None] | None = None,
+    before_sending: BeforeSending | None = None,
 ) -> Reported:
     """Read one image, find, draft: everything up to a radiologist's desk.
 
@@ -102,6 +104,7 @@ def report_image(
         writer: a language model; None is the composer.
         model: of findings; None takes the setting `findings_model`.
         heatmaps: a folder in which the heatmaps are kept; None keeps only that of the document.
+        before_sending: called with the host of a language model before it gets the image.
 
     Raises:
         InputError: the file cannot be read as an image.
@@ -131,6 +134,7 @@ def report_image(
         language=language,
         writer=writer,
         on_text=on_text,
+        before_sending=before_sending,
     )
     return replace(reported, pictures=pictures)
 
@@ -148,6 +152,7 @@ def draft_from_analysis(
     writer: LanguageModel | None = None,
     on_text: Callable[[str], None] | None = None,
     picture: Callable[[], bytes] | None = None,
+    before_sending: BeforeSending | None = None,
 ) -> Reported:
     """Draft from an image that a model has looked at.
 
@@ -162,6 +167,7 @@ def draft_from_analysis(
         technique: the projections of all images of a study; None takes that of the image.
         writer: a language model; None is the composer.
         picture: gives `key_image` of the image, where somebody has it under way already.
+        before_sending: called with the host of a language model before it gets the image.
     """
     image, result, notice = analysis.image, analysis.result, None
     captioner = settings.caption_model
@@ -170,6 +176,7 @@ def draft_from_analysis(
     if technique is None and image.view is not None:
         technique = image.view.value
     looked = _most_probable(result, analysis.heats)
+    shared, withheld = picture_for(writer, image, suitable=result.suitable, before_sending=before_sending)
     reported = report_findings(
         result,
         ReportInput(history=history, caption=caption, technique=technique),
@@ -182,8 +189,11 @@ def draft_from_analysis(
         heatmap_label=looked.finding.label if looked is not None else None,
         on_text=on_text,
         picture=picture,
+        shared=shared,
     )
-    return reported if notice is None else _with_notice(reported, notice)
+    for reason in (notice, withheld):
+        reported = reported if reason is None else _with_notice(reported, reason)
+    return reported
 
 
 def _most_probable(result: FindingsResult, heats: Sequence[Heat]) -> Heat | None:
@@ -236,6 +246,7 @@ def report_findings(
     heatmap_label: str | None = None,
     on_text: Callable[[str], None] | None = None,
     picture: Callable[[], bytes] | None = None,
+    shared: bytes | None = None,
 ) -> Reported:
     """Draft from findings that are known already.
 
@@ -247,6 +258,7 @@ def report_findings(
         identity: of the patient, where it is known better than the image says; None takes the image's.
         heatmap: the image with a heatmap over it, as a PNG.
         picture: gives `key_image` of the image, where somebody has it under way already.
+        shared: the image as the language model gets it, of `picture_for`.
     """
     from tetkik.report.draft import draft_report
 
@@ -264,6 +276,7 @@ def report_findings(
         language=language or settings.report_language,
         model=writer,
         identity=identity,
+        image=shared,
         on_text=on_text,
     )
     document = ReportDocument(

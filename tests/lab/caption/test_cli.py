@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from typer.testing import CliRunner
 from tests.caption.tiny import tiny_blip2
 from tests.imaging.files import as_bytes, dataset, picture
 from tetkik.bundle import Task, open_bundle
+from tetkik.bundle.store import MANIFEST
 from tetkik.caption.colour_images import open_picture
 from tetkik.cli.app import app
+from tetkik.errors import UsageError
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.prepared import open_prepared
 from tetkik.settings import settings
@@ -92,8 +95,9 @@ def test_the_adapter_is_a_bundle_with_its_card(work):
     card = (work.adapter / "README.md").read_text("utf-8")
     for words in ("low authority", "never adds a finding", "test split was not opened"):
         assert words in card
-    # No path of this machine, and no caption of the data, goes along.
-    for file in work.adapter.iterdir():
+    # No path of this machine, and no caption of the data, goes along: config.yaml lies beside the bundle.
+    for name in (MANIFEST, *bundle.manifest.files):
+        file = work.adapter / name
         assert str(work.base.parent).encode() not in file.read_bytes(), file.name
         assert b"with a nodule" not in file.read_bytes(), file.name
 
@@ -128,8 +132,31 @@ def test_training_and_test_figures_in_one_command(work, tmp_path):
         "--judged",
         2,
     )
-    said = tetkik(*train, "--out", tmp_path / "one", "--test")
+    # A card that is full after the training: only the test is repeated.
+    with pytest.MonkeyPatch.context() as patch:
+
+        def full(*_):
+            raise UsageError("{count} images at once are too many.", count=8)
+
+        patch.setattr("tetkik.lab.caption.evaluate._generate", full)
+        assert "too many" in tetkik(*train, "--out", tmp_path / "one", "--test", status=2)
+    weights = (tmp_path / "one" / "adapter_model.safetensors").stat().st_mtime_ns
+    assert (tmp_path / ".one-test.evaluation").is_dir()
+    # Of another training that was begun since, the test is not the model's.
+    begun = tmp_path / ".one.training"
+    begun.mkdir()
+    for name in ("training.json", "trials.json"):
+        (begun / name).write_text("{}", encoding="utf-8")
+    assert "other data or settings" in tetkik(
+        *train, "--out", tmp_path / "one", "--test", "--resume", status=1
+    )
+    shutil.rmtree(begun)
+    other = tetkik(*train, "--rank", 4, "--out", tmp_path / "one", "--test", "--resume", status=2)
+    assert "not known to be trained on this data with these settings" in other
+    said = tetkik(*train, "--out", tmp_path / "one", "--test", "--resume")
     assert "one 1.0" in said and "CIDEr" in said
+    assert (tmp_path / "one" / "adapter_model.safetensors").stat().st_mtime_ns == weights
+    assert {path.name for path in tmp_path.iterdir()} == {"one", "one-log", "one-test"}
     figures = json.loads((tmp_path / "one-test" / "metrics.json").read_text("utf-8"))
     assert (figures["split"], figures["n"]) == ("test", 8)
     assert isinstance(figures["meteor"], float)

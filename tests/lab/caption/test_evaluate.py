@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -19,7 +23,8 @@ from tetkik.bundle import Task, open_bundle, read_manifest, write_manifest
 from tetkik.caption.network import DecodingOptions
 from tetkik.caption.storage import load_captioner
 from tetkik.cli.app import app
-from tetkik.errors import DataError
+from tetkik.errors import DataError, UsageError
+from tetkik.lab.caption import evaluate
 from tetkik.lab.caption.baselines import Nearness
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.evaluate import EvaluationOptions, evaluate_captions
@@ -30,8 +35,10 @@ from tetkik.lab.caption.prepare import PrepareOptions, prepare
 from tetkik.lab.caption.prepared import open_prepared
 from tetkik.lab.caption.sources import open_source
 from tetkik.lab.caption.train import train_caption
+from tetkik.lab.engine import precision
 from tetkik.lab.engine.learned_rows import LEARNED
 from tetkik.lab.engine.options import LearnedTreatment
+from tetkik.lab.engine.processes import ALONE
 from tetkik.language import Language
 
 pytestmark = pytest.mark.filterwarnings("ignore:Trainer.tokenizer:DeprecationWarning")
@@ -240,6 +247,82 @@ def test_the_command_prints_a_table_and_writes_a_page(room, tmp_path):
     assert (tmp_path / "out" / "report.html").is_file()
     for word in ("CIDEr", "ROUGE-L", "one for all", "nearest", "distinct", f"On {TEST_ROWS} images"):
         assert word in said
+
+
+def test_an_interrupted_evaluation_goes_on_where_it_was(room, tmp_path, monkeypatch):
+    from tetkik.caption.families.staged import StagedNetwork
+
+    true, vision = evaluate._generate, StagedNetwork.vision_features
+    seen: list[int] = []
+    places: list[int] = []
+    stop: list[int | None] = []
+
+    def generate(network, index, squares, place, decoding):
+        if place == stop[0]:
+            raise UsageError("{count} images at once are too many.", count=3)
+        places.append(place)
+        return true(network, index, squares, place, decoding)
+
+    def look(network, pixels):
+        seen.append(len(pixels))
+        return vision(network, pixels)
+
+    monkeypatch.setattr(evaluate, "_generate", generate)
+    monkeypatch.setattr(StagedNetwork, "vision_features", look)
+    shutil.copytree(room / "clean", tmp_path / "data")
+    shutil.rmtree(tmp_path / "data" / evaluate.NEAREST_ROWS, ignore_errors=True)
+    model = ("--model", room / "clean-model", "--base", room / "base", "--batch-size", "3")
+    quick = (*model, "--no-meteor", "--beams", "1", "--max-tokens", "8", "--bootstrap", "20")
+    figures = []
+    for name, until, wanted, decoded, looked in (
+        ("one", None, 0, [0, 3, 6], 16 + TEST_ROWS),
+        # What was nearest is known from now on.
+        ("two", 6, 2, [0, 3], 0),
+        ("two", None, 0, [6], 0),
+    ):
+        places[:], seen[:], stop[:] = [], [], [until]
+        status, _, _ = run(tmp_path / "data", *quick, "--out", tmp_path / name)
+        assert (status, places, sum(seen)) == (wanted, decoded, looked)
+        assert (tmp_path / f".{name}.evaluation").exists() is bool(wanted)
+        if not wanted:
+            figures.append((tmp_path / name / "captions.csv").read_bytes())
+    assert len(set(figures)) == 1
+    # Another vision tower sees otherwise.
+    other = load_captioner(open_bundle(room / "clean-model", Task.CAPTION), base=str(room / "base"))
+    with torch.no_grad():
+        other.core.vision_model.post_layernorm.bias[0] += 1
+    bundle = open_bundle(room / "clean-model", Task.CAPTION)
+    evaluate_captions(open_prepared(tmp_path / "data"), other, bundle, CALM)
+    assert sum(seen) == 16 + TEST_ROWS
+
+
+def test_captions_of_another_base_are_not_taken_up(room, tmp_path):
+    bundle = open_bundle(room / "clean-model", Task.CAPTION)
+    base = shutil.copytree(room / "base", tmp_path / "base")
+    judged = evaluate._chosen(open_prepared(room / "clean"), bundle, CALM)
+
+    def known():
+        network = load_captioner(bundle, base=str(base))
+        return network, evaluate._identity(network, bundle, judged, CALM)
+
+    network, first = known()
+    assert known()[1] == first
+    with torch.no_grad():
+        network.core.language_projection.bias[0] += 1
+    assert evaluate._identity(network, bundle, judged, CALM) != first
+    # As if another language model had been put there.
+    os.utime(base / "model.safetensors", (1, 1))
+    assert known()[1] != first
+
+
+def test_a_process_of_a_launch_loads_the_model_to_its_own_device(room, monkeypatch):
+    # As on a machine with GPUs, under ACCELERATE_USE_CPU.
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    mine = SimpleNamespace(**vars(ALONE), device=torch.device("cpu"))
+    monkeypatch.setattr(precision, "launched_accelerator", lambda: nullcontext(mine))
+    model = ("--model", room / "clean-model", "--base", room / "base", "--limit", "2")
+    quick = ("--no-meteor", "--beams", "1", "--max-tokens", "4", "--bootstrap", "0", "--baselines", "none")
+    assert run(room / "clean", *model, *quick)[0] == 0
 
 
 def test_the_command_refuses_in_one_sentence(room, tmp_path):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import namedtuple
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.caption.tiny import tiny_blip2
+from tests.caption.tiny import tiny_blip2, tiny_paligemma
 from tests.lab.caption.train_kit import silent
 from tetkik.caption.adapters import make_trainable
 from tetkik.caption.families import load_base
+from tetkik.caption.neighbours import embedding
 from tetkik.caption.network import Cut
 from tetkik.caption.options import AdapterOptions, Learning
 from tetkik.errors import OutputError, TrainingError
@@ -21,13 +23,19 @@ from tetkik.lab.caption.training import features
 from tetkik.lab.caption.training.features import (
     FeaturePlan,
     LiveFeatures,
+    cache_place,
     check_room,
     feature_plan,
     features_key,
     frozen_digest,
+    frozen_would_be_smaller,
+    missing_bytes,
     write_features,
 )
+from tetkik.lab.caption.training.options import CaptionTraining
+from tetkik.lab.caption.training.plan import plan_training
 from tetkik.lab.engine.precision import Precision
+from tetkik.language import Language
 
 ROWS = 23
 F32 = np.dtype(np.float32)
@@ -75,8 +83,8 @@ def small_blocks(monkeypatch, network):
     monkeypatch.setattr(features, "_BLOCK_BYTES", 5 * tokens * width * 4)
 
 
-def written(network, pictures, folder, dtype=F32, accelerator=None):
-    plan = feature_plan(folder, features_key(network, dtype), "train", "0123456789", ROWS)
+def written(network, pictures, folder, dtype=F32, accelerator=None, mean=0):
+    plan = feature_plan(folder, features_key(network, dtype), "train", "0123456789", ROWS, mean)
     write_features(
         accelerator or process(),
         network,
@@ -116,12 +124,32 @@ def test_after_an_interruption_only_what_is_missing_is_computed(network, small_b
     blocks[1].unlink()
     with blocks[3].open("r+b") as file:
         file.truncate(200)
+    blocks[4].write_bytes(b"")
     (plan.folder / ".block-00001.npy.0a1b2c3d").write_bytes(b"half")
-    assert plan.missing() == [5, 15]
+    assert plan.missing() == [5, 15, 20]
     pictures = Pictures()
     written(network, pictures, tmp_path)
-    assert pictures.read == [*range(5, 10), *range(15, 20)]
+    assert pictures.read == [*range(5, 10), *range(15, ROWS)]
     assert [block.read_bytes() for block in blocks] == whole
+
+
+def test_means_of_what_the_vision_tower_sees_are_kept_beside_the_features(network, small_blocks, tmp_path):
+    plain = written(network, Pictures(), tmp_path)
+    blocks = {plain.file(start): plain.file(start).stat().st_mtime_ns for start in plain.starts()}
+    assert plain.open().means is None
+    width = network.stages()[0].shape[1]
+    more = replace(plain, mean=width)
+    assert missing_bytes([more]) == ROWS * width * 4
+    found = written(network, Pictures(), tmp_path, mean=width).open().means
+    pixels = torch.from_numpy(network.image.normalised(Pictures().pixels))
+    torch.testing.assert_close(
+        torch.from_numpy(found), torch.from_numpy(embedding(network.vision_features(pixels)))
+    )
+    assert {file: file.stat().st_mtime_ns for file in blocks} == blocks, "only the means are written"
+    more.file(10, "mean").write_bytes(b"")
+    pictures = Pictures()
+    written(network, pictures, tmp_path, mean=width)
+    assert pictures.read == [*range(10, 15)] and more.missing() == []
 
 
 class Unmade(FeaturePlan):
@@ -153,23 +181,68 @@ def test_processes_share_the_work_and_find_what_one_finds(network, small_blocks,
 
 
 def test_features_of_another_vision_tower_are_others_and_those_of_another_language_model_are_not(base):
-    first, second, third = (load_base(str(base)) for _ in range(3))
+    first, second, third, fourth = (load_base(str(base)) for _ in range(4))
     with torch.no_grad():
         next(second.language_model.parameters()).add_(1)
+        # It comes after the cut.
+        second.core.language_projection.bias[0] += 1e-3
         third.core.vision_model.post_layernorm.bias[0] += 1e-3
-    assert frozen_digest(first) == frozen_digest(second) != frozen_digest(third)
+        fourth.core.qformer.layernorm.bias[0] += 1e-3
+    digests = [frozen_digest(item) for item in (first, second, third, fourth)]
+    assert digests[0] == digests[1] and len(set(digests)) == 3
 
 
 def test_the_cut_and_the_numbers_are_part_of_the_key(base, tmp_path):
     plain, bridged = load_base(str(base)), load_base(str(base))
     make_trainable(plain, Learning.ADAPTER, AdapterOptions(rank=2))
     make_trainable(bridged, Learning.ADAPTER, AdapterOptions(rank=2, qformer=True))
-    assert (plain.cut, bridged.cut) == (Cut.PROJECTION, Cut.VISION)
+    assert (plain.cut, bridged.cut) == (Cut.BRIDGE, Cut.VISION)
     keys = [features_key(plain, F32), features_key(bridged, F32), features_key(plain, np.dtype(np.float16))]
     folders = {feature_plan(tmp_path, key, "train", "0" * 64, 1).folder.parent.name for key in keys}
     assert len(folders) == 3
     again = features_key(load_base(str(base)), F32)
     assert again["weights"] == keys[0]["weights"], "an adapter on the words changes no image"
+
+
+@pytest.mark.parametrize("qformer", [False, True])
+def test_an_image_takes_the_bytes_that_the_plan_counts(base, tmp_path, qformer):
+    options = CaptionTraining(base=str(base), adapter=AdapterOptions(rank=2, qformer=qformer))
+    planned = plan_training(options, None, "t4").cache
+    assert planned is not None and planned.smaller is qformer
+    network = load_base(str(base))
+    make_trainable(network, options.learning, options.adapter)
+    plan = written(network, Pictures(), tmp_path, np.dtype(np.float16))
+    on_disk = sum(file.stat().st_size for file in plan.folder.iterdir())
+    # One file of all rows, with its header.
+    assert on_disk == planned.each * ROWS + 128
+    # Four queries of the Q-Former; 16 patches and one token before them of a vision tower.
+    assert planned.each == 2 * (17 * 16 if qformer else 4 * 24)
+
+
+def test_the_place_of_the_cache_is_told_with_its_reason(base, tmp_path):
+    def told(where, **changes):
+        network = load_base(str(where))
+        make_trainable(network, changes.pop("learning", Learning.ADAPTER), AdapterOptions(rank=2, **changes))
+        return cache_place(network).in_language(Language.EN), frozen_would_be_smaller(network)
+
+    queries, tower = "behind the Q-Former, 4 x 24 numbers", "behind the vision tower, 17 x 16 numbers"
+    for found, place, why in (
+        (told(base), queries, "the projection after it only makes them larger."),
+        (told(base, projection=True), queries, "weights after it learn."),
+        (told(base, qformer=True), tower, "weights after it learn."),
+        (told(base, learning=Learning.FULL), tower, "weights after it learn."),
+        (
+            told(tiny_paligemma(tmp_path / "base")),
+            "behind the vision tower, 16 x 16",
+            "the projection after it only makes them larger.",
+        ),
+    ):
+        assert place in found[0] and found[0].endswith(why)
+        assert found[1] is (place is tower), "PaliGemma has no Q-Former to leave frozen"
+    vision = ("vision_model.encoder.layers.1.self_attn.qkv",)
+    assert (
+        told(base, targets=vision)[0] == "The vision tower learns, so that no image features can be cached."
+    )
 
 
 def test_pixels_go_through_the_frozen_part_each_time_without_a_cache(network):
@@ -180,23 +253,27 @@ def test_pixels_go_through_the_frozen_part_each_time_without_a_cache(network):
     torch.testing.assert_close(found, expected(network, pictures)[rows], rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize(("cut", "remedy"), [(Cut.VISION, "leave the Q-Former frozen"), (Cut.PROJECTION, "")])
-def test_too_small_a_disk_is_told_before_the_work(network, tmp_path, monkeypatch, cut, remedy):
-    plan = feature_plan(tmp_path / "not" / "yet", features_key(network, F32), "train", "0" * 64, 10**9)
+@pytest.mark.parametrize("smaller", [True, False])
+def test_too_small_a_disk_is_told_before_the_work(network, tmp_path, monkeypatch, smaller):
+    store = tmp_path / "not" / "yet"
+    plan = feature_plan(store, features_key(network, F32), "train", "0" * 64, 10**9)
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 3 * 10**9))
-    with pytest.raises(OutputError, match=r"512\.0 GB and .* has 3\.0 GB free.*--no-feature-cache") as fault:
-        check_room([plan], cut)
-    assert remedy in str(fault.value)
+    needed = missing_bytes([plan])
+    assert needed == 10**9 * 4 * 24 * 4
+    with pytest.raises(OutputError, match=r"384\.0 GB and .* has 3\.0 GB free.*--no-feature-cache") as fault:
+        check_room(needed, store, smaller=smaller)
+    assert ("leave the Q-Former frozen" in str(fault.value)) is smaller
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 10**13))
-    assert check_room([plan], cut) == pytest.approx(512)
+    check_room(needed, store, smaller=smaller)
 
 
 def test_what_is_there_already_needs_no_room(network, tmp_path, monkeypatch):
     plan = written(network, Pictures(), tmp_path)
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 0))
-    assert check_room([plan], network.cut) == 0
+    assert missing_bytes([plan]) == 0
+    check_room(0, tmp_path, smaller=False)
 
 
 def test_an_image_whose_features_are_no_numbers_is_named(network, small_blocks, tmp_path, monkeypatch):

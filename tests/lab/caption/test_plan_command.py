@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.caption.tiny import tiny_blip2
+from tetkik.caption.families import load_base
 from tetkik.caption.options import Quantisation
 from tetkik.cli.caption.plan import show_plan
+from tetkik.errors import OutputError
 from tetkik.lab.caption.training.options import CaptionTraining
 from tetkik.lab.caption.training.plan import (
     CARDS,
@@ -23,6 +28,7 @@ from tetkik.lab.caption.training.plan import (
     hours_of,
     plan_training,
 )
+from tetkik.lab.caption.training.plan_evaluation import plan_evaluation
 from tetkik.lab.engine.precision import Precision
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
@@ -51,12 +57,38 @@ def test_a_step_that_fits_stays_whole(roomy):
 
 
 def test_the_cache_is_that_of_the_cut(roomy, base):
-    assert roomy.row_disk == 4 * 32 * 2  # 4 queries, width of the language model, fp16
-    assert roomy.disk == roomy.row_disk * (roomy.rows.train + roomy.rows.valid)
+    assert roomy.cache is not None
+    assert roomy.cache.each == 4 * 24 * 2  # 4 queries, width of the Q-Former, fp16
+    assert roomy.cache.size == roomy.cache.each * (roomy.rows.train + roomy.rows.valid)
     without = plan_training(CaptionTraining(base=base, max_tokens=20, cache_features=False), None, "t4")
-    assert without.disk == 0 and without.hours is not None and roomy.hours is not None
+    assert without.cache is None and without.hours is not None and roomy.hours is not None
     assert without.setting.total > roomy.setting.total  # the vision tower stays on the card
     assert without.hours.compute > roomy.hours.compute and without.hours.images == 0
+
+
+def test_a_disk_without_room_for_the_cache_is_refused_after_the_plan(roomy, monkeypatch, capsys):
+    assert roomy.cache is not None
+    small = replace(roomy, cache=replace(roomy.cache, free=0, images=10**9))
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 10**9))
+    # Nothing says where they would go.
+    show_plan(small)
+    assert "192.0 GB and" in capsys.readouterr().err
+    named = replace(small, cache=replace(small.cache, certain=True))
+    with pytest.raises(OutputError, match=r"192\.0 GB and .* has 1\.0 GB free; name another disk"):
+        show_plan(named)
+    said = capsys.readouterr()
+    assert "image features on the disk, 1000000000 x 0.2 KB" in said.out and "It fits" in said.out
+    assert "behind the Q-Former, 4 x 24 numbers an image" in said.err
+
+
+def test_only_a_folder_without_features_is_known_to_need_them_all(base, tmp_path):
+    options = CaptionTraining(base=base, max_tokens=20)
+    for cache, certain in ((None, False), (tmp_path, True), (tmp_path, False)):
+        plan = plan_training(replace(options, cache=cache), None, "t4").cache
+        assert plan is not None and plan.certain is certain
+        if cache is not None:
+            (tmp_path / "features-0123").mkdir(exist_ok=True)
 
 
 def test_a_step_is_parted_until_it_fits(roomy, base, monkeypatch):
@@ -137,10 +169,42 @@ def test_quantised_weights_cost_time_by_the_part():
     assert few.moved == pytest.approx(2 * (1 + 2 * 4) * 1e9 * 1000 / 4)
 
 
+def test_the_test_is_planned_with_its_memory_and_hours(roomy, base, capsys):
+    found = plan_evaluation(roomy, None)
+    network = load_base(base)
+    # 4 queries, the beginning, and 80 tokens of 8 captions with 5 beams each, in 32 bits here.
+    read = torch.zeros(40, 4 + 1 + 80, 32)
+    with torch.no_grad():
+        kept = network.language_model(inputs_embeds=read, use_cache=True).past_key_values
+    sizes = [part.numel() * 4 for layer in kept.layers for part in (layer.keys, layer.values)]
+    assert found.keys == sum(sizes) / 2
+    every = sum(item.numel() for item in network.core.parameters())
+    assert 2 * every < found.weights < 4 * every + roomy.setting.step.learned
+    assert (found.rows, found.looked_at) == (9_927, 9_927 + ROCOV2_ROWS)
+    assert found.all(2) == pytest.approx(found.all(1) / 2) and found.all(1) > 0
+    options = replace(roomy.setting.options, neighbours=2)
+    longer = plan_evaluation(replace(roomy, setting=replace(roomy.setting, options=options)), None)
+    # 2 x (32 + 2) + 8 tokens stand before each caption.
+    assert longer.keys == pytest.approx(found.keys * (85 + 76) / 85)
+    nameless = plan_evaluation(replace(roomy, card=Card("16 GB", 14 * GIB)), None)
+    assert nameless.decoding is None and nameless.total == found.total
+    quantised = replace(roomy.setting.options, quantisation=Quantisation.NF4)
+    packed = plan_evaluation(replace(roomy, setting=replace(roomy.setting, options=quantised)), None)
+    assert packed.weights < found.weights and packed.all(1) > found.all(1)
+    further = replace(roomy.setting, options=replace(options, self_critical=1))
+    show_plan(replace(roomy, setting=further))
+    assert "epochs of --self-critical come on top" in capsys.readouterr().out
+    show_plan(roomy, replace(found, card=replace(found.card, memory=found.total - 1)))
+    said = capsys.readouterr()
+    assert "The test does not fit" in said.err and "come on top" not in said.out
+    assert "keys and values of the search, 8 x 5 beams" in said.out
+
+
 def test_the_command_plans_without_data(base, tmp_path: Path, capsys):
     from tetkik.cli.caption.train import train
 
-    train(None, base=base, plan=True, card="l4", max_tokens=20)
+    train(None, base=base, plan=True, card="l4", max_tokens=20, test=True)
     said = capsys.readouterr()
     assert "It fits" in said.out and "bf16" in said.err
+    assert "to judge the test split" in said.out and "does not fit" not in said.err
     assert not list(tmp_path.iterdir())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from tetkik.lab.caption.train import train_caption
 
 sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
 import caption_base
+import caption_small
 from small_blip2.base import DETAILS, read_backbone, write_base
 from small_blip2.language import warm_up
 from small_blip2.options import SmallBase
@@ -335,3 +337,10 @@ def test_the_script(tmp_path, backbone, prepared, capsys):
 def test_the_script_says_what_is_wrong_in_one_sentence(tmp_path):
     with pytest.raises(SystemExit, match="is not a prepared folder"):
         caption_base.main([str(tmp_path), "--out", str(tmp_path / "base")])
+
+
+def test_the_benchmark_refuses_a_folder_with_the_first_test(tmp_path):
+    for share in (None, 0.1):
+        (tmp_path / "prepared.json").write_text(json.dumps({"source": {"set_aside": share}}))
+        with pytest.raises(SystemExit, match="name a new --work") if share else nullcontext():
+            caption_small.check_test(tmp_path)

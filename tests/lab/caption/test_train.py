@@ -112,8 +112,9 @@ def test_a_bundle_says_what_it_is_and_stands_on_its_base(prepared, base, tmp_pat
     assert {metric.split for metric in manifest.metrics} == {SPLIT}
     assert {metric.n for metric in manifest.metrics} == {16}
     assert named["rouge_l"].low is not None and named["rouge_l"].low <= named["rouge_l"].value
-    assert "image features" not in str(result) and "features of 64 images" in result[0]
-    assert result[1].endswith("of 53,232 weights learn (1.924%).") and result[2].startswith(
+    assert "image features" not in str(result) and "behind the Q-Former" in result[0]
+    assert "features of 64 images" in result[1]
+    assert result[2].endswith("of 53,232 weights learn (1.924%).") and result[3].startswith(
         "Epoch 1: training"
     )
 
@@ -263,7 +264,7 @@ def test_features_are_kept_for_the_next_time_where_that_was_asked_for(prepared, 
         lambda item: result.append(item.in_language(Language.EN)),
     )
     assert "image features" not in read
-    assert result[0] == f"The features of 64 images are in {tmp_path / 'cache'} already."
+    assert result[1] == f"The features of 64 images are in {tmp_path / 'cache'} already."
     assert {path.name for path in tmp_path.iterdir()} == {
         "cache",
         "first",

@@ -133,10 +133,10 @@ def test_only_what_learns_changes_and_it_begins_as_the_base(course, base):
     [
         ({"adapter": replace(CALM, qformer=True)}, Cut.VISION),
         ({"adapter": replace(CALM, projection=True)}, Cut.BRIDGE),
-        ({"adapter": replace(CALM, dora=True, rslora=True)}, Cut.PROJECTION),
+        ({"adapter": replace(CALM, dora=True, rslora=True)}, Cut.BRIDGE),
         ({"learning": Learning.FULL}, Cut.VISION),
-        ({"optimizer": "adafactor", "schedule": "linear", "smoothing": 0.1}, Cut.PROJECTION),
-        ({"quantisation": "nf4"}, Cut.PROJECTION),
+        ({"optimizer": "adafactor", "schedule": "linear", "smoothing": 0.1}, Cut.BRIDGE),
+        ({"quantisation": "nf4"}, Cut.BRIDGE),
     ],
     ids=["q-former", "projection", "dora", "full", "adafactor", "nf4"],
 )

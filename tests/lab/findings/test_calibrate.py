@@ -16,12 +16,17 @@ from tests.findings.bundles import make_findings_bundle, sensitivity
 from tests.lab.findings.judging import answers, drawn, labelled, predicted
 from tetkik.bundle import Bundle, ImageReference, open_bundle, read_reference, write_manifest
 from tetkik.cli.app import app
+from tetkik.cli.findings.calibrate import _show
 from tetkik.findings.interface import preprocessing_of
 from tetkik.findings.operating_points import OperatingPoints
 from tetkik.findings.predict import load_findings
+from tetkik.lab.engine.learned_report import LearnedReport
 from tetkik.lab.engine.learned_rows import LearnedRows
+from tetkik.lab.engine.options import LearnedTreatment
+from tetkik.lab.findings.calibrated import Calibrated
 from tetkik.lab.findings.calibration import SOURCE_CARD, CalibrationOptions, _fitted
 from tetkik.lab.findings.evaluate import judge
+from tetkik.lab.findings.figures import Unscored
 from tetkik.lab.findings.learned import match_learned, read_pictures
 from tetkik.values import ThresholdOn
 
@@ -193,6 +198,14 @@ def test_a_model_without_a_calibration_gets_one_where_there_are_cases(done, tmp_
     # What it learned before stays unknown; that these images are learned from now on does not.
     match = match_learned(str(tmp_path / "new"), [done.folder / "60.png"], quiet)
     assert match is not None and match.same.all() and not match.complete
+
+
+def test_that_a_model_does_not_tell_all_is_said_beside_what_it_tells(done, capsys):
+    told = LearnedReport(LearnedTreatment.SEPARATE, 9, 2, 0, complete=False)
+    _show(Calibrated(done.new, "old", 7, 7, told, 0, Unscored({}, 0, 0, gated=False), (), ()))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "2 of the 9 rows are among those that old learned" in said
+    assert "does not tell which rows the model that it was trained from had learned" in said
 
 
 def test_what_cannot_be_is_said_in_one_sentence(done, tmp_path):

@@ -35,7 +35,7 @@ class Fixed:
     abstain_threshold = None
     trained_on = None
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, device: object = None) -> None:
         self.name = f"{name} 1.0"
         self._first = 0.25 if name == "nöro" else 0.75
 

@@ -17,7 +17,7 @@ from tests.records.reports_kit import (
 from tetkik.errors import Conflict, InputError
 from tetkik.language import Language, Sentence
 from tetkik.records.images import images
-from tetkik.records.reports import drafts, judging, report_inputs, signing, versions
+from tetkik.records.reports import drafts, judging, macros, report_inputs, signing, versions
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import AuditRow, Image, Report
 from tetkik.records.serialization import to_bytes
@@ -134,6 +134,21 @@ def test_what_a_person_writes_of_a_normal_image_meets_no_objection(records, read
         assert {item.author for item in after.draft.sentences} == {Author.PERSON}
         assert after.blockers == () and not any(item.hints or item.marks for item in after.draft.sentences)
         assert signing.sign(tx, made.id, 2, proof_of(reader), HOSPITAL).corrected
+
+
+def test_a_finding_takes_the_normal_sentences_of_its_part_away(records, reader):
+    made = made_report(records, result=QUIET)
+    with records.write(reader) as tx:
+        filled = macros.fill_normals(tx, made.id, drafts.draft_of(tx, made.id).revision).working
+        before = [item.text for item in filled.draft.sentences if item.author is Author.PERSON]
+        after = drafts.judge(tx, made.id, filled.revision, "Pneumothorax", Judgement.ADDED)
+        left = [item.text for item in after.draft.sentences if item.author is Author.PERSON]
+        gone = [text for text in before if text not in left]
+        assert (
+            len(gone) == 2 and "pnömotoraks izlenmemektedir" in gone[0] and "normal sınırlardadır" in gone[1]
+        )
+        undone = drafts.undo(tx, made.id, after.revision)
+        assert [item.text for item in undone.draft.sentences if item.author is Author.PERSON] == before
 
 
 def test_a_persons_sentence_gets_a_hint_and_is_never_overwritten(records, reader):

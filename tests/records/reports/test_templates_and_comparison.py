@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ from tetkik.records.reports.comparison import Change, compared
 from tetkik.records.reports.templates import HospitalTemplate, sentences_of
 from tetkik.report.normals import Examination, normal_report, unmentioned
 from tetkik.report.template import check_slots
-from tetkik.values import Draft, DraftSentence, Role, Section
+from tetkik.values import Draft, DraftSentence, Role, Route, Section
 
 
 def template(text, language=Language.TR):
@@ -109,6 +111,22 @@ def test_an_empty_report_becomes_a_normal_one_whole():
     normal = normal_report(Examination.CHEST_LATERAL, Language.TR)
     whole = [item.text for item in normal.completed((), set())]
     assert whole == [normal.technique, *(part.text for part in normal.parts), normal.impression]
+
+
+@pytest.mark.parametrize(
+    ("route", "offered"),
+    [
+        (Route.CHEST, {Examination.CHEST_PA, Examination.CHEST_AP, Examination.CHEST_LATERAL}),
+        (Route.BRAIN_MRI, {Examination.BRAIN_MRI}),
+        (None, set()),
+    ],
+)
+def test_of_the_normal_reports_those_for_the_kind_of_image_are_offered(records, route, offered):
+    made = made_report(records, result=replace(sample.RESULT, route=route))
+    with records.write(made_user(records, Role.RADIOLOGIST)) as tx:
+        own = templates.add(tx, "Şablon", Language.TR, "{findings}")
+        found = templates.fitting_templates(tx, drafts.draft_of(tx, made.id))
+    assert {item.examination for item in found} == offered | {None} and own in found
 
 
 def test_what_the_hospital_keeps_under_the_name_of_a_normal_report_takes_its_place(records):

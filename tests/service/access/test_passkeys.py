@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.records.clock import Clock
-from tests.service.browser import Watch, arrived, authenticator, axe, opened, overflow, serving
+from tests.service.browser import Watch, add_passkey, arrived, authenticator, axe, opened, overflow, serving
 from tests.service.kit import make_context, served, sign_in
 from tetkik.records.people import after_restore, passkeys, users
 from tetkik.records.people.users import Profile
@@ -66,12 +66,7 @@ def with_password(page: Page) -> None:
 
 def with_passkey_added(page: Page) -> None:
     with_password(page)
-    page.goto("/account")
-    page.click("[data-dialog=add-passkey]")
-    page.fill("#passkey-name", "Desk 3")
-    page.fill("#passkey-password", GOOD)
-    page.click("#add-passkey [type=submit]")
-    page.get_by_text("Desk 3", exact=True).wait_for()
+    add_passkey(page, "Desk 3", GOOD)
 
 
 def fetched(page: Page, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:

@@ -340,6 +340,7 @@ def test_the_thread_reads_what_is_uploaded_and_tells_how_far_it_is(tmp_path):
 def test_what_a_language_model_writes_is_heard_while_it_writes(tmp_path, monkeypatch, role, hears):
     with model_server(["held"]) as (url, heard):
         monkeypatch.setenv("TETKIK_LLM_URL", url)
+        monkeypatch.setenv("TETKIK_LLM_IMAGES", "inside")
         settings.cache_clear()
         app_context = make_context(tmp_path, findings_model=str(demonstration_model(tmp_path / "model")))
         sender, reader = (
@@ -362,6 +363,13 @@ def test_what_a_language_model_writes_is_heard_while_it_writes(tmp_path, monkeyp
         written = [json.loads(line[6:])["text"] for line in lines if line.startswith('data: {"text"')]
     with app_context.records.read() as tx:
         draft = drafts.draft_of(tx, report_of(tx, image_id)).draft
+        (entry,) = tx.session.scalars(select(AuditRow.content).where(AuditRow.action == "image.sent"))
+    assert (
+        entry
+        and image_id in entry
+        and '"host":"127.0.0.1"' in entry
+        and b"data:image/png;base64," in heard.raw[0]
+    )
     assert draft.writer == "small-model" and lines[-3] == "event: done"
     # A draft is the radiologist's alone, and so are its words while they are written.
     assert (draft.sentences[-1].text.split()[0] in "".join(written)) is hears

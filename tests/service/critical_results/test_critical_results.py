@@ -207,6 +207,8 @@ def test_who_was_told_at_the_signature_is_kept_and_so_is_why_nobody_was(app_cont
         told = {"level": "red", "words": _WORDS, "told_to": "Dr. Ay, acil", "told_at": "22:10"}
         assert client.post(path, data=told, follow_redirects=False).status_code == 303
         assert "Dr. Ay, acil 22:10" in client.get(f"/cases/{case_id}").text
+        listed = client.get("/critical-results").text
+        assert "by telephone or in person" in listed and "Dr. Ay" not in listed
         assert client.post(f"{path}/not-told", data={"reason": "treated"}).status_code == 204
         assert client.post(f"{path}/not-told", data={"reason": "no time"}).status_code == 422
     assert _audited(app_context, "critical.not_told")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
 
+from tests.documents import sample
 from tests.gateways import http_gateway
 from tests.records.reports_kit import made_report
 from tests.service.kit import make_context, served, sign_in
@@ -14,7 +16,7 @@ from tetkik.language import Language
 from tetkik.records.reports import drafts
 from tetkik.records.schema import AuditRow
 from tetkik.service.drafts.spoken import punctuated
-from tetkik.values import Role
+from tetkik.values import Author, Role, Section
 
 
 @pytest.fixture
@@ -91,6 +93,19 @@ def test_normals_say_nothing_of_what_is_spoken_of(client, app_context):
     assert after.draft.open_marks == before.draft.open_marks
     assert client.post(path, json={"revision": after.revision}).status_code == 200
     assert _draft(app_context, made).revision == after.revision  # nothing was left to say
+
+
+def test_the_normals_of_a_film_without_findings_close_with_an_impression(client, app_context):
+    findings = (sample.finding("Effusion", 0.05), sample.finding("Cardiomegaly", 0.05))
+    made = made_report(app_context.records, result=replace(sample.RESULT, findings=findings))
+    before = _draft(app_context, made)
+    assert before.draft.section(Section.IMPRESSION) == ()
+    path = f"/read/{made.case_id}/{made.id}/normals"
+    assert client.post(path, json={"revision": before.revision}).status_code == 200
+    after = _draft(app_context, made)
+    (impression,) = after.draft.section(Section.IMPRESSION)
+    assert impression.text == "PA akciğer grafisi normal sınırlardadır."
+    assert impression.author is Author.PERSON and not after.draft.open_marks
 
 
 def test_a_field_that_was_left_open_gets_a_hint(client, app_context):

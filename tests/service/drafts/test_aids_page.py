@@ -67,6 +67,12 @@ def test_a_report_is_written_with_the_aids(room):
         expect(page.locator(".draft-side.unsaved")).to_have_count(0)
         assert f"{wanted} efüzyon" in texts(room)
 
+        page.evaluate("document.activeElement.blur()")  # as on a page that was just opened
+        page.keyboard.press("?")
+        listed = page.locator("#keys .keys > dt").first
+        expect(listed).to_have_text("Normal bulgular")
+        expect(listed.locator("+ dd")).to_have_text("Alt N ")
+        page.keyboard.press("Escape")
         page.keyboard.press("Alt+n")
         expect(page.locator("textarea", has_text="kemik yapılar")).to_have_count(1)
         assert "Görüntü alanına giren kemik yapılar doğaldır." in texts(room)

@@ -315,6 +315,33 @@ def test_a_language_models_draft_comes_as_it_is_written(client, app_context, lan
     assert "ŞAHİN" not in _Model.asked[-1] and "Gülçin" not in _Model.asked[-1]
 
 
+@pytest.mark.attack
+def test_where_an_image_goes_is_in_the_trail_before_a_model_gets_it(
+    client, app_context, language_model, monkeypatch
+):
+    def audited() -> list[str]:
+        with app_context.records.read() as tx:
+            return list(tx.session.scalars(select(AuditRow.content).where(AuditRow.action == "image.sent")))
+
+    made = made_report(app_context.records)
+    wanted = {"language": "tr", "writer": "language_model"}
+
+    def redraft(revision: int, **sent: str) -> None:
+        url, held = f"{API}/{made.id}/redraft", {"If-Match": f'"{revision}"'}
+        assert client.post(url, json=wanted | sent, headers=held).status_code == 200
+
+    redraft(1)
+    assert "image_url" not in _Model.asked[-1] and audited() == []
+    monkeypatch.setenv("TETKIK_LLM_IMAGES", "inside")
+    settings.cache_clear()
+    redraft(2, writer="composer")
+    assert audited() == []
+    redraft(3)
+    (entry,) = audited()
+    assert made.image_id in entry and '"host":"127.0.0.1"' in entry
+    assert "data:image/png;base64," in _Model.asked[-1]
+
+
 def test_a_stream_that_comes_too_late_ends_with_a_fault(client, app_context, language_model):
     made = made_report(app_context.records)
     late = client.post(

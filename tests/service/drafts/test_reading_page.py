@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from tests.records.kit import made_user
-from tests.service.browser import AXE, authenticator, wait_for_notice
+from tests.service.browser import AXE, add_passkey, authenticator, wait_for_notice
 from tests.service.reading_room import (
     PASSWORD,
     another_case,
@@ -41,8 +41,8 @@ def test_whoever_claims_a_case_reads_it(browser, room):
         assert room.case_id in page.url and "AHİN" not in page.url
         page.locator(".strip-top").get_by_role("button", name="Üstlen").click()
         page.wait_for_selector("[data-mine]")
-    with room.app_context.records.read(room.reader) as tx:
-        reader = claims.reader_of_case(tx, room.case_id)
+        with room.app_context.records.read(room.reader) as tx:  # who leaves the page releases the case
+            reader = claims.reader_of_case(tx, room.case_id)
     assert reader is not None and reader.user_id == room.reader.user_id
 
 
@@ -310,6 +310,24 @@ def test_the_draft_is_accepted_or_rejected_as_a_whole(page, room):
     page.keyboard.press("Control+s")
     saved(page)
     assert texts(room) == ["Akciğerler normal görünümdedir."]
+    # Against one's own judgement, or without an impression, whoever signs says that it is meant.
+    page.locator("[data-sign]").click()
+    against = "“Akciğerler normal görünümdedir.” Pnömoni saptandı."
+    expect(page.locator("[data-doubts] li")).to_have_text([against, "Raporun Sonuç bölümü boş."])
+    page.fill("#sign-password", PASSWORD)
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "sure"
+    page.keyboard.press("Space")
+    page.locator("#sign [type=submit]").click()
+    expect(page.locator(".as-signed")).to_contain_text("Akciğerler normal görünümdedir.")
+
+
+@pytest.mark.parametrize("at", ["input[value=left]", "label:has([value=left])"])
+def test_a_side_that_is_clicked_is_written_at_once(page, room, at):
+    row = page.locator('[data-finding="Pneumonia"]')
+    row.locator("[data-judge=accepted]").click()
+    row.locator(f"[data-detail] {at}").click()
+    expect(page.locator("[data-lines=findings] textarea", has_text=re.compile("sol", re.I))).to_have_count(1)
 
 
 def test_the_report_is_signed_with_the_password(page, room):
@@ -343,12 +361,7 @@ def test_the_report_is_signed_with_a_passkey(browser, room):
     named = replace(room, address=room.address.replace("127.0.0.1", "localhost"))
     with reading(browser, named) as page:
         authenticator(page)
-        page.goto("/account")
-        page.click("[data-dialog=add-passkey]")
-        page.fill("#passkey-name", "Masa 3")
-        page.fill("#passkey-password", PASSWORD)
-        page.click("#add-passkey [type=submit]")
-        page.get_by_text("Masa 3", exact=True).wait_for()
+        add_passkey(page, "Masa 3", PASSWORD)
         page.goto(f"/read/{room.case_id}")
         page.locator("[data-sign]").click()
         accept_stated(page)

@@ -53,6 +53,11 @@ def test_every_tool_in_one_case(page, room):
     for x, y in ((0.42, 0.6), (0.66, 0.64), (0.195, 0.6)):
         page.mouse.click(*spot(page, x, y))
     expect(rows).to_have_count(2)
+    hint = page.locator("[data-hint]")
+    expect(hint).to_contain_text("önerildi")
+    page.locator("[data-stage]").first.focus()
+    page.keyboard.press("Escape")
+    expect(hint).to_be_hidden()  # the tool is left
     ratio = working(room).measurements[1]
     assert ratio.kind is MeasurementKind.CARDIOTHORACIC and 0.3 < ratio.value < 0.5
     assert 400 < ratio.points[3][0] < 425  # where the phantom's left wall is at that height

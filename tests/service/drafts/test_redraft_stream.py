@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -18,12 +19,16 @@ from tests.records.reports_kit import made_report
 from tests.report.model_server import GOOD, model_server
 from tests.service.browser import serving
 from tests.service.kit import make_context, opened_session
+from tetkik.errors import InputError
+from tetkik.imaging.examples import example_chest
+from tetkik.imaging.read import read_bytes
 from tetkik.language import Language
 from tetkik.records.reports import drafts
 from tetkik.records.reports.editing import DraftEdit
-from tetkik.records.schema import BrowserSession
+from tetkik.records.schema import BrowserSession, Image, Run
 from tetkik.records.worklist import claims
 from tetkik.service.drafts import redrafting
+from tetkik.service.drafts.shapes import RedraftSent
 from tetkik.settings import settings
 from tetkik.values import DraftSentence, Role, Section
 
@@ -187,3 +192,46 @@ def test_nothing_is_kept_or_told_once_the_screen_is_locked(desk):
     desk.heard.between = lock  # and the model ends before anybody looks at the session again
     assert desk.events()[-1] == ("end", {})
     assert desk.standing() == before
+
+
+class Decoder:
+    """Notes the frame that is asked for; it cannot read `broken`."""
+
+    def __init__(self, broken: bool = False) -> None:
+        self.asked: list[int | None] = []
+        self.broken = broken
+
+    def pixels(self, image, frame=None):
+        self.asked.append(frame)
+        if self.broken:
+            raise InputError("{file} ends too early.", file="x")
+        return read_bytes(example_chest(), "film")
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    ("stored", "judged", "broken", "asked", "why"),
+    [
+        ({}, None, False, [1], None),
+        ({"removed_at": datetime.now(UTC)}, None, False, [], "removed from the case"),
+        ({"frames": 9}, 7, False, [7], None),
+        ({"frames": 9}, None, False, [], "which frame"),
+        ({}, None, True, [1], "cannot be read"),
+    ],
+    ids=["one", "removed", "frame", "unknown frame", "broken"],
+)
+@pytest.mark.parametrize("desk", [["good"]], indirect=True)
+def test_only_the_frame_that_was_judged_is_shared(desk, monkeypatch, stored, judged, broken, asked, why):
+    monkeypatch.setenv("TETKIK_LLM_IMAGES", "inside")
+    settings.cache_clear()
+    with desk.app_context.records.write(desk.reader) as tx:
+        for table, values in ((Image, stored), (Run, {"frame": judged})):
+            if values:
+                tx.session.execute(update(table).values(**values))
+    decoder: Any = Decoder(broken)
+    sent = RedraftSent(language=Language.EN, writer="language_model")
+    fresh = redrafting.fresh_draft(desk.app_context, desk.reader, desk.report.id, 1, sent, decoder)
+    notices = " ".join(item.in_language(Language.EN) for item in fresh.draft.notices)
+    assert decoder.asked == asked and fresh.draft.writer == "small-model"
+    assert ("image_url" in json.dumps(desk.heard.requests[-1])) is (why is None)
+    assert why is None or ("did not get the image" in notices and why in notices)

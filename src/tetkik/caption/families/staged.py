@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,16 +17,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tetkik.caption.families.generation import drawing, generation_config, until_end
 from tetkik.caption.families.numerics import IGNORED, numbers_of, token_losses
 from tetkik.caption.families.tokenizer import CaptionTokenizer
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.network import CaptionBatch, Cut, DecodingOptions, Generated
 from tetkik.caption.options import Quantisation
-from tetkik.errors import UsageError
 from tetkik.networks.huggingface import quiet_transformers
 
 if TYPE_CHECKING:
     from tetkik.caption.families.base_location import BaseLocation
+
+Contexts = Sequence[Sequence[int]]
+"""Token numbers that stand before the prompt of each image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,11 @@ class StagedNetwork(ABC):
         """What its image processor is to know besides the `ImageSpec`."""
         return {}
 
+    @property
+    def takes_context(self) -> bool:
+        """Whether words of each image can stand before its prompt; an encoder has one prompt for all."""
+        return True
+
     def adapter_targets(self) -> tuple[str, ...]:
         """The query and value projections of the language model, which get an adapter by default."""
         return ("q_proj", "v_proj")
@@ -127,11 +136,14 @@ class StagedNetwork(ABC):
         """
 
     @abstractmethod
-    def _compose(self, row: Sequence[int], ended: bool) -> tuple[list[int], int]:
-        """A caption with prompt and special tokens, and how many of its tokens stand before the caption."""
+    def _compose(self, row: Sequence[int], ended: bool, context: Sequence[int] = ()) -> tuple[list[int], int]:
+        """A caption with prompt and special tokens, and how many of its tokens stand before the caption.
+
+        `context` stands before the prompt.
+        """
 
     @abstractmethod
-    def _generate(self, image: Tensor, config: Any) -> Tensor:
+    def _generate(self, image: Tensor, config: Any, contexts: Contexts | None) -> Tensor:
         """New tokens only, (n, length), int64, from features at `Cut.PROJECTION`."""
 
     # What follows for all.
@@ -153,21 +165,30 @@ class StagedNetwork(ABC):
 
     @property
     def cut(self) -> Cut:
-        """Where the frozen part ends: before the first stage with a weight that learns."""
-        before = Cut.NOTHING
-        for stage in self.stages():
-            if any(_learns(self.part(name)) for name in stage.parts):
-                return before
-            before = stage.cut
-        return before
+        """Where the frozen part ends: before the first stage with a weight that learns.
 
-    def frozen_features(self, pixels: Tensor) -> Tensor:
-        """The output of the frozen part, (n, tokens, width); with `Cut.NOTHING` the pixels themselves."""
+        A frozen projection that only makes features larger comes after it as well: for OPT-6.7B they are
+        32 x 768 numbers before it and 32 x 4096 behind it, and one linear layer in a step costs nothing.
+        """
+        stages = self.stages()
+        frozen = list(
+            takewhile(lambda stage: not any(learns(self.part(name)) for name in stage.parts), stages)
+        )
+        if len(frozen) == len(stages) and math.prod(frozen[-1].shape) > math.prod(frozen[-2].shape):
+            frozen.pop()
+        return frozen[-1].cut if frozen else Cut.NOTHING
+
+    def frozen_features(self, pixels: Tensor, seen: Tensor | None = None) -> Tensor:
+        """The output of the frozen part, (n, tokens, width); with `Cut.NOTHING` the pixels themselves.
+
+        `seen` is that of `vision_features`, where it is known already.
+        """
         frozen, _ = self._halves()
         features = pixels.to(self.device)
         with torch.no_grad(), self.judging():
             for stage in frozen:
-                features = stage.run(features)
+                known = seen is not None and stage.cut is Cut.VISION
+                features = seen if known else stage.run(features)  # type: ignore[assignment]
         return features
 
     def vision_features(self, pixels: Tensor) -> Tensor:
@@ -215,26 +236,42 @@ class StagedNetwork(ABC):
         """Token numbers of each caption, without prompt and special tokens."""
         return self.words.encode(captions)
 
-    def batch(self, rows: Sequence[NDArray[np.int32]]) -> CaptionBatch:
-        """Encoded captions with prompt, special tokens and filling, on the CPU."""
-        return self._batch([(row.tolist(), True) for row in rows])
+    def batch(self, rows: Sequence[NDArray[np.int32]], contexts: Contexts | None = None) -> CaptionBatch:
+        """Encoded captions with prompt, special tokens and filling, on the CPU.
 
-    def generate(self, features: Tensor, options: DecodingOptions) -> list[Generated]:
+        `contexts` are encoded words that stand before the prompt of each.
+        """
+        return self.batch_of([(row.tolist(), True) for row in rows], contexts)
+
+    def generate(
+        self, features: Tensor, options: DecodingOptions, contexts: Contexts | None = None
+    ) -> list[Generated]:
         """A caption for each image, from its features at the cut."""
-        special = {"pad_token_id": self.special.pad, "eos_token_id": self.special.end}
-        config = _generation_config(options, special)
-        with torch.no_grad(), self.judging(), _drawing(options.seed, self.device):
+        with torch.no_grad(), self.judging():
             image = self.to_language(features.to(self.device))
-            with warnings.catch_warnings():
-                # Penalties count new tokens only, which is what is wanted: a prompt is not repeated.
-                warnings.filterwarnings("ignore", message="Passing `.*` with `inputs_embeds`")
-                tokens = self._generate(image, config)
-            rows = [_until_end(row, self.special.end, self.special.pad) for row in tokens.tolist()]
-            sure = self._confidence(image, rows)
+            rows = self.draw(image, options, contexts)
+            sure = self._confidence(image, rows, contexts)
         return [
             Generated(self.words.decode(row), confidence)
             for (row, _), confidence in zip(rows, sure, strict=True)
         ]
+
+    def draw(
+        self, image: Tensor, options: DecodingOptions, contexts: Contexts | None = None
+    ) -> list[tuple[list[int], bool]]:
+        """The tokens of a caption for each of `image`, features at `Cut.PROJECTION`, and whether it ended."""
+        special = {"pad_token_id": self.special.pad, "eos_token_id": self.special.end}
+        config = generation_config(options, special)
+        with (
+            torch.no_grad(),
+            self.judging(),
+            drawing(options.seed, self.device),
+            warnings.catch_warnings(),
+        ):
+            # Penalties count new tokens only, which is what is wanted: a prompt is not repeated.
+            warnings.filterwarnings("ignore", message="Passing `.*` with `inputs_embeds`")
+            tokens = self._generate(image, config, contexts)
+        return [until_end(row, self.special.end, self.special.pad) for row in tokens.tolist()]
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(tokens, vocabulary) from (tokens, width)."""
@@ -284,8 +321,14 @@ class StagedNetwork(ABC):
     def learning_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         return {name: self.part(name) for stage in self._halves()[1] for name in stage.parts}
 
-    def _batch(self, rows: Sequence[tuple[Sequence[int], bool]]) -> CaptionBatch:
-        composed = [self._compose(row, ended) for row, ended in rows]
+    def batch_of(
+        self, rows: Sequence[tuple[Sequence[int], bool]], contexts: Contexts | None = None
+    ) -> CaptionBatch:
+        """As `batch`, for captions some of which have no end."""
+        composed = [
+            self._compose(row, ended, context)
+            for (row, ended), context in zip(rows, contexts or [()] * len(rows), strict=True)
+        ]
         length = max((len(row) for row, _ in composed), default=0)
         ids = torch.full((len(composed), length), self.special.pad)
         mask = torch.zeros_like(ids)
@@ -296,13 +339,27 @@ class StagedNetwork(ABC):
             targets[number, before : len(row)] = torch.tensor(row[before:])
         return CaptionBatch(ids, mask, targets)
 
-    def _confidence(self, image: Tensor, rows: Sequence[tuple[list[int], bool]]) -> list[float | None]:
+    def _beginnings(self, image: Tensor, contexts: Contexts | None) -> tuple[Tensor, Tensor]:
+        """What stands before each caption, (n, length), filled up on the left, and its mask."""
+        rows = [self._compose([], False, context)[0] for context in contexts or [()]]
+        length = max(map(len, rows))
+        ids = torch.tensor([[self.special.pad] * (length - len(row)) + row for row in rows])
+        mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows])
+        shape = (len(image), length)
+        return ids.to(image.device).long().expand(shape), mask.to(image.device).long().expand(shape)
+
+    def _confidence(
+        self,
+        image: Tensor,
+        rows: Sequence[tuple[list[int], bool]],
+        contexts: Contexts | None,
+    ) -> list[float | None]:
         """Geometric mean of the probabilities of each row's tokens, its end among them.
 
         Judged in one pass over the finished captions: the model's own probabilities, whatever the decoding
         did to them, and no logits of every step are kept.
         """
-        batch = self._batch(rows)
+        batch = self.batch_of(rows, contexts)
         if not (batch.targets != IGNORED).any():
             return [None] * len(rows)
         ids, mask, targets = (part.to(image.device) for part in (batch.ids, batch.mask, batch.targets))
@@ -316,7 +373,7 @@ class StagedNetwork(ABC):
         ]
 
 
-def _learns(part: nn.Module | nn.Parameter) -> bool:
+def learns(part: nn.Module | nn.Parameter) -> bool:
     if isinstance(part, nn.Parameter):
         return part.requires_grad
     return any(weight.requires_grad for weight in part.parameters())
@@ -348,49 +405,3 @@ class TrainableModel(nn.Module):
         network = self.network
         hidden = network.hidden(network.to_language(features), ids, mask, targets)
         return token_losses(hidden, network.logits, targets[targets != IGNORED], smoothing).sum()
-
-
-def _generation_config(options: DecodingOptions, special: Mapping[str, int | None]) -> Any:
-    """`GenerationConfig` for `options` and the tokens that a language model starts and ends with."""
-    from transformers import GenerationConfig
-
-    if options.sample and options.beams != 1:
-        raise UsageError("Sampling takes no beams ({beams}); use --beams 1.", beams=options.beams)
-    if options.min_tokens > options.max_tokens:
-        raise UsageError(
-            "A caption cannot have at least {least} tokens and at most {most}; correct one of them.",
-            least=options.min_tokens,
-            most=options.max_tokens,
-        )
-    drawn = {"temperature": options.temperature, "top_p": options.top_p, "top_k": 0} if options.sample else {}
-    # With one beam there is no length to favour, and transformers would warn.
-    beam = {"length_penalty": options.length_penalty} if options.beams > 1 else {}
-    return GenerationConfig(
-        num_beams=options.beams,
-        do_sample=options.sample,
-        max_new_tokens=options.max_tokens,
-        min_new_tokens=options.min_tokens,
-        no_repeat_ngram_size=options.no_repeat,
-        repetition_penalty=options.repetition_penalty,
-        **drawn,
-        **beam,
-        **special,
-    )
-
-
-@contextmanager
-def _drawing(seed: int, device: torch.device) -> Iterator[None]:
-    """Draws from `seed` within; the state of the generators is as before afterwards."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield
-
-
-def _until_end(row: list[int], end: int, pad: int | None) -> tuple[list[int], bool]:
-    """The tokens of a generated row before its end, and whether it had one rather than being cut off."""
-    if end in row:
-        return row[: row.index(end)], True
-    while row and row[-1] == pad:
-        row = row[:-1]
-    return row, False

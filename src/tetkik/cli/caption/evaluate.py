@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from rich.text import Text
 
 from tetkik.cli.caption.options import Base, BatchSize, Model, Quantised, SearchDecoding
-from tetkik.cli.console import out, progress, t
+from tetkik.cli.console import out, progress, t, writing
 from tetkik.cli.options import LearnedRowsOption, Replicates, TableAsJson, argument, option, with_options
 from tetkik.cli.tables import add_row, deliver, show_parts, signed, table
 from tetkik.errors import UsageError
@@ -65,10 +67,13 @@ def evaluate(
 ) -> None:
     """Figures with intervals beside two baselines, what they say, and with --out a page of images."""
     from tetkik.caption.predict import captioner_bundle, load_caption
-    from tetkik.lab.caption.evaluate import EvaluationOptions, check_rows, evaluate_captions
+    from tetkik.lab.caption.decoded import work_folder
+    from tetkik.lab.caption.evaluate import EvaluationOptions, check_rows, decode_captions, judge_captions
     from tetkik.lab.caption.evaluation_page import write_evaluation
     from tetkik.lab.caption.prepared import open_prepared
     from tetkik.lab.engine.evaluation_page import check_target
+    from tetkik.lab.engine.precision import launched_accelerator
+    from tetkik.lab.engine.session import silence
 
     options = EvaluationOptions(
         split=split,
@@ -88,10 +93,24 @@ def evaluate(
     bundle = captioner_bundle(model)
     # Before gigabytes of weights are read.
     check_rows(prepared, bundle, options)
-    captioner = load_caption(bundle, base=base, quantisation=quantisation)
-    with progress(t("evaluate")) as report:
-        evaluation = evaluate_captions(prepared, captioner.network, bundle, options, report)
+    work = None if folder is None else work_folder(folder)
+    with launched_accelerator() as accelerator, ExitStack() as stack:
+        main = accelerator.is_main_process
+        # None where there is one process.
+        device = getattr(accelerator, "device", None)
+        network = load_caption(bundle, base=base, quantisation=quantisation, device=device).network
+        report = stack.enter_context(progress(t("evaluate"))) if main else silence
+        with nullcontext() if work is None else writing(work):
+            decoded = decode_captions(
+                prepared, network, bundle, options, report, accelerator=accelerator, folder=work
+            )
+        # Of several processes one counts words.
+        if not main:
+            return
+        evaluation = judge_captions(prepared, bundle, decoded, options, report)
     deliver(evaluation, as_json=as_json, folder=folder, show=_show, write=write_evaluation)
+    if work is not None:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _bertscore(model: str | None, layer: int | None, idf: bool) -> BertScoreOptions | None:

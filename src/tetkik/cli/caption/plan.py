@@ -6,17 +6,24 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from tetkik.cli.console import note, out, print_line, t, warn
+from tetkik.cli.console import note, out, print_line, show_notice, t, warn
 from tetkik.cli.tables import bullet, table
+from tetkik.errors import OutputError
 
 if TYPE_CHECKING:
-    from tetkik.lab.caption.training.plan import Plan, Setting
+    from tetkik.lab.caption.training.plan import CachePlan, Plan, Setting
+    from tetkik.lab.caption.training.plan_evaluation import EvaluationPlan
+    from tetkik.lab.caption.training.plan_memory import PassMemory
 
 _MIB, _GIB = 2**20, 2**30
 
 
-def show_plan(plan: Plan) -> None:
-    """What the card must hold, what the disk must hold, what to set, and the hours with their reasoning."""
+def show_plan(plan: Plan, evaluation: EvaluationPlan | None = None) -> None:
+    """What the card must hold, what the disk must hold, what to set, and the hours with their reasoning.
+
+    Raises:
+        OutputError: the image features are all to be written, and do not fit the disk.
+    """
     from tetkik.lab.caption.training.plan import CONTEXT
 
     setting = plan.setting
@@ -27,13 +34,26 @@ def show_plan(plan: Plan) -> None:
         shown.add_row(words, _size(size))
     shown.add_row(Text(t("all"), style="bold"), Text(_size(setting.total), style="bold"))
     out.print(shown)
-    if plan.images is not None and plan.row_disk:
-        _show_cache(plan)
+    if plan.images is not None and plan.cache is not None:
+        _show_cache(plan, plan.images, plan.cache)
     _say_what_to_set(plan)
     if plan.hours is not None:
         _say_hours(plan)
     elif plan.fits:
         note("The speed of this card is not known, so no hours are given; name it with --card.")
+    if evaluation is not None:
+        _show_evaluation(evaluation, CONTEXT)
+    if plan.cache is not None:
+        _check_room(plan.cache)
+
+
+def _check_room(cache: CachePlan) -> None:
+    try:
+        cache.check()
+    except OutputError as error:
+        if cache.certain:
+            raise
+        warn(error.template, **error.values)
 
 
 def _say_for_what(plan: Plan) -> None:
@@ -69,14 +89,17 @@ def _rows_of(setting: Setting, context: int) -> list[tuple[str, int]]:
     ]
 
 
-def _show_cache(plan: Plan) -> None:
-    assert plan.images is not None
+def _show_cache(plan: Plan, images: PassMemory, cache: CachePlan) -> None:
+    show_notice(cache.place)
     shown = table(t("once, before the first epoch"), "GiB")
-    shown.add_row(t("frozen weights before the cut, on the card until then"), _size(plan.images.frozen))
-    shown.add_row(t("activations of 8 images"), _size(plan.images.working))
+    shown.add_row(t("frozen weights before the cut, on the card until then"), _size(images.frozen))
+    shown.add_row(t("activations of 8 images"), _size(images.working))
     shown.add_row(t("all, with the language model"), _size(plan.setting.first))
-    features = t("image features on the disk, {each:.1f} KB an image", each=plan.row_disk / 1e3)
-    shown.add_row(features, _size(plan.disk))
+    features = t(
+        "image features on the disk, {images} x {each:.1f} KB", images=cache.images, each=cache.each / 1e3
+    )
+    shown.add_row(features, _size(cache.size))
+    shown.add_row(t("free on the disk of {folder}", folder=cache.folder), _size(cache.free))
     out.print(shown)
 
 
@@ -113,6 +136,7 @@ def _flags(setting: Setting) -> str:
 
 
 def _say_hours(plan: Plan) -> None:
+    from tetkik.lab.caption.training.options import DRAWN
     from tetkik.lab.caption.training.plan import REACHED, REACHED_MEMORY
 
     hours, card = plan.hours, plan.card
@@ -146,6 +170,13 @@ def _say_hours(plan: Plan) -> None:
             tera=hours.image_flops / 1e12,
             hours=hours.images,
         )
+    options = plan.setting.options
+    if options.self_critical or options.tune or options.neighbours:
+        _bullet(
+            "Validation, trials of --tune and epochs of --self-critical come on top; an epoch of these draws "
+            "{drawn} captions an image first.",
+            drawn=DRAWN,
+        )
     for cards in (1, 2):
         _bullet(
             "On {cards} × {card}: {epoch:.1f} h an epoch; {all:.1f} h with the features and {epochs} epochs.",
@@ -154,6 +185,44 @@ def _say_hours(plan: Plan) -> None:
             epoch=hours.epoch(cards),
             all=hours.all(cards),
             epochs=hours.epochs,
+        )
+
+
+def _show_evaluation(plan: EvaluationPlan, context: int) -> None:
+    shown = table(t("to judge the test split"), "GiB")
+    shown.add_row(t("all weights"), _size(plan.weights))
+    keys = t(
+        "keys and values of the search, {captions} x {beams} beams", captions=plan.captions, beams=plan.beams
+    )
+    shown.add_row(keys, _size(plan.keys))
+    shown.add_row(t("activations, and weights written out to be multiplied"), _size(plan.working))
+    shown.add_row(t("CUDA and its libraries"), _size(context))
+    shown.add_row(Text(t("all"), style="bold"), Text(_size(plan.total), style="bold"))
+    out.print(shown)
+    if plan.total > plan.card.memory:
+        warn(
+            "The test does not fit: leave out --test, and run `tetkik caption evaluate` with a smaller "
+            "--batch-size or fewer --beams."
+        )
+    if plan.decoding is None or plan.looking is None:
+        return
+    _bullet(
+        "Captions of {rows} test images, cut after token {tokens}: at most {hours:.1f} h on one card.",
+        rows=plan.rows,
+        tokens=plan.tokens,
+        hours=plan.decoding,
+    )
+    _bullet(
+        "The nearest training images, once for a vision tower, {images} to look at: {hours:.1f} h.",
+        images=plan.looked_at,
+        hours=plan.looking,
+    )
+    for cards in (1, 2):
+        _bullet(
+            "On {cards} × {card} the test takes at most {all:.1f} h.",
+            cards=cards,
+            card=plan.card.name,
+            all=plan.all(cards),
         )
 
 

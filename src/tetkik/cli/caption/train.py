@@ -5,20 +5,27 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from tetkik.cli.console import out, print_line, progress, show_notice, t, writing
+from tetkik.cli.config import configurable
+from tetkik.cli.console import note, out, print_line, progress, show_notice, t, writing
 from tetkik.cli.options import argument, check_output_folder, option, with_options
-from tetkik.cli.tables import metrics_shown
+from tetkik.cli.tables import add_row, metrics_shown, signed, table
 from tetkik.errors import UsageError
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.training.options import CaptionTraining
+from tetkik.statistics import Interval
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.table import Table
+
     from tetkik.bundle import Bundle
     from tetkik.lab.caption.prepared import Prepared
 
 
+@configurable
 @with_options
 def train(
     prepared: Annotated[Path | None, argument("The folder that `caption prepare` wrote.", "DIR")] = None,
@@ -31,7 +38,9 @@ def train(
     test: Annotated[
         bool, option("Then judge the finished model on the test split, as `caption evaluate` does.")
     ] = False,
-    plan: Annotated[bool, option("Only say how much memory the training would need.")] = False,
+    plan: Annotated[
+        bool, option("Only say what memory, disk and hours it would need; with --test, the test as well.")
+    ] = False,
     card: Annotated[
         str | None, option("With --plan: the card to plan for, such as t4; without it this one.")
     ] = None,
@@ -44,9 +53,14 @@ def train(
         options = replace(options, data_name=called)
     if plan:
         from tetkik.cli.caption.plan import show_plan
+        from tetkik.lab.caption.training.features import feature_store
         from tetkik.lab.caption.training.plan import plan_training
+        from tetkik.lab.caption.training.plan_evaluation import plan_evaluation
 
-        show_plan(plan_training(options, data, card))
+        if test and data is not None:
+            _check_test_rows(data)
+        made = plan_training(options, data, card, None if folder is None else feature_store(folder))
+        show_plan(made, plan_evaluation(made, data) if test else None)
         return
     if card is not None:
         raise UsageError("--card belongs to --plan; leave it out to train.")
@@ -56,16 +70,33 @@ def train(
         raise UsageError("Nothing says where to write the model; name a folder with --out.")
     check_output_folder(folder, options.id)
     judged_folder = _test_folder(data, folder) if test else None
+    from tetkik.bundle import Task, open_bundle
+    from tetkik.lab.caption.decoded import announce, is_unfinished
     from tetkik.lab.caption.train import train_caption
+    from tetkik.lab.caption.training.data import identity
+    from tetkik.lab.engine.checkpoint import WorkFolder
 
-    with progress(t("train"), speed=True) as report, writing(folder):
-        bundle = train_caption(data, folder, options, report, show_notice)
-    _show(bundle, folder)
-    # Of several processes the first one does it.
-    if judged_folder is not None and os.environ.get("RANK", "0") == "0":
+    # Of several processes the first one speaks.
+    main = os.environ.get("RANK", "0") == "0"
+    # Not where another training into the same folder was begun since.
+    trained = options.resume and not WorkFolder.beside(folder).has_progress()
+    asked = identity(data, options) if judged_folder is not None else {}
+    if trained and judged_folder is not None and is_unfinished(judged_folder, folder, asked):
+        bundle = open_bundle(folder, Task.CAPTION)
+        if main:
+            note("The model {path} is trained already; its test goes on.", path=folder)
+    else:
+        with progress(t("train"), speed=True) as report, writing(folder):
+            bundle = train_caption(data, folder, options, report, show_notice)
+        if main:
+            _show(bundle, folder)
+            if judged_folder is not None:
+                announce(judged_folder, bundle, asked)
+    if judged_folder is not None:
         from tetkik.cli.caption.evaluate import evaluate
 
-        out.print()
+        if main:
+            out.print()
         evaluate(
             data.folder,
             split=Split.TEST,
@@ -75,14 +106,18 @@ def train(
         )
 
 
-def _test_folder(data: Prepared, folder: Path) -> Path:
-    """Where the figures on the test split go: a fault is reported before the training and not after."""
-    from tetkik.lab.engine.evaluation_page import check_target
-
+def _check_test_rows(data: Prepared) -> None:
     if not data.rows(Split.TEST):
         raise UsageError(
             "{folder} has no test rows; leave out --test, or prepare it with --set-aside.", folder=data.folder
         )
+
+
+def _test_folder(data: Prepared, folder: Path) -> Path:
+    """Where the figures on the test split go: a fault is reported before the training and not after."""
+    from tetkik.lab.engine.evaluation_page import check_target
+
+    _check_test_rows(data)
     judged = folder.with_name(f"{folder.name}-test")
     check_target(judged)
     return judged
@@ -94,6 +129,20 @@ def _show(bundle: Bundle, folder: Path) -> None:
     if bundle.manifest.metrics:
         out.print(t("On validation, which chose the epoch:"), markup=False)
         out.print(metrics_shown(bundle.manifest.metrics))
+    if kept := bundle.manifest.training.get("kept"):
+        out.print(_kept(kept))
     print_line("The model is in {path}.", path=bundle.path)
     log = log_folder(folder)
     print_line("Log, curves and captions are in {path}.", path=log)
+
+
+def _kept(kept: Sequence[Mapping[str, Any]]) -> Table:
+    """What validation kept of the training, and what it dropped and by how much."""
+    titles = ("option", "metric", "with", "without", "difference", "95%", "kept?")
+    made = table(*map(t, titles))
+    for one in kept:
+        bounds = None if one["low"] is None else Interval(one["low"], one["high"])
+        words = t("yes") if one["kept"] else t("no, dropped")
+        difference = signed(one["with_part"] - one["without"])
+        add_row(made, one["part"], one["metric"], one["with_part"], one["without"], difference, bounds, words)
+    return made

@@ -69,6 +69,7 @@ def calibrate(
 
 
 def _show(done: Calibrated) -> None:
+    from tetkik.lab.engine.learned_report import around
     from tetkik.lab.findings.calibrated import Change
 
     out.print(
@@ -77,7 +78,7 @@ def _show(done: Calibrated) -> None:
         Text(t("{n} patients or groups", n=done.groups), style="dim"),
     )
     out.print(_labels(done))
-    say_list([done.learned.sentence(done.source)])
+    say_list(around((), [done.learned], [done.source]))
     if done.same_patient:
         note("Other images of the same patients left out: {count}.", count=done.same_patient)
     if kept := done.of(Change.KEPT):

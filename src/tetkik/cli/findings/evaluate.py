@@ -14,6 +14,7 @@ from tetkik.cli.options import (
     EvaluationFolder,
     LearnedRowsOption,
     Model,
+    OnDevice,
     Replicates,
     TableAsJson,
     argument,
@@ -82,6 +83,7 @@ def evaluate(
     bootstrap: Replicates = 1000,
     seed: Seed = 0,
     workers: Workers = None,
+    device: OnDevice = None,
 ) -> None:
     """Figures with intervals, what they say in words, and with --out pictures and a page."""
     from tetkik.lab.engine.evaluation_page import check_target
@@ -103,7 +105,7 @@ def evaluate(
         from tetkik.findings.predict import load_findings
         from tetkik.lab.findings.learned import match_learned
 
-        findings = load_findings(model, gate=not no_gate, thresholds=given)
+        findings = load_findings(model, gate=not no_gate, thresholds=given, device=device)
         with progress(t("evaluate")) as report:
             learned = match_learned(model, labelled.files, report)
             answers = predict_all(findings, labelled.files, workers, report)

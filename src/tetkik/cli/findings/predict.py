@@ -19,7 +19,7 @@ from tetkik.cli.findings.inputs import (
     require_images,
     show_answers,
 )
-from tetkik.cli.options import LinesAsJson, Model, Paths, option
+from tetkik.cli.options import LinesAsJson, Model, OnDevice, Paths, option
 from tetkik.errors import UsageError
 from tetkik.values import DISCLAIMER
 
@@ -54,6 +54,7 @@ def predict(
     ] = False,
     no_gate: Annotated[bool, option("Read every image, suitable or not; for evaluation only.")] = False,
     workers: Workers = None,
+    device: OnDevice = None,
 ) -> None:
     """One answer for each image, in order; a bad file costs that file alone."""
     from tetkik.findings.predict import load_findings
@@ -63,7 +64,7 @@ def predict(
         raise UsageError("--csv prints scores alone; leave out --json and --heatmaps.")
     on_torch = heatmaps is not None and heatmap_method is HeatmapMethod.GRAD_CAM
     given = parse_thresholds(thresholds)
-    findings = load_findings(model, gate=not no_gate, on_torch=on_torch, thresholds=given)
+    findings = load_findings(model, gate=not no_gate, on_torch=on_torch, thresholds=given, device=device)
     writer = None
     if heatmaps is not None:
         from tetkik.findings.heatmaps import HeatmapWriter, Method, heatmaps_for

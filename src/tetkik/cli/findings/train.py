@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from tetkik.cli.config import configurable
 from tetkik.cli.console import note, out, print_line, progress, t, warn, writing
 from tetkik.cli.options import BundleFolder, argument, check_output_folder, option, with_options
 from tetkik.cli.tables import metrics_shown
@@ -26,6 +27,7 @@ _GIB = 1 << 30
 _SMALL_CARD = 8 * _GIB
 
 
+@configurable
 @with_options
 def train(
     table: Annotated[

@@ -79,6 +79,8 @@ def draft(
         )
     with _listening(writer) as on_text:
         how: dict[str, Any] = {"prior": earlier, "language": spoken, "writer": writer, "on_text": on_text}
+        if known is None:
+            how["before_sending"] = _say_what_is_sent
         if known is not None:
             inputs = ReportInput(history=history, caption=caption)
             reported = report_findings(known, inputs, settings(), **how)
@@ -98,6 +100,10 @@ def draft(
     _say_what_it_took(reported)
     if folder is not None:
         _write(reported, folder, filled, as_json=as_json)
+
+
+def _say_what_is_sent(host: str) -> None:
+    note("{host} gets the image, without its file and with the text in it blackened.", host=host)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from tetkik.cli.options import (
     EvaluationFolder,
     LearnedRowsOption,
     Model,
+    OnDevice,
     Replicates,
     TableAsJson,
     argument,
@@ -46,6 +47,7 @@ def evaluate(
     bootstrap: Replicates = 1000,
     seed: Seed = 0,
     robustness: Annotated[bool, option("Score perturbed texts too, which is six times the work.")] = True,
+    device: OnDevice = None,
 ) -> None:
     """Figures with intervals, what they say in words, and with --out pictures and a page."""
     from tetkik.lab.engine.evaluation_page import check_target
@@ -60,7 +62,7 @@ def evaluate(
     complaints = read_complaints(data)
     say_left_out(complaints.left_out)
     model = settings().triage_model if model is None else model
-    scorer = load_triage(model)
+    scorer = load_triage(model, device=device)
     with progress(t("evaluate")) as report:
         evaluation = judge(
             scorer,

@@ -12,7 +12,7 @@ from typing import Annotated, BinaryIO
 import typer
 
 from tetkik.cli.console import note, out, print_json_line, show_failure, t
-from tetkik.cli.options import LinesAsJson, Model, argument, option
+from tetkik.cli.options import LinesAsJson, Model, OnDevice, argument, option
 from tetkik.cli.triage.answer import show_answer
 from tetkik.errors import DataError, InputError, TetkikError, UsageError
 from tetkik.settings import settings
@@ -33,6 +33,7 @@ def predict(
     ] = None,
     model: Model = None,
     as_json: LinesAsJson = False,
+    device: OnDevice = None,
 ) -> None:
     """One answer for each complaint, in order; a bad row costs that row alone."""
     from tetkik.triage.predict import load_triage
@@ -44,7 +45,7 @@ def predict(
                 "No complaint was given; type it in quotation marks or name a file with --input."
             )
         source = "-"
-    triage = load_triage(settings().triage_model if model is None else model, priors=True)
+    triage = load_triage(settings().triage_model if model is None else model, priors=True, device=device)
     number, failed = -1, 0
     for number, item in enumerate(_items(texts or [], source)):
         if isinstance(item, TetkikError):

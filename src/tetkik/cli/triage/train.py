@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tetkik.bundle import bundle_id
+from tetkik.cli.config import configurable
 from tetkik.cli.console import note, out, print_line, progress, t, warn, writing
 from tetkik.cli.options import BundleFolder, check_output_folder, option, with_options
 from tetkik.cli.tables import metrics_shown
 from tetkik.cli.triage.evaluate import Data, Invented, say_left_out
+from tetkik.lab.engine.tracking import Tracker
 from tetkik.lab.triage.transformer.options import TransformerOptions
 from tetkik.values import DEPARTMENTS, ProgressCallback
 
@@ -30,6 +32,7 @@ class Kind(StrEnum):
     URGENCY = "urgency"
 
 
+@configurable
 @with_options
 def train(
     data: Data,
@@ -48,6 +51,8 @@ def train(
     from tetkik.lab.triage.data import read_complaints, read_invented
 
     check_output_folder(folder, options.id)
+    if options.tracker is not Tracker.NONE and kind is not Kind.TRANSFORMER:
+        note("A linear model has no epochs to log; --tracker is for transformers.")
     if kind is Kind.URGENCY:
         _say(_urgency(data, folder, options, assess=assess))
         return

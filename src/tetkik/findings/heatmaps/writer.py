@@ -7,33 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tetkik.bundle import bundle_id
 from tetkik.errors import as_fault_of
 from tetkik.files import written_whole
 from tetkik.findings.heatmaps.choice import heatmaps_for
-from tetkik.findings.heatmaps.method import Heatmaps, onto_image
-from tetkik.findings.heatmaps.overlay import SIDE, Legend, blurred, draw
-from tetkik.values import NORMAL_LABELS, Finding, FindingsResult, Flaw
+from tetkik.findings.heatmaps.heat import Heat, find_heat
+from tetkik.findings.heatmaps.method import Heatmaps
+from tetkik.findings.heatmaps.overlay import SIDE, Legend, draw
+from tetkik.values import NORMAL_LABELS, Finding, FindingsResult
 
 if TYPE_CHECKING:
     from tetkik.findings.predict import Findings, Study
 
 _DIGITS = 16
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Heat:
-    """Where the network looked for one finding."""
-
-    finding: Finding
-    picture: NDArray[np.uint8]
-    """(rows, columns), uint8, the image as it should be looked at."""
-    values: NDArray[np.float32]
-    """(rows, columns), float32, 0 to 1, over the picture."""
-    blurred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +62,7 @@ class HeatmapWriter:
 
 def heats_of(findings: Findings, heatmaps: Heatmaps, study: Study) -> tuple[Heat, ...]:
     """The heat of each finding of an answer that a reader will want to see."""
-    shown = worth_showing(study.result)
-    picture, square = study.prepared.picture, study.prepared.square
-    if not shown or picture is None or square is None:
-        return ()
-    hidden = Flaw.BURNED_IN_TEXT in study.result.flaws
-    if hidden:
-        picture = blurred(picture)
-    columns = [findings.model.manifest.labels.index(finding.label) for finding in shown]
-    seen = findings.model.preprocessing
-    rows, width = picture.shape
-    return tuple(
-        Heat(finding, picture, onto_image(values, rows, width, seen.fit, seen.kept), hidden)
-        for finding, values in zip(shown, heatmaps.maps(square, columns), strict=True)
-    )
+    return find_heat(findings.model, heatmaps, study.prepared, worth_showing(study.result))
 
 
 def worth_showing(result: FindingsResult) -> Sequence[Finding]:

@@ -183,7 +183,27 @@ def activation_of(config: Any, labels: Sequence[str] | None = None) -> Activatio
 
 def check_configuration(name: str, folder: Path) -> Any:
     """The configuration of the image classifier in `folder`."""
-    from transformers import AutoConfig, AutoModelForImageClassification
+    from transformers import AutoModelForImageClassification
+
+    config = open_configuration(name, folder)
+    if type(config) not in AutoModelForImageClassification._model_mapping:
+        raise BundleMismatch(
+            "{name} is a model of the type {kind}, which is no image classifier; give one that "
+            "AutoModelForImageClassification opens.",
+            name=name,
+            kind=config.model_type,
+        )
+    return config
+
+
+def open_configuration(name: str, folder: Path) -> Any:
+    """The configuration of the model in `folder`, of any kind that transformers knows.
+
+    Raises:
+        BundleCorrupt: transformers cannot read it.
+        MissingExtra: it needs the package timm.
+    """
+    from transformers import AutoConfig
 
     values = read_config(folder)
     kind = values.get("model_type", "timm_wrapper" if "architecture" in values else None)
@@ -195,7 +215,7 @@ def check_configuration(name: str, folder: Path) -> Any:
         )
     try:
         with quiet_transformers():
-            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            return AutoConfig.from_pretrained(folder, trust_remote_code=False)
     # Whatever a foreign folder holds must end in one sentence.
     except Exception as error:
         raise BundleCorrupt(
@@ -204,31 +224,29 @@ def check_configuration(name: str, folder: Path) -> Any:
             name=name,
             fault=type(error).__name__,
         ) from None
-    if type(config) not in AutoModelForImageClassification._model_mapping:
-        raise BundleMismatch(
-            "{name} is a model of the type {kind}, which is no image classifier; give one that "
-            "AutoModelForImageClassification opens.",
-            name=name,
-            kind=config.model_type,
+
+
+def load_weights(factory: Any, folder: Path, **changes: Any) -> tuple[Any, dict[str, Any]]:
+    """A network by one of transformers' factories, in fp32, and the report of loading; no foreign code."""
+    with quiet_transformers():
+        model, report = factory.from_pretrained(
+            folder,
+            output_loading_info=True,
+            weights_only=True,
+            trust_remote_code=False,
+            # Written out, so that heatmaps can see it and the exporter needs no special case.
+            attn_implementation="eager",
+            dtype=torch.float32,
+            **changes,
         )
-    return config
+    return model, report
 
 
 def _load(name: str, folder: Path, config: Any, **changes: Any) -> Any:
     from transformers import AutoModelForImageClassification
 
     try:
-        with quiet_transformers():
-            model, report = AutoModelForImageClassification.from_pretrained(
-                folder,
-                output_loading_info=True,
-                weights_only=True,
-                trust_remote_code=False,
-                # Written out, so that heatmaps can see it and the exporter needs no special case.
-                attn_implementation="eager",
-                dtype=torch.float32,
-                **changes,
-            )
+        model, report = load_weights(AutoModelForImageClassification, folder, **changes)
     except Exception as error:
         raise BundleCorrupt(
             "{name} is an image classifier ({kind}) whose weights cannot be loaded ({fault}); give a folder "

@@ -11,7 +11,7 @@ from pydicom.uid import UID
 
 from tetkik.errors import InputError, OutputError, TetkikError, as_fault_of, file_fault
 from tetkik.files import written_whole
-from tetkik.imaging.burned_in import burned_in_text
+from tetkik.imaging.burned_in import text_if_looked
 from tetkik.imaging.deidentify.clean import OWN_WORDS, Cleaner, identifiers_in
 from tetkik.imaging.deidentify.pixels import clean_pixels
 from tetkik.imaging.deidentify.profile import BurnedIn, Deidentified, Options, basic_profile
@@ -130,7 +130,7 @@ def _look_for_text(dataset: Dataset, data: bytes, name: str, options: Options) -
                 file=name,
             ) from None
         return (_WRITTEN_UNSEEN,)
-    if not any(burned_in_text(image) for image in images):
+    if all(text_if_looked(image) == () for image in images):
         return ()
     if refuse:
         raise InputError(

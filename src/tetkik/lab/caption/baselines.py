@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.files import written_whole
 from tetkik.lab.caption.metrics.scores import quick_scores
 from tetkik.lab.caption.metrics.tokens import treebank_words
+from tetkik.lab.engine.batches import in_steps
+from tetkik.lab.engine.processes import gathered
 from tetkik.statistics import Ints
 from tetkik.values import ProgressCallback
+
+if TYPE_CHECKING:
+    from tetkik.lab.caption.prepared import Part
 
 Embeddings = NDArray[np.float32]
 _SIDE = 16
@@ -81,7 +90,68 @@ def embed(
         parts.append(values / np.where(norm > 0, norm, 1))
         done += len(values)
         progress(step, done, total)
-    return np.concatenate(parts)
+    return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
+
+
+def nearest_rows(
+    accelerator: Any,
+    training: Part,
+    judged: Part,
+    embedding: Callable[[NDArray[np.uint8]], Embeddings],
+    batch_size: int,
+    kept: Path,
+    progress: ProgressCallback = lambda *_: None,
+) -> Ints:
+    """For each row of `judged` the most similar row of `training`, the same in every process.
+
+    They are read from the file `kept` where they were found before, whose name says of what; else all
+    processes share the images, and `kept` is written where the disk lets them.
+    """
+    (known,) = gathered(accelerator, [_read_rows(kept, judged, training)] * accelerator.is_main_process)
+    if known is not None:
+        return known
+    store, queries = (
+        _shared_embeddings(accelerator, part, embedding, batch_size, progress) for part in (training, judged)
+    )
+    found = nearest(queries, store)
+    if accelerator.is_main_process:
+        # A prepared folder may be one that nobody may write to.
+        with suppress(OSError):
+            kept.parent.mkdir(exist_ok=True)
+            with written_whole(kept) as file:
+                np.save(file, found, allow_pickle=False)
+    return found
+
+
+def _read_rows(kept: Path, judged: Part, training: Part) -> Ints | None:
+    try:
+        found: Ints = np.load(kept, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    sound = found.shape == (len(judged),) and found.dtype == np.int64
+    return found if sound and found.min() >= 0 and found.max() < len(training) else None
+
+
+def _shared_embeddings(
+    accelerator: Any,
+    part: Part,
+    embedding: Callable[[NDArray[np.uint8]], Embeddings],
+    batch_size: int,
+    progress: ProgressCallback,
+) -> Embeddings:
+    """As `embed` of all of `part`, each process its share of batches, which are those of one process."""
+    rank, world = accelerator.process_index, accelerator.num_processes
+    batches = in_steps(np.arange(len(part)), batch_size)
+    mine = batches[rank::world]
+    made = embed(
+        (part.squares(rows) for rows in mine), sum(map(len, mine)), embedding, "nearest images", progress
+    )
+    parts = gathered(accelerator, [made])
+    found = np.empty((len(part), parts[0].shape[1]), np.float32)
+    for place, values in enumerate(parts):
+        if len(values):
+            found[np.concatenate(batches[place::world])] = values
+    return found
 
 
 def nearest(queries: Embeddings, store: Embeddings) -> Ints:

@@ -6,24 +6,29 @@ these are taken from it alone. Rows that the model saw in its training or valida
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.caption.network import DecodingOptions, Generated
+from tetkik.caption.neighbours import NeighbourIndex, embedding, read_neighbours, retrieved
+from tetkik.caption.network import Cut, DecodingOptions, Generated
 from tetkik.errors import DataError, UsageError
 from tetkik.lab.caption.baselines import (
     Embeddings,
     Nearness,
     constant_caption,
-    embed,
-    nearest,
+    nearest_rows,
     pixel_embeddings,
 )
 from tetkik.lab.caption.data import Split, group_numbers
+from tetkik.lab.caption.decoded import decode_rows, model_identity
 from tetkik.lab.caption.figures import (
     CONSTANT,
     MODEL,
@@ -49,6 +54,7 @@ from tetkik.lab.caption.metrics.scores import (
 )
 from tetkik.lab.engine.learned_report import divide
 from tetkik.lab.engine.options import LearnedTreatment
+from tetkik.lab.engine.processes import ALONE
 from tetkik.language import Sentence
 from tetkik.statistics import ClusterBootstrap, Floats, Ints, percentile_interval
 from tetkik.values import ProgressCallback
@@ -58,6 +64,8 @@ if TYPE_CHECKING:
     from tetkik.caption.families.staged import StagedNetwork
     from tetkik.lab.caption.prepared import Part, Prepared
 
+NEAREST_ROWS = ".nearest"
+"""Folder in a prepared one for the nearest training images of a split."""
 _EXAMPLES = 6
 """Images of each kind on the page."""
 
@@ -90,9 +98,15 @@ class _Rows:
     def of(self, values: Sequence[str]) -> tuple[str, ...]:
         return tuple(values[row] for row in self.rows.tolist())
 
-    def squares(self, batch: int) -> Iterator[NDArray[np.uint8]]:
-        for start in range(0, len(self.rows), batch):
-            yield self.part.squares(self.rows[start : start + batch])
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedCaptions:
+    """The rows to judge, what the model made of each, and the nearest training row or None."""
+
+    judged: _Rows
+    made: list[Generated]
+    training: Part | None
+    near: Ints | None
 
 
 def evaluate_captions(
@@ -102,14 +116,34 @@ def evaluate_captions(
     options: EvaluationOptions | None = None,
     progress: ProgressCallback = lambda *_: None,
 ) -> CaptionEvaluation:
-    """Judge the captioner `network`, loaded from `bundle`.
+    """Judge the captioner `network`, loaded from `bundle`, in one process; see `decode_captions`.
+
+    Raises:
+        InputError: the model of BERTScore cannot be had.
+    """
+    options = options or EvaluationOptions()
+    decoded = decode_captions(prepared, network, bundle, options, progress)
+    return judge_captions(prepared, bundle, decoded, options, progress)
+
+
+def decode_captions(
+    prepared: Prepared,
+    network: StagedNetwork,
+    bundle: Bundle,
+    options: EvaluationOptions,
+    progress: ProgressCallback = lambda *_: None,
+    *,
+    accelerator: Any = ALONE,
+    folder: Path | None = None,
+) -> DecodedCaptions:
+    """The captions to judge and the nearest training images, found by all processes and the same in each.
+
+    Captions are kept in `folder` as they come, the nearest images in the prepared folder.
 
     Raises:
         DataError: the split has no rows, was prepared for other images, or the model
             has seen all of it, or rows of it that are refused.
-        InputError: the model of BERTScore cannot be had.
     """
-    options = options or EvaluationOptions()
     if prepared.image != network.image:
         raise DataError(
             "{folder} was prepared for images of another kind than {model} takes; prepare it again with "
@@ -118,13 +152,43 @@ def evaluate_captions(
             model=bundle.manifest.id,
         )
     judged = _chosen(prepared, bundle, options)
-    made = _made(network, judged, options, progress)
-    captions = {MODEL: tuple(one.text for one in made)}
+    index = read_neighbours(bundle)
+    made = decode_rows(
+        accelerator,
+        judged.rows,
+        options.batch_size,
+        lambda rows, place: _generate(network, index, judged.part.squares(rows), place, options.decoding),
+        progress,
+        folder=folder,
+        identity={} if folder is None else _identity(network, bundle, judged, options),
+    )
     # The training split is opened for baselines and for the names of its concepts.
     opened = options.baselines is not Nearness.NONE and options.split is not Split.TRAIN
     training = prepared.part(Split.TRAIN) if opened else None
+    near = None
     if training is not None and len(training):
-        captions |= _baselines(network, judged, training, options, progress)
+        near = _nearest(accelerator, network, prepared, training, judged, options, progress)
+    return DecodedCaptions(judged, made, training, near)
+
+
+def judge_captions(
+    prepared: Prepared,
+    bundle: Bundle,
+    decoded: DecodedCaptions,
+    options: EvaluationOptions,
+    progress: ProgressCallback = lambda *_: None,
+) -> CaptionEvaluation:
+    """Figures of the model and of its baselines, in one process.
+
+    Raises:
+        InputError: the model of BERTScore cannot be had.
+    """
+    judged, made, training = decoded.judged, decoded.made, decoded.training
+    captions = {MODEL: tuple(one.text for one in made)}
+    if training is not None and decoded.near is not None:
+        constant = constant_caption(training.captions, seed=options.seed, progress=progress)
+        captions[CONSTANT] = (constant,) * len(judged.rows)
+        captions[NEAREST] = tuple(training.captions[row] for row in decoded.near.tolist())
     references = judged.of(judged.part.captions)
     wanted = _wanted(prepared, judged, training, options)
     judgements = score_systems(list(captions.values()), [[text] for text in references], wanted, progress)
@@ -183,51 +247,82 @@ def _chosen(prepared: Prepared, bundle: Bundle, options: EvaluationOptions) -> _
     return _Rows(part, rows, Provenance(options.split, len(part), left_out, learned, limit))
 
 
-def _made(
-    network: StagedNetwork, judged: _Rows, options: EvaluationOptions, progress: ProgressCallback
+def _generate(
+    network: StagedNetwork,
+    index: NeighbourIndex | None,
+    squares: NDArray[np.uint8],
+    place: int,
+    decoding: DecodingOptions,
 ) -> list[Generated]:
+    """The captions of a batch, of which the first image stands at `place`."""
     import torch
 
-    found: list[Generated] = []
-    for squares in judged.squares(options.batch_size):
-        # Another seed for each batch, or the first images of all batches would share their luck.
-        decoding = replace(options.decoding, seed=options.decoding.seed + len(found))
-        try:
-            with torch.inference_mode():
-                pixels = torch.from_numpy(network.image.normalised(squares))
-                found += network.generate(network.frozen_features(pixels), decoding)
-        except torch.cuda.OutOfMemoryError:
-            raise UsageError(
-                "{count} images at once are too many for the memory of this GPU; use a smaller "
-                "--batch-size, or fewer --beams.",
-                count=len(squares),
-            ) from None
-        progress("captions", len(found), len(judged.rows))
+    # Another seed for each batch, or the first images of all batches would share their luck.
+    decoding = replace(decoding, seed=decoding.seed + place)
+    try:
+        with torch.inference_mode():
+            pixels = torch.from_numpy(network.image.normalised(squares))
+            features, contexts = retrieved(network, index, pixels)
+            return network.generate(features, decoding, contexts)
+    except torch.cuda.OutOfMemoryError:
+        raise UsageError(
+            "{count} images at once are too many for the memory of this GPU; use a smaller --batch-size, or "
+            "fewer --beams.",
+            count=len(squares),
+        ) from None
+
+
+def _identity(
+    network: StagedNetwork, bundle: Bundle, judged: _Rows, options: EvaluationOptions
+) -> dict[str, Any]:
+    """What a caption of a row follows from: captions of a run with the same may be taken up."""
+    from tetkik.lab.caption.training.features import frozen_digest
+
+    # A commit says what the weights are, and so does the manifest of a bundle with whole ones. In a folder
+    # the language model is too large to be read for this.
+    place, files = network.found, list[list[object]]()
+    if place.revision is None and place.folder != bundle.path:
+        sizes = [(file.name, file.stat()) for file in sorted(place.folder.glob("*.safetensors"))]
+        files = [[name, stat.st_size, stat.st_mtime_ns] for name, stat in sizes]
+    found = {
+        **model_identity(bundle),
+        "base": [network.base, network.revision, frozen_digest(network, Cut.PROJECTION), files],
+        "numbers": [network.quantisation.value, str(network.embeddings.weight.dtype)],
+        "decoding": asdict(options.decoding),
+        "images": judged.part.digest,
+    }
+    if options.decoding.sample:
+        # What is drawn depends on the place of a row.
+        found["rows"] = [options.batch_size, hashlib.sha256(judged.rows.tobytes()).hexdigest()]
     return found
 
 
-def _baselines(
+def _nearest(
+    accelerator: Any,
     network: StagedNetwork,
-    judged: _Rows,
+    prepared: Prepared,
     training: Part,
+    judged: _Rows,
     options: EvaluationOptions,
     progress: ProgressCallback,
-) -> dict[str, tuple[str, ...]]:
-    constant = constant_caption(training.captions, seed=options.seed, progress=progress)
+) -> Ints:
+    """The nearest training row of each row that is judged."""
+    from tetkik.lab.caption.training.features import frozen_digest
 
-    def embedding(squares: NDArray[np.uint8]) -> Embeddings:
-        if options.baselines is Nearness.PIXELS:
-            return pixel_embeddings(squares)
-        return _features(network, squares)
-
-    size, step = options.batch_size, "nearest images"
-    store = embed((squares for _, squares in training.stream(size)), len(training), embedding, step, progress)
-    queries = embed(judged.squares(size), len(judged.rows), embedding, step, progress)
-    found = nearest(queries, store)
-    return {
-        CONSTANT: (constant,) * len(judged.rows),
-        NEAREST: tuple(training.captions[row] for row in found.tolist()),
-    }
+    pixels = options.baselines is Nearness.PIXELS
+    tower = None if pixels else [frozen_digest(network, Cut.VISION), network.image.as_json()]
+    key = json.dumps([training.digest, judged.part.digest, tower], sort_keys=True)
+    name = f"{options.split.value}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+    found = nearest_rows(
+        accelerator,
+        training,
+        judged.part,
+        pixel_embeddings if pixels else partial(_features, network),
+        options.batch_size,
+        prepared.folder / NEAREST_ROWS / name,
+        progress,
+    )
+    return found[judged.rows]
 
 
 def _features(network: StagedNetwork, squares: NDArray[np.uint8]) -> Embeddings:
@@ -235,9 +330,7 @@ def _features(network: StagedNetwork, squares: NDArray[np.uint8]) -> Embeddings:
     import torch
 
     with torch.inference_mode():
-        features = network.vision_features(torch.from_numpy(network.image.normalised(squares)))
-        means: Embeddings = features.float().flatten(2).mean(dim=1).cpu().numpy()
-    return means
+        return embedding(network.vision_features(torch.from_numpy(network.image.normalised(squares))))
 
 
 def _wanted(prepared: Prepared, judged: _Rows, training: Part | None, options: EvaluationOptions) -> Wanted:

@@ -2,6 +2,7 @@
 
 .NAME.training/
   training.json         what is being trained, so that another training is not taken up by mistake
+  encoder.json          the weights and the preprocessing of a pretrained encoder
   checkpoint-00000120/  of the network being trained now: weights, optimiser, progress
   best-000002.safetensors
   RUN.safetensors       a finished network (fold-0-member-1, final-member-0, …), with RUN.json, its details
@@ -19,7 +20,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tetkik.errors import OutputError, TetkikError, TrainingError
 from tetkik.files import written_whole
@@ -98,12 +99,23 @@ class WorkFolder:
             return
         diverged = (self.path / _DIVERGED).is_file()
         if not diverged or _without_remedies(begun["identity"]) != _without_remedies(wanted["identity"]):
-            raise TrainingError(
-                "The unfinished training at {folder} was begun with other data or settings; give those "
-                "again, or delete that folder to start afresh.",
-                folder=self.path,
-            )
+            self._refuse()
         self.write(_IDENTITY, json.dumps(wanted, indent=2).encode())
+
+    def hold_to(self, name: str, identity: Mapping[str, Any]) -> None:
+        """As `begin`, for what is known only later."""
+        file, text = self.path / f"{name}.json", json.dumps(identity, sort_keys=True)
+        if not file.is_file():
+            self.write(file.name, text.encode())
+        elif file.read_text("utf-8") != text:
+            self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise TrainingError(
+            "The unfinished training at {folder} was begun with other data or settings; give those again, or "
+            "delete that folder to start afresh.",
+            folder=self.path,
+        )
 
     def note_divergence(self) -> None:
         """Let the next resume change `REMEDIES`."""

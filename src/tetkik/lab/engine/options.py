@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from tetkik.errors import UsageError
 from tetkik.lab.engine.precision import PROCESS_TIMEOUT, Precision
+from tetkik.lab.engine.tracking import Tracker
 
 DataName = Annotated[str, Field(description="What the card calls the data.")]
 Epochs = Annotated[int, Field(ge=1, description="Most passes over the data.")]
@@ -31,7 +32,7 @@ class EngineOptions:
     """
 
     same_result: ClassVar[frozenset[str]] = frozenset(
-        {"resume", "threads", "checkpoint_steps", "process_timeout"}
+        {"resume", "threads", "checkpoint_steps", "process_timeout", "tracker"}
     )
     """Settings that change nothing about what is learned."""
 
@@ -51,6 +52,7 @@ class EngineOptions:
     process_timeout: Annotated[
         int, Field(ge=1, description="Several processes: seconds that one waits in a step for the others.")
     ] = PROCESS_TIMEOUT
+    tracker: Annotated[Tracker, Field(description="Log each epoch of a network there, too.")] = Tracker.NONE
     resume: Annotated[bool, Field(description="Go on with an interrupted training of the same data.")] = False
 
     def __post_init__(self) -> None:

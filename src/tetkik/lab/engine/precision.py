@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tetkik.errors import UsageError
-from tetkik.lab.engine.processes import wait_for_all
+from tetkik.lab.engine.processes import ALONE, wait_for_all
+from tetkik.lab.engine.tracking import Tracker
 
 if TYPE_CHECKING:
     import torch
@@ -30,12 +33,19 @@ class Precision(StrEnum):
 
 @contextmanager
 def accelerator_for(
-    precision: Precision, *, threads: int = 0, find_unused: bool = False, timeout: int = PROCESS_TIMEOUT
+    precision: Precision,
+    *,
+    threads: int = 0,
+    find_unused: bool = False,
+    timeout: int = PROCESS_TIMEOUT,
+    tracker: Tracker = Tracker.NONE,
+    folder: Path | None = None,
 ) -> Iterator[tuple[Any, Precision]]:
     """The `accelerate.Accelerator` of this process without mixed precision, and the precision it came to.
 
     The training loop does mixed precision and loss scaling itself. 0 threads leave torch's own choice; with
-    `find_unused` some weights may have no part in the answer; `timeout` is the process group's, in seconds.
+    `find_unused` some weights may have no part in the answer; `timeout` is the process group's, in seconds;
+    `tracker` is what it logs with, in `folder`.
     """
     import torch
     from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
@@ -52,6 +62,8 @@ def accelerator_for(
     try:
         accelerator = Accelerator(
             mixed_precision="no",
+            log_with=None if tracker is Tracker.NONE else tracker.value,
+            project_dir=folder,
             kwargs_handlers=[
                 DistributedDataParallelKwargs(find_unused_parameters=find_unused),
                 InitProcessGroupKwargs(timeout=timedelta(seconds=timeout)),
@@ -64,6 +76,16 @@ def accelerator_for(
         torch.set_num_threads(before)
         # Or the next training of this process could not choose other settings.
         AcceleratorState._reset_state()
+
+
+@contextmanager
+def launched_accelerator() -> Iterator[Any]:
+    """The accelerator of this process where `torchrun` started several, else `ALONE`."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield ALONE
+        return
+    with accelerator_for(Precision.FP32) as (accelerator, _):
+        yield accelerator
 
 
 def _quickest(cuda: bool) -> Precision:

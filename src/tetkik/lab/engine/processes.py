@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,6 +25,8 @@ _LONGEST = timedelta(days=20)
 """Without end in effect; in milliseconds it fits 31 bits."""
 
 ItemT = TypeVar("ItemT")
+ALONE = SimpleNamespace(process_index=0, num_processes=1, is_main_process=True)
+"""In the place of an accelerator where there is one process."""
 
 
 def wait_for_all(accelerator: Any) -> None:

@@ -14,6 +14,7 @@ from tetkik.lab.engine.checkpoint import Diverged, WorkFolder
 from tetkik.lab.engine.options import EngineOptions
 from tetkik.lab.engine.precision import accelerator_for
 from tetkik.lab.engine.processes import wait_for_all
+from tetkik.lab.engine.tracking import check_tracker, tracked
 from tetkik.language import Sentence
 from tetkik.values import ProgressCallback
 
@@ -56,11 +57,15 @@ def training_session(
     Raises:
         TrainingError: the work folder holds another training, or `resume` is off and it holds this one.
     """
+    check_tracker(options.tracker)
+    tracker_folder = log_folder(out) / options.tracker
     with accelerator_for(
         options.precision,
         threads=options.threads,
         find_unused=find_unused,
         timeout=options.process_timeout,
+        tracker=options.tracker,
+        folder=tracker_folder,
     ) as (accelerator, precision):
         options = replace(options, precision=precision)
         main = accelerator.is_main_process
@@ -70,7 +75,8 @@ def training_session(
                 work.begin(identity(options), options.resume)
         wait_for_all(accelerator)
         try:
-            yield Session(accelerator, options, work, progress if main else silence)
+            with tracked(accelerator, options.tracker, tracker_folder, options.as_json()):
+                yield Session(accelerator, options, work, progress if main else silence)
         except BaseException as fault:
             if main and not work.has_progress():
                 work.remove()

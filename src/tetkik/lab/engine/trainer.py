@@ -32,9 +32,10 @@ from tetkik.lab.engine.checkpoint import Diverged, WorkFolder, load_state, tenso
 from tetkik.lab.engine.options import EngineOptions
 from tetkik.lab.engine.precision import Precision
 from tetkik.lab.engine.processes import wait_for_all
-from tetkik.language import translate
+from tetkik.lab.engine.tracking import numbers_of
+from tetkik.language import Sentence, translate
 from tetkik.settings import settings
-from tetkik.values import ProgressCallback
+from tetkik.values import ProgressCallback, StepName
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -263,16 +264,18 @@ class Trainer(ABC, Generic[EpochT]):
         # Of this process alone; what was summed before a resume belongs to the first.
         total = self._scalar(state.loss_sum if self._rank == 0 else 0.0)
         self._training_mode()
+        loss: Sentence | None = None  # as of the last look at it
         every = 1 if self._device.type == "cpu" else _CHECK_ON_GPU
         for number, (rows, batch) in enumerate(zip(steps, self._batches(steps), strict=True), 1):
             total += self._train_step(rows, batch)
             state.step += 1
             seen += len(rows)
-            progress("training", *self._position(epoch, remaining - seen))
+            progress(StepName("training", loss), *self._position(epoch, remaining - seen))
             last = number == len(steps)
             save = state.step % self._loop.checkpoint_steps == 0 and not last
             if last or save or state.step % every == 0:
                 state.loss_sum, stop = self._synchronise(total, stop_requested())
+                loss = Sentence("loss {loss:.4f}", {"loss": self._mean_loss()})
                 if stop:
                     self._save()
                     raise Stopped(
@@ -296,9 +299,17 @@ class Trainer(ABC, Generic[EpochT]):
             self._keep_best(epoch)
         self._warn_of_overfitting()
         self._epoch_done(row)
+        if self._work is not None:
+            self._accelerator.log(numbers_of(asdict(row), f"{state.run}/"), step=epoch)
         if self._work is not None and self._accelerator.is_main_process:
             self._work.write(self._log_file(), rows_csv(state.epochs, self.epoch_type).encode())
         self._save()
+
+    def _mean_loss(self) -> float:
+        """Of the epoch so far: over rows or tokens where the adapter counts them, else over steps."""
+        state = self._state
+        steps = state.step - len(state.epochs) * self._steps_per_epoch
+        return state.loss_sum / max(1, state.loss_count or steps)
 
     def _seed_step(self) -> None:
         """Seed dropout and augmentation of this step in this process."""

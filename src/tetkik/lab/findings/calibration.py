@@ -60,7 +60,7 @@ from tetkik.lab.findings.training.held_out import (
 from tetkik.lab.findings.training.label_counts import LabelCounts, count_labels
 from tetkik.lab.findings.training.preparation import data_digest
 from tetkik.language import Language, translate
-from tetkik.settings import settings
+from tetkik.settings import Device, settings
 from tetkik.statistics import Bools, ClusterBootstrap, Floats
 from tetkik.values import FindingsResult, ProgressCallback, ThresholdOn
 
@@ -161,7 +161,7 @@ def calibrate(
             in_columns(rows.predictions.scores, rows.predictions.labels, rows.images.labels, np.nan),
         )
         reference = make_reference(
-            load_findings(open_bundle(stage, Task.FINDINGS)),
+            load_findings(open_bundle(stage, Task.FINDINGS), device=Device.CPU),  # its answers are here
             read,
             options.data_name,
             "all images given",

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tetkik.errors import TrainingError
+from tetkik.findings.networks.encoder import HEADS, EncoderNetwork
 from tetkik.findings.networks.huggingface import HuggingFaceNetwork
 from tetkik.findings.networks.image_processor import PROCESSOR, processor_settings
 from tetkik.findings.onnx_model import OrtSession
@@ -177,8 +178,14 @@ def write_torch(network: nn.Module, preprocessing: Preprocessing, folder: Path) 
     processor = processor_settings(preprocessing)
     if processor is not None:
         (folder / PROCESSOR).write_text(json.dumps(processor, indent=2) + "\n", encoding="utf-8")
-    if isinstance(network, HuggingFaceNetwork):
+    model: Any = network
+    if isinstance(network, EncoderNetwork):
+        (folder / HEADS).write_bytes(tensors_as_bytes(network.heads.state_dict()))
+        model = network.encoder.model
+    elif isinstance(network, HuggingFaceNetwork):
+        model = network.model
+    if hasattr(model, "save_pretrained"):
         with quiet_transformers():
-            network.model.save_pretrained(folder)
+            model.save_pretrained(folder)
     else:
-        (folder / "model.safetensors").write_bytes(tensors_as_bytes(network.state_dict()))
+        (folder / "model.safetensors").write_bytes(tensors_as_bytes(model.state_dict()))

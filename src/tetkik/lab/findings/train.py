@@ -51,7 +51,13 @@ def train_findings(
     from tetkik.lab.engine.session import training_session
     from tetkik.lab.findings.training.bundle import write_bundle
     from tetkik.lab.findings.training.fit import fit
-    from tetkik.lab.findings.training.preparation import check_labels, identity, prepare_training
+    from tetkik.lab.findings.training.preparation import (
+        check_labels,
+        encoder_identity,
+        identity,
+        prepare_training,
+        with_encoder,
+    )
 
     check_labels(images, options)
     store = options.cache or out.parent / f".{out.name}.squares"
@@ -62,11 +68,14 @@ def train_findings(
         progress,
         cache=store if options.cache is None else None,
         # Classifiers of transformers may have layers without a part in the answer; ours have none.
-        find_unused=options.network not in FAMILIES,
+        find_unused=options.network not in FAMILIES or options.encoder is not None,
     ) as session:
         # The first process decodes; the others find its images.
         with main_first(session.accelerator):
             prepared = prepare_training(images, session.options, store, session.progress)
+            prepared = with_encoder(prepared, store, session.accelerator.device, session.progress)
+            if session.main and prepared.config.encoder is not None:
+                session.work.hold_to("encoder", encoder_identity(prepared.config))
         result = fit(session, prepared)
         if session.main:
             with room_on_disk(out.parent):
@@ -78,13 +87,16 @@ def plan_training(labels: tuple[str, ...], options: TrainingOptions) -> MemoryPl
     """How much memory a training would need on its GPU; nothing is trained."""
     _need_libraries()
     from tetkik.findings.networks import build
+    from tetkik.lab.findings.training.encoders import planned_network
     from tetkik.lab.findings.training.memory import plan_memory
     from tetkik.lab.findings.training.preparation import preprocessing_for
 
     if options.precision is Precision.AUTO:  # a plan is for a GPU, and every GPU in use has fp16 or bf16
         options = replace(options, precision=Precision.BF16)
-    network = build(options.network, labels)
-    return plan_memory(network, preprocessing_for(options), options)
+    preprocessing = preprocessing_for(options)
+    if options.encoder is None:
+        return plan_memory(build(options.network, labels), preprocessing, options)
+    return plan_memory(planned_network(preprocessing, options, len(labels)), preprocessing, options)
 
 
 def _need_libraries() -> None:

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from tetkik.errors import DataError, MissingExtra
+from tetkik.errors import DataError
+from tetkik.lab.engine.yaml_file import load_yaml, read_yaml
 from tetkik.language import Language, Sentence
 from tetkik.settings import validation_fault
 
-_MOST_BYTES = 1 << 16
 Share = Annotated[float, Field(ge=0, le=1)]
 Statements = dict[Annotated[str, StringConstraints(max_length=10)], str]
 
@@ -82,18 +82,9 @@ def read_limits(path: Path) -> FixedLimits:
         DataError: it is no YAML, or a key or value of it cannot be.
         OSError: the file cannot be opened.
     """
-    yaml = _yaml()
-    with path.open("rb") as file:
-        content = file.read(_MOST_BYTES + 1)
-    if len(content) > _MOST_BYTES:
-        raise DataError(
-            "{path} is too long for limits of a trial; write one with tetkik trial plan.", path=path
-        )
+    found, content = read_yaml(path)
     try:
-        # Aliases make a small file huge once it is read; limits need none.
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(content)):
-            raise DataError("{path} uses YAML aliases; write each limit out.", path=path)
-        limits = Limits.model_validate(yaml.safe_load(content))
+        limits = Limits.model_validate(found)
     except ValidationError as error:
         first = error.errors()[0]
         raise DataError(
@@ -102,8 +93,6 @@ def read_limits(path: Path) -> FixedLimits:
             key=".".join(map(str, first["loc"])) or "-",
             fault=_fault(first),
         ) from None
-    except (yaml.YAMLError, RecursionError, ValueError):
-        raise DataError("{path} is not YAML; write one with tetkik trial plan.", path=path) from None
     for label, limit in limits.limits.items():
         if (limit.sensitivity, limit.specificity, limit.auroc) == (None, None, None):
             raise DataError(
@@ -137,7 +126,7 @@ def limits_yaml(model: str, limits: Mapping[str, LabelLimit], language: Language
         "statements": {"claim": {}, "decide_ai": {}},
     }
     comment = "".join(f"# {line}\n" for line in words.splitlines())
-    text: str = _yaml().safe_dump(content, allow_unicode=True, sort_keys=False)
+    text: str = load_yaml().safe_dump(content, allow_unicode=True, sort_keys=False)
     return comment + text
 
 
@@ -150,13 +139,3 @@ _COMMENT = Sentence(
     "`statements`: what only you can say for CLAIM 2024 and DECIDE-AI, by item: `claim: {{34: no "
     "registration}}`."
 )
-
-
-def _yaml() -> Any:
-    try:
-        import yaml
-    except ImportError:
-        raise MissingExtra(
-            "Limits of a trial need {package}; `pip install 'tetkik[train]'`.", package="pyyaml"
-        ) from None
-    return yaml

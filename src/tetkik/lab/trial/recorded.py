@@ -7,8 +7,8 @@ from collections.abc import Container, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 
-from tetkik.findings.pipeline import StoredContent
 from tetkik.findings.preprocess import ImageOrigin
+from tetkik.imaging.image_source import StoredContent
 from tetkik.lab.trial.limits import FixedLimits
 from tetkik.lab.trial.reference import Reference, parts_of, read_truth
 from tetkik.lab.trial.source import TrialImage

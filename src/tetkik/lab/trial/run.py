@@ -24,8 +24,8 @@ from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
     from tetkik.errors import TetkikError
-    from tetkik.findings.pipeline import Source
     from tetkik.findings.preprocess import ImageOrigin
+    from tetkik.imaging.image_source import Source
     from tetkik.values import FindingsResult
 
 ANSWERED = "images answered"

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 from tetkik.errors import TetkikError
-from tetkik.findings.pipeline import Source
 from tetkik.findings.preprocess import ImageOrigin
 from tetkik.imaging.dicom import is_dicom, parse_dicom
+from tetkik.imaging.image_source import Source
 from tetkik.imaging.limits import read_file
 from tetkik.imaging.read import one_file
 from tetkik.imaging.tags import equipment_of, identity_of

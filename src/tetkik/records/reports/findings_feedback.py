@@ -166,11 +166,11 @@ def _pixels_alone(data: bytes, name: str) -> bytes:
     """A picture's grey values as a PNG: no metadata of the file comes along."""
     from PIL import Image as Picture
 
-    from tetkik.imaging.burned_in import burned_in_text
+    from tetkik.imaging.burned_in import text_if_looked
     from tetkik.imaging.read import read_bytes
 
     read = read_bytes(data, name)
-    if burned_in_text(read):
+    if text_if_looked(read) != ():
         raise InputError("{file} seems to have text in its pixels; look at it, and leave it out.", file=name)
     packed = io.BytesIO()
     Picture.fromarray(read.pixels).save(packed, "PNG")

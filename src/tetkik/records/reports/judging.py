@@ -15,6 +15,7 @@ from tetkik.language import Language
 from tetkik.report.composer.phrases import definite, definite_impression, phrases
 from tetkik.report.facts import ChangeKind
 from tetkik.report.labeler import Context, Polarity, read_report
+from tetkik.report.normals import normal_texts
 from tetkik.values import (
     NORMAL_LABELS,
     Author,
@@ -160,10 +161,12 @@ def _definite(section: Section, basis: Basis, detail: Detail, language: Language
 
 
 def _without_denial(sentence: DraftSentence, label: str, language: Language) -> list[DraftSentence]:
-    """A sentence without a model's words that a finding is not there, or that nothing is."""
+    """A sentence without words of a model or a key that a finding is not there, or that nothing is."""
     absent = [
         key for kind, _, key in (name.partition(":") for name in sentence.evidence) if kind == "absence"
     ]
+    if sentence.author is Author.PERSON and sentence.text in normal_texts(label, language):
+        return []  # a key wrote it, and not knowing of the finding
     if sentence.author not in _FOLLOW:
         return [sentence]
     if label in absent:

@@ -23,7 +23,7 @@ from tetkik.records.reports.edit_conflicts import WorkingDraft
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.reports.templates import stated_labels
 from tetkik.records.schema import Macro
-from tetkik.report.normals import OF_ROUTE, NormalPart, normal_parts, normal_report, unmentioned
+from tetkik.report.normals import OF_ROUTE, NormalReport, normal_parts, normal_report, unmentioned
 from tetkik.turkish import alphabetical, fold
 from tetkik.values import Author, DraftSentence, Section
 from tetkik.values.common import one_line
@@ -123,10 +123,16 @@ class Filled:
 def fill_normals(tx: Transaction, report_id: str, revision: int) -> Filled:
     """Say of every part that nothing speaks of that it is normal, in the actor's own words.
 
-    The sentences are a person's, without evidence: whoever presses the key says them.
+    Where nothing speaks of any part and nothing was found, the impression says so too, if there is none: a
+    normal film needs no other sentence. The sentences are a person's, without evidence: whoever presses the
+    key says them.
     """
     before = drafts.draft_of(tx, report_id)
-    parts = _missing(before)
+    normal = _normal_report(before)
+    if normal is None:
+        return Filled(before, ())
+    found = stated_labels(before)
+    parts = unmentioned(normal.parts, zip(before.draft.sentences, before.by_person, strict=True), found)
     if not parts:
         return Filled(before, ())
     own = {(item.language, item.abbreviation): item.text for item in own_macros(tx)}
@@ -136,19 +142,18 @@ def fill_normals(tx: Transaction, report_id: str, revision: int) -> Filled:
         for line in map(one_line, own.get((part.language, part.abbreviation), part.text).split("\n"))
         if line
     ]
+    if parts == normal.parts and not found and not before.draft.section(Section.IMPRESSION):
+        new.append(DraftSentence(normal.impression, Section.IMPRESSION, author=Author.PERSON))
     working = drafts.save(tx, report_id, revision, DraftEdit((*before.draft.sentences, *new)))
     return Filled(working, tuple(part.name for part in parts))
 
 
-def _missing(working: WorkingDraft) -> tuple[NormalPart, ...]:
+def _normal_report(working: WorkingDraft) -> NormalReport | None:
+    """What is normal on the image of a draft; None where no examination of ours holds for it."""
     if working.result is None:
         raise Conflict("Nothing says of which part of the body this image is; write the sentences by hand.")
     examination = OF_ROUTE.get(working.result.route or "")
-    if examination is None:
-        return ()
-    parts = normal_report(examination, working.draft.language).parts
-    sentences = zip(working.draft.sentences, working.by_person, strict=True)
-    return unmentioned(parts, sentences, stated_labels(working))
+    return normal_report(examination, working.draft.language) if examination else None
 
 
 def _write(tx: Transaction, row: Macro, macro: MacroText) -> OwnMacro:

@@ -24,6 +24,7 @@ from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
+from tetkik.records.images import images
 from tetkik.records.reports import drafts
 from tetkik.records.reports.draft_marks import as_judged
 from tetkik.records.reports.edit_conflicts import WorkingDraft
@@ -32,12 +33,16 @@ from tetkik.records.schema import ReportTemplate
 from tetkik.report.labeler import read_report
 from tetkik.report.normals import Examination, normal_report
 from tetkik.report.template import check_slots
-from tetkik.values import NORMAL_LABELS, Author, Draft, DraftSentence, Judgement, Section
+from tetkik.values import NORMAL_LABELS, Author, Draft, DraftSentence, Judgement, Route, Section, View
 from tetkik.values.common import one_line
 
 LONGEST = 20_000
 """Characters of a template."""
 _SECTIONS = {section.value: section for section in Section}
+_EXAMINATIONS = {
+    Route.CHEST: (Examination.CHEST_PA, Examination.CHEST_AP, Examination.CHEST_LATERAL),
+    Route.BRAIN_MRI: (Examination.BRAIN_MRI,),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,17 @@ def all_templates(tx: Transaction) -> tuple[HospitalTemplate, ...]:
     own = tuple(_value(row) for row in rows)
     taken = {item.name for item in own}
     return own + tuple(item for item in _BUILT_IN.values() if item.name not in taken)
+
+
+def fitting_templates(tx: Transaction, working: WorkingDraft) -> tuple[HospitalTemplate, ...]:
+    """All that a draft may be written with: of those that ship, the ones for its kind of image."""
+    found = all_templates(tx)
+    if working.result is None:
+        return found
+    view = images.load_image(tx, working.image_id).view
+    route = Route.CHEST if view is View.LATERAL else working.result.route
+    wanted = _EXAMINATIONS[route] if route is not None else ()
+    return tuple(item for item in found if item.examination is None or item.examination in wanted)
 
 
 def template_of(tx: Transaction, template_id: str) -> HospitalTemplate:

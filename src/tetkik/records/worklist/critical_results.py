@@ -66,6 +66,8 @@ class CriticalResultView:
     next_at: datetime | None
     acknowledged_at: datetime | None
     acknowledged_by: str
+    told_directly: bool
+    """By telephone or in person; `told_to` says to whom."""
     told_to: str = field(repr=False)
     read_back: bool
 
@@ -250,6 +252,7 @@ def _view(tx: Transaction, row: CriticalResult, *, words: bool) -> CriticalResul
         words=tx.open_text(row, "words") if words else "",
         notices=notices,
         acknowledged_by=_name(tx, row.acknowledged_by),
+        told_directly=row.told_to is not None,
         told_to=tx.open_text(row, "told_to") if words else "",
     )
 

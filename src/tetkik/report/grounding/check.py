@@ -31,6 +31,7 @@ from tetkik.values.common import one_line
 
 _PASSAGE, _HISTORY, _QUALITY = "passage:", "history:text", "quality:image"
 _CLAIMS = (Section.FINDINGS, Section.IMPRESSION)
+_NEVER_ADDED = {Fault.FOREIGN, Fault.DENIES_FOUND, Fault.DENIES_UNPROVEN, Fault.COMPARISON}
 _CLAIMS_NOTHING = (
     "soft",
     "class:courtesy",
@@ -117,14 +118,19 @@ def check_own(
     return replace(sentence, marks=_with_decisions(marks, sentence.marks))
 
 
-def without_marked(draft: Draft) -> Draft:
-    """The draft without the sentences that have a mark, unless a person decided to keep them."""
-    kept = tuple(
-        sentence
-        for sentence in draft.sentences
-        if all(mark.decision is Decision.KEPT for mark in sentence.marks)
-    )
-    return replace(draft, sentences=kept)
+def without_marked(draft: Draft, *, keep_added: bool = False) -> Draft:
+    """The draft without the sentences that have a mark, unless a person decided to keep them.
+
+    Args:
+        keep_added: keep, marked, those with a finding that the labeler knows and nothing found, where they
+            deny and compare nothing: whoever wrote them saw the image.
+    """
+
+    def stays(sentence: DraftSentence) -> bool:
+        faults = {mark.fault for mark in sentence.marks if mark.decision is not Decision.KEPT}
+        return not faults or (keep_added and Fault.NOT_FOUND in faults and not faults & _NEVER_ADDED)
+
+    return replace(draft, sentences=tuple(filter(stays, draft.sentences)))
 
 
 def _draft_marks(

@@ -24,7 +24,7 @@ from tetkik.report.labeler.rules import rules_of
 from tetkik.report.labeler.scope_turkish import asked_in
 from tetkik.report.labeler.text import Words, words_of
 from tetkik.turkish import flat
-from tetkik.values import NORMAL_LABELS, Fault, Mark, Passage, label_name
+from tetkik.values import NORMAL_LABELS, Fault, Mark, Passage, Side, label_name
 
 _SIGN = {Polarity.PRESENT: "+", Polarity.ABSENT: "-", Polarity.UNCERTAIN: "?"}
 _BY_SIGNS = frozenset({"Emphysema", "Fibrosis"})
@@ -270,7 +270,9 @@ class _Taken:
         elif shape == "F+" and side == "p" and not _ONLY.isdisjoint(self.words.texts):
             self.against.append(Mark(Fault.SIDE, Sentence("The side is another one."), *place))
         elif shape == "F+" and side == "u" and not self.soft and self._beside_side(mention):
-            self.beyond.append(Mark(Fault.SIDE, Sentence("No side was measured."), *place))
+            mark = Mark(Fault.SIDE, Sentence("No side was measured."), *place)
+            self.beyond.append(mark)
+            self.certain.append(mark)
 
     def _retold(self, mention: Mention) -> bool:
         """Whether what the history names is told again: *six weeks after pneumonia*, *pnömoni sonrası*."""
@@ -311,10 +313,11 @@ class _Taken:
     def _beside_side(self, mention: Mention) -> bool:
         """Whether a word for a side stands in the same part of the sentence."""
         first = self.place.get(mention.start, 0)
-        if any(word.startswith(_LUNGS) for word in self.words.texts[max(0, first - 1) : first]):
-            return False
-        part = self.part[first]
-        sides = rules_of(self.language, signs=True).sides.find(self.words.texts)
+        texts, part = self.words.texts, self.part[first]
+        sides = rules_of(self.language, signs=True).sides.find(texts)
+        sides = [hit for hit in sides if texts[hit.last + 1 : hit.last + 2] != ("to",)]  # "is left to you"
+        if first and texts[first - 1].startswith(_LUNGS):  # "in both lungs", and not "in the right lung"
+            return mention.side is not Side.BOTH and any(hit.last == first - 2 for hit in sides)
         return any(self.part[hit.first] == part for hit in sides)
 
     def _of_courses(self) -> None:

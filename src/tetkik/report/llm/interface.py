@@ -26,6 +26,8 @@ class Prompt:
     system: str = field(repr=False)
     user: str = field(repr=False)
     schema: Mapping[str, Any] = field(repr=False)
+    image: bytes | None = field(default=None, repr=False)
+    """A PNG that names nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,10 @@ class LanguageModel(Protocol):
     def name(self) -> str:
         """As the report's reader sees it."""
 
+    @property
+    def image_host(self) -> str | None:
+        """Where the image would go; None where it may not, or the model reads none."""
+
     def complete(
         self, prompt: Prompt, deadline: Deadline, on_text: Callable[[str], None] | None = None
     ) -> Completion:
@@ -103,6 +109,7 @@ class StreamingModel(ABC):
     """What the clients share: the gathering of an answer, in time and of bounded size, and its faults."""
 
     _stopped: threading.Event
+    image_host: str | None = None
 
     @abstractmethod
     def _pieces(self, prompt: Prompt, deadline: Deadline) -> Iterator[Piece]:

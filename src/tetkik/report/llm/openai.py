@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import threading
@@ -39,11 +40,18 @@ class OpenAIServer(StreamingModel):
     """A server under `url`, such as `http://localhost:8000/v1`.
 
     Without a model it is asked for the first that it lists; the key is sent as a bearer token. No other
-    `addresses` are connected to than these of its host.
+    `addresses` are connected to than these of its host. `images`: whether it may get the image.
     """
 
     def __init__(
-        self, url: str, addresses: Sequence[str], model: str = "", key: str = "", *, max_tokens: int = 2000
+        self,
+        url: str,
+        addresses: Sequence[str],
+        model: str = "",
+        key: str = "",
+        *,
+        max_tokens: int = 2000,
+        images: bool = False,
     ) -> None:
         # Not packed: a small answer could unpack to one without end.
         headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {})
@@ -57,6 +65,7 @@ class OpenAIServer(StreamingModel):
             trust_env=False,
         )
         self._model, self._max_tokens = model, max_tokens
+        self.image_host = self._client.base_url.host if images else None
         self._structured = True
         self._lock = threading.Lock()
         self._connections: list[httpcore.NetworkStream] = []
@@ -124,7 +133,7 @@ class OpenAIServer(StreamingModel):
             "model": self._model,
             "messages": [
                 {"role": "system", "content": prompt.system},
-                {"role": "user", "content": prompt.user},
+                {"role": "user", "content": _content(prompt)},
             ],
             "temperature": 0,
             "max_tokens": self._max_tokens,
@@ -135,6 +144,14 @@ class OpenAIServer(StreamingModel):
             schema = {"name": "draft", "schema": dict(prompt.schema), "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         return body
+
+
+def _content(prompt: Prompt) -> str | list[dict[str, Any]]:
+    """The question; with an image in parts, a data URL among them (OpenAI, chat completions, vision)."""
+    if prompt.image is None:
+        return prompt.user
+    url = "data:image/png;base64," + base64.b64encode(prompt.image).decode()
+    return [{"type": "text", "text": prompt.user}, {"type": "image_url", "image_url": {"url": url}}]
 
 
 def _end(connection: httpcore.NetworkStream) -> None:

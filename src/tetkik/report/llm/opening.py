@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from tetkik.errors import MissingExtra, PermissionNeeded, UsageError
 from tetkik.report.llm.interface import LanguageModel
-from tetkik.settings import settings
+from tetkik.settings import ImageSharing, settings
 
 GEMINI = "gemini"
 
@@ -45,7 +45,8 @@ def open_model(url: str | None = None) -> LanguageModel | None:
     except ImportError:
         raise MissingExtra("A language model needs the package httpx; `pip install 'tetkik[llm]'`.") from None
     addresses = addresses_of(parts.hostname)
-    if not are_inside(addresses):
+    inside = are_inside(addresses)
+    if not inside:
         _allow_outside(parts.hostname)
         if parts.scheme != "https":
             raise UsageError(
@@ -53,7 +54,12 @@ def open_model(url: str | None = None) -> LanguageModel | None:
                 "anybody on the way can read; give an address that begins with https.",
                 name=parts.hostname,
             )
-    return OpenAIServer(url, addresses, chosen.llm_model, key, max_tokens=chosen.llm_max_tokens)
+    images = chosen.llm_images is ImageSharing.OUTSIDE or (
+        inside and chosen.llm_images is ImageSharing.INSIDE
+    )
+    return OpenAIServer(
+        url, addresses, chosen.llm_model, key, max_tokens=chosen.llm_max_tokens, images=images
+    )
 
 
 def _allow_outside(name: str) -> None:

@@ -30,6 +30,7 @@ _LONGEST_TEXT = 2000
 """Characters of a history or a caption that are passed on."""
 
 _RULES = resources.files(__package__).joinpath("rules.txt").read_text("utf-8")
+_IMAGE_RULES = resources.files(__package__).joinpath("image_rules.txt").read_text("utf-8")
 _LANGUAGES = {Language.TR: "Turkish", Language.EN: "English"}
 
 
@@ -103,14 +104,18 @@ def write(
     *,
     seconds: float,
     identity: Identity | None = None,
+    image: bytes | None = None,
     on_text: Callable[[str], None] | None = None,
 ) -> Written:
     """Let a language model write the sentences of a draft, without the words of `identity`.
 
+    `image` is a PNG that names nobody, for a model that may get it.
     Raises ModelFault, with the reason of the last try, where none gave a draft that can be used.
     """
     deadline = Deadline.after(seconds)
     prompt = make_prompt(facts, passages, language, identity)
+    if image is not None:
+        prompt = replace(prompt, system=prompt.system + _IMAGE_RULES, image=image)
     rules = prompt.system
     usage, fault = Usage(), ModelFault("The language model did not answer in time.")
     for _ in range(_TRIES):

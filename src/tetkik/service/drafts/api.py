@@ -95,9 +95,11 @@ def confirm_identity(ctx: Editor, report_id: ReportId, revision: Revision) -> Re
 
 
 @router.post("/{report_id}/redraft", response_model=shapes.DraftShape, responses=MATCHED)
-def redraft(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.RedraftSent) -> Response:
+def redraft(
+    ctx: Editor, decoder: DecoderDep, report_id: ReportId, revision: Revision, sent: shapes.RedraftSent
+) -> Response:
     """Write the draft afresh, in either language, by the composer or a language model; edits are lost."""
-    fresh = fresh_draft(ctx.app, ctx.actor, report_id, revision, sent)
+    fresh = fresh_draft(ctx.app, ctx.actor, report_id, revision, sent, decoder)
     return changed(ctx, fresh.keep)
 
 
@@ -107,7 +109,7 @@ def redraft(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.R
     responses=MATCHED | {200: {"content": {"text/event-stream": {}}, "description": "Server-sent events."}},
 )
 def redraft_stream(
-    ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.RedraftSent
+    ctx: Editor, decoder: DecoderDep, report_id: ReportId, revision: Revision, sent: shapes.RedraftSent
 ) -> Response:
     """The same as server-sent events: `asked` and `text` while a model writes, then `done` or `fault`.
 
@@ -115,7 +117,7 @@ def redraft_stream(
     before its end stops the language model, and the draft stays as it was; `end` says that the session is
     over or locked, with the same effect.
     """
-    return streamed(ctx, report_id, revision, sent)
+    return streamed(ctx, decoder, report_id, revision, sent)
 
 
 @router.post("/{report_id}/template", response_model=shapes.DraftShape, responses=MATCHED)

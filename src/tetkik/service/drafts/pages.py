@@ -101,7 +101,7 @@ def reading(
     seq, found = written(ctx.write, load)
     with ctx.read() as tx:
         why = reason_words(load_reason(tx, case_id), ctx.language)
-        texts = templates.all_templates(tx)
+        texts = templates.fitting_templates(tx, found.working) if found.working else ()
         raised = bool(critical_results.results_of_case(tx, case_id))
         shown = (
             load_viewer(tx, found.image, found.images, ctx.language, asked=image is not None)
@@ -262,7 +262,11 @@ class Take(shapes.TemplateSent, Revised):
 def panels_after(ctx: RequestContext, work: Callable[[Transaction], WorkingDraft]) -> HTMLResponse:
     def load(tx: Transaction) -> tuple[WorkingDraft, FindingSources, tuple[HospitalTemplate, ...]]:
         working = work(tx)
-        return working, load_sources(tx, working.image_id, working.result), templates.all_templates(tx)
+        return (
+            working,
+            load_sources(tx, working.image_id, working.result),
+            templates.fitting_templates(tx, working),
+        )
 
     working, sources, texts = written(ctx.write, load)
     return ctx.render(

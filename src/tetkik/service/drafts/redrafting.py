@@ -7,8 +7,9 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import structlog
 from fastapi.responses import Response
@@ -19,18 +20,20 @@ from tetkik.errors import Conflict, NotSignedIn, TetkikError, UsageError
 from tetkik.language import Language, Sentence
 from tetkik.records.database import Transaction
 from tetkik.records.reports.edit_conflicts import EditConflict, WorkingDraft
-from tetkik.records.reports.redrafting import redraft_input, rewrite
+from tetkik.records.reports.redrafting import RedraftInput, redraft_input, rewrite
 from tetkik.records.reports.slow_work import written
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.case_events import is_actor_current
 from tetkik.report.llm import LanguageModel, open_model
 from tetkik.service.drafts.shapes import DraftShape, RedraftSent
 from tetkik.service.kit.access.authorization import RequestContext
+from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http.responses import event, event_stream
 from tetkik.service.kit.statuses import status_of
 from tetkik.values import Actor, Draft
 from tetkik.workflow.cancellable_model import Stoppable
+from tetkik.workflow.shared_image import audit_sending, picture_for
 
 _log = structlog.get_logger()
 _CHECKS = 5.0
@@ -63,13 +66,20 @@ def fresh_draft(
     report_id: str,
     revision: int,
     sent: RedraftSent,
+    decoder: ImageDecoder | None = None,
     writer: LanguageModel | None = None,
     on_text: Callable[[str], None] | None = None,
 ) -> FreshDraft:
-    """A draft from what is known of the image; nothing is kept yet, and no transaction waits for it."""
+    """A draft from what is known of the image; nothing is kept yet, and no transaction waits for it.
+
+    Without a `decoder` a language model never gets the image.
+    """
     writer = writer or writer_of(sent)
     with context.records.write(actor) as tx:
         ground, begun = redraft_input(tx, report_id, revision), tx.now
+    shared, withheld = None, None
+    if decoder is not None and writer is not None and writer.image_host is not None:
+        shared, withheld = _shared(context, actor, ground, decoder, writer)
     reported = workflow.report_findings(
         ground.result,
         ground.inputs,
@@ -79,8 +89,31 @@ def fresh_draft(
         writer=writer,
         identity=ground.identity,
         on_text=on_text,
+        shared=shared,
     )
-    return FreshDraft(report_id, revision, begun, reported.drafted.draft)
+    draft = reported.drafted.draft
+    if withheld is not None:
+        draft = replace(draft, notices=(*draft.notices, withheld))
+    return FreshDraft(report_id, revision, begun, draft)
+
+
+def _shared(
+    context: AppContext, actor: Actor, ground: RedraftInput, decoder: ImageDecoder, writer: LanguageModel
+) -> tuple[bytes | None, Sentence | None]:
+    """What a model that may see the image gets of it, and why it gets none."""
+    image = ground.image
+    if image.removed_at is not None:
+        return None, Sentence("The language model did not get the image: it was removed from the case.")
+    if ground.frame is None:
+        return None, Sentence(
+            "The language model did not get the image: it is not known which frame the findings are of."
+        )
+    try:
+        pixels = decoder.pixels(image, ground.frame)
+    except TetkikError:
+        return None, Sentence("The language model did not get the image: it cannot be read.")
+    audit = partial(audit_sending, context.records, actor, image)
+    return picture_for(writer, pixels, suitable=ground.result.suitable, before_sending=audit)
 
 
 def writer_of(sent: RedraftSent) -> LanguageModel | None:
@@ -103,7 +136,9 @@ _Step = str | int | _Ended
 """What a language model has just written, the number of a request to it, or the end."""
 
 
-def streamed(ctx: RequestContext, report_id: str, revision: int, sent: RedraftSent) -> Response:
+def streamed(
+    ctx: RequestContext, decoder: ImageDecoder, report_id: str, revision: int, sent: RedraftSent
+) -> Response:
     """Server-sent events while the draft is written (HTML standard, section 9.2).
 
     What can be refused at once is refused with its own status, before the stream begins. Whoever closes the
@@ -112,11 +147,14 @@ def streamed(ctx: RequestContext, report_id: str, revision: int, sent: RedraftSe
     model = writer_of(sent)
     with ctx.write() as tx:
         redraft_input(tx, report_id, revision)
-    return event_stream(_events(ctx, (report_id, revision, sent), model, ctx.language))
+    return event_stream(_events(ctx, (report_id, revision, sent, decoder), model, ctx.language))
 
 
 async def _events(
-    ctx: RequestContext, wanted: tuple[str, int, RedraftSent], model: LanguageModel | None, language: Language
+    ctx: RequestContext,
+    wanted: tuple[str, int, RedraftSent, ImageDecoder],
+    model: LanguageModel | None,
+    language: Language,
 ) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
     steps: asyncio.Queue[_Step] = asyncio.Queue()

@@ -11,30 +11,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, Manifest
-from tetkik.errors import BundleCorrupt, MissingExtra
+from tetkik.errors import BundleCorrupt, MissingExtra, UsageError
 from tetkik.networks.onnx_session import onnx_session
-from tetkik.settings import settings
+from tetkik.settings import Device, settings
 from tetkik.statistics import Floats
 from tetkik.triage.calibration import softmax
 from tetkik.triage.transformer.tokens import Ints, TextReader, padded
 from tetkik.values import Evidence, Span
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
+FP32 = "model-fp32.onnx"
 _STRETCHES = 48
 """Most stretches of a text that are left out one by one to find the evidence."""
 _BATCH = 16
+_SHORT = 512
+"""Tokens up to which so many texts are run together."""
 
 
 class OnnxNetwork:
     """An exported encoder, from `input_ids` and `attention_mask` to `logits`; else `BundleCorrupt`."""
 
-    def __init__(self, folder: Path, network: Path, reader: TextReader) -> None:
+    def __init__(self, folder: Path, network: Path, reader: TextReader, device: Device = Device.CPU) -> None:
         try:
-            self._session: Any = onnx_session(network, settings().threads)
+            self._session: Any = onnx_session(network, settings().threads, device)
         except ImportError:
             raise MissingExtra(
                 "A transformer model needs the package onnxruntime; `pip install 'tetkik[onnx]'`."
             ) from None
+        except UsageError:
+            raise
         # ONNX Runtime's own exceptions have no common root but this one.
         except Exception as error:
             raise _corrupt(folder, network, error) from None
@@ -78,8 +83,11 @@ class OnnxTransformer:
         self._temperature = temperature
 
     @classmethod
-    def load(cls, bundle: Bundle) -> OnnxTransformer:
-        """From an opened bundle; `BundleCorrupt` where its settings or its network cannot be used."""
+    def load(cls, bundle: Bundle, device: Device = Device.CPU) -> OnnxTransformer:
+        """From an opened bundle; `BundleCorrupt` where its settings or its network cannot be used.
+
+        Where CUDA is asked for by name, its network in fp32 is taken if it has one beside that in int8.
+        """
         manifest = bundle.manifest
         try:
             max_length = int(manifest.preprocessing["max_length"])
@@ -102,7 +110,8 @@ class OnnxTransformer:
                 "{path}: tokenizer.json is not a tokenizer that can be used; train or export it again.",
                 path=bundle.path,
             ) from None
-        network = OnnxNetwork(bundle.path, bundle.file("model.onnx"), reader)
+        exact = device is Device.CUDA and FP32 in manifest.files
+        network = OnnxNetwork(bundle.path, bundle.file(FP32 if exact else "model.onnx"), reader, device)
         model = cls(manifest, network, temperature)
         labels = network.logits([""]).shape[1]
         if labels != len(manifest.labels):
@@ -149,7 +158,9 @@ class OnnxTransformer:
 
     def _log_odds(self, texts: Sequence[str], label: int) -> Floats:
         rows = self._network.reader.read(texts)
-        parts = [self._network.logits_together(rows[i : i + _BATCH]) for i in range(0, len(rows), _BATCH)]
+        # Attention takes memory by the square of the length, which may be thousands of tokens.
+        batch = max(1, min(_BATCH, _BATCH * _SHORT**2 // max(map(len, rows)) ** 2))
+        parts = [self._network.logits_together(rows[i : i + batch]) for i in range(0, len(rows), batch)]
         scaled = np.concatenate(parts).astype(np.float64) / self._temperature
         others = np.delete(scaled, label, axis=1)
         highest = others.max(axis=1)

@@ -11,6 +11,7 @@ import pytest
 from tetkik.bundle import Bundle
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.transformer.options import TransformerOptions
+from tetkik.settings import settings
 
 WORDS = {
     "Göz Hastalıkları": ["gözüm", "bulanık", "görüyorum", "kirpik", "yaşarıyor", "gözlük", "ışık", "kapağım"],
@@ -118,10 +119,15 @@ def unseen() -> Complaints:
 def bundle(
     complaints: Complaints, options: TransformerOptions, tmp_path_factory: pytest.TempPathFactory
 ) -> Bundle:
-    """A whole training, not interrupted."""
+    """A whole training, not interrupted, under a setting that its int8 network cannot follow."""
     from tetkik.lab.triage.transformer.train import train_transformer
 
-    return train_transformer(complaints, tmp_path_factory.mktemp("whole") / "tiny", options, silent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TETKIK_DEVICE", "cuda")
+        settings.cache_clear()
+        trained = train_transformer(complaints, tmp_path_factory.mktemp("whole") / "tiny", options, silent)
+    settings.cache_clear()
+    return trained
 
 
 @pytest.fixture(scope="session")

@@ -116,8 +116,13 @@ def coco_rouge_l(corpus: Corpus) -> Floats:
         common = longest_common(theirs, mine)
         precision[row] = max(precision[row], common / len(mine))
         recall[row] = max(recall[row], common / len(theirs))
+    return rouge_l_of(precision, recall)
+
+
+def rouge_l_of(precision: Floats, recall: Floats) -> Floats:
+    """ROUGE-L as pycocoevalcap has it, from the shares of words in the longest common subsequence."""
     above, below = (1 + _BETA2) * precision * recall, recall + _BETA2 * precision
-    return np.divide(above, below, out=np.zeros(len(corpus)), where=below > 0)
+    return np.divide(above, below, out=np.zeros(np.shape(below)), where=below > 0)
 
 
 def rouge_f(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[Floats, Floats]:

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.caption.families.staged import StagedNetwork
-from tetkik.caption.network import Cut
+from tetkik.caption.families.staged import Contexts, StagedNetwork
+from tetkik.caption.network import CaptionBatch, Cut
 from tetkik.errors import DataError
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.leakage import long_captions, pictures_of
 from tetkik.lab.caption.training.features import (
+    GB,
     FeaturePlan,
     Features,
     LiveFeatures,
+    cache_place,
     check_room,
+    feature_numbers,
     feature_plan,
     features_key,
+    frozen_would_be_smaller,
+    missing_bytes,
     write_features,
 )
 from tetkik.lab.caption.training.options import CaptionTraining
 from tetkik.lab.engine.batches import Rows, in_steps
 from tetkik.lab.engine.learned_rows import LearnedRows, Pictures
-from tetkik.lab.engine.precision import Precision
 from tetkik.lab.engine.session import Notify
 from tetkik.language import Sentence
 from tetkik.values import ProgressCallback
@@ -44,13 +48,26 @@ SPLITS = (Split.TRAIN, Split.VALID)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedSplit:
-    """The rows of one split; groups are cases or articles, tokens without special ones."""
+    """The rows of one split; groups are cases or articles, tokens without special ones.
+
+    `contexts` are tokens that stand before the prompt of each row; None for none.
+    """
 
     ids: tuple[str, ...]
     captions: tuple[str, ...]
     groups: tuple[str | None, ...]
     tokens: list[NDArray[np.int32]]
     features: Features
+    contexts: Contexts | None = None
+
+    def batch(self, network: StagedNetwork, rows: Rows, without: Container[int] = ()) -> CaptionBatch:
+        """Captions as the language model reads them; those of the rows `without` have no context."""
+        return network.batch([self.tokens[row] for row in rows.tolist()], self.contexts_of(rows, without))
+
+    def contexts_of(self, rows: Rows, without: Container[int] = ()) -> Contexts | None:
+        if self.contexts is None:
+            return None
+        return [() if row in without else self.contexts[row] for row in rows.tolist()]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -74,6 +91,13 @@ class TrainingData:
     training: EncodedSplit
     validation: EncodedSplit
     sample: Rows
+
+    def without_contexts(self) -> TrainingData:
+        return replace(
+            self,
+            training=replace(self.training, contexts=None),
+            validation=replace(self.validation, contexts=None),
+        )
 
 
 def sample_rows(rows: int, count: int, seed: int) -> Rows:
@@ -129,6 +153,8 @@ def make_training_data(
     """
     parts = {split: prepared.part(split) for split in SPLITS}
     sources: list[Features] = [LiveFeatures(part, network.image) for part in parts.values()]
+    if options.cache_features:
+        notify(cache_place(network))
     if options.cache_features and network.cut is not Cut.NOTHING:
         sources = _cached(accelerator, network, parts, options, store, progress, notify)
     training, validation = (
@@ -153,12 +179,13 @@ def _cached(
     progress: ProgressCallback,
     notify: Notify,
 ) -> list[Features]:
-    # fp16 holds what a network computed in fp16 or bf16 gives; on fp32 nothing is to be lost.
-    exact = options.precision is Precision.FP32
-    key = features_key(network, np.dtype(np.float32 if exact else np.float16))
-    plans = [feature_plan(store, key, split.value, part.digest, len(part)) for split, part in parts.items()]
+    key = features_key(network, feature_numbers(options.precision))
+    mean = network.stages()[0].shape[1] if options.neighbours else 0
+    plans = [
+        feature_plan(store, key, split.value, part.digest, len(part), mean) for split, part in parts.items()
+    ]
     if accelerator.is_main_process:
-        _notify_of_room(plans, network.cut, store, notify)
+        _notify_of_room(plans, network, store, notify)
     missing = [sum(min(plan.block_rows, plan.rows - start) for start in plan.missing()) for plan in plans]
     for place, (part, plan) in enumerate(zip(parts.values(), plans, strict=True)):
         # One bar for both splits.
@@ -179,15 +206,18 @@ def _cached(
     return [plan.open() for plan in plans]
 
 
-def _notify_of_room(plans: Sequence[FeaturePlan], cut: Cut, store: Path, notify: Notify) -> None:
-    needed = check_room(plans, cut)
+def _notify_of_room(
+    plans: Sequence[FeaturePlan], network: StagedNetwork, store: Path, notify: Notify
+) -> None:
+    needed = missing_bytes(plans)
+    check_room(needed, store, smaller=frozen_would_be_smaller(network))
     count = sum(plan.rows for plan in plans)
     values: dict[str, object] = {"count": count, "folder": store}
     if not needed:
         notify(Sentence("The features of {count} images are in {folder} already.", values))
         return
     template = "The features of {count} images are computed once and take {size:.2f} GB in {folder}."
-    notify(Sentence(template, {**values, "size": max(needed, 0.01)}))
+    notify(Sentence(template, {**values, "size": max(needed / GB, 0.01)}))
 
 
 def process_parts(step: Rows, rank: int, world: int, accumulation: int) -> list[Rows]:

@@ -3,6 +3,7 @@
 FOLDER/features-0123456789abcdef/    one frozen part, one cut, one set of numbers
   train-1a2b3c4d/                    the images of one split, by the digest of the prepared folder
     block-00000.npy                  (rows, tokens, width), of rows 0 to N-1, written whole or not at all
+    mean-00000.npy                   with --neighbours: (rows, vision width), means of what the tower sees
 
 A block is made in memory and then written, so memory is bounded, several processes can share the work, and
 what was made before an interruption is found again.
@@ -26,8 +27,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tetkik.caption.families.staged import StagedNetwork
+from tetkik.caption.families.staged import StagedNetwork, learns
 from tetkik.caption.image_spec import ImageSpec
+from tetkik.caption.neighbours import embedding
 from tetkik.caption.network import Cut
 from tetkik.errors import OutputError, TrainingError
 from tetkik.files import written_whole
@@ -37,10 +39,12 @@ from tetkik.lab.engine.batches import Rows, prefetched
 from tetkik.lab.engine.checkpoint import room_on_disk
 from tetkik.lab.engine.precision import Precision
 from tetkik.lab.engine.processes import wait_for_all
+from tetkik.language import Sentence
 from tetkik.values import ProgressCallback
 
 GB = 1e9
 _BLOCK_BYTES = 64 << 20
+MEAN_BYTES = 4
 _SPARE = 256 << 20
 """Bytes of the disk that stay free for checkpoints."""
 
@@ -73,10 +77,14 @@ class LiveFeatures:
 
 @dataclass(frozen=True, slots=True)
 class FeatureCache:
-    """Features on disk, memory-mapped: blocks of (rows, tokens, width), each but the last of `block_rows`."""
+    """Features on disk, memory-mapped: blocks of (rows, tokens, width), each but the last of `block_rows`.
+
+    `means`, (rows, vision width), are those that neighbours are found by; None where they are not wanted.
+    """
 
     blocks: tuple[NDArray[Any], ...]
     block_rows: int
+    means: NDArray[np.float32] | None = None
 
     def fetch(self, rows: Rows) -> Tensor:
         """(rows, tokens, width), as it is on disk."""
@@ -91,12 +99,16 @@ class FeatureCache:
 
 @dataclass(frozen=True, slots=True)
 class FeaturePlan:
-    """Where the features of one split go; `shape` is (tokens, width), `dtype` float16 or float32."""
+    """Where the features of one split go; `shape` is (tokens, width), `dtype` float16 or float32.
+
+    `mean` is the width of the means of what the vision tower sees; 0 where none are kept.
+    """
 
     folder: Path
     rows: int
     shape: tuple[int, int]
     dtype: np.dtype[Any]
+    mean: int = 0
 
     @property
     def row_bytes(self) -> int:
@@ -109,31 +121,54 @@ class FeaturePlan:
     def starts(self) -> range:
         return range(0, self.rows, self.block_rows)
 
-    def file(self, start: int) -> Path:
-        return self.folder / f"block-{start // self.block_rows:05d}.npy"
+    def file(self, start: int, kind: str = "block") -> Path:
+        return self.folder / f"{kind}-{start // self.block_rows:05d}.npy"
 
     def block(self, start: int) -> NDArray[Any] | None:
         """A block that is there, memory-mapped; None where it is missing or damaged."""
+        return self._read(self.file(start), start, self.shape, self.dtype)
+
+    def means(self, start: int) -> NDArray[Any] | None:
+        """The means of a block's rows; None where they are missing or damaged."""
+        return self._read(self.file(start, "mean"), start, (self.mean,), np.dtype(np.float32))
+
+    def _read(
+        self, file: Path, start: int, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> NDArray[Any] | None:
         try:
-            found: NDArray[Any] = np.load(self.file(start), mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError):
+            found: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError):
             return None
         rows = min(self.block_rows, self.rows - start)
-        return found if found.shape == (rows, *self.shape) and found.dtype == self.dtype else None
+        return found if found.shape == (rows, *shape) and found.dtype == dtype else None
 
     def missing(self) -> list[int]:
         """The first rows of the blocks that have to be made."""
-        return [start for start in self.starts() if self.block(start) is None]
+        return [
+            start
+            for start in self.starts()
+            if self.block(start) is None or (self.mean and self.means(start) is None)
+        ]
 
     def open(self) -> FeatureCache:
         """The features, when all blocks are there."""
         blocks = [self.block(start) for start in self.starts()]
-        if any(block is None for block in blocks):
+        means = [self.means(start) for start in self.starts()] if self.mean else []
+        if any(block is None for block in (*blocks, *means)):
             raise OutputError(
                 "Features that were computed are no longer in {folder}; run the same command again.",
                 folder=self.folder,
             )
-        return FeatureCache(tuple(block for block in blocks if block is not None), self.block_rows)
+        return FeatureCache(
+            tuple(block for block in blocks if block is not None),
+            self.block_rows,
+            np.concatenate([part for part in means if part is not None]) if means else None,
+        )
+
+
+def feature_numbers(precision: Precision) -> np.dtype[Any]:
+    """fp16 beside weights of 16 bits, which a larger number is refused for; on fp32 nothing is to be lost."""
+    return np.dtype(np.float32 if precision is Precision.FP32 else np.float16)
 
 
 def features_key(network: StagedNetwork, dtype: np.dtype[Any]) -> dict[str, Any]:
@@ -148,31 +183,78 @@ def features_key(network: StagedNetwork, dtype: np.dtype[Any]) -> dict[str, Any]
     }
 
 
-def feature_plan(store: Path, key: dict[str, Any], split: str, digest: str, rows: int) -> FeaturePlan:
+def feature_plan(
+    store: Path, key: dict[str, Any], split: str, digest: str, rows: int, mean: int = 0
+) -> FeaturePlan:
     """Where the features of a split of a prepared folder go; `key` is of `features_key`."""
     text = json.dumps(key, sort_keys=True)
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
     shape = (int(key["shape"][0]), int(key["shape"][1]))
     return FeaturePlan(
-        store / f"features-{name}" / f"{split}-{digest[:8]}", rows, shape, np.dtype(key["dtype"])
+        store / f"features-{name}" / f"{split}-{digest[:8]}", rows, shape, np.dtype(key["dtype"]), mean
     )
 
 
-def check_room(plans: Sequence[FeaturePlan], cut: Cut) -> float:
-    """GB (1e9 bytes) that are still to be written."""
-    needed = sum(
-        min(plan.block_rows, plan.rows - start) * plan.row_bytes for plan in plans for start in plan.missing()
+_PARTS = {
+    Cut.VISION: Sentence("the vision tower"),
+    Cut.BRIDGE: Sentence("the Q-Former"),
+    Cut.PROJECTION: Sentence("the projection"),
+}
+
+
+def cache_place(network: StagedNetwork) -> Sentence:
+    """Behind which part of the network features are cached, and why not later."""
+    if network.cut is Cut.NOTHING:
+        return Sentence("The vision tower learns, so that no image features can be cached.")
+    tokens, width = network.feature_shape()
+    if network.cut is Cut.PROJECTION:
+        why = Sentence("no weight before it learns")
+    elif any(learns(part) for part in network.learning_parts().values()):
+        why = Sentence("weights after it learn")
+    else:
+        why = Sentence("the projection after it only makes them larger")
+    return Sentence(
+        "Image features are cached behind {part}, {tokens} x {width} numbers an image: {why}.",
+        {"part": _PARTS[network.cut], "tokens": tokens, "width": width, "why": why},
     )
-    folder = next(path for path in (plans[0].folder, *plans[0].folder.parents) if path.is_dir())
-    free = shutil.disk_usage(folder).free
+
+
+def frozen_would_be_smaller(network: StagedNetwork) -> bool:
+    """Whether a Q-Former that does not learn would make features smaller."""
+    return network.bridge is not None and network.cut is Cut.VISION
+
+
+def missing_bytes(plans: Sequence[FeaturePlan]) -> int:
+    """Bytes that are still to be written."""
+    return sum(
+        min(plan.block_rows, plan.rows - start)
+        * (plan.row_bytes * (plan.block(start) is None) + MEAN_BYTES * plan.mean)
+        for plan in plans
+        for start in plan.missing()
+    )
+
+
+def feature_store(out: Path) -> Path:
+    """Where the features of the training that writes `out` go without --cache."""
+    return out.with_name(f".{out.name}.features")
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes that are free on the disk of a folder, which need not be there yet."""
+    return shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.is_dir())).free
+
+
+def check_room(needed: int, folder: Path, *, smaller: bool) -> None:
+    """Refuse features that do not fit; `smaller` where they would be with a Q-Former that is frozen."""
+    free = free_bytes(folder)
     if not needed or needed + _SPARE <= free:
-        return needed / GB
+        return
     raise OutputError(
         (
             "The image features need {needed:.1f} GB and {folder} has {free:.1f} GB free; name another disk "
             "with --cache, leave the Q-Former frozen, whose features are much smaller, or add "
             "--no-feature-cache."
-            if cut is Cut.VISION
+            if smaller
             else "The image features need {needed:.1f} GB and {folder} has {free:.1f} GB free; name another "
             "disk with --cache, or add --no-feature-cache."
         ),
@@ -206,10 +288,17 @@ def write_features(
     total, done = sum(len(block) for block in rows) * world, 0
     for start, block in zip(mine, rows, strict=True):
         values = np.empty((len(block), *plan.shape), plan.dtype)
+        means = np.empty((len(block), plan.mean), np.float32)
         filled = 0
         while filled < len(block):
             which, pixels = next(stream)
-            found = source.at_cut(network, pixels, accelerator.device).float().cpu().numpy()
+            if plan.mean:
+                seen = network.vision_features(pixels)
+                means[filled : filled + len(which)] = embedding(seen)
+                features = network.frozen_features(pixels, seen)
+            else:
+                features = source.at_cut(network, pixels, accelerator.device)
+            found = features.float().cpu().numpy()
             _check(found, which, part.ids, partial(nonfinite_features, precision=precision))
             with np.errstate(over="ignore"):
                 kept = found.astype(plan.dtype)
@@ -218,7 +307,10 @@ def write_features(
             filled += len(which)
             done += len(which)
             progress("image features", min(done * world, total), total)
-        _write_block(plan, start, values)
+        if plan.block(start) is None:
+            _write_block(plan, plan.file(start), values)
+        if plan.mean:
+            _write_block(plan, plan.file(start, "mean"), means)
     wait_for_all(accelerator)
 
 
@@ -230,16 +322,15 @@ def _check(
         raise fault([ids[row] for row in rows[~sound].tolist()])
 
 
-def _write_block(plan: FeaturePlan, start: int, values: NDArray[Any]) -> None:
-    file = plan.file(start)
+def _write_block(plan: FeaturePlan, file: Path, values: NDArray[Any]) -> None:
     # Two trainings may share the cache: each has a name of its own until the block is whole.
     partial = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
     with room_on_disk(plan.folder), written_whole(file, partial) as stream:
         np.save(stream, values, allow_pickle=False)
 
 
-def frozen_digest(network: StagedNetwork) -> str:
-    """SHA-256 over the weights that an image's features come from: those of the stages up to the cut.
+def frozen_digest(network: StagedNetwork, last: Cut | None = None) -> str:
+    """SHA-256 over the weights that an image's features come from: stages up to `last`, or to the cut.
 
     A revision that changes the language model alone leaves the features as they are.
     """
@@ -252,6 +343,6 @@ def frozen_digest(network: StagedNetwork) -> str:
                 digest.update(f"{name}.{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
                 plain = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
                 digest.update(plain.cpu().numpy().data)
-        if stage.cut is network.cut:
+        if stage.cut is (last or network.cut):
             break
     return digest.hexdigest()

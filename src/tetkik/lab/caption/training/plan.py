@@ -6,9 +6,11 @@ was not downloaded.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +19,15 @@ from tetkik.caption.network import Cut
 from tetkik.caption.options import Learning, Quantisation
 from tetkik.errors import UsageError
 from tetkik.lab.caption.data import Split
+from tetkik.lab.caption.training.features import (
+    MEAN_BYTES,
+    cache_place,
+    check_room,
+    feature_numbers,
+    free_bytes,
+    frozen_would_be_smaller,
+)
+from tetkik.lab.caption.training.neighbours import check_neighbours
 from tetkik.lab.caption.training.options import CaptionTraining
 from tetkik.lab.caption.training.plan_memory import (
     PassMemory,
@@ -27,6 +38,7 @@ from tetkik.lab.caption.training.plan_memory import (
     step_memory,
 )
 from tetkik.lab.engine.precision import Precision, torch_type
+from tetkik.language import Sentence
 
 if TYPE_CHECKING:
     from tetkik.lab.caption.prepared import Prepared
@@ -149,11 +161,36 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
+class CachePlan:
+    """The cache of image features: where they are cut, bytes of one, images, bytes free.
+
+    `smaller` is whether a frozen Q-Former would make them smaller. `certain` is whether all of them are still
+    to be written there: some may be in the folder already, or no folder was named.
+    """
+
+    place: Sentence
+    each: int
+    images: int
+    folder: Path
+    free: int
+    smaller: bool
+    certain: bool = True
+
+    @property
+    def size(self) -> int:
+        return self.each * self.images
+
+    def check(self) -> None:
+        """Refuse a cache that does not fit the disk, as the training would."""
+        check_room(self.size, self.folder, smaller=self.smaller)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a training needs: the largest part of a step that fits; where nothing fits, one caption.
 
     `nearest` is another setting that would fit where this one does not. `images` is None where all of it
-    learns, `disk` has the bytes of the feature cache, and hours are None where the card's speed is not known.
+    learns, and hours are None where the card's speed is not known.
     """
 
     card: Card
@@ -163,16 +200,17 @@ class Plan:
     fits: bool
     nearest: Setting | None
     images: PassMemory | None
-    disk: int
-    row_disk: int
+    cache: CachePlan | None
     hours: Hours | None
 
 
-def plan_training(options: CaptionTraining, prepared: Prepared | None, card: str | None) -> Plan:
+def plan_training(
+    options: CaptionTraining, prepared: Prepared | None, card: str | None, store: Path | None = None
+) -> Plan:
     """Plan a training for a card; nothing is trained and no weights are read.
 
     `accumulation` is raised until a part of a step fits. Without `prepared` the plan is for ROCOv2, without a
-    card for that of this computer, or a T4.
+    card for that of this computer, or a T4; the features go to `store`, where it is known.
 
     Raises:
         UsageError: an unknown card, or settings that do not fit the base.
@@ -184,7 +222,10 @@ def plan_training(options: CaptionTraining, prepared: Prepared | None, card: str
     if options.precision is Precision.AUTO:
         options = replace(options, precision=Precision.BF16 if chosen.bf16 else Precision.FP16)
     rows = _rows(options, prepared)
-    images, row_disk = _images(options, config)
+    if options.neighbours:
+        network = planned_network(options, config, torch_type(options.precision))
+        check_neighbours(network, options.neighbours, options.max_tokens)
+    images, cache = _images(options, config, rows, options.cache or store)
     before = 0 if images is None else images.frozen + images.working
     planner = _Planner(config, chosen, rows.longest, before)
     setting = planner.largest(options)
@@ -196,8 +237,7 @@ def plan_training(options: CaptionTraining, prepared: Prepared | None, card: str
         hours = hours_of(
             chosen, setting.options, short.flops, setting.captions, short.frozen, images, rows.train
         )
-    disk = row_disk * (rows.train + rows.valid)
-    return Plan(chosen, rows, options.precision, setting, fits, nearest, images, disk, row_disk, hours)
+    return Plan(chosen, rows, options.precision, setting, fits, nearest, images, cache, hours)
 
 
 def this_card() -> Card:
@@ -223,7 +263,7 @@ class _Planner:
     def tried(self, options: CaptionTraining, captions: int) -> Setting:
         parts = -(-options.batch_size // captions)
         options = replace(options, accumulation=max(parts, options.accumulation))
-        step = self.step(options, captions, self.tokens)
+        step = self.step(options, options.drawn * captions, self.tokens)
         return Setting(options, captions, step, int(_LOST * step.working), self.before)
 
     def fits(self, setting: Setting) -> bool:
@@ -281,15 +321,29 @@ def _rows(options: CaptionTraining, prepared: Prepared | None) -> Rows:
     return Rows(len(train), len(valid), max(lengths), mean, known=True)
 
 
-def _images(options: CaptionTraining, config: Any) -> tuple[PassMemory | None, int]:
-    """The pass over the images, and the bytes on disk of one; no bytes where none is cached."""
+def _images(
+    options: CaptionTraining, config: Any, rows: Rows, place: Path | None
+) -> tuple[PassMemory | None, CachePlan | None]:
+    """The pass over the images, and what it leaves on the disk."""
     network = planned_network(options, config, torch_type(options.precision))
     if network.cut is Cut.NOTHING:
-        return None, 0
-    tokens, width = network.feature_shape()
-    size = 4 if options.precision is Precision.FP32 else 2
-    row = tokens * width * size if options.cache_features else 0
-    return pass_memory(network, config, images=8, precision=options.precision), row
+        return None, None
+    images = pass_memory(network, config, images=8, precision=options.precision)
+    if not options.cache_features:
+        return images, None
+    store = (place or Path()).resolve()
+    each = math.prod(network.feature_shape()) * feature_numbers(options.precision).itemsize
+    if options.neighbours:
+        each += MEAN_BYTES * network.stages()[0].shape[1]
+    return images, CachePlan(
+        cache_place(network),
+        each,
+        rows.train + rows.valid,
+        store,
+        free_bytes(store),
+        frozen_would_be_smaller(network),
+        certain=place is not None and not any(store.glob("features-*")),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +371,21 @@ class Hours:
         return self.images / cards + self.epochs * self.epoch(cards)
 
 
+def unpacked_bytes(frozen: Mapping[str, int]) -> float:
+    """What is moved to write out all quantised weights once and to read them again."""
+    return _WRITTEN * sum(size * _PACKED[name] for name, size in frozen.items() if name in _PACKED)
+
+
+def hours_of_flops(card: Card, flops: float) -> float:
+    assert card.flops is not None
+    return flops / (card.flops * REACHED * _HOUR)
+
+
+def hours_of_bytes(card: Card, moved: float) -> float:
+    assert card.bandwidth is not None
+    return moved / (card.bandwidth * REACHED_MEMORY * _HOUR)
+
+
 def hours_of(
     card: Card,
     options: CaptionTraining,
@@ -327,14 +396,11 @@ def hours_of(
     rows: int,
 ) -> Hours:
     """Estimate them; `frozen` are bytes by their numbers, `images` None without a cache."""
-    assert card.flops is not None and card.bandwidth is not None
-    speed = card.flops * REACHED * _HOUR
     each = flops / captions
     # Forward, backward, and forward once more with checkpoints.
     times = 3 if options.checkpointing else 2
     packed = sum(size for name, size in frozen.items() if name in _PACKED)
-    weights = sum(size * _PACKED[name] for name, size in frozen.items() if name in _PACKED)
-    moved = times * (packed + _WRITTEN * weights) * rows / captions
+    moved = times * (packed + unpacked_bytes(frozen)) * rows / captions
     image = images.flops if images is not None else 0.0
     if not options.cache_features:
         # Without a cache the frozen part runs in every epoch.
@@ -343,9 +409,9 @@ def hours_of(
         each,
         image,
         rows,
-        rows * each / speed,
+        hours_of_flops(card, rows * each),
         moved,
-        moved / (card.bandwidth * REACHED_MEMORY * _HOUR),
-        rows * image / speed,
+        hours_of_bytes(card, moved),
+        hours_of_flops(card, rows * image),
         options.epochs,
     )

@@ -27,6 +27,7 @@ from tetkik.caption.families.base_location import BaseLocation, find_base, is_pa
 from tetkik.caption.families.loading import family_of, model_class
 from tetkik.caption.families.numerics import CHUNK
 from tetkik.caption.image_spec import ImageSpec
+from tetkik.caption.neighbours import context_length
 from tetkik.caption.network import Cut
 from tetkik.caption.options import Learning, Quantisation
 from tetkik.errors import BundleNotFound, UsageError
@@ -203,7 +204,8 @@ def step_memory(
     weights = sum(item.numel() for item in learned)
     frozen = frozen_bytes(network, options.quantisation)
     size = torch_type(options.precision).itemsize
-    row = len(network._compose([0] * (tokens - 1), True)[0])
+    context = [0] * context_length(options.neighbours)
+    row = len(network._compose([0] * (tokens - 1), True, context)[0])
     stacks = _stacks(network, config, row)
     layers = [stack.layers * stack.kept(options.quantisation, size) for stack in stacks]
     vocabulary, width = network.core.get_output_embeddings().weight.shape

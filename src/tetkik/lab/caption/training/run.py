@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from safetensors.torch import load_file
 from tetkik.caption.families import image_spec_of
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.image_spec import ImageSpec
+from tetkik.caption.neighbours import NeighbourIndex
 from tetkik.caption.options import Learning
 from tetkik.errors import TrainingError, UsageError
 from tetkik.lab.caption.interpretation import COLLAPSED, REPEATED
@@ -24,11 +27,20 @@ from tetkik.lab.caption.training.data import (
     identity,
     make_training_data,
 )
+from tetkik.lab.caption.training.features import feature_store
+from tetkik.lab.caption.training.kept import NEIGHBOURS, SELF_CRITICAL, Comparison, compare
 from tetkik.lab.caption.training.model import learned_weights, load_learned, new_network, whole_network
+from tetkik.lab.caption.training.neighbours import add_neighbours, check_neighbours
 from tetkik.lab.caption.training.options import CaptionTraining
+from tetkik.lab.caption.training.self_critical import SelfCriticalTrainer, self_critical_options
 from tetkik.lab.caption.training.trainer import CaptionTrainer, part_size
 from tetkik.lab.caption.training.tuning import Epoch, Trial, trial_sentence, tuned
-from tetkik.lab.caption.training.validation import GeneratedCaptions, make_captions, validation_metrics
+from tetkik.lab.caption.training.validation import (
+    GeneratedCaptions,
+    loss_per_token,
+    make_captions,
+    validation_metrics,
+)
 from tetkik.lab.engine.checkpoint import room_on_disk, tensors_as_bytes
 from tetkik.lab.engine.processes import wait_for_all
 from tetkik.lab.engine.session import Notify, Session, training_session
@@ -38,6 +50,9 @@ from tetkik.values import ProgressCallback
 
 _RUN = "captioner"
 _TRIAL = "trial"
+_SELF_CRITICAL = "self-critical"
+_KEPT = "kept.json"
+"""What validation decided, beside the finished network."""
 
 
 def run_training(
@@ -46,7 +61,7 @@ def run_training(
     """As `train_caption` says, where its libraries are there."""
     image = image_spec_of(options.base, options.revision)
     check_prepared(prepared, image, options.tune)
-    store = options.cache or out.parent / f".{out.name}.features"
+    store = options.cache or feature_store(out)
     with training_session(
         out,
         options,
@@ -85,7 +100,11 @@ class _Run:
     def result(self) -> TrainingResult:
         session, options, accelerator = self.session, self.session.options, self.session.accelerator
         trials: tuple[Trial, ...] = ()
+        # Before any process goes on, so that all find the same.
+        known = self._decided()
         network = self._new(options)
+        if options.neighbours:
+            check_neighbours(network, options.neighbours, options.max_tokens)
         data = make_training_data(
             accelerator,
             network,
@@ -95,6 +114,9 @@ class _Run:
             progress=session.progress,
             notify=self.notify,
         )
+        index: NeighbourIndex | None = None
+        if options.neighbours:
+            data, index = add_neighbours(accelerator, network, self.prepared, data, options, session.progress)
         if options.tune:
             self._drop(network)
             del network
@@ -109,7 +131,35 @@ class _Run:
         )
         self._drop(network)
         state = self._train(network, data, options)
-        captions = self._captions(network, data)
+        judged, kept, captions, loss = state, list[Comparison](), None, None
+        if index is not None and len(data.validation):
+            with_them, bare = data, data.without_contexts()
+            one, captions = self._decide(
+                (NEIGHBOURS, known, kept),
+                lambda: self._captions(network, with_them),
+                lambda: self._captions(network, bare),
+            )
+            if not one.kept:
+                self._say_dropped(one)
+                data, index = bare, None
+                loss = self._loss(network, data)
+        elif len(data.validation):
+            captions = self._captions(network, data)
+        further = None
+        if options.self_critical:
+            further = self._train(network, data, options, _SELF_CRITICAL)
+            judged, former, final = further, captions, data
+            if former is not None:
+                one, captions = self._decide(
+                    (SELF_CRITICAL, known, kept), lambda: self._captions(network, final), lambda: former
+                )
+                if not one.kept:
+                    judged = state
+                    finished = self.session.work.finished(_RUN)
+                    assert finished is not None
+                    load_learned(network, load_file(finished[0]))
+        if judged is not state:
+            loss = None
         if session.main and captions is not None:
             self._warn_of_collapse(captions)
         whole = options.merge or options.learning is Learning.FULL
@@ -126,8 +176,46 @@ class _Run:
             options=options,
             model=model,
             prepared=self.prepared,
-            metrics=validation_metrics(state, captions, options.data_name),
+            metrics=validation_metrics(judged, captions, options.data_name, loss),
             captions=captions,
+            kept=tuple(kept),
+            neighbours=index,
+            self_critical=further,
+        )
+
+    def _decided(self) -> dict[str, Comparison]:
+        """What was decided before an interruption, by part."""
+        file = self.session.work.path / _KEPT
+        found = json.loads(file.read_text("utf-8")) if file.is_file() else []
+        return {one["part"]: Comparison(**one) for one in found}
+
+    def _decide(
+        self,
+        decided: tuple[str, dict[str, Comparison], list[Comparison]],
+        made: Callable[[], GeneratedCaptions],
+        other: Callable[[], GeneratedCaptions],
+    ) -> tuple[Comparison, GeneratedCaptions]:
+        """Whether validation keeps a part, and the captions of what it keeps.
+
+        `decided` are the part, what is known from before, and what was decided in this run, to which it adds.
+        """
+        part, known, kept = decided
+        if part in known:
+            kept.append(known[part])
+            return known[part], (made if known[part].kept else other)()
+        captions, without = made(), other()
+        kept.append(compare(part, captions, without.made, self.session.options.reward))
+        if self.session.main:
+            self.session.work.write(_KEPT, json.dumps([asdict(one) for one in kept]).encode())
+        return kept[-1], captions if kept[-1].kept else without
+
+    def _say_dropped(self, one: Comparison) -> None:
+        self.notify(
+            Sentence(
+                "The captions of neighbours are left out: {difference} with them is no sure gain for these "
+                "weights, which learned with them. Train again without --neighbours to compare fairly.",
+                {"difference": one.difference},
+            )
         )
 
     def _warn_of_collapse(self, captions: GeneratedCaptions) -> None:
@@ -147,10 +235,11 @@ class _Run:
     def _trainer(
         self, network: StagedNetwork, data: TrainingData, options: CaptionTraining, run: str
     ) -> CaptionTrainer:
-        work = self.session.work if run == _RUN else None
-        return CaptionTrainer(
-            self.session.accelerator, network, data, options, run=run, work=work, notify=self.notify
-        )
+        work = self.session.work if run != _TRIAL else None
+        kind = CaptionTrainer
+        if run == _SELF_CRITICAL:
+            kind, options = SelfCriticalTrainer, self_critical_options(options)
+        return kind(self.session.accelerator, network, data, options, run=run, work=work, notify=self.notify)
 
     def _tuned(self, data: TrainingData) -> tuple[CaptionTraining, tuple[Trial, ...]]:
         session = self.session
@@ -169,23 +258,26 @@ class _Run:
         return found
 
     def _train(
-        self, network: StagedNetwork, data: TrainingData, options: CaptionTraining
+        self, network: StagedNetwork, data: TrainingData, options: CaptionTraining, run: str = _RUN
     ) -> TrainingState[Epoch]:
         """To the end, or take it up where it was left, or as it was finished."""
         session = self.session
-        finished = session.work.finished(_RUN)
+        finished = session.work.finished(run)
         if finished is not None:
             load_learned(network, load_file(finished[0]))
             return TrainingState.from_json(finished[1], Epoch)
-        state = self._trainer(network, data, options, _RUN).run(session.progress)
+        state = self._trainer(network, data, options, run).run(session.progress)
         if session.main:
-            session.work.finish(_RUN, tensors_as_bytes(learned_weights(network)), asdict(state))
+            session.work.finish(run, tensors_as_bytes(learned_weights(network)), asdict(state))
         wait_for_all(session.accelerator)
         return state
 
-    def _captions(self, network: StagedNetwork, data: TrainingData) -> GeneratedCaptions | None:
-        if not len(data.validation):
-            return None
+    def _loss(self, network: StagedNetwork, data: TrainingData) -> float:
+        options, accelerator = self.session.options, self.session.accelerator
+        size = part_size(options, accelerator.num_processes)
+        return loss_per_token(accelerator, network, data.validation, size, options.precision)
+
+    def _captions(self, network: StagedNetwork, data: TrainingData) -> GeneratedCaptions:
         options, accelerator = self.session.options, self.session.accelerator
         made = make_captions(
             accelerator,

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +30,8 @@ from tetkik.lab.engine.precision import autocast
 from tetkik.lab.engine.session import Notify
 from tetkik.lab.engine.trainer import Trainer
 
+WITHOUT_CONTEXT = 0.25
+"""Share of the rows of a step whose prompt lacks the captions of neighbours."""
 WINDOW = 32
 """Steps whose rows are sorted by length together."""
 
@@ -122,7 +125,7 @@ class CaptionTrainer(Trainer[Epoch]):
         """Summed over the caption tokens of some rows."""
         training, device = self._data.training, self._device
         features = training.features.at_cut(self._network, stored, device)
-        batch = self._network.batch([training.tokens[row] for row in rows.tolist()])
+        batch = training.batch(self._network, rows, self._without_context(rows))
         with autocast(device, self._options.precision):
             loss: Tensor = self._module(
                 features,
@@ -132,6 +135,13 @@ class CaptionTrainer(Trainer[Epoch]):
                 self._options.smoothing,
             )
         return loss
+
+    def _without_context(self, rows: Rows) -> set[int]:
+        """Rows that learn without their neighbours in this step, so that the model can do without them."""
+        if self._data.training.contexts is None:
+            return set()
+        draws = {row: np.random.default_rng((self._seed, self._state.step, row)) for row in rows.tolist()}
+        return {row for row, draw in draws.items() if draw.random() < WITHOUT_CONTEXT}
 
     def _reduce_gradients(self) -> Tensor:
         """Sum them over processes, undo their scaling and clip them; their norm before that."""
@@ -170,7 +180,7 @@ class CaptionTrainer(Trainer[Epoch]):
         return float(values.sum())
 
     def _evaluate(self, epoch: int, rows_per_second: float) -> Epoch:
-        state, options, validation = self._state, self._options, self._data.validation
+        options, validation = self._options, self._data.validation
         loss, figures = None, {}
         if len(validation):
             size, precision = part_size(options, self._world), options.precision
@@ -191,7 +201,7 @@ class CaptionTrainer(Trainer[Epoch]):
         return Epoch(
             epoch,
             self._optimizer.param_groups[0]["lr"],
-            state.loss_sum / state.loss_count,
+            self._mean_loss(),
             loss,
             figures.get("cider"),
             figures.get("rouge_l"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from tetkik.bundle import (
@@ -21,26 +22,29 @@ from tetkik.bundle import (
     staged_folder,
     write_manifest,
 )
-from tetkik.errors import BundleError
+from tetkik.errors import BundleError, TrainingError
 from tetkik.findings.networks import FAMILIES
+from tetkik.findings.networks.encoder import ENCODER
+from tetkik.findings.onnx_model import OrtSession
 from tetkik.findings.predict import load_findings
 from tetkik.lab.engine.card import library_versions, rows_csv
 from tetkik.lab.engine.charts import training_curves
 from tetkik.lab.engine.evaluation_page import csv_text, decimals
 from tetkik.lab.engine.learned_rows import LearnedRows, Pictures
 from tetkik.lab.engine.session import log_folder
-from tetkik.lab.findings.export import to_onnx, write_torch
+from tetkik.lab.findings.export import LARGEST_HALF_DIFFERENCE, to_onnx, write_torch
 from tetkik.lab.findings.reference import ReferenceImages, make_reference
 from tetkik.lab.findings.training.card import LIBRARIES, make_card
+from tetkik.lab.findings.training.data import logits_of, network_input, plain
 from tetkik.lab.findings.training.fit import TrainingResult
 from tetkik.lab.findings.training.held_out import HeldOut, metrics_of, source_metrics, words_separate
 from tetkik.lab.findings.training.options import IMAGENET, RANDOM, TrainingOptions
 from tetkik.lab.findings.training.preparation import PreparedTraining, data_digest
-from tetkik.lab.findings.training.runs import label_network
+from tetkik.lab.findings.training.runs import label_network, shipped_networks
 from tetkik.lab.findings.training.trainer import Epoch
 from tetkik.language import Language, translate
 from tetkik.networks.huggingface import model_folder
-from tetkik.settings import settings
+from tetkik.settings import Device, settings
 from tetkik.values import ProgressCallback, label_name
 
 log = logging.getLogger("tetkik.lab.findings")
@@ -51,6 +55,7 @@ _AGES = (0.5, 99.5)
 """Percentiles of the ages trained on that the bundle gives as its range; the rest are mistyped or rare."""
 _FEWEST_AGES = 30
 _BATCH = 256
+_COMPARED = 16
 
 
 def write_bundle(
@@ -59,7 +64,7 @@ def write_bundle(
     """Export, measure, and write the bundle and the log beside it."""
     config, options = prepared.config, result.options
     progress("export", 0, 3)
-    networks = [label_network(config, member) for member in result.members]
+    networks = shipped_networks(config, result.members)
     _warn_of_collapse(prepared, result)
     with staged_folder(out) as stage:
         exported = to_onnx(
@@ -69,10 +74,11 @@ def write_bundle(
             channels=config.preprocessing.channels,
             half=options.half,
         )
+        held_out_difference = check_scores(prepared, result, stage / "model.onnx")
         progress("export", 1, 3)
         if options.keep_torch and len(networks) == 1:
             write_torch(networks[0], prepared.config.preprocessing, stage)
-        manifest = _manifest(prepared, result, out, exported.difference)
+        manifest = _manifest(prepared, result, out, exported.difference, held_out_difference)
         progress("export", 2, 3)
         learned_rows(prepared).write(stage)
         write_manifest(stage, manifest)
@@ -88,6 +94,47 @@ def write_bundle(
         finish_bundle(stage, manifest, *card, reference)
         write_log(log_folder(out), result.epochs, result.held_out, prepared.images.names, prepared.fold)
     progress("export", 3, 3)
+
+
+def check_scores(prepared: PreparedTraining, result: TrainingResult, file: Path) -> float:
+    """The largest difference of a score between the exported network and those that the figures are of.
+
+    On a few held-out images. With folds those figures are of other networks, so the members are asked again.
+
+    Raises:
+        TrainingError: it is more than rounding.
+    """
+    config, rows = prepared.config, result.held_out.rows
+    places = np.flatnonzero(config.inputs.readable[rows])[:_COMPARED]
+    if not len(places):
+        return 0.0
+    chosen = rows[places]
+    images = network_input(plain(torch.from_numpy(config.images.batch(chosen))), config.preprocessing)
+    if prepared.parts is not None:
+        expected = result.held_out.scores[places]
+    else:
+        logits = [
+            logits_of(
+                label_network(config, member),
+                config.inputs,
+                chosen,
+                config.preprocessing,
+                _COMPARED,
+                torch.device("cpu"),
+            )
+            for member in result.members
+        ]
+        expected = torch.from_numpy(np.mean(logits, axis=0)).sigmoid().numpy()
+    (found,) = OrtSession(file).run(("scores",), images.contiguous().numpy())
+    difference = float(np.abs(found - expected).max())
+    # Scores of a GPU and patches kept in half precision are not to the last digit.
+    if not difference <= LARGEST_HALF_DIFFERENCE:
+        raise TrainingError(
+            "The exported network answers held-out images otherwise than the one that the figures are of, by "
+            "up to {difference:.1e} in a score; choose another network or encoder.",
+            difference=difference,
+        )
+    return difference
 
 
 def _warn_of_collapse(prepared: PreparedTraining, result: TrainingResult) -> None:
@@ -117,12 +164,13 @@ def learned_rows(prepared: PreparedTraining) -> LearnedRows:
 
 def _base(options: TrainingOptions) -> Path | None:
     """Where the weights came from; None for random ones, and for ImageNet's, which saw no film."""
-    if options.network in FAMILIES:
+    name = options.encoder or options.network
+    if name in FAMILIES:
         return None if options.weights in (RANDOM, IMAGENET) else Path(options.weights)
     try:
-        return model_folder(options.network)
+        return model_folder(name)
     except BundleError:
-        return Path(options.network)
+        return Path(name)
 
 
 def _reference(
@@ -162,13 +210,17 @@ def _reference(
         split += "; " + translate(
             "{count} of {total} drawn by chance", Language.EN, count=len(taken), total=len(chosen)
         )
-    findings = load_findings(open_bundle(stage, Task.FINDINGS))
+    # Not by the setting `device`: a GPU that fails must not cost the training.
+    findings = load_findings(open_bundle(stage, Task.FINDINGS), device=Device.CPU)
     return make_reference(findings, taken, options.data_name, split, progress=progress)
 
 
-def _manifest(prepared: PreparedTraining, result: TrainingResult, out: Path, difference: float) -> Manifest:
+def _manifest(prepared: PreparedTraining, result: TrainingResult, out: Path, *differences: float) -> Manifest:
     """Everything that the bundle says of itself, but for the hashes of its files."""
     options, config, images = result.options, prepared.config, prepared.images
+    stated = options.as_json()
+    if (options.encoder or options.network) not in FAMILIES:
+        del stated["weights"]  # a network of transformers comes with its own
     measured = (options.data_name, result.split)
     metrics = metrics_of(result.held_out, *measured)
     for source in options.report_sources:
@@ -188,23 +240,29 @@ def _manifest(prepared: PreparedTraining, result: TrainingResult, out: Path, dif
         version="1.0",
         licence=options.licence,
         task=Task.FINDINGS,
-        kind=options.network if options.network in FAMILIES else HUGGING_FACE,
+        kind=_kind(options),
         labels=config.labels,
         preprocessing=config.preprocessing.as_json(),
         thresholds=result.points.thresholds,
         calibration=calibration,
         metrics=metrics,
         training={
-            **options.as_json(),
+            **stated,
             "images": len(images),
             "groups": len(np.unique(images.group)),
             "best_epochs": [member.best_epoch for member in result.members],
             "rows_left_out": {str(reason): count for reason, count in images.left_out.items()},
-            "onnx_difference": difference,
+            **dict(zip(("onnx_difference", "held_out_difference"), differences, strict=True)),
         },
         libraries=library_versions(LIBRARIES),
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
+
+
+def _kind(options: TrainingOptions) -> str:
+    if options.encoder is not None:
+        return ENCODER
+    return options.network if options.network in FAMILIES else HUGGING_FACE
 
 
 _Fold = NDArray[np.int64] | None

@@ -9,6 +9,7 @@ import numpy as np
 
 from tetkik.bundle import CardSection, Manifest
 from tetkik.bundle.card import card_words
+from tetkik.findings.networks import FAMILIES
 from tetkik.lab.engine.card import cell, markdown_table, read_card
 from tetkik.lab.engine.tuning import trials_table
 from tetkik.lab.findings.metrics import source_shortcut
@@ -128,8 +129,9 @@ def _cited(sources: Sequence[str], options: TrainingOptions) -> list[str]:
     """Keys of papers in the template, each once."""
     names = " ".join(set(sources)).lower()
     keys = [key for key, hints in _SOURCES.items() if any(hint in names for hint in hints)]
-    keys += [key for key in ("densenet121", "mobilenet_v2", "resnet18") if options.network.startswith(key)]
-    keys += ["imagenet"] if options.weights != RANDOM else []
+    network = options.encoder or options.network
+    keys += [key for key in ("densenet121", "mobilenet_v2", "resnet18") if network.startswith(key)]
+    keys += ["imagenet"] if options.weights != RANDOM and network in FAMILIES else []
     keys += ["adamw", "platt", "zech"]
     keys += ["ridge"] if options.ridge else []
     keys += [options.loss.value]

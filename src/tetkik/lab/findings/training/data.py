@@ -62,7 +62,7 @@ def epoch_rows(weight: NDArray[np.float32], seed: int, epoch: int) -> Rows:
 def load_batches(
     images: DecodedImages, parts: Sequence[Rows], device: torch.device
 ) -> Iterator[tuple[Rows, Tensor]]:
-    """Each part with its images on `device`, (rows, size, size), uint8, loaded ahead."""
+    """Each part with its images on `device`, (rows, size, size), uint8, or embeddings, loaded ahead."""
     on_gpu = device.type == "cuda"
 
     def fetch(part: Rows) -> Tensor:
@@ -120,6 +120,13 @@ def network_input(images: Tensor, preprocessing: Preprocessing) -> Tensor:
     return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
+def as_input(batch: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """A batch as the network takes it: uint8 images, or what an encoder said of them, for a head."""
+    if batch.is_floating_point():
+        return batch.float()
+    return network_input(plain(batch), preprocessing)
+
+
 @torch.no_grad()
 def logits_of(
     network: nn.Module,
@@ -133,7 +140,7 @@ def logits_of(
     was_training = network.training
     network.eval()
     found = [
-        network(network_input(plain(batch), preprocessing)).float().cpu().numpy()
+        network(as_input(batch, preprocessing)).float().cpu().numpy()
         for _, batch in load_batches(images, in_steps(rows, batch_size), device)
     ]
     network.train(was_training)

@@ -3,19 +3,22 @@
 A store is two files: `squares-KEY.u8`, one image after another, and `squares-KEY.index`, the SHA-256 of the
 image file that each came from, one a line. KEY stands for what was done to the images. Images are
 appended as they are decoded, the index after them, so that a store which was cut off is taken up where it
-ends. An image file that is there twice, or again in the next training, is decoded once.
+ends. An image file that is there twice, or again in the next training, is decoded once. What an encoder says
+of images is kept alike (`embeddings`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +30,7 @@ from tetkik.imaging.read import read_image
 from tetkik.lab.engine.checkpoint import room_on_disk
 from tetkik.values import ProgressCallback
 
+Numbers = NDArray[Any]
 Bytes = NDArray[np.uint8]
 
 _AT_ONCE = 256
@@ -47,8 +51,8 @@ def decode_image(file: Path, preprocessing: Preprocessing) -> Bytes | None:
 class CachedImages:
     """Images in a store; a file that could not be read is black and not `readable`, (rows,)."""
 
-    store: Bytes
-    """(images, size, size), memory-mapped."""
+    store: Numbers
+    """(images, size, size), uint8, memory-mapped; or of each image what an encoder says of it."""
     places: NDArray[np.int64]
     """(rows,), where each row's image stands in the store; -1 for a file that cannot be read."""
 
@@ -56,7 +60,7 @@ class CachedImages:
     def readable(self) -> NDArray[np.bool_]:
         return np.asarray(self.places >= 0)
 
-    def batch(self, rows: NDArray[np.int64]) -> Bytes:
+    def batch(self, rows: NDArray[np.int64]) -> Numbers:
         """The images of `rows`: (rows, size, size)."""
         places = self.places[rows]
         images = np.asarray(self.store[np.maximum(places, 0)])
@@ -95,12 +99,14 @@ class StreamedImages:
 DecodedImages = CachedImages | StreamedImages
 
 
-def _fits(images: int, preprocessing: Preprocessing, folder: Path, limit: float) -> bool:
-    """Whether a store of `images` in `folder` is at most `limit` GiB and leaves room on the disk."""
+def fits(needed: int, folder: Path, limit: float, there: int = 0) -> bool:
+    """Whether a store in `folder` stays within `limit` GiB and leaves room on the disk.
+
+    It needs so many bytes more than are `there`.
+    """
     while not folder.exists():
         folder = folder.parent
-    needed = images * preprocessing.size**2
-    return needed <= limit * _GIB and needed + _GIB <= shutil.disk_usage(folder).free
+    return needed + there <= limit * _GIB and needed + _GIB <= shutil.disk_usage(folder).free
 
 
 def open_images(
@@ -123,36 +129,44 @@ def open_images(
         TrainingError: not one image can be read.
     """
     workers = workers or os.cpu_count() or 1
-    if not _fits(len(files), preprocessing, folder, limit):
+    if not fits(len(files) * preprocessing.size**2, folder, limit):
         return StreamedImages(files, preprocessing, workers)
-    folder.mkdir(parents=True, exist_ok=True)
-    store = _Store(folder, preprocessing)
+    # Mean and deviation come after the square; two networks that differ there alone share a store.
+    done = {key: value for key, value in preprocessing.as_json().items() if key not in {"mean", "std"}}
+    store = Store(folder, "squares", done, (preprocessing.size, preprocessing.size), np.dtype(np.uint8))
     with ThreadPoolExecutor(workers) as pool, room_on_disk(folder):
-        places = store.fill(files, pool, progress)
+        digests = digests_of(files, pool, progress)
+        _fill(store, dict(zip(digests, files, strict=True)), preprocessing, pool, progress)
+    places = store.places(digests)
     if len(files) and not (places >= 0).any():
         raise TrainingError(
             "Not one of the {count} images can be read; check that the table names files of --images.",
             count=len(files),
         )
-    return CachedImages(store.images(), places)
+    return CachedImages(store.arrays(), places)
 
 
-class _Store:
-    def __init__(self, folder: Path, preprocessing: Preprocessing) -> None:
-        self._preprocessing = preprocessing
-        self._shape = (preprocessing.size, preprocessing.size)
-        # Mean and deviation come after the square; two networks that differ there alone share a store.
-        done = {key: preprocessing.as_json()[key] for key in ("size", "fit", "stretch")}
+class Store:
+    """Arrays of one shape, each under the SHA-256 of the image file that it came from.
+
+    `done` says what else they depend on.
+    """
+
+    def __init__(
+        self, folder: Path, name: str, done: Mapping[str, Any], shape: tuple[int, ...], kind: np.dtype[Any]
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._shape, self._kind = shape, kind
         key = hashlib.sha256(json.dumps(done, sort_keys=True).encode()).hexdigest()[:12]
-        self._data = folder / f"squares-{key}.u8"
-        self._index = folder / f"squares-{key}.index"
+        self._data = folder / f"{name}-{key}.{kind.kind}{8 * kind.itemsize}"
+        self._index = folder / f"{name}-{key}.index"
         for file in (self._data, self._index):
             file.touch()
         self._known = {digest: place for place, digest in enumerate(self._whole())}
 
     def _whole(self) -> list[str]:
-        """The digests of the images that are there whole; what a cut left behind them is taken away."""
-        size = self._shape[0] * self._shape[1]
+        """The digests of the arrays that are there whole; what a cut left behind them is taken away."""
+        size = math.prod(self._shape) * self._kind.itemsize
         lines = self._index.read_text("ascii").split("\n")[:-1]
         lines = lines[: self._data.stat().st_size // size]
         with self._index.open("r+") as index, self._data.open("r+b") as data:
@@ -160,39 +174,59 @@ class _Store:
             data.truncate(len(lines) * size)
         return lines
 
-    def fill(
-        self, files: Sequence[Path], pool: ThreadPoolExecutor, progress: ProgressCallback
-    ) -> NDArray[np.int64]:
-        """Decode what is missing; the place of each file in the store, -1 where it cannot be read."""
-        digests: list[str | None] = []
-        for digest in pool.map(_digest, files):
-            digests.append(digest)
-            progress("hashing images", len(digests), len(files))
-        by_digest = dict(zip(digests, files, strict=True))
-        missing = [(key, file) for key, file in by_digest.items() if key and key not in self._known]
-        done = 0
+    def __contains__(self, digest: str) -> bool:
+        return digest in self._known
+
+    def add(self, arrays: Iterable[tuple[str, Numbers]]) -> None:
+        """Append some arrays, each new, and then their digests."""
+        new = []
         with self._data.open("ab") as data, self._index.open("a", encoding="ascii") as index:
-            for start in range(0, len(missing), _AT_ONCE):
-                part, new = missing[start : start + _AT_ONCE], []
-                images = pool.map(lambda item: decode_image(item[1], self._preprocessing), part)
-                for (digest, _), square in zip(part, images, strict=True):
-                    done += 1
-                    progress("decoding images", done, len(missing))
-                    if square is not None:
-                        data.write(square.tobytes())
-                        self._known[digest] = len(self._known)
-                        new.append(f"{digest}\n")
-                data.flush()
-                index.write("".join(new))
-                index.flush()
+            for digest, array in arrays:
+                data.write(array.tobytes())
+                self._known[digest] = len(self._known)
+                new.append(f"{digest}\n")
+            data.flush()
+            index.write("".join(new))
+
+    def places(self, digests: Sequence[str | None]) -> NDArray[np.int64]:
+        """Where each array stands; -1 where it is not there."""
         return np.array([self._known.get(digest, -1) if digest else -1 for digest in digests], np.int64)
 
-    def images(self) -> Bytes:
-        """(images, size, size), read-only."""
+    def arrays(self) -> Numbers:
+        """(arrays, ...), read-only."""
         if not self._known:
-            return np.zeros((1, *self._shape), np.uint8)
-        shape = (len(self._known), *self._shape)
-        return np.memmap(self._data, np.uint8, "r", shape=shape)
+            return np.zeros((1, *self._shape), self._kind)
+        return np.memmap(self._data, self._kind, "r", shape=(len(self._known), *self._shape))
+
+
+def _fill(
+    store: Store,
+    files: Mapping[str | None, Path],
+    preprocessing: Preprocessing,
+    pool: ThreadPoolExecutor,
+    progress: ProgressCallback,
+) -> None:
+    """Decode what is missing."""
+    missing = [(digest, file) for digest, file in files.items() if digest and digest not in store]
+    for start in range(0, len(missing), _AT_ONCE):
+        part, new = missing[start : start + _AT_ONCE], []
+        images = pool.map(lambda item: decode_image(item[1], preprocessing), part)
+        for done, ((digest, _), square) in enumerate(zip(part, images, strict=True), start + 1):
+            progress("decoding images", done, len(missing))
+            if square is not None:
+                new.append((digest, square))
+        store.add(new)
+
+
+def digests_of(
+    files: Sequence[Path], pool: ThreadPoolExecutor, progress: ProgressCallback
+) -> list[str | None]:
+    """The SHA-256 of each file; None where it cannot be read."""
+    digests: list[str | None] = []
+    for digest in pool.map(_digest, files):
+        digests.append(digest)
+        progress("hashing images", len(digests), len(files))
+    return digests
 
 
 def _digest(file: Path) -> str | None:

@@ -44,6 +44,7 @@ def plan_memory(network: nn.Module, preprocessing: Preprocessing, options: Train
     `precision` of the settings is no longer AUTO.
     """
     parameters = sum(item.numel() for item in network.parameters() if item.requires_grad)
+    frozen = sum(item.numel() for item in network.parameters() if not item.requires_grad)
     copies = 2 + _ADAM + (1 if options.ema else 0)
     own = {_address(item) for item in network.state_dict().values()}
     saved: dict[int, int] = {}
@@ -69,7 +70,8 @@ def plan_memory(network: nn.Module, preprocessing: Preprocessing, options: Train
     of_weights = parameters * 2 if options.precision in {Precision.BF16, Precision.FP16} else 0
     batch = -(-options.batch_size // options.accumulation)
     each = max(0, sum(saved.values()) - of_weights) / _TRIED
-    return MemoryPlan(parameters, parameters * _FP32 * copies, int(each * batch) + of_weights, batch)
+    weights = (parameters * copies + frozen) * _FP32
+    return MemoryPlan(parameters, weights, int(each * batch) + of_weights, batch)
 
 
 def _address(tensor: Tensor) -> int:

@@ -12,6 +12,7 @@ from pydantic import Field
 from tetkik.bundle import REFERENCE_IMAGES
 from tetkik.errors import UsageError
 from tetkik.lab.engine.options import DataName, EngineOptions, Epochs, Patience
+from tetkik.lab.engine.session import public_name
 from tetkik.lab.findings.thresholds import Rule
 
 REFERENCE_NETWORK = "densenet121"
@@ -36,6 +37,17 @@ class ClassWeights(StrEnum):
     NONE = "none"
     BALANCED = "balanced"
     """Known absences over known presences of the label, up to a limit."""
+
+
+class EncoderHead(StrEnum):
+    """What is learned over a pretrained encoder."""
+
+    LINEAR = "linear"
+    """A linear layer on its summary of the image and the mean of its patches."""
+    ATTENTION = "attention"
+    """Attention over its patches, and a linear layer."""
+    LORA = "lora"
+    """The linear layer, and low-rank changes of its own layers (Hu et al., ICLR 2022)."""
 
 
 class TeacherUse(StrEnum):
@@ -126,6 +138,17 @@ class TrainingOptions(EngineOptions):
     size: Annotated[
         int | None, Field(description="Side of the network's square in pixels; without it its own.")
     ] = None
+    encoder: Annotated[
+        str | None,
+        Field(
+            description="Learn a head over this pretrained encoder: a Hugging Face id or folder, or one of "
+            "our networks."
+        ),
+    ] = None
+    encoder_head: Annotated[EncoderHead, Field(description="What is learned over the encoder.")] = (
+        EncoderHead.LINEAR
+    )
+    lora_rank: Annotated[int, Field(ge=1, description="Of the low-rank changes of the encoder.")] = 8
     stretch: Annotated[
         bool, Field(description="Make the 1st and 99th percentile of each image black and white.")
     ] = False
@@ -197,6 +220,13 @@ class TrainingOptions(EngineOptions):
         _within("ema", self.ema, 0, 0.99999)
         _within("class-weight-limit", self.class_weight_limit, 1, 10_000)
         _within("size", self.size or 224, 32, 2048)
+        if self.encoder is not None and (
+            self.network != REFERENCE_NETWORK or self.size is not None or self.freeze or self.ridge
+        ):
+            raise UsageError(
+                "--encoder takes the place of --network, with the encoder's own size and nothing of it that "
+                "learns but by --encoder-head; leave out --network, --size, --freeze and --ridge."
+            )
         if self.folds == 1:
             raise UsageError("One fold leaves nothing to learn from; give --folds 2 or more, or none.")
         if self.folds and self.tune:
@@ -211,9 +241,19 @@ class TrainingOptions(EngineOptions):
         values["weights"] = Path(self.weights).name
         if self.teacher is not None:
             values["teacher"]["table"] = self.teacher.table.name
-        folder = Path(self.network).expanduser()
-        values["network"] = folder.resolve().name if folder.exists() else self.network
+        unused = ["network"] if self.encoder else ["encoder", "encoder_head"]
+        unused += [] if self.encoder and not self.frozen else ["lora_rank"]
+        for name in unused + (["augmentation"] if self.frozen else []):
+            del values[name]
+        for name in ("network", "encoder"):
+            if name in values:
+                values[name] = public_name(values[name])
         return values
+
+    @property
+    def frozen(self) -> bool:
+        """Whether a head alone is learned, over an encoder that stays as it is."""
+        return self.encoder is not None and self.encoder_head is not EncoderHead.LORA
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

@@ -9,20 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from tetkik.findings.networks import preprocessing_of
+from tetkik.findings.networks.encoder import encoder_preprocessing, open_encoder
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.splits import Parts, folds, split
 from tetkik.lab.findings.training.decoded_images import open_images
 from tetkik.lab.findings.training.distillation import read_teacher
+from tetkik.lab.findings.training.embeddings import embedded_images
+from tetkik.lab.findings.training.encoders import pooling_of
 from tetkik.lab.findings.training.label_counts import (
     LabelCounts,
     check_learnable,
     count_labels,
     mask_unlearnable,
 )
-from tetkik.lab.findings.training.options import TrainingOptions
+from tetkik.lab.findings.training.options import RANDOM, TrainingOptions
 from tetkik.lab.findings.training.ridge import StageMeans
 from tetkik.lab.findings.training.runs import RunConfig
 from tetkik.values import ProgressCallback
@@ -50,8 +54,11 @@ class PreparedTraining:
 
 
 def preprocessing_for(options: TrainingOptions) -> Preprocessing:
-    """What the network wants, at the size and with the stretch asked for."""
-    found = preprocessing_of(options.network)
+    """What the network wants, at the size and with the stretch asked for; an encoder to the last digit."""
+    if options.encoder is not None:
+        found = encoder_preprocessing(options.encoder)
+    else:
+        found = preprocessing_of(options.network)
     if options.stretch:
         found = replace(found, stretch=STRETCH)
     return found if options.size is None else replace(found, size=options.size)
@@ -97,9 +104,41 @@ def prepare_training(
     return PreparedTraining(images, config, known, assessed, parts, fold)
 
 
+def with_encoder(
+    prepared: PreparedTraining, store: Path, device: torch.device, progress: ProgressCallback
+) -> PreparedTraining:
+    """With the encoder opened and, where it is frozen, what it says of the images; `store` keeps that."""
+    config = prepared.config
+    options, preprocessing = config.options, config.preprocessing
+    if options.encoder is None:
+        return prepared
+    weights = None if options.weights == RANDOM else options.weights
+    encoder = open_encoder(options.encoder, preprocessing, weights)
+    embeddings = None
+    if options.frozen:
+        embeddings = embedded_images(
+            encoder,
+            pooling_of(options),
+            config.images,
+            prepared.images.files,
+            preprocessing,
+            store,
+            options=options,
+            device=device,
+            progress=progress,
+        )
+    return replace(prepared, config=replace(config, encoder=encoder, embeddings=embeddings))
+
+
 def identity(images: LabelledImages, options: TrainingOptions) -> Mapping[str, Any]:
     """What must be the same for a training to be taken up again."""
     return {"data": data_digest(images), "labels": list(images.labels), **options.as_json()}
+
+
+def encoder_identity(config: RunConfig) -> Mapping[str, Any]:
+    """What of a pretrained encoder must be the same, too: a name may come to stand for other weights."""
+    assert config.encoder is not None
+    return {"weights": config.encoder.fingerprint(), "preprocessing": config.preprocessing.as_json()}
 
 
 def data_digest(images: LabelledImages) -> str:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tetkik.findings.networks import FAMILIES, build
+from tetkik.findings.networks.encoder import Encoder, EncoderNetwork
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.batches import Rows
 from tetkik.lab.engine.checkpoint import WorkFolder, tensors_as_bytes
@@ -22,7 +23,7 @@ from tetkik.lab.engine.session import Session
 from tetkik.lab.engine.trainer import TrainingState
 from tetkik.lab.findings.sources.rows import Truth, in_columns
 from tetkik.lab.findings.training.data import TrainingData, logits_of
-from tetkik.lab.findings.training.decoded_images import DecodedImages
+from tetkik.lab.findings.training.decoded_images import CachedImages, DecodedImages
 from tetkik.lab.findings.training.distillation import (
     TEACHER,
     LogitScale,
@@ -30,10 +31,13 @@ from tetkik.lab.findings.training.distillation import (
     last_layer,
     merged,
 )
+from tetkik.lab.findings.training.encoders import merge_lora, over_encoder, pooling_of, standardise
 from tetkik.lab.findings.training.options import RANDOM, TeacherUse, TrainingOptions
 from tetkik.lab.findings.training.ridge import GridPooled, StageMeans, check_row_count, fit_ridge, stages_of
 from tetkik.lab.findings.training.trainer import Epoch, FindingsTrainer
+from tetkik.networks.network import answer_in_fp32
 from tetkik.statistics import Floats
+from tetkik.values import step_like
 
 Scores = NDArray[np.float32]
 TrainingSession = Session[TrainingOptions]
@@ -54,6 +58,14 @@ class RunConfig:
     options: TrainingOptions
     means: StageMeans
     """Of the stages of the untrained network, for ridge regression."""
+    encoder: Encoder | None = None
+    embeddings: CachedImages | None = None
+    """What the encoder says of the images, where it is frozen."""
+
+    @property
+    def inputs(self) -> DecodedImages:
+        """What the networks read: the images, or their embeddings."""
+        return self.images if self.embeddings is None else self.embeddings
 
     @property
     def second_head(self) -> tuple[str, ...]:
@@ -68,7 +80,7 @@ class RunConfig:
         known = (self.truth[rows] >= 0).any(axis=1)
         if self.teacher is not None:
             known |= ~np.isnan(self.teacher.probability[rows]).all(axis=1)
-        return rows[known & self.images.readable[rows]]
+        return rows[known & self.inputs.readable[rows]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +100,33 @@ def new_network(config: RunConfig, seed: int, *, second_head: bool) -> nn.Module
     outputs = (*config.labels, *(f"{TEACHER}{label}" for label in config.second_head if second_head))
     weights = options.weights if options.weights != RANDOM and options.network in FAMILIES else None
     torch.manual_seed(seed)
+    if config.encoder is not None:
+        return over_encoder(config.encoder, options, len(outputs))
     network: nn.Module = build(options.network, outputs, weights=weights)
     return network
 
 
 def label_network(config: RunConfig, trained: Trained) -> nn.Module:
-    """A trained network with one output a label, in evaluation mode, on the CPU."""
-    untrained = TrainingOptions(network=config.options.network, weights=RANDOM)
-    bare = replace(config, teacher=None, options=untrained)
+    """A trained network with one output a label, in evaluation mode, on the CPU.
+
+    Over a frozen encoder it is the head alone, which reads embeddings.
+    """
+    bare = config
+    if config.encoder is None:
+        bare = replace(config, options=TrainingOptions(network=config.options.network, weights=RANDOM))
     network = new_network(bare, 0, second_head=False)
     if trained.ridge:
         network = GridPooled.over(stages_of(network), len(config.labels))
     network.load_state_dict(trained.weights)
-    return network.eval()
+    return merge_lora(network).eval()
+
+
+def shipped_networks(config: RunConfig, members: Sequence[Trained]) -> list[nn.Module]:
+    """The members as networks that read images; those over a frozen encoder are one."""
+    networks = [label_network(config, member) for member in members]
+    if config.embeddings is None or config.encoder is None:
+        return networks
+    return [EncoderNetwork(config.encoder, networks, pooling_of(config.options)).eval()]
 
 
 def freeze(network: nn.Module, stages: int) -> None:
@@ -132,6 +158,9 @@ def train_network(
         return finished
     network = new_network(config, seed, second_head=True)
     freeze(network, config.options.freeze)
+    if config.encoder is not None:
+        device = session.accelerator.device
+        standardise(network, config.inputs, config.learnable(rows[0]), config.preprocessing, device)
     layer = last_layer(network, len(config.labels) + len(config.second_head))
     training = config.learnable(rows[0])
     scale, targets = _teacher(config, training)
@@ -139,14 +168,14 @@ def train_network(
         session.accelerator,
         network,
         layer,
-        TrainingData(config.images, config.truth, config.weight, training, rows[1], targets),
+        TrainingData(config.inputs, config.truth, config.weight, training, rows[1], targets),
         config.preprocessing,
         options=config.options,
         seed=seed,
         run=run,
         work=work,
     )
-    state = trainer.run(lambda _, done, total: session.progress(run, done, total))
+    state = trainer.run(lambda step, done, total: session.progress(step_like(step, run), done, total))
     weights = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
     if scale is not None and config.options.teacher is not None:
         weights = merged(weights, layer, config.labels, scale, config.options.teacher.share)
@@ -208,6 +237,7 @@ def mean_scores(
 
     Each process reads its share of the rows.
     """
+    answer_in_fp32()
     total = np.zeros((len(rows), len(config.labels)))
     device = session.accelerator.device
     for number, member in enumerate(members):
@@ -215,7 +245,7 @@ def mean_scores(
         read = partial(
             logits_of,
             label_network(config, member).to(device),
-            config.images,
+            config.inputs,
             preprocessing=config.preprocessing,
             batch_size=config.options.batch_size,
             device=device,

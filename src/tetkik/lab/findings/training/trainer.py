@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from tetkik.errors import TrainingError
 from tetkik.imaging.prepare import Preprocessing
@@ -25,6 +26,7 @@ from tetkik.lab.engine.trainer import Trainer
 from tetkik.lab.findings.sources.rows import Truth
 from tetkik.lab.findings.training.data import (
     TrainingData,
+    as_input,
     augmented,
     epoch_rows,
     load_batches,
@@ -267,6 +269,8 @@ class FindingsTrainer(Trainer[Epoch]):
         return loss_sum
 
     def _augmented(self, batch: Tensor) -> Tensor:
+        if batch.is_floating_point():  # embeddings, which were computed once
+            return as_input(batch, self._preprocessing)
         # torch's own generator was seeded for this step.
         generator = torch.Generator().manual_seed(torch.initial_seed())
         return network_input(augmented(batch, self._options.augmentation, generator), self._preprocessing)
@@ -290,9 +294,8 @@ class FindingsTrainer(Trainer[Epoch]):
 
     def _evaluate(self, epoch: int, rows_per_second: float) -> Epoch:
         validated, area = self._validate() if self._data.validation is not None else (None, None)
-        loss = self._state.loss_sum / self._steps_per_epoch
         rate = self._optimizer.param_groups[0]["lr"]
-        return Epoch(self._state.run, epoch, rate, loss, validated, area, rows_per_second)
+        return Epoch(self._state.run, epoch, rate, self._mean_loss(), validated, area, rows_per_second)
 
     def _score(self, row: Epoch) -> tuple[float, ...] | None:
         """Mean AUROC; the loss decides between equal ones."""
@@ -347,3 +350,7 @@ def keep_frozen_still(network: nn.Module) -> None:
                 parameters = list(stage.parameters())
                 if parameters and not any(item.requires_grad for item in parameters):
                     stage.eval()
+    for module in network.modules():
+        # As in the encoder under LoRA.
+        if isinstance(module, _BatchNorm) and module.affine and not module.weight.requires_grad:
+            module.eval()

@@ -44,10 +44,10 @@ from tetkik.lab.triage.transformer.base import Base, load_classifier, open_base
 from tetkik.lab.triage.transformer.data import TrainingData, identity, prepare_data
 from tetkik.lab.triage.transformer.options import Imbalance, TransformerOptions
 from tetkik.language import Language, translate
-from tetkik.settings import settings
+from tetkik.settings import Device, settings
 from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
 from tetkik.triage.predict import load_triage
-from tetkik.triage.transformer.model import OnnxNetwork
+from tetkik.triage.transformer.model import FP32, OnnxNetwork
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ log = logging.getLogger("tetkik.lab.triage")
 _SMALL = 64 << 20
 """An fp32 export up to this size always stays in the bundle."""
 _PARITY_TEXTS = 256
-_FP32, _INT8 = "model-fp32.onnx", "model.onnx"
+_FP32, _INT8 = FP32, "model.onnx"
 _EPOCHS = ("training loss", "validation loss", "accuracy", "macro-F1", "macro-precision")
 LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "onnx", "onnxruntime", "numpy")
 
@@ -259,7 +259,9 @@ def _reference(data: TrainingData, stage: Path, options: TransformerOptions) -> 
     parts = ("validation, 10% by label and duplicate group", "epoch and temperature were chosen on it")
     split = "; ".join(parts)
     held = ReferenceComplaints(rows.texts, rows.labels, split).some(options.reference, options.seed)
-    return make_reference(load_triage(open_bundle(stage, Task.TRIAGE)), held, options.data_name)
+    # Not by the setting `device`: a network in int8 is for the processor.
+    triage = load_triage(open_bundle(stage, Task.TRIAGE), device=Device.CPU)
+    return make_reference(triage, held, options.data_name)
 
 
 def _manifest(data: TrainingData, trained: Trained, name: str, found: _Judged) -> Manifest:

@@ -181,7 +181,7 @@ class TransformerTrainer(Trainer[Epoch]):
         loss = self._loss(torch.from_numpy(logits).to(self._device), torch.from_numpy(truth).to(self._device))
         return Epoch(
             epoch,
-            self._state.loss_sum / max(1, self._state.loss_count),
+            self._mean_loss(),
             float(loss) / len(truth),
             *figures_of(logits, truth),
         )

@@ -156,6 +156,13 @@ document.addEventListener("htmx:confirm", async (event) => {
   if (await confirmed(event.detail.question)) event.detail.issueRequest(true);
 });
 
+// A row of a table opens what its heading links to, but where something else is clicked or text is selected.
+document.addEventListener("click", (event) => {
+  const apart = event.ctrlKey || event.metaKey || event.shiftKey || String(getSelection());
+  if (apart || event.target.closest("a, button, input, select, textarea, label, summary, dialog")) return;
+  event.target.closest(".table tr")?.querySelector(":scope > th a[href]")?.click();
+});
+
 // ---- shortcuts -------------------------------------------------------------------------------------------
 
 // Letters alone can be switched off (WCAG 2.2, 2.1.4): who speaks to the computer presses them unawares.
@@ -200,12 +207,13 @@ function shortcut(keys) {
 function describeKeys() {
   const list = document.querySelector("#keys .keys");
   list.replaceChildren();
-  for (const element of document.querySelectorAll("[data-shortcut]")) {
+  const written = [...document.querySelectorAll("[aria-keyshortcuts]:not([data-shortcut], [hidden])")];
+  for (const element of [...written, ...document.querySelectorAll("[data-shortcut]")]) {
     const name = document.createElement("dt");
     name.textContent =
       element.dataset.shortcutLabel || element.getAttribute("aria-label") || element.textContent.trim();
     const keys = document.createElement("dd");
-    for (const key of element.dataset.shortcut.split(" ")) {
+    for (const key of (element.dataset.shortcut ?? element.getAttribute("aria-keyshortcuts").replace("+", " ")).split(" ")) {
       const shown = document.createElement("kbd");
       shown.textContent = key;
       keys.append(shown, " ");

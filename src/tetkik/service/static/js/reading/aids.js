@@ -47,7 +47,8 @@ export class Aids {
     this.line = null;
     this.spelling = new Spelling(this);
     this.dictation = new Dictation(this);
-    room.addEventListener('keydown', (event) => this.#key(event), true);
+    // Of the whole page: before anything is chosen in it, the keys go to its body.
+    document.addEventListener('keydown', (event) => this.#key(event), true);
     room.addEventListener('focusin', ({ target }) => {
       const line = /** @type {HTMLElement} */ (target).closest('[data-line]');
       if (line instanceof HTMLElement) this.line = line;
@@ -192,6 +193,7 @@ export class Aids {
   /** @param {KeyboardEvent} event */
   #key(event) {
     const field = event.target;
+    if (document.querySelector('dialog[open]')) return;
     if (event.key === 'F7') {
       event.preventDefault();
       this.spelling.next();

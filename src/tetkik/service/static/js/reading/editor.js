@@ -44,7 +44,12 @@ export class Editor {
       const form = event.key === 'Escape' && /** @type {HTMLElement} */ (event.target).closest('[data-detail]');
       if (form instanceof HTMLElement) this.#closeDetail(form);
     });
-    room.addEventListener('click', (event) => this.#click(/** @type {HTMLElement} */ (event.target)));
+    room.addEventListener('click', (event) => {
+      const { target, detail } = event;
+      this.#click(/** @type {HTMLElement} */ (target));
+      // A side that is clicked is written at once; by keyboard the arrows pass over those between.
+      if (detail && target instanceof HTMLInputElement && target.name === 'side') target.form?.requestSubmit();
+    });
     window.addEventListener('beforeunload', (event) => {
       if (this.dirty) event.preventDefault();
     });
@@ -340,6 +345,7 @@ export class Editor {
     const form = this.room.querySelector(`[data-detail][data-label="${CSS.escape(label)}"]`);
     if (!(form instanceof HTMLFormElement)) return;
     form.hidden = false;
+    form.scrollIntoView({ block: 'nearest' });
     /** @type {HTMLElement | null} */ (form.querySelector('input:checked') ?? form.querySelector('input'))?.focus();
   }
 

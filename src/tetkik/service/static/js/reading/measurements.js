@@ -4,7 +4,7 @@
  * know yet stays on the image, and is sent again.
  */
 
-import { added, fieldOf, linesOf } from './lines.js';
+import { added, fieldOf } from './lines.js';
 
 /** @typedef {import('../viewer/marks.js').Mark} Mark */
 
@@ -37,7 +37,7 @@ export class Measurements {
     this.waiting = new Map();
     /** @type {Mark | null} */
     this.sending = null;
-    /** @type {HTMLTextAreaElement | null} the sentence that was written in last */
+    /** @type {HTMLTextAreaElement | null} the sentence that had the caret before the list of measurements */
     this.field = null;
     if (!editor) return;
     viewer.addEventListener('measured', (event) => this.#took(/** @type {CustomEvent} */ (event).detail));
@@ -48,8 +48,11 @@ export class Measurements {
     room.addEventListener('pending', (event) => this.#tell(/** @type {CustomEvent} */ (event).detail));
     room.addEventListener('dropped', () => this.waiting.clear());
     room.addEventListener('focusin', ({ target }) => {
-      if (target instanceof HTMLTextAreaElement) this.field = target;
+      const element = /** @type {HTMLElement} */ (target);
+      if (element instanceof HTMLTextAreaElement && element.closest('[data-line]')) this.field = element;
+      else if (!element.closest('.measurements')) this.field = null;
     });
+    viewer.addEventListener('pointerdown', () => (this.field = null));
     room.addEventListener('change', ({ target }) => {
       if (target instanceof HTMLInputElement && 'named' in target.dataset) this.#name(target);
     });
@@ -164,7 +167,7 @@ export class Measurements {
     const put = target.closest('[data-put]');
     const gone = target.closest('[data-unmeasure]');
     const mark = gone && this.#of(gone);
-    if (put instanceof HTMLElement) this.#put(put.dataset.put ?? '');
+    if (put instanceof HTMLElement) this.#put(put);
     if (!mark) return;
     this.waiting.set(mark, 'removed');
     this.show();
@@ -174,27 +177,23 @@ export class Measurements {
     /** @type {HTMLElement | null} */ (next)?.focus();
   }
 
-  /** Into the sentence under the caret; without one, at the end of the findings. @param {string} size */
-  #put(size) {
-    const { editor } = this;
+  /** Into the sentence that had the caret last; else as a sentence of its own. @param {HTMLElement} button */
+  #put(button) {
+    const { editor, field } = this;
+    const { put: size = '' } = button.dataset;
     if (!editor || editor.writing.active) return;
-    const field = this.field?.isConnected ? this.field : this.#last(editor.panel);
+    if (!field?.isConnected) {
+      const name = /** @type {HTMLInputElement | null} */ (button.closest('[data-measurement]')?.querySelector('[data-named]'));
+      const line = added(editor.panel, 'findings', null, `${name?.value || name?.placeholder}: ${size}.`);
+      editor.changed();
+      fieldOf(line).focus();
+      return;
+    }
     const { selectionStart: start, selectionEnd: end, value } = field;
     const before = start && !/\s$/.test(value.slice(0, start)) ? ' ' : '';
     const after = /^[\p{L}\p{N}]/u.test(value.slice(end)) ? ' ' : '';
     field.focus();
     field.setRangeText(`${before}${size}${after}`, start, end, 'end');
     field.dispatchEvent(new Event('input', { bubbles: true }));
-  }
-
-  /** @param {HTMLElement} panel */
-  #last(panel) {
-    const part = /** @type {HTMLElement} */ (panel.querySelector('[data-lines="findings"]'));
-    const line = linesOf(part).at(-1) ?? added(panel, 'findings', null);
-    const field = fieldOf(line);
-    // Before the full stop, where there is one.
-    const place = field.value.replace(/[.\s]+$/, '').length;
-    field.setSelectionRange(place, place);
-    return field;
   }
 }

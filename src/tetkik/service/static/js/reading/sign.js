@@ -19,6 +19,7 @@ export function signing(room, editor, measurements) {
   const password = /** @type {HTMLInputElement} */ (form.elements.namedItem('password'));
   const passkey = /** @type {HTMLElement} */ (dialog.querySelector('[data-passkey-sign]'));
   const critical = criticalQuestion(room, form);
+  const sure = /** @type {HTMLFieldSetElement} */ (form.querySelector('[data-sure]'));
   // Whoever came from the worklist goes on with its next case, unless they said once that they stay.
   const onward = /** @type {HTMLInputElement} */ (form.elements.namedItem('onward'));
   const came = sessionStorage.getItem('tetkik-view') !== null;
@@ -58,8 +59,24 @@ export function signing(room, editor, measurements) {
     before.hidden = !waiting.length;
     before.querySelector('[data-judge-list]')?.replaceChildren(...waiting);
     const question = critical.ask();
+    const doubts = [...doubted()].map((textContent) => Object.assign(document.createElement('li'), { textContent }));
+    sure.hidden = sure.disabled = !doubts.length;
+    sure.querySelector('[data-doubts]')?.replaceChildren(...doubts);
+    const agree = /** @type {HTMLInputElement} */ (sure.querySelector('input'));
+    agree.checked = false;
     if (waiting.length) return acceptAll;
-    return question ?? (passkey.hidden ? password : passkey);
+    return question ?? (doubts.length ? agree : passkey.hidden ? password : passkey);
+  }
+
+  /** What a report with findings may be signed with, but hardly ever is meant to be. */
+  function* doubted() {
+    for (const hint of room.querySelectorAll('[data-line] .own-hint')) {
+      const said = hint.closest('[data-line]')?.querySelector('textarea')?.value ?? '';
+      yield `“${said.trim()}” ${hint.querySelector('[data-reason]')?.textContent ?? ''}`;
+    }
+    const written = (/** @type {string} */ section) =>
+      [...room.querySelectorAll(`[data-lines="${section}"] [data-line] textarea`)].some((field) => /** @type {HTMLTextAreaElement} */ (field).value.trim());
+    if (written('findings') && !written('impression')) yield sure.dataset.noImpression ?? '';
   }
 
   /** @param {Promise<boolean>} work */
@@ -149,6 +166,7 @@ export function signing(room, editor, measurements) {
 
   /** @param {object} proof */
   async function answerAndSign(proof) {
+    if (![...sure.elements].every((field) => /** @type {HTMLInputElement} */ (field).reportValidity())) return;
     const fault = await critical.keep();
     if (fault === null) await sign(proof);
     else if (fault) refuse(fault);

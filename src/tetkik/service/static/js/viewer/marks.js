@@ -84,14 +84,12 @@ export class Marks extends EventTarget {
     }
     const mark = this.growing;
     mark.points.push(this.#within(at));
-    if (mark.points.length === clicks(kind)) {
-      this.growing = null;
-      this.#complete(mark, at);
-    } else {
-      this.say(this.steps(kind)[mark.points.length] ?? this.words.point);
-    }
+    const full = mark.points.length === clicks(kind);
+    if (full) this.growing = null;
+    else this.say(this.steps(kind)[mark.points.length] ?? this.words.point);
     this.draw();
     this.dispatchEvent(new Event('step'));
+    if (full) this.#complete(mark, at); // which may say more than what to click next
   }
 
   /** @param {Mark} mark @param {Point} at of the pane */

@@ -501,6 +501,8 @@ class Viewer {
       pane.marks.set(/** @type {import('./measure.js').Kind} */ (pane.tool), pane.marks.cross);
     } else if (key === 'Escape' && (pane.marks.growing || pane.marks.cross)) {
       pane.marks.cancel();
+    } else if (key === 'Escape' && pane.measures) {
+      this.#choose('window');
     } else return;
     event.preventDefault();
     event.stopPropagation();

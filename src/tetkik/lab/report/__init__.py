@@ -1,0 +1,1 @@
+"""Figures of written reports against reference reports."""
