@@ -102,6 +102,8 @@ def test_the_places_are_apart_and_within_the_text(text: str) -> None:
     "piece", ["a.b@", "mah ", "no 1 ", "1.", "12 ", "A1", "Ali ", "a" * 50, "dosya no ", "(nokta)", "K. "]
 )
 def test_the_time_grows_with_the_length(piece: str) -> None:
+    """Eight times the text may take eight times as long, not the 64 times of a quadratic search."""
+
     def took(size: int) -> float:
         text = (piece * (size // len(piece) + 1))[:size]
         start = time.process_time()
@@ -109,4 +111,5 @@ def test_the_time_grows_with_the_length(piece: str) -> None:
         return time.process_time() - start
 
     took(500)
-    assert took(16_000) < 20 * max(took(2_000), 0.01)
+    # The shortest of several: another process on the machine makes single ones longer.
+    assert min(took(16_000) for _ in range(3)) < 32 * max(min(took(2_000) for _ in range(3)), 0.01)

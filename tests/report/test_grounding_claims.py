@@ -159,4 +159,4 @@ def test_nothing_raises_and_marks_lie_within_the_text(text, language):
 def test_a_hostile_sentence_ends_in_time(piece):
     start = time.process_time()
     marks((piece * 1200)[:1200], FLUID, TR)
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 20  # backtracking that doubles with each word would take days

@@ -189,6 +189,14 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   anchor = seen && { id: seen.dataset.case, top: seen.getBoundingClientRect().top };
 });
 
+// A search while somebody types may replace the one that Enter asked for: the words that were entered decide.
+let entered = null;
+
+document.addEventListener("submit", ({ target }) => {
+  const field = target.querySelector("#words");
+  if (field) entered = field.value;
+}, { capture: true });
+
 document.addEventListener("htmx:afterSwap", ({ detail }) => {
   if (detail.target.id === "more") return tick();
   if (detail.target.id !== "worklist") return;
@@ -196,7 +204,7 @@ document.addEventListener("htmx:afterSwap", ({ detail }) => {
   if (found) {
     choose(rows()[0]);
     // While somebody types, the field keeps the keyboard.
-    if (detail.requestConfig?.elt.id !== "words") (rows()[0] ? linkOf(rows()[0]) : found).focus();
+    if (document.getElementById("words").value === entered) (rows()[0] ? linkOf(rows()[0]) : found).focus();
     news.textContent = found.textContent;
     return tick();
   }
