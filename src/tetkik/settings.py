@@ -325,6 +325,9 @@ class Settings(BaseSettings):
     passkey_roles: str = ""
     """Roles that need a passkey or single sign-on, such as `administrator, radiologist`: a password alone
     only lets them add a passkey. Recommended for administrators."""
+    integrations: Path | None = None
+    """The hospital's systems that studies and orders come from and results go to (TOML):
+    docs/how-to/integrations.md. None: no other system is spoken to."""
     offline: bool = True
     """No model is looked for on a hub. Off: a Hugging Face id may be downloaded."""
     max_text_chars: int = Field(default=20_000, ge=100)
