@@ -3,6 +3,7 @@
 from tetkik.records.schema.base import Base
 from tetkik.records.schema.cases import Blob, Case, CaseMark, CaseMove, Claim, Complaint, Image, Study
 from tetkik.records.schema.models import Job, Run, Score, TriageTally
+from tetkik.records.schema.outbox import OutboxItem
 from tetkik.records.schema.patients import Patient, PatientIndex, PatientLink, RingKey
 from tetkik.records.schema.people import (
     ApiToken,
@@ -52,6 +53,7 @@ __all__ = [
     "Macro",
     "Note",
     "Notice",
+    "OutboxItem",
     "Passkey",
     "Patient",
     "PatientIndex",

@@ -1,0 +1,1 @@
+"""DICOM with other systems: images that come in, results that go out."""
