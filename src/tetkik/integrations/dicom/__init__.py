@@ -1,1 +1,1 @@
-"""DICOM with other systems: images that come in, results that go out."""
+"""DICOM with other systems: images and queries come in, results and requests go out (PS3.4)."""

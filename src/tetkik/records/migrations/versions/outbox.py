@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0013"
-down_revision = "0010"
+down_revision = "0012"
 
 _ID = sa.String(26)
 _MOMENT = sa.DateTime(timezone=True)
