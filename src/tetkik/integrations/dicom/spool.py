@@ -103,15 +103,8 @@ class Spool:
             }
         return {uid for uid in sop_instance_uids if self._prefix(uid) in there}
 
-    def sweep(self) -> int:
-        """Remove what a killed process left unfinished; only where no process is receiving. Gives how many."""
-        parts = list(self.folder.glob(f"*{_PART}"))
-        for part in parts:
-            part.unlink(missing_ok=True)
-        return len(parts)
-
     def _prefix(self, sop_instance_uid: str) -> str:
-        return self._vault.digest("sop instance", sop_instance_uid).hex()[:32]
+        return instance_digest(self._vault, sop_instance_uid).hex()[:32]
 
 
 class Receiving:
@@ -227,6 +220,19 @@ class ReceivedFile:
     def remove(self) -> None:
         """Forget it, once what it says is in the database."""
         self.path.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> int:
+    """Remove what a killed process left unfinished; only where no process is receiving. Gives how many."""
+    parts = list(folder.glob(f"*{_PART}"))
+    for part in parts:
+        part.unlink(missing_ok=True)
+    return len(parts)
+
+
+def instance_digest(vault: Vault, sop_instance_uid: str) -> bytes:
+    """The keyed digest by which an object is known here and in the database (`received_files`)."""
+    return vault.digest("sop instance", sop_instance_uid)
 
 
 def now() -> str:
