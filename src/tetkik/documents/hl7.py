@@ -56,7 +56,7 @@ def to_hl7(document: ReportDocument) -> bytes:
 
 def _segments(document: ReportDocument) -> Iterator[str]:
     identity = document.identity
-    sender = _text(document.hospital.name)
+    sender = escaped(document.hospital.name)
     created, control = _made(document)
     processing = "T" if document.hospital.demonstration else "P"  # training or production (table 0103)
     head = ["MSH", "^~\\&", "TETKIK", sender, "", "", created, "", "ORU^R01^ORU_R01", control]
@@ -69,18 +69,18 @@ def _segments(document: ReportDocument) -> Iterator[str]:
     referrer = _physician(identity.referrer)
     if referrer or document.department:
         # Who refers and from where (PV1-8, PV1-10); the class of the patient (PV1-2, table 0004) is unknown.
-        yield _joined(["PV1", "1", "U", *[""] * 5, referrer, "", _text(document.department)])
+        yield _joined(["PV1", "1", "U", *[""] * 5, referrer, "", escaped(document.department)])
     signed = document.signature
     observer = "" if signed is None else _observer(signed)
     when = created if signed is None or document.withdrawal is not None else _moment(signed.signed_at)
     order = {
         1: "1",
-        3: _text(document.id),
+        3: escaped(document.id),
         4: "18748-4^Diagnostic imaging study^LN",
         7: _examined(document),
         16: referrer,
-        18: _text(identity.accession or ""),
-        20: _text(document.number),
+        18: escaped(identity.accession or ""),
+        20: escaped(document.number),
         22: when,
         24: "RAD",
         25: _RESULT[document.standing],
@@ -98,7 +98,7 @@ def _segments(document: ReportDocument) -> Iterator[str]:
     marked = [words for line in lines for words in line.objections]
     taken = [f"{WITHDRAWN}: {' '.join(withdrawal_words(document))}"] if document.withdrawal else []
     for place, words in enumerate([*taken, *marked, disclaimer(language)], 1):
-        yield _joined(["NTE", str(place), "", _text(words)])
+        yield _joined(["NTE", str(place), "", escaped(words)])
 
 
 def _made(document: ReportDocument) -> tuple[str, str]:
@@ -120,7 +120,7 @@ def _observations(document: ReportDocument) -> Iterator[_Observed]:
     """
     for part in parts_of(document.content):
         if part.loinc is not None:
-            value = _text("\n".join(line.text for line in part.lines))
+            value = escaped("\n".join(line.text for line in part.lines))
             yield "FT", f"{part.loinc.value}^{part.loinc.meaning}^LN", "", value, ""
     for item in statements(document):
         code = _coded(item.label, document.draft.language)
@@ -140,9 +140,9 @@ def _age(document: ReportDocument) -> Iterator[_Observed]:
 
 def _identifier(item: Identifier, sender: str) -> str:
     """A number with its authority and type, as CX (chapter 2A.14)."""
-    authority = _text(item.authority) or sender
+    authority = escaped(item.authority) or sender
     universal = f"&{item.oid}&ISO" if item.oid else ""
-    return f"{_text(item.value)}^^^{authority}{universal}^{item.kind}"
+    return f"{escaped(item.value)}^^^{authority}{universal}^{item.kind}"
 
 
 def _physician(name: str | None) -> str:
@@ -167,10 +167,10 @@ def _measured(document: ReportDocument) -> Iterator[_Observed]:
             also = f"^{derived.value}^{derived.meaning}^SCT" if derived else ""
             named = f"{known.value}^{known.meaning}^{scheme}{also}"
             code = code or named
-            unit = f"{_text(figure.unit.value)}^^UCUM"
+            unit = f"{escaped(figure.unit.value)}^^UCUM"
             yield "NM", named, str(place), f"{figure.rounded:.10g}", unit
         about = (measured_name(item, language), measured_words(item, language))
-        yield "ST", code, str(place), _text("; ".join(filter(None, about))), ""
+        yield "ST", code, str(place), escaped("; ".join(filter(None, about))), ""
 
 
 def _joined(fields: list[str]) -> str:
@@ -179,15 +179,15 @@ def _joined(fields: list[str]) -> str:
 
 def _coded(label: str, language: Language) -> str:
     """A label as CWE: our own code, and the SNOMED CT concept as the alternate where one is certain."""
-    own = f"{_text(label)}^{_text(label_name(label, language))}^{OWN_SCHEME}"
+    own = f"{escaped(label)}^{escaped(label_name(label, language))}^{OWN_SCHEME}"
     known = SNOMED.get(label)
-    return own if known is None else f"{own}^{known.value}^{_text(known.meaning)}^SCT"
+    return own if known is None else f"{own}^{known.value}^{escaped(known.meaning)}^SCT"
 
 
 def _name(name: str | None) -> str:
     """DICOM's family, given, middle, prefix, suffix as XPN, which has the suffix before the prefix."""
     parts = [*(name or "").split("=")[0].split("^")[:5], *[""] * 5]
-    family, given, middle, prefix, suffix = (_text(part) for part in parts[:5])
+    family, given, middle, prefix, suffix = (escaped(part) for part in parts[:5])
     return "^".join((family, given, middle, suffix, prefix)).rstrip("^")
 
 
@@ -195,7 +195,7 @@ def _observer(signed: Signature) -> str:
     """Who signed as the first component of NDL: number, family, given, second name, suffix, prefix."""
     family, given = family_and_given(signed.name)
     return "&".join(
-        _text(part) for part in (signed.registration, family, given, "", "", signed.title)
+        escaped(part) for part in (signed.registration, family, given, "", "", signed.title)
     ).rstrip("&")
 
 
@@ -203,11 +203,11 @@ def _moment(moment: datetime) -> str:
     return moment.strftime("%Y%m%d%H%M%S%z")
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
     """Escaped (chapter 2.7): delimiters, line breaks; other control characters are left out."""
 
-    def escaped(match: re.Match[str]) -> str:
+    def replaced(match: re.Match[str]) -> str:
         char = match[0]
         return _ESCAPES.get(char) or ("\\.br\\" if char in {"\r", "\n", "\r\n"} else "")
 
-    return _SPECIAL.sub(escaped, text)
+    return _SPECIAL.sub(replaced, text)
