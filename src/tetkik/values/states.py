@@ -115,6 +115,17 @@ class CaseState(StrEnum):
         return self in (CaseState.CLOSED, CaseState.MOVED)
 
 
+class OrderState(StrEnum):
+    """Where an order of a study is on its way."""
+
+    SCHEDULED = "scheduled"
+    ARRIVED = "arrived"
+    """The patient is there, or the study was begun."""
+    COMPLETED = "completed"
+    """Its study came, and is in a case."""
+    CANCELLED = "cancelled"
+
+
 class Priority(IntEnum):
     """Order of the worklist: the smallest first."""
 

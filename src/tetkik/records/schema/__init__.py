@@ -3,6 +3,7 @@
 from tetkik.records.schema.base import Base
 from tetkik.records.schema.cases import Blob, Case, CaseMark, CaseMove, Claim, Complaint, Image, Study
 from tetkik.records.schema.models import Job, Run, Score, TriageTally
+from tetkik.records.schema.orders import Encounter, Order
 from tetkik.records.schema.patients import Patient, PatientIndex, PatientLink, RingKey
 from tetkik.records.schema.people import (
     ApiToken,
@@ -43,6 +44,7 @@ __all__ = [
     "Complaint",
     "CriticalResult",
     "Delivery",
+    "Encounter",
     "Event",
     "FindingReview",
     "IdempotentRequest",
@@ -52,6 +54,7 @@ __all__ = [
     "Macro",
     "Note",
     "Notice",
+    "Order",
     "Passkey",
     "Patient",
     "PatientIndex",
