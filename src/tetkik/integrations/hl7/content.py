@@ -14,7 +14,7 @@ from tetkik.integrations.hl7.message import NULL, Message, Place, Refused, Segme
 from tetkik.language import Sentence
 from tetkik.privacy.numbers import is_tckn
 from tetkik.records.cases.patients import Person, phone_of, validate_person
-from tetkik.records.orders import OrderContent
+from tetkik.records.orders.orders import OrderContent
 from tetkik.values import Sex
 
 

@@ -35,9 +35,10 @@ _STATES = {
     "SC": OrderState.SCHEDULED,
     "IP": OrderState.ARRIVED,
     "A": OrderState.ARRIVED,
-    "CM": OrderState.COMPLETED,
+    "CM": OrderState.ARRIVED,
 }
-"""Of ORC-5 (table 0038); `CA` and `DC` cancel."""
+"""Of ORC-5 (table 0038); `CA` and `DC` cancel. An order is completed by its study alone, for the system may say
+so before the images come."""
 
 
 @dataclass(frozen=True, slots=True)
