@@ -1,9 +1,11 @@
-"""A report as an HL7 v2.5.1 message: an unsolicited observation, ORU^R01 (HL7 v2.5.1, chapter 7.3.1)."""
+"""A report as an HL7 v2 message (2.5.1, or 2.3.1): an unsolicited observation, ORU^R01 (HL7 v2.5.1, chapter 7.3.1)."""
 
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from types import MappingProxyType
@@ -46,22 +48,49 @@ _ESCAPES = {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\
 _SPECIAL = re.compile(r"[\\|^&~]|\r\n|\r|\n|[\x00-\x1f\x7f]")
 
 
-def to_hl7(document: ReportDocument) -> bytes:
-    """The report as one message in UTF-8, its segments ended by carriage returns.
+@dataclass(frozen=True, slots=True)
+class MessageForm:
+    """How a receiver wants a report.
+
+    Attributes:
+        version: `2.3.1` or `2.5.1`.
+        turkish: whether it is in ISO 8859-9; a character that this does not have becomes a question mark.
+        receiver: its application (MSH-5).
+        procedure: LOINC code and meaning of the examination.
+        local: code, meaning and system of the same in the receiver's terms, such as of the SUT.
+        placer_number: of the order that it answers (OBR-2).
+        text: type of the report's text, `FT` or `TX`.
+        pdf: the report as a file, in an observation of its own.
+    """
+
+    version: str = "2.5.1"
+    turkish: bool = False
+    receiver: str = ""
+    procedure: tuple[str, str] = ("18748-4", "Diagnostic imaging study")
+    local: tuple[str, str, str] | None = None
+    placer_number: str = field(default="", repr=False)
+    text: str = "FT"
+    pdf: bytes | None = field(default=None, repr=False)
+
+
+def to_hl7(document: ReportDocument, form: MessageForm = MessageForm()) -> bytes:  # noqa: B008 - frozen
+    """The report as one message, its segments ended by carriage returns; in UTF-8 but for a receiver's wish.
 
     A draft is sent as preliminary, a withdrawn report with its text as wrong.
     """
-    return ("\r".join(_segments(document)) + "\r").encode("utf-8")
+    codec = "iso8859_9" if form.turkish else "utf-8"
+    return ("\r".join(_segments(document, form)) + "\r").encode(codec, "replace")
 
 
-def _segments(document: ReportDocument) -> Iterator[str]:
+def _segments(document: ReportDocument, form: MessageForm) -> Iterator[str]:
     identity = document.identity
     sender = escaped(document.hospital.name)
     created, control = _made(document)
     processing = "T" if document.hospital.demonstration else "P"  # training or production (table 0103)
-    head = ["MSH", "^~\\&", "TETKIK", sender, "", "", created, "", "ORU^R01^ORU_R01", control]
-    head += [processing, "2.5.1"]
-    yield _joined([*head, *[""] * 5, "UNICODE UTF-8"])
+    kind = "ORU^R01^ORU_R01" if form.version == "2.5.1" else "ORU^R01"
+    head = ["MSH", "^~\\&", "TETKIK", sender, escaped(form.receiver), "", created, "", kind, control]
+    head += [processing, form.version]
+    yield _joined([*head, *[""] * 5, "8859/9" if form.turkish else "UNICODE UTF-8"])
     name = _name(identity.patient_name)
     number = "~".join(_identifier(item, sender) for item in identifiers_of(identity, document.hospital))
     sex = _SEX[identity.sex] if identity.sex is not None else "U"
@@ -75,8 +104,9 @@ def _segments(document: ReportDocument) -> Iterator[str]:
     when = created if signed is None or document.withdrawal is not None else _moment(signed.signed_at)
     order = {
         1: "1",
+        2: escaped(form.placer_number),
         3: escaped(document.id),
-        4: "18748-4^Diagnostic imaging study^LN",
+        4: "^".join((*map(escaped, form.procedure), "LN", *map(escaped, form.local or ()))),
         7: _examined(document),
         16: referrer,
         18: escaped(identity.accession or ""),
@@ -88,8 +118,12 @@ def _segments(document: ReportDocument) -> Iterator[str]:
     }
     yield _joined(["OBR", *(order.get(place, "") for place in range(1, 33))])
     seal = ("ST", f"VERIFICATION^SHA-256 of the report^{OWN_SCHEME}", "", document.verification, "")
-    observed = [*_observations(document), *_measured(document), *_age(document), seal]
+    observed = [*_observations(document), *_measured(document), *_age(document), *_file(form), seal]
     for place, (kind, code, part, value, unit) in enumerate(observed, 1):
+        if kind == "FT" and form.text == "TX":  # whose lines are repetitions (chapter 2A.78)
+            kind, value = "TX", value.replace("\\.br\\", "~")
+        elif kind == "CWE" and form.version == "2.3.1":
+            kind = "CE"  # that version has no CWE
         yield _joined(
             ["OBX", str(place), kind, code, part, value, unit, "", "", "", "", _OBSERVED[document.standing]]
         )
@@ -136,6 +170,13 @@ def _age(document: ReportDocument) -> Iterator[_Observed]:
         unit = AGE_UNITS[age.unit]
         units = f"{unit.value}^{unit.meaning}^UCUM"
         yield "NM", f"{AGE.value}^{AGE.meaning}^LN", "", str(age.count), units
+
+
+def _file(form: MessageForm) -> Iterator[_Observed]:
+    """The PDF as encapsulated data (ED, chapter 2A.24)."""
+    if form.pdf is not None:
+        data = b64encode(form.pdf).decode("ascii")
+        yield "ED", f"PDF^Report as PDF^{OWN_SCHEME}", "", f"^application^pdf^Base64^{data}", ""
 
 
 def _identifier(item: Identifier, sender: str) -> str:
