@@ -159,14 +159,14 @@ class Reader:
             ).as_fault(201 if known else 200, "MSH-9", "AR")
         if not message.control_id:
             self._note(Level.REFUSED, "MSH-10", Sentence("The message has no control id."), 101)
-        if message.repaired:
+        if message.misdeclared:
             self._note(
                 Level.WRONG,
                 "MSH-18",
-                Sentence("The text is not in the character set that is declared; it was read as {codec}.")
-                if message.head.value(18)
-                else Sentence("No character set is declared; the text was read as {codec}."),
-                codec=message.character_set,
+                Sentence(
+                    "The text is not in the character set that MSH-18 declares; correct that, or set "
+                    "character_set of the peer."
+                ),
             )
         return self._content(message, event)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from tetkik.errors import InputError
-from tetkik.integrations.hl7.characters import decoded
+from tetkik.integrations.dicom.character_sets import codec_of, decode_text
 
 MOST_BYTES = 4_000_000
 """Of a message; reports with a PDF go out, and nothing as long comes in."""
@@ -113,9 +113,9 @@ class Message:
 
     segments: tuple[Segment, ...]
     character_set: str
-    """The codec that its bytes were read with."""
-    repaired: bool
-    """Whether that is another than MSH-18 declares."""
+    """The codec that MSH-18 declares; UTF-8 where it declares none that is known."""
+    misdeclared: bool
+    """Whether its text is, or seems to be, in another."""
 
     @property
     def head(self) -> Segment:
@@ -172,14 +172,17 @@ def read_message(data: bytes, really: str | None = None) -> Message:
     separators = Separators(*data[3:8].decode("ascii"))
     first = re.split(rb"[\r\n]", data, maxsplit=1)[0].split(data[3:4])
     declared = first[17].split(data[5:6])[0].decode("ascii", "replace").strip() if len(first) > 17 else ""
-    text, codec = decoded(data, declared, really)
+    decoded = decode_text(data, declared, really)
+    text = decoded.text
     lines = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
     if len(lines) > _MOST_SEGMENTS:
         raise Refused("The message has more than {most} segments; split it.", most=_MOST_SEGMENTS).as_fault(
             207, code="AR"
         )
     return Message(
-        tuple(_segment(line, separators) for line in lines), codec.name, codec.repaired
+        tuple(_segment(line, separators) for line in lines),
+        codec_of(declared) or "utf-8",
+        decoded.repaired or decoded.proposed is not None,
     )
 
 

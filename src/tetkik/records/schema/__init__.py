@@ -15,6 +15,7 @@ from tetkik.records.schema.people import (
     SignInFailures,
     User,
 )
+from tetkik.records.schema.receiving import ReceivedFile, ReceivedStudy
 from tetkik.records.schema.reporting import CriticalResult, Macro, PersonalWord
 from tetkik.records.schema.reports import (
     Delivery,
@@ -62,6 +63,8 @@ __all__ = [
     "PersonalWord",
     "PoolMember",
     "ReaderPool",
+    "ReceivedFile",
+    "ReceivedStudy",
     "Report",
     "ReportTemplate",
     "ReportVersion",
