@@ -1,4 +1,4 @@
-"""One process that takes associations: who calls is known, what it may is offered, the rest refused by a line.
+"""One process that takes associations: who calls is known, what it may is offered, the rest refused.
 
 Several of these share one listening socket (`integrations.listening`).
 """
@@ -85,7 +85,8 @@ class Acceptor:
         end = time.monotonic() + seconds
         while associations := self._server.active_associations:
             for assoc in associations:
-                if not assoc.dimse.busy or time.monotonic() > end:
+                provider: Any = assoc.dimse
+                if not provider.busy or time.monotonic() > end:
                     assoc.abort()
             if time.monotonic() > end + 1:
                 break
@@ -263,7 +264,7 @@ class _Server(ThreadedAssociationServer):
 
 
 def tls_context(listener: DicomListener) -> ssl.SSLContext | None:
-    """TLS 1.2 or newer (PS3.15 B.9), with certificates of peers where an authority is named; None for none."""
+    """TLS 1.2 or newer (PS3.15 B.9), with certificates of peers where an authority is named; or None."""
     if listener.tls_cert is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
