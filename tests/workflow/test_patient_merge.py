@@ -19,7 +19,7 @@ from tetkik import workflow
 from tetkik.errors import Conflict, NotFound, TetkikError
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import admission, cases, patient_links, patients
+from tetkik.records.cases import admission, cases, identity_comparison, patient_links, patients
 from tetkik.records.cases.admission import Admission
 from tetkik.records.cases.patients import Person
 from tetkik.records.cases.triage_feedback import without_identity
@@ -306,8 +306,8 @@ def test_an_image_finds_the_case_by_the_number_of_either_record(both_records, de
             assert patient_matching.find_destination(tx, identity, "0" * 64) == patient_matching.Destination(
                 unknown, first
             )
-            assert patient_matching.compare_with_patient(tx, gulcin, identity) == ()
-        assert patient_matching.compare_with_patient(tx, gulcin, Identity("H-2", "YILMAZ^AYSE"))
+            assert identity_comparison.compare_with_patient(tx, gulcin, identity) == ()
+        assert identity_comparison.compare_with_patient(tx, gulcin, Identity("H-2", "YILMAZ^AYSE"))
 
 
 def test_a_record_that_says_nothing_lets_no_strangers_image_in(both_records, desk):
@@ -316,8 +316,8 @@ def test_a_record_that_says_nothing_lets_no_strangers_image_in(both_records, des
     joined(both_records, desk, nobody, gulcin)
     with both_records.read() as tx:
         for stranger in (Identity(None, "YILMAZ^AYSE"), Identity("H-7", "YILMAZ^AYSE")):
-            assert patient_matching.compare_with_patient(tx, gulcin, stranger)
-        assert patient_matching.compare_with_patient(tx, gulcin, Identity("B-18", "YILMAZ^AYSE")) == ()
+            assert identity_comparison.compare_with_patient(tx, gulcin, stranger)
+        assert identity_comparison.compare_with_patient(tx, gulcin, Identity("B-18", "YILMAZ^AYSE")) == ()
 
 
 def test_documents_carry_the_surviving_identity_with_the_other_as_a_former_one(both_records, desk):

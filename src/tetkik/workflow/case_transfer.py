@@ -25,16 +25,16 @@ from sqlalchemy import func, select, update
 
 from tetkik.errors import Conflict, Forbidden
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import admission, cases, complaints, patients, transfers
+from tetkik.records.cases import admission, cases, complaints, identity_comparison, patients, transfers
+from tetkik.records.cases.identity_comparison import Difference
 from tetkik.records.cases.locks import lock_jobs, lock_reports
 from tetkik.records.cases.patient_links import lock_links, records_of, survivor_of
 from tetkik.records.cases.patients import Match, Person
 from tetkik.records.database import Records, Transaction
 from tetkik.records.ids import new_id
-from tetkik.records.images import copying, images, jobs, patient_matching
+from tetkik.records.images import copying, images, jobs
 from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import JobKind
-from tetkik.records.images.patient_matching import Difference
 from tetkik.records.lifecycle import case_erasure
 from tetkik.records.lifecycle.key_copies import truncate_sqlite_log
 from tetkik.records.people.visibility import load_visible_case, visible_cases
@@ -156,7 +156,7 @@ def transfer_case(
     copying.copy_images(tx, other, images.list_images(tx, case_id, removed=True))
     for copy in copies if looked.differs else ():
         identity = images.load_metadata(tx, copy).identity
-        if differs := patient_matching.compare_with_patient(tx, other.patient_id, identity):
+        if differs := identity_comparison.compare_with_patient(tx, other.patient_id, identity):
             images.confirm_identity(tx, copy.id, [one.trait for one in differs])
     _let_wait(tx, found, copies, Priority(other.priority))
     tx.session.add(
@@ -206,7 +206,7 @@ def _looked(tx: Transaction, row: Case, patient_id: str) -> TransferPreview:
     differs = {
         one: None
         for image in found
-        for one in patient_matching.compare_with_patient(
+        for one in identity_comparison.compare_with_patient(
             tx, patient_id, images.load_metadata(tx, image).identity
         )
     }

@@ -10,14 +10,14 @@ from sqlalchemy import delete, select
 
 from tetkik.errors import Conflict
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import filter_index, transfers
+from tetkik.records.cases import filter_index, identity_comparison, transfers
+from tetkik.records.cases.identity_comparison import Difference
 from tetkik.records.cases.locks import lock_jobs, lock_reports_for_image
 from tetkik.records.cases.priority import update_worklist
 from tetkik.records.database import Transaction
-from tetkik.records.images import copying, images, jobs, patient_matching, presentation_states
+from tetkik.records.images import copying, images, jobs, presentation_states
 from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import JobKind
-from tetkik.records.images.patient_matching import Difference
 from tetkik.records.people.visibility import load_visible_case
 from tetkik.records.reports import drafts, signing, withdrawal_queries
 from tetkik.records.reports.report_inputs import keep_working
@@ -135,7 +135,7 @@ def _now_of(tx: Transaction, row: Image, copy_id: str) -> str:
 def differences(tx: Transaction, image: StoredImage, target: Case) -> tuple[Difference, ...]:
     """Where an image names another patient than the one of a case."""
     identity = images.load_metadata(tx, image).identity
-    return patient_matching.compare_with_patient(tx, target.patient_id, identity)
+    return identity_comparison.compare_with_patient(tx, target.patient_id, identity)
 
 
 def _held(tx: Transaction, image_id: str) -> Image:

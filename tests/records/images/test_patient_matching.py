@@ -9,15 +9,10 @@ from hypothesis import strategies as st
 from tests.records.kit import made_case, made_records, made_user
 from tests.records.pictured import put, radiograph
 from tetkik.records.cases import cases, patients
+from tetkik.records.cases.identity_comparison import Trait, compare_identity, person_from_identity
 from tetkik.records.cases.patients import Person
 from tetkik.records.images import patient_matching
-from tetkik.records.images.patient_matching import (
-    Destination,
-    Trait,
-    compare_identity,
-    find_destination,
-    person_from_identity,
-)
+from tetkik.records.images.patient_matching import Destination, find_destination
 from tetkik.records.people.visibility import load_visible_case
 from tetkik.values import Identity, Role
 

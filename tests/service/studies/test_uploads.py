@@ -18,8 +18,8 @@ from tests.service.http.clamd import EICAR, clamd
 from tests.service.kit import count, make_context, opened_session, served, sign_in
 from tests.service.zips import zipped
 from tetkik.records.cases import cases
+from tetkik.records.cases.identity_comparison import person_from_identity
 from tetkik.records.images import images, jobs
-from tetkik.records.images.patient_matching import person_from_identity
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.schema import AuditRow, Case, Image, Job, Patient
 from tetkik.values import JobState, Role

@@ -10,12 +10,12 @@ and when; what its entries say of the patient is emptied, and the chain still ho
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import Delete, delete, func, select, text, update
 
 from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.records.audit_chain import Action
@@ -28,6 +28,8 @@ from tetkik.records.schema import (
     AuditRow,
     Case,
     Delivery,
+    Encounter,
+    Order,
     Patient,
     PatientIndex,
     Report,
@@ -256,6 +258,7 @@ def _erase_but_reports(tx: Transaction, patient: Patient, until: datetime) -> tu
     own = PatientIndex.patient_id == patient.id
     numbers = PatientIndex.kind.in_(("tckn", "number"))
     tx.apply(
+        *_forget_orders(patient.id),
         delete(PatientIndex).where(own, PatientIndex.kind == "phone"),
         update(PatientIndex).where(own, numbers).values(kind=text(f"'{KEPT_INDEX}' || kind")),
     )
@@ -280,11 +283,17 @@ def _erase_all(tx: Transaction, patient: Patient, until: datetime | None) -> set
     files = erase_cases(tx, patient_id, _cases(tx, patient_id), Retained())
     reports = select(Report.id).where(Report.patient_id == patient_id)
     tx.apply(
+        *_forget_orders(patient_id),
         delete(Delivery).where(Delivery.report_id.in_(reports)),
         delete(PatientIndex).where(PatientIndex.patient_id == patient_id),
         update(AuditRow).where(AuditRow.patient_id == patient_id).values(content=None, salt=None),
     )
     return files
+
+
+def _forget_orders(patient_id: str) -> Iterator[Delete]:
+    """Orders and encounters; a signed report says what it needs of its order."""
+    return (delete(table).where(table.patient_id == patient_id) for table in (Order, Encounter))
 
 
 def _cases(tx: Transaction, patient_id: str) -> list[str]:

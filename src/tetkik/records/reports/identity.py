@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from tetkik.records.cases import patients
+from tetkik.records.cases.identity_comparison import person_from_identity
 from tetkik.records.database import Transaction
-from tetkik.records.images.patient_matching import person_from_identity
 from tetkik.values import Identity
 
 

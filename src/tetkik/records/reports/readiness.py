@@ -15,9 +15,9 @@ from enum import StrEnum
 
 from tetkik.errors import Conflict
 from tetkik.language import Language
+from tetkik.records.cases.identity_comparison import Difference, compare_with_patient
 from tetkik.records.database import Transaction
 from tetkik.records.images import images
-from tetkik.records.images.patient_matching import Difference, compare_with_patient
 from tetkik.records.reports.judging import read_labels, stated_labels
 from tetkik.records.reports.slow_work import computed
 from tetkik.records.schema import Report

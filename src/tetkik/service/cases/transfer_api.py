@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 from starlette.exceptions import HTTPException
 
 from tetkik.records.cases import cases
+from tetkik.records.cases.identity_comparison import Difference
 from tetkik.records.database import Transaction
-from tetkik.records.images.patient_matching import Difference
 from tetkik.service.cases import transfer
 from tetkik.service.cases.api import CHANGED, CaseId, case_response
 from tetkik.service.kit.access.authorization import RequestContext, allowed

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from tetkik.language import Language
-from tetkik.records.images.patient_matching import Trait
+from tetkik.records.cases.identity_comparison import Trait
 from tetkik.records.reports.judging import Detail
 from tetkik.records.reports.readiness import Blocker, BlockerKind
 from tetkik.service.kit.http.shape import Shape

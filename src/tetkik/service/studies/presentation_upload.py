@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from tetkik.errors import Conflict, InputError
+from tetkik.records.cases import identity_comparison
 from tetkik.records.images import images, patient_matching, presentation_states
 from tetkik.records.people.visibility import load_visible_case
 from tetkik.service.kit.access.authorization import RequestContext
@@ -30,7 +31,7 @@ def keep_presentation_state(
                 "its case."
             )
         case = load_visible_case(tx, case_id)
-        if patient_matching.compare_with_patient(tx, found.patient_id, state.identity):
+        if identity_comparison.compare_with_patient(tx, found.patient_id, state.identity):
             raise Conflict("This presentation state names another patient than the image; compare the two.")
         fresh = presentation_states.add_state(tx, images.load_visible_image(tx, found.id), file.content)
         shape = ImageShape.of(tx, found, ctx.language)

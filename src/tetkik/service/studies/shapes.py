@@ -8,11 +8,11 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from tetkik.language import Language
+from tetkik.records.cases.identity_comparison import Difference
 from tetkik.records.database import Transaction
 from tetkik.records.images import derived_images, jobs, runs
 from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import Work
-from tetkik.records.images.patient_matching import Difference
 from tetkik.records.images.runs import ModelRun
 from tetkik.records.reports import drafts
 from tetkik.service.kit.http.shape import Shape

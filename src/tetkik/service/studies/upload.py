@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 from tetkik.errors import Conflict, Forbidden, InputError
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import cases, patients, transfers
+from tetkik.records.cases import cases, identity_comparison, patients, transfers
+from tetkik.records.cases.identity_comparison import Difference
 from tetkik.records.cases.patients import ReservedPatient
 from tetkik.records.database import Transaction
 from tetkik.records.files import StoredFile
@@ -21,7 +22,7 @@ from tetkik.records.images import derived_images, images, jobs, patient_matching
 from tetkik.records.images.derived_images import DerivedImageKind
 from tetkik.records.images.images import ImageMetadata, StoredImage
 from tetkik.records.images.jobs import JobKind
-from tetkik.records.images.patient_matching import Destination, Difference
+from tetkik.records.images.patient_matching import Destination
 from tetkik.records.images.quota import UploadQuota
 from tetkik.records.people.visibility import load_visible_case
 from tetkik.service.kit.background.image_decoder import ImageDecoder
@@ -165,7 +166,7 @@ class Upload:
 
     def _compare(self, tx: Transaction, patient_id: str) -> tuple[Difference, ...]:
         assert self._image is not None
-        differs = patient_matching.compare_with_patient(tx, patient_id, self._image.identity)
+        differs = identity_comparison.compare_with_patient(tx, patient_id, self._image.identity)
         if differs and not self.sure:
             raise OtherPatient(differs)
         return differs
@@ -175,7 +176,7 @@ class Upload:
             return Destination(load_visible_case(tx, self.case_id).patient_id, self.case_id)
         assert self._image is not None
         identity = self._image.identity
-        filed = patient_matching.person_from_identity(identity)
+        filed = identity_comparison.person_from_identity(identity)
         if not (filed.number or filed.tckn):
             raise InputError(
                 "{file} does not say whose image it is; choose the case first.",
@@ -190,7 +191,7 @@ class Upload:
                 "Your role does not allow this ({permission}).", permission=Permission.CASE_CREATE
             )
         patient_id = home.patient_id or patients.create(
-            tx, patient_matching.person_from_identity(self._image.identity), self._newcomer
+            tx, identity_comparison.person_from_identity(self._image.identity), self._newcomer
         )
         return cases.open_case(tx, patient_id)
 
