@@ -139,6 +139,7 @@ def add_file(tx: Transaction, file: NewFile, study_uid: str, content: ReceivedCo
             row.verdict, row.decided_by, row.decided_at = None, None, None
     if row.state in (ReceivedState.IMPORTED, ReceivedState.FAILED):
         row.state, row.first_at = ReceivedState.RECEIVING, file.received_at
+        row.expected = row.asked_at = None
     elif row.state is ReceivedState.COMPLETE and row.verdict is None:
         row.state = ReceivedState.RECEIVING
     row.fault = None
@@ -151,7 +152,7 @@ def refuse_file(tx: Transaction, file: NewFile, fault: Sentence) -> None:
     row = _row_of(tx, file, f"unreadable {file.peer}", ReceivedContent())
     _add_row(tx, row, file, fault)
     if row.files == row.refused:
-        row.state, row.fault = ReceivedState.FAILED, _packed(fault)
+        row.state, row.fault = ReceivedState.FAILED, pack_fault(fault)
 
 
 def file_states(tx: Transaction, names: Collection[str]) -> dict[str, ReceivedFileState]:
@@ -161,7 +162,7 @@ def file_states(tx: Transaction, names: Collection[str]) -> dict[str, ReceivedFi
     for start in range(0, len(wanted), _BATCH):
         part = ReceivedFile.name.in_(wanted[start : start + _BATCH])
         rows = tx.session.execute(select(ReceivedFile.name, ReceivedFile.state).where(part))
-        found |= {name: state for name, state in rows}
+        found |= dict(rows.tuples().all())
     return found
 
 
@@ -184,7 +185,7 @@ def settle_file(
         row.state, row.image_id, row.fault = ReceivedFileState.IMPORTED, image_id, None
         study.imported += 1
     else:
-        row.state, row.fault = ReceivedFileState.REFUSED, _packed(fault)
+        row.state, row.fault = ReceivedFileState.REFUSED, pack_fault(fault)
         study.refused += 1
 
 
@@ -224,10 +225,8 @@ def list_received(
 
 def count_received(tx: Transaction) -> dict[ReceivedState, int]:
     """How many studies are in each state."""
-    rows = tx.session.execute(
-        select(ReceivedStudy.state, func.count()).group_by(ReceivedStudy.state)
-    )
-    return {state: count for state, count in rows}
+    rows = tx.session.execute(select(ReceivedStudy.state, func.count()).group_by(ReceivedStudy.state))
+    return dict(rows.tuples().all())
 
 
 def refused_files(tx: Transaction, received_id: str) -> tuple[Sentence, ...]:
@@ -271,9 +270,7 @@ def _same(one: Identity, other: Identity) -> bool:
 
 def _row_of(tx: Transaction, file: NewFile, study_uid: str, content: ReceivedContent) -> ReceivedStudy:
     digest = tx.vault.digest("study", study_uid)
-    row = tx.session.scalar(
-        select(ReceivedStudy).where(ReceivedStudy.uid_digest == digest).with_for_update()
-    )
+    row = tx.session.scalar(select(ReceivedStudy).where(ReceivedStudy.uid_digest == digest).with_for_update())
     if row is None:
         row = _create(tx, file, study_uid)
         seal_content(tx, row, content)
@@ -299,7 +296,7 @@ def _add_row(tx: Transaction, row: ReceivedStudy, file: NewFile, fault: Sentence
             state=state,
             name=file.name,
             instance_digest=file.instance_digest,
-            fault=_packed(fault),
+            fault=pack_fault(fault),
             received_at=file.received_at,
         )
     )
@@ -338,7 +335,7 @@ def _view(tx: Transaction, row: ReceivedStudy) -> ReceivedView:
     return row.to_value(ReceivedView, content=open_content(tx, row), fault=_unpacked(row.fault))
 
 
-def _packed(fault: Sentence | None) -> str | None:
+def pack_fault(fault: Sentence | None) -> str | None:
     if fault is None:
         return None
     values = {name: str(value)[:200] for name, value in fault.values.items()}
@@ -349,7 +346,9 @@ def _unpacked(packed: str | None) -> Sentence | None:
     return Sentence(*json.loads(packed)) if packed else None
 
 
-def audit_received(tx: Transaction, view: ReceivedView, action: Action, **detail: str | int | bool | None) -> None:
+def audit_received(
+    tx: Transaction, view: ReceivedView, action: Action, **detail: str | int | bool | None
+) -> None:
     """Note what happened to a received study."""
     tx.audit(
         action,
