@@ -27,13 +27,14 @@ from tetkik.records.schema import (
     IdempotentRequest,
     Image,
     Job,
+    Order,
     Report,
     ReportVersion,
     Run,
     Score,
     Study,
 )
-from tetkik.values import CaseState
+from tetkik.values import CaseState, OrderState
 
 _PASSING = (Assignment, Claim, CaseMark, CriticalResult, Job)
 
@@ -104,6 +105,8 @@ def clear_moved_case(tx: Transaction, patient_id: str, case_id: str) -> set[str]
         delete(FindingReview).where(FindingReview.report_id.in_(reports)),
         delete(Score).where(Score.run_id.in_(runs)),
         delete(Run).where(Run.case_id == case_id),
+        # Its study was another patient's: the order waits for its own.
+        update(Order).where(Order.case_id == case_id).values(case_id=None, state=OrderState.ARRIVED),
         *(delete(table).where(table.case_id == case_id) for table in (Complaint, *_PASSING)),
     )
     tx.session.expire_all()
@@ -125,6 +128,7 @@ def _empty_words(tx: Transaction, case_ids: Sequence[str]) -> None:
         update(Run).where(Run.case_id.in_(case_ids)).values(answer=None),
         update(Report).where(Report.case_id.in_(case_ids)).values(machine=None, draft=None, amending=None),
         update(BrokenGlass).where(BrokenGlass.case_id.in_(case_ids)).values(reason=None),
+        delete(Order).where(Order.case_id.in_(case_ids)),
         *(delete(table).where(table.case_id.in_(case_ids)) for table in _PASSING),
     )
 

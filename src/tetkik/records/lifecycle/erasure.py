@@ -131,6 +131,7 @@ def erase_without_cases(
 
     It is so where no report was signed and every case, in any of their records, was emptied, or went on as
     another patient's before that moment; and where there never was a case, and they are known since then.
+    Nor is an order or an encounter kept.
     """
     with records.write(actor) as tx:
         lock_links(tx, patient_id)
@@ -151,6 +152,7 @@ def _is_kept(tx: Transaction, going: Sequence[str], before: datetime) -> bool:
         since = list(tx.session.scalars(select(Patient.created_at).where(Patient.id.in_(going))))
     return (
         tx.session.scalar(signed) is not None
+        or any(tx.count(table, table.patient_id.in_(going)) for table in (Order, Encounter))
         or any(case.state is not CaseState.MOVED for case in full)
         or any(moment >= before for moment in since)
     )
