@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -286,3 +287,12 @@ def test_nothing_is_matched_where_two_fit_or_one_trait_contradicts(orders, ident
         same, numbered, named = agreeing(*other, identity)
         as_well = same == accession and (numbered if number else named)
         assert not as_well or contradicts(*other, identity, modality)
+
+
+def test_of_the_studies_of_the_benchmark_none_is_matched_wrongly(records, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[3] / "benchmarks")
+    benchmark = importlib.import_module("order_matching")
+    outcomes = [(kind, outcome) for kind, outcome, _ in benchmark.verdicts(records, 200, 5)]
+    assert "wrong" not in {outcome for _, outcome in outcomes}
+    true = [outcome for kind, outcome in outcomes if kind in benchmark.TRUE]
+    assert true.count("right") >= benchmark.REACH * len(true)
