@@ -165,7 +165,12 @@ class Importer:
             return  # an earlier study that was asked for
         progress = Progress(study.first_at, study.last_at, study.files, study.expected, study.asked_at)
         uid = study.content.identity.study_uid
-        if peer is not None and peer.expected_count and uid and may_ask(progress, self._now(), self._listener):
+        if (
+            peer is not None
+            and peer.expected_count
+            and uid
+            and may_ask(progress, self._now(), self._listener)
+        ):
             count = query.count_images(self._configuration, peer, uid)
             with self._records.write(SYSTEM) as tx:
                 receiving.note_expected(tx, study.id, count)
@@ -194,15 +199,25 @@ class Importer:
         for one in waiting:
             file = files.get(one.name)
             if file is None and not (self._spool.folder / one.name).exists():
-                self._refuse(one, Sentence("The file is not in the spool any more; have the study sent again."))
+                self._refuse(
+                    one, Sentence("The file is not in the spool any more; have the study sent again.")
+                )
             elif file is not None:
                 self._import_file(study, one, file)
         with self._records.write(SYSTEM) as tx:
             done = receiving.finish(tx, study.id)
-            if done.state is ReceivedState.IMPORTED and done.prior_of is not None and done.case_id is not None:
+            if (
+                done.state is ReceivedState.IMPORTED
+                and done.prior_of is not None
+                and done.case_id is not None
+            ):
                 cases.close(tx, done.case_id)  # nobody reads an earlier study
         _log.info(
-            "study_imported", study=done.id, state=done.state.value, images=done.imported, refused=done.refused
+            "study_imported",
+            study=done.id,
+            state=done.state.value,
+            images=done.imported,
+            refused=done.refused,
         )
         if done.state is ReceivedState.IMPORTED and done.prior_of is None and done.id not in self._asked:
             self._asked.add(done.id)
