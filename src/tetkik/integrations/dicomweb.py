@@ -152,7 +152,9 @@ def _worst(content: bytes, *, failed: bool) -> Answer:
     try:
         found = Dataset.from_json(json.loads(content))
         reasons = [int(one.FailureReason) for one in found.get("FailedSOPSequence", ())]
-        warned = [int(one.WarningReason) for one in found.get("ReferencedSOPSequence", ()) if "WarningReason" in one]
+        warned = [
+            int(one.WarningReason) for one in found.get("ReferencedSOPSequence", ()) if "WarningReason" in one
+        ]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Answer.permanent("not in DICOM JSON") if failed else Answer.transient("not in DICOM JSON")
     answers = [answer_of(status) for status in (*reasons, *warned)]

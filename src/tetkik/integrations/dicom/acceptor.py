@@ -1,4 +1,4 @@
-"""One process that takes associations: who calls is known, what it may is offered, the rest refused by a line.
+"""One process that takes associations: who calls is known, what it may is offered, the rest refused.
 
 Several of these share one listening socket (`integrations.listening`).
 """
@@ -22,7 +22,7 @@ from pynetdicom.events import Event
 from pynetdicom.transport import AssociationServer, RequestHandler, ThreadedAssociationServer
 
 from tetkik.integrations.configuration import Configuration, DicomListener, Peer, Service
-from tetkik.integrations.dicom.bounds import MAXIMUM_PDU, BoundedProvider, BoundedSocket, Content
+from tetkik.integrations.dicom.bounds import MAXIMUM_PDU, BoundedProvider, BoundedSocket, Content, Events
 from tetkik.integrations.dicom.commitment import Commitment
 from tetkik.integrations.dicom.offer import offered
 from tetkik.integrations.dicom.spool import NoRoom, Origin, Receiving, Spool, now
@@ -85,7 +85,8 @@ class Acceptor:
         end = time.monotonic() + seconds
         while associations := self._server.active_associations:
             for assoc in associations:
-                if not assoc.dimse.busy or time.monotonic() > end:
+                provider: Any = assoc.dimse
+                if not provider.busy or time.monotonic() > end:
                     assoc.abort()
             if time.monotonic() > end + 1:
                 break
@@ -144,10 +145,10 @@ class Acceptor:
         provider, connection = assoc.dimse, assoc.dul.socket
         unfinished = provider.message is not None
         provider.discard()
-        fault = provider.fault or connection.fault or ("cut" if unfinished else "")
-        if assoc.dul.artim_timer.expired or assoc.dul.idle_timer_expired():
-            fault = fault or "silent"
-        if not fault and not assoc.is_released and assoc.is_established:
+        fault = assoc.dul.event_queue.fault or connection.fault
+        if not fault and (assoc.dul.artim_timer.expired or assoc.dul.idle_timer_expired()):
+            fault = "silent"
+        elif not fault and (unfinished or (assoc.is_established and not assoc.is_released)):
             fault = "cut"
         if fault and not assoc.told:
             assoc.told = True
@@ -189,7 +190,7 @@ class _Handler(RequestHandler):
 
     def _create_association(self) -> Association:
         assoc: Any = super()._create_association()
-        assoc.dul.event_queue.get()  # "connected", which the bounded socket says again
+        assoc.dul.event_queue = Events()
         assoc.dul.socket = BoundedSocket(assoc, client_socket=self.request)
         acceptor = self.server.acceptor
         assoc.dul.socket.seconds = float(acceptor.listener.silent_seconds)
@@ -263,7 +264,7 @@ class _Server(ThreadedAssociationServer):
 
 
 def tls_context(listener: DicomListener) -> ssl.SSLContext | None:
-    """TLS 1.2 or newer (PS3.15 B.9), with certificates of peers where an authority is named; None for none."""
+    """TLS 1.2 or newer (PS3.15 B.9), with certificates of peers where an authority is named; or None."""
     if listener.tls_cert is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

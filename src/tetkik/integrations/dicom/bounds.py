@@ -5,6 +5,7 @@ An object of C-STORE goes piece by piece from the network into the spool, so tha
 
 from __future__ import annotations
 
+import queue
 import time
 from collections.abc import Callable
 from io import BytesIO
@@ -31,7 +32,7 @@ class BoundedSocket(AssociationSocket):
 
     seconds = 60.0
     fault = ""
-    """Why reading ended, where it was not the peer's wish: `slow`, `too long`, `cut`."""
+    """Why reading ended, where it was not the peer's wish: `silent`, `too long`, `cut`."""
 
     def recv(self, nr_bytes: int) -> bytearray:
         if nr_bytes > _LONGEST_PDU:
@@ -44,13 +45,13 @@ class BoundedSocket(AssociationSocket):
         while at < nr_bytes:
             left = end - time.monotonic()
             if left <= 0:
-                self.fault = "slow"
+                self.fault = "silent"
                 raise TimeoutError
             connection.settimeout(left)
             try:
                 got = connection.recv_into(view[at:])
             except TimeoutError:
-                self.fault = "slow"
+                self.fault = "silent"
                 raise
             if not got:
                 self.fault = self.fault or ("cut" if at or nr_bytes != 6 else "")
@@ -60,10 +61,20 @@ class BoundedSocket(AssociationSocket):
         return content
 
 
+class Events(queue.Queue[str]):
+    """The events of an association's state machine (PS3.8 9.2.3); it remembers an invalid PDU, Evt19."""
+
+    fault = ""
+
+    def put(self, item: str, block: bool = True, timeout: float | None = None) -> None:
+        if item == "Evt19":
+            self.fault = "malformed"
+        super().put(item, block, timeout)
+
+
 class BoundedProvider(DIMSEServiceProvider):
     """Puts messages together, objects in the spool and everything else in a bounded memory."""
 
-    fault = ""
     busy = False
     """Whether a request is coming in or being answered."""
 
@@ -80,9 +91,8 @@ class BoundedProvider(DIMSEServiceProvider):
         try:
             super().receive_primitive(primitive)
         except Exception:  # whatever pydicom and pynetdicom say of a hostile command set
-            self.fault = self.fault or "malformed"
             self.discard()
-            self.dul.event_queue.put("Evt19")  # PS3.8 9.2: invalid PDU, and so an abort
+            self.dul.event_queue.put("Evt19")
 
     def send_msg(self, primitive: Any, context_id: int) -> None:
         super().send_msg(primitive, context_id)
@@ -115,6 +125,8 @@ class Content(_Bounded):
         self._full = False
 
     def write(self, content: Any) -> int:
+        if type(self._message) is DIMSEMessage:
+            raise ValueError("data before its command")
         if not isinstance(self._message, C_STORE_RQ):
             return super().write(content)
         if not self._full:

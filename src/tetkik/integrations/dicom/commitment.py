@@ -11,10 +11,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import AE, build_role
 from pynetdicom.events import Event
-from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined]
 
 from tetkik.integrations import calling
 from tetkik.integrations.configuration import Configuration, Peer
+from tetkik.integrations.dicom.offer import STORAGE_COMMITMENT
 from tetkik.integrations.dicom.spool import Spool
 
 _INSTANCE = UID("1.2.840.10008.1.20.1.1")
@@ -104,19 +104,19 @@ class Commitment:
             self._waiting.release()
 
     def _send_anew(self, peer: Peer, kind: int, report: Dataset, pause: float) -> bool:
-        """Report on an association of our own, as SCP of its context (J.3.3: role negotiation, PS3.7 D.3.3.4)."""
+        """Report on an association of our own, as SCP of its context (role negotiation, PS3.7 D.3.3.4)."""
         if self._stopping.wait(pause):
             return False
         own = self._configuration.listen
         assert own is not None
         ae = AE(own.ae_title)
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = own.silent_seconds
-        ae.add_requested_context(StorageCommitmentPushModel)
+        ae.add_requested_context(STORAGE_COMMITMENT)
         assoc = ae.associate(
             peer.host or "",
             peer.port,
             ae_title=peer.ae_title or "ANY-SCP",
-            ext_neg=[build_role(StorageCommitmentPushModel, scp_role=True)],
+            ext_neg=[build_role(STORAGE_COMMITMENT, scp_role=True)],
             tls_args=(calling.tls_context(self._configuration), peer.host or "") if peer.tls else None,
         )
         try:
@@ -131,7 +131,7 @@ def _report(assoc: Any, kind: int, report: Dataset) -> bool:
     if not assoc.is_established:
         return False
     try:
-        status, _ = assoc.send_n_event_report(report, kind, StorageCommitmentPushModel, _INSTANCE)
+        status, _ = assoc.send_n_event_report(report, kind, STORAGE_COMMITMENT, _INSTANCE)
     except (RuntimeError, ValueError):  # released meanwhile, or the role was refused
         return False
     return bool(status) and status.Status == _SUCCESS

@@ -5,15 +5,14 @@ The conformance statement (docs/conformance-dicom.md) is written from here.
 
 from __future__ import annotations
 
+from pydicom.uid import UID
 from pynetdicom.presentation import AllStoragePresentationContexts, PresentationContext, build_context
-from pynetdicom.sop_class import (
-    ModalityWorklistInformationFind,  # type: ignore[attr-defined]
-    StorageCommitmentPushModel,  # type: ignore[attr-defined]
-    Verification,  # type: ignore[attr-defined]
-)
 
 from tetkik.integrations.configuration import Service
 
+VERIFICATION = UID("1.2.840.10008.1.1")
+STORAGE_COMMITMENT = UID("1.2.840.10008.1.20.1")
+MODALITY_WORKLIST = UID("1.2.840.10008.5.1.4.31")
 PLAIN_SYNTAXES = (
     "1.2.840.10008.1.2.1",  # Explicit VR Little Endian
     "1.2.840.10008.1.2",  # Implicit VR Little Endian
@@ -41,8 +40,8 @@ def offered(service: Service) -> tuple[PresentationContext, ...]:
         classes = [str(context.abstract_syntax) for context in AllStoragePresentationContexts]
         return tuple(build_context(uid, list(STORAGE_SYNTAXES)) for uid in classes)
     single = {
-        Service.ECHO: Verification,
-        Service.COMMIT: StorageCommitmentPushModel,
-        Service.WORKLIST: ModalityWorklistInformationFind,
+        Service.ECHO: VERIFICATION,
+        Service.COMMIT: STORAGE_COMMITMENT,
+        Service.WORKLIST: MODALITY_WORKLIST,
     }
     return (build_context(single[service], list(PLAIN_SYNTAXES)),) if service in single else ()

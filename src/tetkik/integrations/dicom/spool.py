@@ -17,7 +17,6 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from io import BytesIO
 from pathlib import Path
 from typing import IO
 
@@ -259,14 +258,16 @@ def _opened(path: Path, vault: Vault) -> ReceivedFile:
 
 
 def _head_of(origin: Origin) -> bytes:
+    from pydicom.filebase import DicomBytesIO
     from pydicom.filewriter import write_file_meta_info
+    from pydicom.uid import UID
     from pynetdicom.dsutils import create_file_meta
 
-    head = BytesIO()
+    head = DicomBytesIO()
     meta = create_file_meta(
-        sop_class_uid=origin.sop_class,
-        sop_instance_uid=origin.sop_instance_uid,
-        transfer_syntax=origin.transfer_syntax,
+        sop_class_uid=UID(origin.sop_class),
+        sop_instance_uid=UID(origin.sop_instance_uid),
+        transfer_syntax=UID(origin.transfer_syntax),
     )
     meta.SourceApplicationEntityTitle = origin.calling_ae
     write_file_meta_info(head, meta)
