@@ -41,6 +41,7 @@ _AHEAD = timedelta(minutes=5)
 """A study that was made so long after it came shows that the sender's clock is ahead."""
 _NAME = "image"
 """What a file is called in an error: its own name would name its study."""
+_GONE = Sentence("The file is not in the spool any more; have the study sent again.")
 _log = structlog.get_logger()
 
 
@@ -160,9 +161,9 @@ class Importer:
 
     def _complete(self, study: ReceivedView) -> None:
         """Decide about a study once nothing more is expected of it."""
-        peer = self._configuration.peer(study.peer)
         if study.files == 0:
             return  # an earlier study that was asked for
+        peer = self._configuration.peer(study.peer)
         progress = Progress(study.first_at, study.last_at, study.files, study.expected, study.asked_at)
         uid = study.content.identity.study_uid
         if (
@@ -206,20 +207,11 @@ class Importer:
                 self._import_file(study, one, file)
         with self._records.write(SYSTEM) as tx:
             done = receiving.finish(tx, study.id)
-            if (
-                done.state is ReceivedState.IMPORTED
-                and done.prior_of is not None
-                and done.case_id is not None
-            ):
+            is_done, is_prior = done.state is ReceivedState.IMPORTED, done.prior_of is not None
+            if is_done and is_prior and done.case_id is not None:
                 cases.close(tx, done.case_id)  # nobody reads an earlier study
-        _log.info(
-            "study_imported",
-            study=done.id,
-            state=done.state.value,
-            images=done.imported,
-            refused=done.refused,
-        )
-        if done.state is ReceivedState.IMPORTED and done.prior_of is None and done.id not in self._asked:
+        _log.info("study_imported", study=done.id, images=done.imported, refused=done.refused, done=is_done)
+        if is_done and not is_prior and done.id not in self._asked:
             self._asked.add(done.id)
             self._priors.submit(fetch_priors, self._records, self._configuration, done)
 

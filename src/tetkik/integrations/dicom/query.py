@@ -1,7 +1,7 @@
 """What other systems are asked by DICOM: how many images a study has, earlier studies, the worklist.
 
-C-FIND and C-MOVE of the study root (PS3.4, annex C) and the modality worklist (annex K), as user. A system that
-does not answer, or answers nonsense, is one that knows nothing: nothing here raises, and each says so in the log.
+C-FIND and C-MOVE of the study root (PS3.4, annex C) and the modality worklist (annex K), as user. A system
+that does not answer, or answers nonsense, knows nothing: nothing here raises, and the log says so.
 """
 
 from __future__ import annotations
@@ -15,17 +15,14 @@ import structlog
 from pydicom import Dataset
 from pynetdicom import AE
 from pynetdicom.association import Association
-from pynetdicom.sop_class import (
-    ModalityWorklistInformationFind,  # type: ignore[attr-defined]
-    StudyRootQueryRetrieveInformationModelFind,  # type: ignore[attr-defined]
-    StudyRootQueryRetrieveInformationModelMove,  # type: ignore[attr-defined]
-)
 
 from tetkik.imaging.tags import text, texts, whole
 from tetkik.integrations.calling import own_title, tls_context
 from tetkik.integrations.configuration import Configuration, Peer
 from tetkik.integrations.dicom.character_sets import decode_text
 
+STUDY_FIND, STUDY_MOVE = "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.2"
+WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
 _CONNECT, _ASSOCIATE, _ANSWER, _MOVED = 5.0, 10.0, 30.0, 300.0
 """Seconds for a connection, for the answer to an association, to a question, and between images of C-MOVE."""
 _MOST = 1000
@@ -56,7 +53,7 @@ def count_images(systems: Configuration, peer: Peer, study_uid: str) -> int | No
     query.QueryRetrieveLevel = "STUDY"
     query.StudyInstanceUID = study_uid
     query.NumberOfStudyRelatedInstances = ""
-    for found in _find(systems, peer, StudyRootQueryRetrieveInformationModelFind, query):
+    for found in _find(systems, peer, STUDY_FIND, query):
         count = whole(found, "NumberOfStudyRelatedInstances")
         if text(found, "StudyInstanceUID") == study_uid and count is not None and count > 0:
             return count
@@ -82,7 +79,7 @@ def find_studies(systems: Configuration, peer: Peer, patient_id: str) -> tuple[F
             description=_text(one, "StudyDescription", peer),
             images=whole(one, "NumberOfStudyRelatedInstances"),
         )
-        for one in _find(systems, peer, StudyRootQueryRetrieveInformationModelFind, query)
+        for one in _find(systems, peer, STUDY_FIND, query)
         if (uid := text(one, "StudyInstanceUID"))
     ]
     return tuple(sorted(found, key=lambda one: one.date, reverse=True))
@@ -93,12 +90,11 @@ def move_study(systems: Configuration, peer: Peer, study_uid: str) -> bool:
     query = Dataset()
     query.QueryRetrieveLevel = "STUDY"
     query.StudyInstanceUID = study_uid
-    model = StudyRootQueryRetrieveInformationModelMove
-    with _association(systems, peer, model, answer_seconds=_MOVED) as association:
+    with _association(systems, peer, STUDY_MOVE, answer_seconds=_MOVED) as association:
         if association is None:
             return False
         status = 0xFFFF
-        for answer, _ in association.send_c_move(query, own_title(systems), model):
+        for answer, _ in association.send_c_move(query, own_title(systems), STUDY_MOVE):
             status = answer.get("Status", 0xFFFF)
             if status not in _PENDING:
                 break
@@ -116,7 +112,7 @@ def find_worklist(systems: Configuration, peer: Peer, dates: str) -> Iterator[Da
         setattr(step, keyword, "")
     step.ScheduledProcedureStepStartDate = dates
     query.ScheduledProcedureStepSequence = [step]
-    yield from _find(systems, peer, ModalityWorklistInformationFind, query)
+    yield from _find(systems, peer, WORKLIST_FIND, query)
 
 
 _STUDY_KEYS = (
