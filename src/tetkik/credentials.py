@@ -21,6 +21,15 @@ def credential_of(name: str) -> str:
     return f"tetkik-{name.replace('_', '-')}"
 
 
+def find_secret(name: str, folder: Path | str | None) -> str | None:
+    """The secret in the file of that name among systemd's credentials, then in `folder`; None for none."""
+    for place in (os.environ.get("CREDENTIALS_DIRECTORY"), folder):
+        secret = _secret_in(Path(place) / credential_of(name), name) if place else None
+        if secret is not None:
+            return secret
+    return None
+
+
 class SecretFiles(PydanticBaseSettingsSource):
     """Secret settings that nothing before names, each from a file of its own.
 
@@ -29,11 +38,7 @@ class SecretFiles(PydanticBaseSettingsSource):
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         if SecretStr in (field.annotation, *get_args(field.annotation)):
-            folders = os.environ.get("CREDENTIALS_DIRECTORY"), self.current_state.get("secrets_dir")
-            for folder in filter(None, folders):
-                secret = _secret_in(Path(folder) / credential_of(field_name), field_name)
-                if secret is not None:
-                    return secret, field_name, False
+            return find_secret(field_name, self.current_state.get("secrets_dir")), field_name, False
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:

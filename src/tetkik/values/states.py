@@ -164,6 +164,19 @@ class RunState(StrEnum):
     FAILED = "failed"
 
 
+class OutboxState(StrEnum):
+    """Where a result is that goes to another system."""
+
+    WAITING = "waiting"
+    SENDING = "sending"
+    SENT = "sent"
+    """The system has it, and said so."""
+    REFUSED = "refused"
+    """Set aside: refused for good, or tried too often; a person may send it again."""
+    SUPERSEDED = "superseded"
+    """Never sent, for a later version or the withdrawal took its place."""
+
+
 class JobState(StrEnum):
     """Where a piece of work is."""
 
@@ -179,3 +192,30 @@ class Judgement(StrEnum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     ADDED = "added"
+
+
+class ReceivedState(StrEnum):
+    """Where a study is that another system sent."""
+
+    RECEIVING = "receiving"
+    """More of its images are expected."""
+    COMPLETE = "complete"
+    """Complete, and about to be taken into a case."""
+    DOUBTFUL = "doubtful"
+    """A person has to say whose it is; nothing of it is read before."""
+    IMPORTED = "imported"
+    REJECTED = "rejected"
+    """A person said that it does not belong here; its files stay until it is removed."""
+    FAILED = "failed"
+    """None of its files can be read."""
+
+
+class ReceivedFileState(StrEnum):
+    """Where a file of a received study is."""
+
+    WAITING = "waiting"
+    """In the spool."""
+    IMPORTED = "imported"
+    """In a case; the spool has it no longer."""
+    REFUSED = "refused"
+    """It cannot be taken; it stays in the spool, with its reason."""
