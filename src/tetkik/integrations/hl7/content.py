@@ -123,7 +123,7 @@ class Content:
 
 _SEXES = MappingProxyType({"F": Sex.FEMALE, "M": Sex.MALE, "O": Sex.OTHER, "K": Sex.FEMALE, "E": Sex.MALE})
 """Table 0001; and `K` and `E`, which Turkish systems write (kadın, erkek)."""
-_MODALITIES = frozenset("CR DX CT MR US MG XA RF NM PT PX IO ES OT".split())
+_MODALITIES = frozenset(["CR", "DX", "CT", "MR", "US", "MG", "XA", "RF", "NM", "PT", "PX", "IO", "ES", "OT"])
 _CONTEXT = frozenset({"MSH", "PID", "PV1"})
 
 
@@ -199,7 +199,13 @@ class Reader:
             "birth_date": segment.value(7)[:8],
             "phone": self._found(message, self.mapping.patient.phone)[0],
         }
-        places = {"number": "PID-3", "tckn": "PID-3", "name": "PID-5", "birth_date": "PID-7", "phone": "PID-13"}
+        places = {
+            "number": "PID-3",
+            "tckn": "PID-3",
+            "name": "PID-5",
+            "birth_date": "PID-7",
+            "phone": "PID-13",
+        }
         person, told = Person(), set[str]()
         for trait, text in texts.items():
             person = self._trait(person, trait, text, places[trait], told)
@@ -225,7 +231,7 @@ class Reader:
             return person
         try:
             known = phone_of(text) if trait == "phone" else text
-            valid = validate_person(replace(Person(), **{trait: known}))
+            valid = validate_person(Person(**{trait: known}))  # type: ignore[arg-type]
         except InputError as error:
             told.discard(trait)
             self._note(Level.WRONG, place, Sentence(error.template, error.values))
@@ -238,6 +244,8 @@ class Reader:
         wanted, found, tckn = self.mapping.patient, dict[str, str](), ""
         for text in segment.repetitions(field_number):
             value, authority, kind = (segment.part(text, part) for part in (1, 4, 5))
+            if value == NULL:
+                continue
             if value and (kind in wanted.tckn_types or (not kind and is_tckn(value))):
                 tckn = value
             elif value and (not wanted.number_authorities or authority in wanted.number_authorities):
@@ -274,7 +282,10 @@ class Reader:
             said = group.value(Place("ORC", 1)) or Control.NEW
             if said not in list(Control):
                 self._note(
-                    Level.REFUSED, "ORC-1", Sentence("The order control is none of {known}."), 103,
+                    Level.REFUSED,
+                    "ORC-1",
+                    Sentence("The order control is none of {known}."),
+                    103,
                     known=", ".join(Control),
                 )
                 continue
@@ -336,7 +347,8 @@ class Reader:
         code, place = next((pair for pair in codes if pair[0]), ("", str(places[0]) if places else ""))
         if code:
             self._note(
-                Level.WRONG, place,
+                Level.WRONG,
+                place,
                 Sentence("The code of the department is not in the mapping; add it under [departments]."),
             )
         else:
@@ -346,9 +358,7 @@ class Reader:
     def _moment(self, message: Message) -> Callable[[str], datetime | None]:
         return lambda place: moment_of(message.value(Place.parse(place)), self.zone, self.ahead)
 
-    def _found(
-        self, message: Message, places: Places, fits: Callable[[str], bool] = bool
-    ) -> tuple[str, str]:
+    def _found(self, message: Message, places: Places, fits: Callable[[str], bool] = bool) -> tuple[str, str]:
         """The first text of several places that fits, and where it stands."""
         for place in places:
             text = message.value(place)
@@ -362,9 +372,7 @@ class Reader:
         else:
             self._note(Level.ABSENT, place, Sentence("There is no {trait}."), trait=trait)
 
-    def _note(
-        self, level: Level, place: str, what: Sentence, condition: int = 0, **values: object
-    ) -> None:
+    def _note(self, level: Level, place: str, what: Sentence, condition: int = 0, **values: object) -> None:
         self._remarks.append(Remark(level, place, replace(what, values={**what.values, **values}), condition))
 
 
@@ -375,9 +383,7 @@ def _order_groups(message: Message) -> Iterator[Message]:
     for segment in message.segments:
         if segment.name in _CONTEXT:
             continue
-        begins = segment.name == "ORC" or (
-            segment.name == "OBR" and any(one.name == "OBR" for one in group)
-        )
+        begins = segment.name == "ORC" or (segment.name == "OBR" and any(one.name == "OBR" for one in group))
         if begins and group:
             yield replace(message, segments=(*before, *group))
             group = []
