@@ -69,6 +69,8 @@ class Level(StrEnum):
     TAKEN = "taken"
     ABSENT = "absent"
     """Tetkik could use it, and the message does not have it."""
+    UNREAD = "unread"
+    """Nothing that Tetkik knows stands there."""
     WRONG = "wrong"
     """It is left out; the rest of the message is taken."""
     REFUSED = "refused"
@@ -224,7 +226,7 @@ class Reader:
 
     def _trait(self, person: Person, trait: str, text: str, place: str, told: set[str]) -> Person:
         if not text:
-            self._note(Level.ABSENT, place, Sentence("There is no {trait}."), trait=_shown(trait))
+            self._note(Level.ABSENT, place, _shown(trait))
             return person
         told.add(trait)
         if text == NULL:
@@ -236,7 +238,7 @@ class Reader:
             told.discard(trait)
             self._note(Level.WRONG, place, Sentence(error.template, error.values))
             return person
-        self._note(Level.TAKEN, place, Sentence("{trait} is taken."), trait=_shown(trait))
+        self._note(Level.TAKEN, place, _shown(trait))
         return replace(person, **{trait: getattr(valid, trait)})
 
     def _numbers(self, segment: Segment, field_number: int) -> tuple[str, str]:
@@ -274,6 +276,8 @@ class Reader:
         opens = event in {Event.OPENED, Event.MOVED, Event.CLOSED, Event.REOPENED}
         if opens and not number:
             self._note(Level.REFUSED, place, Sentence("The encounter has no number."), 101)
+        if number:
+            self._taken(_shown("visit"), number, place)
         department = self._department(message, self.mapping.visit.department) if opens else ""
         return Visit(number, department)
 
@@ -284,9 +288,8 @@ class Reader:
                 self._note(
                     Level.REFUSED,
                     "ORC-1",
-                    Sentence("The order control is none of {known}."),
+                    Sentence("The order control is none of {known}.", {"known": ", ".join(Control)}),
                     103,
-                    known=", ".join(Control),
                 )
                 continue
             yield Asked(Control(said), group.value(Place("ORC", 5)), self._order(group))
@@ -352,7 +355,7 @@ class Reader:
                 Sentence("The code of the department is not in the mapping; add it under [departments]."),
             )
         else:
-            self._note(Level.ABSENT, place, Sentence("There is no {trait}."), trait=_shown("department"))
+            self._note(Level.ABSENT, place, _shown("department"))
         return ""
 
     def _moment(self, message: Message) -> Callable[[str], datetime | None]:
@@ -368,12 +371,12 @@ class Reader:
 
     def _taken(self, trait: Sentence, text: str, place: str) -> None:
         if text:
-            self._note(Level.TAKEN, place, Sentence("{trait} is taken."), trait=trait)
+            self._note(Level.TAKEN, place, trait)
         else:
-            self._note(Level.ABSENT, place, Sentence("There is no {trait}."), trait=trait)
+            self._note(Level.ABSENT, place, trait)
 
-    def _note(self, level: Level, place: str, what: Sentence, condition: int = 0, **values: object) -> None:
-        self._remarks.append(Remark(level, place, replace(what, values={**what.values, **values}), condition))
+    def _note(self, level: Level, place: str, what: Sentence, condition: int = 0) -> None:
+        self._remarks.append(Remark(level, place, what, condition))
 
 
 def _order_groups(message: Message) -> Iterator[Message]:
@@ -400,6 +403,7 @@ _TRAITS = MappingProxyType(
         "name": Sentence("the name"),
         "birth_date": Sentence("the date of birth"),
         "phone": Sentence("the telephone number"),
+        "visit": Sentence("the number of the encounter"),
         "accession": Sentence("the accession number"),
         "placer_number": Sentence("the placer's order number"),
         "filler_number": Sentence("the filler's order number"),
