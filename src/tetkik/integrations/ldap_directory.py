@@ -70,9 +70,8 @@ class Directory:
         from ldap3.core.exceptions import LDAPException
         from ldap3.utils.conv import escape_filter_chars
 
-        if not (
-            login and password
-        ):  # a bind without a password succeeds, and proves nothing (RFC 4513, 5.1.2)
+        # A bind without a password succeeds, and proves nothing (RFC 4513, 5.1.2).
+        if not (login and password and f"{login}{password}".isprintable()):
             return None
         try:
             with self._connected(*self._service) as service:
@@ -134,9 +133,14 @@ class Directory:
             read_only=True,
             check_names=False,
         )
-        connection.open()
-        if not self._secure and self._host not in _LOOPBACK and not connection.start_tls():
-            raise _silent()
+        try:
+            connection.open()
+            if not self._secure and self._host not in _LOOPBACK and not connection.start_tls():
+                raise _silent()
+        except BaseException:
+            if connection.socket is not None:  # which the package leaves open where it cannot connect
+                connection.socket.close()
+            raise
         return connection
 
     def _proves(self, dn: str, password: str) -> bool:
