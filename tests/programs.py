@@ -48,6 +48,7 @@ PROGRAMS = {
     "pdfsig": Program(("pdfsig",), "poppler-utils"),
     "postgresql": Program(("initdb",), "postgresql", "postgres"),
     "slapd": Program(("slapd",), "slapd"),
+    "storescu": Program(("storescu",), "dcmtk"),
     "softhsm2": Program(("softhsm2-util",), "softhsm2"),
 }
 """By the name that `@pytest.mark.program(...)` takes."""

@@ -18,6 +18,7 @@ from tetkik.cli import (
     findings,
     hl7,
     keys,
+    listen,
     models,
     privacy,
     report,
@@ -56,6 +57,9 @@ app.add_typer(hl7.app, name="hl7", help=t("Messages of the hospital's systems: c
 app.add_typer(trial.app, name="trial", help=t("A silent trial: a model unseen beside the signed reports."))
 app.add_typer(models.app, name="models", help=t("Model bundles: list, show, verify, import, export, push."))
 app.command("serve", help=t("The reading room: cases, worklist, reports, in a browser."))(serve.serve)
+app.command("listen", help=t("The hospital's systems: studies and orders come in by DICOM and HL7."))(
+    listen.listen
+)
 app.command("sign-agent", help=t("Beside a signature card: signs PDFs of reports, for pages of one server."))(
     sign_agent.sign_agent
 )

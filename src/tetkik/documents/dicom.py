@@ -14,7 +14,7 @@ from datetime import datetime
 from uuid import NAMESPACE_OID, uuid5
 
 from pydicom.dataset import Dataset
-from pydicom.uid import SecondaryCaptureImageStorage
+from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
 
 from tetkik._version import __version__
 from tetkik.documents.particulars import (
@@ -97,6 +97,20 @@ def capture(document: ReportDocument, what: str, picture: bytes) -> Instance:
         new_uid(document, f"{what}/{_when(document)}/{digest}"),
         new_uid(document, what),
     )
+
+
+def encapsulated(document: ReportDocument) -> Instance:
+    """The report's PDF as an object."""
+    return own_instance(document, EncapsulatedPDFStorage, "pdf")
+
+
+def is_result(dataset: Dataset) -> bool:
+    """Whether an object was made of a report by this program, here or elsewhere: no image to be read.
+
+    Archives send on what they got, and so results come back.
+    """
+    made_by = one_line(str(dataset.get("Manufacturer", "")))
+    return made_by == MANUFACTURER and str(dataset.get("SOPInstanceUID", "")).startswith("2.25.")
 
 
 def identify(dataset: Dataset, document: ReportDocument) -> None:
@@ -209,11 +223,11 @@ def to_bytes(dataset: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def own_instance(document: ReportDocument, sop_class: str) -> Instance:
-    """The report's own names: one series for all its versions, another instance for whatever differs."""
+def own_instance(document: ReportDocument, sop_class: str, kind: str = "report") -> Instance:
+    """The names of a `kind` of object: one series for all versions, another instance for whatever differs."""
     sentences = "\n".join(sentence.text for sentence in document.draft.sentences)
-    what = f"report/{_when(document)}/{document.state}/{sentences}"
-    return Instance(sop_class, new_uid(document, what), new_uid(document, "report"))
+    what = f"{kind}/{_when(document)}/{document.state}/{sentences}"
+    return Instance(sop_class, new_uid(document, what), new_uid(document, kind))
 
 
 def evidence(document: ReportDocument, instance: Instance, study: str | None = None) -> Dataset:

@@ -5,7 +5,7 @@ Window, turn, mirror, part of the image and what is drawn over it, for any viewe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,10 +14,11 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, GrayscaleSoftcopyPresentati
 
 from tetkik._version import __version__
 from tetkik.documents import dicom
-from tetkik.documents.drawn import Drawing
+from tetkik.documents.drawn import Drawing, drawing_of
 from tetkik.documents.particulars import age_at
 from tetkik.documents.sanitize import valid_uid
-from tetkik.values import Hospital, Identity, MeasuredImage
+from tetkik.language import translate
+from tetkik.values import Hospital, Identity, MeasuredImage, ReportDocument
 from tetkik.values.measurement import Point
 from tetkik.values.presentation import Presentation, place_in_image
 
@@ -47,6 +48,8 @@ class StateMeta:
     creator: str = ""
     label: str = "TETKIK"
     description: str = ""
+    number: int = 1
+    """Of the object in its series."""
 
 
 def to_presentation_state(
@@ -80,7 +83,7 @@ def to_presentation_state(
     made.SeriesInstanceUID, made.SeriesNumber = meta.series_uid, _SERIES_NUMBER
     made.SeriesDescription = dicom.text(meta.description, 64)
     made.SOPClassUID, made.SOPInstanceUID = GrayscaleSoftcopyPresentationStateStorage, meta.uid
-    made.InstanceNumber = 1
+    made.InstanceNumber = meta.number
     made.ContentLabel = meta.label
     made.ContentDescription = dicom.text(meta.description, 64)
     made.ContentCreatorName = dicom.spoken_name(meta.creator)
@@ -107,6 +110,49 @@ def to_presentation_state(
         layer.GraphicLayer, layer.GraphicLayerOrder = _LAYER, 1
         made.GraphicLayerSequence = [layer]
     return dicom.to_bytes(made)
+
+
+def drawn_images(document: ReportDocument) -> tuple[MeasuredImage, ...]:
+    """The images of the report's study in which something was measured or drawn, each once."""
+    study = valid_uid(document.identity.study_uid)
+    found = (item.image for item in document.content.measurements if not item.image.earlier)
+    there = (one for one in found if one.study_uid == study and dicom.instance_of(one, one.sop_class))
+    return tuple(dict.fromkeys(there)) if study else ()
+
+
+def report_state(document: ReportDocument, image: MeasuredImage) -> dicom.Instance:
+    """The presentation state of one of them, as `own_instance` names objects."""
+    uid = dicom.own_instance(document, "", f"presentation/{image.instance_uid}/{image.frame}").uid
+    series = dicom.new_uid(document, "presentation")
+    return dicom.Instance(GrayscaleSoftcopyPresentationStateStorage, uid, series)
+
+
+def to_report_states(
+    document: ReportDocument, greys: Mapping[MeasuredImage, GreyRange | None]
+) -> tuple[bytes, ...]:
+    """What was drawn into each of `drawn_images` as a presentation state; those without greys are left out.
+
+    Raises ValueError where the report was withdrawn: an archive learns of it by `rejection.to_rejection`.
+    """
+    if document.withdrawal is not None:
+        raise ValueError("a withdrawn document")
+    signed = document.signature
+    made = []
+    for place, image in enumerate(drawn_images(document), 1):
+        if image not in greys:
+            continue
+        names = report_state(document, image)
+        title = f"Tetkik: {translate('Radiology report', document.draft.language)}"
+        who = signed.name if signed is not None else ""
+        meta = StateMeta(names.uid, names.series, document.created, who, description=title, number=place)
+        language = document.draft.language
+        own = [drawing_of(one, language) for one in document.content.measurements if one.image == image]
+        made.append(
+            to_presentation_state(
+                image, document.identity, document.hospital, Presentation(), own, meta, greys[image]
+            )
+        )
+    return tuple(made)
 
 
 def _set_greys(made: Dataset, shown: Presentation, grey: GreyRange | None) -> None:

@@ -4,7 +4,8 @@ A structured report cannot take itself back: its Verification Flag tells whether
 section C.17.2), not that it was wrong, and an archive would hold both objects side by side. IHE Radiology,
 volume 3, transaction 4.66 (Imaging Object Change Management) tells archives to hide what a Key Object
 Selection Document names under the title (113037, DCM, "Rejected for Patient Safety Reasons") of CID 7011.
-It names the structured report and the picture of its heatmap; the image itself stays, for it is to be read.
+It names the structured report, its PDF, its presentation states and the picture of its heatmap; the image
+itself stays, for it is to be read.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pydicom.uid import Comprehensive3DSRStorage
 
 from tetkik.documents import dicom
 from tetkik.documents.picture import opened
+from tetkik.documents.presentation_state import drawn_images, report_state
 from tetkik.documents.report_phrases import WITHDRAWN, withdrawal_words
 from tetkik.documents.sr_measured import person
 from tetkik.values import ReportDocument
@@ -45,7 +47,7 @@ def to_rejection(document: ReportDocument) -> bytes:
         content=content,
         series_instance_uid=dicom.new_uid(document, "rejection"),
         series_number=_SERIES_NUMBER,
-        sop_instance_uid=dicom.new_uid(document, f"rejection/{document.version}/{when.isoformat()}"),
+        sop_instance_uid=dicom.new_uid(document, f"rejection/{document.version}/{when.isoformat()}/{len(rejected)}"),
         instance_number=document.version,
         manufacturer=dicom.MANUFACTURER,
         specific_character_set=dicom.CHARACTER_SET,
@@ -57,8 +59,13 @@ def to_rejection(document: ReportDocument) -> bytes:
 
 
 def _rejected(document: ReportDocument) -> list[Dataset]:
-    """What archives have of the report: the structured report, and the capture of its heatmap."""
-    found = [dicom.evidence(document, dicom.own_instance(document, Comprehensive3DSRStorage))]
+    """What archives may have of the report: structured report, PDF, presentation states, heatmap.
+
+    A note may name what an archive never got: it hides whatever of it there is.
+    """
+    names = [dicom.own_instance(document, Comprehensive3DSRStorage), dicom.encapsulated(document)]
+    names += [report_state(document, image) for image in drawn_images(document)]
+    found = [dicom.evidence(document, one) for one in names]
     if document.heatmap is not None:
         picture = opened(document.heatmap)
         shown = dicom.evidence(document, dicom.capture(document, "heatmap", document.heatmap))

@@ -164,6 +164,19 @@ class RunState(StrEnum):
     FAILED = "failed"
 
 
+class OutboxState(StrEnum):
+    """Where a result is that goes to another system."""
+
+    WAITING = "waiting"
+    SENDING = "sending"
+    SENT = "sent"
+    """The system has it, and said so."""
+    REFUSED = "refused"
+    """Set aside: refused for good, or tried too often; a person may send it again."""
+    SUPERSEDED = "superseded"
+    """Never sent, for a later version or the withdrawal took its place."""
+
+
 class JobState(StrEnum):
     """Where a piece of work is."""
 

@@ -27,6 +27,7 @@ from tetkik.records.schema import (
     IdempotentRequest,
     Image,
     Job,
+    OutboxItem,
     Report,
     ReportVersion,
     Run,
@@ -125,7 +126,7 @@ def _empty_words(tx: Transaction, case_ids: Sequence[str]) -> None:
         update(Run).where(Run.case_id.in_(case_ids)).values(answer=None),
         update(Report).where(Report.case_id.in_(case_ids)).values(machine=None, draft=None, amending=None),
         update(BrokenGlass).where(BrokenGlass.case_id.in_(case_ids)).values(reason=None),
-        *(delete(table).where(table.case_id.in_(case_ids)) for table in _PASSING),
+        *(delete(table).where(table.case_id.in_(case_ids)) for table in (*_PASSING, OutboxItem)),
     )
 
 

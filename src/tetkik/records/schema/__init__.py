@@ -4,6 +4,7 @@ from tetkik.records.schema.base import Base
 from tetkik.records.schema.cases import Blob, Case, CaseMark, CaseMove, Claim, Complaint, Image, Study
 from tetkik.records.schema.models import Job, Run, Score, TriageTally
 from tetkik.records.schema.orders import Encounter, Order
+from tetkik.records.schema.outbox import OutboxItem
 from tetkik.records.schema.patients import Patient, PatientIndex, PatientLink, RingKey
 from tetkik.records.schema.people import (
     ApiToken,
@@ -56,6 +57,7 @@ __all__ = [
     "Note",
     "Notice",
     "Order",
+    "OutboxItem",
     "Passkey",
     "Patient",
     "PatientIndex",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import ssl
 from collections.abc import Sequence
 
 import httpx
@@ -30,8 +31,8 @@ def are_inside(addresses: Sequence[str]) -> bool:
 class FixedTransport(httpx.HTTPTransport):
     """Connects to these addresses alone, the first that answers; TLS asks for a certificate of the name."""
 
-    def __init__(self, addresses: Sequence[str]) -> None:
-        super().__init__(trust_env=False)
+    def __init__(self, addresses: Sequence[str], verify: ssl.SSLContext | bool = True) -> None:
+        super().__init__(verify=verify, trust_env=False)
         self._addresses = tuple(addresses)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

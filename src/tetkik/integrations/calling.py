@@ -1,0 +1,57 @@
+"""How other systems are called: TLS with the certificate of `[listen]`, HTTP to fixed addresses."""
+
+from __future__ import annotations
+
+import ssl
+from urllib.parse import urlsplit
+
+import httpx
+
+from tetkik.integrations.configuration import Configuration, Peer
+from tetkik.report.llm.addresses import FixedTransport, addresses_of, are_inside
+from tetkik.settings import Settings
+
+OWN_TITLE = "TETKIK"
+_SECONDS = httpx.Timeout(60, connect=10)
+
+
+def own_title(systems: Configuration) -> str:
+    """Our AE title, as that of the listener."""
+    return systems.listen.ae_title if systems.listen is not None else OWN_TITLE
+
+
+def tls_context(systems: Configuration) -> ssl.SSLContext:
+    """Trusts the hospital's authority, or those of the system without one; shows our certificate.
+
+    Raises:
+        OSError, ssl.SSLError: a file cannot be read.
+    """
+    own = systems.listen
+    context = ssl.create_default_context(cafile=own.tls_ca if own is not None else None)
+    if own is not None and own.tls_cert is not None:
+        context.load_cert_chain(own.tls_cert, own.tls_key)
+    return context
+
+
+def http_client(systems: Configuration, peer: Peer, url: str, settings: Settings) -> httpx.Client:
+    """A client for the address of a system, with its token as a bearer's.
+
+    A redirect counts as refused; so does an address outside the hospital without TLS.
+
+    Raises:
+        httpx.ConnectError: such an address.
+        OSError, ssl.SSLError: a certificate cannot be read.
+    """
+    parts = urlsplit(url)
+    addresses = addresses_of(parts.hostname or "")
+    if parts.scheme != "https" and addresses and not are_inside(addresses):
+        raise httpx.ConnectError("http without TLS to a system outside the hospital")
+    token = peer.token(settings)
+    return httpx.Client(
+        base_url=url.rstrip("/") + "/",
+        transport=FixedTransport(addresses, tls_context(systems)),
+        headers={"Authorization": f"Bearer {token}"} if token else {},
+        timeout=_SECONDS,
+        follow_redirects=False,
+        trust_env=False,
+    )

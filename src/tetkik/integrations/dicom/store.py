@@ -1,0 +1,90 @@
+"""Objects sent to an archive by C-STORE (PS3.4, annex B): each one's status, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+
+from pydicom import Dataset, dcmread
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE
+from pynetdicom.association import Association
+
+from tetkik.integrations.answer import Answer, Outcome
+from tetkik.integrations.calling import own_title, tls_context
+from tetkik.integrations.configuration import Configuration, Peer
+
+_CONNECT, _ASSOCIATE, _ANSWER = 10.0, 30.0, 60.0
+"""Seconds for a connection, for the answer to an association, and to an object."""
+_STORED = frozenset({0x0000, 0xB000, 0xB006, 0xB007, 0x0111})
+"""Success; stored with a warning (PS3.4, table B.2-1); stored before: a UID is of one object alone."""
+_NOT_NOW = frozenset({0x0110, 0x0210, 0x0213})
+"""Processing failure, duplicate invocation, resource limitation (PS3.7, annex C)."""
+
+
+def answer_of(status: int, comment: str = "") -> Answer:
+    """What a status of C-STORE means; A7xx is out of resources, any other failure stays one."""
+    words = f"{status:04X}H {comment}"
+    if status in _STORED:
+        return Answer.done(words)
+    if status in _NOT_NOW or status >> 8 == 0xA7:
+        return Answer.transient(words)
+    return Answer.permanent(words)
+
+
+def store(systems: Configuration, peer: Peer, objects: Sequence[bytes]) -> Answer:
+    """Send files (PS3.10) over one association; the first that is not stored ends it.
+
+    The answer is that of the last one, or of the worst: a warning outweighs success.
+    """
+    datasets = [dcmread(BytesIO(content)) for content in objects]
+    if peer.host is None or peer.ae_title is None:
+        return Answer.permanent("no host and ae_title")
+    entity = AE(ae_title=own_title(systems))
+    entity.connection_timeout, entity.acse_timeout = _CONNECT, _ASSOCIATE
+    entity.dimse_timeout = entity.network_timeout = _ANSWER
+    for sop_class in sorted({one.SOPClassUID for one in datasets}):
+        entity.add_requested_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+    try:
+        tls = (tls_context(systems), peer.host) if peer.tls else None
+    except OSError as error:  # an SSLError is one, too
+        return Answer.transient(f"TLS: {type(error).__name__}")
+    association = entity.associate(peer.host, peer.port, ae_title=peer.ae_title, tls_args=tls)
+    if not association.is_established:
+        return _no_association(association)
+    try:
+        worst = Answer.done("0000H")
+        for dataset in datasets:
+            answer = _store(association, dataset)
+            if answer.outcome is not Outcome.DONE:
+                return answer
+            worst = worst if answer.status == "0000H" else answer
+        return worst
+    finally:
+        association.release() if association.is_established else association.abort()
+
+
+def _store(association: Association, dataset: Dataset) -> Answer:
+    sop_class = UID(dataset.SOPClassUID)
+    if not any(one.abstract_syntax == sop_class for one in association.accepted_contexts):
+        return Answer.permanent(f"no presentation context for {sop_class.name}")
+    try:
+        status = association.send_c_store(dataset)
+    except (RuntimeError, ValueError, AttributeError) as error:
+        # The association is gone, or the object cannot be encoded for the syntax that was accepted.
+        gone = not association.is_established
+        return (Answer.transient if gone else Answer.permanent)(type(error).__name__)
+    if "Status" not in status:
+        return Answer.transient("the association was aborted")
+    return answer_of(status.Status, str(status.get("ErrorComment", "")))
+
+
+def _no_association(association: Association) -> Answer:
+    """Rejected, with the peer's reason (PS3.8, section 9.3.4); aborted; or nobody there."""
+    primitive = association.acceptor.primitive
+    if association.is_rejected and primitive is not None and primitive.result is not None:
+        words = f"A-ASSOCIATE-RJ: {primitive.result_str}, {primitive.reason_str}"
+        return Answer.permanent(words) if primitive.result == 1 else Answer.transient(words)
+    if association.is_aborted:
+        return Answer.transient("the association was aborted or not answered")
+    return Answer.transient("no connection")
