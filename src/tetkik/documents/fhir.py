@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
-from uuid import UUID
+from urllib.parse import quote
 
 from tetkik.documents.dicom import source, study_images
 from tetkik.documents.fhir_observed import STATUS, Places, coded, observations
@@ -28,6 +28,8 @@ _GENDER = MappingProxyType({Sex.FEMALE: "female", Sex.MALE: "male", Sex.OTHER: "
 _BUILD = "https://github.com/tetkik/tetkik/fhir/NamingSystem/report"
 _DICOM = "http://dicom.nema.org/resources/ontology/DCM"
 _REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+_OF_THE_HOSPITAL = frozenset({"Patient", "Practitioner", "PractitionerRole", "Organization", "Device"})
+"""Whose own records a server keeps: a report changes none of them."""
 _MODALITY = re.compile(r"[A-Z]{2}", re.ASCII)
 
 
@@ -36,17 +38,47 @@ def to_fhir(document: ReportDocument) -> bytes:
 
     A draft is `preliminary`, and everything in a withdrawn report `entered-in-error`.
     """
+    place = Places(document)
+    entries = [
+        {"fullUrl": f"urn:uuid:{place.of(what)}", "resource": resource}
+        for what, resource in _resources(document, place)
+    ]
+    return _bundle(document, "collection", entries)
+
+
+def to_fhir_transaction(document: ReportDocument) -> bytes:
+    """The same as a `transaction` (https://hl7.org/fhir/R4B/http.html#transaction), safe to be sent again.
+
+    What a server has already of the patient, the people and the devices is taken as it is (conditional
+    create); the report and what it says are brought up to date (conditional update), an amendment over the
+    version before it. What has no identifier of its own gets one that is the same each time.
+    """
+    place, entries = Places(document), []
+    for what, resource in _resources(document, place):
+        kind = resource["resourceType"]
+        own = {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{place.lasting(what)}"}
+        known = next((item for item in resource.get("identifier", ()) if "system" in item), None)
+        if known is None:
+            resource["identifier"] = [*resource.get("identifier", ()), own]
+        query = "identifier=" + quote("{system}|{value}".format(**(known or own)), safe="")
+        request = {"method": "PUT", "url": f"{kind}?{query}"}
+        if kind in _OF_THE_HOSPITAL:
+            request = {"method": "POST", "url": kind, "ifNoneExist": query}
+        entries.append(
+            {"fullUrl": f"urn:uuid:{place.of(what)}", "resource": resource, "request": request}
+        )
+    return _bundle(document, "transaction", entries)
+
+
+def _bundle(document: ReportDocument, kind: str, entries: list[dict[str, Any]]) -> bytes:
     from fhir.resources.R4B.bundle import Bundle
 
     issued, version = document.created, f"{document.id}/{document.version}"
     if document.withdrawal is not None:
         issued, version = document.withdrawal.signature.signed_at, f"{version}/withdrawn"
-    entries = [
-        {"fullUrl": f"urn:uuid:{name}", "resource": resource} for name, resource in _resources(document)
-    ]
     content = {
         "resourceType": "Bundle",
-        "type": "collection",
+        "type": kind,
         "timestamp": _instant(issued),
         "identifier": {"system": _BUILD, "value": version},
         "entry": entries,
@@ -57,28 +89,27 @@ def to_fhir(document: ReportDocument) -> bytes:
     return (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode("utf-8")
 
 
-def _resources(document: ReportDocument) -> Iterator[tuple[UUID, dict[str, Any]]]:
+def _resources(document: ReportDocument, place: Places) -> Iterator[tuple[str, dict[str, Any]]]:
     """The resources with their names; the report first, because it is what the Bundle is about."""
-    place = Places(document)
     observed = tuple(observations(document, place))
-    yield place.of("report"), _report(document, place, tuple(item.what for item in observed if item.result))
-    yield place.of("patient"), _patient(document.identity, document.hospital)
+    yield "report", _report(document, place, tuple(item.what for item in observed if item.result))
+    yield "patient", _patient(document.identity, document.hospital)
     if _referred(document):
-        yield place.of("request"), _request(document, place)
+        yield "request", _request(document, place)
     if _refers(document):
-        yield place.of("referrer"), _referrer(document)
+        yield "referrer", _referrer(document)
     if valid_uid(document.identity.study_uid):
-        yield place.of("study"), _study(document, place)
+        yield "study", _study(document, place)
     if document.result is not None:
-        yield place.of("device"), _device(document.result.model)
+        yield "device", _device(document.result.model)
     for item in observed:
-        yield place.of(item.what), item.resource
+        yield item.what, item.resource
     for number, key in enumerate(document.content.key_images, 1):
-        yield place.of(f"key-image/{key.id}"), _filled(_key_image(document, place, number, key))
+        yield f"key-image/{key.id}", _filled(_key_image(document, place, number, key))
     if document.signature is not None:
-        yield place.of("practitioner"), _practitioner(document.signature)
+        yield "practitioner", _practitioner(document.signature)
     if hospital := one_line(document.hospital.name):
-        yield place.of("organization"), {"resourceType": "Organization", "name": hospital}
+        yield "organization", {"resourceType": "Organization", "name": hospital}
 
 
 def _report(document: ReportDocument, place: Places, results: tuple[str, ...]) -> dict[str, Any]:

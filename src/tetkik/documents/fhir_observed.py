@@ -76,10 +76,15 @@ class Places:
     """Names of the resources: the same for the same report, and telling nothing of a patient."""
 
     def __init__(self, document: ReportDocument) -> None:
+        self._report = document.id
         self._root = uuid5(NAMESPACE_OID, f"tetkik:{document.id}:{document.version}")
 
     def of(self, what: str) -> UUID:
         return uuid5(self._root, what)
+
+    def lasting(self, what: str) -> UUID:
+        """The same in all versions of the report."""
+        return uuid5(uuid5(NAMESPACE_OID, f"tetkik:{self._report}"), what)
 
     def reference(self, what: str) -> dict[str, str]:
         return {"reference": f"urn:uuid:{self.of(what)}"}

@@ -1,9 +1,11 @@
-"""A report as an HL7 v2.5.1 message: an unsolicited observation, ORU^R01 (HL7 v2.5.1, chapter 7.3.1)."""
+"""A report as an HL7 v2 message (2.5.1, or 2.3.1): an unsolicited observation, ORU^R01 (HL7 v2.5.1, chapter 7.3.1)."""
 
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from types import MappingProxyType
@@ -46,22 +48,49 @@ _ESCAPES = {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\
 _SPECIAL = re.compile(r"[\\|^&~]|\r\n|\r|\n|[\x00-\x1f\x7f]")
 
 
-def to_hl7(document: ReportDocument) -> bytes:
-    """The report as one message in UTF-8, its segments ended by carriage returns.
+@dataclass(frozen=True, slots=True)
+class MessageForm:
+    """How a receiver wants a report.
+
+    Attributes:
+        version: `2.3.1` or `2.5.1`.
+        turkish: whether it is in ISO 8859-9; a character that this does not have becomes a question mark.
+        receiver: its application (MSH-5).
+        procedure: LOINC code and meaning of the examination.
+        local: code, meaning and system of the same in the receiver's terms, such as of the SUT.
+        placer_number: of the order that it answers (OBR-2).
+        text: type of the report's text, `FT` or `TX`.
+        pdf: the report as a file, in an observation of its own.
+    """
+
+    version: str = "2.5.1"
+    turkish: bool = False
+    receiver: str = ""
+    procedure: tuple[str, str] = ("18748-4", "Diagnostic imaging study")
+    local: tuple[str, str, str] | None = None
+    placer_number: str = field(default="", repr=False)
+    text: str = "FT"
+    pdf: bytes | None = field(default=None, repr=False)
+
+
+def to_hl7(document: ReportDocument, form: MessageForm = MessageForm()) -> bytes:  # noqa: B008 - frozen
+    """The report as one message, its segments ended by carriage returns; in UTF-8 but for a receiver's wish.
 
     A draft is sent as preliminary, a withdrawn report with its text as wrong.
     """
-    return ("\r".join(_segments(document)) + "\r").encode("utf-8")
+    codec = "iso8859_9" if form.turkish else "utf-8"
+    return ("\r".join(_segments(document, form)) + "\r").encode(codec, "replace")
 
 
-def _segments(document: ReportDocument) -> Iterator[str]:
+def _segments(document: ReportDocument, form: MessageForm) -> Iterator[str]:
     identity = document.identity
-    sender = _text(document.hospital.name)
+    sender = escaped(document.hospital.name)
     created, control = _made(document)
     processing = "T" if document.hospital.demonstration else "P"  # training or production (table 0103)
-    head = ["MSH", "^~\\&", "TETKIK", sender, "", "", created, "", "ORU^R01^ORU_R01", control]
-    head += [processing, "2.5.1"]
-    yield _joined([*head, *[""] * 5, "UNICODE UTF-8"])
+    kind = "ORU^R01^ORU_R01" if form.version == "2.5.1" else "ORU^R01"
+    head = ["MSH", "^~\\&", "TETKIK", sender, escaped(form.receiver), "", created, "", kind, control]
+    head += [processing, form.version]
+    yield _joined([*head, *[""] * 5, "8859/9" if form.turkish else "UNICODE UTF-8"])
     name = _name(identity.patient_name)
     number = "~".join(_identifier(item, sender) for item in identifiers_of(identity, document.hospital))
     sex = _SEX[identity.sex] if identity.sex is not None else "U"
@@ -69,18 +98,19 @@ def _segments(document: ReportDocument) -> Iterator[str]:
     referrer = _physician(identity.referrer)
     if referrer or document.department:
         # Who refers and from where (PV1-8, PV1-10); the class of the patient (PV1-2, table 0004) is unknown.
-        yield _joined(["PV1", "1", "U", *[""] * 5, referrer, "", _text(document.department)])
+        yield _joined(["PV1", "1", "U", *[""] * 5, referrer, "", escaped(document.department)])
     signed = document.signature
     observer = "" if signed is None else _observer(signed)
     when = created if signed is None or document.withdrawal is not None else _moment(signed.signed_at)
     order = {
         1: "1",
-        3: _text(document.id),
-        4: "18748-4^Diagnostic imaging study^LN",
+        2: escaped(form.placer_number),
+        3: escaped(document.id),
+        4: "^".join((*map(escaped, form.procedure), "LN", *map(escaped, form.local or ()))),
         7: _examined(document),
         16: referrer,
-        18: _text(identity.accession or ""),
-        20: _text(document.number),
+        18: escaped(identity.accession or ""),
+        20: escaped(document.number),
         22: when,
         24: "RAD",
         25: _RESULT[document.standing],
@@ -88,8 +118,12 @@ def _segments(document: ReportDocument) -> Iterator[str]:
     }
     yield _joined(["OBR", *(order.get(place, "") for place in range(1, 33))])
     seal = ("ST", f"VERIFICATION^SHA-256 of the report^{OWN_SCHEME}", "", document.verification, "")
-    observed = [*_observations(document), *_measured(document), *_age(document), seal]
+    observed = [*_observations(document), *_measured(document), *_age(document), *_file(form), seal]
     for place, (kind, code, part, value, unit) in enumerate(observed, 1):
+        if kind == "FT" and form.text == "TX":  # whose lines are repetitions (chapter 2A.78)
+            kind, value = "TX", value.replace("\\.br\\", "~")
+        elif kind == "CWE" and form.version == "2.3.1":
+            kind = "CE"  # that version has no CWE
         yield _joined(
             ["OBX", str(place), kind, code, part, value, unit, "", "", "", "", _OBSERVED[document.standing]]
         )
@@ -98,7 +132,7 @@ def _segments(document: ReportDocument) -> Iterator[str]:
     marked = [words for line in lines for words in line.objections]
     taken = [f"{WITHDRAWN}: {' '.join(withdrawal_words(document))}"] if document.withdrawal else []
     for place, words in enumerate([*taken, *marked, disclaimer(language)], 1):
-        yield _joined(["NTE", str(place), "", _text(words)])
+        yield _joined(["NTE", str(place), "", escaped(words)])
 
 
 def _made(document: ReportDocument) -> tuple[str, str]:
@@ -120,7 +154,7 @@ def _observations(document: ReportDocument) -> Iterator[_Observed]:
     """
     for part in parts_of(document.content):
         if part.loinc is not None:
-            value = _text("\n".join(line.text for line in part.lines))
+            value = escaped("\n".join(line.text for line in part.lines))
             yield "FT", f"{part.loinc.value}^{part.loinc.meaning}^LN", "", value, ""
     for item in statements(document):
         code = _coded(item.label, document.draft.language)
@@ -138,11 +172,18 @@ def _age(document: ReportDocument) -> Iterator[_Observed]:
         yield "NM", f"{AGE.value}^{AGE.meaning}^LN", "", str(age.count), units
 
 
+def _file(form: MessageForm) -> Iterator[_Observed]:
+    """The PDF as encapsulated data (ED, chapter 2A.24)."""
+    if form.pdf is not None:
+        data = b64encode(form.pdf).decode("ascii")
+        yield "ED", f"PDF^Report as PDF^{OWN_SCHEME}", "", f"^application^pdf^Base64^{data}", ""
+
+
 def _identifier(item: Identifier, sender: str) -> str:
     """A number with its authority and type, as CX (chapter 2A.14)."""
-    authority = _text(item.authority) or sender
+    authority = escaped(item.authority) or sender
     universal = f"&{item.oid}&ISO" if item.oid else ""
-    return f"{_text(item.value)}^^^{authority}{universal}^{item.kind}"
+    return f"{escaped(item.value)}^^^{authority}{universal}^{item.kind}"
 
 
 def _physician(name: str | None) -> str:
@@ -167,10 +208,10 @@ def _measured(document: ReportDocument) -> Iterator[_Observed]:
             also = f"^{derived.value}^{derived.meaning}^SCT" if derived else ""
             named = f"{known.value}^{known.meaning}^{scheme}{also}"
             code = code or named
-            unit = f"{_text(figure.unit.value)}^^UCUM"
+            unit = f"{escaped(figure.unit.value)}^^UCUM"
             yield "NM", named, str(place), f"{figure.rounded:.10g}", unit
         about = (measured_name(item, language), measured_words(item, language))
-        yield "ST", code, str(place), _text("; ".join(filter(None, about))), ""
+        yield "ST", code, str(place), escaped("; ".join(filter(None, about))), ""
 
 
 def _joined(fields: list[str]) -> str:
@@ -179,15 +220,15 @@ def _joined(fields: list[str]) -> str:
 
 def _coded(label: str, language: Language) -> str:
     """A label as CWE: our own code, and the SNOMED CT concept as the alternate where one is certain."""
-    own = f"{_text(label)}^{_text(label_name(label, language))}^{OWN_SCHEME}"
+    own = f"{escaped(label)}^{escaped(label_name(label, language))}^{OWN_SCHEME}"
     known = SNOMED.get(label)
-    return own if known is None else f"{own}^{known.value}^{_text(known.meaning)}^SCT"
+    return own if known is None else f"{own}^{known.value}^{escaped(known.meaning)}^SCT"
 
 
 def _name(name: str | None) -> str:
     """DICOM's family, given, middle, prefix, suffix as XPN, which has the suffix before the prefix."""
     parts = [*(name or "").split("=")[0].split("^")[:5], *[""] * 5]
-    family, given, middle, prefix, suffix = (_text(part) for part in parts[:5])
+    family, given, middle, prefix, suffix = (escaped(part) for part in parts[:5])
     return "^".join((family, given, middle, suffix, prefix)).rstrip("^")
 
 
@@ -195,7 +236,7 @@ def _observer(signed: Signature) -> str:
     """Who signed as the first component of NDL: number, family, given, second name, suffix, prefix."""
     family, given = family_and_given(signed.name)
     return "&".join(
-        _text(part) for part in (signed.registration, family, given, "", "", signed.title)
+        escaped(part) for part in (signed.registration, family, given, "", "", signed.title)
     ).rstrip("&")
 
 
@@ -203,11 +244,11 @@ def _moment(moment: datetime) -> str:
     return moment.strftime("%Y%m%d%H%M%S%z")
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
     """Escaped (chapter 2.7): delimiters, line breaks; other control characters are left out."""
 
-    def escaped(match: re.Match[str]) -> str:
+    def replaced(match: re.Match[str]) -> str:
         char = match[0]
         return _ESCAPES.get(char) or ("\\.br\\" if char in {"\r", "\n", "\r\n"} else "")
 
-    return _SPECIAL.sub(escaped, text)
+    return _SPECIAL.sub(replaced, text)

@@ -58,6 +58,8 @@ class Action(StrEnum):
     PATIENT_SEARCHED = "patient.searched"
     PATIENT_OPENED = "patient.opened"
     """A person looked at the records of one, apart from a case."""
+    PATIENT_RECEIVED = "patient.received"
+    """The hospital's system told of one who was not known here."""
     PATIENT_CHANGED = "patient.changed"
     PATIENT_LINKED = "patient.linked"
     PATIENT_UNLINKED = "patient.unlinked"

@@ -150,6 +150,16 @@ def change(tx: Transaction, patient_id: str, person: Person, *, case_id: str | N
         tx.audit(Action.PATIENT_CHANGED, case_id=case_id, patient_id=patient_id, fields=",".join(names))
 
 
+def told_at(tx: Transaction, patient_id: str) -> datetime | None:
+    """When the hospital's system last said who a patient is, by its clock; None where it never did."""
+    return tx.session.get_one(Patient, survivor_of(tx, patient_id)).told_at
+
+
+def note_told(tx: Transaction, patient_id: str, at: datetime) -> None:
+    """Remember when the hospital's system said what is known now."""
+    tx.session.get_one(Patient, survivor_of(tx, patient_id)).told_at = at
+
+
 def find_by_number(tx: Transaction, person: Person) -> tuple[str, ...]:
     """Ids of patients who have the same identity number or hospital number already, in whatever record."""
     found: list[str] = []

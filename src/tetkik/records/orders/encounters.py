@@ -6,6 +6,7 @@ message that is older than what is known changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import select
@@ -42,6 +43,13 @@ def close_encounter(tx: Transaction, patient_id: str, number: str, at: datetime)
         row.closed_at = row.told_at = at
     tx.session.flush()
     return row.id
+
+
+def find_holder(tx: Transaction, patient_ids: Iterable[str], number: str) -> str | None:
+    """The one of a patient's records that an encounter was told for; None where none has it."""
+    digest = tx.vault.digest("encounter", number)
+    wanted = (Encounter.patient_id.in_(tuple(patient_ids)), Encounter.number_digest == digest)
+    return tx.session.scalar(select(Encounter.patient_id).where(*wanted).order_by(Encounter.id).limit(1))
 
 
 def _find_or_create(tx: Transaction, patient_id: str, number: str, at: datetime) -> Encounter:

@@ -26,6 +26,8 @@ class Patient(Identified, Base):
     """Erasure was asked for; signed reports are kept until then by law."""
     name_revision: Mapped[int | None] = mapped_column(BigInteger)
     """Of the last change of the name, one row of numbers for all patients (`name_index`)."""
+    told_at: Mapped[datetime | None] = mapped_column(Moment)
+    """When the hospital's system said what is known, by its own clock: what is older changes nothing."""
 
     __table_args__ = (Index(None, "name_revision", "id"),)
 

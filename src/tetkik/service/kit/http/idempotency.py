@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Annotated, Generic, TypeVar
 
 from fastapi import Depends, Header, Request
@@ -26,7 +25,6 @@ from tetkik.records.lifecycle import idempotent_responses
 from tetkik.records.reports.slow_work import written
 from tetkik.values import Actor
 
-_KEPT = timedelta(days=1)
 T = TypeVar("T")
 
 IdempotencyKey = Annotated[
@@ -96,7 +94,7 @@ class IdempotentRequest:
         stored = schema.IdempotentRequest
         if self.key is None or tx.actor.user_id is None:
             return None
-        tx.session.execute(delete(stored).where(stored.at < tx.now - _KEPT))
+        tx.session.execute(delete(stored).where(stored.at < tx.now - idempotent_responses.KEPT))
         row = tx.session.get(stored, (tx.actor.user_id, self.key))
         if row is None:
             return None

@@ -1,0 +1,90 @@
+"""Sends a message by MLLP and waits for its acknowledgment (HL7 v2 chapter 2.9.2, original mode)."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+
+from tetkik.errors import InputError
+from tetkik.integrations.answer import Answer
+from tetkik.integrations.configuration import Hl7Listener, Peer
+from tetkik.integrations.hl7.message import Message, read_message
+from tetkik.integrations.hl7.server import END, START
+
+_SECONDS = 30.0
+_MOST_BYTES = 100_000
+"""Of an acknowledgment."""
+
+
+def send_oru(
+    peer: Peer, message: bytes, *, seconds: float = _SECONDS, tls: Hl7Listener | None = None
+) -> Answer:
+    """Send a message to a peer; done where it acknowledged it (AA or CA) and nowhere else.
+
+    A refusal of what the message is or says (AE, AR; table 0008) is permanent, with the peer's own words; no
+    answer, or one to another message, is transient.
+
+    Args:
+        seconds: for everything together.
+        tls: whose certificate we show where the peer is called by TLS (`tls = true`).
+    """
+    assert peer.hl7 is not None
+    host, _, port = peer.hl7.rpartition(":")
+    until = time.monotonic() + seconds
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=seconds) as plain:
+            with _secured(plain, host.strip("[]"), peer, tls) as connection:
+                connection.settimeout(max(until - time.monotonic(), 0.01))
+                connection.sendall(START + message + END)
+                answer = _block(connection, until)
+    except (OSError, ValueError) as error:
+        words = str(error) if type(error) is ValueError else type(error).__name__
+        return Answer.transient(words)
+    try:
+        return _judged(read_message(answer, peer.character_set), read_message(message).control_id)
+    except InputError:
+        return Answer.transient("the answer is no HL7 message")
+
+
+def _secured(
+    plain: socket.socket, host: str, peer: Peer, tls: Hl7Listener | None
+) -> socket.socket:
+    if not peer.tls:
+        return plain
+    context = ssl.create_default_context(cafile=tls.tls_ca if tls is not None else None)
+    if tls is not None and tls.tls_cert is not None:
+        context.load_cert_chain(tls.tls_cert, tls.tls_key)
+    return context.wrap_socket(plain, server_hostname=host)
+
+
+def _block(connection: socket.socket, until: float) -> bytes:
+    """One block, without its frame."""
+    received = bytearray()
+    while END not in received:
+        if len(received) > _MOST_BYTES:
+            raise ValueError("the answer is too long")
+        connection.settimeout(max(until - time.monotonic(), 0.01))
+        part = connection.recv(65536)
+        if not part:
+            raise ValueError("the connection ended before the answer")
+        received += part
+    return bytes(received.partition(END)[0].rpartition(START)[2])
+
+
+def _judged(answer: Message, control_id: str) -> Answer:
+    said = answer.first("MSA")
+    code = said.value(1) if said is not None else ""
+    if said is None or said.value(2) != control_id:
+        return Answer.transient("the answer is to another message")
+    if code in {"AA", "CA"}:
+        return Answer.done(code)
+    fault = answer.first("ERR")
+    # ERR-3 and ERR-8 of 2.5.1, ERR-1.4 of 2.3.1, MSA-3 of both; words about the message, not of it.
+    parts = [said.value(3)]
+    if fault is not None:
+        parts += [fault.value(3, 1), fault.value(3, 2), fault.value(8), fault.value(1, 4, 1), fault.value(1, 4, 2)]
+    words = " ".join(dict.fromkeys(filter(None, parts)))
+    if code in {"AE", "AR", "CE", "CR"}:
+        return Answer.permanent(f"{code}: {words}" if words else code)
+    return Answer.transient(f"the answer has the unknown code {code[:8]}")

@@ -1,0 +1,169 @@
+"""The MLLP listener (Minimal Lower Layer Protocol, HL7 v2 appendix C): patients, encounters and orders come in.
+
+One message at a time is done, in the order in which they came; an acknowledgment says that it is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from zoneinfo import ZoneInfo
+
+from tetkik.errors import TetkikError
+from tetkik.integrations.configuration import Configuration, Hl7Listener
+from tetkik.integrations.hl7.intake import Source, Taken, take_message
+from tetkik.integrations.hl7.mapping import load_mapping
+from tetkik.integrations.hl7.message import MOST_BYTES
+from tetkik.records.database import Records
+from tetkik.settings import Settings
+
+_MOST_CONNECTIONS = 50
+_SILENT = 3600.0
+"""Seconds for which a connection may carry nothing: systems keep theirs open between messages."""
+_SLOW = 60.0
+"""Seconds that one message, or its acknowledgment, may take on the way."""
+START, END = b"\x0b", b"\x1c\r"
+"""Of a block: one message."""
+_log = logging.getLogger(__name__)
+
+
+async def serve_mllp(
+    configuration: Configuration, records: Records, settings: Settings, *, silent: float = _SILENT,
+    slow: float = _SLOW,
+) -> None:
+    """Listen until cancelled; a message under way is then finished and acknowledged.
+
+    Raises:
+        SettingError: a mapping that cannot be used; OSError where the port is taken.
+    """
+    listener = configuration.hl7
+    assert listener is not None
+    receiver = Receiver(configuration, records, settings, silent, slow)
+    context = _tls(listener)
+    server = await asyncio.start_server(
+        receiver.receive, listener.address, listener.port, limit=MOST_BYTES, ssl=context
+    )
+    port = server.sockets[0].getsockname()[1]
+    _log.info("HL7 listens on %s port %d%s", listener.address, port, " with TLS" if context else "")
+    try:
+        async with server:
+            await server.serve_forever()
+    finally:
+        await receiver.close()
+
+
+def _tls(listener: Hl7Listener) -> ssl.SSLContext | None:
+    if listener.tls_cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=listener.tls_ca)
+    context.load_cert_chain(listener.tls_cert, listener.tls_key)
+    if listener.tls_ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+class Receiver:
+    """Takes the messages of every connection."""
+
+    def __init__(
+        self, configuration: Configuration, records: Records, settings: Settings, silent: float, slow: float
+    ) -> None:
+        self._configuration, self._records = configuration, records
+        zone = ZoneInfo(settings.hospital_time_zone)
+        self._sources = {
+            peer.name: Source(peer, load_mapping(peer.mapping), zone, settings.language)
+            for peer in configuration.peers
+        }
+        self._silent, self._slow = silent, slow
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="hl7")
+        self._open: set[asyncio.Task[object]] = set()
+
+    async def close(self) -> None:
+        """Finish what is being done, and end the connections."""
+        await asyncio.to_thread(self._worker.shutdown)
+        tasks = set(self._open)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, from its first message to its end."""
+        task = asyncio.current_task()
+        assert task is not None
+        address = writer.get_extra_info("peername")[0]
+        peer = self._configuration.sender(address)
+        try:
+            if peer is None:
+                _log.warning("HL7 refused: %s is no address of a peer that may send orders", address)
+            elif len(self._open) >= _MOST_CONNECTIONS:
+                _log.warning("HL7 refused: %d connections are open already", _MOST_CONNECTIONS)
+            else:
+                self._open.add(task)
+                await self._messages(self._sources[peer.name], address, reader, writer)
+        except asyncio.CancelledError:
+            pass
+        except TimeoutError:
+            _log.warning("HL7 ended: peer=%s said nothing, or too slowly", peer.name if peer else "?")
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as error:
+            _log.warning("HL7 ended: peer=%s fault=%s", peer.name if peer else "?", _fault(error))
+        except TetkikError as error:  # nothing was done: the sender comes again
+            _log.error("HL7 not acknowledged: peer=%s fault=%s", peer.name if peer else "?", error)
+        finally:
+            self._open.discard(task)
+            writer.close()
+            with suppress(OSError, asyncio.CancelledError):
+                await writer.wait_closed()
+
+    async def _messages(
+        self, source: Source, address: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        while True:
+            async with asyncio.timeout(self._silent):
+                start = await reader.read(1)
+            if not start:
+                return
+            if start in b"\r\n ":  # some send a line end behind a message
+                continue
+            if start != START:
+                raise ValueError("a message without its MLLP start")
+            async with asyncio.timeout(self._slow):
+                data = (await reader.readuntil(END)).removesuffix(END)
+            work = asyncio.get_running_loop().run_in_executor(
+                self._worker, take_message, self._records, source, data, address
+            )
+            taken = await asyncio.shield(work)
+            _tell(source.peer.name, taken)
+            writer.write(START + taken.answer + END)
+            async with asyncio.timeout(self._slow):
+                await writer.drain()
+
+
+def _fault(error: Exception) -> str:
+    """Codes alone: the text of an error may hold what was received."""
+    match error:
+        case asyncio.IncompleteReadError():
+            return "the connection ended within a message"
+        case asyncio.LimitOverrunError():
+            return f"a message of more than {MOST_BYTES} bytes"
+        case ValueError():
+            return "a message without its MLLP start"
+    return type(error).__name__
+
+
+def _tell(peer: str, taken: Taken) -> None:
+    if taken.code == "AA":
+        left_out = f" left_out={','.join(taken.left_out)}" if taken.left_out else ""
+        again = " again" if taken.again else ""
+        _log.info("HL7 taken: peer=%s kind=%s%s%s", peer, taken.kind, again, left_out)
+    else:
+        _log.warning(
+            "HL7 refused: peer=%s kind=%s answer=%s condition=%d place=%s",
+            peer,
+            taken.kind,
+            taken.code,
+            taken.condition,
+            taken.place,
+        )

@@ -1,0 +1,19 @@
+"""When the hospital's system last said who a patient is: messages may come in another order than they were sent."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0014"
+down_revision = "0012"
+
+
+def upgrade() -> None:
+    """Add the column; of patients who are there nothing was told."""
+    op.add_column("patients", sa.Column("told_at", sa.DateTime(timezone=True)))
+
+
+def downgrade() -> None:
+    """Drop it; messages are then taken in the order in which they come."""
+    op.drop_column("patients", "told_at")
