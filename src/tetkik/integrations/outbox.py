@@ -11,15 +11,21 @@ import structlog
 from tetkik.documents import dicom
 from tetkik.documents.capture import to_capture, to_image_capture
 from tetkik.documents.encapsulated_pdf import to_encapsulated_pdf
+from tetkik.documents.fhir import to_fhir_transaction
 from tetkik.documents.presentation_state import GreyRange, drawn_images, to_report_states
 from tetkik.documents.rejection import to_rejection
 from tetkik.documents.sr import to_sr
 from tetkik.errors import Conflict
 from tetkik.integrations.answer import Answer, Outcome
+from tetkik.integrations.calling import http_transport
 from tetkik.integrations.configuration import Configuration, Peer, ResultForm
 from tetkik.integrations.dicomweb import stow
+from tetkik.integrations.fhir_client import send_bundle
+from tetkik.integrations.hl7.client import send_oru
+from tetkik.integrations.hl7.results import oru_for
 from tetkik.privacy.mask import mask
 from tetkik.records.database import Records, Transaction
+from tetkik.records.orders.orders import OrderContent, orders_of
 from tetkik.records.reports import outbox
 from tetkik.records.reports.outbox import DICOM_FORMS, REJECTION, DueItem
 from tetkik.records.reports.versions import SignedVersion, version_of
@@ -110,12 +116,14 @@ def _answer(
         return Answer.permanent("no such system in the file")
     try:
         with records.read() as tx:
-            document = version_of(tx, due.report_id, due.number).document
-        objects = _objects(document, due.form, greys)
+            found = version_of(tx, due.report_id, due.number)
+            orders = orders_of(tx, [found.patient_id]) if due.form == ResultForm.HL7 else ()
+        order = next((one.content for one in orders if one.case_id == found.case_id), None)
+        objects = _objects(found.document, due.form, greys, peer, order)
     except Exception as fault:  # a record that was altered or erased: no other try would change that
         return Answer.permanent(f"the document could not be made: {type(fault).__name__}")
     try:
-        return _sent(systems, peer, objects, settings)
+        return _sent(systems, peer, due.form, objects, settings)
     except Exception as fault:  # whatever it is, one system must not keep the others waiting
         _log.error("sending", system=peer.name, kind=type(fault).__name__)
         return Answer.transient(type(fault).__name__)
@@ -128,21 +136,33 @@ _MAKERS: Mapping[str, Callable[[ReportDocument], bytes]] = MappingProxyType(
         "capture": to_capture,
         "image": to_image_capture,
         REJECTION: to_rejection,
+        "fhir": to_fhir_transaction,
     }
 )
 
 
-def _objects(document: ReportDocument, form: str, greys: Greys) -> tuple[bytes, ...]:
-    """The files of a form, which are the same bytes each time."""
+def _objects(
+    document: ReportDocument, form: str, greys: Greys, peer: Peer, order: OrderContent | None
+) -> tuple[bytes, ...]:
+    """The files or the message of a form, under the same names each time."""
+    if form == ResultForm.HL7:
+        return (oru_for(peer, document, order),)
     if form == ResultForm.PRESENTATION:
         return to_report_states(document, greys(drawn_images(document)))
     return (_MAKERS[form](document),)
 
 
-def _sent(systems: Configuration, peer: Peer, objects: Sequence[bytes], settings: Settings) -> Answer:
-    """By DICOMweb where the system has an address for it, else by C-STORE."""
+def _sent(
+    systems: Configuration, peer: Peer, form: str, objects: Sequence[bytes], settings: Settings
+) -> Answer:
+    """DICOM goes by DICOMweb where the system has an address for it, else by C-STORE."""
     if not objects:
         return Answer.done("nothing to send")
+    if form == ResultForm.HL7:
+        return send_oru(peer, objects[0], tls=systems.hl7)
+    if form == ResultForm.FHIR:
+        transport = http_transport(systems, peer.fhir or "")
+        return send_bundle(peer, objects[0], token=peer.token(settings), transport=transport)
     if peer.dicomweb is not None:
         return stow(systems, peer, objects, settings)
     # pynetdicom costs half a second, and not every installation has it.

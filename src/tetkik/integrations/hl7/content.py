@@ -123,7 +123,7 @@ class Content:
 
 _SEXES = MappingProxyType({"F": Sex.FEMALE, "M": Sex.MALE, "O": Sex.OTHER, "K": Sex.FEMALE, "E": Sex.MALE})
 """Table 0001; and `K` and `E`, which Turkish systems write (kadın, erkek)."""
-_MODALITIES = frozenset("CR DX CT MR US MG XA RF NM PT PX IO ES OT".split())
+_MODALITIES = frozenset(["CR", "DX", "CT", "MR", "US", "MG", "XA", "RF", "NM", "PT", "PX", "IO", "ES", "OT"])
 _CONTEXT = frozenset({"MSH", "PID", "PV1"})
 
 
