@@ -45,11 +45,13 @@ PROGRAMS = {
     "java": Program(("java",), "default-jre-headless"),
     "node": Program(("node", "nodejs"), "nodejs"),
     "npm": Program(("npm",), "npm"),
+    "orthanc": Program(("Orthanc", "/usr/sbin/Orthanc"), "orthanc orthanc-dicomweb"),
     "pdfsig": Program(("pdfsig",), "poppler-utils"),
     "postgresql": Program(("initdb",), "postgresql", "postgres"),
     "slapd": Program(("slapd",), "slapd"),
     "storescu": Program(("storescu",), "dcmtk"),
     "softhsm2": Program(("softhsm2-util",), "softhsm2"),
+    "storescp": Program(("storescp",), "dcmtk"),
 }
 """By the name that `@pytest.mark.program(...)` takes."""
 
