@@ -58,7 +58,9 @@ app.command("serve", help=t("The reading room: cases, worklist, reports, in a br
 app.command("sign-agent", help=t("Beside a signature card: signs PDFs of reports, for pages of one server."))(
     sign_agent.sign_agent
 )
-app.command("phone", help=t("For phones: the Android package and the iOS profile of an address."))(phone.phone)
+app.command("phone", help=t("For phones: the Android package and the iOS profile of an address."))(
+    phone.phone
+)
 app.add_typer(users.app, name="users", help=t("Who works here: add, list, roles, disable, reset, unlock."))
 app.add_typer(audit.app, name="audit", help=t("Who did what: verify, list, export the trail."))
 app.command("backup", help=t("Everything that the hospital keeps in one encrypted file."))(backup.backup)

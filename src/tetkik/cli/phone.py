@@ -22,8 +22,10 @@ def phone(
     name: Annotated[str, option("What stands under the icon.")] = "Tetkik",
     key: Annotated[
         Path | None,
-        option("File with the key that signs the Android package; made where there is none. Default: beside "
-               "the folder, with -key.pem after its name."),
+        option(
+            "File with the key that signs the Android package; made where there is none. Default: beside "
+            "the folder, with -key.pem after its name."
+        ),
     ] = None,
     ca: Annotated[
         Path | None, option("The certificate of the hospital's own CA, which the iOS profile brings along.")
@@ -59,7 +61,10 @@ def phone(
     _keep(out / "tetkik.mobileconfig", profile)
     print_line("{file}: the profile for iPhones and iPads.", file=out / "tetkik.mobileconfig")
     if not address.is_name:
-        warn("Passkeys need a name, and {host} is a number: phones sign in by password alone.", host=address.host)
+        warn(
+            "Passkeys need a name, and {host} is a number: phones sign in by password alone.",
+            host=address.host,
+        )
 
 
 def _android(address: HospitalAddress, name: str, out: Path, key: Path) -> None:

@@ -32,12 +32,12 @@ class HospitalAddress:
 
     @property
     def is_name(self) -> bool:
-        """Whether it is a name; passkeys belong to one, never to an IP address (Web Authentication, 5.1.2)."""
+        """Whether it is a name: passkeys belong to no IP address (Web Authentication, 5.1.2)."""
         return not _is_ip(self.host)
 
     @property
     def package(self) -> str:
-        """The application id: the host backwards, each part as Android wants it, such as `tr.gov.hastane.phone`."""
+        """The application id: the host backwards in names for Android, such as `tr.gov.hastane.phone`."""
         labels = self.host.split(".")[::-1]
         parts = [re.sub(r"^(?![a-z])", "n", label.replace("-", "_")) for label in labels]
         parts += [f"p{self.port}"] if self.port != 443 else []

@@ -1,4 +1,4 @@
-"""An Android package that opens a hospital's address in the phone's own browser, made by Debian's tools alone.
+"""An Android package that opens a hospital's address in the phone's browser, made by Debian's tools alone.
 
 The same address, name, version and key give the same bytes.
 """
@@ -87,11 +87,13 @@ def _write_resources(work: Path, address: HospitalAddress, name: str) -> None:
     manifest = _template("AndroidManifest.xml").substitute(package=address.package, url=escape(address.url))
     (work / "AndroidManifest.xml").write_text(manifest, "utf-8")
     files = {
-        f"values{'' if language is Language.EN else '-tr'}/strings.xml": _template("strings.xml").substitute(
+        f"values{'' if language is Language.EN else '-tr'}/strings.xml": _template("strings.xml")
+        .substitute(
             name=_string(name),
             no_browser=_string(_NO_BROWSER.in_language(language)),
             statements=_string(json.dumps([statement])),
-        ).encode()
+        )
+        .encode()
         for language in Language
     }
     colour = f'<resources><color name="ground">{TEAL}</color></resources>'
@@ -138,7 +140,7 @@ def _sign(work: Path, key: SigningKey) -> Path:
     private, certificate = work / "key.pk8", work / "certificate.der"  # in a folder of ours alone
     private.write_bytes(key.private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
     certificate.write_bytes(key.certificate.public_bytes(Encoding.DER))
-    options = ["--key", private, "--cert", certificate, "--min-sdk-version", str(_OLDEST)]
+    options: list[str | Path] = ["--key", private, "--cert", certificate, "--min-sdk-version", str(_OLDEST)]
     options += ["--v1-signing-enabled", "false", "--v2-signing-enabled", "true"]
     options += ["--v3-signing-enabled", "true", "--v4-signing-enabled", "false"]
     _run("apksigner", "sign", *options, "--out", signed, aligned)
@@ -147,11 +149,11 @@ def _sign(work: Path, key: SigningKey) -> Path:
 
 def _verify(signed: Path, address: HospitalAddress, key: SigningKey) -> None:
     """Ask the tools once more, as whoever installs the package would."""
-    said = _run("apksigner", "verify", "--verbose", "--print-certs", signed)
+    verified = _run("apksigner", "verify", "--verbose", "--print-certs", signed)
     badging = _run("aapt2", "dump", "badging", signed)
     digest = hashlib.sha256(key.certificate.public_bytes(Encoding.DER)).hexdigest()
     wanted = ("(APK Signature Scheme v2): true", "(APK Signature Scheme v3): true", digest)
-    if not all(one in said for one in wanted) or f"package: name='{address.package}'" not in badging:
+    if not all(one in verified for one in wanted) or f"package: name='{address.package}'" not in badging:
         raise OutputError("The Android package that was made does not verify; nothing is kept of it.")
 
 
@@ -163,16 +165,22 @@ def _run(*command: str | Path) -> str:
     except (OSError, subprocess.TimeoutExpired):
         raise OutputError("{program} does not run; install it anew.", program=program) from None
     if done.returncode:
-        said = next(filter(None, (done.stderr or done.stdout).splitlines()), "")
+        fault = next(filter(None, (done.stderr or done.stdout).splitlines()), "")
         raise OutputError(
-            "{program} made no package: {said}. Install its Debian package anew.",
+            "{program} made no package: {fault}. Install its Debian package anew.",
             program=program,
-            said=said[:200],
+            fault=fault[:200],
         )
     return done.stdout
 
 
 def _finished(line: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603
-        line, capture_output=True, text=True, encoding="utf-8", errors="replace", timeout=_MOST_SECONDS
+        line,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=_MOST_SECONDS,
+        check=False,
     )

@@ -1,6 +1,6 @@
 """A configuration profile for iPhones and iPads: a Web Clip of the reading room, and the hospital's CA.
 
-Apple's Configuration Profile Reference: the payloads `com.apple.webClip.managed` and `com.apple.security.root`.
+Configuration Profile Reference of Apple: the payloads `com.apple.webClip.managed`, `com.apple.security.root`.
 """
 
 from __future__ import annotations

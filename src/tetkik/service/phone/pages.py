@@ -1,6 +1,6 @@
-"""What a browser asks for to install the reading room, and the page for complaints and photos without a network.
+"""What a browser installs the reading room by, and the page for complaints and photos without a network.
 
-Nothing here holds anything of a patient: the service worker keeps the page `/offline` and its files, and no other.
+Nothing here holds anything of a patient: the service worker keeps the page `/offline` and its files alone.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def service_worker(request: Request) -> Response:
     page = bytes(_offline(request).body)
     files = sorted(set(_FILES.findall(page.decode())))
     version = hashlib.sha256(page).hexdigest()[:12]
-    head = f"const VERSION = {json.dumps(version)}, OFFLINE = {json.dumps(_OFFLINE)}, FILES = {json.dumps(files)};\n"
+    values = {"VERSION": version, "OFFLINE": _OFFLINE, "FILES": files}
+    head = "".join(f"const {name} = {json.dumps(value)};\n" for name, value in values.items())
     code = resources.files("tetkik.service").joinpath("static", "js", "phone", "worker.js").read_text("utf-8")
     return Response(head + code, media_type="text/javascript", headers=_FRESH)
 

@@ -185,7 +185,8 @@ class SignSent(Proof):
 
     revision: Annotated[int, Field(ge=0, lt=2**31)] = Field(description="Of the draft that the person read.")
     small_display: bool = Field(
-        default=False, description="Whether it was read on the display of a phone, which is no diagnostic one."
+        default=False,
+        description="Whether it was read on the display of a phone, which is no diagnostic one.",
     )
 
 

@@ -88,7 +88,9 @@ class HeadersMiddleware:
                     headers.setdefault(name, value)
                 headers["X-Request-Id"] = number
                 # An image that a desk keeps and asks for anew is not kept on a phone at all.
-                if headers.get("cache-control", "").startswith("private") and is_phone(RequestHeaders(scope=scope)):
+                if headers.get("cache-control", "").startswith("private") and is_phone(
+                    RequestHeaders(scope=scope)
+                ):
                     headers["Cache-Control"] = "no-store"
                 if scope["path"].startswith(f"{_API}/") and _is_json(headers):
                     headers.setdefault("Content-Disposition", 'attachment; filename="api.json"')
