@@ -52,16 +52,20 @@ async function withoutNetwork() {
   const again = () => (left || location.pathname === '/offline' ? location.assign('/') : location.reload());
   document.querySelector('[data-try-again]')?.addEventListener('click', again);
   await lockWhenStill();
-  // What is half written stays; whoever keeps it is brought to where it can be sent.
-  addEventListener('online', () => page?.empty() && again());
+  // An interface that is up is no hospital that answers. What is half written stays until it is kept.
+  const reach = async () => {
+    const answer = await fetch('/api/v1/health', { cache: 'no-store' }).catch(() => null);
+    if (answer?.ok && page?.empty()) again();
+  };
+  addEventListener('online', reach);
+  setInterval(reach, 5000);
 }
 
 async function begin() {
   await navigator.serviceWorker.register('/service-worker.js', { scope: '/' });
   await expire();
   if (dataset.person) await arrive(dataset.person, (dataset.takes ?? '').split(' ').filter(Boolean), Number(dataset.queueHours), Number(dataset.lockMinutes));
-  else if (offline) await withoutNetwork();
-  else await leave();
+  else if (!offline) await leave();
   document.addEventListener('submit', (event) => {
     const form = /** @type {HTMLFormElement} */ (event.target);
     if (event.defaultPrevented || form.getAttribute('action') !== '/logout') return;
@@ -69,6 +73,7 @@ async function begin() {
     forget().finally(() => form.submit());
   });
   if (document.querySelector('[data-take]')) page = await taking(sending);
+  if (offline) await withoutNetwork();
   if (!dataset.person) return;
   await count();
   addEventListener('online', sending);
