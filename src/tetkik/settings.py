@@ -353,6 +353,15 @@ class Settings(BaseSettings):
     integrations: Path | None = None
     """The hospital's systems that studies and orders come from and results go to (TOML):
     docs/how-to/integrations.md. None: no other system is spoken to."""
+    phone_fingerprint: str = Field(default="", pattern=r"^$|^[0-9A-F]{2}(:[0-9A-F]{2}){31}$")
+    """The certificate (SHA-256) of the Android package that `tetkik phone` made: with it and `public_url` the
+    package shows the reading room without a browser's bar. Empty: with one."""
+    phone_signing: bool = False
+    """Whether a report may be signed on the display of a phone, which is no diagnostic display. The audit
+    trail says of each such signature that it was."""
+    phone_queue_hours: int = Field(default=12, ge=1, le=23)
+    """Hours for which a complaint or photo that was taken without a network waits on the phone, sealed;
+    what could not be sent by then is deleted there."""
     offline: bool = True
     """No model is looked for on a hub. Off: a Hugging Face id may be downloaded."""
     max_text_chars: int = Field(default=20_000, ge=100)

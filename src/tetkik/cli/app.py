@@ -20,6 +20,7 @@ from tetkik.cli import (
     keys,
     listen,
     models,
+    phone,
     privacy,
     report,
     serve,
@@ -62,6 +63,9 @@ app.command("listen", help=t("The hospital's systems: studies and orders come in
 )
 app.command("sign-agent", help=t("Beside a signature card: signs PDFs of reports, for pages of one server."))(
     sign_agent.sign_agent
+)
+app.command("phone", help=t("For phones: the Android package and the iOS profile of an address."))(
+    phone.phone
 )
 app.add_typer(users.app, name="users", help=t("Who works here: add, list, roles, disable, reset, unlock."))
 app.add_typer(audit.app, name="audit", help=t("Who did what: verify, list, export the trail."))

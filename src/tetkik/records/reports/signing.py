@@ -97,6 +97,8 @@ class Proof:
     user_id: str
     method: Method
     at: datetime
+    small_display: bool = False
+    """Whether the screen is a phone's, which is no diagnostic display."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,7 @@ def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital:
         verification=document.verification,
         method=proof.method,
         corrected=corrected,
+        **({"small_display": True} if proof.small_display else {}),
     )
     if last is not None:
         tell_recipients(tx, row, AccountChange.REPORT_AMENDED, document.version - 1)

@@ -173,6 +173,7 @@ def _page(
         "word_of": PriorityWord.of,
         "texts": texts,
         "raised": raised,
+        "phone_signing": ctx.settings.phone_signing,
         "language_model": bool(ctx.settings.llm_url),
         "dictation": dictation.offered(ctx.settings),
     }

@@ -32,6 +32,7 @@ from tetkik.service.kit.http.paging import (
     encode_cursor,
     zoned,
 )
+from tetkik.service.kit.http.phones import is_phone
 from tetkik.service.kit.http.preconditions import MATCHED, Revision
 from tetkik.service.kit.http.responses import download_headers
 from tetkik.service.outbox.sending import systems_of
@@ -206,10 +207,14 @@ def sign(ctx: Signer, report_id: ReportId, sent: shapes.SignSent, once: Idempote
 
     While something is to be decided the answer is 409, and `blocking` lists it as the draft does: findings
     that the report states and nobody judged, marks of a model's sentences, an image that names another
-    person. It is not a qualified electronic signature.
+    person. It is not a qualified electronic signature. On the display of a phone it is 403 unless the
+    setting `phone_signing` allows it; the trail then says that it was one.
     """
+    small = sent.small_display or is_phone(ctx.request.headers)
+    if small and not ctx.settings.phone_signing:
+        raise Forbidden("Reports are not signed on the display of a phone here; sign at a workstation.")
     method = reauthenticate(ctx.request, ctx.actor, sent)
-    proof = signing.Proof(ctx.actor.user_id or "", method, datetime.now(UTC))
+    proof = signing.Proof(ctx.actor.user_id or "", method, datetime.now(UTC), small_display=small)
 
     def work(tx: Transaction) -> shapes.SignedShape:
         signed = signing.sign(tx, report_id, sent.revision, proof, hospital_of(ctx.settings))

@@ -184,6 +184,10 @@ class SignSent(Proof):
     """A signature: what was read, and that it is still the same person."""
 
     revision: Annotated[int, Field(ge=0, lt=2**31)] = Field(description="Of the draft that the person read.")
+    small_display: bool = Field(
+        default=False,
+        description="Whether it was read on the display of a phone, which is no diagnostic one.",
+    )
 
 
 class SignedShape(Shape):

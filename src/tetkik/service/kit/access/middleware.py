@@ -23,6 +23,7 @@ from tetkik.service.kit.access.rate_limits import RateLimits
 from tetkik.service.kit.access.required_passkey import passkey_roles
 from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http import problems
+from tetkik.service.kit.http.phones import is_phone
 
 POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -87,6 +88,11 @@ class HeadersMiddleware:
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
                 headers["X-Request-Id"] = number
+                # An image that a desk keeps and asks for anew is not kept on a phone at all.
+                if headers.get("cache-control", "").startswith("private") and is_phone(
+                    RequestHeaders(scope=scope)
+                ):
+                    headers["Cache-Control"] = "no-store"
                 if scope["path"].startswith(f"{_API}/") and _is_json(headers):
                     headers.setdefault("Content-Disposition", 'attachment; filename="api.json"')
                 if status == 429 and "retry_after" in state:

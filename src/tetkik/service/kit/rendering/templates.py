@@ -132,7 +132,7 @@ def render(
 
     Every template also gets `t`, `language`, `theme`, `actor` (None where nobody is signed in), `may`,
     `unseen_notices`, `navigation`, `current_page`, `csrf`, `now`, `hospital`, `disclaimer`, `lock_minutes`,
-    `path`, `demonstration` (None but in one).
+    `queue_hours`, `path`, `demonstration` (None but in one).
     """
     language = language_of(request)
     identified = getattr(request.state, "identified", None)
@@ -167,6 +167,7 @@ def render(
         "hospital": settings.hospital_name,
         "disclaimer": DISCLAIMER[language],
         "lock_minutes": settings.lock_minutes,
+        "queue_hours": settings.phone_queue_hours,
         "path": request.scope["path"],
         "demonstration": context_of(request).demonstration,
     }

@@ -2,6 +2,7 @@
 // F2 accepts the first department, F4 goes to the list, F6 to another urgency, F8 to the search for a patient, F9 opens the case;
 // Enter goes from field to field, and never opens a case by accident.
 
+import { isTckn } from './tckn.js';
 import "./urgency.js";
 
 const form = document.getElementById("desk");
@@ -110,15 +111,6 @@ function showPatient() {
   for (const name of ["name", "tckn", "number", "birth_date", "phone"]) {
     form.elements[name].closest(".field").hidden = unknown.checked;
   }
-}
-
-// Two check digits (NVI): a mistyped number is shown before it is sent.
-function isTckn(digits) {
-  if (!/^[1-9]\d{10}$/.test(digits)) return false;
-  const d = [...digits].map(Number);
-  const sum = (places) => places.reduce((total, place) => total + d[place], 0);
-  const tenth = (((7 * sum([0, 2, 4, 6, 8]) - sum([1, 3, 5, 7])) % 10) + 10) % 10;
-  return d[9] === tenth && d[10] === sum([...Array(10).keys()]) % 10;
 }
 
 function checkNumber(field, right) {

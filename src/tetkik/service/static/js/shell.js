@@ -266,3 +266,7 @@ setInterval(() => {
     if (step >= 0) element.textContent = spoken[step].replace("{n}", Math.floor(seconds / LENGTHS[step]));
   }
 }, 30000);
+
+// ---- phones ----------------------------------------------------------------------------------------------
+
+if (navigator.maxTouchPoints || document.querySelector("[data-take]")) import(body.dataset.phone);

@@ -6,6 +6,8 @@ import { nextAddress } from './next.js';
 import { headers, tell } from './requests.js';
 import { criticalQuestion } from './told.js';
 
+const SMALL = 600; // CSS pixels of the shorter side: tablets have more
+
 /**
  * @param {HTMLElement} room
  * @param {import('./editor.js').Editor} editor
@@ -19,6 +21,13 @@ export function signing(room, editor, measurements) {
   const password = /** @type {HTMLInputElement} */ (form.elements.namedItem('password'));
   const passkey = /** @type {HTMLElement} */ (dialog.querySelector('[data-passkey-sign]'));
   const critical = criticalQuestion(room, form);
+  const small = Math.min(screen.width, screen.height) < SMALL;
+  const onPhone = /** @type {HTMLElement} */ (dialog.querySelector('[data-small-display]'));
+  onPhone.hidden = !small;
+  if (small && !onPhone.dataset.may) {
+    // What is there to read stays; what would sign is gone.
+    for (const field of form.querySelectorAll('[type=submit], [data-passkey-sign], [data-accept-stated]')) field.toggleAttribute('disabled', true);
+  }
   const sure = /** @type {HTMLFieldSetElement} */ (form.querySelector('[data-sure]'));
   // Whoever came from the worklist goes on with its next case, unless they said once that they stay.
   const onward = /** @type {HTMLInputElement} */ (form.elements.namedItem('onward'));
@@ -133,7 +142,7 @@ export function signing(room, editor, measurements) {
     const answer = await fetch(`/api/v1/reports/${form.dataset.report}/sign`, {
       method: 'POST',
       headers: { ...headers(), 'Idempotency-Key': crypto.randomUUID?.() ?? String(Math.random()).slice(2) },
-      body: JSON.stringify({ revision: editor.revision, ...proof }),
+      body: JSON.stringify({ revision: editor.revision, small_display: small, ...proof }),
     });
     if (answer.ok) {
       editor.dirty = false;

@@ -4,13 +4,17 @@
 
 /**
  * @typedef {object} Hands
- * @property {(at: Point, button: number) => void} press
+ * @property {(at: Point, button: number, touch: boolean) => void} press
+ * @property {(at: Point) => void} hold a finger that was pressed lay still for a moment
  * @property {(at: Point, by: Point, held: boolean) => void} move `held`: while something is pressed
  * @property {(at: Point) => void} release
  * @property {(at: Point, factor: number, by: Point) => void} pinch
  * @property {(at: Point) => void} twice
  * @property {(at: Point, notches: number, zooms: boolean) => void} wheel `zooms`: with Ctrl, or as a touch pad pinches
  */
+
+const HELD = 450; // milliseconds
+const STILL = 8; // CSS pixels that a finger trembles
 
 /**
  * @param {HTMLElement} element
@@ -21,6 +25,9 @@ export function listen(element, hands) {
   const down = new Map();
   /** @type {Point | null} */
   let last = null;
+  /** @type {Point} */
+  let began = [0, 0];
+  let holding = 0;
 
   /** @param {MouseEvent} event @returns {Point} */
   const place = (event) => {
@@ -45,12 +52,16 @@ export function listen(element, hands) {
     const at = place(event);
     down.set(event.pointerId, at);
     element.setPointerCapture(event.pointerId);
-    last = at;
-    if (down.size === 1) hands.press(at, event.button);
+    last = began = at;
+    clearTimeout(holding);
+    const touch = event.pointerType === 'touch';
+    if (down.size === 1) hands.press(at, event.button, touch);
     else hands.release(at); // A second finger ends what the first began.
+    if (touch && down.size === 1) holding = setTimeout(() => hands.hold(at), HELD);
   });
   element.addEventListener('pointermove', (event) => {
     const at = place(event);
+    if (Math.hypot(...minus(at, began)) > STILL) clearTimeout(holding);
     if (down.size > 1 && down.has(event.pointerId)) return pinch(event.pointerId, at);
     hands.move(at, last ? minus(at, last) : [0, 0], down.size === 1);
     last = at;
@@ -58,6 +69,7 @@ export function listen(element, hands) {
   for (const name of /** @type {const} */ (['pointerup', 'pointercancel'])) {
     element.addEventListener(name, (event) => {
       if (!down.delete(event.pointerId)) return;
+      clearTimeout(holding);
       if (down.size === 0) hands.release(place(event));
     });
   }

@@ -12,6 +12,8 @@ import { dragged, figures, presetOf } from './windows.js';
 /** @typedef {import('./view.js').Point} Point */
 /** @typedef {'window' | 'pan' | 'zoom' | 'magnifier' | import('./measure.js').Kind} Tool */
 
+const STEP = 14; // CSS pixels of a finger from one image of a stack to the next
+
 /**
  * Says `view` when the image moved, `window` when its grey values did, `focus` when it was touched, `image` when
  * another one of the stack is shown. `view`, `image` and `frame` tell what is shown and how it lies.
@@ -178,18 +180,26 @@ export class Pane extends EventTarget {
   }
 
   #hands() {
-    /** @type {Tool | null} what the pressed button does */
+    /** @type {Tool | 'scroll' | null} what the pressed button does */
     let doing = null;
     /** @type {Point | null} */
     let began = null;
     listen(this.stage, {
-      press: (at, button) => {
+      press: (at, button, touch) => {
         this.dispatchEvent(new Event('focus'));
         if (!this.display.pixels) return;
         doing = button === 1 ? 'pan' : button === 2 ? 'zoom' : this.tool;
+        // A finger has no wheel: where there is nothing to move it goes through the stack.
+        if (touch && doing === 'pan' && this.stack.count > 1 && this.display.fits) doing = 'scroll';
+        this.notches = 0;
         began = at;
         this.marks.cross = null;
-        if (doing && isKind(doing)) this.marks.set(doing, at);
+        if (doing && doing !== 'scroll' && isKind(doing)) this.marks.set(doing, at);
+      },
+      hold: () => {
+        if (doing !== 'pan' && doing !== 'scroll') return;
+        doing = 'window';
+        this.stage.classList.add('held');
       },
       move: (at, by, held) => {
         this.marks.hover = at;
@@ -198,13 +208,15 @@ export class Pane extends EventTarget {
         if (!held || !began) return;
         if (doing === 'window') this.adjust(by[0] / width, -by[1] / height);
         else if (doing === 'pan') this.pan(by);
+        else if (doing === 'scroll') this.#scroll(by[1] / STEP);
         else if (doing === 'zoom') this.zoom(1.006 ** -by[1], began);
       },
       release: (at) => {
         // Drawn in one stroke; otherwise the next click sets the next point.
         const far = began && Math.hypot(at[0] - began[0], at[1] - began[1]) > 6;
-        if (far && this.marks.growing && doing && isKind(doing)) this.marks.set(doing, at);
+        if (far && this.marks.growing && doing && doing !== 'scroll' && isKind(doing)) this.marks.set(doing, at);
         doing = began = null;
+        this.stage.classList.remove('held');
       },
       pinch: (at, factor, by) => {
         if (!this.display.pixels) return;
@@ -218,16 +230,21 @@ export class Pane extends EventTarget {
           return;
         }
         this.dispatchEvent(new Event('focus'));
-        this.notches += notches;
-        const whole = Math.trunc(this.notches); // a touch pad sends many small steps
-        if (!whole) return;
-        this.notches -= whole;
-        this.stack.step(whole);
+        this.#scroll(notches);
       },
       twice: () => {
         if (!this.measures) this.fit();
       },
     });
+  }
+
+  /** @param {number} notches through the stack; a touch pad and a finger send many small ones */
+  #scroll(notches) {
+    this.notches += notches;
+    const whole = Math.trunc(this.notches);
+    if (!whole) return;
+    this.notches -= whole;
+    this.stack.step(whole);
   }
 
   #write() {

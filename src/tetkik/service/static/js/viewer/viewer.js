@@ -44,7 +44,8 @@ class Viewer {
     this.series = new Series(this, JSON.parse(root.dataset.studies ?? '{}'));
     for (const pane of this.panes) this.#attend(pane);
     this.#controls();
-    this.#choose('window');
+    // One finger moves the image or goes through the stack; held still first it changes the window.
+    this.#choose(matchMedia('(pointer: coarse)').matches ? 'pan' : 'window');
   }
 
   /** What stands in the layout. */

@@ -1,0 +1,1 @@
+"""The reading room on phones: an Android package and an iOS profile for a hospital's address."""
