@@ -47,6 +47,7 @@ PROGRAMS = {
     "npm": Program(("npm",), "npm"),
     "pdfsig": Program(("pdfsig",), "poppler-utils"),
     "postgresql": Program(("initdb",), "postgresql", "postgres"),
+    "slapd": Program(("slapd",), "slapd"),
     "storescu": Program(("storescu",), "dcmtk"),
     "softhsm2": Program(("softhsm2-util",), "softhsm2"),
 }
