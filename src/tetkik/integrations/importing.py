@@ -45,11 +45,22 @@ _GONE = Sentence("The file is not in the spool any more; have the study sent aga
 _log = structlog.get_logger()
 
 
+class Decoders:
+    """The sandboxed processes that look at files."""
+
+    def __init__(self) -> None:
+        self.headers, self.readers = HeaderReader(), ReaderPool(1)
+
+    def close(self) -> None:
+        self.headers.close()
+        self.readers.close()
+
+
 class Importer:
-    """Takes files from one spool until it is stopped.
+    """Takes files from one spool until it is stopped; who made the decoders closes them.
 
     Args:
-        now: the time, for tests.
+        now: tells the time.
     """
 
     def __init__(
@@ -58,6 +69,7 @@ class Importer:
         settings: Settings,
         configuration: Configuration,
         spool: Spool,
+        decoders: Decoders,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         assert configuration.listen is not None
@@ -65,27 +77,23 @@ class Importer:
         self._configuration, self._listener = configuration, configuration.listen
         self._spool = spool
         self._now = now
-        self._headers, self._readers = HeaderReader(), ReaderPool(1)
+        self._headers, self._readers = decoders.headers, decoders.readers
         self._priors = ThreadPoolExecutor(1, "priors")
         self._asked: set[str] = set()
 
     def run(self, stopping: threading.Event) -> None:
         """Work until the event is set."""
-        try:
-            while not stopping.is_set():
-                try:
-                    self.run_once()
-                except Exception as fault:
-                    # The database or the disk may be away for a while.
-                    _log.error("import", kind=type(fault).__name__)
-                stopping.wait(POLL_SECONDS)
-        finally:
-            self.close()
+        while not stopping.is_set():
+            try:
+                self.run_once()
+            except Exception as fault:
+                # The database or the disk may be away for a while.
+                _log.error("import", kind=type(fault).__name__)
+            stopping.wait(POLL_SECONDS)
+        self.close()
 
     def close(self) -> None:
         self._priors.shutdown(wait=False, cancel_futures=True)
-        self._headers.close()
-        self._readers.close()
 
     def run_once(self) -> None:
         """Take in what is new, decide what is complete, import what is decided."""
@@ -242,7 +250,7 @@ class Importer:
                 if receiving.lock(tx, study.id).state is not ReceivedState.COMPLETE:
                     return
                 differs = compare_with_patient(tx, study.patient_id, header.identity)
-                confirmed = tuple(item.trait.value for item in differs) if study.decided_by else ()
+                confirmed = tuple(item.trait.value for item in differs) if study.decided_at else ()
                 added = incoming.keep(tx, study.case_id, stored, confirmed=confirmed, model=model)
                 receiving.settle_file(tx, one.id, image_id=added.image.id)
         except Conflict as fault:  # the case was moved or closed, or the image was removed from it

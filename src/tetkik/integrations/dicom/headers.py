@@ -10,9 +10,10 @@ from pydicom.dataelem import RawDataElement
 
 from tetkik.errors import InputError, TetkikError
 from tetkik.imaging.dicom import parse_dicom
+from tetkik.imaging.read import load_readers
 from tetkik.imaging.subprocess_worker import WorkerPool
 from tetkik.imaging.tags import identity_of, image_tags, items, text, texts, whole
-from tetkik.integrations.dicom.character_sets import DecodedText, decode_text
+from tetkik.integrations.dicom.character_sets import DecodedText, decode_text, load_codecs
 from tetkik.values import Identity, ImageTags
 
 _TEXTS = (
@@ -58,7 +59,7 @@ class HeaderReader(WorkerPool):
     """One process that reads headers: what a hostile file makes of it reaches nothing else."""
 
     def __init__(self) -> None:
-        super().__init__((read_header,), 1)
+        super().__init__((read_header,), 1, prepare=_prepare)
 
     def read(self, request: HeaderRequest) -> Header:
         """The header of a file; `InputError` where it cannot be read."""
@@ -66,6 +67,11 @@ class HeaderReader(WorkerPool):
         if isinstance(found, TetkikError):
             raise found
         return found
+
+
+def _prepare() -> None:
+    load_readers()
+    load_codecs()
 
 
 def read_header(request: HeaderRequest) -> Header:

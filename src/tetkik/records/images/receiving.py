@@ -162,7 +162,7 @@ def file_states(tx: Transaction, names: Collection[str]) -> dict[str, ReceivedFi
     for start in range(0, len(wanted), _BATCH):
         part = ReceivedFile.name.in_(wanted[start : start + _BATCH])
         rows = tx.session.execute(select(ReceivedFile.name, ReceivedFile.state).where(part))
-        found |= dict(rows.tuples().all())
+        found |= {row.name: row.state for row in rows}
     return found
 
 
@@ -226,7 +226,7 @@ def list_received(
 def count_received(tx: Transaction) -> dict[ReceivedState, int]:
     """How many studies are in each state."""
     rows = tx.session.execute(select(ReceivedStudy.state, func.count()).group_by(ReceivedStudy.state))
-    return dict(rows.tuples().all())
+    return {row.state: row[1] for row in rows}
 
 
 def refused_files(tx: Transaction, received_id: str) -> tuple[Sentence, ...]:
