@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import socket
-import struct
 import subprocess
 import threading
 import time
@@ -13,8 +12,6 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.uid import generate_uid
-from pynetdicom.pdu import A_ASSOCIATE_RQ
-from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from tests.integrations.dicom.listener import (
     CR_IMAGE,
@@ -26,6 +23,7 @@ from tests.integrations.dicom.listener import (
     read,
     send,
 )
+from tests.integrations.dicom.wire import answered, data, request
 from tests.patience import PATIENCE
 from tests.programs import program
 from tetkik.errors import RecordsError
@@ -162,49 +160,23 @@ def test_more_associations_than_allowed_are_told_to_come_again(tmp_path):
         assert first.send_c_echo().Status == 0
 
 
-def _request(context: bytes | None = None) -> bytes:
-    """The bytes of a request for an association, as CT1."""
-    from pynetdicom.pdu_primitives import MaximumLengthNotification
-    from pynetdicom.presentation import build_context
-
-    asked = A_ASSOCIATE()
-    asked.application_context_name = "1.2.840.10008.3.1.1.1"
-    asked.calling_ae_title, asked.called_ae_title = "CT1", "TETKIK"
-    wanted = build_context(CR_IMAGE, "1.2.840.10008.1.2.1")
-    wanted.context_id = 1
-    asked.presentation_context_definition_list = [wanted]
-    length = MaximumLengthNotification()
-    length.maximum_length_received = 16384
-    asked.user_information = [length]
-    pdu = A_ASSOCIATE_RQ()
-    pdu.from_primitive(asked)
-    encoded: bytes = pdu.encode()
-    return encoded
-
-
-def _data(content: bytes, control: int) -> bytes:
-    """A P-DATA-TF PDU with one value (PS3.8 9.3.5)."""
-    item = struct.pack(">IBB", len(content) + 2, 1, control) + content
-    return struct.pack(">BBI", 4, 0, len(item)) + item
-
-
 @pytest.mark.parametrize(
     ("hostile", "reason"),
     [
-        (_data(b"\xff" * 100, 0b11), "malformed"),
-        (_data(b"\0" * 60_000, 0b01) * 2, "malformed"),
-        (_data(b"image", 0b00), "malformed"),
+        (data(b"\xff" * 100, 0b11), "malformed"),
+        (data(b"\0" * 60_000, 0b01) * 2, "malformed"),
+        (data(b"image", 0b00), "malformed"),
         (b"\x09\0\0\0\0\0", "malformed"),
         (b"\x04\0\xff\xff\xff\xff", "too long"),
-        (_data(b"whatever", 0b11)[:-3], "silent"),
+        (data(b"whatever", 0b11)[:-3], "silent"),
     ],
     ids=["no command", "endless command", "data first", "unknown type", "huge", "slow"],
 )
 def test_hostile_pdus_end_their_association_alone(listener, hostile, reason):
     with socket.create_connection(("127.0.0.1", listener.port)) as caller:
         caller.settimeout(PATIENCE)
-        caller.sendall(_request())
-        assert caller.recv(1) == b"\x02"  # A-ASSOCIATE-AC
+        caller.sendall(request())
+        assert answered(caller)
         caller.sendall(hostile)
         while caller.recv(65536):
             pass
