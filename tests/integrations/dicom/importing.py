@@ -51,7 +51,8 @@ def a_file(
     number: int = 1, *, key: str = KEY, name: str = "YILDIZ^AYŞE", patient: str = "4711", **more: str
 ) -> bytes:
     """One small radiograph of a study of a patient."""
-    study = DrawnStudy(key, name, patient, more.pop("birth_date", "19800101"), "F", AT, **more)
+    at = AT.replace(year=int(more.pop("year", AT.year)))
+    study = DrawnStudy(key, name, patient, more.pop("birth_date", "19800101"), "F", at, **more)
     pixels = np.full((64, 64), 100 + number, np.uint16)
     return drawn_file(study, pixels, view="PA", number=number)
 

@@ -34,7 +34,13 @@ def test_why_a_study_is_complete(files, expected, quiet, age, why):
 
 @pytest.mark.parametrize(
     ("quiet", "expected", "asked_before", "asks"),
-    [(4, None, None, False), (5, None, None, True), (30, None, 20, False), (90, 5, 60, True), (30, 3, None, False)],
+    [
+        (4, None, None, False),
+        (5, None, None, True),
+        (30, None, 20, False),
+        (90, 5, 60, True),
+        (30, 3, None, False),
+    ],
 )
 def test_a_source_is_asked_when_it_is_quiet_and_not_too_often(quiet, expected, asked_before, asks):
     now = _AT + timedelta(seconds=100)
