@@ -8,8 +8,9 @@ its image is in a case, or counted to a study that waits, and never before. One 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,9 +26,12 @@ from tetkik.integrations.dicom import query
 from tetkik.integrations.dicom.headers import Header, HeaderReader, HeaderRequest
 from tetkik.integrations.dicom.priors import fetch_priors
 from tetkik.integrations.dicom.spool import ReceivedFile, Spool, instance_digest
+from tetkik.integrations.dicom.worklist_user import take_worklist
+from tetkik.integrations.listening import Work, open_spool
 from tetkik.language import Sentence
 from tetkik.records.cases import cases
 from tetkik.records.cases.identity_comparison import compare_with_patient
+from tetkik.records.connect import open_records
 from tetkik.records.database import Records
 from tetkik.records.images import received_decisions, receiving
 from tetkik.records.images.receiving import NewFile, ReceivedContent, ReceivedView, WaitingFile
@@ -37,6 +41,8 @@ from tetkik.workflow.image_intake import NO_MODEL, IncomingImage
 from tetkik.workflow.malware_scanner import scan
 
 POLL_SECONDS = 2.0
+WORKLIST_SECONDS = 60.0
+"""Between two looks at the worklist of another system."""
 _AHEAD = timedelta(minutes=5)
 """A study that was made so long after it came shows that the sender's clock is ahead."""
 _NAME = "image"
@@ -78,8 +84,11 @@ class Importer:
         self._spool = spool
         self._now = now
         self._headers, self._readers = decoders.headers, decoders.readers
-        self._priors = ThreadPoolExecutor(1, "priors")
+        self._asking = ThreadPoolExecutor(1, "asking")
+        """For what other systems are asked meanwhile: a slow one keeps no study waiting."""
         self._asked: set[str] = set()
+        self._worklist: Future[None] | None = None
+        self._worklist_at = 0.0
 
     def run(self, stopping: threading.Event) -> None:
         """Work until the event is set."""
@@ -93,10 +102,13 @@ class Importer:
         self.close()
 
     def close(self) -> None:
-        self._priors.shutdown(wait=False, cancel_futures=True)
+        self._asking.shutdown(wait=False, cancel_futures=True)
 
     def run_once(self) -> None:
         """Take in what is new, decide what is complete, import what is decided."""
+        if time.monotonic() >= self._worklist_at and (self._worklist is None or self._worklist.done()):
+            self._worklist_at = time.monotonic() + WORKLIST_SECONDS
+            self._worklist = self._asking.submit(self.take_worklists)
         files = {file.path.name: file for file in self._spool.incoming()}
         self._take_in(files)
         with self._records.read() as tx:
@@ -108,6 +120,18 @@ class Importer:
         for study in complete:
             self._safely(study, lambda one: self._import(one, files))
         self._tidy(files)
+
+    def take_worklists(self) -> None:
+        """Take the orders of every provider of worklists."""
+        for peer in self._configuration.peers:
+            if peer.worklist:
+                zone = ZoneInfo(self._settings.hospital_time_zone)
+                try:
+                    taken = take_worklist(self._records, self._configuration, peer, zone)
+                except Exception as fault:
+                    _log.error("worklist", peer=peer.name, kind=type(fault).__name__)
+                else:
+                    _log.info("worklist_taken", peer=peer.name, count=taken)
 
     def _safely(self, study: ReceivedView, step: Callable[[ReceivedView], None]) -> None:
         """One study that fails does not keep the others; it is tried again at the next look."""
@@ -221,7 +245,7 @@ class Importer:
         _log.info("study_imported", study=done.id, images=done.imported, refused=done.refused, done=is_done)
         if is_done and not is_prior and done.id not in self._asked:
             self._asked.add(done.id)
-            self._priors.submit(fetch_priors, self._records, self._configuration, done)
+            self._asking.submit(fetch_priors, self._records, self._configuration, done)
 
     def _import_file(self, study: ReceivedView, one: WaitingFile, file: ReceivedFile) -> None:
         peer = self._configuration.peer(study.peer)
@@ -283,3 +307,17 @@ def _made_at(identity: Identity, zone: ZoneInfo, offset: timedelta) -> datetime 
             stated = stated.replace(tzinfo=datetime.strptime(identity.study_offset, "%z").tzinfo)
         return stated.astimezone(UTC) - offset
     return None
+
+
+def import_work(settings: Settings, configuration: Configuration) -> Work:
+    """The process that imports, for `listening.mind`: one, for the spool is of one `tetkik listen`."""
+
+    def run(stopping: threading.Event) -> None:
+        records, decoders = open_records(settings), Decoders()
+        try:
+            Importer(records, settings, configuration, open_spool(settings, records), decoders).run(stopping)
+        finally:
+            decoders.close()
+            records.close()
+
+    return Work("import", 1, run)

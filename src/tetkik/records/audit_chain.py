@@ -78,6 +78,8 @@ class Action(StrEnum):
     ORDER_UNLINKED = "order.unlinked"
     STUDY_RECEIVED = "study.received"
     """One that another system sent is complete; `verdict` says whether its order is known."""
+    STUDY_OPENED = "study.opened"
+    """A person looked at received studies that wait for a decision."""
     STUDY_DECIDED = "study.decided"
     """A person said whose it is, that it does not belong here, or took that back."""
     STUDIES_FETCHED = "studies.fetched"

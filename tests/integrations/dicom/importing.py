@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import atexit
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from pydicom import Dataset, dcmread
@@ -18,8 +21,11 @@ from pydicom import Dataset, dcmread
 from tests.records.kit import made_records
 from tetkik.imaging.examples.dicom_file import DrawnStudy, drawn_file
 from tetkik.integrations.configuration import Configuration
+from tetkik.integrations.dicom.acceptor import Acceptor
 from tetkik.integrations.dicom.spool import FOLDER, Origin, Spool
+from tetkik.integrations.dicom.worklist import answer_worklist
 from tetkik.integrations.importing import Decoders, Importer
+from tetkik.integrations.listening import imported
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
@@ -45,7 +51,8 @@ def a_file(
     number: int = 1, *, key: str = KEY, name: str = "YILDIZ^AYŞE", patient: str = "4711", **more: str
 ) -> bytes:
     """One small radiograph of a study of a patient."""
-    study = DrawnStudy(key, name, patient, more.pop("birth_date", "19800101"), "F", AT, **more)
+    at = AT.replace(year=int(more.pop("year", AT.year)))
+    study = DrawnStudy(key, name, patient, more.pop("birth_date", "19800101"), "F", at, **more)
     pixels = np.full((64, 64), 100 + number, np.uint16)
     return drawn_file(study, pixels, view="PA", number=number)
 
@@ -66,6 +73,7 @@ class Hospital:
     importer: Importer
     spool: Spool
     now: datetime
+    systems: Configuration
 
     def arrive(self, *files: bytes, peer: str = "ct1") -> None:
         for content in files:
@@ -117,16 +125,31 @@ def hospital(
     **listen: Any,
 ) -> Iterator[Hospital]:
     records = made_records(folder, url)
-    made = Hospital.__new__(Hospital)
     systems = Configuration.model_validate(
         {"listen": listen, "peer": [PEER | one for one in peers] or [PEER], "route": routes}, context=folder
     )
-    made.records, made.now = records, AT
-    made.spool = Spool(folder / FOLDER, records.vault)
-    settings = Settings(data_dir=folder)
-    made.importer = Importer(records, settings, systems, made.spool, decoders(), lambda: made.now)
+    spool, settings = Spool(folder / FOLDER, records.vault), Settings(data_dir=folder)
+    importer = Importer(records, settings, systems, spool, decoders(), lambda: made.now)
+    made = Hospital(records, importer, spool, AT, systems)
     try:
         yield made
     finally:
         made.importer.close()
         records.close()
+
+
+@contextmanager
+def listening(made: Hospital) -> Iterator[int]:
+    """The acceptor of a hospital in this process, with its worklist; gives the port."""
+    worklist = partial(answer_worklist, made.records, ZoneInfo("Europe/Istanbul"))
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        acceptor = Acceptor(
+            made.systems, bound, made.spool, lambda uids: imported(made.records, uids), worklist
+        )
+        thread = threading.Thread(target=acceptor.serve)
+        thread.start()
+        try:
+            yield bound.getsockname()[1]
+        finally:
+            acceptor.stop(10)
+            thread.join()

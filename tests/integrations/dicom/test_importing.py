@@ -209,7 +209,7 @@ def test_turkish_is_repaired_by_the_setting_of_the_sender_and_the_file_stays_as_
         study = made.study()
         assert (study.state, study.content.repaired) == (ReceivedState.IMPORTED, True)
         with made.records.read() as tx:
-            (image,) = images.list_images(tx, study.case_id)
+            (image,) = images.list_images(tx, study.case_id or "")
             assert images.load_metadata(tx, image).identity.patient_name == "YILDIZ^AYŞE"
             assert "YILDIZ^AYŞE".encode("iso8859_9") in images.read_content(tx, image)
             (told,) = tx.session.scalars(

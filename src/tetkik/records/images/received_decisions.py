@@ -24,7 +24,7 @@ from tetkik.records.images.receiving import ReceivedContent, ReceivedView
 from tetkik.records.orders import orders
 from tetkik.records.orders.matching import Verdict, match_study
 from tetkik.records.schema import Case, ReceivedFile, ReceivedStudy
-from tetkik.values import CaseState, ReceivedState
+from tetkik.values import CaseState, ReceivedState, RemovalReason
 
 REJECTED_FOR = timedelta(days=30)
 """How long the files of a rejected study are kept: so long the rejection can be undone."""
@@ -95,11 +95,11 @@ def accept(
     return _decided(tx, row, ReceivedState.COMPLETE, "accepted")
 
 
-def reject(tx: Transaction, received_id: str) -> ReceivedView:
+def reject(tx: Transaction, received_id: str, reason: RemovalReason) -> ReceivedView:
     """A person says that a study does not belong here; its files go after `REJECTED_FOR`."""
     row = receiving.lock(tx, received_id)
     _require(row, ReceivedState.DOUBTFUL)
-    return _decided(tx, row, ReceivedState.REJECTED, "rejected")
+    return _decided(tx, row, ReceivedState.REJECTED, "rejected", reason=reason.value)
 
 
 def undo(tx: Transaction, received_id: str) -> ReceivedView:
@@ -251,10 +251,12 @@ def _require(row: ReceivedStudy, *states: ReceivedState) -> None:
         raise Conflict("Somebody else has decided about this study meanwhile; look at it again.")
 
 
-def _decided(tx: Transaction, row: ReceivedStudy, state: ReceivedState, decision: str) -> ReceivedView:
+def _decided(
+    tx: Transaction, row: ReceivedStudy, state: ReceivedState, decision: str, **detail: str
+) -> ReceivedView:
     row.state, row.decided_by, row.decided_at = state, tx.actor.user_id, tx.now
     row.fault = None
     tx.session.flush()
     view = receiving.load_received(tx, row.id)
-    receiving.audit_received(tx, view, Action.STUDY_DECIDED, decision=decision)
+    receiving.audit_received(tx, view, Action.STUDY_DECIDED, decision=decision, **detail)
     return view
