@@ -48,6 +48,8 @@ PROGRAMS = {
     "orthanc": Program(("Orthanc", "/usr/sbin/Orthanc"), "orthanc orthanc-dicomweb"),
     "pdfsig": Program(("pdfsig",), "poppler-utils"),
     "postgresql": Program(("initdb",), "postgresql", "postgres"),
+    "slapd": Program(("slapd",), "slapd"),
+    "storescu": Program(("storescu",), "dcmtk"),
     "softhsm2": Program(("softhsm2-util",), "softhsm2"),
     "storescp": Program(("storescp",), "dcmtk"),
 }

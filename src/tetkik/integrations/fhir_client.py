@@ -20,7 +20,11 @@ _LONGEST_WAIT = 86_400.0
 
 
 def send_bundle(
-    peer: Peer, bundle: bytes, *, token: str | None = None, seconds: float = _SECONDS,
+    peer: Peer,
+    bundle: bytes,
+    *,
+    token: str | None = None,
+    seconds: float = _SECONDS,
     transport: httpx.BaseTransport | None = None,
 ) -> Answer:
     """Post a transaction; done where the server answers that all of it was done.

@@ -1,0 +1,97 @@
+"""`tetkik listen`: studies and orders of the hospital's systems come in, by DICOM and HL7."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tetkik.cli.console import out, print_line
+from tetkik.cli.options import option
+from tetkik.cli.serve import refuse_root, use_time_zone
+from tetkik.errors import MissingExtra, SettingError, UsageError
+from tetkik.imaging.sandbox import hide_process
+from tetkik.language import Language
+from tetkik.settings import settings
+
+
+def listen(
+    check: Annotated[
+        Path | None, option("Explain a file of systems in both languages, and start nothing.", metavar="FILE")
+    ] = None,
+    call: Annotated[bool, option("With --check: call every system, and say who does not answer.")] = False,
+    allow_root: Annotated[bool, option("Run as root, in a container that has no other account.")] = False,
+) -> None:
+    """Take what the systems send until it is stopped; images wait on the disk for `tetkik serve`."""
+    need_extra()
+    if call and check is None:
+        raise UsageError("--call is of --check; name the file: --check FILE --call.")
+    if check is not None:
+        explain(check, call=call)
+        return
+    hide_process()
+    refuse_root(allowed=allow_root or settings().allow_root)
+    from tetkik.integrations import listening
+    from tetkik.integrations.configuration import configuration_of
+    from tetkik.records.connect import open_records
+    from tetkik.service.kit.logging import configure
+
+    chosen = settings()
+    configuration = configuration_of(chosen)
+    if configuration is None or (configuration.listen is None and configuration.hl7 is None):
+        raise SettingError(
+            "There is nothing to listen for; set integrations to a file with [listen] or [hl7] "
+            "(docs/how-to/integrations.md)."
+        )
+    configure()
+    use_time_zone(chosen.hospital_time_zone)
+    with ExitStack() as held:
+        folder = held.enter_context(listening.only_one(chosen))
+        open_records(chosen).close()  # its faults are told here, once
+        listening.sweep(folder)
+        works = []
+        if configuration.listen is not None:
+            listener = configuration.listen
+            made = held.enter_context(listening.bound(listener))
+            works.append(listening.dicom_work(chosen, configuration, made))
+            print_line(
+                "DICOM: {ae_title} at {address}, port {port}",
+                ae_title=listener.ae_title,
+                address=listener.address,
+                port=made.getsockname()[1],
+            )
+        if configuration.hl7 is not None:
+            works.append(listening.mllp_work(chosen, configuration))
+            print_line(
+                "HL7: {address}, port {port}", address=configuration.hl7.address, port=configuration.hl7.port
+            )
+        listening.mind(works)
+
+
+def need_extra() -> None:
+    """Say what to install where the packages of the connections are missing; loads none of them."""
+    for package in ("pynetdicom", "sqlalchemy", "hl7"):
+        if find_spec(package) is None:
+            raise MissingExtra(
+                "The connections need the package {package}; `pip install 'tetkik[integrations]'`.",
+                package=package,
+            )
+
+
+def explain(file: Path, *, call: bool) -> None:
+    """Print what a file means, in Turkish and in English; status 1 where a system does not answer."""
+    from tetkik.integrations.configuration import load_configuration
+    from tetkik.integrations.explanation import explained, unreachable
+
+    configuration = load_configuration(file)
+    silent = unreachable(configuration) if call else ()
+    for number, language in enumerate(Language):
+        if number:
+            out.print()
+        for line in (*explained(configuration), *silent):
+            out.print(line.in_language(language), soft_wrap=True, highlight=False)
+    if silent:
+        raise typer.Exit(1)

@@ -1,0 +1,154 @@
+"""pynetdicom within bounds: what a peer sends is read with a deadline, and never more than it may be.
+
+An object of C-STORE goes piece by piece from the network into the spool, so that no image lies in memory.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
+from pynetdicom.transport import AssociationSocket
+
+from tetkik.integrations.dicom.spool import NoRoom, Receiving
+
+MAXIMUM_PDU = 256 << 10
+"""Bytes of a PDU that we tell peers to send at most (PS3.8 D.1)."""
+_LONGEST_PDU = 1 << 20
+"""Bytes that any PDU may have, one that asks for an association included."""
+_LONGEST_COMMAND = 64 << 10
+_LONGEST_MESSAGE = 8 << 20
+"""Bytes of a data set that is no object: a query, or the list of a storage commitment."""
+
+
+class BoundedSocket(AssociationSocket):
+    """Reads whole PDUs, each within `seconds`."""
+
+    seconds = 60.0
+    fault = ""
+    """Why reading ended, where it was not the peer's wish: `silent`, `too long`, `cut`."""
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        if nr_bytes > _LONGEST_PDU:
+            self.fault = "too long"
+            raise OSError("a PDU that is too long")
+        connection = self.socket
+        assert connection is not None
+        content = bytearray(nr_bytes)
+        view, at, end = memoryview(content), 0, time.monotonic() + self.seconds
+        while at < nr_bytes:
+            left = end - time.monotonic()
+            if left <= 0:
+                self.fault = "silent"
+                raise TimeoutError
+            connection.settimeout(left)
+            try:
+                got = connection.recv_into(view[at:])
+            except TimeoutError:
+                self.fault = "silent"
+                raise
+            if not got:
+                self.fault = self.fault or ("cut" if at or nr_bytes != 6 else "")
+                return content[:at]
+            at += got
+        connection.settimeout(self.seconds)
+        return content
+
+
+class Events(queue.Queue[str]):
+    """The events of an association's state machine (PS3.8 9.2.3); it remembers an invalid PDU, Evt19."""
+
+    fault = ""
+
+    def put(self, item: str, block: bool = True, timeout: float | None = None) -> None:
+        if item == "Evt19":
+            self.fault = "malformed"
+        super().put(item, block, timeout)
+
+
+class BoundedProvider(DIMSEServiceProvider):
+    """Puts messages together, objects in the spool and everything else in a bounded memory."""
+
+    busy = False
+    """Whether a request is coming in or being answered."""
+
+    def __init__(self, assoc: Association, begin: Callable[[DIMSEMessage], Receiving]) -> None:
+        super().__init__(assoc)
+        self._begin = begin
+
+    def receive_primitive(self, primitive: Any) -> None:
+        self.busy = True
+        if self.message is None:
+            self.message = DIMSEMessage()
+            self.message.encoded_command_set = _Bounded(_LONGEST_COMMAND)
+            self.message.data_set = Content(self.message, self._begin)
+        try:
+            super().receive_primitive(primitive)
+        except Exception:  # whatever pydicom and pynetdicom say of a hostile command set
+            self.discard()
+            self.dul.event_queue.put("Evt19")
+
+    def send_msg(self, primitive: Any, context_id: int) -> None:
+        super().send_msg(primitive, context_id)
+        self.busy = False
+
+    def discard(self) -> None:
+        """Leave nothing of an object that did not come to its end."""
+        if self.message is not None and isinstance(self.message.data_set, Content):
+            self.message.data_set.discard()
+
+
+class _Bounded(BytesIO):
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def write(self, content: Any) -> int:
+        if self.tell() + len(content) > self._most:
+            raise ValueError("too long")
+        return super().write(content)
+
+
+class Content(_Bounded):
+    """The data set of a message as it comes in."""
+
+    def __init__(self, message: DIMSEMessage, begin: Callable[[DIMSEMessage], Receiving]) -> None:
+        super().__init__(_LONGEST_MESSAGE)
+        self._message, self._begin = message, begin
+        self._object: Receiving | None = None
+        self._full = False
+
+    def write(self, content: Any) -> int:
+        if type(self._message) is DIMSEMessage:
+            raise ValueError("data before its command")
+        if not isinstance(self._message, C_STORE_RQ):
+            return super().write(content)
+        if not self._full:
+            try:
+                self._object = self._object or self._begin(self._message)
+                self._object.write(content)
+            except (NoRoom, OSError):  # the rest is read and dropped, and the answer says it
+                self._full = True
+                self.discard()
+        return len(content)
+
+    def keep(self) -> None:
+        """Bring the object to the disk; `NoRoom` or `OSError` where there is none, `ValueError` if empty."""
+        if self._full:
+            raise NoRoom("The disk of incoming images is full up to its reserve (reserve_bytes); free space.")
+        if self._object is None:
+            raise ValueError("empty")
+        try:
+            self._object.keep()
+        finally:
+            self._object.discard()
+
+    def discard(self) -> None:
+        if self._object is not None:
+            self._object.discard()

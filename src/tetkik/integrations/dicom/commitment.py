@@ -1,0 +1,137 @@
+"""Storage commitment, push model (PS3.4 annex J): our word for what is safe, and for nothing else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection
+from typing import Any
+
+import structlog
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+from pynetdicom import AE, build_role
+from pynetdicom.events import Event
+
+from tetkik.integrations import calling
+from tetkik.integrations.configuration import Configuration, Peer
+from tetkik.integrations.dicom.offer import STORAGE_COMMITMENT
+from tetkik.integrations.dicom.spool import Spool
+
+_INSTANCE = UID("1.2.840.10008.1.20.1.1")
+_REQUEST, _ALL_SAFE, _SOME_FAILED = 1, 1, 2
+"""Action type ID (J.3.2.1) and event type IDs (J.3.3.1)."""
+_NO_SUCH_OBJECT = 0x0112
+_SUCCESS, _NO_SUCH_ACTION, _INVALID = 0x0000, 0x0123, 0x0115
+"""PS3.7 annex C."""
+_MOST = 50_000
+_PAUSES = (0.0, 5.0, 60.0, 300.0)
+"""Seconds before each try to report on an association of our own."""
+_MOST_WAITING = 64
+
+log = structlog.get_logger()
+
+
+class Commitment:
+    """Answers requests, and reports in threads of their own."""
+
+    def __init__(
+        self, configuration: Configuration, spool: Spool, imported: Callable[[Collection[str]], set[str]]
+    ) -> None:
+        self._configuration = configuration
+        self._spool = spool
+        self._imported = imported
+        self._stopping = threading.Event()
+        self._waiting = threading.BoundedSemaphore(_MOST_WAITING)
+
+    def request(self, event: Event, peer: Peer) -> int:
+        """The status of an N-ACTION; what is safe is reported afterwards (J.3.3)."""
+        if event.action_type != _REQUEST:
+            return _NO_SUCH_ACTION
+        try:
+            asked = event.action_information
+            transaction = str(asked.TransactionUID)
+            wanted = [
+                (str(item.ReferencedSOPClassUID), str(item.ReferencedSOPInstanceUID))
+                for item in asked.ReferencedSOPSequence
+            ]
+        except Exception:  # whatever pydicom says of a hostile data set
+            wanted = []
+        if not wanted or len(wanted) > _MOST or not self._waiting.acquire(blocking=False):
+            log.warning("commitment_refused", peer=peer.name)
+            return _INVALID
+        report = self.report(transaction, wanted)
+        threading.Thread(target=self._send, args=(event.assoc, peer, report), daemon=True).start()
+        return _SUCCESS
+
+    def report(self, transaction: str, wanted: Collection[tuple[str, str]]) -> Dataset:
+        """The event information: of what is asked for, what is safe and what is not."""
+        uids = {uid for _, uid in wanted}
+        safe = self._spool.held(uids)
+        # In this order: the importer removes a file only after its row is in the database.
+        safe |= self._imported(uids - safe)
+        report = Dataset()
+        report.TransactionUID = transaction
+        kept, failed = [], []
+        for sop_class, uid in wanted:
+            item = Dataset()
+            item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, uid
+            if uid in safe:
+                kept.append(item)
+            else:
+                item.FailureReason = _NO_SUCH_OBJECT
+                failed.append(item)
+        if kept:
+            report.ReferencedSOPSequence = kept
+        if failed:
+            report.FailedSOPSequence = failed
+        return report
+
+    def stop(self) -> None:
+        """Try no more; a peer that got no report asks again."""
+        self._stopping.set()
+
+    def _send(self, assoc: Any, peer: Peer, report: Dataset) -> None:
+        kind = _SOME_FAILED if "FailedSOPSequence" in report else _ALL_SAFE
+        failed = len(report.get("FailedSOPSequence", ()))
+        try:
+            if peer.host is None:
+                sent = not self._stopping.wait(0.2) and _report(assoc, kind, report)
+            else:
+                sent = any(self._send_anew(peer, kind, report, pause) for pause in _PAUSES)
+            how = "commitment_reported" if sent else "commitment_unreported"
+            log.info(how, peer=peer.name, kept=len(report.get("ReferencedSOPSequence", ())), failed=failed)
+        finally:
+            self._waiting.release()
+
+    def _send_anew(self, peer: Peer, kind: int, report: Dataset, pause: float) -> bool:
+        """Report on an association of our own, as SCP of its context (role negotiation, PS3.7 D.3.3.4)."""
+        if self._stopping.wait(pause):
+            return False
+        own = self._configuration.listen
+        assert own is not None
+        ae = AE(own.ae_title)
+        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = own.silent_seconds
+        ae.add_requested_context(STORAGE_COMMITMENT)
+        assoc = ae.associate(
+            peer.host or "",
+            peer.port,
+            ae_title=peer.ae_title or "ANY-SCP",
+            ext_neg=[build_role(STORAGE_COMMITMENT, scp_role=True)],
+            tls_args=(calling.tls_context(self._configuration), peer.host or "") if peer.tls else None,
+        )
+        try:
+            return _report(assoc, kind, report)
+        finally:
+            if assoc.is_established:
+                assoc.release()
+
+
+def _report(assoc: Any, kind: int, report: Dataset) -> bool:
+    """Whether the other side took the report."""
+    if not assoc.is_established:
+        return False
+    try:
+        status, _ = assoc.send_n_event_report(report, kind, STORAGE_COMMITMENT, _INSTANCE)
+    except (RuntimeError, ValueError):  # released meanwhile, or the role was refused
+        return False
+    return bool(status) and status.Status == _SUCCESS
