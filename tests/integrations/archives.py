@@ -124,8 +124,18 @@ class Archive:
     def peer(self, name: str = "told", **more: object) -> dict[str, object]:
         return {"name": name, "ae_title": "TOLD", "host": "127.0.0.1", "port": self.port, **more}
 
+    @contextmanager
+    def occupied(self) -> Iterator[None]:
+        """Somebody else has an association with it meanwhile."""
+        other = AE()
+        other.add_requested_context("1.2.840.10008.1.1")
+        association = other.associate("127.0.0.1", self.port)
+        assert association.is_established
+        yield
+        association.release()
+
     def _stored(self, event: evt.Event) -> Dataset:
-        self.got.append(str(event.request.AffectedSOPInstanceUID))
+        self.got.append(str(event.file_meta.MediaStorageSOPInstanceUID))
         answer = Dataset()
         answer.Status = self.status
         if self.comment:
@@ -139,6 +149,7 @@ class Archive:
 def archive(*sop_classes: str, implicit: bool = False, **entity: object) -> Iterator[Archive]:
     """An archive of these SOP classes; keywords are attributes of pynetdicom's AE."""
     own = AE(ae_title="TOLD")
+    own.maximum_associations = 50
     for name, value in entity.items():
         setattr(own, name, value)
     syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian

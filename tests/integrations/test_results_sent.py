@@ -137,13 +137,14 @@ def test_an_archive_without_structured_reports_says_so():
     assert answer == Answer.permanent("no presentation context for Comprehensive 3D SR Storage")
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_dead_peer_one_that_hangs_up_and_one_that_is_busy_are_tried_again():
     dead = {"name": "dead", "ae_title": "DEAD", "host": "127.0.0.1", "port": free_port()}
     assert stored(dead) == Answer.transient("no connection: Connection refused")
     with archive(*WANTED) as told:
         told.hang_up = True
         assert stored(told.peer()).outcome is Outcome.TRANSIENT
-    with archive(*WANTED, maximum_associations=0) as told:
+    with archive(*WANTED, maximum_associations=1) as told, told.occupied():
         assert stored(told.peer()) == Answer.transient(
             "A-ASSOCIATE-RJ: Rejected Transient, Local limit exceeded"
         )

@@ -36,14 +36,9 @@ def store(systems: Configuration, peer: Peer, objects: Sequence[bytes]) -> Answe
         tls = (tls_context(systems), peer.host) if peer.tls else None
     except OSError as error:  # an SSLError is one, too
         return Answer.transient(f"TLS: {type(error).__name__}")
-    try:
-        # pynetdicom says of a failed connection only that there is none, and leaves its socket open.
-        socket.create_connection((peer.host, peer.port), _CONNECT).close()
-    except OSError as error:
-        return Answer.transient(f"no connection: {error.strerror or type(error).__name__}")
     association = entity.associate(peer.host, peer.port, ae_title=peer.ae_title, tls_args=tls)
     if not association.is_established:
-        return _no_association(association)
+        return _no_association(association, (peer.host, peer.port))
     try:
         worst = Answer.done("0000H")
         for dataset in datasets:
@@ -71,10 +66,14 @@ def _store(association: Association, dataset: Dataset) -> Answer:
     return answer_of_store(status.Status, str(status.get("ErrorComment", "")))
 
 
-def _no_association(association: Association) -> Answer:
-    """Rejected, with the peer's reason (PS3.8, section 9.3.4), or aborted."""
+def _no_association(association: Association, address: tuple[str, int]) -> Answer:
+    """Rejected, with the peer's reason (PS3.8, section 9.3.4); aborted; or nobody there, and why."""
     primitive = association.acceptor.primitive
     if association.is_rejected and primitive is not None and primitive.result is not None:
         words = f"A-ASSOCIATE-RJ: {primitive.result_str}, {primitive.reason_str}"
         return Answer.permanent(words) if primitive.result == 1 else Answer.transient(words)
+    try:  # pynetdicom tells a failed connection from an abort in its log alone
+        socket.create_connection(address, _CONNECT).close()
+    except OSError as error:
+        return Answer.transient(f"no connection: {error.strerror or type(error).__name__}")
     return Answer.transient("the association was aborted or not answered")
