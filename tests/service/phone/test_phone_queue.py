@@ -1,4 +1,4 @@
-"""A complaint or a photo without a network, in a real browser: kept sealed, sent once, nobody else's, gone in time."""
+"""A complaint or a photo without a network, in a browser: kept sealed, sent once, nobody else's, gone in time."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def test_another_person_neither_sees_nor_sends_it(phone, app_context):
     page.goto("/phone")
     page.locator("[data-take]").wait_for()
     assert entries(page) == 0
-    expect(page.locator("[data-waiting]")).to_be_hidden()
+    expect(page.locator("[data-phone-waiting]")).to_be_hidden()
     page.goto("/worklist")
     assert named(app_context, "Başkasının HASTASI") == []
     assert [entry["state"] for entry in kept(page)] == ["waits"]
