@@ -29,6 +29,9 @@ class Program:
 
 
 PROGRAMS = {
+    "aapt2": Program(("aapt2",), "aapt android-framework-res"),
+    "apksigner": Program(("apksigner",), "apksigner"),
+    "baksmali": Program(("baksmali",), "libsmali-java"),
     "cc": Program(("cc", "gcc", "clang"), "gcc libc6-dev python3-dev"),
     "chromium": Program(
         ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"),
@@ -48,6 +51,7 @@ PROGRAMS = {
     "pdfsig": Program(("pdfsig",), "poppler-utils"),
     "postgresql": Program(("initdb",), "postgresql", "postgres"),
     "softhsm2": Program(("softhsm2-util",), "softhsm2"),
+    "zipalign": Program(("zipalign",), "zipalign"),
 }
 """By the name that `@pytest.mark.program(...)` takes."""
 
