@@ -29,6 +29,9 @@ class Program:
 
 
 PROGRAMS = {
+    "aapt2": Program(("aapt2",), "aapt android-framework-res"),
+    "apksigner": Program(("apksigner",), "apksigner"),
+    "baksmali": Program(("baksmali",), "libsmali-java"),
     "cc": Program(("cc", "gcc", "clang"), "gcc libc6-dev python3-dev"),
     "chromium": Program(
         ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"),
@@ -54,6 +57,7 @@ PROGRAMS = {
     "wlmscpfs": Program(("wlmscpfs",), "dcmtk"),
     "softhsm2": Program(("softhsm2-util",), "softhsm2"),
     "storescp": Program(("storescp",), "dcmtk"),
+    "zipalign": Program(("zipalign",), "zipalign"),
 }
 """By the name that `@pytest.mark.program(...)` takes."""
 

@@ -12,7 +12,7 @@ _SIDE = 84
 """Of the drawing, in its own units."""
 _FINER = 4
 _SAFE = 0.72
-"""The share of a maskable icon that the drawing takes: launchers may cut to a circle of 80% (W3C manifest)."""
+"""The share of a maskable icon that the drawing takes: launchers may cut to a circle of 80% (W3C)."""
 
 
 @cache

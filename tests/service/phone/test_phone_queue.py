@@ -1,9 +1,8 @@
-"""A complaint or a photo without a network, in a real browser: kept sealed, sent once, nobody else's, gone in time."""
+"""A complaint or a photo without a network, in a browser: sealed, sent once, nobody else's, gone in time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,8 @@ from tests.records.kit import made_user
 from tests.service.browser import Watch, axe, opened, overflow, serving, signed_in
 from tests.service.kit import make_context
 from tetkik.records.cases import cases
-from tetkik.records.schema import Case, Image as ImageRow
+from tetkik.records.schema import Case
+from tetkik.records.schema import Image as ImageRow
 from tetkik.service.kit.context import AppContext
 from tetkik.values import SYSTEM, Role
 
@@ -83,12 +83,20 @@ def entries(page: Page) -> int:
 
 def kept(page: Page) -> list[dict[str, object]]:
     """What lies in the phone's storage, as anybody with the phone in their hand could read it."""
-    return page.evaluate(
-        """() => new Promise((found) => { const request = indexedDB.open('tetkik-phone');
-        request.onsuccess = () => { const all = request.result.transaction('entries').objectStore('entries').getAll();
-        all.onsuccess = () => { request.result.close(); found(all.result.map((one) => ({ ...one,
-            text: [...new Uint8Array(one.body.sealed)].map((byte) => String.fromCharCode(byte)).join('') }))); }; }; })"""
+    found: list[dict[str, object]] = page.evaluate(
+        """() => new Promise((found) => {
+            const request = indexedDB.open('tetkik-phone');
+            request.onsuccess = () => {
+                const all = request.result.transaction('entries').objectStore('entries').getAll();
+                const text = (bytes) => String.fromCharCode(...new Uint8Array(bytes));
+                all.onsuccess = () => {
+                    request.result.close();
+                    found(all.result.map((one) => ({ ...one, text: text(one.body.sealed) })));
+                };
+            };
+        })"""
     )
+    return found
 
 
 def test_without_a_network_it_waits_and_then_goes_once(phone, app_context, tmp_path):
@@ -151,9 +159,7 @@ def test_pressed_twice_it_is_one(phone, app_context):
     phone.set_offline(True)
     page.fill("#take-name", "Çift BASAN")
     page.fill("#take-complaint", COMPLAINT)
-    page.evaluate(
-        "() => { const form = document.querySelector('[data-take]'); form.requestSubmit(); form.requestSubmit(); }"
-    )
+    page.evaluate("() => [1, 2].forEach(() => document.querySelector('[data-take]').requestSubmit())")
     expect(page.locator("[data-count]")).to_have_text("1")
     phone.set_offline(False)
     page.goto("/phone")
@@ -188,7 +194,7 @@ def test_another_person_neither_sees_nor_sends_it(phone, app_context):
     page.goto("/phone")
     page.locator("[data-take]").wait_for()
     assert entries(page) == 0
-    expect(page.locator("[data-waiting]")).to_be_hidden()
+    expect(page.locator("[data-phone-waiting]")).to_be_hidden()
     page.goto("/worklist")
     assert named(app_context, "Başkasının HASTASI") == []
     assert [entry["state"] for entry in kept(page)] == ["waits"]
@@ -252,7 +258,10 @@ def test_nothing_of_a_patient_is_cached(phone, app_context):
     for path in ("/worklist", "/reception", "/reports"):
         page.goto(path)
     held = page.evaluate(
-        """async () => { const all = []; for (const name of await caches.keys())
-        for (const { url } of await (await caches.open(name)).keys()) all.push(new URL(url).pathname); return all; }"""
+        """async () => {
+            const all = [];
+            for (const name of await caches.keys()) all.push(...(await (await caches.open(name)).keys()));
+            return all.map(({ url }) => new URL(url).pathname);
+        }"""
     )
     assert held and all(path == "/offline" or path.startswith("/static/") for path in held)

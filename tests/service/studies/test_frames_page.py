@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 
 import pytest
@@ -57,3 +58,53 @@ def test_frames_are_leafed_through_and_another_is_read(app_context):
     with app_context.records.read() as tx:
         work = jobs.newest_job(tx, image.id)
         assert work is not None and work.frame == 7
+
+
+@pytest.mark.program("chromium")
+def test_fingers_go_through_the_stack_zoom_and_change_the_window(app_context):
+    case = made_case(app_context.records, made_user(app_context.records, Role.RECEPTION))
+    read_image(app_context, case, frame=4)
+    with (
+        serving(app_context) as address,
+        chromium() as browser,
+        opened(browser, address, width=390, touch=True) as window,
+    ):
+        signed_in(window, app_context, Role.RADIOLOGIST)
+        page = window.new_page()
+        page.goto(f"/read/{case}")
+        page.wait_for_selector("[data-viewer][data-ready]")
+        pane = page.locator("[data-pane=current]")
+        bar, stage = pane.locator("[data-frames]"), pane.locator("[data-stage]")
+        hand = window.new_cdp_session(page)
+        box = stage.bounding_box()
+        assert box is not None
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+        def touch(kind: str, *places: tuple[float, float]) -> None:
+            points = [{"x": x + right, "y": y + down, "id": i} for i, (right, down) in enumerate(places)]
+            hand.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+
+        expect(bar).to_have_attribute("data-shown", "4")
+        touch("Start", (0, 0))
+        touch("Move", (0, 14))
+        touch("Move", (0, 29))
+        touch("End")
+        expect(bar).to_have_attribute("data-shown", "6")
+        before = pane.locator("[data-edge=window]").text_content() or ""
+        touch("Start", (0, 0))
+        expect(stage).to_have_class(re.compile("held"))  # it lay still
+        touch("Move", (60, 0))
+        touch("End")
+        expect(pane.locator("[data-edge=window]")).not_to_have_text(before)
+        expect(bar).to_have_attribute("data-shown", "6")
+        zoom = pane.locator("[data-edge=zoom]").text_content() or ""
+        touch("Start", (-20, 0))
+        touch("Start", (-20, 0), (20, 0))
+        touch("Move", (-60, 0), (60, 0))
+        touch("End")
+        expect(pane.locator("[data-edge=zoom]")).not_to_have_text(zoom)
+        # Where there is something to move, one finger moves it.
+        touch("Start", (0, 0))
+        touch("Move", (0, 60))
+        touch("End")
+        expect(bar).to_have_attribute("data-shown", "6")

@@ -62,7 +62,8 @@ def _payload(
 def sign_profile(profile: bytes, key: Path, certificates: Path) -> bytes:
     """The profile in a CMS of DER, signed; `certificates` holds the signer's and then its chain, in PEM."""
     fault = InputError(
-        "{file} does not sign profiles; give an RSA or EC key and its certificate as PEM, without a password.",
+        "{file} does not sign profiles; give an RSA or EC key and its certificate as PEM, "
+        "without a password.",
         file=key,
     )
     try:

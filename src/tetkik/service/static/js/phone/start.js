@@ -30,10 +30,10 @@ async function sending() {
 async function count() {
   const owner = await present();
   const entries = owner?.person === dataset.person ? await waiting(owner?.person ?? '') : [];
-  const link = /** @type {HTMLElement | null} */ (document.querySelector('[data-waiting]'));
+  const link = /** @type {HTMLElement | null} */ (document.querySelector('[data-phone-waiting]'));
   if (link) {
     link.hidden = !entries.length;
-    const words = (link.dataset.waiting ?? '').replace('{n}', String(entries.length));
+    const words = (link.dataset.phoneWaiting ?? '').replace('{n}', String(entries.length));
     link.title = words;
     link.setAttribute('aria-label', words);
     /** @type {HTMLElement} */ (link.querySelector('span')).textContent = String(entries.length);
