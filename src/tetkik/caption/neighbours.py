@@ -36,10 +36,40 @@ _SPARE = 8
 
 def embedding(seen: Tensor) -> NDArray[np.float32]:
     """(n, width), of unit length: the mean over the tokens of what the vision tower sees."""
-    means: NDArray[np.float32] = seen.detach().float().flatten(2).mean(dim=1).cpu().numpy()
-    norm = np.linalg.norm(means, axis=1, keepdims=True)
-    means /= np.where(norm > 0, norm, 1)
-    return means
+    return unit_length(seen.detach().float().flatten(2).mean(dim=1).cpu().numpy())
+
+
+def unit_length(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The rows of (n, width), each of length 1; one of zeros stays."""
+    norm = np.linalg.norm(values, axis=1, keepdims=True)
+    scaled: NDArray[np.float32] = values / np.where(norm > 0, norm, 1)
+    return scaled
+
+
+def most_alike(
+    queries: NDArray[np.float32],
+    store: NDArray[np.float32],
+    count: int,
+    groups: NDArray[np.int64] | None = None,
+    own: NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:
+    """(n, count): the rows of `store` with the greatest cosine to each of `queries`, the greatest first.
+
+    Both are of unit length. -1 stands for a row whose group, of `groups`, is the query's in `own`.
+    """
+    count = min(len(store), count)
+    found = np.empty((len(queries), count), np.int64)
+    for start in range(0, len(queries), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        likeness = queries[part] @ store.T
+        if groups is not None and own is not None:
+            likeness[own[part, None] == groups[None]] = -np.inf
+        rows = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
+        values = np.take_along_axis(likeness, rows, axis=1)
+        order = values.argsort(axis=1, kind="stable")[:, ::-1]
+        alike = np.where(np.isfinite(values), rows, -1)
+        found[part] = np.take_along_axis(alike, order, axis=1)
+    return found
 
 
 def context_length(count: int) -> int:
@@ -72,22 +102,12 @@ class NeighbourIndex:
         """
         words = [_plain(text) for text in self.captions] if captions is not None else []
         found: list[list[str]] = []
-        for start in range(0, len(queries), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            likeness = queries[part] @ self.features.T
-            if groups is not None and own is not None:
-                likeness[own[part, None] == groups[None]] = -np.inf
-            most = min(len(self.features), _SPARE * self.count)
-            rows = np.argpartition(-likeness, most - 1, axis=1)[:, :most]
-            order = np.take_along_axis(likeness, rows, axis=1).argsort(axis=1, kind="stable")[:, ::-1]
-            for of_one, values in zip(np.take_along_axis(rows, order, axis=1), likeness, strict=True):
-                true = None if captions is None else _plain(captions[len(found)])
-                texts = (
-                    self.captions[row]
-                    for row in of_one.tolist()
-                    if np.isfinite(values[row]) and (true is None or words[row] != true)
-                )
-                found.append(list(dict.fromkeys(texts))[: self.count])
+        for of_one in most_alike(queries, self.features, _SPARE * self.count, groups, own).tolist():
+            true = None if captions is None else _plain(captions[len(found)])
+            texts = (
+                self.captions[row] for row in of_one if row >= 0 and (true is None or words[row] != true)
+            )
+            found.append(list(dict.fromkeys(texts))[: self.count])
         return found
 
     def write(self, folder: Path) -> None:

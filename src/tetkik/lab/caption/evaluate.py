@@ -21,7 +21,6 @@ from tetkik.caption.neighbours import NeighbourIndex, embedding, read_neighbours
 from tetkik.caption.network import Cut, DecodingOptions, Generated
 from tetkik.errors import DataError, UsageError
 from tetkik.lab.caption.baselines import (
-    Embeddings,
     Nearness,
     constant_caption,
     nearest_rows,
@@ -29,6 +28,7 @@ from tetkik.lab.caption.baselines import (
 )
 from tetkik.lab.caption.data import Split, group_numbers
 from tetkik.lab.caption.decoded import decode_rows, model_identity
+from tetkik.lab.caption.embeddings import Embeddings
 from tetkik.lab.caption.figures import (
     CONSTANT,
     MODEL,

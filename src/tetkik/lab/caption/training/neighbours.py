@@ -7,19 +7,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.neighbours import LONGEST, NeighbourIndex, contexts_of, embedding
 from tetkik.caption.network import Cut
 from tetkik.errors import UsageError
 from tetkik.lab.caption.data import group_numbers
+from tetkik.lab.caption.embeddings import Embeddings, embeddings_of
 from tetkik.lab.caption.leakage import pictures_of
 from tetkik.lab.caption.training.data import IMAGES_AT_ONCE, SPLITS, EncodedSplit, TrainingData
-from tetkik.lab.caption.training.features import FeatureCache, LiveFeatures
+from tetkik.lab.caption.training.features import FeatureCache
 from tetkik.lab.caption.training.options import CaptionTraining
-from tetkik.lab.engine.batches import in_steps
 from tetkik.lab.engine.duplicate_images import duplicate_images
-from tetkik.lab.engine.processes import in_shares
 from tetkik.lab.engine.splits import component_ids
 from tetkik.statistics import Ints
 from tetkik.values import ProgressCallback
@@ -117,19 +118,11 @@ def _embeddings(
     encoded: EncodedSplit,
     step: str,
     progress: ProgressCallback,
-) -> Any:
+) -> Embeddings:
     if isinstance(encoded.features, FeatureCache) and encoded.features.means is not None:
         return encoded.features.means
-    source = LiveFeatures(part, network.image)
 
-    def compute(rows: Ints) -> Any:
-        found, done = [], 0
-        for batch in in_steps(rows, IMAGES_AT_ONCE):
-            found.append(embedding(network.vision_features(source.fetch(batch))))
-            done += len(batch)
-            progress(step, done, len(rows))
-        return np.concatenate(found)
+    def seen(squares: NDArray[np.uint8]) -> Embeddings:
+        return embedding(network.vision_features(torch.from_numpy(network.image.normalised(squares))))
 
-    if not len(part):
-        return np.zeros((0, network.stages()[0].shape[1]), np.float32)
-    return in_shares(accelerator, np.arange(len(part)), compute)
+    return embeddings_of(accelerator, part, seen, IMAGES_AT_ONCE, step, progress)
