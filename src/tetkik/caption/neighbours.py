@@ -22,13 +22,7 @@ from tetkik.errors import BundleCorrupt
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from tetkik.caption.families.staged import Contexts, StagedNetwork
-
 FEATURES = "neighbours.safetensors"
-LONGEST = 32
-"""Tokens of a neighbour's caption in the prompt."""
-# Without a line break, which ends a caption of OPT.
-_BEFORE, _BETWEEN, _AFTER = "Similar images: ", " | ", " | This image: "
 _CHUNK = 256
 _SPARE = 8
 """So many times the wanted rows are looked at, since images of one case may have one caption."""
@@ -42,8 +36,7 @@ def embedding(seen: Tensor) -> NDArray[np.float32]:
 def unit_length(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """The rows of (n, width), each of length 1; one of zeros stays."""
     norm = np.linalg.norm(values, axis=1, keepdims=True)
-    scaled: NDArray[np.float32] = values / np.where(norm > 0, norm, 1)
-    return scaled
+    return np.asarray(values / np.where(norm > 0, norm, 1), np.float32)
 
 
 def most_alike(
@@ -70,11 +63,6 @@ def most_alike(
         alike = np.where(np.isfinite(values), rows, -1)
         found[part] = np.take_along_axis(alike, order, axis=1)
     return found
-
-
-def context_length(count: int) -> int:
-    """Most tokens that the captions of `count` neighbours take in a prompt of English words."""
-    return count * (LONGEST + 2) + 8 if count else 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,29 +109,6 @@ class NeighbourIndex:
 def _plain(text: str) -> str:
     """Its words, in small letters and without punctuation."""
     return " ".join("".join(char if char.isalnum() else " " for char in text.casefold()).split())
-
-
-def contexts_of(network: StagedNetwork, captions: Sequence[Sequence[str]]) -> Contexts:
-    """The tokens that say the captions of the neighbours of each image; none where there are none."""
-    before, between, after = (part.tolist() for part in network.encode([_BEFORE, _BETWEEN, _AFTER]))
-    known = sorted({text for texts in captions for text in texts})
-    tokens = dict(zip(known, (row[:LONGEST].tolist() for row in network.encode(known)), strict=True))
-    contexts = []
-    for texts in captions:
-        words = [token for text in texts for token in (*between, *tokens[text])]
-        contexts.append([*before, *words[len(between) :], *after] if texts else [])
-    return contexts
-
-
-def retrieved(
-    network: StagedNetwork, index: NeighbourIndex | None, pixels: Tensor
-) -> tuple[Tensor, Contexts | None]:
-    """The features of `pixels` at the cut, and what stands before their prompts."""
-    if index is None:
-        return network.frozen_features(pixels), None
-    seen = network.vision_features(pixels)
-    contexts = contexts_of(network, index.nearest(embedding(seen)))
-    return network.frozen_features(pixels, seen), contexts
 
 
 def read_neighbours(bundle: Bundle) -> NeighbourIndex | None:

@@ -41,8 +41,8 @@ def train(
     kind: Annotated[
         Kind,
         option(
-            "A linear model, a transformer, or a model of urgency; epochs, tuning, precision and processes are "
-            "the transformer's."
+            "A linear model, a transformer, or a model of urgency; epochs, tuning, precision and processes "
+            "are the transformer's."
         ),
     ] = Kind.LINEAR,
     all_labels: Annotated[
