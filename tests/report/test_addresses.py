@@ -15,19 +15,10 @@ from tetkik.errors import UsageError
 from tetkik.report.llm import open_model
 from tetkik.report.llm.addresses import FixedTransport, addresses_of, are_inside
 from tetkik.report.llm.interface import Deadline, Prompt
-from tetkik.settings import Settings
 
 pytestmark = pytest.mark.attack
 NAME = "llm.hastane.local"
 PROMPT = Prompt("system", "user", {})
-
-
-@pytest.fixture
-def chosen(monkeypatch):
-    def choose(**values):
-        monkeypatch.setattr("tetkik.report.llm.opening.settings", lambda: Settings(**values))
-
-    return choose
 
 
 @pytest.fixture

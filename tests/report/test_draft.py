@@ -12,7 +12,6 @@ from tests.report.model_server import HERE, model_server
 from tetkik.language import Language
 from tetkik.report.draft import Drafted, draft_report
 from tetkik.report.llm.openai import OpenAIServer
-from tetkik.settings import settings
 from tetkik.values import Certainty, Fault, Identity, ReportInput, Section, Side
 
 RESULT = result_of({"Effusion": "probable", "Pneumothorax": "absent", "Mass": "open"})
@@ -38,16 +37,6 @@ def says(monkeypatch):
         monkeypatch.setattr(server, "GOOD", {"sentences": list(sentences)})
 
     return say
-
-
-@pytest.fixture
-def chosen(monkeypatch):
-    def choose(**values: str) -> None:
-        for name, value in values.items():
-            monkeypatch.setenv(f"TETKIK_{name.upper()}", value)
-        settings.cache_clear()
-
-    return choose
 
 
 def drafted(behaviour: str = "good", **more) -> Drafted:

@@ -28,7 +28,6 @@ from tetkik.report.grounding import check_draft
 from tetkik.report.llm import open_model
 from tetkik.report.llm.gemini import Gemini
 from tetkik.report.llm.openai import OpenAIServer
-from tetkik.settings import settings
 from tetkik.values import Draft, DraftSentence, Fault, Section
 from tetkik.workflow.shared_image import picture_for, picture_without_text
 
@@ -49,18 +48,6 @@ def film(tmp_path_factory):
     dataset.save_as(path)
     assert burned_in_text(read_bytes(path.read_bytes(), "film"))
     return path
-
-
-@pytest.fixture
-def chosen(monkeypatch):
-    def choose(**values: str) -> None:
-        for name, value in values.items():
-            monkeypatch.setenv(f"TETKIK_{name.upper()}", value)
-        settings.cache_clear()
-
-    yield choose
-    monkeypatch.undo()
-    settings.cache_clear()
 
 
 def picture_in(request) -> bytes | None:

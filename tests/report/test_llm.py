@@ -188,14 +188,6 @@ def test_what_a_model_writes_is_one_printable_line():
     assert sentence.text == "a [31mb c" and sentence.evidence == ("x",)
 
 
-@pytest.fixture
-def chosen(monkeypatch):
-    def choose(**values):
-        monkeypatch.setattr("tetkik.report.llm.opening.settings", lambda: Settings(**values))
-
-    return choose
-
-
 def test_no_language_model_is_asked_unless_one_is_named():
     assert settings().llm_url == "" and open_model() is None
 

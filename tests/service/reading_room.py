@@ -105,7 +105,7 @@ def read_one(
     with app_context.records.write(SYSTEM) as tx:
         work = jobs.take_job(tx, "test")
     assert work is not None
-    read_case_image(app_context.records, app_context.settings, work, lambda _image: read_image(file))
+    read_case_image(app_context.records, app_context.settings, work, lambda *_: read_image(file))
     return case_id, added.image.id
 
 

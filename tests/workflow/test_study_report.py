@@ -48,18 +48,28 @@ class Study:
         self.technician = made_user(self.records, Role.TECHNICIAN)
         self.reader = made_user(self.records, Role.RADIOLOGIST)
         self.case_id = made_case(self.records, made_user(self.records, Role.RECEPTION))
+        self.read: list[tuple[str, int | None]] = []
 
-    def add(self, seed: int, *signs: str, view: View | None = None, case_id: str | None = None) -> str:
-        """An image of the study, waiting for a model."""
+    def add(
+        self,
+        seed: int,
+        *signs: str,
+        view: View | None = None,
+        case_id: str | None = None,
+        frame: int | None = None,
+    ) -> str:
+        """An image of the study, waiting for a model; one of seven frames where one of them is to be read."""
         content = film(seed, signs, side=512)
         read = read_bytes(content, "film")
         identity = replace(read.identity, study_uid=UID, patient_name="", patient_id="", birth_date=None)
         described = replace(ImageMetadata.of(read, "film.dcm"), identity=identity, view=view or read.view)
+        if frame is not None:
+            described = replace(described, tags=replace(described.tags, frames=7))
         with self.records.write(self.technician) as tx:
             case = cases.load_case(tx, case_id or self.case_id, audit=False)
             stored = images.store_file(tx, case.patient_id, io.BytesIO(content))
             image = images.add_image(tx, case.id, stored, described).image
-            jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE)
+            jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE, frame=frame)
         return image.id
 
     def read_all(self) -> int:
@@ -73,7 +83,8 @@ class Study:
             read_case_image(self.records, self.context.settings, work, self.pixels)
             done += 1
 
-    def pixels(self, image):
+    def pixels(self, image, frame):
+        self.read.append((image.id, frame))
         with self.records.read() as tx:
             return read_bytes(images.read_content(tx, image), "film")
 
@@ -119,6 +130,15 @@ def test_two_images_of_a_study_have_one_report_with_the_findings_of_both(study):
         assert cases.load_case(tx, study.case_id, audit=False).state is CaseState.SIGNED
         document = versions.version_of(tx, study.report()).document
         assert {item.id for item in document.images} == {first, second}
+
+
+def test_the_image_that_stands_for_a_study_is_shown_at_the_frame_that_was_judged(study):
+    lead = study.add(1, "Effusion", frame=2)
+    study.read_all()
+    other = study.add(2, frame=6)
+    study.read_all()
+    assert study.draft().image_id == lead
+    assert study.read == [(lead, 2), (other, 6), (lead, 2)]
 
 
 def test_only_the_last_image_drafts_and_two_at_once_leave_no_study_without_a_draft(study):
@@ -281,10 +301,10 @@ def test_an_image_that_is_removed_while_a_model_reads_it_gets_no_draft(study):
         work = jobs.take_job(tx, "w")
     assert work is not None
 
-    def removed_meanwhile(image):
+    def removed_meanwhile(image, frame):
         with study.records.write(study.technician) as tx:
             image_removal.remove_image(tx, image_id, RemovalReason.WRONG_PATIENT)
-        return study.pixels(image)
+        return study.pixels(image, frame)
 
     read_case_image(study.records, study.context.settings, work, removed_meanwhile)
     with study.records.read() as tx:

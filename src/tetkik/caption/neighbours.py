@@ -22,13 +22,7 @@ from tetkik.errors import BundleCorrupt
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from tetkik.caption.families.staged import Contexts, StagedNetwork
-
 FEATURES = "neighbours.safetensors"
-LONGEST = 32
-"""Tokens of a neighbour's caption in the prompt."""
-# Without a line break, which ends a caption of OPT.
-_BEFORE, _BETWEEN, _AFTER = "Similar images: ", " | ", " | This image: "
 _CHUNK = 256
 _SPARE = 8
 """So many times the wanted rows are looked at, since images of one case may have one caption."""
@@ -36,15 +30,39 @@ _SPARE = 8
 
 def embedding(seen: Tensor) -> NDArray[np.float32]:
     """(n, width), of unit length: the mean over the tokens of what the vision tower sees."""
-    means: NDArray[np.float32] = seen.detach().float().flatten(2).mean(dim=1).cpu().numpy()
-    norm = np.linalg.norm(means, axis=1, keepdims=True)
-    means /= np.where(norm > 0, norm, 1)
-    return means
+    return unit_length(seen.detach().float().flatten(2).mean(dim=1).cpu().numpy())
 
 
-def context_length(count: int) -> int:
-    """Most tokens that the captions of `count` neighbours take in a prompt of English words."""
-    return count * (LONGEST + 2) + 8 if count else 0
+def unit_length(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The rows of (n, width), each of length 1; one of zeros stays."""
+    norm = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.asarray(values / np.where(norm > 0, norm, 1), np.float32)
+
+
+def most_alike(
+    queries: NDArray[np.float32],
+    store: NDArray[np.float32],
+    count: int,
+    groups: NDArray[np.int64] | None = None,
+    own: NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:
+    """(n, count): the rows of `store` with the greatest cosine to each of `queries`, the greatest first.
+
+    Both are of unit length. -1 stands for a row whose group, of `groups`, is the query's in `own`.
+    """
+    count = min(len(store), count)
+    found = np.empty((len(queries), count), np.int64)
+    for start in range(0, len(queries), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        likeness = queries[part] @ store.T
+        if groups is not None and own is not None:
+            likeness[own[part, None] == groups[None]] = -np.inf
+        rows = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
+        values = np.take_along_axis(likeness, rows, axis=1)
+        order = values.argsort(axis=1, kind="stable")[:, ::-1]
+        alike = np.where(np.isfinite(values), rows, -1)
+        found[part] = np.take_along_axis(alike, order, axis=1)
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,22 +90,12 @@ class NeighbourIndex:
         """
         words = [_plain(text) for text in self.captions] if captions is not None else []
         found: list[list[str]] = []
-        for start in range(0, len(queries), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            likeness = queries[part] @ self.features.T
-            if groups is not None and own is not None:
-                likeness[own[part, None] == groups[None]] = -np.inf
-            most = min(len(self.features), _SPARE * self.count)
-            rows = np.argpartition(-likeness, most - 1, axis=1)[:, :most]
-            order = np.take_along_axis(likeness, rows, axis=1).argsort(axis=1, kind="stable")[:, ::-1]
-            for of_one, values in zip(np.take_along_axis(rows, order, axis=1), likeness, strict=True):
-                true = None if captions is None else _plain(captions[len(found)])
-                texts = (
-                    self.captions[row]
-                    for row in of_one.tolist()
-                    if np.isfinite(values[row]) and (true is None or words[row] != true)
-                )
-                found.append(list(dict.fromkeys(texts))[: self.count])
+        for of_one in most_alike(queries, self.features, _SPARE * self.count, groups, own).tolist():
+            true = None if captions is None else _plain(captions[len(found)])
+            texts = (
+                self.captions[row] for row in of_one if row >= 0 and (true is None or words[row] != true)
+            )
+            found.append(list(dict.fromkeys(texts))[: self.count])
         return found
 
     def write(self, folder: Path) -> None:
@@ -101,29 +109,6 @@ class NeighbourIndex:
 def _plain(text: str) -> str:
     """Its words, in small letters and without punctuation."""
     return " ".join("".join(char if char.isalnum() else " " for char in text.casefold()).split())
-
-
-def contexts_of(network: StagedNetwork, captions: Sequence[Sequence[str]]) -> Contexts:
-    """The tokens that say the captions of the neighbours of each image; none where there are none."""
-    before, between, after = (part.tolist() for part in network.encode([_BEFORE, _BETWEEN, _AFTER]))
-    known = sorted({text for texts in captions for text in texts})
-    tokens = dict(zip(known, (row[:LONGEST].tolist() for row in network.encode(known)), strict=True))
-    contexts = []
-    for texts in captions:
-        words = [token for text in texts for token in (*between, *tokens[text])]
-        contexts.append([*before, *words[len(between) :], *after] if texts else [])
-    return contexts
-
-
-def retrieved(
-    network: StagedNetwork, index: NeighbourIndex | None, pixels: Tensor
-) -> tuple[Tensor, Contexts | None]:
-    """The features of `pixels` at the cut, and what stands before their prompts."""
-    if index is None:
-        return network.frozen_features(pixels), None
-    seen = network.vision_features(pixels)
-    contexts = contexts_of(network, index.nearest(embedding(seen)))
-    return network.frozen_features(pixels, seen), contexts
 
 
 def read_neighbours(bundle: Bundle) -> NeighbourIndex | None:

@@ -13,7 +13,7 @@ from tetkik.bundle import Bundle, Manifest
 from tetkik.errors import BundleCorrupt, UsageError
 from tetkik.findings.interface import preprocessing_of
 from tetkik.imaging.prepare import Preprocessing
-from tetkik.networks.onnx_session import onnx_session
+from tetkik.networks.onnx_session import gpu_failed, onnx_session
 from tetkik.settings import Device, FindingsProvider
 
 Images = NDArray[np.float32]
@@ -114,12 +114,7 @@ class OnnxFindings:
                 model = cls.load(bundle, provider, threads)
                 if device is Device.AUTO:
                     return model
-                raise UsageError(
-                    "The GPU failed with {path} ({fault}), such as for want of memory, and the processor "
-                    "runs it; free the GPU, or leave out --device cuda (or the setting device).",
-                    path=bundle.path,
-                    fault=type(error).__name__,
-                ) from None
+                raise gpu_failed(bundle.path, error) from None
             raise BundleCorrupt(
                 "{path}: {name} is not a network of findings that can be run ({fault}); train or import it "
                 "again.",

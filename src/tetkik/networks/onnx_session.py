@@ -62,6 +62,16 @@ def on_cuda(device: Device, *, there: bool) -> bool:
     return there and device is not Device.CPU
 
 
+def gpu_failed(path: Path, fault: Exception) -> UsageError:
+    """For a network that the processor runs, and a GPU that was asked for by name does not."""
+    return UsageError(
+        "The GPU failed with {path} ({fault}), such as for want of memory, and the processor runs it; free "
+        "the GPU, or leave out --device cuda (or the setting device).",
+        path=path,
+        fault=type(fault).__name__,
+    )
+
+
 def _is_int8(network: bytes | Path) -> bool:
     """Whether activations are quantised, by the names of the graph's operators."""
     return b"QuantizeLinear" in (network if isinstance(network, bytes) else network.read_bytes())

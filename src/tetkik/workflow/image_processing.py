@@ -95,6 +95,8 @@ class _StudyContext:
     images: tuple[StoredImage, ...]
     """All of them, also those that no model could read."""
     lead: _CaseContext
+    lead_frame: int | None
+    """The frame that the answer about the leading image is of; None for the middle one."""
 
     @property
     def technique(self) -> str | None:
@@ -111,14 +113,14 @@ def read_case_image(
     records: Records,
     settings: Settings,
     work: Work,
-    read: Callable[[StoredImage], Radiograph],
+    read: Callable[[StoredImage, int | None], Radiograph],
     report_progress: ReportProgress | None = None,
 ) -> None:
     """Do one piece of work: find, draw, and keep it; an error is that of this attempt.
 
     The last image of a study drafts its report from what was found in all of them. A draft that a person has
     changed, and a report that is signed, keep their words; the run is kept beside them. `read` gives the
-    pixels of an image, of the frame that the work asks for.
+    pixels of an image, of that frame, counted from 1, or of the middle one.
     """
     report_progress = report_progress or _ignore_progress
     started = datetime.now(UTC)
@@ -126,7 +128,7 @@ def read_case_image(
     with records.read() as tx:
         context = _load_context(tx, work.image_id)
         last = not jobs.has_open_jobs(tx, context.image.study_id, but=work.id)
-    image = read(context.image)
+    image = read(context.image, work.frame)
     model = work.model or settings.findings_model
     # Packing pictures takes as long as all the rest, and neither waits for the other.
     with ThreadPoolExecutor(2) as beside:
@@ -144,7 +146,7 @@ def read_case_image(
             report_progress(Stage.DRAFTING, "")
             shown: Callable[[], bytes] = picture.result if picture else partial(key_image, image)
             if study.lead.image.id != context.image.id:
-                image = read(study.lead.image)
+                image = read(study.lead.image, study.lead_frame)
                 analysis = _analyse(image, study.lead, settings.findings_model, settings)
                 shown = partial(key_image, image)
             reported = _draft(records, settings, study, analysis, shown, report_progress)
@@ -212,7 +214,10 @@ def _load_study(
     known = runs.load_study_results(tx, image.study_id) | {image.id: result}
     results = {one.id: known[one.id] for one in there if one.id in known}
     lead = lead_image(results)
-    return _StudyContext(results, there, context if lead == image.id else _load_context(tx, lead))
+    if lead == image.id:
+        return _StudyContext(results, there, context, work.frame)
+    judged = (run.frame for run in runs.list_runs(tx, lead) if run.state is not RunState.FAILED)
+    return _StudyContext(results, there, _load_context(tx, lead), next(judged, None))
 
 
 def _prior(tx: Transaction, image: StoredImage, result: FindingsResult) -> FindingsResult | None:

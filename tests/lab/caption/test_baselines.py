@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tetkik.lab.caption.baselines import constant_caption, embed, nearest, pixel_embeddings
+from tetkik.caption.neighbours import most_alike, unit_length
+from tetkik.lab.caption.baselines import constant_caption, pixel_embeddings
 from tetkik.lab.caption.metrics.scores import quick_scores
 
 COMMON = [f"Chest radiograph shows a {size} effusion on the {side}." for size in "abc" for side in "lr"]
@@ -38,12 +39,10 @@ def test_the_nearest_picture_is_the_same_one_darker(size):
     random = np.random.default_rng(0)
     store = random.integers(0, 200, (5, size, size, 3)).astype(np.uint8)
     queries = (store[[3, 0, 4]] * 0.7 + 20).astype(np.uint8)
-    rows = nearest(
-        embed([queries], 3, pixel_embeddings, "x"), embed([store[:2], store[2:]], 5, pixel_embeddings, "x")
-    )
-    assert rows.tolist() == [3, 0, 4]
+    seen, known = (unit_length(pixel_embeddings(squares)) for squares in (queries, store))
+    assert most_alike(seen, known, 1)[:, 0].tolist() == [3, 0, 4]
 
 
 def test_an_even_picture_has_no_direction():
     black = np.zeros((1, 32, 32, 3), np.uint8)
-    assert not embed([black], 1, pixel_embeddings, "x").any()
+    assert not unit_length(pixel_embeddings(black)).any()

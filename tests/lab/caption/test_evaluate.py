@@ -325,6 +325,15 @@ def test_a_process_of_a_launch_loads_the_model_to_its_own_device(room, monkeypat
     assert run(room / "clean", *model, *quick)[0] == 0
 
 
+def test_one_process_takes_the_processor_where_it_is_asked_to(room, monkeypatch):
+    # A GPU that is not there: whoever chose it would fail.
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    model = ("--model", room / "clean-model", "--base", room / "base", "--limit", "2")
+    quick = ("--no-meteor", "--beams", "1", "--max-tokens", "4", "--bootstrap", "0", "--baselines", "none")
+    assert run(room / "clean", *model, *quick)[0] == 0
+
+
 def test_the_command_refuses_in_one_sentence(room, tmp_path):
     clean, leaky = (
         ("--model", room / f"{name}-model", "--base", room / "base") for name in ("clean", "leaky")

@@ -22,10 +22,11 @@ from tetkik.bundle.push import TRAINING_CAPTIONS
 from tetkik.caption import neighbours
 from tetkik.caption.families.numerics import token_losses
 from tetkik.caption.families.staged import StagedNetwork
-from tetkik.caption.neighbours import FEATURES, NeighbourIndex, contexts_of, embedding
+from tetkik.caption.neighbours import FEATURES, NeighbourIndex, embedding
 from tetkik.caption.network import DecodingOptions
 from tetkik.caption.options import AdapterOptions
 from tetkik.caption.predict import _plain, load_caption
+from tetkik.caption.prompt_words import SIMILAR, PromptWords, contexts_of
 from tetkik.caption.storage import load_captioner
 from tetkik.cli.app import app
 from tetkik.errors import BundleCorrupt, UsageError
@@ -35,13 +36,14 @@ from tetkik.lab.caption.metrics.scores import quick_measures
 from tetkik.lab.caption.prepared import open_prepared
 from tetkik.lab.caption.train import train_caption
 from tetkik.lab.caption.training import bundle, run, self_critical, validation
+from tetkik.lab.caption.training.copies import copy_groups
 from tetkik.lab.caption.training.data import make_training_data
 from tetkik.lab.caption.training.features import LiveFeatures
 from tetkik.lab.caption.training.kept import NEIGHBOURS, SELF_CRITICAL, Comparison
 from tetkik.lab.caption.training.model import new_network
-from tetkik.lab.caption.training.neighbours import add_neighbours, copy_groups
 from tetkik.lab.caption.training.options import StopBy
 from tetkik.lab.caption.training.plan import plan_training
+from tetkik.lab.caption.training.prompts import add_prompt_words
 from tetkik.lab.caption.training.self_critical import Reward, SelfCriticalTrainer, advantages
 from tetkik.lab.engine.precision import Precision, accelerator_for
 from tetkik.language import Language, Sentence
@@ -82,9 +84,9 @@ def draw(folder: Path) -> Path:
 @pytest.fixture(autouse=True, scope="module")
 def short():
     """The tiny model has 128 places, and a token is little more than a letter."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(neighbours, "LONGEST", 12)
-        yield
+    object.__setattr__(SIMILAR, "longest", 12)
+    yield
+    object.__setattr__(SIMILAR, "longest", 32)
 
 
 @pytest.fixture(scope="module")
@@ -165,25 +167,28 @@ def test_no_prompt_of_training_or_validation_tells_its_own_caption(base, prepare
         seen = []
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(StagedNetwork, "vision_features", lambda *_: seen.append(1))
-            data, index = add_neighbours(accelerator, network, prepared, data, options, silent)
+            data, words, _ = add_prompt_words(accelerator, network, prepared, data, options, silent)
         assert not seen, "what it sees is kept beside the features"
-        again, other = add_neighbours(
+        again, others, _ = add_prompt_words(
             accelerator, network, prepared, replace(data, training=live), options, silent
         )
         assert again.training.contexts == data.training.contexts
+        index, other = words.neighbours, others.neighbours
+        assert index is not None and other is not None
         np.testing.assert_allclose(other.features, index.features, atol=1e-3)
     groups = copy_groups([prepared.part(split) for split in (Split.TRAIN, Split.VALID)])
     shown = 0
     for start, part in ((0, data.training), (20, data.validation)):
-        assert part.contexts is not None and len(part.contexts) == len(part) > 0
-        for row, context in enumerate(part.contexts):
+        contexts = part.contexts[NEIGHBOURS]
+        assert len(contexts) == len(part) > 0
+        for row, context in enumerate(contexts):
             said = network.words.decode(context)
             shown += said.count("|")
             alike = np.flatnonzero(groups[:20] == groups[start + row]).tolist()
             # What a prompt has of each caption that would give the answer away.
             for caption in (part.captions[row], *(index.captions[one] for one in alike)):
-                words = network.words.decode(network.encode([caption.rstrip(".")])[0][:12].tolist())
-                assert words.strip() not in said, (start + row, said)
+                told = network.words.decode(network.encode([caption.rstrip(".")])[0][:12].tolist())
+                assert told.strip() not in said, (start + row, said)
     assert shown == 26 * 3
 
 
@@ -196,7 +201,7 @@ def test_a_bundle_retrieves_what_it_was_trained_with(trained, base, prepared):
     assert index is not None and index.captions == part.captions and index.count == 2
     squares = prepared.part(Split.TEST).squares(np.arange(4))
     images = torch.from_numpy(network.image.normalised(squares))
-    features, contexts = neighbours.retrieved(network, index, images)
+    features, contexts = PromptWords(neighbours=index).of(network, images)
     assert torch.equal(features, network.frozen_features(images))
     nearest = (embedding(network.vision_features(images)) @ index.features.T).argmax(axis=1)
     assert contexts is not None and len(contexts) == 4
@@ -247,10 +252,10 @@ def test_what_validation_does_not_want_is_dropped_and_said(base, prepared, tmp_p
     card = (both.path / "README.md").read_text("utf-8")
     assert card.count("no, dropped") == 2 and "neighbours.json" not in card
     assert "Ramos" in card and "Rennie" not in card
-    assert "same weights with the captions left out" in card and "losses of the epochs above" in card
+    assert "same weights with the words left out" in card and "losses of the epochs above" in card
     assert any("Train again without --neighbours" in one.in_language(Language.EN) for one in said)
     # The loss is that of the model that was written, whose prompts are bare.
-    assert [contexts for contexts, _ in losses] == [None, None]
+    assert [contexts for contexts, _ in losses] == [{}, {}]
     (loss,) = (metric.value for metric in both.manifest.metrics if metric.name == "loss")
     assert loss == losses[1][1]
 

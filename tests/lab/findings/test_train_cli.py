@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import csv
 import json
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from typer.testing import CliRunner
 
 from tests.lab.findings.train_kit import draw, tiny_family
@@ -26,6 +29,22 @@ QUICK = (
     *("--network", "tiny", "--weights", "none", "--epochs", 3, "--batch-size", 8, "--threads", 1),
     *("--learning-rate", 0.01, "--min-positives", 3),
 )
+
+
+def test_a_data_set_with_the_images_inside_becomes_one_that_knows_its_rows(tmp_path):
+    drawn = draw(tmp_path / "drawn", 80)
+    with drawn.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    images = [{"bytes": (drawn.parent / row["file"]).read_bytes(), "path": row["file"]} for row in rows]
+    columns = {name: [row[name] for row in rows] for name in rows[0] if name != "file"}
+    path = tmp_path / "drawn.parquet"
+    parquet.write_table(pa.table({"image": images, **columns}), path)
+    out = tmp_path / "model"
+    status, said = run(path, "--out", out, *QUICK)
+    assert status == 0 and "80 images in 40 groups." in said, said
+    words = ["findings", "evaluate", str(path), "--model", str(out), "--learned-rows", "refuse"]
+    judged = CliRunner().invoke(app, words)
+    assert judged.exit_code == 1 and "--learned-rows separate" in judged.output, judged.output
 
 
 def test_a_table_becomes_a_bundle(tmp_path):

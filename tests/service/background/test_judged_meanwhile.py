@@ -35,7 +35,7 @@ def test_a_draft_compares_with_what_was_judged_while_it_was_written(tmp_path):
             with records.write(room.reader) as tx:
                 drafts.judge(tx, earlier.report_id, earlier.revision, "Effusion", Judgement.ADDED)
 
-    read_case_image(records, room.app_context.settings, work, lambda _image: read_image(file), judge)
+    read_case_image(records, room.app_context.settings, work, lambda *_: read_image(file), judge)
     with records.read() as tx:
         row = tx.session.get_one(Report, drafts.report_of_image(tx, image.id))
         prior = material_of(tx, row).prior

@@ -56,9 +56,7 @@ def test_a_run_ends_with_the_bundle_that_it_began_with(app_context, tmp_path):
             if stage is Stage.DRAFTING and len(shas) == 1:
                 shas.append(imported(tmp_path, "2.0"))
 
-        read_case_image(
-            app_context.records, app_context.settings, work, lambda _image: radiograph(), import_anew
-        )
+        read_case_image(app_context.records, app_context.settings, work, lambda *_: radiograph(), import_anew)
         with app_context.records.read() as tx:
             run = runs.load_latest_run(tx, added.image.id)
         assert run is not None

@@ -234,6 +234,17 @@ def test_sentences_by_keyboard(page, room):
     assert "İkinci cümle." not in texts(room)
 
 
+def test_a_sentence_that_is_typed_has_its_full_stop_once_it_is_left(page, room):
+    before = texts(room)
+    field = fields(page, "impression").first
+    field.fill("Kalp boyutları normal sınırlarda")
+    assert field.input_value()[-1] == "a"
+    field.press("Tab")
+    expect(field).to_have_value("Kalp boyutları normal sınırlarda.")
+    saved(page)
+    assert "Kalp boyutları normal sınırlarda." in texts(room) and len(texts(room)) == len(before)
+
+
 def test_a_session_that_ends_loses_no_word(page, room):
     page.context.clear_cookies(name="tetkik")
     revision = working(room).revision

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -77,9 +76,7 @@ def test_no_model_reads_them_and_the_answer_says_so(client, app_context, case):
         with app_context.records.write(made_user(app_context.records, Role.TECHNICIAN)) as tx:
             work = jobs.take_job(tx, "w")
         assert work is not None
-        read_case_image(
-            app_context.records, app_context.settings, work, partial(machine.pixels, frame=work.frame)
-        )
+        read_case_image(app_context.records, app_context.settings, work, machine.pixels)
         result = client.get(f"{UPLOAD}/{image_id}/findings").json()["result"]
         assert not result["suitable"] and f"Dosya kendini {kind} türünde" in result["reasons"][0]
     machine.close()

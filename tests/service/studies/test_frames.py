@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
 from tests.records.kit import made_user
@@ -73,9 +71,7 @@ def test_a_model_reads_the_middle_or_the_frame_that_was_asked_for_and_the_run_sa
         with app_context.records.write(made_user(app_context.records, Role.TECHNICIAN)) as tx:
             work = jobs.take_job(tx, "w")
         assert work is not None
-        read_case_image(
-            app_context.records, app_context.settings, work, partial(machine.pixels, frame=work.frame)
-        )
+        read_case_image(app_context.records, app_context.settings, work, machine.pixels)
 
     read()
     assert client.get(f"{UPLOAD}/{image_id}").json()["run"]["frame"] == 4

@@ -96,7 +96,7 @@ def evaluate(
     work = None if folder is None else work_folder(folder)
     with launched_accelerator() as accelerator, ExitStack() as stack:
         main = accelerator.is_main_process
-        # None where there is one process.
+        # None where there is one process, which takes a GPU where there is one.
         device = getattr(accelerator, "device", None)
         network = load_caption(bundle, base=base, quantisation=quantisation, device=device).network
         report = stack.enter_context(progress(t("evaluate"))) if main else silence

@@ -171,7 +171,7 @@ def _say_hours(plan: Plan) -> None:
             hours=hours.images,
         )
     options = plan.setting.options
-    if options.self_critical or options.tune or options.neighbours:
+    if options.self_critical or options.tune or options.words:
         _bullet(
             "Validation, trials of --tune and epochs of --self-critical come on top; an epoch of these draws "
             "{drawn} captions an image first.",

@@ -31,7 +31,8 @@ _SMALL_CARD = 8 * _GIB
 @with_options
 def train(
     table: Annotated[
-        Path | None, argument("A CSV file with the columns file and labels.", "LABELS.csv")
+        Path | None,
+        argument("A table of files and labels: CSV, Parquet, or a folder of `datasets`.", "LABELS.csv"),
     ] = None,
     *,
     folder: BundleFolder,
@@ -86,12 +87,12 @@ def _data(
     table: Path | None, images: Path | None, sources: list[str], known: list[str], *, keep_others: bool
 ) -> LabelledImages:
     from tetkik.lab.findings.data import join
-    from tetkik.lab.findings.sources import Reading, SourceSpec, parse_spec
+    from tetkik.lab.findings.sources import Reading, parse_spec, table_spec
     from tetkik.lab.findings.sources.label_coverage import parse_rule
 
     specs = [parse_spec(spec) for spec in sources]
     if table is not None:
-        specs.insert(0, SourceSpec("csv", table, {} if images is None else {"images": str(images)}))
+        specs.insert(0, table_spec(table, images))
     elif images is not None:
         raise UsageError("--images belongs to a table; name the table, or give the folder with --source.")
     if not specs:

@@ -38,7 +38,13 @@ def train(
     data: Data,
     *,
     folder: BundleFolder,
-    kind: Annotated[Kind, option("A linear model, a transformer, or a model of urgency.")] = Kind.LINEAR,
+    kind: Annotated[
+        Kind,
+        option(
+            "A linear model, a transformer, or a model of urgency; epochs, tuning, precision and processes "
+            "are the transformer's."
+        ),
+    ] = Kind.LINEAR,
     all_labels: Annotated[
         bool, option("Learn every label of the table, not only the 15 departments.")
     ] = False,

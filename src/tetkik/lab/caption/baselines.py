@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.caption.neighbours import most_alike
 from tetkik.files import written_whole
+from tetkik.lab.caption.embeddings import Embeddings, embeddings_of
 from tetkik.lab.caption.metrics.scores import quick_scores
 from tetkik.lab.caption.metrics.tokens import treebank_words
-from tetkik.lab.engine.batches import in_steps
 from tetkik.lab.engine.processes import gathered
 from tetkik.statistics import Ints
 from tetkik.values import ProgressCallback
@@ -22,9 +23,7 @@ from tetkik.values import ProgressCallback
 if TYPE_CHECKING:
     from tetkik.lab.caption.prepared import Part
 
-Embeddings = NDArray[np.float32]
 _SIDE = 16
-_CHUNK = 256
 
 
 class Nearness(StrEnum):
@@ -75,24 +74,6 @@ def pixel_embeddings(squares: NDArray[np.uint8]) -> Embeddings:
     return centred
 
 
-def embed(
-    batches: Iterable[NDArray[np.uint8]],
-    total: int,
-    embedding: Callable[[NDArray[np.uint8]], Embeddings],
-    step: str,
-    progress: ProgressCallback = lambda *_: None,
-) -> Embeddings:
-    """(total, width), float32, of unit length: `embedding` of all `batches`, (n, size, size, 3), uint8."""
-    parts, done = [], 0
-    for squares in batches:
-        values = embedding(squares).astype(np.float32)
-        norm = np.linalg.norm(values, axis=1, keepdims=True)
-        parts.append(values / np.where(norm > 0, norm, 1))
-        done += len(values)
-        progress(step, done, total)
-    return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
-
-
 def nearest_rows(
     accelerator: Any,
     training: Part,
@@ -111,9 +92,10 @@ def nearest_rows(
     if known is not None:
         return known
     store, queries = (
-        _shared_embeddings(accelerator, part, embedding, batch_size, progress) for part in (training, judged)
+        embeddings_of(accelerator, part, embedding, batch_size, "nearest images", progress)
+        for part in (training, judged)
     )
-    found = nearest(queries, store)
+    found = most_alike(queries, store, 1)[:, 0]
     if accelerator.is_main_process:
         # A prepared folder may be one that nobody may write to.
         with suppress(OSError):
@@ -130,34 +112,3 @@ def _read_rows(kept: Path, judged: Part, training: Part) -> Ints | None:
         return None
     sound = found.shape == (len(judged),) and found.dtype == np.int64
     return found if sound and found.min() >= 0 and found.max() < len(training) else None
-
-
-def _shared_embeddings(
-    accelerator: Any,
-    part: Part,
-    embedding: Callable[[NDArray[np.uint8]], Embeddings],
-    batch_size: int,
-    progress: ProgressCallback,
-) -> Embeddings:
-    """As `embed` of all of `part`, each process its share of batches, which are those of one process."""
-    rank, world = accelerator.process_index, accelerator.num_processes
-    batches = in_steps(np.arange(len(part)), batch_size)
-    mine = batches[rank::world]
-    made = embed(
-        (part.squares(rows) for rows in mine), sum(map(len, mine)), embedding, "nearest images", progress
-    )
-    parts = gathered(accelerator, [made])
-    found = np.empty((len(part), parts[0].shape[1]), np.float32)
-    for place, values in enumerate(parts):
-        if len(values):
-            found[np.concatenate(batches[place::world])] = values
-    return found
-
-
-def nearest(queries: Embeddings, store: Embeddings) -> Ints:
-    """For each of `queries` the row of `store` with the greatest cosine, (n,), int64; both of unit length."""
-    found = [
-        np.argmax(queries[start : start + _CHUNK] @ store.T, axis=1)
-        for start in range(0, len(queries), _CHUNK)
-    ]
-    return np.concatenate(found).astype(np.int64)

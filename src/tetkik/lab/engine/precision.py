@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from tetkik.errors import UsageError
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 PROCESS_TIMEOUT = 4 * 3600
 """Seconds; NCCL's own 10 minutes are less than a slow disk may take."""
+_YES = frozenset({"y", "yes", "t", "true", "on", "1"})
+"""What accelerate takes for yes in a variable of the environment."""
 
 
 class Precision(StrEnum):
@@ -80,9 +83,17 @@ def accelerator_for(
 
 @contextmanager
 def launched_accelerator() -> Iterator[Any]:
-    """The accelerator of this process where `torchrun` started several, else `ALONE`."""
+    """The accelerator of this process where `torchrun` started several, else `ALONE`.
+
+    `ALONE` has a device where ACCELERATE_USE_CPU asks for the processor, as in a training.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield ALONE
+        if os.environ.get("ACCELERATE_USE_CPU", "").lower() in _YES:
+            import torch
+
+            yield SimpleNamespace(**vars(ALONE), device=torch.device("cpu"))
+        else:
+            yield ALONE
         return
     with accelerator_for(Precision.FP32) as (accelerator, _):
         yield accelerator

@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 
 from tetkik.errors import DataError, UsageError
 from tetkik.lab.engine.splits import Split, component_ids, key_hashes
-from tetkik.lab.findings.sources import KnownRule, Reading, Rows, SourceSpec, parse_spec, read_rows
+from tetkik.lab.findings.sources import (
+    KnownRule,
+    Reading,
+    Rows,
+    SourceSpec,
+    parse_spec,
+    read_rows,
+    table_spec,
+)
 from tetkik.lab.findings.sources.rows import LeftOut, Truth, in_columns
 from tetkik.statistics import Ints
 from tetkik.values import FINDING_LABELS, Sex, View
@@ -94,18 +102,19 @@ def read_labels(
     """Read a table of the user's own.
 
     Args:
-        table: CSV; a column `file`, and `labels` (`Mass;Nodule`) or one column a label (1 / 0 / -1 / blank);
-            optionally patient_id, group, view, sex, age, source, split, original, known.
-        images: the folder to which `file` is relative; None is the table's own.
+        table: CSV, Parquet or a folder of `datasets`; a column `file` or the images themselves, and `labels`
+            (`Mass;Nodule`) or one column a label (1 / 0 / -1 / blank); optionally patient_id, group, view,
+            sex, age, source, split, original, known.
+        images: the folder to which `file` is relative, or into which the images of Parquet are unpacked; None
+            is the table's own, or NAME.images beside it.
         known: rules of what rows know, beside those of `NAME.known.toml` (see `sources.label_coverage`).
         keep_others: whether labels beyond the shared ones become columns as well.
 
     Raises:
         DataError: the table cannot be used, or no row is left.
     """
-    options = {} if images is None else {"images": str(images)}
     how = Reading(check_files=check_files, keep_others=keep_others, known=tuple(known))
-    return join([SourceSpec("csv", table, options)], how)
+    return join([table_spec(table, images)], how)
 
 
 def read_source(spec: str, how: Reading | None = None) -> LabelledImages:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, Manifest
 from tetkik.errors import BundleCorrupt, MissingExtra, UsageError
-from tetkik.networks.onnx_session import onnx_session
+from tetkik.networks.onnx_session import gpu_failed, onnx_session
 from tetkik.settings import Device, settings
 from tetkik.statistics import Floats
 from tetkik.triage.calibration import softmax
@@ -42,7 +42,12 @@ class OnnxNetwork:
             raise
         # ONNX Runtime's own exceptions have no common root but this one.
         except Exception as error:
-            raise _corrupt(folder, network, error) from None
+            if device is Device.CPU:
+                raise _corrupt(folder, network, error) from None
+            # Perhaps without memory; what the processor cannot run either is damaged.
+            self._session = OnnxNetwork(folder, network, reader)._session
+            if device is Device.CUDA:
+                raise gpu_failed(folder, error) from None
         found = {node.name for node in self._session.get_inputs()}
         if found != {"input_ids", "attention_mask"}:
             raise _corrupt(folder, network, ValueError("inputs"))

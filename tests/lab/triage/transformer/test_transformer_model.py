@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 
 from tetkik.bundle import Task, open_bundle, write_manifest
-from tetkik.errors import BundleCorrupt
+from tetkik.errors import BundleCorrupt, UsageError
+from tetkik.networks.onnx_session import onnx_session
+from tetkik.settings import Device
 from tetkik.triage.predict import load_model
+from tetkik.triage.transformer import model as transformer_model
+from tetkik.triage.transformer.model import OnnxTransformer
 
 
 def test_it_beats_chance_on_unseen_complaints(bundle, unseen):
@@ -61,6 +65,21 @@ def test_answering_needs_neither_torch_nor_transformers(bundle):
         "assert not {'torch', 'transformers', 'onnx', 'scipy', 'sklearn'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+def test_a_gpu_that_fails_is_not_taken_for_a_damaged_bundle(bundle, monkeypatch):
+    expected = load_model(bundle).probabilities(["gözüm"]).tolist()
+
+    def without_memory(network, threads, device=Device.CPU):
+        if device is not Device.CPU:
+            raise MemoryError
+        return onnx_session(network, threads)
+
+    monkeypatch.setattr(transformer_model, "onnx_session", without_memory)
+    found = OnnxTransformer.load(bundle, Device.AUTO)
+    assert found.probabilities(["gözüm"]).tolist() == expected
+    with pytest.raises(UsageError, match=r"The GPU failed with .* \(MemoryError\)"):
+        OnnxTransformer.load(bundle, Device.CUDA)
 
 
 @pytest.mark.parametrize(

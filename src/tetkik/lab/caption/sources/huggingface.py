@@ -6,9 +6,7 @@ of `bytes` and `path`), `image_id`, `caption` and `cui`. Rows are read a batch a
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +16,10 @@ from tetkik.lab.caption.sources.files import FileBytes, HeldBytes, NoBytes, Read
 from tetkik.lab.caption.sources.rocov2 import Origin, names_in, origins_in
 from tetkik.lab.caption.sources.source import ROCOV2_PUBLISHED, RowStream, Source, SourceKind, split_of
 from tetkik.lab.caption.sources.tables import Table
+from tetkik.lab.engine.arrow_files import arrow_batches, arrow_library, count_rows, files_by_split
 from tetkik.lab.engine.paths import inside
 from tetkik.settings import settings
 
-_BATCH = 32
 _ALIASES = {
     "image": ("image", "img", "picture"),
     "caption": ("caption", "captions", "text"),
@@ -45,14 +43,14 @@ def open_huggingface(folder: Path) -> Source:
             "Face dataset, with train-*.parquet for one.",
             path=folder,
         )
-    _arrow(folder)
+    arrow_library(folder)
     origins = origins_in(folder)
-    counts = {split: sum(_count(path) for path in paths) for split, paths in files.items()}
+    counts = {split: sum(count_rows(path) for path in paths) for split, paths in files.items()}
 
     def rows(split: Split) -> RowStream:
         for path in files.get(split, ()):
             columns: dict[str, str] = {}
-            for batch in _batches(path):
+            for batch in arrow_batches(path):
                 columns = columns or _columns(path, batch.schema.names)
                 for row in batch.select(list(columns.values())).to_pylist():
                     known = {column: row[name] for column, name in columns.items()}
@@ -102,75 +100,9 @@ def from_hub(name: str) -> Path:
 
 def _files(folder: Path) -> dict[Split, list[Path]]:
     found: dict[Split, list[Path]] = {}
-    for path in sorted((*folder.rglob("*.parquet"), *folder.rglob("*.arrow"))):
-        split = _split_of_file(path, folder)
-        if split is not None and not path.name.startswith("cache-"):
-            found.setdefault(split, []).append(path)
+    for path, split in files_by_split(folder, split_of, Split.TRAIN):
+        found.setdefault(split, []).append(path)
     return {split: found[split] for split in Split if split in found}
-
-
-def _split_of_file(path: Path, folder: Path) -> Split | None:
-    """By its own name (`train-00000-of-00027`), the folder it is in, or the state of `save_to_disk`."""
-    inner = path.relative_to(folder)
-    for part in (path.stem, *reversed(inner.parts[:-1])):
-        split = split_of(re.split(r"[-_.]", part)[0])
-        if split is not None:
-            return split
-    state = path.parent / "state.json"
-    if path.suffix == ".arrow" and state.is_file():
-        try:
-            split_name = json.loads(state.read_text("utf-8")).get("_split")
-        except (ValueError, AttributeError):
-            return None
-        # A dataset that was saved by itself and says nothing is for training, as a row of a table is.
-        return split_of(str(split_name)) if split_name is not None else Split.TRAIN
-    return None
-
-
-def _arrow(path: Path) -> Any:
-    try:
-        import pyarrow
-    except ImportError:
-        raise MissingExtra(
-            "Reading {path} needs pyarrow, which is not installed; run `pip install 'tetkik[caption]'`.",
-            path=path,
-        ) from None
-    return pyarrow
-
-
-def _damaged(path: Path) -> DataError:
-    return DataError("{path} is damaged or cut short; fetch it again.", path=path)
-
-
-def _count(path: Path) -> int:
-    """Rows of a Parquet file by its footer; of an Arrow file by its batches, which are not decoded."""
-    pa = _arrow(path)
-    try:
-        if path.suffix == ".parquet":
-            from pyarrow import parquet
-
-            with parquet.ParquetFile(path) as file:
-                return int(file.metadata.num_rows)
-        return sum(batch.num_rows for batch in _batches(path))
-    except (pa.ArrowException, OSError):
-        raise _damaged(path) from None
-
-
-def _batches(path: Path) -> Iterator[Any]:
-    pa = _arrow(path)
-    try:
-        if path.suffix == ".parquet":
-            from pyarrow import parquet
-
-            with parquet.ParquetFile(path) as file:
-                yield from file.iter_batches(batch_size=_BATCH)
-            return
-        with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
-            for batch in stream:
-                for start in range(0, batch.num_rows, _BATCH):
-                    yield batch.slice(start, _BATCH)
-    except (pa.ArrowException, OSError):
-        raise _damaged(path) from None
 
 
 def _columns(path: Path, names: Iterable[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tetkik.bundle import Manifest, Metric, Task, bundle_id, finish_bundle, staged_folder
 from tetkik.caption.families.staged import StagedNetwork
-from tetkik.caption.neighbours import NeighbourIndex
+from tetkik.caption.prompt_words import NO_WORDS, PromptWords
 from tetkik.caption.storage import preprocessing_of, write_network
 from tetkik.lab.caption.prepared import Prepared
 from tetkik.lab.caption.training.card import (
@@ -19,6 +19,7 @@ from tetkik.lab.caption.training.card import (
     left_out,
     make_card,
 )
+from tetkik.lab.caption.training.concepts import ConceptFigures
 from tetkik.lab.caption.training.data import learned_rows
 from tetkik.lab.caption.training.kept import Comparison
 from tetkik.lab.caption.training.options import CaptionTraining
@@ -51,7 +52,8 @@ class TrainingResult:
     metrics: tuple[Metric, ...]
     captions: GeneratedCaptions | None
     kept: tuple[Comparison, ...] = ()
-    neighbours: NeighbourIndex | None = None
+    words: PromptWords = NO_WORDS
+    concepts: ConceptFigures | None = None
     self_critical: TrainingState[Epoch] | None = None
 
 
@@ -61,8 +63,7 @@ def write_bundle(result: TrainingResult, out: Path, progress: ProgressCallback, 
     with staged_folder(out) as stage:
         for sentence in write_network(result.network, stage, merge=result.options.merge):
             notify(sentence)
-        if result.neighbours is not None:
-            result.neighbours.write(stage)
+        result.words.write(stage)
         learned_rows(result.prepared).after(result.network.found.folder).write(stage)
         curves = _curves(result.state, settings().language)
         (stage / CURVES).write_bytes(curves)
@@ -75,7 +76,8 @@ def write_bundle(result: TrainingResult, out: Path, progress: ProgressCallback, 
             result.state,
             result.trials,
             result.kept,
-            neighbours=result.neighbours is not None,
+            words=result.words,
+            concepts=result.concepts,
         )
         finish_bundle(stage, manifest, *card)
         _write_log(result, log_folder(out), curves)
@@ -131,6 +133,7 @@ def _manifest(result: TrainingResult, out: Path) -> Manifest:
             "best_epoch": result.state.best_epoch,
             "skipped_steps": result.state.skipped,
             "processes": model.processes,
+            "concept_figures": result.concepts and asdict(result.concepts),
             "kept": [asdict(one) | {"kept": one.kept} for one in result.kept],
         },
         libraries=library_versions([name for name, module in LIBRARIES.items() if find_spec(module)]),

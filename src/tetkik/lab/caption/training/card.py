@@ -14,11 +14,13 @@ from tetkik.bundle.card import card_words
 from tetkik.caption.adapters import trainable_parameters
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.options import Learning
+from tetkik.caption.prompt_words import NO_WORDS, PromptWords
 from tetkik.lab.caption.data import Reason, Split
 from tetkik.lab.caption.metrics.scores import METRIC_NAMES
 from tetkik.lab.caption.prepared import Prepared
+from tetkik.lab.caption.training.concepts import ConceptFigures
 from tetkik.lab.caption.training.data import SPLITS
-from tetkik.lab.caption.training.kept import NEIGHBOURS, SELF_CRITICAL, Comparison
+from tetkik.lab.caption.training.kept import CONCEPTS, NEIGHBOURS, SELF_CRITICAL, Comparison
 from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind
 from tetkik.lab.caption.training.tuning import TRIAL_COLUMNS, Epoch, Trial
 from tetkik.lab.engine.card import cell, markdown_table, read_card
@@ -80,9 +82,10 @@ def make_card(
     state: TrainingState[Epoch],
     trials: Sequence[Trial],
     kept: Sequence[Comparison] = (),
-    neighbours: bool = False,
+    words: PromptWords = NO_WORDS,
+    concepts: ConceptFigures | None = None,
 ) -> tuple[str, list[CardSection]]:
-    """The summary and the sections that only the training knows; `neighbours`: it has their captions."""
+    """The summary and the sections that only the training knows; `words` are what the bundle carries."""
     licences: Counter[str] = Counter()
     for split in SPLITS:
         licences.update(prepared.details["splits"].get(split.value, {}).get("licences", {}))
@@ -104,8 +107,10 @@ def make_card(
         ],
         epochs=_epochs(state),
         kept=kept_table(kept) if kept else "",
-        neighbours=neighbours,
-        dropped=NEIGHBOURS in _dropped(kept),
+        neighbours=words.neighbours is not None,
+        concepts=concepts,
+        said=words.concepts is not None,
+        dropped=bool(_dropped(kept) & {CONCEPTS, NEIGHBOURS}),
         trials=trials_table(trials, TRIAL_COLUMNS) if trials else "",
         cited=_cited(prepared, model, options, _dropped(kept)),
     )

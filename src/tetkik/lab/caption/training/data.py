@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,7 @@ SPLITS = (Split.TRAIN, Split.VALID)
 class EncodedSplit:
     """The rows of one split; groups are cases or articles, tokens without special ones.
 
-    `contexts` are tokens that stand before the prompt of each row; None for none.
+    `contexts` are tokens that stand before the prompt of each row, by the option that puts them there.
     """
 
     ids: tuple[str, ...]
@@ -58,16 +58,26 @@ class EncodedSplit:
     groups: tuple[str | None, ...]
     tokens: list[NDArray[np.int32]]
     features: Features
-    contexts: Contexts | None = None
+    contexts: Mapping[str, Contexts] = field(default_factory=dict)
 
-    def batch(self, network: StagedNetwork, rows: Rows, without: Container[int] = ()) -> CaptionBatch:
-        """Captions as the language model reads them; those of the rows `without` have no context."""
+    def batch(
+        self, network: StagedNetwork, rows: Rows, without: Container[tuple[str, int]] = ()
+    ) -> CaptionBatch:
+        """Captions as the language model reads them, without the contexts of these options and rows."""
         return network.batch([self.tokens[row] for row in rows.tolist()], self.contexts_of(rows, without))
 
-    def contexts_of(self, rows: Rows, without: Container[int] = ()) -> Contexts | None:
-        if self.contexts is None:
+    def contexts_of(self, rows: Rows, without: Container[tuple[str, int]] = ()) -> Contexts | None:
+        if not self.contexts:
             return None
-        return [() if row in without else self.contexts[row] for row in rows.tolist()]
+        return [
+            [
+                token
+                for part, contexts in self.contexts.items()
+                if (part, row) not in without
+                for token in contexts[row]
+            ]
+            for row in rows.tolist()
+        ]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -92,12 +102,13 @@ class TrainingData:
     validation: EncodedSplit
     sample: Rows
 
-    def without_contexts(self) -> TrainingData:
-        return replace(
-            self,
-            training=replace(self.training, contexts=None),
-            validation=replace(self.validation, contexts=None),
+    def without_context(self, part: str) -> TrainingData:
+        """The same without what one option puts before prompts."""
+        training, validation = (
+            replace(split, contexts={name: held for name, held in split.contexts.items() if name != part})
+            for split in (self.training, self.validation)
         )
+        return replace(self, training=training, validation=validation)
 
 
 def sample_rows(rows: int, count: int, seed: int) -> Rows:
@@ -180,7 +191,7 @@ def _cached(
     notify: Notify,
 ) -> list[Features]:
     key = features_key(network, feature_numbers(options.precision))
-    mean = network.stages()[0].shape[1] if options.neighbours else 0
+    mean = network.stages()[0].shape[1] if options.words else 0
     plans = [
         feature_plan(store, key, split.value, part.digest, len(part), mean) for split, part in parts.items()
     ]

@@ -3,7 +3,7 @@
 FOLDER/features-0123456789abcdef/    one frozen part, one cut, one set of numbers
   train-1a2b3c4d/                    the images of one split, by the digest of the prepared folder
     block-00000.npy                  (rows, tokens, width), of rows 0 to N-1, written whole or not at all
-    mean-00000.npy                   with --neighbours: (rows, vision width), means of what the tower sees
+    mean-00000.npy                   (rows, vision width), means of what the tower sees, for words in prompts
 
 A block is made in memory and then written, so memory is bounded, several processes can share the work, and
 what was made before an interruption is found again.
@@ -79,7 +79,7 @@ class LiveFeatures:
 class FeatureCache:
     """Features on disk, memory-mapped: blocks of (rows, tokens, width), each but the last of `block_rows`.
 
-    `means`, (rows, vision width), are those that neighbours are found by; None where they are not wanted.
+    `means`, (rows, vision width), are what concepts and neighbours are found by; None where not wanted.
     """
 
     blocks: tuple[NDArray[Any], ...]

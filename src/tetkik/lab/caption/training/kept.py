@@ -12,6 +12,7 @@ from tetkik.lab.caption.training.validation import GeneratedCaptions
 from tetkik.statistics import ClusterBootstrap, percentile_interval
 
 # Named as the options are, which is the same in every language.
+CONCEPTS = "--concepts"
 NEIGHBOURS = "--neighbours"
 SELF_CRITICAL = "--self-critical"
 _REPLICATES = 1000
@@ -21,8 +22,8 @@ _REPLICATES = 1000
 class Comparison:
     """Validation with a part and without it, by `metric`; `low` and `high` bound the difference at 95%.
 
-    Both are None where there are too few cases for an interval. Without the neighbours the weights are the
-    same, and learned with them.
+    Both are None where there are too few cases for an interval. Without concepts or neighbours the weights
+    are the same, and learned with them.
     """
 
     part: str

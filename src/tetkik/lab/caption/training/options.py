@@ -46,7 +46,7 @@ class CaptionTraining(EngineOptions):
         adapter: how, with `Learning.ADAPTER`.
         cache_features: else they are computed in every epoch.
         cache: None is beside the output.
-        neighbours: kept only where validation is better with them, as is `self_critical`.
+        neighbours: kept only where validation is better with them, as are `concepts` and `self_critical`.
         judged: captions are generated in each epoch with `cider` and `rouge_l` alone.
         merge: instead of an adapter.
     """
@@ -97,6 +97,13 @@ class CaptionTraining(EngineOptions):
             "the training captions.",
         ),
     ] = 0
+    concepts: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Names of so many concepts at most, which a head sees in the image, in the prompt.",
+        ),
+    ] = 0
     self_critical: Annotated[
         int,
         Field(
@@ -134,6 +141,11 @@ class CaptionTraining(EngineOptions):
     def reward(self) -> StopBy:
         """The metric of captions that decides what is kept."""
         return StopBy.CIDER if self.stop_by is StopBy.LOSS else self.stop_by
+
+    @property
+    def words(self) -> bool:
+        """Whether anything about each image stands in its prompt."""
+        return bool(self.neighbours or self.concepts)
 
     @property
     def drawn(self) -> int:

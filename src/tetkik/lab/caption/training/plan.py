@@ -27,7 +27,6 @@ from tetkik.lab.caption.training.features import (
     free_bytes,
     frozen_would_be_smaller,
 )
-from tetkik.lab.caption.training.neighbours import check_neighbours
 from tetkik.lab.caption.training.options import CaptionTraining
 from tetkik.lab.caption.training.plan_memory import (
     PassMemory,
@@ -37,6 +36,7 @@ from tetkik.lab.caption.training.plan_memory import (
     planned_network,
     step_memory,
 )
+from tetkik.lab.caption.training.prompts import check_prompts
 from tetkik.lab.engine.precision import Precision, torch_type
 from tetkik.language import Sentence
 
@@ -222,9 +222,9 @@ def plan_training(
     if options.precision is Precision.AUTO:
         options = replace(options, precision=Precision.BF16 if chosen.bf16 else Precision.FP16)
     rows = _rows(options, prepared)
-    if options.neighbours:
+    if options.words:
         network = planned_network(options, config, torch_type(options.precision))
-        check_neighbours(network, options.neighbours, options.max_tokens)
+        check_prompts(network, options, prepared)
     images, cache = _images(options, config, rows, options.cache or store)
     before = 0 if images is None else images.frozen + images.working
     planner = _Planner(config, chosen, rows.longest, before)
@@ -333,7 +333,7 @@ def _images(
         return images, None
     store = (place or Path()).resolve()
     each = math.prod(network.feature_shape()) * feature_numbers(options.precision).itemsize
-    if options.neighbours:
+    if options.words:
         each += MEAN_BYTES * network.stages()[0].shape[1]
     return images, CachePlan(
         cache_place(network),

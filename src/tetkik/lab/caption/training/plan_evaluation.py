@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tetkik.caption.families.numerics import CHUNK
-from tetkik.caption.neighbours import context_length
 from tetkik.caption.options import Learning, Quantisation
+from tetkik.caption.prompt_words import context_length
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.evaluate import EvaluationOptions
 from tetkik.lab.caption.training.plan import (
@@ -83,7 +83,7 @@ def plan_evaluation(plan: Plan, prepared: Prepared | None) -> EvaluationPlan:
     frozen = frozen_bytes(network, options.quantisation)
     width = int(getattr(config.text_config, "hidden_size", 0) or config.text_config.d_model)
     vocabulary = network.core.get_output_embeddings().weight.shape[0]
-    context = [0] * context_length(options.neighbours)
+    context = [0] * context_length(options.neighbours, options.concepts)
     before = network.stages()[-1].shape[0] + len(network._compose([], False, context)[0])
     length = before + decoding.max_tokens
     beams = usual.batch_size * decoding.beams

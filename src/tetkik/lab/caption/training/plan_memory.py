@@ -27,9 +27,9 @@ from tetkik.caption.families.base_location import BaseLocation, find_base, is_pa
 from tetkik.caption.families.loading import family_of, model_class
 from tetkik.caption.families.numerics import CHUNK
 from tetkik.caption.image_spec import ImageSpec
-from tetkik.caption.neighbours import context_length
 from tetkik.caption.network import Cut
 from tetkik.caption.options import Learning, Quantisation
+from tetkik.caption.prompt_words import context_length
 from tetkik.errors import BundleNotFound, UsageError
 from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind
 from tetkik.lab.engine.precision import Precision, torch_type
@@ -204,7 +204,7 @@ def step_memory(
     weights = sum(item.numel() for item in learned)
     frozen = frozen_bytes(network, options.quantisation)
     size = torch_type(options.precision).itemsize
-    context = [0] * context_length(options.neighbours)
+    context = [0] * context_length(options.neighbours, options.concepts)
     row = len(network._compose([0] * (tokens - 1), True, context)[0])
     stacks = _stacks(network, config, row)
     layers = [stack.layers * stack.kept(options.quantisation, size) for stack in stacks]

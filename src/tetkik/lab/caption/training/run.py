@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,8 +15,8 @@ from safetensors.torch import load_file
 from tetkik.caption.families import image_spec_of
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.image_spec import ImageSpec
-from tetkik.caption.neighbours import NeighbourIndex
 from tetkik.caption.options import Learning
+from tetkik.caption.prompt_words import NO_WORDS
 from tetkik.errors import TrainingError, UsageError
 from tetkik.lab.caption.interpretation import COLLAPSED, REPEATED
 from tetkik.lab.caption.prepared import Prepared
@@ -28,10 +29,10 @@ from tetkik.lab.caption.training.data import (
     make_training_data,
 )
 from tetkik.lab.caption.training.features import feature_store
-from tetkik.lab.caption.training.kept import NEIGHBOURS, SELF_CRITICAL, Comparison, compare
+from tetkik.lab.caption.training.kept import SELF_CRITICAL, Comparison, compare
 from tetkik.lab.caption.training.model import learned_weights, load_learned, new_network, whole_network
-from tetkik.lab.caption.training.neighbours import add_neighbours, check_neighbours
 from tetkik.lab.caption.training.options import CaptionTraining
+from tetkik.lab.caption.training.prompts import add_prompt_words, check_prompts, without
 from tetkik.lab.caption.training.self_critical import SelfCriticalTrainer, self_critical_options
 from tetkik.lab.caption.training.trainer import CaptionTrainer, part_size
 from tetkik.lab.caption.training.tuning import Epoch, Trial, trial_sentence, tuned
@@ -103,8 +104,8 @@ class _Run:
         # Before any process goes on, so that all find the same.
         known = self._decided()
         network = self._new(options)
-        if options.neighbours:
-            check_neighbours(network, options.neighbours, options.max_tokens)
+        if options.words:
+            check_prompts(network, options, self.prepared)
         data = make_training_data(
             accelerator,
             network,
@@ -114,9 +115,11 @@ class _Run:
             progress=session.progress,
             notify=self.notify,
         )
-        index: NeighbourIndex | None = None
-        if options.neighbours:
-            data, index = add_neighbours(accelerator, network, self.prepared, data, options, session.progress)
+        words, concepts = NO_WORDS, None
+        if options.words:
+            data, words, concepts = add_prompt_words(
+                accelerator, network, self.prepared, data, options, session.progress
+            )
         if options.tune:
             self._drop(network)
             del network
@@ -132,19 +135,21 @@ class _Run:
         self._drop(network)
         state = self._train(network, data, options)
         judged, kept, captions, loss = state, list[Comparison](), None, None
-        if index is not None and len(data.validation):
-            with_them, bare = data, data.without_contexts()
-            one, captions = self._decide(
-                (NEIGHBOURS, known, kept),
-                lambda: self._captions(network, with_them),
-                lambda: self._captions(network, bare),
-            )
-            if not one.kept:
-                self._say_dropped(one)
-                data, index = bare, None
+        if len(data.validation):
+            learned_with = data
+            for part in data.validation.contexts:
+                bare = data.without_context(part)
+                one, captions = self._decide(
+                    (part, known, kept),
+                    partial(self._captions, network, data, captions),
+                    partial(self._captions, network, bare),
+                )
+                if not one.kept:
+                    self._say_dropped(one)
+                    data, words = bare, without(words, part)
+            captions = captions or self._captions(network, data)
+            if data is not learned_with:
                 loss = self._loss(network, data)
-        elif len(data.validation):
-            captions = self._captions(network, data)
         further = None
         if options.self_critical:
             further = self._train(network, data, options, _SELF_CRITICAL)
@@ -179,7 +184,8 @@ class _Run:
             metrics=validation_metrics(judged, captions, options.data_name, loss),
             captions=captions,
             kept=tuple(kept),
-            neighbours=index,
+            words=words,
+            concepts=concepts,
             self_critical=further,
         )
 
@@ -212,9 +218,9 @@ class _Run:
     def _say_dropped(self, one: Comparison) -> None:
         self.notify(
             Sentence(
-                "The captions of neighbours are left out: {difference} with them is no sure gain for these "
-                "weights, which learned with them. Train again without --neighbours to compare fairly.",
-                {"difference": one.difference},
+                "What {part} puts into prompts is left out: {difference} with it is no sure gain for these "
+                "weights, which learned with it. Train again without {part} to compare fairly.",
+                {"part": one.part, "difference": one.difference},
             )
         )
 
@@ -277,7 +283,12 @@ class _Run:
         size = part_size(options, accelerator.num_processes)
         return loss_per_token(accelerator, network, data.validation, size, options.precision)
 
-    def _captions(self, network: StagedNetwork, data: TrainingData) -> GeneratedCaptions:
+    def _captions(
+        self, network: StagedNetwork, data: TrainingData, known: GeneratedCaptions | None = None
+    ) -> GeneratedCaptions:
+        """Captions of the validation sample, where they are not `known` already."""
+        if known is not None:
+            return known
         options, accelerator = self.session.options, self.session.accelerator
         made = make_captions(
             accelerator,

@@ -31,7 +31,7 @@ from tetkik.lab.engine.session import Notify
 from tetkik.lab.engine.trainer import Trainer
 
 WITHOUT_CONTEXT = 0.25
-"""Share of the rows of a step whose prompt lacks the captions of neighbours."""
+"""Share of the rows of a step whose prompt lacks the names of concepts, or the captions of neighbours."""
 WINDOW = 32
 """Steps whose rows are sorted by length together."""
 
@@ -136,12 +136,16 @@ class CaptionTrainer(Trainer[Epoch]):
             )
         return loss
 
-    def _without_context(self, rows: Rows) -> set[int]:
-        """Rows that learn without their neighbours in this step, so that the model can do without them."""
-        if self._data.training.contexts is None:
-            return set()
+    def _without_context(self, rows: Rows) -> set[tuple[str, int]]:
+        """What rows learn without in this step, so that the model can do without it."""
+        parts = tuple(self._data.training.contexts)
         draws = {row: np.random.default_rng((self._seed, self._state.step, row)) for row in rows.tolist()}
-        return {row for row, draw in draws.items() if draw.random() < WITHOUT_CONTEXT}
+        return {
+            (part, row)
+            for row, draw in draws.items()
+            for part, drawn in zip(parts, draw.random(len(parts)), strict=True)
+            if drawn < WITHOUT_CONTEXT
+        }
 
     def _reduce_gradients(self) -> Tensor:
         """Sum them over processes, undo their scaling and clip them; their norm before that."""

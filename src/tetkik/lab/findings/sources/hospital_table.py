@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +49,7 @@ OPTIONS = {"images": (), "known": (), **UNCERTAIN_OPTIONS}
 
 
 def read_listing(spec: SourceSpec, how: Reading) -> Rows:
-    """Read a table of the user's own."""
+    """Read a table of the user's own, as text."""
     table = read_table(spec.path)
     file_column = table.first_of(FILE_COLUMNS)
     if file_column is None:
@@ -58,6 +58,14 @@ def read_listing(spec: SourceSpec, how: Reading) -> Rows:
             path=spec.path,
             columns=" | ".join(FILE_COLUMNS[:4]),
         )
+    images = ImageFolder(Path(spec.options.get("images", spec.path.parent)), check=how.check_files)
+    return rows_of(table, file_column, spec, how, images.find)
+
+
+def rows_of(
+    table: Table, file_column: str, spec: SourceSpec, how: Reading, find: Callable[[str], Path | None]
+) -> Rows:
+    """The rows of a table that was read; `find` gives the file of a name in its column of files."""
     beside = spec.path.with_name(spec.path.name.partition(".")[0] + RULES_ENDING)
     named = spec.options.get("known")
     own = read_rules(Path(named or beside)) if named or beside.is_file() else ()
@@ -87,10 +95,7 @@ def read_listing(spec: SourceSpec, how: Reading) -> Rows:
         official=[split_named(cell) for cell in table.get("split")],
         left_out=table.left_out(),
         other_labels=marks.others,
-    ).usable(
-        ImageFolder(Path(spec.options.get("images", spec.path.parent)), check=how.check_files).find,
-        bad_cell=wrong,
-    )
+    ).usable(find, bad_cell=wrong)
 
 
 def listed(cells: Sequence[str], known: Sequence[frozenset[str]], *, keep_others: bool) -> Translated:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tetkik.errors import UsageError
-from tetkik.lab.findings.sources import chexpert, folder, hospital_table, mimic, nih, vindr
+from tetkik.lab.findings.sources import chexpert, folder, hospital_table, mimic, nih, parquet, vindr
 from tetkik.lab.findings.sources.files import Reading, SourceSpec
 from tetkik.lab.findings.sources.rows import Rows
 
@@ -32,6 +32,7 @@ _KINDS: Mapping[str, tuple[_Reader, Mapping[str, tuple[str, ...]]]] = {
     "mimic": (mimic.read_mimic, mimic.OPTIONS),
     "vindr": (vindr.read_vindr, vindr.OPTIONS),
     "csv": (hospital_table.read_listing, hospital_table.OPTIONS),
+    "parquet": (parquet.read_parquet, parquet.OPTIONS),
     "folder": (folder.read_folder, folder.OPTIONS),
 }
 """The reader of each kind of source, and what a spec may say of it with the values allowed; () for any."""
@@ -41,6 +42,12 @@ def read_rows(spec: SourceSpec, how: Reading | None = None) -> Rows:
     """Read one source as its kind is read."""
     read, _ = _KINDS[spec.kind]
     return read(spec, how or Reading())
+
+
+def table_spec(table: Path, images: Path | None = None) -> SourceSpec:
+    """A table of the user's own, whatever its format; `images` is the folder of their files."""
+    kind = "parquet" if parquet.is_dataset(table) else "csv"
+    return SourceSpec(kind, table, {} if images is None else {"images": str(images)})
 
 
 def parse_spec(text: str) -> SourceSpec:

@@ -10,7 +10,6 @@ from pydantic import Field
 
 from tetkik.bundle import REFERENCE_COMPLAINTS
 from tetkik.lab.engine.options import DataName, EngineOptions
-from tetkik.lab.engine.precision import PROCESS_TIMEOUT, Precision
 
 BIOBERTURK = "hazal/BioBERTurkcased-con-trM"
 """BERTurk trained on with Turkish biomedical text (Türkmen et al., J Healthc Inform Res 7, 2023, 433)."""
@@ -48,30 +47,13 @@ class TransformerOptions(EngineOptions):
         str, Field(description="Transformer: a Hugging Face id or a path; without it BioBERTurk.")
     ] = DEFAULT_BASE
     data_name: DataName = "training table"
-    tune: Annotated[
-        int, Field(ge=0, description="Transformer: how many settings to try first, on validation.")
-    ] = 0
-    epochs: Annotated[int, Field(ge=1, description="Transformer: most passes over the data.")] = 5
     batch_size: Annotated[int, Field(ge=1, description="Transformer: rows in one step.")] = 32
     learning_rate: Annotated[float, Field(ge=0, description="Transformer: highest learning rate.")] = 3e-5
     max_length: Annotated[int, Field(ge=8, description="Transformer: tokens read of a complaint.")] = 256
     imbalance: Annotated[
         Imbalance, Field(description="Transformer: what is done about rare departments.")
     ] = Imbalance.WEIGHTS
-    precision: Annotated[Precision, Field(description="Transformer: numbers to train in.")] = Precision.AUTO
-    accumulation: Annotated[int, Field(ge=1, description="Transformer: parts of a step, to save memory.")] = 1
-    patience: Annotated[
-        int, Field(ge=1, description="Transformer: epochs without a gain before it stops.")
-    ] = 2
     seed: Annotated[int, Field(ge=0, description="Transformer: of the split and the weights.")] = 0
-    threads: Annotated[int, Field(ge=0, description="Transformer: CPU threads; 0 leaves torch's choice.")] = 0
-    process_timeout: Annotated[
-        int,
-        Field(
-            ge=1,
-            description="Transformer, several processes: seconds that one waits in a step for the others.",
-        ),
-    ] = PROCESS_TIMEOUT
     keep_fp32: Annotated[
         bool, Field(description="Transformer: put the fp32 network into the bundle too.")
     ] = False

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 
 import structlog
 
@@ -114,8 +113,7 @@ class Worker:
                     "The program ended {count} times while it read this image; look at it in another viewer.",
                     count=STARTS,
                 )
-            pixels = partial(self._decoder.pixels, frame=work.frame)
-            read_case_image(self._records, self._settings, work, pixels, publish)
+            read_case_image(self._records, self._settings, work, self._decoder.pixels, publish)
         except Conflict:
             _log.warning("job lost", job=work.id)
         except Exception as fault:

@@ -5,7 +5,7 @@
 
 import { adopt } from './adopt.js';
 import { fill, reveal } from './conflict.js';
-import { added, confirmed, fieldOf, gone, fitHeight, linesOf, moved, namedTexts, rewritten, textsOf, typed, written } from './lines.js';
+import { added, confirmed, ended, fieldOf, gone, fitHeight, linesOf, moved, namedTexts, rewritten, textsOf, typed, written } from './lines.js';
 import { agreed, send, tell } from './requests.js';
 import { Writing } from './writing.js';
 
@@ -21,6 +21,8 @@ export class Editor {
     /** @type {import('./conflict.js').Judging | null} a finding that was judged and is not kept yet */
     this.judging = null;
     this.writing = new Writing(room);
+    /** @type {HTMLTextAreaElement | null} the field that was written in last, until it is left */
+    this.typedIn = null;
     /** @type {Promise<unknown>} */
     this.queue = Promise.resolve();
     room.addEventListener('input', (event) => {
@@ -29,8 +31,10 @@ export class Editor {
       const line = field.closest('[data-line]');
       if (line) rewritten(line);
       fitHeight(field);
+      this.typedIn = field;
       this.changed();
     });
+    room.addEventListener('focusout', ({ target }) => target === this.typedIn && this.end());
     room.addEventListener('keydown', (event) => {
       if (event.target instanceof HTMLTextAreaElement && typed(event, this.panel)) this.changed();
       if ((event.ctrlKey || event.metaKey) && event.key === 's') {
@@ -78,6 +82,13 @@ export class Editor {
     this.panel.classList.add('unsaved');
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.save(), PAUSE);
+  }
+
+  /** The sentence that is being typed ends here. */
+  end() {
+    const field = this.typedIn;
+    this.typedIn = null;
+    if (field && ended(field)) this.changed();
   }
 
   /** Save now, if there is anything to save. @returns {Promise<boolean>} whether all is saved */

@@ -29,6 +29,14 @@ export function rewritten(line) {
   else if (dataset.author === 'judged') dataset.author = 'person';
 }
 
+/** A full stop where a sentence that was typed has no end: lines are read as one paragraph. @param {HTMLTextAreaElement} field */
+export function ended(field) {
+  const text = field.value.trimEnd();
+  if (!text || field.readOnly || !field.closest('[data-line]') || /[.!?…:;,]$/.test(text)) return false;
+  field.value = `${text}.`;
+  return true;
+}
+
 /** Whoever changed a model's sentence says that it is theirs. @param {HTMLElement | null} line */
 export function confirmed(line) {
   if (line?.dataset.author !== 'edited') return false;

@@ -39,7 +39,9 @@ export function signing(room, editor, measurements) {
   room.addEventListener('click', async (event) => {
     if (/** @type {HTMLElement} */ (event.target).closest('.open-marks')) return explain();
     const button = /** @type {HTMLElement} */ (event.target).closest('[data-sign]');
-    if (!button || editor.writing.active || !(await editor.save())) return;
+    if (!button || editor.writing.active) return;
+    editor.end();
+    if (!(await editor.save())) return;
     if (measurements && !(await measurements.settled())) return;
     // The saving may have brought an objection, or solved one.
     const now = /** @type {HTMLElement} */ (room.querySelector('[data-sign]'));

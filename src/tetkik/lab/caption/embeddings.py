@@ -1,0 +1,48 @@
+"""What all images of a split look like to an embedding, computed once by all processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.caption.neighbours import unit_length
+from tetkik.lab.engine.batches import in_steps
+from tetkik.lab.engine.processes import gathered
+from tetkik.values import ProgressCallback
+
+if TYPE_CHECKING:
+    from tetkik.lab.caption.prepared import Part
+
+Embeddings = NDArray[np.float32]
+
+
+def embeddings_of(
+    accelerator: Any,
+    part: Part,
+    embedding: Callable[[NDArray[np.uint8]], Embeddings],
+    batch_size: int,
+    step: str,
+    progress: ProgressCallback = lambda *_: None,
+) -> Embeddings:
+    """(rows, width), of unit length: `embedding` of the squares of `part`, (n, size, size, 3), uint8.
+
+    Each process has its share of the batches, which are those of one process, so that their number changes
+    no digit.
+    """
+    rank, world = accelerator.process_index, accelerator.num_processes
+    batches = in_steps(np.arange(len(part)), batch_size)
+    mine = batches[rank::world]
+    made, done, total = [np.zeros((0, 0), np.float32)], 0, sum(map(len, mine))
+    for rows in mine:
+        made.append(unit_length(embedding(part.squares(rows)).astype(np.float32)))
+        done += len(rows)
+        progress(step, done, total)
+    parts = gathered(accelerator, [np.concatenate(made[1:] or made)])
+    found = np.empty((len(part), parts[0].shape[1]), np.float32)
+    for place, values in enumerate(parts):
+        if len(values):
+            found[np.concatenate(batches[place::world])] = values
+    return found
