@@ -23,6 +23,7 @@ import pytest
 from hl7.client import MLLPClient
 from hl7.mllp import start_hl7_server
 from playwright.sync_api import expect
+from sqlalchemy import select
 
 from tests.integrations.archives import orthanc
 from tests.integrations.hl7.messages import adt, orm
@@ -37,8 +38,9 @@ from tests.service.drafts.test_reading_page import accept_stated
 from tests.service.kit import make_context
 from tetkik.records.people import users
 from tetkik.records.reports import outbox
+from tetkik.records.schema import Case
 from tetkik.service.kit.context import AppContext
-from tetkik.values import SYSTEM, OutboxState, Role
+from tetkik.values import SYSTEM, CaseState, OutboxState, Role
 
 PASSWORD = "okuma odası 2026"
 SYSTEMS = """
@@ -142,8 +144,21 @@ def film(file: Path, accession: str) -> Path:
     made.SpecificCharacterSet = "ISO_IR 148"
     made.PatientName, made.PatientID, made.PatientSex = "ŞAHİN^GÜLÇİN^IŞIL", "4711", "F"
     made.PatientBirthDate, made.AccessionNumber, made.Modality = "19610423", accession, "DX"
+    made.StudyDate, made.StudyTime = "20261101", "141000"  # ten minutes after the time of the order
     made.save_as(file)
     return file
+
+
+def wait_for_draft(app_context: AppContext) -> str:
+    """The case, once the model has read its film."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        with app_context.records.read() as tx:
+            found = tx.session.scalar(select(Case.id).where(Case.state == CaseState.TO_READ))
+        if found is not None:
+            return found
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 def wait_until_sent(app_context: AppContext, count: int) -> tuple[outbox.OutboxView, ...]:
@@ -179,18 +194,16 @@ def test_from_the_order_to_the_signed_report_in_the_archive(tmp_path):
             with opened(browser, address, width=390, touch=True) as context:
                 signed_in(context, app_context, Role.RADIOLOGIST, actor=reader)
                 page = context.new_page()
-                page.goto("/worklist")
-                page.locator("tr.case[data-case]", has_text="ŞAHİN").get_by_role("link").first.click()
-                page.locator("[data-sign]").wait_for()
-                claim = page.locator(".strip-top").get_by_role("button", name="Üstlen")
-                if claim.count():
-                    claim.click()
-                    page.wait_for_selector("[data-mine]")
+                page.goto(f"/read/{wait_for_draft(app_context)}")
+                page.locator(".strip-top").get_by_role("button", name="Üstlen").click()
+                page.wait_for_selector("[data-mine]")
                 page.locator("[data-sign]").click()
                 accept_stated(page)
                 expect(page.locator("[data-small-display]")).to_be_visible()
                 page.fill("#sign-password", PASSWORD)
                 page.keyboard.press("Enter")
+                if shots := os.environ.get("DAY_SHOTS"):
+                    page.screenshot(path=f"{shots}/signing-390.png")
                 expect(page.locator(".as-signed")).to_be_visible()
             items = wait_until_sent(app_context, 3)
         kept = [pydicom.dcmread(BytesIO(pacs.file(one["ID"]))) for one in pacs.instances().values()]
