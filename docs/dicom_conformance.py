@@ -58,9 +58,9 @@ def parts() -> list[Part]:
         (("status", "meaning"), _statuses()),
         "## Storage commitment",
         "An object is committed that lies in the spool or in the database. It is reported by N-EVENT-REPORT "
-        "on an association of our own where the file names the peer's `host` (with role selection, we are the "
-        "SCP), and else on the association of the request. Where no report is taken it is tried again for "
-        "some minutes; a peer that got none asks again.",
+        "on an association of our own where the file names the peer's `host` (with role selection: we are "
+        "the SCP), and else on the association of the request. Where no report is taken it is tried again "
+        "for some minutes; a peer that got none asks again.",
         (("what", "value"), _commitment()),
         "## Security",
         "TLS 1.2 or newer where the file names a certificate (PS3.15 B.9); with `tls_ca` a peer must show a "

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from pydicom import Dataset
-from pydicom.dataelem import RawDataElement
 from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import RawDataElement
 
 from tetkik.errors import InputError, TetkikError
 from tetkik.imaging.dicom import parse_dicom
