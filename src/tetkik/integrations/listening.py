@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import select
@@ -27,6 +29,7 @@ from tetkik.errors import SettingError, UsageError
 from tetkik.integrations.configuration import Configuration, DicomListener, Hl7Listener
 from tetkik.integrations.dicom.acceptor import Acceptor, tls_context
 from tetkik.integrations.dicom.spool import FOLDER, Spool, instance_digest, remove_unfinished
+from tetkik.integrations.dicom.worklist import answer_worklist
 from tetkik.records.connect import open_records
 from tetkik.records.database import Records
 from tetkik.records.schema import ReceivedFile
@@ -103,7 +106,10 @@ def dicom_work(settings: Settings, configuration: Configuration, listening: sock
         records = open_records(settings)
         try:
             spool = open_spool(settings, records, listener)
-            acceptor = Acceptor(configuration, listening, spool, lambda uids: imported(records, uids))
+            worklist = partial(answer_worklist, records, ZoneInfo(settings.hospital_time_zone))
+            acceptor = Acceptor(
+                configuration, listening, spool, lambda uids: imported(records, uids), worklist
+            )
             serving = threading.Thread(target=acceptor.serve, daemon=True)
             serving.start()
             stopping.wait()
