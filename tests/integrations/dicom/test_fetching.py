@@ -83,7 +83,7 @@ def serving(archive: Archive) -> Iterator[None]:
     entity.add_supported_context(STUDY_MOVE)
     handlers: Any = [(evt.EVT_C_FIND, archive.find), (evt.EVT_C_MOVE, archive.move)]
     server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
-    assert server is not None
+    assert server is not None and server.socket is not None
     archive.port = server.socket.getsockname()[1]
     try:
         yield

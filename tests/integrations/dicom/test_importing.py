@@ -15,7 +15,7 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.images import images, jobs, received_decisions, receiving
 from tetkik.records.orders import orders
 from tetkik.records.schema import AuditRow, Case, Image, Job, ReceivedStudy
-from tetkik.values import SYSTEM, CaseState, OrderState, ReceivedState
+from tetkik.values import SYSTEM, CaseState, OrderState, ReceivedState, RemovalReason
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_a_study_is_rejected_and_forgotten_after_a_month(one):
     one.arrive(a_file(1))
     one.look(61)
     with one.records.write(SYSTEM) as tx:
-        received_decisions.reject(tx, one.study().id)
+        received_decisions.reject(tx, one.study().id, RemovalReason.TEST)
     one.look(61)
     assert (one.study().state, one.spooled()) == (ReceivedState.REJECTED, 1)
     with one.records.write(SYSTEM) as tx:
