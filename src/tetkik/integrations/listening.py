@@ -52,6 +52,8 @@ class Work:
     processes: int
     run: Callable[[threading.Event], None]
     """Serves until the event is set."""
+    after: Callable[[int], object] = lambda pid: None
+    """Called with the id of a process that ended by itself, to tidy after it."""
 
 
 def open_spool(settings: Settings, records: Records, listener: DicomListener | None = None) -> Spool:
@@ -116,7 +118,8 @@ def dicom_work(settings: Settings, configuration: Configuration, listening: sock
         finally:
             records.close()
 
-    return Work("dicom", listener.processes, run)
+    folder = settings.data_dir.absolute() / FOLDER
+    return Work("dicom", listener.processes, run, lambda pid: remove_unfinished(folder, pid))
 
 
 def imported(records: Records, sop_instance_uids: Collection[str]) -> set[str]:
@@ -175,6 +178,7 @@ def mind(works: Collection[Work]) -> None:
             stopping.wait(0.1)
             continue
         work = running.pop(pid)
+        work.after(pid)
         log.error("listen_process_ended", work=work.name, status=os.waitstatus_to_exitcode(status))
         if time.monotonic() - started.get(work.name, 0) < _RESTART_SECONDS:
             stopping.wait(_RESTART_SECONDS)
@@ -205,7 +209,7 @@ def _start(work: Work, parent_lives: int, child_watches: int) -> int:
 
 
 def _watch(parent_lives: int) -> None:
-    """End at once where the parent is gone, whose end of the pipe is closed then: the next one needs the port.
+    """End at once where the parent is gone, whose end of the pipe is closed then: the next needs the port.
 
     Nothing is lost: what is not on the disk was not acknowledged.
     """

@@ -173,6 +173,9 @@ def chaos(folder: Path, rounds: int, seed: int) -> Outcome:
             outcome.rounds += 1
             outcome.kinds[kind] += 1
             sent = [image(size=2 * chance.randrange(500, 2_000_000)) for _ in range(_A_ROUND)]
+            if kind == "full disk":
+                hospital.stop()
+                hospital.start(reserve=2**62)
             with _sending(hospital, sent):
                 _do(kind, hospital, chance)
             outcome.faults += [f"round {number}, {kind}: {fault}" for fault in _lines_of(kind, hospital)]
@@ -197,9 +200,8 @@ def _do(kind: str, hospital: Hospital, chance: random.Random) -> None:
         hospital.stop(signal.SIGKILL)
         hospital.start()
     elif kind == "full disk":
-        hospital.stop()
-        hospital.start(reserve=2**62)
-        _wait(lambda: hospital.refused)
+        before = hospital.refused
+        _wait(lambda: hospital.refused > before)
         hospital.stop()
         hospital.start()
     elif kind == "wrong AE":
@@ -271,9 +273,11 @@ def _faults_of_what_is_there(hospital: Hospital) -> list[str]:
     doubled = [uid for uid, times in there.items() if times > 1]
     unfinished = list((hospital.folder / "house" / FOLDER).glob("*.part"))
     shutil.rmtree(hospital.folder / "house")
-    return [f"lost: {uid}" for uid in lost] + [f"doubled: {uid}" for uid in doubled] + [
-        f"unfinished: {path}" for path in unfinished
-    ]
+    return (
+        [f"lost: {uid}" for uid in lost]
+        + [f"doubled: {uid}" for uid in doubled]
+        + [f"unfinished: {path}" for path in unfinished]
+    )
 
 
 def _stored(made: Any, one: Dataset) -> int | None:

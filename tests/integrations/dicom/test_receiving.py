@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 import time
+from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
@@ -87,7 +94,8 @@ def test_many_at_once_are_all_there(listener):
     sent = [[image(size=400_000) for _ in range(5)] for _ in range(8)]
     statuses: list[list[int]] = []
     threads = [
-        threading.Thread(target=lambda some=some: statuses.append(send(listener.port, *some))) for some in sent
+        threading.Thread(target=lambda some=some: statuses.append(send(listener.port, *some)))
+        for some in sent
     ]
     for thread in threads:
         thread.start()
@@ -196,7 +204,7 @@ def test_a_cut_in_the_middle_of_an_object_leaves_nothing_but_a_line(listener):
     with association(listener.port) as made:
         connection = made.dul.socket.socket
         original = connection.send
-        sent = []
+        sent: list[int] = []
 
         def cut(content, *more):
             if sum(sent) > 500_000:
@@ -204,7 +212,9 @@ def test_a_cut_in_the_middle_of_an_object_leaves_nothing_but_a_line(listener):
             sent.append(original(content, *more))
             return sent[-1]
 
-        made.dul.socket.socket = type("Cut", (), {"send": staticmethod(cut), "__getattr__": lambda _, name: getattr(connection, name)})()
+        made.dul.socket.socket = type(
+            "Cut", (), {"send": staticmethod(cut), "__getattr__": lambda _, name: getattr(connection, name)}
+        )()
         made.dul.socket.socket.fileno = connection.fileno
         made.send_c_store(image(size=3_000_000))
         wait_for(lambda: any(line["event"] == "dicom_association_failed" for line in listener.lines))
@@ -225,7 +235,9 @@ def test_an_empty_object_is_refused(listener):
 def test_a_file_that_was_altered_is_not_taken_for_an_object(tmp_path):
     spool = Spool(tmp_path, new_vault())
     for number in range(3):
-        made = spool.receive(Origin("ct1", "CT1", CR_IMAGE, f"1.2.{number}", "1.2.840.10008.1.2.1", "2026-11-23"))
+        made = spool.receive(
+            Origin("ct1", "CT1", CR_IMAGE, f"1.2.{number}", "1.2.840.10008.1.2.1", "2026-11-23")
+        )
         made.write(b"x" * 600_000)
         made.write(b"y" * 600_000)
         made.keep()
@@ -253,3 +265,68 @@ def test_what_a_killed_process_left_is_swept_and_a_discarded_object_is_gone(tmp_
     assert remove_unfinished(tmp_path) == 1
     assert list(tmp_path.iterdir()) == []
     left.discard()
+
+
+def test_tls_asks_for_a_certificate_of_the_authority(tmp_path):
+    authority, own, stranger = certificates(tmp_path)
+    keys: dict[str, Any] = {"tls_cert": str(own[0]), "tls_key": str(own[1]), "tls_ca": str(authority)}
+
+    def context(pair):
+        made = ssl.create_default_context(cafile=authority)
+        made.check_hostname = False
+        if pair is not None:
+            made.load_cert_chain(*pair)
+        return made
+
+    with listening(tmp_path, **keys) as made:
+        with association(made.port, tls_args=(context(own), "localhost")) as caller:
+            assert caller.send_c_store(image(size=3_000_000)).Status == 0
+        for pair in (stranger, None):
+            with socket.create_connection(("127.0.0.1", made.port)) as plain:
+                plain.settimeout(PATIENCE)
+                with pytest.raises(OSError), context(pair).wrap_socket(plain) as caller:
+                    caller.sendall(request())
+                    assert not caller.recv(1), "answered"
+                    raise OSError
+        with socket.create_connection(("127.0.0.1", made.port)) as plain:
+            plain.settimeout(PATIENCE)
+            with suppress(ConnectionError):
+                plain.sendall(request())
+                assert plain.recv(1) != b"\x02"  # A-ASSOCIATE-AC
+        wait_for(lambda: len(made.lines) == 3)
+        assert [(line["event"], line["reason"]) for line in made.lines] == [("dicom_refused", "tls")] * 3
+        (file,) = made.files()
+        assert len(file.open()) > 3_000_000
+
+
+def certificates(folder):
+    """The certificate of an authority, a pair of certificate and key that it signed, one that it did not."""
+
+    def signed(name, issuer, key):
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        own = ec.generate_private_key(ec.SECP256R1())
+        day = datetime(2026, 1, 1)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer or subject)
+            .public_key(own.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(day)
+            .not_valid_after(day + timedelta(days=36_500))
+            .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        )
+        made = builder.sign(key or own, hashes.SHA256())
+        files = folder / f"{name}.pem", folder / f"{name}.key"
+        files[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+        files[1].write_bytes(
+            own.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return subject, own, files
+
+    name, key, files = signed("authority", None, None)
+    return files[0], signed("listener", name, key)[2], signed("stranger", None, None)[2]
