@@ -49,9 +49,8 @@ def listen(
     configure()
     use_time_zone(chosen.hospital_time_zone)
     with ExitStack() as held:
-        folder = held.enter_context(listening.only_one(chosen))
         open_records(chosen).close()  # its faults are told here, once
-        listening.sweep(folder)
+        held.enter_context(listening.only_one(chosen))
         works = []
         if configuration.listen is not None:
             listener = configuration.listen

@@ -31,7 +31,6 @@ class Service(StrEnum):
 
     STORE = "store"
     ECHO = "echo"
-    FIND = "find"
     COMMIT = "commit"
     """Storage commitment: our word that an image is safe."""
     WORKLIST = "worklist"

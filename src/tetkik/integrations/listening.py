@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 from sqlalchemy import select
@@ -132,10 +131,10 @@ def imported(records: Records, sop_instance_uids: Collection[str]) -> set[str]:
 
 
 @contextmanager
-def only_one(settings: Settings) -> Iterator[Path]:
-    """The spool's folder, for one `tetkik listen` at a time; what a killed one left unfinished is removed."""
+def only_one(settings: Settings) -> Iterator[None]:
+    """One `tetkik listen` at a time for an installation; what a killed one left unfinished is removed."""
     folder = settings.data_dir.absolute() / FOLDER
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.mkdir(exist_ok=True, mode=0o700)
     handle = os.open(folder.parent / "listen.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
@@ -144,16 +143,11 @@ def only_one(settings: Settings) -> Iterator[Path]:
             raise UsageError(
                 "Another tetkik listen runs for {folder}; stop that one first.", folder=settings.data_dir
             ) from None
-        yield folder
+        if removed := remove_unfinished(folder):
+            log.info("spool_swept", files=removed)
+        yield
     finally:
         os.close(handle)
-
-
-def sweep(folder: Path) -> None:
-    """Remove what a killed listener left unfinished, before another one begins."""
-    removed = remove_unfinished(folder)
-    if removed:
-        log.info("spool_swept", files=removed)
 
 
 def mind(works: Collection[Work]) -> None:
@@ -194,7 +188,7 @@ def _start(work: Work, parent_lives: int, child_watches: int) -> int:
         stopping = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: stopping.set())
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when
-        threading.Thread(target=_watch, args=(parent_lives, stopping), daemon=True).start()
+        threading.Thread(target=_watch, args=(parent_lives,), daemon=True).start()
         work.run(stopping)
         status = 0
     except BaseException:
@@ -204,11 +198,14 @@ def _start(work: Work, parent_lives: int, child_watches: int) -> int:
         os._exit(status)
 
 
-def _watch(parent_lives: int, stopping: threading.Event) -> None:
-    """Stop where the parent is gone: its end of the pipe is closed then."""
+def _watch(parent_lives: int) -> None:
+    """End at once where the parent is gone, whose end of the pipe is closed then: the next one needs the port.
+
+    Nothing is lost: what is not on the disk was not acknowledged.
+    """
     with suppress(OSError):
         os.read(parent_lives, 1)
-    stopping.set()
+    os._exit(1)
 
 
 def _end(running: dict[int, Work]) -> None:

@@ -32,9 +32,7 @@ def safe(report: Dataset) -> set[str]:
 
 
 def failed(report: Dataset) -> dict[str, int]:
-    return {
-        item.ReferencedSOPInstanceUID: item.FailureReason for item in report.get("FailedSOPSequence", ())
-    }
+    return {item.ReferencedSOPInstanceUID: item.FailureReason for item in report.get("FailedSOPSequence", ())}
 
 
 @pytest.fixture
