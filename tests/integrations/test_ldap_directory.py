@@ -223,17 +223,10 @@ def test_somebody_who_has_the_login_now_is_not_the_person_who_signed_in(server: 
             arrival = super().authenticate(login, password)
             return arrival and replace(arrival, subject="another")
 
-    chosen = settings_for(server)
+    there = Changed(settings_for(server), {"radyoloji": Role.RADIOLOGIST}, {})
     with pytest.raises(Forbidden, match="not right"):
-        sign_in.reauthenticate(
-            records,
-            replace(actor, session_id="s"),
-            GOOD,
-            Changed(chosen, {"radyoloji": Role.RADIOLOGIST}, {}),
-        )
-    newcomer = sign_in.sign_in_by_password(
-        records, "omer", GOOD, PEER, Changed(chosen, {"radyoloji": Role.RADIOLOGIST}, {})
-    )
+        sign_in.reauthenticate(records, replace(actor, session_id="s"), GOOD, there)
+    newcomer = sign_in.sign_in_by_password(records, "omer", GOOD, PEER, there)
     assert newcomer.user_id != actor.user_id
 
 
