@@ -144,7 +144,7 @@ def test_nothing_counts_as_sent_that_the_archive_refused(app_context, told):
         sign_in(client, app_context, Role.ADMINISTRATOR)
         page = client.get("/outbox?state=refused").text
         assert "A900H" in page and item.report_number in page and "ŞAHİN" not in page
-        assert "1 results are set aside" in page and f"/reports/{report.id}" not in page
+        assert "1 result is set aside" in page and f"/reports/{report.id}" not in page
         assert item.report_number not in client.get("/outbox?state=sent").text
         told.status = 0xB007  # the archive keeps it now, with a warning
         assert client.post("/outbox/refused", data={"to": "told"}).status_code == 303
