@@ -23,6 +23,7 @@ REPORT = replace(SIGNED, image=picture(), heatmap=picture("RGB", (1, 2, 3)), hea
 def rows(part):
     """The cells of a table of the page."""
     found = re.search(rf"<!-- {part} -->\n(.*)<!-- /{part} -->", PAGE, re.DOTALL)
+    assert found is not None
     lines = found.group(1).splitlines()[2:]
     return [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines]
 
