@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx
 from pydicom import Dataset
@@ -25,7 +26,7 @@ from tetkik.integrations.configuration import Configuration
 _PLUGINS = Path("/usr/share/orthanc/plugins")
 
 
-def systems(*peers: dict[str, object], routes: tuple[dict[str, object], ...] = ()) -> Configuration:
+def systems(*peers: Any, routes: Any = ()) -> Configuration:
     """A file of systems with these peers, each named in `name`."""
     return Configuration.model_validate({"peer": peers, "route": routes})
 
@@ -163,6 +164,7 @@ def archive(*sop_classes: str, implicit: bool = False, **entity: object) -> Iter
     try:
         yield made
     finally:
+        assert server is not None
         server.shutdown()
 
 

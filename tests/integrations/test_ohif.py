@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from tests.documents.sample import IDENTITY, TAGS, document, picture
 from tests.integrations.archives import orthanc, systems
@@ -29,8 +29,9 @@ def film(report):
     made.file_meta = FileMetaDataset()
     made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dicom.identify(made, report)
-    made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = TAGS.sop_class
-    made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = IDENTITY.instance_uid
+    sop_class, uid = UID(TAGS.sop_class or ""), UID(IDENTITY.instance_uid or "")
+    made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = sop_class
+    made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = uid
     made.SeriesInstanceUID, made.SeriesNumber, made.InstanceNumber = IDENTITY.series_uid, 1, 1
     made.Modality, made.SeriesDescription = "DX", "PA"
     made.Rows = made.Columns = 256

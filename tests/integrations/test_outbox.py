@@ -25,12 +25,17 @@ from tetkik.integrations.outbox import MOST_TRIES, queue_results, send_due, wait
 from tetkik.records.cases.patients import Person
 from tetkik.records.reports import outbox
 from tetkik.records.schema import AuditRow, Image, OutboxItem
+from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.outbox import sending
 from tetkik.settings import Settings
 from tetkik.values import SYSTEM, OutboxState, Role
 
-WANTED = (Comprehensive3DSRStorage, EncapsulatedPDFStorage, SecondaryCaptureImageStorage)
-WANTED += (KeyObjectSelectionDocumentStorage,)
+WANTED = (
+    Comprehensive3DSRStorage,
+    EncapsulatedPDFStorage,
+    SecondaryCaptureImageStorage,
+    KeyObjectSelectionDocumentStorage,
+)
 GUL = Person(name="Gülçin ŞAHİN", number="4711")
 ALL = {"as": ["sr", "pdf", "capture"]}
 SETTINGS = Settings()
@@ -144,8 +149,10 @@ def test_nothing_counts_as_sent_that_the_archive_refused(app_context, told):
         sign_in(client, app_context, Role.ADMINISTRATOR)
         page = client.get("/outbox?state=refused").text
         assert "A900H" in page and item.report_number in page and "ŞAHİN" not in page
-        assert "1 results are set aside" in page and f"/reports/{report.id}" not in page
+        assert "1 result is set aside" in page and f"/reports/{report.id}" not in page
         assert item.report_number not in client.get("/outbox?state=sent").text
+        assert item.report_number in client.get("/outbox?state=&to=").text  # as the form sends it
+        assert item.report_number not in client.get("/outbox?to=pacs").text
         told.status = 0xB007  # the archive keeps it now, with a warning
         assert client.post("/outbox/refused", data={"to": "told"}).status_code == 303
         assert sent_all(app_context, chosen) == 1
@@ -251,8 +258,9 @@ def test_the_thread_sends_what_is_due_and_the_file_is_read_once(app_context, tol
     )
     context = make_context(tmp_path, app_context.records, integrations=file)
     report = queued(context, sending.systems_of(context.settings))
-    with served(context) as client:
-        sending.OutboxThread(context, client.app.state.decoder).run_once()
+    decoder = ImageDecoder(context.records)
+    sending.OutboxThread(context, decoder).run_once()
+    decoder.close()
     assert items(context, report.id)["told", "sr"].state is OutboxState.SENT
     with app_context.records.read() as tx:
         assert tx.count(Image) == 1

@@ -11,13 +11,9 @@ from fastapi.responses import RedirectResponse, Response
 from tetkik.language import Sentence
 from tetkik.records.reports import outbox
 from tetkik.service.kit.access.authorization import RequestContext, allowed
-from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.values import OutboxState, Permission
 
 router = APIRouter(prefix="/outbox")
-NAVIGATION = (
-    NavigationEntry("/outbox", Permission.OUTBOX, "upload", Sentence("Outbox"), "g x", position=95),
-)
 Keeper = Annotated[RequestContext, allowed(Permission.OUTBOX)]
 Name = Annotated[str, Query(max_length=40)]
 _PAGE = 50
@@ -26,15 +22,16 @@ _PAGE = 50
 @router.get("")
 def listed(
     ctx: Keeper,
-    state: Annotated[OutboxState | None, Query()] = None,
+    state: Name = "",
     to: Name = "",
     before: Annotated[str | None, Query(max_length=26)] = None,
 ) -> Response:
     """By state and by system, the latest first; the numbers of reports, and nobody's name."""
+    states = [one for one in OutboxState if one == state]  # what an address has wrong is left out
     with ctx.write() as tx:
-        found = outbox.list_items(tx, (state,) if state else (), to, limit=_PAGE + 1, before=before)
+        found = outbox.list_items(tx, states, to, limit=_PAGE + 1, before=before)
         systems, counted = outbox.destinations(tx), outbox.count_items(tx)
-    chosen = {name: value for name, value in (("state", state and state.value), ("to", to)) if value}
+    chosen = {name: value for name, value in (("state", state), ("to", to)) if value}
     more = len(found) > _PAGE
     return ctx.render(
         "outbox/list.html.jinja",
