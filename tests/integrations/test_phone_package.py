@@ -102,7 +102,7 @@ def test_the_same_key_gives_the_same_bytes_and_another_another(made):
 
 
 def test_tools_that_are_missing_are_named_with_the_command(monkeypatch, tmp_path):
-    monkeypatch.setattr(android_package.shutil, "which", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
     monkeypatch.setattr(android_package, "FRAMEWORK", tmp_path / "none.apk")
     with pytest.raises(MissingExtra, match="apt-get install aapt android-framework-res apksigner"):
         build_package(parse_address(URL), "Tetkik", "1.0", make_key(tmp_path / "key.pem", "x"))

@@ -19,7 +19,7 @@ from tetkik.service.app import routers
 from tetkik.service.kit.access.authorization import Guard, guards
 from tetkik.values import Permission, Role, permissions_of
 
-MOST_BYTES = 150_000
+MOST_BYTES = 152_000
 
 
 def page_routes() -> list[APIRoute]:

@@ -93,8 +93,9 @@ def test_only_who_opens_cases_takes_complaints_and_photos(client):
 
 def test_the_android_package_is_named_where_the_setting_names_its_certificate(tmp_path, client):
     assert client.get("/.well-known/assetlinks.json").status_code == 404
-    chosen = {"public_url": "https://tetkik.hastane.gov.tr", "phone_fingerprint": FINGERPRINT}
-    with served(make_context(tmp_path / "other", **chosen)) as other:
+    url = "https://tetkik.hastane.gov.tr"
+    context = make_context(tmp_path / "other", public_url=url, phone_fingerprint=FINGERPRINT)
+    with served(context) as other:
         (said,) = other.get("/.well-known/assetlinks.json", headers={"Host": "127.0.0.1"}).json()
     assert said["relation"] == ["delegate_permission/common.handle_all_urls"]
     assert said["target"] == {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,6 +111,8 @@ def test_without_a_network_it_waits_and_then_goes_once(phone, app_context, tmp_p
     take(page, "Ağsız HASTA", photo=shot(tmp_path))
     expect(page.locator("[data-count]")).to_have_text("1")
     expect(page.locator("[data-what]")).to_have_text("Şikâyet + Fotoğraf")
+    when = page.locator("[data-when]").text_content() or ""
+    assert re.fullmatch(r"alındı: \d\d\.\d\d \d\d:\d\d, silinecek: \d\d\.\d\d \d\d:\d\d", when)
     (entry,) = kept(page)
     assert "HASTA" not in str(entry["text"]) and COMPLAINT not in str(entry["text"])
     assert (entry["until"] - entry["at"]) == 2 * 3600 * 1000  # type: ignore[operator]

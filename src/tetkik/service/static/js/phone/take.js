@@ -29,8 +29,12 @@ export async function taking(sending) {
   const say = (/** @type {string} */ text, kind = 'ok') => document.dispatchEvent(new CustomEvent('toast', { detail: { text, kind } }));
   let busy = false;
 
-  const moment = new Intl.DateTimeFormat(document.documentElement.lang, { day: '2-digit', month: '2-digit', hour: '2-digit', minute: '2-digit' });
-  const at = (/** @type {number} */ time) => moment.format(new Date(time));
+  /** As all pages write a time. @param {number} time */
+  const at = (time) => {
+    const [day, month, hour, minute] = ['getDate', 'getMonth', 'getHours', 'getMinutes'].map((part) => /** @type {any} */ (new Date(time))[part]());
+    const two = (/** @type {number} */ number) => String(number).padStart(2, '0');
+    return `${two(day)}.${two(month + 1)} ${two(hour)}:${two(minute)}`;
+  };
 
   /** @param {string} [sent] the id of the entry that is on its way */
   async function show(sent) {
