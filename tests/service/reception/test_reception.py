@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import func, select
@@ -181,6 +182,17 @@ def test_a_case_with_everything(desk, app_context):
     assert "İrem IŞIK" in page and "01.02.1970" in page and "Kalp\nbüyük mü?" in page
     found = desk.post("/reception/patients", data={"words": "irem isik"}).text
     assert "İrem IŞIK" in found and "•••••••0146" in found and "10000000146" not in found
+
+
+@pytest.mark.parametrize(
+    ("sex", "years", "word"),
+    [("F", 6, "kız çocuk"), ("M", 6, "erkek çocuk"), ("F", 40, "kadın"), ("M", 40, "erkek")],
+)
+def test_a_child_is_no_woman_and_no_man(desk, sex, years, word):
+    born = f"1.1.{datetime.now(UTC).year - years}"
+    case_id = opened(desk, unknown="", name="Ada KAYA", birth_date=born, sex=sex)
+    page = desk.get(f"/cases/{case_id}").text
+    assert f"<dd>{word}</dd>" in page
 
 
 def test_sending_the_same_form_twice_opens_one_case(desk, app_context):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from sqlalchemy import select
 
@@ -10,7 +12,7 @@ from tests.service.kit import served, sign_in
 from tetkik.records.cases.patients import Person
 from tetkik.records.schema import AuditRow, Case
 from tetkik.records.worklist import claims
-from tetkik.values import CaseState, Priority, Role
+from tetkik.values import CaseState, Priority, Role, Sex
 
 API = "/api/v1"
 
@@ -31,6 +33,22 @@ def put(app_context, name="Gülçin ŞAHİN", *, state=CaseState.TO_READ, priori
         for key, value in columns.items():
             setattr(row, key, value)
     return case_id
+
+
+def test_a_row_calls_a_child_a_girl_and_a_man_a_man(app_context, client):
+    desk = made_user(app_context.records, Role.RECEPTION)
+    year = datetime.now(UTC).year - 6
+    people = ((Sex.FEMALE, f"{year}0101"), (Sex.MALE, "19700101"), (Sex.OTHER, ""))
+    for number, (sex, birth) in enumerate(people):
+        made_case(app_context.records, desk, Person("Ada KAYA", "", f"H-{number}", birth, sex))
+    sign_in(client, app_context, Role.RADIOLOGIST)
+    page = client.get("/worklist").text
+    assert [page.count(f"<span>{word}</span>") for word in ("girl", "female", "male", "other sex")] == [
+        1,
+        0,
+        1,
+        1,
+    ]
 
 
 def actions(app_context, actor):
