@@ -41,12 +41,9 @@ from tetkik.imaging.deidentify import Options, Secret, deidentify_bytes
 from tetkik.imaging.presentation import read_state, states_of
 from tetkik.imaging.read import read_bytes
 from tetkik.imaging.tag_list import list_tags
-<<<<<<< HEAD
-from tetkik.integrations.hl7.check import check_message
-=======
 from tetkik.integrations.dicom.headers import HeaderRequest
 from tetkik.integrations.dicom.headers import read_header as read_dicom_header
->>>>>>> w-import
+from tetkik.integrations.hl7.check import check_message
 from tetkik.records.database import Records
 from tetkik.records.lifecycle.backup import MANIFEST, make_backup
 from tetkik.records.lifecycle.backup_file import read_header, read_members, write_archive
