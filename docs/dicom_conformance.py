@@ -66,10 +66,10 @@ def parts() -> list[Part]:
         "for some minutes; a peer that got none asks again.",
         (("what", "value"), _commitment()),
         "## Modality worklist",
-        "Matching keys: Scheduled Station AE Title, Scheduled Procedure Step Start Date (one day or a range), "
+        "Matching keys: Scheduled Station AE Title, Scheduled Procedure Step Start Date (a day or a range), "
         "Modality; Patient's Name (wildcards; letters are folded), Patient ID, Accession Number, Requested "
-        f"Procedure ID. What is asked for is returned, up to {worklist.MOST} entries, in ISO_IR 148, in UTF-8 "
-        "where the query is in it, or in the peer's `character_set`.",
+        f"Procedure ID. What is asked for is returned, up to {worklist.MOST} entries, in ISO_IR 148, in "
+        "UTF-8 where the query is in it, or in the peer's `character_set`.",
         (("status", "meaning"), _worklist_statuses()),
         "## Services as SCU",
         "Asked of peers by the keys of the file `expected_count`, `priors` and `worklist`.",
