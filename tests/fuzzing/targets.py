@@ -31,6 +31,7 @@ from tests.imaging.files import (
     sound_files,
     with_codestream,
 )
+from tests.integrations.hl7.messages import MAPPING, ZONE, adt, orm
 from tests.records.kit import made_case, made_records, made_user
 from tests.records.pictured import film
 from tests.service.zips import cd, zipped
@@ -42,6 +43,7 @@ from tetkik.imaging.read import read_bytes
 from tetkik.imaging.tag_list import list_tags
 from tetkik.integrations.dicom.headers import HeaderRequest
 from tetkik.integrations.dicom.headers import read_header as read_dicom_header
+from tetkik.integrations.hl7.check import check_message
 from tetkik.records.database import Records
 from tetkik.records.lifecycle.backup import MANIFEST, make_backup
 from tetkik.records.lifecycle.backup_file import read_header, read_members, write_archive
@@ -267,6 +269,18 @@ def _findings() -> bytes:
     return json.dumps(result_of({"Mass": "certain", "Effusion": "absent"}).as_json()).encode()
 
 
+# Messages of the hospital's systems
+
+
+def _message(dice: Dice) -> bytes:
+    return mutated_bytes(dice, [adt(), adt("A40", more="MRG|4712^^^HASTANE^PI"), orm()])
+
+
+def _check(data: bytes) -> None:
+    said = check_message(data, MAPPING, ZONE, "ISO_IR 148")
+    assert said.answer in {"AA", "AE", "AR"} and bool(said.remarks)
+
+
 # Text
 
 
@@ -296,5 +310,6 @@ TARGETS: dict[str, Target] = {
         _read_as("findings.json", read_findings),
         (TetkikError,),
     ),
+    "HL7 messages": Target(_message, _check, (), examples=400),
     "texts": Target(_text, _texts, (), examples=300),
 }
