@@ -2,9 +2,9 @@
 
     python benchmarks/dicom_chaos.py [--rounds 100] [--seed 0]
 
-Each round is one kind of fault: an acceptor or the whole listener ended with SIGKILL, a connection cut, a disk
-below its reserve, an unknown AE title, bytes that are no PDU, a caller that goes silent. A modality sends four
-images meanwhile and repeats what was not acknowledged. Every fault has to say exactly one line.
+Each round is one kind of fault: an acceptor or the whole listener ended with SIGKILL, a connection cut, a
+disk below its reserve, an unknown AE title, bytes that are no PDU, a caller that goes silent. A modality
+sends four images meanwhile and repeats what was not acknowledged. Every fault has to say exactly one line.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
     python benchmarks/dicom_receive.py [--images 500] [--rounds 3]
 
-500 images of 12.5 MB (2,500 × 2,500 × 16 bit), sent by dcmtk's storescu over one association and over twenty.
-storescp runs as `storescp --fork -od FOLDER -aet TETKIK PORT` and brings nothing to the disk by itself; what a
-round left is removed before the next. `dd conv=fsync` says what the disk can do. Rounds take turns; the
-medians count.
+500 images of 12.5 MB (2,500 × 2,500 × 16 bit), sent by dcmtk's storescu over one association and over
+twenty. storescp runs as `storescp --fork -od FOLDER -aet TETKIK PORT` and brings nothing to the disk by
+itself; what a round left is removed before the next. `dd conv=fsync` says what the disk can do. Rounds take
+turns; the medians count.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from figures import judged, record
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
+from figures import judged, record
 from tests.ports import free_port
 
 _SIDE = 2500

@@ -47,7 +47,10 @@ PROGRAMS = {
     "npm": Program(("npm",), "npm"),
     "pdfsig": Program(("pdfsig",), "poppler-utils"),
     "postgresql": Program(("initdb",), "postgresql", "postgres"),
+    "slapd": Program(("slapd",), "slapd"),
     "storescu": Program(("storescu",), "dcmtk"),
+    "findscu": Program(("findscu",), "dcmtk"),
+    "wlmscpfs": Program(("wlmscpfs",), "dcmtk"),
     "softhsm2": Program(("softhsm2-util",), "softhsm2"),
 }
 """By the name that `@pytest.mark.program(...)` takes."""

@@ -21,7 +21,7 @@ TAKERS = {
     **dict.fromkeys(
         (
             *("t", "warn", "note", "print_line", "_bullet", "option", "argument", "translate", "Sentence"),
-            *("Diverged", "Stopped"),
+            *("Diverged", "Stopped", "Refused"),
         ),
         0,
     ),

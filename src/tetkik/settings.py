@@ -325,6 +325,28 @@ class Settings(BaseSettings):
     """What the identity provider is asked for; add the scope of groups where it has one."""
     oidc_name: str = ""
     """What the button of single sign-on calls the identity provider."""
+    ldap_url: str = Field(default="", pattern=r"^$|^ldaps?://[^\s/]+$")
+    """The hospital's directory (LDAP, Active Directory), such as `ldaps://dc.hastane.local`. With `ldap://`
+    the connection begins TLS by itself before any password crosses it. Empty: none."""
+    ldap_base: str = ""
+    """Below which name people and groups stand in the directory, such as `DC=hastane,DC=local`."""
+    ldap_user_filter: str = "(sAMAccountName={login})"
+    """By which filter a person is found; `(uid={login})` in most directories but Active Directory."""
+    ldap_group_filter: str = "(|(member={dn})(uniqueMember={dn}))"
+    """By which filter a person's groups are found; `(member:1.2.840.113556.1.4.1941:={dn})` counts groups
+    within groups in Active Directory."""
+    ldap_bind_dn: str = ""
+    """The account by which people are looked for; empty where everybody may look."""
+    ldap_bind_password: SecretStr | None = None
+    """The password of that account."""
+    ldap_roles: str = ""
+    """Which group (`cn`) has which role, such as `radyoloji=radiologist, kalite=auditor`. Who is in none of
+    them cannot sign in."""
+    ldap_departments: str = ""
+    """Which group opens which department, such as `noroloji=Nöroloji, bashekimlik=*`. Empty: the
+    administrator says it, and a newcomer has none."""
+    ldap_ca: Path | None = None
+    """The authority (PEM) that signed the directory's certificate. None: those that the system trusts."""
     passkey_roles: str = ""
     """Roles that need a passkey or single sign-on, such as `administrator, radiologist`: a password alone
     only lets them add a passkey. Recommended for administrators."""

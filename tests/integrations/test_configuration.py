@@ -51,6 +51,13 @@ model = "none"
 """
 
 
+def known(systems, name):
+    """A peer that there is."""
+    found = systems.peer(name)
+    assert found is not None
+    return found
+
+
 @pytest.fixture
 def file(tmp_path):
     made = tmp_path / "systems.toml"
@@ -61,11 +68,11 @@ def file(tmp_path):
 def test_who_calls_is_known_by_title_and_address(file):
     systems = load_configuration(file)
     for address in ("10.1.2.3", "10.2.255.1", "2001:db8::7", "::ffff:10.2.0.1"):
-        assert systems.caller(address, "CT1").name == "ct1"
-    assert systems.caller("10.9.0.1", "CT1").name == "ct1-old"
+        assert systems.caller(address, "CT1") is systems.peer("ct1")
+    assert systems.caller("10.9.0.1", "CT1") is systems.peer("ct1-old")
     assert systems.caller("10.9.0.2", "CT1") is None and systems.caller("10.1.2.3", "CT2") is None
-    assert systems.sender("10.1.0.9").name == "hbys" and systems.sender("10.1.2.3") is None
-    assert systems.peer("ct1").may(Service.STORE) and not systems.peer("ct1").may(Service.ECHO)
+    assert systems.sender("10.1.0.9") is systems.peer("hbys") and systems.sender("10.1.2.3") is None
+    assert known(systems, "ct1").may(Service.STORE) and not known(systems, "ct1").may(Service.ECHO)
 
 
 def test_the_first_route_that_fits_counts_and_paths_lie_beside_the_file(file, tmp_path):
@@ -73,15 +80,15 @@ def test_the_first_route_that_fits_counts_and_paths_lie_beside_the_file(file, tm
     assert systems.route("ct1", "DX", "CHEST") is systems.routes[0]
     assert systems.route("ct1", "DX", "HAND") is systems.route("pacs", "DX", "CHEST") is systems.routes[1]
     assert systems.routes[0].send[0].forms == (ResultForm.SR, ResultForm.PDF)
-    assert systems.listen.tls_cert == tmp_path / "listen.pem"
-    assert systems.peer("hbys").mapping == tmp_path / "hbys.toml"
+    assert systems.listen is not None and systems.listen.tls_cert == tmp_path / "listen.pem"
+    assert known(systems, "hbys").mapping == tmp_path / "hbys.toml"
 
 
 def test_a_token_lies_in_a_file_of_its_own(file, tmp_path):
     (tmp_path / "tetkik-peer-pacs").write_text("s3cret\n")
     systems = load_configuration(file)
-    assert systems.peer("pacs").token(Settings(secrets_dir=tmp_path)) == "s3cret"
-    assert systems.peer("ct1").token(Settings(secrets_dir=tmp_path)) is None
+    assert known(systems, "pacs").token(Settings(secrets_dir=tmp_path)) == "s3cret"
+    assert known(systems, "ct1").token(Settings(secrets_dir=tmp_path)) is None
 
 
 @pytest.mark.parametrize(

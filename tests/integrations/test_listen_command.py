@@ -47,7 +47,7 @@ def test_call_is_of_check():
 def test_one_listener_at_a_time(tmp_path):
     chosen = Settings(data_dir=tmp_path)
     with only_one(chosen):
-        (tmp_path / "incoming" / "left.part").touch()
+        (tmp_path / "incoming" / "1-left.part").touch()
         with pytest.raises(UsageError, match="Another tetkik listen"), only_one(chosen):
             pass
     with only_one(chosen):

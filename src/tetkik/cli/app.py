@@ -16,6 +16,7 @@ from tetkik.cli import (
     demo,
     doctor,
     findings,
+    hl7,
     keys,
     listen,
     models,
@@ -52,6 +53,7 @@ app.add_typer(report.app, name="report", help=t("From findings to a draft report
 app.command("deidentify", help=t("DICOM files in, the same without what identifies out."))(
     deidentify.deidentify
 )
+app.add_typer(hl7.app, name="hl7", help=t("Messages of the hospital's systems: check them before they come."))
 app.add_typer(trial.app, name="trial", help=t("A silent trial: a model unseen beside the signed reports."))
 app.add_typer(models.app, name="models", help=t("Model bundles: list, show, verify, import, export, push."))
 app.command("serve", help=t("The reading room: cases, worklist, reports, in a browser."))(serve.serve)

@@ -64,9 +64,7 @@ def to_fhir_transaction(document: ReportDocument) -> bytes:
         request = {"method": "PUT", "url": f"{kind}?{query}"}
         if kind in _OF_THE_HOSPITAL:
             request = {"method": "POST", "url": kind, "ifNoneExist": query}
-        entries.append(
-            {"fullUrl": f"urn:uuid:{place.of(what)}", "resource": resource, "request": request}
-        )
+        entries.append({"fullUrl": f"urn:uuid:{place.of(what)}", "resource": resource, "request": request})
     return _bundle(document, "transaction", entries)
 
 

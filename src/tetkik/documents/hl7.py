@@ -1,4 +1,4 @@
-"""A report as an HL7 v2 message (2.5.1, or 2.3.1): an unsolicited observation, ORU^R01 (HL7 v2.5.1, chapter 7.3.1)."""
+"""A report as an HL7 v2 message (2.5.1, or 2.3.1): an unsolicited observation, ORU^R01 (chapter 7.3.1)."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class MessageForm:
     pdf: bytes | None = field(default=None, repr=False)
 
 
-def to_hl7(document: ReportDocument, form: MessageForm = MessageForm()) -> bytes:  # noqa: B008 - frozen
+def to_hl7(document: ReportDocument, form: MessageForm = MessageForm()) -> bytes:
     """The report as one message, its segments ended by carriage returns; in UTF-8 but for a receiver's wish.
 
     A draft is sent as preliminary, a withdrawn report with its text as wrong.
@@ -119,11 +119,7 @@ def _segments(document: ReportDocument, form: MessageForm) -> Iterator[str]:
     yield _joined(["OBR", *(order.get(place, "") for place in range(1, 33))])
     seal = ("ST", f"VERIFICATION^SHA-256 of the report^{OWN_SCHEME}", "", document.verification, "")
     observed = [*_observations(document), *_measured(document), *_age(document), *_file(form), seal]
-    for place, (kind, code, part, value, unit) in enumerate(observed, 1):
-        if kind == "FT" and form.text == "TX":  # whose lines are repetitions (chapter 2A.78)
-            kind, value = "TX", value.replace("\\.br\\", "~")
-        elif kind == "CWE" and form.version == "2.3.1":
-            kind = "CE"  # that version has no CWE
+    for place, (kind, code, part, value, unit) in enumerate((_fitting(item, form) for item in observed), 1):
         yield _joined(
             ["OBX", str(place), kind, code, part, value, unit, "", "", "", "", _OBSERVED[document.standing]]
         )
@@ -170,6 +166,16 @@ def _age(document: ReportDocument) -> Iterator[_Observed]:
         unit = AGE_UNITS[age.unit]
         units = f"{unit.value}^{unit.meaning}^UCUM"
         yield "NM", f"{AGE.value}^{AGE.meaning}^LN", "", str(age.count), units
+
+
+def _fitting(item: _Observed, form: MessageForm) -> _Observed:
+    """In a type that the receiver has: TX, whose lines are repetitions (chapter 2A.78), or CE."""
+    kind, code, part, value, unit = item
+    if kind == "FT" and form.text == "TX":
+        return "TX", code, part, value.replace("\\.br\\", "~"), unit
+    if kind == "CWE" and form.version == "2.3.1":
+        return "CE", code, part, value, unit
+    return item
 
 
 def _file(form: MessageForm) -> Iterator[_Observed]:

@@ -8,8 +8,9 @@ its image is in a case, or counted to a study that waits, and never before. One 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,9 +26,12 @@ from tetkik.integrations.dicom import query
 from tetkik.integrations.dicom.headers import Header, HeaderReader, HeaderRequest
 from tetkik.integrations.dicom.priors import fetch_priors
 from tetkik.integrations.dicom.spool import ReceivedFile, Spool, instance_digest
+from tetkik.integrations.dicom.worklist_user import take_worklist
+from tetkik.integrations.listening import Work, open_spool
 from tetkik.language import Sentence
 from tetkik.records.cases import cases
 from tetkik.records.cases.identity_comparison import compare_with_patient
+from tetkik.records.connect import open_records
 from tetkik.records.database import Records
 from tetkik.records.images import received_decisions, receiving
 from tetkik.records.images.receiving import NewFile, ReceivedContent, ReceivedView, WaitingFile
@@ -37,6 +41,8 @@ from tetkik.workflow.image_intake import NO_MODEL, IncomingImage
 from tetkik.workflow.malware_scanner import scan
 
 POLL_SECONDS = 2.0
+WORKLIST_SECONDS = 60.0
+"""Between two looks at the worklist of another system."""
 _AHEAD = timedelta(minutes=5)
 """A study that was made so long after it came shows that the sender's clock is ahead."""
 _NAME = "image"
@@ -45,11 +51,22 @@ _GONE = Sentence("The file is not in the spool any more; have the study sent aga
 _log = structlog.get_logger()
 
 
+class Decoders:
+    """The sandboxed processes that look at files."""
+
+    def __init__(self) -> None:
+        self.headers, self.readers = HeaderReader(), ReaderPool(1)
+
+    def close(self) -> None:
+        self.headers.close()
+        self.readers.close()
+
+
 class Importer:
-    """Takes files from one spool until it is stopped.
+    """Takes files from one spool until it is stopped; who made the decoders closes them.
 
     Args:
-        now: the time, for tests.
+        now: tells the time.
     """
 
     def __init__(
@@ -58,6 +75,7 @@ class Importer:
         settings: Settings,
         configuration: Configuration,
         spool: Spool,
+        decoders: Decoders,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         assert configuration.listen is not None
@@ -65,30 +83,32 @@ class Importer:
         self._configuration, self._listener = configuration, configuration.listen
         self._spool = spool
         self._now = now
-        self._headers, self._readers = HeaderReader(), ReaderPool(1)
-        self._priors = ThreadPoolExecutor(1, "priors")
+        self._headers, self._readers = decoders.headers, decoders.readers
+        self._asking = ThreadPoolExecutor(1, "asking")
+        """For what other systems are asked meanwhile: a slow one keeps no study waiting."""
         self._asked: set[str] = set()
+        self._worklist: Future[None] | None = None
+        self._worklist_at = 0.0
 
     def run(self, stopping: threading.Event) -> None:
         """Work until the event is set."""
-        try:
-            while not stopping.is_set():
-                try:
-                    self.run_once()
-                except Exception as fault:
-                    # The database or the disk may be away for a while.
-                    _log.error("import", kind=type(fault).__name__)
-                stopping.wait(POLL_SECONDS)
-        finally:
-            self.close()
+        while not stopping.is_set():
+            try:
+                self.run_once()
+            except Exception as fault:
+                # The database or the disk may be away for a while.
+                _log.error("import", kind=type(fault).__name__)
+            stopping.wait(POLL_SECONDS)
+        self.close()
 
     def close(self) -> None:
-        self._priors.shutdown(wait=False, cancel_futures=True)
-        self._headers.close()
-        self._readers.close()
+        self._asking.shutdown(wait=False, cancel_futures=True)
 
     def run_once(self) -> None:
         """Take in what is new, decide what is complete, import what is decided."""
+        if time.monotonic() >= self._worklist_at and (self._worklist is None or self._worklist.done()):
+            self._worklist_at = time.monotonic() + WORKLIST_SECONDS
+            self._worklist = self._asking.submit(self.take_worklists)
         files = {file.path.name: file for file in self._spool.incoming()}
         self._take_in(files)
         with self._records.read() as tx:
@@ -100,6 +120,18 @@ class Importer:
         for study in complete:
             self._safely(study, lambda one: self._import(one, files))
         self._tidy(files)
+
+    def take_worklists(self) -> None:
+        """Take the orders of every provider of worklists."""
+        for peer in self._configuration.peers:
+            if peer.worklist:
+                zone = ZoneInfo(self._settings.hospital_time_zone)
+                try:
+                    taken = take_worklist(self._records, self._configuration, peer, zone)
+                except Exception as fault:
+                    _log.error("worklist", peer=peer.name, kind=type(fault).__name__)
+                else:
+                    _log.info("worklist_taken", peer=peer.name, count=taken)
 
     def _safely(self, study: ReceivedView, step: Callable[[ReceivedView], None]) -> None:
         """One study that fails does not keep the others; it is tried again at the next look."""
@@ -213,7 +245,7 @@ class Importer:
         _log.info("study_imported", study=done.id, images=done.imported, refused=done.refused, done=is_done)
         if is_done and not is_prior and done.id not in self._asked:
             self._asked.add(done.id)
-            self._priors.submit(fetch_priors, self._records, self._configuration, done)
+            self._asking.submit(fetch_priors, self._records, self._configuration, done)
 
     def _import_file(self, study: ReceivedView, one: WaitingFile, file: ReceivedFile) -> None:
         peer = self._configuration.peer(study.peer)
@@ -242,7 +274,7 @@ class Importer:
                 if receiving.lock(tx, study.id).state is not ReceivedState.COMPLETE:
                     return
                 differs = compare_with_patient(tx, study.patient_id, header.identity)
-                confirmed = tuple(item.trait.value for item in differs) if study.decided_by else ()
+                confirmed = tuple(item.trait.value for item in differs) if study.decided_at else ()
                 added = incoming.keep(tx, study.case_id, stored, confirmed=confirmed, model=model)
                 receiving.settle_file(tx, one.id, image_id=added.image.id)
         except Conflict as fault:  # the case was moved or closed, or the image was removed from it
@@ -275,3 +307,17 @@ def _made_at(identity: Identity, zone: ZoneInfo, offset: timedelta) -> datetime 
             stated = stated.replace(tzinfo=datetime.strptime(identity.study_offset, "%z").tzinfo)
         return stated.astimezone(UTC) - offset
     return None
+
+
+def import_work(settings: Settings, configuration: Configuration) -> Work:
+    """The process that imports, for `listening.mind`: one, for the spool is of one `tetkik listen`."""
+
+    def run(stopping: threading.Event) -> None:
+        records, decoders = open_records(settings), Decoders()
+        try:
+            Importer(records, settings, configuration, open_spool(settings, records), decoders).run(stopping)
+        finally:
+            decoders.close()
+            records.close()
+
+    return Work("import", 1, run)

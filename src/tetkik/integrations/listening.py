@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import select
@@ -27,6 +29,7 @@ from tetkik.errors import SettingError, UsageError
 from tetkik.integrations.configuration import Configuration, DicomListener, Hl7Listener
 from tetkik.integrations.dicom.acceptor import Acceptor, tls_context
 from tetkik.integrations.dicom.spool import FOLDER, Spool, instance_digest, remove_unfinished
+from tetkik.integrations.dicom.worklist import answer_worklist
 from tetkik.records.connect import open_records
 from tetkik.records.database import Records
 from tetkik.records.schema import ReceivedFile
@@ -49,6 +52,8 @@ class Work:
     processes: int
     run: Callable[[threading.Event], None]
     """Serves until the event is set."""
+    after: Callable[[int], object] = lambda pid: None
+    """Called with the id of a process that ended by itself, to tidy after it."""
 
 
 def open_spool(settings: Settings, records: Records, listener: DicomListener | None = None) -> Spool:
@@ -101,7 +106,10 @@ def dicom_work(settings: Settings, configuration: Configuration, listening: sock
         records = open_records(settings)
         try:
             spool = open_spool(settings, records, listener)
-            acceptor = Acceptor(configuration, listening, spool, lambda uids: imported(records, uids))
+            worklist = partial(answer_worklist, records, ZoneInfo(settings.hospital_time_zone))
+            acceptor = Acceptor(
+                configuration, listening, spool, lambda uids: imported(records, uids), worklist
+            )
             serving = threading.Thread(target=acceptor.serve, daemon=True)
             serving.start()
             stopping.wait()
@@ -110,7 +118,8 @@ def dicom_work(settings: Settings, configuration: Configuration, listening: sock
         finally:
             records.close()
 
-    return Work("dicom", listener.processes, run)
+    folder = settings.data_dir.absolute() / FOLDER
+    return Work("dicom", listener.processes, run, lambda pid: remove_unfinished(folder, pid))
 
 
 def imported(records: Records, sop_instance_uids: Collection[str]) -> set[str]:
@@ -169,6 +178,7 @@ def mind(works: Collection[Work]) -> None:
             stopping.wait(0.1)
             continue
         work = running.pop(pid)
+        work.after(pid)
         log.error("listen_process_ended", work=work.name, status=os.waitstatus_to_exitcode(status))
         if time.monotonic() - started.get(work.name, 0) < _RESTART_SECONDS:
             stopping.wait(_RESTART_SECONDS)
@@ -199,7 +209,7 @@ def _start(work: Work, parent_lives: int, child_watches: int) -> int:
 
 
 def _watch(parent_lives: int) -> None:
-    """End at once where the parent is gone, whose end of the pipe is closed then: the next one needs the port.
+    """End at once where the parent is gone, whose end of the pipe is closed then: the next needs the port.
 
     Nothing is lost: what is not on the disk was not acknowledged.
     """

@@ -85,7 +85,7 @@ def listening(
         object_bytes=systems.listen.object_bytes,
     )
     with capture_logs() as lines, socket.create_server(("127.0.0.1", 0)) as bound:
-        made = Listener(bound.getsockname()[1], spool, lines)  # type: ignore[arg-type]
+        made = Listener(bound.getsockname()[1], spool, lines)
 
         def imported(uids: Collection[str]) -> set[str]:
             return made.imported & set(uids)

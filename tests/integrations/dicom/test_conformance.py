@@ -37,10 +37,9 @@ def negotiated(port: int, wanted: list[tuple[str, str]]) -> set[tuple[str, str]]
             (str(one.abstract_syntax), str(one.transfer_syntax[0])) for one in made.accepted_contexts
         }
         if start == 0:
+            said: dict[str, str] = {row[0]: row[1] for row in rows("Association")}
             length = made.acceptor.maximum_length
-            assert (
-                f"{length:,}" in dict(map(tuple, rows("Association")))["most bytes of a PDU that we receive"]
-            )
+            assert f"{length:,}" in said["most bytes of a PDU that we receive"]
         made.release()
     return accepted
 

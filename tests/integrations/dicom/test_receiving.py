@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -203,7 +204,7 @@ def test_a_cut_in_the_middle_of_an_object_leaves_nothing_but_a_line(listener):
     with association(listener.port) as made:
         connection = made.dul.socket.socket
         original = connection.send
-        sent = []
+        sent: list[int] = []
 
         def cut(content, *more):
             if sum(sent) > 500_000:
@@ -268,7 +269,7 @@ def test_what_a_killed_process_left_is_swept_and_a_discarded_object_is_gone(tmp_
 
 def test_tls_asks_for_a_certificate_of_the_authority(tmp_path):
     authority, own, stranger = certificates(tmp_path)
-    keys = {"tls_cert": str(own[0]), "tls_key": str(own[1]), "tls_ca": str(authority)}
+    keys: dict[str, Any] = {"tls_cert": str(own[0]), "tls_key": str(own[1]), "tls_ca": str(authority)}
 
     def context(pair):
         made = ssl.create_default_context(cafile=authority)

@@ -10,9 +10,10 @@ from pydicom.dataelem import RawDataElement
 
 from tetkik.errors import InputError, TetkikError
 from tetkik.imaging.dicom import parse_dicom
+from tetkik.imaging.read import load_readers
 from tetkik.imaging.subprocess_worker import WorkerPool
 from tetkik.imaging.tags import identity_of, image_tags, items, text, texts, whole
-from tetkik.integrations.dicom.character_sets import DecodedText, decode_text
+from tetkik.integrations.dicom.character_sets import DecodedText, decode_text, load_codecs
 from tetkik.values import Identity, ImageTags
 
 _TEXTS = (
@@ -58,7 +59,7 @@ class HeaderReader(WorkerPool):
     """One process that reads headers: what a hostile file makes of it reaches nothing else."""
 
     def __init__(self) -> None:
-        super().__init__((read_header,), 1)
+        super().__init__((read_header,), 1, prepare=_prepare)
 
     def read(self, request: HeaderRequest) -> Header:
         """The header of a file; `InputError` where it cannot be read."""
@@ -66,6 +67,11 @@ class HeaderReader(WorkerPool):
         if isinstance(found, TetkikError):
             raise found
         return found
+
+
+def _prepare() -> None:
+    load_readers()
+    load_codecs()
 
 
 def read_header(request: HeaderRequest) -> Header:
@@ -85,7 +91,7 @@ def read_header(request: HeaderRequest) -> Header:
             file=request.name,
         )
 
-    def said(keyword: str) -> str:
+    def value_of(keyword: str) -> str:
         return found[keyword].text if keyword in found else ""
 
     tags = image_tags(dataset, max(whole(dataset, "NumberOfFrames") or 1, 1))
@@ -93,14 +99,14 @@ def read_header(request: HeaderRequest) -> Header:
     return Header(
         identity=replace(
             identity,
-            patient_name=said("PatientName") or identity.patient_name,
-            patient_id=said("PatientID") or identity.patient_id,
-            accession=said("AccessionNumber") or identity.accession,
-            referrer=said("ReferringPhysicianName") or identity.referrer,
+            patient_name=value_of("PatientName") or identity.patient_name,
+            patient_id=value_of("PatientID") or identity.patient_id,
+            accession=value_of("AccessionNumber") or identity.accession,
+            referrer=value_of("ReferringPhysicianName") or identity.referrer,
         ),
-        tags=replace(tags, series=said("SeriesDescription") or tags.series),
-        description=said("StudyDescription"),
-        issuer=said("IssuerOfPatientID"),
+        tags=replace(tags, series=value_of("SeriesDescription") or tags.series),
+        description=value_of("StudyDescription"),
+        issuer=value_of("IssuerOfPatientID"),
         accession_issuer=text(accession_issuer, "LocalNamespaceEntityID") or "",
         declared=declared,
         repaired=any(one.repaired for one in found.values()),

@@ -13,7 +13,7 @@ from itertools import islice
 
 import structlog
 from pydicom import Dataset
-from pynetdicom import AE
+from pynetdicom import AE, _config
 from pynetdicom.association import Association
 
 from tetkik.imaging.tags import text, texts, whole
@@ -188,6 +188,8 @@ def _association(
     if peer.host is None or peer.ae_title is None:
         yield None
         return
+    # It would write the words of patients into the log, and decode them as they are declared.
+    _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
     entity = AE(ae_title=own_title(systems))
     entity.connection_timeout, entity.acse_timeout = _CONNECT, _ASSOCIATE
     entity.dimse_timeout = entity.network_timeout = answer_seconds

@@ -29,7 +29,12 @@ CONDITIONS = MappingProxyType(
 
 
 def acknowledge(
-    message: Message | None, now: datetime, *, code: str = "AA", condition: int = 0, place: str = "",
+    message: Message | None,
+    now: datetime,
+    *,
+    code: str = "AA",
+    condition: int = 0,
+    place: str = "",
     why: str = "",
 ) -> bytes:
     """An ACK in the version and the character set of the message that it answers.
@@ -49,8 +54,8 @@ def acknowledge(
     kind = f"ACK^{event}" + ("^ACK" if version == "2.5.1" else "")
     processing = escaped(head.value(11)) or "P" if head is not None else "P"
     declared = head.raw(18) if head is not None else ""
-    ours = ["MSH", "^~\\&", "TETKIK", "", to, facility, made, "", kind, f"A{control}"[:199], processing, version]
-    segments = ["|".join([*ours, *([""] * 5 + [declared] if declared else [])])]
+    ours = ["MSH", "^~\\&", "TETKIK", "", to, facility, made, "", kind, f"A{control}"[:199], processing]
+    segments = ["|".join([*ours, version, *([""] * 5 + [declared] if declared else [])])]
     segments.append("|".join(["MSA", code, control, escaped(why)]).rstrip("|"))
     if code != "AA":
         meaning = CONDITIONS[condition]

@@ -33,11 +33,13 @@ def send_oru(
     host, _, port = peer.hl7.rpartition(":")
     until = time.monotonic() + seconds
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=seconds) as plain:
-            with _secured(plain, host.strip("[]"), peer, tls) as connection:
-                connection.settimeout(max(until - time.monotonic(), 0.01))
-                connection.sendall(START + message + END)
-                answer = _block(connection, until)
+        with (
+            socket.create_connection((host.strip("[]"), int(port)), timeout=seconds) as plain,
+            _secured(plain, host.strip("[]"), peer, tls) as connection,
+        ):
+            connection.settimeout(max(until - time.monotonic(), 0.01))
+            connection.sendall(START + message + END)
+            answer = _block(connection, until)
     except (OSError, ValueError) as error:
         words = str(error) if type(error) is ValueError else type(error).__name__
         return Answer.transient(words)
@@ -47,9 +49,7 @@ def send_oru(
         return Answer.transient("the answer is no HL7 message")
 
 
-def _secured(
-    plain: socket.socket, host: str, peer: Peer, tls: Hl7Listener | None
-) -> socket.socket:
+def _secured(plain: socket.socket, host: str, peer: Peer, tls: Hl7Listener | None) -> socket.socket:
     if not peer.tls:
         return plain
     context = ssl.create_default_context(cafile=tls.tls_ca if tls is not None else None)
@@ -83,7 +83,13 @@ def _judged(answer: Message, control_id: str) -> Answer:
     # ERR-3 and ERR-8 of 2.5.1, ERR-1.4 of 2.3.1, MSA-3 of both; words about the message, not of it.
     parts = [said.value(3)]
     if fault is not None:
-        parts += [fault.value(3, 1), fault.value(3, 2), fault.value(8), fault.value(1, 4, 1), fault.value(1, 4, 2)]
+        parts += [
+            fault.value(3, 1),
+            fault.value(3, 2),
+            fault.value(8),
+            fault.value(1, 4, 1),
+            fault.value(1, 4, 2),
+        ]
     words = " ".join(dict.fromkeys(filter(None, parts)))
     if code in {"AE", "AR", "CE", "CR"}:
         return Answer.permanent(f"{code}: {words}" if words else code)

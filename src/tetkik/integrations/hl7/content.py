@@ -69,6 +69,8 @@ class Level(StrEnum):
     TAKEN = "taken"
     ABSENT = "absent"
     """Tetkik could use it, and the message does not have it."""
+    UNREAD = "unread"
+    """Nothing that Tetkik knows stands there."""
     WRONG = "wrong"
     """It is left out; the rest of the message is taken."""
     REFUSED = "refused"
@@ -123,7 +125,7 @@ class Content:
 
 _SEXES = MappingProxyType({"F": Sex.FEMALE, "M": Sex.MALE, "O": Sex.OTHER, "K": Sex.FEMALE, "E": Sex.MALE})
 """Table 0001; and `K` and `E`, which Turkish systems write (kadın, erkek)."""
-_MODALITIES = frozenset("CR DX CT MR US MG XA RF NM PT PX IO ES OT".split())
+_MODALITIES = frozenset(["CR", "DX", "CT", "MR", "US", "MG", "XA", "RF", "NM", "PT", "PX", "IO", "ES", "OT"])
 _CONTEXT = frozenset({"MSH", "PID", "PV1"})
 
 
@@ -199,7 +201,13 @@ class Reader:
             "birth_date": segment.value(7)[:8],
             "phone": self._found(message, self.mapping.patient.phone)[0],
         }
-        places = {"number": "PID-3", "tckn": "PID-3", "name": "PID-5", "birth_date": "PID-7", "phone": "PID-13"}
+        places = {
+            "number": "PID-3",
+            "tckn": "PID-3",
+            "name": "PID-5",
+            "birth_date": "PID-7",
+            "phone": "PID-13",
+        }
         person, told = Person(), set[str]()
         for trait, text in texts.items():
             person = self._trait(person, trait, text, places[trait], told)
@@ -218,19 +226,19 @@ class Reader:
 
     def _trait(self, person: Person, trait: str, text: str, place: str, told: set[str]) -> Person:
         if not text:
-            self._note(Level.ABSENT, place, Sentence("There is no {trait}."), trait=_shown(trait))
+            self._note(Level.ABSENT, place, _shown(trait))
             return person
         told.add(trait)
         if text == NULL:
             return person
         try:
             known = phone_of(text) if trait == "phone" else text
-            valid = validate_person(replace(Person(), **{trait: known}))
+            valid = validate_person(Person(**{trait: known}))  # type: ignore[arg-type]
         except InputError as error:
             told.discard(trait)
             self._note(Level.WRONG, place, Sentence(error.template, error.values))
             return person
-        self._note(Level.TAKEN, place, Sentence("{trait} is taken."), trait=_shown(trait))
+        self._note(Level.TAKEN, place, _shown(trait))
         return replace(person, **{trait: getattr(valid, trait)})
 
     def _numbers(self, segment: Segment, field_number: int) -> tuple[str, str]:
@@ -238,6 +246,8 @@ class Reader:
         wanted, found, tckn = self.mapping.patient, dict[str, str](), ""
         for text in segment.repetitions(field_number):
             value, authority, kind = (segment.part(text, part) for part in (1, 4, 5))
+            if value == NULL:
+                continue
             if value and (kind in wanted.tckn_types or (not kind and is_tckn(value))):
                 tckn = value
             elif value and (not wanted.number_authorities or authority in wanted.number_authorities):
@@ -266,6 +276,8 @@ class Reader:
         opens = event in {Event.OPENED, Event.MOVED, Event.CLOSED, Event.REOPENED}
         if opens and not number:
             self._note(Level.REFUSED, place, Sentence("The encounter has no number."), 101)
+        if number:
+            self._taken(_shown("visit"), number, place)
         department = self._department(message, self.mapping.visit.department) if opens else ""
         return Visit(number, department)
 
@@ -274,8 +286,10 @@ class Reader:
             said = group.value(Place("ORC", 1)) or Control.NEW
             if said not in list(Control):
                 self._note(
-                    Level.REFUSED, "ORC-1", Sentence("The order control is none of {known}."), 103,
-                    known=", ".join(Control),
+                    Level.REFUSED,
+                    "ORC-1",
+                    Sentence("The order control is none of {known}.", {"known": ", ".join(Control)}),
+                    103,
                 )
                 continue
             yield Asked(Control(said), group.value(Place("ORC", 5)), self._order(group))
@@ -336,19 +350,18 @@ class Reader:
         code, place = next((pair for pair in codes if pair[0]), ("", str(places[0]) if places else ""))
         if code:
             self._note(
-                Level.WRONG, place,
+                Level.WRONG,
+                place,
                 Sentence("The code of the department is not in the mapping; add it under [departments]."),
             )
         else:
-            self._note(Level.ABSENT, place, Sentence("There is no {trait}."), trait=_shown("department"))
+            self._note(Level.ABSENT, place, _shown("department"))
         return ""
 
     def _moment(self, message: Message) -> Callable[[str], datetime | None]:
         return lambda place: moment_of(message.value(Place.parse(place)), self.zone, self.ahead)
 
-    def _found(
-        self, message: Message, places: Places, fits: Callable[[str], bool] = bool
-    ) -> tuple[str, str]:
+    def _found(self, message: Message, places: Places, fits: Callable[[str], bool] = bool) -> tuple[str, str]:
         """The first text of several places that fits, and where it stands."""
         for place in places:
             text = message.value(place)
@@ -358,14 +371,12 @@ class Reader:
 
     def _taken(self, trait: Sentence, text: str, place: str) -> None:
         if text:
-            self._note(Level.TAKEN, place, Sentence("{trait} is taken."), trait=trait)
+            self._note(Level.TAKEN, place, trait)
         else:
-            self._note(Level.ABSENT, place, Sentence("There is no {trait}."), trait=trait)
+            self._note(Level.ABSENT, place, trait)
 
-    def _note(
-        self, level: Level, place: str, what: Sentence, condition: int = 0, **values: object
-    ) -> None:
-        self._remarks.append(Remark(level, place, replace(what, values={**what.values, **values}), condition))
+    def _note(self, level: Level, place: str, what: Sentence, condition: int = 0) -> None:
+        self._remarks.append(Remark(level, place, what, condition))
 
 
 def _order_groups(message: Message) -> Iterator[Message]:
@@ -375,9 +386,7 @@ def _order_groups(message: Message) -> Iterator[Message]:
     for segment in message.segments:
         if segment.name in _CONTEXT:
             continue
-        begins = segment.name == "ORC" or (
-            segment.name == "OBR" and any(one.name == "OBR" for one in group)
-        )
+        begins = segment.name == "ORC" or (segment.name == "OBR" and any(one.name == "OBR" for one in group))
         if begins and group:
             yield replace(message, segments=(*before, *group))
             group = []
@@ -394,6 +403,7 @@ _TRAITS = MappingProxyType(
         "name": Sentence("the name"),
         "birth_date": Sentence("the date of birth"),
         "phone": Sentence("the telephone number"),
+        "visit": Sentence("the number of the encounter"),
         "accession": Sentence("the accession number"),
         "placer_number": Sentence("the placer's order number"),
         "filler_number": Sentence("the filler's order number"),

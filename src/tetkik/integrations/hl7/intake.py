@@ -37,8 +37,8 @@ _STATES = {
     "A": OrderState.ARRIVED,
     "CM": OrderState.ARRIVED,
 }
-"""Of ORC-5 (table 0038); `CA` and `DC` cancel. An order is completed by its study alone, for the system may say
-so before the images come."""
+"""Of ORC-5 (table 0038); `CA` and `DC` cancel. An order is completed by its study alone, for the system may
+say so before the images come."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,29 @@ import tomllib
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
-from tetkik.errors import SettingError, file_fault
+from tetkik.errors import SettingError
 from tetkik.integrations.hl7.message import Place
+from tetkik.language import Sentence
+from tetkik.settings import validation_fault
 
 _MOST_BYTES = 2_000_000
 
 Text = Annotated[str, Field(max_length=200)]
-_PlaceOf = Annotated[Place, BeforeValidator(lambda text: Place.parse(text) if isinstance(text, str) else text)]
-Places = tuple[_PlaceOf, ...]
+
+
+def _place(text: object) -> object:
+    try:
+        return Place.parse(text) if isinstance(text, str) else text
+    except ValueError:
+        raise PydanticCustomError("place", "no place") from None
+
+
+Places = tuple[Annotated[Place, BeforeValidator(_place)], ...]
 
 
 class _Part(BaseModel):
@@ -101,7 +112,7 @@ def load_mapping(file: Path | None = None) -> Mapping:
         for name, part in tomllib.loads(content.decode("utf-8")).items():
             known = table.get(name)
             both = isinstance(known, dict) and isinstance(part, dict)
-            table[name] = {**known, **part} if both else part
+            table[name] = (known or {}) | part if both else part
         return Mapping.model_validate(table)
     except (OSError, ValueError) as error:
         raise SettingError(
@@ -109,8 +120,13 @@ def load_mapping(file: Path | None = None) -> Mapping:
         ) from None
 
 
-def _fault(error: OSError | ValueError) -> Any:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return file_fault(error) if isinstance(error, OSError) else error
+def _fault(error: OSError | ValueError) -> object:
+    if isinstance(error, OSError):
+        return error.strerror
+    if not isinstance(error, ValidationError):
+        return error
+    first = error.errors()[0]
+    fault = validation_fault(first)
+    if first["type"] == "place":
+        fault = Sentence("a place such as PID-3 or OBR-4.1 is needed")
+    return Sentence("{key}: {fault}", {"key": ".".join(map(str, first["loc"])), "fault": fault})

@@ -1,4 +1,4 @@
-"""A signed report as the message that a peer wants: its version, its codes, its character set, with the PDF."""
+"""A signed report as the message that a peer wants: its version, codes and character set, with the PDF."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The MLLP listener (Minimal Lower Layer Protocol, HL7 v2 appendix C): patients, encounters and orders come in.
+"""The MLLP listener (Minimal Lower Layer Protocol, appendix C): patients, encounters and orders come in.
 
 One message at a time is done, in the order in which they came; an acknowledgment says that it is committed.
 """
@@ -31,7 +31,11 @@ _log = logging.getLogger(__name__)
 
 
 async def serve_mllp(
-    configuration: Configuration, records: Records, settings: Settings, *, silent: float = _SILENT,
+    configuration: Configuration,
+    records: Records,
+    settings: Settings,
+    *,
+    silent: float = _SILENT,
     slow: float = _SLOW,
 ) -> None:
     """Listen until cancelled; a message under way is then finished and acknowledged.

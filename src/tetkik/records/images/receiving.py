@@ -128,15 +128,11 @@ def add_file(tx: Transaction, file: NewFile, study_uid: str, content: ReceivedCo
         return row.state
     _add_row(tx, row, file)
     held = open_content(tx, row)
-    if row.files == 1 and row.prior_of is None:
+    if row.files == 1:
         held = content
     elif not held.names(content.identity):
-        if row.files == 1:  # the first of an earlier study that was fetched
-            held = content
-        else:
-            others = (*held.others, content.identity)[:_MOST_OTHERS]
-            held = replace(held, others=others)
-            row.verdict, row.decided_by, row.decided_at = None, None, None
+        held = replace(held, others=(*held.others, content.identity)[:_MOST_OTHERS])
+        row.verdict, row.decided_by, row.decided_at = None, None, None
     if row.state in (ReceivedState.IMPORTED, ReceivedState.FAILED):
         row.state, row.first_at = ReceivedState.RECEIVING, file.received_at
         row.expected = row.asked_at = None
@@ -162,7 +158,7 @@ def file_states(tx: Transaction, names: Collection[str]) -> dict[str, ReceivedFi
     for start in range(0, len(wanted), _BATCH):
         part = ReceivedFile.name.in_(wanted[start : start + _BATCH])
         rows = tx.session.execute(select(ReceivedFile.name, ReceivedFile.state).where(part))
-        found |= dict(rows.tuples().all())
+        found |= {row.name: row.state for row in rows}
     return found
 
 
@@ -226,7 +222,7 @@ def list_received(
 def count_received(tx: Transaction) -> dict[ReceivedState, int]:
     """How many studies are in each state."""
     rows = tx.session.execute(select(ReceivedStudy.state, func.count()).group_by(ReceivedStudy.state))
-    return dict(rows.tuples().all())
+    return {row.state: row[1] for row in rows}
 
 
 def refused_files(tx: Transaction, received_id: str) -> tuple[Sentence, ...]:

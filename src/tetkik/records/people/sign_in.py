@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol
 
 from sqlalchemy import ColumnElement, select
 
@@ -17,6 +18,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
 from tetkik.records.people import attempts, notices, passwords, sessions
 from tetkik.records.people.refusals import record_refusal
+from tetkik.records.people.sso import Arrival, sign_in_by_sso
 from tetkik.records.people.users import Peer, build_actor, folded_login, user_row
 from tetkik.records.row_authentication import refuse_put_back
 from tetkik.records.schema import User
@@ -33,32 +35,88 @@ class _Attempt:
     places: tuple[str, ...]
 
 
-def sign_in_by_password(records: Records, login: str, password: str, peer: Peer) -> Actor:
-    """Who a login and a password belong to; `NotSignedIn` for whatever reason in one sentence."""
+class Directory(Protocol):
+    """The hospital's directory of people, which knows their passwords."""
+
+    @property
+    def issuer(self) -> str:
+        """What stands for it in the accounts of its people."""
+
+    def authenticate(self, login: str, password: str) -> Arrival | None:
+        """Whoever these belong to; None for nobody, `AccessError` where it does not answer."""
+
+
+def sign_in_by_password(
+    records: Records, login: str, password: str, peer: Peer, directory: Directory | None = None
+) -> Actor:
+    """Who a login and a password belong to; `NotSignedIn` for whatever reason in one sentence.
+
+    An account that has a password here is never asked of the directory: who administers can sign in while
+    that is down. A login that nobody has here is asked there, and becomes an account at its first success.
+    """
     try:
         folded = folded_login(login)
     except InputError:
         folded = ""
     attempt = _count(records, User.login == folded, peer)
     right = passwords.matches(password, attempt.known if attempt else None)
+    if not right and directory is not None and _is_of(records, folded, attempt, directory):
+        return _sign_in_by_directory(records, directory, attempt, login, password, peer)
     if attempt is None or not right:
         _note_failure(records, attempt.user_id if attempt else None, login, peer)
         raise _refused()
     return _succeed(records, attempt, password, peer)
 
 
-def reauthenticate(records: Records, actor: Actor, password: str) -> None:
+def _is_of(records: Records, login: str, attempt: _Attempt | None, directory: Directory) -> bool:
+    """Whether a login is one that the directory knows the password of.
+
+    One that pauses, or is closed, is not asked about; nor is an account with a password of its own, or of
+    another provider.
+    """
+    with records.read() as tx:
+        user = tx.session.scalar(select(User).where(User.login == login))
+        if user is None:
+            return True
+        return attempt is not None and user.password_hash is None and user.oidc_issuer == directory.issuer
+
+
+def _sign_in_by_directory(
+    records: Records, directory: Directory, attempt: _Attempt | None, login: str, password: str, peer: Peer
+) -> Actor:
+    arrival = directory.authenticate(login, password)
+    if arrival is None:
+        _note_failure(records, attempt.user_id if attempt else None, login, peer)
+        raise _refused()
+    with records.write(_nobody(peer)) as tx:
+        user = sign_in_by_sso(tx, arrival)
+        if attempt is not None:
+            attempts.take_back(tx, attempt.user_id, attempt.places)
+        return build_actor(user, Method.PASSWORD, peer)
+
+
+def reauthenticate(records: Records, actor: Actor, password: str, directory: Directory | None = None) -> None:
     """The same person once more, or `Forbidden`: to open a locked screen, to sign a report.
 
     Failures are counted for the session alone: nobody else's wrong passwords keep its person from working.
     """
     assert actor.user_id is not None
+    asked: tuple[Directory, str, str | None] | None = None
     with records.read() as tx:
-        if user_row(tx, actor.user_id).password_hash is None:
+        user = user_row(tx, actor.user_id)
+        if user.password_hash is None and directory is not None and user.oidc_issuer == directory.issuer:
+            asked = directory, user.login, user.oidc_subject
+        elif user.password_hash is None:
             raise Forbidden("Your account has no password; use a passkey, which you can add in your account.")
     peer = Peer(actor.address, actor.request_id)
     attempt = _count(records, User.id == actor.user_id, peer, (f"session {actor.session_id}",))
-    if not passwords.matches(password, attempt.known if attempt else None) or attempt is None:
+    if asked is not None and attempt is not None:
+        there, login, subject = asked
+        arrival = there.authenticate(login, password)
+        right = arrival is not None and arrival.subject == subject
+    else:
+        right = passwords.matches(password, attempt.known if attempt else None)
+    if attempt is None or not right:
         _note_failure(records, actor.user_id, "", peer)
         raise Forbidden("The password is not right; after several failures it pauses for a while.")
     with records.write(actor) as tx:

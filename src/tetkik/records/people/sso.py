@@ -1,4 +1,4 @@
-"""Single sign-on: a person is joined to a user by issuer and subject, and by nothing else.
+"""Single sign-on, and the directory: a person is joined to a user by issuer and subject, and by nothing else.
 
 A login or an e-mail address may be given to somebody else one day; issuer and subject may not (OpenID Connect
 Core 1.0, 5.7).
@@ -6,6 +6,7 @@ Core 1.0, 5.7).
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from sqlalchemy import select
@@ -29,6 +30,15 @@ class Arrival:
     roles: frozenset[Role]
     departments: tuple[str, ...] | None = None
     """Of the person's groups; None where the provider does not say, and an administrator does."""
+
+
+def departments_of_groups(
+    opens: Mapping[str, tuple[str, ...]], groups: Collection[str]
+) -> tuple[str, ...] | None:
+    """The departments that a person's groups open, as the setting orders them; None where it is empty."""
+    if not opens:
+        return None
+    return tuple(dict.fromkeys(name for group, names in opens.items() if group in groups for name in names))
 
 
 def sign_in_by_sso(tx: Transaction, arrival: Arrival) -> User:

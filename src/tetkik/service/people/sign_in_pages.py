@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from tetkik.errors import Forbidden, InputError, NotFound, NotSignedIn, TetkikError
+from tetkik.errors import AccessError, Forbidden, InputError, NotFound, NotSignedIn, TetkikError
 from tetkik.records.people import invites, passwords, sessions, sign_in, sso, users
 from tetkik.records.people.refusals import record_refusal
 from tetkik.records.people.sessions import Resumed
@@ -23,6 +23,7 @@ from tetkik.service.kit.access.authentication import (
     set_cookie,
 )
 from tetkik.service.kit.access.authorization import RequestContext, allowed, own_session, public
+from tetkik.service.kit.access.directory import directory_of
 from tetkik.service.kit.access.new_session import start_session_and_redirect
 from tetkik.service.kit.access.passkeys import origin_of
 from tetkik.service.kit.access.rate_limits import limit_rate, rate_limits_of
@@ -65,8 +66,9 @@ def login(
 ) -> Response:
     peer = limit_sign_ins(request)
     try:
-        actor = sign_in.sign_in_by_password(context.records, login, password, peer)
-    except NotSignedIn as error:
+        directory = directory_of(context.settings)
+        actor = sign_in.sign_in_by_password(context.records, login, password, peer, directory)
+    except AccessError as error:
         return _login(request, context, back, login=login, error=error)
     return start_session_and_redirect(request, context, actor, back)
 
@@ -131,8 +133,8 @@ async def unlock(request: Request, context: ContextDep, password: Text = "", bac
 def _unlock(request: Request, context: AppContext, found: Resumed, password: str, back: str) -> Response:
     limit_rate(request, rate_limits_of(request).sign_ins, f"again {found.actor.session_id}")
     try:
-        sign_in.reauthenticate(context.records, found.actor, password)
-    except Forbidden as error:
+        sign_in.reauthenticate(context.records, found.actor, password, directory_of(context.settings))
+    except AccessError as error:
         return _locked(request, context, found, back, error)
     with context.records.write(found.actor) as tx:
         sessions.unlock(tx, Method.PASSWORD)

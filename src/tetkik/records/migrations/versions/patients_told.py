@@ -1,4 +1,4 @@
-"""When the hospital's system last said who a patient is: messages may come in another order than they were sent."""
+"""When the hospital's system last said who a patient is: messages come in any order."""
 
 from __future__ import annotations
 

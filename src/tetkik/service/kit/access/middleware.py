@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tetkik.language import Sentence
 from tetkik.records.ids import new_id
 from tetkik.service.kit.access.body_limits import BodyLimitMiddleware
+from tetkik.service.kit.access.directory import directory_of
 from tetkik.service.kit.access.oidc import departments_by_value, roles_by_group
 from tetkik.service.kit.access.proxies import TrustedProxyMiddleware, networks
 from tetkik.service.kit.access.rate_limits import RateLimits
@@ -187,7 +188,7 @@ def _netloc(url: str) -> tuple[str, int | None] | None:
 
 def install(app: FastAPI, context: AppContext, observe: Observe) -> None:
     """Add the middleware; what is added last stands outermost."""
-    for read in (roles_by_group, departments_by_value, passkey_roles):
+    for read in (roles_by_group, departments_by_value, passkey_roles, directory_of):
         read(context.settings)  # a wrong setting is an error at the start
     app.state.rate_limits = RateLimits(context.settings)
     app.add_middleware(BodyLimitMiddleware, routes=app.router, most=context.settings.max_upload_bytes)

@@ -22,10 +22,10 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from tetkik.errors import AccessError, Forbidden, SettingError
-from tetkik.records.people.sso import Arrival
+from tetkik.records.people.sso import Arrival, departments_of_groups
+from tetkik.service.kit.access import group_rights
 from tetkik.settings import Settings
-from tetkik.values import EVERY_DEPARTMENT, Role
-from tetkik.workflow import departments
+from tetkik.values import Role
 
 COOKIE = "tetkik-sign-on"
 CALLBACK = "/login/oidc/callback"
@@ -67,33 +67,13 @@ def provider_name(settings: Settings) -> str | None:
 
 def roles_by_group(settings: Settings) -> dict[str, Role]:
     """The setting `oidc_roles`, read."""
-    pairs = [part.rpartition("=") for part in settings.oidc_roles.split(",") if part.strip()]
-    try:
-        return {group.strip(): Role(role.strip()) for group, _, role in pairs if group.strip()}
-    except ValueError:
-        raise SettingError(
-            "The setting oidc_roles names a role that there is not ({text}); write such as "
-            "radyoloji=radiologist, kalite=auditor.",
-            text=settings.oidc_roles,
-        ) from None
+    return group_rights.roles_by_group(settings.oidc_roles, "oidc_roles")
 
 
 def departments_by_value(settings: Settings, *, check: bool = True) -> dict[str, tuple[str, ...]]:
     """The setting `oidc_departments`, read; with `check` each has to be one of the triage model's."""
-    found: dict[str, tuple[str, ...]] = {}
-    checks = check and bool(settings.oidc_departments)
-    known = {EVERY_DEPARTMENT, *(departments(settings.triage_model) if checks else ())}
-    for part in settings.oidc_departments.split(","):
-        value, _, department = (text.strip() for text in part.rpartition("="))
-        if value and department and (not check or department in known):
-            found[value] = (*found.get(value, ()), department)
-        elif part.strip():
-            raise SettingError(
-                "The setting oidc_departments names a department that there is not ({text}); write such as "
-                "noroloji=Nöroloji, and see `tetkik users departments`.",
-                text=part.strip(),
-            )
-    return found
+    model = settings.triage_model if check else None
+    return group_rights.departments_by_value(settings.oidc_departments, "oidc_departments", model)
 
 
 def begin(settings: Settings, origin: str, back: str, *, anew: bool) -> tuple[str, str, SignOn]:
@@ -153,7 +133,7 @@ def finish(settings: Settings, sign_on: SignOn, answer: Mapping[str, str]) -> Ar
         roles=frozenset(
             roles[group] for group in _values_of(claims, settings.oidc_role_claim) if group in roles
         ),
-        departments=_opened(by_value, _values_of(claims, settings.oidc_department_claim)),
+        departments=departments_of_groups(by_value, _values_of(claims, settings.oidc_department_claim)),
     )
 
 
@@ -161,15 +141,6 @@ def _values_of(claims: Mapping[str, Any], name: str) -> list[str]:
     """The values of a claim that may be one text or a list."""
     value = claims.get(name, [])
     return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
-
-
-def _opened(by_value: Mapping[str, tuple[str, ...]], groups: list[str]) -> tuple[str, ...] | None:
-    """The departments that a person's values open, as the setting orders them; None where it is empty."""
-    if not by_value:
-        return None
-    return tuple(
-        dict.fromkeys(name for value, names in by_value.items() if value in groups for name in names)
-    )
 
 
 def _discover(settings: Settings) -> Provider:

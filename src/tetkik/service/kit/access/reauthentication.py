@@ -12,6 +12,7 @@ from tetkik.errors import Forbidden
 from tetkik.records.people import sessions, sign_in
 from tetkik.service.kit.access import passkeys
 from tetkik.service.kit.access.authentication import refuse_programs
+from tetkik.service.kit.access.directory import directory_of
 from tetkik.service.kit.access.passkeys import Purpose
 from tetkik.service.kit.access.rate_limits import limit_rate, rate_limits_of
 from tetkik.service.kit.context import context_of
@@ -44,7 +45,9 @@ def reauthenticate(request: Request, actor: Actor, proof: Proof) -> Method:
         passkeys.verify(request, Purpose.REAUTHENTICATE, proof.assertion, actor)
         return Method.PASSKEY
     if proof.password:
-        sign_in.reauthenticate(context_of(request).records, actor, proof.password)
+        context = context_of(request)
+        directory = directory_of(context.settings)
+        sign_in.reauthenticate(context.records, actor, proof.password, directory)
         return Method.PASSWORD
     raise Forbidden("This needs your password or a passkey; give one of them.")
 

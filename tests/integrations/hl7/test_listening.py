@@ -1,0 +1,273 @@
+"""MLLP in and out, against the package hl7 on the other side: its client sends, its server answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import hl7
+import pytest
+from hl7.client import MLLPClient
+from hl7.mllp import start_hl7_server
+
+from tests.documents.sample import document
+from tests.integrations.hl7.messages import adt, person_of
+from tests.ports import free_port
+from tetkik.integrations.answer import Outcome
+from tetkik.integrations.configuration import Configuration, Peer
+from tetkik.integrations.hl7 import server
+from tetkik.integrations.hl7.client import send_oru
+from tetkik.integrations.hl7.results import oru_for
+from tetkik.integrations.hl7.server import serve_mllp
+from tetkik.records.database import Records
+from tetkik.settings import Settings
+from tetkik.values import ReportState
+
+END = b"\x1c\r"
+
+
+@contextmanager
+def looping(work: Callable[[asyncio.Event], Any]) -> Iterator[None]:
+    """A coroutine in a thread with its loop, cancelled at the end."""
+    loop = asyncio.new_event_loop()
+    ready = threading.Event()
+    tasks: list[asyncio.Task[Any]] = []
+
+    def run() -> None:
+        asyncio.set_event_loop(loop)
+        begun = asyncio.Event()
+        tasks.append(loop.create_task(work(begun)))
+        loop.call_soon(ready.set)
+        with suppress(asyncio.CancelledError):
+            loop.run_until_complete(tasks[0])
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    ready.wait()
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(tasks[0].cancel)
+        thread.join()
+
+
+def connect(port: int) -> socket.socket:
+    """A connection, as soon as somebody listens there."""
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=20)
+        except ConnectionRefusedError:
+            threading.Event().wait(0.02)
+
+
+@contextmanager
+def listening(
+    records: Records, addresses: tuple[str, ...] = ("127.0.0.1",), slow: float = 20, **listener: Any
+) -> Iterator[int]:
+    port = free_port()
+    peer = {"name": "hbys", "addresses": addresses, "allow": ["orders"], "issuer": "HASTANE"}
+    configuration = Configuration.model_validate(
+        {"hl7": {"address": "127.0.0.1", "port": port, **listener}, "peer": [peer]}
+    )
+    settings = Settings(language="en")  # type: ignore[arg-type]
+    with looping(lambda _: serve_mllp(configuration, records, settings, silent=20, slow=slow)):
+        connect(port).close()
+        yield port
+
+
+def answer_of(opened: socket.socket) -> bytes:
+    received = b""
+    while END not in received and (part := opened.recv(65536)):
+        received += part
+    return received
+
+
+def test_another_implementation_sends_and_is_acknowledged_after_the_commit(records: Records):
+    with listening(records) as port, MLLPClient("127.0.0.1", port) as client:
+        for control in ("1", "2", "2"):
+            answer = client.send_message(adt(control=control))
+            said = hl7.parse(answer.strip(b"\x0b\x1c\r").decode())
+            assert str(said.segment("MSA")) == f"MSA|AA|{control}"
+        assert person_of(records, "4711").name == "Gülçin Işıl ŞAHİN"
+
+
+def test_two_messages_at_once_are_answered_in_order(records: Records):
+    with listening(records) as port, connect(port) as opened:
+        block = b"".join(b"\x0b" + adt(control=one) + END + b"\r\n" for one in ("1", "2"))
+        opened.sendall(block)
+        received = answer_of(opened)
+        while received.count(END) < 2:
+            received += opened.recv(65536)
+        assert received.index(b"MSA|AA|1") < received.index(b"MSA|AA|2")
+
+
+def test_whoever_is_no_peer_is_not_heard(records: Records, caplog: pytest.LogCaptureFixture):
+    with listening(records, ("10.0.0.0/8",)) as port, connect(port) as opened:
+        with suppress(OSError):
+            opened.sendall(b"\x0b" + adt() + END)
+        with suppress(ConnectionResetError):
+            assert answer_of(opened) == b""
+    assert "127.0.0.1 is no address of a peer" in caplog.text and "4711" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (adt(), "without its MLLP start"),
+        (b"\x0b" + adt(), "ended within a message"),
+        (b"\x0b" + b"x" * 5_000_000, "more than 4000000 bytes"),
+    ],
+)
+def test_what_is_no_block_ends_the_connection_with_one_line(
+    records: Records, caplog: pytest.LogCaptureFixture, sent: bytes, said: str
+):
+    with listening(records) as port:
+        with connect(port) as opened, suppress(OSError):
+            opened.sendall(sent)
+            opened.shutdown(socket.SHUT_WR)
+            assert answer_of(opened) == b""
+        with connect(port) as opened:  # and it goes on for others
+            opened.sendall(b"\x0b" + adt(control="9") + END)
+            assert b"MSA|AA|9" in answer_of(opened)
+    lines = [entry.getMessage() for entry in caplog.records if entry.levelno >= logging.WARNING]
+    assert len(lines) == 1 and said in lines[0] and "peer=hbys" in lines[0]
+
+
+def test_a_slow_sender_is_not_waited_for(records: Records, caplog: pytest.LogCaptureFixture):
+    with listening(records, slow=0.2) as port, connect(port) as opened:
+        opened.sendall(b"\x0bMSH")
+        assert answer_of(opened) == b""
+    assert "too slowly" in caplog.text
+
+
+def test_more_connections_than_allowed_are_refused(records: Records, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(server, "_MOST_CONNECTIONS", 1)
+    with listening(records) as port, connect(port) as first:
+        first.sendall(b"\x0b" + adt() + END)
+        assert b"MSA|AA|1" in answer_of(first)
+        with connect(port) as second:
+            assert answer_of(second) == b""
+        first.sendall(b"\x0b" + adt(control="2") + END)
+        assert b"MSA|AA|2" in answer_of(first)
+
+
+def test_a_log_has_codes_and_nothing_of_a_patient(records: Records, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    with listening(records) as port, connect(port) as opened:
+        opened.sendall(b"\x0b" + adt() + END + b"\x0b" + adt(control="2", name="") + END)
+        answer_of(opened)
+    assert "HL7 taken: peer=hbys kind=ADT^A01 left_out=PV1-3" in caplog.text
+    assert not any(word in caplog.text for word in ("4711", "10000000146", "Gülçin", "1961"))
+
+
+def test_with_an_authority_a_peer_has_to_show_its_certificate(records: Records, tmp_path: Path):
+    from tests.integrations.hl7.tls import certificates
+
+    made = certificates(tmp_path)
+    with listening(records, tls_cert=str(made.cert), tls_key=str(made.key), tls_ca=str(made.ca)) as port:
+        context = ssl.create_default_context(cafile=made.ca)
+        with (
+            connect(port) as plain,
+            suppress(OSError),
+            context.wrap_socket(plain, server_hostname="127.0.0.1") as opened,
+        ):
+            opened.sendall(b"\x0b" + adt() + END)
+            assert answer_of(opened) == b""
+        context.load_cert_chain(made.cert, made.key)
+        with connect(port) as plain, context.wrap_socket(plain, server_hostname="127.0.0.1") as opened:
+            opened.sendall(b"\x0b" + adt() + END)
+            assert b"MSA|AA|1" in answer_of(opened)
+
+
+# Results out
+
+
+@contextmanager
+def receiver(answer: Callable[[hl7.Message], str | None], got: list[hl7.Message]) -> Iterator[int]:
+    """A system that gets results: another implementation's server; `answer` gives None for no answer."""
+    port = free_port()
+
+    async def one(reader: Any, writer: Any) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            message = await reader.readmessage()
+            got.append(message)
+            text = answer(message)
+            if text is not None:
+                writer.writeblock(text.encode())
+                await writer.drain()
+        writer.close()
+
+    async def serve(_: asyncio.Event) -> None:
+        async with await start_hl7_server(one, "127.0.0.1", port, limit=1 << 22, encoding="utf-8") as made:
+            await made.serve_forever()
+
+    with looping(serve):
+        connect(port).close()
+        yield port
+
+
+def peer_at(port: int, **more: Any) -> Peer:
+    return Peer.model_validate({"name": "hbys", "hl7": f"127.0.0.1:{port}", **more})
+
+
+def test_a_report_is_sent_and_its_acknowledgment_is_kept():
+    got: list[hl7.Message] = []
+    with receiver(lambda message: str(message.create_ack("AA")), got) as port:
+        message = oru_for(peer_at(port), document(ReportState.FINAL))
+        answer = send_oru(peer_at(port), message)
+    assert (answer.outcome, answer.status) == (Outcome.DONE, "AA")
+    (received,) = got
+    assert str(received.segment("MSH")[9]) == "ORU^R01^ORU_R01" and str(received.segment("OBR")[25]) == "F"
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome", "status"),
+    [
+        (
+            "MSA|AE|{id}|Hasta yok\rERR||PID^1^3|204^Unknown key identifier|E",
+            "permanent",
+            "AE: Hasta yok 204",
+        ),
+        (
+            "MSA|AR|{id}\rERR|PID^1^3^203&Unsupported version id",
+            "permanent",
+            "AR: 203 Unsupported version id",
+        ),
+        ("MSA|AA|another", "transient", "the answer is to another message"),
+        ("MSA|XX|{id}", "transient", "the answer has the unknown code XX"),
+        ("PID|1", "transient", "the answer is to another message"),
+        (None, "transient", "the connection ended before the answer"),
+    ],
+)
+def test_what_a_receiver_says_decides_what_follows(text: str | None, outcome: str, status: str):
+    got: list[hl7.Message] = []
+
+    def said(message: hl7.Message) -> str | None:
+        if text is None:
+            return None
+        head = "MSH|^~\\&|HBYS||TETKIK||20261101||ACK|1|P|2.5.1||||||UNICODE UTF-8\r"
+        return head + text.replace("{id}", str(message.segment("MSH")[10])) + "\r"
+
+    with receiver(said, got) as port:
+        answer = send_oru(peer_at(port), oru_for(peer_at(port), document(ReportState.FINAL)))
+    assert answer.outcome.value == outcome and answer.status.startswith(status), answer
+
+
+def test_nobody_there_is_transient():
+    answer = send_oru(peer_at(free_port()), adt())
+    assert (answer.outcome, answer.status) == (Outcome.TRANSIENT, "ConnectionRefusedError")
+
+
+def test_a_receiver_that_says_nothing_is_not_waited_for():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        answer = send_oru(peer_at(silent.getsockname()[1]), adt(), seconds=0.2)
+    assert (answer.outcome, answer.status) == (Outcome.TRANSIENT, "TimeoutError")

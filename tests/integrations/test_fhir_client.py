@@ -1,0 +1,151 @@
+"""A report as a transaction for a FHIR server: valid, safe to be sent again, each status heeded."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from fhir.resources.R4B.bundle import Bundle
+
+from tests.documents.programs import validated
+from tests.documents.sample import document
+from tests.ports import free_port
+from tetkik.documents.fhir import to_fhir_transaction
+from tetkik.integrations.answer import Outcome
+from tetkik.integrations.configuration import Peer
+from tetkik.integrations.fhir_client import send_bundle
+from tetkik.values import ReportState
+
+
+class Server(HTTPServer):
+    """A server that keeps what transactions say by their conditions, as R4B's rules of them want."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.store: dict[str, dict[str, Any]] = {}
+        self.said: list[dict[str, str]] = []
+        self.answer: tuple[int, dict[str, str], bytes] | None = None
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_POST(self) -> None:
+        sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.said.append(dict(self.headers))
+        status, headers, content = self.server.answer or (200, {}, json.dumps(self.done(sent)).encode())
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def done(self, sent: dict[str, Any]) -> dict[str, Any]:
+        answers = []
+        for entry in sent["entry"]:
+            request = entry["request"]
+            query = request.get("ifNoneExist") or request["url"].partition("?")[2]
+            key = f"{entry['resource']['resourceType']} {unquote(query)}"
+            there = key in self.server.store
+            if request["method"] == "PUT" or not there:
+                self.server.store[key] = entry["resource"]
+            answers.append({"response": {"status": "200" if there else "201"}})
+        return {"resourceType": "Bundle", "type": "transaction-response", "entry": answers}
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def serving() -> Iterator[tuple[Server, Peer]]:
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server, peer_at(server.server_port)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def peer_at(port: int) -> Peer:
+    return Peer.model_validate({"name": "fhir1", "fhir": f"http://127.0.0.1:{port}/fhir"})
+
+
+def test_a_transaction_sent_twice_is_there_once_and_an_amendment_takes_its_place():
+    with serving() as (server, peer):
+        bundle = to_fhir_transaction(document(ReportState.FINAL))
+        for _ in range(2):
+            assert send_bundle(peer, bundle, token="gizli").outcome is Outcome.DONE
+        stored = len(server.store)
+        assert stored == len(json.loads(bundle)["entry"])
+        assert server.said[0]["Authorization"] == "Bearer gizli"
+        assert server.said[0]["Content-Type"].startswith("application/fhir+json")
+        amended = to_fhir_transaction(document(ReportState.AMENDED, version=2))
+        assert send_bundle(peer, amended).outcome is Outcome.DONE
+        reports = [item for key, item in server.store.items() if key.startswith("DiagnosticReport")]
+        assert [item["status"] for item in reports] == ["amended"] and len(server.store) == stored
+
+
+@pytest.mark.parametrize("state", [ReportState.FINAL, ReportState.AMENDED])
+def test_a_transaction_is_a_bundle_of_fhir(state: ReportState):
+    content = json.loads(to_fhir_transaction(document(state)))
+    Bundle.model_validate(content)
+    assert content["type"] == "transaction"
+    kinds = {entry["resource"]["resourceType"]: entry["request"] for entry in content["entry"]}
+    assert kinds["DiagnosticReport"]["method"] == "PUT"
+    assert kinds["Patient"]["method"] == "POST" and "ifNoneExist" in kinds["Patient"]
+    assert all("identifier" in entry["resource"] for entry in content["entry"])
+
+
+@pytest.mark.program("node", "npm")
+def test_a_transaction_is_valid_for_the_package_fhir():
+    content = json.loads(to_fhir_transaction(document(ReportState.FINAL)))
+    wrong = [
+        message
+        for answer in validated([content])
+        for message in answer["messages"]
+        if message["severity"] in {"error", "fatal"}
+    ]
+    assert wrong == []
+
+
+OUTCOME = {
+    "resourceType": "OperationOutcome",
+    "issue": [{"code": "value", "expression": ["Patient.birthDate"], "diagnostics": "Gülçin ŞAHİN"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "content", "outcome", "said", "wait"),
+    [
+        (400, {}, OUTCOME, "permanent", "HTTP 400: value Patient.birthDate", None),
+        (401, {}, {}, "permanent", "HTTP 401", None),
+        (302, {"Location": "http://127.0.0.1:1/"}, {}, "permanent", "HTTP 302", None),
+        (412, {}, OUTCOME, "transient", "HTTP 412: value Patient.birthDate", None),
+        (429, {"Retry-After": "120"}, {}, "transient", "HTTP 429", 120.0),
+        (503, {"Retry-After": "Mon, 23 Nov 2020 12:00:00 GMT"}, {}, "transient", "HTTP 503", 0.0),
+        (503, {"Retry-After": "soon"}, {}, "transient", "HTTP 503", None),
+        (200, {}, {"resourceType": "Bundle"}, "transient", "HTTP 200: no answer to a transaction", None),
+        (200, {}, [1], "transient", "HTTP 200: no answer to a transaction", None),
+    ],
+)
+def test_each_status_is_followed_by_the_right_thing(
+    status: int, headers: dict[str, str], content: Any, outcome: str, said: str, wait: float | None
+):
+    with serving() as (server, peer):
+        server.answer = (status, headers, json.dumps(content).encode())
+        answer = send_bundle(peer, to_fhir_transaction(document(ReportState.FINAL)))
+    assert (answer.outcome.value, answer.status, answer.retry_after) == (outcome, said, wait)
+
+
+def test_nobody_there_is_transient():
+    answer = send_bundle(peer_at(free_port()), to_fhir_transaction(document(ReportState.FINAL)))
+    assert (answer.outcome, answer.status) == (Outcome.TRANSIENT, "ConnectError")
