@@ -21,13 +21,12 @@ import hl7
 import pydicom
 import pytest
 from hl7.client import MLLPClient
-from hl7.mllp import start_hl7_server
 from playwright.sync_api import expect
 from sqlalchemy import select
 
 from tests.integrations.archives import orthanc
 from tests.integrations.hl7.messages import adt, orm
-from tests.integrations.hl7.test_listening import connect, looping
+from tests.integrations.hl7.test_listening import connect, receiver
 from tests.patience import PATIENCE
 from tests.phantom import write_phantom
 from tests.ports import free_port
@@ -42,6 +41,7 @@ from tetkik.records.schema import Case
 from tetkik.service.kit.context import AppContext
 from tetkik.values import SYSTEM, CaseState, OutboxState, Role
 
+FINDING, IMPRESSION = "Sağ kostofrenik sinüs künttür.", "Sağda plevral efüzyon."
 PASSWORD = "okuma odası 2026"
 SYSTEMS = """
 [listen]
@@ -81,26 +81,6 @@ from = ["dx1"]
 modality = ["DX"]
 send = [{{to = "pacs", as = ["sr", "pdf"]}}, {{to = "hbys", as = ["hl7"]}}]
 """
-
-
-@contextmanager
-def hbys(port: int) -> Iterator[list[hl7.Message]]:
-    """The other end of our results: takes and acknowledges them."""
-    came: list[hl7.Message] = []
-
-    async def talk(reader, writer) -> None:
-        while not reader.at_eof():
-            message = await reader.readmessage()
-            came.append(message)
-            writer.writemessage(message.create_ack())
-            await writer.drain()
-
-    async def serve(_) -> None:
-        async with await start_hl7_server(talk, "127.0.0.1", port, encoding="utf-8") as server:
-            await server.serve_forever()
-
-    with looping(serve):
-        yield came
 
 
 @contextmanager
@@ -175,8 +155,12 @@ def wait_until_sent(app_context: AppContext, count: int) -> tuple[outbox.OutboxV
 
 @pytest.mark.program("chromium", "orthanc", "findscu", "storescu")
 def test_from_the_order_to_the_signed_report_in_the_archive(tmp_path):
-    dicom, mllp, oru = free_port(), free_port(), free_port()
-    with orthanc(tmp_path) as pacs, hbys(oru) as results, chromium() as browser:
+    dicom, mllp, results = free_port(), free_port(), list[hl7.Message]()
+    with (
+        orthanc(tmp_path) as pacs,
+        receiver(lambda message: str(message.create_ack("AA")), results) as oru,
+        chromium() as browser,
+    ):
         systems = tmp_path / "systems.toml"
         systems.write_text(SYSTEMS.format(dicom=dicom, mllp=mllp, oru=oru, pacs=pacs.dicom), "utf-8")
         app_context = make_context(tmp_path / "hospital", integrations=systems, phone_signing=True)
@@ -197,19 +181,27 @@ def test_from_the_order_to_the_signed_report_in_the_archive(tmp_path):
                 page.goto(f"/read/{wait_for_draft(app_context)}")
                 page.locator(".strip-top").get_by_role("button", name="Üstlen").click()
                 page.wait_for_selector("[data-mine]")
+                page.locator("#tab-draft").click()
+                for section, sentence in (("findings", FINDING), ("impression", IMPRESSION)):
+                    page.locator(f'[data-add="{section}"]').click()
+                    page.keyboard.insert_text(sentence)
+                page.keyboard.press("Control+s")
+                expect(page.locator("[data-sign]")).not_to_have_attribute("aria-disabled", "true")
                 page.locator("[data-sign]").click()
-                accept_stated(page)
                 expect(page.locator("[data-small-display]")).to_be_visible()
+                accept_stated(page)
                 page.fill("#sign-password", PASSWORD)
-                page.keyboard.press("Enter")
+                if page.locator("#sure").is_visible():
+                    page.locator("#sure").check()
                 if shots := os.environ.get("DAY_SHOTS"):
                     page.screenshot(path=f"{shots}/signing-390.png")
-                expect(page.locator(".as-signed")).to_be_visible()
+                page.locator("#sign [type=submit]").click()
+                expect(page.locator(".as-signed")).to_be_attached()
             items = wait_until_sent(app_context, 3)
         kept = [pydicom.dcmread(BytesIO(pacs.file(one["ID"]))) for one in pacs.instances().values()]
     assert {one.Modality for one in kept} == {"SR", "DOC"}
     assert {(one.PatientName, one.PatientID, one.AccessionNumber) for one in kept} == {
-        ("ŞAHİN^Gülçin^Işıl", "4711", "ACC1")
+        ("ŞAHİN^Gülçin Işıl", "4711", "ACC1")
     }
     (result,) = results
     assert str(result.segment("MSH")[9][0][0]) == "ORU" and "ACC1" in str(result.segment("OBR"))
