@@ -138,6 +138,7 @@ benchmarks: $(VENV)/.dev
 	$(BIN)/python benchmarks/service_chaos.py
 	$(BIN)/python benchmarks/slow_clients.py
 	$(BIN)/python benchmarks/worklist.py
+	$(BIN)/python benchmarks/order_matching.py
 ifneq ($(DATA),)
 	$(BIN)/python benchmarks/triage.py --data "$(DATA)"
 	$(BIN)/python benchmarks/triage_speed.py --data "$(DATA)"

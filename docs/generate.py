@@ -28,6 +28,7 @@ os.environ["TETKIK_LANGUAGE"] = "en"
 import architecture_page as architecture  # noqa: E402
 import typer  # noqa: E402
 from conformance_hl7 import hl7_page  # noqa: E402
+from dicom_conformance import parts as dicom_conformance  # noqa: E402
 from figure_tables import pages as figure_pages  # noqa: E402
 from pydantic import BaseModel  # noqa: E402
 from pydantic.fields import FieldInfo  # noqa: E402
@@ -292,6 +293,11 @@ def report_page() -> str:
     return _page([part if isinstance(part, str) else table(*part) for part in words_of_a_report()])
 
 
+def dicom_page() -> str:
+    """The DICOM conformance statement."""
+    return _page([part if isinstance(part, str) else table(*part) for part in dicom_conformance()])
+
+
 def _page(parts: list[str]) -> str:
     return "\n\n".join([NOTICE, *parts]) + "\n"
 
@@ -335,6 +341,7 @@ def pages() -> dict[Path, str]:
         FOLDER / "errors.md": errors_page(),
         FOLDER / "report.md": report_page(),
         PLACE / "conformance-hl7.md": _page([hl7_page(table)]),
+        PLACE / "conformance-dicom.md": dicom_page(),
         **architecture_pages(),
         **python_page(),
         **figure_pages(table),

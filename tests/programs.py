@@ -49,6 +49,8 @@ PROGRAMS = {
     "postgresql": Program(("initdb",), "postgresql", "postgres"),
     "slapd": Program(("slapd",), "slapd"),
     "storescu": Program(("storescu",), "dcmtk"),
+    "findscu": Program(("findscu",), "dcmtk"),
+    "wlmscpfs": Program(("wlmscpfs",), "dcmtk"),
     "softhsm2": Program(("softhsm2-util",), "softhsm2"),
 }
 """By the name that `@pytest.mark.program(...)` takes."""

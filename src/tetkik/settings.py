@@ -246,6 +246,9 @@ class Settings(BaseSettings):
     cipher: Cipher = Cipher.AES_256_GCM
     """What seals from now on: `aes-256-gcm`, or `chacha20-poly1305` for processors without instructions for
     AES. What the other sealed is opened all the same."""
+    encounter_access: bool = False
+    """Let clinicians open a patient's cases while an encounter of the patient is open, as the hospital's
+    system tells it by HL7 (ADT), and after that with a reason alone; off where no encounters come."""
     retention_years: int = Field(default=20, ge=0, le=100)
     """Years for which signed reports of a patient who asked for erasure are kept, from the last signature;
     set what the law demands of your hospital (docs/how-to/privacy.md). 0 keeps none."""

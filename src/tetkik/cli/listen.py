@@ -36,6 +36,7 @@ def listen(
     refuse_root(allowed=allow_root or settings().allow_root)
     from tetkik.integrations import listening
     from tetkik.integrations.configuration import configuration_of
+    from tetkik.integrations.importing import import_work
     from tetkik.records.connect import open_records
     from tetkik.service.kit.logging import configure
 
@@ -49,14 +50,13 @@ def listen(
     configure()
     use_time_zone(chosen.hospital_time_zone)
     with ExitStack() as held:
-        folder = held.enter_context(listening.only_one(chosen))
         open_records(chosen).close()  # its faults are told here, once
-        listening.sweep(folder)
+        held.enter_context(listening.only_one(chosen))
         works = []
         if configuration.listen is not None:
             listener = configuration.listen
             made = held.enter_context(listening.bound(listener))
-            works.append(listening.dicom_work(chosen, configuration, made))
+            works += [listening.dicom_work(chosen, configuration, made), import_work(chosen, configuration)]
             print_line(
                 "DICOM: {ae_title} at {address}, port {port}",
                 ae_title=listener.ae_title,

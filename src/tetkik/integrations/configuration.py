@@ -31,7 +31,6 @@ class Service(StrEnum):
 
     STORE = "store"
     ECHO = "echo"
-    FIND = "find"
     COMMIT = "commit"
     """Storage commitment: our word that an image is safe."""
     WORKLIST = "worklist"
@@ -128,6 +127,13 @@ class Peer(_Part):
     clock_offset_minutes: int = Field(default=0, ge=-1440, le=1440)
     expected_count: bool = False
     priors: bool = False
+    """Whether it is asked for earlier studies, by C-FIND and C-MOVE: it must know our AE title."""
+    prior_count: int = Field(default=3, ge=1, le=20)
+    """Most earlier studies of a patient that are fetched."""
+    without_orders: bool = False
+    """A case is opened for what it sends without an order; else a person decides."""
+    worklist: bool = False
+    """Whether orders are taken from its modality worklist."""
     dicomweb: Url | None = None
     hl7: str | None = Field(default=None, pattern=r"^[^\s/:]+:\d{1,5}$|^\[[0-9A-Fa-f:.]+\]:\d{1,5}$")
     hl7_version: Literal["2.3.1", "2.5.1"] = "2.5.1"

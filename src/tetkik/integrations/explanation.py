@@ -20,7 +20,6 @@ class _May(StrEnum):
 
     STORE = "send images"
     ECHO = "ask whether we are there (C-ECHO)"
-    FIND = "query"
     COMMIT = "ask for storage commitment"
     WORKLIST = "ask for the worklist"
     ORDERS = "send orders and patients by HL7"

@@ -19,7 +19,8 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import select
@@ -28,6 +29,7 @@ from tetkik.errors import SettingError, UsageError
 from tetkik.integrations.configuration import Configuration, DicomListener, Hl7Listener
 from tetkik.integrations.dicom.acceptor import Acceptor, tls_context
 from tetkik.integrations.dicom.spool import FOLDER, Spool, instance_digest, remove_unfinished
+from tetkik.integrations.dicom.worklist import answer_worklist
 from tetkik.records.connect import open_records
 from tetkik.records.database import Records
 from tetkik.records.schema import ReceivedFile
@@ -50,6 +52,8 @@ class Work:
     processes: int
     run: Callable[[threading.Event], None]
     """Serves until the event is set."""
+    after: Callable[[int], object] = lambda pid: None
+    """Called with the id of a process that ended by itself, to tidy after it."""
 
 
 def open_spool(settings: Settings, records: Records, listener: DicomListener | None = None) -> Spool:
@@ -102,7 +106,10 @@ def dicom_work(settings: Settings, configuration: Configuration, listening: sock
         records = open_records(settings)
         try:
             spool = open_spool(settings, records, listener)
-            acceptor = Acceptor(configuration, listening, spool, lambda uids: imported(records, uids))
+            worklist = partial(answer_worklist, records, ZoneInfo(settings.hospital_time_zone))
+            acceptor = Acceptor(
+                configuration, listening, spool, lambda uids: imported(records, uids), worklist
+            )
             serving = threading.Thread(target=acceptor.serve, daemon=True)
             serving.start()
             stopping.wait()
@@ -111,7 +118,8 @@ def dicom_work(settings: Settings, configuration: Configuration, listening: sock
         finally:
             records.close()
 
-    return Work("dicom", listener.processes, run)
+    folder = settings.data_dir.absolute() / FOLDER
+    return Work("dicom", listener.processes, run, lambda pid: remove_unfinished(folder, pid))
 
 
 def imported(records: Records, sop_instance_uids: Collection[str]) -> set[str]:
@@ -132,10 +140,10 @@ def imported(records: Records, sop_instance_uids: Collection[str]) -> set[str]:
 
 
 @contextmanager
-def only_one(settings: Settings) -> Iterator[Path]:
-    """The spool's folder, for one `tetkik listen` at a time; what a killed one left unfinished is removed."""
+def only_one(settings: Settings) -> Iterator[None]:
+    """One `tetkik listen` at a time for an installation; what a killed one left unfinished is removed."""
     folder = settings.data_dir.absolute() / FOLDER
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.mkdir(exist_ok=True, mode=0o700)
     handle = os.open(folder.parent / "listen.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
@@ -144,16 +152,11 @@ def only_one(settings: Settings) -> Iterator[Path]:
             raise UsageError(
                 "Another tetkik listen runs for {folder}; stop that one first.", folder=settings.data_dir
             ) from None
-        yield folder
+        if removed := remove_unfinished(folder):
+            log.info("spool_swept", files=removed)
+        yield
     finally:
         os.close(handle)
-
-
-def sweep(folder: Path) -> None:
-    """Remove what a killed listener left unfinished, before another one begins."""
-    removed = remove_unfinished(folder)
-    if removed:
-        log.info("spool_swept", files=removed)
 
 
 def mind(works: Collection[Work]) -> None:
@@ -175,6 +178,7 @@ def mind(works: Collection[Work]) -> None:
             stopping.wait(0.1)
             continue
         work = running.pop(pid)
+        work.after(pid)
         log.error("listen_process_ended", work=work.name, status=os.waitstatus_to_exitcode(status))
         if time.monotonic() - started.get(work.name, 0) < _RESTART_SECONDS:
             stopping.wait(_RESTART_SECONDS)
@@ -194,7 +198,7 @@ def _start(work: Work, parent_lives: int, child_watches: int) -> int:
         stopping = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: stopping.set())
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when
-        threading.Thread(target=_watch, args=(parent_lives, stopping), daemon=True).start()
+        threading.Thread(target=_watch, args=(parent_lives,), daemon=True).start()
         work.run(stopping)
         status = 0
     except BaseException:
@@ -204,11 +208,14 @@ def _start(work: Work, parent_lives: int, child_watches: int) -> int:
         os._exit(status)
 
 
-def _watch(parent_lives: int, stopping: threading.Event) -> None:
-    """Stop where the parent is gone: its end of the pipe is closed then."""
+def _watch(parent_lives: int) -> None:
+    """End at once where the parent is gone, whose end of the pipe is closed then: the next needs the port.
+
+    Nothing is lost: what is not on the disk was not acknowledged.
+    """
     with suppress(OSError):
         os.read(parent_lives, 1)
-    stopping.set()
+    os._exit(1)
 
 
 def _end(running: dict[int, Work]) -> None:

@@ -22,7 +22,14 @@ def open_records(settings: Settings) -> Records:
     url = given.get_secret_value() if given else f"sqlite:///{folder / DATABASE}"
     refuse_demonstration(url)
     _close_to_others(folder)
-    return Records(url, folder, master_key(settings), settings.cipher, settings.audit_anchors)
+    return Records(
+        url,
+        folder,
+        master_key(settings),
+        settings.cipher,
+        settings.audit_anchors,
+        encounter_access=settings.encounter_access,
+    )
 
 
 def open_demonstration(settings: Settings) -> Records:

@@ -62,10 +62,18 @@ class Transaction:
         vault: for what is found by a keyed digest, and for secrets of the installation.
         names: for what is found by a name.
         renamed: patients whose names were written.
+        encounter_access: whether clinicians need an open encounter of the patient (`people.visibility`).
     """
 
     def __init__(
-        self, session: Session, actor: Actor, vault: Vault, files: FileStore, names: NameIndex
+        self,
+        session: Session,
+        actor: Actor,
+        vault: Vault,
+        files: FileStore,
+        names: NameIndex,
+        *,
+        encounter_access: bool = False,
     ) -> None:
         self.session = session
         self.actor = actor
@@ -73,6 +81,7 @@ class Transaction:
         self.vault = vault
         self.files = files
         self.names = names
+        self.encounter_access = encounter_access
         self.renamed: set[str] = set()
         self.entries: list[Entry] = []
         self.announcements: list[Announcement] = []
@@ -178,6 +187,7 @@ class Records:
         folder: for files; and for the database and the master key by default.
         master: where the master key comes from; None is `keys/master.key` in `folder`.
         anchors: the file of the trail's anchors; None is `audit.anchors` in `folder`.
+        encounter_access: whether clinicians need an open encounter of the patient.
 
     Raises:
         SettingError: a database that cannot be opened, or a master key that does not fit it.
@@ -190,7 +200,10 @@ class Records:
         master: MasterKey | None = None,
         cipher: Cipher = Cipher.AES_256_GCM,
         anchors: Path | None = None,
+        *,
+        encounter_access: bool = False,
     ) -> None:
+        self.encounter_access = encounter_access
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder = folder
         self.engine = _engine(url)
@@ -227,7 +240,7 @@ class Records:
         if still and engine.dialect.name == "postgresql":
             engine = engine.execution_options(isolation_level="REPEATABLE READ")
         with Session(engine, info=self._info()) as session:
-            yield Transaction(session, actor, self.vault, self.files, self.names)
+            yield self._transaction(session, actor)
 
     @contextmanager
     def write(self, actor: Actor) -> Iterator[Transaction]:
@@ -238,7 +251,7 @@ class Records:
         """
         try:
             with Session(self._writing, expire_on_commit=False, info=self._info()) as session:
-                tx = Transaction(session, actor, self.vault, self.files, self.names)
+                tx = self._transaction(session, actor)
                 yield tx
                 session.flush()
                 entries = row_authentication.entries_with_codes(session, tx.entries, tx.now, actor)
@@ -262,6 +275,10 @@ class Records:
     def close(self) -> None:
         self.names.close()
         self.engine.dispose()
+
+    def _transaction(self, session: Session, actor: Actor) -> Transaction:
+        encounters = self.encounter_access
+        return Transaction(session, actor, self.vault, self.files, self.names, encounter_access=encounters)
 
     def _info(self) -> dict[str, Any]:
         """What `row_authentication` finds in a session."""

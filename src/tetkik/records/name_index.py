@@ -32,7 +32,8 @@ IDENTITY = "patients.identity"
 SHORTEST_PREFIX = 3
 """Letters from which on a word may be the beginning of a name; a shorter one is the whole name."""
 _BATCH = 1_000
-_MOST = 200
+MOST_FOUND = 200
+"""Patients that a search gives, the newest."""
 
 
 def number_names(session: Session, patient_ids: Collection[str]) -> None:
@@ -75,7 +76,9 @@ class NameIndex:
             for word in words[1:]:
                 found.intersection_update(set[int]().union(*self._of(word)))
             found -= self._stale
-            newest = heapq.nlargest(_MOST, found) if len(found) > _MOST else sorted(found, reverse=True)
+            newest = (
+                heapq.nlargest(MOST_FOUND, found) if len(found) > MOST_FOUND else sorted(found, reverse=True)
+            )
             ids = {self._id(entry): self._revisions[entry] for entry in reversed(newest)}
         there = select(Patient.id, Patient.name_revision).where(
             Patient.id.in_(ids), Patient.identity.is_not(None), Patient.erase_after.is_(None)

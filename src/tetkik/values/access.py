@@ -49,6 +49,12 @@ class Permission(StrEnum):
     Reception, for the reasons of `PATIENTS_MERGE`; and an administrator whose other role opens the cases of
     both patients. The permission opens no case by itself: who sees none of them moves none.
     """
+    STUDY_ASSIGN = "study.assign"
+    """Say whose a received study is where that is in doubt, reject it, and take it back.
+
+    The technician's, who made it, and reception's, which has the papers; who reads images must not decide
+    whose they are.
+    """
     IMAGE_UPLOAD = "image.upload"
     IMAGE_READ = "image.read"
     """Pixels, heatmaps, findings."""

@@ -148,7 +148,9 @@ def read_case_image(
                 analysis = _analyse(image, study.lead, settings.findings_model, settings)
                 shown = partial(key_image, image)
             reported = _draft(records, settings, study, analysis, shown, report_progress)
-            document = replace(reported.document, identity=image.identity)
+            with records.read() as tx:  # the file itself may declare a wrong character set
+                identity = images.load_metadata(tx, study.lead.image).identity
+            document = replace(reported.document, identity=identity)
             reported = replace(reported, document=document)
         report_progress(Stage.KEEPING, "")
         stored = heats.result()

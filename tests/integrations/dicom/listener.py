@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from pydicom import Dataset, dcmread
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE
+from pynetdicom.transport import AssociationSocket
 from structlog.testing import capture_logs
 
 from tetkik.integrations.configuration import Configuration
@@ -72,7 +73,9 @@ class Listener:
 
 
 @contextmanager
-def listening(folder: Path, peer: dict[str, object] | None = None, **own: object) -> Iterator[Listener]:
+def listening(
+    folder: Path, peer: dict[str, object] | None = None, *, worklist: bool = False, **own: object
+) -> Iterator[Listener]:
     systems = Configuration.model_validate({"listen": own, "peer": [PEER | (peer or {})]}, context=folder)
     assert systems.listen is not None
     spool = Spool(
@@ -82,12 +85,13 @@ def listening(folder: Path, peer: dict[str, object] | None = None, **own: object
         object_bytes=systems.listen.object_bytes,
     )
     with capture_logs() as lines, socket.create_server(("127.0.0.1", 0)) as bound:
-        made = Listener(bound.getsockname()[1], spool, lines)  # type: ignore[arg-type]
+        made = Listener(bound.getsockname()[1], spool, lines)
 
         def imported(uids: Collection[str]) -> set[str]:
             return made.imported & set(uids)
 
-        acceptor = Acceptor(systems, bound, spool, imported)
+        answer = (lambda event, peer: iter(())) if worklist else None
+        acceptor = Acceptor(systems, bound, spool, imported, answer)
         thread = threading.Thread(target=acceptor.serve)
         thread.start()
         try:
@@ -117,6 +121,14 @@ def send(port: int, *images: Dataset) -> list[int]:
     with association(port) as made:
         assert made.is_established
         return [made.send_c_store(one).Status for one in images]
+
+
+def close_sockets(self: AssociationSocket) -> None:
+    """What pynetdicom forgets where nobody answered: in place of its `_shutdown_socket`."""
+    assert self.socket is not None
+    with suppress(OSError):
+        self.socket.shutdown(socket.SHUT_RDWR)
+    self.socket.close()
 
 
 def read(file: ReceivedFile) -> Dataset:

@@ -1,4 +1,4 @@
-"""Storage commitment (PS3.4 annex J): success for what is safe, 0112H for the rest, however it is reported."""
+"""Storage commitment (PS3.4 annex J): success for what is safe, 0112H for the rest, reported either way."""
 
 from __future__ import annotations
 
@@ -32,9 +32,7 @@ def safe(report: Dataset) -> set[str]:
 
 
 def failed(report: Dataset) -> dict[str, int]:
-    return {
-        item.ReferencedSOPInstanceUID: item.FailureReason for item in report.get("FailedSOPSequence", ())
-    }
+    return {item.ReferencedSOPInstanceUID: item.FailureReason for item in report.get("FailedSOPSequence", ())}
 
 
 @pytest.fixture
@@ -74,6 +72,7 @@ def test_on_an_association_of_our_own(tmp_path, reports):
     ae = AE("CT1")
     ae.add_supported_context(STORAGE_COMMITMENT, ExplicitVRLittleEndian, scu_role=True, scp_role=True)
     server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+    assert server is not None
     try:
         ct1 = {"host": "127.0.0.1", "port": server.server_address[1]}
         with listening(tmp_path, ct1) as listener:

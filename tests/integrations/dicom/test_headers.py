@@ -49,6 +49,8 @@ def test_a_file_of_no_study_is_refused_and_the_process_goes_on():
             reader.read(HeaderRequest(b"\0" * 500, "a"))
         with pytest.raises(InputError, match="Study Instance UID"):
             reader.read(HeaderRequest(a_file().replace(b"\x20\x00\x0d\x00UI", b"\x20\x00\x0e\x01UI"), "a"))
-        assert reader.read(HeaderRequest(a_file(), "a")).identity.patient_name == _NAME
+        for written, declared in (("utf-8", "ISO_IR 192"), ("iso8859_9", "ISO_IR 100"), ("cp1254", "")):
+            request = HeaderRequest(a_file(written, declared), "a", "ISO_IR 148")
+            assert reader.read(request).identity.patient_name == _NAME
     finally:
         reader.close()

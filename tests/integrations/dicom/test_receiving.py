@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import shutil
 import socket
-import struct
+import ssl
 import subprocess
 import threading
 import time
+from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from pydicom import dcmread
 from pydicom.uid import generate_uid
-from pynetdicom.pdu import A_ASSOCIATE_RQ
-from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from tests.integrations.dicom.listener import (
     CR_IMAGE,
@@ -26,6 +30,7 @@ from tests.integrations.dicom.listener import (
     read,
     send,
 )
+from tests.integrations.dicom.wire import answered, data, request
 from tests.patience import PATIENCE
 from tests.programs import program
 from tetkik.errors import RecordsError
@@ -89,7 +94,8 @@ def test_many_at_once_are_all_there(listener):
     sent = [[image(size=400_000) for _ in range(5)] for _ in range(8)]
     statuses: list[list[int]] = []
     threads = [
-        threading.Thread(target=lambda some=some: statuses.append(send(listener.port, *some))) for some in sent
+        threading.Thread(target=lambda some=some: statuses.append(send(listener.port, *some)))
+        for some in sent
     ]
     for thread in threads:
         thread.start()
@@ -162,49 +168,23 @@ def test_more_associations_than_allowed_are_told_to_come_again(tmp_path):
         assert first.send_c_echo().Status == 0
 
 
-def _request(context: bytes | None = None) -> bytes:
-    """The bytes of a request for an association, as CT1."""
-    from pynetdicom.pdu_primitives import MaximumLengthNotification
-    from pynetdicom.presentation import build_context
-
-    asked = A_ASSOCIATE()
-    asked.application_context_name = "1.2.840.10008.3.1.1.1"
-    asked.calling_ae_title, asked.called_ae_title = "CT1", "TETKIK"
-    wanted = build_context(CR_IMAGE, "1.2.840.10008.1.2.1")
-    wanted.context_id = 1
-    asked.presentation_context_definition_list = [wanted]
-    length = MaximumLengthNotification()
-    length.maximum_length_received = 16384
-    asked.user_information = [length]
-    pdu = A_ASSOCIATE_RQ()
-    pdu.from_primitive(asked)
-    encoded: bytes = pdu.encode()
-    return encoded
-
-
-def _data(content: bytes, control: int) -> bytes:
-    """A P-DATA-TF PDU with one value (PS3.8 9.3.5)."""
-    item = struct.pack(">IBB", len(content) + 2, 1, control) + content
-    return struct.pack(">BBI", 4, 0, len(item)) + item
-
-
 @pytest.mark.parametrize(
     ("hostile", "reason"),
     [
-        (_data(b"\xff" * 100, 0b11), "malformed"),
-        (_data(b"\0" * 60_000, 0b01) * 2, "malformed"),
-        (_data(b"image", 0b00), "malformed"),
+        (data(b"\xff" * 100, 0b11), "malformed"),
+        (data(b"\0" * 60_000, 0b01) * 2, "malformed"),
+        (data(b"image", 0b00), "malformed"),
         (b"\x09\0\0\0\0\0", "malformed"),
         (b"\x04\0\xff\xff\xff\xff", "too long"),
-        (_data(b"whatever", 0b11)[:-3], "silent"),
+        (data(b"whatever", 0b11)[:-3], "silent"),
     ],
     ids=["no command", "endless command", "data first", "unknown type", "huge", "slow"],
 )
 def test_hostile_pdus_end_their_association_alone(listener, hostile, reason):
     with socket.create_connection(("127.0.0.1", listener.port)) as caller:
         caller.settimeout(PATIENCE)
-        caller.sendall(_request())
-        assert caller.recv(1) == b"\x02"  # A-ASSOCIATE-AC
+        caller.sendall(request())
+        assert answered(caller)
         caller.sendall(hostile)
         while caller.recv(65536):
             pass
@@ -224,7 +204,7 @@ def test_a_cut_in_the_middle_of_an_object_leaves_nothing_but_a_line(listener):
     with association(listener.port) as made:
         connection = made.dul.socket.socket
         original = connection.send
-        sent = []
+        sent: list[int] = []
 
         def cut(content, *more):
             if sum(sent) > 500_000:
@@ -232,7 +212,9 @@ def test_a_cut_in_the_middle_of_an_object_leaves_nothing_but_a_line(listener):
             sent.append(original(content, *more))
             return sent[-1]
 
-        made.dul.socket.socket = type("Cut", (), {"send": staticmethod(cut), "__getattr__": lambda _, name: getattr(connection, name)})()
+        made.dul.socket.socket = type(
+            "Cut", (), {"send": staticmethod(cut), "__getattr__": lambda _, name: getattr(connection, name)}
+        )()
         made.dul.socket.socket.fileno = connection.fileno
         made.send_c_store(image(size=3_000_000))
         wait_for(lambda: any(line["event"] == "dicom_association_failed" for line in listener.lines))
@@ -253,7 +235,9 @@ def test_an_empty_object_is_refused(listener):
 def test_a_file_that_was_altered_is_not_taken_for_an_object(tmp_path):
     spool = Spool(tmp_path, new_vault())
     for number in range(3):
-        made = spool.receive(Origin("ct1", "CT1", CR_IMAGE, f"1.2.{number}", "1.2.840.10008.1.2.1", "2026-11-23"))
+        made = spool.receive(
+            Origin("ct1", "CT1", CR_IMAGE, f"1.2.{number}", "1.2.840.10008.1.2.1", "2026-11-23")
+        )
         made.write(b"x" * 600_000)
         made.write(b"y" * 600_000)
         made.keep()
@@ -281,3 +265,68 @@ def test_what_a_killed_process_left_is_swept_and_a_discarded_object_is_gone(tmp_
     assert remove_unfinished(tmp_path) == 1
     assert list(tmp_path.iterdir()) == []
     left.discard()
+
+
+def test_tls_asks_for_a_certificate_of_the_authority(tmp_path):
+    authority, own, stranger = certificates(tmp_path)
+    keys: dict[str, Any] = {"tls_cert": str(own[0]), "tls_key": str(own[1]), "tls_ca": str(authority)}
+
+    def context(pair):
+        made = ssl.create_default_context(cafile=authority)
+        made.check_hostname = False
+        if pair is not None:
+            made.load_cert_chain(*pair)
+        return made
+
+    with listening(tmp_path, **keys) as made:
+        with association(made.port, tls_args=(context(own), "localhost")) as caller:
+            assert caller.send_c_store(image(size=3_000_000)).Status == 0
+        for pair in (stranger, None):
+            with socket.create_connection(("127.0.0.1", made.port)) as plain:
+                plain.settimeout(PATIENCE)
+                with pytest.raises(OSError), context(pair).wrap_socket(plain) as caller:
+                    caller.sendall(request())
+                    assert not caller.recv(1), "answered"
+                    raise OSError
+        with socket.create_connection(("127.0.0.1", made.port)) as plain:
+            plain.settimeout(PATIENCE)
+            with suppress(ConnectionError):
+                plain.sendall(request())
+                assert plain.recv(1) != b"\x02"  # A-ASSOCIATE-AC
+        wait_for(lambda: len(made.lines) == 3)
+        assert [(line["event"], line["reason"]) for line in made.lines] == [("dicom_refused", "tls")] * 3
+        (file,) = made.files()
+        assert len(file.open()) > 3_000_000
+
+
+def certificates(folder):
+    """The certificate of an authority, a pair of certificate and key that it signed, one that it did not."""
+
+    def signed(name, issuer, key):
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        own = ec.generate_private_key(ec.SECP256R1())
+        day = datetime(2026, 1, 1)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer or subject)
+            .public_key(own.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(day)
+            .not_valid_after(day + timedelta(days=36_500))
+            .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        )
+        made = builder.sign(key or own, hashes.SHA256())
+        files = folder / f"{name}.pem", folder / f"{name}.key"
+        files[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+        files[1].write_bytes(
+            own.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return subject, own, files
+
+    name, key, files = signed("authority", None, None)
+    return files[0], signed("listener", name, key)[2], signed("stranger", None, None)[2]

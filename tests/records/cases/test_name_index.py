@@ -178,7 +178,7 @@ def test_a_name_that_was_taken_back_is_not_found(both_records):
 
 @pytest.mark.attack
 def test_one_patient_who_is_renamed_again_and_again_hides_nobody(both_records, monkeypatch):
-    monkeypatch.setattr("tetkik.records.name_index._MOST", 4)
+    monkeypatch.setattr("tetkik.records.name_index.MOST_FOUND", 4)
     actor = made_user(both_records, Role.RECEPTION)
     with both_records.write(actor) as tx:
         ids = {patients.create(tx, Person(f"Mehmet {name}")) for name in ("KAYA", "AYDIN", "TUNA")}
@@ -191,7 +191,7 @@ def test_one_patient_who_is_renamed_again_and_again_hides_nobody(both_records, m
 
 
 def test_of_many_the_latest_are_found(both_records, monkeypatch):
-    monkeypatch.setattr("tetkik.records.name_index._MOST", 3)
+    monkeypatch.setattr("tetkik.records.name_index.MOST_FOUND", 3)
     monkeypatch.setattr("tetkik.records.name_index._BATCH", 2)
     with both_records.write(made_user(both_records, Role.RECEPTION)) as tx:
         ids = [

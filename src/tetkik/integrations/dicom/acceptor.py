@@ -29,8 +29,8 @@ from tetkik.integrations.dicom.spool import NoRoom, Origin, Receiving, Spool, no
 
 SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
 """PS3.4 table B.2-1."""
-_CALLED_AE, _CALLING_AE = (0x01, 0x01, 0x07), (0x01, 0x01, 0x03)
-_LOCAL_LIMIT = (0x02, 0x03, 0x02)
+CALLED_AE, CALLING_AE = (0x01, 0x01, 0x07), (0x01, 0x01, 0x03)
+LOCAL_LIMIT = (0x02, 0x03, 0x02)
 """Result, source and reason of a rejection (PS3.8 9.3.4)."""
 _HANDSHAKE_SECONDS = 10
 _UID = re.compile(r"[0-9.]{1,64}")
@@ -113,11 +113,11 @@ class Acceptor:
         peer = self.configuration.caller(address, calling)
         many = len(self._server.active_associations)
         if peer is None:
-            self._reject(assoc, _CALLING_AE, "unknown_calling_ae", address, ae_title=calling)
+            self._reject(assoc, CALLING_AE, "unknown_calling_ae", address, ae_title=calling)
         elif called != self.listener.ae_title:
-            self._reject(assoc, _CALLED_AE, "other_called_ae", address, peer=peer.name, ae_title=called)
+            self._reject(assoc, CALLED_AE, "other_called_ae", address, peer=peer.name, ae_title=called)
         elif many > self.listener.associations:
-            self._reject(assoc, _LOCAL_LIMIT, "too_many_associations", address, peer=peer.name)
+            self._reject(assoc, LOCAL_LIMIT, "too_many_associations", address, peer=peer.name)
         else:
             assoc.peer = peer
             assoc.acceptor.supported_contexts = [

@@ -8,6 +8,7 @@ be true. Declarations are those of DICOM (Specific Character Set, PS3.3 C.12.1.1
 
 from __future__ import annotations
 
+import codecs
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -48,6 +49,12 @@ class DecodedText:
 def codec_of(name: str) -> str | None:
     """The codec of a character set by its name in DICOM or HL7; None for one that is not known."""
     return _CODECS.get(" ".join(name.upper().split()))
+
+
+def load_codecs() -> None:
+    """Have every codec at hand: where a process may open no file any more, Python cannot import one."""
+    for codec in set(_CODECS.values()):
+        codecs.lookup(codec)
 
 
 def decode_text(raw: bytes, declared: str | None, really: str | None = None) -> DecodedText:

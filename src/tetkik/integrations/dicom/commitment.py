@@ -18,12 +18,12 @@ from tetkik.integrations.dicom.offer import STORAGE_COMMITMENT
 from tetkik.integrations.dicom.spool import Spool
 
 _INSTANCE = UID("1.2.840.10008.1.20.1.1")
-_REQUEST, _ALL_SAFE, _SOME_FAILED = 1, 1, 2
+REQUEST, ALL_SAFE, SOME_FAILED = 1, 1, 2
 """Action type ID (J.3.2.1) and event type IDs (J.3.3.1)."""
-_NO_SUCH_OBJECT = 0x0112
-_SUCCESS, _NO_SUCH_ACTION, _INVALID = 0x0000, 0x0123, 0x0115
+NO_SUCH_OBJECT = 0x0112
+SUCCESS, NO_SUCH_ACTION, INVALID = 0x0000, 0x0123, 0x0115
 """PS3.7 annex C."""
-_MOST = 50_000
+MOST = 50_000
 _PAUSES = (0.0, 5.0, 60.0, 300.0)
 """Seconds before each try to report on an association of our own."""
 _MOST_WAITING = 64
@@ -45,8 +45,8 @@ class Commitment:
 
     def request(self, event: Event, peer: Peer) -> int:
         """The status of an N-ACTION; what is safe is reported afterwards (J.3.3)."""
-        if event.action_type != _REQUEST:
-            return _NO_SUCH_ACTION
+        if event.action_type != REQUEST:
+            return NO_SUCH_ACTION
         try:
             asked = event.action_information
             transaction = str(asked.TransactionUID)
@@ -56,12 +56,12 @@ class Commitment:
             ]
         except Exception:  # whatever pydicom says of a hostile data set
             wanted = []
-        if not wanted or len(wanted) > _MOST or not self._waiting.acquire(blocking=False):
+        if not wanted or len(wanted) > MOST or not self._waiting.acquire(blocking=False):
             log.warning("commitment_refused", peer=peer.name)
-            return _INVALID
+            return INVALID
         report = self.report(transaction, wanted)
         threading.Thread(target=self._send, args=(event.assoc, peer, report), daemon=True).start()
-        return _SUCCESS
+        return SUCCESS
 
     def report(self, transaction: str, wanted: Collection[tuple[str, str]]) -> Dataset:
         """The event information: of what is asked for, what is safe and what is not."""
@@ -78,7 +78,7 @@ class Commitment:
             if uid in safe:
                 kept.append(item)
             else:
-                item.FailureReason = _NO_SUCH_OBJECT
+                item.FailureReason = NO_SUCH_OBJECT
                 failed.append(item)
         if kept:
             report.ReferencedSOPSequence = kept
@@ -91,7 +91,7 @@ class Commitment:
         self._stopping.set()
 
     def _send(self, assoc: Any, peer: Peer, report: Dataset) -> None:
-        kind = _SOME_FAILED if "FailedSOPSequence" in report else _ALL_SAFE
+        kind = SOME_FAILED if "FailedSOPSequence" in report else ALL_SAFE
         failed = len(report.get("FailedSOPSequence", ()))
         try:
             if peer.host is None:
@@ -134,4 +134,4 @@ def _report(assoc: Any, kind: int, report: Dataset) -> bool:
         status, _ = assoc.send_n_event_report(report, kind, STORAGE_COMMITMENT, _INSTANCE)
     except (RuntimeError, ValueError):  # released meanwhile, or the role was refused
         return False
-    return bool(status) and status.Status == _SUCCESS
+    return bool(status) and status.Status == SUCCESS

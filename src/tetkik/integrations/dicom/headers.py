@@ -10,19 +10,21 @@ from pydicom.dataelem import RawDataElement
 
 from tetkik.errors import InputError, TetkikError
 from tetkik.imaging.dicom import parse_dicom
+from tetkik.imaging.read import load_readers
 from tetkik.imaging.subprocess_worker import WorkerPool
-from tetkik.imaging.tags import identity_of, image_tags, texts, whole
-from tetkik.integrations.dicom.character_sets import DecodedText, decode_text
+from tetkik.imaging.tags import identity_of, image_tags, items, text, texts, whole
+from tetkik.integrations.dicom.character_sets import DecodedText, decode_text, load_codecs
 from tetkik.values import Identity, ImageTags
 
-_IDENTITY = {
-    "patient_name": "PatientName",
-    "patient_id": "PatientID",
-    "accession": "AccessionNumber",
-    "referrer": "ReferringPhysicianName",
-}
-_TAGS = {"series": "SeriesDescription"}
-_DESCRIPTION = "StudyDescription"
+_TEXTS = (
+    "PatientName",
+    "PatientID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "SeriesDescription",
+    "StudyDescription",
+    "IssuerOfPatientID",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,12 @@ class Header:
 
     identity: Identity
     tags: ImageTags
-    study_uid: str = field(repr=False)
-    description: str = field(repr=False)
+    description: str = field(default="", repr=False)
     """Study Description (0008,1030)."""
+    issuer: str = ""
+    """Of the Patient ID (0010,0021)."""
+    accession_issuer: str = ""
+    """Issuer of Accession Number Sequence (0008,0051), Local Namespace Entity ID (0040,0031)."""
     declared: str = ""
     """The first value of Specific Character Set (0008,0005)."""
     repaired: bool = False
@@ -54,7 +59,7 @@ class HeaderReader(WorkerPool):
     """One process that reads headers: what a hostile file makes of it reaches nothing else."""
 
     def __init__(self) -> None:
-        super().__init__((read_header,), 1)
+        super().__init__((read_header,), 1, prepare=_prepare)
 
     def read(self, request: HeaderRequest) -> Header:
         """The header of a file; `InputError` where it cannot be read."""
@@ -64,6 +69,11 @@ class HeaderReader(WorkerPool):
         return found
 
 
+def _prepare() -> None:
+    load_readers()
+    load_codecs()
+
+
 def read_header(request: HeaderRequest) -> Header:
     """What a file says; `InputError` for one that is damaged or says of no study that it is of it."""
     dataset, _syntax = parse_dicom(request.content, request.name)
@@ -71,7 +81,7 @@ def read_header(request: HeaderRequest) -> Header:
     # Before anything else looks at the values: pydicom keeps the bytes until then.
     found = {
         keyword: decoded
-        for keyword in (*_IDENTITY.values(), *_TAGS.values(), _DESCRIPTION)
+        for keyword in _TEXTS
         if (decoded := _decoded(dataset, keyword, declared, request.character_set)) is not None
     }
     identity = identity_of(dataset)
@@ -80,13 +90,24 @@ def read_header(request: HeaderRequest) -> Header:
             "{file} has no Study Instance UID or no SOP Instance UID; correct the system that sent it.",
             file=request.name,
         )
+
+    def value_of(keyword: str) -> str:
+        return found[keyword].text if keyword in found else ""
+
     tags = image_tags(dataset, max(whole(dataset, "NumberOfFrames") or 1, 1))
-    description = found.get(_DESCRIPTION)
+    accession_issuer = next(iter(items(dataset, "IssuerOfAccessionNumberSequence")), Dataset())
     return Header(
-        identity=replace(identity, **_texts(_IDENTITY, found)),
-        tags=replace(tags, **_texts(_TAGS, found)),
-        study_uid=identity.study_uid,
-        description=description.text if description is not None else "",
+        identity=replace(
+            identity,
+            patient_name=value_of("PatientName") or identity.patient_name,
+            patient_id=value_of("PatientID") or identity.patient_id,
+            accession=value_of("AccessionNumber") or identity.accession,
+            referrer=value_of("ReferringPhysicianName") or identity.referrer,
+        ),
+        tags=replace(tags, series=value_of("SeriesDescription") or tags.series),
+        description=value_of("StudyDescription"),
+        issuer=value_of("IssuerOfPatientID"),
+        accession_issuer=text(accession_issuer, "LocalNamespaceEntityID") or "",
         declared=declared,
         repaired=any(one.repaired for one in found.values()),
         proposed=next((one.proposed for one in found.values() if one.proposed), None),
@@ -105,7 +126,3 @@ def _decoded(dataset: Dataset, keyword: str, declared: str, really: str | None) 
         return None
     decoded = decode_text(raw.partition(b"\\")[0].strip(b" \0"), declared, really)
     return decoded if decoded.text else None
-
-
-def _texts(names: dict[str, str], found: dict[str, DecodedText]) -> dict[str, str]:
-    return {name: found[keyword].text for name, keyword in names.items() if keyword in found}

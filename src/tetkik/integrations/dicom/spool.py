@@ -118,7 +118,7 @@ class Receiving:
         self._size = self._number = self._gathered = 0
         self._waiting: list[bytes] = []
         self._sha256 = hashlib.sha256()
-        self._part = folder / f"{salt.hex()}{_PART}"
+        self._part = folder / f"{os.getpid()}-{salt.hex()}{_PART}"
         handle = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._file: IO[bytes] = os.fdopen(handle, "wb", buffering=0)
         self._file.write(_MAGIC + salt)
@@ -221,9 +221,9 @@ class ReceivedFile:
         self.path.unlink(missing_ok=True)
 
 
-def remove_unfinished(folder: Path) -> int:
-    """Remove what a killed process left unfinished; only where no process is receiving. Gives how many."""
-    parts = list(folder.glob(f"*{_PART}"))
+def remove_unfinished(folder: Path, pid: int | None = None) -> int:
+    """Remove what a process that is no more left unfinished, or what all of them left. Gives how many."""
+    parts = list(folder.glob(f"{pid or '*'}-*{_PART}"))
     for part in parts:
         part.unlink(missing_ok=True)
     return len(parts)

@@ -8,7 +8,7 @@ import secrets
 import unicodedata
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import Select, delete, func, select
@@ -56,6 +56,8 @@ class Person:
     sex: Sex | None = field(default=None, repr=False)
     phone: str = field(default="", repr=False)
     """With the country, without spaces (E.164): `+905321234567`."""
+    issuer: str = field(default="", repr=False)
+    """Whose `number` it is (HL7 CX.4, Issuer of Patient ID); empty for the hospital's own, or unknown."""
 
     @property
     def known(self) -> bool:
@@ -90,8 +92,9 @@ class Match:
 def validate_person(person: Person) -> Person:
     """What somebody typed, tidied: spaces in one, nothing that hides or turns the direction of writing."""
     name, tckn, number, birth = map(_tidy, (person.name, person.tckn, person.number, person.birth_date))
-    tidied = Person(name, "".join(tckn.split()), number, birth, person.sex, phone_of(person.phone))
-    if len(tidied.name) > LONGEST_NAME or len(tidied.number) > LONGEST_NUMBER:
+    phone, issuer = phone_of(person.phone), _tidy(person.issuer)
+    tidied = Person(name, "".join(tckn.split()), number, birth, person.sex, phone, issuer)
+    if len(tidied.name) > LONGEST_NAME or max(len(number), len(issuer)) > LONGEST_NUMBER:
         raise InputError("The name or the hospital number is too long; shorten it.")
     if tidied.tckn and not (tidied.tckn.isascii() and is_tckn(tidied.tckn)):
         raise InputError("This is no Turkish identity number; check its eleven digits.").at("tckn")
@@ -140,10 +143,13 @@ def create(tx: Transaction, person: Person, reserved: ReservedPatient | None = N
 def change(tx: Transaction, patient_id: str, person: Person, *, case_id: str | None = None) -> None:
     """Correct who a patient is; the trail says what was changed, not to what.
 
-    A record that another one stands for keeps what it says: the surviving one is corrected.
+    A record that another one stands for keeps what it says: the surviving one is corrected. A number that
+    stays keeps its issuer where none is given.
     """
     patient_id = survivor_of(tx, patient_id)
     before, after = load_registered_person(tx, patient_id), validate_person(person)
+    if after.number == before.number and not after.issuer:
+        after = replace(after, issuer=before.issuer)
     names = [item.name for item in fields(Person) if getattr(before, item.name) != getattr(after, item.name)]
     if names:
         _write(tx, patient_id, after)
@@ -161,13 +167,24 @@ def note_told(tx: Transaction, patient_id: str, at: datetime) -> None:
 
 
 def find_by_number(tx: Transaction, person: Person) -> tuple[str, ...]:
-    """Ids of patients who have the same identity number or hospital number already, in whatever record."""
+    """Ids of patients who have the same identity number or hospital number already, in whatever record.
+
+    Two issuers may give one number to two people: a number of another issuer is another number.
+    """
     found: list[str] = []
     for kind, text in (("tckn", person.tckn), ("number", person.number)):
         if text:
-            found += tx.session.scalars(_indexed_as(tx, kind, text))
+            same = tx.session.scalars(_indexed_as(tx, kind, text)).all()
+            if kind == "number" and person.issuer:
+                same = [one for one in same if same_issuer(person, load_registered_person(tx, one))]
+            found += same
     survivors = survivors_of(tx, found)
     return tuple(dict.fromkeys(survivors[patient_id] for patient_id in found))
+
+
+def same_issuer(one: Person, other: Person) -> bool:
+    """Whether the numbers of two may be compared: of one issuer, as far as is known."""
+    return not (one.issuer and other.issuer) or fold(one.issuer) == fold(other.issuer)
 
 
 def search(tx: Transaction, words: str) -> tuple[Match, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, LargeBinary, Update, cast, delete, select, update
 
 from tetkik.records.database import Transaction
 from tetkik.records.images.images import ERASED_FILE
@@ -27,14 +27,17 @@ from tetkik.records.schema import (
     IdempotentRequest,
     Image,
     Job,
+    Order,
     OutboxItem,
+    ReceivedFile,
+    ReceivedStudy,
     Report,
     ReportVersion,
     Run,
     Score,
     Study,
 )
-from tetkik.values import CaseState
+from tetkik.values import CaseState, OrderState, ReceivedFileState, ReceivedState
 
 _PASSING = (Assignment, Claim, CaseMark, CriticalResult, Job)
 
@@ -105,7 +108,10 @@ def clear_moved_case(tx: Transaction, patient_id: str, case_id: str) -> set[str]
         delete(FindingReview).where(FindingReview.report_id.in_(reports)),
         delete(Score).where(Score.run_id.in_(runs)),
         delete(Run).where(Run.case_id == case_id),
+        # Its study was another patient's: the order waits for its own.
+        update(Order).where(Order.case_id == case_id).values(case_id=None, state=OrderState.ARRIVED),
         *(delete(table).where(table.case_id == case_id) for table in (Complaint, *_PASSING)),
+        *forget_received(ReceivedStudy.case_id == case_id),
     )
     tx.session.expire_all()
     return before - list_patient_files(tx, patient_id)
@@ -126,7 +132,26 @@ def _empty_words(tx: Transaction, case_ids: Sequence[str]) -> None:
         update(Run).where(Run.case_id.in_(case_ids)).values(answer=None),
         update(Report).where(Report.case_id.in_(case_ids)).values(machine=None, draft=None, amending=None),
         update(BrokenGlass).where(BrokenGlass.case_id.in_(case_ids)).values(reason=None),
+        delete(Order).where(Order.case_id.in_(case_ids)),
         *(delete(table).where(table.case_id.in_(case_ids)) for table in (*_PASSING, OutboxItem)),
+        *forget_received(ReceivedStudy.case_id.in_(case_ids)),
+    )
+
+
+def forget_received(of: ColumnElement[bool]) -> tuple[Update, Update]:
+    """Empty received studies; what the spool still has of them goes when the importer next looks at it."""
+    files = update(ReceivedFile).where(ReceivedFile.received_id.in_(select(ReceivedStudy.id).where(of)))
+    return (
+        files.values(state=ReceivedFileState.IMPORTED, instance_digest=b"", fault=None),
+        update(ReceivedStudy)
+        .where(of)
+        .values(
+            state=ReceivedState.IMPORTED,
+            content=None,
+            fault=None,
+            order_id=None,
+            uid_digest=cast(ReceivedStudy.id, LargeBinary),  # unique, and of nobody
+        ),
     )
 
 

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import Delete, delete, func, select, text, update
+from sqlalchemy import Delete, Update, delete, func, or_, select, text, update
 
 from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patient_links import lock_links, records_of, unlink_erased
 from tetkik.records.database import Records, Transaction
 from tetkik.records.lifecycle import erasure_log
-from tetkik.records.lifecycle.case_erasure import Retained, erase_cases, find_retained
+from tetkik.records.lifecycle.case_erasure import Retained, erase_cases, find_retained, forget_received
 from tetkik.records.lifecycle.key_copies import finish_erasures, is_unfinished, mark_key
 from tetkik.records.schema import (
     AuditRow,
@@ -32,6 +32,7 @@ from tetkik.records.schema import (
     Order,
     Patient,
     PatientIndex,
+    ReceivedStudy,
     Report,
     ReportVersion,
     SignatureRow,
@@ -131,6 +132,7 @@ def erase_without_cases(
 
     It is so where no report was signed and every case, in any of their records, was emptied, or went on as
     another patient's before that moment; and where there never was a case, and they are known since then.
+    Nor is an order or an encounter kept.
     """
     with records.write(actor) as tx:
         lock_links(tx, patient_id)
@@ -151,6 +153,7 @@ def _is_kept(tx: Transaction, going: Sequence[str], before: datetime) -> bool:
         since = list(tx.session.scalars(select(Patient.created_at).where(Patient.id.in_(going))))
     return (
         tx.session.scalar(signed) is not None
+        or any(tx.count(table, table.patient_id.in_(going)) for table in (Order, Encounter))
         or any(case.state is not CaseState.MOVED for case in full)
         or any(moment >= before for moment in since)
     )
@@ -291,9 +294,12 @@ def _erase_all(tx: Transaction, patient: Patient, until: datetime | None) -> set
     return files
 
 
-def _forget_orders(patient_id: str) -> Iterator[Delete]:
-    """Orders and encounters; a signed report says what it needs of its order."""
-    return (delete(table).where(table.patient_id == patient_id) for table in (Order, Encounter))
+def _forget_orders(patient_id: str) -> Iterator[Delete | Update]:
+    """Orders, encounters, what was fetched; a signed report says what it needs of its order."""
+    yield from (delete(table).where(table.patient_id == patient_id) for table in (Order, Encounter))
+    yield from forget_received(
+        or_(ReceivedStudy.prior_of == patient_id, ReceivedStudy.patient_id == patient_id)
+    )
 
 
 def _cases(tx: Transaction, patient_id: str) -> list[str]:

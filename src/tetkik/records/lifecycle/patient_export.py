@@ -24,10 +24,11 @@ from tetkik.records.cases import patient_links, patients
 from tetkik.records.database import Records, Transaction
 from tetkik.records.images import images, presentation_states
 from tetkik.records.images.images import StoredImage
+from tetkik.records.orders.orders import StoredOrder, orders_of
 from tetkik.records.reports import deliveries, drafts, versions
 from tetkik.records.reports.identity import said_name
 from tetkik.records.reports.versions import SignedVersion
-from tetkik.records.schema import Case, Complaint, Image, Report, ReportVersion, Run, Score, User
+from tetkik.records.schema import Case, Complaint, Encounter, Image, Report, ReportVersion, Run, Score, User
 from tetkik.records.trail.audit_events import AuditFilter, iterate_events
 from tetkik.records.worklist import critical_results
 from tetkik.values import SYSTEM, Actor, CaseState, Draft, Measurement, RemovalReason, Withdrawal
@@ -61,6 +62,8 @@ def export_patient(
         content = {
             "patient": told_of[0],
             "also_registered_as": told_of[1:],
+            "orders": [_order(one) for one in orders_of(tx, held)],
+            "encounters": list(_encounters(tx, held)),
             "cases": [_case(tx, archive, row, bundles) for row in _cases(tx, held)],
         }
         _put(archive, "README.txt", "\n".join(line.in_language(language) for line in _README) + "\n")
@@ -83,6 +86,21 @@ def export_patient(
 
 def _cases(tx: Transaction, patient_ids: Sequence[str]) -> list[Case]:
     return list(tx.session.scalars(select(Case).where(Case.patient_id.in_(patient_ids)).order_by(Case.id)))
+
+
+def _order(order: StoredOrder) -> dict[str, Any]:
+    stated = {
+        name: value for name, value in asdict(order.content).items() if value and name != "scheduled_at"
+    }
+    return stated | {"scheduled": order.scheduled_at.isoformat(), "state": order.state.value}
+
+
+def _encounters(tx: Transaction, patient_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+    wanted = select(Encounter).where(Encounter.patient_id.in_(patient_ids)).order_by(Encounter.id)
+    for row in tx.session.scalars(wanted):
+        moments = {"opened": row.opened_at, "closed": row.closed_at}
+        stated = {key: at.isoformat() for key, at in moments.items() if at is not None}
+        yield {"department": row.department} | stated
 
 
 def _case(

@@ -23,11 +23,13 @@ from tetkik.records.schema import (
     Blob,
     BrowserSession,
     Case,
+    Encounter,
     Event,
     IdempotentRequest,
     Image,
     Invite,
     Note,
+    Order,
     Patient,
     ReportVersion,
 )
@@ -44,7 +46,7 @@ _YOUNG = 24 * 3600
 class RetentionTerms:
     report_years: int
     closed_days: int = 0
-    """Closed cases without a signed report; 0 keeps them."""
+    """Closed cases without a signed report, orders without a study, encounters; 0 keeps them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ def apply_retention(records: Records, terms: RetentionTerms, *, actor: Actor = S
         erase_record(records, patient_id, ErasureReason.RETENTION, years=0, actor=actor)
     cases = left = 0
     if terms.closed_days:
+        _forget_orders(records, before, actor)
         cases = sum(_empty_case(records, case_id, actor) for case_id in _closed(records, before))
         left = sum(erase_without_cases(records, one, before, actor=actor) for one in _left(records))
     with records.write(actor) as tx:
@@ -113,6 +116,15 @@ def remove_orphaned_files(records: Records) -> int:
     for path in going:
         path.unlink(missing_ok=True)
     return len(going)
+
+
+def _forget_orders(records: Records, before: datetime, actor: Actor) -> None:
+    """Orders whose study never came, and encounters that are over."""
+    with records.write(actor) as tx:
+        tx.apply(
+            delete(Order).where(Order.case_id.is_(None), Order.scheduled_at < before),
+            delete(Encounter).where(Encounter.closed_at < before),
+        )
 
 
 def _closed(records: Records, before: datetime) -> list[str]:

@@ -1,13 +1,43 @@
-"""Which order a study answers: matched, doubtful, or none."""
+"""Which order a study answers: matched, doubtful, or none.
+
+Nothing is matched where one trait contradicts, where two orders or two patients fit, or where too little
+agrees. An order fits by its accession number, with the patient's number or else name and date of birth; a
+study without an accession number by the patient's number and name, if one open order alone is of its modality
+and its day. What `slips` may be (a mistyped identity number, another surname) needs more beside it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import combinations
 
-from tetkik.records.cases.identity_comparison import Difference
-from tetkik.values import Identity
+from tetkik.records.cases import patients
+from tetkik.records.cases.identity_comparison import (
+    Difference,
+    Trait,
+    Weighed,
+    person_from_identity,
+    weigh_identity,
+)
+from tetkik.records.cases.patient_links import all_records_of, survivor_of, survivors_of
+from tetkik.records.database import Transaction
+from tetkik.records.name_index import MOST_FOUND
+from tetkik.records.orders.orders import OPEN_STATES, StoredOrder, orders_of, orders_with_accession
+from tetkik.turkish import fold
+from tetkik.values import Identity, OrderState
+
+_RADIOGRAPHS = frozenset({"CR", "DX", "DR"})
+"""One kind of study: a cassette or a detector (PS3.3 C.7.3.1.1.1; DR is not of the standard, but sent)."""
+_EARLY, _LATE = timedelta(days=1), timedelta(days=30)
+"""How long before and after its time an order with the accession number is answered."""
+_SOON = timedelta(days=2)
+"""How long after its time an order is answered by a study without an accession number."""
+_MOST_WORDS = 6
+"""Of a name; a longer one is no name to be sure of."""
+_NUMBERS = frozenset({Trait.TCKN, Trait.NUMBER})
 
 
 class Verdict(StrEnum):
@@ -49,3 +79,189 @@ class StudyVerdict:
     """Where study and nearest order differ."""
     candidates: tuple[str, ...] = ()
     """Every order that might be meant, the nearest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedOrder:
+    """An order beside a study: what agrees, what contradicts, what may be a slip."""
+
+    order: StoredOrder
+    patient_id: str
+    """Of the surviving record."""
+    weighed: Weighed
+
+    @property
+    def reasons(self) -> tuple[Difference, ...]:
+        """Everything that differs, contradictions first."""
+        return (*self.weighed.differences, *self.weighed.slips)
+
+    @property
+    def fits(self) -> bool:
+        """Whether nothing speaks against it that what agrees does not outweigh."""
+        agreeing = self.weighed.agreeing
+        return not self.weighed.differences and all(
+            _forgives(agreeing, slip.trait) for slip in self.weighed.slips
+        )
+
+    @property
+    def suffices(self) -> bool:
+        """Whether enough agrees for nobody to be asked."""
+        agreeing = self.weighed.agreeing
+        numbered, named = bool(agreeing & _NUMBERS), Trait.NAME in agreeing
+        if Trait.ACCESSION in agreeing:
+            return (numbered and (named or Trait.BIRTH_DATE in agreeing)) or agreeing >= {
+                Trait.NAME,
+                Trait.BIRTH_DATE,
+            }
+        return (
+            self.order.state in OPEN_STATES
+            and agreeing >= {Trait.MODALITY, Trait.TIME}
+            and numbered
+            and (named or Trait.BIRTH_DATE in agreeing)
+        )
+
+    @property
+    def distance(self) -> tuple[int, int, int, str]:
+        """The smaller, the nearer."""
+        return (
+            len(self.weighed.differences),
+            -len(self.weighed.agreeing),
+            len(self.weighed.slips),
+            self.order.id,
+        )
+
+
+def match_study(tx: Transaction, facts: StudyFacts) -> StudyVerdict:
+    """The verdict of a study against the orders that are known."""
+    filed = replace(person_from_identity(facts.identity), issuer=facts.issuer)
+    numbered = patients.find_by_number(tx, filed)
+    named, all_named = _find_by_name(tx, filed.name)
+    by_accession = orders_with_accession(tx, facts.identity.accession or "")
+    theirs = orders_of(tx, all_records_of(tx, (*numbered, *named)))
+    orders = {order.id: order for order in (*by_accession, *theirs)}
+    survivors = survivors_of(tx, [order.patient_id for order in orders.values()])
+    weighed = {
+        patient_id: weigh_identity(patients.load_people(tx, patient_id), facts.identity, facts.issuer)
+        for patient_id in dict.fromkeys((*numbered, *named, *survivors.values()))
+    }
+    found = [_compare(order, survivors[order.patient_id], weighed, facts) for order in orders.values()]
+    meant = [one for one in found if _is_near(one)]
+    # A number that is known is somebody's: an order of another patient does not fit.
+    fitting = [one for one in meant if one.fits and (not numbered or one.weighed.agreeing & _NUMBERS)]
+    if any(Trait.ACCESSION in one.weighed.agreeing for one in meant):
+        fitting = [one for one in fitting if Trait.ACCESSION in one.weighed.agreeing]
+    if len(fitting) == 1 and fitting[0].suffices and _is_alone(fitting[0], weighed, all_named):
+        chosen = fitting[0]
+        return StudyVerdict(
+            Verdict.MATCHED, chosen.order.id, chosen.patient_id, chosen.reasons, (chosen.order.id,)
+        )
+    if meant:
+        nearest = sorted(meant, key=lambda one: one.distance)
+        candidates = tuple(one.order.id for one in nearest)
+        return StudyVerdict(
+            Verdict.DOUBTFUL, nearest[0].order.id, nearest[0].patient_id, nearest[0].reasons, candidates
+        )
+    return StudyVerdict(Verdict.NONE, patient_id=_known_patient(numbered, weighed))
+
+
+def compare_order(tx: Transaction, order: StoredOrder, facts: StudyFacts) -> ComparedOrder:
+    """An order beside a study, for whoever decides."""
+    patient_id = survivor_of(tx, order.patient_id)
+    patient = weigh_identity(patients.load_people(tx, patient_id), facts.identity, facts.issuer)
+    return _compare(order, patient_id, {patient_id: patient}, facts)
+
+
+def _compare(
+    order: StoredOrder, patient_id: str, weighed: Mapping[str, Weighed], facts: StudyFacts
+) -> ComparedOrder:
+    patient = weighed[patient_id]
+    agreeing, differences, slips = set(patient.agreeing), list(patient.differences), list(patient.slips)
+    content, accession = order.content, facts.identity.accession or ""
+    if accession and content.accession:
+        issuers = {fold(one) for one in (content.issuer, facts.accession_issuer) if one}
+        if fold(accession).split() == fold(content.accession).split() and len(issuers) < 2:
+            agreeing.add(Trait.ACCESSION)
+        else:
+            differences.append(Difference(Trait.ACCESSION, accession, content.accession))
+    if facts.modality and content.modality:
+        if _kind_of(facts.modality) == _kind_of(content.modality):
+            agreeing.add(Trait.MODALITY)
+        else:
+            differences.append(Difference(Trait.MODALITY, facts.modality, content.modality))
+    if facts.body_part and content.body_part and fold(facts.body_part) != fold(content.body_part):
+        slips.append(Difference(Trait.BODY_PART, facts.body_part, content.body_part))
+    if facts.at is not None:
+        late = _LATE if Trait.ACCESSION in agreeing else _SOON
+        if order.scheduled_at - _EARLY <= facts.at <= order.scheduled_at + late:
+            agreeing.add(Trait.TIME)
+        else:
+            made, due = (f"{at.astimezone():%Y-%m-%d %H:%M}" for at in (facts.at, order.scheduled_at))
+            differences.append(Difference(Trait.TIME, made, due))
+    if order.state is OrderState.CANCELLED:
+        differences.append(Difference(Trait.STATE, "", order.state.value))
+    return ComparedOrder(order, patient_id, Weighed(frozenset(agreeing), tuple(differences), tuple(slips)))
+
+
+def _forgives(agreeing: frozenset[Trait], slip: Trait) -> bool:
+    """Whether what agrees outweighs what may be a slip."""
+    if slip is Trait.TCKN:
+        return agreeing >= {Trait.ACCESSION, Trait.NAME, Trait.BIRTH_DATE}
+    if slip is Trait.NAME:
+        return agreeing >= {Trait.TCKN, Trait.BIRTH_DATE} or agreeing >= {
+            *(Trait.NUMBER, Trait.ACCESSION, Trait.BIRTH_DATE),
+        }
+    return True
+
+
+def _is_near(one: ComparedOrder) -> bool:
+    """Whether a person would think of it: by its accession number, or an order of this kind and time."""
+    agreeing = one.weighed.agreeing
+    if Trait.ACCESSION in agreeing:
+        return True
+    differing = {difference.trait for difference in one.weighed.differences}
+    named = Trait.NAME in agreeing and Trait.BIRTH_DATE not in differing
+    return not differing & {Trait.MODALITY, Trait.TIME, Trait.STATE} and (named or bool(agreeing & _NUMBERS))
+
+
+def _is_alone(chosen: ComparedOrder, weighed: dict[str, Weighed], all_named: bool) -> bool:
+    """Whether no other patient is meant as well as that of the order.
+
+    By a number that agrees, nobody else of that number may fit; by name and date of birth, nobody else of the
+    name, and everybody of the name must have been looked at.
+    """
+    decisive = chosen.weighed.agreeing & _NUMBERS
+    if not decisive and not all_named:
+        return False
+    others = (one for patient_id, one in weighed.items() if patient_id != chosen.patient_id)
+    return not any(
+        one.agreeing & (_NUMBERS if decisive else _NUMBERS | {Trait.NAME}) and not one.differences
+        for one in others
+    )
+
+
+def _known_patient(numbered: Sequence[str], weighed: dict[str, Weighed]) -> str | None:
+    """The one patient whose number a study has, with name or date of birth and nothing against it."""
+    fitting = [one for one in numbered if not (weighed[one].differences or weighed[one].slips)]
+    if len(fitting) != 1 or not weighed[fitting[0]].agreeing & {Trait.NAME, Trait.BIRTH_DATE}:
+        return None
+    return fitting[0]
+
+
+def _find_by_name(tx: Transaction, name: str) -> tuple[tuple[str, ...], bool]:
+    """Patients who have two words of a name, and whether these are all of them."""
+    words = sorted(set(fold(name).split()))
+    if len(words) > _MOST_WORDS:
+        return (), False
+    found: dict[str, None] = {}
+    whole = True
+    for pair in combinations(words, 2) if len(words) > 1 else [words] if words else ():
+        some = tx.names.find(tx.session, pair)
+        # Of those that it gave, names that were changed since are left out already.
+        whole = whole and len(some) < MOST_FOUND // 2
+        found |= dict.fromkeys(some)
+    return tuple(dict.fromkeys(survivors_of(tx, found).values())), whole
+
+
+def _kind_of(modality: str) -> Collection[str]:
+    modality = modality.strip().upper()
+    return _RADIOGRAPHS if modality in _RADIOGRAPHS else {modality}

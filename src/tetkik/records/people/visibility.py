@@ -1,7 +1,9 @@
 """Which cases a person may open: their department's, none that is restricted, others with a reason.
 
 The table of permissions says what a role does; this says to which cases. A radiologist reads every
-department's; a clinician those of their own departments, and none where none was given. A second role that
+department's; a clinician those of their own departments, and none where none was given; with the setting
+`encounter_access` those of patients alone of whom an encounter is open, as the regulation on personal health
+data asks for (change of 3 December 2025). A second role that
 opens no case (engineer, auditor, administrator) widens nothing. A restricted case (a colleague, a person in
 public view) opens for nobody without breaking the glass but for reception, which made it, the technician, who
 makes its images; for the radiologist who broke it and claimed the case it stays open while they read. What is
@@ -12,15 +14,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, String, case, false, func, literal, or_, select
 
 from tetkik.errors import Forbidden, NotFound
 from tetkik.records.database import Transaction
-from tetkik.records.schema import BrokenGlass, Case, Claim
+from tetkik.records.schema import BrokenGlass, Case, Claim, Encounter, PatientLink
 from tetkik.values import EVERY_DEPARTMENT, Permission, Role
 
 _EVERYWHERE = frozenset({Role.RECEPTION, Role.TECHNICIAN, Role.RADIOLOGIST})
 """Who works for every department."""
+_OPEN = (Encounter.opened_at.is_not(None), Encounter.closed_at.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,11 @@ def load_visible_case(tx: Transaction, case_id: str) -> Case:
     """The row of a case that the actor may open."""
     case = find_case(tx, case_id)
     sight = decide_access(tx, case)
+    if not sight.open and tx.encounter_access:
+        raise Forbidden(
+            "This case is restricted or belongs to another department, or no encounter of the patient is "
+            "open; if the patient needs you now, open it with a reason."
+        )
     if not sight.open:
         raise Forbidden(
             "This case is restricted or belongs to another department; if the patient needs you now, open it "
@@ -66,7 +74,8 @@ def _ordinarily(tx: Transaction, case: Case) -> bool:
     actor = tx.actor
     if case.restricted:
         return bool(actor.roles & {Role.RECEPTION, Role.TECHNICIAN}) and case.emptied_at is None
-    return _everywhere(tx) or case.department in actor.departments
+    of_department = _everywhere(tx) or case.department in actor.departments
+    return of_department and (not _needs_encounter(tx) or _is_here(tx, case.patient_id))
 
 
 def _is_reading_restricted(tx: Transaction, case: Case) -> bool:
@@ -88,6 +97,30 @@ def _everywhere(tx: Transaction) -> bool:
     return bool(tx.actor.roles & _EVERYWHERE) or EVERY_DEPARTMENT in tx.actor.departments
 
 
+def _needs_encounter(tx: Transaction) -> bool:
+    """Whether the actor sees patients while they are here alone."""
+    return tx.encounter_access and not tx.actor.roles & _EVERYWHERE
+
+
+def _is_here(tx: Transaction, patient_id: str) -> bool:
+    """Whether an encounter of the patient is open, in whatever record."""
+    records = _with_links(select(literal(patient_id, String).label("id")))
+    wanted = select(Encounter.id).where(*_OPEN, Encounter.patient_id.in_(records)).limit(1)
+    return tx.session.scalar(wanted) is not None
+
+
+def _with_links(records: Select[str]) -> Select[str]:
+    """These records (a column `id`) and all that are of the same people.
+
+    Links are followed both ways: an encounter is told of one record, and a case was opened for another one.
+    """
+    found = records.cte("found", recursive=True)
+    ends = PatientLink.patient_id, PatientLink.survivor_id
+    other = case((ends[0] == found.c.id, ends[1]), else_=ends[0])
+    linked = select(other).join_from(found, PatientLink, or_(*(end == found.c.id for end in ends)))
+    return select(found.union(linked).c.id)
+
+
 def visible_cases(tx: Transaction) -> ColumnElement[bool]:
     """The same rule as a condition of a query, for lists: what is not to be opened is not listed by name.
 
@@ -99,6 +132,10 @@ def visible_cases(tx: Transaction) -> ColumnElement[bool]:
     condition: ColumnElement[bool] = (
         Case.id.is_not(None) if _everywhere(tx) else Case.department.in_(actor.departments)
     )
+    if _needs_encounter(tx):
+        condition = condition & Case.patient_id.in_(
+            _with_links(select(Encounter.patient_id.label("id")).where(*_OPEN))
+        )
     if not actor.roles & _EVERYWHERE:
         condition = or_(condition & (Case.restricted == false()), Case.id.in_(_glass(tx)))
     return condition

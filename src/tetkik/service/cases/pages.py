@@ -83,6 +83,7 @@ def locked(ctx: RequestContext, case_id: str) -> HTMLResponse:
         "cases/locked.html.jinja",
         status=403,
         case_id=case_id,
+        encounters=ctx.records.encounter_access,
         least=breakglass.SHORTEST,
         most=breakglass.LONGEST,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import partial
-from io import BytesIO
 
 from fastapi import Request
 from pydantic import TypeAdapter
@@ -17,11 +16,7 @@ from tetkik.records.cases import cases, identity_comparison, patients, transfers
 from tetkik.records.cases.identity_comparison import Difference
 from tetkik.records.cases.patients import ReservedPatient
 from tetkik.records.database import Transaction
-from tetkik.records.files import StoredFile
-from tetkik.records.images import derived_images, images, jobs, patient_matching, quota
-from tetkik.records.images.derived_images import DerivedImageKind
-from tetkik.records.images.images import ImageMetadata, StoredImage
-from tetkik.records.images.jobs import JobKind
+from tetkik.records.images import images, patient_matching, quota
 from tetkik.records.images.patient_matching import Destination
 from tetkik.records.images.quota import UploadQuota
 from tetkik.records.people.visibility import load_visible_case
@@ -29,11 +24,11 @@ from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http.idempotency import IdempotentRequest, Outcome
 from tetkik.service.kit.http.incoming_files import IncomingFile
-from tetkik.service.kit.http.malware_scanner import scan
 from tetkik.service.kit.rendering.templates import language_of
 from tetkik.service.studies.shapes import ImageShape, UploadShape
-from tetkik.values import Actor, CaseState, Permission, Priority, Radiograph
-from tetkik.workflow.images import preview_of
+from tetkik.values import Actor, Permission, Radiograph
+from tetkik.workflow.image_intake import IncomingImage, StoredFiles
+from tetkik.workflow.malware_scanner import scan
 
 
 class OtherPatient(Conflict):
@@ -64,11 +59,9 @@ class Upload:
     case_id: str | None = None
     sure: bool = field(default=False, kw_only=True)
     sha256: str = field(init=False)
-    _image: Radiograph | None = field(default=None, init=False, repr=False)
-    _preview: bytes = field(default=b"", init=False, repr=False)
+    _incoming: IncomingImage | None = field(default=None, init=False, repr=False)
     _newcomer: ReservedPatient | None = field(default=None, init=False)
-    _stored: tuple[str, StoredFile, StoredFile] | None = field(default=None, init=False)
-    """Patient, file and preview as they lie on the disk."""
+    _stored: StoredFiles | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.sha256 = hashlib.sha256(self.file.content).hexdigest()
@@ -86,7 +79,6 @@ class Upload:
                 tx.audit(Action.CASE_OPENED, case_id=home.case_id, patient_id=home.patient_id, compared=True)
             raise
         if outcome.fresh is not None:
-            assert self._image is not None
             self.decoder.cache_pixels(outcome.fresh.image.id, self._image)  # spares the worker the decoding
             self.decoder.work_available.set()
         return outcome
@@ -101,8 +93,9 @@ class Upload:
         name = self.file.name or "image"
         if scanner := self.context.settings.upload_scanner:
             scan(scanner, self.file.content, name)
-        self._image = self.decoder.decode(self.file.content, name)
-        self._preview = preview_of(self._image)
+        image = self.decoder.decode(self.file.content, name)
+        self._incoming = IncomingImage(self.file.content, image, self.file.name)
+        _ = self._incoming.preview  # before anybody waits for a transaction
         with self.context.records.read(self.actor) as tx:
             home = self._home(tx)
             self._admit(tx, home)
@@ -111,29 +104,24 @@ class Upload:
             elif self.actor.may(Permission.CASE_CREATE):
                 self._newcomer = ReservedPatient()
             if patient_id := home.patient_id or (self._newcomer and self._newcomer.id):
-                self._stored = self._store(tx, patient_id)
+                self._stored = self._incoming.store(tx, patient_id, self._reserved(patient_id))
 
     def keep(self, language: Language, tx: Transaction) -> UploadShape:
         """Keep it, with the work that it makes, in one transaction."""
-        assert self._image is not None
+        assert self._incoming is not None
         quota.lock_uploads(tx)
         home = self._home(tx)
         self._admit(tx, home)
         case_id = home.case_id or self._open(tx, home)
         case = load_visible_case(tx, case_id)
         differs = self._compare(tx, case.patient_id)
-        kept = self._stored if self._stored and self._stored[0] == case.patient_id else None
-        if kept is None or not images.still_stored(tx, case.patient_id, *kept[1:]):
-            # The patient is another than a moment ago.
-            self._stored = self._store(tx, case.patient_id)
-        assert self._stored is not None
-        _, file, preview = self._stored
-        described = ImageMetadata.of(self._image, self.file.name)
-        added = images.add_image(
-            tx, case_id, file, described, confirmed=tuple(one.trait.value for one in differs)
+        added = self._incoming.keep(
+            tx,
+            case_id,
+            self._stored,
+            reserved=self._reserved(case.patient_id),
+            confirmed=tuple(one.trait.value for one in differs),
         )
-        if added.fresh:
-            self._let_wait(tx, added.image, preview)
         return UploadShape(
             image=ImageShape.of(tx, added.image, language),
             fresh=added.fresh,
@@ -142,15 +130,14 @@ class Upload:
             differs=list(differs),
         )
 
-    def _store(self, tx: Transaction, patient_id: str) -> tuple[str, StoredFile, StoredFile]:
+    @property
+    def _image(self) -> Radiograph:
+        assert self._incoming is not None
+        return self._incoming.image
+
+    def _reserved(self, patient_id: str) -> ReservedPatient | None:
         newcomer = self._newcomer
-        reserved = newcomer if newcomer is not None and newcomer.id == patient_id else None
-        content, preview = BytesIO(self.file.content), BytesIO(self._preview)
-        return (
-            patient_id,
-            images.store_file(tx, patient_id, content, sha256=self.sha256, reserved=reserved),
-            images.store_file(tx, patient_id, preview, reserved=reserved),
-        )
+        return newcomer if newcomer is not None and newcomer.id == patient_id else None
 
     def _admit(self, tx: Transaction, home: Destination) -> None:
         """A file that is there already costs nothing of what the actor may upload."""
@@ -165,7 +152,6 @@ class Upload:
         quota.check_quota(tx, allowed, UploadQuota(1, len(self.file.content)))
 
     def _compare(self, tx: Transaction, patient_id: str) -> tuple[Difference, ...]:
-        assert self._image is not None
         differs = identity_comparison.compare_with_patient(tx, patient_id, self._image.identity)
         if differs and not self.sure:
             raise OtherPatient(differs)
@@ -174,7 +160,6 @@ class Upload:
     def _home(self, tx: Transaction) -> Destination:
         if self.case_id is not None:
             return Destination(load_visible_case(tx, self.case_id).patient_id, self.case_id)
-        assert self._image is not None
         identity = self._image.identity
         filed = identity_comparison.person_from_identity(identity)
         if not (filed.number or filed.tckn):
@@ -185,7 +170,6 @@ class Upload:
         return patient_matching.find_destination(tx, identity, self.sha256)
 
     def _open(self, tx: Transaction, home: Destination) -> str:
-        assert self._image is not None
         if not self.actor.may(Permission.CASE_CREATE):
             raise Forbidden(
                 "Your role does not allow this ({permission}).", permission=Permission.CASE_CREATE
@@ -194,10 +178,3 @@ class Upload:
             tx, identity_comparison.person_from_identity(self._image.identity), self._newcomer
         )
         return cases.open_case(tx, patient_id)
-
-    def _let_wait(self, tx: Transaction, image: StoredImage, preview: StoredFile) -> None:
-        case = load_visible_case(tx, image.case_id)
-        derived_images.replace_derived_images(tx, image, DerivedImageKind.PREVIEW, {"": preview})
-        jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority(case.priority))
-        if case.state is not CaseState.TO_READ:
-            cases.set_state(tx, case.id, CaseState.PROCESSING)

@@ -1,0 +1,211 @@
+"""What other systems are asked by DICOM: how many images a study has, earlier studies, the worklist.
+
+C-FIND and C-MOVE of the study root (PS3.4, annex C) and the modality worklist (annex K), as user. A system
+that does not answer, or answers nonsense, knows nothing: nothing here raises, and the log says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+
+import structlog
+from pydicom import Dataset
+from pynetdicom import AE, _config
+from pynetdicom.association import Association
+
+from tetkik.imaging.tags import text, texts, whole
+from tetkik.integrations.calling import own_title, tls_context
+from tetkik.integrations.configuration import Configuration, Peer
+from tetkik.integrations.dicom.character_sets import decode_text
+
+STUDY_FIND, STUDY_MOVE = "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.2"
+WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
+_CONNECT, _ASSOCIATE, _ANSWER, _MOVED = 5.0, 10.0, 30.0, 300.0
+"""Seconds for a connection, for the answer to an association, to a question, and between images of C-MOVE."""
+_MOST = 1000
+"""Answers that are read of one question."""
+_PENDING = (0xFF00, 0xFF01)
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class FoundStudy:
+    """A study that an archive has."""
+
+    study_uid: str = field(repr=False)
+    patient_id: str = field(repr=False)
+    patient_name: str = field(repr=False)
+    birth_date: str = field(repr=False)
+    issuer: str
+    date: str
+    """`YYYYMMDD`."""
+    modalities: tuple[str, ...]
+    description: str = field(repr=False)
+    images: int | None
+
+
+def count_images(systems: Configuration, peer: Peer, study_uid: str) -> int | None:
+    """Number of Study Related Instances (0020,1208) as a system says it; None where it does not."""
+    query = Dataset()
+    query.QueryRetrieveLevel = "STUDY"
+    query.StudyInstanceUID = study_uid
+    query.NumberOfStudyRelatedInstances = ""
+    for found in _find(systems, peer, STUDY_FIND, query):
+        count = whole(found, "NumberOfStudyRelatedInstances")
+        if text(found, "StudyInstanceUID") == study_uid and count is not None and count > 0:
+            return count
+    return None
+
+
+def find_studies(systems: Configuration, peer: Peer, patient_id: str) -> tuple[FoundStudy, ...]:
+    """The studies that an archive has of a patient's number, the newest first."""
+    query = Dataset()
+    query.QueryRetrieveLevel = "STUDY"
+    query.PatientID = patient_id
+    for keyword in _STUDY_KEYS:
+        setattr(query, keyword, "")
+    found = [
+        FoundStudy(
+            study_uid=uid,
+            patient_id=_text(one, "PatientID", peer),
+            patient_name=_text(one, "PatientName", peer),
+            birth_date=_text(one, "PatientBirthDate", peer),
+            issuer=_text(one, "IssuerOfPatientID", peer),
+            date=_text(one, "StudyDate", peer),
+            modalities=texts(one, "ModalitiesInStudy"),
+            description=_text(one, "StudyDescription", peer),
+            images=whole(one, "NumberOfStudyRelatedInstances"),
+        )
+        for one in _find(systems, peer, STUDY_FIND, query)
+        if (uid := text(one, "StudyInstanceUID"))
+    ]
+    return tuple(sorted(found, key=lambda one: one.date, reverse=True))
+
+
+def move_study(systems: Configuration, peer: Peer, study_uid: str) -> bool:
+    """Ask an archive to send us a study by C-STORE; gives whether it says that it did."""
+    query = Dataset()
+    query.QueryRetrieveLevel = "STUDY"
+    query.StudyInstanceUID = study_uid
+    with _association(systems, peer, STUDY_MOVE, answer_seconds=_MOVED) as association:
+        if association is None:
+            return False
+        status = 0xFFFF
+        for answer, _ in association.send_c_move(query, own_title(systems), STUDY_MOVE):
+            status = answer.get("Status", 0xFFFF)
+            if status not in _PENDING:
+                break
+    if status not in (0x0000, 0xB000):  # B000: complete, with failures of some (PS3.4 table C.4-2)
+        _log.warning("move_failed", peer=peer.name, status=f"{status:04X}H")
+    return status in (0x0000, 0xB000)
+
+
+def find_worklist(systems: Configuration, peer: Peer, dates: str) -> Iterator[Dataset]:
+    """Scheduled procedure steps of a worklist provider on `dates` (`YYYYMMDD-YYYYMMDD`)."""
+    query, step = Dataset(), Dataset()
+    for keyword in _WORKLIST_KEYS:
+        setattr(query, keyword, "")
+    for keyword in _STEP_KEYS:
+        setattr(step, keyword, "")
+    step.ScheduledProcedureStepStartDate = dates
+    query.ScheduledProcedureStepSequence = [step]
+    yield from _find(systems, peer, WORKLIST_FIND, query)
+
+
+_STUDY_KEYS = (
+    "StudyInstanceUID",
+    "PatientName",
+    "PatientBirthDate",
+    "IssuerOfPatientID",
+    "StudyDate",
+    "StudyTime",
+    "ModalitiesInStudy",
+    "StudyDescription",
+    "NumberOfStudyRelatedInstances",
+)
+_WORKLIST_KEYS = (
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyInstanceUID",
+    "RequestedProcedureDescription",
+    "RequestedProcedureID",
+    "ReasonForTheRequestedProcedure",
+    "PlacerOrderNumberImagingServiceRequest",
+    "FillerOrderNumberImagingServiceRequest",
+    "RequestingService",
+)
+_STEP_KEYS = (
+    "Modality",
+    "ScheduledStationAETitle",
+    "ScheduledProcedureStepStartDate",
+    "ScheduledProcedureStepStartTime",
+    "ScheduledProcedureStepDescription",
+    "ScheduledProcedureStepID",
+)
+
+
+def _text(dataset: Dataset, keyword: str, peer: Peer) -> str:
+    return repaired_text(dataset, keyword, peer.character_set)
+
+
+def repaired_text(dataset: Dataset, keyword: str, character_set: str | None) -> str:
+    """A text of an answer in the character set that it is in; empty where there is none."""
+    element = dataset.get_item(keyword) if keyword in dataset else None
+    raw = getattr(element, "value", None)
+    if isinstance(raw, bytes) and b"\x1b" not in raw:
+        declared = next(iter(texts(dataset, "SpecificCharacterSet")), "")
+        return decode_text(raw.strip(b" \0"), declared, character_set).text
+    return text(dataset, keyword) or ""
+
+
+def _find(systems: Configuration, peer: Peer, model: str, query: Dataset) -> Iterator[Dataset]:
+    query.SpecificCharacterSet = "ISO_IR 192"
+    with _association(systems, peer, model) as association:
+        if association is None:
+            return
+        status = 0xFFFF
+        for answer, found in islice(association.send_c_find(query, model), _MOST):
+            status = answer.get("Status", 0xFFFF)
+            if status in _PENDING and found is not None:
+                yield found
+        if status not in (0x0000, *_PENDING):
+            _log.warning("find_failed", peer=peer.name, status=f"{status:04X}H")
+
+
+@contextmanager
+def _association(
+    systems: Configuration, peer: Peer, model: str, answer_seconds: float = _ANSWER
+) -> Iterator[Association | None]:
+    """An association for one SOP class; None where there is none to be had."""
+    if peer.host is None or peer.ae_title is None:
+        yield None
+        return
+    # It would write the words of patients into the log, and decode them as they are declared.
+    _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
+    entity = AE(ae_title=own_title(systems))
+    entity.connection_timeout, entity.acse_timeout = _CONNECT, _ASSOCIATE
+    entity.dimse_timeout = entity.network_timeout = answer_seconds
+    entity.add_requested_context(model)
+    try:
+        tls = (tls_context(systems), peer.host) if peer.tls else None
+    except OSError as error:
+        _log.warning("association_failed", peer=peer.name, fault=type(error).__name__)
+        yield None
+        return
+    association = entity.associate(peer.host, peer.port, ae_title=peer.ae_title, tls_args=tls)
+    if not association.is_established:
+        _log.warning("association_failed", peer=peer.name, fault="rejected or no answer")
+        yield None
+        return
+    try:
+        yield association if association.accepted_contexts else None
+    finally:
+        association.release() if association.is_established else association.abort()

@@ -1,0 +1,172 @@
+"""The modality worklist as its provider (PS3.4, annex K): a scanner asks which orders wait for it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import structlog
+from pydicom import Dataset
+from pydicom.charset import python_encoding
+from pydicom.datadict import tag_for_keyword
+from pydicom.sequence import Sequence
+from pynetdicom.events import Event
+
+from tetkik.imaging.tags import items, text, texts
+from tetkik.integrations.configuration import Peer
+from tetkik.integrations.dicom.character_sets import TURKISH, codec_of
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases import patients
+from tetkik.records.database import Records, Transaction
+from tetkik.records.orders.orders import StoredOrder, scheduled_orders
+from tetkik.records.reports.identity import dicom_name
+from tetkik.turkish import fold
+from tetkik.values import SYSTEM, OrderState
+
+MOST = 500
+"""Orders of one answer, the earliest first."""
+SUCCESS, PENDING, PENDING_UNSUPPORTED, CANCELLED, CANNOT_UNDERSTAND = 0x0000, 0xFF00, 0xFF01, 0xFE00, 0xC000
+"""PS3.4 table K.4-1."""
+UTF_8 = "ISO_IR 192"
+_DATES = re.compile(r"(\d{8})?(-)?(\d{8})?")
+_WILD = {"*": ".*", "?": "."}
+_SHORT, _LONG = 16, 64
+"""Characters of the representations SH and LO (PS3.5 6.2)."""
+_STATUS = {OrderState.SCHEDULED: "SCHEDULED", OrderState.ARRIVED: "ARRIVED"}
+_log = structlog.get_logger()
+
+
+def answer_worklist(
+    records: Records, zone: ZoneInfo, event: Event, peer: Peer
+) -> Iterator[tuple[int, Dataset | None]]:
+    """The answers to one C-FIND, each with its status; the trail notes what the peer got."""
+    try:
+        query = event.identifier
+        wanted = next(iter(items(query, "ScheduledProcedureStepSequence")), Dataset())
+        since, until = _span(text(wanted, "ScheduledProcedureStepStartDate") or "", zone)
+    except Exception:  # of a hostile query pydicom raises whatever its bytes lead to
+        _log.warning("worklist_refused", peer=peer.name, reason="not to be understood")
+        yield CANNOT_UNDERSTAND, None
+        return
+    with records.write(SYSTEM) as tx:
+        orders = scheduled_orders(
+            tx,
+            since=since,
+            until=until,
+            modality=(text(wanted, "Modality") or "").upper() or None,
+            station_ae=text(wanted, "ScheduledStationAETitle"),
+            most=MOST,
+        )
+        found = [answer for order in orders if _fits(answer := _entry(tx, order, peer, zone), query)]
+        tx.audit(Action.WORKLIST_SENT, peer=peer.name, count=len(found))
+    if len(orders) == MOST:
+        _log.warning("worklist_cut", peer=peer.name, most=MOST)
+    for answer in found:
+        if event.is_cancelled:
+            yield CANCELLED, None
+            return
+        supported = _reduce(answer, query)
+        answer.SpecificCharacterSet = _character_set(answer, peer, query)
+        yield PENDING if supported else PENDING_UNSUPPORTED, answer
+
+
+def _entry(tx: Transaction, order: StoredOrder, peer: Peer, zone: ZoneInfo) -> Dataset:
+    """An order as a worklist item, with everything that is known (PS3.4 table K.6-1)."""
+    person, content = patients.load_person(tx, order.patient_id), order.content
+    at = order.scheduled_at.astimezone(zone)
+    step = Dataset()
+    step.Modality = content.modality.upper()[:_SHORT]
+    step.ScheduledStationAETitle = content.station_ae or peer.ae_title or ""
+    step.ScheduledProcedureStepStartDate, step.ScheduledProcedureStepStartTime = (
+        f"{at:%Y%m%d}",
+        f"{at:%H%M%S}",
+    )
+    step.ScheduledPerformingPhysicianName = ""
+    step.ScheduledProcedureStepDescription = (content.procedure or content.body_part)[:_LONG]
+    step.ScheduledProcedureStepID = order.id[-_SHORT:]
+    step.ScheduledProcedureStepStatus = _STATUS.get(order.state, "SCHEDULED")
+    step.ScheduledStationName = ""
+    entry = Dataset()
+    entry.ScheduledProcedureStepSequence = Sequence([step])
+    # A number that is cut would be another one.
+    entry.AccessionNumber = content.accession if len(content.accession) <= _SHORT else ""
+    entry.ReferringPhysicianName = dicom_name(content.referrer)[:_LONG]
+    entry.PatientName = dicom_name(person.name)[:_LONG]
+    entry.PatientID = (person.number or person.tckn)[:_LONG]
+    entry.IssuerOfPatientID = person.issuer[:_LONG]
+    entry.PatientBirthDate = person.birth_date
+    entry.PatientSex = person.sex.value if person.sex is not None else ""
+    entry.StudyInstanceUID = study_uid(order.id)
+    entry.RequestedProcedureID = order.id[-_SHORT:]
+    entry.RequestedProcedureDescription = content.procedure[:_LONG]
+    entry.ReasonForTheRequestedProcedure = content.question[:_LONG]
+    entry.RequestingService = content.department[:_LONG]
+    entry.PlacerOrderNumberImagingServiceRequest = content.placer_number[:_LONG]
+    entry.FillerOrderNumberImagingServiceRequest = content.filler_number[:_LONG]
+    for keyword in ("PatientWeight", "PatientComments", "MedicalAlerts", "Allergies", "PregnancyStatus"):
+        setattr(entry, keyword, None)
+    return entry
+
+
+def study_uid(order_id: str) -> str:
+    """The Study Instance UID of an order's study: always the same (PS3.5, annex B.2)."""
+    digest = hashlib.sha256(f"tetkik order {order_id}".encode()).digest()
+    return f"2.25.{int.from_bytes(digest[:16], 'big')}"
+
+
+def _fits(entry: Dataset, query: Dataset) -> bool:
+    """Whether an entry has the other keys of a query; letters are folded, `*` and `?` stand for any."""
+    for keyword in ("PatientName", "PatientID", "AccessionNumber", "RequestedProcedureID"):
+        asked = text(query, keyword) or ""
+        pattern = "".join(_WILD.get(part, re.escape(fold(part))) for part in re.split(r"([*?])", asked))
+        if asked and not re.fullmatch(pattern, fold(text(entry, keyword) or "")):
+            return False
+    return True
+
+
+def _span(dates: str, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
+    """The ends of a range of days (PS3.4 C.2.2.2.5); ValueError for no range."""
+    match = _DATES.fullmatch(dates.strip())
+    if match is None:
+        raise ValueError("no dates")
+    first, dash, last = match.groups()
+    until = last if dash else first
+    start = _day(first, zone) if first else None
+    end = _day(until, zone) + timedelta(days=1) if until else None
+    return start, end
+
+
+def _day(digits: str, zone: ZoneInfo) -> datetime:
+    return datetime.strptime(digits, "%Y%m%d").replace(tzinfo=zone).astimezone(UTC)
+
+
+def _reduce(entry: Dataset, query: Dataset) -> bool:
+    """Leave what was asked for; gives whether all of that is known here. A query without keys gets all."""
+    supported = True
+    for asked, answer in ((query, entry), *_steps(query, entry)):
+        keys = set(asked.keys()) - {tag_for_keyword("SpecificCharacterSet")}
+        if keys:
+            supported = supported and keys <= set(answer.keys())
+            for tag in set(answer.keys()) - keys:
+                del answer[tag]
+    return supported
+
+
+def _steps(query: Dataset, entry: Dataset) -> list[tuple[Dataset, Dataset]]:
+    asked = next(iter(items(query, "ScheduledProcedureStepSequence")), None)
+    return [(asked, entry.ScheduledProcedureStepSequence[0])] if asked is not None else []
+
+
+def _character_set(entry: Dataset, peer: Peer, query: Dataset) -> str:
+    """What the peer reads: that of its setting, else UTF-8 where it asks in it, else Latin-5, as of old."""
+    asked = UTF_8 if UTF_8 in texts(query, "SpecificCharacterSet") else TURKISH
+    wanted = peer.character_set if peer.character_set in python_encoding else asked
+    words = "".join(str(element.value) for element in entry.iterall() if element.VR != "SQ")
+    with suppress(UnicodeEncodeError):
+        words.encode(codec_of(wanted) or "ascii")
+        return wanted
+    return UTF_8

@@ -1,0 +1,323 @@
+"""From the spool into cases: what came by DICOM is grouped by study, and goes where its order says.
+
+Every step is a transaction of its own and is found again after a crash: a file is removed from the spool when
+its image is in a case, or counted to a study that waits, and never before. One process does it
+(`integrations.listening`); the models then read what is there (`service.kit.background.worker`).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from tetkik.errors import Conflict, InputError, NotFound, RecordsError
+from tetkik.imaging.subprocess_worker import ReaderPool
+from tetkik.integrations.completeness import Progress, may_ask, why_complete
+from tetkik.integrations.configuration import Configuration, Peer
+from tetkik.integrations.dicom import query
+from tetkik.integrations.dicom.headers import Header, HeaderReader, HeaderRequest
+from tetkik.integrations.dicom.priors import fetch_priors
+from tetkik.integrations.dicom.spool import ReceivedFile, Spool, instance_digest
+from tetkik.integrations.dicom.worklist_user import take_worklist
+from tetkik.integrations.listening import Work, open_spool
+from tetkik.language import Sentence
+from tetkik.records.cases import cases
+from tetkik.records.cases.identity_comparison import compare_with_patient
+from tetkik.records.connect import open_records
+from tetkik.records.database import Records
+from tetkik.records.images import received_decisions, receiving
+from tetkik.records.images.receiving import NewFile, ReceivedContent, ReceivedView, WaitingFile
+from tetkik.settings import Settings
+from tetkik.values import SYSTEM, Identity, ReceivedFileState, ReceivedState
+from tetkik.workflow.image_intake import NO_MODEL, IncomingImage
+from tetkik.workflow.malware_scanner import scan
+
+POLL_SECONDS = 2.0
+WORKLIST_SECONDS = 60.0
+"""Between two looks at the worklist of another system."""
+_AHEAD = timedelta(minutes=5)
+"""A study that was made so long after it came shows that the sender's clock is ahead."""
+_NAME = "image"
+"""What a file is called in an error: its own name would name its study."""
+_GONE = Sentence("The file is not in the spool any more; have the study sent again.")
+_log = structlog.get_logger()
+
+
+class Decoders:
+    """The sandboxed processes that look at files."""
+
+    def __init__(self) -> None:
+        self.headers, self.readers = HeaderReader(), ReaderPool(1)
+
+    def close(self) -> None:
+        self.headers.close()
+        self.readers.close()
+
+
+class Importer:
+    """Takes files from one spool until it is stopped; who made the decoders closes them.
+
+    Args:
+        now: tells the time.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        settings: Settings,
+        configuration: Configuration,
+        spool: Spool,
+        decoders: Decoders,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        assert configuration.listen is not None
+        self._records, self._settings = records, settings
+        self._configuration, self._listener = configuration, configuration.listen
+        self._spool = spool
+        self._now = now
+        self._headers, self._readers = decoders.headers, decoders.readers
+        self._asking = ThreadPoolExecutor(1, "asking")
+        """For what other systems are asked meanwhile: a slow one keeps no study waiting."""
+        self._asked: set[str] = set()
+        self._worklist: Future[None] | None = None
+        self._worklist_at = 0.0
+
+    def run(self, stopping: threading.Event) -> None:
+        """Work until the event is set."""
+        while not stopping.is_set():
+            try:
+                self.run_once()
+            except Exception as fault:
+                # The database or the disk may be away for a while.
+                _log.error("import", kind=type(fault).__name__)
+            stopping.wait(POLL_SECONDS)
+        self.close()
+
+    def close(self) -> None:
+        self._asking.shutdown(wait=False, cancel_futures=True)
+
+    def run_once(self) -> None:
+        """Take in what is new, decide what is complete, import what is decided."""
+        if time.monotonic() >= self._worklist_at and (self._worklist is None or self._worklist.done()):
+            self._worklist_at = time.monotonic() + WORKLIST_SECONDS
+            self._worklist = self._asking.submit(self.take_worklists)
+        files = {file.path.name: file for file in self._spool.incoming()}
+        self._take_in(files)
+        with self._records.read() as tx:
+            receiving_now = receiving.list_received(tx, (ReceivedState.RECEIVING,))
+        for study in receiving_now:
+            self._safely(study, self._complete)
+        with self._records.read() as tx:
+            complete = receiving.list_received(tx, (ReceivedState.COMPLETE,))
+        for study in complete:
+            self._safely(study, lambda one: self._import(one, files))
+        self._tidy(files)
+
+    def take_worklists(self) -> None:
+        """Take the orders of every provider of worklists."""
+        for peer in self._configuration.peers:
+            if peer.worklist:
+                zone = ZoneInfo(self._settings.hospital_time_zone)
+                try:
+                    taken = take_worklist(self._records, self._configuration, peer, zone)
+                except Exception as fault:
+                    _log.error("worklist", peer=peer.name, kind=type(fault).__name__)
+                else:
+                    _log.info("worklist_taken", peer=peer.name, count=taken)
+
+    def _safely(self, study: ReceivedView, step: Callable[[ReceivedView], None]) -> None:
+        """One study that fails does not keep the others; it is tried again at the next look."""
+        try:
+            step(study)
+        except Exception as fault:
+            template = getattr(fault, "template", None)
+            _log.error("import", study=study.id, kind=type(fault).__name__, template=template)
+
+    def _take_in(self, files: dict[str, ReceivedFile]) -> None:
+        with self._records.read() as tx:
+            known = receiving.file_states(tx, files)
+        for name, file in files.items():
+            if known.get(name) is ReceivedFileState.IMPORTED:
+                file.remove()  # it came once more, or the program ended before it was removed
+            elif name not in known:
+                with suppress(FileNotFoundError):
+                    self._count(file)
+
+    def _count(self, file: ReceivedFile) -> None:
+        """Count a new file to its study, or set it aside with its reason."""
+        peer = self._configuration.peer(file.peer)
+        digest = instance_digest(self._records.vault, file.sop_instance_uid)
+        new = NewFile(file.path.name, file.peer, digest, file.received_at)
+        try:
+            header = self._header(file.open(), peer)
+        except (InputError, RecordsError) as fault:
+            _log.warning("file_refused", peer=file.peer, template=fault.template)
+            with self._records.write(SYSTEM) as tx:
+                receiving.refuse_file(tx, new, Sentence(fault.template, fault.values))
+            return
+        content = self._content(header, peer, file.received_at)
+        assert header.identity.study_uid is not None
+        with self._records.write(SYSTEM) as tx:
+            receiving.add_file(tx, new, header.identity.study_uid, content)
+
+    def _header(self, content: bytes, peer: Peer | None) -> Header:
+        character_set = peer.character_set if peer is not None else None
+        return self._headers.read(HeaderRequest(content, _NAME, character_set))
+
+    def _content(self, header: Header, peer: Peer | None, received_at: datetime) -> ReceivedContent:
+        offset = timedelta(minutes=peer.clock_offset_minutes if peer is not None else 0)
+        made_at = _made_at(header.identity, ZoneInfo(self._settings.hospital_time_zone), offset)
+        ahead = made_at - received_at if made_at is not None else timedelta()
+        issuer = peer.issuer if peer is not None else ""
+        return ReceivedContent(
+            identity=header.identity,
+            modality=header.tags.modality,
+            body_part=header.tags.body_part,
+            description=header.description[:200],
+            issuer=header.issuer or issuer,
+            accession_issuer=header.accession_issuer or issuer,
+            made_at=made_at,
+            clock_ahead=int(ahead.total_seconds() // 60) if ahead > _AHEAD else None,
+            declared=header.declared[:40],
+            repaired=header.repaired,
+            proposed=header.proposed,
+        )
+
+    def _complete(self, study: ReceivedView) -> None:
+        """Decide about a study once nothing more is expected of it."""
+        if study.files == 0:
+            return  # an earlier study that was asked for
+        peer = self._configuration.peer(study.peer)
+        progress = Progress(study.first_at, study.last_at, study.files, study.expected, study.asked_at)
+        uid = study.content.identity.study_uid
+        if (
+            peer is not None
+            and peer.expected_count
+            and uid
+            and may_ask(progress, self._now(), self._listener)
+        ):
+            count = query.count_images(self._configuration, peer, uid)
+            with self._records.write(SYSTEM) as tx:
+                receiving.note_expected(tx, study.id, count)
+            progress = replace(progress, expected=count if count is not None else progress.expected)
+        why = why_complete(progress, self._now(), self._listener)
+        if why is None:
+            return
+        without_orders = peer is not None and peer.without_orders
+        try:
+            with self._records.write(SYSTEM) as tx:
+                decided = received_decisions.decide(tx, study.id, without_orders=without_orders)
+        except (Conflict, NotFound) as fault:
+            with self._records.write(SYSTEM) as tx:
+                received_decisions.doubt(tx, study.id, Sentence(fault.template, fault.values))
+            return
+        _log.info(
+            "study_complete", study=study.id, peer=study.peer, why=why.value, files=study.files,
+            expected=progress.expected, verdict=decided.verdict, state=decided.state.value,
+            character_set=decided.content.proposed, clock_ahead=decided.content.clock_ahead,
+        )  # fmt: skip
+
+    def _import(self, study: ReceivedView, files: dict[str, ReceivedFile]) -> None:
+        """Bring what waits of a study into its case, image by image."""
+        with self._records.read() as tx:
+            waiting = receiving.waiting_files(tx, study.id)
+        for one in waiting:
+            file = files.get(one.name)
+            if file is None and not (self._spool.folder / one.name).exists():
+                self._refuse(
+                    one, Sentence("The file is not in the spool any more; have the study sent again.")
+                )
+            elif file is not None:
+                self._import_file(study, one, file)
+        with self._records.write(SYSTEM) as tx:
+            done = receiving.finish(tx, study.id)
+            is_done, is_prior = done.state is ReceivedState.IMPORTED, done.prior_of is not None
+            if is_done and is_prior and done.case_id is not None:
+                cases.close(tx, done.case_id)  # nobody reads an earlier study
+        _log.info("study_imported", study=done.id, images=done.imported, refused=done.refused, done=is_done)
+        if is_done and not is_prior and done.id not in self._asked:
+            self._asked.add(done.id)
+            self._asking.submit(fetch_priors, self._records, self._configuration, done)
+
+    def _import_file(self, study: ReceivedView, one: WaitingFile, file: ReceivedFile) -> None:
+        peer = self._configuration.peer(study.peer)
+        try:
+            content = file.open()
+            if scanner := self._settings.upload_scanner:
+                scan(scanner, content, _NAME)
+            header = self._header(content, peer)
+            image = self._readers.read(content, _NAME)
+        except (InputError, RecordsError) as fault:
+            self._refuse(one, Sentence(fault.template, fault.values))
+            return
+        if not study.content.names(header.identity):
+            self._refuse(one, Sentence("It names another patient than its study does."))
+            return
+        tags = replace(header.tags, frames=image.tags.frames)
+        incoming = IncomingImage(content, replace(image, identity=header.identity, tags=tags))
+        assert study.case_id is not None and study.patient_id is not None
+        with self._records.read() as tx:
+            stored = incoming.store(tx, study.patient_id)
+        route = self._configuration.route(study.peer, header.tags.modality or "", header.tags.body_part or "")
+        model = NO_MODEL if study.prior_of is not None else (route.model or None) if route else None
+        try:
+            with self._records.write(SYSTEM) as tx:
+                # A person who decides otherwise at this moment comes before or after.
+                if receiving.lock(tx, study.id).state is not ReceivedState.COMPLETE:
+                    return
+                differs = compare_with_patient(tx, study.patient_id, header.identity)
+                confirmed = tuple(item.trait.value for item in differs) if study.decided_at else ()
+                added = incoming.keep(tx, study.case_id, stored, confirmed=confirmed, model=model)
+                receiving.settle_file(tx, one.id, image_id=added.image.id)
+        except Conflict as fault:  # the case was moved or closed, or the image was removed from it
+            self._refuse(one, Sentence(fault.template, fault.values))
+            return
+        file.remove()
+
+    def _refuse(self, one: WaitingFile, fault: Sentence) -> None:
+        _log.warning("file_refused", file=one.id, template=fault.template)
+        with self._records.write(SYSTEM) as tx:
+            receiving.settle_file(tx, one.id, fault=fault)
+
+    def _tidy(self, files: dict[str, ReceivedFile]) -> None:
+        with self._records.read() as tx:
+            rejected = receiving.count_received(tx).get(ReceivedState.REJECTED, 0)
+        with self._records.write(SYSTEM) as tx:
+            received_decisions.forget_missing_priors(tx, timedelta(seconds=self._listener.longest_seconds))
+            names = received_decisions.forget_rejected(tx) if rejected else ()
+        for name in names:
+            if name in files:
+                files[name].remove()
+
+
+def _made_at(identity: Identity, zone: ZoneInfo, offset: timedelta) -> datetime | None:
+    """When a study was made, by the file, with the sender's clock put right; None where it does not say."""
+    date, time = identity.study_date or "", (identity.study_time or "").partition(".")[0]
+    with suppress(ValueError, OverflowError):
+        stated = datetime.strptime(date + time.ljust(6, "0")[:6], "%Y%m%d%H%M%S").replace(tzinfo=zone)
+        if identity.study_offset:
+            stated = stated.replace(tzinfo=datetime.strptime(identity.study_offset, "%z").tzinfo)
+        return stated.astimezone(UTC) - offset
+    return None
+
+
+def import_work(settings: Settings, configuration: Configuration) -> Work:
+    """The process that imports, for `listening.mind`: one, for the spool is of one `tetkik listen`."""
+
+    def run(stopping: threading.Event) -> None:
+        records, decoders = open_records(settings), Decoders()
+        try:
+            Importer(records, settings, configuration, open_spool(settings, records), decoders).run(stopping)
+        finally:
+            decoders.close()
+            records.close()
+
+    return Work("import", 1, run)

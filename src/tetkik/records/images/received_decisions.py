@@ -1,0 +1,262 @@
+"""Whose a received study is: by its order, or by a person.
+
+verdict = decide(tx, received_id, without_orders=False)   # the importer, once a study is complete
+accept(tx, received_id, order_id=order_id)                # a person, for one that waits
+undo(tx, received_id)
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from sqlalchemy import delete, select
+
+from tetkik.errors import Conflict, InputError
+from tetkik.language import Sentence
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases import cases, patients
+from tetkik.records.cases.identity_comparison import compare_with_patient, person_from_identity
+from tetkik.records.cases.patient_links import survivor_of
+from tetkik.records.database import Transaction
+from tetkik.records.images import patient_matching, receiving
+from tetkik.records.images.receiving import ReceivedContent, ReceivedView
+from tetkik.records.orders import orders
+from tetkik.records.orders.matching import Verdict, match_study
+from tetkik.records.schema import Case, ReceivedFile, ReceivedStudy
+from tetkik.values import CaseState, ReceivedState, RemovalReason
+
+REJECTED_FOR = timedelta(days=30)
+"""How long the files of a rejected study are kept: so long the rejection can be undone."""
+_DECIDABLE = (ReceivedState.DOUBTFUL, ReceivedState.REJECTED)
+
+
+def decide(tx: Transaction, received_id: str, *, without_orders: bool = False) -> ReceivedView:
+    """Say whose a complete study is, where that is beyond doubt; else it waits for a person.
+
+    Args:
+        without_orders: whether its sender makes studies that nobody orders: a case is opened for one.
+    """
+    row = receiving.lock(tx, received_id)
+    if row.state is not ReceivedState.RECEIVING:
+        return receiving.load_received(tx, received_id)
+    content = receiving.open_content(tx, row)
+    if row.prior_of is not None:
+        _decide_prior(tx, row, content)
+    elif row.verdict is not None and row.case_id is not None and _is_open(tx, row.case_id):
+        _put_into(tx, row, content, row.case_id)  # later images of a study that is in its case already
+        row.state = ReceivedState.COMPLETE
+    else:
+        _decide_by_orders(tx, row, content, without_orders=without_orders)
+    tx.session.flush()
+    view = receiving.load_received(tx, received_id)
+    receiving.audit_received(
+        tx,
+        view,
+        Action.STUDY_RECEIVED,
+        verdict=row.verdict,
+        state=row.state.value,
+        count=row.files,
+        expected=row.expected,
+        declared=content.declared or None,
+        repaired=content.repaired,
+        clock_ahead=content.clock_ahead,
+    )
+    return view
+
+
+def doubt(tx: Transaction, received_id: str, fault: Sentence) -> None:
+    """Let a study wait for a person, with the reason."""
+    row = receiving.lock(tx, received_id)
+    row.state, row.fault = ReceivedState.DOUBTFUL, receiving.pack_fault(fault)
+
+
+def accept(
+    tx: Transaction, received_id: str, *, order_id: str | None = None, patient_id: str | None = None
+) -> ReceivedView:
+    """A person says whose a study is: the order's, or a patient's without an order; its images follow.
+
+    Raises:
+        Conflict: it does not wait for a decision (any more).
+        InputError: neither an order nor a patient is named.
+    """
+    row = receiving.lock(tx, received_id)
+    _require(row, *_DECIDABLE)
+    if order_id is None and patient_id is None:
+        raise InputError("Choose the order or the patient that the study is of.").at("order_id")
+    content = receiving.open_content(tx, row)
+    if order_id is not None:
+        _assign_order(tx, row, content, order_id)
+    else:
+        assert patient_id is not None
+        row.order_id = None
+        _assign(tx, row, content, survivor_of(tx, patient_id))
+    row.verdict = row.verdict or Verdict.NONE.value
+    return _decided(tx, row, ReceivedState.COMPLETE, "accepted")
+
+
+def reject(tx: Transaction, received_id: str, reason: RemovalReason) -> ReceivedView:
+    """A person says that a study does not belong here; its files go after `REJECTED_FOR`."""
+    row = receiving.lock(tx, received_id)
+    _require(row, ReceivedState.DOUBTFUL)
+    return _decided(tx, row, ReceivedState.REJECTED, "rejected", reason=reason.value)
+
+
+def undo(tx: Transaction, received_id: str) -> ReceivedView:
+    """Take a decision back, as long as no image of the study is in a case.
+
+    Raises:
+        Conflict: images are; they are moved on the page of the case.
+    """
+    row = receiving.lock(tx, received_id)
+    _require(row, ReceivedState.COMPLETE, ReceivedState.REJECTED, ReceivedState.IMPORTED)
+    if row.imported:
+        raise Conflict("Images of this study are in a case; move them on the page of the case.")
+    content = receiving.open_content(tx, row)
+    _close_if_opened_for(tx, row)
+    row.case_id = row.patient_id = None
+    receiving.seal_content(tx, row, content)
+    return _decided(tx, row, ReceivedState.DOUBTFUL, "undone")
+
+
+def forget_rejected(tx: Transaction) -> tuple[str, ...]:
+    """Remove studies whose rejection is final; gives the names of their files in the spool."""
+    due = select(ReceivedStudy.id).where(
+        ReceivedStudy.state == ReceivedState.REJECTED, ReceivedStudy.decided_at < tx.now - REJECTED_FOR
+    )
+    names = tuple(tx.session.scalars(select(ReceivedFile.name).where(ReceivedFile.received_id.in_(due))))
+    tx.apply(
+        delete(ReceivedFile).where(ReceivedFile.received_id.in_(due)),
+        delete(ReceivedStudy).where(
+            ReceivedStudy.state == ReceivedState.REJECTED,
+            ReceivedStudy.decided_at < tx.now - REJECTED_FOR,
+        ),
+    )
+    return names
+
+
+def forget_missing_priors(tx: Transaction, longest: timedelta) -> int:
+    """Remove earlier studies that were asked for and of which nothing came."""
+    return tx.apply(
+        delete(ReceivedStudy).where(
+            ReceivedStudy.prior_of.is_not(None),
+            ReceivedStudy.files == 0,
+            ReceivedStudy.first_at < tx.now - longest,
+        )
+    )
+
+
+def _decide_by_orders(
+    tx: Transaction, row: ReceivedStudy, content: ReceivedContent, *, without_orders: bool
+) -> None:
+    verdict = match_study(tx, content.facts)
+    row.verdict, row.order_id = verdict.kind.value, verdict.order_id
+    content = replace(content, reasons=verdict.reasons, candidates=verdict.candidates)
+    receiving.seal_content(tx, row, content)
+    if not content.others and verdict.kind is Verdict.MATCHED and verdict.order_id is not None:
+        _assign_order(tx, row, content, verdict.order_id)
+        row.state = ReceivedState.COMPLETE
+    elif not content.others and verdict.kind is Verdict.NONE and without_orders:
+        patient_id = verdict.patient_id or _newcomer(tx, content)
+        if patient_id is not None:
+            _assign(tx, row, content, patient_id)
+        row.state = ReceivedState.COMPLETE if patient_id is not None else ReceivedState.DOUBTFUL
+    else:
+        row.state = ReceivedState.DOUBTFUL
+
+
+def _decide_prior(tx: Transaction, row: ReceivedStudy, content: ReceivedContent) -> None:
+    """An earlier study is taken where it has the patient's number and nothing speaks against it.
+
+    Archives of several hospitals give one number to several people: the number alone says nothing.
+    """
+    assert row.prior_of is not None
+    patient_id = survivor_of(tx, row.prior_of)
+    filed = person_from_identity(content.identity)
+    fits = (
+        not content.others
+        and patient_id in patients.find_by_number(tx, filed)
+        and bool(filed.name and filed.birth_date)
+        and not compare_with_patient(tx, patient_id, content.identity)
+    )
+    row.verdict = (Verdict.MATCHED if fits else Verdict.DOUBTFUL).value
+    if not fits:
+        row.state, row.decided_at = ReceivedState.REJECTED, tx.now
+        row.fault = receiving.pack_fault(
+            Sentence("It was fetched as an earlier study of a patient, and names another one.")
+        )
+        return
+    row.state = ReceivedState.COMPLETE
+    if row.case_id is not None and _is_open(tx, row.case_id):
+        _put_into(tx, row, content, row.case_id)
+    else:
+        _assign(tx, row, content, patient_id)
+
+
+def _newcomer(tx: Transaction, content: ReceivedContent) -> str | None:
+    """A record for a patient whom nobody knows; None where a number of theirs is somebody else's."""
+    person = person_from_identity(content.identity)
+    if not person.name or not (person.number or person.tckn) or patients.find_by_number(tx, person):
+        return None
+    return patients.create(tx, person)
+
+
+def _assign_order(tx: Transaction, row: ReceivedStudy, content: ReceivedContent, order_id: str) -> None:
+    order = orders.load_order(tx, order_id)
+    row.order_id = order.id
+    case_id = order.case_id if order.case_id is not None and _is_open(tx, order.case_id) else None
+    if case_id is None:
+        case_id = cases.open_case(
+            tx,
+            survivor_of(tx, order.patient_id),
+            department=order.content.department or None,
+            question=order.content.question,
+        )
+    if order.case_id is None:
+        orders.link_case(tx, order.id, case_id)
+    _put_into(tx, row, content, case_id)
+
+
+def _assign(tx: Transaction, row: ReceivedStudy, content: ReceivedContent, patient_id: str) -> None:
+    found = patient_matching.find_destination(tx, content.identity, "")
+    case_id = found.case_id if found.patient_id == patient_id and row.prior_of is None else None
+    _put_into(tx, row, content, case_id or cases.open_case(tx, patient_id))
+
+
+def _put_into(tx: Transaction, row: ReceivedStudy, content: ReceivedContent, case_id: str) -> None:
+    case = tx.session.get_one(Case, case_id)
+    if case.state is CaseState.CLOSED:
+        cases.reopen(tx, case_id)
+    row.case_id, row.patient_id = case_id, case.patient_id
+    receiving.seal_content(tx, row, content)
+
+
+def _is_open(tx: Transaction, case_id: str) -> bool:
+    """Whether images may come into a case; one that was put away is taken up again for them."""
+    case = tx.session.get_one(Case, case_id)
+    return case.state is not CaseState.MOVED and case.emptied_at is None
+
+
+def _close_if_opened_for(tx: Transaction, row: ReceivedStudy) -> None:
+    """Put the case away that the decision opened, with the order waiting again; not one that was there."""
+    case = tx.session.get_one(Case, row.case_id) if row.case_id is not None else None
+    if case is not None and case.created_at == row.decided_at and case.state is CaseState.WAITING:
+        if row.order_id is not None:
+            orders.unlink_case(tx, row.order_id)
+        cases.close(tx, case.id)
+
+
+def _require(row: ReceivedStudy, *states: ReceivedState) -> None:
+    if row.state not in states:
+        raise Conflict("Somebody else has decided about this study meanwhile; look at it again.")
+
+
+def _decided(
+    tx: Transaction, row: ReceivedStudy, state: ReceivedState, decision: str, **detail: str
+) -> ReceivedView:
+    row.state, row.decided_by, row.decided_at = state, tx.actor.user_id, tx.now
+    row.fault = None
+    tx.session.flush()
+    view = receiving.load_received(tx, row.id)
+    receiving.audit_received(tx, view, Action.STUDY_DECIDED, decision=decision, **detail)
+    return view

@@ -1,0 +1,356 @@
+"""Studies that other systems sent, from their first file to a case (`integrations.importing`).
+
+A study waits until it is complete; then it is compared with the orders (`orders.matching`). What is matched
+goes into the case of its order; for anything else a person decides, and nothing of it is read before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from tetkik.errors import NotFound
+from tetkik.language import Sentence
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases.identity_comparison import Difference, compare_identity, person_from_identity
+from tetkik.records.database import Transaction
+from tetkik.records.ids import new_id
+from tetkik.records.orders.matching import StudyFacts
+from tetkik.records.schema import ReceivedFile, ReceivedStudy
+from tetkik.records.serialization import from_bytes, to_bytes
+from tetkik.values import Identity, ReceivedFileState, ReceivedState
+
+_MOST_OTHERS = 10
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedContent:
+    """What the files of a study say; sealed."""
+
+    identity: Identity = field(default_factory=Identity, repr=False)
+    """Of the first file, with its text repaired."""
+    modality: str | None = None
+    body_part: str | None = None
+    description: str = field(default="", repr=False)
+    issuer: str = ""
+    accession_issuer: str = ""
+    made_at: datetime | None = None
+    """With the sender's clock put right."""
+    clock_ahead: int | None = None
+    """Minutes by which a study was made after it came; None where that is not so."""
+    declared: str = ""
+    """Specific Character Set (0008,0005)."""
+    repaired: bool = False
+    proposed: str | None = None
+    """A character set that the text seems to be in, where no setting says so."""
+    others: tuple[Identity, ...] = field(default=(), repr=False)
+    """Other patients whom files of the same study name."""
+    reasons: tuple[Difference, ...] = field(default=(), repr=False)
+    """Where it differs from the nearest order."""
+    candidates: tuple[str, ...] = ()
+    """Orders that might be meant, the nearest first."""
+
+    @property
+    def facts(self) -> StudyFacts:
+        return StudyFacts(
+            self.identity,
+            issuer=self.issuer,
+            accession_issuer=self.accession_issuer,
+            modality=self.modality,
+            body_part=self.body_part,
+            at=self.made_at,
+        )
+
+    def names(self, identity: Identity) -> bool:
+        """Whether a file that says this is about somebody whom the study is known to be about."""
+        return any(_same(identity, known) for known in (self.identity, *self.others))
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedView:
+    """A received study as it stands."""
+
+    id: str
+    state: ReceivedState
+    peer: str
+    verdict: str | None
+    order_id: str | None
+    case_id: str | None
+    patient_id: str | None
+    prior_of: str | None
+    files: int
+    imported: int
+    refused: int
+    expected: int | None
+    asked_at: datetime | None
+    first_at: datetime
+    last_at: datetime
+    decided_by: str | None
+    decided_at: datetime | None
+    fault: Sentence | None
+    content: ReceivedContent = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file of the spool."""
+
+    name: str
+    peer: str
+    instance_digest: bytes = field(repr=False)
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingFile:
+    id: str
+    name: str
+
+
+def add_file(tx: Transaction, file: NewFile, study_uid: str, content: ReceivedContent) -> ReceivedState:
+    """Count a file to its study, which waits for more from then on; gives the state of the file's study.
+
+    Another file under the UID of one that is there is set aside: which of them is right, nobody knows.
+    """
+    row = _row_of(tx, file, study_uid, content)
+    known = tx.session.scalar(
+        select(ReceivedFile.id).where(
+            ReceivedFile.received_id == row.id, ReceivedFile.instance_digest == file.instance_digest
+        )
+    )
+    if known is not None:
+        _add_row(tx, row, file, _SAME_UID)
+        return row.state
+    _add_row(tx, row, file)
+    held = open_content(tx, row)
+    if row.files == 1:
+        held = content
+    elif not held.names(content.identity):
+        held = replace(held, others=(*held.others, content.identity)[:_MOST_OTHERS])
+        row.verdict, row.decided_by, row.decided_at = None, None, None
+    if row.state in (ReceivedState.IMPORTED, ReceivedState.FAILED):
+        row.state, row.first_at = ReceivedState.RECEIVING, file.received_at
+        row.expected = row.asked_at = None
+    elif row.state is ReceivedState.COMPLETE and row.verdict is None:
+        row.state = ReceivedState.RECEIVING
+    row.fault = None
+    seal_content(tx, row, held)
+    return row.state
+
+
+def refuse_file(tx: Transaction, file: NewFile, fault: Sentence) -> None:
+    """Set a file aside whose study cannot be made out."""
+    row = _row_of(tx, file, f"unreadable {file.peer}", ReceivedContent())
+    _add_row(tx, row, file, fault)
+    if row.files == row.refused:
+        row.state, row.fault = ReceivedState.FAILED, pack_fault(fault)
+
+
+def file_states(tx: Transaction, names: Collection[str]) -> dict[str, ReceivedFileState]:
+    """What is known of files of the spool, by their names."""
+    found: dict[str, ReceivedFileState] = {}
+    wanted = list(names)
+    for start in range(0, len(wanted), _BATCH):
+        part = ReceivedFile.name.in_(wanted[start : start + _BATCH])
+        rows = tx.session.execute(select(ReceivedFile.name, ReceivedFile.state).where(part))
+        found |= {row.name: row.state for row in rows}
+    return found
+
+
+def waiting_files(tx: Transaction, received_id: str) -> tuple[WaitingFile, ...]:
+    """Files of a study that are still to be imported, as they came."""
+    wanted = (ReceivedFile.received_id == received_id, ReceivedFile.state == ReceivedFileState.WAITING)
+    rows = tx.session.execute(
+        select(ReceivedFile.id, ReceivedFile.name).where(*wanted).order_by(ReceivedFile.id)
+    )
+    return tuple(WaitingFile(file_id, name) for file_id, name in rows)
+
+
+def settle_file(
+    tx: Transaction, file_id: str, *, image_id: str | None = None, fault: Sentence | None = None
+) -> None:
+    """Say that a file is in a case, or why it cannot be."""
+    row = tx.session.get_one(ReceivedFile, file_id)
+    study = tx.session.get_one(ReceivedStudy, row.received_id, with_for_update=True)
+    if image_id is not None:
+        row.state, row.image_id, row.fault = ReceivedFileState.IMPORTED, image_id, None
+        study.imported += 1
+    else:
+        row.state, row.fault = ReceivedFileState.REFUSED, pack_fault(fault)
+        study.refused += 1
+
+
+def finish(tx: Transaction, received_id: str) -> ReceivedView:
+    """Say that nothing of a study waits any more."""
+    row = lock(tx, received_id)
+    if row.state is ReceivedState.COMPLETE and not waiting_files(tx, received_id):
+        row.state = ReceivedState.IMPORTED if row.imported else ReceivedState.FAILED
+        if not row.imported:
+            faults = select(ReceivedFile.fault).where(ReceivedFile.received_id == received_id)
+            row.fault = tx.session.scalar(faults.where(ReceivedFile.fault.is_not(None)).limit(1))
+    return _view(tx, row)
+
+
+def load_received(tx: Transaction, received_id: str) -> ReceivedView:
+    """A received study by its id; the caller asks who may see it, and audits that somebody did."""
+    return _view(tx, _load(tx, received_id))
+
+
+def find_received(tx: Transaction, study_uid: str) -> ReceivedView | None:
+    """The received study of a Study Instance UID."""
+    digest = tx.vault.digest("study", study_uid)
+    row = tx.session.scalar(select(ReceivedStudy).where(ReceivedStudy.uid_digest == digest))
+    return _view(tx, row) if row is not None else None
+
+
+def list_received(
+    tx: Transaction, states: Iterable[ReceivedState], *, most: int = 200
+) -> tuple[ReceivedView, ...]:
+    """Received studies in some states, the one that waits longest first."""
+    wanted = ReceivedStudy.state.in_(tuple(states))
+    rows = tx.session.scalars(
+        select(ReceivedStudy).where(wanted).order_by(ReceivedStudy.last_at, ReceivedStudy.id).limit(most)
+    )
+    return tuple(_view(tx, row) for row in rows)
+
+
+def count_received(tx: Transaction) -> dict[ReceivedState, int]:
+    """How many studies are in each state."""
+    rows = tx.session.execute(select(ReceivedStudy.state, func.count()).group_by(ReceivedStudy.state))
+    return {row.state: row[1] for row in rows}
+
+
+def refused_files(tx: Transaction, received_id: str) -> tuple[Sentence, ...]:
+    """Why files of a study were set aside."""
+    wanted = (ReceivedFile.received_id == received_id, ReceivedFile.state == ReceivedFileState.REFUSED)
+    rows = tx.session.scalars(select(ReceivedFile.fault).where(*wanted).order_by(ReceivedFile.id))
+    return tuple(found for packed in rows if (found := _unpacked(packed)) is not None)
+
+
+def note_expected(tx: Transaction, received_id: str, count: int | None) -> None:
+    """Keep how many images the source says that a study has; None where it gave no answer."""
+    row = _load(tx, received_id)
+    row.asked_at = tx.now
+    row.expected = count if count is not None else row.expected
+
+
+def expect_prior(tx: Transaction, study_uid: str, patient_id: str, peer: str) -> bool:
+    """Say that an earlier study of a patient is about to be fetched; gives whether it is new to us."""
+    if find_received(tx, study_uid) is not None:
+        return False
+    file = NewFile("", peer, b"", tx.now)
+    row = _create(tx, file, study_uid)
+    row.prior_of = patient_id
+    seal_content(tx, row, ReceivedContent())
+    return True
+
+
+def lock(tx: Transaction, received_id: str) -> ReceivedStudy:
+    """The row, until the transaction ends: whoever decides about it comes before or after."""
+    return _load(tx, received_id, lock=True)
+
+
+_SAME_UID = Sentence("Another file has the same SOP Instance UID; correct the system that sent it.")
+
+
+def _same(one: Identity, other: Identity) -> bool:
+    return not compare_identity(person_from_identity(one), other) and (one.sex or other.sex) == (
+        other.sex or one.sex
+    )
+
+
+def _row_of(tx: Transaction, file: NewFile, study_uid: str, content: ReceivedContent) -> ReceivedStudy:
+    digest = tx.vault.digest("study", study_uid)
+    row = tx.session.scalar(select(ReceivedStudy).where(ReceivedStudy.uid_digest == digest).with_for_update())
+    if row is None:
+        row = _create(tx, file, study_uid)
+        seal_content(tx, row, content)
+    return row
+
+
+def _create(tx: Transaction, file: NewFile, study_uid: str) -> ReceivedStudy:
+    row = ReceivedStudy(id=new_id(), state=ReceivedState.RECEIVING, peer=file.peer)
+    row.uid_digest = tx.vault.digest("study", study_uid)
+    row.files = row.imported = row.refused = 0
+    row.first_at = row.last_at = file.received_at
+    tx.session.add(row)
+    return row
+
+
+def _add_row(tx: Transaction, row: ReceivedStudy, file: NewFile, fault: Sentence | None = None) -> None:
+    state = ReceivedFileState.REFUSED if fault is not None else ReceivedFileState.WAITING
+    tx.session.flush()
+    tx.session.add(
+        ReceivedFile(
+            id=new_id(),
+            received_id=row.id,
+            state=state,
+            name=file.name,
+            instance_digest=file.instance_digest,
+            fault=pack_fault(fault),
+            received_at=file.received_at,
+        )
+    )
+    row.files += 1
+    row.refused += fault is not None
+    row.peer, row.last_at = file.peer, max(row.last_at, file.received_at)
+    if row.files == 1:
+        row.first_at = file.received_at
+    tx.session.flush()
+
+
+def _load(tx: Transaction, received_id: str, *, lock: bool = False) -> ReceivedStudy:
+    missing = NotFound("There is no such received study; look at the list again.")
+    return tx.find(ReceivedStudy, received_id, missing, lock=lock)
+
+
+def seal_content(tx: Transaction, row: ReceivedStudy, content: ReceivedContent) -> None:
+    """Keep what a study says: under its patient's key, or the installation's while there is none."""
+    packed = to_bytes(content)
+    if row.patient_id is not None:
+        tx.seal_column(row, "content", packed)
+    else:
+        row.content = tx.vault.seal(packed, f"received_studies.content:{row.id}")
+
+
+def open_content(tx: Transaction, row: ReceivedStudy) -> ReceivedContent:
+    """What `seal_content` kept."""
+    if row.content is None:
+        return ReceivedContent()
+    if row.patient_id is not None:
+        return from_bytes(ReceivedContent, tx.open_column(row, "content") or b"")
+    return from_bytes(ReceivedContent, tx.vault.open(row.content, f"received_studies.content:{row.id}"))
+
+
+def _view(tx: Transaction, row: ReceivedStudy) -> ReceivedView:
+    return row.to_value(ReceivedView, content=open_content(tx, row), fault=_unpacked(row.fault))
+
+
+def pack_fault(fault: Sentence | None) -> str | None:
+    if fault is None:
+        return None
+    values = {name: str(value)[:200] for name, value in fault.values.items()}
+    return json.dumps([fault.template, values], ensure_ascii=False)
+
+
+def _unpacked(packed: str | None) -> Sentence | None:
+    return Sentence(*json.loads(packed)) if packed else None
+
+
+def audit_received(
+    tx: Transaction, view: ReceivedView, action: Action, **detail: str | int | bool | None
+) -> None:
+    """Note what happened to a received study."""
+    tx.audit(
+        action,
+        case_id=view.case_id,
+        patient_id=view.patient_id,
+        object_id=view.id,
+        peer=view.peer,
+        **detail,
+    )

@@ -1,0 +1,181 @@
+"""What an archive is asked for: how many images a study has, and earlier studies of the patient."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from typing import Any
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import AE, build_context, evt
+from sqlalchemy import select
+
+from tests.integrations.dicom.importing import PEER, a_file, hospital, listening
+from tests.patience import PATIENCE
+from tests.programs import program
+from tetkik.integrations.configuration import Configuration
+from tetkik.integrations.dicom.query import STUDY_FIND, STUDY_MOVE, count_images, find_studies
+from tetkik.records.audit_chain import Action
+from tetkik.records.schema import AuditRow, Case, Image, Job
+from tetkik.values import CaseState, ReceivedState
+
+_DX = "1.2.840.10008.5.1.4.1.1.1.1"
+
+
+def until(what: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+class Archive:
+    """An archive with C-FIND and C-MOVE over a few files, told where to send."""
+
+    def __init__(self, *files: bytes) -> None:
+        self.datasets = [dcmread(BytesIO(content)) for content in files]
+        self.counts: dict[str, int] = {}
+        self.to = 0
+        self.port = 0
+        self.moved: list[str] = []
+        self.sends: dict[str, str] = {}
+        """What its files say otherwise than its answers."""
+
+    def find(self, event: Any) -> Iterator[tuple[int, Dataset | None]]:
+        query = event.identifier
+        seen = set()
+        for one in self.datasets:
+            uid = str(one.StudyInstanceUID)
+            wanted = query.get("StudyInstanceUID") in ("", None, uid)
+            if uid in seen or not wanted or query.get("PatientID") not in ("", None, one.PatientID):
+                continue
+            seen.add(uid)
+            answer = Dataset()
+            answer.SpecificCharacterSet = "ISO_IR 192"
+            answer.StudyInstanceUID, answer.PatientName = uid, one.PatientName
+            answer.PatientID, answer.PatientBirthDate = one.PatientID, one.PatientBirthDate
+            answer.StudyDate, answer.ModalitiesInStudy = one.StudyDate, one.Modality
+            answer.StudyDescription = one.StudyDescription
+            answer.NumberOfStudyRelatedInstances = self.counts.get(uid, 1)
+            yield 0xFF00, answer
+
+    def move(self, event: Any) -> Iterator[Any]:
+        uid = event.identifier.StudyInstanceUID
+        self.moved.append(uid)
+        found = [one for one in self.datasets if uid == one.StudyInstanceUID]
+        yield "127.0.0.1", self.to, {"contexts": [build_context(_DX, ExplicitVRLittleEndian)]}
+        yield len(found)
+        for one in found:
+            for keyword, value in self.sends.items():
+                setattr(one, keyword, value)
+            yield 0xFF00, one
+
+
+@contextmanager
+def serving(archive: Archive) -> Iterator[None]:
+    entity = AE("PACS")
+    entity.add_supported_context(STUDY_FIND)
+    entity.add_supported_context(STUDY_MOVE)
+    handlers: Any = [(evt.EVT_C_FIND, archive.find), (evt.EVT_C_MOVE, archive.move)]
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+    assert server is not None and server.socket is not None
+    archive.port = server.socket.getsockname()[1]
+    try:
+        yield
+    finally:
+        server.shutdown()
+
+
+def _pacs(archive: Archive) -> dict[str, Any]:
+    return {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": archive.port, "priors": True}
+
+
+@pytest.mark.program("storescu")
+def test_from_a_scanner_into_a_case_with_the_number_that_the_source_says(tmp_path):
+    archive = Archive(a_file(1))
+    uid = str(archive.datasets[0].StudyInstanceUID)
+    archive.counts[uid] = 2
+    with serving(archive):
+        ct1 = {"host": "127.0.0.1", "port": archive.port, "ae_title": "PACS", "expected_count": True}
+        with hospital(tmp_path, ct1) as made, listening(made) as port:
+            made.order()
+            for number in (1, 2):
+                (tmp_path / f"{number}.dcm").write_bytes(a_file(number))
+            command = [program("storescu"), "-aet", "PACS", "-aec", "TETKIK", "127.0.0.1", str(port)]
+            subprocess.run([*command, str(tmp_path / "1.dcm")], check=True, capture_output=True)
+            made.now = max(file.received_at for file in made.spool.incoming())
+            made.look(70)
+            assert (made.study().state, made.study().expected) == (ReceivedState.RECEIVING, 2)
+            subprocess.run([*command, str(tmp_path / "2.dcm")], check=True, capture_output=True)
+            made.look()
+            assert (made.study().state, made.study().imported) == (ReceivedState.IMPORTED, 2)
+            with made.records.read() as tx:
+                assert tx.count(Job) == 2
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom leaves the socket
+def test_a_source_that_is_not_there_knows_no_number():
+    systems = Configuration.model_validate(
+        {"listen": {}, "peer": [PEER | {"host": "127.0.0.1", "port": 1, "expected_count": True}]}
+    )
+    assert count_images(systems, systems.peers[0], "2.25.1") is None
+    assert find_studies(systems, systems.peers[0], "4711") == ()
+
+
+def test_relevant_earlier_studies_come_into_a_closed_case_of_the_patient(tmp_path):
+    """No CT, knee or later one, none older than two others, none of another person of that number."""
+    archive = Archive(
+        a_file(1, key="P1", year="2024"),
+        a_file(1, key="P2", year="2025"),
+        a_file(1, key="P3", year="2023"),
+        a_file(1, key="CT", year="2025", modality="CT"),
+        a_file(1, key="KNEE", year="2025", description="Diz grafisi"),
+        a_file(1, key="OTHER", year="2025", name="KAYA^MEHMET", birth_date="19500505"),
+        a_file(1, key="LATER", year="2027"),
+    )
+    with serving(archive):
+        pacs = _pacs(archive) | {"prior_count": 2}
+        with hospital(tmp_path, {"priors": False}, pacs) as made, listening(made) as port:
+            archive.to = port
+            made.order()
+            made.arrive(a_file(1))
+            made.look(61)
+            until(lambda: made.spooled() == 2)
+            (study,) = (one for one in made.studies() if one.prior_of is None)
+            uids = {str(one.StudyInstanceUID): one.StudyDate for one in archive.datasets}
+            assert sorted(uids[uid] for uid in set(archive.moved)) == ["20241120", "20251120"]
+            made.now = max(file.received_at for file in made.spool.incoming())
+            made.look(61)
+            priors = [one for one in made.studies() if one.prior_of is not None]
+            assert [one.state for one in priors] == [ReceivedState.IMPORTED] * 2
+            with made.records.read() as tx:
+                states = {tx.session.get_one(Case, one.case_id or "").state for one in priors}
+                assert states == {CaseState.CLOSED}
+                assert {one.patient_id for one in priors} == {study.patient_id}
+                assert (tx.count(Image), tx.count(Job)) == (3, 1)  # no model reads an earlier study
+                assert tx.session.scalars(
+                    select(AuditRow.content).where(AuditRow.action == Action.STUDIES_FETCHED)
+                ).first()
+
+
+def test_an_archive_that_sends_another_patient_than_it_said_is_refused(tmp_path):
+    """Its answer names the patient; what it then sends is somebody else's of the same number."""
+    archive = Archive(a_file(1, key="P1", year="2024"))
+    with serving(archive), hospital(tmp_path, {}, _pacs(archive)) as made, listening(made) as port:
+        archive.to = port
+        made.order()
+        archive.sends = {"PatientName": "KAYA^MEHMET", "PatientBirthDate": "19500505"}
+        made.arrive(a_file(1))
+        made.look(61)
+        until(lambda: made.spooled() == 1)
+        made.now = max(file.received_at for file in made.spool.incoming())
+        made.look(61)
+        (prior,) = (one for one in made.studies() if one.prior_of is not None)
+        assert (prior.state, prior.case_id, prior.imported) == (ReceivedState.REJECTED, None, 0)
+        with made.records.read() as tx:
+            assert (tx.count(Image), tx.count(Case)) == (1, 1)

@@ -1,0 +1,75 @@
+"""`tetkik listen`: what it explains, whom it calls, when it does not start."""
+
+from __future__ import annotations
+
+import pytest
+from pynetdicom.transport import AssociationSocket
+
+from tests.integrations.dicom.listener import close_sockets, listening
+from tetkik.cli import listen as command
+from tetkik.errors import SettingError, UsageError
+from tetkik.integrations.configuration import DicomListener, load_configuration
+from tetkik.integrations.explanation import unreachable
+from tetkik.integrations.listening import bound, dicom_work, only_one
+from tetkik.language import Language
+from tetkik.settings import Settings
+
+
+def systems(tmp_path, port, more=""):
+    file = tmp_path / "systems.toml"
+    file.write_text(
+        f'[listen]\nae_title = "CT1"\n{more}[[peer]]\nname = "ct1"\nae_title = "TETKIK"\n'
+        f'host = "127.0.0.1"\nport = {port}\n'
+    )
+    return file
+
+
+def test_check_explains_in_both_languages(tmp_path, capsys):
+    command.listen(check=systems(tmp_path, 104))
+    printed = capsys.readouterr().out
+    assert "We listen as CT1 at 0.0.0.0, port 11112 (DICOM)." in printed
+    assert "CT1 adıyla 0.0.0.0 adresinde, 11112 portunda dinliyoruz (DICOM)." in printed
+
+
+def test_call_tells_who_does_not_answer(tmp_path, monkeypatch):
+    monkeypatch.setattr(AssociationSocket, "_shutdown_socket", close_sockets)
+    with listening(tmp_path / "there") as there:
+        assert unreachable(load_configuration(systems(tmp_path, there.port))) == ()
+    (sentence,) = unreachable(load_configuration(systems(tmp_path, there.port)))
+    assert sentence.in_language(Language.EN).startswith("ct1 does not answer a C-ECHO at 127.0.0.1")
+
+
+def test_call_is_of_check():
+    with pytest.raises(UsageError, match="--call is of --check"):
+        command.listen(call=True)
+
+
+def test_one_listener_at_a_time(tmp_path):
+    chosen = Settings(data_dir=tmp_path)
+    with only_one(chosen):
+        (tmp_path / "incoming" / "1-left.part").touch()
+        with pytest.raises(UsageError, match="Another tetkik listen"), only_one(chosen):
+            pass
+    with only_one(chosen):
+        assert list((tmp_path / "incoming").iterdir()) == []
+
+
+def test_a_port_that_is_taken_is_one_sentence():
+    with bound(DicomListener(address="127.0.0.1", port=0)) as made:
+        port = made.getsockname()[1]
+        with (
+            pytest.raises(SettingError, match=f"port {port}"),
+            bound(DicomListener(address="127.0.0.1", port=port)),
+        ):
+            pass
+
+
+def test_a_certificate_that_is_none_is_one_sentence(tmp_path):
+    (tmp_path / "own.pem").write_text("nothing")
+    more = 'tls_cert = "own.pem"\ntls_key = "own.pem"\n'
+    configuration = load_configuration(systems(tmp_path, 104, more))
+    with (
+        bound(DicomListener(address="127.0.0.1", port=0)) as made,
+        pytest.raises(SettingError, match="certificate"),
+    ):
+        dicom_work(Settings(data_dir=tmp_path), configuration, made)
