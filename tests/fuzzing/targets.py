@@ -41,6 +41,8 @@ from tetkik.imaging.deidentify import Options, Secret, deidentify_bytes
 from tetkik.imaging.presentation import read_state, states_of
 from tetkik.imaging.read import read_bytes
 from tetkik.imaging.tag_list import list_tags
+from tetkik.integrations.dicom.headers import HeaderRequest
+from tetkik.integrations.dicom.headers import read_header as read_dicom_header
 from tetkik.integrations.hl7.check import check_message
 from tetkik.records.database import Records
 from tetkik.records.lifecycle.backup import MANIFEST, make_backup
@@ -296,6 +298,7 @@ TARGETS: dict[str, Target] = {
     "images": Target(_dicom, lambda data: read_bytes(data, "FILE"), examples=400),
     "codestreams": Target(_codestream, lambda data: read_bytes(data, "FILE"), examples=400),
     "tags": Target(_only_dicom, lambda data: list_tags((data, "FILE"))),
+    "headers": Target(_only_dicom, lambda data: read_dicom_header(HeaderRequest(data, "FILE", "ISO_IR 148"))),
     "presentation states": Target(lambda dice: mutated_bytes(dice, [_state()[0]]), _show),
     "de-identification": Target(_only_dicom, _deidentify, examples=100),
     "archives of studies": Target(lambda dice: mutated_bytes(dice, _archives()), _archive),
