@@ -84,9 +84,9 @@ def queue_withdrawal(tx: Transaction, report_id: str) -> None:
     got = select(OutboxItem.destination, OutboxItem.form).where(
         OutboxItem.report_id == report_id, OutboxItem.withdrawal.is_(False), OutboxItem.tries > 0
     )
-    told = [(name, REJECTION if form in DICOM_FORMS else form) for name, form in tx.session.execute(got)]
+    notices = [(name, REJECTION if form in DICOM_FORMS else form) for name, form in tx.session.execute(got)]
     _supersede(tx, row, OutboxItem.withdrawal.is_(False))
-    for destination, form in sorted(set(told)):
+    for destination, form in sorted(set(notices)):
         _add(tx, row, destination, form, withdrawal=True)
 
 
