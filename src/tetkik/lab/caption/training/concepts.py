@@ -91,7 +91,7 @@ def fit_concepts(
         scores, columns = np.empty(shape, np.float32), np.empty(shape, np.int64)
         for place, (own_gram, own_cross) in enumerate(sums):
             head = _solved(gram - own_gram, cross - own_cross, penalty, names, count)
-            scores[fold == place], columns[fold == place] = _said(head, seen[fold == place])
+            scores[fold == place], columns[fold == place] = _best_of(head, seen[fold == place])
         f1, threshold = _threshold(scores, np.take_along_axis(hot, columns, axis=1), int(hot.sum()))
         if best is None or f1 > best[0]:
             head = replace(_solved(gram, cross, penalty, names, count), threshold=threshold)
@@ -105,9 +105,9 @@ def concept_figures(
     head: ConceptHead, seen: NDArray[np.float32], rows: Sequence[frozenset[str]]
 ) -> ConceptFigures:
     """What the head is worth on other rows; concepts that it has not learned count as missed."""
-    said = [set(names) for names in head.names_of(seen)] if len(seen) else []
-    right = sum(len(names & true) for names, true in zip(said, rows, strict=True))
-    given, wanted = sum(map(len, said)), sum(map(len, rows))
+    named = [set(names) for names in head.names_of(seen)] if len(seen) else []
+    right = sum(len(names & true) for names, true in zip(named, rows, strict=True))
+    given, wanted = sum(map(len, named)), sum(map(len, rows))
     return ConceptFigures(
         len(head.names),
         len(rows),
@@ -147,7 +147,7 @@ def _solved(gram: Floats, cross: Floats, penalty: float, names: Sequence[str], c
     return ConceptHead(solution[:-1], solution[-1], tuple(names), 0.0, count)
 
 
-def _said(head: ConceptHead, seen: NDArray[np.float32]) -> tuple[NDArray[np.float32], Ints]:
+def _best_of(head: ConceptHead, seen: NDArray[np.float32]) -> tuple[NDArray[np.float32], Ints]:
     """As `ConceptHead.best`, of many rows."""
     starts = range(0, max(1, len(seen)), _BLOCK)
     scores, columns = zip(*(head.best(seen[start : start + _BLOCK]) for start in starts), strict=True)

@@ -96,7 +96,7 @@ def add_prompt_words(
     groups = copy_groups(parts)
     known, new = groups[: len(train)], groups[len(train) :]
     # By part: the contexts of the training and of the validation.
-    said: dict[str, tuple[Contexts, Contexts]] = {}
+    by_part: dict[str, tuple[Contexts, Contexts]] = {}
     words, figures = NO_WORDS, None
     if options.concepts:
         rows, judged = (names_in(prepared, part) for part in parts)
@@ -108,7 +108,7 @@ def add_prompt_words(
             if accelerator.is_main_process
             else [],
         )
-        said[CONCEPTS] = (
+        by_part[CONCEPTS] = (
             contexts_of(network, left_out, NAMES),
             contexts_of(network, head.names_of(valid) if len(valid) else [], NAMES),
         )
@@ -123,10 +123,10 @@ def add_prompt_words(
             for split, seen, own in ((data.training, train, known), (data.validation, valid, new))
         )
         of_train, of_valid = (contexts_of(network, texts) for texts in near)
-        said[NEIGHBOURS] = (of_train, of_valid)
+        by_part[NEIGHBOURS] = (of_train, of_valid)
         words = replace(words, neighbours=index)
     training, validation = (
-        replace(split, contexts={part: contexts[place] for part, contexts in said.items()})
+        replace(split, contexts={part: contexts[place] for part, contexts in by_part.items()})
         for place, split in enumerate((data.training, data.validation))
     )
     return replace(data, training=training, validation=validation), words, figures

@@ -117,8 +117,8 @@ def _shape(path: Path) -> _Shape:
         elif not types.is_nested(kind) or types.is_list(kind) or types.is_large_list(kind):
             cells.append(field.name)
     try:
-        said = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
-        classes = {name: names for name, feature in said.items() if (names := _names(feature))}
+        features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+        classes = {name: names for name, feature in features.items() if (names := _names(feature))}
     except (ValueError, KeyError, TypeError, AttributeError):
         classes = {}
     return _Shape(image, plain, tuple(cells), classes)
