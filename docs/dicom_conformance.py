@@ -6,7 +6,7 @@ from pydicom.uid import UID
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 
 from tetkik.integrations.configuration import DicomListener, Service
-from tetkik.integrations.dicom import acceptor, commitment
+from tetkik.integrations.dicom import acceptor, commitment, query, worklist
 from tetkik.integrations.dicom.bounds import MAXIMUM_PDU
 from tetkik.integrations.dicom.offer import PLAIN_SYNTAXES, STORAGE_SYNTAXES, offered
 
@@ -17,6 +17,9 @@ _SERVICES = {
     Service.WORKLIST: "Modality Worklist (annex K)",
     Service.STORE: "Storage (annex B)",
 }
+
+
+_ASKED = (query.STUDY_FIND, query.STUDY_MOVE, query.WORKLIST_FIND)
 
 
 def parts() -> list[Part]:
@@ -62,6 +65,15 @@ def parts() -> list[Part]:
         "the SCP), and else on the association of the request. Where no report is taken it is tried again "
         "for some minutes; a peer that got none asks again.",
         (("what", "value"), _commitment()),
+        "## Modality worklist",
+        "Matching keys: Scheduled Station AE Title, Scheduled Procedure Step Start Date (a day or a range), "
+        "Modality; Patient's Name (wildcards; letters are folded), Patient ID, Accession Number, Requested "
+        f"Procedure ID. What is asked for is returned, up to {worklist.MOST} entries, in ISO_IR 148, in "
+        "UTF-8 where the query is in it, or in the peer's `character_set`.",
+        (("status", "meaning"), _worklist_statuses()),
+        "## Services as SCU",
+        "Asked of peers by the keys of the file `expected_count`, `priors` and `worklist`.",
+        (("SOP class", "UID", "role"), [(UID(uid).name, uid, "SCU") for uid in _ASKED]),
         "## Security",
         "TLS 1.2 or newer where the file names a certificate (PS3.15 B.9); with `tls_ca` a peer must show a "
         "certificate of that authority. User identity negotiation (PS3.7 D.3.3.7) is not used.",
@@ -105,6 +117,16 @@ def _statuses() -> list[tuple[str, ...]]:
             "the disk is full up to its reserve, or the object is too long",
         ),
         (f"{acceptor.CANNOT_UNDERSTAND:04X}H", "the object is empty"),
+    ]
+
+
+def _worklist_statuses() -> list[tuple[str, ...]]:
+    return [
+        (f"{worklist.PENDING:04X}H", "an entry"),
+        (f"{worklist.PENDING_UNSUPPORTED:04X}H", "an entry, without a key that we do not know"),
+        (f"{worklist.SUCCESS:04X}H", "that was all"),
+        (f"{worklist.CANCELLED:04X}H", "cancelled by the peer"),
+        (f"{worklist.CANNOT_UNDERSTAND:04X}H", "the query cannot be understood"),
     ]
 
 

@@ -27,6 +27,7 @@ os.environ["TETKIK_LANGUAGE"] = "en"
 
 import architecture_page as architecture  # noqa: E402
 import typer  # noqa: E402
+from conformance_hl7 import hl7_page  # noqa: E402
 from dicom_conformance import parts as dicom_conformance  # noqa: E402
 from figure_tables import pages as figure_pages  # noqa: E402
 from pydantic import BaseModel  # noqa: E402
@@ -339,6 +340,7 @@ def pages() -> dict[Path, str]:
         FOLDER / "bundle.md": bundle_page(),
         FOLDER / "errors.md": errors_page(),
         FOLDER / "report.md": report_page(),
+        PLACE / "conformance-hl7.md": _page([hl7_page(table)]),
         PLACE / "conformance-dicom.md": dicom_page(),
         **architecture_pages(),
         **python_page(),

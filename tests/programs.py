@@ -45,6 +45,7 @@ PROGRAMS = {
     "java": Program(("java",), "default-jre-headless"),
     "node": Program(("node", "nodejs"), "nodejs"),
     "npm": Program(("npm",), "npm"),
+    "orthanc": Program(("Orthanc", "/usr/sbin/Orthanc"), "orthanc orthanc-dicomweb"),
     "pdfsig": Program(("pdfsig",), "poppler-utils"),
     "postgresql": Program(("initdb",), "postgresql", "postgres"),
     "slapd": Program(("slapd",), "slapd"),
@@ -52,6 +53,7 @@ PROGRAMS = {
     "findscu": Program(("findscu",), "dcmtk"),
     "wlmscpfs": Program(("wlmscpfs",), "dcmtk"),
     "softhsm2": Program(("softhsm2-util",), "softhsm2"),
+    "storescp": Program(("storescp",), "dcmtk"),
 }
 """By the name that `@pytest.mark.program(...)` takes."""
 

@@ -123,6 +123,7 @@ SECRETS = {
     "llm_key": "sk-geheim-çok gizli",
     "database_url": "postgresql+psycopg://tetkik:gizli@db/tetkik",
     "oidc_client_secret": "Zürafa.42",
+    "ldap_bind_password": "dizin 9",
     "dictation_key": "dikte-9",
     "sms_key": "sms-9",
     "pager_key": "çağrı-9",

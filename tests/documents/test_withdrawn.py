@@ -12,12 +12,15 @@ import pytest
 from highdicom import ko, sr
 from pydicom.sr.codedict import codes
 
+from tests.documents.judged import LENGTH
 from tests.documents.programs import said, validated
 from tests.documents.sample import CREATED, WITHDRAWAL, document, draft, picture
 from tetkik.documents.capture import to_capture
+from tetkik.documents.encapsulated_pdf import to_encapsulated_pdf
 from tetkik.documents.fhir import to_fhir
 from tetkik.documents.hl7 import to_hl7
 from tetkik.documents.pdf import to_pdf
+from tetkik.documents.presentation_state import drawn_images, to_report_states
 from tetkik.documents.rejection import to_rejection
 from tetkik.documents.report_phrases import WITHDRAWN, withdrawal_reason
 from tetkik.documents.sr import to_sr
@@ -122,10 +125,14 @@ def test_hl7_says_that_the_original_was_wrong():
 @pytest.mark.program("dsrdump", "dciodvfy")
 def test_the_archive_gets_a_rejection_note_of_the_report_and_its_heatmap(tmp_path):
     heat = picture("RGB", (200, 80, 40))
-    report = withdrawn(image=picture(), heatmap=heat, heatmap_label="Effusion")
+    drawn = {"measurements": (LENGTH,)}
+    report = withdrawn(image=picture(), heatmap=heat, heatmap_label="Effusion", **drawn)
     signed = replace(report, withdrawal=None)
     note = pydicom.dcmread(io.BytesIO(to_rejection(report)))
-    meant = {pydicom.dcmread(io.BytesIO(make(signed))).SOPInstanceUID for make in (to_sr, to_capture)}
+    made = [make(signed) for make in (to_sr, to_encapsulated_pdf, to_capture)]
+    made += to_report_states(signed, dict.fromkeys(drawn_images(signed)))
+    meant = {pydicom.dcmread(io.BytesIO(one)).SOPInstanceUID for one in made}
+    assert len(meant) == 4
     assert note.SOPClassUID.name == "Key Object Selection Document Storage"
     (title,) = note.ConceptNameCodeSequence
     assert (title.CodeValue, title.CodeMeaning) == ("113037", "Rejected for Patient Safety Reasons")
@@ -154,10 +161,10 @@ def test_the_archive_gets_a_rejection_note_of_the_report_and_its_heatmap(tmp_pat
 
 def test_a_rejection_note_is_of_a_withdrawn_report_and_no_other_dicom_object_is(tmp_path):
     alone = pydicom.dcmread(io.BytesIO(to_rejection(withdrawn())))
-    assert len(ko.KeyObjectSelection.from_sequence([alone]).get_references()) == 1
+    assert len(ko.KeyObjectSelection.from_sequence([alone]).get_references()) == 2
     with pytest.raises(ValueError, match="stands"):
         to_rejection(document(ReportState.FINAL))
-    for make in (to_sr, to_capture):
+    for make in (to_sr, to_encapsulated_pdf, to_capture, lambda one: to_report_states(one, {})):
         with pytest.raises(ValueError, match="withdrawn"):
             make(withdrawn(heatmap=picture("RGB", (1, 2, 3))))
 

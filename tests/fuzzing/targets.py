@@ -31,6 +31,7 @@ from tests.imaging.files import (
     sound_files,
     with_codestream,
 )
+from tests.integrations.hl7.messages import MAPPING, ZONE, adt, orm
 from tests.records.kit import made_case, made_records, made_user
 from tests.records.pictured import film
 from tests.service.zips import cd, zipped
@@ -40,6 +41,9 @@ from tetkik.imaging.deidentify import Options, Secret, deidentify_bytes
 from tetkik.imaging.presentation import read_state, states_of
 from tetkik.imaging.read import read_bytes
 from tetkik.imaging.tag_list import list_tags
+from tetkik.integrations.dicom.headers import HeaderRequest
+from tetkik.integrations.dicom.headers import read_header as read_dicom_header
+from tetkik.integrations.hl7.check import check_message
 from tetkik.records.database import Records
 from tetkik.records.lifecycle.backup import MANIFEST, make_backup
 from tetkik.records.lifecycle.backup_file import read_header, read_members, write_archive
@@ -265,6 +269,18 @@ def _findings() -> bytes:
     return json.dumps(result_of({"Mass": "certain", "Effusion": "absent"}).as_json()).encode()
 
 
+# Messages of the hospital's systems
+
+
+def _message(dice: Dice) -> bytes:
+    return mutated_bytes(dice, [adt(), adt("A40", more="MRG|4712^^^HASTANE^PI"), orm()])
+
+
+def _check(data: bytes) -> None:
+    said = check_message(data, MAPPING, ZONE, "ISO_IR 148")
+    assert said.answer in {"AA", "AE", "AR"} and bool(said.remarks)
+
+
 # Text
 
 
@@ -282,6 +298,7 @@ TARGETS: dict[str, Target] = {
     "images": Target(_dicom, lambda data: read_bytes(data, "FILE"), examples=400),
     "codestreams": Target(_codestream, lambda data: read_bytes(data, "FILE"), examples=400),
     "tags": Target(_only_dicom, lambda data: list_tags((data, "FILE"))),
+    "headers": Target(_only_dicom, lambda data: read_dicom_header(HeaderRequest(data, "FILE", "ISO_IR 148"))),
     "presentation states": Target(lambda dice: mutated_bytes(dice, [_state()[0]]), _show),
     "de-identification": Target(_only_dicom, _deidentify, examples=100),
     "archives of studies": Target(lambda dice: mutated_bytes(dice, _archives()), _archive),
@@ -293,5 +310,6 @@ TARGETS: dict[str, Target] = {
         _read_as("findings.json", read_findings),
         (TetkikError,),
     ),
+    "HL7 messages": Target(_message, _check, (), examples=400),
     "texts": Target(_text, _texts, (), examples=300),
 }

@@ -134,6 +134,14 @@ OUTCOME = {
         (503, {"Retry-After": "Mon, 23 Nov 2020 12:00:00 GMT"}, {}, "transient", "HTTP 503", 0.0),
         (503, {"Retry-After": "soon"}, {}, "transient", "HTTP 503", None),
         (200, {}, {"resourceType": "Bundle"}, "transient", "HTTP 200: no answer to a transaction", None),
+        (
+            200,
+            {},
+            {"type": "transaction-response", "entry": [{}]},
+            "transient",
+            "HTTP 200: no answer to a transaction",
+            None,
+        ),
         (200, {}, [1], "transient", "HTTP 200: no answer to a transaction", None),
     ],
 )

@@ -21,6 +21,7 @@ from tetkik.errors import AccessError, Forbidden, NotSignedIn, SettingError
 from tetkik.integrations.ldap_directory import Directory
 from tetkik.records.database import Records
 from tetkik.records.people import sign_in, users
+from tetkik.records.people.sso import Arrival
 from tetkik.records.people.users import Peer, Profile
 from tetkik.records.schema import BrowserSession, User
 from tetkik.service.kit.access.directory import directory_of
@@ -210,6 +211,23 @@ def test_a_person_proves_themselves_again_by_the_directory(server: Slapd, record
         sign_in.reauthenticate(records, actor, "yanlış", there)
     with pytest.raises(Forbidden, match="has no password"):
         sign_in.reauthenticate(records, actor, GOOD)
+
+
+def test_somebody_who_has_the_login_now_is_not_the_person_who_signed_in(server: Slapd, records: Records):
+    actor = sign_in.sign_in_by_password(records, "omer", GOOD, PEER, directory(server))
+
+    class Changed(Directory):
+        """The same directory, after its login was given to another person."""
+
+        def authenticate(self, login: str, password: str) -> Arrival | None:
+            arrival = super().authenticate(login, password)
+            return arrival and replace(arrival, subject="another")
+
+    there = Changed(settings_for(server), {"radyoloji": Role.RADIOLOGIST}, {})
+    with pytest.raises(Forbidden, match="not right"):
+        sign_in.reauthenticate(records, replace(actor, session_id="s"), GOOD, there)
+    newcomer = sign_in.sign_in_by_password(records, "omer", GOOD, PEER, there)
+    assert newcomer.user_id != actor.user_id
 
 
 def test_a_local_account_of_that_login_keeps_its_own_password(server: Slapd, records: Records):

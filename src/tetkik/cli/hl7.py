@@ -66,7 +66,7 @@ def _messages(content: bytes) -> list[bytes]:
 def _show(file: Path, number: int, checked: Checked, as_json: bool) -> None:
     remarks = [(remark, remark.what.in_language(language())) for remark in checked.remarks]
     if as_json:
-        said = [{"level": one.level, "place": one.place, "what": what} for one, what in remarks]
+        lines = [{"level": one.level, "place": one.place, "what": what} for one, what in remarks]
         print_json_line(
             {
                 "path": str(file),
@@ -74,7 +74,7 @@ def _show(file: Path, number: int, checked: Checked, as_json: bool) -> None:
                 "kind": checked.kind,
                 "version": checked.version,
                 "answer": checked.answer,
-                "remarks": said,
+                "remarks": lines,
             }
         )
         return

@@ -1,4 +1,4 @@
-"""A report's PDF as a DICOM object (Encapsulated PDF, PS3.3, section A.45.1), for archives that show no SR."""
+"""A report's PDF as a DICOM object (Encapsulated PDF, PS3.3, A.45.1), for archives that show no SR."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class MessageForm:
 
 
 def to_hl7(document: ReportDocument, form: MessageForm = MessageForm()) -> bytes:
-    """The report as one message, its segments ended by carriage returns; in UTF-8 but for a receiver's wish.
+    """The report as one message, its segments ended by carriage returns.
 
     A draft is sent as preliminary, a withdrawn report with its text as wrong.
     """

@@ -42,12 +42,13 @@ def to_rejection(document: ReportDocument) -> bytes:
         description=dicom.text(words, len(words)),
     )
     when = withdrawal.signature.signed_at
+    what = f"rejection/{document.version}/{when.isoformat()}/{len(rejected)}"
     note = ko.KeyObjectSelectionDocument(
         evidence=rejected,
         content=content,
         series_instance_uid=dicom.new_uid(document, "rejection"),
         series_number=_SERIES_NUMBER,
-        sop_instance_uid=dicom.new_uid(document, f"rejection/{document.version}/{when.isoformat()}/{len(rejected)}"),
+        sop_instance_uid=dicom.new_uid(document, what),
         instance_number=document.version,
         manufacturer=dicom.MANUFACTURER,
         specific_character_set=dicom.CHARACTER_SET,

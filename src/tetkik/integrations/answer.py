@@ -24,7 +24,7 @@ class Outcome(StrEnum):
 class Answer:
     """An outcome with the peer's own status: `0000H`, `HTTP 409: …`, `AE: …`; without words of a patient.
 
-    Where nobody answered the status says what was wrong in the words of the network: `ConnectionRefusedError`.
+    Where nobody answered the status says what was wrong with the connection: `no connection`.
     `retry_after` is in seconds, where the peer named a time.
     """
 
@@ -47,3 +47,19 @@ class Answer:
     @classmethod
     def permanent(cls, status: str) -> Answer:
         return cls(Outcome.PERMANENT, status)
+
+
+_STORED = frozenset({0x0000, 0xB000, 0xB006, 0xB007, 0x0111})
+"""Success; stored with a warning (PS3.4, table B.2-1); stored before: a UID is of one object alone."""
+_NOT_NOW = frozenset({0x0110, 0x0210, 0x0213})
+"""Processing failure, duplicate invocation, resource limitation (PS3.7, annex C)."""
+
+
+def answer_of_store(status: int, comment: str = "") -> Answer:
+    """What a status of C-STORE means; A7xx is out of resources, any other failure stays one."""
+    words = f"{status:04X}H {comment}"
+    if status in _STORED:
+        return Answer.done(words)
+    if status in _NOT_NOW or status >> 8 == 0xA7:
+        return Answer.transient(words)
+    return Answer.permanent(words)

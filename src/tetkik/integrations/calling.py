@@ -33,23 +33,30 @@ def tls_context(systems: Configuration) -> ssl.SSLContext:
     return context
 
 
-def http_client(systems: Configuration, peer: Peer, url: str, settings: Settings) -> httpx.Client:
-    """A client for the address of a system, with its token as a bearer's.
-
-    A redirect counts as refused; so does an address outside the hospital without TLS.
+def http_transport(systems: Configuration, url: str) -> httpx.BaseTransport:
+    """Connects to the system of an address alone, with our certificate.
 
     Raises:
-        httpx.ConnectError: such an address.
+        httpx.ConnectError: an address outside the hospital without TLS.
         OSError, ssl.SSLError: a certificate cannot be read.
     """
     parts = urlsplit(url)
     addresses = addresses_of(parts.hostname or "")
     if parts.scheme != "https" and addresses and not are_inside(addresses):
         raise httpx.ConnectError("http without TLS to a system outside the hospital")
+    return FixedTransport(addresses, tls_context(systems))
+
+
+def http_client(systems: Configuration, peer: Peer, url: str, settings: Settings) -> httpx.Client:
+    """A client for the address of a system, with its token as a bearer's; a redirect counts as refused.
+
+    Raises:
+        as `http_transport`.
+    """
     token = peer.token(settings)
     return httpx.Client(
         base_url=url.rstrip("/") + "/",
-        transport=FixedTransport(addresses, tls_context(systems)),
+        transport=http_transport(systems, url),
         headers={"Authorization": f"Bearer {token}"} if token else {},
         timeout=_SECONDS,
         follow_redirects=False,

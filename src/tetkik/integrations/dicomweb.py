@@ -13,10 +13,9 @@ import httpx
 from pydicom import Dataset
 
 from tetkik.errors import TetkikError
-from tetkik.integrations.answer import Answer, Outcome
+from tetkik.integrations.answer import Answer, Outcome, answer_of_store
 from tetkik.integrations.calling import http_client
 from tetkik.integrations.configuration import Configuration, Peer
-from tetkik.integrations.dicom.store import answer_of
 from tetkik.settings import Settings
 
 LONGEST_ANSWER = 20_000_000
@@ -157,7 +156,7 @@ def _worst(content: bytes, *, failed: bool) -> Answer:
         ]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Answer.permanent("not in DICOM JSON") if failed else Answer.transient("not in DICOM JSON")
-    answers = [answer_of(status) for status in (*reasons, *warned)]
+    answers = [answer_of_store(status) for status in (*reasons, *warned)]
     order = (Outcome.PERMANENT, Outcome.TRANSIENT, Outcome.DONE)
     if answers:
         return min(answers, key=lambda one: order.index(one.outcome))

@@ -53,26 +53,26 @@ def send_bundle(
 
 def _judged(answer: httpx.Response, content: bytes, entries: int) -> Answer:
     try:
-        said = json.loads(content)
+        body = json.loads(content)
     except (ValueError, RecursionError):
-        said = None
-    said = said if isinstance(said, dict) else {}
+        body = None
+    body = body if isinstance(body, dict) else {}
     status = f"HTTP {answer.status_code}"
     if answer.status_code == 200:
-        done = said.get("entry")
-        if said.get("type") == "transaction-response" and isinstance(done, list) and len(done) == entries:
+        done = body.get("entry")
+        if body.get("type") == "transaction-response" and isinstance(done, list) and len(done) == entries:
             return Answer.done(status)
         return Answer.transient(f"{status}: no answer to a transaction")
-    if words := _outcome(said):
+    if words := _outcome(body):
         status = f"{status}: {words}"
     if answer.status_code in _AGAIN:
         return Answer.transient(status, _wait(answer.headers.get("Retry-After", "")))
     return Answer.permanent(status)
 
 
-def _outcome(said: dict[str, object]) -> str:
+def _outcome(body: dict[str, object]) -> str:
     """The codes of an OperationOutcome; its free text may name what was sent."""
-    issues = said.get("issue")
+    issues = body.get("issue")
     found = (item for item in (issues if isinstance(issues, list) else ()) if isinstance(item, dict))
     places = (
         " ".join([str(item.get("code", "")), *map(str, _texts(item.get("expression")))]) for item in found

@@ -12,6 +12,7 @@ from sqlalchemy import and_, func, select
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.people.refusals import count_unwritten
+from tetkik.records.reports.outbox import OutboxCounts, count_items
 from tetkik.records.reports.reports import first_of_a_draft
 from tetkik.records.schema import (
     AuditHead,
@@ -66,6 +67,7 @@ class RecordsMetrics:
     drafts_corrected: int
     sign_ins_failed: int
     sessions: int
+    outbox: OutboxCounts
 
     @property
     def corrected_share(self) -> float | None:
@@ -94,6 +96,7 @@ def collect_metrics(tx: Transaction) -> RecordsMetrics:
         sum(json.loads(content or "{}").get("detail", {}).get("count", 1) for content in failed)
         + count_unwritten(tx.vault),
         count(BrowserSession, browsers),
+        count_items(tx),
     )
 
 

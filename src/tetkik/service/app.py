@@ -28,6 +28,7 @@ from tetkik.service.kit.background.worker import Worker
 from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http import problems
 from tetkik.service.kit.http.responses import VersionedStaticFiles
+from tetkik.service.outbox.sending import OutboxThread, systems_of
 from tetkik.service.system import metrics
 
 PREFIX = "/api/v1"
@@ -43,6 +44,8 @@ def create_app(context: AppContext, *, work: bool = True) -> FastAPI:
             threads.append(Filler(context, decoder))
         if work:
             threads += [Worker(context, decoder), RetentionThread(context), EscalationThread(context)]
+            if systems_of(context.settings) is not None:
+                threads.append(OutboxThread(context, decoder))
         context.records.names.warm()
         for thread in threads:
             thread.start()
@@ -54,6 +57,7 @@ def create_app(context: AppContext, *, work: bool = True) -> FastAPI:
             decoder.close()
 
     contacts.check(context.settings)
+    systems_of(context.settings)
     decoder = ImageDecoder(context.records)
     app = FastAPI(
         title="Tetkik",

@@ -86,6 +86,8 @@ class Permission(StrEnum):
     """Create, change and lock users, and their roles."""
     SYSTEM = "system"
     """Health in detail, settings, backups."""
+    OUTBOX = "outbox"
+    """What went to other systems and how they answered, by the number of the report; to send it again."""
     METRICS = "metrics"
     """The figures of `/metrics`, for the token of a program that collects them and may do nothing else."""
     BREAK_GLASS = "break_glass"

@@ -24,6 +24,13 @@ def one(tmp_path):
         yield made
 
 
+@pytest.fixture
+def both(tmp_path, make_url):
+    """The same on either database."""
+    with hospital(tmp_path, url=make_url()) as made:
+        yield made
+
+
 def count(made: Hospital, table) -> int:
     with made.records.read() as tx:
         return tx.count(table)
@@ -106,35 +113,37 @@ def test_a_person_accepts_for_the_order_and_what_differed_is_kept(one):
         received_decisions.undo(tx, study.id)
 
 
-def test_an_acceptance_is_undone_with_its_case_and_order(one):
-    order_id = one.order()
-    one.arrive(a_file(1, birth_date="19800102"))
-    one.look(61)
-    with one.records.write(SYSTEM) as tx:
-        received_decisions.accept(tx, one.study().id, order_id=order_id)
-    with one.records.write(SYSTEM) as tx:
-        received_decisions.undo(tx, one.study().id)
-    one.look()
-    study = one.study()
+@pytest.mark.both_databases
+def test_an_acceptance_is_undone_with_its_case_and_order(both):
+    order_id = both.order()
+    both.arrive(a_file(1, birth_date="19800102"))
+    both.look(61)
+    with both.records.write(SYSTEM) as tx:
+        received_decisions.accept(tx, both.study().id, order_id=order_id)
+    with both.records.write(SYSTEM) as tx:
+        received_decisions.undo(tx, both.study().id)
+    both.look()
+    study = both.study()
     assert (study.state, study.case_id, study.patient_id) == (ReceivedState.DOUBTFUL, None, None)
     assert study.content.identity.birth_date == "19800102"
-    with one.records.read() as tx:
+    with both.records.read() as tx:
         assert orders.load_order(tx, order_id).case_id is None
         assert [case.state for case in tx.session.scalars(select(Case))] == [CaseState.CLOSED]
 
 
-def test_a_study_is_rejected_and_forgotten_after_a_month(one):
-    one.arrive(a_file(1))
-    one.look(61)
-    with one.records.write(SYSTEM) as tx:
-        received_decisions.reject(tx, one.study().id, RemovalReason.TEST)
-    one.look(61)
-    assert (one.study().state, one.spooled()) == (ReceivedState.REJECTED, 1)
-    with one.records.write(SYSTEM) as tx:
+@pytest.mark.both_databases
+def test_a_study_is_rejected_and_forgotten_after_a_month(both):
+    both.arrive(a_file(1))
+    both.look(61)
+    with both.records.write(SYSTEM) as tx:
+        received_decisions.reject(tx, both.study().id, RemovalReason.TEST)
+    both.look(61)
+    assert (both.study().state, both.spooled()) == (ReceivedState.REJECTED, 1)
+    with both.records.write(SYSTEM) as tx:
         row = tx.session.scalars(select(ReceivedStudy)).one()
         row.decided_at = tx.now - received_decisions.REJECTED_FOR - timedelta(days=1)
-    one.look()
-    assert (one.studies(), one.spooled()) == ((), 0)
+    both.look()
+    assert (both.studies(), both.spooled()) == ((), 0)
 
 
 @pytest.mark.parametrize(("without_orders", "state"), [(False, "doubtful"), (True, "imported")])
@@ -263,16 +272,17 @@ def test_nothing_is_lost_or_doubled_where_the_program_ends_in_the_middle(one, mo
     assert one.study().state is ReceivedState.IMPORTED
 
 
-def test_erasure_takes_the_received_study_and_its_files_in_the_spool(one):
+@pytest.mark.both_databases
+def test_erasure_takes_the_received_study_and_its_files_in_the_spool(both):
     from tetkik.records.lifecycle.erasure import ErasureReason, erase
 
-    one.order()
-    one.arrive(a_file(1), a_file(1).replace(b"DENEME PA", b"DENEME PX"))
-    one.look(61)
-    study = one.study()
-    erase(one.records, study.patient_id, ErasureReason.REQUEST, years=0)
-    with one.records.read() as tx:
+    both.order()
+    both.arrive(a_file(1), a_file(1).replace(b"DENEME PA", b"DENEME PX"))
+    both.look(61)
+    study = both.study()
+    erase(both.records, study.patient_id, ErasureReason.REQUEST, years=0)
+    with both.records.read() as tx:
         row = tx.session.scalars(select(ReceivedStudy)).one()
         assert (row.content, row.order_id) == (None, None)
-    one.look()
-    assert one.spooled() == 0
+    both.look()
+    assert both.spooled() == 0

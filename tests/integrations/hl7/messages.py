@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tetkik.integrations.configuration import Peer
+from tetkik.integrations.configuration import Peer, Service
 from tetkik.integrations.hl7.intake import Source, take_message
 from tetkik.integrations.hl7.mapping import load_mapping
 from tetkik.language import Language
@@ -78,7 +78,7 @@ def orm(
 @pytest.fixture
 def hbys() -> Source:
     """The system that tells of patients."""
-    peer = Peer(name="hbys", addresses=("127.0.0.1",), allow=("orders",), issuer="HASTANE")
+    peer = Peer(name="hbys", allow=(Service.ORDERS,), issuer="HASTANE")
     return Source(peer, MAPPING, ZONE, Language.TR)
 
 

@@ -234,6 +234,7 @@ def test_two_orders_of_one_message_are_two(records: Records, hbys: Source):
         (adt().replace(b"|2.5.1|", b"|2.8|"), ("AR", "MSH-12", 203)),
         (adt(control=""), ("AE", "MSH-10", 101)),
         (adt(number="", tckn=""), ("AE", "PID-3", 101)),
+        (adt(number='""', tckn='""'), ("AE", "PID-3", 101)),
         (adt(name=""), ("AE", "PID-5", 101)),
         (adt(visit=""), ("AE", "PV1-19", 101)),
         (adt("A40"), ("AE", "MRG-1", 101)),

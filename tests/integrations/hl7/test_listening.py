@@ -150,11 +150,11 @@ def test_a_slow_sender_is_not_waited_for(records: Records, caplog: pytest.LogCap
 
 
 def test_more_connections_than_allowed_are_refused(records: Records, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(server, "_MOST_CONNECTIONS", 1)
     with listening(records) as port, connect(port) as first:
         first.sendall(b"\x0b" + adt() + END)
         assert b"MSA|AA|1" in answer_of(first)
-        with connect(port) as second:
+        monkeypatch.setattr(server, "_MOST_CONNECTIONS", 1)
+        with connect(port) as second, suppress(ConnectionResetError):
             assert answer_of(second) == b""
         first.sendall(b"\x0b" + adt(control="2") + END)
         assert b"MSA|AA|2" in answer_of(first)

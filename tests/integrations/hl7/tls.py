@@ -29,7 +29,7 @@ def certificates(folder: Path) -> Certificates:
     root = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Deneme CA")])
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
-    usage = x509.KeyUsage(*[False] * 5, True, True, False, False)
+    usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
     one = _begun(root, root, authority).add_extension(x509.BasicConstraints(True, None), critical=True)
     signer = authority.public_key()
     one = one.add_extension(usage, critical=True).add_extension(

@@ -91,7 +91,7 @@ def read_header(request: HeaderRequest) -> Header:
             file=request.name,
         )
 
-    def said(keyword: str) -> str:
+    def value_of(keyword: str) -> str:
         return found[keyword].text if keyword in found else ""
 
     tags = image_tags(dataset, max(whole(dataset, "NumberOfFrames") or 1, 1))
@@ -99,14 +99,14 @@ def read_header(request: HeaderRequest) -> Header:
     return Header(
         identity=replace(
             identity,
-            patient_name=said("PatientName") or identity.patient_name,
-            patient_id=said("PatientID") or identity.patient_id,
-            accession=said("AccessionNumber") or identity.accession,
-            referrer=said("ReferringPhysicianName") or identity.referrer,
+            patient_name=value_of("PatientName") or identity.patient_name,
+            patient_id=value_of("PatientID") or identity.patient_id,
+            accession=value_of("AccessionNumber") or identity.accession,
+            referrer=value_of("ReferringPhysicianName") or identity.referrer,
         ),
-        tags=replace(tags, series=said("SeriesDescription") or tags.series),
-        description=said("StudyDescription"),
-        issuer=said("IssuerOfPatientID"),
+        tags=replace(tags, series=value_of("SeriesDescription") or tags.series),
+        description=value_of("StudyDescription"),
+        issuer=value_of("IssuerOfPatientID"),
         accession_issuer=text(accession_issuer, "LocalNamespaceEntityID") or "",
         declared=declared,
         repaired=any(one.repaired for one in found.values()),

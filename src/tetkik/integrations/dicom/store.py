@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from io import BytesIO
 
@@ -10,26 +11,12 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.association import Association
 
-from tetkik.integrations.answer import Answer, Outcome
+from tetkik.integrations.answer import Answer, Outcome, answer_of_store
 from tetkik.integrations.calling import own_title, tls_context
 from tetkik.integrations.configuration import Configuration, Peer
 
 _CONNECT, _ASSOCIATE, _ANSWER = 10.0, 30.0, 60.0
 """Seconds for a connection, for the answer to an association, and to an object."""
-_STORED = frozenset({0x0000, 0xB000, 0xB006, 0xB007, 0x0111})
-"""Success; stored with a warning (PS3.4, table B.2-1); stored before: a UID is of one object alone."""
-_NOT_NOW = frozenset({0x0110, 0x0210, 0x0213})
-"""Processing failure, duplicate invocation, resource limitation (PS3.7, annex C)."""
-
-
-def answer_of(status: int, comment: str = "") -> Answer:
-    """What a status of C-STORE means; A7xx is out of resources, any other failure stays one."""
-    words = f"{status:04X}H {comment}"
-    if status in _STORED:
-        return Answer.done(words)
-    if status in _NOT_NOW or status >> 8 == 0xA7:
-        return Answer.transient(words)
-    return Answer.permanent(words)
 
 
 def store(systems: Configuration, peer: Peer, objects: Sequence[bytes]) -> Answer:
@@ -51,7 +38,7 @@ def store(systems: Configuration, peer: Peer, objects: Sequence[bytes]) -> Answe
         return Answer.transient(f"TLS: {type(error).__name__}")
     association = entity.associate(peer.host, peer.port, ae_title=peer.ae_title, tls_args=tls)
     if not association.is_established:
-        return _no_association(association)
+        return _no_association(association, (peer.host, peer.port))
     try:
         worst = Answer.done("0000H")
         for dataset in datasets:
@@ -76,15 +63,17 @@ def _store(association: Association, dataset: Dataset) -> Answer:
         return (Answer.transient if gone else Answer.permanent)(type(error).__name__)
     if "Status" not in status:
         return Answer.transient("the association was aborted")
-    return answer_of(status.Status, str(status.get("ErrorComment", "")))
+    return answer_of_store(status.Status, str(status.get("ErrorComment", "")))
 
 
-def _no_association(association: Association) -> Answer:
-    """Rejected, with the peer's reason (PS3.8, section 9.3.4); aborted; or nobody there."""
+def _no_association(association: Association, address: tuple[str, int]) -> Answer:
+    """Rejected, with the peer's reason (PS3.8, section 9.3.4); aborted; or nobody there, and why."""
     primitive = association.acceptor.primitive
     if association.is_rejected and primitive is not None and primitive.result is not None:
         words = f"A-ASSOCIATE-RJ: {primitive.result_str}, {primitive.reason_str}"
         return Answer.permanent(words) if primitive.result == 1 else Answer.transient(words)
-    if association.is_aborted:
-        return Answer.transient("the association was aborted or not answered")
-    return Answer.transient("no connection")
+    try:  # pynetdicom tells a failed connection from an abort in its log alone
+        socket.create_connection(address, _CONNECT).close()
+    except OSError as error:
+        return Answer.transient(f"no connection: {error.strerror or type(error).__name__}")
+    return Answer.transient("the association was aborted or not answered")

@@ -52,23 +52,23 @@ def _identity(entry: Dataset, peer: Peer) -> Identity:
 
 
 def _content(entry: Dataset, peer: Peer, zone: ZoneInfo) -> OrderContent:
-    def said(keyword: str) -> str:
+    def value_of(keyword: str) -> str:
         return repaired_text(entry, keyword, peer.character_set)
 
     step = next(iter(items(entry, "ScheduledProcedureStepSequence")), Dataset())
-    procedure = said("RequestedProcedureDescription") or (
+    procedure = value_of("RequestedProcedureDescription") or (
         text(step, "ScheduledProcedureStepDescription") or ""
     )
     return OrderContent(
-        accession=said("AccessionNumber"),
+        accession=value_of("AccessionNumber"),
         issuer=peer.issuer,
-        placer_number=said("PlacerOrderNumberImagingServiceRequest") or said("RequestedProcedureID"),
-        filler_number=said("FillerOrderNumberImagingServiceRequest"),
+        placer_number=value_of("PlacerOrderNumberImagingServiceRequest") or value_of("RequestedProcedureID"),
+        filler_number=value_of("FillerOrderNumberImagingServiceRequest"),
         procedure=procedure,
-        question=said("ReasonForTheRequestedProcedure"),
-        referrer=said("ReferringPhysicianName").replace("^", " ").strip(),
+        question=value_of("ReasonForTheRequestedProcedure"),
+        referrer=value_of("ReferringPhysicianName").replace("^", " ").strip(),
         modality=(text(step, "Modality") or "").upper(),
-        department=said("RequestingService"),
+        department=value_of("RequestingService"),
         scheduled_at=_scheduled_at(step, peer, zone),
         station_ae=text(step, "ScheduledStationAETitle") or "",
     )

@@ -73,15 +73,15 @@ def _block(connection: socket.socket, until: float) -> bytes:
 
 
 def _judged(answer: Message, control_id: str) -> Answer:
-    said = answer.first("MSA")
-    code = said.value(1) if said is not None else ""
-    if said is None or said.value(2) != control_id:
+    msa = answer.first("MSA")
+    code = msa.value(1) if msa is not None else ""
+    if msa is None or msa.value(2) != control_id:
         return Answer.transient("the answer is to another message")
     if code in {"AA", "CA"}:
         return Answer.done(code)
     fault = answer.first("ERR")
     # ERR-3 and ERR-8 of 2.5.1, ERR-1.4 of 2.3.1, MSA-3 of both; words about the message, not of it.
-    parts = [said.value(3)]
+    parts = [msa.value(3)]
     if fault is not None:
         parts += [
             fault.value(3, 1),

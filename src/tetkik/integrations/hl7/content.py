@@ -94,7 +94,7 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestedOrder:
     """One order of a message, and the status that a `SC` tells (ORC-5, table 0038)."""
 
     control: Control
@@ -104,15 +104,15 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a message says; `told` are the traits of the patient that it speaks of, be it to delete them."""
+    """What a message says; `stated` are the traits of the patient that it speaks of, be it to delete them."""
 
     event: Event
     at: datetime | None
     person: Person = field(repr=False)
-    told: frozenset[str]
+    stated: frozenset[str]
     replaced: Person | None = field(repr=False)
     visit: Visit
-    orders: tuple[Asked, ...]
+    orders: tuple[RequestedOrder, ...]
     remarks: tuple[Remark, ...]
 
     def refuse_faulty(self) -> None:
@@ -176,13 +176,13 @@ class Reader:
         at = next((found for found in map(self._moment(message), ("EVN-2", "MSH-7")) if found), None)
         if at is None:
             self._note(Level.REFUSED, "MSH-7", Sentence("The message has no time."), 101)
-        person, told = self._person(message)
+        person, stated = self._person(message)
         replaced = self._replaced(message) if event is Event.MERGED else None
         visit = self._visit(message, event)
         orders = tuple(self._orders(message)) if event is Event.ORDERED else ()
         if event is Event.ORDERED and not orders:
             self._note(Level.REFUSED, "ORC", Sentence("The message has no order (ORC, OBR)."), 100)
-        return Content(event, at, person, told, replaced, visit, orders, tuple(self._remarks))
+        return Content(event, at, person, stated, replaced, visit, orders, tuple(self._remarks))
 
     # The patient
 
@@ -208,34 +208,34 @@ class Reader:
             "birth_date": "PID-7",
             "phone": "PID-13",
         }
-        person, told = Person(), set[str]()
+        person, stated = Person(), set[str]()
         for trait, text in texts.items():
-            person = self._trait(person, trait, text, places[trait], told)
+            person = self._trait(person, trait, text, places[trait], stated)
         if sex and sex not in {NULL, "U", "A", "N"} and sex not in _SEXES:
             self._note(Level.WRONG, "PID-8", Sentence("The sex is none of F, M, O, U."))
         elif sex in _SEXES:
             person = replace(person, sex=_SEXES[sex])
-            told.add("sex")
+            stated.add("sex")
         if not (person.number or person.tckn):
             self._note(
                 Level.REFUSED, "PID-3", Sentence("The patient has neither a hospital number nor a TCKN."), 101
             )
         elif not person.name:
             self._note(Level.REFUSED, "PID-5", Sentence("The patient has no name."), 101)
-        return person, frozenset(told)
+        return person, frozenset(stated)
 
-    def _trait(self, person: Person, trait: str, text: str, place: str, told: set[str]) -> Person:
+    def _trait(self, person: Person, trait: str, text: str, place: str, stated: set[str]) -> Person:
         if not text:
             self._note(Level.ABSENT, place, _shown(trait))
             return person
-        told.add(trait)
+        stated.add(trait)
         if text == NULL:
             return person
         try:
             known = phone_of(text) if trait == "phone" else text
             valid = validate_person(Person(**{trait: known}))  # type: ignore[arg-type]
         except InputError as error:
-            told.discard(trait)
+            stated.discard(trait)
             self._note(Level.WRONG, place, Sentence(error.template, error.values))
             return person
         self._note(Level.TAKEN, place, _shown(trait))
@@ -281,10 +281,10 @@ class Reader:
         department = self._department(message, self.mapping.visit.department) if opens else ""
         return Visit(number, department)
 
-    def _orders(self, message: Message) -> Iterator[Asked]:
+    def _orders(self, message: Message) -> Iterator[RequestedOrder]:
         for group in _order_groups(message):
-            said = group.value(Place("ORC", 1)) or Control.NEW
-            if said not in list(Control):
+            control = group.value(Place("ORC", 1)) or Control.NEW
+            if control not in list(Control):
                 self._note(
                     Level.REFUSED,
                     "ORC-1",
@@ -292,7 +292,7 @@ class Reader:
                     103,
                 )
                 continue
-            yield Asked(Control(said), group.value(Place("ORC", 5)), self._order(group))
+            yield RequestedOrder(Control(control), group.value(Place("ORC", 5)), self._order(group))
 
     def _order(self, group: Message) -> OrderContent:
         places = self.mapping.order

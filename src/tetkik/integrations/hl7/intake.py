@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from tetkik.errors import Conflict, TetkikError
+from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.integrations.configuration import Peer
 from tetkik.integrations.hl7.acknowledge import acknowledge
-from tetkik.integrations.hl7.content import Asked, Content, Control, Event, Level, Reader
+from tetkik.integrations.hl7.content import Content, Control, Event, Level, Reader, RequestedOrder
 from tetkik.integrations.hl7.mapping import Mapping
 from tetkik.integrations.hl7.message import Message, Refused, read_message
 from tetkik.language import Language
@@ -116,11 +116,8 @@ def _take(
             return Taken(before, "AA", message.kind, left_out=wrong, again=True)
         try:
             _apply(tx, source, content)
-        except TetkikError as error:
-            if isinstance(error, Refused | Conflict):
-                raise
-            # What the records do not take is said as a fault of the message; other errors end the exchange.
-            if error.__class__.__name__ not in {"InputError", "NotFound"}:
+        except (InputError, NotFound) as error:  # what the records do not take; any other ends the exchange
+            if isinstance(error, Refused):
                 raise
             raise Refused(error.template, **error.values) from None
         answer = acknowledge(message, tx.now.astimezone(source.zone))
@@ -182,10 +179,10 @@ def _patient(tx: Transaction, source: Source, content: Content, at: datetime) ->
         return patient_id
     known = patients.load_person(tx, found)
     _refuse_other(known, person)
-    told = patients.told_at(tx, found)
-    if told is None or at >= told:
-        said = {name: getattr(person, name) for name in content.told - {"number"}}
-        after = replace(known, **said, number=known.number or person.number)
+    last = patients.told_at(tx, found)
+    if last is None or at >= last:
+        stated = {name: getattr(person, name) for name in content.stated - {"number"}}
+        after = replace(known, **stated, number=known.number or person.number)
         if not after.known:
             after = known
         patients.change(tx, found, after)
@@ -193,14 +190,14 @@ def _patient(tx: Transaction, source: Source, content: Content, at: datetime) ->
     return found
 
 
-def _refuse_other(known: Person, said: Person) -> None:
+def _refuse_other(known: Person, stated: Person) -> None:
     """Refuse a number whose record says another person: two things that contradict are no correction.
 
     Two authorities may give one number to two people, and then neither may get what is the other's.
     """
-    pairs = ((getattr(known, name), getattr(said, name)) for name in ("tckn", "birth_date", "sex"))
+    pairs = ((getattr(known, name), getattr(stated, name)) for name in ("tckn", "birth_date", "sex"))
     against = sum(1 for one, other in pairs if one and other and one != other)
-    words = set(fold(known.name).split()), set(fold(said.name).split())
+    words = set(fold(known.name).split()), set(fold(stated.name).split())
     against += bool(words[0] and words[1] and not words[0] & words[1])
     if against > 1:
         raise Refused(
@@ -222,7 +219,7 @@ def _merge(tx: Transaction, content: Content, survivor: str) -> None:
 # What is asked for
 
 
-def _order(tx: Transaction, source: Source, patient_id: str, asked: Asked) -> None:
+def _order(tx: Transaction, source: Source, patient_id: str, asked: RequestedOrder) -> None:
     """Place, change or cancel; what arrives in another order than it was sent ends the same."""
     content, peer = asked.content, source.peer.name
     numbers = {"placer_number": content.placer_number}
@@ -246,7 +243,7 @@ def _order(tx: Transaction, source: Source, patient_id: str, asked: Asked) -> No
         orders.change_order(tx, order_id, _over(known.content, content), state=state)
 
 
-def _over(known: orders.OrderContent, said: orders.OrderContent) -> orders.OrderContent:
+def _over(known: orders.OrderContent, stated: orders.OrderContent) -> orders.OrderContent:
     """What is known, with what a message says instead; what it does not speak of stays."""
-    names = type(said).__dataclass_fields__
-    return replace(known, **{name: value for name in names if (value := getattr(said, name))})
+    names = type(stated).__dataclass_fields__
+    return replace(known, **{name: value for name in names if (value := getattr(stated, name))})

@@ -113,20 +113,20 @@ def weigh_identity(people: Sequence[Person], identity: Identity, issuer: str = "
     slips: list[Difference] = []
     differences: list[Difference] = []
 
-    def compare(trait: Trait, said: str, known: Sequence[str], same: bool, *, slip: bool = False) -> None:
-        if said and known:
+    def compare(trait: Trait, stated: str, known: Sequence[str], same: bool, *, slip: bool = False) -> None:
+        if stated and known:
             if same:
                 agreeing.add(trait)
             else:
-                (slips if slip else differences).append(Difference(trait, said, known[0]))
+                (slips if slip else differences).append(Difference(trait, stated, known[0]))
 
     tckns = [one.tckn for one in people if one.tckn]
     numbers = [one.number for one in people if one.number and same_issuer(filed, one)]
     is_number = fold(filed.number) in map(fold, numbers)
     if filed.tckn or (_looks_like_tckn(filed.number) and not is_number):
-        said = filed.tckn or filed.number
-        mistyped = not filed.tckn and any(_one_slip_apart(said, one) for one in tckns)
-        compare(Trait.TCKN, said, tckns, said in tckns, slip=mistyped)
+        stated = filed.tckn or filed.number
+        mistyped = not filed.tckn and any(_one_slip_apart(stated, one) for one in tckns)
+        compare(Trait.TCKN, stated, tckns, stated in tckns, slip=mistyped)
     else:
         compare(Trait.NUMBER, filed.number, numbers, is_number)
     names = [one.name for one in people if _words(one.name)]
@@ -153,11 +153,11 @@ class _Names(StrEnum):
 
 def _agreement_of_names(filed: str, name: str) -> _Names:
     """Of a file's name and a record's, `AYŞE NUR YILMAZ`: in whatever order, second names may be missing."""
-    said, known = _words(filed), _words(name)
-    shared = set(said) & set(known)
-    if not (set(said) <= set(known) or set(known) <= set(said)):
+    stated, known = _words(filed), _words(name)
+    shared = set(stated) & set(known)
+    if not (set(stated) <= set(known) or set(known) <= set(stated)):
         return _Names.SURNAME if len(known) > 1 and known[0] in shared else _Names.OTHER
-    return _Names.SAME if len(shared) > 1 or set(said) == set(known) else _Names.UNKNOWN
+    return _Names.SAME if len(shared) > 1 or set(stated) == set(known) else _Names.UNKNOWN
 
 
 def _words(name: str) -> list[str]:
@@ -169,13 +169,13 @@ def _looks_like_tckn(number: str) -> bool:
     return number.isascii() and number.isdigit() and 10 <= len(number) <= 12
 
 
-def _one_slip_apart(said: str, known: str) -> bool:
+def _one_slip_apart(stated: str, known: str) -> bool:
     """Whether one digit was mistyped, left out or doubled, or two that stand together changed places."""
-    if len(said) == len(known):
-        places = [place for place in range(len(said)) if said[place] != known[place]]
+    if len(stated) == len(known):
+        places = [place for place in range(len(stated)) if stated[place] != known[place]]
         swapped = len(places) == 2 and places[1] == places[0] + 1
-        return len(places) == 1 or (swapped and sorted(said) == sorted(known))
-    shorter, longer = sorted((said, known), key=len)
+        return len(places) == 1 or (swapped and sorted(stated) == sorted(known))
+    shorter, longer = sorted((stated, known), key=len)
     return len(longer) == len(shorter) + 1 and any(
         longer[:place] + longer[place + 1 :] == shorter for place in range(len(longer))
     )

@@ -89,16 +89,18 @@ def _cases(tx: Transaction, patient_ids: Sequence[str]) -> list[Case]:
 
 
 def _order(order: StoredOrder) -> dict[str, Any]:
-    said = {name: value for name, value in asdict(order.content).items() if value and name != "scheduled_at"}
-    return said | {"scheduled": order.scheduled_at.isoformat(), "state": order.state.value}
+    stated = {
+        name: value for name, value in asdict(order.content).items() if value and name != "scheduled_at"
+    }
+    return stated | {"scheduled": order.scheduled_at.isoformat(), "state": order.state.value}
 
 
 def _encounters(tx: Transaction, patient_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
     wanted = select(Encounter).where(Encounter.patient_id.in_(patient_ids)).order_by(Encounter.id)
     for row in tx.session.scalars(wanted):
         moments = {"opened": row.opened_at, "closed": row.closed_at}
-        said = {key: at.isoformat() for key, at in moments.items() if at is not None}
-        yield {"department": row.department} | said
+        stated = {key: at.isoformat() for key, at in moments.items() if at is not None}
+        yield {"department": row.department} | stated
 
 
 def _case(

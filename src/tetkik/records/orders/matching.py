@@ -195,8 +195,8 @@ def _compare(
         if order.scheduled_at - _EARLY <= facts.at <= order.scheduled_at + late:
             agreeing.add(Trait.TIME)
         else:
-            said, known = (f"{at.astimezone():%Y-%m-%d %H:%M}" for at in (facts.at, order.scheduled_at))
-            differences.append(Difference(Trait.TIME, said, known))
+            made, due = (f"{at.astimezone():%Y-%m-%d %H:%M}" for at in (facts.at, order.scheduled_at))
+            differences.append(Difference(Trait.TIME, made, due))
     if order.state is OrderState.CANCELLED:
         differences.append(Difference(Trait.STATE, "", order.state.value))
     return ComparedOrder(order, patient_id, Weighed(frozenset(agreeing), tuple(differences), tuple(slips)))

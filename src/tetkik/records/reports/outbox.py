@@ -19,7 +19,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.reports.edit_conflicts import number_of, row_of
-from tetkik.records.schema import Case, OutboxItem, Report
+from tetkik.records.schema import Case, OutboxItem, ReceivedStudy, Report
 from tetkik.values import OutboxState, ReportState
 
 DICOM_FORMS = frozenset({"sr", "pdf", "capture", "image", "presentation"})
@@ -68,7 +68,7 @@ class OutboxView:
 
 
 def queue_version(tx: Transaction, report_id: str, wanted: Iterable[tuple[str, str]]) -> None:
-    """Let the last signed version go to these systems, each with a form; of earlier ones nothing goes any more.
+    """Let the last signed version go to systems, each with a form; what waits of earlier ones goes no more.
 
     What is being sent at this moment arrives before it.
     """
@@ -99,7 +99,9 @@ def take_due(tx: Transaction) -> DueItem | None:
 
     Two processes that take for one system at the same moment: one of them ends in `Conflict`.
     """
-    row = tx.session.scalar(select(OutboxItem).where(_due(tx)).order_by(OutboxItem.id).limit(1).with_for_update())
+    row = tx.session.scalar(
+        select(OutboxItem).where(_due(tx)).order_by(OutboxItem.id).limit(1).with_for_update()
+    )
     if row is None:
         return None
     row.state, row.next_at, row.tries = OutboxState.SENDING, tx.now + _SENDING, row.tries + 1
@@ -164,7 +166,7 @@ def list_items(
     limit: int = 100,
     before: str | None = None,
 ) -> tuple[OutboxView, ...]:
-    """What goes out and went out, the latest first, with an entry in the audit trail that the actor looked."""
+    """What goes out and went out, the latest first; the audit trail has that the actor looked."""
     found = select(OutboxItem).order_by(OutboxItem.id.desc()).limit(limit)
     if states:
         found = found.where(OutboxItem.state.in_(states))
@@ -179,7 +181,15 @@ def list_items(
 
 def destinations(tx: Transaction) -> tuple[str, ...]:
     """Every system that something went to."""
-    return tuple(tx.session.scalars(select(OutboxItem.destination).distinct().order_by(OutboxItem.destination)))
+    return tuple(
+        tx.session.scalars(select(OutboxItem.destination).distinct().order_by(OutboxItem.destination))
+    )
+
+
+def source_of(tx: Transaction, case_id: str) -> str:
+    """What system sent the images of a case; empty where a person uploaded them."""
+    came = select(ReceivedStudy.peer).where(ReceivedStudy.case_id == case_id)
+    return tx.session.scalar(came.order_by(ReceivedStudy.last_at.desc()).limit(1)) or ""
 
 
 def resend(tx: Transaction, item_id: str) -> None:

@@ -42,5 +42,7 @@ class OutboxItem(Identified, Base):
         UniqueConstraint("report_id", "number", "withdrawal", "destination", "form"),
         Index(None, "state", "next_at"),
         # One object at a time goes to a system, whichever process sends it.
-        Index("uq_outbox_sending", "destination", unique=True, sqlite_where=_SENDING, postgresql_where=_SENDING),
+        Index(
+            "uq_outbox_sending", "destination", unique=True, sqlite_where=_SENDING, postgresql_where=_SENDING
+        ),
     )

@@ -77,8 +77,8 @@ def offer_patients(tx: Transaction, words: str, content: ReceivedContent) -> tup
 
 def rows_of(content: ReceivedContent, offered: OfferedOrder | None) -> Iterator[Row]:
     """What a study says, beside an order where there is one."""
-    said = _said(person_from_identity(content.identity), content.identity.accession or "")
-    said |= {
+    stated = _stated(person_from_identity(content.identity), content.identity.accession or "")
+    stated |= {
         Trait.MODALITY: content.modality or "",
         Trait.BODY_PART: content.body_part or "",
         Trait.TIME: _minute(content.made_at),
@@ -86,13 +86,13 @@ def rows_of(content: ReceivedContent, offered: OfferedOrder | None) -> Iterator[
     known: dict[Trait, str] = {}
     if offered is not None:
         asked = offered.order.content
-        known = _said(offered.person, asked.accession) | {
+        known = _stated(offered.person, asked.accession) | {
             Trait.MODALITY: asked.modality,
             Trait.BODY_PART: asked.body_part,
             Trait.TIME: _minute(offered.order.scheduled_at),
         }
     for trait in _SHOWN:
-        here, there = said.get(trait, ""), known.get(trait, "")
+        here, there = stated.get(trait, ""), known.get(trait, "")
         if here or there:
             yield Row(trait, here, there, _agreement(offered, trait))
 
@@ -113,7 +113,7 @@ def _agreement(offered: OfferedOrder | None, trait: Trait) -> str:
     return "slip" if any(one.trait is trait for one in weighed.slips) else ""
 
 
-def _said(person: Person, accession: str) -> dict[Trait, str]:
+def _stated(person: Person, accession: str) -> dict[Trait, str]:
     return {
         Trait.NAME: person.name,
         Trait.TCKN: person.tckn,

@@ -73,8 +73,8 @@ def accept(
     def decide(tx: Transaction) -> None:
         patient = patient_id
         if new:
-            said = receiving.load_received(tx, received_id).content.identity
-            patient = admission.register_patient(tx, person_from_identity(said))
+            stated = receiving.load_received(tx, received_id).content.identity
+            patient = admission.register_patient(tx, person_from_identity(stated))
         received_decisions.accept(tx, received_id, order_id=order_id or None, patient_id=patient or None)
 
     return _decided(ctx, received_id, decide, order_id)

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from tetkik.errors import Forbidden, InputError
+from tetkik.integrations.outbox import queue_results
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.reports import reports, signing, versions, withdrawal
@@ -33,6 +34,7 @@ from tetkik.service.kit.http.paging import (
 )
 from tetkik.service.kit.http.preconditions import MATCHED, Revision
 from tetkik.service.kit.http.responses import download_headers
+from tetkik.service.outbox.sending import systems_of
 from tetkik.service.reports import documents, shapes
 from tetkik.service.reports.documents import KINDS, Format
 from tetkik.values import Permission, ReportState
@@ -211,6 +213,7 @@ def sign(ctx: Signer, report_id: ReportId, sent: shapes.SignSent, once: Idempote
 
     def work(tx: Transaction) -> shapes.SignedShape:
         signed = signing.sign(tx, report_id, sent.revision, proof, hospital_of(ctx.settings))
+        queue_results(tx, systems_of(ctx.settings), report_id)
         return shapes.SignedShape.from_value(signed, report_id=report_id)
 
     return once.run(ctx.records, ctx.actor, work).response()
@@ -250,6 +253,7 @@ def withdraw(
 
     def work(tx: Transaction) -> Withdrawn:
         done = withdrawal.withdraw(tx, report_id, revision, sent.why, sent.words, proof)
+        queue_results(tx, systems_of(ctx.settings), report_id)
         return done
 
     try:

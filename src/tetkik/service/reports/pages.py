@@ -18,7 +18,7 @@ from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
 from tetkik.records.database import Transaction
-from tetkik.records.reports import deliveries, qualified, reports, signing, versions
+from tetkik.records.reports import deliveries, outbox, qualified, reports, signing, versions
 from tetkik.records.reports.comparison import compared, compared_measurements
 from tetkik.records.reports.edit_conflicts import WorkingDraft
 from tetkik.records.reports.reports import Wanted
@@ -247,6 +247,7 @@ def _reading(
             known = versions.versions_of(tx, report_id)
             under_way = signing.amendment_of(tx, report_id)
             certified = qualified.has_certificate(tx, found)
+            sent = outbox.items_of_report(tx, report_id)
             given = deliveries.recipients_of(tx, report_id) if ctx.actor.may(Permission.REPORT_SIGN) else ()
     except Forbidden:
         # Another department's, or a restricted case: its own page asks for the reason.
@@ -271,6 +272,7 @@ def _reading(
         known=known,
         under_way=under_way,
         given=given,
+        sent=sent,
         certified=certified,
         certify_at=_certify_at(ctx, found) if not certified else "",
         reasons=tuple(WithdrawalReason),

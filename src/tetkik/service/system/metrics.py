@@ -45,6 +45,7 @@ class RecordsCollector(Collector):
         yield from _queue(counted)
         yield from _inference(counted)
         yield from _people(counted)
+        yield from _outbox(counted)
         yield GaugeMetricFamily("tetkik_up", f"Tetkik {__version__} answers.", 1)
 
 
@@ -99,6 +100,15 @@ def _people(counted: RecordsMetrics) -> Iterator[Metric]:
         ("drafts_signed", "First signatures of the last 30 days.", counted.drafts_signed),
         ("sign_ins_failed", "Failed sign-ins of the last hour.", counted.sign_ins_failed),
         ("sessions", "Open browsers.", counted.sessions),
+    )
+
+
+def _outbox(counted: RecordsMetrics) -> Iterator[Metric]:
+    out = counted.outbox
+    return _gauges(
+        ("outbox_waiting", "Results that wait for another system.", out.waiting),
+        ("outbox_age_seconds", "How long the oldest of them waits.", out.oldest_seconds),
+        ("outbox_refused", "Results that were set aside: refused for good, or tried too often.", out.refused),
     )
 
 

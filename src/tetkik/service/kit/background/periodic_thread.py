@@ -23,6 +23,11 @@ class PeriodicThread(ABC):
         self._stop.set()
         self._thread.join()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it is to end; asked between the pieces of long work."""
+        return self._stop.is_set()
+
     @abstractmethod
     def run_once(self) -> None:
         """What it does; whatever may fail is caught here, for nothing would start the thread again."""

@@ -1,0 +1,171 @@
+"""Results out: which systems a signed report goes to, by the routes, and the sending of what is due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from types import MappingProxyType
+
+import structlog
+
+from tetkik.documents import dicom
+from tetkik.documents.capture import to_capture, to_image_capture
+from tetkik.documents.encapsulated_pdf import to_encapsulated_pdf
+from tetkik.documents.fhir import to_fhir_transaction
+from tetkik.documents.presentation_state import GreyRange, drawn_images, to_report_states
+from tetkik.documents.rejection import to_rejection
+from tetkik.documents.sr import to_sr
+from tetkik.errors import Conflict
+from tetkik.integrations.answer import Answer, Outcome
+from tetkik.integrations.calling import http_transport
+from tetkik.integrations.configuration import Configuration, Peer, ResultForm
+from tetkik.integrations.dicomweb import stow
+from tetkik.integrations.fhir_client import send_bundle
+from tetkik.integrations.hl7.client import send_oru
+from tetkik.integrations.hl7.results import oru_for
+from tetkik.privacy.mask import mask
+from tetkik.records.database import Records, Transaction
+from tetkik.records.orders.orders import OrderContent, orders_of
+from tetkik.records.reports import outbox
+from tetkik.records.reports.outbox import DICOM_FORMS, REJECTION, DueItem
+from tetkik.records.reports.versions import SignedVersion, version_of
+from tetkik.settings import Settings
+from tetkik.values import SYSTEM, MeasuredImage, OutboxState, ReportDocument
+
+MOST_TRIES = 20
+"""Then it is set aside: fifteen hours after the first."""
+_FIRST_WAIT = timedelta(seconds=30)
+_LONGEST_WAIT = timedelta(hours=1)
+Greys = Callable[[Sequence[MeasuredImage]], Mapping[MeasuredImage, GreyRange | None]]
+"""By what values images are shown, for their presentation states; those without grey values are left out."""
+_log = structlog.get_logger()
+
+
+def queue_results(tx: Transaction, systems: Configuration | None, report_id: str) -> None:
+    """Let a report go where its route says, as it was just signed, amended or withdrawn, in this transaction.
+
+    A withdrawal goes to every system that may have the report, whatever the routes say by now.
+    """
+    found = version_of(tx, report_id, pictures=False)
+    if found.document.withdrawal is not None:
+        outbox.queue_withdrawal(tx, report_id)
+    elif systems is not None:
+        outbox.queue_version(tx, report_id, tuple(_wanted(tx, systems, found)))
+
+
+def send_due(records: Records, systems: Configuration, settings: Settings, greys: Greys) -> bool:
+    """Send the item whose turn it is, and write down the answer; gives whether there was one."""
+    with records.read() as tx:
+        if not outbox.has_due(tx):
+            return False
+    try:
+        with records.write(SYSTEM) as tx:
+            due = outbox.take_due(tx)
+    except Conflict:  # another process took one for the same system at this moment
+        return False
+    if due is None:
+        return False
+    answer = _answer(records, systems, settings, greys, due)
+    state, wait = OutboxState.SENT, None
+    if answer.outcome is Outcome.PERMANENT or (
+        answer.outcome is Outcome.TRANSIENT and due.tries >= MOST_TRIES
+    ):
+        state = OutboxState.REFUSED
+    elif answer.outcome is Outcome.TRANSIENT:
+        state, wait = OutboxState.WAITING, wait_after(due.tries, answer.retry_after)
+    with records.write(SYSTEM) as tx:
+        # A system may answer with the name of the patient, whom people who mend connections do not know.
+        outbox.settle(tx, due.id, state, mask(answer.status, thorough=True).text, wait)
+    if state is not OutboxState.SENT:
+        _log.warning("result not sent", system=due.destination, form=due.form, tries=due.tries, state=state)
+    return True
+
+
+def wait_after(tries: int, asked: float | None = None) -> timedelta:
+    """Until the next try after so many: 30 s, twice as long each time, an hour at most.
+
+    `asked` is what the system asked for, in seconds.
+    """
+    wait = min(_FIRST_WAIT * (1 << min(tries - 1, 10)), _LONGEST_WAIT)
+    return min(max(wait, timedelta(seconds=asked or 0)), _LONGEST_WAIT)
+
+
+def _wanted(tx: Transaction, systems: Configuration, found: SignedVersion) -> Iterator[tuple[str, str]]:
+    """The systems of the route that fits, each with a form that this report has."""
+    document = found.document
+    tags = document.tags
+    source = outbox.source_of(tx, found.case_id)
+    route = systems.route(source, tags.modality or "", tags.body_part or "")
+    for send in route.send if route is not None else ():
+        forms = set(send.forms)
+        if "heatmap" not in found.pictures:
+            forms.discard(ResultForm.CAPTURE)
+        if not drawn_images(document):
+            forms.discard(ResultForm.PRESENTATION)
+        # What the other objects refer to, where the image is a file that no archive has.
+        if forms & DICOM_FORMS and "image" in found.pictures and dicom.source(document) is None:
+            yield send.to, "image"
+        yield from ((send.to, form.value) for form in sorted(forms))
+
+
+def _answer(
+    records: Records, systems: Configuration, settings: Settings, greys: Greys, due: DueItem
+) -> Answer:
+    peer = systems.peer(due.destination)
+    if peer is None:
+        return Answer.permanent("no such system in the file")
+    try:
+        with records.read() as tx:
+            found = version_of(tx, due.report_id, due.number)
+            orders = orders_of(tx, [found.patient_id]) if due.form == ResultForm.HL7 else ()
+        order = next((one.content for one in orders if one.case_id == found.case_id), None)
+        objects = _objects(found.document, due.form, greys, peer, order)
+    except Exception as fault:  # a record that was altered or erased: no other try would change that
+        return Answer.permanent(f"the document could not be made: {type(fault).__name__}")
+    try:
+        return _sent(systems, peer, due.form, objects, settings)
+    except Exception as fault:  # whatever it is, one system must not keep the others waiting
+        _log.error("sending", system=peer.name, kind=type(fault).__name__)
+        return Answer.transient(type(fault).__name__)
+
+
+_MAKERS: Mapping[str, Callable[[ReportDocument], bytes]] = MappingProxyType(
+    {
+        "sr": to_sr,
+        "pdf": to_encapsulated_pdf,
+        "capture": to_capture,
+        "image": to_image_capture,
+        REJECTION: to_rejection,
+        "fhir": to_fhir_transaction,
+    }
+)
+
+
+def _objects(
+    document: ReportDocument, form: str, greys: Greys, peer: Peer, order: OrderContent | None
+) -> tuple[bytes, ...]:
+    """The files or the message of a form, under the same names each time."""
+    if form == ResultForm.HL7:
+        return (oru_for(peer, document, order),)
+    if form == ResultForm.PRESENTATION:
+        return to_report_states(document, greys(drawn_images(document)))
+    return (_MAKERS[form](document),)
+
+
+def _sent(
+    systems: Configuration, peer: Peer, form: str, objects: Sequence[bytes], settings: Settings
+) -> Answer:
+    """DICOM goes by DICOMweb where the system has an address for it, else by C-STORE."""
+    if not objects:
+        return Answer.done("nothing to send")
+    if form == ResultForm.HL7:
+        return send_oru(peer, objects[0], tls=systems.hl7)
+    if form == ResultForm.FHIR:
+        transport = http_transport(systems, peer.fhir or "")
+        return send_bundle(peer, objects[0], token=peer.token(settings), transport=transport)
+    if peer.dicomweb is not None:
+        return stow(systems, peer, objects, settings)
+    # pynetdicom costs half a second, and not every installation has it.
+    from tetkik.integrations.dicom.store import store
+
+    return store(systems, peer, objects)

@@ -1,0 +1,266 @@
+"""From the signature to the archive and back: routes, answers, the page, withdrawal, a machine that stops."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from io import BytesIO
+
+import pydicom
+import pytest
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    EncapsulatedPDFStorage,
+    KeyObjectSelectionDocumentStorage,
+    SecondaryCaptureImageStorage,
+)
+from sqlalchemy import select, update
+
+from tests.integrations.archives import archive, orthanc, systems, web
+from tests.records.kit import made_user
+from tests.records.reports_kit import judged_all, made_report, signed_report
+from tests.service.kit import make_context, served, sign_in
+from tests.service.reports.test_reports_api import API, PASSWORD, entered
+from tetkik.integrations.answer import Answer
+from tetkik.integrations.outbox import MOST_TRIES, queue_results, send_due, wait_after
+from tetkik.records.cases.patients import Person
+from tetkik.records.reports import outbox
+from tetkik.records.schema import AuditRow, Image, OutboxItem
+from tetkik.service.kit.background.image_decoder import ImageDecoder
+from tetkik.service.outbox import sending
+from tetkik.settings import Settings
+from tetkik.values import SYSTEM, OutboxState, Role
+
+WANTED = (
+    Comprehensive3DSRStorage,
+    EncapsulatedPDFStorage,
+    SecondaryCaptureImageStorage,
+    KeyObjectSelectionDocumentStorage,
+)
+GUL = Person(name="Gülçin ŞAHİN", number="4711")
+ALL = {"as": ["sr", "pdf", "capture"]}
+SETTINGS = Settings()
+
+
+def no_greys(_):
+    return {}
+
+
+@pytest.fixture
+def app_context(tmp_path):
+    context = make_context(tmp_path, hospital_name="Örnek Hastanesi")
+    yield context
+    context.records.close()
+
+
+@pytest.fixture
+def told():
+    with archive(*WANTED) as made:
+        yield made
+
+
+def sent_all(app_context, chosen):
+    """Send everything that is due, whatever its time; gives how many."""
+    count = 0
+    while send_due(app_context.records, chosen, SETTINGS, no_greys):
+        count += 1
+    return count
+
+
+def now(app_context):
+    with app_context.records.write(SYSTEM) as tx:
+        tx.apply(update(OutboxItem).where(OutboxItem.next_at.is_not(None)).values(next_at=tx.now))
+
+
+def items(app_context, report_id):
+    with app_context.records.read() as tx:
+        return {(one.destination, one.form): one for one in outbox.items_of_report(tx, report_id)}
+
+
+def queued(app_context, chosen):
+    """A signed report that went where the routes say."""
+    actor = made_user(app_context.records, Role.RADIOLOGIST, name="Gül Işık")
+    report = signed_report(app_context.records, actor, person=GUL)
+    with app_context.records.write(actor) as tx:
+        queue_results(tx, chosen, report.id)
+    return report
+
+
+@pytest.mark.program("orthanc")
+def test_a_signature_brings_the_report_into_the_archive_and_a_withdrawal_its_rejection(
+    app_context, tmp_path, monkeypatch
+):
+    folder = tmp_path / "orthanc"
+    folder.mkdir()
+    with orthanc(folder) as pacs, served(app_context) as client:
+        web_peer = pacs.peer("web", web=True)
+        routes = (
+            {"modality": ["MR"], "send": []},
+            {"modality": ["DX"], "send": [{"to": "pacs", **ALL}, {"to": "web", "as": ["sr"]}]},
+        )
+        chosen = systems(pacs.peer(), web_peer, routes=routes)
+        monkeypatch.setattr("tetkik.service.reports.api.systems_of", lambda _: chosen)
+        actor = entered(client, app_context, Role.RADIOLOGIST)
+        made = made_report(app_context.records, person=GUL)
+        with app_context.records.write(actor) as tx:
+            current = judged_all(tx, made.id)
+        signed = client.post(
+            f"{API}/{made.id}/sign", json={"revision": current.revision, "password": PASSWORD}
+        )
+        assert signed.status_code == 201, signed.text
+        assert sent_all(app_context, chosen) == 4
+        before = pacs.instances()
+        # Two ways to one archive: the same object, there once.
+        assert len(before) == 3
+        shown = client.get(f"/reports/{made.id}").text
+        assert "HTTP 200, 0000H" in shown and shown.count("gönderildi") + shown.count(">sent<") >= 1
+        body = {"why": "wrong_image", "words": "", "password": PASSWORD}
+        taken = client.post(f"{API}/{made.id}/withdraw", json=body, headers={"If-Match": '"1"'})
+        assert taken.status_code == 201, taken.text
+        assert sent_all(app_context, chosen) == 2
+        new = [one for uid, one in pacs.instances().items() if uid not in before]
+        (note,) = [pydicom.dcmread(BytesIO(pacs.file(one["ID"]))) for one in new]
+        assert note.SOPClassUID == KeyObjectSelectionDocumentStorage
+        named = note.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+        rejected = {one.ReferencedSOPInstanceUID for part in named for one in part.ReferencedSOPSequence}
+        assert rejected == set(before)
+
+
+def test_a_route_decides_by_the_modality_and_the_source(app_context, told):
+    other = systems(told.peer(), routes=({"modality": ["CT"], "send": [{"to": "told", **ALL}]},))
+    assert items(app_context, queued(app_context, other).id) == {}
+    unknown = systems(told.peer(), routes=({"from": ["told"], "send": [{"to": "told", **ALL}]},))
+    assert items(app_context, queued(app_context, unknown).id) == {}
+    fits = systems(told.peer(), routes=({"body_part": ["CHEST"], "send": [{"to": "told", **ALL}]},))
+    report = queued(app_context, fits)
+    assert set(items(app_context, report.id)) == {("told", "sr"), ("told", "pdf"), ("told", "capture")}
+    assert items(app_context, queued(app_context, None).id) == {}
+
+
+def test_nothing_counts_as_sent_that_the_archive_refused(app_context, told):
+    chosen = systems(told.peer(), routes=({"send": [{"to": "told", "as": ["sr"]}]},))
+    told.status, told.comment = 0xA900, "Hasta 10000000146 bilinmiyor"
+    report = queued(app_context, chosen)
+    assert sent_all(app_context, chosen) == 1
+    item = items(app_context, report.id)["told", "sr"]
+    assert (item.state, item.tries) == (OutboxState.REFUSED, 1)
+    assert item.status.startswith("A900H") and "10000000146" not in item.status
+    with served(app_context) as client:
+        client.headers["Accept-Language"] = "en"
+        sign_in(client, app_context, Role.ADMINISTRATOR)
+        page = client.get("/outbox?state=refused").text
+        assert "A900H" in page and item.report_number in page and "ŞAHİN" not in page
+        assert "1 result is set aside" in page and f"/reports/{report.id}" not in page
+        assert item.report_number not in client.get("/outbox?state=sent").text
+        assert item.report_number in client.get("/outbox?state=&to=").text  # as the form sends it
+        assert item.report_number not in client.get("/outbox?to=pacs").text
+        told.status = 0xB007  # the archive keeps it now, with a warning
+        assert client.post("/outbox/refused", data={"to": "told"}).status_code == 303
+        assert sent_all(app_context, chosen) == 1
+        again = items(app_context, report.id)["told", "sr"]
+        assert (again.state, again.status[:5], again.tries) == (OutboxState.SENT, "B007H", 1)
+        assert client.post(f"/outbox/{item.id}").status_code == 303
+        assert items(app_context, report.id)["told", "sr"].state is OutboxState.WAITING
+        sign_in(client, app_context, Role.CLINICIAN)
+        assert client.get("/outbox").status_code == 403
+        assert client.post(f"/outbox/{item.id}").status_code == 403
+    with app_context.records.read() as tx:
+        done = tx.session.scalars(select(AuditRow.action)).all()
+    assert done.count("result.sent") == 2 and done.count("result.resent") == 2
+
+
+def test_a_machine_that_stops_in_the_middle_sends_the_same_object_again(app_context, told, monkeypatch):
+    chosen = systems(told.peer(), routes=({"send": [{"to": "told", "as": ["sr"]}]},))
+    report = queued(app_context, chosen)
+
+    def killed(*_args, **_more):
+        raise SystemExit  # after the archive has it, before anything is written down
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "settle", killed)
+        with pytest.raises(SystemExit):
+            send_due(app_context.records, chosen, SETTINGS, no_greys)
+    assert not send_due(app_context.records, chosen, SETTINGS, no_greys)  # not at once
+    now(app_context)
+    assert sent_all(app_context, chosen) == 1
+    item = items(app_context, report.id)["told", "sr"]
+    assert (item.state, item.tries) == (OutboxState.SENT, 2)
+    assert len(told.got) == 2 and len(set(told.got)) == 1
+
+
+def test_a_full_archive_is_asked_later_each_time_and_given_up_at_last(app_context, told):
+    chosen = systems(told.peer(), routes=({"send": [{"to": "told", "as": ["sr"]}]},))
+    told.status = 0xA700
+    report = queued(app_context, chosen)
+    for tries in range(1, MOST_TRIES + 1):
+        assert sent_all(app_context, chosen) == 1
+        item = items(app_context, report.id)["told", "sr"]
+        assert (item.tries, item.status) == (tries, "A700H")
+        now(app_context)
+    assert item.state is OutboxState.REFUSED
+    assert sent_all(app_context, chosen) == 0
+    waits = [wait_after(tries) for tries in range(1, MOST_TRIES)]
+    assert waits == sorted(waits) and waits[0] == timedelta(seconds=30) and waits[-1] == timedelta(hours=1)
+    assert wait_after(1, 300) == timedelta(minutes=5) and wait_after(1, 1e9) == timedelta(hours=1)
+
+
+def test_one_system_that_fails_in_whatever_way_keeps_no_other_waiting(app_context, told, monkeypatch):
+    peers = ({"name": "gone", "dicomweb": "http://127.0.0.1:1/dicom-web"}, told.peer())
+    routes = ({"send": [{"to": "gone", "as": ["sr"]}, {"to": "told", "as": ["pdf"]}]},)
+    chosen = systems(*peers, routes=routes)
+    report = queued(app_context, chosen)
+    sent_all(app_context, chosen)
+    found = items(app_context, report.id)
+    assert found["told", "pdf"].state is OutboxState.SENT
+    assert (found["gone", "sr"].state, found["gone", "sr"].status) == (OutboxState.WAITING, "ConnectError")
+    now(app_context)
+    fault = RuntimeError("a fault of ours")
+    monkeypatch.setattr("tetkik.integrations.outbox.stow", lambda *_: (_ for _ in ()).throw(fault))
+    assert sent_all(app_context, chosen) == 1
+    assert items(app_context, report.id)["gone", "sr"].status == "RuntimeError"
+    now(app_context)
+    assert sent_all(app_context, systems(told.peer())) == 1  # it was taken out of the file
+    assert items(app_context, report.id)["gone", "sr"].state is OutboxState.REFUSED
+
+
+def test_messages_go_by_their_own_ways(app_context, monkeypatch):
+    sent = {}
+
+    def oru(peer, message, **_):
+        sent[peer.name] = message
+        return Answer.done("AA")
+
+    monkeypatch.setattr("tetkik.integrations.outbox.send_oru", oru)
+    with web() as server:
+        server.content, server.headers = b'{"resourceType":"OperationOutcome"}', {"Retry-After": "60"}
+        server.status = 503
+        peers = (
+            {"name": "hbys", "hl7": "127.0.0.1:2575"},
+            {"name": "ehr", "fhir": f"http://127.0.0.1:{server.port}/fhir"},
+        )
+        routes = ({"send": [{"to": "hbys", "as": ["hl7"]}, {"to": "ehr", "as": ["fhir"]}]},)
+        chosen = systems(*peers, routes=routes)
+        report = queued(app_context, chosen)
+        assert sent_all(app_context, chosen) == 2
+    found = items(app_context, report.id)
+    assert found["hbys", "hl7"].status == "AA" and sent["hbys"].startswith(b"MSH|^~\\&|TETKIK|")
+    assert found["ehr", "fhir"].state is OutboxState.WAITING
+    assert found["ehr", "fhir"].status.startswith("HTTP 503")
+    ((_, path, _, body),) = server.asked
+    assert path.startswith("/fhir") and b'"transaction"' in body
+
+
+def test_the_thread_sends_what_is_due_and_the_file_is_read_once(app_context, told, tmp_path):
+    file = tmp_path / "systems.toml"
+    file.write_text(
+        f'[[peer]]\nname = "told"\nae_title = "TOLD"\nhost = "127.0.0.1"\nport = {told.port}\n'
+        '[[route]]\nsend = [{to = "told", as = ["sr"]}]\n',
+        "utf-8",
+    )
+    context = make_context(tmp_path, app_context.records, integrations=file)
+    report = queued(context, sending.systems_of(context.settings))
+    decoder = ImageDecoder(context.records)
+    sending.OutboxThread(context, decoder).run_once()
+    decoder.close()
+    assert items(context, report.id)["told", "sr"].state is OutboxState.SENT
+    with app_context.records.read() as tx:
+        assert tx.count(Image) == 1
