@@ -40,6 +40,8 @@ _SYSTEMS = """
 address = "127.0.0.1"
 port = {port}
 reserve_bytes = 0
+quiet_seconds = 86400
+longest_seconds = 86400
 [[peer]]
 name = "sender"
 ae_title = "STORESCU"
@@ -121,13 +123,13 @@ def main() -> None:
         folder = Path(name)
         size = make(folder / "images", given.images) * given.images
         images = sorted((folder / "images").iterdir())
-        house, theirs = folder / "house", folder / "storescp"
-        house.mkdir(mode=0o700)
+        hospital, theirs = folder / "hospital", folder / "storescp"
+        hospital.mkdir(mode=0o700)
         theirs.mkdir()
         ports = free_port(), free_port()
         (folder / "systems.toml").write_text(_SYSTEMS.format(port=ports[0]))
         ours = [sys.executable, "-m", "tetkik", "listen", "--allow-root"]
-        settings = {"TETKIK_DATA_DIR": str(house), "TETKIK_INTEGRATIONS": str(folder / "systems.toml")}
+        settings = {"TETKIK_DATA_DIR": str(hospital), "TETKIK_INTEGRATIONS": str(folder / "systems.toml")}
         dcmtk = ["storescp", "--fork", "-od", str(theirs), "-aet", "TETKIK", str(ports[1])]
         rates: dict[tuple[str, int], list[float]] = {}
         disks: list[float] = []
@@ -141,7 +143,7 @@ def main() -> None:
             return run
 
         receivers = (
-            ("Tetkik", ports[0], clean(house / "incoming")),
+            ("Tetkik", ports[0], clean(hospital / "incoming")),
             ("storescp", ports[1], clean(theirs)),
         )
         with running(ours, ports[0], **settings), running(dcmtk, ports[1]):
@@ -153,7 +155,7 @@ def main() -> None:
                         rates.setdefault((who, associations), []).append(
                             size / send(images, port, associations)
                         )
-                        if who == "Tetkik" and len(list((house / "incoming").iterdir())) != given.images:
+                        if who == "Tetkik" and len(list((hospital / "incoming").iterdir())) != given.images:
                             raise SystemExit("an acknowledged image is not on the disk")
     report(rates, median(disks), given.images)
 

@@ -6,13 +6,18 @@ import pytest
 from pynetdicom.transport import AssociationSocket
 
 from tests.integrations.dicom.listener import close_sockets, listening
+from tests.records.kit import made_records
 from tetkik.cli import listen as command
 from tetkik.errors import SettingError, UsageError
 from tetkik.integrations.configuration import DicomListener, load_configuration
+from tetkik.integrations.dicom.spool import instance_digest
 from tetkik.integrations.explanation import unreachable
-from tetkik.integrations.listening import bound, dicom_work, only_one
+from tetkik.integrations.listening import bound, dicom_work, imported, only_one
 from tetkik.language import Language
+from tetkik.records.ids import new_id
+from tetkik.records.schema import ReceivedFile, ReceivedStudy
 from tetkik.settings import Settings
+from tetkik.values import SYSTEM, ReceivedFileState, ReceivedState
 
 
 def systems(tmp_path, port, more=""):
@@ -73,3 +78,30 @@ def test_a_certificate_that_is_none_is_one_sentence(tmp_path):
         pytest.raises(SettingError, match="certificate"),
     ):
         dicom_work(Settings(data_dir=tmp_path), configuration, made)
+
+
+def test_what_is_in_the_database_is_what_was_imported(tmp_path):
+    records = made_records(tmp_path)
+    uids = {state: f"1.2.{number}" for number, state in enumerate(ReceivedFileState)}
+    with records.write(SYSTEM) as tx:
+        study = ReceivedStudy(id=new_id(), state=ReceivedState.RECEIVING, peer="ct1", uid_digest=b"1" * 32)
+        study.files = study.imported = study.refused = 0
+        study.first_at = study.last_at = tx.now
+        tx.session.add(study)
+        tx.session.flush()
+        for state, uid in uids.items():
+            digest = instance_digest(tx.vault, uid)
+            tx.session.add(
+                ReceivedFile(
+                    id=new_id(),
+                    received_id=study.id,
+                    state=state,
+                    name=uid,
+                    instance_digest=digest,
+                    received_at=tx.now,
+                )
+            )
+    asked = [*uids.values(), *(f"1.3.{number}" for number in range(1200))]
+    assert imported(records, asked) == {uids[ReceivedFileState.IMPORTED]}
+    assert imported(records, []) == set()
+    records.close()

@@ -227,8 +227,8 @@ class Vault:
 
     def spool_key(self, salt: bytes) -> Key:
         """The key of one file that waits to be imported, and is nobody's until then; from its random salt."""
-        house = self._held.ring.keys["house"]
-        return Key(HKDF(SHA256(), KEY_BYTES, salt=salt, info=b"tetkik 1 spool").derive(house), self.cipher)
+        derive = HKDF(SHA256(), KEY_BYTES, salt=salt, info=b"tetkik 1 spool").derive
+        return Key(derive(self._held.ring.keys["house"]), self.cipher)
 
     def digest(self, kind: str, text: str) -> bytes:
         """32 bytes by which a value is found without being stored; letters folded, spaces aside.

@@ -128,7 +128,7 @@ class Acceptor:
             ]
 
     def _reject(self, assoc: Any, reason: tuple[int, int, int], word: str, address: str, **more: str) -> None:
-        assoc.told = True
+        assoc.logged = True
         log.warning("dicom_refused", reason=word, address=address, **more)
         assoc.acse.send_reject(*reason)
         assoc.kill()
@@ -150,8 +150,8 @@ class Acceptor:
             fault = "silent"
         elif not fault and (unfinished or (assoc.is_established and not assoc.is_released)):
             fault = "cut"
-        if fault and not assoc.told:
-            assoc.told = True
+        if fault and not assoc.logged:
+            assoc.logged = True
             name = assoc.peer.name if assoc.peer is not None else ""
             address = assoc.requestor.address_info.address
             log.warning("dicom_association_failed", reason=fault, peer=name, address=address)
@@ -195,7 +195,7 @@ class _Handler(RequestHandler):
         acceptor = self.server.acceptor
         assoc.dul.socket.seconds = float(acceptor.listener.silent_seconds)
         assoc.dimse = BoundedProvider(assoc, lambda message: acceptor.begin(assoc, message))
-        assoc.peer, assoc.told = None, False
+        assoc.peer, assoc.logged = None, False
         made: Association = assoc
         return made
 

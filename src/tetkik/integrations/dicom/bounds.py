@@ -32,7 +32,7 @@ class BoundedSocket(AssociationSocket):
 
     seconds = 60.0
     fault = ""
-    """Why reading ended, where it was not the peer's wish: `silent`, `too long`, `cut`."""
+    """Why reading ended, where the peer did not end it: `silent`, `too long`, `cut`."""
 
     def recv(self, nr_bytes: int) -> bytearray:
         if nr_bytes > _LONGEST_PDU:
