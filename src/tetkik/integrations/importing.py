@@ -47,6 +47,7 @@ _AHEAD = timedelta(minutes=5)
 """A study that was made so long after it came shows that the sender's clock is ahead."""
 _NAME = "image"
 """What a file is called in an error: its own name would name its study."""
+_DONE = ReceivedFileState.IMPORTED
 _GONE = Sentence("The file is not in the spool any more; have the study sent again.")
 _log = structlog.get_logger()
 
@@ -144,8 +145,13 @@ class Importer:
     def _take_in(self, files: dict[str, ReceivedFile]) -> None:
         with self._records.read() as tx:
             known = receiving.file_states(tx, files)
+        done = {name: files[name].received_at for name, state in known.items() if state is _DONE}
+        if done:
+            with self._records.write(SYSTEM) as tx:
+                receiving.forget_erased(tx, done)
+                known = receiving.file_states(tx, files)
         for name, file in files.items():
-            if known.get(name) is ReceivedFileState.IMPORTED:
+            if known.get(name) is _DONE:
                 file.remove()  # it came once more, or the program ended before it was removed
             elif name not in known:
                 with suppress(FileNotFoundError):

@@ -286,3 +286,7 @@ def test_erasure_takes_the_received_study_and_its_files_in_the_spool(both):
         assert (row.content, row.order_id) == (None, None)
     both.look()
     assert both.spooled() == 0
+    both.arrive(a_file(1))  # sent anew, it is no file that was erased
+    both.look(61)
+    assert both.spooled() == 1
+    assert [one.state for one in both.studies()] == [ReceivedState.IMPORTED, ReceivedState.DOUBTFUL]

@@ -7,7 +7,7 @@ goes into the case of its order; for anything else a person decides, and nothing
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -160,6 +160,14 @@ def file_states(tx: Transaction, names: Collection[str]) -> dict[str, ReceivedFi
         rows = tx.session.execute(select(ReceivedFile.name, ReceivedFile.state).where(part))
         found |= {row.name: row.state for row in rows}
     return found
+
+
+def forget_erased(tx: Transaction, arrivals: Mapping[str, datetime]) -> None:
+    """Forget erased files of these names that came again since: they are new now, and not what was erased."""
+    erased = tx.session.scalars(select(ReceivedFile).where(ReceivedFile.instance_digest == b""))
+    for row in erased:
+        if row.name in arrivals and arrivals[row.name] > row.received_at:
+            tx.session.delete(row)
 
 
 def waiting_files(tx: Transaction, received_id: str) -> tuple[WaitingFile, ...]:
