@@ -60,7 +60,7 @@ def arrow_library(path: Path) -> Any:
     return pyarrow
 
 
-def _damaged(path: Path) -> DataError:
+def damaged(path: Path) -> DataError:
     return DataError("{path} is damaged or cut short; fetch it again.", path=path)
 
 
@@ -74,8 +74,8 @@ def schema_of(path: Path) -> Any:
         from pyarrow import parquet
 
         return parquet.read_schema(path)
-    except (pa.ArrowException, OSError):
-        raise _damaged(path) from None
+    except (pa.ArrowException, OSError, ValueError):
+        raise damaged(path) from None
 
 
 def count_rows(path: Path) -> int:
@@ -88,8 +88,8 @@ def count_rows(path: Path) -> int:
 
         with parquet.ParquetFile(path) as file:
             return int(file.metadata.num_rows)
-    except (pa.ArrowException, OSError):
-        raise _damaged(path) from None
+    except (pa.ArrowException, OSError, ValueError):
+        raise damaged(path) from None
 
 
 def arrow_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[Any]:
@@ -109,5 +109,14 @@ def arrow_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[
                 for start in range(0, batch.num_rows, _BATCH):
                     part = batch.slice(start, _BATCH)
                     yield part if columns is None else part.select([one.split(".")[0] for one in columns])
-    except (pa.ArrowException, OSError):
-        raise _damaged(path) from None
+    except (pa.ArrowException, OSError, ValueError):
+        raise damaged(path) from None
+
+
+def values_of(path: Path, held: Any) -> list[Any]:
+    """A batch or a column of `path` as Python's own values."""
+    try:
+        values: list[Any] = held.to_pylist()
+    except ValueError:  # a text that is not UTF-8
+        raise damaged(path) from None
+    return values

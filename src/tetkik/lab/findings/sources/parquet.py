@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tetkik.errors import DataError, OutputError
-from tetkik.lab.engine.arrow_files import arrow_batches, files_by_split, schema_of
+from tetkik.lab.engine.arrow_files import arrow_batches, files_by_split, schema_of, values_of
 from tetkik.lab.engine.checkpoint import room_on_disk
 from tetkik.lab.engine.paths import inside
 from tetkik.lab.engine.splits import Split
@@ -138,7 +138,7 @@ def _rows(path: Path, shape: _Shape) -> Iterator[tuple[dict[str, str], str]]:
     """The cells of each row as a CSV would have them, and the name that its image had."""
     named = [] if shape.image is None or shape.bytes_ else [f"{shape.image}.path"]
     for batch in arrow_batches(path, [*shape.cells, *named]):
-        for row in batch.to_pylist():
+        for row in values_of(path, batch):
             inner = row.get(shape.image) if shape.image else None
             cells = {name: _cell(row[name], shape.classes.get(name, ())) for name in shape.cells}
             yield cells, str((inner or {}).get("path") or "").strip()
@@ -191,5 +191,5 @@ def _unpacked(path: Path, shape: _Shape, folder: Path) -> Path:
 def _contents(path: Path, shape: _Shape) -> Iterator[bytes | None]:
     assert shape.image is not None
     for batch in arrow_batches(path, [shape.image]):
-        for held in batch.column(0).to_pylist():
+        for held in values_of(path, batch.column(0)):
             yield held if shape.bytes_ or held is None else held.get("bytes")
