@@ -221,6 +221,8 @@ class Configuration(_Part):
         for one, other in combinations(self.peers, 2):
             if one.ae_title is not None and one.ae_title == other.ae_title and _overlap(one, other):
                 raise PydanticCustomError("confused", "alike", {"one": one.name, "other": other.name})
+            if one.may(Service.ORDERS) and other.may(Service.ORDERS) and _overlap(one, other):
+                raise PydanticCustomError("two_senders", "alike", {"one": one.name, "other": other.name})
         for route in self.routes:
             for name in (*route.sources, *(send.to for send in route.send)):
                 if self.peer(name) is None:
@@ -297,6 +299,8 @@ def _fault(error: ErrorDetails) -> Sentence | str:
             return Sentence("two peers are called {name}", given)
         case "confused":
             return Sentence("{one} and {other} have one AE title and an address in common", given)
+        case "two_senders":
+            return Sentence("{one} and {other} may both send orders from one address", given)
         case "unknown_peer":
             return Sentence("a route names {name}, and no peer is called so", given)
         case "no_address":

@@ -115,6 +115,10 @@ class Receiver:
             _log.warning("HL7 ended: peer=%s fault=%s", peer.name if peer else "?", _fault(error))
         except TetkikError as error:  # nothing was done: the sender comes again
             _log.error("HL7 not acknowledged: peer=%s fault=%s", peer.name if peer else "?", error)
+        except Exception as error:
+            _log.error(
+                "HL7 not acknowledged: peer=%s fault=%s", peer.name if peer else "?", type(error).__name__
+            )
         finally:
             self._open.discard(task)
             writer.close()
