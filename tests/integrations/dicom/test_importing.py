@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
@@ -14,6 +14,7 @@ from tetkik.records.cases import cases, patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.images import images, jobs, received_decisions, receiving
 from tetkik.records.orders import orders
+from tetkik.records.orders.orders import OrderContent
 from tetkik.records.schema import AuditRow, Case, Image, Job, ReceivedStudy
 from tetkik.values import SYSTEM, CaseState, OrderState, ReceivedState, RemovalReason
 
@@ -162,6 +163,34 @@ def test_a_number_that_is_somebody_elses_opens_no_case(tmp_path):
         made.look(61)
         assert made.study().state is ReceivedState.DOUBTFUL
         assert count(made, Case) == 0
+
+
+def test_a_study_that_cannot_be_compared_waits_for_a_person(one, monkeypatch):
+    def overflowing(*_: object, **__: object) -> None:
+        raise OverflowError("date value out of range")
+
+    monkeypatch.setattr(received_decisions, "decide", overflowing)
+    one.order()
+    one.arrive(a_file())
+    for seconds in (0, 120):
+        one.look(seconds)
+    assert one.study().state is ReceivedState.DOUBTFUL and one.study().fault is not None
+
+
+@pytest.mark.attack
+def test_an_order_of_the_first_year_keeps_no_study_of_its_patient(one):
+    one.order()
+    with one.records.write(SYSTEM) as tx:
+        (patient_id,) = patients.find_by_number(tx, AYSE)
+        for number, year in enumerate((1, 9999)):
+            content = OrderContent(
+                placer_number=str(number), modality="DX", scheduled_at=datetime(year, 12, 31, tzinfo=UTC)
+            )
+            orders.place_order(tx, patient_id, content, "hbys")
+    one.arrive(a_file())
+    for seconds in (0, 120):
+        one.look(seconds)
+    assert one.study().state is ReceivedState.IMPORTED
 
 
 def test_two_patients_in_one_study_are_doubtful(one):
