@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 
 import pytest
+from pydicom import dcmread
 from sqlalchemy import select
 
 from tests.integrations.dicom.importing import AT, AYSE, Hospital, a_file, hospital
@@ -319,3 +321,21 @@ def test_erasure_takes_the_received_study_and_its_files_in_the_spool(both):
     both.look(61)
     assert both.spooled() == 1
     assert [one.state for one in both.studies()] == [ReceivedState.IMPORTED, ReceivedState.DOUBTFUL]
+
+
+@pytest.mark.attack
+def test_a_late_file_that_names_nobody_waits_for_a_person(one):
+    one.order()
+    one.arrive(a_file())
+    for seconds in (0, 120):
+        one.look(seconds)
+    assert one.study().imported == 1
+    late = dcmread(BytesIO(a_file(2)))
+    for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex"):
+        setattr(late, keyword, "")
+    written = BytesIO()
+    late.save_as(written)
+    one.arrive(written.getvalue())
+    for seconds in (0, 120, 120):
+        one.look(seconds)
+    assert one.study().state is ReceivedState.DOUBTFUL and one.study().imported == 1

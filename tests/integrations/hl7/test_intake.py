@@ -262,6 +262,15 @@ def test_two_orders_of_one_message_are_two(records: Records, hbys: Source):
     assert order_of(records).content.question == "Efüzyon?"
 
 
+def test_an_older_message_only_adds_to_an_order(records: Records, hbys: Source):
+    taken(records, hbys, adt(), orm("XO", "22", at="20261101130000", question="", accession="ACC2"))
+    taken(records, hbys, orm("SC", "23", at="20261101131000", question="", accession="", status="IP"))
+    taken(records, hbys, orm("XO", "21", at="20261101121500"), orm("SC", "24", status="SC"))
+    order = order_of(records)
+    assert (order.content.accession, order.content.question) == ("ACC2", "Efüzyon?")
+    assert order.state is OrderState.ARRIVED and order.told_at == at("20261101131000")
+
+
 def test_an_order_whose_study_is_in_a_case_stays_completed(records: Records, hbys: Source):
     taken(records, hbys, adt(), orm())
     order = order_of(records)

@@ -169,7 +169,7 @@ def _apply(tx: Transaction, source: Source, content: Content) -> None:
             encounters.close_encounter(tx, _holder(tx, patient_id, number), number, at)
         case Event.ORDERED:
             for asked in content.orders:
-                _order(tx, source, patient_id, asked)
+                _order(tx, source, patient_id, asked, at)
         case Event.UPDATED:
             pass
 
@@ -248,8 +248,11 @@ def _merge(tx: Transaction, content: Content, survivor: str) -> None:
 # What is asked for
 
 
-def _order(tx: Transaction, source: Source, patient_id: str, asked: RequestedOrder) -> None:
-    """Place, change or cancel; what arrives in another order than it was sent ends the same."""
+def _order(tx: Transaction, source: Source, patient_id: str, asked: RequestedOrder, at: datetime) -> None:
+    """Place, change or cancel; what arrives in another order than it was sent ends the same.
+
+    An older message only adds what the newer ones did not speak of.
+    """
     content, peer = asked.content, source.peer.name
     numbers = {"placer_number": content.placer_number}
     if not content.placer_number:
@@ -264,12 +267,18 @@ def _order(tx: Transaction, source: Source, patient_id: str, asked: RequestedOrd
     cancels = asked.control is Control.CANCEL or (
         asked.control is Control.STATUS and asked.status in {"CA", "DC"}
     )
-    order_id = known.id if known is not None else orders.place_order(tx, patient_id, content, peer)
+    if known is not None:
+        order_id = known.id
+    else:
+        order_id = orders.place_order(tx, patient_id, content, peer, told_at=at)
     if cancels:
         orders.cancel_order(tx, order_id)
     elif known is not None and known.state is not OrderState.CANCELLED:
-        state = _STATES.get(asked.status) if asked.control is Control.STATUS else None
-        orders.change_order(tx, order_id, _over(known.content, content), state=state)
+        if known.told_at is not None and at < known.told_at:
+            orders.change_order(tx, order_id, _over(content, known.content))
+        else:
+            state = _STATES.get(asked.status) if asked.control is Control.STATUS else None
+            orders.change_order(tx, order_id, _over(known.content, content), state=state, told_at=at)
 
 
 def _over(known: orders.OrderContent, stated: orders.OrderContent) -> orders.OrderContent:
