@@ -335,6 +335,9 @@ class Settings(BaseSettings):
     ldap_group_filter: str = "(|(member={dn})(uniqueMember={dn}))"
     """By which filter a person's groups are found; `(member:1.2.840.113556.1.4.1941:={dn})` counts groups
     within groups in Active Directory."""
+    ldap_group_base: str = ""
+    """Below which name groups stand, such as `OU=Tetkik,DC=hastane,DC=local`; empty is `ldap_base`. Whoever
+    may make groups below it may give themselves a role."""
     ldap_bind_dn: str = ""
     """The account by which people are looked for; empty where everybody may look."""
     ldap_bind_password: SecretStr | None = None
