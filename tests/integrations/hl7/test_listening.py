@@ -160,6 +160,44 @@ def test_more_connections_than_allowed_are_refused(records: Records, monkeypatch
         assert b"MSA|AA|2" in answer_of(first)
 
 
+@pytest.mark.attack
+def test_one_system_leaves_room_for_others(records: Records, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(server, "_MOST_OF_A_PEER", 1)
+    with listening(records) as port, connect(port) as first:
+        first.sendall(b"\x0b" + adt() + END)
+        assert b"MSA|AA|1" in answer_of(first)
+        with connect(port) as second, suppress(ConnectionResetError):
+            assert answer_of(second) == b""
+
+
+@pytest.mark.attack
+def test_a_stranger_gets_no_handshake(records: Records, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    from tests.integrations.hl7.tls import certificates
+
+    made = certificates(tmp_path)
+    tls = {"tls_cert": str(made.cert), "tls_key": str(made.key)}
+    with listening(records, ("10.0.0.0/8",), **tls) as port, connect(port) as opened:
+        assert answer_of(opened) == b""  # ended without a word of the other side
+    assert "127.0.0.1 is no address of a peer" in caplog.text
+
+
+@pytest.mark.attack
+def test_a_handshake_is_not_waited_for(
+    records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    from tests.integrations.hl7.tls import certificates
+
+    monkeypatch.setattr(server, "_HANDSHAKE", 0.2)
+    made = certificates(tmp_path)
+    with (
+        listening(records, tls_cert=str(made.cert), tls_key=str(made.key)) as port,
+        connect(port) as opened,
+        suppress(ConnectionResetError),
+    ):
+        assert answer_of(opened) == b""
+    assert "HL7 ended: peer=hbys" in caplog.text
+
+
 def test_a_log_has_codes_and_nothing_of_a_patient(records: Records, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO)
     with listening(records) as port, connect(port) as opened:

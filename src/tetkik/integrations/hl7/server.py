@@ -13,7 +13,7 @@ from contextlib import suppress
 from zoneinfo import ZoneInfo
 
 from tetkik.errors import TetkikError
-from tetkik.integrations.configuration import Configuration, Hl7Listener
+from tetkik.integrations.configuration import Configuration, Hl7Listener, Peer
 from tetkik.integrations.hl7.intake import Source, Taken, take_message
 from tetkik.integrations.hl7.mapping import load_mapping
 from tetkik.integrations.hl7.message import MOST_BYTES
@@ -21,6 +21,10 @@ from tetkik.records.database import Records
 from tetkik.settings import Settings
 
 _MOST_CONNECTIONS = 50
+_MOST_OF_A_PEER = 20
+"""Connections of one system, so that it leaves room for others."""
+_HANDSHAKE = 10.0
+"""Seconds in which TLS has to begin."""
 _SILENT = 3600.0
 """Seconds for which a connection may carry nothing: systems keep theirs open between messages."""
 _SLOW = 60.0
@@ -45,11 +49,9 @@ async def serve_mllp(
     """
     listener = configuration.hl7
     assert listener is not None
-    receiver = Receiver(configuration, records, settings, silent, slow)
     context = _tls(listener)
-    server = await asyncio.start_server(
-        receiver.receive, listener.address, listener.port, limit=MOST_BYTES, ssl=context
-    )
+    receiver = Receiver(configuration, records, settings, silent, slow, context)
+    server = await asyncio.start_server(receiver.receive, listener.address, listener.port, limit=MOST_BYTES)
     port = server.sockets[0].getsockname()[1]
     _log.info("HL7 listens on %s port %d%s", listener.address, port, " with TLS" if context else "")
     try:
@@ -73,7 +75,13 @@ class Receiver:
     """Takes the messages of every connection."""
 
     def __init__(
-        self, configuration: Configuration, records: Records, settings: Settings, silent: float, slow: float
+        self,
+        configuration: Configuration,
+        records: Records,
+        settings: Settings,
+        silent: float,
+        slow: float,
+        context: ssl.SSLContext | None = None,
     ) -> None:
         self._configuration, self._records = configuration, records
         zone = ZoneInfo(settings.hospital_time_zone)
@@ -81,9 +89,9 @@ class Receiver:
             peer.name: Source(peer, load_mapping(peer.mapping), zone, settings.language)
             for peer in configuration.peers
         }
-        self._silent, self._slow = silent, slow
+        self._silent, self._slow, self._context = silent, slow, context
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="hl7")
-        self._open: set[asyncio.Task[object]] = set()
+        self._open: dict[asyncio.Task[object], Peer] = {}
 
     async def close(self) -> None:
         """Finish what is being done, and end the connections."""
@@ -104,8 +112,14 @@ class Receiver:
                 _log.warning("HL7 refused: %s is no address of a peer that may send orders", address)
             elif len(self._open) >= _MOST_CONNECTIONS:
                 _log.warning("HL7 refused: %d connections are open already", _MOST_CONNECTIONS)
+            elif sum(one is peer for one in self._open.values()) >= _MOST_OF_A_PEER:
+                _log.warning("HL7 refused: %d connections of %s are open already", _MOST_OF_A_PEER, peer.name)
             else:
-                self._open.add(task)
+                self._open[task] = peer
+                if self._context is not None:
+                    # Not by the server itself: a stranger would hold each connection until its handshake.
+                    # Nothing was awaited before, so nothing of the handshake was read yet.
+                    await writer.start_tls(self._context, ssl_handshake_timeout=_HANDSHAKE)
                 await self._messages(self._sources[peer.name], address, reader, writer)
         except asyncio.CancelledError:
             pass
@@ -120,7 +134,7 @@ class Receiver:
                 "HL7 not acknowledged: peer=%s fault=%s", peer.name if peer else "?", type(error).__name__
             )
         finally:
-            self._open.discard(task)
+            self._open.pop(task, None)
             writer.close()
             with suppress(OSError, asyncio.CancelledError):
                 await writer.wait_closed()
