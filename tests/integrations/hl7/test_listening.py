@@ -280,6 +280,8 @@ def test_a_report_is_sent_and_its_acknowledgment_is_kept():
             "permanent",
             "AR: 203 Unsupported version id",
         ),
+        ("MSA|AE|{id}\rERR||PID^1|207^Application internal error|E", "transient", "AE: 207 Application"),
+        ("MSA|AE|{id}\rERR|PID^1^3^207&Application internal error", "transient", "AE: 207 Application"),
         ("MSA|AA|another", "transient", "the answer is to another message"),
         ("MSA|XX|{id}", "transient", "the answer has the unknown code XX"),
         ("PID|1", "transient", "the answer is to another message"),
