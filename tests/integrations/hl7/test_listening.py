@@ -175,8 +175,11 @@ def test_a_stranger_gets_no_handshake(records: Records, tmp_path: Path, caplog: 
     from tests.integrations.hl7.tls import certificates
 
     made = certificates(tmp_path)
-    tls = {"tls_cert": str(made.cert), "tls_key": str(made.key)}
-    with listening(records, ("10.0.0.0/8",), **tls) as port, connect(port) as opened:
+    cert, key = str(made.cert), str(made.key)
+    with (
+        listening(records, ("10.0.0.0/8",), tls_cert=cert, tls_key=key) as port,
+        connect(port) as opened,
+    ):
         assert answer_of(opened) == b""  # ended without a word of the other side
     assert "127.0.0.1 is no address of a peer" in caplog.text
 
