@@ -122,7 +122,7 @@ def _answer(
             asked = due.form == ResultForm.HL7
             # An order stays with the record that it was placed for, whichever stands for that one now.
             orders = orders_of(tx, records_of(tx, found.patient_id)) if asked else ()
-        order = next((_told(one, peer) for one in orders if one.case_id == found.case_id), None)
+        order = next((_shared_order(one, peer) for one in orders if one.case_id == found.case_id), None)
         objects = _objects(found.document, due.form, greys, peer, order)
     except Exception as fault:  # a record that was altered or erased: no other try would change that
         return Answer.permanent(f"the document could not be made: {type(fault).__name__}")
@@ -133,7 +133,7 @@ def _answer(
         return Answer.transient(type(fault).__name__)
 
 
-def _told(order: StoredOrder, peer: Peer) -> OrderContent:
+def _shared_order(order: StoredOrder, peer: Peer) -> OrderContent:
     """What a system is told of an order: another system's number is none of one that has its own."""
     strange = peer.may(Service.ORDERS) and order.source != peer.name
     return replace(order.content, placer_number="") if strange else order.content
