@@ -59,8 +59,12 @@ class Commitment:
         if not wanted or len(wanted) > MOST or not self._waiting.acquire(blocking=False):
             log.warning("commitment_refused", peer=peer.name)
             return INVALID
-        report = self.report(transaction, wanted)
-        threading.Thread(target=self._send, args=(event.assoc, peer, report), daemon=True).start()
+        try:
+            report = self.report(transaction, wanted)
+            threading.Thread(target=self._send, args=(event.assoc, peer, report), daemon=True).start()
+        except BaseException:  # the database is away: the next request has its place again
+            self._waiting.release()
+            raise
         return SUCCESS
 
     def report(self, transaction: str, wanted: Collection[tuple[str, str]]) -> Dataset:
