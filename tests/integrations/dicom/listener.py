@@ -87,8 +87,8 @@ def listening(
     with capture_logs() as lines, socket.create_server(("127.0.0.1", 0)) as bound:
         made = Listener(bound.getsockname()[1], spool, lines)
 
-        def imported(uids: Collection[str]) -> set[str]:
-            return made.imported & set(uids)
+        def imported(uids: Collection[str]) -> dict[str, bool]:
+            return dict.fromkeys(made.imported & set(uids), True)
 
         acceptor = Acceptor(systems, bound, spool, imported, worklist)
         thread = threading.Thread(target=acceptor.serve)

@@ -266,16 +266,18 @@ def test_queries_that_wait_for_nothing_end_their_association(tmp_path, size):
 
     asked = command(AffectedSOPClassUID=MODALITY_WORKLIST, CommandField=0x20, MessageID=1)
     many = 5 if size < 65_536 else 1
-    with listening(tmp_path, {"allow": ["worklist"]}, worklist=stand) as made:
-        with socket.create_connection(("127.0.0.1", made.port)) as caller:
-            caller.settimeout(PATIENCE)
-            caller.sendall(request(MODALITY_WORKLIST))
-            assert answered(caller)
-            caller.sendall((data(asked, 3) + data(b"\0" * size, 2)) * many)
-            try:
-                assert caller.recv(1) == b"\x07"  # A-ABORT
-            finally:
-                serving.set()
+    with (
+        listening(tmp_path, {"allow": ["worklist"]}, worklist=stand) as made,
+        socket.create_connection(("127.0.0.1", made.port)) as caller,
+    ):
+        caller.settimeout(PATIENCE)
+        caller.sendall(request(MODALITY_WORKLIST))
+        assert answered(caller)
+        caller.sendall((data(asked, 3) + data(b"\0" * size, 2)) * many)
+        try:
+            assert caller.recv(1) == b"\x07"  # A-ABORT
+        finally:
+            serving.set()
 
 
 def test_an_empty_object_is_refused(listener):

@@ -48,10 +48,10 @@ class Acceptor:
         configuration: Configuration,
         listening: socket.socket,
         spool: Spool,
-        imported: Callable[[Collection[str]], set[str]],
+        imported: Callable[[Collection[str]], dict[str, bool]],
         worklist: Worklist | None = None,
     ) -> None:
-        """`imported` says which of some SOP Instance UIDs are in the database."""
+        """`imported` says which of some SOP Instance UIDs wait no more, and whether each is in a case."""
         assert configuration.listen is not None
         self.configuration = configuration
         self.listener = configuration.listen

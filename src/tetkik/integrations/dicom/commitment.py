@@ -35,7 +35,10 @@ class Commitment:
     """Answers requests, and reports in threads of their own."""
 
     def __init__(
-        self, configuration: Configuration, spool: Spool, imported: Callable[[Collection[str]], set[str]]
+        self,
+        configuration: Configuration,
+        spool: Spool,
+        imported: Callable[[Collection[str]], dict[str, bool]],
     ) -> None:
         self._configuration = configuration
         self._spool = spool
@@ -70,9 +73,10 @@ class Commitment:
     def report(self, transaction: str, wanted: Collection[tuple[str, str]]) -> Dataset:
         """The event information: of what is asked for, what is safe and what is not."""
         uids = {uid for _, uid in wanted}
-        safe = self._spool.held(uids)
+        held = self._spool.held(uids)
         # In this order: the importer removes a file only after its row is in the database.
-        safe |= self._imported(uids - safe)
+        settled = self._imported(uids)
+        safe = {uid for uid in uids if settled.get(uid, uid in held)}
         report = Dataset()
         report.TransactionUID = transaction
         kept, failed = [], []
