@@ -32,7 +32,6 @@ from tetkik.integrations.dicom.spool import ReceivedFile, Spool, instance_digest
 from tetkik.integrations.dicom.worklist_user import take_worklist
 from tetkik.integrations.listening import Work, open_spool
 from tetkik.language import Sentence
-from tetkik.records.cases import cases
 from tetkik.records.cases.identity_comparison import compare_with_patient
 from tetkik.records.connect import open_records
 from tetkik.records.database import Records
@@ -316,7 +315,7 @@ class Importer:
             done = receiving.finish(tx, study.id)
             is_done, is_prior = done.state is ReceivedState.IMPORTED, done.prior_of is not None
             if is_done and is_prior and done.case_id is not None:
-                cases.close(tx, done.case_id)  # nobody reads an earlier study
+                received_decisions.put_away(tx, done.case_id)  # nobody reads an earlier study
         _log.info("study_imported", study=done.id, images=done.imported, refused=done.refused, done=is_done)
         if is_done and not is_prior and done.id not in self._asked:
             self._asked.add(done.id)
@@ -350,6 +349,7 @@ class Importer:
                     return
                 differs = compare_with_patient(tx, study.patient_id, header.identity)
                 confirmed = tuple(item.trait.value for item in differs) if study.decided_at else ()
+                received_decisions.take_up(tx, study.case_id)
                 added = incoming.keep(tx, study.case_id, stored, confirmed=confirmed, model=model)
                 receiving.settle_file(tx, one.id, image_id=added.image.id)
         except Conflict as fault:  # the case was moved or closed, or the image was removed from it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from io import BytesIO
@@ -10,16 +11,16 @@ from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.uid import SecondaryCaptureImageStorage
+from pydicom.uid import SecondaryCaptureImageStorage, XRayRadiationDoseSRStorage
 
 from tests.integrations.dicom.importing import AYSE, Hospital, a_file, body_of, hospital
 from tetkik.integrations.dicom import spool
 from tetkik.integrations.dicom.commitment import Commitment
 from tetkik.integrations.listening import imported
-from tetkik.records.cases import patients
+from tetkik.records.cases import cases, patients
 from tetkik.records.images import receiving
-from tetkik.records.schema import Image, Job
-from tetkik.values import SYSTEM, ReceivedState
+from tetkik.records.schema import Case, Image, Job
+from tetkik.values import SYSTEM, CaseState, ReceivedState
 
 
 @pytest.fixture
@@ -170,3 +171,36 @@ def test_what_was_refused_is_not_told_to_be_safe(one):
     one.arrive(a_file(1).replace(b"DENEME PA", b"DENEME PX"))
     one.look()
     assert "FailedSOPSequence" in held.report("1.2", [("1.2.3", uid)])
+
+
+def test_what_is_no_image_takes_no_case_up_again(one):
+    """Dose reports and presentation states follow many a study, and some of them after it is signed."""
+    one.order()
+    one.arrive(a_file(1))
+    one.look(61)
+    case_id = one.study().case_id
+    with one.records.write(SYSTEM) as tx:
+        cases.close(tx, case_id)
+    dose = dcmread(BytesIO(a_file(2)))
+    dose.SOPClassUID = dose.file_meta.MediaStorageSOPClassUID = XRayRadiationDoseSRStorage
+    dose.Manufacturer = "DENEME"
+    del dose.PixelData
+    one.arrive(written(dose))
+    one.look(61)
+    one.look(61)
+    assert (one.study().state, one.study().refused) == (ReceivedState.IMPORTED, 1)
+    with one.records.read() as tx:
+        assert tx.session.get_one(Case, case_id).state is CaseState.CLOSED
+
+
+def test_a_file_that_cannot_be_opened_at_the_moment_stays(one, monkeypatch):
+    def away(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    one.order()
+    one.arrive(a_file(1))
+    with monkeypatch.context() as patched:
+        patched.setattr(spool, "_opened", away)
+        one.look()
+    one.look(61)
+    assert one.study().imported == 1

@@ -95,7 +95,9 @@ class Spool:
                 yield file
             except FileNotFoundError:  # another process imported it meanwhile
                 continue
-            except (OSError, ValueError, TypeError, RecordsError):
+            except OSError as fault:  # too many open files, a share that is away: it is whole all the same
+                log.error("spool_unreadable", file=name, fault=fault.strerror)
+            except (ValueError, TypeError, RecordsError):
                 with suppress(OSError):
                     path.rename(path.with_suffix(_DAMAGED))
                 log.error("spool_damaged", file=name)
