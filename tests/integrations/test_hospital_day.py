@@ -200,7 +200,7 @@ def test_from_the_order_to_the_signed_report_in_the_archive(tmp_path):
             items = wait_until_sent(app_context, 3)
         kept = [pydicom.dcmread(BytesIO(pacs.file(one["ID"]))) for one in pacs.instances().values()]
     assert {one.Modality for one in kept} == {"SR", "DOC"}
-    assert {(one.PatientName, one.PatientID, one.AccessionNumber) for one in kept} == {
+    assert {(str(one.PatientName), one.PatientID, one.AccessionNumber) for one in kept} == {
         ("ŞAHİN^Gülçin Işıl", "4711", "ACC1")
     }
     (result,) = results
