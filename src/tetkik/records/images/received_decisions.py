@@ -225,10 +225,20 @@ def _assign(tx: Transaction, row: ReceivedStudy, content: ReceivedContent, patie
 
 def _put_into(tx: Transaction, row: ReceivedStudy, content: ReceivedContent, case_id: str) -> None:
     case = tx.session.get_one(Case, case_id)
-    if case.state is CaseState.CLOSED:
-        cases.reopen(tx, case_id)
     row.case_id, row.patient_id = case_id, case.patient_id
     receiving.seal_content(tx, row, content)
+
+
+def take_up(tx: Transaction, case_id: str) -> None:
+    """Take a case up again that was put away, for an image of a study of its own: not for less than that."""
+    if tx.session.get_one(Case, case_id).state is CaseState.CLOSED:
+        cases.reopen(tx, case_id)
+
+
+def put_away(tx: Transaction, case_id: str) -> None:
+    """Close a case where that is not done."""
+    if tx.session.get_one(Case, case_id).state is not CaseState.CLOSED:
+        cases.close(tx, case_id)
 
 
 def _is_open(tx: Transaction, case_id: str) -> bool:

@@ -67,9 +67,15 @@ class ReceivedContent:
         )
 
     def names(self, identity: Identity) -> bool:
-        """Whether a file that says this is about somebody whom the study is known to be about."""
-        others = (one for one in self.others if _says_who(one))
-        return identity in self.others or any(_same(identity, known) for known in (self.identity, *others))
+        """Whether a file that says this is about somebody whom the study is known to be about.
+
+        One that names nobody is so of a study that names nobody: whoever knows a Study Instance UID could
+        otherwise add an image to it.
+        """
+        return any(
+            _same(identity, known) and (_names_somebody(identity) or not _names_somebody(known))
+            for known in (self.identity, *self.others)
+        )
 
     def names_surely(self, identity: Identity) -> bool:
         """Whether it says so itself, where the study does: by a number, or by name and date of birth."""
@@ -132,7 +138,9 @@ def add_file(tx: Transaction, file: NewFile, study_uid: str, content: ReceivedCo
     row = _row_of(tx, file, study_uid, content)
     known = tx.session.scalar(
         select(ReceivedFile.id).where(
-            ReceivedFile.received_id == row.id, ReceivedFile.instance_digest == file.instance_digest
+            ReceivedFile.received_id == row.id,
+            ReceivedFile.instance_digest == file.instance_digest,
+            ReceivedFile.state != ReceivedFileState.REFUSED,  # a damaged one is sent again under its UID
         )
     )
     if known is not None:
@@ -140,7 +148,7 @@ def add_file(tx: Transaction, file: NewFile, study_uid: str, content: ReceivedCo
         return row.state
     _add_row(tx, row, file)
     held = open_content(tx, row)
-    if row.files == 1:
+    if row.files == 1 and row.verdict is None:
         held = content
     elif not held.names(content.identity) or (
         # Whoever knows the UID of a study could else add to a case that was decided.
@@ -166,6 +174,14 @@ def refuse_file(tx: Transaction, file: NewFile, fault: Sentence) -> None:
         row.state, row.fault = ReceivedState.FAILED, pack_fault(fault)
 
 
+def set_aside(tx: Transaction, file: NewFile, fault: Sentence) -> None:
+    """Keep a file apart that no case wants, as one of a rejected study; those of a peer are together."""
+    row = _row_of(tx, file, f"set aside {file.peer}", ReceivedContent())
+    row.state, row.decided_at = ReceivedState.REJECTED, row.decided_at or tx.now
+    row.fault = pack_fault(fault)
+    _add_row(tx, row, file, fault)
+
+
 def file_states(tx: Transaction, names: Collection[str]) -> dict[str, ReceivedFileState]:
     """What is known of files of the spool, by their names."""
     found: dict[str, ReceivedFileState] = {}
@@ -183,6 +199,24 @@ def forget_erased(tx: Transaction, arrivals: Mapping[str, datetime]) -> None:
     for row in erased:
         if row.name in arrivals and arrivals[row.name] > row.received_at:
             tx.session.delete(row)
+
+
+def forget_refused(tx: Transaction, arrivals: Mapping[str, datetime]) -> None:
+    """Forget refused files of these names that came again since: what was in their way may be gone."""
+    wanted = list(arrivals)
+    for start in range(0, len(wanted), _BATCH):
+        part = ReceivedFile.name.in_(wanted[start : start + _BATCH])
+        refused = ReceivedFile.state == ReceivedFileState.REFUSED
+        for row in tx.session.scalars(select(ReceivedFile).where(part, refused)).all():
+            if arrivals[row.name] > row.received_at:
+                study = tx.session.get_one(ReceivedStudy, row.received_id, with_for_update=True)
+                tx.session.delete(row)
+                tx.session.flush()
+                study.files -= 1
+                study.refused -= 1
+                if study.files == 0 and study.case_id is None and study.prior_of is None:
+                    tx.session.delete(study)
+                tx.session.flush()
 
 
 def waiting_files(tx: Transaction, received_id: str) -> tuple[WaitingFile, ...]:
@@ -232,12 +266,12 @@ def find_received(tx: Transaction, study_uid: str) -> ReceivedView | None:
 
 
 def list_received(
-    tx: Transaction, states: Iterable[ReceivedState], *, most: int = 200
+    tx: Transaction, states: Iterable[ReceivedState], *, most: int | None = 200, begun: bool = False
 ) -> tuple[ReceivedView, ...]:
-    """Received studies in some states, the one that waits longest first."""
-    wanted = ReceivedStudy.state.in_(tuple(states))
+    """Received studies in some states, the one that waits longest first; `begun` are those with files."""
+    wanted = [ReceivedStudy.state.in_(tuple(states)), *([ReceivedStudy.files > 0] if begun else ())]
     rows = tx.session.scalars(
-        select(ReceivedStudy).where(wanted).order_by(ReceivedStudy.last_at, ReceivedStudy.id).limit(most)
+        select(ReceivedStudy).where(*wanted).order_by(ReceivedStudy.last_at, ReceivedStudy.id).limit(most)
     )
     return tuple(_view(tx, row) for row in rows)
 
@@ -287,9 +321,10 @@ def _same(one: Identity, other: Identity) -> bool:
     )
 
 
-def _says_who(identity: Identity) -> bool:
-    person = person_from_identity(identity)
-    return bool(person.name or person.number or person.tckn)
+def _names_somebody(identity: Identity) -> bool:
+    return bool(
+        identity.patient_id or identity.national_id or (identity.patient_name and identity.birth_date)
+    )
 
 
 def _row_of(tx: Transaction, file: NewFile, study_uid: str, content: ReceivedContent) -> ReceivedStudy:
