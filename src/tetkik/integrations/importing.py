@@ -85,8 +85,8 @@ class Importer:
         self._spool = spool
         self._now = now
         self._headers, self._readers = decoders.headers, decoders.readers
-        self._asking = ThreadPoolExecutor(1, "asking")
-        """For what other systems are asked meanwhile: a slow one keeps no study waiting."""
+        self._asking, self._listing = ThreadPoolExecutor(1, "asking"), ThreadPoolExecutor(1, "listing")
+        """Where others are asked for priors and for worklists: a slow one keeps nothing else waiting."""
         self._asked: set[str] = set()
         self._worklist: Future[None] | None = None
         self._worklist_at = 0.0
@@ -103,13 +103,14 @@ class Importer:
         self.close()
 
     def close(self) -> None:
-        self._asking.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._asking, self._listing):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def run_once(self) -> None:
         """Take in what is new, decide what is complete, import what is decided."""
         if time.monotonic() >= self._worklist_at and (self._worklist is None or self._worklist.done()):
             self._worklist_at = time.monotonic() + WORKLIST_SECONDS
-            self._worklist = self._asking.submit(self.take_worklists)
+            self._worklist = self._listing.submit(self.take_worklists)
         files = {file.path.name: file for file in self._spool.incoming()}
         self._take_in(files)
         with self._records.read() as tx:
@@ -202,7 +203,9 @@ class Importer:
         if study.files == 0:
             return  # an earlier study that was asked for
         peer = self._configuration.peer(study.peer)
-        progress = Progress(study.first_at, study.last_at, study.files, study.expected, study.asked_at)
+        with self._records.read() as tx:
+            instances = receiving.count_instances(tx, study.id) if study.refused else study.files
+        progress = Progress(study.first_at, study.last_at, instances, study.expected, study.asked_at)
         uid = study.content.identity.study_uid
         if (
             peer is not None
@@ -277,7 +280,8 @@ class Importer:
         try:
             with self._records.write(SYSTEM) as tx:
                 # A person who decides otherwise at this moment comes before or after.
-                if receiving.lock(tx, study.id).state is not ReceivedState.COMPLETE:
+                row = receiving.lock(tx, study.id)
+                if row.state is not ReceivedState.COMPLETE or row.case_id != study.case_id:
                     return
                 differs = compare_with_patient(tx, study.patient_id, header.identity)
                 confirmed = tuple(item.trait.value for item in differs) if study.decided_at else ()

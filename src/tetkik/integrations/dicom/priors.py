@@ -68,18 +68,29 @@ def _fetch_from(records: Records, systems: Configuration, peer: Peer, study: Rec
             found=len(found),
             count=len(coming),
         )
-    for one in coming:
-        query.move_study(systems, peer, one.study_uid)
-    return len(coming)
+    return sum(_move(records, systems, peer, one) for one in coming)
+
+
+def _move(records: Records, systems: Configuration, peer: Peer, found: FoundStudy) -> bool:
+    moved = False
+    try:
+        moved = query.move_study(systems, peer, found.study_uid)
+    finally:
+        if not moved:
+            with records.write(SYSTEM) as tx:
+                receiving.forget_expected(tx, found.study_uid)
+    return moved
 
 
 def is_relevant(found: FoundStudy, study: ReceivedView) -> bool:
-    """Whether a study is worth comparing: another one, not later, of the same kind and part of the body.
+    """Whether a study is worth comparing: one of an earlier day, of the same kind and part of the body.
 
     The part stands in the series alone (0018,0015): where the description names it, it must be the same.
     """
-    now, content = study.content.identity, study.content
-    if found.study_uid == now.study_uid or (now.study_date and found.date > now.study_date):
+    content = study.content
+    today = content.identity.study_date or f"{study.first_at:%Y%m%d}"
+    # Of the same day, it may be on its way to be read.
+    if found.study_uid == content.identity.study_uid or not found.date or found.date >= today:
         return False
     kind = {content.modality} | (_ALIKE if content.modality in _ALIKE else frozenset())
     if found.modalities and not kind & set(found.modalities):
