@@ -24,7 +24,7 @@ from tetkik.integrations.completeness import Progress, may_ask, why_complete
 from tetkik.integrations.configuration import Configuration, Peer
 from tetkik.integrations.dicom import query
 from tetkik.integrations.dicom.headers import Header, HeaderReader, HeaderRequest
-from tetkik.integrations.dicom.priors import fetch_priors
+from tetkik.integrations.dicom.priors import fetch_priors, find_unasked
 from tetkik.integrations.dicom.spool import ReceivedFile, Spool, instance_digest
 from tetkik.integrations.dicom.worklist_user import take_worklist
 from tetkik.integrations.listening import Work, open_spool
@@ -88,6 +88,7 @@ class Importer:
         self._asking, self._listing = ThreadPoolExecutor(1, "asking"), ThreadPoolExecutor(1, "listing")
         """Where others are asked for priors and for worklists: a slow one keeps nothing else waiting."""
         self._asked: set[str] = set()
+        self._was_resumed = False
         self._worklist: Future[None] | None = None
         self._worklist_at = 0.0
 
@@ -111,6 +112,10 @@ class Importer:
         if time.monotonic() >= self._worklist_at and (self._worklist is None or self._worklist.done()):
             self._worklist_at = time.monotonic() + WORKLIST_SECONDS
             self._worklist = self._listing.submit(self.take_worklists)
+        if not self._was_resumed and any(peer.priors for peer in self._configuration.peers):
+            for study in find_unasked(self._records):
+                self._ask(study)
+        self._was_resumed = True
         files = {file.path.name: file for file in self._spool.incoming()}
         self._take_in(files)
         with self._records.read() as tx:
@@ -252,9 +257,13 @@ class Importer:
             if is_done and is_prior and done.case_id is not None:
                 cases.close(tx, done.case_id)  # nobody reads an earlier study
         _log.info("study_imported", study=done.id, images=done.imported, refused=done.refused, done=is_done)
-        if is_done and not is_prior and done.id not in self._asked:
-            self._asked.add(done.id)
-            self._asking.submit(fetch_priors, self._records, self._configuration, done)
+        if is_done and not is_prior:
+            self._ask(done)
+
+    def _ask(self, study: ReceivedView) -> None:
+        if study.id not in self._asked:
+            self._asked.add(study.id)
+            self._asking.submit(fetch_priors, self._records, self._configuration, study)
 
     def _import_file(self, study: ReceivedView, one: WaitingFile, file: ReceivedFile) -> None:
         peer = self._configuration.peer(study.peer)

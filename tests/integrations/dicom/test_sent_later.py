@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 from io import BytesIO
 
 import pytest
 from pydicom import dcmread
 from sqlalchemy import select
 
-from tests.integrations.dicom.importing import AYSE, PEER, Hospital, a_file, hospital
+from tests.integrations.dicom.importing import AYSE, PEER, Hospital, a_file, decoders, hospital
+from tests.patience import PATIENCE
 from tests.records.kit import made_user
 from tests.records.moving_kit import GULCIN, made_patient, moved
 from tetkik.integrations.configuration import Configuration
 from tetkik.integrations.dicom import priors, query
 from tetkik.integrations.dicom.query import FoundStudy
+from tetkik.integrations.importing import Importer
 from tetkik.integrations.listening import imported
 from tetkik.records.images import images, received_decisions, receiving
 from tetkik.records.orders import orders
-from tetkik.records.schema import Case, Image, Job, Order
+from tetkik.records.schema import Case, Image, Job, Order, ReceivedStudy
+from tetkik.settings import Settings
 from tetkik.values import SYSTEM, CaseState, OrderState, ReceivedState, RemovalReason, Role
 from tetkik.workflow import image_removal
 
@@ -93,6 +97,24 @@ def test_a_study_that_the_archive_does_not_send_can_be_asked_for_again(one, monk
     systems = Configuration.model_validate({"listen": {}, "peer": [PEER, PACS]})
     assert priors.fetch_priors(one.records, systems, one.study()) == 0
     assert one.study().prior_of is None
+
+
+def test_an_archive_is_asked_after_a_restart_where_it_was_not_before(one, monkeypatch):
+    one.order()
+    one.arrive(a_file(1))
+    one.look(61)
+    with one.records.write(SYSTEM) as tx:
+        tx.session.get_one(ReceivedStudy, one.study().id).last_at = tx.now
+    assert priors.find_unasked(one.records) == (one.study(),)
+    systems = Configuration.model_validate({"listen": {}, "peer": [PEER, PACS]})
+    restarted = Importer(one.records, Settings(), systems, one.spool, decoders())
+    asked = threading.Event()
+    monkeypatch.setattr(query, "find_studies", lambda *_: asked.set() or ())
+    restarted.run_once()
+    assert asked.wait(PATIENCE)
+    restarted._asking.shutdown()
+    restarted.close()
+    assert priors.find_unasked(one.records) == ()
 
 
 def test_what_was_refused_as_an_earlier_study_is_a_persons_once_it_is_sent(one):

@@ -6,7 +6,10 @@ compared before anything is fetched, and what it sends is compared again (`recei
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import structlog
+from sqlalchemy import select
 
 from tetkik.integrations.configuration import Configuration, Peer
 from tetkik.integrations.dicom import query
@@ -17,12 +20,30 @@ from tetkik.records.cases.identity_comparison import compare_with_patient, perso
 from tetkik.records.database import Records
 from tetkik.records.images import receiving
 from tetkik.records.images.receiving import ReceivedView
+from tetkik.records.schema import AuditRow
 from tetkik.turkish import fold
-from tetkik.values import SYSTEM, Identity
+from tetkik.values import SYSTEM, Identity, ReceivedState
 
 _ALIKE = frozenset({"CR", "DX", "DR", "RG"})
 """Radiographs, whatever made them."""
+_RECENT = timedelta(days=1)
+_MOST = 5000
 _log = structlog.get_logger()
+
+
+def find_unasked(records: Records) -> tuple[ReceivedView, ...]:
+    """Studies of the last day for which no archive was asked: the program ended before it, or the archive
+    was away.
+    """
+    with records.read() as tx:
+        asked = select(AuditRow.case_id).where(
+            AuditRow.action == Action.STUDIES_FETCHED, AuditRow.at > tx.now - _RECENT
+        )
+        done = set(tx.session.scalars(asked))
+        found = receiving.list_received(tx, (ReceivedState.IMPORTED,), most=_MOST, since=tx.now - _RECENT)
+    return tuple(
+        one for one in found if one.prior_of is None and one.case_id is not None and one.case_id not in done
+    )
 
 
 def fetch_priors(records: Records, systems: Configuration, study: ReceivedView) -> int:

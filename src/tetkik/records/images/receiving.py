@@ -240,12 +240,14 @@ def find_received(tx: Transaction, study_uid: str) -> ReceivedView | None:
 
 
 def list_received(
-    tx: Transaction, states: Iterable[ReceivedState], *, most: int = 200
+    tx: Transaction, states: Iterable[ReceivedState], *, most: int = 200, since: datetime | None = None
 ) -> tuple[ReceivedView, ...]:
     """Received studies in some states, the one that waits longest first."""
-    wanted = ReceivedStudy.state.in_(tuple(states))
+    wanted = [ReceivedStudy.state.in_(tuple(states))]
+    if since is not None:
+        wanted.append(ReceivedStudy.last_at > since)
     rows = tx.session.scalars(
-        select(ReceivedStudy).where(wanted).order_by(ReceivedStudy.last_at, ReceivedStudy.id).limit(most)
+        select(ReceivedStudy).where(*wanted).order_by(ReceivedStudy.last_at, ReceivedStudy.id).limit(most)
     )
     return tuple(_view(tx, row) for row in rows)
 
