@@ -109,7 +109,12 @@ def test_an_archive_is_asked_after_a_restart_where_it_was_not_before(one, monkey
     systems = Configuration.model_validate({"listen": {}, "peer": [PEER, PACS]})
     restarted = Importer(one.records, Settings(), systems, one.spool, decoders())
     asked = threading.Event()
-    monkeypatch.setattr(query, "find_studies", lambda *_: asked.set() or ())
+
+    def find(*_: object) -> tuple[FoundStudy, ...]:
+        asked.set()
+        return ()
+
+    monkeypatch.setattr(query, "find_studies", find)
     restarted.run_once()
     assert asked.wait(PATIENCE)
     restarted._asking.shutdown()

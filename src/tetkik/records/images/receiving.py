@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select
 
 from tetkik.errors import NotFound
 from tetkik.language import Sentence
@@ -243,7 +243,7 @@ def list_received(
     tx: Transaction, states: Iterable[ReceivedState], *, most: int = 200, since: datetime | None = None
 ) -> tuple[ReceivedView, ...]:
     """Received studies in some states, the one that waits longest first."""
-    wanted = [ReceivedStudy.state.in_(tuple(states))]
+    wanted: list[ColumnElement[bool]] = [ReceivedStudy.state.in_(tuple(states))]
     if since is not None:
         wanted.append(ReceivedStudy.last_at > since)
     rows = tx.session.scalars(
