@@ -27,7 +27,7 @@ from tetkik.integrations.completeness import Progress, may_ask, why_complete
 from tetkik.integrations.configuration import Configuration, Peer
 from tetkik.integrations.dicom import query
 from tetkik.integrations.dicom.headers import Header, HeaderReader, HeaderRequest
-from tetkik.integrations.dicom.priors import fetch_priors
+from tetkik.integrations.dicom.priors import fetch_priors, find_unasked
 from tetkik.integrations.dicom.spool import ReceivedFile, Spool, instance_digest
 from tetkik.integrations.dicom.worklist_user import take_worklist
 from tetkik.integrations.listening import Work, open_spool
@@ -96,8 +96,8 @@ class Importer:
         self._spool = spool
         self._now = now
         self._headers, self._readers = decoders.headers, decoders.readers
-        self._asking = ThreadPoolExecutor(1, "asking")
-        """For what other systems are asked meanwhile: a slow one keeps no study waiting."""
+        self._asking, self._listing = ThreadPoolExecutor(1, "asking"), ThreadPoolExecutor(1, "listing")
+        """Where others are asked for priors and for worklists: a slow one keeps nothing else waiting."""
         self._counting = ThreadPoolExecutor(_MOST_COUNTING, "counting")
         self._counts: dict[str, Future[int | None]] = {}
         """The question that each peer was asked last: how many images a study has."""
@@ -105,6 +105,7 @@ class Importer:
         self._settled: Set[tuple[str, datetime]] = frozenset()
         """Files that are imported or refused, as they were at the last look."""
         self._asked: set[str] = set()
+        self._was_resumed = False
         self._worklist: Future[None] | None = None
         self._worklist_at = 0.0
 
@@ -120,14 +121,18 @@ class Importer:
         self.close()
 
     def close(self) -> None:
-        self._asking.shutdown(wait=False, cancel_futures=True)
-        self._counting.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._asking, self._listing, self._counting):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def run_once(self) -> None:
         """Take in what is new, decide what is complete, import what is decided."""
         if time.monotonic() >= self._worklist_at and (self._worklist is None or self._worklist.done()):
             self._worklist_at = time.monotonic() + WORKLIST_SECONDS
-            self._worklist = self._asking.submit(self.take_worklists)
+            self._worklist = self._listing.submit(self.take_worklists)
+        if not self._was_resumed and any(peer.priors for peer in self._configuration.peers):
+            for study in find_unasked(self._records):
+                self._ask(study)
+        self._was_resumed = True
         files = {file.path.name: file for file in self._spool.incoming()}
         self._take_in(files)
         with self._records.read() as tx:
@@ -255,7 +260,9 @@ class Importer:
     def _complete(self, study: ReceivedView) -> None:
         """Decide about a study once nothing more is expected of it."""
         peer = self._configuration.peer(study.peer)
-        progress = Progress(study.first_at, study.last_at, study.files, study.expected, study.asked_at)
+        with self._records.read() as tx:
+            instances = receiving.count_instances(tx, study.id) if study.refused else study.files
+        progress = Progress(study.first_at, study.last_at, instances, study.expected, study.asked_at)
         uid = study.content.identity.study_uid
         if (
             peer is not None
@@ -323,9 +330,13 @@ class Importer:
             if is_done and is_prior and done.case_id is not None:
                 received_decisions.put_away(tx, done.case_id)  # nobody reads an earlier study
         _log.info("study_imported", study=done.id, images=done.imported, refused=done.refused, done=is_done)
-        if is_done and not is_prior and done.id not in self._asked:
-            self._asked.add(done.id)
-            self._asking.submit(fetch_priors, self._records, self._configuration, done)
+        if is_done and not is_prior:
+            self._ask(done)
+
+    def _ask(self, study: ReceivedView) -> None:
+        if study.id not in self._asked:
+            self._asked.add(study.id)
+            self._asking.submit(fetch_priors, self._records, self._configuration, study)
 
     def _import_file(self, study: ReceivedView, one: WaitingFile, file: ReceivedFile) -> None:
         peer = self._configuration.peer(study.peer)
@@ -351,7 +362,8 @@ class Importer:
         try:
             with self._records.write(SYSTEM) as tx:
                 # A person who decides otherwise at this moment comes before or after.
-                if receiving.lock(tx, study.id).state is not ReceivedState.COMPLETE:
+                row = receiving.lock(tx, study.id)
+                if row.state is not ReceivedState.COMPLETE or row.case_id != study.case_id:
                     return
                 differs = compare_with_patient(tx, study.patient_id, header.identity)
                 confirmed = tuple(item.trait.value for item in differs) if study.decided_at else ()
