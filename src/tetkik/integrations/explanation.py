@@ -112,7 +112,7 @@ def _peer(peer: Peer) -> Iterator[Sentence]:
         values = named | {"minutes": str(peer.clock_offset_minutes)}
         yield Sentence("{name}: its clock is ahead by minutes: {minutes}.", values)
     if peer.expected_count:
-        yield Sentence("{name}: asked how many images a study has.", named)
+        yield Sentence("We ask {name} how many images a study has.", named)
     if peer.priors:
         yield Sentence("{name}: earlier studies of a patient are fetched from there.", named)
 
