@@ -26,6 +26,7 @@ from tetkik.integrations.hl7 import server
 from tetkik.integrations.hl7.client import send_oru
 from tetkik.integrations.hl7.results import oru_for
 from tetkik.integrations.hl7.server import serve_mllp
+from tetkik.integrations.listening import bound
 from tetkik.records.database import Records
 from tetkik.settings import Settings
 from tetkik.values import ReportState
@@ -79,7 +80,10 @@ def listening(
         {"hl7": {"address": "127.0.0.1", "port": port, **listener}, "peer": [peer]}
     )
     settings = Settings(language="en")  # type: ignore[arg-type]
-    with looping(lambda _: serve_mllp(configuration, records, settings, silent=20, slow=slow)):
+    with (
+        bound(configuration.hl7) as made,  # type: ignore[arg-type]
+        looping(lambda _: serve_mllp(configuration, records, settings, made, silent=20, slow=slow)),
+    ):
         connect(port).close()
         yield port
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -34,22 +35,21 @@ async def serve_mllp(
     configuration: Configuration,
     records: Records,
     settings: Settings,
+    listening: socket.socket,
     *,
     silent: float = _SILENT,
     slow: float = _SLOW,
 ) -> None:
-    """Listen until cancelled; a message under way is then finished and acknowledged.
+    """Take messages at a socket until cancelled; one under way is then finished and acknowledged.
 
     Raises:
-        SettingError: a mapping that cannot be used; OSError where the port is taken.
+        SettingError: a mapping that cannot be used.
     """
     listener = configuration.hl7
     assert listener is not None
     receiver = Receiver(configuration, records, settings, silent, slow)
-    context = _tls(listener)
-    server = await asyncio.start_server(
-        receiver.receive, listener.address, listener.port, limit=MOST_BYTES, ssl=context
-    )
+    context = tls_context(listener)
+    server = await asyncio.start_server(receiver.receive, sock=listening, limit=MOST_BYTES, ssl=context)
     port = server.sockets[0].getsockname()[1]
     _log.info("HL7 listens on %s port %d%s", listener.address, port, " with TLS" if context else "")
     try:
@@ -59,7 +59,8 @@ async def serve_mllp(
         await receiver.close()
 
 
-def _tls(listener: Hl7Listener) -> ssl.SSLContext | None:
+def tls_context(listener: Hl7Listener) -> ssl.SSLContext | None:
+    """TLS with certificates of senders where an authority is named; or None."""
     if listener.tls_cert is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=listener.tls_ca)

@@ -47,7 +47,9 @@ def listed(ctx: Assigner) -> HTMLResponse:
         everything = (*waiting, *lacking, *decided)
         tx.audit(Action.STUDY_OPENED, listed=len(everything))
         names = {one.id: person_from_identity(one.content.identity).name for one in everything}
-    return ctx.render("received/list.html.jinja", waiting=waiting, lacking=lacking, decided=decided, names=names)
+    return ctx.render(
+        "received/list.html.jinja", waiting=waiting, lacking=lacking, decided=decided, names=names
+    )
 
 
 @router.get("/{received_id}")

@@ -116,7 +116,11 @@ def _outbox(counted: RecordsMetrics) -> Iterator[Metric]:
 def _received(counted: RecordsMetrics) -> Iterator[Metric]:
     came = counted.received
     return _gauges(
-        ("received_doubtful", "Received studies that wait for a person to say whose they are.", came.doubtful),
+        (
+            "received_doubtful",
+            "Received studies that wait for a person to say whose they are.",
+            came.doubtful,
+        ),
         ("received_age_seconds", "How long the oldest of them waits.", came.oldest_seconds),
         ("received_failed", "Received studies of which no image could be taken over.", came.failed),
     )
