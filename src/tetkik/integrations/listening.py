@@ -107,7 +107,8 @@ def load_files(configuration: Configuration) -> None:
                 server.tls_context(configuration.hl7)
         except (OSError, ssl.SSLError) as error:
             raise SettingError(
-                "The certificate of [{section}] cannot be used ({fault}); correct tls_cert, tls_key and tls_ca.",
+                "The certificate of [{section}] cannot be used ({fault}); correct tls_cert, tls_key "
+                "and tls_ca.",
                 section=section,
                 fault=error.strerror or type(error).__name__,
             ) from None

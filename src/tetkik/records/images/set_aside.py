@@ -1,4 +1,4 @@
-"""Received studies of which nothing, or not everything, could be taken over; and how many wait for a person."""
+"""Received studies of which not everything could be taken over; and how many wait for a person."""
 
 from __future__ import annotations
 
