@@ -159,7 +159,7 @@ def test_it_is_explained_in_both_languages(file):
         "ct1 · DX, CR · CHEST: read by the model findings-mobilenet-cxr.",
         "ct1 · DX, CR · CHEST: signed results go to pacs as sr, pdf.",
         "We ask ct1 how many images a study has.",
-        "hbys: its patient numbers are of HASTANE.",
+        "hbys: its hospital numbers are of HASTANE.",
         "ct1: a study without an order opens a case, and no person is asked.",
         "pacs: earlier studies of a patient are fetched from there, 3 at most.",
         "pacs is called by DICOM at 10.1.0.1, port 104, as PACS.",

@@ -106,7 +106,7 @@ def _peer(peer: Peer) -> Iterator[Sentence]:
             values = named | {"what": _WORDS[service], "ae_title": peer.ae_title, "addresses": places}
             yield Sentence("{name} may {what}, as {ae_title} from {addresses}.", values)
     if peer.issuer:
-        yield Sentence("{name}: its patient numbers are of {issuer}.", named | {"issuer": peer.issuer})
+        yield Sentence("{name}: its hospital numbers are of {issuer}.", named | {"issuer": peer.issuer})
     if peer.mapping is not None:
         yield Sentence("{name}: its HL7 is read by {mapping}.", named | {"mapping": peer.mapping})
     if peer.without_orders:
@@ -122,7 +122,7 @@ def _peer(peer: Peer) -> Iterator[Sentence]:
     if peer.expected_count:
         yield Sentence("We ask {name} how many images a study has.", named)
     if peer.priors:
-        values = named | {"count": peer.prior_count}
+        values = named | {"count": str(peer.prior_count)}
         yield Sentence(
             "{name}: earlier studies of a patient are fetched from there, {count} at most.", values
         )
@@ -131,7 +131,7 @@ def _peer(peer: Peer) -> Iterator[Sentence]:
 
 def _places(peer: Peer) -> Iterator[Sentence]:
     """Where we call a peer, and how."""
-    named = {"name": peer.name}
+    named: dict[str, object] = {"name": peer.name}
     if peer.host is not None and peer.ae_title is not None:
         values = named | {"host": peer.host, "port": peer.port, "ae_title": peer.ae_title}
         yield Sentence("{name} is called by DICOM at {host}, port {port}, as {ae_title}.", values)

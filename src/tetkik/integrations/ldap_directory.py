@@ -191,10 +191,10 @@ class Directory:
 
 def _kind(error: Exception) -> str:
     """What failed, for the log; the text of an error may hold names."""
-    said = f"{type(error).__name__} {error}".casefold()
-    if "certificate" in said or "hostname" in said:
+    words = f"{type(error).__name__} {error}".casefold()
+    if "certificate" in words or "hostname" in words:
         return "certificate"
-    return "start_tls_refused" if "starttls" in said or "start_tls" in said else "unreachable"
+    return "start_tls_refused" if "starttls" in words or "start_tls" in words else "unreachable"
 
 
 def _silent(kind: str) -> AccessError:

@@ -17,7 +17,7 @@ _RESULTS = frozenset({"ORU^R01"})
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What is said of one message; `answer` is the code of its acknowledgment."""
+    """What is sentence of one message; `answer` is the code of its acknowledgment."""
 
     kind: str
     version: str
@@ -63,9 +63,9 @@ def _unnamed(message: Message, mapping: Mapping) -> tuple[Remark, ...]:
     kinds = [kind for value, kind in numbers if value and (kind or not is_tckn(value))]
     if any(kind in wanted.number_types for kind in kinds):
         return ()  # the hospital's number is found; others beside it are usual
-    said = "A number has the type {kind}, which number_types does not name; add it there."
+    sentence = "A number has the type {kind}, which number_types does not name; add it there."
     return tuple(
-        Remark(Level.WRONG, "PID-3", Sentence(said, {"kind": f'"{kind[:20]}"'}))
+        Remark(Level.WRONG, "PID-3", Sentence(sentence, {"kind": f'"{kind[:20]}"'}))
         for kind in dict.fromkeys(kinds)
         if kind not in wanted.tckn_types
     )
