@@ -9,7 +9,7 @@ import hl7
 import pytest
 
 from tests.documents.sample import IDENTITY, RESULT, document, draft
-from tetkik.documents.hl7 import to_hl7
+from tetkik.documents.hl7 import MessageForm, to_hl7
 from tetkik.documents.report_phrases import (
     date_words,
     moment_words,
@@ -92,6 +92,14 @@ def test_hl7_holds_the_sections_and_the_findings_above_their_thresholds():
     effusion = next(row for row in rows if str(row[3][0][0]) == "Effusion")
     assert str(effusion[3]) == "Effusion^Plevral efüzyon^99TETKIK^60046008^Pleural effusion^SCT"
     assert str(rows[-1][5]) == document().verification
+
+
+def test_what_latin_5_does_not_have_is_written_otherwise():
+    said = replace(draft(), sentences=(replace(draft().sentences[0], text="Nodül ≥ 8 mm – “stabil”"),))
+    made = document()
+    made = replace(made, content=replace(made.content, draft=said))
+    message = to_hl7(made, MessageForm(turkish=True)).decode("iso8859_9")
+    assert 'Nodül >= 8 mm - "stabil"' in message
 
 
 def test_a_text_cannot_break_out_of_its_field():

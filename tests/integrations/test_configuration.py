@@ -108,6 +108,10 @@ def test_a_token_lies_in_a_file_of_its_own(file, tmp_path):
             '[[peer]]\nname = "b"\nae_title = "CT1"\naddresses = ["10.2.3.0/24"]',
             "ct1 and b have one AE title",
         ),
+        (
+            '[[peer]]\nname = "b"\nallow = ["orders"]\naddresses = ["10.1.0.8/29"]',
+            "hbys and b may both send orders from one address",
+        ),
         ('[[route]]\nfrom = ["mr"]', "a route names mr, and no peer is called so"),
         (
             '[[route]]\nsend = [{to = "ct1-old", as = ["sr"]}]',

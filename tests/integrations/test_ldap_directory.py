@@ -120,6 +120,17 @@ def test_an_empty_password_opens_nothing_though_the_directory_takes_it(server: S
             sign_in.sign_in_by_password(records, "omer", empty, PEER, directory(server))
 
 
+@pytest.mark.attack
+def test_a_group_of_that_name_elsewhere_or_with_a_second_name_gives_no_role(server: Slapd):
+    there = directory(server, ldap_roles="denetim=auditor", ldap_group_base=f"ou=tetkik,{BASE}")
+    roles = {}
+    for login in ("omer", "ayse", "kenan"):
+        arrival = there.authenticate(login, GOOD)
+        assert arrival is not None
+        roles[login] = arrival.roles
+    assert roles == {"omer": {Role.AUDITOR}, "ayse": frozenset(), "kenan": frozenset()}
+
+
 def test_a_strange_login_is_that_one_person(server: Slapd):
     arrival = directory(server).authenticate("a*b(c)", GOOD)
     assert arrival is not None and arrival.name == "Yıldız" and arrival.roles == {Role.RADIOLOGIST}

@@ -22,13 +22,18 @@ from tests.service.kit import make_context, served, sign_in
 from tests.service.reports.test_reports_api import API, PASSWORD, entered
 from tetkik.integrations.answer import Answer
 from tetkik.integrations.outbox import MOST_TRIES, queue_results, send_due, wait_after
+from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
+from tetkik.records.orders import orders
+from tetkik.records.orders.orders import OrderContent
 from tetkik.records.reports import outbox
-from tetkik.records.schema import AuditRow, Image, OutboxItem
+from tetkik.records.schema import AuditRow, Case, Image, OutboxItem
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.outbox import sending
 from tetkik.settings import Settings
-from tetkik.values import SYSTEM, OutboxState, Role
+from tetkik.values import SYSTEM, LinkReason, OutboxState, Role
+from tetkik.workflow.patient_comparison import compare_unaudited
+from tetkik.workflow.patient_merge import link
 
 WANTED = (
     Comprehensive3DSRStorage,
@@ -247,6 +252,33 @@ def test_messages_go_by_their_own_ways(app_context, monkeypatch):
     assert found["ehr", "fhir"].status.startswith("HTTP 503")
     ((_, path, _, body),) = server.asked
     assert path.startswith("/fhir") and b'"transaction"' in body
+
+
+def test_a_number_of_an_order_goes_back_to_who_gave_it(app_context, monkeypatch):
+    """The order of a record that another one stands for by now."""
+    sent = {}
+
+    def oru(peer, message, **_):
+        sent[peer.name] = b"|P77|" in message
+        return Answer.done("AA")
+
+    monkeypatch.setattr("tetkik.integrations.outbox.send_oru", oru)
+    peers = (
+        {"name": "hbys", "hl7": "127.0.0.1:2575", "allow": ["orders"], "addresses": ["10.0.0.1"]},
+        {"name": "other", "hl7": "127.0.0.1:2576", "allow": ["orders"], "addresses": ["10.0.0.2"]},
+        {"name": "archive", "hl7": "127.0.0.1:2577"},
+    )
+    chosen = systems(*peers, routes=({"send": [{"to": one["name"], "as": ["hl7"]} for one in peers]},))
+    report = queued(app_context, chosen)
+    with app_context.records.write(SYSTEM) as tx:
+        case = tx.session.get_one(Case, report.case_id)
+        former = patients.create(tx, Person(name="Gülçin ŞAHİN", number="4712"))
+        order_id = orders.place_order(tx, former, OrderContent(placer_number="P77"), "hbys")
+        orders.link_case(tx, order_id, case.id)
+        seen = compare_unaudited(tx, former, case.patient_id).seen
+        link(tx, former, case.patient_id, LinkReason.MASTER_INDEX, seen)
+    sent_all(app_context, chosen)
+    assert sent == {"hbys": True, "other": False, "archive": True}
 
 
 def test_the_thread_sends_what_is_due_and_the_file_is_read_once(app_context, told, tmp_path):

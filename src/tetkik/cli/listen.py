@@ -78,7 +78,7 @@ def listen(
 
 def need_extra() -> None:
     """Say what to install where the packages of the connections are missing; loads none of them."""
-    for package in ("pynetdicom", "sqlalchemy", "hl7"):
+    for package in ("pynetdicom", "sqlalchemy"):
         if find_spec(package) is None:
             raise MissingExtra(
                 "The connections need the package {package}; `pip install 'tetkik[integrations]'`.",

@@ -28,8 +28,10 @@ _GENDER = MappingProxyType({Sex.FEMALE: "female", Sex.MALE: "male", Sex.OTHER: "
 _BUILD = "https://github.com/tetkik/tetkik/fhir/NamingSystem/report"
 _DICOM = "http://dicom.nema.org/resources/ontology/DCM"
 _REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
-_OF_THE_HOSPITAL = frozenset({"Patient", "Practitioner", "PractitionerRole", "Organization", "Device"})
-"""Whose own records a server keeps: a report changes none of them."""
+_OF_THE_HOSPITAL = frozenset(
+    {"Patient", "Practitioner", "PractitionerRole", "Organization", "Device", "ImagingStudy"}
+)
+"""Of what a server keeps records of its own: a report changes none of them."""
 _MODALITY = re.compile(r"[A-Z]{2}", re.ASCII)
 
 

@@ -73,13 +73,34 @@ class MessageForm:
     pdf: bytes | None = field(default=None, repr=False)
 
 
+_IN_LATIN = str.maketrans(
+    {
+        "≥": ">=",
+        "≤": "<=",
+        "≠": "!=",
+        "≈": "ca. ",
+        "–": "-",
+        "—": "-",
+        "−": "-",
+        "‑": "-",
+        "…": "...",
+        "•": "-",
+    }
+    | {"‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "→": "->", "\u2009": " ", "\u202f": " ", "€": "EUR"}
+)
+"""What reports have and ISO 8859-9 does not, where a `?` would say something else; without delimiters."""
+
+
 def to_hl7(document: ReportDocument, form: MessageForm = MessageForm()) -> bytes:
     """The report as one message, its segments ended by carriage returns.
 
     A draft is sent as preliminary, a withdrawn report with its text as wrong.
     """
     codec = "iso8859_9" if form.turkish else "utf-8"
-    return ("\r".join(_segments(document, form)) + "\r").encode(codec, "replace")
+    message = "\r".join(_segments(document, form)) + "\r"
+    if form.turkish:
+        message = message.translate(_IN_LATIN)
+    return message.encode(codec, "replace")
 
 
 def _segments(document: ReportDocument, form: MessageForm) -> Iterator[str]:

@@ -232,6 +232,8 @@ class Configuration(_Part):
         for one, other in combinations(self.peers, 2):
             if one.ae_title is not None and one.ae_title == other.ae_title and _overlap(one, other):
                 raise PydanticCustomError("confused", "alike", {"one": one.name, "other": other.name})
+            if one.may(Service.ORDERS) and other.may(Service.ORDERS) and _overlap(one, other):
+                raise PydanticCustomError("two_senders", "alike", {"one": one.name, "other": other.name})
         for route in self.routes:
             for name in (*route.sources, *(send.to for send in route.send)):
                 if self.peer(name) is None:
@@ -312,6 +314,8 @@ def _fault(error: ErrorDetails) -> Sentence | str:
             return Sentence("{character_set} is no character set; ISO_IR 148 and ISO_IR 192 are some", given)
         case "not_callable":
             return Sentence("{key} of {name} asks by DICOM: add its host and its ae_title", given)
+        case "two_senders":
+            return Sentence("{one} and {other} may both send orders from one address", given)
         case "unknown_peer":
             return Sentence("a route names {name}, and no peer is called so", given)
         case "no_address":

@@ -49,6 +49,7 @@ _NAME = "image"
 """What a file is called in an error: its own name would name its study."""
 _DONE = ReceivedFileState.IMPORTED
 _GONE = Sentence("The file is not in the spool any more; have the study sent again.")
+_INCOMPARABLE = Sentence("The study cannot be compared with the orders here; say whose it is.")
 _log = structlog.get_logger()
 
 
@@ -224,6 +225,11 @@ class Importer:
         except (Conflict, NotFound) as fault:
             with self._records.write(SYSTEM) as tx:
                 received_decisions.doubt(tx, study.id, Sentence(fault.template, fault.values))
+            return
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # the same at each look
+            _log.error("import", study=study.id, kind=type(error).__name__)
+            with self._records.write(SYSTEM) as tx:
+                received_decisions.doubt(tx, study.id, _INCOMPARABLE)
             return
         _log.info(
             "study_complete", study=study.id, peer=study.peer, why=why.value, files=study.files,

@@ -170,22 +170,20 @@ class Directory:
         return Person(str(entry["dn"]), subject, name.decode("utf-8", "replace"))
 
     def _groups(self, service: Connection, dn: str) -> frozenset[str]:
-        """Names (`cn`) of the groups that have a person as their member; their case does not count."""
+        """Names (`cn`) of the groups that have a person as their member; their case does not count; one
+        with two names is none.
+        """
         wanted = self._settings.ldap_group_filter.replace("{dn}", dn)
-        entries = self._search(service, wanted, ["cn"], _MOST_GROUPS)
-        return frozenset(
-            name.decode("utf-8", "replace").casefold()
-            for entry in entries
-            for name in entry["raw_attributes"]["cn"]
-        )
+        entries = self._search(service, wanted, ["cn"], _MOST_GROUPS, self._settings.ldap_group_base)
+        named = (entry["raw_attributes"].get("cn", ()) for entry in entries)
+        return frozenset(names[0].decode("utf-8", "replace").casefold() for names in named if len(names) == 1)
 
     def _search(
-        self, service: Connection, wanted: str, attributes: list[str], most: int
+        self, service: Connection, wanted: str, attributes: list[str], most: int, base: str = ""
     ) -> list[dict[str, Any]]:
-        """Entries below the base; a referral to another server is none."""
-        service.search(
-            self._settings.ldap_base, wanted, attributes=attributes, size_limit=most, time_limit=_SECONDS
-        )
+        """Entries below a base, that of the setting where none is given; a referral elsewhere is none."""
+        base = base or self._settings.ldap_base
+        service.search(base, wanted, attributes=attributes, size_limit=most, time_limit=_SECONDS)
         return [entry for entry in service.response or () if entry["type"] == "searchResEntry"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
 
@@ -18,14 +19,15 @@ from tetkik.documents.sr import to_sr
 from tetkik.errors import Conflict
 from tetkik.integrations.answer import Answer, Outcome
 from tetkik.integrations.calling import http_transport
-from tetkik.integrations.configuration import Configuration, Peer, ResultForm
+from tetkik.integrations.configuration import Configuration, Peer, ResultForm, Service
 from tetkik.integrations.dicomweb import stow
 from tetkik.integrations.fhir_client import send_bundle
 from tetkik.integrations.hl7.client import send_oru
 from tetkik.integrations.hl7.results import oru_for
 from tetkik.privacy.mask import mask
+from tetkik.records.cases.patient_links import records_of
 from tetkik.records.database import Records, Transaction
-from tetkik.records.orders.orders import OrderContent, orders_of
+from tetkik.records.orders.orders import OrderContent, StoredOrder, orders_of
 from tetkik.records.reports import outbox
 from tetkik.records.reports.outbox import DICOM_FORMS, REJECTION, DueItem
 from tetkik.records.reports.versions import SignedVersion, version_of
@@ -117,8 +119,10 @@ def _answer(
     try:
         with records.read() as tx:
             found = version_of(tx, due.report_id, due.number)
-            orders = orders_of(tx, [found.patient_id]) if due.form == ResultForm.HL7 else ()
-        order = next((one.content for one in orders if one.case_id == found.case_id), None)
+            asked = due.form == ResultForm.HL7
+            # An order stays with the record that it was placed for, whichever stands for that one now.
+            orders = orders_of(tx, records_of(tx, found.patient_id)) if asked else ()
+        order = next((_shared_order(one, peer) for one in orders if one.case_id == found.case_id), None)
         objects = _objects(found.document, due.form, greys, peer, order)
     except Exception as fault:  # a record that was altered or erased: no other try would change that
         return Answer.permanent(f"the document could not be made: {type(fault).__name__}")
@@ -127,6 +131,12 @@ def _answer(
     except Exception as fault:  # whatever it is, one system must not keep the others waiting
         _log.error("sending", system=peer.name, kind=type(fault).__name__)
         return Answer.transient(type(fault).__name__)
+
+
+def _shared_order(order: StoredOrder, peer: Peer) -> OrderContent:
+    """What a system is told of an order: another system's number is none of one that has its own."""
+    strange = peer.may(Service.ORDERS) and order.source != peer.name
+    return replace(order.content, placer_number="") if strange else order.content
 
 
 _MAKERS: Mapping[str, Callable[[ReportDocument], bytes]] = MappingProxyType(

@@ -162,6 +162,47 @@ def test_more_connections_than_allowed_are_refused(records: Records, monkeypatch
         assert b"MSA|AA|2" in answer_of(first)
 
 
+@pytest.mark.attack
+def test_one_system_leaves_room_for_others(records: Records, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(server, "_MOST_OF_A_PEER", 1)
+    with listening(records) as port, connect(port) as first:
+        first.sendall(b"\x0b" + adt() + END)
+        assert b"MSA|AA|1" in answer_of(first)
+        with connect(port) as second, suppress(ConnectionResetError):
+            assert answer_of(second) == b""
+
+
+@pytest.mark.attack
+def test_a_stranger_gets_no_handshake(records: Records, tmp_path: Path):
+    from tests.integrations.hl7.tls import certificates
+
+    made = certificates(tmp_path)
+    cert, key = str(made.cert), str(made.key)
+    with (
+        capture_logs() as lines,
+        listening(records, ("10.0.0.0/8",), tls_cert=cert, tls_key=key) as port,
+        connect(port) as opened,
+    ):
+        assert answer_of(opened) == b""  # ended without a word of the other side
+    assert "'unknown_address', 'address': '127.0.0.1'" in str(lines)
+
+
+@pytest.mark.attack
+def test_a_handshake_is_not_waited_for(records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from tests.integrations.hl7.tls import certificates
+
+    monkeypatch.setattr(server, "_HANDSHAKE", 0.2)
+    made = certificates(tmp_path)
+    with (
+        capture_logs() as lines,
+        listening(records, tls_cert=str(made.cert), tls_key=str(made.key)) as port,
+        connect(port) as opened,
+        suppress(ConnectionResetError),
+    ):
+        assert answer_of(opened) == b""
+    assert "hl7_ended" in str(lines) and "hbys" in str(lines)
+
+
 def test_a_log_has_codes_and_nothing_of_a_patient(records: Records):
     with capture_logs() as lines, listening(records) as port, connect(port) as opened:
         opened.sendall(b"\x0b" + adt() + END + b"\x0b" + adt(control="2", name="") + END)
@@ -244,6 +285,8 @@ def test_a_report_is_sent_and_its_acknowledgment_is_kept():
             "permanent",
             "AR: 203 Unsupported version id",
         ),
+        ("MSA|AE|{id}\rERR||PID^1|207^Application internal error|E", "transient", "AE: 207 Application"),
+        ("MSA|AE|{id}\rERR|PID^1^3^207&Application internal error", "transient", "AE: 207 Application"),
         ("MSA|AA|another", "transient", "the answer is to another message"),
         ("MSA|XX|{id}", "transient", "the answer has the unknown code XX"),
         ("PID|1", "transient", "the answer is to another message"),

@@ -91,6 +91,8 @@ def _judged(answer: Message, control_id: str) -> Answer:
             fault.value(1, 4, 2),
         ]
     words = " ".join(dict.fromkeys(filter(None, parts)))
+    if code in {"AE", "CE"} and fault is not None and "207" in {fault.value(3, 1), fault.value(1, 4, 1)}:
+        return Answer.transient(f"{code}: {words}")  # its own fault, not the message's (table 0357)
     if code in {"AE", "AR", "CE", "CR"}:
         return Answer.permanent(f"{code}: {words}" if words else code)
     return Answer.transient(f"the answer has the unknown code {code[:8]}")

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from tetkik.errors import TetkikError
-from tetkik.integrations.configuration import Configuration, Hl7Listener
+from tetkik.integrations.configuration import Configuration, Hl7Listener, Peer
 from tetkik.integrations.hl7.intake import Source, Taken, take_message
 from tetkik.integrations.hl7.mapping import load_mapping
 from tetkik.integrations.hl7.message import MOST_BYTES
@@ -23,6 +23,10 @@ from tetkik.records.database import Records
 from tetkik.settings import Settings
 
 _MOST_CONNECTIONS = 50
+_MOST_OF_A_PEER = 20
+"""Connections of one system, so that it leaves room for others."""
+_HANDSHAKE = 10.0
+"""Seconds in which TLS has to begin."""
 _SILENT = 3600.0
 """Seconds for which a connection may carry nothing: systems keep theirs open between messages."""
 _SLOW = 60.0
@@ -48,9 +52,9 @@ async def serve_mllp(
     """
     listener = configuration.hl7
     assert listener is not None
-    receiver = Receiver(configuration, records, settings, silent, slow)
     context = tls_context(listener)
-    server = await asyncio.start_server(receiver.receive, sock=listening, limit=MOST_BYTES, ssl=context)
+    receiver = Receiver(configuration, records, settings, silent, slow, context)
+    server = await asyncio.start_server(receiver.receive, sock=listening, limit=MOST_BYTES)
     port = server.sockets[0].getsockname()[1]
     _log.info("hl7_listens", address=listener.address, port=port, tls=context is not None)
     try:
@@ -75,7 +79,13 @@ class Receiver:
     """Takes the messages of every connection."""
 
     def __init__(
-        self, configuration: Configuration, records: Records, settings: Settings, silent: float, slow: float
+        self,
+        configuration: Configuration,
+        records: Records,
+        settings: Settings,
+        silent: float,
+        slow: float,
+        context: ssl.SSLContext | None = None,
     ) -> None:
         self._configuration, self._records = configuration, records
         zone = ZoneInfo(settings.hospital_time_zone)
@@ -83,9 +93,9 @@ class Receiver:
             peer.name: Source(peer, load_mapping(peer.mapping), zone, settings.language)
             for peer in configuration.peers
         }
-        self._silent, self._slow = silent, slow
+        self._silent, self._slow, self._context = silent, slow, context
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="hl7")
-        self._open: set[asyncio.Task[object]] = set()
+        self._open: dict[asyncio.Task[object], Peer] = {}
 
     async def close(self) -> None:
         """Finish what is being done, and end the connections."""
@@ -106,8 +116,15 @@ class Receiver:
                 _log.warning("hl7_refused", reason="unknown_address", address=address)
             elif len(self._open) >= _MOST_CONNECTIONS:
                 _log.warning("hl7_refused", reason="too_many_connections", most=_MOST_CONNECTIONS)
+            elif sum(one is peer for one in self._open.values()) >= _MOST_OF_A_PEER:
+                most = {"peer": peer.name, "most": _MOST_OF_A_PEER}
+                _log.warning("hl7_refused", reason="too_many_connections", **most)
             else:
-                self._open.add(task)
+                self._open[task] = peer
+                if self._context is not None:
+                    # Not by the server itself: a stranger would hold each connection until its handshake.
+                    # Nothing was awaited before, so nothing of the handshake was read yet.
+                    await writer.start_tls(self._context, ssl_handshake_timeout=_HANDSHAKE)
                 await self._messages(self._sources[peer.name], address, reader, writer)
         except asyncio.CancelledError:
             pass
@@ -117,8 +134,11 @@ class Receiver:
             _log.warning("hl7_ended", reason=_fault(error), peer=peer.name if peer else None)
         except TetkikError as error:  # nothing was done: the sender comes again
             _log.error("hl7_not_acknowledged", template=error.template, peer=peer.name if peer else None)
+        except Exception as error:
+            kind = type(error).__name__
+            _log.error("hl7_not_acknowledged", kind=kind, peer=peer.name if peer else None)
         finally:
-            self._open.discard(task)
+            self._open.pop(task, None)
             writer.close()
             with suppress(OSError, asyncio.CancelledError):
                 await writer.wait_closed()

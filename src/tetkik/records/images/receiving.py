@@ -68,7 +68,19 @@ class ReceivedContent:
 
     def names(self, identity: Identity) -> bool:
         """Whether a file that says this is about somebody whom the study is known to be about."""
-        return any(_same(identity, known) for known in (self.identity, *self.others))
+        others = (one for one in self.others if _says_who(one))
+        return identity in self.others or any(_same(identity, known) for known in (self.identity, *others))
+
+    def names_surely(self, identity: Identity) -> bool:
+        """Whether it says so itself, where the study does: by a number, or by name and date of birth."""
+        known, filed = person_from_identity(self.identity), person_from_identity(identity)
+        both = {
+            trait
+            for trait in ("tckn", "number", "name", "birth_date")
+            if getattr(known, trait) and getattr(filed, trait)
+        }
+        named = bool(both & {"tckn", "number"}) or both >= {"name", "birth_date"}
+        return named or identity in (self.identity, *self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +142,10 @@ def add_file(tx: Transaction, file: NewFile, study_uid: str, content: ReceivedCo
     held = open_content(tx, row)
     if row.files == 1:
         held = content
-    elif not held.names(content.identity):
+    elif not held.names(content.identity) or (
+        # Whoever knows the UID of a study could else add to a case that was decided.
+        row.verdict is not None and not held.names_surely(content.identity)
+    ):
         held = replace(held, others=(*held.others, content.identity)[:_MOST_OTHERS])
         row.verdict, row.decided_by, row.decided_at = None, None, None
     if row.state in (ReceivedState.IMPORTED, ReceivedState.FAILED):
@@ -270,6 +285,11 @@ def _same(one: Identity, other: Identity) -> bool:
     return not compare_identity(person_from_identity(one), other) and (one.sex or other.sex) == (
         other.sex or one.sex
     )
+
+
+def _says_who(identity: Identity) -> bool:
+    person = person_from_identity(identity)
+    return bool(person.name or person.number or person.tckn)
 
 
 def _row_of(tx: Transaction, file: NewFile, study_uid: str, content: ReceivedContent) -> ReceivedStudy:
