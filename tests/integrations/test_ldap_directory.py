@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from tests.integrations.directory import BASE, GOOD, Slapd, slapd
 from tests.integrations.hl7.tls import certificates
@@ -72,6 +73,25 @@ def test_who_is_in_the_directory_is_who_its_groups_say(server: Slapd):
         "Ömer Ünsal", frozenset({Role.RADIOLOGIST}), ("Nöroloji",),
     )  # fmt: skip
     assert len(arrival.subject) == 72 and "omer" not in arrival.subject
+
+
+def test_the_case_of_a_group_does_not_count(server: Slapd):
+    arrival = directory(server, ldap_roles="Radyoloji=radiologist").authenticate("omer", GOOD)
+    assert arrival is not None and arrival.roles == {Role.RADIOLOGIST}
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"ldap_bind_password": "yanlış"}, "bind_refused"),
+        ({"ldap_ca": None}, "certificate"),
+        ({"ldap_url": "ldaps://127.0.0.1:1"}, "unreachable"),
+    ],
+)
+def test_the_log_names_the_cause(server: Slapd, changes: dict[str, object], kind: str):
+    with capture_logs() as lines, pytest.raises(AccessError):
+        directory(server, **changes).authenticate("omer", GOOD)
+    assert lines == [{"event": "directory_failed", "kind": kind, "log_level": "warning"}]
 
 
 @pytest.mark.parametrize(

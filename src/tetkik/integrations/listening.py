@@ -30,6 +30,7 @@ from tetkik.integrations.configuration import Configuration, DicomListener, Hl7L
 from tetkik.integrations.dicom.acceptor import Acceptor, tls_context
 from tetkik.integrations.dicom.spool import FOLDER, Spool, instance_digest, remove_unfinished
 from tetkik.integrations.dicom.worklist import answer_worklist
+from tetkik.integrations.hl7.mapping import load_mapping
 from tetkik.records.connect import open_records
 from tetkik.records.database import Records
 from tetkik.records.schema import ReceivedFile
@@ -90,17 +91,36 @@ def bound(listener: DicomListener | Hl7Listener) -> Iterator[socket.socket]:
         yield made
 
 
+def load_files(configuration: Configuration) -> None:
+    """Read what the file of systems names: certificates and mappings.
+
+    Raises:
+        SettingError: the first that cannot be used.
+    """
+    from tetkik.integrations.hl7 import server
+
+    for section in ("listen", "hl7"):
+        try:
+            if section == "listen" and configuration.listen is not None:
+                tls_context(configuration.listen)
+            elif section == "hl7" and configuration.hl7 is not None:
+                server.tls_context(configuration.hl7)
+        except (OSError, ssl.SSLError) as error:
+            raise SettingError(
+                "The certificate of [{section}] cannot be used ({fault}); correct tls_cert, tls_key "
+                "and tls_ca.",
+                section=section,
+                fault=error.strerror or type(error).__name__,
+            ) from None
+    for peer in configuration.peers:
+        load_mapping(peer.mapping)
+
+
 def dicom_work(settings: Settings, configuration: Configuration, listening: socket.socket) -> Work:
     """The processes that take associations."""
     listener = configuration.listen
     assert listener is not None
-    try:
-        tls_context(listener)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingError(
-            "The certificate of [listen] cannot be used ({fault}); correct tls_cert, tls_key and tls_ca.",
-            fault=error.strerror or type(error).__name__,
-        ) from None
+    load_files(configuration)
 
     def run(stopping: threading.Event) -> None:
         records = open_records(settings)
@@ -238,12 +258,14 @@ def _end(running: dict[int, Work]) -> None:
         os.waitpid(pid, 0)
 
 
-def mllp_work(settings: Settings, configuration: Configuration) -> Work:
+def mllp_work(settings: Settings, configuration: Configuration, listening: socket.socket) -> Work:
     """The process that takes messages of HL7."""
     from tetkik.integrations.hl7.server import serve_mllp
 
+    load_files(configuration)
+
     async def serve(records: Records, stopping: threading.Event) -> None:
-        serving = asyncio.create_task(serve_mllp(configuration, records, settings))
+        serving = asyncio.create_task(serve_mllp(configuration, records, settings, listening))
         waiting = asyncio.create_task(asyncio.to_thread(stopping.wait))
         await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
         serving.cancel()

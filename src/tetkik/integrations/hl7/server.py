@@ -6,11 +6,13 @@ One message at a time is done, in the order in which they came; an acknowledgmen
 from __future__ import annotations
 
 import asyncio
-import logging
+import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from zoneinfo import ZoneInfo
+
+import structlog
 
 from tetkik.errors import TetkikError
 from tetkik.integrations.configuration import Configuration, Hl7Listener, Peer
@@ -31,29 +33,30 @@ _SLOW = 60.0
 """Seconds that one message, or its acknowledgment, may take on the way."""
 START, END = b"\x0b", b"\x1c\r"
 """Of a block: one message."""
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger()
 
 
 async def serve_mllp(
     configuration: Configuration,
     records: Records,
     settings: Settings,
+    listening: socket.socket,
     *,
     silent: float = _SILENT,
     slow: float = _SLOW,
 ) -> None:
-    """Listen until cancelled; a message under way is then finished and acknowledged.
+    """Take messages at a socket until cancelled; one under way is then finished and acknowledged.
 
     Raises:
-        SettingError: a mapping that cannot be used; OSError where the port is taken.
+        SettingError: a mapping that cannot be used.
     """
     listener = configuration.hl7
     assert listener is not None
-    context = _tls(listener)
+    context = tls_context(listener)
     receiver = Receiver(configuration, records, settings, silent, slow, context)
-    server = await asyncio.start_server(receiver.receive, listener.address, listener.port, limit=MOST_BYTES)
+    server = await asyncio.start_server(receiver.receive, sock=listening, limit=MOST_BYTES)
     port = server.sockets[0].getsockname()[1]
-    _log.info("HL7 listens on %s port %d%s", listener.address, port, " with TLS" if context else "")
+    _log.info("hl7_listens", address=listener.address, port=port, tls=context is not None)
     try:
         async with server:
             await server.serve_forever()
@@ -61,7 +64,8 @@ async def serve_mllp(
         await receiver.close()
 
 
-def _tls(listener: Hl7Listener) -> ssl.SSLContext | None:
+def tls_context(listener: Hl7Listener) -> ssl.SSLContext | None:
+    """TLS with certificates of senders where an authority is named; or None."""
     if listener.tls_cert is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=listener.tls_ca)
@@ -109,11 +113,12 @@ class Receiver:
         peer = self._configuration.sender(address)
         try:
             if peer is None:
-                _log.warning("HL7 refused: %s is no address of a peer that may send orders", address)
+                _log.warning("hl7_refused", reason="unknown_address", address=address)
             elif len(self._open) >= _MOST_CONNECTIONS:
-                _log.warning("HL7 refused: %d connections are open already", _MOST_CONNECTIONS)
+                _log.warning("hl7_refused", reason="too_many_connections", most=_MOST_CONNECTIONS)
             elif sum(one is peer for one in self._open.values()) >= _MOST_OF_A_PEER:
-                _log.warning("HL7 refused: %d connections of %s are open already", _MOST_OF_A_PEER, peer.name)
+                most = {"peer": peer.name, "most": _MOST_OF_A_PEER}
+                _log.warning("hl7_refused", reason="too_many_connections", **most)
             else:
                 self._open[task] = peer
                 if self._context is not None:
@@ -124,15 +129,14 @@ class Receiver:
         except asyncio.CancelledError:
             pass
         except TimeoutError:
-            _log.warning("HL7 ended: peer=%s said nothing, or too slowly", peer.name if peer else "?")
+            _log.warning("hl7_ended", reason="silent", peer=peer.name if peer else None)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as error:
-            _log.warning("HL7 ended: peer=%s fault=%s", peer.name if peer else "?", _fault(error))
+            _log.warning("hl7_ended", reason=_fault(error), peer=peer.name if peer else None)
         except TetkikError as error:  # nothing was done: the sender comes again
-            _log.error("HL7 not acknowledged: peer=%s fault=%s", peer.name if peer else "?", error)
+            _log.error("hl7_not_acknowledged", template=error.template, peer=peer.name if peer else None)
         except Exception as error:
-            _log.error(
-                "HL7 not acknowledged: peer=%s fault=%s", peer.name if peer else "?", type(error).__name__
-            )
+            kind = type(error).__name__
+            _log.error("hl7_not_acknowledged", kind=kind, peer=peer.name if peer else None)
         finally:
             self._open.pop(task, None)
             writer.close()
@@ -167,25 +171,18 @@ def _fault(error: Exception) -> str:
     """Codes alone: the text of an error may hold what was received."""
     match error:
         case asyncio.IncompleteReadError():
-            return "the connection ended within a message"
+            return "cut"
         case asyncio.LimitOverrunError():
-            return f"a message of more than {MOST_BYTES} bytes"
+            return "too_long"
         case ValueError():
-            return "a message without its MLLP start"
+            return "no_mllp"
     return type(error).__name__
 
 
 def _tell(peer: str, taken: Taken) -> None:
+    known = {"peer": peer, "kind": taken.kind}
     if taken.code == "AA":
-        left_out = f" left_out={','.join(taken.left_out)}" if taken.left_out else ""
-        again = " again" if taken.again else ""
-        _log.info("HL7 taken: peer=%s kind=%s%s%s", peer, taken.kind, again, left_out)
+        _log.info("hl7_taken", **known, again=taken.again, left_out=taken.left_out)
     else:
-        _log.warning(
-            "HL7 refused: peer=%s kind=%s answer=%s condition=%d place=%s",
-            peer,
-            taken.kind,
-            taken.code,
-            taken.condition,
-            taken.place,
-        )
+        refused = {"answer": taken.code, "condition": taken.condition, "place": taken.place}
+        _log.warning("hl7_refused", reason="message", **known, **refused)

@@ -101,7 +101,7 @@ def accept(
 def reject(tx: Transaction, received_id: str, reason: RemovalReason) -> ReceivedView:
     """A person says that a study does not belong here; its files go after `REJECTED_FOR`."""
     row = receiving.lock(tx, received_id)
-    _require(row, ReceivedState.DOUBTFUL)
+    _require(row, ReceivedState.DOUBTFUL, ReceivedState.FAILED)
     return _decided(tx, row, ReceivedState.REJECTED, "rejected", reason=reason.value)
 
 
