@@ -192,8 +192,8 @@ class Importer:
         settled = {name: files[name].received_at for name in known if known[name] in (_DONE, _REFUSED)}
         if settled.items() - self._settled:
             with self._records.write(SYSTEM) as tx:
-                receiving.forget_erased(tx, settled)
-                receiving.forget_refused(tx, settled)
+                received_decisions.forget_refused(tx, settled)
+                received_decisions.forget_erased(tx, settled)
                 known = receiving.file_states(tx, files)
         self._settled = settled.items()
         long_ago = self._now() - received_decisions.REJECTED_FOR

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
@@ -24,11 +24,12 @@ from tetkik.records.images import patient_matching, receiving
 from tetkik.records.images.receiving import ReceivedContent, ReceivedView
 from tetkik.records.orders import orders
 from tetkik.records.orders.matching import Verdict, match_study
-from tetkik.records.schema import Case, ReceivedFile, ReceivedStudy
-from tetkik.values import CaseState, ReceivedState, RemovalReason
+from tetkik.records.schema import Case, Image, ReceivedFile, ReceivedStudy
+from tetkik.values import CaseState, ReceivedFileState, ReceivedState, RemovalReason
 
 REJECTED_FOR = timedelta(days=30)
 """How long the files of a rejected study are kept: so long the rejection can be undone."""
+_TAKEN_OUT = Sentence("This image was removed from the case; put it back on the page of its images.")
 _DECIDABLE = (ReceivedState.DOUBTFUL, ReceivedState.REJECTED)
 
 
@@ -147,6 +148,43 @@ def follow_case(tx: Transaction, case_id: str, other: Case, copies: Mapping[str,
         for file in tx.session.scalars(files):
             file.image_id = copies.get(file.image_id or "", file.image_id)
     tx.session.flush()
+
+
+def forget_erased(tx: Transaction, arrivals: Mapping[str, datetime]) -> None:
+    """What came again since of these files: erased ones are forgotten, for they are new now.
+
+    One whose image a person took out of its case is set aside with its reason.
+    """
+    erased = tx.session.scalars(select(ReceivedFile).where(ReceivedFile.instance_digest == b""))
+    for row in erased:
+        if row.name in arrivals and arrivals[row.name] > row.received_at:
+            tx.session.delete(row)
+    names = list(arrivals)
+    for start in range(0, len(names), receiving.BATCH):
+        taken_out = (Image.removed_at.is_not(None), Image.moved_to.is_(None))
+        part = (ReceivedFile.name.in_(names[start : start + receiving.BATCH]), *taken_out)
+        found = select(ReceivedFile).join(Image, Image.id == ReceivedFile.image_id).where(*part)
+        for row in tx.session.scalars(found):
+            if arrivals[row.name] > row.received_at:
+                receiving.settle_file(tx, row.id, fault=_TAKEN_OUT)
+
+
+def forget_refused(tx: Transaction, arrivals: Mapping[str, datetime]) -> None:
+    """Forget refused files of these names that came again since: what was in their way may be gone."""
+    wanted = list(arrivals)
+    for start in range(0, len(wanted), receiving.BATCH):
+        part = ReceivedFile.name.in_(wanted[start : start + receiving.BATCH])
+        refused = ReceivedFile.state == ReceivedFileState.REFUSED
+        for row in tx.session.scalars(select(ReceivedFile).where(part, refused)).all():
+            if arrivals[row.name] > row.received_at:
+                study = tx.session.get_one(ReceivedStudy, row.received_id, with_for_update=True)
+                tx.session.delete(row)
+                tx.session.flush()
+                study.files -= 1
+                study.refused -= 1
+                if study.files == 0 and study.case_id is None and study.prior_of is None:
+                    tx.session.delete(study)
+                tx.session.flush()
 
 
 def forget_rejected(tx: Transaction) -> tuple[str, ...]:

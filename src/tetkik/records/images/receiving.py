@@ -7,7 +7,7 @@ goes into the case of its order; for anything else a person decides, and nothing
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -20,12 +20,13 @@ from tetkik.records.cases.identity_comparison import Difference, compare_identit
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.orders.matching import StudyFacts
-from tetkik.records.schema import Image, ReceivedFile, ReceivedStudy
+from tetkik.records.schema import ReceivedFile, ReceivedStudy
 from tetkik.records.serialization import from_bytes, to_bytes
 from tetkik.values import Identity, ReceivedFileState, ReceivedState
 
 _MOST_OTHERS = 10
-_BATCH = 500
+BATCH = 500
+"""Most names in one statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,54 +193,17 @@ def file_states(tx: Transaction, names: Collection[str]) -> dict[str, ReceivedFi
     """What is known of files of the spool, by their names."""
     found: dict[str, ReceivedFileState] = {}
     wanted = list(names)
-    for start in range(0, len(wanted), _BATCH):
-        part = ReceivedFile.name.in_(wanted[start : start + _BATCH])
+    for start in range(0, len(wanted), BATCH):
+        part = ReceivedFile.name.in_(wanted[start : start + BATCH])
         rows = tx.session.execute(select(ReceivedFile.name, ReceivedFile.state).where(part))
         found |= {row.name: row.state for row in rows}
     return found
-
-
-def forget_erased(tx: Transaction, arrivals: Mapping[str, datetime]) -> None:
-    """What came again since of these files: erased ones are forgotten, for they are new now.
-
-    One whose image a person took out of its case is set aside with its reason.
-    """
-    erased = tx.session.scalars(select(ReceivedFile).where(ReceivedFile.instance_digest == b""))
-    for row in erased:
-        if row.name in arrivals and arrivals[row.name] > row.received_at:
-            tx.session.delete(row)
-    names = list(arrivals)
-    for start in range(0, len(names), _BATCH):
-        taken_out = (Image.removed_at.is_not(None), Image.moved_to.is_(None))
-        part = (ReceivedFile.name.in_(names[start : start + _BATCH]), *taken_out)
-        found = select(ReceivedFile).join(Image, Image.id == ReceivedFile.image_id).where(*part)
-        for row in tx.session.scalars(found):
-            if arrivals[row.name] > row.received_at:
-                settle_file(tx, row.id, fault=_TAKEN_OUT)
 
 
 def count_instances(tx: Transaction, received_id: str) -> int:
     """How many different instances of a study came; one that came twice, changed, is one."""
     different = func.count(ReceivedFile.instance_digest.distinct())
     return tx.session.scalar(select(different).where(ReceivedFile.received_id == received_id)) or 0
-
-
-def forget_refused(tx: Transaction, arrivals: Mapping[str, datetime]) -> None:
-    """Forget refused files of these names that came again since: what was in their way may be gone."""
-    wanted = list(arrivals)
-    for start in range(0, len(wanted), _BATCH):
-        part = ReceivedFile.name.in_(wanted[start : start + _BATCH])
-        refused = ReceivedFile.state == ReceivedFileState.REFUSED
-        for row in tx.session.scalars(select(ReceivedFile).where(part, refused)).all():
-            if arrivals[row.name] > row.received_at:
-                study = tx.session.get_one(ReceivedStudy, row.received_id, with_for_update=True)
-                tx.session.delete(row)
-                tx.session.flush()
-                study.files -= 1
-                study.refused -= 1
-                if study.files == 0 and study.case_id is None and study.prior_of is None:
-                    tx.session.delete(study)
-                tx.session.flush()
 
 
 def waiting_files(tx: Transaction, received_id: str) -> tuple[WaitingFile, ...]:
@@ -352,7 +316,6 @@ def lock(tx: Transaction, received_id: str) -> ReceivedStudy:
 
 
 _SAME_UID = Sentence("Another file has the same SOP Instance UID; correct the system that sent it.")
-_TAKEN_OUT = Sentence("This image was removed from the case; put it back on the page of its images.")
 
 
 def _same(one: Identity, other: Identity) -> bool:
