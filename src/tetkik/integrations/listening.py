@@ -66,7 +66,7 @@ def open_spool(settings: Settings, records: Records, listener: DicomListener | N
         folder,
         records.vault,
         reserve_bytes=listener.reserve_bytes,
-        object_bytes=listener.object_bytes,
+        object_bytes=min(listener.object_bytes, settings.max_image_bytes),  # more is not read later either
     )
 
 
@@ -142,20 +142,25 @@ def dicom_work(settings: Settings, configuration: Configuration, listening: sock
     return Work("dicom", listener.processes, run, lambda pid: remove_unfinished(folder, pid))
 
 
-def imported(records: Records, sop_instance_uids: Collection[str]) -> set[str]:
-    """Those of some SOP Instance UIDs that are in a case, or wait in the database to get into one."""
+def imported(records: Records, sop_instance_uids: Collection[str]) -> dict[str, bool]:
+    """Of some SOP Instance UIDs those that wait no more: whether what came last is in a case."""
     if not sop_instance_uids:
-        return set()
+        return {}
     with records.read() as tx:
         digests = {instance_digest(tx.vault, uid): uid for uid in sop_instance_uids}
-        found: set[str] = set()
+        found: dict[str, bool] = {}
         wanted = list(digests)
         for start in range(0, len(wanted), 500):  # SQLite has a limit of values in one statement
-            rows = select(ReceivedFile.instance_digest).where(
-                ReceivedFile.instance_digest.in_(wanted[start : start + 500]),
-                ReceivedFile.state == ReceivedFileState.IMPORTED,
+            rows = (
+                select(ReceivedFile.instance_digest, ReceivedFile.state)
+                .where(
+                    ReceivedFile.instance_digest.in_(wanted[start : start + 500]),
+                    ReceivedFile.state != ReceivedFileState.WAITING,
+                )
+                .order_by(ReceivedFile.received_at, ReceivedFile.id)
             )
-            found |= {digests[digest] for digest in tx.session.scalars(rows)}
+            for digest, state in tx.session.execute(rows):
+                found[digests[digest]] = state is ReceivedFileState.IMPORTED
     return found
 
 

@@ -145,6 +145,12 @@ def test_a_study_is_rejected_and_forgotten_after_a_month(both):
     with both.records.write(SYSTEM) as tx:
         row = tx.session.scalars(select(ReceivedStudy)).one()
         row.decided_at = tx.now - received_decisions.REJECTED_FOR - timedelta(days=1)
+        row.last_at = tx.now
+    both.look()
+    assert both.spooled() == 1  # a file of it has just come
+    with both.records.write(SYSTEM) as tx:
+        row = tx.session.scalars(select(ReceivedStudy)).one()
+        row.last_at = row.decided_at
     both.look()
     assert (both.studies(), both.spooled()) == ((), 0)
 
