@@ -113,6 +113,7 @@ def test_the_port_of_hl7_is_bound_before_it_is_said(tmp_path, monkeypatch, capsy
         chosen = Settings(data_dir=tmp_path, integrations=file, allow_root=True)
         monkeypatch.setattr(command, "settings", lambda: chosen)
         monkeypatch.setattr(command, "hide_process", lambda: None)
+        monkeypatch.setattr("tetkik.service.kit.logging.configure", lambda: None)
         with pytest.raises(SettingError, match=f"port {port}"):
             command.listen(allow_root=True)
     assert "HL7:" not in capsys.readouterr().out

@@ -84,7 +84,6 @@ def listening(
         bound(configuration.hl7) as made,  # type: ignore[arg-type]
         looping(lambda _: serve_mllp(configuration, records, settings, made, silent=20, slow=slow)),
     ):
-        connect(port).close()
         yield port
 
 
