@@ -45,6 +45,14 @@ patient"; the rest as above."""
 _SEX = MappingProxyType({Sex.FEMALE: "F", Sex.MALE: "M", Sex.OTHER: "O"})
 _PRESENT, _ABSENT = "52101004^Present^SCT", "2667000^Absent^SCT"
 _ESCAPES = {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"}
+_LATIN = str.maketrans(
+    {
+        **{"≥": ">=", "≤": "<=", "≈": "=", "≠": "!=", "−": "-", "–": "-", "—": "-", "‑": "-", "•": "-"},
+        **{"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "′": "'", "″": '"', "…": "...", "→": "->"},
+        **{"μ": "µ", "\u2009": " ", "\u202f": " ", "\u200b": ""},
+    }
+)
+"""What stands for characters that ISO 8859-9 lacks."""
 _SPECIAL = re.compile(r"[\\|^&~]|\r\n|\r|\n|[\x00-\x1f\x7f]")
 
 
@@ -54,7 +62,7 @@ class MessageForm:
 
     Attributes:
         version: `2.3.1` or `2.5.1`.
-        turkish: whether it is in ISO 8859-9; a character that this does not have becomes a question mark.
+        turkish: whether it is in ISO 8859-9; `≥` is written `>=` there, and the like. Nothing is left out.
         receiver: its application (MSH-5).
         procedure: LOINC code and meaning of the examination.
         local: code, meaning and system of the same in the receiver's terms, such as of the SUT.
@@ -76,10 +84,11 @@ class MessageForm:
 def to_hl7(document: ReportDocument, form: MessageForm = MessageForm()) -> bytes:
     """The report as one message, its segments ended by carriage returns.
 
-    A draft is sent as preliminary, a withdrawn report with its text as wrong.
+    A draft is sent as preliminary, a withdrawn report with its text as wrong. ValueError where the receiver's
+    character set lacks a character that nothing stands for: a report that says something else is not sent.
     """
-    codec = "iso8859_9" if form.turkish else "utf-8"
-    return ("\r".join(_segments(document, form)) + "\r").encode(codec, "replace")
+    text = "\r".join(_segments(document, form)) + "\r"
+    return text.translate(_LATIN).encode("iso8859_9") if form.turkish else text.encode("utf-8")
 
 
 def _segments(document: ReportDocument, form: MessageForm) -> Iterator[str]:
