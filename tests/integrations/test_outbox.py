@@ -17,18 +17,21 @@ from sqlalchemy import select, update
 
 from tests.integrations.archives import archive, orthanc, systems, web
 from tests.records.kit import made_user
-from tests.records.reports_kit import judged_all, made_report, signed_report
+from tests.records.reports_kit import judged_all, made_report, sign, signed_report
 from tests.service.kit import make_context, served, sign_in
 from tests.service.reports.test_reports_api import API, PASSWORD, entered
 from tetkik.integrations.answer import Answer
 from tetkik.integrations.outbox import MOST_TRIES, queue_results, send_due, wait_after
+from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
-from tetkik.records.reports import outbox
-from tetkik.records.schema import AuditRow, Image, OutboxItem
+from tetkik.records.orders import orders
+from tetkik.records.orders.orders import OrderContent
+from tetkik.records.reports import outbox, signing
+from tetkik.records.schema import AuditRow, Case, Image, Order, OutboxItem, PatientLink, Report
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.outbox import sending
 from tetkik.settings import Settings
-from tetkik.values import SYSTEM, OutboxState, Role
+from tetkik.values import SYSTEM, LinkReason, OutboxState, Role
 
 WANTED = (
     Comprehensive3DSRStorage,
@@ -220,6 +223,58 @@ def test_one_system_that_fails_in_whatever_way_keeps_no_other_waiting(app_contex
     now(app_context)
     assert sent_all(app_context, systems(told.peer())) == 1  # it was taken out of the file
     assert items(app_context, report.id)["gone", "sr"].state is OutboxState.REFUSED
+
+
+def test_an_amendment_reaches_a_system_that_has_the_report_whatever_the_route_says_by_now(
+    app_context, told, monkeypatch
+):
+    chosen = systems(told.peer(), routes=({"send": [{"to": "told", **ALL}]},))
+    report = queued(app_context, chosen)
+    assert sent_all(app_context, chosen) == 3
+    actor = made_user(app_context.records, Role.RADIOLOGIST, name="Ali Kaya")
+    with app_context.records.write(actor) as tx:
+        signing.begin_amendment(tx, report.id, "Ölçü düzeltildi.")
+        sign(tx, report.id, actor)
+        queue_results(tx, systems(told.peer()), report.id)
+        found = [one for one in outbox.items_of_report(tx, report.id) if one.number == 2]
+    assert {(one.destination, one.form) for one in found} >= {("told", "sr"), ("told", "pdf")}
+
+
+def test_a_document_that_cannot_be_made_at_this_moment_is_made_later(app_context, told, monkeypatch):
+    chosen = systems(told.peer(), routes=({"send": [{"to": "told", "as": ["sr"]}]},))
+    report = queued(app_context, chosen)
+    faults = [OSError("the database is away"), ValueError("altered")]
+    monkeypatch.setattr("tetkik.integrations.outbox.version_of", lambda *_: (_ for _ in ()).throw(faults[0]))
+    for state in (OutboxState.WAITING, OutboxState.REFUSED):
+        assert sent_all(app_context, chosen) == 1
+        item = items(app_context, report.id)["told", "sr"]
+        assert item.state is state and item.status.endswith(type(faults.pop(0)).__name__)
+        now(app_context)
+
+
+def test_an_order_s_number_goes_to_the_system_that_gave_it_alone(app_context, monkeypatch):
+    sent = {}
+    monkeypatch.setattr(
+        "tetkik.integrations.outbox.oru_for", lambda peer, _, order: sent.update({peer.name: order}) or b"x"
+    )
+    monkeypatch.setattr("tetkik.integrations.outbox.send_oru", lambda *_, **__: Answer.done("AA"))
+    peers = tuple({"name": name, "hl7": "127.0.0.1:2575"} for name in ("hbys", "other"))
+    chosen = systems(*peers, routes=({"send": [{"to": name, "as": ["hl7"]} for name in ("hbys", "other")]},))
+    report = queued(app_context, chosen)
+    with app_context.records.write(SYSTEM) as tx:
+        case = tx.session.get_one(Case, tx.session.get_one(Report, report.id).case_id)
+        # Placed for a record that was joined with this one later.
+        old = patients.create(tx, Person(name="Gülçin ŞAHİN", number="4712"))
+        content = OrderContent(accession="A1", placer_number="P1", procedure_code="PA")
+        order = orders.place_order(tx, old, content, "hbys")
+        tx.session.get_one(Order, order).case_id = case.id
+        why = LinkReason.REGISTERED_TWICE
+        tx.session.add(
+            PatientLink(patient_id=old, survivor_id=case.patient_id, reason=why, created_at=tx.now)
+        )
+    sent_all(app_context, chosen)
+    assert sent["hbys"].placer_number == "P1"
+    assert (sent["other"].placer_number, sent["other"].procedure_code) == ("", "PA")
 
 
 def test_messages_go_by_their_own_ways(app_context, monkeypatch):
