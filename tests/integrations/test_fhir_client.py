@@ -145,9 +145,9 @@ def test_an_answer_that_comes_drop_by_drop_is_not_waited_for(monkeypatch):
     with serving() as (server, peer):
         answer = send_bundle(peer, to_fhir_transaction(document(ReportState.FINAL)))
         assert (answer.outcome, answer.for_all) == (Outcome.TRANSIENT, False)
-        peer = peer.model_copy(update={"dicomweb": f"http://127.0.0.1:{server.server_port}/dicom-web"})
+        archive = peer.model_copy(update={"dicomweb": f"http://127.0.0.1:{server.server_port}/dicom-web"})
         server.answer = (200, {}, b"{}")
-        answer = stow(Configuration(), peer, [b""], Settings())
+        answer = stow(Configuration(), archive, [b""], Settings())
     assert (answer.outcome, answer.status) == (Outcome.TRANSIENT, "ReadTimeout")
 
 
