@@ -56,8 +56,10 @@ def create_app(context: AppContext, *, work: bool = True) -> FastAPI:
                 thread.stop()
             decoder.close()
 
-    contacts.check(context.settings)
-    systems_of(context.settings)
+    systems = systems_of(context.settings)
+    contacts.check(
+        context.settings, [name for route in systems.routes for name in route.notify] if systems else ()
+    )
     decoder = ImageDecoder(context.records)
     app = FastAPI(
         title="Tetkik",

@@ -298,7 +298,7 @@ def test_an_administrator_confirms_what_came_back(application, app_context):
     assert client.post(f"/admin/users/{actor.user_id}/confirm-keys").status_code == 303
     assert client.get("/api/v1/models", headers=header).status_code == 200
     assert client.post(f"/api/v1/users/{actor.user_id}/confirm-keys").json()["keys_held"] is False
-    assert "wait" not in client.get("/admin/users").text
+    assert "1 token wait" not in client.get("/admin/users").text
 
 
 def test_answers_of_the_api_are_files_to_a_browser(application, app_context):

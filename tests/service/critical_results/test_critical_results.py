@@ -6,6 +6,7 @@ import email
 import io
 import json
 import zipfile
+from dataclasses import replace
 from datetime import timedelta
 from email import policy
 from urllib.parse import parse_qs
@@ -23,7 +24,7 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.lifecycle import erasure
 from tetkik.records.lifecycle.erasure import ErasureReason
 from tetkik.records.lifecycle.patient_export import export_patient
-from tetkik.records.schema import AuditRow, CriticalResult
+from tetkik.records.schema import AuditRow, CriticalResult, Study
 from tetkik.records.worklist import critical_results
 from tetkik.service.critical_results import contacts
 from tetkik.service.critical_results.escalation import send_due
@@ -197,6 +198,26 @@ def test_wrong_contacts_and_times_are_refused_at_the_start(tmp_path, text, setti
     file.write_text(text, "utf-8")
     with pytest.raises(SettingError):
         contacts.check(Settings(critical_contacts=file, **settings))
+
+
+def test_whom_the_route_of_a_case_names_is_told_first(gateways, tmp_path):
+    app_context, http, _ = gateways
+    systems = tmp_path / "systems.toml"
+    systems.write_text('[[route]]\nmodality = ["DX"]\nnotify = ["Dahiliye nöbetçisi"]\n', "utf-8")
+    app_context = replace(
+        app_context, settings=app_context.settings.model_copy(update={"integrations": systems})
+    )
+    made = made_report(app_context.records)
+    with app_context.records.write(made_user(app_context.records, Role.RADIOLOGIST)) as tx:
+        tx.session.execute(update(Study).values(modality="DX"))
+        critical_results.raise_result(tx, made.case_id, CriticalLevel.RED, _WORDS, notify=True)
+    assert send_due(app_context)
+    assert [path for path, *_ in http.requests] == ["/sms"]
+
+
+def test_a_route_that_names_no_contact_is_refused_at_the_start(tmp_path):
+    with pytest.raises(SettingError, match="Kimse"):
+        contacts.check(Settings(), ["Kimse"])
 
 
 def test_who_was_told_at_the_signature_is_kept_and_so_is_why_nobody_was(app_context):

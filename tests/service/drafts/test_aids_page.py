@@ -62,7 +62,7 @@ def test_a_report_is_written_with_the_aids(room):
         page.keyboard.type(" efüzyn")
         suggested = line.nth(-2).get_by_role("button", name="efüzyon")
         suggested.click()
-        expect(line.nth(-2).locator("textarea")).to_have_value(f"{wanted} efüzyon")
+        expect(line.nth(-2).locator("textarea")).to_have_value(f"{wanted} efüzyon.")
         page.keyboard.press("Control+s")
         expect(page.locator(".draft-side.unsaved")).to_have_count(0)
         assert f"{wanted} efüzyon" in texts(room)

@@ -19,7 +19,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.reports.edit_conflicts import number_of, row_of
-from tetkik.records.schema import Case, OutboxItem, ReceivedStudy, Report
+from tetkik.records.schema import Case, OutboxItem, ReceivedStudy, Report, Study
 from tetkik.values import OutboxState, ReportState
 
 DICOM_FORMS = frozenset({"sr", "pdf", "capture", "image", "presentation"})
@@ -220,6 +220,14 @@ def source_of(tx: Transaction, case_id: str) -> str:
     """What system sent the images of a case; empty where a person uploaded them."""
     came = select(ReceivedStudy.peer).where(ReceivedStudy.case_id == case_id)
     return tx.session.scalar(came.order_by(ReceivedStudy.last_at.desc()).limit(1)) or ""
+
+
+def route_of_case(tx: Transaction, case_id: str) -> tuple[str, str, str]:
+    """What routes look at: the system that sent a case's images, modality and body part of its last study."""
+    newest = select(Study.modality, Study.body_part).where(Study.case_id == case_id)
+    found = tx.session.execute(newest.order_by(Study.id.desc()).limit(1)).first()
+    modality, body_part = found or (None, None)
+    return source_of(tx, case_id), modality or "", body_part or ""
 
 
 def resend(tx: Transaction, item_id: str) -> None:

@@ -81,6 +81,7 @@ class DueNotice:
     """A notice that is to be sent now: to the contact of this `step`, from 0, for this department."""
 
     id: str
+    case_id: str
     reference: str
     level: CriticalLevel
     department: str | None
@@ -197,7 +198,8 @@ def take_due(tx: Transaction) -> DueNotice | None:
         return None
     row.next_at = tx.now + _SENDING
     department = tx.session.get_one(Case, row.case_id).department
-    return DueNotice(row.id, row.reference, row.level, department, len(json.loads(row.notices)))
+    step = len(json.loads(row.notices))
+    return DueNotice(row.id, row.case_id, row.reference, row.level, department, step)
 
 
 def record_notice(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -41,11 +41,17 @@ class _File(BaseModel):
     contact: tuple[Contact, ...] = ()
 
 
-def contacts_for(settings: Settings, department: str | None) -> tuple[Contact, ...]:
-    """The contacts of a department in the order of the file, those of every department behind them."""
+def contacts_for(
+    settings: Settings, department: str | None, first: Sequence[str] = ()
+) -> tuple[Contact, ...]:
+    """The contacts of a department in the order of the file, those of every department behind them.
+
+    Before both come those whose names are in `first`.
+    """
     known = _read(settings.critical_contacts)
+    named = [item for name in first for item in known if item.name == name]
     own = [item for item in known if department in item.departments]
-    return (*own, *(item for item in known if not item.departments))
+    return tuple(dict.fromkeys((*named, *own, *(item for item in known if not item.departments))))
 
 
 def minutes_of(settings: Settings) -> Mapping[CriticalLevel, timedelta]:
@@ -67,15 +73,26 @@ def minutes_of(settings: Settings) -> Mapping[CriticalLevel, timedelta]:
     return found
 
 
-def check(settings: Settings) -> None:
-    """Refuse wrong settings at the start, rather than when a patient waits."""
+def check(settings: Settings, named: Iterable[str] = ()) -> None:
+    """Refuse wrong settings at the start, rather than when a patient waits.
+
+    `named` are the contacts that other files name.
+    """
     minutes_of(settings)
+    known = _read(settings.critical_contacts)
+    for name in sorted(set(named) - {contact.name for contact in known}):
+        raise SettingError(
+            "A route tells {name} of critical results, who is no contact; correct notify in {file}, or "
+            "critical_contacts.",
+            name=name,
+            file=settings.integrations,
+        )
     missing = {
         Channel.SMS: not settings.sms_url,
         Channel.PAGER: not settings.pager_url,
         Channel.EMAIL: not (settings.smtp_host and settings.smtp_from),
     }
-    for contact in _read(settings.critical_contacts):
+    for contact in known:
         if missing[contact.channel]:
             raise SettingError(
                 "The contact {name} is told by {channel}, for which there is no server; set sms_url, "

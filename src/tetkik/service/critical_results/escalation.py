@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import structlog
 
+from tetkik.records.reports import outbox
 from tetkik.records.worklist import critical_results
 from tetkik.records.worklist.critical_results import DueNotice
 from tetkik.service.critical_results import contacts, delivery
 from tetkik.service.kit.background.periodic_thread import PeriodicThread
 from tetkik.service.kit.context import AppContext
+from tetkik.service.outbox.sending import systems_of
 from tetkik.values import SYSTEM
 
 _POLL_SECONDS = 2.0
@@ -45,9 +47,19 @@ def send_due(context: AppContext) -> bool:
     return True
 
 
+def _named_by_route(context: AppContext, case_id: str) -> tuple[str, ...]:
+    """Whom the route of a case names; nobody where there is none."""
+    systems = systems_of(context.settings)
+    if systems is None:
+        return ()
+    with context.records.read() as tx:
+        route = systems.route(*outbox.route_of_case(tx, case_id))
+    return route.notify if route is not None else ()
+
+
 def _send(context: AppContext, due: DueNotice) -> None:
     settings = context.settings
-    known = contacts.contacts_for(settings, due.department)
+    known = contacts.contacts_for(settings, due.department, _named_by_route(context, due.case_id))
     if not known:
         with context.records.write(SYSTEM) as tx:
             critical_results.give_up(tx, due.id)
