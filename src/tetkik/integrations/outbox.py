@@ -124,7 +124,8 @@ def _answer(
         with records.read() as tx:
             found = version_of(tx, due.report_id, due.number)
             order = _order(tx, found, peer) if due.form == ResultForm.HL7 else None
-        objects = _objects(found.document, due.form, greys, peer, order)
+            replaced = _replaced(tx, found) if due.form == ResultForm.SR else None
+        objects = _objects(found.document, due.form, greys, peer, order, replaced)
     except Exception as fault:
         words = f"the document could not be made: {type(fault).__name__}"
         # No other try changes a record that was altered or erased. A database that is away, a file that
@@ -150,9 +151,13 @@ def _order(tx: Transaction, found: SignedVersion, peer: Peer) -> OrderContent | 
     return replace(order.content, placer_number="")
 
 
+def _replaced(tx: Transaction, found: SignedVersion) -> ReportDocument | None:
+    before = found.info.replaces
+    return None if before is None else version_of(tx, found.document.id, before, pictures=False).document
+
+
 _MAKERS: Mapping[str, Callable[[ReportDocument], bytes]] = MappingProxyType(
     {
-        "sr": to_sr,
         "pdf": to_encapsulated_pdf,
         "capture": to_capture,
         "image": to_image_capture,
@@ -163,11 +168,18 @@ _MAKERS: Mapping[str, Callable[[ReportDocument], bytes]] = MappingProxyType(
 
 
 def _objects(
-    document: ReportDocument, form: str, greys: Greys, peer: Peer, order: OrderContent | None
+    document: ReportDocument,
+    form: str,
+    greys: Greys,
+    peer: Peer,
+    order: OrderContent | None,
+    replaced: ReportDocument | None,
 ) -> tuple[bytes, ...]:
     """The files or the message of a form, under the same names each time."""
     if form == ResultForm.HL7:
         return (oru_for(peer, document, order),)
+    if form == ResultForm.SR:
+        return (to_sr(document, replaced),)
     if form == ResultForm.PRESENTATION:
         return to_report_states(document, greys(drawn_images(document)))
     return (_MAKERS[form](document),)
