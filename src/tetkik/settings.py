@@ -335,16 +335,16 @@ class Settings(BaseSettings):
     ldap_group_filter: str = "(|(member={dn})(uniqueMember={dn}))"
     """By which filter a person's groups are found; `(member:1.2.840.113556.1.4.1941:={dn})` counts groups
     within groups in Active Directory."""
+    ldap_group_base: str = ""
+    """Below which name groups count: whoever makes some there gives a role. Empty is `ldap_base`."""
     ldap_bind_dn: str = ""
     """The account by which people are looked for; empty where everybody may look."""
     ldap_bind_password: SecretStr | None = None
     """The password of that account."""
     ldap_roles: str = ""
-    """Which group (`cn`) has which role, such as `radyoloji=radiologist, kalite=auditor`. Who is in none of
-    them cannot sign in."""
+    """Which group (`cn`) has which role, such as `radyoloji=radiologist`; who is in none cannot sign in."""
     ldap_departments: str = ""
-    """Which group opens which department, such as `noroloji=Nöroloji, bashekimlik=*`. Empty: the
-    administrator says it, and a newcomer has none."""
+    """Which group opens which department, as in `oidc_departments`. Empty: the administrator says it."""
     ldap_ca: Path | None = None
     """The authority (PEM) that signed the directory's certificate. None: those that the system trusts."""
     passkey_roles: str = ""

@@ -94,6 +94,14 @@ def test_hl7_holds_the_sections_and_the_findings_above_their_thresholds():
     assert str(rows[-1][5]) == document().verification
 
 
+def test_what_latin_5_does_not_have_is_written_otherwise():
+    said = replace(draft(), sentences=(replace(draft().sentences[0], text="Nodül ≥ 8 mm – “stabil”"),))
+    made = document()
+    made = replace(made, content=replace(made.content, draft=said))
+    message = to_hl7(made, MessageForm(turkish=True)).decode("iso8859_9")
+    assert 'Nodül >= 8 mm - "stabil"' in message
+
+
 def test_a_text_cannot_break_out_of_its_field():
     hostile = replace(IDENTITY, patient_name="A|B^C\rPID|2||EVIL", patient_id="x\nOBX|9")
     message = hl7.parse(to_hl7(document(identity=hostile)).decode())

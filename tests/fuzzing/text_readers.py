@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.report.checking import FACTS
+from tetkik.integrations.dicom.worklist import matches_wildcards
 from tetkik.privacy import mask
 from tetkik.report.deidentify import without_identifiers
 from tetkik.report.grounding import check_text
@@ -28,6 +29,7 @@ TEXT_READERS: dict[str, Callable[[str], object]] = {
     "names made of others": lambda text: without_identifiers(f"{text}q", _NAMES),
     "masking": mask,
     "quality": lambda text: unreadable_reason(text, most_characters=10**9),
+    "wildcards": lambda text: matches_wildcards(text[:100].replace(" ", "*"), text),
     "age": lambda text: (read_person(fold(text)), read_durations(fold(text))),
 }
 """What reads free text: it refuses nothing, and its work grows with the length alone (`operations.py`)."""

@@ -79,6 +79,26 @@ cn: noroloji
 member: uid=omer,ou=people,{base}
 member: uid=ayse,ou=people,{base}
 
+dn: ou=tetkik,{base}
+objectClass: organizationalUnit
+ou: tetkik
+
+dn: cn=denetim,ou=tetkik,{base}
+objectClass: groupOfNames
+cn: denetim
+member: uid=omer,ou=people,{base}
+
+dn: cn=misafir,ou=tetkik,{base}
+objectClass: groupOfNames
+cn: misafir
+cn: denetim
+member: uid=ayse,ou=people,{base}
+
+dn: cn=denetim,ou=people,{base}
+objectClass: groupOfNames
+cn: denetim
+member: uid=kenan,ou=people,{base}
+
 dn: cn=klinisyen,{base}
 objectClass: groupOfNames
 cn: klinisyen

@@ -22,7 +22,9 @@ addresses = ["10.1.2.3", "10.2.0.0/16", "2001:db8::/32"]
 allow = ["store", "commit"]
 character_set = "ISO_IR 148"
 clock_offset_minutes = 7
+host = "10.1.2.3"
 expected_count = true
+without_orders = true
 [[peer]]
 name = "ct1-old"
 ae_title = "CT1"
@@ -39,6 +41,7 @@ addresses = ["10.1.0.9"]
 allow = ["orders"]
 hl7 = "10.1.0.9:2575"
 mapping = "hbys.toml"
+issuer = "HASTANE"
 [[route]]
 from = ["ct1"]
 modality = ["DX", "CR"]
@@ -105,10 +108,19 @@ def test_a_token_lies_in_a_file_of_its_own(file, tmp_path):
             '[[peer]]\nname = "b"\nae_title = "CT1"\naddresses = ["10.2.3.0/24"]',
             "ct1 and b have one AE title",
         ),
+        (
+            '[[peer]]\nname = "b"\nallow = ["orders"]\naddresses = ["10.1.0.8/29"]',
+            "hbys and b may both send orders from one address",
+        ),
         ('[[route]]\nfrom = ["mr"]', "a route names mr, and no peer is called so"),
-        ('[[route]]\nsend = [{to = "ct1", as = ["sr"]}]', "ct1 gets results as sr and has no address"),
+        (
+            '[[route]]\nsend = [{to = "ct1-old", as = ["sr"]}]',
+            "ct1-old gets results as sr and has no address",
+        ),
         ('[[route]]\nsend = [{to = "pacs", as = ["fhir"]}]', "pacs gets results as fhir and has no address"),
         ('[[route]]\nsend = [{to = "pacs", as = []}]', "route 3, send 1, as: "),
+        ('[[peer]]\nname = "a"\npriors = true', "priors of a asks by DICOM"),
+        ('[[peer]]\nname = "a"\ncharacter_set = "ISO_IR 148x"', "ISO_IR 148x is no character set"),
         ("[listen]", "not valid TOML"),
         ("[other]", "other: there is no such setting"),
     ],
@@ -150,6 +162,14 @@ def test_it_is_explained_in_both_languages(file):
         "ct1: its clock is ahead by minutes: 7.",
         "ct1 · DX, CR · CHEST: read by the model findings-mobilenet-cxr.",
         "ct1 · DX, CR · CHEST: signed results go to pacs as sr, pdf.",
+        "We ask ct1 how many images a study has.",
+        "hbys: its hospital numbers are of HASTANE.",
+        "ct1: a study without an order opens a case, and no person is asked.",
+        "pacs: earlier studies of a patient are fetched from there, 3 at most.",
+        "pacs is called by DICOM at 10.1.0.1, port 104, as PACS.",
+        "pacs: called by DICOM and HL7 without TLS.",
+        "hbys is called by HL7 2.5.1 at 10.1.0.9:2575.",
+        "hbys.toml.",
         "told of critical results: Nöbetçi.",
         "every study: read by no model.",
     ):

@@ -86,6 +86,12 @@ def peer_at(port: int) -> Peer:
     return Peer.model_validate({"name": "fhir1", "fhir": f"http://127.0.0.1:{port}/fhir"})
 
 
+def test_a_study_that_the_server_knows_stays_as_it_is():
+    entries = json.loads(to_fhir_transaction(document(ReportState.FINAL)))["entry"]
+    (request,) = [one["request"] for one in entries if one["resource"]["resourceType"] == "ImagingStudy"]
+    assert request["method"] == "POST" and "urn%3Adicom%3Auid" in request["ifNoneExist"]
+
+
 def test_a_transaction_sent_twice_is_there_once_and_an_amendment_takes_its_place():
     with serving() as (server, peer):
         bundle = to_fhir_transaction(document(ReportState.FINAL))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from tests.integrations.directory import BASE, GOOD, Slapd, slapd
 from tests.integrations.hl7.tls import certificates
@@ -74,6 +75,25 @@ def test_who_is_in_the_directory_is_who_its_groups_say(server: Slapd):
     assert len(arrival.subject) == 72 and "omer" not in arrival.subject
 
 
+def test_the_case_of_a_group_does_not_count(server: Slapd):
+    arrival = directory(server, ldap_roles="Radyoloji=radiologist").authenticate("omer", GOOD)
+    assert arrival is not None and arrival.roles == {Role.RADIOLOGIST}
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"ldap_bind_password": "yanlış"}, "bind_refused"),
+        ({"ldap_ca": None}, "certificate"),
+        ({"ldap_url": "ldaps://127.0.0.1:1"}, "unreachable"),
+    ],
+)
+def test_the_log_names_the_cause(server: Slapd, changes: dict[str, object], kind: str):
+    with capture_logs() as lines, pytest.raises(AccessError):
+        directory(server, **changes).authenticate("omer", GOOD)
+    assert lines == [{"event": "directory_failed", "kind": kind, "log_level": "warning"}]
+
+
 @pytest.mark.parametrize(
     ("login", "password"),
     [
@@ -98,6 +118,17 @@ def test_an_empty_password_opens_nothing_though_the_directory_takes_it(server: S
     for empty in ("", "\x00"):
         with pytest.raises(NotSignedIn):
             sign_in.sign_in_by_password(records, "omer", empty, PEER, directory(server))
+
+
+@pytest.mark.attack
+def test_a_group_of_that_name_elsewhere_or_with_a_second_name_gives_no_role(server: Slapd):
+    there = directory(server, ldap_roles="denetim=auditor", ldap_group_base=f"ou=tetkik,{BASE}")
+    roles = {}
+    for login in ("omer", "ayse", "kenan"):
+        arrival = there.authenticate(login, GOOD)
+        assert arrival is not None
+        roles[login] = arrival.roles
+    assert roles == {"omer": {Role.AUDITOR}, "ayse": frozenset(), "kenan": frozenset()}
 
 
 def test_a_strange_login_is_that_one_person(server: Slapd):

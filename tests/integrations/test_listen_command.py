@@ -8,11 +8,11 @@ from pynetdicom.transport import AssociationSocket
 from tests.integrations.dicom.listener import close_sockets, listening
 from tests.records.kit import made_records
 from tetkik.cli import listen as command
-from tetkik.errors import SettingError, UsageError
-from tetkik.integrations.configuration import DicomListener, load_configuration
-from tetkik.integrations.dicom.spool import instance_digest
+from tetkik.errors import SettingError, TetkikError, UsageError
+from tetkik.integrations.configuration import DicomListener, Hl7Listener, load_configuration
+from tetkik.integrations.dicom.spool import NoRoom, Origin, instance_digest
 from tetkik.integrations.explanation import unreachable
-from tetkik.integrations.listening import bound, dicom_work, imported, only_one
+from tetkik.integrations.listening import bound, dicom_work, imported, only_one, open_spool
 from tetkik.language import Language
 from tetkik.records.ids import new_id
 from tetkik.records.schema import ReceivedFile, ReceivedStudy
@@ -80,6 +80,44 @@ def test_a_certificate_that_is_none_is_one_sentence(tmp_path):
         dicom_work(Settings(data_dir=tmp_path), configuration, made)
 
 
+def test_no_object_is_taken_that_is_too_long_to_be_read(tmp_path):
+    records = made_records(tmp_path)
+    settings = Settings(data_dir=tmp_path, max_image_bytes=1000)
+    made = open_spool(settings, records, DicomListener(reserve_bytes=0))
+    coming = made.receive(Origin("ct1", "CT1", "1.2", "1.2.3", "1.2.840.10008.1.2", "2026-11-20T08:00:00"))
+    with pytest.raises(NoRoom):
+        coming.write(b"x" * 1001)
+    coming.discard()
+    records.close()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ('[hl7]\ntls_cert = "no.pem"\ntls_key = "no.pem"\n', r"certificate of \[hl7\]"),
+        ('[[peer]]\nname = "hbys"\nmapping = "no.toml"\n', "no.toml"),
+        ('[[route]]\nmodel = "no-such-model"\n', "no-such-model"),
+    ],
+)
+def test_check_refuses_what_names_something_that_is_not_there(tmp_path, more, words):
+    with pytest.raises(TetkikError, match=words):
+        command.listen(check=systems(tmp_path, 104, more))
+
+
+def test_the_port_of_hl7_is_bound_before_it_is_said(tmp_path, monkeypatch, capsys):
+    with bound(Hl7Listener(address="127.0.0.1", port=0)) as made:
+        port = made.getsockname()[1]
+        file = tmp_path / "systems.toml"
+        file.write_text(f'[hl7]\naddress = "127.0.0.1"\nport = {port}\n')
+        made_records(tmp_path).close()
+        chosen = Settings(data_dir=tmp_path, integrations=file, allow_root=True)
+        monkeypatch.setattr(command, "settings", lambda: chosen)
+        monkeypatch.setattr(command, "hide_process", lambda: None)
+        with pytest.raises(SettingError, match=f"port {port}"):
+            command.listen(allow_root=True)
+    assert "HL7:" not in capsys.readouterr().out
+
+
 def test_what_is_in_the_database_is_what_was_imported(tmp_path):
     records = made_records(tmp_path)
     uids = {state: f"1.2.{number}" for number, state in enumerate(ReceivedFileState)}
@@ -102,6 +140,7 @@ def test_what_is_in_the_database_is_what_was_imported(tmp_path):
                 )
             )
     asked = [*uids.values(), *(f"1.3.{number}" for number in range(1200))]
-    assert imported(records, asked) == {uids[ReceivedFileState.IMPORTED]}
-    assert imported(records, []) == set()
+    refused = {uids[ReceivedFileState.REFUSED]: False}
+    assert imported(records, asked) == {uids[ReceivedFileState.IMPORTED]: True} | refused
+    assert imported(records, []) == {}
     records.close()

@@ -29,11 +29,13 @@ from tetkik.records.orders import orders
 from tetkik.records.orders.orders import OrderContent
 from tetkik.records.reports import outbox, signing
 from tetkik.records.reports.versions import version_of
-from tetkik.records.schema import AuditRow, Case, Image, Order, OutboxItem, PatientLink, Report
+from tetkik.records.schema import AuditRow, Case, Image, OutboxItem
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.outbox import sending
 from tetkik.settings import Settings
 from tetkik.values import SYSTEM, LinkReason, OutboxState, Role
+from tetkik.workflow.patient_comparison import compare_unaudited
+from tetkik.workflow.patient_merge import link
 
 WANTED = (
     Comprehensive3DSRStorage,
@@ -273,31 +275,6 @@ def test_a_document_that_cannot_be_made_at_this_moment_is_made_later(app_context
         now(app_context)
 
 
-def test_an_order_s_number_goes_to_the_system_that_gave_it_alone(app_context, monkeypatch):
-    sent = {}
-    monkeypatch.setattr(
-        "tetkik.integrations.outbox.oru_for", lambda peer, _, order: sent.update({peer.name: order}) or b"x"
-    )
-    monkeypatch.setattr("tetkik.integrations.outbox.send_oru", lambda *_, **__: Answer.done("AA"))
-    peers = tuple({"name": name, "hl7": "127.0.0.1:2575"} for name in ("hbys", "other"))
-    chosen = systems(*peers, routes=({"send": [{"to": name, "as": ["hl7"]} for name in ("hbys", "other")]},))
-    report = queued(app_context, chosen)
-    with app_context.records.write(SYSTEM) as tx:
-        case = tx.session.get_one(Case, tx.session.get_one(Report, report.id).case_id)
-        # Placed for a record that was joined with this one later.
-        old = patients.create(tx, Person(name="Gülçin ŞAHİN", number="4712"))
-        content = OrderContent(accession="A1", placer_number="P1", procedure_code="PA")
-        order = orders.place_order(tx, old, content, "hbys")
-        tx.session.get_one(Order, order).case_id = case.id
-        why = LinkReason.REGISTERED_TWICE
-        tx.session.add(
-            PatientLink(patient_id=old, survivor_id=case.patient_id, reason=why, created_at=tx.now)
-        )
-    sent_all(app_context, chosen)
-    assert sent["hbys"].placer_number == "P1"
-    assert (sent["other"].placer_number, sent["other"].procedure_code) == ("", "PA")
-
-
 def test_messages_go_by_their_own_ways(app_context, monkeypatch):
     sent = {}
 
@@ -323,6 +300,33 @@ def test_messages_go_by_their_own_ways(app_context, monkeypatch):
     assert found["ehr", "fhir"].status.startswith("HTTP 503")
     ((_, path, _, body),) = server.asked
     assert path.startswith("/fhir") and b'"transaction"' in body
+
+
+def test_a_number_of_an_order_goes_back_to_who_gave_it(app_context, monkeypatch):
+    """The order of a record that another one stands for by now."""
+    sent = {}
+
+    def oru(peer, message, **_):
+        sent[peer.name] = b"|P77|" in message
+        return Answer.done("AA")
+
+    monkeypatch.setattr("tetkik.integrations.outbox.send_oru", oru)
+    peers = (
+        {"name": "hbys", "hl7": "127.0.0.1:2575", "allow": ["orders"], "addresses": ["10.0.0.1"]},
+        {"name": "other", "hl7": "127.0.0.1:2576", "allow": ["orders"], "addresses": ["10.0.0.2"]},
+        {"name": "archive", "hl7": "127.0.0.1:2577"},
+    )
+    chosen = systems(*peers, routes=({"send": [{"to": one["name"], "as": ["hl7"]} for one in peers]},))
+    report = queued(app_context, chosen)
+    with app_context.records.write(SYSTEM) as tx:
+        case = tx.session.get_one(Case, report.case_id)
+        former = patients.create(tx, Person(name="Gülçin ŞAHİN", number="4712"))
+        order_id = orders.place_order(tx, former, OrderContent(placer_number="P77"), "hbys")
+        orders.link_case(tx, order_id, case.id)
+        seen = compare_unaudited(tx, former, case.patient_id).seen
+        link(tx, former, case.patient_id, LinkReason.MASTER_INDEX, seen)
+    sent_all(app_context, chosen)
+    assert sent == {"hbys": True, "other": False, "archive": True}
 
 
 def test_the_thread_sends_what_is_due_and_the_file_is_read_once(app_context, told, tmp_path):

@@ -154,10 +154,18 @@ def _failed(reason, name="00081198"):
     return json.dumps({name: {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [reason]}}]}}).encode()
 
 
+def _kept(many=3, **more):
+    items = [{"00081155": {"vr": "UI", "Value": [uid]}} for uid in uids()[:many]]
+    return json.dumps({"00081199": {"vr": "SQ", "Value": items}} | more).encode()
+
+
 @pytest.mark.parametrize(
     ("status", "content", "expected"),
     [
-        (200, b"{}", Answer.done("HTTP 200, 0000H")),
+        (200, _kept(), Answer.done("HTTP 200, 0000H")),
+        (200, b"{}", Answer.transient("HTTP 200, not every object was named")),  # a proxy
+        (202, _kept(2), Answer.transient("HTTP 202, not every object was named")),
+        (200, _kept(**json.loads(_failed(0xA900, "0008119A"))), Answer.permanent("HTTP 200, A900H")),
         (202, _failed(0xA700), Answer.unavailable("HTTP 202, A700H")),
         (200, _failed(0x0110), Answer.transient("HTTP 200, 0110H")),
         (409, _failed(0x0122), Answer.permanent("HTTP 409, 0122H")),

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from tetkik.bundle.manifest import Task
+from tetkik.bundle.store import resolve
 from tetkik.cli.console import out, print_line
 from tetkik.cli.options import option
 from tetkik.cli.serve import refuse_root, use_time_zone
@@ -64,16 +66,19 @@ def listen(
                 port=made.getsockname()[1],
             )
         if configuration.hl7 is not None:
-            works.append(listening.mllp_work(chosen, configuration))
+            made = held.enter_context(listening.bound(configuration.hl7))
+            works.append(listening.mllp_work(chosen, configuration, made))
             print_line(
-                "HL7: {address}, port {port}", address=configuration.hl7.address, port=configuration.hl7.port
+                "HL7: {address}, port {port}",
+                address=configuration.hl7.address,
+                port=made.getsockname()[1],
             )
         listening.mind(works)
 
 
 def need_extra() -> None:
     """Say what to install where the packages of the connections are missing; loads none of them."""
-    for package in ("pynetdicom", "sqlalchemy", "hl7"):
+    for package in ("pynetdicom", "sqlalchemy"):
         if find_spec(package) is None:
             raise MissingExtra(
                 "The connections need the package {package}; `pip install 'tetkik[integrations]'`.",
@@ -85,8 +90,12 @@ def explain(file: Path, *, call: bool) -> None:
     """Print what a file means, in Turkish and in English; status 1 where a system does not answer."""
     from tetkik.integrations.configuration import load_configuration
     from tetkik.integrations.explanation import explained, unreachable
+    from tetkik.integrations.listening import load_files
 
     configuration = load_configuration(file)
+    load_files(configuration)
+    for model in sorted({route.model for route in configuration.routes} - {"", "none"}):
+        resolve(model, Task.FINDINGS)
     silent = unreachable(configuration) if call else ()
     for number, language in enumerate(Language):
         if number:

@@ -14,7 +14,11 @@ from datetime import datetime
 from uuid import NAMESPACE_OID, uuid5
 
 from pydicom.dataset import Dataset
-from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    EncapsulatedPDFStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    SecondaryCaptureImageStorage,
+)
 
 from tetkik._version import __version__
 from tetkik.documents.particulars import (
@@ -31,6 +35,12 @@ from tetkik.values.common import one_line
 
 CHARACTER_SET = "ISO_IR 192"
 MANUFACTURER = "Tetkik"
+_RESULT_CLASSES = (
+    "1.2.840.10008.5.1.4.1.1.88.",  # structured reports and key objects
+    EncapsulatedPDFStorage,
+    SecondaryCaptureImageStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +119,11 @@ def encapsulated(document: ReportDocument) -> Instance:
 def is_result(dataset: Dataset) -> bool:
     """Whether an object was made of a report by this program, here or elsewhere: no image to be read.
 
-    Archives send on what they got, and so results come back.
+    Archives send on what they got, and so results come back. Our example images are of scanners' classes.
     """
     made_by = one_line(str(dataset.get("Manufacturer", "")))
-    return made_by == MANUFACTURER and str(dataset.get("SOPInstanceUID", "")).startswith("2.25.")
+    uid, sop_class = str(dataset.get("SOPInstanceUID", "")), str(dataset.get("SOPClassUID", ""))
+    return made_by == MANUFACTURER and uid.startswith("2.25.") and sop_class.startswith(_RESULT_CLASSES)
 
 
 def identify(dataset: Dataset, document: ReportDocument) -> None:

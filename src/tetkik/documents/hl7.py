@@ -45,14 +45,6 @@ patient"; the rest as above."""
 _SEX = MappingProxyType({Sex.FEMALE: "F", Sex.MALE: "M", Sex.OTHER: "O"})
 _PRESENT, _ABSENT = "52101004^Present^SCT", "2667000^Absent^SCT"
 _ESCAPES = {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"}
-_LATIN = str.maketrans(
-    {
-        **{"≥": ">=", "≤": "<=", "≈": "=", "≠": "!=", "−": "-", "–": "-", "—": "-", "‑": "-", "•": "-"},
-        **{"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "′": "'", "″": '"', "…": "...", "→": "->"},
-        **{"μ": "µ", "\u2009": " ", "\u202f": " ", "\u200b": ""},
-    }
-)
-"""What stands for characters that ISO 8859-9 lacks."""
 _SPECIAL = re.compile(r"[\\|^&~]|\r\n|\r|\n|[\x00-\x1f\x7f]")
 
 
@@ -81,14 +73,32 @@ class MessageForm:
     pdf: bytes | None = field(default=None, repr=False)
 
 
+_IN_LATIN = str.maketrans(
+    {
+        "≥": ">=",
+        "≤": "<=",
+        "≠": "!=",
+        "≈": "ca. ",
+        "–": "-",
+        "—": "-",
+        "−": "-",
+        "‑": "-",
+        "…": "...",
+        "•": "-",
+    }
+    | {"‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "→": "->", "\u2009": " ", "\u202f": " ", "€": "EUR"}
+)
+"""What reports have and ISO 8859-9 does not, where a `?` would say something else; without delimiters."""
+
+
 def to_hl7(document: ReportDocument, form: MessageForm = MessageForm()) -> bytes:
     """The report as one message, its segments ended by carriage returns.
 
     A draft is sent as preliminary, a withdrawn report with its text as wrong. ValueError where the receiver's
     character set lacks a character that nothing stands for: a report that says something else is not sent.
     """
-    text = "\r".join(_segments(document, form)) + "\r"
-    return text.translate(_LATIN).encode("iso8859_9") if form.turkish else text.encode("utf-8")
+    message = "\r".join(_segments(document, form)) + "\r"
+    return message.translate(_IN_LATIN).encode("iso8859_9") if form.turkish else message.encode("utf-8")
 
 
 def _segments(document: ReportDocument, form: MessageForm) -> Iterator[str]:

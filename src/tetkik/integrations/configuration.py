@@ -20,6 +20,7 @@ from pydantic_core.core_schema import ValidationInfo
 
 from tetkik.credentials import find_secret
 from tetkik.errors import SettingError
+from tetkik.integrations.dicom.character_sets import codec_of
 from tetkik.language import Sentence
 from tetkik.settings import Settings, validation_fault
 
@@ -140,6 +141,16 @@ class Peer(_Part):
     mapping: FilePath | None = None
     fhir: Url | None = None
 
+    @model_validator(mode="after")
+    def _can_be_done(self) -> Self:
+        if self.character_set is not None and codec_of(self.character_set) is None:
+            raise PydanticCustomError("codec", "unknown", {"character_set": self.character_set})
+        asked = {"expected_count": self.expected_count, "priors": self.priors, "worklist": self.worklist}
+        if self.host is None or self.ae_title is None:
+            for key in (key for key, wanted in asked.items() if wanted):
+                raise PydanticCustomError("not_callable", "no host", {"name": self.name, "key": key})
+        return self
+
     def may(self, service: Service) -> bool:
         return service in self.allow
 
@@ -221,6 +232,8 @@ class Configuration(_Part):
         for one, other in combinations(self.peers, 2):
             if one.ae_title is not None and one.ae_title == other.ae_title and _overlap(one, other):
                 raise PydanticCustomError("confused", "alike", {"one": one.name, "other": other.name})
+            if one.may(Service.ORDERS) and other.may(Service.ORDERS) and _overlap(one, other):
+                raise PydanticCustomError("two_senders", "alike", {"one": one.name, "other": other.name})
         for route in self.routes:
             for name in (*route.sources, *(send.to for send in route.send)):
                 if self.peer(name) is None:
@@ -297,6 +310,12 @@ def _fault(error: ErrorDetails) -> Sentence | str:
             return Sentence("two peers are called {name}", given)
         case "confused":
             return Sentence("{one} and {other} have one AE title and an address in common", given)
+        case "codec":
+            return Sentence("{character_set} is no character set; ISO_IR 148 and ISO_IR 192 are some", given)
+        case "not_callable":
+            return Sentence("{key} of {name} asks by DICOM: add its host and its ae_title", given)
+        case "two_senders":
+            return Sentence("{one} and {other} may both send orders from one address", given)
         case "unknown_peer":
             return Sentence("a route names {name}, and no peer is called so", given)
         case "no_address":

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from email.message import Message
+from io import BytesIO
 from uuid import uuid4
 
 import httpx
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 
 from tetkik.errors import TetkikError
 from tetkik.integrations.answer import BUSY, Answer, Outcome, answer_of_fault, answer_of_store
@@ -32,7 +33,10 @@ class DicomwebError(TetkikError):
 
 
 def stow(systems: Configuration, peer: Peer, objects: Sequence[bytes], settings: Settings) -> Answer:
-    """Store files (PS3.10); the answer is the server's status with that of the worst object."""
+    """Store files (PS3.10); the answer is the server's status with that of the worst object.
+
+    Stored is what the server names as stored, and nothing else: a proxy also answers 200.
+    """
     boundary = uuid4().hex
     body = b"".join(
         f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode() + content + b"\r\n"
@@ -52,7 +56,8 @@ def stow(systems: Configuration, peer: Peer, objects: Sequence[bytes], settings:
             content = _read(response, LONGEST_ANSWER)
     except (httpx.HTTPError, OSError, DicomwebError) as error:
         return answer_of_fault(error)
-    return _stored(response, content)
+    wanted = {str(dcmread(BytesIO(one), specific_tags=["SOPInstanceUID"]).SOPInstanceUID) for one in objects}
+    return _stored(response, content, wanted)
 
 
 def find(
@@ -137,12 +142,12 @@ def _read(response: httpx.Response, longest: int) -> bytes:
     return bytes(content)
 
 
-def _stored(response: httpx.Response, content: bytes) -> Answer:
+def _stored(response: httpx.Response, content: bytes, wanted: Set[str]) -> Answer:
     """The store instances response (PS3.18, section 10.5.3): 200, 202 and 409 tell of each object."""
     status = f"HTTP {response.status_code}"
     code = response.status_code
     if code in (httpx.codes.OK, httpx.codes.ACCEPTED, httpx.codes.CONFLICT):
-        worst = _worst(content, failed=code == httpx.codes.CONFLICT)
+        worst = _worst(content, wanted, failed=code == httpx.codes.CONFLICT)
         return replace(worst, status=f"{status}, {worst.status}")
     if code in (408, 425, 429) or code >= 500:
         after = response.headers.get("retry-after", "")
@@ -151,18 +156,20 @@ def _stored(response: httpx.Response, content: bytes) -> Answer:
     return Answer.permanent(status)
 
 
-def _worst(content: bytes, *, failed: bool) -> Answer:
+def _worst(content: bytes, wanted: Set[str], *, failed: bool) -> Answer:
     """The worst status of the objects: FailureReason (0008,1197), WarningReason (0008,1196)."""
     try:
         found = Dataset.from_json(json.loads(content))
-        reasons = [int(one.FailureReason) for one in found.get("FailedSOPSequence", ())]
-        warned = [
-            int(one.WarningReason) for one in found.get("ReferencedSOPSequence", ()) if "WarningReason" in one
-        ]
+        refused, kept = found.get("FailedSOPSequence", ()), found.get("ReferencedSOPSequence", ())
+        reasons = [int(one.FailureReason) for one in (*refused, *found.get("OtherFailuresSequence", ()))]
+        warned = [int(one.WarningReason) for one in kept if "WarningReason" in one]
+        named = {str(one.get("ReferencedSOPInstanceUID", "")) for one in (*kept, *refused)}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Answer.permanent("not in DICOM JSON") if failed else Answer.transient("not in DICOM JSON")
     answers = [answer_of_store(status) for status in (*reasons, *warned)]
     order = (Outcome.PERMANENT, Outcome.TRANSIENT, Outcome.DONE)
+    if not failed and not wanted <= named:
+        answers.append(Answer.transient("not every object was named"))
     if answers:
         return min(answers, key=lambda one: order.index(one.outcome))
     return Answer.permanent("no reason given") if failed else Answer.done("0000H")

@@ -105,6 +105,14 @@ def _peer(peer: Peer) -> Iterator[Sentence]:
         else:
             values = named | {"what": _WORDS[service], "ae_title": peer.ae_title, "addresses": places}
             yield Sentence("{name} may {what}, as {ae_title} from {addresses}.", values)
+    if peer.issuer:
+        yield Sentence("{name}: its hospital numbers are of {issuer}.", named | {"issuer": peer.issuer})
+    if peer.mapping is not None:
+        yield Sentence("{name}: its HL7 is read by {mapping}.", named | {"mapping": peer.mapping})
+    if peer.without_orders:
+        yield Sentence("{name}: a study without an order opens a case, and no person is asked.", named)
+    if peer.worklist:
+        yield Sentence("{name}: orders are taken from its worklist, every minute.", named)
     if peer.character_set is not None:
         values = named | {"character_set": peer.character_set}
         yield Sentence("{name}: text is read as {character_set}, whatever it declares.", values)
@@ -112,9 +120,31 @@ def _peer(peer: Peer) -> Iterator[Sentence]:
         values = named | {"minutes": str(peer.clock_offset_minutes)}
         yield Sentence("{name}: its clock is ahead by minutes: {minutes}.", values)
     if peer.expected_count:
-        yield Sentence("{name}: asked how many images a study has.", named)
+        yield Sentence("We ask {name} how many images a study has.", named)
     if peer.priors:
-        yield Sentence("{name}: earlier studies of a patient are fetched from there.", named)
+        values = named | {"count": str(peer.prior_count)}
+        yield Sentence(
+            "{name}: earlier studies of a patient are fetched from there, {count} at most.", values
+        )
+    yield from _places(peer)
+
+
+def _places(peer: Peer) -> Iterator[Sentence]:
+    """Where we call a peer, and how."""
+    named: dict[str, object] = {"name": peer.name}
+    if peer.host is not None and peer.ae_title is not None:
+        values = named | {"host": peer.host, "port": peer.port, "ae_title": peer.ae_title}
+        yield Sentence("{name} is called by DICOM at {host}, port {port}, as {ae_title}.", values)
+    if peer.hl7 is not None:
+        values = named | {"address": peer.hl7, "version": peer.hl7_version}
+        yield Sentence("{name} is called by HL7 {version} at {address}.", values)
+    for how, address in (("DICOMweb", peer.dicomweb), ("FHIR", peer.fhir)):
+        if address is not None:
+            yield Sentence(
+                "{name} is called by {how} at {address}.", named | {"how": how, "address": address}
+            )
+    if (peer.host is not None or peer.hl7 is not None) and not peer.tls:
+        yield Sentence("{name}: called by DICOM and HL7 without TLS.", named)
 
 
 def _conditions(route: Route) -> str:

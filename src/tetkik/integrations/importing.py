@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from tetkik.errors import Conflict, InputError, NotFound, RecordsError
 from tetkik.imaging.subprocess_worker import ReaderPool
@@ -24,12 +27,11 @@ from tetkik.integrations.completeness import Progress, may_ask, why_complete
 from tetkik.integrations.configuration import Configuration, Peer
 from tetkik.integrations.dicom import query
 from tetkik.integrations.dicom.headers import Header, HeaderReader, HeaderRequest
-from tetkik.integrations.dicom.priors import fetch_priors
+from tetkik.integrations.dicom.priors import fetch_priors, find_unasked
 from tetkik.integrations.dicom.spool import ReceivedFile, Spool, instance_digest
 from tetkik.integrations.dicom.worklist_user import take_worklist
 from tetkik.integrations.listening import Work, open_spool
 from tetkik.language import Sentence
-from tetkik.records.cases import cases
 from tetkik.records.cases.identity_comparison import compare_with_patient
 from tetkik.records.connect import open_records
 from tetkik.records.database import Records
@@ -47,8 +49,17 @@ _AHEAD = timedelta(minutes=5)
 """A study that was made so long after it came shows that the sender's clock is ahead."""
 _NAME = "image"
 """What a file is called in an error: its own name would name its study."""
-_DONE = ReceivedFileState.IMPORTED
+_DONE, _REFUSED = ReceivedFileState.IMPORTED, ReceivedFileState.REFUSED
+_ATTEMPTS = 3
+"""Of a file over which something fails that nobody foresaw."""
+_MOST_COUNTING = 4
+_ANSWER_SECONDS = 2.0
+"""That an import waits at most for another system; its answer counts when it comes."""
 _GONE = Sentence("The file is not in the spool any more; have the study sent again.")
+_INCOMPARABLE = Sentence("The study cannot be compared with the orders here; say whose it is.")
+_FAILED = Sentence("The file could not be imported; tell whoever runs the service, then have it sent again.")
+_OTHER_OBJECT = Sentence("The file is another object than its sender announced; correct that system.")
+_RESULT = Sentence("It is a result that this program made of a report, and no image to be read.")
 _log = structlog.get_logger()
 
 
@@ -85,9 +96,16 @@ class Importer:
         self._spool = spool
         self._now = now
         self._headers, self._readers = decoders.headers, decoders.readers
-        self._asking = ThreadPoolExecutor(1, "asking")
-        """For what other systems are asked meanwhile: a slow one keeps no study waiting."""
+        self._asking, self._listing = ThreadPoolExecutor(1, "asking"), ThreadPoolExecutor(1, "listing")
+        """Where others are asked for priors and for worklists: a slow one keeps nothing else waiting."""
+        self._counting = ThreadPoolExecutor(_MOST_COUNTING, "counting")
+        self._counts: dict[str, Future[int | None]] = {}
+        """The question that each peer was asked last: how many images a study has."""
+        self._attempts: Counter[str] = Counter()
+        self._settled: Set[tuple[str, datetime]] = frozenset()
+        """Files that are imported or refused, as they were at the last look."""
         self._asked: set[str] = set()
+        self._was_resumed = False
         self._worklist: Future[None] | None = None
         self._worklist_at = 0.0
 
@@ -103,17 +121,22 @@ class Importer:
         self.close()
 
     def close(self) -> None:
-        self._asking.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._asking, self._listing, self._counting):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def run_once(self) -> None:
         """Take in what is new, decide what is complete, import what is decided."""
         if time.monotonic() >= self._worklist_at and (self._worklist is None or self._worklist.done()):
             self._worklist_at = time.monotonic() + WORKLIST_SECONDS
-            self._worklist = self._asking.submit(self.take_worklists)
+            self._worklist = self._listing.submit(self.take_worklists)
+        if not self._was_resumed and any(peer.priors for peer in self._configuration.peers):
+            for study in find_unasked(self._records):
+                self._ask(study)
+        self._was_resumed = True
         files = {file.path.name: file for file in self._spool.incoming()}
         self._take_in(files)
         with self._records.read() as tx:
-            receiving_now = receiving.list_received(tx, (ReceivedState.RECEIVING,))
+            receiving_now = receiving.list_received(tx, (ReceivedState.RECEIVING,), most=None, begun=True)
         for study in receiving_now:
             self._safely(study, self._complete)
         with self._records.read() as tx:
@@ -142,37 +165,74 @@ class Importer:
             template = getattr(fault, "template", None)
             _log.error("import", study=study.id, kind=type(fault).__name__, template=template)
 
+    def _attempt(self, name: str, step: Callable[[], None], refuse: Callable[[Sentence], None]) -> None:
+        """One file that fails does not keep the others; after a few times it is refused.
+
+        Raises:
+            OSError, RecordsError: the disk or the database is away, and it is no file's fault.
+        """
+        try:
+            step()
+        except FileNotFoundError:
+            return
+        except Exception as fault:
+            away = isinstance(fault, OSError | SQLAlchemyError | RecordsError)
+            if away and not isinstance(fault, Conflict | NotFound):
+                raise
+            _log.error("import", file=name, kind=type(fault).__name__)
+            self._attempts[name] += 1
+            if self._attempts[name] < _ATTEMPTS:
+                return
+            refuse(_FAILED)
+        self._attempts.pop(name, None)
+
     def _take_in(self, files: dict[str, ReceivedFile]) -> None:
         with self._records.read() as tx:
             known = receiving.file_states(tx, files)
-        done = {name: files[name].received_at for name, state in known.items() if state is _DONE}
-        if done:
+        settled = {name: files[name].received_at for name in known if known[name] in (_DONE, _REFUSED)}
+        if settled.items() - self._settled:
             with self._records.write(SYSTEM) as tx:
-                receiving.forget_erased(tx, done)
+                receiving.forget_erased(tx, settled)
+                receiving.forget_refused(tx, settled)
                 known = receiving.file_states(tx, files)
+        self._settled = settled.items()
+        long_ago = self._now() - received_decisions.REJECTED_FOR
         for name, file in files.items():
-            if known.get(name) is _DONE:
-                file.remove()  # it came once more, or the program ended before it was removed
-            elif name not in known:
-                with suppress(FileNotFoundError):
-                    self._count(file)
+            state = known.get(name)
+            if state is _DONE or (state is _REFUSED and file.received_at < long_ago):
+                file.remove()  # it came once more, or its time is over
+            elif state is None:
+                self._attempt(name, partial(self._count, file), partial(self._refuse_new, file))
 
     def _count(self, file: ReceivedFile) -> None:
         """Count a new file to its study, or set it aside with its reason."""
         peer = self._configuration.peer(file.peer)
-        digest = instance_digest(self._records.vault, file.sop_instance_uid)
-        new = NewFile(file.path.name, file.peer, digest, file.received_at)
         try:
             header = self._header(file.open(), peer)
         except (InputError, RecordsError) as fault:
-            _log.warning("file_refused", peer=file.peer, template=fault.template)
+            self._refuse_new(file, Sentence(fault.template, fault.values))
+            return
+        if (header.identity.instance_uid, header.tags.sop_class) != (file.sop_instance_uid, file.sop_class):
+            self._refuse_new(file, _OTHER_OBJECT)  # its sender may be told that the other one is safe
+            return
+        if header.is_result:
+            _log.info("result_set_aside", peer=file.peer)
             with self._records.write(SYSTEM) as tx:
-                receiving.refuse_file(tx, new, Sentence(fault.template, fault.values))
+                receiving.set_aside(tx, self._new(file), _RESULT)
             return
         content = self._content(header, peer, file.received_at)
         assert header.identity.study_uid is not None
         with self._records.write(SYSTEM) as tx:
-            receiving.add_file(tx, new, header.identity.study_uid, content)
+            receiving.add_file(tx, self._new(file), header.identity.study_uid, content)
+
+    def _new(self, file: ReceivedFile) -> NewFile:
+        digest = instance_digest(self._records.vault, file.sop_instance_uid)
+        return NewFile(file.path.name, file.peer, digest, file.received_at)
+
+    def _refuse_new(self, file: ReceivedFile, fault: Sentence) -> None:
+        _log.warning("file_refused", peer=file.peer, template=fault.template)
+        with self._records.write(SYSTEM) as tx:
+            receiving.refuse_file(tx, self._new(file), fault)
 
     def _header(self, content: bytes, peer: Peer | None) -> Header:
         character_set = peer.character_set if peer is not None else None
@@ -199,10 +259,10 @@ class Importer:
 
     def _complete(self, study: ReceivedView) -> None:
         """Decide about a study once nothing more is expected of it."""
-        if study.files == 0:
-            return  # an earlier study that was asked for
         peer = self._configuration.peer(study.peer)
-        progress = Progress(study.first_at, study.last_at, study.files, study.expected, study.asked_at)
+        with self._records.read() as tx:
+            instances = receiving.count_instances(tx, study.id) if study.refused else study.files
+        progress = Progress(study.first_at, study.last_at, instances, study.expected, study.asked_at)
         uid = study.content.identity.study_uid
         if (
             peer is not None
@@ -210,9 +270,7 @@ class Importer:
             and uid
             and may_ask(progress, self._now(), self._listener)
         ):
-            count = query.count_images(self._configuration, peer, uid)
-            with self._records.write(SYSTEM) as tx:
-                receiving.note_expected(tx, study.id, count)
+            count = self._expected(study, peer, uid)
             progress = replace(progress, expected=count if count is not None else progress.expected)
         why = why_complete(progress, self._now(), self._listener)
         if why is None:
@@ -225,11 +283,35 @@ class Importer:
             with self._records.write(SYSTEM) as tx:
                 received_decisions.doubt(tx, study.id, Sentence(fault.template, fault.values))
             return
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # the same at each look
+            _log.error("import", study=study.id, kind=type(error).__name__)
+            with self._records.write(SYSTEM) as tx:
+                received_decisions.doubt(tx, study.id, _INCOMPARABLE)
+            return
         _log.info(
             "study_complete", study=study.id, peer=study.peer, why=why.value, files=study.files,
             expected=progress.expected, verdict=decided.verdict, state=decided.state.value,
             character_set=decided.content.proposed, clock_ahead=decided.content.clock_ahead,
         )  # fmt: skip
+
+    def _expected(self, study: ReceivedView, peer: Peer, uid: str) -> int | None:
+        """How many images a study has, where its source says it at once; one question to each at a time."""
+
+        def ask() -> int | None:
+            count = query.count_images(self._configuration, peer, uid)
+            with self._records.write(SYSTEM) as tx:
+                receiving.note_expected(tx, study.id, count)
+            return count
+
+        before = self._counts.get(peer.name)
+        if before is not None and not before.done():
+            return None
+        asked = self._counts[peer.name] = self._counting.submit(ask)
+        try:
+            return asked.result(_ANSWER_SECONDS)
+        except TimeoutError:
+            _log.warning("count_late", peer=peer.name)
+            return None
 
     def _import(self, study: ReceivedView, files: dict[str, ReceivedFile]) -> None:
         """Bring what waits of a study into its case, image by image."""
@@ -238,20 +320,23 @@ class Importer:
         for one in waiting:
             file = files.get(one.name)
             if file is None and not (self._spool.folder / one.name).exists():
-                self._refuse(
-                    one, Sentence("The file is not in the spool any more; have the study sent again.")
-                )
+                self._refuse(one, _GONE)
             elif file is not None:
-                self._import_file(study, one, file)
+                step = partial(self._import_file, study, one, file)
+                self._attempt(one.name, step, partial(self._refuse, one))
         with self._records.write(SYSTEM) as tx:
             done = receiving.finish(tx, study.id)
             is_done, is_prior = done.state is ReceivedState.IMPORTED, done.prior_of is not None
             if is_done and is_prior and done.case_id is not None:
-                cases.close(tx, done.case_id)  # nobody reads an earlier study
+                received_decisions.put_away(tx, done.case_id)  # nobody reads an earlier study
         _log.info("study_imported", study=done.id, images=done.imported, refused=done.refused, done=is_done)
-        if is_done and not is_prior and done.id not in self._asked:
-            self._asked.add(done.id)
-            self._asking.submit(fetch_priors, self._records, self._configuration, done)
+        if is_done and not is_prior:
+            self._ask(done)
+
+    def _ask(self, study: ReceivedView) -> None:
+        if study.id not in self._asked:
+            self._asked.add(study.id)
+            self._asking.submit(fetch_priors, self._records, self._configuration, study)
 
     def _import_file(self, study: ReceivedView, one: WaitingFile, file: ReceivedFile) -> None:
         peer = self._configuration.peer(study.peer)
@@ -277,10 +362,12 @@ class Importer:
         try:
             with self._records.write(SYSTEM) as tx:
                 # A person who decides otherwise at this moment comes before or after.
-                if receiving.lock(tx, study.id).state is not ReceivedState.COMPLETE:
+                row = receiving.lock(tx, study.id)
+                if row.state is not ReceivedState.COMPLETE or row.case_id != study.case_id:
                     return
                 differs = compare_with_patient(tx, study.patient_id, header.identity)
                 confirmed = tuple(item.trait.value for item in differs) if study.decided_at else ()
+                received_decisions.take_up(tx, study.case_id)
                 added = incoming.keep(tx, study.case_id, stored, confirmed=confirmed, model=model)
                 receiving.settle_file(tx, one.id, image_id=added.image.id)
         except Conflict as fault:  # the case was moved or closed, or the image was removed from it

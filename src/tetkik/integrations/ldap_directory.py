@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import structlog
+
 from tetkik.errors import AccessError, MissingExtra, SettingError
 from tetkik.records.people.sso import Arrival, departments_of_groups
 from tetkik.settings import Settings
@@ -21,6 +23,7 @@ from tetkik.values import Role
 if TYPE_CHECKING:
     from ldap3 import Connection
 
+_log = structlog.get_logger()
 _SECONDS = 5
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _IDS = ("entryUUID", "objectGUID")
@@ -55,7 +58,9 @@ class Directory:
                 "the place {place}.",
                 place="{login}",
             )
-        self._settings, self._roles, self._opens = settings, roles, opens
+        self._settings = settings
+        self._roles = {group.casefold(): role for group, role in roles.items()}
+        self._opens = {group.casefold(): names for group, names in opens.items()}
         self._host, self._secure = parts.hostname, parts.scheme == "ldaps"
         self._port = parts.port or (636 if self._secure else 389)
         self.issuer = f"ldap:{settings.ldap_base.lower()}"
@@ -79,8 +84,8 @@ class Directory:
                 if found is None or not self._proves(found.dn, password):
                     return None
                 groups = self._groups(service, escape_filter_chars(found.dn))
-        except (LDAPException, OSError, ssl.SSLError):
-            raise _silent() from None
+        except (LDAPException, OSError, ssl.SSLError) as error:
+            raise _silent(_kind(error)) from None
         return Arrival(
             issuer=self.issuer,
             subject=found.subject,
@@ -101,7 +106,7 @@ class Directory:
         connection = self._open(user, password)
         try:
             if not connection.bind():
-                raise _silent()
+                raise _silent("bind_refused")
             yield connection
         finally:
             connection.unbind()
@@ -136,7 +141,7 @@ class Directory:
         try:
             connection.open()
             if not self._secure and self._host not in _LOOPBACK and not connection.start_tls():
-                raise _silent()
+                raise _silent("start_tls_refused")
         except BaseException:
             if connection.socket is not None:  # which the package leaves open where it cannot connect
                 connection.socket.close()
@@ -165,22 +170,31 @@ class Directory:
         return Person(str(entry["dn"]), subject, name.decode("utf-8", "replace"))
 
     def _groups(self, service: Connection, dn: str) -> frozenset[str]:
-        """Names (`cn`) of the groups that have a person as their member."""
+        """Names (`cn`) of the groups that have a person as their member; their case does not count; one
+        with two names is none.
+        """
         wanted = self._settings.ldap_group_filter.replace("{dn}", dn)
-        entries = self._search(service, wanted, ["cn"], _MOST_GROUPS)
-        return frozenset(
-            name.decode("utf-8", "replace") for entry in entries for name in entry["raw_attributes"]["cn"]
-        )
+        entries = self._search(service, wanted, ["cn"], _MOST_GROUPS, self._settings.ldap_group_base)
+        named = (entry["raw_attributes"].get("cn", ()) for entry in entries)
+        return frozenset(names[0].decode("utf-8", "replace").casefold() for names in named if len(names) == 1)
 
     def _search(
-        self, service: Connection, wanted: str, attributes: list[str], most: int
+        self, service: Connection, wanted: str, attributes: list[str], most: int, base: str = ""
     ) -> list[dict[str, Any]]:
-        """Entries below the base; a referral to another server is none."""
-        service.search(
-            self._settings.ldap_base, wanted, attributes=attributes, size_limit=most, time_limit=_SECONDS
-        )
+        """Entries below a base, that of the setting where none is given; a referral elsewhere is none."""
+        base = base or self._settings.ldap_base
+        service.search(base, wanted, attributes=attributes, size_limit=most, time_limit=_SECONDS)
         return [entry for entry in service.response or () if entry["type"] == "searchResEntry"]
 
 
-def _silent() -> AccessError:
+def _kind(error: Exception) -> str:
+    """What failed, for the log; the text of an error may hold names."""
+    words = f"{type(error).__name__} {error}".casefold()
+    if "certificate" in words or "hostname" in words:
+        return "certificate"
+    return "start_tls_refused" if "starttls" in words or "start_tls" in words else "unreachable"
+
+
+def _silent(kind: str) -> AccessError:
+    _log.warning("directory_failed", kind=kind)
     return AccessError("The directory does not answer as it should; try again, or ask the administrator.")

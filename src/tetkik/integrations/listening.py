@@ -30,6 +30,7 @@ from tetkik.integrations.configuration import Configuration, DicomListener, Hl7L
 from tetkik.integrations.dicom.acceptor import Acceptor, tls_context
 from tetkik.integrations.dicom.spool import FOLDER, Spool, instance_digest, remove_unfinished
 from tetkik.integrations.dicom.worklist import answer_worklist
+from tetkik.integrations.hl7.mapping import load_mapping
 from tetkik.records.connect import open_records
 from tetkik.records.database import Records
 from tetkik.records.schema import ReceivedFile
@@ -65,7 +66,7 @@ def open_spool(settings: Settings, records: Records, listener: DicomListener | N
         folder,
         records.vault,
         reserve_bytes=listener.reserve_bytes,
-        object_bytes=listener.object_bytes,
+        object_bytes=min(listener.object_bytes, settings.max_image_bytes),  # more is not read later either
     )
 
 
@@ -90,17 +91,36 @@ def bound(listener: DicomListener | Hl7Listener) -> Iterator[socket.socket]:
         yield made
 
 
+def load_files(configuration: Configuration) -> None:
+    """Read what the file of systems names: certificates and mappings.
+
+    Raises:
+        SettingError: the first that cannot be used.
+    """
+    from tetkik.integrations.hl7 import server
+
+    for section in ("listen", "hl7"):
+        try:
+            if section == "listen" and configuration.listen is not None:
+                tls_context(configuration.listen)
+            elif section == "hl7" and configuration.hl7 is not None:
+                server.tls_context(configuration.hl7)
+        except (OSError, ssl.SSLError) as error:
+            raise SettingError(
+                "The certificate of [{section}] cannot be used ({fault}); correct tls_cert, tls_key "
+                "and tls_ca.",
+                section=section,
+                fault=error.strerror or type(error).__name__,
+            ) from None
+    for peer in configuration.peers:
+        load_mapping(peer.mapping)
+
+
 def dicom_work(settings: Settings, configuration: Configuration, listening: socket.socket) -> Work:
     """The processes that take associations."""
     listener = configuration.listen
     assert listener is not None
-    try:
-        tls_context(listener)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingError(
-            "The certificate of [listen] cannot be used ({fault}); correct tls_cert, tls_key and tls_ca.",
-            fault=error.strerror or type(error).__name__,
-        ) from None
+    load_files(configuration)
 
     def run(stopping: threading.Event) -> None:
         records = open_records(settings)
@@ -122,20 +142,25 @@ def dicom_work(settings: Settings, configuration: Configuration, listening: sock
     return Work("dicom", listener.processes, run, lambda pid: remove_unfinished(folder, pid))
 
 
-def imported(records: Records, sop_instance_uids: Collection[str]) -> set[str]:
-    """Those of some SOP Instance UIDs that are in a case, or wait in the database to get into one."""
+def imported(records: Records, sop_instance_uids: Collection[str]) -> dict[str, bool]:
+    """Of some SOP Instance UIDs those that wait no more: whether what came last is in a case."""
     if not sop_instance_uids:
-        return set()
+        return {}
     with records.read() as tx:
         digests = {instance_digest(tx.vault, uid): uid for uid in sop_instance_uids}
-        found: set[str] = set()
+        found: dict[str, bool] = {}
         wanted = list(digests)
         for start in range(0, len(wanted), 500):  # SQLite has a limit of values in one statement
-            rows = select(ReceivedFile.instance_digest).where(
-                ReceivedFile.instance_digest.in_(wanted[start : start + 500]),
-                ReceivedFile.state == ReceivedFileState.IMPORTED,
+            rows = (
+                select(ReceivedFile.instance_digest, ReceivedFile.state)
+                .where(
+                    ReceivedFile.instance_digest.in_(wanted[start : start + 500]),
+                    ReceivedFile.state != ReceivedFileState.WAITING,
+                )
+                .order_by(ReceivedFile.received_at, ReceivedFile.id)
             )
-            found |= {digests[digest] for digest in tx.session.scalars(rows)}
+            for digest, state in tx.session.execute(rows):
+                found[digests[digest]] = state is ReceivedFileState.IMPORTED
     return found
 
 
@@ -233,12 +258,14 @@ def _end(running: dict[int, Work]) -> None:
         os.waitpid(pid, 0)
 
 
-def mllp_work(settings: Settings, configuration: Configuration) -> Work:
+def mllp_work(settings: Settings, configuration: Configuration, listening: socket.socket) -> Work:
     """The process that takes messages of HL7."""
     from tetkik.integrations.hl7.server import serve_mllp
 
+    load_files(configuration)
+
     async def serve(records: Records, stopping: threading.Event) -> None:
-        serving = asyncio.create_task(serve_mllp(configuration, records, settings))
+        serving = asyncio.create_task(serve_mllp(configuration, records, settings, listening))
         waiting = asyncio.create_task(asyncio.to_thread(stopping.wait))
         await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
         serving.cancel()

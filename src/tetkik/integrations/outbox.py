@@ -19,7 +19,7 @@ from tetkik.documents.sr import to_sr
 from tetkik.errors import Conflict, RecordsError
 from tetkik.integrations.answer import Answer, Outcome
 from tetkik.integrations.calling import http_transport
-from tetkik.integrations.configuration import Configuration, Peer, ResultForm
+from tetkik.integrations.configuration import Configuration, Peer, ResultForm, Service
 from tetkik.integrations.dicomweb import stow
 from tetkik.integrations.fhir_client import send_bundle
 from tetkik.integrations.hl7.client import send_oru
@@ -27,7 +27,7 @@ from tetkik.integrations.hl7.results import oru_for
 from tetkik.privacy.mask import mask
 from tetkik.records.cases.patient_links import records_of
 from tetkik.records.database import Records, Transaction
-from tetkik.records.orders.orders import OrderContent, orders_of
+from tetkik.records.orders.orders import OrderContent, StoredOrder, orders_of
 from tetkik.records.reports import outbox
 from tetkik.records.reports.outbox import DICOM_FORMS, REJECTION, DueItem
 from tetkik.records.reports.versions import SignedVersion, version_of
@@ -123,8 +123,11 @@ def _answer(
     try:
         with records.read() as tx:
             found = version_of(tx, due.report_id, due.number)
-            order = _order(tx, found, peer) if due.form == ResultForm.HL7 else None
+            asked = due.form == ResultForm.HL7
+            # An order stays with the record that it was placed for, whichever stands for that one now.
+            orders = orders_of(tx, records_of(tx, found.patient_id)) if asked else ()
             replaced = _replaced(tx, found) if due.form == ResultForm.SR else None
+        order = next((_shared_order(one, peer) for one in orders if one.case_id == found.case_id), None)
         objects = _objects(found.document, due.form, greys, peer, order, replaced)
     except Exception as fault:
         words = f"the document could not be made: {type(fault).__name__}"
@@ -139,21 +142,15 @@ def _answer(
         return Answer.transient(type(fault).__name__)
 
 
-def _order(tx: Transaction, found: SignedVersion, peer: Peer) -> OrderContent | None:
-    """What the report answers, placed for whichever record of the patient.
-
-    Its number goes to the system that gave it: another one would take it for a number of its own.
-    """
-    orders = orders_of(tx, records_of(tx, found.patient_id))
-    order = next((one for one in orders if one.case_id == found.case_id), None)
-    if order is None or order.source == peer.name:
-        return order.content if order is not None else None
-    return replace(order.content, placer_number="")
-
-
 def _replaced(tx: Transaction, found: SignedVersion) -> ReportDocument | None:
     before = found.info.replaces
     return None if before is None else version_of(tx, found.document.id, before, pictures=False).document
+
+
+def _shared_order(order: StoredOrder, peer: Peer) -> OrderContent:
+    """What a system is told of an order: another system's number is none of one that has its own."""
+    strange = peer.may(Service.ORDERS) and order.source != peer.name
+    return replace(order.content, placer_number="") if strange else order.content
 
 
 _MAKERS: Mapping[str, Callable[[ReportDocument], bytes]] = MappingProxyType(

@@ -11,6 +11,7 @@ from sqlalchemy import and_, func, select
 
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
+from tetkik.records.images.set_aside import ReceivedCounts, count_waiting
 from tetkik.records.people.refusals import count_unwritten
 from tetkik.records.reports.outbox import OutboxCounts, count_items
 from tetkik.records.reports.reports import first_of_a_draft
@@ -68,6 +69,7 @@ class RecordsMetrics:
     sign_ins_failed: int
     sessions: int
     outbox: OutboxCounts
+    received: ReceivedCounts
 
     @property
     def corrected_share(self) -> float | None:
@@ -97,6 +99,7 @@ def collect_metrics(tx: Transaction) -> RecordsMetrics:
         + count_unwritten(tx.vault),
         count(BrowserSession, browsers),
         count_items(tx),
+        count_waiting(tx),
     )
 
 

@@ -32,7 +32,7 @@ from tetkik.records.cases.patient_links import lock_links, records_of, survivor_
 from tetkik.records.cases.patients import Match, Person
 from tetkik.records.database import Records, Transaction
 from tetkik.records.ids import new_id
-from tetkik.records.images import copying, images, jobs
+from tetkik.records.images import copying, images, jobs, received_decisions
 from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.lifecycle import case_erasure
@@ -153,7 +153,10 @@ def transfer_case(
     other = _opened(tx, row, looked.people.other[0].id, found)
     complaints.copy_complaint(tx, case_id, other)
     copies = copying.copy_images(tx, other, found)
-    copying.copy_images(tx, other, images.list_images(tx, case_id, removed=True))
+    removed = images.list_images(tx, case_id, removed=True)
+    put_away = copying.copy_images(tx, other, removed)
+    copied = zip((*found, *removed), (*copies, *put_away), strict=True)
+    received_decisions.follow_case(tx, case_id, other, {one.id: copy.id for one, copy in copied})
     for copy in copies if looked.differs else ():
         identity = images.load_metadata(tx, copy).identity
         if differs := identity_comparison.compare_with_patient(tx, other.patient_id, identity):
@@ -231,11 +234,13 @@ def _sees_all(tx: Transaction, patient_ids: Sequence[str]) -> bool:
 
 
 def _hold_work(tx: Transaction, case_id: str) -> None:
-    """Let nobody else write in the case: jobs, then reports, then the case, as everybody locks them.
+    """Let nobody else write in the case, in the order in which everybody locks: received studies, jobs,
+    reports, the case.
 
     The reports of the first patient's other cases, too: those that had been compared are checked again.
     """
     row = tx.session.get_one(Case, case_id)
+    received_decisions.lock_of_case(tx, case_id)
     lock_jobs(tx, case_id)
     lock_reports(tx, records_of(tx, row.patient_id))
     tx.session.refresh(row, with_for_update=True)

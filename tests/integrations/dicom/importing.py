@@ -78,7 +78,7 @@ class Hospital:
     def arrive(self, *files: bytes, peer: str = "ct1") -> None:
         for content in files:
             dataset = dcmread(BytesIO(content), stop_before_pixels=True)
-            self.arrive_raw(_body(content), dataset, peer)
+            self.arrive_raw(body_of(content), dataset, peer)
 
     def arrive_raw(self, body: bytes, dataset: Dataset, peer: str = "ct1") -> None:
         uid, sop_class = str(dataset.SOPInstanceUID), str(dataset.SOPClassUID)
@@ -110,7 +110,7 @@ class Hospital:
         return len(list(self.spool.incoming()))
 
 
-def _body(content: bytes) -> bytes:
+def body_of(content: bytes) -> bytes:
     """The data set of a file, without preamble and file meta information."""
     length = int.from_bytes(content[140:144], "little")
     return content[144 + length :]

@@ -18,7 +18,7 @@ from pynetdicom.transport import AssociationSocket
 from structlog.testing import capture_logs
 
 from tetkik.integrations.configuration import Configuration
-from tetkik.integrations.dicom.acceptor import Acceptor
+from tetkik.integrations.dicom.acceptor import Acceptor, Worklist
 from tetkik.integrations.dicom.offer import STORAGE_COMMITMENT, VERIFICATION
 from tetkik.integrations.dicom.spool import ReceivedFile, Spool
 from tetkik.records.vault import KeyRing, Vault, VaultKeys
@@ -74,7 +74,7 @@ class Listener:
 
 @contextmanager
 def listening(
-    folder: Path, peer: dict[str, object] | None = None, *, worklist: bool = False, **own: object
+    folder: Path, peer: dict[str, object] | None = None, *, worklist: Worklist | None = None, **own: object
 ) -> Iterator[Listener]:
     systems = Configuration.model_validate({"listen": own, "peer": [PEER | (peer or {})]}, context=folder)
     assert systems.listen is not None
@@ -87,11 +87,10 @@ def listening(
     with capture_logs() as lines, socket.create_server(("127.0.0.1", 0)) as bound:
         made = Listener(bound.getsockname()[1], spool, lines)
 
-        def imported(uids: Collection[str]) -> set[str]:
-            return made.imported & set(uids)
+        def imported(uids: Collection[str]) -> dict[str, bool]:
+            return dict.fromkeys(made.imported & set(uids), True)
 
-        answer = (lambda event, peer: iter(())) if worklist else None
-        acceptor = Acceptor(systems, bound, spool, imported, answer)
+        acceptor = Acceptor(systems, bound, spool, imported, worklist)
         thread = threading.Thread(target=acceptor.serve)
         thread.start()
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import queue
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from pydicom import Dataset
@@ -11,6 +13,8 @@ from pynetdicom import AE, evt
 
 from tests.integrations.dicom.listener import CR_IMAGE, association, image, listening, send
 from tests.patience import PATIENCE
+from tetkik.integrations.configuration import Configuration
+from tetkik.integrations.dicom.commitment import Commitment
 from tetkik.integrations.dicom.offer import STORAGE_COMMITMENT
 
 INSTANCE = "1.2.840.10008.1.20.1.1"
@@ -96,6 +100,19 @@ def test_what_is_removed_or_half_received_is_not_promised(tmp_path, reports):
             _, report = told.get(timeout=PATIENCE)
             assert failed(report) == {one.SOPInstanceUID: 0x0112}
         listener.spool.folder.joinpath(file.path.stem + ".part").unlink()
+
+
+def test_a_database_that_is_away_takes_no_place_for_good():
+    def away(_uids):
+        raise OSError
+
+    nothing: Any = SimpleNamespace(held=lambda _uids: set())
+    event: Any = SimpleNamespace(action_type=1, assoc=None, action_information=asking("1.2.3"))
+    peer: Any = SimpleNamespace(name="ct1")
+    made = Commitment(Configuration(), nothing, away)
+    for _ in range(100):
+        with pytest.raises(OSError):
+            made.request(event, peer)
 
 
 @pytest.mark.parametrize(("action", "status"), [(2, 0x0123), (1, 0x0115)])

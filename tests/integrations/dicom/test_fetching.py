@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,9 @@ from sqlalchemy import select
 from tests.integrations.dicom.importing import PEER, a_file, hospital, listening
 from tests.patience import PATIENCE
 from tests.programs import program
+from tetkik.integrations import importing
 from tetkik.integrations.configuration import Configuration
+from tetkik.integrations.dicom import query
 from tetkik.integrations.dicom.query import STUDY_FIND, STUDY_MOVE, count_images, find_studies
 from tetkik.records.audit_chain import Action
 from tetkik.records.schema import AuditRow, Case, Image, Job
@@ -96,7 +99,8 @@ def _pacs(archive: Archive) -> dict[str, Any]:
 
 
 @pytest.mark.program("storescu")
-def test_from_a_scanner_into_a_case_with_the_number_that_the_source_says(tmp_path):
+def test_from_a_scanner_into_a_case_with_the_number_that_the_source_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(importing, "_ANSWER_SECONDS", PATIENCE)
     archive = Archive(a_file(1))
     uid = str(archive.datasets[0].StudyInstanceUID)
     archive.counts[uid] = 2
@@ -116,6 +120,28 @@ def test_from_a_scanner_into_a_case_with_the_number_that_the_source_says(tmp_pat
             assert (made.study().state, made.study().imported) == (ReceivedState.IMPORTED, 2)
             with made.records.read() as tx:
                 assert tx.count(Job) == 2
+
+
+@pytest.mark.attack
+def test_a_source_that_is_silent_keeps_no_study_waiting(tmp_path, monkeypatch):
+    """It is asked one question at a time, and nobody waits for its answer."""
+    silent, asked = threading.Event(), []
+
+    def count(*question):
+        asked.append(question)
+        silent.wait(PATIENCE)
+
+    monkeypatch.setattr(importing, "_ANSWER_SECONDS", 0.01)
+    monkeypatch.setattr(query, "count_images", count)
+    with hospital(tmp_path, {"host": "127.0.0.1", "expected_count": True}) as made:
+        made.arrive(a_file(1, key="A1"), a_file(1, key="A2"))
+        try:
+            made.look(70)
+            assert [one.state for one in made.studies()] == [ReceivedState.DOUBTFUL] * 2
+            assert len(asked) == 1
+        finally:
+            silent.set()
+            made.importer._counting.shutdown()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom leaves the socket

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
 
 import pytest
+from pydicom import dcmread
 from sqlalchemy import select
 
 from tests.integrations.dicom.importing import AT, AYSE, Hospital, a_file, hospital
@@ -14,6 +16,7 @@ from tetkik.records.cases import cases, patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.images import images, jobs, received_decisions, receiving
 from tetkik.records.orders import orders
+from tetkik.records.orders.orders import OrderContent
 from tetkik.records.schema import AuditRow, Case, Image, Job, ReceivedStudy
 from tetkik.values import SYSTEM, CaseState, OrderState, ReceivedState, RemovalReason
 
@@ -142,6 +145,12 @@ def test_a_study_is_rejected_and_forgotten_after_a_month(both):
     with both.records.write(SYSTEM) as tx:
         row = tx.session.scalars(select(ReceivedStudy)).one()
         row.decided_at = tx.now - received_decisions.REJECTED_FOR - timedelta(days=1)
+        row.last_at = tx.now
+    both.look()
+    assert both.spooled() == 1  # a file of it has just come
+    with both.records.write(SYSTEM) as tx:
+        row = tx.session.scalars(select(ReceivedStudy)).one()
+        row.last_at = row.decided_at
     both.look()
     assert (both.studies(), both.spooled()) == ((), 0)
 
@@ -162,6 +171,34 @@ def test_a_number_that_is_somebody_elses_opens_no_case(tmp_path):
         made.look(61)
         assert made.study().state is ReceivedState.DOUBTFUL
         assert count(made, Case) == 0
+
+
+def test_a_study_that_cannot_be_compared_waits_for_a_person(one, monkeypatch):
+    def overflowing(*_: object, **__: object) -> None:
+        raise OverflowError("date value out of range")
+
+    monkeypatch.setattr(received_decisions, "decide", overflowing)
+    one.order()
+    one.arrive(a_file())
+    for seconds in (0, 120):
+        one.look(seconds)
+    assert one.study().state is ReceivedState.DOUBTFUL and one.study().fault is not None
+
+
+@pytest.mark.attack
+def test_an_order_of_the_first_year_keeps_no_study_of_its_patient(one):
+    one.order()
+    with one.records.write(SYSTEM) as tx:
+        (patient_id,) = patients.find_by_number(tx, AYSE)
+        for number, year in enumerate((1, 9999)):
+            content = OrderContent(
+                placer_number=str(number), modality="DX", scheduled_at=datetime(year, 12, 31, tzinfo=UTC)
+            )
+            orders.place_order(tx, patient_id, content, "hbys")
+    one.arrive(a_file())
+    for seconds in (0, 120):
+        one.look(seconds)
+    assert one.study().state is ReceivedState.IMPORTED
 
 
 def test_two_patients_in_one_study_are_doubtful(one):
@@ -290,3 +327,21 @@ def test_erasure_takes_the_received_study_and_its_files_in_the_spool(both):
     both.look(61)
     assert both.spooled() == 1
     assert [one.state for one in both.studies()] == [ReceivedState.IMPORTED, ReceivedState.DOUBTFUL]
+
+
+@pytest.mark.attack
+def test_a_late_file_that_names_nobody_waits_for_a_person(one):
+    one.order()
+    one.arrive(a_file())
+    for seconds in (0, 120):
+        one.look(seconds)
+    assert one.study().imported == 1
+    late = dcmread(BytesIO(a_file(2)))
+    for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex"):
+        setattr(late, keyword, "")
+    written = BytesIO()
+    late.save_as(written)
+    one.arrive(written.getvalue())
+    for seconds in (0, 120, 120):
+        one.look(seconds)
+    assert one.study().state is ReceivedState.DOUBTFUL and one.study().imported == 1

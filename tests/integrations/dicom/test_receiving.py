@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -30,11 +31,12 @@ from tests.integrations.dicom.listener import (
     read,
     send,
 )
-from tests.integrations.dicom.wire import answered, data, request
+from tests.integrations.dicom.wire import answered, command, data, request, store
 from tests.patience import PATIENCE
 from tests.programs import program
 from tetkik.errors import RecordsError
 from tetkik.integrations.dicom.acceptor import CANNOT_UNDERSTAND, OUT_OF_RESOURCES
+from tetkik.integrations.dicom.offer import MODALITY_WORKLIST, VERIFICATION
 from tetkik.integrations.dicom.spool import NoRoom, Origin, Spool, remove_unfinished
 
 
@@ -220,6 +222,62 @@ def test_a_cut_in_the_middle_of_an_object_leaves_nothing_but_a_line(listener):
         wait_for(lambda: any(line["event"] == "dicom_association_failed" for line in listener.lines))
     assert listener.names() == []
     assert listener.line("dicom_association_failed")["peer"] == "ct1"
+
+
+@pytest.mark.attack
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # it answers too late
+def test_objects_that_nobody_answers_for_leave_nothing(listener):
+    """Whole, and the association gone before they are served; and one without a message ID."""
+    many = b"".join(data(store(CR_IMAGE, f"1.2.{n}", n), 3) + data(b"x" * 50_000, 2) for n in range(1, 20))
+    nameless = command(AffectedSOPClassUID=CR_IMAGE, AffectedSOPInstanceUID="1.2.3", CommandField=1)
+    for content in (many, data(nameless, 3) + data(b"x" * 50_000, 2)):
+        with socket.create_connection(("127.0.0.1", listener.port)) as caller:
+            caller.sendall(request())
+            assert answered(caller)
+            caller.sendall(content)
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        wait_for(lambda: any(line["event"] == "dicom_association_failed" for line in listener.lines))
+        listener.lines.clear()
+        wait_for(lambda: not any(name.endswith(".part") for name in listener.names()))
+
+
+@pytest.mark.attack
+def test_an_object_on_a_context_that_is_not_of_storage_is_not_written(tmp_path):
+    with listening(tmp_path, {"allow": ["echo"]}) as made:
+        with socket.create_connection(("127.0.0.1", made.port)) as caller:
+            caller.settimeout(PATIENCE)
+            caller.sendall(request(VERIFICATION))
+            assert answered(caller)
+            caller.sendall(data(store(VERIFICATION, "1.2.3", 1), 3) + data(b"x" * 50_000, 0))
+            assert caller.recv(1) == b"\x07"  # A-ABORT
+        assert made.names() == []
+
+
+@pytest.mark.attack
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # it answers too late
+@pytest.mark.parametrize("size", [60_000, 70_000])
+def test_queries_that_wait_for_nothing_end_their_association(tmp_path, size):
+    """More of them than one that is served, or longer ones than any is, would fill the memory."""
+    serving = threading.Event()
+
+    def stand(_event, _peer):
+        serving.wait(PATIENCE)
+        yield 0, None
+
+    asked = command(AffectedSOPClassUID=MODALITY_WORKLIST, CommandField=0x20, MessageID=1)
+    many = 5 if size < 65_536 else 1
+    with (
+        listening(tmp_path, {"allow": ["worklist"]}, worklist=stand) as made,
+        socket.create_connection(("127.0.0.1", made.port)) as caller,
+    ):
+        caller.settimeout(PATIENCE)
+        caller.sendall(request(MODALITY_WORKLIST))
+        assert answered(caller)
+        caller.sendall((data(asked, 3) + data(b"\0" * size, 2)) * many)
+        try:
+            assert caller.recv(1) == b"\x07"  # A-ABORT
+        finally:
+            serving.set()
 
 
 def test_an_empty_object_is_refused(listener):

@@ -19,7 +19,8 @@ from tests.integrations.dicom.importing import AYSE, hospital, listening
 from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.programs import program
-from tetkik.integrations.dicom.worklist import study_uid
+from tetkik.integrations.dicom import query
+from tetkik.integrations.dicom.worklist import matches_wildcards, study_uid
 from tetkik.integrations.dicom.worklist_user import take_worklist
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
@@ -184,3 +185,57 @@ def test_orders_are_taken_from_another_worklist_once_and_repaired(tmp_path):
                     "GÖKÇE ŞAHİN",
                 ]
                 assert tx.count(Order) == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "fits"),
+    [
+        ("yilmaz*", True),
+        ("*AYŞE", True),
+        ("Y?LMAZ^A*E", True),
+        ("**MAZ**A*", True),
+        ("YILMAZ", False),
+        ("*AYŞE?", False),
+        ("AYŞE*YILMAZ", False),
+        ("YILMAZ^AYŞE*AYŞE", False),
+    ],
+)
+def test_wildcards_stand_for_any_letters(asked, fits):
+    assert matches_wildcards(asked, "YILMAZ^AYŞE") is fits
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("asked", ["*" * 190 + "#", "*A" * 90 + "#", "*" * 1_000_000])
+def test_many_wildcards_take_no_time(asked):
+    assert not matches_wildcards(asked, "A" * 64)
+
+
+def test_an_entry_changes_no_order_of_another_patient(tmp_path, monkeypatch):
+    """Many systems number the procedures of each study from 1, and one request may have several."""
+
+    def entry(number: str, accession: str, requested: str, placer: str = "") -> Dataset:
+        made, step = Dataset(), Dataset()
+        made.PatientID, made.PatientName, made.PatientBirthDate = number, f"HASTA^N{number}", "19700101"
+        made.AccessionNumber, made.RequestedProcedureID = accession, requested
+        made.PlacerOrderNumberImagingServiceRequest = placer
+        step.Modality, step.ScheduledProcedureStepStartTime = "DX", "1000"
+        step.ScheduledProcedureStepStartDate = f"{datetime.now(UTC) + timedelta(days=1):%Y%m%d}"
+        made.ScheduledProcedureStepSequence = [step]
+        return made
+
+    entries = [
+        *(entry("1", "ACC1", "1"), entry("2", "ACC2", "1"), entry("1", "ACC1", "2")),
+        *(entry("1", "ACC3", "1", "P1"), entry("2", "ACC4", "1", "P1")),
+    ]
+    monkeypatch.setattr(query, "find_worklist", lambda *_: iter(entries))
+    with hospital(tmp_path, {"name": "ris", "ae_title": "RIS", "host": "x", "worklist": True}) as made:
+        (ris,) = made.systems.peers
+        zone = ZoneInfo("Europe/Istanbul")
+        assert take_worklist(made.records, made.systems, ris, zone) == 4
+        assert take_worklist(made.records, made.systems, ris, zone) == 0
+        with made.records.read() as tx:
+            found = sorted(
+                (patients.load_person(tx, one.patient_id).number, one.content.accession)
+                for one in scheduled_orders(tx)
+            )
+    assert found == [("1", "ACC1"), ("1", "ACC1"), ("1", "ACC3"), ("2", "ACC2")]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import struct
 
+from pydicom import Dataset
+from pynetdicom.dsutils import encode
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import A_ASSOCIATE, MaximumLengthNotification
 from pynetdicom.presentation import build_context
@@ -12,12 +14,12 @@ from pynetdicom.presentation import build_context
 from tests.integrations.dicom.listener import CR_IMAGE
 
 
-def request() -> bytes:
+def request(sop_class: str = CR_IMAGE) -> bytes:
     """The request for an association, as CT1."""
     asked = A_ASSOCIATE()
     asked.application_context_name = "1.2.840.10008.3.1.1.1"
     asked.calling_ae_title, asked.called_ae_title = "CT1", "TETKIK"
-    wanted = build_context(CR_IMAGE, "1.2.840.10008.1.2.1")
+    wanted = build_context(sop_class, "1.2.840.10008.1.2.1")
     wanted.context_id = 1
     asked.presentation_context_definition_list = [wanted]
     length = MaximumLengthNotification()
@@ -27,6 +29,23 @@ def request() -> bytes:
     pdu.from_primitive(asked)
     encoded: bytes = pdu.encode()
     return encoded
+
+
+def command(**elements: object) -> bytes:
+    """A command set with a data set to follow (PS3.7 6.3.1)."""
+    made = Dataset()
+    made.CommandGroupLength, made.Priority, made.CommandDataSetType = 0, 0, 1
+    for keyword, value in elements.items():
+        setattr(made, keyword, value)
+    made.CommandGroupLength = len(encode(made, True, True) or b"") - 12
+    return encode(made, True, True) or b""
+
+
+def store(sop_class: str, uid: str, number: int) -> bytes:
+    """The command of a C-STORE."""
+    return command(
+        AffectedSOPClassUID=sop_class, AffectedSOPInstanceUID=uid, CommandField=1, MessageID=number
+    )
 
 
 def data(content: bytes, control: int) -> bytes:

@@ -82,6 +82,17 @@ def test_what_is_missing_or_wrong_ends_with_one(tmp_path: Path, own: Path):
     assert status == 1 and "PID-3    refused: The patient has neither" in said
 
 
+def test_a_number_of_a_type_that_the_mapping_does_not_name_is_said(tmp_path: Path, own: Path):
+    file = tmp_path / "messages.hl7"
+    file.write_bytes(adt(tckn="").replace(b"^^^HASTANE^PI", b""))
+    own.write_text('[patient]\nnumber_types = ["PI", "DOSYA"]\n', "utf-8")
+    status, said = check(file, "--mapping", own)
+    assert status == 1 and 'A number has the type "", which number_types does not name' in said
+    own.write_text('[patient]\nnumber_types = ["PI", "DOSYA", ""]\n', "utf-8")
+    status, said = check(file, "--mapping", own)
+    assert "number_types" not in said and "answered with AA" in said
+
+
 def test_each_answer_is_a_line_of_json(tmp_path: Path):
     file = tmp_path / "messages.hl7"
     file.write_bytes(adt().replace(b"A01", b"R01").replace(b"ADT", b"ORU") + adt("A99"))
@@ -147,6 +158,10 @@ def test_a_result_goes_out_under_the_codes_of_loinc_and_sut(own: Path):
     kinds = {str(row[2]) for row in message.segments("OBX")}
     assert "TX" in kinds and not kinds & {"FT", "ED", "CWE"}
     assert "ŞAHİN" in str(message.segment("PID")[5])
+
+
+def test_latin_5_is_known_by_each_of_its_names(own: Path):
+    assert str(result(own, ORDER, character_set="windows-1254").segment("MSH")[18]) == "8859/9"
 
 
 def test_a_result_without_its_order_has_the_default_code_alone():

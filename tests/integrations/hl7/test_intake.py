@@ -14,7 +14,7 @@ from tetkik.errors import RecordsError
 from tetkik.integrations.hl7 import intake
 from tetkik.integrations.hl7.intake import Source, take_message
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import patients
+from tetkik.records.cases import cases, patients
 from tetkik.records.cases.patient_links import survivor_of
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
@@ -45,7 +45,10 @@ def test_an_admission_makes_the_patient_and_opens_the_encounter(
     assert str(said.segment("MSA")) == "MSA|AA|1" and str(said.segment("MSH")[12]) == version
     assert str(said.segment("MSH")[9]) == ("ACK^A01^ACK" if version == "2.5.1" else "ACK^A01")
     person = person_of(both_records, "4711")
-    assert person == Person("Gülçin Işıl ŞAHİN", TCKN, "4711", "19610423", Sex.FEMALE, "+905321234567")
+    assert replace(person, issuer="") == Person(
+        "Gülçin Işıl ŞAHİN", TCKN, "4711", "19610423", Sex.FEMALE, "+905321234567"
+    )
+    assert person.issuer == "HASTANE"
     with both_records.read() as tx:
         (stay,) = tx.session.scalars(select(Encounter))
         assert stay.department == "Göğüs Hastalıkları" and stay.opened_at == at("20261101120000")
@@ -126,6 +129,42 @@ def test_a_number_whose_record_says_another_person_changes_nothing(records: Reco
     # One thing alone is a correction: a marriage, a slip.
     taken(records, hbys, adt("A08", "3", "20261101140000", name="KAYA^Ayşe"))
     assert person_of(records, "4711").name == "Ayşe KAYA"
+
+
+def other_hospital(hbys: Source) -> Source:
+    return replace(hbys, peer=hbys.peer.model_copy(update={"name": "other", "issuer": "OTHER"}))
+
+
+@pytest.mark.attack
+def test_the_number_of_another_issuer_is_another_patient(records: Records, hbys: Source):
+    other = other_hospital(hbys)
+    taken(records, hbys, adt(tckn=""))
+    taken(records, other, adt("A08", "1", "20261101130000", name="KAYA^Fatma", tckn="", born=""))
+    with records.read() as tx:
+        names = {
+            source: [patients.load_person(tx, one).name for one in patients.find_by_number(tx, wanted)]
+            for source in ("HASTANE", "OTHER")
+            for wanted in [Person(number="4711", issuer=source)]
+        }
+    assert names == {"HASTANE": ["Gülçin Işıl ŞAHİN"], "OTHER": ["Fatma KAYA"]}
+    # Nor does its merge reach a number that is not its own.
+    taken(records, hbys, adt("A28", "2", number="500", tckn=""))
+    taken(records, other, adt("A40", "3", "20261101140000", number="9", tckn="", more="MRG|500^^^X^PI"))
+    assert count(records, PatientLink) == 0
+
+
+@pytest.mark.attack
+def test_two_people_are_not_merged(records: Records, hbys: Source):
+    taken(records, hbys, adt(), adt("A28", "2", number="500", tckn="", name="DEMİR^Ali", born="", sex="M"))
+    merge = adt("A40", "3", "20261101140000", more="MRG|500^^^HASTANE^PI")
+    assert fault(records, hbys, merge) == ("AE", "MRG-1", 204) and count(records, PatientLink) == 0
+
+
+def test_a_number_that_reception_typed_becomes_that_of_the_system(records: Records, hbys: Source):
+    with records.write(SYSTEM) as tx:
+        patients.create(tx, Person("Gülçin Işıl ŞAHİN", number="4711"))
+    taken(records, hbys, adt())
+    assert person_of(records, "4711").issuer == "HASTANE" and count(records, Patient) == 1
 
 
 def test_somebody_whom_reception_registered_by_tckn_gets_the_number(records: Records, hbys: Source):
@@ -223,7 +262,58 @@ def test_two_orders_of_one_message_are_two(records: Records, hbys: Source):
     assert order_of(records).content.question == "Efüzyon?"
 
 
+def test_an_older_message_only_adds_to_an_order(records: Records, hbys: Source):
+    taken(records, hbys, adt(), orm("XO", "22", at="20261101130000", question="", accession="ACC2"))
+    taken(records, hbys, orm("SC", "23", at="20261101131000", question="", accession="", status="IP"))
+    taken(records, hbys, orm("XO", "21", at="20261101121500"), orm("SC", "24", status="SC"))
+    order = order_of(records)
+    assert (order.content.accession, order.content.question) == ("ACC2", "Efüzyon?")
+    assert order.state is OrderState.ARRIVED and order.told_at == at("20261101131000")
+
+
+def test_an_order_whose_study_is_in_a_case_stays_completed(records: Records, hbys: Source):
+    taken(records, hbys, adt(), orm())
+    order = order_of(records)
+    with records.write(SYSTEM) as tx:
+        orders.link_case(tx, order.id, cases.open_case(tx, order.patient_id))
+    taken(records, hbys, orm("SC", "21", status="CM"))
+    assert order_of(records).state is OrderState.COMPLETED
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("moment", [b"00010101000000+0000", b"99991231235959"])
+def test_a_time_that_means_none_is_left_out(records: Records, hbys: Source, moment: bytes):
+    answer = take_message(records, hbys, orm().replace(b"20261101140000", moment))
+    assert answer.code == "AA" and len(answer.left_out) == 1
+    assert abs(order_of(records).scheduled_at - order_of(records).created_at) < timedelta(minutes=1)
+
+
 # What is refused
+
+
+@pytest.mark.attack
+def test_a_kind_that_is_none_stays_out_of_the_log(records: Records, hbys: Source):
+    answer = take_message(records, hbys, adt().replace(b"ADT^A01^ADT_A01", b"AYSE YILMAZ 1^A99"))
+    assert answer.code == "AR" and answer.kind == "?"
+
+
+@pytest.mark.attack
+def test_a_fault_that_nobody_foresaw_is_answered_once(
+    records: Records, hbys: Source, monkeypatch: pytest.MonkeyPatch
+):
+    def broken(*_: object) -> None:
+        raise ArithmeticError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(intake, "_patient", broken)
+        assert fault(records, hbys, adt()) == ("AE", "", 207)
+    assert count(records, Patient) == 0
+
+
+@pytest.mark.both_databases
+def test_what_is_no_text_of_an_order_is_left_out(both_records: Records, hbys: Source):
+    taken(both_records, hbys, adt(), orm().replace(b"||DX||", b"||DX\0||").replace(b"PA-AKC", b"PA\0-AKC"))
+    assert order_of(both_records).content.procedure_code == "PA-AKC"
 
 
 @pytest.mark.parametrize(

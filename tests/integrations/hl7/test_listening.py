@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import ssl
 import threading
@@ -16,6 +15,7 @@ import hl7
 import pytest
 from hl7.client import MLLPClient
 from hl7.mllp import start_hl7_server
+from structlog.testing import capture_logs
 
 from tests.documents.sample import document
 from tests.integrations.hl7.messages import adt, person_of
@@ -26,6 +26,7 @@ from tetkik.integrations.hl7 import server
 from tetkik.integrations.hl7.client import send_oru
 from tetkik.integrations.hl7.results import oru_for
 from tetkik.integrations.hl7.server import serve_mllp
+from tetkik.integrations.listening import bound
 from tetkik.records.database import Records
 from tetkik.settings import Settings
 from tetkik.values import ReportState
@@ -79,7 +80,10 @@ def listening(
         {"hl7": {"address": "127.0.0.1", "port": port, **listener}, "peer": [peer]}
     )
     settings = Settings(language="en")  # type: ignore[arg-type]
-    with looping(lambda _: serve_mllp(configuration, records, settings, silent=20, slow=slow)):
+    with (
+        bound(configuration.hl7) as made,  # type: ignore[arg-type]
+        looping(lambda _: serve_mllp(configuration, records, settings, made, silent=20, slow=slow)),
+    ):
         connect(port).close()
         yield port
 
@@ -110,27 +114,25 @@ def test_two_messages_at_once_are_answered_in_order(records: Records):
         assert received.index(b"MSA|AA|1") < received.index(b"MSA|AA|2")
 
 
-def test_whoever_is_no_peer_is_not_heard(records: Records, caplog: pytest.LogCaptureFixture):
-    with listening(records, ("10.0.0.0/8",)) as port, connect(port) as opened:
+def test_whoever_is_no_peer_is_not_heard(records: Records):
+    with capture_logs() as lines, listening(records, ("10.0.0.0/8",)) as port, connect(port) as opened:
         with suppress(OSError):
             opened.sendall(b"\x0b" + adt() + END)
         with suppress(ConnectionResetError):
             assert answer_of(opened) == b""
-    assert "127.0.0.1 is no address of a peer" in caplog.text and "4711" not in caplog.text
+    assert "'reason': 'unknown_address', 'address': '127.0.0.1'" in str(lines) and "4711" not in str(lines)
 
 
 @pytest.mark.parametrize(
     ("sent", "said"),
     [
-        (adt(), "without its MLLP start"),
-        (b"\x0b" + adt(), "ended within a message"),
-        (b"\x0b" + b"x" * 5_000_000, "more than 4000000 bytes"),
+        (adt(), "no_mllp"),
+        (b"\x0b" + adt(), "cut"),
+        (b"\x0b" + b"x" * 5_000_000, "too_long"),
     ],
 )
-def test_what_is_no_block_ends_the_connection_with_one_line(
-    records: Records, caplog: pytest.LogCaptureFixture, sent: bytes, said: str
-):
-    with listening(records) as port:
+def test_what_is_no_block_ends_the_connection_with_one_line(records: Records, sent: bytes, said: str):
+    with capture_logs() as lines, listening(records) as port:
         with connect(port) as opened, suppress(OSError):
             opened.sendall(sent)
             opened.shutdown(socket.SHUT_WR)
@@ -138,15 +140,15 @@ def test_what_is_no_block_ends_the_connection_with_one_line(
         with connect(port) as opened:  # and it goes on for others
             opened.sendall(b"\x0b" + adt(control="9") + END)
             assert b"MSA|AA|9" in answer_of(opened)
-    lines = [entry.getMessage() for entry in caplog.records if entry.levelno >= logging.WARNING]
-    assert len(lines) == 1 and said in lines[0] and "peer=hbys" in lines[0]
+    (line,) = [line for line in lines if line["log_level"] != "info"]
+    assert line == {"event": "hl7_ended", "reason": said, "peer": "hbys", "log_level": "warning"}
 
 
-def test_a_slow_sender_is_not_waited_for(records: Records, caplog: pytest.LogCaptureFixture):
-    with listening(records, slow=0.2) as port, connect(port) as opened:
+def test_a_slow_sender_is_not_waited_for(records: Records):
+    with capture_logs() as lines, listening(records, slow=0.2) as port, connect(port) as opened:
         opened.sendall(b"\x0bMSH")
         assert answer_of(opened) == b""
-    assert "too slowly" in caplog.text
+    assert "silent" in str(lines)
 
 
 def test_more_connections_than_allowed_are_refused(records: Records, monkeypatch: pytest.MonkeyPatch):
@@ -160,13 +162,54 @@ def test_more_connections_than_allowed_are_refused(records: Records, monkeypatch
         assert b"MSA|AA|2" in answer_of(first)
 
 
-def test_a_log_has_codes_and_nothing_of_a_patient(records: Records, caplog: pytest.LogCaptureFixture):
-    caplog.set_level(logging.INFO)
-    with listening(records) as port, connect(port) as opened:
+@pytest.mark.attack
+def test_one_system_leaves_room_for_others(records: Records, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(server, "_MOST_OF_A_PEER", 1)
+    with listening(records) as port, connect(port) as first:
+        first.sendall(b"\x0b" + adt() + END)
+        assert b"MSA|AA|1" in answer_of(first)
+        with connect(port) as second, suppress(ConnectionResetError):
+            assert answer_of(second) == b""
+
+
+@pytest.mark.attack
+def test_a_stranger_gets_no_handshake(records: Records, tmp_path: Path):
+    from tests.integrations.hl7.tls import certificates
+
+    made = certificates(tmp_path)
+    cert, key = str(made.cert), str(made.key)
+    with (
+        capture_logs() as lines,
+        listening(records, ("10.0.0.0/8",), tls_cert=cert, tls_key=key) as port,
+        connect(port) as opened,
+    ):
+        assert answer_of(opened) == b""  # ended without a word of the other side
+    assert "'unknown_address', 'address': '127.0.0.1'" in str(lines)
+
+
+@pytest.mark.attack
+def test_a_handshake_is_not_waited_for(records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from tests.integrations.hl7.tls import certificates
+
+    monkeypatch.setattr(server, "_HANDSHAKE", 0.2)
+    made = certificates(tmp_path)
+    with (
+        capture_logs() as lines,
+        listening(records, tls_cert=str(made.cert), tls_key=str(made.key)) as port,
+        connect(port) as opened,
+        suppress(ConnectionResetError),
+    ):
+        assert answer_of(opened) == b""
+    assert "hl7_ended" in str(lines) and "hbys" in str(lines)
+
+
+def test_a_log_has_codes_and_nothing_of_a_patient(records: Records):
+    with capture_logs() as lines, listening(records) as port, connect(port) as opened:
         opened.sendall(b"\x0b" + adt() + END + b"\x0b" + adt(control="2", name="") + END)
         answer_of(opened)
-    assert "HL7 taken: peer=hbys kind=ADT^A01 left_out=PV1-3" in caplog.text
-    assert not any(word in caplog.text for word in ("4711", "10000000146", "Gülçin", "1961"))
+    (line,) = [line for line in lines if line["event"] == "hl7_taken"]
+    assert (line["kind"], line["left_out"]) == ("ADT^A01", ("PV1-3",))
+    assert not any(word in str(lines) for word in ("4711", "10000000146", "Gülçin", "1961"))
 
 
 def test_with_an_authority_a_peer_has_to_show_its_certificate(records: Records, tmp_path: Path):
@@ -242,8 +285,8 @@ def test_a_report_is_sent_and_its_acknowledgment_is_kept():
             "permanent",
             "AR: 203 Unsupported version id",
         ),
-        ("MSA|AE|{id}\rERR||PID|207^Application internal error|E", "transient", "AE: 207"),
-        ("MSA|AE|{id}\rERR|PID^1^3^207&Application internal error", "transient", "AE: 207"),
+        ("MSA|AE|{id}\rERR||PID^1|207^Application internal error|E", "transient", "AE: 207 Application"),
+        ("MSA|AE|{id}\rERR|PID^1^3^207&Application internal error", "transient", "AE: 207 Application"),
         ("MSA|AR|{id}\rERR||PID|207|E", "permanent", "AR: 207"),
         ("MSA|AA|another", "transient", "the answer is to another message"),
         ("MSA|XX|{id}", "transient", "the answer has the unknown code XX"),

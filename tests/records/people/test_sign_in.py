@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from tests.records.clock import Clock
 from tests.records.kit import id_of, made_user
-from tetkik.errors import Forbidden, NotSignedIn, RecordsError
+from tetkik.errors import AccessError, Forbidden, NotSignedIn, RecordsError
 from tetkik.records import database
 from tetkik.records.metrics import collect_metrics
 from tetkik.records.people import attempts, passwords, sessions, sign_in, users
@@ -359,3 +359,41 @@ def test_many_attempts_at_once_gain_nothing(records):
     with records.read() as tx:
         counted = list(tx.session.scalars(select(SignInFailures.failed)))
     assert counted == [attempts.FREE_FAILURES] * 2
+
+
+class Listed:
+    """A directory that knows nobody; silent while it is down."""
+
+    issuer = "ldap:x"
+
+    def __init__(self) -> None:
+        self.asked, self.down = 0, False
+
+    def authenticate(self, login: str, password: str) -> None:
+        self.asked += 1
+        if self.down:
+            raise AccessError(
+                "The directory does not answer as it should; try again, or ask the administrator."
+            )
+
+
+@pytest.mark.attack
+def test_the_directory_is_not_asked_more_often_than_an_account_here(records):
+    directory = Listed()
+    for number in range(attempts.FREE_FAILURES + 3):
+        for login in ("ayse", "AYŞE", f"yok yok {number}"):
+            with pytest.raises(NotSignedIn):
+                sign_in.sign_in_by_password(records, login, "yanlış", PEER, directory)
+    assert directory.asked == attempts.FREE_FAILURES
+
+
+def test_a_directory_that_is_down_lets_nobody_pause(records):
+    directory = Listed()
+    directory.down = True
+    with records.write(SYSTEM) as tx:
+        known = users.create(tx, "omer", Profile("Ömer", frozenset({Role.CLINICIAN})))
+        user_row(tx, known).oidc_issuer, user_row(tx, known).oidc_subject = directory.issuer, "1"
+    for _ in range(attempts.FREE_FAILURES + 3):
+        for login in ("omer", "ayse"):
+            with pytest.raises(AccessError):
+                sign_in.sign_in_by_password(records, login, GOOD, PEER, directory)

@@ -10,9 +10,10 @@ from sqlalchemy import select
 
 from tests.service.browser import axe, opened, overflow, serving, signed_in
 from tests.service.kit import count, served, sign_in
+from tetkik.language import Sentence
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
-from tetkik.records.images import received_decisions, receiving
+from tetkik.records.images import received_decisions, receiving, set_aside
 from tetkik.records.images.receiving import NewFile, ReceivedContent
 from tetkik.records.orders.orders import OrderContent, load_order, place_order
 from tetkik.records.schema import AuditRow, Case, Image, Patient, ReceivedStudy
@@ -185,3 +186,21 @@ def test_the_pages_in_a_browser(app_context, browser, study_id, width):
         assert axe(page) == [] and overflow(page) == 0
         page.get_by_role("button", name="Tetkiki reddet").first.click()
         assert axe(page) == []
+
+
+def test_what_was_set_aside_is_seen_and_can_be_rejected(app_context, client, study_id, order_id):
+    fault = Sentence("It names another patient than its study does.")
+    with app_context.records.write(SYSTEM) as tx:
+        receiving.refuse_file(tx, NewFile("f-9", "mr1", b"\2" * 32, tx.now), fault)
+    listed = client.get("/received").text
+    assert "Files that could not be processed" in listed and "1 file was not taken" in listed
+    with app_context.records.read() as tx:
+        (failed,) = set_aside.list_set_aside(tx)
+        assert set_aside.count_waiting(tx).failed == set_aside.count_waiting(tx).doubtful == 1
+    assert f"/received/{failed.id}/reject" in client.get(f"/received/{failed.id}").text
+    decided(client, failed.id, "reject", reason="other")
+    assert state(app_context, failed.id).state is ReceivedState.REJECTED
+    with app_context.records.write(SYSTEM) as tx:
+        tx.session.get_one(ReceivedStudy, study_id).state = ReceivedState.IMPORTED
+        tx.session.get_one(ReceivedStudy, study_id).refused = 1
+    assert f"/received/{study_id}" in client.get("/received").text

@@ -24,7 +24,7 @@ from pynetdicom.transport import AssociationServer, RequestHandler, ThreadedAsso
 from tetkik.integrations.configuration import Configuration, DicomListener, Peer, Service
 from tetkik.integrations.dicom.bounds import MAXIMUM_PDU, BoundedProvider, BoundedSocket, Content, Events
 from tetkik.integrations.dicom.commitment import Commitment
-from tetkik.integrations.dicom.offer import offered
+from tetkik.integrations.dicom.offer import STORAGE_CLASSES, offered
 from tetkik.integrations.dicom.spool import NoRoom, Origin, Receiving, Spool, now
 
 SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
@@ -48,10 +48,10 @@ class Acceptor:
         configuration: Configuration,
         listening: socket.socket,
         spool: Spool,
-        imported: Callable[[Collection[str]], set[str]],
+        imported: Callable[[Collection[str]], dict[str, bool]],
         worklist: Worklist | None = None,
     ) -> None:
-        """`imported` says which of some SOP Instance UIDs are in the database."""
+        """`imported` says which of some SOP Instance UIDs wait no more, and whether each is in a case."""
         assert configuration.listen is not None
         self.configuration = configuration
         self.listener = configuration.listen
@@ -100,6 +100,8 @@ class Acceptor:
         uid, sop_class = str(command.AffectedSOPInstanceUID), str(command.AffectedSOPClassUID)
         if not _UID.fullmatch(uid) or sop_class != context.abstract_syntax:
             raise ValueError("no UID")
+        if sop_class not in STORAGE_CLASSES:  # whoever may not store has a context of something else
+            raise ValueError("no object")
         peer = peer_of(assoc)
         syntax = str(context.transfer_syntax[0])
         return self._spool.receive(Origin(peer.name, peer.ae_title or "", sop_class, uid, syntax, now()))

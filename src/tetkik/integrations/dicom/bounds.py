@@ -8,12 +8,13 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from typing import Any
 
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
+from pynetdicom.dimse_messages import C_STORE_RQ, N_ACTION_RQ, DIMSEMessage
 from pynetdicom.transport import AssociationSocket
 
 from tetkik.integrations.dicom.spool import NoRoom, Receiving
@@ -22,9 +23,11 @@ MAXIMUM_PDU = 256 << 10
 """Bytes of a PDU that we tell peers to send at most (PS3.8 D.1)."""
 _LONGEST_PDU = 1 << 20
 """Bytes that any PDU may have, one that asks for an association included."""
-_LONGEST_COMMAND = 64 << 10
-_LONGEST_MESSAGE = 8 << 20
-"""Bytes of a data set that is no object: a query, or the list of a storage commitment."""
+_LONGEST_COMMAND = _LONGEST_QUERY = 64 << 10
+_LONGEST_LIST = 8 << 20
+"""Bytes of the list of a storage commitment."""
+_MOST_WAITING = 2
+"""Messages that a peer may send before the one that is served has its answer: it should wait for that."""
 
 
 class BoundedSocket(AssociationSocket):
@@ -81,14 +84,18 @@ class BoundedProvider(DIMSEServiceProvider):
     def __init__(self, assoc: Association, begin: Callable[[DIMSEMessage], Receiving]) -> None:
         super().__init__(assoc)
         self._begin = begin
+        self._open: set[Receiving] = set()
+        """Objects that are not kept yet; a message that is complete is none of this provider's any more."""
 
     def receive_primitive(self, primitive: Any) -> None:
         self.busy = True
-        if self.message is None:
-            self.message = DIMSEMessage()
-            self.message.encoded_command_set = _Bounded(_LONGEST_COMMAND)
-            self.message.data_set = Content(self.message, self._begin)
         try:
+            if self.message is None:
+                if self.msg_queue.qsize() > _MOST_WAITING:
+                    raise ValueError("too many at once")
+                self.message = DIMSEMessage()
+                self.message.encoded_command_set = _Bounded(_LONGEST_COMMAND)
+                self.message.data_set = Content(self.message, self._begin, self._open)
             super().receive_primitive(primitive)
         except Exception:  # whatever pydicom and pynetdicom say of a hostile command set
             self.discard()
@@ -99,9 +106,10 @@ class BoundedProvider(DIMSEServiceProvider):
         self.busy = False
 
     def discard(self) -> None:
-        """Leave nothing of an object that did not come to its end."""
-        if self.message is not None and isinstance(self.message.data_set, Content):
-            self.message.data_set.discard()
+        """Leave nothing of objects that did not come to their end, or that nobody will answer for."""
+        while self._open:
+            with suppress(KeyError):  # it is being kept at this moment
+                self._open.pop().discard()
 
 
 class _Bounded(BytesIO):
@@ -118,9 +126,11 @@ class _Bounded(BytesIO):
 class Content(_Bounded):
     """The data set of a message as it comes in."""
 
-    def __init__(self, message: DIMSEMessage, begin: Callable[[DIMSEMessage], Receiving]) -> None:
-        super().__init__(_LONGEST_MESSAGE)
-        self._message, self._begin = message, begin
+    def __init__(
+        self, message: DIMSEMessage, begin: Callable[[DIMSEMessage], Receiving], opened: set[Receiving]
+    ) -> None:
+        super().__init__(_LONGEST_QUERY)
+        self._message, self._begin, self._open = message, begin, opened
         self._object: Receiving | None = None
         self._full = False
 
@@ -128,10 +138,13 @@ class Content(_Bounded):
         if type(self._message) is DIMSEMessage:
             raise ValueError("data before its command")
         if not isinstance(self._message, C_STORE_RQ):
+            self._most = _LONGEST_LIST if isinstance(self._message, N_ACTION_RQ) else _LONGEST_QUERY
             return super().write(content)
         if not self._full:
             try:
-                self._object = self._object or self._begin(self._message)
+                if self._object is None:
+                    self._object = self._begin(self._message)
+                    self._open.add(self._object)
                 self._object.write(content)
             except (NoRoom, OSError):  # the rest is read and dropped, and the answer says it
                 self._full = True
@@ -142,8 +155,9 @@ class Content(_Bounded):
         """Bring the object to the disk; `NoRoom` or `OSError` where there is none, `ValueError` if empty."""
         if self._full:
             raise NoRoom("The disk of incoming images is full up to its reserve (reserve_bytes); free space.")
-        if self._object is None:
+        if self._object is None or self._object not in self._open:
             raise ValueError("empty")
+        self._open.discard(self._object)  # from here on the end of the association does not discard it
         try:
             self._object.keep()
         finally:
@@ -151,4 +165,5 @@ class Content(_Bounded):
 
     def discard(self) -> None:
         if self._object is not None:
+            self._open.discard(self._object)
             self._object.discard()

@@ -35,7 +35,10 @@ class Commitment:
     """Answers requests, and reports in threads of their own."""
 
     def __init__(
-        self, configuration: Configuration, spool: Spool, imported: Callable[[Collection[str]], set[str]]
+        self,
+        configuration: Configuration,
+        spool: Spool,
+        imported: Callable[[Collection[str]], dict[str, bool]],
     ) -> None:
         self._configuration = configuration
         self._spool = spool
@@ -59,16 +62,21 @@ class Commitment:
         if not wanted or len(wanted) > MOST or not self._waiting.acquire(blocking=False):
             log.warning("commitment_refused", peer=peer.name)
             return INVALID
-        report = self.report(transaction, wanted)
-        threading.Thread(target=self._send, args=(event.assoc, peer, report), daemon=True).start()
+        try:
+            report = self.report(transaction, wanted)
+            threading.Thread(target=self._send, args=(event.assoc, peer, report), daemon=True).start()
+        except BaseException:  # the database is away: the next request has its place again
+            self._waiting.release()
+            raise
         return SUCCESS
 
     def report(self, transaction: str, wanted: Collection[tuple[str, str]]) -> Dataset:
         """The event information: of what is asked for, what is safe and what is not."""
         uids = {uid for _, uid in wanted}
-        safe = self._spool.held(uids)
+        held = self._spool.held(uids)
         # In this order: the importer removes a file only after its row is in the database.
-        safe |= self._imported(uids - safe)
+        settled = self._imported(uids)
+        safe = {uid for uid in uids if settled.get(uid, uid in held)}
         report = Dataset()
         report.TransactionUID = transaction
         kept, failed = [], []

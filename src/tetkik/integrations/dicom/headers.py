@@ -8,6 +8,7 @@ from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
 
+from tetkik.documents.dicom import is_result
 from tetkik.errors import InputError, TetkikError
 from tetkik.imaging.dicom import parse_dicom
 from tetkik.imaging.read import load_readers
@@ -53,6 +54,8 @@ class Header:
     repaired: bool = False
     proposed: str | None = None
     """A character set that the text seems to be in, where no setting says so."""
+    is_result: bool = False
+    """Whether it was made of a report (`documents.dicom`)."""
 
 
 class HeaderReader(WorkerPool):
@@ -111,6 +114,7 @@ def read_header(request: HeaderRequest) -> Header:
         declared=declared,
         repaired=any(one.repaired for one in found.values()),
         proposed=next((one.proposed for one in found.values() if one.proposed), None),
+        is_result=is_result(dataset),
     )
 
 

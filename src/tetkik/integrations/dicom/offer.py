@@ -32,13 +32,13 @@ STORAGE_SYNTAXES = (
     "1.2.840.10008.1.2.5",  # RLE Lossless
 )
 """What our decoders read. An object is stored as it came: none is converted."""
+STORAGE_CLASSES = tuple(str(context.abstract_syntax) for context in AllStoragePresentationContexts)
 
 
 def offered(service: Service) -> tuple[PresentationContext, ...]:
     """The presentation contexts of a service, of which we are the SCP; none for one that is no DICOM."""
     if service is Service.STORE:
-        classes = [str(context.abstract_syntax) for context in AllStoragePresentationContexts]
-        return tuple(build_context(uid, list(STORAGE_SYNTAXES)) for uid in classes)
+        return tuple(build_context(uid, list(STORAGE_SYNTAXES)) for uid in STORAGE_CLASSES)
     single = {
         Service.ECHO: VERIFICATION,
         Service.COMMIT: STORAGE_COMMITMENT,

@@ -6,7 +6,10 @@ compared before anything is fetched, and what it sends is compared again (`recei
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import structlog
+from sqlalchemy import select
 
 from tetkik.integrations.configuration import Configuration, Peer
 from tetkik.integrations.dicom import query
@@ -17,12 +20,30 @@ from tetkik.records.cases.identity_comparison import compare_with_patient, perso
 from tetkik.records.database import Records
 from tetkik.records.images import receiving
 from tetkik.records.images.receiving import ReceivedView
+from tetkik.records.schema import AuditRow
 from tetkik.turkish import fold
-from tetkik.values import SYSTEM, Identity
+from tetkik.values import SYSTEM, Identity, ReceivedState
 
 _ALIKE = frozenset({"CR", "DX", "DR", "RG"})
 """Radiographs, whatever made them."""
+_RECENT = timedelta(days=1)
+_MOST = 5000
 _log = structlog.get_logger()
+
+
+def find_unasked(records: Records) -> tuple[ReceivedView, ...]:
+    """Studies of the last day for which no archive was asked: the program ended before it, or the archive
+    was away.
+    """
+    with records.read() as tx:
+        asked = select(AuditRow.case_id).where(
+            AuditRow.action == Action.STUDIES_FETCHED, AuditRow.at > tx.now - _RECENT
+        )
+        done = set(tx.session.scalars(asked))
+        found = receiving.list_received(tx, (ReceivedState.IMPORTED,), most=_MOST, since=tx.now - _RECENT)
+    return tuple(
+        one for one in found if one.prior_of is None and one.case_id is not None and one.case_id not in done
+    )
 
 
 def fetch_priors(records: Records, systems: Configuration, study: ReceivedView) -> int:
@@ -68,18 +89,29 @@ def _fetch_from(records: Records, systems: Configuration, peer: Peer, study: Rec
             found=len(found),
             count=len(coming),
         )
-    for one in coming:
-        query.move_study(systems, peer, one.study_uid)
-    return len(coming)
+    return sum(_move(records, systems, peer, one) for one in coming)
+
+
+def _move(records: Records, systems: Configuration, peer: Peer, found: FoundStudy) -> bool:
+    moved = False
+    try:
+        moved = query.move_study(systems, peer, found.study_uid)
+    finally:
+        if not moved:
+            with records.write(SYSTEM) as tx:
+                receiving.forget_expected(tx, found.study_uid)
+    return moved
 
 
 def is_relevant(found: FoundStudy, study: ReceivedView) -> bool:
-    """Whether a study is worth comparing: another one, not later, of the same kind and part of the body.
+    """Whether a study is worth comparing: one of an earlier day, of the same kind and part of the body.
 
     The part stands in the series alone (0018,0015): where the description names it, it must be the same.
     """
-    now, content = study.content.identity, study.content
-    if found.study_uid == now.study_uid or (now.study_date and found.date > now.study_date):
+    content = study.content
+    today = content.identity.study_date or f"{study.first_at:%Y%m%d}"
+    # Of the same day, it may be on its way to be read.
+    if found.study_uid == content.identity.study_uid or not found.date or found.date >= today:
         return False
     kind = {content.modality} | (_ALIKE if content.modality in _ALIKE else frozenset())
     if found.modalities and not kind & set(found.modalities):

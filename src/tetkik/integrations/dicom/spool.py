@@ -66,6 +66,8 @@ class Spool:
         self._vault = vault
         self._reserve = reserve_bytes
         self._most = object_bytes
+        self._known: dict[str, tuple[tuple[int, int], ReceivedFile]] = {}
+        """What was opened of files that still wait, with inode and time of change: some wait for weeks."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def receive(self, origin: Origin) -> Receiving:
@@ -81,13 +83,21 @@ class Spool:
         """Every object that waits, in no order; one that cannot be read is put aside and told in the log."""
         with os.scandir(self.folder) as entries:
             names = [entry.name for entry in entries if not entry.name.endswith((_PART, _DAMAGED))]
+        before, self._known = self._known, {}
         for name in names:
             path = self.folder / name
             try:
-                yield _opened(path, self._vault)
+                stat = path.stat()
+                at = (stat.st_ino, stat.st_mtime_ns)
+                known = before.get(name)
+                file = known[1] if known is not None and known[0] == at else _opened(path, self._vault)
+                self._known[name] = (at, file)
+                yield file
             except FileNotFoundError:  # another process imported it meanwhile
                 continue
-            except (OSError, ValueError, TypeError, RecordsError):
+            except OSError as fault:  # too many open files, a share that is away: it is whole all the same
+                log.error("spool_unreadable", file=name, fault=fault.strerror)
+            except (ValueError, TypeError, RecordsError):
                 with suppress(OSError):
                     path.rename(path.with_suffix(_DAMAGED))
                 log.error("spool_damaged", file=name)
@@ -142,12 +152,10 @@ class Receiving:
         self._file.write(sealed + _LENGTH.pack(len(sealed)))
         content = self._vault.digest("object", self._sha256.hexdigest()).hex()[:32]
         target = self._folder / f"{self._prefix}-{content}"
-        if target.exists():  # the same again: it is safe already
-            self.discard()
-        else:
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._part.replace(target)
+        # The same again takes the place of what is there, which may have been refused meanwhile.
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._part.replace(target)
         sync(self._folder)
         return target.name
 

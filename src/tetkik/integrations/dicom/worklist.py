@@ -33,9 +33,10 @@ SUCCESS, PENDING, PENDING_UNSUPPORTED, CANCELLED, CANNOT_UNDERSTAND = 0x0000, 0x
 """PS3.4 table K.4-1."""
 UTF_8 = "ISO_IR 192"
 _DATES = re.compile(r"(\d{8})?(-)?(\d{8})?")
-_WILD = {"*": ".*", "?": "."}
 _SHORT, _LONG = 16, 64
 """Characters of the representations SH and LO (PS3.5 6.2)."""
+_LONGEST_KEY = 3 * _LONG
+"""Of what is compared a name is the longest: three groups (PS3.5 6.2, PN)."""
 _STATUS = {OrderState.SCHEDULED: "SCHEDULED", OrderState.ARRIVED: "ARRIVED"}
 _log = structlog.get_logger()
 
@@ -52,7 +53,7 @@ def answer_worklist(
         _log.warning("worklist_refused", peer=peer.name, reason="not to be understood")
         yield CANNOT_UNDERSTAND, None
         return
-    with records.write(SYSTEM) as tx:
+    with records.read() as tx:
         orders = scheduled_orders(
             tx,
             since=since,
@@ -62,6 +63,7 @@ def answer_worklist(
             most=MOST,
         )
         found = [answer for order in orders if _fits(answer := _entry(tx, order, peer, zone), query)]
+    with records.write(SYSTEM) as tx:
         tx.audit(Action.WORKLIST_SENT, peer=peer.name, count=len(found))
     if len(orders) == MOST:
         _log.warning("worklist_cut", peer=peer.name, most=MOST)
@@ -122,10 +124,21 @@ def _fits(entry: Dataset, query: Dataset) -> bool:
     """Whether an entry has the other keys of a query; letters are folded, `*` and `?` stand for any."""
     for keyword in ("PatientName", "PatientID", "AccessionNumber", "RequestedProcedureID"):
         asked = text(query, keyword) or ""
-        pattern = "".join(_WILD.get(part, re.escape(fold(part))) for part in re.split(r"([*?])", asked))
-        if asked and not re.fullmatch(pattern, fold(text(entry, keyword) or "")):
+        if asked and not matches_wildcards(asked, text(entry, keyword) or ""):
             return False
     return True
+
+
+def matches_wildcards(asked: str, value: str) -> bool:
+    """Whether a value is what was asked for; each piece is looked for once, however many `*` there are."""
+    if len(asked) > _LONGEST_KEY:
+        return False
+    pieces = [".".join(re.escape(fold(part)) for part in one.split("?")) for one in asked.split("*")]
+    first, last = pieces[0], pieces[-1] if len(pieces) > 1 else None
+    pattern = first + "".join(f"(?>.*?{piece})" for piece in pieces[1:-1] if piece)
+    return (
+        re.fullmatch(pattern + (f".*{last}" if last is not None else ""), fold(value), re.DOTALL) is not None
+    )
 
 
 def _span(dates: str, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:

@@ -16,9 +16,10 @@ from tetkik.integrations.dicom import query
 from tetkik.integrations.dicom.query import repaired_text
 from tetkik.records.cases import patients
 from tetkik.records.cases.identity_comparison import compare_with_patient, person_from_identity
+from tetkik.records.cases.patient_links import records_of
 from tetkik.records.database import Records, Transaction
 from tetkik.records.orders import orders
-from tetkik.records.orders.orders import OrderContent
+from tetkik.records.orders.orders import YEARS, OrderContent
 from tetkik.values import SYSTEM, Identity, OrderState
 
 AHEAD = timedelta(days=2)
@@ -59,11 +60,13 @@ def _content(entry: Dataset, peer: Peer, zone: ZoneInfo) -> OrderContent:
     procedure = value_of("RequestedProcedureDescription") or (
         text(step, "ScheduledProcedureStepDescription") or ""
     )
+    accession, requested = value_of("AccessionNumber"), value_of("RequestedProcedureID")
+    # Many systems count the procedures of each study from 1: their number alone names no order.
     return OrderContent(
-        accession=value_of("AccessionNumber"),
+        accession=accession,
         issuer=peer.issuer,
-        placer_number=value_of("PlacerOrderNumberImagingServiceRequest") or value_of("RequestedProcedureID"),
-        filler_number=value_of("FillerOrderNumberImagingServiceRequest"),
+        placer_number=value_of("PlacerOrderNumberImagingServiceRequest") or ("" if accession else requested),
+        filler_number=value_of("FillerOrderNumberImagingServiceRequest") or (requested if accession else ""),
         procedure=procedure,
         question=value_of("ReasonForTheRequestedProcedure"),
         referrer=value_of("ReferringPhysicianName").replace("^", " ").strip(),
@@ -78,6 +81,8 @@ def _scheduled_at(step: Dataset, peer: Peer, zone: ZoneInfo) -> datetime:
     date = text(step, "ScheduledProcedureStepStartDate") or ""
     time = (text(step, "ScheduledProcedureStepStartTime") or "").partition(".")[0].ljust(6, "0")[:6]
     stated = datetime.strptime(date + time, "%Y%m%d%H%M%S").replace(tzinfo=zone)
+    if stated.year not in YEARS:
+        raise ValueError("no appointment of our time")
     return stated.astimezone(UTC) - timedelta(minutes=peer.clock_offset_minutes)
 
 
@@ -95,11 +100,19 @@ def _take(tx: Transaction, peer: Peer, identity: Identity, content: OrderContent
     patient_id = meant[0] if meant else patients.create(tx, patients.validate_person(filed))
     number = {"placer_number": content.placer_number} if content.placer_number else {}
     found = orders.find_orders(tx, peer.name, **(number or {"accession": content.accession}))
-    if not found:
-        orders.place_order(tx, patient_id, content, peer.name)
+    theirs = records_of(tx, patient_id)
+    known = next((one for one in found if one.patient_id in theirs and _is_same(one.content, content)), None)
+    if known is None:
+        orders.place_order(tx, patient_id, content, peer.name)  # refuses a placer's number of somebody else
         return True
-    known = found[0]
     if known.state in (OrderState.CANCELLED, OrderState.COMPLETED) or known.content == content:
         return False
     orders.change_order(tx, known.id, content)
     return True
+
+
+def _is_same(known: OrderContent, content: OrderContent) -> bool:
+    """Whether two that share the placer's or the accession number are one order, not two of one request."""
+    if content.placer_number:
+        return True
+    return not (known.filler_number and content.filler_number) or known.filler_number == content.filler_number

@@ -9,6 +9,7 @@ from tetkik.integrations.hl7.content import EVENTS, Level, Reader, Remark
 from tetkik.integrations.hl7.mapping import Mapping
 from tetkik.integrations.hl7.message import Message, Refused, read_message
 from tetkik.language import Sentence
+from tetkik.privacy.numbers import is_tckn
 
 _READ = frozenset({"MSH", "EVN", "PID", "MRG", "PV1", "ORC", "OBR", "IPC", "TQ1", "DG1"})
 _RESULTS = frozenset({"ORU^R01"})
@@ -16,7 +17,7 @@ _RESULTS = frozenset({"ORU^R01"})
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What is said of one message; `answer` is the code of its acknowledgment."""
+    """What is sentence of one message; `answer` is the code of its acknowledgment."""
 
     kind: str
     version: str
@@ -34,7 +35,11 @@ def check_message(data: bytes, mapping: Mapping, zone: ZoneInfo, character_set: 
     message: Message | None = None
     try:
         message = read_message(data, character_set)
-        remarks = (*Reader(mapping, zone).read(message).remarks, *_others(message))
+        remarks = (
+            *Reader(mapping, zone).read(message).remarks,
+            *_unnamed(message, mapping),
+            *_others(message),
+        )
     except Refused as error:
         remark = Remark(Level.REFUSED, error.place, Sentence(error.template, error.values), error.condition)
         kind, version = (message.kind, message.version) if message is not None else ("", "")
@@ -47,6 +52,23 @@ def check_message(data: bytes, mapping: Mapping, zone: ZoneInfo, character_set: 
     order = {segment.name: place for place, segment in reversed(list(enumerate(message.segments)))}
     ordered = sorted(remarks, key=lambda remark: order.get(remark.place[:3], len(order)))
     return Checked(message.kind, message.version, "AE" if refused else "AA", tuple(ordered))
+
+
+def _unnamed(message: Message, mapping: Mapping) -> tuple[Remark, ...]:
+    """Types of numbers in PID-3 that the mapping names nowhere: the numbers are not read."""
+    wanted, segment = mapping.patient, message.first("PID")
+    if segment is None:
+        return ()
+    numbers = [(segment.part(text, 1), segment.part(text, 5)) for text in segment.repetitions(3)]
+    kinds = [kind for value, kind in numbers if value and (kind or not is_tckn(value))]
+    if any(kind in wanted.number_types for kind in kinds):
+        return ()  # the hospital's number is found; others beside it are usual
+    sentence = "A number has the type {kind}, which number_types does not name; add it there."
+    return tuple(
+        Remark(Level.WRONG, "PID-3", Sentence(sentence, {"kind": f'"{kind[:20]}"'}))
+        for kind in dict.fromkeys(kinds)
+        if kind not in wanted.tckn_types
+    )
 
 
 def _others(message: Message) -> tuple[Remark, ...]:

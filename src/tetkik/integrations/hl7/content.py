@@ -222,7 +222,7 @@ class Reader:
             )
         elif not person.name:
             self._note(Level.REFUSED, "PID-5", Sentence("The patient has no name."), 101)
-        return person, frozenset(stated)
+        return replace(person, issuer=self.issuer if person.number else ""), frozenset(stated)
 
     def _trait(self, person: Person, trait: str, text: str, place: str, stated: set[str]) -> Person:
         if not text:
@@ -267,7 +267,7 @@ class Reader:
         if not (number or tckn):
             self._note(Level.REFUSED, "MRG-1", Sentence("The number that is merged is missing."), 101)
             return None
-        return Person(number=number, tckn=tckn)
+        return Person(number=number, tckn=tckn, issuer=self.issuer)
 
     # Encounter and orders
 
@@ -364,7 +364,7 @@ class Reader:
     def _found(self, message: Message, places: Places, fits: Callable[[str], bool] = bool) -> tuple[str, str]:
         """The first text of several places that fits, and where it stands."""
         for place in places:
-            text = message.value(place)
+            text = "".join(char for char in message.value(place) if char.isprintable() or char in "\n\t")
             if text != NULL and fits(text):
                 return text, str(place)
         return "", str(places[0]) if places else ""

@@ -7,11 +7,15 @@ that is older than what is known of a patient changes nothing of it.
 from __future__ import annotations
 
 import hashlib
+import logging
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from tetkik.errors import Conflict, InputError, NotFound
+from sqlalchemy.exc import DataError, SQLAlchemyError
+
+from tetkik.errors import Conflict, InputError, NotFound, TetkikError
 from tetkik.integrations.configuration import Peer
 from tetkik.integrations.hl7.acknowledge import acknowledge
 from tetkik.integrations.hl7.content import Content, Control, Event, Level, Reader, RequestedOrder
@@ -31,6 +35,8 @@ from tetkik.workflow.patient_comparison import compare_unaudited
 from tetkik.workflow.patient_merge import link
 
 _ATTEMPTS = 3
+_KIND = re.compile(r"[A-Z0-9]{3}\^[A-Z0-9]{3}")
+_log = logging.getLogger(__name__)
 _STATES = {
     "SC": OrderState.SCHEDULED,
     "IP": OrderState.ARRIVED,
@@ -97,8 +103,27 @@ def take_message(records: Records, source: Source, data: bytes, address: str | N
         place = error.place if isinstance(error, Refused) else ""
         why = error.in_language(source.language)
         answer = acknowledge(message, now, code=code, condition=condition, place=place, why=why)
-        return Taken(answer, code, message.kind if message is not None else "?", place, condition)
+        return Taken(answer, code, _kind(message), place, condition)
+    except (TetkikError, OSError):
+        raise
+    except Exception as error:
+        # What fails the same each time must not come again for ever; a database may come back.
+        if isinstance(error, SQLAlchemyError) and not isinstance(error, DataError):
+            raise
+        _log.error(
+            "HL7 fault: peer=%s kind=%s fault=%s", source.peer.name, _kind(message), type(error).__name__
+        )
+        fault = Refused(
+            "The message cannot be taken here; ask the administrator of Tetkik to look at its log."
+        )
+        answer = acknowledge(message, now, code="AE", condition=207, why=fault.in_language(source.language))
+        return Taken(answer, "AE", _kind(message), condition=207)
     raise AssertionError("unreachable")
+
+
+def _kind(message: Message | None) -> str:
+    """What a log may say of the kind: any other text there may be a patient's."""
+    return message.kind if message is not None and _KIND.fullmatch(message.kind) else "?"
 
 
 def _take(
@@ -113,7 +138,7 @@ def _take(
         )
         before = kept_response(tx, key)
         if before is not None:
-            return Taken(before, "AA", message.kind, left_out=wrong, again=True)
+            return Taken(before, "AA", _kind(message), left_out=wrong, again=True)
         try:
             _apply(tx, source, content)
         except (InputError, NotFound) as error:  # what the records do not take; any other ends the exchange
@@ -122,7 +147,7 @@ def _take(
             raise Refused(error.template, **error.values) from None
         answer = acknowledge(message, tx.now.astimezone(source.zone))
         keep_response(tx, key, answer)
-    return Taken(answer, "AA", message.kind, left_out=wrong)
+    return Taken(answer, "AA", _kind(message), left_out=wrong)
 
 
 def _body(data: bytes) -> bytes:
@@ -144,7 +169,7 @@ def _apply(tx: Transaction, source: Source, content: Content) -> None:
             encounters.close_encounter(tx, _holder(tx, patient_id, number), number, at)
         case Event.ORDERED:
             for asked in content.orders:
-                _order(tx, source, patient_id, asked)
+                _order(tx, source, patient_id, asked, at)
         case Event.UPDATED:
             pass
 
@@ -160,7 +185,8 @@ def _holder(tx: Transaction, patient_id: str, number: str) -> str:
 def _patient(tx: Transaction, source: Source, content: Content, at: datetime) -> str:
     """The record of a message's patient, made or brought up to date."""
     person = content.person
-    by_number = patients.find_by_number(tx, Person(number=person.number)) if person.number else ()
+    numbered = Person(number=person.number, issuer=person.issuer)
+    by_number = patients.find_by_number(tx, numbered) if person.number else ()
     by_tckn = patients.find_by_number(tx, Person(tckn=person.tckn)) if person.tckn else ()
     if len(by_number) > 1 or (not person.number and len(by_tckn) > 1):
         raise Refused("The number belongs to several records here; reception has to join them.").as_fault(
@@ -183,6 +209,8 @@ def _patient(tx: Transaction, source: Source, content: Content, at: datetime) ->
     if last is None or at >= last:
         stated = {name: getattr(person, name) for name in content.stated - {"number"}}
         after = replace(known, **stated, number=known.number or person.number)
+        if after.number == person.number:
+            after = replace(after, issuer=known.issuer or person.issuer)
         if not after.known:
             after = known
         patients.change(tx, found, after)
@@ -190,7 +218,7 @@ def _patient(tx: Transaction, source: Source, content: Content, at: datetime) ->
     return found
 
 
-def _refuse_other(known: Person, stated: Person) -> None:
+def _refuse_other(known: Person, stated: Person, place: str = "PID-3") -> None:
     """Refuse a number whose record says another person: two things that contradict are no correction.
 
     Two authorities may give one number to two people, and then neither may get what is the other's.
@@ -203,7 +231,7 @@ def _refuse_other(known: Person, stated: Person) -> None:
         raise Refused(
             "The number belongs to a record here that says another person; compare the two before it is "
             "sent again."
-        ).as_fault(204, "PID-3")
+        ).as_fault(204, place)
 
 
 def _merge(tx: Transaction, content: Content, survivor: str) -> None:
@@ -212,6 +240,7 @@ def _merge(tx: Transaction, content: Content, survivor: str) -> None:
     survivor = survivor_of(tx, survivor)
     for found in patients.find_by_number(tx, content.replaced):
         if found != survivor:
+            _refuse_other(patients.load_person(tx, found), patients.load_person(tx, survivor), "MRG-1")
             seen = compare_unaudited(tx, found, survivor).seen
             link(tx, found, survivor, LinkReason.MASTER_INDEX, seen)
 
@@ -219,8 +248,11 @@ def _merge(tx: Transaction, content: Content, survivor: str) -> None:
 # What is asked for
 
 
-def _order(tx: Transaction, source: Source, patient_id: str, asked: RequestedOrder) -> None:
-    """Place, change or cancel; what arrives in another order than it was sent ends the same."""
+def _order(tx: Transaction, source: Source, patient_id: str, asked: RequestedOrder, at: datetime) -> None:
+    """Place, change or cancel; what arrives in another order than it was sent ends the same.
+
+    An older message only adds what the newer ones did not speak of.
+    """
     content, peer = asked.content, source.peer.name
     numbers = {"placer_number": content.placer_number}
     if not content.placer_number:
@@ -235,12 +267,18 @@ def _order(tx: Transaction, source: Source, patient_id: str, asked: RequestedOrd
     cancels = asked.control is Control.CANCEL or (
         asked.control is Control.STATUS and asked.status in {"CA", "DC"}
     )
-    order_id = known.id if known is not None else orders.place_order(tx, patient_id, content, peer)
+    if known is not None:
+        order_id = known.id
+    else:
+        order_id = orders.place_order(tx, patient_id, content, peer, told_at=at)
     if cancels:
         orders.cancel_order(tx, order_id)
     elif known is not None and known.state is not OrderState.CANCELLED:
-        state = _STATES.get(asked.status) if asked.control is Control.STATUS else None
-        orders.change_order(tx, order_id, _over(known.content, content), state=state)
+        if known.told_at is not None and at < known.told_at:
+            orders.change_order(tx, order_id, _over(content, known.content))
+        else:
+            state = _STATES.get(asked.status) if asked.control is Control.STATUS else None
+            orders.change_order(tx, order_id, _over(known.content, content), state=state, told_at=at)
 
 
 def _over(known: orders.OrderContent, stated: orders.OrderContent) -> orders.OrderContent:

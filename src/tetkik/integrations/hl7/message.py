@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from tetkik.errors import InputError
 from tetkik.integrations.dicom.character_sets import codec_of, decode_text
+from tetkik.records.orders.orders import YEARS
 
 MOST_BYTES = 4_000_000
 """Of a message; reports with a PDF go out, and nothing as long comes in."""
@@ -240,6 +241,8 @@ def moment_of(text: str, zone: tzinfo, ahead: timedelta = timedelta()) -> dateti
     year, month, day, hour, minute, second = (
         int(part or default) for part, default in zip(found.groups()[:6], (0, 1, 1, 0, 0, 0), strict=True)
     )
+    if year not in YEARS:
+        return None
     try:
         at = datetime(year, month, day, hour, minute, second)
         if offset := found[7]:

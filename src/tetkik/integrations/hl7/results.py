@@ -7,6 +7,7 @@ from dataclasses import replace
 from tetkik.documents.hl7 import MessageForm, to_hl7
 from tetkik.documents.pdf import to_pdf
 from tetkik.integrations.configuration import Peer
+from tetkik.integrations.dicom.character_sets import TURKISH, codec_of
 from tetkik.integrations.hl7.mapping import load_mapping
 from tetkik.records.orders.orders import OrderContent
 from tetkik.values import ReportDocument
@@ -26,7 +27,7 @@ def oru_for(peer: Peer, document: ReportDocument, order: OrderContent | None = N
     known = mapping.procedures.get(order.procedure_code) if order is not None else None
     form = MessageForm(
         version=peer.hl7_version,
-        turkish=peer.character_set == "ISO_IR 148",
+        turkish=codec_of(peer.character_set or "") == codec_of(TURKISH),
         receiver=peer.name,
         placer_number=order.placer_number if order is not None else "",
         text=mapping.results.text,

@@ -6,14 +6,16 @@ One message at a time is done, in the order in which they came; an acknowledgmen
 from __future__ import annotations
 
 import asyncio
-import logging
+import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from zoneinfo import ZoneInfo
 
+import structlog
+
 from tetkik.errors import TetkikError
-from tetkik.integrations.configuration import Configuration, Hl7Listener
+from tetkik.integrations.configuration import Configuration, Hl7Listener, Peer
 from tetkik.integrations.hl7.intake import Source, Taken, take_message
 from tetkik.integrations.hl7.mapping import load_mapping
 from tetkik.integrations.hl7.message import MOST_BYTES
@@ -21,37 +23,40 @@ from tetkik.records.database import Records
 from tetkik.settings import Settings
 
 _MOST_CONNECTIONS = 50
+_MOST_OF_A_PEER = 20
+"""Connections of one system, so that it leaves room for others."""
+_HANDSHAKE = 10.0
+"""Seconds in which TLS has to begin."""
 _SILENT = 3600.0
 """Seconds for which a connection may carry nothing: systems keep theirs open between messages."""
 _SLOW = 60.0
 """Seconds that one message, or its acknowledgment, may take on the way."""
 START, END = b"\x0b", b"\x1c\r"
 """Of a block: one message."""
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger()
 
 
 async def serve_mllp(
     configuration: Configuration,
     records: Records,
     settings: Settings,
+    listening: socket.socket,
     *,
     silent: float = _SILENT,
     slow: float = _SLOW,
 ) -> None:
-    """Listen until cancelled; a message under way is then finished and acknowledged.
+    """Take messages at a socket until cancelled; one under way is then finished and acknowledged.
 
     Raises:
-        SettingError: a mapping that cannot be used; OSError where the port is taken.
+        SettingError: a mapping that cannot be used.
     """
     listener = configuration.hl7
     assert listener is not None
-    receiver = Receiver(configuration, records, settings, silent, slow)
-    context = _tls(listener)
-    server = await asyncio.start_server(
-        receiver.receive, listener.address, listener.port, limit=MOST_BYTES, ssl=context
-    )
+    context = tls_context(listener)
+    receiver = Receiver(configuration, records, settings, silent, slow, context)
+    server = await asyncio.start_server(receiver.receive, sock=listening, limit=MOST_BYTES)
     port = server.sockets[0].getsockname()[1]
-    _log.info("HL7 listens on %s port %d%s", listener.address, port, " with TLS" if context else "")
+    _log.info("hl7_listens", address=listener.address, port=port, tls=context is not None)
     try:
         async with server:
             await server.serve_forever()
@@ -59,7 +64,8 @@ async def serve_mllp(
         await receiver.close()
 
 
-def _tls(listener: Hl7Listener) -> ssl.SSLContext | None:
+def tls_context(listener: Hl7Listener) -> ssl.SSLContext | None:
+    """TLS with certificates of senders where an authority is named; or None."""
     if listener.tls_cert is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=listener.tls_ca)
@@ -73,7 +79,13 @@ class Receiver:
     """Takes the messages of every connection."""
 
     def __init__(
-        self, configuration: Configuration, records: Records, settings: Settings, silent: float, slow: float
+        self,
+        configuration: Configuration,
+        records: Records,
+        settings: Settings,
+        silent: float,
+        slow: float,
+        context: ssl.SSLContext | None = None,
     ) -> None:
         self._configuration, self._records = configuration, records
         zone = ZoneInfo(settings.hospital_time_zone)
@@ -81,9 +93,9 @@ class Receiver:
             peer.name: Source(peer, load_mapping(peer.mapping), zone, settings.language)
             for peer in configuration.peers
         }
-        self._silent, self._slow = silent, slow
+        self._silent, self._slow, self._context = silent, slow, context
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="hl7")
-        self._open: set[asyncio.Task[object]] = set()
+        self._open: dict[asyncio.Task[object], Peer] = {}
 
     async def close(self) -> None:
         """Finish what is being done, and end the connections."""
@@ -101,22 +113,32 @@ class Receiver:
         peer = self._configuration.sender(address)
         try:
             if peer is None:
-                _log.warning("HL7 refused: %s is no address of a peer that may send orders", address)
+                _log.warning("hl7_refused", reason="unknown_address", address=address)
             elif len(self._open) >= _MOST_CONNECTIONS:
-                _log.warning("HL7 refused: %d connections are open already", _MOST_CONNECTIONS)
+                _log.warning("hl7_refused", reason="too_many_connections", most=_MOST_CONNECTIONS)
+            elif sum(one is peer for one in self._open.values()) >= _MOST_OF_A_PEER:
+                most = {"peer": peer.name, "most": _MOST_OF_A_PEER}
+                _log.warning("hl7_refused", reason="too_many_connections", **most)
             else:
-                self._open.add(task)
+                self._open[task] = peer
+                if self._context is not None:
+                    # Not by the server itself: a stranger would hold each connection until its handshake.
+                    # Nothing was awaited before, so nothing of the handshake was read yet.
+                    await writer.start_tls(self._context, ssl_handshake_timeout=_HANDSHAKE)
                 await self._messages(self._sources[peer.name], address, reader, writer)
         except asyncio.CancelledError:
             pass
         except TimeoutError:
-            _log.warning("HL7 ended: peer=%s said nothing, or too slowly", peer.name if peer else "?")
+            _log.warning("hl7_ended", reason="silent", peer=peer.name if peer else None)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as error:
-            _log.warning("HL7 ended: peer=%s fault=%s", peer.name if peer else "?", _fault(error))
+            _log.warning("hl7_ended", reason=_fault(error), peer=peer.name if peer else None)
         except TetkikError as error:  # nothing was done: the sender comes again
-            _log.error("HL7 not acknowledged: peer=%s fault=%s", peer.name if peer else "?", error)
+            _log.error("hl7_not_acknowledged", template=error.template, peer=peer.name if peer else None)
+        except Exception as error:
+            kind = type(error).__name__
+            _log.error("hl7_not_acknowledged", kind=kind, peer=peer.name if peer else None)
         finally:
-            self._open.discard(task)
+            self._open.pop(task, None)
             writer.close()
             with suppress(OSError, asyncio.CancelledError):
                 await writer.wait_closed()
@@ -149,25 +171,18 @@ def _fault(error: Exception) -> str:
     """Codes alone: the text of an error may hold what was received."""
     match error:
         case asyncio.IncompleteReadError():
-            return "the connection ended within a message"
+            return "cut"
         case asyncio.LimitOverrunError():
-            return f"a message of more than {MOST_BYTES} bytes"
+            return "too_long"
         case ValueError():
-            return "a message without its MLLP start"
+            return "no_mllp"
     return type(error).__name__
 
 
 def _tell(peer: str, taken: Taken) -> None:
+    known = {"peer": peer, "kind": taken.kind}
     if taken.code == "AA":
-        left_out = f" left_out={','.join(taken.left_out)}" if taken.left_out else ""
-        again = " again" if taken.again else ""
-        _log.info("HL7 taken: peer=%s kind=%s%s%s", peer, taken.kind, again, left_out)
+        _log.info("hl7_taken", **known, again=taken.again, left_out=taken.left_out)
     else:
-        _log.warning(
-            "HL7 refused: peer=%s kind=%s answer=%s condition=%d place=%s",
-            peer,
-            taken.kind,
-            taken.code,
-            taken.condition,
-            taken.place,
-        )
+        refused = {"answer": taken.code, "condition": taken.condition, "place": taken.place}
+        _log.warning("hl7_refused", reason="message", **known, **refused)

@@ -7,6 +7,7 @@ undo(tx, received_id)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,7 +17,7 @@ from tetkik.errors import Conflict, InputError
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases, patients
-from tetkik.records.cases.identity_comparison import compare_with_patient, person_from_identity
+from tetkik.records.cases.identity_comparison import Trait, compare_with_patient, person_from_identity
 from tetkik.records.cases.patient_links import survivor_of
 from tetkik.records.database import Transaction
 from tetkik.records.images import patient_matching, receiving
@@ -41,6 +42,8 @@ def decide(tx: Transaction, received_id: str, *, without_orders: bool = False) -
     if row.state is not ReceivedState.RECEIVING:
         return receiving.load_received(tx, received_id)
     content = receiving.open_content(tx, row)
+    if row.prior_of is not None and _is_ordered(tx, content):
+        row.prior_of = None  # it was sent to be read, and an archive has it as well
     if row.prior_of is not None:
         _decide_prior(tx, row, content)
     elif row.verdict is not None and row.case_id is not None and _is_open(tx, row.case_id):
@@ -98,7 +101,7 @@ def accept(
 def reject(tx: Transaction, received_id: str, reason: RemovalReason) -> ReceivedView:
     """A person says that a study does not belong here; its files go after `REJECTED_FOR`."""
     row = receiving.lock(tx, received_id)
-    _require(row, ReceivedState.DOUBTFUL)
+    _require(row, ReceivedState.DOUBTFUL, ReceivedState.FAILED)
     return _decided(tx, row, ReceivedState.REJECTED, "rejected", reason=reason.value)
 
 
@@ -119,18 +122,45 @@ def undo(tx: Transaction, received_id: str) -> ReceivedView:
     return _decided(tx, row, ReceivedState.DOUBTFUL, "undone")
 
 
+def lock_of_case(tx: Transaction, case_id: str) -> None:
+    """Let no study come into a case until the transaction ends; before the case itself, as `decide` does."""
+    rows = select(ReceivedStudy.id).where(ReceivedStudy.case_id == case_id).order_by(ReceivedStudy.id)
+    tx.session.execute(rows.with_for_update()).all()
+
+
+def follow_case(tx: Transaction, case_id: str, other: Case, copies: Mapping[str, str]) -> None:
+    """Let studies go along with a case that becomes another patient's: what comes late goes there, too.
+
+    Their files still name the first patient: a person has said whose they are.
+
+    Args:
+        copies: the id of each image's copy.
+    """
+    for row in tx.session.scalars(select(ReceivedStudy).where(ReceivedStudy.case_id == case_id)).all():
+        content = receiving.open_content(tx, row)
+        row.case_id, row.patient_id, row.order_id, row.prior_of = other.id, other.patient_id, None, None
+        row.verdict, row.decided_by, row.decided_at = Verdict.NONE.value, tx.actor.user_id, tx.now
+        receiving.seal_content(tx, row, replace(content, reasons=(), candidates=()))
+        files = select(ReceivedFile).where(
+            ReceivedFile.received_id == row.id, ReceivedFile.image_id.is_not(None)
+        )
+        for file in tx.session.scalars(files):
+            file.image_id = copies.get(file.image_id or "", file.image_id)
+    tx.session.flush()
+
+
 def forget_rejected(tx: Transaction) -> tuple[str, ...]:
     """Remove studies whose rejection is final; gives the names of their files in the spool."""
-    due = select(ReceivedStudy.id).where(
-        ReceivedStudy.state == ReceivedState.REJECTED, ReceivedStudy.decided_at < tx.now - REJECTED_FOR
+    final = (
+        ReceivedStudy.state == ReceivedState.REJECTED,
+        ReceivedStudy.decided_at < tx.now - REJECTED_FOR,
+        ReceivedStudy.last_at < tx.now - REJECTED_FOR,
     )
+    due = select(ReceivedStudy.id).where(*final)
     names = tuple(tx.session.scalars(select(ReceivedFile.name).where(ReceivedFile.received_id.in_(due))))
     tx.apply(
         delete(ReceivedFile).where(ReceivedFile.received_id.in_(due)),
-        delete(ReceivedStudy).where(
-            ReceivedStudy.state == ReceivedState.REJECTED,
-            ReceivedStudy.decided_at < tx.now - REJECTED_FOR,
-        ),
+        delete(ReceivedStudy).where(*final),
     )
     return names
 
@@ -163,6 +193,18 @@ def _decide_by_orders(
         row.state = ReceivedState.COMPLETE if patient_id is not None else ReceivedState.DOUBTFUL
     else:
         row.state = ReceivedState.DOUBTFUL
+
+
+def _is_ordered(tx: Transaction, content: ReceivedContent) -> bool:
+    """Whether an order waits for a study, or got it, for all that an archive was asked for it."""
+    verdict = match_study(tx, content.facts)
+    if verdict.order_id is None:
+        return False
+    order = orders.load_order(tx, verdict.order_id)
+    if verdict.kind is Verdict.MATCHED and order.case_id is not None:
+        return True
+    another = any(one.trait is Trait.ACCESSION for one in verdict.reasons)
+    return order.state in orders.OPEN_STATES and not another
 
 
 def _decide_prior(tx: Transaction, row: ReceivedStudy, content: ReceivedContent) -> None:
@@ -203,7 +245,7 @@ def _newcomer(tx: Transaction, content: ReceivedContent) -> str | None:
 
 def _assign_order(tx: Transaction, row: ReceivedStudy, content: ReceivedContent, order_id: str) -> None:
     order = orders.load_order(tx, order_id)
-    row.order_id = order.id
+    row.order_id, row.prior_of = order.id, None  # what answers an order is read
     case_id = order.case_id if order.case_id is not None and _is_open(tx, order.case_id) else None
     if case_id is None:
         case_id = cases.open_case(
@@ -225,10 +267,20 @@ def _assign(tx: Transaction, row: ReceivedStudy, content: ReceivedContent, patie
 
 def _put_into(tx: Transaction, row: ReceivedStudy, content: ReceivedContent, case_id: str) -> None:
     case = tx.session.get_one(Case, case_id)
-    if case.state is CaseState.CLOSED:
-        cases.reopen(tx, case_id)
     row.case_id, row.patient_id = case_id, case.patient_id
     receiving.seal_content(tx, row, content)
+
+
+def take_up(tx: Transaction, case_id: str) -> None:
+    """Take a case up again that was put away, for an image of a study of its own: not for less than that."""
+    if tx.session.get_one(Case, case_id).state is CaseState.CLOSED:
+        cases.reopen(tx, case_id)
+
+
+def put_away(tx: Transaction, case_id: str) -> None:
+    """Close a case where that is not done."""
+    if tx.session.get_one(Case, case_id).state is not CaseState.CLOSED:
+        cases.close(tx, case_id)
 
 
 def _is_open(tx: Transaction, case_id: str) -> bool:

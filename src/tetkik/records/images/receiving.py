@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, delete, func, select
 
 from tetkik.errors import NotFound
 from tetkik.language import Sentence
@@ -20,7 +20,7 @@ from tetkik.records.cases.identity_comparison import Difference, compare_identit
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.orders.matching import StudyFacts
-from tetkik.records.schema import ReceivedFile, ReceivedStudy
+from tetkik.records.schema import Image, ReceivedFile, ReceivedStudy
 from tetkik.records.serialization import from_bytes, to_bytes
 from tetkik.values import Identity, ReceivedFileState, ReceivedState
 
@@ -67,8 +67,26 @@ class ReceivedContent:
         )
 
     def names(self, identity: Identity) -> bool:
-        """Whether a file that says this is about somebody whom the study is known to be about."""
-        return any(_same(identity, known) for known in (self.identity, *self.others))
+        """Whether a file that says this is about somebody whom the study is known to be about.
+
+        One that names nobody is so of a study that names nobody: whoever knows a Study Instance UID could
+        otherwise add an image to it.
+        """
+        return any(
+            _same(identity, known) and (_names_somebody(identity) or not _names_somebody(known))
+            for known in (self.identity, *self.others)
+        )
+
+    def names_surely(self, identity: Identity) -> bool:
+        """Whether it says so itself, where the study does: by a number, or by name and date of birth."""
+        known, filed = person_from_identity(self.identity), person_from_identity(identity)
+        both = {
+            trait
+            for trait in ("tckn", "number", "name", "birth_date")
+            if getattr(known, trait) and getattr(filed, trait)
+        }
+        named = bool(both & {"tckn", "number"}) or both >= {"name", "birth_date"}
+        return named or identity in (self.identity, *self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +138,9 @@ def add_file(tx: Transaction, file: NewFile, study_uid: str, content: ReceivedCo
     row = _row_of(tx, file, study_uid, content)
     known = tx.session.scalar(
         select(ReceivedFile.id).where(
-            ReceivedFile.received_id == row.id, ReceivedFile.instance_digest == file.instance_digest
+            ReceivedFile.received_id == row.id,
+            ReceivedFile.instance_digest == file.instance_digest,
+            ReceivedFile.state != ReceivedFileState.REFUSED,  # a damaged one is sent again under its UID
         )
     )
     if known is not None:
@@ -128,12 +148,21 @@ def add_file(tx: Transaction, file: NewFile, study_uid: str, content: ReceivedCo
         return row.state
     _add_row(tx, row, file)
     held = open_content(tx, row)
-    if row.files == 1:
+    if row.files == 1 and row.verdict is None:
         held = content
-    elif not held.names(content.identity):
+    elif not held.names(content.identity) or (
+        # Whoever knows the UID of a study could else add to a case that was decided.
+        row.verdict is not None and not held.names_surely(content.identity)
+    ):
         held = replace(held, others=(*held.others, content.identity)[:_MOST_OTHERS])
         row.verdict, row.decided_by, row.decided_at = None, None, None
-    if row.state in (ReceivedState.IMPORTED, ReceivedState.FAILED):
+    if row.state is ReceivedState.REJECTED:
+        # A person's rejection is the person's again; what was refused as an earlier study was sent this time.
+        row.state = ReceivedState.DOUBTFUL if row.prior_of is None else ReceivedState.RECEIVING
+        row.prior_of = row.decided_by = row.decided_at = None
+        row.verdict = row.verdict if row.state is ReceivedState.DOUBTFUL else None
+        row.first_at, row.expected, row.asked_at = file.received_at, None, None
+    elif row.state in (ReceivedState.IMPORTED, ReceivedState.FAILED):
         row.state, row.first_at = ReceivedState.RECEIVING, file.received_at
         row.expected = row.asked_at = None
     elif row.state is ReceivedState.COMPLETE and row.verdict is None:
@@ -151,6 +180,14 @@ def refuse_file(tx: Transaction, file: NewFile, fault: Sentence) -> None:
         row.state, row.fault = ReceivedState.FAILED, pack_fault(fault)
 
 
+def set_aside(tx: Transaction, file: NewFile, fault: Sentence) -> None:
+    """Keep a file apart that no case wants, as one of a rejected study; those of a peer are together."""
+    row = _row_of(tx, file, f"set aside {file.peer}", ReceivedContent())
+    row.state, row.decided_at = ReceivedState.REJECTED, row.decided_at or tx.now
+    row.fault = pack_fault(fault)
+    _add_row(tx, row, file, fault)
+
+
 def file_states(tx: Transaction, names: Collection[str]) -> dict[str, ReceivedFileState]:
     """What is known of files of the spool, by their names."""
     found: dict[str, ReceivedFileState] = {}
@@ -163,11 +200,46 @@ def file_states(tx: Transaction, names: Collection[str]) -> dict[str, ReceivedFi
 
 
 def forget_erased(tx: Transaction, arrivals: Mapping[str, datetime]) -> None:
-    """Forget erased files of these names that came again since: they are new now, and not what was erased."""
+    """What came again since of these files: erased ones are forgotten, for they are new now.
+
+    One whose image a person took out of its case is set aside with its reason.
+    """
     erased = tx.session.scalars(select(ReceivedFile).where(ReceivedFile.instance_digest == b""))
     for row in erased:
         if row.name in arrivals and arrivals[row.name] > row.received_at:
             tx.session.delete(row)
+    names = list(arrivals)
+    for start in range(0, len(names), _BATCH):
+        taken_out = (Image.removed_at.is_not(None), Image.moved_to.is_(None))
+        part = (ReceivedFile.name.in_(names[start : start + _BATCH]), *taken_out)
+        found = select(ReceivedFile).join(Image, Image.id == ReceivedFile.image_id).where(*part)
+        for row in tx.session.scalars(found):
+            if arrivals[row.name] > row.received_at:
+                settle_file(tx, row.id, fault=_TAKEN_OUT)
+
+
+def count_instances(tx: Transaction, received_id: str) -> int:
+    """How many different instances of a study came; one that came twice, changed, is one."""
+    different = func.count(ReceivedFile.instance_digest.distinct())
+    return tx.session.scalar(select(different).where(ReceivedFile.received_id == received_id)) or 0
+
+
+def forget_refused(tx: Transaction, arrivals: Mapping[str, datetime]) -> None:
+    """Forget refused files of these names that came again since: what was in their way may be gone."""
+    wanted = list(arrivals)
+    for start in range(0, len(wanted), _BATCH):
+        part = ReceivedFile.name.in_(wanted[start : start + _BATCH])
+        refused = ReceivedFile.state == ReceivedFileState.REFUSED
+        for row in tx.session.scalars(select(ReceivedFile).where(part, refused)).all():
+            if arrivals[row.name] > row.received_at:
+                study = tx.session.get_one(ReceivedStudy, row.received_id, with_for_update=True)
+                tx.session.delete(row)
+                tx.session.flush()
+                study.files -= 1
+                study.refused -= 1
+                if study.files == 0 and study.case_id is None and study.prior_of is None:
+                    tx.session.delete(study)
+                tx.session.flush()
 
 
 def waiting_files(tx: Transaction, received_id: str) -> tuple[WaitingFile, ...]:
@@ -217,12 +289,21 @@ def find_received(tx: Transaction, study_uid: str) -> ReceivedView | None:
 
 
 def list_received(
-    tx: Transaction, states: Iterable[ReceivedState], *, most: int = 200
+    tx: Transaction,
+    states: Iterable[ReceivedState],
+    *,
+    most: int | None = 200,
+    begun: bool = False,
+    since: datetime | None = None,
 ) -> tuple[ReceivedView, ...]:
-    """Received studies in some states, the one that waits longest first."""
-    wanted = ReceivedStudy.state.in_(tuple(states))
+    """Received studies in some states, the one that waits longest first; `begun` are those with files."""
+    wanted: list[ColumnElement[bool]] = [ReceivedStudy.state.in_(tuple(states))]
+    if begun:
+        wanted.append(ReceivedStudy.files > 0)
+    if since is not None:
+        wanted.append(ReceivedStudy.last_at > since)
     rows = tx.session.scalars(
-        select(ReceivedStudy).where(wanted).order_by(ReceivedStudy.last_at, ReceivedStudy.id).limit(most)
+        select(ReceivedStudy).where(*wanted).order_by(ReceivedStudy.last_at, ReceivedStudy.id).limit(most)
     )
     return tuple(_view(tx, row) for row in rows)
 
@@ -258,17 +339,31 @@ def expect_prior(tx: Transaction, study_uid: str, patient_id: str, peer: str) ->
     return True
 
 
+def forget_expected(tx: Transaction, study_uid: str) -> None:
+    """Take `expect_prior` back, where nothing came: the study is asked for again the next time."""
+    nothing = (ReceivedStudy.prior_of.is_not(None), ReceivedStudy.files == 0)
+    digest = tx.vault.digest("study", study_uid)
+    tx.apply(delete(ReceivedStudy).where(ReceivedStudy.uid_digest == digest, *nothing))
+
+
 def lock(tx: Transaction, received_id: str) -> ReceivedStudy:
     """The row, until the transaction ends: whoever decides about it comes before or after."""
     return _load(tx, received_id, lock=True)
 
 
 _SAME_UID = Sentence("Another file has the same SOP Instance UID; correct the system that sent it.")
+_TAKEN_OUT = Sentence("This image was removed from the case; put it back on the page of its images.")
 
 
 def _same(one: Identity, other: Identity) -> bool:
     return not compare_identity(person_from_identity(one), other) and (one.sex or other.sex) == (
         other.sex or one.sex
+    )
+
+
+def _names_somebody(identity: Identity) -> bool:
+    return bool(
+        identity.patient_id or identity.national_id or (identity.patient_name and identity.birth_date)
     )
 
 

@@ -111,7 +111,6 @@ def clear_moved_case(tx: Transaction, patient_id: str, case_id: str) -> set[str]
         # Its study was another patient's: the order waits for its own.
         update(Order).where(Order.case_id == case_id).values(case_id=None, state=OrderState.ARRIVED),
         *(delete(table).where(table.case_id == case_id) for table in (Complaint, *_PASSING)),
-        *forget_received(ReceivedStudy.case_id == case_id),
     )
     tx.session.expire_all()
     return before - list_patient_files(tx, patient_id)

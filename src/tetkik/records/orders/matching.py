@@ -192,7 +192,7 @@ def _compare(
         slips.append(Difference(Trait.BODY_PART, facts.body_part, content.body_part))
     if facts.at is not None:
         late = _LATE if Trait.ACCESSION in agreeing else _SOON
-        if order.scheduled_at - _EARLY <= facts.at <= order.scheduled_at + late:
+        if -_EARLY <= facts.at - order.scheduled_at <= late:
             agreeing.add(Trait.TIME)
         else:
             made, due = (f"{at.astimezone():%Y-%m-%d %H:%M}" for at in (facts.at, order.scheduled_at))

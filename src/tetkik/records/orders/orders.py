@@ -26,6 +26,8 @@ from tetkik.values import OrderState
 LONGEST_WORDS = 2000
 """Characters of the question."""
 _LONGEST = 120
+YEARS = range(1900, 2201)
+"""Of an appointment: systems write the first year for none, and the last for some day."""
 OPEN_STATES = (OrderState.SCHEDULED, OrderState.ARRIVED)
 """Of an order whose study is still to come."""
 
@@ -62,13 +64,16 @@ class StoredOrder:
     source: str
     state: OrderState
     scheduled_at: datetime
+    told_at: datetime | None
     created_at: datetime
     changed_at: datetime
     content: OrderContent = field(repr=False)
 
 
-def place_order(tx: Transaction, patient_id: str, content: OrderContent, source: str) -> str:
-    """Keep a new order; gives its id.
+def place_order(
+    tx: Transaction, patient_id: str, content: OrderContent, source: str, *, told_at: datetime | None = None
+) -> str:
+    """Keep a new order, as its system told it at some time; gives its id.
 
     Raises:
         Conflict: the same source has placed an order of this number before.
@@ -80,6 +85,7 @@ def place_order(tx: Transaction, patient_id: str, content: OrderContent, source:
         patient_id=patient_id,
         source=source,
         state=OrderState.SCHEDULED,
+        told_at=told_at,
         created_at=tx.now,
     )
     _write(tx, row, content)
@@ -94,14 +100,24 @@ def place_order(tx: Transaction, patient_id: str, content: OrderContent, source:
 
 
 def change_order(
-    tx: Transaction, order_id: str, content: OrderContent, *, state: OrderState | None = None
+    tx: Transaction,
+    order_id: str,
+    content: OrderContent,
+    *,
+    state: OrderState | None = None,
+    told_at: datetime | None = None,
 ) -> None:
-    """Replace what an order says, and its state where one is given; one that was cancelled stays so."""
+    """Replace what an order says, and its state where one is given; one that was cancelled stays so.
+
+    One whose study is in a case stays completed: systems report that long after the images came.
+    """
     row = _load(tx, order_id)
     if row.state is OrderState.CANCELLED:
         raise Conflict("The order was cancelled; place a new one.")
     _write(tx, row, content)
-    row.state = state or row.state
+    row.told_at = told_at or row.told_at
+    if state is not None and row.case_id is None:
+        row.state = state
     tx.session.flush()
     _audit(tx, Action.ORDER_CHANGED, row, state=row.state.value)
 

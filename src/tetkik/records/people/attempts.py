@@ -30,6 +30,19 @@ EVERY_NETWORK = "networks"
 """The place that all networks share."""
 
 
+_STRANGER = "login "
+
+
+def stranger(digest: str) -> str:
+    """Whose the attempts are for a login that nobody has here, by its keyed digest."""
+    return _STRANGER + digest
+
+
+def user_of(whose: str) -> str | None:
+    """The account that attempts are counted for; None for a login that nobody has here."""
+    return None if whose.startswith(_STRANGER) else whose
+
+
 def pause_after(failures: int) -> timedelta | None:
     """How long a place pauses after so many failures in a row: 30 s, doubling, 15 minutes at most."""
     if failures < FREE_FAILURES:
@@ -38,9 +51,12 @@ def pause_after(failures: int) -> timedelta | None:
     return min(FIRST_PAUSE * (1 << doubled), LONGEST_PAUSE)
 
 
-def count_failure(tx: Transaction, user_id: str, places: Sequence[str]) -> bool:
-    """Count one more failure at each place; False where one of them pauses, and then nothing is counted."""
-    rows = [_row(tx, user_id, place) for place in places]
+def count_failure(tx: Transaction, whose: str, places: Sequence[str]) -> bool:
+    """Count one more failure at each place, for an account or a `stranger`.
+
+    False where one of the places pauses, and then nothing is counted.
+    """
+    rows = [_row(tx, whose, place) for place in places]
     if any(row.until is not None and row.until > tx.now for row in rows):
         return False
     tx.session.add_all(rows)
@@ -57,11 +73,15 @@ def count_failure(tx: Transaction, user_id: str, places: Sequence[str]) -> bool:
     return True
 
 
-def take_back(tx: Transaction, user_id: str, places: Sequence[str]) -> None:
-    """The attempt was right: its place begins anew, and all networks together have one failure less."""
+def take_back(tx: Transaction, whose: str, places: Sequence[str], *, proved: bool = True) -> None:
+    """The attempt was right: its place begins anew, and all networks together have one failure less.
+
+    One that was not `proved`, since nobody could tell, is only not counted.
+    """
     for place in places:
-        row = _row(tx, user_id, place)
-        row.failed, row.until = (max(row.failed - 1, 0) if place == EVERY_NETWORK else 0), None
+        row = _row(tx, whose, place)
+        one_less = place == EVERY_NETWORK or not proved
+        row.failed, row.until = (max(row.failed - 1, 0) if one_less else 0), None
 
 
 def forget(tx: Transaction, user_id: str) -> None:
@@ -82,10 +102,10 @@ def delete_old(tx: Transaction) -> None:
     tx.session.execute(delete(SignInFailures).where(SignInFailures.at < tx.now - KEPT))
 
 
-def _row(tx: Transaction, user_id: str, place: str) -> SignInFailures:
+def _row(tx: Transaction, whose: str, place: str) -> SignInFailures:
     """The counter of a place; a new one is in no table yet: a paused attempt leaves nothing."""
-    key = hashlib.sha256(f"{user_id} {place}".encode()).hexdigest()
+    key = hashlib.sha256(f"{whose} {place}".encode()).hexdigest()
     row = tx.session.get(SignInFailures, key, with_for_update=True)
     if row is None:
-        row = SignInFailures(key=key, user_id=user_id, failed=0, until=None, at=tx.now)
+        row = SignInFailures(key=key, user_id=user_of(whose), failed=0, until=None, at=tx.now)
     return row

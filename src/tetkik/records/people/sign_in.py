@@ -13,7 +13,7 @@ from typing import Protocol
 
 from sqlalchemy import ColumnElement, select
 
-from tetkik.errors import Forbidden, InputError, NotSignedIn
+from tetkik.errors import AccessError, Forbidden, InputError, NotSignedIn
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
 from tetkik.records.people import attempts, notices, passwords, sessions
@@ -29,10 +29,16 @@ from tetkik.values import Actor, Method
 class _Attempt:
     """An attempt that was counted as failed, at these places."""
 
-    user_id: str
+    whose: str
+    """The id of the account, or what `attempts.stranger` makes of a login that nobody has here."""
     known: str | None
     """The hash of the password."""
     places: tuple[str, ...]
+
+    @property
+    def user_id(self) -> str | None:
+        """None for a login that nobody has here."""
+        return attempts.user_of(self.whose)
 
 
 class Directory(Protocol):
@@ -61,7 +67,9 @@ def sign_in_by_password(
     attempt = _count(records, User.login == folded, peer)
     right = passwords.matches(password, attempt.known if attempt else None)
     if not right and directory is not None and _is_of(records, folded, attempt, directory):
-        return _sign_in_by_directory(records, directory, attempt, login, password, peer)
+        attempt = attempt or _count_stranger(records, folded, peer)
+        if attempt is not None:
+            return _sign_in_by_directory(records, directory, attempt, login, password, peer)
     if attempt is None or not right:
         _note_failure(records, attempt.user_id if attempt else None, login, peer)
         raise _refused()
@@ -77,22 +85,33 @@ def _is_of(records: Records, login: str, attempt: _Attempt | None, directory: Di
     with records.read() as tx:
         user = tx.session.scalar(select(User).where(User.login == login))
         if user is None:
-            return True
+            return bool(login)
         return attempt is not None and user.password_hash is None and user.oidc_issuer == directory.issuer
 
 
 def _sign_in_by_directory(
-    records: Records, directory: Directory, attempt: _Attempt | None, login: str, password: str, peer: Peer
+    records: Records, directory: Directory, attempt: _Attempt, login: str, password: str, peer: Peer
 ) -> Actor:
-    arrival = directory.authenticate(login, password)
+    arrival = _ask(records, directory, attempt, login, password, peer)
     if arrival is None:
-        _note_failure(records, attempt.user_id if attempt else None, login, peer)
+        _note_failure(records, attempt.user_id, login, peer)
         raise _refused()
     with records.write(_nobody(peer)) as tx:
         user = sign_in_by_sso(tx, arrival)
-        if attempt is not None:
-            attempts.take_back(tx, attempt.user_id, attempt.places)
+        attempts.take_back(tx, attempt.whose, attempt.places)
         return build_actor(user, Method.PASSWORD, peer)
+
+
+def _ask(
+    records: Records, directory: Directory, attempt: _Attempt, login: str, password: str, peer: Peer
+) -> Arrival | None:
+    """Ask the directory; where it does not answer, nobody was wrong."""
+    try:
+        return directory.authenticate(login, password)
+    except AccessError:
+        with records.write(_nobody(peer)) as tx:
+            attempts.take_back(tx, attempt.whose, attempt.places, proved=False)
+        raise
 
 
 def reauthenticate(records: Records, actor: Actor, password: str, directory: Directory | None = None) -> None:
@@ -112,7 +131,7 @@ def reauthenticate(records: Records, actor: Actor, password: str, directory: Dir
     attempt = _count(records, User.id == actor.user_id, peer, (f"session {actor.session_id}",))
     if asked is not None and attempt is not None:
         there, login, subject = asked
-        arrival = there.authenticate(login, password)
+        arrival = _ask(records, there, attempt, login, password, peer)
         right = arrival is not None and arrival.subject == subject
     else:
         right = passwords.matches(password, attempt.known if attempt else None)
@@ -120,7 +139,7 @@ def reauthenticate(records: Records, actor: Actor, password: str, directory: Dir
         _note_failure(records, actor.user_id, "", peer)
         raise Forbidden("The password is not right; after several failures it pauses for a while.")
     with records.write(actor) as tx:
-        attempts.take_back(tx, attempt.user_id, attempt.places)
+        attempts.take_back(tx, attempt.whose, attempt.places)
 
 
 def open_session(
@@ -156,6 +175,16 @@ def _count(
         return _Attempt(user.id, user.password_hash, places)
 
 
+def _count_stranger(records: Records, login: str, peer: Peer) -> _Attempt | None:
+    """Count an attempt for a login that nobody has here, so that nobody guesses through us what the directory
+    would count: it may lock the account for everything else.
+    """
+    whose = attempts.stranger(records.vault.digest("login", login).hex())
+    places = (f"network {peer.network}", attempts.EVERY_NETWORK)
+    with records.write(_nobody(peer)) as tx:
+        return _Attempt(whose, None, places) if attempts.count_failure(tx, whose, places) else None
+
+
 def _places_of(tx: Transaction, user_id: str, peer: Peer) -> tuple[str, ...]:
     if peer.browser and notices.is_known_browser(tx, user_id, peer.browser):
         return (f"browser {peer.browser}",)
@@ -172,10 +201,10 @@ def _succeed(records: Records, attempt: _Attempt, password: str, peer: Peer) -> 
     known = attempt.known
     rehashed = passwords.hashed(password) if known and passwords.is_outdated(known) else None
     with records.write(_nobody(peer)) as tx:
-        user = user_row(tx, attempt.user_id)
+        user = user_row(tx, attempt.whose)
         if user.password_hash != known or user.disabled_at is not None:
             raise _refused()  # changed or closed in between
-        attempts.take_back(tx, attempt.user_id, attempt.places)
+        attempts.take_back(tx, attempt.whose, attempt.places)
         if rehashed is not None:
             user.password_hash = rehashed
         return build_actor(user, Method.PASSWORD, peer)

@@ -34,6 +34,8 @@ class Order(Identified, Base):
     station_ae: Mapped[str | None] = mapped_column(String(16))
     """Scheduled Station AE Title (0040,0001); None for any."""
     scheduled_at: Mapped[datetime] = mapped_column(Moment)
+    told_at: Mapped[datetime | None] = mapped_column(Moment)
+    """When its system said what is known of it, by that one's clock; None where it says no time."""
     content: Mapped[bytes] = mapped_column(LargeBinary)
     """Sealed: `orders.OrderContent`."""
     created_at: Mapped[datetime] = mapped_column(Moment)

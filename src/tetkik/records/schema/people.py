@@ -86,7 +86,8 @@ class SignInFailures(Base):
 
     key: Mapped[str] = mapped_column(String(64), primary_key=True)
     """SHA-256 of the user and the place."""
-    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    user_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"), index=True)
+    """None for a login of the directory that nobody has here yet."""
     failed: Mapped[int]
     until: Mapped[datetime | None] = mapped_column(Moment)
     """No password is looked at from there before this."""

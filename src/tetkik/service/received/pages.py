@@ -14,7 +14,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.cases import admission, patients
 from tetkik.records.cases.identity_comparison import person_from_identity
 from tetkik.records.database import Transaction
-from tetkik.records.images import received_decisions, receiving
+from tetkik.records.images import received_decisions, receiving, set_aside
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.received.comparison import offer, offer_patients, rows_of
@@ -35,7 +35,7 @@ REASONS = (
 
 @router.get("")
 def listed(ctx: Assigner) -> HTMLResponse:
-    """Those that wait for a decision, then those whose decision can still be taken back."""
+    """Those that wait for a decision, those with files set aside, those whose decision can be taken back."""
     with ctx.write() as tx:
         waiting = receiving.list_received(tx, (ReceivedState.DOUBTFUL,))
         decided = [
@@ -43,9 +43,13 @@ def listed(ctx: Assigner) -> HTMLResponse:
             for one in receiving.list_received(tx, (ReceivedState.COMPLETE, ReceivedState.REJECTED))
             if one.decided_by is not None
         ]
-        tx.audit(Action.STUDY_OPENED, listed=len(waiting) + len(decided))
-        names = {one.id: person_from_identity(one.content.identity).name for one in (*waiting, *decided)}
-    return ctx.render("received/list.html.jinja", waiting=waiting, decided=decided, names=names)
+        lacking = set_aside.list_set_aside(tx)
+        everything = (*waiting, *lacking, *decided)
+        tx.audit(Action.STUDY_OPENED, listed=len(everything))
+        names = {one.id: person_from_identity(one.content.identity).name for one in everything}
+    return ctx.render(
+        "received/list.html.jinja", waiting=waiting, lacking=lacking, decided=decided, names=names
+    )
 
 
 @router.get("/{received_id}")
@@ -122,6 +126,7 @@ def _shown(
         tx.audit(Action.STUDY_OPENED, patient_id=about, case_id=study.case_id, object_id=study.id)
         rejected = receiving.refused_files(tx, received_id)
     waits = study.state is ReceivedState.DOUBTFUL
+    rejectable = waits or study.state is ReceivedState.FAILED
     ready = study.state in (ReceivedState.COMPLETE, ReceivedState.REJECTED) and study.decided_by is not None
     return ctx.render(
         "received/study.html.jinja",
@@ -133,6 +138,7 @@ def _shown(
         words=words,
         refused=rejected,
         waits=waits,
+        rejectable=rejectable,
         undoable=ready and not study.imported,
         named=[person_from_identity(one) for one in content.others],
         may_be_new=bool(content.identity.patient_name) and not content.others,

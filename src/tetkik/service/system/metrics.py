@@ -46,6 +46,7 @@ class RecordsCollector(Collector):
         yield from _inference(counted)
         yield from _people(counted)
         yield from _outbox(counted)
+        yield from _received(counted)
         yield GaugeMetricFamily("tetkik_up", f"Tetkik {__version__} answers.", 1)
 
 
@@ -109,6 +110,19 @@ def _outbox(counted: RecordsMetrics) -> Iterator[Metric]:
         ("outbox_waiting", "Results that wait for another system.", out.waiting),
         ("outbox_age_seconds", "How long the oldest of them waits.", out.oldest_seconds),
         ("outbox_refused", "Results that were set aside: refused for good, or tried too often.", out.refused),
+    )
+
+
+def _received(counted: RecordsMetrics) -> Iterator[Metric]:
+    came = counted.received
+    return _gauges(
+        (
+            "received_doubtful",
+            "Received studies that wait for a person to say whose they are.",
+            came.doubtful,
+        ),
+        ("received_age_seconds", "How long the oldest of them waits.", came.oldest_seconds),
+        ("received_failed", "Received studies of which no image could be taken over.", came.failed),
     )
 
 

@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("department", sa.String(60)),
         sa.Column("station_ae", sa.String(16)),
         sa.Column("scheduled_at", _AT, nullable=False),
+        sa.Column("told_at", _AT),
         sa.Column("content", sa.LargeBinary, nullable=False),
         sa.Column("created_at", _AT, nullable=False),
         sa.Column("changed_at", _AT, nullable=False),
