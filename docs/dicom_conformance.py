@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from pydicom.uid import UID
+from pydicom.uid import (
+    UID,
+    Comprehensive3DSRStorage,
+    EncapsulatedPDFStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    KeyObjectSelectionDocumentStorage,
+    SecondaryCaptureImageStorage,
+)
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from tetkik.integrations.configuration import DicomListener, Service
+from tetkik.integrations.configuration import DicomListener, ResultForm, Service
 from tetkik.integrations.dicom import acceptor, commitment, query, worklist
 from tetkik.integrations.dicom.bounds import MAXIMUM_PDU
 from tetkik.integrations.dicom.offer import PLAIN_SYNTAXES, STORAGE_SYNTAXES, offered
+from tetkik.records.reports.outbox import DICOM_FORMS, REJECTION
 
 Part = str | tuple[tuple[str, ...], list[tuple[str, ...]]]
 _SERVICES = {
@@ -19,6 +28,14 @@ _SERVICES = {
 }
 
 
+_RESULTS = {
+    "sr": Comprehensive3DSRStorage,
+    "pdf": EncapsulatedPDFStorage,
+    "capture": SecondaryCaptureImageStorage,
+    "image": SecondaryCaptureImageStorage,
+    "presentation": GrayscaleSoftcopyPresentationStateStorage,
+    REJECTION: KeyObjectSelectionDocumentStorage,
+}
 _ASKED = (query.STUDY_FIND, query.STUDY_MOVE, query.WORKLIST_FIND)
 
 
@@ -72,11 +89,29 @@ def parts() -> list[Part]:
         "UTF-8 where the query is in it, or in the peer's `character_set`.",
         (("status", "meaning"), _worklist_statuses()),
         "## Services as SCU",
-        "Asked of peers by the keys of the file `expected_count`, `priors` and `worklist`.",
-        (("SOP class", "UID", "role"), [(UID(uid).name, uid, "SCU") for uid in _ASKED]),
+        "Peers are asked by the keys of the file `expected_count`, `priors` and `worklist`, and tried by "
+        "`tetkik listen --check`; results go to them by the routes of the file.",
+        (("SOP class", "UID", "role"), [(UID(uid).name, uid, "SCU") for uid in (*_ASKED, Verification)]),
+        "A result is proposed and sent in Explicit VR Little Endian or Implicit VR Little Endian. Storage "
+        "commitment is not asked for.",
+        (("result, by its name in a route", "SOP class", "UID", "role"), _stored()),
+        "## DICOMweb as a user",
+        "Of a peer with an address of DICOMweb (PS3.18) Store Instances (STOW-RS) is asked in the place of "
+        "C-STORE: `multipart/related` of `application/dicom`, the answer in `application/dicom+json`. "
+        "Nothing is searched for (QIDO-RS) or fetched (WADO-RS), and Tetkik is no server of DICOMweb.",
         "## Security",
         "TLS 1.2 or newer where the file names a certificate (PS3.15 B.9); with `tls_ca` a peer must show a "
         "certificate of that authority. User identity negotiation (PS3.7 D.3.3.7) is not used.",
+    ]
+
+
+def _stored() -> list[tuple[str, ...]]:
+    """Every form in which a result goes to an archive."""
+    assert set(_RESULTS) == {*DICOM_FORMS, REJECTION}, "a form without its SOP class"
+    chosen = {form.value for form in ResultForm}
+    return [
+        (f"`{form}`" if form in chosen else f"{form} (goes along)", UID(uid).name, uid, "SCU")
+        for form, uid in _RESULTS.items()
     ]
 
 

@@ -135,3 +135,11 @@ def test_dicom3tools_finds_no_fault(changes: dict[str, object], tmp_path: Path):
         status, words = said("dciodvfy", file)
         assert status == 0 and "Error" not in words and "SCImage" in words, words
         assert said("dcmdump", file)[0] == 0
+
+
+def test_an_amendment_refers_to_the_image_that_the_archive_has_already():
+    first = document(identity=Identity(), tags=ImageTags(), image=picture(), heatmap=coloured())
+    second = replace(first, version=2)
+    images = [pydicom.dcmread(io.BytesIO(to_image_capture(one))).SOPInstanceUID for one in (first, second)]
+    heatmaps = [pydicom.dcmread(io.BytesIO(to_capture(one))).SOPInstanceUID for one in (first, second)]
+    assert images[0] == images[1] and heatmaps[0] != heatmaps[1]

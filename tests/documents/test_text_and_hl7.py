@@ -146,3 +146,15 @@ def test_an_uncalibrated_score_is_never_sent_as_a_number():
     plain = Finding("Mass", True, 0.37, None, 0.12, ThresholdOn.SCORE, positive=True)
     message = hl7.parse(to_hl7(document(result=replace(RESULT, findings=(plain,)))).decode())
     assert not [row for row in message.segments("OBX") if str(row[2]) == "NM"]
+
+
+def test_what_iso_8859_9_lacks_is_said_otherwise_or_not_sent():
+    def made(text: str) -> bytes:
+        first, *others = draft().sentences
+        content = replace(draft(), sentences=(replace(first, text=text), *others))
+        return to_hl7(document(draft=content), MessageForm(turkish=True))
+
+    assert 'nodül >= 8 mm - "x"'.encode("iso8859_9") in made("nodül ≥ 8 mm – “x”")
+    assert "Ölçü: ş ğ İ 10 µm".encode("iso8859_9") in made("Ölçü: ş ğ İ 10 µm")
+    with pytest.raises(ValueError, match="encode"):
+        made("α-1")

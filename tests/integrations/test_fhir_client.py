@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from urllib.parse import unquote
@@ -18,9 +19,11 @@ from tests.documents.sample import document
 from tests.ports import free_port
 from tetkik.documents.fhir import to_fhir_transaction
 from tetkik.integrations.answer import Outcome
-from tetkik.integrations.configuration import Peer
+from tetkik.integrations.configuration import Configuration, Peer
+from tetkik.integrations.dicomweb import stow
 from tetkik.integrations.fhir_client import send_bundle
-from tetkik.values import ReportState
+from tetkik.settings import Settings
+from tetkik.values import Hospital, ReportState
 
 
 class Server(HTTPServer):
@@ -37,9 +40,13 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_POST(self) -> None:
-        sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        sent = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.said.append(dict(self.headers))
-        status, headers, content = self.server.answer or (200, {}, json.dumps(self.done(sent)).encode())
+        status, headers, content = self.server.answer or (
+            200,
+            {},
+            json.dumps(self.done(json.loads(sent))).encode(),
+        )
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(content))}.items():
             self.send_header(name, value)
@@ -111,6 +118,21 @@ def test_a_transaction_is_a_bundle_of_fhir(state: ReportState):
     assert all("identifier" in entry["resource"] for entry in content["entry"])
 
 
+def test_a_second_report_finds_the_people_of_the_first_and_changes_nothing_of_the_study():
+    bare = replace(document(ReportState.FINAL), hospital=Hospital(name="Örnek Hastanesi"))
+    other = replace(bare, id="another")
+    asked = [
+        {entry["resource"]["resourceType"]: entry["request"] for entry in json.loads(content)["entry"]}
+        for content in map(to_fhir_transaction, (bare, other))
+    ]
+    for kind in ("Patient", "Practitioner", "Organization", "Device", "ImagingStudy"):
+        assert asked[0][kind] == asked[1][kind] and asked[0][kind]["method"] == "POST", kind
+    assert asked[0]["DiagnosticReport"] != asked[1]["DiagnosticReport"]
+    elsewhere = json.loads(to_fhir_transaction(replace(bare, hospital=Hospital(name="Başka"))))["entry"]
+    found = {entry["resource"]["resourceType"]: entry["request"] for entry in elsewhere}
+    assert found["Practitioner"] != asked[0]["Practitioner"]
+
+
 @pytest.mark.program("node", "npm")
 def test_a_transaction_is_valid_for_the_package_fhir():
     content = json.loads(to_fhir_transaction(document(ReportState.FINAL)))
@@ -121,6 +143,18 @@ def test_a_transaction_is_valid_for_the_package_fhir():
         if message["severity"] in {"error", "fatal"}
     ]
     assert wrong == []
+
+
+def test_an_answer_that_comes_drop_by_drop_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr("tetkik.integrations.fhir_client.LONGEST_CALL", -1.0)
+    monkeypatch.setattr("tetkik.integrations.dicomweb.LONGEST_CALL", -1.0)
+    with serving() as (server, peer):
+        answer = send_bundle(peer, to_fhir_transaction(document(ReportState.FINAL)))
+        assert (answer.outcome, answer.for_all) == (Outcome.TRANSIENT, False)
+        archive = peer.model_copy(update={"dicomweb": f"http://127.0.0.1:{server.server_port}/dicom-web"})
+        server.answer = (200, {}, b"{}")
+        answer = stow(Configuration(), archive, [b""], Settings())
+    assert (answer.outcome, answer.status) == (Outcome.TRANSIENT, "ReadTimeout")
 
 
 OUTCOME = {

@@ -17,16 +17,18 @@ from sqlalchemy import select, update
 
 from tests.integrations.archives import archive, orthanc, systems, web
 from tests.records.kit import made_user
-from tests.records.reports_kit import judged_all, made_report, signed_report
+from tests.records.reports_kit import judged_all, made_report, sign, signed_report
 from tests.service.kit import make_context, served, sign_in
 from tests.service.reports.test_reports_api import API, PASSWORD, entered
+from tetkik.documents import dicom
 from tetkik.integrations.answer import Answer
 from tetkik.integrations.outbox import MOST_TRIES, queue_results, send_due, wait_after
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.orders import orders
 from tetkik.records.orders.orders import OrderContent
-from tetkik.records.reports import outbox
+from tetkik.records.reports import outbox, signing
+from tetkik.records.reports.versions import version_of
 from tetkik.records.schema import AuditRow, Case, Image, OutboxItem
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.outbox import sending
@@ -225,6 +227,52 @@ def test_one_system_that_fails_in_whatever_way_keeps_no_other_waiting(app_contex
     now(app_context)
     assert sent_all(app_context, systems(told.peer())) == 1  # it was taken out of the file
     assert items(app_context, report.id)["gone", "sr"].state is OutboxState.REFUSED
+
+
+def test_an_amendment_reaches_a_system_that_has_the_report_whatever_the_route_says_by_now(
+    app_context, told, monkeypatch
+):
+    chosen = systems(told.peer(), routes=({"send": [{"to": "told", **ALL}]},))
+    report = queued(app_context, chosen)
+    assert sent_all(app_context, chosen) == 3
+    actor = made_user(app_context.records, Role.RADIOLOGIST, name="Ali Kaya")
+    with app_context.records.write(actor) as tx:
+        signing.begin_amendment(tx, report.id, "Ölçü düzeltildi.")
+        sign(tx, report.id, actor)
+        queue_results(tx, systems(told.peer()), report.id)
+        found = [one for one in outbox.items_of_report(tx, report.id) if one.number == 2]
+    assert {(one.destination, one.form) for one in found} >= {("told", "sr"), ("told", "pdf")}
+    sent = []
+
+    def store(_systems, _peer, objects):
+        sent.extend(objects)
+        return Answer.done("0000H")
+
+    monkeypatch.setattr("tetkik.integrations.dicom.store.store", store)
+    sent_all(app_context, chosen)
+    (second,) = (
+        one
+        for one in (pydicom.dcmread(BytesIO(content)) for content in sent)
+        if one.SOPClassUID == Comprehensive3DSRStorage
+    )
+    series = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
+    (before,) = (one.ReferencedSOPInstanceUID for one in series.ReferencedSOPSequence)
+    assert before in told.got and series.SeriesInstanceUID == second.SeriesInstanceUID
+    with app_context.records.read() as tx:
+        version = version_of(tx, report.id, 1).document
+    assert before == dicom.own_instance(version, Comprehensive3DSRStorage).uid
+
+
+def test_a_document_that_cannot_be_made_at_this_moment_is_made_later(app_context, told, monkeypatch):
+    chosen = systems(told.peer(), routes=({"send": [{"to": "told", "as": ["sr"]}]},))
+    report = queued(app_context, chosen)
+    faults = [OSError("the database is away"), ValueError("altered")]
+    monkeypatch.setattr("tetkik.integrations.outbox.version_of", lambda *_: (_ for _ in ()).throw(faults[0]))
+    for state in (OutboxState.WAITING, OutboxState.REFUSED):
+        assert sent_all(app_context, chosen) == 1
+        item = items(app_context, report.id)["told", "sr"]
+        assert item.state is state and item.status.endswith(type(faults.pop(0)).__name__)
+        now(app_context)
 
 
 def test_messages_go_by_their_own_ways(app_context, monkeypatch):

@@ -140,12 +140,12 @@ def test_an_archive_without_structured_reports_says_so():
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_dead_peer_one_that_hangs_up_and_one_that_is_busy_are_tried_again():
     dead = {"name": "dead", "ae_title": "DEAD", "host": "127.0.0.1", "port": free_port()}
-    assert stored(dead) == Answer.transient("no connection: Connection refused")
+    assert stored(dead) == Answer.unavailable("no connection: Connection refused")
     with archive(*WANTED) as told:
         told.hang_up = True
         assert stored(told.peer()).outcome is Outcome.TRANSIENT
     with archive(*WANTED, maximum_associations=1) as told, told.occupied():
-        assert stored(told.peer()) == Answer.transient(
+        assert stored(told.peer()) == Answer.unavailable(
             "A-ASSOCIATE-RJ: Rejected Transient, Local limit exceeded"
         )
 
@@ -166,7 +166,7 @@ def _kept(many=3, **more):
         (200, b"{}", Answer.transient("HTTP 200, not every object was named")),  # a proxy
         (202, _kept(2), Answer.transient("HTTP 202, not every object was named")),
         (200, _kept(**json.loads(_failed(0xA900, "0008119A"))), Answer.permanent("HTTP 200, A900H")),
-        (202, _failed(0xA700), Answer.transient("HTTP 202, A700H")),
+        (202, _failed(0xA700), Answer.unavailable("HTTP 202, A700H")),
         (200, _failed(0x0110), Answer.transient("HTTP 200, 0110H")),
         (409, _failed(0x0122), Answer.permanent("HTTP 409, 0122H")),
         (409, b"<html>", Answer.permanent("HTTP 409, not in DICOM JSON")),
@@ -175,7 +175,7 @@ def _kept(many=3, **more):
         (401, b"", Answer.permanent("HTTP 401")),
         (302, b"", Answer.permanent("HTTP 302")),
         (500, b"", Answer.transient("HTTP 500")),
-        (503, b"", Answer.transient("HTTP 503", 120.0)),
+        (503, b"", Answer.unavailable("HTTP 503", 120.0)),
     ],
 )
 def test_each_answer_of_a_dicomweb_server_is_kept_and_understood(status, content, expected):
@@ -219,6 +219,6 @@ def test_results_do_not_leave_the_hospital_without_tls(monkeypatch):
     from tetkik.integrations import calling
 
     monkeypatch.setattr(calling, "addresses_of", lambda _: ("93.184.216.34",))
-    assert stowed({"name": "far", "dicomweb": "http://pacs.example/dicom-web"}) == Answer.transient(
+    assert stowed({"name": "far", "dicomweb": "http://pacs.example/dicom-web"}) == Answer.unavailable(
         "ConnectError"
     )

@@ -100,12 +100,14 @@ def instance_of(uids: Identity | MeasuredImage, sop_class: str | None) -> Instan
 
 
 def capture(document: ReportDocument, what: str, picture: bytes) -> Instance:
-    """The Secondary Capture that is made of one of the report's pictures, `heatmap` or `image`."""
+    """The Secondary Capture that is made of one of the report's pictures, `heatmap` or `image`.
+
+    The image is the same object in every version of the report.
+    """
     digest = hashlib.sha256(picture).hexdigest()
+    made = "" if what == "image" else f"{_when(document)}/"
     return Instance(
-        SecondaryCaptureImageStorage,
-        new_uid(document, f"{what}/{_when(document)}/{digest}"),
-        new_uid(document, what),
+        SecondaryCaptureImageStorage, new_uid(document, f"{what}/{made}{digest}"), new_uid(document, what)
     )
 
 

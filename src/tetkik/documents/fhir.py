@@ -13,6 +13,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 from tetkik.documents.dicom import source, study_images
 from tetkik.documents.fhir_observed import STATUS, Places, coded, observations
@@ -31,7 +32,7 @@ _REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 _OF_THE_HOSPITAL = frozenset(
     {"Patient", "Practitioner", "PractitionerRole", "Organization", "Device", "ImagingStudy"}
 )
-"""Of what a server keeps records of its own: a report changes none of them."""
+"""Whose own records a server keeps, the archive's of a study among them: a report changes none of them."""
 _MODALITY = re.compile(r"[A-Z]{2}", re.ASCII)
 
 
@@ -58,8 +59,11 @@ def to_fhir_transaction(document: ReportDocument) -> bytes:
     place, entries = Places(document), []
     for what, resource in _resources(document, place):
         kind = resource["resourceType"]
-        own = {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{place.lasting(what)}"}
+        lasting = _lasting(document.hospital, resource) or place.lasting(what)
+        own = {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{lasting}"}
         known = next((item for item in resource.get("identifier", ()) if "system" in item), None)
+        if kind == "Media":  # what the report says of an image: two may be of one, and others may say more
+            known = None
         if known is None:
             resource["identifier"] = [*resource.get("identifier", ()), own]
         query = "identifier=" + quote("{system}|{value}".format(**(known or own)), safe="")
@@ -68,6 +72,23 @@ def to_fhir_transaction(document: ReportDocument) -> bytes:
             request = {"method": "POST", "url": kind, "ifNoneExist": query}
         entries.append({"fullUrl": f"urn:uuid:{place.of(what)}", "resource": resource, "request": request})
     return _bundle(document, "transaction", entries)
+
+
+def _lasting(hospital: Hospital, resource: dict[str, Any]) -> UUID | None:
+    """What tells a person, a hospital or a device apart in all its reports, where no number has a system.
+
+    None where nothing does: without a hospital's name, of a person without a number, of what a report says.
+    """
+    kind, name = resource["resourceType"], one_line(hospital.name)
+    by: object = {
+        "Patient": [item["value"] for item in resource.get("identifier", ()) if item.get("use") != "old"][:1],
+        "Practitioner": resource.get("identifier"),
+        "Organization": resource.get("name"),
+        "Device": resource.get("deviceName"),
+    }.get(kind)
+    if not (name and by):
+        return None
+    return uuid5(NAMESPACE_OID, "/".join(("tetkik", kind, name, json.dumps(by, ensure_ascii=False))))
 
 
 def _bundle(document: ReportDocument, kind: str, entries: list[dict[str, Any]]) -> bytes:

@@ -54,7 +54,7 @@ class MessageForm:
 
     Attributes:
         version: `2.3.1` or `2.5.1`.
-        turkish: whether it is in ISO 8859-9; a character that this does not have becomes a question mark.
+        turkish: whether it is in ISO 8859-9; `≥` is written `>=` there, and the like. Nothing is left out.
         receiver: its application (MSH-5).
         procedure: LOINC code and meaning of the examination.
         local: code, meaning and system of the same in the receiver's terms, such as of the SUT.
@@ -94,13 +94,11 @@ _IN_LATIN = str.maketrans(
 def to_hl7(document: ReportDocument, form: MessageForm = MessageForm()) -> bytes:
     """The report as one message, its segments ended by carriage returns.
 
-    A draft is sent as preliminary, a withdrawn report with its text as wrong.
+    A draft is sent as preliminary, a withdrawn report with its text as wrong. ValueError where the receiver's
+    character set lacks a character that nothing stands for: a report that says something else is not sent.
     """
-    codec = "iso8859_9" if form.turkish else "utf-8"
     message = "\r".join(_segments(document, form)) + "\r"
-    if form.turkish:
-        message = message.translate(_IN_LATIN)
-    return message.encode(codec, "replace")
+    return message.translate(_IN_LATIN).encode("iso8859_9") if form.turkish else message.encode("utf-8")
 
 
 def _segments(document: ReportDocument, form: MessageForm) -> Iterator[str]:

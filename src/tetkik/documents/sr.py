@@ -20,6 +20,7 @@ import highdicom as hd
 from highdicom import sr
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.sr.enum import RelationshipTypeValues
+from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import Comprehensive3DSRStorage
 
@@ -60,12 +61,15 @@ _PROCEDURES = MappingProxyType(
 _LANGUAGES = MappingProxyType({Language.TR: "Turkish", Language.EN: "English"})
 
 
-def to_sr(document: ReportDocument) -> bytes:
+def to_sr(document: ReportDocument, replaced: ReportDocument | None = None) -> bytes:
     """The report as a file (PS3.10), Explicit VR Little Endian, text in UTF-8; a draft is unverified.
 
     It refers to the image in its archive; for a file without UIDs to the Secondary Capture that
     `capture.to_image_capture` makes of it; and to the heatmap's, where there is one. ValueError where it was
     withdrawn: an archive learns of it by `rejection.to_rejection`.
+
+    Args:
+        replaced: the version before, which it names as its predecessor (PS3.3, section C.17.2).
     """
     if document.withdrawal is not None:
         raise ValueError("a withdrawn document")
@@ -87,6 +91,7 @@ def to_sr(document: ReportDocument) -> bytes:
         sop_instance_uid=itself.uid,
         instance_number=document.version,
         manufacturer=dicom.MANUFACTURER,
+        previous_versions=None if replaced is None else [_itself(replaced)],
         is_complete=signed is not None,
         is_final=signed is not None,
         is_verified=signed is not None,
@@ -110,6 +115,10 @@ def to_sr(document: ReportDocument) -> bytes:
     if signed is not None:
         report.VerifyingObserverSequence[0].VerificationDateTime = signed.signed_at.strftime("%Y%m%d%H%M%S%z")
     return dicom.to_bytes(report)
+
+
+def _itself(document: ReportDocument) -> Dataset:
+    return dicom.evidence(document, dicom.own_instance(document, Comprehensive3DSRStorage))
 
 
 def _pictures(document: ReportDocument) -> Iterator[dicom.Instance]:

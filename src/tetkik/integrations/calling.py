@@ -13,6 +13,8 @@ from tetkik.settings import Settings
 
 OWN_TITLE = "TETKIK"
 _SECONDS = httpx.Timeout(60, connect=10)
+LONGEST_CALL = 300.0
+"""Seconds for what is sent in one go and its answer: less than until the outbox counts it as not sent."""
 
 
 def own_title(systems: Configuration) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
+from dataclasses import replace
 from email.message import Message
 from io import BytesIO
 from uuid import uuid4
@@ -14,8 +16,8 @@ import httpx
 from pydicom import Dataset, dcmread
 
 from tetkik.errors import TetkikError
-from tetkik.integrations.answer import Answer, Outcome, answer_of_store
-from tetkik.integrations.calling import http_client
+from tetkik.integrations.answer import BUSY, Answer, Outcome, answer_of_fault, answer_of_store
+from tetkik.integrations.calling import LONGEST_CALL, http_client
 from tetkik.integrations.configuration import Configuration, Peer
 from tetkik.settings import Settings
 
@@ -53,7 +55,7 @@ def stow(systems: Configuration, peer: Peer, objects: Sequence[bytes], settings:
         ):
             content = _read(response, LONGEST_ANSWER)
     except (httpx.HTTPError, OSError, DicomwebError) as error:
-        return Answer.transient(type(error).__name__)
+        return answer_of_fault(error)
     wanted = {str(dcmread(BytesIO(one), specific_tags=["SOPInstanceUID"]).SOPInstanceUID) for one in objects}
     return _stored(response, content, wanted)
 
@@ -125,10 +127,12 @@ def _asked(
 
 
 def _read(response: httpx.Response, longest: int) -> bytes:
-    """The body; DicomwebError where it is longer."""
-    content = bytearray()
+    """The body; DicomwebError where it is longer, httpx.ReadTimeout where it comes too slowly."""
+    content, until = bytearray(), time.monotonic() + LONGEST_CALL
     for part in response.iter_bytes():
         content += part
+        if time.monotonic() > until:
+            raise httpx.ReadTimeout("the answer comes too slowly", request=response.request)
         if len(content) > longest:
             raise DicomwebError(
                 "{name} answered by DICOMweb with more than {longest} bytes; ask for less.",
@@ -144,10 +148,11 @@ def _stored(response: httpx.Response, content: bytes, wanted: Set[str]) -> Answe
     code = response.status_code
     if code in (httpx.codes.OK, httpx.codes.ACCEPTED, httpx.codes.CONFLICT):
         worst = _worst(content, wanted, failed=code == httpx.codes.CONFLICT)
-        return Answer(worst.outcome, f"{status}, {worst.status}")
+        return replace(worst, status=f"{status}, {worst.status}")
     if code in (408, 425, 429) or code >= 500:
         after = response.headers.get("retry-after", "")
-        return Answer.transient(status, float(after) if after.isdecimal() and len(after) < 6 else None)
+        again = Answer.unavailable if code in BUSY else Answer.transient
+        return again(status, float(after) if after.isdecimal() and len(after) < 6 else None)
     return Answer.permanent(status)
 
 

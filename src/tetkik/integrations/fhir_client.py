@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import httpx
 
-from tetkik.integrations.answer import Answer
+from tetkik.integrations.answer import BUSY, Answer, answer_of_fault
+from tetkik.integrations.calling import LONGEST_CALL
 from tetkik.integrations.configuration import Peer
 
 _SECONDS = 30.0
@@ -36,6 +38,7 @@ def send_bundle(
     headers = {"Content-Type": "application/fhir+json; charset=utf-8", "Accept": "application/fhir+json"}
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
+    until = time.monotonic() + LONGEST_CALL
     try:
         with (
             httpx.Client(timeout=seconds, follow_redirects=False, transport=transport) as client,
@@ -44,11 +47,13 @@ def send_bundle(
             content = b""
             for part in answer.iter_bytes():
                 content += part
+                if time.monotonic() > until:
+                    return Answer.transient("the answer comes too slowly")
                 if len(content) > _MOST_BYTES:
                     return Answer.transient("the answer is too long")
             return _judged(answer, content, len(json.loads(bundle)["entry"]))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return Answer.transient(type(error).__name__)
+        return answer_of_fault(error)
 
 
 def _judged(answer: httpx.Response, content: bytes, entries: int) -> Answer:
@@ -66,7 +71,8 @@ def _judged(answer: httpx.Response, content: bytes, entries: int) -> Answer:
     if words := _outcome(body):
         status = f"{status}: {words}"
     if answer.status_code in _AGAIN:
-        return Answer.transient(status, _wait(answer.headers.get("Retry-After", "")))
+        again = Answer.unavailable if answer.status_code in BUSY else Answer.transient
+        return again(status, _wait(answer.headers.get("Retry-After", "")))
     return Answer.permanent(status)
 
 

@@ -16,7 +16,7 @@ from tetkik.documents.fhir import to_fhir_transaction
 from tetkik.documents.presentation_state import GreyRange, drawn_images, to_report_states
 from tetkik.documents.rejection import to_rejection
 from tetkik.documents.sr import to_sr
-from tetkik.errors import Conflict
+from tetkik.errors import Conflict, RecordsError
 from tetkik.integrations.answer import Answer, Outcome
 from tetkik.integrations.calling import http_transport
 from tetkik.integrations.configuration import Configuration, Peer, ResultForm, Service
@@ -46,7 +46,7 @@ _log = structlog.get_logger()
 def queue_results(tx: Transaction, systems: Configuration | None, report_id: str) -> None:
     """Let a report go where its route says, as it was just signed, amended or withdrawn, in this transaction.
 
-    A withdrawal goes to every system that may have the report, whatever the routes say by now.
+    An amendment and a withdrawal go to every system that may have the report, whatever the routes say by now.
     """
     found = version_of(tx, report_id, pictures=False)
     if found.document.withdrawal is not None:
@@ -77,7 +77,8 @@ def send_due(records: Records, systems: Configuration, settings: Settings, greys
         state, wait = OutboxState.WAITING, wait_after(due.tries, answer.retry_after)
     with records.write(SYSTEM) as tx:
         # A system may answer with the name of the patient, whom people who mend connections do not know.
-        outbox.settle(tx, due.id, state, mask(answer.status, thorough=True).text, wait)
+        status = mask(answer.status, thorough=True).text
+        outbox.settle(tx, due, state, status, wait, alone=not answer.for_all)
     if state is not OutboxState.SENT:
         _log.warning("result not sent", system=due.destination, form=due.form, tries=due.tries, state=state)
     return True
@@ -93,21 +94,24 @@ def wait_after(tries: int, asked: float | None = None) -> timedelta:
 
 
 def _wanted(tx: Transaction, systems: Configuration, found: SignedVersion) -> Iterator[tuple[str, str]]:
-    """The systems of the route that fits, each with a form that this report has."""
+    """The systems of the route that fits and those that have an earlier version, with forms it has now."""
     document = found.document
     tags = document.tags
     source = outbox.source_of(tx, found.case_id)
     route = systems.route(source, tags.modality or "", tags.body_part or "")
+    wanted = set(outbox.reached(tx, document.id))
     for send in route.send if route is not None else ():
-        forms = set(send.forms)
-        if "heatmap" not in found.pictures:
-            forms.discard(ResultForm.CAPTURE)
-        if not drawn_images(document):
-            forms.discard(ResultForm.PRESENTATION)
-        # What the other objects refer to, where the image is a file that no archive has.
-        if forms & DICOM_FORMS and "image" in found.pictures and dicom.source(document) is None:
-            yield send.to, "image"
-        yield from ((send.to, form.value) for form in sorted(forms))
+        wanted |= {(send.to, form.value) for form in send.forms}
+    without = set()
+    if "heatmap" not in found.pictures:
+        without.add(ResultForm.CAPTURE.value)
+    if not drawn_images(document):
+        without.add(ResultForm.PRESENTATION.value)
+    forms = {(name, form) for name, form in wanted if form not in without and form != "image"}
+    # What the other objects refer to, where the image is a file that no archive has.
+    if "image" in found.pictures and dicom.source(document) is None:
+        yield from sorted({(name, "image") for name, form in forms if form in DICOM_FORMS})
+    yield from sorted(forms)
 
 
 def _answer(
@@ -122,15 +126,25 @@ def _answer(
             asked = due.form == ResultForm.HL7
             # An order stays with the record that it was placed for, whichever stands for that one now.
             orders = orders_of(tx, records_of(tx, found.patient_id)) if asked else ()
+            replaced = _replaced(tx, found) if due.form == ResultForm.SR else None
         order = next((_shared_order(one, peer) for one in orders if one.case_id == found.case_id), None)
-        objects = _objects(found.document, due.form, greys, peer, order)
-    except Exception as fault:  # a record that was altered or erased: no other try would change that
-        return Answer.permanent(f"the document could not be made: {type(fault).__name__}")
+        objects = _objects(found.document, due.form, greys, peer, order, replaced)
+    except Exception as fault:
+        words = f"the document could not be made: {type(fault).__name__}"
+        # No other try changes a record that was altered or erased. A database that is away, a file that
+        # cannot be read, an image that its decoder was killed over: another try may.
+        never = isinstance(fault, (ValueError, RecordsError))
+        return Answer.permanent(words) if never else Answer.transient(words)
     try:
         return _sent(systems, peer, due.form, objects, settings)
     except Exception as fault:  # whatever it is, one system must not keep the others waiting
         _log.error("sending", system=peer.name, kind=type(fault).__name__)
         return Answer.transient(type(fault).__name__)
+
+
+def _replaced(tx: Transaction, found: SignedVersion) -> ReportDocument | None:
+    before = found.info.replaces
+    return None if before is None else version_of(tx, found.document.id, before, pictures=False).document
 
 
 def _shared_order(order: StoredOrder, peer: Peer) -> OrderContent:
@@ -141,7 +155,6 @@ def _shared_order(order: StoredOrder, peer: Peer) -> OrderContent:
 
 _MAKERS: Mapping[str, Callable[[ReportDocument], bytes]] = MappingProxyType(
     {
-        "sr": to_sr,
         "pdf": to_encapsulated_pdf,
         "capture": to_capture,
         "image": to_image_capture,
@@ -152,11 +165,18 @@ _MAKERS: Mapping[str, Callable[[ReportDocument], bytes]] = MappingProxyType(
 
 
 def _objects(
-    document: ReportDocument, form: str, greys: Greys, peer: Peer, order: OrderContent | None
+    document: ReportDocument,
+    form: str,
+    greys: Greys,
+    peer: Peer,
+    order: OrderContent | None,
+    replaced: ReportDocument | None,
 ) -> tuple[bytes, ...]:
     """The files or the message of a form, under the same names each time."""
     if form == ResultForm.HL7:
         return (oru_for(peer, document, order),)
+    if form == ResultForm.SR:
+        return (to_sr(document, replaced),)
     if form == ResultForm.PRESENTATION:
         return to_report_states(document, greys(drawn_images(document)))
     return (_MAKERS[form](document),)

@@ -286,6 +286,7 @@ def test_a_report_is_sent_and_its_acknowledgment_is_kept():
         ),
         ("MSA|AE|{id}\rERR||PID^1|207^Application internal error|E", "transient", "AE: 207 Application"),
         ("MSA|AE|{id}\rERR|PID^1^3^207&Application internal error", "transient", "AE: 207 Application"),
+        ("MSA|AR|{id}\rERR||PID|207|E", "permanent", "AR: 207"),
         ("MSA|AA|another", "transient", "the answer is to another message"),
         ("MSA|XX|{id}", "transient", "the answer has the unknown code XX"),
         ("PID|1", "transient", "the answer is to another message"),
@@ -309,9 +310,11 @@ def test_what_a_receiver_says_decides_what_follows(text: str | None, outcome: st
 def test_nobody_there_is_transient():
     answer = send_oru(peer_at(free_port()), adt())
     assert (answer.outcome, answer.status) == (Outcome.TRANSIENT, "ConnectionRefusedError")
+    assert answer.for_all
 
 
 def test_a_receiver_that_says_nothing_is_not_waited_for():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         answer = send_oru(peer_at(silent.getsockname()[1]), adt(), seconds=0.2)
     assert (answer.outcome, answer.status) == (Outcome.TRANSIENT, "TimeoutError")
+    assert not answer.for_all  # it may be this message alone that it cannot digest

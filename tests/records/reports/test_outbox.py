@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from io import BytesIO
 
 import pytest
+from pydicom import dcmread
 from sqlalchemy import select, update
 
 from tests.records.kit import made_user
 from tests.records.reports_kit import proof_of, sign, signed_report
+from tetkik.documents.rejection import to_rejection
 from tetkik.errors import Conflict, NotFound
 from tetkik.records.cases.patients import Person
 from tetkik.records.lifecycle import erasure
 from tetkik.records.lifecycle.erasure import ErasureReason
 from tetkik.records.reports import outbox, signing, withdrawal
+from tetkik.records.reports.versions import version_of
 from tetkik.records.schema import AuditRow, OutboxItem
 from tetkik.values import SYSTEM, OutboxState, Role, WithdrawalReason
 
@@ -39,9 +43,9 @@ def taken(records):
         return outbox.take_due(tx)
 
 
-def settled(records, due, state=OutboxState.SENT, status="0000H", wait=None):
+def settled(records, due, state=OutboxState.SENT, status="0000H", wait=None, *, alone=False):
     with records.write(SYSTEM) as tx:
-        outbox.settle(tx, due.id, state, status, wait)
+        outbox.settle(tx, due, state, status, wait, alone=alone)
 
 
 def listed(records):
@@ -92,11 +96,12 @@ def test_what_was_being_sent_when_the_process_died_is_sent_again_before_anything
     assert taken(both_records).destination != first.destination
     assert taken(both_records) is None
     moved(both_records)  # ten minutes later
-    again = {taken(both_records).id: None for _ in range(2)}
+    again = {one.id: one for one in (taken(both_records), taken(both_records))}
     assert first.id in again and taken(both_records) is None
-    settled(both_records, first)
-    with both_records.write(SYSTEM) as tx:  # the process was slow and not dead: its answer comes late
-        outbox.settle(tx, first.id, OutboxState.REFUSED, "C000H")
+    # The process was slow and not dead: its answer comes late, and is not that of the second try.
+    settled(both_records, first, OutboxState.REFUSED, "C000H")
+    settled(both_records, again[first.id])
+    settled(both_records, first, OutboxState.REFUSED, "C000H")
     with both_records.read() as tx:
         row = tx.session.get_one(OutboxItem, first.id)
         assert (row.state, row.tries) == (OutboxState.SENT, 2)
@@ -150,6 +155,58 @@ def test_a_withdrawal_reaches_every_system_that_may_have_the_report_and_no_other
     settled(both_records, first)
     moved(both_records)
     assert {taken(both_records).form for _ in told} == {key[1] for key in told}
+
+
+def test_a_withdrawal_reaches_a_system_that_was_to_get_the_report_once_more(both_records, radiologist, made):
+    for _ in BOTH:
+        settled(both_records, taken(both_records))
+    with both_records.write(radiologist) as tx:
+        for item in outbox.items_of_report(tx, made.id):
+            outbox.resend(tx, item.id)
+    withdrawn(both_records, radiologist, made.id)
+    told = {key for key in listed(both_records) if key[3]}
+    assert told == {("pacs", "rejection", 1, True), ("hbys", "hl7", 1, True)}
+
+
+def test_a_withdrawal_names_each_version_that_an_archive_may_have(both_records, radiologist, made):
+    for _ in BOTH:
+        settled(both_records, taken(both_records))
+    amended(both_records, radiologist, made.id)
+    for _ in BOTH:
+        settled(both_records, taken(both_records))
+    withdrawn(both_records, radiologist, made.id, 2)
+    notes = {("pacs", "rejection", 1, True), ("pacs", "rejection", 2, True)}
+    assert {key for key in listed(both_records) if key[3]} == {*notes, ("hbys", "hl7", 2, True)}
+    with both_records.read() as tx:
+        named = [
+            {
+                one.ReferencedSOPInstanceUID
+                for study in note.CurrentRequestedProcedureEvidenceSequence
+                for series in study.ReferencedSeriesSequence
+                for one in series.ReferencedSOPSequence
+            }
+            for note in (
+                dcmread(BytesIO(to_rejection(version_of(tx, made.id, number).document))) for number in (1, 2)
+            )
+        ]
+    assert named[0] and named[1] and not named[0] & named[1]
+
+
+def test_what_a_system_cannot_digest_goes_behind_what_it_was_not_asked_to_take_yet(both_records, radiologist):
+    reports = [
+        signed_report(both_records, radiologist, person=Person(name, number=name)) for name in ("A", "B", "C")
+    ]
+    with both_records.write(radiologist) as tx:
+        for report in reports:
+            outbox.queue_version(tx, report.id, [("pacs", "sr")])
+    first = taken(both_records)
+    settled(both_records, first, OutboxState.WAITING, "0110H", timedelta(hours=1), alone=True)
+    second = taken(both_records)  # at once
+    assert second.report_id == reports[1].id
+    settled(both_records, second, OutboxState.WAITING, "A700H", timedelta(hours=1))
+    assert taken(both_records) is None  # the system is full
+    moved(both_records)
+    assert taken(both_records).report_id == reports[2].id
 
 
 def test_nothing_is_told_of_a_withdrawal_where_nothing_was_sent(both_records, radiologist, made):

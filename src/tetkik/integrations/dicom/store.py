@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Sequence
 from io import BytesIO
 
@@ -12,7 +13,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 
 from tetkik.integrations.answer import Answer, Outcome, answer_of_store
-from tetkik.integrations.calling import own_title, tls_context
+from tetkik.integrations.calling import LONGEST_CALL, own_title, tls_context
 from tetkik.integrations.configuration import Configuration, Peer
 
 _CONNECT, _ASSOCIATE, _ANSWER = 10.0, 30.0, 60.0
@@ -35,13 +36,15 @@ def store(systems: Configuration, peer: Peer, objects: Sequence[bytes]) -> Answe
     try:
         tls = (tls_context(systems), peer.host) if peer.tls else None
     except OSError as error:  # an SSLError is one, too
-        return Answer.transient(f"TLS: {type(error).__name__}")
+        return Answer.unavailable(f"TLS: {type(error).__name__}")
     association = entity.associate(peer.host, peer.port, ae_title=peer.ae_title, tls_args=tls)
     if not association.is_established:
         return _no_association(association, (peer.host, peer.port))
     try:
-        worst = Answer.done("0000H")
+        worst, until = Answer.done("0000H"), time.monotonic() + LONGEST_CALL
         for dataset in datasets:
+            if time.monotonic() > until:
+                return Answer.transient("the answers come too slowly")
             answer = _store(association, dataset)
             if answer.outcome is not Outcome.DONE:
                 return answer
@@ -71,9 +74,9 @@ def _no_association(association: Association, address: tuple[str, int]) -> Answe
     primitive = association.acceptor.primitive
     if association.is_rejected and primitive is not None and primitive.result is not None:
         words = f"A-ASSOCIATE-RJ: {primitive.result_str}, {primitive.reason_str}"
-        return Answer.permanent(words) if primitive.result == 1 else Answer.transient(words)
+        return Answer.permanent(words) if primitive.result == 1 else Answer.unavailable(words)
     try:  # pynetdicom tells a failed connection from an abort in its log alone
         socket.create_connection(address, _CONNECT).close()
     except OSError as error:
-        return Answer.transient(f"no connection: {error.strerror or type(error).__name__}")
-    return Answer.transient("the association was aborted or not answered")
+        return Answer.unavailable(f"no connection: {error.strerror or type(error).__name__}")
+    return Answer.unavailable("the association was aborted or not answered")

@@ -15,6 +15,8 @@ from tetkik.integrations.hl7.server import END, START
 _SECONDS = 30.0
 _MOST_BYTES = 100_000
 """Of an acknowledgment."""
+_INTERNAL = "207"
+"""Application internal error (table 0357): its database is away, not our message at fault."""
 
 
 def send_oru(
@@ -23,7 +25,7 @@ def send_oru(
     """Send a message to a peer; done where it acknowledged it (AA or CA) and nowhere else.
 
     A refusal of what the message is or says (AE, AR; table 0008) is permanent, with the peer's own words; no
-    answer, or one to another message, is transient.
+    answer, one to another message, or a fault of the peer itself (AE with 207 of table 0357) is transient.
 
     Args:
         seconds: for everything together.
@@ -31,18 +33,19 @@ def send_oru(
     """
     assert peer.hl7 is not None
     host, _, port = peer.hl7.rpartition(":")
-    until = time.monotonic() + seconds
+    until, connected = time.monotonic() + seconds, False
     try:
         with (
             socket.create_connection((host.strip("[]"), int(port)), timeout=seconds) as plain,
             _secured(plain, host.strip("[]"), peer, tls) as connection,
         ):
+            connected = True
             connection.settimeout(max(until - time.monotonic(), 0.01))
             connection.sendall(START + message + END)
             answer = _block(connection, until)
     except (OSError, ValueError) as error:
         words = str(error) if type(error) is ValueError else type(error).__name__
-        return Answer.transient(words)
+        return Answer.transient(words) if connected else Answer.unavailable(words)
     try:
         return _judged(read_message(answer, peer.character_set), read_message(message).control_id)
     except InputError:
@@ -91,8 +94,8 @@ def _judged(answer: Message, control_id: str) -> Answer:
             fault.value(1, 4, 2),
         ]
     words = " ".join(dict.fromkeys(filter(None, parts)))
-    if code in {"AE", "CE"} and fault is not None and "207" in {fault.value(3, 1), fault.value(1, 4, 1)}:
-        return Answer.transient(f"{code}: {words}")  # its own fault, not the message's (table 0357)
+    if code in {"AE", "CE"} and fault is not None and _INTERNAL in {fault.value(3, 1), fault.value(1, 4, 1)}:
+        return Answer.transient(f"{code}: {words}")
     if code in {"AE", "AR", "CE", "CR"}:
         return Answer.permanent(f"{code}: {words}" if words else code)
     return Answer.transient(f"the answer has the unknown code {code[:8]}")

@@ -75,19 +75,35 @@ def queue_version(tx: Transaction, report_id: str, wanted: Iterable[tuple[str, s
     row = tx.session.get_one(Report, report_id)
     _supersede(tx, row, OutboxItem.withdrawal.is_(False))
     for destination, form in dict.fromkeys(wanted):
-        _add(tx, row, destination, form, withdrawal=False)
+        _add(tx, row, destination, form, number=row.version, withdrawal=False)
 
 
 def queue_withdrawal(tx: Transaction, report_id: str) -> None:
-    """Tell every system that may have a version of a report that it was withdrawn."""
+    """Tell every system that may have a version of a report that it was withdrawn.
+
+    A message or a transaction says it of the report. A rejection note names the objects of one version, so
+    an archive gets one for each version that it may have.
+    """
     row = tx.session.get_one(Report, report_id)
-    got = select(OutboxItem.destination, OutboxItem.form).where(
-        OutboxItem.report_id == report_id, OutboxItem.withdrawal.is_(False), OutboxItem.tries > 0
+    found = select(OutboxItem.destination, OutboxItem.form, OutboxItem.number, OutboxItem.withdrawal).where(
+        OutboxItem.report_id == report_id
     )
-    notices = [(name, REJECTION if form in DICOM_FORMS else form) for name, form in tx.session.execute(got)]
+    told = {tuple(row) for row in tx.session.execute(found.where(OutboxItem.withdrawal))}
+    notices = {
+        (name, REJECTION, number, True) if form in DICOM_FORMS else (name, form, row.version, True)
+        for name, form, number, _ in tx.session.execute(found.where(_may_be_there()))
+    }
     _supersede(tx, row, OutboxItem.withdrawal.is_(False))
-    for destination, form in sorted(set(notices)):
-        _add(tx, row, destination, form, withdrawal=True)
+    for destination, form, number, _ in sorted(notices - told):
+        _add(tx, row, destination, form, number=number, withdrawal=True)
+
+
+def reached(tx: Transaction, report_id: str) -> frozenset[tuple[str, str]]:
+    """The systems that may have a version of a report, each with the form."""
+    got = select(OutboxItem.destination, OutboxItem.form).where(
+        OutboxItem.report_id == report_id, _may_be_there()
+    )
+    return frozenset((name, form) for name, form in tx.session.execute(got))
 
 
 def has_due(tx: Transaction) -> bool:
@@ -95,12 +111,17 @@ def has_due(tx: Transaction) -> bool:
 
 
 def take_due(tx: Transaction) -> DueItem | None:
-    """The oldest item that is due, which nobody else sends meanwhile; None where none is.
+    """The oldest of the items that are due and were tried least; None where none is. Nobody else sends it.
 
+    So what a system cannot digest goes behind what it was not asked to take yet.
     Two processes that take for one system at the same moment: one of them ends in `Conflict`.
     """
     row = tx.session.scalar(
-        select(OutboxItem).where(_due(tx)).order_by(OutboxItem.id).limit(1).with_for_update()
+        select(OutboxItem)
+        .where(_due(tx))
+        .order_by(OutboxItem.tries, OutboxItem.id)
+        .limit(1)
+        .with_for_update()
     )
     if row is None:
         return None
@@ -110,15 +131,24 @@ def take_due(tx: Transaction) -> DueItem | None:
 
 
 def settle(
-    tx: Transaction, item_id: str, state: OutboxState, status: str, wait: timedelta | None = None
+    tx: Transaction,
+    due: DueItem,
+    state: OutboxState,
+    status: str,
+    wait: timedelta | None = None,
+    *,
+    alone: bool = False,
 ) -> None:
     """Write down how a system answered; `wait` is until the next try of whatever waits for that system.
 
     Where it has to wait and a later version or the withdrawal was signed meanwhile, it is not sent any more.
+
+    Args:
+        alone: whether this item alone waits: the system is there, and what else waits for it may do.
     """
-    row = tx.session.get(OutboxItem, item_id, with_for_update=True)
-    if row is None or row.state is not OutboxState.SENDING:
-        return  # erased meanwhile, or settled by another process after the time was over
+    row = tx.session.get(OutboxItem, due.id, with_for_update=True)
+    if row is None or row.state is not OutboxState.SENDING or row.tries != due.tries:
+        return  # erased meanwhile, or sent by another process after the time was over
     if state is not OutboxState.SENT and not _is_current(tx.session.get_one(Report, row.report_id), row):
         state = OutboxState.SUPERSEDED
     row.state = state
@@ -129,7 +159,7 @@ def settle(
     else:
         row.settled_at = tx.now
     tx.session.flush()
-    if wait is not None:
+    if wait is not None and not alone:
         # A system that does not answer is asked again once, and not once for each that waits for it.
         tx.apply(
             update(OutboxItem)
@@ -272,9 +302,17 @@ def _supersede(tx: Transaction, report: Report, which: ColumnElement[bool]) -> N
     )
 
 
-def _add(tx: Transaction, report: Report, destination: str, form: str, *, withdrawal: bool) -> None:
+def _may_be_there() -> ColumnElement[bool]:
+    """Of a version: it was tried, or was answered before somebody let it be sent again."""
+    tried = or_(OutboxItem.tries > 0, OutboxItem.status.is_not(None))
+    return and_(OutboxItem.withdrawal.is_(False), tried)
+
+
+def _add(
+    tx: Transaction, report: Report, destination: str, form: str, *, number: int, withdrawal: bool
+) -> None:
     row = OutboxItem(id=new_id(), report_id=report.id, case_id=report.case_id, patient_id=report.patient_id)
-    row.number, row.withdrawal = report.version, withdrawal
+    row.number, row.withdrawal = number, withdrawal
     row.destination, row.form, row.state, row.tries = destination, form, OutboxState.WAITING, 0
     row.created_at = row.next_at = tx.now
     tx.session.add(row)

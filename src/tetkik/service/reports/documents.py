@@ -87,7 +87,9 @@ def answer(ctx: RequestContext, report_id: str, number: int | None, form: Format
             deliveries.record_delivery(tx, report_id, version, form)
         elif form in found.pictures:
             tx.audit(Action.IMAGE_OPENED, **whose, object_id=found.image_id, what=f"report {form}")
-    content = kind.make(found.document)
+        before = found.info.replaces if form is Format.SR else None
+        replaced = None if before is None else versions.version_of(tx, report_id, before, pictures=False)
+    content = kind.make(found.document) if replaced is None else to_sr(found.document, replaced.document)
     if content is None:
         raise NotFound("This version of the report has no such picture; take another format.")
     name = f"report-{found.report_number}-v{found.info.number}.{kind.ending}"
