@@ -19,9 +19,9 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 
-from tetkik.errors import Conflict, InputError, NotFound, RecordsError
+from tetkik.errors import Conflict, InputError, NotFound, RecordsError, UsageError
 from tetkik.imaging.subprocess_worker import ReaderPool
 from tetkik.integrations.completeness import Progress, may_ask, why_complete
 from tetkik.integrations.configuration import Configuration, Peer
@@ -40,7 +40,7 @@ from tetkik.records.images.receiving import NewFile, ReceivedContent, ReceivedVi
 from tetkik.settings import Settings
 from tetkik.values import SYSTEM, Identity, ReceivedFileState, ReceivedState
 from tetkik.workflow.image_intake import NO_MODEL, IncomingImage
-from tetkik.workflow.malware_scanner import scan
+from tetkik.workflow.malware_scanner import ScannerSilent, scan
 
 POLL_SECONDS = 2.0
 WORKLIST_SECONDS = 60.0
@@ -50,6 +50,7 @@ _AHEAD = timedelta(minutes=5)
 _NAME = "image"
 """What a file is called in an error: its own name would name its study."""
 _DONE, _REFUSED = ReceivedFileState.IMPORTED, ReceivedFileState.REFUSED
+_AWAY = (OSError, SQLAlchemyError, RecordsError, ScannerSilent, UsageError, MemoryError)
 _ATTEMPTS = 3
 """Of a file over which something fails that nobody foresaw."""
 _MOST_COUNTING = 4
@@ -169,15 +170,15 @@ class Importer:
         """One file that fails does not keep the others; after a few times it is refused.
 
         Raises:
-            OSError, RecordsError: the disk or the database is away, and it is no file's fault.
+            OSError, RecordsError, ScannerSilent and the like: the disk, the database, the scanner or a
+                process is away, and it is no file's fault.
         """
         try:
             step()
         except FileNotFoundError:
             return
         except Exception as fault:
-            away = isinstance(fault, OSError | SQLAlchemyError | RecordsError)
-            if away and not isinstance(fault, Conflict | NotFound):
+            if isinstance(fault, _AWAY) and not isinstance(fault, Conflict | NotFound | DataError):
                 raise
             _log.error("import", file=name, kind=type(fault).__name__)
             self._attempts[name] += 1
@@ -196,13 +197,15 @@ class Importer:
                 received_decisions.forget_erased(tx, settled)
                 known = receiving.file_states(tx, files)
         self._settled = settled.items()
-        long_ago = self._now() - received_decisions.REJECTED_FOR
         for name, file in files.items():
             state = known.get(name)
-            if state is _DONE or (state is _REFUSED and file.received_at < long_ago):
-                file.remove()  # it came once more, or its time is over
+            if state is _DONE:
+                file.remove()  # it came once more, or the program ended before it was removed
             elif state is None:
-                self._attempt(name, partial(self._count, file), partial(self._refuse_new, file))
+                try:
+                    self._attempt(name, partial(self._count, file), partial(self._refuse_new, file))
+                except OSError as fault:  # of this file perhaps: the others go on, and it is tried again
+                    _log.error("import", file=name, kind=type(fault).__name__)
 
     def _count(self, file: ReceivedFile) -> None:
         """Count a new file to its study, or set it aside with its reason."""

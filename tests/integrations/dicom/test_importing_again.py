@@ -14,6 +14,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import SecondaryCaptureImageStorage, XRayRadiationDoseSRStorage
 
 from tests.integrations.dicom.importing import AYSE, Hospital, a_file, body_of, hospital
+from tests.ports import free_port
 from tetkik.integrations.dicom import spool
 from tetkik.integrations.dicom.commitment import Commitment
 from tetkik.integrations.listening import imported
@@ -103,7 +104,7 @@ def test_a_file_over_which_anything_fails_keeps_the_others_three_times_alone(one
     assert sum(study.refused for study in one.studies()) == 1
 
 
-def test_a_waiting_file_is_opened_once_and_a_refused_one_goes_after_a_month(one, monkeypatch):
+def test_a_waiting_file_is_opened_once_and_a_refused_one_stays_for_whoever_rejects_it(one, monkeypatch):
     one.order()
     bad = a_file(1)
     one.arrive(bad[: len(bad) - 4000])
@@ -113,7 +114,21 @@ def test_a_waiting_file_is_opened_once_and_a_refused_one_goes_after_a_month(one,
         one.look(61)
         assert (one.study().state, one.spooled()) == (ReceivedState.FAILED, 1)
         one.look(31 * 86_400)
-    assert one.spooled() == 0
+    assert one.spooled() == 1
+
+
+def test_a_scanner_that_is_away_refuses_nothing(one, monkeypatch):
+    """Its signatures are loaded anew, which takes longer than three tries."""
+    one.order()
+    one.arrive(a_file(1))
+    with monkeypatch.context() as patched:
+        nobody = one.importer._settings.model_copy(update={"upload_scanner": f"127.0.0.1:{free_port()}"})
+        patched.setattr(one.importer, "_settings", nobody)
+        for _ in range(5):
+            one.look(61)
+        assert (one.study().state, one.study().refused) == (ReceivedState.COMPLETE, 0)
+    one.look(1)
+    assert (one.study().state, one.study().imported) == (ReceivedState.IMPORTED, 1)
 
 
 @pytest.mark.attack
