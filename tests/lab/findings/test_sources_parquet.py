@@ -194,9 +194,13 @@ def test_what_cannot_be_is_one_sentence(tmp_path):
         read_source(f"parquet:{tmp_path / 'none.parquet'}")
     folder = tmp_path / "two"
     folder.mkdir()
-    parquet.write_table(table(age=[1, 2, 3]), folder / "a.parquet")
-    parquet.write_table(table(), folder / "b.parquet")
-    with pytest.raises(DataError, match="has no column age, and the files before it do"):
+    for first, second in (("a", "b"), ("b", "a")):
+        parquet.write_table(table(age=[1, 2, 3]), folder / f"{first}.parquet")
+        parquet.write_table(table(), folder / f"{second}.parquet")
+        with pytest.raises(DataError, match="differ in the column age"):
+            read_labels(folder)
+    parquet.write_table(table(), folder / "train-0.parquet")
+    with pytest.raises(DataError, match=r"rename it, such as train-a\.parquet"):
         read_labels(folder)
 
 

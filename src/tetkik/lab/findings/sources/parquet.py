@@ -66,11 +66,11 @@ def read_parquet(spec: SourceSpec, how: Reading) -> Rows:
     found: dict[str, Path | None] = {}
     for path, split in files:
         shape = _shape(path)
-        if missing := set(columns) - {*shape.cells, "file", "original", "split"}:
+        if columns and (differing := set(columns) ^ {*shape.cells, "file", "original", "split"}):
             raise DataError(
-                "{path} has no column {column}, and the files before it do; give files of one kind.",
+                "{path} and the files before it differ in the column {column}; give files of one kind.",
                 path=path,
-                column=min(missing),
+                column=min(differing),
             )
         store = _unpacked(path, shape, unpacked) if how.check_files else unpacked
         name = path.relative_to(spec.path).with_suffix("").as_posix() if spec.path.is_dir() else path.stem
@@ -78,7 +78,8 @@ def read_parquet(spec: SourceSpec, how: Reading) -> Rows:
             file = f"{name}/{number:07d}"
             held = store / f"{number:07d}"
             original = inner or next((row[key] for key in FILE_COLUMNS if row.get(key)), "")
-            cells = {"original": original, "split": split.value if split else "", **row, "file": file}
+            cells = {**row, "original": row.get("original") or original, "file": file}
+            cells["split"] = split.value if split else row.get("split", "")
             if not columns:
                 columns.update({key: [] for key in cells})
             for key, column in columns.items():
@@ -97,6 +98,12 @@ def _files(folder: Path) -> list[tuple[Path, Split | None]]:
     files = files_by_split(folder, split_named, Split.TRAIN)
     if not files:
         return [(path, None) for path in sorted(folder.glob("*.parquet"))]
+    if unnamed := sorted({*folder.rglob("*.parquet")} - {path for path, _ in files}):
+        raise DataError(
+            "The name of {path} says no split, and those of other files do; rename it, such as {example}.",
+            path=unnamed[0],
+            example=f"train-{unnamed[0].name}",
+        )
     # One split alone is no division of the data.
     divided = len({split for _, split in files}) > 1
     return [(path, split if divided else None) for path, split in files]
