@@ -9,6 +9,8 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 
+from sqlalchemy import select
+
 import tetkik.service
 from tests.phantom import write_phantom
 from tests.records.kit import made_case, made_user
@@ -16,11 +18,15 @@ from tests.records.reports_kit import judged_all, reports_of_case
 from tetkik.language import Language
 from tetkik.records.cases import cases, complaint_drift, patients
 from tetkik.records.cases.patients import Person
-from tetkik.records.images import jobs
+from tetkik.records.database import Transaction
+from tetkik.records.images import jobs, received_decisions, receiving
+from tetkik.records.images.receiving import NewFile, ReceivedContent
+from tetkik.records.orders.orders import OrderContent, place_order
 from tetkik.records.people import invites
 from tetkik.records.reports import drafts, signing, templates
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.reports.signing import Proof
+from tetkik.records.schema import ReceivedStudy
 from tetkik.records.worklist import critical_results
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.context import AppContext
@@ -34,6 +40,7 @@ from tetkik.values import (
     CriticalLevel,
     DraftSentence,
     Hospital,
+    Identity,
     LinkReason,
     Method,
     Role,
@@ -106,11 +113,23 @@ class Rounds:
             critical_results.raise_result(tx, self.to_read, CriticalLevel.RED, "Pnömotoraks", notify=False)
         with self.records.write(SYSTEM) as tx:
             self.invite = invites.invite(tx, str(self.technician.user_id))
+            self.received = self._doubtful(tx)
 
     def _case(self, name: str, number: str) -> str:
         answer = triaged(COMPLAINT, self.app_context.settings, Language.TR)
         person = Person(name, number, "", "19700101")
         return made_case(self.records, self.desk, person, complaint=answer, department="Göğüs Hastalıkları")
+
+    def _doubtful(self, tx: Transaction) -> str:
+        """A study that another system sent, and that differs from its order."""
+        patient_id = cases.load_case(tx, self.waiting, audit=False).patient_id
+        ordered = OrderContent("A-1", modality="DX", procedure="PA akciğer grafisi", scheduled_at=tx.now)
+        place_order(tx, patient_id, ordered, "hbys")
+        said = Identity("10000000146", "SAHIN^GULCIN", "19700110", accession="A-1", study_uid="1.2.3")
+        file = NewFile("rounds", "ct1", b"\1" * 32, tx.now)
+        receiving.add_file(tx, file, "1.2.3", ReceivedContent(said, modality="DX", made_at=tx.now))
+        received_id = tx.session.scalars(select(ReceivedStudy.id)).one()
+        return received_decisions.decide(tx, received_id).id
 
     def _read(self, machine: ImageDecoder, case_id: str, seed: int) -> None:
         upload = Upload(
@@ -179,6 +198,7 @@ class Rounds:
             "model_id": ("findings-mobilenet-cxr",),
             "user_id": (str(self.technician.user_id),),
             "template_id": (self.template,),
+            "received_id": (self.received,),
             "patient_id": (self.patient,),
             "other_id": (self.double,),
             "token": (self.invite,),

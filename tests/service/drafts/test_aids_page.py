@@ -65,7 +65,7 @@ def test_a_report_is_written_with_the_aids(room):
         expect(line.nth(-2).locator("textarea")).to_have_value(f"{wanted} efüzyon.")
         page.keyboard.press("Control+s")
         expect(page.locator(".draft-side.unsaved")).to_have_count(0)
-        assert f"{wanted} efüzyon" in texts(room)
+        assert f"{wanted} efüzyon." in texts(room)
 
         page.evaluate("document.activeElement.blur()")  # as on a page that was just opened
         page.keyboard.press("?")

@@ -88,13 +88,13 @@ def queue_withdrawal(tx: Transaction, report_id: str) -> None:
     found = select(OutboxItem.destination, OutboxItem.form, OutboxItem.number, OutboxItem.withdrawal).where(
         OutboxItem.report_id == report_id
     )
-    told = {tuple(row) for row in tx.session.execute(found.where(OutboxItem.withdrawal))}
+    sent = {tuple(row) for row in tx.session.execute(found.where(OutboxItem.withdrawal))}
     notices = {
         (name, REJECTION, number, True) if form in DICOM_FORMS else (name, form, row.version, True)
         for name, form, number, _ in tx.session.execute(found.where(_may_be_there()))
     }
     _supersede(tx, row, OutboxItem.withdrawal.is_(False))
-    for destination, form, number, _ in sorted(notices - told):
+    for destination, form, number, _ in sorted(notices - sent):
         _add(tx, row, destination, form, number=number, withdrawal=True)
 
 
