@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import threading
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 
 import pydicom
@@ -16,6 +17,7 @@ from pydicom.uid import (
 from sqlalchemy import select, update
 
 from tests.integrations.archives import archive, orthanc, systems, web
+from tests.patience import PATIENCE
 from tests.records.kit import made_user
 from tests.records.reports_kit import judged_all, made_report, sign, signed_report
 from tests.service.kit import make_context, served, sign_in
@@ -68,8 +70,11 @@ def told():
 def sent_all(app_context, chosen):
     """Send everything that is due, whatever its time; gives how many."""
     count = 0
-    while send_due(app_context.records, chosen, SETTINGS, no_greys):
-        count += 1
+    with app_context.records.read() as tx:
+        due = outbox.due_destinations(tx)
+    for name in due:
+        while send_due(app_context.records, chosen, SETTINGS, no_greys, name):
+            count += 1
     return count
 
 
@@ -185,8 +190,8 @@ def test_a_machine_that_stops_in_the_middle_sends_the_same_object_again(app_cont
     with monkeypatch.context() as patch:
         patch.setattr(outbox, "settle", killed)
         with pytest.raises(SystemExit):
-            send_due(app_context.records, chosen, SETTINGS, no_greys)
-    assert not send_due(app_context.records, chosen, SETTINGS, no_greys)  # not at once
+            send_due(app_context.records, chosen, SETTINGS, no_greys, "told")
+    assert not send_due(app_context.records, chosen, SETTINGS, no_greys, "told")  # not at once
     now(app_context)
     assert sent_all(app_context, chosen) == 1
     item = items(app_context, report.id)["told", "sr"]
@@ -227,6 +232,46 @@ def test_one_system_that_fails_in_whatever_way_keeps_no_other_waiting(app_contex
     now(app_context)
     assert sent_all(app_context, systems(told.peer())) == 1  # it was taken out of the file
     assert items(app_context, report.id)["gone", "sr"].state is OutboxState.REFUSED
+
+
+def test_a_slow_system_keeps_no_other_waiting(app_context, told, tmp_path, monkeypatch):
+    file, slow = tmp_path / "systems.toml", threading.Event()
+    file.write_text(
+        f'[[peer]]\nname = "told"\nae_title = "TOLD"\nhost = "127.0.0.1"\nport = {told.port}\n'
+        '[[peer]]\nname = "slow"\ndicomweb = "http://127.0.0.1:1"\n'
+        '[[route]]\nsend = [{to = "slow", as = ["sr"]}, {to = "told", as = ["sr"]}]\n',
+        "utf-8",
+    )
+    monkeypatch.setattr("tetkik.integrations.outbox.stow", lambda *_: slow.wait(PATIENCE))
+    context = make_context(tmp_path, app_context.records, integrations=file)
+    report = queued(context, sending.systems_of(context.settings))
+    decoder = ImageDecoder(context.records)
+    thread = sending.OutboxThread(context, decoder)
+    thread.start()
+    thread.run_once()
+    thread._sending["told"].result(PATIENCE)
+    assert items(context, report.id)["told", "sr"].state is OutboxState.SENT
+    assert items(context, report.id)["slow", "sr"].state is OutboxState.SENDING
+    slow.set()
+    thread.stop()
+    decoder.close()
+
+
+def test_a_system_that_is_away_is_asked_later_each_time_whatever_waits_for_it(app_context, monkeypatch):
+    chosen = systems(
+        {"name": "web", "dicomweb": "http://127.0.0.1:1"},
+        routes=({"send": [{"to": "web", "as": ["sr", "pdf"]}]},),
+    )
+    report = queued(app_context, chosen)
+    for tries in range(1, 5):
+        before = datetime.now(UTC)
+        assert sent_all(app_context, chosen) == 1
+        found = items(app_context, report.id).values()
+        (at,) = {one.next_at for one in found}
+        assert at >= before + wait_after(tries) and sum(one.tries for one in found) == tries
+        now(app_context)
+    monkeypatch.setattr("tetkik.integrations.outbox.stow", lambda *_: Answer.done("HTTP 200"))
+    assert sent_all(app_context, chosen) == 2
 
 
 def test_an_amendment_reaches_a_system_that_has_the_report_whatever_the_route_says_by_now(
@@ -339,7 +384,11 @@ def test_the_thread_sends_what_is_due_and_the_file_is_read_once(app_context, tol
     context = make_context(tmp_path, app_context.records, integrations=file)
     report = queued(context, sending.systems_of(context.settings))
     decoder = ImageDecoder(context.records)
-    sending.OutboxThread(context, decoder).run_once()
+    thread = sending.OutboxThread(context, decoder)
+    thread.start()
+    thread.run_once()
+    thread._sending["told"].result(PATIENCE)
+    thread.stop()
     decoder.close()
     assert items(context, report.id)["told", "sr"].state is OutboxState.SENT
     with app_context.records.read() as tx:

@@ -166,8 +166,12 @@ class Importer:
             template = getattr(fault, "template", None)
             _log.error("import", study=study.id, kind=type(fault).__name__, template=template)
 
-    def _attempt(self, name: str, step: Callable[[], None], refuse: Callable[[Sentence], None]) -> None:
-        """One file that fails does not keep the others; after a few times it is refused.
+    def _attempt(
+        self, name: str, step: Callable[[], None], refuse: Callable[[Sentence], None], why: Sentence = _FAILED
+    ) -> None:
+        """One file or study that fails does not keep the others; after a few times it is refused.
+
+        Another writer of the same moment is a `Conflict` as well, so that none is final the first time.
 
         Raises:
             OSError, RecordsError, ScannerSilent and the like: the disk, the database, the scanner or a
@@ -180,11 +184,11 @@ class Importer:
         except Exception as fault:
             if isinstance(fault, _AWAY) and not isinstance(fault, Conflict | NotFound | DataError):
                 raise
-            _log.error("import", file=name, kind=type(fault).__name__)
+            _log.error("import", item=name, kind=type(fault).__name__)
             self._attempts[name] += 1
             if self._attempts[name] < _ATTEMPTS:
                 return
-            refuse(_FAILED)
+            refuse(Sentence(fault.template, fault.values) if isinstance(fault, Conflict | NotFound) else why)
         self._attempts.pop(name, None)
 
     def _take_in(self, files: dict[str, ReceivedFile]) -> None:
@@ -278,24 +282,22 @@ class Importer:
         why = why_complete(progress, self._now(), self._listener)
         if why is None:
             return
-        without_orders = peer is not None and peer.without_orders
-        try:
+
+        def decide() -> None:
+            without_orders = peer is not None and peer.without_orders
             with self._records.write(SYSTEM) as tx:
                 decided = received_decisions.decide(tx, study.id, without_orders=without_orders)
-        except (Conflict, NotFound) as fault:
+            _log.info(
+                "study_complete", study=study.id, peer=study.peer, why=why.value, files=study.files,
+                expected=progress.expected, verdict=decided.verdict, state=decided.state.value,
+                character_set=decided.content.proposed, clock_ahead=decided.content.clock_ahead,
+            )  # fmt: skip
+
+        def doubt(fault: Sentence) -> None:
             with self._records.write(SYSTEM) as tx:
-                received_decisions.doubt(tx, study.id, Sentence(fault.template, fault.values))
-            return
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # the same at each look
-            _log.error("import", study=study.id, kind=type(error).__name__)
-            with self._records.write(SYSTEM) as tx:
-                received_decisions.doubt(tx, study.id, _INCOMPARABLE)
-            return
-        _log.info(
-            "study_complete", study=study.id, peer=study.peer, why=why.value, files=study.files,
-            expected=progress.expected, verdict=decided.verdict, state=decided.state.value,
-            character_set=decided.content.proposed, clock_ahead=decided.content.clock_ahead,
-        )  # fmt: skip
+                received_decisions.doubt(tx, study.id, fault)
+
+        self._attempt(study.id, decide, doubt, _INCOMPARABLE)
 
     def _expected(self, study: ReceivedView, peer: Peer, uid: str) -> int | None:
         """How many images a study has, where its source says it at once; one question to each at a time."""
@@ -330,7 +332,7 @@ class Importer:
         with self._records.write(SYSTEM) as tx:
             done = receiving.finish(tx, study.id)
             is_done, is_prior = done.state is ReceivedState.IMPORTED, done.prior_of is not None
-            if is_done and is_prior and done.case_id is not None:
+            if is_prior and done.state is not ReceivedState.COMPLETE and done.case_id is not None:
                 received_decisions.put_away(tx, done.case_id)  # nobody reads an earlier study
         _log.info("study_imported", study=done.id, images=done.imported, refused=done.refused, done=is_done)
         if is_done and not is_prior:
@@ -362,20 +364,17 @@ class Importer:
             stored = incoming.store(tx, study.patient_id)
         route = self._configuration.route(study.peer, header.tags.modality or "", header.tags.body_part or "")
         model = NO_MODEL if study.prior_of is not None else (route.model or None) if route else None
-        try:
-            with self._records.write(SYSTEM) as tx:
-                # A person who decides otherwise at this moment comes before or after.
-                row = receiving.lock(tx, study.id)
-                if row.state is not ReceivedState.COMPLETE or row.case_id != study.case_id:
-                    return
-                differs = compare_with_patient(tx, study.patient_id, header.identity)
-                confirmed = tuple(item.trait.value for item in differs) if study.decided_at else ()
-                received_decisions.take_up(tx, study.case_id)
-                added = incoming.keep(tx, study.case_id, stored, confirmed=confirmed, model=model)
-                receiving.settle_file(tx, one.id, image_id=added.image.id)
-        except Conflict as fault:  # the case was moved or closed, or the image was removed from it
-            self._refuse(one, Sentence(fault.template, fault.values))
-            return
+        with self._records.write(SYSTEM) as tx:
+            # A person who decides otherwise at this moment comes before or after.
+            row = receiving.lock(tx, study.id)
+            if row.state is not ReceivedState.COMPLETE or row.case_id != study.case_id:
+                return
+            differs = compare_with_patient(tx, study.patient_id, header.identity)
+            confirmed = tuple(item.trait.value for item in differs) if study.decided_at else ()
+            received_decisions.take_up(tx, study.case_id)
+            # A Conflict where the case was moved, or the image was removed from it.
+            added = incoming.keep(tx, study.case_id, stored, confirmed=confirmed, model=model)
+            receiving.settle_file(tx, one.id, image_id=added.image.id)
         file.remove()
 
     def _refuse(self, one: WaitingFile, fault: Sentence) -> None:

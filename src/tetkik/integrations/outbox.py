@@ -35,7 +35,7 @@ from tetkik.settings import Settings
 from tetkik.values import SYSTEM, MeasuredImage, OutboxState, ReportDocument
 
 MOST_TRIES = 20
-"""Then it is set aside: fifteen hours after the first."""
+"""Of one object; then it is set aside: 13 hours after the first, where nothing else waits."""
 _FIRST_WAIT = timedelta(seconds=30)
 _LONGEST_WAIT = timedelta(hours=1)
 Greys = Callable[[Sequence[MeasuredImage]], Mapping[MeasuredImage, GreyRange | None]]
@@ -55,27 +55,24 @@ def queue_results(tx: Transaction, systems: Configuration | None, report_id: str
         outbox.queue_version(tx, report_id, tuple(_wanted(tx, systems, found)))
 
 
-def send_due(records: Records, systems: Configuration, settings: Settings, greys: Greys) -> bool:
-    """Send the item whose turn it is, and write down the answer; gives whether there was one."""
-    with records.read() as tx:
-        if not outbox.has_due(tx):
-            return False
+def send_due(
+    records: Records, systems: Configuration, settings: Settings, greys: Greys, destination: str
+) -> bool:
+    """Send the item whose turn it is to a system, and write down the answer; gives whether there was one."""
     try:
         with records.write(SYSTEM) as tx:
-            due = outbox.take_due(tx)
+            due = outbox.take_due(tx, destination)
     except Conflict:  # another process took one for the same system at this moment
         return False
     if due is None:
         return False
     answer = _answer(records, systems, settings, greys, due)
-    state, wait = OutboxState.SENT, None
-    if answer.outcome is Outcome.PERMANENT or (
-        answer.outcome is Outcome.TRANSIENT and due.tries >= MOST_TRIES
-    ):
-        state = OutboxState.REFUSED
-    elif answer.outcome is Outcome.TRANSIENT:
-        state, wait = OutboxState.WAITING, wait_after(due.tries, answer.retry_after)
+    given_up = answer.outcome is Outcome.PERMANENT or due.tries >= MOST_TRIES
+    state = OutboxState.REFUSED if given_up else OutboxState.WAITING
+    state = OutboxState.SENT if answer.outcome is Outcome.DONE else state
     with records.write(SYSTEM) as tx:
+        tries = outbox.count_tries(tx, destination) if answer.for_all else due.tries
+        wait = wait_after(tries, answer.retry_after) if state is OutboxState.WAITING else None
         # A system may answer with the name of the patient, whom people who mend connections do not know.
         status = mask(answer.status, thorough=True).text
         outbox.settle(tx, due, state, status, wait, alone=not answer.for_all)

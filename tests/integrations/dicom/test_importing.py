@@ -180,7 +180,7 @@ def test_a_study_that_cannot_be_compared_waits_for_a_person(one, monkeypatch):
     monkeypatch.setattr(received_decisions, "decide", overflowing)
     one.order()
     one.arrive(a_file())
-    for seconds in (0, 120):
+    for seconds in (0, 120, 2, 2):
         one.look(seconds)
     assert one.study().state is ReceivedState.DOUBTFUL and one.study().fault is not None
 

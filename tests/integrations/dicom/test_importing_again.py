@@ -15,13 +15,17 @@ from pydicom.uid import SecondaryCaptureImageStorage, XRayRadiationDoseSRStorage
 
 from tests.integrations.dicom.importing import AYSE, Hospital, a_file, body_of, hospital
 from tests.ports import free_port
+from tests.records.kit import made_user
+from tetkik.errors import Conflict
+from tetkik.integrations import importing
 from tetkik.integrations.dicom import spool
 from tetkik.integrations.dicom.commitment import Commitment
 from tetkik.integrations.listening import imported
 from tetkik.records.cases import cases, patients
-from tetkik.records.images import receiving
+from tetkik.records.images import received_decisions, receiving
+from tetkik.records.orders import orders
 from tetkik.records.schema import Case, Image, Job
-from tetkik.values import SYSTEM, CaseState, ReceivedState
+from tetkik.values import SYSTEM, CaseState, OrderState, ReceivedState, RemovalReason, Role
 
 
 @pytest.fixture
@@ -219,3 +223,49 @@ def test_a_file_that_cannot_be_opened_at_the_moment_stays(one, monkeypatch):
         one.look()
     one.look(61)
     assert one.study().imported == 1
+
+
+@pytest.mark.parametrize("step", ["keep", "decide"])
+def test_another_writer_of_the_same_moment_refuses_nothing(one, monkeypatch, step):
+    """Two cases opened at once are a Conflict of the database, and not of this study."""
+    where: Any = importing.IncomingImage if step == "keep" else received_decisions
+    real, clashes = getattr(where, step), iter((True, True))
+
+    def clash(*args, **more):
+        if next(clashes, False):
+            raise Conflict("Somebody else wrote the same at the same moment.")
+        return real(*args, **more)
+
+    monkeypatch.setattr(where, step, clash)
+    one.order()
+    one.arrive(a_file(1))
+    one.look()
+    for seconds in (61, 2, 2):
+        one.look(seconds)
+    assert (one.study().state, one.study().imported, one.study().refused) == (ReceivedState.IMPORTED, 1, 0)
+    assert next(clashes, None) is None
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("of_a_person", [False, True])
+def test_a_rejected_study_of_which_nothing_came_gives_its_order_back(tmp_path, make_url, of_a_person):
+    """And leaves no empty case on the worklist, unless a person opened it."""
+    with hospital(tmp_path, url=make_url()) as made:
+        order_id, desk = made.order(), made_user(made.records, Role.RECEPTION)
+        whole = a_file(1)
+        made.arrive(whole[: len(whole) - 4000])
+        made.look()
+        made.look(61)
+        case_id = made.study().case_id
+        if of_a_person:
+            with made.records.write(SYSTEM) as tx:
+                tx.session.get_one(Case, case_id).created_by = desk.user_id
+        with made.records.write(SYSTEM) as tx:
+            received_decisions.reject(tx, made.study().id, RemovalReason.POOR_QUALITY)
+        assert (made.study().case_id, made.study().content.identity.patient_id) == (None, AYSE.number)
+        with made.records.read() as tx:
+            state, order = tx.session.get_one(Case, case_id).state, orders.load_order(tx, order_id)
+        if of_a_person:
+            assert (state, order.case_id) == (CaseState.WAITING, case_id)
+        else:
+            assert (state, order.case_id, order.state) == (CaseState.CLOSED, None, OrderState.ARRIVED)

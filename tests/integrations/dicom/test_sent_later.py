@@ -159,6 +159,16 @@ def test_an_image_that_was_taken_out_of_its_case_is_set_aside_when_it_comes_agai
     with one.records.read() as tx:
         assert len(receiving.refused_files(tx, one.study().id)) == 1
     assert one.spooled() == 1 and not any(imported(one.records, [uids(a_file(1))[1]]).values())
+    one.arrive(a_file(2))
+    one.look(61)
+    one.look(61)  # another file that is settled makes nothing new of it
+    assert (one.study().files, one.study().imported, one.study().refused) == (2, 1, 1)
+    with one.records.write(SYSTEM) as tx:
+        image_removal.restore_image(tx, image.id)
+    one.arrive(a_file(1))
+    one.look(61)
+    one.look(61)
+    assert (one.study().files, one.study().imported, one.study().refused) == (2, 2, 0)
 
 
 def test_a_changed_duplicate_does_not_make_a_study_complete(tmp_path):

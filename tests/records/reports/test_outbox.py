@@ -40,7 +40,8 @@ def made(both_records, radiologist):
 
 def taken(records):
     with records.write(SYSTEM) as tx:
-        return outbox.take_due(tx)
+        due = (outbox.take_due(tx, name) for name in sorted(outbox.due_destinations(tx)))
+        return next(due, None)
 
 
 def settled(records, due, state=OutboxState.SENT, status="0000H", wait=None, *, alone=False):

@@ -17,7 +17,7 @@ from tetkik.records.images import received_decisions, receiving, set_aside
 from tetkik.records.images.receiving import NewFile, ReceivedContent
 from tetkik.records.orders.orders import OrderContent, load_order, place_order
 from tetkik.records.schema import AuditRow, Case, Image, Patient, ReceivedStudy
-from tetkik.values import SYSTEM, Identity, OrderState, ReceivedState, Role, Sex
+from tetkik.values import SYSTEM, Identity, OrderState, ReceivedState, RemovalReason, Role, Sex
 
 AT = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 GULCIN = Person("Gülçin ŞAHİN", "10000000146", "H-1", "19700101", Sex.FEMALE)
@@ -150,6 +150,20 @@ def test_rejected_with_a_reason_and_taken_back(app_context, client, study_id):
     assert "Take the decision back" in client.get(f"/received/{study_id}").text
     decided(client, study_id, "undo")
     assert "Whose study is this?" in client.get(f"/received/{study_id}").text
+
+
+def test_a_decision_of_a_person_is_listed_whatever_the_program_rejected(
+    app_context, client, study_id, monkeypatch
+):
+    monkeypatch.setattr(set_aside, "_MOST", 1)
+    for number in range(2):
+        other = received(
+            app_context, replace(SAID, identity=replace(SAID.identity, study_uid=f"1.2.4.{number}"))
+        )
+        with app_context.records.write(SYSTEM) as tx:
+            received_decisions.reject(tx, other, RemovalReason.TEST)
+    decided(client, study_id, "reject", reason="test")
+    assert f"/received/{study_id}" in client.get("/received").text
 
 
 def test_files_that_name_several_patients_say_so(app_context, client, study_id):

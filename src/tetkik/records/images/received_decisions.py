@@ -24,7 +24,7 @@ from tetkik.records.images import patient_matching, receiving
 from tetkik.records.images.receiving import ReceivedContent, ReceivedView
 from tetkik.records.orders import orders
 from tetkik.records.orders.matching import Verdict, match_study
-from tetkik.records.schema import Case, Image, ReceivedFile, ReceivedStudy
+from tetkik.records.schema import Case, Complaint, Image, ReceivedFile, ReceivedStudy
 from tetkik.values import CaseState, ReceivedFileState, ReceivedState, RemovalReason
 
 REJECTED_FOR = timedelta(days=30)
@@ -103,6 +103,8 @@ def reject(tx: Transaction, received_id: str, reason: RemovalReason) -> Received
     """A person says that a study does not belong here; its files go after `REJECTED_FOR`."""
     row = receiving.lock(tx, received_id)
     _require(row, ReceivedState.DOUBTFUL, ReceivedState.FAILED)
+    if not row.imported:
+        _leave_case(tx, row)
     return _decided(tx, row, ReceivedState.REJECTED, "rejected", reason=reason.value)
 
 
@@ -114,12 +116,9 @@ def undo(tx: Transaction, received_id: str) -> ReceivedView:
     """
     row = receiving.lock(tx, received_id)
     _require(row, ReceivedState.COMPLETE, ReceivedState.REJECTED, ReceivedState.IMPORTED)
-    if row.imported:
+    if row.imported or row.state is ReceivedState.IMPORTED:  # of the latter all may have been taken out
         raise Conflict("Images of this study are in a case; move them on the page of the case.")
-    content = receiving.open_content(tx, row)
-    _close_if_opened_for(tx, row)
-    row.case_id = row.patient_id = None
-    receiving.seal_content(tx, row, content)
+    _leave_case(tx, row)
     return _decided(tx, row, ReceivedState.DOUBTFUL, "undone")
 
 
@@ -167,6 +166,8 @@ def forget_erased(tx: Transaction, arrivals: Mapping[str, datetime]) -> None:
         for row in tx.session.scalars(found):
             if arrivals[row.name] > row.received_at:
                 receiving.settle_file(tx, row.id, fault=_TAKEN_OUT)
+                row.received_at, row.image_id = arrivals[row.name], None  # else it were new at the next look
+                tx.session.get_one(ReceivedStudy, row.received_id).imported -= 1
 
 
 def forget_refused(tx: Transaction, arrivals: Mapping[str, datetime]) -> None:
@@ -327,13 +328,26 @@ def _is_open(tx: Transaction, case_id: str) -> bool:
     return case.state is not CaseState.MOVED and case.emptied_at is None
 
 
-def _close_if_opened_for(tx: Transaction, row: ReceivedStudy) -> None:
-    """Put the case away that the decision opened, with the order waiting again; not one that was there."""
-    case = tx.session.get_one(Case, row.case_id) if row.case_id is not None else None
-    if case is not None and case.created_at == row.decided_at and case.state is CaseState.WAITING:
+def _leave_case(tx: Transaction, row: ReceivedStudy) -> None:
+    """Take a study out of its case; one that was opened for it is put away, and the order waits again."""
+    if row.case_id is None:
+        return
+    content, case = receiving.open_content(tx, row), tx.session.get_one(Case, row.case_id)
+    if case.state is CaseState.WAITING and _is_opened_for(tx, case, row):
         if row.order_id is not None:
             orders.unlink_case(tx, row.order_id)
         cases.close(tx, case.id)
+    row.case_id = row.patient_id = None
+    receiving.seal_content(tx, row, content)
+
+
+def _is_opened_for(tx: Transaction, case: Case, row: ReceivedStudy) -> bool:
+    """Whether a person's decision about this study opened a case, or no person did and nothing is in it."""
+    if case.created_at == row.decided_at:
+        return True
+    others = tx.count(ReceivedStudy, ReceivedStudy.case_id == case.id, ReceivedStudy.id != row.id)
+    held = tx.count(Image, Image.case_id == case.id) + tx.count(Complaint, Complaint.case_id == case.id)
+    return case.created_by is None and not others + held
 
 
 def _require(row: ReceivedStudy, *states: ReceivedState) -> None:

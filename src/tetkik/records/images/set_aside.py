@@ -1,4 +1,4 @@
-"""Received studies of which not everything could be taken over; and how many wait for a person."""
+"""Received studies for people: of which not everything could be taken over, and those decided already."""
 
 from __future__ import annotations
 
@@ -27,6 +27,14 @@ def list_set_aside(tx: Transaction) -> tuple[ReceivedView, ...]:
     partial = (ReceivedStudy.state == ReceivedState.IMPORTED) & (ReceivedStudy.refused > 0)
     wanted = or_(ReceivedStudy.state == ReceivedState.FAILED, partial)
     ids = select(ReceivedStudy.id).where(wanted).order_by(ReceivedStudy.last_at.desc(), ReceivedStudy.id)
+    return tuple(load_received(tx, one) for one in tx.session.scalars(ids.limit(_MOST)).all())
+
+
+def list_decided(tx: Transaction) -> tuple[ReceivedView, ...]:
+    """Studies about which a person decided and of which nothing is in a case yet; the newest first."""
+    states = (ReceivedState.COMPLETE, ReceivedState.REJECTED)
+    wanted = (ReceivedStudy.state.in_(states), ReceivedStudy.decided_by.is_not(None))
+    ids = select(ReceivedStudy.id).where(*wanted).order_by(ReceivedStudy.decided_at.desc(), ReceivedStudy.id)
     return tuple(load_received(tx, one) for one in tx.session.scalars(ids.limit(_MOST)).all())
 
 

@@ -1,8 +1,8 @@
 """Results on their way to other systems: written with the signature, sent later, settled by the answer.
 
-One object at a time goes to a system, in the order of the signatures: an amendment never arrives before what
-it amends, nor a withdrawal before the version that it takes back. What was being sent when the machine
-stopped is sent again, as the same object.
+One object at a time goes to a system: that which was tried least, and of those the oldest. What an amendment
+or a withdrawal takes the place of goes no more once that is signed: nothing old arrives after it. What
+was being sent when the machine stopped is sent again, as the same object.
 """
 
 from __future__ import annotations
@@ -106,19 +106,21 @@ def reached(tx: Transaction, report_id: str) -> frozenset[tuple[str, str]]:
     return frozenset((name, form) for name, form in tx.session.execute(got))
 
 
-def has_due(tx: Transaction) -> bool:
-    return tx.session.scalar(select(OutboxItem.id).where(_due(tx)).limit(1)) is not None
+def due_destinations(tx: Transaction) -> frozenset[str]:
+    """The systems for which something is due."""
+    return frozenset(tx.session.scalars(select(OutboxItem.destination).where(_due(tx)).distinct()))
 
 
-def take_due(tx: Transaction) -> DueItem | None:
-    """The oldest of the items that are due and were tried least; None where none is. Nobody else sends it.
+def take_due(tx: Transaction, destination: str) -> DueItem | None:
+    """The oldest of the items that are due for a system and were tried least; None where none is. Nobody else
+    sends it.
 
     So what a system cannot digest goes behind what it was not asked to take yet.
     Two processes that take for one system at the same moment: one of them ends in `Conflict`.
     """
     row = tx.session.scalar(
         select(OutboxItem)
-        .where(_due(tx))
+        .where(_due(tx), OutboxItem.destination == destination)
         .order_by(OutboxItem.tries, OutboxItem.id)
         .limit(1)
         .with_for_update()
@@ -128,6 +130,12 @@ def take_due(tx: Transaction) -> DueItem | None:
     row.state, row.next_at, row.tries = OutboxState.SENDING, tx.now + _SENDING, row.tries + 1
     tx.session.flush()
     return row.to_value(DueItem)
+
+
+def count_tries(tx: Transaction, destination: str) -> int:
+    """Of everything together that waits for a system or is being sent to it."""
+    wanted = (OutboxItem.destination == destination, OutboxItem.state.in_(_OPEN))
+    return tx.session.scalar(select(func.sum(OutboxItem.tries)).where(*wanted)) or 0
 
 
 def settle(

@@ -1,8 +1,9 @@
-"""The thread that sends results to other systems."""
+"""The threads that send results to other systems."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 
 import structlog
@@ -11,6 +12,7 @@ from tetkik.documents.presentation_state import GreyRange
 from tetkik.integrations.configuration import Configuration, load_configuration
 from tetkik.integrations.outbox import send_due
 from tetkik.records.images import images
+from tetkik.records.reports import outbox
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.background.periodic_thread import PeriodicThread
 from tetkik.service.kit.context import AppContext
@@ -18,6 +20,8 @@ from tetkik.settings import Settings
 from tetkik.values import MeasuredImage
 
 _POLL_SECONDS = 2.0
+_MOST_SYSTEMS = 8
+"""To which something is sent at the same time."""
 _log = structlog.get_logger()
 
 
@@ -30,22 +34,43 @@ _loaded = cache(load_configuration)
 
 
 class OutboxThread(PeriodicThread):
-    """Sends what is due until it is stopped; the outbox keeps two processes from sending the same."""
+    """Sends what is due until it is stopped, to each system in a thread of its own: a slow one keeps no other
+    waiting. The outbox keeps two processes from sending the same.
+    """
 
     def __init__(self, context: AppContext, decoder: ImageDecoder) -> None:
         super().__init__("outbox", _POLL_SECONDS)
         self._context = context
         self._decoder = decoder
+        self._pool = ThreadPoolExecutor(_MOST_SYSTEMS, "outbox")
+        self._sending: dict[str, Future[None]] = {}
+
+    def stop(self) -> None:
+        super().stop()
+        self._pool.shutdown(cancel_futures=True)
 
     def run_once(self) -> None:
-        """Send everything that is due."""
+        """Begin to send to every system for which something is due."""
         systems = systems_of(self._context.settings)
+        if systems is None:
+            return
         try:
-            while systems is not None and not self.stopping:
-                if not send_due(self._context.records, systems, self._context.settings, self.greys):
-                    break
+            with self._context.records.read() as tx:
+                due = outbox.due_destinations(tx)
         except Exception as fault:
             # The database may be away for a while; what is due is sent once it is back.
+            _log.error("outbox", kind=type(fault).__name__)
+            return
+        for name in due:
+            if name not in self._sending or self._sending[name].done():
+                self._sending[name] = self._pool.submit(self._send, systems, name)
+
+    def _send(self, systems: Configuration, name: str) -> None:
+        records, settings = self._context.records, self._context.settings
+        try:
+            while not self.stopping and send_due(records, systems, settings, self.greys, name):
+                pass
+        except Exception as fault:  # tried again as above
             _log.error("outbox", kind=type(fault).__name__)
 
     def greys(self, wanted: Sequence[MeasuredImage]) -> Mapping[MeasuredImage, GreyRange | None]:

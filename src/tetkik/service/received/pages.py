@@ -38,11 +38,7 @@ def listed(ctx: Assigner) -> HTMLResponse:
     """Those that wait for a decision, those with files set aside, those whose decision can be taken back."""
     with ctx.write() as tx:
         waiting = receiving.list_received(tx, (ReceivedState.DOUBTFUL,))
-        decided = [
-            one
-            for one in receiving.list_received(tx, (ReceivedState.COMPLETE, ReceivedState.REJECTED))
-            if one.decided_by is not None
-        ]
+        decided = set_aside.list_decided(tx)
         lacking = set_aside.list_set_aside(tx)
         everything = (*waiting, *lacking, *decided)
         tx.audit(Action.STUDY_OPENED, listed=len(everything))
