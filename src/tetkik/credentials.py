@@ -24,7 +24,7 @@ def credential_of(name: str) -> str:
 def find_secret(name: str, folder: Path | str | None) -> str | None:
     """The secret in the file of that name among systemd's credentials, then in `folder`; None for none."""
     for place in (os.environ.get("CREDENTIALS_DIRECTORY"), folder):
-        secret = _secret_in(Path(place) / credential_of(name), name) if place else None
+        secret = read_secret(Path(place) / credential_of(name), name) if place else None
         if secret is not None:
             return secret
     return None
@@ -49,7 +49,7 @@ class SecretFiles(PydanticBaseSettingsSource):
         return {name: value for name, value in found.items() if value is not None}
 
 
-def _secret_in(file: Path, name: str) -> str | None:
+def read_secret(file: Path, name: str) -> str | None:
     """The one line of a file, None where there is no such file; nothing of it is in an error."""
     try:
         with file.open("rb") as opened:

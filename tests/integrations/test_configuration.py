@@ -90,8 +90,14 @@ def test_the_first_route_that_fits_counts_and_paths_lie_beside_the_file(file, tm
 def test_a_token_lies_in_a_file_of_its_own(file, tmp_path):
     (tmp_path / "tetkik-peer-pacs").write_text("s3cret\n")
     systems = load_configuration(file)
-    assert known(systems, "pacs").token(Settings(secrets_dir=tmp_path)) == "s3cret"
-    assert known(systems, "ct1").token(Settings(secrets_dir=tmp_path)) is None
+    pacs = known(systems, "pacs")
+    assert pacs.authorization(Settings(secrets_dir=tmp_path)) == {"Authorization": "Bearer s3cret"}
+    basic = pacs.model_copy(update={"user": "tetkik", "secret_file": tmp_path / "tetkik-peer-pacs"})
+    assert basic.authorization(Settings()) == {"Authorization": "Basic dGV0a2lrOnMzY3JldA=="}
+    lost = pacs.model_copy(update={"secret_file": tmp_path / "lost"})
+    with pytest.raises(SettingError, match="is not there"):
+        lost.authorization(Settings())
+    assert known(systems, "ct1").authorization(Settings(secrets_dir=tmp_path)) == {}
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,9 @@ def test_a_transaction_sent_twice_is_there_once_and_an_amendment_takes_its_place
     with serving() as (server, peer):
         bundle = to_fhir_transaction(document(ReportState.FINAL))
         for _ in range(2):
-            assert send_bundle(peer, bundle, token="gizli").outcome is Outcome.DONE
+            assert (
+                send_bundle(peer, bundle, headers={"Authorization": "Bearer gizli"}).outcome is Outcome.DONE
+            )
         stored = len(server.store)
         assert stored == len(json.loads(bundle)["entry"])
         assert server.said[0]["Authorization"] == "Bearer gizli"

@@ -50,16 +50,15 @@ def http_transport(systems: Configuration, url: str) -> httpx.BaseTransport:
 
 
 def http_client(systems: Configuration, peer: Peer, url: str, settings: Settings) -> httpx.Client:
-    """A client for the address of a system, with its token as a bearer's; a redirect counts as refused.
+    """A client for the address of a system, with its secret; a redirect counts as refused.
 
     Raises:
-        as `http_transport`.
+        as `http_transport` and `Peer.authorization`.
     """
-    token = peer.token(settings)
     return httpx.Client(
         base_url=url.rstrip("/") + "/",
         transport=http_transport(systems, url),
-        headers={"Authorization": f"Bearer {token}"} if token else {},
+        headers=peer.authorization(settings),
         timeout=_SECONDS,
         follow_redirects=False,
         trust_env=False,

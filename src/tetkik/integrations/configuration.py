@@ -1,10 +1,11 @@
 """The hospital's systems in one file (TOML): who may send us what, what is read by which model, who gets it.
 
-Paths in it are relative to its folder. Tokens do not stand in it: `Peer.token` reads them from a file.
+Paths in it are relative to its folder. Secrets stand in files of their own (`Peer.authorization`).
 """
 
 from __future__ import annotations
 
+import base64
 import tomllib
 from collections import Counter
 from enum import StrEnum
@@ -18,7 +19,7 @@ from pydantic.networks import IPvAnyNetwork
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
-from tetkik.credentials import find_secret
+from tetkik.credentials import find_secret, read_secret
 from tetkik.errors import SettingError
 from tetkik.integrations.dicom.character_sets import codec_of
 from tetkik.language import Sentence
@@ -128,7 +129,9 @@ class Peer(_Part):
     clock_offset_minutes: int = Field(default=0, ge=-1440, le=1440)
     expected_count: bool = False
     priors: bool = False
-    """Whether it is asked for earlier studies, by C-FIND and C-MOVE: it must know our AE title."""
+    """Whether it is asked for earlier studies: by C-FIND and C-MOVE, for which it must know our AE title, or
+    by DICOMweb where it has no host.
+    """
     prior_count: int = Field(default=3, ge=1, le=20)
     """Most earlier studies of a patient that are fetched."""
     without_orders: bool = False
@@ -136,6 +139,10 @@ class Peer(_Part):
     worklist: bool = False
     """Whether orders are taken from its modality worklist."""
     dicomweb: Url | None = None
+    user: str = Field(default="", pattern=r"^[^\s:]{0,64}$")
+    """With it the secret of `dicomweb` and `fhir` is a password (RFC 7617), without it a bearer token."""
+    secret_file: FilePath | None = None
+    """Where that secret lies, if not in `tetkik-peer-NAME`."""
     hl7: str | None = Field(default=None, pattern=r"^[^\s/:]+:\d{1,5}$|^\[[0-9A-Fa-f:.]+\]:\d{1,5}$")
     hl7_version: Literal["2.3.1", "2.5.1"] = "2.5.1"
     mapping: FilePath | None = None
@@ -145,7 +152,8 @@ class Peer(_Part):
     def _can_be_done(self) -> Self:
         if self.character_set is not None and codec_of(self.character_set) is None:
             raise PydanticCustomError("codec", "unknown", {"character_set": self.character_set})
-        asked = {"expected_count": self.expected_count, "priors": self.priors, "worklist": self.worklist}
+        asked = {"expected_count": self.expected_count, "worklist": self.worklist}
+        asked["priors"] = self.priors and self.dicomweb is None
         if self.host is None or self.ae_title is None:
             for key in (key for key, wanted in asked.items() if wanted):
                 raise PydanticCustomError("not_callable", "no host", {"name": self.name, "key": key})
@@ -160,11 +168,32 @@ class Peer(_Part):
         found = getattr(found, "ipv4_mapped", None) or found
         return any(found in network for network in self.addresses)
 
-    def token(self, settings: Settings) -> str | None:
-        """The bearer token of its DICOMweb or FHIR address, from the file `tetkik-peer-NAME`, if there is
-        one.
+    @property
+    def is_web(self) -> bool:
+        """Whether we ask it by DICOMweb, for it cannot be called by DICOM."""
+        return self.dicomweb is not None and (self.host is None or self.ae_title is None)
+
+    def authorization(self, settings: Settings) -> dict[str, str]:
+        """The header for its DICOMweb or FHIR address, with the secret of its file, if there is one.
+
+        Raises:
+            SettingError: the file that it names cannot be used.
         """
-        return find_secret(f"peer_{self.name}", settings.secrets_dir)
+        name = f"peer_{self.name}"
+        if self.secret_file is None:
+            secret = find_secret(name, settings.secrets_dir)
+        else:
+            secret = read_secret(self.secret_file, name)
+            if secret is None:
+                raise SettingError(
+                    "The file {file} with the secret of {name} is not there; correct secret_file.",
+                    file=self.secret_file,
+                    name=self.name,
+                )
+        if secret is None:
+            return {}
+        basic = base64.b64encode(f"{self.user}:{secret}".encode()).decode()
+        return {"Authorization": f"Basic {basic}" if self.user else f"Bearer {secret}"}
 
     def takes(self, form: ResultForm) -> bool:
         """Whether it has an address for results of a form."""

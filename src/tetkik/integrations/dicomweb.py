@@ -75,7 +75,7 @@ def find(
     try:
         return tuple(Dataset.from_json(item) for item in json.loads(content))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise _unreadable(peer) from None
+        raise unreadable(peer) from None
 
 
 def fetch(
@@ -93,7 +93,7 @@ def fetch(
         header["Content-Type"] = response.headers.get("content-type", "")
     boundary = header.get_param("boundary")
     if header.get_content_type() != "multipart/related" or not _is_boundary(boundary):
-        raise _unreadable(peer)
+        raise unreadable(peer)
     return tuple(_parts(content, str(boundary).encode(), peer))
 
 
@@ -183,15 +183,15 @@ def _parts(content: bytes, boundary: bytes, peer: Peer) -> Iterator[bytes]:
     """The bodies of a multipart message (RFC 2046), each without its headers."""
     pieces = (b"\r\n" + content).split(b"\r\n--" + boundary)
     if len(pieces) < 2 or not pieces[-1].startswith(b"--"):
-        raise _unreadable(peer)
+        raise unreadable(peer)
     for piece in pieces[1:-1]:
         _, gap, body = piece.partition(b"\r\n\r\n")
         if not gap:
-            raise _unreadable(peer)
+            raise unreadable(peer)
         yield body
 
 
-def _unreadable(peer: Peer) -> DicomwebError:
+def unreadable(peer: Peer) -> DicomwebError:
     return DicomwebError(
         "What {name} answered by DICOMweb cannot be read; check that its address is that of DICOMweb.",
         name=peer.name,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 
 import httpx
 
@@ -25,24 +27,22 @@ def send_bundle(
     peer: Peer,
     bundle: bytes,
     *,
-    token: str | None = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
     seconds: float = _SECONDS,
     transport: httpx.BaseTransport | None = None,
 ) -> Answer:
     """Post a transaction; done where the server answers that all of it was done.
 
     Args:
-        token: a bearer token, for a server that wants one.
+        headers: who we are, for a server that wants to know (`Peer.authorization`).
     """
     assert peer.fhir is not None
-    headers = {"Content-Type": "application/fhir+json; charset=utf-8", "Accept": "application/fhir+json"}
-    if token is not None:
-        headers["Authorization"] = f"Bearer {token}"
+    sent = {"Content-Type": "application/fhir+json; charset=utf-8", "Accept": "application/fhir+json"}
     until = time.monotonic() + LONGEST_CALL
     try:
         with (
             httpx.Client(timeout=seconds, follow_redirects=False, transport=transport) as client,
-            client.stream("POST", peer.fhir, content=bundle, headers=headers) as answer,
+            client.stream("POST", peer.fhir, content=bundle, headers={**sent, **headers}) as answer,
         ):
             content = b""
             for part in answer.iter_bytes():

@@ -24,10 +24,10 @@ from sqlalchemy.exc import DataError, SQLAlchemyError
 from tetkik.errors import Conflict, InputError, NotFound, RecordsError, UsageError
 from tetkik.imaging.subprocess_worker import ReaderPool
 from tetkik.integrations.completeness import Progress, may_ask, why_complete
-from tetkik.integrations.configuration import Configuration, Peer
+from tetkik.integrations.configuration import Configuration, Peer, Service
 from tetkik.integrations.dicom import query
 from tetkik.integrations.dicom.headers import Header, HeaderReader, HeaderRequest
-from tetkik.integrations.dicom.priors import fetch_priors, find_unasked
+from tetkik.integrations.dicom.priors import Archives
 from tetkik.integrations.dicom.spool import ReceivedFile, Spool, instance_digest
 from tetkik.integrations.dicom.worklist_user import take_worklist
 from tetkik.integrations.listening import Work, open_spool
@@ -45,6 +45,10 @@ from tetkik.workflow.malware_scanner import ScannerSilent, scan
 POLL_SECONDS = 2.0
 WORKLIST_SECONDS = 60.0
 """Between two looks at the worklist of another system."""
+PRIORS_SECONDS = 300.0
+"""Until an archive that did not answer is asked again for earlier studies."""
+_RECENT = timedelta(days=1)
+"""How long that goes on."""
 _AHEAD = timedelta(minutes=5)
 """A study that was made so long after it came shows that the sender's clock is ahead."""
 _NAME = "image"
@@ -59,6 +63,7 @@ _ANSWER_SECONDS = 2.0
 _GONE = Sentence("The file is not in the spool any more; have the study sent again.")
 _INCOMPARABLE = Sentence("The study cannot be compared with the orders here; say whose it is.")
 _FAILED = Sentence("The file could not be imported; tell whoever runs the service, then have it sent again.")
+_NOT_ASKED = Sentence("The archive gave another study than it was asked for; correct that system.")
 _OTHER_OBJECT = Sentence("The file is another object than its sender announced; correct that system.")
 _RESULT = Sentence("It is a result that this program made of a report, and no image to be read.")
 _log = structlog.get_logger()
@@ -105,8 +110,10 @@ class Importer:
         self._attempts: Counter[str] = Counter()
         self._settled: Set[tuple[str, datetime]] = frozenset()
         """Files that are imported or refused, as they were at the last look."""
-        self._asked: set[str] = set()
-        self._was_resumed = False
+        self._archives = Archives(records, configuration, settings, spool)
+        self._has_archives = any(peer.priors for peer in configuration.peers)
+        self._priors: Future[int] | None = None
+        self._priors_at = 0.0
         self._worklist: Future[None] | None = None
         self._worklist_at = 0.0
 
@@ -130,10 +137,7 @@ class Importer:
         if time.monotonic() >= self._worklist_at and (self._worklist is None or self._worklist.done()):
             self._worklist_at = time.monotonic() + WORKLIST_SECONDS
             self._worklist = self._listing.submit(self.take_worklists)
-        if not self._was_resumed and any(peer.priors for peer in self._configuration.peers):
-            for study in find_unasked(self._records):
-                self._ask(study)
-        self._was_resumed = True
+        self._ask()
         files = {file.path.name: file for file in self._spool.incoming()}
         self._take_in(files)
         with self._records.read() as tx:
@@ -219,6 +223,9 @@ class Importer:
         except (InputError, RecordsError) as fault:
             self._refuse_new(file, Sentence(fault.template, fault.values))
             return
+        if not self._was_asked_for(peer, header):
+            self._refuse_new(file, _NOT_ASKED)
+            return
         if (header.identity.instance_uid, header.tags.sop_class) != (file.sop_instance_uid, file.sop_class):
             self._refuse_new(file, _OTHER_OBJECT)  # its sender may be told that the other one is safe
             return
@@ -231,6 +238,14 @@ class Importer:
         assert header.identity.study_uid is not None
         with self._records.write(SYSTEM) as tx:
             receiving.add_file(tx, self._new(file), header.identity.study_uid, content)
+
+    def _was_asked_for(self, peer: Peer | None, header: Header) -> bool:
+        """Whether a file may be here: an archive that may not store gives of the study that was asked for."""
+        if peer is None or not peer.is_web or peer.may(Service.STORE):
+            return True
+        with self._records.read() as tx:
+            study = receiving.find_received(tx, header.identity.study_uid or "")
+        return study is not None and study.peer == peer.name
 
     def _new(self, file: ReceivedFile) -> NewFile:
         digest = instance_digest(self._records.vault, file.sop_instance_uid)
@@ -303,7 +318,10 @@ class Importer:
         """How many images a study has, where its source says it at once; one question to each at a time."""
 
         def ask() -> int | None:
-            count = query.count_images(self._configuration, peer, uid)
+            try:
+                count = query.count_images(self._configuration, peer, uid)
+            except query.Unanswered:
+                count = None
             with self._records.write(SYSTEM) as tx:
                 receiving.note_expected(tx, study.id, count)
             return count
@@ -336,12 +354,15 @@ class Importer:
                 received_decisions.put_away(tx, done.case_id)  # nobody reads an earlier study
         _log.info("study_imported", study=done.id, images=done.imported, refused=done.refused, done=is_done)
         if is_done and not is_prior:
-            self._ask(done)
+            self._priors_at = 0.0
+            self._ask()
 
-    def _ask(self, study: ReceivedView) -> None:
-        if study.id not in self._asked:
-            self._asked.add(study.id)
-            self._asking.submit(fetch_priors, self._records, self._configuration, study)
+    def _ask(self) -> None:
+        """Ask archives for earlier studies: at once for a new one, later where one did not answer."""
+        waits = time.monotonic() < self._priors_at or (self._priors is not None and not self._priors.done())
+        if self._has_archives and not waits:
+            self._priors_at = time.monotonic() + PRIORS_SECONDS
+            self._priors = self._asking.submit(self._archives.ask, self._now() - _RECENT)
 
     def _import_file(self, study: ReceivedView, one: WaitingFile, file: ReceivedFile) -> None:
         peer = self._configuration.peer(study.peer)
@@ -409,8 +430,9 @@ def import_work(settings: Settings, configuration: Configuration) -> Work:
 
     def run(stopping: threading.Event) -> None:
         records, decoders = open_records(settings), Decoders()
+        spool = open_spool(settings, records, configuration.listen)
         try:
-            Importer(records, settings, configuration, open_spool(settings, records), decoders).run(stopping)
+            Importer(records, settings, configuration, spool, decoders).run(stopping)
         finally:
             decoders.close()
             records.close()

@@ -189,7 +189,7 @@ def _sent(
         return send_oru(peer, objects[0], tls=systems.hl7)
     if form == ResultForm.FHIR:
         transport = http_transport(systems, peer.fhir or "")
-        return send_bundle(peer, objects[0], token=peer.token(settings), transport=transport)
+        return send_bundle(peer, objects[0], headers=peer.authorization(settings), transport=transport)
     if peer.dicomweb is not None:
         return stow(systems, peer, objects, settings)
     # pynetdicom costs half a second, and not every installation has it.

@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 
+import httpx
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, build_context, evt
 from sqlalchemy import select
 
+from tests.integrations.archives import orthanc
 from tests.integrations.dicom.importing import PEER, a_file, hospital, listening
 from tests.patience import PATIENCE
 from tests.programs import program
@@ -149,8 +151,10 @@ def test_a_source_that_is_not_there_knows_no_number():
     systems = Configuration.model_validate(
         {"listen": {}, "peer": [PEER | {"host": "127.0.0.1", "port": 1, "expected_count": True}]}
     )
-    assert count_images(systems, systems.peers[0], "2.25.1") is None
-    assert find_studies(systems, systems.peers[0], "4711") == ()
+    with pytest.raises(query.Unanswered):
+        count_images(systems, systems.peers[0], "2.25.1")
+    with pytest.raises(query.Unanswered):
+        find_studies(systems, systems.peers[0], "4711")
 
 
 def test_relevant_earlier_studies_come_into_a_closed_case_of_the_patient(tmp_path):
@@ -205,3 +209,34 @@ def test_an_archive_that_sends_another_patient_than_it_said_is_refused(tmp_path)
         assert (prior.state, prior.case_id, prior.imported) == (ReceivedState.REJECTED, None, 0)
         with made.records.read() as tx:
             assert (tx.count(Image), tx.count(Case)) == (1, 1)
+
+
+@pytest.mark.program("orthanc")
+def test_earlier_studies_come_by_dicomweb_from_an_archive_without_dicom(tmp_path):
+    """With a password, each by its own, and nothing but what was asked for."""
+    (tmp_path / "pacs.secret").write_text("gizli")
+    login = {"AuthenticationEnabled": True, "RegisteredUsers": {"tetkik": "gizli"}}
+    with orthanc(tmp_path, **login) as pacs:
+        for content in (
+            a_file(1, key="P1", year="2024"),
+            a_file(2, key="P1", year="2024"),
+            a_file(1, key="CT"),
+        ):
+            sent = httpx.post(f"{pacs.url}/instances", content=content, auth=("tetkik", "gizli"))
+            assert sent.is_success
+        web = {"name": "web", "ae_title": None, "addresses": [], "allow": [], "priors": True}
+        secret = {"dicomweb": f"{pacs.url}/dicom-web", "user": "tetkik", "secret_file": "pacs.secret"}
+        with hospital(tmp_path, {}, web | secret) as made:
+            made.order()
+            made.arrive(a_file(1))
+            made.look(61)
+            until(lambda: made.spooled() == 2)
+            made.arrive(a_file(1, key="X9", year="2024"), peer="web")  # nobody asked for that
+            made.now = max(file.received_at for file in made.spool.incoming())
+            made.look(61)
+            (prior,) = (one for one in made.studies() if one.prior_of is not None)
+            assert (prior.state, prior.peer, prior.imported) == (ReceivedState.IMPORTED, "web", 2)
+            assert [one.state for one in made.studies() if one.refused] == [ReceivedState.FAILED]
+            with made.records.read() as tx:
+                assert tx.session.get_one(Case, prior.case_id or "").state is CaseState.CLOSED
+                assert (tx.count(Image), tx.count(Job)) == (3, 1)

@@ -17,7 +17,6 @@ from tests.integrations.dicom.importing import AYSE, Hospital, a_file, body_of, 
 from tests.ports import free_port
 from tests.records.kit import made_user
 from tetkik.errors import Conflict
-from tetkik.integrations import importing
 from tetkik.integrations.dicom import spool
 from tetkik.integrations.dicom.commitment import Commitment
 from tetkik.integrations.listening import imported
@@ -26,6 +25,7 @@ from tetkik.records.images import received_decisions, receiving
 from tetkik.records.orders import orders
 from tetkik.records.schema import Case, Image, Job
 from tetkik.values import SYSTEM, CaseState, OrderState, ReceivedState, RemovalReason, Role
+from tetkik.workflow.image_intake import IncomingImage
 
 
 @pytest.fixture
@@ -228,7 +228,7 @@ def test_a_file_that_cannot_be_opened_at_the_moment_stays(one, monkeypatch):
 @pytest.mark.parametrize("step", ["keep", "decide"])
 def test_another_writer_of_the_same_moment_refuses_nothing(one, monkeypatch, step):
     """Two cases opened at once are a Conflict of the database, and not of this study."""
-    where: Any = importing.IncomingImage if step == "keep" else received_decisions
+    where: Any = IncomingImage if step == "keep" else received_decisions
     real, clashes = getattr(where, step), iter((True, True))
 
     def clash(*args, **more):

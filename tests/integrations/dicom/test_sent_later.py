@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import threading
+from datetime import timedelta
 from io import BytesIO
 
 import pytest
 from pydicom import dcmread
 from sqlalchemy import select
 
-from tests.integrations.dicom.importing import AYSE, PEER, Hospital, a_file, decoders, hospital
+from tests.integrations.dicom.importing import AT, AYSE, PEER, Hospital, a_file, decoders, hospital
 from tests.patience import PATIENCE
 from tests.records.kit import made_user
 from tests.records.moving_kit import GULCIN, made_patient, moved
-from tetkik.integrations.configuration import Configuration
+from tetkik.integrations import importing
+from tetkik.integrations.configuration import Configuration, Peer
 from tetkik.integrations.dicom import priors, query
 from tetkik.integrations.dicom.query import FoundStudy
 from tetkik.integrations.importing import Importer
@@ -25,6 +26,7 @@ from tetkik.settings import Settings
 from tetkik.values import SYSTEM, CaseState, OrderState, ReceivedState, RemovalReason, Role
 from tetkik.workflow import image_removal
 
+YESTERDAY = AT - timedelta(days=1)
 PACS = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 1, "priors": True}
 
 
@@ -95,31 +97,37 @@ def test_a_study_that_the_archive_does_not_send_can_be_asked_for_again(one, monk
     monkeypatch.setattr(query, "find_studies", lambda *_: (found,))
     monkeypatch.setattr(query, "move_study", lambda *_: False)
     systems = Configuration.model_validate({"listen": {}, "peer": [PEER, PACS]})
-    assert priors.fetch_priors(one.records, systems, one.study()) == 0
+    assert priors.Archives(one.records, systems, Settings(), one.spool).ask(YESTERDAY) == 0
     assert one.study().prior_of is None
 
 
-def test_an_archive_is_asked_after_a_restart_where_it_was_not_before(one, monkeypatch):
+def test_an_archive_that_was_away_is_asked_again_and_one_that_answered_is_not(one, monkeypatch):
     one.order()
     one.arrive(a_file(1))
     one.look(61)
-    with one.records.write(SYSTEM) as tx:
-        tx.session.get_one(ReceivedStudy, one.study().id).last_at = tx.now
-    assert priors.find_unasked(one.records) == (one.study(),)
-    systems = Configuration.model_validate({"listen": {}, "peer": [PEER, PACS]})
-    restarted = Importer(one.records, Settings(), systems, one.spool, decoders())
-    asked = threading.Event()
+    other = PACS | {"name": "other", "ae_title": "OTHER"}
+    systems = Configuration.model_validate({"listen": {}, "peer": [PEER, PACS, other]})
+    away, asked = {"pacs"}, []
 
-    def find(*_: object) -> tuple[FoundStudy, ...]:
-        asked.set()
+    def find(_: object, peer: Peer, *more: object) -> tuple[FoundStudy, ...]:
+        asked.append(peer.name)
+        if peer.name in away:
+            raise query.Unanswered("away")
         return ()
 
     monkeypatch.setattr(query, "find_studies", find)
-    restarted.run_once()
-    assert asked.wait(PATIENCE)
-    restarted._asking.shutdown()
+    monkeypatch.setattr(importing, "PRIORS_SECONDS", 0)
+    restarted = Importer(one.records, Settings(), systems, one.spool, decoders(), lambda: one.now)
+    for _ in range(2):
+        restarted.run_once()
+        restarted._priors.result(PATIENCE)
+        left = [
+            peer.name for _, peers in priors.find_unasked(one.records, systems, YESTERDAY) for peer in peers
+        ]
+        assert left == list(away)
+        away.clear()
     restarted.close()
-    assert priors.find_unasked(one.records) == ()
+    assert asked == ["pacs", "other", "pacs"] and priors.find_unasked(one.records, systems, YESTERDAY) == ()
 
 
 def test_what_was_refused_as_an_earlier_study_is_a_persons_once_it_is_sent(one):

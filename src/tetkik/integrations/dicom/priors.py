@@ -6,101 +6,139 @@ compared before anything is fetched, and what it sends is compared again (`recei
 
 from __future__ import annotations
 
-from datetime import timedelta
+import json
+from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from tetkik.integrations.configuration import Configuration, Peer
-from tetkik.integrations.dicom import query
+from tetkik.integrations.dicom import query, web_archive
 from tetkik.integrations.dicom.query import FoundStudy
+from tetkik.integrations.dicom.spool import Spool
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
 from tetkik.records.cases.identity_comparison import compare_with_patient, person_from_identity
 from tetkik.records.database import Records
 from tetkik.records.images import receiving
 from tetkik.records.images.receiving import ReceivedView
-from tetkik.records.schema import AuditRow
+from tetkik.records.schema import AuditRow, ReceivedStudy
+from tetkik.settings import Settings
 from tetkik.turkish import fold
 from tetkik.values import SYSTEM, Identity, ReceivedState
 
 _ALIKE = frozenset({"CR", "DX", "DR", "RG"})
 """Radiographs, whatever made them."""
-_RECENT = timedelta(days=1)
-_MOST = 5000
 _log = structlog.get_logger()
 
 
-def find_unasked(records: Records) -> tuple[ReceivedView, ...]:
-    """Studies of the last day for which no archive was asked: the program ended before it, or the archive
-    was away.
-    """
+@dataclass(frozen=True, slots=True)
+class Archives:
+    """The archives that have `priors`, and the spool into which those bring their studies that we fetch."""
+
+    records: Records
+    systems: Configuration
+    settings: Settings
+    spool: Spool
+
+    def ask(self, since: datetime) -> int:
+        """Ask for the newest relevant studies before those that came since; gives how many are coming.
+
+        An archive that does not answer is asked the next time, and keeps the others waiting once.
+        """
+        coming, silent = 0, set()
+        for study, peers in find_unasked(self.records, self.systems, since):
+            for peer in peers:
+                if peer.name in silent:
+                    continue
+                try:
+                    coming += self._ask(peer, study)
+                except Exception as fault:
+                    # It is a convenience: whatever an archive does, the study itself is read.
+                    silent.add(peer.name)
+                    _log.error("priors", peer=peer.name, kind=type(fault).__name__)
+        return coming
+
+    def _ask(self, peer: Peer, study: ReceivedView) -> int:
+        assert study.patient_id is not None
+        with self.records.read() as tx:
+            person = patients.load_person(tx, study.patient_id)
+        number = person.number or person.tckn
+        if not number:
+            return 0
+        if peer.is_web:
+            found = web_archive.find_studies(self.systems, peer, number, self.settings)
+        else:
+            found = query.find_studies(self.systems, peer, number)
+        with self.records.read() as tx:
+            wanted = [
+                one
+                for one in found
+                if is_relevant(one, study)
+                and _fits_issuer(one, peer, study)
+                and not compare_with_patient(tx, study.patient_id, _identity(one))
+                and person_from_identity(_identity(one)).name
+            ]
+        wanted = wanted[: peer.prior_count]
+        with self.records.write(SYSTEM) as tx:
+            coming = [
+                one
+                for one in wanted
+                if receiving.expect_prior(tx, one.study_uid, study.patient_id, peer.name)
+            ]
+            tx.audit(
+                Action.STUDIES_FETCHED,
+                case_id=study.case_id,
+                patient_id=study.patient_id,
+                peer=peer.name,
+                found=len(found),
+                count=len(coming),
+            )
+        return sum(self._fetch(peer, one.study_uid) for one in coming)
+
+    def _fetch(self, peer: Peer, study_uid: str) -> bool:
+        came = False
+        try:
+            if peer.is_web:
+                came = bool(web_archive.fetch_study(self.systems, peer, study_uid, self.settings, self.spool))
+            else:
+                came = query.move_study(self.systems, peer, study_uid)
+        finally:
+            if not came:
+                with self.records.write(SYSTEM) as tx:
+                    receiving.forget_expected(tx, study_uid)
+        return came
+
+
+def find_unasked(
+    records: Records, systems: Configuration, since: datetime
+) -> tuple[tuple[ReceivedView, tuple[Peer, ...]], ...]:
+    """Studies that came since, with the archives that were not asked for earlier ones or did not answer."""
     with records.read() as tx:
-        asked = select(AuditRow.case_id).where(
-            AuditRow.action == Action.STUDIES_FETCHED, AuditRow.at > tx.now - _RECENT
+        asked = select(AuditRow.case_id, AuditRow.content).where(
+            AuditRow.action == Action.STUDIES_FETCHED, AuditRow.at > since
         )
-        done = set(tx.session.scalars(asked))
-        found = receiving.list_received(tx, (ReceivedState.IMPORTED,), most=_MOST, since=tx.now - _RECENT)
-    return tuple(
-        one for one in found if one.prior_of is None and one.case_id is not None and one.case_id not in done
-    )
-
-
-def fetch_priors(records: Records, systems: Configuration, study: ReceivedView) -> int:
-    """Ask every archive that has `priors` for the newest relevant studies; gives how many are coming."""
-    coming = 0
-    for peer in systems.peers:
-        if peer.priors and study.patient_id is not None:
-            try:
-                coming += _fetch_from(records, systems, peer, study)
-            except Exception as fault:
-                # It is a convenience: whatever an archive does, the study itself is read.
-                _log.error("priors", peer=peer.name, kind=type(fault).__name__)
-    return coming
-
-
-def _fetch_from(records: Records, systems: Configuration, peer: Peer, study: ReceivedView) -> int:
-    assert study.patient_id is not None
-    with records.read() as tx:
-        person = patients.load_person(tx, study.patient_id)
-    number = person.number or person.tckn
-    if not number:
-        return 0
-    found = query.find_studies(systems, peer, number)
-    with records.read() as tx:
-        wanted = [
-            one
-            for one in found
-            if is_relevant(one, study)
-            and _fits_issuer(one, peer, study)
-            and not compare_with_patient(tx, study.patient_id, _identity(one))
-            and person_from_identity(_identity(one)).name
-        ]
-    wanted = wanted[: peer.prior_count]
-    with records.write(SYSTEM) as tx:
-        coming = [
-            one for one in wanted if receiving.expect_prior(tx, one.study_uid, study.patient_id, peer.name)
-        ]
-        tx.audit(
-            Action.STUDIES_FETCHED,
-            case_id=study.case_id,
-            patient_id=study.patient_id,
-            peer=peer.name,
-            found=len(found),
-            count=len(coming),
+        done = {
+            (case_id, json.loads(content)["detail"]["peer"])
+            for case_id, content in tx.session.execute(asked)
+            if content is not None  # erased
+        }
+        came = select(ReceivedStudy.id, ReceivedStudy.case_id).where(
+            ReceivedStudy.state == ReceivedState.IMPORTED,
+            or_(ReceivedStudy.last_at > since, ReceivedStudy.decided_at > since),
+            ReceivedStudy.prior_of.is_(None),
+            ReceivedStudy.patient_id.is_not(None),
         )
-    return sum(_move(records, systems, peer, one) for one in coming)
-
-
-def _move(records: Records, systems: Configuration, peer: Peer, found: FoundStudy) -> bool:
-    moved = False
-    try:
-        moved = query.move_study(systems, peer, found.study_uid)
-    finally:
-        if not moved:
-            with records.write(SYSTEM) as tx:
-                receiving.forget_expected(tx, found.study_uid)
-    return moved
+        return tuple(
+            (receiving.load_received(tx, received_id), peers)
+            for received_id, case_id in tx.session.execute(came.order_by(ReceivedStudy.last_at)).all()
+            if (
+                peers := tuple(
+                    peer for peer in systems.peers if peer.priors and (case_id, peer.name) not in done
+                )
+            )
+        )
 
 
 def is_relevant(found: FoundStudy, study: ReceivedView) -> bool:

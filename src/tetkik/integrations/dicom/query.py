@@ -1,12 +1,13 @@
 """What other systems are asked by DICOM: how many images a study has, earlier studies, the worklist.
 
 C-FIND and C-MOVE of the study root (PS3.4, annex C) and the modality worklist (annex K), as user. A system
-that does not answer, or answers nonsense, knows nothing: nothing here raises, and the log says so.
+that answers with nonsense or a failure knows nothing, and the log says so; of one that does not answer
+`Unanswered` tells.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -16,6 +17,7 @@ from pydicom import Dataset
 from pynetdicom import AE, _config
 from pynetdicom.association import Association
 
+from tetkik.errors import TetkikError
 from tetkik.imaging.tags import text, texts, whole
 from tetkik.integrations.calling import own_title, tls_context
 from tetkik.integrations.configuration import Configuration, Peer
@@ -29,6 +31,10 @@ _MOST = 1000
 """Answers that are read of one question."""
 _PENDING = (0xFF00, 0xFF01)
 _log = structlog.get_logger()
+
+
+class Unanswered(TetkikError):
+    """Another system is not there, or takes no association of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,11 @@ class FoundStudy:
 
 
 def count_images(systems: Configuration, peer: Peer, study_uid: str) -> int | None:
-    """Number of Study Related Instances (0020,1208) as a system says it; None where it does not."""
+    """Number of Study Related Instances (0020,1208) as a system says it; None where it does not.
+
+    Raises:
+        Unanswered.
+    """
     query = Dataset()
     query.QueryRetrieveLevel = "STUDY"
     query.StudyInstanceUID = study_uid
@@ -61,12 +71,21 @@ def count_images(systems: Configuration, peer: Peer, study_uid: str) -> int | No
 
 
 def find_studies(systems: Configuration, peer: Peer, patient_id: str) -> tuple[FoundStudy, ...]:
-    """The studies that an archive has of a patient's number, the newest first."""
+    """The studies that an archive has of a patient's number, the newest first.
+
+    Raises:
+        Unanswered.
+    """
     query = Dataset()
     query.QueryRetrieveLevel = "STUDY"
     query.PatientID = patient_id
-    for keyword in _STUDY_KEYS:
+    for keyword in STUDY_KEYS:
         setattr(query, keyword, "")
+    return found_studies(_find(systems, peer, STUDY_FIND, query), peer)
+
+
+def found_studies(answers: Iterable[Dataset], peer: Peer) -> tuple[FoundStudy, ...]:
+    """What answers of C-FIND or QIDO-RS say, the newest first."""
     found = [
         FoundStudy(
             study_uid=uid,
@@ -79,20 +98,22 @@ def find_studies(systems: Configuration, peer: Peer, patient_id: str) -> tuple[F
             description=_text(one, "StudyDescription", peer),
             images=whole(one, "NumberOfStudyRelatedInstances"),
         )
-        for one in _find(systems, peer, STUDY_FIND, query)
+        for one in answers
         if (uid := text(one, "StudyInstanceUID"))
     ]
     return tuple(sorted(found, key=lambda one: one.date, reverse=True))
 
 
 def move_study(systems: Configuration, peer: Peer, study_uid: str) -> bool:
-    """Ask an archive to send us a study by C-STORE; gives whether it says that it did."""
+    """Ask an archive to send us a study by C-STORE; gives whether it says that it did.
+
+    Raises:
+        Unanswered.
+    """
     query = Dataset()
     query.QueryRetrieveLevel = "STUDY"
     query.StudyInstanceUID = study_uid
     with _association(systems, peer, STUDY_MOVE, answer_seconds=_MOVED) as association:
-        if association is None:
-            return False
         status = 0xFFFF
         for answer, _ in association.send_c_move(query, own_title(systems), STUDY_MOVE):
             status = answer.get("Status", 0xFFFF)
@@ -104,7 +125,11 @@ def move_study(systems: Configuration, peer: Peer, study_uid: str) -> bool:
 
 
 def find_worklist(systems: Configuration, peer: Peer, dates: str) -> Iterator[Dataset]:
-    """Scheduled procedure steps of a worklist provider on `dates` (`YYYYMMDD-YYYYMMDD`)."""
+    """Scheduled procedure steps of a worklist provider on `dates` (`YYYYMMDD-YYYYMMDD`).
+
+    Raises:
+        Unanswered.
+    """
     query, step = Dataset(), Dataset()
     for keyword in _WORKLIST_KEYS:
         setattr(query, keyword, "")
@@ -115,7 +140,7 @@ def find_worklist(systems: Configuration, peer: Peer, dates: str) -> Iterator[Da
     yield from _find(systems, peer, WORKLIST_FIND, query)
 
 
-_STUDY_KEYS = (
+STUDY_KEYS = (
     "StudyInstanceUID",
     "PatientName",
     "PatientBirthDate",
@@ -169,13 +194,13 @@ def repaired_text(dataset: Dataset, keyword: str, character_set: str | None) -> 
 def _find(systems: Configuration, peer: Peer, model: str, query: Dataset) -> Iterator[Dataset]:
     query.SpecificCharacterSet = "ISO_IR 192"
     with _association(systems, peer, model) as association:
-        if association is None:
-            return
         status = 0xFFFF
         for answer, found in islice(association.send_c_find(query, model), _MOST):
             status = answer.get("Status", 0xFFFF)
             if status in _PENDING and found is not None:
                 yield found
+        if status == 0xFFFF:
+            raise _unanswered(peer, "no answer")
         if status not in (0x0000, *_PENDING):
             _log.warning("find_failed", peer=peer.name, status=f"{status:04X}H")
 
@@ -183,11 +208,10 @@ def _find(systems: Configuration, peer: Peer, model: str, query: Dataset) -> Ite
 @contextmanager
 def _association(
     systems: Configuration, peer: Peer, model: str, answer_seconds: float = _ANSWER
-) -> Iterator[Association | None]:
-    """An association for one SOP class; None where there is none to be had."""
+) -> Iterator[Association]:
+    """An association for one SOP class."""
     if peer.host is None or peer.ae_title is None:
-        yield None
-        return
+        raise _unanswered(peer, "no host")
     # It would write the words of patients into the log, and decode them as they are declared.
     _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
     entity = AE(ae_title=own_title(systems))
@@ -197,15 +221,21 @@ def _association(
     try:
         tls = (tls_context(systems), peer.host) if peer.tls else None
     except OSError as error:
-        _log.warning("association_failed", peer=peer.name, fault=type(error).__name__)
-        yield None
-        return
+        raise _unanswered(peer, type(error).__name__) from None
     association = entity.associate(peer.host, peer.port, ae_title=peer.ae_title, tls_args=tls)
     if not association.is_established:
-        _log.warning("association_failed", peer=peer.name, fault="rejected or no answer")
-        yield None
-        return
+        raise _unanswered(peer, "rejected or no answer")
     try:
-        yield association if association.accepted_contexts else None
+        if not association.accepted_contexts:
+            raise _unanswered(peer, "it does not offer this")
+        yield association
     finally:
         association.release() if association.is_established else association.abort()
+
+
+def _unanswered(peer: Peer, fault: str) -> Unanswered:
+    _log.warning("association_failed", peer=peer.name, fault=fault)
+    return Unanswered(
+        "{name} does not answer by DICOM; check its host and port, and that it knows our AE title.",
+        name=peer.name,
+    )

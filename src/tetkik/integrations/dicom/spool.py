@@ -65,7 +65,7 @@ class Spool:
         self.folder = folder
         self._vault = vault
         self._reserve = reserve_bytes
-        self._most = object_bytes
+        self.longest_object = object_bytes
         self._known: dict[str, tuple[tuple[int, int], ReceivedFile]] = {}
         """What was opened of files that still wait, with inode and time of change: some wait for weeks."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -77,7 +77,7 @@ class Spool:
             raise NoRoom("The disk of incoming images is full up to its reserve (reserve_bytes); free space.")
         salt = os.urandom(_SALT)
         prefix = self._prefix(origin.sop_instance_uid)
-        return Receiving(self.folder, prefix, origin, salt, self._vault, self._most)
+        return Receiving(self.folder, prefix, origin, salt, self._vault, self.longest_object)
 
     def incoming(self) -> Iterator[ReceivedFile]:
         """Every object that waits, in no order; one that cannot be read is put aside and told in the log."""
