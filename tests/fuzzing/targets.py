@@ -10,9 +10,11 @@ import io
 import json
 import random
 import shutil
+import socket
 import tempfile
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -31,6 +33,8 @@ from tests.imaging.files import (
     sound_files,
     with_codestream,
 )
+from tests.integrations.dicom.listener import CR_IMAGE, Listener, listening
+from tests.integrations.dicom.wire import RELEASE, answered, data, request, store
 from tests.integrations.hl7.messages import MAPPING, ZONE, adt, orm
 from tests.records.kit import made_case, made_records, made_user
 from tests.records.pictured import film
@@ -281,6 +285,41 @@ def _check(data: bytes) -> None:
     assert said.answer in {"AA", "AE", "AR"} and bool(said.remarks)
 
 
+_OPEN: list[object] = []
+"""What ends with the process."""
+
+
+@cache
+def _listener() -> Listener:
+    """A DICOM port of this process, which stays open."""
+    opened = listening(Path(tempfile.mkdtemp(prefix="tetkik-fuzz-")), silent_seconds=1)
+    _OPEN.append(opened)
+    return opened.__enter__()
+
+
+def _association(dice: Dice) -> bytes:
+    """A caller's whole side of an association that stores an object; its bytes are changed."""
+    stored = data(store(CR_IMAGE, "1.2.3", 1), 3) + data(bytes(range(256)) * 8, 2)
+    return mutated_bytes(dice, [request() + stored + RELEASE, request() + data(b"", 3) + RELEASE])
+
+
+def _call(sent: bytes) -> None:
+    """Send it all; whatever it is, the port takes the next caller, and what is kept can be read."""
+    listener = _listener()
+    with socket.create_connection(("127.0.0.1", listener.port), 20) as caller, suppress(ConnectionError):
+        caller.sendall(sent)
+        caller.shutdown(socket.SHUT_WR)
+        while caller.recv(65536):
+            pass
+    with socket.create_connection(("127.0.0.1", listener.port), 20) as caller:
+        caller.sendall(request())
+        assert answered(caller)
+    for kept in listener.files():
+        kept.open()
+        kept.remove()
+    assert not any(name.endswith(".damaged") for name in listener.names())
+
+
 # Text
 
 
@@ -310,6 +349,7 @@ TARGETS: dict[str, Target] = {
         _read_as("findings.json", read_findings),
         (TetkikError,),
     ),
+    "DICOM associations": Target(_association, _call, (), examples=25),
     "HL7 messages": Target(_message, _check, (), examples=400),
     "texts": Target(_text, _texts, (), examples=300),
 }

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
+import typer
 from pynetdicom.transport import AssociationSocket
 
+from tests.integrations.archives import web
 from tests.integrations.dicom.listener import close_sockets, listening
 from tests.records.kit import made_records
 from tetkik.cli import listen as command
-from tetkik.errors import SettingError, TetkikError, UsageError
-from tetkik.integrations.configuration import DicomListener, Hl7Listener, load_configuration
+from tetkik.errors import SettingError, UsageError
+from tetkik.integrations.configuration import Configuration, DicomListener, Hl7Listener, load_configuration
 from tetkik.integrations.dicom.spool import NoRoom, Origin, instance_digest
-from tetkik.integrations.explanation import unreachable
 from tetkik.integrations.listening import bound, dicom_work, imported, only_one, open_spool
+from tetkik.integrations.reachability import probe
 from tetkik.language import Language
 from tetkik.records.ids import new_id
 from tetkik.records.schema import ReceivedFile, ReceivedStudy
@@ -39,9 +43,11 @@ def test_check_explains_in_both_languages(tmp_path, capsys):
 def test_call_tells_who_does_not_answer(tmp_path, monkeypatch):
     monkeypatch.setattr(AssociationSocket, "_shutdown_socket", close_sockets)
     with listening(tmp_path / "there") as there:
-        assert unreachable(load_configuration(systems(tmp_path, there.port))) == ()
-    (sentence,) = unreachable(load_configuration(systems(tmp_path, there.port)))
-    assert sentence.in_language(Language.EN).startswith("ct1 does not answer a C-ECHO at 127.0.0.1")
+        (found,) = probe(load_configuration(systems(tmp_path, there.port)), Settings())
+        assert found.answers and found.how == "C-ECHO"
+    (found,) = probe(load_configuration(systems(tmp_path, there.port)), Settings())
+    words = f"ct1 does not answer (C-ECHO, 127.0.0.1:{there.port})."
+    assert found.sentence.in_language(Language.EN) == words
 
 
 def test_call_is_of_check():
@@ -91,17 +97,34 @@ def test_no_object_is_taken_that_is_too_long_to_be_read(tmp_path):
     records.close()
 
 
-@pytest.mark.parametrize(
-    ("more", "words"),
-    [
-        ('[hl7]\ntls_cert = "no.pem"\ntls_key = "no.pem"\n', r"certificate of \[hl7\]"),
-        ('[[peer]]\nname = "hbys"\nmapping = "no.toml"\n', "no.toml"),
-        ('[[route]]\nmodel = "no-such-model"\n', "no-such-model"),
-    ],
-)
-def test_check_refuses_what_names_something_that_is_not_there(tmp_path, more, words):
-    with pytest.raises(TetkikError, match=words):
+def test_check_names_everything_that_is_not_there(tmp_path, capsys):
+    more = (
+        '[hl7]\ntls_cert = "no.pem"\ntls_key = "no.key"\n[[route]]\nmodel = "no-such-model"\n'
+        '[[peer]]\nname = "hbys"\nmapping = "no.toml"\nsecret_file = "no.secret"\n'
+    )
+    with pytest.raises(typer.Exit):
         command.listen(check=systems(tmp_path, 104, more))
+    printed = capsys.readouterr().out
+    for word in ("no.pem", "no.key", "no-such-model", "no.toml", "no.secret"):
+        assert printed.count(word) >= 2, word  # in each language
+
+
+def test_every_way_of_calling_a_system_is_tried(tmp_path):
+    with web() as server, socket.create_server(("127.0.0.1", 0)) as mllp:
+        hl7 = f"127.0.0.1:{mllp.getsockname()[1]}"
+        peer = server.peer(fhir=f"http://127.0.0.1:{server.port}/fhir", hl7=hl7)
+        chosen = Configuration.model_validate({"peer": [peer]})
+        assert {(one.how, one.answers) for one in probe(chosen, Settings())} == {
+            ("MLLP", True),
+            ("DICOMweb", True),
+            ("FHIR", True),
+        }
+        server.status = 401
+        assert [one.how for one in probe(chosen, Settings()) if one.answers] == ["MLLP"]
+    assert {path for _, path, *_ in server.asked} == {
+        "/dicom-web/studies?limit=1",
+        "/fhir/metadata?_summary=true",
+    }
 
 
 def test_the_port_of_hl7_is_bound_before_it_is_said(tmp_path, monkeypatch, capsys):

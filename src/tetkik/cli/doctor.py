@@ -59,6 +59,8 @@ def _show(system: SystemReport) -> None:
     _section(t("Models"), _models(system))
     _section(t("Reports"), _reports(system))
     _section(t("Device"), _device(system))
+    if system.systems.probes or system.systems.faults:
+        _section(t("The hospital's systems"), _systems(system))
     if system.advisories is not None:
         _section(t("Advisories"), _advisories(system.advisories))
     if system.release is not None:
@@ -185,6 +187,18 @@ def _device(system: SystemReport) -> Table:
         grid.add_row(_ABSENT, "CUDA", t("none: training runs on the CPU"))
     for name, size in zip_longest(system.device.cuda, system.device.cuda_bytes):
         grid.add_row(_GOOD, "CUDA", name if size is None else f"{name}, {size / 2**30:.1f} GiB")
+    return grid
+
+
+def _systems(system: SystemReport) -> Table:
+    grid = _grid()
+    for fault in system.systems.faults:
+        grid.add_row(_BAD, "", fault.in_language(language()))
+    for one in system.systems.probes:
+        said = t("answers") if one.answers else t("does not answer")
+        grid.add_row(
+            _GOOD if one.answers else _ABSENT, one.name, said, Text(f"{one.how} {one.address}", "dim")
+        )
     return grid
 
 

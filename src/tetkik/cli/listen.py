@@ -14,9 +14,9 @@ from tetkik.bundle.store import resolve
 from tetkik.cli.console import out, print_line
 from tetkik.cli.options import option
 from tetkik.cli.serve import refuse_root, use_time_zone
-from tetkik.errors import MissingExtra, SettingError, UsageError
+from tetkik.errors import MissingExtra, SettingError, TetkikError, UsageError
 from tetkik.imaging.sandbox import hide_process
-from tetkik.language import Language
+from tetkik.language import Language, Sentence
 from tetkik.settings import settings
 
 
@@ -87,20 +87,29 @@ def need_extra() -> None:
 
 
 def explain(file: Path, *, call: bool) -> None:
-    """Print what a file means, in Turkish and in English; status 1 where a system does not answer."""
+    """Print what a file means, in Turkish and in English; status 1 where something it names is not there."""
     from tetkik.integrations.configuration import load_configuration
-    from tetkik.integrations.explanation import explained, unreachable
-    from tetkik.integrations.listening import load_files
+    from tetkik.integrations.explanation import explained
+    from tetkik.integrations.listening import find_faults
+    from tetkik.integrations.reachability import probe
 
     configuration = load_configuration(file)
-    load_files(configuration)
+    faults: list[TetkikError] = [*find_faults(configuration, settings())]
     for model in sorted({route.model for route in configuration.routes} - {"", "none"}):
-        resolve(model, Task.FINDINGS)
-    silent = unreachable(configuration) if call else ()
+        try:
+            resolve(model, Task.FINDINGS)
+        except TetkikError as fault:
+            faults.append(fault)
+    silent = [one for one in probe(configuration, settings()) if not one.answers] if call else []
+    said: list[Sentence | TetkikError] = [
+        *explained(configuration),
+        *faults,
+        *(one.sentence for one in silent),
+    ]
     for number, language in enumerate(Language):
         if number:
             out.print()
-        for line in (*explained(configuration), *silent):
+        for line in said:
             out.print(line.in_language(language), soft_wrap=True, highlight=False)
-    if silent:
+    if faults or silent:
         raise typer.Exit(1)

@@ -1,4 +1,6 @@
-"""What `tetkik doctor` finds: values only; nothing is changed and nothing goes over a network."""
+"""What `tetkik doctor` finds: values only; nothing is changed. Over a network go alone the questions to the
+hospital's systems, where the setting `integrations` names them.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,10 @@ import re
 import shutil
 import tomllib
 import warnings
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -24,8 +26,11 @@ from tetkik.bundle.store import builtin_folder
 from tetkik.cli.advisories import AdvisoryReport
 from tetkik.cli.console import words
 from tetkik.cli.release_check import Release
-from tetkik.errors import BundleError
+from tetkik.errors import BundleError, TetkikError
 from tetkik.settings import Settings, config_file, settings
+
+if TYPE_CHECKING:
+    from tetkik.integrations.reachability import Probe
 
 _NOT_SHOWN = {"all", "dev", "docs"}
 _BUILT_IN = ("triage_model", "triage_urgency_model", "findings_model")
@@ -110,6 +115,14 @@ class SettingInForce:
 
 
 @dataclass(frozen=True, slots=True)
+class Systems:
+    """The systems in the file of the setting `integrations`, and what is wrong with the file."""
+
+    probes: tuple[Probe, ...] = ()
+    faults: tuple[TetkikError, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SystemReport:
     extras: tuple[Extra, ...]
     models: tuple[Model, ...]
@@ -122,6 +135,7 @@ class SystemReport:
     unknown_variables: tuple[str, ...]
     offline: bool
     java: str | None
+    systems: Systems
     advisories: AdvisoryReport | None = None
     release: Release | None = None
     tetkik: str = __version__
@@ -138,18 +152,23 @@ class SystemReport:
     def sound(self) -> bool:
         vulnerable = self.advisories is not None and bool(self.advisories.found)
         altered = self.release is not None and self.release.same_version and not self.release.installed
-        return not (self.unusable or vulnerable or altered) and all(self.dicom.values())
+        faulty = self.unusable or vulnerable or altered or self.systems.faults
+        return not faulty and all(self.dicom.values())
 
     def as_json(self) -> dict[str, Any]:
         """Keys may be added, never renamed."""
         return {
             "ok": self.sound,
-            **asdict(self),
+            **asdict(replace(self, systems=Systems())),
             "extras": {
                 extra.name: {"installed": extra.installed, "missing": extra.missing} for extra in self.extras
             },
             "models": [model.as_json() for model in self.models],
             "captioner": None if self.captioner is None else self.captioner.as_json(),
+            "systems": {
+                "probes": [asdict(one) for one in self.systems.probes],
+                "faults": [str(fault) for fault in self.systems.faults],
+            },
             "config_file": str(self.config_file),
         }
 
@@ -168,7 +187,24 @@ def inspect_system() -> SystemReport:
         unknown_variables=_unknown_variables(),
         offline=settings().offline,
         java=shutil.which("java"),
+        systems=_systems(),
     )
+
+
+def _systems() -> Systems:
+    """Each system that is named, asked whether it is there; a loss of packages is told by their extra."""
+    if settings().integrations is None or any(_version_of(name) is None for name in ("pynetdicom", "httpx")):
+        return Systems()
+    from tetkik.integrations.configuration import configuration_of
+    from tetkik.integrations.listening import find_faults
+    from tetkik.integrations.reachability import probe
+
+    try:
+        found = configuration_of(settings())
+    except TetkikError as fault:
+        return Systems(faults=(fault,))
+    assert found is not None
+    return Systems(probe(found, settings()), tuple(find_faults(found, settings())))
 
 
 def extras() -> tuple[Extra, ...]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
 from urllib.parse import urlsplit
 
 import httpx
 
 from tetkik.integrations.configuration import Configuration, Peer
+from tetkik.integrations.tls import client_context
 from tetkik.report.llm.addresses import FixedTransport, addresses_of, are_inside
 from tetkik.settings import Settings
 
@@ -22,19 +22,6 @@ def own_title(systems: Configuration) -> str:
     return systems.listen.ae_title if systems.listen is not None else OWN_TITLE
 
 
-def tls_context(systems: Configuration) -> ssl.SSLContext:
-    """Trusts the hospital's authority, or those of the system without one; shows our certificate.
-
-    Raises:
-        OSError, ssl.SSLError: a file cannot be read.
-    """
-    own = systems.listen
-    context = ssl.create_default_context(cafile=own.tls_ca if own is not None else None)
-    if own is not None and own.tls_cert is not None:
-        context.load_cert_chain(own.tls_cert, own.tls_key)
-    return context
-
-
 def http_transport(systems: Configuration, url: str) -> httpx.BaseTransport:
     """Connects to the system of an address alone, with our certificate.
 
@@ -46,7 +33,7 @@ def http_transport(systems: Configuration, url: str) -> httpx.BaseTransport:
     addresses = addresses_of(parts.hostname or "")
     if parts.scheme != "https" and addresses and not are_inside(addresses):
         raise httpx.ConnectError("http without TLS to a system outside the hospital")
-    return FixedTransport(addresses, tls_context(systems))
+    return FixedTransport(addresses, client_context(systems.listen))
 
 
 def http_client(systems: Configuration, peer: Peer, url: str, settings: Settings) -> httpx.Client:

@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 
-from pynetdicom import AE
-
-from tetkik.integrations import calling
 from tetkik.integrations.configuration import Configuration, Peer, Route, Service
-from tetkik.integrations.dicom.offer import VERIFICATION
 from tetkik.language import Sentence
-
-_SECONDS = 10
 
 
 class _May(StrEnum):
@@ -42,31 +36,6 @@ def explained(configuration: Configuration) -> Iterator[Sentence]:
         yield Sentence(
             "The routes behind the one for every study are never reached; move that one to the end."
         )
-
-
-def unreachable(configuration: Configuration) -> tuple[Sentence, ...]:
-    """The systems with a host that do not answer a C-ECHO (PS3.4 annex A)."""
-    return tuple(
-        Sentence(
-            "{name} does not answer a C-ECHO at {host}, port {port}.",
-            {"name": peer.name, "host": peer.host, "port": peer.port},
-        )
-        for peer in configuration.peers
-        if peer.host is not None and not _answers(configuration, peer, peer.host)
-    )
-
-
-def _answers(configuration: Configuration, peer: Peer, host: str) -> bool:
-    ae = AE(calling.own_title(configuration))
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = _SECONDS
-    ae.add_requested_context(VERIFICATION)
-    tls = (calling.tls_context(configuration), host) if peer.tls else None
-    assoc = ae.associate(host, peer.port, ae_title=peer.ae_title or "ANY-SCP", tls_args=tls)
-    if not assoc.is_established:
-        return False
-    status = assoc.send_c_echo()
-    assoc.release()
-    return bool(status) and status.Status == 0x0000
 
 
 def _listeners(configuration: Configuration) -> Iterator[Sentence]:

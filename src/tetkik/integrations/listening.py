@@ -27,10 +27,11 @@ from sqlalchemy import select
 
 from tetkik.errors import SettingError, UsageError
 from tetkik.integrations.configuration import Configuration, DicomListener, Hl7Listener
-from tetkik.integrations.dicom.acceptor import Acceptor, tls_context
-from tetkik.integrations.dicom.spool import FOLDER, Spool, instance_digest, remove_unfinished
+from tetkik.integrations.dicom.acceptor import Acceptor
+from tetkik.integrations.dicom.spool import FOLDER, REFUSALS, Spool, instance_digest, remove_unfinished
 from tetkik.integrations.dicom.worklist import answer_worklist
 from tetkik.integrations.hl7.mapping import load_mapping
+from tetkik.integrations.tls import server_context
 from tetkik.records.connect import open_records
 from tetkik.records.database import Records
 from tetkik.records.schema import ReceivedFile
@@ -91,36 +92,52 @@ def bound(listener: DicomListener | Hl7Listener) -> Iterator[socket.socket]:
         yield made
 
 
-def load_files(configuration: Configuration) -> None:
-    """Read what the file of systems names: certificates and mappings.
-
-    Raises:
-        SettingError: the first that cannot be used.
-    """
-    from tetkik.integrations.hl7 import server
-
-    for section in ("listen", "hl7"):
+def find_faults(configuration: Configuration, settings: Settings) -> Iterator[SettingError]:
+    """Every file that the file of systems names and that cannot be used: certificates, mappings, secrets."""
+    for section, listener in (("listen", configuration.listen), ("hl7", configuration.hl7)):
+        keys = ("tls_cert", "tls_key", "tls_ca")
+        files = {key: file for key in keys if (file := getattr(listener, key, None)) is not None}
+        missing = [(key, file) for key, file in files.items() if not file.is_file()]
+        for key, file in missing:
+            yield SettingError(
+                "The file {file} ({key} of [{section}]) is not there; correct the file of the systems.",
+                file=file,
+                key=key,
+                section=section,
+            )
         try:
-            if section == "listen" and configuration.listen is not None:
-                tls_context(configuration.listen)
-            elif section == "hl7" and configuration.hl7 is not None:
-                server.tls_context(configuration.hl7)
+            if listener is not None and not missing:
+                server_context(listener)
         except (OSError, ssl.SSLError) as error:
-            raise SettingError(
+            yield SettingError(
                 "The certificate of [{section}] cannot be used ({fault}); correct tls_cert, tls_key "
                 "and tls_ca.",
                 section=section,
                 fault=error.strerror or type(error).__name__,
-            ) from None
+            )
     for peer in configuration.peers:
-        load_mapping(peer.mapping)
+        for load in (partial(load_mapping, peer.mapping), partial(peer.authorization, settings)):
+            try:
+                load()
+            except SettingError as fault:
+                yield fault
+
+
+def load_files(configuration: Configuration, settings: Settings) -> None:
+    """Read what the file of systems names.
+
+    Raises:
+        SettingError: the first that cannot be used.
+    """
+    for fault in find_faults(configuration, settings):
+        raise fault
 
 
 def dicom_work(settings: Settings, configuration: Configuration, listening: socket.socket) -> Work:
     """The processes that take associations."""
     listener = configuration.listen
     assert listener is not None
-    load_files(configuration)
+    load_files(configuration, settings)
 
     def run(stopping: threading.Event) -> None:
         records = open_records(settings)
@@ -177,6 +194,7 @@ def only_one(settings: Settings) -> Iterator[None]:
             raise UsageError(
                 "Another tetkik listen runs for {folder}; stop that one first.", folder=settings.data_dir
             ) from None
+        (folder.parent / REFUSALS).unlink(missing_ok=True)
         if removed := remove_unfinished(folder):
             log.info("spool_swept", files=removed)
         yield
@@ -262,7 +280,7 @@ def mllp_work(settings: Settings, configuration: Configuration, listening: socke
     """The process that takes messages of HL7."""
     from tetkik.integrations.hl7.server import serve_mllp
 
-    load_files(configuration)
+    load_files(configuration, settings)
 
     async def serve(records: Records, stopping: threading.Event) -> None:
         serving = asyncio.create_task(serve_mllp(configuration, records, settings, listening))

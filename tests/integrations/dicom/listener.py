@@ -91,7 +91,7 @@ def listening(
             return dict.fromkeys(made.imported & set(uids), True)
 
         acceptor = Acceptor(systems, bound, spool, imported, worklist)
-        thread = threading.Thread(target=acceptor.serve)
+        thread = threading.Thread(target=acceptor.serve, daemon=True)
         thread.start()
         try:
             yield made

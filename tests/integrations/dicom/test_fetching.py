@@ -224,7 +224,7 @@ def test_earlier_studies_come_by_dicomweb_from_an_archive_without_dicom(tmp_path
         ):
             sent = httpx.post(f"{pacs.url}/instances", content=content, auth=("tetkik", "gizli"))
             assert sent.is_success
-        web = {"name": "web", "ae_title": None, "addresses": [], "allow": [], "priors": True}
+        web: dict[str, Any] = {"name": "web", "ae_title": None, "addresses": [], "allow": [], "priors": True}
         secret = {"dicomweb": f"{pacs.url}/dicom-web", "user": "tetkik", "secret_file": "pacs.secret"}
         with hospital(tmp_path, {}, web | secret) as made:
             made.order()

@@ -35,9 +35,10 @@ from tests.integrations.dicom.wire import answered, command, data, request, stor
 from tests.patience import PATIENCE
 from tests.programs import program
 from tetkik.errors import RecordsError
+from tetkik.integrations.dicom import spool
 from tetkik.integrations.dicom.acceptor import CANNOT_UNDERSTAND, OUT_OF_RESOURCES
 from tetkik.integrations.dicom.offer import MODALITY_WORKLIST, VERIFICATION
-from tetkik.integrations.dicom.spool import NoRoom, Origin, Spool, remove_unfinished
+from tetkik.integrations.dicom.spool import NoRoom, Origin, Spool, measure_spool, remove_unfinished
 
 
 def wait_for(what) -> None:
@@ -141,6 +142,21 @@ def test_below_the_reserve_nothing_is_taken(tmp_path):
         assert send(made.port, image(), image()) == [OUT_OF_RESOURCES] * 2
         assert made.names() == []
         assert [line["event"] for line in made.lines] == ["dicom_store_refused"] * 2
+        figures = measure_spool(made.spool.folder)
+        assert figures is not None and (figures.files, figures.size, figures.refused) == (0, 0, 2)
+
+
+def test_the_reserve_holds_while_an_object_comes_in(tmp_path, monkeypatch):
+    """Many long ones may begin while there is room."""
+    with listening(tmp_path, reserve_bytes=1000) as made:
+        free = iter((2**62, 2**62, 0))
+        with monkeypatch.context() as patched:
+            patched.setattr(spool, "_free_bytes", lambda _: next(free))
+            assert send(made.port, image(size=2_000_000)) == [OUT_OF_RESOURCES]
+        assert made.names() == [] and send(made.port, image(size=2_000_000)) == [0]
+        figures = measure_spool(made.spool.folder)
+        assert figures is not None and (figures.files, figures.refused) == (1, 1)
+        assert figures.size > 2_000_000 and figures.free > 0
 
 
 def test_an_object_that_is_too_long_leaves_nothing(tmp_path):

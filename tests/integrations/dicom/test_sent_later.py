@@ -21,7 +21,7 @@ from tetkik.integrations.importing import Importer
 from tetkik.integrations.listening import imported
 from tetkik.records.images import images, received_decisions, receiving
 from tetkik.records.orders import orders
-from tetkik.records.schema import Case, Image, Job, Order, ReceivedStudy
+from tetkik.records.schema import Case, Image, Job, Order
 from tetkik.settings import Settings
 from tetkik.values import SYSTEM, CaseState, OrderState, ReceivedState, RemovalReason, Role
 from tetkik.workflow import image_removal
@@ -120,6 +120,7 @@ def test_an_archive_that_was_away_is_asked_again_and_one_that_answered_is_not(on
     restarted = Importer(one.records, Settings(), systems, one.spool, decoders(), lambda: one.now)
     for _ in range(2):
         restarted.run_once()
+        assert restarted._priors is not None
         restarted._priors.result(PATIENCE)
         left = [
             peer.name for _, peers in priors.find_unasked(one.records, systems, YESTERDAY) for peer in peers

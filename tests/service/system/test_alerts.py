@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.records.kit import made_case, made_user
 from tests.service.kit import make_context, served, sign_in
 from tests.service.system.test_metrics import work
+from tetkik.integrations.dicom.spool import FOLDER
 from tetkik.values import Role
 
 ROOT = Path(__file__).parents[3]
@@ -30,6 +31,7 @@ def figures(tmp_path_factory):
     """Every sample of a hospital that has worked: its name, and the values of each label."""
     app_context = make_context(tmp_path_factory.mktemp("hospital"))
     work(app_context, made_case(app_context.records, made_user(app_context.records, Role.RECEPTION)))
+    (app_context.settings.data_dir / FOLDER).mkdir(exist_ok=True)
     with served(app_context, anew=True) as client:
         sign_in(client, app_context, Role.ADMINISTRATOR)
         client.get("/")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import re
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -21,11 +20,12 @@ from pynetdicom.dimse_messages import DIMSEMessage
 from pynetdicom.events import Event
 from pynetdicom.transport import AssociationServer, RequestHandler, ThreadedAssociationServer
 
-from tetkik.integrations.configuration import Configuration, DicomListener, Peer, Service
+from tetkik.integrations.configuration import Configuration, Peer, Service
 from tetkik.integrations.dicom.bounds import MAXIMUM_PDU, BoundedProvider, BoundedSocket, Content, Events
 from tetkik.integrations.dicom.commitment import Commitment
 from tetkik.integrations.dicom.offer import STORAGE_CLASSES, offered
 from tetkik.integrations.dicom.spool import NoRoom, Origin, Receiving, Spool, now
+from tetkik.integrations.tls import server_context
 
 SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
 """PS3.4 table B.2-1."""
@@ -166,9 +166,11 @@ class Acceptor:
             content.keep()
         except (NoRoom, OSError) as error:
             fault = error.strerror if isinstance(error, OSError) else "reserve"
+            self._spool.note_refusal()
             log.error("dicom_store_refused", reason="out_of_resources", fault=fault, peer=peer.name)
             return OUT_OF_RESOURCES
         except ValueError:
+            self._spool.note_refusal()
             log.warning("dicom_store_refused", reason="empty", peer=peer.name)
             return CANNOT_UNDERSTAND
         return SUCCESS
@@ -210,7 +212,7 @@ class _Server(ThreadedAssociationServer):
     def __init__(self, acceptor: Acceptor, ae: AE, listening: socket.socket, handlers: list[Any]) -> None:
         self.acceptor = acceptor
         self._listening = listening
-        self._tls = tls_context(acceptor.listener)
+        self._tls = server_context(acceptor.listener)
         self._most = 2 * acceptor.listener.associations + 8
         super().__init__(
             ae, listening.getsockname()[:2], acceptor.listener.ae_title, [], None, handlers, _Handler
@@ -263,16 +265,3 @@ class _Server(ThreadedAssociationServer):
     def shutdown_polling(self) -> None:
         """End `serve_forever`, and leave the socket to the other processes."""
         super(AssociationServer, self).shutdown()
-
-
-def tls_context(listener: DicomListener) -> ssl.SSLContext | None:
-    """TLS 1.2 or newer (PS3.15 B.9), with certificates of peers where an authority is named; or None."""
-    if listener.tls_cert is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(listener.tls_cert, listener.tls_key)
-    if listener.tls_ca is not None:
-        context.load_verify_locations(listener.tls_ca)
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context

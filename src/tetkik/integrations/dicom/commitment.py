@@ -12,10 +12,10 @@ from pydicom.uid import UID
 from pynetdicom import AE, build_role
 from pynetdicom.events import Event
 
-from tetkik.integrations import calling
 from tetkik.integrations.configuration import Configuration, Peer
 from tetkik.integrations.dicom.offer import STORAGE_COMMITMENT
 from tetkik.integrations.dicom.spool import Spool
+from tetkik.integrations.tls import client_context
 
 _INSTANCE = UID("1.2.840.10008.1.20.1.1")
 REQUEST, ALL_SAFE, SOME_FAILED = 1, 1, 2
@@ -125,7 +125,7 @@ class Commitment:
             peer.port,
             ae_title=peer.ae_title or "ANY-SCP",
             ext_neg=[build_role(STORAGE_COMMITMENT, scp_role=True)],
-            tls_args=(calling.tls_context(self._configuration), peer.host or "") if peer.tls else None,
+            tls_args=(client_context(self._configuration.listen), peer.host or "") if peer.tls else None,
         )
         try:
             return _report(assoc, kind, report)

@@ -19,9 +19,10 @@ from pynetdicom.association import Association
 
 from tetkik.errors import TetkikError
 from tetkik.imaging.tags import text, texts, whole
-from tetkik.integrations.calling import own_title, tls_context
+from tetkik.integrations.calling import own_title
 from tetkik.integrations.configuration import Configuration, Peer
 from tetkik.integrations.dicom.character_sets import decode_text
+from tetkik.integrations.tls import client_context
 
 STUDY_FIND, STUDY_MOVE = "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.2"
 WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
@@ -219,7 +220,7 @@ def _association(
     entity.dimse_timeout = entity.network_timeout = answer_seconds
     entity.add_requested_context(model)
     try:
-        tls = (tls_context(systems), peer.host) if peer.tls else None
+        tls = (client_context(systems.listen), peer.host) if peer.tls else None
     except OSError as error:
         raise _unanswered(peer, type(error).__name__) from None
     association = entity.associate(peer.host, peer.port, ae_title=peer.ae_title, tls_args=tls)

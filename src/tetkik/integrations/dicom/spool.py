@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import struct
+import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -35,6 +36,9 @@ _LONGEST_ORIGIN = 4096
 _GATHERED = 256 << 10
 """Bytes that are sealed at once, at least."""
 _PART, _DAMAGED = ".part", ".damaged"
+_NO_OBJECTS = (_PART, _DAMAGED)
+REFUSALS = "listen.refused"
+"""A file beside the folder, of as many bytes as objects were refused since `tetkik listen` started."""
 
 log = structlog.get_logger()
 
@@ -72,17 +76,23 @@ class Spool:
 
     def receive(self, origin: Origin) -> Receiving:
         """Begin an object; `NoRoom` where the disk has less free than its reserve."""
-        disk = os.statvfs(self.folder)
-        if disk.f_bavail * disk.f_frsize < self._reserve:
+        self.check_room()
+        return Receiving(self, origin, self._prefix(origin.sop_instance_uid), self._vault)
+
+    def check_room(self) -> None:
+        """`NoRoom` where the disk has less free than its reserve."""
+        if _free_bytes(self.folder) < self._reserve:
             raise NoRoom("The disk of incoming images is full up to its reserve (reserve_bytes); free space.")
-        salt = os.urandom(_SALT)
-        prefix = self._prefix(origin.sop_instance_uid)
-        return Receiving(self.folder, prefix, origin, salt, self._vault, self.longest_object)
+
+    def note_refusal(self) -> None:
+        """Count an object that was refused, for monitoring; several processes do."""
+        with suppress(OSError), (self.folder.parent / REFUSALS).open("ab") as file:
+            file.write(b".")
 
     def incoming(self) -> Iterator[ReceivedFile]:
         """Every object that waits, in no order; one that cannot be read is put aside and told in the log."""
         with os.scandir(self.folder) as entries:
-            names = [entry.name for entry in entries if not entry.name.endswith((_PART, _DAMAGED))]
+            names = [entry.name for entry in entries if not entry.name.endswith(_NO_OBJECTS)]
         before, self._known = self._known, {}
         for name in names:
             path = self.folder / name
@@ -106,9 +116,7 @@ class Spool:
         """Those of some SOP Instance UIDs that are safe here."""
         with os.scandir(self.folder) as entries:
             there = {
-                entry.name.partition("-")[0]
-                for entry in entries
-                if not entry.name.endswith((_PART, _DAMAGED))
+                entry.name.partition("-")[0] for entry in entries if not entry.name.endswith(_NO_OBJECTS)
             }
         return {uid for uid in sop_instance_uids if self._prefix(uid) in there}
 
@@ -119,26 +127,26 @@ class Spool:
 class Receiving:
     """An object that is coming in: written piece by piece, then kept or discarded."""
 
-    def __init__(
-        self, folder: Path, prefix: str, origin: Origin, salt: bytes, vault: Vault, most: int
-    ) -> None:
-        self._folder, self._prefix, self._origin, self._vault = folder, prefix, origin, vault
+    def __init__(self, spool: Spool, origin: Origin, prefix: str, vault: Vault) -> None:
+        salt = os.urandom(_SALT)
+        self._spool, self._folder = spool, spool.folder
+        self._prefix, self._origin, self._vault = prefix, origin, vault
         self._key, self._place = _key_of(vault, salt)
-        self._most = most
         self._size = self._number = self._gathered = 0
         self._waiting: list[bytes] = []
         self._sha256 = hashlib.sha256()
-        self._part = folder / f"{os.getpid()}-{salt.hex()}{_PART}"
+        self._part = self._folder / f"{os.getpid()}-{salt.hex()}{_PART}"
         handle = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._file: IO[bytes] = os.fdopen(handle, "wb", buffering=0)
         self._file.write(_MAGIC + salt)
 
     def write(self, content: bytes) -> None:
-        """Take what came next; `NoRoom` where it is more than an object may have."""
+        """Take what came next; `NoRoom` where it is more than an object, or the disk, may have."""
         self._size += len(content)
-        if self._size > self._most:
+        if self._size > self._spool.longest_object:
             raise NoRoom("An object is longer than object_bytes allows; raise it, or send smaller ones.")
         if self._gathered >= _GATHERED:
+            self._spool.check_room()  # many long ones that began together would go below the reserve
             self._put(last=False)
         self._waiting.append(content)
         self._gathered += len(content)
@@ -227,6 +235,39 @@ class ReceivedFile:
     def remove(self) -> None:
         """Forget it, once what it says is in the database."""
         self.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolFigures:
+    """What waits on the disk to be imported."""
+
+    files: int
+    size: int
+    oldest_seconds: float
+    refused: int
+    free: int
+
+
+def measure_spool(folder: Path) -> SpoolFigures | None:
+    """For monitoring; None where nothing was ever received."""
+    found = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):  # it was imported at this moment
+                    found += [entry.stat()] if not entry.name.endswith(_NO_OBJECTS) else []
+        free = _free_bytes(folder)
+    except FileNotFoundError:
+        return None
+    count = folder.parent / REFUSALS
+    refused = count.stat().st_size if count.exists() else 0
+    oldest = max(0.0, time.time() - min(stat.st_mtime for stat in found)) if found else 0.0
+    return SpoolFigures(len(found), sum(stat.st_size for stat in found), oldest, refused, free)
+
+
+def _free_bytes(folder: Path) -> int:
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
 
 
 def remove_unfinished(folder: Path, pid: int | None = None) -> int:

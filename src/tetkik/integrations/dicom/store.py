@@ -13,8 +13,9 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 
 from tetkik.integrations.answer import Answer, Outcome, answer_of_store
-from tetkik.integrations.calling import LONGEST_CALL, own_title, tls_context
+from tetkik.integrations.calling import LONGEST_CALL, own_title
 from tetkik.integrations.configuration import Configuration, Peer
+from tetkik.integrations.tls import client_context
 
 _CONNECT, _ASSOCIATE, _ANSWER = 10.0, 30.0, 60.0
 """Seconds for a connection, for the answer to an association, and to an object."""
@@ -34,7 +35,7 @@ def store(systems: Configuration, peer: Peer, objects: Sequence[bytes]) -> Answe
     for sop_class in sorted({one.SOPClassUID for one in datasets}):
         entity.add_requested_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
     try:
-        tls = (tls_context(systems), peer.host) if peer.tls else None
+        tls = (client_context(systems.listen), peer.host) if peer.tls else None
     except OSError as error:  # an SSLError is one, too
         return Answer.unavailable(f"TLS: {type(error).__name__}")
     association = entity.associate(peer.host, peer.port, ae_title=peer.ae_title, tls_args=tls)

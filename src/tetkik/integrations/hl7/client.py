@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tetkik.errors import InputError
 from tetkik.integrations.answer import Answer
 from tetkik.integrations.configuration import Hl7Listener, Peer
 from tetkik.integrations.hl7.message import Message, read_message
 from tetkik.integrations.hl7.server import END, START
+from tetkik.integrations.tls import client_context
 
 _SECONDS = 30.0
 _MOST_BYTES = 100_000
@@ -31,34 +33,33 @@ def send_oru(
         seconds: for everything together.
         tls: whose certificate we show where the peer is called by TLS (`tls = true`).
     """
-    assert peer.hl7 is not None
-    host, _, port = peer.hl7.rpartition(":")
-    until, connected = time.monotonic() + seconds, False
+    until, is_there = time.monotonic() + seconds, False
     try:
-        with (
-            socket.create_connection((host.strip("[]"), int(port)), timeout=seconds) as plain,
-            _secured(plain, host.strip("[]"), peer, tls) as connection,
-        ):
-            connected = True
+        with connected(peer, tls, seconds) as connection:
+            is_there = True
             connection.settimeout(max(until - time.monotonic(), 0.01))
             connection.sendall(START + message + END)
             answer = _block(connection, until)
     except (OSError, ValueError) as error:
         words = str(error) if type(error) is ValueError else type(error).__name__
-        return Answer.transient(words) if connected else Answer.unavailable(words)
+        return Answer.transient(words) if is_there else Answer.unavailable(words)
     try:
         return _judged(read_message(answer, peer.character_set), read_message(message).control_id)
     except InputError:
         return Answer.transient("the answer is no HL7 message")
 
 
-def _secured(plain: socket.socket, host: str, peer: Peer, tls: Hl7Listener | None) -> socket.socket:
-    if not peer.tls:
-        return plain
-    context = ssl.create_default_context(cafile=tls.tls_ca if tls is not None else None)
-    if tls is not None and tls.tls_cert is not None:
-        context.load_cert_chain(tls.tls_cert, tls.tls_key)
-    return context.wrap_socket(plain, server_hostname=host)
+@contextmanager
+def connected(peer: Peer, tls: Hl7Listener | None, seconds: float) -> Iterator[socket.socket]:
+    """A connection to the address of a peer for HL7."""
+    host, _, port = (peer.hl7 or "").rpartition(":")
+    host = host.strip("[]")
+    with socket.create_connection((host, int(port)), timeout=seconds) as plain:
+        if not peer.tls:
+            yield plain
+            return
+        with client_context(tls).wrap_socket(plain, server_hostname=host) as secured:
+            yield secured
 
 
 def _block(connection: socket.socket, until: float) -> bytes:

@@ -15,10 +15,11 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from tetkik.errors import TetkikError
-from tetkik.integrations.configuration import Configuration, Hl7Listener, Peer
+from tetkik.integrations.configuration import Configuration, Peer
 from tetkik.integrations.hl7.intake import Source, Taken, take_message
 from tetkik.integrations.hl7.mapping import load_mapping
 from tetkik.integrations.hl7.message import MOST_BYTES
+from tetkik.integrations.tls import server_context
 from tetkik.records.database import Records
 from tetkik.settings import Settings
 
@@ -52,7 +53,7 @@ async def serve_mllp(
     """
     listener = configuration.hl7
     assert listener is not None
-    context = tls_context(listener)
+    context = server_context(listener)
     receiver = Receiver(configuration, records, settings, silent, slow, context)
     server = await asyncio.start_server(receiver.receive, sock=listening, limit=MOST_BYTES)
     port = server.sockets[0].getsockname()[1]
@@ -62,17 +63,6 @@ async def serve_mllp(
             await server.serve_forever()
     finally:
         await receiver.close()
-
-
-def tls_context(listener: Hl7Listener) -> ssl.SSLContext | None:
-    """TLS with certificates of senders where an authority is named; or None."""
-    if listener.tls_cert is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=listener.tls_ca)
-    context.load_cert_chain(listener.tls_cert, listener.tls_key)
-    if listener.tls_ca is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
 
 
 class Receiver:

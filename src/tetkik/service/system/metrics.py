@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from starlette.types import Scope
 
 from tetkik import __version__
+from tetkik.integrations.dicom.spool import FOLDER, SpoolFigures, measure_spool
 from tetkik.records.metrics import RecordsMetrics, collect_metrics
 from tetkik.service.kit.access.authentication import METRICS_PATH
 from tetkik.service.kit.access.authorization import Guard, RequestContext, check_routes
@@ -47,6 +48,7 @@ class RecordsCollector(Collector):
         yield from _people(counted)
         yield from _outbox(counted)
         yield from _received(counted)
+        yield from _spool(measure_spool(self._context.settings.data_dir / FOLDER))
         yield GaugeMetricFamily("tetkik_up", f"Tetkik {__version__} answers.", 1)
 
 
@@ -124,6 +126,19 @@ def _received(counted: RecordsMetrics) -> Iterator[Metric]:
         ("received_age_seconds", "How long the oldest of them waits.", came.oldest_seconds),
         ("received_failed", "Received studies of which no image could be taken over.", came.failed),
     )
+
+
+def _spool(came: SpoolFigures | None) -> Iterator[Metric]:
+    if came is None:
+        return
+    yield from _gauges(
+        ("spool_files", "Received objects that are not in a case yet.", came.files),
+        ("spool_bytes", "Bytes of them.", came.size),
+        ("spool_age_seconds", "How long the oldest of them lies there.", came.oldest_seconds),
+        ("spool_free_bytes", "Free bytes of their disk.", came.free),
+    )
+    refused = "Objects that the DICOM port refused since it was opened."
+    yield CounterMetricFamily("tetkik_spool_refused", refused, came.refused)
 
 
 class MetricsGuard(Guard):
