@@ -1,4 +1,4 @@
-"""`tetkik worker`: reads the images that wait for a model, on any number of machines beside one PostgreSQL."""
+"""`tetkik worker`: reads the images that wait for a model, on as many machines as there are."""
 
 from __future__ import annotations
 

@@ -54,7 +54,13 @@ class SharedSession:
 
     def _run_with(self, mine: _Request) -> None:
         together = self._taken(mine)
-        answers = self._session.run(mine.names, np.concatenate([one.batch for one in together]))
+        try:
+            answers = self._session.run(mine.names, np.concatenate([one.batch for one in together]))
+        except Exception:
+            if len(together) == 1:
+                raise
+            together = [mine]  # the others run by themselves, when it is their turn
+            answers = self._session.run(mine.names, mine.batch)
         ends = np.cumsum([len(one.batch) for one in together])[:-1]
         for one, answer in zip(
             together, zip(*(np.split(rows, ends) for rows in answers), strict=True), strict=True
@@ -62,7 +68,7 @@ class SharedSession:
             one.answer = answer
 
     def _taken(self, mine: _Request) -> list[_Request]:
-        """A request and those that fit to it, in the order in which they came; a fault is of `mine` alone."""
+        """A request and those that fit to it, in the order in which they came."""
         with self._lock:
             if mine in self._waiting:  # it is not where another's run failed with it
                 self._waiting.remove(mine)

@@ -47,8 +47,8 @@ class Worker:
         pixels: reads the images.
         woken: set by whoever has new work in this process.
         progress: hears how far each image is; None tells nobody.
-        most: images at once. One more goes on beside them if it is of a critical case, which so never waits for
-            others to end.
+        most: images at once. One more goes on beside them if it is of a critical case, which so never
+            waits for others to end.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Worker:
         """Begin as much as there is room for; gives whether there was any."""
         room = self._most - len(self._running)
         within = None if room > 0 else Priority.CRITICAL
-        if room < 0:
+        if room < 0 or any(work.attempts > 1 for work, _ in tuple(self._running.values())):
             return False
         with self._records.read() as tx:
             if not jobs.has_waiting_jobs(tx, within):

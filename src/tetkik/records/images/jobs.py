@@ -92,7 +92,7 @@ def take_jobs(
 ) -> tuple[Work, ...]:
     """Take the most urgent work that nobody has, the older of two first.
 
-    Work that was begun before goes alone, to an `idle` worker: if it ended a process, it ends no other's work.
+    Work that was begun before goes alone, to an `idle` worker: where it ends a process, it ends no other.
 
     Args:
         within: what is less urgent is left for others.
