@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from sqlalchemy import select
+
 from tests.patience import PATIENCE
 from tests.records.kit import made_case, made_user
 from tests.records.pictured import put
@@ -39,6 +41,10 @@ class Queue:
 
     def states(self, *ids: str) -> list[JobState]:
         return [self.row(one).state for one in ids]
+
+    def all_states(self) -> list[JobState]:
+        with self.records.read() as tx:
+            return list(tx.session.scalars(select(Job.state)))
 
 
 def finished(records: Records, _settings: Any, work: jobs.Work, *_: Any) -> None:

@@ -1,4 +1,4 @@
-"""Several images at once, the critical beside them; nothing lost when a worker, the disk or the database goes."""
+"""Several images at once, the critical beside them; nothing lost where disk or database are away."""
 
 from __future__ import annotations
 
