@@ -96,6 +96,10 @@ class Cluster:
             )
         self._wait()
 
+    @property
+    def pid(self) -> int:
+        return self._server.pid
+
     def kill(self) -> None:
         """End the server with SIGKILL, as if its machine were gone, but for what the disk has."""
         self._server.kill()
