@@ -113,6 +113,10 @@ class RecordsError(TetkikError):
     """The database, the file store, or what is sealed in them."""
 
 
+class Unavailable(RecordsError):
+    """The database or the storage does not answer now; the same may succeed later."""
+
+
 class NotFound(RecordsError):
     """No such case, image, report; or none that this person may know of."""
 
