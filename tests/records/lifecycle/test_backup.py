@@ -82,7 +82,7 @@ def rows(records, without=frozenset()):
 
 
 def files(records):
-    return {name: records.files.path(name).read_bytes() for name in records.files.names()}
+    return {name: records.files.storage.path(name).read_bytes() for name in records.files.storage.names()}
 
 
 def test_every_row_and_file_comes_back(hospital, empty, tmp_path):

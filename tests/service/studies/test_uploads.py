@@ -122,7 +122,7 @@ def test_a_bad_file_is_refused_in_one_sentence_and_leaves_nothing(
     assert "kesik.dcm" in detail and "Error" not in detail and detail.rstrip().endswith(".")
     assert detail.count(". ") == 0
     assert (count(app_context, Image), count(app_context, Job)) == (0, 0)
-    assert list(app_context.records.files.names()) == [] and list((tmp_path / "tmp").iterdir()) == []
+    assert list(app_context.records.files.storage.names()) == [] and list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_a_file_that_is_too_large_is_refused(client, case):
@@ -164,7 +164,7 @@ def test_an_image_of_another_patient_is_kept_only_when_a_person_is_sure(client, 
     assert shown["name"] == ("FANTOM SENTETIK", "Gülçin ŞAHİN")
     assert len(audited(app_context, "case.opened")) == 1  # whose case it is was told
     assert count(app_context, Image) == 0 and audited(app_context, "image.uploaded") == []
-    assert list(app_context.records.files.names()) == []
+    assert list(app_context.records.files.storage.names()) == []
     sure = client.post(f"{UPLOAD}?case_id={case}&sure=true", content=film())
     assert sure.status_code == 201 and {one["trait"] for one in sure.json()["differs"]} == {"name", "number"}
     (entry,) = audited(app_context, "image.uploaded")
@@ -332,11 +332,11 @@ def test_what_a_person_may_upload_in_a_day_holds_over_restarts(tmp_path):
     with served(app_context) as client:
         client.cookies.set("tetkik", cookie)
         client.headers["X-CSRF-Token"] = csrf
-        kept = list(app_context.records.files.names())
+        kept = list(app_context.records.files.storage.names())
         refused = client.post(UPLOAD, content=film(5), headers={"Accept-Language": "en"})
         assert refused.status_code == 429 and "2 images in 24 hours" in refused.json()["detail"]
         assert client.post(UPLOAD, content=film(0)).status_code == 201, "it is there already"
-        assert count(app_context, Image) == 2 and list(app_context.records.files.names()) == kept
+        assert count(app_context, Image) == 2 and list(app_context.records.files.storage.names()) == kept
         sign_in(client, app_context, Role.TECHNICIAN)
         assert client.post(UPLOAD, content=film(5)).status_code == 201, "another person"
     app_context.records.close()

@@ -104,8 +104,8 @@ def _add_files(records: Records, archive: ArchiveWriter, names: list[str], progr
     missing = 0
     for done, name in enumerate(names, 1):
         try:
-            with records.files.path(name).open("rb") as file:
-                archive.add_file(f"files/{name}", file, os.fstat(file.fileno()).st_size)
+            with records.files.storage.read(name) as (file, size):
+                archive.add_file(f"files/{name}", file, size)
         except FileNotFoundError:  # erased meanwhile; or lost, and then `audit verify` says so
             missing += 1
         if progress is not None:
