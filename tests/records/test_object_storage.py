@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -55,8 +53,9 @@ def all_refused(storage, acts=EVERY_ACT):
             act(storage)
         said = str(refused.value)
         assert said.endswith(".") and SECRET not in said and KEY not in said and "\n" not in said
-        faults.append(refused.value.values["fault"])
-    return [str(fault) for fault in faults]
+        fault = refused.value.values["fault"]
+        faults.append(getattr(fault, "template", fault))
+    return faults
 
 
 def test_a_storage_that_is_away_is_one_sentence(tmp_path, monkeypatch):
@@ -180,7 +179,7 @@ def lying(answer):
             self.wfile.write(body if self.command != "HEAD" else b"")
             self.close_connection = True
 
-        do_HEAD = do_PUT = do_POST = do_DELETE = do_GET
+        do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815
 
         def log_message(self, *_):
             pass
@@ -254,11 +253,10 @@ def test_a_list_that_turns_round_ends(tmp_path):
     listed = f"<ListBucketResult>{more}{rows}</ListBucketResult>".encode()
     with lying(lambda *_: (200, {}, listed)) as bucket:
         storage = S3Storage(bucket, tmp_path)
-        found, deadline = storage.names(), time.monotonic() + timedelta(minutes=2).total_seconds()
+        found = storage.names()
         assert [next(found), next(found)] == ["ab" * 32, "ab" * 31 + "ac"]
         with pytest.raises(StorageUnavailable, match="order"):
             next(found)
-        assert time.monotonic() < deadline
 
 
 def settings(folder, **changes):
