@@ -33,7 +33,15 @@ from tetkik.records.trail.verify import verify
 from tetkik.values import Actor, CaseState, MoveReason, Role
 from tetkik.workflow import case_transfer
 
-_OWN = ("case_transfer.py", "copying.py", "case_erasure.py", "files.py", "complaints.py", "database.py")
+_OWN = (
+    "case_transfer.py",
+    "copying.py",
+    "case_erasure.py",
+    "files.py",
+    "folder.py",
+    "complaints.py",
+    "database.py",
+)
 _FILMS = tuple(picture(shade=shade) for shade in (90, 120))
 
 

@@ -74,20 +74,18 @@ def everything(storage):
 
 
 def test_what_was_stored_comes_back_and_lies_sealed(hospital, store):
+    put, key = store
+    files = hospital.files
     for size in (0, 1, PIECE - 1, PIECE, PIECE + 1, 9 * PIECE + 5):
-        _comes_back(hospital.files, *store, size)
-
-
-def _comes_back(files, put, key, size):
-    content = (b"SENTETIK " * (size // 9 + 1))[:size]
-    name = put(content)
-    assert put(content) == name
-    assert files.get(key, name) == content
-    assert max(map(len, files.chunks(key, name))) <= PIECE
-    with files.plain(key, name) as path:
-        assert path.read_bytes() == content
-    assert b"SENTETIK" not in read(files.storage, name)
-    assert name in set(files.storage.names()) and name_of(path_of(name)) == name
+        content = (b"SENTETIK " * (size // 9 + 1))[:size]
+        name = put(content)
+        assert put(content) == name and name_of(path_of(name)) == name
+        assert files.get(key, name) == content
+        assert max(map(len, files.chunks(key, name))) <= PIECE
+        with files.plain(key, name) as path:
+            assert path.read_bytes() == content
+        assert b"SENTETIK" not in read(files.storage, name)
+    assert len(list(files.storage.names())) == 6
 
 
 def test_damage_and_loss_are_told(hospital, store):

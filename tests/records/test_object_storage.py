@@ -14,12 +14,12 @@ from tests.records.kit import made_sqlite
 from tests.records.object_storage import KEY, REGION, SECRET
 from tests.records.whole import made_whole
 from tetkik.errors import SettingError, StorageUnavailable
-from tetkik.records.connect import open_storage
 from tetkik.records.database import Records
 from tetkik.records.lifecycle import retention
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.lifecycle.integrity import verify_stored
 from tetkik.records.storage import s3
+from tetkik.records.storage.opening import open_storage
 from tetkik.records.storage.s3 import Bucket, S3Storage
 from tetkik.settings import Settings
 
@@ -118,6 +118,16 @@ def test_a_file_that_is_named_again_is_young_again(object_storage, tmp_path, mon
     assert read(storage) == content
 
 
+def test_a_file_that_is_written_again_while_it_is_read_gives_no_mixture(object_storage, tmp_path):
+    storage = S3Storage(object_storage.bucket(), tmp_path)
+    write(storage, bytes(LARGE))
+    with pytest.raises(StorageUnavailable, match="PreconditionFailed"), storage.read(NAME) as (file, _):
+        assert file.read(10) == bytes(10)
+        write(storage, bytes([1]) * LARGE)
+        file.read()
+    assert read(storage) == bytes([1]) * LARGE
+
+
 def test_no_request_goes_out_without_trusting_the_certificate(object_storage, tmp_path, monkeypatch):
     monkeypatch.setattr(s3, "_RETRIES", 0)
     plain = object_storage.bucket()
@@ -185,7 +195,7 @@ def lying(answer):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Liar)
-    server.handle_error = lambda *_: None
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield Bucket(f"http://127.0.0.1:{server.server_port}", "tetkik", "", REGION, KEY, SECRET)

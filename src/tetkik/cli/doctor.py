@@ -15,7 +15,7 @@ from tetkik.cli.advisories import AdvisoryReport, find_vulnerabilities, installe
 from tetkik.cli.console import language, out, print_json_line, t, warn
 from tetkik.cli.options import TableAsJson, option
 from tetkik.cli.release_check import Release, check_release
-from tetkik.cli.system_report import Model, SystemReport, inspect_system
+from tetkik.cli.system_report import Model, ObjectStorage, SystemReport, inspect_system
 from tetkik.errors import UsageError
 
 _GOOD, _ABSENT, _BAD = Text("✓", "green"), Text("–", "dim"), Text("✗", "red")
@@ -59,6 +59,8 @@ def _show(system: SystemReport) -> None:
     _section(t("Models"), _models(system))
     _section(t("Reports"), _reports(system))
     _section(t("Device"), _device(system))
+    if system.object_storage is not None:
+        _section(t("Object storage"), _object_storage(system.object_storage))
     if system.advisories is not None:
         _section(t("Advisories"), _advisories(system.advisories))
     if system.release is not None:
@@ -185,6 +187,13 @@ def _device(system: SystemReport) -> Table:
         grid.add_row(_ABSENT, "CUDA", t("none: training runs on the CPU"))
     for name, size in zip_longest(system.device.cuda, system.device.cuda_bytes):
         grid.add_row(_GOOD, "CUDA", name if size is None else f"{name}, {size / 2**30:.1f} GiB")
+    return grid
+
+
+def _object_storage(bucket: ObjectStorage) -> Table:
+    grid = _grid()
+    fault = bucket.fault and bucket.fault.in_language(language())
+    grid.add_row(_BAD if fault else _GOOD, bucket.place, fault or t("answers, and its key may list it"))
     return grid
 
 

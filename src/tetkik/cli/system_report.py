@@ -24,7 +24,7 @@ from tetkik.bundle.store import builtin_folder
 from tetkik.cli.advisories import AdvisoryReport
 from tetkik.cli.console import words
 from tetkik.cli.release_check import Release
-from tetkik.errors import BundleError
+from tetkik.errors import BundleError, TetkikError
 from tetkik.settings import Settings, config_file, settings
 
 _NOT_SHOWN = {"all", "dev", "docs"}
@@ -102,6 +102,14 @@ class Reports:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectStorage:
+    """The bucket of the settings, and why it cannot be used; None where it answers."""
+
+    place: str
+    fault: TetkikError | None
+
+
+@dataclass(frozen=True, slots=True)
 class SettingInForce:
     """A setting's value, and where that comes from: `environment`, `file` or `default`."""
 
@@ -122,6 +130,7 @@ class SystemReport:
     unknown_variables: tuple[str, ...]
     offline: bool
     java: str | None
+    object_storage: ObjectStorage | None
     advisories: AdvisoryReport | None = None
     release: Release | None = None
     tetkik: str = __version__
@@ -138,10 +147,13 @@ class SystemReport:
     def sound(self) -> bool:
         vulnerable = self.advisories is not None and bool(self.advisories.found)
         altered = self.release is not None and self.release.same_version and not self.release.installed
-        return not (self.unusable or vulnerable or altered) and all(self.dicom.values())
+        closed = self.object_storage is not None and self.object_storage.fault is not None
+        return not (self.unusable or vulnerable or altered or closed) and all(self.dicom.values())
 
     def as_json(self) -> dict[str, Any]:
         """Keys may be added, never renamed."""
+        bucket = self.object_storage
+        fault = str(bucket.fault) if bucket and bucket.fault else None
         return {
             "ok": self.sound,
             **asdict(self),
@@ -151,6 +163,7 @@ class SystemReport:
             "models": [model.as_json() for model in self.models],
             "captioner": None if self.captioner is None else self.captioner.as_json(),
             "config_file": str(self.config_file),
+            "object_storage": None if bucket is None else {**asdict(bucket), "fault": fault},
         }
 
 
@@ -168,7 +181,22 @@ def inspect_system() -> SystemReport:
         unknown_variables=_unknown_variables(),
         offline=settings().offline,
         java=shutil.which("java"),
+        object_storage=_object_storage(),
     )
+
+
+def _object_storage() -> ObjectStorage | None:
+    """The one thing that is asked over a network: the hospital's own."""
+    if not settings().object_storage:
+        return None
+    from tetkik.records.storage.opening import open_storage
+
+    try:
+        if storage := open_storage(settings()):
+            storage.check()
+    except TetkikError as fault:
+        return ObjectStorage(settings().object_storage, fault)
+    return ObjectStorage(settings().object_storage, None)
 
 
 def extras() -> tuple[Extra, ...]:

@@ -47,7 +47,8 @@ class FileStore:
             sha256 = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
         size = content.seek(0, os.SEEK_END)
         name = self._vault.file_name(patient_id, sha256)
-        if not self.storage.touch(name):  # the daily sweep leaves it alone until its row is there
+        # Written or touched, the daily sweep leaves it alone until its row is there.
+        if not (self.storage.asks_first and self.storage.touch(name)):
             content.seek(0)
             self._write(name, key, content)
         return StoredFile(name, size, sha256)
@@ -93,7 +94,7 @@ class FileStore:
                     path.symlink_to(f"/proc/{os.getpid()}/fd/{handle}")
                 yield path
 
-    def remove(self, names: Iterable[str]) -> None:
+    def remove_all(self, names: Iterable[str]) -> None:
         """Take files away that no row names any more; what cannot be removed now, the daily sweep removes."""
         with suppress(StorageUnavailable):
             for name in names:

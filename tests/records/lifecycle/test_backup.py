@@ -278,7 +278,7 @@ def test_what_was_sealed_and_is_no_row_is_one_sentence_and_writes_nothing(
 def test_a_lost_file_is_told(hospital, tmp_path):
     with hospital.read() as tx:
         name = tx.session.scalars(select(Image.file)).first()
-    hospital.files.remove(name)
+    hospital.files.storage.remove(name)
     assert make_backup(hospital, tmp_path / "backup").missing == 1
 
 

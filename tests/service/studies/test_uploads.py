@@ -12,6 +12,7 @@ import pytest
 from PIL import Image as Picture
 from sqlalchemy import select
 
+from tests.ports import free_port
 from tests.records.kit import made_case, made_user
 from tests.records.pictured import film, radiograph
 from tests.service.http.clamd import EICAR, clamd
@@ -22,6 +23,8 @@ from tetkik.records.cases.identity_comparison import person_from_identity
 from tetkik.records.images import images, jobs
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.schema import AuditRow, Case, Image, Job, Patient
+from tetkik.records.storage import s3
+from tetkik.records.storage.s3 import Bucket
 from tetkik.values import JobState, Role
 
 UPLOAD = "/api/v1/images"
@@ -205,6 +208,24 @@ def test_a_file_is_sealed_before_the_write_transaction_begins(client, app_contex
         image = uploaded["image"]["id"]
         assert client.get(f"{UPLOAD}/{image}/file").content == content
         assert client.get(f"{UPLOAD}/{image}/preview").headers["content-type"] == "image/png"
+
+
+def test_an_upload_is_refused_while_the_object_storage_is_away_and_taken_after(
+    client, app_context, case, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(s3, "_RETRIES", 0)
+    files = app_context.records.files
+    there = files.storage
+    nowhere = Bucket(f"http://127.0.0.1:{free_port()}", "tetkik", "", "a", "b", "c")
+    files.storage = s3.S3Storage(nowhere, tmp_path / "tmp")
+    answer = client.post(f"{UPLOAD}?case_id={case}", content=png(), headers={"Accept-Language": "tr"})
+    assert answer.status_code == 503 and "nesne deposu" in answer.json()["detail"]
+    assert (count(app_context, Image), count(app_context, Job)) == (0, 0)
+    assert list((tmp_path / "tmp").iterdir()) == []
+    files.storage = there
+    image = client.post(f"{UPLOAD}?case_id={case}", content=png()).json()["image"]["id"]
+    files.storage = s3.S3Storage(nowhere, tmp_path / "tmp")
+    assert client.get(f"{UPLOAD}/{image}/file").status_code == 503
 
 
 def test_what_does_not_say_whose_it_is_needs_a_case(client, app_context):

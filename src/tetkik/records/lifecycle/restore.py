@@ -173,7 +173,7 @@ def _read_in(
     connection.execute(delete(Note))
     delete_keyring(connection)
     known, placed = b"", list[str]()
-    undo.callback(records.files.remove, placed)
+    undo.callback(records.files.remove_all, placed)
     total = len(manifest.hashes)
     for done, (name, content) in enumerate(read_members(source, records.vault), 1):
         kind, _, rest = name.partition("/")

@@ -118,7 +118,8 @@ def remove_orphaned_files(records: Records) -> tuple[int, int]:
     store, parts = records.files.storage, records.files.temporary.iterdir()
     removed = stuck = 0
     for name in store.names():
-        if name in named or (store.modified(name) or before) >= before:
+        modified = None if name in named else store.modified(name)
+        if modified is None or modified >= before:
             continue
         try:
             store.remove(name)
@@ -166,5 +167,5 @@ def _empty_case(records: Records, case_id: str, actor: Actor) -> bool:
         patient_id = case.patient_id
         files = erase_cases(tx, patient_id, [case_id], Retained())
         tx.audit(Action.RETENTION_APPLIED, case_id=case_id, patient_id=patient_id, files=len(files))
-    records.files.remove(files)
+    records.files.remove_all(files)
     return True

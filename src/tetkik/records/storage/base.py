@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import IO, Protocol
+from typing import IO, ClassVar, Protocol
 
 YOUNG = 24 * 3600
 """Seconds for which a file may lie without a row: its row is perhaps still to be written."""
@@ -13,7 +13,10 @@ _NAME = re.compile(r"[0-9a-f]{64}")
 
 
 class FileStorage(Protocol):
-    """Files by name. Where it cannot be asked now, everything but `names` raises `StorageUnavailable`."""
+    """Files by name. Where it cannot be asked now, all of it raises `StorageUnavailable`."""
+
+    asks_first: ClassVar[bool]
+    """Whether asking for a file is cheaper than writing the same again."""
 
     def write(self, name: str) -> AbstractContextManager[IO[bytes]]:
         """A file to write: there whole and for good once the block ends, and not at all where it raises."""

@@ -15,6 +15,8 @@ from tetkik.records.storage.base import path_of
 class FolderStorage:
     """Files in `folder`; until one is whole it lies in `temporary`, on the same disk."""
 
+    asks_first = True
+
     def __init__(self, folder: Path, temporary: Path) -> None:
         self._folder, self._temporary = folder, temporary
         for needed in (folder, temporary):

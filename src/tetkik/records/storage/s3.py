@@ -22,6 +22,7 @@ from tetkik.records.storage.s3_requests import SignedRequests
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+    from obstore import GetOptions
     from obstore.store import ClientConfig, S3Store
 
 _PART = 8 << 20
@@ -51,6 +52,8 @@ class Bucket:
 
 class S3Storage:
     """Files in a bucket; what is long waits in `temporary`, sealed and without a name, until it is whole."""
+
+    asks_first = False  # a request takes as long as a small file
 
     def __init__(self, bucket: Bucket, temporary: Path) -> None:
         self.bucket, self._temporary = bucket, temporary
@@ -93,11 +96,15 @@ class S3Storage:
         import obstore
 
         begin, size = 0, _PART
+        wanted: GetOptions = {}
         while begin < size:
+            wanted["range"] = (begin, min(begin + _PART, size))
             with self._asked():
-                got = obstore.get(self._store, path, options={"range": (begin, min(begin + _PART, size))})
+                got = obstore.get(self._store, path, options=wanted)
                 if begin == 0:
-                    size = got.meta["size"]
+                    size, tag = got.meta["size"], got.meta["e_tag"]
+                    if tag:  # no range of what was written meanwhile, sealed anew
+                        wanted["if_match"] = tag
                 content = bytes(got.bytes())
             if not 0 < size < _LARGEST or len(content) != min(_PART, size - begin):
                 raise self._unavailable(Sentence("another length than it says"))
