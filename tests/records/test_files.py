@@ -8,11 +8,12 @@ from io import BytesIO
 import pytest
 
 from tests.records.kit import made_sqlite
-from tests.records.whole import made_whole
+from tests.records.whole import SCAN, made_whole
 from tetkik.errors import InputError, RecordsError
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
+from tetkik.records.images import images
 from tetkik.records.lifecycle import retention
 from tetkik.records.lifecycle.backup import make_backup
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
@@ -183,6 +184,28 @@ def test_a_backup_of_one_place_is_restored_into_the_other(request, tmp_path, sou
         stored = verify_stored(tx)
     assert stored.files and stored.faults == ()
     for records in places.values():
+        records.close()
+
+
+def test_a_backup_without_files_is_restored_beside_them(tmp_path):
+    for kind in ("there", "back"):
+        (tmp_path / kind).mkdir()
+    there = Records(made_sqlite(tmp_path / "there" / "tetkik.db"), tmp_path / "there")
+    whole = made_whole(there)
+    manifest = make_backup(there, tmp_path / "backup", without_files=True)
+    assert (manifest.files, manifest.missing) == (0, 0) and not [n for n in manifest.hashes if "files/" in n]
+    later = next(iter(everything(there.files.storage)))
+    shutil.copytree(tmp_path / "there" / "keys", tmp_path / "back" / "keys")
+    back = Records(
+        made_sqlite(tmp_path / "back" / "tetkik.db"), tmp_path / "back", storage=there.files.storage
+    )
+    assert restore_backup(back, tmp_path / "backup").files == 0
+    with back.read() as tx:
+        assert verify_stored(tx).faults == ()
+        assert images.read_content(tx, images.load_image(tx, whole.signed_image)) == SCAN
+        back.files.storage.remove(later)
+        assert verify_stored(tx).faults
+    for records in (there, back):
         records.close()
 
 

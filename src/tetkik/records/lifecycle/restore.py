@@ -110,7 +110,7 @@ def restore_backup(
     in `RestoreResult.erased`; `erasure.erase_again` erases those who came back.
     """
     header, manifest = examine_backup(source, records.vault)
-    _require_fit(records, header)
+    _require_fit(records, header, manifest)
     if header.schema != NEWEST:
         downgrade(records.engine, header.schema)
     with ExitStack() as undo:  # takes away the files that were placed where anything fails
@@ -142,14 +142,14 @@ def restore_backup(
     )
 
 
-def _require_fit(records: Records, header: BackupHeader) -> None:
+def _require_fit(records: Records, header: BackupHeader, manifest: BackupManifest) -> None:
     with records.engine.connect() as connection:
         full = any(
             connection.scalar(select(func.count()).select_from(table))
             for table in backup_tables()
             if table.name not in ("notes", "keyring")
         )
-    if full or next(records.files.storage.names(), None) is not None:
+    if full or not (manifest.without_files or next(records.files.storage.names(), None) is None):
         raise InputError(
             "This installation is not empty, and a backup is restored into an empty one only; name an empty "
             "data_dir and database_url."
