@@ -126,6 +126,9 @@ def test_a_file_that_is_written_again_while_it_is_read_gives_no_mixture(object_s
         write(storage, bytes([1]) * LARGE)
         file.read()
     assert read(storage) == bytes([1]) * LARGE
+    with pytest.raises(StorageUnavailable, match="length"), storage.read(NAME) as (file, _):
+        storage.remove(NAME)
+        file.read()
 
 
 def test_no_request_goes_out_without_trusting_the_certificate(object_storage, tmp_path, monkeypatch):

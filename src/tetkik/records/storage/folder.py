@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, ClassVar
 
 from tetkik.files import written_whole
 from tetkik.records.storage.base import path_of
@@ -15,7 +15,7 @@ from tetkik.records.storage.base import path_of
 class FolderStorage:
     """Files in `folder`; until one is whole it lies in `temporary`, on the same disk."""
 
-    asks_first = True
+    asks_first: ClassVar[bool] = True
 
     def __init__(self, folder: Path, temporary: Path) -> None:
         self._folder, self._temporary = folder, temporary

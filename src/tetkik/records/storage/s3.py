@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, ClassVar, cast
 
 from tetkik.errors import MissingExtra, SettingError, StorageUnavailable
 from tetkik.language import Sentence
@@ -53,7 +54,7 @@ class Bucket:
 class S3Storage:
     """Files in a bucket; what is long waits in `temporary`, sealed and without a name, until it is whole."""
 
-    asks_first = False  # a request takes as long as a small file
+    asks_first: ClassVar[bool] = False  # a request takes as long as a small file
 
     def __init__(self, bucket: Bucket, temporary: Path) -> None:
         self.bucket, self._temporary = bucket, temporary
@@ -87,30 +88,34 @@ class S3Storage:
     @contextmanager
     def read(self, name: str) -> Iterator[tuple[IO[bytes], int]]:
         pieces = self._pieces(path_of(name))
-        size = int.from_bytes(next(pieces))
-        with io.BufferedReader(_Pieces(pieces), 1 << 20) as file:
+        size, first = next(pieces)
+        rest = (piece for _, piece in pieces)
+        with io.BufferedReader(_Pieces(chain((first,), rest)), 1 << 20) as file:
             yield file, size
 
-    def _pieces(self, path: str) -> Iterator[bytes]:
-        """Its size as a number of 8 bytes, then its content."""
+    def _pieces(self, path: str) -> Iterator[tuple[int, bytes]]:
+        """The size of a file, with each of its ranges."""
         import obstore
 
         begin, size = 0, _PART
         wanted: GetOptions = {}
         while begin < size:
             wanted["range"] = (begin, min(begin + _PART, size))
-            with self._asked():
-                got = obstore.get(self._store, path, options=wanted)
+            try:
+                with self._asked():
+                    got = obstore.get(self._store, path, options=wanted)
+                    content = bytes(got.bytes())
+            except FileNotFoundError:
                 if begin == 0:
-                    size, tag = got.meta["size"], got.meta["e_tag"]
-                    if tag:  # no range of what was written meanwhile, sealed anew
-                        wanted["if_match"] = tag
-                content = bytes(got.bytes())
+                    raise
+                raise self._unavailable(Sentence("another length than it says")) from None
+            if begin == 0:
+                size, tag = got.meta["size"], got.meta["e_tag"]
+                if tag:  # no range of what was written meanwhile, sealed anew
+                    wanted["if_match"] = tag
             if not 0 < size < _LARGEST or len(content) != min(_PART, size - begin):
                 raise self._unavailable(Sentence("another length than it says"))
-            if begin == 0:
-                yield size.to_bytes(8)
-            yield content
+            yield size, content
             begin += len(content)
 
     def modified(self, name: str) -> float | None:
@@ -163,13 +168,11 @@ class S3Storage:
         try:
             yield
         except (BaseError, OSError) as fault:
-            said = _CODE.search(str(fault)) or _STATUS.search(str(fault))
-            missing = isinstance(fault, FileNotFoundError) and (
-                said is None or said[1] in {"404", "NoSuchKey"}
-            )
-            if missing or (said and said[1] == "InvalidRange"):  # of a file without a byte: none of ours
+            code = _CODE.search(str(fault)) or _STATUS.search(str(fault))
+            missing = isinstance(fault, FileNotFoundError) and (not code or code[1] in {"404", "NoSuchKey"})
+            if missing or (code and code[1] == "InvalidRange"):  # of a file without a byte: none of ours
                 raise FileNotFoundError from None
-            raise self._unavailable(said[1] if said else Sentence("no answer")) from None
+            raise self._unavailable(code[1] if code else Sentence("no answer")) from None
 
     def _unavailable(self, fault: str | Sentence) -> StorageUnavailable:
         return StorageUnavailable(
