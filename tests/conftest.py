@@ -54,7 +54,12 @@ def built_command(app: typer.Typer, language: Language) -> Any:
 typer.testing._get_command = lambda app: built_command(app, console.language())  # type: ignore[attr-defined, assignment]
 
 _DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.program("postgresql")))
-_PROGRAMS_OF_FIXTURES = {"browser": ("chromium",), "issuer": ("node", "npm"), "postgres": ("postgresql",)}
+_PROGRAMS_OF_FIXTURES = {
+    "browser": ("chromium",),
+    "issuer": ("node", "npm"),
+    "object_storage": ("radosgw",),
+    "postgres": ("postgresql",),
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

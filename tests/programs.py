@@ -50,6 +50,7 @@ PROGRAMS = {
     "npm": Program(("npm",), "npm"),
     "orthanc": Program(("Orthanc", "/usr/sbin/Orthanc"), "orthanc orthanc-dicomweb"),
     "pdfsig": Program(("pdfsig",), "poppler-utils"),
+    "radosgw": Program(("radosgw",), "ceph-mon ceph-osd radosgw"),
     "postgresql": Program(("initdb",), "postgresql", "postgres"),
     "slapd": Program(("slapd",), "slapd"),
     "storescu": Program(("storescu",), "dcmtk"),

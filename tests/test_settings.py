@@ -128,6 +128,8 @@ SECRETS = {
     "sms_key": "sms-9",
     "pager_key": "çağrı-9",
     "smtp_password": "posta 9",
+    "object_storage_key": "DEPO9",
+    "object_storage_secret": "depo/+=9",
 }
 
 

@@ -14,7 +14,8 @@
      ├── TrainingError         training cannot go on
      ├── RecordsError          the database, the file store or what is sealed in them
      │    ├── NotFound              no such case, image, report
-     │    └── Conflict              somebody else was faster, or the state does not allow it
+     │    ├── Conflict              somebody else was faster, or the state does not allow it
+     │    └── StorageUnavailable    the object storage does not answer, or refuses
      ├── AccessError           who asks, and whether they may
      │    ├── NotSignedIn           nobody is signed in, or the session is over or locked
      │    ├── Forbidden             the role does not allow it
@@ -123,6 +124,10 @@ class NotFound(RecordsError):
 
 class Conflict(RecordsError):
     """Somebody else was faster, or the state of a thing does not allow it."""
+
+
+class StorageUnavailable(RecordsError):
+    """The object storage does not answer, has no room, or refuses; the same may succeed later."""
 
 
 class AccessError(TetkikError):

@@ -175,6 +175,26 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=lambda: user_data_path("tetkik") / "house")
     """Where `tetkik serve` keeps images, and by default its database and master key. Default: `house` in the
     user's data folder."""
+    object_storage: str = Field(
+        default="", pattern=r"^$|^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*/?$"
+    )
+    """A bucket for the sealed files instead of the folder `files` in `data_dir`, such as
+    `s3://tetkik/hospital` (docs/how-to/object-storage.md). Empty: the folder."""
+    object_storage_endpoint: str = Field(
+        default="",
+        pattern=r"^$|^https://[\w.-]+(:\d{1,5})?/?$|^http://(127\.0\.0\.1|localhost)(:\d{1,5})?/?$",
+    )
+    """Where the object storage listens, such as `https://s3.hastane.local`; buckets are named in the path.
+    Without TLS on this machine alone."""
+    object_storage_region: str = Field(default="us-east-1", pattern=r"^[\w-]{1,60}$")
+    """The region that requests are signed for; most storages of a hospital take any."""
+    object_storage_key: SecretStr | None = None
+    """The access key of the object storage."""
+    object_storage_secret: SecretStr | None = None
+    """The secret of that access key."""
+    object_storage_ca: Path | None = None
+    """The authority (PEM) that signed the certificate of the object storage. None: those that the system
+    trusts."""
     database_url: SecretStr | None = None
     """The database, such as `postgresql+psycopg://tetkik@db/tetkik`. Default: SQLite in `data_dir`."""
     audit_anchors: Path | None = None

@@ -9,6 +9,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from tests.ports import free_port
 from tetkik import bundle
 from tetkik.bundle import Task, store
 from tetkik.cli import system_report
@@ -110,6 +111,22 @@ def test_a_missing_package_is_named_with_its_remedy(monkeypatch):
     said = " ".join(run()[1].split())
     assert "missing: scipy (pip install 'tetkik[train]')" in said
     assert report()["extras"]["train"]["missing"] == ["scipy"]
+
+
+def test_an_object_storage_that_does_not_answer_is_status_1(monkeypatch):
+    assert report()["object_storage"] is None
+    monkeypatch.setattr("tetkik.records.storage.s3._RETRIES", 0)
+    monkeypatch.setenv("TETKIK_OBJECT_STORAGE", "s3://tetkik")
+    for name, value in {
+        "ENDPOINT": f"http://127.0.0.1:{free_port()}",
+        "KEY": "a",
+        "SECRET": "geheim",
+    }.items():
+        monkeypatch.setenv(f"TETKIK_OBJECT_STORAGE_{name}", value)
+    settings.cache_clear()
+    status, said, _ = run()
+    assert status == 1 and "no answer" in " ".join(said.split()) and "geheim" not in said
+    assert "no answer" in report()["object_storage"]["fault"]
 
 
 def test_every_extra_has_a_purpose():

@@ -71,7 +71,7 @@ def test_verify_names_the_first_broken_entry(hospital, tmp_path):
 
 def test_verify_finds_a_lost_file(hospital):
     records = made_records(hospital)
-    records.files.remove(next(records.files.names()))
+    records.files.storage.remove(next(records.files.storage.names()))
     records.close()
     status, _, fault = run("audit", "verify")
     assert status == 1 and "missing or damaged" in fault

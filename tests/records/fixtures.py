@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.records.kit import made_records, made_sqlite
+from tests.records.object_storage import ObjectStorage
 from tests.records.postgres import Cluster
 from tetkik.records.database import Records
 
@@ -20,6 +21,14 @@ def postgres() -> Iterator[Cluster]:
     cluster = Cluster()
     yield cluster
     cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def object_storage() -> Iterator[ObjectStorage]:
+    """One object storage for each process of tests, likewise."""
+    started = ObjectStorage()
+    yield started
+    started.stop()
 
 
 @pytest.fixture

@@ -28,11 +28,20 @@ from tetkik.records.images import images
 from tetkik.records.lifecycle import retention
 from tetkik.records.lifecycle.integrity import verify_stored
 from tetkik.records.schema import Blob, Case, CaseMove, Complaint, Image, Job
+from tetkik.records.storage.base import path_of
 from tetkik.records.trail.verify import verify
 from tetkik.values import Actor, CaseState, MoveReason, Role
 from tetkik.workflow import case_transfer
 
-_OWN = ("case_transfer.py", "copying.py", "case_erasure.py", "files.py", "complaints.py", "database.py")
+_OWN = (
+    "case_transfer.py",
+    "copying.py",
+    "case_erasure.py",
+    "files.py",
+    "folder.py",
+    "complaints.py",
+    "database.py",
+)
 _FILMS = tuple(picture(shade=shade) for shade in (90, 120))
 
 
@@ -99,12 +108,12 @@ def _looked_at(records: Records, people: list[str]) -> str:
 
 def _swept(records: Records) -> None:
     """What a crash left behind without a row goes once it is old, and no other patient's key opens a file."""
-    for name in records.files.names():
-        os.utime(records.files.path(name), (0, 0))
+    for name in records.files.storage.names():
+        os.utime(records.folder / "files" / path_of(name), (0, 0))
     retention.remove_orphaned_files(records)
     with records.read() as tx:
         named = {*tx.session.scalars(select(Image.file)), *tx.session.scalars(select(Blob.file))}
-    there = set(records.files.names())
+    there = set(records.files.storage.names())
     assert there == {name for name in named if not name.startswith("-")} and len(there) == len(_FILMS)
 
 

@@ -442,10 +442,10 @@ def _looked_through(records: Records, courses: list[Course]) -> list[str]:
 def _orphans(records: Records, named: set[str]) -> list[str]:
     """What a crash left behind without a row goes once it is old; what has a row stays."""
     store = records.files
-    left = [store.path(name) for name in store.names()] + list(store.temporary.iterdir())
+    left = [*records.folder.glob("files/??/*"), *store.temporary.iterdir()]
     for path in left:
         os.utime(path, (0, 0))
     retention.remove_orphaned_files(records)
-    there = set(store.names())
+    there = set(store.storage.names())
     found = [] if there == named else [f"{len(there - named)} files too many, {len(named - there)} missing"]
     return found + [f"left in {path.parent.name}" for path in store.temporary.iterdir()]

@@ -48,13 +48,13 @@ def test_nothing_of_the_images_opens_with_the_wrong_patients_key_any_more(record
     case_id = opened(records, reader)
     ali, gulcin = patient_of(records, case_id), made_patient(records, reader)
     files = records.files
-    before = set(files.names())
+    before = set(files.storage.names())
     moved(records, reader, case_id, gulcin)
     with records.read() as tx:
         named = {*tx.session.scalars(select(Image.file)), *tx.session.scalars(select(Blob.file))}
-        assert before.isdisjoint(files.names())
-        assert set(files.names()) == {name for name in named if not name.startswith("-")}
-        for name in files.names():
+        assert before.isdisjoint(files.storage.names())
+        assert set(files.storage.names()) == {name for name in named if not name.startswith("-")}
+        for name in files.storage.names():
             assert files.get(tx.key(gulcin), name)
             with pytest.raises(RecordsError):
                 files.get(tx.key(ali), name)
@@ -109,7 +109,7 @@ def test_either_patient_is_erased_and_exported_without_the_other(records, reader
         assert images.read_content(tx, image) == film(1)
         assert verify(tx).whole and verify_stored(tx).faults == ()
     erase(records, gulcin, ErasureReason.REQUEST, years=20)
-    assert set(records.files.names()) == set()
+    assert set(records.files.storage.names()) == set()
 
 
 def test_the_right_one_is_erased_and_the_wrong_one_is_as_before(records, reader):
@@ -137,7 +137,7 @@ def _exported(records: Records, patient_id: str) -> dict[str, bytes]:
 def test_what_fails_on_the_way_leaves_everything_as_it_was(both_records, desk, monkeypatch):
     case_id = opened(both_records, desk)
     gulcin = made_patient(both_records, desk)
-    before, files = _rows(both_records), set(both_records.files.names())
+    before, files = _rows(both_records), set(both_records.files.storage.names())
     with both_records.write(desk) as tx:
         seen = case_transfer.preview_transfer(tx, case_id, gulcin).seen
 
@@ -148,10 +148,10 @@ def test_what_fails_on_the_way_leaves_everything_as_it_was(both_records, desk, m
         case_transfer.transfer_case(tx, case_id, gulcin, MoveReason.ALIKE, seen, sure=True)
         raise Stopped("No.")
     assert _rows(both_records) == before
-    assert files < set(both_records.files.names()), "sealed anew, and named by nobody: for the sweep"
-    monkeypatch.setattr("tetkik.records.lifecycle.retention._YOUNG", -60)
-    assert remove_orphaned_files(both_records) > 0
-    assert set(both_records.files.names()) == files
+    assert files < set(both_records.files.storage.names()), "sealed anew, and named by nobody: for the sweep"
+    monkeypatch.setattr("tetkik.records.lifecycle.retention.YOUNG", -60)
+    assert remove_orphaned_files(both_records)[0] > 0
+    assert set(both_records.files.storage.names()) == files
 
 
 def _rows(records: Records) -> dict[str, list[tuple[object, ...]]]:

@@ -22,13 +22,16 @@ def backup(
         Path | None,
         option("Also copy the master key to this file. Keep it apart from the backups: it opens them."),
     ] = None,
+    without_files: Annotated[
+        bool, option("Leave the files out: the object storage has copies of its own.")
+    ] = False,
 ) -> None:
     """Write everything that the hospital keeps into one encrypted file, while the service goes on."""
     with open_configured_records() as records:
         from tetkik.records.lifecycle.backup import make_backup
 
         with writing(target), progress("tetkik backup") as bar:
-            made = make_backup(records, target, progress=bar)
+            made = make_backup(records, target, progress=bar, without_files=without_files)
         if key_out is not None:
             _copy_key(records.master.fitting(records.vault.held.fingerprint), key_out)
         place, key = records.master.name, records.vault.held.fingerprint

@@ -15,7 +15,7 @@ from tetkik.cli.advisories import AdvisoryReport, find_vulnerabilities, installe
 from tetkik.cli.console import language, out, print_json_line, t, warn
 from tetkik.cli.options import TableAsJson, option
 from tetkik.cli.release_check import Release, check_release
-from tetkik.cli.system_report import Model, SystemReport, inspect_system
+from tetkik.cli.system_report import Model, ObjectStorage, SystemReport, inspect_system
 from tetkik.errors import UsageError
 
 _GOOD, _ABSENT, _BAD = Text("✓", "green"), Text("–", "dim"), Text("✗", "red")
@@ -61,6 +61,8 @@ def _show(system: SystemReport) -> None:
     _section(t("Device"), _device(system))
     if system.systems.probes or system.systems.faults:
         _section(t("The hospital's systems"), _systems(system))
+    if system.object_storage is not None:
+        _section(t("Object storage"), _object_storage(system.object_storage))
     if system.advisories is not None:
         _section(t("Advisories"), _advisories(system.advisories))
     if system.release is not None:
@@ -199,6 +201,13 @@ def _systems(system: SystemReport) -> Table:
         grid.add_row(
             _GOOD if one.answers else _ABSENT, one.name, said, Text(f"{one.how} {one.address}", "dim")
         )
+    return grid
+
+
+def _object_storage(bucket: ObjectStorage) -> Table:
+    grid = _grid()
+    fault = bucket.fault and bucket.fault.in_language(language())
+    grid.add_row(_BAD if fault else _GOOD, bucket.place, fault or t("answers, and its key may list it"))
     return grid
 
 

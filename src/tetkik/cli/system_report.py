@@ -107,6 +107,14 @@ class Reports:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectStorage:
+    """The bucket of the settings, and why it cannot be used; None where it answers."""
+
+    place: str
+    fault: TetkikError | None
+
+
+@dataclass(frozen=True, slots=True)
 class SettingInForce:
     """A setting's value, and where that comes from: `environment`, `file` or `default`."""
 
@@ -136,6 +144,7 @@ class SystemReport:
     offline: bool
     java: str | None
     systems: Systems
+    object_storage: ObjectStorage | None
     advisories: AdvisoryReport | None = None
     release: Release | None = None
     tetkik: str = __version__
@@ -152,11 +161,14 @@ class SystemReport:
     def sound(self) -> bool:
         vulnerable = self.advisories is not None and bool(self.advisories.found)
         altered = self.release is not None and self.release.same_version and not self.release.installed
-        faulty = self.unusable or vulnerable or altered or self.systems.faults
+        closed = self.object_storage is not None and self.object_storage.fault is not None
+        faulty = self.unusable or vulnerable or altered or closed or self.systems.faults
         return not faulty and all(self.dicom.values())
 
     def as_json(self) -> dict[str, Any]:
         """Keys may be added, never renamed."""
+        bucket = self.object_storage
+        fault = str(bucket.fault) if bucket and bucket.fault else None
         return {
             "ok": self.sound,
             **asdict(replace(self, systems=Systems())),
@@ -170,6 +182,7 @@ class SystemReport:
                 "faults": [str(fault) for fault in self.systems.faults],
             },
             "config_file": str(self.config_file),
+            "object_storage": None if bucket is None else {**asdict(bucket), "fault": fault},
         }
 
 
@@ -188,6 +201,7 @@ def inspect_system() -> SystemReport:
         offline=settings().offline,
         java=shutil.which("java"),
         systems=_systems(),
+        object_storage=_object_storage(),
     )
 
 
@@ -205,6 +219,20 @@ def _systems() -> Systems:
         return Systems(faults=(fault,))
     assert found is not None
     return Systems(probe(found, settings()), tuple(find_faults(found, settings())))
+
+
+def _object_storage() -> ObjectStorage | None:
+    """The one thing that is asked over a network: the hospital's own."""
+    if not settings().object_storage:
+        return None
+    from tetkik.records.storage.opening import open_storage
+
+    try:
+        if storage := open_storage(settings()):
+            storage.check()
+    except TetkikError as fault:
+        return ObjectStorage(settings().object_storage, fault)
+    return ObjectStorage(settings().object_storage, None)
 
 
 def extras() -> tuple[Extra, ...]:

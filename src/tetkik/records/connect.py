@@ -9,6 +9,7 @@ from tetkik.errors import SettingError
 from tetkik.records.database import Records
 from tetkik.records.demonstration import mark_as_demonstration, refuse_demonstration
 from tetkik.records.master_key import CREDENTIAL, MasterKey
+from tetkik.records.storage.opening import open_storage
 from tetkik.settings import Settings
 
 DATABASE = "tetkik.db"
@@ -29,6 +30,7 @@ def open_records(settings: Settings) -> Records:
         settings.cipher,
         settings.audit_anchors,
         encounter_access=settings.encounter_access,
+        storage=open_storage(settings),
     )
 
 

@@ -32,6 +32,8 @@ from tetkik.records.master_key import MasterKey
 from tetkik.records.migrate import lock_schema, upgrade
 from tetkik.records.name_index import NameIndex, number_names
 from tetkik.records.schema import Base, Case, Patient, RingKey
+from tetkik.records.storage.base import FileStorage
+from tetkik.records.storage.folder import FolderStorage
 from tetkik.records.vault import Key, Vault
 from tetkik.values import SYSTEM, Actor
 
@@ -188,6 +190,7 @@ class Records:
         master: where the master key comes from; None is `keys/master.key` in `folder`.
         anchors: the file of the trail's anchors; None is `audit.anchors` in `folder`.
         encounter_access: whether clinicians need an open encounter of the patient.
+        storage: where sealed files lie; None is `files` in `folder`.
 
     Raises:
         SettingError: a database that cannot be opened, or a master key that does not fit it.
@@ -202,6 +205,7 @@ class Records:
         anchors: Path | None = None,
         *,
         encounter_access: bool = False,
+        storage: FileStorage | None = None,
     ) -> None:
         self.encounter_access = encounter_access
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -221,7 +225,8 @@ class Records:
         except BaseException:
             self.engine.dispose()
             raise
-        self.files = FileStore(folder / "files", folder / "tmp", self.vault)
+        temporary = folder / "tmp"
+        self.files = FileStore(storage or FolderStorage(folder / "files", temporary), temporary, self.vault)
         self.names = NameIndex(self.engine, self.vault)
         self.anchors = AnchorFile(anchors or folder / audit_anchors.FILE, self.vault)
         self._codes = row_authentication.LastCodes()

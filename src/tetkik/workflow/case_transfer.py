@@ -186,8 +186,7 @@ def remove_leftover_files(records: Records, done: CompletedTransfer) -> None:
     """
     with records.write(SYSTEM) as tx:
         tx.session.execute(select(Patient.id).where(Patient.id == done.left).with_for_update()).all()
-        for name in done.files - case_erasure.find_referenced_files(tx, done.files):
-            tx.files.remove(name)
+        tx.files.remove_all(done.files - case_erasure.find_referenced_files(tx, done.files))
     truncate_sqlite_log(records)
 
 

@@ -51,7 +51,7 @@ def test_nothing_of_the_patient_lies_in_the_clear(both_records, technician, case
     with both_records.read() as tx:
         row = tx.session.get_one(Image, added.image.id)
         study = tx.session.get_one(Study, row.study_id)
-        stored = both_records.files.path(row.file).read_bytes()
+        stored = both_records.files.storage.path(row.file).read_bytes()
         for kept in (row.tags, study.tags, stored):
             assert not any(word in kept for word in (b"SENTETIK", b"SAHIN", b"SYN0", b"SYNTHETIC"))
         assert radiograph(3).sha256 not in row.file
@@ -116,7 +116,7 @@ def test_an_image_opens_for_those_who_may_open_its_case(both_records, technician
 
 def test_a_file_that_was_altered_or_taken_away_is_told(both_records, technician, case):
     image = put(both_records, technician, case).image
-    path = both_records.files.path(image.file)
+    path = both_records.files.storage.path(image.file)
     whole = path.read_bytes()
     for spoilt in (whole[:-1], whole[:-20] + bytes(20), b""):
         path.write_bytes(spoilt)

@@ -82,7 +82,7 @@ def rows(records, without=frozenset()):
 
 
 def files(records):
-    return {name: records.files.path(name).read_bytes() for name in records.files.names()}
+    return {name: records.files.storage.path(name).read_bytes() for name in records.files.storage.names()}
 
 
 def test_every_row_and_file_comes_back(hospital, empty, tmp_path):
@@ -278,7 +278,7 @@ def test_what_was_sealed_and_is_no_row_is_one_sentence_and_writes_nothing(
 def test_a_lost_file_is_told(hospital, tmp_path):
     with hospital.read() as tx:
         name = tx.session.scalars(select(Image.file)).first()
-    hospital.files.remove(name)
+    hospital.files.storage.remove(name)
     assert make_backup(hospital, tmp_path / "backup").missing == 1
 
 

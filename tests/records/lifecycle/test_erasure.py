@@ -88,7 +88,7 @@ def test_without_a_signed_report_everything_goes_at_once(both_records):
     done = erase(both_records, there.patient_id, ErasureReason.REQUEST, years=20, reference="KVKK-2026/12")
     assert (done.complete, done.kept_until, done.kept_reports) == (True, None, 0)
     assert sealed_columns(both_records, there.patient_id, there.case_id) == []
-    assert list(both_records.files.names()) == [] and done.files >= 2
+    assert list(both_records.files.storage.names()) == [] and done.files >= 2
     assert count(both_records, PatientIndex) == 0
     with both_records.read() as tx:
         assert patients.find(tx, "10000000146") == ()
@@ -142,7 +142,9 @@ def test_a_signed_report_is_kept_with_its_image_and_the_rest_goes(both_records):
         assert tx.session.scalars(select(Report.draft)).all() == [None, None]
         assert set(tx.session.scalars(select(Blob.label))) == {version.info.id}
         assert tx.session.get_one(Case, there.case_id).restricted
-    stored = [both_records.files.path(name).read_bytes() for name in both_records.files.names()]
+    stored = [
+        both_records.files.storage.path(name).read_bytes() for name in both_records.files.storage.names()
+    ]
     assert len(stored) == 1 and not any(OTHER in content for content in stored)
     assert whole(both_records)
 
@@ -207,7 +209,7 @@ def test_on_its_day_the_rest_goes_too(both_records):
     pass_time(both_records, there.patient_id)
     assert apply_retention(both_records, RetentionTerms(20)).erased == 1
     assert sealed_columns(both_records, there.patient_id, there.case_id) == []
-    assert list(both_records.files.names()) == []
+    assert list(both_records.files.storage.names()) == []
     for table in (ReportVersion, SignatureRow, Blob, PatientIndex):
         assert count(both_records, table) == 0
     assert count(both_records, Score) > 0
@@ -378,7 +380,7 @@ def test_what_passes_is_forgotten_and_files_without_a_row_too(both_records, monk
                     expires_at=tx.now + timedelta(days=days),
                 )
             )
-        stray = both_records.files.path("ab" * 32)
+        stray = both_records.files.storage.path("ab" * 32)
         stray.parent.mkdir()
         stray.write_bytes(b"stray")
     assert is_due(both_records)
@@ -386,6 +388,6 @@ def test_what_passes_is_forgotten_and_files_without_a_row_too(both_records, monk
     assert (done.sessions, done.files) == (1, 0)
     assert count(both_records, BrowserSession) == 1
     assert not is_due(both_records)
-    monkeypatch.setattr("tetkik.records.lifecycle.retention._YOUNG", -1)
+    monkeypatch.setattr("tetkik.records.lifecycle.retention.YOUNG", -1)
     assert apply_retention(both_records, RetentionTerms(20)).files == 1
     assert not stray.exists()

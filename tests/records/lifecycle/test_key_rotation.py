@@ -65,7 +65,7 @@ def rows(records):
 
 
 def files(records):
-    return {name: records.files.path(name).read_bytes() for name in records.files.names()}
+    return {name: records.files.storage.path(name).read_bytes() for name in records.files.storage.names()}
 
 
 def told_by(records):

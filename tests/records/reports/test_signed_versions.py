@@ -98,8 +98,8 @@ def test_a_picture_that_is_another_one_shows(records, reader):
         )
         kinds = {item.what: item for item in content.pictures}
         assert all(isinstance(item, Picture) for item in content.pictures)
-        swapped = tx.files.path(kinds["image"].file)
-        swapped.write_bytes(tx.files.path(kinds["heatmap"].file).read_bytes())
+        swapped = tx.files.storage.path(kinds["image"].file)
+        swapped.write_bytes(tx.files.storage.path(kinds["heatmap"].file).read_bytes())
         with pytest.raises(RecordsError):
             versions.version_of(tx, made.id)
 

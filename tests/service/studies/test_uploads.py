@@ -12,6 +12,7 @@ import pytest
 from PIL import Image as Picture
 from sqlalchemy import select
 
+from tests.ports import free_port
 from tests.records.kit import made_case, made_user
 from tests.records.pictured import film, radiograph
 from tests.service.http.clamd import EICAR, clamd
@@ -22,6 +23,8 @@ from tetkik.records.cases.identity_comparison import person_from_identity
 from tetkik.records.images import images, jobs
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.schema import AuditRow, Case, Image, Job, Patient
+from tetkik.records.storage import s3
+from tetkik.records.storage.s3 import Bucket
 from tetkik.values import JobState, Role
 
 UPLOAD = "/api/v1/images"
@@ -122,7 +125,7 @@ def test_a_bad_file_is_refused_in_one_sentence_and_leaves_nothing(
     assert "kesik.dcm" in detail and "Error" not in detail and detail.rstrip().endswith(".")
     assert detail.count(". ") == 0
     assert (count(app_context, Image), count(app_context, Job)) == (0, 0)
-    assert list(app_context.records.files.names()) == [] and list((tmp_path / "tmp").iterdir()) == []
+    assert list(app_context.records.files.storage.names()) == [] and list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_a_file_that_is_too_large_is_refused(client, case):
@@ -164,7 +167,7 @@ def test_an_image_of_another_patient_is_kept_only_when_a_person_is_sure(client, 
     assert shown["name"] == ("FANTOM SENTETIK", "Gülçin ŞAHİN")
     assert len(audited(app_context, "case.opened")) == 1  # whose case it is was told
     assert count(app_context, Image) == 0 and audited(app_context, "image.uploaded") == []
-    assert list(app_context.records.files.names()) == []
+    assert list(app_context.records.files.storage.names()) == []
     sure = client.post(f"{UPLOAD}?case_id={case}&sure=true", content=film())
     assert sure.status_code == 201 and {one["trait"] for one in sure.json()["differs"]} == {"name", "number"}
     (entry,) = audited(app_context, "image.uploaded")
@@ -205,6 +208,24 @@ def test_a_file_is_sealed_before_the_write_transaction_begins(client, app_contex
         image = uploaded["image"]["id"]
         assert client.get(f"{UPLOAD}/{image}/file").content == content
         assert client.get(f"{UPLOAD}/{image}/preview").headers["content-type"] == "image/png"
+
+
+def test_an_upload_is_refused_while_the_object_storage_is_away_and_taken_after(
+    client, app_context, case, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(s3, "_RETRIES", 0)
+    files = app_context.records.files
+    there = files.storage
+    nowhere = Bucket(f"http://127.0.0.1:{free_port()}", "tetkik", "", "a", "b", "c")
+    files.storage = s3.S3Storage(nowhere, tmp_path / "tmp")
+    answer = client.post(f"{UPLOAD}?case_id={case}", content=png(), headers={"Accept-Language": "tr"})
+    assert answer.status_code == 503 and "nesne deposu" in answer.json()["detail"]
+    assert (count(app_context, Image), count(app_context, Job)) == (0, 0)
+    assert list((tmp_path / "tmp").iterdir()) == []
+    files.storage = there
+    image = client.post(f"{UPLOAD}?case_id={case}", content=png()).json()["image"]["id"]
+    files.storage = s3.S3Storage(nowhere, tmp_path / "tmp")
+    assert client.get(f"{UPLOAD}/{image}/file").status_code == 503
 
 
 def test_what_does_not_say_whose_it_is_needs_a_case(client, app_context):
@@ -332,11 +353,11 @@ def test_what_a_person_may_upload_in_a_day_holds_over_restarts(tmp_path):
     with served(app_context) as client:
         client.cookies.set("tetkik", cookie)
         client.headers["X-CSRF-Token"] = csrf
-        kept = list(app_context.records.files.names())
+        kept = list(app_context.records.files.storage.names())
         refused = client.post(UPLOAD, content=film(5), headers={"Accept-Language": "en"})
         assert refused.status_code == 429 and "2 images in 24 hours" in refused.json()["detail"]
         assert client.post(UPLOAD, content=film(0)).status_code == 201, "it is there already"
-        assert count(app_context, Image) == 2 and list(app_context.records.files.names()) == kept
+        assert count(app_context, Image) == 2 and list(app_context.records.files.storage.names()) == kept
         sign_in(client, app_context, Role.TECHNICIAN)
         assert client.post(UPLOAD, content=film(5)).status_code == 201, "another person"
     app_context.records.close()

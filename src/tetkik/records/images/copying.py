@@ -27,7 +27,7 @@ def reencrypt_file(tx: Transaction, image: StoredImage, patient_id: str) -> Stor
     """An image's file on the disk, sealed under another patient's key; where it lies so already, no more."""
     sha256 = images.load_sha256(tx, image)
     name = tx.vault.file_name(patient_id, sha256)
-    if tx.files.holds(name):
+    if tx.files.storage.touch(name):
         return StoredFile(name, image.size, sha256)
     with tx.files.plain(tx.key(image.patient_id), image.file) as path, path.open("rb") as content:
         return images.store_file(tx, patient_id, content)

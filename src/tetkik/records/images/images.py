@@ -131,7 +131,7 @@ def store_file(
 def still_stored(tx: Transaction, patient_id: str, *files: StoredFile) -> bool:
     """Whether files from an earlier `store_file` are on the disk; they stay until this transaction ends."""
     _lock_against_removal(tx, patient_id)
-    return all(tx.files.holds(file.name) for file in files)
+    return all(tx.files.storage.touch(file.name) for file in files)
 
 
 def _lock_against_removal(tx: Transaction, patient_id: str) -> None:

@@ -42,10 +42,17 @@ class BackupManifest:
     """Files that a row names and that were not there."""
     hashes: dict[str, str]
     """SHA-256 of each member but this one."""
+    without_files: bool = False
+    """Whether the files are left to whoever keeps the object storage; `files` and `missing` are 0 then."""
 
 
 def make_backup(
-    records: Records, target: Path, *, actor: Actor = SYSTEM, progress: Progress | None = None
+    records: Records,
+    target: Path,
+    *,
+    actor: Actor = SYSTEM,
+    progress: Progress | None = None,
+    without_files: bool = False,
 ) -> BackupManifest:
     """Write a backup; the file appears once it is whole. There is none of a demonstration."""
     refuse_demonstration(records.engine.url)
@@ -63,11 +70,11 @@ def make_backup(
         )
         with write_archive(target, records.vault, header) as archive:
             rows = _add_rows(connection, archive, progress)
-            names = _names(connection)
+            names = [] if without_files else _names(connection)
             missing = _add_files(records, archive, names, progress)
             # After the files: an erasure that removed one of them is in it.
             archive.add(LEDGER, erasure_log.read_log(records.folder))
-            manifest = BackupManifest(rows, len(names) - missing, missing, archive.hashes)
+            manifest = BackupManifest(rows, len(names) - missing, missing, archive.hashes, without_files)
             archive.add(MANIFEST, json.dumps(asdict(manifest)).encode())
     with records.write(actor) as tx:
         tx.audit(Action.BACKUP_MADE, files=manifest.files, missing=missing)
@@ -104,8 +111,8 @@ def _add_files(records: Records, archive: ArchiveWriter, names: list[str], progr
     missing = 0
     for done, name in enumerate(names, 1):
         try:
-            with records.files.path(name).open("rb") as file:
-                archive.add_file(f"files/{name}", file, os.fstat(file.fileno()).st_size)
+            with records.files.storage.read(name) as (file, size):
+                archive.add_file(f"files/{name}", file, size)
         except FileNotFoundError:  # erased meanwhile; or lost, and then `audit verify` says so
             missing += 1
         if progress is not None:

@@ -234,8 +234,7 @@ def _erase_record(tx: Transaction, patient_id: str, years: int) -> _Erased:
 def _removed(records: Records, patient_id: str, erased: Sequence[_Erased]) -> Erasure:
     """Remove the files once the transaction is through, and sum up."""
     files = {name for one in erased for name in one.files}
-    for name in files:
-        records.files.remove(name)
+    records.files.remove_all(files)
     until = max((one.kept_until for one in erased if one.kept_until is not None), default=None)
     return Erasure(patient_id, until is None, until, sum(one.kept_reports for one in erased), len(files))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import and_, or_, select
 
-from tetkik.errors import RecordsError
+from tetkik.errors import RecordsError, StorageUnavailable
 from tetkik.language import Sentence
 from tetkik.records.database import Transaction
 from tetkik.records.images.images import ERASED_FILE
@@ -91,10 +91,12 @@ def _named(tx: Transaction) -> Iterator[tuple[str, str, str]]:
 
 def _opens(tx: Transaction, patient_id: str, name: str, *, contents: bool) -> bool:
     if not contents:
-        return tx.files.path(name).is_file()
+        return tx.files.storage.modified(name) is not None
     try:
         for _ in tx.files.chunks(tx.key(patient_id), name):
             pass
+    except StorageUnavailable:  # that says nothing of the file
+        raise
     except (RecordsError, OSError):
         return False
     return True

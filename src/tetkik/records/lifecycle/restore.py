@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 
 from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.exc import OperationalError, StatementError
@@ -112,7 +110,7 @@ def restore_backup(
     in `RestoreResult.erased`; `erasure.erase_again` erases those who came back.
     """
     header, manifest = examine_backup(source, records.vault)
-    _require_fit(records, header)
+    _require_fit(records, header, manifest)
     if header.schema != NEWEST:
         downgrade(records.engine, header.schema)
     with ExitStack() as undo:  # takes away the files that were placed where anything fails
@@ -144,14 +142,14 @@ def restore_backup(
     )
 
 
-def _require_fit(records: Records, header: BackupHeader) -> None:
+def _require_fit(records: Records, header: BackupHeader, manifest: BackupManifest) -> None:
     with records.engine.connect() as connection:
         full = any(
             connection.scalar(select(func.count()).select_from(table))
             for table in backup_tables()
             if table.name not in ("notes", "keyring")
         )
-    if full or next(records.files.names(), None) is not None:
+    if full or not (manifest.without_files or next(records.files.storage.names(), None) is None):
         raise InputError(
             "This installation is not empty, and a backup is restored into an empty one only; name an empty "
             "data_dir and database_url."
@@ -174,7 +172,8 @@ def _read_in(
     """Rows into the database, files to their places; gives the ledger of the backup."""
     connection.execute(delete(Note))
     delete_keyring(connection)
-    known = b""
+    known, placed = b"", list[str]()
+    undo.callback(records.files.remove_all, placed)
     total = len(manifest.hashes)
     for done, (name, content) in enumerate(read_members(source, records.vault), 1):
         kind, _, rest = name.partition("/")
@@ -182,19 +181,11 @@ def _read_in(
             with _refuse_faulty():
                 insert_rows(connection, rest.partition("/")[0], content)
         elif kind == "files":
-            undo.callback(_place(records, rest, content).unlink, missing_ok=True)
+            placed.append(rest)
+            with _refuse_faulty(), records.files.storage.write(rest) as file:
+                shutil.copyfileobj(content, file)
         elif name == LEDGER:
             known = content.read()
         if progress is not None:
             progress("members", min(done, total), total)
     return known
-
-
-def _place(records: Records, name: str, content: IO[bytes]) -> Path:
-    path = records.files.path(name)
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    with path.open("xb") as file:
-        shutil.copyfileobj(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    return path

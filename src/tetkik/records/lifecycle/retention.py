@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, select
 
+from tetkik.errors import StorageUnavailable
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records
 from tetkik.records.lifecycle import erasure_log
@@ -33,13 +34,13 @@ from tetkik.records.schema import (
     Patient,
     ReportVersion,
 )
+from tetkik.records.storage.base import YOUNG
 from tetkik.values import SYSTEM, Actor, CaseState
 
 _DAY = timedelta(days=1)
 _INVITE = timedelta(days=30)
 _NOTE = "last retention"
-_YOUNG = 24 * 3600
-"""Seconds for which a file may lie without a row: its row is perhaps still to be written."""
+_MOST_STUCK = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class RetentionResult:
     sessions: int
     passing: int
     files: int
+    stuck: int
+    """Files that no row names and that the storage did not let go (Object Lock); the next day tries again."""
 
 
 def apply_retention(records: Records, terms: RetentionTerms, *, actor: Actor = SYSTEM) -> RetentionResult:
@@ -83,8 +86,8 @@ def apply_retention(records: Records, terms: RetentionTerms, *, actor: Actor = S
             delete(IdempotentRequest).where(IdempotentRequest.at < tx.now - _DAY),
             delete(Invite).where(Invite.expires_at < tx.now - _INVITE),
         )
-    files = remove_orphaned_files(records)
-    done = RetentionResult(len(due), again, cases, left, sessions, passing, files)
+    files, stuck = remove_orphaned_files(records)
+    done = RetentionResult(len(due), again, cases, left, sessions, passing, files, stuck)
     with records.write(actor) as tx:
         tx.session.merge(Note(key=_NOTE, value=tx.now.isoformat()))
         tx.audit(Action.RETENTION_APPLIED, **asdict(done))
@@ -104,18 +107,31 @@ def make_due(connection: Connection) -> None:
     connection.execute(delete(Note).where(Note.key == _NOTE))
 
 
-def remove_orphaned_files(records: Records) -> int:
-    """Remove stored files that no row names, and parts of files that were never finished; gives how many."""
+def remove_orphaned_files(records: Records) -> tuple[int, int]:
+    """Remove stored files that no row names, and parts of files that were never finished.
+
+    Gives how many, and how many the storage did not let go.
+    """
     with records.read() as tx:
         named = {*tx.session.scalars(select(Image.file)), *tx.session.scalars(select(Blob.file))}
-    before = time.time() - _YOUNG
-    store = records.files
-    old = [store.path(name) for name in store.names() if name not in named]
-    old += [path for path in store.temporary.iterdir() if path.is_file()]
-    going = [path for path in old if path.stat().st_mtime < before]
-    for path in going:
+    before = time.time() - YOUNG
+    store, parts = records.files.storage, records.files.temporary.iterdir()
+    removed = stuck = 0
+    for name in store.names():
+        modified = None if name in named else store.modified(name)
+        if modified is None or modified >= before:
+            continue
+        try:
+            store.remove(name)
+            removed += 1
+        except StorageUnavailable:
+            stuck += 1
+            if stuck == _MOST_STUCK:
+                break
+    for path in [path for path in parts if path.is_file() and path.stat().st_mtime < before]:
         path.unlink(missing_ok=True)
-    return len(going)
+        removed += 1
+    return removed, stuck
 
 
 def _forget_orders(records: Records, before: datetime, actor: Actor) -> None:
@@ -151,6 +167,5 @@ def _empty_case(records: Records, case_id: str, actor: Actor) -> bool:
         patient_id = case.patient_id
         files = erase_cases(tx, patient_id, [case_id], Retained())
         tx.audit(Action.RETENTION_APPLIED, case_id=case_id, patient_id=patient_id, files=len(files))
-    for name in files:
-        records.files.remove(name)
+    records.files.remove_all(files)
     return True

@@ -9,6 +9,7 @@ from tetkik.errors import (
     InputError,
     NotFound,
     NotSignedIn,
+    StorageUnavailable,
     TetkikError,
     TooManyRequests,
     UsageError,
@@ -22,6 +23,7 @@ _STATUS: tuple[tuple[type[TetkikError], int], ...] = (
     (TooManyRequests, 429),
     (InputError, 422),
     (UsageError, 422),
+    (StorageUnavailable, 503),
     (AccessError, 503),  # the identity provider does not answer
 )
 

@@ -1,0 +1,50 @@
+"""What the file store asks of the place where its sealed files lie; no clear byte reaches it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import IO, ClassVar, Protocol
+
+YOUNG = 24 * 3600
+"""Seconds for which a file may lie without a row: its row is perhaps still to be written."""
+_NAME = re.compile(r"[0-9a-f]{64}")
+
+
+class FileStorage(Protocol):
+    """Files by name. Where it cannot be asked now, all of it raises `StorageUnavailable`."""
+
+    asks_first: ClassVar[bool]
+    """Whether asking for a file is cheaper than writing the same again."""
+
+    def write(self, name: str) -> AbstractContextManager[IO[bytes]]:
+        """A file to write: there whole and for good once the block ends, and not at all where it raises."""
+
+    def read(self, name: str) -> AbstractContextManager[tuple[IO[bytes], int]]:
+        """A file with its bytes; `FileNotFoundError` where there is none."""
+
+    def modified(self, name: str) -> float | None:
+        """When a file was written or touched, in seconds since 1970; None where there is none."""
+
+    def touch(self, name: str) -> bool:
+        """Whether a file is there; if so it is not older than half of `YOUNG` now."""
+
+    def remove(self, name: str) -> None:
+        """Take a file away for good, with every version that the place keeps of it, if it is there."""
+
+    def names(self) -> Iterator[str]:
+        """The names of all files."""
+
+
+def path_of(name: str) -> str:
+    """Where a file lies, the same in a folder and in a bucket: files can be copied from one to the other."""
+    if not name.isalnum():
+        raise ValueError("not a name of the store")
+    return f"{name[:2]}/{name}"
+
+
+def name_of(path: str) -> str | None:
+    """The file that lies at a path; None where it is none of the store's."""
+    folder, _, name = path.rpartition("/")
+    return name if _NAME.fullmatch(name) and folder == name[:2] else None

@@ -1,0 +1,230 @@
+"""Sealed files in a bucket of an object storage that speaks S3."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import IO, TYPE_CHECKING, ClassVar, cast
+
+from tetkik.errors import MissingExtra, SettingError, StorageUnavailable
+from tetkik.language import Sentence
+from tetkik.records.storage.base import YOUNG, name_of, path_of
+from tetkik.records.storage.s3_requests import SignedRequests
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+    from obstore import GetOptions
+    from obstore.store import ClientConfig, S3Store
+
+_PART = 8 << 20
+"""Bytes of one request: what is longer is uploaded in parts, and read a range at a time."""
+_AT_ONCE = 4
+_LARGEST = 1 << 36
+"""No file has more bytes: a storage that says so is not believed."""
+_SECONDS, _CONNECT_SECONDS, _RETRIES, _RETRY_SECONDS = 30, 3, 3, 20
+_CODE, _STATUS = re.compile(r"<Code>(\w{1,60})</Code>"), re.compile(r"status code: (\d{3})")
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Where the bucket is, and who opens it."""
+
+    endpoint: str
+    """Such as `https://s3.hastane.local`; the bucket is named in the path."""
+    name: str
+    prefix: str
+    """Before every path, without slashes at its ends; may be empty."""
+    region: str
+    key: str
+    secret: str = field(repr=False)
+    authorities: str | None = None
+    """Certificates (PEM) that are trusted beside those of the system."""
+
+
+class S3Storage:
+    """Files in a bucket; what is long waits in `temporary`, sealed and without a name, until it is whole."""
+
+    asks_first: ClassVar[bool] = False  # a request takes as long as a small file
+
+    def __init__(self, bucket: Bucket, temporary: Path) -> None:
+        self.bucket, self._temporary = bucket, temporary
+        self._store = _opened(bucket)
+        self._requests = SignedRequests(
+            bucket.endpoint, bucket.name, bucket.region, bucket.key, bucket.secret, bucket.authorities
+        )
+
+    @contextmanager
+    def write(self, name: str) -> Iterator[IO[bytes]]:
+        import obstore
+
+        path = path_of(name)
+        with SpooledTemporaryFile(_PART, dir=str(self._temporary)) as file:
+            yield cast("IO[bytes]", file)
+            size = file.tell()
+            file.seek(0)
+            with self._asked():
+                # One request, or parts that become a file when they are joined; each is signed with its
+                # SHA-256 (Signature Version 4), so that the storage takes nothing that was cut or altered.
+                if size <= _PART:
+                    obstore.put(self._store, path, file.read(), use_multipart=False)
+                    return
+                pieces = iter(partial(file.read, _PART), b"")
+                obstore.put(self._store, path, pieces, chunk_size=_PART, max_concurrency=_AT_ONCE)
+                stored = obstore.head(self._store, path)["size"]
+        if stored != size:
+            self.remove(name)
+            raise self._unavailable(Sentence("another length than it says"))
+
+    @contextmanager
+    def read(self, name: str) -> Iterator[tuple[IO[bytes], int]]:
+        pieces = self._pieces(path_of(name))
+        size, first = next(pieces)
+        rest = (piece for _, piece in pieces)
+        with io.BufferedReader(_Pieces(chain((first,), rest)), 1 << 20) as file:
+            yield file, size
+
+    def _pieces(self, path: str) -> Iterator[tuple[int, bytes]]:
+        """The size of a file, with each of its ranges."""
+        import obstore
+
+        begin, size = 0, _PART
+        wanted: GetOptions = {}
+        while begin < size:
+            wanted["range"] = (begin, min(begin + _PART, size))
+            try:
+                with self._asked():
+                    got = obstore.get(self._store, path, options=wanted)
+                    content = bytes(got.bytes())
+            except FileNotFoundError:
+                if begin == 0:
+                    raise
+                raise self._unavailable(Sentence("another length than it says")) from None
+            if begin == 0:
+                size, tag = got.meta["size"], got.meta["e_tag"]
+                if tag:  # no range of what was written meanwhile, sealed anew
+                    wanted["if_match"] = tag
+            if not 0 < size < _LARGEST or len(content) != min(_PART, size - begin):
+                raise self._unavailable(Sentence("another length than it says"))
+            yield size, content
+            begin += len(content)
+
+    def modified(self, name: str) -> float | None:
+        import obstore
+
+        try:
+            with self._asked():
+                return obstore.head(self._store, path_of(name))["last_modified"].timestamp()
+        except FileNotFoundError:
+            return None
+
+    def touch(self, name: str) -> bool:
+        modified = self.modified(name)
+        if modified is not None and modified < time.time() - YOUNG / 2:
+            # S3 changes no time of a file; it is written again, which is rare.
+            try:
+                with self.read(name) as (file, _), self.write(name) as again:
+                    shutil.copyfileobj(file, again)
+            except FileNotFoundError:
+                return False
+        return modified is not None
+
+    def remove(self, name: str) -> None:
+        path = path_of(name)
+        with self._asked():
+            self._requests.delete_versions(f"{self.bucket.prefix}/{path}".lstrip("/"))
+
+    def names(self) -> Iterator[str]:
+        import obstore
+
+        last = ""
+        with self._asked():
+            for page in obstore.list(self._store):
+                for found in page:
+                    if found["path"] <= last:  # not in their order: it would perhaps never end
+                        raise self._unavailable(Sentence("a list that is not in order"))
+                    last = found["path"]
+                    if name := name_of(last):
+                        yield name
+
+    def check(self) -> None:
+        """Ask for the first files; `StorageUnavailable` where the bucket cannot be listed."""
+        next(self.names(), None)
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Faults of the storage as `StorageUnavailable`; a file that is not there stays that."""
+        from obstore.exceptions import BaseError
+
+        try:
+            yield
+        except (BaseError, OSError) as fault:
+            code = _CODE.search(str(fault)) or _STATUS.search(str(fault))
+            missing = isinstance(fault, FileNotFoundError) and (not code or code[1] in {"404", "NoSuchKey"})
+            if missing or (code and code[1] == "InvalidRange"):  # of a file without a byte: none of ours
+                raise FileNotFoundError from None
+            raise self._unavailable(code[1] if code else Sentence("no answer")) from None
+
+    def _unavailable(self, fault: str | Sentence) -> StorageUnavailable:
+        return StorageUnavailable(
+            "The object storage {place} did not do what it was asked ({fault}); try again in a moment. If it "
+            "stays so, see that it runs and has room, and run tetkik doctor.",
+            place=f"{self.bucket.endpoint}/{self.bucket.name}",
+            fault=fault,
+        )
+
+
+class _Pieces(io.RawIOBase):
+    """Pieces of a file as a file."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._rest = pieces, memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer).cast("B")
+        self._rest = self._rest or memoryview(next(self._pieces, b""))
+        length = min(len(view), len(self._rest))
+        view[:length], self._rest = self._rest[:length], self._rest[length:]
+        return length
+
+
+def _opened(bucket: Bucket) -> S3Store:
+    try:
+        from obstore.store import S3Store
+    except ModuleNotFoundError:
+        raise MissingExtra("Object storage needs the package obstore; `pip install 'tetkik[s3]'`.") from None
+    client: ClientConfig = {
+        "allow_http": bucket.endpoint.startswith("http://"),
+        "timeout": timedelta(seconds=_SECONDS),
+        "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
+    }
+    if bucket.authorities:
+        client["root_certificate"] = bucket.authorities
+    try:
+        return S3Store(
+            bucket.name,
+            prefix=bucket.prefix or None,
+            endpoint=bucket.endpoint,
+            region=bucket.region,
+            access_key_id=bucket.key,
+            secret_access_key=bucket.secret,
+            virtual_hosted_style_request=False,
+            client_options=client,
+            retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)},
+        )
+    except ValueError:
+        raise SettingError(
+            "The file of the setting object_storage_ca holds no certificate; name one in PEM."
+        ) from None
