@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records
@@ -38,6 +38,8 @@ from tetkik.values import SYSTEM, Actor, CaseState
 _DAY = timedelta(days=1)
 _INVITE = timedelta(days=30)
 _NOTE = "last retention"
+_LOCK = 0x7E7C19
+"""Any number, the same in every process and for nothing else."""
 _YOUNG = 24 * 3600
 """Seconds for which a file may lie without a row: its row is perhaps still to be written."""
 
@@ -90,6 +92,16 @@ def apply_retention(records: Records, terms: RetentionTerms, *, actor: Actor = S
         tx.audit(Action.RETENTION_APPLIED, **asdict(done))
     finish_erasures(records)
     return done
+
+
+def apply_if_due(records: Records, terms: RetentionTerms) -> RetentionResult | None:
+    """Do it where a day has passed since it was last done; of several processes one does."""
+    with records.engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            # Goes with its transaction, so that nobody waits for a process that was killed.
+            if not connection.scalar(select(func.pg_try_advisory_xact_lock(_LOCK))):
+                return None
+        return apply_retention(records, terms) if is_due(records) else None
 
 
 def is_due(records: Records) -> bool:
