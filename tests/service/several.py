@@ -20,7 +20,9 @@ ORIGIN = "http://localhost"
 
 
 @contextmanager
-def services(folder: Path, url: str, *options: tuple[str, ...], source: Path | None = None) -> Iterator[list[str]]:
+def services(
+    folder: Path, url: str, *options: tuple[str, ...], source: Path | None = None
+) -> Iterator[list[str]]:
     """One process for each of `options`, options of the command; gives their addresses.
 
     `source` is the folder of another version's package.

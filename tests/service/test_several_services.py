@@ -42,7 +42,10 @@ class Hospital:
     def browsers(self, actor: Actor, *, of: str = "192.0.2.1") -> Iterator[tuple[httpx.Client, httpx.Client]]:
         """One browser that the proxy sends to either."""
         session = opened_session(make_context(self.records.folder, self.records), actor)
-        with browser_at(self.first, *session, of=of) as one, browser_at(self.second, *session, of=of) as other:
+        with (
+            browser_at(self.first, *session, of=of) as one,
+            browser_at(self.second, *session, of=of) as other,
+        ):
             yield one, other
 
 
@@ -129,7 +132,7 @@ def test_what_happens_at_one_reaches_a_page_at_the_other(hospital):
         again = other_desk.post(f"{API}/cases", json=sent, headers=key)
         assert again.content == made.content and again.headers["idempotency-replayed"] == "true"
         assert reader.put(f"{API}/cases/{case_id}/claim").status_code == 200
-        assert other.get(f"{API}/cases/{case_id}/claim").json()["mine"]
+        assert other.get(f"{API}/cases/{case_id}/claim").json()["reader"]["user_id"] == radiologist.user_id
         found = other_desk.post(f"{API}/search", json={"words": "gülçin"}).text
         assert case_id in found
 
@@ -181,7 +184,9 @@ def test_services_go_on_while_a_newer_version_has_the_database_already(hospital)
             connection.execute(text("ALTER TABLE cases ADD COLUMN later integer NOT NULL DEFAULT 0"))
             connection.execute(text("CREATE TABLE later (id text PRIMARY KEY)"))
             connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-            connection.execute(text("UPDATE notes SET value = :newest WHERE key = 'works_from'"), {"newest": NEWEST})
+            connection.execute(
+                text("UPDATE notes SET value = :newest WHERE key = 'works_from'"), {"newest": NEWEST}
+            )
         for browser in (one, other):
             made = browser.post(f"{API}/cases", json={"patient": {"name": "Gülçin ŞAHİN"}})
             assert made.status_code == 201

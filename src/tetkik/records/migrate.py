@@ -62,7 +62,9 @@ def _take_steps(engine: Engine, to: str) -> None:
 
         if before is not None and before not in known_steps():
             if NEWEST >= (_note(connection, _NOTED) or before):
-                _log.warning("The database is of a newer version of Tetkik (%s); replace this one soon", before)
+                _log.warning(
+                    "The database is of a newer version of Tetkik (%s); replace this one soon", before
+                )
                 return
             raise SettingError(
                 "The database was written by a newer version of Tetkik ({revision}); install that version, "

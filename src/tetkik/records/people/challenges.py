@@ -30,7 +30,9 @@ def redeem_challenge(tx: Transaction, secret: str) -> str | None:
     Of two that ask at once the database lets one remove the row.
     """
     digest = _digest(secret)
-    removed = delete(Challenge).where(Challenge.digest == digest).returning(Challenge.content, Challenge.expires_at)
+    removed = (
+        delete(Challenge).where(Challenge.digest == digest).returning(Challenge.content, Challenge.expires_at)
+    )
     row = tx.session.execute(removed).one_or_none()
     if row is None or row.expires_at <= tx.now:
         return None
