@@ -14,7 +14,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, delete, insert, inspect, select, text, update
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from tests.patience import PATIENCE
 from tests.records.kit import made_case, made_records, made_user
@@ -190,6 +190,19 @@ _REPORTS_OF_VERSION_2 = (
 )
 
 
+def test_a_step_that_has_to_wait_for_a_dump_keeps_nobody_else_waiting(postgres, tmp_path, monkeypatch):
+    monkeypatch.setattr(migrate, "_WAITS_SECONDS", 0.05)
+    records = made_records(tmp_path, postgres.fresh())
+    downgrade(records.engine, "0013")
+    with records.engine.connect() as dump:
+        dump.execute(text("LOCK TABLE patients IN ACCESS SHARE MODE"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            upgrade(records.engine)
+        assert version_of(dump) == "0013"
+    upgrade(records.engine)
+    records.close()
+
+
 @pytest.mark.parametrize("works_from", [None, "0016", "9999"])
 def test_a_newer_database_is_refused(both_records, works_from):
     with both_records.engine.begin() as connection:
@@ -232,7 +245,7 @@ def test_steps_that_the_version_before_works_on_only_add(make_url):
 
 
 def _tables(engine):
-    """Of each table its columns (type, whether NULL may stand there, default) and what rows have to keep to."""
+    """Of each table its columns (type, nullable, default), and what rows have to keep to."""
     seen = inspect(engine)
     return {
         name: (

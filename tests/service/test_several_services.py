@@ -150,7 +150,9 @@ def test_what_is_uploaded_at_one_is_read_by_the_other(hospital):
 
 def test_the_master_key_is_replaced_while_both_write(hospital):
     desk = made_user(hospital.records, Role.RECEPTION)
-    over, made, faults = threading.Event(), [], []
+    over = threading.Event()
+    made: list[Any] = []
+    faults: list[Any] = []
 
     def admit(browser: httpx.Client) -> None:
         while not over.is_set():

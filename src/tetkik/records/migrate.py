@@ -38,7 +38,8 @@ _log = logging.getLogger(__name__)
 def upgrade(engine: Engine, to: str = NEWEST) -> None:
     """Bring the database to the newest version.
 
-    `SettingError` where it is newer than this program, and does not say that this one works on it. All steps happen in one transaction, behind a lock that a second process waits for.
+    `SettingError` where it is newer than this program, and does not say that this one works on it. All steps
+    happen in one transaction, behind a lock that a second process waits for.
     """
     with engine.connect() as connection:
         found = version_of(connection)
@@ -52,7 +53,7 @@ def _take_steps(engine: Engine, to: str) -> None:
     with engine.execution_options(tetkik_writes=True).begin() as connection:
         lock_schema(connection)
         if connection.dialect.name == "postgresql":
-            # A table that somebody reads for long, such as a dump, shall not keep all others waiting behind us.
+            # A table that a dump reads for long shall not keep everybody waiting behind us.
             connection.execute(text(f"SET LOCAL lock_timeout = '{_WAITS_SECONDS}s'"))
         before = version_of(connection)
         if before == to:  # another process did it while this one waited
@@ -61,7 +62,7 @@ def _take_steps(engine: Engine, to: str) -> None:
         from alembic import command
 
         if before is not None and before not in known_steps():
-            if NEWEST >= (_note(connection, _NOTED) or before):
+            if (_note(connection, _NOTED) or before) <= NEWEST:
                 _log.warning(
                     "The database is of a newer version of Tetkik (%s); replace this one soon", before
                 )

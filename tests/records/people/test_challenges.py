@@ -101,7 +101,8 @@ def test_tokens_of_a_second_cost_one_statement_and_a_refusal_none(monkeypatch):
 
 
 def test_rows_of_full_buckets_go_each_minute(monkeypatch):
-    now, tidied = [1000.0], []
+    now = [1000.0]
+    tidied: list[object] = []
     monkeypatch.setattr(rate_limits, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(rate_limits, "take_tokens", lambda *_: 0)
     monkeypatch.setattr(rate_limits, "delete_full", tidied.append)

@@ -97,10 +97,10 @@ def apply_retention(records: Records, terms: RetentionTerms, *, actor: Actor = S
 def apply_if_due(records: Records, terms: RetentionTerms) -> RetentionResult | None:
     """Do it where a day has passed since it was last done; of several processes one does."""
     with records.engine.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            # Goes with its transaction, so that nobody waits for a process that was killed.
-            if not connection.scalar(select(func.pg_try_advisory_xact_lock(_LOCK))):
-                return None
+        # The lock goes with the transaction, so that nobody waits for a process that was killed.
+        alone = func.pg_try_advisory_xact_lock(_LOCK)
+        if connection.dialect.name == "postgresql" and not connection.scalar(select(alone)):
+            return None
         return apply_retention(records, terms) if is_due(records) else None
 
 

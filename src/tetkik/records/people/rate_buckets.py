@@ -17,7 +17,8 @@ _TAKE = text(
     "WHERE greatest(b.full_at, clock_timestamp()) + :cost <= clock_timestamp() + :filling RETURNING 1"
 )
 _WAIT = text(
-    "SELECT EXTRACT(EPOCH FROM full_at + :cost - clock_timestamp() - :filling) FROM rate_buckets WHERE key = :key"
+    "SELECT EXTRACT(EPOCH FROM full_at + :cost - clock_timestamp() - :filling) "
+    "FROM rate_buckets WHERE key = :key"
 )
 _FULL = text("DELETE FROM rate_buckets WHERE full_at < clock_timestamp()")
 

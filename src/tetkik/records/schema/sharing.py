@@ -1,4 +1,4 @@
-"""What the processes of a service share for minutes, and may lose: on PostgreSQL these tables are unlogged."""
+"""What processes share for minutes, and may lose in a crash: on PostgreSQL these tables are unlogged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rate limits, over all processes of one PostgreSQL; limits of what happens at once, in this process alone."""
+"""Rate limits, over all processes of one PostgreSQL; what happens at once is limited in each alone."""
 
 from __future__ import annotations
 
