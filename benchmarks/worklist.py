@@ -1,11 +1,13 @@
 """How much longer the worklist takes with 100,000 cases than with 1,000: p50 and p95 of the server's time.
 
     python benchmarks/worklist.py [--cases 1000 100000] [--repeat 200] [--database sqlite postgresql]
+    python benchmarks/worklist.py --cases 10000 1000000 --repeat 50 --database postgresql
 
 Synthetic databases (`worklist_database.py`: sealed identities and words, runs with scores, two cases in five
 open) are asked for whole pages through the application: session, permissions, queries, opening of names,
 template, audit entry. The two databases take turns, so that a busy machine is busy for both. The aim: p95
-within 1.5 times. PostgreSQL is the server of the tests, which does not wait for the disk; SQLite does.
+within 1.5 times, and of 1,000,000 cases, which take 15 GB of disk, within twice that of 10,000. PostgreSQL is
+the server of the tests, which does not wait for the disk; SQLite does.
 """
 
 from __future__ import annotations
@@ -67,6 +69,7 @@ SEARCHES = {
 """What is sent to the search; as many cases come from either database."""
 """As many rows from either database: a filter that leaves the small one little is asked for that little."""
 ASKED = 1.5
+_MILLION, _ASKED_OF_A_MILLION = 1_000_000, 2.0
 _STATISTICS = 5
 """Times that the figures of the department are made."""
 _STATISTICS_ASKED = 3.0
@@ -157,14 +160,17 @@ def measure(database: str, sizes: list[int], repeat: int) -> None:
         print(f"p95 of {sizes[1]:,} | p95 against | \n| --- | --- | --- | --- | --- | --- |")
         for page in (*PAGES, *SEARCHES):
             _row(page, small.milliseconds[page], large.milliseconds[page])
+        whose, asked = database, ASKED
+        if sizes[1] >= _MILLION:
+            whose, asked = "million", _ASKED_OF_A_MILLION
         every = [list(chain(*served.milliseconds.values())) for served in (small, large)]
         _row("all of them", *every)
         single = [
             p95(large.milliseconds[page]) / p95(small.milliseconds[page]) for page in (*PAGES, *SEARCHES)
         ]
         ratio = p95(every[1]) / p95(every[0])
-        cell = f"{judged(f'{ratio:.2f}', met=ratio <= ASKED)}; {min(single):.2f} to {max(single):.2f}"
-        record(f"reading-room/worklist-{database}", {"reached": cell, "n": f"{len(every[0])}; {repeat} each"})
+        cell = f"{judged(f'{ratio:.2f}', met=ratio <= asked)}; {min(single):.2f} to {max(single):.2f}"
+        record(f"reading-room/worklist-{whose}", {"reached": cell, "n": f"{len(every[0])}; {repeat} each"})
         cell = ""
         for served, cases in zip(servers, sizes, strict=True):
             cell = _statistics(database, served, cases)

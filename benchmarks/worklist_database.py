@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import random
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, text
+from sqlalchemy import Connection, Table, insert, text
 
 from tetkik.records.cases.filter_index import marks_of
 from tetkik.records.cases.patients import Person
@@ -27,6 +27,7 @@ from tetkik.records.schema import (
     Complaint,
     Image,
     Job,
+    Note,
     Patient,
     PatientIndex,
     PoolMember,
@@ -155,7 +156,7 @@ def fill(records: Records, cases: int, seed: int = 1) -> Actor:
                 SignatureRow,
             ):
                 if rows.get(table):
-                    tx.session.execute(insert(table), rows[table])
+                    _add(tx.session.connection(), table.__table__, rows[table])
         waiting += [row["id"] for row in rows[Case] if row["state"] is CaseState.TO_READ]
     with records.write(actor) as tx:
         now = datetime.now(UTC)
@@ -177,12 +178,34 @@ def fill(records: Records, cases: int, seed: int = 1) -> Actor:
                 for case in chance.sample(waiting, min(_ASSIGNED, len(waiting)))
             ],
         )
+        tx.session.add(Note(key="case number 2026", value=str(cases)))
         for name, query in _VIEWS.items():
             saved_views.save_view(tx, name, query, shared=False)
     with records.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("VACUUM ANALYZE"))
     return actor
+
+
+def _add(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows into a table; on PostgreSQL by COPY, many times faster, and without a look at each reference."""
+    if connection.dialect.name != "postgresql":
+        connection.execute(insert(table), rows)
+        return
+    filled = {one.name: one.default.arg for one in table.columns if one.default is not None}
+    filled = {name: value for name, value in filled.items() if not callable(value)} | rows[0]
+    names = list(filled)
+    kinds = (table.c[name].type.dialect_impl(connection.dialect) for name in names)
+    convert = [kind.bind_processor(connection.dialect) for kind in kinds]
+    connection.execute(text("SET LOCAL session_replication_role = replica"))
+    columns = ", ".join(f'"{name}"' for name in names)
+    cursor: Any = connection.connection.cursor()
+    with cursor.copy(f'COPY "{table.name}" ({columns}) FROM STDIN') as copy:
+        for row in rows:
+            values = [row.get(name, filled[name]) for name in names]
+            copy.write_row(
+                [value if to is None else to(value) for value, to in zip(values, convert, strict=True)]
+            )
 
 
 def _person(records: Records, name: str) -> Actor:

@@ -19,6 +19,7 @@ from tetkik.records.cases import cases, priority
 from tetkik.records.cases.transfers import CaseMoved
 from tetkik.records.images import images, jobs
 from tetkik.records.images.images import ImageMetadata
+from tetkik.records.lifecycle import retention
 from tetkik.records.reports import drafts, signing, withdrawal
 from tetkik.records.reports.edit_conflicts import row_of
 from tetkik.records.schema import Case, Report
@@ -202,3 +203,25 @@ def test_a_file_sent_while_it_is_forgotten_stays(records, desk):
     assert other.fails() is None
     with records.read(desk) as tx:
         assert images.read_content(tx, image) == film(1)
+
+
+def test_of_several_processes_one_applies_retention_and_the_next_one_after_it_was_killed(
+    records, tmp_path, monkeypatch
+):
+    other = made_records(tmp_path, records.engine.url.render_as_string(hide_password=False))
+    terms, apply, begun = retention.RetentionTerms(20), retention.apply_retention, []
+
+    def applied(applying, given):
+        begun.append(applying)
+        if len(begun) == 1:
+            assert retention.apply_if_due(other, terms) is None
+            raise RuntimeError("killed")
+        return apply(applying, given)
+
+    monkeypatch.setattr(retention, "apply_retention", applied)
+    with pytest.raises(RuntimeError, match="killed"):
+        retention.apply_if_due(records, terms)
+    assert retention.apply_if_due(other, terms) is not None
+    assert retention.apply_if_due(records, terms) is None
+    assert begun == [records, other]
+    other.close()

@@ -13,16 +13,17 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import delete, inspect, select, text, update
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import create_engine, delete, insert, inspect, select, text, update
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from tests.patience import PATIENCE
 from tests.records.kit import made_case, made_records, made_user
 from tetkik.errors import SettingError
 from tetkik.records import migrate
 from tetkik.records.database import Records
-from tetkik.records.migrate import NEWEST, downgrade, upgrade, version_of
-from tetkik.records.schema import AuditRow, Base, Complaint, Patient
+from tetkik.records.lifecycle.backup import make_backup
+from tetkik.records.migrate import NEWEST, WORKS_FROM, downgrade, upgrade, version_of
+from tetkik.records.schema import AuditRow, Base, Complaint, Note, Patient
 from tetkik.values import Role
 
 pytestmark = pytest.mark.both_databases
@@ -189,11 +190,85 @@ _REPORTS_OF_VERSION_2 = (
 )
 
 
-def test_a_newer_database_is_refused(both_records):
+def test_a_step_that_has_to_wait_for_a_dump_keeps_nobody_else_waiting(postgres, tmp_path, monkeypatch):
+    monkeypatch.setattr(migrate, "_WAITS_SECONDS", 0.05)
+    records = made_records(tmp_path, postgres.fresh())
+    downgrade(records.engine, "0013")
+    with records.engine.connect() as dump:
+        dump.execute(text("LOCK TABLE patients IN ACCESS SHARE MODE"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            upgrade(records.engine)
+        assert version_of(dump) == "0013"
+    upgrade(records.engine)
+    records.close()
+
+
+@pytest.mark.parametrize("works_from", [None, "0016", "9999"])
+def test_a_newer_database_is_refused(both_records, works_from):
     with both_records.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(delete(Note))
+        if works_from is not None:
+            connection.execute(insert(Note).values(key="works_from", value=works_from))
     with pytest.raises(SettingError, match=r"newer version of Tetkik \(9999\)"):
         upgrade(both_records.engine)
+
+
+def test_the_version_before_opens_a_newer_database_that_says_so_but_makes_no_backup(both_records, tmp_path):
+    with both_records.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(update(Note).where(Note.key == "works_from").values(value=NEWEST))
+    url = both_records.engine.url.render_as_string(hide_password=False)
+    old = Records(url, both_records.folder)
+    made_case(old, made_user(old, Role.RECEPTION))
+    with pytest.raises(SettingError, match="newer version of Tetkik, of which this one knows not everything"):
+        make_backup(old, tmp_path / "backup.tetkik")
+    old.close()
+
+
+def test_steps_that_the_version_before_works_on_only_add(make_url):
+    engine = create_engine(make_url())
+    after = _tables(engine)
+    downgrade(engine, WORKS_FROM)
+    before = _tables(engine)
+    engine.dispose()
+    assert before.keys() <= after.keys()
+    for name, (columns, constraints) in before.items():
+        columns_now, constraints_now = after[name]
+        assert columns.keys() <= columns_now.keys(), f"{name}: the version before reads all of its columns"
+        assert constraints_now == constraints, f"{name}: rows of the version before may be refused"
+        for column, (kind, nullable, _) in columns.items():
+            assert columns_now[column][:2] in ((kind, nullable), (kind, True)), f"{name}.{column}"
+        for column in columns_now.keys() - columns.keys():
+            _, nullable, default = columns_now[column]
+            assert nullable or default is not None, f"{name}.{column}: the version before cannot fill it"
+
+
+def _tables(engine):
+    """Of each table its columns (type, nullable, default), and what rows have to keep to."""
+    seen = inspect(engine)
+    return {
+        name: (
+            {
+                one["name"]: (str(one["type"]), one["nullable"], one["default"])
+                for one in seen.get_columns(name)
+            },
+            sorted(
+                str(sorted((key, _plain(value)) for key, value in one.items()))
+                for one in (
+                    *seen.get_unique_constraints(name),
+                    *seen.get_check_constraints(name),
+                    *seen.get_foreign_keys(name),
+                    *(index for index in seen.get_indexes(name) if index["unique"]),
+                )
+            ),
+        )
+        for name in seen.get_table_names()
+    }
+
+
+def _plain(value):
+    return str({key: str(one) for key, one in value.items()} if isinstance(value, dict) else value)
 
 
 def test_processes_that_start_together_migrate_once(make_url, tmp_path):

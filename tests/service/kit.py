@@ -64,7 +64,7 @@ def _middleware_settings(app_context: AppContext) -> tuple[object, ...]:
 def serve(app: FastAPI, app_context: AppContext) -> None:
     """Have an application serve another context; its counters and listeners begin anew."""
     app.state.context = app_context
-    app.state.rate_limits = RateLimits(app_context.settings)
+    app.state.rate_limits = RateLimits(app_context)
     app.state.decoder = ImageDecoder(app_context.records)
     if hasattr(app.state, "events"):
         del app.state.events

@@ -27,7 +27,6 @@ from tetkik.service.kit.access import rate_limits
 from tetkik.service.kit.access.authentication import limit_sign_ins
 from tetkik.service.kit.access.rate_limits import RateLimits, Slots, Turns
 from tetkik.service.reception import api
-from tetkik.settings import Settings
 from tetkik.values import Role
 
 pytestmark = pytest.mark.attack
@@ -50,8 +49,8 @@ def test_an_address_of_ipv6_is_counted_by_its_network(address, counted):
 
 
 def test_whoever_has_a_network_of_ipv6_guesses_no_more_than_others(tmp_path):
-    limits = RateLimits(Settings(data_dir=tmp_path, sign_ins_per_minute=3))
-    context = SimpleNamespace(secure=False)
+    context = make_context(tmp_path, sign_ins_per_minute=3)
+    limits = RateLimits(context)
     app = SimpleNamespace(state=SimpleNamespace(rate_limits=limits, context=context))
 
     def attempt(address: str) -> None:
@@ -63,6 +62,7 @@ def test_whoever_has_a_network_of_ipv6_guesses_no_more_than_others(tmp_path):
     with pytest.raises(TooManyRequests):
         attempt("2001:db8:1:2:ffff::9")
     attempt("2001:db8:1:3::1")
+    context.records.close()
 
 
 def test_slots_are_so_many_for_each_and_for_all():

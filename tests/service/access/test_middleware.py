@@ -21,7 +21,7 @@ from tetkik.service.kit.access.authorization import public
 from tetkik.service.kit.access.body_limits import ORDINARY, BodyLimitMiddleware, takes_files
 from tetkik.service.kit.access.middleware import POLICY
 from tetkik.service.kit.access.proxies import TrustedProxyMiddleware, networks
-from tetkik.service.kit.access.rate_limits import Limiter, PendingChallenges
+from tetkik.service.kit.access.rate_limits import Limiter
 from tetkik.service.kit.http import problems
 from tetkik.service.kit.logging import configure
 from tetkik.values import Role
@@ -196,16 +196,6 @@ def test_requests_of_one_person_are_limited(tmp_path):
         assert answers.count(200) == 10 and answers[-1] == 429
         sign_in(client, app_context, Role.ENGINEER)
         assert client.get("/api/v1/account").status_code == 200
-
-
-def test_a_question_is_answered_once_and_in_time():
-    now = [0.0]
-    pending = PendingChallenges(lambda: now[0])
-    pending.put("a", 1)
-    pending.put("b", 2)
-    assert (pending.pop("a"), pending.pop("a"), pending.pop("c")) == (1, None, None)
-    now[0] = 301
-    assert pending.pop("b") is None
 
 
 # The log

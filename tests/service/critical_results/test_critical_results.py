@@ -5,7 +5,9 @@ from __future__ import annotations
 import email
 import io
 import json
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from email import policy
@@ -15,7 +17,7 @@ import pytest
 from sqlalchemy import select, update
 
 from tests.gateways import http_gateway, smtp_gateway
-from tests.records.kit import made_case, made_user
+from tests.records.kit import made_case, made_records, made_user
 from tests.records.reports_kit import made_report
 from tests.service.kit import count, make_context, served, sign_in
 from tetkik.errors import SettingError
@@ -81,6 +83,35 @@ def _due_now(app_context):
 def _audited(app_context, action):
     with app_context.records.read() as tx:
         return tx.session.scalars(select(AuditRow.content).where(AuditRow.action == action)).all()
+
+
+def test_of_several_services_one_tells_a_contact(postgres, tmp_path):
+    url = postgres.fresh()
+    file = tmp_path / "contacts.toml"
+    file.write_text(_CONTACTS, "utf-8")
+    with http_gateway() as http:
+        chosen = {"critical_contacts": file, "pager_url": f"{http.url}/pager"}
+        services = [make_context(tmp_path, made_records(tmp_path, url), **chosen) for _ in range(4)]
+        records = services[0].records
+        reader = made_user(records, Role.RADIOLOGIST)
+        for _ in range(3):
+            case_id = made_case(records, made_user(records, Role.RECEPTION), department="Kardiyoloji")
+            with records.write(reader) as tx:
+                critical_results.raise_result(tx, case_id, CriticalLevel.RED, _WORDS, notify=True)
+        ready = threading.Barrier(len(services))
+
+        def send_all(context):
+            ready.wait()
+            sent = 0
+            while send_due(context):
+                sent += 1
+            return sent
+
+        with ThreadPoolExecutor(len(services)) as pool:
+            assert sum(pool.map(send_all, services)) == 3
+        assert len(http.requests) == len({body for _, _, body in http.requests}) == 3
+    for one in services:
+        one.records.close()
 
 
 def test_contacts_are_told_in_turn_until_a_signed_in_person_acknowledges(gateways):

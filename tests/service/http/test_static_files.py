@@ -16,6 +16,11 @@ def test_a_named_content_is_kept_and_a_bare_name_asked_for_again(tmp_path):
         assert bare.headers["cache-control"] == "no-cache"
         again = client.get("/static/js/shell.js", headers={"If-None-Match": bare.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
+        other = client.get(re.sub("v=.*", "v=0123456789ab", asset("css/base.css")))  # of another version
+        assert (other.status_code, other.headers["cache-control"]) == (200, "no-cache")
+        assert (
+            client.get(re.sub("v=.*", "", bundled("js/shell.js")[1])).headers["cache-control"] == "no-cache"
+        )
 
 
 def test_a_script_comes_with_all_that_it_imports(tmp_path):

@@ -24,7 +24,7 @@ from tetkik.records.keyring import fingerprint_of
 from tetkik.records.lifecycle import erasure_log
 from tetkik.records.lifecycle.backup_file import ArchiveWriter, BackupHeader, write_archive
 from tetkik.records.lifecycle.table_dump import backup_tables, dump_rows
-from tetkik.records.migrate import NEWEST
+from tetkik.records.migrate import NEWEST, refuse_newer
 from tetkik.records.schema import Blob, Image, Patient
 from tetkik.values import SYSTEM, Actor
 
@@ -59,6 +59,7 @@ def make_backup(
     began = datetime.now(UTC)
     with records.read(actor, still=True) as tx:
         connection = tx.session.connection()
+        refuse_newer(connection)
         if fingerprint_of(connection) != tx.vault.held.fingerprint:  # replaced by another process
             tx.vault.renew(connection)
         header = BackupHeader(

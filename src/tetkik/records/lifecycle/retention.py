@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from tetkik.errors import StorageUnavailable
 from tetkik.records.audit_chain import Action
@@ -41,6 +41,8 @@ _DAY = timedelta(days=1)
 _INVITE = timedelta(days=30)
 _NOTE = "last retention"
 _MOST_STUCK = 20
+_LOCK = 0x7E7C19
+"""Any number, the same in every process and for nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,16 @@ def apply_retention(records: Records, terms: RetentionTerms, *, actor: Actor = S
         tx.audit(Action.RETENTION_APPLIED, **asdict(done))
     finish_erasures(records)
     return done
+
+
+def apply_if_due(records: Records, terms: RetentionTerms) -> RetentionResult | None:
+    """Do it where a day has passed since it was last done; of several processes one does."""
+    with records.engine.begin() as connection:
+        # The lock goes with the transaction, so that nobody waits for a process that was killed.
+        alone = func.pg_try_advisory_xact_lock(_LOCK)
+        if connection.dialect.name == "postgresql" and not connection.scalar(select(alone)):
+            return None
+        return apply_retention(records, terms) if is_due(records) else None
 
 
 def is_due(records: Records) -> bool:

@@ -20,7 +20,7 @@ from tetkik.records.schema import Base
 from tetkik.records.schema.base import Moment
 
 _BATCH = 1_000
-_PASSING = frozenset({"sessions", "events", "idempotent_requests"})
+_PASSING = frozenset({"sessions", "events", "idempotent_requests", "rate_buckets", "challenges"})
 """What passes by itself within a day; a session that somebody ended shall not come back."""
 _ORDER = {"report_versions": ("number", "id")}
 """Rows that refer to others of the same table come after those."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -32,6 +32,7 @@ MOST = 200_000
 """Rows that a figure is made of at most, the newest ones."""
 HOURS = 24
 _CHUNK = 500
+_FETCHED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +100,30 @@ class DepartmentStatistics:
 
 def department_statistics(tx: Transaction, since: datetime, until: datetime) -> DepartmentStatistics:
     """What arrived, was drafted and was signed from `since` on and before `until`."""
-    arrivals = _bounded(tx, _arrivals(since, until))
-    drafts = _bounded(tx, _drafts().where(*within(Report.created_at, since, until)))
+    arrivals = _bounded(
+        tx, _studies().where(*within(Study.created_at, since, until)).order_by(Study.created_at.desc())
+    )
+    drafts = _bounded(
+        tx, _drafts().where(*within(Report.created_at, since, until)).order_by(Report.created_at.desc())
+    )
     signatures = _bounded(tx, _signatures(since, until))
-    about = {report_id: (arrived, modality) for report_id, _, arrived, modality in drafts}
-    about |= _about(tx, [row.report_id for row in signatures if row.report_id not in about])
+    study_of = {report_id: study_id for report_id, study_id, _ in drafts}
+    earlier = [report_id for _, report_id, *_ in signatures if report_id not in study_of]
+    study_of |= {row.id: row.study_id for row in _each(tx, _drafts(), Report.id, earlier)}
+    # Once each, and not beside every draft: most studies of drafts and signatures arrived in the period, too.
+    about = {study_id: (arrived, modality) for study_id, arrived, modality in arrivals}
+    earlier = list({one for one in study_of.values() if one not in about})
+    about |= {row.id: row[1:] for row in _each(tx, _studies(), Study.id, earlier)}
     of_modality: dict[str, list[float]] = defaultdict(list)
     of_reader: dict[str, list[float]] = defaultdict(list)
     of_hour: dict[int, list[float]] = defaultdict(list)
     corrected: dict[str, Counter[bool]] = defaultdict(Counter)
     names: dict[str, str] = {}
     for signed_at, report_id, user_id, name, number, changed, of_a_model in signatures:
-        if report_id not in about:
-            continue  # of a study that is gone
-        arrived_at, modality = about[report_id]
+        study_id = study_of.get(report_id)
+        if study_id not in about:
+            continue  # it is gone
+        arrived_at, modality = about[study_id]
         if of_a_model:
             corrected[user_id][changed] += 1
         if number > 1:
@@ -123,11 +134,11 @@ def department_statistics(tx: Transaction, since: datetime, until: datetime) -> 
         of_hour[_hour(arrived_at)].append(minutes)
         names.setdefault(user_id, name)  # the newest, where it has changed
     counts = {one: Count(found[True], found.total()) for one, found in corrected.items()}
-    studies = Counter(modality or "" for _, modality in arrivals)
-    arrived = Counter(_hour(at) for at, _ in arrivals)
+    studies = Counter(modality or "" for _, _, modality in arrivals)
+    arrived = Counter(_hour(at) for _, at, _ in arrivals)
     return DepartmentStatistics(
         arrived=len(arrivals),
-        drafted=Waiting.of([_minutes(arrived, at) for _, at, arrived, _ in drafts]),
+        drafted=Waiting.of([_minutes(about[one][0], at) for _, one, at in drafts if one in about]),
         signed=Waiting.of([minutes for times in of_reader.values() for minutes in times]),
         corrected=sum(counts.values(), Count()),
         modalities=tuple(
@@ -143,36 +154,40 @@ def department_statistics(tx: Transaction, since: datetime, until: datetime) -> 
     )
 
 
-def _bounded(tx: Transaction, query: Select[*tuple[Any, ...]]) -> Sequence[Any]:
-    # Past the session, which keeps nothing of columns and takes as long again.
-    return tx.session.connection().execute(query.limit(MOST)).all()
+def _bounded(tx: Transaction, query: Select[*tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    # Past the session, which keeps nothing of columns and takes as long again; and as plain tuples, for the
+    # garbage collector walks 200,000 rows again and again.
+    found = tx.session.connection().execute(query.limit(MOST), execution_options={"yield_per": _FETCHED})
+    return [tuple(row) for part in found.partitions() for row in part]
 
 
-def _arrivals(since: datetime, until: datetime) -> Select[*tuple[Any, ...]]:
-    arrived = Study.created_at
-    return _standing(
-        select(_seconds(arrived), Study.modality)
-        .where(*within(arrived, since, until))
-        .order_by(arrived.desc())
+def _each(
+    tx: Transaction, query: Select[*tuple[Any, ...]], column: ColumnElement[str], ids: Sequence[str]
+) -> Iterator[Any]:
+    """The rows of these ids."""
+    for begin in range(0, len(ids), _CHUNK):
+        yield from tx.session.execute(query.where(column.in_(ids[begin : begin + _CHUNK])))
+
+
+def _studies() -> Select[*tuple[Any, ...]]:
+    """When each arrived and how it was made.
+
+    Of studies that have an image, in cases that were neither emptied nor moved: there they count again.
+    """
+    return (
+        select(Study.id, _seconds(Study.created_at), Study.modality)
+        .join(Case, Case.id == Study.case_id)
+        .where(Case.state != CaseState.MOVED, Case.emptied_at.is_(None), study_stands())
     )
 
 
 def _drafts() -> Select[*tuple[Any, ...]]:
-    return _standing(
-        select(Report.id, _seconds(Report.created_at), _seconds(Study.created_at), Study.modality)
-        .join(Study, Study.id == _study_of_report())
-        .order_by(Report.created_at.desc())
-    )
-
-
-def _about(tx: Transaction, report_ids: Sequence[str]) -> dict[str, tuple[float, str | None]]:
-    """When the study of each report arrived and how it was made, of reports from before the period."""
-    found: dict[str, tuple[float, str | None]] = {}
-    for begin in range(0, len(report_ids), _CHUNK):
-        wanted = _drafts().where(Report.id.in_(report_ids[begin : begin + _CHUNK]))
-        rows = tx.session.execute(wanted)
-        found |= {report_id: (arrived, modality) for report_id, _, arrived, modality in rows}
-    return found
+    """The study of each report: that of its image, where it shared it with others before version 0003."""
+    # By its id alone: with the image's the outer query would leave the index and read past sealed drafts.
+    alone = aliased(Report)
+    of_image = select(Image.study_id).join(alone, alone.image_id == Image.id).where(alone.id == Report.id)
+    study_id = func.coalesce(Report.study_id, of_image.correlate(Report).scalar_subquery())
+    return select(Report.id, study_id.label("study_id"), _seconds(Report.created_at))
 
 
 def _signatures(since: datetime, until: datetime) -> Select[*tuple[Any, ...]]:
@@ -194,21 +209,6 @@ def _signatures(since: datetime, until: datetime) -> Select[*tuple[Any, ...]]:
         .join(SignatureRow, SignatureRow.version_id == ReportVersion.id)
         .where(*within(signed, since, until))
         .order_by(signed.desc())
-    )
-
-
-def _study_of_report() -> ColumnElement[str]:
-    """That of its image, where it shared its study with others before version 0003."""
-    # By its id alone: with the image's the outer query would leave the index and read past sealed drafts.
-    alone = aliased(Report)
-    of_image = select(Image.study_id).join(alone, alone.image_id == Image.id).where(alone.id == Report.id)
-    return func.coalesce(Report.study_id, of_image.correlate(Report).scalar_subquery())
-
-
-def _standing(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-    """Of studies that have an image, in cases that were neither emptied nor moved: there they count again."""
-    return query.join(Case, Case.id == Study.case_id).where(
-        Case.state != CaseState.MOVED, Case.emptied_at.is_(None), study_stands()
     )
 
 

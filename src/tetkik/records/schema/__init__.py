@@ -27,6 +27,7 @@ from tetkik.records.schema.reports import (
     SignatureRow,
     WithdrawalRow,
 )
+from tetkik.records.schema.sharing import Challenge, RateBucket
 from tetkik.records.schema.trail import AuditHead, AuditRow, Event, IdempotentRequest, Note
 from tetkik.records.schema.worklist import Assignment, PoolMember, ReaderPool, SavedView
 
@@ -42,6 +43,7 @@ __all__ = [
     "Case",
     "CaseMark",
     "CaseMove",
+    "Challenge",
     "Claim",
     "Complaint",
     "CriticalResult",
@@ -64,6 +66,7 @@ __all__ = [
     "PatientLink",
     "PersonalWord",
     "PoolMember",
+    "RateBucket",
     "ReaderPool",
     "ReceivedFile",
     "ReceivedStudy",

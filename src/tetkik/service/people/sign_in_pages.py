@@ -7,10 +7,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
+from pydantic import TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
 from tetkik.errors import AccessError, Forbidden, InputError, NotFound, NotSignedIn, TetkikError
 from tetkik.records.people import invites, passwords, sessions, sign_in, sso, users
+from tetkik.records.people.challenges import LASTING, keep_challenge, redeem_challenge
 from tetkik.records.people.refusals import record_refusal
 from tetkik.records.people.sessions import Resumed
 from tetkik.records.people.users import user_row
@@ -31,7 +33,7 @@ from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http.responses import safe_path, with_next
 from tetkik.service.kit.rendering.navigation import start_page_of
 from tetkik.service.kit.rendering.templates import asset, render
-from tetkik.values import Actor, Method, Permission
+from tetkik.values import SYSTEM, Actor, Method, Permission
 
 
 def shown_strength(request: Request, context: AppContext, password: str, own: Iterable[str]) -> Response:
@@ -233,7 +235,7 @@ def _setup(
     )
 
 
-_MINUTES = 5
+_SIGN_ON = TypeAdapter(oidc.SignOn)
 
 
 @router.get("/login/oidc", dependencies=[public()])
@@ -247,9 +249,10 @@ def go(request: Request, context: ContextDep, next: str = "/") -> Response:  # n
         )
     except TetkikError as error:
         return _login(request, context, next, error=error)
-    rate_limits_of(request).sign_ons.put(state, sign_on)
+    with context.records.write(SYSTEM) as tx:
+        keep_challenge(tx, state, _SIGN_ON.dump_json(sign_on).decode())
     answer = RedirectResponse(address, 303)
-    set_cookie(answer, context, oidc.COOKIE, state, _MINUTES * 60, "/login")
+    set_cookie(answer, context, oidc.COOKIE, state, int(LASTING.total_seconds()), "/login")
     return answer
 
 
@@ -265,7 +268,9 @@ def come_back(request: Request, context: ContextDep, state: str = "") -> Respons
     """The provider's answer: a session, or the sign-in page with the reason."""
     peer = limit_sign_ins(request)
     nobody = Actor(None, "", method=Method.OIDC, address=peer.address, request_id=peer.request_id)
-    sign_on: oidc.SignOn | None = rate_limits_of(request).sign_ons.pop(state)
+    with context.records.write(SYSTEM) as tx:
+        kept = redeem_challenge(tx, state)
+    sign_on = _SIGN_ON.validate_json(kept) if kept is not None else None
     try:
         if sign_on is None or not oidc.same_browser(state, request.cookies.get(oidc.COOKIE)):
             raise Forbidden("The sign-on was not begun in this browser, or too long ago; begin again.")

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0016"
-down_revision = "0014"
+down_revision = "0015"
 
 _OPEN, _FAILED = sa.text("state IN ('queued', 'running')"), sa.text("state = 'failed'")
 

@@ -196,7 +196,7 @@ def install(app: FastAPI, context: AppContext, observe: Observe) -> None:
     """Add the middleware; what is added last stands outermost."""
     for read in (roles_by_group, departments_by_value, passkey_roles, directory_of):
         read(context.settings)  # a wrong setting is an error at the start
-    app.state.rate_limits = RateLimits(context.settings)
+    app.state.rate_limits = RateLimits(context)
     app.add_middleware(BodyLimitMiddleware, routes=app.router, most=context.settings.max_upload_bytes)
     app.add_middleware(HostOriginMiddleware, public_url=context.settings.public_url, secure=context.secure)
     microphone = bool(context.settings.dictation_url) or context.settings.dictation_browser

@@ -33,11 +33,11 @@ from webauthn.helpers.structs import (
 
 from tetkik.errors import Forbidden
 from tetkik.records.people import passkeys
+from tetkik.records.people.challenges import keep_challenge, redeem_challenge
 from tetkik.records.people.passkeys import KnownPasskey
 from tetkik.records.people.users import load_user, user_row
-from tetkik.service.kit.access.rate_limits import PendingChallenges, rate_limits_of
 from tetkik.service.kit.context import context_of
-from tetkik.values import Actor
+from tetkik.values import SYSTEM, Actor
 
 _REQUIRED = UserVerificationRequirement.REQUIRED
 
@@ -155,7 +155,8 @@ def _refusing() -> Iterator[None]:
 
 def _challenge(request: Request, purpose: Purpose, user_id: str | None) -> bytes:
     challenge = secrets.token_bytes(32)
-    _pending(request, user_id).put(challenge.hex(), (purpose, user_id))
+    with context_of(request).records.write(SYSTEM) as tx:
+        keep_challenge(tx, challenge.hex(), _asked(purpose, user_id))
     return challenge
 
 
@@ -164,14 +165,15 @@ def _answered(request: Request, answer: dict[str, Any], purpose: Purpose, user_i
     with _refusing():
         client_data = json.loads(_bytes(answer["response"]["clientDataJSON"]))
         challenge = _bytes(client_data["challenge"])
-    if _pending(request, user_id).pop(challenge.hex()) != (purpose, user_id):
+    with context_of(request).records.write(SYSTEM) as tx:
+        asked = redeem_challenge(tx, challenge.hex())
+    if asked != _asked(purpose, user_id):
         raise _refused()
     return challenge
 
 
-def _pending(request: Request, user_id: str | None) -> PendingChallenges:
-    limits = rate_limits_of(request)
-    return limits.sign_in_challenges if user_id is None else limits.challenges
+def _asked(purpose: Purpose, user_id: str | None) -> str:
+    return f"{purpose} {user_id or ''}"
 
 
 def _bytes(text: object) -> bytes:

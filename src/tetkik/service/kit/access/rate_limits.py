@@ -1,4 +1,4 @@
-"""Rate limits, limits of what happens at once, and open challenges, in this process alone."""
+"""Rate limits, over all processes of one PostgreSQL; what happens at once is limited in each alone."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from math import ceil
-from typing import Any
 
 from fastapi import Request
+from sqlalchemy import Engine
 
 from tetkik.errors import TooManyRequests
-from tetkik.settings import Settings
+from tetkik.records.people.rate_buckets import delete_full, take_tokens
+from tetkik.service.kit.context import AppContext
 
 _KEPT = 20_000
 """Buckets; the ones least used are forgotten, and begin full again."""
+_TIDIES = 60.0
+"""Seconds between two removals of rows that say nothing any more."""
 
 
 class Limiter:
@@ -30,17 +34,57 @@ class Limiter:
         self._lock = threading.Lock()
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def take(self, key: str, cost: float = 1) -> int:
-        """Take tokens; gives 0, or the whole seconds after which there are enough again."""
+    def take(self, key: str) -> int:
+        """Take a token; gives 0, or the whole seconds after which there is one again."""
         now = self._clock()
         with self._lock:
             level, since = self._buckets.pop(key, (self._burst, now))
             level = min(self._burst, level + (now - since) * self._rate)
-            enough = level >= cost
-            self._buckets[key] = (level - cost if enough else level, now)
+            enough = level >= 1
+            self._buckets[key] = (level - 1 if enough else level, now)
             if len(self._buckets) > _KEPT:
                 self._buckets.popitem(last=False)
-        return 0 if enough else ceil((cost - level) / self._rate)
+        return 0 if enough else ceil((1 - level) / self._rate)
+
+
+class SharedLimiter:
+    """The same over all processes of one PostgreSQL.
+
+    Tokens of a second come at once and are spent here, so that most requests cost no statement; what a
+    process has left counts as spent. Whoever is refused is refused here until the time is over.
+    """
+
+    def __init__(self, engine: Engine, name: str, per_minute: int) -> None:
+        self._engine = engine
+        self._name = name
+        self._portion = max(1, per_minute // 60)
+        self._cost = timedelta(minutes=self._portion / per_minute)
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        """Of each key the tokens that are left here, and until when it is refused."""
+        self._tidied = time.monotonic()
+
+    def take(self, key: str) -> int:
+        """Take a token; gives 0, or the whole seconds after which there is one again."""
+        now = time.monotonic()
+        with self._lock:
+            left, refused_until = self._known.get(key, (0, 0.0))
+            if left:
+                self._known[key] = left - 1, 0.0
+                return 0
+        if refused_until > now:
+            return ceil(refused_until - now)
+        wait = take_tokens(self._engine, f"{self._name} {key}", self._cost, timedelta(minutes=1))
+        with self._lock:
+            left, _ = self._known.pop(key, (0, 0.0))
+            self._known[key] = (left, now + wait) if wait else (left + self._portion - 1, 0.0)
+            if len(self._known) > _KEPT:
+                self._known.popitem(last=False)
+            due = now - self._tidied >= _TIDIES
+            self._tidied = now if due else self._tidied
+        if due:
+            delete_full(self._engine)
+        return ceil(wait)
 
 
 class Slots:
@@ -98,8 +142,6 @@ class Turns:
             del self._queues[key]
 
 
-_SECONDS = 300
-_MOST = 10_000
 _STRENGTHS = 120
 """How often a minute one address may ask how good a password is: as fast as anybody types."""
 
@@ -111,45 +153,24 @@ _PROGRESS = 128
 """Streams of the work on images: each of them asks the database every second."""
 
 
-class PendingChallenges:
-    """What was asked of a browser and is answered once, within five minutes."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._open: OrderedDict[str, tuple[float, Any]] = OrderedDict()
-
-    def put(self, key: str, content: Any) -> None:
-        with self._lock:
-            self._open[key] = (self._clock() + _SECONDS, content)
-            while len(self._open) > _MOST:
-                self._open.popitem(last=False)
-
-    def pop(self, key: str) -> Any | None:
-        """What was asked, once; None where nothing was, or too long ago."""
-        with self._lock:
-            until, content = self._open.pop(key, (0.0, None))
-        return content if until > self._clock() else None
-
-
 class RateLimits:
-    """The limits and open questions of one process."""
+    """The limits as one process keeps to them."""
 
-    def __init__(self, settings: Settings) -> None:
-        per_minute = settings.requests_per_minute
-        self.requests = Limiter(per_minute, per_minute)
-        self.sign_ins = Limiter(settings.sign_ins_per_minute, settings.sign_ins_per_minute)
-        together = settings.sign_ins_per_minute * _BROWSERS
-        self.browsers = Limiter(together, together)
+    def __init__(self, context: AppContext) -> None:
+        settings, engine = context.settings, context.records.engine
+
+        def limiter(name: str, per_minute: int) -> Limiter | SharedLimiter:
+            if engine.dialect.name == "postgresql":
+                return SharedLimiter(engine, name, per_minute)
+            return Limiter(per_minute, per_minute)
+
+        self.requests = limiter("requests", settings.requests_per_minute)
+        self.sign_ins = limiter("sign-ins", settings.sign_ins_per_minute)
+        self.browsers = limiter("browsers", settings.sign_ins_per_minute * _BROWSERS)
         self.strengths = Limiter(_STRENGTHS, _STRENGTHS)
         self.turns = Turns()
         self.events = Slots(STREAMS, settings.max_connections // 2)
         self.progress = Slots(STREAMS, _PROGRESS)
-        self.challenges = PendingChallenges()
-        self.sign_in_challenges = (
-            PendingChallenges()
-        )  # apart: strangers' questions crowd out nobody's signature
-        self.sign_ons = PendingChallenges()
 
 
 def rate_limits_of(request: Request) -> RateLimits:
@@ -169,7 +190,7 @@ def hold_stream(request: Request, slots: Slots, user_id: str) -> None:
     release_afterwards(request, partial(slots.free, user_id))
 
 
-def limit_rate(request: Request, limiter: Limiter, key: str) -> None:
+def limit_rate(request: Request, limiter: Limiter | SharedLimiter, key: str) -> None:
     """Count a request."""
     wait = limiter.take(key)
     if wait:

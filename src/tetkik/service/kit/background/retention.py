@@ -27,8 +27,8 @@ class RetentionThread(PeriodicThread):
     def run_once(self) -> None:
         """Apply retention where a day has passed."""
         try:
-            if retention.is_due(self._context.records):
-                done = retention.apply_retention(self._context.records, terms(self._context.settings))
+            done = retention.apply_if_due(self._context.records, terms(self._context.settings))
+            if done is not None:
                 _log.info("retention.applied", erased=done.erased, cases=done.cases, files=done.files)
         except (TetkikError, OSError) as error:
             # The next check tries again; the log has the kind of the error alone.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import AsyncIterator
 from urllib.parse import quote
 
@@ -13,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from tetkik.service.kit.rendering.scripts import bundled
+from tetkik.service.kit.rendering.templates import asset
 
 _FOR_EVER = "public, max-age=31536000, immutable"
 
@@ -43,26 +43,18 @@ class VersionedStaticFiles(StaticFiles):
     """
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        if not path.startswith("bundle/js/") or ".." in path:
-            return await super().get_response(path, scope)
-        try:
-            text, address = bundled(path.removeprefix("bundle/"))
-        except OSError:
-            return Response(status_code=404)
-        current = address.endswith(scope.get("query_string", b"").decode("latin-1"))
-        headers = {"Cache-Control": _FOR_EVER if current else "no-cache"}
-        return Response(text, headers=headers, media_type="text/javascript")
-
-    def file_response(
-        self,
-        full_path: str | os.PathLike[str],
-        stat_result: os.stat_result,
-        scope: Scope,
-        status_code: int = 200,
-    ) -> Response:
-        answer = super().file_response(full_path, stat_result, scope, status_code)
-        versioned = b"v=" in scope.get("query_string", b"")
-        answer.headers["Cache-Control"] = _FOR_EVER if versioned else "no-cache"
+        if path.startswith("bundle/js/") and ".." not in path:
+            try:
+                text, address = bundled(path.removeprefix("bundle/"))
+            except OSError:
+                return Response(status_code=404)
+            answer = Response(text, media_type="text/javascript")
+        else:
+            answer = await super().get_response(path, scope)
+            address = asset(path)
+        # While services are replaced, a page of one version may come to another for its files.
+        current = scope.get("query_string", b"").decode("latin-1") == address.partition("?")[2]
+        answer.headers["Cache-Control"] = _FOR_EVER if current else "no-cache"
         return answer
 
 
