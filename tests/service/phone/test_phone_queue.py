@@ -186,7 +186,8 @@ def test_a_known_patient_is_asked_about(phone, app_context):
     page = ready(phone.new_page())
     page.evaluate(
         """() => { const seal = crypto.subtle.encrypt.bind(crypto.subtle);
-        crypto.subtle.encrypt = (...all) => new Promise((go) => setTimeout(go, 300)).then(() => seal(...all)); }"""
+        const slow = () => new Promise((go) => setTimeout(go, 300));
+        crypto.subtle.encrypt = (...all) => slow().then(() => seal(...all)); }"""
     )
     for _ in range(2):  # what is typed while the first is kept must not be wiped with it
         page.fill("#take-tckn", "10000000146")
@@ -250,7 +251,7 @@ def test_a_photo_that_is_refused_leaves_its_case(phone, app_context, tmp_path):
 
 
 def test_while_a_page_stays_open_it_is_sent_again_but_not_after_a_day(phone, app_context):
-    """By the server's clock: it knows a request again for 24 hours, and the phone's may have been set back."""
+    """By the server's clock: it knows a request again for 24 hours; the phone's may have been set back."""
     signed_in(phone, app_context, *DESK)
     page = phone.new_page()
     page.clock.install()
