@@ -1,4 +1,4 @@
-"""A screen that is locked or a session that is ended without a network stays closed when the network is back."""
+"""A screen that is locked, or left, without a network stays closed when the network is back."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ def lie_still(page: Page) -> None:
 
 
 def lie_still_without_a_page(page: Page) -> None:
-    page.goto("/worklist")
-    page.locator("[data-take]").wait_for()
+    for one in page.context.pages:
+        one.goto("/worklist")
+        one.locator("[data-take]").wait_for()
     page.clock.fast_forward(11 * MINUTE)
 
 

@@ -158,14 +158,18 @@ export async function taking(sending) {
 export async function lockWhenStill() {
   const KEY = 'tetkik-active'; // as shell.js keeps it
   const active = () => localStorage.setItem(KEY, String(Date.now()));
+  let here = false;
   const still = async () => {
     const owner = await present();
-    if (!owner) return;
-    const idle = Date.now() - Number(localStorage.getItem(KEY));
-    if (idle > -60_000 && idle < owner.lockMinutes * 60_000) return; // less than nothing: the clock was set back
-    const body = new URLSearchParams({ csrf: owner.csrf });
-    await fetch('/lock', { method: 'POST', body, redirect: 'manual' }).catch(() => null); // see worker.js
-    await leave();
+    if (!owner && !here) return; // else another tab has locked
+    here = true;
+    if (owner) {
+      const idle = Date.now() - Number(localStorage.getItem(KEY));
+      if (idle > -60_000 && idle < owner.lockMinutes * 60_000) return; // less than nothing: the clock was set back
+      const body = new URLSearchParams({ csrf: owner.csrf });
+      await fetch('/lock', { method: 'POST', body, redirect: 'manual' }).catch(() => null); // see worker.js
+      await leave();
+    }
     location.reload();
   };
   await still();
