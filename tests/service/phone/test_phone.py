@@ -12,14 +12,17 @@ from PIL import Image
 from playwright.sync_api import expect
 from sqlalchemy import select
 
+from tests.records.kit import made_case, made_user
 from tests.records.reports_kit import judged_all, made_report
+from tests.service.browser import axe, opened, overflow, serving, signed_in
 from tests.service.kit import make_context, served, sign_in
 from tests.service.reading_room import PASSWORD, claim, made_room, reading, seen, served_room
 from tests.service.rounds import film
 from tetkik.drawing.icon import icon
 from tetkik.records.people import passwords
 from tetkik.records.schema import AuditRow, User
-from tetkik.values import Role
+from tetkik.records.worklist import critical_results
+from tetkik.values import CriticalLevel, Role
 
 PHONE = {"User-Agent": "Mozilla/5.0 (Linux; Android 15) Chrome/140.0 Mobile Safari/537.36"}
 FINGERPRINT = ":".join(["AB"] * 32)
@@ -162,3 +165,27 @@ def test_a_phone_is_told_that_it_is_no_diagnostic_display(browser, tmp_path):
             page.fill("#sign-password", PASSWORD)
             sign.click()
             expect(page.locator(".as-signed")).to_be_attached()
+
+
+@pytest.mark.program("chromium")
+def test_a_critical_result_is_acknowledged_by_touch(browser, tmp_path):
+    app_context = make_context(tmp_path)
+    reader = made_user(app_context.records, Role.RADIOLOGIST, Role.RECEPTION)
+    case_id = made_case(app_context.records, reader, department="Dahiliye")
+    with app_context.records.write(reader) as tx:
+        critical_results.raise_result(tx, case_id, CriticalLevel.RED, "Sağda tansiyon pnömotoraks", notify=False)
+    with serving(app_context) as address, opened(browser, address, width=390, touch=True) as phone:
+        signed_in(phone, app_context, Role.CLINICIAN)
+        page = phone.new_page()
+        page.goto(f"/cases/{case_id}#critical")
+        result = page.locator("#critical")
+        expect(result).to_contain_text("teyit bekliyor")
+        knows = result.get_by_role("button", name="Bilgim var, gereğini yapıyorum")
+        expect(knows).to_be_in_viewport(ratio=1)
+        assert (axe(page), overflow(page)) == ([], 0)
+        knows.tap()
+        expect(result).to_contain_text("teyit edildi")
+        expect(result).to_be_in_viewport()
+    with app_context.records.read() as tx:
+        (one,) = critical_results.results_of_case(tx, case_id)
+        assert one.acknowledged_at is not None

@@ -2,64 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import BrowserContext, Page, Route, expect
+from playwright.sync_api import Route, expect
 from sqlalchemy import select
 
-from tests.records.kit import made_user
-from tests.service.browser import Watch, axe, opened, overflow, serving, signed_in
-from tests.service.kit import make_context
+from tests.service.browser import Watch, arrived, axe, overflow, signed_in, wait_for_notice
+from tests.service.phone.kit import CASES, COMPLAINT, DESK, kept, named, ready, take, taken
 from tetkik.records.cases import cases
-from tetkik.records.schema import Case
 from tetkik.records.schema import Image as ImageRow
-from tetkik.service.kit.context import AppContext
 from tetkik.values import SYSTEM, Role
 
 pytestmark = pytest.mark.program("chromium")
-COMPLAINT = "üç gündür öksürüyorum, ateşim var"
-DESK = (Role.RECEPTION, Role.TECHNICIAN)
-
-
-@pytest.fixture(scope="module")
-def app_context(tmp_path_factory: pytest.TempPathFactory) -> AppContext:
-    return make_context(tmp_path_factory.mktemp("hospital"), phone_queue_hours=2)
-
-
-@pytest.fixture(scope="module")
-def address(app_context: AppContext) -> Iterator[str]:
-    with serving(app_context) as found:
-        yield found
-
-
-@pytest.fixture
-def phone(browser, address) -> Iterator[BrowserContext]:
-    with opened(browser, address, width=390, touch=True) as context:
-        yield context
-
-
-def ready(page: Page, path: str = "/phone") -> Page:
-    """Open a page with its service worker at work."""
-    page.goto(path)
-    page.evaluate(
-        """async () => { await navigator.serviceWorker.ready;
-        if (!navigator.serviceWorker.controller)
-            await new Promise((go) => navigator.serviceWorker.addEventListener('controllerchange', go)); }"""
-    )
-    page.locator("[data-take], [data-nobody], h1").first.wait_for()
-    return page
-
-
-def take(page: Page, name: str, complaint: str = COMPLAINT, photo: Path | None = None) -> None:
-    page.fill("#take-name", name)
-    page.fill("#take-complaint", complaint)
-    if photo is not None:
-        page.set_input_files("#take-photo", photo)
-    page.click("[data-take] [type=submit]")
+HOUR = 3600
+HEALTH = "**/api/v1/health"
+SENT = "Bu telefonda bekleyenler gönderildi"
 
 
 def shot(folder: Path) -> Path:
@@ -69,35 +30,6 @@ def shot(folder: Path) -> Path:
     file = folder / "photo.jpg"
     Image.effect_noise((640, 480), 60).convert("RGB").save(file, "JPEG", exif=exif)
     return file
-
-
-def named(app_context: AppContext, name: str) -> list[str]:
-    """The cases of patients of this name."""
-    with app_context.records.read(SYSTEM) as tx:
-        ids = tx.session.scalars(select(Case.id)).all()
-        return [one for one in ids if cases.load_case(tx, one, audit=False).person.name == name]
-
-
-def entries(page: Page) -> int:
-    return page.locator("[data-entries] > li").count()
-
-
-def kept(page: Page) -> list[dict[str, object]]:
-    """What lies in the phone's storage, as anybody with the phone in their hand could read it."""
-    found: list[dict[str, object]] = page.evaluate(
-        """() => new Promise((found) => {
-            const request = indexedDB.open('tetkik-phone');
-            request.onsuccess = () => {
-                const all = request.result.transaction('entries').objectStore('entries').getAll();
-                const text = (bytes) => String.fromCharCode(...new Uint8Array(bytes));
-                all.onsuccess = () => {
-                    request.result.close();
-                    found(all.result.map((one) => ({ ...one, text: text(one.body.sealed) })));
-                };
-            };
-        })"""
-    )
-    return found
 
 
 def test_without_a_network_it_waits_and_then_goes_once(phone, app_context, tmp_path):
@@ -115,14 +47,13 @@ def test_without_a_network_it_waits_and_then_goes_once(phone, app_context, tmp_p
     assert re.fullmatch(r"alındı: \d\d\.\d\d \d\d:\d\d, silinecek: \d\d\.\d\d \d\d:\d\d", when)
     (entry,) = kept(page)
     assert "HASTA" not in str(entry["text"]) and COMPLAINT not in str(entry["text"])
-    assert (entry["until"] - entry["at"]) == 2 * 3600 * 1000  # type: ignore[operator]
+    assert (entry["until"] - entry["at"]) == 2 * HOUR * 1000  # type: ignore[operator]
     page.reload()
     expect(page.locator("[data-count]")).to_have_text("1")
     assert named(app_context, "Ağsız HASTA") == []
     phone.set_offline(False)
+    wait_for_notice(page, SENT)  # the page that was wanted comes by itself
     expect(page.get_by_role("heading", level=1)).not_to_have_text("Ağ bağlantısı yok")
-    page.goto("/phone")
-    expect(page.locator("[data-queue]")).to_be_hidden()
     (case_id,) = named(app_context, "Ağsız HASTA")
     with app_context.records.read(SYSTEM) as tx:
         case = cases.load_case(tx, case_id, audit=False)
@@ -141,7 +72,7 @@ def test_cut_off_after_the_server_took_it_it_is_not_taken_twice(phone, app_conte
         lost.append(route.fetch().status)  # the server has it
         route.abort("connectionreset")
 
-    page.route("**/api/v1/cases", lose)
+    page.route(CASES, lose)
     with page.expect_event("requestfailed"):
         take(page, "Yarım KALAN")
     with page.expect_event("requestfailed"):
@@ -151,7 +82,7 @@ def test_cut_off_after_the_server_took_it_it_is_not_taken_twice(phone, app_conte
     page.unroute_all(behavior="wait")
     assert len(lost) >= 3 and set(lost) == {201}
     page.reload()
-    expect(page.locator("[data-queue]")).to_be_hidden()
+    wait_for_notice(page, SENT)
     assert kept(page) == []
     assert len(named(app_context, "Yarım KALAN")) == 1
 
@@ -165,73 +96,83 @@ def test_pressed_twice_it_is_one(phone, app_context):
     page.evaluate("() => [1, 2].forEach(() => document.querySelector('[data-take]').requestSubmit())")
     expect(page.locator("[data-count]")).to_have_text("1")
     phone.set_offline(False)
-    page.goto("/phone")
+    wait_for_notice(page, SENT)
     expect(page.locator("[data-queue]")).to_be_hidden()
     assert len(named(app_context, "Çift BASAN")) == 1
 
 
-def test_in_time_it_is_deleted(phone, app_context):
-    signed_in(phone, app_context, *DESK)
+@pytest.mark.parametrize("shift", [2 * HOUR + 1, -2 * HOUR], ids=["late", "the clock was set back"])
+def test_in_time_it_is_deleted_and_said(phone, app_context, shift):
+    actor = signed_in(phone, app_context, *DESK)
     page = ready(phone.new_page())
     phone.set_offline(True)
     take(page, "Geç KALAN")
     expect(page.locator("[data-count]")).to_have_text("1")
     page.clock.install()
-    page.clock.fast_forward(2 * 3600 * 1000 + 1000)
+    page.clock.set_system_time(page.evaluate("Date.now() / 1000") + shift)
     page.reload()
     page.locator("[data-nobody]").wait_for()  # by then the screen has locked, too
-    assert kept(page) == []
+    (left,) = kept(page)
+    assert (left["state"], left["text"]) == ("expired", None)
     phone.set_offline(False)
-    assert named(app_context, "Geç KALAN") == []
+    arrived(page, "/lock")
+    page.click("form[action='/logout'] button")
+    arrived(page, "/login")
+    signed_in(phone, app_context, actor=actor)
+    page.goto("/phone")
+    expect(page.locator("[data-state]")).to_contain_text("zamanında gönderilemediği için silindi")
+    page.click("[data-entries] [type=submit]")
+    page.click("#confirm [data-yes]")
+    expect(page.locator("[data-queue]")).to_be_hidden()
+    assert kept(page) == [] and named(app_context, "Geç KALAN") == []
 
 
 def test_another_person_neither_sees_nor_sends_it(phone, app_context):
     signed_in(phone, app_context, *DESK)
     page = ready(phone.new_page())
-    page.route("**/api/v1/cases", lambda route: route.abort())
-    take(page, "Başkasının HASTASI")
-    expect(page.locator("[data-count]")).to_have_text("1")
+    taken(page, "Başkasının HASTASI")
     phone.clear_cookies()
     signed_in(phone, app_context, *DESK)
-    page.unroute("**/api/v1/cases")
+    page.unroute(CASES)
     page.goto("/phone")
-    page.locator("[data-take]").wait_for()
-    assert entries(page) == 0
+    take(page, "Kendi HASTASI")
+    wait_for_notice(page, f"{SENT}: 1")
+    expect(page.locator("[data-queue]")).to_be_hidden()
     expect(page.locator("[data-phone-waiting]")).to_be_hidden()
-    page.goto("/worklist")
     assert named(app_context, "Başkasının HASTASI") == []
     assert [entry["state"] for entry in kept(page)] == ["waits"]
 
 
-def test_signing_out_wipes_it_after_a_question(phone, app_context):
-    signed_in(phone, app_context, *DESK)
+def test_signing_out_wipes_ones_own_after_a_question(phone, app_context):
+    absent = signed_in(phone, app_context, *DESK)
     page = ready(phone.new_page())
-    page.route("**/api/v1/cases", lambda route: route.abort())
-    take(page, "Silinecek HASTA")
-    expect(page.locator("[data-count]")).to_have_text("1")
-    page.unroute("**/api/v1/cases")
-    page.click("details.menu summary")
-    page.click("form[action='/logout'] button")
-    expect(page.locator("#confirm")).to_contain_text("gönderilmeyenler silinecek")
-    page.click("#confirm [data-yes]")
-    page.wait_for_url("**/login**")
-    stored = page.evaluate(
-        "async () => [(await indexedDB.databases()).map((one) => one.name), await caches.keys()]"
-    )
-    page.goto("/offline")
-    page.locator("[data-nobody]").wait_for()
-    assert kept(page) == [] and stored[1] == []
+    taken(page, "Bekleyen HASTA")
+    page.click("form[action='/lock'] button")
+    arrived(page, "/lock")
+    page.click("form[action='/logout'] button")  # "sign in as somebody else"
+    arrived(page, "/login")
+    for path, leaves in (("/phone", "/logout"), ("/account", "/account/sign-out-everywhere")):
+        signed_in(phone, app_context, *DESK)
+        page.goto("/phone")
+        taken(page, "Silinecek HASTA")
+        page.goto(path)
+        page.locator("[data-phone-waiting]").wait_for()
+        if leaves == "/logout":
+            page.click("details.menu summary")
+        page.click(f"form[action='{leaves}'] button")
+        expect(page.locator("#confirm")).to_contain_text("gönderilmeyenler silinecek")
+        page.click("#confirm [data-yes]")
+        arrived(page, "/login")
+        assert [entry["person"] for entry in kept(page)] == [absent.user_id]
     assert named(app_context, "Silinecek HASTA") == []
 
 
 def test_a_locked_phone_takes_nothing_and_keeps_what_waits(phone, app_context):
     signed_in(phone, app_context, *DESK)
     page = ready(phone.new_page())
-    page.route("**/api/v1/cases", lambda route: route.abort())
-    take(page, "Kilitli HASTA")
-    expect(page.locator("[data-count]")).to_have_text("1")
+    taken(page, "Kilitli HASTA")
     page.click("form[action='/lock'] button")
-    page.wait_for_url("**/lock?**")
+    arrived(page, "/lock")
     phone.set_offline(True)
     page.goto("/phone")
     page.locator("[data-nobody]").wait_for()
@@ -241,18 +182,96 @@ def test_a_locked_phone_takes_nothing_and_keeps_what_waits(phone, app_context):
 
 
 def test_a_known_patient_is_asked_about(phone, app_context):
-    desk = made_user(app_context.records, *DESK)
-    signed_in(phone, app_context, actor=desk)
+    signed_in(phone, app_context, *DESK)
     page = ready(phone.new_page())
-    for _ in range(2):
+    page.evaluate(
+        """() => { const seal = crypto.subtle.encrypt.bind(crypto.subtle);
+        const slow = () => new Promise((go) => setTimeout(go, 300));
+        crypto.subtle.encrypt = (...all) => slow().then(() => seal(...all)); }"""
+    )
+    for _ in range(2):  # what is typed while the first is kept must not be wiped with it
         page.fill("#take-tckn", "10000000146")
         take(page, "Tanınan HASTA")
-        page.locator("[data-queue][hidden], [data-is=known]").first.wait_for(state="attached")
     expect(page.locator("[data-state]")).to_contain_text("zaten kaydı var")
     assert len(named(app_context, "Tanınan HASTA")) == 1
     page.click("[data-renew]")
     expect(page.locator("[data-queue]")).to_be_hidden()
     assert len(named(app_context, "Tanınan HASTA")) == 2
+
+
+def test_one_that_is_refused_stops_no_other(phone, app_context):
+    signed_in(phone, app_context, *DESK)
+    page = ready(phone.new_page())
+    faults = {"Yetkisiz": (403, "Forbidden"), "Bozuk": (500, "Unexpected"), "Taşınan": (409, "Conflict")}
+
+    def answer(route: Route) -> None:
+        name = route.request.post_data_json["patient"]["name"]
+        if name not in faults:
+            route.continue_()
+            return
+        status, title = faults[name]
+        route.fulfill(
+            status=status,
+            content_type="application/json",
+            body=json.dumps({"title": title, "detail": "Olmadı."}),
+        )
+
+    page.route(CASES, answer)
+    phone.set_offline(True)
+    for number, name in enumerate((*faults, "Sağlam"), 1):
+        take(page, name)
+        expect(page.locator("[data-count]")).to_have_text(str(number))
+    phone.set_offline(False)
+    wait_for_notice(page, f"{SENT}: 1")
+    states = page.locator("[data-state]")
+    expect(states).to_have_text(["ağı bekliyor", "ağı bekliyor", "kabul edilmedi: Olmadı."])
+    assert [entry["text"] is None for entry in sorted(kept(page), key=lambda one: one["at"])] == [
+        False,
+        False,
+        True,
+    ]  # type: ignore[arg-type,return-value]
+    assert len(named(app_context, "Sağlam")) == 1
+
+
+def test_a_photo_that_is_refused_leaves_its_case(phone, app_context, tmp_path):
+    signed_in(phone, app_context, *DESK)
+    page = ready(phone.new_page())
+    refused = {"status": 422, "content_type": "application/json", "body": '{"detail": "Görüntü okunamıyor."}'}
+    page.route("**/api/v1/images?*", lambda route: route.fulfill(**refused))
+    take(page, "Fotoğrafsız HASTA", photo=shot(tmp_path))
+    expect(page.locator("[data-state]")).to_contain_text(
+        "açıldı ama fotoğrafı kabul edilmedi: Görüntü okunamıyor."
+    )
+    expect(page.locator("[data-what]")).to_have_text("Fotoğraf")
+    (case_id,) = named(app_context, "Fotoğrafsız HASTA")
+    with app_context.records.read(SYSTEM) as tx:
+        number = cases.load_case(tx, case_id, audit=False).number
+    expect(page.locator("[data-state]")).to_contain_text(number)
+    assert kept(page)[0]["text"] is None
+
+
+def test_while_a_page_stays_open_it_is_sent_again_but_not_after_a_day(phone, app_context):
+    """By the server's clock: it knows a request again for 24 hours; the phone's may have been set back."""
+    signed_in(phone, app_context, *DESK)
+    page = phone.new_page()
+    page.clock.install()
+    ready(page)
+    later = {"Date": "Tue, 01 Jan 2036 00:00:00 GMT"}
+    page.route(CASES, lambda route: (route.fetch(), route.abort()))
+    with page.expect_event("requestfailed"):
+        take(page, "Bir Günlük HASTA")
+    page.unroute(CASES)
+    page.route(HEALTH, lambda route: route.fulfill(headers=later))
+    page.clock.fast_forward(31_000)
+    expect(page.locator("[data-state]")).to_contain_text("zamanında gönderilemediği")
+    page.unroute(HEALTH)
+    page.route(HEALTH, lambda route: route.fulfill(status=503))  # the interface is up, the hospital is not
+    with page.expect_response(HEALTH):
+        take(page, "Bekleyen HASTA")
+    page.unroute(HEALTH)
+    page.clock.fast_forward(31_000)
+    wait_for_notice(page, f"{SENT}: 1")
+    assert [len(named(app_context, name)) for name in ("Bir Günlük HASTA", "Bekleyen HASTA")] == [1, 1]
 
 
 def test_nothing_of_a_patient_is_cached(phone, app_context):

@@ -11,6 +11,10 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
 
 
+class PatientKnown(Conflict):
+    """A patient who is to be new has a record already."""
+
+
 @dataclass(frozen=True, slots=True)
 class Admission:
     """Everything that opens a case."""
@@ -28,7 +32,7 @@ class Admission:
 
 
 def admit(tx: Transaction, admission: Admission) -> str:
-    """Open a case for a patient; `Conflict` where one with the same number is known. Gives its id."""
+    """Open a case for a patient; `PatientKnown` where one has the same number. Gives its id."""
     return cases.open_case(
         tx,
         admission.patient_id or register_patient(tx, admission.person, unknown=admission.unknown),
@@ -41,14 +45,14 @@ def admit(tx: Transaction, admission: Admission) -> str:
 
 
 def register_patient(tx: Transaction, person: Person | None, *, unknown: bool = False) -> str:
-    """A record for somebody who has none, and whose number nobody has (`Conflict`); gives its id."""
+    """A record for somebody who has none, and whose number nobody has (`PatientKnown`); gives its id."""
     person = patients.validate_person(person or Person())
     if not person.known and not unknown:
         raise InputError("Give the patient's name or a number, or say that the patient is unknown.").at(
             "name"
         )
     if patients.find_by_number(tx, person):
-        raise Conflict(
+        raise PatientKnown(
             "A patient with this identity number or hospital number is known; choose that patient instead."
         ).at("words")
     return patients.create(tx, person)

@@ -66,9 +66,12 @@ def set_session_cookie(answer: Response, context: AppContext, cookie: str) -> No
 
 
 def clear_session_cookie(answer: Response, context: AppContext) -> None:
-    """Let the browser forget the session, and whatever it kept of the pages."""
+    """Let the browser forget the session, and whatever it kept of the pages.
+
+    Not its storage: on a phone that several people share, what others took waits there, sealed.
+    """
     answer.delete_cookie(cookie_name(context), path="/", secure=context.secure, httponly=True, samesite="lax")
-    answer.headers["Clear-Site-Data"] = '"cache", "storage"'
+    answer.headers["Clear-Site-Data"] = '"cache"'
 
 
 def peer_of(request: Request) -> Peer:

@@ -16,7 +16,7 @@ from importlib import resources
 _IMPORT = re.compile(r"^import \{([^}]*)\} from '([^']+)';$|^import \{([^}]*)\} from \"([^\"]+)\";$", re.M)
 _LATER = re.compile(r"\bawait import\('([^']+)'\)")
 _EXPORT = re.compile(r"^export ((?:async )?(?:function\*?|class|const) (\w+))", re.M)
-_COMMENT = re.compile(r"^[ \t]*/\*\*(?:(?!\*/).)*\*/\n", re.M | re.S)
+_COMMENT = re.compile(r"^[ \t]*(?:/\*\*(?:(?!\*/).)*\*/|//[^\n]*)\n", re.M | re.S)
 
 
 @cache

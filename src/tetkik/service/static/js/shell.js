@@ -243,10 +243,11 @@ if (minutes) {
   active();
   // Another tab was locked or signed out, or this page comes back from the browser's memory: ask the server.
   addEventListener("storage", ({ key }) => key === "tetkik-left" && location.reload());
+  addEventListener("pagehide", () => (root.hidden = true)); // until it has been asked, nothing is seen
   addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
   setInterval(() => {
     const idle = (Date.now() - Number(localStorage.getItem(KEY))) / 60000;
-    if (idle >= minutes) form.requestSubmit();
+    if (idle >= minutes || idle < -1) form.requestSubmit(); // the clock was set back
     else if (idle >= minutes - 1 && minutes > 1 && !warned) {
       warned = true;
       toast(body.dataset.locking, "warning");

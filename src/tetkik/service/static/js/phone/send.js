@@ -1,6 +1,8 @@
 /** What waits on the phone goes to the hospital, each entry once: its id is the key under which the server takes it. */
 
-import { note, remove, unseal, waiting } from './store.js';
+import { EMPTIED, note, remove, unseal, waiting } from './store.js';
+
+const REMEMBERED = 23 * 3600_000; // the server knows an entry's name again for 24 hours
 
 /** @param {string} address @param {string} key @param {string} kind @param {BodyInit} content */
 async function post(address, key, kind, content) {
@@ -12,6 +14,8 @@ async function post(address, key, kind, content) {
 
 /** Whether trying once more later may help: signed out, too much at once, a server that restarts. @param {number} status */
 const passes = (status) => [401, 403, 408, 425, 429].includes(status) || status >= 500;
+/** Whether it would be answered to every other entry as well. @param {number} status */
+const stops = (status) => [401, 429].includes(status);
 
 /**
  * Send what waits of this person. One tab at a time does; whoever calls meanwhile waits and finds nothing left.
@@ -20,26 +24,40 @@ const passes = (status) => [401, 403, 408, 425, 429].includes(status) || status 
  */
 export async function send(owner, tell) {
   await navigator.locks.request('tetkik-phone', async () => {
-    for (const entry of await waiting(owner.person)) {
-      if (entry.state !== 'waits') continue;
+    const entries = (await waiting(owner.person)).filter(({ state }) => state === 'waits');
+    const now = entries.length ? await serverTime() : null;
+    if (now === null) return;
+    for (const entry of entries) {
       tell({ entry, state: 'sending' });
-      if (!(await one(owner, entry, tell))) return;
+      if (!(await one(owner, entry, now, tell))) return;
     }
   });
+}
+
+/** Milliseconds since 1970; null where nothing answers. A phone's own clock may jump. */
+async function serverTime() {
+  const answer = await fetch('/api/v1/health', { cache: 'no-store' }).catch(() => null);
+  return answer?.ok ? Date.parse(answer.headers.get('Date') ?? '') : null;
 }
 
 /**
  * @param {import('./store.js').Person} owner
  * @param {import('./store.js').Entry} entry
+ * @param {number} now by the server's clock
  * @param {(what: {entry: import('./store.js').Entry, state: string, number?: string}) => void} tell
  * @returns {Promise<boolean>} whether the next one may be tried
  */
-async function one(owner, entry, tell) {
+async function one(owner, entry, now, tell) {
   try {
+    entry.tried ??= now;
+    const late = now - entry.tried > REMEMBERED; // the server may have it already, and would take it again
+    await note(entry, late ? { ...EMPTIED, state: 'expired' } : {});
+    if (late) return true;
     const body = await unseal(owner, entry, 'body');
     let answer = await post('/api/v1/cases', entry.id, 'application/json', body);
     const { id, number } = answer.body;
-    if (answer.status === 201 && entry.photo) {
+    const opened = answer.status === 201;
+    if (opened && entry.photo) {
       const photo = await unseal(owner, entry, 'photo');
       answer = await post(`/api/v1/images?case_id=${id}`, `${entry.id}-photo`, 'application/octet-stream', photo);
     }
@@ -50,14 +68,16 @@ async function one(owner, entry, tell) {
     }
     if (passes(answer.status)) {
       tell({ entry, state: 'waits' });
-      return false;
+      return !stops(answer.status);
     }
-    const state = answer.status === 409 && !id ? 'known' : 'refused';
-    await note(entry, { state, said: answer.body.detail ?? String(answer.status) });
-    tell({ entry, state });
+    const said = answer.body.detail ?? String(answer.status);
+    if (answer.body.title === 'PatientKnown') await note(entry, { state: 'known', said });
+    else if (opened) await note(entry, { ...EMPTIED, state: 'opened', parts: ['photo'], number, said });
+    else await note(entry, { ...EMPTIED, state: 'refused', said });
+    tell({ entry, state: 'refused' });
     return true;
-  } catch {
-    tell({ entry, state: 'waits' }); // the network went away
-    return false;
+  } catch (fault) {
+    tell({ entry, state: 'waits' });
+    return !(fault instanceof TypeError); // by which fetch says that the network went away
   }
 }

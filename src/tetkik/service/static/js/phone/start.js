@@ -8,6 +8,7 @@ import { send } from './send.js';
 import { arrive, expire, forget, leave, present, waiting } from './store.js';
 import { lockWhenStill, taking } from './take.js';
 
+const SIGN_OUT = 'form:is([action="/logout"], [action="/account/sign-out-everywhere"])';
 const { dataset } = document.body;
 const offline = document.querySelector('[data-offline-page]') !== null;
 /** @type {{show: (sent?: string) => Promise<void>, empty: () => boolean} | null} */
@@ -26,10 +27,16 @@ async function sending() {
   if (sent) document.dispatchEvent(new CustomEvent('toast', { detail: { text: (dataset.sent ?? '').replace('{n}', String(sent)) } }));
 }
 
+/** An interface that is up is no hospital that answers. What a question is open about stays as it is. */
+async function sendingAgain() {
+  if (document.querySelector('dialog[open]')) return;
+  await sending();
+  await page?.show();
+}
+
 /** How many wait, in the bar of every page; signing out asks before it deletes them. */
 async function count() {
-  const owner = await present();
-  const entries = owner?.person === dataset.person ? await waiting(owner?.person ?? '') : [];
+  const entries = await waiting(dataset.person ?? '');
   const link = /** @type {HTMLElement | null} */ (document.querySelector('[data-phone-waiting]'));
   if (link) {
     link.hidden = !entries.length;
@@ -38,21 +45,17 @@ async function count() {
     link.setAttribute('aria-label', words);
     /** @type {HTMLElement} */ (link.querySelector('span')).textContent = String(entries.length);
   }
-  for (const form of document.querySelectorAll('form[action="/logout"]')) {
+  for (const form of document.querySelectorAll(SIGN_OUT)) {
     const { dataset: asks } = /** @type {HTMLElement} */ (form);
-    if (entries.length) asks.confirm = dataset.unsent ?? '';
-    else delete asks.confirm;
+    asks.own ??= asks.confirm ?? '';
+    asks.confirm = [asks.own, entries.length ? dataset.unsent : ''].filter(Boolean).join(' ');
   }
 }
 
-async function withoutNetwork() {
-  const left = ['/logout', '/lock'].includes(location.pathname);
-  if (left) await leave();
-  /** @type {HTMLElement} */ (document.querySelector('[data-not-left]')).hidden = location.pathname !== '/logout';
-  const again = () => (left || location.pathname === '/offline' ? location.assign('/') : location.reload());
+function withoutNetwork() {
+  const again = () => (location.pathname === '/offline' ? location.assign('/') : location.reload());
   document.querySelector('[data-try-again]')?.addEventListener('click', again);
-  await lockWhenStill();
-  // An interface that is up is no hospital that answers. What is half written stays until it is kept.
+  // What is half written stays until it is kept.
   const reach = async () => {
     const answer = await fetch('/api/v1/health', { cache: 'no-store' }).catch(() => null);
     if (answer?.ok && page?.empty()) again();
@@ -64,19 +67,36 @@ async function withoutNetwork() {
 async function begin() {
   await navigator.serviceWorker.register('/service-worker.js', { scope: '/' });
   await expire();
-  if (dataset.person) await arrive(dataset.person, (dataset.takes ?? '').split(' ').filter(Boolean), Number(dataset.queueHours), Number(dataset.lockMinutes));
-  else if (!offline) await leave();
+  if (dataset.person) {
+    await arrive({
+      person: dataset.person,
+      takes: (dataset.takes ?? '').split(' ').filter(Boolean),
+      hours: Number(dataset.queueHours),
+      lockMinutes: Number(dataset.lockMinutes),
+      csrf: /** @type {HTMLMetaElement} */ (document.querySelector('meta[name="csrf-token"]')).content,
+    });
+  } else {
+    const owed = (await (await caches.open('tetkik-owed')).keys()).length > 0; // see worker.js
+    if (owed || !offline) await leave();
+    if (owed) localStorage.setItem('tetkik-left', String(Date.now())); // as left.js tells the other tabs
+    const banner = /** @type {HTMLElement | null} */ (document.querySelector('[data-not-left]'));
+    if (banner) banner.hidden = !owed;
+  }
   document.addEventListener('submit', (event) => {
     const form = /** @type {HTMLFormElement} */ (event.target);
-    if (event.defaultPrevented || form.getAttribute('action') !== '/logout') return;
+    // The locked screen is left by somebody else: what its person took stays sealed until they are back.
+    if (event.defaultPrevented || !dataset.person || !form.matches(SIGN_OUT)) return;
     event.preventDefault();
-    forget().finally(() => form.submit());
+    forget(dataset.person).finally(() => form.submit());
   });
+  if (offline) await lockWhenStill();
   if (document.querySelector('[data-take]')) page = await taking(sending);
-  if (offline) await withoutNetwork();
+  setInterval(sendingAgain, 30_000);
+  if (offline) withoutNetwork();
   if (!dataset.person) return;
   await count();
   addEventListener('online', sending);
+  document.addEventListener('visibilitychange', sendingAgain);
   await sending();
 }
 

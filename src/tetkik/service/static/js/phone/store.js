@@ -5,13 +5,15 @@
  */
 
 /**
- * @typedef {object} Person who works on this phone
+ * @typedef {object} SignedIn what a page says of whoever is signed in
  * @property {string} person an id of the hospital's
- * @property {CryptoKey} key
  * @property {string[]} takes `complaint`, `photo`
  * @property {number} hours for which an entry may wait
  * @property {number} lockMinutes
+ * @property {string} csrf locks the screen at the hospital
  */
+
+/** @typedef {SignedIn & {key: CryptoKey}} Person who works on this phone */
 
 /**
  * @typedef {object} Entry
@@ -20,13 +22,20 @@
  * @property {string[]} parts `complaint`, `photo`
  * @property {number} at milliseconds since 1970
  * @property {number} until
- * @property {Sealed} body
+ * @property {Sealed} [body] until it cannot be sent any more
  * @property {Sealed} [photo]
- * @property {'waits' | 'refused' | 'known'} state
+ * @property {'waits' | 'known' | 'refused' | 'opened' | 'expired'} state `opened`: without its photo
  * @property {string} said why it was not taken
+ * @property {string} [number] of the case that is open without its photo
+ * @property {number} [tried] by the server's clock, when it was first sent
  */
 
 /** @typedef {{iv: Uint8Array, sealed: ArrayBuffer}} Sealed */
+
+const HOUR = 3600_000;
+const TOLD = 7 * 24 * HOUR; // for which it says that something was deleted
+/** Of an entry that goes nowhere any more. */
+export const EMPTIED = { body: undefined, photo: undefined };
 
 /** @template T @param {IDBRequest<T>} request @returns {Promise<T>} */
 function done(request) {
@@ -60,19 +69,14 @@ async function table(name, mode) {
   return (await database()).transaction(name, mode).objectStore(name);
 }
 
-/**
- * Whoever is signed in here, from now on.
- * @param {string} person
- * @param {string[]} takes
- * @param {number} hours
- * @param {number} lockMinutes
- */
-export async function arrive(person, takes, hours, lockMinutes) {
+/** Whoever is signed in here, from now on. @param {SignedIn} about */
+export async function arrive(about) {
+  const { person } = about;
   const known = await done((await table('persons')).get(person));
   const key = known?.key ?? (await crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt']));
   const persons = await table('persons', 'readwrite');
   const first = known ? null : await done(persons.get(person)); // another tab was quicker
-  await done(persons.put({ person, key: first?.key ?? key, takes, hours, lockMinutes }));
+  await done(persons.put({ ...about, key: first?.key ?? key }));
   await done((await table('here', 'readwrite')).put(person, 'person'));
 }
 
@@ -81,12 +85,11 @@ export async function leave() {
   await done((await table('here', 'readwrite')).delete('person'));
 }
 
-/** Nothing of anybody is kept any more. */
-export async function forget() {
-  const opened = await database();
-  const all = opened.transaction(['persons', 'entries', 'here'], 'readwrite');
-  for (const name of ['persons', 'entries', 'here']) all.objectStore(name).clear();
-  await new Promise((resolve) => (all.oncomplete = resolve));
+/** Nothing of this person is kept any more. @param {string} person */
+export async function forget(person) {
+  for (const { id } of await waiting(person)) await remove(id);
+  await done((await table('persons', 'readwrite')).delete(person));
+  await leave();
 }
 
 /** Who is at the phone; null for nobody. @returns {Promise<Person | null>} */
@@ -95,13 +98,18 @@ export async function present() {
   return person ? ((await done((await table('persons')).get(person))) ?? null) : null;
 }
 
-/** Delete what has waited too long, of whomever. */
+/** Delete what has waited too long, of whomever; that it was here is told. */
 export async function expire() {
   const entries = await table('entries', 'readwrite');
-  for (const entry of await done(entries.getAll())) if (entry.until <= Date.now()) entries.delete(entry.id);
+  const now = Date.now();
+  for (const entry of await done(entries.getAll())) {
+    if (entry.until + TOLD <= now) entries.delete(entry.id);
+    // Where the clock was set back to before it, nobody knows how long it has waited.
+    else if (entry.body && (entry.until <= now || now < entry.at - HOUR)) entries.put({ ...entry, ...EMPTIED, state: 'expired' });
+  }
 }
 
-/** What waits of this person, the oldest first. @param {string} person @returns {Promise<Entry[]>} */
+/** What waits of this person, and what became of what does not, the oldest first. @param {string} person @returns {Promise<Entry[]>} */
 export async function waiting(person) {
   await expire();
   const all = await done((await table('entries')).getAll());
@@ -134,7 +142,7 @@ export async function unseal(owner, entry, part) {
 export async function keep(owner, id, parts, body, photo) {
   const at = Date.now();
   /** @type {any} */
-  const entry = { id, person: owner.person, parts, at, until: at + owner.hours * 3600_000, state: 'waits', said: '' };
+  const entry = { id, person: owner.person, parts, at, until: at + owner.hours * HOUR, state: 'waits', said: '' };
   entry.body = await seal(owner, entry, 'body', new TextEncoder().encode(JSON.stringify(body)));
   if (photo) entry.photo = await seal(owner, entry, 'photo', await photo.arrayBuffer());
   await done((await table('entries', 'readwrite')).add(entry));

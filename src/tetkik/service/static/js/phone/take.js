@@ -1,7 +1,7 @@
 /** The form for a complaint or a photo, and the list of what waits on this phone. */
 
 import { isTckn } from '../tckn.js';
-import { expire, keep, leave, present, remove, renew, waiting } from './store.js';
+import { keep, leave, present, remove, renew, waiting } from './store.js';
 
 const MOST = 20; // entries of a person
 const LONGEST_SIDE = 3000; // pixels of a photo
@@ -27,7 +27,6 @@ export async function taking(sending) {
   const part = (/** @type {ParentNode} */ root, /** @type {string} */ name) => /** @type {HTMLElement} */ (root.querySelector(`[data-${name}]`));
   const field = (/** @type {string} */ name) => /** @type {HTMLInputElement} */ (form.elements.namedItem(name));
   const say = (/** @type {string} */ text, kind = 'ok') => document.dispatchEvent(new CustomEvent('toast', { detail: { text, kind } }));
-  let busy = false;
 
   /** As all pages write a time. @param {number} time */
   const at = (time) => {
@@ -55,9 +54,9 @@ export async function taking(sending) {
         row.dataset.id = entry.id;
         row.dataset.is = entry.state;
         part(row, 'what').textContent = entry.parts.map((name) => words[name]).join(' + ');
-        part(row, 'when').textContent = (words.taken ?? '').replace('{at}', at(entry.at)).replace('{until}', at(entry.until));
+        part(row, 'when').textContent = ((entry.body ? words.taken : words.was) ?? '').replace('{at}', at(entry.at)).replace('{until}', at(entry.until));
         const state = entry.id === sent ? 'sending' : entry.state;
-        part(row, 'state').textContent = (words[state] ?? '').replace('{why}', entry.said);
+        part(row, 'state').textContent = (words[state] ?? '').replace('{why}', entry.said).replace('{number}', entry.number ?? '');
         part(row, 'renew').hidden = entry.state !== 'known';
         return row;
       }),
@@ -85,8 +84,11 @@ export async function taking(sending) {
 
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
-    if (busy || !checked()) return; // pressed twice it is one entry
-    busy = true;
+    const button = /** @type {HTMLButtonElement} */ (form.querySelector('[type=submit]'));
+    if (button.disabled || !checked()) return; // pressed twice it is one entry
+    // Until it is kept nothing is typed, for then all that was typed goes.
+    const rest = (/** @type {boolean} */ on) => [...form.elements].forEach((one) => (/** @type {HTMLInputElement} */ (one).disabled = on));
+    rest(true);
     try {
       if (await kept()) {
         form.reset();
@@ -94,7 +96,8 @@ export async function taking(sending) {
         await show();
       }
     } finally {
-      busy = false;
+      rest(false);
+      button.focus();
     }
     await sending();
   });
@@ -103,7 +106,7 @@ export async function taking(sending) {
   async function kept() {
     const owner = await present();
     if (!owner) return false;
-    if ((await waiting(owner.person)).length >= MOST) {
+    if ((await waiting(owner.person)).filter(({ body }) => body).length >= MOST) {
       say((words.full ?? '').replace('{most}', String(MOST)), 'warning');
       return false;
     }
@@ -148,10 +151,6 @@ export async function taking(sending) {
   });
 
   await show();
-  setInterval(async () => {
-    await expire();
-    if (!queue.querySelector('[data-is="sending"]')) await show();
-  }, 60_000);
   return { show, empty: () => ![...form.elements].some((one) => /** @type {HTMLInputElement} */ (one).value && one.matches('input:not([type=checkbox]), textarea')) };
 }
 
@@ -159,10 +158,18 @@ export async function taking(sending) {
 export async function lockWhenStill() {
   const KEY = 'tetkik-active'; // as shell.js keeps it
   const active = () => localStorage.setItem(KEY, String(Date.now()));
+  let here = false;
   const still = async () => {
     const owner = await present();
-    if (!owner || Date.now() - Number(localStorage.getItem(KEY)) < owner.lockMinutes * 60_000) return;
-    await leave();
+    if (!owner && !here) return; // else another tab has locked
+    here = true;
+    if (owner) {
+      const idle = Date.now() - Number(localStorage.getItem(KEY));
+      if (idle > -60_000 && idle < owner.lockMinutes * 60_000) return; // less than nothing: the clock was set back
+      const body = new URLSearchParams({ csrf: owner.csrf });
+      await fetch('/lock', { method: 'POST', body, redirect: 'manual' }).catch(() => null); // see worker.js
+      await leave();
+    }
     location.reload();
   };
   await still();

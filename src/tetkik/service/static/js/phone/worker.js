@@ -1,9 +1,14 @@
 // The service worker: what a phone shows without a network. The server puts VERSION, OFFLINE and FILES above.
 //
-// It keeps the page OFFLINE and its FILES, which hold nothing of a patient, and never anything else: every other
-// page comes from the server or not at all. A new version takes over at once, and the old one's files are deleted.
+// It keeps the page OFFLINE and its FILES, which hold nothing of a patient: every other page comes from the server
+// or not at all. A new version takes over at once, and the old one's files are deleted.
+//
+// A lock or sign-out that could not reach the hospital is kept, too, and delivered before any page is asked for:
+// until then the session is open there, and the next page would show what the person locked away.
 
 const CACHE = `tetkik-${VERSION}`;
+const OWED = 'tetkik-owed';
+const LEAVING = ['/lock', '/logout', '/account/sign-out-everywhere'];
 
 addEventListener('install', (event) => {
   event.waitUntil(
@@ -15,15 +20,48 @@ addEventListener('install', (event) => {
 });
 
 addEventListener('activate', (event) => {
-  const old = caches.keys().then((names) => Promise.all(names.filter((name) => name !== CACHE).map((name) => caches.delete(name))));
+  const old = caches
+    .keys()
+    .then((names) => Promise.all(names.filter((name) => ![CACHE, OWED].includes(name)).map((name) => caches.delete(name))));
   event.waitUntil(old.then(() => clients.claim()));
 });
 
 addEventListener('fetch', (event) => {
   const { request } = event;
   const { pathname, search } = new URL(request.url);
-  if (request.mode === 'navigate') event.respondWith(fetch(request).catch(() => caches.match(OFFLINE)));
+  if (request.method === 'POST' && LEAVING.includes(pathname)) event.respondWith(leave(request, pathname));
+  else if (request.mode === 'navigate') event.respondWith(page(request));
   else if (request.method === 'GET' && FILES.includes(pathname + search)) {
     event.respondWith(caches.match(request).then((kept) => kept ?? fetch(request)));
   }
 });
+
+async function leave(request, pathname) {
+  const body = await request.clone().text();
+  const answer = await fetch(request).catch(() => null);
+  if (answer && answer.status < 500) return answer;
+  // Under a name of its own: a form of another site, which has not the session's token, replaces none.
+  await (await caches.open(OWED)).put(`${pathname}?${crypto.randomUUID()}`, new Response(body));
+  return Response.redirect(OFFLINE, 303);
+}
+
+async function page(request) {
+  if (await delivered().catch(() => false)) {
+    const answer = await fetch(request).catch(() => null);
+    if (answer) return answer;
+  }
+  // Where it stood in for a form's answer, loading it again would send the form again.
+  return request.method === 'GET' ? caches.match(OFFLINE) : Response.redirect(OFFLINE, 303);
+}
+
+/** Whether the hospital knows of every lock and sign-out, now or as the session is over or another. */
+async function delivered() {
+  const owed = await caches.open(OWED);
+  for (const { url } of await owed.keys()) {
+    const body = new URLSearchParams(await (await owed.match(url)).text());
+    const answer = await fetch(url, { method: 'POST', body, redirect: 'manual' });
+    if (answer.type !== 'opaqueredirect' && ![401, 403].includes(answer.status)) return false;
+    await owed.delete(url);
+  }
+  return true;
+}
