@@ -53,6 +53,7 @@ from tetkik.settings import Settings  # noqa: E402
 
 PLACE = Path(__file__).parent
 FOLDER = PLACE / "reference"
+_SHOWN = re.compile(r"(<!-- file: (\S+) -->\n).*?(?=<!-- /file -->)", re.DOTALL)
 NOTICE = "<!-- Written by docs/generate.py from the code; change the code instead. -->"
 
 
@@ -325,6 +326,17 @@ def python_page() -> dict[Path, str]:
     return {page: _between(page.read_text("utf-8"), "api", python_api())}
 
 
+def pages_with_files() -> dict[Path, str]:
+    """The pages that show a file of deploy/ whole, between `<!-- file: NAME -->` and `<!-- /file -->`."""
+    return {
+        page: _SHOWN.sub(
+            lambda found: f"{found[1]}```ini\n{(PLACE.parent / found[2]).read_text('utf-8')}```\n", text
+        )
+        for page in (PLACE / "how-to").glob("*.md")
+        if _SHOWN.search(text := page.read_text("utf-8"))
+    }
+
+
 def _between(text: str, mark: str, content: str) -> str:
     """`text` with `content` between `<!-- mark -->` and the mark that closes it."""
     start, end = f"<!-- {mark} -->\n", f"<!-- /{mark.partition(':')[0]} -->"
@@ -344,6 +356,7 @@ def pages() -> dict[Path, str]:
         PLACE / "conformance-dicom.md": dicom_page(),
         **architecture_pages(),
         **python_page(),
+        **pages_with_files(),
         **figure_pages(table),
     }
 
