@@ -4,9 +4,9 @@
     sudo python3 wheelhouse/install.py --unit tetkik.service --unit tetkik-listen.service
 
 It needs no network, and of Python nothing but itself. Everything is installed into PREFIX/VERSION, each file
-by its hash; only then the services are stopped, the database is copied, PREFIX/current points to the new version
-and the first service is started, which brings the tables to the new version. Where that service is not ready in
-time, the database of before, the version of before and all services come back. docs/how-to/deploy.md has more.
+by its hash; only then the services are stopped, the database is copied, PREFIX/current points to the new
+version and the first service is started, which brings the tables to that version. Where it is not ready in
+time, database and version of before and all services come back. docs/how-to/deploy.md has more.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import platform
 import shlex
 import shutil
 import subprocess
-import sys
 import time
 import venv
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from urllib.request import urlopen
 
 HERE = Path(__file__).resolve().parent
+MACHINE = platform.machine()
 LONGEST = 1800.0
 """Seconds for which the version of before is waited for."""
 SETTINGS = """
@@ -47,7 +47,7 @@ DROP_TABLES = (
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """What a new version changes: the files that lie directly in `data_dir`, SQLite's among them, or PostgreSQL.
+    """What a new version changes: the files right in `data_dir`, SQLite's among them, and PostgreSQL.
 
     Images lie in folders of `data_dir` under names made of their content; no version changes one.
     """
@@ -179,7 +179,7 @@ def ready(url: str) -> bool:
 def version_here() -> str:
     """The version of Tetkik in this folder; refuses another Python than that of its wheels."""
     first, *lines = (HERE / "requirements.txt").read_text().splitlines()
-    python = f"# {platform.python_implementation()} {sys.version_info[0]} {sys.version_info[1]} {platform.machine()}"
+    python = " ".join(("#", platform.python_implementation(), *platform.python_version_tuple()[:2], MACHINE))
     if first != python:
         raise SystemExit(
             f"These wheels are for {first[2:]}, and this is {python[2:]}; run it with that Python."

@@ -26,6 +26,7 @@ for name in [name for name in os.environ if name.startswith("TETKIK_")]:
 os.environ["TETKIK_LANGUAGE"] = "en"
 
 import architecture_page as architecture  # noqa: E402
+import capacity  # noqa: E402
 import typer  # noqa: E402
 from conformance_hl7 import hl7_page  # noqa: E402
 from dicom_conformance import parts as dicom_conformance  # noqa: E402
@@ -326,6 +327,14 @@ def python_page() -> dict[Path, str]:
     return {page: _between(page.read_text("utf-8"), "api", python_api())}
 
 
+def scale_page() -> dict[Path, str]:
+    """The page of what a hospital, a group and a country take."""
+    text = capacity.PAGE.read_text("utf-8")
+    for mark, content in capacity.pages(table).items():
+        text = _between(text, mark, content)
+    return {capacity.PAGE: text}
+
+
 def pages_with_files() -> dict[Path, str]:
     """The pages that show a file of deploy/ whole, between `<!-- file: NAME -->` and `<!-- /file -->`."""
     return {
@@ -357,6 +366,7 @@ def pages() -> dict[Path, str]:
         **architecture_pages(),
         **python_page(),
         **pages_with_files(),
+        **scale_page(),
         **figure_pages(table),
     }
 

@@ -45,7 +45,7 @@ def test_a_service_has_no_rights_beyond_its_work(name):
     assert "mem_limit" in service and service["restart"] == "unless-stopped"
     assert {"privileged", "network_mode", "pid", "ipc", "cap_add", "devices"}.isdisjoint(service)
     assert name in OURS or re.search(r":v?\d", service["image"]), "a version, not the latest"
-    assert "healthcheck" in service or "HEALTHCHECK" in CONTAINERFILE and name in OURS
+    assert "healthcheck" in service or ("HEALTHCHECK" in CONTAINERFILE and name in OURS)
     written = [volume.split(":") for volume in service.get("volumes", ())]
     assert all(place[0] in COMPOSE["volumes"] or place[-1] == "ro" for place in written)
     assert all((DEPLOY / place[0]).exists() for place in written if place[0].startswith("."))

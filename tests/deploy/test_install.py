@@ -1,4 +1,4 @@
-"""`deploy/install.py` beside a real service: an upgrade, one that fails, and back, with the database of before."""
+"""`deploy/install.py` beside a real service: an upgrade, one that fails, and the way back."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def wheelhouse(folder: Path, pip: Path, version: str, program: str = SERVES) -> 
     made = wheel(folder, version, program)
     shutil.copy(ROOT / "deploy" / "install.py", folder)
     shutil.copy(pip, folder)
-    python = f"# {platform.python_implementation()} {sys.version_info[0]} {sys.version_info[1]} {platform.machine()}"
+    python = f"# CPython 3 {sys.version_info[1]} {platform.machine()}"
     lines = [
         f"{name} --hash=sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
         for name, file in ((f"tetkik=={version}", made), (f"# pip=={version_of('pip')}", pip))
