@@ -26,6 +26,7 @@ for name in [name for name in os.environ if name.startswith("TETKIK_")]:
 os.environ["TETKIK_LANGUAGE"] = "en"
 
 import architecture_page as architecture  # noqa: E402
+import capacity  # noqa: E402
 import typer  # noqa: E402
 from conformance_hl7 import hl7_page  # noqa: E402
 from dicom_conformance import parts as dicom_conformance  # noqa: E402
@@ -53,6 +54,7 @@ from tetkik.settings import Settings  # noqa: E402
 
 PLACE = Path(__file__).parent
 FOLDER = PLACE / "reference"
+_SHOWN = re.compile(r"(<!-- file: (\S+) -->\n).*?(?=<!-- /file -->)", re.DOTALL)
 NOTICE = "<!-- Written by docs/generate.py from the code; change the code instead. -->"
 
 
@@ -325,6 +327,25 @@ def python_page() -> dict[Path, str]:
     return {page: _between(page.read_text("utf-8"), "api", python_api())}
 
 
+def scale_page() -> dict[Path, str]:
+    """The page of what a hospital, a group and a country take."""
+    text = capacity.PAGE.read_text("utf-8")
+    for mark, content in capacity.pages(table).items():
+        text = _between(text, mark, content)
+    return {capacity.PAGE: text}
+
+
+def pages_with_files() -> dict[Path, str]:
+    """The pages that show a file of deploy/ whole, between `<!-- file: NAME -->` and `<!-- /file -->`."""
+    return {
+        page: _SHOWN.sub(
+            lambda found: f"{found[1]}```ini\n{(PLACE.parent / found[2]).read_text('utf-8')}```\n", text
+        )
+        for page in (PLACE / "how-to").glob("*.md")
+        if _SHOWN.search(text := page.read_text("utf-8"))
+    }
+
+
 def _between(text: str, mark: str, content: str) -> str:
     """`text` with `content` between `<!-- mark -->` and the mark that closes it."""
     start, end = f"<!-- {mark} -->\n", f"<!-- /{mark.partition(':')[0]} -->"
@@ -344,6 +365,8 @@ def pages() -> dict[Path, str]:
         PLACE / "conformance-dicom.md": dicom_page(),
         **architecture_pages(),
         **python_page(),
+        **pages_with_files(),
+        **scale_page(),
         **figure_pages(table),
     }
 

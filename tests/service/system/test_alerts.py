@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -49,6 +50,14 @@ def test_every_figure_that_an_alert_asks_for_exists(rules, figures):
     asked = {name for rule in rules for name in NAME.findall(rule["expr"])}
     assert len(asked) > 8
     assert asked <= set(figures)
+
+
+def test_every_figure_that_a_dashboard_asks_for_exists(figures):
+    for file in (ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"):
+        panels = json.loads(file.read_text("utf-8"))["panels"]
+        asked = {name for one in panels for target in one["targets"] for name in NAME.findall(target["expr"])}
+        assert len(asked) > 8
+        assert asked <= set(figures)
 
 
 def test_every_choice_is_of_a_label_that_there_is(rules, figures):

@@ -1,0 +1,86 @@
+"""The queueing model of benchmarks/scale_simulation.py: as the formulas say, where there are any."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+from tetkik.values import Priority
+
+FILE = Path(__file__).parents[1] / "benchmarks" / "scale_simulation.py"
+MANY = 12_000
+NOTHING = (0.0,)
+
+
+def load():
+    spec = importlib.util.spec_from_file_location("scale_simulation", FILE)
+    assert spec is not None and spec.loader is not None
+    sys.modules[spec.name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+simulation = load()
+
+
+def run_of(seconds, workers=1, **more):
+    places = {"receive": 1, "import": 1, "work": workers, "database": 1}
+    times = {"receive": NOTHING, "import": NOTHING, "work": tuple(seconds), "database": NOTHING}
+    return simulation.Run(places=places, seconds=times, **more)
+
+
+def poisson(rate, seed=1):
+    chance, at, found = random.Random(seed), 0.0, []
+    for _ in range(MANY):
+        at += chance.expovariate(rate)
+        found.append((at, Priority.ROUTINE if chance.random() < 0.75 else Priority.CRITICAL))
+    return found
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_mean_wait_is_that_of_erlang(workers):
+    chance = random.Random(7)
+    load = 0.7 * workers
+    day = simulation.Day(run_of((chance.expovariate(1) for _ in range(MANY)), workers))
+    day.play(poisson(load))
+    terms = [load**number / math.factorial(number) for number in range(workers)]
+    last = load**workers / math.factorial(workers) / (1 - 0.7)
+    expected = last / (sum(terms) + last) / (workers - load)  # Erlang C over what is left
+    waits = [wait for of_priority in day.waits.values() for wait in of_priority]
+    assert sum(waits) / MANY == pytest.approx(expected, rel=0.12)
+
+
+def test_red_overtakes_as_cobham_says():
+    day = simulation.Day(run_of((1.0,)))
+    day.play(poisson(0.8))
+    rest = 0.8 / 2  # what is left of the study in work, of constant seconds: rate * seconds² / 2
+    red, others = (day.waits[priority] for priority in (Priority.CRITICAL, Priority.ROUTINE))
+    assert sum(red) / len(red) == pytest.approx(rest / (1 - 0.2), rel=0.1)
+    assert sum(others) / len(others) == pytest.approx(rest / (1 - 0.2) / (1 - 0.8), rel=0.15)
+
+
+def test_nothing_is_lost_and_a_day_has_its_studies():
+    arrivals = simulation.arrivals_of_a_day(500)
+    assert len(arrivals) == pytest.approx(500, rel=0.2)
+    assert all(0 <= at < 86_400 for at, _ in arrivals)
+    day = simulation.Day(run_of((30.0,), 2))
+    day.play(arrivals)
+    assert len(day.ends) == len(arrivals)
+
+
+@pytest.mark.parametrize(("factor", "close"), [(1.0, True), (1.3, False)])
+def test_a_measured_run_is_held_against_the_model(factor, close, tmp_path, capsys):
+    run = run_of((0.5, 1.0, 1.5), 2, arrivals=poisson(1.5)[:3000])
+    day = simulation.Day(run, seed=99)
+    day.play(run.arrivals)
+    real = day.measured().model_dump()
+    measured = simulation.Measured.model_construct(**real | {"rate": real["rate"] * factor})
+    file = tmp_path / "run.json"
+    file.write_text(run.model_copy(update={"measured": measured}).model_dump_json(by_alias=True), "utf-8")
+    assert simulation.against(file) is close
+    assert "an hour" in capsys.readouterr().out
