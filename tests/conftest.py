@@ -17,6 +17,7 @@ import hypothesis
 import numpy as np
 import pytest
 import typer.testing
+from argon2 import PasswordHasher
 
 # Before the first import of the command line, whose help pages are made as it is imported.
 for _name in [name for name in os.environ if name.startswith("TETKIK_")]:
@@ -39,9 +40,12 @@ from tetkik.bundle import Bundle, Manifest, Task, open_bundle, write_manifest  #
 from tetkik.cli import console  # noqa: E402
 from tetkik.language import Language  # noqa: E402
 from tetkik.records import database  # noqa: E402
+from tetkik.records.people import passwords  # noqa: E402
 from tetkik.settings import settings  # noqa: E402
 
 database.create_engine = create_sharing_engine  # type: ignore[assignment, attr-defined]
+# The hospital's own takes as long as it may, each time; `test_passwords.py` has it.
+passwords._HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 build_command = typer.testing._get_command  # type: ignore[attr-defined]
 
 

@@ -7,6 +7,7 @@ import string
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, nodes
@@ -46,6 +47,7 @@ def fields(template: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
 
 
+@cache
 def translations() -> list[tuple[str, str, str]]:
     """(file, English, Turkish) of every entry in `messages/`."""
     found = []
@@ -101,6 +103,7 @@ def _page_literals(node: nodes.Node) -> Iterator[str]:
             yield from _page_literals(node.expr2)
 
 
+@cache
 def templates() -> list[Template]:
     """Every literal that is given as a template."""
     return [

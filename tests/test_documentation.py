@@ -42,11 +42,11 @@ def commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
 COMMANDS = dict(commands(typer.main.get_command(app), "tetkik"))
 
 
-@pytest.mark.parametrize("language", ["tr", "en"])
-def test_the_pages_are_up_to_date_whatever_the_language(language, tmp_path):
+def test_the_pages_are_up_to_date_whatever_the_language():
+    """They are in English; whoever writes them may have another language and other settings."""
     result = subprocess.run(
         [sys.executable, ROOT / "docs" / "generate.py", "--check"],
-        env={**os.environ, "TETKIK_LANGUAGE": language, "LANG": "tr_TR.UTF-8", "TETKIK_THREADS": "9"},
+        env={**os.environ, "TETKIK_LANGUAGE": "tr", "LANG": "tr_TR.UTF-8", "TETKIK_THREADS": "9"},
         capture_output=True,
         text=True,
         check=False,

@@ -191,9 +191,9 @@ def test_the_skip_link_leads_to_the_content(browser, rounds, address):
         page = context.new_page()
         page.goto("/engineer")
         page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.className") == "skip"
+        expect(page.locator(":focus")).to_have_class("skip")
         page.keyboard.press("Enter")
-        assert page.evaluate("document.activeElement.id") == "main"
+        expect(page.locator(":focus")).to_have_id("main")
 
 
 def test_theme_and_language_change_at_once(browser, rounds, address):

@@ -327,7 +327,7 @@ def test_the_draft_is_accepted_or_rejected_as_a_whole(page, room):
     expect(page.locator("[data-doubts] li")).to_have_text([against, "Raporun Sonuç bölümü boş."])
     page.fill("#sign-password", PASSWORD)
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "sure"
+    expect(page.locator("#sure")).to_be_focused()
     page.keyboard.press("Space")
     page.locator("#sign [type=submit]").click()
     expect(page.locator(".as-signed")).to_contain_text("Akciğerler normal görünümdedir.")

@@ -139,7 +139,7 @@ def test_a_file_is_dropped_and_finds_its_patient(page):
     expect(page.locator("#drop")).to_have_class(re.compile("over"))
     page.dispatch_event("#drop", "drop", {"dataTransfer": dropped})
     expect(page.locator("#drop")).not_to_have_class(re.compile("over"))
-    expect(row(page, "film.dcm").locator(".open")).to_be_visible(timeout=60_000)
+    expect(row(page, "film.dcm").locator(".open")).to_be_visible()
     expect(row(page, "film.dcm").locator("img")).to_have_js_property("complete", True)
 
 

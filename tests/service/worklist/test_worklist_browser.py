@@ -53,14 +53,14 @@ def test_by_keyboard_and_live(app_context, browser):
         page.keyboard.press("ArrowDown")
         page.keyboard.press("j")
         page.keyboard.press("k")
-        assert current.get_attribute("data-case") == every[1]
-        assert page.evaluate("document.activeElement.id") == f"open-{every[1]}"
+        expect(current).to_have_attribute("data-case", every[1])
+        expect(page.locator(":focus")).to_have_id(f"open-{every[1]}")
         # Claim and release, with what others see.
         page.keyboard.press("c")
         page.locator(f'tr[data-case="{every[1]}"] .mine').wait_for()
         with app_context.records.read() as tx:
             assert claims.reader_of_case(tx, every[1]) is not None
-        assert page.evaluate("document.activeElement.id") == f"open-{every[1]}"
+        expect(page.locator(":focus")).to_have_id(f"open-{every[1]}")
         page.keyboard.press("r")
         page.locator(f'tr[data-case="{every[1]}"] [data-claim="claim"]').wait_for()
         # Far down, something critical comes in on top: the row stays where it is on the screen.
@@ -73,9 +73,9 @@ def test_by_keyboard_and_live(app_context, browser):
             number = tx.session.get_one(Case, critical).number
         page.locator("#news", has_text=number).wait_for(state="attached")
         assert abs(before - top_of(page, every[25])) < 2
-        assert current.get_attribute("data-case") == every[25]
-        assert page.evaluate("document.activeElement.id") == f"open-{every[25]}"
-        assert page.locator("tr.case").first.get_attribute("data-case") == critical
+        expect(current).to_have_attribute("data-case", every[25])
+        expect(page.locator(":focus")).to_have_id(f"open-{every[25]}")
+        expect(page.locator("tr.case").first).to_have_attribute("data-case", critical)
         assert "Acil" not in (page.locator("#news").text_content() or "")
         # Taking over asks first.
         other = made_user(app_context.records, Role.RADIOLOGIST, name="Dr. Barış")
@@ -89,11 +89,11 @@ def test_by_keyboard_and_live(app_context, browser):
         page.locator(f'tr[data-case="{every[25]}"] .mine').wait_for()
         # Search, and back.
         page.keyboard.press("/")
-        assert page.evaluate("document.activeElement.id") == "words"
+        expect(page.locator(":focus")).to_have_id("words")
         page.keyboard.type("hasta 07")
         page.keyboard.press("Enter")
         page.locator("#found-title").wait_for()
-        assert page.evaluate("document.activeElement.id") == f"open-{every[7]}"
+        expect(page.locator(":focus")).to_have_id(f"open-{every[7]}")
         assert "hasta" not in page.url.lower()
         assert watch.complaints == []
 
