@@ -233,6 +233,11 @@ def test_an_answer_that_is_not_a_file_is_noticed(tmp_path, monkeypatch, lie):
         all_refused(S3Storage(bucket, tmp_path), [read])
 
 
+def test_a_size_that_no_file_has_is_not_believed(tmp_path):
+    with lying(lambda *_: LIES["huge"]) as bucket:
+        all_refused(S3Storage(bucket, tmp_path), [lambda one: one.read(NAME).__enter__()])
+
+
 _ENDLESS = b"<x>" + b" " * (5 << 20) + b"</x>"
 _EMPTY = b"<?xml version='1.0'?><x/>"
 
