@@ -23,6 +23,7 @@ from tests.records.reports_kit import judged_all, made_report, sign, signed_repo
 from tests.service.kit import make_context, served, sign_in
 from tests.service.reports.test_reports_api import API, PASSWORD, entered
 from tetkik.documents import dicom
+from tetkik.errors import StorageUnavailable
 from tetkik.integrations.answer import Answer
 from tetkik.integrations.outbox import MOST_TRIES, queue_results, send_due, wait_after
 from tetkik.records.cases import patients
@@ -311,9 +312,13 @@ def test_an_amendment_reaches_a_system_that_has_the_report_whatever_the_route_sa
 def test_a_document_that_cannot_be_made_at_this_moment_is_made_later(app_context, told, monkeypatch):
     chosen = systems(told.peer(), routes=({"send": [{"to": "told", "as": ["sr"]}]},))
     report = queued(app_context, chosen)
-    faults = [OSError("the database is away"), ValueError("altered")]
+    faults = [
+        OSError("the database is away"),
+        StorageUnavailable("The storage is away."),
+        ValueError("altered"),
+    ]
     monkeypatch.setattr("tetkik.integrations.outbox.version_of", lambda *_: (_ for _ in ()).throw(faults[0]))
-    for state in (OutboxState.WAITING, OutboxState.REFUSED):
+    for state in (OutboxState.WAITING, OutboxState.WAITING, OutboxState.REFUSED):
         assert sent_all(app_context, chosen) == 1
         item = items(app_context, report.id)["told", "sr"]
         assert item.state is state and item.status.endswith(type(faults.pop(0)).__name__)

@@ -215,6 +215,7 @@ _LISTED = (
 LIES = {
     "cut": (206, {**HEAD, "Content-Range": "bytes 0-99/100", "Content-Length": "100"}, b"x" * 40),
     "short": (206, {**HEAD, "Content-Range": "bytes 0-99/100"}, b"x" * 40),
+    "nothing": (206, {**HEAD, "Content-Range": "bytes 0-99/100"}, b""),
     "other range": (206, {**HEAD, "Content-Range": "bytes 5-44/100"}, b"x" * 40),
     "huge": (206, {**HEAD, "Content-Range": f"bytes 0-{LARGE - 2}/{1 << 60}"}, b"x" * (LARGE - 1)),
     "negative": (206, {**HEAD, "Content-Range": "bytes 0-3/-1"}, b"xxxx"),
@@ -232,13 +233,25 @@ def test_an_answer_that_is_not_a_file_is_noticed(tmp_path, monkeypatch, lie):
         all_refused(S3Storage(bucket, tmp_path), [read])
 
 
-@pytest.mark.parametrize("act", [lambda one: write(one, bytes(LARGE)), lambda one: one.remove(NAME)])
-@pytest.mark.parametrize("body", [b"", b"<a", b"<?xml version='1.0'?><x/>", b"x" * (5 << 20)])
+def test_a_size_that_no_file_has_is_not_believed(tmp_path):
+    with lying(lambda *_: LIES["huge"]) as bucket:
+        all_refused(S3Storage(bucket, tmp_path), [lambda one: one.read(NAME).__enter__()])
+
+
+_ENDLESS = b"<x>" + b" " * (5 << 20) + b"</x>"
+_EMPTY = b"<?xml version='1.0'?><x/>"
+
+
+@pytest.mark.parametrize(
+    ("act", "body"),
+    [
+        *((lambda one: write(one, bytes(LARGE)), body) for body in (b"", b"<a", _EMPTY, _ENDLESS)),
+        *((lambda one: one.remove(NAME), body) for body in (b"", b"<a", _ENDLESS)),
+    ],
+)
 def test_an_answer_that_is_no_list_is_noticed(tmp_path, monkeypatch, act, body):
     monkeypatch.setattr(s3, "_RETRIES", 0)
     with lying(lambda *_: (200, HEAD, body)) as bucket:
-        if b"<x/>" in body and act is not write:
-            return
         all_refused(S3Storage(bucket, tmp_path), [act])
 
 
