@@ -173,7 +173,9 @@ def test_a_critical_result_is_acknowledged_by_touch(browser, tmp_path):
     reader = made_user(app_context.records, Role.RADIOLOGIST, Role.RECEPTION)
     case_id = made_case(app_context.records, reader, department="Dahiliye")
     with app_context.records.write(reader) as tx:
-        critical_results.raise_result(tx, case_id, CriticalLevel.RED, "Sağda tansiyon pnömotoraks", notify=False)
+        critical_results.raise_result(
+            tx, case_id, CriticalLevel.RED, "Sağda tansiyon pnömotoraks", notify=False
+        )
     with serving(app_context) as address, opened(browser, address, width=390, touch=True) as phone:
         signed_in(phone, app_context, Role.CLINICIAN)
         page = phone.new_page()
