@@ -52,7 +52,7 @@ def named(app_context: AppContext, name: str) -> list[str]:
 
 
 def kept(page: Page) -> list[dict[str, object]]:
-    """What lies in the phone's storage, the oldest first, as anybody with the phone in their hand reads it."""
+    """What lies in the phone's storage, the oldest first, as anybody with the phone in hand reads it."""
     found: list[dict[str, object]] = page.evaluate(
         """() => new Promise((found) => {
             const request = indexedDB.open('tetkik-phone');
