@@ -52,7 +52,7 @@ def named(app_context: AppContext, name: str) -> list[str]:
 
 
 def kept(page: Page) -> list[dict[str, object]]:
-    """What lies in the phone's storage, as anybody with the phone in their hand could read it."""
+    """What lies in the phone's storage, the oldest first, as anybody with the phone in hand reads it."""
     found: list[dict[str, object]] = page.evaluate(
         """() => new Promise((found) => {
             const request = indexedDB.open('tetkik-phone');
@@ -61,6 +61,7 @@ def kept(page: Page) -> list[dict[str, object]]:
                 const text = (bytes) => String.fromCharCode(...new Uint8Array(bytes));
                 all.onsuccess = () => {
                     request.result.close();
+                    all.result.sort((a, b) => a.at - b.at);
                     found(all.result.map((one) => ({ ...one, text: one.body && text(one.body.sealed) })));
                 };
             };
