@@ -261,9 +261,11 @@ def test_an_archive_cannot_choose_addresses_or_give_what_is_no_object(tmp_path, 
     listed = Dataset()
     listed.SeriesInstanceUID = "1.2.3"
     listed.add(DataElement(0x00080018, "UI", uid, validation_mode=IGNORE))
-    asked = []
+    asked: list[str] = []
     monkeypatch.setattr(web_archive, "find", lambda *_: (listed,))
-    monkeypatch.setattr(web_archive, "fetch", lambda _, __, place, *more: asked.append(place) or (content,))
+    monkeypatch.setattr(
+        web_archive, "fetch", lambda _, __, place, *more: (asked.append(place), (content,))[1]
+    )
     with hospital(tmp_path) as made:
         with pytest.raises(DicomwebError):
             web_archive.fetch_study(made.systems, made.systems.peers[0], "1.2", Settings(), made.spool)
