@@ -263,9 +263,12 @@ def test_an_archive_cannot_choose_addresses_or_give_what_is_no_object(tmp_path, 
     listed.add(DataElement(0x00080018, "UI", uid, validation_mode=IGNORE))
     asked: list[str] = []
     monkeypatch.setattr(web_archive, "find", lambda *_: (listed,))
-    monkeypatch.setattr(
-        web_archive, "fetch", lambda _, __, place, *more: (asked.append(place), (content,))[1]
-    )
+
+    def fetch(_systems: object, _peer: object, place: str, *more: object) -> tuple[bytes, ...]:
+        asked.append(place)
+        return (content,)
+
+    monkeypatch.setattr(web_archive, "fetch", fetch)
     with hospital(tmp_path) as made:
         with pytest.raises(DicomwebError):
             web_archive.fetch_study(made.systems, made.systems.peers[0], "1.2", Settings(), made.spool)
