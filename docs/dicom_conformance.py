@@ -98,7 +98,9 @@ def parts() -> list[Part]:
         "## DICOMweb as a user",
         "Of a peer with an address of DICOMweb (PS3.18) Store Instances (STOW-RS) is asked in the place of "
         "C-STORE: `multipart/related` of `application/dicom`, the answer in `application/dicom+json`. "
-        "Nothing is searched for (QIDO-RS) or fetched (WADO-RS), and Tetkik is no server of DICOMweb.",
+        "Earlier studies are searched for (QIDO-RS, studies and instances) and fetched (WADO-RS, instance by "
+        "instance, as they are stored) from a peer with `priors` and no host. "
+        "Tetkik is no server of DICOMweb.",
         "## Security",
         "TLS 1.2 or newer where the file names a certificate (PS3.15 B.9); with `tls_ca` a peer must show a "
         "certificate of that authority. User identity negotiation (PS3.7 D.3.3.7) is not used.",

@@ -241,3 +241,16 @@ def test_no_secret_of_a_language_model_is_shown(monkeypatch):
     monkeypatch.setenv("TETKIK_LLM_URL", "http://somebody:geheim-4711@localhost/v1")
     settings.cache_clear()
     assert "geheim-4711" not in run()[1] + run("--json")[1]
+
+
+def test_the_hospitals_systems_are_asked_and_what_their_file_names_is_looked_for(tmp_path, monkeypatch):
+    file = tmp_path / "systems.toml"
+    file.write_text('[[peer]]\nname = "hbys"\nhl7 = "127.0.0.1:1"\nmapping = "no.toml"\n')
+    monkeypatch.setenv("TETKIK_INTEGRATIONS", str(file))
+    settings.cache_clear()
+    status, said, _ = run()
+    assert status == 1 and "does not answer" in said and "no.toml" in said
+    asked = {"name": "hbys", "how": "MLLP", "address": "127.0.0.1:1", "answers": False}
+    assert report()["systems"]["probes"] == [asked]
+    file.write_text("peer = 1\n")
+    assert "cannot be used" in " ".join(run()[1].split())

@@ -6,8 +6,10 @@ finding: another error, a process that ends, 20 seconds of processor, or more me
 
 from __future__ import annotations
 
+import atexit
 import io
 import json
+import os
 import random
 import shutil
 import socket
@@ -285,16 +287,13 @@ def _check(data: bytes) -> None:
     assert said.answer in {"AA", "AE", "AR"} and bool(said.remarks)
 
 
-_OPEN: list[object] = []
-"""What ends with the process."""
-
-
 @cache
-def _listener() -> Listener:
-    """A DICOM port of this process, which stays open."""
+def _listener(_process: int) -> Listener:
+    """A DICOM port of this process, which stays open: no thread of it is in a fork."""
     opened = listening(Path(tempfile.mkdtemp(prefix="tetkik-fuzz-")), silent_seconds=1)
-    _OPEN.append(opened)
-    return opened.__enter__()
+    made = opened.__enter__()
+    atexit.register(opened.__exit__, None, None, None)
+    return made
 
 
 def _association(dice: Dice) -> bytes:
@@ -305,7 +304,7 @@ def _association(dice: Dice) -> bytes:
 
 def _call(sent: bytes) -> None:
     """Send it all; whatever it is, the port takes the next caller, and what is kept can be read."""
-    listener = _listener()
+    listener = _listener(os.getpid())
     with socket.create_connection(("127.0.0.1", listener.port), 20) as caller, suppress(ConnectionError):
         caller.sendall(sent)
         caller.shutdown(socket.SHUT_WR)

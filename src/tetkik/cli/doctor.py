@@ -197,9 +197,9 @@ def _systems(system: SystemReport) -> Table:
     for fault in system.systems.faults:
         grid.add_row(_BAD, "", fault.in_language(language()))
     for one in system.systems.probes:
-        said = t("answers") if one.answers else t("does not answer")
+        answer = t("answers") if one.answers else t("does not answer")
         grid.add_row(
-            _GOOD if one.answers else _ABSENT, one.name, said, Text(f"{one.how} {one.address}", "dim")
+            _GOOD if one.answers else _ABSENT, one.name, answer, Text(f"{one.how} {one.address}", "dim")
         )
     return grid
 

@@ -101,7 +101,7 @@ def explain(file: Path, *, call: bool) -> None:
         except TetkikError as fault:
             faults.append(fault)
     silent = [one for one in probe(configuration, settings()) if not one.answers] if call else []
-    said: list[Sentence | TetkikError] = [
+    lines: list[Sentence | TetkikError] = [
         *explained(configuration),
         *faults,
         *(one.sentence for one in silent),
@@ -109,7 +109,7 @@ def explain(file: Path, *, call: bool) -> None:
     for number, language in enumerate(Language):
         if number:
             out.print()
-        for line in said:
+        for line in lines:
             out.print(line.in_language(language), soft_wrap=True, highlight=False)
     if faults or silent:
         raise typer.Exit(1)

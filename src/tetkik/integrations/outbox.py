@@ -77,7 +77,7 @@ def send_due(
         status = mask(answer.status, thorough=True).text
         outbox.settle(tx, due, state, status, wait, alone=not answer.for_all)
     if state is not OutboxState.SENT:
-        _log.warning("result not sent", system=due.destination, form=due.form, tries=due.tries, state=state)
+        _log.warning("result_not_sent", system=due.destination, form=due.form, tries=due.tries, state=state)
     return True
 
 

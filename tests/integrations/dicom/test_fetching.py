@@ -12,7 +12,8 @@ from typing import Any
 
 import httpx
 import pytest
-from pydicom import Dataset, dcmread
+from pydicom import DataElement, Dataset, dcmread
+from pydicom.config import IGNORE
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, build_context, evt
 from sqlalchemy import select
@@ -23,10 +24,12 @@ from tests.patience import PATIENCE
 from tests.programs import program
 from tetkik.integrations import importing
 from tetkik.integrations.configuration import Configuration
-from tetkik.integrations.dicom import query
+from tetkik.integrations.dicom import query, web_archive
 from tetkik.integrations.dicom.query import STUDY_FIND, STUDY_MOVE, count_images, find_studies
+from tetkik.integrations.dicomweb import DicomwebError
 from tetkik.records.audit_chain import Action
 from tetkik.records.schema import AuditRow, Case, Image, Job
+from tetkik.settings import Settings
 from tetkik.values import CaseState, ReceivedState
 
 _DX = "1.2.840.10008.5.1.4.1.1.1.1"
@@ -240,3 +243,34 @@ def test_earlier_studies_come_by_dicomweb_from_an_archive_without_dicom(tmp_path
             with made.records.read() as tx:
                 assert tx.session.get_one(Case, prior.case_id or "").state is CaseState.CLOSED
                 assert (tx.count(Image), tx.count(Job)) == (3, 1)
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    ("uid", "content"),
+    [
+        ("1.2/../../patients", a_file(1)),
+        ("", a_file(1)),
+        ("1.2.3", b""),
+        ("1.2.3", a_file(1)[:150]),
+        ("1.2.3", a_file(1).replace(b"1.2.840.10008.5.1.4.1.1.1.1", b"1.2.840.10008.5.1.4.9.9.9.9")),
+        ("1.2.3", a_file(1)[:140] + b"\xff\xff\xff\xff" + a_file(1)[144:]),
+    ],
+)
+def test_an_archive_cannot_choose_addresses_or_give_what_is_no_object(tmp_path, monkeypatch, uid, content):
+    listed = Dataset()
+    listed.SeriesInstanceUID = "1.2.3"
+    listed.add(DataElement(0x00080018, "UI", uid, validation_mode=IGNORE))
+    asked: list[str] = []
+    monkeypatch.setattr(web_archive, "find", lambda *_: (listed,))
+
+    def fetch(_systems: object, _peer: object, place: str, *more: object) -> tuple[bytes, ...]:
+        asked.append(place)
+        return (content,)
+
+    monkeypatch.setattr(web_archive, "fetch", fetch)
+    with hospital(tmp_path) as made:
+        with pytest.raises(DicomwebError):
+            web_archive.fetch_study(made.systems, made.systems.peers[0], "1.2", Settings(), made.spool)
+        assert made.spooled() == 0 and list(made.spool.folder.iterdir()) == []
+    assert not any(".." in place for place in asked)

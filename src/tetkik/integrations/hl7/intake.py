@@ -7,12 +7,12 @@ that is older than what is known of a patient changes nothing of it.
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import structlog
 from sqlalchemy.exc import DataError, SQLAlchemyError
 
 from tetkik.errors import Conflict, InputError, NotFound, TetkikError
@@ -36,7 +36,7 @@ from tetkik.workflow.patient_merge import link
 
 _ATTEMPTS = 3
 _KIND = re.compile(r"[A-Z0-9]{3}\^[A-Z0-9]{3}")
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger()
 _STATES = {
     "SC": OrderState.SCHEDULED,
     "IP": OrderState.ARRIVED,
@@ -110,9 +110,7 @@ def take_message(records: Records, source: Source, data: bytes, address: str | N
         # What fails the same each time must not come again for ever; a database may come back.
         if isinstance(error, SQLAlchemyError) and not isinstance(error, DataError):
             raise
-        _log.error(
-            "HL7 fault: peer=%s kind=%s fault=%s", source.peer.name, _kind(message), type(error).__name__
-        )
+        _log.error("hl7_fault", peer=source.peer.name, kind=_kind(message), fault=type(error).__name__)
         fault = Refused(
             "The message cannot be taken here; ask the administrator of Tetkik to look at its log."
         )
