@@ -50,7 +50,6 @@ from worklist_database import fill
 
 _RADIOLOGISTS, _RECEPTIONISTS = 200, 500
 _EACH_REPORT, _EACH_PATIENT, _AT_WORKLIST, _REFRESH = 480.0, 180.0, 60.0, 1.5
-_ALONE = 25
 _ASKED = 3.0
 _PASSWORD = "Sabah-0815-nöbet!"
 _COMPLAINT = "Üç gündür öksürüyorum, ateşim 38,5 ve nefes alırken sağ yanım batıyor."
@@ -155,8 +154,8 @@ async def sign_report(person: Worker, made: MadeReport) -> None:
             if mark["decision"] is None
         ]
         if labels := [one["label"] for one in found["blocking"] if one["label"]]:
-            sent = {"labels": labels}
-            await person.ask("decide", "POST", f"{draft}/reviews/accepted", json=sent, headers=seen)
+            body = {"labels": labels}
+            await person.ask("decide", "POST", f"{draft}/reviews/accepted", json=body, headers=seen)
         elif marks:
             await person.ask("decide", "POST", f"{draft}/decisions", json={"decisions": marks}, headers=seen)
         else:
@@ -209,13 +208,14 @@ async def day(
     desks: list[tuple[str, str]],
     readers: list[tuple[str, str]],
     reports: Iterator[MadeReport],
+    turns: int,
     seconds: float,
 ) -> tuple[Measured, Measured]:
     """Of one person of each kind who works alone, and of all."""
     numbers = iter(range(10**9))
     alone, together = Measured(), Measured()
     one, other = (Worker(addresses, 0, *session, alone) for session in (desks[0], readers[0]))
-    for turn in range(_ALONE + 3):
+    for turn in range(turns + 3):
         if turn == 3:  # what is loaded and compiled once
             alone.milliseconds.clear()
         await take_patient(one, next(numbers))
@@ -247,12 +247,14 @@ def measure(folder: Path, url: str, given: argparse.Namespace, done: Callable[[s
     fill(records, given.cases)
     desks = people(records, Role.RECEPTION, max(1, round(_RECEPTIONISTS * given.share)))
     readers = people(records, Role.RADIOLOGIST, max(1, round(_RADIOLOGISTS * given.share)))
-    wanted = _ALONE + 3 + len(readers) * (2 + round(2 * 60 * given.minutes / _EACH_REPORT))
+    wanted = given.alone + 3 + len(readers) * (2 + round(2 * 60 * given.minutes / _EACH_REPORT))
     reports = iter([made_report(records, person=_SOMEBODY, pictures=False) for _ in range(wanted)])
     records.close()
     done(f"{given.cases:,} cases and {wanted} reports to be signed")
     with services(folder, url, *([("--no-work",)] * given.services)) as addresses:
-        alone, together = asyncio.run(day(addresses, desks, readers, reports, 60 * given.minutes))
+        alone, together = asyncio.run(
+            day(addresses, desks, readers, reports, given.alone, 60 * given.minutes)
+        )
     print(f"{len(readers)} radiologists, {len(desks)} receptionists (share {given.share:g}), ", end="")
     print(f"{given.services} services, {given.minutes:g} minutes, {os.cpu_count()} cores, milliseconds\n")
     print("| page | n | p50 alone | p50 | p95 alone | p95 | times |\n" + "| --- " * 7 + "|")
@@ -279,6 +281,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--share", type=float, default=0.1)
+    parser.add_argument("--alone", type=int, default=25, help="times that one person works alone")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--services", type=int, default=2)
     parser.add_argument("--cases", type=int, default=10_000)

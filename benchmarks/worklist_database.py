@@ -21,6 +21,7 @@ from tetkik.records.database import Records
 from tetkik.records.ids import new_id
 from tetkik.records.schema import (
     Assignment,
+    Base,
     Case,
     CaseMark,
     Claim,
@@ -156,7 +157,7 @@ def fill(records: Records, cases: int, seed: int = 1) -> Actor:
                 SignatureRow,
             ):
                 if rows.get(table):
-                    _add(tx.session.connection(), table.__table__, rows[table])
+                    _add(tx.session.connection(), Base.metadata.tables[table.__tablename__], rows[table])
         waiting += [row["id"] for row in rows[Case] if row["state"] is CaseState.TO_READ]
     with records.write(actor) as tx:
         now = datetime.now(UTC)
@@ -192,8 +193,9 @@ def _add(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
     if connection.dialect.name != "postgresql":
         connection.execute(insert(table), rows)
         return
-    filled = {one.name: one.default.arg for one in table.columns if one.default is not None}
-    filled = {name: value for name, value in filled.items() if not callable(value)} | rows[0]
+    defaults: list[Any] = [one for one in table.columns if one.default is not None]
+    filled: dict[str, Any] = {one.name: one.default.arg for one in defaults if one.default.is_scalar}
+    filled |= rows[0]
     names = list(filled)
     kinds = (table.c[name].type.dialect_impl(connection.dialect) for name in names)
     convert = [kind.bind_processor(connection.dialect) for kind in kinds]

@@ -15,9 +15,9 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Float, Select, func, select
+from sqlalchemy import Float, Select, func, select
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 from sqlalchemy.sql.functions import FunctionElement
 
 from tetkik.records.cases.filter_index import study_stands
@@ -162,7 +162,7 @@ def _bounded(tx: Transaction, query: Select[*tuple[Any, ...]]) -> list[tuple[Any
 
 
 def _each(
-    tx: Transaction, query: Select[*tuple[Any, ...]], column: ColumnElement[str], ids: Sequence[str]
+    tx: Transaction, query: Select[*tuple[Any, ...]], column: InstrumentedAttribute[str], ids: Sequence[str]
 ) -> Iterator[Any]:
     """The rows of these ids."""
     for begin in range(0, len(ids), _CHUNK):
