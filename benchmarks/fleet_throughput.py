@@ -94,7 +94,7 @@ def main() -> None:
         )  # fmt: skip
         cells.append(f"{workers}: {rate:.0f}, {share:.0%}")
         print(
-            f"{workers} workers: {rate:.0f} an hour ({sent:.0f} s sent, {seconds:.0f} s in all); processor time "
+            f"{workers} workers: {rate:.0f} an hour ({sent:.0f} s sent of {seconds:.0f} s); processor time "
             f"of an image: workers {cpu * 1000:.0f} ms ({share:.0%} of the bare rate), listener "
             f"{listener * 1000:.0f} ms, PostgreSQL {database * 1000:.0f} ms; {len(faults)} faults",
             flush=True,
