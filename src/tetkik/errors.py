@@ -16,7 +16,7 @@
      │    ├── Unavailable           the database or the storage does not answer now
      │    ├── NotFound              no such case, image, report
      │    ├── Conflict              somebody else was faster, or the state does not allow it
-     │    └── StorageUnavailable    the object storage does not answer, or refuses
+     │    └── Unavailable    the object storage does not answer, or refuses
      ├── AccessError           who asks, and whether they may
      │    ├── NotSignedIn           nobody is signed in, or the session is over or locked
      │    ├── Forbidden             the role does not allow it
@@ -116,7 +116,7 @@ class RecordsError(TetkikError):
 
 
 class Unavailable(RecordsError):
-    """The database or the storage does not answer now; the same may succeed later."""
+    """The database or the object storage does not answer, has no room, or refuses; the same may succeed later."""
 
 
 class NotFound(RecordsError):
@@ -125,10 +125,6 @@ class NotFound(RecordsError):
 
 class Conflict(RecordsError):
     """Somebody else was faster, or the state of a thing does not allow it."""
-
-
-class StorageUnavailable(RecordsError):
-    """The object storage does not answer, has no room, or refuses; the same may succeed later."""
 
 
 class AccessError(TetkikError):

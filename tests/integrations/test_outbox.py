@@ -23,7 +23,7 @@ from tests.records.reports_kit import judged_all, made_report, sign, signed_repo
 from tests.service.kit import make_context, served, sign_in
 from tests.service.reports.test_reports_api import API, PASSWORD, entered
 from tetkik.documents import dicom
-from tetkik.errors import StorageUnavailable
+from tetkik.errors import Unavailable
 from tetkik.integrations.answer import Answer
 from tetkik.integrations.outbox import MOST_TRIES, queue_results, send_due, wait_after
 from tetkik.records.cases import patients
@@ -314,7 +314,7 @@ def test_a_document_that_cannot_be_made_at_this_moment_is_made_later(app_context
     report = queued(app_context, chosen)
     faults = [
         OSError("the database is away"),
-        StorageUnavailable("The storage is away."),
+        Unavailable("The storage is away."),
         ValueError("altered"),
     ]
     monkeypatch.setattr("tetkik.integrations.outbox.version_of", lambda *_: (_ for _ in ()).throw(faults[0]))

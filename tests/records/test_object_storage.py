@@ -13,7 +13,7 @@ from tests.ports import free_port
 from tests.records.kit import made_sqlite
 from tests.records.object_storage import KEY, REGION, SECRET
 from tests.records.whole import made_whole
-from tetkik.errors import SettingError, StorageUnavailable
+from tetkik.errors import SettingError, Unavailable
 from tetkik.records.database import Records
 from tetkik.records.lifecycle import retention
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
@@ -49,7 +49,7 @@ EVERY_ACT = (*ACTS, lambda one: list(one.names()), lambda one: one.check())
 def all_refused(storage, acts=EVERY_ACT):
     faults = []
     for act in acts:
-        with pytest.raises(StorageUnavailable) as refused:
+        with pytest.raises(Unavailable) as refused:
             act(storage)
         said = str(refused.value)
         assert said.endswith(".") and SECRET not in said and KEY not in said and "\n" not in said
@@ -121,12 +121,12 @@ def test_a_file_that_is_named_again_is_young_again(object_storage, tmp_path, mon
 def test_a_file_that_is_written_again_while_it_is_read_gives_no_mixture(object_storage, tmp_path):
     storage = S3Storage(object_storage.bucket(), tmp_path)
     write(storage, bytes(LARGE))
-    with pytest.raises(StorageUnavailable, match="PreconditionFailed"), storage.read(NAME) as (file, _):
+    with pytest.raises(Unavailable, match="PreconditionFailed"), storage.read(NAME) as (file, _):
         assert file.read(10) == bytes(10)
         write(storage, bytes([1]) * LARGE)
         file.read()
     assert read(storage) == bytes([1]) * LARGE
-    with pytest.raises(StorageUnavailable, match="length"), storage.read(NAME) as (file, _):
+    with pytest.raises(Unavailable, match="length"), storage.read(NAME) as (file, _):
         storage.remove(NAME)
         file.read()
 
@@ -153,10 +153,10 @@ def test_what_is_erased_while_the_storage_is_away_goes_with_the_daily_sweep(
     monkeypatch.setattr(s3, "_RETRIES", 0)
     there = records.files.storage
     records.files.storage = S3Storage(replace(bucket, secret="wrong"), tmp_path)
-    with records.read() as tx, pytest.raises(StorageUnavailable):
+    with records.read() as tx, pytest.raises(Unavailable):
         verify_stored(tx)  # that a file cannot be asked for says not that it is damaged
     assert erase(records, whole.patient_id, ErasureReason.COURT, years=0).complete
-    with pytest.raises(StorageUnavailable):
+    with pytest.raises(Unavailable):
         retention.apply_retention(records, retention.RetentionTerms(20))
     assert retention.is_due(records), "tried again"
     records.files.storage = there
@@ -172,7 +172,7 @@ def test_what_is_erased_while_the_storage_is_away_goes_with_the_daily_sweep(
 
 def _locked(self, name):
     """As Object Lock refuses."""
-    raise StorageUnavailable("The object storage {place} did not do what it was asked.", place="")
+    raise Unavailable("The object storage {place} did not do what it was asked.", place="")
 
 
 @contextmanager
@@ -281,7 +281,7 @@ def test_a_list_that_turns_round_ends(tmp_path):
         storage = S3Storage(bucket, tmp_path)
         found = storage.names()
         assert [next(found), next(found)] == ["ab" * 32, "ab" * 31 + "ac"]
-        with pytest.raises(StorageUnavailable, match="order"):
+        with pytest.raises(Unavailable, match="order"):
             next(found)
 
 

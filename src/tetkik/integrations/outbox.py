@@ -16,7 +16,7 @@ from tetkik.documents.fhir import to_fhir_transaction
 from tetkik.documents.presentation_state import GreyRange, drawn_images, to_report_states
 from tetkik.documents.rejection import to_rejection
 from tetkik.documents.sr import to_sr
-from tetkik.errors import Conflict, RecordsError, StorageUnavailable
+from tetkik.errors import Conflict, RecordsError, Unavailable
 from tetkik.integrations.answer import Answer, Outcome
 from tetkik.integrations.calling import http_transport
 from tetkik.integrations.configuration import Configuration, Peer, ResultForm, Service
@@ -130,7 +130,7 @@ def _answer(
         words = f"the document could not be made: {type(fault).__name__}"
         # No other try changes a record that was altered or erased. A database or an object storage that is
         # away, a file that cannot be read, an image that its decoder was killed over: another try may.
-        never = isinstance(fault, (ValueError, RecordsError)) and not isinstance(fault, StorageUnavailable)
+        never = isinstance(fault, (ValueError, RecordsError)) and not isinstance(fault, Unavailable)
         return Answer.permanent(words) if never else Answer.transient(words)
     try:
         return _sent(systems, peer, due.form, objects, settings)

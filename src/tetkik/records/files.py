@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
-from tetkik.errors import RecordsError, StorageUnavailable
+from tetkik.errors import RecordsError, Unavailable
 from tetkik.records.storage.base import FileStorage
 from tetkik.records.vault import PIECE, Key, Vault
 
@@ -96,7 +96,7 @@ class FileStore:
 
     def remove_all(self, names: Iterable[str]) -> None:
         """Take files away that no row names any more; what cannot be removed now, the daily sweep removes."""
-        with suppress(StorageUnavailable):
+        with suppress(Unavailable):
             for name in names:
                 self.storage.remove(name)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import and_, or_, select
 
-from tetkik.errors import RecordsError, StorageUnavailable
+from tetkik.errors import RecordsError, Unavailable
 from tetkik.language import Sentence
 from tetkik.records.database import Transaction
 from tetkik.records.images.images import ERASED_FILE
@@ -95,7 +95,7 @@ def _opens(tx: Transaction, patient_id: str, name: str, *, contents: bool) -> bo
     try:
         for _ in tx.files.chunks(tx.key(patient_id), name):
             pass
-    except StorageUnavailable:  # that says nothing of the file
+    except Unavailable:  # that says nothing of the file
         raise
     except (RecordsError, OSError):
         return False

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, select
 
-from tetkik.errors import StorageUnavailable
+from tetkik.errors import Unavailable
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records
 from tetkik.records.lifecycle import erasure_log
@@ -136,7 +136,7 @@ def remove_orphaned_files(records: Records) -> tuple[int, int]:
         try:
             store.remove(name)
             removed += 1
-        except StorageUnavailable:
+        except Unavailable:
             stuck += 1
             if stuck == _MOST_STUCK:
                 break

@@ -13,7 +13,7 @@ _NAME = re.compile(r"[0-9a-f]{64}")
 
 
 class FileStorage(Protocol):
-    """Files by name. Where it cannot be asked now, all of it raises `StorageUnavailable`."""
+    """Files by name. Where it cannot be asked now, all of it raises `Unavailable`."""
 
     asks_first: ClassVar[bool]
     """Whether asking for a file is cheaper than writing the same again."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING, ClassVar, cast
 
-from tetkik.errors import MissingExtra, SettingError, StorageUnavailable
+from tetkik.errors import MissingExtra, SettingError, Unavailable
 from tetkik.language import Sentence
 from tetkik.records.storage.base import YOUNG, name_of, path_of
 from tetkik.records.storage.s3_requests import SignedRequests
@@ -157,12 +157,12 @@ class S3Storage:
                         yield name
 
     def check(self) -> None:
-        """Ask for the first files; `StorageUnavailable` where the bucket cannot be listed."""
+        """Ask for the first files; `Unavailable` where the bucket cannot be listed."""
         next(self.names(), None)
 
     @contextmanager
     def _asked(self) -> Iterator[None]:
-        """Faults of the storage as `StorageUnavailable`; a file that is not there stays that."""
+        """Faults of the storage as `Unavailable`; a file that is not there stays that."""
         from obstore.exceptions import BaseError
 
         try:
@@ -174,8 +174,8 @@ class S3Storage:
                 raise FileNotFoundError from None
             raise self._unavailable(code[1] if code else Sentence("no answer")) from None
 
-    def _unavailable(self, fault: str | Sentence) -> StorageUnavailable:
-        return StorageUnavailable(
+    def _unavailable(self, fault: str | Sentence) -> Unavailable:
+        return Unavailable(
             "The object storage {place} did not do what it was asked ({fault}); try again in a moment. If it "
             "stays so, see that it runs and has room, and run tetkik doctor.",
             place=f"{self.bucket.endpoint}/{self.bucket.name}",

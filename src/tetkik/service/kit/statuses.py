@@ -9,9 +9,9 @@ from tetkik.errors import (
     InputError,
     NotFound,
     NotSignedIn,
-    StorageUnavailable,
     TetkikError,
     TooManyRequests,
+    Unavailable,
     UsageError,
 )
 
@@ -23,7 +23,7 @@ _STATUS: tuple[tuple[type[TetkikError], int], ...] = (
     (TooManyRequests, 429),
     (InputError, 422),
     (UsageError, 422),
-    (StorageUnavailable, 503),
+    (Unavailable, 503),
     (AccessError, 503),  # the identity provider does not answer
 )
 
