@@ -258,12 +258,12 @@ def measure(folder: Path, url: str, given: argparse.Namespace, done: Callable[[s
     print(f"{len(readers)} radiologists, {len(desks)} receptionists (share {given.share:g}), ", end="")
     print(f"{given.services} services, {given.minutes:g} minutes, {os.cpu_count()} cores, milliseconds\n")
     print("| page | n | p50 alone | p50 | p95 alone | p95 | times |\n" + "| --- " * 7 + "|")
-    for page, times in sorted(together.milliseconds.items()):
-        _row(page, alone.milliseconds.get(page, times), times)
-    _row("all", alone.all, together.all)
+    for page, times in sorted(alone.milliseconds.items()):
+        _row(page, times, together.milliseconds.get(page, times))
+    _row("all", alone.all, together.all or alone.all)
     for fault, count in together.errors.most_common():
         print(f"{count} times {fault}")
-    errors, ratio = together.errors.total(), p95(together.all) / p95(alone.all)
+    errors, ratio = together.errors.total(), p95(together.all or alone.all) / p95(alone.all)
     cell = judged(f"{errors or 'no'} errors; {ratio:.2f} times", met=not errors and ratio <= _ASKED)
     n = f"{len(together.all):,} pages of {len(readers)} and {len(desks)} people"
     record("reading-room/load-day", {"reached": f"{cell} ({p95(together.all):.0f} ms)", "n": n})
