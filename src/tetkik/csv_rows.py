@@ -6,7 +6,7 @@ import codecs
 import csv
 import re
 from collections.abc import Iterator, Sequence
-from io import BufferedReader, FileIO
+from io import BufferedReader, FileIO, RawIOBase
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,7 +72,9 @@ def each_row(
             ) from None
 
 
-def _cells(reader: _Reader, columns: Sequence[str], path: Path | str) -> Iterator[tuple[str, ...] | DataError]:
+def _cells(
+    reader: _Reader, columns: Sequence[str], path: Path | str
+) -> Iterator[tuple[str, ...] | DataError]:
     names = [name.strip() for name in next(reader)]
     if fault := _fault(names, len(names)):
         raise DataError(fault, path=path, line=reader.line_num)

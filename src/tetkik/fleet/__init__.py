@@ -1,0 +1,1 @@
+"""Many machines: workers that share the studies, and bulk scoring."""
