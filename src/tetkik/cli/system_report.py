@@ -25,6 +25,7 @@ from tetkik.cli.advisories import AdvisoryReport
 from tetkik.cli.console import words
 from tetkik.cli.release_check import Release
 from tetkik.errors import BundleError
+from tetkik.fleet.ray_port import open_clusters
 from tetkik.settings import Settings, config_file, settings
 
 _NOT_SHOWN = {"all", "dev", "docs"}
@@ -122,6 +123,7 @@ class SystemReport:
     unknown_variables: tuple[str, ...]
     offline: bool
     java: str | None
+    open_ray: tuple[str, ...]
     advisories: AdvisoryReport | None = None
     release: Release | None = None
     tetkik: str = __version__
@@ -138,7 +140,7 @@ class SystemReport:
     def sound(self) -> bool:
         vulnerable = self.advisories is not None and bool(self.advisories.found)
         altered = self.release is not None and self.release.same_version and not self.release.installed
-        return not (self.unusable or vulnerable or altered) and all(self.dicom.values())
+        return not (self.unusable or vulnerable or altered or self.open_ray) and all(self.dicom.values())
 
     def as_json(self) -> dict[str, Any]:
         """Keys may be added, never renamed."""
@@ -168,6 +170,7 @@ def inspect_system() -> SystemReport:
         unknown_variables=_unknown_variables(),
         offline=settings().offline,
         java=shutil.which("java"),
+        open_ray=open_clusters() if _version_of("ray") else (),
     )
 
 

@@ -14,8 +14,12 @@ from pathlib import Path
 _ASK = """
 import sys
 from ray._raylet import GcsClient
-GcsClient(address=sys.argv[1]).get_all_node_info(timeout=5)
-print("open")
+from ray.exceptions import AuthenticationError
+try:
+    GcsClient(address=sys.argv[1]).get_all_node_info(timeout=5)
+    print("open")
+except AuthenticationError:
+    print("token")
 """
 _SECONDS = 60
 GCS_PORT = 6379
@@ -23,21 +27,21 @@ GCS_PORT = 6379
 _RUNNING = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - where Ray itself writes the address
 
 
-def is_open(address: str) -> bool:
-    """Whether the cluster at `host:port` answers without a token; False too where none answers."""
+def asks_for_token(address: str) -> bool | None:
+    """Whether the cluster at `host:port` refuses whoever has no token; None where none answers."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment["RAY_AUTH_MODE"] = "disabled"
     try:
         asked = subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-c", _ASK, address],
+            [sys.executable, "-P", "-c", _ASK, address],
             env=environment,
             capture_output=True,
             timeout=_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return False
-    return asked.stdout.strip() == b"open"
+        return None
+    return {b"token": True, b"open": False}.get(asked.stdout.strip())
 
 
 def open_clusters() -> tuple[str, ...]:
@@ -49,7 +53,7 @@ def open_clusters() -> tuple[str, ...]:
     except (OSError, ValueError):
         pass
     listening = sorted(f"{host}:{port}" for host, port in places if _listens(host, port))
-    return tuple(address for address in listening if is_open(address))
+    return tuple(address for address in listening if asks_for_token(address) is False)
 
 
 def _own_addresses() -> set[str]:

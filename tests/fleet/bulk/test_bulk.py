@@ -50,7 +50,8 @@ def here(job, entries, parts):
 
 def rows_of(out: Path) -> list[dict[str, object]]:
     tables = [parquet.read_table(path) for path in sorted(out.glob("part-*.parquet"))]
-    return pa.concat_tables(tables).to_pylist()
+    rows: list[dict[str, object]] = pa.concat_tables(tables).to_pylist()
+    return rows
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def test_a_run_goes_on_with_the_inputs_it_began_with(archive, tmp_path):
     assert (out / "part-000000.parquet").stat().st_mtime_ns == first
     assert [row["source"] for row in rows_of(out)] == ["a.dcm", "b/1.2.3", "b/bad.png"]
     assert not list(out.glob(".part-*"))
-    assert run_bulk(job, out, None, part_rows=1).kept == 3  # nothing is left for a runner
+    assert run_bulk(job, out, interrupted, part_rows=1).kept == 3  # nothing is left for a runner
 
 
 def test_what_a_runner_lost_is_asked_for_again_and_a_run_that_stands_still_ends(tmp_path):
@@ -189,7 +190,7 @@ def test_complaints_come_from_tables_of_both_kinds_and_leave_no_words(tmp_path):
 def test_images_come_out_of_parquet_in_order_whatever_the_row_groups(tmp_path):
     contents = [(EXAMPLES / f"{name}.dcm").read_bytes() for name in ("normal", "effusion", "chest")]
     images = [{"bytes": content, "path": None} for content in (contents * 2)[:5]]
-    images.insert(2, {"bytes": None, "path": "x"})
+    images.insert(2, {"bytes": b"", "path": None})
     parquet.write_table(pa.table({"image": images}), tmp_path / "images.parquet", row_group_size=4)
     result = run_bulk(
         make_job(Task.FINDINGS, str(tmp_path / "images.parquet")), tmp_path / "out", here, part_rows=3

@@ -9,11 +9,11 @@ from ipaddress import ip_address
 from itertools import islice
 from typing import Any
 
-from tetkik.errors import InputError, UsageError
+from tetkik.errors import InputError, OutputError, UsageError
 from tetkik.fleet.bulk.job import Job
 from tetkik.fleet.bulk.local import checked, scored
 from tetkik.fleet.bulk.run import Entries, as_bytes, from_bytes
-from tetkik.fleet.ray_port import is_open
+from tetkik.fleet.ray_port import asks_for_token
 
 _WAVE = 2000
 """Parts that are handed to the cluster at once: their entries lie in its memory."""
@@ -56,7 +56,18 @@ class RayRunner:
             compute=data.ActorPoolStrategy(min_size=1, max_size=actors, initial_size=actors),
             num_cpus=1,
         )
-        for row in answers.iter_rows():
+        rows = answers.iter_rows()
+        while True:
+            try:
+                row = next(rows, None)
+            except self._ray.exceptions.RayError as fault:
+                raise OutputError(
+                    "The Ray cluster gave up ({fault}); install the same Tetkik on every node and run the "
+                    "command again: what was written is kept.",
+                    fault=str(fault).strip().splitlines()[-1][:200],
+                ) from None
+            if row is None:
+                return
             yield checked(int(row["part"]), row["content"] if row["fault"] is None else row["fault"])
 
 
@@ -94,7 +105,10 @@ def connected(address: str) -> Iterator[RayRunner]:
         place = None
     if place is None:
         raise _unreachable(address)
-    if not _is_loopback(place) and is_open(place):
+    has_token = asks_for_token(place)
+    if has_token is None:
+        raise _unreachable(place)
+    if not has_token and not _is_loopback(place):
         raise UsageError(
             "The Ray cluster at {address} runs code for everyone who reaches it, for it asks for no token; "
             "start it again with RAY_AUTH_MODE=token.",
