@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from tests.findings.small_classifiers import SHARED, write_classifier
 from tests.findings.small_network import SIZE, small_network
 from tetkik.bundle import Manifest, Task, open_bundle, write_manifest
+from tetkik.choices import Device, FindingsProvider
 from tetkik.errors import BundleCorrupt, BundleMismatch, BundleNotFound, MissingExtra, UsageError
 from tetkik.findings import onnx_model
 from tetkik.findings.networks import build
@@ -23,7 +24,7 @@ from tetkik.findings.predict import load_findings, load_model
 from tetkik.findings.torch_model import TorchFindings
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.findings.export import to_onnx
-from tetkik.settings import Device, FindingsProvider, settings
+from tetkik.settings import settings
 
 IMAGES = np.random.default_rng(0).standard_normal((5, 3, SIZE, SIZE)).astype(np.float32)
 LABELS = ("Mass", "Nodule", "Effusion")

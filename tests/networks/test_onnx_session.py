@@ -13,9 +13,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from tetkik.choices import Device
 from tetkik.errors import UsageError
 from tetkik.networks.onnx_session import onnx_session, providers_for
-from tetkik.settings import Device
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ import secrets
 import pytest
 
 from tests.records.kit import made_records, made_user
+from tetkik.choices import Cipher
 from tetkik.errors import RecordsError
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
 from tetkik.records.schema import Patient
 from tetkik.records.vault import KEY_BYTES, PURPOSES, Key, KeyRing
-from tetkik.settings import Cipher
 from tetkik.values import Role
 
 MASTER, OTHER = bytes(range(32)), bytes(32)

@@ -19,9 +19,9 @@ from pydantic.fields import FieldInfo
 from typer.models import ArgumentInfo, OptionInfo
 
 from tetkik.bundle import bundle_id
+from tetkik.choices import Device
 from tetkik.errors import UsageError
 from tetkik.lab.engine.options import LearnedTreatment, bounds_of
-from tetkik.settings import Device
 
 
 def option(text: str, *names: str, **more: Any) -> OptionInfo:

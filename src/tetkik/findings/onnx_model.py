@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, Manifest
+from tetkik.choices import Device, FindingsProvider
 from tetkik.errors import BundleCorrupt, UsageError
 from tetkik.findings.interface import preprocessing_of
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.networks.onnx_session import gpu_failed, onnx_session
-from tetkik.settings import Device, FindingsProvider
 
 Images = NDArray[np.float32]
 

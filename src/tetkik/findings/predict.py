@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, Task, resolve
 from tetkik.bundle.hub import looks_like_hub_id, user_path
+from tetkik.choices import Device, FindingsProvider
 from tetkik.errors import (
     BundleCorrupt,
     BundleError,
@@ -31,7 +32,7 @@ from tetkik.imaging.prepare import normalise
 from tetkik.imaging.read import one_file
 from tetkik.language import Language, Sentence
 from tetkik.networks.huggingface import model_folder
-from tetkik.settings import Device, FindingsProvider, settings
+from tetkik.settings import settings
 from tetkik.values import Finding, FindingsResult, Radiograph
 
 if TYPE_CHECKING:

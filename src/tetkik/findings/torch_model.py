@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, Manifest, Task, bundle_id
+from tetkik.choices import Device
 from tetkik.errors import BundleMismatch
 from tetkik.findings.interface import preprocessing_of
 from tetkik.findings.networks import FAMILIES
@@ -27,7 +28,6 @@ from tetkik.imaging.prepare import Preprocessing
 from tetkik.networks.heads import restore
 from tetkik.networks.network import Network, answer_in_fp32, set_input_channels
 from tetkik.networks.onnx_session import on_cuda
-from tetkik.settings import Device
 
 Classifier = Network | HuggingFaceNetwork | EncoderNetwork
 

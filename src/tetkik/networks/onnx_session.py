@@ -6,8 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from tetkik.choices import Device
 from tetkik.errors import UsageError
-from tetkik.settings import Device
 
 _CUDA = "CUDAExecutionProvider"
 _CPU = "CPUExecutionProvider"

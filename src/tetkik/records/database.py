@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, Prog
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
+from tetkik.choices import Cipher
 from tetkik.errors import Conflict, NotFound, RecordsError, SettingError
 from tetkik.files import written_whole
 from tetkik.records import audit_anchors, row_authentication
@@ -32,7 +33,6 @@ from tetkik.records.migrate import lock_schema, upgrade
 from tetkik.records.name_index import NameIndex, number_names
 from tetkik.records.schema import Base, Case, Patient, RingKey
 from tetkik.records.vault import Key, Vault
-from tetkik.settings import Cipher
 from tetkik.values import SYSTEM, Actor
 
 AUTHENTICATED = "accounts.authenticated"

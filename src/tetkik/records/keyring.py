@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
+from tetkik.choices import Cipher
 from tetkik.errors import RecordsError
 from tetkik.records.master_key import MasterKey
 from tetkik.records.migrate import lock_schema
 from tetkik.records.schema import Patient, RingKey
 from tetkik.records.vault import KeyRing, Vault, VaultKeys, fingerprint
-from tetkik.settings import Cipher
 
 
 def open_keyring(engine: Engine, source: MasterKey, cipher: Cipher) -> Vault:

@@ -28,8 +28,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from tetkik.choices import Cipher
 from tetkik.errors import RecordsError, SettingError
-from tetkik.settings import Cipher
 from tetkik.turkish import fold
 
 if TYPE_CHECKING:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from tetkik.choices import Marked
 from tetkik.language import Language, Sentence
 from tetkik.report.composer import cited, compose
 from tetkik.report.facts import Facts, facts_of
 from tetkik.report.grounding import check_draft, without_marked
 from tetkik.report.llm import LanguageModel, ModelFault, Usage
 from tetkik.report.retrieval import passages_for
-from tetkik.settings import Marked, settings
+from tetkik.settings import settings
 from tetkik.values import (
     Certainty,
     Draft,

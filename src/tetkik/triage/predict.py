@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from tetkik import turkish
 from tetkik.bundle import Bundle, Manifest, Task, resolve
+from tetkik.choices import Device
 from tetkik.errors import BundleMismatch, SettingError
 from tetkik.language import Language, translate
-from tetkik.settings import Device, settings
+from tetkik.settings import settings
 from tetkik.statistics import Floats
 from tetkik.triage.age_adjustment import PEDIATRICS, adjust_for_age
 from tetkik.triage.age_and_duration import is_child, read_age

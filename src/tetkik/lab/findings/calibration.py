@@ -29,6 +29,7 @@ from tetkik.bundle import (
     write_manifest,
 )
 from tetkik.bundle.card import card_words
+from tetkik.choices import Device
 from tetkik.errors import DataError, TetkikError
 from tetkik.findings.interface import preprocessing_of
 from tetkik.findings.operating_points import DIGITS, screen
@@ -60,7 +61,7 @@ from tetkik.lab.findings.training.held_out import (
 from tetkik.lab.findings.training.label_counts import LabelCounts, count_labels
 from tetkik.lab.findings.training.preparation import data_digest
 from tetkik.language import Language, translate
-from tetkik.settings import Device, settings
+from tetkik.settings import settings
 from tetkik.statistics import Bools, ClusterBootstrap, Floats
 from tetkik.values import FindingsResult, ProgressCallback, ThresholdOn
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import SplitResult, urlsplit
 
+from tetkik.choices import ImageSharing
 from tetkik.errors import MissingExtra, PermissionNeeded, UsageError
 from tetkik.report.llm.interface import LanguageModel
-from tetkik.settings import ImageSharing, settings
+from tetkik.settings import settings
 
 GEMINI = "gemini"
 

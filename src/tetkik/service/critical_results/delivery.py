@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import SecretStr
 
+from tetkik.choices import SmtpSecurity
 from tetkik.language import translate
 from tetkik.report.llm.addresses import FixedTransport, addresses_of, are_inside
 from tetkik.service.critical_results.contacts import Channel, Contact
-from tetkik.settings import Settings, SmtpSecurity
+from tetkik.settings import Settings
 
 _SECONDS = 15.0
 

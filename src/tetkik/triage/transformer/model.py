@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, Manifest
+from tetkik.choices import Device
 from tetkik.errors import BundleCorrupt, MissingExtra, UsageError
 from tetkik.networks.onnx_session import gpu_failed, onnx_session
-from tetkik.settings import Device, settings
+from tetkik.settings import settings
 from tetkik.statistics import Floats
 from tetkik.triage.calibration import softmax
 from tetkik.triage.transformer.tokens import Ints, TextReader, padded

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tetkik.bundle import Task, open_bundle, write_manifest
+from tetkik.choices import Device
 from tetkik.errors import BundleCorrupt, UsageError
 from tetkik.networks.onnx_session import onnx_session
-from tetkik.settings import Device
 from tetkik.triage.predict import load_model
 from tetkik.triage.transformer import model as transformer_model
 from tetkik.triage.transformer.model import OnnxTransformer

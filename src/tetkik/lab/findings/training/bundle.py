@@ -22,6 +22,7 @@ from tetkik.bundle import (
     staged_folder,
     write_manifest,
 )
+from tetkik.choices import Device
 from tetkik.errors import BundleError, TrainingError
 from tetkik.findings.networks import FAMILIES
 from tetkik.findings.networks.encoder import ENCODER
@@ -44,7 +45,7 @@ from tetkik.lab.findings.training.runs import label_network, shipped_networks
 from tetkik.lab.findings.training.trainer import Epoch
 from tetkik.language import Language, translate
 from tetkik.networks.huggingface import model_folder
-from tetkik.settings import Device, settings
+from tetkik.settings import settings
 from tetkik.values import ProgressCallback, label_name
 
 log = logging.getLogger("tetkik.lab.findings")

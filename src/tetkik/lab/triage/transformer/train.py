@@ -28,6 +28,7 @@ from tetkik.bundle import (
 )
 from tetkik.bundle.card import card_words
 from tetkik.bundle.store import check_target
+from tetkik.choices import Device
 from tetkik.errors import MissingExtra
 from tetkik.lab.engine.card import cell, library_versions, markdown_table, read_card, rows_csv
 from tetkik.lab.engine.checkpoint import WorkFolder, room_on_disk, tensors_as_bytes
@@ -44,7 +45,7 @@ from tetkik.lab.triage.transformer.base import Base, load_classifier, open_base
 from tetkik.lab.triage.transformer.data import TrainingData, identity, prepare_data
 from tetkik.lab.triage.transformer.options import Imbalance, TransformerOptions
 from tetkik.language import Language, translate
-from tetkik.settings import Device, settings
+from tetkik.settings import settings
 from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
 from tetkik.triage.predict import load_triage
 from tetkik.triage.transformer.model import FP32, OnnxNetwork
