@@ -3,10 +3,11 @@
     python benchmarks/bulk.py findings ARCHIVE [--processes N] [--ray ADDRESS]
     python benchmarks/bulk.py triage TABLE.csv --rows 1000000 [--processes N] [--ray ADDRESS]
 
-"Bare" is a process for each core that only decodes and scores (findings), or only predicts (triage), the same inputs
-without lists, parts or Parquet. Asked for: local processes 90% of that; Ray, where an address of a cluster on these same
-cores is given, 90% of the local processes; memory of a process that scores flat from the first tenth of the parts to
-the last. The table of complaints is repeated up to `--rows`. Needs the extra `ray` and a machine that does nothing else.
+"Bare" is a process for each core that only decodes and scores (findings), or only predicts (triage), the
+same inputs without lists, parts or Parquet. Asked for: local processes 90% of that; Ray, where the address of
+a cluster on these same cores is given, 90% of the local processes; memory flat from the first tenth of the
+parts to the last. The table of complaints is repeated up to `--rows`. Needs the extra `ray` and a machine
+that does nothing else.
 """
 
 from __future__ import annotations
@@ -71,12 +72,10 @@ def bulk_rate(task: Task, source: Path, runner: Runner, part_rows: int) -> tuple
     """Inputs a second from the first written part on, and the resident bytes early and at the end."""
     times: list[float] = []
     memory: list[int] = []
-    rows: list[int] = []
 
     def tell(done: int, parts: int) -> None:
         times.append(time.perf_counter())
         memory.append(resident())
-        rows.append(parts)
 
     with TemporaryDirectory() as folder:
         result = run_bulk(

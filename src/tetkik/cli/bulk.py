@@ -15,8 +15,8 @@ from tetkik.errors import MissingExtra, UsageError
 from tetkik.values import DISCLAIMER
 
 if TYPE_CHECKING:
+    from tetkik.choices import Device
     from tetkik.fleet.bulk import BulkResult
-    from tetkik.settings import Device
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from tetkik import __version__
 from tetkik.bundle import Bundle, Task, resolve
+from tetkik.choices import Device
 from tetkik.errors import BundleMismatch, UsageError
 from tetkik.fleet.bulk.location import Location
 from tetkik.language import Language
-from tetkik.settings import Device, settings
+from tetkik.settings import settings
 
 TABLES = (".parquet", ".csv", ".tsv")
 ANSWER_SETTINGS = (

@@ -111,8 +111,8 @@ def run_bulk(
                     progress(manifest.parts - len(waiting), manifest.parts)
                 if len(waiting) == len(missing):
                     raise OutputError(
-                        "No part came back of those that are left ({count}); look into the logs of the nodes and "
-                        "run the command again: what was written is kept.",
+                        "No part came back of those that are left ({count}); look into the logs of the nodes "
+                        "and run the command again: what was written is kept.",
                         count=len(missing),
                     )
                 missing = sorted(waiting)
