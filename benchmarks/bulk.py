@@ -65,7 +65,7 @@ def bare_rate(task: Task, items: Sequence[str], processes: int) -> float:
     seconds = max(done.get() for _ in started)
     for process in started:
         process.join()
-    return len(items) / seconds
+    return len(items) / float(seconds)
 
 
 def bulk_rate(task: Task, source: Path, runner: Runner, part_rows: int) -> tuple[float, int, int]:

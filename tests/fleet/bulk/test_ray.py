@@ -37,8 +37,12 @@ def cluster(nodes: int, **variables: str) -> Iterator[tuple[subprocess.Popen[str
     )
     with kit:
         assert kit.stdout is not None and kit.stdin is not None
-        yield kit, kit.stdout.readline().strip()
-        kit.stdin.close()
+        address = kit.stdout.readline().strip()
+        assert address
+        try:
+            yield kit, address
+        finally:
+            kit.stdin.close()
 
 
 def environment(**variables: str) -> dict[str, str]:
