@@ -56,7 +56,7 @@ class RayRunner:
             compute=data.ActorPoolStrategy(min_size=1, max_size=actors, initial_size=actors),
             num_cpus=1,
         )
-        rows = answers.iter_rows()
+        rows = iter(answers.iter_rows())
         while True:
             try:
                 row = next(rows, None)
