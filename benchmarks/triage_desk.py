@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from figures import interval, judged, record
-from tetkik.lab.triage.data import read_columns
+from tetkik.csv_rows import read_columns
 from tetkik.statistics import Bools, wilson_interval
 from tetkik.triage.predict import load_triage
 

@@ -34,7 +34,8 @@ from drift_tables import (
 )
 from figures import record
 from tetkik.bundle import ComplaintReference, Task, read_reference, resolve
-from tetkik.lab.triage.data import Complaints, read_columns, read_complaints, read_invented
+from tetkik.csv_rows import read_columns
+from tetkik.lab.triage.data import Complaints, read_complaints, read_invented
 from tetkik.lab.triage.linear.train import unlearned
 from tetkik.lab.triage.reference import ReferenceComplaints, observe
 from tetkik.records.cases import complaint_drift

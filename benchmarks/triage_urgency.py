@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figures import interval
+from tetkik.csv_rows import read_columns
 from tetkik.errors import DataError
-from tetkik.lab.triage.data import read_columns
 from tetkik.lab.triage.urgency.train import UrgencyFigures
 from tetkik.settings import settings
 from tetkik.statistics import wilson_interval

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+_PLAIN = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+"""Names that need no second look: nearly all."""
 
 
 @contextmanager
@@ -38,3 +42,19 @@ def sync(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def inside(name: str) -> str | None:
+    """A relative path as a table writes it, with `/`; None for one that leads out of its folder.
+
+    Absolute paths, drives, `..` and control characters are refused; backslashes are those of Windows.
+    """
+    if _PLAIN.fullmatch(name):
+        return name
+    plain = name.replace("\\", "/")
+    if not plain or plain.startswith("/") or plain[1:2] == ":" or not plain.isprintable():
+        return None
+    parts = plain.split("/")
+    if ".." in parts:
+        return None
+    return "/".join(part for part in parts if part not in {"", "."}) or None

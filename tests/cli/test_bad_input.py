@@ -23,8 +23,9 @@ from tests.triage.sentences import invented
 from tetkik.bundle import bundle_id, open_bundle, write_manifest
 from tetkik.cli.app import app
 from tetkik.cli.console import shown
+from tetkik.csv_rows import read_columns
 from tetkik.errors import BundleCorrupt, DataError
-from tetkik.lab.triage.data import read_columns, read_complaints
+from tetkik.lab.triage.data import read_complaints
 from tetkik.lab.triage.linear.train import LinearOptions, train_linear
 from tetkik.settings import settings
 from tetkik.triage.linear.model import LinearModel

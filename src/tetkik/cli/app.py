@@ -11,6 +11,7 @@ from tetkik import __version__
 from tetkik.cli import (
     audit,
     backup,
+    bulk,
     caption,
     deidentify,
     demo,
@@ -52,6 +53,7 @@ app.add_typer(triage.app, name="triage", help=t("From a complaint to a departmen
 app.add_typer(findings.app, name="findings", help=t("From a radiograph to its findings, with heatmaps."))
 app.add_typer(caption.app, name="caption", help=t("From a radiology image to a caption in English."))
 app.add_typer(report.app, name="report", help=t("From findings to a draft report, checked and documented."))
+app.add_typer(bulk.app, name="bulk", help=t("Whole archives and tables into Parquet, also on a Ray cluster."))
 app.command("deidentify", help=t("DICOM files in, the same without what identifies out."))(
     deidentify.deidentify
 )

@@ -69,6 +69,13 @@ def _show(system: SystemReport) -> None:
         _section(t("Signed release"), _release(system.release))
     _section(t("Settings"), _settings(system))
     out.print()
+    for address in system.open_ray:
+        warn(
+            "The Ray cluster at {address} asks for no token: whoever reaches it can run code on this "
+            "machine; "
+            "start it again with RAY_AUTH_MODE=token.",
+            address=address,
+        )
     for name in system.unusable:
         warn("The built-in model {name} cannot be used; install Tetkik again.", name=name)
     for name in system.unknown_variables:

@@ -27,6 +27,7 @@ from tetkik.cli.advisories import AdvisoryReport
 from tetkik.cli.console import words
 from tetkik.cli.release_check import Release
 from tetkik.errors import BundleError, TetkikError
+from tetkik.fleet.ray_port import open_clusters
 from tetkik.settings import Settings, config_file, settings
 
 if TYPE_CHECKING:
@@ -145,6 +146,7 @@ class SystemReport:
     java: str | None
     systems: Systems
     object_storage: ObjectStorage | None
+    open_ray: tuple[str, ...]
     advisories: AdvisoryReport | None = None
     release: Release | None = None
     tetkik: str = __version__
@@ -162,7 +164,7 @@ class SystemReport:
         vulnerable = self.advisories is not None and bool(self.advisories.found)
         altered = self.release is not None and self.release.same_version and not self.release.installed
         closed = self.object_storage is not None and self.object_storage.fault is not None
-        faulty = self.unusable or vulnerable or altered or closed or self.systems.faults
+        faulty = self.unusable or vulnerable or altered or closed or self.systems.faults or self.open_ray
         return not faulty and all(self.dicom.values())
 
     def as_json(self) -> dict[str, Any]:
@@ -202,6 +204,7 @@ def inspect_system() -> SystemReport:
         java=shutil.which("java"),
         systems=_systems(),
         object_storage=_object_storage(),
+        open_ray=open_clusters() if _version_of("ray") else (),
     )
 
 

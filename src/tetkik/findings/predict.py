@@ -25,7 +25,7 @@ from tetkik.errors import (
 from tetkik.findings.interface import FindingsModel
 from tetkik.findings.onnx_model import THREADS, OnnxFindings
 from tetkik.findings.operating_points import OperatingPoints, screen
-from tetkik.findings.pipeline import preprocess_many
+from tetkik.findings.pipeline import Preprocessed, preprocess_many
 from tetkik.findings.preprocess import PreparedImage, PreprocessRequest, preprocess, preprocess_file
 from tetkik.imaging.image_source import ImageInput, Source, name_of, source_of, sources_of
 from tetkik.imaging.prepare import normalise
@@ -197,13 +197,13 @@ class Findings:
     def study(self, image: ImageInput, picture: int = 0) -> Study:
         """The answer to one image, with what explains it and a picture of that longer side, in pixels."""
         source = source_of(image)
-        prepared = preprocess_file(source, self._request(picture))
+        prepared = preprocess_file(source, self.request(picture))
         return self._studies([(name_of(source), prepared)])[0]
 
     def study_image(self, image: Radiograph, path: str = "", picture: int = 0) -> Study:
         """As `study`, of an image that has been read."""
         with one_file(path):
-            prepared = preprocess(image, self._request(picture))
+            prepared = preprocess(image, self.request(picture))
         return self._studies([(path, prepared)])[0]
 
     def predict_many(
@@ -222,15 +222,21 @@ class Findings:
         self, paths: Iterable[Source], workers: int | None = None, picture: int = 0, *, origin: bool = False
     ) -> Iterator[Study | TetkikError]:
         """As `predict_many`, with what is needed to explain each answer; with `origin` whose image it is."""
-        for batch in preprocess_many(paths, replace(self._request(picture), origin=origin), workers):
-            prepared = [(path, item) for path, item in batch if isinstance(item, PreparedImage)]
-            studies = iter(self._studies(prepared))
-            for _, item in batch:
-                if isinstance(item, BundleError):  # the gate's own network: no file is at fault
-                    raise item
-                yield next(studies) if isinstance(item, PreparedImage) else item
+        for batch in preprocess_many(paths, replace(self.request(picture), origin=origin), workers):
+            yield from self.study_prepared(batch)
 
-    def _request(self, picture: int) -> PreprocessRequest:
+    def study_prepared(self, batch: Sequence[Preprocessed]) -> Iterator[Study | TetkikError]:
+        """The answers to images that were prepared as `request` says, scored as one batch."""
+        studies = iter(
+            self._studies([(path, item) for path, item in batch if isinstance(item, PreparedImage)])
+        )
+        for _, item in batch:
+            if isinstance(item, BundleError):  # the gate's own network: no file is at fault
+                raise item
+            yield next(studies) if isinstance(item, PreparedImage) else item
+
+    def request(self, picture: int = 0) -> PreprocessRequest:
+        """How an image must be prepared, with a picture of that longer side, in pixels."""
         return PreprocessRequest(self.model.preprocessing, self.gate, self.points.ages, picture)
 
     def _studies(self, prepared: Sequence[tuple[str, PreparedImage]]) -> list[Study]:

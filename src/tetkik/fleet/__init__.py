@@ -1,1 +1,1 @@
-"""Workers: what reads the images that wait for a model, in this process or on other machines."""
+"""Many machines: workers that share the studies, and bulk scoring."""

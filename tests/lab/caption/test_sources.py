@@ -22,9 +22,9 @@ from tests.lab.caption.layouts import (
     write_table,
 )
 from tetkik.errors import DataError, InputError, UsageError
+from tetkik.files import inside
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split
 from tetkik.lab.caption.sources import SourceKind, open_source, set_aside
-from tetkik.lab.engine.paths import inside
 from tetkik.settings import settings
 
 COUNTS = {"train": 5, "valid": 2, "test": 3}

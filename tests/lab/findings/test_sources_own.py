@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.lab.findings.tables import touch, write
 from tests.lab.findings.test_sources_public import said
 from tetkik.errors import DataError
-from tetkik.lab.engine.paths import inside
+from tetkik.files import inside
 from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.data import read_labels, read_source
 from tetkik.lab.findings.sources import LeftOut, Reading, parse_rule

@@ -131,7 +131,7 @@ def _from_json(line: str, number: int, name: str) -> str | TetkikError:
 
 
 def _csv(path: Path) -> Iterator[str | TetkikError]:
-    from tetkik.lab.triage.data import each_row
+    from tetkik.csv_rows import each_row
 
     try:
         for row in each_row(path, ("text",)):

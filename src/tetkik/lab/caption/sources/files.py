@@ -9,8 +9,9 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from tetkik.errors import DataError
+from tetkik.files import inside
 from tetkik.imaging.limits import check_bytes, damaged, read_file
-from tetkik.lab.engine.paths import IMAGE_SUFFIXES, files_in, inside
+from tetkik.lab.engine.paths import IMAGE_SUFFIXES, files_in
 from tetkik.settings import settings
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from tetkik.errors import DataError, MissingExtra, UsageError
+from tetkik.files import inside
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split, concepts_of, joined
 from tetkik.lab.caption.sources.files import FileBytes, HeldBytes, NoBytes, Reader
 from tetkik.lab.caption.sources.rocov2 import Origin, names_in, origins_in
 from tetkik.lab.caption.sources.source import ROCOV2_PUBLISHED, RowStream, Source, SourceKind, split_of
 from tetkik.lab.caption.sources.tables import Table
 from tetkik.lab.engine.arrow_files import arrow_batches, arrow_library, count_rows, files_by_split
-from tetkik.lab.engine.paths import inside
 from tetkik.settings import settings
 
 _ALIASES = {

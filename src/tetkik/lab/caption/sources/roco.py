@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from tetkik.errors import DataError
+from tetkik.files import inside
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split, is_cui, joined
 from tetkik.lab.caption.sources.files import ImageFinder, NoBytes, name_of
 from tetkik.lab.caption.sources.rocov2 import Origin
 from tetkik.lab.caption.sources.source import RowStream, Source, SourceKind
 from tetkik.lab.caption.sources.tables import listed
-from tetkik.lab.engine.paths import inside
 
 _FOLDERS = {Split.TRAIN: "train", Split.VALID: "validation", Split.TEST: "test"}
 _PMC = re.compile(r"PMC\d+")

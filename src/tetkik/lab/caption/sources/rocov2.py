@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tetkik.errors import DataError
+from tetkik.files import inside
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split, concepts_of, is_cui, joined
 from tetkik.lab.caption.sources.files import ImageFinder, NoBytes, name_of
 from tetkik.lab.caption.sources.source import ROCOV2_PUBLISHED, RowStream, Source, SourceKind
 from tetkik.lab.caption.sources.tables import Table, read_table
-from tetkik.lab.engine.paths import inside
 
 _IDS = ("id", "image_id", "name")
 _PMC = re.compile(r"PMC\d+")

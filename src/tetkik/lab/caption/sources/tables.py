@@ -15,10 +15,10 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from tetkik.errors import DataError
+from tetkik.files import inside
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split, concepts_of
 from tetkik.lab.caption.sources.files import FileBytes
 from tetkik.lab.caption.sources.source import RowStream, Source, SourceKind, split_of
-from tetkik.lab.engine.paths import inside
 
 _DELIMITERS = ",;\t|"
 _LONGEST_CELL = 1 << 20

@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from tetkik.errors import DataError
-from tetkik.lab.engine.paths import IMAGE_SUFFIXES, composed, files_in, inside
+from tetkik.files import inside
+from tetkik.lab.engine.paths import IMAGE_SUFFIXES, composed, files_in
 from tetkik.lab.findings.sources.label_coverage import KnownRule
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tetkik.files import inside
 from tetkik.findings.label_names import view_named
-from tetkik.lab.engine.paths import inside
 from tetkik.lab.findings.sources.chexpert import OBSERVATIONS, VIEWS, observations, view_faults
 from tetkik.lab.findings.sources.files import ImageFolder, Reading, SourceSpec, the_file
 from tetkik.lab.findings.sources.hospital_table import split_named

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.files import inside
 from tetkik.findings.label_names import folded
-from tetkik.lab.engine.paths import inside
 from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.files import Reading, SourceSpec, by_name, no_table
 from tetkik.lab.findings.sources.label_mapping import VINDR, Translated, codes, translate_labels

@@ -11,10 +11,11 @@ import numpy as np
 
 from tetkik.bundle import Bundle, Manifest, Metric, Task, finish_bundle, open_bundle, staged_folder
 from tetkik.bundle.card import card_words, in_own_language
+from tetkik.csv_rows import read_columns
 from tetkik.errors import DataError
 from tetkik.lab.engine.card import library_versions, markdown_table, read_card
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
-from tetkik.lab.triage.data import Complaints, fingerprint, folds, numbered, read_columns
+from tetkik.lab.triage.data import Complaints, fingerprint, folds, numbered
 from tetkik.lab.triage.linear.solver import Loss, solve
 from tetkik.lab.triage.linear.vocabulary import learn_features
 from tetkik.lab.triage.metrics import confusion
