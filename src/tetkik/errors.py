@@ -116,7 +116,7 @@ class RecordsError(TetkikError):
 
 
 class Unavailable(RecordsError):
-    """The database or the object storage does not answer, has no room, or refuses; the same may succeed later."""
+    """The database or the object storage does not answer, has no room or refuses; later it may succeed."""
 
 
 class NotFound(RecordsError):
