@@ -84,7 +84,7 @@ def test_a_measured_run_is_held_against_the_model(factor, close, tmp_path, capsy
     ]
     overload = {"workers": 2, "capacity_an_hour": 7200, "offered_an_hour": 14_400, "idle_p95": 1.1}
     waits = [*[1.1] * 20, *(number / 2 for number in range(80)), *(number / 4 for number in range(200))]
-    overload |= {"waits": [factor * wait for wait in waits], "red_p95": 2.0 * factor}
+    overload |= {"waits": [factor * wait for wait in waits], "red_p95": 1.4 * factor}
     for name, content in (("throughput", rows), ("overload", overload)):
         (tmp_path / name).write_text(json.dumps(content), "utf-8")
         runs = simulation.runs_of(tmp_path / name, 2)
