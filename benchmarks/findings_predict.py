@@ -67,7 +67,7 @@ request = PreprocessRequest(findings.model.preprocessing, True, findings.points.
 with ThreadPoolExecutor(4) as pool:
     files = sorted(Path(sys.argv[1]).iterdir())
     for path, seen in pool.map(lambda path: (path, preprocess_file(path, request)), files):
-        print(findings._answers([(str(path), seen)])[0].as_json())
+        print(findings._studies([(str(path), seen)])[0].result.as_json())
 """
 
 

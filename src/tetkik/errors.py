@@ -13,6 +13,7 @@
      │    └── BundleMismatch        a sound bundle, for another task or version
      ├── TrainingError         training cannot go on
      ├── RecordsError          the database, the file store or what is sealed in them
+     │    ├── Unavailable           the database or the storage does not answer now
      │    ├── NotFound              no such case, image, report
      │    └── Conflict              somebody else was faster, or the state does not allow it
      ├── AccessError           who asks, and whether they may
@@ -111,6 +112,10 @@ class TrainingError(TetkikError):
 
 class RecordsError(TetkikError):
     """The database, the file store, or what is sealed in them."""
+
+
+class Unavailable(RecordsError):
+    """The database or the storage does not answer now; the same may succeed later."""
 
 
 class NotFound(RecordsError):

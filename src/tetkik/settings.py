@@ -209,6 +209,12 @@ class Settings(BaseSettings):
     metrics_public: bool = False
     """Whether `/metrics` answers programs on this very machine without a token. Leave it off behind a proxy
     on the same machine."""
+    worker: bool = True
+    """Whether `tetkik serve` itself runs the models that images wait for; off where `tetkik worker` does it,
+    on this machine or others (docs/how-to/workers.md)."""
+    worker_images: int | None = Field(default=None, ge=1, le=64)
+    """Images that a `tetkik worker` has in hand at once, and so the most that go through a model together.
+    None: as many as the processor cores that it may use."""
     listen_host: str = "127.0.0.1"
     """Where `tetkik serve` listens. Another address than this machine's own needs TLS or a trusted proxy."""
     listen_port: int = Field(default=8000, ge=0, le=65535)

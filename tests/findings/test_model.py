@@ -91,7 +91,7 @@ def test_the_setting_is_read(bundle, monkeypatch):
     monkeypatch.setenv("TETKIK_FINDINGS_PROVIDER", "openvino")
     settings.cache_clear()
     model = load_findings(bundle).model
-    assert isinstance(model, OnnxFindings) and isinstance(model._session, OpenVinoSession)
+    assert isinstance(model, OnnxFindings) and isinstance(model._session._session, OpenVinoSession)
 
 
 @pytest.mark.parametrize("provider", [FindingsProvider.ONNXRUNTIME, FindingsProvider.OPENVINO])

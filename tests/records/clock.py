@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 import pytest
 
 from tetkik.records import database
+from tetkik.records.images import jobs
 
 
 class Clock:
@@ -31,4 +32,5 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
             return held.now.astimezone(tz)
 
     monkeypatch.setattr(database, "datetime", Moved)
+    monkeypatch.setattr(jobs, "clock", lambda tx: tx.now)  # PostgreSQL's own stands still for no test
     return held

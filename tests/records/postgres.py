@@ -66,7 +66,7 @@ END $$
 class Cluster:
     """A server that runs until `stop`."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
         self._bin = Path(program("postgresql")).parent
         self._folder = Path(tempfile.mkdtemp(prefix="tpg-", dir="/tmp"))
         self._count = count(1)
@@ -76,22 +76,35 @@ class Cluster:
             user = pwd.getpwnam("postgres")
             os.chown(self._folder, user.pw_uid, user.pw_gid)
         self._run("initdb", "-D", self._data, "-U", _OWNER, "-A", "trust", "-E", "UTF8", "--no-sync")
-        options = [f"-c{name}={value}" for name, value in _FAST.items()]
-        log = (self._folder / "log").open("wb")
-        self._server = subprocess.Popen(
-            self._command("postgres", "-D", self._data, "-k", self._folder, *options),
-            cwd=self._folder,
-            stdout=log,
-            stderr=log,
-        )
-        log.close()
-        self._wait()
+        self._options = [f"-c{name}={value}" for name, value in (_FAST | settings).items()]
+        self.start()
         self.execute(f"CREATE DATABASE {_TEMPLATE}")
         engine = create_engine(self.url(_TEMPLATE))
         upgrade(engine)
         engine.dispose()
         with self._connected(_TEMPLATE) as connection:
             self._state = _state(connection)
+
+    def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        with (self._folder / "log").open("ab") as log:
+            self._server = subprocess.Popen(
+                self._command("postgres", "-D", self._data, "-k", self._folder, *self._options),
+                cwd=self._folder,
+                stdout=log,
+                stderr=log,
+            )
+        self._wait()
+
+    @property
+    def pid(self) -> int:
+        return self._server.pid
+
+    def kill(self) -> None:
+        """End the server with SIGKILL, as if its machine were gone, but for what the disk has."""
+        self._server.kill()
+        self._server.wait(PATIENCE)
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def url(self, database: str) -> str:
         """The address of a database of this server."""

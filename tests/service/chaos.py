@@ -14,8 +14,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,8 @@ class Outcome:
 
     kills: int = 0
     interrupted: Counter[str] = field(default_factory=Counter)
+    recoveries: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """Seconds from each fault until the next film was signed, by what went wrong."""
     courses: list[Course] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
@@ -97,15 +99,26 @@ class ServedHospital:
     Args:
         folder: of the hospital.
         threads: of one model run.
+        settings: of the environment, beside those of every hospital here.
+        again: whether it will be started more than once.
     """
 
-    def __init__(self, folder: Path, threads: str = "1") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        threads: str = "1",
+        settings: Mapping[str, str] | None = None,
+        *,
+        again: bool = True,
+    ) -> None:
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self._folder = folder
         self._threads = threads
+        self._settings = settings or {}
         self._process: subprocess.Popen[bytes] | None = None
-        self._next: subprocess.Popen[bytes] = self._standing_by()
+        self._again = again
+        self._next: subprocess.Popen[bytes] | None = self._standing_by()
 
     def _standing_by(self) -> subprocess.Popen[bytes]:
         environment = {
@@ -114,6 +127,7 @@ class ServedHospital:
             "TETKIK_ALLOW_ROOT": "true",
             "TETKIK_REQUESTS_PER_MINUTE": "1000000",
             "TETKIK_THREADS": self._threads,
+            **self._settings,
         }
         return subprocess.Popen(
             [sys.executable, "-c", _BEGIN, "serve", "--port", str(self.port)],
@@ -125,7 +139,8 @@ class ServedHospital:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        self._process, self._next = self._next, self._standing_by()
+        assert self._next is not None
+        self._process, self._next = self._next, self._standing_by() if self._again else None
         _tell(self._process)
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until and self._process.poll() is None:
@@ -144,8 +159,9 @@ class ServedHospital:
 
     def close(self) -> None:
         """Send the one that waits away."""
-        self._next.kill()
-        self._next.communicate()
+        if self._next is not None:
+            self._next.kill()
+            self._next.communicate()
 
 
 def _tell(process: subprocess.Popen[bytes]) -> None:
@@ -248,9 +264,13 @@ class Person:
         headers = {**given.pop("headers", {}), **({"Idempotency-Key": key} if key else {})}
         while True:
             try:
-                return self._client.request(method, path, headers=headers, **given)
+                answer = self._client.request(method, path, headers=headers, **given)
             except httpx.TransportError:
                 time.sleep(0.05)
+                continue
+            if answer.status_code < 500:
+                return answer
+            time.sleep(0.05)
 
 
 def _with_words(sentences: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -286,7 +306,22 @@ def _films() -> Iterator[bytes]:
         yield packed.getvalue()
 
 
-def chaos(folder: Path, kills: int, seed: int = 0, people: int = 2) -> Outcome:
+KILL = "service"
+"""The fault that is a kill of the service, whoever names it."""
+Fault = tuple[str, str, Callable[[], None]]
+"""What it is called, the step in which it comes, and what does it and mends it."""
+
+
+def chaos(
+    folder: Path,
+    kills: int,
+    seed: int = 0,
+    people: int = 2,
+    *,
+    url: str | None = None,
+    settings: Mapping[str, str] | None = None,
+    faults: Sequence[Fault] = (),
+) -> Outcome:
     """Kill a hospital so many times, let its people finish, and look at what is left.
 
     Args:
@@ -294,22 +329,36 @@ def chaos(folder: Path, kills: int, seed: int = 0, people: int = 2) -> Outcome:
         kills: how many.
         seed: of the moments.
         people: at work at once.
+        url: of its database; None is SQLite.
+        settings: of its environment.
+        faults: that take turns; none are kills of the service in each of its steps.
     """
-    records = made_records(folder)
+    records = made_records(folder, url)
     moments, outcome, films = random.Random(seed), Outcome(), _locked(_films())
-    app_context = ServedHospital(folder)
+    kinds = faults or [(KILL, step, lambda: None) for step in STEPS]
+    app_context = ServedHospital(folder, settings=settings, again=any(kind == KILL for kind, *_ in kinds))
     at_work = [Person(app_context, *_signed_in(folder, records), outcome.courses) for _ in range(people)]
     records.close()
     app_context.start()
     threads = [threading.Thread(target=person.work, args=(films,), daemon=True) for person in at_work]
     for thread in threads:
         thread.start()
-    for number in range(kills):
-        _wait_for(list(STEPS)[number % len(STEPS)], at_work, moments)
-        outcome.interrupted.update(person.now.step for person in at_work if person.now is not None)
+
+    def kill_service() -> None:
         app_context.end()
-        outcome.kills += 1
         app_context.start()
+
+    for number in range(kills):
+        kind, step, do = kinds[number % len(kinds)]
+        _wait_for(step, at_work, moments)
+        outcome.interrupted.update(person.now.step for person in at_work if person.now is not None)
+        begin, signed = time.monotonic(), _signed(outcome.courses)
+        (kill_service if kind == KILL else do)()
+        outcome.kills += 1
+        if faults:
+            while _signed(outcome.courses) == signed and any(thread.is_alive() for thread in threads):
+                time.sleep(0.05)
+            outcome.recoveries[kind].append(time.monotonic() - begin)
     for person in at_work:
         person.closing.set()
     for thread in threads:
@@ -320,10 +369,14 @@ def chaos(folder: Path, kills: int, seed: int = 0, people: int = 2) -> Outcome:
         f"a person gave up: {person.fault!r}" for person in at_work if person.fault is not None
     ]
     outcome.faults += [f"not brought to its end: {one.step}" for one in outcome.courses if not one.signed]
-    reopened = made_records(folder)
+    reopened = made_records(folder, url)
     outcome.faults += _looked_through(reopened, outcome.courses)
     reopened.close()
     return outcome
+
+
+def _signed(courses: Sequence[Course]) -> int:
+    return sum(one.signed for one in tuple(courses))
 
 
 def _wait_for(step: str, at_work: list[Person], moments: random.Random) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tetkik.imaging.subprocess_worker import ReaderPool
 from tetkik.service.kit.background import image_decoder
 from tetkik.service.kit.background.image_decoder import FilePool
+from tetkik.workflow import pixel_reader
 
 
 class Lasting(ReaderPool):
@@ -38,7 +39,7 @@ def lasting_decoders() -> Iterator[None]:
     """One pool of each for each process of tests, which every hospital that it serves reads with."""
     found, files = Lasting(), LastingFiles()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(image_decoder, "ReaderPool", lambda: found)
+        patch.setattr(pixel_reader, "ReaderPool", lambda _count: found)
         patch.setattr(image_decoder, "FilePool", lambda: files)
         yield
     found.end()

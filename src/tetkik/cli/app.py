@@ -28,6 +28,7 @@ from tetkik.cli import (
     triage,
     trial,
     users,
+    worker,
 )
 from tetkik.cli.console import out, t
 from tetkik.cli.translation import Root, translated
@@ -58,6 +59,7 @@ app.add_typer(hl7.app, name="hl7", help=t("Messages of the hospital's systems: c
 app.add_typer(trial.app, name="trial", help=t("A silent trial: a model unseen beside the signed reports."))
 app.add_typer(models.app, name="models", help=t("Model bundles: list, show, verify, import, export, push."))
 app.command("serve", help=t("The reading room: cases, worklist, reports, in a browser."))(serve.serve)
+app.command("worker", help=t("Reads the images that wait for a model, beside tetkik serve."))(worker.worker)
 app.command("listen", help=t("The hospital's systems: studies and orders come in by DICOM and HL7."))(
     listen.listen
 )

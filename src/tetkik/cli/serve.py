@@ -33,7 +33,7 @@ _OTHER_FILES = 512
 def serve(
     host: Annotated[str | None, option("Where to listen; else the setting listen_host.")] = None,
     port: Annotated[int | None, option("The port; else the setting listen_port.", min=0, max=65535)] = None,
-    work: Annotated[bool, option("Whether this process runs the models, too.")] = True,
+    work: Annotated[bool, option("Whether this process also runs models, and sends what is due.")] = True,
     allow_root: Annotated[bool, option("Run as root, in a container that has no other account.")] = False,
     demo: Annotated[
         bool, option("A demonstration with invented patients, in a database of its own, without passwords.")

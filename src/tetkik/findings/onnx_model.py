@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,9 @@ from tetkik.bundle import Bundle, Manifest
 from tetkik.choices import Device, FindingsProvider
 from tetkik.errors import BundleCorrupt, UsageError
 from tetkik.findings.interface import preprocessing_of
+from tetkik.findings.shared_session import Images, Session, SharedSession
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.networks.onnx_session import gpu_failed, onnx_session
-
-Images = NDArray[np.float32]
 
 THREADS = 2
 """Where nobody says how many."""
@@ -45,7 +43,7 @@ class OpenVinoSession:
 
         core = openvino.Core()
         native = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        self._compiled: Any = core.compile_model(
+        compiled: Any = core.compile_model(
             core.read_model(str(file)),
             "CPU",
             {
@@ -57,19 +55,13 @@ class OpenVinoSession:
                 "INFERENCE_PRECISION_HINT": "bf16" if bf16 and native else "f32",
             },
         )
-        self._request: Any = self._compiled.create_infer_request()
-        self._lock = threading.Lock()
-        self.outputs = tuple(output.get_any_name() for output in self._compiled.outputs)
+        self._request: Any = compiled.create_infer_request()
+        self.outputs = tuple(output.get_any_name() for output in compiled.outputs)
 
     def run(self, names: tuple[str, ...], batch: Images) -> tuple[NDArray[np.float32], ...]:
-        """As `OrtSession.run`; one call at a time, as a request holds its own memory."""
-        with self._lock:
-            self._request.infer({"image": np.ascontiguousarray(batch)})
-            return tuple(np.array(self._request.get_tensor(name).data) for name in names)
-
-
-Session = OrtSession | OpenVinoSession
-"""A loaded graph."""
+        """As `OrtSession.run`; a request holds its own memory."""
+        self._request.infer({"image": np.ascontiguousarray(batch)})
+        return tuple(np.array(self._request.get_tensor(name).data) for name in names)
 
 
 def open_session(
@@ -90,7 +82,7 @@ class OnnxFindings:
     def __init__(self, manifest: Manifest, preprocessing: Preprocessing, session: Session) -> None:
         self.manifest = manifest
         self.preprocessing = preprocessing
-        self._session = session
+        self._session = SharedSession(session)
 
     @classmethod
     def load(

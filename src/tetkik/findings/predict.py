@@ -118,6 +118,8 @@ class Study:
 
     result: FindingsResult
     prepared: PreparedImage
+    maps: NDArray[np.float32] | None = None
+    """The network's own maps (labels, h, w), where it has them and the picture was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,13 +198,13 @@ class Findings:
         """The answer to one image, with what explains it and a picture of that longer side, in pixels."""
         source = source_of(image)
         prepared = preprocess_file(source, self._request(picture))
-        return Study(self._answers([(name_of(source), prepared)])[0], prepared)
+        return self._studies([(name_of(source), prepared)])[0]
 
     def study_image(self, image: Radiograph, path: str = "", picture: int = 0) -> Study:
         """As `study`, of an image that has been read."""
         with one_file(path):
             prepared = preprocess(image, self._request(picture))
-        return Study(self._answers([(path, prepared)])[0], prepared)
+        return self._studies([(path, prepared)])[0]
 
     def predict_many(
         self, images: Iterable[ImageInput], workers: int | None = None
@@ -222,33 +224,39 @@ class Findings:
         """As `predict_many`, with what is needed to explain each answer; with `origin` whose image it is."""
         for batch in preprocess_many(paths, replace(self._request(picture), origin=origin), workers):
             prepared = [(path, item) for path, item in batch if isinstance(item, PreparedImage)]
-            results = iter(self._answers(prepared))
+            studies = iter(self._studies(prepared))
             for _, item in batch:
                 if isinstance(item, BundleError):  # the gate's own network: no file is at fault
                     raise item
-                yield Study(next(results), item) if isinstance(item, PreparedImage) else item
+                yield next(studies) if isinstance(item, PreparedImage) else item
 
     def _request(self, picture: int) -> PreprocessRequest:
         return PreprocessRequest(self.model.preprocessing, self.gate, self.points.ages, picture)
 
-    def _answers(self, prepared: Sequence[tuple[str, PreparedImage]]) -> list[FindingsResult]:
+    def _studies(self, prepared: Sequence[tuple[str, PreparedImage]]) -> list[Study]:
         squares = [item.square for _, item in prepared if item.square is not None]
-        rows = iter(self._scores(squares))
+        rows = self._looks(squares, maps=any(item.picture is not None for _, item in prepared))
+        looks = [(None, None) if item.square is None else next(rows) for _, item in prepared]
         return [
-            self._answer(path, item, None if item.square is None else next(rows)) for path, item in prepared
+            Study(self._answer(path, item, scores), item, maps)
+            for (path, item), (scores, maps) in zip(prepared, looks, strict=True)
         ]
 
-    def _scores(self, squares: Sequence[NDArray[np.float32]]) -> list[list[float]]:
+    def _looks(
+        self, squares: Sequence[NDArray[np.float32]], *, maps: bool
+    ) -> Iterator[tuple[list[float], NDArray[np.float32] | None]]:
+        """The scores of each, and its maps, in one run of the network."""
         if not squares:
-            return []
-        scores = self.model.scores(normalise(np.stack(squares), self.model.preprocessing))
+            return
+        batch = normalise(np.stack(squares), self.model.preprocessing)
+        scores, shown = self.model.scores_and_maps(batch) if maps else (self.model.scores(batch), None)
         if not np.isfinite(scores).all():
             raise BundleCorrupt(
                 "The model {model} gives no finite score; its weights are damaged, train or import it again.",
                 model=self.name,
             )
         numbers: list[list[float]] = scores.astype(np.float64).tolist()
-        return numbers
+        yield from zip(numbers, [None] * len(numbers) if shown is None else shown, strict=True)
 
     def _answer(self, path: str, item: PreparedImage, scores: list[float] | None) -> FindingsResult:
         """`scores` is None where the image was refused."""

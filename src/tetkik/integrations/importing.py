@@ -2,7 +2,7 @@
 
 Every step is a transaction of its own and is found again after a crash: a file is removed from the spool when
 its image is in a case, or counted to a study that waits, and never before. One process does it
-(`integrations.listening`); the models then read what is there (`service.kit.background.worker`).
+(`integrations.listening`); the models then read what is there (`fleet.worker`).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
 from tetkik.choices import Cipher
-from tetkik.errors import Conflict, NotFound, RecordsError, SettingError
+from tetkik.errors import Conflict, NotFound, SettingError, Unavailable
 from tetkik.files import written_whole
 from tetkik.records import audit_anchors, row_authentication
 from tetkik.records.announcements import Announcement, publish
@@ -246,7 +246,7 @@ class Records:
     def write(self, actor: Actor) -> Iterator[Transaction]:
         """A transaction that happens as a whole, with its audit entries, or not at all.
 
-        `Conflict` where somebody else wrote the same at the same time, `RecordsError` where the database is
+        `Conflict` where somebody else wrote the same at the same time, `Unavailable` where the database is
         busy or gone; nothing was written.
         """
         try:
@@ -268,7 +268,7 @@ class Records:
                 "Somebody else wrote the same at the same moment; look at it again and repeat."
             ) from None
         except OperationalError:
-            raise RecordsError(
+            raise Unavailable(
                 "The database does not answer; nothing was written, try again in a moment."
             ) from None
 

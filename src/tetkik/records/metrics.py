@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, func, or_, select
 
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
@@ -28,6 +28,7 @@ from tetkik.records.schema import (
     Run,
     User,
 )
+from tetkik.records.schema.models import FAILED_JOB, OPEN_JOB
 from tetkik.values import Capability, CaseState, JobState, Role, RunState
 
 RECENT = timedelta(hours=1)
@@ -107,7 +108,7 @@ def _queue(tx: Transaction) -> QueueMetrics:
     open_states = (JobState.QUEUED, JobState.RUNNING, JobState.FAILED)
     rows = tx.session.execute(
         select(Job.state, func.count(), func.min(Job.created_at))
-        .where(Job.state.in_(open_states))
+        .where(or_(OPEN_JOB, FAILED_JOB))
         .group_by(Job.state)
     )
     none = dict.fromkeys(open_states, (0, tx.now))

@@ -14,7 +14,7 @@ from tetkik.errors import SettingError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-NEWEST = "0014"
+NEWEST = "0016"
 """The last step of `records/migrations`; a database that stands there needs none."""
 _REWRITTEN = "0010"
 """The step that takes digests of names away, which shall be gone from the disk as well."""

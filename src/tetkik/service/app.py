@@ -14,6 +14,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 import tetkik.service
 from tetkik import __version__
+from tetkik.fleet.worker import Worker
 from tetkik.service.critical_results import contacts
 from tetkik.service.critical_results.escalation import EscalationThread
 from tetkik.service.demonstration.fill import Filler
@@ -24,7 +25,6 @@ from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.background.periodic_thread import PeriodicThread
 from tetkik.service.kit.background.refusals import RefusalThread
 from tetkik.service.kit.background.retention import RetentionThread
-from tetkik.service.kit.background.worker import Worker
 from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http import problems
 from tetkik.service.kit.http.responses import VersionedStaticFiles
@@ -35,7 +35,7 @@ PREFIX = "/api/v1"
 
 
 def create_app(context: AppContext, *, work: bool = True) -> FastAPI:
-    """The application; with `work`, this process also runs the models that images wait for."""
+    """The application; with `work`, this process also does what is due, and reads images by the settings."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -43,7 +43,10 @@ def create_app(context: AppContext, *, work: bool = True) -> FastAPI:
         if context.demonstration is not None:
             threads.append(Filler(context, decoder))
         if work:
-            threads += [Worker(context, decoder), RetentionThread(context), EscalationThread(context)]
+            if context.settings.worker:
+                woken, progress = decoder.work_available, decoder.progress
+                threads.append(Worker(context.records, context.settings, decoder, woken, progress))
+            threads += [RetentionThread(context), EscalationThread(context)]
             if systems_of(context.settings) is not None:
                 threads.append(OutboxThread(context, decoder))
         context.records.names.warm()

@@ -92,5 +92,5 @@ def preview_of(image: Radiograph) -> bytes:
 def png_of(picture: Picture) -> bytes:
     """A picture as PNG."""
     packed = BytesIO()
-    picture.save(packed, "PNG", compress_level=3)  # the default takes thrice as long for a tenth less
+    picture.save(packed, "PNG", compress_level=1)  # the default takes seven times as long for a sixth less
     return packed.getvalue()

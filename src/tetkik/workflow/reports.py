@@ -28,7 +28,7 @@ from tetkik.values import (
     ReportInput,
     ReportState,
 )
-from tetkik.workflow.images import caption_image, load_findings_model
+from tetkik.workflow.images import caption_image, load_findings_model, png_of
 from tetkik.workflow.shared_image import BeforeSending, picture_for
 
 if TYPE_CHECKING:
@@ -331,6 +331,4 @@ def key_image(image: Radiograph, side: int = _KEY_IMAGE) -> bytes:
     grey = (image.pixels.astype("float32") * (255 / image.white)).round().astype("uint8")
     picture = Image.fromarray(grey)
     picture.thumbnail((side, side))
-    packed = BytesIO()
-    picture.save(packed, "PNG")
-    return packed.getvalue()
+    return png_of(picture)

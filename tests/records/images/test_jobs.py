@@ -81,7 +81,7 @@ def test_a_lease_that_runs_out_is_work_for_the_next_and_the_first_comes_too_late
     with both_records.write(SYSTEM) as tx:
         jobs.finish_job(tx, second)
     assert now(both_records, first).state is JobState.DONE
-    for late in (jobs.finish_job, jobs.renew_lease):
+    for late in (jobs.finish_job, jobs.release_job):
         with pytest.raises(Conflict), both_records.write(SYSTEM) as tx:
             late(tx, second)
 
@@ -92,8 +92,8 @@ def test_a_lease_is_renewed_as_long_as_somebody_works(both_records, wait, clock)
     for _ in range(5):
         clock.go(seconds=LEASE.total_seconds() * 0.9)
         with both_records.write(SYSTEM) as tx:
-            jobs.renew_lease(tx, work)
-    assert take(both_records, "other") is None
+            jobs.renew_leases(tx, "w")
+    assert work is not None and take(both_records, "other") is None
 
 
 def test_work_that_fails_rests_and_is_given_up_in_the_end(both_records, wait, clock):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -388,6 +389,22 @@ def test_a_locked_screen_hears_nothing_more_of_the_work(app_context, machine, te
         return [event async for event in course]
 
     assert asyncio.run(asyncio.wait_for(heard(), PATIENCE)) == ["event: end\ndata: {}\n\n"]
+
+
+def test_what_another_process_reads_is_left_to_it_and_its_page_hears_of_it(tmp_path):
+    app_context = make_context(tmp_path, worker=False)
+    with served(app_context, work=True) as client:
+        sign_in(client, app_context, Role.TECHNICIAN)
+        image_id = client.post("/api/v1/images", content=film(3)).json()["image"]["id"]
+        names = {thread.name for thread in threading.enumerate()}
+        assert "worker" not in names and "critical results" in names
+        work = take(app_context)
+        with client.stream("GET", f"/api/v1/images/{image_id}/stream") as stream:
+            lines = stream.iter_lines()
+            assert next(line for line in lines if line.startswith("event")) == "event: stage"
+            with app_context.records.write(SYSTEM) as tx:
+                jobs.finish_job(tx, work)
+            assert next(line for line in lines if line.startswith("event")) == "event: done"
 
 
 def test_the_thread_outlives_a_fault_and_ends_with_the_hospital(tmp_path, monkeypatch):

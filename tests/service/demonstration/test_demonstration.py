@@ -25,6 +25,7 @@ from tests.service.browser import Watch, arrived, axe, opened, overflow
 from tests.service.kit import make_context, served
 from tetkik.cli.serve import listen, serve
 from tetkik.errors import SettingError, UsageError
+from tetkik.fleet.worker import Worker
 from tetkik.records.connect import DATABASE, open_demonstration, open_records
 from tetkik.records.lifecycle.backup import make_backup
 from tetkik.records.schema import Case, Image, Report
@@ -39,7 +40,6 @@ from tetkik.service.demonstration.folder import (
 )
 from tetkik.service.demonstration.people import DEMONSTRATION, add_people
 from tetkik.service.kit.background.image_decoder import ImageDecoder
-from tetkik.service.kit.background.worker import Worker
 from tetkik.service.kit.context import AppContext
 from tetkik.settings import Settings
 from tetkik.values import CaseState, ReportState
@@ -140,7 +140,7 @@ def test_it_is_filled_by_people_and_models_and_goes_on_where_it_ended(tmp_path):
     chosen = tuple(replace(case) for case in CASES if case.key in ("waiting", "before", "withdrawn"))
     with demonstration(tmp_path / "demo") as context:
         decoder = ImageDecoder(context.records)
-        worker = Worker(context, decoder)
+        worker = Worker(context.records, context.settings, decoder, decoder.work_available)
         worker.start()
         try:
             for cases in (chosen[:1], chosen, chosen):

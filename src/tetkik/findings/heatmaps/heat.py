@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tetkik.findings.heatmaps.method import Heatmaps, onto_image
+from tetkik.findings.heatmaps.method import Heatmaps, Method, onto_image, scaled
 from tetkik.findings.heatmaps.overlay import blurred, panel
 from tetkik.findings.interface import FindingsModel
 from tetkik.findings.preprocess import PreparedImage
@@ -34,9 +34,16 @@ class Heat:
 
 
 def find_heat(
-    model: FindingsModel, heatmaps: Heatmaps, prepared: PreparedImage, shown: Sequence[Finding]
+    model: FindingsModel,
+    heatmaps: Heatmaps,
+    prepared: PreparedImage,
+    shown: Sequence[Finding],
+    known: NDArray[np.float32] | None = None,
 ) -> tuple[Heat, ...]:
-    """The heat of these findings; none of an image that was refused, or prepared without its picture."""
+    """The heat of these findings; none of an image that was refused, or prepared without its picture.
+
+    `known` are the network's own maps (labels, h, w), from the run that gave the findings.
+    """
     picture, square = prepared.picture, prepared.square
     if not shown or picture is None or square is None:
         return ()
@@ -46,7 +53,11 @@ def find_heat(
     columns = [model.manifest.labels.index(finding.label) for finding in shown]
     seen = model.preprocessing
     rows, width = picture.shape
+    if known is not None and heatmaps.method is Method.CAM:
+        maps = scaled(known[columns])
+    else:
+        maps = heatmaps.maps(square, columns)
     return tuple(
         Heat(finding, picture, onto_image(values, rows, width, seen.fit, seen.kept), hidden)
-        for finding, values in zip(shown, heatmaps.maps(square, columns), strict=True)
+        for finding, values in zip(shown, maps, strict=True)
     )

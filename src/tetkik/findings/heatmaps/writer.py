@@ -62,7 +62,7 @@ class HeatmapWriter:
 
 def heats_of(findings: Findings, heatmaps: Heatmaps, study: Study) -> tuple[Heat, ...]:
     """The heat of each finding of an answer that a reader will want to see."""
-    return find_heat(findings.model, heatmaps, study.prepared, worth_showing(study.result))
+    return find_heat(findings.model, heatmaps, study.prepared, worth_showing(study.result), study.maps)
 
 
 def worth_showing(result: FindingsResult) -> Sequence[Finding]:

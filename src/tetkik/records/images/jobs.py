@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select, true, update
 
 from tetkik.errors import Conflict
 from tetkik.language import Sentence
@@ -17,13 +18,14 @@ from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images.images import StoredImage, check_frame
 from tetkik.records.schema import Case, Image, Job
+from tetkik.records.schema.models import OPEN_JOB
 from tetkik.values import JobState, Priority
 
 ATTEMPTS = 3
 """After so many that fail it is given up, and a person reads the image without a model."""
 STARTS = 8
 """After so many that the program did not survive it is given up, too."""
-LEASE = timedelta(minutes=1)
+LEASE = timedelta(seconds=20)
 """How long others leave work alone whose worker gives no sign."""
 _REST = timedelta(seconds=5)
 _OPEN = Job.state.in_((JobState.QUEUED, JobState.RUNNING))
@@ -85,32 +87,61 @@ def add_job(
     return row.id
 
 
-def take_job(tx: Transaction, worker: str, lease: timedelta = LEASE) -> Work | None:
-    """Take the most urgent work that nobody has; None where there is none."""
-    free = select(Job).where(_ready(tx)).order_by(Job.priority, Job.id).limit(1)
-    row = tx.session.scalar(free.with_for_update(skip_locked=True))
-    if row is None:
-        return None
-    row.state, row.worker, row.lease_until = JobState.RUNNING, worker, tx.now + lease
-    row.started_at = tx.now
-    row.attempts += 1
+def take_jobs(
+    tx: Transaction, worker: str, most: int = 1, *, idle: bool = True, within: Priority | None = None
+) -> tuple[Work, ...]:
+    """Take the most urgent work that nobody has, the older of two first.
+
+    Work that was begun before goes alone, to an `idle` worker: where it ends a process, it ends no other.
+
+    Args:
+        within: what is less urgent is left for others.
+    """
+    free = select(Job).where(_ready(tx, within)).order_by(Job.priority, Job.id).limit(most)
+    rows = tx.session.scalars(free.with_for_update(skip_locked=True)).all()
+    again = next((place for place, row in enumerate(rows) if row.attempts), len(rows))
+    rows = rows[: max(again, int(idle))]
+    for row in rows:
+        row.state, row.worker, row.lease_until = JobState.RUNNING, worker, clock(tx) + LEASE
+        row.started_at = tx.now
+        row.attempts += 1
+        tx.announce("job", row.case_id)
     tx.session.flush()
-    tx.announce("job", row.case_id)
-    return _value(row)
+    return tuple(_value(row) for row in rows)
 
 
-def has_waiting_jobs(tx: Transaction) -> bool:
+def take_job(tx: Transaction, worker: str) -> Work | None:
+    """The same of one piece of work; None where there is none."""
+    return next(iter(take_jobs(tx, worker)), None)
+
+
+def has_waiting_jobs(tx: Transaction, within: Priority | None = None) -> bool:
     """Whether there is work that nobody has."""
-    return tx.session.scalar(select(Job.id).where(_ready(tx)).limit(1)) is not None
+    return tx.session.scalar(select(Job.id).where(_ready(tx, within)).limit(1)) is not None
 
 
-def _ready(tx: Transaction) -> ColumnElement[bool]:
-    return _OPEN & or_(Job.lease_until.is_(None), Job.lease_until <= tx.now)
+def clock(tx: Transaction) -> Any:
+    """Now, by the clock that all workers share: those of their machines may differ."""
+    return func.now() if tx.session.get_bind().dialect.name == "postgresql" else tx.now
 
 
-def renew_lease(tx: Transaction, work: Work, lease: timedelta = LEASE) -> None:
-    """Keep work for longer."""
-    _held(tx, work).lease_until = tx.now + lease
+def _ready(tx: Transaction, within: Priority | None) -> ColumnElement[bool]:
+    urgent = true() if within is None else Job.priority <= within
+    return and_(OPEN_JOB, urgent, or_(Job.lease_until.is_(None), Job.lease_until <= clock(tx)))
+
+
+def renew_leases(tx: Transaction, worker: str) -> None:
+    """Keep all work of a worker for longer."""
+    held = (Job.state == JobState.RUNNING) & (Job.worker == worker)
+    tx.apply(update(Job).where(held).values(lease_until=clock(tx) + LEASE))
+
+
+def release_job(tx: Transaction, work: Work) -> None:
+    """Give work back unfinished, through no fault of its own."""
+    row = _held(tx, work)
+    row.state, row.worker, row.lease_until = JobState.QUEUED, None, None
+    row.attempts -= 1
+    tx.announce("job", row.case_id)
 
 
 def finish_job(tx: Transaction, work: Work) -> None:
@@ -127,7 +158,7 @@ def fail_job(tx: Transaction, work: Work, fault: Sentence, *, for_good: bool = F
     over = for_good or row.attempts >= ATTEMPTS
     row.fault, row.worker = _packed(fault), None
     row.state = JobState.FAILED if over else JobState.QUEUED
-    row.lease_until = None if over else tx.now + _REST * 2**row.attempts
+    row.lease_until = None if over else clock(tx) + _REST * 2**row.attempts
     row.finished_at = tx.now if over else None
     tx.announce("job", row.case_id)
     return over

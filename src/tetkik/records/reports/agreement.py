@@ -14,8 +14,9 @@ from tetkik.records.database import Transaction
 from tetkik.records.reports.reports import first_of_a_draft
 from tetkik.records.schema import FindingReview, Job, ReportVersion
 from tetkik.records.schema.base import within
+from tetkik.records.schema.models import FAILED_JOB, OPEN_JOB
 from tetkik.statistics import Interval, wilson_interval
-from tetkik.values import JobState, Judgement
+from tetkik.values import Judgement
 
 WEEKS = 12
 
@@ -135,11 +136,9 @@ class Queue:
 
 def queue(tx: Transaction) -> Queue:
     """What waits right now."""
-    open_states = (JobState.QUEUED, JobState.RUNNING)
-    waiting, oldest = tx.session.execute(
-        select(func.count(), func.min(Job.created_at)).where(Job.state.in_(open_states))
-    ).one()
-    return Queue(waiting, oldest, tx.count(Job, Job.state == JobState.FAILED))
+    counted = select(func.count(), func.min(Job.created_at)).where(OPEN_JOB)
+    waiting, oldest = tx.session.execute(counted).one()
+    return Queue(waiting, oldest, tx.count(Job, FAILED_JOB))
 
 
 def _week_of(moment: InstrumentedAttribute[datetime], weeks: Weeks) -> ColumnElement[int]:

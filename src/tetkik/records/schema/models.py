@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String, Text
+from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tetkik.records.schema.base import Base, Identified, Moment, enum_column
 from tetkik.values import Capability, JobState, RunState
+
+OPEN_JOB, FAILED_JOB = text("state IN ('queued', 'running')"), text("state = 'failed'")
+"""In words: a partial index serves no query that gives the states as parameters."""
 
 
 class Run(Identified, Base):
@@ -95,6 +98,7 @@ class Job(Identified, Base):
     finished_at: Mapped[datetime | None] = mapped_column(Moment)
 
     __table_args__ = (
-        Index("ix_jobs_queue", "state", "priority", "id"),
+        Index("ix_jobs_open", "priority", "id", sqlite_where=OPEN_JOB, postgresql_where=OPEN_JOB),
+        Index("ix_jobs_failed", "created_at", sqlite_where=FAILED_JOB, postgresql_where=FAILED_JOB),
         Index("ix_jobs_case", "case_id"),
     )

@@ -27,6 +27,7 @@ from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.responses import event, event_stream
 from tetkik.service.studies.shapes import FindingsShape, RunShape, WorkShape
 from tetkik.values import Actor, JobState, Permission, Priority
+from tetkik.workflow.image_processing import Stage
 
 router = APIRouter(tags=["runs"])
 Reader = Annotated[RequestContext, allowed(Permission.IMAGE_READ)]
@@ -117,11 +118,11 @@ async def stream(ctx: Reader, decoder: DecoderDep, image_id: ImageId) -> Streami
 async def _progress(
     records: Records, actor: Actor, decoder: ImageDecoder, image_id: str, language: Language, *, words: bool
 ) -> AsyncIterator[str]:
-    """The work of this process is sent as it happens; that of another process when it is done."""
+    """The work of this process is sent as it happens; of another's, that it goes on and that it is done."""
     silent, reached = 0.0, None
-    end = await run_in_threadpool(_end, records, actor, image_id, language)
-    if end is not None:
-        yield end
+    now, over = await run_in_threadpool(_look, records, actor, image_id, language)
+    if over:
+        yield now
         return
     async with aclosing(decoder.progress.follow(image_id, _LOOK_SECONDS)) as steps:
         async for step in steps:
@@ -133,24 +134,28 @@ async def _progress(
                     yield event("stage", stage=step.stage)
                 continue
             reached = None if step is not None else reached  # another attempt begins anew
-            end = await run_in_threadpool(_end, records, actor, image_id, language)
-            if end is not None:
-                yield end
+            now, over = await run_in_threadpool(_look, records, actor, image_id, language)
+            if over:
+                yield now
                 return
+            if now and step is None and reached is None:
+                reached = Stage.FINDING
+                yield now
             silent += _LOOK_SECONDS
             if silent >= _ALIVE_SECONDS:
                 silent = 0.0
                 yield ": still waiting\n\n"
 
 
-def _end(records: Records, actor: Actor, image_id: str, language: Language) -> str | None:
-    """The last event, once the work or the session is over."""
+def _look(records: Records, actor: Actor, image_id: str, language: Language) -> tuple[str, bool]:
+    """The event of how far the records say that the work is, and whether it or the session is over."""
     with records.read(actor) as tx:
         if not is_actor_current(tx):
-            return event("end")
+            return event("end"), True
         work = jobs.newest_job(tx, image_id)
     if work is None or work.state is JobState.DONE:
-        return event("done")
+        return event("done"), True
     if work.state is JobState.FAILED:
-        return event("failed", fault=work.fault.in_language(language) if work.fault is not None else None)
-    return None
+        fault = work.fault.in_language(language) if work.fault is not None else None
+        return event("failed", fault=fault), True
+    return event("stage", stage=Stage.FINDING) if work.state is JobState.RUNNING else "", False

@@ -1,0 +1,241 @@
+"""Reads the images that wait for a model: several at once, each kept in a transaction of its own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+import time
+from contextlib import suppress
+from typing import Protocol
+
+import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from tetkik.errors import NO_ROOM, Conflict, InputError, Unavailable
+from tetkik.imaging.subprocess_worker import WorkerClosed
+from tetkik.records.database import Records
+from tetkik.records.images import jobs
+from tetkik.records.images.jobs import LEASE, STARTS, Work
+from tetkik.settings import Settings
+from tetkik.values import SYSTEM, Priority
+from tetkik.workflow.image_processing import Stage, read_case_image, record_failure, warm_up
+from tetkik.workflow.pixel_reader import PixelReader
+
+DRAIN_SECONDS = 20.0
+"""What is not done so long after the worker was told to end goes back to the queue."""
+_POLL_SECONDS = 2.0
+"""Seconds between two looks for work of other processes; whoever has some in this one sets `woken`."""
+_LONGEST_PAUSE = 15.0
+"""Seconds between two tries while the database is away or the disk full."""
+_log = structlog.get_logger()
+
+
+class Progress(Protocol):
+    """Hears how far the work on an image is."""
+
+    def begin(self, image_id: str) -> None: ...
+    def publish(self, image_id: str, stage: Stage | None, text: str = "") -> None:
+        """The work came to a stage, or the attempt to its end."""
+
+
+class Worker:
+    """Takes jobs until it is stopped.
+
+    Args:
+        pixels: reads the images.
+        woken: set by whoever has new work in this process.
+        progress: hears how far each image is; None tells nobody.
+        most: images at once. One more goes on beside them if it is of a critical case, which so never
+            waits for others to end.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        settings: Settings,
+        pixels: PixelReader,
+        woken: threading.Event | None = None,
+        progress: Progress | None = None,
+        most: int = 1,
+    ) -> None:
+        self._records = records
+        self._settings = settings
+        self._pixels = pixels
+        self._progress = progress
+        self._woken = woken or threading.Event()
+        self._most = most
+        self._name = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._running: dict[str, tuple[Work, float]] = {}
+        """By id, with when it began."""
+        self._returning: list[Work] = []
+        """What goes back to the queue once that can be reached."""
+        self._pause = _POLL_SECONDS
+        self._stopped, self._over = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self.run, name="worker", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take nothing more, and wait until what is under way is done or given back."""
+        self.end()
+        self._thread.join()
+
+    def end(self) -> None:
+        """Let `run` return soon."""
+        self._stopped.set()
+        self._woken.set()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def longest_seconds(self) -> float:
+        """For how long the work that began first is under way."""
+        now = time.monotonic()
+        return now - min((began for _, began in tuple(self._running.values())), default=now)
+
+    def run(self) -> None:
+        """Work until `end`."""
+        self._prepare()
+        threading.Thread(target=self._keep_leases, name="leases", daemon=True).start()
+        while not self._stopped.is_set():
+            self._woken.clear()
+            if self._returning:
+                self._rest()
+            try:
+                self._give_back()
+                busy = self._take()
+            except Exception as fault:
+                # The database may be away for a while; the worker outlives it.
+                _log.error("worker", kind=type(fault).__name__)
+                self._rest()
+                continue
+            if not busy:
+                self._woken.wait(_POLL_SECONDS)
+        self._drain()
+
+    def _rest(self) -> None:
+        self._stopped.wait(self._pause)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+
+    def _prepare(self) -> None:
+        """Free what a predecessor left, and load what the first image needs."""
+        try:
+            with self._records.write(SYSTEM) as tx:
+                jobs.requeue_abandoned(tx, self._may_live)
+            threading.Thread(target=self._pixels.start, name="decoder", daemon=True).start()
+            warm_up(self._settings.findings_model)
+        except Exception as fault:
+            # A missing model is an error at each image; the service starts all the same.
+            _log.error("worker not ready", kind=type(fault).__name__)
+
+    def _may_live(self, name: str) -> bool:
+        """Whether another worker may be alive: known for this host, else its lease decides."""
+        host, _, rest = name.partition(":")
+        if host != self._name.partition(":")[0]:
+            return True
+        pid = int(rest.partition(":")[0])
+        if pid == os.getpid():
+            return name == self._name
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+
+    def _take(self) -> bool:
+        """Begin as much as there is room for; gives whether there was any."""
+        room = self._most - len(self._running)
+        within = None if room > 0 else Priority.CRITICAL
+        if room < 0 or any(work.attempts > 1 for work, _ in tuple(self._running.values())):
+            return False
+        with self._records.read() as tx:
+            if not jobs.has_waiting_jobs(tx, within):
+                return False
+        with self._records.write(SYSTEM) as tx:
+            idle = not self._running
+            works = jobs.take_jobs(tx, self._name, max(room, 1), idle=idle, within=within)
+        for work in works:
+            self._running[work.id] = work, time.monotonic()
+            threading.Thread(target=self._work, args=(work,), name="job", daemon=True).start()
+        return bool(works)
+
+    def _work(self, work: Work) -> None:
+        if self._progress is not None:
+            self._progress.begin(work.image_id)
+        began = time.monotonic()
+        try:
+            self._do(work)
+        finally:
+            if self._progress is not None:
+                self._progress.publish(work.image_id, None)
+            del self._running[work.id]
+            _log.info("job", job=work.id, image=work.image_id, seconds=round(time.monotonic() - began, 3))
+            self._woken.set()
+
+    def _do(self, work: Work) -> None:
+        def publish(stage: Stage, text: str) -> None:
+            if self._progress is not None:
+                self._progress.publish(work.image_id, stage, text)
+
+        try:
+            if work.deadly:
+                raise InputError(
+                    "The program ended {count} times while it read this image; look at it in another viewer.",
+                    count=STARTS,
+                )
+            read_case_image(self._records, self._settings, work, self._pixels.pixels, publish)
+            self._pause = _POLL_SECONDS
+        except Conflict:
+            _log.warning("job lost", job=work.id)
+        except Exception as fault:
+            template = getattr(fault, "template", None)
+            _log.warning("job failed", job=work.id, kind=type(fault).__name__, template=template)
+            try:
+                if is_away(fault):
+                    raise
+                record_failure(self._records, self._settings, work, fault)
+            except Conflict:
+                pass
+            except Exception:
+                self._returning.append(work)
+
+    def _give_back(self) -> None:
+        while self._returning:
+            with suppress(Conflict), self._records.write(SYSTEM) as tx:
+                jobs.release_job(tx, self._returning[0])
+            del self._returning[0]
+
+    def _keep_leases(self) -> None:
+        while not self._over.wait(LEASE.total_seconds() / 3):
+            if self._running:
+                try:
+                    with self._records.write(SYSTEM) as tx:
+                        jobs.renew_leases(tx, self._name)
+                except Exception as fault:
+                    _log.warning("leases not renewed", kind=type(fault).__name__)
+
+    def _drain(self) -> None:
+        until = time.monotonic() + DRAIN_SECONDS
+        while self._running and (left := until - time.monotonic()) > 0:
+            self._woken.wait(left)
+            self._woken.clear()
+        self._over.set()
+        self._returning += [work for work, _ in tuple(self._running.values())]
+        try:
+            self._give_back()
+        except Exception as fault:  # the leases run out
+            _log.error("work not given back", kind=type(fault).__name__)
+
+
+def is_away(fault: BaseException) -> bool:
+    """Whether the database, the disk or the decoders failed, and not the image."""
+    if isinstance(fault, OSError):
+        return fault.errno in NO_ROOM
+    return isinstance(fault, Unavailable | OperationalError | InterfaceError | WorkerClosed)
