@@ -82,7 +82,12 @@ def test_a_measured_run_is_held_against_the_model(factor, close, tmp_path, capsy
         {"workers": 2, "studies_an_hour": factor * 3600 / 0.325}
         | times,  # two cores have 0.65 s of work each
     ]
-    overload = {"workers": 2, "capacity_an_hour": 7200, "offered_an_hour": 14_400, "idle_p95": 1.1}
+    overload: dict[str, object] = {
+        "workers": 2,
+        "capacity_an_hour": 7200,
+        "offered_an_hour": 14_400,
+        "idle_p95": 1.1,
+    }
     waits = [*[1.1] * 20, *(number / 2 for number in range(80)), *(number / 4 for number in range(200))]
     overload |= {"waits": [factor * wait for wait in waits], "red_p95": 1.4 * factor}
     for name, content in (("throughput", rows), ("overload", overload)):
