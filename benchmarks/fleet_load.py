@@ -20,6 +20,8 @@ from pydicom.uid import UID, generate_uid
 from pynetdicom import AE
 from sqlalchemy import func, select
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
 from tests.fleet.fleet import Fleet, cpu_seconds
 from tests.ports import free_port
 from tests.records.kit import made_records

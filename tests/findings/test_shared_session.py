@@ -14,7 +14,7 @@ from tetkik.findings.shared_session import MOST, SharedSession
 class Graph:
     """Doubles its input; keeps the first run until it is let go, and refuses a 99."""
 
-    outputs = ("scores",)
+    outputs: tuple[str, ...] = ("scores",)
 
     def __init__(self):
         self.batches, self.go, self.begun = [], threading.Event(), threading.Event()
@@ -47,7 +47,8 @@ def asked(session, numbers, answers):
 @pytest.fixture
 def held():
     """A session whose graph is busy with the number 0."""
-    graph, answers = Graph(), {}
+    graph = Graph()
+    answers: dict[int, object] = {}
     session = SharedSession(graph)
     first = asked(session, [0], answers)
     assert graph.begun.wait(PATIENCE)

@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pytest import MonkeyPatch
+
 from tests.fleet.queue import Queue, finished, made_worker
 from tests.patience import PATIENCE
 from tetkik.fleet import worker
@@ -22,7 +24,9 @@ from tetkik.records.database import Records
 from tetkik.records.images import jobs
 from tetkik.records.schema import Job
 from tetkik.values import JobState
+from tetkik.workflow.pixel_reader import PixelReader
 
+patch = MonkeyPatch()
 _OPEN = (JobState.QUEUED, JobState.RUNNING)
 
 
@@ -40,7 +44,7 @@ def _lives(url: str, folder: Path, deadly: str) -> bool:
             time.sleep(0.05)
             finished(records, settings, work)
 
-        worker.read_case_image = kills
+        patch.setattr(worker, "read_case_image", kills)
         records = Records(url, folder)
         running = made_worker(records, most=3)
         running.start()
@@ -56,9 +60,9 @@ def _lives(url: str, folder: Path, deadly: str) -> bool:
 
 def main(url: str, folder: Path) -> None:
     """Let one image of three end the worker as often as it can."""
-    worker.warm_up = lambda model: None
-    worker.PixelReader.start = lambda self: None  # type: ignore[method-assign]
-    worker._POLL_SECONDS = 0.05
+    patch.setattr(worker, "warm_up", lambda model: None)
+    patch.setattr(PixelReader, "start", lambda self: None)
+    patch.setattr(worker, "_POLL_SECONDS", 0.05)
     records = Records(url, folder)
     queue = Queue(records)
     deadly, *others = (queue.add() for _ in range(3))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -16,14 +16,16 @@ from tetkik.fleet import worker
 from tetkik.records import database
 from tetkik.records.images import jobs
 from tetkik.records.images.jobs import STARTS
+from tetkik.records.schema import Job
 from tetkik.values import SYSTEM, JobState, Priority
+from tetkik.workflow.pixel_reader import PixelReader
 
 
 @pytest.fixture(autouse=True)
 def light(monkeypatch):
     """No model is loaded, no decoder started, and nobody waits for seconds."""
     monkeypatch.setattr(worker, "warm_up", lambda model: None)
-    monkeypatch.setattr(worker.PixelReader, "start", lambda self: None)
+    monkeypatch.setattr(PixelReader, "start", lambda self: None)
     monkeypatch.setattr(worker, "_POLL_SECONDS", 0.05)
     monkeypatch.setattr(worker, "read_case_image", finished)
 
@@ -95,7 +97,7 @@ def test_new_work_does_not_pass_by_what_was_begun_before(queue):
         taken = {one.id: one for one in jobs.take_jobs(tx, "killed", 3)}
         jobs.requeue_abandoned(tx, lambda name: False)
     with queue.records.write(SYSTEM) as tx:
-        tx.session.get_one(jobs.Job, first).attempts = tx.session.get_one(jobs.Job, last).attempts = 0
+        tx.session.get_one(Job, first).attempts = tx.session.get_one(Job, last).attempts = 0
     assert len(taken) == 3
     with queue.records.write(SYSTEM) as tx:
         assert [one.id for one in jobs.take_jobs(tx, "w", 3, idle=False)] == [first]
@@ -205,7 +207,7 @@ def test_a_clock_that_is_ahead_takes_nobody_elses_work(postgres, tmp_path, monke
     with records.write(SYSTEM) as tx:
         assert jobs.take_job(tx, "right") is not None
 
-    class Ahead(database.datetime):
+    class Ahead(datetime):
         @classmethod
         def now(cls, tz=None):
             return super().now(tz) + timedelta(hours=1)
@@ -225,7 +227,7 @@ def test_a_clock_that_is_ahead_takes_nobody_elses_work(postgres, tmp_path, monke
 def test_what_no_program_survives_is_set_aside_with_its_reason(queue, working):
     job = queue.add()
     with queue.records.write(SYSTEM) as tx:
-        tx.session.get_one(jobs.Job, job).attempts = STARTS
+        tx.session.get_one(Job, job).attempts = STARTS
     working(queue.records)
     wait_until(lambda: queue.states(job) == [JobState.FAILED])
     assert "ended {count} times" in (queue.row(job).fault or "")

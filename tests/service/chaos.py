@@ -325,9 +325,6 @@ def chaos(
     """Kill a hospital so many times, let its people finish, and look at what is left.
 
     Args:
-        folder: for the hospital.
-        kills: how many.
-        seed: of the moments.
         people: at work at once.
         url: of its database; None is SQLite.
         settings: of its environment.

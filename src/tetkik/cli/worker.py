@@ -60,19 +60,19 @@ def worker(
     records = open_records(chosen)
     pixels = PixelReader(records, most)
     running = Worker(records, chosen, pixels, most=most)
-    told: list[int] = []
+    signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: told.append(number))
+        signal.signal(number, lambda number, _: signals.append(number))
     running.start()
     print_line("Reading images, {count} at once.", count=most)
-    while not told and running.is_alive:
+    while not signals and running.is_alive:
         if health_file is not None and running.longest_seconds < _STUCK_SECONDS:
             health_file.touch()
         time.sleep(_LOOK_SECONDS)
     running.stop()
     pixels.close()
     records.close()
-    if not told:
+    if not signals:
         raise typer.Exit(1)
 
 

@@ -235,14 +235,14 @@ class Findings:
 
     def _studies(self, prepared: Sequence[tuple[str, PreparedImage]]) -> list[Study]:
         squares = [item.square for _, item in prepared if item.square is not None]
-        rows = self._looks(squares, maps=any(item.picture is not None for _, item in prepared))
-        looks = [(None, None) if item.square is None else next(rows) for _, item in prepared]
+        rows = self._network_outputs(squares, maps=any(item.picture is not None for _, item in prepared))
+        outputs = [(None, None) if item.square is None else next(rows) for _, item in prepared]
         return [
             Study(self._answer(path, item, scores), item, maps)
-            for (path, item), (scores, maps) in zip(prepared, looks, strict=True)
+            for (path, item), (scores, maps) in zip(prepared, outputs, strict=True)
         ]
 
-    def _looks(
+    def _network_outputs(
         self, squares: Sequence[NDArray[np.float32]], *, maps: bool
     ) -> Iterator[tuple[list[float], NDArray[np.float32] | None]]:
         """The scores of each, and its maps, in one run of the network."""

@@ -120,7 +120,7 @@ async def _progress(
 ) -> AsyncIterator[str]:
     """The work of this process is sent as it happens; of another's, that it goes on and that it is done."""
     silent, reached = 0.0, None
-    now, over = await run_in_threadpool(_look, records, actor, image_id, language)
+    now, over = await run_in_threadpool(_reached_state, records, actor, image_id, language)
     if over:
         yield now
         return
@@ -134,7 +134,7 @@ async def _progress(
                     yield event("stage", stage=step.stage)
                 continue
             reached = None if step is not None else reached  # another attempt begins anew
-            now, over = await run_in_threadpool(_look, records, actor, image_id, language)
+            now, over = await run_in_threadpool(_reached_state, records, actor, image_id, language)
             if over:
                 yield now
                 return
@@ -147,7 +147,7 @@ async def _progress(
                 yield ": still waiting\n\n"
 
 
-def _look(records: Records, actor: Actor, image_id: str, language: Language) -> tuple[str, bool]:
+def _reached_state(records: Records, actor: Actor, image_id: str, language: Language) -> tuple[str, bool]:
     """The event of how far the records say that the work is, and whether it or the session is over."""
     with records.read(actor) as tx:
         if not is_actor_current(tx):
