@@ -1,25 +1,19 @@
 """How long studies wait at so many a year on so many workers: a queueing model, fed with measured times.
 
-    python benchmarks/scale_simulation.py [--studies 150000 3000000] [--workers 1] [--runs RUN.json]
-    python benchmarks/scale_simulation.py --against RUN.json ...
+    python benchmarks/scale_simulation.py [--studies 150000 3000000] [--workers 1 2] [--times throughput.json]
+    python benchmarks/scale_simulation.py --against throughput.json overload.json [--cores 2]
 
-A day of arrivals (a Poisson process whose rate follows the hours, by priority) goes through the receiver, the
-import, the workers and, held by a worker, the database. Each is a station with so many places; workers take the
-most urgent study that waits, the others whoever came first. A study takes at each station as long as one of the
-measured studies did, drawn at random. `--runs` names runs whose times are drawn; without it, times are those
-of docs/figures.json with an assumed spread.
+A day of arrivals (a Poisson process whose rate follows the hours, by priority) goes through the receiver,
+the import, the workers and, held by a worker, the database. Each is a station with so many places, and all
+of them share the cores; workers take the most urgent study that waits, the others whoever came first. A study
+takes at each station as long as one of the measured ones did, drawn at random: times of docs/figures.json
+with an assumed spread, or with `--times` the processor times of a run. A wait is the time from the row of an
+image to its answer, as the measured runs have it.
 
-`--against` holds the model against measured runs (`benchmarks/fleet_throughput.py`, `fleet_overload.py`): the
-arrivals of the run are played again, and throughput, p95 of all waits and of red ones have to be within 15%. A
-run is a file of JSON:
-
-    {"places": {"receive": 4, "import": 1, "work": 2, "database": 8},
-     "seconds": {"receive": [0.1, ...], "import": [...], "work": [...], "database": [...]},
-     "arrivals": [[0.0, "critical"], [1.2, "routine"], ...],
-     "measured": {"an hour": 4100, "p95 wait": 12.1, "p95 wait of red": 1.3}}
-
-`seconds` are those of a study at each station without any waiting, `arrivals` when a study was sent, and with
-which priority; a wait is the time from there to the moment that a worker begins.
+`--against` holds the model against what fleet_throughput.py and fleet_overload.py wrote with `--json`: the
+same studies come again, and rate and p95 have to be within 15%. Of a run of throughput the processor times
+with the fewest workers foretell the rates of all; of one of overload the capacity and the wait of a red case
+alone foretell the waits of all, and of red cases.
 """
 
 from __future__ import annotations
@@ -31,11 +25,11 @@ import random
 import re
 import statistics
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import simpy
-from pydantic import BaseModel, ConfigDict, Field
 
 from tetkik.values import Priority
 
@@ -47,29 +41,34 @@ WEEKDAYS = 280
 """Weekdays that hold as many studies as a year, with quieter weekends and holidays."""
 SHARES = {Priority.CRITICAL: 6, Priority.URGENT: 24, Priority.ROUTINE: 70}
 URGENT_FIRST = {Priority.CRITICAL: 0, Priority.URGENT: 1, Priority.ROUTINE: 2}
+RED_PACE = 0.2
+"""Red cases a second that fleet_overload.py adds."""
+IDLE_REDS = 20
+"""That it sends one after another, before anything else."""
 _SPREAD = 0.35
 """The standard deviation of the logarithm of a time, where none was measured."""
 
 
-class Measured(BaseModel):
-    """What a run measured: studies an hour, and seconds of waiting (p95)."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a run measured: studies an hour, seconds of waiting (p95); None where it did not."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    rate: float = Field(alias="an hour", gt=0)
-    wait: float = Field(alias="p95 wait", ge=0)
-    red_wait: float | None = Field(default=None, alias="p95 wait of red", ge=0)
+    rate: float | None = None
+    wait: float | None = None
+    red_wait: float | None = None
 
 
-class Run(BaseModel):
-    """A measured run, or what one would be fed with."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Stations, the times that studies take there, when they come, and what was measured."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    places: dict[str, int]
-    seconds: dict[str, tuple[float, ...]]
-    arrivals: tuple[tuple[float, Priority], ...] = ()
-    measured: Measured | None = None
+    places: Mapping[str, int]
+    seconds: Mapping[str, Sequence[float]]
+    arrivals: Sequence[tuple[float, Priority]] = ()
+    measured: Measured = Measured()
+    name: str = ""
+    latency: float = 0.0
+    """Seconds of each wait in which no station works: until a worker looks."""
 
 
 class Day:
@@ -81,9 +80,9 @@ class Day:
     """
 
     def __init__(self, run: Run, seed: int = 1) -> None:
-        self._chance, self._seconds = random.Random(seed), run.seconds
+        self._chance, self._seconds, self._latency = random.Random(seed), run.seconds, run.latency
         self._env = simpy.Environment()
-        self._stations = {name: simpy.PriorityResource(self._env, run.places[name]) for name in STATIONS}
+        self._stations = {name: simpy.PriorityResource(self._env, run.places[name]) for name in run.places}
         self.busy = dict.fromkeys(STATIONS, 0.0)
         self.waits: dict[Priority, list[float]] = {priority: [] for priority in SHARES}
         self.ends: list[float] = []
@@ -94,33 +93,34 @@ class Day:
             self._env.process(self._study(at, priority))
         self._env.run()
 
-    def _study(self, at: float, priority: Priority) -> Iterator[simpy.Event]:
+    def _study(self, at: float, priority: Priority) -> Generator[simpy.Event, None, None]:
         yield self._env.timeout(at)
         for name in ("receive", "import"):
             with self._stations[name].request() as turn:
                 yield turn
-                yield self._spend(name)
+                yield from self._spend(name)
+        begin = self._env.now
         with self._stations["work"].request(URGENT_FIRST[priority]) as turn:
             yield turn
-            self.waits[priority].append(self._env.now - at)
-            yield self._spend("work")
+            yield from self._spend("work")
             with self._stations["database"].request() as connection:
                 yield connection
-                yield self._spend("database")
+                yield from self._spend("database")
+        self.waits[priority].append(self._env.now - begin + self._latency)
         self.ends.append(self._env.now)
 
-    def _spend(self, name: str) -> simpy.Event:
+    def _spend(self, name: str) -> Generator[simpy.Event, None, None]:
         seconds = self._chance.choice(self._seconds[name])
         self.busy[name] += seconds
-        return self._env.timeout(seconds)
+        with self._stations["cores"].request() as core:
+            yield core
+            yield self._env.timeout(seconds)
 
-    def measured(self, begin: float = 0.0) -> Measured:
-        """What a run would have measured, from its first arrival on."""
+    def measured(self) -> Measured:
+        """What a run would have measured."""
         waits = [wait for of_priority in self.waits.values() for wait in of_priority]
-        rate = 3600 * len(self.ends) / (max(self.ends) - begin)
         red = self.waits[Priority.CRITICAL]
-        answers = {"an hour": rate, "p95 wait": p95(waits), "p95 wait of red": p95(red) if red else None}
-        return Measured.model_validate(answers)
+        return Measured(3600 * len(self.ends) / max(self.ends), p95(waits), p95(red) if red else None)
 
 
 def p95(values: Sequence[float]) -> float:
@@ -142,7 +142,7 @@ def arrivals_of_a_day(studies: float, seed: int = 1) -> list[tuple[float, Priori
 
 
 def known_times() -> Mapping[str, tuple[float, ...]]:
-    """Times of docs/figures.json: a film from upload to draft, an image at the receiver; spread as assumed."""
+    """Times of docs/figures.json, of a film to its draft, of an image received; assumed spread."""
     from figures import FILE, find  # which a test of the model does not need
 
     content = json.loads(FILE.read_text("utf-8"))
@@ -163,41 +163,80 @@ def known_times() -> Mapping[str, tuple[float, ...]]:
     }
 
 
+def runs_of(file: Path, cores: int) -> list[Run]:
+    """The runs that a benchmark wrote, each with what foretells it."""
+    content = json.loads(file.read_text("utf-8"))
+    if isinstance(content, list):
+        least = min(content, key=lambda row: row["workers"])
+        times = {"receive": least["listener_cpu"] / 2, "import": least["listener_cpu"] / 2}
+        times |= {"work": least["worker_cpu"], "database": least["database_cpu"]}
+        seconds = {name: (one,) for name, one in times.items()}
+        return [
+            Run(
+                places_of(row["workers"], cores),
+                seconds,
+                [(i * row["sent_seconds"] / row["studies"], Priority.ROUTINE) for i in range(row["studies"])],
+                Measured(rate=row["studies_an_hour"]),
+                f"{row['workers']} workers",
+            )
+            for row in content
+        ]
+    work = 3600 * content["workers"] / content["capacity_an_hour"]
+    latency = max(0.0, content["idle_p95"] - work)
+    burst, pace = 40 * content["workers"], 3600 / content["offered_an_hour"]
+    length = (len(content["waits"]) - IDLE_REDS - burst) * pace / (1 + RED_PACE * pace)
+    alone = 2 * content["idle_p95"]
+    begin = IDLE_REDS * alone
+    arrivals = [(i * alone, Priority.CRITICAL) for i in range(IDLE_REDS)]
+    arrivals += [(begin, Priority.ROUTINE)] * burst
+    begin += burst * work / content["workers"] + alone  # all of it is done then
+    arrivals += [(begin + i * pace, Priority.ROUTINE) for i in range(int(length / pace))]
+    arrivals += [(begin + i / RED_PACE, Priority.CRITICAL) for i in range(1, int(length * RED_PACE) + 1)]
+    seconds = {"receive": (0.0,), "import": (0.0,), "work": (work,), "database": (0.0,)}
+    places = places_of(content["workers"], 10_000)
+    return [
+        Run(
+            places,
+            seconds,
+            arrivals,
+            Measured(None, p95(content["waits"]), content["red_p95"]),
+            "overload",
+            latency,
+        )
+    ]
+
+
+def places_of(workers: int, cores: int) -> dict[str, int]:
+    """The places of the stations."""
+    return {"receive": 4, "import": 1, "work": workers, "database": 8, "cores": cores}
+
+
 def foretell(studies: int, run: Run) -> None:
     """Print a weekday."""
     day = Day(run)
     day.play(arrivals_of_a_day(studies / WEEKDAYS))
     found = day.measured()
-    busiest = max(STATIONS, key=lambda name: day.busy[name] / run.places[name])
-    share = day.busy[busiest] / run.places[busiest] / 86_400
+    share = day.busy["work"] / run.places["work"] / 86_400
     print(
-        f"{studies:,} a year, {run.places['work']} workers: p95 wait {found.wait:.1f} s, "
-        f"of red {found.red_wait or 0:.1f} s; longest {max(map(max, day.waits.values())):.0f} s; "
-        f"busiest: {busiest}, {share:.0%} of the day"
+        f"{studies:,} a year, {run.places['work']} workers, {run.places['cores']} cores: p95 wait "
+        f"{found.wait or 0:.1f} s, of red {found.red_wait or 0:.1f} s; "
+        f"longest {max(map(max, day.waits.values())):.0f} s; workers busy {share:.0%} of the day"
     )
 
 
-def against(file: Path, repeats: int = 5) -> bool:
+def against(run: Run, repeats: int = 5) -> bool:
     """Print a measured run beside the model's medians over some draws; whether each is within 15%."""
-    run = Run.model_validate_json(file.read_bytes())
-    if run.measured is None or not run.arrivals:
-        raise SystemExit(f"{file} has no measured run; give one of fleet_throughput.py or fleet_overload.py.")
     days = [Day(run, seed) for seed in range(repeats)]
     for day in days:
         day.play(run.arrivals)
-    begin = min(at for at, _ in run.arrivals)
-    models = [day.measured(begin) for day in days]
     close = True
-    for name in Measured.model_fields:
-        real = getattr(run.measured, name)
-        if real is None:
-            continue
-        model = statistics.median(getattr(one, name) for one in models)
-        error = abs(model - real) / real if real else model
-        close &= error <= ASKED
-        print(
-            f"{file.name}: {Measured.model_fields[name].alias}: {real:.2f} measured, {model:.2f}, {error:.0%} off"
-        )
+    for field in fields(Measured):
+        real = getattr(run.measured, field.name)
+        if real:
+            model = statistics.median(getattr(day.measured(), field.name) for day in days)
+            error = abs(model - real) / real
+            close &= error <= ASKED
+            print(f"{run.name}: {field.name}: {real:.2f} measured, {model:.2f} foretold, {error:.0%} off")
     return close
 
 
@@ -207,20 +246,21 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--studies", type=int, nargs="+", default=[150_000, 3_000_000], help="a year")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="places at the models")
-    parser.add_argument("--runs", type=Path, nargs="+", default=[], help="runs whose times are drawn")
-    parser.add_argument("--against", type=Path, nargs="+", help="measured runs")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="that read one image at once")
+    parser.add_argument("--cores", type=int, default=2, help="that all stations share")
+    parser.add_argument("--times", type=Path, help="a run of fleet_throughput.py whose times are drawn")
+    parser.add_argument(
+        "--against", type=Path, nargs="+", help="runs of fleet_throughput.py, fleet_overload.py"
+    )
     chosen = parser.parse_args()
     if chosen.against:
-        return 0 if all([against(file) for file in chosen.against]) else 1
-    times = dict(known_times())
-    if chosen.runs:
-        runs = [Run.model_validate_json(file.read_bytes()) for file in chosen.runs]
-        times = {name: tuple(one for run in runs for one in run.seconds[name]) for name in STATIONS}
+        runs = [run for file in chosen.against for run in runs_of(file, chosen.cores)]
+        close = [against(run) for run in runs]  # each is printed
+        return 0 if all(close) else 1
+    times = runs_of(chosen.times, chosen.cores)[0].seconds if chosen.times else known_times()
     for studies in chosen.studies:
         for workers in chosen.workers:
-            places = {"receive": 4, "import": 1, "work": workers, "database": 8}
-            foretell(studies, Run(places=places, seconds=times))
+            foretell(studies, Run(places_of(workers, chosen.cores), times))
     return 0
 
 

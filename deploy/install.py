@@ -125,9 +125,8 @@ class Installation:
         (pip,) = HERE.glob("pip-*.whl")  # which runs from its wheel; no installation needs it
         if f"sha256:{hashlib.sha256(pip.read_bytes()).hexdigest()}\n" not in requirements.read_text():
             raise SystemExit(f"{pip.name} is not the one that requirements.txt names; copy the folder again.")
-        command = (folder / "bin" / "python", pip / "pip", "install", "--quiet", "--no-index")
-        command += (f"--find-links={HERE}", "--only-binary=:all:", "--require-hashes")
-        run(*command, f"--requirement={requirements}")
+        how = ("--quiet", "--no-index", f"--find-links={HERE}", "--only-binary=:all:", "--require-hashes")
+        run(folder / "bin" / "python", pip / "pip", "install", *how, f"--requirement={requirements}")
         run(*self.run_as, folder / "bin" / "tetkik", "--version")
 
     def switch(self, version: str) -> None:

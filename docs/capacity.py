@@ -1,4 +1,4 @@
-"""The tables of docs/scale.md: measured figures of docs/figures.json taken to a hospital, a group, a country."""
+"""The tables of docs/scale.md: figures of docs/figures.json taken to a hospital, a group, a country."""
 
 from __future__ import annotations
 

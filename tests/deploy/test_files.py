@@ -122,7 +122,7 @@ def test_nginx_takes_its_file(tmp_path):
 @pytest.mark.program("promtool")
 def test_prometheus_takes_its_files(tmp_path):
     alerts = ROOT / "docs" / "alerts.yml"
-    for command in (["rules", alerts], ["config", "--syntax-only", DEPLOY / "prometheus.yml"]):
+    for command in (["rules", str(alerts)], ["config", "--syntax-only", str(DEPLOY / "prometheus.yml")]):
         tried = subprocess.run(
             [program("promtool"), "check", *command], capture_output=True, text=True, check=False
         )

@@ -114,7 +114,14 @@ class Machine:
         }
 
     def install(self, wheels: Path, *more: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, wheels / "install.py", "--prefix", self.prefix, "--run-as", "env"]
+        command: list[str | Path] = [
+            sys.executable,
+            wheels / "install.py",
+            "--prefix",
+            self.prefix,
+            "--run-as",
+            "env",
+        ]
         command += ["--health", self.health, "--seconds", "60", "--copies", self.folder / "copies", *more]
         return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
 
