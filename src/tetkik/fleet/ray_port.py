@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import gettempdir
 
 _ASK = """
 import sys
@@ -24,7 +25,7 @@ except AuthenticationError:
 _SECONDS = 60
 GCS_PORT = 6379
 """Where `ray start --head` listens unless it is told otherwise."""
-_RUNNING = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - where Ray itself writes the address
+_RUNNING = Path(gettempdir(), "ray", "ray_current_cluster")
 
 
 def asks_for_token(address: str) -> bool | None:
