@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from ipaddress import ip_address
 from itertools import islice
 from typing import Any
@@ -119,7 +120,9 @@ def connected(address: str) -> Iterator[RayRunner]:
     except (ray.exceptions.RayError, ConnectionError, RuntimeError, OSError):
         raise _unreachable(place) from None
     try:
-        yield RayRunner(ray)
+        # What Ray prints about its nodes is not what the command was asked for.
+        with redirect_stdout(sys.stderr):
+            yield RayRunner(ray)
     finally:
         ray.shutdown()
 
