@@ -3,9 +3,9 @@
     python benchmarks/order_cases.py [--half odd]
 
 `order_cases.json` holds 120 cases, each with the orders of a hospital, a study, and the verdict that a
-careful head of radiology would give, fixed before anything ran. Cases with odd numbers are for mending the rules;
-those with even numbers judge them. A study is matched wrongly where its verdict names an order that is not
-the writer's, also where the writer wants a person to look.
+careful head of radiology would give, fixed before anything ran. Cases with odd numbers are for mending the
+rules; those with even numbers judge them. A study is matched wrongly where its verdict names an order that is
+not the writer's, also where the writer wants a person to look.
 """
 
 from __future__ import annotations
