@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import gc
-import os
+import tracemalloc
 
-from tests.fleet.fleet import resident_bytes
 from tests.fleet.queue import Queue, made_worker, wait_until
 from tests.records.kit import made_records
 from tests.records.pictured import radiograph
@@ -15,9 +14,9 @@ from tetkik.values import JobState
 from tetkik.workflow import image_processing
 from tetkik.workflow.reports import analyse_image
 
-WARM, MANY = 10, 60
-MOST = 12 * 2**20
-"""Bytes that may be added by so many; one picture of 256 pixels a side that stayed would be 16 MB."""
+WARM, MANY = 10, 40
+MOST = 4 * 2**20
+"""Bytes that may be added by so many; one picture of 256 pixels a side that stayed would be 10 MB."""
 
 
 def test_memory_does_not_grow_with_what_was_read(tmp_path, monkeypatch):
@@ -38,10 +37,14 @@ def test_memory_does_not_grow_with_what_was_read(tmp_path, monkeypatch):
             count = tx.count(Job)
         wait_until(lambda: sum(one is JobState.DONE for one in queue.all_states()) == count)
         gc.collect()
-        return resident_bytes(os.getpid())
+        return tracemalloc.get_traced_memory()[0]
 
-    before = read(WARM)
-    after = read(MANY)
-    worker.stop()
+    tracemalloc.start()
+    try:
+        before = read(WARM)
+        after = read(MANY)
+    finally:
+        tracemalloc.stop()
+        worker.stop()
     records.close()
     assert after - before < MOST
