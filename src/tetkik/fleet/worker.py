@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import socket
@@ -129,6 +130,8 @@ class Worker:
                 jobs.requeue_abandoned(tx, self._may_live)
             threading.Thread(target=self._pixels.start, name="decoder", daemon=True).start()
             warm_up(self._settings.findings_model)
+            # Libraries and model stay: the collector need not walk through them with every image.
+            gc.freeze()
         except Exception as fault:
             # A missing model is an error at each image; the service starts all the same.
             _log.error("worker not ready", kind=type(fault).__name__)
