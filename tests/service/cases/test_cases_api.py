@@ -9,6 +9,7 @@ from tests.service.kit import make_context, served, sign_in
 from tetkik.errors import Conflict
 from tetkik.language import Language
 from tetkik.records.ids import new_id
+from tetkik.records.reports.slow_work import written
 from tetkik.service.kit.http import idempotency
 from tetkik.values import Role
 
@@ -78,10 +79,9 @@ def test_a_case_is_made_once_for_one_key(client):
 
 def test_a_request_that_comes_again_while_it_is_in_work_gets_its_answer(client, monkeypatch):
     """As on PostgreSQL: both find nothing, and the second meets the first as it keeps its answer."""
-    real = idempotency.written
 
     def beside(write, work):
-        real(write, work)
+        written(write, work)
         raise Conflict("Somebody else wrote the same at the same moment; look at it again and repeat.")
 
     monkeypatch.setattr(idempotency, "written", beside)

@@ -109,7 +109,8 @@ def test_the_page_comes_back_locked_by_itself(phone, app_context):
 POST = """(csrf) => {
     const form = document.createElement('form');
     Object.assign(form, { method: 'post', action: '/lock' });
-    const field = (name, value) => form.append(Object.assign(document.createElement('input'), { name, value }));
+    const made = () => document.createElement('input');
+    const field = (name, value) => form.append(Object.assign(made(), { name, value }));
     for (let at = 0; at < 1001; at++) field(`f${at}`, '');
     if (csrf) field('csrf', csrf);
     document.body.append(form);

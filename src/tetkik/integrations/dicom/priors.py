@@ -10,6 +10,7 @@ import json
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import structlog
 from sqlalchemy import or_, select
@@ -94,6 +95,7 @@ class Archives:
                 came += self._fetch(peer, one.study_uid)
         finally:
             missing = len(coming) - came
+            more: dict[str, Any] = {"not_given": missing} if missing else {}
             if came or not missing:  # else it counts as not asked
                 with self.records.write(SYSTEM) as tx:
                     tx.audit(
@@ -103,7 +105,7 @@ class Archives:
                         peer=peer.name,
                         found=len(found),
                         count=came,
-                        **({"not_given": missing} if missing else {}),
+                        **more,
                     )
         return came
 
@@ -125,7 +127,7 @@ class Archives:
 def find_unasked(
     records: Records, systems: Configuration, since: datetime
 ) -> tuple[tuple[ReceivedView, tuple[Peer, ...]], ...]:
-    """Studies that came since, with the archives that were not asked for earlier ones or did not give them."""
+    """Studies that came since, with the archives that were not asked for earlier ones or gave not all."""
     with records.read() as tx:
         asked = select(AuditRow.case_id, AuditRow.content).where(
             AuditRow.action == Action.STUDIES_FETCHED, AuditRow.at > since

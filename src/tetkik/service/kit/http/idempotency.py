@@ -69,7 +69,7 @@ class IdempotentRequest:
         """Do the work, in one transaction with the storing of its answer, or give the first answer."""
 
         def answered(tx: Transaction) -> Outcome[T]:
-            before = self._first(tx)
+            before: Outcome[T] | None = self._first(tx)
             if before is not None:
                 return before
             made = work(tx)
@@ -92,7 +92,7 @@ class IdempotentRequest:
             return written(lambda: records.write(actor), answered)
         except Conflict:
             # The same request may have been in work beside this one: by now its answer is kept.
-            with records.read(actor) as tx:
+            with records.write(actor) as tx:
                 before: Outcome[T] | None = self._first(tx)
             if before is None:
                 raise
