@@ -235,14 +235,17 @@ def test_one_system_that_fails_in_whatever_way_keeps_no_other_waiting(app_contex
     assert items(app_context, report.id)["gone", "sr"].state is OutboxState.REFUSED
 
 
-def test_a_slow_system_keeps_no_other_waiting(app_context, told, tmp_path, monkeypatch):
+def test_slow_systems_keep_no_other_waiting_and_not_the_end(app_context, told, tmp_path, monkeypatch):
     file, slow = tmp_path / "systems.toml", threading.Event()
+    many = [f"slow{number}" for number in range(9)]
+    sends = ", ".join(f'{{to = "{name}", as = ["sr"]}}' for name in (*many, "told"))
     file.write_text(
         f'[[peer]]\nname = "told"\nae_title = "TOLD"\nhost = "127.0.0.1"\nport = {told.port}\n'
-        '[[peer]]\nname = "slow"\ndicomweb = "http://127.0.0.1:1"\n'
-        '[[route]]\nsend = [{to = "slow", as = ["sr"]}, {to = "told", as = ["sr"]}]\n',
+        + "".join(f'[[peer]]\nname = "{name}"\ndicomweb = "http://127.0.0.1:1"\n' for name in many)
+        + f"[[route]]\nsend = [{sends}]\n",
         "utf-8",
     )
+    monkeypatch.setattr(sending, "_STOP_SECONDS", 0.01)
     monkeypatch.setattr("tetkik.integrations.outbox.stow", lambda *_: slow.wait(PATIENCE))
     context = make_context(tmp_path, app_context.records, integrations=file)
     report = queued(context, sending.systems_of(context.settings))
@@ -250,11 +253,14 @@ def test_a_slow_system_keeps_no_other_waiting(app_context, told, tmp_path, monke
     thread = sending.OutboxThread(context, decoder)
     thread.start()
     thread.run_once()
-    thread._sending["told"].result(PATIENCE)
+    thread._sending["told"].join(PATIENCE)
     assert items(context, report.id)["told", "sr"].state is OutboxState.SENT
-    assert items(context, report.id)["slow", "sr"].state is OutboxState.SENDING
-    slow.set()
+    assert items(context, report.id)["slow8", "sr"].state is OutboxState.SENDING
     thread.stop()
+    assert not slow.is_set()
+    slow.set()
+    for one in thread._sending.values():
+        one.join(PATIENCE)
     decoder.close()
 
 
@@ -392,7 +398,7 @@ def test_the_thread_sends_what_is_due_and_the_file_is_read_once(app_context, tol
     thread = sending.OutboxThread(context, decoder)
     thread.start()
     thread.run_once()
-    thread._sending["told"].result(PATIENCE)
+    thread._sending["told"].join(PATIENCE)
     thread.stop()
     decoder.close()
     assert items(context, report.id)["told", "sr"].state is OutboxState.SENT

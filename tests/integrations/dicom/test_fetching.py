@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from math import inf
 from typing import Any
 
 import httpx
@@ -250,6 +251,8 @@ def test_earlier_studies_come_by_dicomweb_from_an_archive_without_dicom(tmp_path
     ("uid", "content"),
     [
         ("1.2/../../patients", a_file(1)),
+        ("..", a_file(1)),
+        (".", a_file(1)),
         ("", a_file(1)),
         ("1.2.3", b""),
         ("1.2.3", a_file(1)[:150]),
@@ -271,6 +274,21 @@ def test_an_archive_cannot_choose_addresses_or_give_what_is_no_object(tmp_path, 
     monkeypatch.setattr(web_archive, "fetch", fetch)
     with hospital(tmp_path) as made:
         with pytest.raises(DicomwebError):
-            web_archive.fetch_study(made.systems, made.systems.peers[0], "1.2", Settings(), made.spool)
+            web_archive.fetch_study(made.systems, made.systems.peers[0], "1.2", Settings(), made.spool, inf)
         assert made.spooled() == 0 and list(made.spool.folder.iterdir()) == []
-    assert not any(".." in place for place in asked)
+    assert not any("/." in place for place in asked)
+
+
+@pytest.mark.attack
+def test_an_archive_that_gives_a_study_too_slowly_is_left(tmp_path, monkeypatch):
+    listed = Dataset()
+    listed.SeriesInstanceUID = listed.SOPInstanceUID = "1.2.3"
+    monkeypatch.setattr(web_archive, "find", lambda *_: (listed,))
+    monkeypatch.setattr(web_archive, "fetch", lambda *_: pytest.fail("asked"))
+    archive = Archive(a_file(1, key="P1"), a_file(2, key="P1"))
+    with serving(archive), hospital(tmp_path, {}, _pacs(archive)) as made, listening(made) as port:
+        archive.to = port
+        _, pacs = made.systems.peers
+        with pytest.raises(DicomwebError):
+            web_archive.fetch_study(made.systems, pacs, "1.2", Settings(), made.spool, -inf)
+        assert not query.move_study(made.systems, pacs, str(archive.datasets[0].StudyInstanceUID), -inf)

@@ -15,8 +15,9 @@ from tests.records.kit import made_user
 from tests.records.moving_kit import GULCIN, made_patient, moved
 from tetkik.integrations import importing
 from tetkik.integrations.configuration import Configuration, Peer
-from tetkik.integrations.dicom import priors, query
+from tetkik.integrations.dicom import priors, query, web_archive
 from tetkik.integrations.dicom.query import FoundStudy
+from tetkik.integrations.dicomweb import DicomwebError
 from tetkik.integrations.importing import Importer
 from tetkik.integrations.listening import imported
 from tetkik.records.images import images, received_decisions, receiving
@@ -97,8 +98,49 @@ def test_a_study_that_the_archive_does_not_send_can_be_asked_for_again(one, monk
     monkeypatch.setattr(query, "find_studies", lambda *_: (found,))
     monkeypatch.setattr(query, "move_study", lambda *_: False)
     systems = Configuration.model_validate({"listen": {}, "peer": [PEER, PACS]})
-    assert priors.Archives(one.records, systems, Settings(), one.spool).ask(YESTERDAY) == 0
+    archives = priors.Archives(one.records, systems, Settings(), one.spool)
+    assert archives.ask(YESTERDAY) == 0
     assert one.study().prior_of is None
+    assert priors.find_unasked(one.records, systems, YESTERDAY)
+    monkeypatch.setattr(query, "move_study", lambda *_: True)
+    assert archives.ask(YESTERDAY) == 1
+    assert not priors.find_unasked(one.records, systems, YESTERDAY)
+
+
+def test_of_a_study_that_fails_half_way_what_came_is_no_strangers(one, monkeypatch):
+    """The archive went away in the middle; a study of which nothing came is asked for again."""
+    one.order()
+    one.arrive(a_file(1))
+    one.look(61)
+    half, none = a_file(1, key="P1", year="2024"), a_file(1, key="P2", year="2023")
+    found = [
+        FoundStudy(uids(one)[0], "4711", "YILDIZ^AYŞE", "19800101", "", date, ("DX",), "", 2)
+        for one, date in ((half, "20241120"), (none, "20231120"))
+    ]
+    web = PACS | {"host": None, "ae_title": None, "dicomweb": "https://pacs.local", "allow": []}
+    systems = Configuration.model_validate({"listen": {}, "peer": [PEER, web]})
+    asked: list[str] = []
+
+    def fetch(_systems: object, _peer: object, uid: str, *more: object) -> int:
+        asked.append(uid)
+        one.arrive(half if uid == found[0].study_uid else none, peer="pacs")
+        if len(asked) == 1:
+            raise DicomwebError("away")
+        return 1
+
+    monkeypatch.setattr(web_archive, "find_studies", lambda *_: tuple(found))
+    monkeypatch.setattr(web_archive, "fetch_study", fetch)
+    archives = priors.Archives(one.records, systems, Settings(), one.spool)
+    restarted = Importer(one.records, Settings(), systems, one.spool, decoders(), lambda: one.now)
+    restarted._has_archives = False  # asked by hand
+    assert archives.ask(YESTERDAY) == 0
+    restarted.run_once()
+    assert [item.refused for item in one.studies()] == [0, 0, 0]
+    assert of_prior(one, half).files == 1
+    assert archives.ask(YESTERDAY) == 1
+    assert asked == [item.study_uid for item in found]
+    assert not priors.find_unasked(one.records, systems, YESTERDAY)
+    restarted.close()
 
 
 def test_an_archive_that_was_away_is_asked_again_and_one_that_answered_is_not(one, monkeypatch):

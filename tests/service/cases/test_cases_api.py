@@ -6,8 +6,11 @@ import pytest
 
 from tests.records.kit import made_case
 from tests.service.kit import make_context, served, sign_in
+from tetkik.errors import Conflict
 from tetkik.language import Language
 from tetkik.records.ids import new_id
+from tetkik.records.reports.slow_work import written
+from tetkik.service.kit.http import idempotency
 from tetkik.values import Role
 
 API = "/api/v1"
@@ -72,6 +75,21 @@ def test_a_case_is_made_once_for_one_key(client):
     assert other.status_code == 409
     same = client.post(f"{API}/cases", json={"patient_id": made["patient_id"]}).json()
     assert (same["patient_id"], same["triage"]) == (made["patient_id"], None)
+
+
+def test_a_request_that_comes_again_while_it_is_in_work_gets_its_answer(client, monkeypatch):
+    """As on PostgreSQL: both find nothing, and the second meets the first as it keeps its answer."""
+
+    def beside(write, work):
+        written(write, work)
+        raise Conflict("Somebody else wrote the same at the same moment; look at it again and repeat.")
+
+    monkeypatch.setattr(idempotency, "written", beside)
+    sent = {"json": {"patient": {"name": "Beklenen HASTA"}}, "headers": {"Idempotency-Key": new_id()}}
+    second = client.post(f"{API}/cases", **sent)
+    assert (second.status_code, second.headers["Idempotency-Replayed"]) == (201, "true")
+    monkeypatch.undo()
+    assert client.post(f"{API}/cases", **sent).json() == second.json()
 
 
 @pytest.mark.parametrize(

@@ -104,3 +104,69 @@ def test_the_page_comes_back_locked_by_itself(phone, app_context):
     phone.set_offline(False)
     arrived(page, "/lock")
     assert set(paths) == {"/lock"} and sessions_of(app_context, actor) == [True]
+
+
+POST = """(csrf) => {
+    const form = document.createElement('form');
+    Object.assign(form, { method: 'post', action: '/lock' });
+    const made = () => document.createElement('input');
+    const field = (name, value) => form.append(Object.assign(made(), { name, value }));
+    for (let at = 0; at < 1001; at++) field(`f${at}`, '');
+    if (csrf) field('csrf', csrf);
+    document.body.append(form);
+    form.submit();
+}"""
+
+
+@pytest.mark.attack
+def test_a_form_of_another_site_without_a_network_shuts_nobody_out(phone, app_context):
+    """What the server refuses to read would be delivered before every page, and never be."""
+    actor = signed_in(phone, app_context, *DESK)
+    page = ready(phone.new_page())
+    phone.set_offline(True)
+    for csrf in ("", "made up"):
+        page.evaluate("() => { window.before = true; }")
+        page.evaluate(POST, csrf)
+        page.wait_for_function("() => !window.before && document.querySelector('[data-offline-page]')")
+    phone.set_offline(False)
+    page.locator("form[action='/lock']").wait_for(state="attached")  # of a page of somebody signed in
+    assert sessions_of(app_context, actor) == [False]
+
+
+@pytest.mark.attack
+def test_a_proxy_that_refuses_does_not_stand_for_the_hospital(phone, app_context):
+    actor = signed_in(phone, app_context, *DESK)
+    page = ready(phone.new_page())
+    (worker,) = phone.service_workers
+    worker.evaluate(
+        "() => { self.real = fetch; self.fetch = async () => new Response('', { status: 403 }); }"
+    )
+    press_lock(page)
+    expect(page.locator("[data-not-left]")).to_be_visible()
+    page.close()
+    assert sessions_of(app_context, actor) == [False]
+    worker.evaluate("() => { self.fetch = self.real; }")
+    again = phone.new_page()
+    again.goto("/worklist")
+    arrived(again, "/lock")
+    assert sessions_of(app_context, actor) == [True]
+
+
+@pytest.mark.attack
+def test_a_page_that_comes_past_the_worker_opens_nothing_that_was_locked(phone, app_context):
+    """Loaded anew by force, a page comes from the hospital before that knows of the lock."""
+    actor = signed_in(phone, app_context, *DESK)
+    page = ready(phone.new_page(), "/account")
+    phone.set_offline(True)
+    press_lock(page)
+    page.locator("[data-nobody]").wait_for()
+    page.close()
+    phone.set_offline(False)
+    again = phone.new_page()
+    force = phone.new_cdp_session(again)
+    force.send("Network.enable")
+    force.send("Network.setBypassServiceWorker", {"bypass": True})
+    again.goto("/account", wait_until="commit")
+    force.send("Network.setBypassServiceWorker", {"bypass": False})
+    arrived(again, "/lock")
+    assert sessions_of(app_context, actor) == [True]

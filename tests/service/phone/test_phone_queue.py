@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -204,22 +205,27 @@ def test_a_known_patient_is_asked_about(phone, app_context):
     assert len(named(app_context, "Tanınan HASTA")) == 2
 
 
+def problem(status: int, title: str) -> dict[str, Any]:
+    """What the hospital answers as a fault, by its address; without a title a proxy before it."""
+    said = {"type": f"urn:tetkik:problem:{title}", "title": title, "detail": "Olmadı."}
+    return {"status": status, "content_type": "application/json", "body": json.dumps(said if title else {})}
+
+
 def test_one_that_is_refused_stops_no_other(phone, app_context):
     signed_in(phone, app_context, *DESK)
     page = ready(phone.new_page())
-    faults = {"Yetkisiz": (403, "Forbidden"), "Bozuk": (500, "Unexpected"), "Taşınan": (409, "Conflict")}
+    faults = {"Yetkisiz": (403, "Forbidden"), "Bozuk": (500, "Unexpected"), "Yabancı": (413, "")}
+    faults |= {"Taşınan": (409, "Conflict"), "Yanlış": (422, "Invalid")}
+
+    tried: list[str] = []
 
     def answer(route: Route) -> None:
         name = json.loads(route.request.post_data or "")["patient"]["name"]
+        tried.append(name)
         if name not in faults:
             route.continue_()
             return
-        status, title = faults[name]
-        route.fulfill(
-            status=status,
-            content_type="application/json",
-            body=json.dumps({"title": title, "detail": "Olmadı."}),
-        )
+        route.fulfill(**problem(*faults[name]))
 
     page.route(CASES, answer)
     phone.set_offline(True)
@@ -229,20 +235,23 @@ def test_one_that_is_refused_stops_no_other(phone, app_context):
     phone.set_offline(False)
     wait_for_notice(page, f"{SENT}: 1")
     states = page.locator("[data-state]")
-    expect(states).to_have_text(["ağı bekliyor", "ağı bekliyor", "kabul edilmedi: Olmadı."])
-    assert [entry["text"] is None for entry in kept(page)] == [False, False, True]
+    refused, waits = "kabul edilmedi: Olmadı.", "ağı bekliyor"
+    page.click("[data-send]")
+    expect(states).to_have_text([waits, waits, waits, refused, refused])
+    assert [entry["text"] is None for entry in kept(page)] == [False, False, False, True, True]
+    assert (tried.count("Taşınan"), tried.count("Yanlış")) == (
+        2,
+        1,
+    )  # somebody wrote at that moment, it seemed
     assert len(named(app_context, "Sağlam")) == 1
 
 
 def test_a_photo_that_is_refused_leaves_its_case(phone, app_context, tmp_path):
     signed_in(phone, app_context, *DESK)
     page = ready(phone.new_page())
-    refused = {"status": 422, "content_type": "application/json", "body": '{"detail": "Görüntü okunamıyor."}'}
-    page.route("**/api/v1/images?*", lambda route: route.fulfill(**refused))
+    page.route("**/api/v1/images?*", lambda route: route.fulfill(**problem(422, "InputError")))
     take(page, "Fotoğrafsız HASTA", photo=shot(tmp_path))
-    expect(page.locator("[data-state]")).to_contain_text(
-        "açıldı ama fotoğrafı kabul edilmedi: Görüntü okunamıyor."
-    )
+    expect(page.locator("[data-state]")).to_contain_text("açıldı ama fotoğrafı kabul edilmedi: Olmadı.")
     expect(page.locator("[data-what]")).to_have_text("Fotoğraf")
     (case_id,) = named(app_context, "Fotoğrafsız HASTA")
     with app_context.records.read(SYSTEM) as tx:
@@ -273,6 +282,14 @@ def test_while_a_page_stays_open_it_is_sent_again_but_not_after_a_day(phone, app
     page.clock.fast_forward(31_000)
     wait_for_notice(page, f"{SENT}: 1")
     assert [len(named(app_context, name)) for name in ("Bir Günlük HASTA", "Bekleyen HASTA")] == [1, 1]
+
+
+def test_a_proxy_that_takes_the_date_out_does_not_make_it_young_for_ever(phone, app_context):
+    signed_in(phone, app_context, *DESK)
+    page = ready(phone.new_page())
+    page.route(HEALTH, lambda route: route.fulfill(headers={"Date": ""}))
+    taken(page, "Tarihsiz HASTA")
+    assert kept(page)[0]["tried"] > 0  # type: ignore[operator]
 
 
 def test_nothing_of_a_patient_is_cached(phone, app_context):

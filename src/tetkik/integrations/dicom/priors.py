@@ -7,8 +7,10 @@ compared before anything is fetched, and what it sends is compared again (`recei
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import structlog
 from sqlalchemy import or_, select
@@ -87,43 +89,55 @@ class Archives:
                 for one in wanted
                 if receiving.expect_prior(tx, one.study_uid, study.patient_id, peer.name)
             ]
-            tx.audit(
-                Action.STUDIES_FETCHED,
-                case_id=study.case_id,
-                patient_id=study.patient_id,
-                peer=peer.name,
-                found=len(found),
-                count=len(coming),
-            )
-        return sum(self._fetch(peer, one.study_uid) for one in coming)
+        came = 0
+        try:
+            for one in coming:
+                came += self._fetch(peer, one.study_uid)
+        finally:
+            missing = len(coming) - came
+            more: dict[str, Any] = {"not_given": missing} if missing else {}
+            if came or not missing:  # else it counts as not asked
+                with self.records.write(SYSTEM) as tx:
+                    tx.audit(
+                        Action.STUDIES_FETCHED,
+                        case_id=study.case_id,
+                        patient_id=study.patient_id,
+                        peer=peer.name,
+                        found=len(found),
+                        count=came,
+                        **more,
+                    )
+        return came
 
     def _fetch(self, peer: Peer, study_uid: str) -> bool:
-        came = False
-        try:
-            if peer.is_web:
-                came = bool(web_archive.fetch_study(self.systems, peer, study_uid, self.settings, self.spool))
-            else:
-                came = query.move_study(self.systems, peer, study_uid)
-        finally:
-            if not came:
-                with self.records.write(SYSTEM) as tx:
-                    receiving.forget_expected(tx, study_uid)
+        assert self.systems.listen is not None
+        until = time.monotonic() + self.systems.listen.longest_seconds
+        # Where this fails in the middle, what came lies in the spool and must find its row there.
+        if peer.is_web:
+            place = self.settings, self.spool, until
+            came = web_archive.fetch_study(self.systems, peer, study_uid, *place) > 0
+        else:
+            came = query.move_study(self.systems, peer, study_uid, until)
+        if not came:
+            with self.records.write(SYSTEM) as tx:
+                receiving.forget_expected(tx, study_uid)
         return came
 
 
 def find_unasked(
     records: Records, systems: Configuration, since: datetime
 ) -> tuple[tuple[ReceivedView, tuple[Peer, ...]], ...]:
-    """Studies that came since, with the archives that were not asked for earlier ones or did not answer."""
+    """Studies that came since, with the archives that were not asked for earlier ones or gave not all."""
     with records.read() as tx:
         asked = select(AuditRow.case_id, AuditRow.content).where(
             AuditRow.action == Action.STUDIES_FETCHED, AuditRow.at > since
         )
-        done = {
-            (case_id, json.loads(content)["detail"]["peer"])
+        answers = [
+            (case_id, json.loads(content)["detail"])
             for case_id, content in tx.session.execute(asked)
             if content is not None  # erased
-        }
+        ]
+        done = {(case_id, detail["peer"]) for case_id, detail in answers if not detail.get("not_given")}
         came = select(ReceivedStudy.id, ReceivedStudy.case_id).where(
             ReceivedStudy.state == ReceivedState.IMPORTED,
             or_(ReceivedStudy.last_at > since, ReceivedStudy.decided_at > since),

@@ -7,6 +7,7 @@ that answers with nonsense or a failure knows nothing, and the log says so; of o
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -105,8 +106,9 @@ def found_studies(answers: Iterable[Dataset], peer: Peer) -> tuple[FoundStudy, .
     return tuple(sorted(found, key=lambda one: one.date, reverse=True))
 
 
-def move_study(systems: Configuration, peer: Peer, study_uid: str) -> bool:
-    """Ask an archive to send us a study by C-STORE; gives whether it says that it did.
+def move_study(systems: Configuration, peer: Peer, study_uid: str, until: float) -> bool:
+    """Ask an archive to send us a study by C-STORE; gives whether it says that it did by then
+    (`time.monotonic`).
 
     Raises:
         Unanswered.
@@ -119,6 +121,9 @@ def move_study(systems: Configuration, peer: Peer, study_uid: str) -> bool:
         for answer, _ in association.send_c_move(query, own_title(systems), STUDY_MOVE):
             status = answer.get("Status", 0xFFFF)
             if status not in _PENDING:
+                break
+            if time.monotonic() > until:
+                association.abort()
                 break
     if status not in (0x0000, 0xB000):  # B000: complete, with failures of some (PS3.4 table C.4-2)
         _log.warning("move_failed", peer=peer.name, status=f"{status:04X}H")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from io import BytesIO
 
 from pydicom.filereader import read_dataset
@@ -12,10 +13,11 @@ from tetkik.integrations.configuration import Configuration, Peer
 from tetkik.integrations.dicom.offer import STORAGE_CLASSES, STORAGE_SYNTAXES
 from tetkik.integrations.dicom.query import STUDY_KEYS, FoundStudy, found_studies
 from tetkik.integrations.dicom.spool import Origin, Spool, now
-from tetkik.integrations.dicomweb import fetch, find, unreadable
+from tetkik.integrations.dicomweb import DicomwebError, fetch, find, unreadable
 from tetkik.settings import Settings
 
-_UID = re.compile(r"[0-9.]{1,64}")
+_UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(\.[0-9]+)*")
+"""No part of it is `..`, which would lead out of the study."""
 _MOST_STUDIES, _MOST_OBJECTS = 1000, 20_000
 _LONGEST_META = 64 << 10
 _PIECE = 1 << 20
@@ -33,17 +35,23 @@ def find_studies(
     return found_studies(find(systems, peer, "studies", query, settings), peer)
 
 
-def fetch_study(systems: Configuration, peer: Peer, study_uid: str, settings: Settings, spool: Spool) -> int:
+def fetch_study(
+    systems: Configuration, peer: Peer, study_uid: str, settings: Settings, spool: Spool, until: float
+) -> int:
     """Bring the objects of a study into the spool, one after the other; gives how many.
 
     Raises:
-        DicomwebError: it does not answer, or gives something else.
+        DicomwebError: it does not answer, or gives something else, or not all by then (`time.monotonic`).
         NoRoom, OSError: the disk is full.
     """
     study = f"studies/{_checked(study_uid, peer)}"
     objects = find(systems, peer, f"{study}/instances", {"limit": str(_MOST_OBJECTS)}, settings)
     for one in objects:
         series, uid = (_checked(text(one, name), peer) for name in ("SeriesInstanceUID", "SOPInstanceUID"))
+        if time.monotonic() > until:
+            raise DicomwebError(
+                "{name} gives a study by DICOMweb too slowly; look at its log.", name=peer.name
+            )
         place = f"{study}/series/{series}/instances/{uid}"
         for content in fetch(systems, peer, place, spool.longest_object, settings):
             _keep(spool, peer, content)

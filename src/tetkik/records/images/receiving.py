@@ -293,11 +293,15 @@ def note_expected(tx: Transaction, received_id: str, count: int | None) -> None:
 
 
 def expect_prior(tx: Transaction, study_uid: str, patient_id: str, peer: str) -> bool:
-    """Say that an earlier study of a patient is about to be fetched; gives whether it is new to us."""
-    if find_received(tx, study_uid) is not None:
-        return False
-    file = NewFile("", peer, b"", tx.now)
-    row = _create(tx, file, study_uid)
+    """Say that an earlier study of a patient is about to be fetched; gives whether nothing of it is here."""
+    digest = tx.vault.digest("study", study_uid)
+    row = tx.session.scalar(select(ReceivedStudy).where(ReceivedStudy.uid_digest == digest))
+    if row is not None:
+        if (row.prior_of, row.peer, row.files) != (patient_id, peer, 0):
+            return False
+        row.first_at = row.last_at = tx.now  # nothing came the last time
+        return True
+    row = _create(tx, NewFile("", peer, b"", tx.now), study_uid)
     row.prior_of = patient_id
     seal_content(tx, row, ReceivedContent())
     return True

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 
 import structlog
@@ -20,8 +21,8 @@ from tetkik.settings import Settings
 from tetkik.values import MeasuredImage
 
 _POLL_SECONDS = 2.0
-_MOST_SYSTEMS = 8
-"""To which something is sent at the same time."""
+_STOP_SECONDS = 20.0
+"""For which sendings are waited for at the end; one that is cut off is repeated later."""
 _log = structlog.get_logger()
 
 
@@ -42,12 +43,13 @@ class OutboxThread(PeriodicThread):
         super().__init__("outbox", _POLL_SECONDS)
         self._context = context
         self._decoder = decoder
-        self._pool = ThreadPoolExecutor(_MOST_SYSTEMS, "outbox")
-        self._sending: dict[str, Future[None]] = {}
+        self._sending: dict[str, threading.Thread] = {}
 
     def stop(self) -> None:
         super().stop()
-        self._pool.shutdown(cancel_futures=True)
+        end = time.monotonic() + _STOP_SECONDS
+        for thread in self._sending.values():
+            thread.join(max(0.0, end - time.monotonic()))
 
     def run_once(self) -> None:
         """Begin to send to every system for which something is due."""
@@ -62,8 +64,10 @@ class OutboxThread(PeriodicThread):
             _log.error("outbox", kind=type(fault).__name__)
             return
         for name in due:
-            if name not in self._sending or self._sending[name].done():
-                self._sending[name] = self._pool.submit(self._send, systems, name)
+            if name not in self._sending or not self._sending[name].is_alive():
+                thread = threading.Thread(target=self._send, args=(systems, name), daemon=True)
+                self._sending[name] = thread
+                thread.start()
 
     def _send(self, systems: Configuration, name: str) -> None:
         records, settings = self._context.records, self._context.settings

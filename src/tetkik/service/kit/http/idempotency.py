@@ -69,9 +69,9 @@ class IdempotentRequest:
         """Do the work, in one transaction with the storing of its answer, or give the first answer."""
 
         def answered(tx: Transaction) -> Outcome[T]:
-            before = self._before(tx)
+            before: Outcome[T] | None = self._first(tx)
             if before is not None:
-                return Outcome(None, idempotent_responses.open_response(tx, before), before.status)
+                return before
             made = work(tx)
             body = to_json(made)
             if self.key is not None:
@@ -88,7 +88,22 @@ class IdempotentRequest:
                 )
             return Outcome(made, body, status)
 
-        return written(lambda: records.write(actor), answered)
+        try:
+            return written(lambda: records.write(actor), answered)
+        except Conflict:
+            # The same request may have been in work beside this one: by now its answer is kept.
+            with records.write(actor) as tx:
+                before: Outcome[T] | None = self._first(tx)
+            if before is None:
+                raise
+            return before
+
+    def _first(self, tx: Transaction) -> Outcome[T] | None:
+        """The answer that was given the first time."""
+        before = self._before(tx)
+        if before is None:
+            return None
+        return Outcome(None, idempotent_responses.open_response(tx, before), before.status)
 
     def _before(self, tx: Transaction) -> schema.IdempotentRequest | None:
         stored = schema.IdempotentRequest

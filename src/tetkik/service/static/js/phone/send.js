@@ -12,8 +12,11 @@ async function post(address, key, kind, content) {
   return { status: answer.status, body: await answer.json().catch(() => ({})) };
 }
 
-/** Whether trying once more later may help: signed out, too much at once, a server that restarts. @param {number} status */
-const passes = (status) => [401, 403, 408, 425, 429].includes(status) || status >= 500;
+/**
+ * Whether trying once more later may help: signed out, too much at once, a server that restarts, a proxy that refuses.
+ * @param {{status: number, body: any}} answer
+ */
+const passes = ({ status, body }) => [401, 403, 408, 425, 429].includes(status) || status >= 500 || !`${body?.type}`.startsWith('urn:tetkik:');
 /** Whether it would be answered to every other entry as well. @param {number} status */
 const stops = (status) => [401, 429].includes(status);
 
@@ -37,7 +40,7 @@ export async function send(owner, tell) {
 /** Milliseconds since 1970; null where nothing answers. A phone's own clock may jump. */
 async function serverTime() {
   const answer = await fetch('/api/v1/health', { cache: 'no-store' }).catch(() => null);
-  return answer?.ok ? Date.parse(answer.headers.get('Date') ?? '') : null;
+  return answer?.ok ? Date.parse(answer.headers.get('Date') ?? '') || Date.now() : null; // a proxy may take it out
 }
 
 /**
@@ -49,7 +52,7 @@ async function serverTime() {
  */
 async function one(owner, entry, now, tell) {
   try {
-    entry.tried ??= now;
+    entry.tried ||= now;
     const late = now - entry.tried > REMEMBERED; // the server may have it already, and would take it again
     await note(entry, late ? { ...EMPTIED, state: 'expired' } : {});
     if (late) return true;
@@ -66,12 +69,15 @@ async function one(owner, entry, now, tell) {
       tell({ entry, state: 'sent', number });
       return true;
     }
-    if (passes(answer.status)) {
+    const { title } = answer.body;
+    const again = title === 'Conflict' && !entry.again; // somebody wrote at the same moment: once more tells
+    if (again) await note(entry, { again });
+    if (again || passes(answer)) {
       tell({ entry, state: 'waits' });
       return !stops(answer.status);
     }
     const said = answer.body.detail ?? String(answer.status);
-    if (answer.body.title === 'PatientKnown') await note(entry, { state: 'known', said });
+    if (title === 'PatientKnown') await note(entry, { state: 'known', said });
     else if (opened) await note(entry, { ...EMPTIED, state: 'opened', parts: ['photo'], number, said });
     else await note(entry, { ...EMPTIED, state: 'refused', said });
     tell({ entry, state: 'refused' });

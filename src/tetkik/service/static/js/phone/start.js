@@ -65,7 +65,15 @@ function withoutNetwork() {
 }
 
 async function begin() {
+  const owed = (await (await caches.open('tetkik-owed')).keys()).length > 0; // see worker.js
+  const past = owed && Boolean(dataset.person); // it came past the worker, as where a page is loaded anew by force
+  document.documentElement.hidden = past;
   await navigator.serviceWorker.register('/service-worker.js', { scope: '/' });
+  if (past) {
+    await navigator.serviceWorker.ready;
+    location.reload();
+    return;
+  }
   await expire();
   if (dataset.person) {
     await arrive({
@@ -76,7 +84,6 @@ async function begin() {
       csrf: /** @type {HTMLMetaElement} */ (document.querySelector('meta[name="csrf-token"]')).content,
     });
   } else {
-    const owed = (await (await caches.open('tetkik-owed')).keys()).length > 0; // see worker.js
     if (owed || !offline) await leave();
     if (owed) localStorage.setItem('tetkik-left', String(Date.now())); // as left.js tells the other tabs
     const banner = /** @type {HTMLElement | null} */ (document.querySelector('[data-not-left]'));

@@ -28,6 +28,7 @@
  * @property {string} said why it was not taken
  * @property {string} [number] of the case that is open without its photo
  * @property {number} [tried] by the server's clock, when it was first sent
+ * @property {boolean} [again] the server took something else at the same moment, and is asked once more
  */
 
 /** @typedef {{iv: Uint8Array, sealed: ArrayBuffer}} Sealed */

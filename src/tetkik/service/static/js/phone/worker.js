@@ -37,12 +37,20 @@ addEventListener('fetch', (event) => {
 });
 
 async function leave(request, pathname) {
-  const body = await request.clone().text();
+  const csrf = new URLSearchParams(await request.clone().text()).get('csrf') ?? '';
   const answer = await fetch(request).catch(() => null);
-  if (answer && answer.status < 500) return answer;
-  // Under a name of its own: a form of another site, which has not the session's token, replaces none.
-  await (await caches.open(OWED)).put(`${pathname}?${crypto.randomUUID()}`, new Response(body));
+  if (answer && told(answer)) return answer;
+  // Under a name of its own: a form of another site, which has not the session's token, replaces none. Nothing but
+  // the token is kept, for what the hospital refuses to read would stand before every page.
+  if (csrf && csrf.length <= 200) {
+    await (await caches.open(OWED)).put(`${pathname}?${crypto.randomUUID()}`, new Response(new URLSearchParams({ csrf })));
+  }
   return Response.redirect(OFFLINE, 303);
+}
+
+/** Whether the hospital itself answered: it did it, or the session is over or another. A proxy refuses, too. */
+function told(answer) {
+  return answer.type === 'opaqueredirect' || ([401, 403].includes(answer.status) && answer.headers.has('X-Request-Id'));
 }
 
 async function page(request) {
@@ -54,13 +62,13 @@ async function page(request) {
   return request.method === 'GET' ? caches.match(OFFLINE) : Response.redirect(OFFLINE, 303);
 }
 
-/** Whether the hospital knows of every lock and sign-out, now or as the session is over or another. */
+/** Whether the hospital knows of every lock and sign-out. */
 async function delivered() {
   const owed = await caches.open(OWED);
   for (const { url } of await owed.keys()) {
     const body = new URLSearchParams(await (await owed.match(url)).text());
     const answer = await fetch(url, { method: 'POST', body, redirect: 'manual' });
-    if (answer.type !== 'opaqueredirect' && ![401, 403].includes(answer.status)) return false;
+    if (!told(answer)) return false;
     await owed.delete(url);
   }
   return true;
