@@ -42,7 +42,7 @@ _AWAY = NO_ROOM | {
     for name in ("EIO", "EMFILE", "ENFILE", "ENOTCONN", "ESTALE", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH")
     if hasattr(errno, name)
 }
-"""What the operating system says where the disk is full, a file server gone, or the program out of handles."""
+"""What the operating system says where the disk is full, a file server gone, or no handle left."""
 _log = structlog.get_logger()
 
 
@@ -305,7 +305,7 @@ def _place() -> str:
     """Names where processes see each other: this start of this machine, and within it this container."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii")
-        seen = f"{boot}{os.stat('/proc/self/ns/pid').st_ino}"
+        seen = f"{boot}{Path('/proc/self/ns/pid').stat().st_ino}"
     except OSError:  # not Linux
         seen = socket.gethostname()
     return f"{socket.gethostname()[:24]}-{sha256(seen.encode()).hexdigest()[:12]}".replace(":", "")

@@ -71,7 +71,7 @@ def add_job(
 ) -> str:
     """Let work wait; gives the id, or that of the same work which waits already."""
     check_frame(image, frame)
-    # A worker that takes it meanwhile comes before or after: what is asked for is not changed under its hands.
+    # A worker that takes it meanwhile comes before or after: what it reads is not changed under its hands.
     # Before the lock of the case, as everybody locks both.
     same = select(Job).where(Job.image_id == image.id, Job.kind == kind, Job.state == JobState.QUEUED)
     waiting = tx.session.scalar(same.with_for_update())
@@ -95,8 +95,8 @@ def take_jobs(
 ) -> tuple[Work, ...]:
     """Take the most urgent work that nobody has, the older of two first.
 
-    Work that was begun before goes alone, to an `idle` worker: where it ends a process, it ends no other. What
-    failed here is left to others first.
+    Work that was begun before goes alone, to an `idle` worker: where it ends a process, it ends no other.
+    What failed here is left to others first.
 
     Args:
         within: what is less urgent is left for others.

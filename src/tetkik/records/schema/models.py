@@ -101,5 +101,4 @@ class Job(Identified, Base):
         Index("ix_jobs_open", "priority", "id", sqlite_where=OPEN_JOB, postgresql_where=OPEN_JOB),
         Index("ix_jobs_failed", "created_at", sqlite_where=FAILED_JOB, postgresql_where=FAILED_JOB),
         Index("ix_jobs_case", "case_id"),
-        Index("ix_jobs_queue", "state", "priority", "id"),  # of the version before; it goes with the next one
     )

@@ -12,12 +12,14 @@ _OPEN, _FAILED = sa.text("state IN ('queued', 'running')"), sa.text("state = 'fa
 
 
 def upgrade() -> None:
-    """Create them beside one over all that was ever done, which services of the version before still use."""
+    """Create them in the place of one over all that was ever done."""
+    op.drop_index("ix_jobs_queue", "jobs")
     op.create_index("ix_jobs_open", "jobs", ["priority", "id"], sqlite_where=_OPEN, postgresql_where=_OPEN)
     op.create_index("ix_jobs_failed", "jobs", ["created_at"], sqlite_where=_FAILED, postgresql_where=_FAILED)
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Drop them, and create that one again."""
     op.drop_index("ix_jobs_failed", "jobs")
     op.drop_index("ix_jobs_open", "jobs")
+    op.create_index("ix_jobs_queue", "jobs", ["state", "priority", "id"])
