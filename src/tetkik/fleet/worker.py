@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import secrets
 import socket
@@ -160,6 +161,8 @@ class Worker:
         try:
             threading.Thread(target=self._pixels.start, name="decoder", daemon=True).start()
             warm_up(self._settings.findings_model)
+            # Libraries and model stay: the collector need not walk through them with every image.
+            gc.freeze()
         except Exception as fault:
             _log.error(
                 "worker not ready", kind=type(fault).__name__, template=getattr(fault, "template", None)

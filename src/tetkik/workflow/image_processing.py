@@ -15,8 +15,9 @@ from functools import partial
 
 from tetkik.errors import InputError, NotFound, TetkikError
 from tetkik.language import Sentence
-from tetkik.records.cases import cases
-from tetkik.records.cases.locks import lock_reports_for_image
+from tetkik.records.cases import cases, complaints
+from tetkik.records.cases.locks import lock_reports
+from tetkik.records.cases.patient_links import records_of
 from tetkik.records.database import Records, Transaction
 from tetkik.records.files import StoredFile
 from tetkik.records.images import derived_images, images, jobs, runs
@@ -83,6 +84,8 @@ class _CaseContext:
     """What the records know before a model looks; the file adds to the identity."""
 
     image: StoredImage
+    filed: Identity
+    """As the file says it."""
     identity: Identity
     history: str
 
@@ -97,6 +100,7 @@ class _StudyContext:
     lead: _CaseContext
     lead_frame: int | None
     """The frame that the answer about the leading image is of; None for the middle one."""
+    prior: FindingsResult | None
 
     @property
     def technique(self) -> str | None:
@@ -150,9 +154,8 @@ def read_case_image(
                 analysis = _analyse(image, study.lead, settings.findings_model, settings)
                 shown = partial(key_image, image)
             reported = _draft(records, settings, study, analysis, shown, report_progress)
-            with records.read() as tx:  # the file itself may declare a wrong character set
-                identity = images.load_metadata(tx, study.lead.image).identity
-            document = replace(reported.document, identity=identity)
+            # The file itself may declare a wrong character set.
+            document = replace(reported.document, identity=study.lead.filed)
             reported = replace(reported, document=document)
         report_progress(Stage.KEEPING, "")
         stored = heats.result()
@@ -171,10 +174,12 @@ def _frame(work: Work, image: StoredImage) -> int | None:
 
 def _load_context(tx: Transaction, image_id: str) -> _CaseContext:
     image = images.load_image(tx, image_id)
-    case = cases.load_case(tx, image.case_id, audit=False)
-    complaint = case.complaint.result.text if case.complaint is not None else ""
-    identity = identity_for(tx, image.patient_id, images.load_metadata(tx, image).identity)
-    return _CaseContext(image, identity, _in_one(case.question, complaint))
+    case = tx.session.get_one(Case, image.case_id)
+    told = complaints.load_complaint(tx, case.id)
+    complaint = told.result.text if told is not None else ""
+    filed = images.load_metadata(tx, image).identity
+    identity = identity_for(tx, image.patient_id, filed)
+    return _CaseContext(image, filed, identity, _in_one(tx.open_text(case, "question"), complaint))
 
 
 def _in_one(*sentences: str) -> str:
@@ -214,17 +219,18 @@ def _load_study(
     known = runs.load_study_results(tx, image.study_id) | {image.id: result}
     results = {one.id: known[one.id] for one in there if one.id in known}
     lead = lead_image(results)
-    if lead == image.id:
-        return _StudyContext(results, there, context, work.frame)
-    judged = (run.frame for run in runs.list_runs(tx, lead) if run.state is not RunState.FAILED)
-    return _StudyContext(results, there, _load_context(tx, lead), next(judged, None))
+    frame = work.frame
+    if lead != image.id:
+        judged = (run.frame for run in runs.list_runs(tx, lead) if run.state is not RunState.FAILED)
+        context, frame = _load_context(tx, lead), next(judged, None)
+    return _StudyContext(results, there, context, frame, _prior(tx, context, join_results(results)))
 
 
-def _prior(tx: Transaction, image: StoredImage, result: FindingsResult) -> FindingsResult | None:
+def _prior(tx: Transaction, context: _CaseContext, result: FindingsResult) -> FindingsResult | None:
     """What is known of the patient's last study of the same kind, taken before this one."""
     if not result.suitable:
         return None
-    date = images.load_metadata(tx, image).identity.study_date
+    image, date = context.image, context.filed.study_date
     for run in runs.list_earlier_runs(tx, image):
         if run.route is not result.route:
             continue
@@ -253,8 +259,6 @@ def _draft(
     from tetkik.report.llm import open_model
 
     lead, result = study.lead, join_results(study.results)
-    with records.read() as tx:
-        prior = _prior(tx, lead.image, result)
 
     def draft(file: str | None) -> Reported:
         return draft_from_analysis(
@@ -262,7 +266,7 @@ def _draft(
             settings,
             history=lead.history,
             captioned=file,
-            prior=prior,
+            prior=study.prior,
             technique=study.technique,
             writer=open_model(settings.llm_url),
             on_text=lambda text: report_progress(Stage.WRITING, text),
@@ -309,7 +313,7 @@ def _keep(
 ) -> None:
     jobs.finish_job(tx, work)
     image = images.load_image(tx, work.image_id)
-    lock_reports_for_image(tx, image.id)
+    lock_reports(tx, records_of(tx, image.patient_id))
     run_id: str | None = runs.add_run(tx, image, answer)
     derived_images.replace_derived_images(tx, image, DerivedImageKind.HEAT, heats)
     # Images may have come, gone, or been moved while the draft was written.
@@ -325,7 +329,7 @@ def _keep(
     inputs = reported.drafted.facts.inputs
     made = MachineDraft(_with_unread(reported.document, study), run_id, there, inputs, reported.prior)
     drafts.write_machine_draft(tx, lead.id, made)
-    _compare_again(tx, lead, reported)
+    _compare_again(tx, study.lead, reported)
     signing.settle_case(tx, image.case_id)
 
 
@@ -361,12 +365,12 @@ def _with_unread(document: ReportDocument, study: _StudyContext) -> ReportDocume
     return replace(document, content=replace(document.content, draft=draft))
 
 
-def _compare_again(tx: Transaction, image: StoredImage, reported: Reported) -> None:
+def _compare_again(tx: Transaction, lead: _CaseContext, reported: Reported) -> None:
     """Where the earlier image was judged while the draft was written, its marks follow."""
     result = reported.document.result
-    if reported.prior is None or result is None or _prior(tx, image, result) == reported.prior:
+    if reported.prior is None or result is None or _prior(tx, lead, result) == reported.prior:
         return
-    for run in runs.list_earlier_runs(tx, image):
+    for run in runs.list_earlier_runs(tx, lead.image):
         report_id = drafts.report_of_image(tx, run.image_id)
         if report_id is not None:
             prior_recheck.recheck(tx, report_id)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from tetkik.bundle import CachedModel, ModelCache
 from tetkik.values import CaptionResult, FindingsResult, Radiograph
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 
 _PREVIEW = 320
 """Longer side of a preview, in pixels."""
+_PNG_COLOURS = MappingProxyType({1: 0, 3: 2, 4: 6})
+"""Colour types of PNG by the bytes of a pixel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +96,23 @@ def preview_of(image: Radiograph) -> bytes:
 
 
 def png_of(picture: Picture) -> bytes:
-    """A picture as PNG."""
-    packed = BytesIO()
-    picture.save(packed, "PNG", compress_level=1)  # the default takes seven times as long for a sixth less
-    return packed.getvalue()
+    """A picture in grey, RGB or RGBA, of 8 bits, as PNG.
+
+    Every row is filtered by the pixel to the left and packed in runs (W3C PNG, 9.2): Pillow, which tries each
+    filter on each row, takes three times as long for the same size.
+    """
+    pixels = np.asarray(picture)
+    rows, columns = pixels.shape[:2]
+    flat = pixels.reshape(rows, -1)
+    step = flat.shape[1] // columns
+    lines = np.ones((rows, 1 + flat.shape[1]), np.uint8)
+    lines[:, 1 : 1 + step] = flat[:, :step]
+    np.subtract(flat[:, step:], flat[:, :-step], out=lines[:, 1 + step :])
+    packer = zlib.compressobj(1, strategy=zlib.Z_RLE)
+    head = struct.pack(">2I5B", columns, rows, 8, _PNG_COLOURS[step], 0, 0, 0)
+    packed = packer.compress(lines.data) + packer.flush()
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

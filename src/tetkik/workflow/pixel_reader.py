@@ -43,10 +43,11 @@ class PixelReader:
                 if known is not None:
                     self._cache.move_to_end(place)
                     return known
-        if image.frames > 1:
+            content = images.read_content(tx, image) if image.frames == 1 else None
+        if content is None:
             found = self._readers.read_frame(partial(self._load, image), image.id, chosen)
         else:
-            found = self._readers.read(self._load(image), image.id)
+            found = self._readers.read(content, image.id)
         self._keep(place, found)
         return found
 

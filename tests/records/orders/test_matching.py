@@ -115,6 +115,52 @@ def test_another_modality_or_time_is_doubtful(records, facts, differing):
     assert (found.kind, traits(found)) == (Verdict.DOUBTFUL, differing)
 
 
+@pytest.mark.parametrize(
+    ("asked", "made", "kind"),
+    [
+        ("CHEST", "TORAKS", Verdict.MATCHED),
+        ("BRAIN", "HEAD", Verdict.MATCHED),
+        ("CHEST", "HAND", Verdict.DOUBTFUL),
+        ("RIGHT KNEE", "SOL DİZ", Verdict.DOUBTFUL),
+        ("CHEST", "KNEE LEFT", Verdict.DOUBTFUL),
+        ("CHEST", "PORTABLE", Verdict.MATCHED),
+    ],
+)
+def test_another_region_or_side_of_the_body_is_doubtful(records, asked, made, kind):
+    ordered(records, content=replace(CONTENT, body_part=asked))
+    assert verdict(records, replace(FACTS, body_part=made)).kind is kind
+
+
+def test_of_two_orders_of_a_day_the_part_of_the_body_tells(records):
+    patient_id, _ = ordered(records, content=replace(CONTENT, accession="A-2", body_part="CHEST"))
+    with records.write(SYSTEM) as tx:
+        ankle = place_order(tx, patient_id, replace(CONTENT, accession="A-3", body_part="ANKLE"), "hbys")
+    made = verdict(records, replace(FACTS, body_part="ANKLE"), accession=None)
+    assert (made.kind, made.order_id) == (Verdict.MATCHED, ankle)
+    assert verdict(records, accession=None).kind is Verdict.DOUBTFUL
+
+
+@pytest.mark.parametrize(("asked", "made"), [("A-10", "a10"), ("4512", "0004512"), ("RAD-26-45", "RAD2645")])
+def test_an_accession_number_may_lack_dashes_and_zeros(records, asked, made):
+    ordered(records, content=replace(CONTENT, accession=asked))
+    assert verdict(records, accession=made).kind is Verdict.MATCHED
+
+
+@pytest.mark.parametrize(("asked", "made"), [("BT", "CT"), ("MRG", "MR"), ("USG", "US")])
+def test_a_modality_may_be_ordered_by_its_turkish_letters(records, asked, made):
+    ordered(records, content=replace(CONTENT, modality=asked))
+    assert verdict(records, replace(FACTS, modality=made)).kind is Verdict.MATCHED
+
+
+def test_the_number_of_a_completed_order_that_comes_days_later_is_doubtful(records):
+    _, order_id = ordered(records)
+    case_id = made_case(records, SYSTEM, Person("Başka Biri"))
+    with records.write(SYSTEM) as tx:
+        link_case(tx, order_id, case_id)
+    assert verdict(records).kind is Verdict.MATCHED
+    assert verdict(records, replace(FACTS, at=AT + timedelta(days=7))).kind is Verdict.DOUBTFUL
+
+
 def test_another_surname_of_a_man_is_a_contradiction(records):
     ordered(records, replace(AYSE, sex=None, name="Deniz ÇAĞLAYAN"))
     assert verdict(records, patient_name="YILDIZ^DENIZ", sex=Sex.MALE).kind is Verdict.DOUBTFUL

@@ -216,8 +216,8 @@ def test_an_earlier_image_is_compared_with_as_it_was_judged(app_context, technic
         case = cases.open_case(tx, images.load_image(tx, made.image_id).patient_id)
     image_id = made_image(app_context.records, case)
     with app_context.records.read() as tx:
-        image = images.load_image(tx, image_id)
-        prior = image_processing._prior(tx, image, replace(sample.RESULT, sha256="cd" * 32))
+        context = image_processing._load_context(tx, image_id)
+        prior = image_processing._prior(tx, context, replace(sample.RESULT, sha256="cd" * 32))
     assert prior is not None
     known = {one.label: one.positive for one in prior.findings}
     assert (known["Effusion"], known["Nodule"]) == (False, True)
@@ -237,7 +237,8 @@ def test_an_older_film_that_comes_late_is_compared_with_nothing(app_context, tec
             image = images.add_image(tx, case, file, known).image
             runs.add_run(tx, image, runs.ModelAnswer("m 1.0", "", datetime.now(UTC), result(sha256=at)))
     with app_context.records.read() as tx:
-        assert (image_processing._prior(tx, image, result()) is not None) is compared
+        context = image_processing._load_context(tx, image.id)
+        assert (image_processing._prior(tx, context, result()) is not None) is compared
 
 
 @pytest.mark.both_databases

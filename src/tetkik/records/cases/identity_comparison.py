@@ -122,7 +122,7 @@ def weigh_identity(people: Sequence[Person], identity: Identity, issuer: str = "
 
     tckns = [one.tckn for one in people if one.tckn]
     numbers = [one.number for one in people if one.number and same_issuer(filed, one)]
-    is_number = fold(filed.number) in map(fold, numbers)
+    is_number = _unspaced(filed.number) in map(_unspaced, numbers)
     if filed.tckn or (_looks_like_tckn(filed.number) and not is_number):
         stated = filed.tckn or filed.number
         mistyped = not filed.tckn and any(_one_slip_apart(stated, one) for one in tckns)
@@ -158,6 +158,10 @@ def _agreement_of_names(filed: str, name: str) -> _Names:
     if not (set(stated) <= set(known) or set(known) <= set(stated)):
         return _Names.SURNAME if len(known) > 1 and known[0] in shared else _Names.OTHER
     return _Names.SAME if len(shared) > 1 or set(stated) == set(known) else _Names.UNKNOWN
+
+
+def _unspaced(number: str) -> str:
+    return "".join(fold(number).split())
 
 
 def _words(name: str) -> list[str]:

@@ -43,14 +43,17 @@ def survivors_of(tx: Transaction, patient_ids: Iterable[str]) -> dict[str, str]:
 
 def records_of(tx: Transaction, patient_id: str) -> tuple[str, ...]:
     """Every record of the person whom this record is about: the surviving one first, the others by age."""
-    first = survivor_of(tx, patient_id)
-    return (first, *sorted(_replaced_by(tx, (first,))))
+    survivors = _tree(tx, (patient_id,))
+    first = patient_id
+    while first in survivors:
+        first = survivors[first]
+    return (first, *sorted(survivors))
 
 
 def all_records_of(tx: Transaction, patient_ids: Sequence[str]) -> tuple[str, ...]:
     """Every record of everybody whom these records are about."""
-    roots = set(survivors_of(tx, patient_ids).values())
-    return tuple(sorted(roots | _replaced_by(tx, roots)))
+    survivors = _tree(tx, patient_ids)
+    return tuple(sorted({*patient_ids, *survivors, *survivors.values()}))
 
 
 def lock_links(tx: Transaction, *patient_ids: str) -> None:
@@ -85,13 +88,17 @@ def _kept_for_the_law(tx: Transaction, patient_id: str) -> bool:
     return row.key is not None and row.erase_after is not None
 
 
-def _replaced_by(tx: Transaction, roots: Iterable[str]) -> set[str]:
-    """Every record below these, however far."""
-    found: set[str] = set()
-    open_ids = set(roots)
+def _tree(tx: Transaction, patient_ids: Iterable[str]) -> dict[str, str]:
+    """Every record that is replaced in the trees of these, with the one that replaces it.
+
+    One query where there is no link, and one more a step away.
+    """
+    found: dict[str, str] = {}
+    open_ids = known = set(patient_ids)
     while open_ids:
-        open_ids = set(
-            tx.session.scalars(select(PatientLink.patient_id).where(PatientLink.survivor_id.in_(open_ids)))
-        )
-        found |= open_ids
+        touched = PatientLink.patient_id.in_(open_ids) | PatientLink.survivor_id.in_(open_ids)
+        rows = tx.session.execute(select(PatientLink.patient_id, PatientLink.survivor_id).where(touched))
+        found |= {row.patient_id: row.survivor_id for row in rows}
+        open_ids = (found.keys() | set(found.values())) - known
+        known = known | open_ids
     return found

@@ -31,6 +31,22 @@ from tetkik.values import Identity, OrderState
 
 _RADIOGRAPHS = frozenset({"CR", "DX", "DR"})
 """One kind of study: a cassette or a detector (PS3.3 C.7.3.1.1.1; DR is not of the standard, but sent)."""
+_TURKISH = {"BT": "CT", "MRG": "MR", "USG": "US"}
+"""What Turkish hospitals order, as scanners write it."""
+_REGIONS = {
+    "head": "head skull brain sinus orbit face kafa beyin kranial kranyal",
+    "neck": "neck thyroid boyun tiroid",
+    "chest": "chest thorax lung rib heart toraks akciger",
+    "breast": "breast meme",
+    "spine": "spine cspine tspine lspine lsspine sspine vertebra omurga",
+    "abdomen": "abdomen liver kidney bladder batin karin",
+    "pelvis": "pelvis hip kalca",
+    "arm": "shoulder clavicle humerus elbow forearm wrist hand finger omuz dirsek elbilegi el",
+    "leg": "femur knee leg ankle foot toe diz bacak ayak",
+}
+"""Parts of the body that are examined together (PS3.16 CID 4), folded; no order of one is another's."""
+_REGION_OF = {word: region for region, words in _REGIONS.items() for word in words.split()}
+_SIDES = {"left": "left", "sol": "left", "right": "right", "sag": "right"}
 _EARLY, _LATE = timedelta(days=1), timedelta(days=30)
 """How long before and after its time an order with the accession number is answered."""
 _SOON = timedelta(days=2)
@@ -109,10 +125,12 @@ class ComparedOrder:
         agreeing = self.weighed.agreeing
         numbered, named = bool(agreeing & _NUMBERS), Trait.NAME in agreeing
         if Trait.ACCESSION in agreeing:
-            return (numbered and (named or Trait.BIRTH_DATE in agreeing)) or agreeing >= {
-                Trait.NAME,
-                Trait.BIRTH_DATE,
-            }
+            # An identity number has check digits: with the accession number it needs nothing else.
+            return (
+                Trait.TCKN in agreeing
+                or (numbered and (named or Trait.BIRTH_DATE in agreeing))
+                or agreeing >= {Trait.NAME, Trait.BIRTH_DATE}
+            )
         return (
             self.order.state in OPEN_STATES
             and agreeing >= {Trait.MODALITY, Trait.TIME}
@@ -150,6 +168,8 @@ def match_study(tx: Transaction, facts: StudyFacts) -> StudyVerdict:
     fitting = [one for one in meant if one.fits and (not numbered or one.weighed.agreeing & _NUMBERS)]
     if any(Trait.ACCESSION in one.weighed.agreeing for one in meant):
         fitting = [one for one in fitting if Trait.ACCESSION in one.weighed.agreeing]
+    elif len(fitting) > 1 and all(_names_a_part(one) for one in fitting):
+        fitting = [one for one in fitting if Trait.BODY_PART in one.weighed.agreeing]
     if len(fitting) == 1 and fitting[0].suffices and _is_alone(fitting[0], weighed, all_named):
         chosen = fitting[0]
         return StudyVerdict(
@@ -179,7 +199,7 @@ def _compare(
     content, accession = order.content, facts.identity.accession or ""
     if accession and content.accession:
         issuers = {fold(one) for one in (content.issuer, facts.accession_issuer) if one}
-        if fold(accession).split() == fold(content.accession).split() and len(issuers) < 2:
+        if _bare(accession) == _bare(content.accession) and len(issuers) < 2:
             agreeing.add(Trait.ACCESSION)
         else:
             differences.append(Difference(Trait.ACCESSION, accession, content.accession))
@@ -188,10 +208,17 @@ def _compare(
             agreeing.add(Trait.MODALITY)
         else:
             differences.append(Difference(Trait.MODALITY, facts.modality, content.modality))
-    if facts.body_part and content.body_part and fold(facts.body_part) != fold(content.body_part):
-        slips.append(Difference(Trait.BODY_PART, facts.body_part, content.body_part))
+    if facts.body_part and content.body_part:
+        if fold(facts.body_part) == fold(content.body_part):
+            agreeing.add(Trait.BODY_PART)
+        else:
+            apart = _other_part(facts.body_part, content.body_part)
+            (differences if apart else slips).append(
+                Difference(Trait.BODY_PART, facts.body_part, content.body_part)
+            )
     if facts.at is not None:
-        late = _LATE if Trait.ACCESSION in agreeing else _SOON
+        # The number of an order that is done may have been given again.
+        late = _LATE if Trait.ACCESSION in agreeing and order.state in OPEN_STATES else _SOON
         if -_EARLY <= facts.at - order.scheduled_at <= late:
             agreeing.add(Trait.TIME)
         else:
@@ -262,6 +289,30 @@ def _find_by_name(tx: Transaction, name: str) -> tuple[tuple[str, ...], bool]:
     return tuple(dict.fromkeys(survivors_of(tx, found).values())), whole
 
 
+def _bare(number: str) -> str:
+    """An accession number without what one system writes and another leaves out."""
+    return "".join(char for char in fold(number) if char.isalnum()).lstrip("0")
+
+
+def _other_part(one: str, other: str) -> bool:
+    """Whether two parts of the body are of two regions, or the left and the right one."""
+    words, others = fold(one).split(), fold(other).split()
+    return any(
+        (said := {table[word] for word in words if word in table})
+        and (asked := {table[word] for word in others if word in table})
+        and not said & asked
+        for table in (_REGION_OF, _SIDES)
+    )
+
+
+def _names_a_part(one: ComparedOrder) -> bool:
+    """Whether study and order both say a part of the body."""
+    return Trait.BODY_PART in one.weighed.agreeing or any(
+        difference.trait is Trait.BODY_PART for difference in one.reasons
+    )
+
+
 def _kind_of(modality: str) -> Collection[str]:
     modality = modality.strip().upper()
+    modality = _TURKISH.get(modality, modality)
     return _RADIOGRAPHS if modality in _RADIOGRAPHS else {modality}

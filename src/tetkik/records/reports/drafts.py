@@ -130,7 +130,6 @@ def _retarget(tx: Transaction, row: Report, image: Image, run_id: str | None) ->
         keep_pictures(tx, row, _DRAFT, {})
         row.image_id = image.id
     row.run_id = run_id
-    tx.session.flush()
 
 
 def _take_up_changes(tx: Transaction, row: Report, image: Image, made: MachineDraft) -> None:
@@ -231,10 +230,10 @@ def images_of_report(tx: Transaction, image: StoredImage) -> tuple[StoredImage, 
 
     An image with a report of its own, from before version 0003, stands alone.
     """
-    if has_own_report(tx, image):
+    there = (Report.case_id == image.case_id) | (Report.image_id == image.id)
+    with_own = set(tx.session.scalars(select(Report.image_id).where(Report.study_id.is_(None), there)))
+    if image.id in with_own:
         return (image,)
-    alone = select(Report.image_id).where(Report.study_id.is_(None), Report.case_id == image.case_id)
-    with_own = set(tx.session.scalars(alone))
     return tuple(one for one in images.list_study_images(tx, image.study_id) if one.id not in with_own)
 
 
@@ -442,5 +441,4 @@ def _new_row(tx: Transaction, image: Image, draft: Draft) -> Report:
         updated_at=tx.now,
     )
     tx.session.add(row)
-    tx.session.flush()
     return row

@@ -129,8 +129,9 @@ def keep_pictures(tx: Transaction, row: Report, label: str, pictures: dict[str, 
 
     The label is `draft`, or the id of a version, whose pictures stay.
     """
+    kept = _blobs(tx, row.image_id, label)
     for what in PICTURES:
-        blob = _blob(tx, row.image_id, what, label)
+        blob = kept.get(_KIND[what])
         if what not in pictures:
             if blob is not None:
                 tx.session.delete(blob)
@@ -146,7 +147,7 @@ def keep_pictures(tx: Transaction, row: Report, label: str, pictures: dict[str, 
 
 def picture_of(tx: Transaction, row: Report, label: str, what: str) -> bytes | None:
     """A picture that `keep_pictures` kept; None without one."""
-    blob = _blob(tx, row.image_id, what, label)
+    blob = _blobs(tx, row.image_id, label).get(_KIND[what])
     return None if blob is None else tx.files.get(tx.key(row.patient_id), blob.file)
 
 
@@ -158,12 +159,14 @@ def checked_picture(tx: Transaction, patient_id: str, picture: Picture) -> bytes
     return content
 
 
-def _blob(tx: Transaction, image_id: str, what: str, label: str) -> Blob | None:
-    wanted = select(Blob).where(Blob.image_id == image_id, Blob.kind == _KIND[what], Blob.label == label)
-    return tx.session.scalar(wanted)
+def _blobs(tx: Transaction, image_id: str, label: str) -> dict[str, Blob]:
+    """The pictures under a label, by kind."""
+    kinds = tuple(_KIND.values())
+    wanted = select(Blob).where(Blob.image_id == image_id, Blob.kind.in_(kinds), Blob.label == label)
+    return {blob.kind: blob for blob in tx.session.scalars(wanted)}
 
 
 def pictures_kept(tx: Transaction, row: Report, label: str) -> dict[str, str]:
     """The names in the file store of the pictures under a label."""
-    found = {what: _blob(tx, row.image_id, what, label) for what in PICTURES}
-    return {what: blob.file for what, blob in found.items() if blob is not None}
+    found = _blobs(tx, row.image_id, label)
+    return {what: found[kind].file for what, kind in _KIND.items() if kind in found}
