@@ -239,7 +239,7 @@ def test_what_no_program_survives_is_set_aside_with_its_reason(queue, working):
 
 @pytest.mark.both_databases
 def test_a_sick_worker_gives_back_what_others_can_read(queue, working, monkeypatch):
-    tried = []
+    tried: list[str] = []
 
     def reads(records, settings, work, *_):
         if work.worker == sick._name:
@@ -323,9 +323,7 @@ def test_only_processes_that_are_seen_are_known_to_be_dead(queue):
 
 
 def _refused(sqlstate):
-    fault = Exception()
-    fault.sqlstate = sqlstate
-    return InternalError("UPDATE", {}, fault)
+    return InternalError("UPDATE", {}, type("Refused", (Exception,), {"sqlstate": sqlstate})())
 
 
 @pytest.mark.parametrize(

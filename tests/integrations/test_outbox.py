@@ -334,7 +334,8 @@ def test_an_answer_is_written_down_once_the_database_is_back_and_nothing_sent_tw
 ):
     chosen = systems(told.peer(), routes=({"send": [{"to": "told", "as": ["sr"]}]},))
     report = queued(app_context, chosen)
-    settle, away, pauses = outbox.settle, [1, 2], []
+    settle, away = outbox.settle, [1, 2]
+    pauses: list[float] = []
 
     def settles(*given, **named):
         if away:

@@ -45,7 +45,9 @@ def test_both_ends_of_a_connection_notice_a_machine_that_is_gone(postgres, tmp_p
     url = postgres.fresh()
     opened = made_records(tmp_path, f"{url}&keepalives_count=4")
     with opened.engine.connect() as connection:
-        given = connection.connection.driver_connection.info.get_parameters()
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        given = driver.info.get_parameters()
         assert (given["keepalives_idle"], given["keepalives_count"], given["connect_timeout"]) == (
             "5",
             "4",
