@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import zipfile
 
@@ -148,8 +149,16 @@ def test_a_folder_without_a_hospital_stays_empty(tmp_path, monkeypatch, command)
 
 
 def test_retention(hospital):
-    status, said, _ = run("retention")
+    (hospital / "files" / "installation").write_text("another")
+    stray = hospital / "files" / "ff" / ("f" * 64)
+    stray.parent.mkdir(exist_ok=True)
+    stray.write_bytes(b"stray")
+    os.utime(stray, (0, 0))
+    status, said, warned = run("retention")
     assert status == 0 and "Erased: 0 patients" in said
+    assert "--stray-files" in warned and stray.exists()
+    status, said, warned = run("retention", "--stray-files")
+    assert (status, warned) == (0, "") and "1 stray file" in said and not stray.exists()
 
 
 @pytest.mark.parametrize("what", ["nonsense", ""])

@@ -110,7 +110,7 @@ def _swept(records: Records) -> None:
     """What a crash left behind without a row goes once it is old, and no other patient's key opens a file."""
     for name in records.files.storage.names():
         os.utime(records.folder / "files" / path_of(name), (0, 0))
-    retention.remove_orphaned_files(records)
+    retention.remove_orphaned_files(records, asked=True)
     with records.read() as tx:
         named = {*tx.session.scalars(select(Image.file)), *tx.session.scalars(select(Blob.file))}
     there = set(records.files.storage.names())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -150,39 +152,47 @@ def test_what_is_erased_while_the_storage_is_away_goes_with_the_daily_sweep(
     bucket = object_storage.bucket(versions=True)
     records = Records(made_sqlite(tmp_path / "tetkik.db"), tmp_path, storage=S3Storage(bucket, tmp_path))
     whole = made_whole(records)
+    assert retention.remove_orphaned_files(records) == (0, 0, 0)
     monkeypatch.setattr(s3, "_RETRIES", 0)
     there = records.files.storage
     records.files.storage = S3Storage(replace(bucket, secret="wrong"), tmp_path)
     with records.read() as tx, pytest.raises(Unavailable):
         verify_stored(tx)  # that a file cannot be asked for says not that it is damaged
     assert erase(records, whole.patient_id, ErasureReason.COURT, years=0).complete
-    with pytest.raises(Unavailable):
-        retention.apply_retention(records, retention.RetentionTerms(20))
-    assert retention.is_due(records), "tried again"
+    done = retention.apply_retention(records, retention.RetentionTerms(20))
+    assert (done.files, done.stuck) == (0, 1) and not retention.is_due(records), "the rest waits for nothing"
     records.files.storage = there
     left = len(list(there.names()))
     monkeypatch.setattr(retention, "YOUNG", -5)
     with monkeypatch.context() as locked:
         locked.setattr(S3Storage, "remove", _locked)
-        assert retention.remove_orphaned_files(records) == (0, left)
-    assert left and retention.remove_orphaned_files(records) == (left, 0)
+        assert retention.remove_orphaned_files(records) == (0, left, 0)
+    assert left and retention.remove_orphaned_files(records) == (left, 0, 0)
     assert list(there.names()) == []
     records.close()
 
 
-def _locked(self, name):
+def _locked(self, name, before):
     """As Object Lock refuses."""
     raise Unavailable("The object storage {place} did not do what it was asked.", place="")
 
 
+heads: list[dict[str, str]] = []
+
+
 @contextmanager
 def lying(answer):
-    """A server that answers each request with head lines and body from `answer(method, path)`."""
+    """A server that answers each request with head lines and body from `answer(method, path)`.
+
+    `heads` gathers the lines that were sent to it.
+    """
+    heads.clear()
 
     class Liar(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self):
+            heads.append({name.lower(): value for name, value in self.headers.items()})
             self.rfile.read(int(self.headers.get("content-length") or 0))
             status, head, body = answer(self.command, self.path)
             self.send_response_only(status)
@@ -205,6 +215,19 @@ def lying(answer):
     finally:
         server.shutdown()
         server.server_close()
+
+
+WRITTEN = datetime(2026, 11, 23, 10, tzinfo=UTC).timestamp()
+
+
+def versions_of(*ids):
+    """A list of versions of the file."""
+    rows = "".join(
+        f"<Version><Key>ab/{NAME}</Key><VersionId>{one}</VersionId><ETag>{one}</ETag>"
+        "<LastModified>2026-11-23T10:00:00.000Z</LastModified></Version>"
+        for one in ids
+    )
+    return f"<ListVersionsResult xmlns='http://s3.amazonaws.com/doc/2006-03-01/'>{rows}</ListVersionsResult>".encode()
 
 
 HEAD = {"Last-Modified": "Mon, 23 Nov 2026 10:00:00 GMT", "ETag": '"x"'}
@@ -256,21 +279,99 @@ def test_an_answer_that_is_no_list_is_noticed(tmp_path, monkeypatch, act, body):
 
 
 def test_versions_that_never_go_end_the_attempt(tmp_path):
-    listed = f"<L><Version><Key>ab/{NAME}</Key><VersionId>1</VersionId></Version></L>".encode()
+    listed = versions_of("1")
     with lying(lambda method, _: (200, {}, listed) if method == "GET" else (204, {}, b"")) as bucket:
         assert all_refused(S3Storage(bucket, tmp_path), [lambda one: one.remove(NAME)]) == ["409"]
 
 
-def test_a_storage_without_versions_removes_a_file_all_the_same(tmp_path):
+@pytest.mark.parametrize(
+    "listing",
+    [
+        (501, {}, b"<Error><Code>NotImplemented</Code></Error>"),
+        (400, {}, b"<Error><Code>NotImplemented</Code></Error>"),
+        (200, {}, b"<ListBucketResult><Contents><Key>ab</Key></Contents></ListBucketResult>"),
+    ],
+)
+def test_a_storage_without_versions_removes_a_file_all_the_same(tmp_path, listing):
     asked = []
 
     def answer(method, path):
         asked.append((method, path))
-        return (501, {}, b"<Error><Code>NotImplemented</Code></Error>") if method == "GET" else (204, {}, b"")
+        return {"GET": listing, "DELETE": (204, {}, b""), "HEAD": (404, {}, b"")}[method]
 
     with lying(answer) as bucket:
         S3Storage(bucket, tmp_path).remove(NAME)
-    assert asked[-1] == ("DELETE", f"/tetkik/ab/{NAME}")
+    assert asked[1:] == [("DELETE", f"/tetkik/ab/{NAME}"), ("HEAD", f"/tetkik/ab/{NAME}")]
+
+
+@pytest.mark.parametrize("code", ["RequestTimeout", "ExpiredToken", "AuthorizationHeaderMalformed"])
+def test_a_refused_list_of_versions_is_no_storage_without_versions(tmp_path, code):
+    asked = []
+
+    def answer(method, path):
+        asked.append(method)
+        return 400, {}, f"<Error><Code>{code}</Code></Error>".encode()
+
+    with lying(answer) as bucket:
+        assert all_refused(S3Storage(bucket, tmp_path), [lambda one: one.remove(NAME)]) == [code]
+    assert asked == ["GET"], "a delete marker would hide the versions from every later sweep"
+
+
+@pytest.mark.parametrize("status", [404, 200])
+def test_a_file_that_does_not_go_is_told(tmp_path, status):
+    """A proxy that knows no such page; a server that says yes and keeps it."""
+    statuses = {"GET": 501, "DELETE": status, "HEAD": 200}
+    with lying(lambda method, _: (statuses[method], {}, b"")) as bucket:
+        all_refused(S3Storage(bucket, tmp_path), [lambda one: one.remove(NAME)])
+
+
+def test_what_is_written_while_a_file_is_removed_stays(tmp_path):
+    there, removed = {"1", "2"}, []
+
+    def answer(method, path):
+        if method == "GET":
+            return 200, {}, versions_of(*sorted(there))
+        removed.append(path.partition("versionId=")[2])
+        there.discard(removed[-1])
+        there.add("3")
+        return 204, {}, b""
+
+    with lying(answer) as bucket:
+        storage = S3Storage(bucket, tmp_path)
+        storage.remove(NAME)
+        assert sorted(removed) == ["1", "2"] and there == {"3"}
+        storage.remove(NAME, before=WRITTEN - 1)
+        assert there == {"3"}, "the sweep takes what is old alone"
+
+
+def test_a_wrong_length_removes_no_earlier_version(tmp_path):
+    asked = []
+
+    def answer(method, path):
+        asked.append(method)
+        if method == "POST":
+            kind = "InitiateMultipartUploadResult" if "uploads" in path else "CompleteMultipartUploadResult"
+            names = "<Bucket>tetkik</Bucket><Key>x</Key><UploadId>1</UploadId><ETag>x</ETag><Location/>"
+            return 200, {}, f"<{kind}>{names}</{kind}>".encode()
+        return 200, {**HEAD, **({"Content-Length": "7"} if method == "HEAD" else {})}, b""
+
+    with lying(answer) as bucket:
+        all_refused(S3Storage(bucket, tmp_path), [lambda one: write(one, bytes(LARGE))])
+    assert asked[-1] == "HEAD", "no version is looked for to be deleted"
+
+
+def test_the_environment_changes_no_request(tmp_path, monkeypatch):
+    changed = {"AWS_SESSION_TOKEN": "sneaky", "AWS_UNSIGNED_PAYLOAD": "true", "AWS_SKIP_SIGNATURE": "true"}
+    proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "ALL_PROXY"), f"http://127.0.0.1:{free_port()}")
+    for name, value in {**changed, **proxies}.items():
+        monkeypatch.setenv(name, value)
+    with lying(lambda method, _: (200, HEAD, versions_of() if method == "GET" else b"")) as bucket:
+        storage = S3Storage(bucket, tmp_path)
+        write(storage)
+        storage.remove(NAME)
+    assert [len(one["x-amz-content-sha256"]) for one in heads] == [64, 64]
+    assert all("x-amz-security-token" not in one and "authorization" in one for one in heads)
+    assert os.environ["AWS_SESSION_TOKEN"] == "sneaky", "what else reads it finds it"
 
 
 def test_a_list_that_turns_round_ends(tmp_path):
@@ -307,12 +408,15 @@ def test_settings_name_a_bucket(tmp_path):
         {"object_storage_secret": None},
         {"object_storage_endpoint": ""},
         {"object_storage_ca": "missing.pem"},
-        {"object_storage_ca": "empty.pem"},
+        *({"object_storage_ca": f"{name}.pem"} for name in ("none", "empty", "broken", "other")),
     ],
 )
 def test_settings_that_open_no_bucket_are_told(tmp_path, monkeypatch, changes):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "empty.pem").write_text("no certificate")
+    (tmp_path / "none.pem").write_text("no certificate")
+    (tmp_path / "empty.pem").write_text("")
+    for name, kind in (("broken", "CERTIFICATE"), ("other", "PUBLIC KEY")):
+        (tmp_path / f"{name}.pem").write_text(f"-----BEGIN {kind}-----\nAAAA\n-----END {kind}-----\n")
     with pytest.raises(SettingError, match="object_storage"):
         open_storage(settings(tmp_path, **changes))
 

@@ -442,7 +442,7 @@ def _orphans(records: Records, named: set[str]) -> list[str]:
     left = [*records.folder.glob("files/??/*"), *store.temporary.iterdir()]
     for path in left:
         os.utime(path, (0, 0))
-    retention.remove_orphaned_files(records)
+    retention.remove_orphaned_files(records, asked=True)
     there = set(store.storage.names())
     found = [] if there == named else [f"{len(there - named)} files too many, {len(named - there)} missing"]
     return found + [f"left in {path.parent.name}" for path in store.temporary.iterdir()]

@@ -95,13 +95,22 @@ def erase(
     )
 
 
-def retention() -> None:
+def retention(
+    stray_files: Annotated[
+        bool,
+        option(
+            "Also remove files that no row names where the daily run leaves them for you to decide: a wrong "
+            "or an older database would lose them for good."
+        ),
+    ] = False,
+) -> None:
     """Erasures whose day has come, closed cases without a report, what passes within a day."""
     chosen = settings()
     with open_configured_records() as records:
         from tetkik.records.lifecycle.retention import RetentionTerms, apply_retention
 
-        done = apply_retention(records, RetentionTerms(chosen.retention_years, chosen.retention_closed_days))
+        terms = RetentionTerms(chosen.retention_years, chosen.retention_closed_days)
+        done = apply_retention(records, terms, asked=stray_files)
     print_line(
         "Erased: {patients} patients and {cases} closed cases; forgotten: {sessions} sessions, {files} "
         "stray files.",
@@ -110,6 +119,12 @@ def retention() -> None:
         sessions=done.sessions,
         files=done.files,
     )
+    if done.held:
+        warn(
+            "Files that no row names were left: they are more than a day brings, the place is marked as "
+            "another installation's, or a backup was restored without its files. If database_url and the "
+            "place of the files are right, run tetkik retention --stray-files."
+        )
 
 
 def _subject(records: Records) -> DataSubject:

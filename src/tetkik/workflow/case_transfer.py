@@ -40,10 +40,10 @@ from tetkik.records.lifecycle.key_copies import truncate_sqlite_log
 from tetkik.records.people.visibility import load_visible_case, visible_cases
 from tetkik.records.reports.drafts import drop_foreign_priors
 from tetkik.records.reports.withdrawal import has_standing_report
-from tetkik.records.schema import Assignment, Case, CaseMove, Claim, CriticalResult, Patient, Report
+from tetkik.records.schema import Assignment, Case, CaseMove, Claim, CriticalResult, Report
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.claims import Reader
-from tetkik.values import SYSTEM, CaseState, MoveReason, Permission, Priority
+from tetkik.values import CaseState, MoveReason, Permission, Priority
 from tetkik.workflow import patient_comparison
 from tetkik.workflow.patient_comparison import PatientComparison
 
@@ -181,12 +181,9 @@ def transfer_case(
 def remove_leftover_files(records: Records, done: CompletedTransfer) -> None:
     """Remove what the first patient's key could still open, once the move is through.
 
-    Where the machine stops before it, the daily sweep removes the files. Whoever uploads one of them for the
-    first patient at this very moment comes before or after.
+    Where the machine stops before it, the daily sweep removes the files.
     """
-    with records.write(SYSTEM) as tx:
-        tx.session.execute(select(Patient.id).where(Patient.id == done.left).with_for_update()).all()
-        tx.files.remove_all(done.files - case_erasure.find_referenced_files(tx, done.files))
+    case_erasure.remove_unnamed_files(records, [done.left], done.files)
     truncate_sqlite_log(records)
 
 

@@ -21,7 +21,7 @@ from tetkik.records.lifecycle.backup import make_backup
 from tetkik.records.lifecycle.erasure import ErasureReason, erase, erase_again
 from tetkik.records.lifecycle.integrity import verify_stored
 from tetkik.records.lifecycle.restore import restore_backup
-from tetkik.records.lifecycle.retention import RetentionTerms, apply_retention, is_due
+from tetkik.records.lifecycle.retention import RetentionTerms, apply_retention, is_due, remove_orphaned_files
 from tetkik.records.reports import versions
 from tetkik.records.schema import (
     AuditRow,
@@ -367,6 +367,7 @@ def test_a_patient_with_another_case_stays(both_records):
 def test_what_passes_is_forgotten_and_files_without_a_row_too(both_records, monkeypatch):
     actor = made_user(both_records, Role.RECEPTION)
     made_case(both_records, actor)
+    assert remove_orphaned_files(both_records) == (0, 0, 0), "the place is this installation's"
     with both_records.write(actor) as tx:
         for n, days in enumerate((-1, 1)):
             tx.session.add(

@@ -9,12 +9,14 @@ import zipfile
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from tests.patience import PATIENCE
 from tests.service.kit import sign_in
 from tests.service.moving import moved
 from tetkik.errors import RecordsError
 from tetkik.records.audit_chain import Action
+from tetkik.records.lifecycle import retention
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.lifecycle.retention import is_due
 from tetkik.records.schema import AuditRow, Case, IdempotentRequest, Patient, ReportVersion
@@ -93,6 +95,14 @@ def test_the_service_applies_retention_by_itself(app_context):
         time.sleep(0.02)
     upkeep.stop()
     assert not is_due(app_context.records)
+
+
+def test_a_database_that_is_away_does_not_end_the_thread(app_context, monkeypatch):
+    def away(*_):
+        raise OperationalError("SELECT", {}, Exception("gone"))
+
+    monkeypatch.setattr(retention, "apply_if_due", away)
+    RetentionThread(app_context).run_once()
 
 
 def test_no_kept_answer_speaks_of_the_erased(client, app_context):

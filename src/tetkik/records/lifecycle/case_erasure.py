@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, LargeBinary, Update, cast, delete, select, update
 
-from tetkik.records.database import Transaction
+from tetkik.records.database import Records, Transaction
 from tetkik.records.images.images import ERASED_FILE
 from tetkik.records.lifecycle import idempotent_responses
 from tetkik.records.schema import (
@@ -29,6 +29,7 @@ from tetkik.records.schema import (
     Job,
     Order,
     OutboxItem,
+    Patient,
     ReceivedFile,
     ReceivedStudy,
     Report,
@@ -37,8 +38,10 @@ from tetkik.records.schema import (
     Score,
     Study,
 )
-from tetkik.values import CaseState, OrderState, ReceivedFileState, ReceivedState
+from tetkik.values import SYSTEM, CaseState, OrderState, ReceivedFileState, ReceivedState
 
+_AT_ONCE = 4
+"""Files that are removed in one transaction: the locks of it last as long as the storage takes."""
 _PASSING = (Assignment, Claim, CaseMark, CriticalResult, Job)
 
 
@@ -122,6 +125,20 @@ def find_referenced_files(tx: Transaction, names: Collection[str]) -> set[str]:
     for table in (Image, Blob):
         found.update(tx.session.scalars(select(table.file).where(table.file.in_(names))))
     return found
+
+
+def remove_unnamed_files(records: Records, patient_ids: Collection[str], names: Collection[str]) -> None:
+    """Remove those of these files of patients that no row names, once the rows are gone for good.
+
+    Whoever uploads one of them for the same patient at this very moment comes before or after.
+    """
+    ordered = sorted(names)
+    for begin in range(0, len(ordered), _AT_ONCE):
+        some = ordered[begin : begin + _AT_ONCE]
+        with records.write(SYSTEM) as tx:
+            wanted = select(Patient.id).where(Patient.id.in_(patient_ids)).order_by(Patient.id)
+            tx.session.execute(wanted.with_for_update()).all()
+            tx.files.remove_all(set(some) - find_referenced_files(tx, some))
 
 
 def _empty_words(tx: Transaction, case_ids: Sequence[str]) -> None:

@@ -22,7 +22,13 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patient_links import lock_links, records_of, unlink_erased
 from tetkik.records.database import Records, Transaction
 from tetkik.records.lifecycle import erasure_log
-from tetkik.records.lifecycle.case_erasure import Retained, erase_cases, find_retained, forget_received
+from tetkik.records.lifecycle.case_erasure import (
+    Retained,
+    erase_cases,
+    find_retained,
+    forget_received,
+    remove_unnamed_files,
+)
 from tetkik.records.lifecycle.key_copies import finish_erasures, is_unfinished, mark_key
 from tetkik.records.schema import (
     AuditRow,
@@ -234,7 +240,7 @@ def _erase_record(tx: Transaction, patient_id: str, years: int) -> _Erased:
 def _removed(records: Records, patient_id: str, erased: Sequence[_Erased]) -> Erasure:
     """Remove the files once the transaction is through, and sum up."""
     files = {name for one in erased for name in one.files}
-    records.files.remove_all(files)
+    remove_unnamed_files(records, [one.patient_id for one in erased], files)
     until = max((one.kept_until for one in erased if one.kept_until is not None), default=None)
     return Erasure(patient_id, until is None, until, sum(one.kept_reports for one in erased), len(files))
 

@@ -117,7 +117,7 @@ def restore_backup(
         with records.engine.execution_options(tetkik_writes=True).begin() as connection:
             known = _read_in(records, connection, source, manifest, undo, progress)
             erasure_log.merge_log(records.folder, known)
-            retention.make_due(connection)
+            retention.make_due(connection, ask_first=manifest.without_files)
             records.vault.renew(connection)  # the ring of the backup
             ends_at = connection.scalar(select(AuditHead.seq)) or 0
             # Before the commit: killed after it, nothing is open that somebody had ended, and its next

@@ -5,11 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import IO, ClassVar, Protocol
+from typing import IO, ClassVar, Final, Protocol
 
+from tetkik.errors import Unavailable
+
+NEVER: Final = float("inf")
 YOUNG = 24 * 3600
 """Seconds for which a file may lie without a row: its row is perhaps still to be written."""
+MARK = "installation"
+"""Where the mark lies, beside the folders of the files."""
 _NAME = re.compile(r"[0-9a-f]{64}")
+
+
+class NoAnswer(Unavailable):
+    """The storage does not answer at all: so it will be with the next file."""
 
 
 class FileStorage(Protocol):
@@ -30,11 +39,20 @@ class FileStorage(Protocol):
     def touch(self, name: str) -> bool:
         """Whether a file is there; if so it is not older than half of `YOUNG` now."""
 
-    def remove(self, name: str) -> None:
-        """Take a file away for good, with every version that the place keeps of it, if it is there."""
+    def remove(self, name: str, before: float = NEVER) -> None:
+        """Take a file away for good, with every version that the place keeps of it, if it is there.
+
+        What was written or touched at `before` (seconds since 1970) or later stays.
+        """
 
     def names(self) -> Iterator[str]:
         """The names of all files."""
+
+    def mark(self) -> str | None:
+        """Which installation removes files here; None where none said so yet."""
+
+    def set_mark(self, installation: str) -> None:
+        """Say which installation removes files here."""
 
 
 def path_of(name: str) -> str:

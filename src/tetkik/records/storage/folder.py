@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, ClassVar
 
 from tetkik.files import written_whole
-from tetkik.records.storage.base import path_of
+from tetkik.records.storage.base import MARK, NEVER, path_of
 
 
 class FolderStorage:
@@ -48,12 +48,24 @@ class FolderStorage:
             return False
         return True
 
-    def remove(self, name: str) -> None:
-        self.path(name).unlink(missing_ok=True)
+    def remove(self, name: str, before: float = NEVER) -> None:
+        if before == NEVER or ((modified := self.modified(name)) is not None and modified < before):
+            self.path(name).unlink(missing_ok=True)
 
     def names(self) -> Iterator[str]:
         for path in self._folder.glob("??/*"):
             yield path.name
+
+    def mark(self) -> str | None:
+        try:
+            return (self._folder / MARK).read_text("utf-8")
+        except FileNotFoundError:
+            return None
+
+    def set_mark(self, installation: str) -> None:
+        part = self._temporary / f"{MARK}.{os.getpid()}.{os.urandom(4).hex()}.part"
+        with written_whole(self._folder / MARK, part, 0o600) as file:
+            file.write(installation.encode())
 
     def path(self, name: str) -> Path:
         """Where a file lies."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +20,7 @@ from typing import IO, TYPE_CHECKING, ClassVar, cast
 
 from tetkik.errors import MissingExtra, SettingError, Unavailable
 from tetkik.language import Sentence
-from tetkik.records.storage.base import YOUNG, name_of, path_of
+from tetkik.records.storage.base import MARK, NEVER, YOUNG, NoAnswer, name_of, path_of
 from tetkik.records.storage.s3_requests import SignedRequests
 
 if TYPE_CHECKING:
@@ -29,10 +31,12 @@ if TYPE_CHECKING:
 _PART = 8 << 20
 """Bytes of one request: what is longer is uploaded in parts, and read a range at a time."""
 _AT_ONCE = 4
+_NO_ANSWER = Sentence("no answer")
 _LARGEST = 1 << 36
 """No file has more bytes: a storage that says so is not believed."""
 _SECONDS, _CONNECT_SECONDS, _RETRIES, _RETRY_SECONDS = 30, 3, 3, 20
 _CODE, _STATUS = re.compile(r"<Code>(\w{1,60})</Code>"), re.compile(r"status code: (\d{3})")
+_READ = re.compile(r"aws_|(http|https|all)_proxy$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +62,14 @@ class S3Storage:
 
     def __init__(self, bucket: Bucket, temporary: Path) -> None:
         self.bucket, self._temporary = bucket, temporary
-        self._store = _opened(bucket)
-        self._requests = SignedRequests(
-            bucket.endpoint, bucket.name, bucket.region, bucket.key, bucket.secret, bucket.authorities
-        )
+        try:
+            with _bare_environment():
+                self._store = _opened(bucket)
+            self._requests = SignedRequests(
+                bucket.endpoint, bucket.name, bucket.region, bucket.key, bucket.secret, bucket.authorities
+            )
+        except (ValueError, ssl.SSLError):
+            raise _no_certificate() from None
 
     @contextmanager
     def write(self, name: str) -> Iterator[IO[bytes]]:
@@ -81,8 +89,7 @@ class S3Storage:
                 pieces = iter(partial(file.read, _PART), b"")
                 obstore.put(self._store, path, pieces, chunk_size=_PART, max_concurrency=_AT_ONCE)
                 stored = obstore.head(self._store, path)["size"]
-        if stored != size:
-            self.remove(name)
+        if stored != size:  # nothing is removed: an earlier version is perhaps a good one, that a row names
             raise self._unavailable(Sentence("another length than it says"))
 
     @contextmanager
@@ -138,10 +145,10 @@ class S3Storage:
                 return False
         return modified is not None
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str, before: float = NEVER) -> None:
         path = path_of(name)
         with self._asked():
-            self._requests.delete_versions(f"{self.bucket.prefix}/{path}".lstrip("/"))
+            self._requests.delete_versions(f"{self.bucket.prefix}/{path}".lstrip("/"), before)
 
     def names(self) -> Iterator[str]:
         import obstore
@@ -155,6 +162,21 @@ class S3Storage:
                     last = found["path"]
                     if name := name_of(last):
                         yield name
+
+    def mark(self) -> str | None:
+        import obstore
+
+        try:
+            with self._asked():
+                return bytes(obstore.get(self._store, MARK).bytes()).decode(errors="replace")
+        except FileNotFoundError:
+            return None
+
+    def set_mark(self, installation: str) -> None:
+        import obstore
+
+        with self._asked():
+            obstore.put(self._store, MARK, installation.encode(), use_multipart=False)
 
     def check(self) -> None:
         """Ask for the first files; `Unavailable` where the bucket cannot be listed."""
@@ -172,10 +194,11 @@ class S3Storage:
             missing = isinstance(fault, FileNotFoundError) and (not code or code[1] in {"404", "NoSuchKey"})
             if missing or (code and code[1] == "InvalidRange"):  # of a file without a byte: none of ours
                 raise FileNotFoundError from None
-            raise self._unavailable(code[1] if code else Sentence("no answer")) from None
+            raise self._unavailable(code[1] if code else _NO_ANSWER) from None
 
     def _unavailable(self, fault: str | Sentence) -> Unavailable:
-        return Unavailable(
+        kind = NoAnswer if fault == _NO_ANSWER else Unavailable
+        return kind(
             "The object storage {place} did not do what it was asked ({fault}); try again in a moment. If it "
             "stays so, see that it runs and has room, and run tetkik doctor.",
             place=f"{self.bucket.endpoint}/{self.bucket.name}",
@@ -210,8 +233,12 @@ def _opened(bucket: Bucket) -> S3Store:
         "timeout": timedelta(seconds=_SECONDS),
         "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
     }
-    if bucket.authorities:
+    if bucket.authorities is not None:
+        if "-----BEGIN" not in bucket.authorities:
+            raise _no_certificate()
         client["root_certificate"] = bucket.authorities
+    from obstore.exceptions import BaseError
+
     try:
         return S3Store(
             bucket.name,
@@ -221,10 +248,24 @@ def _opened(bucket: Bucket) -> S3Store:
             access_key_id=bucket.key,
             secret_access_key=bucket.secret,
             virtual_hosted_style_request=False,
+            unsigned_payload=False,
+            skip_signature=False,
             client_options=client,
             retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)},
         )
-    except ValueError:
-        raise SettingError(
-            "The file of the setting object_storage_ca holds no certificate; name one in PEM."
-        ) from None
+    except BaseError:
+        raise _no_certificate() from None
+
+
+@contextmanager
+def _bare_environment() -> Iterator[None]:
+    """Without what obstore would read there: another's credentials, options that weaken ours, a proxy."""
+    taken = {name: os.environ.pop(name) for name in [*os.environ] if _READ.match(name)}
+    try:
+        yield
+    finally:
+        os.environ.update(taken)
+
+
+def _no_certificate() -> SettingError:
+    return SettingError("The file of the setting object_storage_ca holds no certificate; name one in PEM.")

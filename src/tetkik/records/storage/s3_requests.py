@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import ssl
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree
+
+from tetkik.records.storage.base import NEVER
 
 if TYPE_CHECKING:
     import httpx
@@ -20,7 +23,17 @@ _SIGNED = "host;x-amz-content-sha256;x-amz-date"
 _SECONDS = 10
 _LARGEST = 4 << 20
 """Bytes of an answer; a page of 1,000 versions has a tenth of it."""
-_ROUNDS = 20
+_ERROR = re.compile(rb"<Code>(\w{1,60})</Code>")
+_NO_VERSIONS = {b"NotImplemented", b"MethodNotAllowed"}
+_GONE = {b"NoSuchKey", b"NoSuchVersion"}
+
+
+class _Version(NamedTuple):
+    """One version or delete marker of an object; without versions the next one has the same id."""
+
+    id: str
+    tag: str
+    written: float
 
 
 class SignedRequests:
@@ -35,22 +48,36 @@ class SignedRequests:
         if authorities:
             self._trusted.load_verify_locations(cadata=authorities)
 
-    def delete_versions(self, key: str) -> None:
-        """Delete an object with every version and delete marker; `OSError` where that does not succeed."""
-        for _ in range(_ROUNDS):
-            status, content = self.ask("GET", query={"versions": "", "prefix": key})
-            if status in {400, 404, 405, 501} and b"NoSuchBucket" not in content:  # it keeps no versions
-                status, content = self.ask("DELETE", key)
-                _require(status in {200, 204, 404}, status, content)
-                return
-            _require(status == 200, status, content)
-            versions = _versions(content, key)
-            if not versions:
-                return
-            for version in versions:
-                status, content = self.ask("DELETE", key, {"versionId": version})
-                _require(status in {200, 204, 404}, status, content)
-        raise OSError("status code: 409")
+    def delete_versions(self, key: str, before: float = NEVER) -> None:
+        """Delete an object with every version and delete marker; `OSError` where that does not succeed.
+
+        What is written meanwhile stays: of what a list shows first, each is deleted, and one written at
+        `before` or later is not.
+        """
+        listed = self._listed(key)
+        if listed is None:
+            self._delete(key)
+            _require(self.ask("HEAD", key)[0] == 404, 409, b"")
+            return
+        versions, more = listed
+        going = {one for one in versions if one.written < before}
+        for version in going:
+            self._delete(key, version.id)
+        left = self._listed(key) if going else listed
+        if more or left is None or not going.isdisjoint(left[0]):
+            raise OSError("status code: 409")
+
+    def _delete(self, key: str, version: str | None = None) -> None:
+        status, content = self.ask("DELETE", key, None if version is None else {"versionId": version})
+        _require(status in {200, 204} or (status == 404 and _code(content) in _GONE), status, content)
+
+    def _listed(self, key: str) -> tuple[set[_Version], bool] | None:
+        """Versions and delete markers of one key, and whether there are more; None where none are kept."""
+        status, content = self.ask("GET", query={"versions": "", "prefix": key})
+        if status in {405, 501} or (status != 200 and _code(content) in _NO_VERSIONS):
+            return None
+        _require(status == 200, status, content)
+        return _versions(content, key)
 
     def ask(
         self, method: str, key: str = "", query: dict[str, str] | None = None, content: bytes = b""
@@ -64,7 +91,7 @@ class SignedRequests:
         headers = self._signed(method, path, words, content)
         try:
             with (
-                httpx.Client(verify=self._trusted, timeout=_SECONDS) as client,
+                httpx.Client(verify=self._trusted, timeout=_SECONDS, trust_env=False) as client,
                 client.stream(method, url, headers=headers, content=content) as answer,
             ):
                 return answer.status_code, _bounded(answer)
@@ -105,11 +132,25 @@ def _require(done: bool, status: int, content: bytes) -> None:
         raise OSError(content[:2_000].decode(errors="replace") + f" status code: {status}")
 
 
-def _versions(content: bytes, key: str) -> list[str]:
-    """Ids of the versions and delete markers of one key."""
+def _code(content: bytes) -> bytes:
+    found = _ERROR.search(content[:2_000])
+    return found[1] if found else b""
+
+
+def _versions(content: bytes, key: str) -> tuple[set[_Version], bool] | None:
     try:
         listed = ElementTree.fromstring(content)  # noqa: S314 - bounded, and expat refuses entities that grow
-    except ElementTree.ParseError:
+        kind = listed.tag.rpartition("}")[2]
+        if kind == "ListBucketResult":  # who does not know `versions` lists the files
+            return None
+        _require(kind == "ListVersionsResult", 200, b"")
+        rows = [*listed.iterfind("{*}Version"), *listed.iterfind("{*}DeleteMarker")]
+        found = {_version(row) for row in rows if row.findtext("{*}Key") == key}
+    except (ElementTree.ParseError, ValueError):
         raise OSError("status code: 200") from None
-    rows = [*listed.iterfind("{*}Version"), *listed.iterfind("{*}DeleteMarker")]
-    return [row.findtext("{*}VersionId", "null") for row in rows if row.findtext("{*}Key") == key]
+    return found, listed.findtext("{*}IsTruncated") == "true"
+
+
+def _version(row: ElementTree.Element) -> _Version:
+    written = datetime.fromisoformat(row.findtext("{*}LastModified", ""))
+    return _Version(row.findtext("{*}VersionId", "null"), row.findtext("{*}ETag", ""), written.timestamp())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import structlog
 
-from tetkik.errors import TetkikError
 from tetkik.records.lifecycle import retention
 from tetkik.service.kit.background.periodic_thread import PeriodicThread
 from tetkik.service.kit.context import AppContext
@@ -30,8 +29,10 @@ class RetentionThread(PeriodicThread):
             done = retention.apply_if_due(self._context.records, terms(self._context.settings))
             if done is not None:
                 _log.info("retention.applied", erased=done.erased, cases=done.cases, files=done.files)
-        except (TetkikError, OSError) as error:
-            # The next check tries again; the log has the kind of the error alone.
+            if done is not None and done.held:
+                _log.warning("retention.files_held", remedy="tetkik retention --stray-files")
+        except Exception as error:
+            # The next check tries again, also where the database is away; the log has the kind alone.
             _log.error("retention.failed", fault=type(error).__name__)
 
 
