@@ -15,8 +15,7 @@
      ├── RecordsError          the database, the file store or what is sealed in them
      │    ├── Unavailable           the database or the storage does not answer now
      │    ├── NotFound              no such case, image, report
-     │    ├── Conflict              somebody else was faster, or the state does not allow it
-     │    └── Unavailable    the object storage does not answer, or refuses
+     │    └── Conflict              somebody else was faster, or the state does not allow it
      ├── AccessError           who asks, and whether they may
      │    ├── NotSignedIn           nobody is signed in, or the session is over or locked
      │    ├── Forbidden             the role does not allow it

@@ -67,7 +67,7 @@ def test_what_was_done_while_a_backup_reads_hardly_slows_the_next_claim(queue):
             with records.write(SYSTEM) as tx:
                 taken = jobs.take_jobs(tx, "w", 50)
             with records.write(SYSTEM) as tx:
-                jobs.renew_leases(tx, "w")
+                jobs.renew_leases(tx, "w", [one.id for one in taken])
             with records.write(SYSTEM) as tx:
                 held = text("UPDATE jobs SET state = 'done', worker = NULL WHERE worker = 'w'")
                 assert tx.session.execute(held).rowcount == len(taken) > 0

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 import time
 from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import InternalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from tests.fleet.queue import HeldModel, Queue, finished, made_worker, wait_until
 from tests.records.kit import made_records
@@ -17,6 +20,7 @@ from tetkik.records import database
 from tetkik.records.images import jobs
 from tetkik.records.images.jobs import STARTS
 from tetkik.records.schema import Job
+from tetkik.settings import Settings
 from tetkik.values import SYSTEM, JobState, Priority
 from tetkik.workflow.pixel_reader import PixelReader
 
@@ -231,3 +235,108 @@ def test_what_no_program_survives_is_set_aside_with_its_reason(queue, working):
     working(queue.records)
     wait_until(lambda: queue.states(job) == [JobState.FAILED])
     assert "ended {count} times" in (queue.row(job).fault or "")
+
+
+@pytest.mark.both_databases
+def test_a_sick_worker_gives_back_what_others_can_read(queue, working, monkeypatch):
+    tried: list[str] = []
+
+    def reads(records, settings, work, *_):
+        if work.worker == sick._name:
+            tried.append(work.id)
+            raise RuntimeError("CUDA error")
+        time.sleep(0.2)
+        finished(records, settings, work)
+
+    monkeypatch.setattr(worker, "read_case_image", reads)
+    monkeypatch.setattr(worker, "_LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(jobs, "_REST", timedelta(seconds=0.2))
+    monkeypatch.setattr(worker.Worker, "_may_live", lambda *_: True)  # both are in this process
+    working(queue.records, most=3)
+    sick = working(queue.records)
+    ids = [queue.add() for _ in range(12)]
+    wait_until(lambda: not {JobState.QUEUED, JobState.RUNNING} & set(queue.states(*ids)))
+    assert queue.states(*ids) == [JobState.DONE] * 12 and tried
+
+
+def test_images_that_fail_wherever_they_are_read_are_given_up(queue, working, monkeypatch):
+    def fails(*_):
+        raise RuntimeError("a fault of the images")
+
+    monkeypatch.setattr(worker, "read_case_image", fails)
+    monkeypatch.setattr(worker, "_LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(jobs, "_REST", timedelta(seconds=0.02))
+    ids = [queue.add() for _ in range(5)]
+    for _ in range(2):
+        working(queue.records)
+    wait_until(lambda: queue.states(*ids) == [JobState.FAILED] * 5)
+
+
+def test_a_worker_without_its_model_does_not_begin(queue, monkeypatch):
+    def missing(model):
+        raise OSError(errno.ENOENT, "no such bundle")
+
+    monkeypatch.setattr(worker, "warm_up", missing)
+    job = queue.add()
+    one = worker.Worker(
+        queue.records, Settings(data_dir=queue.records.folder), PixelReader(queue.records, 1), ready=True
+    )
+    one.run()
+    assert queue.states(job) == [JobState.QUEUED]
+
+
+def test_a_thread_that_cannot_start_gives_its_work_back(queue, working, monkeypatch):
+    start, refused = threading.Thread.start, [1]
+
+    def refuses(thread):
+        if thread.name == "job" and refused:
+            refused.pop()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuses)
+    monkeypatch.setattr(worker, "_LONGEST_PAUSE", 0.05)
+    ids = [queue.add() for _ in range(2)]
+    working(queue.records, most=2)
+    wait_until(lambda: queue.states(*ids) == [JobState.DONE] * 2)
+    assert not refused and queue.row(ids[0]).attempts == 1
+
+
+def test_what_hangs_is_left_to_others_and_keeps_no_place(queue, working, held, monkeypatch):
+    monkeypatch.setattr(worker, "STUCK_SECONDS", 0.2)
+    monkeypatch.setattr(worker, "LEASE", timedelta(seconds=0.15))
+    first, second = queue.add(), queue.add()
+    one = working(queue.records)
+    wait_until(lambda: second in held.begun)
+    lease = queue.row(first).lease_until
+    time.sleep(0.2)
+    assert queue.row(first).lease_until == lease
+    assert one.longest_seconds > worker.STUCK_SECONDS
+
+
+def test_only_processes_that_are_seen_are_known_to_be_dead(queue):
+    one = made_worker(queue.records)
+    place = one._name.partition(":")[0]
+    gone = 2**22 + 1  # higher than any
+    assert len(one._name) <= 64
+    assert one._may_live(f"{place[:-12]}000000000000:{gone}:0") and not one._may_live(f"{place}:{gone}:0")
+
+
+def _refused(sqlstate):
+    return InternalError("UPDATE", {}, type("Refused", (Exception,), {"sqlstate": sqlstate})())
+
+
+@pytest.mark.parametrize(
+    ("fault", "away"),
+    [
+        (OSError(errno.ESTALE, ""), True),
+        (OSError(errno.EMFILE, ""), True),
+        (FileNotFoundError(errno.ENOENT, ""), False),
+        (OSError("a broken picture"), False),
+        (NoConnection(), True),
+        (_refused("25006"), True),
+        (_refused("25P02"), False),
+    ],
+)
+def test_what_is_no_fault_of_an_image(fault, away):
+    assert worker.is_away(fault) is away

@@ -49,6 +49,7 @@ WANTED = (
 GUL = Person(name="Gülçin ŞAHİN", number="4711")
 ALL = {"as": ["sr", "pdf", "capture"]}
 SETTINGS = Settings()
+HOUR = timedelta(hours=1)
 
 
 def no_greys(_):
@@ -231,6 +232,9 @@ def test_one_system_that_fails_in_whatever_way_keeps_no_other_waiting(app_contex
     assert sent_all(app_context, chosen) == 1
     assert items(app_context, report.id)["gone", "sr"].status == "RuntimeError"
     now(app_context)
+    assert sent_all(app_context, systems(told.peer())) == 0  # another service may have a newer file
+    with app_context.records.write(SYSTEM) as tx:
+        tx.apply(update(OutboxItem).where(OutboxItem.next_at.is_not(None)).values(next_at=tx.now - HOUR))
     assert sent_all(app_context, systems(told.peer())) == 1  # it was taken out of the file
     assert items(app_context, report.id)["gone", "sr"].state is OutboxState.REFUSED
 
@@ -329,6 +333,26 @@ def test_a_document_that_cannot_be_made_at_this_moment_is_made_later(app_context
         item = items(app_context, report.id)["told", "sr"]
         assert item.state is state and item.status.endswith(type(faults.pop(0)).__name__)
         now(app_context)
+
+
+def test_an_answer_is_written_down_once_the_database_is_back_and_nothing_sent_twice(
+    app_context, told, monkeypatch
+):
+    chosen = systems(told.peer(), routes=({"send": [{"to": "told", "as": ["sr"]}]},))
+    report = queued(app_context, chosen)
+    settle, away = outbox.settle, [1, 2]
+
+    def settles(*given, **named):
+        if away:
+            away.pop()
+            raise Unavailable("The database does not answer; try again in a moment.")
+        settle(*given, **named)
+
+    monkeypatch.setattr(outbox, "settle", settles)
+    monkeypatch.setattr("tetkik.integrations.outbox._SETTLES", (0, 0))
+    assert sent_all(app_context, chosen) == 1
+    assert items(app_context, report.id)["told", "sr"].state is OutboxState.SENT
+    assert not away and len(told.got) == 1
 
 
 def test_messages_go_by_their_own_ways(app_context, monkeypatch):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
+from sqlalchemy.exc import OperationalError
 
 from tests.records.kit import made_case, made_records, made_user
-from tetkik.errors import NotFound, RecordsError, SettingError
+from tetkik.errors import NotFound, RecordsError, SettingError, Unavailable
 from tetkik.records.cases import cases, patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
 from tetkik.records.schema import AuditRow, Case, Patient
-from tetkik.values import Role
+from tetkik.values import SYSTEM, Role
 
 
 @pytest.fixture
@@ -30,6 +31,44 @@ def test_a_failed_write_leaves_nothing(records):
     with records.read() as tx:
         assert tx.session.scalar(select(func.count()).select_from(Case)) == 0
         assert tx.session.scalar(select(func.count()).select_from(AuditRow)) == 0
+
+
+def test_a_database_that_is_away_is_one_sentence_for_readers_and_writers(records):
+    fault = OperationalError("SELECT", {}, Exception("connection refused"))
+    for opened in (records.read, records.write):
+        with pytest.raises(Unavailable, match="does not answer"), opened(SYSTEM):
+            raise fault
+
+
+@pytest.mark.program("postgresql")
+def test_both_ends_of_a_connection_notice_a_machine_that_is_gone(postgres, tmp_path):
+    url = postgres.fresh()
+    opened = made_records(tmp_path, f"{url}&keepalives_count=4")
+    with opened.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        given = driver.info.get_parameters()
+        assert (given["keepalives_idle"], given["keepalives_count"], given["connect_timeout"]) == (
+            "5",
+            "4",
+            "5",
+        )
+        assert given["tcp_user_timeout"] == "15000"
+    told = []
+    event.listen(opened.engine, "connect", lambda connection, _: told.append(_watched(connection)))
+    opened.engine.dispose()
+    with opened.read() as tx:
+        assert tx.session.scalar(select(func.count()).select_from(Case)) == 0
+    assert told
+    opened.close()
+    postgres.drop(url)
+
+
+def _watched(connection):
+    found = connection.execute("SELECT source FROM pg_settings WHERE name LIKE 'tcp\\_%'").fetchall()
+    connection.rollback()
+    assert found == [("session",)] * 4
+    return found
 
 
 def test_a_write_brings_its_audit_entry(records):

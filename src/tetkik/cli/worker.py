@@ -19,8 +19,6 @@ from tetkik.settings import settings
 
 _LOOK_SECONDS = 0.5
 _ALIVE_SECONDS = 30.0
-_STUCK_SECONDS = 1800.0
-"""Of one image; a language model has `llm_seconds`, and everything else takes less."""
 
 
 def worker(
@@ -43,7 +41,7 @@ def worker(
     need_extra()
     hide_process()
     refuse_root(allowed=allow_root or settings().allow_root)
-    from tetkik.fleet.worker import Worker
+    from tetkik.fleet.worker import STUCK_SECONDS, Worker
     from tetkik.records.connect import open_records
     from tetkik.service.kit.logging import configure
     from tetkik.workflow.pixel_reader import PixelReader
@@ -59,17 +57,20 @@ def worker(
     most = images or chosen.worker_images or cores()
     records = open_records(chosen)
     pixels = PixelReader(records, most)
-    running = Worker(records, chosen, pixels, most=most)
+    running = Worker(records, chosen, pixels, most=most, ready=True)
     signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: signals.append(number))
     running.start()
     print_line("Reading images, {count} at once.", count=most)
-    while not signals and running.is_alive:
-        if health_file is not None and running.longest_seconds < _STUCK_SECONDS:
+    while not signals and running.is_alive and running.longest_seconds < STUCK_SECONDS:
+        if health_file is not None:
             health_file.touch()
         time.sleep(_LOOK_SECONDS)
+    stuck = running.longest_seconds >= STUCK_SECONDS
     running.stop()
+    if stuck:
+        os._exit(1)  # its threads would keep it
     pixels.close()
     records.close()
     if not signals:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -36,6 +37,10 @@ from tetkik.values import SYSTEM, MeasuredImage, OutboxState, ReportDocument
 
 MOST_TRIES = 20
 """Of one object; then it is set aside: 13 hours after the first, where nothing else waits."""
+_STRANGE = timedelta(hours=1)
+"""For so long what goes to a system that the file does not have is left to services with another file."""
+_SETTLES = (1, 2, 4, 8, 15, 15, 15, 30, 30, 60, 60, 60, 60)
+"""Seconds before each other try to write an answer down, so that nothing is sent twice."""
 _FIRST_WAIT = timedelta(seconds=30)
 _LONGEST_WAIT = timedelta(hours=1)
 Greys = Callable[[Sequence[MeasuredImage]], Mapping[MeasuredImage, GreyRange | None]]
@@ -61,7 +66,7 @@ def send_due(
     """Send the item whose turn it is to a system, and write down the answer; gives whether there was one."""
     try:
         with records.write(SYSTEM) as tx:
-            due = outbox.take_due(tx, destination)
+            due = outbox.take_due(tx, destination, _STRANGE if systems.peer(destination) is None else None)
     except Conflict:  # another process took one for the same system at this moment
         return False
     if due is None:
@@ -70,15 +75,26 @@ def send_due(
     given_up = answer.outcome is Outcome.PERMANENT or due.tries >= MOST_TRIES
     state = OutboxState.REFUSED if given_up else OutboxState.WAITING
     state = OutboxState.SENT if answer.outcome is Outcome.DONE else state
+    for pause in (*_SETTLES, None):
+        try:
+            _settle(records, due, answer, state)
+            break
+        except Unavailable:
+            if pause is None:
+                raise
+            time.sleep(pause)
+    if state is not OutboxState.SENT:
+        _log.warning("result_not_sent", system=due.destination, form=due.form, tries=due.tries, state=state)
+    return True
+
+
+def _settle(records: Records, due: DueItem, answer: Answer, state: OutboxState) -> None:
     with records.write(SYSTEM) as tx:
-        tries = outbox.count_tries(tx, destination) if answer.for_all else due.tries
+        tries = outbox.count_tries(tx, due.destination) if answer.for_all else due.tries
         wait = wait_after(tries, answer.retry_after) if state is OutboxState.WAITING else None
         # A system may answer with the name of the patient, whom people who mend connections do not know.
         status = mask(answer.status, thorough=True).text
         outbox.settle(tx, due, state, status, wait, alone=not answer.for_all)
-    if state is not OutboxState.SENT:
-        _log.warning("result_not_sent", system=due.destination, form=due.form, tries=due.tries, state=state)
-    return True
 
 
 def wait_after(tries: int, asked: float | None = None) -> timedelta:

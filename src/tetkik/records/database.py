@@ -40,6 +40,14 @@ from tetkik.values import SYSTEM, Actor
 AUTHENTICATED = "accounts.authenticated"
 """The file that says that rows without a code are no longer taken."""
 _BUSY_SECONDS = 30
+_WATCH = {
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+}
+"""A machine without power ends no connection: both ends look, and give it up after so many (milli)seconds."""
+_CONNECT_SECONDS = "5"
 _POOL = 40
 """Connections: FastAPI's threads, and the worker's."""
 _Row = TypeVar("_Row", bound=Base)
@@ -236,7 +244,7 @@ class Records:
 
     @contextmanager
     def read(self, actor: Actor = SYSTEM, *, still: bool = False) -> Iterator[Transaction]:
-        """A transaction that changes nothing; for what need not be audited.
+        """A transaction that changes nothing; for what need not be audited. `Unavailable` as in `write`.
 
         A `still` one sees everything as it is at one moment, whatever others write meanwhile; SQLite never
         shows it otherwise.
@@ -244,8 +252,11 @@ class Records:
         engine = self.engine
         if still and engine.dialect.name == "postgresql":
             engine = engine.execution_options(isolation_level="REPEATABLE READ")
-        with Session(engine, info=self._info()) as session:
-            yield self._transaction(session, actor)
+        try:
+            with Session(engine, info=self._info()) as session:
+                yield self._transaction(session, actor)
+        except OperationalError:
+            raise Unavailable("The database does not answer; try again in a moment.") from None
 
     @contextmanager
     def write(self, actor: Actor) -> Iterator[Transaction]:
@@ -316,7 +327,13 @@ def _engine(url: str) -> Engine:
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
-        return create_engine(url, pool_size=_POOL, hide_parameters=True, pool_pre_ping=True)
+        if parsed.get_driver_name() == "psycopg":
+            watch = {"connect_timeout": _CONNECT_SECONDS} | _WATCH
+            parsed = parsed.update_query_dict(watch | dict(parsed.query))
+        engine = create_engine(parsed, pool_size=_POOL, hide_parameters=True, pool_pre_ping=True)
+        if parsed.get_driver_name() == "psycopg":
+            event.listen(engine, "connect", _watch_client)
+        return engine
     except ModuleNotFoundError as error:
         raise SettingError(
             "The database needs the package {package}; install the extra postgres: pip install "
@@ -328,6 +345,15 @@ def _engine(url: str) -> Engine:
             "The setting database_url is not the address of a database; give one such as "
             "postgresql+psycopg://user@host/name, with %40 for an @ in a password, or leave it empty."
         ) from None
+
+
+def _watch_client(connection: Any, _record: object) -> None:
+    # What a machine that is gone has locked is free again soon; over a Unix socket they mean nothing.
+    values = (
+        f"set_config('tcp_{name.removeprefix('tcp_')}', '{value}', false)" for name, value in _WATCH.items()
+    )
+    connection.execute(f"SELECT {', '.join(values)}")
+    connection.commit()
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

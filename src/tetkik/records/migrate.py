@@ -20,7 +20,8 @@ WORKS_FROM = "0014"
 """The step of the oldest program that goes on working on a database of this one: the steps after it only add.
 
 It is noted in the database, so that a service of the version before may be started again while others are
-replaced; what a version no longer needs goes with the one after it.
+replaced; what a version no longer needs goes with the one after it. Programs up to 0014 do not read the note:
+they go on working, and cannot be started again.
 """
 _REWRITTEN = "0010"
 """The step that takes digests of names away, which shall be gone from the disk as well."""

@@ -55,6 +55,8 @@ def create_app(context: AppContext, *, work: bool = True) -> FastAPI:
         try:
             yield
         finally:
+            for thread in threads:  # all at once: none takes something new while another is waited for
+                thread.end()
             for thread in threads:
                 thread.stop()
             decoder.close()

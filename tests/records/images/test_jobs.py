@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
-from tests.records.kit import made_case, made_user
+from tests.fleet.queue import Queue
+from tests.records.kit import made_case, made_records, made_user
 from tests.records.pictured import put
 from tetkik.errors import Conflict
 from tetkik.language import Language, Sentence
-from tetkik.records.images import jobs
+from tetkik.records.images import images, jobs
 from tetkik.records.images.jobs import ATTEMPTS, LEASE, STARTS, JobKind
 from tetkik.values import SYSTEM, JobState, Priority, Role
 
@@ -92,8 +95,79 @@ def test_a_lease_is_renewed_as_long_as_somebody_works(both_records, wait, clock)
     for _ in range(5):
         clock.go(seconds=LEASE.total_seconds() * 0.9)
         with both_records.write(SYSTEM) as tx:
-            jobs.renew_leases(tx, "w")
+            jobs.renew_leases(tx, "w", [work.id])
     assert work is not None and take(both_records, "other") is None
+
+
+def test_what_no_thread_of_a_worker_has_is_not_renewed(both_records, wait, clock):
+    for _ in range(2):
+        wait()
+    lost, kept = take(both_records), take(both_records)  # the answer to the first never came
+    clock.go(seconds=LEASE.total_seconds() * 0.9)
+    with both_records.write(SYSTEM) as tx:
+        jobs.renew_leases(tx, "w", [kept.id])
+    clock.go(seconds=LEASE.total_seconds() * 0.9)
+    assert take(both_records, "other").id == lost.id and take(both_records, "other") is None
+
+
+def test_what_failed_is_left_to_others_first(both_records, wait, clock):
+    wait()
+    with both_records.write(SYSTEM) as tx:
+        (work,) = jobs.take_jobs(tx, "one")
+        jobs.fail_job(tx, work, WHY)
+    clock.go(seconds=11)
+    assert take(both_records, "one") is None
+    again = take(both_records, "two")
+    assert again is not None and again.failed_by == "one"
+    with both_records.write(SYSTEM) as tx:
+        jobs.release_job(tx, again, to_others=True)
+    assert take(both_records, "two") is None
+    assert take(both_records, "one") is not None
+
+
+@pytest.mark.program("postgresql")
+def test_a_job_that_is_being_finished_keeps_no_other_from_its_lease(postgres, tmp_path):
+    url = postgres.fresh()
+    records = made_records(tmp_path, url)
+    waits = Queue(records)
+    ids = [waits.add() for _ in range(2)]
+    with records.write(SYSTEM) as tx:
+        works = jobs.take_jobs(tx, "w", 2)
+    with records.write(SYSTEM) as keeping:
+        jobs.finish_job(keeping, works[0])
+        keeping.session.flush()
+        with records.write(SYSTEM) as tx:
+            tx.session.execute(text("SET LOCAL lock_timeout = '1s'"))
+            jobs.renew_leases(tx, "w", ids)
+    kept, finished = (waits.row(one) for one in reversed(ids))
+    assert kept.lease_until and finished.lease_until is None
+    records.close()
+    postgres.drop(url)
+
+
+@pytest.mark.program("postgresql")
+def test_work_that_is_taken_at_this_moment_is_not_changed_but_asked_for_anew(postgres, tmp_path):
+    url = postgres.fresh()
+    records = made_records(tmp_path, url)
+    waits, asked = Queue(records), []
+    job = waits.add()
+    with records.read() as tx:
+        image = images.load_image(tx, waits.row(job).image_id or "")
+
+    def ask():
+        with records.write(SYSTEM) as tx:
+            asked.append(jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE, "other-model"))
+
+    with records.write(SYSTEM) as tx:
+        assert jobs.take_job(tx, "w") is not None
+        thread = threading.Thread(target=ask)
+        thread.start()
+        thread.join(0.3)
+    thread.join()
+    assert asked != [job] and waits.row(asked[0]).model == "other-model"
+    assert waits.row(job).model is None
+    records.close()
+    postgres.drop(url)
 
 
 def test_work_that_fails_rests_and_is_given_up_in_the_end(both_records, wait, clock):

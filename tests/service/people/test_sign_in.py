@@ -138,6 +138,15 @@ def test_many_attempts_from_one_address_are_stopped(tmp_path):
         assert collect_metrics(tx).sign_ins_failed == 3 and count_unwritten(tx.vault) == 0
 
 
+def test_a_program_with_an_old_token_keeps_no_browser_beside_it_from_signing_in(tmp_path):
+    app_context = make_context(tmp_path, sign_ins_per_minute=3)
+    with served(app_context) as client:
+        old = {"Authorization": "Bearer gone"}
+        codes = [client.get("/api/v1/cases", headers=old).status_code for _ in range(5)]
+        assert codes == [401, 401, 401, 429, 429]
+        assert log_in(client, "user", "x").status_code == 401
+
+
 @pytest.mark.attack
 def test_cookies_of_known_browsers_have_one_wide_limit_together(tmp_path, monkeypatch):
     monkeypatch.setattr(rate_limits, "_BROWSERS", 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -52,6 +52,8 @@ class Work:
     fault: Sentence | None
     created_at: datetime
     finished_at: datetime | None
+    failed_by: str | None = None
+    """Who tried it before in vain; None where nobody did."""
 
     @property
     def deadly(self) -> bool:
@@ -69,12 +71,13 @@ def add_job(
 ) -> str:
     """Let work wait; gives the id, or that of the same work which waits already."""
     check_frame(image, frame)
+    # A worker that takes it meanwhile comes before or after: what it reads is not changed under its hands.
+    # Before the lock of the case, as everybody locks both.
+    same = select(Job).where(Job.image_id == image.id, Job.kind == kind, Job.state == JobState.QUEUED)
+    waiting = tx.session.scalar(same.with_for_update())
     # Whoever moves the case meanwhile comes before or after.
     tx.session.execute(select(Case.id).where(Case.id == image.case_id).with_for_update(key_share=True)).all()
     require_not_moved(tx, image.case_id)
-    waiting = tx.session.scalar(
-        select(Job).where(Job.image_id == image.id, Job.kind == kind, Job.state == JobState.QUEUED)
-    )
     if waiting is not None:
         waiting.model, waiting.frame = model, frame
         return waiting.id
@@ -93,21 +96,23 @@ def take_jobs(
     """Take the most urgent work that nobody has, the older of two first.
 
     Work that was begun before goes alone, to an `idle` worker: where it ends a process, it ends no other.
+    What failed here is left to others first.
 
     Args:
         within: what is less urgent is left for others.
     """
-    free = select(Job).where(_ready(tx, within)).order_by(Job.priority, Job.id).limit(most)
+    free = select(Job).where(_ready(tx, worker, within)).order_by(Job.priority, Job.id).limit(most)
     rows = tx.session.scalars(free.with_for_update(skip_locked=True)).all()
     again = next((place for place, row in enumerate(rows) if row.attempts), len(rows))
     rows = rows[: max(again, int(idle))]
+    failed_by = [row.worker if row.state is JobState.QUEUED else None for row in rows]
     for row in rows:
         row.state, row.worker, row.lease_until = JobState.RUNNING, worker, clock(tx) + LEASE
         row.started_at = tx.now
         row.attempts += 1
         tx.announce("job", row.case_id)
     tx.session.flush()
-    return tuple(_value(row) for row in rows)
+    return tuple(_value(row, name) for row, name in zip(rows, failed_by, strict=True))
 
 
 def take_job(tx: Transaction, worker: str) -> Work | None:
@@ -115,9 +120,15 @@ def take_job(tx: Transaction, worker: str) -> Work | None:
     return next(iter(take_jobs(tx, worker)), None)
 
 
-def has_waiting_jobs(tx: Transaction, within: Priority | None = None) -> bool:
-    """Whether there is work that nobody has."""
-    return tx.session.scalar(select(Job.id).where(_ready(tx, within)).limit(1)) is not None
+def has_waiting_jobs(tx: Transaction, within: Priority | None = None, worker: str = "") -> bool:
+    """Whether there is work that nobody has, for a worker."""
+    return tx.session.scalar(select(Job.id).where(_ready(tx, worker, within)).limit(1)) is not None
+
+
+def are_others_at_work(tx: Transaction, worker: str) -> bool:
+    """Whether another worker has work and gives signs of life."""
+    held = (Job.state == JobState.RUNNING) & (Job.worker != worker) & (Job.lease_until > clock(tx))
+    return tx.session.scalar(select(Job.id).where(OPEN_JOB, held).limit(1)) is not None
 
 
 def clock(tx: Transaction) -> Any:
@@ -125,21 +136,36 @@ def clock(tx: Transaction) -> Any:
     return func.now() if tx.session.get_bind().dialect.name == "postgresql" else tx.now
 
 
-def _ready(tx: Transaction, within: Priority | None) -> ColumnElement[bool]:
+def _ready(tx: Transaction, worker: str, within: Priority | None) -> ColumnElement[bool]:
     urgent = true() if within is None else Job.priority <= within
-    return and_(OPEN_JOB, urgent, or_(Job.lease_until.is_(None), Job.lease_until <= clock(tx)))
+    now = clock(tx)
+    # What failed in its own hands it leaves alone for longer: another worker may be able to do it.
+    others = or_(Job.state == JobState.RUNNING, Job.worker.is_(None), Job.worker != worker)
+    free = and_(Job.lease_until <= now, or_(others, Job.lease_until <= now - 2 * _REST))
+    return and_(OPEN_JOB, urgent, or_(Job.lease_until.is_(None), free))
 
 
-def renew_leases(tx: Transaction, worker: str) -> None:
-    """Keep all work of a worker for longer."""
-    held = (Job.state == JobState.RUNNING) & (Job.worker == worker)
-    tx.apply(update(Job).where(held).values(lease_until=clock(tx) + LEASE))
+def renew_leases(tx: Transaction, worker: str, works: Collection[str]) -> None:
+    """Keep these works of a worker for longer.
+
+    One that is just being finished is passed over: nobody else can take it, and no other waits for it.
+    """
+    held = (Job.state == JobState.RUNNING) & (Job.worker == worker) & Job.id.in_(works)
+    rows = tx.session.scalars(select(Job.id).where(held).with_for_update(skip_locked=True)).all()
+    if rows:
+        tx.apply(update(Job).where(Job.id.in_(rows)).values(lease_until=clock(tx) + LEASE))
 
 
-def release_job(tx: Transaction, work: Work) -> None:
-    """Give work back unfinished, through no fault of its own."""
+def release_job(tx: Transaction, work: Work, *, to_others: bool = False) -> None:
+    """Give work back unfinished, through no fault of its own.
+
+    Args:
+        to_others: it failed, and most likely because of its worker, which so leaves it to others first.
+    """
     row = _held(tx, work)
     row.state, row.worker, row.lease_until = JobState.QUEUED, None, None
+    if to_others:
+        row.worker, row.lease_until = work.worker, clock(tx)
     row.attempts -= 1
     tx.announce("job", row.case_id)
 
@@ -156,7 +182,7 @@ def fail_job(tx: Transaction, work: Work, fault: Sentence, *, for_good: bool = F
     """Say that an attempt failed, and whether another would, too; gives whether the work was given up."""
     row = _held(tx, work)
     over = for_good or row.attempts >= ATTEMPTS
-    row.fault, row.worker = _packed(fault), None
+    row.fault, row.worker = _packed(fault), None if over else work.worker
     row.state = JobState.FAILED if over else JobState.QUEUED
     row.lease_until = None if over else clock(tx) + _REST * 2**row.attempts
     row.finished_at = tx.now if over else None
@@ -214,6 +240,7 @@ def _packed(fault: Sentence) -> str:
     return packed if len(packed) <= 2000 else json.dumps([fault.template[:1500], {}])
 
 
-def _value(row: Job) -> Work:
+def _value(row: Job, failed_by: str | None = None) -> Work:
     fault = Sentence(*json.loads(row.fault)) if row.fault else None
-    return row.to_value(Work, kind=JobKind(row.kind), image_id=row.image_id or "", fault=fault)
+    own = {"kind": JobKind(row.kind), "image_id": row.image_id or "", "fault": fault, "failed_by": failed_by}
+    return row.to_value(Work, **own)

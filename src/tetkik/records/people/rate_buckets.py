@@ -10,6 +10,9 @@ import hashlib
 from datetime import timedelta
 
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
+
+from tetkik.errors import Unavailable
 
 _TAKE = text(
     "INSERT INTO rate_buckets AS b (key, full_at) VALUES (:key, clock_timestamp() + :cost) "
@@ -26,13 +29,17 @@ _FULL = text("DELETE FROM rate_buckets WHERE full_at < clock_timestamp()")
 def take_tokens(engine: Engine, whose: str, cost: timedelta, filling: timedelta) -> float:
     """Take tokens that come back within `cost` out of a bucket that fills within `filling`.
 
-    Gives 0, or the seconds after which there are enough; then none was taken.
+    Gives 0, or the seconds after which there are enough; then none was taken. `Unavailable` while the
+    database is away.
     """
     given = {"key": hashlib.sha256(whose.encode()).hexdigest(), "cost": cost, "filling": filling}
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if connection.scalar(_TAKE, given):
-            return 0
-        return max(float(connection.scalar(_WAIT, given) or 0), 0.001)
+    try:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            if connection.scalar(_TAKE, given):
+                return 0
+            return max(float(connection.scalar(_WAIT, given) or 0), 0.001)
+    except OperationalError:
+        raise Unavailable("The database does not answer; try again in a moment.") from None
 
 
 def delete_full(engine: Engine) -> None:

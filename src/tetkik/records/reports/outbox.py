@@ -111,16 +111,20 @@ def due_destinations(tx: Transaction) -> frozenset[str]:
     return frozenset(tx.session.scalars(select(OutboxItem.destination).where(_due(tx)).distinct()))
 
 
-def take_due(tx: Transaction, destination: str) -> DueItem | None:
+def take_due(tx: Transaction, destination: str, waited: timedelta | None = None) -> DueItem | None:
     """The oldest of the items that are due for a system and were tried least; None where none is. Nobody else
     sends it.
 
     So what a system cannot digest goes behind what it was not asked to take yet.
     Two processes that take for one system at the same moment: one of them ends in `Conflict`.
+
+    Args:
+        waited: take only what has been due for so long, which nobody else took.
     """
+    late = OutboxItem.next_at <= tx.now - (waited or timedelta())
     row = tx.session.scalar(
         select(OutboxItem)
-        .where(_due(tx), OutboxItem.destination == destination)
+        .where(_due(tx), late, OutboxItem.destination == destination)
         .order_by(OutboxItem.tries, OutboxItem.id)
         .limit(1)
         .with_for_update()

@@ -65,9 +65,13 @@ class Filler:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    def end(self) -> None:
         """Ends after the step that is under way; the next start goes on."""
         self._stopped.set()
+
+    def stop(self) -> None:
+        """The same, and wait for that."""
+        self.end()
         self._thread.join()
 
     def _run(self) -> None:

@@ -183,7 +183,8 @@ def _program(request: Request, authorization: str) -> Identified:
             raise NotSignedIn("The header Authorization is not of a token; send `Authorization: Bearer …`.")
         actor = tokens.authenticate_token(context_of(request).records, secret.strip(), peer_of(request))
     except NotSignedIn:
-        limit_sign_ins(request)
+        # Counted by themselves: a program with an old token keeps no browser beside it from signing in.
+        limit_rate(request, rate_limits_of(request).sign_ins, f"tokens {peer_of(request).network}")
         raise
     limit_rate(request, rate_limits_of(request).requests, f"token {actor.user_id}")
     return Identified(actor)

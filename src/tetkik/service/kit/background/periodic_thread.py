@@ -18,9 +18,13 @@ class PeriodicThread(ABC):
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
-        """Let it end what it is doing, and wait for that."""
+    def end(self) -> None:
+        """Let it end what it is doing, and begin nothing more."""
         self._stop.set()
+
+    def stop(self) -> None:
+        """The same, and wait for that."""
+        self.end()
         self._thread.join()
 
     @property
