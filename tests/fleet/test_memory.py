@@ -15,7 +15,7 @@ from tetkik.workflow import image_processing
 from tetkik.workflow.reports import analyse_image
 
 WARM, MANY = 10, 40
-MOST = 4 * 2**20
+MOST = 8 * 2**20
 """Bytes that may be added by so many; one picture of 256 pixels a side that stayed would be 10 MB."""
 
 
