@@ -175,8 +175,8 @@ def _frame(work: Work, image: StoredImage) -> int | None:
 def _load_context(tx: Transaction, image_id: str) -> _CaseContext:
     image = images.load_image(tx, image_id)
     case = tx.session.get_one(Case, image.case_id)
-    told = complaints.load_complaint(tx, case.id)
-    complaint = told.result.text if told is not None else ""
+    complaint_row = complaints.load_complaint(tx, case.id)
+    complaint = complaint_row.result.text if complaint_row is not None else ""
     filed = images.load_metadata(tx, image).identity
     identity = identity_for(tx, image.patient_id, filed)
     return _CaseContext(image, filed, identity, _in_one(tx.open_text(case, "question"), complaint))

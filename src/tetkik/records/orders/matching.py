@@ -212,8 +212,8 @@ def _compare(
         if fold(facts.body_part) == fold(content.body_part):
             agreeing.add(Trait.BODY_PART)
         else:
-            apart = _other_part(facts.body_part, content.body_part)
-            (differences if apart else slips).append(
+            contradicts = _other_part(facts.body_part, content.body_part)
+            (differences if contradicts else slips).append(
                 Difference(Trait.BODY_PART, facts.body_part, content.body_part)
             )
     if facts.at is not None:
@@ -296,13 +296,13 @@ def _bare(number: str) -> str:
 
 def _other_part(one: str, other: str) -> bool:
     """Whether two parts of the body are of two regions, or the left and the right one."""
-    words, others = fold(one).split(), fold(other).split()
-    return any(
-        (said := {table[word] for word in words if word in table})
-        and (asked := {table[word] for word in others if word in table})
-        and not said & asked
-        for table in (_REGION_OF, _SIDES)
-    )
+    for table in (_REGION_OF, _SIDES):
+        first, second = (
+            {table[word] for word in fold(part).split() if word in table} for part in (one, other)
+        )
+        if first and second and not first & second:
+            return True
+    return False
 
 
 def _names_a_part(one: ComparedOrder) -> bool:
