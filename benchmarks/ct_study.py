@@ -103,7 +103,7 @@ def _read_all(records: object, settings: object) -> list[float]:
     took: list[float] = []
     while True:
         with records.write(SYSTEM) as tx:  # type: ignore[attr-defined]
-            work = jobs.take_job(tx, "w")
+            work = next(iter(jobs.take_jobs(tx, "w")), None)
         if work is None:
             decoder.close()
             return took

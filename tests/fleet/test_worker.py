@@ -14,7 +14,7 @@ from sqlalchemy.exc import InternalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from tests.fleet.queue import HeldModel, Queue, finished, made_worker, wait_until
-from tests.records.kit import made_records
+from tests.records.kit import made_records, take_job
 from tetkik.fleet import worker
 from tetkik.records import database
 from tetkik.records.images import jobs
@@ -209,7 +209,7 @@ def test_a_clock_that_is_ahead_takes_nobody_elses_work(postgres, tmp_path, monke
     queue = Queue(records)
     queue.add()
     with records.write(SYSTEM) as tx:
-        assert jobs.take_job(tx, "right") is not None
+        assert take_job(tx, "right") is not None
 
     class Ahead(datetime):
         @classmethod
@@ -218,12 +218,12 @@ def test_a_clock_that_is_ahead_takes_nobody_elses_work(postgres, tmp_path, monke
 
     monkeypatch.setattr(database, "datetime", Ahead)
     with records.write(SYSTEM) as tx:
-        assert jobs.take_job(tx, "ahead") is None
+        assert take_job(tx, "ahead") is None
     monkeypatch.undo()
     with records.write(SYSTEM) as tx:  # a lease of the clock that was ahead lasts no longer either
         tx.session.execute(text("UPDATE jobs SET lease_until = now() - interval '1 second'"))
     with records.write(SYSTEM) as tx:
-        assert jobs.take_job(tx, "right") is not None
+        assert take_job(tx, "right") is not None
     records.close()
     postgres.drop(url)
 

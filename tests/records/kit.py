@@ -11,8 +11,10 @@ from sqlalchemy import create_engine
 
 from tetkik.records.cases import cases, patients
 from tetkik.records.cases.patients import Person
-from tetkik.records.database import Records
+from tetkik.records.database import Records, Transaction
 from tetkik.records.ids import new_id
+from tetkik.records.images import jobs
+from tetkik.records.images.jobs import Work
 from tetkik.records.migrate import upgrade
 from tetkik.records.schema import User
 from tetkik.values import EVERY_DEPARTMENT, Actor, Method, Role, permissions_of
@@ -78,3 +80,8 @@ def id_of(actor: Actor) -> str:
     """The id of an actor who is a person."""
     assert actor.user_id is not None
     return actor.user_id
+
+
+def take_job(tx: Transaction, worker: str) -> Work | None:
+    """The next image that waits for a model; None where none does."""
+    return next(iter(jobs.take_jobs(tx, worker)), None)

@@ -13,7 +13,7 @@ from playwright._impl._api_structures import SetCookieParam
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.phantom import write_phantom
-from tests.records.kit import made_user
+from tests.records.kit import made_user, take_job
 from tests.service.browser import opened, serving
 from tests.service.kit import make_context
 from tetkik.bundle import Task, open_bundle, write_manifest
@@ -103,7 +103,7 @@ def read_one(
         added = images.add_image(tx, case_id, stored, described, confirmed=sure)
         jobs.add_job(tx, JobKind.READ_IMAGE, added.image, Priority.URGENT)
     with app_context.records.write(SYSTEM) as tx:
-        work = jobs.take_job(tx, "test")
+        work = take_job(tx, "test")
     assert work is not None
     read_case_image(app_context.records, app_context.settings, work, lambda *_: read_image(file))
     return case_id, added.image.id

@@ -13,13 +13,13 @@ from sqlalchemy import select
 
 import tetkik.service
 from tests.phantom import write_phantom
-from tests.records.kit import made_case, made_user
+from tests.records.kit import made_case, made_user, take_job
 from tests.records.reports_kit import judged_all, reports_of_case
 from tetkik.language import Language
 from tetkik.records.cases import cases, complaint_drift, patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
-from tetkik.records.images import jobs, received_decisions, receiving
+from tetkik.records.images import received_decisions, receiving
 from tetkik.records.images.receiving import NewFile, ReceivedContent
 from tetkik.records.orders.orders import OrderContent, place_order
 from tetkik.records.people import invites
@@ -144,7 +144,7 @@ class Rounds:
         with self.records.write(self.technician) as tx:
             upload.keep(Language.TR, tx)
         with self.records.write(SYSTEM) as tx:
-            work = jobs.take_job(tx, "rounds")
+            work = take_job(tx, "rounds")
         assert work is not None
         read_case_image(self.records, settings(), work, machine.pixels)
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from tests.documents import sample
 from tests.records.desk import TEXT
-from tests.records.kit import made_case, made_user
+from tests.records.kit import made_case, made_user, take_job
 from tests.records.moving_kit import ALI, GULCIN, QUESTION, made_patient, moved, opened, patient_of
 from tests.records.pictured import film, put, radiograph, result
 from tests.records.reports_kit import made_image, made_report, proof_of, reports_of_case, sign, write_draft
@@ -419,7 +419,7 @@ def test_both_patients_tell_of_it_and_open_pages_hear_at_once(records, reader):
 def test_a_worker_that_was_at_an_image_loses_its_work(records, reader):
     case_id = opened(records, reader, films=1)
     with records.write(SYSTEM) as tx:
-        work = jobs.take_job(tx, "a worker")
+        work = take_job(tx, "a worker")
     assert work is not None
     moved(records, reader, case_id, made_patient(records, reader))
     with records.write(SYSTEM) as tx, pytest.raises(Conflict, match="taken this work over"):

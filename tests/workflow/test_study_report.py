@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.records.kit import made_case, made_user
+from tests.records.kit import made_case, made_user, take_job
 from tests.records.pictured import film
 from tests.records.reports_kit import reports_of_case, sign
 from tests.service.kit import make_context
@@ -77,7 +77,7 @@ class Study:
         done = 0
         while True:
             with self.records.write(SYSTEM) as tx:
-                work = jobs.take_job(tx, "w")
+                work = take_job(tx, "w")
             if work is None:
                 return done
             read_case_image(self.records, self.context.settings, work, self.pixels)
@@ -145,7 +145,7 @@ def test_only_the_last_image_drafts_and_two_at_once_leave_no_study_without_a_dra
     study.add(1)
     study.add(2)
     with study.records.write(SYSTEM) as tx:
-        works = [work for work in (jobs.take_job(tx, "w"), jobs.take_job(tx, "v")) if work is not None]
+        works = [work for work in (take_job(tx, "w"), take_job(tx, "v")) if work is not None]
     read_case_image(study.records, study.context.settings, works[0], study.pixels)
     with study.records.read() as tx:
         assert reports_of_case(tx, study.case_id) == ()
@@ -298,7 +298,7 @@ def test_nothing_is_signed_about_an_image_that_was_removed_a_moment_ago(study):
 def test_an_image_that_is_removed_while_a_model_reads_it_gets_no_draft(study):
     image_id = study.add(1)
     with study.records.write(SYSTEM) as tx:
-        work = jobs.take_job(tx, "w")
+        work = take_job(tx, "w")
     assert work is not None
 
     def removed_meanwhile(image, frame):

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.fleet.queue import Queue
-from tests.records.kit import made_case, made_records, made_user
+from tests.records.kit import made_case, made_records, made_user, take_job
 from tests.records.pictured import put
 from tetkik.errors import Conflict
 from tetkik.language import Language, Sentence
@@ -39,7 +39,7 @@ def wait(both_records):
 
 def take(records, worker="w"):
     with records.write(SYSTEM) as tx:
-        return jobs.take_job(tx, worker)
+        return take_job(tx, worker)
 
 
 def now(records, work):
@@ -159,7 +159,7 @@ def test_work_that_is_taken_at_this_moment_is_not_changed_but_asked_for_anew(pos
             asked.append(jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE, "other-model"))
 
     with records.write(SYSTEM) as tx:
-        assert jobs.take_job(tx, "w") is not None
+        assert take_job(tx, "w") is not None
         thread = threading.Thread(target=ask)
         thread.start()
         thread.join(0.3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.records.kit import take_job
 from tests.service.reading_room import drawn, made_room
 from tetkik.imaging.read import read_image
 from tetkik.records.cases import cases
@@ -27,7 +28,7 @@ def test_a_draft_compares_with_what_was_judged_while_it_was_written(tmp_path):
         image = images.add_image(tx, case_id, stored, ImageMetadata.of(read_image(file), "chest.dcm")).image
         jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE)
     with records.write(room.reader) as tx:
-        work = jobs.take_job(tx, "test")
+        work = take_job(tx, "test")
     assert work is not None
 
     def judge(stage: Stage, _text: str) -> None:

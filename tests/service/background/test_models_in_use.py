@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from tests.findings.bundles import make_findings_bundle
-from tests.records.kit import made_case, made_user
+from tests.records.kit import made_case, made_user, take_job
 from tests.records.pictured import put, radiograph
 from tests.service.kit import make_context
 from tetkik.bundle import import_bundle, sha256_of, staged_folder
@@ -49,7 +49,7 @@ def test_a_run_ends_with_the_bundle_that_it_began_with(app_context, tmp_path):
         added = put(app_context.records, technician, case_id, seed)
         with app_context.records.write(SYSTEM) as tx:
             jobs.add_job(tx, JobKind.READ_IMAGE, images.load_image(tx, added.image.id), Priority.ROUTINE)
-            work = jobs.take_job(tx, "w")
+            work = take_job(tx, "w")
         assert work is not None
 
         def import_anew(stage, _text):

@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 
 from tests.documents import sample
 from tests.patience import PATIENCE
-from tests.records.kit import made_case, made_user
+from tests.records.kit import made_case, made_user, take_job
 from tests.records.pictured import film, radiograph, result
 from tests.records.reports_kit import made_image, made_report, sign
 from tests.report.model_server import model_server
@@ -72,7 +72,7 @@ def upload(app_context, machine, actor, content, case_id=None):
 
 def take(app_context):
     with app_context.records.write(SYSTEM) as tx:
-        return jobs.take_job(tx, "w")
+        return take_job(tx, "w")
 
 
 def read(app_context, machine):

@@ -10,6 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
+from tests.records.kit import take_job
 from tests.service.kit import served, sign_in
 from tests.service.reading_room import Room, made_room, read_one
 from tetkik.errors import InputError
@@ -80,7 +81,7 @@ def test_a_model_at_work_is_awaited_and_a_failure_told(client, room):
     ready = f"/read/{case_id}/ready?image={image_id}"
     assert client.get(ready).status_code == 204
     with room.app_context.records.write(SYSTEM) as tx:
-        work = jobs.take_job(tx, "test")
+        work = take_job(tx, "test")
         assert work is not None
         fault = InputError("{file} cannot be read.", file="x")
         jobs.fail_job(tx, work, Sentence(fault.template, fault.values), for_good=True)

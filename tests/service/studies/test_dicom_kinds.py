@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from pydicom.data import get_testdata_file
 
-from tests.records.kit import made_user
-from tetkik.records.images import jobs
+from tests.records.kit import made_user, take_job
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.values import Role
 from tetkik.workflow.image_processing import read_case_image
@@ -74,7 +73,7 @@ def test_no_model_reads_them_and_the_answer_says_so(client, app_context, case):
     machine = ImageDecoder(app_context.records)
     for image_id, kind in zip(ids, ("RTDOSE", "US"), strict=True):
         with app_context.records.write(made_user(app_context.records, Role.TECHNICIAN)) as tx:
-            work = jobs.take_job(tx, "w")
+            work = take_job(tx, "w")
         assert work is not None
         read_case_image(app_context.records, app_context.settings, work, machine.pixels)
         result = client.get(f"{UPLOAD}/{image_id}/findings").json()["result"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.records.kit import made_user
+from tests.records.kit import made_user, take_job
 from tests.records.pictured import film
 from tests.service.frames import frames, one_sound_frame
 from tetkik.imaging.read import read_bytes
@@ -69,7 +69,7 @@ def test_a_model_reads_the_middle_or_the_frame_that_was_asked_for_and_the_run_sa
 
     def read():
         with app_context.records.write(made_user(app_context.records, Role.TECHNICIAN)) as tx:
-            work = jobs.take_job(tx, "w")
+            work = take_job(tx, "w")
         assert work is not None
         read_case_image(app_context.records, app_context.settings, work, machine.pixels)
 

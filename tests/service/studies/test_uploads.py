@@ -13,7 +13,7 @@ from PIL import Image as Picture
 from sqlalchemy import select
 
 from tests.ports import free_port
-from tests.records.kit import made_case, made_user
+from tests.records.kit import made_case, made_user, take_job
 from tests.records.pictured import film, radiograph
 from tests.service.http.clamd import EICAR, clamd
 from tests.service.kit import count, make_context, opened_session, served, sign_in
@@ -325,7 +325,7 @@ def test_an_erased_patients_pixels_are_gone_from_memory_too(client, app_context)
 def test_an_image_is_read_once_more_on_wish(client, app_context, case):
     image_id = client.post(f"{UPLOAD}?case_id={case}", content=png()).json()["image"]["id"]
     with app_context.records.write(made_user(app_context.records, Role.TECHNICIAN)) as tx:
-        work = jobs.take_job(tx, "w")
+        work = take_job(tx, "w")
         assert work is not None
         jobs.finish_job(tx, work)
     for model, status in (

@@ -118,5 +118,5 @@ def make_job(
         bundle_sha256=bundle_sha256(resolve(name, task)),
         language=chosen.language,
         device=device or chosen.device,
-        answer_settings=tuple((one, str(value)) for one, value in values if value is not None),
+        answer_settings=values,
     )

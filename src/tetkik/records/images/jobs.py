@@ -115,11 +115,6 @@ def take_jobs(
     return tuple(_value(row, name) for row, name in zip(rows, failed_by, strict=True))
 
 
-def take_job(tx: Transaction, worker: str) -> Work | None:
-    """The same of one piece of work; None where there is none."""
-    return next(iter(take_jobs(tx, worker)), None)
-
-
 def has_waiting_jobs(tx: Transaction, within: Priority | None = None, worker: str = "") -> bool:
     """Whether there is work that nobody has, for a worker."""
     return tx.session.scalar(select(Job.id).where(_ready(tx, worker, within)).limit(1)) is not None
