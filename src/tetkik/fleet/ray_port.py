@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -30,6 +31,9 @@ _RUNNING = Path(gettempdir(), "ray", "ray_current_cluster")
 
 def asks_for_token(address: str) -> bool | None:
     """Whether the cluster at `host:port` refuses whoever has no token; None where none answers."""
+    # Ray would ask again for most of a minute where nothing listens.
+    if not _listens(address):
+        return None
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment["RAY_AUTH_MODE"] = "disabled"
     try:
@@ -47,14 +51,10 @@ def asks_for_token(address: str) -> bool | None:
 
 def open_clusters() -> tuple[str, ...]:
     """Addresses of Ray clusters on this machine that other machines can reach and that ask for no token."""
-    places = {(host, GCS_PORT) for host in _own_addresses()}
-    try:
-        host, _, port = _RUNNING.read_text("utf-8").strip().rpartition(":")
-        places.add((host, int(port)))
-    except (OSError, ValueError):
-        pass
-    listening = sorted(f"{host}:{port}" for host, port in places if _listens(host, port))
-    return tuple(address for address in listening if asks_for_token(address) is False)
+    places = {f"{host}:{GCS_PORT}" for host in _own_addresses()}
+    with suppress(OSError, ValueError):
+        places.add(_RUNNING.read_text("utf-8").strip())
+    return tuple(address for address in sorted(places) if asks_for_token(address) is False)
 
 
 def _own_addresses() -> set[str]:
@@ -70,9 +70,10 @@ def _own_addresses() -> set[str]:
     return {host for host in found if not host.startswith("127.")}
 
 
-def _listens(host: str, port: int) -> bool:
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
     try:
-        with socket.create_connection((host, port), timeout=1):
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
             return True
-    except OSError:
+    except (OSError, ValueError):
         return False
