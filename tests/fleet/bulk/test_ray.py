@@ -19,7 +19,7 @@ from tests.patience import PATIENCE
 from tetkik.bundle import Task
 from tetkik.errors import InputError, UsageError
 from tetkik.fleet import ray_port
-from tetkik.fleet.bulk import make_job, run_bulk
+from tetkik.fleet.bulk import make_job, ray_cluster, run_bulk
 from tetkik.fleet.bulk.ray_cluster import connected
 
 PARTS = 160
@@ -106,10 +106,20 @@ def wait_for_parts(process: subprocess.Popen[str], out: Path, count: int) -> Non
 def test_a_cluster_that_obeys_everyone_is_refused_and_named(tmp_path, monkeypatch):
     with cluster(1, RAY_AUTH_MODE="disabled") as (_, address):
         assert ray_port.asks_for_token(address) is False
-        with pytest.raises(UsageError, match="runs code for everyone"), connected(address):
-            raise AssertionError("connected")
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr(ray_cluster, "_is_loopback", lambda place: False)
+            with pytest.raises(UsageError, match="runs code for everyone"), connected(address):
+                raise AssertionError("connected")
         (tmp_path / "current").write_text(address)
         monkeypatch.setattr(ray_port, "_RUNNING", tmp_path / "current")
         assert address in ray_port.open_clusters()
     with pytest.raises(InputError, match="No Ray cluster answers"), connected(address):
         raise AssertionError("connected")
+
+
+@pytest.mark.parametrize(
+    ("place", "reached_by_none"),
+    [("127.0.0.1:6379", True), ("[::1]:6379", True), ("10.0.0.4:6379", False), ("head.hospital:6379", False)],
+)
+def test_only_a_loopback_address_needs_no_token(place, reached_by_none):
+    assert ray_cluster._is_loopback(place) is reached_by_none
