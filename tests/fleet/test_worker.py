@@ -194,12 +194,25 @@ def test_two_workers_do_each_piece_once(postgres, tmp_path, working, monkeypatch
     ids = [queue.add() for _ in range(30)]
     both = [working(one, most=3) for one in records]
     wait_until(lambda: queue.states(*ids) == [JobState.DONE] * 30)
-    assert sorted(done) == ids
+    assert sorted(done) == sorted(ids)
     for one in both:
         one.stop()
     for opened in records:
         opened.close()
     postgres.drop(url)
+
+
+@pytest.mark.both_databases
+def test_a_second_worker_in_a_process_leaves_the_first_its_work(queue, working, held):
+    first = queue.add()
+    working(queue.records)
+    wait_until(lambda: held.begun == [first])
+    working(queue.records)
+    second = queue.add()
+    wait_until(lambda: len(held.begun) == 2)
+    held.go.set()
+    wait_until(lambda: queue.states(first, second) == [JobState.DONE] * 2)
+    assert held.begun == [first, second]
 
 
 @pytest.mark.program("postgresql")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +16,8 @@ import pytest
 from fhir.resources.R4B.bundle import Bundle
 
 from tests.documents.programs import validated
-from tests.documents.sample import document
+from tests.documents.sample import RESULT, document
+from tests.documents.test_drawn_documents import CONTENT
 from tests.ports import free_port
 from tetkik.documents.fhir import to_fhir_transaction
 from tetkik.integrations.answer import Outcome
@@ -23,7 +25,7 @@ from tetkik.integrations.configuration import Configuration, Peer
 from tetkik.integrations.dicomweb import stow
 from tetkik.integrations.fhir_client import send_bundle
 from tetkik.settings import Settings
-from tetkik.values import Hospital, ReportState
+from tetkik.values import Hospital, MeasurementKind, ReportState
 
 
 class Server(HTTPServer):
@@ -107,6 +109,32 @@ def test_a_transaction_sent_twice_is_there_once_and_an_amendment_takes_its_place
         assert send_bundle(peer, amended).outcome is Outcome.DONE
         reports = [item for key, item in server.store.items() if key.startswith("DiagnosticReport")]
         assert [item["status"] for item in reports] == ["amended"] and len(server.store) == stored
+
+
+_WORDS = (MeasurementKind.ARROW, MeasurementKind.TEXT)
+"""Of the measurements, what measures nothing and is no Observation."""
+
+
+@pytest.mark.program("node", "npm")
+def test_what_an_amendment_no_longer_says_is_in_error():
+    first = replace(document(ReportState.FINAL), content=CONTENT)
+    amended = document(ReportState.AMENDED, version=2)
+    last = document(ReportState.AMENDED, version=3, result=replace(RESULT, findings=RESULT.findings[1:]))
+    content = json.loads(to_fhir_transaction(last, [amended, first]))
+    without = len(json.loads(to_fhir_transaction(last))["entry"])
+    gone = [entry["resource"] for entry in content["entry"][without:]]
+    assert {one["status"] for one in gone} == {"entered-in-error"}
+    assert Counter(one["resourceType"] for one in gone) == {
+        "Observation": 1 + sum(item.kind not in _WORDS for item in CONTENT.measurements),
+        "Media": len(CONTENT.key_images),
+    }
+    assert not any(name.startswith(("value", "component", "derivedFrom")) for one in gone for name in one)
+    (answer,) = validated([content])
+    assert [one for one in answer["messages"] if one["severity"] in {"error", "fatal"}] == []
+    with serving() as (server, peer):
+        for said in (to_fhir_transaction(first), json.dumps(content).encode()):
+            assert send_bundle(peer, said).outcome is Outcome.DONE
+        assert len(server.store) == len(content["entry"])
 
 
 @pytest.mark.parametrize("state", [ReportState.FINAL, ReportState.AMENDED])

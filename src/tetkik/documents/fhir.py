@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -21,7 +21,7 @@ from tetkik.documents.particulars import Identifier, examined_at, identifiers_of
 from tetkik.documents.parts import parts_of
 from tetkik.documents.report_phrases import WITHDRAWN, disclaimer, patient_name, withdrawal_words
 from tetkik.documents.sanitize import calendar_date, valid_uid
-from tetkik.values import Hospital, Identity, KeyImage, ReportDocument, Section, Sex, Signature
+from tetkik.values import Hospital, Identity, KeyImage, ReportDocument, ReportState, Section, Sex, Signature
 from tetkik.values.common import one_line
 
 # https://hl7.org/fhir/R4B/valueset-administrative-gender.html
@@ -49,15 +49,19 @@ def to_fhir(document: ReportDocument) -> bytes:
     return _bundle(document, "collection", entries)
 
 
-def to_fhir_transaction(document: ReportDocument) -> bytes:
+def to_fhir_transaction(document: ReportDocument, earlier: Sequence[ReportDocument] = ()) -> bytes:
     """The same as a `transaction` (https://hl7.org/fhir/R4B/http.html#transaction), safe to be sent again.
 
     What a server has already of the patient, the people and the devices is taken as it is (conditional
     create); the report and what it says are brought up to date (conditional update), an amendment over the
-    version before it. What has no identifier of its own gets one that is the same each time.
+    version before it. What `earlier` versions said and this one no longer says is `entered-in-error`. What
+    has no identifier of its own gets one that is the same each time.
     """
     place, entries = Places(document), []
-    for what, resource in _resources(document, place):
+    said = dict(_resources(document, place))
+    for version in earlier:
+        said |= {what: one for what, one in _dropped(version, place).items() if what not in said}
+    for what, resource in said.items():
         kind = resource["resourceType"]
         lasting = _lasting(document.hospital, resource) or place.lasting(what)
         own = {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{lasting}"}
@@ -72,6 +76,15 @@ def to_fhir_transaction(document: ReportDocument) -> bytes:
             request = {"method": "POST", "url": kind, "ifNoneExist": query}
         entries.append({"fullUrl": f"urn:uuid:{place.of(what)}", "resource": resource, "request": request})
     return _bundle(document, "transaction", entries)
+
+
+def _dropped(version: ReportDocument, place: Places) -> dict[str, dict[str, Any]]:
+    """Observations and key images of a version, in error: what they are, without what they said."""
+    kept = ("resourceType", "status", "category", "code", "subject")
+    found = {item.what: {name: item.resource[name] for name in kept} for item in observations(version, place)}
+    for number, key in enumerate(version.content.key_images, 1):
+        found[f"key-image/{key.id}"] = _filled(_key_image(version, place, number, key)) | {"partOf": None}
+    return {what: _filled(one | {"status": STATUS[ReportState.WITHDRAWN]}) for what, one in found.items()}
 
 
 def _lasting(hospital: Hospital, resource: dict[str, Any]) -> UUID | None:

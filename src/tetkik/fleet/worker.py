@@ -44,6 +44,8 @@ _AWAY = NO_ROOM | {
     if hasattr(errno, name)
 }
 """What the operating system says where the disk is full, a file server gone, or no handle left."""
+_alive: set[str] = set()
+"""Names of the workers of this process that have not ended."""
 _log = structlog.get_logger()
 
 
@@ -127,6 +129,13 @@ class Worker:
 
     def run(self) -> None:
         """Work until `end`."""
+        _alive.add(self._name)
+        try:
+            self._run()
+        finally:
+            _alive.discard(self._name)
+
+    def _run(self) -> None:
         if not self._prepare() and self._ready:
             return
         threading.Thread(target=self._keep_leases, name="leases", daemon=True).start()
@@ -177,7 +186,7 @@ class Worker:
             return True
         pid = int(rest.partition(":")[0])
         if pid == os.getpid():
-            return name == self._name
+            return name in _alive
         try:
             os.kill(pid, 0)
         except ProcessLookupError:

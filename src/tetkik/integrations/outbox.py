@@ -139,9 +139,9 @@ def _answer(
             asked = due.form == ResultForm.HL7
             # An order stays with the record that it was placed for, whichever stands for that one now.
             orders = orders_of(tx, records_of(tx, found.patient_id)) if asked else ()
-            replaced = _replaced(tx, found) if due.form == ResultForm.SR else None
+            earlier = _earlier(tx, found) if due.form in (ResultForm.SR, ResultForm.FHIR) else ()
         order = next((_shared_order(one, peer) for one in orders if one.case_id == found.case_id), None)
-        objects = _objects(found.document, due.form, greys, peer, order, replaced)
+        objects = _objects(found.document, due.form, greys, peer, order, earlier)
     except Exception as fault:
         words = f"the document could not be made: {type(fault).__name__}"
         # No other try changes a record that was altered or erased. A database or an object storage that is
@@ -155,9 +155,13 @@ def _answer(
         return Answer.transient(type(fault).__name__)
 
 
-def _replaced(tx: Transaction, found: SignedVersion) -> ReportDocument | None:
-    before = found.info.replaces
-    return None if before is None else version_of(tx, found.document.id, before, pictures=False).document
+def _earlier(tx: Transaction, found: SignedVersion) -> tuple[ReportDocument, ...]:
+    """The versions before this one, the last of them first."""
+    report, before = found.document.id, []
+    while (number := found.info.replaces) is not None:
+        found = version_of(tx, report, number, pictures=False)
+        before.append(found.document)
+    return tuple(before)
 
 
 def _shared_order(order: StoredOrder, peer: Peer) -> OrderContent:
@@ -172,7 +176,6 @@ _MAKERS: Mapping[str, Callable[[ReportDocument], bytes]] = MappingProxyType(
         "capture": to_capture,
         "image": to_image_capture,
         REJECTION: to_rejection,
-        "fhir": to_fhir_transaction,
     }
 )
 
@@ -183,13 +186,15 @@ def _objects(
     greys: Greys,
     peer: Peer,
     order: OrderContent | None,
-    replaced: ReportDocument | None,
+    earlier: Sequence[ReportDocument],
 ) -> tuple[bytes, ...]:
     """The files or the message of a form, under the same names each time."""
     if form == ResultForm.HL7:
         return (oru_for(peer, document, order),)
     if form == ResultForm.SR:
-        return (to_sr(document, replaced),)
+        return (to_sr(document, next(iter(earlier), None)),)
+    if form == ResultForm.FHIR:
+        return (to_fhir_transaction(document, earlier),)
     if form == ResultForm.PRESENTATION:
         return to_report_states(document, greys(drawn_images(document)))
     return (_MAKERS[form](document),)
