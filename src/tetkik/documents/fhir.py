@@ -58,10 +58,10 @@ def to_fhir_transaction(document: ReportDocument, earlier: Sequence[ReportDocume
     has no identifier of its own gets one that is the same each time.
     """
     place, entries = Places(document), []
-    said = dict(_resources(document, place))
+    resources = dict(_resources(document, place))
     for version in earlier:
-        said |= {what: one for what, one in _dropped(version, place).items() if what not in said}
-    for what, resource in said.items():
+        resources |= {what: one for what, one in _dropped(version, place).items() if what not in resources}
+    for what, resource in resources.items():
         kind = resource["resourceType"]
         lasting = _lasting(document.hospital, resource) or place.lasting(what)
         own = {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{lasting}"}
