@@ -16,8 +16,8 @@ from typing import Any
 from ray._private import utils
 from ray.cluster_utils import Cluster
 
-_NODE = {"num_cpus": 1, "object_store_memory": 80_000_000, "node_ip_address": "127.0.0.1"}
-"""Ray's least is 75 MB; which address a machine has, it asks the network otherwise."""
+_NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
+"""Ray's least is 75 MB."""
 _ATTEMPTS = 4
 """Ray gives a node 30 seconds to start, in which a busy machine may start none."""
 
