@@ -18,7 +18,7 @@ import sys
 from ray._raylet import GcsClient
 from ray.exceptions import AuthenticationError
 try:
-    GcsClient(address=sys.argv[1]).get_all_node_info(timeout=5)
+    GcsClient(address=sys.argv[1]).get_all_node_info(timeout=30)
     print("open")
 except AuthenticationError:
     print("token")

@@ -45,6 +45,7 @@ def cluster(nodes: int, **variables: str) -> Iterator[tuple[subprocess.Popen[str
         kit.stdin.close()
         kit.wait(PATIENCE)
     finally:
+        kit.stdin.close()
         with suppress(ProcessLookupError):  # nothing of it is left
             os.killpg(kit.pid, signal.SIGKILL)
         kit.wait()
@@ -86,13 +87,29 @@ def test_a_dead_driver_and_a_dead_node_cost_no_row(tmp_path):
             wait_for_parts(second, out, left + 3)
             kit.stdin.write("kill\n")
             kit.stdin.flush()
-            answer = json.loads(second.communicate(timeout=3 * PATIENCE)[0])
+            answer = answer_of(second)
+        # A cluster may give up over its dead node; the command says then that it is to be run again.
+        for _ in range(3):
+            if answer is None:
+                with driver(command, token) as another:
+                    answer = answer_of(another)
         assert ray_port.asks_for_token(address)
-    assert answer == {"rows": PARTS, "errors": 0, "parts": PARTS, "kept": left}
+    assert answer is not None and answer.pop("kept") >= left
+    assert answer == {"rows": PARTS, "errors": 0, "parts": PARTS}
     assert 3 <= left < PARTS - 6
     job = make_job(Task.TRIAGE, str(table))
     run_bulk(job, tmp_path / "undisturbed", here, part_rows=PARTS)
     assert rows_of(out) == rows_of(tmp_path / "undisturbed")
+
+
+def answer_of(process: subprocess.Popen[str]) -> dict[str, int] | None:
+    """What the command says at its end; None where it gave up or came to no end."""
+    try:
+        said, _ = process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        return None
+    answer: dict[str, int] | None = json.loads(said) if process.returncode == 0 else None
+    return answer
 
 
 def wait_for_parts(process: subprocess.Popen[str], out: Path, count: int) -> None:
