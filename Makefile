@@ -7,6 +7,7 @@
 #   make lint         style, types and imports alone
 #   make docs         the reference pages, from the code, and all pages as a site: build/site/index.html
 #   make day          the reading room's whole day in a browser, from the wheel in an empty environment
+#   make ray          bulk scoring on a Ray cluster whose driver and node are killed
 #   make attacks      replays every attack that worked once; nothing of it may work again
 #   make fuzz         reads changed input for MINUTES=60, each target in a process of its own
 #   make advisories   known vulnerabilities of the environment, by ADVISORIES=all.zip (OSV); no network
@@ -52,7 +53,7 @@ USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 # The tests start many processes; each would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve demo check test lint style types imports near suite compiled docs day attacks fuzz advisories sbom release viewer web benchmarks clean
+.PHONY: serve demo check test lint style types imports near suite compiled docs day attacks ray fuzz advisories sbom release viewer web benchmarks clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.light
@@ -100,6 +101,9 @@ day: $(VENV)/.dev
 
 sbom: $(VENV)/.dev
 	$(BIN)/python docs/sbom.py --python $(BIN)/python --out sbom.cdx.json
+
+ray: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/fleet/bulk/two_nodes.py
 
 attacks: $(VENV)/.dev
 	$(PYTEST) -m attack $(PYTEST_ARGS)
