@@ -319,6 +319,31 @@ def test_an_amendment_reaches_a_system_that_has_the_report_whatever_the_route_sa
     assert before == dicom.own_instance(version, Comprehensive3DSRStorage).uid
 
 
+def test_a_server_of_fhir_is_told_what_every_earlier_version_said(app_context, monkeypatch):
+    chosen = systems(
+        {"name": "ehr", "fhir": "http://127.0.0.1:1/fhir"},
+        routes=({"send": [{"to": "ehr", "as": ["fhir"]}]},),
+    )
+    made = []
+
+    def bundle(document, earlier):
+        made.append((document.version, [one.version for one in earlier]))
+        return b"{}"
+
+    monkeypatch.setattr("tetkik.integrations.outbox.to_fhir_transaction", bundle)
+    monkeypatch.setattr("tetkik.integrations.outbox.send_bundle", lambda *_, **__: Answer.done("HTTP 200"))
+    report = queued(app_context, chosen)
+    sent_all(app_context, chosen)
+    actor = made_user(app_context.records, Role.RADIOLOGIST, name="Ali Kaya")
+    for _ in range(2):
+        with app_context.records.write(actor) as tx:
+            signing.begin_amendment(tx, report.id, "Ölçü düzeltildi.")
+            sign(tx, report.id, actor)
+            queue_results(tx, chosen, report.id)
+        sent_all(app_context, chosen)
+    assert made == [(1, []), (2, [1]), (3, [2, 1])]
+
+
 def test_a_document_that_cannot_be_made_at_this_moment_is_made_later(app_context, told, monkeypatch):
     chosen = systems(told.peer(), routes=({"send": [{"to": "told", "as": ["sr"]}]},))
     report = queued(app_context, chosen)

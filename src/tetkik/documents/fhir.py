@@ -79,7 +79,7 @@ def to_fhir_transaction(document: ReportDocument, earlier: Sequence[ReportDocume
 
 
 def _dropped(version: ReportDocument, place: Places) -> dict[str, dict[str, Any]]:
-    """Observations and key images of a version, in error: what they are, without what they said."""
+    """Observations and key images of a version, in error; an Observation without what it said."""
     kept = ("resourceType", "status", "category", "code", "subject")
     found = {item.what: {name: item.resource[name] for name in kept} for item in observations(version, place)}
     for number, key in enumerate(version.content.key_images, 1):
