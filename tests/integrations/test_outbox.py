@@ -16,29 +16,23 @@ from pydicom.uid import (
 )
 from sqlalchemy import select, update
 
-from tests.integrations.archives import archive, orthanc, systems, web
+from tests.integrations.archives import archive, orthanc, systems
+from tests.integrations.outbox_kit import GUL, SETTINGS, items, no_greys, now, queued, sent_all
 from tests.patience import PATIENCE
 from tests.records.kit import made_user
-from tests.records.reports_kit import judged_all, made_report, sign, signed_report
+from tests.records.reports_kit import judged_all, made_report, sign
 from tests.service.kit import make_context, served, sign_in
 from tests.service.reports.test_reports_api import API, PASSWORD, entered
 from tetkik.documents import dicom
 from tetkik.errors import Unavailable
 from tetkik.integrations.answer import Answer
 from tetkik.integrations.outbox import MOST_TRIES, queue_results, send_due, wait_after
-from tetkik.records.cases import patients
-from tetkik.records.cases.patients import Person
-from tetkik.records.orders import orders
-from tetkik.records.orders.orders import OrderContent
 from tetkik.records.reports import outbox, signing
 from tetkik.records.reports.versions import version_of
-from tetkik.records.schema import AuditRow, Case, Image, OutboxItem
+from tetkik.records.schema import AuditRow, Image, OutboxItem
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.outbox import sending
-from tetkik.settings import Settings
-from tetkik.values import SYSTEM, LinkReason, OutboxState, Role
-from tetkik.workflow.patient_comparison import compare_unaudited
-from tetkik.workflow.patient_merge import link
+from tetkik.values import SYSTEM, OutboxState, Role
 
 WANTED = (
     Comprehensive3DSRStorage,
@@ -46,14 +40,8 @@ WANTED = (
     SecondaryCaptureImageStorage,
     KeyObjectSelectionDocumentStorage,
 )
-GUL = Person(name="Gülçin ŞAHİN", number="4711")
 ALL = {"as": ["sr", "pdf", "capture"]}
-SETTINGS = Settings()
 HOUR = timedelta(hours=1)
-
-
-def no_greys(_):
-    return {}
 
 
 @pytest.fixture
@@ -67,36 +55,6 @@ def app_context(tmp_path):
 def told():
     with archive(*WANTED) as made:
         yield made
-
-
-def sent_all(app_context, chosen):
-    """Send everything that is due, whatever its time; gives how many."""
-    count = 0
-    with app_context.records.read() as tx:
-        due = outbox.due_destinations(tx)
-    for name in due:
-        while send_due(app_context.records, chosen, SETTINGS, no_greys, name):
-            count += 1
-    return count
-
-
-def now(app_context):
-    with app_context.records.write(SYSTEM) as tx:
-        tx.apply(update(OutboxItem).where(OutboxItem.next_at.is_not(None)).values(next_at=tx.now))
-
-
-def items(app_context, report_id):
-    with app_context.records.read() as tx:
-        return {(one.destination, one.form): one for one in outbox.items_of_report(tx, report_id)}
-
-
-def queued(app_context, chosen):
-    """A signed report that went where the routes say."""
-    actor = made_user(app_context.records, Role.RADIOLOGIST, name="Gül Işık")
-    report = signed_report(app_context.records, actor, person=GUL)
-    with app_context.records.write(actor) as tx:
-        queue_results(tx, chosen, report.id)
-    return report
 
 
 @pytest.mark.program("orthanc")
@@ -319,31 +277,6 @@ def test_an_amendment_reaches_a_system_that_has_the_report_whatever_the_route_sa
     assert before == dicom.own_instance(version, Comprehensive3DSRStorage).uid
 
 
-def test_a_server_of_fhir_is_told_what_every_earlier_version_said(app_context, monkeypatch):
-    chosen = systems(
-        {"name": "ehr", "fhir": "http://127.0.0.1:1/fhir"},
-        routes=({"send": [{"to": "ehr", "as": ["fhir"]}]},),
-    )
-    made = []
-
-    def bundle(document, earlier):
-        made.append((document.version, [one.version for one in earlier]))
-        return b"{}"
-
-    monkeypatch.setattr("tetkik.integrations.outbox.to_fhir_transaction", bundle)
-    monkeypatch.setattr("tetkik.integrations.outbox.send_bundle", lambda *_, **__: Answer.done("HTTP 200"))
-    report = queued(app_context, chosen)
-    sent_all(app_context, chosen)
-    actor = made_user(app_context.records, Role.RADIOLOGIST, name="Ali Kaya")
-    for _ in range(2):
-        with app_context.records.write(actor) as tx:
-            signing.begin_amendment(tx, report.id, "Ölçü düzeltildi.")
-            sign(tx, report.id, actor)
-            queue_results(tx, chosen, report.id)
-        sent_all(app_context, chosen)
-    assert made == [(1, []), (2, [1]), (3, [2, 1])]
-
-
 def test_a_document_that_cannot_be_made_at_this_moment_is_made_later(app_context, told, monkeypatch):
     chosen = systems(told.peer(), routes=({"send": [{"to": "told", "as": ["sr"]}]},))
     report = queued(app_context, chosen)
@@ -378,60 +311,6 @@ def test_an_answer_is_written_down_once_the_database_is_back_and_nothing_sent_tw
     assert sent_all(app_context, chosen) == 1
     assert items(app_context, report.id)["told", "sr"].state is OutboxState.SENT
     assert not away and len(told.got) == 1
-
-
-def test_messages_go_by_their_own_ways(app_context, monkeypatch):
-    sent = {}
-
-    def oru(peer, message, **_):
-        sent[peer.name] = message
-        return Answer.done("AA")
-
-    monkeypatch.setattr("tetkik.integrations.outbox.send_oru", oru)
-    with web() as server:
-        server.content, server.headers = b'{"resourceType":"OperationOutcome"}', {"Retry-After": "60"}
-        server.status = 503
-        peers = (
-            {"name": "hbys", "hl7": "127.0.0.1:2575"},
-            {"name": "ehr", "fhir": f"http://127.0.0.1:{server.port}/fhir"},
-        )
-        routes = ({"send": [{"to": "hbys", "as": ["hl7"]}, {"to": "ehr", "as": ["fhir"]}]},)
-        chosen = systems(*peers, routes=routes)
-        report = queued(app_context, chosen)
-        assert sent_all(app_context, chosen) == 2
-    found = items(app_context, report.id)
-    assert found["hbys", "hl7"].status == "AA" and sent["hbys"].startswith(b"MSH|^~\\&|TETKIK|")
-    assert found["ehr", "fhir"].state is OutboxState.WAITING
-    assert found["ehr", "fhir"].status.startswith("HTTP 503")
-    ((_, path, _, body),) = server.asked
-    assert path.startswith("/fhir") and b'"transaction"' in body
-
-
-def test_a_number_of_an_order_goes_back_to_who_gave_it(app_context, monkeypatch):
-    """The order of a record that another one stands for by now."""
-    sent = {}
-
-    def oru(peer, message, **_):
-        sent[peer.name] = b"|P77|" in message
-        return Answer.done("AA")
-
-    monkeypatch.setattr("tetkik.integrations.outbox.send_oru", oru)
-    peers = (
-        {"name": "hbys", "hl7": "127.0.0.1:2575", "allow": ["orders"], "addresses": ["10.0.0.1"]},
-        {"name": "other", "hl7": "127.0.0.1:2576", "allow": ["orders"], "addresses": ["10.0.0.2"]},
-        {"name": "archive", "hl7": "127.0.0.1:2577"},
-    )
-    chosen = systems(*peers, routes=({"send": [{"to": one["name"], "as": ["hl7"]} for one in peers]},))
-    report = queued(app_context, chosen)
-    with app_context.records.write(SYSTEM) as tx:
-        case = tx.session.get_one(Case, report.case_id)
-        former = patients.create(tx, Person(name="Gülçin ŞAHİN", number="4712"))
-        order_id = orders.place_order(tx, former, OrderContent(placer_number="P77"), "hbys")
-        orders.link_case(tx, order_id, case.id)
-        seen = compare_unaudited(tx, former, case.patient_id).seen
-        link(tx, former, case.patient_id, LinkReason.MASTER_INDEX, seen)
-    sent_all(app_context, chosen)
-    assert sent == {"hbys": True, "other": False, "archive": True}
 
 
 def test_the_thread_sends_what_is_due_and_the_file_is_read_once(app_context, told, tmp_path):

@@ -51,20 +51,26 @@ def named(app_context: AppContext, name: str) -> list[str]:
         return [one for one in ids if cases.load_case(tx, one, audit=False).person.name == name]
 
 
+_KEPT = """() => new Promise((found) => {
+    const request = indexedDB.open('tetkik-phone');
+    request.onsuccess = () => {
+        const all = request.result.transaction('entries').objectStore('entries').getAll();
+        const text = (bytes) => String.fromCharCode(...new Uint8Array(bytes));
+        all.onsuccess = () => {
+            request.result.close();
+            all.result.sort((a, b) => a.at - b.at);
+            found(all.result.map((one) => ({ ...one, text: one.body && text(one.body.sealed) })));
+        };
+    };
+})"""
+
+
 def kept(page: Page) -> list[dict[str, object]]:
     """What lies in the phone's storage, the oldest first, as anybody with the phone in hand reads it."""
-    found: list[dict[str, object]] = page.evaluate(
-        """() => new Promise((found) => {
-            const request = indexedDB.open('tetkik-phone');
-            request.onsuccess = () => {
-                const all = request.result.transaction('entries').objectStore('entries').getAll();
-                const text = (bytes) => String.fromCharCode(...new Uint8Array(bytes));
-                all.onsuccess = () => {
-                    request.result.close();
-                    all.result.sort((a, b) => a.at - b.at);
-                    found(all.result.map((one) => ({ ...one, text: one.body && text(one.body.sealed) })));
-                };
-            };
-        })"""
-    )
+    found: list[dict[str, object]] = page.evaluate(_KEPT)
     return found
+
+
+def nothing_kept(page: Page) -> None:
+    """Wait until nothing lies in the phone's storage any more."""
+    page.wait_for_function(f"async () => !(await ({_KEPT})()).length")

@@ -92,9 +92,11 @@ async function begin() {
   document.addEventListener('submit', (event) => {
     const form = /** @type {HTMLFormElement} */ (event.target);
     // The locked screen is left by somebody else: what its person took stays sealed until they are back.
-    if (event.defaultPrevented || !dataset.person || !form.matches(SIGN_OUT)) return;
+    const { person } = dataset;
+    if (event.defaultPrevented || !person || !form.matches(`${SIGN_OUT}, form[action="/lock"]`)) return;
     event.preventDefault();
-    forget(dataset.person).finally(() => form.submit());
+    // Before the hospital answers: its page may never come, and without a network this phone would still be open.
+    (form.matches(SIGN_OUT) ? forget(person) : leave()).finally(() => form.submit());
   });
   if (offline) await lockWhenStill();
   if (document.querySelector('[data-take]')) page = await taking(sending);
@@ -102,7 +104,10 @@ async function begin() {
   if (offline) withoutNetwork();
   if (!dataset.person) return;
   await count();
-  addEventListener('online', sending);
+  addEventListener('online', () => {
+    sending();
+    setTimeout(sendingAgain, 3000); // the first request after an interface comes up often fails
+  });
   document.addEventListener('visibilitychange', sendingAgain);
   await sending();
 }
