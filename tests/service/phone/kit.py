@@ -71,6 +71,23 @@ def kept(page: Page) -> list[dict[str, object]]:
     return found
 
 
+def at_the_phone(page: Page) -> str | None:
+    """The id of whoever the phone takes complaints from without a network; None for nobody."""
+    found: str | None = page.evaluate(
+        """() => new Promise((found) => {
+            const request = indexedDB.open('tetkik-phone');
+            request.onsuccess = () => {
+                const person = request.result.transaction('here').objectStore('here').get('person');
+                person.onsuccess = () => {
+                    request.result.close();
+                    found(person.result ?? null);
+                };
+            };
+        })"""
+    )
+    return found
+
+
 def nothing_kept(page: Page) -> None:
     """Wait until nothing lies in the phone's storage any more."""
     page.wait_for_function(f"async () => !(await ({_KEPT})()).length")

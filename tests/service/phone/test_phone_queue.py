@@ -13,7 +13,18 @@ from playwright.sync_api import Route, expect
 from sqlalchemy import select
 
 from tests.service.browser import Watch, arrived, axe, overflow, signed_in, wait_for_notice
-from tests.service.phone.kit import CASES, COMPLAINT, DESK, kept, named, nothing_kept, ready, take, taken
+from tests.service.phone.kit import (
+    CASES,
+    COMPLAINT,
+    DESK,
+    at_the_phone,
+    kept,
+    named,
+    nothing_kept,
+    ready,
+    take,
+    taken,
+)
 from tetkik.records.cases import cases
 from tetkik.records.schema import Image as ImageRow
 from tetkik.values import SYSTEM, Role
@@ -189,24 +200,25 @@ def test_a_locked_phone_takes_nothing_and_keeps_what_waits(phone, app_context):
 
 def test_nobody_is_at_a_phone_once_the_lock_is_pressed(phone, app_context):
     """Whether or not the hospital's page ever comes."""
-    signed_in(phone, app_context, *DESK)
+    actor = signed_in(phone, app_context, *DESK)
     page = ready(phone.new_page())
     expect(page.locator("[data-take]")).to_be_visible()
+    assert at_the_phone(page) == actor.user_id
     page.evaluate("() => (HTMLFormElement.prototype.submit = () => (window.submitted = true))")
     page.click("form[action='/lock'] button")
     page.wait_for_function("() => window.submitted")
-    assert (
-        page.evaluate(
-            """() => new Promise((found) => {
-            const request = indexedDB.open('tetkik-phone');
-            request.onsuccess = () => {
-                const person = request.result.transaction('here').objectStore('here').get('person');
-                person.onsuccess = () => { request.result.close(); found(person.result ?? null); };
-            };
-        })"""
-        )
-        is None
+    assert at_the_phone(page) is None
+
+
+def test_a_storage_that_hangs_keeps_no_screen_from_being_locked(phone, app_context):
+    signed_in(phone, app_context, *DESK)
+    page = ready(phone.new_page())
+    expect(page.locator("[data-take]")).to_be_visible()
+    page.evaluate(
+        "() => (IDBDatabase.prototype.transaction = () => ({ objectStore: () => ({ delete: () => ({}) }) }))"
     )
+    page.click("form[action='/lock'] button")
+    arrived(page, "/lock")
 
 
 def test_a_known_patient_is_asked_about(phone, app_context):

@@ -96,7 +96,9 @@ async function begin() {
     if (event.defaultPrevented || !person || !form.matches(`${SIGN_OUT}, form[action="/lock"]`)) return;
     event.preventDefault();
     // Before the hospital answers: its page may never come, and without a network this phone would still be open.
-    (form.matches(SIGN_OUT) ? forget(person) : leave()).finally(() => form.submit());
+    // A storage that hangs keeps no screen from being locked.
+    const late = new Promise((go) => setTimeout(go, 2000));
+    Promise.race([form.matches(SIGN_OUT) ? forget(person) : leave(), late]).finally(() => form.submit());
   });
   if (offline) await lockWhenStill();
   if (document.querySelector('[data-take]')) page = await taking(sending);
@@ -106,7 +108,7 @@ async function begin() {
   await count();
   addEventListener('online', () => {
     sending();
-    setTimeout(sendingAgain, 3000); // the first request after an interface comes up often fails
+    setTimeout(sendingAgain, 3000); // the interface may be up before the hospital can be reached
   });
   document.addEventListener('visibilitychange', sendingAgain);
   await sending();
