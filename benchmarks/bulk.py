@@ -16,11 +16,15 @@ import argparse
 import csv
 import multiprocessing
 import os
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from figures import judged, record
 from tetkik.bundle import Task
 from tetkik.fleet.bulk import make_job, run_bulk
 from tetkik.fleet.bulk.local import LocalRunner
@@ -29,6 +33,9 @@ from tetkik.fleet.bulk.ray_cluster import connected
 from tetkik.fleet.bulk.run import Runner
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_ASKED = 0.9
+_GROWTH = 1.1
+"""Times the memory of the first tenth that still counts as flat."""
 
 
 def bare(task: Task, items: Sequence[str], barrier: object, done: object) -> None:
@@ -128,10 +135,16 @@ def main() -> None:
         print(f"bare, {given.processes} processes: {plain:.1f} a second")
         print(f"local processes: {local:.1f} a second, {local / plain:.0%} of bare")
         print(f"memory: {early >> 20} MB early, {late >> 20} MB at the end")
+        cell = f"{local / plain:.0%} ({local:.0f} a second); {late / early:.2f} times"
+        met = local >= _ASKED * plain and late <= _GROWTH * early
+        counted = f"{len(items):,} on {given.processes} cores"
+        record(f"fleet/bulk-{task}", {"reached": judged(cell, met=met), "n": counted})
         if given.ray:
             with connected(given.ray) as runner:
                 shared, _, _ = bulk_rate(task, source, runner, part_rows)
             print(f"Ray: {shared:.1f} a second, {shared / local:.0%} of local processes")
+            cell = f"{shared / local:.0%} ({shared:.0f} a second)"
+            record("fleet/bulk-ray", {"reached": judged(cell, met=shared >= _ASKED * local), "n": counted})
 
 
 if __name__ == "__main__":
