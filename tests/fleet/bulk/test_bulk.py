@@ -33,15 +33,6 @@ EXAMPLES = Path(examples.__file__).parent
 TEXTS = ["Gözlerim kızardı ve sulanıyor.", "Göğsüme baskı tarzında ağrı var, terliyorum.", "asdf"]
 
 
-@pytest.fixture(autouse=True)
-def own_environment():
-    """A process that scores takes the settings of the run into its environment."""
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
-
-
 def here(job, entries, parts):
     """A runner in this process."""
     for part in parts:

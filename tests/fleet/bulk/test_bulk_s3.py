@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -23,8 +22,6 @@ EXAMPLES = Path(examples.__file__).parent
 @pytest.fixture
 def bucket(object_storage, monkeypatch):
     """What keeps a file, and the address of a name in the bucket."""
-    # A process that scores takes the settings of the run into its environment.
-    monkeypatch.setattr(os, "environ", os.environ.copy())
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     name = object_storage.bucket().name
