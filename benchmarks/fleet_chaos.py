@@ -57,6 +57,8 @@ def main() -> None:
         rounds += outcome.kills
         signed += sum(course.signed for course in outcome.courses)
         faults += outcome.faults
+        for fault in outcome.faults:
+            print(fault)
         for kind, seconds in outcome.recoveries.items():
             took[kind] += seconds
         kinds = ", ".join(
@@ -67,8 +69,6 @@ def main() -> None:
             f"{rounds} rounds: {kinds}; {signed} signed; {len(faults)} faults ({seconds_all:.0f} s)",
             flush=True,
         )
-    for fault in faults:
-        print(fault)
     longest = max(max(seconds) for seconds in took.values())
     missed = bool(faults) or longest > _RECOVERY_SECONDS
     cell = f"{len(faults) or 'nothing'}; longest recovery {longest:.0f} s"

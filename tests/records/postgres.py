@@ -102,8 +102,13 @@ class Cluster:
 
     def kill(self) -> None:
         """End the server with SIGKILL, as if its machine were gone, but for what the disk has."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         self._server.kill()
         self._server.wait(PATIENCE)
+        # They see it and end; before that the server cannot start again.
+        until = time.monotonic() + PATIENCE
+        while any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < until:
+            time.sleep(0.01)
         (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def url(self, database: str) -> str:

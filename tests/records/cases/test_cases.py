@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 
 import pytest
 from sqlalchemy import select
@@ -270,3 +272,23 @@ def test_a_case_knows_its_images_and_reports(both_records):
         assert (line.id, line.state, line.version) == (report, ReportState.FINAL, 1)
         assert line.signed_at is not None and line.updated_by == reception.name
         assert cases.reopen(tx, case_id) is CaseState.SIGNED
+
+
+@pytest.mark.both_databases
+def test_two_who_open_the_first_case_of_a_year_at_one_moment_get_a_number_each(both_records):
+    reception, start = made_user(both_records, Role.RECEPTION), threading.Barrier(2)
+    numbers = []
+
+    def opened():
+        start.wait()
+        with both_records.write(reception) as tx:
+            number = cases.next_number(tx)
+            time.sleep(0.2)  # the other one has begun
+        numbers.append(number[-6:])
+
+    people = [threading.Thread(target=opened) for _ in range(2)]
+    for person in people:
+        person.start()
+    for person in people:
+        person.join()
+    assert sorted(numbers) == ["000001", "000002"]

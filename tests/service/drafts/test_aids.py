@@ -201,3 +201,23 @@ def test_spelling_marks_what_neither_dictionary_nor_person_knows(tmp_path, app_c
         assert set(asked()) == {"akciger"}
         sign_in(client, chosen, Role.RADIOLOGIST)
         assert set(asked()) == {"Efüzyen", "akciger"}
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ("Sol pnömotoraks izlendi.", True),
+        ("Left pneumothorax.", True),  # typed into a Turkish report
+        ("Pnömotoraks izlenmedi.", False),
+    ],
+)
+def test_what_a_person_writes_of_a_critical_finding_is_asked_about_at_the_signature(
+    client, app_context, words, asked
+):
+    made = made_report(app_context.records)
+    before = _draft(app_context, made)
+    sentences = [{"section": "findings", "text": words, "evidence": []}]
+    sent = {"revision": before.revision, "sentences": sentences, "decisions": []}
+    page = client.put(f"/read/{made.case_id}/{made.id}", json=sent)
+    assert page.status_code == 200
+    assert ('data-critical-names="Pneumothorax"' in page.text) is asked

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.records.audit_chain import Action
@@ -26,6 +26,7 @@ from tetkik.values import CaseState, Priority, ReportState, UrgencyLevel
 LONGEST_QUESTION = 2000
 """Characters of a clinical question."""
 _NUMBER = re.compile(r"([0-9]{4})\s*[-/]\s*([0-9]{1,8})(\s*-\s*[0-9]{1,3})?")
+_FIRST_NUMBER = text("INSERT INTO notes (key, value) VALUES (:key, '0') ON CONFLICT DO NOTHING")
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,9 +284,11 @@ def next_number(tx: Transaction) -> str:
     """The next running number of the year, such as `2026-000123`."""
     year = tx.now.year
     key = f"case number {year}"
-    note = tx.session.scalar(select(Note).where(Note.key == key).with_for_update())
+    chosen = select(Note).where(Note.key == key).with_for_update()
+    note = tx.session.scalar(chosen)
     if note is None:
-        note = Note(key=key, value="0")
-        tx.session.add(note)
+        # Two may open the first case of a year at one moment: the second one waits here for the first.
+        tx.session.execute(_FIRST_NUMBER, {"key": key})
+        note = tx.session.scalars(chosen).one()
     note.value = str(int(note.value) + 1)
     return f"{year}-{int(note.value):06}"

@@ -27,6 +27,7 @@ from tetkik.records.images.jobs import Work
 from tetkik.records.images.runs import ModelRun
 from tetkik.records.reports import drafts, versions
 from tetkik.records.reports.edit_conflicts import WorkingDraft
+from tetkik.records.reports.judging import read_labels
 from tetkik.records.reports.versions import SignedVersion
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.claims import Reader
@@ -34,6 +35,7 @@ from tetkik.values import (
     CRITICAL_LABELS,
     FINDING_LABELS,
     NORMAL_LABELS,
+    Author,
     Basis,
     BasisKind,
     DraftSentence,
@@ -316,7 +318,8 @@ def _standing(finding: Finding, judgement: Judgement | None) -> FindingGroup:
 def critical_stated(working: WorkingDraft, *, confirmed: bool = False) -> list[str]:
     """The critical labels that a draft stands for: accepted or added by a person, or stated by a sentence.
 
-    With `confirmed` only the former.
+    With `confirmed` only the former. What a person wrote is read by the labeler: a sentence that denies a
+    finding states none.
     """
     judged = {verdict.label: verdict.judgement for verdict in working.verdicts}
     positive = {item.label for item in working.result.findings if item.positive} if working.result else set()
@@ -326,6 +329,9 @@ def critical_stated(working: WorkingDraft, *, confirmed: bool = False) -> list[s
         stating = {name for item in working.draft.sentences if item.certainty for name in item.evidence}
         bases = [basis for basis in working.draft.evidence if basis.kind is BasisKind.FINDING]
         sure |= {basis.key for basis in bases if basis.id in stating and basis.key not in judged}
+        for item in working.draft.sentences:
+            if item.author in (Author.PERSON, Author.EDITED):
+                sure |= read_labels(item.text, working.draft.language)
     return [label for label in CRITICAL_LABELS if label in sure]
 
 
