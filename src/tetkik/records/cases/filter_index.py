@@ -100,6 +100,8 @@ class CaseFindings:
 
     labels: dict[str, float | None] = field(default_factory=dict)
     """With the highest probability of the model; None where it gives none, or has not found it."""
+    confirmed: set[str] = field(default_factory=set)
+    """Of them, those that a radiologist accepted or added."""
     rejected: bool = False
 
 
@@ -128,9 +130,12 @@ def load_case_findings(tx: Transaction, runs: Iterable[NewestRun]) -> dict[str, 
         if Judgement.REJECTED in verdicts:
             found[run.case_id] = replace(of_case, rejected=True)
             continue
+        if Judgement.ACCEPTED in verdicts:
+            of_case.confirmed.add(row.label)
         of_case.labels[row.label] = max(of_case.labels.get(row.label) or 0.0, row.probability or 0.0) or None
     for (about, label), judgement in judged.items():
         run_there = of_study.get(about) or read.get(about)
         if judgement is Judgement.ADDED and run_there is not None:
             found[run_there.case_id].labels.setdefault(label, None)
+            found[run_there.case_id].confirmed.add(label)
     return found

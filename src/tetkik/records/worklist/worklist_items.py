@@ -22,6 +22,7 @@ from tetkik.records.worklist.case_columns import StudyTime
 from tetkik.records.worklist.claims import Reader, load_readers
 from tetkik.records.worklist.priority_reasons import Positive, PriorityReason, load_reasons, sorted_findings
 from tetkik.values import (
+    NORMAL_LABELS,
     CaseState,
     JobState,
     Permission,
@@ -72,7 +73,8 @@ class WorklistItem:
     """Whether the patient has images in an earlier case; False where hidden."""
     assignee: Assignee | None
     findings: tuple[Positive, ...]
-    """What is there by the radiologist's word, else by the newest runs; critical ones first."""
+    """What is there by the radiologist's word, else by the newest runs; critical ones first. Of a signed case
+    what its radiologist confirmed, without a model's probability."""
     rejected: bool
     unsuitable: bool
     """Whether the newest run refused an image."""
@@ -164,7 +166,7 @@ class _Known:
             study=self._studies.get(row.id),
             prior=row.id in self._prior,
             assignee=self._assignees.get(row.id),
-            findings=tuple(self._findings.get(row.id, ())[:_FINDINGS]),
+            findings=self._findings(row),
             rejected=row.id in self._found and self._found[row.id].rejected,
             unsuitable=row.id in self._unsuitable,
             reader=self._readers.get(row.id),
@@ -205,4 +207,10 @@ class _Known:
         runs = filter_index.load_newest_runs(self._tx, case_ids)
         self._unsuitable = {run.case_id for run in runs if run.state is RunState.REFUSED}
         self._found = filter_index.load_case_findings(self._tx, runs)
-        self._findings = {case_id: sorted_findings(found.labels) for case_id, found in self._found.items()}
+
+    def _findings(self, row: Case) -> tuple[Positive, ...]:
+        found = self._found.get(row.id, filter_index.CaseFindings())
+        labels = dict.fromkeys(found.confirmed) if row.state is CaseState.SIGNED else found.labels
+        if found.rejected:  # what the model says of the whole image was not judged with it
+            labels = {label: value for label, value in labels.items() if label not in NORMAL_LABELS}
+        return sorted_findings(labels)[:_FINDINGS]

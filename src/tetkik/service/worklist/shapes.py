@@ -226,7 +226,10 @@ class WorklistCase(Shape):
     )
     prior: bool = Field(description="Whether the patient has images in an earlier case.")
     assignee: Assignee | None
-    findings: list[PositiveFinding] = Field(description="Positive ones, critical ones first.")
+    findings: list[PositiveFinding] = Field(
+        description="Positive ones, critical ones first; of a signed case those that its radiologist "
+        "confirmed, without a probability."
+    )
     unsuitable: bool = Field(description="Whether the newest run refused an image.")
     waiting_since: datetime
     reader: CaseReader | None
