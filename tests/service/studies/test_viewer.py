@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -216,6 +217,14 @@ def test_stacks_layouts_priors_and_the_second_window_by_hand_and_keyboard(app_co
         expect(prior.locator("[data-edge=count]")).to_have_text("2 / 2")
         page.keyboard.press("2")
         expect(current.locator("[data-edge=window]")).to_have_text("P 1500 · M -600")
+
+        # A thumbnail that a pane shows makes that pane the active one: the case's own film stays.
+        expect(prior.locator(".edge.title")).to_have_class(re.compile("earlier"))
+        page.locator(".study.earlier [data-stack]").first.click()
+        expect(prior).to_have_class(re.compile("active"))
+        expect(current.locator(".edge.title")).not_to_contain_text("Önceki")
+        page.locator(".study:not(.earlier) [data-stack]").first.click()
+        expect(current).to_have_class(re.compile("active"))
 
         # Another prior, and layouts; the address stays.
         page.locator("[data-prior]").click()

@@ -113,7 +113,9 @@ export class Pane extends EventTarget {
     const text = [earlier ? this.words.earlier : '', title, date].filter(Boolean).join(' · ');
     this.stage.setAttribute('aria-label', text);
     const edge = this.root.querySelector('.edge.title');
-    if (edge) edge.textContent = text;
+    if (!edge) return;
+    edge.textContent = text;
+    edge.classList.toggle('earlier', Boolean(earlier));
   }
 
   /** @param {import('./view.js').View} view */

@@ -158,10 +158,12 @@ export class Series {
   async #click(target) {
     const thumbnail = /** @type {HTMLElement | null} */ (target.closest('[data-stack]'));
     const prior = /** @type {HTMLElement | null} */ (target.closest('[data-prior]'));
-    if (thumbnail) {
-      const { active } = this.viewer;
-      await this.viewer.put(active, this.stack(thumbnail.dataset.stack ?? ''));
-      this.viewer.say(active.stage.getAttribute('aria-label') ?? '');
+    const stack = thumbnail && this.stack(thumbnail.dataset.stack ?? '');
+    if (stack) {
+      const pane = this.viewer.paneFor(stack);
+      if (pane.stack.data?.id !== stack.id) await this.viewer.put(pane, stack);
+      this.viewer.focus(pane);
+      this.viewer.say(pane.stage.getAttribute('aria-label') ?? '');
     }
     if (prior) await this.#compare(prior.dataset.prior ?? '');
   }

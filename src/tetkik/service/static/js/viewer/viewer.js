@@ -60,7 +60,7 @@ class Viewer {
     const cells = hung ? hanging.cells : [this.series.lead.id];
     this.#lay(hung ? hanging.layout : '1x1');
     const at = Math.max(cells.indexOf(this.series.lead.id), 0);
-    this.#focus(this.panes[at]);
+    this.focus(this.panes[at]);
     // The first image before all others: they share the server and the connection.
     const first = this.put(this.panes[at], this.series.lead);
     await first;
@@ -81,14 +81,25 @@ class Viewer {
     this.series.mark();
   }
 
+  /**
+   * Where a chosen stack goes: the pane that shows it already; an earlier study does not take the place of the
+   * case's own while another pane shows an earlier one. @param {StackData} stack
+   */
+  paneFor(stack) {
+    const { active, shown } = this;
+    const there = shown.find((pane) => pane.stack.data?.id === stack.id);
+    const earlier = stack.earlier && !active.stack.data?.earlier ? shown.find((pane) => pane.stack.data?.earlier) : undefined;
+    return there ?? earlier ?? active;
+  }
+
   /** Tell a screen reader, once the hand has stopped. @param {string} sentence */
   say(sentence) {
     clearTimeout(this.saying);
     this.saying = setTimeout(() => (this.live.textContent = sentence), 250);
   }
 
-  /** @param {Pane} pane */
-  #focus(pane) {
+  /** Make a pane the active one. @param {Pane} pane */
+  focus(pane) {
     const other = this.active !== pane;
     this.active = pane;
     for (const one of this.panes) one.root.classList.toggle('active', one === pane);
@@ -98,7 +109,7 @@ class Viewer {
 
   /** @param {Pane} pane */
   #attend(pane) {
-    pane.addEventListener('focus', () => this.#focus(pane));
+    pane.addEventListener('focus', () => this.focus(pane));
     pane.addEventListener('view', () => this.#follow(pane, 'view'));
     pane.addEventListener('window', () => this.#follow(pane, 'window'));
     pane.addEventListener('image', () => {
@@ -119,7 +130,7 @@ class Viewer {
       const id = event.dataTransfer?.getData('text/tetkik-stack');
       if (!id) return;
       event.preventDefault();
-      this.#focus(pane);
+      this.focus(pane);
       this.put(pane, this.series.stack(id));
     });
   }
@@ -207,7 +218,7 @@ class Viewer {
       pane.root.hidden = place >= LAYOUTS[layout];
       if (pane.root.hidden) pane.stack.stop();
     });
-    if (this.active.root.hidden) this.#focus(this.panes[0]);
+    if (this.active.root.hidden) this.focus(this.panes[0]);
     for (const name of Object.keys(LAYOUTS)) this.#pressed('layout', name === layout, name);
     this.#pressed('prior', this.#compares());
   }
@@ -237,7 +248,7 @@ class Viewer {
     if (this.#compares()) {
       const mine = this.shown.find((pane) => !pane.stack.data?.earlier);
       if (mine && mine !== this.panes[0] && mine.stack.data) await this.put(this.panes[0], mine.stack.data, mine.stack.shown);
-      this.#focus(this.panes[0]);
+      this.focus(this.panes[0]);
       this.#lay('1x1');
       this.panes[0].fit();
     } else await this.compare(prior);
@@ -247,7 +258,7 @@ class Viewer {
   async compare(stack) {
     const { data, shown } = this.active.stack;
     if (data && this.active !== this.panes[0]) await this.put(this.panes[0], data, shown);
-    this.#focus(this.panes[0]);
+    this.focus(this.panes[0]);
     this.#lay('1x2');
     await this.put(this.panes[1], stack);
     for (const pane of this.shown) if (pane.display.pixels) pane.fit();
@@ -309,7 +320,7 @@ class Viewer {
     if (!stack) return;
     const position = frame ?? (stack.images.length > 1 ? stack.images.indexOf(image) + 1 : undefined);
     const pane = this.shown.find((one) => one.stack.data?.id === stack.id) ?? this.active;
-    this.#focus(pane);
+    this.focus(pane);
     if (pane.stack.data?.id === stack.id) await pane.stack.go(position ?? pane.stack.shown);
     else await this.put(pane, stack, position);
   }
