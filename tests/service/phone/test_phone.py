@@ -152,12 +152,24 @@ def test_a_phone_is_told_that_it_is_no_diagnostic_display(browser, tmp_path):
             page.goto(f"/read/{room.case_id}")
             seen(page)
             page.locator("#tab-draft").click()
+            # Said before a word is written, and again after each save.
+            expect(page.locator("[data-sign]")).to_have_text(
+                "İmzala" if allowed else "İş istasyonunda imzalanır"
+            )
             page.locator("[data-sign]").click()
             told = page.locator("[data-small-display]")
             expect(told).to_contain_text("Bu ekran tanı ekranı değildir.")
             sign = page.locator("#sign [type=submit]")
             if not allowed:
                 expect(sign).to_be_disabled()
+                expect(page.locator("#sign-password")).to_be_hidden()
+                page.keyboard.press("Escape")
+                line = page.locator("[data-lines=findings] textarea").first
+                words = line.input_value()
+                for change in (f"{words} Ek.", words):
+                    with page.expect_response(lambda answer: answer.request.method == "PUT"):
+                        line.fill(change)
+                expect(page.locator("[data-sign]")).to_have_text("İş istasyonunda imzalanır")
                 continue
             expect(told).to_contain_text("denetim kaydına yazılır")
             page.locator("[data-accept-stated]").click()

@@ -27,6 +27,13 @@ export function signing(room, editor, measurements) {
   if (small && !onPhone.dataset.may) {
     // What is there to read stays; what would sign is gone.
     for (const field of form.querySelectorAll('[type=submit], [data-passkey-sign], [data-accept-stated]')) field.toggleAttribute('disabled', true);
+    /** @type {HTMLElement} */ (password.closest('.field')).hidden = true;
+    const told = () => {
+      const button = /** @type {HTMLElement | null} */ (room.querySelector('[data-sign]'));
+      button?.replaceChildren(button.dataset.elsewhere ?? '');
+    };
+    told(); // before a word is written, and whenever the draft came anew
+    room.addEventListener('adopted', told);
   }
   const sure = /** @type {HTMLFieldSetElement} */ (form.querySelector('[data-sure]'));
   // Whoever came from the worklist goes on with its next case, unless they said once that they stay.
