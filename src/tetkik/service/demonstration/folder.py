@@ -114,7 +114,7 @@ def demonstration_settings(chosen: Settings, folder: Path, host: str | None) -> 
         "findings_model": str(folder.absolute() / MODEL),
         "listen_host": host or "127.0.0.1",
         "hospital_name": DEMONSTRATION,
-        "hospital_department": "Gösteri: hastalar uydurmadır. Demonstration: the patients are invented.",
+        "hospital_department": "Gösteri: hastalar kurgusaldır. Demonstration: the patients are invented.",
         "lock_minutes": 240,
         "session_idle_minutes": 720,
         "sign_ins_per_minute": 120,
