@@ -354,6 +354,10 @@ def test_the_report_is_signed_with_the_password(page, room):
     dialog = page.locator("#sign")
     expect(dialog).to_contain_text("Sol pnömotoraks vardır.")
     accept_stated(page)
+    # The written finding is critical: whether somebody was told is asked once.
+    expect(dialog.locator("[data-critical-question] [data-names]")).to_have_text("Pnömotoraks")
+    dialog.locator("input[name=told][value=told]").check()
+    page.fill("#signed-told-to", "Dr. Ay, acil")
     page.fill("#sign-password", "yanlış parola")
     page.keyboard.press("Enter")
     expect(dialog.locator("[data-refused]")).to_contain_text("Parola doğru değil")

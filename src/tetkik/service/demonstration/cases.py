@@ -179,7 +179,7 @@ CASES = (
         "19580416",
         Sex.MALE,
         Kind.CHILD,
-        timedelta(days=3, hours=4),
+        timedelta(days=datetime.now().day + 5, hours=4),  # in the month before this one
         "Kilo veriyorum, aylardır öksürüyorum, sigara içiyorum.",
         "Kitle?",
         End.AMENDED,
