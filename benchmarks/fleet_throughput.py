@@ -72,17 +72,17 @@ def main() -> None:
             sender = Sender(made.port, first := next(films))
             sender.send(first)
             made.wait_done(1, 120)  # everything is loaded
-            before = made.worker_cpu, made.listener_cpu, made.database_cpu
+            before = made.worker_cpu, made.listener_cpu, made.database_cpu, time.process_time()
             begin = time.monotonic()
             for one in islice(films, given.studies):
                 sender.send(one)
             sent = time.monotonic() - begin
             made.wait_done(given.studies + 1, 60 + 10 * given.studies)
             seconds = time.monotonic() - begin
-            after = made.worker_cpu, made.listener_cpu, made.database_cpu
+            after = made.worker_cpu, made.listener_cpu, made.database_cpu, time.process_time()
             sender.close()
             faults = made.faults(given.studies + 1)
-        cpu, listener, database = (
+        cpu, listener, database, sender = (
             (late - early) / given.studies for early, late in zip(before, after, strict=True)
         )
         rate, share = given.studies / seconds * 3600, alone / cpu
@@ -90,13 +90,14 @@ def main() -> None:
         rows.append(
             {"workers": workers, "studies": given.studies, "seconds": seconds, "studies_an_hour": rate,
              "sent_seconds": sent, "worker_cpu": cpu, "listener_cpu": listener, "database_cpu": database,
-             "bare_cpu": alone, "share": share, "faults": faults}
+             "sender_cpu": sender, "bare_cpu": alone, "share": share, "faults": faults}
         )  # fmt: skip
         cells.append(f"{workers}: {rate:.0f}, {share:.0%}")
         print(
             f"{workers} workers: {rate:.0f} an hour ({sent:.0f} s sent of {seconds:.0f} s); processor time "
             f"of an image: workers {cpu * 1000:.0f} ms ({share:.0%} of the bare rate), listener "
-            f"{listener * 1000:.0f} ms, PostgreSQL {database * 1000:.0f} ms; {len(faults)} faults",
+            f"{listener * 1000:.0f} ms, PostgreSQL {database * 1000:.0f} ms, sender {sender * 1000:.0f} ms; "
+            f"{len(faults)} faults",
             flush=True,
         )
         for fault in faults:

@@ -4,7 +4,8 @@
     python benchmarks/scale_simulation.py --against throughput.json overload.json [--cores 2]
 
 A day of arrivals (a Poisson process whose rate follows the hours, by priority) goes through the receiver,
-the import, the workers and, held by a worker, the database. Each is a station with so many places, and all
+the import, the workers and, held by a worker, the database. In a run of throughput the sender stands before
+them, which shares their cores, too. Each is a station with so many places, and all
 of them share the cores; workers take the most urgent study that waits, the others whoever came first. A study
 takes at each station as long as one of the measured ones did, drawn at random: times of docs/figures.json
 with an assumed spread, or with `--times` the processor times of a run. A wait is the time from the row of an
@@ -34,7 +35,7 @@ import simpy
 from figures import judged, record
 from tetkik.values import Priority
 
-STATIONS = ("receive", "import", "work", "database")
+STATIONS = ("send", "receive", "import", "work", "database")
 ASKED = 0.15
 HOURS = (1, 1, 1, 1, 1, 1, 2, 4, 8, 10, 10, 9, 6, 8, 9, 8, 6, 4, 3, 2, 2, 1, 1, 1)
 """Studies of each hour of a weekday, of 100: assumed, as a hospital with outpatients has them."""
@@ -96,7 +97,7 @@ class Day:
 
     def _study(self, at: float, priority: Priority) -> Generator[simpy.Event, None, None]:
         yield self._env.timeout(at)
-        for name in ("receive", "import"):
+        for name in ("send", "receive", "import"):
             with self._stations[name].request() as turn:
                 yield turn
                 yield from self._spend(name)
@@ -171,6 +172,7 @@ def runs_of(file: Path, cores: int) -> list[Run]:
         least = min(content, key=lambda row: row["workers"])
         times = {"receive": least["listener_cpu"] / 2, "import": least["listener_cpu"] / 2}
         times |= {"work": least["worker_cpu"], "database": least["database_cpu"]}
+        times |= {"send": least["sender_cpu"]}
         seconds = {name: (one,) for name, one in times.items()}
         return [
             Run(
@@ -193,7 +195,7 @@ def runs_of(file: Path, cores: int) -> list[Run]:
     begin += burst * work / content["workers"] + alone  # all of it is done then
     arrivals += [(begin + i * pace, Priority.ROUTINE) for i in range(int(length / pace))]
     arrivals += [(begin + i / RED_PACE, Priority.CRITICAL) for i in range(1, int(length * RED_PACE) + 1)]
-    seconds = {"receive": (0.0,), "import": (0.0,), "work": (work,), "database": (0.0,)}
+    seconds = dict.fromkeys(STATIONS, (0.0,)) | {"work": (work,)}
     places = places_of(content["workers"], 10_000)
     return [
         Run(
@@ -209,7 +211,7 @@ def runs_of(file: Path, cores: int) -> list[Run]:
 
 def places_of(workers: int, cores: int) -> dict[str, int]:
     """The places of the stations."""
-    return {"receive": 4, "import": 1, "work": workers, "database": 8, "cores": cores}
+    return {"send": 1, "receive": 4, "import": 1, "work": workers, "database": 8, "cores": cores}
 
 
 def foretell(studies: int, run: Run) -> None:
@@ -262,6 +264,7 @@ def main() -> int:
         record("scale/simulation", {"reached": judged(cell, met=met), "n": f"{len(runs)} runs"})
         return 0 if met else 1
     times = runs_of(chosen.times, chosen.cores)[0].seconds if chosen.times else known_times()
+    times = {**times, "send": (0.0,)}  # a modality has a processor of its own
     for studies in chosen.studies:
         for workers in chosen.workers:
             foretell(studies, Run(places_of(workers, chosen.cores), times))

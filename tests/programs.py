@@ -74,7 +74,9 @@ def find_program(name: str) -> Path | None:
     if wanted.variable and (named := os.environ.get(wanted.variable)):
         found = shutil.which(named)
     else:
-        found = next(filter(None, map(shutil.which, wanted.executables)), None)
+        # Debian's first: pynetdicom puts a storescu and a findscu of its own into an environment's path.
+        path = os.pathsep.join(("/usr/bin", os.environ.get("PATH", os.defpath)))
+        found = next(filter(None, (shutil.which(name, path=path) for name in wanted.executables)), None)
     if name == "postgresql":  # Debian keeps the server's programs outside the path
         servers = Path("/usr/lib/postgresql").glob("*/bin/initdb")
         newest = max(servers, key=lambda path: float(path.parts[-3]), default=None)
