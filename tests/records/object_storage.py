@@ -72,7 +72,6 @@ rgw objexp hints num shards = 1
 rgw data log num shards = 1
 rgw md log max shards = 1
 rgw bucket quota ttl = 0
-rgw user quota bucket sync interval = 0
 """
 
 

@@ -27,6 +27,8 @@ _PREVIEW = 320
 """Longer side of a preview, in pixels."""
 _PNG_COLOURS = MappingProxyType({1: 0, 3: 2, 4: 6})
 """Colour types of PNG by the bytes of a pixel."""
+_UP = 2
+"""The filter type of the row above."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,16 +100,16 @@ def preview_of(image: Radiograph) -> bytes:
 def png_of(picture: Picture) -> bytes:
     """A picture in grey, RGB or RGBA, of 8 bits, as PNG.
 
-    Every row is filtered by the pixel to the left and packed in runs (W3C PNG, 9.2): Pillow, which tries each
-    filter on each row, takes three times as long for the same size.
+    Every row is filtered by the row above and packed in runs (W3C PNG, 9.2): Pillow, which tries each filter
+    on each row, takes several times as long for the same size.
     """
     pixels = np.asarray(picture)
     rows, columns = pixels.shape[:2]
     flat = pixels.reshape(rows, -1)
     step = flat.shape[1] // columns
-    lines = np.ones((rows, 1 + flat.shape[1]), np.uint8)
-    lines[:, 1 : 1 + step] = flat[:, :step]
-    np.subtract(flat[:, step:], flat[:, :-step], out=lines[:, 1 + step :])
+    lines = np.full((rows, 1 + flat.shape[1]), _UP, np.uint8)
+    lines[0, 1:] = flat[0]
+    np.subtract(flat[1:], flat[:-1], out=lines[1:, 1:])
     packer = zlib.compressobj(1, strategy=zlib.Z_RLE)
     head = struct.pack(">2I5B", columns, rows, 8, _PNG_COLOURS[step], 0, 0, 0)
     packed = packer.compress(lines.data) + packer.flush()

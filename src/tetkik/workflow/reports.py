@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -207,9 +206,7 @@ def _panel(heat: Heat) -> bytes:
     """The image with the heat over it, without a legend: a report has its own words."""
     from tetkik.findings.heatmaps import panel
 
-    packed = BytesIO()
-    panel(heat.picture, heat.values).save(packed, "PNG")
-    return packed.getvalue()
+    return png_of(panel(heat.picture, heat.values))
 
 
 def _captioned(path: Path | str, captioner: str) -> tuple[str, Sentence | None]:
