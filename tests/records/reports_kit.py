@@ -18,6 +18,7 @@ from tetkik.language import Language
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records, Transaction
 from tetkik.records.images import images, runs
+from tetkik.records.images.images import StoredImage
 from tetkik.records.people import breakglass, visibility
 from tetkik.records.reports import drafts, signing
 from tetkik.records.reports.edit_conflicts import WorkingDraft
@@ -79,7 +80,6 @@ def made_report(
     if pictures:
         document = replace(
             document,
-            image=sample.picture(size=(300, 260)),
             heatmap=sample.picture("RGB", (200, 80, 40), size=(300, 260)),
             heatmap_label="Effusion",
         )
@@ -88,6 +88,11 @@ def made_report(
         run_id = runs.add_run(tx, image, runs.ModelAnswer(result.model, "ab" * 32, tx.now, result))
         report_id = write_draft(tx, image_id, run_id, document, inputs=reported.drafted.facts.inputs)
     return MadeReport(report_id, case_id, image_id)
+
+
+def drawn(image: StoredImage, frame: int | None) -> bytes:
+    """The picture of any image, as a report shows it."""
+    return sample.picture(size=(300, 260))
 
 
 def write_draft(tx: Transaction, image_id: str, run_id: str | None, document: Any, **made: Any) -> str:
@@ -143,7 +148,7 @@ def judged_all(tx: Transaction, report_id: str) -> WorkingDraft:
     return drafts.judge_all(tx, report_id, current.revision, labels, accepted, sentences_follow=False)
 
 
-def sign(tx: Transaction, report_id: str, actor: Actor) -> signing.Signed:
+def sign(tx: Transaction, report_id: str, actor: Actor, picture: signing.PictureOf = drawn) -> signing.Signed:
     """Sign a draft, every finding accepted and mark kept; one that states nothing with a sentence by hand."""
     current = judged_all(tx, report_id)
     if not any(current.draft.section(part) for part in (Section.FINDINGS, Section.IMPRESSION)):
@@ -155,7 +160,7 @@ def sign(tx: Transaction, report_id: str, actor: Actor) -> signing.Signed:
             current = drafts.judge(tx, report_id, current.revision, finding.label, Judgement.ACCEPTED)
     if current.draft.open_marks:
         current = drafts.decide(tx, report_id, current.revision, every_mark_kept(current))
-    return signing.sign(tx, report_id, current.revision, proof_of(actor), HOSPITAL)
+    return signing.sign(tx, report_id, current.revision, proof_of(actor), HOSPITAL, picture)
 
 
 def signed_report(records: Records, actor: Actor | None = None, **made: object) -> MadeReport:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from io import BytesIO
 
@@ -89,6 +89,5 @@ def _image(records: Records, reader: Actor, case_id: str, content: bytes) -> tup
         shown = ImageMetadata(FileFormat.PNG, 8, 8, identity=identity, tags=TAGS, name="scan.png")
         image = images.add_image(tx, case_id, stored, shown).image
         run_id = runs.add_run(tx, image, runs.ModelAnswer("findings-test 1.0", "0" * 64, tx.now, RESULT))
-        made = document(ReportState.DRAFT)
-        report_id = write_draft(tx, image.id, run_id, replace(made, image=content))
+        report_id = write_draft(tx, image.id, run_id, document(ReportState.DRAFT))
     return image.id, report_id

@@ -14,7 +14,7 @@ from sqlalchemy import select
 import tetkik.service
 from tests.phantom import write_phantom
 from tests.records.kit import made_case, made_user, take_job
-from tests.records.reports_kit import judged_all, reports_of_case
+from tests.records.reports_kit import drawn, judged_all, reports_of_case
 from tetkik.language import Language
 from tetkik.records.cases import cases, complaint_drift, patients
 from tetkik.records.cases.patients import Person
@@ -158,7 +158,9 @@ class Rounds:
             revision = current.revision
         proof = Proof(str(doctor.user_id), Method.PASSWORD, datetime.now(UTC))
         with self.records.write(doctor) as tx:
-            signing.sign(tx, self.report, revision, proof, Hospital("Örnek Hastanesi", "Radyoloji", ""))
+            signing.sign(
+                tx, self.report, revision, proof, Hospital("Örnek Hastanesi", "Radyoloji", ""), drawn
+            )
 
     def _say_much(self) -> None:
         """As many complaints as a verdict on drift needs, in the counts alone."""

@@ -14,7 +14,15 @@ from sqlalchemy import func, select
 from tests.documents import sample
 from tests.records.kit import made_case, made_records, made_user
 from tests.records.pictured import put, result
-from tests.records.reports_kit import HOSPITAL, judged_all, made_image, made_report, proof_of, write_draft
+from tests.records.reports_kit import (
+    HOSPITAL,
+    drawn,
+    judged_all,
+    made_image,
+    made_report,
+    proof_of,
+    write_draft,
+)
 from tetkik import workflow
 from tetkik.errors import Conflict, NotFound, TetkikError
 from tetkik.language import Language
@@ -157,7 +165,7 @@ def test_what_was_compared_with_a_strangers_image_is_not_signed_unseen(both_reco
         after = judged_all(tx, report)
     assert marked == [item.text for item in said if any("prior" in one for one in item.evidence)] != []
     with both_records.write(desk) as tx, pytest.raises(Conflict, match="marked"):
-        signing.sign(tx, report, after.revision, proof_of(desk), HOSPITAL)
+        signing.sign(tx, report, after.revision, proof_of(desk), HOSPITAL, drawn)
 
 
 def test_both_records_tell_of_it_in_the_trail_with_who_and_why(both_records, desk):

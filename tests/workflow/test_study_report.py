@@ -9,7 +9,7 @@ import pytest
 
 from tests.records.kit import made_case, made_user, take_job
 from tests.records.pictured import film
-from tests.records.reports_kit import reports_of_case, sign
+from tests.records.reports_kit import drawn, made_image, reports_of_case, sign
 from tests.service.kit import make_context
 from tetkik.errors import Conflict
 from tetkik.imaging.read import read_bytes
@@ -20,7 +20,7 @@ from tetkik.records.images.images import ImageMetadata
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.reports import drafts, signing, versions
 from tetkik.records.reports.editing import DraftEdit
-from tetkik.records.schema import AuditRow, Report
+from tetkik.records.schema import AuditRow, Blob, Report
 from tetkik.records.worklist.worklist_items import load_items
 from tetkik.values import (
     SYSTEM,
@@ -35,6 +35,8 @@ from tetkik.values import (
 )
 from tetkik.workflow import image_removal
 from tetkik.workflow.image_processing import _let_draft, read_case_image
+from tetkik.workflow.pixel_reader import PixelReader
+from tetkik.workflow.reports import key_image
 
 pytestmark = pytest.mark.both_databases
 UID = "1.2.826.0.1.3680043.8.498.77"
@@ -97,10 +99,10 @@ class Study:
         with self.records.read() as tx:
             return drafts.draft_of(tx, self.report())
 
-    def sign(self) -> None:
+    def sign(self, picture: signing.PictureOf = drawn) -> None:
         report_id = self.report()
         with self.records.write(self.reader) as tx:
-            sign(tx, report_id, self.reader)
+            sign(tx, report_id, self.reader, picture)
 
 
 @pytest.fixture
@@ -139,6 +141,35 @@ def test_the_image_that_stands_for_a_study_is_shown_at_the_frame_that_was_judged
     study.read_all()
     assert study.draft().image_id == lead
     assert study.read == [(lead, 2), (other, 6), (lead, 2)]
+    shown = []
+    study.sign(lambda image, frame: shown.append((image.id, frame)))
+    assert shown == [(lead, 2)]
+
+
+def test_the_picture_of_the_image_is_drawn_for_the_signature_and_for_no_draft(study):
+    study.add(1, "Effusion")
+    study.read_all()
+    with study.records.read() as tx:
+        assert not tx.count(Blob, Blob.kind == "report-image")
+    pixels = PixelReader(study.records, 1)
+    try:
+        study.sign(pixels.report_picture)
+    finally:
+        pixels.close()
+    with study.records.read() as tx:
+        document = versions.version_of(tx, study.report()).document
+    assert document.image == key_image(read_bytes(film(1, ("Effusion",), side=512), "film"))
+
+
+def test_a_file_that_cannot_be_read_has_no_picture(study):
+    image_id = made_image(study.records, study.case_id, b"no image")
+    with study.records.read() as tx:
+        image = images.load_image(tx, image_id)
+    pixels = PixelReader(study.records, 1)
+    try:
+        assert pixels.report_picture(image, 1) is None
+    finally:
+        pixels.close()
 
 
 def test_only_the_last_image_drafts_and_two_at_once_leave_no_study_without_a_draft(study):

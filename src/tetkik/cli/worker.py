@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import time
@@ -19,6 +20,8 @@ from tetkik.settings import settings
 
 _LOOK_SECONDS = 0.5
 _ALIVE_SECONDS = 30.0
+_M_ARENA_MAX = -8
+"""Of `mallopt` in glibc: how many heaps the threads of a process have."""
 
 
 def worker(
@@ -41,6 +44,7 @@ def worker(
     need_extra()
     hide_process()
     refuse_root(allowed=allow_root or settings().allow_root)
+    _share_heap()
     from tetkik.fleet.worker import STUCK_SECONDS, Worker
     from tetkik.records.connect import open_records
     from tetkik.service.kit.logging import configure
@@ -75,6 +79,12 @@ def worker(
     records.close()
     if not signals:
         raise typer.Exit(1)
+
+
+def _share_heap() -> None:
+    """Let all threads use one heap: of a heap for each, the pages go back and come again with every image."""
+    if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:  # glibc alone has it
+        mallopt(_M_ARENA_MAX, 1)
 
 
 def is_shared(url: str) -> bool:

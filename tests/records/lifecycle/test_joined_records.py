@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from tests.records.kit import made_case, made_user
+from tests.records.reports_kit import drawn
 from tests.records.whole import OTHER, SCAN, Whole, made_whole
 from tetkik.errors import Conflict, NotFound
 from tetkik.records.cases import cases, patient_links, patients
@@ -148,7 +149,7 @@ def test_signed_reports_keep_the_identity_that_they_were_signed_with(both_record
     with both_records.write(there.reader) as tx:
         proof = Proof(there.reader.user_id or "", Method.PASSWORD, tx.now)
         revision = drafts.draft_of(tx, there.report_id).revision
-        signing.sign(tx, there.report_id, revision, proof, HOSPITAL)
+        signing.sign(tx, there.report_id, revision, proof, HOSPITAL, drawn)
     with both_records.read() as tx:
         first, second = (
             versions.version_of(tx, there.report_id, number).document.identity for number in (1, 2)

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from tests.documents import sample
 from tests.records.reports_kit import (
     HOSPITAL,
+    drawn,
     made_report,
     proof_of,
     sign,
@@ -133,7 +134,7 @@ def test_what_a_person_writes_of_a_normal_image_meets_no_objection(records, read
         after = drafts.save(tx, made.id, 1, DraftEdit([*normals, *parts]))
         assert {item.author for item in after.draft.sentences} == {Author.PERSON}
         assert after.blockers == () and not any(item.hints or item.marks for item in after.draft.sentences)
-        assert signing.sign(tx, made.id, 2, proof_of(reader), HOSPITAL).corrected
+        assert signing.sign(tx, made.id, 2, proof_of(reader), HOSPITAL, drawn).corrected
 
 
 def test_a_finding_takes_the_normal_sentences_of_its_part_away(records, reader):
@@ -215,8 +216,8 @@ def test_an_image_that_names_another_person_is_confirmed_before_the_signature(re
         found = drafts.judge_all(tx, made.id, 1, ["Effusion", "Cardiomegaly"], Judgement.ACCEPTED)
         assert [item.difference and item.difference.file for item in found.blockers] == ["Can DEMİR"]
         with pytest.raises(Conflict, match="another person"):
-            signing.sign(tx, made.id, 2, proof_of(reader), HOSPITAL)
+            signing.sign(tx, made.id, 2, proof_of(reader), HOSPITAL, drawn)
         assert drafts.confirm_identity(tx, made.id, 2).blockers == ()
-        assert not signing.sign(tx, made.id, 3, proof_of(reader), HOSPITAL).corrected
+        assert not signing.sign(tx, made.id, 3, proof_of(reader), HOSPITAL, drawn).corrected
     with records.read() as tx:
         assert "image.identity_confirmed" in set(tx.session.scalars(select(AuditRow.action)))

@@ -10,6 +10,7 @@ from tests.documents import sample
 from tests.records.kit import made_user
 from tests.records.reports_kit import (
     HOSPITAL,
+    drawn,
     every_mark_kept,
     judged_all,
     made_image,
@@ -127,7 +128,7 @@ def test_a_comparison_that_does_not_hold_any_more_is_not_signed(both_records, ra
         claims.claim_case(tx, read.case_id)
         read = judged_all(tx, later)
     with pytest.raises(Conflict, match="marked"), both_records.write(radiologist) as tx:
-        signing.sign(tx, later, read.revision, proof_of(radiologist), HOSPITAL)
+        signing.sign(tx, later, read.revision, proof_of(radiologist), HOSPITAL, drawn)
 
 
 def test_a_signed_report_and_one_that_compares_with_another_image_stay(both_records, radiologist, pair):

@@ -18,6 +18,7 @@ from tests.records.kit import made_case, made_user
 from tests.records.reports_kit import (
     HOSPITAL,
     counts,
+    drawn,
     every_mark_kept,
     judged_all,
     made_image,
@@ -113,7 +114,7 @@ def test_a_patient_known_by_the_identity_number_alone_has_it_in_the_report(recor
         hospital = replace(HOSPITAL, time_zone="Europe/Istanbul")
         while current.draft.open_marks:
             current = drafts.decide(tx, made.id, current.revision, every_mark_kept(current))
-        signing.sign(tx, made.id, current.revision, proof_of(reader), hospital)
+        signing.sign(tx, made.id, current.revision, proof_of(reader), hospital, drawn)
         document = versions.version_of(tx, made.id).document
     assert (document.identity.patient_id, document.identity.national_id) == (None, "10000000146")
     assert document.number.endswith("-000001-1") and document.department == "Göğüs Hastalıkları"
@@ -148,7 +149,7 @@ def test_only_a_fresh_proof_of_the_signer_signs(records, reader, change):
     made = made_report(records)
     proof = replace(proof_of(reader), **change)
     with pytest.raises(Forbidden), records.write(reader) as tx:
-        signing.sign(tx, made.id, 1, proof, HOSPITAL)
+        signing.sign(tx, made.id, 1, proof, HOSPITAL, drawn)
     with records.read() as tx:
         assert counts(tx) == (0, 0)
 
@@ -158,7 +159,7 @@ def test_nobody_else_signs(records, role):
     made = made_report(records)
     actor = made_user(records, role)
     with pytest.raises(Forbidden), records.write(actor) as tx:
-        signing.sign(tx, made.id, 1, proof_of(actor), HOSPITAL)
+        signing.sign(tx, made.id, 1, proof_of(actor), HOSPITAL, drawn)
 
 
 def test_open_marks_and_empty_drafts_are_not_signed(records, reader):
@@ -167,7 +168,7 @@ def test_open_marks_and_empty_drafts_are_not_signed(records, reader):
         edited = DraftSentence("Nodül izlendi.", Section.FINDINGS, ("finding:Effusion",))
         drafts.save(tx, made.id, 1, DraftEdit([edited]))
     with pytest.raises(NotReady, match="2 findings ") as refused, records.write(reader) as tx:
-        signing.sign(tx, made.id, 2, proof_of(reader), HOSPITAL)
+        signing.sign(tx, made.id, 2, proof_of(reader), HOSPITAL, drawn)
     assert [(item.kind, item.label, item.sentence) for item in refused.value.blockers] == [
         ("finding", "Effusion", None),
         ("finding", "Cardiomegaly", None),
@@ -176,13 +177,13 @@ def test_open_marks_and_empty_drafts_are_not_signed(records, reader):
     with records.write(reader) as tx:
         drafts.judge_all(tx, made.id, 2, ["Effusion", "Cardiomegaly"], Judgement.REJECTED)
     with pytest.raises(NotReady, match="1 sentence "), records.write(reader) as tx:
-        signing.sign(tx, made.id, 3, proof_of(reader), HOSPITAL)
+        signing.sign(tx, made.id, 3, proof_of(reader), HOSPITAL, drawn)
     with records.write(reader) as tx:
         drafts.save(tx, made.id, 3, DraftEdit([DraftSentence("PA grafi.", Section.TECHNIQUE)]))
     with pytest.raises(Conflict, match="says nothing"), records.write(reader) as tx:
-        signing.sign(tx, made.id, 4, proof_of(reader), HOSPITAL)
+        signing.sign(tx, made.id, 4, proof_of(reader), HOSPITAL, drawn)
     with pytest.raises(EditConflict), records.write(reader) as tx:
-        signing.sign(tx, made.id, 3, proof_of(reader), HOSPITAL)
+        signing.sign(tx, made.id, 3, proof_of(reader), HOSPITAL, drawn)
 
 
 def test_an_exercise_is_not_signed(records, reader):
@@ -192,14 +193,14 @@ def test_an_exercise_is_not_signed(records, reader):
         document = sample.document(draft=sample.draft(exercise=True))
         report_id = write_draft(tx, image_id, None, document)
     with pytest.raises(Conflict, match="exercise"), records.write(reader) as tx:
-        signing.sign(tx, report_id, 1, proof_of(reader), HOSPITAL)
+        signing.sign(tx, report_id, 1, proof_of(reader), HOSPITAL, drawn)
 
 
 def test_a_signed_report_is_signed_and_edited_no_more(records, reader):
     made = signed_report(records, reader)
     sentence = [DraftSentence("Kalp büyük.", Section.FINDINGS)]
     for again in (
-        lambda tx: signing.sign(tx, made.id, 2, proof_of(reader), HOSPITAL),
+        lambda tx: signing.sign(tx, made.id, 2, proof_of(reader), HOSPITAL, drawn),
         lambda tx: drafts.save(tx, made.id, 2, DraftEdit(sentence)),
         lambda tx: drafts.judge(tx, made.id, 2, "Mass", Judgement.ADDED),
     ):
@@ -222,7 +223,7 @@ def test_of_two_who_sign_at_the_same_moment_one_does(both_records):
         start.wait()
         try:
             with both_records.write(person) as tx:
-                signed.append(signing.sign(tx, made.id, 2, proof_of(person), HOSPITAL))
+                signed.append(signing.sign(tx, made.id, 2, proof_of(person), HOSPITAL, drawn))
         except Conflict as error:
             refused.append(error)
 
@@ -291,7 +292,7 @@ def amended(records, radiologist, made, text="Kalp normal büyüklükte."):
             tx, made.id, begun.revision, DraftEdit([*kept, DraftSentence(text, Section.IMPRESSION)])
         )
         decided = drafts.decide(tx, made.id, saved.revision, every_mark_kept(saved))
-        return signing.sign(tx, made.id, decided.revision, proof_of(radiologist), HOSPITAL)
+        return signing.sign(tx, made.id, decided.revision, proof_of(radiologist), HOSPITAL, drawn)
 
 
 def test_an_amendment_is_a_new_version_that_names_the_old(both_records, radiologist):

@@ -37,6 +37,7 @@ from tetkik.records.reports.edit_conflicts import (
 from tetkik.records.reports.editing import Choice, DraftEdit, Edited, decided, merged
 from tetkik.records.reports.judging import BeforeJudging, Detail
 from tetkik.records.reports.report_inputs import (
+    DRAFT,
     Material,
     Working,
     keep_material,
@@ -61,7 +62,6 @@ from tetkik.values import (
 )
 from tetkik.values.common import one_line
 
-_DRAFT = "draft"
 _SINCE_SIGNED = Sentence("The images of the study have changed since the signature.")
 
 
@@ -102,7 +102,7 @@ def write_machine_draft(tx: Transaction, image_id: str, made: MachineDraft) -> s
     row.updated_at = tx.now
     keep_material(tx, row, _material(made))
     keep_working(tx, row, _by_machine(document))
-    _keep_draft_pictures(tx, row, document)
+    _keep_heatmap(tx, row, document)
     record_change(tx, row, Action.DRAFT_WRITTEN, writer=document.draft.writer)
     return row.id
 
@@ -119,15 +119,14 @@ def _by_machine(document: ReportDocument) -> Working:
     return Working(document.content).with_draft(replace(draft, sentences=sentences))
 
 
-def _keep_draft_pictures(tx: Transaction, row: Report, document: ReportDocument) -> None:
-    pictures = {"image": document.image, "heatmap": document.heatmap}
-    keep_pictures(tx, row, _DRAFT, {what: content for what, content in pictures.items() if content})
+def _keep_heatmap(tx: Transaction, row: Report, document: ReportDocument) -> None:
+    keep_pictures(tx, row, DRAFT, {"heatmap": document.heatmap} if document.heatmap else {})
 
 
 def _retarget(tx: Transaction, row: Report, image: Image, run_id: str | None) -> None:
     """Let another image stand for the study; the pictures of signed versions stay where they are."""
     if row.image_id != image.id:
-        keep_pictures(tx, row, _DRAFT, {})
+        keep_pictures(tx, row, DRAFT, {})
         row.image_id = image.id
     row.run_id = run_id
 
@@ -146,7 +145,7 @@ def _take_up_changes(tx: Transaction, row: Report, image: Image, made: MachineDr
         tx.seal_column(row, "amending", _SINCE_SIGNED.in_language(Language(row.language)).encode())
         record_change(tx, row, Action.REPORT_AMENDMENT_BEGUN, event="report", version=row.version)
     _retarget(tx, row, image, made.run_id)
-    _keep_draft_pictures(tx, row, made.document)
+    _keep_heatmap(tx, row, made.document)
     material = replace(_material(made), draft=before.draft)
     earlier = {notice.template for notice in _change_notices(1, 1)}
     notices = [notice for notice in working.draft.notices if notice.template not in earlier]
@@ -198,7 +197,6 @@ def write_by_hand(
     *,
     identity: Identity | None = None,
     tags: ImageTags | None = None,
-    image: bytes | None = None,
 ) -> WorkingDraft:
     """Begin a report without a model: an empty draft for a person to write."""
     found = tx.session.get(Image, image_id)
@@ -219,8 +217,6 @@ def write_by_hand(
     working = Working(ReportContent(draft))
     keep_material(tx, row, material)
     keep_working(tx, row, working)
-    if image is not None:
-        keep_pictures(tx, row, _DRAFT, {"image": image})
     record_change(tx, row, Action.DRAFT_WRITTEN, writer="person")
     return view_of(tx, row, working, material)
 

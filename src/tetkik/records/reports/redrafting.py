@@ -9,7 +9,6 @@ from tetkik.errors import Conflict
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.images.images import StoredImage, load_image
-from tetkik.records.images.runs import load_run
 from tetkik.records.reports import judging, reviews
 from tetkik.records.reports.draft_marks import as_judged, checked
 from tetkik.records.reports.edit_conflicts import (
@@ -20,8 +19,7 @@ from tetkik.records.reports.edit_conflicts import (
     view_of,
 )
 from tetkik.records.reports.identity import identity_for
-from tetkik.records.reports.report_inputs import Working, keep_material, keep_working
-from tetkik.records.schema import Report
+from tetkik.records.reports.report_inputs import Working, judged_frame, keep_material, keep_working
 from tetkik.values import Author, Draft, FindingsResult, Identity, Judgement, ReportInput
 
 
@@ -48,15 +46,8 @@ def redraft_input(tx: Transaction, report_id: str, revision: int) -> RedraftInpu
     result = as_judged(material.result, reviews.judged(tx, row.id))
     identity = identity_for(tx, row.patient_id, material.identity)
     image = load_image(tx, row.image_id)
-    frame = _judged_frame(tx, row, image)
+    frame = judged_frame(tx, row, image)
     return RedraftInput(result, material.inputs, material.prior, identity, image, frame)
-
-
-def _judged_frame(tx: Transaction, row: Report, image: StoredImage) -> int | None:
-    if image.frames == 1:
-        return 1
-    run = None if row.run_id is None else load_run(tx, row.run_id)
-    return run.frame if run is not None and run.image_id == image.id else None
 
 
 def rewrite(tx: Transaction, report_id: str, revision: int, draft: Draft) -> WorkingDraft:

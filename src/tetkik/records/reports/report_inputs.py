@@ -14,6 +14,8 @@ from tetkik.errors import RecordsError
 from tetkik.records import serialization
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
+from tetkik.records.images.images import StoredImage
+from tetkik.records.images.runs import load_run
 from tetkik.records.reports.judging import BeforeJudging
 from tetkik.records.schema import Blob, Report
 from tetkik.values import (
@@ -98,6 +100,7 @@ class Picture:
 
 
 PICTURES = ("image", "heatmap")
+DRAFT = "draft"
 _KIND = MappingProxyType({"image": "report-image", "heatmap": "report-heat"})
 """Kinds of `Blob` that are the pictures of a report."""
 
@@ -124,10 +127,18 @@ def keep_working(tx: Transaction, row: Report, working: Working | None) -> None:
     tx.seal_column(row, "draft", None if working is None else serialization.to_bytes(working))
 
 
+def judged_frame(tx: Transaction, row: Report, image: StoredImage) -> int | None:
+    """The frame that the findings of a report are of; None where that is not known."""
+    if image.frames == 1:
+        return 1
+    run = None if row.run_id is None else load_run(tx, row.run_id)
+    return run.frame if run is not None and run.image_id == image.id else None
+
+
 def keep_pictures(tx: Transaction, row: Report, label: str, pictures: dict[str, bytes]) -> None:
     """Keep the pictures of a report, in the place of those under the same label.
 
-    The label is `draft`, or the id of a version, whose pictures stay.
+    The label is `DRAFT`, with a heatmap alone, or the id of a version, whose pictures stay.
     """
     kept = _blobs(tx, row.image_id, label)
     for what in PICTURES:
@@ -145,9 +156,9 @@ def keep_pictures(tx: Transaction, row: Report, label: str, pictures: dict[str, 
     tx.session.flush()
 
 
-def picture_of(tx: Transaction, row: Report, label: str, what: str) -> bytes | None:
-    """A picture that `keep_pictures` kept; None without one."""
-    blob = _blobs(tx, row.image_id, label).get(_KIND[what])
+def heatmap_of(tx: Transaction, row: Report) -> bytes | None:
+    """The heatmap that was kept with a draft; None without one."""
+    blob = _blobs(tx, row.image_id, DRAFT).get(_KIND["heatmap"])
     return None if blob is None else tx.files.get(tx.key(row.patient_id), blob.file)
 
 

@@ -9,7 +9,7 @@ text and lets any change be seen, and no more.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
@@ -23,6 +23,7 @@ from tetkik.records.cases.transfers import require_not_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images import images
+from tetkik.records.images.images import StoredImage, load_image
 from tetkik.records.reports import reviews, withdrawal_queries
 from tetkik.records.reports.deliveries import tell_recipients
 from tetkik.records.reports.edit_conflicts import (
@@ -44,12 +45,14 @@ from tetkik.records.reports.report_inputs import (
     Material,
     Picture,
     Working,
+    heatmap_of,
+    judged_frame,
     keep_pictures,
     keep_working,
     material_of,
-    picture_of,
     pictures_kept,
 )
+from tetkik.records.reports.slow_work import computed
 from tetkik.records.reports.versions import Sealed, version_of
 from tetkik.records.schema import (
     Assignment,
@@ -86,6 +89,8 @@ from tetkik.values.common import one_line
 _FRESH = timedelta(minutes=2)
 """How old a proof may be."""
 _METHODS = frozenset({Method.PASSWORD, Method.PASSKEY})
+PictureOf = Callable[[StoredImage, int | None], bytes | None]
+"""Gives the picture of an image, or of one frame of it, as PNG; None where it cannot be read."""
 LONGEST_REASON = 1000
 """Characters of the reason of an amendment."""
 
@@ -109,8 +114,10 @@ class Signed:
     corrected: bool
 
 
-def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital: Hospital) -> Signed:
-    """Sign a draft: it becomes a version that never changes.
+def sign(
+    tx: Transaction, report_id: str, revision: int, proof: Proof, hospital: Hospital, picture: PictureOf
+) -> Signed:
+    """Sign a draft: it becomes a version that never changes, with the `picture` of its image.
 
     `Forbidden` where the actor may not sign, or the proof is another person's or too old; `Conflict` where it
     is signed already, is an exercise, or says nothing; `NotReady` where something is still to be decided.
@@ -123,7 +130,7 @@ def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital:
     working = working.with_draft(_without_hints(working.draft))
     version_id = new_id()
     last = _last_version(tx, row)
-    sealed = _sealed(tx, row, version_id, last, working, material, hospital)
+    sealed = _sealed(tx, row, version_id, last, working, material, hospital, picture)
     content = serialization.to_bytes(sealed)
     corrected = material.draft is None or _was_corrected(working.draft, material.draft)
     document = sealed.document
@@ -220,19 +227,23 @@ def amendment_of(tx: Transaction, report_id: str) -> Amendment | None:
     return Amendment(reason, row.revision, row.updated_at, user.name if user is not None else None)
 
 
-def document_of(
-    tx: Transaction, report_id: str, hospital: Hospital, *, pictures: bool = True
-) -> ReportDocument:
+def document_of(tx: Transaction, report_id: str, hospital: Hospital, picture: PictureOf) -> ReportDocument:
     """A draft as documents are made of it: unsigned, and every page says so."""
     row = row_of(tx, report_id)
     working, material = unpacked(tx, row)
     document = _document(tx, row, working, material, hospital)
-    if not pictures:
-        return document
-    heatmap = picture_of(tx, row, "draft", "heatmap") if document.heatmap_label is not None else None
     shown = key_pictures(tx, row.patient_id, document.content)
-    image = picture_of(tx, row, "draft", "image")
-    return replace(document, image=image, heatmap=heatmap, key_pictures=shown)
+    found = _pictures(tx, row, document, picture)
+    return replace(document, image=found.get("image"), heatmap=found.get("heatmap"), key_pictures=shown)
+
+
+def _pictures(tx: Transaction, row: Report, document: ReportDocument, picture: PictureOf) -> dict[str, bytes]:
+    """The image of a draft, drawn between transactions, and the heatmap that was kept with it."""
+    image = load_image(tx, row.image_id)
+    found = {"image": computed(picture, image, judged_frame(tx, row, image))}
+    if document.heatmap_label is not None:
+        found["heatmap"] = heatmap_of(tx, row)
+    return {what: content for what, content in found.items() if content is not None}
 
 
 def prove(tx: Transaction, proof: Proof, permission: Permission) -> None:
@@ -281,6 +292,7 @@ def _sealed(
     working: Working,
     material: Material,
     hospital: Hospital,
+    picture: PictureOf,
 ) -> Sealed:
     """The signed document with everything that was decided, and its pictures under the version's name."""
     user = tx.session.get_one(User, tx.actor.user_id)
@@ -293,10 +305,7 @@ def _sealed(
     judged = {item.label: item.judgement for item in document.judgements}
     if judged.get(document.heatmap_label or "") is not Judgement.ACCEPTED:
         document = replace(document, heatmap_label=None)
-    found = {what: picture_of(tx, row, "draft", what) for what in ("image", "heatmap")}
-    if document.heatmap_label is None:
-        found["heatmap"] = None
-    contents = {what: content for what, content in found.items() if content is not None}
+    contents = _pictures(tx, row, document, picture)
     keep_pictures(tx, row, version_id, contents)
     pictures = tuple(
         Picture(what, file, len(contents[what]), hashlib.sha256(contents[what]).hexdigest())

@@ -34,7 +34,7 @@ def computed(function: Callable[P, T], *given: P.args, **_: P.kwargs) -> T:
     if known is None:
         return function(*given)  # type: ignore[call-arg]
     for other, before, found in known:
-        if other is function and before == given:
+        if other == function and before == given:
             result: T = found
             return result
     raise _Needed(function, given)

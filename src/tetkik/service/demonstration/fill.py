@@ -162,7 +162,8 @@ class Filler:
             for label in labels:
                 judgement = Judgement.ACCEPTED if label in stated else Judgement.REJECTED
                 draft = drafts.judge(tx, report_id, draft.revision, label, judgement)
-        signing.sign(tx, report_id, draft.revision, _proof(tx), hospital_of(self._context.settings))
+        hospital = hospital_of(self._context.settings)
+        signing.sign(tx, report_id, draft.revision, _proof(tx), hospital, self._decoder.report_picture)
 
     def _amend(self, case: DemoCase, at: datetime) -> None:
         with self._records.write(self._radiologist()) as tx:

@@ -12,6 +12,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.images import images
 from tetkik.records.reports import drafts, measurements, signing, templates
+from tetkik.records.reports.slow_work import written
 from tetkik.service.drafts import judging, shapes
 from tetkik.service.drafts.redrafting import fresh_draft, streamed
 from tetkik.service.drafts.regions import statistics_of_moved, with_statistics
@@ -21,7 +22,7 @@ from tetkik.service.kit.background.image_decoder import DecoderDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.preconditions import MATCHED, Revision
 from tetkik.service.kit.http.responses import download_headers
-from tetkik.values import Judgement, Permission
+from tetkik.values import Judgement, Permission, ReportDocument
 from tetkik.workflow.reports import hospital_of
 
 router = APIRouter(prefix="/drafts", tags=["drafts"], route_class=DraftRoute)
@@ -133,11 +134,12 @@ def take_template(
     response_class=Response,
     responses={200: {"content": {"application/pdf": {}}, "description": "Marked as unsigned on every page."}},
 )
-def preview(ctx: Reader, report_id: ReportId) -> Response:
+def preview(ctx: Reader, decoder: DecoderDep, report_id: ReportId) -> Response:
     """The draft as a PDF that says on every page that nobody has signed it."""
-    with ctx.write() as tx:
+
+    def work(tx: Transaction) -> tuple[str, ReportDocument]:
         found = drafts.draft_of(tx, report_id)
-        document = signing.document_of(tx, report_id, hospital_of(ctx.settings))
+        document = signing.document_of(tx, report_id, hospital_of(ctx.settings), decoder.report_picture)
         tx.audit(
             Action.DOCUMENT_EXPORTED,
             case_id=found.case_id,
@@ -146,7 +148,10 @@ def preview(ctx: Reader, report_id: ReportId) -> Response:
             format="pdf",
             version=0,
         )
-    headers = download_headers(f"draft-{found.number}.pdf", inline=True)
+        return found.number, document
+
+    number, document = written(ctx.write, work)
+    headers = download_headers(f"draft-{number}.pdf", inline=True)
     return Response(to_pdf(document), headers=headers, media_type="application/pdf")
 
 

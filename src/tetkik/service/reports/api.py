@@ -21,6 +21,7 @@ from tetkik.service.drafts.revisions import DraftRoute
 from tetkik.service.drafts.shapes import DraftShape
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.reauthentication import reauthenticate
+from tetkik.service.kit.background.image_decoder import DecoderDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.paging import (
     Cursor,
@@ -202,7 +203,9 @@ def compare(
 
 
 @router.post("/{report_id}/sign", status_code=201, response_model=shapes.SignedShape)
-def sign(ctx: Signer, report_id: ReportId, sent: shapes.SignSent, once: IdempotentDep) -> Response:
+def sign(
+    ctx: Signer, decoder: DecoderDep, report_id: ReportId, sent: shapes.SignSent, once: IdempotentDep
+) -> Response:
     """Sign the draft with the password or a passkey again; it never changes from then on.
 
     While something is to be decided the answer is 409, and `blocking` lists it as the draft does: findings
@@ -217,7 +220,8 @@ def sign(ctx: Signer, report_id: ReportId, sent: shapes.SignSent, once: Idempote
     proof = signing.Proof(ctx.actor.user_id or "", method, datetime.now(UTC), small_display=small)
 
     def work(tx: Transaction) -> shapes.SignedShape:
-        signed = signing.sign(tx, report_id, sent.revision, proof, hospital_of(ctx.settings))
+        hospital = hospital_of(ctx.settings)
+        signed = signing.sign(tx, report_id, sent.revision, proof, hospital, decoder.report_picture)
         queue_results(tx, systems_of(ctx.settings), report_id)
         return shapes.SignedShape.from_value(signed, report_id=report_id)
 
