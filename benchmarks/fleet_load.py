@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pydicom
 from pydicom import Dataset
-from pydicom.uid import UID, generate_uid
+from pydicom.uid import UID, JPEG2000Lossless, generate_uid
 from pynetdicom import AE
 from sqlalchemy import func, select
 
@@ -48,9 +48,14 @@ without_orders = true
 """
 
 
-def studies(side: int) -> Iterator[Dataset]:
-    """Radiographs without an end, each a study of a patient of its own; four pictures take turns."""
+def studies(side: int, *, compressed: bool = False) -> Iterator[Dataset]:
+    """Radiographs without an end, each a study of a patient of its own; four pictures take turns.
+
+    Pixels are plain, or `compressed` as JPEG 2000 without loss.
+    """
     known = [pydicom.dcmread(io.BytesIO(film(seed, ("Effusion",), side=side))) for seed in range(4)]
+    for one in known if compressed else ():
+        one.compress(JPEG2000Lossless)
     for number in count(1):
         one = known[number % len(known)]
         one.PatientID, one.PatientName = f"LOAD-{number}", f"DENEME^{number}"

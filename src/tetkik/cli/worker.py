@@ -83,7 +83,8 @@ def worker(
 
 def _share_heap() -> None:
     """Let all threads use one heap: of a heap for each, the pages go back and come again with every image."""
-    if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:  # glibc alone has it
+    # Only glibc has it.
+    if os.name == "posix" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
         mallopt(_M_ARENA_MAX, 1)
 
 
