@@ -22,7 +22,7 @@ from sqlalchemy import func, select
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.fleet.fleet import Fleet, cpu_seconds
+from tests.fleet.fleet import Fleet, children_of, cpu_seconds
 from tests.ports import free_port
 from tests.records.kit import made_records
 from tests.records.pictured import film
@@ -83,6 +83,11 @@ class Installation:
     @property
     def listener_cpu(self) -> float:
         return cpu_seconds(self.listener.pid)
+
+    @property
+    def importer_cpu(self) -> float:
+        """Of `listener_cpu`, seconds of the process that imports, which alone has a decoder."""
+        return sum(cpu_seconds(pid) for pid in children_of(self.listener.pid) if children_of(pid))
 
     @property
     def database_cpu(self) -> float:

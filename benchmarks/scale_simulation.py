@@ -170,7 +170,8 @@ def runs_of(file: Path, cores: int) -> list[Run]:
     content = json.loads(file.read_text("utf-8"))
     if isinstance(content, list):
         least = min(content, key=lambda row: row["workers"])
-        times = {"receive": least["listener_cpu"] / 2, "import": least["listener_cpu"] / 2}
+        importing = least["importer_cpu"]
+        times = {"receive": least["listener_cpu"] - importing, "import": importing}
         times |= {"work": least["worker_cpu"], "database": least["database_cpu"]}
         times |= {"send": least["sender_cpu"]}
         seconds = {name: (one,) for name, one in times.items()}

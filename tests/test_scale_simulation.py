@@ -79,7 +79,7 @@ def test_nothing_is_lost_and_a_day_has_its_studies():
 @pytest.mark.parametrize(("factor", "close"), [(1.0, True), (1.3, False)])
 def test_a_measured_run_is_held_against_the_model(factor, close, tmp_path, capsys):
     times = {"listener_cpu": 0.05, "worker_cpu": 0.5, "database_cpu": 0.1, "sender_cpu": 0.04}
-    times |= {"studies": 200, "sent_seconds": 12}
+    times |= {"importer_cpu": 0.025, "studies": 200, "sent_seconds": 12}
     rows = [
         {"workers": 1, "studies_an_hour": factor * 3600 / 0.6} | times,
         {"workers": 2, "studies_an_hour": factor * 3600 / 0.345}

@@ -17,6 +17,7 @@ from tests.patience import PATIENCE
 from tetkik import __version__
 from tetkik.cli.app import app
 from tetkik.cli.console import _bars, one_sentence, progress
+from tetkik.cli.root import build_app
 from tetkik.errors import DataError
 from tetkik.language import Sentence
 from tetkik.values import StepName
@@ -280,3 +281,9 @@ def test_a_folder_given_as_a_table_is_one_sentence(tmp_path: Path):
     result = CliRunner().invoke(app, ["triage", "evaluate", str(tmp_path)])
     assert result.exit_code == 1
     assert "is a folder, and a file is needed" in result.stderr
+
+
+def test_only_the_command_that_is_called_is_loaded():
+    named, wrong = (build_app(words) for words in (["models", "list"], ["modles"]))
+    assert ([one.name for one in named.registered_groups], named.registered_commands) == (["models"], [])
+    assert len(wrong.registered_groups) == len(app.registered_groups) > 5

@@ -110,8 +110,12 @@ def cpu_seconds(pid: int) -> float:
     """Processor time of a process and of its children that live, and those of them that ended."""
     stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     own = sum(int(ticks) for ticks in stat[11:15]) / _TICKS
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return own + sum(cpu_seconds(int(child)) for child in children)
+    return own + sum(map(cpu_seconds, children_of(pid)))
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process started and that live."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def resident_bytes(pid: int) -> int:

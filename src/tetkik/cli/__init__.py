@@ -6,7 +6,7 @@ __all__ = ["main"]
 def main() -> None:
     """Entry point of the console script; Ctrl-C is answered from the first moment on."""
     try:
-        from tetkik.cli.app import main as run
+        from tetkik.cli.root import main as run
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     run()
