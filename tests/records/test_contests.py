@@ -7,6 +7,7 @@ from io import BytesIO
 
 import pytest
 
+from tests.documents import sample
 from tests.records.cases.test_priority import found
 from tests.records.contest import Other
 from tests.records.kit import made_records, made_user
@@ -17,13 +18,13 @@ from tetkik.errors import Conflict
 from tetkik.language import Language
 from tetkik.records.cases import cases, priority
 from tetkik.records.cases.transfers import CaseMoved
-from tetkik.records.images import images, jobs
+from tetkik.records.images import images, jobs, runs
 from tetkik.records.images.images import ImageMetadata
 from tetkik.records.lifecycle import retention
 from tetkik.records.reports import drafts, signing, withdrawal
 from tetkik.records.reports.edit_conflicts import row_of
 from tetkik.records.schema import Case, Report
-from tetkik.values import Actor, CaseState, Judgement, MoveReason, Priority, Role, WithdrawalReason
+from tetkik.values import SYSTEM, Actor, CaseState, Judgement, MoveReason, Priority, Role, WithdrawalReason
 from tetkik.workflow import case_transfer
 
 
@@ -112,6 +113,31 @@ def test_a_chosen_priority_is_not_lost_to_what_is_judged_meanwhile(records, desk
     with records.read() as tx:
         row = tx.session.get_one(Case, report.case_id)
         assert (row.priority, row.priority_chosen) == (Priority.URGENT, Priority.URGENT)
+
+
+def test_two_workers_who_read_two_images_of_a_case_do_not_wait_for_each_other(records, desk, monkeypatch):
+    case_id = opened(records, desk, films=2)
+    with records.read() as tx:
+        first, second = images.list_images(tx, case_id)
+    follow, others = runs.update_worklist, []
+
+    def answer(image):
+        with records.write(SYSTEM) as tx:
+            runs.add_run(tx, image, runs.ModelAnswer("findings-test 1.0", "0" * 64, tx.now, sample.RESULT))
+
+    def both_at_once(tx, case):
+        monkeypatch.setattr(runs, "update_worklist", follow)
+        others.append(Other(records, lambda: answer(second)))
+        others[0].waits()
+        follow(tx, case)
+
+    monkeypatch.setattr(runs, "update_worklist", both_at_once)
+    answer(first)
+    assert others[0].fails() is None
+    with records.read() as tx:
+        assert [runs.load_latest_run(tx, one.id).bundle for one in (first, second)] == [
+            "findings-test 1.0"
+        ] * 2
 
 
 CHANGES = {

@@ -31,23 +31,17 @@ def initial_priority(urgency: UrgencyLevel | None, chosen: Priority | None, *, c
 
 
 def update_worklist(tx: Transaction, case_id: str) -> None:
-    """Bring the filter index of a case and then its priority up to date."""
-    filter_index.refresh_filter_index(tx, case_id)
-    update_priority(tx, case_id)
-
-
-def update_priority(tx: Transaction, case_id: str) -> None:
-    """Let the priority of a case say what stands: it falls again with a finding that was rejected.
+    """Bring the filter index of a case up to date, and its priority: it falls with a rejected finding.
 
     A finding counts while nobody has rejected it, and one that the radiologist added counts, too. An attempt
-    that failed leaves standing what the model had said before. An ended case stays as it is.
+    that failed leaves standing what the model had said before. The priority of an ended case stays as it is.
     """
-    # Two who judge findings of two images count what the other has just said.
     tx.session.flush()
-    wanted = (
-        select(Case).where(Case.id == case_id).with_for_update().execution_options(populate_existing=True)
-    )
-    row = tx.session.scalars(wanted).one()
+    # Two who judge or read two images count what the other has just said. Their rows name the case, so both
+    # hold its key already: a lock of the whole row would let each wait for the other.
+    wanted = select(Case).where(Case.id == case_id).with_for_update(key_share=True)
+    row = tx.session.scalars(wanted.execution_options(populate_existing=True)).one()
+    filter_index.refresh_filter_index(tx, case_id)
     due = Priority(row.priority_chosen) if row.priority_chosen is not None else _found(tx, row)
     if not row.state.ended and due != row.priority:
         _set(tx, row, due, "followed")
