@@ -124,6 +124,7 @@ def test_two_workers_who_read_two_images_of_a_case_do_not_wait_for_each_other(re
     def answer(image):
         with records.write(SYSTEM) as tx:
             runs.add_run(tx, image, runs.ModelAnswer("findings-test 1.0", "0" * 64, tx.now, sample.RESULT))
+            signing.settle_case(tx, case_id)
 
     def both_at_once(tx, case):
         monkeypatch.setattr(runs, "update_worklist", follow)

@@ -37,10 +37,11 @@ def update_worklist(tx: Transaction, case_id: str) -> None:
     that failed leaves standing what the model had said before. The priority of an ended case stays as it is.
     """
     tx.session.flush()
-    # Two who judge or read two images count what the other has just said. Their rows name the case, so both
-    # hold its key already: a lock of the whole row would let each wait for the other.
-    wanted = select(Case).where(Case.id == case_id).with_for_update(key_share=True)
-    row = tx.session.scalars(wanted.execution_options(populate_existing=True)).one()
+    # Two who judge or read two images count what the other has just said.
+    wanted = (
+        select(Case).where(Case.id == case_id).with_for_update().execution_options(populate_existing=True)
+    )
+    row = tx.session.scalars(wanted).one()
     filter_index.refresh_filter_index(tx, case_id)
     due = Priority(row.priority_chosen) if row.priority_chosen is not None else _found(tx, row)
     if not row.state.ended and due != row.priority:

@@ -15,7 +15,7 @@ from tetkik.records.cases.priority import update_worklist
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images.images import StoredImage
-from tetkik.records.schema import Image, Report, Run, Score
+from tetkik.records.schema import Case, Image, Report, Run, Score
 from tetkik.records.serialization import from_bytes, to_bytes
 from tetkik.values import Capability, FindingsResult, Flaw, ReportState, Route, RunState
 
@@ -59,6 +59,8 @@ class ModelAnswer:
 
 def add_run(tx: Transaction, image: StoredImage, answer: ModelAnswer) -> str:
     """Keep what a model said of an image; gives the id."""
+    # Before a row that names the case: two who had added one each would wait for each other at its lock.
+    tx.session.execute(select(Case.id).where(Case.id == image.case_id).with_for_update()).all()
     run = Run(
         id=new_id(),
         case_id=image.case_id,
