@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from tests.patience import PATIENCE
 from tetkik import __version__
+from tetkik.cli import main, root
 from tetkik.cli.app import app
 from tetkik.cli.console import _bars, one_sentence, progress
 from tetkik.cli.root import build_app
@@ -186,7 +187,7 @@ def test_a_closed_pipe_says_nothing():
     code = "from tetkik.cli.console import out\nfrom tetkik.cli.app import app\nimport typer\n"
     code += "@app.command('flood')\ndef flood():\n    [out.print('x' * 60) for _ in range(20000)]\n"
     code += "@app.command('echo')\ndef echo():\n    [typer.echo('x' * 60) for _ in range(20000)]\n"
-    code += "from tetkik.cli import main; main()"
+    code += "from tetkik.cli import main, root; root.build_app = lambda words: app; main()"
     for name in ("flood", "echo"):
         process = subprocess.Popen(
             [sys.executable, "-c", code, name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -202,7 +203,7 @@ def test_a_closed_pipe_says_nothing():
 def test_ctrl_c_is_one_word_and_status_130():
     code = "from tetkik.cli.app import app\nimport time\n"
     code += "@app.command('sleep')\ndef sleep():\n    print('ready', flush=True)\n    time.sleep(60)\n"
-    code += "from tetkik.cli import main; main()"
+    code += "from tetkik.cli import main, root; root.build_app = lambda words: app; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "sleep"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -284,6 +285,19 @@ def test_a_folder_given_as_a_table_is_one_sentence(tmp_path: Path):
 
 
 def test_only_the_command_that_is_called_is_loaded():
-    named, wrong = (build_app(words) for words in (["models", "list"], ["modles"]))
-    assert ([one.name for one in named.registered_groups], named.registered_commands) == (["models"], [])
+    wrong = build_app(["modles"])
     assert len(wrong.registered_groups) == len(app.registered_groups) > 5
+    code = "import sys; from tetkik.cli.root import build_app; build_app(['models']); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert {one for one in loaded.split() if one.startswith("tetkik.cli.")} >= {"tetkik.cli.models"}
+    assert not {"tetkik.cli.triage", "tetkik.cli.findings", "tetkik.cli.caption"} & set(loaded.split())
+
+
+def test_ctrl_c_while_a_command_is_loaded_says_nothing(monkeypatch, capsys):
+    def interrupted(words):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(root, "build_app", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, capsys.readouterr().err) == (130, "")

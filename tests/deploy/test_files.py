@@ -13,6 +13,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from tests.programs import program
 from tests.test_documentation import COMMANDS
@@ -168,12 +169,12 @@ def test_every_package_of_an_installation_is_pinned_to_a_version_that_does():
     ]
     waiting += [Requirement(one) for one in extras["integrations"] if not one.startswith("tetkik")]
     needed: set[tuple[str, str]] = set()
-    # What a package needs may differ where its installed version is another than the pinned one.
-    newer: set[Requirement] = set()
+    # A newer version than the pinned one may need newer ones, too.
+    of_newer: list[Requirement] = []
     while waiting:
         wanted = waiting.pop()
         name = canonicalize_name(wanted.name)
-        if wanted not in newer:
+        if not any(wanted is one for one in of_newer):
             assert wanted.specifier.contains(pins[name]), f"{wanted} is pinned to {pins[name]}"
         for extra in ("", *wanted.extras):
             if (name, extra) in needed:
@@ -186,5 +187,5 @@ def test_every_package_of_an_installation_is_pinned_to_a_version_that_does():
             more = [Requirement(one) for one in requires(name) or ()]
             more = [one for one in more if one.marker is None or one.marker.evaluate({"extra": extra})]
             waiting += more
-            newer |= set(more) if installed != pins[name] else set()
+            of_newer += more if Version(installed) > Version(pins[name]) else []
     assert {name for name, _ in needed} | {"pip"} == set(pins), "no more, no less"

@@ -90,7 +90,7 @@ def made_report(
     return MadeReport(report_id, case_id, image_id)
 
 
-def drawn(image: StoredImage, frame: int | None) -> bytes:
+def drawn(image: StoredImage, frame: int) -> bytes:
     """The picture of any image, as a report shows it."""
     return sample.picture(size=(300, 260))
 
@@ -103,7 +103,11 @@ def write_draft(tx: Transaction, image_id: str, run_id: str | None, document: An
 
 
 def made_image(
-    records: Records, case_id: str, content: bytes | None = None, study_uid: str | None = None
+    records: Records,
+    case_id: str,
+    content: bytes | None = None,
+    study_uid: str | None = None,
+    frames: int = 1,
 ) -> str:
     """An image in a case, without a run, alone in its study."""
     content = content or sample.picture(size=(40, 30)) + os.urandom(8)
@@ -112,7 +116,8 @@ def made_image(
     with records.write(SYSTEM) as tx:
         patient_id = visibility.load_visible_case(tx, case_id).patient_id
         stored = images.store_file(tx, patient_id, BytesIO(content))
-        described = images.ImageMetadata(FileFormat.DICOM, 30, 40, identity=identity, tags=sample.TAGS)
+        tags = replace(sample.TAGS, frames=frames)
+        described = images.ImageMetadata(FileFormat.DICOM, 30, 40, identity=identity, tags=tags)
         return images.add_image(tx, case_id, stored, described).image.id
 
 

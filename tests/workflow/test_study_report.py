@@ -11,8 +11,9 @@ from tests.records.kit import made_case, made_user, take_job
 from tests.records.pictured import film
 from tests.records.reports_kit import drawn, made_image, reports_of_case, sign
 from tests.service.kit import make_context
-from tetkik.errors import Conflict
+from tetkik.errors import Conflict, InputError
 from tetkik.imaging.read import read_bytes
+from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases
 from tetkik.records.images import images, jobs, runs
@@ -34,7 +35,7 @@ from tetkik.values import (
     View,
 )
 from tetkik.workflow import image_removal
-from tetkik.workflow.image_processing import _let_draft, read_case_image
+from tetkik.workflow.image_processing import _let_draft, read_case_image, record_failure
 from tetkik.workflow.pixel_reader import PixelReader
 from tetkik.workflow.reports import key_image
 
@@ -144,6 +145,33 @@ def test_the_image_that_stands_for_a_study_is_shown_at_the_frame_that_was_judged
     shown = []
     study.sign(lambda image, frame: shown.append((image.id, frame)))
     assert shown == [(lead, 2)]
+
+
+def test_a_frame_that_was_asked_for_in_vain_is_not_the_one_in_the_report(study):
+    lead = study.add(1, "Effusion", frame=2)
+    study.read_all()
+    study.add(2, frame=6)
+    study.read_all()
+    with study.records.write(study.technician) as tx:
+        jobs.add_job(tx, JobKind.READ_IMAGE, images.load_image(tx, lead), Priority.ROUTINE, frame=5)
+    with study.records.write(SYSTEM) as tx:
+        work = take_job(tx, "w")
+    assert work is not None
+    record_failure(study.records, study.context.settings, work, InputError("There is no such frame."))
+    assert study.read_all() == 1  # the other image drafts
+    shown = []
+    study.sign(lambda image, frame: shown.append((image.id, frame)))
+    assert shown == [(lead, 2)]
+
+
+def test_nobody_guesses_the_frame_of_a_report_that_was_begun_by_hand(study):
+    image_id = made_image(study.records, study.case_id, frames=7)
+    with study.records.write(study.reader) as tx:
+        report = drafts.write_by_hand(tx, image_id, Language.TR)
+    shown = []
+    study.sign(lambda image, frame: shown.append(frame))
+    with study.records.read() as tx:
+        assert not shown and versions.version_of(tx, report.report_id).document.image is None
 
 
 def test_the_picture_of_the_image_is_drawn_for_the_signature_and_for_no_draft(study):

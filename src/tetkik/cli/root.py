@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated
@@ -85,11 +84,3 @@ def _root(
     ] = False,
 ) -> None:
     """Options of the command itself."""
-
-
-def main() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        # A Windows or C locale must not turn ğ into an error.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="replace")
-    build_app(sys.argv[1:])(prog_name="tetkik")

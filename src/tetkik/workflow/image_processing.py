@@ -23,7 +23,7 @@ from tetkik.records.images import derived_images, images, jobs, runs
 from tetkik.records.images.derived_images import DerivedImageKind
 from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import JobKind, Work
-from tetkik.records.images.runs import ModelAnswer
+from tetkik.records.images.runs import ModelAnswer, ModelRun
 from tetkik.records.reports import drafts, prior_recheck, reviews, signing
 from tetkik.records.reports.draft_marks import as_judged
 from tetkik.records.reports.drafts import MachineDraft
@@ -96,8 +96,8 @@ class _StudyContext:
     images: tuple[StoredImage, ...]
     """All of them, also those that no model could read."""
     lead: _CaseContext
-    lead_frame: int | None
-    """The frame that the answer about the leading image is of; None for the middle one."""
+    lead_run: ModelRun | None
+    """The answer about the leading image, where that is not the one of the work."""
     prior: FindingsResult | None
 
     @property
@@ -143,7 +143,7 @@ def read_case_image(
     if study is not None:
         report_progress(Stage.DRAFTING, "")
         if study.lead.image.id != context.image.id:
-            image = read(study.lead.image, study.lead_frame)
+            image = read(study.lead.image, study.lead_run.frame if study.lead_run is not None else None)
             analysis = _analyse(image, study.lead, settings.findings_model, settings)
         reported = _draft(records, settings, study, analysis, report_progress)
         # The file itself may declare a wrong character set.
@@ -210,11 +210,11 @@ def _load_study(
     known = runs.load_study_results(tx, image.study_id) | {image.id: result}
     results = {one.id: known[one.id] for one in there if one.id in known}
     lead = lead_image(results)
-    frame = work.frame
+    run = None
     if lead != image.id:
-        judged = (run.frame for run in runs.list_runs(tx, lead) if run.state is not RunState.FAILED)
-        context, frame = _load_context(tx, lead), next(judged, None)
-    return _StudyContext(results, there, context, frame, _prior(tx, context, join_results(results)))
+        answered = (one for one in runs.list_runs(tx, lead) if one.state is not RunState.FAILED)
+        context, run = _load_context(tx, lead), next(answered, None)
+    return _StudyContext(results, there, context, run, _prior(tx, context, join_results(results)))
 
 
 def _prior(tx: Transaction, context: _CaseContext, result: FindingsResult) -> FindingsResult | None:
@@ -313,8 +313,7 @@ def _keep(
         return
     lead = study.lead.image
     if lead.id != image.id:
-        newest = runs.load_latest_run(tx, lead.id)
-        run_id = newest.id if newest is not None else None
+        run_id = study.lead_run.id if study.lead_run is not None else None
     there = _ids(study.images)
     inputs = reported.drafted.facts.inputs
     made = MachineDraft(_with_unread(reported.document, study), run_id, there, inputs, reported.prior)

@@ -53,7 +53,7 @@ class PixelReader:
         self._keep(place, found)
         return found
 
-    def report_picture(self, image: StoredImage, frame: int | None) -> bytes | None:
+    def report_picture(self, image: StoredImage, frame: int) -> bytes | None:
         """`key_image` of one frame; None for a file that cannot be read: its report goes without."""
         try:
             return key_image(self.pixels(image, frame))

@@ -21,6 +21,7 @@ from tetkik.records.reports.report_inputs import keep_material
 from tetkik.records.schema import Report
 from tetkik.service.drafts import key_images_api
 from tetkik.values import SYSTEM, Role
+from tetkik.workflow import pixel_reader
 
 __all__ = ["client"]
 
@@ -120,6 +121,7 @@ def test_no_way_to_change_a_draft_checks_it_within_the_transaction_that_writes(
     monkeypatch.setattr(key_images_api, "picture_sent", lambda *_: picture())
     watched(draft_marks, "_checked")
     watched(readiness, "_labels_in")
+    watched(pixel_reader, "key_image")
     path = f"{API}/{made.id}/key-images"
 
     def act(method, path, revision=None, **sent):
@@ -141,3 +143,4 @@ def test_no_way_to_change_a_draft_checks_it_within_the_transaction_that_writes(
     act("POST", f"/api/v1/reports/{made.id}/sign", json=proof)
     act("POST", f"/api/v1/reports/{made.id}/amendments", json={"reason": "ek"})
     assert set(functions) >= {"_checked"} and within == []
+    assert functions.count("key_image") == 1

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from tetkik.records.cases import patient_links
 from tetkik.records.database import Transaction
 from tetkik.records.people.visibility import load_visible_case
-from tetkik.records.schema import Image, Job, Report
+from tetkik.records.schema import Case, Image, Job, Report
 
 
 def lock_jobs(tx: Transaction, case_id: str) -> None:
@@ -27,6 +27,17 @@ def lock_case(tx: Transaction, case_id: str) -> None:
     lock_jobs(tx, case_id)
     tx.session.flush()
     tx.session.refresh(row, with_for_update={"key_share": True})
+
+
+def lock_row(tx: Transaction, case_id: str) -> Case:
+    """Let nobody else change a case, or add a row that names it, until the transaction ends.
+
+    A transaction that adds such a row locks the case before: two who had added one each would wait for each
+    other.
+    """
+    tx.session.flush()
+    wanted = select(Case).where(Case.id == case_id).with_for_update()
+    return tx.session.scalars(wanted.execution_options(populate_existing=True)).one()
 
 
 def lock_reports(tx: Transaction, patient_ids: Collection[str]) -> None:

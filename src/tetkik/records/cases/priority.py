@@ -6,11 +6,11 @@ Every function that stores the answer of a model, judges a finding, withdraws a 
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import complaints, filter_index
-from tetkik.records.cases.locks import lock_jobs
+from tetkik.records.cases.locks import lock_jobs, lock_row
 from tetkik.records.cases.transfers import require_open
 from tetkik.records.database import Transaction
 from tetkik.records.people.visibility import load_visible_case
@@ -36,12 +36,7 @@ def update_worklist(tx: Transaction, case_id: str) -> None:
     A finding counts while nobody has rejected it, and one that the radiologist added counts, too. An attempt
     that failed leaves standing what the model had said before. The priority of an ended case stays as it is.
     """
-    tx.session.flush()
-    # Two who judge or read two images count what the other has just said.
-    wanted = (
-        select(Case).where(Case.id == case_id).with_for_update().execution_options(populate_existing=True)
-    )
-    row = tx.session.scalars(wanted).one()
+    row = lock_row(tx, case_id)  # two who judge or read two images count what the other has just said
     filter_index.refresh_filter_index(tx, case_id)
     due = Priority(row.priority_chosen) if row.priority_chosen is not None else _found(tx, row)
     if not row.state.ended and due != row.priority:

@@ -10,12 +10,13 @@ from sqlalchemy.orm import aliased
 
 from tetkik.errors import NotFound
 from tetkik.records.audit_chain import Action
+from tetkik.records.cases.locks import lock_row
 from tetkik.records.cases.patient_links import records_of
 from tetkik.records.cases.priority import update_worklist
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images.images import StoredImage
-from tetkik.records.schema import Case, Image, Report, Run, Score
+from tetkik.records.schema import Image, Report, Run, Score
 from tetkik.records.serialization import from_bytes, to_bytes
 from tetkik.values import Capability, FindingsResult, Flaw, ReportState, Route, RunState
 
@@ -59,8 +60,7 @@ class ModelAnswer:
 
 def add_run(tx: Transaction, image: StoredImage, answer: ModelAnswer) -> str:
     """Keep what a model said of an image; gives the id."""
-    # Before a row that names the case: two who had added one each would wait for each other at its lock.
-    tx.session.execute(select(Case.id).where(Case.id == image.case_id).with_for_update()).all()
+    lock_row(tx, image.case_id)
     run = Run(
         id=new_id(),
         case_id=image.case_id,

@@ -89,8 +89,8 @@ from tetkik.values.common import one_line
 _FRESH = timedelta(minutes=2)
 """How old a proof may be."""
 _METHODS = frozenset({Method.PASSWORD, Method.PASSKEY})
-PictureOf = Callable[[StoredImage, int | None], bytes | None]
-"""Gives the picture of an image, or of one frame of it, as PNG; None where it cannot be read."""
+PictureOf = Callable[[StoredImage, int], bytes | None]
+"""Gives the picture of one frame of an image as PNG; None where it cannot be read."""
 LONGEST_REASON = 1000
 """Characters of the reason of an amendment."""
 
@@ -238,9 +238,13 @@ def document_of(tx: Transaction, report_id: str, hospital: Hospital, picture: Pi
 
 
 def _pictures(tx: Transaction, row: Report, document: ReportDocument, picture: PictureOf) -> dict[str, bytes]:
-    """The image of a draft, drawn between transactions, and the heatmap that was kept with it."""
+    """The image of a draft, drawn between transactions, and the heatmap that was kept with it.
+
+    Of several frames that of the findings is shown; none where nobody knows which was looked at.
+    """
     image = load_image(tx, row.image_id)
-    found = {"image": computed(picture, image, judged_frame(tx, row, image))}
+    frame = judged_frame(tx, row, image)
+    found = {"image": None if frame is None else computed(picture, image, frame)}
     if document.heatmap_label is not None:
         found["heatmap"] = heatmap_of(tx, row)
     return {what: content for what, content in found.items() if content is not None}

@@ -1,7 +1,7 @@
-"""Reading a text takes its time: it is done between transactions, so that no other writer waits for it.
+"""Reading a text or drawing an image takes time: it is done between transactions, and no other writer waits.
 
-Within `written` a transaction that needs a reading ends with nothing written; the reading is made, and the
-transaction begins again. Where the text has changed meanwhile it needs another one.
+Within `written` a transaction that needs it ends with nothing written; the work is done, and the transaction
+begins again. Where the text or the image is another one by then, it is done once more.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -21,6 +22,7 @@ from tetkik.records.reports import drafts, signing, withdrawal
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.reports.judging import read_labels
 from tetkik.records.reports.signing import Proof
+from tetkik.records.reports.slow_work import written
 from tetkik.records.worklist.case_contents import load_contents
 from tetkik.service.demonstration import people
 from tetkik.service.demonstration.cases import CASES, DemoCase, End, files_of
@@ -149,9 +151,11 @@ class Filler:
         return load_contents(tx, self._progress.cases[case.key]).reports[0].id
 
     def _sign(self, case: DemoCase, at: datetime) -> None:
-        with self._records.write(self._radiologist()) as tx:
+        def work(tx: Transaction) -> None:
             tx.now = at
             self._write_and_sign(tx, self._report(tx, case), case.findings, case.impression)
+
+        written(partial(self._records.write, self._radiologist()), work)
 
     def _write_and_sign(self, tx: Transaction, report_id: str, findings: str, impression: str) -> None:
         parts = ((Section.FINDINGS, findings), (Section.IMPRESSION, impression))
@@ -166,12 +170,14 @@ class Filler:
         signing.sign(tx, report_id, draft.revision, _proof(tx), hospital, self._decoder.report_picture)
 
     def _amend(self, case: DemoCase, at: datetime) -> None:
-        with self._records.write(self._radiologist()) as tx:
+        def work(tx: Transaction) -> None:
             tx.now = at
             report_id = self._report(tx, case)
             signing.begin_amendment(tx, report_id, "Klinisyenle görüşüldü, takip önerisi eklendi.")
             advice = f"{case.impression} Klinik şüphe sürerse toraks BT ile takip önerilir."
             self._write_and_sign(tx, report_id, case.findings, advice)
+
+        written(partial(self._records.write, self._radiologist()), work)
 
     def _withdraw(self, case: DemoCase, at: datetime) -> None:
         with self._records.write(self._radiologist()) as tx:
