@@ -1,6 +1,6 @@
 """A day of 200 radiologists and 500 receptionists at once: how long their pages take, against an idle server.
 
-    python benchmarks/load_day.py [--share 0.1] [--minutes 10] [--services 2] [--cases 10000]
+    python benchmarks/load_day.py [--share 0.1] [--minutes 10] [--services 2] [--cases 10000] [--old SOURCE]
 
 So many `tetkik serve` on one PostgreSQL (the server of the tests, which does not wait for the disk) have a
 synthetic database (`worklist_database.py`) and reports to be signed. First one person of each kind works
@@ -13,6 +13,9 @@ and a stream of events of their own.
 `--share` is the part of the people who work, for a machine whose cores cannot carry all: the people of this
 program run on the same cores. Whatever is not answered as it should be is an error. The aim: none, and the
 p95 of all pages within 3 times that of the idle server.
+
+With `--old` the first of the services is of another version, which made the database: SOURCE is the folder
+`src` of its checkout. So people work while a hospital goes from one version to the next.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +246,8 @@ def p95(values: list[float]) -> float:
 
 def measure(folder: Path, url: str, given: argparse.Namespace, done: Callable[[str], None]) -> None:
     """Fill, work, and print."""
+    running = ExitStack()
+    first = [running.enter_context(_service(folder, url, given.old))] if given.old else []
     records = made_records(folder, url)
     fill(records, given.cases)
     desks = people(records, Role.RECEPTION, max(1, round(_RECEPTIONISTS * given.share)))
@@ -251,7 +256,11 @@ def measure(folder: Path, url: str, given: argparse.Namespace, done: Callable[[s
     reports = iter([made_report(records, person=_SOMEBODY, pictures=False) for _ in range(wanted)])
     records.close()
     done(f"{given.cases:,} cases and {wanted} reports to be signed")
-    with services(folder, url, *([("--no-work",)] * given.services)) as addresses:
+    with running:
+        addresses = [
+            *first,
+            *(running.enter_context(_service(folder, url)) for _ in range(given.services - len(first))),
+        ]
         alone, together = asyncio.run(
             day(addresses, desks, readers, reports, given.alone, 60 * given.minutes)
         )
@@ -266,7 +275,19 @@ def measure(folder: Path, url: str, given: argparse.Namespace, done: Callable[[s
     errors, ratio = together.errors.total(), p95(together.all or alone.all) / p95(alone.all)
     cell = judged(f"{errors or 'no'} errors; {ratio:.2f} times", met=not errors and ratio <= _ASKED)
     n = f"{len(together.all):,} pages of {len(readers)} and {len(desks)} people"
-    record("reading-room/load-day", {"reached": f"{cell} ({p95(together.all):.0f} ms)", "n": n})
+    if given.old:
+        record(
+            "reading-room/rolling-upgrade",
+            {"reached": judged(f"{errors or 'no'} errors", met=not errors), "n": n},
+        )
+    else:
+        record("reading-room/load-day", {"reached": f"{cell} ({p95(together.all):.0f} ms)", "n": n})
+
+
+@contextmanager
+def _service(folder: Path, url: str, source: Path | None = None) -> Iterator[str]:
+    with services(folder, url, ("--no-work",), source=source) as (address,):
+        yield address
 
 
 def _row(page: str, alone: list[float], times: list[float]) -> None:
@@ -285,6 +306,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--services", type=int, default=2)
     parser.add_argument("--cases", type=int, default=10_000)
+    parser.add_argument("--old", type=Path, help="src of another version, which the first service runs")
     cluster = Cluster()
     try:
         with tempfile.TemporaryDirectory(prefix="tetkik-bench-") as folder:

@@ -158,6 +158,19 @@ class Installation:
         for unit in self.units[1:]:
             run("systemctl", "start", unit)
 
+    def change_alone(self, version: str, old: str) -> None:
+        """Change to a version, or back where a unit does not start, whatever is with the database."""
+        self.stop()
+        try:
+            self.switch(version)
+            for unit in self.units:
+                run("systemctl", "start", unit)
+        except BaseException:
+            self.switch(old)
+            for unit in self.units:
+                run("systemctl", "start", unit)
+            raise
+
     def go_back(self, kept: Path) -> None:
         """Bring back the version and the database that were copied to `kept`."""
         self.stop()
@@ -205,7 +218,8 @@ def upgrade(installation: Installation, version: str, old: str, copies: Path, se
         raise SystemExit(
             f"{version} did not start ({fault}); {old} runs again, with its database."
         ) from fault
-    print(f"{version} runs. To go back, losing what was written since: install.py --back-to {kept}")
+    units = " ".join(f"--unit {unit}" for unit in installation.units)
+    print(f"{version} runs. To go back, losing what was written since: install.py {units} --back-to {kept}")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -226,6 +240,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--copies", type=Path, default=Path("/var/backups/tetkik"), help="copies of databases"
     )
+    parser.add_argument(
+        "--without-database",
+        action="store_true",
+        help="of workers alone: another machine upgrades the database",
+    )
     parser.add_argument("--back-to", type=Path, help="a folder in COPIES: bring back what it holds")
     chosen = parser.parse_args(arguments)
     units = tuple(chosen.unit or ["tetkik.service"])
@@ -240,7 +259,10 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(f"{version} is what runs already.")
     os.umask(0o022)  # others than root run it
     installation.install(version)
-    if old:
+    if old and chosen.without_database:
+        installation.change_alone(version, old)
+        print(f"{version} runs.")
+    elif old:
         upgrade(installation, version, old, chosen.copies, chosen.seconds)
     else:
         installation.switch(version)

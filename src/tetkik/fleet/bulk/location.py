@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +107,7 @@ class Storage:
         """A file's content, or what is wrong with it; errors call it `shown`.
 
         Raises:
-            InputError: S3 does not answer, which is no file's fault.
+            InputError: S3 or a network folder does not answer, which is no file's fault.
         """
         try:
             if self.local:
@@ -115,6 +116,8 @@ class Storage:
                 data: bytes = file.read(settings().max_image_bytes + 1)
             check_bytes(len(data), shown)
         except TetkikError as error:
+            if self.local and not _answers(Path(self.root)):
+                raise unreachable(self.root) from None
             return type(error)(error.template, **{**error.values, "file": shown})
         except FileNotFoundError as error:
             error.filename = shown
@@ -122,6 +125,16 @@ class Storage:
         except OSError:
             raise unreachable(f"{_S3}{self.root}") from None
         return data
+
+
+def _answers(root: Path) -> bool:
+    """Whether a folder, or that of a file, can be listed: of a server that is gone it cannot."""
+    try:
+        with os.scandir(root if root.is_dir() else root.parent) as found:
+            next(found, None)
+    except OSError:
+        return False
+    return True
 
 
 def unreachable(address: str) -> InputError:
