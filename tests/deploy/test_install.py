@@ -214,6 +214,28 @@ def test_what_is_not_right_changes_nothing(fault, machine, pip, tmp_path):
     assert (fault == "again") == (machine.prefix / "current").is_symlink()
 
 
+def test_a_machine_of_workers_leaves_the_database_alone(tmp_path, monkeypatch):
+    """With one unit that starts in the new version alone, and one that does not."""
+    done: list[tuple[str, ...]] = []
+
+    def run(*command: str) -> str:
+        done.append(command[1:])
+        if command[1:] == ("start", "b") and (tmp_path / "current").readlink().name == "1.2":
+            raise subprocess.CalledProcessError(1, command)
+        return ""
+
+    monkeypatch.setattr(install, "run", run)
+    monkeypatch.setattr(install.Installation, "database", None)
+    here = install.Installation(tmp_path, (), ("a", "b"), "http://127.0.0.1:1")
+    here.switch("1.0")
+    here.change_alone("1.1", "1.0")
+    assert here.current.readlink().name == "1.1"
+    assert done == [("stop", "b", "a"), ("start", "a"), ("start", "b")]
+    with pytest.raises(subprocess.CalledProcessError):
+        here.change_alone("1.2", "1.1")
+    assert here.current.readlink().name == "1.1" and done[-2:] == [("start", "a"), ("start", "b")]
+
+
 @pytest.mark.program("postgresql")
 def test_a_database_of_postgresql_comes_back_as_it_was(postgres, tmp_path):
     url = postgres.fresh()

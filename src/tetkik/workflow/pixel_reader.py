@@ -6,6 +6,8 @@ import threading
 from collections import OrderedDict
 from functools import partial
 
+import structlog
+
 from tetkik.errors import InputError
 from tetkik.imaging.subprocess_worker import ReaderPool
 from tetkik.records.database import Records
@@ -14,6 +16,7 @@ from tetkik.records.images.images import StoredImage
 from tetkik.values import Radiograph, middle_frame
 from tetkik.workflow.reports import key_image
 
+_log = structlog.get_logger()
 _CACHE_BYTES = 256 * 2**20
 """Bytes of pixels that are kept, so that what was just uploaded or shown need not be decoded again."""
 
@@ -57,7 +60,8 @@ class PixelReader:
         """`key_image` of one frame; None for a file that cannot be read: its report goes without."""
         try:
             return key_image(self.pixels(image, frame))
-        except InputError:
+        except InputError as fault:
+            _log.warning("report without its picture", image=image.id, template=fault.template)
             return None
 
     def _load(self, image: StoredImage) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import os
 import shutil
@@ -259,3 +260,15 @@ def test_processes_of_this_machine_go_on_where_a_killed_run_ended(tmp_path):
     # What it had started ended with it.
     run.stderr.read()
     run.stderr.close()
+
+
+def test_a_network_folder_that_is_gone_stops_the_run_and_costs_no_file(tmp_path, monkeypatch):
+    storage = Location(str(tmp_path)).open()
+    assert isinstance(storage.read("film.dcm", "film.dcm"), InputError)
+
+    def gone(folder):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(os, "scandir", gone)
+    with pytest.raises(InputError, match="cannot be reached"):
+        storage.read("film.dcm", "film.dcm")
