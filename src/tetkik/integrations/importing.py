@@ -2,7 +2,8 @@
 
 Every step is a transaction of its own and is found again after a crash: a file is removed from the spool when
 its image is in a case, or counted to a study that waits, and never before. One process does it
-(`integrations.listening`); the models then read what is there (`fleet.worker`).
+(`integrations.listening`): one thread counts and decides, another imports, so that neither waits for the
+other when much comes. The models then read what is there (`fleet.worker`).
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ _NAME = "image"
 """What a file is called in an error: its own name would name its study."""
 _DONE, _REFUSED = ReceivedFileState.IMPORTED, ReceivedFileState.REFUSED
 _AWAY = (OSError, SQLAlchemyError, RecordsError, ScannerSilent, UsageError, MemoryError)
+_AT_ONCE = 50
+"""Studies that are imported before a look at which is the most urgent now."""
 _ATTEMPTS = 3
 """Of a file over which something fails that nobody foresaw."""
 _MOST_COUNTING = 4
@@ -119,14 +122,24 @@ class Importer:
 
     def run(self, stopping: threading.Event) -> None:
         """Work until the event is set."""
+        importing = threading.Thread(target=self._repeat, args=(self.import_complete, stopping), daemon=True)
+        importing.start()
+        self._repeat(self.take_in, stopping)
+        importing.join()
+        self.close()
+
+    @staticmethod
+    def _repeat(step: Callable[[], bool], stopping: threading.Event) -> None:
+        """Do it again and again: at once where it says that more waits."""
         while not stopping.is_set():
+            waits = False
             try:
-                self.run_once()
+                waits = step()
             except Exception as fault:
                 # The database or the disk may be away for a while.
                 _log.error("import", kind=type(fault).__name__)
-            stopping.wait(POLL_SECONDS)
-        self.close()
+            if not waits:
+                stopping.wait(POLL_SECONDS)
 
     def close(self) -> None:
         for pool in (self._asking, self._listing, self._counting):
@@ -134,6 +147,12 @@ class Importer:
 
     def run_once(self) -> None:
         """Take in what is new, decide what is complete, import what is decided."""
+        self.take_in()
+        self.import_complete()
+        self._ask()
+
+    def take_in(self) -> bool:
+        """Take in what is new, and decide what is complete."""
         if time.monotonic() >= self._worklist_at and (self._worklist is None or self._worklist.done()):
             self._worklist_at = time.monotonic() + WORKLIST_SECONDS
             self._worklist = self._listing.submit(self.take_worklists)
@@ -144,11 +163,15 @@ class Importer:
             receiving_now = receiving.list_received(tx, (ReceivedState.RECEIVING,), most=None, begun=True)
         for study in receiving_now:
             self._safely(study, self._complete)
-        with self._records.read() as tx:
-            complete = receiving.list_received(tx, (ReceivedState.COMPLETE,))
-        for study in complete:
-            self._safely(study, lambda one: self._import(one, files))
         self._tidy(files)
+        return False
+
+    def import_complete(self) -> bool:
+        """Import what is decided, the most urgent case first; gives whether more waits."""
+        with self._records.read() as tx:
+            complete = receiving.list_received(tx, (ReceivedState.COMPLETE,), most=_AT_ONCE, urgent=True)
+        done = [self._safely(study, self._import) for study in complete]
+        return len(complete) == _AT_ONCE and any(done)
 
     def take_worklists(self) -> None:
         """Take the orders of every provider of worklists."""
@@ -162,13 +185,15 @@ class Importer:
                 else:
                     _log.info("worklist_taken", peer=peer.name, count=taken)
 
-    def _safely(self, study: ReceivedView, step: Callable[[ReceivedView], None]) -> None:
+    def _safely(self, study: ReceivedView, step: Callable[[ReceivedView], None]) -> bool:
         """One study that fails does not keep the others; it is tried again at the next look."""
         try:
             step(study)
         except Exception as fault:
             template = getattr(fault, "template", None)
             _log.error("import", study=study.id, kind=type(fault).__name__, template=template)
+            return False
+        return True
 
     def _attempt(
         self, name: str, step: Callable[[], None], refuse: Callable[[Sentence], None], why: Sentence = _FAILED
@@ -336,17 +361,20 @@ class Importer:
             _log.warning("count_late", peer=peer.name)
             return None
 
-    def _import(self, study: ReceivedView, files: dict[str, ReceivedFile]) -> None:
+    def _import(self, study: ReceivedView) -> None:
         """Bring what waits of a study into its case, image by image."""
         with self._records.read() as tx:
             waiting = receiving.waiting_files(tx, study.id)
         for one in waiting:
-            file = files.get(one.name)
-            if file is None and not (self._spool.folder / one.name).exists():
+            try:
+                file = self._spool.find(one.name)
+            except FileNotFoundError:
                 self._refuse(one, _GONE)
-            elif file is not None:
-                step = partial(self._import_file, study, one, file)
-                self._attempt(one.name, step, partial(self._refuse, one))
+                continue
+            except (ValueError, TypeError, RecordsError):
+                continue  # `Spool.incoming` puts it aside
+            step = partial(self._import_file, study, one, file)
+            self._attempt(one.name, step, partial(self._refuse, one))
         with self._records.write(SYSTEM) as tx:
             done = receiving.finish(tx, study.id)
             is_done, is_prior = done.state is ReceivedState.IMPORTED, done.prior_of is not None
@@ -354,8 +382,7 @@ class Importer:
                 received_decisions.put_away(tx, done.case_id)  # nobody reads an earlier study
         _log.info("study_imported", study=done.id, images=done.imported, refused=done.refused, done=is_done)
         if is_done and not is_prior:
-            self._priors_at = 0.0
-            self._ask()
+            self._priors_at = 0.0  # the other thread asks for its earlier studies
 
     def _ask(self) -> None:
         """Ask archives for earlier studies: at once for a new one, later where one did not answer."""

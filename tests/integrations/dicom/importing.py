@@ -91,6 +91,11 @@ class Hospital:
         self.now += timedelta(seconds=seconds)
         self.importer.run_once()
 
+    def look_at(self, seconds: float) -> None:
+        """Take in and decide, and import nothing."""
+        self.now += timedelta(seconds=seconds)
+        self.importer.take_in()
+
     def order(self, person: Person = AYSE, accession: str = ACCESSION, **more: Any) -> str:
         """A patient with an order; gives the id of the order."""
         with self.records.write(SYSTEM) as tx:

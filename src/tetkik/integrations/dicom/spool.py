@@ -14,7 +14,7 @@ import json
 import os
 import struct
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -97,12 +97,8 @@ class Spool:
         for name in names:
             path = self.folder / name
             try:
-                stat = path.stat()
-                at = (stat.st_ino, stat.st_mtime_ns)
-                known = before.get(name)
-                file = known[1] if known is not None and known[0] == at else _opened(path, self._vault)
-                self._known[name] = (at, file)
-                yield file
+                self._known[name] = self._opened(name, before)
+                yield self._known[name][1]
             except FileNotFoundError:  # another process imported it meanwhile
                 continue
             except OSError as fault:  # too many open files, a share that is away: it is whole all the same
@@ -111,6 +107,25 @@ class Spool:
                 with suppress(OSError):
                     path.rename(path.with_suffix(_DAMAGED))
                 log.error("spool_damaged", file=name)
+
+    def find(self, name: str) -> ReceivedFile:
+        """An object by the name of its file.
+
+        Raises:
+            FileNotFoundError: it does not wait here.
+            ValueError, TypeError, RecordsError: it is damaged.
+        """
+        return self._opened(name, self._known)[1]
+
+    def _opened(
+        self, name: str, known: Mapping[str, tuple[tuple[int, int], ReceivedFile]]
+    ) -> tuple[tuple[int, int], ReceivedFile]:
+        """An object, opened where it is not the one that is known, with its inode and time of change."""
+        path = self.folder / name
+        stat = path.stat()
+        at = (stat.st_ino, stat.st_mtime_ns)
+        before = known.get(name)
+        return before if before is not None and before[0] == at else (at, _opened(path, self._vault))
 
     def held(self, sop_instance_uids: Collection[str]) -> set[str]:
         """Those of some SOP Instance UIDs that are safe here."""

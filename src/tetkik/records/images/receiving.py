@@ -20,9 +20,9 @@ from tetkik.records.cases.identity_comparison import Difference, compare_identit
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.orders.matching import StudyFacts
-from tetkik.records.schema import ReceivedFile, ReceivedStudy
+from tetkik.records.schema import Case, ReceivedFile, ReceivedStudy
 from tetkik.records.serialization import from_bytes, to_bytes
-from tetkik.values import Identity, ReceivedFileState, ReceivedState
+from tetkik.values import Identity, Priority, ReceivedFileState, ReceivedState
 
 _MOST_OTHERS = 10
 BATCH = 500
@@ -259,16 +259,22 @@ def list_received(
     most: int | None = 200,
     begun: bool = False,
     since: datetime | None = None,
+    urgent: bool = False,
 ) -> tuple[ReceivedView, ...]:
-    """Received studies in some states, the one that waits longest first; `begun` are those with files."""
+    """Received studies in some states, the one that waits longest first; `begun` are those with files.
+
+    With `urgent` those of the most urgent cases come before.
+    """
     wanted: list[ColumnElement[bool]] = [ReceivedStudy.state.in_(tuple(states))]
     if begun:
         wanted.append(ReceivedStudy.files > 0)
     if since is not None:
         wanted.append(ReceivedStudy.last_at > since)
-    rows = tx.session.scalars(
-        select(ReceivedStudy).where(*wanted).order_by(ReceivedStudy.last_at, ReceivedStudy.id).limit(most)
-    )
+    chosen = select(ReceivedStudy).where(*wanted)
+    if urgent:
+        chosen = chosen.join(Case, Case.id == ReceivedStudy.case_id, isouter=True)
+        chosen = chosen.order_by(func.coalesce(Case.priority, Priority.ROUTINE))
+    rows = tx.session.scalars(chosen.order_by(ReceivedStudy.last_at, ReceivedStudy.id).limit(most))
     return tuple(_view(tx, row) for row in rows)
 
 
