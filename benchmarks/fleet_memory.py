@@ -3,7 +3,7 @@
     python benchmarks/fleet_memory.py [--images 10000] [--side 512]
 
 The memory is that of the worker's process, taken after each portion; the first tenth warms it up. The studies
-come by DICOM, fifty at a time.
+come by DICOM, 250 at a time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from figures import judged, record
 from fleet_load import Sender, installed, studies
 from tests.fleet.fleet import resident_bytes
 
-_PORTION = 50
+_PORTION = 250
 _GROWTH = 1.1
 
 
