@@ -28,7 +28,7 @@ from tests.records.kit import made_records
 from tests.records.pictured import film
 from tetkik.integrations.dicom.spool import FOLDER
 from tetkik.records.database import Records
-from tetkik.records.schema import Image, Job, Report, Run
+from tetkik.records.schema import Image, Job, ReceivedFile, Report, Run
 from tetkik.records.trail.verify import verify
 from tetkik.values import JobState
 
@@ -106,16 +106,21 @@ class Installation:
             time.sleep(0.1)
 
     def waits(self, patients: set[str] | None = None) -> list[float]:
-        """Seconds from the row of each image to its answer, by when it was answered; of some cases alone."""
+        """Seconds from the port, or from the upload, of each image to its answer, by when it was answered.
+
+        Of some cases alone.
+        """
         with self.records.read() as tx:
+            came = func.coalesce(ReceivedFile.received_at, Job.created_at)
             rows = tx.session.execute(
-                select(Job.case_id, Job.created_at, Job.finished_at)
+                select(Job.case_id, came, Job.finished_at)
+                .join(ReceivedFile, ReceivedFile.image_id == Job.image_id, isouter=True)
                 .where(Job.state == JobState.DONE)
                 .order_by(Job.finished_at)
             ).all()
         return [
-            (finished - created).total_seconds()
-            for case, created, finished in rows
+            (finished - begun).total_seconds()
+            for case, begun, finished in rows
             if finished is not None and (patients is None or case in patients)
         ]
 

@@ -187,7 +187,7 @@ def runs_of(file: Path, cores: int) -> list[Run]:
         ]
     work = 3600 * content["workers"] / content["capacity_an_hour"]
     latency = max(0.0, content["idle_p95"] - work)
-    burst, pace = 40 * content["workers"], 3600 / content["offered_an_hour"]
+    burst, pace = content["burst"], 3600 / content["offered_an_hour"]
     length = (len(content["waits"]) - IDLE_REDS - burst) * pace / (1 + RED_PACE * pace)
     alone = 2 * content["idle_p95"]
     begin = IDLE_REDS * alone

@@ -87,6 +87,7 @@ def test_a_measured_run_is_held_against_the_model(factor, close, tmp_path, capsy
     ]
     overload: dict[str, object] = {
         "workers": 2,
+        "burst": 80,
         "capacity_an_hour": 7200,
         "offered_an_hour": 14_400,
         "idle_p95": 1.1,
