@@ -4,8 +4,8 @@
 
 First red cases come alone, one after another; then so many studies at once that the rate shows at which they
 go from the DICOM port to their result; then twice that rate, while red cases go on coming from an upload. At
-the end everything is waited for. A wait is from the port, or from the upload, to the answer. Memory is that of
-each worker.
+the end everything is waited for. A wait is from the port, or from the upload, to the answer; memory is that
+of each worker.
 """
 
 from __future__ import annotations
