@@ -43,8 +43,11 @@ def served(app_context: AppContext, *, work: bool = False, anew: bool = False) -
     lasting = not work and not anew
     app = idle.pop() if lasting and idle else create_app(app_context, work=work)
     serve(app, app_context)
-    with TestClient(app, follow_redirects=False) as client:
-        yield client
+    try:
+        with TestClient(app, follow_redirects=False) as client:
+            yield client
+    finally:
+        app.state.decoder.close()
     if lasting:
         idle.append(app)
 

@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Set
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -32,14 +31,15 @@ from tetkik.integrations.dicom.priors import Archives
 from tetkik.integrations.dicom.spool import ReceivedFile, Spool, instance_digest
 from tetkik.integrations.dicom.worklist_user import take_worklist
 from tetkik.integrations.listening import Work, open_spool
+from tetkik.integrations.received_content import content_of
 from tetkik.language import Sentence
 from tetkik.records.cases.identity_comparison import compare_with_patient
 from tetkik.records.connect import open_records
 from tetkik.records.database import Records
 from tetkik.records.images import received_decisions, receiving
-from tetkik.records.images.receiving import NewFile, ReceivedContent, ReceivedView, WaitingFile
+from tetkik.records.images.receiving import NewFile, ReceivedView, WaitingFile
 from tetkik.settings import Settings
-from tetkik.values import SYSTEM, Identity, ReceivedFileState, ReceivedState
+from tetkik.values import SYSTEM, ReceivedFileState, ReceivedState
 from tetkik.workflow.image_intake import NO_MODEL, IncomingImage
 from tetkik.workflow.malware_scanner import ScannerSilent, scan
 
@@ -50,8 +50,6 @@ PRIORS_SECONDS = 300.0
 """Until an archive that did not answer is asked again for earlier studies."""
 _RECENT = timedelta(days=1)
 """How long that goes on."""
-_AHEAD = timedelta(minutes=5)
-"""A study that was made so long after it came shows that the sender's clock is ahead."""
 _NAME = "image"
 """What a file is called in an error: its own name would name its study."""
 _DONE, _REFUSED = ReceivedFileState.IMPORTED, ReceivedFileState.REFUSED
@@ -259,7 +257,8 @@ class Importer:
             with self._records.write(SYSTEM) as tx:
                 receiving.set_aside(tx, self._new(file), _RESULT)
             return
-        content = self._content(header, peer, file.received_at)
+        zone = ZoneInfo(self._settings.hospital_time_zone)
+        content = content_of(header, peer, file.received_at, zone)
         assert header.identity.study_uid is not None
         with self._records.write(SYSTEM) as tx:
             receiving.add_file(tx, self._new(file), header.identity.study_uid, content)
@@ -284,25 +283,6 @@ class Importer:
     def _header(self, content: bytes, peer: Peer | None) -> Header:
         character_set = peer.character_set if peer is not None else None
         return self._headers.read(HeaderRequest(content, _NAME, character_set))
-
-    def _content(self, header: Header, peer: Peer | None, received_at: datetime) -> ReceivedContent:
-        offset = timedelta(minutes=peer.clock_offset_minutes if peer is not None else 0)
-        made_at = _made_at(header.identity, ZoneInfo(self._settings.hospital_time_zone), offset)
-        ahead = made_at - received_at if made_at is not None else timedelta()
-        issuer = peer.issuer if peer is not None else ""
-        return ReceivedContent(
-            identity=header.identity,
-            modality=header.tags.modality,
-            body_part=header.tags.body_part,
-            description=header.description[:200],
-            issuer=header.issuer or issuer,
-            accession_issuer=header.accession_issuer or issuer,
-            made_at=made_at,
-            clock_ahead=int(ahead.total_seconds() // 60) if ahead > _AHEAD else None,
-            declared=header.declared[:40],
-            repaired=header.repaired,
-            proposed=header.proposed,
-        )
 
     def _complete(self, study: ReceivedView) -> None:
         """Decide about a study once nothing more is expected of it."""
@@ -439,17 +419,6 @@ class Importer:
         for name in names:
             if name in files:
                 files[name].remove()
-
-
-def _made_at(identity: Identity, zone: ZoneInfo, offset: timedelta) -> datetime | None:
-    """When a study was made, by the file, with the sender's clock put right; None where it does not say."""
-    date, time = identity.study_date or "", (identity.study_time or "").partition(".")[0]
-    with suppress(ValueError, OverflowError):
-        stated = datetime.strptime(date + time.ljust(6, "0")[:6], "%Y%m%d%H%M%S").replace(tzinfo=zone)
-        if identity.study_offset:
-            stated = stated.replace(tzinfo=datetime.strptime(identity.study_offset, "%z").tzinfo)
-        return stated.astimezone(UTC) - offset
-    return None
 
 
 def import_work(settings: Settings, configuration: Configuration) -> Work:
