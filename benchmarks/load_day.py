@@ -46,6 +46,7 @@ from tests.service.kit import make_context, opened_session
 from tests.service.several import services
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
+from tetkik.records.migrate import upgrade
 from tetkik.records.people import passwords
 from tetkik.records.schema import User
 from tetkik.values import Actor, Role
@@ -249,6 +250,7 @@ def measure(folder: Path, url: str, given: argparse.Namespace, done: Callable[[s
     running = ExitStack()
     first = [running.enter_context(_service(folder, url, given.old))] if given.old else []
     records = made_records(folder, url)
+    upgrade(records.engine)  # while the old one runs
     fill(records, given.cases)
     desks = people(records, Role.RECEPTION, max(1, round(_RECEPTIONISTS * given.share)))
     readers = people(records, Role.RADIOLOGIST, max(1, round(_RADIOLOGISTS * given.share)))
@@ -307,12 +309,12 @@ def main() -> None:
     parser.add_argument("--services", type=int, default=2)
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--old", type=Path, help="src of another version, which the first service runs")
+    given = parser.parse_args()
     cluster = Cluster()
     try:
         with tempfile.TemporaryDirectory(prefix="tetkik-bench-") as folder:
-            measure(
-                Path(folder), cluster.fresh(), parser.parse_args(), lambda said: print(said, file=sys.stderr)
-            )
+            url = cluster.fresh(empty=given.old is not None)
+            measure(Path(folder), url, given, lambda said: print(said, file=sys.stderr))
     finally:
         cluster.stop()
 
