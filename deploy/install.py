@@ -160,16 +160,17 @@ class Installation:
 
     def change_alone(self, version: str, old: str) -> None:
         """Change to a version, or back where a unit does not start, whatever is with the database."""
-        self.stop()
         try:
-            self.switch(version)
-            for unit in self.units:
-                run("systemctl", "start", unit)
+            self._start_all(version)
         except BaseException:
-            self.switch(old)
-            for unit in self.units:
-                run("systemctl", "start", unit)
+            self._start_all(old)
             raise
+
+    def _start_all(self, version: str) -> None:
+        self.stop()
+        self.switch(version)
+        for unit in self.units:
+            run("systemctl", "start", unit)
 
     def go_back(self, kept: Path) -> None:
         """Bring back the version and the database that were copied to `kept`."""

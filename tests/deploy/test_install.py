@@ -233,7 +233,8 @@ def test_a_machine_of_workers_leaves_the_database_alone(tmp_path, monkeypatch):
     assert done == [("stop", "b", "a"), ("start", "a"), ("start", "b")]
     with pytest.raises(subprocess.CalledProcessError):
         here.change_alone("1.2", "1.1")
-    assert here.current.readlink().name == "1.1" and done[-2:] == [("start", "a"), ("start", "b")]
+    assert here.current.readlink().name == "1.1", "and what had started is stopped"
+    assert done[-3:] == [("stop", "b", "a"), ("start", "a"), ("start", "b")]
 
 
 @pytest.mark.program("postgresql")
