@@ -6,6 +6,7 @@ The three programs run on 127.0.0.1 alone, without authentication among themselv
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import subprocess
@@ -144,6 +145,8 @@ class ObjectStorage:
     def stopped(self) -> Iterator[None]:
         """The gateway takes connections and answers none."""
         self._gateway.send_signal(signal.SIGSTOP)
+        # The signal ends no request that one of the gateway's threads is at; wait until all have stopped.
+        os.waitid(os.P_PID, self._gateway.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         try:
             yield
         finally:

@@ -89,6 +89,8 @@ def test_a_storage_that_takes_connections_and_answers_none_is_left(object_storag
     storage = S3Storage(object_storage.bucket(), tmp_path)
     with object_storage.stopped():
         assert set(all_refused(storage)) == {"no answer"}
+    monkeypatch.undo()
+    storage = S3Storage(object_storage.bucket(), tmp_path)
     write(storage)
     assert read(storage) == b"sealed"
 
