@@ -155,6 +155,12 @@ def judged_all(tx: Transaction, report_id: str) -> WorkingDraft:
 
 def sign(tx: Transaction, report_id: str, actor: Actor, picture: signing.PictureOf = drawn) -> signing.Signed:
     """Sign a draft, every finding accepted and mark kept; one that states nothing with a sentence by hand."""
+    revision = made_ready(tx, report_id).revision
+    return signing.sign(tx, report_id, revision, proof_of(actor), HOSPITAL, picture)
+
+
+def made_ready(tx: Transaction, report_id: str) -> WorkingDraft:
+    """The draft as `sign` signs it."""
     current = judged_all(tx, report_id)
     if not any(current.draft.section(part) for part in (Section.FINDINGS, Section.IMPRESSION)):
         texts = (*current.draft.section(Section.TECHNIQUE), DraftSentence("Bulgu yok.", Section.FINDINGS))
@@ -165,7 +171,7 @@ def sign(tx: Transaction, report_id: str, actor: Actor, picture: signing.Picture
             current = drafts.judge(tx, report_id, current.revision, finding.label, Judgement.ACCEPTED)
     if current.draft.open_marks:
         current = drafts.decide(tx, report_id, current.revision, every_mark_kept(current))
-    return signing.sign(tx, report_id, current.revision, proof_of(actor), HOSPITAL, picture)
+    return current
 
 
 def signed_report(records: Records, actor: Actor | None = None, **made: object) -> MadeReport:

@@ -13,7 +13,7 @@ from tests.records.contest import Other
 from tests.records.kit import made_records, made_user
 from tests.records.moving_kit import ALI, made_patient, opened, patient_of
 from tests.records.pictured import film, radiograph
-from tests.records.reports_kit import made_report, proof_of, sign
+from tests.records.reports_kit import HOSPITAL, drawn, made_ready, made_report, proof_of, sign
 from tetkik.errors import Conflict
 from tetkik.language import Language
 from tetkik.records.cases import cases, locks, priority
@@ -137,6 +137,32 @@ def test_two_workers_who_read_two_images_of_a_case_do_not_wait_for_each_other(re
     assert others[0].fails() is None
     with records.read() as tx:
         assert all(runs.load_latest_run(tx, image.id) is not None for image in (first, second))
+
+
+def test_two_who_sign_two_reports_of_a_case_do_not_wait_for_each_other(records, desk, monkeypatch):
+    first = made_report(records)
+    second = made_report(records, case_id=first.case_id)
+    colleague, settle, others, revisions = made_user(records, Role.RADIOLOGIST), signing.settle_case, [], {}
+    for report in (first, second):  # before: whoever judges holds every report of the patient
+        with records.write(desk) as tx:
+            revisions[report.id] = made_ready(tx, report.id).revision
+
+    def signed(report, actor):
+        with records.write(actor) as tx:
+            signing.sign(tx, report.id, revisions[report.id], proof_of(actor), HOSPITAL, drawn)
+
+    def both_at_once(tx, case_id):
+        monkeypatch.setattr(signing, "settle_case", settle)
+        others.append(Other(records, lambda: signed(first, colleague)))
+        others[0].waits()
+        settle(tx, case_id)
+
+    monkeypatch.setattr(signing, "settle_case", both_at_once)
+    signed(second, desk)
+    assert others[0].fails() is None
+    with records.read() as tx:
+        assert all(tx.session.get_one(Report, report.id).version == 1 for report in (first, second))
+        assert tx.session.get_one(Case, first.case_id).state is CaseState.SIGNED
 
 
 CHANGES = {

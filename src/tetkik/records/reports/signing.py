@@ -19,6 +19,7 @@ from tetkik.errors import Conflict, Forbidden, InputError
 from tetkik.records import serialization
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
+from tetkik.records.cases.locks import lock_row
 from tetkik.records.cases.transfers import require_not_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
@@ -147,6 +148,7 @@ def sign(
     )
     tx.seal_column(version, "reason", tx.open_column(row, "amending"))
     tx.seal_column(version, "document", content)
+    lock_row(tx, row.case_id)
     tx.session.add(version)
     tx.session.flush()
     _add_signature(tx, version_id, proof, document, content)
