@@ -32,12 +32,14 @@ from tetkik.records.schema import Image, Job, ReceivedFile, Report, Run
 from tetkik.records.trail.verify import verify
 from tetkik.values import JobState
 
+QUIET_SECONDS = 1
+"""After which nothing more of a study is expected."""
 _SYSTEMS = """
 [listen]
 address = "127.0.0.1"
 port = {port}
 processes = 2
-quiet_seconds = 1
+quiet_seconds = {quiet}
 reserve_bytes = 0
 [[peer]]
 name = "dx1"
@@ -124,6 +126,16 @@ class Installation:
             if finished is not None and (patients is None or case in patients)
         ]
 
+    def work_seconds(self) -> list[float]:
+        """Seconds from the claim of each image to its answer, by when it was answered."""
+        with self.records.read() as tx:
+            rows = tx.session.execute(
+                select(Job.started_at, Job.finished_at)
+                .where(Job.state == JobState.DONE)
+                .order_by(Job.finished_at)
+            ).all()
+        return [(finished - begun).total_seconds() for begun, finished in rows if begun and finished]
+
     def faults(self, many: int) -> list[str]:
         """What was lost or doubled of so many studies of one image."""
         with self.records.read() as tx:
@@ -143,7 +155,7 @@ class Installation:
 def installed(folder: Path, workers: int) -> Iterator[Installation]:
     """Everything started, on an empty database."""
     port = free_port()
-    (folder / "systems.toml").write_text(_SYSTEMS.format(port=port))
+    (folder / "systems.toml").write_text(_SYSTEMS.format(port=port, quiet=QUIET_SECONDS))
     given = {"TETKIK_INTEGRATIONS": str(folder / "systems.toml"), "TETKIK_WORKER_IMAGES": "1"}
     with Fleet(folder, workers, given) as fleet:
         records = made_records(folder, fleet.url)

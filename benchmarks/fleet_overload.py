@@ -105,6 +105,7 @@ def measured(made: Installation, minutes: float, side: int) -> dict[str, Any]:
         sender.send(one)
     made.wait_done(count + _BURST, 600)
     capacity = _BURST / (time.monotonic() - at)
+    work_seconds = made.work_seconds()[count:]
     print(f"idle: red p95 {idle:.2f} s; capacity {capacity * 3600:.0f} studies an hour", flush=True)
     sent, memory = _BURST, []
     over = threading.Event()
@@ -138,6 +139,7 @@ def measured(made: Installation, minutes: float, side: int) -> dict[str, Any]:
         "offered_an_hour": offered * 3600,
         "studies": sent + len(reds.cases),
         "behind_at_the_end": behind,
+        "work_seconds": work_seconds,
         "idle_p95": idle,
         "red_p95": float(np.quantile(made.waits(reds.cases - idle_cases), 0.95)),
         "waits": made.waits(),

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 os.environ["TETKIK_THREADS"] = "1"
 
 from figures import judged, record
-from fleet_load import Installation, Sender, installed, studies
+from fleet_load import QUIET_SECONDS, Installation, Sender, installed, studies
 from tetkik.imaging.read import read_bytes
 from tetkik.language import Language
 from tetkik.settings import settings
@@ -107,7 +107,8 @@ def main() -> None:
         met &= share >= _ASKED and not faults
         rows.append(
             {"workers": workers, "studies": given.studies, "seconds": seconds, "studies_an_hour": rate,
-             "sent_seconds": sent, **spent, "bare_cpu": alone, "share": share, "faults": faults}
+             "sent_seconds": sent, "quiet_seconds": QUIET_SECONDS, **spent,
+             "bare_cpu": alone, "share": share, "faults": faults}
         )  # fmt: skip
         cells.append(f"{workers}: {rate:.0f}, {share:.0%}")
         print(

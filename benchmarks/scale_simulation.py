@@ -6,15 +6,15 @@
 A day of arrivals (a Poisson process whose rate follows the hours, by priority) goes through the receiver,
 the import, the workers and, held by a worker, the database. In a run of throughput the sender stands before
 them, which shares their cores, too. Each is a station with so many places, and all
-of them share the cores; workers take the most urgent study that waits, the others whoever came first. A study
-takes at each station as long as one of the measured ones did, drawn at random: times of docs/figures.json
-with an assumed spread, or with `--times` the processor times of a run. A wait is the time from the row of an
-image to its answer, as the measured runs have it.
+of them share the cores; workers take the most urgent study that waits, the others whoever came first. Who has
+nothing to do looks again every 2 seconds. A study takes at each station as long as one of the measured ones
+did, drawn at random: times of docs/figures.json with an assumed spread, or with `--times` the processor times
+of a run. A wait is the time from the row of an image to its answer, as the measured runs have it.
 
 `--against` holds the model against what fleet_throughput.py and fleet_overload.py wrote with `--json`: the
 same studies come again, and rate and p95 have to be within 15%. Of a run of throughput the processor times
-with the fewest workers foretell the rates of all; of one of overload the capacity and the wait of a red case
-alone foretell the waits of all, and of red cases.
+with the fewest workers foretell the rates of all; of one of overload what the first studies took, by which
+the capacity is measured, foretells the waits of all, and of red cases.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import random
 import re
 import statistics
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -47,6 +47,8 @@ RED_PACE = 0.2
 """Red cases a second that fleet_overload.py adds."""
 IDLE_REDS = 20
 """That it sends one after another, before anything else."""
+LOOK = 2.0
+"""Seconds between two looks of an importer or a worker that has nothing to do."""
 _SPREAD = 0.35
 """The standard deviation of the logarithm of a time, where none was measured."""
 
@@ -69,8 +71,12 @@ class Run:
     arrivals: Sequence[tuple[float, Priority]] = ()
     measured: Measured = Measured()
     name: str = ""
-    latency: float = 0.0
-    """Seconds of each wait in which no station works: until a worker looks."""
+    looking: Collection[str] = ("work",)
+    """Stations that look for work every `LOOK` seconds while they have none."""
+    quiet: float = 0.0
+    """Seconds after which nothing more of a study is expected: the next look decides, then it is imported."""
+    alone: int = 0
+    """Red cases that came before all others, and count for nothing."""
 
 
 class Day:
@@ -82,7 +88,8 @@ class Day:
     """
 
     def __init__(self, run: Run, seed: int = 1) -> None:
-        self._chance, self._seconds, self._latency = random.Random(seed), run.seconds, run.latency
+        self._chance, self._run = random.Random(seed), run
+        self._first_look = self._chance.uniform(0, LOOK)
         self._env = simpy.Environment()
         self._stations = {name: simpy.PriorityResource(self._env, run.places[name]) for name in run.places}
         self.busy = dict.fromkeys(STATIONS, 0.0)
@@ -97,22 +104,31 @@ class Day:
 
     def _study(self, at: float, priority: Priority) -> Generator[simpy.Event, None, None]:
         yield self._env.timeout(at)
-        for name in ("send", "receive", "import"):
-            with self._stations[name].request() as turn:
-                yield turn
-                yield from self._spend(name)
+        for name in ("send", "receive"):
+            yield from self._pass(name)
+        if self._run.quiet:
+            decided = self._env.now + self._run.quiet
+            yield self._env.timeout(self._run.quiet + (self._first_look - decided) % LOOK)
+        yield from self._pass("import")
         begin = self._env.now
-        with self._stations["work"].request(URGENT_FIRST[priority]) as turn:
-            yield turn
-            yield from self._spend("work")
-            with self._stations["database"].request() as connection:
-                yield connection
-                yield from self._spend("database")
-        self.waits[priority].append(self._env.now - begin + self._latency)
+        yield from self._pass("work", URGENT_FIRST[priority], then="database")
+        self.waits[priority].append(self._env.now - begin)
         self.ends.append(self._env.now)
 
+    def _pass(self, name: str, rank: int = 0, then: str | None = None) -> Generator[simpy.Event, None, None]:
+        """Through a station, which at its end holds its place while another one works."""
+        station = self._stations[name]
+        idle = station.capacity - station.count if name in self._run.looking else 0
+        with station.request(rank) as turn:
+            yield turn
+            if idle:  # the first of them to look takes it
+                yield self._env.timeout(min(self._chance.uniform(0, LOOK) for _ in range(idle)))
+            yield from self._spend(name)
+            if then is not None:
+                yield from self._pass(then)
+
     def _spend(self, name: str) -> Generator[simpy.Event, None, None]:
-        seconds = self._chance.choice(self._seconds[name])
+        seconds = self._chance.choice(self._run.seconds[name])
         self.busy[name] += seconds
         with self._stations["cores"].request() as core:
             yield core
@@ -121,7 +137,7 @@ class Day:
     def measured(self) -> Measured:
         """What a run would have measured."""
         waits = [wait for of_priority in self.waits.values() for wait in of_priority]
-        red = self.waits[Priority.CRITICAL]
+        red = self.waits[Priority.CRITICAL][self._run.alone :]
         return Measured(3600 * len(self.ends) / max(self.ends), p95(waits), p95(red) if red else None)
 
 
@@ -182,11 +198,12 @@ def runs_of(file: Path, cores: int) -> list[Run]:
                 [(i * row["sent_seconds"] / row["studies"], Priority.ROUTINE) for i in range(row["studies"])],
                 Measured(rate=row["studies_an_hour"]),
                 f"{row['workers']} workers",
+                ("import", "work"),
+                row["quiet_seconds"],
             )
             for row in content
         ]
     work = 3600 * content["workers"] / content["capacity_an_hour"]
-    latency = max(0.0, content["idle_p95"] - work)
     burst, pace = content["burst"], 3600 / content["offered_an_hour"]
     length = (len(content["waits"]) - IDLE_REDS - burst) * pace / (1 + RED_PACE * pace)
     alone = 2 * content["idle_p95"]
@@ -196,18 +213,13 @@ def runs_of(file: Path, cores: int) -> list[Run]:
     begin += burst * work / content["workers"] + alone  # all of it is done then
     arrivals += [(begin + i * pace, Priority.ROUTINE) for i in range(int(length / pace))]
     arrivals += [(begin + i / RED_PACE, Priority.CRITICAL) for i in range(1, int(length * RED_PACE) + 1)]
-    seconds = dict.fromkeys(STATIONS, (0.0,)) | {"work": (work,)}
+    # How they differ is measured from their claim to their answer; how long they take, from port to answer.
+    slower = work / statistics.fmean(content["work_seconds"])
+    seconds = dict.fromkeys(STATIONS, (0.0,))
+    seconds |= {"work": tuple(slower * one for one in content["work_seconds"])}
+    measured = Measured(None, p95(content["waits"]), content["red_p95"])
     places = places_of(content["workers"], 10_000)
-    return [
-        Run(
-            places,
-            seconds,
-            arrivals,
-            Measured(None, p95(content["waits"]), content["red_p95"]),
-            "overload",
-            latency,
-        )
-    ]
+    return [Run(places, seconds, arrivals, measured, "overload", alone=IDLE_REDS)]
 
 
 def places_of(workers: int, cores: int) -> dict[str, int]:

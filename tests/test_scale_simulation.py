@@ -34,7 +34,7 @@ simulation = load()
 def run_of(seconds, workers=1, **more):
     places = simulation.places_of(workers, 100)
     times = dict.fromkeys(simulation.STATIONS, NOTHING) | {"work": tuple(seconds)}
-    return simulation.Run(places, times, **more)
+    return simulation.Run(places, times, **{"looking": (), **more})
 
 
 def poisson(rate, seed=1):
@@ -67,6 +67,26 @@ def test_red_overtakes_as_cobham_says():
     assert sum(others) / len(others) - 1 == pytest.approx(rest / (1 - 0.2) / (1 - 0.8), rel=0.15)
 
 
+def test_who_has_nothing_to_do_looks_every_two_seconds():
+    far_apart = [(60.0 * number, Priority.ROUTINE) for number in range(2000)]
+    for workers, mean in ((1, 1.0), (3, 0.5)):  # the first of three is sooner
+        day = simulation.Day(run_of((5.0,), workers, looking=("work",)))
+        day.play(far_apart)
+        waits = day.waits[Priority.ROUTINE]
+        assert sum(waits) / len(waits) - 5 == pytest.approx(mean, rel=0.1)
+        assert max(waits) <= 5 + simulation.LOOK
+    busy = simulation.Day(run_of((5.0,), looking=("work",)))
+    busy.play([(0.0, Priority.ROUTINE)] * 10)
+    assert max(busy.ends) == pytest.approx(50, abs=simulation.LOOK)
+
+
+def test_a_received_study_is_imported_once_nothing_more_is_expected():
+    day = simulation.Day(run_of((0.1,), quiet=10.0))
+    day.play([(60.0 * number, Priority.ROUTINE) for number in range(200)])
+    later = [end - 60.0 * number for number, end in enumerate(day.ends)]
+    assert min(later) >= 10.1 and max(later) <= 12.1
+
+
 def test_nothing_is_lost_and_a_day_has_its_studies():
     arrivals = simulation.arrivals_of_a_day(500)
     assert len(arrivals) == pytest.approx(500, rel=0.2)
@@ -79,7 +99,7 @@ def test_nothing_is_lost_and_a_day_has_its_studies():
 @pytest.mark.parametrize(("factor", "close"), [(1.0, True), (1.3, False)])
 def test_a_measured_run_is_held_against_the_model(factor, close, tmp_path, capsys):
     times = {"listener_cpu": 0.05, "worker_cpu": 0.5, "database_cpu": 0.1, "sender_cpu": 0.04}
-    times |= {"importer_cpu": 0.025, "studies": 200, "sent_seconds": 12}
+    times |= {"importer_cpu": 0.025, "studies": 200, "sent_seconds": 12, "quiet_seconds": 1}
     rows = [
         {"workers": 1, "studies_an_hour": factor * 3600 / 0.6} | times,
         {"workers": 2, "studies_an_hour": factor * 3600 / 0.345}
@@ -91,9 +111,10 @@ def test_a_measured_run_is_held_against_the_model(factor, close, tmp_path, capsy
         "capacity_an_hour": 7200,
         "offered_an_hour": 14_400,
         "idle_p95": 1.1,
+        "work_seconds": [0.4, 0.5],
     }
     waits = [*[1.1] * 20, *(number / 2 for number in range(80)), *(number / 4 for number in range(200))]
-    overload |= {"waits": [factor * wait for wait in waits], "red_p95": 1.4 * factor}
+    overload |= {"waits": [factor * wait for wait in waits], "red_p95": 1.7 * factor}
     for name, content in (("throughput", rows), ("overload", overload)):
         (tmp_path / name).write_text(json.dumps(content), "utf-8")
         runs = simulation.runs_of(tmp_path / name, 2)
