@@ -13,7 +13,6 @@ from tests.integrations.dicom.importing import AT, AYSE, PEER, Hospital, a_file,
 from tests.patience import PATIENCE
 from tests.records.kit import made_user
 from tests.records.moving_kit import GULCIN, made_patient, moved
-from tetkik.integrations import importing
 from tetkik.integrations.configuration import Configuration, Peer
 from tetkik.integrations.dicom import priors, query, web_archive
 from tetkik.integrations.dicom.query import FoundStudy
@@ -158,9 +157,9 @@ def test_an_archive_that_was_away_is_asked_again_and_one_that_answered_is_not(on
         return ()
 
     monkeypatch.setattr(query, "find_studies", find)
-    monkeypatch.setattr(importing, "PRIORS_SECONDS", 0)
     restarted = Importer(one.records, Settings(), systems, one.spool, decoders(), lambda: one.now)
     for _ in range(2):
+        restarted._priors_at = 0.0  # minutes later
         restarted.run_once()
         assert restarted._priors is not None
         restarted._priors.result(PATIENCE)
