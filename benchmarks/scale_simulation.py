@@ -118,7 +118,7 @@ class Day:
     def _pass(self, name: str, rank: int = 0, then: str | None = None) -> Generator[simpy.Event, None, None]:
         """Through a station, which at its end holds its place while another one works."""
         station = self._stations[name]
-        idle = station.capacity - station.count if name in self._run.looking else 0
+        idle = int(station.capacity) - station.count if name in self._run.looking else 0
         with station.request(rank) as turn:
             yield turn
             if idle:  # the first of them to look takes it
