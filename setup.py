@@ -29,8 +29,8 @@ NGRAMS = Extension(
     extra_compile_args=["-O3"],
     optional=True,
 )
-"""The hashing of n-grams. Where there is no compiler the build goes on without it and NumPy does the same work
-more slowly; tests hold the two equal."""
+"""The hashing of n-grams. Where there is no compiler the build goes on without it and NumPy does the same
+work more slowly; tests hold the two equal."""
 _PROBE = "#include <stdio.h>\nint main(void) { return 0; }\n"
 
 

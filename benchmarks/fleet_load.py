@@ -96,6 +96,11 @@ class Installation:
         """Seconds of PostgreSQL's processes; what backends that ended took is their parent's."""
         return cpu_seconds(self.fleet.cluster.pid)
 
+    def cpu(self) -> dict[str, float]:
+        """Seconds of everybody until now; the importer is part of the listener, the sender this process."""
+        names = ("worker_cpu", "listener_cpu", "database_cpu", "importer_cpu")
+        return {name: getattr(self, name) for name in names} | {"sender_cpu": time.process_time()}
+
     def done(self) -> int:
         with self.records.read() as tx:
             return tx.count(Job, Job.state == JobState.DONE)
@@ -125,16 +130,6 @@ class Installation:
             for case, begun, finished in rows
             if finished is not None and (patients is None or case in patients)
         ]
-
-    def work_seconds(self) -> list[float]:
-        """Seconds from the claim of each image to its answer, by when it was answered."""
-        with self.records.read() as tx:
-            rows = tx.session.execute(
-                select(Job.started_at, Job.finished_at)
-                .where(Job.state == JobState.DONE)
-                .order_by(Job.finished_at)
-            ).all()
-        return [(finished - begun).total_seconds() for begun, finished in rows if begun and finished]
 
     def faults(self, many: int) -> list[str]:
         """What was lost or doubled of so many studies of one image."""

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 os.environ["TETKIK_THREADS"] = "1"
 
 from figures import judged, record
-from fleet_load import Installation, Sender, installed, studies
+from fleet_load import QUIET_SECONDS, Installation, Sender, installed, studies
 from tests.fleet.fleet import resident_bytes
 from tests.records.kit import made_case, made_user
 from tetkik.imaging.read import read_bytes
@@ -99,13 +99,13 @@ def measured(made: Installation, minutes: float, side: int) -> dict[str, Any]:
     idle = float(np.quantile(made.waits(reds.cases)[1:], 0.95))
     idle_cases = set(reds.cases)
     sender = Sender(made.port, first := next(films))
-    count, at = len(reds.cases), time.monotonic()
+    count, at, before = len(reds.cases), time.monotonic(), made.cpu()
     sender.send(first)
     for one in islice(films, _BURST - 1):
         sender.send(one)
     made.wait_done(count + _BURST, 600)
     capacity = _BURST / (time.monotonic() - at)
-    work_seconds = made.work_seconds()[count:]
+    spent = {name: (after - before[name]) / _BURST for name, after in made.cpu().items()}
     print(f"idle: red p95 {idle:.2f} s; capacity {capacity * 3600:.0f} studies an hour", flush=True)
     sent, memory = _BURST, []
     over = threading.Event()
@@ -139,7 +139,8 @@ def measured(made: Installation, minutes: float, side: int) -> dict[str, Any]:
         "offered_an_hour": offered * 3600,
         "studies": sent + len(reds.cases),
         "behind_at_the_end": behind,
-        "work_seconds": work_seconds,
+        "quiet_seconds": QUIET_SECONDS,
+        **spent,
         "idle_p95": idle,
         "red_p95": float(np.quantile(made.waits(reds.cases - idle_cases), 0.95)),
         "waits": made.waits(),

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 os.environ["TETKIK_THREADS"] = "1"
 
 from figures import judged, record
-from fleet_load import QUIET_SECONDS, Installation, Sender, installed, studies
+from fleet_load import QUIET_SECONDS, Sender, installed, studies
 from tetkik.imaging.read import read_bytes
 from tetkik.language import Language
 from tetkik.settings import settings
@@ -63,12 +63,6 @@ def _bare(side: int, many: int, compressed: bool) -> float:
     return (time.process_time() - begin) / many
 
 
-def times(made: Installation) -> dict[str, float]:
-    """Processor seconds of everybody until now; the importer is part of the listener."""
-    found = {f"{name}_cpu": getattr(made, f"{name}_cpu") for name in (*SHOWN[:3], "importer")}
-    return found | {"sender_cpu": time.process_time()}
-
-
 def main() -> None:
     """Measure, print, and record."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -95,14 +89,14 @@ def main() -> None:
             sender = Sender(made.port, first := next(films))
             sender.send(first)
             made.wait_done(1, 120)  # everything is loaded
-            before = times(made)
+            before = made.cpu()
             begin = time.monotonic()
             for one in islice(films, given.studies):
                 sender.send(one)
             sent = time.monotonic() - begin
             made.wait_done(given.studies + 1, 60 + 10 * given.studies)
             seconds = time.monotonic() - begin
-            after = times(made)
+            after = made.cpu()
             sender.close()
             faults = made.faults(given.studies + 1)
         spent = {name: (after[name] - before[name]) / given.studies for name in before}

@@ -7,14 +7,14 @@ A day of arrivals (a Poisson process whose rate follows the hours, by priority) 
 the import, the workers and, held by a worker, the database. In a run of throughput the sender stands before
 them, which shares their cores, too. Each is a station with so many places, and all
 of them share the cores; workers take the most urgent study that waits, the others whoever came first. Who has
-nothing to do looks again every 2 seconds. A study takes at each station as long as one of the measured ones
+nothing to do looks again after a while. A study takes at each station as long as one of the measured ones
 did, drawn at random: times of docs/figures.json with an assumed spread, or with `--times` the processor times
-of a run. A wait is the time from the row of an image to its answer, as the measured runs have it.
+of a run. A wait is the time from the row of an image to its answer; in a run of overload, from the port.
 
 `--against` holds the model against what fleet_throughput.py and fleet_overload.py wrote with `--json`: the
 same studies come again, and rate and p95 have to be within 15%. Of a run of throughput the processor times
-with the fewest workers foretell the rates of all; of one of overload what the first studies took, by which
-the capacity is measured, foretells the waits of all, and of red cases.
+with the fewest workers foretell the rates of all; of one of overload those of the first studies, by which
+the capacity is measured, foretell the waits of all, and of red cases, which are uploaded.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ import random
 import re
 import statistics
 import sys
-from collections.abc import Collection, Generator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import simpy
 
 from figures import judged, record
+from tetkik.fleet import worker
+from tetkik.integrations import importing
 from tetkik.values import Priority
 
 STATIONS = ("send", "receive", "import", "work", "database")
@@ -47,7 +49,7 @@ RED_PACE = 0.2
 """Red cases a second that fleet_overload.py adds."""
 IDLE_REDS = 20
 """That it sends one after another, before anything else."""
-LOOK = 2.0
+LOOKS = {"import": importing.POLL_SECONDS, "work": worker.POLL_SECONDS}
 """Seconds between two looks of an importer or a worker that has nothing to do."""
 _SPREAD = 0.35
 """The standard deviation of the logarithm of a time, where none was measured."""
@@ -71,12 +73,14 @@ class Run:
     arrivals: Sequence[tuple[float, Priority]] = ()
     measured: Measured = Measured()
     name: str = ""
-    looking: Collection[str] = ("work",)
-    """Stations that look for work every `LOOK` seconds while they have none."""
+    looks: Mapping[str, float] = field(default_factory=lambda: {"work": LOOKS["work"]})
+    """Seconds between two looks for work of a station that has none."""
     quiet: float = 0.0
     """Seconds after which nothing more of a study is expected: the next look decides, then it is imported."""
     alone: int = 0
     """Red cases that came before all others, and count for nothing."""
+    uploaded: bool = False
+    """Red cases come by an upload, to the workers at once; a wait is from port or upload to the answer."""
 
 
 class Day:
@@ -89,7 +93,7 @@ class Day:
 
     def __init__(self, run: Run, seed: int = 1) -> None:
         self._chance, self._run = random.Random(seed), run
-        self._first_look = self._chance.uniform(0, LOOK)
+        self._first_look = self._chance.uniform(0, LOOKS["import"])
         self._env = simpy.Environment()
         self._stations = {name: simpy.PriorityResource(self._env, run.places[name]) for name in run.places}
         self.busy = dict.fromkeys(STATIONS, 0.0)
@@ -104,13 +108,14 @@ class Day:
 
     def _study(self, at: float, priority: Priority) -> Generator[simpy.Event, None, None]:
         yield self._env.timeout(at)
-        for name in ("send", "receive"):
-            yield from self._pass(name)
-        if self._run.quiet:
-            decided = self._env.now + self._run.quiet
-            yield self._env.timeout(self._run.quiet + (self._first_look - decided) % LOOK)
-        yield from self._pass("import")
-        begin = self._env.now
+        if not (self._run.uploaded and priority is Priority.CRITICAL):
+            for name in ("send", "receive"):
+                yield from self._pass(name)
+            if self._run.quiet:
+                decided = self._env.now + self._run.quiet
+                yield self._env.timeout(self._run.quiet + (self._first_look - decided) % LOOKS["import"])
+            yield from self._pass("import")
+        begin = at if self._run.uploaded else self._env.now
         yield from self._pass("work", URGENT_FIRST[priority], then="database")
         self.waits[priority].append(self._env.now - begin)
         self.ends.append(self._env.now)
@@ -118,11 +123,12 @@ class Day:
     def _pass(self, name: str, rank: int = 0, then: str | None = None) -> Generator[simpy.Event, None, None]:
         """Through a station, which at its end holds its place while another one works."""
         station = self._stations[name]
-        idle = int(station.capacity) - station.count if name in self._run.looking else 0
+        idle = int(station.capacity) - station.count if name in self._run.looks else 0
         with station.request(rank) as turn:
             yield turn
             if idle:  # the first of them to look takes it
-                yield self._env.timeout(min(self._chance.uniform(0, LOOK) for _ in range(idle)))
+                looks = [self._chance.uniform(0, self._run.looks[name]) for _ in range(idle)]
+                yield self._env.timeout(min(looks))
             yield from self._spend(name)
             if then is not None:
                 yield from self._pass(then)
@@ -185,46 +191,55 @@ def runs_of(file: Path, cores: int) -> list[Run]:
     """The runs that a benchmark wrote, each with what foretells it."""
     content = json.loads(file.read_text("utf-8"))
     if isinstance(content, list):
-        least = min(content, key=lambda row: row["workers"])
-        importing = least["importer_cpu"]
-        times = {"receive": least["listener_cpu"] - importing, "import": importing}
-        times |= {"work": least["worker_cpu"], "database": least["database_cpu"]}
-        times |= {"send": least["sender_cpu"]}
-        seconds = {name: (one,) for name, one in times.items()}
+        times = station_times(min(content, key=lambda row: row["workers"]))
         return [
             Run(
                 places_of(row["workers"], cores),
-                seconds,
+                times,
                 [(i * row["sent_seconds"] / row["studies"], Priority.ROUTINE) for i in range(row["studies"])],
                 Measured(rate=row["studies_an_hour"]),
                 f"{row['workers']} workers",
-                ("import", "work"),
+                LOOKS,
                 row["quiet_seconds"],
             )
             for row in content
         ]
-    work = 3600 * content["workers"] / content["capacity_an_hour"]
     burst, pace = content["burst"], 3600 / content["offered_an_hour"]
     length = (len(content["waits"]) - IDLE_REDS - burst) * pace / (1 + RED_PACE * pace)
     alone = 2 * content["idle_p95"]
     begin = IDLE_REDS * alone
     arrivals = [(i * alone, Priority.CRITICAL) for i in range(IDLE_REDS)]
     arrivals += [(begin, Priority.ROUTINE)] * burst
-    begin += burst * work / content["workers"] + alone  # all of it is done then
+    begin += burst * 3600 / content["capacity_an_hour"] + alone  # all of it is done then
     arrivals += [(begin + i * pace, Priority.ROUTINE) for i in range(int(length / pace))]
     arrivals += [(begin + i / RED_PACE, Priority.CRITICAL) for i in range(1, int(length * RED_PACE) + 1)]
-    # How they differ is measured from their claim to their answer; how long they take, from port to answer.
-    slower = work / statistics.fmean(content["work_seconds"])
-    seconds = dict.fromkeys(STATIONS, (0.0,))
-    seconds |= {"work": tuple(slower * one for one in content["work_seconds"])}
-    measured = Measured(None, p95(content["waits"]), content["red_p95"])
-    places = places_of(content["workers"], 10_000)
-    return [Run(places, seconds, arrivals, measured, "overload", alone=IDLE_REDS)]
+    return [
+        Run(
+            places_of(content["workers"], cores),
+            station_times(content),
+            arrivals,
+            Measured(None, p95(content["waits"]), content["red_p95"]),
+            "overload",
+            LOOKS,
+            content["quiet_seconds"],
+            IDLE_REDS,
+            uploaded=True,
+        )
+    ]
+
+
+def station_times(row: Mapping[str, float]) -> dict[str, tuple[float]]:
+    """The processor seconds of a study at each station, as a run measured them."""
+    received = row["listener_cpu"] - row["importer_cpu"]
+    found = {"receive": received, "import": row["importer_cpu"], "work": row["worker_cpu"]}
+    found |= {"database": row["database_cpu"], "send": row["sender_cpu"]}
+    return {name: (seconds,) for name, seconds in found.items()}
 
 
 def places_of(workers: int, cores: int) -> dict[str, int]:
     """The places of the stations."""
-    return {"send": 1, "receive": 4, "import": 1, "work": workers, "database": 8, "cores": cores}
+    imports = min(cores, importing.MOST)
+    return {"send": 1, "receive": 4, "import": imports, "work": workers, "database": 8, "cores": cores}
 
 
 def foretell(studies: int, run: Run) -> None:
@@ -246,13 +261,13 @@ def against(run: Run, repeats: int = 5) -> dict[str, float]:
     for day in days:
         day.play(run.arrivals)
     errors = {}
-    for field in fields(Measured):
-        real = getattr(run.measured, field.name)
+    for kind in fields(Measured):
+        real = getattr(run.measured, kind.name)
         if real:
-            model = statistics.median(getattr(day.measured(), field.name) for day in days)
+            model = statistics.median(getattr(day.measured(), kind.name) for day in days)
             error = abs(model - real) / real
-            errors[f"{run.name}, {field.name.replace('_', ' ')}"] = error
-            print(f"{run.name}: {field.name}: {real:.2f} measured, {model:.2f} foretold, {error:.0%} off")
+            errors[f"{run.name}, {kind.name.replace('_', ' ')}"] = error
+            print(f"{run.name}: {kind.name}: {real:.2f} measured, {model:.2f} foretold, {error:.0%} off")
     return errors
 
 

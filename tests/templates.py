@@ -63,14 +63,24 @@ def trees() -> Iterator[tuple[str, ast.Module]]:
         yield file.relative_to(SOURCE).as_posix(), ast.parse(file.read_text("utf-8"))
 
 
+@cache
+def _read_source() -> tuple[list[Template], set[str]]:
+    """The templates that the modules give, and every string constant of theirs: each is parsed once."""
+    found: list[Template] = []
+    texts: set[str] = set()
+    for path, tree in trees():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.add(node.value)
+            elif isinstance(node, ast.Call):
+                where, given = f"{path}:{node.lineno}", _given(node)
+                found += [Template(text, where, given) for text in _literals(_template_of(node))]
+    return found, texts
+
+
 def constants() -> set[str]:
     """Every string constant of the source; neighbouring literals are one, as Python has it."""
-    return {
-        node.value
-        for _, tree in trees()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    } | {found.text for found in (*page_templates(), *words())}
+    return _read_source()[1] | {found.text for found in (*page_templates(), *words())}
 
 
 def words() -> Iterator[Template]:
@@ -106,17 +116,7 @@ def _page_literals(node: nodes.Node) -> Iterator[str]:
 @cache
 def templates() -> list[Template]:
     """Every literal that is given as a template."""
-    return [
-        *page_templates(),
-        *words(),
-        *(
-            Template(text, f"{path}:{call.lineno}", _given(call))
-            for path, tree in trees()
-            for call in ast.walk(tree)
-            if isinstance(call, ast.Call)
-            for text in _literals(_template_of(call))
-        ),
-    ]
+    return [*page_templates(), *words(), *_read_source()[0]]
 
 
 def _template_of(call: ast.Call) -> ast.expr | None:

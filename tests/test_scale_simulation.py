@@ -34,7 +34,7 @@ simulation = load()
 def run_of(seconds, workers=1, **more):
     places = simulation.places_of(workers, 100)
     times = dict.fromkeys(simulation.STATIONS, NOTHING) | {"work": tuple(seconds)}
-    return simulation.Run(places, times, **{"looking": (), **more})
+    return simulation.Run(places, times, **{"looks": {}, **more})
 
 
 def poisson(rate, seed=1):
@@ -70,14 +70,14 @@ def test_red_overtakes_as_cobham_says():
 def test_who_has_nothing_to_do_looks_every_two_seconds():
     far_apart = [(60.0 * number, Priority.ROUTINE) for number in range(2000)]
     for workers, mean in ((1, 1.0), (3, 0.5)):  # the first of three is sooner
-        day = simulation.Day(run_of((5.0,), workers, looking=("work",)))
+        day = simulation.Day(run_of((5.0,), workers, looks={"work": 2.0}))
         day.play(far_apart)
         waits = day.waits[Priority.ROUTINE]
         assert sum(waits) / len(waits) - 5 == pytest.approx(mean, rel=0.1)
-        assert max(waits) <= 5 + simulation.LOOK
-    busy = simulation.Day(run_of((5.0,), looking=("work",)))
+        assert max(waits) <= 5 + 2
+    busy = simulation.Day(run_of((5.0,), looks={"work": 2.0}))
     busy.play([(0.0, Priority.ROUTINE)] * 10)
-    assert max(busy.ends) == pytest.approx(50, abs=simulation.LOOK)
+    assert max(busy.ends) == pytest.approx(50, abs=2)
 
 
 def test_a_received_study_is_imported_once_nothing_more_is_expected():
@@ -111,10 +111,11 @@ def test_a_measured_run_is_held_against_the_model(factor, close, tmp_path, capsy
         "capacity_an_hour": 7200,
         "offered_an_hour": 14_400,
         "idle_p95": 1.1,
-        "work_seconds": [0.4, 0.5],
+        **times,
     }
-    waits = [*[1.1] * 20, *(number / 2 for number in range(80)), *(number / 4 for number in range(200))]
-    overload |= {"waits": [factor * wait for wait in waits], "red_p95": 1.7 * factor}
+    # 0.345 s a study on both cores: at once, then one every 0.25 s.
+    waits = [*[1.1] * 20, *(0.345 * n for n in range(80)), *(0.095 * n for n in range(200))]
+    overload |= {"waits": [factor * wait for wait in waits], "red_p95": 1.3 * factor}
     for name, content in (("throughput", rows), ("overload", overload)):
         (tmp_path / name).write_text(json.dumps(content), "utf-8")
         runs = simulation.runs_of(tmp_path / name, 2)

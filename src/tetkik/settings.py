@@ -33,6 +33,11 @@ def config_file() -> Path:
     return Path(os.environ.get("TETKIK_CONFIG") or user_config_path("tetkik") / "tetkik.toml")
 
 
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _time_zone(name: str) -> str:
     try:
         ZoneInfo(name)

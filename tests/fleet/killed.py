@@ -62,7 +62,8 @@ def main(url: str, folder: Path) -> None:
     """Let one image of three end the worker as often as it can."""
     patch.setattr(worker, "warm_up", lambda model: None)
     patch.setattr(PixelReader, "start", lambda self: None)
-    patch.setattr(worker, "_POLL_SECONDS", 0.05)
+    patch.setattr(worker, "POLL_SECONDS", 0.05)
+    patch.setattr(worker, "_SHORTEST_PAUSE", 0.05)
     records = Records(url, folder)
     queue = Queue(records)
     deadly, *others = (queue.add() for _ in range(3))

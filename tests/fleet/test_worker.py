@@ -30,7 +30,8 @@ def light(monkeypatch):
     """No model is loaded, no decoder started, and nobody waits for seconds."""
     monkeypatch.setattr(worker, "warm_up", lambda model: None)
     monkeypatch.setattr(PixelReader, "start", lambda self: None)
-    monkeypatch.setattr(worker, "_POLL_SECONDS", 0.05)
+    monkeypatch.setattr(worker, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(worker, "_SHORTEST_PAUSE", 0.05)
     monkeypatch.setattr(worker, "read_case_image", finished)
 
 

@@ -28,7 +28,7 @@ from tetkik.cli.console import words
 from tetkik.cli.release_check import Release
 from tetkik.errors import BundleError, TetkikError
 from tetkik.fleet.ray_port import open_clusters
-from tetkik.settings import Settings, config_file, settings
+from tetkik.settings import Settings, config_file, cores, settings
 
 if TYPE_CHECKING:
     from tetkik.integrations.reachability import Probe
@@ -340,9 +340,8 @@ def _is_public(host: str) -> bool:
 
 
 def _device() -> Device:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if _version_of("torch") is None:
-        return Device(cores, torch=False)
+        return Device(cores(), torch=False)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -350,9 +349,9 @@ def _device() -> Device:
 
             cards = [torch.cuda.get_device_properties(place) for place in range(torch.cuda.device_count())]
     except (ImportError, OSError, RuntimeError) as fault:
-        return Device(cores, torch=True, torch_fault=" ".join(str(fault).split())[:200])
+        return Device(cores(), torch=True, torch_fault=" ".join(str(fault).split())[:200])
     return Device(
-        cores,
+        cores(),
         torch=True,
         cuda=tuple(card.name for card in cards),
         cuda_bytes=tuple(card.total_memory for card in cards),

@@ -16,7 +16,7 @@ from tetkik.cli.options import option
 from tetkik.cli.serve import need_extra, refuse_root, use_time_zone
 from tetkik.errors import SettingError, UsageError
 from tetkik.imaging.sandbox import hide_process
-from tetkik.settings import settings
+from tetkik.settings import cores, settings
 
 _LOOK_SECONDS = 0.5
 _ALIVE_SECONDS = 30.0
@@ -91,8 +91,3 @@ def _share_heap() -> None:
 def is_shared(url: str) -> bool:
     """Whether the database of an address serves several processes."""
     return url.startswith("postgresql")
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

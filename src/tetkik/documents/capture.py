@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from highdicom.sr import CodedConcept
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
@@ -38,7 +37,7 @@ def to_capture(document: ReportDocument) -> bytes:
         reference = Dataset()
         reference.ReferencedSOPClassUID = origin.sop_class
         reference.ReferencedSOPInstanceUID = origin.uid
-        purpose = CodedConcept("121322", "DCM", "Source image for image processing operation")
+        purpose = dicom.code("121322", "DCM", "Source image for image processing operation")
         reference.PurposeOfReferenceCodeSequence = [purpose]
         made.SourceImageSequence = [reference]
     return dicom.to_bytes(made)

@@ -209,6 +209,13 @@ def model_of(document: ReportDocument) -> tuple[str, str]:
     return (name, version) if name else (version or MANUFACTURER, __version__)
 
 
+def code(value: str, scheme: str, meaning: str) -> Dataset:
+    """The item of a code sequence (PS3.3, section 8.8)."""
+    made = Dataset()
+    made.CodeValue, made.CodingSchemeDesignator, made.CodeMeaning = value, scheme, meaning
+    return made
+
+
 def person_name(name: str) -> str:
     """`FAMILY^GIVEN` as PN (PS3.5, section 6.2.1): three groups of five parts of printable text at most."""
     groups = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from highdicom.sr import CodedConcept
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
@@ -40,7 +39,7 @@ def to_encapsulated_pdf(document: ReportDocument) -> bytes:
     made.BurnedInAnnotation = "YES"
     made.DocumentTitle = dicom.text(title, 1024)
     # CID 7020, Document Titles, takes LOINC's.
-    made.ConceptNameCodeSequence = [CodedConcept("18748-4", "LN", "Diagnostic imaging study")]
+    made.ConceptNameCodeSequence = [dicom.code("18748-4", "LN", "Diagnostic imaging study")]
     made.VerificationFlag = "UNVERIFIED" if document.signature is None else "VERIFIED"
     if (origin := dicom.image_of(document)) is not None:
         reference = Dataset()

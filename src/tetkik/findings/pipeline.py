@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +20,7 @@ from tetkik.findings.preprocess import (
 from tetkik.imaging.image_source import Source, load_content, name_of
 from tetkik.imaging.read import load_readers
 from tetkik.imaging.subprocess_worker import SECONDS, SubprocessWorker
+from tetkik.settings import cores
 
 BATCH = 16
 _AHEAD = 2
@@ -60,8 +60,7 @@ def preprocess_many(
     remaining = iter(paths)
     if workers is None:
         first = list(islice(remaining, 2))
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        workers = cores if len(first) > 1 else 0
+        workers = cores() if len(first) > 1 else 0
         remaining = chain(first, remaining)
     if workers == 0:
         for path in remaining:

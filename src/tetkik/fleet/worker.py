@@ -30,10 +30,11 @@ from tetkik.workflow.pixel_reader import PixelReader
 
 DRAIN_SECONDS = 20.0
 """What is not done so long after the worker was told to end goes back to the queue."""
-_POLL_SECONDS = 2.0
+POLL_SECONDS = 0.5
 """Seconds between two looks for work of other processes; whoever has some in this one sets `woken`."""
+_SHORTEST_PAUSE = 2.0
 _LONGEST_PAUSE = 15.0
-"""Seconds between two tries while the database is away or the disk full."""
+"""Seconds between two tries while the database is away or the disk full: longer each time."""
 STUCK_SECONDS = 1800.0
 """Of one image; a language model has `llm_seconds`, and everything else takes less."""
 _SICK = 3
@@ -95,7 +96,7 @@ class Worker:
         self._sick = threading.Event()
         self._returning: list[Work] = []
         """What goes back to the queue once that can be reached."""
-        self._pause = _POLL_SECONDS
+        self._pause = _SHORTEST_PAUSE
         self._stopped, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self.run, name="worker", daemon=True)
 
@@ -153,7 +154,7 @@ class Worker:
                 self._rest()
                 continue
             if not busy:
-                self._woken.wait(_POLL_SECONDS)
+                self._woken.wait(POLL_SECONDS)
         self._drain()
 
     def _rest(self) -> None:
@@ -242,7 +243,7 @@ class Worker:
                     count=STARTS,
                 )
             read_case_image(self._records, self._settings, work, self._pixels.pixels, publish)
-            self._pause = _POLL_SECONDS
+            self._pause = _SHORTEST_PAUSE
             self._failed.clear()
         except Conflict:
             _log.warning("job lost", job=work.id)

@@ -38,7 +38,7 @@ from tetkik.records.connect import open_records
 from tetkik.records.database import Records
 from tetkik.records.images import received_decisions, receiving
 from tetkik.records.images.receiving import NewFile, ReceivedView, WaitingFile
-from tetkik.settings import Settings
+from tetkik.settings import Settings, cores
 from tetkik.values import SYSTEM, ReceivedFileState, ReceivedState
 from tetkik.workflow.image_intake import NO_MODEL, IncomingImage
 from tetkik.workflow.malware_scanner import ScannerSilent, scan
@@ -54,8 +54,10 @@ _NAME = "image"
 """What a file is called in an error: its own name would name its study."""
 _DONE, _REFUSED = ReceivedFileState.IMPORTED, ReceivedFileState.REFUSED
 _AWAY = (OSError, SQLAlchemyError, RecordsError, ScannerSilent, UsageError, MemoryError)
-_AT_ONCE = 50
+_AT_ONCE = 20
 """Studies that are imported before a look at which is the most urgent now."""
+MOST = 4
+"""Studies that are imported at the same time, where there are so many processor cores."""
 _ATTEMPTS = 3
 """Of a file over which something fails that nobody foresaw."""
 _MOST_COUNTING = 4
@@ -71,10 +73,11 @@ _log = structlog.get_logger()
 
 
 class Decoders:
-    """The sandboxed processes that look at files."""
+    """The sandboxed processes that look at files: one at headers, `count` at pixels."""
 
-    def __init__(self) -> None:
-        self.headers, self.readers = HeaderReader(), ReaderPool(1)
+    def __init__(self, count: int | None = None) -> None:
+        self.count = count or min(cores(), MOST)
+        self.headers, self.readers = HeaderReader(), ReaderPool(self.count)
 
     def close(self) -> None:
         self.headers.close()
@@ -103,6 +106,7 @@ class Importer:
         self._spool = spool
         self._now = now
         self._headers, self._readers = decoders.headers, decoders.readers
+        self._importing = ThreadPoolExecutor(decoders.count, "importing")
         self._asking, self._listing = ThreadPoolExecutor(1, "asking"), ThreadPoolExecutor(1, "listing")
         """Where others are asked for priors and for worklists: a slow one keeps nothing else waiting."""
         self._counting = ThreadPoolExecutor(_MOST_COUNTING, "counting")
@@ -140,7 +144,7 @@ class Importer:
                 stopping.wait(POLL_SECONDS)
 
     def close(self) -> None:
-        for pool in (self._asking, self._listing, self._counting):
+        for pool in (self._asking, self._listing, self._counting, self._importing):
             pool.shutdown(wait=False, cancel_futures=True)
 
     def run_once(self) -> None:
@@ -168,7 +172,7 @@ class Importer:
         """Import what is decided, the most urgent case first; gives whether more waits."""
         with self._records.read() as tx:
             complete = receiving.list_received(tx, (ReceivedState.COMPLETE,), most=_AT_ONCE, urgent=True)
-        done = [self._safely(study, self._import) for study in complete]
+        done = list(self._importing.map(lambda study: self._safely(study, self._import), complete))
         return len(complete) == _AT_ONCE and any(done)
 
     def take_worklists(self) -> None:

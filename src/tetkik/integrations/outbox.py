@@ -15,8 +15,6 @@ from tetkik.documents.capture import to_capture, to_image_capture
 from tetkik.documents.encapsulated_pdf import to_encapsulated_pdf
 from tetkik.documents.fhir import to_fhir_transaction
 from tetkik.documents.presentation_state import GreyRange, drawn_images, to_report_states
-from tetkik.documents.rejection import to_rejection
-from tetkik.documents.sr import to_sr
 from tetkik.errors import Conflict, RecordsError, Unavailable
 from tetkik.integrations.answer import Answer, Outcome
 from tetkik.integrations.calling import http_transport
@@ -175,7 +173,6 @@ _MAKERS: Mapping[str, Callable[[ReportDocument], bytes]] = MappingProxyType(
         "pdf": to_encapsulated_pdf,
         "capture": to_capture,
         "image": to_image_capture,
-        REJECTION: to_rejection,
     }
 )
 
@@ -191,8 +188,15 @@ def _objects(
     """The files or the message of a form, under the same names each time."""
     if form == ResultForm.HL7:
         return (oru_for(peer, document, order),)
+    # highdicom costs most of a second: a service starts without it.
     if form == ResultForm.SR:
+        from tetkik.documents.sr import to_sr
+
         return (to_sr(document, next(iter(earlier), None)),)
+    if form == REJECTION:
+        from tetkik.documents.rejection import to_rejection
+
+        return (to_rejection(document),)
     if form == ResultForm.FHIR:
         return (to_fhir_transaction(document, earlier),)
     if form == ResultForm.PRESENTATION:

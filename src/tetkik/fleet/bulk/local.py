@@ -15,6 +15,7 @@ from tetkik.errors import OutputError, TetkikError
 from tetkik.fleet.bulk.job import Job
 from tetkik.fleet.bulk.run import Entries
 from tetkik.fleet.bulk.score import open_scorer, score_batch
+from tetkik.settings import cores
 
 _AHEAD = 2
 """Parts that wait for each process, so that none is idle."""
@@ -28,9 +29,8 @@ class LocalRunner:
     """
 
     def __init__(self, processes: int | None = None) -> None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self.processes = processes or cores
-        self.threads = max(1, cores // self.processes)
+        self.processes = processes or cores()
+        self.threads = max(1, cores() // self.processes)
 
     def __call__(
         self, job: Job, entries: Callable[[int], Entries], parts: Sequence[int]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +18,7 @@ from tetkik.imaging.subprocess_worker import WorkerPool
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason
 from tetkik.lab.caption.duplicates import is_grey, picture_digest
 from tetkik.lab.engine.duplicate_images import SIDE, difference_hashes
+from tetkik.settings import cores
 
 Bytes = NDArray[np.uint8]
 _AHEAD = 8
@@ -147,5 +147,4 @@ def workers_for(count: int | None, requested: int) -> int:
     """How many processes: as many as asked for, or one a core, but never for a handful of images."""
     if requested:
         return requested
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores if count is None else max(1, min(cores, count // _FEW))
+    return cores() if count is None else max(1, min(cores(), count // _FEW))

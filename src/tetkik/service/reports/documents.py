@@ -13,8 +13,6 @@ from tetkik.documents.capture import to_capture
 from tetkik.documents.fhir import to_fhir
 from tetkik.documents.hl7 import to_hl7
 from tetkik.documents.pdf import to_pdf
-from tetkik.documents.rejection import to_rejection
-from tetkik.documents.sr import to_sr
 from tetkik.documents.text import to_text
 from tetkik.errors import Conflict, NotFound
 from tetkik.records.audit_chain import Action
@@ -55,16 +53,28 @@ class _Kind:
     inline: bool = False
 
 
+def _sr(document: ReportDocument, replaced: ReportDocument | None = None) -> bytes:
+    from tetkik.documents.sr import to_sr  # highdicom costs most of a second: a service starts without it
+
+    return to_sr(document, replaced)
+
+
+def _rejection(document: ReportDocument) -> bytes:
+    from tetkik.documents.rejection import to_rejection  # likewise
+
+    return to_rejection(document)
+
+
 KINDS = MappingProxyType(
     {
         Format.PDF: _Kind("application/pdf", "pdf", to_pdf, inline=True),
         Format.FHIR: _Kind("application/fhir+json", "fhir.json", to_fhir),
-        Format.SR: _Kind("application/dicom", "sr.dcm", to_sr),
+        Format.SR: _Kind("application/dicom", "sr.dcm", _sr),
         Format.CAPTURE: _Kind(
             "application/dicom", "heatmap.dcm", lambda one: to_capture(one) if one.heatmap else None
         ),
         Format.REJECTION: _Kind(
-            "application/dicom", "rejection.dcm", lambda one: to_rejection(one) if one.withdrawal else None
+            "application/dicom", "rejection.dcm", lambda one: _rejection(one) if one.withdrawal else None
         ),
         Format.HL7: _Kind("x-application/hl7-v2+er7; charset=utf-8", "hl7", to_hl7),
         Format.TEXT: _Kind("text/plain; charset=utf-8", "txt", to_text),
@@ -89,7 +99,7 @@ def answer(ctx: RequestContext, report_id: str, number: int | None, form: Format
             tx.audit(Action.IMAGE_OPENED, **whose, object_id=found.image_id, what=f"report {form}")
         before = found.info.replaces if form is Format.SR else None
         replaced = None if before is None else versions.version_of(tx, report_id, before, pictures=False)
-    content = kind.make(found.document) if replaced is None else to_sr(found.document, replaced.document)
+    content = kind.make(found.document) if replaced is None else _sr(found.document, replaced.document)
     if content is None:
         raise NotFound("This version of the report has no such picture; take another format.")
     name = f"report-{found.report_number}-v{found.info.number}.{kind.ending}"
