@@ -238,7 +238,7 @@ def station_times(row: Mapping[str, float]) -> dict[str, tuple[float]]:
 
 def places_of(workers: int, cores: int) -> dict[str, int]:
     """The places of the stations."""
-    imports = min(cores, importing.MOST)
+    imports = importing.imports_for(cores)
     return {"send": 1, "receive": 4, "import": imports, "work": workers, "database": 8, "cores": cores}
 
 

@@ -56,8 +56,7 @@ _DONE, _REFUSED = ReceivedFileState.IMPORTED, ReceivedFileState.REFUSED
 _AWAY = (OSError, SQLAlchemyError, RecordsError, ScannerSilent, UsageError, MemoryError)
 _AT_ONCE = 20
 """Studies that are imported before a look at which is the most urgent now."""
-MOST = 4
-"""Studies that are imported at the same time, where there are so many processor cores."""
+_MOST = 4
 _ATTEMPTS = 3
 """Of a file over which something fails that nobody foresaw."""
 _MOST_COUNTING = 4
@@ -72,11 +71,16 @@ _RESULT = Sentence("It is a result that this program made of a report, and no im
 _log = structlog.get_logger()
 
 
+def imports_for(cores: int) -> int:
+    """Studies that are imported at the same time: half of the cores is left to receivers and workers."""
+    return min(max(1, cores // 2), _MOST)
+
+
 class Decoders:
     """The sandboxed processes that look at files: one at headers, `count` at pixels."""
 
     def __init__(self, count: int | None = None) -> None:
-        self.count = count or min(cores(), MOST)
+        self.count = count or imports_for(cores())
         self.headers, self.readers = HeaderReader(), ReaderPool(self.count)
 
     def close(self) -> None:

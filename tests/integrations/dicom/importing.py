@@ -60,7 +60,7 @@ def a_file(
 @cache
 def decoders() -> Decoders:
     """The same for all tests of a process: they take a second to start."""
-    made = Decoders()
+    made = Decoders(2)
     atexit.register(made.close)
     return made
 

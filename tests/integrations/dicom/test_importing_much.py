@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
+from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
-from tests.integrations.dicom.importing import ACCESSION, a_file, hospital
+from tests.integrations.dicom.importing import ACCESSION, a_file, decoders, hospital
 from tests.patience import PATIENCE
 from tetkik.integrations import importing
 from tetkik.records.cases.patients import Person
 from tetkik.records.cases.priority import choose_priority
+from tetkik.records.schema import Image, Job
+from tetkik.records.trail.verify import verify
 from tetkik.values import SYSTEM, Priority, ReceivedState
 
 ALI = Person(name="ALİ KAYA", number="4712", birth_date="19700101")
@@ -39,6 +44,42 @@ def test_the_study_of_an_urgent_case_comes_in_first(tmp_path, make_url, monkeypa
         )
         assert one.importer.import_complete() and not one.importer.import_complete()
         assert {study.state for study in one.studies()} == {ReceivedState.IMPORTED}
+
+
+@pytest.mark.both_databases
+def test_studies_that_are_imported_at_the_same_time_are_each_there_once(tmp_path, make_url, monkeypatch):
+    """Some of one case, so that those who write to it wait for each other in turn."""
+    with hospital(tmp_path, url=make_url()) as one:
+        one.order(accession="DENEME-A12345678")  # an accession number has 16 characters
+        one.arrive(*(a_file(number, key=f"A12345678{key}") for key in range(3) for number in (1, 2)))
+        for number in range(3):
+            person = replace(ALI, number=f"50{number}")
+            one.order(person, f"DENEME-B{number}")
+            one.arrive(
+                a_file(key=f"B{number}", name="KAYA^ALİ", patient=f"50{number}", birth_date="19700101")
+            )
+        one.look_at(0)
+        one.look_at(61)
+        imports = one.importer._import
+        together = threading.Barrier(decoders().count)
+
+        def begun_together(study):
+            with suppress(threading.BrokenBarrierError):  # the last ones may be fewer
+                together.wait(1)
+                begun.append(study.id)
+            imports(study)
+
+        begun: list[str] = []
+        monkeypatch.setattr(one.importer, "_import", begun_together)
+        with capture_logs() as logged:
+            one.importer.import_complete()
+        assert [entry for entry in logged if entry["log_level"] == "error"] == []
+        assert len(begun) >= decoders().count
+        assert {study.state for study in one.studies()} == {ReceivedState.IMPORTED}
+        assert sorted(study.imported for study in one.studies()) == [1, 1, 1, 2, 2, 2]
+        with one.records.read() as tx:
+            assert (tx.count(Image), tx.count(Job), one.spooled()) == (9, 9, 0)
+            assert verify(tx).whole
 
 
 def test_what_comes_is_counted_while_a_long_study_is_imported(tmp_path, monkeypatch):
