@@ -204,6 +204,6 @@ $(VENV)/.service: $(BIN)/python $(BUILT_FROM)
 $(VENV)/.dev: $(BIN)/python $(BUILT_FROM)
 	@echo "Installing Tetkik with everything for its tests into $(VENV) (the first time takes minutes) ..."
 	@# The pip that comes with Python 3.11 takes twice as long as a newer one.
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) --upgrade pip || true
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) --upgrade 'pip>=25,<27' || true
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(PIP_ARGS) -e '.[dev]'
 	@touch $@ $(VENV)/.light $(VENV)/.service

@@ -7,14 +7,17 @@ A day of arrivals (a Poisson process whose rate follows the hours, by priority) 
 the import, the workers and, held by a worker, the database. In a run of throughput the sender stands before
 them, which shares their cores, too. Each is a station with so many places, and all
 of them share the cores; workers take the most urgent study that waits, the others whoever came first. Who has
-nothing to do looks again after a while. A study takes at each station as long as one of the measured ones
+nothing to do looks again after a while, and a worker that is busy for a critical case, which it reads beside
+the study in hand. A study takes at each station as long as one of the measured ones
 did, drawn at random: times of docs/figures.json with an assumed spread, or with `--times` the processor times
-of a run. A wait is the time from the row of an image to its answer; in a run of overload, from the port.
+of a run: what waits for a disk or a network is in none. A wait is the time from the row of an image to its
+answer; in a run of overload, from the port.
 
 `--against` holds the model against what fleet_throughput.py and fleet_overload.py wrote with `--json`: the
 same studies come again, and rate and p95 have to be within 15%. Of a run of throughput the processor times
 with the fewest workers foretell the rates of all; of one of overload those of the first studies, by which
-the capacity is measured, foretell the waits of all, and of red cases, which are uploaded.
+the capacity is measured, foretell the waits of all, and of red cases, which are uploaded. When studies come
+is taken from the run.
 """
 
 from __future__ import annotations
@@ -29,15 +32,18 @@ import sys
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import simpy
 
 from figures import judged, record
 from tetkik.fleet import worker
-from tetkik.integrations import importing
+from tetkik.integrations import study_imports
 from tetkik.values import Priority
 
 STATIONS = ("send", "receive", "import", "work", "database")
+BESIDE = "beside"
+"""The further place of each worker, for a critical case while others are in hand."""
 ASKED = 0.15
 HOURS = (1, 1, 1, 1, 1, 1, 2, 4, 8, 10, 10, 9, 6, 8, 9, 8, 6, 4, 3, 2, 2, 1, 1, 1)
 """Studies of each hour of a weekday, of 100: assumed, as a hospital with outpatients has them."""
@@ -49,7 +55,7 @@ RED_PACE = 0.2
 """Red cases a second that fleet_overload.py adds."""
 IDLE_REDS = 20
 """That it sends one after another, before anything else."""
-LOOKS = {"import": importing.POLL_SECONDS, "work": worker.POLL_SECONDS}
+LOOKS = {"import": study_imports.POLL_SECONDS, "work": worker.POLL_SECONDS}
 """Seconds between two looks of an importer or a worker that has nothing to do."""
 _SPREAD = 0.35
 """The standard deviation of the logarithm of a time, where none was measured."""
@@ -78,7 +84,7 @@ class Run:
     quiet: float = 0.0
     """Seconds after which nothing more of a study is expected: the next look decides, then it is imported."""
     alone: int = 0
-    """Red cases that came before all others, and count for nothing."""
+    """Red cases that came before all others, and do not count among the waits of red cases."""
     uploaded: bool = False
     """Red cases come by an upload, to the workers at once; a wait is from port or upload to the answer."""
 
@@ -106,32 +112,58 @@ class Day:
             self._env.process(self._study(at, priority))
         self._env.run()
 
-    def _study(self, at: float, priority: Priority) -> Generator[simpy.Event, None, None]:
+    def _study(self, at: float, priority: Priority) -> Generator[simpy.Event, Any, None]:
         yield self._env.timeout(at)
+        begin = self._env.now
         if not (self._run.uploaded and priority is Priority.CRITICAL):
-            for name in ("send", "receive"):
-                yield from self._pass(name)
+            yield from self._pass("send")
+            begin = self._env.now
+            yield from self._pass("receive")
             if self._run.quiet:
                 decided = self._env.now + self._run.quiet
                 yield self._env.timeout(self._run.quiet + (self._first_look - decided) % LOOKS["import"])
             yield from self._pass("import")
-        begin = at if self._run.uploaded else self._env.now
-        yield from self._pass("work", URGENT_FIRST[priority], then="database")
+        if not self._run.uploaded:
+            begin = self._env.now
+        yield from self._read(priority)
         self.waits[priority].append(self._env.now - begin)
         self.ends.append(self._env.now)
 
-    def _pass(self, name: str, rank: int = 0, then: str | None = None) -> Generator[simpy.Event, None, None]:
-        """Through a station, which at its end holds its place while another one works."""
+    def _pass(self, name: str) -> Generator[simpy.Event, Any, None]:
+        """Through a station that serves in turn."""
         station = self._stations[name]
-        idle = int(station.capacity) - station.count if name in self._run.looks else 0
-        with station.request(rank) as turn:
+        idle = name in self._run.looks and station.count == 0
+        with station.request() as turn:
             yield turn
-            if idle:  # the first of them to look takes it
-                looks = [self._chance.uniform(0, self._run.looks[name]) for _ in range(idle)]
-                yield self._env.timeout(min(looks))
+            if idle:
+                yield self._look(name, 1)
             yield from self._spend(name)
-            if then is not None:
-                yield from self._pass(then)
+
+    def _read(self, priority: Priority) -> Generator[simpy.Event, Any, None]:
+        """By a worker, which holds its place while the database works."""
+        work, beside = self._stations["work"], self._stations.get(BESIDE)
+        idle = int(work.capacity) - work.count
+        with work.request(URGENT_FIRST[priority]) as turn:
+            if idle or beside is None or priority is not Priority.CRITICAL:
+                yield turn
+                if idle:
+                    yield self._look("work", idle)
+            else:
+                yield turn | self._look("work", int(beside.capacity))
+            if turn.triggered:
+                yield from self._spend("work")
+                yield from self._pass("database")
+                return
+        assert beside is not None
+        with beside.request() as turn:
+            yield turn
+            yield from self._spend("work")
+            yield from self._pass("database")
+
+    def _look(self, name: str, looking: int) -> simpy.Event:
+        """Until the first of so many looks again."""
+        longest = self._run.looks.get(name, 0.0)
+        return self._env.timeout(min(self._chance.uniform(0, longest) for _ in range(looking)))
 
     def _spend(self, name: str) -> Generator[simpy.Event, None, None]:
         seconds = self._chance.choice(self._run.seconds[name])
@@ -238,8 +270,16 @@ def station_times(row: Mapping[str, float]) -> dict[str, tuple[float]]:
 
 def places_of(workers: int, cores: int) -> dict[str, int]:
     """The places of the stations."""
-    imports = importing.imports_for(cores)
-    return {"send": 1, "receive": 4, "import": imports, "work": workers, "database": 8, "cores": cores}
+    imports = study_imports.imports_for(cores)
+    return {
+        "send": 1,
+        "receive": 4,
+        "import": imports,
+        "work": workers,
+        BESIDE: workers,
+        "database": 8,
+        "cores": cores,
+    }
 
 
 def foretell(studies: int, run: Run) -> None:

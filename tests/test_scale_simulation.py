@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import math
@@ -33,6 +34,7 @@ simulation = load()
 
 def run_of(seconds, workers=1, **more):
     places = simulation.places_of(workers, 100)
+    del places[simulation.BESIDE]  # the formulas know none
     times = dict.fromkeys(simulation.STATIONS, NOTHING) | {"work": tuple(seconds)}
     return simulation.Run(places, times, **{"looks": {}, **more})
 
@@ -78,6 +80,15 @@ def test_who_has_nothing_to_do_looks_every_two_seconds():
     busy = simulation.Day(run_of((5.0,), looks={"work": 2.0}))
     busy.play([(0.0, Priority.ROUTINE)] * 10)
     assert max(busy.ends) == pytest.approx(50, abs=2)
+
+
+def test_a_critical_case_is_read_beside_what_is_in_hand():
+    run = run_of((60.0,), looks={"work": 0.5})
+    run = dataclasses.replace(run, places=simulation.places_of(1, 100))
+    day = simulation.Day(run)
+    day.play([(0.0, Priority.ROUTINE), (10.0, Priority.CRITICAL), (20.0, Priority.ROUTINE)])
+    assert day.waits[Priority.CRITICAL][0] <= 60.5
+    assert day.ends == pytest.approx([60, 70, 120], abs=0.6)
 
 
 def test_a_received_study_is_imported_once_nothing_more_is_expected():

@@ -210,7 +210,8 @@ def model_of(document: ReportDocument) -> tuple[str, str]:
 
 
 def code(value: str, scheme: str, meaning: str) -> Dataset:
-    """The item of a code sequence (PS3.3, section 8.8)."""
+    """The item of a code sequence (PS3.3, section 8.8), of a value that needs no longer attribute."""
+    assert len(value) <= 16 and len(meaning) <= 64
     made = Dataset()
     made.CodeValue, made.CodingSchemeDesignator, made.CodeMeaning = value, scheme, meaning
     return made

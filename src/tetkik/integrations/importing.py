@@ -2,8 +2,8 @@
 
 Every step is a transaction of its own and is found again after a crash: a file is removed from the spool when
 its image is in a case, or counted to a study that waits, and never before. One process does it
-(`integrations.listening`): one thread counts and decides, another imports, so that neither waits for the
-other when much comes. The models then read what is there (`fleet.worker`).
+(`integrations.listening`): one thread counts and decides, others import (`integrations.study_imports`), so
+that neither waits for the other when much comes. The models then read what is there (`fleet.worker`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Set
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -32,6 +33,7 @@ from tetkik.integrations.dicom.spool import ReceivedFile, Spool, instance_digest
 from tetkik.integrations.dicom.worklist_user import take_worklist
 from tetkik.integrations.listening import Work, open_spool
 from tetkik.integrations.received_content import content_of
+from tetkik.integrations.study_imports import POLL_SECONDS, StudyImports, imports_for
 from tetkik.language import Sentence
 from tetkik.records.cases.identity_comparison import compare_with_patient
 from tetkik.records.connect import open_records
@@ -43,7 +45,6 @@ from tetkik.values import SYSTEM, ReceivedFileState, ReceivedState
 from tetkik.workflow.image_intake import NO_MODEL, IncomingImage
 from tetkik.workflow.malware_scanner import ScannerSilent, scan
 
-POLL_SECONDS = 2.0
 WORKLIST_SECONDS = 60.0
 """Between two looks at the worklist of another system."""
 PRIORS_SECONDS = 300.0
@@ -54,9 +55,8 @@ _NAME = "image"
 """What a file is called in an error: its own name would name its study."""
 _DONE, _REFUSED = ReceivedFileState.IMPORTED, ReceivedFileState.REFUSED
 _AWAY = (OSError, SQLAlchemyError, RecordsError, ScannerSilent, UsageError, MemoryError)
-_AT_ONCE = 20
-"""Studies that are imported before a look at which is the most urgent now."""
-_MOST = 4
+_LARGE = 100_000_000
+"""Bytes of a file that is imported while no other large one is: their pixels together need not have room."""
 _ATTEMPTS = 3
 """Of a file over which something fails that nobody foresaw."""
 _MOST_COUNTING = 4
@@ -71,17 +71,13 @@ _RESULT = Sentence("It is a result that this program made of a report, and no im
 _log = structlog.get_logger()
 
 
-def imports_for(cores: int) -> int:
-    """Studies that are imported at the same time: half of the cores is left to receivers and workers."""
-    return min(max(1, cores // 2), _MOST)
-
-
 class Decoders:
-    """The sandboxed processes that look at files: one at headers, `count` at pixels."""
+    """The sandboxed processes that look at files, for `count` studies at the same time."""
 
     def __init__(self, count: int | None = None) -> None:
         self.count = count or imports_for(cores())
-        self.headers, self.readers = HeaderReader(), ReaderPool(self.count)
+        # One more where several import, so that counting does not wait for them.
+        self.headers, self.readers = HeaderReader(min(2, self.count)), ReaderPool(self.count)
 
     def close(self) -> None:
         self.headers.close()
@@ -110,7 +106,8 @@ class Importer:
         self._spool = spool
         self._now = now
         self._headers, self._readers = decoders.headers, decoders.readers
-        self._importing = ThreadPoolExecutor(decoders.count, "importing")
+        self._stopping, self._large = threading.Event(), threading.Lock()
+        self._imports = StudyImports(records, decoders.count, lambda study: self._safely(study, self._import))
         self._asking, self._listing = ThreadPoolExecutor(1, "asking"), ThreadPoolExecutor(1, "listing")
         """Where others are asked for priors and for worklists: a slow one keeps nothing else waiting."""
         self._counting = ThreadPoolExecutor(_MOST_COUNTING, "counting")
@@ -128,6 +125,7 @@ class Importer:
 
     def run(self, stopping: threading.Event) -> None:
         """Work until the event is set."""
+        self._stopping = stopping
         importing = threading.Thread(target=self._repeat, args=(self.import_complete, stopping), daemon=True)
         importing.start()
         self._repeat(self.take_in, stopping)
@@ -135,20 +133,18 @@ class Importer:
         self.close()
 
     @staticmethod
-    def _repeat(step: Callable[[], bool], stopping: threading.Event) -> None:
-        """Do it again and again: at once where it says that more waits."""
+    def _repeat(step: Callable[[], None], stopping: threading.Event) -> None:
         while not stopping.is_set():
-            waits = False
             try:
-                waits = step()
+                step()
             except Exception as fault:
                 # The database or the disk may be away for a while.
                 _log.error("import", kind=type(fault).__name__)
-            if not waits:
-                stopping.wait(POLL_SECONDS)
+            stopping.wait(POLL_SECONDS)
 
     def close(self) -> None:
-        for pool in (self._asking, self._listing, self._counting, self._importing):
+        self._imports.close()
+        for pool in (self._asking, self._listing, self._counting):
             pool.shutdown(wait=False, cancel_futures=True)
 
     def run_once(self) -> None:
@@ -157,7 +153,7 @@ class Importer:
         self.import_complete()
         self._ask()
 
-    def take_in(self) -> bool:
+    def take_in(self) -> None:
         """Take in what is new, and decide what is complete."""
         if time.monotonic() >= self._worklist_at and (self._worklist is None or self._worklist.done()):
             self._worklist_at = time.monotonic() + WORKLIST_SECONDS
@@ -170,14 +166,10 @@ class Importer:
         for study in receiving_now:
             self._safely(study, self._complete)
         self._tidy(files)
-        return False
 
-    def import_complete(self) -> bool:
-        """Import what is decided, the most urgent case first; gives whether more waits."""
-        with self._records.read() as tx:
-            complete = receiving.list_received(tx, (ReceivedState.COMPLETE,), most=_AT_ONCE, urgent=True)
-        done = list(self._importing.map(lambda study: self._safely(study, self._import), complete))
-        return len(complete) == _AT_ONCE and any(done)
+    def import_complete(self) -> None:
+        """Import what is decided."""
+        self._imports.run(self._stopping)
 
     def take_worklists(self) -> None:
         """Take the orders of every provider of worklists."""
@@ -354,6 +346,8 @@ class Importer:
         with self._records.read() as tx:
             waiting = receiving.waiting_files(tx, study.id)
         for one in waiting:
+            if self._stopping.is_set():
+                return
             try:
                 file = self._spool.find(one.name)
             except FileNotFoundError:
@@ -380,6 +374,10 @@ class Importer:
             self._priors = self._asking.submit(self._archives.ask, self._now() - _RECENT)
 
     def _import_file(self, study: ReceivedView, one: WaitingFile, file: ReceivedFile) -> None:
+        with self._large if file.path.stat().st_size > _LARGE else nullcontext():
+            self._bring_into_case(study, one, file)
+
+    def _bring_into_case(self, study: ReceivedView, one: WaitingFile, file: ReceivedFile) -> None:
         peer = self._configuration.peer(study.peer)
         try:
             content = file.open()

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from tests.integrations.dicom.importing import ACCESSION, a_file, decoders, hospital
 from tests.patience import PATIENCE
 from tetkik.integrations import importing
+from tetkik.records.cases import cases
 from tetkik.records.cases.patients import Person
 from tetkik.records.cases.priority import choose_priority
 from tetkik.records.schema import Image, Job
@@ -35,14 +36,100 @@ def test_the_study_of_an_urgent_case_comes_in_first(tmp_path, make_url, monkeypa
         states = {study.content.identity.patient_id: study for study in one.studies()}
         with one.records.write(SYSTEM) as tx:
             choose_priority(tx, states["4712"].case_id or "", Priority.CRITICAL)
-        monkeypatch.setattr(importing, "_AT_ONCE", 1)
-        assert one.importer.import_complete(), "more waits"
-        states = {study.content.identity.patient_id: study for study in one.studies()}
-        assert (states["4712"].state, states["4711"].state) == (
-            ReceivedState.IMPORTED,
-            ReceivedState.COMPLETE,
-        )
-        assert one.importer.import_complete() and not one.importer.import_complete()
+        monkeypatch.setattr(one.importer._imports, "_places", 1)
+        order, known = [], one.importer._import
+
+        def noted(study):
+            order.append(study.content.identity.patient_id)
+            known(study)
+
+        monkeypatch.setattr(one.importer, "_import", noted)
+        one.importer.import_complete()
+        assert order == ["4712", "4711"]
+        assert {study.state for study in one.studies()} == {ReceivedState.IMPORTED}
+
+
+def three(one):
+    """Studies of three patients that are decided; gives their ids, the one that waits longest first."""
+    for number in range(3):
+        one.order(replace(ALI, number=f"50{number}"), f"DENEME-B{number}")
+        known = {"name": "KAYA^ALİ", "patient": f"50{number}"}
+        one.arrive(*(a_file(n, key=f"B{number}", birth_date="19700101", **known) for n in (1, 2)))
+        one.look_at(1)
+    one.look_at(61)
+    return [study.id for study in one.studies()]
+
+
+def test_a_study_that_cannot_be_imported_keeps_no_other(tmp_path, monkeypatch):
+    with hospital(tmp_path) as one:
+        first, *others = three(one)
+        monkeypatch.setattr(one.importer._imports, "_places", 1)
+        tried, known = [], one.importer._import
+
+        def fails(study):
+            tried.append(study.id)
+            if study.id == first:
+                raise OSError("the disk is full")
+            known(study)
+
+        monkeypatch.setattr(one.importer, "_import", fails)
+        one.importer.import_complete()
+        assert tried == [first, *others]
+        monkeypatch.setattr(one.importer, "_import", known)
+        one.importer.import_complete()
+        assert {study.state for study in one.studies()} == {ReceivedState.IMPORTED}
+
+
+def test_a_long_study_keeps_no_other(tmp_path, monkeypatch):
+    with hospital(tmp_path) as one:
+        first, *others = three(one)
+        known, through = one.importer._import, threading.Barrier(2)
+
+        def imported(study):
+            if study.id == first:
+                through.wait(PATIENCE)
+            known(study)
+            if study.id == others[-1]:
+                through.wait(PATIENCE)
+
+        monkeypatch.setattr(one.importer, "_import", imported)
+        one.importer.import_complete()
+        assert {study.state for study in one.studies()} == {ReceivedState.IMPORTED}
+
+
+def test_who_is_to_stop_ends_after_the_file_in_hand(tmp_path, monkeypatch):
+    stopping = threading.Event()
+    with hospital(tmp_path) as one:
+        three(one)
+        monkeypatch.setattr(one.importer._imports, "_places", 1)
+        known = one.importer._import_file
+
+        def last(*about):
+            known(*about)
+            stopping.set()
+
+        monkeypatch.setattr(one.importer, "_import_file", last)
+        one.importer.run(stopping)
+        assert [study.imported for study in one.studies()] == [1, 0, 0]
+
+
+def test_one_large_file_is_imported_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(importing, "_LARGE", 1)
+    with hospital(tmp_path) as one:
+        three(one)
+        known, at_once, lock = one.importer._bring_into_case, [0, 0], threading.Lock()
+
+        def counted(*about):
+            with lock:
+                at_once[0] += 1
+                at_once[1] = max(at_once)
+            known(*about)
+            with lock:
+                at_once[0] -= 1
+
+        monkeypatch.setattr(one.importer, "_bring_into_case", counted)
+        one.importer.import_complete()
+        assert at_once == [0, 1]
         assert {study.state for study in one.studies()} == {ReceivedState.IMPORTED}
 
 
@@ -60,6 +147,9 @@ def test_studies_that_are_imported_at_the_same_time_are_each_there_once(tmp_path
             )
         one.look_at(0)
         one.look_at(61)
+        with one.records.write(SYSTEM) as tx:  # whoever comes first takes it up again
+            shared = next(s.case_id for s in one.studies() if s.content.identity.patient_id == "4711")
+            cases.close(tx, shared or "")
         imports = one.importer._import
         together = threading.Barrier(decoders().count)
 
@@ -110,8 +200,11 @@ def test_what_comes_is_counted_while_a_long_study_is_imported(tmp_path, monkeypa
                 ReceivedState.COMPLETE,
                 ReceivedState.RECEIVING,
             }
+            goes_on.set()
+            while ReceivedState.IMPORTED not in {study.state for study in one.studies()}:
+                assert time.monotonic() < until
+                time.sleep(0.02)
         finally:
             goes_on.set()
             stopping.set()
             running.join()
-        assert ReceivedState.IMPORTED in {study.state for study in one.studies()}

@@ -59,10 +59,10 @@ class Header:
 
 
 class HeaderReader(WorkerPool):
-    """One process that reads headers: what a hostile file makes of it reaches nothing else."""
+    """Processes that read headers: what a hostile file makes of one reaches nothing else."""
 
-    def __init__(self) -> None:
-        super().__init__((read_header,), 1, prepare=_prepare)
+    def __init__(self, count: int = 1) -> None:
+        super().__init__((read_header,), count, prepare=_prepare)
 
     def read(self, request: HeaderRequest) -> Header:
         """The header of a file; `InputError` where it cannot be read."""

@@ -18,6 +18,7 @@ from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases, patients
 from tetkik.records.cases.identity_comparison import Trait, compare_with_patient, person_from_identity
+from tetkik.records.cases.locks import lock_row
 from tetkik.records.cases.patient_links import survivor_of
 from tetkik.records.database import Transaction
 from tetkik.records.images import patient_matching, receiving
@@ -312,14 +313,19 @@ def _put_into(tx: Transaction, row: ReceivedStudy, content: ReceivedContent, cas
 
 def take_up(tx: Transaction, case_id: str) -> None:
     """Take a case up again that was put away, for an image of a study of its own: not for less than that."""
-    if tx.session.get_one(Case, case_id).state is CaseState.CLOSED:
+    if _is_closed(tx, case_id):
         cases.reopen(tx, case_id)
 
 
 def put_away(tx: Transaction, case_id: str) -> None:
     """Close a case where that is not done."""
-    if tx.session.get_one(Case, case_id).state is not CaseState.CLOSED:
+    if not _is_closed(tx, case_id):
         cases.close(tx, case_id)
+
+
+def _is_closed(tx: Transaction, case_id: str) -> bool:
+    """Whether a case is put away, until the transaction ends: two studies of it may come in at once."""
+    return lock_row(tx, case_id).state is CaseState.CLOSED
 
 
 def _is_open(tx: Transaction, case_id: str) -> bool:
