@@ -18,7 +18,7 @@ from tetkik.errors import Conflict
 from tetkik.language import Language
 from tetkik.records.cases import cases, locks, priority
 from tetkik.records.cases.transfers import CaseMoved
-from tetkik.records.images import images, jobs, runs
+from tetkik.records.images import images, jobs, received_decisions, runs
 from tetkik.records.images.images import ImageMetadata
 from tetkik.records.lifecycle import retention
 from tetkik.records.reports import drafts, signing, withdrawal
@@ -163,6 +163,25 @@ def test_two_who_sign_two_reports_of_a_case_do_not_wait_for_each_other(records, 
     with records.read() as tx:
         assert all(tx.session.get_one(Report, report.id).version == 1 for report in (first, second))
         assert tx.session.get_one(Case, first.case_id).state is CaseState.SIGNED
+
+
+def test_two_studies_that_come_into_a_case_that_was_put_away_take_it_up_in_turn(records, desk):
+    case_id = opened(records, desk, films=1)
+    with records.write(desk) as tx:
+        cases.close(tx, case_id)
+
+    def take_up():
+        with records.write(SYSTEM) as tx:
+            received_decisions.take_up(tx, case_id)
+
+    with records.write(SYSTEM) as tx:
+        received_decisions.take_up(tx, case_id)
+        tx.session.flush()
+        other = Other(records, take_up)
+        other.waits()
+    assert other.fails() is None
+    with records.read() as tx:
+        assert not tx.session.get_one(Case, case_id).state.ended
 
 
 CHANGES = {
