@@ -234,6 +234,7 @@ def test_the_tour_from_a_complaint_to_a_signature(browser, tmp_path):
                 undecided.first.click()
                 expect(undecided).to_have_count(before - 1)
             page.locator("[data-sign]").click()
+            expect(page.locator("dialog#sign")).to_be_visible()  # once everything is saved
             stated = page.locator("[data-accept-stated]")
             if stated.is_visible():
                 stated.click()
