@@ -86,7 +86,10 @@ def main() -> None:
     print(cell)
     for fault in result["faults"]:
         print(fault)
-    record("fleet/overload", {"reached": judged(cell, met=met), "n": f"{result['studies']} studies"})
+    record(
+        "fleet/overload",
+        {"reached": judged(cell, met=met), "n": f"{result['studies']} studies, {given.minutes:g} minutes"},
+    )
     raise SystemExit(not met)
 
 

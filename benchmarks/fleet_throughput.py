@@ -39,8 +39,9 @@ SHOWN = ("worker", "listener", "database", "sender")
 _ASKED = 0.85
 
 
-def bare(side: int, many: int, cores: int, *, compressed: bool) -> float:
-    """Processor seconds of one image, decoded and looked at, while so many cores do the same."""
+def bare(side: int, many: int, *, compressed: bool) -> float:
+    """Processor seconds of one image, decoded and looked at, while every core does the same."""
+    cores = len(os.sched_getaffinity(0))
     with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
         return fmean(pool.map(_bare, [side] * cores, [many] * cores, [compressed] * cores))
 
@@ -72,13 +73,8 @@ def main() -> None:
     parser.add_argument("--workers", default="1,2", help="Numbers of worker processes.")
     parser.add_argument("--json", type=Path, help="A file for what was measured.")
     given = parser.parse_args()
-    size = given.side, min(given.studies, 50)
-    cores = len(os.sched_getaffinity(0))
-    one_core, alone = (bare(*size, busy, compressed=given.compressed) for busy in (1, cores))
-    print(
-        f"bare: {alone * 1000:.0f} ms of processor time an image, {3600 / alone:.0f} an hour and core "
-        f"({one_core * 1000:.0f} ms while no other core is busy)"
-    )
+    alone = bare(given.side, min(given.studies, 50), compressed=given.compressed)
+    print(f"bare: {alone * 1000:.0f} ms of processor time an image, {3600 / alone:.0f} an hour and core")
     rows, cells, met = [], [], True
     for workers in map(int, given.workers.split(",")):
         with (
@@ -106,7 +102,7 @@ def main() -> None:
         rows.append(
             {"workers": workers, "studies": given.studies, "seconds": seconds, "studies_an_hour": rate,
              "sent_seconds": sent, "quiet_seconds": QUIET_SECONDS, **spent,
-             "bare_cpu": alone, "bare_cpu_one_core": one_core, "share": share, "faults": faults}
+             "bare_cpu": alone, "share": share, "faults": faults}
         )  # fmt: skip
         cells.append(f"{workers}: {rate:.0f}, {share:.0%}")
         print(

@@ -5,13 +5,13 @@
 
 A day of arrivals (a Poisson process whose rate follows the hours, by priority) goes through the receiver,
 the import, the workers and, held by a worker, the database. In a run of throughput the sender stands before
-them, which shares their cores, too. Each is a station with so many places, and all
-of them share the cores; workers take the most urgent study that waits, the others whoever came first. Who has
-nothing to do looks again after a while, and a worker that is busy for a critical case, which it reads beside
-the study in hand. A study takes at each station as long as one of the measured ones
-did, drawn at random: times of docs/figures.json with an assumed spread, or with `--times` the processor times
-of a run: what waits for a disk or a network is in none. A wait is the time from the row of an image to its
-answer; in a run of overload, from the port.
+them, which shares their cores, too. Each is a station with so many places, and all of them share the cores;
+workers take the most urgent study that waits, the others whoever came first. Who has nothing to do looks
+again after a while; so does a busy worker, for a critical case, which it reads beside the study in hand. A
+study takes at each station as long as one of the measured ones did, drawn at random: times of
+docs/figures.json with an assumed spread, or with `--times` the processor times of a run. What waits for a
+disk or a network is in none. A wait is the time from the row of an image to its answer; in a run of overload,
+from the port.
 
 `--against` holds the model against what fleet_throughput.py and fleet_overload.py wrote with `--json`: the
 same studies come again, and rate and p95 have to be within 15%. Of a run of throughput the processor times
@@ -206,7 +206,7 @@ def known_times() -> Mapping[str, tuple[float, ...]]:
     def number(figure: str, pattern: str) -> float:
         found = re.search(pattern, find(content, figure)[1]["values"]["reached"])
         if found is None:
-            raise SystemExit(f"{figure} has no {pattern}; give --runs.")
+            raise SystemExit(f"{figure} has no {pattern}; give --times.")
         return float(found[1])
 
     film = number("reading-room/upload", r"\((\d+) ms\)") / 1000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,7 +15,7 @@ from tetkik.findings.interface import preprocessing_of
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.learned_rows import LearnedMatch, LearnedRows, Pictures, bundle_of, read_learned
 from tetkik.lab.findings.training.decoded_images import decode_image
-from tetkik.settings import settings
+from tetkik.settings import cores, settings
 from tetkik.statistics import Bools
 from tetkik.values import ProgressCallback
 
@@ -55,7 +54,7 @@ def read_pictures(
     decode = partial(decode_image, preprocessing=preprocessing)
 
     def batches() -> Iterator[NDArray[np.uint8]]:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             for start in range(0, len(files), _BATCH):
                 squares = [*pool.map(decode, files[start : start + _BATCH])]
                 found = [square for square in squares if square is not None]

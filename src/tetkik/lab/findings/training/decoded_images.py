@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ from tetkik.errors import InputError, TrainingError
 from tetkik.imaging.prepare import Preprocessing, to_square
 from tetkik.imaging.read import read_image
 from tetkik.lab.engine.checkpoint import room_on_disk
+from tetkik.settings import cores
 from tetkik.values import ProgressCallback
 
 Numbers = NDArray[Any]
@@ -128,7 +128,7 @@ def open_images(
         OutputError: the disk is full.
         TrainingError: not one image can be read.
     """
-    workers = workers or os.cpu_count() or 1
+    workers = workers or cores()
     if not fits(len(files) * preprocessing.size**2, folder, limit):
         return StreamedImages(files, preprocessing, workers)
     # Mean and deviation come after the square; two networks that differ there alone share a store.
