@@ -10,15 +10,7 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import (
-    BaseLoader,
-    ChoiceLoader,
-    Environment,
-    PackageLoader,
-    PrefixLoader,
-    StrictUndefined,
-    pass_context,
-)
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
 from tetkik.errors import TetkikError
@@ -39,7 +31,7 @@ THEME_COOKIE = "tetkik-theme"
 def environment() -> Environment:
     """The templates; what they are given is escaped, and a name that is not given is a fault."""
     templates = Environment(
-        loader=ChoiceLoader([PackageLoader("tetkik.service.kit"), PrefixLoader(_of_domains())]),
+        loader=PackageLoader("tetkik.service"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -53,13 +45,6 @@ def environment() -> Environment:
     }
     templates.filters |= {"ago": _ago, "exact": exact, "iso": datetime.isoformat, "plain": plain}
     return templates
-
-
-def _of_domains() -> dict[str, BaseLoader]:
-    """`cases/page.html.jinja` is `page.html.jinja` in the folder `templates` of `service/cases`."""
-    folders = resources.files("tetkik.service").iterdir()
-    names = [folder.name for folder in folders if folder.joinpath("templates").is_dir()]
-    return {name: PackageLoader(f"tetkik.service.{name}") for name in names}
 
 
 _STEPS = (
