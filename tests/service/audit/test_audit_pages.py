@@ -14,7 +14,7 @@ from tests.templates import trees
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.schema import AuditRow, Case
-from tetkik.service.audit.view import action_word, actions_named, detail_words
+from tetkik.service.audit import action_word, actions_named, detail_words
 from tetkik.values import Role
 
 _NAMES = ("Gülçin", "ŞAHİN", "10000000146", "19700101", "nefes darl")

@@ -28,8 +28,8 @@ from tetkik.records.lifecycle.erasure import ErasureReason
 from tetkik.records.lifecycle.patient_export import export_patient
 from tetkik.records.schema import AuditRow, CriticalResult, Study
 from tetkik.records.worklist import critical_results
-from tetkik.service.critical_results import contacts
-from tetkik.service.critical_results.escalation import send_due
+from tetkik.service import critical_results as contacts
+from tetkik.service.critical_results import send_due
 from tetkik.settings import Settings
 from tetkik.values import SYSTEM, CriticalLevel, Role, Sex
 

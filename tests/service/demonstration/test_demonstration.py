@@ -29,16 +29,17 @@ from tetkik.fleet.worker import Worker
 from tetkik.records.connect import DATABASE, open_demonstration, open_records
 from tetkik.records.lifecycle.backup import make_backup
 from tetkik.records.schema import Case, Image, Report
-from tetkik.service.demonstration.cases import CASES, PATIENTS
-from tetkik.service.demonstration.fill import Filler
-from tetkik.service.demonstration.folder import (
+from tetkik.service.demonstration import (
     MARKER,
     MODEL,
+    STAFF,
+    Filler,
     Progress,
+    add_people,
     demonstration_settings,
     prepare_folder,
 )
-from tetkik.service.demonstration.people import DEMONSTRATION, add_people
+from tetkik.service.demonstration_cases import CASES, PATIENTS
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.context import AppContext
 from tetkik.settings import Settings
@@ -56,7 +57,7 @@ def demonstration(folder: Path, *, filled: bool = False) -> Iterator[AppContext]
     records = open_demonstration(chosen)
     try:
         add_people(records)
-        yield AppContext(records, chosen, secure=False, demonstration=DEMONSTRATION)
+        yield AppContext(records, chosen, secure=False, demonstration=STAFF)
     finally:
         records.close()
 
@@ -120,10 +121,10 @@ def test_becoming_somebody_is_open_in_a_demonstration_alone(tmp_path):
         assert client.get("/demo").status_code == 404
         assert client.post("/demo/become", data={"login": "radiologist"}).status_code == 404
         page = client.get("/login").text
-        assert "demo-banner" not in page and DEMONSTRATION.password not in page
+        assert "demo-banner" not in page and STAFF.password not in page
     with demonstration(tmp_path / "demo", filled=True) as context, served(context, anew=True) as client:
         page = client.get("/login").text
-        assert all(name in page for name in DEMONSTRATION.people.values()) and "demo-banner" in page
+        assert all(name in page for name in STAFF.people.values()) and "demo-banner" in page
         assert client.get("/worklist").status_code in (303, 401)
         elsewhere = {"sec-fetch-site": "cross-site"}
         become = {"login": "radiologist", "next": "/worklist"}
@@ -239,7 +240,7 @@ def test_the_tour_from_a_complaint_to_a_signature(browser, tmp_path):
             if stated.is_visible():
                 stated.click()
                 expect(stated).to_be_hidden()
-            expect(page.locator("#sign-password")).to_have_value(DEMONSTRATION.password)
+            expect(page.locator("#sign-password")).to_have_value(STAFF.password)
             with page.expect_response(lambda answer: answer.url.endswith("/sign")) as signed:
                 page.locator("dialog#sign button[type=submit]").click()
             assert signed.value.status == 201

@@ -11,7 +11,7 @@ from tetkik.bundle import resolve, sha256_of
 from tetkik.language import Language
 from tetkik.records.cases import complaint_drift
 from tetkik.records.cases.patients import Person
-from tetkik.service.reception.triage import triaged
+from tetkik.service.reception import triaged
 from tetkik.values import Judgement, Role
 
 PAGES = ("/engineer", "/engineer/agreement", "/engineer/drift", "/engineer/models/findings-mobilenet-cxr")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tetkik.bundle import available
-from tetkik.service.engineering.markdown import rendered
+from tetkik.service.engineering import rendered
 
 
 def test_front_matter_and_title_are_left_to_the_page():

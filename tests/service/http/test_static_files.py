@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 from tests.service.kit import make_context, served
-from tetkik.service.kit.rendering.scripts import bundled
-from tetkik.service.kit.rendering.templates import asset
+from tetkik.service.kit.rendering.templates import asset, bundled
 
 
 def test_a_named_content_is_kept_and_a_bare_name_asked_for_again(tmp_path):

@@ -20,7 +20,7 @@ from tetkik.records.lifecycle import retention
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.lifecycle.retention import is_due
 from tetkik.records.schema import AuditRow, Case, IdempotentRequest, Patient, ReportVersion
-from tetkik.service.kit.background.retention import RetentionThread
+from tetkik.service.kit.background.threads import RetentionThread
 from tetkik.values import Role
 
 _EN = {"Accept-Language": "en"}

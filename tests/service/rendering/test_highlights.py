@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tetkik.service.kit.rendering.highlights import Piece, pieces, plain
+from tetkik.service.kit.rendering.words import Piece, pieces, plain
 from tetkik.values import Evidence, RedFlag, Span, TriageResult, Urgency, UrgencyLevel
 
 

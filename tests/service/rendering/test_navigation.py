@@ -8,7 +8,7 @@ from tests.service.kit import make_context
 from tetkik.language import Sentence
 from tetkik.service.app import create_app, routers
 from tetkik.service.kit.access.authorization import Guard, guards
-from tetkik.service.kit.rendering.navigation import NavigationEntry, current_entry
+from tetkik.service.kit.rendering.templates import NavigationEntry, current_entry
 from tetkik.values import Permission
 
 

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from tests.service.kit import make_context, served, sign_in
 from tetkik.records.audit_chain import Action
-from tetkik.service.system.pages import browser_parts, python_parts, shown_settings
+from tetkik.service.system import browser_parts, python_parts, shown_settings
 from tetkik.values import Role
 
 

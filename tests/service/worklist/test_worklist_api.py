@@ -89,7 +89,7 @@ def test_an_empty_list_says_so(app_context, client):
 
 
 def test_more_goes_on_where_the_page_ended(app_context, client, monkeypatch):
-    monkeypatch.setattr("tetkik.service.worklist.pages._SHOWN", 2)
+    monkeypatch.setattr("tetkik.service.worklist._SHOWN", 2)
     names = ["Ali BİR", "Ali İKİ", "Ali ÜÇ", "Ali DÖRT", "Ali BEŞ"]
     for name in names:
         put(app_context, name)

@@ -12,7 +12,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.images import derived_images, images, jobs, runs, studies
 from tetkik.records.images.images import ImageMetadata, StoredImage
 from tetkik.records.images.studies import StoredStudy
-from tetkik.service.kit.rendering.dicom_words import body_part, modality
+from tetkik.service.kit.rendering.words import body_part, modality
 from tetkik.values import ImageTags, JobState, View
 
 _RADIOGRAPHY = frozenset({"CR", "DX", "DR", "RG", "RF", "MG", "PX", "IO"})
