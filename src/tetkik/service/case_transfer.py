@@ -81,8 +81,7 @@ class NewMove(BaseModel):
     reason: MoveReason
     seen: str = Field(max_length=64, description="Of the comparison that a person looked at.")
     sure: StrictBool = Field(
-        default=False,
-        description="Whether a person compared the two, where the images name another patient.",
+        default=False, description="Whether a person compared the two, where the images name another patient."
     )
 
 
@@ -109,12 +108,7 @@ def compare_for_move(
     return Response(shown.model_dump_json(), headers=headers, media_type="application/json")
 
 
-@api.post(
-    "/{case_id}/move",
-    status_code=201,
-    response_model=MoveShape,
-    responses=MATCHED,
-)
+@api.post("/{case_id}/move", status_code=201, response_model=MoveShape, responses=MATCHED)
 def move_case(
     ctx: Mover, decoder: DecoderDep, case_id: CaseId, wanted: NewMove, once: IdempotentDep, if_match: IfMatch
 ) -> Response:

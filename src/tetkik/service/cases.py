@@ -102,8 +102,7 @@ class CaseChange(BaseModel):
         default=None, description="Whether the case opens only with a reason."
     )
     priority: PriorityChoice | None = Field(
-        default=None,
-        description="A person's choice; `as_found` lets it follow triage and the findings.",
+        default=None, description="A person's choice; `as_found` lets it follow triage and the findings."
     )
     urgency: UrgencyChange | None = Field(
         default=None, description="Another level than that of triage, or that of triage again."
@@ -326,11 +325,7 @@ def read_case(
     return shown
 
 
-@api.patch(
-    "/{case_id}",
-    response_model=CaseShape,
-    responses=MATCHED,
-)
+@api.patch("/{case_id}", response_model=CaseShape, responses=MATCHED)
 def change_case(
     ctx: Annotated[RequestContext, allowed(Permission.CASE_EDIT)],
     case_id: CaseId,
@@ -558,8 +553,6 @@ def open_with_reason(
 
 @pages.post("/cases/{case_id}/priority")
 def choose_priority(
-    ctx: Editor,
-    case_id: str,
-    chosen: Annotated[PriorityChoice, Form(alias="priority")],
+    ctx: Editor, case_id: str, chosen: Annotated[PriorityChoice, Form(alias="priority")]
 ) -> RedirectResponse:
     return _changed(ctx, case_id, lambda tx: priority.choose_priority(tx, case_id, chosen.priority))

@@ -103,9 +103,7 @@ def triage_csv(ctx: RequestContext, since: date | None, until: date | None) -> R
     with ctx.write() as tx:
         found = triage_feedback.export(tx, start, end)
     return Response(
-        found.as_csv(),
-        media_type="text/csv; charset=utf-8",
-        headers=download_headers("triage-feedback.csv"),
+        found.as_csv(), media_type="text/csv; charset=utf-8", headers=download_headers("triage-feedback.csv")
     )
 
 

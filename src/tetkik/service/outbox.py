@@ -109,10 +109,7 @@ _PAGE = 50
 
 @pages.get("")
 def listed(
-    ctx: Keeper,
-    state: Name = "",
-    to: Name = "",
-    before: Annotated[str | None, Query(max_length=26)] = None,
+    ctx: Keeper, state: Name = "", to: Name = "", before: Annotated[str | None, Query(max_length=26)] = None
 ) -> Response:
     """By state and by system, the latest first; the numbers of reports, and nobody's name."""
     states = [one for one in OutboxState if one == state]  # what an address has wrong is left out

@@ -56,11 +56,7 @@ def export(ctx: Officer, patient_id: str) -> Response:
         file.close()
         raise
     name = f"export-{datetime.now(UTC):%Y%m%d-%H%M%S}.zip"
-    return StreamingResponse(
-        _pieces(file),
-        media_type="application/zip",
-        headers=download_headers(name),
-    )
+    return StreamingResponse(_pieces(file), media_type="application/zip", headers=download_headers(name))
 
 
 @pages.post("/{patient_id}/erase")

@@ -60,12 +60,7 @@ def answer_to(text: str, settings: Settings, language: Language) -> TriageResult
 
 
 def _answered(
-    text: str,
-    settings: Settings,
-    language: Language,
-    *,
-    measure: bool = False,
-    denied: Sequence[str] = (),
+    text: str, settings: Settings, language: Language, *, measure: bool = False, denied: Sequence[str] = ()
 ) -> workflow.ComplaintAnswer:
     plain = text.replace("\r\n", "\n")
     return workflow.answer_complaint(

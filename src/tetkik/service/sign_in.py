@@ -190,12 +190,7 @@ def setup(
 
 @pages.post("/setup/{token}/strength", dependencies=[public()])
 def setup_strength(
-    request: Request,
-    context: ContextDep,
-    token: str,
-    password: Text = "",
-    login: Text = "",
-    name: Text = "",
+    request: Request, context: ContextDep, token: str, password: Text = "", login: Text = "", name: Text = ""
 ) -> Response:
     """How good the password is that a one-time link is about to set, while it is typed."""
     own = (login, name)

@@ -264,10 +264,7 @@ def _list(
 
 
 @pages.post("")
-def add(
-    ctx: Administrator,
-    form: Annotated[UserForm, Form()],
-) -> Response:
+def add(ctx: Administrator, form: Annotated[UserForm, Form()]) -> Response:
     """Create a user; the page shows the one-time link this once."""
     offered = offered_departments(ctx.settings.triage_model)
     try:
@@ -312,11 +309,7 @@ def _one(
 
 
 @pages.post("/{user_id}")
-def change(
-    ctx: Administrator,
-    user_id: str,
-    form: Annotated[UserForm, Form()],
-) -> Response:
+def change(ctx: Administrator, user_id: str, form: Annotated[UserForm, Form()]) -> Response:
     offered = offered_departments(ctx.settings.triage_model)
     return _done(ctx, user_id, lambda tx: users.change(tx, user_id, form.profile(), departments=offered))
 
@@ -357,8 +350,4 @@ def _done(ctx: RequestContext, user_id: str, work: Callable[[Transaction], objec
 
 
 def _choices(departments: tuple[str, ...]) -> dict[str, Any]:
-    return {
-        "roles": tuple(Role),
-        "departments": departments,
-        "every": EVERY_DEPARTMENT,
-    }
+    return {"roles": tuple(Role), "departments": departments, "every": EVERY_DEPARTMENT}

@@ -71,10 +71,7 @@ FOUND = tuple(name for name in COLUMNS if name not in ("referrer", "assigned", "
 """Of a search: also of cases that wait for nothing."""
 DOWN_FIRST = frozenset({SortColumn.IMAGES, SortColumn.STUDY})
 """Columns of which one wants the greatest first."""
-_LEVELS = {
-    UrgencyLevel.KIRMIZI: Sentence("Red in triage"),
-    UrgencyLevel.SARI: Sentence("Amber in triage"),
-}
+_LEVELS = {UrgencyLevel.KIRMIZI: Sentence("Red in triage"), UrgencyLevel.SARI: Sentence("Amber in triage")}
 
 
 def reason_words(reason: PriorityReason, language: Language) -> str:

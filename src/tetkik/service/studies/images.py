@@ -194,15 +194,9 @@ def of_case(
 
 
 @api.get(
-    "/pixels",
-    response_class=Response,
-    responses={200: {"content": {"application/octet-stream": BINARY}}},
+    "/pixels", response_class=Response, responses={200: {"content": {"application/octet-stream": BINARY}}}
 )
-def pixels_of_several(
-    ctx: Reader,
-    decoder: DecoderDep,
-    ids: Ids,
-) -> Response:
+def pixels_of_several(ctx: Reader, decoder: DecoderDep, ids: Ids) -> Response:
     """The pixels of some images of a series in one answer, for scrolling: one request, one audit transaction.
 
     For each image, in the order asked for: the length of a JSON object (four bytes, little-endian), the

@@ -227,11 +227,7 @@ def _sent(request: Request, problem: Problem, headers: Mapping[str, str] | None 
 
 
 def problem_of(
-    request: Request,
-    status: int,
-    sentence: Sentence,
-    kind: str,
-    errors: list[dict[str, Any]] | None = None,
+    request: Request, status: int, sentence: Sentence, kind: str, errors: list[dict[str, Any]] | None = None
 ) -> Problem:
     """One fault for programs, in the language of whoever asked."""
     return Problem(

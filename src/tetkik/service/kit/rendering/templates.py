@@ -166,11 +166,7 @@ def environment() -> Environment:
     return templates
 
 
-_STEPS = (
-    (86400, "{n} d ago"),
-    (3600, "{n} h ago"),
-    (60, "{n} min ago"),
-)
+_STEPS = ((86400, "{n} d ago"), (3600, "{n} h ago"), (60, "{n} min ago"))
 
 
 def exact(moment: datetime) -> str:

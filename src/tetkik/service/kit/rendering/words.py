@@ -43,10 +43,7 @@ def _cut(result: TriageResult, flags: list[RedFlag], ends: list[int]) -> Iterato
         flag = next((flag for flag in flags if flag.span.start <= start and end <= flag.span.end), None)
         decided = any(item.span.start <= start and end <= item.span.end for item in result.evidence)
         yield Piece(
-            result.text[start:end],
-            flag.level.value if flag else "",
-            decided,
-            flag.reason if flag else "",
+            result.text[start:end], flag.level.value if flag else "", decided, flag.reason if flag else ""
         )
 
 
