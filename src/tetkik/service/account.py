@@ -232,8 +232,6 @@ def add_passkey(ctx: Owner, addition: Addition) -> dict[str, str]:
 
 
 # One's own account: password, passkeys, sessions, tokens.
-
-
 pages = APIRouter()
 
 _BROWSERS = (
@@ -294,9 +292,7 @@ def _account(
 
 @pages.post("/account/notices")
 def acknowledge(ctx: Owner, upto: Text = "") -> Response:
-    with ctx.write() as tx:
-        notices.acknowledge(tx, upto)
-    return RedirectResponse("/account", 303)
+    return ctx.change(lambda tx: notices.acknowledge(tx, upto), "/account")
 
 
 @pages.get("/account/passkey")
@@ -387,9 +383,7 @@ def make_token_shown_once(
 
 @pages.post("/account/tokens/{token_id}/revoke")
 def end_token(ctx: Owner, token_id: str) -> Response:
-    with ctx.write() as tx:
-        tokens.revoke(tx, token_id)
-    return RedirectResponse("/account#tokens", 303)
+    return ctx.change(lambda tx: tokens.revoke(tx, token_id), "/account#tokens")
 
 
 @pages.post("/account/passkeys/{passkey_id}/remove")
@@ -399,16 +393,12 @@ def remove_passkey(ctx: Owner, passkey_id: str, current: Text = "") -> Response:
         reauthenticate_for_account(ctx.request, ctx.actor, Proof(password=current or None))
     except TetkikError as error:
         return _account(ctx, error=error)
-    with ctx.write() as tx:
-        known_passkeys.remove(tx, passkey_id)
-    return RedirectResponse("/account#passkeys", 303)
+    return ctx.change(lambda tx: known_passkeys.remove(tx, passkey_id), "/account#passkeys")
 
 
 @pages.post("/account/sessions/{session_id}/end")
 def end_session(ctx: Owner, session_id: str) -> Response:
-    with ctx.write() as tx:
-        sessions.end_one(tx, session_id)
-    return RedirectResponse("/account#sessions", 303)
+    return ctx.change(lambda tx: sessions.end_one(tx, session_id), "/account#sessions")
 
 
 @pages.post("/account/sign-out-everywhere")

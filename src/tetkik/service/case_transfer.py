@@ -42,8 +42,6 @@ def finish(ctx: RequestContext, decoder: ImageDecoder, done: CompletedTransfer) 
 
 
 # A case that was opened for the wrong patient is looked at beside the right one, and moved there.
-
-
 api = APIRouter(prefix="/cases", tags=["cases"])
 Mover = Annotated[RequestContext, allowed(Permission.CASE_MOVE)]
 
@@ -131,8 +129,6 @@ def move_case(
 
 
 # The way of a case from the wrong patient to the right one: found or registered, compared, moved.
-
-
 pages = APIRouter(prefix="/cases/{case_id}/move")
 _Short = Annotated[str, Form(max_length=400)]
 

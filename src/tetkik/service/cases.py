@@ -205,8 +205,6 @@ class PriorityChoice(StrEnum):
 
 
 # The slip that a patient carries from the desk: where to, how soon, and a number; no more of the patient.
-
-
 _QUIET_ZONE = 2
 """Modules of white around the code; the slip's paper goes on outside."""
 
@@ -260,8 +258,6 @@ def qr_code(text: str) -> Markup:
 
 
 # Cases: open, list, look, correct. The ETag is of what one sees; a correction names it.
-
-
 api = APIRouter(prefix="/cases", tags=["cases"])
 Reader = Annotated[RequestContext, allowed(Permission.CASE_READ)]
 CaseId = Annotated[str, Path(max_length=26, description="Of the case.")]
@@ -401,8 +397,6 @@ def break_glass(
 
 
 # One case: who, what was said, where to, what there is; its corrections, and the slip to hand over.
-
-
 pages = APIRouter()
 
 _Short = Annotated[str, Form(max_length=400)]
@@ -487,13 +481,13 @@ def correct_person(ctx: Editor, case_id: str, typed: Annotated[TypedPerson, Form
 
 
 @pages.post("/cases/{case_id}/department")
-def choose_department(ctx: Editor, case_id: str, department: _Short) -> RedirectResponse:
+def choose_department(ctx: Editor, case_id: str, department: _Short) -> Response:
     chosen = reception.chosen_department(department, ctx.settings) or ""
     return _changed(ctx, case_id, lambda tx: cases.change_department(tx, case_id, chosen))
 
 
 @pages.post("/cases/{case_id}/urgency")
-def choose_urgency(ctx: Editor, case_id: str, typed: Annotated[TypedUrgency, Form()]) -> RedirectResponse:
+def choose_urgency(ctx: Editor, case_id: str, typed: Annotated[TypedUrgency, Form()]) -> Response:
     """Set another urgency than that of triage, or let that stand again."""
     choice = typed.choice()
     return _changed(ctx, case_id, lambda tx: cases.change_urgency(tx, case_id, choice))
@@ -502,31 +496,29 @@ def choose_urgency(ctx: Editor, case_id: str, typed: Annotated[TypedUrgency, For
 @pages.post("/cases/{case_id}/question")
 def correct_question(
     ctx: Editor, case_id: str, question: Annotated[str, Form(max_length=20_000)] = ""
-) -> RedirectResponse:
+) -> Response:
     text = question.replace("\r\n", "\n")
     return _changed(ctx, case_id, lambda tx: cases.change_question(tx, case_id, text))
 
 
 @pages.post("/cases/{case_id}/restricted")
-def restrict(ctx: Editor, case_id: str, restricted: Annotated[bool, Form()] = False) -> RedirectResponse:
+def restrict(ctx: Editor, case_id: str, restricted: Annotated[bool, Form()] = False) -> Response:
     """Let the case open only with a reason, or as usual again."""
     return _changed(ctx, case_id, lambda tx: cases.restrict(tx, case_id, restricted))
 
 
 @pages.post("/cases/{case_id}/close")
-def close(ctx: Editor, case_id: str) -> RedirectResponse:
+def close(ctx: Editor, case_id: str) -> Response:
     return _changed(ctx, case_id, lambda tx: cases.close(tx, case_id))
 
 
 @pages.post("/cases/{case_id}/reopen")
-def reopen(ctx: Editor, case_id: str) -> RedirectResponse:
+def reopen(ctx: Editor, case_id: str) -> Response:
     return _changed(ctx, case_id, lambda tx: cases.reopen(tx, case_id))
 
 
-def _changed(ctx: RequestContext, case_id: str, change: Callable[[Transaction], Any]) -> RedirectResponse:
-    with ctx.write() as tx:
-        change(tx)
-    return RedirectResponse(f"/cases/{case_id}", 303)
+def _changed(ctx: RequestContext, case_id: str, change: Callable[[Transaction], Any]) -> Response:
+    return ctx.change(change, f"/cases/{case_id}")
 
 
 def _clinic(case: CaseView) -> Clinic | None:
@@ -554,5 +546,5 @@ def open_with_reason(
 @pages.post("/cases/{case_id}/priority")
 def choose_priority(
     ctx: Editor, case_id: str, chosen: Annotated[PriorityChoice, Form(alias="priority")]
-) -> RedirectResponse:
+) -> Response:
     return _changed(ctx, case_id, lambda tx: priority.choose_priority(tx, case_id, chosen.priority))

@@ -139,8 +139,6 @@ def _read(file: Path | None) -> tuple[Contact, ...]:
 
 
 # A notice on its way: SMS and pager by the hospital's HTTP gateway, e-mail by SMTP. No word of a patient.
-
-
 _SECONDS = 15.0
 
 
@@ -205,8 +203,6 @@ def _mail(settings: Settings, to: str, text: str) -> None:
 
 
 # The list of critical results, and what is done about one: report, acknowledge, write down who heard it.
-
-
 pages = APIRouter()
 NAVIGATION = (
     NavigationEntry(
@@ -227,7 +223,7 @@ def listed(ctx: Signer) -> Response:
 
 
 @pages.get("/c/{reference}")
-def of_message(ctx: Hears, reference: str) -> RedirectResponse:
+def of_message(ctx: Hears, reference: str) -> Response:
     """Where the link of a message leads: the case, which asks itself who may open it."""
     with ctx.read() as tx:
         case_id = critical_results.case_of_reference(tx, reference)
@@ -261,10 +257,8 @@ def not_told(ctx: Signer, case_id: str, reason: Annotated[NotTold, Form()]) -> N
 
 
 @pages.post("/cases/{case_id}/critical-results/{result_id}/acknowledge")
-def acknowledge(ctx: Hears, case_id: str, result_id: str) -> RedirectResponse:
-    with ctx.write() as tx:
-        critical_results.acknowledge(tx, result_id)
-    return RedirectResponse(f"/cases/{case_id}#critical", 303)
+def acknowledge(ctx: Hears, case_id: str, result_id: str) -> Response:
+    return ctx.change(lambda tx: critical_results.acknowledge(tx, result_id), f"/cases/{case_id}#critical")
 
 
 @pages.post("/cases/{case_id}/critical-results/{result_id}/told")
@@ -274,16 +268,15 @@ def record_call(
     result_id: str,
     told_to: Annotated[str, Form(max_length=400)] = "",
     read_back: Annotated[bool, Form()] = False,
-) -> RedirectResponse:
+) -> Response:
     """Write down who heard it by telephone or in person."""
-    with ctx.write() as tx:
-        critical_results.record_call(tx, result_id, told_to, read_back=read_back)
-    return RedirectResponse(f"/cases/{case_id}#critical", 303)
+    return ctx.change(
+        lambda tx: critical_results.record_call(tx, result_id, told_to, read_back=read_back),
+        f"/cases/{case_id}#critical",
+    )
 
 
 # The thread that tells contacts of critical results, one after the other, until somebody knows of it.
-
-
 _POLL_SECONDS = 2.0
 _log = structlog.get_logger()
 

@@ -158,8 +158,6 @@ def demonstration_settings(chosen: Settings, folder: Path, host: str | None) -> 
 
 
 # Who works in a demonstration: one person for each role, all with the same password.
-
-
 STAFF = Demonstration(
     password="gösteri parolası yeter",  # noqa: S106 - it is shown on every page
     people={
@@ -204,8 +202,6 @@ def at_work(records: Records, role: Role) -> Actor:
 
 
 # The people of a demonstration, any of whom one may become: these routes exist in a demonstration alone.
-
-
 router = APIRouter()
 _FIRST = "pneumonia"
 """The case that the tour reads."""
@@ -256,8 +252,6 @@ def _progress(context: AppContext) -> Progress:
 #
 # The first case is there within seconds. What was filled is noted step by step, so that a start after Ctrl-C
 # goes on.
-
-
 _STEP = 0.1
 """Seconds between two looks whether the models have read what was uploaded."""
 _WORKING = (JobState.QUEUED, JobState.RUNNING)

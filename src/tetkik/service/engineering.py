@@ -14,7 +14,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 from markdown_it import MarkdownIt
 from markupsafe import Markup
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from tetkik.bundle.manifest import Manifest
 from tetkik.bundle.reference import AnyReference, ComplaintReference, ImageReference, read_reference
@@ -28,7 +28,6 @@ from tetkik.records.images import drift as images
 from tetkik.records.images.drift import card_share, list_bundles
 from tetkik.records.reports.agreement import (
     Count,
-    LabelAgreement,
     agreement,
     corrected_drafts,
     queue,
@@ -108,8 +107,6 @@ def triage_csv(ctx: RequestContext, since: date | None, until: date | None) -> R
 
 
 # Markdown of a model's card as HTML that is safe to show: no raw HTML, no pictures, no scripts in links.
-
-
 _FRONT = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 
 
@@ -132,8 +129,6 @@ def rendered(text: str) -> Markup:
 
 
 # What models, agreement and drift look like to a program.
-
-
 class ModelSummary(Shape):
     """An installed bundle."""
 
@@ -161,13 +156,24 @@ class Share(Shape):
     low: float | None = Field(description="Lower end of the share's 95% interval (Wilson); None of none.")
     high: float | None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of(cls, value: object) -> object:
+        count = Count(*value) if isinstance(value, tuple) else value
+        if not isinstance(count, Count):
+            return value
+        low, high = (count.interval.low, count.interval.high) if count.interval else (None, None)
+        return {"hits": count.hits, "total": count.total, "low": low, "high": high}
+
 
 class AgreementOfLabel(Shape):
     """What radiologists said of one finding."""
 
     label: str = Field(description="As the models spell it.")
-    agreed: Share
-    confirmed: Share = Field(description="Accepted of those that the model had called present.")
+    agreed: Share = Field(validation_alias="all")
+    confirmed: Share = Field(
+        validation_alias="asserted", description="Accepted of those that the model had called present."
+    )
     called: Share = Field(description="Called by the model of those that radiologists say are there.")
     missed: int
     kappa: float | None = Field(description="Cohen's; None where either says the same of every image.")
@@ -187,7 +193,7 @@ class ModelAgreement(BaseModel):
 class Moved(Shape):
     """How far a figure moved; what it is held against by chance allows for every comparison at once."""
 
-    verdict: Stability
+    verdict: Stability = Field(validation_alias="stability")
     psi: float = Field(description="Population stability index over deciles, or over yes and no.")
     psi_chance: float = Field(description="Its 95% limit by chance.")
     ks: float | None = Field(description="Largest gap of the cumulative distributions; None of a share.")
@@ -202,7 +208,8 @@ class DriftOfLabel(Shape):
 
     label: str = Field(description="As the model spells it: a finding, or a department.")
     moved: Moved | None = Field(
-        description="How far; None with fewer than 50 images or complaints on a side."
+        validation_alias="shift",
+        description="How far; None with fewer than 50 images or complaints on a side.",
     )
     positive_before: Share = Field(
         description="Above the threshold, then; of a department, complaints of which it was the first."
@@ -212,23 +219,26 @@ class DriftOfLabel(Shape):
     positive_card: float | None = Field(description="Share above the threshold in the card's evaluation.")
 
 
-class DriftOfInput(BaseModel):
+class DriftOfInput(Shape):
     """One figure of the images, or of the complaints, then and now."""
 
     route: str = Field(
         description="That the images take, chest or brain_mri; an empty name for none, and for complaints."
     )
     figure: str = Field(
+        validation_alias="name",
         description="Of images brightness, contrast, side, or a share: refused, without_spacing, "
         "modality:DX, flaw:rotated; of complaints words, unknown, or a share: plain, refused; of answers "
-        "probability, or a share: abstained, urgency:kirmizi."
+        "probability, or a share: abstained, urgency:kirmizi.",
     )
-    moved: Moved | None = Field(description="How far; None with fewer than 50 on a side.")
+    moved: Moved | None = Field(
+        validation_alias="shift", description="How far; None with fewer than 50 on a side."
+    )
     before: Share | None = Field(description="Of all then, for a share.")
     now: Share | None = Field(description="Of all now, for a share.")
 
 
-class DriftOfModel(BaseModel):
+class DriftOfModel(Shape):
     """A bundle's last four weeks against its card, or against its first images or complaints here."""
 
     task: Capability
@@ -253,8 +263,6 @@ class DriftOfModel(BaseModel):
 # The engineer's pages: models, their cards, how radiologists judge them, and whether they drift.
 #
 # Nothing here identifies a patient: figures, labels and bundles alone.
-
-
 pages = APIRouter(prefix="/engineer")
 NAVIGATION = (
     NavigationEntry(
@@ -453,31 +461,26 @@ def feedback_table(ctx: Annotated[RequestContext, allowed(Permission.FEEDBACK_EX
 
 
 # The installed models: what their manifests say, how radiologists judge them, whether they drift.
-
-
 api = APIRouter(prefix="/models", tags=["models"])
 
 
 @api.get("")
 def list_models(ctx: Engineer) -> Models:
     """Every installed bundle."""
-    chosen = ctx.settings
-    used = (chosen.triage_model, chosen.findings_model, chosen.caption_model)
-    found = [bundle.manifest for bundle in available()]
+    used, found = _in_use(ctx.app), [bundle.manifest for bundle in available()]
     return Models(items=[ModelSummary.from_value(one, in_use=one.id in used) for one in found])
 
 
-@api.get("/agreement")
-def model_agreement(ctx: Engineer) -> ModelAgreement:
+@api.get("/agreement", response_model=ModelAgreement)
+def model_agreement(ctx: Engineer) -> dict[str, object]:
     """What radiologists made of the models' answers."""
     with ctx.read() as tx:
         weeks = weeks_until(tx.now)
-        corrected, labels = corrected_drafts(tx, weeks), agreement(tx, weeks)
-    return ModelAgreement(
-        weeks=list(weeks.starts),
-        corrected=[_share(count) for count in corrected],
-        labels=[_agreement(one) for one in labels],
-    )
+        return {
+            "weeks": weeks.starts,
+            "corrected": corrected_drafts(tx, weeks),
+            "labels": agreement(tx, weeks),
+        }
 
 
 @api.get("/drift")
@@ -496,27 +499,16 @@ def show_model(ctx: Engineer, model_id: str) -> dict[str, Any]:
     return manifest.model_dump(mode="json")
 
 
-def _share(count: Count) -> Share:
-    ends = count.interval
-    return Share.from_value(count, low=ends.low if ends else None, high=ends.high if ends else None)
-
-
-def _agreement(one: LabelAgreement) -> AgreementOfLabel:
-    return AgreementOfLabel.from_value(
-        one,
-        agreed=_share(one.all),
-        confirmed=_share(one.asserted),
-        called=_share(one.called),
-        weeks=[_share(count) for count in one.weeks],
-    )
-
-
 def _drift(one: BundleUsage, found: Drift, manifest: Manifest | None) -> DriftOfModel:
     before, moved = found.before, found.moved
-    return DriftOfModel(
+
+    def label(given: LabelMoved) -> DriftOfLabel:
+        share = card_share(manifest, given.label) if manifest else None
+        return DriftOfLabel.from_value(given, positive_card=share)
+
+    return DriftOfModel.from_value(
+        one,
         task=one.capability,
-        bundle=one.bundle,
-        sha256=one.sha256,
         against=None if before is None else Against.CARD if found.on_card else Against.FIRST,
         data=before.data if before else None,
         split=before.split if before else None,
@@ -524,34 +516,10 @@ def _drift(one: BundleUsage, found: Drift, manifest: Manifest | None) -> DriftOf
         n_now=found.now,
         scores=moved.scores if moved else None,
         inputs=moved.seen if moved else None,
-        labels=[_label(label, manifest) for label in moved.labels] if moved else [],
-        figures=[_input(figure) for figure in moved.inputs] if moved else [],
-        answers=[_input(figure) for figure in moved.answers] if moved else [],
+        labels=[label(given) for given in moved.labels] if moved else [],
+        figures=list(moved.inputs) if moved else [],
+        answers=list(moved.answers) if moved else [],
     )
-
-
-def _label(one: LabelMoved, manifest: Manifest | None) -> DriftOfLabel:
-    return DriftOfLabel.from_value(
-        one,
-        moved=_moved(one.shift),
-        positive_before=_share(Count(*one.positive_before)),
-        positive_now=_share(Count(*one.positive_now)),
-        positive_card=card_share(manifest, one.label) if manifest else None,
-    )
-
-
-def _input(one: InputMoved) -> DriftOfInput:
-    return DriftOfInput(
-        route=one.route,
-        figure=one.name,
-        moved=_moved(one.shift),
-        before=_share(Count(*one.before)) if one.before else None,
-        now=_share(Count(*one.now)) if one.now else None,
-    )
-
-
-def _moved(shift: Shift | None) -> Moved | None:
-    return None if shift is None else Moved.from_value(shift, verdict=shift.stability)
 
 
 feedback_api = APIRouter(tags=["triage"])

@@ -1,4 +1,4 @@
-"""A person's own macros, for the editor and as a file."""
+"""A person's own macros: in the editor, as a page, and as the file that carries them to another hospital."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import Annotated
 
 from fastapi import APIRouter, Form
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from tetkik.errors import TetkikError
@@ -70,8 +70,6 @@ def take_file(ctx: Writer, sent: MacrosSent) -> None:
 
 
 # One's own macros: a list, a form for each, and the file that carries them to another hospital.
-
-
 pages = APIRouter(prefix="/account/macros")
 
 
@@ -123,22 +121,16 @@ def one(ctx: Writer, macro_id: str) -> Response:
 def keep(ctx: Writer, sent: Annotated[MacroForm, Form()], macro_id: str | None = None) -> Response:
     """Add a macro, or change one."""
     typed = sent.value()
-    try:
-        with ctx.write() as tx:
-            if macro_id is None:
-                macros.add(tx, typed)
-            else:
-                macros.change(tx, macro_id, typed)
-    except TetkikError as error:
-        return _page(ctx, macro_id=macro_id, typed=typed, error=error)
-    return RedirectResponse("/account/macros", 303)
+    return ctx.change(
+        lambda tx: macros.add(tx, typed) if macro_id is None else macros.change(tx, macro_id, typed),
+        "/account/macros",
+        lambda error: _page(ctx, macro_id=macro_id, typed=typed, error=error),
+    )
 
 
 @pages.post("/{macro_id}/remove")
 def remove(ctx: Writer, macro_id: str) -> Response:
-    with ctx.write() as tx:
-        macros.remove(tx, macro_id)
-    return RedirectResponse("/account/macros", 303)
+    return ctx.change(lambda tx: macros.remove(tx, macro_id), "/account/macros")
 
 
 def _page(

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import structlog
 from fastapi import APIRouter, Form, Query
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
 from tetkik.documents.presentation_state import GreyRange
 from tetkik.integrations.configuration import Configuration, load_configuration
@@ -99,8 +99,6 @@ class OutboxThread(PeriodicThread):
 
 
 # What was sent to other systems and how they answered; what they refused is sent again from here.
-
-
 pages = APIRouter(prefix="/outbox")
 Keeper = Annotated[RequestContext, allowed(Permission.OUTBOX)]
 Name = Annotated[str, Query(max_length=40)]
@@ -130,16 +128,12 @@ def listed(
 
 
 @pages.post("/refused")
-def resend_refused(ctx: Keeper, to: Annotated[str, Form(max_length=40)]) -> RedirectResponse:
+def resend_refused(ctx: Keeper, to: Annotated[str, Form(max_length=40)]) -> Response:
     """Send all again that a system refused, once its fault is mended."""
-    with ctx.write() as tx:
-        outbox.resend_refused(tx, to)
-    return RedirectResponse(f"/outbox?{urlencode({'to': to})}", 303)
+    return ctx.change(lambda tx: outbox.resend_refused(tx, to), f"/outbox?{urlencode({'to': to})}")
 
 
 @pages.post("/{item_id}")
-def resend(ctx: Keeper, item_id: str) -> RedirectResponse:
+def resend(ctx: Keeper, item_id: str) -> Response:
     """Send one again, as the same object."""
-    with ctx.write() as tx:
-        outbox.resend(tx, item_id)
-    return RedirectResponse("/outbox", 303)
+    return ctx.change(lambda tx: outbox.resend(tx, item_id), "/outbox")

@@ -219,8 +219,6 @@ class LinkShape(BaseModel):
 
 
 # Records of one patient: looked at, compared with another's, joined into one, and taken apart again.
-
-
 api = APIRouter(prefix="/patients", tags=["patients"])
 Merger = Annotated[RequestContext, allowed(Permission.PATIENTS_MERGE)]
 PatientId = Annotated[str, Path(max_length=26, description="Of a record of the patient.")]
@@ -259,8 +257,6 @@ def unlink_patient(ctx: Merger, patient_id: PatientId, reason: SplitReason) -> N
 
 
 # A patient's records: who else may be the same person, two side by side, joined, and taken apart again.
-
-
 pages = APIRouter(prefix="/patients")
 
 

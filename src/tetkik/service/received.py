@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Form
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 
 from tetkik.errors import Conflict, InputError, TetkikError
 from tetkik.language import Sentence
@@ -140,8 +140,6 @@ def _minute(at: datetime | None) -> str:
 
 
 # The list of received studies that wait, and one of them beside the order that may be its own.
-
-
 pages = APIRouter(prefix="/received")
 NAVIGATION = (
     NavigationEntry(
@@ -215,12 +213,12 @@ def undo(ctx: Assigner, received_id: str) -> Response:
 def _decided(
     ctx: RequestContext, received_id: str, decide: Callable[[Transaction], object], order: str = ""
 ) -> Response:
-    try:
-        with ctx.write() as tx:
-            decide(tx)
-    except (Conflict, InputError) as error:
-        return _shown(ctx, received_id, order=order, error=error)
-    return RedirectResponse(f"/received/{received_id}?done=1", 303)
+    return ctx.change(
+        decide,
+        f"/received/{received_id}?done=1",
+        lambda error: _shown(ctx, received_id, order=order, error=error),
+        (Conflict, InputError),
+    )
 
 
 def _shown(

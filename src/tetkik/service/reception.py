@@ -101,8 +101,6 @@ def clinic(department: str, result: TriageResult | None) -> Clinic | None:
 
 
 # Lists of the desk and the technician: the cases of today, and who waits for an image, by urgency.
-
-
 lists_pages = APIRouter(prefix="/reception")
 
 Desk = Annotated[RequestContext, allowed(Permission.CASE_CREATE)]
@@ -147,8 +145,6 @@ def _list(ctx: RequestContext, kind: str, *, audit: bool = False) -> HTMLRespons
 
 
 # What the answer to a complaint looks like to a program.
-
-
 class TriageRequest(BaseModel):
     """A complaint."""
 
@@ -263,8 +259,6 @@ class TypedUrgency(BaseModel):
 
 
 # One complaint in, the whole answer out; nothing of it is kept.
-
-
 api = APIRouter(tags=["triage"])
 
 
@@ -275,8 +269,6 @@ def triage(ctx: Annotated[RequestContext, allowed(Permission.TRIAGE)], request: 
 
 
 # The reception desk: live triage of a complaint, search for the patient, a new case.
-
-
 pages = APIRouter()
 NAVIGATION = (
     NavigationEntry(

@@ -107,9 +107,7 @@ async def logout(request: Request, context: ContextDep) -> Response:
 
 @pages.post("/lock")
 def lock(ctx: Annotated[RequestContext, allowed(Permission.OWN_ACCOUNT)], back: Return = "/") -> Response:
-    with ctx.write() as tx:
-        sessions.lock(tx)
-    return RedirectResponse(with_next("/lock", back), 303)
+    return ctx.change(sessions.lock, with_next("/lock", back))
 
 
 @pages.get("/lock", dependencies=[public()])

@@ -117,8 +117,6 @@ def _minutes(minutes: float | None) -> str:
 
 
 # The page of whoever heads the department: how long reports take, how many, by whom, what was corrected.
-
-
 pages = APIRouter(prefix="/statistics")
 NAVIGATION = (
     NavigationEntry(

@@ -122,8 +122,6 @@ def status(ctx: Annotated[RequestContext, allowed(Permission.SYSTEM)]) -> Status
 # `/metrics` is for tokens and people with the permission `metrics`; with the setting `metrics_public` also
 # for
 # a program on this very host that comes directly, not through a proxy.
-
-
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
@@ -142,11 +140,33 @@ class RecordsCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         with self._context.records.read() as tx:
             counted = collect_metrics(tx)
-        yield from _queue(counted)
+        queue, out, came = counted.queue, counted.outbox, counted.received
+        yield from _gauges(
+            ("queue_length", "Pieces of work that wait for a model.", queue.waiting),
+            ("queue_age_seconds", "How long the oldest of them waits.", queue.oldest_seconds),
+            ("queue_running", "Pieces of work that a worker has.", queue.running),
+            ("jobs_failed", "Pieces of work that were given up.", queue.failed),
+            ("claims", "Cases that somebody is reading.", counted.claims),
+            ("drafts_signed", "First signatures of the last 30 days.", counted.drafts_signed),
+            ("sign_ins_failed", "Failed sign-ins of the last hour.", counted.sign_ins_failed),
+            ("sessions", "Open browsers.", counted.sessions),
+            ("outbox_waiting", "Results that wait for another system.", out.waiting),
+            ("outbox_age_seconds", "How long the oldest of them waits.", out.oldest_seconds),
+            (
+                "outbox_refused",
+                "Results that were set aside: refused for good, or tried too often.",
+                out.refused,
+            ),
+            (
+                "received_doubtful",
+                "Received studies that wait for a person to say whose they are.",
+                came.doubtful,
+            ),
+            ("received_age_seconds", "How long the oldest of them waits.", came.oldest_seconds),
+            ("received_failed", "Received studies of which no image could be taken over.", came.failed),
+        )
         yield from _inference(counted)
         yield from _people(counted)
-        yield from _outbox(counted)
-        yield from _received(counted)
         yield from _spool(measure_spool(self._context.settings.data_dir / FOLDER))
         yield GaugeMetricFamily("tetkik_up", f"Tetkik {__version__} answers.", 1)
 
@@ -154,16 +174,6 @@ class RecordsCollector(Collector):
 def _gauges(*figures: tuple[str, str, float]) -> Iterator[Metric]:
     for name, meaning, value in figures:
         yield GaugeMetricFamily(f"tetkik_{name}", meaning, value)
-
-
-def _queue(counted: RecordsMetrics) -> Iterator[Metric]:
-    queue = counted.queue
-    return _gauges(
-        ("queue_length", "Pieces of work that wait for a model.", queue.waiting),
-        ("queue_age_seconds", "How long the oldest of them waits.", queue.oldest_seconds),
-        ("queue_running", "Pieces of work that a worker has.", queue.running),
-        ("jobs_failed", "Pieces of work that were given up.", queue.failed),
-    )
 
 
 def _inference(counted: RecordsMetrics) -> Iterator[Metric]:
@@ -197,34 +207,6 @@ def _people(counted: RecordsMetrics) -> Iterator[Metric]:
     if counted.corrected_share is not None:
         share.add_metric([], counted.corrected_share)
     yield share
-    yield from _gauges(
-        ("claims", "Cases that somebody is reading.", counted.claims),
-        ("drafts_signed", "First signatures of the last 30 days.", counted.drafts_signed),
-        ("sign_ins_failed", "Failed sign-ins of the last hour.", counted.sign_ins_failed),
-        ("sessions", "Open browsers.", counted.sessions),
-    )
-
-
-def _outbox(counted: RecordsMetrics) -> Iterator[Metric]:
-    out = counted.outbox
-    return _gauges(
-        ("outbox_waiting", "Results that wait for another system.", out.waiting),
-        ("outbox_age_seconds", "How long the oldest of them waits.", out.oldest_seconds),
-        ("outbox_refused", "Results that were set aside: refused for good, or tried too often.", out.refused),
-    )
-
-
-def _received(counted: RecordsMetrics) -> Iterator[Metric]:
-    came = counted.received
-    return _gauges(
-        (
-            "received_doubtful",
-            "Received studies that wait for a person to say whose they are.",
-            came.doubtful,
-        ),
-        ("received_age_seconds", "How long the oldest of them waits.", came.oldest_seconds),
-        ("received_failed", "Received studies of which no image could be taken over.", came.failed),
-    )
 
 
 def _spool(came: SpoolFigures | None) -> Iterator[Metric]:
@@ -297,8 +279,6 @@ def _from_here(request: Request) -> bool:
 
 
 # The administrator's overview: health and settings; nobody's name.
-
-
 pages = APIRouter(prefix="/admin")
 NAVIGATION = (
     NavigationEntry("/admin", Permission.SYSTEM, "server", Sentence("System"), "g s", position=100, start=5),

@@ -7,11 +7,12 @@ do, takes a person.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Path, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import APIRouter, Form, Path
+from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from tetkik.errors import TetkikError
@@ -30,6 +31,10 @@ from tetkik.values.access import EVERY_DEPARTMENT, Permission, Role
 from tetkik.workflow.complaints import offered_departments
 
 api = APIRouter(prefix="/users", tags=["users"])
+pages = APIRouter(prefix="/admin/users")
+NAVIGATION = (
+    NavigationEntry("/admin/users", Permission.USERS, "persons", Sentence("Users"), "g p", position=80),
+)
 
 Administrator = Annotated[RequestContext, allowed(Permission.USERS)]
 UserId = Annotated[str, Path(max_length=64)]
@@ -48,6 +53,11 @@ class UserProfile(BaseModel):
     departments: list[Department] = Field(
         default=[], description="Of a clinician; `*` is every one, and without any they open none."
     )
+
+    def profile(self) -> Profile:
+        return Profile(
+            self.name, frozenset(self.roles), self.title, self.registration, tuple(self.departments)
+        )
 
 
 class NewUser(UserProfile):
@@ -113,15 +123,23 @@ def list_users(ctx: Administrator, cursor: Cursor = None, limit: Limit = 50) -> 
 @api.post("", status_code=201, response_model=InvitedUser)
 def create_user(ctx: Administrator, once: IdempotentDep, new: NewUser) -> Response:
     """Create a user; the answer holds the link with which they choose a password."""
-    origin, offered = origin_of(ctx.request), offered_departments(ctx.settings.triage_model)
 
     def create(tx: Transaction) -> InvitedUser:
-        user_id = users.create(tx, new.login, _profile(new), departments=offered)
-        token = invites.invite(tx, user_id)
-        view = _view(users.load_user(tx, user_id))
-        return InvitedUser(link=f"{origin}/setup/{token}", **view.model_dump())
+        member, link = _created(ctx, tx, new.login, new.profile())
+        return InvitedUser(link=link, **_view(member).model_dump())
 
     return once.run(ctx.records, ctx.actor, create).response()
+
+
+def _created(ctx: RequestContext, tx: Transaction, login: str, profile: Profile) -> tuple[Member, str]:
+    """A new user with the one-time link."""
+    user_id = users.create(tx, login, profile, departments=offered_departments(ctx.settings.triage_model))
+    link = _link(ctx, tx, user_id)
+    return users.load_user(tx, user_id), link
+
+
+def _link(ctx: RequestContext, tx: Transaction, user_id: str) -> str:
+    return f"{origin_of(ctx.request)}/setup/{invites.invite(tx, user_id)}"
 
 
 @api.get("/{user_id}")
@@ -134,12 +152,14 @@ def get_user(ctx: Administrator, user_id: UserId) -> UserView:
 @api.put("/{user_id}")
 def change_user(ctx: Administrator, user_id: UserId, profile: UserProfile) -> UserView:
     """Give a user another name, other roles, other departments."""
-    offered, wanted = offered_departments(ctx.settings.triage_model), _profile(profile)
-    return _changed(ctx, user_id, lambda tx: users.change(tx, user_id, wanted, departments=offered))
+    offered = offered_departments(ctx.settings.triage_model)
+    return _changed(
+        ctx, user_id, lambda tx: users.change(tx, user_id, profile.profile(), departments=offered)
+    )
 
 
-Act = Callable[[Transaction, str], object]
-ACTS: tuple[tuple[str, str, str, Act], ...] = (
+_Act = Callable[[Transaction, str], object]
+_ACTS: tuple[tuple[str, str, str, _Act], ...] = (
     ("disable", "disable_user", "Close an account; nothing is deleted.", users.disable),
     ("enable", "enable_user", "Open a closed account again.", users.enable),
     ("unlock", "unlock_user", "End the pause after failed sign-ins.", users.unlock),
@@ -159,15 +179,18 @@ ACTS: tuple[tuple[str, str, str, Act], ...] = (
 """What is done to an account, by the API and the pages: path, name, meaning, and the work."""
 
 
-def _changing(act: Act) -> Callable[..., UserView]:
-    def changed(ctx: Administrator, user_id: UserId) -> UserView:
+def _add_act(path: str, name: str, meaning: str, act: _Act) -> None:
+    @api.post(f"/{{user_id}}/{path}", name=name, description=meaning)
+    def by_program(ctx: Administrator, user_id: UserId) -> UserView:
         return _changed(ctx, user_id, lambda tx: act(tx, user_id))
 
-    return changed
+    @pages.post(f"/{{user_id}}/{path}")
+    def by_page(ctx: Administrator, user_id: str) -> Response:
+        return _done(ctx, user_id, lambda tx: act(tx, user_id))
 
 
-for _path, _name, _meaning, _act in ACTS:
-    api.post(f"/{{user_id}}/{_path}", name=_name, description=_meaning)(_changing(_act))
+for _one_act in _ACTS:
+    _add_act(*_one_act)
 
 
 @api.post("/{user_id}/reset", status_code=201, response_model=Link)
@@ -175,12 +198,12 @@ def reset_user(
     ctx: Administrator, once: IdempotentDep, user_id: UserId, how: Reset | None = None
 ) -> Response:
     """Take the password away and end every session; the answer holds the link to choose another."""
-    origin, keep = origin_of(ctx.request), how is not None and how.keep_keys
+    keep = how is not None and how.keep_keys
 
     def reset(tx: Transaction) -> Link:
         ended = users.reset_access(tx, user_id, keys=not keep)
         return Link(
-            link=f"{origin}/setup/{invites.invite(tx, user_id)}",
+            link=_link(ctx, tx, user_id),
             sessions_ended=ended.sessions,
             passkeys_removed=ended.passkeys,
             tokens_revoked=ended.tokens,
@@ -195,33 +218,13 @@ def _changed(ctx: RequestContext, user_id: str, work: Callable[[Transaction], ob
         return _view(users.load_user(tx, user_id))
 
 
-def _profile(given: UserProfile) -> Profile:
-    return Profile(
-        given.name, frozenset(given.roles), given.title, given.registration, tuple(given.departments)
-    )
-
-
 def _view(member: Member) -> UserView:
-    profile = member.profile
     return UserView.from_value(
         member,
-        name=profile.name,
-        title=profile.title,
-        registration=profile.registration,
-        roles=sorted(profile.roles),
-        departments=list(profile.departments),
+        **asdict(member.profile) | {"roles": sorted(member.profile.roles)},
         disabled=member.disabled_at is not None,
         paused=member.locked_until is not None,
     )
-
-
-# The administrator's list of users: who works here, with which role, and the links that let them in.
-
-
-pages = APIRouter(prefix="/admin/users")
-NAVIGATION = (
-    NavigationEntry("/admin/users", Permission.USERS, "persons", Sentence("Users"), "g p", position=80),
-)
 
 
 class UserForm(BaseModel):
@@ -266,18 +269,12 @@ def _list(
 @pages.post("")
 def add(ctx: Administrator, form: Annotated[UserForm, Form()]) -> Response:
     """Create a user; the page shows the one-time link this once."""
-    offered = offered_departments(ctx.settings.triage_model)
     try:
         with ctx.write() as tx:
-            user_id = users.create(tx, form.login, form.profile(), departments=offered)
-            token, member = invites.invite(tx, user_id), users.load_user(tx, user_id)
+            member, link = _created(ctx, tx, form.login, form.profile())
     except TetkikError as error:
         return _list(ctx, error=error)
-    return _list(ctx, link=_link(ctx.request, token), invited=member)
-
-
-def _link(request: Request, token: str) -> str:
-    return f"{origin_of(request)}/setup/{token}"
+    return _list(ctx, link=link, invited=member)
 
 
 @pages.get("/{user_id}")
@@ -314,17 +311,6 @@ def change(ctx: Administrator, user_id: str, form: Annotated[UserForm, Form()]) 
     return _done(ctx, user_id, lambda tx: users.change(tx, user_id, form.profile(), departments=offered))
 
 
-def _changing_of_users_pages(act: Act) -> Callable[..., Response]:
-    def changed(ctx: Administrator, user_id: str) -> Response:
-        return _done(ctx, user_id, lambda tx: act(tx, user_id))
-
-    return changed
-
-
-for _path, _, _, _act in ACTS:
-    pages.post(f"/{{user_id}}/{_path}")(_changing_of_users_pages(_act))
-
-
 @pages.post("/{user_id}/reset")
 def reset(ctx: Administrator, user_id: str, keep: Annotated[bool, Form()] = False) -> Response:
     """Take the password away; the page shows the link for a new one this once.
@@ -334,19 +320,14 @@ def reset(ctx: Administrator, user_id: str, keep: Annotated[bool, Form()] = Fals
     try:
         with ctx.write() as tx:
             ended = users.reset_access(tx, user_id, keys=not keep)
-            token = invites.invite(tx, user_id)
+            link = _link(ctx, tx, user_id)
     except TetkikError as error:
         return _one(ctx, user_id, error=error)
-    return _one(ctx, user_id, link=_link(ctx.request, token), ended=ended)
+    return _one(ctx, user_id, link=link, ended=ended)
 
 
 def _done(ctx: RequestContext, user_id: str, work: Callable[[Transaction], object]) -> Response:
-    try:
-        with ctx.write() as tx:
-            work(tx)
-    except TetkikError as error:
-        return _one(ctx, user_id, error=error)
-    return RedirectResponse(f"/admin/users/{user_id}", 303)
+    return ctx.change(work, f"/admin/users/{user_id}", lambda error: _one(ctx, user_id, error=error))
 
 
 def _choices(departments: tuple[str, ...]) -> dict[str, Any]:

@@ -96,8 +96,6 @@ def reason_words(reason: PriorityReason, language: Language) -> str:
 
 
 # What a request asks of the worklist, and the same as an address: for the API and the page alike.
-
-
 class PriorityWord(StrEnum):
     """`values.Priority` as a word."""
 
@@ -352,8 +350,6 @@ class Found(BaseModel):
 
 
 # The worklist, and who is reading a case.
-
-
 api = APIRouter()
 
 CaseId = Annotated[str, Path(max_length=26, description="Of the case.")]
@@ -464,8 +460,6 @@ async def events(
 
 
 # The worklist and the search for a case, live: whatever happens, the list shows it where the eye was.
-
-
 pages = APIRouter()
 NAVIGATION = (
     NavigationEntry(
@@ -590,10 +584,8 @@ def save_view(
 
 
 @pages.post("/worklist/views/{view_id}/remove")
-def remove_view(ctx: Reader, view_id: Annotated[str, Path(max_length=26)]) -> RedirectResponse:
-    with ctx.write() as tx:
-        saved_views.remove_view(tx, view_id)
-    return RedirectResponse("/worklist", 303)
+def remove_view(ctx: Reader, view_id: Annotated[str, Path(max_length=26)]) -> Response:
+    return ctx.change(lambda tx: saved_views.remove_view(tx, view_id), "/worklist")
 
 
 def _to_list(query: WorklistForm) -> RedirectResponse:
@@ -734,8 +726,6 @@ def _shared(request: Request, actor: Actor, items: tuple[WorklistItem, ...]) -> 
 
 
 # Pools of readers, as an administrator makes them.
-
-
 pools_pages = APIRouter(prefix="/admin/pools")
 
 Administrator = Annotated[RequestContext, allowed(Permission.USERS)]
@@ -761,18 +751,15 @@ def change(ctx: Administrator, pool_id: PoolId, name: Name, member: Members = No
 
 @pools_pages.post("/{pool_id}/remove")
 def remove(ctx: Administrator, pool_id: PoolId) -> Response:
-    with ctx.write() as tx:
-        assignments.remove_pool(tx, pool_id)
-    return RedirectResponse("/admin/pools", 303)
+    return ctx.change(lambda tx: assignments.remove_pool(tx, pool_id), "/admin/pools")
 
 
 def _save(ctx: RequestContext, pool_id: str | None, name: str, members: list[str] | None) -> Response:
-    try:
-        with ctx.write() as tx:
-            assignments.save_pool(tx, pool_id, name, members or ())
-    except TetkikError as error:
-        return _page(ctx, error)
-    return RedirectResponse("/admin/pools", 303)
+    return ctx.change(
+        lambda tx: assignments.save_pool(tx, pool_id, name, members or ()),
+        "/admin/pools",
+        lambda error: _page(ctx, error),
+    )
 
 
 def _page(ctx: RequestContext, error: TetkikError | None = None) -> Response:

@@ -139,8 +139,6 @@ class FindingsShape(BaseModel):
 
 
 # Images: upload, pixels for a viewer, heatmaps, preview, the file as it came.
-
-
 api = APIRouter(prefix="/images", tags=["images"])
 Reader = Annotated[RequestContext, allowed(Permission.IMAGE_READ)]
 Sender = Annotated[RequestContext, allowed(Permission.IMAGE_UPLOAD)]
@@ -375,8 +373,6 @@ def _picture(
 
 
 # The tags of a DICOM file, for whoever may see the image: a piece of the reading view.
-
-
 tags_pages = APIRouter(prefix="/images")
 
 
@@ -391,8 +387,6 @@ def tags(ctx: Reader, decoder: DecoderDep, image_id: Annotated[str, Path(max_len
 
 
 # Images that are taken out of a case, put back, or moved to another one.
-
-
 class RemovalSent(BaseModel):
     """Why an image is taken out."""
 
@@ -450,8 +444,6 @@ def move(
 
 
 # The images of a case: which study each belongs to; taken out, put back, moved.
-
-
 pages = APIRouter()
 
 

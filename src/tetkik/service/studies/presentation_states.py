@@ -71,8 +71,6 @@ def keep_presentation_state(
 
 
 # Presentation states (GSPS) of an image: made of what is looked at; those that came as files, applied.
-
-
 api = APIRouter(prefix="/images/{image_id}", tags=["images"])
 _Number = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 _Pair = Annotated[list[_Number], Field(min_length=2, max_length=2)]

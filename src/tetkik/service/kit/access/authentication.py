@@ -234,8 +234,6 @@ def refuse_programs(actor: Actor) -> None:
 
 
 # The session that begins when somebody has proved who they are, however they did.
-
-
 def start_session_and_redirect(
     request: Request, context: AppContext, actor: Actor, back: str, *, replace: bool = True
 ) -> Response:

@@ -61,8 +61,6 @@ def departments_by_value(text: str, setting: str, model: str | None) -> dict[str
 #
 # OpenID Connect Core 1.0, 3.1; RFC 7636 (PKCE); RFC 9207 (`iss` of the answer); RFC 9700 (state bound to the
 # browser). The ID token is believed for its signature and claims alone, whatever channel it came through.
-
-
 COOKIE = "tetkik-sign-on"
 CALLBACK = "/login/oidc/callback"
 _SECONDS = 10
@@ -269,8 +267,6 @@ def _refused() -> Forbidden:
 
 
 # The hospital's directory, as the settings name it.
-
-
 def directory_of(settings: Settings) -> Directory | None:
     """The directory that is asked about passwords; None where there is none.
 

@@ -203,8 +203,6 @@ def _refused() -> Forbidden:
 
 
 # The same person once more: before a signature, and before what would open their account to others.
-
-
 FRESH = timedelta(minutes=5)
 
 

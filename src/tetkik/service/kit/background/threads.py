@@ -55,8 +55,6 @@ class PeriodicThread(ABC):
 
 
 # The thread that writes how many sign-ins were refused, though nobody tries again.
-
-
 _SECONDS = 20
 _log = structlog.get_logger()
 
@@ -84,8 +82,6 @@ class RefusalThread(PeriodicThread):
 
 
 # The thread that applies retention once a day, whatever else the service does.
-
-
 _CHECKS = 15 * 60
 """Seconds between two checks whether a day has passed."""
 _FIRST = 60

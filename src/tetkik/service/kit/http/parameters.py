@@ -31,19 +31,22 @@ Date = Annotated[date, BeforeValidator(_refuse_number)]
 
 
 class Shape(BaseModel):
-    """Takes its fields from a value of the records: the attributes of the same names, or `given`."""
+    """Takes its fields from a value of the records: the attributes of the same names, or `given`.
+
+    `validation_alias` names an attribute that is called otherwise.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
     @classmethod
     def from_value(cls, value: object, /, **given: Any) -> Self:
-        names = cls.model_fields.keys() - given.keys()
+        names = {
+            str(field.validation_alias or name) for name, field in cls.model_fields.items()
+        } - given.keys()
         return cls(**given, **{name: getattr(value, name) for name in names if hasattr(value, name)})
 
 
 # Long lists, a page at a time: a cursor says where the next begins (keyset: nothing is skipped).
-
-
 T = TypeVar("T")
 
 Limit = Annotated[int, Query(ge=1, le=200, description="Most items of this page.")]
@@ -89,8 +92,6 @@ def decode_cursor(cursor: str, kinds: Sequence[type]) -> list[str | int]:
 
 
 # Changes that name the state they were made on: the header `If-Match` (RFC 9110, 13.1.1).
-
-
 CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 MATCHED: dict[int | str, dict[str, Any]] = {
     412: {"description": "Somebody else changed it first.", "content": CONTENT},
@@ -126,8 +127,6 @@ Revision = Annotated[int, Depends(number_in)]
 
 
 # Whether a phone asks: its display is no diagnostic one, and it is lost more easily than a desk.
-
-
 def is_phone(headers: Headers) -> bool:
     """By the client hint (W3C User-Agent Client Hints, 3.4), or by the word that browsers of phones say."""
     return headers.get("sec-ch-ua-mobile") == "?1" or "Mobi" in headers.get("user-agent", "")

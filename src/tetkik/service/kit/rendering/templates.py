@@ -62,8 +62,6 @@ def status_of(error: TetkikError) -> int:
 # Understood is what the modules of this package use: named imports, and `export` before a declaration that
 # is
 # never assigned anew.
-
-
 _IMPORT = re.compile(r"^import \{([^}]*)\} from '([^']+)';$|^import \{([^}]*)\} from \"([^\"]+)\";$", re.M)
 _LATER = re.compile(r"\bawait import\('([^']+)'\)")
 _EXPORT = re.compile(r"^export ((?:async )?(?:function\*?|class|const) (\w+))", re.M)
@@ -107,8 +105,6 @@ def _add(path: str, modules: dict[str, str], seen: set[str]) -> None:
 
 
 # The bar at the top: each module of pages declares its entry as `NAVIGATION`; `app.py` collects them.
-
-
 @dataclass(frozen=True, slots=True)
 class NavigationEntry:
     """A page in the bar, with a symbol of `static/icons.svg`.

@@ -76,8 +76,6 @@ def _hides(char: str) -> bool:
 
 
 # Body Part Examined and Modality in the words of the pages.
-
-
 _PARTS = {
     "ABDOMEN": Sentence("Abdomen"),
     "BRAIN": Sentence("Brain"),
