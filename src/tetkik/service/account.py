@@ -231,7 +231,6 @@ def add_passkey(ctx: Owner, addition: Addition) -> dict[str, str]:
     return {"id": passkeys.register(ctx.request, ctx.actor, addition.name, addition.credential)}
 
 
-# One's own account: password, passkeys, sessions, tokens.
 pages = APIRouter()
 
 _BROWSERS = (

@@ -1,4 +1,4 @@
-"""What each action of the audit trail is called on a page."""
+"""The audit trail: who did what, whether it is whole, every step of one case. No patient's name appears."""
 
 from __future__ import annotations
 
@@ -113,7 +113,6 @@ def actions_named(language: Language) -> list[tuple[str, str]]:
     )
 
 
-# The audit trail for programs: no patient's name in it.
 api = APIRouter(tags=["audit"])
 
 Auditor = Annotated[RequestContext, allowed(Permission.AUDIT_READ)]
@@ -177,9 +176,6 @@ def _number(cursor: str) -> int:
     return before
 
 
-# The auditor's pages: who did what, whether the trail is whole, and every step of one case.
-#
-# No patient's name appears: cases have their numbers, patients their ids.
 pages = APIRouter(prefix="/audit")
 NAVIGATION = (
     NavigationEntry("/audit", Permission.AUDIT_READ, "audit", Sentence("Audit"), "g a", position=70, start=7),

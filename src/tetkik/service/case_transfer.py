@@ -1,4 +1,4 @@
-"""A case moves to the right patient: images sealed anew before anybody waits, what is left removed after."""
+"""A case that was opened for the wrong patient moves to the right one: found, compared, moved."""
 
 from __future__ import annotations
 
@@ -41,7 +41,6 @@ def finish(ctx: RequestContext, decoder: ImageDecoder, done: CompletedTransfer) 
     decoder.work_available.set()
 
 
-# A case that was opened for the wrong patient is looked at beside the right one, and moved there.
 api = APIRouter(prefix="/cases", tags=["cases"])
 Mover = Annotated[RequestContext, allowed(Permission.CASE_MOVE)]
 
@@ -128,7 +127,6 @@ def move_case(
     return outcome.response()
 
 
-# The way of a case from the wrong patient to the right one: found or registered, compared, moved.
 pages = APIRouter(prefix="/cases/{case_id}/move")
 _Short = Annotated[str, Form(max_length=400)]
 

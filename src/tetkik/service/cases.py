@@ -1,4 +1,4 @@
-"""What cases look like to a program."""
+"""Cases: open, list, look, correct, and the slip to hand over. The ETag is of what one sees."""
 
 from __future__ import annotations
 
@@ -204,7 +204,6 @@ class PriorityChoice(StrEnum):
         return None if self is PriorityChoice.AS_FOUND else Priority[self.name]
 
 
-# The slip that a patient carries from the desk: where to, how soon, and a number; no more of the patient.
 _QUIET_ZONE = 2
 """Modules of white around the code; the slip's paper goes on outside."""
 
@@ -257,7 +256,6 @@ def qr_code(text: str) -> Markup:
     )
 
 
-# Cases: open, list, look, correct. The ETag is of what one sees; a correction names it.
 api = APIRouter(prefix="/cases", tags=["cases"])
 Reader = Annotated[RequestContext, allowed(Permission.CASE_READ)]
 CaseId = Annotated[str, Path(max_length=26, description="Of the case.")]
@@ -396,7 +394,6 @@ def break_glass(
     return once.run(ctx.records, ctx.actor, work).response()
 
 
-# One case: who, what was said, where to, what there is; its corrections, and the slip to hand over.
 pages = APIRouter()
 
 _Short = Annotated[str, Form(max_length=400)]

@@ -1,4 +1,4 @@
-"""Who is told of a critical result, in what order, and how long each has: of a file and a setting."""
+"""Critical results: who is told, how, and when the next one is; the list, and what is done about one."""
 
 from __future__ import annotations
 
@@ -138,7 +138,6 @@ def _read(file: Path | None) -> tuple[Contact, ...]:
         ) from None
 
 
-# A notice on its way: SMS and pager by the hospital's HTTP gateway, e-mail by SMTP. No word of a patient.
 _SECONDS = 15.0
 
 
@@ -202,7 +201,6 @@ def _mail(settings: Settings, to: str, text: str) -> None:
         server.send_message(message)
 
 
-# The list of critical results, and what is done about one: report, acknowledge, write down who heard it.
 pages = APIRouter()
 NAVIGATION = (
     NavigationEntry(
@@ -276,7 +274,6 @@ def record_call(
     )
 
 
-# The thread that tells contacts of critical results, one after the other, until somebody knows of it.
 _POLL_SECONDS = 2.0
 _log = structlog.get_logger()
 

@@ -1,4 +1,4 @@
-"""The folder of a demonstration: made, emptied or refused; how far it is filled; the settings of it."""
+"""The reading room with invented patients, `tetkik serve --demo`: its folder, its people, its pages."""
 
 from __future__ import annotations
 
@@ -157,7 +157,6 @@ def demonstration_settings(chosen: Settings, folder: Path, host: str | None) -> 
     return chosen.model_copy(update=defaults | own)
 
 
-# Who works in a demonstration: one person for each role, all with the same password.
 STAFF = Demonstration(
     password="gösteri parolası yeter",  # noqa: S106 - it is shown on every page
     people={
@@ -201,7 +200,6 @@ def at_work(records: Records, role: Role) -> Actor:
         return person(tx, role.value, Peer())
 
 
-# The people of a demonstration, any of whom one may become: these routes exist in a demonstration alone.
 router = APIRouter()
 _FIRST = "pneumonia"
 """The case that the tour reads."""
@@ -248,10 +246,6 @@ def _progress(context: AppContext) -> Progress:
     return Progress.load(context.settings.data_dir)
 
 
-# Fills a demonstration in the background, by the same functions as the pages: people do it, models read.
-#
-# The first case is there within seconds. What was filled is noted step by step, so that a start after Ctrl-C
-# goes on.
 _STEP = 0.1
 """Seconds between two looks whether the models have read what was uploaded."""
 _WORKING = (JobState.QUEUED, JobState.RUNNING)

@@ -1,4 +1,4 @@
-"""The installed models, as a request names them, and their references."""
+"""Models: their cards, how radiologists judge them, and whether they drift. Nothing identifies a patient."""
 
 from __future__ import annotations
 
@@ -106,7 +106,6 @@ def triage_csv(ctx: RequestContext, since: date | None, until: date | None) -> R
     )
 
 
-# Markdown of a model's card as HTML that is safe to show: no raw HTML, no pictures, no scripts in links.
 _FRONT = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 
 
@@ -128,7 +127,6 @@ def rendered(text: str) -> Markup:
     return Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704 - escaped by the renderer
 
 
-# What models, agreement and drift look like to a program.
 class ModelSummary(Shape):
     """An installed bundle."""
 
@@ -260,9 +258,6 @@ class DriftOfModel(Shape):
     )
 
 
-# The engineer's pages: models, their cards, how radiologists judge them, and whether they drift.
-#
-# Nothing here identifies a patient: figures, labels and bundles alone.
 pages = APIRouter(prefix="/engineer")
 NAVIGATION = (
     NavigationEntry(
@@ -460,7 +455,6 @@ def feedback_table(ctx: Annotated[RequestContext, allowed(Permission.FEEDBACK_EX
     return triage_csv(ctx, None, None)
 
 
-# The installed models: what their manifests say, how radiologists judge them, whether they drift.
 api = APIRouter(prefix="/models", tags=["models"])
 
 

@@ -69,7 +69,6 @@ def take_file(ctx: Writer, sent: MacrosSent) -> None:
         macros.replace_all(tx, [item.value() for item in sent.macros])
 
 
-# One's own macros: a list, a form for each, and the file that carries them to another hospital.
 pages = APIRouter(prefix="/account/macros")
 
 

@@ -1,4 +1,4 @@
-"""The threads that send results to other systems."""
+"""What is sent to other systems: the threads that send it, and the page of how they answered."""
 
 from __future__ import annotations
 
@@ -98,7 +98,6 @@ class OutboxThread(PeriodicThread):
         return found
 
 
-# What was sent to other systems and how they answered; what they refused is sent again from here.
 pages = APIRouter(prefix="/outbox")
 Keeper = Annotated[RequestContext, allowed(Permission.OUTBOX)]
 Name = Annotated[str, Query(max_length=40)]

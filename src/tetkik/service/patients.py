@@ -1,4 +1,4 @@
-"""What patients look like to a program, and what people type of one into a form."""
+"""Records of a patient: looked at, compared with another's, joined into one, and taken apart again."""
 
 from __future__ import annotations
 
@@ -218,7 +218,6 @@ class LinkShape(BaseModel):
     reason: LinkReason
 
 
-# Records of one patient: looked at, compared with another's, joined into one, and taken apart again.
 api = APIRouter(prefix="/patients", tags=["patients"])
 Merger = Annotated[RequestContext, allowed(Permission.PATIENTS_MERGE)]
 PatientId = Annotated[str, Path(max_length=26, description="Of a record of the patient.")]
@@ -256,7 +255,6 @@ def unlink_patient(ctx: Merger, patient_id: PatientId, reason: SplitReason) -> N
     written(ctx.write, lambda tx: patient_merge.unlink(tx, patient_id, reason))
 
 
-# A patient's records: who else may be the same person, two side by side, joined, and taken apart again.
 pages = APIRouter(prefix="/patients")
 
 

@@ -1,4 +1,4 @@
-"""A received study beside an order, row by row, as the page shows it."""
+"""Received studies that wait for a person to say whose they are, beside the order that may be theirs."""
 
 from __future__ import annotations
 
@@ -139,7 +139,6 @@ def _minute(at: datetime | None) -> str:
     return f"{at.astimezone():%d.%m.%Y %H:%M}" if at is not None else ""
 
 
-# The list of received studies that wait, and one of them beside the order that may be its own.
 pages = APIRouter(prefix="/received")
 NAVIGATION = (
     NavigationEntry(

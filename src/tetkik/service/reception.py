@@ -1,4 +1,4 @@
-"""Triage at the reception desk, for the pages and the API."""
+"""The reception desk: triage of a complaint, a new case, and who was here today or waits for an image."""
 
 from __future__ import annotations
 
@@ -100,7 +100,6 @@ def clinic(department: str, result: TriageResult | None) -> Clinic | None:
     return clinic_of(department, child=result is not None and result.child)
 
 
-# Lists of the desk and the technician: the cases of today, and who waits for an image, by urgency.
 lists_pages = APIRouter(prefix="/reception")
 
 Desk = Annotated[RequestContext, allowed(Permission.CASE_CREATE)]
@@ -144,7 +143,6 @@ def _list(ctx: RequestContext, kind: str, *, audit: bool = False) -> HTMLRespons
     return ctx.render(template, kind=kind, items=items, seq=seq, most=today.MOST)
 
 
-# What the answer to a complaint looks like to a program.
 class TriageRequest(BaseModel):
     """A complaint."""
 
@@ -258,7 +256,6 @@ class TypedUrgency(BaseModel):
         return UrgencyChoice(self.urgency, self.urgency_reason, self.urgency_sure)
 
 
-# One complaint in, the whole answer out; nothing of it is kept.
 api = APIRouter(tags=["triage"])
 
 
@@ -268,7 +265,6 @@ def triage(ctx: Annotated[RequestContext, allowed(Permission.TRIAGE)], request: 
     return TriageShape.of(answer_to(request.text, ctx.settings, ctx.language))
 
 
-# The reception desk: live triage of a complaint, search for the patient, a new case.
 pages = APIRouter()
 NAVIGATION = (
     NavigationEntry(

@@ -1,4 +1,4 @@
-"""Which period, and the figures of a department as a table for a spreadsheet."""
+"""The figures of a department for whoever heads it: how long reports take, how many, by whom."""
 
 from __future__ import annotations
 
@@ -116,7 +116,6 @@ def _minutes(minutes: float | None) -> str:
     return "" if minutes is None else f"{minutes:.1f}"
 
 
-# The page of whoever heads the department: how long reports take, how many, by whom, what was corrected.
 pages = APIRouter(prefix="/statistics")
 NAVIGATION = (
     NavigationEntry(

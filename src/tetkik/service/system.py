@@ -1,4 +1,4 @@
-"""Health in detail: what an administrator looks at before asking why."""
+"""Health, figures for Prometheus, and the administrator's overview; no ids, no names."""
 
 from __future__ import annotations
 
@@ -117,11 +117,8 @@ def status(ctx: Annotated[RequestContext, allowed(Permission.SYSTEM)]) -> Status
     )
 
 
-# Figures for Prometheus: how long pages take, and counts of the records. No ids, no names.
-#
 # `/metrics` is for tokens and people with the permission `metrics`; with the setting `metrics_public` also
-# for
-# a program on this very host that comes directly, not through a proxy.
+# for a program on this very host that comes directly, not through a proxy.
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
@@ -278,7 +275,6 @@ def _from_here(request: Request) -> bool:
         return False
 
 
-# The administrator's overview: health and settings; nobody's name.
 pages = APIRouter(prefix="/admin")
 NAVIGATION = (
     NavigationEntry("/admin", Permission.SYSTEM, "server", Sentence("System"), "g s", position=100, start=5),

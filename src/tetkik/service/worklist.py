@@ -1,4 +1,4 @@
-"""The columns of the worklist: their words, which are shown, and the reason of a priority in words."""
+"""The worklist, the search for a case, live events, and the pools of readers."""
 
 from __future__ import annotations
 
@@ -95,7 +95,6 @@ def reason_words(reason: PriorityReason, language: Language) -> str:
     return " · ".join(parts)
 
 
-# What a request asks of the worklist, and the same as an address: for the API and the page alike.
 class PriorityWord(StrEnum):
     """`values.Priority` as a word."""
 
@@ -349,7 +348,6 @@ class Found(BaseModel):
     more: bool = Field(description="Whether there may be more than these: say more of the name.")
 
 
-# The worklist, and who is reading a case.
 api = APIRouter()
 
 CaseId = Annotated[str, Path(max_length=26, description="Of the case.")]
@@ -459,7 +457,6 @@ async def events(
     return event_stream(stream(broker, ctx.app, ctx.actor, begins))
 
 
-# The worklist and the search for a case, live: whatever happens, the list shows it where the eye was.
 pages = APIRouter()
 NAVIGATION = (
     NavigationEntry(
@@ -725,7 +722,6 @@ def _shared(request: Request, actor: Actor, items: tuple[WorklistItem, ...]) -> 
     }
 
 
-# Pools of readers, as an administrator makes them.
 pools_pages = APIRouter(prefix="/admin/pools")
 
 Administrator = Annotated[RequestContext, allowed(Permission.USERS)]

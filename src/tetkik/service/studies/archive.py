@@ -204,7 +204,6 @@ def _belongs_to(entry: zipfile.ZipInfo, programs: Collection[PurePosixPath]) -> 
     return any(folder in programs and folder.parts for folder in above)
 
 
-# A zip of images, such as a patient's CD: every image in it is an upload of its own, with its own answer.
 archive_api = APIRouter(prefix="/images/archive", tags=["images"])
 Sender = Annotated[RequestContext, allowed(Permission.IMAGE_UPLOAD)]
 _MOST_NAMED = 500

@@ -1,4 +1,4 @@
-"""What images, runs and work look like to a program."""
+"""Images of a case: pixels for a viewer, heatmaps, tags, the file; taken out, put back, moved."""
 
 from __future__ import annotations
 
@@ -138,7 +138,6 @@ class FindingsShape(BaseModel):
         return cls(run=RunShape.from_value(run), result=result.as_json())
 
 
-# Images: upload, pixels for a viewer, heatmaps, preview, the file as it came.
 api = APIRouter(prefix="/images", tags=["images"])
 Reader = Annotated[RequestContext, allowed(Permission.IMAGE_READ)]
 Sender = Annotated[RequestContext, allowed(Permission.IMAGE_UPLOAD)]
@@ -372,7 +371,6 @@ def _picture(
     return Response(png, headers=headers, media_type="image/png")
 
 
-# The tags of a DICOM file, for whoever may see the image: a piece of the reading view.
 tags_pages = APIRouter(prefix="/images")
 
 
@@ -386,7 +384,6 @@ def tags(ctx: Reader, decoder: DecoderDep, image_id: Annotated[str, Path(max_len
     return ctx.render("studies/tags.html.jinja", rows=rows, cut=len(rows) >= MOST, most=MOST)
 
 
-# Images that are taken out of a case, put back, or moved to another one.
 class RemovalSent(BaseModel):
     """Why an image is taken out."""
 
@@ -443,7 +440,6 @@ def move(
     return outcome.response()
 
 
-# The images of a case: which study each belongs to; taken out, put back, moved.
 pages = APIRouter()
 
 

@@ -1,4 +1,4 @@
-"""A presentation state comes in as a file: it is kept beside the image of the case that it is about."""
+"""Presentation states (GSPS) of an image: made of what is looked at; applied where they come as files."""
 
 from __future__ import annotations
 
@@ -70,7 +70,6 @@ def keep_presentation_state(
     return UploadShape(image=shape, fresh=fresh, case_number=case.number, case_opened=False, differs=[])
 
 
-# Presentation states (GSPS) of an image: made of what is looked at; those that came as files, applied.
 api = APIRouter(prefix="/images/{image_id}", tags=["images"])
 _Number = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 _Pair = Annotated[list[_Number], Field(min_length=2, max_length=2)]

@@ -223,7 +223,6 @@ async def upload(
     return outcome.response()
 
 
-# Upload: drag files in, see what becomes of each; into a case, or by what a DICOM file says.
 pages = APIRouter()
 NAVIGATION = (
     NavigationEntry("/upload", Permission.IMAGE_UPLOAD, "upload", Sentence("Upload"), "g u", position=20),

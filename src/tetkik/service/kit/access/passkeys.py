@@ -202,7 +202,6 @@ def _refused() -> Forbidden:
     return Forbidden("The passkey does not open this; try again, or use your password.")
 
 
-# The same person once more: before a signature, and before what would open their account to others.
 FRESH = timedelta(minutes=5)
 
 

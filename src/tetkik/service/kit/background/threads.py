@@ -1,4 +1,4 @@
-"""A thread that does something again and again until it is stopped."""
+"""Threads that do something again and again until they are stopped: refused sign-ins, retention."""
 
 from __future__ import annotations
 
@@ -54,7 +54,6 @@ class PeriodicThread(ABC):
             wait = self._interval
 
 
-# The thread that writes how many sign-ins were refused, though nobody tries again.
 _SECONDS = 20
 _log = structlog.get_logger()
 
@@ -81,7 +80,6 @@ class RefusalThread(PeriodicThread):
             _log.error("refusals.not_written", fault=type(error).__name__)
 
 
-# The thread that applies retention once a day, whatever else the service does.
 _CHECKS = 15 * 60
 """Seconds between two checks whether a day has passed."""
 _FIRST = 60

@@ -28,8 +28,7 @@ from tetkik.errors import InputError, TooManyRequests
 # A large file as a request brings it: on the disk, sealed under a key that exists in memory alone.
 #
 # Images do not lie about in a temporary folder in the clear, and an archive of a whole examination does not
-# fit
-# into memory. The file has no name from the start, so that it goes with the process, however that ends.
+# fit into memory. The file has no name from the start, so that it goes with the process, however that ends.
 
 
 _PIECE = 1 << 20

@@ -1,4 +1,4 @@
-"""The base of what the API answers with."""
+"""What a request says beside its body: cursors of long lists, dates, `If-Match`; and the base of answers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,6 @@ class Shape(BaseModel):
         return cls(**given, **{name: getattr(value, name) for name in names if hasattr(value, name)})
 
 
-# Long lists, a page at a time: a cursor says where the next begins (keyset: nothing is skipped).
 T = TypeVar("T")
 
 Limit = Annotated[int, Query(ge=1, le=200, description="Most items of this page.")]
@@ -91,7 +90,6 @@ def decode_cursor(cursor: str, kinds: Sequence[type]) -> list[str | int]:
     return place
 
 
-# Changes that name the state they were made on: the header `If-Match` (RFC 9110, 13.1.1).
 CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 MATCHED: dict[int | str, dict[str, Any]] = {
     412: {"description": "Somebody else changed it first.", "content": CONTENT},
@@ -126,7 +124,6 @@ Revision = Annotated[int, Depends(number_in)]
 """A route's parameter for the revision in If-Match."""
 
 
-# Whether a phone asks: its display is no diagnostic one, and it is lost more easily than a desk.
 def is_phone(headers: Headers) -> bool:
     """By the client hint (W3C User-Agent Client Hints, 3.4), or by the word that browsers of phones say."""
     return headers.get("sec-ch-ua-mobile") == "?1" or "Mobi" in headers.get("user-agent", "")

@@ -36,9 +36,6 @@ from tetkik.service.kit.rendering.words import plain
 from tetkik.values.access import Actor, Permission
 from tetkik.values.common import DISCLAIMER
 
-# The HTTP status of each kind of error.
-
-
 _STATUS: tuple[tuple[type[TetkikError], int], ...] = (
     (NotFound, 404),
     (Conflict, 409),
@@ -60,8 +57,7 @@ def status_of(error: TetkikError) -> int:
 #
 # Each module becomes a function that runs once, in the order of the imports, so that names stay its own.
 # Understood is what the modules of this package use: named imports, and `export` before a declaration that
-# is
-# never assigned anew.
+# is never assigned anew.
 _IMPORT = re.compile(r"^import \{([^}]*)\} from '([^']+)';$|^import \{([^}]*)\} from \"([^\"]+)\";$", re.M)
 _LATER = re.compile(r"\bawait import\('([^']+)'\)")
 _EXPORT = re.compile(r"^export ((?:async )?(?:function\*?|class|const) (\w+))", re.M)
@@ -104,7 +100,6 @@ def _add(path: str, modules: dict[str, str], seen: set[str]) -> None:
     modules[path] = f"modules['{path}'] = (() => {{\n{body}\nreturn {{ {names} }};\n}})();\n"
 
 
-# The bar at the top: each module of pages declares its entry as `NAVIGATION`; `app.py` collects them.
 @dataclass(frozen=True, slots=True)
 class NavigationEntry:
     """A page in the bar, with a symbol of `static/icons.svg`.

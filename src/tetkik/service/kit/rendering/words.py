@@ -1,4 +1,4 @@
-"""A complaint cut into pieces: what decided for the department, and the words of a red flag."""
+"""Words of the pages: a complaint with what decided in it, and DICOM's codes."""
 
 from __future__ import annotations
 
@@ -75,7 +75,6 @@ def _hides(char: str) -> bool:
     return unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
 
-# Body Part Examined and Modality in the words of the pages.
 _PARTS = {
     "ABDOMEN": Sentence("Abdomen"),
     "BRAIN": Sentence("Brain"),
