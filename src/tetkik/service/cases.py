@@ -23,7 +23,6 @@ from tetkik.records.cases import admission, cases, priority
 from tetkik.records.cases.admission import Admission
 from tetkik.records.cases.cases import LONGEST_QUESTION, CaseView
 from tetkik.records.cases.locks import lock_case
-from tetkik.records.cases.transfers import MovedCase
 from tetkik.records.database import Transaction
 from tetkik.records.people import breakglass
 from tetkik.records.worklist import case_contents, claims, critical_results
@@ -140,14 +139,10 @@ class ChosenUrgencyShape(Shape):
 class OtherCaseShape(Shape):
     """The case at the other end of a move."""
 
-    case_id: str
+    case_id: str = Field(validation_alias="id")
     number: str
     reason: MoveReason
     moved_at: datetime
-
-    @classmethod
-    def of(cls, other: MovedCase | None) -> OtherCaseShape | None:
-        return None if other is None else cls.from_value(other, case_id=other.id)
 
 
 class CaseShape(CaseSummary):
@@ -176,16 +171,15 @@ class CaseShape(CaseSummary):
 
     @classmethod
     def of_case(cls, case: CaseView) -> CaseShape:
-        chosen = case.complaint.urgency_chosen if case.complaint else None
         return cls.from_value(
             case,
             priority=int(case.priority),
             patient=PersonShape.of(case.person),
             registered_as=PersonShape.of(case.registered_as) if case.registered_as else None,
             triage=TriageShape.of(case.complaint.result) if case.complaint else None,
-            urgency_chosen=ChosenUrgencyShape.from_value(chosen) if chosen else None,
-            moved_to=OtherCaseShape.of(case.moves.to),
-            moved_from=OtherCaseShape.of(case.moves.origin),
+            urgency_chosen=case.complaint.urgency_chosen if case.complaint else None,
+            moved_to=case.moves.to,
+            moved_from=case.moves.origin,
         )
 
 
@@ -282,11 +276,11 @@ def open_case(
         new.restricted,
         new.urgency.value() if new.urgency is not None and new.urgency.level is not None else None,
     )
-
-    def work(tx: Transaction) -> CaseShape:
-        return CaseShape.of_case(cases.load_case(tx, admission.admit(tx, wanted), audit=False))
-
-    return once.run(ctx.records, ctx.actor, work).response()
+    return once.run(
+        ctx.records,
+        ctx.actor,
+        lambda tx: CaseShape.of_case(cases.load_case(tx, admission.admit(tx, wanted), audit=False)),
+    ).response()
 
 
 @api.get("")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import chain, groupby
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Header, Path, Query
-from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 
 from tetkik.errors import Conflict, Forbidden, NotFound, TetkikError
@@ -31,7 +32,7 @@ from tetkik.service.cases import locked
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
 from tetkik.service.kit.context import AppContext
-from tetkik.service.kit.http.idempotency import IdempotentDep
+from tetkik.service.kit.http.idempotency import IdempotentDep, IdempotentRequest
 from tetkik.service.kit.http.parameters import Cursor, Limit, Page, Shape, decode_cursor, encode_cursor
 from tetkik.service.kit.http.responses import download_headers
 from tetkik.values.access import Permission
@@ -404,25 +405,13 @@ def remove(
     ctx: Sender, decoder: DecoderDep, image_id: ImageId, sent: RemovalSent, once: IdempotentDep
 ) -> Response:
     """Take an image out of its case; the report of its study is made from those that are left."""
-
-    def work(tx: Transaction) -> ImageShape:
-        return ImageShape.of(tx, image_removal.remove_image(tx, image_id, sent.reason), ctx.language)
-
-    outcome = once.run(ctx.records, ctx.actor, work, status=200)
-    decoder.work_available.set()
-    return outcome.response()
+    return _done(ctx, decoder, once, lambda tx: image_removal.remove_image(tx, image_id, sent.reason))
 
 
 @api.delete("/{image_id}/removal", response_model=ImageShape)
 def restore(ctx: Sender, decoder: DecoderDep, image_id: ImageId, once: IdempotentDep) -> Response:
     """Put an image back; its copy in another case is removed there."""
-
-    def work(tx: Transaction) -> ImageShape:
-        return ImageShape.of(tx, image_removal.restore_image(tx, image_id), ctx.language)
-
-    outcome = once.run(ctx.records, ctx.actor, work, status=200)
-    decoder.work_available.set()
-    return outcome.response()
+    return _done(ctx, decoder, once, lambda tx: image_removal.restore_image(tx, image_id))
 
 
 @api.post("/{image_id}/move", response_model=ImageShape)
@@ -430,10 +419,18 @@ def move(
     ctx: Sender, decoder: DecoderDep, image_id: ImageId, sent: MoveSent, once: IdempotentDep
 ) -> Response:
     """Move an image to another case; gives the image there."""
+    wanted = image_id, sent.case_id, sent.reason
+    return _done(ctx, decoder, once, lambda tx: image_removal.move_image(tx, *wanted, sure=sent.sure))
 
+
+def _done(
+    ctx: RequestContext,
+    decoder: ImageDecoder,
+    once: IdempotentRequest,
+    act: Callable[[Transaction], StoredImage],
+) -> Response:
     def work(tx: Transaction) -> ImageShape:
-        moved = image_removal.move_image(tx, image_id, sent.case_id, sent.reason, sure=sent.sure)
-        return ImageShape.of(tx, moved, ctx.language)
+        return ImageShape.of(tx, act(tx), ctx.language)
 
     outcome = once.run(ctx.records, ctx.actor, work, status=200)
     decoder.work_available.set()
@@ -480,25 +477,29 @@ def take_out(
     sure: Annotated[bool, Form()] = False,
 ) -> Response:
     """Take an image out; with the number of another case it is moved there."""
-    try:
-        with ctx.write() as tx:
-            if number.strip():
-                target = cases.find_case_by_number(tx, number)
-                image_removal.move_image(tx, image_id, target, reason, sure=sure)
-            else:
-                image_removal.remove_image(tx, image_id, reason)
-    except (Conflict, Forbidden, NotFound) as error:
+
+    def act(tx: Transaction) -> None:
+        if number.strip():
+            target = cases.find_case_by_number(tx, number)
+            image_removal.move_image(tx, image_id, target, reason, sure=sure)
+        else:
+            image_removal.remove_image(tx, image_id, reason)
+
+    def refused(error: TetkikError) -> Response:
         return _page(ctx, case_id, error, unsure=image_id if number.strip() else None)
+
+    shown = ctx.change(act, f"/cases/{case_id}/images", refused, (Conflict, Forbidden, NotFound))
     decoder.work_available.set()
-    return RedirectResponse(f"/cases/{case_id}/images", 303)
+    return shown
 
 
 @pages.post("/cases/{case_id}/images/{image_id}/restore")
 def put_back(ctx: Sender, decoder: DecoderDep, case_id: str, image_id: str) -> Response:
-    try:
-        with ctx.write() as tx:
-            image_removal.restore_image(tx, image_id)
-    except Conflict as error:
-        return _page(ctx, case_id, error)
+    shown = ctx.change(
+        lambda tx: image_removal.restore_image(tx, image_id),
+        f"/cases/{case_id}/images",
+        lambda error: _page(ctx, case_id, error),
+        (Conflict,),
+    )
     decoder.work_available.set()
-    return RedirectResponse(f"/cases/{case_id}/images", 303)
+    return shown
