@@ -26,12 +26,16 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.lifecycle import erasure
 from tetkik.records.lifecycle.erasure import ErasureReason
 from tetkik.records.lifecycle.patient_export import export_patient
-from tetkik.records.schema import AuditRow, CriticalResult, Study
+from tetkik.records.schema.cases import Study
+from tetkik.records.schema.reporting import CriticalResult
+from tetkik.records.schema.trail import AuditRow
 from tetkik.records.worklist import critical_results
 from tetkik.service import critical_results as contacts
 from tetkik.service.critical_results import send_due
 from tetkik.settings import Settings
-from tetkik.values import SYSTEM, CriticalLevel, Role, Sex
+from tetkik.values.access import SYSTEM, Role
+from tetkik.values.radiograph import Sex
+from tetkik.values.states import CriticalLevel
 
 _CONTACTS = """
 [[contact]]

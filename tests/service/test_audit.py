@@ -13,9 +13,10 @@ from tests.service.moving import moved
 from tests.templates import trees
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
-from tetkik.records.schema import AuditRow, Case
+from tetkik.records.schema.cases import Case
+from tetkik.records.schema.trail import AuditRow
 from tetkik.service.audit import action_word, actions_named, detail_words
-from tetkik.values import Role
+from tetkik.values.access import Role
 
 _NAMES = ("Gülçin", "ŞAHİN", "10000000146", "19700101", "nefes darl")
 

@@ -10,9 +10,12 @@ from sqlalchemy import select
 from tests.records.kit import made_case, made_user
 from tests.service.kit import served, sign_in
 from tetkik.records.cases.patients import Person
-from tetkik.records.schema import AuditRow, Case
+from tetkik.records.schema.cases import Case
+from tetkik.records.schema.trail import AuditRow
 from tetkik.records.worklist import claims
-from tetkik.values import CaseState, Priority, Role, Sex
+from tetkik.values.access import Role
+from tetkik.values.radiograph import Sex
+from tetkik.values.states import CaseState, Priority
 
 API = "/api/v1"
 

@@ -28,7 +28,8 @@ from tetkik.errors import SettingError, UsageError
 from tetkik.fleet.worker import Worker
 from tetkik.records.connect import DATABASE, open_demonstration, open_records
 from tetkik.records.lifecycle.backup import make_backup
-from tetkik.records.schema import Case, Image, Report
+from tetkik.records.schema.cases import Case, Image
+from tetkik.records.schema.reports import Report
 from tetkik.service.demonstration import (
     MARKER,
     MODEL,
@@ -43,7 +44,8 @@ from tetkik.service.demonstration_cases import CASES, PATIENTS
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.context import AppContext
 from tetkik.settings import Settings
-from tetkik.values import CaseState, ReportState
+from tetkik.values.document import ReportState
+from tetkik.values.states import CaseState
 
 
 @contextmanager

@@ -21,9 +21,10 @@ from tests.service.browser import (
 from tests.service.reading_room import PASSWORD, another_case, made_room, reading, served_room
 from tetkik.records.cases import cases
 from tetkik.records.cases.patients import Person
-from tetkik.records.schema import Case
+from tetkik.records.schema.cases import Case
 from tetkik.records.worklist import assignments, claims
-from tetkik.values import SYSTEM, CaseState, Priority, Role
+from tetkik.values.access import SYSTEM, Role
+from tetkik.values.states import CaseState, Priority
 
 
 def put(app_context, name, *, priority=Priority.ROUTINE):

@@ -16,8 +16,13 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.images import received_decisions, receiving, set_aside
 from tetkik.records.images.receiving import NewFile, ReceivedContent
 from tetkik.records.orders.orders import OrderContent, load_order, place_order
-from tetkik.records.schema import AuditRow, Case, Image, Patient, ReceivedStudy
-from tetkik.values import SYSTEM, Identity, OrderState, ReceivedState, RemovalReason, Role, Sex
+from tetkik.records.schema.cases import Case, Image
+from tetkik.records.schema.patients import Patient
+from tetkik.records.schema.receiving import ReceivedStudy
+from tetkik.records.schema.trail import AuditRow
+from tetkik.values.access import SYSTEM, Role
+from tetkik.values.radiograph import Identity, Sex
+from tetkik.values.states import OrderState, ReceivedState, RemovalReason
 
 AT = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 GULCIN = Person("Gülçin ŞAHİN", "10000000146", "H-1", "19700101", Sex.FEMALE)

@@ -7,12 +7,14 @@ import pytest
 from tests.records.kit import made_case, made_user
 from tests.records.work import Work
 from tests.service.kit import make_context, served, sign_in
-from tetkik.bundle import resolve, sha256_of
+from tetkik.bundle.store import available, resolve, sha256_of
 from tetkik.language import Language
 from tetkik.records.cases import complaint_drift
 from tetkik.records.cases.patients import Person
+from tetkik.service.engineering import rendered
 from tetkik.service.reception import triaged
-from tetkik.values import Judgement, Role
+from tetkik.values.access import Role
+from tetkik.values.states import Judgement
 
 PAGES = ("/engineer", "/engineer/agreement", "/engineer/drift", "/engineer/models/findings-mobilenet-cxr")
 API = ("/api/v1/models", "/api/v1/models/agreement", "/api/v1/models/drift", "/api/v1/models/gate-image")
@@ -195,3 +197,41 @@ def test_the_api_says_how_far_and_against_what(shifted):
         assert figures["chest", "without_spacing"]["now"] == figures["chest", "refused"]["now"]
         (first,) = client.get("/api/v1/models/drift", params={"against": "first"}).json()
         assert (first["against"], first["n_now"], first["scores"]) == ("first", 0, None)
+
+
+# A card is shown, and nothing in it can do anything.
+
+
+def test_front_matter_and_title_are_left_to_the_page():
+    html = rendered("---\nlicense: mit\n---\n# A model 1.0\n\nText.\n\n## Use\n")
+    assert html == "<p>Text.</p>\n<h2>Use</h2>\n"
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "<script>alert(1)</script>",
+        '<img src="x" onerror="alert(1)">',
+        "[x](javascript:alert(1))",
+        "[x](data:text/html;base64,PHNjcmlwdD4=)",
+        "![x](https://elsewhere.example/pixel.png)",
+        '[x](https://ok.example "a\\" onclick=\\"alert(1)")',
+        "| a |\n|:-:|\n| <b onclick=alert(1)>b</b> |",
+    ],
+)
+def test_nothing_in_a_card_runs_or_loads(hostile):
+    html = rendered(f"Text.\n\n{hostile}\n")
+    assert "<script" not in html and "<img" not in html and "<b " not in html
+    assert 'href="javascript' not in html and 'href="data' not in html
+    assert ' onclick="' not in html and " style=" not in html
+
+
+def test_tables_and_links_are_shown():
+    html = rendered("Text.\n\n| a | b |\n|---|--:|\n| 1 | [two](https://example.org) |\n")
+    assert '<table tabindex="0">' in html
+    assert '<a href="https://example.org" rel="noreferrer noopener" target="_blank">two</a>' in html
+
+
+def test_every_card_that_ships_can_be_shown():
+    for bundle in available():
+        assert "<h2>" in rendered((bundle.path / "README.md").read_text("utf-8"))

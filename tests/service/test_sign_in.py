@@ -12,11 +12,12 @@ from tetkik.records.metrics import collect_metrics
 from tetkik.records.people import invites, users
 from tetkik.records.people.refusals import count_unwritten
 from tetkik.records.people.users import Profile
-from tetkik.records.schema import AuditRow, BrowserSession, User
+from tetkik.records.schema.people import BrowserSession, User
+from tetkik.records.schema.trail import AuditRow
 from tetkik.service.kit.access import rate_limits
 from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http.responses import safe_path
-from tetkik.values import SYSTEM, Role
+from tetkik.values.access import SYSTEM, Role
 
 GOOD = "dört küçük mavi kuş"
 SAFE = {"sec-fetch-site": "same-origin"}

@@ -12,9 +12,9 @@ from sqlalchemy import select
 from tests.records.kit import made_user
 from tests.records.reports_kit import signed_report
 from tests.service.kit import sign_in
-from tetkik.records.schema import AuditRow
+from tetkik.records.schema.trail import AuditRow
 from tetkik.records.serialization import to_spreadsheet
-from tetkik.values import Role
+from tetkik.values.access import Role
 
 
 @pytest.fixture

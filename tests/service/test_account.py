@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from fastapi.testclient import TestClient
+from playwright.sync_api import Page
 from sqlalchemy import select
 
 from tests.records.clock import Clock
 from tests.records.kit import id_of, made_case, made_user
-from tests.service.kit import make_context, opened_session, sign_in
+from tests.service.browser import opened, serving
+from tests.service.kit import make_context, opened_session, served, sign_in
 from tests.service.moving import moved
 from tetkik.records.cases import cases
-from tetkik.records.people import breakglass, passkeys, tokens, users
-from tetkik.records.schema import ApiToken, AuditRow, BrokenGlass
-from tetkik.values import SYSTEM, Role
+from tetkik.records.people import breakglass, passkeys, sessions, tokens, users
+from tetkik.records.schema.people import ApiToken, BrokenGlass
+from tetkik.records.schema.trail import AuditRow
+from tetkik.values.access import SYSTEM, Method, Role
 
 GOOD = "dört küçük mavi kuş"
 
@@ -369,3 +373,85 @@ def test_an_open_case_needs_no_hammer(client, app_context):
     sign_in(client, app_context, Role.CLINICIAN)
     answer = client.post(f"/api/v1/cases/{case_id}/break-glass", json={"reason": "Acilde, nabız alınamıyor"})
     assert answer.status_code == 403
+
+
+# Language and theme are kept in the browser and with the person, and lead nowhere else.
+
+
+def test_before_signing_in_the_browser_keeps_them(tmp_path):
+    with served(make_context(tmp_path)) as client:
+        answer = client.post("/preferences", data={"language": "en", "theme": "dark", "next": "/nowhere"})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/nowhere")
+        page = client.get("/nowhere").text
+        assert '<html lang="en" data-theme="dark">' in page
+        client.post("/preferences", data={"language": "tr", "theme": "system"})
+        assert '<html lang="tr">' in client.get("/nowhere").text
+
+
+def test_a_person_takes_them_to_another_browser(tmp_path):
+    app_context = make_context(tmp_path)
+    with served(app_context) as client:
+        actor = sign_in(client, app_context, Role.ENGINEER)
+        client.post("/account/preferences", data={"language": "en", "theme": "light"})
+        client.cookies.clear()
+        client.cookies.set("tetkik", opened_session_again(app_context, actor))
+        assert '<html lang="en" data-theme="light">' in client.get("/engineer").text
+
+
+def opened_session_again(app_context, actor):
+    with app_context.records.write(actor) as tx:
+        return sessions.begin_session(tx, actor.user_id, Method.PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "target", ["https://elsewhere.example", "//elsewhere.example", "/\\elsewhere.example", ""]
+)
+def test_they_lead_to_no_other_hospital(tmp_path, target):
+    with served(make_context(tmp_path)) as client:
+        answer = client.post("/preferences", data={"theme": "dark", "next": target})
+        assert answer.headers["location"] == "/"
+
+
+def test_what_is_no_choice_is_refused(tmp_path):
+    with served(make_context(tmp_path)) as client:
+        assert client.post("/preferences", data={"theme": "pink"}).status_code == 422
+
+
+def test_a_form_of_another_site_changes_nothing(tmp_path):
+    app_context = make_context(tmp_path)
+    with served(app_context) as client:
+        sign_in(client, app_context, Role.ENGINEER)
+        del client.headers["X-CSRF-Token"]
+        assert client.post("/account/preferences", data={"theme": "dark"}).status_code == 403
+
+
+# A password can be pasted, filled by a manager, and looked at (OWASP ASVS 2.1.11 and 2.1.12).
+
+
+@pytest.fixture
+def page(tmp_path, browser) -> Iterator[Page]:
+    with serving(make_context(tmp_path)) as address, opened(browser, address) as context:
+        page = context.new_page()
+        page.goto("/login")
+        yield page
+
+
+def test_a_password_can_be_looked_at(page):
+    field = page.locator("#password")
+    field.fill("dört sakin sözcük yeter")
+    assert field.get_attribute("type") == "password"
+    page.get_by_role("button", name="Yazılanı göster").click()
+    assert field.get_attribute("type") == "text"
+    assert field.input_value() == "dört sakin sözcük yeter"
+    page.get_by_role("button", name="Yazılanı göster").click()
+    assert field.get_attribute("type") == "password"
+
+
+def test_a_password_can_be_pasted_and_is_named_for_managers(page):
+    page.locator("#login").fill("dört sakin sözcük yeter")
+    page.locator("#login").press("Control+a")
+    page.locator("#login").press("Control+c")
+    page.locator("#password").press("Control+v")
+    assert page.locator("#password").input_value() == "dört sakin sözcük yeter"
+    assert page.locator("#password").get_attribute("autocomplete") == "current-password"
+    assert "username" in str(page.locator("#login").get_attribute("autocomplete"))

@@ -7,12 +7,12 @@ import re
 import pytest
 
 from tests.records.kit import made_case, made_user
-from tests.service.kit import served, sign_in
+from tests.service.kit import make_context, served, sign_in
 from tetkik.records.cases import patient_links
 from tetkik.records.cases.patients import Person
 from tetkik.records.ids import new_id
-from tetkik.records.schema import Case
-from tetkik.values import Role
+from tetkik.records.schema.cases import Case
+from tetkik.values.access import Role
 
 EN = {"Accept-Language": "en"}
 
@@ -108,3 +108,76 @@ def test_nobody_else_may(app_context, role):
         )
         assert answer.status_code == 403
         assert f"/patients/{unknown}" not in client.get(f"/cases/{case}").text
+
+
+# Records of one patient for programs: compared, joined once for one key, separated.
+
+
+API = "/api/v1"
+
+
+@pytest.fixture(scope="module")
+def app_context(tmp_path_factory):
+    made = make_context(tmp_path_factory.mktemp("hospital"))
+    yield made
+    made.records.close()
+
+
+@pytest.fixture(scope="module")
+def client_of_patients_api(app_context):
+    with served(app_context) as client_of_patients_api:
+        sign_in(client_of_patients_api, app_context, Role.RECEPTION)
+        yield client_of_patients_api
+
+
+@pytest.fixture
+def two(app_context):
+    """The cases of two records, and the records."""
+    desk = made_user(app_context.records, Role.RECEPTION)
+    people = (Person("Bilinmeyen 17", number=f"B-{new_id()}"), Person("Gülçin ŞAHİN", "", f"H-{new_id()}"))
+    opened = [made_case(app_context.records, desk, person) for person in people]
+    with app_context.records.read() as tx:
+        return opened, [tx.session.get_one(Case, case_id).patient_id for case_id in opened]
+
+
+def test_compared_joined_once_and_separated(client_of_patients_api, two):
+    (case, _), (unknown, gulcin) = two
+    found = client_of_patients_api.get(f"{API}/patients/{unknown}/comparison/{gulcin}").json()
+    assert found["one"][0]["patient"]["name"] == "Bilinmeyen 17" and not found["obstacle"]
+    assert {"trait": "name", "agreement": "different"} in found["traits"]
+    body = {"survivor": gulcin, "reason": "identified", "seen": found["seen"]}
+    key = {"Idempotency-Key": new_id()}
+    first = client_of_patients_api.post(f"{API}/patients/{unknown}/link", json=body, headers=key)
+    again = client_of_patients_api.post(f"{API}/patients/{unknown}/link", json=body, headers=key)
+    assert first.status_code == 201 and again.json() == first.json()
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert first.json() == {"replaced": unknown, "survivor": gulcin, "reason": "identified"}
+    survivor, replaced = client_of_patients_api.get(f"{API}/patients/{unknown}").json()["records"]
+    assert (survivor["id"], survivor["replaced_by"]) == (gulcin, None)
+    assert (replaced["id"], replaced["replaced_by"], replaced["reason"]) == (unknown, gulcin, "identified")
+    shown = client_of_patients_api.get(f"{API}/cases/{case}").json()
+    assert (shown["patient_id"], shown["patient"]["name"]) == (gulcin, "Gülçin ŞAHİN")
+    assert shown["registered_as"]["name"] == "Bilinmeyen 17"
+    (listed,) = [
+        item
+        for item in client_of_patients_api.post(f"{API}/search", json={"query": shown["number"]}).json()[
+            "items"
+        ]
+        if item["case_id"] == case
+    ]
+    assert (listed["name"], listed["registered_as"]) == ("Gülçin ŞAHİN", "Bilinmeyen 17")
+    path = f"{API}/patients/{unknown}/link"
+    assert client_of_patients_api.delete(path).status_code == 422, "without a reason"
+    assert client_of_patients_api.delete(path, params={"reason": "other_person"}).status_code == 204
+    assert client_of_patients_api.delete(path, params={"reason": "other_person"}).status_code == 409
+    assert client_of_patients_api.get(f"{API}/cases/{case}").json()["registered_as"] is None
+
+
+def test_what_was_not_looked_at_is_refused_as_a_problem(client_of_patients_api, two):
+    _, (unknown, gulcin) = two
+    body = {"survivor": gulcin, "reason": "registered_twice", "seen": "0" * 64}
+    answer = client_of_patients_api.post(f"{API}/patients/{unknown}/link", json=body)
+    assert answer.status_code == 409
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "H-" not in answer.text and "Bilinmeyen" not in answer.text
+    assert client_of_patients_api.get(f"{API}/patients/{new_id()}").status_code == 404
