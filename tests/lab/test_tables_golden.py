@@ -58,7 +58,13 @@ def findings(folder: Path) -> dict[str, object]:
     labels = ("Mass|Effusion", "No Finding", "Hernia", "No Finding|Mass", "Grippe")
     nih = [nih_row(f"{n:08d}_00{n % 2}.png", labels[n % 5], n // 2, age=f"0{n:02d}Y") for n in range(20)]
     write_nih(folder / "nih", [*nih, '00000099_000.png,"Mass,0', "00000098_000.png,Mass"])
-    marks = ({"Edema": "1.0"}, {"No Finding": "1"}, {"Pneumonia": "-1.0"}, {"Fracture": "x"}, {})
+    marks: tuple[dict[str, object], ...] = (
+        {"Edema": "1.0"},
+        {"No Finding": "1"},
+        {"Pneumonia": "-1.0"},
+        {"Fracture": "x"},
+        {},
+    )
     shots = [chexpert_row(f"train/patient{n:05d}/s1/v1.jpg", marks[n % 5]) for n in range(10)]
     write_chexpert(folder / "chexpert", shots)
     own = "file;labels;patient_id;view;split;age\n" + "".join(
