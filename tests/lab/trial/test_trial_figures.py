@@ -115,8 +115,7 @@ def test_no_figures_where_the_model_learned_every_patient(answered):
         evaluate_trial(journal, bootstrap=0)
 
 
-def test_a_report_is_called_by_its_row_in_the_file(limits, tmp_path, monkeypatch):
-    monkeypatch.setattr("tetkik.lab.findings.sources.table._CHUNK", 2)
+def test_a_report_is_called_by_its_row_in_the_file(limits, tmp_path):
     path = tmp_path / "reports.csv"
     path.write_text('\nstudy,report\n\nbroken\nA,"No\neffusion."\n,no study\nB,Effusion.\n')
     table = read_reports(path, limits.limits)
