@@ -17,12 +17,12 @@ from tests.lab.findings.judging import answers, drawn, labelled, predicted
 from tetkik.lab.findings.comparison import LabelledSet
 from tetkik.lab.findings.comparison import compare as compare_findings
 from tetkik.lab.findings.evaluate import evaluate as evaluate_findings
-from tetkik.lab.trial.evaluate import evaluate_trial
-from tetkik.lab.trial.journal import Beginning, Journal
-from tetkik.lab.trial.limits import read_limits
 from tetkik.lab.triage.comparison import compare as compare_triage
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.evaluate import evaluate as evaluate_triage
+from tetkik.lab.trial.evaluate import evaluate_trial
+from tetkik.lab.trial.journal import Beginning, Journal
+from tetkik.lab.trial.limits import read_limits
 from tetkik.language import Language
 from tetkik.values import Sex, View
 
@@ -90,7 +90,7 @@ def _trial(folder: Path) -> Journal:
         "positives: 5}\n  Mass: {sensitivity: 0.95}\nanswered: 0.5\nparts: {sensitivity: 0.9}\n"
     )
     fixed = read_limits(limits)
-    thresholds = {label: (0.5, "probability") for label in ("Effusion", "Mass")}
+    thresholds = dict.fromkeys(("Effusion", "Mass"), (0.5, "probability"))
     beginning = Beginning(fixed.sha256, "made-up 1.0", "0" * 64, "archive", thresholds)
     journal = Journal.begin(folder / "trial", beginning, fixed)
     truth, scores = drawn(120, ("Effusion", "Mass"), power=3)
@@ -122,7 +122,7 @@ def _found(folder: Path) -> dict[str, Any]:
     first = predicted(folder, _answers(scores, screen=0.25))
     second = replace(predicted(folder, _answers(_images(seed=5)[1])), model="other 1.0")
     several = [LabelledSet("one", images, first, second), LabelledSet("two", images, first, first)]
-    trial = evaluate_trial(_trial(folder), bootstrap=50).as_json()
+    trial = evaluate_trial(_trial(folder)).as_json()
     for one in trial["evaluations"]:
         one["date"] = ""
     scorers = _Scorer("first 1.0", 0.6), _Scorer("second 1.0", 1.6)
