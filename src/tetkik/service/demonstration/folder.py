@@ -14,7 +14,6 @@ from tetkik.files import written_whole
 from tetkik.findings.demonstration import demonstration_model
 from tetkik.records import audit_anchors
 from tetkik.records.connect import DATABASE
-from tetkik.records.database import AUTHENTICATED
 from tetkik.records.demonstration import is_demonstration
 from tetkik.settings import Settings
 from tetkik.values.document import DEMONSTRATION
@@ -93,7 +92,6 @@ def _empty(folder: Path) -> None:
         DATABASE,
         "erased.jsonl",
         audit_anchors.FILE,
-        AUTHENTICATED,
     ):
         (folder / name).unlink(missing_ok=True)
     for name in ("files", "tmp", "keys", MODEL):
