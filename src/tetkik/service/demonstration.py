@@ -26,7 +26,7 @@ from tetkik.records.cases import admission
 from tetkik.records.cases.admission import Admission
 from tetkik.records.cases.cases import load_case
 from tetkik.records.connect import DATABASE
-from tetkik.records.database import AUTHENTICATED, Records, Transaction
+from tetkik.records.database import Records, Transaction
 from tetkik.records.demonstration import is_demonstration
 from tetkik.records.people import users
 from tetkik.records.people.users import Peer, Profile, build_actor, user_row
@@ -128,7 +128,6 @@ def _empty(folder: Path) -> None:
         DATABASE,
         "erased.jsonl",
         audit_anchors.FILE,
-        AUTHENTICATED,
     ):
         (folder / name).unlink(missing_ok=True)
     for name in ("files", "tmp", "keys", MODEL):
