@@ -13,7 +13,6 @@ from tests.documents import sample
 from tests.documents.judged import ANGLE, BEFORE, FILM, LENGTH
 from tetkik.language import Language
 from tetkik.values import (
-    EDITION,
     Basis,
     BasisKind,
     Draft,
@@ -145,7 +144,6 @@ def _case(drawn: random.Random, place: int) -> SignedCase:
         if kind == "withdrawn"
         else None,
         key_pictures=(PNG,) * len(keys),
-        edition=EDITION,
         number=f"2026-{place:06d}-1",
         department=drawn.choice(("", "Göğüs Hastalıkları")),
     )

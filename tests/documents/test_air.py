@@ -15,9 +15,15 @@ from tetkik.documents.capture import to_capture
 from tetkik.documents.encapsulated_pdf import to_encapsulated_pdf
 from tetkik.documents.presentation_state import to_report_states
 from tetkik.documents.sr import to_sr
+from tetkik.values import JudgedFinding, Judgement
 
 PAGE = (Path(__file__).parents[2] / "docs" / "conformance-air.md").read_text("utf-8")
-REPORT = replace(SIGNED, image=picture(), heatmap=picture("RGB", (1, 2, 3)), heatmap_label="Effusion")
+JUDGED = tuple(
+    JudgedFinding(label, Judgement.ACCEPTED) for label in ("Effusion", "Cardiomegaly", "Pneumothorax")
+)
+REPORT = replace(
+    SIGNED, judgements=JUDGED, image=picture(), heatmap=picture("RGB", (1, 2, 3)), heatmap_label="Effusion"
+)
 
 
 def rows(part):

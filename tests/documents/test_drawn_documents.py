@@ -174,7 +174,7 @@ def _items(node):
 def test_fhir_codes_every_figure_and_lists_the_key_images():
     bundle = json.loads(to_fhir(made()))
     resources = [entry["resource"] for entry in bundle["entry"]]
-    observed = {item["code"]["text"]: item for item in resources if item["resourceType"] == "Observation"}
+    observed = {item["code"].get("text"): item for item in resources if item["resourceType"] == "Observation"}
     region = observed["Karaciğer"]
     assert region["valueQuantity"] == {
         "value": 45.2,

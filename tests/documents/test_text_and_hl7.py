@@ -21,6 +21,8 @@ from tetkik.documents.text import to_text
 from tetkik.language import Language
 from tetkik.values import Finding, Identity, ReportState, ThresholdOn
 
+AGE = "30525-0"
+
 
 def test_the_text_has_every_sentence_under_its_heading():
     text = to_text(document()).decode()
@@ -88,7 +90,7 @@ def test_hl7_holds_the_sections_and_the_findings_above_their_thresholds():
     texts = [message.unescape(str(row[5])) for row in rows if str(row[2]) == "FT"]
     assert "Solda plevral efüzyon büyük olasılıkla mevcuttur." in texts[1] and len(texts) == 4
     numbers = {str(row[3][0][0]): float(str(row[5])) for row in rows if str(row[2]) == "NM"}
-    assert numbers == {"Effusion": 0.83, "Cardiomegaly": 0.95}
+    assert numbers == {"Effusion": 0.83, "Cardiomegaly": 0.95, AGE: 64}
     effusion = next(row for row in rows if str(row[3][0][0]) == "Effusion")
     assert str(effusion[3]) == "Effusion^Plevral efüzyon^99TETKIK^60046008^Pleural effusion^SCT"
     assert str(rows[-1][5]) == document().verification
@@ -106,7 +108,7 @@ def test_a_text_cannot_break_out_of_its_field():
     hostile = replace(IDENTITY, patient_name="A|B^C\rPID|2||EVIL", patient_id="x\nOBX|9")
     message = hl7.parse(to_hl7(document(identity=hostile)).decode())
     assert len(message.segments("PID")) == 1 and len(message.segments("OBR")) == 1
-    assert [str(segment[0]) for segment in message] == ["MSH", "PID", "OBR", *["OBX"] * 7, "NTE"]
+    assert [str(segment[0]) for segment in message] == ["MSH", "PID", "OBR", *["OBX"] * 8, "NTE"]
 
 
 def test_the_verification_changes_with_what_is_said_and_not_with_how_it_is_shown():
@@ -145,7 +147,8 @@ def test_moments_and_numbers_as_people_write_them():
 def test_an_uncalibrated_score_is_never_sent_as_a_number():
     plain = Finding("Mass", True, 0.37, None, 0.12, ThresholdOn.SCORE, positive=True)
     message = hl7.parse(to_hl7(document(result=replace(RESULT, findings=(plain,)))).decode())
-    assert not [row for row in message.segments("OBX") if str(row[2]) == "NM"]
+    numbers = [str(row[3][0][0]) for row in message.segments("OBX") if str(row[2]) == "NM"]
+    assert numbers == [AGE]
 
 
 def test_what_iso_8859_9_lacks_is_said_otherwise_or_not_sent():

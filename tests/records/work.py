@@ -99,13 +99,14 @@ class Work:
         run = self.run({}, days_ago=7 * weeks_ago + 0.01)
         report = new_id()
         with self.records.write(self.radiologist) as tx:
-            row = tx.session.get(Run, run)
-            assert row is not None
+            row = tx.session.get_one(Run, run)
+            image = tx.session.get_one(Image, row.image_id)
             tx.session.add(
                 Report(
                     id=report,
                     case_id=self.case,
-                    image_id=row.image_id,
+                    study_id=image.study_id,
+                    image_id=image.id,
                     run_id=run,
                     patient_id=self.patient,
                     state=ReportState.DRAFT,

@@ -40,11 +40,11 @@ def work(app_context, case_id):
     with app_context.records.write(made_user(app_context.records, Role.TECHNICIAN)) as tx:
         patient = tx.session.get_one(Case, case_id).patient_id
         whose = {"case_id": case_id, "patient_id": patient}
-        tx.session.execute(insert(Study), [{"id": "s", "created_at": tx.now} | whose])
+        tx.session.execute(insert(Study), [{"id": f"s{n}", "created_at": tx.now} | whose for n in "12"])
         for n in "12":
             image: dict[str, object] = {
                 "id": f"i{n}",
-                "study_id": "s",
+                "study_id": f"s{n}",
                 "file": n,
                 "size": 1,
                 "file_format": "png",
@@ -63,6 +63,7 @@ def work(app_context, case_id):
             )
             report: dict[str, object] = {
                 "id": f"p{n}",
+                "study_id": f"s{n}",
                 "image_id": f"i{n}",
                 "state": ReportState.FINAL,
                 "language": "tr",

@@ -193,8 +193,8 @@ def _number(dataset: Dataset, number: Identifier | str) -> None:
 def date_it(dataset: Dataset, document: ReportDocument, moment: datetime | None = None) -> None:
     """Set when the object was made: `moment`, or the report's own time, so that its bytes stay the same."""
     created = moment or document.created
-    if document.edition > 1:  # of the image as well, whose time is said by the same clocks
-        dataset.TimezoneOffsetFromUTC = created.strftime("%z")
+    # Of the image as well, whose time is said by the same clocks.
+    dataset.TimezoneOffsetFromUTC = created.strftime("%z")
     for kind in ("InstanceCreation", "Content", "Series"):
         setattr(dataset, f"{kind}Date", created.strftime("%Y%m%d"))
         setattr(dataset, f"{kind}Time", created.strftime("%H%M%S"))

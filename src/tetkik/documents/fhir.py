@@ -223,7 +223,7 @@ def _examined(document: ReportDocument) -> str | None:
 
 
 def _identifier(item: Identifier) -> dict[str, Any]:
-    """A number under its system; of the first edition, where nobody is said to assign it, the bare number."""
+    """A number under its system; where nobody is said to assign it, the bare number."""
     if not item.assigned:
         return {"value": item.value}
     return _filled(
@@ -267,8 +267,8 @@ def _practitioner(signed: Signature) -> dict[str, Any]:
 
 
 def _referred(document: ReportDocument) -> bool:
-    """Whether anything is known of the order of the examination; the first edition said nothing of one."""
-    accession = document.edition > 1 and document.identity.accession
+    """Whether anything is known of the order of the examination."""
+    accession = document.identity.accession
     return bool(accession or _refers(document))
 
 
@@ -312,7 +312,7 @@ def _study(document: ReportDocument, place: Places) -> dict[str, Any]:
     }
     if accession := one_line(identity.accession or ""):
         study["identifier"].append({"type": _typed("ACSN"), "value": accession})
-    if document.edition > 1 and (examined := _examined(document)):
+    if examined := _examined(document):
         study["started"] = examined
     study |= _series(document)
     return study

@@ -109,7 +109,7 @@ def observations(document: ReportDocument, place: Places) -> Iterator[Observed]:
         if item.finding is not None:
             output = _output(document, place, item.finding)
             yield Observed(f"output/{item.label}", output, result=False)
-    if document.edition > 1 and (age := age_of(document)) is not None:
+    if (age := age_of(document)) is not None:
         yield Observed("age", _age(document, place, age))
     for measurement in document.measurements:
         yield Observed(f"measurement/{measurement.id}", _measured(document, place, measurement))

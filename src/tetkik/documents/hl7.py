@@ -181,7 +181,7 @@ def _observations(document: ReportDocument) -> Iterator[_Observed]:
 
 
 def _age(document: ReportDocument) -> Iterator[_Observed]:
-    if document.edition > 1 and (age := age_of(document)) is not None:
+    if (age := age_of(document)) is not None:
         unit = AGE_UNITS[age.unit]
         units = f"{unit.value}^{unit.meaning}^UCUM"
         yield "NM", f"{AGE.value}^{AGE.meaning}^LN", "", str(age.count), units

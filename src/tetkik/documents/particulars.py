@@ -100,11 +100,8 @@ def age_at(identity: Identity, created: datetime) -> Age | None:
 
 
 def age_of(document: ReportDocument) -> Age | None:
-    """The age that a document states; in the first edition years alone, as the file or the model had them."""
-    if document.edition > 1:
-        return age_at(document.identity, document.created)
-    years = document.identity.age_years
-    return None if years is None else Age(int(years), AgeUnit.YEARS)
+    """The age that a document states."""
+    return age_at(document.identity, document.created)
 
 
 def examined_at(identity: Identity, hospital: Hospital) -> datetime | date | None:

@@ -91,7 +91,7 @@ def about(document: ReportDocument, labels: Language | None = None) -> dict[str,
     numbers = {item.kind: item.value for item in identifiers_of(identity, document.hospital)}
     sex = _SEXES[identity.sex].in_language(language) if identity.sex and identity.sex in _SEXES else ""
     age = age_of(document)
-    years = "" if age is None else str(age.count) if document.edition == 1 else age.in_language(language)
+    years = "" if age is None else age.in_language(language)
     examined = examined_at(identity, document.hospital)
     day = date_words(identity.study_date)
     when = moment_words(examined) if isinstance(examined, datetime) else day
@@ -111,10 +111,10 @@ def about(document: ReportDocument, labels: Language | None = None) -> dict[str,
 
 
 def cited(document: ReportDocument) -> tuple[Passage, ...]:
-    """The passages that a sentence cites; of the first edition all."""
+    """The passages that a sentence cites."""
     draft = document.draft
     used = {key for sentence in draft.sentences for key in sentence.evidence}
-    return tuple(item for item in draft.passages if document.edition == 1 or f"passage:{item.id}" in used)
+    return tuple(item for item in draft.passages if f"passage:{item.id}" in used)
 
 
 def parts_of(content: ReportContent, headings: Language | None = None) -> tuple[Part, ...]:

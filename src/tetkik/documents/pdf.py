@@ -53,7 +53,6 @@ _BANNERS = MappingProxyType(
 # In two columns: whose it is, and what it is about.
 _PERSON = ("patient", "national", "hospital", "born", "sex")
 _STUDY = ("examined", "number", "accession", "referrer", "department")
-_FIRST_EDITION = ("hospital", "accession", "born", "sex")
 _PICTURE_HEIGHT = 56 * mm
 _GAP = 4 * mm
 _BESIDE = 52 * mm
@@ -150,12 +149,7 @@ def _banner(document: ReportDocument) -> Flowable:
 def _about(document: ReportDocument) -> list[Flowable]:
     """Whose report it is, in two columns; nothing for a file without a patient."""
     known = about(document)
-    columns: tuple[tuple[str, ...], ...] = (_PERSON, _STUDY)
-    shares = (0.215, 0.285, 0.195, 0.305)
-    if document.edition == 1:
-        filled = [name for name in ("patient", "examined", *_FIRST_EDITION) if name in known]
-        columns, shares = (tuple(filled[0::2]), tuple(filled[1::2])), (0.17, 0.37, 0.17, 0.29)
-    beside = zip_longest(*([known[name] for name in column if name in known] for column in columns))
+    beside = zip_longest(*([known[name] for name in column if name in known] for column in (_PERSON, _STUDY)))
     cells = [
         [paragraph(row[0]), paragraph(row[1], _VALUE)] if row else ["", ""] for pair in beside for row in pair
     ]
@@ -163,7 +157,7 @@ def _about(document: ReportDocument) -> list[Flowable]:
         return []
     table = _table(
         [[*cells[place], *cells[place + 1]] for place in range(0, len(cells), 2)],
-        [WIDTH * share for share in shares],
+        [WIDTH * share for share in (0.215, 0.285, 0.195, 0.305)],
         ("RIGHTPADDING", (0, 0), (-1, -1), 2 * mm),
         ("BOTTOMPADDING", (0, 0), (-1, -1), 1.5),
         # The small name sits on the line of its larger value.

@@ -144,8 +144,7 @@ def judged_words(document: ReportDocument) -> tuple[str, ...]:
     """What the radiologist says of the findings, a line for each kind; what nobody judged comes last."""
     language, stated = document.draft.language, statements(document)
     lines = []
-    kinds = (*_JUDGED, _UNJUDGED) if document.edition > 1 else _JUDGED
-    for judgement, present, sentence in kinds:
+    for judgement, present, sentence in (*_JUDGED, _UNJUDGED):
         about = [item.label for item in stated if (item.judgement, item.present) == (judgement, present)]
         if about:
             names = ", ".join(label_name(label, language) for label in about)

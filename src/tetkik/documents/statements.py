@@ -39,7 +39,7 @@ def statements(document: ReportDocument) -> tuple[Statement, ...]:
     contradicts itself.
     """
     judged = {item.label: item.judgement for item in document.judgements}
-    only_judged = document.signature is not None and document.edition > 1
+    only_judged = document.signature is not None
     findings = () if document.result is None else document.result.findings
     known = {item.label: item for item in findings}
     added = [label for label in judged if label not in known]

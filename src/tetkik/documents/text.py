@@ -60,7 +60,7 @@ def _withdrawn(document: ReportDocument) -> list[str]:
 
 
 def _about(document: ReportDocument) -> list[str]:
-    filled = [row for name, row in about(document).items() if name != "sex" or document.edition > 1]
+    filled = [row for name, row in about(document).items()]
     width = max((len(name) for name, _ in filled), default=0)
     lines = [f"{name:<{width}}  {value}" for name, value in filled]
     return [*lines, ""] if lines else []

@@ -26,7 +26,6 @@ from tetkik.values.complaint import (
     UrgencyLevel,
 )
 from tetkik.values.document import (
-    EDITION,
     Hospital,
     JudgedFinding,
     ReportDocument,
@@ -128,7 +127,6 @@ __all__ = [
     "CRITICAL_LABELS",
     "DEPARTMENTS",
     "DISCLAIMER",
-    "EDITION",
     "EVERY_DEPARTMENT",
     "FINDING_LABELS",
     "NIH_LABELS",

@@ -38,8 +38,6 @@ class WithdrawalReason(StrEnum):
     OTHER = "other"
 
 
-EDITION = 2
-"""Of what is signed now; see `ReportDocument.edition`."""
 DEMONSTRATION = "DENEME HASTANESİ · demo, invented patients"
 """The name of the hospital in a demonstration: it stands in the head of every document of it."""
 
@@ -116,8 +114,6 @@ class ReportDocument:
         heatmap: the same with the model's heatmap as a PNG, for `heatmap_label` where that is known.
         withdrawal: of what was signed; None where it stands. No part of what was signed.
         images: of the study, where it has several; the first stands for it.
-        edition: what documents are made of it: 1 of reports that were signed before there was a second, which
-            keep their bytes; from 2 on a signed report holds judged findings and cited sources alone.
         number: of the report, as people call it: `2026-000123-1`; empty of one that no records have.
         department: that refers the patient; empty where unknown.
     """
@@ -139,7 +135,6 @@ class ReportDocument:
     withdrawal: Withdrawal | None = None
     images: tuple[ReportedImage, ...] = field(default=(), metadata=ADDED)
     key_pictures: tuple[bytes, ...] = field(default=(), repr=False, metadata=ADDED)  # of its key images
-    edition: int = field(default=1, metadata=ADDED)
     number: str = field(default="", metadata=ADDED)
     department: str = field(default="", metadata=ADDED)
 

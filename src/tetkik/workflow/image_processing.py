@@ -32,7 +32,6 @@ from tetkik.records.reports.slow_work import written
 from tetkik.records.schema import Case
 from tetkik.settings import Settings
 from tetkik.values import (
-    EDITION,
     SYSTEM,
     Draft,
     FindingsResult,
@@ -415,7 +414,6 @@ def _without_model(tx: Transaction, settings: Settings, work: Work, fault: Sente
             hospital=hospital_of(settings),
             state=ReportState.DRAFT,
             created=tx.now,
-            edition=EDITION,
         )
         made = MachineDraft(document, run_id, tuple(one.id for one in there))
         drafts.write_machine_draft(tx, image.id, made)

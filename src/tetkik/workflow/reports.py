@@ -15,7 +15,6 @@ from tetkik.privacy.numbers import is_tckn
 from tetkik.settings import Settings
 from tetkik.settings import settings as configured
 from tetkik.values import (
-    EDITION,
     NORMAL_LABELS,
     FindingsResult,
     Hospital,
@@ -288,7 +287,6 @@ def report_findings(
         image=key_image(image) if image is not None and with_image else None,
         heatmap=heatmap,
         heatmap_label=heatmap_label,
-        edition=EDITION,
     )
     reported = Reported(drafted, result, document, prior)
     return reported if objection is None else _with_notice(reported, objection)

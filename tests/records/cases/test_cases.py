@@ -256,8 +256,8 @@ def test_a_case_knows_its_images_and_reports(both_records):
                 priority=0, created_at=tx.now)
         )  # fmt: skip
         tx.session.add(
-            Report(id=report, image_id=image, state=ReportState.FINAL, language="tr", writer="composer",
-                   version=1, updated_at=tx.now, updated_by=reception.user_id, **common)
+            Report(id=report, study_id=study, image_id=image, state=ReportState.FINAL, language="tr",
+                   writer="composer", version=1, updated_at=tx.now, updated_by=reception.user_id, **common)
         )  # fmt: skip
         tx.session.flush()
         tx.session.add(

@@ -1,4 +1,4 @@
-"""An erasure is reported once no file of SQLite holds the key any more, read byte by byte."""
+"""An erasure is reported once no file of SQLite holds the key any more."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_nothing_is_called_erased_while_a_file_of_sqlite_holds_the_key(tmp_path,
 
 
 @pytest.mark.attack
-def test_copies_of_a_key_within_the_database_are_found_and_written_over(tmp_path):
+def test_copies_of_a_key_within_the_database_are_written_over(tmp_path):
     records = made_records(tmp_path)
     there = made_whole(records, signed=False)
     with records.read() as tx:

@@ -228,6 +228,7 @@ def test_what_a_row_tells(both_records, reader):
             Report(
                 id="r" * 26,
                 case_id=case_id,
+                study_id=tx.session.get_one(Image, image).study_id,
                 image_id=image,
                 run_id=run,
                 patient_id=patient,

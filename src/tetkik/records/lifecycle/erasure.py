@@ -29,7 +29,7 @@ from tetkik.records.lifecycle.case_erasure import (
     forget_received,
     remove_unnamed_files,
 )
-from tetkik.records.lifecycle.key_copies import finish_erasures, is_unfinished, mark_key
+from tetkik.records.lifecycle.key_copies import finish_erasures, is_unfinished, note_erased_key
 from tetkik.records.schema import (
     AuditRow,
     Case,
@@ -277,7 +277,7 @@ def _erase_but_reports(tx: Transaction, patient: Patient, until: datetime) -> tu
 def _erase_all(tx: Transaction, patient: Patient, until: datetime | None) -> set[str]:
     patient_id = patient.id
     if patient.key is not None:
-        mark_key(tx, patient_id, patient.key)
+        note_erased_key(tx)
     # The order is the one that the database's own triggers demand: only who has no key loses signed reports.
     patient.key, patient.identity, patient.erased_at = None, None, tx.now
     if until is not None:

@@ -68,7 +68,6 @@ from tetkik.records.schema import (
 )
 from tetkik.records.serialization import digest_of
 from tetkik.values import (
-    EDITION,
     AccountChange,
     Author,
     CaseState,
@@ -340,7 +339,6 @@ def _document(
         heatmap_label=None if label is None or judged.get(label) is Judgement.REJECTED else label,
         judgements=tuple(JudgedFinding(name, judgement) for name, judgement in judged.items()),
         images=_reported_images(tx, row, material),
-        edition=EDITION,
         number=number_of(tx, row),
         department=tx.session.get_one(Case, row.case_id).department or "",
     )
