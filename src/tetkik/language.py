@@ -118,7 +118,7 @@ class Sentence:
     """
 
     template: str
-    values: Mapping[str, object] = field(default_factory=dict)
+    values: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     def in_language(self, language: Language) -> str:
         return translate(self.template, language, **self.values)

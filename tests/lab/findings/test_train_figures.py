@@ -16,9 +16,12 @@ from tetkik.lab.findings.training.held_out import (
     source_metrics,
 )
 from tetkik.lab.findings.training.label_counts import check_learnable, count_labels, mask_unlearnable
+from tetkik.language import Sentence
 
 CPU = torch.device("cpu")
 SMALL = Preprocessing(size=32)
+
+OUT_OF_FOLD = (Sentence("out of fold"),)
 
 
 def silent(step, done, total):
@@ -115,7 +118,7 @@ def example_held_out():
 
 def test_figures_are_those_of_the_rows_that_know():
     held_out = example_held_out()
-    found = {metric.name: metric for metric in metrics_of(held_out, "invented", "out of fold")}
+    found = {metric.name: metric for metric in metrics_of(held_out, "invented", OUT_OF_FOLD)}
     use = held_out.truth[:, 0] >= 0
     hit = (held_out.called[use, 0] == 1) & (held_out.truth[use, 0] == 1)
     assert found["sensitivity:Mass"].value == pytest.approx(hit.sum() / (held_out.truth[:, 0] == 1).sum())
@@ -137,16 +140,16 @@ def test_figures_are_those_of_the_rows_that_know():
 
 def test_the_bound_of_a_sensitivity_counts_patients_not_images():
     held_out = example_held_out()
-    once = {item.name: item for item in metrics_of(held_out, "d", "s")}["sensitivity:Mass"]
+    once = {item.name: item for item in metrics_of(held_out, "d", OUT_OF_FOLD)}["sensitivity:Mass"]
     twice = held_out.only(np.repeat(np.arange(len(held_out.rows)), 2))
-    doubled = {item.name: item for item in metrics_of(twice, "d", "s")}["sensitivity:Mass"]
+    doubled = {item.name: item for item in metrics_of(twice, "d", OUT_OF_FOLD)}["sensitivity:Mass"]
     assert doubled.n == 2 * once.n and doubled.low == once.low
 
 
 def test_figures_of_one_source_are_named_so():
     held_out = example_held_out()
-    found = source_metrics(held_out, "b", "invented", "out of fold")
+    found = source_metrics(held_out, "b", "invented", OUT_OF_FOLD)
     assert {metric.name for metric in found} >= {"mean_auroc@b", "auroc:Mass@b"}
     assert not any("sensitivity" in metric.name for metric in found)
-    pooled = {metric.name: metric.n for metric in metrics_of(held_out, "invented", "out of fold")}
+    pooled = {metric.name: metric.n for metric in metrics_of(held_out, "invented", OUT_OF_FOLD)}
     assert all(metric.n < pooled[metric.name.removesuffix("@b")] for metric in found)

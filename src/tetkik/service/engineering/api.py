@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from tetkik.bundle import Manifest, available
+from tetkik.language import Language
 from tetkik.records.drift import BundleUsage, Drift
 from tetkik.records.images.drift import card_share
 from tetkik.records.reports.agreement import Count, LabelAgreement, agreement, corrected_drafts, weeks_until
@@ -83,7 +84,7 @@ def _drift(one: BundleUsage, found: Drift, manifest: Manifest | None) -> shapes.
         sha256=one.sha256,
         against=None if before is None else view.Against.CARD if found.on_card else view.Against.FIRST,
         data=before.data if before else None,
-        split=before.split if before else None,
+        split="; ".join(one.in_language(Language.EN) for one in before.split) if before else None,
         n_before=before.total if before else 0,
         n_now=found.now,
         scores=moved.scores if moved else None,

@@ -17,6 +17,7 @@ from tetkik.findings.operating_points import DIGITS, logit, platt
 from tetkik.lab.findings.sources.rows import Truth
 from tetkik.lab.findings.summaries import mean_interval, mean_of
 from tetkik.lab.findings.thresholds import Decisions, Rule, choose_precise, choose_threshold
+from tetkik.language import Sentence
 from tetkik.report.facts import certainty_of
 from tetkik.statistics import (
     Bools,
@@ -240,7 +241,7 @@ _Figure = tuple[str, float, Interval | None, int]
 """Name, value, 95% interval, and rows that it was measured on."""
 
 
-def metrics_of(held_out: HeldOut, data: str, split: str) -> tuple[Metric, ...]:
+def metrics_of(held_out: HeldOut, data: str, split: tuple[Sentence, ...]) -> tuple[Metric, ...]:
     """All figures: means first, then label by label."""
     assessed = np.flatnonzero((held_out.called >= 0).any(axis=0)).tolist()
     names = [label for label in _ranked(held_out) if held_out.labels.index(label) in assessed]
@@ -260,7 +261,9 @@ def metrics_of(held_out: HeldOut, data: str, split: str) -> tuple[Metric, ...]:
     )
 
 
-def source_metrics(held_out: HeldOut, source: str, data: str, split: str) -> tuple[Metric, ...]:
+def source_metrics(
+    held_out: HeldOut, source: str, data: str, split: tuple[Sentence, ...]
+) -> tuple[Metric, ...]:
     """The rankings and what drafts state on one source's rows alone, each with `@source` behind its name."""
     part = held_out.only(np.flatnonzero([name == source for name in held_out.source]))
     return tuple(
