@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tetkik.errors import DataError
 from tetkik.findings.label_names import shared_label
-from tetkik.lab.findings.sources.table import read_table
+from tetkik.lab.engine.tables import read_table
 
 
 @dataclass(frozen=True, slots=True)

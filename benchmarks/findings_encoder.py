@@ -30,7 +30,7 @@ from tetkik.lab.engine.session import Session, silence
 from tetkik.lab.findings.data import join
 from tetkik.lab.findings.sources import Reading, SourceSpec
 from tetkik.lab.findings.sources.label_coverage import parse_rule
-from tetkik.lab.findings.training.held_out import mean_auroc
+from tetkik.lab.findings.summaries import mean_auroc
 from tetkik.lab.findings.training.options import EncoderHead, TrainingOptions
 from tetkik.lab.findings.training.preparation import prepare_training, with_encoder
 from tetkik.lab.findings.training.runs import mean_scores, train_network

@@ -27,13 +27,13 @@ from figures import record
 from findings_boxes import read_nih_boxes
 from tetkik.lab.engine.duplicate_images import duplicate_images, thumbnails
 from tetkik.lab.engine.splits import folds
+from tetkik.lab.engine.tables import read_table
 from tetkik.lab.findings.agreement import Rate, judge_text_labels, read_adjudicated
 from tetkik.lab.findings.data import LabelledImages, read_source
 from tetkik.lab.findings.source_summary import summarise
 from tetkik.lab.findings.sources import Reading
 from tetkik.lab.findings.sources.files import the_file
 from tetkik.lab.findings.sources.nih import nih_truth
-from tetkik.lab.findings.sources.table import read_table
 from tetkik.values import NIH_LABELS
 
 PUBLISHED = {

@@ -22,7 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parent.parent
-TESTS = ("tests/service/access", "tests/service/people/test_sign_in.py", "tests/cli/test_serve.py")
+TESTS = ("tests/service/access", "tests/service/test_sign_in.py", "tests/cli/test_serve.py")
 TOOLS = ("hypothesis", "playwright", "pytest", "pytest-xdist", "schemathesis")
 """What the tests import."""
 

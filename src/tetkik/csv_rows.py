@@ -1,20 +1,20 @@
-"""Rows of CSV files, read line by line; a row that cannot be used is an error in its place."""
+"""Rows of CSV files, read line by line; a row that cannot be used is an error in its place.
+
+A row may go on over several lines only where its quote then closes as the format says (RFC 4180) and it has
+the header's columns; else its first line alone is the fault, and reading goes on at the next.
+"""
 
 from __future__ import annotations
 
-import codecs
 import csv
-import re
+import gzip
+import zlib
+from collections import deque
 from collections.abc import Iterator, Sequence
-from io import BufferedReader, FileIO, RawIOBase
-from itertools import chain
+from io import BufferedReader, FileIO, RawIOBase, TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tetkik.errors import DataError
-
-if TYPE_CHECKING:
-    from _csv import Reader as _Reader
 
 _LONGEST_LINE = 1 << 24
 csv.field_size_limit(_LONGEST_LINE)
@@ -25,8 +25,18 @@ _NOT_UTF8 = (
     "{path} is not UTF-8 in line {line}; save it as UTF-8, as `tetkik triage clean` does with a labelled "
     "table."
 )
+_TOO_MANY = (
+    "{path} has more cells than columns in line {line}; put a text with a comma, semicolon or "
+    "tab in it between quotation marks."
+)
+_TOO_FEW = "{path} has fewer cells than columns in line {line}; complete that line."
+_OPEN_QUOTE = (
+    "{path} has a quote in line {line} that is not closed; `tetkik triage clean` reads broken files."
+)
 _MOST_LINES = 200
 """A quoted text of more lines than this is taken for a quote that is not closed."""
+
+Row = list[str] | DataError
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
@@ -44,40 +54,15 @@ def each_row(
 ) -> Iterator[tuple[str, ...] | DataError]:
     """The named columns of each row; a `DataError` for a row that is not UTF-8 or has surplus cells.
 
-    A missing cell is an empty string. The file is read line by line, so that one without an end (a device, a
-    line of gigabytes) ends in an error.
+    A missing cell is an empty string.
 
     Args:
         source: what is read where `path` is only the name that errors give it.
 
     Raises:
-        DataError: empty, not a table, or a column is missing; or nothing tells where the next row begins.
+        DataError: empty, not a table, or a column is missing.
     """
-    with BufferedReader(source or FileIO(path), _SAMPLE) as file:
-        lines = _lines(file, path)
-        first = next((line for line in lines if line.strip()), None)
-        if first is None:
-            raise DataError("{path} is empty; give a file with a header and rows.", path=path)
-        marks = {mark: first.count(mark) for mark in ",;\t"}
-        reader = csv.reader(chain([first], lines), delimiter=max(marks, key=lambda mark: marks[mark]))
-        try:
-            yield from _cells(reader, columns, path)
-        except csv.Error as error:
-            raise DataError(
-                "{path} is not readable CSV at line {line} ({fault}); "
-                "`tetkik triage clean` reads broken files.",
-                path=path,
-                line=reader.line_num,
-                fault=error,
-            ) from None
-
-
-def _cells(
-    reader: _Reader, columns: Sequence[str], path: Path | str
-) -> Iterator[tuple[str, ...] | DataError]:
-    names = [name.strip() for name in next(reader)]
-    if fault := _fault(names, len(names)):
-        raise DataError(fault, path=path, line=reader.line_num)
+    names, rows = open_rows(path, source)
     for column in columns:
         if column not in names:
             raise DataError(
@@ -88,59 +73,131 @@ def _cells(
                 names=", ".join(names)[:200],
             )
     places = [names.index(column) for column in columns]
-    begin = reader.line_num + 1
-    for row in reader:
-        if reader.line_num - begin > _MOST_LINES:
-            raise DataError(
-                "{path} has a quote in line {line} that is not closed; "
-                "`tetkik triage clean` reads broken files.",
-                path=path,
-                line=begin,
-            )
+    for _, row in rows:
         if row:
-            fault = _fault(row, len(names))
-            yield (
-                DataError(fault, path=path, line=begin)
-                if fault
-                else tuple(row[place] if place < len(row) else "" for place in places)
-            )
-        begin = reader.line_num + 1
+            yield row if isinstance(row, DataError) else tuple(row[place] for place in places)
 
 
-def _fault(row: list[str], columns: int) -> str | None:
-    """What makes a row unreadable, though the next one begins where it ends."""
-    if any("\udc80" <= char <= "\udcff" for cell in row if not cell.isascii() for char in cell):
-        return _NOT_UTF8
-    if any(cell.strip() for cell in row[columns:]):
-        # What is behind an unquoted comma is not to be lost: it may be the red flag.
-        return (
-            "{path} has more cells than columns in line {line}; put a text with a comma, semicolon or "
-            "tab in it between quotation marks."
-        )
-    return None
+def open_rows(
+    path: Path | str, source: RawIOBase | None = None, *, exact: bool = False
+) -> tuple[list[str], Iterator[tuple[int, Row]]]:
+    """The columns of a table, and its rows with their numbers, as a spreadsheet has them.
+
+    The text is UTF-8 with or without a byte order mark, `.gz` or not; the delimiter (comma, semicolon, tab,
+    bar) is the header's most frequent; lines end in LF, CRLF or CR. An empty line is a row without cells,
+    every other has as many as there are columns: a row that is too short is filled up, or is a fault where
+    rows are to be `exact`. The file is read line by line, so that one without an end (a device, a line of
+    gigabytes) ends in an error.
+    """
+    rows = _rows(_lines(path, source), path, exact=exact)
+    _, names = next(rows)
+    if isinstance(names, DataError):
+        raise names
+    return names, rows
 
 
-def _lines(file: BufferedReader[RawIOBase], path: Path | str) -> Iterator[str]:
-    """The lines of a CSV file with their ends."""
-    head = file.peek(_SAMPLE)
-    controls = len(head) - len(head.translate(None, _CONTROLS))
-    if head and (controls > len(head) / 50 or not head.strip(b"\x00")):
-        raise DataError(
-            "{path} is not a text file; give a CSV file, or make one with `tetkik triage clean`.", path=path
-        )
-    file.read(3 if head.startswith(codecs.BOM_UTF8) else 0)
-    for number, raw in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), 1):
-        if len(raw) == _LONGEST_LINE and not raw.endswith(b"\n"):
-            raise DataError(
-                "{path} has a line of more than {most} MB, line {line}; shorten it, or let "
-                "`tetkik triage clean` leave it out.",
-                path=path,
-                line=number,
-                most=_LONGEST_LINE >> 20,
-            )
-        if b"\x00" in raw:  # text in UTF-16 is full of them
+def split_row(record: str, delimiter: str, *, backslash: bool = False) -> list[str] | None:
+    """The cells of one row by RFC 4180, or with backslashes before quotes; None if it breaks the rules."""
+    escape = "\\" if backslash else None
+    reader = csv.reader(
+        [record], delimiter=delimiter, strict=True, doublequote=not backslash, escapechar=escape
+    )
+    try:
+        found = list(reader)
+    except csv.Error:
+        return None
+    return found[0] if len(found) == 1 else None
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """The lines of a list without a header; one that is not UTF-8 is raised."""
+    for number, line in enumerate(_lines(path, None), 1):
+        if not _is_text(line):
             raise DataError(_NOT_UTF8, path=path, line=number)
-        # Bytes that are not UTF-8 cost their row alone; `_fault` finds them.
-        line = raw.decode("utf-8", "surrogateescape")
-        # Old Macs end a line with a carriage return alone.
-        yield from (piece for piece in re.split(r"(?<=\r)(?!\n)", line) if piece)
+        yield line
+
+
+def _lines(path: Path | str, source: RawIOBase | None) -> Iterator[str]:
+    """The lines without their ends."""
+    with BufferedReader(source or FileIO(path), _SAMPLE) as raw:
+        packed = raw.peek(2)[:2] == b"\x1f\x8b"
+        try:
+            with gzip.GzipFile(fileobj=raw) if packed else raw as binary:
+                head = binary.peek(_SAMPLE)[:_SAMPLE]
+                controls = len(head) - len(head.translate(None, _CONTROLS))
+                if head and (controls > len(head) / 50 or not head.strip(b"\x00")):
+                    raise DataError(
+                        "{path} is not a text file; give a CSV file, or make one with `tetkik triage clean`.",
+                        path=path,
+                    )
+                with TextIOWrapper(binary, "utf-8-sig", "surrogateescape") as text:
+                    for number, line in enumerate(iter(lambda: text.readline(_LONGEST_LINE), ""), 1):
+                        if len(line) == _LONGEST_LINE and not line.endswith("\n"):
+                            raise DataError(
+                                "{path} has a line of more than {most} MB, line {line}; shorten it, or let "
+                                "`tetkik triage clean` leave it out.",
+                                path=path,
+                                line=number,
+                                most=_LONGEST_LINE >> 20,
+                            )
+                        yield line.removesuffix("\n")
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            raise DataError("{path} is a damaged gzip file; fetch it again.", path=path) from None
+
+
+def _rows(lines: Iterator[str], path: Path | str, *, exact: bool) -> Iterator[tuple[int, Row]]:
+    """The header, then each row."""
+    at, header = next(((at, line) for at, line in enumerate(lines, 1) if line.strip()), (0, ""))
+    if not header:
+        raise DataError("{path} is empty; give a file with a header and rows.", path=path)
+    if not _is_text(header):
+        raise DataError(_NOT_UTF8, path=path, line=at)
+    delimiter = max(",;\t|", key=header.count)
+    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
+    while names and not names[-1]:
+        names.pop()
+    yield at, names
+    width, row, line_number = len(names), at, at
+    waiting: deque[str] = deque()
+    while (line := waiting.popleft() if waiting else next(lines, None)) is not None:
+        row, line_number = row + 1, line_number + 1
+        begin, fault, cells = line_number, "", None
+        if not _is_text(line):
+            fault = _NOT_UTF8
+        elif '"' not in line:
+            cells = line.split(delimiter) if line else []
+        elif (cells := split_row(line, delimiter)) is None:
+            parts = [line]
+            while len(parts) < _MOST_LINES and parts[-1].count('"') % 2 == (len(parts) == 1):
+                if (following := waiting.popleft() if waiting else next(lines, None)) is None:
+                    break
+                parts.append(following)
+            joined = "\n".join(parts)
+            cells = split_row(joined, delimiter) if _is_text(joined) else None
+            if cells is not None and (len(cells) == width or (len(cells) < width and not exact)):
+                line_number += len(parts) - 1
+            else:
+                waiting.extendleft(reversed(parts[1:]))
+                fault, cells = _OPEN_QUOTE, None
+                if not exact and line.count('"') % 2 == 0:  # quotes within a cell that are not doubled
+                    fault, cells = "", next(csv.reader([line], delimiter=delimiter))
+        if cells and any(cell.strip() for cell in cells[width:]):
+            # What is behind an unquoted comma is not to be lost: it may be the red flag.
+            fault = _TOO_MANY
+        elif cells and exact and len(cells) < width:
+            fault = _TOO_FEW
+        if fault or cells is None:
+            yield row, DataError(fault, path=path, line=begin)
+        else:
+            yield row, [*cells, *[""] * (width - len(cells))][:width] if cells else cells
+
+
+def _is_text(line: str) -> bool:
+    """Whether every byte of a line was UTF-8, and none is 0, as half of UTF-16's are."""
+    if line.isascii():
+        return "\x00" not in line
+    try:
+        line.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return "\x00" not in line

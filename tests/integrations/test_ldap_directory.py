@@ -25,7 +25,7 @@ from tetkik.records.people import sign_in, users
 from tetkik.records.people.sso import Arrival
 from tetkik.records.people.users import Peer, Profile
 from tetkik.records.schema import BrowserSession, User
-from tetkik.service.kit.access.directory import directory_of
+from tetkik.service.kit.access.identity_providers import directory_of
 from tetkik.settings import Settings
 from tetkik.values import SYSTEM, Role
 

@@ -31,8 +31,8 @@ from tetkik.integrations.outbox import MOST_TRIES, queue_results, send_due, wait
 from tetkik.records.reports import outbox, signing
 from tetkik.records.reports.versions import version_of
 from tetkik.records.schema import AuditRow, Image, OutboxItem
+from tetkik.service import outbox as sending
 from tetkik.service.kit.background.image_decoder import ImageDecoder
-from tetkik.service.outbox import sending
 from tetkik.values import SYSTEM, OutboxState, Role
 
 WANTED = (

@@ -31,7 +31,7 @@ from tetkik.records.worklist import critical_results
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http.incoming_files import IncomingFile
-from tetkik.service.reception.triage import triaged
+from tetkik.service.reception import triaged
 from tetkik.service.studies.upload import Upload
 from tetkik.settings import settings
 from tetkik.statistics import FEWEST

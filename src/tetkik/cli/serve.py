@@ -54,7 +54,7 @@ def serve(
     chosen = settings()
     place = (folder or user_data_path("tetkik") / "demo").absolute()
     if demo:
-        from tetkik.service.demonstration.folder import demonstration_settings
+        from tetkik.service.demonstration import demonstration_settings
 
         chosen = demonstration_settings(chosen, place, host)
     chosen = settings_to_serve(chosen, host, port)
@@ -62,10 +62,8 @@ def serve(
 
     from tetkik.records.connect import open_demonstration, open_records
     from tetkik.service.app import create_app
-    from tetkik.service.demonstration.folder import prepare_folder
-    from tetkik.service.demonstration.people import DEMONSTRATION, add_people
-    from tetkik.service.kit.access.connections import BoundedServer, ConnectionLimits
-    from tetkik.service.kit.access.proxies import networks
+    from tetkik.service.demonstration import STAFF, add_people, prepare_folder
+    from tetkik.service.kit.access.connections import BoundedServer, ConnectionLimits, networks
     from tetkik.service.kit.context import AppContext
     from tetkik.service.kit.logging import configure
 
@@ -85,7 +83,7 @@ def serve(
             greet_visitor(chosen, place)
         else:
             greet(records, chosen)
-        context = AppContext(records, chosen, is_secure(chosen), DEMONSTRATION if demo else None)
+        context = AppContext(records, chosen, is_secure(chosen), STAFF if demo else None)
         config = uvicorn.Config(
             create_app(context, work=work),
             ssl_certfile=chosen.tls_cert,

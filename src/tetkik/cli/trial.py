@@ -9,9 +9,9 @@ import typer
 from rich.text import Text
 
 from tetkik.cli.console import language, note, out, progress, t
-from tetkik.cli.findings.evaluate import Labels, Seed, names
+from tetkik.cli.findings.evaluate import Labels, names
 from tetkik.cli.findings.inputs import Workers
-from tetkik.cli.options import Model, Replicates, Since, TableAsJson, Until, argument, option, parse_day
+from tetkik.cli.options import Model, Since, TableAsJson, Until, argument, option, parse_day
 from tetkik.cli.records import open_configured_records
 from tetkik.cli.tables import add_row, deliver, short, show_parts, table
 from tetkik.errors import UsageError
@@ -97,8 +97,6 @@ def run(
     model: Model = None,
     since: Since = None,
     until: Until = None,
-    bootstrap: Replicates = 1000,
-    seed: Seed = 0,
     workers: Workers = None,
     as_json: TableAsJson = False,
 ) -> None:
@@ -128,21 +126,19 @@ def run(
         if archive is not None and reports is not None
         else _on_records(findings, fixed, learned, folder, since, until, workers)
     )
-    _deliver(journal, bootstrap, seed, as_json=as_json)
+    _deliver(journal, as_json=as_json)
 
 
 @app.command("report", help=t("Write the page of a trial again, of what was answered so far."))
 def report(
     folder: Annotated[Path, argument("The folder of the trial.", "DIR")],
     *,
-    bootstrap: Replicates = 1000,
-    seed: Seed = 0,
     as_json: TableAsJson = False,
 ) -> None:
     """The same figures from the same answers, in the language of the settings."""
     from tetkik.lab.trial.journal import Journal
 
-    _deliver(Journal.open(folder), bootstrap, seed, as_json=as_json)
+    _deliver(Journal.open(folder), as_json=as_json)
 
 
 def _on_archive(
@@ -208,11 +204,11 @@ def _chosen(findings: Findings, wanted: tuple[str, ...]) -> tuple[str, ...]:
     return wanted or tuple(findings.points.points)
 
 
-def _deliver(journal: Journal, bootstrap: int, seed: int, *, as_json: bool) -> None:
+def _deliver(journal: Journal, *, as_json: bool) -> None:
     from tetkik.lab.trial.evaluate import evaluate_trial
     from tetkik.lab.trial.trial_page import write_trial
 
-    result = evaluate_trial(journal, bootstrap=bootstrap, seed=seed)
+    result = evaluate_trial(journal)
     if len(result.evaluations) > len(journal.evaluations()):
         journal.add_evaluation(result.evaluations[-1])
     deliver(result, as_json=as_json, folder=journal.folder, show=_show, write=write_trial)

@@ -20,7 +20,6 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from tetkik.choices import Cipher
 from tetkik.errors import Conflict, NotFound, SettingError, Unavailable
-from tetkik.files import written_whole
 from tetkik.records import audit_anchors, row_authentication
 from tetkik.records.announcements import Announcement, publish
 from tetkik.records.audit_anchors import AnchorFile
@@ -29,7 +28,7 @@ from tetkik.records.files import FileStore
 from tetkik.records.ids import is_id
 from tetkik.records.keyring import open_keyring
 from tetkik.records.master_key import MasterKey
-from tetkik.records.migrate import lock_schema, upgrade
+from tetkik.records.migrate import upgrade
 from tetkik.records.name_index import NameIndex, number_names
 from tetkik.records.schema import Base, Case, Patient, RingKey
 from tetkik.records.storage.base import FileStorage
@@ -37,8 +36,6 @@ from tetkik.records.storage.folder import FolderStorage
 from tetkik.records.vault import Key, Vault
 from tetkik.values import SYSTEM, Actor
 
-AUTHENTICATED = "accounts.authenticated"
-"""The file that says that rows without a code are no longer taken."""
 _BUSY_SECONDS = 30
 _WATCH = {
     "keepalives_idle": "5",
@@ -223,7 +220,6 @@ class Records:
             upgrade(self.engine)
             self.master = master or MasterKey(folder / "keys" / "master.key")
             self.vault = open_keyring(self.engine, self.master, cipher)
-            self._authenticate()
         except (OperationalError, ProgrammingError) as error:
             self.engine.dispose()
             raise SettingError(
@@ -299,20 +295,6 @@ class Records:
     def _info(self) -> dict[str, Any]:
         """What `row_authentication` finds in a session."""
         return {"vault": self.vault, "codes": self._codes}
-
-    def _authenticate(self) -> None:
-        """Give the rows of a database from before version 0010 their codes, once.
-
-        That it was done stands outside the database: whoever writes there cannot have it done again.
-        """
-        file, proof = self.folder / AUTHENTICATED, row_authentication.proof(self.vault)
-        if file.exists() and file.read_bytes() == proof:
-            return
-        with self.engine.execution_options(tetkik_writes=True).begin() as connection:
-            lock_schema(connection)
-            row_authentication.authenticate_new(connection, self.vault)
-        with written_whole(file, mode=0o600) as opened:
-            opened.write(proof)
 
 
 def _engine(url: str) -> Engine:

@@ -5,29 +5,20 @@ from __future__ import annotations
 import logging
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, inspect, text
 
 from tetkik.errors import SettingError
 
-if TYPE_CHECKING:
-    from alembic.config import Config
-
-NEWEST = "0016"
-"""The last step of `records/migrations`; a database that stands there needs none."""
-WORKS_FROM = "0014"
+FIRST = NEWEST = "0100"
+"""The first and the last step of `records/migrations`; a database that stands at the last needs none."""
+WORKS_FROM = "0100"
 """The step of the oldest program that goes on working on a database of this one: the steps after it only add.
 
 It is noted in the database, so that a service of the version before may be started again while others are
-replaced; what a version no longer needs goes with the one after it. Programs up to 0014 do not read the note:
-they go on working, and cannot be started again.
+replaced; what a version no longer needs goes with the one after it.
 """
-_REWRITTEN = "0010"
-"""The step that takes digests of names away, which shall be gone from the disk as well."""
 _NOTED = "works_from"
-_DUE = "write_anew"
-"""The note that the file of SQLite is to be written anew after that step."""
 _LOCK = 0x7E7C17
 """Any number, the same in every process."""
 _BUSY_SECONDS = 30
@@ -36,79 +27,60 @@ _WAITS_SECONDS = 5
 _log = logging.getLogger(__name__)
 
 
-def upgrade(engine: Engine, to: str = NEWEST) -> None:
+def upgrade(engine: Engine) -> None:
     """Bring the database to the newest version.
 
-    `SettingError` where it is newer than this program, and does not say that this one works on it. All steps
-    happen in one transaction, behind a lock that a second process waits for.
+    `SettingError` where it is from before 0.1.0, or where it is newer than this program and does not say that
+    this one works on it. All steps happen in one transaction, behind a lock that a second process waits for.
     """
     with engine.connect() as connection:
-        found = version_of(connection)
-    if found != to:
-        _take_steps(engine, to)
-    if engine.dialect.name == "sqlite" and to >= _REWRITTEN:
-        _write_anew_if_due(engine)
-
-
-def _take_steps(engine: Engine, to: str) -> None:
+        if version_of(connection) == NEWEST:
+            return
     with engine.execution_options(tetkik_writes=True).begin() as connection:
         lock_schema(connection)
         if connection.dialect.name == "postgresql":
             # A table that a dump reads for long shall not keep everybody waiting behind us.
             connection.execute(text(f"SET LOCAL lock_timeout = '{_WAITS_SECONDS}s'"))
         before = version_of(connection)
-        if before == to:  # another process did it while this one waited
+        if before == NEWEST:  # another process did it while this one waited
+            return
+        if before is not None and _is_newer(connection, before):
+            _log.warning("The database is of a newer version of Tetkik (%s); replace this one soon", before)
             return
         # Alembic takes a moment to import: only where there is something to do.
         from alembic import command
+        from alembic.config import Config
 
-        if before is not None and before not in known_steps():
-            if (_note(connection, _NOTED) or before) <= NEWEST:
-                _log.warning(
-                    "The database is of a newer version of Tetkik (%s); replace this one soon", before
-                )
-                return
-            raise SettingError(
-                "The database was written by a newer version of Tetkik ({revision}); install that version, "
-                "or restore a backup that this one wrote.",
-                revision=before,
-            )
-        command.upgrade(_config(connection), to)
-        if engine.dialect.name == "sqlite" and before is not None and before < _REWRITTEN <= to:
-            _keep_note(connection, _DUE, "")
-        if to == NEWEST:
-            _keep_note(connection, _NOTED, WORKS_FROM)
-
-
-def _note(connection: Connection, key: str) -> str | None:
-    found: str | None = connection.scalar(text("SELECT value FROM notes WHERE key = :key"), {"key": key})
-    return found
-
-
-def _keep_note(connection: Connection, key: str, value: str) -> None:
-    connection.execute(
-        text(
-            "INSERT INTO notes (key, value) VALUES (:key, :value) "
-            "ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-        ),
-        {"key": key, "value": value},
-    )
-
-
-def _write_anew_if_due(engine: Engine) -> None:
-    """After that step, and at every later start until it was possible."""
-    with engine.connect() as connection:
-        if _note(connection, _DUE) is None:
-            return
-    try:
-        write_sqlite_anew(engine)
-    except sqlite3.OperationalError as error:  # busy, or no room on the disk
-        _log.error(
-            "Digests of names may be left in the file of the database until it is written anew: %s", error
+        config = Config()
+        config.set_main_option("script_location", "tetkik.records:migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, NEWEST)
+        connection.execute(
+            text(
+                "INSERT INTO notes (key, value) VALUES (:key, :value) "
+                "ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+            ),
+            {"key": _NOTED, "value": WORKS_FROM},
         )
-        return
-    with engine.execution_options(tetkik_writes=True).begin() as connection:
-        connection.execute(text("DELETE FROM notes WHERE key = :key"), {"key": _DUE})
+
+
+def _is_newer(connection: Connection, step: str) -> bool:
+    """Whether a newer program brought the database to `step`, on which this one goes on working."""
+    if step < FIRST:
+        raise SettingError(
+            "The database is from before Tetkik 0.1.0, whose tables this version does not read; name an "
+            "empty data_dir and database_url."
+        )
+    if step <= NEWEST:
+        return False
+    works_from = connection.scalar(text("SELECT value FROM notes WHERE key = :key"), {"key": _NOTED})
+    if (works_from or step) <= NEWEST:
+        return True
+    raise SettingError(
+        "The database was written by a newer version of Tetkik ({revision}); install that version, "
+        "or restore a backup that this one wrote.",
+        revision=step,
+    )
 
 
 def write_sqlite_anew(engine: Engine) -> None:
@@ -122,14 +94,6 @@ def write_sqlite_anew(engine: Engine) -> None:
         connection.execute("PRAGMA secure_delete = ON").fetchall()
         connection.execute("VACUUM")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-
-def downgrade(engine: Engine, to: str = "base") -> None:
-    """Bring the database back to an older step; `base` removes everything."""
-    from alembic import command
-
-    with engine.execution_options(tetkik_writes=True).begin() as connection:
-        command.downgrade(_config(connection), to)
 
 
 def lock_schema(connection: Connection) -> None:
@@ -156,19 +120,3 @@ def refuse_newer(connection: Connection) -> None:
             "Another service has brought the database to a newer version of Tetkik, of which this one knows "
             "not everything; make the backup with that version."
         )
-
-
-def known_steps() -> frozenset[str]:
-    """The steps that this version knows."""
-    from alembic.script import ScriptDirectory
-
-    return frozenset(step.revision for step in ScriptDirectory.from_config(_config()).walk_revisions())
-
-
-def _config(connection: Connection | None = None) -> Config:
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", "tetkik.records:migrations")
-    config.attributes["connection"] = connection
-    return config

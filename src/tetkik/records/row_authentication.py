@@ -24,11 +24,11 @@ from sqlalchemy import Connection, delete, event, select, update
 from sqlalchemy.orm import Mapper, QueryContext, Session, object_session
 
 from tetkik.errors import Forbidden
-from tetkik.records.audit_chain import Action, Entry, append
+from tetkik.records.audit_chain import Action, Entry
 from tetkik.records.schema import ApiToken, AuditHead, AuditRow, BrowserSession, Invite, Passkey, User
 from tetkik.records.schema.base import Base
 from tetkik.records.vault import Vault
-from tetkik.values import SYSTEM, Actor
+from tetkik.values import Actor
 
 COVERED: Mapping[type[Base], tuple[str, ...]] = {
     User: (
@@ -52,8 +52,6 @@ _CODES = "tetkik_codes"
 """Where a session keeps those that its entries will hold."""
 _MOST_CODES, _LENGTH = 60, 8
 """Codes in an entry; bytes of each."""
-FIRST_WITH_CODES = "0010"
-"""The step of the database from which on rows have codes."""
 UNCHECKED = {"tetkik_unchecked": True}
 """Options of an execution that takes altered rows, too; ask `is_altered` of each."""
 
@@ -61,25 +59,6 @@ UNCHECKED = {"tetkik_unchecked": True}
 def is_altered(row: Any) -> bool:
     """Whether a row that was read does not say what Tetkik wrote, or lacks its code."""
     return "altered" in row.__dict__
-
-
-def authenticate_new(connection: Connection, vault: Vault, *, restored: bool = False) -> None:
-    """Give every row without a code one: once, in a database that comes from a version without them.
-
-    One of which the audit trail holds another code was altered, and stays without, unless a backup has just
-    brought it back and it was suspended (`restored`).
-    """
-    with Session(connection, info={"vault": vault}) as session:
-        known = {} if restored else last_codes(session.connection())
-        for kind in COVERED:
-            bare = select(kind).where(kind.__table__.c.mac.is_(None))
-            (key,) = kind.__table__.primary_key
-            for row in session.scalars(bare, execution_options=UNCHECKED).all():
-                code = _short(_code(vault, row))
-                if known.get(_name(kind, getattr(row, key.name)), code) == code:
-                    authenticate(session, row)
-        if entries := entries_with_codes(session, (), datetime.now(UTC), SYSTEM):
-            append(session, vault, entries)
 
 
 def authenticate(session: Session, row: Any) -> None:
@@ -173,11 +152,6 @@ def refuse_put_back(session: Session, *rows: Any) -> None:
     """Let nobody in by a row that was put back."""
     if any(is_put_back(session, row) for row in rows):
         raise _refused()
-
-
-def proof(vault: Vault) -> bytes:
-    """What lies outside the database once its rows have codes: no rows without any are taken after it."""
-    return vault.account_code(b"authenticated").hex().encode()
 
 
 def _code(vault: Vault, row: Any) -> bytes:

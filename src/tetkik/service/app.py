@@ -15,21 +15,18 @@ from starlette.middleware.gzip import GZipMiddleware
 import tetkik.service
 from tetkik import __version__
 from tetkik.fleet.worker import Worker
-from tetkik.service.critical_results import contacts
-from tetkik.service.critical_results.escalation import EscalationThread
-from tetkik.service.demonstration.fill import Filler
-from tetkik.service.demonstration.routes import router as demonstration_router
+from tetkik.service import critical_results, system
+from tetkik.service.critical_results import EscalationThread
+from tetkik.service.demonstration import Filler
+from tetkik.service.demonstration import router as demonstration_router
 from tetkik.service.kit.access import middleware
 from tetkik.service.kit.access.authorization import check_routes
 from tetkik.service.kit.background.image_decoder import ImageDecoder
-from tetkik.service.kit.background.periodic_thread import PeriodicThread
-from tetkik.service.kit.background.refusals import RefusalThread
-from tetkik.service.kit.background.retention import RetentionThread
+from tetkik.service.kit.background.threads import PeriodicThread, RefusalThread, RetentionThread
 from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http import problems
 from tetkik.service.kit.http.responses import VersionedStaticFiles
-from tetkik.service.outbox.sending import OutboxThread, systems_of
-from tetkik.service.system import metrics
+from tetkik.service.outbox import OutboxThread, systems_of
 
 PREFIX = "/api/v1"
 
@@ -62,7 +59,7 @@ def create_app(context: AppContext, *, work: bool = True) -> FastAPI:
             decoder.close()
 
     systems = systems_of(context.settings)
-    contacts.check(
+    critical_results.check(
         context.settings, [name for route in systems.routes for name in route.notify] if systems else ()
     )
     decoder = ImageDecoder(context.records)
@@ -77,7 +74,7 @@ def create_app(context: AppContext, *, work: bool = True) -> FastAPI:
     )
     app.state.context = context
     app.state.decoder = decoder
-    entries = [entry for module in _modules("pages") for entry in getattr(module, "NAVIGATION", ())]
+    entries = [entry for module in _modules() for entry in getattr(module, "NAVIGATION", ())]
     app.state.navigation = tuple(sorted(entries, key=lambda entry: entry.position))
     if context.demonstration is not None:
         check_routes(demonstration_router)
@@ -90,7 +87,7 @@ def create_app(context: AppContext, *, work: bool = True) -> FastAPI:
     static = GZipMiddleware(VersionedStaticFiles(packages=[("tetkik.service", "static")]))
     app.mount("/static", static, name="static")
     problems.install(app)
-    middleware.install(app, context, metrics.install(app, context))
+    middleware.install(app, context, system.install(app, context))
     return app
 
 
@@ -100,15 +97,15 @@ def _operation_id(route: APIRoute) -> str:
 
 
 def routers(kind: str) -> Iterator[APIRouter]:
-    """Every router of the domains' modules `api` or `pages` (also `…_api`, `…_pages`), each route guarded."""
-    for module in _modules(kind):
-        for value in vars(module).values():
-            if isinstance(value, APIRouter):
+    """Every router that is called `api` or `pages` (also `…_api`, `…_pages`), or whose module is; guarded."""
+    for module in _modules():
+        for name, value in vars(module).items():
+            called = (f"_{name}", f"_{module.__name__.rpartition('.')[2]}")
+            if isinstance(value, APIRouter) and any(one.endswith(f"_{kind}") for one in called):
                 check_routes(value)
                 yield value
 
 
-def _modules(kind: str) -> Iterator[ModuleType]:
+def _modules() -> Iterator[ModuleType]:
     for item in pkgutil.walk_packages(tetkik.service.__path__, "tetkik.service."):
-        if f"_{item.name.rpartition('.')[2]}".endswith(f"_{kind}"):
-            yield importlib.import_module(item.name)
+        yield importlib.import_module(item.name)

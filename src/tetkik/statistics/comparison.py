@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tetkik.statistics.intervals import Z95, Bools, Floats, Interval, Ints
-from tetkik.statistics.roc import clustered_variance, logit_interval, placements
+from tetkik.statistics.roc import clustered_variance, placements
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +18,6 @@ class DeLong:
 
     areas: Floats
     covariance: Floats
-
-    def interval(self, predictor: int = 0) -> Interval | None:
-        """95% interval on the logit scale; None where the area is 0 or 1."""
-        return logit_interval(float(self.areas[predictor]), float(self.covariance[predictor, predictor]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,11 +99,6 @@ class ClusterBootstrap:
         return self.replicates > 0 and len(np.unique(self.groups)) > 1
 
     @property
-    def grouped(self) -> bool:
-        """Whether any group has more than one row."""
-        return len(np.unique(self.groups)) < len(self.groups)
-
-    @property
     def clusters(self) -> Ints:
         """(rows,): the group of each row as 0, 1, 2, …, the columns of `draws`."""
         return np.unique(self.groups, return_inverse=True)[1].astype(np.int64)

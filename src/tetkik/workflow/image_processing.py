@@ -201,8 +201,7 @@ def _load_study(
     """The study of an image with the answer just given; None where others of it still wait for a model."""
     image = context.image
     # Before all images are loaded: a CT has hundreds, and each slice comes by here.
-    waits = jobs.has_open_jobs(tx, image.study_id, but=work.id)
-    if waits and not drafts.has_own_report(tx, image):
+    if jobs.has_open_jobs(tx, image.study_id, but=work.id):
         return None
     there = drafts.images_of_report(tx, image)
     if image.id not in {one.id for one in there}:  # removed meanwhile

@@ -367,7 +367,7 @@ def test_a_part_opens_the_files_of_its_split_only(tmp_path):
 
 def test_altered_content_is_found_by_verifying(tmp_path):
     _, prepared = run(open_source(write_rocov2(tmp_path / "source", COUNTS)), tmp_path / "out")
-    path = tmp_path / "out" / "valid" / "shard-00000.safetensors"
+    path = tmp_path / "out" / "valid" / "shard-00000.npy"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)

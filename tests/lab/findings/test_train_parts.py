@@ -19,6 +19,7 @@ from tetkik.lab.engine.checkpoint import WorkFolder, load_state, tensors_as_byte
 from tetkik.lab.engine.options import learning_rate_factor
 from tetkik.lab.engine.precision import Precision
 from tetkik.lab.engine.trainer import TrainingState
+from tetkik.lab.findings.summaries import mean_auroc
 from tetkik.lab.findings.training.distillation import (
     LogitScale,
     TeacherPredictions,
@@ -27,7 +28,6 @@ from tetkik.lab.findings.training.distillation import (
     read_teacher,
 )
 from tetkik.lab.findings.training.fit import candidates, tuned
-from tetkik.lab.findings.training.held_out import mean_auroc
 from tetkik.lab.findings.training.memory import plan_memory
 from tetkik.lab.findings.training.options import TeacherOptions, TrainingOptions
 from tetkik.lab.findings.training.trainer import Epoch, MovingAverage

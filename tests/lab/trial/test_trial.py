@@ -56,7 +56,7 @@ def archive(tmp_path_factory):
 
 
 def test_figures_are_those_of_the_reports(archive, blobs, limits, tmp_path):
-    result = evaluate_trial(finished(tmp_path / "out", archive, blobs, limits), bootstrap=50)
+    result = evaluate_trial(finished(tmp_path / "out", archive, blobs, limits))
     effusion = result.per_label["Effusion"]
     assert (effusion.n, effusion.n_positive, result.patients) == (24, 12, 12)
     assert effusion.sensitivity == pytest.approx(11 / 12)
@@ -70,7 +70,7 @@ def test_figures_are_those_of_the_reports(archive, blobs, limits, tmp_path):
 
 def test_nothing_in_the_folder_identifies(archive, blobs, limits, tmp_path):
     out = tmp_path / "out"
-    result = evaluate_trial(finished(out, archive, blobs, limits), bootstrap=0)
+    result = evaluate_trial(finished(out, archive, blobs, limits))
     write_trial(result, out, Language.TR)
     names = {file.name for file in out.iterdir()}
     assert {"report.html", "metrics.json", "labels.csv", "parts.csv", "claim.csv", "decide-ai.csv"} <= names
@@ -96,14 +96,14 @@ def test_an_interrupted_run_goes_on(archive, blobs, limits, tmp_path):
         file.write('{"image":"cut off')
     with (tmp_path / "out" / "images.jsonl").open("ab") as file:
         file.write("Ş".encode()[:1])
-    partial = evaluate_trial(Journal.open(tmp_path / "out"), bootstrap=0)
+    partial = evaluate_trial(Journal.open(tmp_path / "out"))
     assert partial.counts.images == 7 and partial.decision is Decision.OPEN
     seen = []
     source, journal = start(tmp_path / "out", archive, blobs, limits)
     run_trial(blobs, source, journal, workers=0, progress=lambda _step, done, _total: seen.append(done))
     assert seen[0] == 8 and len(seen) == 17
-    whole = evaluate_trial(finished(tmp_path / "once", archive, blobs, limits), bootstrap=20)
-    again = evaluate_trial(Journal.open(tmp_path / "out"), bootstrap=20)
+    whole = evaluate_trial(finished(tmp_path / "once", archive, blobs, limits))
+    again = evaluate_trial(Journal.open(tmp_path / "out"))
     assert again.as_json() == whole.as_json()
 
 
@@ -119,7 +119,7 @@ def test_a_bad_file_costs_itself_alone(blobs, limits, tmp_path):
     write_study(images / "second.dcm", 1, blob=True, patient="P-0001")  # the same study, another film
     rows = [("ACC0000", FOUND, "P-0000"), ("ACC0001", CLEAR, "P-0001"), ("ACC0002", FOUND, "P-other")]
     write_reports(archive / "reports.csv", [*rows, ("ACC0003", CLEAR, "P-3")], "patient_id")
-    result = evaluate_trial(finished(tmp_path / "out", archive, blobs, limits), bootstrap=0)
+    result = evaluate_trial(finished(tmp_path / "out", archive, blobs, limits))
     counts = result.counts
     assert (counts.images, counts.failed, counts.unmatched, counts.other_patient) == (8, 2, 2, 1)
     assert (counts.studies, counts.answered, counts.reports, counts.unplaced) == (3, 2, 4, 1)
@@ -166,12 +166,12 @@ def test_studies_of_learned_patients_are_left_out(blobs, limits, tmp_path):
     journal = begin(tmp_path / "out", blobs, limits, Archive.kind, tells_learned=True)
     source = Archive(archive / "images", table, journal.pseudonym)
     run_trial(blobs, source, journal, learned=learned, workers=0)
-    result = evaluate_trial(journal, bootstrap=0)
+    result = evaluate_trial(journal)
     assert (result.counts.learned, result.counts.learned_images) == (2, 1)
     assert result.studies == ("2", "3", "6", "7") and result.checks[0].n == 4
     assert "2 studies are left out" in said(result)
     assert result.claim is not None and "(2)" in result.claim["20"].in_language(Language.EN)
-    unknown = evaluate_trial(finished(tmp_path / "not told", archive, blobs, limits), bootstrap=0)
+    unknown = evaluate_trial(finished(tmp_path / "not told", archive, blobs, limits))
     assert "does not tell which images" in said(unknown)
     assert unknown.claim is not None and unknown.counts.learned == 0
     assert "Not known" in unknown.claim["20"].in_language(Language.EN)
@@ -289,7 +289,7 @@ def test_the_checklists_are_whole_and_in_both_languages(archive, blobs, limits, 
     assert len(CLAIM) == 44 and len(DECIDE_AI) == 28 + 10
     turkish = {english for _, english, _ in translations()}
     assert {*CLAIM.values(), *DECIDE_AI.values()} <= turkish
-    result = evaluate_trial(finished(tmp_path / "out", archive, blobs, limits), bootstrap=0)
+    result = evaluate_trial(finished(tmp_path / "out", archive, blobs, limits))
     assert result.claim is not None and result.decide_ai is not None
     assert result.claim["34"].in_language(Language.EN) == "NCT00000000"
     assert result.claim["44"] == result.decide_ai["X"] == UNKNOWN

@@ -47,7 +47,7 @@ def test_a_study_is_as_normal_as_its_least_normal_image(answered):
         ("a", {**normal, "findings": {"Normal": NOT, "Nodule": CALLED}}),
         ("a", {**normal, "findings": {"Normal": CALLED, "Nodule": NOT}}),
     )
-    judged = evaluate_trial(journal, bootstrap=0).judged
+    judged = evaluate_trial(journal).judged
     assert dict(zip(judged.labels, judged.scores[0], strict=True)) == {"Normal": 0.1, "Nodule": 0.9}
     assert dict(zip(judged.labels, judged.decided[0], strict=True)) == {"Normal": False, "Nodule": True}
 
@@ -58,7 +58,7 @@ def test_the_patient_of_a_study_is_known_by_any_of_its_images(answered):
         ("a", effusion(1, CALLED)),
         ("b", effusion(0, NOT, patient="p")),
     )
-    result = evaluate_trial(journal, bootstrap=0)
+    result = evaluate_trial(journal)
     assert (result.patients, result.without_patient, len(set(result.judged.groups))) == (1, 0, 1)
 
 
@@ -67,9 +67,8 @@ def test_the_patient_of_a_study_is_known_by_any_of_its_images(answered):
     [(Language.EN, "0 known patients and 2 studies"), (Language.TR, "0 bilinen hasta")],
 )
 def test_where_no_patient_is_known_the_page_counts_none(answered, tmp_path, language, words):
-    result = evaluate_trial(answered(("a", effusion(1, CALLED)), ("b", effusion(0, NOT))), bootstrap=0)
+    result = evaluate_trial(answered(("a", effusion(1, CALLED)), ("b", effusion(0, NOT))))
     assert (result.patients, result.without_patient) == (0, 2)
-    assert result.as_json()["bootstrap"]["groups"] == 2
     write_trial(result, tmp_path / "page", language)
     page = (tmp_path / "page" / "report.html").read_text("utf-8")
     assert words in page and "2 patients" not in page
@@ -81,7 +80,7 @@ def test_every_part_is_listed_with_its_own_decision(answered, limits):
     small = [effusion(number % 2, CALLED if number % 2 else NOT, parts={"site": "B"}) for number in range(20)]
     journal = answered(*((str(number), line) for number, line in enumerate([*large, *small])))
     journal.limits = replace(limits, limits=parts)
-    result = evaluate_trial(journal, bootstrap=0)
+    result = evaluate_trial(journal)
     assert {check.part: (check.decision, check.n) for check in result.checks if check.part} == {
         "site/A": (Decision.OPEN, 40),  # its interval holds the limit
         "site/B": (Decision.OPEN, 10),  # too few
@@ -92,12 +91,12 @@ def test_every_part_is_listed_with_its_own_decision(answered, limits):
 
 def test_every_evaluation_of_new_answers_is_kept(answered):
     journal = answered(("a", effusion(1, CALLED)), ("b", effusion(0, NOT)))
-    first = evaluate_trial(journal, bootstrap=0)
+    first = evaluate_trial(journal)
     journal.add_evaluation(first.evaluations[-1])
-    assert evaluate_trial(journal, bootstrap=0).evaluations == first.evaluations
+    assert evaluate_trial(journal).evaluations == first.evaluations
     with journal.appending() as file:
         file.write(json.dumps({"image": "9", "outcome": "unmatched"}) + "\n")
-    second = evaluate_trial(journal, bootstrap=0)
+    second = evaluate_trial(journal)
     assert [one["images"] for one in second.evaluations] == [2, 3]
     assert "evaluation 2 of the trial" in said(second)
 
@@ -112,11 +111,10 @@ def test_a_period_is_fixed(answered, blobs, limits):
 def test_no_figures_where_the_model_learned_every_patient(answered):
     journal = answered(("a", effusion(1, CALLED, learned=True)), tells_learned=True)
     with pytest.raises(DataError, match="would be recall"):
-        evaluate_trial(journal, bootstrap=0)
+        evaluate_trial(journal)
 
 
-def test_a_report_is_called_by_its_row_in_the_file(limits, tmp_path, monkeypatch):
-    monkeypatch.setattr("tetkik.lab.findings.sources.table._CHUNK", 2)
+def test_a_report_is_called_by_its_row_in_the_file(limits, tmp_path):
     path = tmp_path / "reports.csv"
     path.write_text('\nstudy,report\n\nbroken\nA,"No\neffusion."\n,no study\nB,Effusion.\n')
     table = read_reports(path, limits.limits)

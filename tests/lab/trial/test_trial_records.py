@@ -74,7 +74,7 @@ def test_signed_reports_are_compared_and_only_the_access_is_written(hospital, bl
     journal = begin(out, blobs, limits, RecordedStudies.kind)
     source = RecordedStudies(records, limits, blobs.name)
     run_trial(blobs, source, journal, workers=0)
-    result = evaluate_trial(journal, bootstrap=0)
+    result = evaluate_trial(journal)
     assert len(result.judged) == result.counts.reports == 1
     assert result.counts.left_out == {"restricted": 1, "same_model": 1}
     after = rows(records)
@@ -106,5 +106,5 @@ def test_a_later_run_takes_what_was_signed_since(hospital, blobs, limits, tmp_pa
 
     run_trial(blobs, source, journal, workers=0, progress=tell)
     assert told == [(3, False)] and journal.finished
-    assert len(evaluate_trial(journal, bootstrap=0).judged) == 3
-    assert evaluate_trial(journal, bootstrap=0).counts.failed == 0
+    assert len(evaluate_trial(journal).judged) == 3
+    assert evaluate_trial(journal).counts.failed == 0

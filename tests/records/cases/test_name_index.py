@@ -10,13 +10,12 @@ from functools import cache
 from importlib import resources
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import select
 
 from tests.records.kit import made_records, made_user
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
-from tetkik.records.migrate import downgrade, upgrade
 from tetkik.records.schema import Patient, PatientIndex
 from tetkik.turkish import fold
 from tetkik.values import Role
@@ -199,20 +198,3 @@ def test_of_many_the_latest_are_found(both_records, monkeypatch):
         ]
     assert found(both_records, "ayse") == tuple(sorted(ids[2:]))
     assert found(both_records, "kaya ayş") == (ids[0], ids[2])
-
-
-@pytest.mark.attack
-def test_a_database_from_before_loses_its_digests_of_names(both_records):
-    with both_records.write(made_user(both_records, Role.RECEPTION)) as tx:
-        patient_id = patients.create(tx, Person("Gülçin ŞAHİN", "10000000146"))
-        stored = tx.vault.digest("name", "gul")
-    downgrade(both_records.engine, "0008")
-    with both_records.engine.begin() as connection:
-        connection.execute(insert(PatientIndex).values(patient_id=patient_id, kind="name", digest=stored))
-    upgrade(both_records.engine)
-    with both_records.engine.connect() as connection:
-        assert connection.scalars(text("SELECT kind FROM patient_index")).all() == ["tckn"]
-    url = both_records.engine.url.render_as_string(hide_password=False)
-    again = made_records(both_records.folder, url)
-    assert found(again, "gülçin") == (patient_id,)
-    again.close()

@@ -7,14 +7,11 @@ import shutil
 import threading
 
 import pytest
-from sqlalchemy import MetaData, Table, func, select
+from sqlalchemy import func, select
 
-from tests.records.desk import made_triaged
-from tests.records.kit import id_of, made_case, made_records, made_user
+from tests.records.kit import made_case, made_records, made_user
 from tetkik.errors import InputError, RecordsError, SettingError
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import cases, patients
-from tetkik.records.cases.complaints import UrgencyChoice
 from tetkik.records.database import Records
 from tetkik.records.images import images
 from tetkik.records.images.images import ImageMetadata
@@ -26,11 +23,9 @@ from tetkik.records.lifecycle.restore import examine_backup, require_key, restor
 from tetkik.records.lifecycle.table_dump import backup_tables, dump_rows
 from tetkik.records.master_key import MasterKey
 from tetkik.records.metrics import last_backup
-from tetkik.records.migrate import downgrade
-from tetkik.records.people import passkeys
-from tetkik.records.schema import AuditHead, AuditRow, Case, Event, Image, Patient, PatientIndex
+from tetkik.records.schema import AuditHead, AuditRow, Case, Event, Image, Patient
 from tetkik.records.trail.verify import verify
-from tetkik.values import FileFormat, Role, UrgencyLevel, UrgencyReason
+from tetkik.values import FileFormat, Role
 
 pytestmark = pytest.mark.both_databases
 
@@ -291,39 +286,3 @@ def test_the_last_backup_and_what_it_says_without_a_key(hospital, tmp_path):
         assert last is not None and last.isoformat() >= header.made_at
         assert tx.session.scalar(select(func.count()).select_from(Patient)) == 3
         assert tx.session.scalar(select(func.count()).select_from(Event)) > 0
-
-
-def test_a_backup_of_before_the_choice_of_urgency_comes_back(hospital, empty, tmp_path, monkeypatch):
-    actor = made_user(hospital, Role.RECEPTION)
-    case_id = made_case(hospital, actor, complaint=made_triaged())
-    with hospital.write(actor) as tx:
-        passkeys.add(tx, "anahtar", b"credential", b"public", 0)
-        patient_id = tx.session.get_one(Case, case_id).patient_id
-        digest = tx.vault.digest("name", "gul")
-        tx.session.add(PatientIndex(patient_id=patient_id, kind="name", digest=digest))
-
-    old = empty()
-    downgrade(old.engine, "0001")
-    there = MetaData()
-    there.reflect(old.engine)
-
-    def of_version_1(connection, source):
-        kept = [item for item in source.columns if item.name in there.tables[source.name].columns]
-        return dump_rows(connection, Table(source.name, MetaData(), *(item._copy() for item in kept)))
-
-    monkeypatch.setattr(backup, "NEWEST", "0001")
-    monkeypatch.setattr(backup, "dump_rows", of_version_1)
-    tables = [one for one in backup_tables() if one.name in there.tables]
-    monkeypatch.setattr(backup, "backup_tables", lambda: tables)
-    make_backup(hospital, tmp_path / "old.tetkik")
-    back = empty()
-    restore_backup(back, tmp_path / "old.tetkik")
-    with back.write(actor) as tx:
-        cases.change_urgency(tx, case_id, UrgencyChoice(UrgencyLevel.SARI, UrgencyReason.DENIED, sure=True))
-        assert cases.load_case(tx, case_id).urgency is UrgencyLevel.SARI
-        # Digests of names are gone, and rows that open an account have their codes.
-        assert tx.count(PatientIndex, PatientIndex.kind == "name") == 0
-        assert patient_id in patients.find(tx, "gülçin")
-        assert verify_stored(tx, contents=False).faults == ()
-        (passkey,) = passkeys.of_user(tx, id_of(actor))
-        assert passkey.held

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from tests.records.clock import Clock
 from tests.records.kit import id_of, made_case, made_records, made_user
 from tetkik.errors import InputError, NotFound, NotSignedIn
+from tetkik.records.audit_anchors import AnchorFile
 from tetkik.records.database import Records
 from tetkik.records.lifecycle import erasure_log, retention
 from tetkik.records.lifecycle.backup import make_backup
@@ -281,10 +282,10 @@ def test_a_restore_that_is_killed_after_its_rows_leaves_nothing_open(tmp_path, r
     back = empty_like(records, tmp_path / "empty")
     erasure_log.merge_log(back.folder, erasure_log.read_log(records.folder))
 
-    def killed(_: object) -> None:
+    def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tetkik.records.lifecycle.restore.upgrade", killed)  # the first step after the rows
+    monkeypatch.setattr(AnchorFile, "add_restored", killed)  # the first step after the rows
     with pytest.raises(KeyboardInterrupt):
         restore_backup(back, tmp_path / "backup")
     back.close()

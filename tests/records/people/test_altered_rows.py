@@ -18,7 +18,6 @@ from tetkik.records.lifecycle.backup import make_backup
 from tetkik.records.lifecycle.integrity import verify_stored
 from tetkik.records.lifecycle.key_rotation import rotate_master_key
 from tetkik.records.lifecycle.restore import restore_backup
-from tetkik.records.migrate import downgrade
 from tetkik.records.people import after_restore, invites, passkeys, passwords, repair, sessions, tokens, users
 from tetkik.records.people.access_state import load_access_states
 from tetkik.records.people.sign_in import sign_in_by_password
@@ -193,39 +192,6 @@ def test_a_repaired_account_keeps_nothing_that_opened_it(both_records, owner):
     assert actor.roles == {Role.RADIOLOGIST}
     with both_records.read() as tx:
         assert verify_stored(tx).faults == ()
-
-
-def test_rows_of_a_version_without_codes_get_theirs_once(both_records, owner):
-    url = both_records.engine.url.render_as_string(hide_password=False)
-    proof = both_records.folder / "accounts.authenticated"
-    downgrade(both_records.engine, "0008")
-    proof.unlink()
-    upgraded = Records(url, both_records.folder)
-    assert signed_in(upgraded, owner).user_id == owner.user_id
-    upgraded.close()
-    # Somebody takes the database back to that version to have their own rows believed.
-    downgrade(both_records.engine, "0008")
-    tamper(both_records, update(User).values(roles="administrator"))
-    again = Records(url, both_records.folder)
-    with pytest.raises(Forbidden):
-        signed_in(again, owner)
-    again.close()
-
-
-def test_the_first_start_on_a_second_machine_believes_no_row_that_lost_its_code(both_records, owner):
-    """That codes were given is noted in `data_dir`, which is another one there."""
-    tamper(both_records, update(User).values(roles="administrator", mac=None))
-    (both_records.folder / "accounts.authenticated").unlink()
-    url = both_records.engine.url.render_as_string(hide_password=False)
-    second = Records(url, both_records.folder)
-    with pytest.raises(Forbidden):
-        signed_in(second, owner)
-    tamper(both_records, update(User).values(roles="radiologist", mac=None))
-    (both_records.folder / "accounts.authenticated").unlink()
-    again = Records(url, both_records.folder)
-    assert signed_in(again, owner).roles == {Role.RADIOLOGIST}
-    for one in (second, again):
-        one.close()
 
 
 def test_a_backup_brings_back_what_held_and_nothing_else(both_records, owner, make_url, tmp_path):

@@ -16,8 +16,7 @@ import uvicorn
 from tests.cli.test_serve import made_certificate
 from tests.patience import PATIENCE
 from tetkik.service.kit.access import connections
-from tetkik.service.kit.access.connections import BoundedServer, ConnectionLimits
-from tetkik.service.kit.access.proxies import networks
+from tetkik.service.kit.access.connections import BoundedServer, ConnectionLimits, networks
 
 pytestmark = pytest.mark.attack
 

@@ -22,11 +22,11 @@ from tests.service.browser import serving
 from tests.service.kit import make_context, opened_session
 from tetkik.errors import TooManyRequests
 from tetkik.records.people.users import network_of
+from tetkik.service import reception
 from tetkik.service.kit import logging as service_logging
 from tetkik.service.kit.access import rate_limits
 from tetkik.service.kit.access.authentication import limit_sign_ins
 from tetkik.service.kit.access.rate_limits import RateLimits, Slots, Turns
-from tetkik.service.reception import api
 from tetkik.values import Role
 
 pytestmark = pytest.mark.attack
@@ -111,7 +111,7 @@ def test_one_person_asks_triage_so_often_at_once_and_keeps_nobody_waiting(tmp_pa
         gate.wait(PATIENCE)
         raise TooManyRequests("Too many requests; wait a moment.")
 
-    monkeypatch.setattr(api, "answer_to", answer_to)
+    monkeypatch.setattr(reception, "answer_to", answer_to)
     app_context = make_context(tmp_path)
 
     def client_of(role: Role) -> httpx.Client:

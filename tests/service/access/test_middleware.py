@@ -18,9 +18,8 @@ from tetkik.errors import SettingError
 from tetkik.records.people import invites
 from tetkik.records.schema import User
 from tetkik.service.kit.access.authorization import public
-from tetkik.service.kit.access.body_limits import ORDINARY, BodyLimitMiddleware, takes_files
-from tetkik.service.kit.access.middleware import POLICY
-from tetkik.service.kit.access.proxies import TrustedProxyMiddleware, networks
+from tetkik.service.kit.access.connections import TrustedProxyMiddleware, networks
+from tetkik.service.kit.access.middleware import ORDINARY, POLICY, BodyLimitMiddleware, takes_files
 from tetkik.service.kit.access.rate_limits import Limiter
 from tetkik.service.kit.http import problems
 from tetkik.service.kit.logging import configure

@@ -24,7 +24,7 @@ from tetkik.errors import SettingError
 from tetkik.records.people import users
 from tetkik.records.people.users import Profile
 from tetkik.records.schema import AuditRow, BrowserSession, User
-from tetkik.service.kit.access.oidc import departments_by_value, roles_by_group
+from tetkik.service.kit.access.identity_providers import oidc_departments, oidc_roles
 from tetkik.settings import Settings
 from tetkik.values import SYSTEM, Method, Role
 
@@ -136,7 +136,7 @@ def test_departments_follow_the_claim_where_it_is_mapped(application, tmp_path, 
 @pytest.mark.parametrize("text", ["noroloji=Norology", "noroloji", "=Nöroloji"])
 def test_a_department_that_there_is_not_is_told(text):
     with pytest.raises(SettingError, match="oidc_departments"):
-        departments_by_value(Settings(oidc_departments=text))
+        oidc_departments(Settings(oidc_departments=text))
 
 
 def test_without_a_group_that_has_a_role_nobody_is_made(application, tmp_path, issuer):
@@ -235,12 +235,12 @@ def test_a_provider_elsewhere_needs_tls(application, tmp_path):
 
 
 def test_groups_are_read_from_the_setting():
-    assert roles_by_group(Settings(oidc_roles="a=auditor, b = c =engineer,")) == {
+    assert oidc_roles(Settings(oidc_roles="a=auditor, b = c =engineer,")) == {
         "a": Role.AUDITOR,
         "b = c": Role.ENGINEER,
     }
     with pytest.raises(SettingError, match="oidc_roles"):
-        roles_by_group(Settings(oidc_roles="a=king"))
+        oidc_roles(Settings(oidc_roles="a=king"))
 
 
 # A provider that lies

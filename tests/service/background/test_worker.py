@@ -38,7 +38,7 @@ from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import AuditRow, Blob, Report, Run
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.http.incoming_files import IncomingFile
-from tetkik.service.studies.runs_api import _progress
+from tetkik.service.studies.runs import _progress
 from tetkik.service.studies.upload import Upload
 from tetkik.settings import settings
 from tetkik.values import SYSTEM, BasisKind, CaseState, JobState, Judgement, Priority, Role, RunState

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tetkik.service.kit.http.encrypted_spool import MOST_AT_ONCE, EncryptedSpool
+from tetkik.service.kit.http.incoming_files import MOST_AT_ONCE, EncryptedSpool
 
 MARK = b"GIZLI HASTA ADI "
 

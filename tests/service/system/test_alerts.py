@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.records.kit import made_case, made_user
 from tests.service.kit import make_context, served, sign_in
-from tests.service.system.test_metrics import work
+from tests.service.test_system import work
 from tetkik.integrations.dicom.spool import FOLDER
 from tetkik.values import Role
 

@@ -272,7 +272,7 @@ class _Work:
             total = min(total, self.options.limit)
         tally = self.tallies[split] = Tally()
         workers = workers_for(total, self.options.workers)
-        writer = SplitWriter(self.folder / split.value, self.spec.size, self.options.shard_mb * _MIB)
+        writer = SplitWriter(self.folder / split.value, self.options.shard_mb * _MIB)
         rows = islice(self.source.rows(split), self.options.limit)
         with writer:
             for done, (row, outcome) in enumerate(decoded(self._checked(rows), self.spec, workers), 1):

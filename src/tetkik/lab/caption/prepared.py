@@ -6,8 +6,8 @@ duplicates.csv              rows of different splits that are alike
 concepts.json               what the concepts are called
 train/, valid/, test/
     rows.jsonl              id, file, caption, group, concepts, licence of each row
-    columns.safetensors     `prints`, `caption_prints`, and with a base `tokens` and `token_ends`
-    shard-00000.safetensors ...
+    NAME.npy                `prints`, `caption_prints`, `colour`, and with a base `tokens` and `token_ends`
+    shard-00000.npy         the pictures, and so on
 """
 
 from __future__ import annotations
@@ -27,12 +27,11 @@ from tetkik.bundle.store import sha256_of
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.errors import DataError
 from tetkik.lab.caption.data import Split
-from tetkik.lab.caption.shards import ShardFile, Shards, check_file, damaged, map_tensors
+from tetkik.lab.caption.shards import ShardFile, Shards, check_file, damaged, map_array
 
 FORMAT_VERSION = 1
 PREPARED = "prepared.json"
 ROWS = "rows.jsonl"
-COLUMNS = "columns.safetensors"
 CONCEPTS = "concepts.json"
 _LONGEST = 16 << 20
 
@@ -58,14 +57,18 @@ class Part:
     def __init__(self, folder: Path, files: PartFiles, size: int, fingerprint: str | None) -> None:
         self._folder = folder
         self._fingerprint = fingerprint
-        self._shards = Shards(folder, files.shards, size)
         for file in files.others:
             check_file(folder / file.name, file)
-        self._columns = map_tensors(folder / COLUMNS) if files.others else {}
+        self._columns = {
+            file.name.removesuffix(".npy"): map_array(folder, file)
+            for file in files.others
+            if file.name.endswith(".npy")
+        }
+        self._shards = Shards(folder, files.shards, size, self._columns.get("colour", np.zeros(0, bool)))
         if files.others and any(
             len(self._columns.get(name, ())) != len(self) for name in ("prints", "caption_prints")
         ):
-            raise damaged(folder / COLUMNS)
+            raise damaged(folder)
         text = "".join(file.sha256 for file in files.shards)
         self.digest = hashlib.sha256(text.encode("ascii")).hexdigest()
         """SHA-256 over the hashes of the shards: which pictures these are."""
@@ -135,7 +138,7 @@ class Part:
             return None if len(self) or fingerprint is None else []
         tokens, ends = self._columns["tokens"], self._columns["token_ends"]
         if len(ends) != len(self) or (len(ends) and (np.diff(ends, prepend=0) < 0).any()):
-            raise damaged(self._folder / COLUMNS)
+            raise damaged(self._folder / "tokens.npy")
         return np.split(np.array(tokens, np.int32), np.array(ends[:-1], np.int64)) if len(ends) else []
 
     def squares(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:

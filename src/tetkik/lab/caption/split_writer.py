@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from tetkik.bundle.store import sha256_of
 from tetkik.lab.caption.data import CaptionRow, Reason
 from tetkik.lab.caption.decoding import Decoded
-from tetkik.lab.caption.prepared import COLUMNS, ROWS
-from tetkik.lab.caption.shards import ShardFile, ShardWriter, write_tensors
+from tetkik.lab.caption.prepared import ROWS
+from tetkik.lab.caption.shards import ShardFile, ShardWriter, write_array
 from tetkik.lab.caption.text import caption_print, clean_caption, word_count
 
 if TYPE_CHECKING:
@@ -67,10 +67,10 @@ class SplitFiles:
 class SplitWriter:
     """Writes a split row by row; used as a context, so that its file is closed whatever happens."""
 
-    def __init__(self, folder: Path, size: int, limit: int) -> None:
+    def __init__(self, folder: Path, limit: int) -> None:
         folder.mkdir()
         self._folder = folder
-        self._shards = ShardWriter(folder, size, limit)
+        self._shards = ShardWriter(folder, limit)
         # A surrogate that stands alone cannot be written as UTF-8; this escapes it as JSON does.
         self._rows = (folder / ROWS).open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
         self._captions: list[str] = []
@@ -108,6 +108,7 @@ class SplitWriter:
         columns: dict[str, NDArray[Any]] = {
             "prints": np.array(self._prints, np.uint64),
             "caption_prints": np.array(self._caption_prints, np.uint64),
+            "colour": np.array(self._shards.colour, bool),
         }
         counts: list[int] = []
         if tokenizer is not None:
@@ -119,14 +120,16 @@ class SplitWriter:
             columns["tokens"] = np.concatenate([np.zeros(0, np.int32), *parts])
             columns["token_ends"] = np.cumsum([len(part) for part in parts], dtype=np.int64)
         count = len(self._captions)
-        size, digest = write_tensors(self._folder / COLUMNS, columns)
         rows = self._folder / ROWS
         return SplitFiles(
             rows=count,
             shards=tuple(self._shards.files),
             others=(
                 ShardFile(ROWS, count, rows.stat().st_size, sha256_of(rows)),
-                ShardFile(COLUMNS, count, size, digest),
+                *(
+                    write_array(self._folder / f"{name}.npy", values, count)
+                    for name, values in columns.items()
+                ),
             ),
             words=tuple(map(word_count, self._captions)),
             token_counts=tuple(counts),

@@ -49,20 +49,18 @@ from tetkik.lab.findings.learned import learned_among, read_pictures
 from tetkik.lab.findings.predictions import Predictions, answer_all, gather
 from tetkik.lab.findings.reference import ReferenceImages, make_reference
 from tetkik.lab.findings.sources.rows import Truth, in_columns
-from tetkik.lab.findings.summaries import screening_figures
+from tetkik.lab.findings.summaries import metrics_of, screening_figures, words_separate
 from tetkik.lab.findings.thresholds import Rule
 from tetkik.lab.findings.training.held_out import (
     HeldOut,
     OperatingPoints,
     cross_calibrated,
-    metrics_of,
-    words_separate,
 )
 from tetkik.lab.findings.training.label_counts import LabelCounts, count_labels
 from tetkik.lab.findings.training.preparation import data_digest
 from tetkik.language import Sentence, translate
 from tetkik.settings import settings
-from tetkik.statistics import Bools, ClusterBootstrap, Floats
+from tetkik.statistics import Bools, Floats
 from tetkik.values import FindingsResult, ProgressCallback, ThresholdOn
 
 FOLDS = 5
@@ -144,7 +142,7 @@ def calibrate(
             "belong together.",
             model=findings.name,
         )
-    screening = _screening(rows, held_out, options.seed)
+    screening = _screening(rows, held_out)
     manifest = _manifest(rows, findings, folder, options, points, held_out, tried, screening)
     new = BundlePoints.of(manifest, findings.rules_out_bound)
     changes = tuple(_change(item, findings.points, new, tried, manifest) for item in counts)
@@ -248,15 +246,14 @@ def _fitted(
     )
 
 
-def _screening(rows: _Rows, held_out: HeldOut, seed: int) -> tuple[Screening, ...]:
+def _screening(rows: _Rows, held_out: HeldOut) -> tuple[Screening, ...]:
     """Whether anything is abnormal, by the probabilities of other folds."""
     scored = [item for item in rows.answers if isinstance(item, FindingsResult) and item.suitable]
     values = np.array(
         [screen(_recalibrated(answer, held_out, row), answer.route) for row, answer in enumerate(scored)],
         np.float64,
     )
-    draws = ClusterBootstrap(held_out.groups, seed=seed)
-    return screening_figures(replace(rows.judged, screen=values), draws)[0]
+    return screening_figures(replace(rows.judged, screen=values))[0]
 
 
 def _recalibrated(answer: FindingsResult, held_out: HeldOut, row: int) -> list[Any]:

@@ -79,8 +79,8 @@ def evaluate(
     replicates = None
     if draws.possible:
         replicates = auroc_replicates(judged.scores, judged.truth.astype(np.int64), draws)
-    per_label, without = label_figures(judged, replicates)
-    screening, without_screening = screening_figures(judged, draws)
+    per_label, without = label_figures(judged)
+    screening, without_screening = screening_figures(judged)
     task_result = task_figures(judged, task) if task else None
     measured = [at for at, label in enumerate(judged.labels) if per_label[label].auroc is not None]
     shown = [at for at in measured if per_label[judged.labels[at]].n_positive]

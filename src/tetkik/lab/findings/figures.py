@@ -28,8 +28,8 @@ _FIRST = ("auroc", "ci", "average_precision", "f1_at_0.5", "f1_at_threshold", "n
 class Method(StrEnum):
     DELONG = "delong"
     """Each row is a group of its own: DeLong's variance, on the logit scale."""
-    BOOTSTRAP = "bootstrap"
-    """Patients or copies repeat: the middle 95% of draws of whole groups."""
+    OBUCHOWSKI = "obuchowski"
+    """Patients or copies repeat: Obuchowski's variance of clustered rows, on the logit scale."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

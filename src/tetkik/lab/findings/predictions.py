@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from tetkik.errors import DataError, TetkikError
 from tetkik.findings.label_names import to_shared
 from tetkik.findings.operating_points import check_assessed
+from tetkik.lab.engine.tables import read_table
 from tetkik.lab.findings.sources.hospital_table import FILE_COLUMNS
-from tetkik.lab.findings.sources.table import read_table
 from tetkik.statistics import Bools, Floats
 from tetkik.values import FINDING_LABELS, ThresholdOn
 

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.bundle import Metric
 from tetkik.lab.engine.results import SMALLEST, Subgroup
 from tetkik.lab.findings.figures import ImageSubgroup, Judged, LabelFigures, Method, Screening, TaskFigures
 from tetkik.lab.findings.metrics import abnormal_truth, single_label_task, source_shortcut
+from tetkik.lab.findings.predictions import OperatedAt
+from tetkik.lab.findings.sources.rows import Truth
 from tetkik.lab.findings.thresholds import Decisions
+from tetkik.lab.findings.training.held_out import HeldOut
 from tetkik.language import Sentence
+from tetkik.report.facts import certainty_of
 from tetkik.statistics import (
     Bools,
     ClusterBootstrap,
     Floats,
     Interval,
+    Ints,
     auroc,
+    auroc_interval,
     auroc_replicates,
     average_precision,
     brier_skill,
-    delong,
     expected_calibration_error,
     percentile_interval,
     ratio,
@@ -32,7 +40,7 @@ from tetkik.statistics import (
     specificity_at_sensitivity,
     stratified_auroc,
 )
-from tetkik.values import NORMAL_LABELS, Route, Sex, View, route_of
+from tetkik.values import NIH_LABELS, NORMAL_LABELS, Certainty, Route, Sex, ThresholdOn, View, route_of
 
 FIXED = (0.90, 0.95)
 """The specificities and sensitivities at which the other of the two is reported."""
@@ -46,10 +54,13 @@ Without = dict[str, Sentence]
 
 
 def mean_interval(replicates: Floats | None, columns: Sequence[int]) -> Interval | None:
-    """95% interval of the mean over labels."""
+    """95% interval of the mean over labels; None where every draw gives the same, which proves nothing."""
     if replicates is None or not columns:
         return None
-    return percentile_interval(mean_over_labels(replicates[:, columns]))
+    # A draw without a rare label's positives has no area for it; the others still say how the mean moves.
+    means = mean_over_labels(replicates[:, columns])
+    interval = percentile_interval(means)
+    return None if interval is None or interval.low == interval.high else interval
 
 
 def mean_over_labels(replicates: Floats) -> Floats:
@@ -58,18 +69,17 @@ def mean_over_labels(replicates: Floats) -> Floats:
     return ratio(np.nansum(replicates, axis=1), there)
 
 
-def label_figures(judged: Judged, replicates: Floats | None) -> tuple[dict[str, LabelFigures], Without]:
-    """The figures of each label, and why something is missing."""
+def label_figures(judged: Judged) -> tuple[dict[str, LabelFigures], Without]:
+    """The figures of each label, and why something is missing: for card, evaluation and trial alike."""
     found: dict[str, LabelFigures] = {}
     without: Without = {}
     for column, label in enumerate(judged.labels):
-        own = None if replicates is None else replicates[:, column]
-        found[label], reasons = _label(judged, column, own)
+        found[label], reasons = _label(judged, column)
         without |= {f"per_label.{label}{name}": reason for name, reason in reasons.items()}
     return found, without
 
 
-def _label(judged: Judged, column: int, replicates: Floats | None) -> tuple[LabelFigures, Without]:
+def _label(judged: Judged, column: int) -> tuple[LabelFigures, Without]:
     label, known = judged.labels[column], judged.truth[:, column] >= 0
     use = judged.usable[:, column]
     positive, scores = judged.truth[use, column] == 1, judged.scores[use, column]
@@ -85,10 +95,11 @@ def _label(judged: Judged, column: int, replicates: Floats | None) -> tuple[Labe
         return LabelFigures(label, 0, 0), {"": reason}
     without: Without = {}
     groups, source = judged.groups[use], np.asarray(judged.source)[use]
-    decisions = Decisions.of(judged.decided[use, column], positive)
-    called = judged.decided[use, column]
+    read = judged.positive[use, column] >= 0
+    called, happened, patients = judged.decided[use, column][read], positive[read], groups[read]
+    decisions = Decisions.of(called, happened)
     area = auroc(scores, positive)
-    ci, method = _interval(scores, positive, groups, replicates) if area is not None else (None, None)
+    ci, method = _interval(scores, positive, groups)
     if area is None:
         without[".auroc"] = Sentence(
             "It needs images with and without this label: of {n} it is present in {n_positive}.",
@@ -96,8 +107,7 @@ def _label(judged: Judged, column: int, replicates: Floats | None) -> tuple[Labe
         )
     elif ci is None:
         without[".ci"] = Sentence(
-            "It needs {least} patients with it and {least} without, an area other than 0 and 1 and, where "
-            "patients repeat, a bootstrap.",
+            "It needs {least} patients with it and {least} without, and an area other than 0 and 1.",
             {"least": LEAST_KIND},
         )
     if decisions.f1 is None:
@@ -121,9 +131,9 @@ def _label(judged: Judged, column: int, replicates: Floats | None) -> tuple[Labe
         operated_at=judged.operated_at[label],
         f1=decisions.f1,
         sensitivity=decisions.sensitivity,
-        sensitivity_ci=share_interval(called[positive], groups[positive]),
+        sensitivity_ci=share_interval(called[happened], patients[happened]),
         specificity=decisions.specificity,
-        specificity_ci=share_interval(~called[~positive], groups[~positive]),
+        specificity_ci=share_interval(~called[~happened], patients[~happened]),
         ece=ece,
         brier_skill=skill,
         **_at_fixed(scores, positive),
@@ -131,19 +141,16 @@ def _label(judged: Judged, column: int, replicates: Floats | None) -> tuple[Labe
 
 
 def _interval(
-    scores: Floats, positive: Bools, groups: NDArray[np.int64], replicates: Floats | None
+    scores: Floats, positive: Bools, groups: NDArray[np.int64]
 ) -> tuple[Interval | None, Method | None]:
     if min(len(np.unique(groups[positive])), len(np.unique(groups[~positive]))) < LEAST_KIND:
         return None, None
-    if len(np.unique(groups)) < len(groups):
-        interval = None if replicates is None else percentile_interval(replicates)
-        # Where every pair is in order every draw says 1, which is no interval.
-        if interval is not None and interval.low == interval.high:
-            interval = None
-        return interval, Method.BOOTSTRAP if interval else None
-    areas = delong(scores[None, :], positive)
-    interval = None if areas is None else areas.interval()
-    return interval, Method.DELONG if interval else None
+    interval = auroc_interval(scores, positive, groups)
+    # Where all scores are equal there is no variance, and no interval either.
+    if interval is None or interval.low == interval.high:
+        return None, None
+    repeat = len(np.unique(groups)) < len(groups)
+    return interval, Method.OBUCHOWSKI if repeat else Method.DELONG
 
 
 def _calibration(probabilities: Floats, positive: Bools) -> tuple[float | None, float | None, Without]:
@@ -172,7 +179,7 @@ def mean_of(values: Iterable[float | None]) -> float | None:
     return float(np.mean(there)) if there else None
 
 
-def screening_figures(judged: Judged, draws: ClusterBootstrap) -> tuple[tuple[Screening, ...], Without]:
+def screening_figures(judged: Judged) -> tuple[tuple[Screening, ...], Without]:
     """Whether anything is abnormal, on each route that the truth speaks of."""
     found, without = [], {}
     for route in Route:
@@ -195,11 +202,7 @@ def screening_figures(judged: Judged, draws: ClusterBootstrap) -> tuple[tuple[Sc
                 "It needs scored images that are normal and others that are not."
             )
         else:
-            own = ClusterBootstrap(groups, draws.replicates, draws.seed)
-            replicates = None
-            if own.possible and own.grouped:
-                replicates = auroc_replicates(scored[:, None], positive[:, None].astype(np.int64), own)[:, 0]
-            interval, _ = _interval(scored, positive, groups, replicates)
+            interval, _ = _interval(scored, positive, groups)
             screening = replace(screening, ci=interval, **_at_fixed(scored, positive))
         found.append(screening)
     return tuple(found), without
@@ -315,3 +318,150 @@ def prevalence_figures(
             )
     if len(found) > 1:
         yield from found
+
+
+_Figure = tuple[str, float, Interval | None, int]
+"""Name, value, 95% interval, and rows that it was measured on."""
+
+
+def metrics_of(held_out: HeldOut, data: str, split: tuple[Sentence, ...]) -> tuple[Metric, ...]:
+    """The figures that a manifest states: means first, then what drafts state, then label by label."""
+    judged = _judged(held_out)
+    per_label = {name: item for name, item in label_figures(judged)[0].items() if item.auroc is not None}
+    figures = [*_means(judged, per_label), *_drafts(held_out)]
+    figures += [item for found in per_label.values() for item in _of_label(held_out, judged, found)]
+    return tuple(
+        Metric(
+            name=name,
+            value=value,
+            low=interval.low if interval else None,
+            high=interval.high if interval else None,
+            n=n,
+            data=data,
+            split=split,
+        )
+        for name, value, interval, n in figures
+    )
+
+
+def source_metrics(
+    held_out: HeldOut, source: str, data: str, split: tuple[Sentence, ...]
+) -> tuple[Metric, ...]:
+    """The rankings and what drafts state on one source's rows alone, each with `@source` behind its name."""
+    part = held_out.only(np.flatnonzero([name == source for name in held_out.source]))
+    return tuple(
+        metric.model_copy(update={"name": f"{metric.name}@{source}"})
+        for metric in metrics_of(part, data, split)
+        if metric.name.startswith(("mean_auroc", "auroc:", "precision", "stated"))
+    )
+
+
+def _judged(held_out: HeldOut) -> Judged:
+    """The same rows as an evaluation has them; thresholds differ from fold to fold."""
+    none = (None,) * len(held_out.rows)
+    assessed = np.flatnonzero((held_out.called >= 0).any(axis=0)).tolist()
+    point = OperatedAt(math.nan, ThresholdOn.PROBABILITY)
+    return Judged(
+        labels=held_out.labels,
+        truth=held_out.truth,
+        scores=held_out.scores,
+        probabilities=held_out.probability,
+        positive=held_out.called,
+        screen=np.full(len(held_out.rows), np.nan),
+        operated_at={held_out.labels[at]: point for at in assessed},
+        groups=held_out.groups,
+        source=held_out.source,
+        view=none,
+        sex=none,
+        age=none,
+        sha256=("",) * len(held_out.rows),
+    )
+
+
+def _means(judged: Judged, per_label: Mapping[str, LabelFigures]) -> Iterator[_Figure]:
+    """Means over the assessed labels, and over the 14 of NIH where all of them could be ranked."""
+    areas = {
+        label: auroc(judged.scores[use, at], judged.truth[use, at] == 1)
+        for at, (label, use) in enumerate(zip(judged.labels, judged.usable.T, strict=True))
+        if use.any()
+    }
+    draws = ClusterBootstrap(judged.groups)
+    truth = judged.truth.astype(np.int64)
+    replicates = auroc_replicates(judged.scores, truth, draws) if draws.possible else None
+    for name, members in (("mean_auroc", tuple(per_label)), ("mean_auroc_nih", NIH_LABELS)):
+        values = [areas.get(label) for label in members]
+        if values and None not in values:
+            columns = [judged.labels.index(label) for label in members]
+            n = int((truth[:, columns] >= 0).any(axis=1).sum())
+            yield name, mean_of(values) or 0.0, mean_interval(replicates, columns), n
+    columns = [judged.labels.index(label) for label in per_label]
+    n = int((truth[:, columns] >= 0).any(axis=1).sum())
+    for name in ("average_precision", "ece", "brier_skill"):
+        value = mean_of(getattr(item, name) for item in per_label.values())
+        if value is not None:
+            yield f"mean_{name}", value, None, n
+
+
+def _of_label(held_out: HeldOut, judged: Judged, found: LabelFigures) -> Iterator[_Figure]:
+    label, column = found.label, judged.labels.index(found.label)
+    yield f"auroc:{label}", found.auroc or 0.0, found.ci, found.n
+    truth = judged.truth[:, column]
+    read = judged.positive[:, column] >= 0
+    for name, value, interval, kind in (
+        ("sensitivity", found.sensitivity, found.sensitivity_ci, 1),
+        ("specificity", found.specificity, found.specificity_ci, 0),
+    ):
+        if value is not None:
+            yield f"{name}:{label}", value, interval, int((read & (truth == kind)).sum())
+    stated = held_out.stated[:, column] & (truth >= 0)
+    if stated.any():
+        yield _share(f"precision:{label}", truth[stated] == 1, held_out.groups[stated])
+
+
+def _drafts(held_out: HeldOut) -> Iterator[_Figure]:
+    """How much of what drafts state is true, in all and by the word of likelihood; how many state any."""
+    place, column, right = _statements(held_out)
+    if not len(place):
+        return
+    yield _share("precision", right, held_out.groups[place])
+    words = _words(held_out, place, column)
+    for word in Certainty:
+        if (words == word).any():
+            yield _share(f"precision_{word}", right[words == word], held_out.groups[place[words == word]])
+    some = np.isin(np.arange(len(held_out.rows)), place)
+    yield _share("stated_any", some, held_out.groups)
+
+
+def _statements(held_out: HeldOut) -> tuple[Ints, Ints, Bools]:
+    """Row, column and truth of every statement of a finding whose truth is known."""
+    ill = np.array([label not in NORMAL_LABELS for label in held_out.labels])
+    place, column = np.nonzero(held_out.stated & ill & (held_out.truth >= 0))
+    return place, column, held_out.truth[place, column] == 1
+
+
+def _words(held_out: HeldOut, place: Ints, column: Ints) -> NDArray[np.str_]:
+    return np.array([certainty_of(float(value)) for value in held_out.probability[place, column]])
+
+
+def words_separate(held_out: HeldOut) -> bool:
+    """Whether the surer word is the more often right: the intervals of neighbouring words do not overlap."""
+    place, column, right = _statements(held_out)
+    words = _words(held_out, place, column)
+    used = [word for word in Certainty if (words == word).any()]
+    shares = [share_interval(right[words == word], held_out.groups[place[words == word]]) for word in used]
+    between = list(pairwise(shares))
+    return bool(between) and all(sure and less and sure.low > less.high for sure, less in between)
+
+
+def _share(name: str, success: Bools, groups: Ints) -> _Figure:
+    return name, float(success.mean()), share_interval(success, groups), len(success)
+
+
+def mean_auroc(scores: NDArray[np.floating], truth: Truth) -> float | None:
+    """Mean AUROC of scores (rows, labels) over the labels known both ways; None where there is none."""
+    known = (truth >= 0).T
+    return mean_of(
+        auroc(scores[use, at].astype(np.float64), truth[use, at] == 1)
+        for at, use in enumerate(known)
+        if use.any()
+    )

@@ -11,7 +11,7 @@ import numpy as np
 
 from tetkik.errors import DataError
 from tetkik.lab.engine.results import to_json
-from tetkik.lab.findings.sources.table import read_table
+from tetkik.lab.engine.tables import read_table
 from tetkik.lab.report.external_metrics import METRICS, radeval_rows
 from tetkik.language import Language, Sentence
 from tetkik.report.labeler import Context, Polarity, read_report

@@ -272,8 +272,7 @@ def _metrics(result: TrialResult) -> Sentence:
 def _intervals(result: TrialResult) -> Sentence:
     return Sentence(
         "95% intervals by patient, by study where no patient is known: Wilson's with the design effect; of "
-        "AUROC DeLong's, or {n} draws of whole patients.",
-        {"n": result.replicates},
+        "AUROC DeLong's, with Obuchowski's variance where patients repeat."
     )
 
 

@@ -22,7 +22,7 @@ from tetkik.lab.trial.limits import Limits
 from tetkik.lab.trial.reference import DIMENSIONS
 from tetkik.lab.trial.results import Check, Counts, Decision, TrialPart, TrialResult
 from tetkik.language import Sentence
-from tetkik.statistics import Bools, ClusterBootstrap, Interval, Ints, auroc_replicates, share_interval
+from tetkik.statistics import Bools, Interval, Ints, share_interval
 from tetkik.values import FINDING_LABELS, NORMAL_LABELS, ThresholdOn
 
 TITLES = {
@@ -57,7 +57,7 @@ class _Studies:
     without_patient: int
 
 
-def evaluate_trial(journal: Journal, *, bootstrap: int = 1000, seed: int = 0) -> TrialResult:
+def evaluate_trial(journal: Journal) -> TrialResult:
     """Judge the answers of a trial, also of one that is still running.
 
     Raises:
@@ -65,11 +65,7 @@ def evaluate_trial(journal: Journal, *, bootstrap: int = 1000, seed: int = 0) ->
     """
     studies, limits = _studies(journal), journal.limits.limits
     judged = studies.judged
-    draws = ClusterBootstrap(judged.groups, bootstrap, seed)
-    replicates = None
-    if draws.possible and draws.grouped:
-        replicates = auroc_replicates(judged.scores, judged.truth.astype(np.int64), draws)
-    per_label, without = label_figures(judged, replicates)
+    per_label, without = label_figures(judged)
     parts = tuple(_parts(studies, [label for label in limits.limits if label in judged.labels]))
     checks = (
         _answered(studies, limits),
@@ -93,8 +89,6 @@ def evaluate_trial(journal: Journal, *, bootstrap: int = 1000, seed: int = 0) ->
         not_computed=without,
         patients=studies.patients,
         without_patient=studies.without_patient,
-        replicates=draws.replicates,
-        seed=seed,
         evaluations=(),
     )
     result = replace(result, evaluations=_evaluations(journal, result))
@@ -198,7 +192,7 @@ def _parts(studies: _Studies, limited: Sequence[str]) -> Iterator[TrialPart]:
                 continue
             called = own.decided[:, columns][positive]
             patients = np.broadcast_to(own.groups[:, None], positive.shape)[positive]
-            figures, _ = label_figures(own, None)
+            figures, _ = label_figures(own)
             yield replace(
                 part,
                 ci=share_interval(called, patients),

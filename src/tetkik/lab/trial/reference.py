@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tetkik.errors import DataError
-from tetkik.lab.findings.sources.table import read_table
+from tetkik.lab.engine.tables import read_table
 from tetkik.lab.trial.limits import Limits
 from tetkik.language import Language
 from tetkik.report.labeler import Context, Polarity, read_report

@@ -103,8 +103,6 @@ class TrialResult:
     patients: int
     without_patient: int
     """Studies of which no patient is known; each counts as a patient of its own."""
-    replicates: int
-    seed: int
     evaluations: tuple[Mapping[str, Any], ...]
     """This one last: its date, images, studies and decision."""
     interpretation: tuple[Sentence, ...] = ()
@@ -131,10 +129,5 @@ class TrialResult:
             "claim": to_json(self.claim, language),
             "decide_ai": to_json(self.decide_ai, language),
             "not_computed": to_json(self.not_computed, language),
-            "bootstrap": {
-                "replicates": self.replicates,
-                "seed": self.seed,
-                "groups": self.patients + self.without_patient,
-            },
             "reading": to_json(self.interpretation, language),
         }

@@ -112,10 +112,9 @@ def load_case_findings(tx: Transaction, runs: Iterable[NewestRun]) -> dict[str, 
     found = {run.case_id: CaseFindings() for run in read.values()}
     of_study = {run.study_id: run for run in read.values()}
     judged = {
-        # A report from before version 0003 may be about one image of several.
-        (row.study_id or row.image_id, row.label): row.judgement
+        (row.study_id, row.label): row.judgement
         for row in tx.session.execute(
-            select(Report.study_id, Report.image_id, FindingReview.label, FindingReview.judgement)
+            select(Report.study_id, FindingReview.label, FindingReview.judgement)
             .join(FindingReview, FindingReview.report_id == Report.id)
             .where(Report.case_id.in_(found))
         )
@@ -126,15 +125,15 @@ def load_case_findings(tx: Transaction, runs: Iterable[NewestRun]) -> dict[str, 
     for row in scores:
         run = done[row.run_id]
         of_case = found[run.case_id]
-        verdicts = {judged.get((about, row.label)) for about in (run.study_id, run.image_id)}
-        if Judgement.REJECTED in verdicts:
+        verdict = judged.get((run.study_id, row.label))
+        if verdict is Judgement.REJECTED:
             found[run.case_id] = replace(of_case, rejected=True)
             continue
-        if Judgement.ACCEPTED in verdicts:
+        if verdict is Judgement.ACCEPTED:
             of_case.confirmed.add(row.label)
         of_case.labels[row.label] = max(of_case.labels.get(row.label) or 0.0, row.probability or 0.0) or None
-    for (about, label), judgement in judged.items():
-        run_there = of_study.get(about) or read.get(about)
+    for (study_id, label), judgement in judged.items():
+        run_there = of_study.get(study_id)
         if judgement is Judgement.ADDED and run_there is not None:
             found[run_there.case_id].labels.setdefault(label, None)
             found[run_there.case_id].confirmed.add(label)

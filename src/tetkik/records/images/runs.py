@@ -122,13 +122,12 @@ def load_latest_run(tx: Transaction, image_id: str) -> ModelRun | None:
 def load_study_results(tx: Transaction, study_id: str) -> dict[str, FindingsResult]:
     """What the models say of the images of a study that count, by image, in the order of the images.
 
-    Left out are images without an answer, and those that have a report of their own.
+    Left out are images without an answer.
     """
-    own = select(Report.id).where(Report.image_id == Run.image_id, Report.study_id.is_(None)).exists()
     rows = tx.session.scalars(
         select(Run)
         .join(Image, Image.id == Run.image_id)
-        .where(Image.study_id == study_id, Image.removed_at.is_(None), Run.state != RunState.FAILED, ~own)
+        .where(Image.study_id == study_id, Image.removed_at.is_(None), Run.state != RunState.FAILED)
         .order_by(Run.image_id, Run.id)
     )
     newest = {row.image_id: row for row in rows}

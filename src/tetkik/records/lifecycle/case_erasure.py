@@ -61,7 +61,7 @@ def find_retained(tx: Transaction, patient_id: str) -> Retained:
         .join(Report, Report.id == ReportVersion.report_id)
         .where(of_patient)
     ).all()
-    studies = {row.study_id for row in rows if row.study_id is not None}
+    studies = {row.study_id for row in rows}
     of_studies = tx.session.scalars(select(Image.id).where(Image.study_id.in_(studies)))
     return Retained(
         frozenset(row.id for row in rows), frozenset({*of_studies, *(row.image_id for row in rows)})

@@ -24,9 +24,9 @@ from tetkik.records.lifecycle.backup import LEDGER, MANIFEST, BackupManifest, Pr
 from tetkik.records.lifecycle.backup_file import BackupHeader, read_header, read_members
 from tetkik.records.lifecycle.table_dump import backup_tables, insert_rows
 from tetkik.records.master_key import MasterKey
-from tetkik.records.migrate import NEWEST, downgrade, known_steps, upgrade
+from tetkik.records.migrate import NEWEST
 from tetkik.records.people import after_restore
-from tetkik.records.row_authentication import FIRST_WITH_CODES, authenticate_new, entries_with_codes
+from tetkik.records.row_authentication import entries_with_codes
 from tetkik.records.schema import AuditHead, Note
 from tetkik.records.vault import Vault, fingerprint
 from tetkik.values import SYSTEM, Actor
@@ -111,8 +111,6 @@ def restore_backup(
     """
     header, manifest = examine_backup(source, records.vault)
     _require_fit(records, header, manifest)
-    if header.schema != NEWEST:
-        downgrade(records.engine, header.schema)
     with ExitStack() as undo:  # takes away the files that were placed where anything fails
         with records.engine.execution_options(tetkik_writes=True).begin() as connection:
             known = _read_in(records, connection, source, manifest, undo, progress)
@@ -122,16 +120,11 @@ def restore_backup(
             ends_at = connection.scalar(select(AuditHead.seq)) or 0
             # Before the commit: killed after it, nothing is open that somebody had ended, and its next
             # start erases again who was erased.
-            coded = header.schema >= FIRST_WITH_CODES
             with Session(connection, info={"vault": records.vault}) as session:
-                after_restore.suspend_access(session, datetime.now(UTC), coded=coded)
-                if coded and (entries := entries_with_codes(session, (), datetime.now(UTC), actor)):
+                after_restore.suspend_access(session, datetime.now(UTC))
+                if entries := entries_with_codes(session, (), datetime.now(UTC), actor):
                     append(session, records.vault, entries)
         undo.pop_all()
-    upgrade(records.engine)
-    if not coded:
-        with records.engine.execution_options(tetkik_writes=True).begin() as connection:
-            authenticate_new(connection, records.vault, restored=True)
     records.anchors.add_restored(ends_at, datetime.now(UTC))
     with records.write(actor) as tx:
         after_restore.suspend_restored_access(tx, header.made_at)
@@ -154,9 +147,10 @@ def _require_fit(records: Records, header: BackupHeader, manifest: BackupManifes
             "This installation is not empty, and a backup is restored into an empty one only; name an empty "
             "data_dir and database_url."
         )
-    if header.schema not in known_steps():
+    if header.schema != NEWEST:
         raise SettingError(
-            "The backup was written by a newer version of Tetkik ({version}); install that version.",
+            "The backup was written by another version of Tetkik ({version}), whose tables are not of this "
+            "one; install that version.",
             version=header.version,
         )
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, select, true, update
+from sqlalchemy import ColumnElement, delete, select, true
 from sqlalchemy.orm import Session
 
 from tetkik.records.audit_chain import Action
@@ -35,18 +35,10 @@ class SuspendedKeys:
         return self.passkeys + self.tokens > 0
 
 
-def suspend_access(session: Session, at: datetime, *, coded: bool = True) -> None:
-    """Close what a backup opens again: every session and link ends, passkeys and tokens wait.
-
-    Rows of a version without codes over them (`coded` false) get theirs later.
-    """
-    connection = session.connection()
-    connection.execute(delete(BrowserSession))
+def suspend_access(session: Session, at: datetime) -> None:
+    """Close what a backup opens again: every session and link ends, passkeys and tokens wait."""
+    session.connection().execute(delete(BrowserSession))
     delete_rows(session, Invite, Invite.used_at.is_(None))
-    if not coded:
-        connection.execute(update(Passkey).values(held_at=at))
-        connection.execute(update(ApiToken).where(ApiToken.revoked_at.is_(None)).values(held_at=at))
-        return
     for row in _there(session):
         row.held_at = at
     session.flush()

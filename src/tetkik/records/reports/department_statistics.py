@@ -15,16 +15,16 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Float, Select, func, select
+from sqlalchemy import Float, Select, select
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import InstrumentedAttribute, aliased
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.functions import FunctionElement
 
 from tetkik.records.cases.filter_index import study_stands
 from tetkik.records.database import Transaction
 from tetkik.records.reports.agreement import Count
 from tetkik.records.reports.reports import first_of_a_draft
-from tetkik.records.schema import Case, Image, Report, ReportVersion, SignatureRow, Study
+from tetkik.records.schema import Case, Report, ReportVersion, SignatureRow, Study
 from tetkik.records.schema.base import within
 from tetkik.values import CaseState
 
@@ -182,12 +182,7 @@ def _studies() -> Select[*tuple[Any, ...]]:
 
 
 def _drafts() -> Select[*tuple[Any, ...]]:
-    """The study of each report: that of its image, where it shared it with others before version 0003."""
-    # By its id alone: with the image's the outer query would leave the index and read past sealed drafts.
-    alone = aliased(Report)
-    of_image = select(Image.study_id).join(alone, alone.image_id == Image.id).where(alone.id == Report.id)
-    study_id = func.coalesce(Report.study_id, of_image.correlate(Report).scalar_subquery())
-    return select(Report.id, study_id.label("study_id"), _seconds(Report.created_at))
+    return select(Report.id, Report.study_id, _seconds(Report.created_at))
 
 
 def _signatures(since: datetime, until: datetime) -> Select[*tuple[Any, ...]]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 
 from tetkik.errors import Conflict
 from tetkik.language import Language, Sentence
@@ -87,7 +87,7 @@ def write_machine_draft(tx: Transaction, image_id: str, made: MachineDraft) -> s
     """
     document = made.document
     image = tx.session.get_one(Image, image_id)
-    row = tx.session.scalar(_report_about(image).with_for_update())
+    row = tx.session.scalar(select(Report).where(Report.study_id == image.study_id).with_for_update())
     if row is None:
         row = _new_row(tx, image, document.draft)
     elif row.version or row.updated_by is not None:
@@ -222,37 +222,16 @@ def write_by_hand(
 
 
 def images_of_report(tx: Transaction, image: StoredImage) -> tuple[StoredImage, ...]:
-    """The images that the report about an image is about: those of its study.
-
-    An image with a report of its own, from before version 0003, stands alone.
-    """
-    there = (Report.case_id == image.case_id) | (Report.image_id == image.id)
-    with_own = set(tx.session.scalars(select(Report.image_id).where(Report.study_id.is_(None), there)))
-    if image.id in with_own:
-        return (image,)
-    return tuple(one for one in images.list_study_images(tx, image.study_id) if one.id not in with_own)
-
-
-def has_own_report(tx: Transaction, image: StoredImage) -> bool:
-    """Whether an image has a report of its own, from before version 0003."""
-    return bool(tx.count(Report, Report.study_id.is_(None), Report.image_id == image.id))
+    """The images that the report about an image is about: those of its study."""
+    return images.list_study_images(tx, image.study_id)
 
 
 def report_of_image(tx: Transaction, image_id: str) -> str | None:
     """The report about an image, that of its study; None where there is none yet."""
     image = tx.session.get(Image, image_id)
-    found = tx.session.scalar(_report_about(image)) if image is not None else None
-    return found.id if found is not None else None
-
-
-def _report_about(image: Image) -> Select[Report]:
-    """The report of an image alone, from before version 0003, else that of its study."""
-    alone = Report.study_id.is_(None) & (Report.image_id == image.id)
-    return (
-        select(Report)
-        .where(alone | (Report.study_id == image.study_id))
-        .order_by(Report.study_id.is_not(None))
-    )
+    if image is None:
+        return None
+    return tx.session.scalar(select(Report.id).where(Report.study_id == image.study_id))
 
 
 def draft_of(tx: Transaction, report_id: str) -> WorkingDraft:

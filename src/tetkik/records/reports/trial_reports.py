@@ -12,7 +12,7 @@ from tetkik.errors import RecordsError
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
-from tetkik.records.images.images import StoredImage, list_study_images, load_image
+from tetkik.records.images.images import StoredImage, list_study_images
 from tetkik.records.reports.versions import version_of
 from tetkik.records.reports.withdrawal_queries import standing
 from tetkik.records.schema import Case, Patient, Report, ReportVersion
@@ -97,11 +97,7 @@ def read_signed_page(
 def _study(tx: Transaction, report: Report, signed_at: datetime) -> SignedStudy:
     document = version_of(tx, report.id, pictures=False).document
     sentences = (item.text for part in _SECTIONS for item in document.draft.section(part))
-    images = (
-        (load_image(tx, report.image_id),)
-        if report.study_id is None
-        else list_study_images(tx, report.study_id)
-    )
+    images = list_study_images(tx, report.study_id)
     return SignedStudy(
         study=_pseudonym(tx, "study", report.id),
         patient=_pseudonym(tx, "patient", report.patient_id),

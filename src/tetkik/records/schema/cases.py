@@ -109,7 +109,7 @@ class Complaint(Identified, Base):
     urgency: Mapped[UrgencyLevel | None] = mapped_column(enum_column(UrgencyLevel))
     """Of triage; None where it could not assess the text."""
     urgency_rules: Mapped[str | None] = mapped_column(Text)
-    """Ids of the rules that gave that level, with spaces between; None of complaints before version 0002."""
+    """Ids of the rules that gave that level, with spaces between."""
     urgency_chosen: Mapped[UrgencyLevel | None] = mapped_column(enum_column(UrgencyLevel))
     """The level that a person set instead; None lets that of triage stand."""
     urgency_reason: Mapped[UrgencyReason | None] = mapped_column(enum_column(UrgencyReason))

@@ -20,8 +20,7 @@ class Report(Identified, Base):
     __tablename__ = "reports"
 
     case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), index=True)
-    study_id: Mapped[str | None] = mapped_column(ForeignKey("studies.id"), index=True, unique=True)
-    """None of a report from before version 0003 that shared its study with others: it is about its image."""
+    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"), index=True, unique=True)
     image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), unique=True)
     """The image that stands for the study: its picture is the document's."""
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))

@@ -20,7 +20,7 @@ from tetkik.service.drafts.revisions import DraftRoute, changed
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
-from tetkik.service.kit.http.preconditions import MATCHED, Revision
+from tetkik.service.kit.http.parameters import MATCHED, Revision
 from tetkik.service.kit.http.responses import download_headers
 from tetkik.values import Judgement, Permission, ReportDocument
 from tetkik.workflow.reports import hospital_of

@@ -24,7 +24,7 @@ from tetkik.records.reports.templates import HospitalTemplate
 from tetkik.records.worklist import case_events, claims, critical_results, worklist
 from tetkik.records.worklist.claims import Reader
 from tetkik.records.worklist.priority_reasons import load_reason
-from tetkik.service.cases.pages import locked
+from tetkik.service.cases import locked
 from tetkik.service.drafts import dictation, judging, shapes
 from tetkik.service.drafts.redrafting import fresh_draft
 from tetkik.service.drafts.regions import statistics_of_moved, with_statistics
@@ -41,9 +41,7 @@ from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.service.studies.viewer import Viewer, load_prior, load_viewer
-from tetkik.service.worklist.columns import reason_words
-from tetkik.service.worklist.pages import WorklistForm
-from tetkik.service.worklist.shapes import CaseReader, PriorityWord
+from tetkik.service.worklist import CaseReader, PriorityWord, WorklistForm, reason_words
 from tetkik.values import Judgement, Permission
 
 router = APIRouter(prefix="/read")

@@ -30,7 +30,7 @@ from tetkik.service.kit.access.authorization import RequestContext
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http.responses import event, event_stream
-from tetkik.service.kit.statuses import status_of
+from tetkik.service.kit.rendering.templates import status_of
 from tetkik.values import Actor, Draft
 from tetkik.workflow.cancellable_model import Stoppable
 from tetkik.workflow.shared_image import audit_sending, picture_for

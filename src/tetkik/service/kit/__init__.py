@@ -1,1 +1,1 @@
-"""What every domain of the service stands on."""
+"""What every subject of the service stands on."""

@@ -20,23 +20,24 @@ from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.service.drafts.revisions import DraftRoute
 from tetkik.service.drafts.shapes import DraftShape
 from tetkik.service.kit.access.authorization import RequestContext, allowed
-from tetkik.service.kit.access.reauthentication import reauthenticate
+from tetkik.service.kit.access.passkeys import reauthenticate
 from tetkik.service.kit.background.image_decoder import DecoderDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
-from tetkik.service.kit.http.paging import (
+from tetkik.service.kit.http.parameters import (
+    MATCHED,
     Cursor,
     Limit,
     Page,
+    Revision,
     Since,
     Until,
     decode_cursor,
     encode_cursor,
+    is_phone,
     zoned,
 )
-from tetkik.service.kit.http.phones import is_phone
-from tetkik.service.kit.http.preconditions import MATCHED, Revision
 from tetkik.service.kit.http.responses import download_headers
-from tetkik.service.outbox.sending import systems_of
+from tetkik.service.outbox import systems_of
 from tetkik.service.reports import documents, shapes
 from tetkik.service.reports.documents import KINDS, Format
 from tetkik.values import Permission, ReportState

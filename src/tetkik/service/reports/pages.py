@@ -27,9 +27,8 @@ from tetkik.records.reports.versions import SignedVersion
 from tetkik.records.worklist import claims
 from tetkik.service.drafts.view import measurement_lines
 from tetkik.service.kit.access.authorization import RequestContext, allowed
-from tetkik.service.kit.http.paging import Cursor
-from tetkik.service.kit.http.shape import Date
-from tetkik.service.kit.rendering.navigation import NavigationEntry
+from tetkik.service.kit.http.parameters import Cursor, Date
+from tetkik.service.kit.rendering.templates import NavigationEntry
 from tetkik.service.reports import documents
 from tetkik.service.reports.api import after_cursor, cursor_of
 from tetkik.values import Permission, ReportState, Section, WithdrawalReason

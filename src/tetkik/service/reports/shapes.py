@@ -15,8 +15,8 @@ from tetkik.records.reports.versions import SignedVersion
 from tetkik.records.reports.withdrawal import LONGEST_WORDS
 from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.service.drafts.shapes import ContentShape, MeasurementShape
-from tetkik.service.kit.access.reauthentication import Proof
-from tetkik.service.kit.http.shape import Shape
+from tetkik.service.kit.access.passkeys import Proof
+from tetkik.service.kit.http.parameters import Shape
 from tetkik.values import Judgement, Method, ReportState, Section, WithdrawalReason, label_name
 
 

@@ -5,28 +5,40 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Annotated, Any
 
-from fastapi import Request
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import TypeAdapter
+from starlette.concurrency import run_in_threadpool
 
 from tetkik.errors import Conflict, Forbidden, InputError
-from tetkik.language import Language
+from tetkik.imaging.presentation import is_presentation_state
+from tetkik.language import Language, Sentence
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases, identity_comparison, patients, transfers
 from tetkik.records.cases.identity_comparison import Difference
 from tetkik.records.cases.patients import ReservedPatient
 from tetkik.records.database import Transaction
-from tetkik.records.images import images, patient_matching, quota
+from tetkik.records.images import images, jobs, patient_matching, quota
+from tetkik.records.images.jobs import JobKind
 from tetkik.records.images.patient_matching import Destination
 from tetkik.records.images.quota import UploadQuota
 from tetkik.records.people.visibility import load_visible_case
-from tetkik.service.kit.background.image_decoder import ImageDecoder
+from tetkik.records.worklist import case_contents, case_events, claims
+from tetkik.service.cases import locked
+from tetkik.service.kit.access.middleware import takes_files
+from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
 from tetkik.service.kit.context import AppContext
-from tetkik.service.kit.http.idempotency import IdempotentRequest, Outcome
-from tetkik.service.kit.http.incoming_files import IncomingFile
-from tetkik.service.kit.rendering.templates import language_of
-from tetkik.service.studies.shapes import ImageShape, UploadShape
-from tetkik.values import Actor, Permission, Radiograph
+from tetkik.service.kit.http.idempotency import IdempotencyKey, IdempotentRequest, Outcome
+from tetkik.service.kit.http.incoming_files import IncomingFile, incoming_file
+from tetkik.service.kit.rendering.templates import NavigationEntry, language_of
+from tetkik.service.reception import load_waiting
+from tetkik.service.studies.images import FILE_BODY, ImageShape, Sender, UploadShape
+from tetkik.service.studies.presentation_states import keep_presentation_state
+from tetkik.values.access import Actor, Permission
+from tetkik.values.radiograph import Radiograph
+from tetkik.values.states import Priority
 from tetkik.workflow.image_intake import IncomingImage, StoredFiles
 from tetkik.workflow.malware_scanner import scan
 
@@ -178,3 +190,94 @@ class Upload:
             tx, identity_comparison.person_from_identity(self._image.identity), self._newcomer
         )
         return cases.open_case(tx, patient_id)
+
+
+api = APIRouter(prefix="/images", tags=["images"])
+CaseId = Annotated[
+    str | None, Query(max_length=26, description="Of the case; without it a DICOM file finds or opens one.")
+]
+Sure = Annotated[
+    bool, Query(description="The patient of the file and of the case were compared, and it is right.")
+]
+
+
+@api.post("", status_code=201, response_model=UploadShape, openapi_extra=FILE_BODY)
+@takes_files
+async def upload(
+    ctx: Sender,
+    decoder: DecoderDep,
+    case_id: CaseId = None,
+    sure: Sure = False,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Upload one image: DICOM, PNG, JPEG or TIFF. The same file twice in a case is one image.
+
+    A greyscale presentation state is kept beside the image that it is about.
+    """
+    async with incoming_file(ctx.request) as file:
+        if is_presentation_state(file.content):
+            kept = await run_in_threadpool(keep_presentation_state, ctx, decoder, file, case_id)
+            return Response(kept.model_dump_json(), 201, media_type="application/json")
+        upload = Upload(ctx.app, decoder, ctx.actor, file, case_id, sure=sure)
+        outcome = await run_in_threadpool(upload.run, ctx.request, idempotency_key)
+    return outcome.response()
+
+
+pages = APIRouter()
+NAVIGATION = (
+    NavigationEntry("/upload", Permission.IMAGE_UPLOAD, "upload", Sentence("Upload"), "g u", position=20),
+)
+
+_WAITING = 12
+
+
+@pages.get("/upload")
+def upload_page(
+    ctx: Sender, case_id: Annotated[str | None, Query(alias="case", max_length=26)] = None
+) -> HTMLResponse:
+    try:
+        with ctx.write() as tx:
+            shown: dict[str, Any] = {"seq": case_events.newest_sequence(tx), "case": None}
+            if case_id is not None:
+                shown |= _panel(tx, case_id, audit=True)
+            else:
+                shown |= {"waiting": load_waiting(tx, _WAITING)}
+                tx.audit(Action.CASES_LISTED, count=len(shown["waiting"]))
+    except Forbidden:
+        return locked(ctx, case_id or "")
+    return ctx.render("studies/upload.html.jinja", **shown)
+
+
+@pages.get("/upload/waiting")
+def waiting(ctx: Sender) -> HTMLResponse:
+    """The cases to choose from, after something happened; the audit entry of the page covers it."""
+    with ctx.read() as tx:
+        return ctx.render("studies/waiting.html.jinja", waiting=load_waiting(tx, _WAITING))
+
+
+@pages.get("/upload/{case_id}/panel")
+def panel(ctx: Sender, case_id: str) -> HTMLResponse:
+    """The case beside the upload, after something happened to it; the audit entry of the page covers it."""
+    with ctx.read() as tx:
+        return ctx.render("studies/case_panel.html.jinja", **_panel(tx, case_id))
+
+
+@pages.post("/upload/{image_id}/frame")
+def read_frame(
+    ctx: Sender, decoder: DecoderDep, image_id: str, frame: Annotated[int, Form(ge=1, le=2**31 - 1)]
+) -> RedirectResponse:
+    """Have the model read another frame of an image; a draft that a person has changed stays."""
+    with ctx.write() as tx:
+        image = images.load_visible_image(tx, image_id)
+        case = load_visible_case(tx, image.case_id)
+        jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority(case.priority), frame=frame)
+        if ctx.actor.may(Permission.CLAIM):
+            claims.claim_to_read(tx, case.id)
+    decoder.work_available.set()
+    return RedirectResponse(f"/read/{image.case_id}?image={image.id}", 303)
+
+
+def _panel(tx: Transaction, case_id: str, *, audit: bool = False) -> dict[str, Any]:
+    case = cases.load_case(tx, case_id, audit=audit)
+    studies = case_contents.load_contents(tx, case.id).studies
+    return {"case": case, "images": images.list_images(tx, case.id), "studies": studies}

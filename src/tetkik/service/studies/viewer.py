@@ -12,17 +12,14 @@ from tetkik.records.database import Transaction
 from tetkik.records.images import derived_images, images, jobs, runs, studies
 from tetkik.records.images.images import ImageMetadata, StoredImage
 from tetkik.records.images.studies import StoredStudy
-from tetkik.service.kit.rendering.dicom_words import body_part, modality
+from tetkik.service.kit.rendering.words import body_part, modality
 from tetkik.values import ImageTags, JobState, View
 
 _RADIOGRAPHY = frozenset({"CR", "DX", "DR", "RG", "RF", "MG", "PX", "IO"})
 """Each of their images is looked at by itself; of all else a series is one stack."""
 _PLAIN = frozenset({"CR", "DX", "DR", "RG"})
 """One kind of image under several names: a prior of one is a prior of the other."""
-_PRESETS = {
-    "CT": ("lung", "soft", "bone", "brain", "liver"),
-    "MR": ("brain", "contrast"),
-}
+_PRESETS = {"CT": ("lung", "soft", "bone", "brain", "liver"), "MR": ("brain", "contrast")}
 """Window presets by modality, in the order of their keys; a radiograph's where there is none."""
 _RADIOGRAPH_PRESETS = ("lung", "mediastinum", "bone")
 _MOST_PRIORS = 20

@@ -6,7 +6,7 @@ of `bytes` and `path`), `image_id`, `caption` and `cui`. Rows are read a batch a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split, concepts
 from tetkik.lab.caption.sources.files import FileBytes, HeldBytes, NoBytes, Reader
 from tetkik.lab.caption.sources.rocov2 import Origin, names_in, origins_in
 from tetkik.lab.caption.sources.source import ROCOV2_PUBLISHED, RowStream, Source, SourceKind, split_of
-from tetkik.lab.caption.sources.tables import Table
 from tetkik.lab.engine.arrow_files import arrow_batches, arrow_library, count_rows, files_by_split
+from tetkik.lab.engine.tables import column_named
 from tetkik.settings import settings
 
 _ALIASES = {
@@ -105,13 +105,13 @@ def _files(folder: Path) -> dict[Split, list[Path]]:
     return {split: found[split] for split in Split if split in found}
 
 
-def _columns(path: Path, names: Iterable[str]) -> dict[str, str]:
+def _columns(path: Path, names: Sequence[str]) -> dict[str, str]:
     """What the file calls each of the columns of `_ALIASES` that it has."""
-    table = Table(path, tuple(names), [])
-    for needed in ("image", "caption"):
-        table.needed(_ALIASES[needed])
-    places = {column: table.place(aliases) for column, aliases in _ALIASES.items()}
-    return {column: table.columns[place] for column, place in places.items() if place is not None}
+    found = {
+        column: column_named(path, names, aliases, need=column in ("image", "caption"))
+        for column, aliases in _ALIASES.items()
+    }
+    return {column: name for column, name in found.items() if name is not None}
 
 
 def _row(

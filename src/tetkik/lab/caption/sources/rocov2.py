@@ -21,7 +21,7 @@ from tetkik.files import inside
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split, concepts_of, is_cui, joined
 from tetkik.lab.caption.sources.files import ImageFinder, NoBytes, name_of
 from tetkik.lab.caption.sources.source import ROCOV2_PUBLISHED, RowStream, Source, SourceKind
-from tetkik.lab.caption.sources.tables import Table, read_table
+from tetkik.lab.engine.tables import Table, column_named, read_table
 
 _IDS = ("id", "image_id", "name")
 _PMC = re.compile(r"PMC\d+")
@@ -34,7 +34,9 @@ def is_rocov2(folder: Path) -> bool:
 
 def open_rocov2(folder: Path) -> Source:
     captions = {
-        split: read_table(path) for split in Split if (path := folder / f"{split}_captions.csv").is_file()
+        split: read_table(path, complete=True)
+        for split in Split
+        if (path := folder / f"{split}_captions.csv").is_file()
     }
     if not captions:
         raise DataError(
@@ -59,7 +61,7 @@ def open_rocov2(folder: Path) -> Source:
         kind=SourceKind.ROCOV2,
         splits=tuple(captions),
         rows=rows,
-        counts={split: len(table.rows) for split, table in captions.items()},
+        counts={split: table.rows for split, table in captions.items()},
         published=ROCOV2_PUBLISHED,
         concept_names=names_in(folder),
     )
@@ -78,19 +80,18 @@ def origins_in(folder: Path) -> Mapping[str, Origin]:
     path = folder / "license_information.csv"
     if not path.is_file():
         return {}
-    table = read_table(path)
-    name = table.needed(_IDS)
-    article = table.place(("pmcid", "pmc_id", "pmc id", "pmc"))
-    licence = table.place(("license", "licence", "attribution"))
+    table = read_table(path, complete=True)
+    article = table.named(("pmcid", "pmc_id", "pmc id", "pmc"))
+    licence = table.named(("license", "licence", "attribution"))
     found = {}
-    for row in table.rows:
+    for place, (name, *cells) in enumerate(
+        zip(table.named(_IDS, need=True), *table.columns.values(), strict=True)
+    ):
         # Releases differ in their columns; the article's number stands in the link in any case.
-        number = _PMC.search(row[article] if article is not None else "") or _PMC.search(" ".join(row))
-        terms = _LICENCE.search(" ".join(row))
-        licence_text = (
-            terms.group().upper() if terms else (row[licence].strip() if licence is not None else "")
-        )
-        found[row[name].strip()] = Origin(number.group() if number else None, licence_text[:200] or None)
+        number = _PMC.search(article[place]) or _PMC.search(" ".join(cells))
+        terms = _LICENCE.search(" ".join(cells))
+        licence_text = terms.group().upper() if terms else licence[place]
+        found[name] = Origin(number.group() if number else None, licence_text[:200] or None)
     return found
 
 
@@ -99,12 +100,13 @@ def names_in(folder: Path) -> Mapping[str, str]:
     path = folder / "cui_mapping.csv"
     if not path.is_file():
         return {}
-    table = read_table(path)
-    cui = table.needed(("cui", "concept", "id"))
-    name = table.place(("canonical name", "canonical_name", "name", "umls meaning", "meaning"))
-    if name is None:
-        name = next((place for place in range(len(table.columns)) if place != cui), cui)
-    return {row[cui].strip(): row[name].strip() for row in table.rows if is_cui(row[cui].strip())}
+    table = read_table(path, complete=True)
+    cui = column_named(path, table.columns, ("cui", "concept", "id"), need=True)
+    name = column_named(
+        path, table.columns, ("canonical name", "canonical_name", "name", "umls meaning", "meaning")
+    ) or next(name for name in table.columns if name != cui)
+    pairs = zip(table.get(cui), table[name], strict=True)
+    return {concept: text for concept, text in pairs if is_cui(concept)}
 
 
 def _finder(folder: Path, split: Split) -> ImageFinder:
@@ -121,18 +123,17 @@ def _concepts(folder: Path, split: Split, part: str) -> Mapping[str, tuple[str, 
     path = folder / f"{split}_{part}.csv"
     if not path.is_file():
         return {}
-    table = read_table(path)
-    name, cuis = table.needed(_IDS), table.needed(("cuis", "cui", "concepts"))
-    return {row[name].strip(): concepts_of(row[cuis]) for row in table.rows}
+    table = read_table(path, complete=True)
+    cuis = table.named(("cuis", "cui", "concepts"), need=True)
+    return dict(zip(table.named(_IDS, need=True), map(concepts_of, cuis), strict=True))
 
 
 def _rows(
     folder: Path, split: Split, table: Table, finder: ImageFinder, origins: Mapping[str, Origin]
 ) -> RowStream:
     found, manual = (_concepts(folder, split, part) for part in ("concepts", "concepts_manual"))
-    id_place, caption_place = table.needed(_IDS), table.needed(("caption", "captions", "text"))
-    for row in table.rows:
-        name = row[id_place].strip()
+    captions = table.named(("caption", "captions", "text"), need=True)
+    for name, caption in zip(table.named(_IDS, need=True), captions, strict=True):
         # An id is the name of a file and never a path.
         if inside(name) != name or "/" in name:
             yield LeftOut(name, split, name, Reason.UNSAFE_NAME)
@@ -141,7 +142,7 @@ def _rows(
         origin = origins.get(name, Origin(None, None))
         yield CaptionRow(
             id=name,
-            caption=row[caption_place],
+            caption=caption,
             split=split,
             read=reader,
             file=name_of(reader),

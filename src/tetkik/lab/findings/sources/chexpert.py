@@ -16,6 +16,7 @@ import numpy as np
 
 from tetkik.findings.label_names import age_years, public_image, sex_named, view_named
 from tetkik.lab.engine.splits import Split
+from tetkik.lab.engine.tables import read_table
 from tetkik.lab.findings.sources.files import ImageFolder, Reading, SourceSpec, no_table, relative_names
 from tetkik.lab.findings.sources.label_mapping import (
     CHEXPERT,
@@ -25,7 +26,6 @@ from tetkik.lab.findings.sources.label_mapping import (
     translate_labels,
 )
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
-from tetkik.lab.findings.sources.table import read_table
 from tetkik.values import View
 
 OBSERVATIONS = tuple(mapping.theirs for mapping in CHEXPERT)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tetkik.errors import DataError
 from tetkik.findings.label_names import age_years, public_image, sex_named, shared_label, view_named
 from tetkik.lab.engine.splits import Split
+from tetkik.lab.engine.tables import Table, read_table
 from tetkik.lab.findings.sources.files import ImageFolder, Reading, SourceSpec, relative_names
 from tetkik.lab.findings.sources.label_coverage import known_labels, read_rules
 from tetkik.lab.findings.sources.label_mapping import (
@@ -23,7 +24,6 @@ from tetkik.lab.findings.sources.label_mapping import (
     settled,
 )
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, Rows
-from tetkik.lab.findings.sources.table import Table, read_table
 from tetkik.values import FINDING_LABELS
 
 FILE_COLUMNS = ("file", "path", "image", "filename", "image_path", "Image Index", "Path")

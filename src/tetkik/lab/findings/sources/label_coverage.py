@@ -24,7 +24,7 @@ from typing import Any
 
 from tetkik.errors import DataError, UsageError
 from tetkik.findings.label_names import LABEL_SETS, shared_label
-from tetkik.lab.findings.sources.table import Table
+from tetkik.lab.engine.tables import Table
 
 
 @dataclass(frozen=True, slots=True)

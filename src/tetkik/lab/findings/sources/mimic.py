@@ -10,12 +10,12 @@ from pathlib import Path
 
 from tetkik.files import inside
 from tetkik.findings.label_names import view_named
+from tetkik.lab.engine.tables import read_table
 from tetkik.lab.findings.sources.chexpert import OBSERVATIONS, VIEWS, observations, view_faults
 from tetkik.lab.findings.sources.files import ImageFolder, Reading, SourceSpec, the_file
 from tetkik.lab.findings.sources.hospital_table import split_named
 from tetkik.lab.findings.sources.label_mapping import UNCERTAIN_OPTIONS, settled
 from tetkik.lab.findings.sources.rows import LeftOut, Rows
-from tetkik.lab.findings.sources.table import read_table
 
 _LABELERS = ("chexpert", "negbio")
 _METADATA = ("dicom_id", "subject_id", "study_id", "ViewPosition")

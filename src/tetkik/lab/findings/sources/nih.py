@@ -11,10 +11,10 @@ from pathlib import Path
 from tetkik.errors import DataError
 from tetkik.findings.label_names import age_years, public_image, sex_named, shared_label, view_named
 from tetkik.lab.engine.splits import Split
+from tetkik.lab.engine.tables import read_table
 from tetkik.lab.findings.sources.files import Reading, SourceSpec, by_name, relative_names, the_file
 from tetkik.lab.findings.sources.hospital_table import listed
 from tetkik.lab.findings.sources.rows import LeftOut, Rows, Truth
-from tetkik.lab.findings.sources.table import read_table
 from tetkik.values import FINDING_LABELS, NIH_LABELS
 
 _IMAGE, _LABELS = "Image Index", "Finding Labels"

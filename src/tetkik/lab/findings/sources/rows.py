@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.lab.engine.splits import Split
+from tetkik.lab.engine.tables import BROKEN_ROW
 from tetkik.values import BRAIN_LABELS, FINDING_LABELS, Sex, View
 
 UNKNOWN = np.int8(-1)
@@ -34,7 +35,7 @@ _ILL = (
 class LeftOut(StrEnum):
     """Why a row of a table, or a file of a folder, is not used."""
 
-    BROKEN = "broken row: a quote that is not closed, too few or too many cells, or not UTF-8"
+    BROKEN = BROKEN_ROW
     BAD_PATH = "file name that leads out of the folder of images"
     NO_FILE_NAME = "no file name"
     REPEATED = "file listed before"

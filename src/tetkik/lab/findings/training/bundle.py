@@ -35,10 +35,11 @@ from tetkik.lab.engine.learned_rows import LearnedRows, Pictures
 from tetkik.lab.engine.session import log_folder
 from tetkik.lab.findings.export import LARGEST_HALF_DIFFERENCE, to_onnx, write_torch
 from tetkik.lab.findings.reference import ReferenceImages, make_reference
+from tetkik.lab.findings.summaries import metrics_of, source_metrics, words_separate
 from tetkik.lab.findings.training.card import LIBRARIES, make_card
 from tetkik.lab.findings.training.data import logits_of, network_input, plain
 from tetkik.lab.findings.training.fit import TrainingResult
-from tetkik.lab.findings.training.held_out import HeldOut, metrics_of, source_metrics, words_separate
+from tetkik.lab.findings.training.held_out import HeldOut
 from tetkik.lab.findings.training.options import IMAGENET, RANDOM, TrainingOptions
 from tetkik.lab.findings.training.preparation import PreparedTraining, data_digest
 from tetkik.lab.findings.training.runs import label_network, shipped_networks

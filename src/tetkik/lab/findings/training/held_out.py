@@ -5,36 +5,20 @@ A probability means what it says: per label, a sigmoid over the logit of the net
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.bundle import Metric
 from tetkik.findings.operating_points import DIGITS, logit, platt
 from tetkik.lab.findings.sources.rows import Truth
-from tetkik.lab.findings.summaries import mean_interval, mean_of
-from tetkik.lab.findings.thresholds import Decisions, Rule, choose_precise, choose_threshold
-from tetkik.language import Sentence
-from tetkik.report.facts import certainty_of
+from tetkik.lab.findings.thresholds import Rule, choose_precise, choose_threshold
 from tetkik.statistics import (
     Bools,
-    ClusterBootstrap,
     Floats,
-    Interval,
-    Ints,
-    auroc,
-    auroc_interval,
-    auroc_replicates,
-    average_precision,
-    brier_skill,
-    expected_calibration_error,
-    share_interval,
-    wilson_interval,
 )
-from tetkik.values import NIH_LABELS, NORMAL_LABELS, Certainty
+from tetkik.values import NORMAL_LABELS
 
 Platt = tuple[float, float]
 """Slope and intercept: probability = sigmoid(slope * logit(score) + intercept)."""
@@ -235,174 +219,3 @@ def cross_calibrated(
         points = OperatingPoints.fitted(scores[~mine], truth[~mine], labels, assessed, rule, *others)
         probability[mine], called[mine], stated[mine] = decide(scores[mine], labels, points)
     return probability, called, stated
-
-
-_Figure = tuple[str, float, Interval | None, int]
-"""Name, value, 95% interval, and rows that it was measured on."""
-
-
-def metrics_of(held_out: HeldOut, data: str, split: tuple[Sentence, ...]) -> tuple[Metric, ...]:
-    """All figures: means first, then label by label."""
-    assessed = np.flatnonzero((held_out.called >= 0).any(axis=0)).tolist()
-    names = [label for label in _ranked(held_out) if held_out.labels.index(label) in assessed]
-    figures = [*_means(held_out, names), *_drafts(held_out)]
-    figures += [item for name in names for item in _label_figures(held_out, name)]
-    return tuple(
-        Metric(
-            name=name,
-            value=value,
-            low=interval.low if interval else None,
-            high=interval.high if interval else None,
-            n=n,
-            data=data,
-            split=split,
-        )
-        for name, value, interval, n in figures
-    )
-
-
-def source_metrics(
-    held_out: HeldOut, source: str, data: str, split: tuple[Sentence, ...]
-) -> tuple[Metric, ...]:
-    """The rankings and what drafts state on one source's rows alone, each with `@source` behind its name."""
-    part = held_out.only(np.flatnonzero([name == source for name in held_out.source]))
-    return tuple(
-        metric.model_copy(update={"name": f"{metric.name}@{source}"})
-        for metric in metrics_of(part, data, split)
-        if metric.name.startswith(("mean_auroc", "auroc:", "precision", "stated"))
-    )
-
-
-def _ranked(held_out: HeldOut) -> list[str]:
-    """Labels known both ways in these rows."""
-    both = (held_out.truth == 1).any(axis=0) & (held_out.truth == 0).any(axis=0)
-    return [label for label, usable in zip(held_out.labels, both, strict=True) if usable]
-
-
-def _means(held_out: HeldOut, names: Sequence[str]) -> Iterator[_Figure]:
-    """Means over the assessed labels, and over the 14 of NIH where all of them could be ranked."""
-    for name, members in (("mean_auroc", names), ("mean_auroc_nih", NIH_LABELS)):
-        if members and set(members) <= set(_ranked(held_out)):
-            yield _mean_auroc(held_out, name, members)
-    columns = [held_out.labels.index(label) for label in names]
-    rankings = [_known(held_out, column) for column in columns]
-    precisions = [average_precision(scores, positive) for scores, positive, _ in rankings]
-    calibration = [_calibration_figures(held_out, column) for column in columns]
-    n = int((held_out.truth[:, columns] >= 0).any(axis=1).sum())
-    values = {
-        "mean_average_precision": [value for value in precisions if value is not None],
-        "mean_ece": [ece for ece, _ in calibration],
-        "mean_brier_skill": [skill for _, skill in calibration],
-    }
-    for name, items in values.items():
-        if items:
-            yield name, float(np.mean(items)), None, n
-
-
-def _mean_auroc(held_out: HeldOut, name: str, members: Sequence[str]) -> _Figure:
-    columns = [held_out.labels.index(label) for label in members]
-    rows = (held_out.truth[:, columns] >= 0).any(axis=1)
-    scores, truth = held_out.scores[rows][:, columns], held_out.truth[rows][:, columns]
-    draws = ClusterBootstrap(held_out.groups[rows])
-    interval = None
-    if draws.possible:
-        replicates = auroc_replicates(scores, truth.astype(np.int64), draws)
-        # A draw without a rare label's positives has no area for it; the others still say how the mean moves.
-        usable = ~np.isnan(replicates).all(axis=1)
-        interval = mean_interval(replicates[usable], range(len(columns)))
-        if interval is not None and interval.low == interval.high:
-            interval = None  # every draw is perfect, which proves nothing
-    mean = mean_auroc(scores, truth)
-    assert mean is not None
-    return name, mean, interval, int(rows.sum())
-
-
-def _label_figures(held_out: HeldOut, label: str) -> Iterator[_Figure]:
-    column = held_out.labels.index(label)
-    scores, positive, groups = _known(held_out, column)
-    area = auroc(scores, positive)
-    assert area is not None
-    yield f"auroc:{label}", area, auroc_interval(scores, positive, groups), len(scores)
-    called, truth = held_out.called[:, column], held_out.truth[:, column]
-    use = (called >= 0) & (truth >= 0)
-    decisions = Decisions.of(called[use] == 1, truth[use] == 1)
-    for name, kind, share in (
-        ("sensitivity", 1, decisions.sensitivity),
-        ("specificity", 0, decisions.specificity),
-    ):
-        if share is not None:
-            of_kind = held_out.groups[use & (truth == kind)]
-            yield f"{name}:{label}", share, _wilson(share, of_kind), len(of_kind)
-    stated = held_out.stated[:, column] & (truth >= 0)
-    if stated.any():
-        yield _share(f"precision:{label}", truth[stated] == 1, held_out.groups[stated])
-
-
-def _drafts(held_out: HeldOut) -> Iterator[_Figure]:
-    """How much of what drafts state is true, in all and by the word of likelihood; how many state any."""
-    place, column, right = _statements(held_out)
-    if not len(place):
-        return
-    yield _share("precision", right, held_out.groups[place])
-    words = _words(held_out, place, column)
-    for word in Certainty:
-        if (words == word).any():
-            yield _share(f"precision_{word}", right[words == word], held_out.groups[place[words == word]])
-    some = np.isin(np.arange(len(held_out.rows)), place)
-    yield _share("stated_any", some, held_out.groups)
-
-
-def _statements(held_out: HeldOut) -> tuple[Ints, Ints, Bools]:
-    """Row, column and truth of every statement of a finding whose truth is known."""
-    ill = np.array([label not in NORMAL_LABELS for label in held_out.labels])
-    place, column = np.nonzero(held_out.stated & ill & (held_out.truth >= 0))
-    return place, column, held_out.truth[place, column] == 1
-
-
-def _words(held_out: HeldOut, place: Ints, column: Ints) -> NDArray[np.str_]:
-    return np.array([certainty_of(float(value)) for value in held_out.probability[place, column]])
-
-
-def words_separate(held_out: HeldOut) -> bool:
-    """Whether the surer word is the more often right: the intervals of neighbouring words do not overlap."""
-    place, column, right = _statements(held_out)
-    words = _words(held_out, place, column)
-    used = [word for word in Certainty if (words == word).any()]
-    shares = [share_interval(right[words == word], held_out.groups[place[words == word]]) for word in used]
-    between = list(pairwise(shares))
-    return bool(between) and all(sure and less and sure.low > less.high for sure, less in between)
-
-
-def _share(name: str, success: Bools, groups: Ints) -> _Figure:
-    return name, float(success.mean()), share_interval(success, groups), len(success)
-
-
-def _wilson(share: float, groups: NDArray[np.int64]) -> Interval | None:
-    """Wilson's interval with patients (components), not images, as the independent trials."""
-    trials = len(np.unique(groups))
-    found = wilson_interval(int(share * trials + 1e-9), trials)
-    # The trials' share was rounded down, so the interval may end below the images' own.
-    return None if found is None else Interval(min(found.low, share), max(found.high, share))
-
-
-def _calibration_figures(held_out: HeldOut, column: int) -> tuple[float, float]:
-    """ECE and Brier skill of one label's probabilities."""
-    use = (held_out.truth[:, column] >= 0) & ~np.isnan(held_out.probability[:, column])
-    claimed, happened = held_out.probability[use, column], held_out.truth[use, column]
-    skill = brier_skill(claimed, happened) if len(np.unique(happened)) == 2 else 0.0
-    return expected_calibration_error(claimed, happened), skill
-
-
-def _known(held_out: HeldOut, column: int) -> tuple[Floats, NDArray[np.bool_], NDArray[np.int64]]:
-    known = held_out.truth[:, column] >= 0
-    return held_out.scores[known, column], held_out.truth[known, column] == 1, held_out.groups[known]
-
-
-def mean_auroc(scores: NDArray[np.floating], truth: Truth) -> float | None:
-    """Mean AUROC of scores (rows, labels) over the labels known both ways; None where there is none."""
-    known = (truth >= 0).T
-    return mean_of(
-        auroc(scores[use, at].astype(np.float64), truth[use, at] == 1)
-        for at, use in enumerate(known)
-        if use.any()
-    )

@@ -24,6 +24,7 @@ from tetkik.lab.engine.precision import autocast
 from tetkik.lab.engine.processes import in_shares
 from tetkik.lab.engine.trainer import Trainer
 from tetkik.lab.findings.sources.rows import Truth
+from tetkik.lab.findings.summaries import mean_auroc
 from tetkik.lab.findings.training.data import (
     TrainingData,
     as_input,
@@ -34,7 +35,6 @@ from tetkik.lab.findings.training.data import (
     network_input,
     parameter_groups,
 )
-from tetkik.lab.findings.training.held_out import mean_auroc
 from tetkik.lab.findings.training.options import ClassWeights, LossKind, TeacherUse, TrainingOptions
 
 Loss = Callable[[Tensor, Tensor], Tensor]

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tetkik.lab.triage.clean.decode import LONGEST_LINE, lines
+from tetkik.csv_rows import split_row
+from tetkik.lab.triage.clean.decode import lines
 from tetkik.lab.triage.clean.rows import Columns, RawRow, Reason, Repair
-
-csv.field_size_limit(2 * LONGEST_LINE)
 
 _DELIMITERS = ",;\t|"
 _MOST_LINES = 200
@@ -36,9 +35,9 @@ class _Shape:
         """The cells of a record that keeps to the format, else None."""
         if '"' not in record:
             return record.split(self.delimiter)
-        cells = _strict(record, self.delimiter, backslash=False)
+        cells = split_row(record, self.delimiter)
         if cells is None and '\\"' in record:
-            cells = _strict(record, self.delimiter, backslash=True)
+            cells = split_row(record, self.delimiter, backslash=True)
         return cells
 
     def fitted(self, cells: list[str]) -> list[str] | None:
@@ -175,22 +174,6 @@ def _assembled(
     if cells is not None and (fitted := shape.fitted(cells)) is not None:
         return fitted, len(cells) <= shape.width
     return shape.forced(first), False
-
-
-def _strict(record: str, delimiter: str, *, backslash: bool) -> list[str] | None:
-    """The cells of one record by RFC 4180, or with backslashes before quotes; None if it breaks the rules."""
-    reader = csv.reader(
-        [record],
-        delimiter=delimiter,
-        strict=True,
-        doublequote=not backslash,
-        escapechar="\\" if backslash else None,
-    )
-    try:
-        found = list(reader)
-    except csv.Error:
-        return None
-    return found[0] if len(found) == 1 else None
 
 
 def _unquoted(cell: str) -> str:

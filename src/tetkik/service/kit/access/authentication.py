@@ -4,20 +4,57 @@ from __future__ import annotations
 
 import hmac
 import re
+import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
 from fastapi import Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 
-from tetkik.errors import Forbidden, NotSignedIn
+from tetkik.errors import Forbidden, NotSignedIn, SettingError
 from tetkik.language import Language
-from tetkik.records.people import sessions, tokens
-from tetkik.records.people.users import Peer
+from tetkik.records.people import passkeys, sessions, sign_in, tokens
+from tetkik.records.people.users import Peer, user_row
 from tetkik.service.kit.access.rate_limits import limit_rate, rate_limits_of
-from tetkik.service.kit.access.required_passkey import needs_passkey
 from tetkik.service.kit.context import AppContext, context_of
-from tetkik.values import Actor
+from tetkik.service.kit.http.responses import safe_path
+from tetkik.settings import Settings
+from tetkik.values.access import Actor, Method, Role
+
+# Roles for whom a password alone is not enough: they sign in with a passkey, or come by single sign-on.
+#
+# OWASP ASVS 4.0.3, 4.3.1. A session that a password alone began opens nothing for them but the page where a
+# passkey is added, and not even that once there is one: otherwise a stolen password would add the thief's.
+
+
+def passkey_roles(settings: Settings) -> frozenset[Role]:
+    """The setting `passkey_roles`, read."""
+    named = [part.strip() for part in settings.passkey_roles.split(",") if part.strip()]
+    try:
+        return frozenset(Role(name) for name in named)
+    except ValueError:
+        raise SettingError(
+            "The setting passkey_roles names a role that there is not ({text}); write such as "
+            "administrator, radiologist.",
+            text=settings.passkey_roles,
+        ) from None
+
+
+def needs_passkey(settings: Settings, actor: Actor) -> bool:
+    """Whether somebody signed in by a password alone who needs more."""
+    return actor.method is Method.PASSWORD and bool(actor.roles & passkey_roles(settings))
+
+
+def refuse_second_passkey(context: AppContext, actor: Actor) -> None:
+    """Keep a weak session from adding a passkey where there is one, and from removing that one first."""
+    if not needs_passkey(context.settings, actor):
+        return
+    with context.records.read(actor) as tx:
+        assert actor.user_id is not None
+        known = passkeys.of_user(tx, actor.user_id)
+    if known:
+        raise Forbidden("Your account has a passkey; sign in with it, or ask the administrator for a link.")
+
 
 LOCK_PAGE = "/lock"
 CHANGE_PAGE = "/account/password"
@@ -194,3 +231,37 @@ def refuse_programs(actor: Actor) -> None:
     """Keep programs from what a person does for themselves."""
     if actor.session_id is None:
         raise Forbidden("A token cannot do this; sign in with a browser.")
+
+
+# The session that begins when somebody has proved who they are, however they did.
+def start_session_and_redirect(
+    request: Request, context: AppContext, actor: Actor, back: str, *, replace: bool = True
+) -> Response:
+    """Begin a session for whoever proved themselves, and lead them on."""
+    answer = RedirectResponse(safe_path(back), 303)
+    begin(request, context, actor, answer, replace=replace)
+    return answer
+
+
+def begin(
+    request: Request, context: AppContext, actor: Actor, answer: Response, *, replace: bool = True
+) -> None:
+    """Give a browser a new session; the one that it had ends, and its id with it, unless it is not replaced.
+
+    A second cookie, which opens nothing, recognises this browser at the next sign-in.
+    """
+    try:
+        before: Actor | None = require_session(request).actor
+    except NotSignedIn:
+        before = None
+    peer = peer_of(request)
+    browser = peer.browser or secrets.token_hex(32)
+    lasting = timedelta(hours=context.settings.session_hours)
+    with context.records.write(actor) as tx:
+        assert actor.user_id is not None
+        if before is not None and replace:
+            sessions.replace(tx, before)
+        user = user_row(tx, actor.user_id)
+        cookie = sign_in.open_session(tx, user, actor.method, peer, lasting, browser)
+    set_session_cookie(answer, context, cookie)
+    set_browser_cookie(answer, context, browser)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hmac
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -18,11 +18,11 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.dependencies.models import Dependant
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
-from tetkik.errors import Forbidden
+from tetkik.errors import Forbidden, TetkikError
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
@@ -68,6 +68,23 @@ class RequestContext:
 
     def write(self) -> AbstractContextManager[Transaction]:
         return self.app.records.write(self.actor)
+
+    def change(
+        self,
+        work: Callable[[Transaction], object],
+        to: str,
+        refused: Callable[[TetkikError], Response] | None = None,
+        kinds: tuple[type[TetkikError], ...] = (TetkikError,),
+    ) -> Response:
+        """Do it in one transaction and go on to another page; `refused` shows a fault (of these `kinds`)."""
+        try:
+            with self.write() as tx:
+                work(tx)
+        except kinds as fault:
+            if refused is None:
+                raise
+            return refused(fault)
+        return RedirectResponse(to, 303)
 
     def render(self, template: str, /, **values: Any) -> HTMLResponse:
         return render(self.request, template, **values)

@@ -4,26 +4,94 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import structlog
 from fastapi import FastAPI, Request
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.datastructures import Headers as RequestHeaders
-from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.routing import Match, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tetkik.language import Sentence
 from tetkik.records.ids import new_id
-from tetkik.service.kit.access.body_limits import BodyLimitMiddleware
-from tetkik.service.kit.access.directory import directory_of
-from tetkik.service.kit.access.oidc import departments_by_value, roles_by_group
-from tetkik.service.kit.access.proxies import TrustedProxyMiddleware, networks
+from tetkik.service.kit.access.authentication import passkey_roles
+from tetkik.service.kit.access.connections import TrustedProxyMiddleware, networks
+from tetkik.service.kit.access.identity_providers import directory_of, oidc_departments, oidc_roles
 from tetkik.service.kit.access.rate_limits import RateLimits
-from tetkik.service.kit.access.required_passkey import passkey_roles
 from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http import problems
-from tetkik.service.kit.http.phones import is_phone
+from tetkik.service.kit.http.parameters import is_phone
+
+# How much a request may carry: 1 MB, and more where a route takes files.
+
+
+ORDINARY = 1_000_000
+"""Bytes of a request that carries no files."""
+_MARK = "tetkik_takes_files"
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def takes_files(endpoint: _F) -> _F:
+    """Mark the function of a route: its requests may be as large as the setting `max_upload_bytes`.
+
+    It stands below `@router.post(…)`, next to the function.
+    """
+    setattr(endpoint, _MARK, True)
+    return endpoint
+
+
+class BodyLimitMiddleware:
+    """Refuses what is too large: by its declared length at once, else as soon as it is."""
+
+    def __init__(self, app: ASGIApp, *, routes: Router, most: int) -> None:
+        self._app = app
+        self._routes = routes
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            await self._app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "")
+        size = int(declared) if declared.isascii() and declared.isdecimal() else None
+        small = size is not None and size <= ORDINARY
+        most = (
+            ORDINARY
+            if small or not getattr(_endpoint(self._routes.routes, scope), _MARK, False)
+            else self._most
+        )
+        read = 0
+
+        async def counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > most:
+                raise HTTPException(413)
+            return message
+
+        async def at_once() -> Message:
+            raise HTTPException(413)
+
+        too_large = size is not None and size > most
+        await self._app(scope, at_once if too_large else counted, send)
+
+
+def _endpoint(routes: Iterable[Any], scope: Scope) -> object:
+    """The function that a request goes to; None where there is none."""
+    for route in routes:
+        match, child = route.matches(scope)
+        if match is not Match.FULL:
+            continue
+        # Newer versions of FastAPI keep a router that was included as a branch of its own.
+        branch = getattr(route, "effective_candidates", None)
+        return child.get("endpoint") if branch is None else _endpoint(branch(), scope)
+    return None
+
 
 POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -194,7 +262,7 @@ def _netloc(url: str) -> tuple[str, int | None] | None:
 
 def install(app: FastAPI, context: AppContext, observe: Observe) -> None:
     """Add the middleware; what is added last stands outermost."""
-    for read in (roles_by_group, departments_by_value, passkey_roles, directory_of):
+    for read in (oidc_roles, oidc_departments, passkey_roles, directory_of):
         read(context.settings)  # a wrong setting is an error at the start
     app.state.rate_limits = RateLimits(context)
     app.add_middleware(BodyLimitMiddleware, routes=app.router, most=context.settings.max_upload_bytes)

@@ -11,11 +11,13 @@ import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import Request
+from pydantic import BaseModel, Field
 from webauthn import (
     generate_authentication_options,
     generate_registration_options,
@@ -32,12 +34,15 @@ from webauthn.helpers.structs import (
 )
 
 from tetkik.errors import Forbidden
-from tetkik.records.people import passkeys
+from tetkik.records.people import passkeys, sessions, sign_in
 from tetkik.records.people.challenges import keep_challenge, redeem_challenge
 from tetkik.records.people.passkeys import KnownPasskey
 from tetkik.records.people.users import load_user, user_row
+from tetkik.service.kit.access.authentication import refuse_programs
+from tetkik.service.kit.access.identity_providers import directory_of
+from tetkik.service.kit.access.rate_limits import limit_rate, rate_limits_of
 from tetkik.service.kit.context import context_of
-from tetkik.values import SYSTEM, Actor
+from tetkik.values.access import SYSTEM, Actor, Method
 
 _REQUIRED = UserVerificationRequirement.REQUIRED
 
@@ -195,3 +200,48 @@ def _as_json(text: str) -> dict[str, Any]:
 
 def _refused() -> Forbidden:
     return Forbidden("The passkey does not open this; try again, or use your password.")
+
+
+FRESH = timedelta(minutes=5)
+
+
+class Proof(BaseModel):
+    """What proves the person again: one of the two."""
+
+    password: str | None = Field(default=None, max_length=400, repr=False)
+    assertion: dict[str, Any] | None = Field(
+        default=None,
+        repr=False,
+        description="A passkey's answer to the question of `POST /api/v1/account/passkeys/question`.",
+    )
+
+
+def reauthenticate(request: Request, actor: Actor, proof: Proof) -> Method:
+    """Prove that the person before the screen is the actor; gives how they did.
+
+    It takes transactions of its own, because a failure counts whatever happens next: call it before the
+    transaction that needs the proof. Whoever came by single sign-on and has neither password nor passkey
+    cannot prove themselves here.
+    """
+    refuse_programs(actor)
+    limit_rate(request, rate_limits_of(request).sign_ins, f"again {actor.session_id}")
+    if proof.assertion is not None:
+        verify(request, Purpose.REAUTHENTICATE, proof.assertion, actor)
+        return Method.PASSKEY
+    if proof.password:
+        context = context_of(request)
+        directory = directory_of(context.settings)
+        sign_in.reauthenticate(context.records, actor, proof.password, directory)
+        return Method.PASSWORD
+    raise Forbidden("This needs your password or a passkey; give one of them.")
+
+
+def reauthenticate_for_account(request: Request, actor: Actor, proof: Proof) -> None:
+    """As `verify_again`, before one's own account changes; a sign-in just now (`FRESH`) is proof, too."""
+    refuse_programs(actor)
+    if proof.password or proof.assertion is not None:
+        reauthenticate(request, actor, proof)
+        return
+    with context_of(request).records.read(actor) as tx:
+        if not sessions.is_fresh(tx, FRESH):
+            raise Forbidden("This needs your password or a passkey; give one of them.")

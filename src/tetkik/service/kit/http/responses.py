@@ -11,8 +11,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from tetkik.service.kit.rendering.scripts import bundled
-from tetkik.service.kit.rendering.templates import asset
+from tetkik.service.kit.rendering.templates import asset, bundled
 
 _FOR_EVER = "public, max-age=31536000, immutable"
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -10,26 +14,124 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import (
-    BaseLoader,
-    ChoiceLoader,
-    Environment,
-    PackageLoader,
-    PrefixLoader,
-    StrictUndefined,
-    pass_context,
-)
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
-from tetkik.errors import TetkikError
-from tetkik.language import Language, translate
+from tetkik.errors import (
+    AccessError,
+    Conflict,
+    Forbidden,
+    InputError,
+    NotFound,
+    NotSignedIn,
+    TetkikError,
+    TooManyRequests,
+    Unavailable,
+    UsageError,
+)
+from tetkik.language import Language, Sentence, translate
 from tetkik.records.people import notices
 from tetkik.service.kit.context import context_of
-from tetkik.service.kit.rendering.highlights import plain
-from tetkik.service.kit.rendering.navigation import current_entry, navigation_of
-from tetkik.service.kit.rendering.scripts import bundled
-from tetkik.service.kit.statuses import status_of
-from tetkik.values import DISCLAIMER, Permission
+from tetkik.service.kit.rendering.words import plain
+from tetkik.values.access import Actor, Permission
+from tetkik.values.common import DISCLAIMER
+
+_STATUS: tuple[tuple[type[TetkikError], int], ...] = (
+    (NotFound, 404),
+    (Conflict, 409),
+    (NotSignedIn, 401),
+    (Forbidden, 403),
+    (TooManyRequests, 429),
+    (InputError, 422),
+    (UsageError, 422),
+    (Unavailable, 503),
+    (AccessError, 503),  # the identity provider does not answer
+)
+
+
+def status_of(error: TetkikError) -> int:
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+# The modules of a page as one script: a browser asks for one file instead of forty.
+#
+# Each module becomes a function that runs once, in the order of the imports, so that names stay its own.
+# Understood is what the modules of this package use: named imports, and `export` before a declaration that
+# is never assigned anew.
+_IMPORT = re.compile(r"^import \{([^}]*)\} from '([^']+)';$|^import \{([^}]*)\} from \"([^\"]+)\";$", re.M)
+_LATER = re.compile(r"\bawait import\('([^']+)'\)")
+_EXPORT = re.compile(r"^export ((?:async )?(?:function\*?|class|const) (\w+))", re.M)
+_COMMENT = re.compile(r"^[ \t]*(?:/\*\*(?:(?!\*/).)*\*/|//[^\n]*)\n", re.M | re.S)
+
+
+@cache
+def bundled(path: str) -> tuple[str, str]:
+    """The script at `path` under `static/` with all that it imports, and its address."""
+    modules: dict[str, str] = {}
+    _add(path, modules, set())
+    text = "const modules = {};\n" + "".join(modules.values())
+    return text, f"/static/bundle/{path}?v={hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _add(path: str, modules: dict[str, str], seen: set[str]) -> None:
+    if path in seen:
+        return
+    seen.add(path)
+    text = resources.files("tetkik.service").joinpath("static", *path.split("/")).read_text("utf-8")
+    text = _COMMENT.sub("", text)
+    folder = posixpath.dirname(path)
+
+    def named(match: re.Match[str]) -> str:
+        names, source = match[1] or match[3], match[2] or match[4]
+        wanted = posixpath.normpath(posixpath.join(folder, source))
+        _add(wanted, modules, seen)
+        return f"const {{{names.replace(' as ', ': ')}}} = modules['{wanted}'];"
+
+    def later(match: re.Match[str]) -> str:
+        wanted = posixpath.normpath(posixpath.join(folder, match[1]))
+        if wanted.startswith("vendor/"):
+            return f"await import('/static/{wanted}')"
+        _add(wanted, modules, seen)
+        return f"modules['{wanted}']"
+
+    text = _LATER.sub(later, _IMPORT.sub(named, text))
+    names = ", ".join(match[2] for match in _EXPORT.finditer(text))
+    body = _EXPORT.sub(r"\1", text)
+    modules[path] = f"modules['{path}'] = (() => {{\n{body}\nreturn {{ {names} }};\n}})();\n"
+
+
+@dataclass(frozen=True, slots=True)
+class NavigationEntry:
+    """A page in the bar, with a symbol of `static/icons.svg`.
+
+    `start` is its rank among the pages where a person begins after signing in; None for none.
+    """
+
+    path: str
+    permission: Permission
+    icon: str
+    name: Sentence
+    shortcut: str
+    position: int
+    start: int | None = None
+
+
+def navigation_of(request: Request, actor: Actor) -> tuple[NavigationEntry, ...]:
+    """The entries that a person may open, in the order of the bar."""
+    entries: tuple[NavigationEntry, ...] = request.app.state.navigation
+    return tuple(entry for entry in entries if actor.may(entry.permission))
+
+
+def current_entry(entries: Iterable[NavigationEntry], path: str) -> NavigationEntry | None:
+    """The deepest entry that a page belongs to."""
+    above = [entry for entry in entries if path == entry.path or path.startswith(f"{entry.path}/")]
+    return max(above, key=lambda entry: len(entry.path), default=None)
+
+
+def start_page_of(request: Request, actor: Actor) -> str:
+    starts = [(entry.start, entry.path) for entry in navigation_of(request, actor) if entry.start is not None]
+    return min(starts)[1] if starts else "/account"
+
 
 LANGUAGE_COOKIE = "tetkik-language"
 THEME_COOKIE = "tetkik-theme"
@@ -39,7 +141,7 @@ THEME_COOKIE = "tetkik-theme"
 def environment() -> Environment:
     """The templates; what they are given is escaped, and a name that is not given is a fault."""
     templates = Environment(
-        loader=ChoiceLoader([PackageLoader("tetkik.service.kit"), PrefixLoader(_of_domains())]),
+        loader=PackageLoader("tetkik.service"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -55,18 +157,7 @@ def environment() -> Environment:
     return templates
 
 
-def _of_domains() -> dict[str, BaseLoader]:
-    """`cases/page.html.jinja` is `page.html.jinja` in the folder `templates` of `service/cases`."""
-    folders = resources.files("tetkik.service").iterdir()
-    names = [folder.name for folder in folders if folder.joinpath("templates").is_dir()]
-    return {name: PackageLoader(f"tetkik.service.{name}") for name in names}
-
-
-_STEPS = (
-    (86400, "{n} d ago"),
-    (3600, "{n} h ago"),
-    (60, "{n} min ago"),
-)
+_STEPS = ((86400, "{n} d ago"), (3600, "{n} h ago"), (60, "{n} min ago"))
 
 
 def exact(moment: datetime) -> str:

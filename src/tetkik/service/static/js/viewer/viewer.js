@@ -1,7 +1,7 @@
 /**
  * The viewer: up to four panes, what they show, and their tools.
  *
- * The markup is `drafts/templates/viewer.html.jinja`. Buttons name what they do (`data-do="invert"`), so that
+ * The markup is `templates/drafts/viewer.html.jinja`. Buttons name what they do (`data-do="invert"`), so that
  * the keys of the shell, a mouse and a finger all call the same methods; they act on the active pane. The page
  * around it talks to it by events on its element: `heat` {label, name, address} shows a heatmap, `{}` hides it;
  * `measurements` [marks] draws these and no others; `choose` {image} brings an image to the active pane. It says

@@ -1,1 +1,0 @@
-"""Cases: open, correct, move to the right patient."""

@@ -1,1 +1,0 @@
-"""Critical results: telling contacts, acknowledging, escalating."""

@@ -1,1 +1,0 @@
-"""The reading room with invented patients: `tetkik serve --demo`."""

@@ -1,1 +1,0 @@
-"""Models: their cards, agreement, drift."""

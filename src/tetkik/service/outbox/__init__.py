@@ -1,1 +1,0 @@
-"""What is sent to other systems: the thread that sends it, and the page that shows how it was answered."""

@@ -1,1 +1,0 @@
-"""Records of patients: compare, link, export, erase."""

@@ -1,1 +1,0 @@
-"""Users, their accounts, and how they sign in."""

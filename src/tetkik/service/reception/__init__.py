@@ -1,1 +1,0 @@
-"""The reception desk: triage of a complaint, and a new case."""

@@ -1,1 +1,0 @@
-"""The figures of a department for whoever heads it."""

@@ -1,1 +1,0 @@
-"""The worklist, the search for a case, and live events."""
