@@ -18,7 +18,7 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from gettext import GNUTranslations
 from importlib import resources
 
@@ -75,6 +75,7 @@ def translate(template: str, language: Language, **values: object) -> str:
     return _Counted().format(template, **values) if values else template
 
 
+@lru_cache(1000)
 def restated(text: str, language: Language) -> str:
     """A sentence that was stored in words, in `language`; as it stands where it is no message."""
     known_messages: dict[str, str] = _catalogue(Language.TR)._catalog  # type: ignore[attr-defined]
