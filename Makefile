@@ -5,6 +5,7 @@
 #   make check        style, types, imports, and the tests of what was changed: about two minutes
 #   make test         the same with every test; what needs a program that is missing is skipped and listed
 #   make lint         style, types and imports alone
+#   make messages     sorts and compiles the Turkish catalogue: after every change of src/tetkik/messages/*.po
 #   make docs         the reference pages, from the code, and all pages as a site: build/site/index.html
 #   make day          the reading room's whole day in a browser, from the wheel in an empty environment
 #   make ray          bulk scoring on a Ray cluster whose driver and node are killed
@@ -53,7 +54,7 @@ USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 # The tests start many processes; each would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve demo check test lint style types imports near suite compiled docs day attacks ray fuzz advisories sbom release viewer web benchmarks clean
+.PHONY: serve demo check test lint style types imports near suite compiled messages docs day attacks ray fuzz advisories sbom release viewer web benchmarks clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.light
@@ -90,6 +91,9 @@ suite: compiled
 # What is wrong with them is told by the run itself.
 compiled: $(VENV)/.dev
 	@$(BIN)/python -m pytest --collect-only -qq >/dev/null || true
+
+messages: $(VENV)/.dev
+	$(BIN)/python docs/messages.py
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py

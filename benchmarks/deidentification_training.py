@@ -22,6 +22,7 @@ from pathlib import Path
 from zlib import crc32
 
 import numpy as np
+from babel.messages.pofile import read_po
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
@@ -124,7 +125,10 @@ def plain_sentences() -> Iterator[str]:
     for file in sorted((ROOT / "data" / "report-sentences").glob("*.csv")):
         with file.open(encoding="utf-8", newline="") as lines:
             yield from (row["text"] for row in csv.DictReader(lines))
-    for folder in ("triage", "report", "values", "messages"):
+    with (ROOT / "src" / "tetkik" / "messages" / "tr.po").open("rb") as catalogue:
+        for message in read_po(catalogue):
+            yield from (str(message.id), str(message.string))
+    for folder in ("triage", "report", "values"):
         for file in sorted((ROOT / "src" / "tetkik" / folder).rglob("*.toml")):
             yield from _strings(tomllib.loads(file.read_text("utf-8")))
 

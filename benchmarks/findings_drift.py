@@ -33,6 +33,7 @@ from tetkik.bundle import ImageReference, read_reference, resolve
 from tetkik.errors import InputError
 from tetkik.findings.predict import Findings, load_findings
 from tetkik.imaging.read import read_image
+from tetkik.language import Sentence
 from tetkik.statistics import Movement, Observation, compare, describe
 from tetkik.values import FindingsResult, Radiograph
 
@@ -158,7 +159,12 @@ def _scored(seen: Observation, row: Mapping[str, str]) -> Observation:
 def _reference(before: Sequence[Observation]) -> ImageReference:
     spread = describe(before)
     return ImageReference(
-        data="-", split="-", images=len(before), created="-", labels=spread.labels, inputs=spread.inputs
+        data="-",
+        split=(Sentence("-"),),
+        images=len(before),
+        created="-",
+        labels=spread.labels,
+        inputs=spread.inputs,
     )
 
 

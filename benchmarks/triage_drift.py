@@ -38,6 +38,7 @@ from tetkik.csv_rows import read_columns
 from tetkik.lab.triage.data import Complaints, read_complaints, read_invented
 from tetkik.lab.triage.linear.train import unlearned
 from tetkik.lab.triage.reference import ReferenceComplaints, observe
+from tetkik.language import Sentence
 from tetkik.records.cases import complaint_drift
 from tetkik.records.database import Records
 from tetkik.statistics import Movement, SeenComplaint, Tally, compare_complaints, described
@@ -75,7 +76,9 @@ def out_of_fold(complaints: Complaints, file: Path | None) -> list[SeenComplaint
         return [SeenComplaint(**json.loads(line)) for line in file.read_text("utf-8").splitlines()]
     bundle = resolve(MODEL, Task.TRIAGE)
     invented = read_invented(INVENTED, labels=bundle.manifest.labels)
-    given = unlearned(bundle, complaints, "-", lambda done, total: _tell("training", done, total), invented)
+    given = unlearned(
+        bundle, complaints, (Sentence("-"),), lambda done, total: _tell("training", done, total), invented
+    )
     seen = observe(load_triage(bundle), given, _tell)
     if file is not None:
         file.write_text("\n".join(json.dumps(asdict(one)) for one in seen) + "\n", encoding="utf-8")
@@ -88,7 +91,7 @@ def _tell(step: str, done: int, total: int | None) -> None:
 
 def answered(triage: Triage, texts: Sequence[str]) -> list[SeenComplaint]:
     """What the shipped model says itself."""
-    return observe(triage, ReferenceComplaints(tuple(texts), ("-",) * len(texts), "-"))
+    return observe(triage, ReferenceComplaints(tuple(texts), ("-",) * len(texts), (Sentence("-"),)))
 
 
 def page_of(before: ComplaintReference, seen: Iterable[SeenComplaint]) -> Movement:
@@ -104,7 +107,7 @@ def _counted(seen: Iterable[SeenComplaint]) -> Tally:
 
 
 def _described(tally: Tally) -> ComplaintReference:
-    return described(tally, data="-", split="-", created="-")
+    return described(tally, data="-", split=(Sentence("-"),), created="-")
 
 
 def same_source(seen: Sequence[SeenComplaint]) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import read_po
 from jinja2 import Environment, nodes
 
 from tests.test_errors import CLASSES
@@ -49,12 +51,14 @@ def fields(template: str) -> set[str]:
 
 @cache
 def translations() -> list[tuple[str, str, str]]:
-    """(file, English, Turkish) of every entry in `messages/`."""
-    found = []
-    for file in sorted((SOURCE / "messages").glob("*.toml")):
-        for entry in tomllib.loads(file.read_text("utf-8"))["message"]:
-            found.append((file.name, entry["en"], entry["tr"]))
-    return found
+    """(file, English, Turkish) of every entry in `messages/tr.po`."""
+    return [("tr.po", str(item.id), str(item.string)) for item in catalogue("tr") if item.id]
+
+
+@cache
+def catalogue(language: str) -> Catalog:
+    with (SOURCE / "messages" / f"{language}.po").open("rb") as file:
+        return read_po(file, abort_invalid=True)
 
 
 def trees() -> Iterator[tuple[str, ast.Module]]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from collections import Counter
+import runpy
+from gettext import GNUTranslations
 
 import pytest
+from babel.messages.mofile import write_mo
 
-from tests.templates import SOURCE, constants, fields, templates, translations
+from tests.templates import SOURCE, catalogue, constants, fields, templates, translations
 from tests.test_documentation import COMMANDS
 from tetkik.cli import translation
 from tetkik.cli.triage import answer
 from tetkik.lab.triage.clean.rows import Reason, Repair
+from tetkik.lab.triage.evaluate import PERTURBING, SCORING
+from tetkik.lab.triage.evaluation_page import DIMENSIONS
+from tetkik.lab.triage.robustness import PERTURBATIONS
 from tetkik.language import Language, Sentence, restated, translate
 from tetkik.triage.text_quality import Unreadable
 from tetkik.values import DISCLAIMER
@@ -33,9 +37,10 @@ def test_every_template_has_a_turkish_twin():
         answer._LEVEL.values(),
         translation._HELP_WORDS,
         [parameter.help for command in COMMANDS.values() for parameter in command.params],
+        [SCORING, PERTURBING, *DIMENSIONS.values(), *(item.title for item in PERTURBATIONS)],
         ["environment", "file", "default", DISCLAIMER["en"]],
     ],
-    ids=["unreadable", "reason", "repair", "level", "help words", "options", "other"],
+    ids=["unreadable", "reason", "repair", "level", "help words", "options", "evaluation", "other"],
 )
 def test_what_is_said_by_a_name_has_a_turkish_twin(sentences):
     known = {english for _, english, _ in translations()}
@@ -80,9 +85,21 @@ def test_no_twin_is_orphaned():
     assert not orphans, "no such sentence in the source:\n" + "\n".join(orphans)
 
 
-def test_no_english_sentence_stands_twice():
-    counts = Counter(english for _, english, _ in translations())
-    assert [english for english, count in counts.items() if count > 1] == []
+@pytest.mark.parametrize("language", Language)
+def test_the_compiled_catalogue_is_that_of_its_source_which_stands_in_its_one_form(language, tmp_path):
+    script = runpy.run_path(str(SOURCE.parent.parent / "docs" / "messages.py"))
+    source = SOURCE / "messages" / f"{language}.po"
+    catalog = script["read"](source)
+    text = source.read_text("utf-8")
+    assert script["as_po"](catalog).decode() == text, "run `make messages`"
+    assert text.count('\nmsgid "') == len(catalog) + 1, "a sentence stands twice"
+    assert not any(item.fuzzy for item in catalog if item.id), "a translation is not confirmed"
+    made = tmp_path / "made.mo"
+    with made.open("wb") as file:
+        write_mo(file, catalog)
+    with made.open("rb") as file, source.with_suffix(".mo").open("rb") as shipped:
+        new, old = (dict(GNUTranslations(one)._catalog) for one in (file, shipped))  # type: ignore[attr-defined]
+    assert old | {"": ""} == new | {"": ""}, "run `make messages`"
 
 
 def test_turkish_differs_and_ends_as_the_english_does():
@@ -105,7 +122,7 @@ def test_values_are_filled_in_both_languages():
 
 
 def counts() -> dict[str, str]:
-    return tomllib.loads((SOURCE / "messages" / "english" / "counts.toml").read_text("utf-8"))
+    return {str(item.id): str(item.string) for item in catalogue("en") if item.id}
 
 
 def test_a_count_of_one_is_singular_in_english():

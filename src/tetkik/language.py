@@ -1,12 +1,12 @@
-"""The two languages of every message: English in the code, Turkish in the files of `messages/`.
+"""The two languages of every message: English in the code, Turkish in the gettext catalogue `messages/tr.po`.
 
 A message is an English template and its values. The code writes the English sentence where it is needed;
 `translate` gives it in the language asked for. A test walks the source and fails when a template has no
 Turkish translation or when the two name different values.
 
-The template is the key, also of sentences that were stored, so it never changes for the sake of grammar. It
-is written for many; how English says one is in `messages/english/counts.toml`. Turkish needs no such forms:
-a noun after a number stays singular.
+The template is the key (`msgid`), also of sentences that were stored, so it never changes for the sake of
+grammar. It is written for many; how English says one is in `messages/en.po`, for gettext's plurals know one
+count in a sentence, and some have three. Turkish needs no such forms: a noun after a number stays singular.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import locale
 import os
 import re
 import string
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
+from gettext import GNUTranslations
 from importlib import resources
 
 _ONE = frozenset({"1", "1.0"})
@@ -42,24 +42,15 @@ def system_language() -> Language:
 
 
 @cache
-def _turkish() -> dict[str, str]:
-    messages: dict[str, str] = {}
-    for file in resources.files("tetkik").joinpath("messages").iterdir():
-        if file.name.endswith(".toml"):
-            table = tomllib.loads(file.read_text("utf-8"))
-            messages.update({entry["en"]: entry["tr"] for entry in table["message"]})
-    return messages
+def _catalogue(language: Language) -> GNUTranslations:
+    with resources.files("tetkik").joinpath("messages", f"{language}.mo").open("rb") as file:
+        return GNUTranslations(file)
 
 
 def is_message(template: str) -> bool:
     """Whether it is a sentence of the catalogue, which holds every one of ours."""
-    return template in _turkish()
-
-
-@cache
-def _english_counts() -> dict[str, str]:
-    file = resources.files("tetkik").joinpath("messages", "english", "counts.toml")
-    return tomllib.loads(file.read_text("utf-8"))
+    # What gettext does not know it gives back itself.
+    return _catalogue(Language.TR).gettext(template) is not template
 
 
 class _Counted(string.Formatter):
@@ -79,16 +70,16 @@ def translate(template: str, language: Language, **values: object) -> str:
     value that is a `Sentence`, or a member of an enumeration of words, is translated as well.
     """
     values = {name: _translated(value, language) for name, value in values.items()}
-    if language is Language.TR:
-        template = _turkish().get(template, template)
-    elif any(str(value) in _ONE for value in values.values()) and template in _english_counts():
-        return _Counted().format(_english_counts()[template], **values)
-    return template.format(**values) if values else template
+    if template and (language is Language.TR or any(str(value) in _ONE for value in values.values())):
+        template = _catalogue(language).gettext(template)
+    return _Counted().format(template, **values) if values else template
 
 
+@lru_cache(1000)
 def restated(text: str, language: Language) -> str:
     """A sentence that was stored in words, in `language`; as it stands where it is no message."""
-    for english, turkish in _turkish().items():
+    known_messages: dict[str, str] = _catalogue(Language.TR)._catalog  # type: ignore[attr-defined]
+    for english, turkish in known_messages.items():
         known, wanted = (turkish, english) if language is Language.EN else (english, turkish)
         if known == text:
             return wanted
@@ -118,7 +109,7 @@ class Sentence:
     """
 
     template: str
-    values: Mapping[str, object] = field(default_factory=dict)
+    values: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     def in_language(self, language: Language) -> str:
         return translate(self.template, language, **self.values)

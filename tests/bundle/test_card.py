@@ -8,10 +8,13 @@ import re
 from tetkik.bundle import CardSection, Metric, render_card
 from tetkik.bundle.card import metrics_table
 from tetkik.lab.engine.card import markdown_table
+from tetkik.language import Sentence
 
 
 def test_the_card_says_what_the_manifest_says(tmp_path, make_bundle):
-    metric = Metric(name="accuracy", value=0.75, low=0.7, high=0.8, n=40, data="invented", split="a fifth")
+    metric = Metric(
+        name="accuracy", value=0.75, low=0.7, high=0.8, n=40, data="invented", split=(Sentence("a fifth"),)
+    )
     manifest = make_bundle(
         tmp_path / "b", metrics=(metric,), licence="apache-2.0", libraries={"numpy": "2.0"}
     ).manifest
@@ -27,7 +30,7 @@ def test_the_card_says_what_the_manifest_says(tmp_path, make_bundle):
 
 
 def test_no_name_breaks_a_table(tmp_path, make_bundle):
-    metric = Metric(name="auroc:A|B", value=0.75, n=40, data="one | two", split="first\nsecond")
+    metric = Metric(name="auroc:A|B", value=0.75, n=40, data="one | two", split=(Sentence("first\nsecond"),))
     lines = metrics_table(make_bundle(tmp_path / "b", metrics=(metric,)).manifest).splitlines()
     lines += markdown_table(("label", "rows"), [("A|B", 3), ("C\nD", None)]).splitlines()
     assert len(lines) == 3 + 4

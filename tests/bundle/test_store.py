@@ -26,10 +26,19 @@ from tetkik.bundle import (
     staged_folder,
 )
 from tetkik.errors import BundleCorrupt, BundleMismatch, BundleNotFound, OutputError, TetkikError
+from tetkik.language import Sentence
+
+
+@pytest.mark.parametrize("template", ["{n.__class__}", "{n[0]}", "{n:99999999}", "{m}", "{n"])
+def test_a_sentence_of_another_reaches_into_no_value(template):
+    with pytest.raises(ValueError, match="split"):
+        Metric(name="x", value=1, n=1, data="d", split=(Sentence(template, {"n": 1}),))
 
 
 def test_written_and_read_back(tmp_path, make_bundle):
-    metric = Metric(name="macro_f1", value=0.5, low=0.4, high=0.6, n=10, data="invented", split="all")
+    metric = Metric(
+        name="macro_f1", value=0.5, low=0.4, high=0.6, n=10, data="invented", split=(Sentence("all"),)
+    )
     made = make_bundle(tmp_path / "b", metrics=(metric,), thresholds={"abstain": 0.25}, training={"seed": 1})
     found = open_bundle(tmp_path / "b", Task.TRIAGE)
     assert found.manifest == made.manifest
@@ -156,7 +165,7 @@ def test_other_files_offered_as_a_model(tmp_path, make_bundle):
 
 def test_an_interval_has_both_ends():
     with pytest.raises(ValueError, match="both ends"):
-        Metric(name="x", value=1, low=0.5, n=1, data="d", split="s")
+        Metric(name="x", value=1, low=0.5, n=1, data="d", split=(Sentence("s"),))
 
 
 # Staging

@@ -284,6 +284,16 @@ def test_a_folder_given_as_a_table_is_one_sentence(tmp_path: Path):
     assert "is a folder, and a file is needed" in result.stderr
 
 
+def test_the_page_of_help_is_that_of_all_commands_and_loads_none():
+    assert (
+        CliRunner().invoke(build_app(["--help"]), ["--help"]).output
+        == CliRunner().invoke(app, ["--help"]).output
+    )
+    code = "import sys; from tetkik.cli.root import build_app; build_app(['--help']); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"tetkik.cli.models", "tetkik.cli.demo", "tetkik.bundle"} & set(loaded.split())
+
+
 def test_only_the_command_that_is_called_is_loaded():
     wrong = build_app(["modles"])
     assert len(wrong.registered_groups) == len(app.registered_groups) > 5

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from tetkik.bundle import Metric
 from tetkik.cli.app import app
+from tetkik.language import Sentence
 from tetkik.settings import settings
 
 
@@ -45,7 +46,9 @@ def test_list_leaves_out_what_is_broken_and_says_so(make_bundle, own_settings):
 
 
 def test_show(make_bundle, own_settings, turkish_messages):
-    metric = Metric(name="macro_f1", value=0.5, low=0.4, high=0.6, n=10, data="[x] invented", split="all")
+    metric = Metric(
+        name="macro_f1", value=0.5, low=0.4, high=0.6, n=10, data="[x] invented", split=(Sentence("all"),)
+    )
     make_bundle(own_settings / "ornek", metrics=(metric,))
     settings.cache_clear()
     status, said, _ = run("show", "ornek")

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tetkik.bundle import Bundle, Manifest, Metric, Task, open_bundle, write_manifest
 from tetkik.imaging.prepare import Preprocessing
+from tetkik.language import Sentence
 from tetkik.values import FINDING_LABELS, FileFormat, Fit, Radiograph
 
 SIZE = 64
@@ -138,5 +139,11 @@ def make_findings_bundle(
 def sensitivity(label: str, low: float) -> Metric:
     """A measured sensitivity of a label with the lower end of its interval."""
     return Metric(
-        name=f"sensitivity:{label}", value=(1 + low) / 2, low=low, high=1.0, n=200, data="blobs", split="test"
+        name=f"sensitivity:{label}",
+        value=(1 + low) / 2,
+        low=low,
+        high=1.0,
+        n=200,
+        data="blobs",
+        split=(Sentence("test"),),
     )

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tetkik.language import Sentence
 from tetkik.statistics import SeenComplaint, Stability, Tally, compare_complaints, described
 from tetkik.statistics.complaint_drift import EDGES, PROBABILITY, WORDS
 from tetkik.statistics.drift import shift
@@ -40,7 +41,7 @@ def tally(seen: list[SeenComplaint]) -> Tally:
 
 
 def reference(seen: list[SeenComplaint]):
-    return described(tally(seen), data="d", split="s", created="-")
+    return described(tally(seen), data="d", split=(Sentence("s"),), created="-")
 
 
 def test_what_is_described_is_counted():

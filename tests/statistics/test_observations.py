@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tetkik.bundle import ImageReference
+from tetkik.language import Sentence
 from tetkik.statistics import Observation, Stability, compare, describe
 
 ONE = Observation("chest", False, True, "DX", (), 0.5, 0.2, 2000, {"Mass": (0.1, False)}, {"Mass": False})
@@ -31,7 +32,12 @@ def hospital(count: int, seed: int, *, by: float = 0.0) -> list[Observation]:
 def reference(seen: list[Observation]) -> ImageReference:
     spread = describe(seen)
     return ImageReference(
-        data="d", split="s", images=len(seen), created="-", labels=spread.labels, inputs=spread.inputs
+        data="d",
+        split=(Sentence("s"),),
+        images=len(seen),
+        created="-",
+        labels=spread.labels,
+        inputs=spread.inputs,
     )
 
 

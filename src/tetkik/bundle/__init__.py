@@ -4,6 +4,7 @@ from tetkik.bundle.archive import export_bundle, import_bundle
 from tetkik.bundle.card import (
     CardSection,
     finish_bundle,
+    in_own_language,
     reference_section,
     refuse_same_folder,
     render_card,
@@ -61,6 +62,7 @@ __all__ = [
     "export_bundle",
     "finish_bundle",
     "import_bundle",
+    "in_own_language",
     "open_bundle",
     "push_bundle",
     "read_manifest",

@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from tetkik.bundle.reference import (
 )
 from tetkik.bundle.store import Bundle, open_bundle, staged_folder, write_manifest
 from tetkik.errors import UsageError
-from tetkik.language import Language, restated, translate
+from tetkik.language import Language, Sentence, translate
 from tetkik.settings import settings
 from tetkik.values import DISCLAIMER
 
@@ -31,6 +30,7 @@ _PIPELINES = {
     Task.FINDINGS: "image-classification",
     Task.GATE: "image-classification",
 }
+_REFERENCE = "Reference for drift"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +76,9 @@ def card_words(*words: str) -> tuple[str, ...]:
     return tuple(translate(word, settings().language) for word in words)
 
 
-def in_own_language(split: str) -> str:
-    """The split of a manifest, which is English, in the language of the settings."""
-    language = settings().language
-    return split if language is Language.EN else "; ".join(_restated(part) for part in split.split("; "))
-
-
-@cache
-def _restated(text: str) -> str:
-    return restated(text, Language.TR)
+def in_own_language(split: Iterable[Sentence]) -> str:
+    """The split of a manifest in the language of the settings."""
+    return "; ".join(part.in_language(settings().language) for part in split)
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -107,10 +101,11 @@ def finish_bundle(
     write_manifest(folder, manifest)
 
 
-def with_section(card: str, section: CardSection) -> str:
-    """The card with this section at its end; one of the same title, in either language, goes."""
+def with_section(card: str, reference: AnyReference) -> str:
+    """The card with the section of a reference at its end; one that it had, in either language, goes."""
+    section = reference_section(reference)
     for language in Language:
-        head, mark, rest = card.partition(f"\n## {restated(section.title, language)}\n")
+        head, mark, rest = card.partition(f"\n## {translate(_REFERENCE, language)}\n")
         if mark:
             _, more, after = rest.partition("\n## ")
             card = f"{head}{more}{after}"
@@ -142,7 +137,7 @@ def metrics_table(manifest: Manifest) -> str:
 def reference_section(reference: AnyReference) -> CardSection:
     """What the bundle keeps so that a hospital can tell whether its own inputs and scores are like these."""
     text = _of_images(reference) if isinstance(reference, ImageReference) else _of_complaints(reference)
-    return CardSection(card_words("Reference for drift")[0], text)
+    return CardSection(card_words(_REFERENCE)[0], text)
 
 
 def _of_images(reference: ImageReference) -> str:
@@ -219,6 +214,6 @@ def with_reference(bundle: Bundle, reference: AnyReference, folder: Path, name: 
         text = card.read_text("utf-8") if card.is_file() else f"# {manifest.name}\n"
         text = text.replace(f"# {bundle.manifest.name}\n", f"# {manifest.name}\n", 1)
         text = text.replace(f"--model {bundle.manifest.id}\n", f"--model {manifest.id}\n")
-        card.write_text(with_section(text, reference_section(reference)), encoding="utf-8")
+        card.write_text(with_section(text, reference), encoding="utf-8")
         write_manifest(stage, manifest)
     return open_bundle(folder, bundle.manifest.task)

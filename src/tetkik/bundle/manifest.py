@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Any
+from string import Formatter
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from tetkik import turkish
+from tetkik.language import Sentence
 
 FORMAT_VERSION = 1
 
@@ -27,6 +29,19 @@ class Task(StrEnum):
     GATE = "gate"
 
 
+def _fillable(sentences: tuple[Sentence, ...]) -> tuple[Sentence, ...]:
+    """A template of another's bundle reaches into no value: its fields are plain names."""
+    for sentence in sentences:
+        for _, name, form, _ in Formatter().parse(sentence.template) if sentence.values else ():
+            if name is not None and (form or not name.isidentifier() or name not in sentence.values):
+                raise ValueError("a field is the name of a value")
+    return sentences
+
+
+Sentences = Annotated[tuple[Sentence, ...], AfterValidator(_fillable)]
+"""What a bundle says in words, for either language."""
+
+
 class Metric(BaseModel):
     """One measured figure with the data and split that it was measured on."""
 
@@ -38,7 +53,7 @@ class Metric(BaseModel):
     high: float | None = Field(default=None, description="Upper end of the 95% interval.")
     n: int = Field(description="Rows that it was measured on.")
     data: str = Field(description="The data set.")
-    split: str = Field(description="The part of it, and how it was cut.")
+    split: Sentences = Field(description="The part of it, and how it was cut: templates with values.")
 
     @model_validator(mode="after")
     def _interval_is_whole(self) -> Metric:

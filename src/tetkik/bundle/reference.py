@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tetkik.bundle.manifest import Task
+from tetkik.bundle.manifest import Sentences, Task
 from tetkik.bundle.store import Bundle, sha256_of
 from tetkik.errors import BundleCorrupt
 
@@ -108,7 +108,9 @@ class Reference(_Frozen):
 
     format_version: int = Field(default=REFERENCE_VERSION, ge=1, description="Version of this file.")
     data: str = Field(description="The data set.")
-    split: str = Field(description="The part of it, how it was cut, and which network scored it.")
+    split: Sentences = Field(
+        description="The part of it, how it was cut, which network scored it: templates with values."
+    )
     created: str = Field(description="Date, ISO 8601.")
     labels: dict[str, LabelReference] = Field(default_factory=dict, description="By label of the model.")
 

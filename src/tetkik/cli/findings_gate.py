@@ -11,6 +11,7 @@ from tetkik.cli.config import configurable
 from tetkik.cli.console import print_line, progress, t, writing
 from tetkik.cli.options import BundleFolder, Licence, ModelName, argument, option
 from tetkik.errors import DataError, MissingExtra
+from tetkik.language import Sentence
 
 if TYPE_CHECKING:
     from tetkik.lab.findings.data import LabelledImages
@@ -97,7 +98,7 @@ def read_figures(file: Path) -> tuple[Metric, ...]:
                 high=row["high"],
                 n=row["n"],
                 data=row["source"],
-                split="each source, or its cases, left out of the training",
+                split=(Sentence("each source, or its cases, left out of the training"),),
             )
             for row in json.loads(file.read_text("utf-8"))
         )

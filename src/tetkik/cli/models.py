@@ -82,7 +82,7 @@ def show(model: _Model, as_json: TableAsJson = False) -> None:
     out.print(", ".join(manifest.labels))
     reference = bundle.read_reference(found)
     if reference is not None:
-        data, split = shown(reference.data), shown(reference.split)
+        data, split = shown(reference.data), shown(bundle.in_own_language(reference.split))
         words = (
             t(
                 "Reference for drift: {n} images of {data}; {split}.",
@@ -112,7 +112,7 @@ def _figures(manifest: bundle.Manifest) -> Table:
         table.add_column(title)
     for metric in manifest.metrics:
         interval = "–" if metric.low is None else f"{metric.low:.3f} … {metric.high:.3f}"
-        words = shown(metric.name), shown(metric.data), shown(metric.split)
+        words = shown(metric.name), shown(metric.data), shown(bundle.in_own_language(metric.split))
         table.add_row(words[0], f"{metric.value:.3f}", interval, str(metric.n), *words[1:])
     return table
 

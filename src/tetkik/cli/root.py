@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated
@@ -44,8 +45,14 @@ _COMMANDS = {
 """Where a command, or a group of them, stands in this package, and its line in the help."""
 
 
-def build_app(words: Sequence[str] = ()) -> typer.Typer:
-    """The command with the group that the first of `words` names, or with all where it names none."""
+def build_app(words: Sequence[str] | None = None) -> typer.Typer:
+    """The command with the group that the first of `words` names, or with all where it names none.
+
+    Options alone ask for the page of help or the version, and need no more of a command than its line there.
+    """
+    loads = (
+        words is None or any(not word.startswith("-") for word in words) or "_TETKIK_COMPLETE" in os.environ
+    )
     app = typer.Typer(
         name="tetkik",
         cls=Root,
@@ -59,9 +66,12 @@ def build_app(words: Sequence[str] = ()) -> typer.Typer:
         rich_markup_mode=None,
     )
     app.callback()(_root)
-    for name in _COMMANDS.keys() & set(words[:1]) or _COMMANDS:
+    for name in _COMMANDS.keys() & set(words[:1] if words else ()) or _COMMANDS:
         (module, _, attribute), line = _COMMANDS[name][0].partition(":"), _COMMANDS[name][1]
-        loaded = getattr(import_module(f"tetkik.cli.{module}"), attribute)
+        if loads:
+            loaded = getattr(import_module(f"tetkik.cli.{module}"), attribute)
+        else:
+            loaded = typer.Typer() if attribute == "app" else lambda: None
         if isinstance(loaded, typer.Typer):
             app.add_typer(loaded, name=name, help=line)
         else:

@@ -505,7 +505,7 @@ def _drift(one: BundleUsage, found: Drift, manifest: Manifest | None) -> DriftOf
         task=one.capability,
         against=None if before is None else Against.CARD if found.on_card else Against.FIRST,
         data=before.data if before else None,
-        split=before.split if before else None,
+        split="; ".join(one.in_language(Language.EN) for one in before.split) if before else None,
         n_before=before.total if before else 0,
         n_now=found.now,
         scores=moved.scores if moved else None,

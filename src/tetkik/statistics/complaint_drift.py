@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from tetkik.bundle import ComplaintReference, Histogram, LabelReference
+from tetkik.language import Sentence
 from tetkik.statistics.drift import share_shift, shift
 from tetkik.statistics.image_drift import REFUSED, InputMoved, LabelMoved, Movement, furthest
 
@@ -121,7 +122,7 @@ class Tally:
         self._bin(name, str(bisect_right(EDGES[kind], value)))
 
 
-def described(tally: Tally, *, data: str, split: str, created: str) -> ComplaintReference:
+def described(tally: Tally, *, data: str, split: tuple[Sentence, ...], created: str) -> ComplaintReference:
     """A tally, of one complaint at least, as a bundle's reference, `created` on a date in ISO 8601."""
     words = tally.histogram(WORDS, WORDS)
     assert words is not None

@@ -19,6 +19,7 @@ from tetkik.findings.predict import load_model
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.findings.export import to_onnx
 from tetkik.lab.findings.quantize import quantise_bundle, to_int8
+from tetkik.language import Sentence
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.standard_normal((40, 3, SIZE, SIZE)).astype(np.float32)
@@ -190,7 +191,7 @@ def bundle(fp32, tmp_path):
         labels=("Mass", "Nodule", "Effusion"),
         preprocessing=Preprocessing(size=SIZE).as_json(),
         thresholds={"Mass": 0.4},
-        metrics=(Metric(name="auroc:Mass", value=0.9, n=10, data="d", split="s"),),
+        metrics=(Metric(name="auroc:Mass", value=0.9, n=10, data="d", split=(Sentence("s"),)),),
         created="2026-01-01",
     )
     write_manifest(folder, manifest)

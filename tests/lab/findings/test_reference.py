@@ -17,6 +17,7 @@ from tetkik.cli.app import app
 from tetkik.errors import DataError
 from tetkik.findings.predict import load_findings
 from tetkik.lab.findings.reference import ReferenceImages, make_reference, read_log
+from tetkik.language import Sentence
 
 CHEST = 3
 
@@ -57,7 +58,7 @@ def test_a_folder_gives_what_the_service_would_have_seen(model, folder, tmp_path
     assert isinstance(reference, ImageReference)
     assert (reference.data, reference.split, reference.images, reference.unreadable) == (
         folder.name,
-        "spring",
+        (Sentence("spring"),),
         5,
         1,
     )
@@ -98,7 +99,7 @@ def test_the_scores_of_a_log_take_the_place_of_the_models_own(model, folder, tmp
         "file,fold,truth:Nodule,score:Nodule\na.dcm,0,1,0.9\nb1.dcm,1,0,0.3\n", encoding="utf-8"
     )
     images = read_log(log, folder)
-    reference = make_reference(load_findings(model), images, "d", "s")
+    reference = make_reference(load_findings(model), images, "d", (Sentence("s"),))
     nodule = reference.labels["Nodule"]
     assert nodule.scores.mean == pytest.approx(0.6)
     assert (nodule.positive, nodule.present, nodule.absent) == (1, 1, 1)
@@ -125,4 +126,6 @@ def test_what_cannot_be_is_said_in_one_sentence(model, folder, tmp_path):
     assert status == 1 and "is not the log of a training" in said
     assert not out.exists()
     with pytest.raises(DataError, match="Not one of the images"):
-        make_reference(load_findings(model), ReferenceImages.unlabelled((folder / "e.png",)), "d", "s")
+        make_reference(
+            load_findings(model), ReferenceImages.unlabelled((folder / "e.png",)), "d", (Sentence("s"),)
+        )

@@ -19,10 +19,13 @@ from tetkik.lab.findings.training.held_out import (
     decide,
 )
 from tetkik.lab.findings.training.label_counts import check_learnable, count_labels, mask_unlearnable
+from tetkik.language import Sentence
 
 LABELS = ("Mass", "Effusion", "Hernia")
 CPU = torch.device("cpu")
 SMALL = Preprocessing(size=32)
+
+OUT_OF_FOLD = (Sentence("out of fold"),)
 
 
 def silent(step, done, total):
@@ -119,7 +122,7 @@ def example_held_out():
 
 def test_figures_are_those_of_the_rows_that_know():
     held_out = example_held_out()
-    found = {metric.name: metric for metric in metrics_of(held_out, "invented", "out of fold")}
+    found = {metric.name: metric for metric in metrics_of(held_out, "invented", OUT_OF_FOLD)}
     use = held_out.truth[:, 0] >= 0
     hit = (held_out.called[use, 0] == 1) & (held_out.truth[use, 0] == 1)
     assert found["sensitivity:Mass"].value == pytest.approx(hit.sum() / (held_out.truth[:, 0] == 1).sum())
@@ -141,18 +144,18 @@ def test_figures_are_those_of_the_rows_that_know():
 
 def test_the_bound_of_a_sensitivity_counts_patients_not_images():
     held_out = replace(example_held_out(), groups=np.arange(400))
-    once = {item.name: item for item in metrics_of(held_out, "d", "s")}["sensitivity:Mass"]
+    once = {item.name: item for item in metrics_of(held_out, "d", OUT_OF_FOLD)}["sensitivity:Mass"]
     twice = held_out.only(np.repeat(np.arange(len(held_out.rows)), 2))
-    doubled = {item.name: item for item in metrics_of(twice, "d", "s")}["sensitivity:Mass"]
+    doubled = {item.name: item for item in metrics_of(twice, "d", OUT_OF_FOLD)}["sensitivity:Mass"]
     assert doubled.n == 2 * once.n and doubled.low == pytest.approx(once.low, abs=0.002)
 
 
 def test_figures_of_one_source_are_named_so():
     held_out = example_held_out()
-    found = source_metrics(held_out, "b", "invented", "out of fold")
+    found = source_metrics(held_out, "b", "invented", OUT_OF_FOLD)
     assert {metric.name for metric in found} >= {"mean_auroc@b", "auroc:Mass@b"}
     assert not any("sensitivity" in metric.name for metric in found)
-    pooled = {metric.name: metric.n for metric in metrics_of(held_out, "invented", "out of fold")}
+    pooled = {metric.name: metric.n for metric in metrics_of(held_out, "invented", OUT_OF_FOLD)}
     assert all(metric.n < pooled[metric.name.removesuffix("@b")] for metric in found)
 
 
@@ -171,7 +174,7 @@ def test_card_and_evaluation_say_the_same_of_the_same_rows(tmp_path):
         (scores >= 0.5).astype(np.int8),
         np.zeros(truth.shape, np.bool_),
     )
-    card = {metric.name: metric for metric in metrics_of(held_out, "d", "s")}
+    card = {metric.name: metric for metric in metrics_of(held_out, "d", OUT_OF_FOLD)}
     found = evaluate(predicted(tmp_path, rows), labelled(truth, LABELS, groups=groups.tolist()))
     for label, item in found.per_label.items():
         for name, value, interval in (

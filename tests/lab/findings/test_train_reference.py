@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.lab.findings.train_kit import draw, quick_options, silent, tiny_family
 from tests.phantom import make_phantom
-from tetkik.bundle import ImageReference, read_reference
+from tetkik.bundle import ImageReference, in_own_language, read_reference
 from tetkik.findings.networks import FAMILIES
 from tetkik.lab.findings.data import read_labels
 from tetkik.lab.findings.train import train_findings
@@ -42,7 +42,7 @@ def test_with_folds_it_holds_the_scores_of_networks_that_had_not_learned_the_ima
     reference = read_reference(made)
     assert isinstance(reference, ImageReference)
     assert (reference.data, reference.images) == ("films", FILMS)
-    assert "2 folds, each score from networks that had not learned the image" in reference.split
+    assert in_own_language(reference.split).startswith("out of fold, 2 folds, each score from networks")
     assert reference.inputs["chest"].refused == 0
     with (tmp_path / "model-log" / "scores.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
@@ -60,7 +60,9 @@ def test_with_parts_it_is_of_the_calibration_rows_and_never_of_the_test(tmp_path
     made = train_findings(images, tmp_path / "model", quick_options(epochs=1, reference=5), silent)
     reference = read_reference(made)
     assert isinstance(reference, ImageReference)
-    assert reference.split.startswith("calibration, 10%") and "; 5 of " in reference.split
+    assert (
+        reference.split[0].template.startswith("calibration, 10%") and reference.split[1].values["count"] == 5
+    )
     # These pictures are far too small for the gate: they are seen, and have no score.
     assert reference.images == 5 and not reference.labels
     assert sum(seen.refused for seen in reference.inputs.values()) == 5

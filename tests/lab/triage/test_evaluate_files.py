@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import ast
 import csv
 import json
 import re
-import string
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import tetkik
 from tetkik.errors import MissingExtra, OutputError
 from tetkik.lab.engine.evaluation_page import check_target
 from tetkik.lab.triage.data import Complaints
-from tetkik.lab.triage.evaluate import PERTURBING, SCORING, evaluate
-from tetkik.lab.triage.evaluation_page import DIMENSIONS, write_evaluation
-from tetkik.lab.triage.robustness import PERTURBATIONS
+from tetkik.lab.triage.evaluate import evaluate
+from tetkik.lab.triage.evaluation_page import write_evaluation
 from tetkik.language import Language
 from tetkik.values import DEPARTMENTS
 
@@ -163,39 +158,3 @@ def test_a_file_in_the_way_and_a_missing_package_are_said_before_the_work(tmp_pa
     monkeypatch.setattr("tetkik.lab.engine.evaluation_page.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"need matplotlib; `pip install 'tetkik\[train\]'`"):
         check_target(tmp_path)
-
-
-def _templates() -> set[str]:
-    """Every English template of this part of the program, found in its source."""
-    source = Path(tetkik.__file__).parent
-    names = ["comparison", "evaluate", "evaluation_page", "interpretation", "summaries"]
-    files = [source / "lab" / "triage" / f"{name}.py" for name in names]
-    files += [source / "cli" / "triage" / f"{name}.py" for name in ("evaluate", "compare")]
-    calls = {"Sentence", "t", "translate", "note", "DataError", "OutputError", "MissingExtra"}
-    found = {SCORING, PERTURBING, *DIMENSIONS.values(), *(item.title for item in PERTURBATIONS)}
-    for file in files:
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in calls and node.args:
-                constants = (one.value for one in ast.walk(node.args[0]) if isinstance(one, ast.Constant))
-                found |= {value for value in constants if isinstance(value, str)}
-    pages = (
-        source / "lab" / "triage" / "triage.html.jinja",
-        source / "lab" / "engine" / "evaluation.html.jinja",
-    )
-    page = "".join(file.read_text("utf-8") for file in pages)
-    return found | set(re.findall(r'\bt\("([^"]+)"', page))
-
-
-def test_every_sentence_has_a_turkish_twin_with_the_same_values():
-    messages: dict[str, str] = {}
-    for file in (Path(tetkik.__file__).parent / "messages").glob("*.toml"):
-        messages |= {item["en"]: item["tr"] for item in tomllib.loads(file.read_text("utf-8"))["message"]}
-    templates = _templates()
-    assert len(templates) > 80
-    for template in sorted(templates):
-        assert template in messages, template
-        fields = [
-            {name for _, name, _, _ in string.Formatter().parse(text) if name}
-            for text in (template, messages[template])
-        ]
-        assert fields[0] == fields[1], template

@@ -22,7 +22,7 @@ from tetkik.lab.triage.data import Complaints, read_invented
 from tetkik.lab.triage.evaluate import evaluate
 from tetkik.lab.triage.linear import fit as fitting
 from tetkik.lab.triage.linear.train import LinearOptions, train_linear, unlearned
-from tetkik.language import Language
+from tetkik.language import Language, Sentence
 from tetkik.triage.linear.model import LinearModel
 from tetkik.triage.predict import load_triage
 
@@ -51,7 +51,7 @@ def test_it_learns_and_says_how_well(folder: Path) -> None:
     by_name = {metric.name: metric for metric in bundle.manifest.metrics}
     assert by_name["accuracy"].value > 0.9
     assert by_name["accuracy"].n == 180
-    assert "nested" in by_name["accuracy"].split
+    assert "nested" in by_name["accuracy"].split[0].template
     assert 0 < bundle.manifest.thresholds["abstain"] <= 1
 
 
@@ -121,7 +121,7 @@ def test_invented_complaints_are_learned_and_not_measured_on(folder: Path, tmp_p
     assert learned.unknown(["arpacık"])[0] < before.unknown(["arpacık"])[0]
     assert learned.probabilities(["arpacık"])[0, label] > before.probabilities(["arpacık"])[0, label]
     with pytest.raises(DataError, match="--invented"):
-        unlearned(bundle, data, "all", lambda done, total: None)
+        unlearned(bundle, data, (Sentence("all"),), lambda done, total: None)
 
 
 def test_many_rows_are_held_out_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.linear import fit as fitting
 from tetkik.lab.triage.linear.train import LinearOptions, out_of_fold, train_linear, unlearned
 from tetkik.lab.triage.reference import OutOfFold, ReferenceComplaints, make_reference, observe
+from tetkik.language import Sentence
 from tetkik.triage.predict import load_triage
 
 DATA = invented(90)
@@ -60,7 +61,7 @@ def of(bundle: Bundle) -> ComplaintReference:
 def test_a_training_leaves_one_of_answers_by_models_that_had_not_learned_the_complaint(model):
     found, others = of(model), out_of_fold(DATA, quiet).others
     assert others is not None
-    assert found.complaints == len(DATA) and "8 folds" in found.split
+    assert found.complaints == len(DATA) and found.split[0].values == {"folds": 8}
     for place, label in enumerate(model.manifest.labels):
         one = found.labels[label]
         assert one.positive == sum(others.probabilities.argmax(axis=1) == place)
@@ -84,7 +85,7 @@ def test_many_rows_give_the_tenth_that_was_held_out(tmp_path, monkeypatch):
     monkeypatch.setattr(fitting, "HOLDOUT_FROM", 80)
     monkeypatch.setattr("tetkik.lab.triage.linear.train.HOLDOUT_FROM", 80)
     found = of(trained(tmp_path / "large"))
-    assert found.complaints < 20 and found.split.startswith("the tenth")
+    assert found.complaints < 20 and found.split[0].template.startswith("the tenth")
 
 
 def test_other_complaints_give_the_models_own_answers(model, tmp_path):
@@ -97,7 +98,12 @@ def test_other_complaints_give_the_models_own_answers(model, tmp_path):
     assert status == 0 and "31 complaints" in said and "Not read by a model: 1" in said
     made = resolve(str(out))
     found = of(made)
-    assert (found.data, found.split, found.complaints, found.refused) == ("ours", "spring", 31, 1)
+    assert (found.data, found.split, found.complaints, found.refused) == (
+        "ours",
+        (Sentence("spring"),),
+        31,
+        1,
+    )
     scores = load_triage(model).scores(unseen.texts)
     assert found.labels["Kardiyoloji"].scores.mean == pytest.approx(scores[:, -1].mean(), abs=0.02)
     assert made.manifest.id == "ours"
@@ -116,13 +122,13 @@ def test_of_what_it_learned_models_are_asked_that_did_not(model, tmp_path):
 def test_of_what_another_kind_learned_nothing_honest_can_be_said(model):
     other = model.manifest.model_copy(update={"kind": "transformer"})
     with pytest.raises(DataError, match="learned these very complaints"):
-        unlearned(Bundle(model.path, other), DATA, "all", quiet)
+        unlearned(Bundle(model.path, other), DATA, (Sentence("all"),), quiet)
 
 
 def test_what_was_held_out_decides_and_not_the_model(model):
     sure = np.tile([0.9, 0.06, 0.04], (len(DATA), 1))
     others = OutOfFold(sure, np.full(len(DATA), 0.5))
-    given = ReferenceComplaints(DATA.texts, DATA.labels, "s", others)
+    given = ReferenceComplaints(DATA.texts, DATA.labels, (Sentence("s"),), others)
     found = make_reference(load_triage(model), given, "d")
     assert found.labels[model.manifest.labels[0]].positive == len(DATA)
     assert found.unknown is not None and found.unknown.mean == pytest.approx(0.5, abs=0.03)

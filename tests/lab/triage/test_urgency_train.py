@@ -38,7 +38,7 @@ def test_it_learns_and_says_how_well(tmp_path, rows):
     bundle = train_urgency(table(rows), [row["writer"] for row in rows], tmp_path / "own", options, quiet)
     figures = {metric.name: metric for metric in bundle.manifest.metrics}
     assert set(figures) == {"red_recall", "green_as_red", "macro_f1"}
-    assert figures["red_recall"].value > 0.75 and "by writer" in figures["red_recall"].split
+    assert figures["red_recall"].value > 0.75 and "by writer" in figures["red_recall"].split[0].template
     assert figures["red_recall"].n == sum(row["level"] == "kirmizi" for row in rows)
     assert figures["macro_f1"].n == len(rows) and figures["macro_f1"].value > 0.6
     reader = UrgencyReader.load(open_bundle(tmp_path / "own", Task.URGENCY))

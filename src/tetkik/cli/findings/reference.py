@@ -14,6 +14,7 @@ from tetkik.cli.findings.inputs import Workers, image_files
 from tetkik.cli.options import BundleFolder, CopyName, NeededModel, argument, check_output_folder, option
 from tetkik.cli.tables import reference_table
 from tetkik.errors import UsageError
+from tetkik.language import Sentence
 
 if TYPE_CHECKING:
     from tetkik.lab.findings.reference import ReferenceImages
@@ -52,7 +53,9 @@ def reference(
     taken = given.some(limit)
     called = data_name or (data or images or Path()).resolve().name
     with progress(t("reference")) as report, writing(folder):
-        found = make_reference(load_findings(bundle), taken, called, split, workers=workers, progress=report)
+        found = make_reference(
+            load_findings(bundle), taken, called, (Sentence(split),), workers=workers, progress=report
+        )
         written = with_reference(bundle, found, folder, name)
     _show(found)
     print_line("The model is in {path}.", path=written.path)

@@ -18,6 +18,7 @@ from tetkik.cli.console import out, print_line, progress, t, writing
 from tetkik.cli.options import BundleFolder, CopyName, NeededModel, argument, check_output_folder, option
 from tetkik.cli.tables import reference_table
 from tetkik.cli.triage.evaluate import Invented, say_left_out
+from tetkik.language import Sentence
 
 
 def reference(
@@ -52,7 +53,9 @@ def reference(
     with progress(t("reference")) as report, writing(folder):
         tell = report
         more = read_invented(invented, labels=bundle.manifest.labels) if invented else None
-        given = unlearned(bundle, complaints, split, lambda done, total: tell("train", done, total), more)
+        given = unlearned(
+            bundle, complaints, (Sentence(split),), lambda done, total: tell("train", done, total), more
+        )
         found = make_reference(load_triage(bundle), given.some(limit), data_name or data.stem, tell)
         written = with_reference(bundle, found, folder, name)
     out.print(Text(t("{n} complaints", n=found.complaints), style="bold"))

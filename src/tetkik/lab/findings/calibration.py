@@ -58,7 +58,7 @@ from tetkik.lab.findings.training.held_out import (
 )
 from tetkik.lab.findings.training.label_counts import LabelCounts, count_labels
 from tetkik.lab.findings.training.preparation import data_digest
-from tetkik.language import Language, translate
+from tetkik.language import Sentence, translate
 from tetkik.settings import settings
 from tetkik.statistics import Bools, Floats
 from tetkik.values import FindingsResult, ProgressCallback, ThresholdOn
@@ -163,7 +163,7 @@ def calibrate(
             load_findings(open_bundle(stage, Task.FINDINGS), device=Device.CPU),  # its answers are here
             read,
             options.data_name,
-            "all images given",
+            (Sentence("all images given"),),
             answers=rows.answers,
         )
         finish_bundle(stage, manifest, *_card(rows, findings.name, changes, options), reference)
@@ -294,16 +294,12 @@ def _manifest(
     else:
         calibration.pop("band", None)
     thresholds = {label: before[label].threshold for label in kept} | points.thresholds
-    split = "; ".join(
-        (
-            translate(
-                "out of fold, {folds} folds by component of patient and duplicates, seed {seed}",
-                Language.EN,
-                folds=FOLDS,
-                seed=options.seed,
-            ),
-            "calibration and thresholds of each fold from the others",
-        )
+    split = (
+        Sentence(
+            "out of fold, {folds} folds by component of patient and duplicates, seed {seed}",
+            {"folds": FOLDS, "seed": options.seed},
+        ),
+        Sentence("calibration and thresholds of each fold from the others"),
     )
     metrics = (
         *metrics_of(held_out, options.data_name, split),
@@ -341,7 +337,7 @@ def _label_of(metric: Metric) -> str:
     return metric.name.partition(":")[2].partition("@")[0]
 
 
-def _screening_metric(item: Screening, data: str, split: str) -> Metric:
+def _screening_metric(item: Screening, data: str, split: tuple[Sentence, ...]) -> Metric:
     assert item.auroc is not None
     return Metric(
         name=f"screening_auroc:{item.route}",

@@ -19,6 +19,7 @@ import numpy as np
 from tetkik.bundle import ImageReference
 from tetkik.errors import BundleError, DataError, TetkikError
 from tetkik.lab.findings.sources.rows import Truth
+from tetkik.language import Sentence
 from tetkik.statistics import Floats, Observation, describe
 from tetkik.values import FindingsResult
 
@@ -92,7 +93,7 @@ def make_reference(
     findings: Findings,
     images: ReferenceImages,
     data: str,
-    split: str,
+    split: tuple[Sentence, ...],
     *,
     workers: int | None = None,
     progress: ProgressCallback | None = None,

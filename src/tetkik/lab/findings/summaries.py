@@ -324,7 +324,7 @@ _Figure = tuple[str, float, Interval | None, int]
 """Name, value, 95% interval, and rows that it was measured on."""
 
 
-def metrics_of(held_out: HeldOut, data: str, split: str) -> tuple[Metric, ...]:
+def metrics_of(held_out: HeldOut, data: str, split: tuple[Sentence, ...]) -> tuple[Metric, ...]:
     """The figures that a manifest states: means first, then what drafts state, then label by label."""
     judged = _judged(held_out)
     per_label = {name: item for name, item in label_figures(judged)[0].items() if item.auroc is not None}
@@ -344,7 +344,9 @@ def metrics_of(held_out: HeldOut, data: str, split: str) -> tuple[Metric, ...]:
     )
 
 
-def source_metrics(held_out: HeldOut, source: str, data: str, split: str) -> tuple[Metric, ...]:
+def source_metrics(
+    held_out: HeldOut, source: str, data: str, split: tuple[Sentence, ...]
+) -> tuple[Metric, ...]:
     """The rankings and what drafts state on one source's rows alone, each with `@source` behind its name."""
     part = held_out.only(np.flatnonzero([name == source for name in held_out.source]))
     return tuple(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from tetkik.bundle import ComplaintReference
-from tetkik.language import Language, translate
+from tetkik.language import Sentence
 from tetkik.statistics import Floats, Ints, SeenComplaint, Tally, described
 from tetkik.triage.predict import Triage
 from tetkik.values import ProgressCallback
@@ -35,7 +35,7 @@ class ReferenceComplaints:
 
     texts: tuple[str, ...]
     departments: tuple[str, ...]
-    split: str  # for the card: which part of the data, and which model scored it
+    split: tuple[Sentence, ...]  # for the card: which part of the data, and which model scored it
     others: OutOfFold | None = None  # of models that had not learned them; None for the model's own
 
     def __len__(self) -> int:
@@ -50,8 +50,10 @@ class ReferenceComplaints:
             self,
             texts=tuple(self.texts[row] for row in rows.tolist()),
             departments=tuple(self.departments[row] for row in rows.tolist()),
-            split=f"{self.split}; "
-            + translate("{count} of {total} drawn by chance", Language.EN, count=most, total=len(self)),
+            split=(
+                *self.split,
+                Sentence("{count} of {total} drawn by chance", {"count": most, "total": len(self)}),
+            ),
             others=self.others.only(rows) if self.others else None,
         )
 

@@ -44,7 +44,7 @@ def interval_of(replicates: DecisionFigures | None, name: str, label: int | None
     return percentile_interval(values if label is None else values[:, label])
 
 
-def measured(judged: Judged, *, split: str, data: str) -> tuple[Metric, ...]:
+def measured(judged: Judged, *, split: tuple[Sentence, ...], data: str) -> tuple[Metric, ...]:
     """The figures that every training states in its manifest, those of decisions with a 95% interval."""
     figures, replicates = decisions(judged, ClusterBootstrap(judged.groups))
     curve = accuracy_by_coverage(judged.confidence, judged.correct)

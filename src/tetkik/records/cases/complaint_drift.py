@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from tetkik.bundle import ComplaintReference
+from tetkik.language import Sentence
 from tetkik.records.database import Transaction
 from tetkik.records.drift import RECENT, REFERENCE, BundleUsage, Drift
 from tetkik.records.schema import TriageTally
@@ -105,7 +106,9 @@ def _described(bundle: BundleUsage, rows: Sequence[TriageTally]) -> ComplaintRef
     if not tally.total:
         return None
     created = bundle.first.date().isoformat()
-    return described(tally, data=bundle.bundle, split="the first complaints here", created=created)
+    return described(
+        tally, data=bundle.bundle, split=(Sentence("the first complaints here"),), created=created
+    )
 
 
 def _sum(rows: Sequence[TriageTally]) -> Tally:

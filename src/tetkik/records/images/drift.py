@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Row, case, func, select
 
 from tetkik.bundle import ImageReference, Manifest
+from tetkik.language import Sentence
 from tetkik.records.database import Transaction
 from tetkik.records.drift import RECENT, REFERENCE, BundleUsage, Drift
 from tetkik.records.schema import Image, Run, Score, Study
@@ -66,7 +67,7 @@ def _reference(bundle: BundleUsage, first: Sequence[Observation]) -> ImageRefere
     spread = describe(first)
     return ImageReference(
         data=bundle.bundle,
-        split="the first runs here",
+        split=(Sentence("the first runs here"),),
         images=len(first),
         created=bundle.first.date().isoformat(),
         labels=spread.labels,

@@ -52,7 +52,9 @@ def test_the_bundle_holds_what_it_promises(bundle):
 
 def test_the_reference_is_of_rows_that_no_weight_was_fitted_on(bundle, complaints, options):
     reference = read_reference(bundle)
-    assert isinstance(reference, ComplaintReference) and reference.split.startswith("validation, 10%")
+    assert isinstance(reference, ComplaintReference) and reference.split[0].template.startswith(
+        "validation, 10%"
+    )
     assert (reference.complaints, reference.data) == (24, "invented")
     held = prepare_data(complaints, options.seed)
     texts = [complaints.texts[row] for row in held.split.validation]

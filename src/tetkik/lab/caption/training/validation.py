@@ -18,13 +18,14 @@ from tetkik.lab.caption.training.data import EncodedSplit, by_length
 from tetkik.lab.engine.batches import Rows, in_steps, prefetched
 from tetkik.lab.engine.precision import Precision, autocast
 from tetkik.lab.engine.processes import gathered
+from tetkik.language import Sentence
 from tetkik.statistics import ClusterBootstrap, percentile_interval
 
 if TYPE_CHECKING:
     from tetkik.lab.caption.training.tuning import Epoch
     from tetkik.lab.engine.trainer import TrainingState
 
-SPLIT = "validation (used for early stopping)"
+SPLIT = (Sentence("validation (used for early stopping)"),)
 _REPLICATES = 1000
 
 
@@ -104,7 +105,7 @@ def validation_metrics(
     if loss is not None:
         metrics.append(Metric(name="loss", value=loss, n=len(generated.part), data=data, split=SPLIT))
     measures = quick_measures(generated.made, [truth for _, truth, _ in generated.listed])
-    split = SPLIT if len(generated.rows) == len(generated.part) else "; ".join((SPLIT, "a fixed sample"))
+    split = SPLIT if len(generated.rows) == len(generated.part) else (*SPLIT, Sentence("a fixed sample"))
     n = len(generated.rows)
     draws = ClusterBootstrap(group_numbers(generated.part.groups, generated.rows.tolist()), _REPLICATES)
     drawn = map(percentile_interval, replicates(measures, draws)) if draws.possible else [None, None]

@@ -44,7 +44,7 @@ from tetkik.lab.findings.training.options import IMAGENET, RANDOM, TrainingOptio
 from tetkik.lab.findings.training.preparation import PreparedTraining, data_digest
 from tetkik.lab.findings.training.runs import label_network, shipped_networks
 from tetkik.lab.findings.training.trainer import Epoch
-from tetkik.language import Language, translate
+from tetkik.language import Sentence, translate
 from tetkik.networks.huggingface import model_folder
 from tetkik.settings import settings
 from tetkik.values import ProgressCallback, label_name
@@ -199,22 +199,21 @@ def _reference(
     taken = chosen.some(options.reference, options.seed)
     if not len(taken):
         return None
-    split = (
-        translate(
+    split = [
+        Sentence(
             "out of fold, {folds} folds, each score from networks that had not learned the image",
-            Language.EN,
-            folds=options.folds,
+            {"folds": options.folds},
         )
         if parts is None
-        else "calibration, 10% by component of patient and duplicates, learned by no network"
-    )
+        else Sentence("calibration, 10% by component of patient and duplicates, learned by no network")
+    ]
     if len(taken) < len(chosen):
-        split += "; " + translate(
-            "{count} of {total} drawn by chance", Language.EN, count=len(taken), total=len(chosen)
+        split.append(
+            Sentence("{count} of {total} drawn by chance", {"count": len(taken), "total": len(chosen)})
         )
     # Not by the setting `device`: a GPU that fails must not cost the training.
     findings = load_findings(open_bundle(stage, Task.FINDINGS), device=Device.CPU)
-    return make_reference(findings, taken, options.data_name, split, progress=progress)
+    return make_reference(findings, taken, options.data_name, tuple(split), progress=progress)
 
 
 def _manifest(prepared: PreparedTraining, result: TrainingResult, out: Path, *differences: float) -> Manifest:

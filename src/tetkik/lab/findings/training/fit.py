@@ -26,7 +26,7 @@ from tetkik.lab.findings.training.runs import (
     train_ridge,
 )
 from tetkik.lab.findings.training.trainer import Epoch
-from tetkik.language import Language, translate
+from tetkik.language import Sentence
 from tetkik.statistics import Bools, Ints
 
 _RATES = (3e-5, 1e-3)
@@ -57,7 +57,7 @@ class TrainingResult:
     held_out: HeldOut
     """Rows that were not learned, with an honest reading of them."""
     points: OperatingPoints
-    split: str
+    split: tuple[Sentence, ...]
     options: TrainingOptions
     """The settings, those that `--tune` chose included."""
     trials: tuple[Trial, ...] = ()
@@ -92,10 +92,10 @@ def _by_parts(session: TrainingSession, prepared: PreparedTraining) -> TrainingR
     )
     scores = mean_scores(session, config, members, parts.test)
     reading = decide(scores, config.labels, points)
-    split = translate(
-        "test, 10% by component of patient and duplicates, seed {seed}", Language.EN, seed=options.seed
+    split = (
+        Sentence("test, 10% by component of patient and duplicates, seed {seed}", {"seed": options.seed}),
+        Sentence("calibration and thresholds from another 10%"),
     )
-    split = "; ".join((split, "calibration and thresholds from another 10%"))
     held_out = _held_out(prepared, parts.test, scores, *reading)
     return TrainingResult(members, epochs, held_out, points, split, options)
 
@@ -114,13 +114,13 @@ def _by_folds(session: TrainingSession, prepared: PreparedTraining, fold: Ints) 
     rows_of = (prepared.images.group, _unselected(prepared.images.source, options))
     reading = cross_calibrated(scores, truth, fold, labels, assessed, options.threshold, *rows_of)
     points = OperatingPoints.fitted(scores, truth, labels, assessed, options.threshold, *rows_of)
-    split = translate(
-        "out of fold, {folds} folds by component of patient and duplicates, seed {seed}",
-        Language.EN,
-        folds=options.folds,
-        seed=options.seed,
+    split = (
+        Sentence(
+            "out of fold, {folds} folds by component of patient and duplicates, seed {seed}",
+            {"folds": options.folds, "seed": options.seed},
+        ),
+        Sentence("calibration and thresholds of each fold from the others"),
     )
-    split = "; ".join((split, "calibration and thresholds of each fold from the others"))
     held_out = _held_out(prepared, rows, scores, *reading)
     return TrainingResult(final, (*log, *epochs), held_out, points, split, options)
 

@@ -47,7 +47,7 @@ from tetkik.lab.triage.linear.fit import (
 from tetkik.lab.triage.linear.vocabulary import MIN_GROUPS
 from tetkik.lab.triage.reference import OutOfFold, ReferenceComplaints, make_reference
 from tetkik.lab.triage.summaries import measured
-from tetkik.language import Language, translate
+from tetkik.language import Sentence
 from tetkik.statistics import Floats, Ints
 from tetkik.triage.age_adjustment import log_odds
 from tetkik.triage.calibration import softmax
@@ -118,15 +118,15 @@ def train_linear(
             progress("train", done * pieces + piece, rounds * pieces)
 
         judged: Judged | None = None
-        split = ""
+        split: tuple[Sentence, ...] = ()
         if options.assess and not large:
             probabilities = nested_probabilities(corpus, outer, remember, tick)
-            split = translate(_NESTED, Language.EN, folds=OUTER_FOLDS)
+            split = (Sentence(_NESTED, {"folds": OUTER_FOLDS}),)
             judged = Judged(corpus.labels, corpus.truth, probabilities, corpus.groups)
         fitted = fit(corpus, remember=_prefixed(remember, "all"), tick=partial(tick, rounds - 1))
         if large:
             held = corpus.only(fitted.held_out)
-            split = "the tenth that chose mix, prior shift and temperature (a little optimistic)"
+            split = (Sentence("the tenth that chose mix, prior shift and temperature (a little optimistic)"),)
             judged = Judged(corpus.labels, held.truth, fitted.probabilities, held.groups)
         metrics: tuple[Metric, ...] = ()
         if judged is not None:
@@ -176,7 +176,7 @@ def out_of_fold(
 def unlearned(
     bundle: Bundle,
     complaints: Complaints,
-    split: str,
+    split: tuple[Sentence, ...],
     tick: Callable[[int, int], None],
     invented: Complaints | None = None,
 ) -> ReferenceComplaints:
@@ -206,12 +206,12 @@ def unlearned(
 def _held_out(complaints: Complaints, corpus: Corpus, fitted: Fitted) -> ReferenceComplaints:
     rows = complaints.only(fitted.held_out)
     split = (
-        translate(_OUT_OF_FOLD, Language.EN, folds=INNER_FOLDS)
+        Sentence(_OUT_OF_FOLD, {"folds": INNER_FOLDS})
         if len(rows) == len(corpus)
-        else "the tenth, held out by duplicate group, that chose mix, prior shift and temperature"
+        else Sentence("the tenth, held out by duplicate group, that chose mix, prior shift and temperature")
     )
     others = OutOfFold(fitted.probabilities, unknown_words(corpus, fitted))
-    return ReferenceComplaints(rows.texts, rows.labels, split, others)
+    return ReferenceComplaints(rows.texts, rows.labels, (split,), others)
 
 
 def _corpus(complaints: Complaints, deduplicate: bool, invented: Complaints | None = None) -> Corpus:
@@ -307,7 +307,7 @@ def _manifest(
     )
 
 
-def _card(fitted: Fitted, corpus: Corpus, split: str) -> tuple[str, list[CardSection]]:
+def _card(fitted: Fitted, corpus: Corpus, split: tuple[Sentence, ...]) -> tuple[str, list[CardSection]]:
     counts = np.bincount(corpus.truth, minlength=len(corpus.labels)).tolist()
     return read_card(
         "tetkik.lab.triage.linear",
@@ -315,7 +315,7 @@ def _card(fitted: Fitted, corpus: Corpus, split: str) -> tuple[str, list[CardSec
         groups=len(np.unique(corpus.groups)),
         table=markdown_table(card_words("label", "rows"), zip(corpus.labels, counts, strict=True)),
         judged=in_own_language(split) if split else card_words("none were measured")[0],
-        optimism=f" {card_words(_OPTIMISM)[0]}" if split.startswith("nested") else "",
+        optimism=f" {card_words(_OPTIMISM)[0]}" if split and split[0].template == _NESTED else "",
         abstain=fitted.abstain,
         invented=len(corpus.invented.texts),
         weight=fitted.choice.invented,

@@ -44,7 +44,7 @@ from tetkik.lab.triage.summaries import measured
 from tetkik.lab.triage.transformer.base import Base, load_classifier, open_base
 from tetkik.lab.triage.transformer.data import TrainingData, identity, prepare_data
 from tetkik.lab.triage.transformer.options import Imbalance, TransformerOptions
-from tetkik.language import Language, translate
+from tetkik.language import Sentence, translate
 from tetkik.settings import settings
 from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
 from tetkik.triage.predict import load_triage
@@ -258,7 +258,7 @@ def _reference(data: TrainingData, stage: Path, options: TransformerOptions) -> 
         return None
     rows = data.complaints.only(data.split.validation)
     parts = ("validation, 10% by label and duplicate group", "epoch and temperature were chosen on it")
-    split = "; ".join(parts)
+    split = tuple(map(Sentence, parts))
     held = ReferenceComplaints(rows.texts, rows.labels, split).some(options.reference, options.seed)
     # Not by the setting `device`: a network in int8 is for the processor.
     triage = load_triage(open_bundle(stage, Task.TRIAGE), device=Device.CPU)
@@ -288,9 +288,7 @@ def _manifest(data: TrainingData, trained: Trained, name: str, found: _Judged) -
         metrics=measured(
             judged,
             data=options.data_name,
-            split=translate(
-                "test, 10% by label and duplicate group, seed {seed}", Language.EN, seed=options.seed
-            ),
+            split=(Sentence("test, 10% by label and duplicate group, seed {seed}", {"seed": options.seed}),),
         ),
         training={
             **options.as_json(),

@@ -19,7 +19,7 @@ from tetkik.lab.triage.data import Complaints, fingerprint, folds, numbered
 from tetkik.lab.triage.linear.solver import Loss, solve
 from tetkik.lab.triage.linear.vocabulary import learn_features
 from tetkik.lab.triage.metrics import confusion
-from tetkik.language import Language, translate
+from tetkik.language import Sentence
 from tetkik.statistics import Floats, Ints, wilson_interval
 from tetkik.triage.calibration import softmax
 from tetkik.triage.linear.features import Featuriser, prepare
@@ -233,8 +233,10 @@ def _groups(writers: Sequence[str] | None, duplicates: Ints) -> Ints:
 
 
 def _metrics(truth: Ints, levels: Ints, data: str) -> tuple[Metric, ...]:
-    split = translate(
-        "{folds}-fold cross-validation by writer or duplicate group, with the rules", Language.EN, folds=FOLDS
+    split = (
+        Sentence(
+            "{folds}-fold cross-validation by writer or duplicate group, with the rules", {"folds": FOLDS}
+        ),
     )
     found = UrgencyFigures.of(truth, levels)
     shares = (
