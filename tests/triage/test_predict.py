@@ -303,8 +303,15 @@ def test_files_pipes_and_bad_lines(tmp_path: Path) -> None:
     done = run("--input", str(table), "--json")
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 1
-    assert [answer.get("text") for answer in answers] == ["gözüm kızardı", None, None, "ates", None]
-    assert ["line 3" in answer.get("error", "") for answer in answers] == [False, True, False, False, False]
+    assert [answer.get("text") for answer in answers] == ["gözüm kızardı", None, None, "ates", None, "x"]
+    assert ["line 3" in answer.get("error", "") for answer in answers] == [
+        False,
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
     lines = tmp_path / "in.jsonl"
     lines.write_bytes(
         '{"text": "belim ağrıyor"}\n{broken\n{"text": 5}\n'.encode() + b'\xff\xfe\n{"text": "ates"}\n'

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 from tetkik.errors import DataError, MissingExtra
 
-_BATCH = 32
 SplitName = TypeVar("SplitName")
 
 
@@ -92,8 +91,8 @@ def count_rows(path: Path) -> int:
         raise damaged(path) from None
 
 
-def arrow_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[Any]:
-    """The rows, 32 at a time, of these columns or of all; a field of a structure is `image.path`."""
+def arrow_batches(path: Path, columns: Sequence[str] | None = None, rows: int = 32) -> Iterator[Any]:
+    """The rows, so many at a time, of these columns or of all; a field of a structure is `image.path`."""
     pa = arrow_library(path)
     try:
         if path.suffix != ".arrow":
@@ -101,13 +100,13 @@ def arrow_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[
 
             with parquet.ParquetFile(path) as file:
                 yield from file.iter_batches(
-                    batch_size=_BATCH, columns=None if columns is None else list(columns)
+                    batch_size=rows, columns=None if columns is None else list(columns)
                 )
             return
         with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
             for batch in stream:
-                for start in range(0, batch.num_rows, _BATCH):
-                    part = batch.slice(start, _BATCH)
+                for start in range(0, batch.num_rows, rows):
+                    part = batch.slice(start, rows)
                     yield part if columns is None else part.select([one.split(".")[0] for one in columns])
     except (pa.ArrowException, OSError, ValueError):
         raise damaged(path) from None

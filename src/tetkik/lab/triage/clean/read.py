@@ -8,11 +8,11 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from tetkik.errors import DataError, MissingExtra
+from tetkik.lab.engine.arrow_files import arrow_batches, schema_of
 from tetkik.lab.triage.clean.csvrows import csv_rows
 from tetkik.lab.triage.clean.decode import decode, lines, wide_encoding
 from tetkik.lab.triage.clean.rows import Columns, RawRow, Reason
@@ -122,18 +122,15 @@ def _json_items(path: Path) -> Iterator[tuple[int, dict[str, Any] | None, str]]:
         yield number, item if isinstance(item, dict) else None, line
 
 
-def _check_reader(path: Path, package: str) -> None:
-    if find_spec(package) is None:
+def _xlsx_rows(path: Path, columns: Columns) -> Iterator[RawRow]:
+    try:
+        import openpyxl
+    except ImportError:
         raise MissingExtra(
             "Reading {path} needs {package}, which is not installed; run `pip install 'tetkik[data]'`.",
             path=path,
-            package=package,
-        )
-
-
-def _xlsx_rows(path: Path, columns: Columns) -> Iterator[RawRow]:
-    _check_reader(path, "openpyxl")
-    import openpyxl
+            package="openpyxl",
+        ) from None
 
     damaged = DataError(
         "{path} is not a sound workbook; open it, save it again as .xlsx, or give CSV.", path=path
@@ -187,31 +184,21 @@ def _xlsx_rows(path: Path, columns: Columns) -> Iterator[RawRow]:
 
 
 def _parquet_rows(path: Path, columns: Columns) -> Iterator[RawRow]:
-    _check_reader(path, "pyarrow")
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    source = str(path)
+    source, names = str(path), schema_of(path).names
+    places = columns.places(names)
+    if places is None:
+        raise columns.missing(source, names)
+    chosen = [names[place] for place in places]
     number = 0
-    try:
-        with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            places = columns.places(names)
-            if places is None:
-                raise columns.missing(source, names)
-            chosen = [names[place] for place in places]
-            for batch in file.iter_batches(batch_size=8192, columns=chosen):
-                texts, labels = (_arrow_cells(pa, batch.column(name)) for name in chosen)
-                for text, label in zip(texts, labels, strict=True):
-                    number += 1
-                    yield RawRow(source, number, text, label)
-    except (pa.ArrowException, OSError):
-        raise DataError(
-            "{path} is not a sound Parquet file; write it again, or give CSV.", path=path
-        ) from None
+    for batch in arrow_batches(path, chosen, 8192):
+        for text, label in zip(*(_arrow_cells(batch.column(name)) for name in chosen), strict=True):
+            number += 1
+            yield RawRow(source, number, text, label)
 
 
-def _arrow_cells(pa: Any, column: Any) -> list[str]:
+def _arrow_cells(column: Any) -> list[str]:
+    import pyarrow as pa
+
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     try:

@@ -1,6 +1,6 @@
 """The list of common words by which typing errors are told (`triage/urgency/words.txt`).
 
-    python -m tetkik.lab.triage.common_words data/invented-complaints/complaints.csv
+    python benchmarks/triage_common_words.py data/invented-complaints/complaints.csv
 
 prints it: the words of five letters or more that at least three writers of the training split use, and those
 of the urgency rules' examples; without what is itself an error, by its looks and by a word three times as
