@@ -72,7 +72,7 @@ def main() -> None:
     print(cache_place(network).in_language(Language.EN))
     each = measured(network, arguments.images)
     every, trained = (count * each / 1e9 for count in (ROCOV2_IMAGES, ROCOV2_ROWS + ROCOV2_VALID))
-    cache = plan_training(options, None, "t4").cache
+    cache = plan_training(options, None, "16GB").cache
     assert cache is not None
     print(
         f"{each:,.0f} bytes an image ({arguments.images} written); ROCOv2: {every:.2f} GB, training and "

@@ -30,7 +30,6 @@ from figures import judged as with_goal
 RECIPE = (
     *("--learning", "full", "--epochs", "4", "--batch-size", "16", "--learning-rate", "5e-4"),
     *("--weight-decay", "0.05", "--max-tokens", "40", "--precision", "fp32", "--judged", "200"),
-    *("--self-critical", "4", "--self-critical-rate", "0.2", "--self-critical-temperature", "0.5"),
     *("--patience", "6"),
 )
 DECODING = ("--beams", "3", "--no-repeat", "3", "--max-tokens", "50")

@@ -13,10 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from tetkik.bundle import open_bundle
-from tetkik.bundle.push import TRAINING_CAPTIONS, push_bundle
+from tetkik.bundle.push import push_bundle
 from tetkik.cli.app import app
 from tetkik.errors import OutputError, UsageError
-from tetkik.settings import settings
 
 
 @pytest.fixture
@@ -59,20 +58,6 @@ def test_nothing_is_sent_unless_it_is_allowed(bundle, tmp_path, monkeypatch):
         push_bundle(bundle, "hospital/ornek")
     assert push_bundle(bundle, "./hospital/ornek") == "hospital/ornek"
     assert push_bundle(bundle, "hospital/other") == "hospital/other"  # its parent is a folder now
-
-
-def test_captions_that_were_learned_are_sent_nowhere(make_bundle, own_settings, tmp_path, monkeypatch):
-    folder = own_settings / "ornek"
-    folder.mkdir(parents=True)
-    (folder / TRAINING_CAPTIONS).write_text("{}")
-    bundle = make_bundle(folder)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TETKIK_OFFLINE", "false")
-    settings.cache_clear()
-    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("a network was asked for"))
-    with pytest.raises(UsageError, match="holds the captions that it learned from"):
-        push_bundle(bundle, "hospital/ornek")
-    assert push_bundle(bundle, "./ornek") == "ornek"
 
 
 class Hub(BaseHTTPRequestHandler):

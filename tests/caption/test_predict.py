@@ -145,11 +145,11 @@ def test_a_full_card_goes_on_in_halves(captioner, films, monkeypatch):
     sizes = []
     given = captioner.network.generate
 
-    def small_card(features, options, contexts):
+    def small_card(features, options):
         sizes.append(len(features))
         if len(features) > 2:
             raise torch.cuda.OutOfMemoryError("no room")
-        return given(features, options, contexts)
+        return given(features, options)
 
     alone = results(captioner.predict_many(films, GREEDY, 1))
     monkeypatch.setattr(captioner.network, "generate", small_card)

@@ -9,9 +9,6 @@ from tetkik.bundle.store import MANIFEST, Bundle, staged_folder
 from tetkik.errors import MissingExtra, OutputError, UsageError
 from tetkik.settings import settings
 
-TRAINING_CAPTIONS = "neighbours.json"
-"""A captioner's file of the captions that it learned from, in clear: no hub gets it."""
-
 
 def push_bundle(bundle: Bundle, target: str) -> str:
     """Copy a bundle to the new folder `target`, or send it to the hub's private repository `owner/name`.
@@ -25,8 +22,7 @@ def push_bundle(bundle: Bundle, target: str) -> str:
     Raises:
         OutputError: the folder holds something, the repository is there and not private, or the hub refuses
             it or cannot be reached.
-        UsageError: it is the hub's, and the setting `offline` is on, or the bundle holds captions that it
-            learned from; `MissingExtra`: its client is not there.
+        UsageError: it is the hub's, and the setting `offline` is on; `MissingExtra`: its client is not there.
     """
     path = user_path(target)
     if looks_like_hub_id(target) and not path.parent.is_dir():
@@ -50,12 +46,6 @@ def _send(bundle: Bundle, target: str) -> str:
             "The setting offline is on, so nothing is sent to {target}; set TETKIK_OFFLINE=false where that "
             "is allowed, or give a folder, such as ./{target}.",
             target=target,
-        )
-    if TRAINING_CAPTIONS in bundle.manifest.files:
-        raise UsageError(
-            "{model} holds the captions that it learned from, so it is not sent to a hub; give a folder, or "
-            "train it without --neighbours.",
-            model=bundle.manifest.id,
         )
     try:
         from huggingface_hub import CommitOperationAdd, HfApi

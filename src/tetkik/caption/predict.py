@@ -16,7 +16,6 @@ from tetkik.caption.colour_images import open_picture
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.network import DecodingOptions, Generated
 from tetkik.caption.options import Quantisation
-from tetkik.caption.prompt_words import NO_WORDS, PromptWords, read_prompt_words
 from tetkik.errors import BundleCorrupt, BundleNotFound, MissingExtra, TetkikError, UsageError
 from tetkik.imaging.image_source import ImageInput, Source, load_content, name_of, source_of, sources_of
 from tetkik.imaging.read import one_file
@@ -46,7 +45,6 @@ class Captioner:
     network: StagedNetwork
     name: str
     language: Language = Language.TR
-    words: PromptWords = NO_WORDS
 
     def predict(self, image: ImageInput, decoding: DecodingOptions | None = None) -> CaptionResult:
         """The caption of one image.
@@ -115,9 +113,9 @@ class Captioner:
         try:
             with torch.inference_mode():
                 pixels = torch.from_numpy(self.network.image.normalised(np.stack(squares)))
-                features, contexts = self.words.of(self.network, pixels)
+                features = self.network.frozen_features(pixels)
                 sound = features.isfinite().all()
-                made = self.network.generate(features, decoding, contexts) if sound else None
+                made = self.network.generate(features, decoding) if sound else None
         except torch.cuda.OutOfMemoryError:
             if len(squares) == 1:
                 raise UsageError(
@@ -179,7 +177,7 @@ def load_caption(
     base = base or settings().caption_base
     network = load_captioner(bundle, base=base, quantisation=quantisation, device=place)
     language = language or settings().language
-    return Captioner(network, bundle.manifest.name, language, read_prompt_words(bundle))
+    return Captioner(network, bundle.manifest.name, language)
 
 
 def captioner_bundle(model: str | Bundle | None = None) -> Bundle:

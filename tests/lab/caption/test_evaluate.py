@@ -257,11 +257,11 @@ def test_an_interrupted_evaluation_goes_on_where_it_was(room, tmp_path, monkeypa
     places: list[int] = []
     stop: list[int | None] = []
 
-    def generate(network, index, squares, place, decoding):
+    def generate(network, squares, place, decoding):
         if place == stop[0]:
             raise UsageError("{count} images at once are too many.", count=3)
         places.append(place)
-        return true(network, index, squares, place, decoding)
+        return true(network, squares, place, decoding)
 
     def look(network, pixels):
         seen.append(len(pixels))

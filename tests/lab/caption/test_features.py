@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections import namedtuple
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +14,6 @@ from tests.caption.tiny import tiny_blip2, tiny_paligemma
 from tests.lab.caption.train_kit import silent
 from tetkik.caption.adapters import make_trainable
 from tetkik.caption.families import load_base
-from tetkik.caption.neighbours import embedding
 from tetkik.caption.network import Cut
 from tetkik.caption.options import AdapterOptions, Learning
 from tetkik.errors import OutputError, TrainingError
@@ -83,8 +81,8 @@ def small_blocks(monkeypatch, network):
     monkeypatch.setattr(features, "_BLOCK_BYTES", 5 * tokens * width * 4)
 
 
-def written(network, pictures, folder, dtype=F32, accelerator=None, mean=0):
-    plan = feature_plan(folder, features_key(network, dtype), "train", "0123456789", ROWS, mean)
+def written(network, pictures, folder, dtype=F32, accelerator=None):
+    plan = feature_plan(folder, features_key(network, dtype), "train", "0123456789", ROWS)
     write_features(
         accelerator or process(),
         network,
@@ -131,25 +129,6 @@ def test_after_an_interruption_only_what_is_missing_is_computed(network, small_b
     written(network, pictures, tmp_path)
     assert pictures.read == [*range(5, 10), *range(15, ROWS)]
     assert [block.read_bytes() for block in blocks] == whole
-
-
-def test_means_of_what_the_vision_tower_sees_are_kept_beside_the_features(network, small_blocks, tmp_path):
-    plain = written(network, Pictures(), tmp_path)
-    blocks = {plain.file(start): plain.file(start).stat().st_mtime_ns for start in plain.starts()}
-    assert plain.open().means is None
-    width = network.stages()[0].shape[1]
-    more = replace(plain, mean=width)
-    assert missing_bytes([more]) == ROWS * width * 4
-    found = written(network, Pictures(), tmp_path, mean=width).open().means
-    pixels = torch.from_numpy(network.image.normalised(Pictures().pixels))
-    torch.testing.assert_close(
-        torch.from_numpy(found), torch.from_numpy(embedding(network.vision_features(pixels)))
-    )
-    assert {file: file.stat().st_mtime_ns for file in blocks} == blocks, "only the means are written"
-    more.file(10, "mean").write_bytes(b"")
-    pictures = Pictures()
-    written(network, pictures, tmp_path, mean=width)
-    assert pictures.read == [*range(10, 15)] and more.missing() == []
 
 
 class Unmade(FeaturePlan):
@@ -207,7 +186,7 @@ def test_the_cut_and_the_numbers_are_part_of_the_key(base, tmp_path):
 @pytest.mark.parametrize("qformer", [False, True])
 def test_an_image_takes_the_bytes_that_the_plan_counts(base, tmp_path, qformer):
     options = CaptionTraining(base=str(base), adapter=AdapterOptions(rank=2, qformer=qformer))
-    planned = plan_training(options, None, "t4").cache
+    planned = plan_training(options, None, "16GB").cache
     assert planned is not None and planned.smaller is qformer
     network = load_base(str(base))
     make_trainable(network, options.learning, options.adapter)

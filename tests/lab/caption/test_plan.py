@@ -11,7 +11,7 @@ from tetkik.caption.options import AdapterOptions, Quantisation
 from tetkik.errors import UsageError
 from tetkik.lab.caption.training.model import make_optimizer
 from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind
-from tetkik.lab.caption.training.plan import CARDS, GIB, _Planner, card_of
+from tetkik.lab.caption.training.plan import GIB, _Planner, card_of
 from tetkik.lab.caption.training.plan_memory import (
     StepMemory,
     config_of,
@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 
 
 def planned(options: CaptionTraining, captions: int) -> StepMemory:
-    return _Planner(config_of(options.base), CARDS["h100"], TOKENS).step(options, captions, TOKENS)
+    return _Planner(config_of(options.base), card_of("80GB"), TOKENS).step(options, captions)
 
 
 def bytes_of(tensors: list[torch.Tensor]) -> int:
@@ -36,25 +36,24 @@ def bytes_of(tensors: list[torch.Tensor]) -> int:
 
 
 # Counted tensor by tensor in a step of 8 captions of 97 tokens in fp16, played through without numbers: bytes
-# beyond weights, gradients, optimiser and batch, in MiB, and tera-operations.
+# beyond weights, gradients, optimiser and batch, in MiB.
 @pytest.mark.parametrize(
-    ("base", "changes", "working", "operations"),
+    ("base", "changes", "working"),
     [
-        (OPT, {}, 4959, 27.96),
-        (OPT, {"checkpointing": True}, 578, 37.08),
-        (OPT, {"quantisation": Quantisation.NF4}, 5999, 27.96),
-        (OPT, {"quantisation": Quantisation.NF4, "checkpointing": True}, 852, 37.08),
-        (OPT, {"quantisation": Quantisation.INT8}, 8055, 27.96),
-        (OPT, {"adapter": AdapterOptions(qformer=True)}, 5345, 28.22),
-        (T5, {}, 5186, 6.04),
+        (OPT, {}, 4959),
+        (OPT, {"checkpointing": True}, 578),
+        (OPT, {"quantisation": Quantisation.NF4}, 5999),
+        (OPT, {"quantisation": Quantisation.NF4, "checkpointing": True}, 852),
+        (OPT, {"quantisation": Quantisation.INT8}, 8055),
+        (OPT, {"adapter": AdapterOptions(qformer=True)}, 5345),
+        (T5, {}, 5186),
     ],
 )
-def test_the_plan_is_near_a_counted_step(base, changes, working, operations):
+def test_the_plan_is_near_a_counted_step(base, changes, working):
     plan = planned(CaptionTraining(base=base, precision=Precision.FP16, **changes), 8)
     counted = plan.peak - plan.working + working * 2**20
     assert plan.peak == pytest.approx(counted, rel=0.05)
     assert plan.working == pytest.approx(working * 2**20, rel=0.25)
-    assert plan.flops == pytest.approx(operations * 1e12, rel=0.15)
 
 
 @pytest.mark.parametrize("kind", [OptimizerKind.ADAMW, OptimizerKind.SGD, OptimizerKind.ADAFACTOR])
@@ -128,25 +127,14 @@ def test_a_base_without_known_sizes_is_named(monkeypatch, tmp_path):
         config_of("someone/else")
 
 
-@pytest.mark.parametrize("name", ["t4", "T4", "rtx-3090", "RTX 3090"])
-def test_cards_by_name(name):
-    assert card_of(name) in CARDS.values()
-
-
-@pytest.mark.parametrize(("name", "gib"), [("16GB", 14.72), ("24 GiB", 22.08), ("7.5gb", 6.9)])
+@pytest.mark.parametrize(("name", "gib"), [(None, 14.72), ("16GB", 14.72), ("24 GiB", 22.08), ("7.5gb", 6.9)])
 def test_cards_by_size(name, gib):
-    card = card_of(name)
-    assert card.memory / GIB == pytest.approx(gib, abs=0.01)
-    assert card.flops is None
+    assert card_of(name).memory / GIB == pytest.approx(gib, abs=0.01)
 
 
-def test_without_a_name_it_is_a_t4():
-    assert card_of(None) == CARDS["t4"]
-
-
-@pytest.mark.parametrize("name", ["gtx", "0GB", "-1GB", "16", "GB"])
-def test_unknown_cards_are_refused(name):
-    with pytest.raises(UsageError, match="h100"):
+@pytest.mark.parametrize("name", ["t4", "0GB", "-1GB", "16", "GB"])
+def test_what_is_no_size_is_refused(name):
+    with pytest.raises(UsageError, match="such as 16GB"):
         card_of(name)
 
 
@@ -156,4 +144,3 @@ def test_more_captions_take_more_and_checkpoints_less():
     lean = planned(replace(options, checkpointing=True), 8)
     assert two.working < eight.working
     assert lean.working < eight.working
-    assert lean.flops > eight.flops == pytest.approx(4 * two.flops)

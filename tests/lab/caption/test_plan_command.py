@@ -15,17 +15,15 @@ from tetkik.caption.families import load_base
 from tetkik.caption.options import Quantisation
 from tetkik.cli.caption.plan import show_plan
 from tetkik.errors import OutputError
+from tetkik.lab.caption.training import plan as planning
 from tetkik.lab.caption.training.options import CaptionTraining
 from tetkik.lab.caption.training.plan import (
-    CARDS,
     CONTEXT,
     GIB,
-    REACHED,
     ROCOV2_ROWS,
     Card,
     Plan,
     _Planner,
-    hours_of,
     plan_training,
 )
 from tetkik.lab.caption.training.plan_evaluation import plan_evaluation
@@ -41,18 +39,18 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def roomy(base: str) -> Plan:
-    return plan_training(CaptionTraining(base=base, max_tokens=20), None, "t4")
+    return plan_training(CaptionTraining(base=base, max_tokens=20), None, "16GB")
 
 
 def small_card(monkeypatch: pytest.MonkeyPatch, memory: int) -> str:
-    monkeypatch.setitem(CARDS, "small", Card("small", memory, 65e12, 320e9))
+    monkeypatch.setattr(planning, "card_of", lambda name: Card(str(name), memory))
     return "small"
 
 
 def test_a_step_that_fits_stays_whole(roomy):
     assert roomy.fits and roomy.nearest is None
     assert roomy.setting.captions == 16 and roomy.setting.options.accumulation == 1
-    assert roomy.precision is Precision.FP16  # a T4 has no bf16
+    assert roomy.precision is Precision.FP16  # nobody said that the card has bf16
     assert roomy.rows.train == ROCOV2_ROWS and not roomy.rows.known
 
 
@@ -60,10 +58,9 @@ def test_the_cache_is_that_of_the_cut(roomy, base):
     assert roomy.cache is not None
     assert roomy.cache.each == 4 * 24 * 2  # 4 queries, width of the Q-Former, fp16
     assert roomy.cache.size == roomy.cache.each * (roomy.rows.train + roomy.rows.valid)
-    without = plan_training(CaptionTraining(base=base, max_tokens=20, cache_features=False), None, "t4")
-    assert without.cache is None and without.hours is not None and roomy.hours is not None
+    without = plan_training(CaptionTraining(base=base, max_tokens=20, cache_features=False), None, "16GB")
+    assert without.cache is None
     assert without.setting.total > roomy.setting.total  # the vision tower stays on the card
-    assert without.hours.compute > roomy.hours.compute and without.hours.images == 0
 
 
 def test_a_disk_without_room_for_the_cache_is_refused_after_the_plan(roomy, monkeypatch, capsys):
@@ -85,7 +82,7 @@ def test_a_disk_without_room_for_the_cache_is_refused_after_the_plan(roomy, monk
 def test_only_a_folder_without_features_is_known_to_need_them_all(base, tmp_path):
     options = CaptionTraining(base=base, max_tokens=20)
     for cache, certain in ((None, False), (tmp_path, True), (tmp_path, False)):
-        plan = plan_training(replace(options, cache=cache), None, "t4").cache
+        plan = plan_training(replace(options, cache=cache), None, "16GB").cache
         assert plan is not None and plan.certain is certain
         if cache is not None:
             (tmp_path / "features-0123").mkdir(exist_ok=True)
@@ -103,8 +100,8 @@ def test_a_step_is_parted_until_it_fits(roomy, base, monkeypatch):
 
 def test_what_does_not_fit_names_what_would(base, monkeypatch, capsys):
     options = CaptionTraining(base=base, max_tokens=110, batch_size=1)
-    most = plan_training(options, None, "t4").setting.most
-    least = plan_training(replace(options, checkpointing=True), None, "t4").setting.most
+    most = plan_training(options, None, "16GB").setting.most
+    least = plan_training(replace(options, checkpointing=True), None, "16GB").setting.most
     assert least < most
     card = small_card(monkeypatch, (least + most) // 2)
     plan = plan_training(options, None, card)
@@ -117,10 +114,10 @@ def test_what_does_not_fit_names_what_would(base, monkeypatch, capsys):
 
 def test_the_first_pass_must_fit_too(base, monkeypatch):
     options = CaptionTraining(base=base, max_tokens=4, batch_size=1)
-    setting = plan_training(options, None, "t4").setting
+    setting = plan_training(options, None, "16GB").setting
     setting = replace(setting, before=setting.before + setting.total)
     assert setting.most == setting.first > setting.total
-    planner = _Planner(None, Card("small", setting.total, None, None), 4)
+    planner = _Planner(None, Card("small", setting.total), 4)
     assert not planner.fits(setting)
 
 
@@ -144,33 +141,14 @@ def test_everything_is_shown_and_adds_up(roomy, capsys):
     assert parts == pytest.approx(total, abs=0.02)
     assert total == pytest.approx(roomy.setting.total / GIB, abs=0.01)
     assert "--batch-size 16 --accumulation 1" in said.out
-    assert "2 × t4" in said.out and "assumed" in said.out
 
 
 def _number(word: str) -> bool:
     return word.replace(".", "").isdigit()
 
 
-def test_hours_follow_from_operations(roomy):
-    hours = roomy.hours
-    assert hours is not None
-    assert hours.compute == pytest.approx(ROCOV2_ROWS * hours.caption_flops / (65e12 * REACHED * 3600))
-    assert hours.moved == 0 == hours.unpacking  # nothing is quantised
-    assert hours.epoch(2) == pytest.approx(hours.epoch(1) / 2)
-    assert hours.all(1) == pytest.approx(hours.images + hours.epochs * hours.epoch(1))
-
-
-def test_quantised_weights_cost_time_by_the_part():
-    options = CaptionTraining(quantisation=Quantisation.NF4)
-    few = hours_of(CARDS["t4"], options, 1e12, 4, {"nf4": 10**9, "float16": 10**9}, None, 1000)
-    many = hours_of(CARDS["t4"], options, 4e12, 16, {"nf4": 10**9, "float16": 10**9}, None, 1000)
-    assert few.compute == pytest.approx(many.compute)
-    assert few.moved == pytest.approx(4 * many.moved)
-    assert few.moved == pytest.approx(2 * (1 + 2 * 4) * 1e9 * 1000 / 4)
-
-
-def test_the_test_is_planned_with_its_memory_and_hours(roomy, base, capsys):
-    found = plan_evaluation(roomy, None)
+def test_the_test_is_planned_with_its_memory(roomy, base, capsys):
+    found = plan_evaluation(roomy)
     network = load_base(base)
     # 4 queries, the beginning, and 80 tokens of 8 captions with 5 beams each, in 32 bits here.
     read = torch.zeros(40, 4 + 1 + 80, 32)
@@ -180,31 +158,20 @@ def test_the_test_is_planned_with_its_memory_and_hours(roomy, base, capsys):
     assert found.keys == sum(sizes) / 2
     every = sum(item.numel() for item in network.core.parameters())
     assert 2 * every < found.weights < 4 * every + roomy.setting.step.learned
-    assert (found.rows, found.looked_at) == (9_927, 9_927 + ROCOV2_ROWS)
-    assert found.all(2) == pytest.approx(found.all(1) / 2) and found.all(1) > 0
-    options = replace(roomy.setting.options, neighbours=2)
-    longer = plan_evaluation(replace(roomy, setting=replace(roomy.setting, options=options)), None)
-    # 2 x (32 + 2) + 8 tokens stand before each caption.
-    assert longer.keys == pytest.approx(found.keys * (85 + 76) / 85)
-    nameless = plan_evaluation(replace(roomy, card=Card("16 GB", 14 * GIB)), None)
-    assert nameless.decoding is None and nameless.total == found.total
     quantised = replace(roomy.setting.options, quantisation=Quantisation.NF4)
-    packed = plan_evaluation(replace(roomy, setting=replace(roomy.setting, options=quantised)), None)
-    assert packed.weights < found.weights and packed.all(1) > found.all(1)
-    further = replace(roomy.setting, options=replace(options, self_critical=1))
-    show_plan(replace(roomy, setting=further))
-    assert "epochs of --self-critical come on top" in capsys.readouterr().out
+    packed = plan_evaluation(replace(roomy, setting=replace(roomy.setting, options=quantised)))
+    assert packed.weights < found.weights
     show_plan(roomy, replace(found, card=replace(found.card, memory=found.total - 1)))
     said = capsys.readouterr()
-    assert "The test does not fit" in said.err and "come on top" not in said.out
+    assert "The test does not fit" in said.err
     assert "keys and values of the search, 8 x 5 beams" in said.out
 
 
 def test_the_command_plans_without_data(base, tmp_path: Path, capsys):
     from tetkik.cli.caption.train import train
 
-    train(None, base=base, plan=True, card="l4", max_tokens=20, test=True)
+    train(None, base=base, plan=True, card="24GB", max_tokens=20, test=True)
     said = capsys.readouterr()
-    assert "It fits" in said.out and "bf16" in said.err
+    assert "It fits" in said.out and "on 24 GB with 22.1 GiB" in said.err
     assert "to judge the test split" in said.out and "does not fit" not in said.err
     assert not list(tmp_path.iterdir())

@@ -67,7 +67,7 @@ def test_a_prepared_folder_becomes_a_bundle(folder, base, tmp_path):
         (["DATA"], "Nothing says where to write"),
         (["DATA", "--out", "model.zip"], "must be a folder"),
         (["DATA", "--out", "model", "--id", "bad id"], "no name for a model"),
-        (["DATA", "--out", "model", "--card", "t4"], "--card belongs to --plan"),
+        (["DATA", "--out", "model", "--card", "16GB"], "--card belongs to --plan"),
         (["DATA", "--out", "model", "--learning-rate", 3], "between 0 and 1"),
         (["DATA", "--out", "model", "--learning", "full", "--quantisation", "nf4"], "cannot learn"),
         (["DATA", "--out", "model", "--alpha", 0], "rank is 1 or more"),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tetkik.caption.families.numerics import IGNORED, in_fp32, numbers_of
-from tetkik.caption.families.staged import Contexts, SpecialTokens, Stage, StagedNetwork
+from tetkik.caption.families.staged import SpecialTokens, Stage, StagedNetwork
 from tetkik.caption.network import Cut
 
 
@@ -47,10 +47,6 @@ class Blip2Network(StagedNetwork):
     @property
     def _seq2seq(self) -> bool:
         return not self.core.config.use_decoder_only_language_model
-
-    @property
-    def takes_context(self) -> bool:
-        return not self._seq2seq
 
     def stages(self) -> tuple[Stage, ...]:
         config = self.core.config
@@ -110,12 +106,12 @@ class Blip2Network(StagedNetwork):
         # A byte-level vocabulary keeps the space before the caption; T5's marks the start of each word.
         return [int(token) for token in self.words.encode([words if self._seq2seq else words + " "])[0]]
 
-    def _compose(self, row: Sequence[int], ended: bool, context: Sequence[int] = ()) -> tuple[list[int], int]:
+    def _compose(self, row: Sequence[int], ended: bool) -> tuple[list[int], int]:
         end = [self.special.end] if ended else []
         if self._seq2seq:
             return [*row, *end], 0
         start = [] if self.special.start is None else [self.special.start]
-        before = [*start, *context, *self._prompt()]
+        before = [*start, *self._prompt()]
         return [*before, *row, *end], len(before)
 
     def _encoder_input(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -151,7 +147,7 @@ class Blip2Network(StagedNetwork):
         scales = getattr(config, "scale_decoder_outputs", config.tie_word_embeddings)
         return float(config.d_model) ** -0.5 if scales else 1.0
 
-    def _generate(self, image: Tensor, config: Any, contexts: Contexts | None) -> Tensor:
+    def _generate(self, image: Tensor, config: Any) -> Tensor:
         language: Any = self.language_model
         if self._seq2seq:
             encoded, known = self._encoder_input(image)
@@ -160,7 +156,7 @@ class Blip2Network(StagedNetwork):
                 inputs_embeds=encoded, attention_mask=known, generation_config=config
             )
             return tokens[:, 1:]
-        read, known = self._read(image, *self._beginnings(image, contexts))
+        read, known = self._read(image, *self._beginnings(image))
         config.bos_token_id = self.special.start
         # Without `input_ids` only the new tokens come back, and no penalty counts the prompt's.
         tokens = language.generate(inputs_embeds=read, attention_mask=known, generation_config=config)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tetkik.caption.families.numerics import IGNORED, numbers_of
-from tetkik.caption.families.staged import Contexts, SpecialTokens, Stage, StagedNetwork
+from tetkik.caption.families.staged import SpecialTokens, Stage, StagedNetwork
 from tetkik.caption.network import Cut
 
 
@@ -68,13 +68,13 @@ class PaliGemmaNetwork(StagedNetwork):
         tokenizer = self.words.tokenizer
         return SpecialTokens(tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
 
-    def _before(self, context: Sequence[int]) -> list[int]:
+    def _before(self) -> list[int]:
         """The prompt as PaliGemma was trained with it: beginning, words, line break."""
         words = [int(token) for token in self.words.encode([self.prompt.strip() + "\n"])[0]]
-        return [*([] if self.special.start is None else [self.special.start]), *context, *words]
+        return [*([] if self.special.start is None else [self.special.start]), *words]
 
-    def _compose(self, row: Sequence[int], ended: bool, context: Sequence[int] = ()) -> tuple[list[int], int]:
-        before = self._before(context)
+    def _compose(self, row: Sequence[int], ended: bool) -> tuple[list[int], int]:
+        before = self._before()
         return [*before, *row, *([self.special.end] if ended else [])], len(before)
 
     def hidden(self, image: Tensor, ids: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
@@ -93,8 +93,8 @@ class PaliGemmaNetwork(StagedNetwork):
         predicting: Tensor = states[:, image.shape[1] - 1 : -1][learned]
         return predicting
 
-    def _generate(self, image: Tensor, config: Any, contexts: Contexts | None) -> Tensor:
-        read, known = self._read(image, *self._beginnings(image, contexts))
+    def _generate(self, image: Tensor, config: Any) -> Tensor:
+        read, known = self._read(image, *self._beginnings(image))
         config.bos_token_id = self.special.start
         tokens: Tensor = self.core.generate(
             inputs_embeds=read,

@@ -28,9 +28,6 @@ from tetkik.networks.huggingface import quiet_transformers
 if TYPE_CHECKING:
     from tetkik.caption.families.base_location import BaseLocation
 
-Contexts = Sequence[Sequence[int]]
-"""Token numbers that stand before the prompt of each image."""
-
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -115,11 +112,6 @@ class StagedNetwork(ABC):
         """What its image processor is to know besides the `ImageSpec`."""
         return {}
 
-    @property
-    def takes_context(self) -> bool:
-        """Whether words of each image can stand before its prompt; an encoder has one prompt for all."""
-        return True
-
     def adapter_targets(self) -> tuple[str, ...]:
         """The query and value projections of the language model, which get an adapter by default."""
         return ("q_proj", "v_proj")
@@ -136,14 +128,11 @@ class StagedNetwork(ABC):
         """
 
     @abstractmethod
-    def _compose(self, row: Sequence[int], ended: bool, context: Sequence[int] = ()) -> tuple[list[int], int]:
-        """A caption with prompt and special tokens, and how many of its tokens stand before the caption.
-
-        `context` stands before the prompt.
-        """
+    def _compose(self, row: Sequence[int], ended: bool) -> tuple[list[int], int]:
+        """A caption with prompt and special tokens, and how many of its tokens stand before the caption."""
 
     @abstractmethod
-    def _generate(self, image: Tensor, config: Any, contexts: Contexts | None) -> Tensor:
+    def _generate(self, image: Tensor, config: Any) -> Tensor:
         """New tokens only, (n, length), int64, from features at `Cut.PROJECTION`."""
 
     # What follows for all.
@@ -178,17 +167,13 @@ class StagedNetwork(ABC):
             frozen.pop()
         return frozen[-1].cut if frozen else Cut.NOTHING
 
-    def frozen_features(self, pixels: Tensor, seen: Tensor | None = None) -> Tensor:
-        """The output of the frozen part, (n, tokens, width); with `Cut.NOTHING` the pixels themselves.
-
-        `seen` is that of `vision_features`, where it is known already.
-        """
+    def frozen_features(self, pixels: Tensor) -> Tensor:
+        """The output of the frozen part, (n, tokens, width); with `Cut.NOTHING` the pixels themselves."""
         frozen, _ = self._halves()
         features = pixels.to(self.device)
         with torch.no_grad(), self.judging():
             for stage in frozen:
-                known = seen is not None and stage.cut is Cut.VISION
-                features = seen if known else stage.run(features)  # type: ignore[assignment]
+                features = stage.run(features)
         return features
 
     def vision_features(self, pixels: Tensor) -> Tensor:
@@ -236,29 +221,22 @@ class StagedNetwork(ABC):
         """Token numbers of each caption, without prompt and special tokens."""
         return self.words.encode(captions)
 
-    def batch(self, rows: Sequence[NDArray[np.int32]], contexts: Contexts | None = None) -> CaptionBatch:
-        """Encoded captions with prompt, special tokens and filling, on the CPU.
+    def batch(self, rows: Sequence[NDArray[np.int32]]) -> CaptionBatch:
+        """Encoded captions with prompt, special tokens and filling, on the CPU."""
+        return self.batch_of([(row.tolist(), True) for row in rows])
 
-        `contexts` are encoded words that stand before the prompt of each.
-        """
-        return self.batch_of([(row.tolist(), True) for row in rows], contexts)
-
-    def generate(
-        self, features: Tensor, options: DecodingOptions, contexts: Contexts | None = None
-    ) -> list[Generated]:
+    def generate(self, features: Tensor, options: DecodingOptions) -> list[Generated]:
         """A caption for each image, from its features at the cut."""
         with torch.no_grad(), self.judging():
             image = self.to_language(features.to(self.device))
-            rows = self.draw(image, options, contexts)
-            sure = self._confidence(image, rows, contexts)
+            rows = self.draw(image, options)
+            sure = self._confidence(image, rows)
         return [
             Generated(self.words.decode(row), confidence)
             for (row, _), confidence in zip(rows, sure, strict=True)
         ]
 
-    def draw(
-        self, image: Tensor, options: DecodingOptions, contexts: Contexts | None = None
-    ) -> list[tuple[list[int], bool]]:
+    def draw(self, image: Tensor, options: DecodingOptions) -> list[tuple[list[int], bool]]:
         """The tokens of a caption for each of `image`, features at `Cut.PROJECTION`, and whether it ended."""
         special = {"pad_token_id": self.special.pad, "eos_token_id": self.special.end}
         config = generation_config(options, special)
@@ -270,7 +248,7 @@ class StagedNetwork(ABC):
         ):
             # Penalties count new tokens only, which is what is wanted: a prompt is not repeated.
             warnings.filterwarnings("ignore", message="Passing `.*` with `inputs_embeds`")
-            tokens = self._generate(image, config, contexts)
+            tokens = self._generate(image, config)
         return [until_end(row, self.special.end, self.special.pad) for row in tokens.tolist()]
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -321,14 +299,9 @@ class StagedNetwork(ABC):
     def learning_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         return {name: self.part(name) for stage in self._halves()[1] for name in stage.parts}
 
-    def batch_of(
-        self, rows: Sequence[tuple[Sequence[int], bool]], contexts: Contexts | None = None
-    ) -> CaptionBatch:
+    def batch_of(self, rows: Sequence[tuple[Sequence[int], bool]]) -> CaptionBatch:
         """As `batch`, for captions some of which have no end."""
-        composed = [
-            self._compose(row, ended, context)
-            for (row, ended), context in zip(rows, contexts or [()] * len(rows), strict=True)
-        ]
+        composed = [self._compose(row, ended) for row, ended in rows]
         length = max((len(row) for row, _ in composed), default=0)
         ids = torch.full((len(composed), length), self.special.pad)
         mask = torch.zeros_like(ids)
@@ -339,27 +312,19 @@ class StagedNetwork(ABC):
             targets[number, before : len(row)] = torch.tensor(row[before:])
         return CaptionBatch(ids, mask, targets)
 
-    def _beginnings(self, image: Tensor, contexts: Contexts | None) -> tuple[Tensor, Tensor]:
-        """What stands before each caption, (n, length), filled up on the left, and its mask."""
-        rows = [self._compose([], False, context)[0] for context in contexts or [()]]
-        length = max(map(len, rows))
-        ids = torch.tensor([[self.special.pad] * (length - len(row)) + row for row in rows])
-        mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows])
-        shape = (len(image), length)
-        return ids.to(image.device).long().expand(shape), mask.to(image.device).long().expand(shape)
+    def _beginnings(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """What stands before each caption, (n, length), and its mask."""
+        row = torch.tensor([self._compose([], False)[0]], dtype=torch.long, device=image.device)
+        ids = row.expand(len(image), -1)
+        return ids, torch.ones_like(ids)
 
-    def _confidence(
-        self,
-        image: Tensor,
-        rows: Sequence[tuple[list[int], bool]],
-        contexts: Contexts | None,
-    ) -> list[float | None]:
+    def _confidence(self, image: Tensor, rows: Sequence[tuple[list[int], bool]]) -> list[float | None]:
         """Geometric mean of the probabilities of each row's tokens, its end among them.
 
         Judged in one pass over the finished captions: the model's own probabilities, whatever the decoding
         did to them, and no logits of every step are kept.
         """
-        batch = self.batch_of(rows, contexts)
+        batch = self.batch_of(rows)
         if not (batch.targets != IGNORED).any():
             return [None] * len(rows)
         ids, mask, targets = (part.to(image.device) for part in (batch.ids, batch.mask, batch.targets))

@@ -1,4 +1,4 @@
-"""How `tetkik caption train --plan` shows what a training needs and how long it takes."""
+"""How `tetkik caption train --plan` shows what a training needs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from tetkik.cli.console import note, out, print_line, show_notice, t, warn
-from tetkik.cli.tables import bullet, table
+from tetkik.cli.tables import table
 from tetkik.errors import OutputError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _MIB, _GIB = 2**20, 2**30
 
 
 def show_plan(plan: Plan, evaluation: EvaluationPlan | None = None) -> None:
-    """What the card must hold, what the disk must hold, what to set, and the hours with their reasoning.
+    """What the card must hold, what the disk must hold, and what to set.
 
     Raises:
         OutputError: the image features are all to be written, and do not fit the disk.
@@ -37,10 +37,6 @@ def show_plan(plan: Plan, evaluation: EvaluationPlan | None = None) -> None:
     if plan.images is not None and plan.cache is not None:
         _show_cache(plan, plan.images, plan.cache)
     _say_what_to_set(plan)
-    if plan.hours is not None:
-        _say_hours(plan)
-    elif plan.fits:
-        note("The speed of this card is not known, so no hours are given; name it with --card.")
     if evaluation is not None:
         _show_evaluation(evaluation, CONTEXT)
     if plan.cache is not None:
@@ -135,59 +131,6 @@ def _flags(setting: Setting) -> str:
     return " ".join(words)
 
 
-def _say_hours(plan: Plan) -> None:
-    from tetkik.lab.caption.training.options import DRAWN
-    from tetkik.lab.caption.training.plan import REACHED, REACHED_MEMORY
-
-    hours, card = plan.hours, plan.card
-    assert hours is not None and card.flops is not None and card.bandwidth is not None
-    out.print(t("Hours, estimated and not measured:"))
-    _bullet(
-        "A caption of {tokens} tokens takes {tera:.2f} TFLOP forward and backward (counted).",
-        tokens=plan.rows.mean,
-        tera=hours.caption_flops / 1e12,
-    )
-    _bullet(
-        "{rows} captions at {share:.0%} (assumed) of {speed:.0f} TFLOP/s: {hours:.1f} h on one card.",
-        rows=hours.rows,
-        share=REACHED,
-        speed=card.flops / 1e12,
-        hours=hours.compute,
-    )
-    if hours.moved:
-        _bullet(
-            "Quantised weights are written out for every {captions} captions, {moved:.0f} TB in an epoch, at "
-            "{share:.0%} (assumed) of {speed:.0f} GB/s: {hours:.1f} h.",
-            captions=plan.setting.captions,
-            moved=hours.moved / 1e12,
-            share=REACHED_MEMORY,
-            speed=card.bandwidth / 1e9,
-            hours=hours.unpacking,
-        )
-    if hours.image_flops:
-        _bullet(
-            "The frozen part takes {tera:.2f} TFLOP an image, once: {hours:.1f} h.",
-            tera=hours.image_flops / 1e12,
-            hours=hours.images,
-        )
-    options = plan.setting.options
-    if options.self_critical or options.tune or options.words:
-        _bullet(
-            "Validation, trials of --tune and epochs of --self-critical come on top; an epoch of these draws "
-            "{drawn} captions an image first.",
-            drawn=DRAWN,
-        )
-    for cards in (1, 2):
-        _bullet(
-            "On {cards} × {card}: {epoch:.1f} h an epoch; {all:.1f} h with the features and {epochs} epochs.",
-            cards=cards,
-            card=card.name,
-            epoch=hours.epoch(cards),
-            all=hours.all(cards),
-            epochs=hours.epochs,
-        )
-
-
 def _show_evaluation(plan: EvaluationPlan, context: int) -> None:
     shown = table(t("to judge the test split"), "GiB")
     shown.add_row(t("all weights"), _size(plan.weights))
@@ -204,30 +147,6 @@ def _show_evaluation(plan: EvaluationPlan, context: int) -> None:
             "The test does not fit: leave out --test, and run `tetkik caption evaluate` with a smaller "
             "--batch-size or fewer --beams."
         )
-    if plan.decoding is None or plan.looking is None:
-        return
-    _bullet(
-        "Captions of {rows} test images, cut after token {tokens}: at most {hours:.1f} h on one card.",
-        rows=plan.rows,
-        tokens=plan.tokens,
-        hours=plan.decoding,
-    )
-    _bullet(
-        "The nearest training images, once for a vision tower, {images} to look at: {hours:.1f} h.",
-        images=plan.looked_at,
-        hours=plan.looking,
-    )
-    for cards in (1, 2):
-        _bullet(
-            "On {cards} × {card} the test takes at most {all:.1f} h.",
-            cards=cards,
-            card=plan.card.name,
-            all=plan.all(cards),
-        )
-
-
-def _bullet(template: str, **values: object) -> None:
-    bullet(t(template, **values))
 
 
 def _size(count: int) -> str:

@@ -5,22 +5,17 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from tetkik.cli.config import configurable
 from tetkik.cli.console import note, out, print_line, progress, show_notice, t, writing
 from tetkik.cli.options import argument, check_output_folder, option, with_options
-from tetkik.cli.tables import add_row, metrics_shown, signed, table
+from tetkik.cli.tables import metrics_shown
 from tetkik.errors import UsageError
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.training.options import CaptionTraining
-from tetkik.statistics import Interval
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from rich.table import Table
-
     from tetkik.bundle import Bundle
     from tetkik.lab.caption.prepared import Prepared
 
@@ -39,10 +34,11 @@ def train(
         bool, option("Then judge the finished model on the test split, as `caption evaluate` does.")
     ] = False,
     plan: Annotated[
-        bool, option("Only say what memory, disk and hours it would need; with --test, the test as well.")
+        bool, option("Only say what memory and disk it would need; with --test, the test as well.")
     ] = False,
     card: Annotated[
-        str | None, option("With --plan: the card to plan for, such as t4; without it this one.")
+        str | None,
+        option("With --plan: a card of that memory, such as 16GB; without it this one."),
     ] = None,
 ) -> None:
     """A bundle with its card; nothing is written where the training does not end well."""
@@ -60,7 +56,7 @@ def train(
         if test and data is not None:
             _check_test_rows(data)
         made = plan_training(options, data, card, None if folder is None else feature_store(folder))
-        show_plan(made, plan_evaluation(made, data) if test else None)
+        show_plan(made, plan_evaluation(made) if test else None)
         return
     if card is not None:
         raise UsageError("--card belongs to --plan; leave it out to train.")
@@ -129,20 +125,6 @@ def _show(bundle: Bundle, folder: Path) -> None:
     if bundle.manifest.metrics:
         out.print(t("On validation, which chose the epoch:"), markup=False)
         out.print(metrics_shown(bundle.manifest.metrics))
-    if kept := bundle.manifest.training.get("kept"):
-        out.print(_kept(kept))
     print_line("The model is in {path}.", path=bundle.path)
     log = log_folder(folder)
     print_line("Log, curves and captions are in {path}.", path=log)
-
-
-def _kept(kept: Sequence[Mapping[str, Any]]) -> Table:
-    """What validation kept of the training, and what it dropped and by how much."""
-    titles = ("option", "metric", "with", "without", "difference", "95%", "kept?")
-    made = table(*map(t, titles))
-    for one in kept:
-        bounds = None if one["low"] is None else Interval(one["low"], one["high"])
-        words = t("yes") if one["kept"] else t("no, dropped")
-        difference = signed(one["with_part"] - one["without"])
-        add_row(made, one["part"], one["metric"], one["with_part"], one["without"], difference, bounds, words)
-    return made

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.caption.neighbours import most_alike
 from tetkik.files import written_whole
-from tetkik.lab.caption.embeddings import Embeddings, embeddings_of
+from tetkik.lab.caption.embeddings import Embeddings, embeddings_of, most_alike
 from tetkik.lab.caption.metrics.scores import quick_scores
 from tetkik.lab.caption.metrics.tokens import treebank_words
 from tetkik.lab.engine.processes import gathered
@@ -95,7 +94,7 @@ def nearest_rows(
         embeddings_of(accelerator, part, embedding, batch_size, "nearest images", progress)
         for part in (training, judged)
     )
-    found = most_alike(queries, store, 1)[:, 0]
+    found = most_alike(queries, store)
     if accelerator.is_main_process:
         # A prepared folder may be one that nobody may write to.
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What all images of a split look like to an embedding, computed once by all processes."""
+"""What images of a split look like to an embedding, computed once by all processes, and the most alike."""
 
 from __future__ import annotations
 
@@ -8,15 +8,37 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.caption.neighbours import unit_length
 from tetkik.lab.engine.batches import in_steps
 from tetkik.lab.engine.processes import gathered
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from tetkik.lab.caption.prepared import Part
 
 Embeddings = NDArray[np.float32]
+_CHUNK = 256
+
+
+def embedding(seen: Tensor) -> Embeddings:
+    """(n, width), of unit length: the mean over the tokens of what the vision tower sees."""
+    return unit_length(seen.detach().float().flatten(2).mean(dim=1).cpu().numpy())
+
+
+def unit_length(values: Embeddings) -> Embeddings:
+    """The rows of (n, width), each of length 1; one of zeros stays."""
+    norm = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.asarray(values / np.where(norm > 0, norm, 1), np.float32)
+
+
+def most_alike(queries: Embeddings, store: Embeddings) -> NDArray[np.int64]:
+    """(n,): the row of `store` with the greatest cosine to each of `queries`; both are of unit length."""
+    found = np.empty(len(queries), np.int64)
+    for start in range(0, len(queries), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        found[part] = np.argmax(queries[part] @ store.T, axis=1)
+    return found
 
 
 def embeddings_of(

@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.caption.neighbours import embedding
 from tetkik.caption.network import Cut, DecodingOptions, Generated
-from tetkik.caption.prompt_words import PromptWords, read_prompt_words
 from tetkik.errors import DataError, UsageError
 from tetkik.lab.caption.baselines import (
     Nearness,
@@ -29,7 +27,7 @@ from tetkik.lab.caption.baselines import (
 )
 from tetkik.lab.caption.data import Split, group_numbers
 from tetkik.lab.caption.decoded import decode_rows, model_identity
-from tetkik.lab.caption.embeddings import Embeddings
+from tetkik.lab.caption.embeddings import Embeddings, embedding
 from tetkik.lab.caption.figures import (
     CONSTANT,
     MODEL,
@@ -153,12 +151,11 @@ def decode_captions(
             model=bundle.manifest.id,
         )
     judged = _chosen(prepared, bundle, options)
-    words = read_prompt_words(bundle)
     made = decode_rows(
         accelerator,
         judged.rows,
         options.batch_size,
-        lambda rows, place: _generate(network, words, judged.part.squares(rows), place, options.decoding),
+        lambda rows, place: _generate(network, judged.part.squares(rows), place, options.decoding),
         progress,
         folder=folder,
         identity={} if folder is None else _identity(network, bundle, judged, options),
@@ -250,7 +247,6 @@ def _chosen(prepared: Prepared, bundle: Bundle, options: EvaluationOptions) -> _
 
 def _generate(
     network: StagedNetwork,
-    words: PromptWords,
     squares: NDArray[np.uint8],
     place: int,
     decoding: DecodingOptions,
@@ -263,8 +259,8 @@ def _generate(
     try:
         with torch.inference_mode():
             pixels = torch.from_numpy(network.image.normalised(squares))
-            features, contexts = words.of(network, pixels)
-            return network.generate(features, decoding, contexts)
+            features = network.frozen_features(pixels)
+            return network.generate(features, decoding)
     except torch.cuda.OutOfMemoryError:
         raise UsageError(
             "{count} images at once are too many for the memory of this GPU; use a smaller --batch-size, or "

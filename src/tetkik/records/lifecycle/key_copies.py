@@ -34,8 +34,8 @@ def finish_erasures(records: Records, patience: float = _PATIENCE) -> None:
     Whoever reads an older state of the database keeps it there: the next call tries again.
     """
     with records.read() as tx:
-        noted = tx.session.get(Note, _NOTE)
-        erased_at = noted.value if noted is not None else None
+        note = tx.session.get(Note, _NOTE)
+        erased_at = note.value if note is not None else None
     if erased_at is None:
         truncate_sqlite_log(records)
         return
@@ -50,9 +50,9 @@ def finish_erasures(records: Records, patience: float = _PATIENCE) -> None:
                 )
             time.sleep(_PAUSE)
     with records.write(SYSTEM) as tx:
-        noted = tx.session.get(Note, _NOTE)
-        if noted is not None and noted.value == erased_at:  # nobody was erased meanwhile
-            tx.session.delete(noted)
+        note = tx.session.get(Note, _NOTE)
+        if note is not None and note.value == erased_at:  # nobody was erased meanwhile
+            tx.session.delete(note)
 
 
 def is_unfinished(records: Records) -> bool:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from tetkik.bundle import Manifest, Metric, Task, bundle_id, finish_bundle, staged_folder
 from tetkik.caption.families.staged import StagedNetwork
-from tetkik.caption.prompt_words import NO_WORDS, PromptWords
 from tetkik.caption.storage import preprocessing_of, write_network
 from tetkik.lab.caption.prepared import Prepared
 from tetkik.lab.caption.training.card import (
@@ -19,9 +18,7 @@ from tetkik.lab.caption.training.card import (
     left_out,
     make_card,
 )
-from tetkik.lab.caption.training.concepts import ConceptFigures
 from tetkik.lab.caption.training.data import learned_rows
-from tetkik.lab.caption.training.kept import Comparison
 from tetkik.lab.caption.training.options import CaptionTraining
 from tetkik.lab.caption.training.tuning import Epoch, Trial
 from tetkik.lab.caption.training.validation import GeneratedCaptions
@@ -51,10 +48,6 @@ class TrainingResult:
     prepared: Prepared
     metrics: tuple[Metric, ...]
     captions: GeneratedCaptions | None
-    kept: tuple[Comparison, ...] = ()
-    words: PromptWords = NO_WORDS
-    concepts: ConceptFigures | None = None
-    self_critical: TrainingState[Epoch] | None = None
 
 
 def write_bundle(result: TrainingResult, out: Path, progress: ProgressCallback, notify: Notify) -> None:
@@ -63,22 +56,12 @@ def write_bundle(result: TrainingResult, out: Path, progress: ProgressCallback, 
     with staged_folder(out) as stage:
         for sentence in write_network(result.network, stage, merge=result.options.merge):
             notify(sentence)
-        result.words.write(stage)
         learned_rows(result.prepared).after(result.network.found.folder).write(stage)
         curves = _curves(result.state, settings().language)
         (stage / CURVES).write_bytes(curves)
         progress("export", 1, 2)
         manifest = _manifest(result, out)
-        card = make_card(
-            result.prepared,
-            result.model,
-            result.options,
-            result.state,
-            result.trials,
-            result.kept,
-            words=result.words,
-            concepts=result.concepts,
-        )
+        card = make_card(result.prepared, result.model, result.options, result.state, result.trials)
         finish_bundle(stage, manifest, *card)
         _write_log(result, log_folder(out), curves)
     progress("export", 2, 2)
@@ -91,7 +74,6 @@ def _curves(state: TrainingState[Epoch], language: Language) -> bytes:
 def _write_log(result: TrainingResult, folder: Path, curves: bytes) -> None:
     """Write `epochs.csv`, `curves.png`, `validation_captions.csv` and, after `--tune`, `trials.csv`.
 
-    `self_critical.csv` has the epochs of that training.
     They are not part of the bundle: names of images and captions may be those of a hospital.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -103,8 +85,6 @@ def _write_log(result: TrainingResult, folder: Path, curves: bytes) -> None:
     }
     if result.trials:
         tables["trials.csv"] = rows_csv(result.trials, Trial)
-    if result.self_critical is not None:
-        tables["self_critical.csv"] = rows_csv(result.self_critical.epochs, Epoch)
     for name, text in tables.items():
         (folder / name).write_text(text, encoding="utf-8")
 
@@ -133,8 +113,6 @@ def _manifest(result: TrainingResult, out: Path) -> Manifest:
             "best_epoch": result.state.best_epoch,
             "skipped_steps": result.state.skipped,
             "processes": model.processes,
-            "concept_figures": result.concepts and asdict(result.concepts),
-            "kept": [asdict(one) | {"kept": one.kept} for one in result.kept],
         },
         libraries=library_versions([name for name, module in LIBRARIES.items() if find_spec(module)]),
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),

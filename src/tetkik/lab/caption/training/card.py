@@ -14,13 +14,9 @@ from tetkik.bundle.card import card_words
 from tetkik.caption.adapters import trainable_parameters
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.options import Learning
-from tetkik.caption.prompt_words import NO_WORDS, PromptWords
 from tetkik.lab.caption.data import Reason, Split
-from tetkik.lab.caption.metrics.scores import METRIC_NAMES
 from tetkik.lab.caption.prepared import Prepared
-from tetkik.lab.caption.training.concepts import ConceptFigures
 from tetkik.lab.caption.training.data import SPLITS
-from tetkik.lab.caption.training.kept import CONCEPTS, NEIGHBOURS, SELF_CRITICAL, Comparison
 from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind
 from tetkik.lab.caption.training.tuning import TRIAL_COLUMNS, Epoch, Trial
 from tetkik.lab.engine.card import cell, markdown_table, read_card
@@ -81,11 +77,8 @@ def make_card(
     options: CaptionTraining,
     state: TrainingState[Epoch],
     trials: Sequence[Trial],
-    kept: Sequence[Comparison] = (),
-    words: PromptWords = NO_WORDS,
-    concepts: ConceptFigures | None = None,
 ) -> tuple[str, list[CardSection]]:
-    """The summary and the sections that only the training knows; `words` are what the bundle carries."""
+    """The summary and the sections that only the training knows."""
     licences: Counter[str] = Counter()
     for split in SPLITS:
         licences.update(prepared.details["splits"].get(split.value, {}).get("licences", {}))
@@ -106,13 +99,8 @@ def make_card(
             for title, counts in tables.items()
         ],
         epochs=_epochs(state),
-        kept=kept_table(kept) if kept else "",
-        neighbours=words.neighbours is not None,
-        concepts=concepts,
-        said=words.concepts is not None,
-        dropped=bool(_dropped(kept) & {CONCEPTS, NEIGHBOURS}),
         trials=trials_table(trials, TRIAL_COLUMNS) if trials else "",
-        cited=_cited(prepared, model, options, _dropped(kept)),
+        cited=_cited(prepared, model, options),
     )
 
 
@@ -132,33 +120,8 @@ def _epochs(state: TrainingState[Epoch]) -> str:
     )
 
 
-def kept_table(kept: Sequence[Comparison]) -> str:
-    """What validation decided, as Markdown."""
-    return markdown_table(
-        card_words("option", "metric", "with", "without", "difference, 95%", "images", "kept?"),
-        (
-            (
-                one.part,
-                METRIC_NAMES[one.metric],
-                cell(one.with_part, ".3f"),
-                cell(one.without, ".3f"),
-                one.difference,
-                one.n,
-                *card_words("yes" if one.kept else "no, dropped"),
-            )
-            for one in kept
-        ),
-    )
-
-
-def _dropped(kept: Sequence[Comparison]) -> set[str]:
-    return {one.part for one in kept if not one.kept}
-
-
-def _cited(
-    prepared: Prepared, model: ModelDescription, options: CaptionTraining, dropped: set[str]
-) -> list[str]:
-    """Keys of papers in the template, each once; the weights learned with neighbours that were dropped."""
+def _cited(prepared: Prepared, model: ModelDescription, options: CaptionTraining) -> list[str]:
+    """Keys of papers in the template, each once."""
     about = f"{options.data_name} {prepared.source}".lower()
     keys = [model.family]
     if options.learning is Learning.ADAPTER:
@@ -166,8 +129,6 @@ def _cited(
         keys += ["rslora"] if options.adapter.rslora else []
         keys += ["dora"] if options.adapter.dora else []
     keys += [options.quantisation.value]
-    keys += ["smallcap"] if options.neighbours else []
-    keys += ["self_critical"] if options.self_critical and SELF_CRITICAL not in dropped else []
     keys += ["rocov2"] if "rocov2" in about else ["roco"] if "roco" in about else []
     keys += ["adamw"] if options.optimizer is OptimizerKind.ADAMW_8BIT else []
     return list(dict.fromkeys([*keys, options.optimizer.value, "cider", "rouge"]))

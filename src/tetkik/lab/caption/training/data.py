@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.caption.families.staged import Contexts, StagedNetwork
+from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.network import CaptionBatch, Cut
 from tetkik.errors import DataError
 from tetkik.lab.caption.data import Split
@@ -48,36 +48,17 @@ SPLITS = (Split.TRAIN, Split.VALID)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedSplit:
-    """The rows of one split; groups are cases or articles, tokens without special ones.
-
-    `contexts` are tokens that stand before the prompt of each row, by the option that puts them there.
-    """
+    """The rows of one split; groups are cases or articles, tokens without special ones."""
 
     ids: tuple[str, ...]
     captions: tuple[str, ...]
     groups: tuple[str | None, ...]
     tokens: list[NDArray[np.int32]]
     features: Features
-    contexts: Mapping[str, Contexts] = field(default_factory=dict)
 
-    def batch(
-        self, network: StagedNetwork, rows: Rows, without: Container[tuple[str, int]] = ()
-    ) -> CaptionBatch:
-        """Captions as the language model reads them, without the contexts of these options and rows."""
-        return network.batch([self.tokens[row] for row in rows.tolist()], self.contexts_of(rows, without))
-
-    def contexts_of(self, rows: Rows, without: Container[tuple[str, int]] = ()) -> Contexts | None:
-        if not self.contexts:
-            return None
-        return [
-            [
-                token
-                for part, contexts in self.contexts.items()
-                if (part, row) not in without
-                for token in contexts[row]
-            ]
-            for row in rows.tolist()
-        ]
+    def batch(self, network: StagedNetwork, rows: Rows) -> CaptionBatch:
+        """Captions as the language model reads them."""
+        return network.batch([self.tokens[row] for row in rows.tolist()])
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -101,14 +82,6 @@ class TrainingData:
     training: EncodedSplit
     validation: EncodedSplit
     sample: Rows
-
-    def without_context(self, part: str) -> TrainingData:
-        """The same without what one option puts before prompts."""
-        training, validation = (
-            replace(split, contexts={name: held for name, held in split.contexts.items() if name != part})
-            for split in (self.training, self.validation)
-        )
-        return replace(self, training=training, validation=validation)
 
 
 def sample_rows(rows: int, count: int, seed: int) -> Rows:
@@ -191,10 +164,7 @@ def _cached(
     notify: Notify,
 ) -> list[Features]:
     key = features_key(network, feature_numbers(options.precision))
-    mean = network.stages()[0].shape[1] if options.words else 0
-    plans = [
-        feature_plan(store, key, split.value, part.digest, len(part), mean) for split, part in parts.items()
-    ]
+    plans = [feature_plan(store, key, split.value, part.digest, len(part)) for split, part in parts.items()]
     if accelerator.is_main_process:
         _notify_of_room(plans, network, store, notify)
     missing = [sum(min(plan.block_rows, plan.rows - start) for start in plan.missing()) for plan in plans]

@@ -3,7 +3,6 @@
 FOLDER/features-0123456789abcdef/    one frozen part, one cut, one set of numbers
   train-1a2b3c4d/                    the images of one split, by the digest of the prepared folder
     block-00000.npy                  (rows, tokens, width), of rows 0 to N-1, written whole or not at all
-    mean-00000.npy                   (rows, vision width), means of what the tower sees, for words in prompts
 
 A block is made in memory and then written, so memory is bounded, several processes can share the work, and
 what was made before an interruption is found again.
@@ -29,7 +28,6 @@ from torch import Tensor
 
 from tetkik.caption.families.staged import StagedNetwork, learns
 from tetkik.caption.image_spec import ImageSpec
-from tetkik.caption.neighbours import embedding
 from tetkik.caption.network import Cut
 from tetkik.errors import OutputError, TrainingError
 from tetkik.files import written_whole
@@ -44,7 +42,6 @@ from tetkik.values import ProgressCallback
 
 GB = 1e9
 _BLOCK_BYTES = 64 << 20
-MEAN_BYTES = 4
 _SPARE = 256 << 20
 """Bytes of the disk that stay free for checkpoints."""
 
@@ -77,14 +74,10 @@ class LiveFeatures:
 
 @dataclass(frozen=True, slots=True)
 class FeatureCache:
-    """Features on disk, memory-mapped: blocks of (rows, tokens, width), each but the last of `block_rows`.
-
-    `means`, (rows, vision width), are what concepts and neighbours are found by; None where not wanted.
-    """
+    """Features on disk, memory-mapped: blocks of (rows, tokens, width), each but the last of `block_rows`."""
 
     blocks: tuple[NDArray[Any], ...]
     block_rows: int
-    means: NDArray[np.float32] | None = None
 
     def fetch(self, rows: Rows) -> Tensor:
         """(rows, tokens, width), as it is on disk."""
@@ -99,16 +92,12 @@ class FeatureCache:
 
 @dataclass(frozen=True, slots=True)
 class FeaturePlan:
-    """Where the features of one split go; `shape` is (tokens, width), `dtype` float16 or float32.
-
-    `mean` is the width of the means of what the vision tower sees; 0 where none are kept.
-    """
+    """Where the features of one split go; `shape` is (tokens, width), `dtype` float16 or float32."""
 
     folder: Path
     rows: int
     shape: tuple[int, int]
     dtype: np.dtype[Any]
-    mean: int = 0
 
     @property
     def row_bytes(self) -> int:
@@ -121,49 +110,31 @@ class FeaturePlan:
     def starts(self) -> range:
         return range(0, self.rows, self.block_rows)
 
-    def file(self, start: int, kind: str = "block") -> Path:
-        return self.folder / f"{kind}-{start // self.block_rows:05d}.npy"
+    def file(self, start: int) -> Path:
+        return self.folder / f"block-{start // self.block_rows:05d}.npy"
 
     def block(self, start: int) -> NDArray[Any] | None:
         """A block that is there, memory-mapped; None where it is missing or damaged."""
-        return self._read(self.file(start), start, self.shape, self.dtype)
-
-    def means(self, start: int) -> NDArray[Any] | None:
-        """The means of a block's rows; None where they are missing or damaged."""
-        return self._read(self.file(start, "mean"), start, (self.mean,), np.dtype(np.float32))
-
-    def _read(
-        self, file: Path, start: int, shape: tuple[int, ...], dtype: np.dtype[Any]
-    ) -> NDArray[Any] | None:
         try:
-            found: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+            found: NDArray[Any] = np.load(self.file(start), mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return None
         rows = min(self.block_rows, self.rows - start)
-        return found if found.shape == (rows, *shape) and found.dtype == dtype else None
+        return found if found.shape == (rows, *self.shape) and found.dtype == self.dtype else None
 
     def missing(self) -> list[int]:
         """The first rows of the blocks that have to be made."""
-        return [
-            start
-            for start in self.starts()
-            if self.block(start) is None or (self.mean and self.means(start) is None)
-        ]
+        return [start for start in self.starts() if self.block(start) is None]
 
     def open(self) -> FeatureCache:
         """The features, when all blocks are there."""
-        blocks = [self.block(start) for start in self.starts()]
-        means = [self.means(start) for start in self.starts()] if self.mean else []
-        if any(block is None for block in (*blocks, *means)):
+        blocks = tuple(block for start in self.starts() if (block := self.block(start)) is not None)
+        if len(blocks) < len(self.starts()):
             raise OutputError(
                 "Features that were computed are no longer in {folder}; run the same command again.",
                 folder=self.folder,
             )
-        return FeatureCache(
-            tuple(block for block in blocks if block is not None),
-            self.block_rows,
-            np.concatenate([part for part in means if part is not None]) if means else None,
-        )
+        return FeatureCache(blocks, self.block_rows)
 
 
 def feature_numbers(precision: Precision) -> np.dtype[Any]:
@@ -183,16 +154,13 @@ def features_key(network: StagedNetwork, dtype: np.dtype[Any]) -> dict[str, Any]
     }
 
 
-def feature_plan(
-    store: Path, key: dict[str, Any], split: str, digest: str, rows: int, mean: int = 0
-) -> FeaturePlan:
+def feature_plan(store: Path, key: dict[str, Any], split: str, digest: str, rows: int) -> FeaturePlan:
     """Where the features of a split of a prepared folder go; `key` is of `features_key`."""
     text = json.dumps(key, sort_keys=True)
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
     shape = (int(key["shape"][0]), int(key["shape"][1]))
-    return FeaturePlan(
-        store / f"features-{name}" / f"{split}-{digest[:8]}", rows, shape, np.dtype(key["dtype"]), mean
-    )
+    folder = store / f"features-{name}" / f"{split}-{digest[:8]}"
+    return FeaturePlan(folder, rows, shape, np.dtype(key["dtype"]))
 
 
 _PARTS = {
@@ -227,10 +195,7 @@ def frozen_would_be_smaller(network: StagedNetwork) -> bool:
 def missing_bytes(plans: Sequence[FeaturePlan]) -> int:
     """Bytes that are still to be written."""
     return sum(
-        min(plan.block_rows, plan.rows - start)
-        * (plan.row_bytes * (plan.block(start) is None) + MEAN_BYTES * plan.mean)
-        for plan in plans
-        for start in plan.missing()
+        min(plan.block_rows, plan.rows - start) * plan.row_bytes for plan in plans for start in plan.missing()
     )
 
 
@@ -288,17 +253,10 @@ def write_features(
     total, done = sum(len(block) for block in rows) * world, 0
     for start, block in zip(mine, rows, strict=True):
         values = np.empty((len(block), *plan.shape), plan.dtype)
-        means = np.empty((len(block), plan.mean), np.float32)
         filled = 0
         while filled < len(block):
             which, pixels = next(stream)
-            if plan.mean:
-                seen = network.vision_features(pixels)
-                means[filled : filled + len(which)] = embedding(seen)
-                features = network.frozen_features(pixels, seen)
-            else:
-                features = source.at_cut(network, pixels, accelerator.device)
-            found = features.float().cpu().numpy()
+            found = source.at_cut(network, pixels, accelerator.device).float().cpu().numpy()
             _check(found, which, part.ids, partial(nonfinite_features, precision=precision))
             with np.errstate(over="ignore"):
                 kept = found.astype(plan.dtype)
@@ -307,10 +265,11 @@ def write_features(
             filled += len(which)
             done += len(which)
             progress("image features", min(done * world, total), total)
-        if plan.block(start) is None:
-            _write_block(plan, plan.file(start), values)
-        if plan.mean:
-            _write_block(plan, plan.file(start, "mean"), means)
+        file = plan.file(start)
+        # Two trainings may share the cache: each has a name of its own until the block is whole.
+        unfinished = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
+        with room_on_disk(plan.folder), written_whole(file, unfinished) as content:
+            np.save(content, values, allow_pickle=False)
     wait_for_all(accelerator)
 
 
@@ -320,13 +279,6 @@ def _check(
     sound = np.isfinite(values).all(axis=(1, 2))
     if not sound.all():
         raise fault([ids[row] for row in rows[~sound].tolist()])
-
-
-def _write_block(plan: FeaturePlan, file: Path, values: NDArray[Any]) -> None:
-    # Two trainings may share the cache: each has a name of its own until the block is whole.
-    partial = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
-    with room_on_disk(plan.folder), written_whole(file, partial) as stream:
-        np.save(stream, values, allow_pickle=False)
 
 
 def frozen_digest(network: StagedNetwork, last: Cut | None = None) -> str:

@@ -15,9 +15,6 @@ from tetkik.lab.engine.options import DataName, EngineOptions, ScheduleKind
 
 DEFAULT_BASE = "Salesforce/blip2-opt-6.7b"
 
-DRAWN = 4
-"""Captions that self-critical training draws for each image."""
-
 
 class OptimizerKind(StrEnum):
     """What changes the weights."""
@@ -46,7 +43,6 @@ class CaptionTraining(EngineOptions):
         adapter: how, with `Learning.ADAPTER`.
         cache_features: else they are computed in every epoch.
         cache: None is beside the output.
-        neighbours: kept only where validation is better with them, as are `concepts` and `self_critical`.
         judged: captions are generated in each epoch with `cider` and `rouge_l` alone.
         merge: instead of an adapter.
     """
@@ -89,35 +85,6 @@ class CaptionTraining(EngineOptions):
     stop_by: Annotated[
         StopBy, Field(description="What validation chooses the epoch by, and when to stop.")
     ] = StopBy.LOSS
-    neighbours: Annotated[
-        int,
-        Field(
-            ge=0,
-            description="Captions of so many similar training images in the prompt; the bundle then holds "
-            "the training captions.",
-        ),
-    ] = 0
-    concepts: Annotated[
-        int,
-        Field(
-            ge=0,
-            description="Names of so many concepts at most, which a head sees in the image, in the prompt.",
-        ),
-    ] = 0
-    self_critical: Annotated[
-        int,
-        Field(
-            ge=0,
-            description="Epochs of self-critical training afterwards, on --stop-by, or on CIDEr with `loss`.",
-        ),
-    ] = 0
-    self_critical_rate: Annotated[
-        float, Field(ge=0, le=1, description="Its learning rate, as a share of --learning-rate.")
-    ] = 0.1
-    self_critical_temperature: Annotated[
-        float,
-        Field(ge=0.1, le=2, description="At which its captions are drawn; lower for an unsure model."),
-    ] = 1.0
     judged: Annotated[
         int, Field(ge=1, description="Validation images to caption, in each epoch and at the end.")
     ] = 200
@@ -136,21 +103,6 @@ class CaptionTraining(EngineOptions):
     checkpoint_steps: Annotated[
         int, Field(ge=1, description="Steps between checkpoints within an epoch.")
     ] = 200
-
-    @property
-    def reward(self) -> StopBy:
-        """The metric of captions that decides what is kept."""
-        return StopBy.CIDER if self.stop_by is StopBy.LOSS else self.stop_by
-
-    @property
-    def words(self) -> bool:
-        """Whether anything about each image stands in its prompt."""
-        return bool(self.neighbours or self.concepts)
-
-    @property
-    def drawn(self) -> int:
-        """Captions of each image that go through a step at once, at most."""
-        return DRAWN if self.self_critical else 1
 
     def _check(self) -> None:
         EngineOptions._check(self)

@@ -1,4 +1,4 @@
-"""`tetkik caption train --plan`: what a training needs and how long it takes, shown before it begins.
+"""`tetkik caption train --plan`: the memory and the disk that a training needs, shown before it begins.
 
 Weights are counted and the rest is estimated, so a card can be planned for that is not there and a base that
 was not downloaded.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,6 @@ from tetkik.caption.options import Learning, Quantisation
 from tetkik.errors import UsageError
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.training.features import (
-    MEAN_BYTES,
     cache_place,
     check_room,
     feature_numbers,
@@ -36,7 +34,6 @@ from tetkik.lab.caption.training.plan_memory import (
     planned_network,
     step_memory,
 )
-from tetkik.lab.caption.training.prompts import check_prompts
 from tetkik.lab.engine.precision import Precision, torch_type
 from tetkik.language import Sentence
 
@@ -51,48 +48,22 @@ _LEFT = 0.92
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One GPU, named as `--card` takes it: bytes that a program sees, and figures of its data sheet or None.
-
-    `flops` are multiplications and additions a second of its fp16 tensor cores without sparsity, `bandwidth`
-    bytes a second of its memory.
-    """
+    """One GPU: its name, the bytes that a program sees of its memory, and whether it computes in bf16."""
 
     name: str
     memory: int
-    flops: float | None = None
-    bandwidth: float | None = None
     bf16: bool = False
 
 
-CARDS = {
-    name: Card(name, int(gib * GIB), tera * 1e12, gigabytes * 1e9, bf16)
-    for name, gib, tera, gigabytes, bf16 in (
-        ("t4", 14.75, 65, 320, False),
-        ("v100", 15.77, 112, 900, False),
-        ("l4", 22.05, 121, 300, True),
-        ("rtx3090", 23.69, 71, 936, True),
-        ("a100", 39.39, 312, 1555, True),
-        ("h100", 79.11, 989, 3350, True),
-    )
-}
-"""By name. V100 is the PCIe card with 16 GB, A100 the one with 40 GB, H100 the SXM one with 80 GB."""
-DEFAULT_CARD = "t4"
+DEFAULT_CARD = "16GB"
 
 
-def card_of(name: str | None) -> Card:
-    """The card of that name, or one of that size: `t4`, `16GB`, `24 GiB`."""
-    word = (name or DEFAULT_CARD).lower().replace(" ", "")
-    plain = word.replace("-", "").replace("_", "")
-    if plain in CARDS:
-        return CARDS[plain]
-    size = re.fullmatch(r"(\d{1,4}(?:\.\d{1,3})?)gi?b", word)
-    if size is None or not float(size[1]):
-        raise UsageError(
-            "The card {name} is not known; give one of {names}, or its memory, such as 16GB.",
-            name=name,
-            names=", ".join(sorted(CARDS)),
-        )
-    return Card(f"{size[1]} GB", int(float(size[1]) * GIB * _LEFT))
+def card_of(size: str | None) -> Card:
+    """A card of that size, such as `16GB` or `24 GiB`."""
+    found = re.fullmatch(r"(\d{1,4}(?:\.\d{1,3})?)gi?b", (size or DEFAULT_CARD).lower().replace(" ", ""))
+    if found is None or not float(found[1]):
+        raise UsageError("The card {name} is not known; give its memory, such as 16GB.", name=size)
+    return Card(f"{found[1]} GB", int(float(found[1]) * GIB * _LEFT))
 
 
 ROCOV2_ROWS, ROCOV2_VALID = 59_958, 9_904
@@ -104,16 +75,6 @@ CONTEXT = GIB // 2
 """What CUDA and its libraries take outside of tensors: 0.3 to 0.5 GiB on cards in use."""
 _LOST = 0.05
 """Share of the working bytes that the allocator loses in gaps."""
-REACHED = 0.30
-"""Share of a card's fp16 operations that training reaches: an assumption. Matrices of some hundred rows and
-heat keep a T4 well below its data sheet."""
-REACHED_MEMORY = 0.70
-"""Share of a card's memory bandwidth that writing out quantised weights reaches: an assumption."""
-_PACKED = {"nf4": 2.0, "int8": 1.0}
-"""Weights in a byte, near enough."""
-_WRITTEN = 4
-"""Bytes moved for each weight that is written out: 2 are written and read again by the product."""
-_HOUR = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +151,7 @@ class Plan:
     """What a training needs: the largest part of a step that fits; where nothing fits, one caption.
 
     `nearest` is another setting that would fit where this one does not. `images` is None where all of it
-    learns, and hours are None where the card's speed is not known.
+    learns.
     """
 
     card: Card
@@ -201,7 +162,6 @@ class Plan:
     nearest: Setting | None
     images: PassMemory | None
     cache: CachePlan | None
-    hours: Hours | None
 
 
 def plan_training(
@@ -210,10 +170,10 @@ def plan_training(
     """Plan a training for a card; nothing is trained and no weights are read.
 
     `accumulation` is raised until a part of a step fits. Without `prepared` the plan is for ROCOv2, without a
-    card for that of this computer, or a T4; the features go to `store`, where it is known.
+    card for that of this computer, or one of 16 GB; the features go to `store`, where it is known.
 
     Raises:
-        UsageError: an unknown card, or settings that do not fit the base.
+        UsageError: no size of a card, or settings that do not fit the base.
         BundleError: the base has no configuration that can be read.
         MissingExtra: torch or its companions are not installed.
     """
@@ -222,22 +182,13 @@ def plan_training(
     if options.precision is Precision.AUTO:
         options = replace(options, precision=Precision.BF16 if chosen.bf16 else Precision.FP16)
     rows = _rows(options, prepared)
-    if options.words:
-        network = planned_network(options, config, torch_type(options.precision))
-        check_prompts(network, options, prepared)
     images, cache = _images(options, config, rows, options.cache or store)
     before = 0 if images is None else images.frozen + images.working
     planner = _Planner(config, chosen, rows.longest, before)
     setting = planner.largest(options)
     fits = planner.fits(setting)
     nearest = None if fits else planner.nearest(options)
-    hours = None
-    if chosen.flops is not None:
-        short = planner.step(setting.options, setting.captions, rows.mean)
-        hours = hours_of(
-            chosen, setting.options, short.flops, setting.captions, short.frozen, images, rows.train
-        )
-    return Plan(chosen, rows, options.precision, setting, fits, nearest, images, cache, hours)
+    return Plan(chosen, rows, options.precision, setting, fits, nearest, images, cache)
 
 
 def this_card() -> Card:
@@ -256,14 +207,14 @@ class _Planner:
     tokens: int
     before: int = 0
 
-    def step(self, options: CaptionTraining, captions: int, tokens: int) -> StepMemory:
+    def step(self, options: CaptionTraining, captions: int) -> StepMemory:
         network = planned_network(options, self.config, torch_type(options.precision))
-        return step_memory(network, options, self.config, captions=captions, tokens=tokens)
+        return step_memory(network, options, self.config, captions=captions, tokens=self.tokens)
 
     def tried(self, options: CaptionTraining, captions: int) -> Setting:
         parts = -(-options.batch_size // captions)
         options = replace(options, accumulation=max(parts, options.accumulation))
-        step = self.step(options, options.drawn * captions, self.tokens)
+        step = self.step(options, captions)
         return Setting(options, captions, step, int(_LOST * step.working), self.before)
 
     def fits(self, setting: Setting) -> bool:
@@ -333,8 +284,6 @@ def _images(
         return images, None
     store = (place or Path()).resolve()
     each = math.prod(network.feature_shape()) * feature_numbers(options.precision).itemsize
-    if options.words:
-        each += MEAN_BYTES * network.stages()[0].shape[1]
     return images, CachePlan(
         cache_place(network),
         each,
@@ -343,75 +292,4 @@ def _images(
         free_bytes(store),
         frozen_would_be_smaller(network),
         certain=place is not None and not any(store.glob("features-*")),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Hours:
-    """The reasoning, line by line: hours of an epoch on one card, and of the one pass over the images.
-
-    `moved` are the bytes that an epoch moves to write out quantised weights, and `unpacking` its hours.
-    """
-
-    caption_flops: float
-    image_flops: float
-    rows: int
-    compute: float
-    moved: float
-    unpacking: float
-    images: float
-    epochs: int
-
-    def epoch(self, cards: int) -> float:
-        """Hours of one epoch without the pass over the images."""
-        return (self.compute + self.unpacking) / cards
-
-    def all(self, cards: int) -> float:
-        """Hours of the pass over the images and all epochs."""
-        return self.images / cards + self.epochs * self.epoch(cards)
-
-
-def unpacked_bytes(frozen: Mapping[str, int]) -> float:
-    """What is moved to write out all quantised weights once and to read them again."""
-    return _WRITTEN * sum(size * _PACKED[name] for name, size in frozen.items() if name in _PACKED)
-
-
-def hours_of_flops(card: Card, flops: float) -> float:
-    assert card.flops is not None
-    return flops / (card.flops * REACHED * _HOUR)
-
-
-def hours_of_bytes(card: Card, moved: float) -> float:
-    assert card.bandwidth is not None
-    return moved / (card.bandwidth * REACHED_MEMORY * _HOUR)
-
-
-def hours_of(
-    card: Card,
-    options: CaptionTraining,
-    flops: float,
-    captions: int,
-    frozen: Mapping[str, int],
-    images: PassMemory | None,
-    rows: int,
-) -> Hours:
-    """Estimate them; `frozen` are bytes by their numbers, `images` None without a cache."""
-    each = flops / captions
-    # Forward, backward, and forward once more with checkpoints.
-    times = 3 if options.checkpointing else 2
-    packed = sum(size for name, size in frozen.items() if name in _PACKED)
-    moved = times * (packed + unpacked_bytes(frozen)) * rows / captions
-    image = images.flops if images is not None else 0.0
-    if not options.cache_features:
-        # Without a cache the frozen part runs in every epoch.
-        each, image = each + image, 0.0
-    return Hours(
-        each,
-        image,
-        rows,
-        hours_of_flops(card, rows * each),
-        moved,
-        hours_of_bytes(card, moved),
-        hours_of_flops(card, rows * image),
-        options.epochs,
     )

@@ -1,27 +1,13 @@
-"""`tetkik caption train --test --plan`: what judging the test split needs and how long it takes.
-
-For every token of a batch the language model's weights are read once, and each beam computes with all of
-them; the baseline puts the training and the test images through the vision tower once.
-"""
+"""`tetkik caption train --test --plan`: the memory that judging the test split needs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from tetkik.caption.families.numerics import CHUNK
 from tetkik.caption.options import Learning, Quantisation
-from tetkik.caption.prompt_words import context_length
-from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.evaluate import EvaluationOptions
-from tetkik.lab.caption.training.plan import (
-    CONTEXT,
-    Card,
-    Plan,
-    hours_of_bytes,
-    hours_of_flops,
-    unpacked_bytes,
-)
+from tetkik.lab.caption.training.plan import CONTEXT, Card, Plan
 from tetkik.lab.caption.training.plan_memory import (
     config_of,
     depth_of,
@@ -31,10 +17,6 @@ from tetkik.lab.caption.training.plan_memory import (
 )
 from tetkik.lab.engine.precision import Precision, torch_type
 
-if TYPE_CHECKING:
-    from tetkik.lab.caption.prepared import Prepared
-
-ROCOV2_TEST = 9_927
 _FP32, _HALF = 4, 2
 _SEARCHED = 3
 """Tensors of a logit for each word and beam that a step of the search holds."""
@@ -42,35 +24,24 @@ _SEARCHED = 3
 
 @dataclass(frozen=True, slots=True)
 class EvaluationPlan:
-    """Bytes on the card, and hours on one card, None where its speed is not known.
+    """Bytes on the card.
 
-    `captions` are decoded at once, each with `beams` of at most `tokens`; `keys` are the keys and values of
-    all of them. `looked_at` are the images that the baseline compares.
+    `captions` are decoded at once, each with `beams`; `keys` are the keys and values of all of them.
     """
 
     card: Card
-    rows: int
-    looked_at: int
     captions: int
     beams: int
-    tokens: int
     weights: int
     keys: int
     working: int
-    decoding: float | None
-    looking: float | None
 
     @property
     def total(self) -> int:
         return self.weights + self.keys + self.working + CONTEXT
 
-    def all(self, cards: int) -> float:
-        """Hours on so many cards, which share both."""
-        assert self.decoding is not None and self.looking is not None
-        return (self.decoding + self.looking) / cards
 
-
-def plan_evaluation(plan: Plan, prepared: Prepared | None) -> EvaluationPlan:
+def plan_evaluation(plan: Plan) -> EvaluationPlan:
     """Plan `caption evaluate` of the test split with its usual settings, after the training of `plan`."""
     usual = EvaluationOptions()
     decoding = usual.decoding
@@ -83,8 +54,7 @@ def plan_evaluation(plan: Plan, prepared: Prepared | None) -> EvaluationPlan:
     frozen = frozen_bytes(network, options.quantisation)
     width = int(getattr(config.text_config, "hidden_size", 0) or config.text_config.d_model)
     vocabulary = network.core.get_output_embeddings().weight.shape[0]
-    context = [0] * context_length(options.neighbours, options.concepts)
-    before = network.stages()[-1].shape[0] + len(network._compose([], False, context)[0])
+    before = network.stages()[-1].shape[0] + len(network._compose([], False)[0])
     length = before + decoding.max_tokens
     beams = usual.batch_size * decoding.beams
     keys = 2 * depth_of(config) * width * beams * length * _HALF
@@ -95,27 +65,11 @@ def plan_evaluation(plan: Plan, prepared: Prepared | None) -> EvaluationPlan:
     if options.quantisation is not Quantisation.NONE:
         # One matrix at a time is written out to be multiplied.
         working += 4 * width * width * _HALF
-    rows = ROCOV2_TEST if prepared is None else prepared.rows(Split.TEST)
-    looked_at = rows + plan.rows.train
-    decoded = looked = None
-    if plan.card.flops is not None:
-        weights = sum(item.numel() for item in network.language_model.parameters())
-        # The confidence is counted in one more pass.
-        flops = rows * (2.0 * weights * (decoding.beams + 1) * length + images.flops)
-        moved = rows / usual.batch_size * decoding.max_tokens
-        moved *= sum(frozen.values()) + unpacked_bytes(frozen) + keys
-        decoded = hours_of_flops(plan.card, flops) + hours_of_bytes(plan.card, moved)
-        looked = hours_of_flops(plan.card, looked_at * images.flops)
     return EvaluationPlan(
         plan.card,
-        rows,
-        looked_at,
         usual.batch_size,
         decoding.beams,
-        decoding.max_tokens,
         images.frozen + sum(frozen.values()) + plan.setting.step.learned,
         keys,
         working,
-        decoded,
-        looked,
     )

@@ -1,9 +1,9 @@
-"""How much memory a training needs and how much it computes: parameter counts and published formulas.
+"""How much memory a training needs: parameter counts and published formulas.
 
 The network is built from its sizes alone on the meta device, which counts its weights exactly. What a step
 holds beside them is estimated: 34 bytes for each number of the width, token and layer in fp16 (Korthikanti et
 al., "Reducing activation recomputation in large transformer models", 2022; fused attention keeps no matrix of
-scores), and 2 operations for each weight and token forward, 2 or 4 backward (Kaplan et al., 2020).
+scores).
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from tetkik.caption.families.numerics import CHUNK
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.network import Cut
 from tetkik.caption.options import Learning, Quantisation
-from tetkik.caption.prompt_words import context_length
 from tetkik.errors import BundleNotFound, UsageError
 from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind
 from tetkik.lab.engine.precision import Precision, torch_type
@@ -51,7 +50,7 @@ _NF4_BLOCK, _NF4_SECOND, _NF4_CODES = 64, 256, (256 + 16 + 1) * 4
 
 @dataclass(frozen=True, slots=True)
 class StepMemory:
-    """What a step holds in memory at its peak, in bytes, and what it computes.
+    """What a step holds in memory at its peak, in bytes.
 
     `frozen` by the numbers they are kept in; `logits` of caption tokens that are alive at once with their
     gradient are part of `working`.
@@ -65,7 +64,6 @@ class StepMemory:
     batch: int
     working: int
     logits: int
-    flops: float
 
     @property
     def peak(self) -> int:
@@ -80,7 +78,6 @@ class PassMemory:
 
     frozen: int
     working: int
-    flops: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +110,6 @@ class _Stack:
         inner = (8 if self.heads else 4) + 2 * (quantisation is Quantisation.INT8)
         scores = 8 * self.heads * (self.tokens + self.seen)
         return self.tokens * (factor * self.width + inner * self.inner + scores) * size // 2
-
-    @property
-    def weights(self) -> int:
-        attention = 4 * self.width * (2 if self.seen else 1)
-        return self.layers * self.width * (attention + 2 * self.inner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +196,10 @@ def step_memory(
     weights = sum(item.numel() for item in learned)
     frozen = frozen_bytes(network, options.quantisation)
     size = torch_type(options.precision).itemsize
-    context = [0] * context_length(options.neighbours, options.concepts)
-    row = len(network._compose([0] * (tokens - 1), True, context)[0])
+    row = len(network._compose([0] * (tokens - 1), True)[0])
     stacks = _stacks(network, config, row)
     layers = [stack.layers * stack.kept(options.quantisation, size) for stack in stacks]
-    vocabulary, width = network.core.get_output_embeddings().weight.shape
+    vocabulary = network.core.get_output_embeddings().weight.shape[0]
     logits = 2 * min(captions * tokens, CHUNK) * vocabulary * _FP32
     if options.checkpointing:
         state = size if options.quantisation is Quantisation.NONE else _FP32
@@ -228,9 +219,6 @@ def step_memory(
     side = network.image.size
     pixels = (3, side * side) if cut is Cut.NOTHING else network.feature_shape()
     features = pixels[0] * pixels[1] * (_FP32 if cut is Cut.NOTHING else size)
-    passes = (3 if options.learning is Learning.FULL else 2) + options.checkpointing
-    flops = 2.0 * passes * captions * sum(stack.weights * stack.tokens for stack in stacks)
-    flops += 2.0 * passes * captions * tokens * vocabulary * width
     return StepMemory(
         frozen,
         sum(item.numel() * item.element_size() for item in learned),
@@ -240,7 +228,6 @@ def step_memory(
         captions * (features + 3 * 8 * row),
         working,
         logits,
-        flops,
     )
 
 
@@ -252,10 +239,7 @@ def pass_memory(network: StagedNetwork, config: Any, *, images: int, precision: 
     inner = getattr(config.vision_config, "intermediate_size", 4 * width)
     size = torch_type(precision).itemsize
     working = images * tokens * (5 * width + 2 * inner) * size
-    weights = sum(item.numel() for item in own)
-    return PassMemory(
-        sum(item.numel() * item.element_size() for item in own), working, 2.0 * weights * tokens
-    )
+    return PassMemory(sum(item.numel() * item.element_size() for item in own), working)
 
 
 def _stacks(network: StagedNetwork, config: Any, row: int) -> list[_Stack]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,7 +13,6 @@ from tetkik.caption.families import image_spec_of
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.options import Learning
-from tetkik.caption.prompt_words import NO_WORDS
 from tetkik.errors import TrainingError, UsageError
 from tetkik.lab.caption.interpretation import COLLAPSED, REPEATED
 from tetkik.lab.caption.prepared import Prepared
@@ -29,16 +25,12 @@ from tetkik.lab.caption.training.data import (
     make_training_data,
 )
 from tetkik.lab.caption.training.features import feature_store
-from tetkik.lab.caption.training.kept import SELF_CRITICAL, Comparison, compare
 from tetkik.lab.caption.training.model import learned_weights, load_learned, new_network, whole_network
 from tetkik.lab.caption.training.options import CaptionTraining
-from tetkik.lab.caption.training.prompts import add_prompt_words, check_prompts, without
-from tetkik.lab.caption.training.self_critical import SelfCriticalTrainer, self_critical_options
 from tetkik.lab.caption.training.trainer import CaptionTrainer, part_size
 from tetkik.lab.caption.training.tuning import Epoch, Trial, trial_sentence, tuned
 from tetkik.lab.caption.training.validation import (
     GeneratedCaptions,
-    loss_per_token,
     make_captions,
     validation_metrics,
 )
@@ -51,9 +43,6 @@ from tetkik.values import ProgressCallback
 
 _RUN = "captioner"
 _TRIAL = "trial"
-_SELF_CRITICAL = "self-critical"
-_KEPT = "kept.json"
-"""What validation decided, beside the finished network."""
 
 
 def run_training(
@@ -101,11 +90,7 @@ class _Run:
     def result(self) -> TrainingResult:
         session, options, accelerator = self.session, self.session.options, self.session.accelerator
         trials: tuple[Trial, ...] = ()
-        # Before any process goes on, so that all find the same.
-        known = self._decided()
         network = self._new(options)
-        if options.words:
-            check_prompts(network, options, self.prepared)
         data = make_training_data(
             accelerator,
             network,
@@ -115,11 +100,6 @@ class _Run:
             progress=session.progress,
             notify=self.notify,
         )
-        words, concepts = NO_WORDS, None
-        if options.words:
-            data, words, concepts = add_prompt_words(
-                accelerator, network, self.prepared, data, options, session.progress
-            )
         if options.tune:
             self._drop(network)
             del network
@@ -134,37 +114,7 @@ class _Run:
         )
         self._drop(network)
         state = self._train(network, data, options)
-        judged, kept, captions, loss = state, list[Comparison](), None, None
-        if len(data.validation):
-            learned_with = data
-            for part in data.validation.contexts:
-                bare = data.without_context(part)
-                one, captions = self._decide(
-                    (part, known, kept),
-                    partial(self._captions, network, data, captions),
-                    partial(self._captions, network, bare),
-                )
-                if not one.kept:
-                    self._say_dropped(one)
-                    data, words = bare, without(words, part)
-            captions = captions or self._captions(network, data)
-            if data is not learned_with:
-                loss = self._loss(network, data)
-        further = None
-        if options.self_critical:
-            further = self._train(network, data, options, _SELF_CRITICAL)
-            judged, former, final = further, captions, data
-            if former is not None:
-                one, captions = self._decide(
-                    (SELF_CRITICAL, known, kept), lambda: self._captions(network, final), lambda: former
-                )
-                if not one.kept:
-                    judged = state
-                    finished = self.session.work.finished(_RUN)
-                    assert finished is not None
-                    load_learned(network, load_file(finished[0]))
-        if judged is not state:
-            loss = None
+        captions = self._captions(network, data) if len(data.validation) else None
         if session.main and captions is not None:
             self._warn_of_collapse(captions)
         whole = options.merge or options.learning is Learning.FULL
@@ -181,47 +131,8 @@ class _Run:
             options=options,
             model=model,
             prepared=self.prepared,
-            metrics=validation_metrics(judged, captions, options.data_name, loss),
+            metrics=validation_metrics(state, captions, options.data_name),
             captions=captions,
-            kept=tuple(kept),
-            words=words,
-            concepts=concepts,
-            self_critical=further,
-        )
-
-    def _decided(self) -> dict[str, Comparison]:
-        """What was decided before an interruption, by part."""
-        file = self.session.work.path / _KEPT
-        found = json.loads(file.read_text("utf-8")) if file.is_file() else []
-        return {one["part"]: Comparison(**one) for one in found}
-
-    def _decide(
-        self,
-        decided: tuple[str, dict[str, Comparison], list[Comparison]],
-        made: Callable[[], GeneratedCaptions],
-        other: Callable[[], GeneratedCaptions],
-    ) -> tuple[Comparison, GeneratedCaptions]:
-        """Whether validation keeps a part, and the captions of what it keeps.
-
-        `decided` are the part, what is known from before, and what was decided in this run, to which it adds.
-        """
-        part, known, kept = decided
-        if part in known:
-            kept.append(known[part])
-            return known[part], (made if known[part].kept else other)()
-        captions, without = made(), other()
-        kept.append(compare(part, captions, without.made, self.session.options.reward))
-        if self.session.main:
-            self.session.work.write(_KEPT, json.dumps([asdict(one) for one in kept]).encode())
-        return kept[-1], captions if kept[-1].kept else without
-
-    def _say_dropped(self, one: Comparison) -> None:
-        self.notify(
-            Sentence(
-                "What {part} puts into prompts is left out: {difference} with it is no sure gain for these "
-                "weights, which learned with it. Train again without {part} to compare fairly.",
-                {"part": one.part, "difference": one.difference},
-            )
         )
 
     def _warn_of_collapse(self, captions: GeneratedCaptions) -> None:
@@ -242,10 +153,9 @@ class _Run:
         self, network: StagedNetwork, data: TrainingData, options: CaptionTraining, run: str
     ) -> CaptionTrainer:
         work = self.session.work if run != _TRIAL else None
-        kind = CaptionTrainer
-        if run == _SELF_CRITICAL:
-            kind, options = SelfCriticalTrainer, self_critical_options(options)
-        return kind(self.session.accelerator, network, data, options, run=run, work=work, notify=self.notify)
+        return CaptionTrainer(
+            self.session.accelerator, network, data, options, run=run, work=work, notify=self.notify
+        )
 
     def _tuned(self, data: TrainingData) -> tuple[CaptionTraining, tuple[Trial, ...]]:
         session = self.session
@@ -264,31 +174,22 @@ class _Run:
         return found
 
     def _train(
-        self, network: StagedNetwork, data: TrainingData, options: CaptionTraining, run: str = _RUN
+        self, network: StagedNetwork, data: TrainingData, options: CaptionTraining
     ) -> TrainingState[Epoch]:
         """To the end, or take it up where it was left, or as it was finished."""
         session = self.session
-        finished = session.work.finished(run)
+        finished = session.work.finished(_RUN)
         if finished is not None:
             load_learned(network, load_file(finished[0]))
             return TrainingState.from_json(finished[1], Epoch)
-        state = self._trainer(network, data, options, run).run(session.progress)
+        state = self._trainer(network, data, options, _RUN).run(session.progress)
         if session.main:
-            session.work.finish(run, tensors_as_bytes(learned_weights(network)), asdict(state))
+            session.work.finish(_RUN, tensors_as_bytes(learned_weights(network)), asdict(state))
         wait_for_all(session.accelerator)
         return state
 
-    def _loss(self, network: StagedNetwork, data: TrainingData) -> float:
-        options, accelerator = self.session.options, self.session.accelerator
-        size = part_size(options, accelerator.num_processes)
-        return loss_per_token(accelerator, network, data.validation, size, options.precision)
-
-    def _captions(
-        self, network: StagedNetwork, data: TrainingData, known: GeneratedCaptions | None = None
-    ) -> GeneratedCaptions:
-        """Captions of the validation sample, where they are not `known` already."""
-        if known is not None:
-            return known
+    def _captions(self, network: StagedNetwork, data: TrainingData) -> GeneratedCaptions:
+        """Captions of the validation sample."""
         options, accelerator = self.session.options, self.session.accelerator
         made = make_captions(
             accelerator,

@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -30,8 +29,6 @@ from tetkik.lab.engine.precision import autocast
 from tetkik.lab.engine.session import Notify
 from tetkik.lab.engine.trainer import Trainer
 
-WITHOUT_CONTEXT = 0.25
-"""Share of the rows of a step whose prompt lacks the names of concepts, or the captions of neighbours."""
 WINDOW = 32
 """Steps whose rows are sorted by length together."""
 
@@ -125,7 +122,7 @@ class CaptionTrainer(Trainer[Epoch]):
         """Summed over the caption tokens of some rows."""
         training, device = self._data.training, self._device
         features = training.features.at_cut(self._network, stored, device)
-        batch = training.batch(self._network, rows, self._without_context(rows))
+        batch = training.batch(self._network, rows)
         with autocast(device, self._options.precision):
             loss: Tensor = self._module(
                 features,
@@ -135,17 +132,6 @@ class CaptionTrainer(Trainer[Epoch]):
                 self._options.smoothing,
             )
         return loss
-
-    def _without_context(self, rows: Rows) -> set[tuple[str, int]]:
-        """What rows learn without in this step, so that the model can do without it."""
-        parts = tuple(self._data.training.contexts)
-        draws = {row: np.random.default_rng((self._seed, self._state.step, row)) for row in rows.tolist()}
-        return {
-            (part, row)
-            for row, draw in draws.items()
-            for part, drawn in zip(parts, draw.random(len(parts)), strict=True)
-            if drawn < WITHOUT_CONTEXT
-        }
 
     def _reduce_gradients(self) -> Tensor:
         """Sum them over processes, undo their scaling and clip them; their norm before that."""

@@ -67,7 +67,7 @@ def make_captions(
         for which, stored in prefetched(part.features.fetch, mine):
             features = part.features.at_cut(network, stored, accelerator.device)
             with autocast(accelerator.device, precision):
-                made = network.generate(features, options, part.contexts_of(which))
+                made = network.generate(features, options)
             found += [(row, item.text) for row, item in zip(which.tolist(), made, strict=True)]
     by_row = dict(gathered(accelerator, found))
     return [by_row[row] for row in rows.tolist()]
@@ -89,19 +89,16 @@ class GeneratedCaptions:
 
 
 def validation_metrics(
-    state: TrainingState[Epoch], generated: GeneratedCaptions | None, data: str, loss: float | None = None
+    state: TrainingState[Epoch], generated: GeneratedCaptions | None, data: str
 ) -> tuple[Metric, ...]:
-    """Loss a token, and CIDEr, ROUGE-L and the share of different captions.
-
-    Without `loss` it is that of the epoch that was kept.
+    """Loss a token of the epoch that was kept, and CIDEr, ROUGE-L and the share of different captions.
 
     CIDEr's document frequencies stay those of all rows where groups are drawn for its interval.
     """
     if generated is None:
         return ()
     metrics = []
-    if loss is None:
-        loss = state.epochs[state.best_epoch - 1].validation_loss
+    loss = state.epochs[state.best_epoch - 1].validation_loss
     if loss is not None:
         metrics.append(Metric(name="loss", value=loss, n=len(generated.part), data=data, split=SPLIT))
     measures = quick_measures(generated.made, [truth for _, truth, _ in generated.listed])
