@@ -30,8 +30,8 @@ from caption_common import Job, Result, trained_by_recipe
 from caption_material import SIZES, sentence, write_base, write_data
 from figures import judged, record
 from tetkik.caption.adapters import make_trainable
-from tetkik.caption.families.base_location import BaseLocation
 from tetkik.caption.families.blip2 import Blip2Network
+from tetkik.caption.families.staged import BaseLocation
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.options import Quantisation
 from tetkik.lab.caption.training.data import EncodedSplit, TrainingData

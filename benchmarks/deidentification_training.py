@@ -26,8 +26,9 @@ from babel.messages.pofile import read_po
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
-from tetkik.privacy import identifiers, tagger
-from tetkik.privacy.mask import find_personal
+from tetkik.privacy import rules as identifiers
+from tetkik.privacy import tagger
+from tetkik.privacy.rules import find_personal
 from tetkik.report.deidentify import UID
 from tetkik.turkish import flat
 

@@ -32,7 +32,7 @@ from PIL import Image
 from figures import record
 from tetkik.bundle import Bundle, Task, open_bundle, resolve, write_manifest
 from tetkik.findings.heatmaps import Heatmaps, Method, Occlusion, heatmaps_for, onto_image
-from tetkik.findings.interface import FindingsModel
+from tetkik.findings.onnx_model import FindingsModel
 from tetkik.findings.predict import load_model
 from tetkik.imaging.prepare import normalise, to_square
 from tetkik.imaging.read import read_image

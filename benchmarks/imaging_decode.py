@@ -54,8 +54,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from figures import judged, record  # noqa: E402
 from tests.phantom import draw_phantom  # noqa: E402
-from tetkik.imaging.codestream import parse_codestream  # noqa: E402
-from tetkik.imaging.decoders import decode  # noqa: E402
+from tetkik.imaging.decoders import decode, parse_codestream  # noqa: E402
 from tetkik.imaging.prepare import Preprocessing, prepare  # noqa: E402
 from tetkik.imaging.read import read_image  # noqa: E402
 

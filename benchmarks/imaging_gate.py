@@ -33,7 +33,7 @@ import imaging_gate_scenes as scenes  # noqa: E402
 from figures import judged, record  # noqa: E402
 from tetkik.cli.findings_gate import films_of  # noqa: E402
 from tetkik.imaging.gate import judge  # noqa: E402
-from tetkik.imaging.gate.classifier import Classifier, load_classifier  # noqa: E402
+from tetkik.imaging.gate.judge import Classifier, load_classifier  # noqa: E402
 from tetkik.imaging.read import read_image  # noqa: E402
 from tetkik.lab.findings.data import read_labels  # noqa: E402
 from tetkik.lab.gate.examples import (  # noqa: E402

@@ -90,8 +90,8 @@ def desk(address: str, cookie: str, csrf: str, prefixes: list[str]) -> list[floa
 
 def built_in() -> list[str]:
     """Complaints that come with the program."""
-    from tetkik.triage.questions import questions
-    from tetkik.triage.urgency.rule_file import load_rules
+    from tetkik.triage.predict import questions
+    from tetkik.triage.urgency.rules import load_rules
 
     answers = [answer.sentence for question in questions() for answer in question.answers]
     return [rule.example for rule in load_rules().rules if rule.example] + answers

@@ -29,7 +29,7 @@ from report_sentences import Row, rows_of, strictly
 from tetkik.language import Language
 from tetkik.report.composer import compose
 from tetkik.report.facts import Facts
-from tetkik.report.grounding import check, check_draft, entailment
+from tetkik.report.grounding import check, check_draft
 from tetkik.report.grounding.claims import Claims
 from tetkik.statistics import wilson_interval
 from tetkik.values import Fault
@@ -83,7 +83,7 @@ def recorded() -> Iterator[list[frozenset[str]]]:
     seen: list[frozenset[str]] = []
 
     def rules_decide(claims: Claims, faults: Collection[Fault], facts: Facts, language: Language) -> float:
-        seen.append(entailment.features(claims, faults, facts, language))
+        seen.append(check.features(claims, faults, facts, language))
         return float(bool(faults))
 
     with patch.object(check, "probability_unborne", rules_decide):
@@ -106,7 +106,7 @@ def learned(examples: Sequence[Example]) -> tuple[float, dict[str, float]]:
 def decided(example: Example, bias: float, weights: dict[str, float]) -> bool:
     """Whether the check marks it."""
     score = bias + sum(weights.get(name, 0) for name in example.names)
-    least = entailment.CLEARS if example.ruled else entailment.ADDS
+    least = check.CLEARS if example.ruled else check.ADDS
     return example.certain or 1 / (1 + math.exp(-score)) >= least
 
 

@@ -37,7 +37,7 @@ from figures import judged, record
 from tetkik.language import Language
 from tetkik.report.passages import library
 from tetkik.report.retrieval import Retriever
-from tetkik.report.retrieval.lexical import LexicalIndex, asked_as, other_names
+from tetkik.report.retrieval.search import LexicalIndex, asked_as, other_names
 from tetkik.statistics import ClusterBootstrap, percentile_interval
 from tetkik.values import Passage
 

@@ -38,7 +38,7 @@ import simpy
 
 from figures import judged, record
 from tetkik.fleet import worker
-from tetkik.integrations import study_imports
+from tetkik.integrations import importing
 from tetkik.values import Priority
 
 STATIONS = ("send", "receive", "import", "work", "database")
@@ -55,7 +55,7 @@ RED_PACE = 0.2
 """Red cases a second that fleet_overload.py adds."""
 IDLE_REDS = 20
 """That it sends one after another, before anything else."""
-LOOKS = {"import": study_imports.POLL_SECONDS, "work": worker.POLL_SECONDS}
+LOOKS = {"import": importing.POLL_SECONDS, "work": worker.POLL_SECONDS}
 """Seconds between two looks of an importer or a worker that has nothing to do."""
 _SPREAD = 0.35
 """The standard deviation of the logarithm of a time, where none was measured."""
@@ -270,7 +270,7 @@ def station_times(row: Mapping[str, float]) -> dict[str, tuple[float]]:
 
 def places_of(workers: int, cores: int) -> dict[str, int]:
     """The places of the stations."""
-    imports = study_imports.imports_for(cores)
+    imports = importing.imports_for(cores)
     return {
         "send": 1,
         "receive": 4,

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tetkik import turkish
-from tetkik.triage.urgency.rule_file import load_rules
+from tetkik.triage.urgency.rules import load_rules
 
 _WORD = re.compile(r"[a-z]{5,}")
 _WRITERS = 3

@@ -151,7 +151,7 @@ def encoder_logits(prepared: Any, options: TransformerOptions) -> NDArray[np.flo
     import torch
 
     from tetkik.lab.engine.checkpoint import WorkFolder
-    from tetkik.triage.transformer.tokens import padded
+    from tetkik.triage.transformer import padded
 
     logits = np.zeros((len(prepared.truth), len(prepared.labels)), dtype=np.float32)
     with (

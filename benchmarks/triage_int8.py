@@ -75,8 +75,7 @@ def build(model: Any, folder: Path) -> tuple[dict[str, Runner], dict[str, int]]:
     import torch
 
     from tetkik.lab.triage.transformer.export import export_fp32, quantise
-    from tetkik.triage.transformer.model import OnnxNetwork
-    from tetkik.triage.transformer.tokens import TextReader
+    from tetkik.triage.transformer import OnnxNetwork, TextReader
 
     export_fp32(model, folder / "fp32.onnx")
     quantise(folder / "fp32.onnx", folder / "int8.onnx")

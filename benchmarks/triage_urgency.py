@@ -21,7 +21,7 @@ from tetkik.lab.triage.urgency.train import UrgencyFigures
 from tetkik.settings import settings
 from tetkik.statistics import wilson_interval
 from tetkik.triage.urgency import assess
-from tetkik.triage.urgency.reader import LEVELS, UrgencyReader
+from tetkik.triage.urgency.assess import LEVELS, UrgencyReader
 from tetkik.values import UrgencyLevel
 
 Ints = NDArray[np.int64]

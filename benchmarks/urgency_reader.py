@@ -36,7 +36,7 @@ from tetkik.statistics import wilson_interval
 from tetkik.triage.calibration import softmax
 from tetkik.triage.linear.model import LinearModel
 from tetkik.triage.urgency import assess
-from tetkik.triage.urgency.reader import LEVELS, UrgencyReader, level_of
+from tetkik.triage.urgency.assess import LEVELS, UrgencyReader, level_of
 from triage_urgency import HEAD, levels_of, macro_interval, read_table, show
 
 DATA = Path(__file__).parent.parent / "data"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tetkik.integrations.hl7.acknowledge import CONDITIONS
-from tetkik.integrations.hl7.content import EVENTS, VERSIONS, Control, Event
-from tetkik.integrations.hl7.mapping import load_mapping
+from tetkik.integrations.hl7.content import EVENTS, VERSIONS, Control, Event, load_mapping
+from tetkik.integrations.hl7.intake import CONDITIONS
 from tetkik.integrations.hl7.message import MOST_BYTES
 from tetkik.records.lifecycle.idempotent_responses import KEPT
 

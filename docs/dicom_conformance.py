@@ -13,10 +13,10 @@ from pydicom.uid import (
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from tetkik.integrations.configuration import DicomListener, ResultForm, Service
 from tetkik.integrations.dicom import acceptor, commitment, query, worklist
-from tetkik.integrations.dicom.bounds import MAXIMUM_PDU
-from tetkik.integrations.dicom.offer import PLAIN_SYNTAXES, STORAGE_SYNTAXES, offered
+from tetkik.integrations.dicom.acceptor import MAXIMUM_PDU
+from tetkik.integrations.dicom.commitment import PLAIN_SYNTAXES, STORAGE_SYNTAXES, offered
+from tetkik.integrations.systems import DicomListener, ResultForm, Service
 from tetkik.records.reports.outbox import DICOM_FORMS, REJECTION
 
 Part = str | tuple[tuple[str, ...], list[tuple[str, ...]]]

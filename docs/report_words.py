@@ -11,9 +11,8 @@ from enum import StrEnum
 from typing import Any
 
 from tetkik.language import Language, Sentence
-from tetkik.report.draft import draft_report
+from tetkik.report.draft import SLOTS, draft_report
 from tetkik.report.facts import CERTAIN, PROBABLE
-from tetkik.report.template import SLOTS
 from tetkik.values import (
     BasisKind,
     Certainty,

@@ -111,7 +111,7 @@ def _model(options: SmallBase, vocabulary: int, backbone: Path | None) -> Any:
     if backbone is None:
         model = Blip2ForConditionalGeneration(config)
     else:
-        from tetkik.caption.families.small_blip2 import SmallBlip2
+        from tetkik.caption.families.blip2 import SmallBlip2
 
         weights = read_backbone(backbone)
         model = SmallBlip2(config)
@@ -172,7 +172,7 @@ def _transformer(options: SmallBase) -> dict[str, Any]:
 
 
 def _tower(options: SmallBase) -> dict[str, Any]:
-    from tetkik.caption.families.small_blip2 import STRIDE, WIDTH
+    from tetkik.caption.families.blip2 import STRIDE, WIDTH
 
     # No layers: the transformer that these describe is replaced before it is used.
     return {

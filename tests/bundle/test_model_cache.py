@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tetkik.bundle import ModelCache, model_cache, resolve, sha256_of, staged_folder, write_manifest
+from tetkik.bundle import ModelCache, resolve, sha256_of, staged_folder, store, write_manifest
 from tetkik.bundle.manifest import Manifest, Task
 from tetkik.errors import BundleCorrupt, BundleNotFound
 
@@ -50,7 +50,7 @@ def folder(tmp_path):
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
-    monkeypatch.setattr(model_cache, "_PAUSE", 0.0)
+    monkeypatch.setattr(store, "_PAUSE", 0.0)
 
 
 def test_it_is_loaded_once_and_names_its_bundle(folder):

@@ -7,8 +7,7 @@ import json
 import pytest
 
 from tetkik.bundle import open_bundle
-from tetkik.bundle.archive import export_bundle, import_bundle
-from tetkik.bundle.store import write_manifest
+from tetkik.bundle.store import export_bundle, import_bundle, write_manifest
 from tetkik.errors import BundleCorrupt
 
 onnx = pytest.importorskip("onnx")

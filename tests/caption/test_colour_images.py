@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.imaging.files import as_bytes, dataset, picture
-from tetkik.caption.colour_images import open_picture
 from tetkik.caption.image_spec import ImageSpec
+from tetkik.caption.predict import open_picture
 from tetkik.errors import InputError
 from tetkik.imaging.read import read_bytes
 from tetkik.settings import settings

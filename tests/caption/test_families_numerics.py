@@ -12,7 +12,7 @@ import torch
 from tests.caption.network_kit import batch_of, learned, mean, opened, pixels, summed
 from tests.caption.tiny import tiny_blip2
 from tetkik.caption.adapters import add_adapter
-from tetkik.caption.families import numerics
+from tetkik.caption.families import staged
 from tetkik.caption.options import AdapterOptions
 
 
@@ -37,7 +37,7 @@ def test_logits_are_made_of_caption_tokens_only(bases: dict[str, Path], language
     gradients = [weight.grad.clone() for weight in learned(network)]
     # In chunks: never more than so many rows at once, and the same answer.
     rows.clear()
-    monkeypatch.setattr(numerics, "CHUNK", 8)
+    monkeypatch.setattr(staged, "CHUNK", 8)
     network.model.zero_grad()
     parts = summed(network, features, batch)
     parts.backward()
@@ -106,7 +106,7 @@ def test_the_loss_is_taken_in_fp32():
     hidden = torch.full((3, 1), 6.0e4, dtype=torch.float16)
     wanted = torch.tensor([1, 0, 1])
     head = torch.tensor([[1.0], [-1.0]], dtype=torch.float16)
-    losses = numerics.token_losses(hidden, lambda part: part @ head.T, wanted)
+    losses = staged.token_losses(hidden, lambda part: part @ head.T, wanted)
     assert losses.dtype == torch.float32
     torch.testing.assert_close(losses, torch.tensor([119_936.0, 0.0, 119_936.0]), rtol=1e-3, atol=0)
 

@@ -11,10 +11,9 @@ from PIL import Image
 
 from tests.caption.tiny import tiny_blip2
 from tests.imaging.files import as_bytes, dataset, picture
-from tetkik.caption.colour_images import open_picture
 from tetkik.caption.families import load_base
 from tetkik.caption.network import DecodingOptions, Generated
-from tetkik.caption.predict import Captioner
+from tetkik.caption.predict import Captioner, open_picture
 from tetkik.errors import BundleCorrupt, InputError, TetkikError
 from tetkik.language import Language
 from tetkik.values import CaptionResult

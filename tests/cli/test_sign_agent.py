@@ -20,8 +20,14 @@ from tests.documents.certificates import (
 )
 from tests.documents.sample import document
 from tetkik.cli.sign_agent import Agent, serving
-from tetkik.documents.card import read_card, sign_with_card
-from tetkik.documents.pades import PadesOptions, examine_signature, finish_signature, prepare_signature
+from tetkik.documents.pades import (
+    PadesOptions,
+    examine_signature,
+    finish_signature,
+    prepare_signature,
+    read_card,
+    sign_with_card,
+)
 from tetkik.documents.pdf import to_pdf
 from tetkik.errors import InputError
 from tetkik.values import ReportState

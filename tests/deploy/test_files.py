@@ -17,7 +17,7 @@ from packaging.version import Version
 
 from tests.programs import program
 from tests.test_documentation import COMMANDS
-from tetkik.integrations.configuration import load_configuration
+from tetkik.integrations.systems import load_configuration
 from tetkik.settings import Settings
 
 ROOT = Path(__file__).parents[2]

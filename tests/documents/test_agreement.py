@@ -23,7 +23,7 @@ from tests.documents.test_sr import items
 from tetkik.documents.capture import to_capture
 from tetkik.documents.fhir import to_fhir
 from tetkik.documents.hl7 import to_hl7
-from tetkik.documents.particulars import NATIONAL_OID
+from tetkik.documents.parts import NATIONAL_OID
 from tetkik.documents.pdf import to_pdf
 from tetkik.documents.rejection import to_rejection
 from tetkik.documents.sr import to_sr

@@ -13,8 +13,8 @@ from fhir.resources.R4B.bundle import Bundle
 
 from tests.documents.programs import validated
 from tests.documents.sample import IDENTITY, RESULT, TAGS, document
-from tetkik.documents.codes import SNOMED
 from tetkik.documents.fhir import to_fhir
+from tetkik.documents.parts import SNOMED
 from tetkik.language import Language
 from tetkik.values import FINDING_LABELS, Identity, JudgedFinding, Judgement, ReportedImage, ReportState
 

@@ -32,9 +32,9 @@ from tests.documents.test_pdf import pages
 from tetkik.documents.capture import to_image_capture
 from tetkik.documents.fhir import to_fhir
 from tetkik.documents.hl7 import to_hl7
+from tetkik.documents.parts import statements
 from tetkik.documents.pdf import to_pdf
 from tetkik.documents.sr import to_sr
-from tetkik.documents.statements import statements
 from tetkik.documents.text import to_text
 from tetkik.language import Language
 from tetkik.values import Identity, ImageTags, JudgedFinding, Judgement, ReportDocument, ReportState

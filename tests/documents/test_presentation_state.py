@@ -19,7 +19,7 @@ from tests.documents.judged import LENGTH
 from tests.documents.programs import said
 from tests.documents.sample import IDENTITY, document
 from tests.documents.test_drawn_documents import ARROW, BOX, ELLIPSE, TEXT
-from tetkik.documents.drawn import drawing_of
+from tetkik.documents.picture import drawing_of
 from tetkik.documents.presentation_state import GreyRange, StateMeta, to_presentation_state
 from tetkik.errors import InputError
 from tetkik.imaging.presentation import is_presentation_state, range_of, read_state, states_of

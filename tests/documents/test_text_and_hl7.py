@@ -10,13 +10,7 @@ import pytest
 
 from tests.documents.sample import IDENTITY, RESULT, document, draft
 from tetkik.documents.hl7 import MessageForm, to_hl7
-from tetkik.documents.report_phrases import (
-    date_words,
-    moment_words,
-    number_words,
-    patient_name,
-    percent_words,
-)
+from tetkik.documents.parts import date_words, moment_words, number_words, patient_name, percent_words
 from tetkik.documents.text import to_text
 from tetkik.language import Language
 from tetkik.values import Finding, Identity, ReportState, ThresholdOn

@@ -19,10 +19,10 @@ from tetkik.documents.capture import to_capture
 from tetkik.documents.encapsulated_pdf import to_encapsulated_pdf
 from tetkik.documents.fhir import to_fhir
 from tetkik.documents.hl7 import to_hl7
+from tetkik.documents.parts import WITHDRAWN, withdrawal_reason
 from tetkik.documents.pdf import to_pdf
 from tetkik.documents.presentation_state import drawn_images, to_report_states
 from tetkik.documents.rejection import to_rejection
-from tetkik.documents.report_phrases import WITHDRAWN, withdrawal_reason
 from tetkik.documents.sr import to_sr
 from tetkik.documents.text import to_text
 from tetkik.language import Language

@@ -17,13 +17,15 @@ from safetensors.torch import load_file, save_file
 from tests.findings.small_classifiers import MULTI, NAMES, SHARED, SINGLE, write_classifier
 from tetkik.errors import BundleCorrupt, BundleMismatch, BundleNotFound, MissingExtra
 from tetkik.findings.label_names import to_shared
-from tetkik.findings.networks import build, image_processor, preprocessing_of
+from tetkik.findings.networks import build, huggingface, preprocessing_of
 from tetkik.findings.networks.huggingface import (
+    PROCESSOR,
     activation_of,
     label_names,
     open_classifier,
+    processor_settings,
+    read_preprocessing,
 )
-from tetkik.findings.networks.image_processor import PROCESSOR, processor_settings, read_preprocessing
 from tetkik.imaging.prepare import Resample, prepare
 from tetkik.language import Language
 from tetkik.networks.huggingface import model_folder
@@ -158,10 +160,10 @@ MINUS_ONE_TO_ONE = {
 HALF = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3}
 
 
-@pytest.mark.parametrize("agreed", image_processor._TRIED)
+@pytest.mark.parametrize("agreed", huggingface._TRIED)
 def test_a_processor_that_agrees_on_one_image_only_is_refused(tmp_path, monkeypatch, agreed):
     folder = write_classifier(tmp_path / "model", "vit")
-    followed = image_processor._open(folder)
+    followed = huggingface._open(folder)
 
     class Other:
         def __getattr__(self, name):
@@ -171,7 +173,7 @@ def test_a_processor_that_agrees_on_one_image_only_is_refused(tmp_path, monkeypa
             turned = picture if picture.size[::-1] == agreed else picture.rotate(180)
             return followed(turned, **how)
 
-    monkeypatch.setattr(image_processor, "_open", lambda _: Other())
+    monkeypatch.setattr(huggingface, "_open", lambda _: Other())
     with pytest.raises(BundleCorrupt, match="does what Tetkik cannot do"):
         read_preprocessing(folder)
 

@@ -18,8 +18,7 @@ from PIL import Image
 from tests.findings.bundles import PREPROCESSING, make_findings_bundle
 from tests.patience import PATIENCE
 from tetkik.errors import InputError, TetkikError, UsageError
-from tetkik.findings.pipeline import BATCH, PreprocessWorker, preprocess_many
-from tetkik.findings.predict import load_findings
+from tetkik.findings.predict import BATCH, PreprocessWorker, load_findings, preprocess_many
 from tetkik.findings.preprocess import PreparedImage, PreprocessRequest, preprocess_file
 from tetkik.imaging import subprocess_worker
 
@@ -228,7 +227,7 @@ def test_modules_in_the_working_folder_are_not_run(tmp_path, images, monkeypatch
 def test_a_child_ends_with_its_parent(images):
     code = (
         "import sys, os\n"
-        "from tetkik.findings.pipeline import PreprocessWorker as Worker\n"
+        "from tetkik.findings.predict import PreprocessWorker as Worker\n"
         "from tetkik.findings.preprocess import PreprocessRequest as Request\n"
         "from tetkik.imaging.prepare import Preprocessing\n"
         f"w = Worker(Request(Preprocessing(64), gate=False)); w.preprocess_file({str(images[0])!r})\n"

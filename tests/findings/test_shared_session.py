@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.patience import PATIENCE
-from tetkik.findings.shared_session import MOST, SharedSession
+from tetkik.findings.onnx_model import MOST, SharedSession
 
 
 class Graph:

@@ -167,7 +167,7 @@ def operations(reader: Any, text: str) -> int:
 def main() -> None:
     count_patterns()
     from tests.fuzzing.text_readers import TEXT_READERS
-    from tetkik.report.labeler import text
+    from tetkik.report.labeler import read as text
 
     text.LONGEST = SENTENCE
     requests = json.loads(sys.stdin.read())

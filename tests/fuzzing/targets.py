@@ -47,15 +47,15 @@ from tetkik.imaging.deidentify import Options, Secret, deidentify_bytes
 from tetkik.imaging.presentation import read_state, states_of
 from tetkik.imaging.read import read_bytes
 from tetkik.imaging.tag_list import list_tags
-from tetkik.integrations.dicom.headers import HeaderRequest
-from tetkik.integrations.dicom.headers import read_header as read_dicom_header
-from tetkik.integrations.hl7.check import check_message
+from tetkik.integrations.dicom.spool import HeaderRequest
+from tetkik.integrations.dicom.spool import read_header as read_dicom_header
+from tetkik.integrations.hl7.intake import check_message
 from tetkik.records.database import Records
 from tetkik.records.lifecycle.backup import MANIFEST, make_backup
 from tetkik.records.lifecycle.backup_file import read_header, read_members, write_archive
 from tetkik.records.lifecycle.restore import restore_backup
-from tetkik.report.findings_file import read_findings
-from tetkik.report.passages.document_reader import read_blocks
+from tetkik.report.facts import read_findings
+from tetkik.report.passages.documents import read_blocks
 from tetkik.service.kit.http.incoming_files import MemoryBudget
 from tetkik.service.studies.archive import Archive
 

@@ -12,8 +12,15 @@ from tetkik.bundle import Task, resolve
 from tetkik.bundle.store import staged_folder, write_manifest
 from tetkik.errors import BundleCorrupt, BundleMismatch
 from tetkik.imaging.gate import judge
-from tetkik.imaging.gate.classifier import BUILT_IN, OUTPUTS, Classifier, load_classifier
-from tetkik.imaging.gate.judge import LEAST_SIDE, exposure_flaws, is_page
+from tetkik.imaging.gate.judge import (
+    BUILT_IN,
+    LEAST_SIDE,
+    OUTPUTS,
+    Classifier,
+    exposure_flaws,
+    is_page,
+    load_classifier,
+)
 from tetkik.language import Language
 from tetkik.values import FileFormat, Flaw, GateResult, Identity, ImageTags, Radiograph, Route, View
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tetkik.imaging.gate.tags import ModalityGroup, Part, read_tag_claims
+from tetkik.imaging.gate.judge import ModalityGroup, Part, read_tag_claims
 from tetkik.values import FileFormat, ImageTags, Radiograph, View
 
 CR, CT, SC = (

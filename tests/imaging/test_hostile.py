@@ -38,7 +38,7 @@ from tests.imaging.files import (
 from tests.imaging.isolated import Outcome, read_isolated
 from tetkik.errors import InputError
 from tetkik.imaging import limits
-from tetkik.imaging.codestream import CodestreamError, parse_codestream
+from tetkik.imaging.decoders import CodestreamError, parse_codestream
 from tetkik.imaging.read import read_bytes
 
 MEGABYTE = 1 << 20

@@ -13,9 +13,8 @@ from pydicom.dataset import Dataset
 
 from tests.imaging.planted import SYNTAXES, left_in, planted_files
 from tetkik.imaging.deidentify import BurnedIn, Options, Secret, deidentify_bytes
-from tetkik.imaging.deidentify.binary import clean_profile
-from tetkik.imaging.deidentify.pixels import clean_rle
-from tetkik.imaging.deidentify.technical import clean_code, is_technical
+from tetkik.imaging.deidentify.pixels import clean_profile, clean_rle
+from tetkik.imaging.deidentify.profile import clean_code, is_technical
 
 SECRET, OPTIONS = Secret(b"0123456789abcdef"), Options(burned_in=BurnedIn.WARN)
 

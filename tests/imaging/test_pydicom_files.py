@@ -12,12 +12,12 @@ import pytest
 from pydicom import dcmread
 
 from tetkik.errors import InputError
-from tetkik.imaging.colour import rgb_of_ybr
+from tetkik.imaging.decoders import rgb_of_ybr
 from tetkik.imaging.deidentify import BurnedIn, Options, deidentify_bytes, new_secret
 from tetkik.imaging.dicom import parse_dicom
-from tetkik.imaging.dicom_frame import read_frame, read_layout
+from tetkik.imaging.dicom_pixels import read_frame, read_layout
 from tetkik.imaging.gate import judge
-from tetkik.imaging.library_warnings import suppress_library_warnings
+from tetkik.imaging.limits import suppress_library_warnings
 from tetkik.imaging.read import read_bytes
 from tetkik.language import Language
 from tetkik.values import DisplayPixels, Flaw, Radiograph

@@ -16,7 +16,7 @@ from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRBigEndian, ImplicitVRL
 from tests.imaging.files import LOSSLESS, as_bytes, dataset, picture
 from tests.phantom import write_phantom
 from tetkik.errors import InputError
-from tetkik.imaging.library_warnings import suppress_library_warnings
+from tetkik.imaging.limits import suppress_library_warnings
 from tetkik.imaging.prepare import Preprocessing, prepare
 from tetkik.imaging.read import read_bytes, read_image
 from tetkik.language import Language

@@ -21,10 +21,8 @@ from tests.imaging.files import as_bytes, dataset, deflated, picture, raster, so
 from tests.imaging.isolated import read_isolated
 from tests.imaging.test_hostile import MEGABYTE, chunk
 from tetkik.errors import InputError, TetkikError
-from tetkik.imaging.frames import receive, send
 from tetkik.imaging.read import read_bytes
-from tetkik.imaging.sandbox import enter_sandbox
-from tetkik.imaging.subprocess_worker import ReaderPool, SubprocessWorker
+from tetkik.imaging.subprocess_worker import ReaderPool, SubprocessWorker, enter_sandbox, receive, send
 from tetkik.values import Radiograph
 
 pytestmark = pytest.mark.attack
@@ -95,15 +93,19 @@ def test_a_decoder_that_was_taken_over_reaches_nothing(tmp_path, monkeypatch):
 
 @linux
 def test_the_calls_are_filtered_on_every_architecture():
-    assert enter_sandbox.__module__ == "tetkik.imaging.sandbox"
-    from tetkik.imaging import sandbox
+    assert enter_sandbox.__module__ == "tetkik.imaging.subprocess_worker"
+    from tetkik.imaging import subprocess_worker
 
-    for _, (architecture, column) in sandbox._ARCHITECTURES.items():
-        code = sandbox._filter(architecture, column)
+    for _, (architecture, column) in subprocess_worker._ARCHITECTURES.items():
+        code = subprocess_worker._filter(architecture, column)
         steps = [struct.unpack_from("=HBBI", code, place) for place in range(0, len(code), 8)]
-        jumps = [(place, step) for place, step in enumerate(steps) if step[0] == sandbox._EQUAL and place > 1]
+        jumps = [
+            (place, step)
+            for place, step in enumerate(steps)
+            if step[0] == subprocess_worker._EQUAL and place > 1
+        ]
         assert {place + 1 + step[1] for place, step in jumps} == {len(steps) - 1}
-        assert steps[-1][3] == sandbox._ALLOW and steps[-2][3] == sandbox._REFUSE
+        assert steps[-1][3] == subprocess_worker._ALLOW and steps[-2][3] == subprocess_worker._REFUSE
 
 
 def test_every_sound_file_is_read_within_the_sandbox():

@@ -21,7 +21,7 @@ from pynetdicom import AE, evt
 
 from tests.ports import free_port
 from tests.programs import program
-from tetkik.integrations.configuration import Configuration
+from tetkik.integrations.systems import Configuration
 
 _PLUGINS = Path("/usr/share/orthanc/plugins")
 

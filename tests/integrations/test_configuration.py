@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tetkik.errors import SettingError
-from tetkik.integrations.configuration import ResultForm, Service, load_configuration
-from tetkik.integrations.explanation import explained
+from tetkik.integrations.systems import ResultForm, Service, explained, load_configuration
 from tetkik.language import Language
 from tetkik.settings import Settings
 

@@ -20,10 +20,10 @@ from tests.documents.sample import RESULT, document
 from tests.documents.test_drawn_documents import CONTENT
 from tests.ports import free_port
 from tetkik.documents.fhir import to_fhir_transaction
-from tetkik.integrations.answer import Outcome
-from tetkik.integrations.configuration import Configuration, Peer
+from tetkik.integrations.calling import Outcome
 from tetkik.integrations.dicomweb import stow
-from tetkik.integrations.fhir_client import send_bundle
+from tetkik.integrations.outbox import send_bundle
+from tetkik.integrations.systems import Configuration, Peer
 from tetkik.settings import Settings
 from tetkik.values import Hospital, MeasurementKind, ReportState
 
@@ -176,7 +176,7 @@ def test_a_transaction_is_valid_for_the_package_fhir():
 
 
 def test_an_answer_that_comes_drop_by_drop_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr("tetkik.integrations.fhir_client.LONGEST_CALL", -1.0)
+    monkeypatch.setattr("tetkik.integrations.outbox.LONGEST_CALL", -1.0)
     monkeypatch.setattr("tetkik.integrations.dicomweb.LONGEST_CALL", -1.0)
     with serving() as (server, peer):
         answer = send_bundle(peer, to_fhir_transaction(document(ReportState.FINAL)))

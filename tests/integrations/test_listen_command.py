@@ -13,10 +13,10 @@ from tests.integrations.dicom.listener import close_sockets, listening
 from tests.records.kit import made_records
 from tetkik.cli import listen as command
 from tetkik.errors import SettingError, UsageError
-from tetkik.integrations.configuration import Configuration, DicomListener, Hl7Listener, load_configuration
 from tetkik.integrations.dicom.spool import NoRoom, Origin, instance_digest
 from tetkik.integrations.listening import bound, dicom_work, imported, only_one, open_spool
-from tetkik.integrations.reachability import probe
+from tetkik.integrations.outbox import probe
+from tetkik.integrations.systems import Configuration, DicomListener, Hl7Listener, load_configuration
 from tetkik.language import Language
 from tetkik.records.ids import new_id
 from tetkik.records.schema import ReceivedFile, ReceivedStudy

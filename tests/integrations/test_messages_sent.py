@@ -9,7 +9,7 @@ from tests.integrations.outbox_kit import items, queued, sent_all
 from tests.records.kit import made_user
 from tests.records.reports_kit import sign
 from tests.service.kit import make_context
-from tetkik.integrations.answer import Answer
+from tetkik.integrations.calling import Answer
 from tetkik.integrations.outbox import queue_results
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person

@@ -18,8 +18,8 @@ from tetkik.documents import dicom
 from tetkik.documents.capture import to_capture
 from tetkik.documents.encapsulated_pdf import to_encapsulated_pdf
 from tetkik.documents.sr import to_sr
-from tetkik.integrations.answer import Answer
-from tetkik.integrations.dicom.store import store
+from tetkik.integrations.calling import Answer
+from tetkik.integrations.dicom.query import store
 from tetkik.values import ReportState
 
 

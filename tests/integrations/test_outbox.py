@@ -26,7 +26,7 @@ from tests.service.kit import make_context, served, sign_in
 from tests.service.reports.test_reports_api import API, PASSWORD, entered
 from tetkik.documents import dicom
 from tetkik.errors import Unavailable
-from tetkik.integrations.answer import Answer
+from tetkik.integrations.calling import Answer
 from tetkik.integrations.outbox import MOST_TRIES, queue_results, send_due, wait_after
 from tetkik.records.reports import outbox, signing
 from tetkik.records.reports.versions import version_of
@@ -266,7 +266,7 @@ def test_an_amendment_reaches_a_system_that_has_the_report_whatever_the_route_sa
         sent.extend(objects)
         return Answer.done("0000H")
 
-    monkeypatch.setattr("tetkik.integrations.dicom.store.store", store)
+    monkeypatch.setattr("tetkik.integrations.dicom.query.store", store)
     sent_all(app_context, chosen)
     (second,) = (
         one

@@ -21,10 +21,8 @@ from tests.programs import program
 from tetkik.cli.app import app
 from tetkik.errors import InputError, MissingExtra, UsageError
 from tetkik.integrations.phone import android_package
-from tetkik.integrations.phone.address import parse_address
-from tetkik.integrations.phone.android_package import build_package
+from tetkik.integrations.phone.android_package import build_package, make_key, parse_address, read_key
 from tetkik.integrations.phone.apple_profile import build_profile, read_ca
-from tetkik.integrations.phone.signing_key import make_key, read_key
 
 TOOLS = pytest.mark.program("aapt2", "apksigner", "baksmali", "zipalign")
 URL = "https://tetkik.hastane.gov.tr"

@@ -18,8 +18,8 @@ from tests.ports import free_port
 from tetkik.documents.capture import to_capture
 from tetkik.documents.encapsulated_pdf import to_encapsulated_pdf
 from tetkik.documents.sr import to_sr
-from tetkik.integrations.answer import Answer, Outcome
-from tetkik.integrations.dicom.store import store
+from tetkik.integrations.calling import Answer, Outcome
+from tetkik.integrations.dicom.query import store
 from tetkik.integrations.dicomweb import DicomwebError, fetch, find, stow
 from tetkik.settings import Settings
 from tetkik.values import ReportState

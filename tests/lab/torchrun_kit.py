@@ -106,7 +106,7 @@ def main(folder: Path) -> None:
     from tetkik.lab.findings.training.trainer import FindingsTrainer
     from tetkik.lab.triage.transformer import export, trainer  # noqa: F401
     from tetkik.lab.triage.transformer.train import train_transformer
-    from tetkik.triage.transformer.model import OnnxNetwork
+    from tetkik.triage.transformer import OnnxNetwork
 
     rank = int(os.environ["RANK"])
     counted: list[float] = []

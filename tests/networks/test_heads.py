@@ -12,9 +12,16 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tetkik.errors import InputError, UsageError
-from tetkik.networks.heads import ACTIVATIONS, WITHOUT_EFFECT, add_hidden, parse_layers, read_head
 from tetkik.networks.network import Network
-from tetkik.networks.state import Layout, take_apart
+from tetkik.networks.state import (
+    ACTIVATIONS,
+    WITHOUT_EFFECT,
+    Layout,
+    add_hidden,
+    parse_layers,
+    read_head,
+    take_apart,
+)
 
 FILE = Path("model.pt")
 CHANNELS = 6

@@ -8,7 +8,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tetkik.privacy import Personal, find_personal, mask
-from tetkik.privacy.numbers import is_iban, is_tckn
+from tetkik.privacy.rules import is_iban, is_tckn
 
 
 def tckn(first_nine: str) -> str:

@@ -13,7 +13,7 @@ from tests.cli.test_serve import made_certificate
 from tests.report.model_server import HERE, model_server
 from tetkik.errors import UsageError
 from tetkik.report.llm import open_model
-from tetkik.report.llm.addresses import FixedTransport, addresses_of, are_inside
+from tetkik.report.llm.clients import FixedTransport, addresses_of, are_inside
 from tetkik.report.llm.interface import Deadline, Prompt
 
 pytestmark = pytest.mark.attack

@@ -11,7 +11,7 @@ from tests.report.made import refused, result_of
 from tests.report.model_server import HERE, model_server
 from tetkik.language import Language
 from tetkik.report.draft import Drafted, draft_report
-from tetkik.report.llm.openai import OpenAIServer
+from tetkik.report.llm.clients import OpenAIServer
 from tetkik.values import Certainty, Fault, Identity, ReportInput, Section, Side
 
 RESULT = result_of({"Effusion": "probable", "Pneumothorax": "absent", "Mass": "open"})

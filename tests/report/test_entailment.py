@@ -11,9 +11,9 @@ from tests.report.checking import COMPARED, FACTS, STATES
 from tests.report.made import facts
 from tetkik.language import Language
 from tetkik.report.composer import compose
-from tetkik.report.grounding import check_draft, entailment
+from tetkik.report.grounding import check, check_draft
 from tetkik.report.labeler import Polarity, read_report
-from tetkik.report.labeler.slips import SlipCorrector, one_slip
+from tetkik.report.labeler.rules import SlipCorrector, one_slip
 from tetkik.values import Draft, DraftSentence, Fault, Route, Section, Side
 
 TR, EN = Language.TR, Language.EN
@@ -35,10 +35,10 @@ def faults(text, known, language):
 
 
 def test_the_weights_load():
-    bias, weights = entailment._weights()
+    bias, weights = check._weights()
     assert math.isfinite(bias) and 1000 < len(weights) <= 4000
     assert all(math.isfinite(weight) for weight in weights.values())
-    assert 0 < entailment.CLEARS <= entailment.ADDS < 1
+    assert 0 < check.CLEARS <= check.ADDS < 1
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.report.made import result_of
 from tetkik.errors import DataError
-from tetkik.report.findings_file import findings_from_json, read_findings
+from tetkik.report.facts import findings_from_json, read_findings
 from tetkik.values import FINDING_LABELS, Finding, FindingsResult, Flaw, Route, ThresholdOn
 
 SHARE = st.integers(0, 10**6).map(lambda millionths: millionths / 10**6)

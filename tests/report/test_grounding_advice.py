@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tetkik.language import Language
-from tetkik.report.grounding.advice import unborne_advice
-from tetkik.report.grounding.concepts import intervals_in, numbers_of
-from tetkik.report.labeler.text import words_of
-from tetkik.report.passages.library import library
+from tetkik.report.grounding.check import unborne_advice
+from tetkik.report.grounding.claims import intervals_in, numbers_of
+from tetkik.report.labeler.read import words_of
+from tetkik.report.passages.store import library
 
 _DATA = Path(__file__).parent / "data"
 

@@ -12,7 +12,7 @@ from tests.report.made import facts
 from tetkik.language import Language
 from tetkik.report.grounding import check_draft, check_own, check_text
 from tetkik.report.labeler import read_report
-from tetkik.report.labeler.slips import SlipCorrector
+from tetkik.report.labeler.rules import SlipCorrector
 from tetkik.values import Draft, DraftSentence, Fault, Passage, PassageKind, Route, Section, Side
 
 TR, EN = Language.TR, Language.EN

@@ -26,8 +26,7 @@ from tetkik.report.draft import draft_report
 from tetkik.report.facts import facts_of
 from tetkik.report.grounding import check_draft
 from tetkik.report.llm import open_model
-from tetkik.report.llm.gemini import Gemini
-from tetkik.report.llm.openai import OpenAIServer
+from tetkik.report.llm.clients import Gemini, OpenAIServer
 from tetkik.values import Draft, DraftSentence, Fault, Section
 from tetkik.workflow.shared_image import picture_for, picture_without_text
 

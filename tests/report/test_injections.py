@@ -20,7 +20,7 @@ from tetkik.report import draft as drafting
 from tetkik.report.draft import draft_report
 from tetkik.report.facts import facts_of
 from tetkik.report.grounding import check_draft
-from tetkik.report.llm.openai import OpenAIServer
+from tetkik.report.llm.clients import OpenAIServer
 from tetkik.report.retrieval import passages_for
 from tetkik.values import (
     Draft,

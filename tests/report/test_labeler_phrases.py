@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tetkik.language import Language
-from tetkik.report.labeler.phrases import Lexicon, expand, inflected
-from tetkik.report.labeler.rules import Cue, Named, Structure, rules_of
-from tetkik.report.labeler.text import LONGEST, spans, words_of
+from tetkik.report.labeler.read import LONGEST, spans, words_of
+from tetkik.report.labeler.rules import Cue, Lexicon, Named, Structure, expand, inflected, rules_of
 from tetkik.values import FINDING_LABELS, Side
 
 Value = TypeVar("Value")

@@ -14,8 +14,7 @@ from tetkik.errors import PermissionNeeded, UsageError
 from tetkik.language import Language
 from tetkik.report.facts import facts_of
 from tetkik.report.llm import ModelFault, open_model
-from tetkik.report.llm.gemini import Gemini
-from tetkik.report.llm.openai import OpenAIServer
+from tetkik.report.llm.clients import Gemini, OpenAIServer
 from tetkik.report.llm.writing import make_prompt, read_answer, schema, write
 from tetkik.settings import Settings, settings
 from tetkik.values import (

@@ -18,10 +18,15 @@ from reportlab.pdfgen.canvas import Canvas
 
 from tetkik.errors import InputError
 from tetkik.language import Language
-from tetkik.report.passages.blocks import MOST_WORDS, Block, blocks_of_lines, chunks_of
-from tetkik.report.passages.document_reader import read_blocks
-from tetkik.report.passages.docx import read_docx
-from tetkik.report.passages.language_detection import language_of
+from tetkik.report.passages.documents import (
+    MOST_WORDS,
+    Block,
+    blocks_of_lines,
+    chunks_of,
+    language_of,
+    read_blocks,
+    read_docx,
+)
 
 MARKDOWN = """# Protocol
 

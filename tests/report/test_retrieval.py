@@ -21,8 +21,7 @@ from tetkik.language import Language
 from tetkik.report.passages import library
 from tetkik.report.retrieval import Retriever, search
 from tetkik.report.retrieval import search as search_function
-from tetkik.report.retrieval.dense import DenseIndex, Embedder, open_embedder
-from tetkik.report.retrieval.lexical import Index, groups, stems, words
+from tetkik.report.retrieval.search import DenseIndex, Embedder, Index, groups, open_embedder, stems, words
 from tetkik.settings import settings
 from tetkik.turkish import fold
 from tetkik.values import FINDING_LABELS, PassageKind

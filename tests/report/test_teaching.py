@@ -8,7 +8,7 @@ import pytest
 
 from tetkik.errors import UsageError
 from tetkik.language import Language
-from tetkik.report.teaching import example_report, parse_example
+from tetkik.report.draft import example_report, parse_example
 from tetkik.values import (
     FINDING_LABELS,
     NORMAL_LABELS,

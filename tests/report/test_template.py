@@ -10,10 +10,8 @@ from tests.report.made import facts, result_of
 from tetkik.errors import DataError
 from tetkik.language import Language
 from tetkik.report.composer import compose
-from tetkik.report.draft import draft_report
+from tetkik.report.draft import SLOTS, draft_report, example_report, fill, read_template
 from tetkik.report.grounding import check_draft
-from tetkik.report.teaching import example_report
-from tetkik.report.template import SLOTS, fill, read_template
 from tetkik.values import Draft, DraftSentence, Identity, Section
 
 IDENTITY = Identity(

@@ -111,7 +111,7 @@ def own_clinics(tmp_path, monkeypatch):
         'first = ["Dahiliye Polikliniği"]\n'
         '[[department]]\nname = "Kardiyoloji"\nclinic = "Kalp Polikliniği"\n'
     )
-    monkeypatch.setattr("tetkik.triage.clinics.settings", lambda: Settings(triage_clinics=path))
+    monkeypatch.setattr("tetkik.triage.predict.settings", lambda: Settings(triage_clinics=path))
 
 
 @pytest.mark.usefixtures("own_clinics")

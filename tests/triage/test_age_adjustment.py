@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tetkik.triage.age_adjustment import NO_CHILD_FACTOR, adjust_for_age, log_odds
+from tetkik.triage.predict import NO_CHILD_FACTOR, adjust_for_age, log_odds
 
 LABELS = ("Pediatri", "Kardiyoloji", "Göz Hastalıkları")
 

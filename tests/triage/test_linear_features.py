@@ -16,9 +16,8 @@ from tests.programs import why_skipped
 from tests.triage.sentences import invented
 from tetkik.lab.triage.linear import solver, vocabulary
 from tetkik.lab.triage.linear.vocabulary import document_frequency, learn_features
-from tetkik.triage.linear import compiled, features, lexicon
-from tetkik.triage.linear.features import Featuriser, Rows, Vocabulary, prepare, words_of
-from tetkik.triage.linear.lexicon import stems_of
+from tetkik.triage.linear import compiled, features
+from tetkik.triage.linear.features import Featuriser, Rows, Vocabulary, prepare, stems_of, words_of
 
 pytestmark = pytest.mark.skipif(compiled.ngrams is None, reason=why_skipped("cc"))
 
@@ -172,15 +171,15 @@ def test_the_c_code_refuses_arrays_that_do_not_fit(featuriser: Featuriser) -> No
 def test_terms_are_stems() -> None:
     assert stems_of("göz kapağ") == ("goz", "kapag")
     assert stems_of("l4-l5$") == ("l4", "l5$")
-    small = lexicon.build([("goz", "kapag"), ("ms$",)], np.array([[3, 0], [0, 2]], np.uint8))
+    small = features.build([("goz", "kapag"), ("ms$",)], np.array([[3, 0], [0, 2]], np.uint8))
     found = {hit.term for hit in features.hits(prepare("Göz kapağım ms'im MS değil"), small)}
     assert found == {0, 1}
     assert not features.hits(prepare("göz bebeğim mskt"), small)
 
 
 def test_a_damaged_trie_is_refused() -> None:
-    built = lexicon.build([("goz",)], np.array([[1]], np.uint8))
+    built = features.build([("goz",)], np.array([[1]], np.uint8))
     with pytest.raises(ValueError, match="leads out"):
-        lexicon.Lexicon(built.levels, built.keys, built.children + 9, built.node_term)
+        features.Lexicon(built.levels, built.keys, built.children + 9, built.node_term)
     with pytest.raises(ValueError, match="power of two"):
-        lexicon.Lexicon(built.levels, built.keys[:-1], built.children[:-1], built.node_term)
+        features.Lexicon(built.levels, built.keys[:-1], built.children[:-1], built.node_term)

@@ -17,11 +17,17 @@ from hypothesis import strategies as st
 
 from tetkik.errors import SettingError
 from tetkik.language import Language
-from tetkik.triage.age_adjustment import ADULT_ONLY
-from tetkik.triage.clinics import clinic_of, load_clinics
 from tetkik.triage.linear.model import _EMPTY
-from tetkik.triage.predict import Triage, load_triage, read_priors
-from tetkik.triage.questions import open_questions, questions
+from tetkik.triage.predict import (
+    ADULT_ONLY,
+    Triage,
+    clinic_of,
+    load_clinics,
+    load_triage,
+    open_questions,
+    questions,
+    read_priors,
+)
 from tetkik.triage.text_quality import Unreadable, unreadable_reason
 from tetkik.turkish import fold
 from tetkik.values import DEPARTMENTS, Destination, DestinationKind, UrgencyLevel

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from tetkik.language import Language
-from tetkik.triage.predict import load_triage
-from tetkik.triage.questions import open_questions, questions
+from tetkik.triage.predict import load_triage, open_questions, questions
 from tetkik.turkish import fold
 from tetkik.values import DEPARTMENTS
 

@@ -14,8 +14,8 @@ from random import Random
 import pytest
 
 from tetkik.triage.urgency import assess
-from tetkik.triage.urgency.reader import UrgencyReader
-from tetkik.triage.urgency.rule_file import load_rules
+from tetkik.triage.urgency.assess import UrgencyReader
+from tetkik.triage.urgency.rules import load_rules
 from tetkik.values import UrgencyLevel
 
 RED = [rule.example for rule in load_rules().rules if rule.level is UrgencyLevel.KIRMIZI and rule.example]

@@ -15,13 +15,8 @@ from tetkik.language import Language
 from tetkik.settings import settings
 from tetkik.triage.predict import load_triage
 from tetkik.triage.urgency import assess
-from tetkik.triage.urgency.reader import (
-    UrgencyReader,
-    UrgencyThresholds,
-    level_of,
-    standing_text,
-)
-from tetkik.triage.urgency.rule_file import FLAG, load_rules, parse_rules
+from tetkik.triage.urgency.assess import UrgencyReader, UrgencyThresholds, level_of, standing_text
+from tetkik.triage.urgency.rules import FLAG, load_rules, parse_rules
 from tetkik.values import UrgencyLevel
 
 KIRMIZI, SARI, YESIL = UrgencyLevel.KIRMIZI, UrgencyLevel.SARI, UrgencyLevel.YESIL

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tetkik.documents.codes import SNOMED
+from tetkik.documents.parts import SNOMED
 from tetkik.language import Language
 from tetkik.report.composer.compose import compose
 from tetkik.report.facts import facts_of

@@ -11,7 +11,7 @@ import pytest
 from tests.findings.bundles import TAUGHT, make_findings_bundle
 from tests.records.pictured import radiograph
 from tetkik.bundle import Task, resolve, sha256_of, staged_folder, store, write_manifest
-from tetkik.imaging.gate.classifier import BUILT_IN, built_in
+from tetkik.imaging.gate.judge import BUILT_IN, built_in
 from tetkik.language import Language
 from tetkik.settings import settings
 from tetkik.values import UrgencyLevel

@@ -1,35 +1,35 @@
 """What a trained model is on disk: manifest, weights, card; find, verify, load."""
 
-from tetkik.bundle.archive import export_bundle, import_bundle
 from tetkik.bundle.card import (
-    CardSection,
-    finish_bundle,
-    in_own_language,
-    reference_section,
-    refuse_same_folder,
-    render_card,
-    with_reference,
-)
-from tetkik.bundle.manifest import FORMAT_VERSION, Manifest, Metric, Task, bundle_id
-from tetkik.bundle.model_cache import CachedModel, ModelCache
-from tetkik.bundle.push import push_bundle
-from tetkik.bundle.reference import (
     REFERENCE,
     REFERENCE_COMPLAINTS,
     REFERENCE_IMAGES,
     AnyReference,
+    CardSection,
     ComplaintReference,
     Histogram,
     ImageReference,
     InputReference,
     LabelReference,
+    finish_bundle,
+    in_own_language,
     read_reference,
+    reference_section,
+    refuse_same_folder,
+    render_card,
+    with_reference,
     write_reference,
 )
+from tetkik.bundle.manifest import FORMAT_VERSION, Manifest, Metric, Task, bundle_id
+from tetkik.bundle.push import push_bundle
 from tetkik.bundle.store import (
     Bundle,
+    CachedModel,
+    ModelCache,
     available,
     bundle_folders,
+    export_bundle,
+    import_bundle,
     open_bundle,
     read_manifest,
     resolve,

@@ -6,23 +6,33 @@ model is refused by its first bytes.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import lzma
+import os
 import re
 import shutil
+import stat
+import struct
+import threading
+import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
 from tetkik.bundle.hub import from_hub, looks_like_hub_id, user_path
-from tetkik.bundle.manifest import FORMAT_VERSION, Manifest, Task
-from tetkik.bundle.references import check_references
-from tetkik.errors import BundleCorrupt, BundleMismatch, BundleNotFound, OutputError, as_fault_of
+from tetkik.bundle.manifest import FORMAT_VERSION, Manifest, Task, check_references
+from tetkik.errors import BundleCorrupt, BundleError, BundleMismatch, BundleNotFound, OutputError, as_fault_of
+from tetkik.files import written_whole
 from tetkik.settings import settings
 
 MANIFEST = "manifest.json"
@@ -285,3 +295,271 @@ def available() -> list[Bundle]:
         with suppress(BundleCorrupt, BundleMismatch):  # `tetkik models verify` says why
             found.append(Bundle(path, read_manifest(path)))
     return found
+
+
+# A model that is loaded once and used for as long as its files stay what they were.
+#
+# A service runs for months, and a bundle is imported anew under its name meanwhile: whoever takes the model
+# next gets the new one, whoever has the old one goes on with it, and it leaves the memory with the last of
+# them. A model that was taken away is not given any more.
+
+
+T = TypeVar("T")
+_TRIES = 6
+_PAUSE = 0.05
+"""Seconds between two looks at a bundle that is being replaced; it is a matter of two renamings."""
+_Mark = tuple[tuple[str, int, int, int], ...]
+"""Name, inode, size and time of change of every file: a bundle that was put in another's place has others."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CachedModel(Generic[T]):
+    """A loaded model and which one it is."""
+
+    model: T
+    sha256: str  # of its manifest, which holds the hash of every file; empty where it has none
+
+
+class ModelCache(Generic[T]):
+    """The models of one kind that are loaded in this process, by the name that they are asked for.
+
+    Taking one costs a look at the dates and sizes of its files. A model of the hub stays as it was loaded.
+    """
+
+    def __init__(self, load: Callable[[str], T]) -> None:
+        self._load = load
+        self._lock = threading.RLock()
+        self._held: dict[str, tuple[_Mark, CachedModel[T]]] = {}
+
+    def get(self, name: str) -> CachedModel[T]:
+        """The model of this name as it is on the disk now.
+
+        Raises:
+            BundleError: no such model, damaged, or for another task; or it does not cease to change.
+        """
+        held = self._held.get(name)
+        if held is not None and held[0] == _mark(name):
+            return held[1]
+        with self._lock:
+            return self._loaded(name)
+
+    def _loaded(self, name: str) -> CachedModel[T]:
+        for left in reversed(range(_TRIES)):
+            mark = _mark(name)
+            held = self._held.get(name)
+            if held is not None and held[0] == mark:
+                return held[1]  # another thread was faster
+            try:
+                kept = CachedModel(self._load(name), _sha256(name))
+            # Whatever half a bundle makes a library raise: it is raised again once the bundle stands still.
+            except Exception:
+                if not left or (held is None and mark == _mark(name)):
+                    self._held.pop(name, None)
+                    raise
+            else:
+                # Files that changed in between may be of two bundles.
+                if mark == _mark(name):
+                    self._held[name] = mark, kept
+                    return kept
+                del kept
+            time.sleep(_PAUSE)
+        raise BundleCorrupt(
+            "The model {model} changes while it is being loaded; ask again once its import is through.",
+            model=name,
+        )
+
+
+def _sha256(name: str) -> str:
+    try:
+        return sha256_of((place_of(name) or resolve(name).path) / MANIFEST)
+    except (BundleError, OSError):
+        return ""  # a model of the hub, or of transformers, that has no manifest
+
+
+def _mark(name: str) -> _Mark:
+    """What tells the files of a model from those of another; empty for a model of the hub, and for none."""
+    place = place_of(name)
+    try:
+        return () if place is None else tuple(sorted(_marks(place, "", whole=is_bundle(place))))
+    except OSError:
+        return ()  # it is being replaced this very moment
+
+
+def _marks(folder: Path | str, within: str, *, whole: bool) -> Iterator[tuple[str, int, int, int]]:
+    """Of the folder, and of those in it where it is a bundle: any other may hold anything."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if whole and entry.is_dir(follow_symlinks=False):
+                yield from _marks(entry.path, f"{within}{entry.name}/", whole=True)
+            else:
+                about = entry.stat()
+                yield f"{within}{entry.name}", about.st_ino, about.st_size, about.st_mtime_ns
+
+
+# A bundle as one zip file, and back: the archive is treated as hostile.
+
+
+ZIP = b"PK\x03\x04"
+RATIO_LIMIT = 200
+"""Times that an entry may grow when it is unpacked; what stays below a mebibyte may grow more."""
+
+UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    OSError,
+)
+"""Whatever a damaged or hostile zip makes the reader raise."""
+
+
+def is_bomb(entry: zipfile.ZipInfo) -> bool:
+    """Whether an entry says that it grows beyond reason. One that lies about it is cut off where it says."""
+    return entry.file_size > max(1 << 20, entry.compress_size * RATIO_LIMIT)
+
+
+def is_link(entry: zipfile.ZipInfo) -> bool:
+    return stat.S_ISLNK(entry.external_attr >> 16)
+
+
+def is_folder(entry: zipfile.ZipInfo) -> bool:
+    """Whether an entry is a folder; `ZipInfo.is_dir` of older Pythons fails where it has no name at all."""
+    return entry.filename.endswith("/")
+
+
+_FILE_LIMIT = 2_000
+_SMALL = 64 << 20
+_BYTES_LIMIT = 32 << 30
+# Errors of the disk, not of the archive.
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+
+
+def export_bundle(bundle: Bundle, target: Path) -> Path:
+    """Write `bundle` as the new zip file `target`: the same bytes for the same bundle."""
+    if target.exists():
+        raise OutputError("{target} exists already; choose another name.", target=target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(target) as whole, zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ["manifest.json", *sorted(bundle.manifest.files)]:
+            # A fixed date: two exports of one bundle are equal.
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3
+            entry.external_attr = 0o644 << 16
+            file = bundle.path / name
+            large = file.stat().st_size >= 1 << 30
+            with file.open("rb") as source, archive.open(entry, "w", force_zip64=large) as out:
+                shutil.copyfileobj(source, out)
+    return target
+
+
+def import_bundle(source: Path, models_dir: Path) -> Bundle:
+    """Take the bundle in the folder or zip `source` into `models_dir`, under its id.
+
+    Raises:
+        BundleNotFound: no such file.
+        BundleCorrupt: not a bundle, an unsafe archive, or a hash that does not match.
+        OutputError: a bundle with that id is there already.
+    """
+    if not source.exists():
+        raise BundleNotFound("There is no file {file}; check the path.", file=source)
+    if not (source.is_dir() or source.is_file()):  # a device may have no end
+        raise BundleCorrupt("{path} is not a model bundle; give the folder that training wrote.", path=source)
+    models_dir.mkdir(parents=True, exist_ok=True)
+    # Unpacked where it is to stay: the system's folder for temporary files may be too small for a model.
+    with as_fault_of(models_dir):
+        unpacked = TemporaryDirectory(prefix=".import-", dir=models_dir)
+    with unpacked as temporary:
+        bundle = open_bundle(source) if source.is_dir() else _open_zip(source, Path(temporary))
+        if is_bundle(builtin_folder() / bundle.manifest.id):
+            raise OutputError(
+                "{id} is the id of a built-in model, which would hide this one; train it under another id.",
+                id=bundle.manifest.id,
+            )
+        target = models_dir / bundle.manifest.id
+        if target.exists():
+            raise OutputError(
+                "A model called {id} is already in {folder}; remove it first.",
+                id=bundle.manifest.id,
+                folder=models_dir,
+            )
+        with staged_folder(target) as stage:
+            for name in ["manifest.json", *bundle.manifest.files]:
+                (stage / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(bundle.path / name, stage / name)
+    return open_bundle(target)
+
+
+def _open_zip(source: Path, into: Path) -> Bundle:
+    folder = _unpack(source, into)
+    try:
+        return open_bundle(folder)
+    except BundleError as error:
+        # The user knows the zip, not the folder in which it was unpacked.
+        raise type(error)(error.template, **{**error.values, "path": source}) from None
+
+
+def _unpack(source: Path, into: Path) -> Path:
+    if not zipfile.is_zipfile(source):
+        with source.open("rb") as file:
+            if file.read(4) != ZIP:
+                raise not_a_bundle(source)
+        raise BundleCorrupt("{path} is a zip that breaks off before its end; fetch it again.", path=source)
+    try:
+        with zipfile.ZipFile(source) as archive:
+            entries = [entry for entry in archive.infolist() if not is_folder(entry)]
+            _refuse_unsafe(source, entries)
+            left = sum(entry.file_size for entry in entries)
+            for entry in entries:
+                target = into / PurePosixPath(entry.filename)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(entry) as packed, target.open("wb") as out:
+                    while chunk := packed.read(1 << 20):
+                        left -= len(chunk)
+                        if left < 0:
+                            raise BundleCorrupt(
+                                "{path} unpacks to more than it says; do not use it.", path=source
+                            )
+                        out.write(chunk)
+    except UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno in _DISK:
+            raise
+        raise BundleCorrupt(
+            "{path} is not a readable zip of a bundle ({fault}); fetch it again.",
+            path=source,
+            fault=type(error).__name__,
+        ) from None
+    if is_bundle(into):
+        return into
+    inner = [path for path in into.iterdir() if is_bundle(path)]
+    if len(inner) == 1:
+        return inner[0]
+    raise BundleCorrupt(
+        "{path} holds no manifest.json, so it is not a bundle; give the zip that export wrote.", path=source
+    )
+
+
+def _refuse_unsafe(source: Path, entries: list[zipfile.ZipInfo]) -> None:
+    if len(entries) > _FILE_LIMIT:
+        raise BundleCorrupt(
+            "{path} holds more than {limit} files; do not use it.", path=source, limit=_FILE_LIMIT
+        )
+    for entry in entries:
+        if leads_outside(entry.filename) or ":" in entry.filename:
+            raise BundleCorrupt("{path} names a file outside itself; do not use it.", path=source)
+        if is_link(entry):
+            raise BundleCorrupt("{path} holds a link; do not use it.", path=source)
+        refuse_code(source, entry.filename)
+        if is_bomb(entry):
+            raise BundleCorrupt("{path} is a decompression bomb; do not use it.", path=source)
+    unpacked = sum(entry.file_size for entry in entries)
+    # Entries may share their packed bytes.
+    if unpacked > max(_SMALL, source.stat().st_size * RATIO_LIMIT):
+        raise BundleCorrupt("{path} is a decompression bomb; do not use it.", path=source)
+    if unpacked > _BYTES_LIMIT:
+        raise BundleCorrupt(
+            "{path} unpacks to more than {limit} bytes; do not use it.", path=source, limit=_BYTES_LIMIT
+        )

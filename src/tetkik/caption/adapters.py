@@ -49,7 +49,7 @@ def add_adapter(network: StagedNetwork, options: AdapterOptions) -> None:
     require("torch", "peft")
     import peft
 
-    from tetkik.caption.families.numerics import float_parameters, still
+    from tetkik.caption.families.staged import float_parameters, still
 
     if options.qformer and network.bridge is None:
         raise UsageError(
@@ -78,7 +78,7 @@ def add_adapter(network: StagedNetwork, options: AdapterOptions) -> None:
 
 def trainable_parameters(network: StagedNetwork) -> tuple[int, int]:
     """How many weights learn, and how many there are; a 4-bit weight counts as one."""
-    from tetkik.caption.families.numerics import count
+    from tetkik.caption.families.staged import count
 
     sizes = [(weight.requires_grad, count(weight)) for weight in network.model.parameters()]
     return sum(size for learns, size in sizes if learns), sum(size for _, size in sizes)
@@ -114,7 +114,7 @@ def _pattern(network: StagedNetwork, options: AdapterOptions) -> str:
 
 
 def _free(network: StagedNetwork) -> None:
-    from tetkik.caption.families.numerics import in_fp32, still
+    from tetkik.caption.families.staged import in_fp32, still
     from tetkik.caption.network import Cut
 
     if network.quantisation is not Quantisation.NONE:

@@ -10,21 +10,76 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from tetkik.bundle import Bundle, Task, resolve
-from tetkik.caption.colour_images import open_picture
+from tetkik.bundle.manifest import Task
+from tetkik.bundle.store import Bundle, resolve
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.network import DecodingOptions, Generated
 from tetkik.caption.options import Quantisation
-from tetkik.errors import BundleCorrupt, BundleNotFound, MissingExtra, TetkikError, UsageError
+from tetkik.errors import BundleCorrupt, BundleNotFound, InputError, MissingExtra, TetkikError, UsageError
 from tetkik.imaging.image_source import ImageInput, Source, load_content, name_of, source_of, sources_of
-from tetkik.imaging.read import one_file
+from tetkik.imaging.limits import check_bytes, suppress_library_warnings
+from tetkik.imaging.raster import COLOUR_OF_JPEG, decode_raster, raster_format
+from tetkik.imaging.read import one_file, read_bytes
 from tetkik.language import Language, Sentence
 from tetkik.settings import settings
-from tetkik.values import CaptionResult
+from tetkik.values.finding import CaptionResult
 
 if TYPE_CHECKING:
     import torch
+
+
+# A file becomes a picture in colour, safely: for the shards and for `caption predict` alike.
+#
+# `tetkik.imaging` reads radiographs and makes them grey. What illustrates an article may be a colour Doppler
+# or
+# a fused PET, so PNG, JPEG and TIFF keep their colours here.
+
+
+_GREYED = Sentence("The colours of this DICOM file are read as grey.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded picture in RGB, what was transparent in black, and nothing of what it says of its patient.
+
+    `mode` is Pillow's name of how the file stores it; notes are what a reader must know.
+    """
+
+    image: Image.Image
+    mode: str
+    notes: tuple[Sentence, ...] = ()
+
+
+def open_picture(data: bytes, file: str) -> Picture:
+    """The picture in `data`: PNG, JPEG, TIFF or DICOM.
+
+    A raster file of 8 bits keeps its colours, as Pillow decodes them. One of more bits, and every DICOM file,
+    becomes what a screen would show of it (PS3.4 N.2.1), in grey: with its window, or the range that it uses.
+    """
+    if (kind := raster_format(data)) is None:
+        read = read_bytes(data, file)
+        greyed = (_GREYED,) if read.colour > COLOUR_OF_JPEG else ()
+        mode = "L" if read.white <= 0xFF else "I;16"
+        return Picture(_grey(read.pixels, read.white), mode, (*read.notes, *greyed))
+    check_bytes(len(data), file)
+    try:
+        with suppress_library_warnings():
+            decoded = decode_raster(data, kind, file)
+    except MemoryError:
+        raise InputError(
+            "{file} needs more memory than there is; free some, or export it smaller.", file=file
+        ) from None
+    if decoded.white == 0xFF:
+        return Picture(Image.fromarray(decoded.in_colour()), decoded.mode, decoded.notes)
+    return Picture(_grey(decoded.pixels, decoded.white), decoded.mode, decoded.notes)
+
+
+def _grey(pixels: NDArray[np.uint8] | NDArray[np.uint16], white: int) -> Image.Image:
+    shades = np.rint(pixels.astype(np.float32) * (np.float32(0xFF) / np.float32(white)))
+    return Image.fromarray(shades.astype(np.uint8)).convert("RGB")
+
 
 BATCH = 8
 """Images that are captioned together where nothing else is asked for."""

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from tetkik.bundle import Bundle
 from tetkik.caption.adapters import suppress_peft_warnings
-from tetkik.caption.families.base_location import BaseLocation, find_base, is_path
 from tetkik.caption.families.loading import load_located, require
-from tetkik.caption.families.tokenizer import TOKENIZER
+from tetkik.caption.families.staged import TOKENIZER, BaseLocation, find_base, is_path
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.options import Quantisation
 from tetkik.errors import BundleCorrupt, BundleMismatch, UsageError

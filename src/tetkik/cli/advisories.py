@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 import tetkik
-from tetkik.bundle.archive import UNREADABLE
+from tetkik.bundle.store import UNREADABLE
 from tetkik.errors import InputError
 
 _LARGEST = 64 << 20

@@ -45,7 +45,7 @@ def train_gate(
     data_name: Annotated[str, option("What the card calls the data.")] = "training images",
 ) -> None:
     """A bundle with its card; nothing is written where the training does not end well."""
-    from tetkik.imaging.gate.classifier import BUILT_IN
+    from tetkik.imaging.gate.judge import BUILT_IN
     from tetkik.lab.findings.data import read_labels
     from tetkik.lab.gate.examples import gather, read_others
 

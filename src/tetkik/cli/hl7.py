@@ -15,7 +15,7 @@ from tetkik.errors import file_fault
 from tetkik.settings import settings
 
 if TYPE_CHECKING:
-    from tetkik.integrations.hl7.check import Checked
+    from tetkik.integrations.hl7.intake import Checked
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 _MOST_BYTES = 50_000_000
@@ -37,8 +37,8 @@ def check(
     as_json: LinesAsJson = False,
 ) -> None:
     """Exit status 1 where a message would be refused, or something of it left out. Nothing is stored."""
-    from tetkik.integrations.hl7.check import check_message
-    from tetkik.integrations.hl7.mapping import load_mapping
+    from tetkik.integrations.hl7.content import load_mapping
+    from tetkik.integrations.hl7.intake import check_message
 
     known, zone, sound = load_mapping(mapping), ZoneInfo(settings().hospital_time_zone), True
     for file in files:

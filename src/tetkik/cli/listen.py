@@ -15,7 +15,7 @@ from tetkik.cli.console import out, print_line
 from tetkik.cli.options import option
 from tetkik.cli.serve import refuse_root, use_time_zone
 from tetkik.errors import MissingExtra, SettingError, TetkikError, UsageError
-from tetkik.imaging.sandbox import hide_process
+from tetkik.imaging.subprocess_worker import hide_process
 from tetkik.language import Language, Sentence
 from tetkik.settings import settings
 
@@ -37,8 +37,8 @@ def listen(
     hide_process()
     refuse_root(allowed=allow_root or settings().allow_root)
     from tetkik.integrations import listening
-    from tetkik.integrations.configuration import configuration_of
     from tetkik.integrations.importing import import_work
+    from tetkik.integrations.systems import configuration_of
     from tetkik.records.connect import open_records
     from tetkik.service.kit.logging import configure
 
@@ -88,10 +88,9 @@ def need_extra() -> None:
 
 def explain(file: Path, *, call: bool) -> None:
     """Print what a file means, in Turkish and in English; status 1 where something it names is not there."""
-    from tetkik.integrations.configuration import load_configuration
-    from tetkik.integrations.explanation import explained
     from tetkik.integrations.listening import find_faults
-    from tetkik.integrations.reachability import probe
+    from tetkik.integrations.outbox import probe
+    from tetkik.integrations.systems import explained, load_configuration
 
     configuration = load_configuration(file)
     faults: list[TetkikError] = [*find_faults(configuration, settings())]

@@ -12,8 +12,7 @@ from tetkik.errors import UsageError
 from tetkik.files import written_whole
 
 if TYPE_CHECKING:
-    from tetkik.integrations.phone.address import HospitalAddress
-    from tetkik.integrations.phone.signing_key import SigningKey
+    from tetkik.integrations.phone.android_package import HospitalAddress, SigningKey
 
 
 def phone(
@@ -39,7 +38,7 @@ def phone(
     ] = True,
 ) -> None:
     """Write `tetkik.apk` and `tetkik.mobileconfig`; nothing is fetched from anywhere."""
-    from tetkik.integrations.phone.address import parse_address
+    from tetkik.integrations.phone.android_package import parse_address
     from tetkik.integrations.phone.apple_profile import build_profile, read_ca, sign_profile
 
     address = parse_address(url)
@@ -79,7 +78,7 @@ def _android(address: HospitalAddress, name: str, out: Path, key: Path) -> None:
 
 
 def _key(file: Path, address: HospitalAddress) -> SigningKey:
-    from tetkik.integrations.phone.signing_key import make_key, read_key
+    from tetkik.integrations.phone.android_package import make_key, read_key
 
     if file.exists():
         return read_key(file)

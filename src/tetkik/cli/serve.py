@@ -19,7 +19,7 @@ from platformdirs import user_data_path
 from tetkik.cli.console import note, out, print_line, warn
 from tetkik.cli.options import option
 from tetkik.errors import MissingExtra, SettingError, UsageError
-from tetkik.imaging.sandbox import hide_process
+from tetkik.imaging.subprocess_worker import hide_process
 from tetkik.settings import Settings, settings
 
 if TYPE_CHECKING:

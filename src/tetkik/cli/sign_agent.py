@@ -20,7 +20,7 @@ import typer
 
 from tetkik.cli.console import note, print_line, t
 from tetkik.cli.options import option
-from tetkik.documents.card import Card, read_card, sign_with_card
+from tetkik.documents.pades import Card, read_card, sign_with_card
 from tetkik.errors import TetkikError, UsageError
 from tetkik.values.common import one_line
 

@@ -31,7 +31,7 @@ from tetkik.fleet.ray_port import open_clusters
 from tetkik.settings import Settings, config_file, cores, settings
 
 if TYPE_CHECKING:
-    from tetkik.integrations.reachability import Probe
+    from tetkik.integrations.outbox import Probe
 
 _NOT_SHOWN = {"all", "dev", "docs"}
 _BUILT_IN = ("triage_model", "triage_urgency_model", "findings_model")
@@ -212,9 +212,9 @@ def _systems() -> Systems:
     """Each system that is named, asked whether it is there; a loss of packages is told by their extra."""
     if settings().integrations is None or any(_version_of(name) is None for name in ("pynetdicom", "httpx")):
         return Systems()
-    from tetkik.integrations.configuration import configuration_of
     from tetkik.integrations.listening import find_faults
-    from tetkik.integrations.reachability import probe
+    from tetkik.integrations.outbox import probe
+    from tetkik.integrations.systems import configuration_of
 
     try:
         found = configuration_of(settings())

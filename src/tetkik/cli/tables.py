@@ -17,7 +17,7 @@ from tetkik.statistics import Interval
 
 if TYPE_CHECKING:
     from tetkik.bundle import Metric
-    from tetkik.bundle.reference import LabelReference
+    from tetkik.bundle.card import LabelReference
     from tetkik.lab.engine.evaluation_page import Evaluation
     from tetkik.lab.engine.results import SubgroupFigures
 

@@ -15,7 +15,7 @@ from tetkik.cli.console import print_line
 from tetkik.cli.options import option
 from tetkik.cli.serve import need_extra, refuse_root, use_time_zone
 from tetkik.errors import SettingError, UsageError
-from tetkik.imaging.sandbox import hide_process
+from tetkik.imaging.subprocess_worker import hide_process
 from tetkik.settings import cores, settings
 
 _LOOK_SECONDS = 0.5

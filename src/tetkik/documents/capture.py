@@ -8,8 +8,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from tetkik.documents import dicom
+from tetkik.documents.parts import disclaimer, heatmap_words
 from tetkik.documents.picture import opened
-from tetkik.documents.report_phrases import disclaimer, heatmap_words
 from tetkik.language import Language, translate
 from tetkik.values import Flaw, ReportDocument, Route, label_name
 

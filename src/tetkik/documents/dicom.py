@@ -21,15 +21,17 @@ from pydicom.uid import (
 )
 
 from tetkik._version import __version__
-from tetkik.documents.particulars import (
+from tetkik.documents.parts import (
     Age,
     AgeUnit,
     Identifier,
     age_of,
+    dicom_date,
     examined_at,
+    family_and_given,
     identifiers_of,
+    valid_uid,
 )
-from tetkik.documents.sanitize import dicom_date, family_and_given, valid_uid
 from tetkik.values import Hospital, Identity, MeasuredImage, ReportDocument, Signature
 from tetkik.values.common import one_line
 

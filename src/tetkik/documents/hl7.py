@@ -10,18 +10,27 @@ from datetime import datetime
 from hashlib import sha256
 from types import MappingProxyType
 
-from tetkik.documents.codes import AGE, AGE_UNITS, DERIVATIONS, OWN_SCHEME, SNOMED, measure_of
-from tetkik.documents.particulars import Identifier, age_of, examined_at, identifiers_of
-from tetkik.documents.parts import parts_of
-from tetkik.documents.report_phrases import (
+from tetkik.documents.parts import (
+    AGE,
+    AGE_UNITS,
+    DERIVATIONS,
+    OWN_SCHEME,
+    SNOMED,
     WITHDRAWN,
+    Identifier,
+    age_of,
+    dicom_date,
     disclaimer,
+    examined_at,
+    family_and_given,
+    identifiers_of,
+    measure_of,
     measured_name,
     measured_words,
+    parts_of,
+    statements,
     withdrawal_words,
 )
-from tetkik.documents.sanitize import dicom_date, family_and_given
-from tetkik.documents.statements import statements
 from tetkik.language import Language
 from tetkik.values import ReportDocument, ReportState, Sex, Signature, label_name
 

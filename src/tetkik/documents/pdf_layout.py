@@ -23,16 +23,16 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, Image, Paragraph
 
-from tetkik.documents.particulars import identifiers_of
-from tetkik.documents.picture import opened
-from tetkik.documents.report_phrases import (
+from tetkik.documents.parts import (
     WITHDRAWN,
     date_words,
     disclaimer,
+    identifiers_of,
     patient_name,
     state_words,
     withdrawal_words,
 )
+from tetkik.documents.picture import opened
 from tetkik.drawing.typeface import font_file
 from tetkik.values import ReportDocument, ReportState
 from tetkik.values.common import one_line

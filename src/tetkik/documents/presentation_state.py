@@ -14,9 +14,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, GrayscaleSoftcopyPresentati
 
 from tetkik._version import __version__
 from tetkik.documents import dicom
-from tetkik.documents.drawn import Drawing, drawing_of
-from tetkik.documents.particulars import age_at
-from tetkik.documents.sanitize import valid_uid
+from tetkik.documents.parts import age_at, valid_uid
+from tetkik.documents.picture import Drawing, drawing_of
 from tetkik.language import translate
 from tetkik.values import Hospital, Identity, MeasuredImage, ReportDocument
 from tetkik.values.measurement import Point

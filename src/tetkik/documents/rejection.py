@@ -16,10 +16,10 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import Comprehensive3DSRStorage
 
 from tetkik.documents import dicom
+from tetkik.documents.parts import WITHDRAWN, withdrawal_words
 from tetkik.documents.picture import opened
 from tetkik.documents.presentation_state import drawn_images, report_state
-from tetkik.documents.report_phrases import WITHDRAWN, withdrawal_words
-from tetkik.documents.sr_measured import person
+from tetkik.documents.sr import person
 from tetkik.values import ReportDocument
 
 _SERIES_NUMBER = 9004

@@ -5,13 +5,16 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from tetkik.documents.parts import Part, about, cited, parts_of
-from tetkik.documents.report_phrases import (
+from tetkik.documents.parts import (
     WITHDRAWN,
+    Part,
+    about,
+    cited,
     disclaimer,
     judged_words,
     moment_words,
     not_assessed_words,
+    parts_of,
     state_words,
     withdrawal_words,
 )

@@ -2,19 +2,130 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.bundle import Bundle, Manifest
+from tetkik.bundle.manifest import Manifest
+from tetkik.bundle.store import Bundle
 from tetkik.choices import Device, FindingsProvider
 from tetkik.errors import BundleCorrupt, UsageError
-from tetkik.findings.interface import preprocessing_of
-from tetkik.findings.shared_session import Images, Session, SharedSession
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.networks.onnx_session import gpu_failed, onnx_session
+
+# What every model of findings can do.
+
+
+class FindingsModel(Protocol):
+    """A multi-label image classifier."""
+
+    manifest: Manifest
+    """What the bundle says of itself; `labels` is in the order of the columns below."""
+    preprocessing: Preprocessing
+    """What an image must go through first."""
+
+    def scores(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Sigmoids (images, labels) of (images, channels, size, size) as `tetkik.imaging.prepare` gives."""
+
+    def scores_and_maps(
+        self, batch: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """The sigmoids, and class activation maps (images, labels, h, w) where the network has exact ones.
+
+        The mean of a label's map plus a constant of the label is its logit.
+        """
+
+
+def preprocessing_of(bundle: Bundle) -> Preprocessing:
+    """What a bundle's manifest says must be done to an image."""
+    try:
+        return Preprocessing.from_json(bundle.manifest.preprocessing)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise BundleCorrupt(
+            "The preprocessing in the manifest of {path} cannot be read ({fault}); train or import it again.",
+            path=bundle.path,
+            fault=error,
+        ) from None
+
+
+# One graph for several threads: what they ask while it is busy goes through it together in its next run.
+
+
+Images = NDArray[np.float32]
+Outputs = tuple[NDArray[np.float32], ...]
+MOST = 16
+"""Images of one run, beyond those of a single request."""
+
+
+class Session(Protocol):
+    """A loaded graph; for one thread at a time."""
+
+    outputs: tuple[str, ...]
+
+    def run(self, names: tuple[str, ...], batch: Images) -> Outputs:
+        """Those of its `outputs` for (images, channels, size, size)."""
+
+
+@dataclass(eq=False)
+class _Request:
+    names: tuple[str, ...]
+    batch: Images
+    answer: Outputs | None = None
+
+
+class SharedSession:
+    """A session for any number of threads. Nobody waits for others to come; who comes alone runs alone."""
+
+    def __init__(self, session: Session) -> None:
+        self.outputs = session.outputs
+        self._session = session
+        self._busy = threading.Lock()
+        self._lock = threading.Lock()
+        self._waiting: list[_Request] = []
+
+    def run(self, names: tuple[str, ...], batch: Images) -> Outputs:
+        """As `Session.run`."""
+        mine = _Request(names, batch)
+        with self._lock:
+            self._waiting.append(mine)
+        with self._busy:
+            if mine.answer is None:
+                self._run_with(mine)
+        assert mine.answer is not None
+        return mine.answer
+
+    def _run_with(self, mine: _Request) -> None:
+        together = self._taken(mine)
+        try:
+            answers = self._session.run(mine.names, np.concatenate([one.batch for one in together]))
+        except Exception:
+            if len(together) == 1:
+                raise
+            together = [mine]  # the others run by themselves, when it is their turn
+            answers = self._session.run(mine.names, mine.batch)
+        ends = np.cumsum([len(one.batch) for one in together])[:-1]
+        for one, answer in zip(
+            together, zip(*(np.split(rows, ends) for rows in answers), strict=True), strict=True
+        ):
+            one.answer = answer
+
+    def _taken(self, mine: _Request) -> list[_Request]:
+        """A request and those that fit to it, in the order in which they came."""
+        with self._lock:
+            if mine in self._waiting:  # it is not where another's run failed with it
+                self._waiting.remove(mine)
+            together = [mine]
+            for one in tuple(self._waiting):
+                many = sum(len(other.batch) for other in together) + len(one.batch)
+                if many <= MOST and one.names == mine.names and one.batch.shape[1:] == mine.batch.shape[1:]:
+                    self._waiting.remove(one)
+                    together.append(one)
+            return together
+
 
 THREADS = 2
 """Where nobody says how many."""

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tetkik.imaging.examples import example
 from tetkik.imaging.gate import judge
-from tetkik.imaging.gate.classifier import Classifier, built_in
+from tetkik.imaging.gate.judge import Classifier, built_in
 from tetkik.imaging.image_source import Source, load_content, name_of
 from tetkik.imaging.prepare import Preprocessing, to_square
 from tetkik.imaging.read import load_readers, one_file, read_bytes

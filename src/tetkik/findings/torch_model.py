@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from tetkik.bundle import Bundle, Manifest, Task, bundle_id
 from tetkik.choices import Device
 from tetkik.errors import BundleMismatch
-from tetkik.findings.interface import preprocessing_of
 from tetkik.findings.networks import FAMILIES
 from tetkik.findings.networks.encoder import ENCODER, EncoderNetwork, restored_encoder
 from tetkik.findings.networks.huggingface import (
@@ -21,13 +20,14 @@ from tetkik.findings.networks.huggingface import (
     HuggingFaceNetwork,
     label_names,
     open_classifier,
+    read_preprocessing,
 )
-from tetkik.findings.networks.image_processor import read_preprocessing
+from tetkik.findings.onnx_model import preprocessing_of
 from tetkik.findings.operating_points import UNCALIBRATED, default_thresholds
 from tetkik.imaging.prepare import Preprocessing
-from tetkik.networks.heads import restore
 from tetkik.networks.network import Network, answer_in_fp32, set_input_channels
 from tetkik.networks.onnx_session import on_cuda
+from tetkik.networks.state import restore
 
 Classifier = Network | HuggingFaceNetwork | EncoderNetwork
 

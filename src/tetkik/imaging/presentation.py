@@ -15,10 +15,8 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRBigEndian, GrayscaleSoftcopyPresentationStateStorage
 
 from tetkik.errors import InputError
-from tetkik.imaging.dicom import is_dicom, parse_dicom
-from tetkik.imaging.dicom_frame import read_frame, read_layout
-from tetkik.imaging.display import in_units
-from tetkik.imaging.greyscale import Grey, grey_of, used_range
+from tetkik.imaging.dicom import in_units, is_dicom, parse_dicom
+from tetkik.imaging.dicom_pixels import Grey, grey_of, read_frame, read_layout, used_range
 from tetkik.imaging.read import one_file
 from tetkik.imaging.tags import FrameTags, identity_of, items, numbers, text, texts
 from tetkik.values import Identity

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from tetkik.errors import InputError
-from tetkik.imaging.codestream import MOST_SCANS
-from tetkik.imaging.colour import Samples, contiguous, grey_of_rgb
+from tetkik.imaging.decoders import MOST_SCANS, Samples, contiguous, grey_of_rgb
 from tetkik.imaging.limits import check_pixels, damaged
 from tetkik.imaging.photo import straighten
 from tetkik.language import Sentence

@@ -10,8 +10,7 @@ from pydicom.uid import ExplicitVRBigEndian
 
 from tetkik.errors import InputError
 from tetkik.imaging.dicom import is_dicom, parse_dicom
-from tetkik.imaging.dicom_frame import read_frame, read_layout
-from tetkik.imaging.greyscale import grey_of
+from tetkik.imaging.dicom_pixels import grey_of, read_frame, read_layout
 from tetkik.imaging.read import one_file, read_bytes
 from tetkik.imaging.tags import FrameTags, items, numbers, text
 from tetkik.values import MeasurementKind, RegionStatistics

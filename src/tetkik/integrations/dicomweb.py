@@ -16,9 +16,16 @@ import httpx
 from pydicom import Dataset, dcmread
 
 from tetkik.errors import TetkikError
-from tetkik.integrations.answer import BUSY, Answer, Outcome, answer_of_fault, answer_of_store
-from tetkik.integrations.calling import LONGEST_CALL, http_client
-from tetkik.integrations.configuration import Configuration, Peer
+from tetkik.integrations.calling import (
+    BUSY,
+    LONGEST_CALL,
+    Answer,
+    Outcome,
+    answer_of_fault,
+    answer_of_store,
+    http_client,
+)
+from tetkik.integrations.systems import Configuration, Peer
 from tetkik.settings import Settings
 
 LONGEST_ANSWER = 20_000_000

@@ -12,10 +12,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Set
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
-from dataclasses import replace
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from functools import partial
 from zoneinfo import ZoneInfo
 
@@ -24,26 +25,178 @@ from sqlalchemy.exc import DataError, SQLAlchemyError
 
 from tetkik.errors import Conflict, InputError, NotFound, RecordsError, UsageError
 from tetkik.imaging.subprocess_worker import ReaderPool
-from tetkik.integrations.completeness import Progress, may_ask, why_complete
-from tetkik.integrations.configuration import Configuration, Peer, Service
 from tetkik.integrations.dicom import query
-from tetkik.integrations.dicom.headers import Header, HeaderReader, HeaderRequest
 from tetkik.integrations.dicom.priors import Archives
-from tetkik.integrations.dicom.spool import ReceivedFile, Spool, instance_digest
-from tetkik.integrations.dicom.worklist_user import take_worklist
+from tetkik.integrations.dicom.spool import (
+    Header,
+    HeaderReader,
+    HeaderRequest,
+    ReceivedFile,
+    Spool,
+    instance_digest,
+)
+from tetkik.integrations.dicom.worklist import take_worklist
 from tetkik.integrations.listening import Work, open_spool
-from tetkik.integrations.received_content import content_of
-from tetkik.integrations.study_imports import POLL_SECONDS, StudyImports, imports_for
+from tetkik.integrations.systems import Configuration, DicomListener, Peer, Service
 from tetkik.language import Sentence
 from tetkik.records.cases.identity_comparison import compare_with_patient
 from tetkik.records.connect import open_records
 from tetkik.records.database import Records
 from tetkik.records.images import received_decisions, receiving
-from tetkik.records.images.receiving import NewFile, ReceivedView, WaitingFile
+from tetkik.records.images.receiving import NewFile, ReceivedContent, ReceivedView, WaitingFile
 from tetkik.settings import Settings, cores
-from tetkik.values import SYSTEM, ReceivedFileState, ReceivedState
+from tetkik.values.access import SYSTEM
+from tetkik.values.radiograph import Identity
+from tetkik.values.states import ReceivedFileState, ReceivedState
 from tetkik.workflow.image_intake import NO_MODEL, IncomingImage
 from tetkik.workflow.malware_scanner import ScannerSilent, scan
+
+# When a study is complete: DICOM does not say so, but its source may know how many images it has.
+
+
+_FIRST_QUESTION = timedelta(seconds=5)
+"""Of quiet, before the source is asked: a number that still grows is no answer."""
+_MISSING = 15
+"""Quiet periods that missing images are waited for: perhaps the source counts what it never sends."""
+
+
+class Completion(StrEnum):
+    COUNTED = "counted"
+    """As many images as the source has."""
+    QUIET = "quiet"
+    LONGEST = "longest"
+    """It was waited for long enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a study is."""
+
+    first_at: datetime
+    last_at: datetime
+    files: int
+    expected: int | None
+    asked_at: datetime | None
+
+
+def may_ask(progress: Progress, now: datetime, listener: DicomListener) -> bool:
+    """Whether it is time to ask the source how many images the study has."""
+    quiet = timedelta(seconds=listener.quiet_seconds)
+    if progress.expected is not None and progress.files >= progress.expected:
+        return False
+    if now - progress.last_at < min(_FIRST_QUESTION, quiet):
+        return False
+    return progress.asked_at is None or now - progress.asked_at >= quiet
+
+
+def why_complete(progress: Progress, now: datetime, listener: DicomListener) -> Completion | None:
+    """Why nothing more is waited for; None while something is."""
+    quiet = timedelta(seconds=listener.quiet_seconds)
+    if progress.expected is not None and progress.files >= progress.expected:
+        return Completion.COUNTED
+    if now - progress.first_at >= timedelta(seconds=listener.longest_seconds):
+        return Completion.LONGEST
+    patience = quiet if progress.expected is None else _MISSING * quiet
+    return Completion.QUIET if now - progress.last_at >= patience else None
+
+
+# What the records keep of the header of a received file.
+
+
+_AHEAD = timedelta(minutes=5)
+"""A study that was made so long after it came shows that the sender's clock is ahead."""
+
+
+def content_of(header: Header, peer: Peer | None, received_at: datetime, zone: ZoneInfo) -> ReceivedContent:
+    """What a file of a peer says of its study; `zone` is the hospital's."""
+    offset = timedelta(minutes=peer.clock_offset_minutes if peer is not None else 0)
+    made_at = _made_at(header.identity, zone, offset)
+    ahead = made_at - received_at if made_at is not None else timedelta()
+    issuer = peer.issuer if peer is not None else ""
+    return ReceivedContent(
+        identity=header.identity,
+        modality=header.tags.modality,
+        body_part=header.tags.body_part,
+        description=header.description[:200],
+        issuer=header.issuer or issuer,
+        accession_issuer=header.accession_issuer or issuer,
+        made_at=made_at,
+        clock_ahead=int(ahead.total_seconds() // 60) if ahead > _AHEAD else None,
+        declared=header.declared[:40],
+        repaired=header.repaired,
+        proposed=header.proposed,
+    )
+
+
+def _made_at(identity: Identity, zone: ZoneInfo, offset: timedelta) -> datetime | None:
+    """When a study was made, by the file, with the sender's clock put right; None where it does not say."""
+    date, time = identity.study_date or "", (identity.study_time or "").partition(".")[0]
+    with suppress(ValueError, OverflowError):
+        stated = datetime.strptime(date + time.ljust(6, "0")[:6], "%Y%m%d%H%M%S").replace(tzinfo=zone)
+        if identity.study_offset:
+            stated = stated.replace(tzinfo=datetime.strptime(identity.study_offset, "%z").tzinfo)
+        return stated.astimezone(UTC) - offset
+    return None
+
+
+# Which received studies are imported, and when: several at the same time, the most urgent case first.
+
+
+POLL_SECONDS = 2.0
+_MOST = 4
+
+
+def imports_for(cores: int) -> int:
+    """Studies that are imported at the same time: half of the cores is left to receivers and workers."""
+    return min(max(1, cores // 2), _MOST)
+
+
+class StudyImports:
+    """Imports the studies that are decided.
+
+    Args:
+        places: studies at the same time.
+        step: imports one, in a thread of its own. A study that it leaves as it was is tried again after a
+            pause, which keeps no other one.
+    """
+
+    def __init__(self, records: Records, places: int, step: Callable[[ReceivedView], object]) -> None:
+        self._records, self._places, self._step = records, places, step
+        self._pool = ThreadPoolExecutor(places, "importing")
+        self._running: dict[Future[object], str] = {}
+        self._tried: dict[str, float] = {}
+        """Studies, and until when they are left alone."""
+
+    def run(self, stopping: threading.Event) -> None:
+        """Import until nothing is left that was not tried a moment ago, or until it is to stop."""
+        self._tried.clear()
+        while not stopping.is_set():
+            self._begin()
+            if not self._running:
+                return
+            ended, _ = wait(self._running, POLL_SECONDS, FIRST_COMPLETED)
+            for one in ended:
+                self._tried[self._running.pop(one)] = time.monotonic() + POLL_SECONDS
+                one.result()  # what ends the program is raised here
+
+    def close(self) -> None:
+        """Wait for those that are under way, and end."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _begin(self) -> None:
+        """Give each free place the study that is the most urgent now."""
+        free = self._places - len(self._running)
+        if not free:
+            return
+        now = time.monotonic()
+        self._tried = {study: until for study, until in self._tried.items() if until > now}
+        aside = {*self._running.values(), *self._tried}
+        decided, most = (ReceivedState.COMPLETE,), free + len(aside)
+        with self._records.read() as tx:
+            waiting = receiving.list_received(tx, decided, most=most, urgent=True)
+        for study in [one for one in waiting if one.id not in aside][:free]:
+            self._running[self._pool.submit(self._step, study)] = study.id
+
 
 WORKLIST_SECONDS = 60.0
 """Between two looks at the worklist of another system."""

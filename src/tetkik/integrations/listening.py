@@ -26,12 +26,12 @@ import structlog
 from sqlalchemy import select
 
 from tetkik.errors import SettingError, UsageError
-from tetkik.integrations.configuration import Configuration, DicomListener, Hl7Listener
+from tetkik.integrations.calling import server_context
 from tetkik.integrations.dicom.acceptor import Acceptor
 from tetkik.integrations.dicom.spool import FOLDER, REFUSALS, Spool, instance_digest, remove_unfinished
 from tetkik.integrations.dicom.worklist import answer_worklist
-from tetkik.integrations.hl7.mapping import load_mapping
-from tetkik.integrations.tls import server_context
+from tetkik.integrations.hl7.content import load_mapping
+from tetkik.integrations.systems import Configuration, DicomListener, Hl7Listener
 from tetkik.records.connect import open_records
 from tetkik.records.database import Records
 from tetkik.records.schema import ReceivedFile
@@ -278,7 +278,7 @@ def _end(running: dict[int, Work]) -> None:
 
 def mllp_work(settings: Settings, configuration: Configuration, listening: socket.socket) -> Work:
     """The process that takes messages of HL7."""
-    from tetkik.integrations.hl7.server import serve_mllp
+    from tetkik.integrations.hl7.mllp import serve_mllp
 
     load_files(configuration, settings)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from datetime import timedelta
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import partial
 from types import MappingProxyType
 
+import httpx
 import structlog
 
 from tetkik.documents import dicom
@@ -16,14 +21,23 @@ from tetkik.documents.encapsulated_pdf import to_encapsulated_pdf
 from tetkik.documents.fhir import to_fhir_transaction
 from tetkik.documents.presentation_state import GreyRange, drawn_images, to_report_states
 from tetkik.errors import Conflict, RecordsError, Unavailable
-from tetkik.integrations.answer import Answer, Outcome
-from tetkik.integrations.calling import http_transport
-from tetkik.integrations.configuration import Configuration, Peer, ResultForm, Service
+from tetkik.integrations.calling import (
+    BUSY,
+    LONGEST_CALL,
+    Answer,
+    Outcome,
+    answer_of_fault,
+    client_context,
+    http_client,
+    http_transport,
+    own_title,
+)
 from tetkik.integrations.dicomweb import stow
-from tetkik.integrations.fhir_client import send_bundle
-from tetkik.integrations.hl7.client import send_oru
-from tetkik.integrations.hl7.results import oru_for
-from tetkik.privacy.mask import mask
+from tetkik.integrations.hl7.intake import oru_for
+from tetkik.integrations.hl7.mllp import connected, send_oru
+from tetkik.integrations.systems import Configuration, Peer, ResultForm, Service
+from tetkik.language import Sentence
+from tetkik.privacy.rules import mask
 from tetkik.records.cases.patient_links import records_of
 from tetkik.records.database import Records, Transaction
 from tetkik.records.orders.orders import OrderContent, StoredOrder, orders_of
@@ -31,7 +45,186 @@ from tetkik.records.reports import outbox
 from tetkik.records.reports.outbox import DICOM_FORMS, REJECTION, DueItem
 from tetkik.records.reports.versions import SignedVersion, version_of
 from tetkik.settings import Settings
-from tetkik.values import SYSTEM, MeasuredImage, OutboxState, ReportDocument
+from tetkik.values.access import SYSTEM
+from tetkik.values.document import ReportDocument
+from tetkik.values.measurement import MeasuredImage
+from tetkik.values.states import OutboxState
+
+# Whether the hospital's systems answer, each asked in the ways in which we call it.
+
+
+_SECONDS = 5.0
+_MOST = 16
+"""Questions at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How a system was asked, and whether it answered."""
+
+    name: str
+    how: str
+    address: str
+    answers: bool
+
+    @property
+    def sentence(self) -> Sentence:
+        values = {"name": self.name, "how": self.how, "address": self.address}
+        if self.answers:
+            return Sentence("{name} answers ({how}, {address}).", values)
+        return Sentence("{name} does not answer ({how}, {address}).", values)
+
+
+def probe(systems: Configuration, settings: Settings) -> tuple[Probe, ...]:
+    """Ask every system: C-ECHO (PS3.4 annex A), a connection for MLLP, the capabilities of FHIR, QIDO-RS."""
+
+    def answer(question: tuple[Peer, str, str, Callable[[], bool]]) -> Probe:
+        peer, how, address, ask = question
+        try:
+            answers = ask()
+        except Exception:  # whatever is wrong with it: the name, the certificate, the secret, the answer
+            answers = False
+        return Probe(peer.name, how, address, answers)
+
+    with ThreadPoolExecutor(_MOST) as pool:
+        return tuple(pool.map(answer, _questions(systems, settings)))
+
+
+def _questions(
+    systems: Configuration, settings: Settings
+) -> Iterator[tuple[Peer, str, str, Callable[[], bool]]]:
+    for peer in systems.peers:
+        if peer.host is not None:
+            yield peer, "C-ECHO", f"{peer.host}:{peer.port}", partial(_echoes, systems, peer)
+        if peer.hl7 is not None:
+            yield peer, "MLLP", peer.hl7, partial(_connects, systems, peer)
+        for how, url, path in (
+            ("DICOMweb", peer.dicomweb, "studies?limit=1"),
+            ("FHIR", peer.fhir, "metadata?_summary=true"),
+        ):
+            if url is not None:
+                yield peer, how, url, partial(_gives, systems, peer, url, path, settings)
+
+
+def _echoes(systems: Configuration, peer: Peer) -> bool:
+    from pynetdicom import AE  # costs half a second, and not every installation has it
+
+    ae = AE(own_title(systems))
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = _SECONDS
+    ae.add_requested_context("1.2.840.10008.1.1")
+    assert peer.host is not None
+    tls = (client_context(systems.listen), peer.host) if peer.tls else None
+    assoc = ae.associate(peer.host, peer.port, ae_title=peer.ae_title or "ANY-SCP", tls_args=tls)
+    if not assoc.is_established:
+        return False
+    status = assoc.send_c_echo()
+    assoc.release()
+    return bool(status) and status.Status == 0x0000
+
+
+def _connects(systems: Configuration, peer: Peer) -> bool:
+    with connected(peer, systems.hl7, _SECONDS):
+        return True
+
+
+def _gives(systems: Configuration, peer: Peer, url: str, path: str, settings: Settings) -> bool:
+    """Whether it answers a question with success; what it answers is not read, for it names patients."""
+    with (
+        http_client(systems, peer, url, settings) as client,
+        client.stream("GET", path, timeout=_SECONDS) as response,
+    ):
+        return response.is_success
+
+
+# Sends a Bundle to a FHIR server as one transaction (https://hl7.org/fhir/R4B/http.html#transaction).
+
+
+_SECONDS_FHIR_CLIENT = 30.0
+_MOST_BYTES = 5_000_000
+"""Of an answer."""
+_AGAIN = frozenset({408, 409, 412, 425, 429, 500, 502, 503, 504})
+"""What may pass: the server is busy or down, or wrote the same resource at the same moment."""
+_LONGEST_WAIT = 86_400.0
+
+
+def send_bundle(
+    peer: Peer,
+    bundle: bytes,
+    *,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    seconds: float = _SECONDS_FHIR_CLIENT,
+    transport: httpx.BaseTransport | None = None,
+) -> Answer:
+    """Post a transaction; done where the server answers that all of it was done.
+
+    Args:
+        headers: who we are, for a server that wants to know (`Peer.authorization`).
+    """
+    assert peer.fhir is not None
+    sent = {"Content-Type": "application/fhir+json; charset=utf-8", "Accept": "application/fhir+json"}
+    until = time.monotonic() + LONGEST_CALL
+    try:
+        with (
+            httpx.Client(timeout=seconds, follow_redirects=False, transport=transport) as client,
+            client.stream("POST", peer.fhir, content=bundle, headers={**sent, **headers}) as answer,
+        ):
+            content = b""
+            for part in answer.iter_bytes():
+                content += part
+                if time.monotonic() > until:
+                    return Answer.transient("the answer comes too slowly")
+                if len(content) > _MOST_BYTES:
+                    return Answer.transient("the answer is too long")
+            return _judged(answer, content, len(json.loads(bundle)["entry"]))
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return answer_of_fault(error)
+
+
+def _judged(answer: httpx.Response, content: bytes, entries: int) -> Answer:
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        body = None
+    body = body if isinstance(body, dict) else {}
+    status = f"HTTP {answer.status_code}"
+    if answer.status_code == 200:
+        done = body.get("entry")
+        if body.get("type") == "transaction-response" and isinstance(done, list) and len(done) == entries:
+            return Answer.done(status)
+        return Answer.transient(f"{status}: no answer to a transaction")
+    if words := _outcome(body):
+        status = f"{status}: {words}"
+    if answer.status_code in _AGAIN:
+        again = Answer.unavailable if answer.status_code in BUSY else Answer.transient
+        return again(status, _wait(answer.headers.get("Retry-After", "")))
+    return Answer.permanent(status)
+
+
+def _outcome(body: dict[str, object]) -> str:
+    """The codes of an OperationOutcome; its free text may name what was sent."""
+    issues = body.get("issue")
+    found = (item for item in (issues if isinstance(issues, list) else ()) if isinstance(item, dict))
+    places = (
+        " ".join([str(item.get("code", "")), *map(str, _texts(item.get("expression")))]) for item in found
+    )
+    return "; ".join(place.strip() for place in list(places)[:5])
+
+
+def _texts(value: object) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def _wait(text: str) -> float | None:
+    """Seconds of a Retry-After (RFC 9110, 10.2.3): a number, or a date."""
+    if text.isascii() and text.isdecimal():
+        return min(float(text[:9]), _LONGEST_WAIT)
+    try:
+        at = parsedate_to_datetime(text)
+        at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+        return min(max((at - datetime.now(UTC)).total_seconds(), 0.0), _LONGEST_WAIT)
+    except (ValueError, OverflowError):
+        return None
+
 
 MOST_TRIES = 20
 """Of one object; then it is set aside: 13 hours after the first, where nothing else waits."""
@@ -40,7 +233,7 @@ _STRANGE = timedelta(hours=1)
 _SETTLES = (1, 2, 4, 8, 15, 15, 15, 30, 30, 60, 60, 60, 60)
 """Seconds before each other try to write an answer down, so that nothing is sent twice."""
 _FIRST_WAIT = timedelta(seconds=30)
-_LONGEST_WAIT = timedelta(hours=1)
+_LONGEST_WAIT_OUTBOX = timedelta(hours=1)
 Greys = Callable[[Sequence[MeasuredImage]], Mapping[MeasuredImage, GreyRange | None]]
 """By what values images are shown, for their presentation states; those without grey values are left out."""
 _log = structlog.get_logger()
@@ -100,8 +293,8 @@ def wait_after(tries: int, asked: float | None = None) -> timedelta:
 
     `asked` is what the system asked for, in seconds.
     """
-    wait = min(_FIRST_WAIT * (1 << min(tries - 1, 10)), _LONGEST_WAIT)
-    return min(max(wait, timedelta(seconds=asked or 0)), _LONGEST_WAIT)
+    wait = min(_FIRST_WAIT * (1 << min(tries - 1, 10)), _LONGEST_WAIT_OUTBOX)
+    return min(max(wait, timedelta(seconds=asked or 0)), _LONGEST_WAIT_OUTBOX)
 
 
 def _wanted(tx: Transaction, systems: Configuration, found: SignedVersion) -> Iterator[tuple[str, str]]:
@@ -218,6 +411,6 @@ def _sent(
     if peer.dicomweb is not None:
         return stow(systems, peer, objects, settings)
     # pynetdicom costs half a second, and not every installation has it.
-    from tetkik.integrations.dicom.store import store
+    from tetkik.integrations.dicom.query import store
 
     return store(systems, peer, objects)

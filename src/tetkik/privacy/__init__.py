@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tetkik.privacy.mask import Found, Masked, Personal, find_personal, identifying, mask
+from tetkik.privacy.rules import Found, Masked, Personal, find_personal, identifying, mask
 
 __all__ = ["Found", "Masked", "Personal", "find_personal", "identifying", "mask"]

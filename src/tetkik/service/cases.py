@@ -43,7 +43,7 @@ from tetkik.service.kit.http.responses import safe_path
 from tetkik.service.kit.rendering.words import pieces
 from tetkik.service.patients import ID_PATTERN, PersonShape, TypedPerson
 from tetkik.service.reception import LONGEST_TEXT, TriageShape, TypedUrgency, UrgencyChange
-from tetkik.triage.clinics import Clinic
+from tetkik.triage.predict import Clinic
 from tetkik.values.access import Permission
 from tetkik.values.complaint import UrgencyLevel
 from tetkik.values.states import CaseState, MoveReason, Priority, UrgencyReason

@@ -26,7 +26,7 @@ from tetkik.language import Sentence, translate
 from tetkik.records.reports import outbox
 from tetkik.records.worklist import critical_results
 from tetkik.records.worklist.critical_results import DueNotice
-from tetkik.report.llm.addresses import FixedTransport, addresses_of, are_inside
+from tetkik.report.llm.clients import FixedTransport, addresses_of, are_inside
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.threads import PeriodicThread
 from tetkik.service.kit.context import AppContext

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from tetkik.imaging.examples import drawings
-from tetkik.imaging.examples.dicom_file import DrawnStudy, drawn_file
+from tetkik.imaging.examples.drawings import DrawnStudy, drawn_file
 from tetkik.records.cases.patients import Person
 from tetkik.values.radiograph import Sex
 

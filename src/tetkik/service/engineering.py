@@ -16,8 +16,8 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 from pydantic import BaseModel, Field, model_validator
 
+from tetkik.bundle.card import AnyReference, ComplaintReference, ImageReference, read_reference
 from tetkik.bundle.manifest import Manifest
-from tetkik.bundle.reference import AnyReference, ComplaintReference, ImageReference, read_reference
 from tetkik.bundle.store import MANIFEST, Bundle, available, sha256_of
 from tetkik.errors import NotFound
 from tetkik.language import Language, Sentence

@@ -14,8 +14,8 @@ from fastapi import APIRouter, Form, Query
 from fastapi.responses import Response
 
 from tetkik.documents.presentation_state import GreyRange
-from tetkik.integrations.configuration import Configuration, load_configuration
 from tetkik.integrations.outbox import send_due
+from tetkik.integrations.systems import Configuration, load_configuration
 from tetkik.language import Sentence
 from tetkik.records.images import images
 from tetkik.records.reports import outbox

@@ -17,7 +17,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from tetkik.drawing.icon import TEAL, icon
 from tetkik.errors import NotFound, UsageError
-from tetkik.integrations.phone.address import parse_address
+from tetkik.integrations.phone.android_package import parse_address
 from tetkik.language import Sentence
 from tetkik.service.kit.access.authorization import RequestContext, allowed, public
 from tetkik.service.kit.context import ContextDep

@@ -31,8 +31,7 @@ from tetkik.service.kit.rendering.templates import NavigationEntry
 from tetkik.service.kit.rendering.words import Piece, pieces
 from tetkik.service.patients import Short, TypedPerson, sex_of
 from tetkik.settings import Settings
-from tetkik.triage.clinics import Clinic, clinic_of
-from tetkik.triage.questions import Answer, questions
+from tetkik.triage.predict import Answer, Clinic, clinic_of, questions
 from tetkik.turkish import alphabetical
 from tetkik.values.access import Permission
 from tetkik.values.complaint import DepartmentScore, DestinationKind, TriageResult, UrgencyLevel

@@ -6,29 +6,31 @@ however sure, and no refusal to read the text can silence a red flag.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
 from itertools import islice
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tetkik import turkish
-from tetkik.bundle import Bundle, Manifest, Task, resolve
+from tetkik.bundle.manifest import Manifest, Task
+from tetkik.bundle.store import Bundle, resolve
 from tetkik.choices import Device
 from tetkik.errors import BundleMismatch, SettingError
 from tetkik.language import Language, translate
 from tetkik.settings import settings
-from tetkik.statistics import Floats
-from tetkik.triage.age_adjustment import PEDIATRICS, adjust_for_age
+from tetkik.statistics.intervals import Floats
 from tetkik.triage.age_and_duration import is_child, read_age
-from tetkik.triage.clinics import clinic_of
-from tetkik.triage.questions import Question, open_questions
 from tetkik.triage.text_quality import Unreadable, unreadable_reason
-from tetkik.triage.urgency import assess
-from tetkik.triage.urgency.reader import UrgencyReader
-from tetkik.values import (
+from tetkik.triage.urgency.assess import UrgencyReader, assess
+from tetkik.triage.urgency.symptoms import WordIndex
+from tetkik.values.complaint import (
     DepartmentScore,
     Destination,
     DestinationKind,
@@ -38,6 +40,217 @@ from tetkik.values import (
     Urgency,
     UrgencyLevel,
 )
+
+# What a child's age, stated or not, does to the departments.
+#
+# A stated child belongs to Pediatri rather than to a department that sees adults only. A complaint that
+# tells
+# of no child hardly ever belongs to Pediatri, which words alone ("kuru öksürük") do not always show.
+
+
+PEDIATRICS = "Pediatri"
+ADULT_ONLY = frozenset({"Dahiliye", "Kardiyoloji", "Göğüs Hastalıkları", "Nöroloji", "Genel Cerrahi"})
+"""Departments that send a child to Pediatri first; the others (eyes, ears, bones) see children themselves."""
+NO_CHILD_FACTOR = 0.2
+"""What is left of Pediatri's odds where no child is mentioned. Of the complaints that paediatricians
+answered, one in eleven mentions none; of the others, nine in ten: odds of a tenth, and the words say a part
+already."""
+
+
+def adjust_for_age(row: NDArray[np.float64], labels: Sequence[str], *, child: bool) -> None:
+    """Bring the probabilities of one text, in place, into line with whether it tells of a child.
+
+    Args:
+        row: (labels,), float64, sums to 1.
+        labels: the departments; without Pediatri among them nothing is done.
+        child: whether the text tells of a child (`is_child`).
+    """
+    if PEDIATRICS not in labels:
+        return
+    own, first = labels.index(PEDIATRICS), int(row.argmax())
+    if not child:
+        row[own] *= NO_CHILD_FACTOR
+        row /= row.sum()
+    elif labels[first] in ADULT_ONLY:
+        row[[first, own]] = row[[own, first]]
+
+
+def log_odds(texts: Sequence[str], labels: Sequence[str]) -> NDArray[np.float64]:
+    """What `adjust_for_age` adds to log-probabilities of texts without a child, for calibration.
+
+    Args:
+        texts: folded texts.
+
+    Returns:
+        (texts, labels), float64: log NO_CHILD_FACTOR for Pediatri where no child is mentioned, else 0.
+    """
+    shift = np.zeros((len(texts), len(labels)))
+    if PEDIATRICS in labels:
+        untold = [not is_child(text) for text in texts]
+        shift[untold, labels.index(PEDIATRICS)] = np.log(NO_CHILD_FACTOR)
+    return shift
+
+
+# Which clinic a department is booked as, and whether another clinic has to refer first.
+
+
+@dataclass(frozen=True, slots=True)
+class Clinic:
+    """A clinic of the appointment system; of `first` one has to refer, empty where it is booked directly."""
+
+    name: str
+    first: tuple[str, ...]
+
+    def referral(self, language: Language) -> str | None:
+        """The referral rule as a sentence, or None where no referral is needed."""
+        if not self.first:
+            return None
+        return translate("Needs a referral; book first: {clinics}.", language, clinics=" / ".join(self.first))
+
+
+@dataclass(frozen=True, slots=True)
+class Clinics:
+    """A list of clinics, and for each department its clinic, and the one for children where it has one."""
+
+    clinics: Mapping[str, Clinic]
+    departments: Mapping[str, tuple[str, str | None]]
+
+
+@cache
+def load_clinics(path: Path | None = None) -> Clinics:
+    """A hospital's own list, in the format of `clinics.toml`, or the built-in one; `SettingError` if
+    unusable.
+    """
+    file = path or resources.files("tetkik.triage").joinpath("clinics.toml")
+    try:
+        table = tomllib.loads(file.read_text("utf-8"))
+        clinics = {
+            item["name"]: Clinic(item["name"], tuple(item.get("first", ()))) for item in table["clinic"]
+        }
+        departments = {item["name"]: (item["clinic"], item.get("child")) for item in table["department"]}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SettingError(
+            "The list of clinics {path} cannot be used ({fault}); compare it with the built-in clinics.toml.",
+            path=file,
+            fault=error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}",
+        ) from None
+    named = {name for pair in departments.values() for name in pair if name} | {
+        name for clinic in clinics.values() for name in clinic.first
+    }
+    if unknown := sorted(named - clinics.keys()):
+        raise SettingError(
+            "The list of clinics {path} names {unknown}, which it does not have; add a [[clinic]] for each.",
+            path=file,
+            unknown=", ".join(unknown),
+        )
+    return Clinics(clinics, departments)
+
+
+def clinic_of(department: str, *, child: bool) -> Clinic | None:
+    """The clinic that a department (or a clinic itself, in a hospital's own list) is booked as; None for
+    none.
+    """
+    found = load_clinics(settings().triage_clinics)
+    if department in found.departments:
+        adult, own = found.departments[department]
+        return found.clinics[own if child and own else adult]
+    return found.clinics.get(department)
+
+
+# The question that would help most: the one whose answer tells most about the department.
+
+
+_MOSTLY = 0.9
+_LIKELY = 0.1
+"""Of a department that a question is asked for, at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One thing that a yes may mean.
+
+    Attributes:
+        sentence: as the patient would say it, in Turkish, for that is what models read.
+    """
+
+    sentence: str
+    name: str
+
+    def in_language(self, language: Language) -> str:
+        """What a page calls it."""
+        return self.sentence if language is Language.TR else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question with the departments whose patients mostly say yes, and those who mostly say no."""
+
+    id: str
+    text: dict[Language, str]
+    yes: frozenset[str]
+    no: frozenset[str]
+    answers: tuple[Answer, ...] = ()
+    about: tuple[str, ...] = ()  # beginnings of words that tell that the text speaks of it already
+
+    def chance_of_yes(self, department: str) -> float:
+        """How often a patient of that department says yes."""
+        if department in self.yes:
+            return _MOSTLY
+        return 1 - _MOSTLY if department in self.no else 0.5
+
+
+@cache
+def questions() -> tuple[Question, ...]:
+    """The built-in questions."""
+    table = tomllib.loads(resources.files("tetkik.triage").joinpath("questions.toml").read_text("utf-8"))
+    return tuple(
+        Question(
+            entry["id"],
+            {Language.TR: entry["tr"], Language.EN: entry["en"]},
+            frozenset(entry["yes"]),
+            frozenset(entry["no"]),
+            tuple(Answer(item["tr"], item["en"]) for item in entry["answers"]),
+            tuple(entry["about"].split()),
+        )
+        for entry in table["question"]
+    )
+
+
+@cache
+def _subjects() -> WordIndex:
+    return WordIndex(question.about for question in questions())
+
+
+def open_questions(
+    folded: str,
+    labels: Sequence[str],
+    probabilities: NDArray[np.floating],
+    *,
+    leave_out: Sequence[str] = (),
+) -> list[Question]:
+    """The questions that the text does not answer, for a department that is likely, the most telling first.
+
+    How telling one is: the mutual information between its answer and the department.
+
+    Args:
+        folded: the complaint by `turkish.fold`.
+        probabilities: (labels,), what is believed before the answer.
+    """
+    answered = {number for word in folded.split() for number in _subjects().classes_of(word)}
+    likely = {label for label, share in zip(labels, probabilities, strict=True) if share >= _LIKELY}
+    found = [
+        question
+        for number, question in enumerate(questions())
+        if number not in answered and question.id not in leave_out and question.yes & likely
+    ]
+    return sorted(found, key=lambda question: -_information(question, labels, probabilities))
+
+
+def _information(question: Question, labels: Sequence[str], probabilities: NDArray[np.floating]) -> float:
+    yes = np.array([question.chance_of_yes(label) for label in labels])
+    both = np.stack([yes, 1 - yes]) * probabilities
+    answer = both.sum(axis=1, keepdims=True)
+    return float((both * np.log(np.maximum(both, 1e-12) / np.maximum(answer * probabilities, 1e-12))).sum())
 
 
 class TriageModel(Protocol):
@@ -66,7 +279,7 @@ def load_model(model: str | Bundle, device: Device = Device.CPU) -> TriageModel:
 
             return LinearModel.load(bundle)
         case "transformer":
-            from tetkik.triage.transformer.model import OnnxTransformer
+            from tetkik.triage.transformer import OnnxTransformer
 
             return OnnxTransformer.load(bundle, device)
         case other:

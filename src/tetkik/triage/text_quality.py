@@ -14,9 +14,8 @@ from functools import cache, lru_cache
 from importlib import resources
 
 from tetkik import turkish
-from tetkik.privacy.names import is_name
-from tetkik.triage.linear.features import hits, prepare
-from tetkik.triage.linear.lexicon import builtin
+from tetkik.privacy.rules import is_name
+from tetkik.triage.linear.features import builtin, hits, prepare
 from tetkik.triage.urgency.symptoms import recogniser
 
 _SUFFIX = re.compile(

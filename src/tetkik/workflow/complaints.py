@@ -12,8 +12,8 @@ from tetkik.errors import BundleError, SettingError, TetkikError
 from tetkik.language import Language
 from tetkik.settings import settings
 from tetkik.triage.predict import Triage, load_triage
-from tetkik.triage.urgency.reader import UrgencyReader, reason_of
-from tetkik.triage.urgency.rule_file import FLAG, load_rules
+from tetkik.triage.urgency.assess import UrgencyReader, reason_of
+from tetkik.triage.urgency.rules import FLAG, load_rules
 from tetkik.turkish import alphabetical
 from tetkik.values import MeasuredComplaint, TriageResult, UrgencyLevel
 

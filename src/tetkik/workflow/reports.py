@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from tetkik.errors import InputError, TetkikError
 from tetkik.language import Language, Sentence
-from tetkik.privacy.numbers import is_tckn
+from tetkik.privacy.rules import is_tckn
 from tetkik.settings import Settings
 from tetkik.settings import settings as configured
 from tetkik.values import (

@@ -19,13 +19,13 @@ import numpy as np
 from pydicom import Dataset, dcmread
 
 from tests.records.kit import made_records
-from tetkik.imaging.examples.dicom_file import DrawnStudy, drawn_file
-from tetkik.integrations.configuration import Configuration
+from tetkik.imaging.examples.drawings import DrawnStudy, drawn_file
 from tetkik.integrations.dicom.acceptor import Acceptor
 from tetkik.integrations.dicom.spool import FOLDER, Origin, Spool
 from tetkik.integrations.dicom.worklist import answer_worklist
 from tetkik.integrations.importing import Decoders, Importer
 from tetkik.integrations.listening import imported
+from tetkik.integrations.systems import Configuration
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records

@@ -18,10 +18,10 @@ from pynetdicom.transport import AssociationSocket
 from structlog.testing import capture_logs
 
 from tetkik.choices import Cipher
-from tetkik.integrations.configuration import Configuration
 from tetkik.integrations.dicom.acceptor import Acceptor, Worklist
-from tetkik.integrations.dicom.offer import STORAGE_COMMITMENT, VERIFICATION
+from tetkik.integrations.dicom.commitment import STORAGE_COMMITMENT, VERIFICATION
 from tetkik.integrations.dicom.spool import ReceivedFile, Spool
+from tetkik.integrations.systems import Configuration
 from tetkik.records.vault import KeyRing, Vault, VaultKeys
 
 CR_IMAGE = UID("1.2.840.10008.5.1.4.1.1.1")

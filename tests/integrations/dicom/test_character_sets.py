@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tetkik.integrations.dicom.character_sets import codec_of, decode_text, repair_text
+from tetkik.integrations.dicom.spool import codec_of, decode_text, repair_text
 
 NAMES = st.lists(
     st.text("ABCÇDEFGĞHIİJKLMNOÖPRSŞTUÜVYZabcçdefgğhıijklmnoöprsştuüvyz", min_size=1, max_size=12),

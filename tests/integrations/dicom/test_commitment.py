@@ -13,9 +13,8 @@ from pynetdicom import AE, evt
 
 from tests.integrations.dicom.listener import CR_IMAGE, association, image, listening, send
 from tests.patience import PATIENCE
-from tetkik.integrations.configuration import Configuration
-from tetkik.integrations.dicom.commitment import Commitment
-from tetkik.integrations.dicom.offer import STORAGE_COMMITMENT
+from tetkik.integrations.dicom.commitment import STORAGE_COMMITMENT, Commitment
+from tetkik.integrations.systems import Configuration
 
 INSTANCE = "1.2.840.10008.1.20.1.1"
 

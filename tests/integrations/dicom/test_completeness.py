@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tetkik.integrations.completeness import Completion, Progress, may_ask, why_complete
-from tetkik.integrations.configuration import DicomListener
+from tetkik.integrations.importing import Completion, Progress, may_ask, why_complete
+from tetkik.integrations.systems import DicomListener
 
 _AT = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 _LISTENER = DicomListener(quiet_seconds=60, longest_seconds=5400)

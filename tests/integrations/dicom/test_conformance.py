@@ -11,7 +11,7 @@ from pynetdicom import AE
 from pynetdicom.presentation import build_context
 
 from tests.integrations.dicom.listener import CR_IMAGE, listening
-from tetkik.integrations.configuration import Service
+from tetkik.integrations.systems import Service
 
 PAGE = (Path(__file__).parents[3] / "docs" / "conformance-dicom.md").read_text("utf-8")
 MOST = 128

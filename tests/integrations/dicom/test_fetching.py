@@ -24,10 +24,11 @@ from tests.integrations.dicom.importing import PEER, a_file, hospital, listening
 from tests.patience import PATIENCE
 from tests.programs import program
 from tetkik.integrations import importing
-from tetkik.integrations.configuration import Configuration
-from tetkik.integrations.dicom import query, web_archive
+from tetkik.integrations.dicom import priors as web_archive
+from tetkik.integrations.dicom import query
 from tetkik.integrations.dicom.query import STUDY_FIND, STUDY_MOVE, count_images, find_studies
 from tetkik.integrations.dicomweb import DicomwebError
+from tetkik.integrations.systems import Configuration
 from tetkik.records.audit_chain import Action
 from tetkik.records.schema import AuditRow, Case, Image, Job
 from tetkik.settings import Settings

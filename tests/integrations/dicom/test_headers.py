@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tetkik.errors import InputError
-from tetkik.imaging.examples.dicom_file import DrawnStudy, drawn_file
-from tetkik.integrations.dicom.headers import HeaderReader, HeaderRequest, read_header
+from tetkik.imaging.examples.drawings import DrawnStudy, drawn_file
+from tetkik.integrations.dicom.spool import HeaderReader, HeaderRequest, read_header
 
 _NAME = "ŞAHİN^GÖKÇE"
 

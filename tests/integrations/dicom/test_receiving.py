@@ -37,7 +37,7 @@ from tests.programs import program
 from tetkik.errors import RecordsError
 from tetkik.integrations.dicom import spool
 from tetkik.integrations.dicom.acceptor import CANNOT_UNDERSTAND, OUT_OF_RESOURCES
-from tetkik.integrations.dicom.offer import MODALITY_WORKLIST, VERIFICATION
+from tetkik.integrations.dicom.commitment import MODALITY_WORKLIST, VERIFICATION
 from tetkik.integrations.dicom.spool import NoRoom, Origin, Spool, measure_spool, remove_unfinished
 
 

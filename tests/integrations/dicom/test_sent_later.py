@@ -13,12 +13,12 @@ from tests.integrations.dicom.importing import AT, AYSE, PEER, Hospital, a_file,
 from tests.patience import PATIENCE
 from tests.records.kit import made_user
 from tests.records.moving_kit import GULCIN, made_patient, moved
-from tetkik.integrations.configuration import Configuration, Peer
-from tetkik.integrations.dicom import priors, query, web_archive
+from tetkik.integrations.dicom import priors, query
 from tetkik.integrations.dicom.query import FoundStudy
 from tetkik.integrations.dicomweb import DicomwebError
 from tetkik.integrations.importing import Importer
 from tetkik.integrations.listening import imported
+from tetkik.integrations.systems import Configuration, Peer
 from tetkik.records.images import images, received_decisions, receiving
 from tetkik.records.orders import orders
 from tetkik.records.schema import Case, Image, Job, Order
@@ -127,8 +127,8 @@ def test_of_a_study_that_fails_half_way_what_came_is_no_strangers(one, monkeypat
             raise DicomwebError("away")
         return 1
 
-    monkeypatch.setattr(web_archive, "find_studies", lambda *_: tuple(found))
-    monkeypatch.setattr(web_archive, "fetch_study", fetch)
+    monkeypatch.setattr(priors, "find_studies", lambda *_: tuple(found))
+    monkeypatch.setattr(priors, "fetch_study", fetch)
     archives = priors.Archives(one.records, systems, Settings(), one.spool)
     restarted = Importer(one.records, Settings(), systems, one.spool, decoders(), lambda: one.now)
     restarted._has_archives = False  # asked by hand

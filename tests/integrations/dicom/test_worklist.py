@@ -20,8 +20,7 @@ from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.programs import program
 from tetkik.integrations.dicom import query
-from tetkik.integrations.dicom.worklist import matches_wildcards, study_uid
-from tetkik.integrations.dicom.worklist_user import take_worklist
+from tetkik.integrations.dicom.worklist import matches_wildcards, study_uid, take_worklist
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tetkik.integrations.configuration import Peer, Service
+from tetkik.integrations.hl7.content import load_mapping
 from tetkik.integrations.hl7.intake import Source, take_message
-from tetkik.integrations.hl7.mapping import load_mapping
+from tetkik.integrations.systems import Peer, Service
 from tetkik.language import Language
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person

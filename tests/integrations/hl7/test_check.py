@@ -14,9 +14,9 @@ from tests.documents.sample import document
 from tests.integrations.hl7.messages import adt, orm
 from tetkik.cli.app import app
 from tetkik.errors import SettingError
-from tetkik.integrations.configuration import Peer
-from tetkik.integrations.hl7.mapping import load_mapping
-from tetkik.integrations.hl7.results import oru_for
+from tetkik.integrations.hl7.content import load_mapping
+from tetkik.integrations.hl7.intake import oru_for
+from tetkik.integrations.systems import Peer
 from tetkik.language import Language
 from tetkik.records.orders.orders import OrderContent
 from tetkik.values import ReportState

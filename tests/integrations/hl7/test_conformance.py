@@ -9,10 +9,9 @@ import pytest
 
 from tests.documents.sample import document
 from tests.integrations.hl7.messages import adt, orm
-from tetkik.integrations.configuration import Peer
 from tetkik.integrations.hl7.content import EVENTS
-from tetkik.integrations.hl7.intake import Source, take_message
-from tetkik.integrations.hl7.results import oru_for
+from tetkik.integrations.hl7.intake import Source, oru_for, take_message
+from tetkik.integrations.systems import Peer
 from tetkik.records.database import Records
 from tetkik.values import ReportState
 

@@ -20,13 +20,12 @@ from structlog.testing import capture_logs
 from tests.documents.sample import document
 from tests.integrations.hl7.messages import adt, person_of
 from tests.ports import free_port
-from tetkik.integrations.answer import Outcome
-from tetkik.integrations.configuration import Configuration, Peer
-from tetkik.integrations.hl7 import server
-from tetkik.integrations.hl7.client import send_oru
-from tetkik.integrations.hl7.results import oru_for
-from tetkik.integrations.hl7.server import serve_mllp
+from tetkik.integrations.calling import Outcome
+from tetkik.integrations.hl7 import mllp
+from tetkik.integrations.hl7.intake import oru_for
+from tetkik.integrations.hl7.mllp import send_oru, serve_mllp
 from tetkik.integrations.listening import bound
+from tetkik.integrations.systems import Configuration, Peer
 from tetkik.records.database import Records
 from tetkik.settings import Settings
 from tetkik.values import ReportState
@@ -154,7 +153,7 @@ def test_more_connections_than_allowed_are_refused(records: Records, monkeypatch
     with listening(records) as port, connect(port) as first:
         first.sendall(b"\x0b" + adt() + END)
         assert b"MSA|AA|1" in answer_of(first)
-        monkeypatch.setattr(server, "_MOST_CONNECTIONS", 1)
+        monkeypatch.setattr(mllp, "_MOST_CONNECTIONS", 1)
         with connect(port) as second, suppress(ConnectionResetError):
             assert answer_of(second) == b""
         first.sendall(b"\x0b" + adt(control="2") + END)
@@ -163,7 +162,7 @@ def test_more_connections_than_allowed_are_refused(records: Records, monkeypatch
 
 @pytest.mark.attack
 def test_one_system_leaves_room_for_others(records: Records, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(server, "_MOST_OF_A_PEER", 1)
+    monkeypatch.setattr(mllp, "_MOST_OF_A_PEER", 1)
     with listening(records) as port, connect(port) as first:
         first.sendall(b"\x0b" + adt() + END)
         assert b"MSA|AA|1" in answer_of(first)
@@ -190,7 +189,7 @@ def test_a_stranger_gets_no_handshake(records: Records, tmp_path: Path):
 def test_a_handshake_is_not_waited_for(records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from tests.integrations.hl7.tls import certificates
 
-    monkeypatch.setattr(server, "_HANDSHAKE", 0.2)
+    monkeypatch.setattr(mllp, "_HANDSHAKE", 0.2)
     made = certificates(tmp_path)
     with (
         capture_logs() as lines,

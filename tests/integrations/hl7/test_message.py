@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.integrations.hl7.messages import ZONE, adt
 from tetkik.documents.hl7 import escaped
-from tetkik.integrations.hl7.acknowledge import acknowledge
+from tetkik.integrations.hl7.intake import acknowledge
 from tetkik.integrations.hl7.message import Place, Refused, Separators, moment_of, read_message, unescaped
 
 TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=30)

@@ -17,7 +17,7 @@ from tests.caption.tiny import tiny_blip2
 from tests.imaging.files import as_bytes, dataset, picture
 from tetkik.bundle import Task, open_bundle
 from tetkik.bundle.store import MANIFEST
-from tetkik.caption.colour_images import open_picture
+from tetkik.caption.predict import open_picture
 from tetkik.cli.app import app
 from tetkik.errors import UsageError
 from tetkik.lab.caption.data import Split

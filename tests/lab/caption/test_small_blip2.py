@@ -19,7 +19,7 @@ from tests.caption.tiny import SENTENCES
 from tests.lab.caption.train_kit import draw, make_prepared, quick_options, silent
 from tetkik.bundle import Task
 from tetkik.caption.families import image_spec_of, load_base, tokenizer_of
-from tetkik.caption.families.small_blip2 import WIDTH, MobileNetTower, SmallBlip2, _to_one
+from tetkik.caption.families.blip2 import WIDTH, MobileNetTower, SmallBlip2, _to_one
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.network import Cut, DecodingOptions
 from tetkik.caption.options import Learning

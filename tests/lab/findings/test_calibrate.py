@@ -17,7 +17,7 @@ from tests.lab.findings.judging import answers, drawn, labelled, predicted
 from tetkik.bundle import Bundle, ImageReference, open_bundle, read_reference, write_manifest
 from tetkik.cli.app import app
 from tetkik.cli.findings.calibrate import _show
-from tetkik.findings.interface import preprocessing_of
+from tetkik.findings.onnx_model import preprocessing_of
 from tetkik.findings.operating_points import OperatingPoints
 from tetkik.findings.predict import load_findings
 from tetkik.lab.engine.learned_report import LearnedReport

@@ -17,7 +17,7 @@ from tetkik.cli.app import app
 from tetkik.cli.findings_gate import read_figures
 from tetkik.errors import DataError, TrainingError
 from tetkik.imaging.gate import judge
-from tetkik.imaging.gate.classifier import load_classifier
+from tetkik.imaging.gate.judge import load_classifier
 from tetkik.imaging.prepare import prepare
 from tetkik.lab.gate.augment import Augmenter, Recipe
 from tetkik.lab.gate.examples import (

@@ -13,7 +13,7 @@ from tetkik.errors import DataError
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.urgency.train import UrgencyFigures, UrgencyOptions, read_levels, train_urgency
 from tetkik.triage.urgency import assess
-from tetkik.triage.urgency.reader import UrgencyReader
+from tetkik.triage.urgency.assess import UrgencyReader
 from tetkik.values import UrgencyLevel
 
 TABLE = Path(__file__).parents[3] / "data" / "invented-complaints" / "complaints.csv"

@@ -32,9 +32,9 @@ from tests.records.reports_kit import (
 from tetkik import workflow
 from tetkik.documents.fhir import to_fhir
 from tetkik.documents.hl7 import to_hl7
+from tetkik.documents.parts import statements
 from tetkik.documents.pdf import to_pdf
 from tetkik.documents.sr import to_sr
-from tetkik.documents.statements import statements
 from tetkik.documents.text import to_text
 from tetkik.errors import Conflict, Forbidden, InputError
 from tetkik.language import Language

@@ -16,8 +16,8 @@ from tetkik.language import Language
 from tetkik.records.reports import drafts, templates
 from tetkik.records.reports.comparison import Change, compared
 from tetkik.records.reports.templates import HospitalTemplate, sentences_of
+from tetkik.report.draft import check_slots
 from tetkik.report.normals import Examination, normal_report, unmentioned
-from tetkik.report.template import check_slots
 from tetkik.values import Draft, DraftSentence, Role, Route, Section
 
 

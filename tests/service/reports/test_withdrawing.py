@@ -14,7 +14,7 @@ from tests.records.kit import made_user
 from tests.records.reports_kit import proof_of, sign, signed_report
 from tests.service.kit import make_context, served, sign_in
 from tests.service.reports.test_reports_api import API, PASSWORD, actions, entered
-from tetkik.documents.report_phrases import WITHDRAWN
+from tetkik.documents.parts import WITHDRAWN
 from tetkik.records.cases.patients import Person
 from tetkik.records.reports import withdrawal
 from tetkik.values import Role, WithdrawalReason

@@ -23,7 +23,7 @@ from tests.records.pictured import film
 from tests.service.kit import count, make_context, opened_session, served, sign_in
 from tests.service.zips import cd, directory, two_films, zipped
 from tetkik.errors import InputError
-from tetkik.imaging.kinds import Kind, kind_of
+from tetkik.imaging.read import Kind, kind_of
 from tetkik.records.images import images
 from tetkik.records.schema.cases import Blob, Case, Image
 from tetkik.records.schema.models import Job

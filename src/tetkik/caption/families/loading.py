@@ -6,7 +6,7 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tetkik.caption.families.base_location import BaseLocation, find_base
+from tetkik.caption.families.staged import BaseLocation, find_base
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.options import Quantisation
 from tetkik.errors import BundleCorrupt, MissingExtra, UsageError
@@ -15,15 +15,14 @@ from tetkik.networks.huggingface import quiet_transformers, read_config
 if TYPE_CHECKING:
     import torch
 
-    from tetkik.caption.families.staged import StagedNetwork
-    from tetkik.caption.families.tokenizer import CaptionTokenizer
+    from tetkik.caption.families.staged import CaptionTokenizer, StagedNetwork
 
 FAMILIES = {
     "blip-2": "tetkik.caption.families.blip2:Blip2Network",
     "paligemma": "tetkik.caption.families.paligemma:PaliGemmaNetwork",
 }
 """Where the class of each is; imported when it is needed, since each imports torch."""
-VISION_TOWERS = {"mobilenet_v2": "tetkik.caption.families.small_blip2:SmallBlip2"}
+VISION_TOWERS = {"mobilenet_v2": "tetkik.caption.families.blip2:SmallBlip2"}
 """Models of transformers with another vision tower, by `tetkik_vision` in their configuration."""
 
 
@@ -72,7 +71,7 @@ def image_spec_of(base: str, revision: str | None = None) -> ImageSpec:
 def tokenizer_of(base: str, revision: str | None = None) -> CaptionTokenizer:
     """The tokenizer of `base`; no weights are read."""
     require("transformers")
-    from tetkik.caption.families.tokenizer import CaptionTokenizer
+    from tetkik.caption.families.staged import CaptionTokenizer
 
     found = find_base(base, revision, weights=False)
     return CaptionTokenizer.open(found.folder, found.given)
@@ -106,7 +105,7 @@ def load_located(
     require("torch", "transformers")
     import torch
 
-    from tetkik.caption.families.tokenizer import CaptionTokenizer
+    from tetkik.caption.families.staged import CaptionTokenizer
 
     config = read_config(found.folder)
     family = family_of(found.given, config)

@@ -12,8 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tetkik.caption.families.numerics import IGNORED, numbers_of
-from tetkik.caption.families.staged import SpecialTokens, Stage, StagedNetwork
+from tetkik.caption.families.staged import IGNORED, SpecialTokens, Stage, StagedNetwork, numbers_of
 from tetkik.caption.network import Cut
 
 

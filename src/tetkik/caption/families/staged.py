@@ -2,31 +2,265 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import re
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from tetkik.caption.families.generation import drawing, generation_config, until_end
-from tetkik.caption.families.numerics import IGNORED, numbers_of, token_losses
-from tetkik.caption.families.tokenizer import CaptionTokenizer
+from tetkik.bundle.hub import from_hub, looks_like_hub_id, user_path
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.network import CaptionBatch, Cut, DecodingOptions, Generated
 from tetkik.caption.options import Quantisation
+from tetkik.errors import BundleCorrupt, BundleNotFound, UsageError
 from tetkik.networks.huggingface import quiet_transformers
 
-if TYPE_CHECKING:
-    from tetkik.caption.families.base_location import BaseLocation
+# Where a base lies: a folder in the layout of Hugging Face, or an id on its hub at one commit.
+
+
+_LIGHT = ["*.json", "*.txt", "*.model"]
+"""Configuration and tokenizer, without weights."""
+_COMMIT = re.compile(r"^[0-9a-f]{40}$")
+
+
+@dataclass(frozen=True, slots=True)
+class BaseLocation:
+    """A base that was found, by the name a bundle may give it; the commit is None for a folder."""
+
+    folder: Path
+    name: str
+    revision: str | None
+    given: str
+
+
+def is_path(base: str) -> bool:
+    """Whether `base` means a place on this computer rather than an id of the hub."""
+    return user_path(base).exists() or not looks_like_hub_id(base)
+
+
+def find_base(base: str, revision: str | None = None, *, weights: bool = True) -> BaseLocation:
+    """Where `base` lies; from the hub's cache, or with the setting `offline` off from the hub.
+
+    Without `weights` only configuration and tokenizer are fetched. A revision is a commit, tag or branch.
+    """
+    if not is_path(base):
+        folder = from_hub(base, [*_LIGHT, "*.safetensors"] if weights else _LIGHT, revision)
+        # The hub's cache names the folder of a snapshot by its commit.
+        found = BaseLocation(folder, base, folder.name if _COMMIT.match(folder.name) else None, base)
+    else:
+        if revision is not None:
+            raise UsageError(
+                "{base} is a folder, which has no revisions; leave --revision out or give a Hugging Face id.",
+                base=base,
+            )
+        folder = user_path(base)
+        if not folder.is_dir():
+            raise BundleNotFound(
+                "There is no base model at {base}; give a folder in the layout of Hugging Face or an id such "
+                "as Salesforce/blip2-opt-2.7b.",
+                base=base,
+            )
+        found = BaseLocation(folder, folder.resolve().name, None, base)
+    if not (found.folder / "config.json").is_file():
+        raise BundleCorrupt(
+            "{base} has no config.json, so it is no model of transformers; give a folder that "
+            "save_pretrained wrote.",
+            base=base,
+        )
+    if weights and not any(found.folder.glob("*.safetensors")):
+        raise BundleCorrupt(
+            "{base} has no weights as safetensors, and other files can run code when they are opened; choose "
+            "a revision with safetensors, or convert it once where you trust it "
+            "(save_pretrained of transformers writes safetensors).",
+            base=base,
+        )
+    return found
+
+
+# How tokens are drawn from a language model, and where a caption ends.
+
+
+def generation_config(options: DecodingOptions, special: Mapping[str, int | None]) -> Any:
+    """`GenerationConfig` for `options` and the tokens that a language model starts and ends with."""
+    from transformers import GenerationConfig
+
+    if options.sample and options.beams != 1:
+        raise UsageError("Sampling takes no beams ({beams}); use --beams 1.", beams=options.beams)
+    if options.min_tokens > options.max_tokens:
+        raise UsageError(
+            "A caption cannot have at least {least} tokens and at most {most}; correct one of them.",
+            least=options.min_tokens,
+            most=options.max_tokens,
+        )
+    drawn = {"temperature": options.temperature, "top_p": options.top_p, "top_k": 0} if options.sample else {}
+    # With one beam there is no length to favour, and transformers would warn.
+    beam = {"length_penalty": options.length_penalty} if options.beams > 1 else {}
+    return GenerationConfig(
+        num_beams=options.beams,
+        do_sample=options.sample,
+        max_new_tokens=options.max_tokens,
+        min_new_tokens=options.min_tokens,
+        no_repeat_ngram_size=options.no_repeat,
+        repetition_penalty=options.repetition_penalty,
+        **drawn,
+        **beam,
+        **special,
+    )
+
+
+@contextmanager
+def drawing(seed: int, device: torch.device) -> Iterator[None]:
+    """Draws from `seed` within; the state of the generators is as before afterwards."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def until_end(row: list[int], end: int, pad: int | None) -> tuple[list[int], bool]:
+    """The tokens of a generated row before its end, and whether it had one rather than being cut off."""
+    if end in row:
+        return row[: row.index(end)], True
+    while row and row[-1] == pad:
+        row = row[:-1]
+    return row, False
+
+
+# What keeps a loss finite and memory small: fp32 where it matters, logits only where they are needed.
+
+
+IGNORED = -100
+"""A target that is not to be learned."""
+CHUNK = 512
+"""Tokens whose logits are in memory at once: with OPT's 50,272 words 103 MB in fp32."""
+_CHANCES = ("dropout", "attention_dropout", "activation_dropout", "layerdrop")
+
+
+def still(module: nn.Module) -> None:
+    """No dropout in `module` from now on, in training mode too, which gradient checkpointing needs."""
+    for part in module.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+        for name in _CHANCES:
+            if isinstance(getattr(part, name, None), float):
+                setattr(part, name, 0.0)
+
+
+def token_losses(
+    hidden: Tensor, head: Callable[[Tensor], Tensor], targets: Tensor, smoothing: float = 0.0
+) -> Tensor:
+    """Cross-entropy, (tokens,), float32, of `hidden`, (tokens, width), and targets, (tokens,).
+
+    Logits are made a chunk at a time and once more in the backward pass, so that never more than `CHUNK` rows
+    of the vocabulary are kept; they are taken to float32 before the softmax, since fp16 overflows there.
+    """
+
+    def losses(part: Tensor, wanted: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(
+            head(part).float(), wanted, reduction="none", label_smoothing=smoothing
+        )
+
+    if len(targets) <= CHUNK:
+        return losses(hidden, targets)
+    parts = zip(torch.split(hidden, CHUNK), torch.split(targets, CHUNK), strict=True)
+    if torch.is_grad_enabled():
+        return torch.cat([checkpoint(losses, part, wanted, use_reentrant=False) for part, wanted in parts])
+    return torch.cat([losses(part, wanted) for part, wanted in parts])
+
+
+def float_parameters(module: nn.Module) -> Iterator[nn.Parameter]:
+    """The parameters of `module` that are not quantised."""
+    return (weight for weight in module.parameters() if weight.is_floating_point())
+
+
+def in_fp32(module: nn.Module) -> None:
+    """Take the weights of `module` to fp32 in place."""
+    for weight in float_parameters(module):
+        weight.data = weight.data.float()
+
+
+def numbers_of(module: nn.Module) -> torch.dtype:
+    """What `module` computes in; where peft has put one that learns in its place, what that computes in."""
+    learning = getattr(module, "modules_to_save", None)
+    if learning is not None and len(learning):
+        module = next(iter(learning.values()))
+    return next(module.parameters()).dtype
+
+
+def count(weight: nn.Parameter) -> int:
+    """Numbers in a weight; a 4-bit one is packed, two or more in a byte."""
+    packed = getattr(weight, "quant_state", None)
+    return int(packed.shape.numel()) if packed is not None else weight.numel()
+
+
+# Captions as token numbers and back.
+
+
+TOKENIZER = "tokenizer.json"
+
+
+class CaptionTokenizer:
+    """The tokenizer of a language model, for captions; the SHA-256 of its file tells it from others."""
+
+    def __init__(self, tokenizer: Any, fingerprint: str) -> None:
+        self.tokenizer = tokenizer
+        self.fingerprint = fingerprint
+        # `<image>` is special without being one of the tokenizer's named ones.
+        added = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+        special = (added | set(tokenizer.all_special_ids)) - {tokenizer.unk_token_id}
+        self._special = np.array(sorted(special), np.int32)
+
+    @classmethod
+    def open(cls, folder: Path, name: str) -> CaptionTokenizer:
+        from transformers import AutoTokenizer
+
+        try:
+            with quiet_transformers():
+                tokenizer = AutoTokenizer.from_pretrained(
+                    folder, local_files_only=True, trust_remote_code=False
+                )
+        # Whatever a foreign folder holds must end in one sentence.
+        except Exception as error:
+            raise BundleCorrupt(
+                "{name} has no tokenizer that transformers can read ({fault}); give a folder with its "
+                "tokenizer.json.",
+                name=name,
+                fault=type(error).__name__,
+            ) from None
+        file = folder / TOKENIZER
+        content = file.read_bytes() if file.is_file() else tokenizer.backend_tokenizer.to_str().encode()
+        return cls(tokenizer, hashlib.sha256(content).hexdigest())
+
+    def encode(self, captions: Sequence[str]) -> list[NDArray[np.int32]]:
+        """Token numbers of each caption, without special tokens, even where a caption spells one out."""
+        if not captions:
+            return []
+        rows = self.tokenizer(
+            list(captions), add_special_tokens=False, return_attention_mask=False, verbose=False
+        )["input_ids"]
+        return [self._plain(np.array(row, np.int32)) for row in rows]
+
+    def decode(self, row: Iterable[int]) -> str:
+        """The text of token numbers, without special tokens, runs of white space as one space."""
+        numbers = self._plain(np.fromiter(row, np.int32)).tolist()
+        text: str = self.tokenizer.decode(numbers, clean_up_tokenization_spaces=False)
+        return " ".join(text.split())
+
+    def _plain(self, row: NDArray[np.int32]) -> NDArray[np.int32]:
+        return row[~np.isin(row, self._special)]
 
 
 @dataclass(frozen=True, slots=True)

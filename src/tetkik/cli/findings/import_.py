@@ -70,7 +70,7 @@ def import_checkpoint(
             open_source,
             read_label_list,
         )
-        from tetkik.networks.heads import parse_layers
+        from tetkik.networks.state import parse_layers
     except ImportError as error:
         raise MissingExtra(
             "Importing a network needs the package {name}; `pip install 'tetkik[torch]'`.", name=error.name

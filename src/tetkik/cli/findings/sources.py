@@ -60,7 +60,7 @@ def sources(
     as_json: TableAsJson = False,
 ) -> None:
     """Counts, prevalence by source, overlap, and findings that stand together."""
-    from tetkik.documents.files import write_files
+    from tetkik.documents.write import write_files
     from tetkik.lab.findings.agreement import judge_text_labels, read_adjudicated
     from tetkik.lab.findings.data import read_sources
     from tetkik.lab.findings.source_summary import summarise, summary_files

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tetkik.cli.console import language, out, shown, t, word
 from tetkik.cli.findings.answer import percent_of
-from tetkik.documents.report_phrases import heading
+from tetkik.documents.parts import heading
 from tetkik.values import (
     DISCLAIMER,
     Basis,

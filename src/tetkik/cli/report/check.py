@@ -41,8 +41,7 @@ def check(
     as_json: AnswerAsJson = False,
 ) -> None:
     """Sentences that the findings do not bear out are marked; the exit status is then 1."""
-    from tetkik.report.facts import facts_of
-    from tetkik.report.findings_file import read_findings
+    from tetkik.report.facts import facts_of, read_findings
     from tetkik.report.grounding import check_text
 
     earlier = None if prior is None else read_findings(prior)

@@ -55,9 +55,9 @@ def draft(
     as_json: AnswerAsJson = False,
 ) -> None:
     """A draft with its evidence; nothing is final before a radiologist signs."""
-    from tetkik.report.findings_file import read_findings
+    from tetkik.report.draft import fill, read_template
+    from tetkik.report.facts import read_findings
     from tetkik.report.llm import open_model
-    from tetkik.report.template import fill, read_template
     from tetkik.workflow import report_findings, report_image
 
     if (image is None) is (findings is None):

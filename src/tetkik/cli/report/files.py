@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tetkik.cli.console import out, shown, word, words
-from tetkik.documents.files import write_files
+from tetkik.documents.write import write_files
 from tetkik.report.deidentify import shareable
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ def teach(
     as_json: AnswerAsJson = False,
 ) -> None:
     """The report that Tetkik would draft for an invented image with just these findings."""
-    from tetkik.report.teaching import example_report, parse_example
+    from tetkik.report.draft import example_report, parse_example
 
     chosen = [parse_example(text) for text in findings or ()]
     draft = example_report(chosen, spoken or settings().report_language)

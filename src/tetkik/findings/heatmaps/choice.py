@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 
 from tetkik.errors import UsageError
 from tetkik.findings.heatmaps.method import Heatmaps, Method, scaled
-from tetkik.findings.interface import FindingsModel
+from tetkik.findings.onnx_model import FindingsModel
 from tetkik.findings.operating_points import logit
 from tetkik.imaging.prepare import normalise
 

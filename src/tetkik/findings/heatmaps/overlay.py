@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +10,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from tetkik.drawing.typeface import typeface, wrapped
-from tetkik.findings.heatmaps.method import Method
+from tetkik.findings.heatmaps.method import Heatmaps, Method, onto_image, scaled
+from tetkik.findings.onnx_model import FindingsModel
+from tetkik.findings.preprocess import PreparedImage
 from tetkik.language import Language, Sentence, translate
-from tetkik.values import DISCLAIMER, Finding, ThresholdOn, label_name
+from tetkik.values.common import DISCLAIMER
+from tetkik.values.finding import Finding, ThresholdOn
+from tetkik.values.finding_labels import label_name
+from tetkik.values.radiograph import Flaw
 
 SIDE = 640
 """Longer side of the image in the picture, in pixels."""
@@ -174,3 +180,53 @@ def _bar(sheet: Image.Image, top: int, width: int, language: Language) -> None:
     sheet.paste(Image.fromarray(np.repeat(colours[None], 14, axis=0)), (left, top))
     pen.text((_MARGIN, top - 3), less, font=typeface(15), fill=_QUIET)
     pen.text((right + 10, top - 3), more, font=typeface(15), fill=_QUIET)
+
+
+# The heat of single findings over the picture of their image.
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heat:
+    """Where the network looked for one finding: not where the disease is."""
+
+    finding: Finding
+    picture: NDArray[np.uint8]
+    """(rows, columns), uint8, the image as it should be looked at."""
+    values: NDArray[np.float32]
+    """(rows, columns), float32, 0 to 1, over the picture."""
+    blurred: bool = False
+    """Whether the picture is, because text in it may name the patient."""
+
+    def overlay(self) -> Image.Image:
+        """The picture with the heat over it, in RGB."""
+        return panel(self.picture, self.values)
+
+
+def find_heat(
+    model: FindingsModel,
+    heatmaps: Heatmaps,
+    prepared: PreparedImage,
+    shown: Sequence[Finding],
+    known: NDArray[np.float32] | None = None,
+) -> tuple[Heat, ...]:
+    """The heat of these findings; none of an image that was refused, or prepared without its picture.
+
+    `known` are the network's own maps (labels, h, w), from the run that gave the findings.
+    """
+    picture, square = prepared.picture, prepared.square
+    if not shown or picture is None or square is None:
+        return ()
+    hidden = any(reason.flaw is Flaw.BURNED_IN_TEXT for reason in prepared.gate_result.reasons)
+    if hidden:
+        picture = blurred(picture)
+    columns = [model.manifest.labels.index(finding.label) for finding in shown]
+    seen = model.preprocessing
+    rows, width = picture.shape
+    if known is not None and heatmaps.method is Method.CAM:
+        maps = scaled(known[columns])
+    else:
+        maps = heatmaps.maps(square, columns)
+    return tuple(
+        Heat(finding, picture, onto_image(values, rows, width, seen.fit, seen.kept), hidden)
+        for finding, values in zip(shown, maps, strict=True)
+    )

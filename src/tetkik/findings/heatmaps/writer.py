@@ -11,9 +11,8 @@ from tetkik.bundle import bundle_id
 from tetkik.errors import as_fault_of
 from tetkik.files import written_whole
 from tetkik.findings.heatmaps.choice import heatmaps_for
-from tetkik.findings.heatmaps.heat import Heat, find_heat
 from tetkik.findings.heatmaps.method import Heatmaps
-from tetkik.findings.heatmaps.overlay import SIDE, Legend, draw
+from tetkik.findings.heatmaps.overlay import SIDE, Heat, Legend, draw, find_heat
 from tetkik.values import NORMAL_LABELS, Finding, FindingsResult
 
 if TYPE_CHECKING:

@@ -117,7 +117,7 @@ def preprocessing_of(name: str) -> Preprocessing:
     """
     if name in FAMILIES:
         return FAMILIES[name].preprocessing
-    from tetkik.findings.networks.image_processor import has_processor, read_preprocessing
+    from tetkik.findings.networks.huggingface import has_processor, read_preprocessing
 
     folder = model_folder(name)
     if not has_processor(folder):

@@ -12,14 +12,15 @@ from torch import nn
 
 from tetkik.errors import InputError
 from tetkik.findings.networks import FAMILIES
-from tetkik.networks.heads import add_hidden, read_head
 from tetkik.networks.network import Network, set_input_channels
 from tetkik.networks.state import (
     Parts,
     Tensors,
+    add_hidden,
     anchored,
     check_weights,
     is_ignored,
+    read_head,
     read_tensors,
     take_apart,
 )
@@ -34,7 +35,7 @@ class Checkpoint:
     family: str
     network: Network
     hidden_layers: tuple[str, ...]
-    """Between the mean of the features and the classifier, as `tetkik.networks.heads` names them."""
+    """Between the mean of the features and the classifier, as `tetkik.networks.state` names them."""
     head_assumed: bool
     channels: int
     left_out: tuple[str, ...]

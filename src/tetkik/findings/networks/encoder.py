@@ -14,10 +14,9 @@ from torch import Tensor, nn
 
 from tetkik.bundle import Bundle
 from tetkik.errors import BundleCorrupt, BundleError, BundleMismatch, UsageError
-from tetkik.findings.interface import preprocessing_of
 from tetkik.findings.networks import FAMILIES, IMAGENET, build
-from tetkik.findings.networks.huggingface import load_weights, open_configuration
-from tetkik.findings.networks.image_processor import read_preprocessing
+from tetkik.findings.networks.huggingface import load_weights, open_configuration, read_preprocessing
+from tetkik.findings.onnx_model import preprocessing_of
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.networks.huggingface import model_folder
 from tetkik.networks.network import as_feature_map

@@ -15,8 +15,7 @@ from pyarrow import fs, parquet
 
 from tetkik.bundle import Task
 from tetkik.errors import InputError, TetkikError
-from tetkik.findings.pipeline import BATCH, Preprocessed, PreprocessWorker
-from tetkik.findings.predict import Findings, Study
+from tetkik.findings.predict import BATCH, Findings, Preprocessed, PreprocessWorker, Study
 from tetkik.findings.predict import load_model as load_findings_model
 from tetkik.fleet.bulk.job import Job
 from tetkik.fleet.bulk.listing import damaged

@@ -7,8 +7,7 @@ looked for and refused. Faces that could be rebuilt from slices of a head are no
 """
 
 from tetkik.imaging.deidentify.files import deidentify_bytes, deidentify_files
-from tetkik.imaging.deidentify.profile import BurnedIn, Deidentified, Options
-from tetkik.imaging.deidentify.pseudonyms import Secret, new_secret, secret_of
+from tetkik.imaging.deidentify.profile import BurnedIn, Deidentified, Options, Secret, new_secret, secret_of
 
 __all__ = [
     "BurnedIn",

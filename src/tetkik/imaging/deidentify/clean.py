@@ -17,11 +17,18 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
 from tetkik._version import __version__
-from tetkik.imaging.deidentify.binary import TABLES, clean_binary
-from tetkik.imaging.deidentify.profile import Action, Options, Profile, basic_profile
-from tetkik.imaging.deidentify.pseudonyms import Secret
-from tetkik.imaging.deidentify.technical import CODES, clean_code, is_technical
-from tetkik.privacy.numbers import is_tckn
+from tetkik.imaging.deidentify.pixels import TABLES, clean_binary
+from tetkik.imaging.deidentify.profile import (
+    CODES,
+    Action,
+    Options,
+    Profile,
+    Secret,
+    basic_profile,
+    clean_code,
+    is_technical,
+)
+from tetkik.privacy.rules import is_tckn
 
 TEXT = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 _SHORTEST, _SHORTEST_ID, _SURE, _TCKN = 3, 4, 6, 11

@@ -14,12 +14,10 @@ from tetkik.files import written_whole
 from tetkik.imaging.burned_in import text_if_looked
 from tetkik.imaging.deidentify.clean import OWN_WORDS, Cleaner, identifiers_in
 from tetkik.imaging.deidentify.pixels import clean_pixels
-from tetkik.imaging.deidentify.profile import BurnedIn, Deidentified, Options, basic_profile
-from tetkik.imaging.deidentify.pseudonyms import Secret
+from tetkik.imaging.deidentify.profile import BurnedIn, Deidentified, Options, Secret, basic_profile
 from tetkik.imaging.dicom import is_dicom, parse_dicom, without_image
-from tetkik.imaging.dicom_frame import pixels_of
-from tetkik.imaging.library_warnings import suppress_library_warnings
-from tetkik.imaging.limits import damaged, read_file
+from tetkik.imaging.dicom_pixels import pixels_of
+from tetkik.imaging.limits import damaged, read_file, suppress_library_warnings
 from tetkik.imaging.read import read_bytes
 from tetkik.language import Sentence
 

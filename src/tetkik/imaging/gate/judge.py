@@ -2,16 +2,253 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik import turkish
+from tetkik.bundle.manifest import Task
+from tetkik.bundle.store import Bundle, ModelCache, open_bundle, resolve
+from tetkik.errors import BundleCorrupt, TetkikError
 from tetkik.imaging.burned_in import burned_in_text
-from tetkik.imaging.gate.classifier import Classifier, GatePrediction, Limits, built_in
-from tetkik.imaging.gate.tags import ModalityGroup, Part, TagClaims, read_tag_claims
+from tetkik.imaging.prepare import Preprocessing, prepare
 from tetkik.language import Sentence
-from tetkik.values import Flaw, GateResult, Radiograph, Reason, Route
+from tetkik.networks.onnx_session import onnx_session
+from tetkik.values.radiograph import Flaw, GateResult, Radiograph, Reason, Route, View
+
+# The learned part of the gate, as it runs: one small network on ONNX Runtime.
+
+
+BUILT_IN = "gate-image"
+OUTPUTS = (
+    "chest",
+    "brain_mri",
+    "neither",
+    "upright",
+    "turned_90",
+    "turned_180",
+    "turned_270",
+    "inverted",
+    "cropped",
+)
+"""What the network's outputs mean, in order; a bundle for the gate has these labels."""
+
+
+_MIRRORED = [0, 1, 2, 3, 6, 5, 4, 7, 8]
+"""Where each output of an image stands among those of its mirror image."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatePrediction:
+    """What the network makes of an image, as probabilities; 1 less their sum is neither route, or upright.
+
+    `turned`: on the left side (by 90 degrees counter-clockwise), upside down, on the right side, mirrored or
+    not; `cropped`: a large part of the chest is cut off.
+    """
+
+    routes: dict[Route, float]
+    turned: tuple[float, float, float]
+    inverted: float
+    cropped: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """From which probability on the gate says what; `sure` overrules a tag that contradicts it."""
+
+    accept: float = 0.8
+    accept_brain: float = 0.6
+    tagged: float = 0.1
+    sure: float = 0.95
+    turned: float = 0.8
+    inverted: float = 0.8
+    cropped: float = 0.9
+
+
+class Classifier:
+    """The network of a bundle for the gate."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        manifest = bundle.manifest
+        try:
+            if manifest.labels != OUTPUTS:
+                raise ValueError("labels")
+            self.limits = Limits(**manifest.thresholds)
+            self.preprocessing = Preprocessing.from_json(manifest.preprocessing)
+            graph = bundle.file("model.onnx").read_bytes()
+            # A network this small loses more in handing work to threads than it gains.
+            self._session: Any = onnx_session(graph, threads=1)
+        except (TetkikError, OSError, ImportError):
+            raise
+        # ONNX Runtime has an exception of its own for each way to be no network, below no common one.
+        except Exception as error:
+            raise BundleCorrupt(
+                "{path} is no model for the gate ({fault}); train it again with `tetkik findings "
+                "train-gate`.",
+                path=bundle.path,
+                fault=type(error).__name__,
+            ) from None
+
+    def predict(self, image: Radiograph) -> GatePrediction:
+        square = prepare(image, self.preprocessing)
+        both = self.logits(np.stack([square, square[..., ::-1]]))
+        # The mean with the mirrored image, in which left and right turns change places, is steadier.
+        return prediction_from_logits((both[0] + both[1][_MIRRORED]) / 2)
+
+    def logits(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n, 1, size, size) to (n, 9)."""
+        (logits,) = self._session.run(None, {"image": batch})
+        found: NDArray[np.float32] = logits
+        return found
+
+
+def prediction_from_logits(logits: NDArray[np.float32]) -> GatePrediction:
+    """The nine logits of one image as probabilities."""
+    chest, brain, _ = _softmax(logits[:3])
+    _, left, over, right = _softmax(logits[3:7])
+    inverted, cropped = 1 / (1 + np.exp(-logits[7:].astype(np.float64)))
+    return GatePrediction(
+        routes={Route.CHEST: float(chest), Route.BRAIN_MRI: float(brain)},
+        turned=(float(left), float(over), float(right)),
+        inverted=float(inverted),
+        cropped=float(cropped),
+    )
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    powers = np.exp(logits.astype(np.float64) - logits.max())
+    shares: NDArray[np.float64] = powers / powers.sum()
+    return shares
+
+
+def load_classifier(path: Path) -> Classifier:
+    """The classifier of a bundle in the folder `path`."""
+    return Classifier(open_bundle(path, Task.GATE))
+
+
+_MODELS = ModelCache(lambda name: Classifier(resolve(name, Task.GATE)))
+
+
+def built_in() -> Classifier:
+    """The classifier that comes with Tetkik."""
+    return _MODELS.get(BUILT_IN).model
+
+
+# What a DICOM file's tags say of the kind of image, before anyone looks at its pixels.
+#
+# Modality and SOP Class are written by machines and are believed. Body part and descriptions are chosen by
+# people in a hurry, often from a list that opens at CHEST: they lean one way, and the pixels may overrule
+# them.
+
+
+class ModalityGroup(Enum):
+    """What made the image."""
+
+    PROJECTION = auto()
+    """A radiograph: computed, digital or film that was scanned."""
+    MAGNETIC = auto()
+    """Magnetic resonance."""
+    OTHER = auto()
+    """Anything else: CT, ultrasound, mammography, a camera, a document."""
+    UNKNOWN = auto()
+    """No tag, or one that stands for several kinds, such as a secondary capture."""
+
+
+class Part(Enum):
+    """Which part of the body."""
+
+    CHEST = auto()
+    HEAD = auto()
+    OTHER = auto()
+    UNKNOWN = auto()
+    """Nothing is said, or several parts are named."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagClaims:
+    """What the tags say, taken together: `mixed_views` where view and description disagree."""
+
+    modality_group: ModalityGroup
+    modality: str
+    part: Part
+    lateral: bool
+    mixed_views: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Vocabulary:
+    modality_groups: dict[str, ModalityGroup]
+    sop_classes: dict[str, str]
+    parts: dict[Part, re.Pattern[str]]
+    frontal: re.Pattern[str]
+    lateral: re.Pattern[str]
+
+
+def _pattern(words: Iterable[str]) -> re.Pattern[str]:
+    """Of any of the words; one that ends with `*` stands for all that begin so."""
+    return re.compile("|".join(re.escape(word).replace(r"\*", ".*") for word in words))
+
+
+def _any_in(pattern: re.Pattern[str], tokens: Iterable[str]) -> bool:
+    return any(map(pattern.fullmatch, tokens))
+
+
+def read_tag_claims(image: Radiograph) -> TagClaims:
+    """What the tags of `image` say; everything unknown for a raster file."""
+    words, tags = _vocabulary(), image.tags
+    modality = (tags.modality or words.sop_classes.get(tags.sop_class or "", "")).strip().upper()
+    by_class = words.sop_classes.get(tags.sop_class or "", "")
+    modality_group = _modality_group(modality)
+    if _modality_group(by_class) is ModalityGroup.OTHER:
+        # A CT cannot be stored as anything else by mistake, whatever was typed into the modality.
+        modality_group, modality = ModalityGroup.OTHER, by_class
+    described = turkish.fold(tags.description or "").split()
+    lateral = _any_in(words.lateral, described) and not _any_in(words.frontal, described)
+    return TagClaims(
+        modality_group=modality_group,
+        modality=modality,
+        part=_part(turkish.fold(tags.body_part or "").split(), described),
+        lateral=image.view is View.LATERAL or (lateral and image.view is None),
+        mixed_views=lateral and image.view in (View.PA, View.AP),
+    )
+
+
+def _modality_group(modality: str) -> ModalityGroup:
+    if not modality:
+        return ModalityGroup.UNKNOWN
+    return _vocabulary().modality_groups.get(modality, ModalityGroup.OTHER)
+
+
+def _part(body_part: list[str], described: list[str]) -> Part:
+    """The one part that is named; a body part and a description that disagree say nothing."""
+    parts = _vocabulary().parts.items()
+    named = {part for tokens in (body_part, described) for part, words in parts if _any_in(words, tokens)}
+    return named.pop() if len(named) == 1 else Part.UNKNOWN
+
+
+@cache
+def _vocabulary() -> _Vocabulary:
+    table = tomllib.loads(resources.files(__package__).joinpath("words.toml").read_text("utf-8"))
+    groups = (ModalityGroup.PROJECTION, ModalityGroup.MAGNETIC, ModalityGroup.UNKNOWN)
+    return _Vocabulary(
+        modality_groups={code: group for group in groups for code in table["modality"][group.name.lower()]},
+        sop_classes=table["sop_class"],
+        parts={
+            part: _pattern(table["part"][part.name.lower()]) for part in (Part.CHEST, Part.HEAD, Part.OTHER)
+        },
+        frontal=_pattern(table["view"]["frontal"]),
+        lateral=_pattern(table["view"]["lateral"]),
+    )
+
 
 LEAST_SIDE = 128
 """Pixels. Below it a network of 224 pixels is shown more guesses than image."""

@@ -9,6 +9,7 @@ under a key of its own, and behind it, sealed too, where it came from:
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import os
@@ -16,16 +17,232 @@ import struct
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 import structlog
+from pydicom import Dataset
+from pydicom.charset import python_encoding
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import RawDataElement
 
-from tetkik.errors import RecordsError
+from tetkik.documents.dicom import is_result
+from tetkik.errors import InputError, RecordsError, TetkikError
 from tetkik.files import sync
+from tetkik.imaging.dicom import parse_dicom
+from tetkik.imaging.read import load_readers
+from tetkik.imaging.subprocess_worker import WorkerPool
+from tetkik.imaging.tags import identity_of, image_tags, items, text, texts, whole
 from tetkik.records.vault import Key, Vault
+from tetkik.values.radiograph import Identity, ImageTags
+
+# Text in the character set that its bytes are in, whatever its sender declares.
+#
+# Scanners declare ISO_IR 100 (Latin-1) and write ISO_IR 148 (Latin-5, Turkish), UTF-8 or Windows-1254:
+# `ŞAHİN`
+# then reads `ÞAHÝN`. Bytes that are UTF-8 are hardly ever anything else, so they are read as such; the
+# others
+# follow the setting of the peer (`character_set`), and nothing but a setting overrides a declaration that
+# can
+# be true. Declarations are those of DICOM (Specific Character Set, PS3.3 C.12.1.1.2) or of HL7 (table 0211).
+
+
+TURKISH = "ISO_IR 148"
+_TURKISH_CODEC = "cp1254"
+"""Windows-1254 holds ISO 8859-9, and has signs where that has control characters."""
+_LATIN_1 = frozenset({"latin_1", "iso8859"})
+_CODECS = {
+    **{name: codec for name, codec in python_encoding.items() if name},
+    "ISO_IR 6": "ascii",  # pydicom reads Latin-1, which is more than the standard has there
+    "ISO 2022 IR 6": "ascii",
+    TURKISH: _TURKISH_CODEC,
+    "ISO 2022 IR 148": _TURKISH_CODEC,
+    "WINDOWS-1254": _TURKISH_CODEC,
+    "CP1254": _TURKISH_CODEC,
+    "UTF-8": "utf-8",
+    "ASCII": "ascii",
+    "8859/9": _TURKISH_CODEC,
+    "8859/1": "latin_1",
+    **{f"8859/{part}": f"iso8859_{part}" for part in (2, 3, 4, 5, 6, 7, 8, 15)},
+    "UNICODE UTF-8": "utf-8",
+}
+_OTHER_IN_TURKISH = frozenset("ÝýÞþÐð")
+"""What Latin-1 has in the places where Latin-5 has İ ı Ş ş Ğ ğ; the two differ in nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedText:
+    text: str = field(repr=False)
+    repaired: bool = False
+    """Whether the declaration makes another text of the bytes, or none."""
+    proposed: str | None = None
+    """What the bytes seem to be in, where the text stands as declared and looks wrong."""
+
+
+def codec_of(name: str) -> str | None:
+    """The codec of a character set by its name in DICOM or HL7; None for one that is not known."""
+    return _CODECS.get(" ".join(name.upper().split()))
+
+
+def load_codecs() -> None:
+    """Have every codec at hand: where a process may open no file any more, Python cannot import one."""
+    for codec in set(_CODECS.values()):
+        codecs.lookup(codec)
+
+
+def decode_text(raw: bytes, declared: str | None, really: str | None = None) -> DecodedText:
+    """The text of bytes.
+
+    Args:
+        declared: the first character set that the sender names; None or empty for none.
+        really: what the setting of the peer says that its text is in.
+    """
+    if raw.isascii():
+        return DecodedText(raw.decode("ascii"))
+    stated = _decoded(raw, codec_of(declared or "ASCII"))
+    actual = _decoded(raw, "utf-8")
+    if actual is None and really:
+        actual = _decoded(raw, codec_of(really))
+    if actual is not None:
+        return DecodedText(actual, repaired=actual != stated)
+    if stated is None:
+        return DecodedText(raw.decode(_TURKISH_CODEC, "replace"), repaired=True, proposed=TURKISH)
+    is_suspect = codec_of(declared or "") in _LATIN_1 and not _OTHER_IN_TURKISH.isdisjoint(stated)
+    return DecodedText(stated, proposed=TURKISH if is_suspect else None)
+
+
+def repair_text(raw: bytes, declared: str | None, really: str | None = None) -> str:
+    """The text alone."""
+    return decode_text(raw, declared, really).text
+
+
+def _decoded(raw: bytes, codec: str | None) -> str | None:
+    with suppress(UnicodeDecodeError):
+        return raw.decode(codec) if codec is not None else None
+    return None
+
+
+# What a received file says of itself, without its pixels; read in a sandboxed process.
+
+
+_TEXTS = (
+    "PatientName",
+    "PatientID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "SeriesDescription",
+    "StudyDescription",
+    "IssuerOfPatientID",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderRequest:
+    content: bytes = field(repr=False)
+    name: str
+    """Of the file, for an error."""
+    character_set: str | None = None
+    """What the setting of the peer says that its text is in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Of one file; the text is repaired (`character_sets`)."""
+
+    identity: Identity
+    tags: ImageTags
+    description: str = field(default="", repr=False)
+    """Study Description (0008,1030)."""
+    issuer: str = ""
+    """Of the Patient ID (0010,0021)."""
+    accession_issuer: str = ""
+    """Issuer of Accession Number Sequence (0008,0051), Local Namespace Entity ID (0040,0031)."""
+    declared: str = ""
+    """The first value of Specific Character Set (0008,0005)."""
+    repaired: bool = False
+    proposed: str | None = None
+    """A character set that the text seems to be in, where no setting says so."""
+    is_result: bool = False
+    """Whether it was made of a report (`documents.dicom`)."""
+
+
+class HeaderReader(WorkerPool):
+    """Processes that read headers: what a hostile file makes of one reaches nothing else."""
+
+    def __init__(self, count: int = 1) -> None:
+        super().__init__((read_header,), count, prepare=_prepare)
+
+    def read(self, request: HeaderRequest) -> Header:
+        """The header of a file; `InputError` where it cannot be read."""
+        found = self.call(read_header, request, request.name)
+        if isinstance(found, TetkikError):
+            raise found
+        return found
+
+
+def _prepare() -> None:
+    load_readers()
+    load_codecs()
+
+
+def read_header(request: HeaderRequest) -> Header:
+    """What a file says; `InputError` for one that is damaged or says of no study that it is of it."""
+    dataset, _syntax = parse_dicom(request.content, request.name)
+    declared = next(iter(texts(dataset, "SpecificCharacterSet")), "")
+    # Before anything else looks at the values: pydicom keeps the bytes until then.
+    found = {
+        keyword: decoded
+        for keyword in _TEXTS
+        if (decoded := _decoded_of_headers(dataset, keyword, declared, request.character_set)) is not None
+    }
+    identity = identity_of(dataset)
+    if not identity.study_uid or not identity.instance_uid:
+        raise InputError(
+            "{file} has no Study Instance UID or no SOP Instance UID; correct the system that sent it.",
+            file=request.name,
+        )
+
+    def value_of(keyword: str) -> str:
+        return found[keyword].text if keyword in found else ""
+
+    tags = image_tags(dataset, max(whole(dataset, "NumberOfFrames") or 1, 1))
+    accession_issuer = next(iter(items(dataset, "IssuerOfAccessionNumberSequence")), Dataset())
+    return Header(
+        identity=replace(
+            identity,
+            patient_name=value_of("PatientName") or identity.patient_name,
+            patient_id=value_of("PatientID") or identity.patient_id,
+            accession=value_of("AccessionNumber") or identity.accession,
+            referrer=value_of("ReferringPhysicianName") or identity.referrer,
+        ),
+        tags=replace(tags, series=value_of("SeriesDescription") or tags.series),
+        description=value_of("StudyDescription"),
+        issuer=value_of("IssuerOfPatientID"),
+        accession_issuer=text(accession_issuer, "LocalNamespaceEntityID") or "",
+        declared=declared,
+        repaired=any(one.repaired for one in found.values()),
+        proposed=next((one.proposed for one in found.values() if one.proposed), None),
+        is_result=is_result(dataset),
+    )
+
+
+def _decoded_of_headers(
+    dataset: Dataset, keyword: str, declared: str, really: str | None
+) -> DecodedText | None:
+    """A text of the file from its bytes; None where there is none, or only pydicom can read it.
+
+    ISO 2022 escape sequences name their character sets themselves (PS3.5 6.1.2.5).
+    """
+    tag = tag_for_keyword(keyword)
+    element = dataset.get_item(tag, keep_deferred=True) if tag is not None and tag in dataset else None
+    raw = element.value if isinstance(element, RawDataElement) else None
+    if not isinstance(raw, bytes) or b"\x1b" in raw:
+        return None
+    decoded = decode_text(raw.partition(b"\\")[0].strip(b" \0"), declared, really)
+    return decoded if decoded.text else None
+
 
 FOLDER = "incoming"
 """Of the spool, in `data_dir`."""

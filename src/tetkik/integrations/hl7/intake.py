@@ -10,18 +10,33 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy.exc import DataError, SQLAlchemyError
 
+from tetkik.documents.hl7 import MessageForm, escaped, to_hl7
+from tetkik.documents.pdf import to_pdf
 from tetkik.errors import Conflict, InputError, NotFound, TetkikError
-from tetkik.integrations.configuration import Peer
-from tetkik.integrations.hl7.acknowledge import acknowledge
-from tetkik.integrations.hl7.content import Content, Control, Event, Level, Reader, RequestedOrder
-from tetkik.integrations.hl7.mapping import Mapping
-from tetkik.integrations.hl7.message import Message, Refused, read_message
-from tetkik.language import Language
+from tetkik.integrations.dicom.spool import TURKISH, codec_of
+from tetkik.integrations.hl7.content import (
+    EVENTS,
+    VERSIONS,
+    Content,
+    Control,
+    Event,
+    Level,
+    Mapping,
+    Reader,
+    Remark,
+    RequestedOrder,
+    load_mapping,
+)
+from tetkik.integrations.hl7.message import Message, Place, Refused, read_message
+from tetkik.integrations.systems import Peer
+from tetkik.language import Language, Sentence
+from tetkik.privacy.rules import is_tckn
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
 from tetkik.records.cases.patient_links import records_of, survivor_of
@@ -29,10 +44,77 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records, Transaction
 from tetkik.records.lifecycle.idempotent_responses import Replay, keep_response, kept_response
 from tetkik.records.orders import encounters, orders
+from tetkik.records.orders.orders import OrderContent
 from tetkik.turkish import fold
-from tetkik.values import Actor, LinkReason, OrderState
+from tetkik.values.access import Actor
+from tetkik.values.document import ReportDocument
+from tetkik.values.states import LinkReason, OrderState
 from tetkik.workflow.patient_comparison import compare_unaudited
 from tetkik.workflow.patient_merge import link
+
+# The acknowledgment of a message (ACK, chapter 2.9 and 2.14): whether it was taken, and why not.
+
+
+CONDITIONS = MappingProxyType(
+    {
+        0: "Message accepted",
+        100: "Segment sequence error",
+        101: "Required field missing",
+        102: "Data type error",
+        103: "Table value not found",
+        104: "Value too long",
+        200: "Unsupported message type",
+        201: "Unsupported event code",
+        203: "Unsupported version id",
+        204: "Unknown key identifier",
+        205: "Duplicate key identifier",
+        207: "Application internal error",
+    }
+)
+"""Table 0357."""
+
+
+def acknowledge(
+    message: Message | None,
+    now: datetime,
+    *,
+    code: str = "AA",
+    condition: int = 0,
+    place: str = "",
+    why: str = "",
+) -> bytes:
+    """An ACK in the version and the character set of the message that it answers.
+
+    Args:
+        message: None where it could not be read.
+        code: `AA` taken, `AE` not for what it says, `AR` not for what it is (table 0008).
+        place: of the fault, such as `PID-3`.
+        why: one sentence for whoever reads the sender's log; nothing of a patient.
+    """
+    head = message.head if message is not None else None
+    version = VERSIONS.get(message.version, "2.3.1") if message is not None else "2.3.1"
+    event = escaped(head.value(9, 2)) if head is not None else ""
+    control = escaped(message.control_id[:199]) if message is not None else ""
+    made = now.strftime("%Y%m%d%H%M%S%z")
+    to, facility = (escaped(head.value(number)[:180]) for number in (3, 4)) if head is not None else ("", "")
+    kind = f"ACK^{event}" + ("^ACK" if version == "2.5.1" else "")
+    processing = escaped(head.value(11)) or "P" if head is not None else "P"
+    declared = head.raw(18) if head is not None else ""
+    ours = ["MSH", "^~\\&", "TETKIK", "", to, facility, made, "", kind, f"A{control}"[:199], processing]
+    segments = ["|".join([*ours, version, *([""] * 5 + [declared] if declared else [])])]
+    segments.append("|".join(["MSA", code, control, escaped(why)]).rstrip("|"))
+    if code != "AA":
+        meaning = CONDITIONS[condition]
+        where = Place.parse(place) if "-" in place else None
+        if version == "2.5.1":  # chapter 2.15.5
+            location = f"{where.segment}^1^{where.field}" if where else place
+            segments.append(f"ERR||{location}|{condition}^{meaning}^HL70357|E||||{escaped(why)}")
+        else:  # 2.3.1, chapter 2.16.5
+            location = f"{where.segment}^1^{where.field}" if where else f"{place}^^"
+            segments.append(f"ERR|{location}^{condition}&{meaning}&HL70357")
+    text = "\r".join(segments) + "\r"
+    return text.encode(message.character_set if message is not None else "utf-8", "replace")
+
 
 _ATTEMPTS = 3
 _KIND = re.compile(r"[A-Z0-9]{3}\^[A-Z0-9]{3}")
@@ -283,3 +365,104 @@ def _over(known: orders.OrderContent, stated: orders.OrderContent) -> orders.Ord
     """What is known, with what a message says instead; what it does not speak of stays."""
     names = type(stated).__dataclass_fields__
     return replace(known, **{name: value for name in names if (value := getattr(stated, name))})
+
+
+# Says of a message what Tetkik takes of it, segment by segment, and what is missing or wrong.
+
+
+_READ = frozenset({"MSH", "EVN", "PID", "MRG", "PV1", "ORC", "OBR", "IPC", "TQ1", "DG1"})
+_RESULTS = frozenset({"ORU^R01"})
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is sentence of one message; `answer` is the code of its acknowledgment."""
+
+    kind: str
+    version: str
+    answer: str
+    remarks: tuple[Remark, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether all of it that Tetkik could use is taken."""
+        return not any(remark.level in {Level.WRONG, Level.REFUSED} for remark in self.remarks)
+
+
+def check_message(data: bytes, mapping: Mapping, zone: ZoneInfo, character_set: str | None = None) -> Checked:
+    """What becomes of a message, without doing it; the remarks name places and no contents."""
+    message: Message | None = None
+    try:
+        message = read_message(data, character_set)
+        remarks = (
+            *Reader(mapping, zone).read(message).remarks,
+            *_unnamed(message, mapping),
+            *_others(message),
+        )
+    except Refused as error:
+        remark = Remark(Level.REFUSED, error.place, Sentence(error.template, error.values), error.condition)
+        kind, version = (message.kind, message.version) if message is not None else ("", "")
+        if kind in _RESULTS:
+            known = {"known": ", ".join(EVENTS)}
+            what = Sentence("This is a result; Tetkik sends such messages, and takes {known}.", known)
+            remark = Remark(Level.REFUSED, "MSH-9", what, 200)
+        return Checked(kind, version, error.code, (remark,))
+    refused = any(remark.level is Level.REFUSED for remark in remarks)
+    order = {segment.name: place for place, segment in reversed(list(enumerate(message.segments)))}
+    ordered = sorted(remarks, key=lambda remark: order.get(remark.place[:3], len(order)))
+    return Checked(message.kind, message.version, "AE" if refused else "AA", tuple(ordered))
+
+
+def _unnamed(message: Message, mapping: Mapping) -> tuple[Remark, ...]:
+    """Types of numbers in PID-3 that the mapping names nowhere: the numbers are not read."""
+    wanted, segment = mapping.patient, message.first("PID")
+    if segment is None:
+        return ()
+    numbers = [(segment.part(text, 1), segment.part(text, 5)) for text in segment.repetitions(3)]
+    kinds = [kind for value, kind in numbers if value and (kind or not is_tckn(value))]
+    if any(kind in wanted.number_types for kind in kinds):
+        return ()  # the hospital's number is found; others beside it are usual
+    sentence = "A number has the type {kind}, which number_types does not name; add it there."
+    return tuple(
+        Remark(Level.WRONG, "PID-3", Sentence(sentence, {"kind": f'"{kind[:20]}"'}))
+        for kind in dict.fromkeys(kinds)
+        if kind not in wanted.tckn_types
+    )
+
+
+def _others(message: Message) -> tuple[Remark, ...]:
+    """Segments of which nothing is read."""
+    names = dict.fromkeys(segment.name for segment in message.segments if segment.name not in _READ)
+    return tuple(Remark(Level.UNREAD, name, Sentence("Nothing is read of this segment.")) for name in names)
+
+
+# A signed report as the message that a peer wants: its version, codes and character set, with the PDF.
+
+
+def oru_for(peer: Peer, document: ReportDocument, order: OrderContent | None = None) -> bytes:
+    """ORU^R01 for a peer.
+
+    Args:
+        order: that the report answers, where there is one: its number and its procedure go back to the
+            system that placed it.
+
+    Raises:
+        SettingError: the peer's mapping cannot be used.
+    """
+    mapping = load_mapping(peer.mapping)
+    known = mapping.procedures.get(order.procedure_code) if order is not None else None
+    form = MessageForm(
+        version=peer.hl7_version,
+        turkish=codec_of(peer.character_set or "") == codec_of(TURKISH),
+        receiver=peer.name,
+        placer_number=order.placer_number if order is not None else "",
+        text=mapping.results.text,
+        pdf=to_pdf(document) if mapping.results.pdf else None,
+    )
+    if known is not None and known.loinc:
+        form = replace(form, procedure=(known.loinc, known.name))
+    if known is not None and known.sut:
+        form = replace(form, local=(known.sut, known.name, mapping.results.code_system))
+    elif order is not None and order.procedure_code:
+        form = replace(form, local=(order.procedure_code, order.procedure, "L"))
+    return to_hl7(document, form)

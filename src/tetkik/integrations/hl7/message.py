@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from tetkik.errors import InputError
-from tetkik.integrations.dicom.character_sets import codec_of, decode_text
+from tetkik.integrations.dicom.spool import codec_of, decode_text
 from tetkik.records.orders.orders import YEARS
 
 MOST_BYTES = 4_000_000

@@ -6,26 +6,165 @@ The same address, name, version and key give the same bytes.
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
+import os
 import re
 import shutil
 import subprocess
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from string import Template
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import NameOID
 
 from tetkik.drawing.icon import TEAL, icon
-from tetkik.errors import MissingExtra, OutputError
-from tetkik.integrations.phone.address import HospitalAddress
-from tetkik.integrations.phone.signing_key import SigningKey
+from tetkik.errors import InputError, MissingExtra, OutputError, UsageError
 from tetkik.language import Language, Sentence
+
+# The address that phones open, and what the Android package of it is called.
+
+
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_LONGEST = 253
+"""Characters of a host name (RFC 1035, 2.3.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class HospitalAddress:
+    """Where the reading room is: `https`, a host, maybe a port."""
+
+    host: str
+    """In lower case; of an international name its ASCII form (RFC 5891)."""
+    port: int = 443
+
+    @property
+    def origin(self) -> str:
+        return f"https://{self.host}" + (f":{self.port}" if self.port != 443 else "")
+
+    @property
+    def url(self) -> str:
+        return f"{self.origin}/"
+
+    @property
+    def is_name(self) -> bool:
+        """Whether it is a name: passkeys belong to no IP address (Web Authentication, 5.1.2)."""
+        return not _is_ip(self.host)
+
+    @property
+    def package(self) -> str:
+        """The application id: the host backwards in names for Android, such as `tr.gov.hastane.phone`."""
+        labels = self.host.split(".")[::-1]
+        parts = [re.sub(r"^(?![a-z])", "n", label.replace("-", "_")) for label in labels]
+        parts += [f"p{self.port}"] if self.port != 443 else []
+        return ".".join([*parts, "phone"])
+
+
+def parse_address(url: str) -> HospitalAddress:
+    """The address that somebody typed; `UsageError` where phones cannot open it."""
+    fault = UsageError(
+        "{url} is no address that phones can open; give it with https and a host, such as "
+        "https://tetkik.hastane.gov.tr.",
+        url=url[:200],
+    )
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 443
+        host = (parts.hostname or "").encode("idna").decode("ascii").lower().rstrip(".")
+    except ValueError:
+        raise fault from None
+    spare = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+    plain = all(map(_LABEL.fullmatch, host.split("."))) and len(host) <= _LONGEST
+    if parts.scheme != "https" or spare or not plain or any(char <= " " or char == "\\" for char in url):
+        raise fault
+    return HospitalAddress(host, port)
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+# The key that a hospital signs its Android package with: one file, made once, kept for ever.
+#
+# Android installs an update only where it has the same key as what is installed.
+
+
+_BITS = 3072
+_BEGINS = datetime(2026, 1, 1, tzinfo=UTC)
+_ENDS = datetime(2076, 1, 1, tzinfo=UTC)
+"""Android asks for a certificate that outlives the app; nothing renews it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    private: rsa.RSAPrivateKey
+    certificate: x509.Certificate
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the certificate as `AA:BB:…`."""
+        return self.certificate.fingerprint(SHA256()).hex(":").upper()
+
+
+def make_key(path: Path, host: str) -> SigningKey:
+    """A new key in a new file that its owner alone can read."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=_BITS)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Tetkik {host}"[:64])])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(_BEGINS)
+        .not_valid_after(_ENDS)
+        .sign(private, SHA256())
+    )
+    content = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    content += certificate.public_bytes(Encoding.PEM)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return SigningKey(private, certificate)
+
+
+def read_key(path: Path) -> SigningKey:
+    """The key of a file that `make_key` wrote."""
+    fault = InputError(
+        "{file} is no key of an Android package; give the file that the first run wrote.", file=path
+    )
+    try:
+        content = path.read_bytes()
+        private = load_pem_private_key(content, None)
+        certificate = x509.load_pem_x509_certificate(content)
+    except (OSError, ValueError, TypeError):
+        raise fault from None
+    if not isinstance(private, rsa.RSAPrivateKey) or certificate.public_key() != private.public_key():
+        raise fault
+    return SigningKey(private, certificate)
+
 
 FRAMEWORK = Path("/usr/share/android-framework-res/framework-res.apk")
 _TOOLS = {"aapt2": "aapt", "smali": "libsmali-java", "zipalign": "zipalign", "apksigner": "apksigner"}

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization.pkcs7 import PKCS7SignatureBui
 
 from tetkik.drawing.icon import icon
 from tetkik.errors import InputError
-from tetkik.integrations.phone.address import HospitalAddress
+from tetkik.integrations.phone.android_package import HospitalAddress
 
 _SIDE = 180
 """Pixels of an icon on the home screen of an iPhone."""

@@ -77,14 +77,14 @@ def _read(row: CaptionRow) -> bytes | Failed:
 def load_all() -> None:
     """Load what `decode_content` needs."""
     load_readers()
-    from tetkik.caption.colour_images import open_picture  # noqa: F401
+    from tetkik.caption.predict import open_picture  # noqa: F401
 
 
 def decode_content(row: tuple[bytes, str, ImageSpec]) -> Outcome:
     """The picture in a file's content, with the file's name and how it is to be stretched."""
     from PIL import Image
 
-    from tetkik.caption.colour_images import open_picture
+    from tetkik.caption.predict import open_picture
 
     content, file, spec = row
     try:

@@ -32,7 +32,7 @@ from tetkik.lab.caption.split_writer import SplitFiles, SplitWriter, Tally
 from tetkik.lab.engine.session import public_name
 
 if TYPE_CHECKING:
-    from tetkik.caption.families.tokenizer import CaptionTokenizer
+    from tetkik.caption.families.staged import CaptionTokenizer
     from tetkik.values import ProgressCallback
 
 LEFT_OUT = "left_out.csv"

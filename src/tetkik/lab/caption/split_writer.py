@@ -20,7 +20,7 @@ from tetkik.lab.caption.shards import ShardFile, ShardWriter, write_array
 from tetkik.lab.caption.text import caption_print, clean_caption, word_count
 
 if TYPE_CHECKING:
-    from tetkik.caption.families.tokenizer import CaptionTokenizer
+    from tetkik.caption.families.staged import CaptionTokenizer
 
 _TOKENISED = 1024
 """Captions that are tokenised together."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from tetkik.documents.files import write_files
+from tetkik.documents.write import write_files
 from tetkik.errors import MissingExtra, OutputError
 from tetkik.lab.engine.style import Picture, png, styled
 from tetkik.language import Language, Sentence, translate

@@ -31,7 +31,7 @@ from tetkik.bundle import (
 from tetkik.bundle.card import card_words
 from tetkik.choices import Device
 from tetkik.errors import DataError, TetkikError
-from tetkik.findings.interface import preprocessing_of
+from tetkik.findings.onnx_model import preprocessing_of
 from tetkik.findings.operating_points import DIGITS, screen
 from tetkik.findings.operating_points import OperatingPoints as BundlePoints
 from tetkik.findings.predict import Findings, load_findings

@@ -16,8 +16,7 @@ from torch import nn
 
 from tetkik.errors import TrainingError
 from tetkik.findings.networks.encoder import HEADS, EncoderNetwork
-from tetkik.findings.networks.huggingface import HuggingFaceNetwork
-from tetkik.findings.networks.image_processor import PROCESSOR, processor_settings
+from tetkik.findings.networks.huggingface import PROCESSOR, HuggingFaceNetwork, processor_settings
 from tetkik.findings.onnx_model import OrtSession
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.checkpoint import tensors_as_bytes

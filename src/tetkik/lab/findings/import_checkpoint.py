@@ -33,8 +33,8 @@ from tetkik.findings.networks.huggingface import (
     label_names,
     label_settings,
     open_classifier,
+    read_preprocessing,
 )
-from tetkik.findings.networks.image_processor import read_preprocessing
 from tetkik.findings.operating_points import DEFAULT_THRESHOLD, UNCALIBRATED, default_thresholds
 from tetkik.imaging.prepare import Preprocessing, Resample
 from tetkik.lab.engine.card import library_versions, read_card

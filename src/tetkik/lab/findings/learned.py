@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.bundle import Task
-from tetkik.findings.interface import preprocessing_of
+from tetkik.findings.onnx_model import preprocessing_of
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.learned_rows import LearnedMatch, LearnedRows, Pictures, bundle_of, read_learned
 from tetkik.lab.findings.training.decoded_images import decode_image

@@ -37,8 +37,7 @@ from tetkik.bundle import (
     staged_folder,
 )
 from tetkik.errors import InputError, MissingExtra, TrainingError
-from tetkik.findings.interface import preprocessing_of
-from tetkik.findings.onnx_model import OnnxFindings, OrtSession
+from tetkik.findings.onnx_model import OnnxFindings, OrtSession, preprocessing_of
 from tetkik.imaging.prepare import prepare
 from tetkik.imaging.read import read_image
 from tetkik.lab.engine.learned_rows import LEARNED

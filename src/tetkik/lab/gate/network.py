@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from tetkik.errors import TrainingError
-from tetkik.imaging.gate.classifier import OUTPUTS
+from tetkik.imaging.gate.judge import OUTPUTS
 from tetkik.networks.onnx_session import onnx_session
 
 ROUTES = 3

@@ -23,7 +23,7 @@ from tetkik.bundle import (
     staged_folder,
 )
 from tetkik.errors import TrainingError
-from tetkik.imaging.gate.classifier import OUTPUTS, Limits
+from tetkik.imaging.gate.judge import OUTPUTS, Limits
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.card import library_versions, read_card
 from tetkik.lab.gate.augment import Augmenter, Batch, Recipe

@@ -15,7 +15,7 @@ from tetkik.lab.engine.tables import read_table
 from tetkik.lab.report.external_metrics import METRICS, radeval_rows
 from tetkik.language import Language, Sentence
 from tetkik.report.labeler import Context, Polarity, read_report
-from tetkik.report.passages.language_detection import language_of
+from tetkik.report.passages.documents import language_of
 from tetkik.statistics import ClusterBootstrap, Floats, Interval, percentile_interval
 from tetkik.values import FINDING_LABELS, NORMAL_LABELS
 

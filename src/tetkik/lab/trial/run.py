@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tetkik.errors import DataError, UsageError
-from tetkik.findings.pipeline import BATCH
-from tetkik.findings.predict import Findings, Study
+from tetkik.findings.predict import BATCH, Findings, Study
 from tetkik.lab.engine.learned_rows import LearnedRows, Pictures
 from tetkik.lab.trial.journal import Beginning, Journal
 from tetkik.lab.trial.limits import FixedLimits

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from tetkik.privacy.numbers import is_tckn
+from tetkik.privacy.rules import is_tckn
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person, same_issuer
 from tetkik.records.database import Transaction

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import Select, delete, func, select
 
 from tetkik.errors import InputError, NotFound
-from tetkik.privacy.numbers import is_tckn
+from tetkik.privacy.rules import is_tckn
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patient_links import all_records_of, records_of, survivor_of, survivors_of
 from tetkik.records.database import Transaction

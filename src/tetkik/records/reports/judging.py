@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from tetkik.errors import InputError
 from tetkik.language import Language
-from tetkik.report.composer.phrases import definite, definite_impression, phrases
+from tetkik.report.composer.compose import definite, definite_impression, phrases
 from tetkik.report.facts import ChangeKind
 from tetkik.report.labeler import Context, Polarity, read_report
 from tetkik.report.normals import normal_texts

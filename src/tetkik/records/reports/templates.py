@@ -30,9 +30,9 @@ from tetkik.records.reports.draft_marks import as_judged
 from tetkik.records.reports.edit_conflicts import WorkingDraft
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import ReportTemplate
+from tetkik.report.draft import check_slots
 from tetkik.report.labeler import read_report
 from tetkik.report.normals import Examination, normal_report
-from tetkik.report.template import check_slots
 from tetkik.values import NORMAL_LABELS, Author, Draft, DraftSentence, Judgement, Route, Section, View
 from tetkik.values.common import one_line
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from tetkik.report.composer.compose import cited, compose
-from tetkik.report.composer.phrases import asked_sentence, definite, definite_impression, hedged
+from tetkik.report.composer.compose import (
+    asked_sentence,
+    cited,
+    compose,
+    definite,
+    definite_impression,
+    hedged,
+)
 
 __all__ = ["asked_sentence", "cited", "compose", "definite", "definite_impression", "hedged"]

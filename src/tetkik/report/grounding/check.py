@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from functools import cache, lru_cache
+from importlib import resources
+from itertools import pairwise
 
 from tetkik.language import Language, Sentence
-from tetkik.report.composer import asked_sentence
+from tetkik.report.composer.compose import asked_sentence
 from tetkik.report.facts import Facts
-from tetkik.report.grounding.advice import unborne_advice
-from tetkik.report.grounding.citations import citation_faults
-from tetkik.report.grounding.claims import Claims, claims_of
-from tetkik.report.grounding.concepts import told_in
-from tetkik.report.grounding.entailment import ADDS, CLEARS, probability_unborne
+from tetkik.report.grounding.claims import Claims, claims_of, hits_in, intervals_in, named_in, told_in
 from tetkik.report.grounding.wording import (
+    entries,
     foreign_in,
     hidden_in,
     numbers_in,
@@ -23,13 +25,198 @@ from tetkik.report.grounding.wording import (
     own_names,
     spoken_numbers,
 )
-from tetkik.report.labeler import Context, SentenceReading, read_report
-from tetkik.report.labeler.text import words_of
+from tetkik.report.grounding.wording import words as any_words
+from tetkik.report.labeler.read import read_report, words_of
+from tetkik.report.labeler.rules import Context, SentenceReading
+from tetkik.report.passages.store import library
 from tetkik.turkish import flat
-from tetkik.values import Decision, Draft, DraftSentence, Fault, Mark, Passage, Section
 from tetkik.values.common import one_line
+from tetkik.values.finding_labels import FINDING_LABELS, label_name, narrower
+from tetkik.values.report import BasisKind, Decision, Draft, DraftSentence, Fault, Mark, Passage, Section
 
-_PASSAGE, _HISTORY, _QUALITY = "passage:", "history:text", "quality:image"
+# A recommendation against the passages that it cites: examinations, intervals, urgency, drugs.
+#
+# A passage about the right finding holds what it says and no more: *CT at once* is not borne out by one that
+# asks for a radiograph in six weeks. Words that no passage of the library knows are marked where they look
+# like
+# a treatment, or stand where the thing that is advised stands.
+
+
+_ADVISED = frozenset({"urgent", "mri", "contrast", "neurosurgery", "consult", "mobilisation", "hormones"})
+"""What `claims` does not ask of the passage itself."""
+_DRUGS = "antibiotic"
+_ANY_DRUG = ("tedavi", "treat", "thera")
+_STEM = 5
+_LETTERS = 3
+_ADVISES = re.compile(r"is|are|should|oner\w*|takil\w*|uygulan\w*|veril\w*")
+"""What follows the thing that is advised: there no word passes that nobody knows."""
+_UNBORNE = Sentence("No cited passage says this.")
+
+
+def unborne_advice(text: str, cited: Sequence[Passage], language: Language) -> Iterator[Mark]:
+    """Where a recommendation goes beyond the passages that it cites; what a history asks for is no advice."""
+    words, leaned = words_of(text), " ".join(item.text for item in cited)
+    named, stems = named_in(leaned), _stems(leaned)
+    places, spoken = set[int](), set[int]()
+    for hit in hits_in(words.texts)["actions"]:
+        drug = hit.value == _DRUGS and not words.texts[hit.first].startswith(_ANY_DRUG)
+        held = words.texts[hit.first][:_STEM] in stems if drug else hit.value in named
+        spoken.update(range(hit.first, hit.last + 1))
+        if not held and (drug or hit.value in _ADVISED):
+            places.update(range(hit.first, hit.last + 1))
+    there = {interval for interval, _ in intervals_in(words_of(leaned).texts, language)}
+    places |= {place for interval, place in intervals_in(words.texts, language) if interval not in there}
+    plain, treating = any_words("advice", "words"), _shape()
+    familiar = stems | _vocabulary(language)
+    places |= {
+        place
+        for place, word in enumerate(words.texts)
+        if word.isalpha() and len(word) > _LETTERS and word[:_STEM] not in familiar and place not in spoken
+        if treating.search(word) or any(map(_ADVISES.fullmatch, words.texts[place + 1 : place + 2]))
+        if not plain.fullmatch(word)
+    }
+    for place in sorted(places):
+        yield Mark(Fault.CITATION, _UNBORNE, *words.span(place, place))
+    denied = any_words("advice", "denied")
+    if not denied.search(flat(leaned)):
+        yield from (Mark(Fault.CITATION, _UNBORNE, *match.span()) for match in denied.finditer(flat(text)))
+
+
+@cache
+def _shape() -> re.Pattern[str]:
+    """What stands in words for drugs, operations and stays in hospital."""
+    return re.compile("|".join(entries("advice", "treating")))
+
+
+@lru_cache(maxsize=256)
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(word[:_STEM] for word in words_of(text).texts)
+
+
+@cache
+def _vocabulary(language: Language) -> frozenset[str]:
+    """The beginnings of the words of every passage of the library, and of the names of findings."""
+    names = (label_name(label, language) for label in FINDING_LABELS)
+    return frozenset().union(*(_stems(text) for text in (*names, *(one.text for one in library(language)))))
+
+
+# Citations: what a sentence names must exist, and must be about what the sentence says.
+
+
+_ABOUT_A_LABEL = ("finding:", "absence:", "prior:")
+_OF_THE_IMAGE = frozenset({"prior:image"})
+_QUALITY = "quality:image"
+
+
+def citation_faults(
+    sentence: DraftSentence,
+    named: Collection[str],
+    known: Collection[str],
+    cited: Sequence[Passage],
+    facts: Facts,
+    language: Language,
+) -> Iterator[Mark]:
+    """What is wrong with the ids of a sentence."""
+    whole = (0, len(sentence.text))
+    if sentence.section is not Section.TECHNIQUE and not sentence.evidence:
+        yield Mark(Fault.CITATION, Sentence("It cites nothing."), *whole)
+    about = set(named).union(*(narrower(label) for label in named))
+    for cited_id in sentence.evidence:
+        if cited_id not in known:
+            yield Mark(Fault.CITATION, _missing(cited_id, language), *whole)
+        elif cited_id.startswith(_ABOUT_A_LABEL) and cited_id not in _OF_THE_IMAGE:
+            label = cited_id.split(":", 1)[1]
+            if label not in about:
+                yield _not_about(label, whole, language)
+    present = {item.label for item in facts.present}
+    quoted = sentence.section is Section.RECOMMENDATION and any(item.text == sentence.text for item in cited)
+    for passage in cited:
+        # A sentence that names no finding (*control in six weeks*) may lean on any that was found.
+        # The composer's recommendation is one passage, and cites those about the other findings beside it.
+        topics = present if quoted else about or present
+        if passage.label is not None and not ({passage.label} | _labels_in(passage)) & topics:
+            yield _not_about(passage.label, whole, language)
+    if sentence.section is Section.RECOMMENDATION and not cited and sentence.evidence != (_QUALITY,):
+        yield Mark(Fault.CITATION, Sentence("A recommendation leans on a passage."), *whole)
+
+
+def _missing(cited_id: str, language: Language) -> Sentence:
+    kind, _, label = cited_id.partition(":")
+    if kind == BasisKind.FINDING and label in FINDING_LABELS:
+        named = {"finding": label_name(label, language)}
+        return Sentence("It leans on {finding}, which is not among the findings.", named)
+    return Sentence("{id} does not exist.", {"id": cited_id})
+
+
+@lru_cache(maxsize=1024)
+def _labels_in(passage: Passage) -> frozenset[str]:
+    """What a passage speaks of beside its own label, as a differential does."""
+    readings = read_report(passage.text, passage.language)
+    return frozenset(mention.label for reading in readings for mention in reading.mentions)
+
+
+def _not_about(label: str, whole: tuple[int, int], language: Language) -> Mark:
+    reason = Sentence("The sentence is not about {finding}.", {"finding": label_name(label, language)})
+    return Mark(Fault.CITATION, reason, *whole)
+
+
+# Whether the facts carry a sentence, by a linear model that has read many people's sentences of either kind.
+#
+# The rules know the words of whoever wrote them. The model sees how each mention stands to the facts, in
+# which
+# order, between which words, and what the rules object to; it decides, and the rules say why. It learned
+# from
+# `data/report-sentences` by `benchmarks/report_entailment.py`, which measures it as well.
+
+
+CLEARS, ADDS = 0.5, 0.7
+"""Below the first probability what the rules object to goes, unless they are certain of it; from the second
+on a sentence is marked to which they do not object."""
+_STEM_ENTAILMENT = 6
+
+
+def probability_unborne(claims: Claims, faults: Collection[Fault], facts: Facts, language: Language) -> float:
+    """The probability that the facts do not carry a sentence, 0 to 1, given what the rules object to."""
+    bias, weights = _weights()
+    found = weights.keys() & features(claims, faults, facts, language)
+    score = bias + math.fsum(weights[name] for name in found)
+    return 1 / (1 + math.exp(-score))
+
+
+def features(claims: Claims, faults: Collection[Fault], facts: Facts, language: Language) -> frozenset[str]:
+    """The names of what the model sees of a sentence; each counts once."""
+    known = (
+        f"compared={facts.compared}",
+        f"asked={bool(facts.question)}",
+        f"passage={claims.found.get('passage', 0)}",
+    )
+    seen = {*known, f"language:{language}"}
+    for name in [*(f"rule:{fault}" for fault in [*map(str, faults)] or ["none"]), *claims.found]:
+        seen.add(name)
+        seen.update([f"{name}&{state}" for state in known])
+    short = ["^"]
+    for token in claims.tokens:
+        seen.update(token)
+        first = token[0]
+        if len(token) > 1:
+            seen.update((f"{first}&{token[2]}", f"{first}&{token[3]}"))
+            first += f"|{token[1]}"
+        elif first.startswith("word:"):
+            first = first.removeprefix("word:")[:_STEM_ENTAILMENT]
+        short.append(first)
+    short.append("$")
+    pairs = pairwise(short)
+    triples = zip(short, short[1:], short[2:], strict=False)
+    return frozenset(seen.union(short, map(" ".join, pairs), map(" ".join, triples)))
+
+
+@cache
+def _weights() -> tuple[float, dict[str, float]]:
+    content = json.loads(resources.files(__package__).joinpath("entailment.json").read_text("utf-8"))
+    return content["bias"], content["weights"]
+
+
+_PASSAGE, _HISTORY, _QUALITY_CHECK = "passage:", "history:text", "quality:image"
 _CLAIMS = (Section.FINDINGS, Section.IMPRESSION)
 _NEVER_ADDED = {Fault.FOREIGN, Fault.DENIES_FOUND, Fault.DENIES_UNPROVEN, Fault.COMPARISON}
 _CLAIMS_NOTHING = (
@@ -272,7 +459,7 @@ def _without_quotes(sentence: DraftSentence, facts: Facts) -> str:
                 text = text[: quote.start()] + " " * len(quote[0]) + text[quote.end() :]
         if question:
             text = text.replace(question, " " * len(question))
-    elif sentence.evidence == (_QUALITY,) and any(
+    elif sentence.evidence == (_QUALITY_CHECK,) and any(
         text == one_line(item.in_language(language)) for item in facts.warnings for language in Language
     ):
         return " " * len(text)

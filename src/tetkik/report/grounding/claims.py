@@ -3,28 +3,208 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib import resources
+from typing import Any
 
 from tetkik.language import Language, Sentence
-from tetkik.report.facts import Facts
-from tetkik.report.grounding.concepts import hits_in, named_in, numbers_of, parts_of, told_in
-from tetkik.report.grounding.verdict import as_image, change_of, side_of, status_of, verdict
+from tetkik.report.facts import ChangeKind, Facts
 from tetkik.report.grounding.wording import words
-from tetkik.report.labeler import (
+from tetkik.report.labeler.read import Words, read_report, words_of
+from tetkik.report.labeler.rules import (
     OTHER_LABELS,
     Context,
+    Hit,
+    Lexicon,
     Mention,
     Polarity,
     SentenceReading,
+    rules_of,
 )
-from tetkik.report.labeler.phrases import Hit
-from tetkik.report.labeler.rules import rules_of
-from tetkik.report.labeler.scope_turkish import asked_in
-from tetkik.report.labeler.text import Words, words_of
+from tetkik.report.labeler.scope import asked_in
 from tetkik.turkish import flat
-from tetkik.values import NORMAL_LABELS, Fault, Mark, Passage, Side, label_name
+from tetkik.values.finding_labels import NORMAL_LABELS, label_name, narrower
+from tetkik.values.radiograph import Route
+from tetkik.values.report import Fault, Mark, Passage, Side
+
+# What `concepts.toml` names, and what histories and passages name of it.
+
+
+_SINGLE = ("a", "an", "first")
+_WORDS = {
+    Language.EN: "zero one two three four five six seven eight nine ten eleven twelve",
+    Language.TR: "sifir bir iki uc dort bes alti yedi sekiz dokuz",
+}
+_TENS = {
+    Language.EN: {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "ninety": 90},
+    Language.TR: {"on": 10, "yirmi": 20, "otuz": 30, "kirk": 40, "elli": 50, "altmis": 60, "doksan": 90},
+}
+_NUMBERS = {
+    language: {word: value for value, word in enumerate(line.split())} for language, line in _WORDS.items()
+}
+_NUMBERS[Language.EN] |= dict.fromkeys(_SINGLE, 1)
+_UNITS = {
+    "hour": r"hours?|hourly|saat\w*",
+    "day": r"days?|daily|gun\w*",
+    "week": r"weeks?|weekly|hafta\w*",
+    "month": r"months?|monthly|ay|ay(?:lik|da|dan|i|in|a)",
+    "year": r"years?|yearly|yil\w*",
+}
+_TO = frozenset(("-", "–", "to", "and", "or", "ila", "ile", "ve", "veya", "ya", "da"))
+
+_DIVIDING_WORDS = ", ; . but while whereas although ise ancak fakat olup and ve"
+_DIVIDING = frozenset(_DIVIDING_WORDS.split())
+
+
+@cache
+def _table() -> dict[str, Any]:
+    return tomllib.loads(resources.files(__package__).joinpath("concepts.toml").read_text("utf-8"))
+
+
+@cache
+def _lexicon(part: str) -> Lexicon[str]:
+    """The phrases of one part of `concepts.toml`; of a phrase that stands twice the first counts."""
+    entries: dict[str, str] = {}
+    for name, phrases in _table()[part].items():
+        for phrase in phrases:
+            entries.setdefault(phrase, name)
+    return Lexicon(entries.items())
+
+
+def hits_in(words: Sequence[str]) -> dict[str, list[Hit[str]]]:
+    """By part of `concepts.toml` what folded words name of it."""
+    return {part: _lexicon(part).find(words) for part in _table()}
+
+
+@lru_cache(maxsize=256)
+def named_in(text: str) -> frozenset[str]:
+    """The things of `concepts.toml` that a history or a passage names."""
+    words = words_of(text).texts
+    return frozenset(hit.value for part in ("symptoms", "actions") for hit in _lexicon(part).find(words))
+
+
+@lru_cache(maxsize=256)
+def told_in(question: str) -> frozenset[str]:
+    """The labels that a history names."""
+    readings = read_report(question, signs=True)
+    return frozenset(mention.label for reading in readings for mention in reading.mentions)
+
+
+@lru_cache(maxsize=256)
+def numbers_of(text: str, language: Language) -> frozenset[str]:
+    """The numbers of a text in digits: *two weeks* is 2, *a month* is 1.
+
+    Turkish ones in words only as how long: *altı* is below as well, and *uç* and *ön* are folded to numbers.
+    """
+    words, english = words_of(text).texts, _NUMBERS[Language.EN]
+    spelled = {str(english[word]) for word in words if word in english}
+    spelled |= {str(number) for (number, _), _ in intervals_in(words, language)}
+    return frozenset(spelled.union(*(re.findall(r"\d+", word) for word in words)))
+
+
+def intervals_in(words: Sequence[str], language: Language) -> Iterator[tuple[tuple[int, str], int]]:
+    """Numbers of hours, days, weeks, months and years, each with the place of its last word."""
+    ones, tens = _NUMBERS[language], _TENS[language]
+    found: list[tuple[int, int]] = []
+    for place, word in enumerate(words):
+        if word.isdecimal() or word in ones or word in tens:
+            number = int(word) if word.isdecimal() else ones.get(word, tens.get(word, 0))
+            before = words[place - 1] if found else ""
+            if before in _SINGLE:
+                found.pop()  # "a 6-week interval"
+            elif before in tens and word in ones:
+                number += found.pop()[0]  # "on iki" is 12
+            found.append((number, place))
+        else:
+            unit = next((name for name, form in _UNITS.items() if re.fullmatch(form, word)), None)
+            yield from (((each, unit), where) for each, where in found if unit)
+            found = found if word in _TO else []
+
+
+def parts_of(words: Sequence[str]) -> list[int]:
+    """The number of the part of a sentence in which each word stands: marks and joining words divide them."""
+    parts, part = [], 0
+    for word in words:
+        part += word in _DIVIDING
+        parts.append(part)
+    return parts
+
+
+# How single mentions stand to the facts: agreed or not, on which side, with which course.
+
+
+_OPPOSITE = {Polarity.PRESENT: Polarity.ABSENT, Polarity.ABSENT: Polarity.PRESENT}
+
+
+def as_image(mention: Mention, facts: Facts) -> tuple[str, Polarity]:
+    """Label and polarity of a mention on this kind of image: a tumour of the chest is a mass."""
+    here = "Mass" if facts.route is Route.CHEST else "No_Tumor"
+    if facts.route is not None and mention.label in ("Mass", "No_Tumor") and mention.label != here:
+        return here, _OPPOSITE.get(mention.polarity, mention.polarity)
+    return mention.label, mention.polarity
+
+
+def verdict(mention: Mention, facts: Facts, *, earlier: bool = False) -> str:
+    """Whether a mention agrees with the facts: `ok`, `bad`, `unk`; `free` where it claims nothing.
+
+    Args:
+        earlier: whether it is said of the earlier image.
+    """
+    label, polarity = as_image(mention, facts)
+    if mention.context is not Context.CURRENT:
+        return "free"
+    if label == "Lung_Opacity" and facts.route is Route.BRAIN_MRI:
+        return "free"
+    if label == "Support_Devices" and "line" in named_in(facts.question):
+        return "free"
+    status = status_of(label, facts)
+    if label in NORMAL_LABELS:
+        if polarity is Polarity.ABSENT or (polarity is Polarity.UNCERTAIN and status != "F"):
+            return "bad" if status == "F" else "ok"
+        return {"F": "ok", "A": "bad", "U": "bad" if facts.abnormal else "unk"}[status]
+    if earlier:
+        before = {facts.before[name] for name in narrower(label) if name in facts.before}
+        agrees = (True in before) is (polarity is not Polarity.ABSENT)
+        return "unk" if not before else "ok" if agrees else "bad"
+    if status == "U":
+        return "unk"
+    if polarity is Polarity.UNCERTAIN:
+        return "ok" if status == "F" else "bad"
+    return "ok" if (status == "F") is (polarity is Polarity.PRESENT) else "bad"
+
+
+def status_of(label: str, facts: Facts) -> str:
+    """`F` found, `A` may be denied, `U` not known."""
+    return "F" if facts.may_assert(label) else "A" if facts.may_deny(label) else "U"
+
+
+def side_of(side: Side | None, label: str, facts: Facts) -> str:
+    """`s` the measured side, `o` the other, `p` one of both, `u` where none was measured."""
+    if side is None:
+        return ""
+    measured = facts.sides_of(label)
+    if not measured:
+        return "u"
+    if side in measured or (side is Side.BOTH and {Side.LEFT, Side.RIGHT} <= measured):
+        return "s"
+    return "p" if Side.BOTH in measured else "o"
+
+
+def change_of(label: str, facts: Facts) -> str:
+    """`N` new, `P` persists, `G` gone, `B` on neither image, `x` not assessed before, `0` no earlier one."""
+    if not facts.compared:
+        return "0"
+    kinds = {facts.changes[name] for name in narrower(label) if name in facts.changes}
+    for kind, letter in ((ChangeKind.NEW, "N"), (ChangeKind.PERSISTS, "P"), (ChangeKind.GONE, "G")):
+        if kind in kinds:
+            return letter
+    before = {facts.before[name] for name in narrower(label) if name in facts.before}
+    return "x" if not before else "W" if True in before else "B"
+
 
 _SIGN = {Polarity.PRESENT: "+", Polarity.ABSENT: "-", Polarity.UNCERTAIN: "?"}
 _BY_SIGNS = frozenset({"Emphysema", "Fibrosis"})

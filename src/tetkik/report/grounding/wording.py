@@ -11,8 +11,8 @@ from importlib import resources
 from tetkik.language import Language
 from tetkik.privacy import find_personal
 from tetkik.report.facts import Facts
+from tetkik.report.labeler.read import words_of
 from tetkik.report.labeler.rules import rules_of
-from tetkik.report.labeler.text import words_of
 from tetkik.turkish import flat
 from tetkik.values import FINDING_LABELS, label_name
 

@@ -7,7 +7,6 @@ English, sentence by sentence.
 from __future__ import annotations
 
 from tetkik.report.labeler.read import read_report
-from tetkik.report.labeler.reading import Context, Mention, Polarity, SentenceReading
-from tetkik.report.labeler.rules import OTHER_LABELS
+from tetkik.report.labeler.rules import OTHER_LABELS, Context, Mention, Polarity, SentenceReading
 
 __all__ = ["OTHER_LABELS", "Context", "Mention", "Polarity", "SentenceReading", "read_report"]

@@ -30,7 +30,7 @@ def open_model(url: str | None = None) -> LanguageModel | None:
     key = chosen.llm_key.get_secret_value() if chosen.llm_key is not None else ""
     if url == GEMINI:
         _allow_outside(url)
-        from tetkik.report.llm.gemini import Gemini
+        from tetkik.report.llm.clients import Gemini
 
         return Gemini(chosen.llm_model, key, max_tokens=chosen.llm_max_tokens)
     parts = _parts(url)
@@ -41,8 +41,7 @@ def open_model(url: str | None = None) -> LanguageModel | None:
             url=_without_secrets(url),
         )
     try:
-        from tetkik.report.llm.addresses import addresses_of, are_inside
-        from tetkik.report.llm.openai import OpenAIServer
+        from tetkik.report.llm.clients import OpenAIServer, addresses_of, are_inside
     except ImportError:
         raise MissingExtra("A language model needs the package httpx; `pip install 'tetkik[llm]'`.") from None
     addresses = addresses_of(parts.hostname)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tetkik.report.passages.library import library, references
 from tetkik.report.passages.store import (
     Added,
     Document,
@@ -10,6 +9,8 @@ from tetkik.report.passages.store import (
     all_passages,
     documents,
     hospital_passages,
+    library,
+    references,
     remove_document,
 )
 

@@ -11,11 +11,13 @@ import json
 import os
 import re
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib import resources
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -23,15 +25,51 @@ from pydantic import TypeAdapter, ValidationError
 from tetkik.bundle.store import sha256_of
 from tetkik.errors import DataError, InputError, as_fault_of
 from tetkik.language import Language
-from tetkik.privacy import mask
-from tetkik.report.passages.blocks import Chunk, chunks_of
-from tetkik.report.passages.document_reader import read_blocks
-from tetkik.report.passages.language_detection import language_of
-from tetkik.report.passages.library import library
+from tetkik.privacy.rules import mask
+from tetkik.report.passages.documents import Chunk, chunks_of, language_of, read_blocks
 from tetkik.settings import settings
 from tetkik.turkish import fold
-from tetkik.values import Passage, PassageKind
 from tetkik.values.common import one_line
+from tetkik.values.report import Passage, PassageKind
+
+# The passages that ship with Tetkik: texts of our own, each with the reference that its facts rest on.
+
+
+@cache
+def library(language: Language | None = None) -> tuple[Passage, ...]:
+    """Every passage that ships, of one language or of both, in the order of the files of `library/`."""
+    wanted = (language,) if language else tuple(Language)
+    return tuple(passage for item in wanted for passage in _of_language(item))
+
+
+@cache
+def references() -> dict[str, str]:
+    """The literature that the passages rest on: key and reference as it is printed."""
+    return tomllib.loads(_folder().joinpath("sources.toml").read_text("utf-8"))
+
+
+@cache
+def _of_language(language: Language) -> tuple[Passage, ...]:
+    files = sorted(_folder().joinpath(language.value).iterdir(), key=lambda file: file.name)
+    return tuple(
+        Passage(
+            id=entry["id"],
+            language=Language(entry["language"]),
+            kind=PassageKind(entry["kind"]),
+            label=entry.get("label"),
+            title=entry["title"],
+            text=" ".join(entry["text"].split()),
+            source=" ".join(references()[key] for key in entry["sources"]),
+        )
+        for file in files
+        if file.name.endswith(".toml")
+        for entry in tomllib.loads(file.read_text("utf-8"))["passage"]
+    )
+
+
+def _folder() -> resources.abc.Traversable:
+    return resources.files(__package__).joinpath("library")
+
 
 FILE = "documents.jsonl"
 _LONGEST_NAME = 60

@@ -18,9 +18,8 @@ from importlib.resources.abc import Traversable
 from itertools import product
 from pathlib import Path
 
-from tetkik.report.labeler.slips import one_slip
-from tetkik.report.spelling.dictionary import Dictionary, read_dictionary
-from tetkik.report.spelling.endings import is_inflected
+from tetkik.report.labeler.rules import one_slip
+from tetkik.report.spelling.dictionary import Dictionary, is_inflected, read_dictionary
 from tetkik.turkish import lower
 
 SOURCES = ("composer", "normals.toml", "passages/library/tr")

@@ -13,7 +13,7 @@ import httpx
 
 from tetkik.errors import AccessError, InputError
 from tetkik.language import Language
-from tetkik.report.llm.addresses import FixedTransport, addresses_of, are_inside
+from tetkik.report.llm.clients import FixedTransport, addresses_of, are_inside
 from tetkik.settings import Settings
 
 KINDS = {

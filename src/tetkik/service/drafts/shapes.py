@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from tetkik.documents.report_phrases import measured_name, measured_words, measurement_words
+from tetkik.documents.parts import measured_name, measured_words, measurement_words
 from tetkik.imaging.key_picture import ShownWindow
 from tetkik.language import Language
 from tetkik.records.reports.edit_conflicts import WorkingDraft

@@ -8,13 +8,13 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from tetkik.documents.parts import parts_of
-from tetkik.documents.report_phrases import (
+from tetkik.documents.parts import (
     figure_words,
     heading,
     measured_name,
     measured_words,
     measurement_words,
+    parts_of,
 )
 from tetkik.errors import Conflict, NotFound
 from tetkik.language import Language, restated

@@ -11,8 +11,7 @@ from fastapi import APIRouter, Form, Query
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
-from tetkik.documents.parts import about, cited, parts_of
-from tetkik.documents.report_phrases import heading, heatmap_words, judged_words, patient_name
+from tetkik.documents.parts import about, cited, heading, heatmap_words, judged_words, parts_of, patient_name
 from tetkik.errors import Forbidden, TetkikError
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action

@@ -17,13 +17,13 @@ from fastapi import APIRouter, Path
 from fastapi.responses import Response
 from pydantic import Base64Bytes, BaseModel, Field
 
-from tetkik.documents.card import needs_signature_extra
 from tetkik.documents.pades import (
     PadesOptions,
     PreparedSignature,
     certificate_name,
     examine_signature,
     finish_signature,
+    needs_signature_extra,
     prepare_signature,
     trusted_roots,
 )

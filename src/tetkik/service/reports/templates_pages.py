@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 from tetkik.errors import TetkikError
 from tetkik.language import Language
 from tetkik.records.reports import templates
-from tetkik.report.template import SLOTS
+from tetkik.report.draft import SLOTS
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.values import Permission
 

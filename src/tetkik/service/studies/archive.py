@@ -21,10 +21,10 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
-from tetkik.bundle.archive import UNREADABLE, ZIP, is_bomb, is_folder, is_link
+from tetkik.bundle.store import UNREADABLE, ZIP, is_bomb, is_folder, is_link
 from tetkik.errors import InputError, TetkikError
-from tetkik.imaging.kinds import Kind, kind_of
 from tetkik.imaging.limits import check_bytes
+from tetkik.imaging.read import Kind, kind_of
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.middleware import takes_files
 from tetkik.service.kit.background.image_decoder import DecoderDep

@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from tetkik.documents.drawn import drawing_of
+from tetkik.documents.picture import drawing_of
 from tetkik.documents.presentation_state import GreyRange, StateMeta, to_presentation_state
 from tetkik.errors import Conflict, InputError
 from tetkik.imaging.presentation import ShownState

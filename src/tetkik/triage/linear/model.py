@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from tetkik.bundle import Bundle, Manifest
 from tetkik.errors import BundleCorrupt
 from tetkik.statistics import Floats
-from tetkik.triage.linear.features import Featuriser, Vocabulary, prepare, stride_of, words_of
-from tetkik.triage.linear.lexicon import Lexicon
+from tetkik.triage.linear.features import Featuriser, Lexicon, Vocabulary, prepare, stride_of, words_of
 from tetkik.values import Evidence, Span
 
 _EMPTY = re.compile(

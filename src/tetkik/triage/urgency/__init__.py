@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from tetkik.triage.urgency.assess import assess
 from tetkik.triage.urgency.clauses import Status
-from tetkik.triage.urgency.rule_file import load_rules
-from tetkik.triage.urgency.rules import Rule, RuleSet
+from tetkik.triage.urgency.rules import Rule, RuleSet, load_rules
 from tetkik.triage.urgency.symptoms import Occurrence, Reading, Recogniser
 
 __all__ = [

@@ -15,7 +15,7 @@ from tests.tiny_bert import write_bert
 from tetkik.bundle import Manifest
 from tetkik.lab.triage.transformer.base import Base, load_classifier, open_base
 from tetkik.lab.triage.transformer.export import check_parity, export_fp32, quantise
-from tetkik.triage.transformer.model import OnnxNetwork, OnnxTransformer
+from tetkik.triage.transformer import OnnxNetwork, OnnxTransformer
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from tetkik.bundle import Task, open_bundle, write_manifest
 from tetkik.choices import Device
 from tetkik.errors import BundleCorrupt, UsageError
 from tetkik.networks.onnx_session import onnx_session
+from tetkik.triage import transformer as transformer_model
 from tetkik.triage.predict import load_model
-from tetkik.triage.transformer import model as transformer_model
-from tetkik.triage.transformer.model import OnnxTransformer
+from tetkik.triage.transformer import OnnxTransformer
 
 
 def test_it_beats_chance_on_unseen_complaints(bundle, unseen):

@@ -6,7 +6,7 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from tetkik import turkish
-from tetkik.triage.transformer.tokens import TextReader, padded, turkish_tokenizer
+from tetkik.triage.transformer import TextReader, padded, turkish_tokenizer
 
 
 def tokenizer(words: list[str], **normalizer: bool) -> str:

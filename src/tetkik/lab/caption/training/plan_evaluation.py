@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tetkik.caption.families.numerics import CHUNK
+from tetkik.caption.families.staged import CHUNK
 from tetkik.caption.options import Learning, Quantisation
 from tetkik.lab.caption.evaluate import EvaluationOptions
 from tetkik.lab.caption.training.plan import CONTEXT, Card, Plan

@@ -23,9 +23,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tetkik.caption.adapters import make_trainable
-from tetkik.caption.families.base_location import BaseLocation, find_base, is_path
 from tetkik.caption.families.loading import family_of, model_class
-from tetkik.caption.families.numerics import CHUNK
+from tetkik.caption.families.staged import CHUNK, BaseLocation, find_base, is_path
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.network import Cut
 from tetkik.caption.options import Learning, Quantisation

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tetkik._version import __version__
-from tetkik.documents.files import write_files
+from tetkik.documents.write import write_files
 from tetkik.errors import MissingExtra, PermissionNeeded, UsageError
 from tetkik.lab.triage.collect.site import Site
 from tetkik.lab.triage.collect.store import Failure, Store

@@ -27,9 +27,9 @@ from tetkik.lab.triage.linear.solver import Loss, solve
 from tetkik.lab.triage.linear.vocabulary import learn_features
 from tetkik.lab.triage.metrics import confusion
 from tetkik.statistics import Floats, Ints
-from tetkik.triage.age_adjustment import log_odds
 from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
 from tetkik.triage.linear.features import BIAS, Featuriser, Rows, prepare, stride_of
+from tetkik.triage.predict import log_odds
 
 INNER_FOLDS = 8
 """Many, so that the temperature is fitted on models of nearly as many rows as the last one."""

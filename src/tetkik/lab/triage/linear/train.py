@@ -49,10 +49,9 @@ from tetkik.lab.triage.reference import OutOfFold, ReferenceComplaints, make_ref
 from tetkik.lab.triage.summaries import measured
 from tetkik.language import Sentence
 from tetkik.statistics import Floats, Ints
-from tetkik.triage.age_adjustment import log_odds
 from tetkik.triage.calibration import softmax
 from tetkik.triage.linear.model import LinearModel
-from tetkik.triage.predict import Triage, urgency_reader
+from tetkik.triage.predict import Triage, log_odds, urgency_reader
 from tetkik.values import ProgressCallback
 
 OUTER_FOLDS = 5

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from tetkik.statistics import Ints
 from tetkik.triage.linear.compiled import ngrams
-from tetkik.triage.linear.features import BUCKETS, Featuriser, Vocabulary, grams
-from tetkik.triage.linear.lexicon import Lexicon, builtin
+from tetkik.triage.linear.features import BUCKETS, Featuriser, Lexicon, Vocabulary, builtin, grams
 
 MIN_GROUPS = 5
 """A feature stands in at least that many duplicate groups: with fewer a model could give away words."""

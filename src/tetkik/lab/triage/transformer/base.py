@@ -12,7 +12,7 @@ from tetkik.errors import TrainingError
 from tetkik.lab.triage.transformer.options import BERTURK
 from tetkik.networks.huggingface import quiet_transformers
 from tetkik.settings import settings
-from tetkik.triage.transformer.tokens import Casing, TextReader, turkish_tokenizer
+from tetkik.triage.transformer import Casing, TextReader, turkish_tokenizer
 
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
 _WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from tetkik.errors import TrainingError
 from tetkik.lab.engine.exporters import ExportFailed, export_onnx, quiet_exporter
 from tetkik.triage.calibration import softmax
-from tetkik.triage.transformer.model import OnnxNetwork
-from tetkik.triage.transformer.tokens import Ints, TextReader, padded
+from tetkik.triage.transformer import Ints, OnnxNetwork, TextReader, padded
 
 LARGEST_FP32_DIFFERENCE = 1e-4
 """A probability may differ by this much between torch and fp32 ONNX: rounding, not a different network."""

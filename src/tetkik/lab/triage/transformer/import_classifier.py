@@ -22,7 +22,7 @@ from tetkik.lab.triage.transformer.export import check_parity, export_fp32, quan
 from tetkik.lab.triage.transformer.train import LIBRARIES, write_layout
 from tetkik.language import Sentence
 from tetkik.networks.huggingface import quiet_transformers
-from tetkik.triage.transformer.tokens import TextReader
+from tetkik.triage.transformer import TextReader
 from tetkik.values import DEPARTMENTS, ProgressCallback
 
 ABSTAIN = 0.5

@@ -48,7 +48,7 @@ from tetkik.language import Sentence, translate
 from tetkik.settings import settings
 from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
 from tetkik.triage.predict import load_triage
-from tetkik.triage.transformer.model import FP32, OnnxNetwork
+from tetkik.triage.transformer import FP32, OnnxNetwork
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:

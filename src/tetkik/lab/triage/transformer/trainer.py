@@ -24,7 +24,7 @@ from tetkik.lab.triage.metrics import decision_columns, decision_figures
 from tetkik.lab.triage.transformer.options import Imbalance, TransformerOptions
 from tetkik.statistics import Ints
 from tetkik.triage.calibration import softmax
-from tetkik.triage.transformer.tokens import padded
+from tetkik.triage.transformer import padded
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(logits (rows, labels) float32, labels (rows,) int64) to the sum over rows, a scalar."""

@@ -25,8 +25,8 @@ from tetkik.triage.calibration import softmax
 from tetkik.triage.linear.features import Featuriser, prepare
 from tetkik.triage.linear.model import LinearModel
 from tetkik.triage.urgency import assess
-from tetkik.triage.urgency.reader import LEVELS, UrgencyThresholds, level_of, standing_text
-from tetkik.triage.urgency.rule_file import load_rules
+from tetkik.triage.urgency.assess import LEVELS, UrgencyThresholds, level_of, standing_text
+from tetkik.triage.urgency.rules import load_rules
 from tetkik.values import ProgressCallback, UrgencyLevel
 
 FOLDS = 5

@@ -1,10 +1,15 @@
-"""Any server that speaks OpenAI's chat completions: vLLM, Ollama, llama.cpp, LM Studio."""
+"""Where a name leads: looked up once, judged, and connected to as it was judged.
+
+A name that is looked up again for the connection may lead elsewhere by then (DNS rebinding).
+"""
 
 from __future__ import annotations
 
 import base64
+import ipaddress
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -12,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from tetkik.report.llm.addresses import FixedTransport
+from tetkik.errors import MissingExtra
 from tetkik.report.llm.interface import (
     CUT_OFF,
     MOST_BYTES,
@@ -27,6 +32,111 @@ from tetkik.report.llm.interface import (
 
 if TYPE_CHECKING:
     import httpcore
+
+
+def addresses_of(host: str) -> tuple[str, ...]:
+    """The addresses of a host, in the order in which they are to be tried; empty where it is not known."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return ()
+    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def are_inside(addresses: Sequence[str]) -> bool:
+    """Whether all of them, and there is one, are this machine's or of a private network (RFC 1918, 4193)."""
+    known = [ipaddress.ip_address(text.split("%", 1)[0]) for text in addresses]
+    return bool(known) and all(item.is_private and not item.is_unspecified for item in known)
+
+
+class FixedTransport(httpx.HTTPTransport):
+    """Connects to these addresses alone, the first that answers; TLS asks for a certificate of the name."""
+
+    def __init__(self, addresses: Sequence[str], verify: ssl.SSLContext | bool = True) -> None:
+        super().__init__(verify=verify, trust_env=False)
+        self._addresses = tuple(addresses)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """As that of `httpx.HTTPTransport`. The header Host keeps the name."""
+        name = request.url.raw_host.decode("ascii")
+        fault: httpx.TransportError = httpx.ConnectError("no such host", request=request)
+        for address in self._addresses:
+            extensions = {**request.extensions, "sni_hostname": name}
+            there = httpx.Request(
+                request.method,
+                request.url.copy_with(host=address),
+                headers=request.headers,
+                stream=request.stream,
+                extensions=extensions,
+            )
+            try:
+                return super().handle_request(there)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                fault = error
+        raise fault
+
+
+# Google's Gemini, through its own client.
+
+
+DEFAULT_MODEL = "gemini-2.5-flash"
+
+
+class Gemini(StreamingModel):
+    """A model of Google's service, outside the hospital, or of a gateway under `url`.
+
+    Raises MissingExtra where google-genai is not installed.
+    """
+
+    def __init__(self, model: str, key: str, *, url: str = "", max_tokens: int = 2000) -> None:
+        try:
+            from google import genai
+        except ImportError:
+            raise MissingExtra(
+                "Gemini needs the package google-genai; `pip install 'tetkik[llm]'`."
+            ) from None
+        self._genai = genai
+        self._model, self._key, self._url, self._max_tokens = model or DEFAULT_MODEL, key, url, max_tokens
+        self._stopped = threading.Event()
+
+    @property
+    def name(self) -> str:
+        return self._model
+
+    def _pieces(self, prompt: Prompt, deadline: Deadline) -> Iterator[Piece]:
+        from google.genai import errors, types
+
+        client = self._genai.Client(
+            api_key=self._key,
+            http_options=types.HttpOptions(
+                timeout=max(10, int(deadline.left * 1000)), base_url=self._url or None
+            ),
+        )
+        config = types.GenerateContentConfig(
+            system_instruction=prompt.system,
+            temperature=0,
+            max_output_tokens=self._max_tokens,
+            response_mime_type="application/json",
+            response_json_schema=dict(prompt.schema),
+        )
+        try:
+            for part in client.models.generate_content_stream(
+                model=self._model, contents=prompt.user, config=config
+            ):
+                reasons = {getattr(item.finish_reason, "value", "") or "" for item in part.candidates or ()}
+                refused = REFUSED if reasons - {"", "STOP", "MAX_TOKENS"} else None
+                counts, usage = part.usage_metadata, None
+                if counts is not None:
+                    usage = Usage(counts.prompt_token_count or 0, counts.candidates_token_count or 0, 1)
+                yield Piece(part.text or "", CUT_OFF if "MAX_TOKENS" in reasons else refused, usage)
+        except errors.APIError as error:
+            raise ModelFault(
+                "The language model's server answered with HTTP status {status}.", status=error.code
+            ) from None
+
+
+# Any server that speaks OpenAI's chat completions: vLLM, Ollama, llama.cpp, LM Studio.
+
 
 _CONNECT = 5.0
 _MOST_STREAMED = 8 * MOST_BYTES
