@@ -28,9 +28,8 @@ from figures import judged, record
 from tetkik.bundle import Task
 from tetkik.fleet.bulk import make_job, run_bulk
 from tetkik.fleet.bulk.local import LocalRunner
-from tetkik.fleet.bulk.location import Location
 from tetkik.fleet.bulk.ray_cluster import connected
-from tetkik.fleet.bulk.run import Runner
+from tetkik.fleet.bulk.run import Location, Runner
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _ASKED = 0.9

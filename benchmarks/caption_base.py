@@ -21,8 +21,7 @@ from small_blip2.options import SmallBase
 from small_blip2.texts import read_texts, without_held_out
 from tetkik.caption.families.loading import require
 from tetkik.errors import TetkikError
-from tetkik.lab.caption.data import Split
-from tetkik.lab.caption.prepared import open_prepared
+from tetkik.lab.caption.prepared import Split, open_prepared
 
 SIZES = ("width", "layers", "qformer_layers", "queries", "vocabulary", "text_epochs", "dropout", "seed")
 

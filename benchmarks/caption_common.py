@@ -211,11 +211,9 @@ def tetkik(job: Job) -> Result:
     from tetkik.lab.caption.prepare import PrepareOptions, prepare
     from tetkik.lab.caption.prepared import open_prepared
     from tetkik.lab.caption.sources import open_source
-    from tetkik.lab.caption.training.data import make_training_data
-    from tetkik.lab.caption.training.model import new_network
+    from tetkik.lab.caption.training.data import loss_per_token, make_training_data
     from tetkik.lab.caption.training.options import CaptionTraining
-    from tetkik.lab.caption.training.trainer import CaptionTrainer
-    from tetkik.lab.caption.training.validation import loss_per_token
+    from tetkik.lab.caption.training.trainer import CaptionTrainer, new_network
     from tetkik.lab.engine.precision import accelerator_for
 
     folder = Path(job.folder)

@@ -35,13 +35,14 @@ from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer  # noqa: E402
 from rouge_score.rouge_scorer import RougeScorer  # noqa: E402
 
 from figures import record  # noqa: E402
-from tetkik.lab.caption.metrics import tokens  # noqa: E402
-from tetkik.lab.caption.metrics.corpus import Corpus, read_corpus  # noqa: E402
-from tetkik.lab.caption.metrics.word_overlap import (  # noqa: E402  # noqa: E402
+from tetkik.lab.caption.metrics import word_overlap  # noqa: E402
+from tetkik.lab.caption.metrics.word_overlap import (  # noqa: E402
+    Corpus,
     bleu_counts,
     bleu_of,
     cider_rows,
     coco_rouge_l,
+    read_corpus,
     rouge_f,
 )
 
@@ -81,8 +82,8 @@ def reference_words(texts: list[str]) -> list[str]:
 
 def our_words(texts: list[str]) -> list[str]:
     """The same by our own; every round begins without what the round before kept."""
-    tokens._cut.cache_clear()
-    return [" ".join(found) for found in tokens.all_treebank_words(texts)]
+    word_overlap._cut.cache_clear()
+    return [" ".join(found) for found in word_overlap.all_treebank_words(texts)]
 
 
 def tokens_table(named: dict[str, list[str]], show: int) -> None:

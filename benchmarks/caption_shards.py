@@ -32,9 +32,12 @@ from PIL import Image  # noqa: E402
 
 from figures import judged, record  # noqa: E402
 from tetkik.caption.image_spec import ImageSpec  # noqa: E402
-from tetkik.lab.caption.data import Split  # noqa: E402
 from tetkik.lab.caption.prepare import PrepareOptions, prepare  # noqa: E402
-from tetkik.lab.caption.prepared import Part, open_prepared  # noqa: E402
+from tetkik.lab.caption.prepared import (  # noqa: E402
+    Part,
+    Split,
+    open_prepared,
+)
 from tetkik.lab.caption.sources import open_source  # noqa: E402
 
 BATCH = 16

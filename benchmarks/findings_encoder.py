@@ -32,8 +32,7 @@ from tetkik.lab.findings.sources import Reading, SourceSpec
 from tetkik.lab.findings.sources.label_coverage import parse_rule
 from tetkik.lab.findings.summaries import mean_auroc
 from tetkik.lab.findings.training.options import EncoderHead, TrainingOptions
-from tetkik.lab.findings.training.preparation import prepare_training, with_encoder
-from tetkik.lab.findings.training.runs import mean_scores, train_network
+from tetkik.lab.findings.training.runs import mean_scores, prepare_training, train_network, with_encoder
 from tetkik.statistics import ClusterBootstrap, auroc_replicates, percentile_interval
 from tetkik.values import NIH_LABELS
 

@@ -31,8 +31,7 @@ from figures import judged, record
 from tests.records.object_storage import ObjectStorage
 from tetkik.records.files import FileStore
 from tetkik.records.keyring import open_keyring
-from tetkik.records.storage.base import FileStorage
-from tetkik.records.storage.folder import FolderStorage
+from tetkik.records.storage.folder import FileStorage, FolderStorage
 from tetkik.records.storage.s3 import Bucket, S3Storage
 from tetkik.records.vault import Key, Vault
 
@@ -75,7 +74,7 @@ def store_of(storage: FileStorage, folder: Path) -> tuple[FileStore, Key]:
     from tests.records.kit import made_sqlite
     from tetkik.choices import Cipher
     from tetkik.records.database import _engine
-    from tetkik.records.master_key import MasterKey
+    from tetkik.records.keyring import MasterKey
 
     engine = _engine(made_sqlite(folder / "tetkik.db"))
     vault: Vault = open_keyring(engine, MasterKey(folder / "keys" / "master.key"), Cipher.AES_256_GCM)

@@ -37,7 +37,7 @@ def serve(folder: Path, port: int, ready: Connection) -> None:
     import uvicorn
     from sqlalchemy import select
 
-    from tetkik.records.connect import open_records
+    from tetkik.records.database import open_records
     from tetkik.records.people import sessions, users
     from tetkik.records.people.users import Profile
     from tetkik.records.schema import BrowserSession

@@ -53,7 +53,7 @@ from tetkik.report.llm import LanguageModel, open_model
 from tetkik.statistics import share_interval
 from tetkik.turkish import lower
 from tetkik.values import Draft, DraftSentence, FindingsResult, ReportInput, Route, Section, narrower
-from tetkik.workflow.shared_image import picture_without_text
+from tetkik.workflow.reports import picture_without_text
 
 UNSELECTED = "jrzech/reproduce-chexnet"
 NIH = tuple(label for label in CHEST if label not in {"COVID-19", "Viral_Pneumonia", "Tuberculosis"})

@@ -40,7 +40,7 @@ PATIENCE = 20.0
 
 def make_hospital(folder: Path) -> list[str]:
     """A database with people who are signed in; gives their cookies."""
-    from tetkik.records.connect import open_records
+    from tetkik.records.database import open_records
     from tetkik.records.people import sessions, users
     from tetkik.records.people.users import Profile
     from tetkik.settings import Settings

@@ -22,9 +22,9 @@ from figures import interval, judged, record
 from tetkik.bundle import Manifest, Task
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
 from tetkik.lab.triage.data import folds, read_complaints, read_invented
+from tetkik.lab.triage.evaluate import without_turkish_letters
 from tetkik.lab.triage.linear.fit import Corpus, fit
-from tetkik.lab.triage.metrics import decision_columns, decision_figures, predicted_labels
-from tetkik.lab.triage.robustness import without_turkish_letters
+from tetkik.lab.triage.summaries import decision_columns, decision_figures, predicted_labels
 from tetkik.statistics import ClusterBootstrap, percentile_interval
 from tetkik.triage.calibration import ece, multiclass_brier_skill
 from tetkik.triage.linear.model import LinearModel

@@ -39,7 +39,7 @@ from tetkik.lab.triage.data import Complaints, read_complaints, read_invented
 from tetkik.lab.triage.linear.train import unlearned
 from tetkik.lab.triage.reference import ReferenceComplaints, observe
 from tetkik.language import Sentence
-from tetkik.records.cases import complaint_drift
+from tetkik.records.cases import complaints as complaint_drift
 from tetkik.records.database import Records
 from tetkik.statistics import Movement, SeenComplaint, Tally, compare_complaints, described
 from tetkik.triage.predict import Triage, load_triage

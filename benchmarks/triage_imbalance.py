@@ -21,10 +21,9 @@ from numpy.typing import NDArray
 from tetkik import turkish
 from tetkik.lab.engine.precision import accelerator_for
 from tetkik.lab.triage.data import read_complaints
-from tetkik.lab.triage.metrics import decision_columns, decision_figures
+from tetkik.lab.triage.summaries import decision_columns, decision_figures
 from tetkik.lab.triage.transformer import train
-from tetkik.lab.triage.transformer.data import prepare_data
-from tetkik.lab.triage.transformer.options import Imbalance, TransformerOptions
+from tetkik.lab.triage.transformer.data import Imbalance, TransformerOptions, prepare_data
 from tetkik.lab.triage.transformer.trainer import figures_of
 from tetkik.triage.calibration import ece, fit_temperature, softmax
 from tetkik.values import DEPARTMENTS

@@ -74,7 +74,7 @@ def build(model: Any, folder: Path) -> tuple[dict[str, Runner], dict[str, int]]:
     """The runners by name, each from (1, tokens) int64 to (1, labels) logits, and their files' sizes."""
     import torch
 
-    from tetkik.lab.triage.transformer.export import export_fp32, quantise
+    from tetkik.lab.triage.transformer.train import export_fp32, quantise
     from tetkik.triage.transformer import OnnxNetwork, TextReader
 
     export_fp32(model, folder / "fp32.onnx")

@@ -38,7 +38,7 @@ from tetkik.imaging.read import read_bytes
 from tetkik.records.database import Records
 from tetkik.records.images import images
 from tetkik.records.images.images import ImageMetadata
-from tetkik.records.people.visibility import load_visible_case
+from tetkik.records.people.access import load_visible_case
 from tetkik.values import SYSTEM, Role
 
 READY = """() => {

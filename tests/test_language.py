@@ -12,11 +12,10 @@ from babel.messages.mofile import write_mo
 from tests.templates import SOURCE, catalogue, constants, fields, templates, translations
 from tests.test_documentation import COMMANDS
 from tetkik.cli import translation
-from tetkik.cli.triage import answer
-from tetkik.lab.triage.clean.rows import Reason, Repair
-from tetkik.lab.triage.evaluate import PERTURBING, SCORING
+from tetkik.cli.triage.predict import _LEVEL
+from tetkik.lab.triage.clean.read import Reason, Repair
+from tetkik.lab.triage.evaluate import PERTURBATIONS, PERTURBING, SCORING
 from tetkik.lab.triage.evaluation_page import DIMENSIONS
-from tetkik.lab.triage.robustness import PERTURBATIONS
 from tetkik.language import Language, Sentence, restated, translate
 from tetkik.triage.text_quality import Unreadable
 from tetkik.values import DISCLAIMER
@@ -34,7 +33,7 @@ def test_every_template_has_a_turkish_twin():
         [member.value for member in Unreadable],
         [member.value for member in Reason],
         [member.value for member in Repair],
-        answer._LEVEL.values(),
+        _LEVEL.values(),
         translation._HELP_WORDS,
         [parameter.help for command in COMMANDS.values() for parameter in command.params],
         [SCORING, PERTURBING, *DIMENSIONS.values(), *(item.title for item in PERTURBATIONS)],

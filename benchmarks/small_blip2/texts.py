@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tetkik.errors import DataError
-from tetkik.lab.caption.data import Split
+from tetkik.lab.caption.prepared import Split
 from tetkik.lab.caption.text import caption_print, clean_caption
 
 if TYPE_CHECKING:

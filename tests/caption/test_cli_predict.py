@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tetkik.bundle import Task
-from tetkik.cli import system_report
+from tetkik.cli import doctor as system_report
 from tetkik.cli.app import app
 from tetkik.errors import BundleNotFound
 from tetkik.settings import settings

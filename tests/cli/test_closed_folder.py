@@ -15,7 +15,7 @@ from tests.documents.certificates import certificate, new_key, served_stamps
 from tests.records.kit import made_records
 from tests.records.whole import made_whole
 from tetkik.cli.app import app
-from tetkik.records.connect import open_records
+from tetkik.records.database import open_records
 from tetkik.records.schema import AuditHead, AuditRow, User
 from tetkik.settings import Settings, settings
 

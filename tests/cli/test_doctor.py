@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from tests.ports import free_port
 from tetkik import bundle
 from tetkik.bundle import Task, store
-from tetkik.cli import system_report
+from tetkik.cli import doctor
 from tetkik.cli.app import app
 from tetkik.cli.console import words
 from tetkik.settings import Settings, settings
@@ -26,8 +26,8 @@ def builtin(tmp_path, make_bundle, monkeypatch):
     make_bundle(folder / "urgency-linear-tr", id="urgency-linear-tr", task=Task.URGENCY)
     make_bundle(folder / "findings-mobilenet-cxr", id="findings-mobilenet-cxr", task=Task.FINDINGS)
     monkeypatch.setattr(store, "builtin_folder", lambda: folder)
-    monkeypatch.setattr(system_report, "builtin_folder", lambda: folder)
-    monkeypatch.setattr(system_report, "_device", lambda: system_report.Device(4, torch=False))
+    monkeypatch.setattr(doctor, "builtin_folder", lambda: folder)
+    monkeypatch.setattr(doctor, "_device", lambda: doctor.Device(4, torch=False))
     return folder
 
 
@@ -107,7 +107,7 @@ def test_a_misspelt_variable_is_pointed_out(monkeypatch):
 
 
 def test_a_missing_package_is_named_with_its_remedy(monkeypatch):
-    monkeypatch.setattr(system_report, "_version_of", lambda name: None if name == "scipy" else "1.0")
+    monkeypatch.setattr(doctor, "_version_of", lambda name: None if name == "scipy" else "1.0")
     said = " ".join(run()[1].split())
     assert "missing: scipy (pip install 'tetkik[train]')" in said
     assert report()["extras"]["train"]["missing"] == ["scipy"]
@@ -130,7 +130,7 @@ def test_an_object_storage_that_does_not_answer_is_status_1(monkeypatch):
 
 
 def test_every_extra_has_a_purpose():
-    found = {extra.name for extra in system_report.extras()}
+    found = {extra.name for extra in doctor.extras()}
     assert {"onnx", "data", "train", "torch"} <= found
     assert found <= words("extra").keys()
 
@@ -144,14 +144,14 @@ def test_without_the_compiled_n_grams(monkeypatch):
 @pytest.mark.parametrize(
     ("device", "sentence"),
     [
-        (system_report.Device(4, torch=True), "none: training runs on the CPU"),
-        (system_report.Device(4, torch=True, cuda=("A card",)), "A card"),
-        (system_report.Device(4, torch=True, torch_fault="libcuda"), "cannot be loaded (libcuda)"),
-        (system_report.Device(4, torch=False), "not looked for"),
+        (doctor.Device(4, torch=True), "none: training runs on the CPU"),
+        (doctor.Device(4, torch=True, cuda=("A card",)), "A card"),
+        (doctor.Device(4, torch=True, torch_fault="libcuda"), "cannot be loaded (libcuda)"),
+        (doctor.Device(4, torch=False), "not looked for"),
     ],
 )
 def test_the_device(monkeypatch, device, sentence):
-    monkeypatch.setattr(system_report, "_device", lambda: device)
+    monkeypatch.setattr(doctor, "_device", lambda: device)
     status, said, _ = run()
     assert status == 0
     assert sentence in said
@@ -178,7 +178,7 @@ def test_what_dicom_images_can_be_read():
 
 
 def test_a_missing_decoder_is_named_and_is_status_1(monkeypatch):
-    monkeypatch.setattr(system_report, "_codecs", lambda: {"RLE": True, "JPEG-LS": False})
+    monkeypatch.setattr(doctor, "_codecs", lambda: {"RLE": True, "JPEG-LS": False})
     status, said, _ = run()
     assert status == 1
     assert "reads RLE; cannot read JPEG-LS: install Tetkik again" in " ".join(said.split())
@@ -186,7 +186,7 @@ def test_a_missing_decoder_is_named_and_is_status_1(monkeypatch):
 
 def test_without_pydicom_nothing_can_be_read(monkeypatch):
     monkeypatch.setitem(sys.modules, "pydicom.pixels.decoders.base", None)
-    assert not any(system_report._codecs().values())
+    assert not any(doctor._codecs().values())
 
 
 def test_the_store_is_asked_for_every_folder(builtin):
@@ -209,7 +209,7 @@ def test_who_writes_drafts_and_for_which_hospital(monkeypatch):
     }
     monkeypatch.setenv("TETKIK_HOSPITAL_NAME", "Deneme Hastanesi")
     monkeypatch.setenv("TETKIK_LLM_URL", "http://localhost:8000/v1")
-    monkeypatch.setattr(system_report, "_version_of", lambda name: "1.0")
+    monkeypatch.setattr(doctor, "_version_of", lambda name: "1.0")
     settings.cache_clear()
     status, said, _ = run()
     assert status == 0
@@ -229,7 +229,7 @@ def test_who_writes_drafts_and_for_which_hospital(monkeypatch):
 )
 def test_a_language_model_that_cannot_be_asked_is_no_alarm(monkeypatch, url, installed, sentence):
     monkeypatch.setenv("TETKIK_LLM_URL", url)
-    monkeypatch.setattr(system_report, "_version_of", lambda name: "1.0" if installed else None)
+    monkeypatch.setattr(doctor, "_version_of", lambda name: "1.0" if installed else None)
     settings.cache_clear()
     status, said, _ = run()
     assert status == 0  # the composer writes

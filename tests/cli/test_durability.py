@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from tests.records.kit import made_records
 from tests.records.whole import made_whole
 from tetkik.cli.app import app
-from tetkik.records.connect import master_key
+from tetkik.records.database import master_key
 from tetkik.settings import settings
 
 

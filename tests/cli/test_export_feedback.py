@@ -12,9 +12,9 @@ from tests.records.desk import made_triaged
 from tests.records.kit import made_user
 from tetkik.cli.app import app
 from tetkik.lab.triage.data import read_complaints
-from tetkik.records.cases.admission import Admission, admit
+from tetkik.records.cases.cases import Admission, admit
 from tetkik.records.cases.patients import Person
-from tetkik.records.connect import open_records
+from tetkik.records.database import open_records
 from tetkik.records.schema import AuditRow
 from tetkik.settings import settings
 from tetkik.values import Role

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from tests.records.kit import made_case, made_records, made_user
 from tetkik.cli.app import app
-from tetkik.records.master_key import MasterKey
+from tetkik.records.keyring import MasterKey
 from tetkik.settings import settings
 from tetkik.values import Role
 

@@ -9,8 +9,8 @@ from sqlalchemy import select
 from typer.testing import CliRunner
 
 from tetkik.cli.app import app
-from tetkik.records.connect import open_records
-from tetkik.records.people import after_restore, invites, passkeys, users
+from tetkik.records.database import open_records
+from tetkik.records.people import invites, passkeys, repair, users
 from tetkik.records.schema import AuditRow
 from tetkik.settings import Settings, settings
 from tetkik.values import DEPARTMENTS, SYSTEM, Actor
@@ -125,7 +125,7 @@ def with_keys(hospital: Settings, *, held: bool = False) -> None:
         passkeys.add(tx, "Desk", b"credential", b"key", 0)
     if held:
         with records.write(SYSTEM) as tx:
-            after_restore.suspend_restored_access(tx, "2026-01-01T00:00:00+00:00")
+            repair.suspend_restored_access(tx, "2026-01-01T00:00:00+00:00")
     records.close()
 
 

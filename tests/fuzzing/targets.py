@@ -51,8 +51,7 @@ from tetkik.integrations.dicom.spool import HeaderRequest
 from tetkik.integrations.dicom.spool import read_header as read_dicom_header
 from tetkik.integrations.hl7.intake import check_message
 from tetkik.records.database import Records
-from tetkik.records.lifecycle.backup import MANIFEST, make_backup
-from tetkik.records.lifecycle.backup_file import read_header, read_members, write_archive
+from tetkik.records.lifecycle.backup import MANIFEST, make_backup, read_header, read_members, write_archive
 from tetkik.records.lifecycle.restore import restore_backup
 from tetkik.report.facts import read_findings
 from tetkik.report.passages.documents import read_blocks

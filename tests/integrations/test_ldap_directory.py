@@ -22,8 +22,7 @@ from tetkik.errors import AccessError, Forbidden, NotSignedIn, SettingError
 from tetkik.integrations.ldap_directory import Directory
 from tetkik.records.database import Records
 from tetkik.records.people import sign_in, users
-from tetkik.records.people.sso import Arrival
-from tetkik.records.people.users import Peer, Profile
+from tetkik.records.people.users import Arrival, Peer, Profile
 from tetkik.records.schema import BrowserSession, User
 from tetkik.service.kit.access.identity_providers import directory_of
 from tetkik.settings import Settings

@@ -18,8 +18,7 @@ from tetkik.records.orders.orders import OrderContent
 from tetkik.records.reports import signing
 from tetkik.records.schema import Case
 from tetkik.values import SYSTEM, LinkReason, OutboxState, Role
-from tetkik.workflow.patient_comparison import compare_unaudited
-from tetkik.workflow.patient_merge import link
+from tetkik.workflow.patients import compare_unaudited, link
 
 
 @pytest.fixture

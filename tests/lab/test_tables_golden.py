@@ -13,8 +13,7 @@ from typer.testing import CliRunner
 from tests.lab.caption.layouts import write_roco, write_rocov2, write_table
 from tests.lab.findings.tables import chexpert_row, nih_row, touch, write, write_chexpert, write_nih
 from tetkik.cli.app import app
-from tetkik.lab.caption.data import Split
-from tetkik.lab.caption.prepared import open_prepared
+from tetkik.lab.caption.prepared import Split, open_prepared
 from tetkik.lab.findings.data import read_sources
 
 GOLDEN = Path(__file__).with_name("tables_golden.json")

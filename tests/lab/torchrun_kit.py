@@ -25,7 +25,7 @@ TIMEOUT = 5
 
 def triage_options(folder: Path, **changes: Any) -> Any:
     """One epoch without dropout, so that the loss does not depend on how a step is parted."""
-    from tetkik.lab.triage.transformer.options import TransformerOptions
+    from tetkik.lab.triage.transformer.data import TransformerOptions
 
     return TransformerOptions(
         base=str(folder / "triage-base"),
@@ -100,11 +100,12 @@ def main(folder: Path) -> None:
     import peft  # noqa: F401
 
     from tetkik.findings.networks import FAMILIES
-    from tetkik.lab.caption.training import bundle as captions  # noqa: F401
+    from tetkik.lab.caption.training import run as captions  # noqa: F401
     from tetkik.lab.caption.training import trainer as caption_trainer
     from tetkik.lab.findings.training import bundle as findings_bundle
     from tetkik.lab.findings.training.trainer import FindingsTrainer
-    from tetkik.lab.triage.transformer import export, trainer  # noqa: F401
+    from tetkik.lab.triage.transformer import train as export  # noqa: F401
+    from tetkik.lab.triage.transformer import trainer  # noqa: F401
     from tetkik.lab.triage.transformer.train import train_transformer
     from tetkik.triage.transformer import OnnxNetwork
 

@@ -71,8 +71,8 @@ def test_importing_a_model_asks_for_nothing_and_runs_nothing(hostile, tmp_path):
 def test_nor_does_any_other_way_to_a_model(hostile):
     from tetkik.caption.families.staged import CaptionTokenizer
     from tetkik.findings.networks.huggingface import check_configuration
-    from tetkik.lab.triage.transformer.base import open_base
     from tetkik.lab.triage.transformer.convert import convert_base
+    from tetkik.lab.triage.transformer.data import open_base
     from tetkik.report.retrieval.search import open_embedder
 
     folder, ran, asked = hostile

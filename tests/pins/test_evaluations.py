@@ -21,8 +21,7 @@ from tetkik.lab.triage.comparison import compare as compare_triage
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.evaluate import evaluate as evaluate_triage
 from tetkik.lab.trial.evaluate import evaluate_trial
-from tetkik.lab.trial.journal import Beginning, Journal
-from tetkik.lab.trial.limits import read_limits
+from tetkik.lab.trial.journal import Beginning, Journal, read_limits
 from tetkik.language import Language
 from tetkik.values import Sex, View
 

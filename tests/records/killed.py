@@ -18,8 +18,8 @@ from tests.records.kit import made_user
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
+from tetkik.records.keyring import read
 from tetkik.records.lifecycle.key_rotation import rotate_master_key
-from tetkik.records.master_key import read
 from tetkik.records.trail.verify import verify
 from tetkik.records.vault import fingerprint
 from tetkik.values import Role

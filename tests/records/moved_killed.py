@@ -28,7 +28,7 @@ from tetkik.records.images import images
 from tetkik.records.lifecycle import retention
 from tetkik.records.lifecycle.integrity import verify_stored
 from tetkik.records.schema import Blob, Case, CaseMove, Complaint, Image, Job
-from tetkik.records.storage.base import path_of
+from tetkik.records.storage.folder import path_of
 from tetkik.records.trail.verify import verify
 from tetkik.values import Actor, CaseState, MoveReason, Role
 from tetkik.workflow import case_transfer

@@ -34,7 +34,7 @@ def radiograph(seed: int = 0) -> Radiograph:
 def put(records: Records, actor: Actor, case_id: str, seed: int = 0, name: str = "film.dcm") -> AddedImage:
     """Put a film into a case."""
     with records.write(actor) as tx:
-        from tetkik.records.people.visibility import load_visible_case
+        from tetkik.records.people.access import load_visible_case
 
         patient_id = load_visible_case(tx, case_id).patient_id
         file = images.store_file(tx, patient_id, BytesIO(film(seed)))

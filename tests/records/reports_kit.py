@@ -19,7 +19,7 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records, Transaction
 from tetkik.records.images import images, runs
 from tetkik.records.images.images import StoredImage
-from tetkik.records.people import breakglass, visibility
+from tetkik.records.people import access
 from tetkik.records.reports import drafts, signing
 from tetkik.records.reports.edit_conflicts import WorkingDraft
 from tetkik.records.reports.editing import Choice, DraftEdit
@@ -114,7 +114,7 @@ def made_image(
     identity = replace(sample.IDENTITY, study_uid=study_uid or f"2.25.{zlib.crc32(content)}")
     identity = replace(identity, patient_id=None, birth_date=None)
     with records.write(SYSTEM) as tx:
-        patient_id = visibility.load_visible_case(tx, case_id).patient_id
+        patient_id = access.load_visible_case(tx, case_id).patient_id
         stored = images.store_file(tx, patient_id, BytesIO(content))
         tags = replace(sample.TAGS, frames=frames)
         described = images.ImageMetadata(FileFormat.DICOM, 30, 40, identity=identity, tags=tags)
@@ -180,7 +180,7 @@ def signed_report(records: Records, actor: Actor | None = None, **made: object) 
     report = made_report(records, **made)  # type: ignore[arg-type]
     with records.write(actor) as tx:
         if made.get("restricted"):
-            breakglass.break_glass(tx, report.case_id, "Nöbetçi radyolog, rapor bekleniyor")
+            access.break_glass(tx, report.case_id, "Nöbetçi radyolog, rapor bekleniyor")
         claims.claim_case(tx, report.case_id)
         sign(tx, report.id, actor)
     return report

@@ -19,8 +19,7 @@ from tetkik.records.lifecycle.backup import make_backup
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.lifecycle.integrity import verify_stored
 from tetkik.records.lifecycle.restore import restore_backup
-from tetkik.records.storage.base import name_of, path_of
-from tetkik.records.storage.folder import FolderStorage
+from tetkik.records.storage.folder import FolderStorage, name_of, path_of
 from tetkik.records.storage.s3 import S3Storage
 from tetkik.records.vault import PIECE
 from tetkik.values import SYSTEM

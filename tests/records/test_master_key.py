@@ -10,9 +10,8 @@ import pytest
 
 from tests.records.kit import made_case, made_user
 from tetkik.errors import SettingError
-from tetkik.records.connect import master_key, open_records
-from tetkik.records.database import Records
-from tetkik.records.master_key import CREDENTIAL, MasterKey, kept_as, put, read
+from tetkik.records.database import Records, master_key, open_records
+from tetkik.records.keyring import CREDENTIAL, MasterKey, kept_as, put, read
 from tetkik.records.vault import fingerprint
 from tetkik.settings import Settings
 from tetkik.values import Role

@@ -21,8 +21,7 @@ from tetkik.records.lifecycle import retention
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.lifecycle.integrity import verify_stored
 from tetkik.records.storage import s3
-from tetkik.records.storage.opening import open_storage
-from tetkik.records.storage.s3 import Bucket, S3Storage
+from tetkik.records.storage.s3 import Bucket, S3Storage, open_storage
 from tetkik.settings import Settings
 
 NAME = "ab" * 32

@@ -28,7 +28,7 @@ from tetkik.report.grounding import check_draft
 from tetkik.report.llm import open_model
 from tetkik.report.llm.clients import Gemini, OpenAIServer
 from tetkik.values import Draft, DraftSentence, Fault, Section
-from tetkik.workflow.shared_image import picture_for, picture_without_text
+from tetkik.workflow.reports import picture_for, picture_without_text
 
 PNG = b"\x89PNG\r\n\x1a\n a picture"
 

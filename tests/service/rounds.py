@@ -16,7 +16,7 @@ from tests.phantom import write_phantom
 from tests.records.kit import made_case, made_user, take_job
 from tests.records.reports_kit import drawn, judged_all, reports_of_case
 from tetkik.language import Language
-from tetkik.records.cases import cases, complaint_drift, patients
+from tetkik.records.cases import cases, complaints, patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
 from tetkik.records.images import received_decisions, receiving
@@ -47,7 +47,8 @@ from tetkik.values import (
     Section,
     Sex,
 )
-from tetkik.workflow import patient_comparison, patient_merge
+from tetkik.workflow import patients as patient_comparison
+from tetkik.workflow import patients as patient_merge
 from tetkik.workflow.image_processing import read_case_image
 
 NO_PAGES = (
@@ -168,7 +169,7 @@ class Rounds:
         self.triage_model = answer.bundle_sha256
         with self.records.write(SYSTEM) as tx:
             for _ in range(FEWEST):
-                complaint_drift.count_complaint(tx, answer.bundle_sha256, answer.result, answer.measured)
+                complaints.count_complaint(tx, answer.bundle_sha256, answer.result, answer.measured)
 
     def _register_twice(self) -> None:
         """Two records more of the first patient: one is joined with hers, one only looks alike."""

@@ -17,7 +17,7 @@ from tests.service.browser import opened, serving
 from tests.service.kit import make_context, opened_session, served, sign_in
 from tests.service.moving import moved
 from tetkik.records.cases import cases
-from tetkik.records.people import breakglass, passkeys, sessions, tokens, users
+from tetkik.records.people import access, passkeys, sessions, tokens, users
 from tetkik.records.schema.people import ApiToken, BrokenGlass
 from tetkik.records.schema.trail import AuditRow
 from tetkik.values.access import SYSTEM, Method, Role
@@ -318,7 +318,7 @@ def test_a_reason_opens_a_closed_case_for_an_hour(client, app_context, clock: Cl
     assert (answer.status_code, answer.headers["location"]) == (303, f"/cases/{case_id}")
     assert client.get(f"/cases/{case_id}").status_code == 200
     with app_context.records.read(actor) as tx:
-        assert breakglass.open_until(tx, case_id) == clock.now + timedelta(hours=1)
+        assert access.open_until(tx, case_id) == clock.now + timedelta(hours=1)
     for _ in range(2):
         clock.go(minutes=29)
         assert client.get(f"/cases/{case_id}").status_code == 200

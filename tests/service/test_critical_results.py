@@ -27,7 +27,7 @@ from tetkik.records.lifecycle import erasure
 from tetkik.records.lifecycle.erasure import ErasureReason
 from tetkik.records.lifecycle.patient_export import export_patient
 from tetkik.records.schema.cases import Study
-from tetkik.records.schema.reporting import CriticalResult
+from tetkik.records.schema.models import CriticalResult
 from tetkik.records.schema.trail import AuditRow
 from tetkik.records.worklist import critical_results
 from tetkik.service import critical_results as contacts

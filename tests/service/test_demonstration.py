@@ -26,7 +26,7 @@ from tests.service.kit import make_context, served
 from tetkik.cli.serve import listen, serve
 from tetkik.errors import SettingError, UsageError
 from tetkik.fleet.worker import Worker
-from tetkik.records.connect import DATABASE, open_demonstration, open_records
+from tetkik.records.database import DATABASE, open_demonstration, open_records
 from tetkik.records.lifecycle.backup import make_backup
 from tetkik.records.schema.cases import Case, Image
 from tetkik.records.schema.reports import Report

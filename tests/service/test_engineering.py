@@ -9,7 +9,7 @@ from tests.records.work import Work
 from tests.service.kit import make_context, served, sign_in
 from tetkik.bundle.store import available, resolve, sha256_of
 from tetkik.language import Language
-from tetkik.records.cases import complaint_drift
+from tetkik.records.cases import complaints
 from tetkik.records.cases.patients import Person
 from tetkik.service.engineering import rendered
 from tetkik.service.reception import triaged
@@ -149,11 +149,11 @@ def test_what_is_only_typed_counts_nowhere(tmp_path):
         assert asked.status_code == 200 and asked.json()["departments"]
         assert client.post("/reception/triage", data={"complaint": "kalbim çarpıyor"}).status_code == 200
         with app_context.records.read() as tx:
-            assert complaint_drift.list_bundles(tx) == ()
+            assert complaints.list_bundles(tx) == ()
         kept = {"unknown": True, "complaint": "kalbim çarpıyor"}
         assert client.post("/api/v1/cases", json=kept).status_code == 201
     with app_context.records.read() as tx:
-        assert [one.runs for one in complaint_drift.list_bundles(tx)] == [1]
+        assert [one.runs for one in complaints.list_bundles(tx)] == [1]
 
 
 @pytest.fixture

@@ -19,8 +19,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.lifecycle import retention
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.lifecycle.retention import is_due
-from tetkik.records.schema.cases import Case
-from tetkik.records.schema.patients import Patient
+from tetkik.records.schema.cases import Case, Patient
 from tetkik.records.schema.reports import ReportVersion
 from tetkik.records.schema.trail import AuditRow, IdempotentRequest
 from tetkik.service.kit.background.threads import RetentionThread

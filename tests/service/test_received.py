@@ -13,12 +13,11 @@ from tests.service.kit import count, served, sign_in
 from tetkik.language import Sentence
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
-from tetkik.records.images import received_decisions, receiving, set_aside
+from tetkik.records.images import received_decisions, receiving
 from tetkik.records.images.receiving import NewFile, ReceivedContent
 from tetkik.records.orders.orders import OrderContent, load_order, place_order
-from tetkik.records.schema.cases import Case, Image
-from tetkik.records.schema.patients import Patient
-from tetkik.records.schema.receiving import ReceivedStudy
+from tetkik.records.schema.cases import Case, Image, Patient
+from tetkik.records.schema.orders import ReceivedStudy
 from tetkik.records.schema.trail import AuditRow
 from tetkik.values.access import SYSTEM, Role
 from tetkik.values.radiograph import Identity, Sex
@@ -160,7 +159,7 @@ def test_rejected_with_a_reason_and_taken_back(app_context, client, study_id):
 def test_a_decision_of_a_person_is_listed_whatever_the_program_rejected(
     app_context, client, study_id, monkeypatch
 ):
-    monkeypatch.setattr(set_aside, "_MOST", 1)
+    monkeypatch.setattr(receiving, "_MOST", 1)
     for number in range(2):
         other = received(
             app_context, replace(SAID, identity=replace(SAID.identity, study_uid=f"1.2.4.{number}"))
@@ -214,8 +213,8 @@ def test_what_was_set_aside_is_seen_and_can_be_rejected(app_context, client, stu
     listed = client.get("/received").text
     assert "Files that could not be processed" in listed and "1 file was not taken" in listed
     with app_context.records.read() as tx:
-        (failed,) = set_aside.list_set_aside(tx)
-        assert set_aside.count_waiting(tx).failed == set_aside.count_waiting(tx).doubtful == 1
+        (failed,) = receiving.list_set_aside(tx)
+        assert receiving.count_waiting(tx).failed == receiving.count_waiting(tx).doubtful == 1
     assert f"/received/{failed.id}/reject" in client.get(f"/received/{failed.id}").text
     decided(client, failed.id, "reject", reason="other")
     assert state(app_context, failed.id).state is ReceivedState.REJECTED

@@ -9,8 +9,7 @@ import pytest
 
 from tetkik.language import Sentence
 from tetkik.statistics import SeenComplaint, Stability, Tally, compare_complaints, described
-from tetkik.statistics.complaint_drift import EDGES, PROBABILITY, WORDS
-from tetkik.statistics.drift import shift
+from tetkik.statistics.drift import EDGES, PROBABILITY, WORDS, shift
 
 ONE = SeenComplaint(10, False, 0.1, {"Dahiliye": 0.7, "Nöroloji": 0.3}, "yesil", False, "Dahiliye")
 

@@ -14,8 +14,8 @@ from scipy.sparse import csr_matrix
 
 from tests.programs import why_skipped
 from tests.triage.sentences import invented
-from tetkik.lab.triage.linear import solver, vocabulary
-from tetkik.lab.triage.linear.vocabulary import document_frequency, learn_features
+from tetkik.lab.triage.linear import fit
+from tetkik.lab.triage.linear.fit import document_frequency, learn_features
 from tetkik.triage.linear import compiled, features
 from tetkik.triage.linear.features import Featuriser, Rows, Vocabulary, prepare, stems_of, words_of
 
@@ -36,7 +36,7 @@ def dense(rows: Rows, columns: int) -> NDArray[np.float32]:
 
 
 def in_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (features, vocabulary, solver):
+    for module in (features, fit, fit):
         monkeypatch.setattr(module, "ngrams", None)
 
 
@@ -99,9 +99,9 @@ def test_scores_are_rows_times_weights(featuriser: Featuriser, monkeypatch: pyte
     np.testing.assert_allclose(fused, featuriser.scores(texts, weights), rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize("loss", list(solver.Loss))
+@pytest.mark.parametrize("loss", list(fit.Loss))
 def test_both_solvers_find_the_same_classifier(
-    featuriser: Featuriser, loss: solver.Loss, monkeypatch: pytest.MonkeyPatch
+    featuriser: Featuriser, loss: fit.Loss, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = invented(120, seed=2)
     rows = featuriser.rows([prepare(text) for text in data.texts])
@@ -114,11 +114,11 @@ def test_both_solvers_find_the_same_classifier(
         "regularisation": 1.0,
         "loss": loss,
     }
-    monkeypatch.setattr(solver, "TOLERANCE", 1e-5)
-    monkeypatch.setattr(solver, "MAX_PASSES", 500)
-    ascent = solver.solve(chunks, [labels[:half], labels[half:]], **settings_)
+    monkeypatch.setattr(fit, "TOLERANCE", 1e-5)
+    monkeypatch.setattr(fit, "MAX_PASSES", 500)
+    ascent = fit.solve(chunks, [labels[:half], labels[half:]], **settings_)
     in_numpy(monkeypatch)
-    lbfgs = solver.solve(chunks, [labels[:half], labels[half:]], **settings_)
+    lbfgs = fit.solve(chunks, [labels[:half], labels[half:]], **settings_)
     np.testing.assert_allclose(rows.times(ascent), rows.times(lbfgs), atol=5e-3)
     assert not ascent[:, 3:].any()
 

@@ -38,7 +38,7 @@ from tetkik.records.images.patient_matching import Destination
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.lifecycle.integrity import verify_stored
 from tetkik.records.reports import (
-    agreement,
+    department_statistics,
     drafts,
     findings_feedback,
     redrafting,
@@ -185,8 +185,8 @@ def test_nothing_counts_twice(both_records, desk):
         assert len(triage_feedback.export(tx).rows) == 1 and triage_feedback.export(tx).erased == 0
         assert findings_feedback.judged_images(tx).images == ()
         assert drift.list_bundles(tx) == ()
-        assert agreement.agreement(tx, agreement.weeks_until(tx.now)) == ()
-        assert agreement.queue(tx).waiting == 2
+        assert department_statistics.agreement(tx, department_statistics.weeks_until(tx.now)) == ()
+        assert department_statistics.queue(tx).waiting == 2
         for image in images.list_images(tx, done.case_id):
             assert runs.list_earlier_runs(tx, image) == ()
 

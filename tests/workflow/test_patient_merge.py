@@ -27,8 +27,8 @@ from tetkik import workflow
 from tetkik.errors import Conflict, NotFound, TetkikError
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import admission, cases, identity_comparison, patient_links, patients
-from tetkik.records.cases.admission import Admission
+from tetkik.records.cases import cases, identity_comparison, patient_links, patients
+from tetkik.records.cases.cases import Admission
 from tetkik.records.cases.patients import Person
 from tetkik.records.cases.triage_feedback import without_identity
 from tetkik.records.database import Records
@@ -42,8 +42,9 @@ from tetkik.records.worklist import search
 from tetkik.records.worklist.worklist_items import load_items
 from tetkik.settings import settings as tetkik_settings
 from tetkik.values import SYSTEM, Actor, Identity, LinkReason, ReportInput, Role, Sex, SplitReason
-from tetkik.workflow import patient_comparison, patient_merge
-from tetkik.workflow.patient_comparison import Agreement, Trait
+from tetkik.workflow import patients as patient_comparison
+from tetkik.workflow import patients as patient_merge
+from tetkik.workflow.patients import Agreement, Trait
 
 UNKNOWN = Person("Bilinmeyen 17", number="B-17", sex=Sex.FEMALE)
 GULCIN = Person("Gülçin ŞAHİN", "10000000146", "H-1", "19700101", Sex.FEMALE)
@@ -103,10 +104,10 @@ def test_a_new_case_goes_to_the_record_that_stands_for_both(both_records, desk):
     _, _, unknown, gulcin = two(both_records, desk)
     joined(both_records, desk, unknown, gulcin)
     with both_records.write(desk) as tx:
-        third = admission.admit(tx, Admission(patient_id=unknown))
+        third = cases.admit(tx, Admission(patient_id=unknown))
         assert tx.session.get_one(Case, third).patient_id == gulcin
         with pytest.raises(Conflict, match="is known"):
-            admission.admit(tx, Admission(person=Person("Bilinmeyen 17", number="B-17")))
+            cases.admit(tx, Admission(person=Person("Bilinmeyen 17", number="B-17")))
 
 
 def test_a_correction_corrects_the_surviving_record_alone(both_records, desk):

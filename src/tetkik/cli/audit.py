@@ -57,7 +57,7 @@ def verify(
             "A time stamp is made of the file of --anchor, by the server of signature_time_stamps."
         )
     with open_configured_records() as records:
-        from tetkik.records.audit_anchors import AnchorLines
+        from tetkik.records.audit_chain import AnchorLines
         from tetkik.records.lifecycle.integrity import verify_stored
         from tetkik.records.trail.verify import Anchor, compare_anchors
         from tetkik.records.trail.verify import verify as verify_trail
@@ -173,7 +173,7 @@ def export(
 ) -> None:
     """Read and written in batches; the export itself is an entry of the trail."""
     with open_configured_records() as records:
-        from tetkik.records.trail.fhir_audit_events import export_trail
+        from tetkik.records.trail.audit_events import export_trail
 
         with writing(target):
             count = export_trail(records, target, parse_day(since), parse_day(until, end=True))

@@ -64,7 +64,7 @@ def restore(
 ) -> None:
     """Give a backup back to an empty installation: the data_dir and database_url of the settings."""
     need_extra()
-    from tetkik.records.connect import master_key
+    from tetkik.records.database import master_key
     from tetkik.records.lifecycle.erasure_log import merge_log
     from tetkik.records.lifecycle.restore import require_key
     from tetkik.records.lifecycle.restore import restore_backup as give_back
@@ -73,7 +73,7 @@ def restore(
     require_key(source, master_key(chosen))
     with open_configured_records(new=True) as records:
         from tetkik.records.lifecycle.erasure import erase_again
-        from tetkik.records.people import after_restore
+        from tetkik.records.people import repair
 
         if ledger is not None:
             merge_log(records.folder, ledger.read_bytes())
@@ -81,7 +81,7 @@ def restore(
             restored = give_back(records, source, progress=bar)
         again = erase_again(records, restored.erased, years=chosen.retention_years)
         with records.read() as tx:
-            held = after_restore.count_suspended(tx)
+            held = repair.count_suspended(tx)
     print_line(
         "{rows} rows and {files} files are back, as of {moment}.",
         rows=restored.rows,

@@ -15,7 +15,7 @@ from tetkik import __version__
 from tetkik.cli.console import language, out, print_line, t, writing
 from tetkik.cli.options import option
 from tetkik.cli.serve import need_extra
-from tetkik.cli.triage.answer import show_answer as show_triage
+from tetkik.cli.triage.predict import show_answer as show_triage
 from tetkik.errors import MissingExtra
 from tetkik.files import written_whole
 from tetkik.settings import settings
@@ -81,7 +81,7 @@ def _complaints(texts: Iterable[str], folder: Path) -> dict[Path, str]:
 
 def _radiograph(image: Path | None, history: str, folder: Path) -> tuple[Reported, dict[Path, str]]:
     """The findings of the image, shown; the draft is made in the same pass and shown later."""
-    from tetkik.cli.findings.answer import show_answer
+    from tetkik.cli.findings.predict import show_answer
     from tetkik.findings.demonstration import demonstration_model
     from tetkik.values import label_name
     from tetkik.workflow import report_image
@@ -130,7 +130,7 @@ def _drawn(folder: Path) -> Path:
 
 
 def _report(reported: Reported, folder: Path) -> dict[Path, str]:
-    from tetkik.cli.report.answer import show_draft
+    from tetkik.cli.report.draft import show_draft
     from tetkik.cli.report.files import meaning, write_report
 
     _headline(t("From the findings to a draft report"))

@@ -14,7 +14,7 @@ from tetkik.cli.serve import need_extra
 from tetkik.errors import InputError
 
 if TYPE_CHECKING:
-    from tetkik.records.master_key import MasterKey
+    from tetkik.records.keyring import MasterKey
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -82,8 +82,8 @@ def rotate(
 
 def _fingerprint_of(file: Path) -> str:
     need_extra()
-    from tetkik.records.lifecycle.backup_file import read_header
-    from tetkik.records.master_key import read
+    from tetkik.records.keyring import read
+    from tetkik.records.lifecycle.backup import read_header
     from tetkik.records.vault import fingerprint
 
     try:
@@ -98,7 +98,7 @@ def _next_key(file: Path) -> bytes:
     """The key in a file; a fresh one is put there where it is missing."""
     import secrets
 
-    from tetkik.records.master_key import put, read
+    from tetkik.records.keyring import put, read
     from tetkik.records.vault import KEY_BYTES
 
     if not file.exists():

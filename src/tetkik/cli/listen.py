@@ -39,7 +39,7 @@ def listen(
     from tetkik.integrations import listening
     from tetkik.integrations.importing import import_work
     from tetkik.integrations.systems import configuration_of
-    from tetkik.records.connect import open_records
+    from tetkik.records.database import open_records
     from tetkik.service.kit.logging import configure
 
     chosen = settings()

@@ -22,7 +22,7 @@ from tetkik.settings import settings
 
 if TYPE_CHECKING:
     from tetkik.records.database import Records
-    from tetkik.records.lifecycle.data_subjects import DataSubject
+    from tetkik.records.lifecycle.erasure import DataSubject
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -133,7 +133,7 @@ def _subject(records: Records) -> DataSubject:
         number = typer.prompt(t("TCKN or hospital number"), hide_input=True)
     else:
         number = sys.stdin.readline()
-    from tetkik.records.lifecycle.data_subjects import find_subjects
+    from tetkik.records.lifecycle.erasure import find_subjects
     from tetkik.values import SYSTEM
 
     with records.write(SYSTEM) as tx:

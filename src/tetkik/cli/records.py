@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def open_configured_records(*, new: bool = False) -> Iterator[Records]:
     """The records, closed in the end; with `new` they are made where there are none yet."""
     need_extra()
-    from tetkik.records.connect import open_records
+    from tetkik.records.database import open_records
 
     chosen = settings()
     # A server's database tells by itself; a folder with a typing error would be a new and empty installation.

@@ -27,7 +27,7 @@ _COMMANDS = {
     "trial": ("trial:app", t("A silent trial: a model unseen beside the signed reports.")),
     "models": ("models:app", t("Model bundles: list, show, verify, import, export, push.")),
     "serve": ("serve:serve", t("The reading room: cases, worklist, reports, in a browser.")),
-    "worker": ("worker:worker", t("Reads the images that wait for a model, beside tetkik serve.")),
+    "worker": ("serve:worker", t("Reads the images that wait for a model, beside tetkik serve.")),
     "listen": ("listen:listen", t("The hospital's systems: studies and orders come in by DICOM and HL7.")),
     "sign-agent": (
         "sign_agent:sign_agent",

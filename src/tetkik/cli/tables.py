@@ -18,7 +18,7 @@ from tetkik.statistics import Interval
 if TYPE_CHECKING:
     from tetkik.bundle import Metric
     from tetkik.bundle.card import LabelReference
-    from tetkik.lab.engine.evaluation_page import Evaluation
+    from tetkik.lab.engine.charts import Evaluation
     from tetkik.lab.engine.results import SubgroupFigures
 
 EvaluationT = TypeVar("EvaluationT", bound="Evaluation")
@@ -129,7 +129,7 @@ def deliver(
     write: Callable[[EvaluationT, Path, Language], tuple[Path, ...]],
 ) -> None:
     """Print an evaluation and, where a folder was asked for, write its page and pictures."""
-    from tetkik.lab.engine.evaluation_page import PAGE
+    from tetkik.lab.engine.charts import PAGE
 
     if as_json:
         echo_json(evaluation.as_json(language()))

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from tetkik.findings.predict import Findings
     from tetkik.lab.engine.learned_rows import LearnedRows
-    from tetkik.lab.trial.journal import Journal
-    from tetkik.lab.trial.limits import FixedLimits
+    from tetkik.lab.trial.journal import FixedLimits, Journal
     from tetkik.lab.trial.results import TrialResult
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -51,9 +50,9 @@ def plan(
     """Write limits to correct by hand, and print how many studies each label needs."""
     from tetkik.files import written_whole
     from tetkik.findings.predict import load_findings
-    from tetkik.lab.trial.limits import LabelLimit, Limits, limits_yaml
-    from tetkik.lab.trial.plan import plan as plan_trial
-    from tetkik.lab.trial.reference import read_reports
+    from tetkik.lab.trial.evaluate import read_reports
+    from tetkik.lab.trial.journal import LabelLimit, Limits, limits_yaml
+    from tetkik.lab.trial.journal import plan as plan_trial
 
     if target.exists():
         raise UsageError(
@@ -103,9 +102,9 @@ def run(
     """Nobody is shown an answer, and nothing is written into the records but that they were read."""
     from tetkik.bundle import Task
     from tetkik.findings.predict import load_findings
-    from tetkik.lab.engine.evaluation_page import check_target
+    from tetkik.lab.engine.charts import check_target
     from tetkik.lab.engine.learned_rows import learned_of
-    from tetkik.lab.trial.limits import read_limits
+    from tetkik.lab.trial.journal import read_limits
     from tetkik.lab.trial.run import check_model
     from tetkik.settings import settings
 
@@ -150,9 +149,8 @@ def _on_archive(
     reports: Path,
     workers: int | None,
 ) -> Journal:
-    from tetkik.lab.trial.reference import read_reports
-    from tetkik.lab.trial.run import begin, run_trial
-    from tetkik.lab.trial.source import Archive
+    from tetkik.lab.trial.evaluate import read_reports
+    from tetkik.lab.trial.run import Archive, begin, run_trial
 
     if not archive.is_dir():
         raise UsageError("{folder} is no folder; give the folder of the images as --archive.", folder=archive)

@@ -21,7 +21,7 @@ from tetkik.values import EVERY_DEPARTMENT, SYSTEM, Role
 
 if TYPE_CHECKING:
     from tetkik.records.database import Transaction
-    from tetkik.records.people.after_restore import SuspendedKeys
+    from tetkik.records.people.repair import SuspendedKeys
     from tetkik.records.people.users import Member, Profile
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -148,7 +148,8 @@ def confirm(
         raise UsageError("Name the users whose passkeys and tokens are confirmed, or give --all.")
     done: list[tuple[Member, SuspendedKeys]] = []
     with _transaction() as tx:
-        from tetkik.records.people import after_restore, users
+        from tetkik.records.people import repair as after_restore
+        from tetkik.records.people import users
 
         members = users.list_users(tx) if everybody else [users.find_user(tx, one) for one in login or ()]
         done += [

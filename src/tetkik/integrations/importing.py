@@ -40,8 +40,7 @@ from tetkik.integrations.listening import Work, open_spool
 from tetkik.integrations.systems import Configuration, DicomListener, Peer, Service
 from tetkik.language import Sentence
 from tetkik.records.cases.identity_comparison import compare_with_patient
-from tetkik.records.connect import open_records
-from tetkik.records.database import Records
+from tetkik.records.database import Records, open_records
 from tetkik.records.images import received_decisions, receiving
 from tetkik.records.images.receiving import NewFile, ReceivedContent, ReceivedView, WaitingFile
 from tetkik.settings import Settings, cores

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from tetkik.errors import AccessError, MissingExtra, SettingError
-from tetkik.records.people.sso import Arrival, departments_of_groups
+from tetkik.records.people.users import Arrival, departments_of_groups
 from tetkik.settings import Settings
 from tetkik.values import Role
 

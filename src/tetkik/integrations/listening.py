@@ -32,8 +32,7 @@ from tetkik.integrations.dicom.spool import FOLDER, REFUSALS, Spool, instance_di
 from tetkik.integrations.dicom.worklist import answer_worklist
 from tetkik.integrations.hl7.content import load_mapping
 from tetkik.integrations.systems import Configuration, DicomListener, Hl7Listener
-from tetkik.records.connect import open_records
-from tetkik.records.database import Records
+from tetkik.records.database import Records, open_records
 from tetkik.records.schema import ReceivedFile
 from tetkik.settings import Settings
 from tetkik.values import ReceivedFileState

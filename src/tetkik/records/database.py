@@ -6,6 +6,7 @@ or nothing does.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,21 +21,22 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from tetkik.choices import Cipher
 from tetkik.errors import Conflict, NotFound, SettingError, Unavailable
-from tetkik.records import audit_anchors, row_authentication
+from tetkik.records import audit_chain, row_authentication
 from tetkik.records.announcements import Announcement, publish
-from tetkik.records.audit_anchors import AnchorFile
-from tetkik.records.audit_chain import Action, Entry, append
+from tetkik.records.audit_chain import Action, AnchorFile, Entry, append
+from tetkik.records.demonstration import mark_as_demonstration, refuse_demonstration
 from tetkik.records.files import FileStore
 from tetkik.records.ids import is_id
-from tetkik.records.keyring import open_keyring
-from tetkik.records.master_key import MasterKey
+from tetkik.records.keyring import CREDENTIAL, MasterKey, open_keyring
 from tetkik.records.migrate import upgrade
 from tetkik.records.name_index import NameIndex, number_names
-from tetkik.records.schema import Base, Case, Patient, RingKey
-from tetkik.records.storage.base import FileStorage
-from tetkik.records.storage.folder import FolderStorage
+from tetkik.records.schema.base import Base
+from tetkik.records.schema.cases import Case, Patient, RingKey
+from tetkik.records.storage.folder import FileStorage, FolderStorage
+from tetkik.records.storage.s3 import open_storage
 from tetkik.records.vault import Key, Vault
-from tetkik.values import SYSTEM, Actor
+from tetkik.settings import Settings
+from tetkik.values.access import SYSTEM, Actor
 
 _BUSY_SECONDS = 30
 _WATCH = {
@@ -232,7 +234,7 @@ class Records:
         temporary = folder / "tmp"
         self.files = FileStore(storage or FolderStorage(folder / "files", temporary), temporary, self.vault)
         self.names = NameIndex(self.engine, self.vault)
-        self.anchors = AnchorFile(anchors or folder / audit_anchors.FILE, self.vault)
+        self.anchors = AnchorFile(anchors or folder / audit_chain.FILE, self.vault)
         self._codes = row_authentication.LastCodes()
         self._writing = self.engine.execution_options(tetkik_writes=True)
         self.on_announcement: list[Callable[[], None]] = []
@@ -357,3 +359,67 @@ def _begin_sqlite(connection: Connection) -> None:
     # Whoever is to write takes the lock at once: two that read first and write then would block each other.
     writes = connection.get_execution_options().get("tetkik_writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+# The records that the settings name.
+
+
+DATABASE = "tetkik.db"
+"""The file of SQLite in `data_dir`."""
+
+
+def open_records(settings: Settings) -> Records:
+    """Open the records that the settings name."""
+    folder = settings.data_dir.absolute()
+    given = settings.database_url
+    url = given.get_secret_value() if given else f"sqlite:///{folder / DATABASE}"
+    refuse_demonstration(url)
+    _close_to_others(folder)
+    return Records(
+        url,
+        folder,
+        master_key(settings),
+        settings.cipher,
+        settings.audit_anchors,
+        encounter_access=settings.encounter_access,
+        storage=open_storage(settings),
+    )
+
+
+def open_demonstration(settings: Settings) -> Records:
+    """Open the records of a demonstration in `data_dir`, under a master key of their own."""
+    folder = settings.data_dir.absolute()
+    if not (folder / DATABASE).exists():
+        mark_as_demonstration(folder / DATABASE)
+    _close_to_others(folder)
+    return Records(f"sqlite:///{folder / DATABASE}", folder, MasterKey(folder / "keys" / "master.key"))
+
+
+def _close_to_others(folder: Path) -> None:
+    """Let nothing that this process writes be anybody else's, and refuse a folder that others may enter."""
+    if os.name != "posix":
+        return
+    os.umask(0o077)
+    if folder.exists() and folder.stat().st_mode & 0o077:
+        raise SettingError(
+            "The folder {folder} (data_dir) is open to other accounts of this machine; close it: chmod 700 "
+            "{folder}, and StateDirectoryMode=0700 where systemd makes it.",
+            folder=folder,
+        )
+
+
+def master_key(settings: Settings) -> MasterKey:
+    """Where the master key of the settings comes from."""
+    if settings.master_key_command:
+        if settings.master_key_file is not None:
+            raise SettingError(
+                "Both master_key_file and master_key_command are set, and an installation has one master "
+                "key; remove one of them."
+            )
+        return MasterKey(None, settings.master_key_command, ours=False)
+    if settings.master_key_file is not None:
+        return MasterKey(settings.master_key_file)
+    given = os.environ.get("CREDENTIALS_DIRECTORY")
+    if given and (Path(given) / CREDENTIAL).exists():
+        return MasterKey(Path(given) / CREDENTIAL, ours=False)
+    return MasterKey(settings.data_dir.absolute() / "keys" / "master.key")

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from tetkik.errors import RecordsError, Unavailable
-from tetkik.records.storage.base import FileStorage, NoAnswer
+from tetkik.records.storage.folder import FileStorage, NoAnswer
 from tetkik.records.vault import PIECE, Key, Vault
 
 _MAGIC = b"TETKIKF1"

@@ -11,7 +11,7 @@ from sqlalchemy import and_, func, or_, select
 
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
-from tetkik.records.images.set_aside import ReceivedCounts, count_waiting
+from tetkik.records.images.receiving import ReceivedCounts, count_waiting
 from tetkik.records.people.refusals import count_unwritten
 from tetkik.records.reports.outbox import OutboxCounts, count_items
 from tetkik.records.reports.reports import first_of_a_draft

@@ -19,8 +19,7 @@ from tetkik.language import Language, Sentence, translate
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records
 from tetkik.records.trail import audit_events
-from tetkik.records.trail.audit_events import AuditFilter
-from tetkik.records.trail.fhir_audit_events import to_line
+from tetkik.records.trail.audit_events import AuditFilter, to_line
 from tetkik.records.trail.verify import verify
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.parameters import (

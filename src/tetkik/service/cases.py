@@ -19,12 +19,11 @@ from starlette.exceptions import HTTPException
 from tetkik.errors import Forbidden, InputError, TetkikError
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import admission, cases, priority
-from tetkik.records.cases.admission import Admission
-from tetkik.records.cases.cases import LONGEST_QUESTION, CaseView
+from tetkik.records.cases import cases, priority
+from tetkik.records.cases.cases import LONGEST_QUESTION, Admission, CaseView
 from tetkik.records.cases.locks import lock_case
 from tetkik.records.database import Transaction
-from tetkik.records.people import breakglass
+from tetkik.records.people import access
 from tetkik.records.worklist import case_contents, claims, critical_results
 from tetkik.service import reception
 from tetkik.service.kit.access.authorization import RequestContext, allowed
@@ -279,7 +278,7 @@ def open_case(
     return once.run(
         ctx.records,
         ctx.actor,
-        lambda tx: CaseShape.of_case(cases.load_case(tx, admission.admit(tx, wanted), audit=False)),
+        lambda tx: CaseShape.of_case(cases.load_case(tx, cases.admit(tx, wanted), audit=False)),
     ).response()
 
 
@@ -360,8 +359,8 @@ class Emergency(BaseModel):
     """Why a closed case has to open."""
 
     reason: str = Field(
-        min_length=breakglass.SHORTEST,
-        max_length=breakglass.LONGEST,
+        min_length=access.SHORTEST,
+        max_length=access.LONGEST,
         description="Why the patient needs it now; sealed, and read by the auditor.",
     )
 
@@ -383,7 +382,7 @@ def break_glass(
     """Open a case that is restricted or another department's, for an hour, with a reason."""
 
     def work(tx: Transaction) -> Opened:
-        return Opened(case_id=case_id, until=breakglass.break_glass(tx, case_id, emergency.reason))
+        return Opened(case_id=case_id, until=access.break_glass(tx, case_id, emergency.reason))
 
     return once.run(ctx.records, ctx.actor, work).response()
 
@@ -414,7 +413,7 @@ def _shown(
             held = case_contents.load_contents(tx, case_id)
             hears = ctx.actor.may(Permission.REPORT_READ)
             criticals = critical_results.results_of_case(tx, case_id) if hears else ()
-            until = breakglass.open_until(tx, case_id) if case.by_glass else None
+            until = access.open_until(tx, case_id) if case.by_glass else None
     except Forbidden:
         return locked(ctx, case_id)
     return ctx.render(
@@ -445,8 +444,8 @@ def locked(ctx: RequestContext, case_id: str) -> HTMLResponse:
         status=403,
         case_id=case_id,
         encounters=ctx.records.encounter_access,
-        least=breakglass.SHORTEST,
-        most=breakglass.LONGEST,
+        least=access.SHORTEST,
+        most=access.LONGEST,
     )
 
 
@@ -528,7 +527,7 @@ def open_with_reason(
 ) -> RedirectResponse:
     """Open a case with a reason; with `claim` also to read it."""
     with ctx.write() as tx:
-        breakglass.break_glass(tx, case_id, reason)
+        access.break_glass(tx, case_id, reason)
         if claim and ctx.actor.may(Permission.CLAIM):
             claims.claim_to_read(tx, case_id)
     return RedirectResponse(safe_path(back) if back else f"/cases/{case_id}", 303)

@@ -21,22 +21,20 @@ from tetkik.errors import NotFound, NotSignedIn, UsageError
 from tetkik.files import written_whole
 from tetkik.findings.demonstration import demonstration_model
 from tetkik.language import Language
-from tetkik.records import audit_anchors
-from tetkik.records.cases import admission
-from tetkik.records.cases.admission import Admission
-from tetkik.records.cases.cases import load_case
-from tetkik.records.connect import DATABASE
-from tetkik.records.database import Records, Transaction
+from tetkik.records import audit_chain
+from tetkik.records.cases import cases as admission
+from tetkik.records.cases.cases import Admission, load_case
+from tetkik.records.database import DATABASE, Records, Transaction
 from tetkik.records.demonstration import is_demonstration
 from tetkik.records.people import users
 from tetkik.records.people.users import Peer, Profile, build_actor, user_row
 from tetkik.records.reports import drafts, signing, withdrawal
 from tetkik.records.reports.editing import DraftEdit
-from tetkik.records.reports.judging import read_labels
 from tetkik.records.reports.signing import Proof
 from tetkik.records.reports.slow_work import written
 from tetkik.records.worklist import assignments
 from tetkik.records.worklist.case_contents import load_contents
+from tetkik.rules.judging import read_labels
 from tetkik.service.demonstration_cases import CASES, DemoCase, End, files_of
 from tetkik.service.kit.access.authentication import identify, limit_sign_ins, start_session_and_redirect
 from tetkik.service.kit.access.authorization import RequestContext, allowed, public
@@ -127,7 +125,7 @@ def _empty(folder: Path) -> None:
         f"{DATABASE}-shm",
         DATABASE,
         "erased.jsonl",
-        audit_anchors.FILE,
+        audit_chain.FILE,
     ):
         (folder / name).unlink(missing_ok=True)
     for name in ("files", "tmp", "keys", MODEL):

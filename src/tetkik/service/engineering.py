@@ -21,12 +21,12 @@ from tetkik.bundle.manifest import Manifest
 from tetkik.bundle.store import MANIFEST, Bundle, available, sha256_of
 from tetkik.errors import NotFound
 from tetkik.language import Language, Sentence
-from tetkik.records.cases import complaint_drift, triage_feedback, triage_performance
+from tetkik.records.cases import complaints, triage_feedback, triage_performance
 from tetkik.records.database import Transaction
 from tetkik.records.drift import REFERENCE, BundleUsage, Drift
 from tetkik.records.images import drift as images
 from tetkik.records.images.drift import card_share, list_bundles
-from tetkik.records.reports.agreement import (
+from tetkik.records.reports.department_statistics import (
     Count,
     agreement,
     corrected_drafts,
@@ -39,8 +39,7 @@ from tetkik.service.kit.http.parameters import Date, Shape
 from tetkik.service.kit.http.responses import download_headers
 from tetkik.service.kit.rendering.charts import Bar, bars, line
 from tetkik.service.kit.rendering.templates import NavigationEntry
-from tetkik.statistics.drift import FEWEST, Shift, Stability
-from tetkik.statistics.image_drift import REFUSED, InputMoved, LabelMoved, Movement
+from tetkik.statistics.drift import FEWEST, REFUSED, InputMoved, LabelMoved, Movement, Shift, Stability
 from tetkik.values.access import Permission
 from tetkik.values.finding_labels import label_name
 from tetkik.values.states import Capability
@@ -65,7 +64,7 @@ def bundle_of(model_id: str) -> Bundle:
 
 def models_that_ran(tx: Transaction) -> tuple[BundleUsage, ...]:
     """The bundles that answered here: those of findings, then those of triage, of each the latest first."""
-    return (*images.list_bundles(tx), *complaint_drift.list_bundles(tx))
+    return (*images.list_bundles(tx), *complaints.list_bundles(tx))
 
 
 def manifest_that_ran(ran: BundleUsage) -> Manifest | None:
@@ -88,7 +87,7 @@ def drift_of(tx: Transaction, ran: BundleUsage, against: Against) -> Drift:
     """Hold what a bundle saw and said lately against its card, or against what it did first here."""
     reference = reference_of(ran) if against is Against.CARD else None
     if ran.capability is Capability.TRIAGE:
-        return complaint_drift.measure_drift(
+        return complaints.measure_drift(
             tx, ran, reference if isinstance(reference, ComplaintReference) else None
         )
     return images.measure_drift(tx, ran, reference if isinstance(reference, ImageReference) else None)

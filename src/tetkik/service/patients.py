@@ -22,8 +22,9 @@ from tetkik.service.kit.http.parameters import Date, Shape
 from tetkik.values.access import Permission
 from tetkik.values.radiograph import Sex
 from tetkik.values.states import CaseState, LinkReason, SplitReason
-from tetkik.workflow import patient_comparison, patient_merge
-from tetkik.workflow.patient_comparison import Agreement, PatientComparison, PatientRecord, Trait
+from tetkik.workflow import patients as patient_comparison
+from tetkik.workflow import patients as patient_merge
+from tetkik.workflow.patients import Agreement, PatientComparison, PatientRecord, Trait
 
 _DAY_FIRST = re.compile(r"(\d{1,2})[./\- ]+(\d{1,2})[./\- ]+(\d{4})", re.ASCII)
 _YEAR_FIRST = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})", re.ASCII)

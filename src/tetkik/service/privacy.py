@@ -12,9 +12,8 @@ from fastapi.responses import HTMLResponse, Response, StreamingResponse
 
 from tetkik.errors import InputError, TetkikError
 from tetkik.language import Sentence
-from tetkik.records.lifecycle import data_subjects, erasure
-from tetkik.records.lifecycle.data_subjects import DataSubject
-from tetkik.records.lifecycle.erasure import Erasure, ErasureReason
+from tetkik.records.lifecycle import erasure
+from tetkik.records.lifecycle.erasure import DataSubject, Erasure, ErasureReason
 from tetkik.records.lifecycle.patient_export import export_patient
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.responses import download_headers
@@ -41,7 +40,7 @@ def page(ctx: Officer) -> HTMLResponse:
 @pages.post("/find")
 def find(ctx: Officer, number: Annotated[str, Form(max_length=64)]) -> HTMLResponse:
     with ctx.write() as tx:
-        found = data_subjects.find_subjects(tx, number.strip()) if number.strip() else ()
+        found = erasure.find_subjects(tx, number.strip()) if number.strip() else ()
     return _page(ctx, found=found, looked=True)
 
 
@@ -96,7 +95,7 @@ def _page(
     error: TetkikError | None = None,
 ) -> HTMLResponse:
     with ctx.read() as tx:
-        waiting = data_subjects.list_postponed_erasures(tx)
+        waiting = erasure.list_postponed_erasures(tx)
     return ctx.render(
         "patients/privacy.html.jinja",
         found=found,

@@ -13,12 +13,12 @@ from fastapi.responses import HTMLResponse, Response
 from tetkik.errors import Conflict, InputError, TetkikError
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import admission, patients
+from tetkik.records.cases import cases, patients
 from tetkik.records.cases.identity_comparison import Trait, person_from_identity
 from tetkik.records.cases.patient_links import all_records_of, survivor_of
 from tetkik.records.cases.patients import Match, Person
 from tetkik.records.database import Transaction
-from tetkik.records.images import received_decisions, receiving, set_aside
+from tetkik.records.images import received_decisions, receiving
 from tetkik.records.images.receiving import ReceivedContent
 from tetkik.records.orders.matching import ComparedOrder, compare_order
 from tetkik.records.orders.orders import StoredOrder, load_order, orders_of
@@ -157,8 +157,8 @@ def listed(ctx: Assigner) -> HTMLResponse:
     """Those that wait for a decision, those with files set aside, those whose decision can be taken back."""
     with ctx.write() as tx:
         waiting = receiving.list_received(tx, (ReceivedState.DOUBTFUL,))
-        decided = set_aside.list_decided(tx)
-        lacking = set_aside.list_set_aside(tx)
+        decided = receiving.list_decided(tx)
+        lacking = receiving.list_set_aside(tx)
         everything = (*waiting, *lacking, *decided)
         tx.audit(Action.STUDY_OPENED, listed=len(everything))
         names = {one.id: person_from_identity(one.content.identity).name for one in everything}
@@ -193,7 +193,7 @@ def accept(
         patient = patient_id
         if new:
             stated = receiving.load_received(tx, received_id).content.identity
-            patient = admission.register_patient(tx, person_from_identity(stated))
+            patient = cases.register_patient(tx, person_from_identity(stated))
         received_decisions.accept(tx, received_id, order_id=order_id or None, patient_id=patient or None)
 
     return _decided(ctx, received_id, decide, order_id)

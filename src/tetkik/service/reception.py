@@ -16,13 +16,13 @@ from tetkik import workflow
 from tetkik.errors import Conflict, InputError, TetkikError
 from tetkik.language import Language, Sentence
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import admission, patients
-from tetkik.records.cases.admission import Admission
+from tetkik.records.cases import cases, patients
+from tetkik.records.cases.cases import Admission
 from tetkik.records.cases.complaints import TriagedComplaint, UrgencyChoice
 from tetkik.records.cases.patients import Match, Person
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
-from tetkik.records.worklist import case_events, today, worklist
+from tetkik.records.worklist import case_events, worklist, worklist_items
 from tetkik.records.worklist.worklist import WorklistFilter
 from tetkik.records.worklist.worklist_items import WorklistItem
 from tetkik.service.kit.access.authorization import RequestContext, allowed
@@ -105,7 +105,7 @@ Desk = Annotated[RequestContext, allowed(Permission.CASE_CREATE)]
 _WAITING = WorklistFilter(states=(CaseState.WAITING,))
 
 
-def load_waiting(tx: Transaction, limit: int = today.MOST) -> tuple[WorklistItem, ...]:
+def load_waiting(tx: Transaction, limit: int = worklist_items.MOST) -> tuple[WorklistItem, ...]:
     """Who waits for an image: the most urgent first, then who waits longest."""
     return worklist.load_worklist(tx, _WAITING, limit=limit).items
 
@@ -135,11 +135,11 @@ def waiting_again(ctx: Desk) -> HTMLResponse:
 def _list(ctx: RequestContext, kind: str, *, audit: bool = False) -> HTMLResponse:
     with ctx.write() if audit else ctx.read() as tx:
         seq = case_events.newest_sequence(tx)
-        items = today.load_opened_today(tx) if kind == "today" else load_waiting(tx)
+        items = worklist_items.load_opened_today(tx) if kind == "today" else load_waiting(tx)
         if audit:
             tx.audit(Action.CASES_LISTED, shown=len(items))
     template = f"reception/{'list' if audit else 'list_rows'}.html.jinja"
-    return ctx.render(template, kind=kind, items=items, seq=seq, most=today.MOST)
+    return ctx.render(template, kind=kind, items=items, seq=seq, most=worklist_items.MOST)
 
 
 class TriageRequest(BaseModel):
@@ -346,9 +346,9 @@ def open_case(
     try:
         wanted = _wanted(ctx, typed)
         form = IdempotentRequest(typed.once or None, typed.digest())
-        opened = form.run(
-            ctx.records, ctx.actor, lambda tx: _Opened(case_id=admission.admit(tx, wanted))
-        ).value(_Opened)
+        opened = form.run(ctx.records, ctx.actor, lambda tx: _Opened(case_id=cases.admit(tx, wanted))).value(
+            _Opened
+        )
     except (InputError, Conflict) as error:
         return _page(ctx, typed, error)
     return RedirectResponse(f"/cases/{opened.case_id}?opened", 303)

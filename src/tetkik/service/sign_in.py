@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
 from tetkik.errors import AccessError, Forbidden, InputError, NotFound, NotSignedIn, TetkikError
-from tetkik.records.people import invites, passwords, sessions, sign_in, sso, users
+from tetkik.records.people import invites, passwords, sessions, sign_in, users
 from tetkik.records.people.challenges import LASTING, keep_challenge, redeem_challenge
 from tetkik.records.people.refusals import record_refusal
 from tetkik.records.people.sessions import Resumed
@@ -272,7 +272,7 @@ def come_back(request: Request, context: ContextDep, state: str = "") -> Respons
             raise Forbidden("The sign-on was not begun in this browser, or too long ago; begin again.")
         arrival = identity_providers.finish(context.settings, sign_on, request.query_params)
         with context.records.write(nobody) as tx:
-            actor = users.build_actor(sso.sign_in_by_sso(tx, arrival), Method.OIDC, peer)
+            actor = users.build_actor(users.sign_in_by_sso(tx, arrival), Method.OIDC, peer)
         answer = start_session_and_redirect(request, context, actor, sign_on.back)
     except TetkikError as error:
         record_refusal(context.records, nobody, peer.network, by=Method.OIDC.value)

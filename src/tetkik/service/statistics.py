@@ -14,8 +14,12 @@ from pydantic import BaseModel, field_validator
 from tetkik.errors import InputError
 from tetkik.language import Language, Sentence, translate
 from tetkik.records.audit_chain import Action
-from tetkik.records.reports.agreement import Count
-from tetkik.records.reports.department_statistics import DepartmentStatistics, Waiting, department_statistics
+from tetkik.records.reports.department_statistics import (
+    Count,
+    DepartmentStatistics,
+    Waiting,
+    department_statistics,
+)
 from tetkik.records.serialization import to_spreadsheet
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.parameters import Date

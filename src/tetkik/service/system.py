@@ -29,8 +29,8 @@ from tetkik.language import Sentence
 from tetkik.records import metrics
 from tetkik.records.metrics import RecordsMetrics, collect_metrics
 from tetkik.records.migrate import version_of
-from tetkik.records.people import after_restore
-from tetkik.records.reports.agreement import queue
+from tetkik.records.people import repair
+from tetkik.records.reports.department_statistics import queue
 from tetkik.service.kit.access.authentication import METRICS_PATH, passkey_roles
 from tetkik.service.kit.access.authorization import Guard, RequestContext, allowed, check_routes, public
 from tetkik.service.kit.access.middleware import Observe, template_of
@@ -299,7 +299,7 @@ def system(ctx: Annotated[RequestContext, allowed(Permission.SYSTEM)]) -> HTMLRe
             metrics.count_records(tx),
             metrics.summarize_trail(tx),
         )
-        held = after_restore.count_suspended(tx)
+        held = repair.count_suspended(tx)
         backup, waiting = metrics.last_backup(tx), queue(tx)
         schema, backup_due = version_of(tx.session.connection()), tx.now - BACKUP_DUE
     return ctx.render(

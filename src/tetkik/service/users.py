@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 from tetkik.errors import TetkikError
 from tetkik.language import Sentence
 from tetkik.records.database import Transaction
-from tetkik.records.people import after_restore, invites, users
+from tetkik.records.people import invites, repair, users
 from tetkik.records.people.deactivation import RevokedAccess
 from tetkik.records.people.users import Member, Profile
 from tetkik.service.kit.access.authorization import RequestContext, allowed
@@ -173,7 +173,7 @@ _ACTS: tuple[tuple[str, str, str, _Act], ...] = (
         "confirm-keys",
         "confirm_keys",
         "Let passkeys and tokens open again that came back with a backup.",
-        after_restore.confirm_keys,
+        repair.confirm_keys,
     ),
 )
 """What is done to an account, by the API and the pages: path, name, meaning, and the work."""
@@ -254,7 +254,7 @@ def _list(
     invited: Member | None = None,
 ) -> Response:
     with ctx.read() as tx:
-        members, held = users.list_users(tx), after_restore.count_suspended(tx)
+        members, held = users.list_users(tx), repair.count_suspended(tx)
     return ctx.render(
         "people/users.html.jinja",
         members=members,
@@ -291,7 +291,7 @@ def _one(
     ended: RevokedAccess | None = None,
 ) -> Response:
     with ctx.read() as tx:
-        member, held = users.load_user(tx, user_id), after_restore.count_suspended(tx, user_id)
+        member, held = users.load_user(tx, user_id), repair.count_suspended(tx, user_id)
     # Those that can be chosen, and those that the user has from an earlier model.
     known = {*offered_departments(ctx.settings.triage_model), *member.profile.departments}
     return ctx.render(

@@ -22,10 +22,9 @@ from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.records.worklist import assignments, case_events, claims, saved_views, worklist
 from tetkik.records.worklist import search as records
 from tetkik.records.worklist.case_columns import Sort, SortColumn
-from tetkik.records.worklist.priority_reasons import PriorityReason
 from tetkik.records.worklist.saved_views import View, WorklistPreferences
 from tetkik.records.worklist.worklist import COUNTED, OPEN, Assigned, Scope, WorklistCursor, WorklistFilter
-from tetkik.records.worklist.worklist_items import WorklistItem
+from tetkik.records.worklist.worklist_items import PriorityReason, WorklistItem
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.rate_limits import hold_stream, rate_limits_of
 from tetkik.service.kit.background.events import broker_of, stream

@@ -6,16 +6,20 @@ from tetkik.statistics.calibration import (
     expected_calibration_error,
     reliability,
 )
-from tetkik.statistics.comparison import PairedAreas, delong, holm, paired_areas
-from tetkik.statistics.complaint_drift import SeenComplaint, Tally, compare_complaints, described
-from tetkik.statistics.drift import FEWEST, Shift, Stability
-from tetkik.statistics.image_drift import (
+from tetkik.statistics.drift import (
+    FEWEST,
     InputMoved,
     LabelMoved,
     Movement,
     Observation,
+    SeenComplaint,
+    Shift,
+    Stability,
+    Tally,
     compare,
+    compare_complaints,
     describe,
+    described,
 )
 from tetkik.statistics.intervals import (
     Bools,
@@ -29,10 +33,14 @@ from tetkik.statistics.intervals import (
     wilson_interval,
 )
 from tetkik.statistics.roc import (
+    PairedAreas,
     auroc,
     auroc_interval,
     auroc_replicates,
     average_precision,
+    delong,
+    holm,
+    paired_areas,
     precision_recall_curve,
     roc_curve,
     sensitivity_at_specificity,

@@ -25,7 +25,7 @@ from sqlalchemy import func, select, update
 
 from tetkik.errors import Conflict, Forbidden
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import admission, cases, complaints, identity_comparison, patients, transfers
+from tetkik.records.cases import cases, complaints, identity_comparison, patients, transfers
 from tetkik.records.cases.identity_comparison import Difference
 from tetkik.records.cases.locks import lock_jobs, lock_reports
 from tetkik.records.cases.patient_links import lock_links, records_of, survivor_of
@@ -36,16 +36,16 @@ from tetkik.records.images import copying, images, jobs, received_decisions
 from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.lifecycle import case_erasure
-from tetkik.records.lifecycle.key_copies import truncate_sqlite_log
-from tetkik.records.people.visibility import load_visible_case, visible_cases
+from tetkik.records.lifecycle.key_rotation import truncate_sqlite_log
+from tetkik.records.people.access import load_visible_case, visible_cases
 from tetkik.records.reports.drafts import drop_foreign_priors
 from tetkik.records.reports.withdrawal import has_standing_report
 from tetkik.records.schema import Assignment, Case, CaseMove, Claim, CriticalResult, Report
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.claims import Reader
 from tetkik.values import CaseState, MoveReason, Permission, Priority
-from tetkik.workflow import patient_comparison
-from tetkik.workflow.patient_comparison import PatientComparison
+from tetkik.workflow import patients as patient_comparison
+from tetkik.workflow.patients import PatientComparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def register_recipient(tx: Transaction, case_id: str, person: Person) -> str:
         Conflict: as in `preview_transfer`; or a patient with the same number is known already.
     """
     _movable(tx, case_id)
-    patient_id = admission.register_patient(tx, person)
+    patient_id = cases.register_patient(tx, person)
     written = ",".join(item.name for item in fields(Person) if getattr(person, item.name))
     tx.audit(Action.PATIENT_CHANGED, patient_id=patient_id, fields=written)
     return patient_id

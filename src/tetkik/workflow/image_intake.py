@@ -15,7 +15,7 @@ from tetkik.records.images import derived_images, images, jobs
 from tetkik.records.images.derived_images import DerivedImageKind
 from tetkik.records.images.images import AddedImage, ImageMetadata
 from tetkik.records.images.jobs import JobKind
-from tetkik.records.people.visibility import load_visible_case
+from tetkik.records.people.access import load_visible_case
 from tetkik.values import CaseState, Priority, Radiograph
 from tetkik.workflow.images import preview_of
 

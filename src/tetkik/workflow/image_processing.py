@@ -52,10 +52,10 @@ from tetkik.workflow.reports import (
     ImageAnalysis,
     Reported,
     analyse_image,
+    audit_sending,
     draft_from_analysis,
     hospital_of,
 )
-from tetkik.workflow.shared_image import audit_sending
 
 _VEIL = 256
 """Longer side of a heatmap, in pixels: the map of a network is far coarser, and a viewer enlarges it."""

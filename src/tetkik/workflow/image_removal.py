@@ -18,7 +18,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.images import copying, images, jobs, presentation_states
 from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import JobKind
-from tetkik.records.people.visibility import load_visible_case
+from tetkik.records.people.access import load_visible_case
 from tetkik.records.reports import drafts, signing, withdrawal_queries
 from tetkik.records.reports.report_inputs import keep_working
 from tetkik.records.schema import Case, FindingReview, Image, Job, Report

@@ -24,9 +24,8 @@ from tetkik.bundle import Task, resolve
 from tetkik.errors import InputError, OutputError, UsageError
 from tetkik.findings.predict import load_findings
 from tetkik.fleet.bulk import make_job, run_bulk
-from tetkik.fleet.bulk.listing import entries
 from tetkik.fleet.bulk.local import LocalRunner, checked, scored
-from tetkik.fleet.bulk.location import Location
+from tetkik.fleet.bulk.run import Location, entries
 from tetkik.imaging import examples
 from tetkik.triage.predict import load_triage
 
@@ -146,7 +145,7 @@ def test_another_bundle_or_version_on_a_node_is_an_error(tmp_path, monkeypatch):
     manifest.write_text(manifest.read_text("utf-8") + "\n", "utf-8")
     with pytest.raises(OutputError, match="is another than where the run was started"):
         run_bulk(job, tmp_path / "out", here, part_rows=1)
-    monkeypatch.setattr("tetkik.fleet.bulk.job.__version__", "0.0.1")
+    monkeypatch.setattr("tetkik.fleet.bulk.run.__version__", "0.0.1")
     with pytest.raises(OutputError, match=r"This node has Tetkik 0\.0\.1"):
         run_bulk(job, tmp_path / "out", here, part_rows=1)
 

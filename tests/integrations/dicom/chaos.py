@@ -31,7 +31,7 @@ from tests.integrations.dicom.wire import RELEASE, answered, data, request
 from tests.patience import PATIENCE
 from tests.ports import free_port
 from tetkik.integrations.dicom.spool import FOLDER, Spool
-from tetkik.records.connect import open_records
+from tetkik.records.database import open_records
 from tetkik.settings import Settings
 
 KINDS: Mapping[str, tuple[str, str] | None] = {

@@ -20,7 +20,7 @@ from tests.ports import free_port
 from tests.programs import program
 from tetkik.integrations.dicom.spool import FOLDER
 from tetkik.records.cases import patients
-from tetkik.records.connect import open_records
+from tetkik.records.database import open_records
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.orders.orders import OrderContent, load_order, place_order
 from tetkik.records.schema import Image, Job, ReceivedFile

@@ -20,8 +20,7 @@ from tetkik.bundle.store import MANIFEST
 from tetkik.caption.predict import open_picture
 from tetkik.cli.app import app
 from tetkik.errors import UsageError
-from tetkik.lab.caption.data import Split
-from tetkik.lab.caption.prepared import open_prepared
+from tetkik.lab.caption.prepared import Split, open_prepared
 from tetkik.settings import settings
 from tetkik.workflow import caption_image
 

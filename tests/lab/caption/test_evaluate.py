@@ -26,13 +26,11 @@ from tetkik.cli.app import app
 from tetkik.errors import DataError, UsageError
 from tetkik.lab.caption import evaluate
 from tetkik.lab.caption.baselines import Nearness
-from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.evaluate import EvaluationOptions, evaluate_captions
 from tetkik.lab.caption.figures import ExampleKind
-from tetkik.lab.caption.leakage import match_learned
 from tetkik.lab.caption.metrics.scores import METRICS, quick_scores
-from tetkik.lab.caption.prepare import PrepareOptions, prepare
-from tetkik.lab.caption.prepared import open_prepared
+from tetkik.lab.caption.prepare import PrepareOptions, match_learned, prepare
+from tetkik.lab.caption.prepared import Split, open_prepared
 from tetkik.lab.caption.sources import open_source
 from tetkik.lab.caption.train import train_caption
 from tetkik.lab.engine import precision

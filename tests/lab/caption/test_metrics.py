@@ -17,10 +17,16 @@ from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 from tests.lab.caption.metric_pairs import HARD, pairs, score_captions
 from tetkik.errors import UsageError
 from tetkik.lab.caption.metrics import word_overlap
-from tetkik.lab.caption.metrics.corpus import Corpus, read_corpus
 from tetkik.lab.caption.metrics.scores import Wanted, quick_scores
-from tetkik.lab.caption.metrics.tokens import all_treebank_words, treebank_words
-from tetkik.lab.caption.metrics.word_overlap import longest_common, meteor_counts, meteor_of
+from tetkik.lab.caption.metrics.word_overlap import (
+    Corpus,
+    all_treebank_words,
+    longest_common,
+    meteor_counts,
+    meteor_of,
+    read_corpus,
+    treebank_words,
+)
 from tetkik.language import Language, Sentence
 
 CLOSE = 1e-6

@@ -12,10 +12,12 @@ from transformers import BertModel, PreTrainedTokenizerFast
 from tests.lab.caption.metric_pairs import pairs, score_captions
 from tests.tiny_bert import write_bert
 from tetkik.errors import InputError, UsageError
-from tetkik.lab.caption.metrics.bertscore import BertScoreOptions, bertscore_rows, check_bertscore
 from tetkik.lab.caption.metrics.scores import (
+    BertScoreOptions,
     Concepts,
     Wanted,
+    bertscore_rows,
+    check_bertscore,
     concept_dictionary,
     concept_f1_rows,
     replicates,

@@ -15,15 +15,15 @@ import pytest
 from PIL import Image
 
 from tetkik.caption.network import DecodingOptions
-from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.evaluate import systems_of
 from tetkik.lab.caption.evaluation_page import write_evaluation
 from tetkik.lab.caption.figures import CaptionEvaluation, Example, ExampleKind, Provenance
 from tetkik.lab.caption.interpretation import interpret
 from tetkik.lab.caption.metrics.scores import Wanted, score_systems
-from tetkik.lab.engine.evaluation_page import PAGE
-from tetkik.lab.engine.learned_report import LearnedReport
+from tetkik.lab.caption.prepared import Split
+from tetkik.lab.engine.charts import PAGE
 from tetkik.lab.engine.options import LearnedTreatment
+from tetkik.lab.engine.results import LearnedReport
 from tetkik.language import Language, Sentence
 from tetkik.statistics import ClusterBootstrap
 

@@ -9,7 +9,6 @@ import torch
 
 from tetkik.caption.options import AdapterOptions, Quantisation
 from tetkik.errors import UsageError
-from tetkik.lab.caption.training.model import make_optimizer
 from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind
 from tetkik.lab.caption.training.plan import GIB, _Planner, card_of
 from tetkik.lab.caption.training.plan_memory import (
@@ -20,6 +19,7 @@ from tetkik.lab.caption.training.plan_memory import (
     packed_bytes,
     planned_network,
 )
+from tetkik.lab.caption.training.trainer import make_optimizer
 from tetkik.lab.engine.precision import Precision
 
 TOKENS = 97

@@ -24,9 +24,9 @@ from tetkik.lab.caption.training.plan import (
     Card,
     Plan,
     _Planner,
+    plan_evaluation,
     plan_training,
 )
-from tetkik.lab.caption.training.plan_evaluation import plan_evaluation
 from tetkik.lab.engine.precision import Precision
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")

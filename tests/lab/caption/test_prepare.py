@@ -28,13 +28,12 @@ from tests.lab.caption.layouts import (
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.errors import DataError, OutputError, UsageError
 from tetkik.lab.caption import decoding
-from tetkik.lab.caption.data import CaptionRow, Reason, Split
 from tetkik.lab.caption.decoding import Failed, Outcome, decode, decode_content
 from tetkik.lab.caption.duplicates import Likeness
 from tetkik.lab.caption.prepare import PrepareOptions, prepare
-from tetkik.lab.caption.prepared import open_prepared
+from tetkik.lab.caption.prepared import CaptionRow, Reason, Split, open_prepared
 from tetkik.lab.caption.sources import open_source, set_aside
-from tetkik.lab.caption.sources.files import HeldBytes
+from tetkik.lab.caption.sources.opening import HeldBytes
 from tetkik.settings import settings
 
 COUNTS = {"train": 5, "valid": 2, "test": 3}

@@ -11,10 +11,9 @@ from tests.lab.caption.layouts import write_roco, write_rocov2, write_table
 from tests.templates import translations
 from tetkik.cli import main
 from tetkik.cli.caption import app
-from tetkik.lab.caption.data import Reason, Split
 from tetkik.lab.caption.duplicates import Likeness
-from tetkik.lab.caption.prepared import open_prepared
-from tetkik.lab.caption.sources.source import ROCOV2_PUBLISHED
+from tetkik.lab.caption.prepared import Reason, Split, open_prepared
+from tetkik.lab.caption.sources.opening import ROCOV2_PUBLISHED
 
 COUNTS = {"train": 6, "valid": 2, "test": 3}
 

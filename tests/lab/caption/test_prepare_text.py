@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tetkik.lab.caption.data import concepts_of, is_cui, joined
+from tetkik.lab.caption.prepared import concepts_of, is_cui, joined
 from tetkik.lab.caption.text import LONGEST, caption_print, clean_caption
 
 

@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.errors import DataError
-from tetkik.lab.caption.data import Split
-from tetkik.lab.caption.prepared import open_prepared
-from tetkik.lab.caption.shards import Shards, ShardWriter
+from tetkik.lab.caption.prepared import Shards, ShardWriter, Split, open_prepared
 
 SIZE = 6
 

@@ -25,8 +25,7 @@ from tetkik.caption.network import Cut, DecodingOptions
 from tetkik.caption.options import Learning
 from tetkik.caption.storage import load_captioner
 from tetkik.errors import DataError, InputError, OutputError, UsageError
-from tetkik.lab.caption.data import Split
-from tetkik.lab.caption.prepared import open_prepared
+from tetkik.lab.caption.prepared import Split, open_prepared
 from tetkik.lab.caption.train import train_caption
 
 sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))

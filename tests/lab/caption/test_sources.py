@@ -23,7 +23,7 @@ from tests.lab.caption.layouts import (
 )
 from tetkik.errors import DataError, InputError, UsageError
 from tetkik.files import inside
-from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split
+from tetkik.lab.caption.prepared import CaptionRow, LeftOut, Reason, Split
 from tetkik.lab.caption.sources import SourceKind, open_source, set_aside
 from tetkik.settings import settings
 

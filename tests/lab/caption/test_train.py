@@ -26,11 +26,10 @@ from tetkik.caption.network import DecodingOptions
 from tetkik.caption.options import Learning
 from tetkik.caption.storage import load_captioner
 from tetkik.errors import DataError, OutputError, TrainingError
-from tetkik.lab.caption.data import Split
-from tetkik.lab.caption.prepared import Prepared, open_prepared
+from tetkik.lab.caption.prepared import Prepared, Split, open_prepared
 from tetkik.lab.caption.train import train_caption
+from tetkik.lab.caption.training.data import SPLIT
 from tetkik.lab.caption.training.options import StopBy
-from tetkik.lab.caption.training.validation import SPLIT
 from tetkik.lab.engine.session import log_folder
 from tetkik.language import Language, Sentence
 
@@ -221,7 +220,7 @@ def test_a_killed_training_goes_on_to_the_same_curve(prepared, folder, base, tmp
 
 
 def test_a_bundle_that_could_not_be_written_is_written_without_training_again(prepared, base, tmp_path):
-    from tetkik.lab.caption.training import bundle
+    from tetkik.lab.caption.training import run as bundle
 
     out, result = tmp_path / "model", []
     options = quick_options(base, epochs=1)

@@ -12,10 +12,10 @@ from tests.caption.tiny import tiny_blip2
 from tests.lab.caption.train_kit import quick_options
 from tetkik.caption.options import AdapterOptions, Learning, Quantisation
 from tetkik.errors import UsageError
-from tetkik.lab.caption.training.bundle import LOSS, MEASURED
 from tetkik.lab.caption.training.data import by_length, process_parts, sample_rows
 from tetkik.lab.caption.training.nonfinite import listed, nonfinite_features, nonfinite_loss, overflowed
 from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind, StopBy
+from tetkik.lab.caption.training.run import LOSS, MEASURED
 from tetkik.lab.caption.training.trainer import WINDOW
 from tetkik.lab.caption.training.tuning import TRIAL_COLUMNS, Epoch, Trial, candidates, tuned
 from tetkik.lab.engine.batches import bucketed_steps, prefetched
@@ -229,7 +229,7 @@ def test_what_changes_no_result_is_no_part_of_the_identity(tmp_path):
 def test_eight_bit_states_need_a_gpu():
     import torch
 
-    from tetkik.lab.caption.training.model import make_optimizer
+    from tetkik.lab.caption.training.trainer import make_optimizer
 
     options = CaptionTraining(optimizer=OptimizerKind.ADAMW_8BIT, quantisation=Quantisation.NF4)
     weights = [torch.nn.Parameter(torch.ones(2, 2))]
@@ -241,7 +241,7 @@ def test_eight_bit_states_need_a_gpu():
 def test_optimisers_go_down_and_only_matrices_decay(kind):
     import torch
 
-    from tetkik.lab.caption.training.model import make_optimizer
+    from tetkik.lab.caption.training.trainer import make_optimizer
 
     options = CaptionTraining(optimizer=kind, learning_rate=0.05, weight_decay=0.1)
     matrix, vector = (torch.nn.Parameter(torch.ones(shape)) for shape in ((3, 2), (2,)))

@@ -14,11 +14,16 @@ from tetkik.caption.network import Cut
 from tetkik.caption.options import AdapterOptions, Learning
 from tetkik.errors import TrainingError
 from tetkik.lab.caption.prepared import open_prepared
-from tetkik.lab.caption.training.data import make_training_data
-from tetkik.lab.caption.training.model import learned_weights, load_learned, new_network, whole_network
+from tetkik.lab.caption.training.data import loss_per_token, make_captions, make_training_data
 from tetkik.lab.caption.training.options import StopBy
-from tetkik.lab.caption.training.trainer import CaptionTrainer, part_size
-from tetkik.lab.caption.training.validation import loss_per_token, make_captions
+from tetkik.lab.caption.training.trainer import (
+    CaptionTrainer,
+    learned_weights,
+    load_learned,
+    new_network,
+    part_size,
+    whole_network,
+)
 from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.precision import Precision, accelerator_for
 from tetkik.lab.engine.trainer import Stopped

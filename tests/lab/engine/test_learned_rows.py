@@ -12,9 +12,9 @@ from PIL import Image, ImageFilter
 
 from tetkik.bundle import Manifest, Task, open_bundle, write_manifest
 from tetkik.errors import BundleCorrupt, DataError
-from tetkik.lab.engine.learned_report import around, divide
 from tetkik.lab.engine.learned_rows import LEARNED, LearnedMatch, LearnedRows, Pictures, read_learned
 from tetkik.lab.engine.options import LearnedTreatment
+from tetkik.lab.engine.results import around, divide
 from tetkik.language import Language
 
 WORDS = (

@@ -16,18 +16,17 @@ from tests.findings.bundles import make_findings_bundle, sensitivity
 from tests.lab.findings.judging import answers, drawn, labelled, predicted
 from tetkik.bundle import Bundle, ImageReference, open_bundle, read_reference, write_manifest
 from tetkik.cli.app import app
-from tetkik.cli.findings.calibrate import _show
+from tetkik.cli.findings.evaluate import _show_of_calibrate
 from tetkik.findings.onnx_model import preprocessing_of
 from tetkik.findings.operating_points import OperatingPoints
 from tetkik.findings.predict import load_findings
-from tetkik.lab.engine.learned_report import LearnedReport
 from tetkik.lab.engine.learned_rows import LearnedRows
 from tetkik.lab.engine.options import LearnedTreatment
-from tetkik.lab.findings.calibrated import Calibrated
-from tetkik.lab.findings.calibration import SOURCE_CARD, CalibrationOptions, _fitted
+from tetkik.lab.engine.results import LearnedReport
+from tetkik.lab.findings.calibration import SOURCE_CARD, Calibrated, CalibrationOptions, _fitted
 from tetkik.lab.findings.evaluate import judge
-from tetkik.lab.findings.figures import Unscored
 from tetkik.lab.findings.learned import match_learned, read_pictures
+from tetkik.lab.findings.summaries import Unscored
 from tetkik.values import ThresholdOn
 
 ROWS, LEARNED = 90, 4
@@ -202,7 +201,7 @@ def test_a_model_without_a_calibration_gets_one_where_there_are_cases(done, tmp_
 
 def test_that_a_model_does_not_tell_all_is_said_beside_what_it_tells(done, capsys):
     told = LearnedReport(LearnedTreatment.SEPARATE, 9, 2, 0, complete=False)
-    _show(Calibrated(done.new, "old", 7, 7, told, 0, Unscored({}, 0, 0, gated=False), (), ()))
+    _show_of_calibrate(Calibrated(done.new, "old", 7, 7, told, 0, Unscored({}, 0, 0, gated=False), (), ()))
     said = " ".join(capsys.readouterr().out.split())
     assert "2 of the 9 rows are among those that old learned" in said
     assert "does not tell which rows the model that it was trained from had learned" in said

@@ -14,7 +14,7 @@ from tetkik.errors import DataError, UsageError
 from tetkik.lab.engine.learned_rows import LearnedMatch
 from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.lab.findings.evaluate import evaluate
-from tetkik.lab.findings.figures import Method
+from tetkik.lab.findings.summaries import Method
 from tetkik.language import Language
 from tetkik.values import Sex, View
 

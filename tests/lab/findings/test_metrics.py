@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tetkik.lab.findings.metrics import abnormal_truth, co_occurrence, single_label_task, source_shortcut
+from tetkik.lab.findings.summaries import abnormal_truth, co_occurrence, single_label_task, source_shortcut
 
 
 def test_a_label_from_its_own_source_is_given_away_by_it():

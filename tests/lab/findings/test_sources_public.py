@@ -24,7 +24,7 @@ from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.agreement import read_adjudicated
 from tetkik.lab.findings.data import LabelledImages, read_source
 from tetkik.lab.findings.sources import LeftOut, Reading
-from tetkik.lab.findings.sources.label_mapping import CHEXPERT, GOOGLE, VINDR, Meaning
+from tetkik.lab.findings.sources.rows import CHEXPERT, GOOGLE, VINDR, Meaning
 from tetkik.values import FINDING_LABELS, NIH_LABELS, Sex, View
 
 sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))

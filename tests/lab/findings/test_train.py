@@ -39,7 +39,7 @@ from tetkik.lab.findings.learned import match_learned
 from tetkik.lab.findings.train import train_findings
 from tetkik.lab.findings.training.bundle import learned_rows
 from tetkik.lab.findings.training.options import TeacherOptions, TeacherUse
-from tetkik.lab.findings.training.preparation import prepare_training
+from tetkik.lab.findings.training.runs import prepare_training
 from tetkik.statistics import auroc
 from tetkik.values import FINDING_LABELS
 

@@ -36,12 +36,17 @@ from tetkik.lab.findings.data import LabelledImages, read_labels
 from tetkik.lab.findings.train import plan_training, train_findings
 from tetkik.lab.findings.training import bundle as written
 from tetkik.lab.findings.training.decoded_images import CachedImages, open_images
-from tetkik.lab.findings.training.embeddings import embedded_images
 from tetkik.lab.findings.training.encoders import over_encoder, pooling_of, standardise
 from tetkik.lab.findings.training.fit import TrainingResult, fit
 from tetkik.lab.findings.training.options import REFERENCE_NETWORK, EncoderHead, TrainingOptions
-from tetkik.lab.findings.training.preparation import prepare_training, with_encoder
-from tetkik.lab.findings.training.runs import RunConfig, label_network, shipped_networks
+from tetkik.lab.findings.training.runs import (
+    RunConfig,
+    embedded_images,
+    label_network,
+    prepare_training,
+    shipped_networks,
+    with_encoder,
+)
 from tetkik.lab.findings.training.trainer import keep_frozen_still
 from tetkik.settings import settings
 

@@ -25,17 +25,27 @@ from tetkik.lab.gate.examples import (
     CHEST,
     NOT_CHEST,
     OTHER,
+    PAINTERS,
     SIDE,
     Collection,
     Examples,
+    draw_scene,
     drawn,
     gather,
     read_others,
     square_of,
 )
-from tetkik.lab.gate.network import LOGITS, GateNetwork
-from tetkik.lab.gate.synthetic_negatives import PAINTERS, draw_scene
-from tetkik.lab.gate.train import GateOptions, Schedule, _shares, fit, losses, preprocessing, train_gate
+from tetkik.lab.gate.train import (
+    LOGITS,
+    GateNetwork,
+    GateOptions,
+    Schedule,
+    _shares,
+    fit,
+    losses,
+    preprocessing,
+    train_gate,
+)
 from tetkik.values import FileFormat, Radiograph, Route
 
 STILL = Recipe(

@@ -15,9 +15,7 @@ from hypothesis import strategies as st
 
 from tetkik.errors import DataError
 from tetkik.lab.triage.clean import Columns, Reason, Repair, departments
-from tetkik.lab.triage.clean.decode import decode, restore
-from tetkik.lab.triage.clean.read import read_rows
-from tetkik.lab.triage.clean.rows import RawRow
+from tetkik.lab.triage.clean.read import RawRow, decode, read_rows, restore
 
 KNOWN = departments()
 CONTROLS = bytes([*range(9), *range(14, 32)])

@@ -9,8 +9,15 @@ from hypothesis import strategies as st
 
 from tetkik.errors import DataError
 from tetkik.lab.triage.clean import Repair, departments
-from tetkik.lab.triage.clean.aliases import is_no_label, tidy
-from tetkik.lab.triage.clean.text import has_words, plain, readable, without_adverts, without_markup
+from tetkik.lab.triage.clean.text import (
+    has_words,
+    is_no_label,
+    plain,
+    readable,
+    tidy,
+    without_adverts,
+    without_markup,
+)
 from tetkik.turkish import flat
 from tetkik.values import DEPARTMENTS
 

@@ -15,8 +15,17 @@ from hypothesis import strategies as st
 from tests.lab.triage.site_descriptions import description
 from tetkik.errors import DataError, UsageError
 from tetkik.lab.triage.collect import Site
-from tetkik.lab.triage.collect.plan import ends_section, first_pages, next_page
-from tetkik.lab.triage.collect.store import Journal, LostQuestion, Outcome, PageRecord, Row, Store
+from tetkik.lab.triage.collect.store import (
+    Journal,
+    LostQuestion,
+    Outcome,
+    PageRecord,
+    Row,
+    Store,
+    ends_section,
+    first_pages,
+    next_page,
+)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)

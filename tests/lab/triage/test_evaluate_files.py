@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tetkik.errors import MissingExtra, OutputError
-from tetkik.lab.engine.evaluation_page import check_target
+from tetkik.lab.engine.charts import check_target
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.evaluate import evaluate
 from tetkik.lab.triage.evaluation_page import write_evaluation
@@ -155,6 +155,6 @@ def test_a_file_in_the_way_and_a_missing_package_are_said_before_the_work(tmp_pa
     (tmp_path / "dosya").write_text("", "utf-8")
     with pytest.raises(OutputError, match="is a file; choose a folder"):
         check_target(tmp_path / "dosya")
-    monkeypatch.setattr("tetkik.lab.engine.evaluation_page.find_spec", lambda name: None)
+    monkeypatch.setattr("tetkik.lab.engine.charts.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"need matplotlib; `pip install 'tetkik\[train\]'`"):
         check_target(tmp_path)

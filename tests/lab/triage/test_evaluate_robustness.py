@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tetkik import turkish
 from tetkik.lab.engine.results import SMALLEST
-from tetkik.lab.triage.robustness import (
+from tetkik.lab.triage.evaluate import (
     KEYBOARD,
     PERTURBATIONS,
     capitals,

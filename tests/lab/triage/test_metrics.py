@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from tests.statistics.random_answers import random_answers
-from tetkik.lab.triage.metrics import (
+from tetkik.lab.triage.summaries import (
     NO_ANSWER,
     DecisionFigures,
     accuracy_by_coverage,

@@ -8,7 +8,7 @@ import pytest
 
 from tests.findings.bundles import make_findings_bundle
 from tetkik.findings.predict import Findings, load_findings
-from tetkik.lab.trial.limits import FixedLimits, read_limits
+from tetkik.lab.trial.journal import FixedLimits, read_limits
 
 
 @pytest.fixture(scope="session")

@@ -20,14 +20,10 @@ from tetkik.errors import DataError, UsageError
 from tetkik.lab.engine.learned_rows import LearnedRows, Pictures
 from tetkik.lab.findings.training.decoded_images import decode_image
 from tetkik.lab.trial.checklists import CLAIM, DECIDE_AI, UNKNOWN
-from tetkik.lab.trial.evaluate import decide, evaluate_trial, judge_limit
-from tetkik.lab.trial.journal import Journal
-from tetkik.lab.trial.limits import LabelLimit, Limits, read_limits
-from tetkik.lab.trial.plan import needed_for, plan
-from tetkik.lab.trial.reference import parts_of, read_reports, read_truth
+from tetkik.lab.trial.evaluate import decide, evaluate_trial, judge_limit, parts_of, read_reports, read_truth
+from tetkik.lab.trial.journal import Journal, LabelLimit, Limits, needed_for, plan, read_limits
 from tetkik.lab.trial.results import Check, Decision
-from tetkik.lab.trial.run import begin, run_trial
-from tetkik.lab.trial.source import Archive
+from tetkik.lab.trial.run import Archive, begin, run_trial
 from tetkik.lab.trial.trial_page import write_trial
 from tetkik.language import Language
 from tetkik.statistics import Interval, share_interval, wilson_interval

@@ -9,8 +9,7 @@ import pytest
 
 from tests.lab.trial.archives import said
 from tetkik.errors import DataError, UsageError
-from tetkik.lab.trial.evaluate import evaluate_trial
-from tetkik.lab.trial.reference import read_reports
+from tetkik.lab.trial.evaluate import evaluate_trial, read_reports
 from tetkik.lab.trial.results import Decision
 from tetkik.lab.trial.run import begin
 from tetkik.lab.trial.trial_page import write_trial

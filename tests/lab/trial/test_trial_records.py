@@ -49,11 +49,11 @@ def hospital(tmp_path, monkeypatch):
 
 def _image(records, case_id, content):
     from tetkik.imaging.read import read_bytes
-    from tetkik.records.people import visibility
+    from tetkik.records.people import access
 
     described = images.ImageMetadata.of(read_bytes(content, "film"))
     with records.write(SYSTEM) as tx:
-        patient = visibility.load_visible_case(tx, case_id).patient_id
+        patient = access.load_visible_case(tx, case_id).patient_id
         return images.add_image(
             tx, case_id, images.store_file(tx, patient, BytesIO(content)), described
         ).image.id

@@ -13,7 +13,7 @@ from tests.records.desk import TEXT, made_triaged
 from tests.records.kit import made_case, made_records, made_user
 from tetkik.errors import Conflict, Forbidden, InputError, NotFound
 from tetkik.records.cases import cases, patients
-from tetkik.records.cases.admission import Admission, admit
+from tetkik.records.cases.cases import Admission, admit
 from tetkik.records.cases.patients import Person
 from tetkik.records.ids import new_id
 from tetkik.records.schema import AuditRow, Case, Complaint, Event, Image, Job, Report, ReportVersion, Study

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from tests.records.desk import TEXT, made_triaged
 from tests.records.kit import made_case, made_user
 from tetkik.bundle import ComplaintReference, read_reference, resolve
-from tetkik.records.cases import cases, complaint_drift, patients
+from tetkik.records.cases import cases, complaints, patients
 from tetkik.records.cases.complaints import TriagedComplaint
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
@@ -49,9 +49,9 @@ def week(records: Records, weeks_ago: int, seen: list[SeenComplaint]) -> None:
     with records.write(SYSTEM) as tx:
         row = TriageTally(
             bundle_sha256=SHA,
-            week=complaint_drift._week(tx.now) - timedelta(weeks=weeks_ago),
+            week=complaints._week(tx.now) - timedelta(weeks=weeks_ago),
             bundle="triage-linear-tr 1.1",
-            counts=complaint_drift.pack_tally(tally),
+            counts=complaints.pack_tally(tally),
         )
         tx.session.add(row)
 
@@ -105,7 +105,7 @@ def test_what_becomes_of_the_case_changes_no_count(both_records, desk):
 
 def test_a_case_that_is_not_opened_counts_nothing(both_records, desk):
     with pytest.raises(ZeroDivisionError), both_records.write(desk) as tx:
-        complaint_drift.count_complaint(tx, SHA, said().result, MEASURED)
+        complaints.count_complaint(tx, SHA, said().result, MEASURED)
         raise ZeroDivisionError
     assert rows(both_records) == []
 
@@ -114,18 +114,18 @@ def test_each_bundle_counts_for_itself(both_records, desk):
     made_case(both_records, desk, complaint=said())
     made_case(both_records, desk, Person("Ali VELİ"), complaint=said(sha256="cd" * 32))
     with both_records.read() as tx:
-        found = complaint_drift.list_bundles(tx)
+        found = complaints.list_bundles(tx)
     assert {one.sha256 for one in found} == {SHA, "cd" * 32}
     assert {(one.runs, one.capability) for one in found} == {(1, Capability.TRIAGE)}
 
 
 def test_against_the_first_complaints_what_moved_is_told(both_records, monkeypatch):
-    monkeypatch.setattr(complaint_drift, "REFERENCE", 100)
+    monkeypatch.setattr(complaints, "REFERENCE", 100)
     for weeks_ago, count, by in ((9, 60, 0), (8, 60, 0), (7, 60, 0), (2, 40, 30), (0, 40, 30)):
         week(both_records, weeks_ago, drawn(count, weeks_ago, by))
     with both_records.read() as tx:
-        (bundle,) = complaint_drift.list_bundles(tx)
-        found = complaint_drift.measure_drift(tx, bundle)
+        (bundle,) = complaints.list_bundles(tx)
+        found = complaints.measure_drift(tx, bundle)
     assert bundle.runs == 260 and isinstance(found.before, ComplaintReference)
     assert (found.before.complaints, found.now, found.on_card) == (120, 80, False)  # in whole weeks
     assert found.moved is not None and found.moved.seen is Stability.SHIFTED
@@ -135,7 +135,7 @@ def test_against_the_first_complaints_what_moved_is_told(both_records, monkeypat
 def test_the_first_complaints_are_not_those_of_now(both_records):
     week(both_records, 0, drawn(80, 1))
     with both_records.read() as tx:
-        found = complaint_drift.measure_drift(tx, complaint_drift.list_bundles(tx)[0])
+        found = complaints.measure_drift(tx, complaints.list_bundles(tx)[0])
     assert found.before is not None and (found.before.total, found.now) == (80, 0)
     assert found.moved is not None and found.moved.scores is found.moved.seen is None
 
@@ -146,7 +146,7 @@ def test_against_the_card_the_last_four_weeks_count(both_records):
     for weeks_ago in (0, 3, 4, 30):  # the last two are over
         week(both_records, weeks_ago, drawn(60, weeks_ago))
     with both_records.read() as tx:
-        found = complaint_drift.measure_drift(tx, complaint_drift.list_bundles(tx)[0], reference)
+        found = complaints.measure_drift(tx, complaints.list_bundles(tx)[0], reference)
     assert (found.on_card, found.before, found.now) == (True, reference, 120)
     assert found.moved is not None and found.moved.scores is Stability.SHIFTED
     internal = next(one for one in found.moved.labels if one.label == "Dahiliye")
@@ -156,4 +156,4 @@ def test_against_the_card_the_last_four_weeks_count(both_records):
 
 def test_a_model_without_a_complaint_is_none(both_records):
     with both_records.read() as tx:
-        assert complaint_drift.list_bundles(tx) == ()
+        assert complaints.list_bundles(tx) == ()

@@ -15,7 +15,7 @@ from tests.records.kit import made_user
 from tetkik.lab.triage.data import read_complaints
 from tetkik.privacy import Personal
 from tetkik.records.cases import triage_performance
-from tetkik.records.cases.admission import Admission, admit
+from tetkik.records.cases.cases import Admission, admit
 from tetkik.records.cases.patients import Person
 from tetkik.records.cases.triage_feedback import COLUMNS, Feedback, FeedbackRow, export, without_identity
 from tetkik.records.cases.triage_performance import Agreement

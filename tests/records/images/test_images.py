@@ -18,7 +18,7 @@ from tetkik.records.images import derived_images, images, runs
 from tetkik.records.images.derived_images import DerivedImageKind
 from tetkik.records.images.images import ImageMetadata
 from tetkik.records.images.runs import ModelAnswer
-from tetkik.records.people.visibility import load_visible_case as see_case
+from tetkik.records.people.access import load_visible_case as see_case
 from tetkik.records.schema import AuditRow, Blob, Image, Run, Score, Study
 from tetkik.values import Measured, Role, RunState
 

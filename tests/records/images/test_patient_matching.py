@@ -13,7 +13,7 @@ from tetkik.records.cases.identity_comparison import Trait, compare_identity, pe
 from tetkik.records.cases.patients import Person
 from tetkik.records.images import patient_matching
 from tetkik.records.images.patient_matching import Destination, find_destination
-from tetkik.records.people.visibility import load_visible_case
+from tetkik.records.people.access import load_visible_case
 from tetkik.values import Identity, Role
 
 GULCIN = Person("Gülçin ŞAHİN", "10000000146", "H-1", "19700101")

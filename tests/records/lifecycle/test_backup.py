@@ -15,13 +15,11 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records
 from tetkik.records.images import images
 from tetkik.records.images.images import ImageMetadata
+from tetkik.records.keyring import MasterKey
 from tetkik.records.lifecycle import backup
-from tetkik.records.lifecycle.backup import make_backup
-from tetkik.records.lifecycle.backup_file import read_header
+from tetkik.records.lifecycle.backup import backup_tables, dump_rows, make_backup, read_header
 from tetkik.records.lifecycle.integrity import verify_stored
 from tetkik.records.lifecycle.restore import examine_backup, require_key, restore_backup
-from tetkik.records.lifecycle.table_dump import backup_tables, dump_rows
-from tetkik.records.master_key import MasterKey
 from tetkik.records.metrics import last_backup
 from tetkik.records.schema import AuditHead, AuditRow, Case, Event, Image, Patient
 from tetkik.records.trail.verify import verify

@@ -41,7 +41,8 @@ from tetkik.records.schema import (
 )
 from tetkik.records.trail.verify import verify
 from tetkik.values import CaseState, LinkReason, Method, Role
-from tetkik.workflow import patient_comparison, patient_merge
+from tetkik.workflow import patients as patient_comparison
+from tetkik.workflow import patients as patient_merge
 
 pytestmark = pytest.mark.both_databases
 

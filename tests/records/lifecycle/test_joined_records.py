@@ -17,7 +17,7 @@ from tetkik.errors import Conflict, NotFound
 from tetkik.records.cases import cases, patient_links, patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
-from tetkik.records.lifecycle import data_subjects, erasure_log
+from tetkik.records.lifecycle import erasure, erasure_log
 from tetkik.records.lifecycle.erasure import ErasureReason, erase, erase_again
 from tetkik.records.lifecycle.patient_export import export_patient
 from tetkik.records.lifecycle.retention import RetentionTerms, apply_retention
@@ -26,7 +26,8 @@ from tetkik.records.reports.signing import Proof
 from tetkik.records.schema import Case, Patient, PatientLink
 from tetkik.records.trail.verify import verify
 from tetkik.values import Hospital, LinkReason, Method, Role, SplitReason
-from tetkik.workflow import patient_comparison, patient_merge
+from tetkik.workflow import patients as patient_comparison
+from tetkik.workflow import patients as patient_merge
 
 UNKNOWN = Person("Bilinmeyen 17", number="B-17")
 HOSPITAL = Hospital("Örnek Hastanesi", "Radyoloji", "İzmir")
@@ -78,7 +79,7 @@ def test_a_number_of_either_record_finds_the_whole_person(both_records):
     joined(there)
     for number in ("H-1", "B-17", "10000000146"):
         with both_records.write(there.reader) as tx:
-            (subject,) = data_subjects.find_subjects(tx, number)
+            (subject,) = erasure.find_subjects(tx, number)
         assert (subject.patient_id, subject.also) == (there.patient_id, (UNKNOWN,))
         assert (subject.cases, subject.reports) == (2, 1)
 
@@ -169,7 +170,7 @@ def test_an_officer_sees_the_links_in_both_directions(both_records):
     officer = made_user(both_records, Role.ADMINISTRATOR)
     with both_records.read(officer) as tx:
         one, other = (
-            data_subjects.load_subject(tx, replaced),
-            data_subjects.load_subject(tx, there.patient_id),
+            erasure.load_subject(tx, replaced),
+            erasure.load_subject(tx, there.patient_id),
         )
     assert one == other

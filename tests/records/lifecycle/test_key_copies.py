@@ -9,7 +9,7 @@ from tests.records.kit import made_records
 from tests.records.whole import made_whole
 from tetkik.errors import Conflict, RecordsError
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
-from tetkik.records.lifecycle.key_copies import finish_erasures as finish
+from tetkik.records.lifecycle.key_rotation import finish_erasures as finish
 from tetkik.records.lifecycle.retention import RetentionTerms, apply_retention
 from tetkik.records.schema import Patient
 
@@ -32,7 +32,7 @@ def test_no_copy_of_the_key_stays_in_a_file_of_sqlite(tmp_path):
 
 @pytest.mark.attack
 def test_nothing_is_called_erased_while_a_file_of_sqlite_holds_the_key(tmp_path, monkeypatch):
-    monkeypatch.setattr("tetkik.records.lifecycle.key_copies._PAUSE", 0.01)
+    monkeypatch.setattr("tetkik.records.lifecycle.key_rotation._PAUSE", 0.01)
     monkeypatch.setattr(
         "tetkik.records.lifecycle.erasure.finish_erasures", lambda records: finish(records, 0.3)
     )

@@ -19,14 +19,12 @@ from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
 from tetkik.records.images import images
-from tetkik.records.lifecycle.backup import make_backup
-from tetkik.records.lifecycle.backup_file import read_header
+from tetkik.records.keyring import MasterKey, kept_as, put, read
+from tetkik.records.lifecycle.backup import backup_tables, make_backup, read_header
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.lifecycle.integrity import verify_stored
 from tetkik.records.lifecycle.key_rotation import rotate_master_key
 from tetkik.records.lifecycle.restore import restore_backup
-from tetkik.records.lifecycle.table_dump import backup_tables
-from tetkik.records.master_key import MasterKey, kept_as, put, read
 from tetkik.records.schema import AuditRow, Patient, RingKey
 from tetkik.records.trail.verify import verify
 from tetkik.records.vault import KeyRing, fingerprint

@@ -17,7 +17,7 @@ from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
 from tetkik.records.images import images, presentation_states
-from tetkik.records.lifecycle import data_subjects
+from tetkik.records.lifecycle import erasure
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.lifecycle.patient_export import export_patient
 from tetkik.records.schema import AuditRow, Case
@@ -88,16 +88,16 @@ def test_a_subject_is_found_by_an_exact_number_alone(both_records):
     there = made_whole(both_records)
     with both_records.write(made_user(both_records, Role.ADMINISTRATOR)) as tx:
         for words in ("Gülçin", "ŞAHİN", "1000000014", "", "H-"):
-            assert data_subjects.find_subjects(tx, words) == ()
+            assert erasure.find_subjects(tx, words) == ()
         for number in ("10000000146", "H-1", "h-1"):
-            (subject,) = data_subjects.find_subjects(tx, number)
+            (subject,) = erasure.find_subjects(tx, number)
             assert (subject.patient_id, subject.cases, subject.reports) == (there.patient_id, 1, 1)
             assert subject.person.name == "Gülçin ŞAHİN" and subject.erase_after is None
     done = erase(both_records, there.patient_id, ErasureReason.REQUEST, years=20)
     with both_records.write(made_user(both_records, Role.ADMINISTRATOR)) as tx:
-        (subject,) = data_subjects.find_subjects(tx, "10000000146")
+        (subject,) = erasure.find_subjects(tx, "10000000146")
         assert subject.erase_after == done.kept_until
-        (waiting,) = data_subjects.list_postponed_erasures(tx)
+        (waiting,) = erasure.list_postponed_erasures(tx)
         assert (waiting.patient_id, waiting.erase_after, waiting.reports) == (
             there.patient_id,
             done.kept_until,

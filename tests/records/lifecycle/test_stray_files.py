@@ -16,8 +16,7 @@ from tetkik.records.lifecycle import case_erasure, retention
 from tetkik.records.lifecycle.backup import make_backup
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.lifecycle.restore import restore_backup
-from tetkik.records.storage.base import NoAnswer
-from tetkik.records.storage.folder import FolderStorage
+from tetkik.records.storage.folder import FolderStorage, NoAnswer
 
 TERMS = retention.RetentionTerms(20)
 

@@ -10,10 +10,10 @@ from sqlalchemy import select
 from tests.records.kit import made_case, made_user
 from tetkik.errors import Forbidden
 from tetkik.records.cases import cases
-from tetkik.records.connect import open_records
+from tetkik.records.database import open_records
 from tetkik.records.orders.encounters import close_encounter, open_encounter
-from tetkik.records.people import breakglass
-from tetkik.records.people.visibility import load_visible_case
+from tetkik.records.people import access
+from tetkik.records.people.access import load_visible_case
 from tetkik.records.schema import AuditRow, Case, Encounter, PatientLink
 from tetkik.settings import Settings
 from tetkik.values import SYSTEM, LinkReason, Role
@@ -94,7 +94,7 @@ def test_a_clinician_sees_a_patient_while_an_encounter_is_open(both_records):
     assert sees(records, doctor, case_id) == (False, False)
     assert {sees(records, one, case_id) for one in readers} == {(True, True)}
     with records.write(doctor) as tx:
-        breakglass.break_glass(tx, case_id, "Hasta taburcu oldu, kontrol için aradı")
+        access.break_glass(tx, case_id, "Hasta taburcu oldu, kontrol için aradı")
     assert sees(records, doctor, case_id) == (True, True)
 
 

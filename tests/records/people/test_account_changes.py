@@ -11,14 +11,14 @@ from sqlalchemy import select
 from tests.records.clock import Clock
 from tests.records.kit import id_of, made_case, made_records, made_user
 from tetkik.errors import InputError, NotFound, NotSignedIn
-from tetkik.records.audit_anchors import AnchorFile
+from tetkik.records.audit_chain import AnchorFile
 from tetkik.records.database import Records
 from tetkik.records.lifecycle import erasure_log, retention
 from tetkik.records.lifecycle.backup import make_backup
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.lifecycle.restore import restore_backup
 from tetkik.records.lifecycle.retention import RetentionTerms
-from tetkik.records.people import after_restore, invites, notices, passkeys, sessions, tokens, users
+from tetkik.records.people import invites, notices, passkeys, repair, sessions, tokens, users
 from tetkik.records.people.deactivation import RevokedAccess
 from tetkik.records.people.passwords import LONGEST, Strength, strength
 from tetkik.records.people.users import Peer, Profile
@@ -214,9 +214,9 @@ def test_what_a_backup_brings_back_opens_nothing_before_it_is_confirmed(tmp_path
 
     with back.read(actor) as tx:
         assert (
-            after_restore.count_suspended(tx)
-            == after_restore.count_suspended(tx, id_of(actor))
-            == after_restore.SuspendedKeys(1, 1)
+            repair.count_suspended(tx)
+            == repair.count_suspended(tx, id_of(actor))
+            == repair.SuspendedKeys(1, 1)
         )
         assert tx.session.scalars(select(Invite)).all() == []
         assert tx.session.scalars(select(BrowserSession)).all() == []
@@ -229,10 +229,10 @@ def test_what_a_backup_brings_back_opens_nothing_before_it_is_confirmed(tmp_path
         tokens.authenticate_token(back, secret, Peer())
 
     with back.write(SYSTEM) as tx:
-        assert after_restore.confirm_keys(tx, id_of(actor)) == after_restore.SuspendedKeys(1, 1)
+        assert repair.confirm_keys(tx, id_of(actor)) == repair.SuspendedKeys(1, 1)
     assert tokens.authenticate_token(back, secret, Peer()).user_id == actor.user_id
     with back.read() as tx:
-        assert not after_restore.count_suspended(tx).any
+        assert not repair.count_suspended(tx).any
         assert tx.session.scalars(select(Passkey.held_at)).all() == [None]
         row = tx.session.scalars(select(AuditRow.content).order_by(AuditRow.seq.desc()).limit(1)).one()
         assert row is not None and "keys_confirmed" in row
@@ -294,7 +294,7 @@ def test_a_restore_that_is_killed_after_its_rows_leaves_nothing_open(tmp_path, r
     with pytest.raises(NotSignedIn, match="waits"):
         tokens.authenticate_token(back, secret, Peer())
     with back.read() as tx:
-        assert after_restore.count_suspended(tx) == after_restore.SuspendedKeys(1, 1)
+        assert repair.count_suspended(tx) == repair.SuspendedKeys(1, 1)
         assert tx.session.scalars(select(Invite)).all() == []
     assert retention.is_due(back)  # whatever the backup says of the last time
     assert retention.apply_retention(back, terms).erased_again == 1

@@ -18,8 +18,8 @@ from tetkik.records.lifecycle.backup import make_backup
 from tetkik.records.lifecycle.integrity import verify_stored
 from tetkik.records.lifecycle.key_rotation import rotate_master_key
 from tetkik.records.lifecycle.restore import restore_backup
-from tetkik.records.people import after_restore, invites, passkeys, passwords, repair, sessions, tokens, users
-from tetkik.records.people.access_state import load_access_states
+from tetkik.records.people import invites, passkeys, passwords, repair, sessions, tokens, users
+from tetkik.records.people.access import load_access_states
 from tetkik.records.people.sign_in import sign_in_by_password
 from tetkik.records.people.users import Peer, digest_of
 from tetkik.records.row_authentication import is_put_back, last_codes
@@ -206,8 +206,8 @@ def test_a_backup_brings_back_what_held_and_nothing_else(both_records, owner, ma
     restore_backup(back, tmp_path / "backup")
     assert signed_in(back, owner).user_id == owner.user_id
     with back.write(owner) as tx:
-        assert after_restore.count_suspended(tx).tokens == 1
-        assert after_restore.confirm_keys(tx, id_of(owner)).passkeys == 1
+        assert repair.count_suspended(tx).tokens == 1
+        assert repair.confirm_keys(tx, id_of(owner)).passkeys == 1
         assert len(verify_stored(tx).faults) == 1
     back.close()
 
@@ -325,7 +325,7 @@ def test_what_was_put_back_stops_neither_a_restore_nor_the_end_of_all_keys(
     restore_backup(back, tmp_path / "backup")
     with back.write(owner) as tx:
         assert len(verify_stored(tx).faults) == 2
-        suspended = after_restore.confirm_keys(tx, id_of(owner))
+        suspended = repair.confirm_keys(tx, id_of(owner))
         assert (suspended.passkeys, suspended.tokens) == (0, 1)
     with back.write(owner) as tx:
         users.reset_access(tx, id_of(owner))

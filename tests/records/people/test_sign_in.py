@@ -18,8 +18,8 @@ from tests.records.kit import id_of, made_user
 from tetkik.errors import AccessError, Forbidden, NotSignedIn, RecordsError
 from tetkik.records import database
 from tetkik.records.metrics import collect_metrics
-from tetkik.records.people import attempts, passwords, sessions, sign_in, users
-from tetkik.records.people.attempts import pause_after
+from tetkik.records.people import passwords, sessions, sign_in, users
+from tetkik.records.people.passwords import pause_after
 from tetkik.records.people.refusals import record_refusal, write_refusals
 from tetkik.records.people.users import Peer, Profile, user_row
 from tetkik.records.schema import AuditRow, SignInFailures, User
@@ -156,7 +156,7 @@ def test_pauses_grow_to_a_quarter_of_an_hour():
 
 
 def test_after_failures_even_the_right_password_waits(records, clock: Clock):
-    for _ in range(attempts.FREE_FAILURES):
+    for _ in range(passwords.FREE_FAILURES):
         refused(records, "irem", "yanlış")
     assert refused(records, "irem", GOOD) == refused(records, "nobody", GOOD)
     clock.go(seconds=29)
@@ -203,7 +203,7 @@ def test_strangers_wrong_passwords_stop_neither_a_session_nor_a_known_browser(re
         row = user_row(tx, id_of(actor))
         sign_in.open_session(tx, row, actor.method, known, sessions.ABSOLUTE, known.browser)
     session = replace(actor, session_id="a session")
-    for _ in range(attempts.FREE_FAILURES + 1):
+    for _ in range(passwords.FREE_FAILURES + 1):
         refused(records, "irem", "yanlış")
     refused(records, "irem", GOOD)
     refused(records, "irem", GOOD, replace(PEER, browser="b" * 64))  # of another browser
@@ -212,7 +212,7 @@ def test_strangers_wrong_passwords_stop_neither_a_session_nor_a_known_browser(re
         sign_in.sign_in_by_password(records, "irem", GOOD, known)
         sign_in.sign_in_by_password(records, "irem", GOOD, replace(PEER, address="10.0.0.8"))
     # Each place slows whoever guesses there.
-    for _ in range(attempts.FREE_FAILURES):
+    for _ in range(passwords.FREE_FAILURES):
         refused(records, "irem", "yanlış", known)
         with pytest.raises(Forbidden):
             sign_in.reauthenticate(records, session, "yanlış")
@@ -229,11 +229,11 @@ def test_whoever_has_every_address_guesses_290_times_in_a_day_and_then_240(recor
             records, "irem", f"yanlış {number}", replace(PEER, address=f"10.{number // 250}.1.{number % 250}")
         )
 
-    for number in range(attempts.FREE_TOGETHER + 5):
+    for number in range(passwords.FREE_TOGETHER + 5):
         guess(number)
-    assert len(looked_at) == attempts.FREE_TOGETHER
-    for number in range(timedelta(days=1) // attempts.PACE):
-        clock.go(seconds=attempts.PACE.total_seconds())
+    assert len(looked_at) == passwords.FREE_TOGETHER
+    for number in range(timedelta(days=1) // passwords.PACE):
+        clock.go(seconds=passwords.PACE.total_seconds())
         guess(100 + number)
     with records.read() as tx:  # a paused attempt leaves no row
         assert tx.count(SignInFailures) <= len(looked_at) + 1
@@ -245,21 +245,21 @@ def test_whoever_has_every_address_guesses_290_times_in_a_day_and_then_240(recor
 def test_the_addresses_of_one_network_are_counted_as_one(records, looked_at):
     for number in range(9):
         refused(records, "irem", "yanlış", replace(PEER, address=f"2001:db8::{number}"))
-    assert len(looked_at) == attempts.FREE_FAILURES
+    assert len(looked_at) == passwords.FREE_FAILURES
     refused(records, "irem", "yanlış", replace(PEER, address="2001:db8:0:1::1"))
-    assert len(looked_at) == attempts.FREE_FAILURES + 1
+    assert len(looked_at) == passwords.FREE_FAILURES + 1
 
 
 def test_counters_end_after_a_day(records, clock):
     refused(records, "irem", "yanlış")
     clock.go(days=1, seconds=1)
     with records.write(SYSTEM) as tx:
-        attempts.delete_old(tx)
+        passwords.delete_old(tx)
         assert tx.count(SignInFailures) == 0
 
 
 def test_an_administrator_ends_the_pause(records):
-    for _ in range(attempts.FREE_FAILURES):
+    for _ in range(passwords.FREE_FAILURES):
         refused(records, "irem", "yanlış")
     with records.write(SYSTEM) as tx:
         member = users.find_user(tx, "irem")
@@ -358,7 +358,7 @@ def test_many_attempts_at_once_gain_nothing(records):
     assert len(set(looked)) == 1
     with records.read() as tx:
         counted = list(tx.session.scalars(select(SignInFailures.failed)))
-    assert counted == [attempts.FREE_FAILURES] * 2
+    assert counted == [passwords.FREE_FAILURES] * 2
 
 
 class Listed:
@@ -380,11 +380,11 @@ class Listed:
 @pytest.mark.attack
 def test_the_directory_is_not_asked_more_often_than_an_account_here(records):
     directory = Listed()
-    for number in range(attempts.FREE_FAILURES + 3):
+    for number in range(passwords.FREE_FAILURES + 3):
         for login in ("ayse", "AYŞE", f"yok yok {number}"):
             with pytest.raises(NotSignedIn):
                 sign_in.sign_in_by_password(records, login, "yanlış", PEER, directory)
-    assert directory.asked == attempts.FREE_FAILURES
+    assert directory.asked == passwords.FREE_FAILURES
 
 
 def test_a_directory_that_is_down_lets_nobody_pause(records):
@@ -393,7 +393,7 @@ def test_a_directory_that_is_down_lets_nobody_pause(records):
     with records.write(SYSTEM) as tx:
         known = users.create(tx, "omer", Profile("Ömer", frozenset({Role.CLINICIAN})))
         user_row(tx, known).oidc_issuer, user_row(tx, known).oidc_subject = directory.issuer, "1"
-    for _ in range(attempts.FREE_FAILURES + 3):
+    for _ in range(passwords.FREE_FAILURES + 3):
         for login in ("omer", "ayse"):
             with pytest.raises(AccessError):
                 sign_in.sign_in_by_password(records, login, GOOD, PEER, directory)

@@ -8,7 +8,13 @@ import pytest
 
 from tests.records.kit import made_records
 from tests.records.work import Work
-from tetkik.records.reports.agreement import Count, agreement, corrected_drafts, queue, weeks_until
+from tetkik.records.reports.department_statistics import (
+    Count,
+    agreement,
+    corrected_drafts,
+    queue,
+    weeks_until,
+)
 from tetkik.values import JobState, Judgement
 
 

@@ -15,8 +15,7 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.reports import department_statistics as figures
 from tetkik.records.reports import withdrawal
-from tetkik.records.reports.agreement import Count
-from tetkik.records.reports.department_statistics import Waiting, department_statistics
+from tetkik.records.reports.department_statistics import Count, Waiting, department_statistics
 from tetkik.records.schema import Study
 from tetkik.values import SYSTEM, RemovalReason, Role, WithdrawalReason
 from tetkik.workflow import image_removal

@@ -18,11 +18,12 @@ from tests.records.reports_kit import (
 from tetkik.errors import Conflict, InputError
 from tetkik.language import Language, Sentence
 from tetkik.records.images import images
-from tetkik.records.reports import drafts, judging, macros, report_inputs, signing, versions
+from tetkik.records.reports import drafts, macros, report_inputs, signing, versions
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import AuditRow, Image, Report
 from tetkik.records.serialization import to_bytes
 from tetkik.report.normals import normal_parts
+from tetkik.rules import judging
 from tetkik.values import (
     Author,
     DraftSentence,

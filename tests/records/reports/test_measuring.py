@@ -14,14 +14,14 @@ from tests.records.reports_kit import made_image, made_report, sign
 from tetkik.errors import InputError, NotFound
 from tetkik.language import Language
 from tetkik.records.images import images
-from tetkik.records.people import visibility
+from tetkik.records.people import access
 from tetkik.records.reports import drafts, measurements, redrafting, signing, versions
-from tetkik.records.reports.comparison import Change, compared_measurements
 from tetkik.records.reports.draft_marks import sayings
 from tetkik.records.reports.edit_conflicts import EditConflict, for_change
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.reports.measurements import MOST, NewMeasurement
 from tetkik.records.schema import AuditRow, Report
+from tetkik.rules.comparison import Change, compared_measurements
 from tetkik.values import (
     SYSTEM,
     Author,
@@ -43,7 +43,7 @@ SPACING = (0.5, 0.25)
 def measured_image(records, case_id: str, frames: int = 1) -> str:
     """An image of 100 rows and 80 columns at the detector."""
     with records.write(SYSTEM) as tx:
-        patient_id = visibility.load_visible_case(tx, case_id).patient_id
+        patient_id = access.load_visible_case(tx, case_id).patient_id
         stored = images.store_file(tx, patient_id, BytesIO(case_id.encode() + bytes([frames])))
         described = images.ImageMetadata(
             FileFormat.DICOM,

@@ -41,12 +41,12 @@ from tetkik.language import Language
 from tetkik.records.cases.patients import Person
 from tetkik.records.metrics import collect_metrics
 from tetkik.records.reports import drafts, signing, versions
-from tetkik.records.reports.comparison import Change, compared
 from tetkik.records.reports.edit_conflicts import EditConflict
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.reports.readiness import NotReady
 from tetkik.records.reports.report_inputs import keep_material, material_of
 from tetkik.records.schema import AuditRow, Case, Claim, Event, Report
+from tetkik.rules.comparison import Change, compared
 from tetkik.settings import settings
 from tetkik.values import (
     SYSTEM,

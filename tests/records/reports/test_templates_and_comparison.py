@@ -14,10 +14,10 @@ from tests.records.reports_kit import made_report
 from tetkik.errors import Conflict, DataError, InputError
 from tetkik.language import Language
 from tetkik.records.reports import drafts, templates
-from tetkik.records.reports.comparison import Change, compared
 from tetkik.records.reports.templates import HospitalTemplate, sentences_of
 from tetkik.report.draft import check_slots
 from tetkik.report.normals import Examination, normal_report, unmentioned
+from tetkik.rules.comparison import Change, compared
 from tetkik.values import Draft, DraftSentence, Role, Route, Section
 
 

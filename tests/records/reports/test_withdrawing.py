@@ -27,9 +27,9 @@ from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.lifecycle.integrity import verify_stored
 from tetkik.records.lifecycle.restore import restore_backup
 from tetkik.records.metrics import collect_metrics
-from tetkik.records.people.breakglass import break_glass
+from tetkik.records.people.access import break_glass
 from tetkik.records.reports import drafts, reports, signing, versions, withdrawal, withdrawal_queries
-from tetkik.records.reports.agreement import agreement, weeks_until
+from tetkik.records.reports.department_statistics import agreement, weeks_until
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.reports.findings_feedback import judged_images
 from tetkik.records.reports.reports import Wanted
@@ -59,7 +59,7 @@ from tetkik.values import (
     Section,
     WithdrawalReason,
 )
-from tetkik.workflow import patient_comparison
+from tetkik.workflow import patients
 
 WHY = WithdrawalReason.WRONG_PATIENT
 WORDS = "Gülçin Hanım'ın değil, yandaki hastanın grafisi."
@@ -236,9 +236,7 @@ def test_lists_tell_by_whom_when_and_why(records, reader, withdrawn):
     with records.write(reader) as tx:
         (item,) = search.search_cases(tx, "Gülçin ŞAHİN")
         assert (item.withdrawn, item.report, item.state) == (said, ReportState.WITHDRAWN, CaseState.TO_READ)
-        (record,) = patient_comparison.load_records(
-            tx, tx.session.get_one(Case, withdrawn.case_id).patient_id
-        )
+        (record,) = patients.load_records(tx, tx.session.get_one(Case, withdrawn.case_id).patient_id)
         assert record.cases[0].withdrawn == said
         sign(tx, withdrawn.id, reader)
     with records.write(reader) as tx:

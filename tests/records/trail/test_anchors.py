@@ -9,8 +9,7 @@ import pytest
 from sqlalchemy import delete, select, text, update
 
 from tests.records.kit import made_case, made_records, made_user
-from tetkik.records.audit_anchors import AnchorFile, AnchorLines
-from tetkik.records.audit_chain import Action
+from tetkik.records.audit_chain import Action, AnchorFile, AnchorLines
 from tetkik.records.database import Records
 from tetkik.records.lifecycle.backup import make_backup
 from tetkik.records.lifecycle.restore import restore_backup

@@ -17,13 +17,14 @@ from tetkik.records.schema import AuditRow, BrokenGlass, Case
 from tetkik.records.trail.audit_events import (
     AuditFilter,
     count_events,
+    export_trail,
     iterate_events,
     list_emergency_accesses,
     list_users,
     load_case_history,
     load_newest,
+    to_audit_event,
 )
-from tetkik.records.trail.fhir_audit_events import export_trail, to_audit_event
 from tetkik.values import SYSTEM, Role
 
 

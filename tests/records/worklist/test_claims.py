@@ -10,8 +10,8 @@ from sqlalchemy import select, update
 from tests.records.kit import made_case, made_user
 from tetkik.errors import Conflict, Forbidden, NotFound
 from tetkik.records.cases import cases
-from tetkik.records.people import breakglass
-from tetkik.records.people.visibility import decide_access, load_visible_case
+from tetkik.records.people import access
+from tetkik.records.people.access import decide_access, load_visible_case
 from tetkik.records.schema import AuditRow, Case, Claim, Event
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.claims import LASTS
@@ -132,7 +132,7 @@ def test_a_claim_opens_no_restricted_case_and_a_reason_does_while_it_is_read(hos
     with records.read(reader) as tx, pytest.raises(Forbidden, match="restricted"):
         load_visible_case(tx, case_id)
     with records.write(reader) as tx:
-        breakglass.break_glass(tx, case_id, "Nöbetçi radyoloğum, raporu bekleniyor")
+        access.break_glass(tx, case_id, "Nöbetçi radyoloğum, raporu bekleniyor")
     claim(records, reader, case_id)
     with pytest.raises(Forbidden, match="restricted"):
         claim(records, other, case_id, take_over=True)

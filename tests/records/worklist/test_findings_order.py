@@ -11,8 +11,7 @@ from tests.records.kit import made_user
 from tests.records.reports_kit import made_report, sign
 from tetkik.records.reports import drafts
 from tetkik.records.worklist import claims
-from tetkik.records.worklist.priority_reasons import sorted_findings
-from tetkik.records.worklist.worklist_items import load_items
+from tetkik.records.worklist.worklist_items import load_items, sorted_findings
 from tetkik.values import Judgement, Role
 
 

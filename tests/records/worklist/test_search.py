@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from tests.records.kit import made_case, made_user
 from tetkik.records.cases.patients import Person
-from tetkik.records.people import breakglass
+from tetkik.records.people import access
 from tetkik.records.schema import AuditRow, Case, Study
 from tetkik.records.worklist import search
 from tetkik.values import Role
@@ -71,7 +71,7 @@ def test_a_restricted_case_is_not_found_by_whose_it_is(records, case):
     with records.write(reader) as tx:
         (item,) = search.search_cases(tx, number)
         assert item.hidden and item.name == ""
-        breakglass.break_glass(tx, case, "Nöbetçi radyolog, rapor bekleniyor")
+        access.break_glass(tx, case, "Nöbetçi radyolog, rapor bekleniyor")
     assert found(records, reader, "şahin") == [case]
     assert found(records, made_user(records, Role.CLINICIAN), "şahin") == []
 

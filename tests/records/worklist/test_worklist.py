@@ -11,7 +11,7 @@ from sqlalchemy import insert, text
 from tests.records.kit import made_case, made_user
 from tetkik.records.cases import cases, filter_index
 from tetkik.records.cases.patients import Person
-from tetkik.records.people import breakglass
+from tetkik.records.people import access
 from tetkik.records.schema import Case, CaseMark, Complaint, Image, Job, Patient, Report, Run, Score, Study
 from tetkik.records.worklist import claims, worklist
 from tetkik.records.worklist.worklist import OPEN, Scope, WorklistFilter
@@ -271,7 +271,7 @@ def test_a_restricted_case_shows_no_name_until_it_is_open(both_records, reader):
         (item,) = worklist.load_worklist(tx).items
         assert (item.hidden, item.name, item.born, item.sex, item.complaint) == (True, "", "", None, "")
     with both_records.write(reader) as tx:
-        breakglass.break_glass(tx, case_id, "Nöbetçi radyolog, rapor bekleniyor")
+        access.break_glass(tx, case_id, "Nöbetçi radyolog, rapor bekleniyor")
     with both_records.read(reader) as tx:
         (item,) = worklist.load_worklist(tx).items
         assert (item.hidden, item.name) == (False, "Gülçin ŞAHİN")

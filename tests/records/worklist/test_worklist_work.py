@@ -14,9 +14,9 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.schema import AuditRow, Case, Claim, Complaint
 from tetkik.records.worklist import assignments, claims, saved_views, worklist
 from tetkik.records.worklist.case_columns import Sort, SortColumn
-from tetkik.records.worklist.priority_reasons import Positive, PriorityReason, load_reason
 from tetkik.records.worklist.saved_views import WorklistPreferences
 from tetkik.records.worklist.worklist import Assigned, Scope, WorklistFilter
+from tetkik.records.worklist.worklist_items import Positive, PriorityReason, load_reason
 from tetkik.values import CaseState, Priority, Role, UrgencyLevel, UrgencyReason
 
 pytestmark = pytest.mark.both_databases

@@ -16,16 +16,7 @@ from tests.service.browser import Watch, add_passkey, arrived, authenticator, ax
 from tests.service.kit import make_context, opened_session, served, sign_in
 from tests.service.moving import moved
 from tetkik.errors import SettingError
-from tetkik.records.people import (
-    after_restore,
-    invites,
-    notices,
-    passkeys,
-    passwords,
-    sessions,
-    tokens,
-    users,
-)
+from tetkik.records.people import invites, notices, passkeys, passwords, repair, sessions, tokens, users
 from tetkik.records.people.users import Profile
 from tetkik.records.schema.people import BrowserSession
 from tetkik.service.kit.context import AppContext
@@ -261,12 +252,12 @@ def test_a_role_that_needs_a_passkey_adds_one_and_goes_on_with_it(browser, tmp_p
 def test_a_passkey_that_came_back_with_a_backup_opens_nothing_before_it_is_confirmed(page, app_context):
     with_passkey_added(page)
     with app_context.records.write(SYSTEM) as tx:
-        after_restore.suspend_restored_access(tx, "2026-01-01T00:00:00+00:00")
+        repair.suspend_restored_access(tx, "2026-01-01T00:00:00+00:00")
     page.goto("/login")
     page.click("[data-passkey=sign-in]")
     page.locator("[data-passkey-fault]", has_text="yedekle geri geldi").wait_for()
     with app_context.records.write(SYSTEM) as tx:
-        after_restore.confirm_keys(tx, users.find_user(tx, "irem").id)
+        repair.confirm_keys(tx, users.find_user(tx, "irem").id)
     page.click("[data-passkey=sign-in]")
     arrived(page, "/admin")
 
@@ -343,7 +334,7 @@ def test_a_password_adds_no_second_passkey(application, strict):
     body = {"credential": {}, "name": "Mine"}
     assert client.post("/api/v1/account/passkeys", json=body).status_code == 403
     with strict.records.write(SYSTEM) as tx:
-        after_restore.suspend_restored_access(tx, "2026-01-01T00:00:00+00:00")
+        repair.suspend_restored_access(tx, "2026-01-01T00:00:00+00:00")
     session_by(client, strict, actor, Method.PASSWORD)
     assert client.post("/api/v1/account/passkeys/new", json={}).status_code == 403
     assert "ask the administrator to confirm" in client.get(ENROL).text
@@ -550,7 +541,7 @@ def test_an_administrator_confirms_what_came_back(application, app_context_of_re
     with app_context_of_required_passkey.records.write(actor) as tx:
         secret, _ = tokens.create(tx, "HIS", [Permission.MODELS_READ], tokens.LONGEST)
     with app_context_of_required_passkey.records.write(SYSTEM) as tx:
-        after_restore.suspend_restored_access(tx, "2026-01-01T00:00:00+00:00")
+        repair.suspend_restored_access(tx, "2026-01-01T00:00:00+00:00")
     sign_in(client, app_context_of_required_passkey, Role.ADMINISTRATOR)
     header = {"authorization": f"Bearer {secret}"}
     assert client.get("/api/v1/models", headers=header).status_code == 401

@@ -15,7 +15,7 @@ from tests.records.kit import made_case, made_records, made_user
 from tests.service.browser import serving
 from tests.service.kit import make_context, opened_session
 from tetkik.records.people import passwords, tokens, users
-from tetkik.records.people.access_state import load_access_states
+from tetkik.records.people.access import load_access_states
 from tetkik.records.people.deactivation import end_sessions
 from tetkik.records.people.users import Profile
 from tetkik.records.schema import ApiToken, BrowserSession, Event

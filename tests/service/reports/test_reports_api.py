@@ -17,7 +17,7 @@ from tests.records.reports_kit import judged_all, made_report, sign, signed_repo
 from tests.service.kit import make_context, opened_session, served, sign_in
 from tetkik.language import Language
 from tetkik.records.cases.patients import Person
-from tetkik.records.people import breakglass, passwords
+from tetkik.records.people import access, passwords
 from tetkik.records.reports import drafts, measurements, signing, templates
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.reports.measurements import NewMeasurement
@@ -208,7 +208,7 @@ def test_a_broken_glass_opens_the_report_and_says_so(client, app_context):
     actor = sign_in(client, app_context, Role.CLINICIAN, departments=("Kardiyoloji",))
     made = signed_report(app_context.records, department="Üroloji")
     with app_context.records.write(actor) as tx:
-        breakglass.break_glass(tx, made.case_id, "Acil serviste, bilinci kapalı")
+        access.break_glass(tx, made.case_id, "Acil serviste, bilinci kapalı")
     page = client.get(f"/reports/{made.id}")
     assert page.status_code == 200 and "Opened with a reason" in page.text
     assert client.get(f"{API}/{made.id}/versions/1/pdf").status_code == 200

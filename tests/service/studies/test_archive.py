@@ -25,9 +25,8 @@ from tests.service.zips import cd, directory, two_films, zipped
 from tetkik.errors import InputError
 from tetkik.imaging.read import Kind, kind_of
 from tetkik.records.images import images
-from tetkik.records.schema.cases import Blob, Case, Image
+from tetkik.records.schema.cases import Blob, Case, Image, Patient
 from tetkik.records.schema.models import Job
-from tetkik.records.schema.patients import Patient
 from tetkik.records.schema.trail import AuditRow
 from tetkik.service.kit.http.incoming_files import MemoryBudget, reserve
 from tetkik.service.studies import archive

@@ -18,7 +18,7 @@ from tests.service.frames import frames, one_sound_frame
 from tetkik.imaging.read import read_bytes
 from tetkik.records.images import images, jobs, runs
 from tetkik.records.images.images import ImageMetadata
-from tetkik.records.people.visibility import load_visible_case
+from tetkik.records.people.access import load_visible_case
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.values.access import Role
 from tetkik.workflow.image_processing import read_case_image

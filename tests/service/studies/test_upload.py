@@ -22,9 +22,8 @@ from tetkik.records.cases import cases
 from tetkik.records.cases.identity_comparison import person_from_identity
 from tetkik.records.images import images, jobs
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
-from tetkik.records.schema.cases import Case, Image
+from tetkik.records.schema.cases import Case, Image, Patient
 from tetkik.records.schema.models import Job
-from tetkik.records.schema.patients import Patient
 from tetkik.records.schema.trail import AuditRow
 from tetkik.records.storage import s3
 from tetkik.records.storage.s3 import Bucket

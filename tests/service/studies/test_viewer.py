@@ -21,7 +21,7 @@ from tetkik.language import Language
 from tetkik.records.cases import cases
 from tetkik.records.images import images
 from tetkik.records.images.images import ImageMetadata
-from tetkik.records.people.visibility import load_visible_case
+from tetkik.records.people.access import load_visible_case
 from tetkik.records.schema import AuditRow
 from tetkik.service.studies.viewer import Stack, ViewerStudy, hang, load_viewer
 from tetkik.values import SYSTEM, Role, View

@@ -15,14 +15,14 @@ from tetkik.cli.options import LearnedRowsOption, Replicates, TableAsJson, argum
 from tetkik.cli.tables import add_row, deliver, show_parts, signed, table
 from tetkik.errors import UsageError
 from tetkik.lab.caption.baselines import Nearness
-from tetkik.lab.caption.data import Split
+from tetkik.lab.caption.prepared import Split
 from tetkik.lab.engine.options import LearnedTreatment
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from tetkik.lab.caption.figures import CaptionEvaluation, System
-    from tetkik.lab.caption.metrics.bertscore import BertScoreOptions
+    from tetkik.lab.caption.metrics.scores import BertScoreOptions
 
 BertModel = Annotated[
     str | None,
@@ -71,7 +71,7 @@ def evaluate(
     from tetkik.lab.caption.evaluate import EvaluationOptions, check_rows, decode_captions, judge_captions
     from tetkik.lab.caption.evaluation_page import write_evaluation
     from tetkik.lab.caption.prepared import open_prepared
-    from tetkik.lab.engine.evaluation_page import check_target
+    from tetkik.lab.engine.charts import check_target
     from tetkik.lab.engine.precision import launched_accelerator
     from tetkik.lab.engine.session import silence
 
@@ -114,7 +114,7 @@ def evaluate(
 
 
 def _bertscore(model: str | None, layer: int | None, idf: bool) -> BertScoreOptions | None:
-    from tetkik.lab.caption.metrics.bertscore import BertScoreOptions
+    from tetkik.lab.caption.metrics.scores import BertScoreOptions
 
     if model is None:
         if layer is not None or idf:

@@ -11,8 +11,7 @@ from tetkik.cli.tables import table
 from tetkik.errors import OutputError
 
 if TYPE_CHECKING:
-    from tetkik.lab.caption.training.plan import CachePlan, Plan, Setting
-    from tetkik.lab.caption.training.plan_evaluation import EvaluationPlan
+    from tetkik.lab.caption.training.plan import CachePlan, EvaluationPlan, Plan, Setting
     from tetkik.lab.caption.training.plan_memory import PassMemory
 
 _MIB, _GIB = 2**20, 2**30

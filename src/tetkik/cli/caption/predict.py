@@ -8,8 +8,8 @@ from rich.text import Text
 
 from tetkik.cli.caption.options import Base, BatchSize, Decoding, Model, Quantised
 from tetkik.cli.console import out, print_json_line, shown, t
-from tetkik.cli.findings.answer import say_indented
 from tetkik.cli.findings.inputs import Images, require_images, show_answers
+from tetkik.cli.findings.predict import say_indented
 from tetkik.cli.options import LinesAsJson, Paths, option, with_options
 from tetkik.values import DISCLAIMER
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from tetkik.cli.console import note, out, print_json_line, print_line, progress, shown, t, warn, writing
 from tetkik.cli.options import FiguresAsJson, argument, option
 from tetkik.cli.tables import table, totals
-from tetkik.lab.caption.sources.source import SourceKind
+from tetkik.lab.caption.sources.opening import SourceKind
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -12,7 +12,7 @@ from tetkik.cli.console import note, out, print_line, progress, show_notice, t, 
 from tetkik.cli.options import argument, check_output_folder, option, with_options
 from tetkik.cli.tables import metrics_shown
 from tetkik.errors import UsageError
-from tetkik.lab.caption.data import Split
+from tetkik.lab.caption.prepared import Split
 from tetkik.lab.caption.training.options import CaptionTraining
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ def train(
     if plan:
         from tetkik.cli.caption.plan import show_plan
         from tetkik.lab.caption.training.features import feature_store
-        from tetkik.lab.caption.training.plan import plan_training
-        from tetkik.lab.caption.training.plan_evaluation import plan_evaluation
+        from tetkik.lab.caption.training.plan import plan_evaluation, plan_training
 
         if test and data is not None:
             _check_test_rows(data)
@@ -111,7 +110,7 @@ def _check_test_rows(data: Prepared) -> None:
 
 def _test_folder(data: Prepared, folder: Path) -> Path:
     """Where the figures on the test split go: a fault is reported before the training and not after."""
-    from tetkik.lab.engine.evaluation_page import check_target
+    from tetkik.lab.engine.charts import check_target
 
     _check_test_rows(data)
     judged = folder.with_name(f"{folder.name}-test")

@@ -5,14 +5,11 @@ from __future__ import annotations
 import typer
 
 from tetkik.cli.console import t
-from tetkik.cli.findings.calibrate import calibrate
-from tetkik.cli.findings.compare import compare
-from tetkik.cli.findings.evaluate import evaluate
+from tetkik.cli.findings.evaluate import calibrate, compare, evaluate, reference
 from tetkik.cli.findings.export_feedback import export_feedback
 from tetkik.cli.findings.import_ import import_checkpoint
 from tetkik.cli.findings.predict import predict
 from tetkik.cli.findings.quantize import quantize
-from tetkik.cli.findings.reference import reference
 from tetkik.cli.findings.sources import sources
 from tetkik.cli.findings.train import train
 from tetkik.cli.findings_gate import train_gate

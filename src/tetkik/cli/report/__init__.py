@@ -6,10 +6,8 @@ import typer
 
 from tetkik.cli.console import t
 from tetkik.cli.report import passages
-from tetkik.cli.report.check import check
-from tetkik.cli.report.draft import draft
+from tetkik.cli.report.draft import check, draft, teach
 from tetkik.cli.report.evaluate import evaluate
-from tetkik.cli.report.teach import teach
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.command("draft", help=t("From an image or its findings to a draft report and its documents."))(draft)

@@ -7,12 +7,10 @@ import typer
 from tetkik.cli.console import t
 from tetkik.cli.triage.clean import clean
 from tetkik.cli.triage.collect import collect
-from tetkik.cli.triage.compare import compare
-from tetkik.cli.triage.evaluate import evaluate
+from tetkik.cli.triage.evaluate import compare, evaluate, reference
 from tetkik.cli.triage.export_feedback import export_feedback
 from tetkik.cli.triage.import_ import import_model
 from tetkik.cli.triage.predict import predict
-from tetkik.cli.triage.reference import reference
 from tetkik.cli.triage.train import train
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)

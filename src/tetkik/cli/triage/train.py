@@ -15,7 +15,7 @@ from tetkik.cli.options import BundleFolder, check_output_folder, option, with_o
 from tetkik.cli.tables import metrics_shown
 from tetkik.cli.triage.evaluate import Data, Invented, say_left_out
 from tetkik.lab.engine.tracking import Tracker
-from tetkik.lab.triage.transformer.options import TransformerOptions
+from tetkik.lab.triage.transformer.data import TransformerOptions
 from tetkik.values import DEPARTMENTS, ProgressCallback
 
 if TYPE_CHECKING:

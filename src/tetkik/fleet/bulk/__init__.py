@@ -1,6 +1,5 @@
 """Bulk scoring: folders, tables and buckets in, Parquet out, by local processes or on a Ray cluster."""
 
-from tetkik.fleet.bulk.job import make_job
-from tetkik.fleet.bulk.run import BulkResult, run_bulk
+from tetkik.fleet.bulk.run import BulkResult, make_job, run_bulk
 
 __all__ = ["BulkResult", "make_job", "run_bulk"]

@@ -11,9 +11,8 @@ from itertools import islice
 from typing import Any
 
 from tetkik.errors import InputError, OutputError, UsageError
-from tetkik.fleet.bulk.job import Job
 from tetkik.fleet.bulk.local import checked, scored
-from tetkik.fleet.bulk.run import Entries, as_bytes, from_bytes
+from tetkik.fleet.bulk.run import Entries, Job, as_bytes, from_bytes
 from tetkik.fleet.ray_port import asks_for_token
 
 _WAVE = 2000

@@ -31,7 +31,7 @@ from tetkik.records.cases.identity_comparison import compare_with_patient, perso
 from tetkik.records.database import Records
 from tetkik.records.images import receiving
 from tetkik.records.images.receiving import ReceivedView
-from tetkik.records.schema.receiving import ReceivedStudy
+from tetkik.records.schema.orders import ReceivedStudy
 from tetkik.records.schema.trail import AuditRow
 from tetkik.settings import Settings
 from tetkik.turkish import fold

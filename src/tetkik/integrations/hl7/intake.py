@@ -49,8 +49,7 @@ from tetkik.turkish import fold
 from tetkik.values.access import Actor
 from tetkik.values.document import ReportDocument
 from tetkik.values.states import LinkReason, OrderState
-from tetkik.workflow.patient_comparison import compare_unaudited
-from tetkik.workflow.patient_merge import link
+from tetkik.workflow.patients import compare_unaudited, link
 
 # The acknowledgment of a message (ACK, chapter 2.9 and 2.14): whether it was taken, and why not.
 

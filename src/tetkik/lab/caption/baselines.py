@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tetkik.files import written_whole
 from tetkik.lab.caption.embeddings import Embeddings, embeddings_of, most_alike
 from tetkik.lab.caption.metrics.scores import quick_scores
-from tetkik.lab.caption.metrics.tokens import treebank_words
+from tetkik.lab.caption.metrics.word_overlap import treebank_words
 from tetkik.lab.engine.processes import gathered
 from tetkik.statistics import Ints
 from tetkik.values import ProgressCallback

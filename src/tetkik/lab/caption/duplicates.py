@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.lab.caption.data import Split
+from tetkik.lab.caption.prepared import Split
 from tetkik.lab.engine.duplicate_images import SIDE, bits_apart, correlation
 
 NEAR = 0.995

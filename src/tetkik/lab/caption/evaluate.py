@@ -25,7 +25,6 @@ from tetkik.lab.caption.baselines import (
     nearest_rows,
     pixel_embeddings,
 )
-from tetkik.lab.caption.data import Split, group_numbers
 from tetkik.lab.caption.decoded import decode_rows, model_identity
 from tetkik.lab.caption.embeddings import Embeddings, embedding
 from tetkik.lab.caption.figures import (
@@ -40,20 +39,22 @@ from tetkik.lab.caption.figures import (
     System,
 )
 from tetkik.lab.caption.interpretation import interpret
-from tetkik.lab.caption.leakage import match_learned
-from tetkik.lab.caption.metrics.bertscore import BertScoreOptions, check_bertscore
 from tetkik.lab.caption.metrics.scores import (
+    BertScoreOptions,
     CaptionScores,
     Concepts,
     Wanted,
+    check_bertscore,
     concept_dictionary,
     concept_f1_rows,
     replicates,
     score_systems,
 )
-from tetkik.lab.engine.learned_report import divide
+from tetkik.lab.caption.prepare import match_learned
+from tetkik.lab.caption.prepared import Split, group_numbers
 from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.lab.engine.processes import ALONE
+from tetkik.lab.engine.results import divide
 from tetkik.language import Sentence
 from tetkik.statistics import ClusterBootstrap, Floats, Ints, percentile_interval
 from tetkik.values import ProgressCallback

@@ -12,9 +12,8 @@ import numpy as np
 
 from tetkik.lab.caption.figures import MODEL, NEAREST, SYSTEM_NAMES, CaptionEvaluation, ExampleKind
 from tetkik.lab.caption.metrics.scores import METRIC_NAMES, METRICS
-from tetkik.lab.engine import evaluation_page as engine
-from tetkik.lab.engine.evaluation_page import check_target
-from tetkik.lab.engine.style import ACCENT, GREY, MAIN, axes
+from tetkik.lab.engine import charts as engine
+from tetkik.lab.engine.charts import ACCENT, GREY, MAIN, axes, check_target
 from tetkik.language import Language, Sentence, translate
 
 if TYPE_CHECKING:

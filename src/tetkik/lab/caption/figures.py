@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.caption.network import DecodingOptions
-from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.metrics.scores import METRICS, CaptionScores
-from tetkik.lab.engine.learned_report import LearnedReport
-from tetkik.lab.engine.results import fields_json, to_json
+from tetkik.lab.caption.prepared import Split
+from tetkik.lab.engine.results import LearnedReport, fields_json, to_json
 from tetkik.language import Language, Sentence
 from tetkik.statistics import Floats, Interval
 

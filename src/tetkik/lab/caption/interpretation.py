@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.figures import SYSTEM_NAMES, CaptionEvaluation, System
 from tetkik.lab.caption.metrics.scores import METRIC_NAMES
-from tetkik.lab.engine.learned_report import around
-from tetkik.lab.engine.results import bracket
+from tetkik.lab.caption.prepared import Split
+from tetkik.lab.engine.results import around, bracket
 from tetkik.language import Sentence
 
 COLLAPSED = 0.2

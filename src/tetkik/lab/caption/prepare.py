@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -17,23 +17,191 @@ from shutil import disk_usage
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tetkik._version import __version__
-from tetkik.bundle import staged_folder
+from tetkik.bundle.store import sha256_of, staged_folder
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.errors import DataError, OutputError, UsageError
-from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split
 from tetkik.lab.caption.decoding import Decoded, Failed, decoded, workers_for
 from tetkik.lab.caption.duplicates import DuplicatePair, LaterSplits, Likeness
-from tetkik.lab.caption.prepared import CONCEPTS, FORMAT_VERSION, PREPARED, is_prepared
-from tetkik.lab.caption.sources import Source
-from tetkik.lab.caption.sources.files import is_missing
-from tetkik.lab.caption.sources.source import SourceKind
-from tetkik.lab.caption.split_writer import SplitFiles, SplitWriter, Tally
+from tetkik.lab.caption.prepared import (
+    CONCEPTS,
+    FORMAT_VERSION,
+    PREPARED,
+    ROWS,
+    CaptionRow,
+    LeftOut,
+    Reason,
+    ShardFile,
+    ShardWriter,
+    Split,
+    is_prepared,
+    write_array,
+)
+from tetkik.lab.caption.sources.opening import Source, SourceKind, is_missing
+from tetkik.lab.caption.text import caption_print, clean_caption, word_count
+from tetkik.lab.engine.learned_rows import LearnedMatch, LearnedRows, Pictures, read_learned
 from tetkik.lab.engine.session import public_name
 
 if TYPE_CHECKING:
+    from tetkik.bundle.store import Bundle
     from tetkik.caption.families.staged import CaptionTokenizer
-    from tetkik.values import ProgressCallback
+    from tetkik.lab.caption.prepared import Part
+    from tetkik.values.common import ProgressCallback
+
+
+# Whether a model has seen the rows that it is judged on: in training, or when its epoch was chosen.
+
+
+_BATCH = 256
+
+
+def pictures_of(part: Part) -> Pictures:
+    """The pictures of a split: the same where their decoded pixels are, whatever the square."""
+
+    def squares() -> Iterator[NDArray[np.uint8]]:
+        for _, batch in part.stream(_BATCH):
+            yield batch
+
+    return Pictures(part.prints, Pictures.of(squares()).thumbnails)
+
+
+def long_captions(part: Part) -> list[str]:
+    """Captions of eight words or more; a shorter one is blank, for it may repeat by chance."""
+    is_long = part.caption_prints != 0
+    return [caption if long else "" for caption, long in zip(part.captions, is_long.tolist(), strict=True)]
+
+
+def match_learned(part: Part, bundle: Bundle) -> LearnedMatch | None:
+    """Which rows of `part` the model saw, by picture or by caption; None where it does not tell."""
+    learned: LearnedRows | None = read_learned(bundle)
+    if learned is None:
+        return None
+    pictures, captions = learned.match_pictures(pictures_of(part)), learned.match_texts(long_captions(part))
+    same = pictures.same | (captions.same & (part.caption_prints != 0))
+    return LearnedMatch(same, (pictures.near | captions.near) & ~same, learned.complete)
+
+
+# One split is written: its rows, its columns and its shards.
+
+
+_TOKENISED = 1024
+"""Captions that are tokenised together."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was met in a split, kept or not; `colour` counts what is not grey to the eye."""
+
+    listed: int = 0
+    rgb: int = 0
+    rgb_grey: int = 0
+    colour: int = 0
+    left_out: Counter[Reason] = field(default_factory=Counter)
+
+    def add(self, picture: Decoded) -> None:
+        self.rgb += picture.mode == "RGB"
+        self.rgb_grey += picture.mode == "RGB" and picture.grey
+        self.colour += not picture.grey
+
+
+@dataclass(frozen=True, slots=True)
+class RowLine:
+    """A row as `rows.jsonl` keeps it, and the 64 bits of its words."""
+
+    caption: str
+    print: int
+    content: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SplitFiles:
+    """A split that was written; `others` are its rows and columns, token counts those before the cut."""
+
+    rows: int
+    shards: tuple[ShardFile, ...]
+    others: tuple[ShardFile, ...]
+    words: Sequence[int]
+    token_counts: Sequence[int]
+    cut: int
+    licences: Counter[str]
+
+
+class SplitWriter:
+    """Writes a split row by row; used as a context, so that its file is closed whatever happens."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self._shards = ShardWriter(folder, limit)
+        # A surrogate that stands alone cannot be written as UTF-8; this escapes it as JSON does.
+        self._rows = (folder / ROWS).open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
+        self._captions: list[str] = []
+        self._prints: list[int] = []
+        self._caption_prints: list[int] = []
+        self._licences: Counter[str] = Counter()
+
+    def __enter__(self) -> SplitWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._rows.close()
+
+    def line(self, row: CaptionRow) -> RowLine:
+        """The row with its caption cleaned; as the source has it too, where that is another."""
+        caption = clean_caption(row.caption)
+        content: dict[str, Any] = {"id": row.id, "file": row.file, "caption": caption}
+        if caption != row.caption:
+            content["source_caption"] = row.caption
+        content |= {"group": row.group, "concepts": row.concepts, "licence": row.licence}
+        return RowLine(caption, caption_print(caption), content)
+
+    def add(self, line: RowLine, picture: Decoded) -> None:
+        self._shards.add(picture.square)
+        content = {**line.content, "mode": picture.mode}
+        self._rows.write(json.dumps(content, ensure_ascii=False) + "\n")
+        self._captions.append(line.caption)
+        self._prints.append(picture.print)
+        self._caption_prints.append(line.print)
+        self._licences[line.content["licence"] or "unknown"] += 1
+
+    def finish(self, tokenizer: CaptionTokenizer | None, max_tokens: int) -> SplitFiles:
+        self._shards.close()
+        self._rows.close()
+        columns: dict[str, NDArray[Any]] = {
+            "prints": np.array(self._prints, np.uint64),
+            "caption_prints": np.array(self._caption_prints, np.uint64),
+            "colour": np.array(self._shards.colour, bool),
+        }
+        counts: list[int] = []
+        if tokenizer is not None:
+            parts: list[NDArray[np.int32]] = []
+            for start in range(0, len(self._captions), _TOKENISED):
+                parts += tokenizer.encode(self._captions[start : start + _TOKENISED])
+            counts = [len(part) for part in parts]
+            parts = [part[:max_tokens].astype(np.int32) for part in parts]
+            columns["tokens"] = np.concatenate([np.zeros(0, np.int32), *parts])
+            columns["token_ends"] = np.cumsum([len(part) for part in parts], dtype=np.int64)
+        count = len(self._captions)
+        rows = self._folder / ROWS
+        return SplitFiles(
+            rows=count,
+            shards=tuple(self._shards.files),
+            others=(
+                ShardFile(ROWS, count, rows.stat().st_size, sha256_of(rows)),
+                *(
+                    write_array(self._folder / f"{name}.npy", values, count)
+                    for name, values in columns.items()
+                ),
+            ),
+            words=tuple(map(word_count, self._captions)),
+            token_counts=tuple(counts),
+            cut=sum(length > max_tokens for length in counts),
+            licences=self._licences,
+        )
+
 
 LEFT_OUT = "left_out.csv"
 DUPLICATES = "duplicates.csv"

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,8 +28,206 @@ from numpy.typing import NDArray
 from tetkik.bundle.store import sha256_of
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.errors import DataError
-from tetkik.lab.caption.data import Split
-from tetkik.lab.caption.shards import ShardFile, Shards, check_file, damaged, map_array
+from tetkik.statistics.intervals import Ints
+
+# A captioned image as a source lists it, and the part of the data it belongs to.
+
+
+class Split(StrEnum):
+    """A part of the data. Nothing is chosen on `test`, and training never opens it."""
+
+    TRAIN = "train"
+    VALID = "valid"
+    TEST = "test"
+
+
+class Reason(StrEnum):
+    """Why a row is left out."""
+
+    NO_FILE = "its image file is missing"
+    UNREADABLE = "its image cannot be read"
+    UNSAFE_NAME = "its name leads out of the folder"
+    NO_CAPTION = "it has no caption"
+    NO_SPLIT = "its split is not known"
+    REPEATED = "its name stands there twice"
+    NOT_RGB = "its file is not stored as RGB"
+    COPY = "its picture is also in a later split"
+    SAID = "its caption is also in a later split"
+
+
+def group_numbers(groups: Sequence[str | None], rows: Iterable[int]) -> Ints:
+    """(rows,): which of `rows` belong together; a row of an unknown group is one of its own."""
+    names: list[object] = [groups[row] or row for row in rows]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[name] for name in names], np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionRow:
+    """One image with its caption, before anything is read.
+
+    `read` gives the bytes of its file, FileNotFoundError where there is none. A `group` (the case,
+    or the article) must not cross splits.
+    """
+
+    id: str
+    caption: str
+    split: Split
+    read: Callable[[], bytes]
+    file: str
+    group: str | None = None
+    concepts: tuple[str, ...] = ()
+    licence: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A row that cannot be used; `split` as the source has it, `detail` what the reason does not say."""
+
+    id: str
+    split: str
+    file: str
+    reason: Reason
+    detail: str = ""
+
+
+_CUI = re.compile(r"C\d{7}")
+_MOST = 500
+"""Concepts of one row; more are no concepts of one image."""
+
+
+def is_cui(text: str) -> bool:
+    """Whether it is a concept unique identifier: C and seven digits (UMLS Reference Manual, chapter 2)."""
+    return _CUI.fullmatch(text) is not None
+
+
+def concepts_of(cell: str) -> tuple[str, ...]:
+    """The concepts in a cell, each once: CUIs wherever they stand, else tags apart by `
+
+    `, or else by `;`.
+    """
+    found: Iterable[str] = _CUI.findall(cell.upper())
+    if not found:
+        found = (tag.strip() for tag in cell.split("|" if "|" in cell else ";"))
+    return tuple(dict.fromkeys(tag for tag in found if tag))[:_MOST]
+
+
+def joined(*parts: Iterable[str]) -> tuple[str, ...]:
+    """Several lists as one, each concept once."""
+    return tuple(dict.fromkeys(tag.strip() for part in parts for tag in part if tag and tag.strip()))[:_MOST]
+
+
+# Prepared pictures and columns on disk: NumPy's own files, read through memory maps.
+#
+# A shard is a row of uint8: one square after another, (size, size) where its three channels are equal, else
+# (size, size, 3); the column `colour` says which. Nothing is lost by it, and most radiology is grey.
+
+
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFile:
+    """A file of a prepared folder as `prepared.json` lists it."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+def write_array(path: Path, values: NDArray[Any], rows: int) -> ShardFile:
+    """Write a file with the values of so many rows."""
+    np.save(path, values, allow_pickle=False)
+    return ShardFile(path.name, rows, path.stat().st_size, sha256_of(path))
+
+
+def map_array(folder: Path, file: ShardFile) -> NDArray[Any]:
+    """What `write_array` wrote, memory-mapped and read-only; its size and header are checked."""
+    path = folder / file.name
+    check_file(path, file)
+    try:
+        values: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        raise damaged(path) from None
+    return values
+
+
+class ShardWriter:
+    """Takes squares one at a time and writes a shard whenever `limit` bytes of pixels have come."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self._folder = folder
+        self._limit = limit
+        self._squares: list[Bytes] = []
+        self._bytes = 0
+        self.colour: list[bool] = []
+        self.files: list[ShardFile] = []
+
+    def add(self, square: Bytes) -> None:
+        """One picture, (size, size), uint8, where it is grey; else (size, size, 3)."""
+        self._squares.append(square.reshape(-1))
+        self.colour.append(square.ndim == 3)
+        self._bytes += square.nbytes
+        if self._bytes >= self._limit:
+            self.close()
+
+    def close(self) -> None:
+        if self._squares:
+            path = self._folder / f"shard-{len(self.files):05d}.npy"
+            self.files.append(write_array(path, np.concatenate(self._squares), len(self._squares)))
+            self._squares, self._bytes = [], 0
+
+
+class Shards:
+    """The squares of one split, in order, over all its shards; `colour`, (rows,), is that of the writer."""
+
+    def __init__(
+        self, folder: Path, files: Sequence[ShardFile], size: int, colour: NDArray[np.bool_]
+    ) -> None:
+        self._size = size
+        self._parts = [map_array(folder, file) for file in files]
+        self._starts = np.cumsum([0, *(file.rows for file in files)])
+        if len(colour) != len(self):
+            raise damaged(folder)
+        self._lengths = np.where(colour, 3, 1) * size**2
+        ends = np.cumsum([0, *self._lengths])
+        self._begins = ends[:-1] - np.repeat(ends[self._starts[:-1]], np.diff(self._starts))
+        lengths = np.diff(ends[self._starts])
+        for file, part, length in zip(files, self._parts, lengths, strict=True):
+            if part.dtype != np.uint8 or part.shape != (length,):
+                raise damaged(folder / file.name)
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def squares(self, rows: NDArray[np.int64]) -> Bytes:
+        """(rows, size, size, 3), uint8, of rows in any order."""
+        rows = np.asarray(rows, np.int64)
+        if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
+            raise IndexError(f"rows must be 0 to {len(self) - 1}")
+        found = np.empty((len(rows), self._size, self._size, 3), np.uint8)
+        shards = np.searchsorted(self._starts, rows, side="right") - 1
+        places = zip(shards.tolist(), self._begins[rows].tolist(), self._lengths[rows].tolist(), strict=True)
+        for square, (shard, begin, length) in zip(found, places, strict=True):
+            square[:] = self._parts[shard][begin : begin + length].reshape(self._size, self._size, -1)
+        return found
+
+
+def damaged(path: Path) -> DataError:
+    """What to say of a prepared file that is not as it was written."""
+    return DataError("{path} is cut short or altered; run `tetkik caption prepare` again.", path=path)
+
+
+def check_file(path: Path, file: ShardFile) -> None:
+    """Whether the file is there and as long as it was written."""
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise DataError("{path} is missing; run `tetkik caption prepare` again.", path=path) from None
+    if size != file.bytes:
+        raise damaged(path)
+
 
 FORMAT_VERSION = 1
 PREPARED = "prepared.json"

@@ -5,32 +5,132 @@ Every text of an evaluation is given as it shall stand: its caller knows what it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+import csv
+import io
+import json
+import math
+import os
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from tetkik.lab.engine.style import (
-    ACCENT,
-    GREY,
-    INK,
-    MAIN,
-    PALE,
-    axes,
-    png,
-    series_colour,
-    shades,
-    styled,
-    wrapped,
-)
-from tetkik.language import Language, translate
-from tetkik.statistics import Floats, Interval, ReliabilityBin
+from tetkik.documents.write import write_files
+from tetkik.errors import MissingExtra, OutputError
+from tetkik.language import Language, Sentence, translate
+from tetkik.statistics.calibration import ReliabilityBin
+from tetkik.statistics.intervals import Floats, Interval
+from tetkik.values.common import DISCLAIMER
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+    from jinja2 import Environment
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+# How every picture looks: calm, with Turkish letters, readable at a glance; and a picture as PNG.
+
+
+INK, GREY, PALE = "#22303c", "#8a949e", "#d9dee3"
+MAIN, ACCENT = "#1f6f8b", "#d1603d"
+_STYLE: Any = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib and has ğ, ş, ı, İ
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GREY,
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 12,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+_DPI = 144
+_WRAP = 18
+"""Characters of a label on one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture: its file name, its title (an English template) and its bytes (PNG)."""
+
+    name: str
+    title: str
+    png: bytes
+
+
+@contextmanager
+def styled(changes: Any = MappingProxyType({})) -> Iterator[None]:
+    """One style for what is drawn within the block; `changes` of it by the names of matplotlib's rcParams."""
+    import matplotlib as mpl
+
+    with mpl.rc_context():
+        # A user's matplotlibrc must not change the pictures.
+        mpl.rcdefaults()
+        mpl.rcParams.update({**_STYLE, **changes})
+        yield
+
+
+def png(figure: Figure) -> bytes:
+    """`figure` as PNG; the same figure gives the same bytes with the same matplotlib."""
+    buffer = io.BytesIO()
+    # No software version in the file.
+    figure.savefig(buffer, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def axes(width: float, height: float, layout: Literal["constrained"] | None = None) -> tuple[Figure, Axes]:
+    """A figure of `width` by `height` inches with one pair of axes."""
+    # Not pyplot: it keeps figures alive and chooses a backend of its own.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout=layout)
+    return figure, figure.add_subplot()
+
+
+def wrapped(label: str) -> str:
+    """`label` on lines short enough for the edge of a matrix."""
+    return "\n".join(textwrap.wrap(label, _WRAP, break_long_words=False))
+
+
+def shades() -> Any:
+    """A colour map from nearly white to a dark blue."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("tetkik", ["#f4f6f8", "#9cc5d3", MAIN, "#0d3b4c"])
+
+
+def diverging() -> Any:
+    """A colour map from orange (less) over nearly white to blue (more)."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list(
+        "tetkik_diverging", [ACCENT, "#f6d9cd", "#f4f6f8", "#9cc5d3", MAIN]
+    )
+
+
+def series_colour(place: int) -> str:
+    """The colour of the `place`th of several series (ten, then again)."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return to_hex(colormaps["tab10"](place % 10))
+
 
 _SHADE = 0.6
 """A power under 1 keeps a few errors visible beside hundreds of hits."""
@@ -238,3 +338,119 @@ def _lines(plot: Axes, epochs: Sequence[Any], name: str, colour: str, legend: st
                 *zip(*points, strict=True), color=colour, alpha=alpha, marker="o", markersize=3, label=legend
             )
             legend = None
+
+
+# An evaluation as files: `metrics.json`, the pictures, one table, and one page with all of it.
+
+
+PAGE = "report.html"
+
+
+class Evaluation(Protocol):
+    """What `evaluation.html.jinja` shows of every capability; its JSON is `metrics.json`."""
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def interpretation(self) -> tuple[Sentence, ...]: ...
+
+    @property
+    def not_computed(self) -> Mapping[str, Sentence]: ...
+
+    def as_json(self, language: Language = ...) -> dict[str, Any]: ...
+
+
+EvaluationT = TypeVar("EvaluationT", bound=Evaluation)
+Plot = tuple[str, str, Callable[[EvaluationT, Language], "Figure"]]
+"""File name, title (an English template), and what draws it."""
+
+
+def check_target(folder: Path) -> None:
+    """Fail before the long work where writing would fail after it."""
+    above = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    if not above.is_dir():
+        raise OutputError("{folder} is a file; choose a folder as --out.", folder=above)
+    if not os.access(above, os.W_OK):
+        raise OutputError("{folder} cannot be written; choose another folder as --out.", folder=above)
+    for package in ("matplotlib", "jinja2"):
+        if find_spec(package) is None:
+            raise MissingExtra(
+                "Pictures and pages need {package}; `pip install 'tetkik[train]'`.", package=package
+            )
+
+
+def drawn(
+    evaluation: EvaluationT, plots: Iterable[Plot[EvaluationT]], language: Language
+) -> tuple[Picture, ...]:
+    """Every plot as PNG. Needs matplotlib."""
+    with styled():
+        return tuple(Picture(name, title, png(draw(evaluation, language))) for name, title, draw in plots)
+
+
+def write_evaluation(
+    evaluation: Evaluation,
+    folder: Path,
+    language: Language,
+    *,
+    template: str,
+    pictures: Sequence[Picture],
+    table: tuple[str, str],
+    more_tables: Mapping[str, str] = MappingProxyType({}),
+    **values: object,
+) -> tuple[Path, ...]:
+    """Write `report.html`, its pictures, `metrics.json` and its tables into `folder`: all of it, or nothing.
+
+    An earlier evaluation in the folder is replaced; other files there are left alone. `template` is
+    `CAPABILITY/NAME.html.jinja` in the lab, which extends `evaluation.html.jinja` and gets `values` too.
+    """
+    package, _, name = template.partition("/")
+    environment = page_environment(f"tetkik.lab.{package}", language, pictures)
+    page = environment.get_template(name).render(evaluation=evaluation, **values)
+    contents = {picture.name: picture.png for picture in pictures}
+    figures = json.dumps(evaluation.as_json(language), ensure_ascii=False, indent=2, allow_nan=False)
+    texts = {"metrics.json": figures + "\n", table[0]: table[1], **more_tables, PAGE: page}
+    return write_files(contents | {name: text.encode("utf-8") for name, text in texts.items()}, folder)
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return lines.getvalue()
+
+
+def decimals(value: float) -> str:
+    """Six decimals, as `predict --json` has them; empty for NaN."""
+    return "" if math.isnan(value) else f"{value:.6f}"
+
+
+def page_environment(package: str, language: Language, pictures: Sequence[Picture] = ()) -> Environment:
+    """What renders the pages of `package`, which extend `page.html.jinja`, self-contained. Needs jinja2."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    # A label comes from a user's table and may hold anything: everything is escaped.
+    environment = Environment(
+        loader=FileSystemLoader([str(resources.files(name)) for name in (package, "tetkik.lab.engine")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["t"] = lambda template, **values: translate(template, language, **values)
+    environment.globals["language"] = language
+    environment.globals["disclaimer"] = DISCLAIMER[language.value]
+    environment.globals["pictures"] = [
+        (picture.name, translate(picture.title, language), base64.b64encode(picture.png).decode("ascii"))
+        for picture in pictures
+    ]
+    environment.filters["figure"] = lambda value, form="{:.3f}": "–" if value is None else form.format(value)
+    environment.filters["change"] = lambda value: f"{value:+.3f}"
+    environment.filters["interval"] = _interval
+    environment.filters["say"] = lambda sentence: sentence.in_language(language)
+    return environment
+
+
+def _interval(interval: Interval | None, form: str = "{:.3f}") -> str:
+    return f"{form.format(interval.low)} … {form.format(interval.high)}" if interval else "–"

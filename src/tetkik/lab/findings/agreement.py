@@ -19,9 +19,8 @@ import numpy as np
 from tetkik.errors import DataError
 from tetkik.lab.engine.splits import key_hashes
 from tetkik.lab.engine.tables import read_table
-from tetkik.lab.findings.sources.label_mapping import GOOGLE, Meaning
 from tetkik.lab.findings.sources.nih import nih_truth
-from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, Truth
+from tetkik.lab.findings.sources.rows import ABSENT, GOOGLE, PRESENT, UNKNOWN, Meaning, Truth
 from tetkik.statistics import ClusterBootstrap, Floats, Interval, percentile_interval, ratio
 from tetkik.values import FINDING_LABELS
 

@@ -10,58 +10,139 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tetkik.bundle import (
-    REFERENCE,
-    Bundle,
-    CardSection,
-    Manifest,
-    Metric,
-    Task,
-    bundle_id,
-    finish_bundle,
-    open_bundle,
-    staged_folder,
-    write_manifest,
-)
-from tetkik.bundle.card import card_words
+from tetkik.bundle.card import REFERENCE, CardSection, card_words, finish_bundle
+from tetkik.bundle.manifest import Manifest, Metric, Task, bundle_id
+from tetkik.bundle.store import Bundle, open_bundle, staged_folder, write_manifest
 from tetkik.choices import Device
 from tetkik.errors import DataError, TetkikError
 from tetkik.findings.onnx_model import preprocessing_of
-from tetkik.findings.operating_points import DIGITS, screen
+from tetkik.findings.operating_points import DIGITS, OperatingPoint, screen
 from tetkik.findings.operating_points import OperatingPoints as BundlePoints
 from tetkik.findings.predict import Findings, load_findings
 from tetkik.lab.engine.card import cell, markdown_table
 from tetkik.lab.engine.duplicate_images import SIDE, duplicate_images
-from tetkik.lab.engine.learned_report import LearnedReport
 from tetkik.lab.engine.learned_rows import LEARNED, LearnedMatch, LearnedRows, Pictures, read_learned
 from tetkik.lab.engine.options import LearnedTreatment
+from tetkik.lab.engine.results import LearnedReport
 from tetkik.lab.engine.splits import folds
-from tetkik.lab.findings.calibrated import FIGURES, Calibrated, Change, LabelChange
 from tetkik.lab.findings.data import LabelledImages
 from tetkik.lab.findings.evaluate import judge
-from tetkik.lab.findings.figures import Judged, Screening, Unscored
 from tetkik.lab.findings.learned import learned_among, read_pictures
 from tetkik.lab.findings.predictions import Predictions, answer_all, gather
 from tetkik.lab.findings.reference import ReferenceImages, make_reference
 from tetkik.lab.findings.sources.rows import Truth, in_columns
-from tetkik.lab.findings.summaries import metrics_of, screening_figures, words_separate
-from tetkik.lab.findings.thresholds import Rule
-from tetkik.lab.findings.training.held_out import (
-    HeldOut,
-    OperatingPoints,
-    cross_calibrated,
+from tetkik.lab.findings.summaries import (
+    Judged,
+    Screening,
+    Unscored,
+    metrics_of,
+    screening_figures,
+    words_separate,
 )
+from tetkik.lab.findings.thresholds import Rule
+from tetkik.lab.findings.training.held_out import HeldOut, OperatingPoints, cross_calibrated
 from tetkik.lab.findings.training.label_counts import LabelCounts, count_labels
-from tetkik.lab.findings.training.preparation import data_digest
+from tetkik.lab.findings.training.runs import data_digest
 from tetkik.language import Sentence, translate
 from tetkik.settings import settings
-from tetkik.statistics import Bools, Floats
-from tetkik.values import FindingsResult, ProgressCallback, ThresholdOn
+from tetkik.statistics.intervals import Bools, Floats
+from tetkik.values.common import ProgressCallback
+from tetkik.values.finding import FindingsResult, ThresholdOn
+
+# What `tetkik findings calibrate` came to: the new bundle, and what became of each label.
+
+
+FIGURES = ("auroc", "sensitivity", "specificity", "precision")
+
+
+class Change(StrEnum):
+    """What became of a label."""
+
+    CALIBRATED = "calibrated"
+    KEPT = "kept"
+    """Too few cases: it is read as before."""
+    NOT_ASSESSED = "not_assessed"
+    """Its scores do not tell these images apart: it is no longer assessed."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelChange:
+    """What became of one label, with its figures where it was calibrated."""
+
+    counts: LabelCounts
+    change: Change
+    before: OperatingPoint
+    after: OperatingPoint | None
+    figures: dict[str, Metric]
+    """By name without the label; `precision` is of what drafts state."""
+
+    @property
+    def label(self) -> str:
+        return self.before.label
+
+    def as_json(self) -> dict[str, Any]:
+        figures = {name: self.figures.get(name) for name in FIGURES}
+        return {
+            "change": self.change.value,
+            **{name: getattr(self.counts, name) for name in ("present", "absent")},
+            **{name: getattr(self.counts, name) for name in ("present_groups", "absent_groups")},
+            "before": _point_json(self.before),
+            "after": None if self.after is None else _point_json(self.after),
+            **{
+                name: found and found.model_dump(include={"value", "low", "high", "n"})
+                for name, found in figures.items()
+            },
+        }
+
+
+def _point_json(point: OperatingPoint) -> dict[str, Any]:
+    return {
+        "threshold": point.threshold,
+        "threshold_on": point.on.value,
+        "asserts": point.asserts,
+        "rules_out": point.rules_out,
+    }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibrated:
+    """The new bundle, and how it came about."""
+
+    bundle: Bundle
+    source: str
+    images: int
+    """Those that were scored."""
+    groups: int
+    learned: LearnedReport
+    same_patient: int
+    """Images left out as of the patient of a learned one."""
+    unscored: Unscored
+    labels: tuple[LabelChange, ...]
+    screening: tuple[Screening, ...]
+
+    def of(self, change: Change) -> list[str]:
+        return [item.label for item in self.labels if item.change is change]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "model": self.bundle.manifest.name,
+            "from": self.source,
+            "path": str(self.bundle.path),
+            "n": self.images,
+            "groups": self.groups,
+            "learned": {**self.learned.as_json(), "same_patient": self.same_patient},
+            "unscored": self.unscored.as_json(),
+            "metrics": [metric.model_dump() for metric in self.bundle.manifest.metrics],
+            "screening": {item.route: item.as_json() for item in self.screening},
+            "per_label": {item.label: item.as_json() for item in self.labels},
+        }
+
 
 FOLDS = 5
 SOURCE_CARD = "SOURCE_CARD.md"

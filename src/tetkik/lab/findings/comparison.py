@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tetkik.errors import DataError
-from tetkik.lab.engine.learned_report import LearnedReport, around, divide
 from tetkik.lab.engine.learned_rows import LearnedMatch
 from tetkik.lab.engine.options import LearnedTreatment
-from tetkik.lab.engine.results import distinct_names, listed, to_json
+from tetkik.lab.engine.results import LearnedReport, around, distinct_names, divide, listed, to_json
 from tetkik.lab.findings.evaluate import judge, own_mean_auroc
-from tetkik.lab.findings.figures import Judged
 from tetkik.lab.findings.interpretation import LabelName
 from tetkik.lab.findings.predictions import Predictions
-from tetkik.lab.findings.summaries import LEAST_KIND, mean_over_labels
+from tetkik.lab.findings.summaries import LEAST_KIND, Judged, mean_over_labels
 from tetkik.language import Language, Sentence
 from tetkik.statistics import (
     ClusterBootstrap,

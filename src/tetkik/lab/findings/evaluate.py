@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tetkik.errors import DataError, UsageError
-from tetkik.lab.engine.learned_report import divide
 from tetkik.lab.engine.learned_rows import LearnedMatch
 from tetkik.lab.engine.options import LearnedTreatment
-from tetkik.lab.findings.figures import Evaluation, Judged, TaskFigures, Unscored
+from tetkik.lab.engine.results import divide
 from tetkik.lab.findings.interpretation import interpret
-from tetkik.lab.findings.metrics import co_occurrence
 from tetkik.lab.findings.predictions import Predictions
 from tetkik.lab.findings.sources.rows import in_columns
 from tetkik.lab.findings.summaries import (
+    Evaluation,
+    Judged,
+    TaskFigures,
+    Unscored,
     Without,
+    co_occurrence,
     label_figures,
     mean_interval,
     mean_of,

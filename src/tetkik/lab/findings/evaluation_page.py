@@ -8,22 +8,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tetkik.lab.engine import evaluation_page as engine
+from tetkik.lab.engine import charts as engine
 from tetkik.lab.engine.charts import (
     Bar,
     Curve,
+    Picture,
+    Plot,
     bar_chart,
+    check_target,
     confusion_chart,
     curve_chart,
+    diverging,
+    drawn,
     matrix_chart,
     plot_reliability,
+    wrapped,
 )
-from tetkik.lab.engine.evaluation_page import Plot, check_target, drawn
-from tetkik.lab.engine.style import Picture, diverging, wrapped
-from tetkik.lab.findings.figures import Evaluation, LabelFigures
 from tetkik.lab.findings.interpretation import ROUTES
-from tetkik.lab.findings.metrics import LEAST_EXPECTED, CoOccurrence
-from tetkik.lab.findings.summaries import DIMENSIONS
+from tetkik.lab.findings.summaries import DIMENSIONS, LEAST_EXPECTED, CoOccurrence, Evaluation, LabelFigures
 from tetkik.language import Language, translate
 from tetkik.statistics import Bools, Floats, precision_recall_curve, reliability, roc_curve
 from tetkik.values import Route, label_name

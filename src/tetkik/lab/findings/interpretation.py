@@ -9,10 +9,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tetkik.lab.engine.learned_report import around
-from tetkik.lab.engine.results import bracket, listed
-from tetkik.lab.findings.figures import Evaluation, ImageSubgroup, LabelFigures
-from tetkik.lab.findings.metrics import LEAST_EXPECTED
+from tetkik.lab.engine.results import around, bracket, listed
+from tetkik.lab.findings.summaries import LEAST_EXPECTED, Evaluation, ImageSubgroup, LabelFigures
 from tetkik.language import Language, Sentence
 from tetkik.values import Flaw, Route, label_name
 

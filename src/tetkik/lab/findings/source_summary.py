@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from tetkik.lab.engine.evaluation_page import csv_text
+from tetkik.lab.engine.charts import csv_text
 from tetkik.lab.engine.results import to_json
 from tetkik.lab.findings.agreement import Agreement
 from tetkik.lab.findings.data import LabelledImages
-from tetkik.lab.findings.metrics import CoOccurrence, co_occurrence
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN
+from tetkik.lab.findings.summaries import CoOccurrence, co_occurrence
 from tetkik.values import NORMAL_LABELS
 
 

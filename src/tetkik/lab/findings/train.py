@@ -51,7 +51,7 @@ def train_findings(
     from tetkik.lab.engine.session import training_session
     from tetkik.lab.findings.training.bundle import write_bundle
     from tetkik.lab.findings.training.fit import fit
-    from tetkik.lab.findings.training.preparation import (
+    from tetkik.lab.findings.training.runs import (
         check_labels,
         encoder_identity,
         identity,
@@ -89,7 +89,7 @@ def plan_training(labels: tuple[str, ...], options: TrainingOptions) -> MemoryPl
     from tetkik.findings.networks import build
     from tetkik.lab.findings.training.encoders import planned_network
     from tetkik.lab.findings.training.memory import plan_memory
-    from tetkik.lab.findings.training.preparation import preprocessing_for
+    from tetkik.lab.findings.training.runs import preprocessing_for
 
     if options.precision is Precision.AUTO:  # a plan is for a GPU, and every GPU in use has fp16 or bf16
         options = replace(options, precision=Precision.BF16)

@@ -11,10 +11,9 @@ import numpy as np
 
 from tetkik.errors import BundleMismatch
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
-from tetkik.lab.engine.learned_report import LearnedReport, around, divide
 from tetkik.lab.engine.learned_rows import LearnedRows
 from tetkik.lab.engine.options import LearnedTreatment
-from tetkik.lab.engine.results import distinct_names, fields_json, to_json
+from tetkik.lab.engine.results import LearnedReport, around, distinct_names, divide, fields_json, to_json
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.evaluate import (
     SCORING,
@@ -25,8 +24,7 @@ from tetkik.lab.triage.evaluate import (
     stepped,
     with_own_figures,
 )
-from tetkik.lab.triage.metrics import DecisionFigures
-from tetkik.lab.triage.summaries import decisions, interval_of, paired_interval
+from tetkik.lab.triage.summaries import DecisionFigures, decisions, interval_of, paired_interval
 from tetkik.language import Language, Sentence
 from tetkik.statistics import ClusterBootstrap, Interval
 from tetkik.values import ProgressCallback

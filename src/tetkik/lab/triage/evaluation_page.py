@@ -7,12 +7,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tetkik.lab.engine import evaluation_page as engine
-from tetkik.lab.engine.charts import Bar, Curve, bar_chart, confusion_chart, curve_chart, plot_reliability
-from tetkik.lab.engine.evaluation_page import Plot, check_target, drawn
-from tetkik.lab.engine.style import ACCENT, GREY, MAIN, PALE, Picture, axes
-from tetkik.lab.triage.figures import Evaluation
-from tetkik.lab.triage.metrics import accuracy_by_coverage, rank_of_truth
+from tetkik.lab.engine import charts as engine
+from tetkik.lab.engine.charts import (
+    ACCENT,
+    GREY,
+    MAIN,
+    PALE,
+    Bar,
+    Curve,
+    Picture,
+    Plot,
+    axes,
+    bar_chart,
+    check_target,
+    confusion_chart,
+    curve_chart,
+    drawn,
+    plot_reliability,
+)
+from tetkik.lab.triage.summaries import Evaluation, accuracy_by_coverage, rank_of_truth
 from tetkik.language import Language, translate
 from tetkik.statistics import Floats, reliability, roc_curve
 

@@ -9,9 +9,8 @@ from importlib import resources
 
 import numpy as np
 
-from tetkik.lab.engine.learned_report import around
-from tetkik.lab.engine.results import bracket
-from tetkik.lab.triage.figures import Evaluation, Judged
+from tetkik.lab.engine.results import around, bracket
+from tetkik.lab.triage.summaries import Evaluation, Judged
 from tetkik.language import Sentence
 from tetkik.settings import settings
 

@@ -4,27 +4,332 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import resources
+from typing import Any
 
 import numpy as np
 
 from tetkik import turkish
-from tetkik.bundle import Metric
-from tetkik.lab.engine.results import SMALLEST, Subgroup
-from tetkik.lab.triage.figures import (
-    Abstention,
-    ComplaintSubgroup,
-    Coverage,
-    CoveragePoint,
-    Judged,
-    LabelFigures,
+from tetkik.bundle.manifest import Metric
+from tetkik.lab.engine.results import (
+    SMALLEST,
+    LearnedReport,
+    Subgroup,
+    SubgroupFigures,
+    fields_json,
+    subgroups_json,
+    to_json,
 )
-from tetkik.lab.triage.metrics import DECISIONS, DecisionFigures, accuracy_by_coverage, decision_figures
-from tetkik.language import Sentence
-from tetkik.statistics import ClusterBootstrap, Floats, Interval, auroc, auroc_interval, percentile_interval
+from tetkik.language import Language, Sentence
+from tetkik.statistics.intervals import (
+    Bools,
+    ClusterBootstrap,
+    Floats,
+    Interval,
+    Ints,
+    percentile_interval,
+    ratio,
+)
+from tetkik.statistics.roc import auroc, auroc_interval
 from tetkik.triage.age_and_duration import read_age
 from tetkik.triage.calibration import ece, multiclass_brier_skill
+
+# The figures by which a classifier of complaints is judged, in NumPy.
+#
+# Every figure of decisions comes from sums over rows (`decision_columns`), so that the same lines give the
+# point estimate from one vector of sums and a thousand bootstrap replicates from a matrix of them.
+
+
+DECISIONS = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "top3_accuracy")
+"""The figures of `DecisionFigures` that are stated with an interval."""
+NO_ANSWER = -1
+"""The predicted index of a row that got no answer; it is right for no label."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionFigures:
+    """What follows from the decisions alone; NaN where a figure has no meaning.
+
+    Arrays have the leading shape of the sums they came from (none for a point estimate, (replicates,) for a
+    bootstrap); `precision`, `recall` and `f1` have labels as their last axis. The macro means are over labels
+    present in the data; a label that is present but never predicted counts there with precision 0.
+    """
+
+    accuracy: Floats
+    top3_accuracy: Floats
+    precision: Floats
+    recall: Floats
+    f1: Floats
+    macro_precision: Floats
+    macro_recall: Floats
+    macro_f1: Floats
+
+
+def unanswered(probabilities: Floats) -> Bools:
+    """The rows of NaN: texts for which there was no answer."""
+    missing: Bools = np.any(np.isnan(probabilities), axis=1)
+    return missing
+
+
+def predicted_labels(probabilities: Floats) -> Ints:
+    """The index of each row's most probable label, the first of equals; NO_ANSWER for a row of NaN."""
+    unread = unanswered(probabilities)
+    best = np.argmax(np.where(unread[:, None], 0.0, probabilities), axis=1)
+    return np.where(unread, NO_ANSWER, best).astype(np.int64)
+
+
+def rank_of_truth(probabilities: Floats, truth: Ints) -> Ints:
+    """The place (1 is first) of the true label when labels are sorted by probability, then by index.
+
+    A row of NaN gets the place after the last.
+    """
+    labels = probabilities.shape[1]
+    own = np.take_along_axis(probabilities, truth[:, None], axis=1)
+    before = (probabilities > own) | ((probabilities == own) & (np.arange(labels) < truth[:, None]))
+    rank: Ints = np.where(unanswered(probabilities), labels + 1, 1 + before.sum(axis=1)).astype(np.int64)
+    return rank
+
+
+def confusion(truth: Ints, predicted: Ints, labels: int) -> Ints:
+    """Counts, (labels, labels): a row a true label, a column a predicted one; NO_ANSWER is not counted."""
+    answered = predicted != NO_ANSWER
+    flat = truth[answered] * labels + predicted[answered]
+    counts: Ints = np.bincount(flat, minlength=labels * labels).astype(np.int64)
+    return counts.reshape(labels, labels)
+
+
+def decision_columns(probabilities: Floats, truth: Ints) -> Floats:
+    """One row of 0 and 1 for each complaint, whose sums give every decision figure.
+
+    From probabilities, (rows, labels), a row of NaN being a text without an answer, and the index of the true
+    label, (rows,): (rows, 3 · labels + 2), hit, predicted and true, each by label; in the top three; 1.
+    """
+    index = np.arange(probabilities.shape[1])
+    true = truth[:, None] == index
+    chosen = predicted_labels(probabilities)[:, None] == index
+    in_top3 = rank_of_truth(probabilities, truth)[:, None] <= 3
+    return np.hstack([true & chosen, chosen, true, in_top3, np.ones_like(in_top3)]).astype(np.float64)
+
+
+def decision_figures(sums: Floats) -> DecisionFigures:
+    """Figures from sums of the columns of `decision_columns`, (..., 3 · labels + 2)."""
+    labels = (sums.shape[-1] - 2) // 3
+    hit, chosen, true = (sums[..., part * labels : (part + 1) * labels] for part in range(3))
+    top3, rows = sums[..., -2], sums[..., -1]
+    present = true > 0
+    precision = ratio(hit, chosen)
+    recall = ratio(hit, true)
+    f1 = np.where(present, ratio(2 * hit, chosen + true), np.nan)
+    return DecisionFigures(
+        accuracy=ratio(hit.sum(axis=-1), rows),
+        top3_accuracy=ratio(top3, rows),
+        precision=precision,
+        recall=recall,
+        f1=f1,
+        macro_precision=_mean_where(np.where(chosen > 0, precision, 0.0), present),
+        macro_recall=_mean_where(recall, present),
+        macro_f1=_mean_where(f1, present),
+    )
+
+
+def _mean_where(values: Floats, mask: Bools) -> Floats:
+    return ratio(np.where(mask, values, 0.0).sum(axis=-1), mask.sum(axis=-1).astype(np.float64))
+
+
+def accuracy_by_coverage(confidence: Floats, correct: Bools) -> Floats:
+    """Accuracy on the k most confident rows, k = 1 to all, (rows,); without an answer confidence is 0.
+
+    The last is the accuracy on all, and the mean is one minus the area under the risk-coverage curve (Geifman
+    and El-Yaniv, 2017). Rows of equal confidence have no order among themselves: each counts with their mean.
+    """
+    _, block = np.unique(-confidence, return_inverse=True)
+    mean = np.bincount(block, correct.astype(np.float64)) / np.bincount(block)
+    return np.cumsum(mean[np.sort(block)]) / np.arange(1, len(confidence) + 1)
+
+
+# What an evaluation found: frozen values, and their JSON.
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Complaints with their true label and what a model answered."""
+
+    labels: tuple[str, ...]
+    truth: Ints  # (rows,), int64, index of the true label
+    # (rows, labels), float64, as `predict --json` prints them; NaN for an unreadable text
+    probabilities: Floats
+    groups: Ints  # (rows,), int64, the duplicate group of each row
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def only(self, rows: Bools) -> Judged:
+        return replace(
+            self, truth=self.truth[rows], probabilities=self.probabilities[rows], groups=self.groups[rows]
+        )
+
+    @property
+    def predicted(self) -> Ints:
+        """(rows,): index of the chosen label, NO_ANSWER where the text was unreadable."""
+        return predicted_labels(self.probabilities)
+
+    @property
+    def correct(self) -> Bools:
+        """(rows,): whether the first label is the true one; an unreadable text counts as wrong."""
+        right: Bools = self.predicted == self.truth
+        return right
+
+    @property
+    def answered(self) -> Bools:
+        """(rows,): whether there is an answer at all."""
+        return ~unanswered(self.probabilities)
+
+    @property
+    def confidence(self) -> Floats:
+        """(rows,): the probability of the chosen label; 0 for an unreadable text."""
+        best: Floats = np.nan_to_num(self.probabilities, nan=0.0).max(axis=1)
+        return best
+
+    @property
+    def columns(self) -> Floats:
+        """What `metrics.decision_figures` takes, row by row."""
+        return decision_columns(self.probabilities, self.truth)
+
+    @property
+    def confusion(self) -> Ints:
+        """Counts, (labels, labels): a row a true label, a column an answered one."""
+        return confusion(self.truth, self.predicted, len(self.labels))
+
+    @property
+    def support(self) -> Ints:
+        """(labels,): rows of each true label."""
+        return np.bincount(self.truth, minlength=len(self.labels)).astype(np.int64)
+
+    @property
+    def unreadable(self) -> int:
+        return int(unanswered(self.probabilities).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFigures:
+    """The figures of one label that is present in the data; None where one cannot be computed."""
+
+    label: str
+    support: int
+    precision: float | None
+    recall: float
+    f1: float
+    auroc: float | None
+    ci: Mapping[str, Interval | None]
+
+
+@dataclass(frozen=True, slots=True)
+class CoveragePoint:
+    """Accuracy where only the most confident share of complaints is answered."""
+
+    coverage: float
+    n: int
+    accuracy: float
+    least_confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Accuracy against coverage: chosen points, and the area under the whole curve (its mean)."""
+
+    points: tuple[CoveragePoint, ...]
+    area: float
+
+
+@dataclass(frozen=True, slots=True)
+class Abstention:
+    """What the model's own threshold does: the share it answers, and the accuracy there."""
+
+    threshold: float
+    coverage: float
+    n: int
+    accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PerturbedFigures:
+    """The figures on perturbed texts, and the changes from the clean ones (negative is worse)."""
+
+    id: str
+    title: Sentence
+    accuracy: float
+    macro_f1: float
+    accuracy_change: float
+    macro_f1_change: float
+    ci: Mapping[str, Interval | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ComplaintSubgroup(SubgroupFigures):
+    """The figures on a part of the complaints."""
+
+    accuracy: float | None = None
+    macro_f1: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Everything that was found about one model on one table."""
+
+    model: str
+    learned: LearnedReport
+    judged: Judged
+    accuracy: float
+    macro_f1: float
+    macro_precision: float
+    macro_recall: float
+    top3_accuracy: float
+    ece: float | None  # expected calibration error, 15 bins of equal mass, over answered rows
+    # against always answering the frequencies of the labels in the data; answered rows
+    brier_skill: float | None
+    ci: Mapping[str, Interval | None]  # 95% intervals by figure, from a bootstrap of duplicate groups
+    # the figures of each label of the model; None where the data has none of it
+    per_label: Mapping[str, LabelFigures | None]
+    coverage: Coverage
+    abstain: Abstention | None  # what the model's own threshold does; None where it has none
+    robustness: tuple[PerturbedFigures, ...]  # on perturbed texts; empty where it was not asked for
+    subgroups: tuple[ComplaintSubgroup, ...]
+    not_evaluated: Mapping[str, int]  # rows by label that the model does not have; they are in no figure
+    left_out: Mapping[str, int]
+    not_computed: Mapping[str, Sentence]
+    replicates: int
+    seed: int
+    interpretation: tuple[Sentence, ...] = ()
+
+    def as_json(self, language: Language = Language.EN) -> dict[str, Any]:
+        """The contract's keys first, then the additions; sentences in `language`."""
+        return {
+            "model": self.model,
+            "n": len(self.judged),
+            **{name: getattr(self, name) for name in (*DECISIONS, "ece", "brier_skill")},
+            "per_label": {
+                label: fields_json(figures, "label") if figures else None
+                for label, figures in self.per_label.items()
+            },
+            "confusion": {"labels": list(self.judged.labels), "counts": self.judged.confusion.tolist()},
+            **{name: to_json(getattr(self, name)) for name in ("ci", "coverage", "abstain")},
+            "robustness": {one.id: fields_json(one, "id", "title") for one in self.robustness},
+            "slices": subgroups_json(self.subgroups, language),
+            "unreadable": self.judged.unreadable,
+            "not_evaluated": dict(self.not_evaluated),
+            "left_out": dict(self.left_out),
+            "learned_rows": self.learned.as_json(),
+            "not_computed": to_json(self.not_computed, language),
+            "bootstrap": {
+                "replicates": self.replicates,
+                "seed": self.seed,
+                "groups": len(np.unique(self.judged.groups)),
+            },
+            "reading": to_json(self.interpretation, language),
+        }
+
 
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 """The shares of complaints at which accuracy is reported."""

@@ -9,9 +9,9 @@ from functools import partial
 
 from tetkik.findings.preprocess import ImageOrigin
 from tetkik.imaging.image_source import StoredContent
-from tetkik.lab.trial.limits import FixedLimits
-from tetkik.lab.trial.reference import Reference, parts_of, read_truth
-from tetkik.lab.trial.source import TrialImage
+from tetkik.lab.trial.evaluate import Reference, parts_of, read_truth
+from tetkik.lab.trial.journal import FixedLimits
+from tetkik.lab.trial.run import TrialImage
 from tetkik.records.database import Records
 from tetkik.records.images.images import StoredImage, read_content
 from tetkik.records.reports.trial_reports import SignedStudy, read_signed_page

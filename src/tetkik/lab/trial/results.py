@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from tetkik.lab.engine.results import SubgroupFigures, fields_json, subgroups_json, to_json
-from tetkik.lab.findings.figures import Judged, LabelFigures
-from tetkik.lab.trial.limits import Limits
+from tetkik.lab.findings.summaries import Judged, LabelFigures
+from tetkik.lab.trial.journal import Limits
 from tetkik.language import Language, Sentence
 from tetkik.statistics import Interval
 

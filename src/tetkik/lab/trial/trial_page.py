@@ -7,12 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tetkik.lab.engine import evaluation_page as engine
-from tetkik.lab.engine.charts import Bar, bar_chart
-from tetkik.lab.engine.evaluation_page import Plot, check_target, csv_text, drawn
-from tetkik.lab.engine.style import Picture
-from tetkik.lab.findings.figures import LabelFigures
+from tetkik.lab.engine import charts as engine
+from tetkik.lab.engine.charts import Bar, Picture, Plot, bar_chart, check_target, csv_text, drawn
 from tetkik.lab.findings.interpretation import FLAWS
+from tetkik.lab.findings.summaries import LabelFigures
 from tetkik.lab.trial.checklists import CLAIM, DECIDE_AI
 from tetkik.lab.trial.interpretation import DECISIONS, DIMENSION_NAMES, check_name, patients_sentence
 from tetkik.lab.trial.results import TrialPart, TrialResult

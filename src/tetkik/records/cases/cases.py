@@ -18,10 +18,14 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.cases.transfers import CaseMoves
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
-from tetkik.records.people.visibility import decide_access, find_case, load_visible_case, visible_cases
-from tetkik.records.schema import Case, Image, Note, Report
+from tetkik.records.people.access import decide_access, find_case, load_visible_case, visible_cases
 from tetkik.records.schema.base import fitting
-from tetkik.values import CaseState, Priority, ReportState, UrgencyLevel
+from tetkik.records.schema.cases import Case, Image
+from tetkik.records.schema.reports import Report
+from tetkik.records.schema.trail import Note
+from tetkik.values.complaint import UrgencyLevel
+from tetkik.values.document import ReportState
+from tetkik.values.states import CaseState, Priority
 
 LONGEST_QUESTION = 2000
 """Characters of a clinical question."""
@@ -292,3 +296,53 @@ def next_number(tx: Transaction) -> str:
         note = tx.session.scalars(chosen).one()
     note.value = str(int(note.value) + 1)
     return f"{year}-{int(note.value):06}"
+
+
+# Admission: a known, new or unknown patient gets a case, in one transaction.
+
+
+class PatientKnown(Conflict):
+    """A patient who is to be new has a record already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Everything that opens a case."""
+
+    patient_id: str | None = None
+    """Of a known patient; None for a new one."""
+    person: Person | None = None
+    unknown: bool = False
+    complaint: TriagedComplaint | None = None
+    department: str | None = None
+    question: str = field(default="", repr=False)
+    restricted: bool = False
+    urgency: UrgencyChoice | None = None
+    """Where a person sets another level than triage."""
+
+
+def admit(tx: Transaction, admission: Admission) -> str:
+    """Open a case for a patient; `PatientKnown` where one has the same number. Gives its id."""
+    return open_case(
+        tx,
+        admission.patient_id or register_patient(tx, admission.person, unknown=admission.unknown),
+        complaint=admission.complaint,
+        department=admission.department,
+        question=admission.question,
+        restricted=admission.restricted,
+        urgency=admission.urgency,
+    )
+
+
+def register_patient(tx: Transaction, person: Person | None, *, unknown: bool = False) -> str:
+    """A record for somebody who has none, and whose number nobody has (`PatientKnown`); gives its id."""
+    person = patients.validate_person(person or Person())
+    if not person.known and not unknown:
+        raise InputError("Give the patient's name or a number, or say that the patient is unknown.").at(
+            "name"
+        )
+    if patients.find_by_number(tx, person):
+        raise PatientKnown(
+            "A patient with this identity number or hospital number is known; choose that patient instead."
+        ).at("words")
+    return patients.create(tx, person)

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from tetkik.records.cases import patient_links
 from tetkik.records.database import Transaction
-from tetkik.records.people.visibility import load_visible_case
+from tetkik.records.people.access import load_visible_case
 from tetkik.records.schema import Case, Image, Job, Report
 
 

@@ -13,7 +13,7 @@ from tetkik.records.cases import complaints, filter_index
 from tetkik.records.cases.locks import lock_jobs, lock_row
 from tetkik.records.cases.transfers import require_open
 from tetkik.records.database import Transaction
-from tetkik.records.people.visibility import load_visible_case
+from tetkik.records.people.access import load_visible_case
 from tetkik.records.schema import Case, Job
 from tetkik.values import JobState, Priority, UrgencyLevel
 

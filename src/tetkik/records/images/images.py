@@ -17,7 +17,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.files import StoredFile
 from tetkik.records.ids import new_id
 from tetkik.records.images.studies import find_or_create_study
-from tetkik.records.people.visibility import load_visible_case as see_case
+from tetkik.records.people.access import load_visible_case as see_case
 from tetkik.records.schema import Case, Image, Patient
 from tetkik.records.serialization import from_bytes, to_bytes
 from tetkik.records.vault import Key

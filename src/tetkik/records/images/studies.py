@@ -14,7 +14,7 @@ from tetkik.records.cases import filter_index
 from tetkik.records.cases.patient_links import records_of
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
-from tetkik.records.people.visibility import decide_access
+from tetkik.records.people.access import decide_access
 from tetkik.records.schema import Case, Image, Report, Study
 from tetkik.records.serialization import to_json
 from tetkik.values import Identity, ImageTags, ReportState

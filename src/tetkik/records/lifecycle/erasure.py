@@ -19,7 +19,8 @@ from sqlalchemy import Delete, Update, delete, func, or_, select, text, update
 
 from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases.patient_links import lock_links, records_of, unlink_erased
+from tetkik.records.cases.patient_links import lock_links, records_of, survivors_of, unlink_erased
+from tetkik.records.cases.patients import Person, load_people
 from tetkik.records.database import Records, Transaction
 from tetkik.records.lifecycle import erasure_log
 from tetkik.records.lifecycle.case_erasure import (
@@ -29,22 +30,13 @@ from tetkik.records.lifecycle.case_erasure import (
     forget_received,
     remove_unnamed_files,
 )
-from tetkik.records.lifecycle.key_copies import finish_erasures, is_unfinished, note_erased_key
-from tetkik.records.schema import (
-    AuditRow,
-    Case,
-    Delivery,
-    Encounter,
-    Order,
-    Patient,
-    PatientIndex,
-    ReceivedStudy,
-    Report,
-    ReportVersion,
-    SignatureRow,
-    WithdrawalRow,
-)
-from tetkik.values import SYSTEM, Actor, CaseState
+from tetkik.records.lifecycle.key_rotation import finish_erasures, is_unfinished, note_erased_key
+from tetkik.records.schema.cases import Case, Patient, PatientIndex
+from tetkik.records.schema.orders import Encounter, Order, ReceivedStudy
+from tetkik.records.schema.reports import Delivery, Report, ReportVersion, SignatureRow, WithdrawalRow
+from tetkik.records.schema.trail import AuditRow
+from tetkik.values.access import SYSTEM, Actor
+from tetkik.values.states import CaseState
 
 KEPT_INDEX = "kept-"
 """Before the kind of an index entry: found for the sake of the law alone, by nobody's daily search."""
@@ -309,3 +301,68 @@ def _forget_orders(patient_id: str) -> Iterator[Delete | Update]:
 
 def _cases(tx: Transaction, patient_id: str) -> list[str]:
     return list(tx.session.scalars(select(Case.id).where(Case.patient_id == patient_id)))
+
+
+# Who a request under KVKK article 11 or GDPR articles 15 to 20 is about: found by an exact number alone.
+
+
+_KINDS = ("tckn", "number")
+
+
+@dataclass(frozen=True, slots=True)
+class DataSubject:
+    patient_id: str
+    """Of the record; of several that are one, the surviving one."""
+    person: Person
+    also: tuple[Person, ...]
+    """What records say that this one stands for; they are exported and erased with it."""
+    cases: int
+    reports: int
+    erase_after: datetime | None
+    """When signed reports go; None where no erasure was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class PostponedErasure:
+    patient_id: str
+    erase_after: datetime
+    reports: int
+
+
+def find_subjects(tx: Transaction, number: str) -> tuple[DataSubject, ...]:
+    """Patients whose TCKN or hospital number is exactly this in any of their records.
+
+    Those kept for the law alone are included.
+
+    The search is an entry of the audit trail.
+    """
+    found: set[str] = set()
+    for kind in _KINDS:
+        kinds = PatientIndex.kind.in_((kind, KEPT_INDEX + kind))
+        same = PatientIndex.digest == tx.vault.digest(kind, number)
+        found.update(tx.session.scalars(select(PatientIndex.patient_id).where(kinds, same)))
+    survivors = sorted(set(survivors_of(tx, found).values()))
+    tx.audit(Action.PATIENT_SEARCHED, found=len(survivors), purpose="privacy")
+    return tuple(load_subject(tx, patient_id) for patient_id in survivors)
+
+
+def load_subject(tx: Transaction, patient_id: str) -> DataSubject:
+    """One of them by the id of the record."""
+    missing = NotFound("There is no such patient; look for the number again.")
+    row = tx.find(Patient, patient_id, missing)
+    records, people = records_of(tx, patient_id), load_people(tx, patient_id)
+    if not people:
+        raise missing
+    cases, reports = (tx.count(table, table.patient_id.in_(records)) for table in (Case, ReportVersion))
+    return DataSubject(records[0], people[0], people[1:], cases, reports, row.erase_after)
+
+
+def list_postponed_erasures(tx: Transaction) -> tuple[PostponedErasure, ...]:
+    """Erasures that wait for the law, the next one first."""
+    count = select(func.count()).where(ReportVersion.patient_id == Patient.id).scalar_subquery()
+    rows = tx.session.execute(
+        select(Patient.id, Patient.erase_after, count)
+        .where(Patient.erase_after.is_not(None), Patient.key.is_not(None))
+        .order_by(Patient.erase_after, Patient.id)
+    )
+    return tuple(PostponedErasure(*row) for row in rows)

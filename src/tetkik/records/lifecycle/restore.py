@@ -18,14 +18,21 @@ from sqlalchemy.orm import Session
 from tetkik.errors import InputError, RecordsError, SettingError
 from tetkik.records.audit_chain import Action, append
 from tetkik.records.database import Records
-from tetkik.records.keyring import delete_keyring
+from tetkik.records.keyring import MasterKey, delete_keyring
 from tetkik.records.lifecycle import erasure_log, retention
-from tetkik.records.lifecycle.backup import LEDGER, MANIFEST, BackupManifest, Progress
-from tetkik.records.lifecycle.backup_file import BackupHeader, read_header, read_members
-from tetkik.records.lifecycle.table_dump import backup_tables, insert_rows
-from tetkik.records.master_key import MasterKey
+from tetkik.records.lifecycle.backup import (
+    LEDGER,
+    MANIFEST,
+    BackupHeader,
+    BackupManifest,
+    Progress,
+    backup_tables,
+    insert_rows,
+    read_header,
+    read_members,
+)
 from tetkik.records.migrate import NEWEST
-from tetkik.records.people import after_restore
+from tetkik.records.people import repair
 from tetkik.records.row_authentication import entries_with_codes
 from tetkik.records.schema import AuditHead, Note
 from tetkik.records.vault import Vault, fingerprint
@@ -121,13 +128,13 @@ def restore_backup(
             # Before the commit: killed after it, nothing is open that somebody had ended, and its next
             # start erases again who was erased.
             with Session(connection, info={"vault": records.vault}) as session:
-                after_restore.suspend_access(session, datetime.now(UTC))
+                repair.suspend_access(session, datetime.now(UTC))
                 if entries := entries_with_codes(session, (), datetime.now(UTC), actor):
                     append(session, records.vault, entries)
         undo.pop_all()
     records.anchors.add_restored(ends_at, datetime.now(UTC))
     with records.write(actor) as tx:
-        after_restore.suspend_restored_access(tx, header.made_at)
+        repair.suspend_restored_access(tx, header.made_at)
         tx.audit(Action.BACKUP_RESTORED, files=manifest.files, made_at=header.made_at)
     again = erasure_log.erased_patients(erasure_log.read_log(records.folder), records.vault)
     return RestoreResult(

@@ -16,13 +16,8 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records
 from tetkik.records.lifecycle import erasure_log
 from tetkik.records.lifecycle.case_erasure import Retained, erase_cases, remove_unnamed_files
-from tetkik.records.lifecycle.erasure import (
-    ErasureReason,
-    erase_again,
-    erase_record,
-    erase_without_cases,
-)
-from tetkik.records.lifecycle.key_copies import finish_erasures
+from tetkik.records.lifecycle.erasure import ErasureReason, erase_again, erase_record, erase_without_cases
+from tetkik.records.lifecycle.key_rotation import finish_erasures
 from tetkik.records.schema import (
     Blob,
     BrowserSession,
@@ -37,7 +32,7 @@ from tetkik.records.schema import (
     Patient,
     ReportVersion,
 )
-from tetkik.records.storage.base import YOUNG, FileStorage, NoAnswer
+from tetkik.records.storage.folder import YOUNG, FileStorage, NoAnswer
 from tetkik.values import SYSTEM, Actor, CaseState
 
 _DAY = timedelta(days=1)

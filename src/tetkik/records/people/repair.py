@@ -7,15 +7,18 @@ anew, and passkeys, tokens, sessions and links that were altered are removed.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, delete, select, true, update
+from sqlalchemy.orm import Session
 
 from tetkik.errors import NotFound
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
-from tetkik.records.people import attempts
-from tetkik.records.people.deactivation import end_sessions, revoke_keys, void_links
+from tetkik.records.people import notices, passwords, users
+from tetkik.records.people.deactivation import end_sessions, live_tokens, revoke_keys, void_links
 from tetkik.records.people.users import folded_login
 from tetkik.records.row_authentication import (
     COVERED,
@@ -25,9 +28,78 @@ from tetkik.records.row_authentication import (
     is_altered,
     is_put_back,
 )
-from tetkik.records.schema import User
 from tetkik.records.schema.base import Base
-from tetkik.values import Role
+from tetkik.records.schema.people import ApiToken, BrowserSession, Invite, Passkey, User
+from tetkik.values.access import AccountChange, Role
+
+# Passkeys and tokens that a backup brings back, suspended until an administrator confirms them.
+#
+# Whatever was ended after the backup was made comes back with it. One-time links end. A passkey or a token
+# may
+# be one that was lost, or revoked for good reason: it opens nothing before an administrator, or whoever is
+# at
+# the machine, has confirmed it. Passwords, roles and closed accounts are those of the backup's time, which
+# nobody can know better; users are notified, and whoever restores is asked to check the list.
+
+
+@dataclass(frozen=True, slots=True)
+class SuspendedKeys:
+    passkeys: int = 0
+    tokens: int = 0
+
+    @property
+    def any(self) -> bool:
+        """Whether there is something to confirm."""
+        return self.passkeys + self.tokens > 0
+
+
+def suspend_access(session: Session, at: datetime) -> None:
+    """Close what a backup opens again: every session and link ends, passkeys and tokens wait."""
+    session.connection().execute(delete(BrowserSession))
+    delete_rows(session, Invite, Invite.used_at.is_(None))
+    for row in _there(session):
+        row.held_at = at
+    session.flush()
+
+
+def suspend_restored_access(tx: Transaction, made_at: str) -> SuspendedKeys:
+    """Close what a backup has opened again, and tell everybody when it was made (ISO 8601)."""
+    suspend_access(tx.session, tx.now)
+    for user_id in tx.session.scalars(select(User.id).where(User.disabled_at.is_(None))).all():
+        notices.notify(tx, user_id, AccountChange.RESTORED, made_at)
+    return count_suspended(tx)
+
+
+def _there(session: Session) -> Iterator[Passkey | ApiToken]:
+    """Every passkey and token that could open something: none that was altered or put back."""
+    for query in (select(Passkey), select(ApiToken).where(ApiToken.revoked_at.is_(None))):
+        for row in session.scalars(query, execution_options=UNCHECKED).all():
+            if not (is_altered(row) or is_put_back(session, row)):
+                yield row
+
+
+def count_suspended(tx: Transaction, user_id: str | None = None) -> SuspendedKeys:
+    """What waits, of everybody or of one user."""
+
+    def whose(of: type[Passkey | ApiToken]) -> ColumnElement[bool]:
+        return of.user_id == user_id if user_id is not None else true()
+
+    return SuspendedKeys(
+        tx.count(Passkey, Passkey.held_at.is_not(None), whose(Passkey)),
+        tx.count(ApiToken, ApiToken.held_at.is_not(None), live_tokens(tx), whose(ApiToken)),
+    )
+
+
+def confirm_keys(tx: Transaction, user_id: str) -> SuspendedKeys:
+    """Let the passkeys and tokens of a user open again; gives how many did."""
+    users.refuse_tokens(tx)
+    users.user_row(tx, user_id)
+    waiting = count_suspended(tx, user_id)
+    for row in _there(tx.session):
+        if row.user_id == user_id:
+            row.held_at = None
+    tx.audit(Action.USER_CHANGED, object_id=user_id, what="keys_confirmed", **asdict(waiting))
+    return waiting
 
 
 def list_altered(tx: Transaction, kind: type[Base]) -> Iterator[Any]:
@@ -73,7 +145,7 @@ def repair_account(tx: Transaction, login: str, roles: Collection[Role]) -> str:
     user = tx.session.get_one(User, user.id, populate_existing=True, execution_options=UNCHECKED)
     authenticate(tx.session, user)
     tx.session.refresh(user)
-    attempts.forget(tx, user.id)
+    passwords.forget(tx, user.id)
     end_sessions(tx, user.id)
     void_links(tx, user.id)
     revoke_keys(tx, user.id)

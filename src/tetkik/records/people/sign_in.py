@@ -16,10 +16,9 @@ from sqlalchemy import ColumnElement, select
 from tetkik.errors import AccessError, Forbidden, InputError, NotSignedIn
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
-from tetkik.records.people import attempts, notices, passwords, sessions
+from tetkik.records.people import notices, passwords, sessions
 from tetkik.records.people.refusals import record_refusal
-from tetkik.records.people.sso import Arrival, sign_in_by_sso
-from tetkik.records.people.users import Peer, build_actor, folded_login, user_row
+from tetkik.records.people.users import Arrival, Peer, build_actor, folded_login, sign_in_by_sso, user_row
 from tetkik.records.row_authentication import refuse_put_back
 from tetkik.records.schema import User
 from tetkik.values import Actor, Method
@@ -38,7 +37,7 @@ class _Attempt:
     @property
     def user_id(self) -> str | None:
         """None for a login that nobody has here."""
-        return attempts.user_of(self.whose)
+        return passwords.user_of(self.whose)
 
 
 class Directory(Protocol):
@@ -98,7 +97,7 @@ def _sign_in_by_directory(
         raise _refused()
     with records.write(_nobody(peer)) as tx:
         user = sign_in_by_sso(tx, arrival)
-        attempts.take_back(tx, attempt.whose, attempt.places)
+        passwords.take_back(tx, attempt.whose, attempt.places)
         return build_actor(user, Method.PASSWORD, peer)
 
 
@@ -110,7 +109,7 @@ def _ask(
         return directory.authenticate(login, password)
     except AccessError:
         with records.write(_nobody(peer)) as tx:
-            attempts.take_back(tx, attempt.whose, attempt.places, proved=False)
+            passwords.take_back(tx, attempt.whose, attempt.places, proved=False)
         raise
 
 
@@ -139,7 +138,7 @@ def reauthenticate(records: Records, actor: Actor, password: str, directory: Dir
         _note_failure(records, actor.user_id, "", peer)
         raise Forbidden("The password is not right; after several failures it pauses for a while.")
     with records.write(actor) as tx:
-        attempts.take_back(tx, attempt.whose, attempt.places)
+        passwords.take_back(tx, attempt.whose, attempt.places)
 
 
 def open_session(
@@ -150,7 +149,7 @@ def open_session(
     user.last_login_at = tx.now
     notices.notify_new_browser(tx, user.id, browser, peer.agent)
     sessions.delete_expired(tx)
-    attempts.delete_old(tx)
+    passwords.delete_old(tx)
     cookie = sessions.begin_session(tx, user.id, method, agent=peer.agent, lasting=lasting)
     tx.audit(Action.SIGN_IN, object_id=user.id)
     return cookie
@@ -170,7 +169,7 @@ def _count(
             return None
         refuse_put_back(tx.session, user)
         places = places or _places_of(tx, user.id, peer)
-        if not attempts.count_failure(tx, user.id, places):
+        if not passwords.count_failure(tx, user.id, places):
             return None
         return _Attempt(user.id, user.password_hash, places)
 
@@ -179,16 +178,16 @@ def _count_stranger(records: Records, login: str, peer: Peer) -> _Attempt | None
     """Count an attempt for a login that nobody has here, so that nobody guesses through us what the directory
     would count: it may lock the account for everything else.
     """
-    whose = attempts.stranger(records.vault.digest("login", login).hex())
-    places = (f"network {peer.network}", attempts.EVERY_NETWORK)
+    whose = passwords.stranger(records.vault.digest("login", login).hex())
+    places = (f"network {peer.network}", passwords.EVERY_NETWORK)
     with records.write(_nobody(peer)) as tx:
-        return _Attempt(whose, None, places) if attempts.count_failure(tx, whose, places) else None
+        return _Attempt(whose, None, places) if passwords.count_failure(tx, whose, places) else None
 
 
 def _places_of(tx: Transaction, user_id: str, peer: Peer) -> tuple[str, ...]:
     if peer.browser and notices.is_known_browser(tx, user_id, peer.browser):
         return (f"browser {peer.browser}",)
-    return (f"network {peer.network}", attempts.EVERY_NETWORK)
+    return (f"network {peer.network}", passwords.EVERY_NETWORK)
 
 
 def _note_failure(records: Records, user_id: str | None, login: str, peer: Peer) -> None:
@@ -204,7 +203,7 @@ def _succeed(records: Records, attempt: _Attempt, password: str, peer: Peer) -> 
         user = user_row(tx, attempt.whose)
         if user.password_hash != known or user.disabled_at is not None:
             raise _refused()  # changed or closed in between
-        attempts.take_back(tx, attempt.whose, attempt.places)
+        passwords.take_back(tx, attempt.whose, attempt.places)
         if rehashed is not None:
             user.password_hash = rehashed
         return build_actor(user, Method.PASSWORD, peer)

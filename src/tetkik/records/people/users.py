@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from ipaddress import IPv4Address, ip_address, ip_network
@@ -17,7 +17,7 @@ from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
-from tetkik.records.people import attempts, notices, passwords
+from tetkik.records.people import notices, passwords
 from tetkik.records.people.deactivation import (
     RevokedAccess,
     end_sessions,
@@ -26,9 +26,9 @@ from tetkik.records.people.deactivation import (
     void_links,
 )
 from tetkik.records.row_authentication import UNCHECKED, is_altered, is_put_back
-from tetkik.records.schema import ApiToken, Passkey, User
+from tetkik.records.schema.people import ApiToken, Passkey, User
 from tetkik.turkish import fold
-from tetkik.values import EVERY_DEPARTMENT, AccountChange, Actor, Method, Role, permissions_of
+from tetkik.values.access import EVERY_DEPARTMENT, AccountChange, Actor, Method, Role, permissions_of
 
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._@-]{1,63}")
 _KEPT = "._@-"
@@ -183,7 +183,7 @@ def set_password(
     user.password_hash = passwords.hashed(password)
     user.password_at = tx.now
     user.must_change = False
-    attempts.forget(tx, user_id)
+    passwords.forget(tx, user_id)
     void_links(tx, user_id)
     ended = _end(tx, user_id, keys=keys, keep=tx.actor.session_id)
     tx.audit(Action.PASSWORD_CHANGED, object_id=user_id, **_counted(ended))
@@ -200,7 +200,7 @@ def reset_access(tx: Transaction, user_id: str, *, keys: bool = True) -> Revoked
     refuse_tokens(tx)
     user = user_row(tx, user_id)
     user.password_hash = None
-    attempts.forget(tx, user_id)
+    passwords.forget(tx, user_id)
     ended = _end(tx, user_id, keys=keys)
     tx.audit(Action.USER_CHANGED, object_id=user_id, what="reset", **_counted(ended))
     notices.notify(tx, user_id, AccountChange.PASSWORD_RESET)
@@ -249,7 +249,7 @@ def unlock(tx: Transaction, user_id: str) -> None:
     """End the pause after failed sign-ins."""
     refuse_tokens(tx)
     user_row(tx, user_id)
-    attempts.forget(tx, user_id)
+    passwords.forget(tx, user_id)
     tx.audit(Action.USER_CHANGED, object_id=user_id, what="unlocked")
 
 
@@ -350,7 +350,7 @@ def _member(tx: Transaction, user: User) -> Member:
         has_password=user.password_hash is not None,
         passkeys=tx.count(Passkey, Passkey.user_id == user.id),
         single_sign_on=user.oidc_subject is not None,
-        locked_until=attempts.paused_until(tx, user.id),
+        locked_until=passwords.paused_until(tx, user.id),
         keys_held=bool(tx.session.scalar(select(held_passkey.exists() | held_token.exists()))),
         altered=altered,
     )
@@ -365,3 +365,79 @@ def save_preferences(tx: Transaction, *, language: Language | None = None, theme
         user.language = language.value
     if theme is not None:
         user.theme = theme if theme != "system" else None
+
+
+# Single sign-on, and the directory: a person is joined to a user by issuer and subject, and by nothing else.
+#
+# A login or an e-mail address may be given to somebody else one day; issuer and subject may not (OpenID
+# Connect
+# Core 1.0, 5.7).
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What the identity provider says of a person."""
+
+    issuer: str
+    subject: str
+    login: str
+    name: str
+    roles: frozenset[Role]
+    departments: tuple[str, ...] | None = None
+    """Of the person's groups; None where the provider does not say, and an administrator does."""
+
+
+def departments_of_groups(
+    opens: Mapping[str, tuple[str, ...]], groups: Collection[str]
+) -> tuple[str, ...] | None:
+    """The departments that a person's groups open, as the setting orders them; None where it is empty."""
+    if not opens:
+        return None
+    return tuple(dict.fromkeys(name for group, names in opens.items() if group in groups for name in names))
+
+
+def sign_in_by_sso(tx: Transaction, arrival: Arrival) -> User:
+    """The user that a person is; made at the first arrival, and given the roles of their groups at each.
+
+    So are the departments, where the provider speaks of them. Where it does not, a newcomer has none, and a
+    clinician opens nothing before an administrator says which. `Forbidden` where no group has a role here, or
+    the account is closed.
+    """
+    if not arrival.roles:
+        raise Forbidden("None of your groups has a role in this hospital; ask the administrator.")
+    user = tx.session.scalar(
+        select(User).where(User.oidc_issuer == arrival.issuer, User.oidc_subject == arrival.subject)
+    )
+    if user is None:
+        return _newcomer(tx, arrival)
+    if user.disabled_at is not None:
+        raise Forbidden("Your account here is closed; ask the administrator.")
+    profile = load_user(tx, user.id).profile
+    last = Role.ADMINISTRATOR in profile.roles and count_administrators(tx) == 1
+    roles = arrival.roles | {Role.ADMINISTRATOR} if last else arrival.roles
+    departments = profile.departments if arrival.departments is None else arrival.departments
+    if profile.roles != roles or {*profile.departments} != {*departments}:
+        profile = replace(profile, roles=roles, departments=departments)
+        change(tx, user.id, profile, departments=departments)
+    return user
+
+
+def _newcomer(tx: Transaction, arrival: Arrival) -> User:
+    name = arrival.name.strip()[:120] or arrival.login
+    departments = arrival.departments or ()
+    profile = Profile(name, arrival.roles, departments=departments)
+    user_id = create(tx, _free_login(tx, arrival), profile, departments=departments)
+    user = user_row(tx, user_id)
+    user.oidc_issuer, user.oidc_subject = arrival.issuer, arrival.subject
+    return user
+
+
+def _free_login(tx: Transaction, arrival: Arrival) -> str:
+    try:
+        wanted = folded_login(arrival.login[:60])
+    except InputError:
+        wanted = "user"
+    for login in (wanted, *(f"{wanted}-{number}" for number in range(2, 100))):
+        if tx.session.scalar(select(User.id).where(User.login == login)) is None:
+            return login
+    raise Forbidden("No login could be made for you here; ask the administrator.")

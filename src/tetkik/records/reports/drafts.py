@@ -22,8 +22,8 @@ from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images import images, runs
 from tetkik.records.images.images import StoredImage
-from tetkik.records.people import visibility
-from tetkik.records.reports import judging, prior_recheck, readiness, reviews, signing
+from tetkik.records.people import access
+from tetkik.records.reports import prior_recheck, readiness, reviews, signing
 from tetkik.records.reports.draft_marks import checked
 from tetkik.records.reports.edit_conflicts import (
     WorkingDraft,
@@ -35,7 +35,6 @@ from tetkik.records.reports.edit_conflicts import (
     view_of,
 )
 from tetkik.records.reports.editing import Choice, DraftEdit, Edited, decided, merged
-from tetkik.records.reports.judging import BeforeJudging, Detail
 from tetkik.records.reports.report_inputs import (
     DRAFT,
     Material,
@@ -48,6 +47,8 @@ from tetkik.records.reports.report_inputs import (
 )
 from tetkik.records.reports.versions import version_of
 from tetkik.records.schema import Image, Report
+from tetkik.rules import judging
+from tetkik.rules.judging import BeforeJudging, Detail
 from tetkik.values import (
     Author,
     Draft,
@@ -202,7 +203,7 @@ def write_by_hand(
     found = tx.session.get(Image, image_id)
     if found is not None and found.removed_at is not None:
         raise Conflict("This image was removed already; load the page again.")
-    case = visibility.load_visible_case(tx, found.case_id if found is not None else "")
+    case = access.load_visible_case(tx, found.case_id if found is not None else "")
     assert found is not None
     tx.session.flush()
     tx.session.refresh(case, with_for_update={"key_share": True})  # nobody moves it meanwhile

@@ -10,7 +10,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.cases.transfers import require_not_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
-from tetkik.records.people import visibility
+from tetkik.records.people import access
 from tetkik.records.reports import reviews, withdrawal_queries
 from tetkik.records.reports.draft_marks import authored
 from tetkik.records.reports.readiness import Blocker, blockers_of
@@ -94,7 +94,7 @@ def row_of(tx: Transaction, report_id: str, *, lock: bool = False) -> Report:
     if row.draft is None and not row.version:
         # Before anything else: who wrote here may not see the case any more, and has to learn where it went.
         require_not_moved(tx, row.case_id)
-    visibility.load_visible_case(tx, row.case_id)
+    access.load_visible_case(tx, row.case_id)
     return row
 
 

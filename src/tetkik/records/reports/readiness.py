@@ -18,9 +18,9 @@ from tetkik.language import Language
 from tetkik.records.cases.identity_comparison import Difference, compare_with_patient
 from tetkik.records.database import Transaction
 from tetkik.records.images import images
-from tetkik.records.reports.judging import read_labels, stated_labels
 from tetkik.records.reports.slow_work import computed
 from tetkik.records.schema import Report
+from tetkik.rules.judging import read_labels, stated_labels
 from tetkik.values import NORMAL_LABELS, Author, Draft, FindingsResult, Judgement
 
 

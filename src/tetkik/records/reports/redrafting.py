@@ -9,7 +9,7 @@ from tetkik.errors import Conflict
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.images.images import StoredImage, load_image
-from tetkik.records.reports import judging, reviews
+from tetkik.records.reports import reviews
 from tetkik.records.reports.draft_marks import as_judged, checked
 from tetkik.records.reports.edit_conflicts import (
     WorkingDraft,
@@ -20,6 +20,7 @@ from tetkik.records.reports.edit_conflicts import (
 )
 from tetkik.records.reports.identity import identity_for
 from tetkik.records.reports.report_inputs import Working, judged_frame, keep_material, keep_working
+from tetkik.rules import judging
 from tetkik.values import Author, Draft, FindingsResult, Identity, Judgement, ReportInput
 
 

@@ -16,8 +16,8 @@ from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images.images import StoredImage
 from tetkik.records.images.runs import load_run
-from tetkik.records.reports.judging import BeforeJudging
 from tetkik.records.schema import Blob, Report
+from tetkik.rules.judging import BeforeJudging
 from tetkik.values import (
     Decision,
     Draft,

@@ -12,7 +12,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases, patient_links, patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
-from tetkik.records.people import visibility
+from tetkik.records.people import access
 from tetkik.records.reports import withdrawal_queries
 from tetkik.records.reports.edit_conflicts import number_of
 from tetkik.records.reports.identity import said_name
@@ -122,7 +122,7 @@ def departments(tx: Transaction) -> tuple[str, ...]:
     query = (
         select(Case.department)
         .join(Report, Report.case_id == Case.id)
-        .where(Report.version > 0, Case.department.is_not(None), visibility.visible_cases(tx))
+        .where(Report.version > 0, Case.department.is_not(None), access.visible_cases(tx))
         .distinct()
     )
     return tuple(sorted((name for name in tx.session.scalars(query) if name is not None), key=alphabetical))
@@ -137,7 +137,7 @@ def _query(
         .join(ReportVersion, last)
         .join(SignatureRow, SignatureRow.version_id == ReportVersion.id)
         .join(Case, Case.id == Report.case_id)
-        .where(visibility.visible_cases(tx))
+        .where(access.visible_cases(tx))
         .where(*fitting((Case.department, wanted.department), (Report.state, wanted.state)))
         .where(*within(ReportVersion.created_at, wanted.since, wanted.until))
         .order_by(ReportVersion.created_at.desc(), Report.id.desc())
@@ -159,7 +159,7 @@ def _query(
 
 
 def _person(tx: Transaction, case: Case) -> Person | None:
-    if not visibility.decide_access(tx, case).open:
+    if not access.decide_access(tx, case).open:
         return None
     try:
         return patients.load_person(tx, case.patient_id)

@@ -39,7 +39,6 @@ from tetkik.records.reports.edit_conflicts import (
     view_of,
 )
 from tetkik.records.reports.identity import identity_for
-from tetkik.records.reports.judging import stated_labels
 from tetkik.records.reports.key_pictures import keep_signed_pictures, key_pictures
 from tetkik.records.reports.readiness import NotReady, blockers_of
 from tetkik.records.reports.report_inputs import (
@@ -67,6 +66,7 @@ from tetkik.records.schema import (
     User,
 )
 from tetkik.records.serialization import digest_of
+from tetkik.rules.judging import stated_labels
 from tetkik.values import (
     AccountChange,
     Author,

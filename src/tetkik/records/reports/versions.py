@@ -17,7 +17,7 @@ from tetkik.records import serialization
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
-from tetkik.records.people import visibility
+from tetkik.records.people import access
 from tetkik.records.reports import withdrawal_queries
 from tetkik.records.reports.deliveries import record_delivery
 from tetkik.records.reports.edit_conflicts import number_of, row_of
@@ -129,7 +129,7 @@ def version_of(
         decisions=sealed.decisions,
         verdicts=sealed.verdicts,
         in_writing=row.draft is not None,
-        by_glass=visibility.decide_access(tx, tx.session.get_one(Case, row.case_id)).by_glass,
+        by_glass=access.decide_access(tx, tx.session.get_one(Case, row.case_id)).by_glass,
     )
 
 

@@ -1,11 +1,26 @@
 """The tables. Nothing outside `records` sees a row: its functions give values."""
 
 from tetkik.records.schema.base import Base
-from tetkik.records.schema.cases import Blob, Case, CaseMark, CaseMove, Claim, Complaint, Image, Study
-from tetkik.records.schema.models import Job, Run, Score, TriageTally
-from tetkik.records.schema.orders import Encounter, Order
-from tetkik.records.schema.outbox import OutboxItem
-from tetkik.records.schema.patients import Patient, PatientIndex, PatientLink, RingKey
+from tetkik.records.schema.cases import (
+    Assignment,
+    Blob,
+    Case,
+    CaseMark,
+    CaseMove,
+    Claim,
+    Complaint,
+    Image,
+    Patient,
+    PatientIndex,
+    PatientLink,
+    PoolMember,
+    ReaderPool,
+    RingKey,
+    SavedView,
+    Study,
+)
+from tetkik.records.schema.models import CriticalResult, Job, Macro, PersonalWord, Run, Score, TriageTally
+from tetkik.records.schema.orders import Encounter, Order, OutboxItem, ReceivedFile, ReceivedStudy
 from tetkik.records.schema.people import (
     ApiToken,
     BrokenGlass,
@@ -16,8 +31,6 @@ from tetkik.records.schema.people import (
     SignInFailures,
     User,
 )
-from tetkik.records.schema.receiving import ReceivedFile, ReceivedStudy
-from tetkik.records.schema.reporting import CriticalResult, Macro, PersonalWord
 from tetkik.records.schema.reports import (
     Delivery,
     FindingReview,
@@ -27,9 +40,15 @@ from tetkik.records.schema.reports import (
     SignatureRow,
     WithdrawalRow,
 )
-from tetkik.records.schema.sharing import Challenge, RateBucket
-from tetkik.records.schema.trail import AuditHead, AuditRow, Event, IdempotentRequest, Note
-from tetkik.records.schema.worklist import Assignment, PoolMember, ReaderPool, SavedView
+from tetkik.records.schema.trail import (
+    AuditHead,
+    AuditRow,
+    Challenge,
+    Event,
+    IdempotentRequest,
+    Note,
+    RateBucket,
+)
 
 __all__ = [
     "ApiToken",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree
 
-from tetkik.records.storage.base import NEVER
+from tetkik.records.storage.folder import NEVER
 
 if TYPE_CHECKING:
     import httpx

@@ -19,8 +19,7 @@ from sqlalchemy import Row, func, select
 from tetkik.errors import InputError
 from tetkik.files import written_whole
 from tetkik.language import Sentence
-from tetkik.records.audit_anchors import AnchorLine
-from tetkik.records.audit_chain import START, Action, Columns, chain_of, digest_of, head_seal
+from tetkik.records.audit_chain import START, Action, AnchorLine, Columns, chain_of, digest_of, head_seal
 from tetkik.records.database import Transaction
 from tetkik.records.schema import AuditHead, AuditRow
 

@@ -15,7 +15,7 @@ from tetkik.errors import NotFound
 from tetkik.records.cases import filter_index, patients
 from tetkik.records.cases.patient_links import all_records_of, survivors_of
 from tetkik.records.database import Transaction
-from tetkik.records.people.visibility import decide_access
+from tetkik.records.people.access import decide_access
 from tetkik.records.schema import Case, CaseMark, Image, Patient, Study
 from tetkik.records.worklist.assignments import load_assignees
 from tetkik.records.worklist.claims import load_readers

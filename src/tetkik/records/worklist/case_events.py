@@ -8,8 +8,7 @@ from datetime import timedelta
 from sqlalchemy import delete, func, select
 
 from tetkik.records.database import Transaction
-from tetkik.records.people.access_state import AccessState, load_access_states
-from tetkik.records.people.visibility import visible_cases
+from tetkik.records.people.access import AccessState, load_access_states, visible_cases
 from tetkik.records.schema import Case, Event
 
 KEPT = timedelta(days=1)

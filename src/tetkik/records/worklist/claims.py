@@ -18,7 +18,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.cases.transfers import require_open
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
-from tetkik.records.people.visibility import load_visible_case, visible_cases
+from tetkik.records.people.access import load_visible_case, visible_cases
 from tetkik.records.schema import Case, Claim, User
 from tetkik.values import CaseState
 

@@ -20,7 +20,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.cases.transfers import require_open
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
-from tetkik.records.people.visibility import load_visible_case, visible_cases
+from tetkik.records.people.access import load_visible_case, visible_cases
 from tetkik.records.reports.identity import said_name
 from tetkik.records.schema import Case, CriticalResult, User
 from tetkik.values import CriticalLevel, NotTold

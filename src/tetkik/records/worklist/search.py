@@ -10,7 +10,7 @@ from sqlalchemy import or_, select
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases, patients
 from tetkik.records.database import Transaction
-from tetkik.records.people.visibility import visible_cases
+from tetkik.records.people.access import visible_cases
 from tetkik.records.schema import Case, Study
 from tetkik.records.worklist.worklist_items import WorklistItem, load_items
 

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Row, Select, Subquery, func, literal, sele
 
 from tetkik.records.cases import filter_index
 from tetkik.records.database import Transaction
-from tetkik.records.people.visibility import visible_cases
+from tetkik.records.people.access import visible_cases
 from tetkik.records.schema import Assignment, Case, CaseMark, Claim
 from tetkik.records.schema.base import Moment, within
 from tetkik.records.worklist import assignments, claims

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -13,25 +13,107 @@ from tetkik.language import Sentence
 from tetkik.records.cases import filter_index, patients
 from tetkik.records.cases.patient_links import survivors_of
 from tetkik.records.database import Transaction
-from tetkik.records.people.visibility import decide_access
+from tetkik.records.people.access import decide_access, visible_cases
 from tetkik.records.reports.withdrawal_queries import Withdrawn, now_of_cases
-from tetkik.records.schema import Case, Complaint, Image, Job, Patient, Report
+from tetkik.records.schema.cases import Case, Complaint, Image, Patient
+from tetkik.records.schema.models import Job
+from tetkik.records.schema.reports import Report
 from tetkik.records.worklist import case_columns
 from tetkik.records.worklist.assignments import Assignee, load_assignees
 from tetkik.records.worklist.case_columns import StudyTime
 from tetkik.records.worklist.claims import Reader, load_readers
-from tetkik.records.worklist.priority_reasons import Positive, PriorityReason, load_reasons, sorted_findings
-from tetkik.values import (
-    NORMAL_LABELS,
-    CaseState,
-    JobState,
-    Permission,
-    Priority,
-    ReportState,
-    RunState,
-    Sex,
-    UrgencyLevel,
-)
+from tetkik.values.access import Permission
+from tetkik.values.complaint import UrgencyLevel
+from tetkik.values.document import ReportState
+from tetkik.values.finding_labels import CRITICAL_LABELS, NORMAL_LABELS
+from tetkik.values.radiograph import Sex
+from tetkik.values.states import CaseState, JobState, Priority, RunState
+
+# Why a case has its priority: a person's choice, a finding, or what triage found in the complaint.
+
+
+@dataclass(frozen=True, slots=True)
+class Positive:
+    label: str
+    probability: float | None
+    """Calibrated; None where the model gives none, or a radiologist added it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriorityReason:
+    """What asks for the priority of a case; all of it empty for one that nothing asks for."""
+
+    chosen: bool = False
+    """A person chose it, whatever is found."""
+    findings: tuple[Positive, ...] = ()
+    """That ask for it, most probable first."""
+    urgency: UrgencyLevel | None = None
+    """Of the complaint, where that asks for it."""
+    rules: tuple[str, ...] = ()
+    """Ids of the rules of triage that gave that level."""
+    by_person: bool = False
+    """Whether a person set that level."""
+    not_assessed: bool = False
+    """Whether it is urgent because the complaint could not be assessed."""
+
+
+def load_reason(tx: Transaction, case_id: str) -> PriorityReason:
+    """Why a case has its priority; the caller has asked whether it may be seen."""
+    return load_reasons(tx, [tx.session.get_one(Case, case_id)])[case_id]
+
+
+def load_reasons(tx: Transaction, rows: Sequence[Case]) -> dict[str, PriorityReason]:
+    """Why cases have their priorities, by the id of the case."""
+    pressing = [row for row in rows if row.priority < Priority.ROUTINE]
+    ids = [row.id for row in pressing if row.priority_chosen is None]
+    runs = filter_index.load_newest_runs(tx, ids)
+    if any(run.state is RunState.FAILED for run in runs):  # what the model had said before stands
+        runs = filter_index.load_newest_runs(tx, ids, answered=True)
+    found = filter_index.load_case_findings(tx, runs)
+    complaints = {
+        row.case_id: row
+        for row in tx.session.execute(
+            select(Complaint.case_id, Complaint.urgency_rules, Complaint.urgency_chosen)
+            .where(Complaint.case_id.in_(ids))
+            .order_by(Complaint.id)
+        )
+    }
+    reasons = dict.fromkeys((row.id for row in rows), PriorityReason())
+    for row in pressing:
+        if row.priority_chosen is not None:
+            reasons[row.id] = PriorityReason(chosen=True)
+            continue
+        labels = found[row.id].labels if row.id in found else {}
+        complaint = complaints.get(row.id)
+        urgency = row.urgency if row.urgency and Priority.of_urgency(row.urgency) == row.priority else None
+        by_person = complaint is not None and complaint.urgency_chosen is not None
+        rules = tuple((complaint.urgency_rules or "").split()) if urgency and complaint else ()
+        reasons[row.id] = PriorityReason(
+            findings=pressing_findings(Priority(row.priority), labels),
+            urgency=urgency,
+            rules=() if by_person else rules,
+            by_person=bool(urgency) and by_person,
+            not_assessed=row.priority == Priority.URGENT and complaint is not None and row.urgency is None,
+        )
+    return reasons
+
+
+def pressing_findings(priority: Priority, labels: Mapping[str, float | None]) -> tuple[Positive, ...]:
+    """The findings that ask for a priority, most probable first."""
+    if Priority.of_findings(labels) != priority:
+        return ()
+    wanted = {*CRITICAL_LABELS} if priority is Priority.CRITICAL else {*labels} - {*NORMAL_LABELS}
+    return sorted_findings({label: value for label, value in labels.items() if label in wanted})
+
+
+def sorted_findings(labels: Mapping[str, float | None]) -> tuple[Positive, ...]:
+    """Findings, the critical ones first, then the most probable; nothing found, only where that is all."""
+    labels = {label: value for label, value in labels.items() if label not in NORMAL_LABELS} or labels
+    order = sorted(
+        labels.items(), key=lambda pair: (pair[0] not in CRITICAL_LABELS, -(pair[1] or 0.0), pair[0])
+    )
+    return tuple(Positive(label, probability) for label, probability in order)
+
 
 _FINDINGS = 4
 """Most findings of a row."""
@@ -214,3 +296,30 @@ class _Known:
         if found.rejected:  # what the model says of the whole image was not judged with it
             labels = {label: value for label, value in labels.items() if label not in NORMAL_LABELS}
         return sorted_findings(labels)[:_FINDINGS]
+
+
+# The cases that were opened today, for the desk.
+
+
+MOST = 200
+"""Cases that the list shows; a desk opens fewer in a day."""
+
+
+def load_opened_today(tx: Transaction, limit: int = MOST) -> tuple[WorklistItem, ...]:
+    """Cases that were opened since midnight here and that the actor may see, the newest first.
+
+    One that was moved to the right patient stands there under its new number.
+    """
+    opened = (
+        select(Case.id)
+        .where(Case.created_at >= midnight(tx.now), Case.state != CaseState.MOVED, visible_cases(tx))
+        .order_by(Case.created_at.desc(), Case.id.desc())
+        .limit(limit)
+    )
+    return load_items(tx, list(tx.session.scalars(opened)))
+
+
+def midnight(moment: datetime) -> datetime:
+    """When the day of a moment began in the time zone of this machine."""
+    local = moment.astimezone().replace(tzinfo=None)
+    return local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone()

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from tetkik.errors import InputError
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
-from tetkik.records.people.visibility import load_visible_case
+from tetkik.records.people.access import load_visible_case
 from tetkik.records.reports import macros, personal_words
 from tetkik.records.reports.editing import LONGEST, MOST
 from tetkik.report.spelling import open_speller

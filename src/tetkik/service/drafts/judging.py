@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field
 
 from tetkik.language import Language
 from tetkik.records.cases.identity_comparison import Trait
-from tetkik.records.reports.judging import Detail
 from tetkik.records.reports.readiness import Blocker, BlockerKind
+from tetkik.rules.judging import Detail
 from tetkik.service.kit.http.parameters import Shape
 from tetkik.values import Fault, Judgement, Side, label_name
 

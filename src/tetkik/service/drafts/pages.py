@@ -15,7 +15,7 @@ from tetkik.records.cases import cases, transfers
 from tetkik.records.cases.transfers import CaseMoved
 from tetkik.records.database import Transaction
 from tetkik.records.images import images, jobs
-from tetkik.records.people.visibility import load_visible_case
+from tetkik.records.people.access import load_visible_case
 from tetkik.records.reports import drafts, measurements, templates
 from tetkik.records.reports.edit_conflicts import EditConflict, WorkingDraft
 from tetkik.records.reports.editing import LONGEST, MOST
@@ -23,7 +23,7 @@ from tetkik.records.reports.slow_work import written
 from tetkik.records.reports.templates import HospitalTemplate
 from tetkik.records.worklist import case_events, claims, critical_results, worklist
 from tetkik.records.worklist.claims import Reader
-from tetkik.records.worklist.priority_reasons import load_reason
+from tetkik.records.worklist.worklist_items import load_reason
 from tetkik.service.cases import locked
 from tetkik.service.drafts import dictation, judging, shapes
 from tetkik.service.drafts.redrafting import fresh_draft

@@ -33,7 +33,7 @@ from tetkik.service.kit.http.responses import event, event_stream
 from tetkik.service.kit.rendering.templates import status_of
 from tetkik.values import Actor, Draft
 from tetkik.workflow.cancellable_model import Stoppable
-from tetkik.workflow.shared_image import audit_sending, picture_for
+from tetkik.workflow.reports import audit_sending, picture_for
 
 _log = structlog.get_logger()
 _CHECKS = 5.0

@@ -27,10 +27,10 @@ from tetkik.records.images.jobs import Work
 from tetkik.records.images.runs import ModelRun
 from tetkik.records.reports import drafts, versions
 from tetkik.records.reports.edit_conflicts import WorkingDraft
-from tetkik.records.reports.judging import read_labels
 from tetkik.records.reports.versions import SignedVersion
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.claims import Reader
+from tetkik.rules.judging import read_labels
 from tetkik.values import (
     CRITICAL_LABELS,
     FINDING_LABELS,

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from tetkik.records.audit_anchors import AnchorFile
+from tetkik.records.audit_chain import AnchorFile
 
 LIKE_LINES = 1200
 LINES = 12_000

@@ -18,12 +18,12 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
 from tetkik.records.database import Transaction
 from tetkik.records.reports import deliveries, outbox, qualified, reports, signing, versions
-from tetkik.records.reports.comparison import compared, compared_measurements
 from tetkik.records.reports.edit_conflicts import WorkingDraft
 from tetkik.records.reports.reports import Wanted
 from tetkik.records.reports.slow_work import written
 from tetkik.records.reports.versions import SignedVersion
 from tetkik.records.worklist import claims
+from tetkik.rules.comparison import compared, compared_measurements
 from tetkik.service.drafts.view import measurement_lines
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.parameters import Cursor, Date

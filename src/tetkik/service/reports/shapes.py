@@ -9,11 +9,11 @@ from pydantic import BaseModel, Field
 
 from tetkik.documents.parts import cited
 from tetkik.language import Language
-from tetkik.records.reports.comparison import Change, compared, compared_measurements
 from tetkik.records.reports.signing import LONGEST_REASON
 from tetkik.records.reports.versions import SignedVersion
 from tetkik.records.reports.withdrawal import LONGEST_WORDS
 from tetkik.records.reports.withdrawal_queries import Withdrawn
+from tetkik.rules.comparison import Change, compared, compared_measurements
 from tetkik.service.drafts.shapes import ContentShape, MeasurementShape
 from tetkik.service.kit.access.passkeys import Proof
 from tetkik.service.kit.http.parameters import Shape

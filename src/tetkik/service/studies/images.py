@@ -26,7 +26,7 @@ from tetkik.records.images.derived_images import DerivedImageKind
 from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import Work
 from tetkik.records.images.runs import ModelRun
-from tetkik.records.people.visibility import load_visible_case as see_case
+from tetkik.records.people.access import load_visible_case as see_case
 from tetkik.records.reports import drafts
 from tetkik.service.cases import locked
 from tetkik.service.kit.access.authorization import RequestContext, allowed

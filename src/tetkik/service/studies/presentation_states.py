@@ -21,7 +21,7 @@ from tetkik.records.cases import identity_comparison
 from tetkik.records.database import Transaction
 from tetkik.records.images import images, patient_matching, presentation_states
 from tetkik.records.people import users
-from tetkik.records.people.visibility import load_visible_case
+from tetkik.records.people.access import load_visible_case
 from tetkik.records.reports import drafts, versions
 from tetkik.records.reports.identity import identity_for
 from tetkik.records.reports.measurements import measured_image

@@ -24,7 +24,7 @@ from tetkik.records.images import images, jobs, patient_matching, quota
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.images.patient_matching import Destination
 from tetkik.records.images.quota import UploadQuota
-from tetkik.records.people.visibility import load_visible_case
+from tetkik.records.people.access import load_visible_case
 from tetkik.records.worklist import case_contents, case_events, claims
 from tetkik.service.cases import locked
 from tetkik.service.kit.access.middleware import takes_files

@@ -10,7 +10,7 @@ import pytest
 
 from tetkik.bundle import Bundle
 from tetkik.lab.triage.data import Complaints
-from tetkik.lab.triage.transformer.options import TransformerOptions
+from tetkik.lab.triage.transformer.data import TransformerOptions
 from tetkik.settings import settings
 
 WORDS = {

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from tests.lab.triage.transformer.conftest import WORDS
 from tests.tiny_bert import write_bert
 from tetkik.bundle import Manifest
-from tetkik.lab.triage.transformer.base import Base, load_classifier, open_base
-from tetkik.lab.triage.transformer.export import check_parity, export_fp32, quantise
+from tetkik.lab.triage.transformer.data import Base, load_classifier, open_base
+from tetkik.lab.triage.transformer.train import check_parity, export_fp32, quantise
 from tetkik.triage.transformer import OnnxNetwork, OnnxTransformer
 
 

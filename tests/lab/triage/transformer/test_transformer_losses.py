@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from tetkik.lab.triage.transformer.options import Imbalance
+from tetkik.lab.triage.transformer.data import Imbalance
 from tetkik.lab.triage.transformer.trainer import label_weights, make_loss
 
 COUNTS = np.array([90, 9, 1])

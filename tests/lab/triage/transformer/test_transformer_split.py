@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tetkik.errors import DataError, UsageError
-from tetkik.lab.triage.transformer.data import stratified_split
-from tetkik.lab.triage.transformer.options import TransformerOptions
+from tetkik.lab.triage.transformer.data import TransformerOptions, stratified_split
 
 
 @st.composite

@@ -220,8 +220,8 @@ def test_pickled_weights_are_refused_and_can_be_converted(complaints, options, t
     import torch
     from safetensors.torch import load_file
 
-    from tetkik.lab.triage.transformer.base import open_base
     from tetkik.lab.triage.transformer.convert import convert_base
+    from tetkik.lab.triage.transformer.data import open_base
 
     pickled = tmp_path / "pickled"
     pickled.mkdir()

@@ -11,8 +11,7 @@ from tetkik.lab.engine.precision import accelerator_for
 from tetkik.lab.engine.trainer import TrainingState
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.transformer import train
-from tetkik.lab.triage.transformer.data import prepare_data
-from tetkik.lab.triage.transformer.options import Imbalance, TransformerOptions
+from tetkik.lab.triage.transformer.data import Imbalance, TransformerOptions, prepare_data
 from tetkik.lab.triage.transformer.train import Trial, candidates, tuned
 from tetkik.lab.triage.transformer.trainer import Epoch, TransformerTrainer
 

@@ -14,8 +14,7 @@ from tetkik.bundle.card import card_words
 from tetkik.caption.adapters import trainable_parameters
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.options import Learning
-from tetkik.lab.caption.data import Reason, Split
-from tetkik.lab.caption.prepared import Prepared
+from tetkik.lab.caption.prepared import Prepared, Reason, Split
 from tetkik.lab.caption.training.data import SPLITS
 from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind
 from tetkik.lab.caption.training.tuning import TRIAL_COLUMNS, Epoch, Trial

@@ -18,14 +18,19 @@ from tetkik.findings.label_names import age_years, public_image, sex_named, view
 from tetkik.lab.engine.splits import Split
 from tetkik.lab.engine.tables import read_table
 from tetkik.lab.findings.sources.files import ImageFolder, Reading, SourceSpec, no_table, relative_names
-from tetkik.lab.findings.sources.label_mapping import (
+from tetkik.lab.findings.sources.rows import (
+    ABSENT,
     CHEXPERT,
+    PRESENT,
     UNCERTAIN_OPTIONS,
+    UNKNOWN,
+    LeftOut,
+    Rows,
     Translated,
+    Truth,
     settled,
     translate_labels,
 )
-from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
 from tetkik.values import View
 
 OBSERVATIONS = tuple(mapping.theirs for mapping in CHEXPERT)

@@ -14,8 +14,7 @@ from tetkik.lab.engine.paths import IMAGE_SUFFIXES, files_in
 from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.files import Reading, SourceSpec
 from tetkik.lab.findings.sources.hospital_table import split_named
-from tetkik.lab.findings.sources.label_mapping import own_name
-from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
+from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth, own_name
 from tetkik.values import FINDING_LABELS
 
 _PNEUMONIAS = frozenset({"Pneumonia", "Viral_Pneumonia", "COVID-19", "Tuberculosis"})

@@ -16,14 +16,17 @@ from tetkik.lab.engine.splits import Split
 from tetkik.lab.engine.tables import Table, read_table
 from tetkik.lab.findings.sources.files import ImageFolder, Reading, SourceSpec, relative_names
 from tetkik.lab.findings.sources.label_coverage import known_labels, read_rules
-from tetkik.lab.findings.sources.label_mapping import (
+from tetkik.lab.findings.sources.rows import (
+    ABSENT,
+    PRESENT,
     UNCERTAIN_OPTIONS,
+    UNKNOWN,
+    Rows,
     Translated,
     is_code,
     own_name,
     settled,
 )
-from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, Rows
 from tetkik.values import FINDING_LABELS
 
 FILE_COLUMNS = ("file", "path", "image", "filename", "image_path", "Image Index", "Path")

@@ -14,8 +14,7 @@ from tetkik.lab.engine.tables import read_table
 from tetkik.lab.findings.sources.chexpert import OBSERVATIONS, VIEWS, observations, view_faults
 from tetkik.lab.findings.sources.files import ImageFolder, Reading, SourceSpec, the_file
 from tetkik.lab.findings.sources.hospital_table import split_named
-from tetkik.lab.findings.sources.label_mapping import UNCERTAIN_OPTIONS, settled
-from tetkik.lab.findings.sources.rows import LeftOut, Rows
+from tetkik.lab.findings.sources.rows import UNCERTAIN_OPTIONS, LeftOut, Rows, settled
 
 _LABELERS = ("chexpert", "negbio")
 _METADATA = ("dicom_id", "subject_id", "study_id", "ViewPosition")

@@ -19,8 +19,18 @@ from tetkik.findings.label_names import folded
 from tetkik.lab.engine.splits import Split
 from tetkik.lab.engine.tables import Table, no_column, read_table
 from tetkik.lab.findings.sources.files import Reading, SourceSpec, by_name, no_table
-from tetkik.lab.findings.sources.label_mapping import VINDR, Translated, codes, translate_labels
-from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, Rows, Truth, in_columns
+from tetkik.lab.findings.sources.rows import (
+    ABSENT,
+    PRESENT,
+    UNKNOWN,
+    VINDR,
+    Rows,
+    Translated,
+    Truth,
+    codes,
+    in_columns,
+    translate_labels,
+)
 
 _PARTS = {"train": Split.TRAIN, "test": Split.TEST}
 _VOTES = ("majority", "any", "unanimous")

@@ -29,8 +29,7 @@ from tetkik.findings.networks.encoder import ENCODER
 from tetkik.findings.onnx_model import OrtSession
 from tetkik.findings.predict import load_findings
 from tetkik.lab.engine.card import library_versions, rows_csv
-from tetkik.lab.engine.charts import training_curves
-from tetkik.lab.engine.evaluation_page import csv_text, decimals
+from tetkik.lab.engine.charts import csv_text, decimals, training_curves
 from tetkik.lab.engine.learned_rows import LearnedRows, Pictures
 from tetkik.lab.engine.session import log_folder
 from tetkik.lab.findings.export import LARGEST_HALF_DIFFERENCE, to_onnx, write_torch
@@ -41,8 +40,7 @@ from tetkik.lab.findings.training.data import logits_of, network_input, plain
 from tetkik.lab.findings.training.fit import TrainingResult
 from tetkik.lab.findings.training.held_out import HeldOut
 from tetkik.lab.findings.training.options import IMAGENET, RANDOM, TrainingOptions
-from tetkik.lab.findings.training.preparation import PreparedTraining, data_digest
-from tetkik.lab.findings.training.runs import label_network, shipped_networks
+from tetkik.lab.findings.training.runs import PreparedTraining, data_digest, label_network, shipped_networks
 from tetkik.lab.findings.training.trainer import Epoch
 from tetkik.language import Sentence, translate
 from tetkik.networks.huggingface import model_folder

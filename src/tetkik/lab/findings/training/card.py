@@ -12,10 +12,10 @@ from tetkik.bundle.card import card_words
 from tetkik.findings.networks import FAMILIES
 from tetkik.lab.engine.card import cell, markdown_table, read_card
 from tetkik.lab.engine.tuning import trials_table
-from tetkik.lab.findings.metrics import source_shortcut
+from tetkik.lab.findings.summaries import source_shortcut
 from tetkik.lab.findings.training.fit import TRIAL_COLUMNS, TrainingResult
 from tetkik.lab.findings.training.options import RANDOM, TeacherUse, TrainingOptions
-from tetkik.lab.findings.training.preparation import PreparedTraining
+from tetkik.lab.findings.training.runs import PreparedTraining
 from tetkik.language import translate
 from tetkik.settings import settings
 from tetkik.values import BRAIN_LABELS, NIH_LABELS

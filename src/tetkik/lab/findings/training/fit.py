@@ -17,8 +17,8 @@ from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.tuning import choice, draw_candidates, log_uniform, successive_halving
 from tetkik.lab.findings.training.held_out import HeldOut, OperatingPoints, cross_calibrated, decide
 from tetkik.lab.findings.training.options import ClassWeights, LossKind, TrainingOptions
-from tetkik.lab.findings.training.preparation import PreparedTraining
 from tetkik.lab.findings.training.runs import (
+    PreparedTraining,
     Trained,
     TrainingSession,
     mean_scores,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,31 +18,131 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from tetkik.findings.networks import FAMILIES, build
-from tetkik.findings.networks.encoder import Encoder, EncoderNetwork
+from tetkik.errors import TrainingError, UsageError
+from tetkik.findings.networks import FAMILIES, build, preprocessing_of
+from tetkik.findings.networks.encoder import (
+    Encoder,
+    EncoderNetwork,
+    Pooling,
+    embed,
+    encoder_preprocessing,
+    open_encoder,
+)
 from tetkik.imaging.prepare import Preprocessing
-from tetkik.lab.engine.batches import Rows
-from tetkik.lab.engine.checkpoint import WorkFolder, tensors_as_bytes
+from tetkik.lab.engine.batches import Rows, in_steps
+from tetkik.lab.engine.checkpoint import WorkFolder, room_on_disk, tensors_as_bytes
 from tetkik.lab.engine.processes import in_shares, wait_for_all
 from tetkik.lab.engine.session import Session
+from tetkik.lab.engine.splits import Parts, folds, split
 from tetkik.lab.engine.trainer import TrainingState
 from tetkik.lab.findings.sources.rows import Truth, in_columns
-from tetkik.lab.findings.training.data import TrainingData, logits_of
-from tetkik.lab.findings.training.decoded_images import CachedImages, DecodedImages
+from tetkik.lab.findings.training.data import TrainingData, as_input, load_batches, logits_of
+from tetkik.lab.findings.training.decoded_images import (
+    CachedImages,
+    DecodedImages,
+    Store,
+    digests_of,
+    fits,
+    open_images,
+)
 from tetkik.lab.findings.training.distillation import (
     TEACHER,
     LogitScale,
     TeacherPredictions,
     last_layer,
     merged,
+    read_teacher,
 )
 from tetkik.lab.findings.training.encoders import merge_lora, over_encoder, pooling_of, standardise
+from tetkik.lab.findings.training.label_counts import (
+    LabelCounts,
+    check_learnable,
+    count_labels,
+    mask_unlearnable,
+)
 from tetkik.lab.findings.training.options import RANDOM, TeacherUse, TrainingOptions
 from tetkik.lab.findings.training.ridge import GridPooled, StageMeans, check_row_count, fit_ridge, stages_of
 from tetkik.lab.findings.training.trainer import Epoch, FindingsTrainer
 from tetkik.networks.network import answer_in_fp32
-from tetkik.statistics import Floats
-from tetkik.values import step_like
+from tetkik.statistics.intervals import Floats
+from tetkik.values.common import ProgressCallback, step_like
+
+if TYPE_CHECKING:
+    from tetkik.lab.findings.data import LabelledImages
+
+
+# What a frozen encoder says of the images of a training: computed once, in fp32, and kept on the disk.
+
+
+_GIB = 1 << 30
+_BATCH = 16
+"""Most images that the encoder sees at once; a head takes far more."""
+_KINDS: Mapping[Pooling, np.dtype[Any]] = {
+    Pooling.LINEAR: np.dtype(np.float32),
+    Pooling.ATTENTION: np.dtype(np.float16),
+}
+"""The patches of an image are a thousand times as many numbers, and are halved."""
+
+
+@torch.no_grad()
+def embedded_images(
+    encoder: Encoder,
+    pooling: Pooling,
+    images: DecodedImages,
+    files: Sequence[Path],
+    preprocessing: Preprocessing,
+    folder: Path,
+    *,
+    options: TrainingOptions,
+    device: torch.device,
+    progress: ProgressCallback,
+) -> CachedImages:
+    """For each of `images`, decoded from `files`, what a head of that pooling reads.
+
+    It is kept in `folder` by the encoder's weights, the preprocessing and the bytes of the image's file; what
+    is not there yet is computed.
+
+    Raises:
+        UsageError: they are more than the limit of the settings.
+        TrainingError: they have numbers that cannot be kept.
+        OutputError: the disk is full.
+    """
+    done = {"encoder": encoder.fingerprint(), "pooling": pooling, **preprocessing.as_json()}
+    answer_in_fp32()
+    encoder.to(device)
+    blank = torch.zeros(1, preprocessing.channels, preprocessing.size, preprocessing.size, device=device)
+    shape, kind = tuple(embed(encoder, pooling, blank).shape[1:]), _KINDS[pooling]
+    with ThreadPoolExecutor() as pool:
+        digests = digests_of(files, pool, progress)
+    store = Store(folder, "embeddings", done, shape, kind)
+    first = {digest: row for row, digest in reversed(list(enumerate(digests))) if digest}
+    missing = np.array(sorted(row for digest, row in first.items() if digest not in store), np.int64)
+    size = math.prod(shape) * kind.itemsize
+    needed, there = len(missing) * size, (len(first) - len(missing)) * size
+    if needed and not fits(needed, folder, options.cache_limit, there=there):
+        raise UsageError(
+            "What the encoder says of the images needs {size:.1f} GiB, more than --cache-limit or the "
+            "disk allows; raise it, take --encoder-head linear, or give --cache a folder with more room.",
+            size=(needed + there) / _GIB,
+        )
+    count = 0
+    with room_on_disk(folder):
+        for rows, batch in load_batches(images, in_steps(missing, min(options.batch_size, _BATCH)), device):
+            found = embed(encoder, pooling, as_input(batch, preprocessing)).cpu().numpy()
+            with np.errstate(over="ignore"):
+                kept = [(str(digests[row]), one.astype(kind)) for row, one in zip(rows, found, strict=True)]
+            if not all(np.isfinite(one).all() for _, one in kept):
+                raise TrainingError(
+                    "What the encoder says of the images has numbers beyond {kind}, in which it is kept; "
+                    "take --encoder-head linear, or another encoder.",
+                    kind=kind.name,
+                )
+            store.add(item for item, row in zip(kept, rows, strict=True) if images.readable[row])
+            count += len(rows)
+            progress("encoding images", count, len(missing))
+    encoder.cpu()
+    return CachedImages(store.arrays(), store.places(digests))
+
 
 Scores = NDArray[np.float32]
 TrainingSession = Session[TrainingOptions]
@@ -255,3 +360,122 @@ def mean_scores(
     mean = total / len(members)
     scores = (0.5 * (1 + np.tanh(mean / 2))).astype(np.float32)  # a sigmoid that cannot overflow
     return scores.astype(np.float64)
+
+
+# From labelled images to what networks are trained on: decoded, labels that can be taught, parts.
+
+
+UNREADABLE = "image that cannot be read"
+STRETCH = (1.0, 99.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedTraining:
+    """What a training works on."""
+
+    images: LabelledImages
+    """The labelled images, the unreadable ones left out and counted."""
+    config: RunConfig
+    known: tuple[LabelCounts, ...]
+    assessed: tuple[str, ...]
+    parts: Parts | None
+    """Rows of training, validation, calibration and test; None with folds."""
+    fold: NDArray[np.int64] | None
+    """(rows,), the fold of each; None without folds."""
+
+
+def preprocessing_for(options: TrainingOptions) -> Preprocessing:
+    """What the network wants, at the size and with the stretch asked for; an encoder to the last digit."""
+    if options.encoder is not None:
+        found = encoder_preprocessing(options.encoder)
+    else:
+        found = preprocessing_of(options.network)
+    if options.stretch:
+        found = replace(found, stretch=STRETCH)
+    return found if options.size is None else replace(found, size=options.size)
+
+
+def check_labels(images: LabelledImages, options: TrainingOptions) -> tuple[LabelCounts, ...]:
+    """What is known about each label; a DataError where there is nothing to learn."""
+    known = count_labels(images.truth, images.labels, images.group, images.source)
+    check_learnable(known, options.min_positives)
+    return known
+
+
+def prepare_training(
+    images: LabelledImages, options: TrainingOptions, store: Path, progress: ProgressCallback
+) -> PreparedTraining:
+    """Decode the images, leave out what cannot be read or taught, and cut the rows into parts."""
+    check_labels(images, options)
+    preprocessing = preprocessing_for(options)
+    soft = None
+    if options.teacher is not None:
+        soft = read_teacher(options.teacher.table, images.files, images.labels)
+    decoded = open_images(images.files, preprocessing, store, limit=options.cache_limit, progress=progress)
+    if not decoded.readable.all():
+        count = int((~decoded.readable).sum())
+        kept = np.flatnonzero(decoded.readable)
+        images = replace(images.only(kept), left_out={**images.left_out, UNREADABLE: count})
+        decoded = decoded.only(kept)
+        soft = None if soft is None else replace(soft, probability=soft.probability[kept])
+    known = check_labels(images, options)
+    config = RunConfig(
+        tuple(images.labels),
+        decoded,
+        mask_unlearnable(images.truth, known),
+        np.asarray(images.weight, np.float32),
+        soft,
+        preprocessing,
+        options,
+        StageMeans(decoded, preprocessing, options.batch_size),
+    )
+    parts = None if options.folds else split(images.group, seed=options.seed, official=images.official)
+    fold = folds(images.group, options.folds, options.seed) if options.folds else None
+    assessed = tuple(item.label for item in known if item.assessed(options.min_positives))
+    return PreparedTraining(images, config, known, assessed, parts, fold)
+
+
+def with_encoder(
+    prepared: PreparedTraining, store: Path, device: torch.device, progress: ProgressCallback
+) -> PreparedTraining:
+    """With the encoder opened and, where it is frozen, what it says of the images; `store` keeps that."""
+    config = prepared.config
+    options, preprocessing = config.options, config.preprocessing
+    if options.encoder is None:
+        return prepared
+    weights = None if options.weights == RANDOM else options.weights
+    encoder = open_encoder(options.encoder, preprocessing, weights)
+    embeddings = None
+    if options.frozen:
+        embeddings = embedded_images(
+            encoder,
+            pooling_of(options),
+            config.images,
+            prepared.images.files,
+            preprocessing,
+            store,
+            options=options,
+            device=device,
+            progress=progress,
+        )
+    return replace(prepared, config=replace(config, encoder=encoder, embeddings=embeddings))
+
+
+def identity(images: LabelledImages, options: TrainingOptions) -> Mapping[str, Any]:
+    """What must be the same for a training to be taken up again."""
+    return {"data": data_digest(images), "labels": list(images.labels), **options.as_json()}
+
+
+def encoder_identity(config: RunConfig) -> Mapping[str, Any]:
+    """What of a pretrained encoder must be the same, too: a name may come to stand for other weights."""
+    assert config.encoder is not None
+    return {"weights": config.encoder.fingerprint(), "preprocessing": config.preprocessing.as_json()}
+
+
+def data_digest(images: LabelledImages) -> str:
+    """SHA-256 of which images these are and what is known of them."""
+    digest = hashlib.sha256()
+    for part in (images.truth.tobytes(), images.group.tobytes(), images.weight.tobytes()):
+        digest.update(part)
+    digest.update("\n".join(images.names).encode())
+    return digest.hexdigest()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tetkik.lab.triage.clean.aliases import Departments, departments
 from tetkik.lab.triage.clean.pipeline import Options, clean_files
-from tetkik.lab.triage.clean.rows import Columns, Reason, Repair
+from tetkik.lab.triage.clean.read import Columns, Reason, Repair
 from tetkik.lab.triage.clean.summary import Summary
+from tetkik.lab.triage.clean.text import Departments, departments
 
 __all__ = [
     "Columns",

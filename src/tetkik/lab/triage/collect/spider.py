@@ -12,11 +12,19 @@ from typing import Any
 import scrapy
 from scrapy.exceptions import CloseSpider
 
-from tetkik.lab.triage.collect.page import ListPage, read_list, read_question
-from tetkik.lab.triage.collect.plan import ends_section, first_pages, next_page
 from tetkik.lab.triage.collect.politeness import reason_of
-from tetkik.lab.triage.collect.site import Site
-from tetkik.lab.triage.collect.store import LostQuestion, Outcome, PageRecord, PageRef, Row, Store
+from tetkik.lab.triage.collect.site import ListPage, Site, read_list, read_question
+from tetkik.lab.triage.collect.store import (
+    LostQuestion,
+    Outcome,
+    PageRecord,
+    PageRef,
+    Row,
+    Store,
+    ends_section,
+    first_pages,
+    next_page,
+)
 from tetkik.values import ProgressCallback
 
 _Work = Callable[[Any], Iterator[Any]]

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from functools import cached_property, partial
 from itertools import count, product
 from threading import Event
@@ -23,19 +24,206 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.lab.triage.data import Complaints, folds, numbered
-from tetkik.lab.triage.linear.solver import Loss, solve
-from tetkik.lab.triage.linear.vocabulary import learn_features
-from tetkik.lab.triage.metrics import confusion
-from tetkik.statistics import Floats, Ints
+from tetkik.lab.triage.summaries import confusion
+from tetkik.statistics.intervals import Floats, Ints
 from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
-from tetkik.triage.linear.features import BIAS, Featuriser, Rows, prepare, stride_of
+from tetkik.triage.linear.compiled import ngrams
+from tetkik.triage.linear.features import (
+    BIAS,
+    BUCKETS,
+    Featuriser,
+    Lexicon,
+    Rows,
+    Vocabulary,
+    builtin,
+    grams,
+    prepare,
+    stride_of,
+)
 from tetkik.triage.predict import log_odds
+
+# Which features there are, and how rare each is: learned from texts without their labels.
+
+
+MIN_GROUPS = 5
+"""A feature stands in at least that many duplicate groups: with fewer a model could give away words."""
+_MOST_FEATURES = 1 << 18
+"""Of each kind of n-gram the most frequent that many are kept."""
+_CHUNK = 20_000
+
+
+def learn_features(texts: Sequence[bytes], groups: Ints) -> Featuriser:
+    """The featuriser of prepared texts (`features.prepare`); a text that a group has twice counts once."""
+    count = len(np.unique(groups))
+    characters, words = (_vocabulary(frequency, count) for frequency in document_frequency(texts, groups))
+    return Featuriser(characters, words, builtin(), _term_idf(texts, groups, count, builtin()))
+
+
+def document_frequency(texts: Sequence[bytes], groups: Ints) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """In how many duplicate groups each bucket stands: characters and words, each (2^22,), uint32."""
+    order = np.argsort(groups, kind="stable")
+    _, number = np.unique(groups, return_inverse=True)
+    frequencies = np.zeros(BUCKETS, np.uint32), np.zeros(BUCKETS, np.uint32)
+    ordered = [texts[i] for i in order]
+    numbers = number[order].astype(np.int32)
+    if ngrams is not None:
+        ngrams.document_frequency(ordered, numbers, *frequencies)
+        return frequencies
+    last = [dict[int, int](), dict[int, int]()]
+    for text, group in zip(ordered, numbers.tolist(), strict=True):
+        for block, bucket, _, _ in grams(text):
+            if last[block].get(bucket) != group:
+                last[block][bucket] = group
+                frequencies[block][bucket] += 1
+    return frequencies
+
+
+def _vocabulary(frequency: NDArray[np.uint32], count: int) -> Vocabulary:
+    buckets = np.flatnonzero(frequency >= MIN_GROUPS)
+    if len(buckets) > _MOST_FEATURES:
+        rarest_last = np.argsort(-frequency[buckets].astype(np.int64), kind="stable")
+        buckets = np.sort(buckets[rarest_last[:_MOST_FEATURES]])
+    return Vocabulary(buckets.astype(np.uint32), _idf(frequency[buckets], count))
+
+
+def _idf(frequency: NDArray[np.uint32], count: int) -> NDArray[np.float32]:
+    return (np.log((1 + count) / (1 + frequency.astype(np.float64))) + 1).astype(np.float32)
+
+
+def _term_idf(texts: Sequence[bytes], groups: Ints, count: int, lexicon: Lexicon) -> NDArray[np.float32]:
+    nothing = Vocabulary(np.zeros(0, np.uint32), np.zeros(0, np.float32))
+    terms = len(lexicon.levels)
+    plain = Featuriser(nothing, nothing, lexicon, np.ones(terms, np.float32))
+    representatives = np.unique(groups, return_index=True)[1]
+    frequency = np.zeros(terms, np.uint32)
+    for start in range(0, len(representatives), _CHUNK):
+        found = plain.rows([texts[i] for i in representatives[start : start + _CHUNK]]).indices
+        frequency += np.bincount(found[found < terms], minlength=terms).astype(np.uint32)
+    return np.where(frequency >= MIN_GROUPS, _idf(frequency, count), 0).astype(np.float32)
+
+
+# Regularised linear classifiers over sparse rows.
+#
+# minimise  regularisation / 2 * |W|^2  +  sum of cost[label] * loss(row @ W, label)
+#
+# Both losses are convex and the penalty is strictly so: the answer is unique, and the two solvers here
+# agree.
+# The one in C is stochastic dual coordinate ascent, which moves all classes in one visit of a row; where the
+# C
+# module was not built, L-BFGS (SciPy) takes its place.
+
+
+TOLERANCE = 0.03
+"""Passes end once the duals move by this share of what they moved in the first pass."""
+MAX_PASSES = 60
+
+
+class Loss(IntEnum):
+    """What is minimised; the numbers are those of the C code."""
+
+    SQUARED_HINGE = 0
+    """Half the squared hinge, each class against the rest."""
+    SOFTMAX = 1
+    """Multinomial cross-entropy."""
+
+
+def solve(
+    chunks: Sequence[Rows],
+    labels: Sequence[NDArray[np.int32]],
+    *,
+    columns: int,
+    costs: Sequence[NDArray[np.float32]],
+    regularisation: float,
+    loss: Loss,
+    seed: int = 0,
+    tick: Callable[[int], None] = lambda done: None,
+) -> NDArray[np.float32]:
+    """Fit one classifier: (columns, stride), float32; columns past the classes are zero.
+
+    Args:
+        chunks: the rows, in pieces, so that large data need no second copy.
+        labels: the class of each row, piece by piece, int32.
+        costs: piece by piece, (classes,), float32: the weight of a row by its class.
+        regularisation: strength of the squared penalty on the sum of losses.
+    """
+    if ngrams is None:
+        return _by_lbfgs(chunks, labels, columns, costs, regularisation, loss)
+    classes = len(costs[0])
+    stride = stride_of(classes)
+    weights = np.zeros((columns, stride), dtype=np.float32)
+    duals = [np.zeros((len(chunk), stride), dtype=np.float32) for chunk in chunks]
+    squares = [np.add.reduceat(chunk.values**2, chunk.indptr[:-1]).astype(np.float32) for chunk in chunks]
+    random = np.random.default_rng(seed)
+    first = 0.0
+    for passes in range(1, MAX_PASSES + 1):
+        moved = 0.0
+        for number in random.permutation(len(chunks)):
+            chunk = chunks[number]
+            moved += ngrams.ascend(
+                chunk.indptr,
+                chunk.indices,
+                chunk.values,
+                squares[number],
+                labels[number],
+                costs[number],
+                random.permutation(len(chunk)),
+                duals[number],
+                weights,
+                classes,
+                stride,
+                regularisation,
+                int(loss),
+            )
+        first = first or moved
+        tick(passes)
+        if moved <= TOLERANCE * first:
+            break
+    return weights
+
+
+def _by_lbfgs(
+    chunks: Sequence[Rows],
+    labels: Sequence[NDArray[np.int32]],
+    columns: int,
+    costs: Sequence[NDArray[np.float32]],
+    regularisation: float,
+    loss: Loss,
+) -> NDArray[np.float32]:
+    from scipy.optimize import minimize
+    from scipy.sparse import csr_matrix, vstack
+
+    rows = vstack(
+        [csr_matrix((c.values, c.indices, c.indptr), shape=(len(c), columns)) for c in chunks], "csr"
+    )
+    label, classes = np.concatenate(list(labels)), len(costs[0])
+    cost = np.concatenate([one[own] for one, own in zip(costs, labels, strict=True)])[:, None]
+    own = np.eye(classes)[label]
+
+    def objective(flat: Floats) -> tuple[float, Floats]:
+        weights = flat.reshape(columns, classes)
+        score = rows @ weights
+        if loss is Loss.SOFTMAX:
+            score -= score.max(axis=1, keepdims=True)
+            log_p = score - np.log(np.exp(score).sum(axis=1, keepdims=True))
+            value, slope = -(cost * own * log_p).sum(), cost * (np.exp(log_p) - own)
+        else:
+            sign = 2 * own - 1
+            short = np.maximum(0, 1 - sign * score)
+            value, slope = 0.5 * (cost * short**2).sum(), -cost * sign * short
+        gradient = rows.T @ slope + regularisation * weights
+        return float(value + 0.5 * regularisation * (weights**2).sum()), gradient.ravel()
+
+    start = np.zeros(columns * classes)
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 500, "gtol": 1e-4})
+    weights = np.zeros((columns, stride_of(classes)), dtype=np.float32)
+    weights[:, :classes] = found.x.reshape(columns, classes)
+    return weights
+
 
 INNER_FOLDS = 8
 """Many, so that the temperature is fitted on models of nearly as many rows as the last one."""
 HOLDOUT_FROM = 20_000
 """From this many rows on, one tenth is held out to choose and calibrate on, instead of cross-validation."""
-_CHUNK = 20_000
 _RARITY = 0.4
 """The hinge machine weights a label by (rows / its rows) to this power."""
 

@@ -33,20 +33,19 @@ from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
 from tetkik.lab.engine.learned_rows import LearnedRows
 from tetkik.lab.triage.data import Complaints, fingerprint, folds, in_order, numbered
-from tetkik.lab.triage.figures import Judged
 from tetkik.lab.triage.interpretation import warn_of_collapse
 from tetkik.lab.triage.linear.fit import (
     HOLDOUT_FROM,
     INNER_FOLDS,
+    MIN_GROUPS,
     Corpus,
     Fitted,
     Remember,
     fit,
     unknown_words,
 )
-from tetkik.lab.triage.linear.vocabulary import MIN_GROUPS
 from tetkik.lab.triage.reference import OutOfFold, ReferenceComplaints, make_reference
-from tetkik.lab.triage.summaries import measured
+from tetkik.lab.triage.summaries import Judged, measured
 from tetkik.language import Sentence
 from tetkik.statistics import Floats, Ints
 from tetkik.triage.calibration import softmax

@@ -16,10 +16,9 @@ from tetkik.lab.engine.card import library_versions, read_card
 from tetkik.lab.engine.checkpoint import tensors_as_bytes
 from tetkik.lab.engine.label_list import read_names
 from tetkik.lab.engine.session import public_name
-from tetkik.lab.triage.clean.aliases import departments
-from tetkik.lab.triage.transformer.base import Base, open_base
-from tetkik.lab.triage.transformer.export import check_parity, export_fp32, quantise
-from tetkik.lab.triage.transformer.train import LIBRARIES, write_layout
+from tetkik.lab.triage.clean.text import departments
+from tetkik.lab.triage.transformer.data import Base, open_base
+from tetkik.lab.triage.transformer.train import LIBRARIES, check_parity, export_fp32, quantise, write_layout
 from tetkik.language import Sentence
 from tetkik.networks.huggingface import quiet_transformers
 from tetkik.triage.transformer import TextReader

@@ -20,8 +20,8 @@ from tetkik.lab.engine.options import ScheduleKind, learning_rate_factor
 from tetkik.lab.engine.precision import autocast
 from tetkik.lab.engine.processes import in_shares
 from tetkik.lab.engine.trainer import Trainer
-from tetkik.lab.triage.metrics import decision_columns, decision_figures
-from tetkik.lab.triage.transformer.options import Imbalance, TransformerOptions
+from tetkik.lab.triage.summaries import decision_columns, decision_figures
+from tetkik.lab.triage.transformer.data import Imbalance, TransformerOptions
 from tetkik.statistics import Ints
 from tetkik.triage.calibration import softmax
 from tetkik.triage.transformer import padded

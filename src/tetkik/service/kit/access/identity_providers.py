@@ -19,7 +19,7 @@ from joserfc.jwk import KeySet
 
 from tetkik.errors import AccessError, Forbidden, SettingError
 from tetkik.integrations.ldap_directory import Directory
-from tetkik.records.people.sso import Arrival, departments_of_groups
+from tetkik.records.people.users import Arrival, departments_of_groups
 from tetkik.settings import Settings
 from tetkik.values.access import EVERY_DEPARTMENT, Role
 from tetkik.workflow.complaints import departments

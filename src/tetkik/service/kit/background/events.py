@@ -24,7 +24,7 @@ from starlette.concurrency import run_in_threadpool
 
 from tetkik.errors import RecordsError
 from tetkik.records.database import Transaction
-from tetkik.records.people.access_state import AccessState, load_access_states
+from tetkik.records.people.access import AccessState, load_access_states
 from tetkik.records.worklist import case_events, claims
 from tetkik.records.worklist.case_events import EventBatch
 from tetkik.service.kit.context import AppContext

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
 
-from tetkik.values import Draft, Measurement, Section
+from tetkik.values.measurement import Measurement
+from tetkik.values.report import Draft, Section
 
 _PIECES = re.compile(r"\s+|\w+|[^\w\s]")
 _MOST = 20_000

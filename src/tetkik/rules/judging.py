@@ -14,22 +14,13 @@ from tetkik.errors import InputError
 from tetkik.language import Language
 from tetkik.report.composer.compose import definite, definite_impression, phrases
 from tetkik.report.facts import ChangeKind
-from tetkik.report.labeler import Context, Polarity, read_report
+from tetkik.report.labeler.read import read_report
+from tetkik.report.labeler.rules import Context, Polarity
 from tetkik.report.normals import normal_texts
-from tetkik.values import (
-    NORMAL_LABELS,
-    Author,
-    Basis,
-    BasisKind,
-    Certainty,
-    Draft,
-    DraftSentence,
-    Judgement,
-    Section,
-    Side,
-    finding_label,
-)
 from tetkik.values.common import ADDED
+from tetkik.values.finding_labels import NORMAL_LABELS, finding_label
+from tetkik.values.report import Author, Basis, BasisKind, Certainty, Draft, DraftSentence, Section, Side
+from tetkik.values.states import Judgement
 
 _FOLLOW = frozenset({Author.MACHINE, Author.JUDGED})
 _CLAIMS = (Section.FINDINGS, Section.IMPRESSION)
