@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -86,6 +87,24 @@ def test_an_example_runs(block, demo, tmp_path):
     result = run(block.removeprefix(DEMO), tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(("page", "language"), [("README.md", "en"), ("README.tr.md", "tr")])
+def test_the_readme_shows_what_is_printed(page, language, demo, tmp_path):
+    """Each line shown is printed, in that order; `…` stands for words left out."""
+    shutil.copytree(demo, tmp_path / "demo")
+    fenced = [(found["kind"], found["body"]) for found in _FENCED.finditer(text_of(ROOT / page))]
+    shown = [
+        (block, text) for (kind, block), (then, text) in pairwise(fenced) if (kind, then) == ("bash", "text")
+    ]
+    assert len(shown) == 3
+    for block, text in shown:
+        printed = " ".join(run(block.removeprefix(DEMO), tmp_path, language).stdout.split())
+        lines = [
+            ".*".join(map(re.escape, line.split(" … ")))
+            for line in map(" ".join, map(str.split, text.splitlines()))
+        ]
+        assert re.search(".*".join(lines), printed), printed
 
 
 def test_there_are_examples_to_run():

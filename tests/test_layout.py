@@ -107,6 +107,17 @@ def test_no_file_imports_itself_through_others():
     graphlib.TopologicalSorter(graph).prepare()  # raises CycleError
 
 
+def test_no_script_imports_itself_through_others():
+    """Whether at the beginning of the file or when it is needed; what a comment names is a type alone."""
+    scripts = {}
+    for script in (ROOT / "src/tetkik/service/static/js").rglob("*.js"):
+        code = re.sub(r"/\*.*?\*/", "", script.read_text("utf-8"), flags=re.DOTALL)
+        found = re.findall(r"(?:\bfrom |\bimport |\bimport\()'(\.[^']+)'", code)
+        scripts[script] = {(script.parent / other).resolve() for other in found}
+    assert any(scripts.values())
+    graphlib.TopologicalSorter(scripts).prepare()
+
+
 @pytest.mark.parametrize(
     "statement",
     [

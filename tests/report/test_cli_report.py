@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import subprocess
 import sys
 
 import pytest
@@ -110,6 +112,15 @@ def test_the_documents_are_written_and_named(found, tmp_path):
     assert (out / "report.pdf").read_bytes().startswith(b"%PDF-")
     assert json.loads((out / "report.fhir.json").read_text("utf-8"))["resourceType"]
     assert json.loads((out / "draft.json").read_text("utf-8")) == draft("--findings", found)
+
+
+def test_the_documents_are_written_before_anything_is_printed(found, tmp_path):
+    out, (read, write) = tmp_path / "out", os.pipe()
+    os.close(read)  # as `| head` does after its lines
+    command = [sys.executable, "-m", "tetkik", "report", "draft", "--findings", str(found), "--out", str(out)]
+    with os.fdopen(write, "w") as closed:
+        subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, check=False)
+    assert (out / "report.pdf").stat().st_size > 0
 
 
 def test_beside_json_the_files_are_named_on_standard_error(found, tmp_path):

@@ -336,6 +336,7 @@ def draft(
     as_json: AnswerAsJson = False,
 ) -> None:
     """A draft with its evidence; nothing is final before a radiologist signs."""
+    from tetkik.cli.report.files import draft_json, meaning, show_files, write_report
     from tetkik.report.draft import fill, read_template
     from tetkik.report.facts import read_findings
     from tetkik.report.llm import open_model
@@ -370,17 +371,22 @@ def draft(
             reported = report_image(image, settings(), history=history, caption=caption, model=model, **how)
     made = reported.drafted.draft
     filled = None if form is None else fill(form, made, reported.document.identity)
+    # Before anything is printed: whoever reads the output may close it after the first lines.
+    written = {} if folder is None else write_report(reported, folder, filled)
     if as_json:
-        from tetkik.cli.report.files import draft_json
-
         print_json_line(draft_json(reported))
     elif filled is not None:
         out.print(shown(filled, "\n"), soft_wrap=True)
     else:
         show_draft(made)
     _say_what_it_took(reported)
-    if folder is not None:
-        _write(reported, folder, filled, as_json=as_json)
+    if as_json:  # a pipe gets the draft alone
+        for file in written:
+            err.print(shown(file), style="dim", soft_wrap=True)
+    elif written:
+        out.print()
+        out.print(t("The documents:"))
+        show_files({file: meaning(file) for file in written})
 
 
 def _say_what_is_sent(host: str) -> None:
@@ -418,17 +424,3 @@ def _say_what_it_took(reported: Reported) -> None:
             "At the prices of the settings that costs {cost:.4f}.",
             cost=usage.cost(chosen.llm_price_in, chosen.llm_price_out),
         )
-
-
-def _write(reported: Reported, folder: Path, filled: str | None, *, as_json: bool) -> None:
-    """Write the documents; beside JSON they are named on standard error: a pipe gets the draft alone."""
-    from tetkik.cli.report.files import meaning, show_files, write_report
-
-    files = write_report(reported, folder, filled)
-    if as_json:
-        for file in files:
-            err.print(shown(file), style="dim", soft_wrap=True)
-    else:
-        out.print()
-        out.print(t("The documents:"))
-        show_files({file: meaning(file) for file in files})

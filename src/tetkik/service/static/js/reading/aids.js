@@ -1,7 +1,7 @@
 /** Aids to writing: macros with their fields, normal sentences, dictation, spelling, critical results. */
 
 import { Dictation } from './dictation.js';
-import { added, fieldOf, fitHeight, linesOf } from './lines.js';
+import { added, fieldOf, fitHeight, linesOf, put } from './lines.js';
 import { send, tell } from './requests.js';
 import { Spelling } from './spelling.js';
 
@@ -18,21 +18,6 @@ const flat = (text) =>
     .replace(/ı/g, 'i')
     .normalize('NFD')
     .replace(/\p{M}/gu, '');
-
-/**
- * Put a text where the caret stands, so that the browser can undo it.
- * @param {HTMLTextAreaElement} field
- * @param {string} text
- * @param {number} [start]
- * @param {number} [end]
- */
-export function put(field, text, start = field.selectionStart, end = field.selectionEnd) {
-  field.focus();
-  field.setSelectionRange(start, end);
-  if (document.execCommand('insertText', false, text)) return;
-  field.setRangeText(text, start, end, 'end');
-  field.dispatchEvent(new Event('input', { bubbles: true }));
-}
 
 export class Aids {
   /** @param {HTMLElement} room @param {import('./editor.js').Editor} editor */

@@ -127,3 +127,18 @@ export function fitHeight(field) {
   field.style.height = 'auto';
   field.style.height = `${field.scrollHeight}px`;
 }
+
+/**
+ * Put a text where the caret stands, so that the browser can undo it.
+ * @param {HTMLTextAreaElement} field
+ * @param {string} text
+ * @param {number} [start]
+ * @param {number} [end]
+ */
+export function put(field, text, start = field.selectionStart, end = field.selectionEnd) {
+  field.focus();
+  field.setSelectionRange(start, end);
+  if (document.execCommand('insertText', false, text)) return;
+  field.setRangeText(text, start, end, 'end');
+  field.dispatchEvent(new Event('input', { bubbles: true }));
+}

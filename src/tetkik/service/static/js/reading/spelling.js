@@ -1,6 +1,6 @@
 /** Spelling: below each sentence that a person wrote stand its unknown words, with what may be meant. */
 
-import { fieldOf, linesOf } from './lines.js';
+import { fieldOf, linesOf, put } from './lines.js';
 import { headers } from './requests.js';
 
 const PAUSE = 700; // milliseconds after the last key
@@ -90,7 +90,6 @@ export class Spelling {
     const field = fieldOf(line);
     const [start, end] = [Number(button.dataset.start), Number(button.dataset.end)];
     if (button.dataset.word) {
-      const { put } = await import('./aids.js');
       put(field, button.dataset.word, start, end);
       return;
     }
