@@ -3,7 +3,9 @@
 #   make serve        the reading room with invented patients, in a browser: tetkik serve --demo
 #   make demo         the main job, end to end, on built-in examples
 #   make check        style, types, imports, and the tests of what was changed: about two minutes
-#   make test         the same with every test; what needs a program that is missing is skipped and listed
+#   make test         the same with every test that is fast, a day in a browser and a training of each capability;
+#                       what needs a program that is missing is skipped and listed
+#   make test-all     make test, then every slow test, the records on both databases
 #   make lint         style, types and imports alone
 #   make messages     sorts and compiles the Turkish catalogue: after every change of src/tetkik/messages/*.po
 #   make docs         the reference pages, from the code, and all pages as a site: build/site/index.html
@@ -54,7 +56,7 @@ USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 # The tests start many processes; each would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve demo check test lint style types imports near suite compiled messages docs day attacks ray fuzz advisories sbom release viewer web benchmarks clean
+.PHONY: serve demo check test test-all lint style types imports near fast slow messages docs day attacks ray fuzz advisories sbom release viewer web benchmarks clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.light
@@ -67,7 +69,10 @@ check: style
 	@$(MAKE) --no-print-directory -j2 types near imports
 
 test: style
-	@$(MAKE) --no-print-directory -j2 types suite
+	@$(MAKE) --no-print-directory -j2 types fast
+
+test-all: test
+	@$(MAKE) --no-print-directory slow
 
 lint: style types imports
 
@@ -84,13 +89,11 @@ imports: $(VENV)/.dev
 near: $(VENV)/.dev
 	$(PYTEST) $(PYTEST_ARGS) $$($(BIN)/python tests/changed.py)
 
-suite: compiled
-	$(PYTEST) $(PYTEST_ARGS)
+fast: $(VENV)/.dev
+	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
-# Otherwise each process of the tests would compile all of them and what they import, at the same time.
-# What is wrong with them is told by the run itself.
-compiled: $(VENV)/.dev
-	@$(BIN)/python -m pytest --collect-only -qq >/dev/null || true
+slow: $(VENV)/.dev
+	$(PYTEST) -m slow --both-databases $(PYTEST_ARGS)
 
 messages: $(VENV)/.dev
 	$(BIN)/python docs/messages.py

@@ -57,7 +57,17 @@ def built_command(app: typer.Typer, language: Language) -> Any:
 
 typer.testing._get_command = lambda app: built_command(app, console.language())  # type: ignore[attr-defined, assignment]
 
-_DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.program("postgresql")))
+_ON_POSTGRESQL = pytest.mark.program("postgresql")
+_DURATIONS: dict[str, float] = json.loads((Path(__file__).parent / "durations.json").read_text("utf-8"))
+_FAST_SECONDS = 2.0
+"""What a test function may take, with all its parameters, to be among those of `make test`."""
+_ALWAYS = (
+    "tests/lab/caption/test_train_cli.py::test_a_prepared_folder_becomes_a_bundle",
+    "tests/lab/findings/test_train_cli.py::test_a_table_becomes_a_bundle",
+    "tests/lab/triage/test_linear_train.py::test_it_learns_and_says_how_well",
+    "tests/service/test_day.py::test_the_day",
+)
+"""Slow, and among those of `make test` all the same: a day in a browser, a training of each capability."""
 _PROGRAMS_OF_FIXTURES = {
     "browser": ("chromium",),
     "issuer": ("node", "npm"),
@@ -82,14 +92,20 @@ def pytest_xdist_auto_num_workers() -> int | None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Records are on SQLite, and on PostgreSQL too where a test is marked `both_databases`."""
     if "make_url" in metafunc.fixturenames:
-        marked = metafunc.definition.get_closest_marker("both_databases") is not None
-        both = marked or metafunc.config.getoption("both_databases")
-        metafunc.parametrize("make_url", _DATABASES if both else _DATABASES[:1], indirect=True)
+        databases: list[Any] = ["sqlite"]
+        if metafunc.definition.get_closest_marker("both_databases") is not None:
+            databases.append(pytest.param("postgresql", marks=_ON_POSTGRESQL))
+        elif metafunc.config.getoption("both_databases"):
+            databases.append(pytest.param("postgresql", marks=(_ON_POSTGRESQL, pytest.mark.slow)))
+        metafunc.parametrize("make_url", databases, indirect=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a program or trains a model; skip what needs a program that is missing."""
+    """Mark what is slow or needs a program; skip what needs a program that is missing."""
     for item in items:
+        function = item.nodeid.partition("[")[0]
+        if _DURATIONS.get(function, 0.0) > _FAST_SECONDS and function not in _ALWAYS:
+            item.add_marker("slow")
         for fixture in _PROGRAMS_OF_FIXTURES.keys() & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.program(*_PROGRAMS_OF_FIXTURES[fixture]))
         needed = dict.fromkeys(name for mark in item.iter_markers("program") for name in mark.args)
@@ -97,8 +113,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(PROGRAMS[name].marker)
         if missing := [name for name in needed if find_program(name) is None]:
             item.add_marker(pytest.mark.skip(reason=why_skipped(*missing)))
-        if "train" in item.path.stem or "transformer" in item.path.parts:
-            item.add_marker("train")
 
 
 def pytest_collection_finish() -> None:

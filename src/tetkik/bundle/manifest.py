@@ -130,8 +130,7 @@ class Manifest(BaseModel):
 #
 # ONNX keeps large weights in files of their own (`external_data` of TensorProto), which a runtime opens by
 # whatever path stands there, and ONNX Runtime even takes an address in memory for one. The messages are
-# walked
-# here without the package onnx, so that nothing has opened such a file before it is refused.
+# walked here without the package onnx, so that nothing has opened such a file before it is refused.
 
 
 _PLAIN = re.compile(r"\w[\w.-]*")

@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 
 # A file becomes a picture in colour, safely: for the shards and for `caption predict` alike.
 #
-# `tetkik.imaging` reads radiographs and makes them grey. What illustrates an article may be a colour Doppler
-# or
-# a fused PET, so PNG, JPEG and TIFF keep their colours here.
+# `tetkik.imaging` reads radiographs and makes them grey. What illustrates an article may be a colour
+# Doppler or a fused PET, so PNG, JPEG and TIFF keep their colours here.
 
 
 _GREYED = Sentence("The colours of this DICOM file are read as grey.")

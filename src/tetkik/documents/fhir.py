@@ -55,10 +55,8 @@ from tetkik.values.report import KeyImage, Section
 # The Observations of a report: what is there or not, what the model answered, and what was measured.
 #
 # A radiologist's word on a label is an Observation of theirs. The model's answer to the same label stays
-# beside
-# it as an Observation of the model's device, under a code that names an output and no finding, so that
-# nobody
-# who looks for a finding takes a rejected one for present.
+# beside it as an Observation of the model's device, under a code that names an output and no finding, so
+# that nobody who looks for a finding takes a rejected one for present.
 
 
 # https://hl7.org/fhir/R4B/valueset-diagnostic-report-status.html and valueset-observation-status.html

@@ -66,9 +66,8 @@ from tetkik.values.radiograph import Route
 # Measurements in a structured report: a group each, its figure inferred from points in an image.
 #
 # TID 1501 with a row of TID 300 whose spatial coordinates (TID 320) are a polyline through the points, in
-# the
-# image that it was drawn in (PS3.3, section C.18.6). A region of interest is a group of TID 1410: the region
-# once, and a row for each figure of its pixels, mean, standard deviation, minimum, maximum, area.
+# the image that it was drawn in (PS3.3, section C.18.6). A region of interest is a group of TID 1410: the
+# region once, and a row for each figure of its pixels, mean, standard deviation, minimum, maximum, area.
 
 
 _UNITS = {

@@ -48,10 +48,8 @@ if TYPE_CHECKING:
 # Values between two processes as typed frames: a header in JSON, then the bytes of arrays and files.
 #
 # Each end knows from annotations what it is sent, and takes nothing else: no frame names a class or a
-# function,
-# and the template of a sentence must be one of ours, for `str.format` reaches into what it is given. What
-# does
-# not fit is a `ValueError`, `TypeError`, `LookupError`, `EOFError` or `RecursionError`.
+# function, and the template of a sentence must be one of ours, for `str.format` reaches into what it is
+# given. What does not fit is a `ValueError`, `TypeError`, `LookupError`, `EOFError` or `RecursionError`.
 
 
 _HEAD = struct.Struct("<II")

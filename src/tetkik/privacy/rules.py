@@ -171,8 +171,7 @@ def birth_dates(text: str) -> Iterator[tuple[int, int]]:
 # Names of persons, found by the words around them: "adım …", "ismim …", "Dr. …", "… Hanım", "… Bey".
 #
 # A capital is evidence only in a text that also has words without one; lists of frequent names
-# (`names.toml`)
-# are evidence everywhere; and where nothing but a name can stand no evidence is asked for.
+# (`names.toml`) are evidence everywhere; and where nothing but a name can stand no evidence is asked for.
 
 
 _WORD = re.compile(r"[^\W\d_]+")

@@ -187,9 +187,8 @@ def _chi_square_tail(value: float, degrees: int) -> float:
 
 # What a model saw and said, image by image, as distributions; and how far those of now lie from others.
 #
-# spread = describe(then)
-# reference = ImageReference(..., labels=spread.labels, inputs=spread.inputs)
-# moved = compare(reference, now)
+# spread = describe(then) reference = ImageReference(..., labels=spread.labels, inputs=spread.inputs) moved
+# = compare(reference, now)
 
 
 BRIGHTNESS, CONTRAST, SIDE = "brightness", "contrast", "side"
@@ -387,14 +386,11 @@ def _worst(shifts: Iterable[Shift | None]) -> Stability | None:
 
 # What a triage model saw and said, as counts in fixed bins; and how far those of now lie from others.
 #
-# tally = Tally()
-# tally.add(seen)
-# moved = compare_complaints(reference, described(tally, ...))
+# tally = Tally() tally.add(seen) moved = compare_complaints(reference, described(tally, ...))
 #
 # A complaint's figures are never kept side by side: a tally knows how many complaints had so many words and
-# how
-# many were thought to be for so and so, and of none of them both. The bins are the same for every model and
-# hospital, so that a hospital can count before it knows what it will be compared with.
+# how many were thought to be for so and so, and of none of them both. The bins are the same for every model
+# and hospital, so that a hospital can count before it knows what it will be compared with.
 
 
 WORDS, UNKNOWN, PLAIN = "words", "unknown", "plain"

@@ -44,8 +44,7 @@ from tetkik.values.complaint import (
 # What a child's age, stated or not, does to the departments.
 #
 # A stated child belongs to Pediatri rather than to a department that sees adults only. A complaint that
-# tells
-# of no child hardly ever belongs to Pediatri, which words alone ("kuru öksürük") do not always show.
+# tells of no child hardly ever belongs to Pediatri, which words alone ("kuru öksürük") do not always show.
 
 
 PEDIATRICS = "Pediatri"

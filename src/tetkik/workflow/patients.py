@@ -239,8 +239,7 @@ def _seen(tx: Transaction, *sides: tuple[PatientRecord, ...]) -> str:
 # person is registered twice, with Turkish letters and without. A link says which record stands for both
 # (`patient_links`), and undoing it gives back exactly what was.
 #
-# seen = compare_patients(tx, unknown, gulcin).seen
-# link(tx, unknown, gulcin, LinkReason.IDENTIFIED, seen)
+# seen = compare_patients(tx, unknown, gulcin).seen link(tx, unknown, gulcin, LinkReason.IDENTIFIED, seen)
 # unlink(tx, unknown, SplitReason.OTHER_PERSON)
 
 

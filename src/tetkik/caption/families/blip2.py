@@ -23,8 +23,7 @@ from tetkik.networks.mobilenet import CHANNELS, mobilenet_v2
 # MobileNetV2 (Sandler et al., CVPR 2018) as the vision tower of BLIP-2: an image becomes a grid of tokens.
 #
 # Where there is too little data to train a vision transformer, a network that knows ImageNet's textures is
-# the
-# better eye, and 2 million weights run on any CPU.
+# the better eye, and 2 million weights run on any CPU.
 
 
 _MIDDLE = 96

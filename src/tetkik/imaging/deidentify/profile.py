@@ -146,8 +146,7 @@ class Deidentified:
 # What stands for a patient, a study and a date after de-identification, from one secret key.
 #
 # The same key gives the same answers, so that the files of a study and of a patient stay together, in one
-# run
-# or in many. Without the key nothing can be traced back (HMAC-SHA256, RFC 2104).
+# run or in many. Without the key nothing can be traced back (HMAC-SHA256, RFC 2104).
 
 
 _BYTES = 32
@@ -228,9 +227,8 @@ def secret_of(file: Path) -> Secret:
 # Which short texts may stay: those that say nothing but words of technique, anatomy and codes.
 #
 # A free text of 16 or 64 characters (CS, SH, LO) can hold a name or a number wherever it stands, so that a
-# list
-# of what must go is never complete. Here a list says what may stay: the words of DICOM's own dictionary, of
-# `terms.toml`, and short numbers. A code keeps the meaning that its dictionary gives it.
+# list of what must go is never complete. Here a list says what may stay: the words of DICOM's own
+# dictionary, of `terms.toml`, and short numbers. A code keeps the meaning that its dictionary gives it.
 
 
 _PART = re.compile(r"[^\W\d_]+|\d+")

@@ -41,12 +41,10 @@ from tetkik.values.radiograph import Identity, ImageTags
 # Text in the character set that its bytes are in, whatever its sender declares.
 #
 # Scanners declare ISO_IR 100 (Latin-1) and write ISO_IR 148 (Latin-5, Turkish), UTF-8 or Windows-1254:
-# `ŞAHİN`
-# then reads `ÞAHÝN`. Bytes that are UTF-8 are hardly ever anything else, so they are read as such; the
-# others
-# follow the setting of the peer (`character_set`), and nothing but a setting overrides a declaration that
-# can
-# be true. Declarations are those of DICOM (Specific Character Set, PS3.3 C.12.1.1.2) or of HL7 (table 0211).
+# `ŞAHİN` then reads `ÞAHÝN`. Bytes that are UTF-8 are hardly ever anything else, so they are read as such;
+# the others follow the setting of the peer (`character_set`), and nothing but a setting overrides a
+# declaration that can be true. Declarations are those of DICOM (Specific Character Set, PS3.3 C.12.1.1.2)
+# or of HL7 (table 0211).
 
 
 TURKISH = "ISO_IR 148"

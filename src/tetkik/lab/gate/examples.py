@@ -22,9 +22,8 @@ from tetkik.values.radiograph import FileFormat, Fit, Radiograph
 
 # Pictures of anything but an X-ray film, drawn: what the gate learns to refuse beside real CT and MR slices.
 #
-# Each painter takes a generator and gives one picture of a kind; nothing here is meant to be pretty, only to
-# be
-# different each time. The benchmark has painters of its own, so that it does not ask what was taught.
+# Each painter takes a generator and gives one picture of a kind; nothing here is meant to be pretty, only
+# to be different each time. The benchmark has painters of its own, so that it does not ask what was taught.
 
 
 Grey = NDArray[np.uint8]

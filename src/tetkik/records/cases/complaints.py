@@ -41,15 +41,12 @@ from tetkik.values.states import Capability, UrgencyReason
 # Drift of complaints: how many a week fall into each bin of each measure.
 #
 # A complaint is counted once, when it is kept; what is typed and never kept is not. Why counts, and not
-# rows: a
-# row for each complaint, even without a name, has as many figures as an answer has departments, and would be
-# found again among the cases of its day. Counts of a week say how many complaints were of so many words and
-# how
-# many were thought to be for so and so, and never both of one. They refer to no case: moving a case to
-# another
-# patient counts nothing twice, and erasure has nothing to take out. Where there was one complaint in a whole
-# week, its bins can be read: a length, a share of known words, departments and urgency, which `complaints`
-# keeps of an erased patient, too.
+# rows: a row for each complaint, even without a name, has as many figures as an answer has departments, and
+# would be found again among the cases of its day. Counts of a week say how many complaints were of so many
+# words and how many were thought to be for so and so, and never both of one. They refer to no case: moving
+# a case to another patient counts nothing twice, and erasure has nothing to take out. Where there was one
+# complaint in a whole week, its bins can be read: a length, a share of known words, departments and
+# urgency, which `complaints` keeps of an erased patient, too.
 
 
 def count_complaint(

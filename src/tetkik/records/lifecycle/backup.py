@@ -43,8 +43,7 @@ from tetkik.values.access import SYSTEM, Actor
 #
 # In the clear stands what is needed to open it: the format, the version that wrote it, the step of the
 # database, a fingerprint of the master key (from which nothing can be learnt of the key), a random salt.
-# What
-# follows are sealed pieces of a mebibyte; header, number and whether a piece is the last are sealed
+# What follows are sealed pieces of a mebibyte; header, number and whether a piece is the last are sealed
 # with each, so that none can go, change places or be cut off unseen. Inside is a tar stream.
 
 

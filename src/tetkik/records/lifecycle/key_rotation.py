@@ -33,12 +33,10 @@ from tetkik.values.access import SYSTEM, Actor
 # Erased keys in SQLite's own files: nobody is called erased before the file was written anew.
 #
 # An erased patient's wrapped key is overwritten in its place (`secure_delete`), yet older pages stay in the
-# log
-# until it is brought into the database and cut, which waits for whoever still reads an older state (a
-# backup);
-# and moving rows can leave copies within pages, which go with VACUUM. That both are to be done is noted in
-# the
-# transaction that destroys a key. PostgreSQL's files belong to its server: nothing is said of them.
+# log until it is brought into the database and cut, which waits for whoever still reads an older state (a
+# backup); and moving rows can leave copies within pages, which go with VACUUM. That both are to be done is
+# noted in the transaction that destroys a key. PostgreSQL's files belong to its server: nothing is said of
+# them.
 
 
 _NOTE = "erasing"

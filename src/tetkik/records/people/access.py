@@ -70,15 +70,11 @@ def load_access_states(
 # The table of permissions says what a role does; this says to which cases. A radiologist reads every
 # department's; a clinician those of their own departments, and none where none was given; with the setting
 # `encounter_access` those of patients alone of whom an encounter is open, as the regulation on personal
-# health
-# data asks for (change of 3 December 2025). A second role that
-# opens no case (engineer, auditor, administrator) widens nothing. A restricted case (a colleague, a person
-# in
-# public view) opens for nobody without breaking the glass but for reception, which made it, the technician,
-# who
-# makes its images; for the radiologist who broke it and claimed the case it stays open while they read. What
-# is
-# kept of an erased patient, for the law alone, opens to neither of the first two.
+# health data asks for (change of 3 December 2025). A second role that opens no case (engineer, auditor,
+# administrator) widens nothing. A restricted case (a colleague, a person in public view) opens for nobody
+# without breaking the glass but for reception, which made it, the technician, who makes its images; for the
+# radiologist who broke it and claimed the case it stays open while they read. What is kept of an erased
+# patient, for the law alone, opens to neither of the first two.
 
 
 _EVERYWHERE = frozenset({Role.RECEPTION, Role.TECHNICIAN, Role.RADIOLOGIST})

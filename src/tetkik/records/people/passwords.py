@@ -28,10 +28,8 @@ from tetkik.turkish import fold
 # Wrong passwords, counted apart for each place that they come from, so that guessing stops nobody else.
 #
 # A session (the locked screen, a signature), a browser in which this account was used before, a network:
-# each
-# has a counter of its own, whose pause grows. One more counter joins all networks and bounds what somebody
-# who
-# has many of them can try; a session and a known browser are not asked about it.
+# each has a counter of its own, whose pause grows. One more counter joins all networks and bounds what
+# somebody who has many of them can try; a session and a known browser are not asked about it.
 
 
 FREE_FAILURES = 5

@@ -35,11 +35,9 @@ from tetkik.values.access import AccountChange, Role
 # Passkeys and tokens that a backup brings back, suspended until an administrator confirms them.
 #
 # Whatever was ended after the backup was made comes back with it. One-time links end. A passkey or a token
-# may
-# be one that was lost, or revoked for good reason: it opens nothing before an administrator, or whoever is
-# at
-# the machine, has confirmed it. Passwords, roles and closed accounts are those of the backup's time, which
-# nobody can know better; users are notified, and whoever restores is asked to check the list.
+# may be one that was lost, or revoked for good reason: it opens nothing before an administrator, or whoever
+# is at the machine, has confirmed it. Passwords, roles and closed accounts are those of the backup's time,
+# which nobody can know better; users are notified, and whoever restores is asked to check the list.
 
 
 @dataclass(frozen=True, slots=True)

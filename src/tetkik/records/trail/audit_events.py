@@ -163,8 +163,7 @@ def _event(row: Row[Any]) -> AuditEvent:
 # Entries of the audit trail as FHIR R4 AuditEvents, the way IHE's Basic Audit Log Patterns write them.
 #
 # https://hl7.org/fhir/R4/auditevent.html, https://profiles.ihe.net/ITI/BALP. Users, cases and patients
-# appear
-# by their ids in these records, never by name.
+# appear by their ids in these records, never by name.
 
 
 _DICOM = "http://dicom.nema.org/resources/ontology/DCM"

@@ -36,10 +36,9 @@ from tetkik.values.report import BasisKind, Decision, Draft, DraftSentence, Faul
 
 # A recommendation against the passages that it cites: examinations, intervals, urgency, drugs.
 #
-# A passage about the right finding holds what it says and no more: *CT at once* is not borne out by one that
-# asks for a radiograph in six weeks. Words that no passage of the library knows are marked where they look
-# like
-# a treatment, or stand where the thing that is advised stands.
+# A passage about the right finding holds what it says and no more: *CT at once* is not borne out by one
+# that asks for a radiograph in six weeks. Words that no passage of the library knows are marked where they
+# look like a treatment, or stand where the thing that is advised stands.
 
 
 _ADVISED = frozenset({"urgent", "mri", "contrast", "neurosurgery", "consult", "mobilisation", "hormones"})
@@ -163,10 +162,8 @@ def _not_about(label: str, whole: tuple[int, int], language: Language) -> Mark:
 # Whether the facts carry a sentence, by a linear model that has read many people's sentences of either kind.
 #
 # The rules know the words of whoever wrote them. The model sees how each mention stands to the facts, in
-# which
-# order, between which words, and what the rules object to; it decides, and the rules say why. It learned
-# from
-# `data/report-sentences` by `benchmarks/report_entailment.py`, which measures it as well.
+# which order, between which words, and what the rules object to; it decides, and the rules say why. It
+# learned from `data/report-sentences` by `benchmarks/report_entailment.py`, which measures it as well.
 
 
 CLEARS, ADDS = 0.5, 0.7

@@ -193,10 +193,8 @@ def language_of(text: str, otherwise: Language) -> Language:
 # DOCX, read with the standard library: nothing is unpacked to disk, and no more is read than a text needs.
 #
 # ECMA-376 part 1, WordprocessingML: paragraphs `w:p` with runs of text `w:t`; a paragraph is a heading when
-# its
-# style, or one that the style is based on, has an outline level (`w:outlineLvl` below 9). The names of
-# styles
-# differ with the language of Word (`Heading1`, `Balk1`), the levels do not.
+# its style, or one that the style is based on, has an outline level (`w:outlineLvl` below 9). The names of
+# styles differ with the language of Word (`Heading1`, `Balk1`), the levels do not.
 
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"

@@ -32,16 +32,14 @@ from tetkik.values.report import Passage, PassageKind
 #
 # A text is folded words without the little ones. Turkish and English add their endings to the right, so the
 # beginning of a word stands for its stem, in either language and in a text that mixes both, as medical
-# Turkish
-# does. Folding makes `GÖĞÜS`, `göğüs` and `gogus` one word. Groups of three letters find what beginnings do
-# not: compounds, spellings, common roots.
+# Turkish does. Folding makes `GÖĞÜS`, `göğüs` and `gogus` one word. Groups of three letters find what
+# beginnings do not: compounds, spellings, common roots.
 #
 # Snowball's stemmers were tried in place of beginnings: no better on the development questions, and worse on
 # English definitions.
 #
 # Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009. The gain of a term
-# in
-# a text is computed once, when the index is made, so that a search only adds.
+# in a text is computed once, when the index is made, so that a search only adds.
 
 
 STEM = 5

@@ -57,9 +57,8 @@ def read_dictionary(file: Path) -> Dictionary:
 
 # The endings of Turkish nouns, with vowel harmony, as far as reports use them.
 #
-# After Göksel and Kerslake, *Turkish: A Comprehensive Grammar* (2005), chapters 2, 6 and 8. `A` stands for a
-# or
-# e, `I` for ı, i, u or ü, `D` for d or t.
+# After Göksel and Kerslake, *Turkish: A Comprehensive Grammar* (2005), chapters 2, 6 and 8. `A` stands for
+# a or e, `I` for ı, i, u or ü, `D` for d or t.
 
 
 _VOWELS = "aeıioöuü"

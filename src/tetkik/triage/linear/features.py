@@ -38,10 +38,8 @@ from tetkik.triage.linear.compiled import ngrams
 # What medicine knows before any data: terms, each with the departments that it speaks for.
 #
 # The files of `terms/` were written from medical knowledge, not from complaints. A term is one to eight
-# stems;
-# each is the beginning of a word (`$` at the end asks for the whole word), letters folded by
-# `tetkik.turkish`.
-# `typical` counts 3, `common` 2, `possible` 1.
+# stems; each is the beginning of a word (`$` at the end asks for the whole word), letters folded by
+# `tetkik.turkish`. `typical` counts 3, `common` 2, `possible` 1.
 
 
 LEVELS = {"typical": 3, "common": 2, "possible": 1}

@@ -16,9 +16,8 @@ from tetkik.values.complaint import RedFlag, Span, Urgency, UrgencyLevel
 # A linear model that has learned from complaints with a known urgency, beside the rules.
 #
 # Rules know the phrases of whoever wrote them. The model has read how many others tell of an emergency. It
-# gets
-# only the words that the grammar leaves standing: what is denied, long over or a relative's, it does not
-# see.
+# gets only the words that the grammar leaves standing: what is denied, long over or a relative's, it does
+# not see.
 
 
 LEVELS = (UrgencyLevel.KIRMIZI, UrgencyLevel.SARI, UrgencyLevel.YESIL)

@@ -28,16 +28,11 @@ from tetkik.triage.urgency.temporality import long_ago
 # From a word to the classes of words it belongs to, through suffixes and one typing error.
 #
 # A class is a list of stems ("göğüs", "göğs"). A word belongs to it when it begins with a stem, as Turkish
-# only
-# adds suffixes; a stem written `=kan` takes the whole word only, and `-kanser` keeps words out. A stem of
-# six
-# letters or more also takes a word with one error inside it: a letter missing or added, two swapped, and
-# from
-# eight letters a wrong one (with six, "yandım" would take "yardım"). Such words are found through
-# precomputed
-# deletions (Garbe's symmetric delete, SymSpell, 2012), so that no list is walked; `known` words are never
-# taken
-# for errors.
+# only adds suffixes; a stem written `=kan` takes the whole word only, and `-kanser` keeps words out. A stem
+# of six letters or more also takes a word with one error inside it: a letter missing or added, two swapped,
+# and from eight letters a wrong one (with six, "yandım" would take "yardım"). Such words are found through
+# precomputed deletions (Garbe's symmetric delete, SymSpell, 2012), so that no list is walked; `known` words
+# are never taken for errors.
 #
 # Shorter stems are mended by whole words: one that is not in a list of common words is read as the word of
 # that list from which one letter missing, doubled or swapped parts it ("trliyorum", "göğüsmde"). A missing

@@ -21,11 +21,10 @@ from tetkik.statistics.intervals import Floats, Ints
 # Captions as the metrics read them: two ways to cut a text into words, one for each reference program.
 #
 # `treebank_words` gives what pycocoevalcap's `PTBTokenizer` gives, without Java. Its rules were found by
-# asking
-# that program, not by reading it; `benchmarks/caption_metrics.py` counts on any text where the two differ.
-# As
-# there, brackets stay words (`-lrb-`), and a period may stay with a word that looks like an abbreviation.
-# `rouge_words` is the default tokenizer of rouge-score: runs of a to z and 0 to 9 in lower case.
+# asking that program, not by reading it; `benchmarks/caption_metrics.py` counts on any text where the two
+# differ. As there, brackets stay words (`-lrb-`), and a period may stay with a word that looks like an
+# abbreviation. `rouge_words` is the default tokenizer of rouge-score: runs of a to z and 0 to 9 in lower
+# case.
 
 
 _NOT_LETTERS = "²³¹⁰⁴-⁹₀-₉½¼¾⅐-⅞①-⓿"

@@ -544,8 +544,7 @@ def _rows_of_roco(part: Path, split: Split, captions: Mapping[str, str]) -> RowS
 # A Hugging Face dataset of captioned images: Parquet files, or a folder written by `save_to_disk`.
 #
 # Such as `eltorio/ROCOv2-radiology`: `data/train-00000-of-00027.parquet` and so on, with `image` (a
-# structure
-# of `bytes` and `path`), `image_id`, `caption` and `cui`. Rows are read a batch at a time.
+# structure of `bytes` and `path`), `image_id`, `caption` and `cui`. Rows are read a batch at a time.
 
 
 _ALIASES = {

@@ -255,8 +255,8 @@ def _restored(match: re.Match[str]) -> str:
 #
 # A parser that believes every quote lets one unclosed quote swallow thousands of rows. Here a record may go
 # on over several lines only where it then closes as the format says (RFC 4180), has the header's columns,
-# and
-# has swallowed no line that is a row of its own; else its first line is read alone, its quotes as letters.
+# and has swallowed no line that is a row of its own; else its first line is read alone, its quotes as
+# letters.
 
 
 _DELIMITERS = ",;\t|"

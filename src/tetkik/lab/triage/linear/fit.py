@@ -107,10 +107,8 @@ def _term_idf(texts: Sequence[bytes], groups: Ints, count: int, lexicon: Lexicon
 # minimise  regularisation / 2 * |W|^2  +  sum of cost[label] * loss(row @ W, label)
 #
 # Both losses are convex and the penalty is strictly so: the answer is unique, and the two solvers here
-# agree.
-# The one in C is stochastic dual coordinate ascent, which moves all classes in one visit of a row; where the
-# C
-# module was not built, L-BFGS (SciPy) takes its place.
+# agree. The one in C is stochastic dual coordinate ascent, which moves all classes in one visit of a row;
+# where the C module was not built, L-BFGS (SciPy) takes its place.
 
 
 TOLERANCE = 0.03
