@@ -25,8 +25,13 @@ from tetkik.lab.caption.training.features import (
     write_features,
 )
 from tetkik.lab.caption.training.options import CaptionTraining
-from tetkik.lab.caption.training.plan import ROCOV2_ROWS, ROCOV2_VALID, plan_training
-from tetkik.lab.caption.training.plan_memory import config_of, planned_network
+from tetkik.lab.caption.training.plan import (
+    ROCOV2_ROWS,
+    ROCOV2_VALID,
+    config_of,
+    plan_training,
+    planned_network,
+)
 from tetkik.lab.engine.precision import Precision
 from tetkik.language import Language
 

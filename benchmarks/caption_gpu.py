@@ -36,8 +36,15 @@ from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.options import Quantisation
 from tetkik.lab.caption.training.data import EncodedSplit, TrainingData
 from tetkik.lab.caption.training.options import DEFAULT_BASE, CaptionTraining
-from tetkik.lab.caption.training.plan import CONTEXT, GIB, card_of
-from tetkik.lab.caption.training.plan_memory import Lengths, config_of, planned_network, step_memory
+from tetkik.lab.caption.training.plan import (
+    CONTEXT,
+    GIB,
+    Lengths,
+    card_of,
+    config_of,
+    planned_network,
+    step_memory,
+)
 from tetkik.lab.caption.training.trainer import CaptionTrainer
 from tetkik.lab.engine.precision import Precision, accelerator_for
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -20,13 +20,13 @@ FILE = Path(__file__).with_suffix(".json")
 
 def durations(reports: list[Path]) -> dict[str, float]:
     """Seconds of each test function, by its name as pytest writes it."""
-    most: Counter[str] = Counter()
+    most: dict[str, float] = {}
     for report in reports:
-        seconds: Counter[str] = Counter()
+        seconds: defaultdict[str, float] = defaultdict(float)
         for case in ElementTree.parse(report).iter("testcase"):
             path = case.attrib["classname"].replace(".", "/") + ".py"
             seconds[f"{path}::{case.attrib['name'].partition('[')[0]}"] += float(case.attrib["time"])
-        most |= seconds
+        most |= {test: max(taken, most.get(test, 0)) for test, taken in seconds.items()}
     return {test: round(taken, 1) for test, taken in sorted(most.items()) if taken >= 1}
 
 

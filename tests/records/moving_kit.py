@@ -12,8 +12,8 @@ from tests.records.reports_kit import write_draft
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
-from tetkik.records.images import derived_images, jobs, runs
-from tetkik.records.images.derived_images import DerivedImageKind
+from tetkik.records.images import images, jobs, runs
+from tetkik.records.images.images import DerivedImageKind
 from tetkik.records.schema import Case
 from tetkik.values import (
     Actor,
@@ -65,10 +65,10 @@ def opened(records: Records, actor: Actor, person: Person = ALI, films: int = 2)
     for seed in range(1, films + 1):
         image = put(records, actor, case_id, seed).image
         with records.write(actor) as tx:
-            shown = derived_images.store_derived_image(tx, image, sample.picture(shade=seed))
-            derived_images.replace_derived_images(tx, image, DerivedImageKind.PREVIEW, {"": shown})
-            heat = derived_images.store_derived_image(tx, image, sample.picture(shade=100 + seed))
-            derived_images.replace_derived_images(tx, image, DerivedImageKind.HEAT, {"Effusion": heat})
+            shown = images.store_derived_image(tx, image, sample.picture(shade=seed))
+            images.replace_derived_images(tx, image, DerivedImageKind.PREVIEW, {"": shown})
+            heat = images.store_derived_image(tx, image, sample.picture(shade=100 + seed))
+            images.replace_derived_images(tx, image, DerivedImageKind.HEAT, {"Effusion": heat})
             found = result(flaws=(), sha256=f"{seed:064d}")
             run = runs.add_run(tx, image, runs.ModelAnswer("m 1.0", "0" * 64, tx.now, found))
             document = replace(sample.document(), result=found)

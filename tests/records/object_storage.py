@@ -22,8 +22,7 @@ from tests.integrations.hl7.tls import certificates
 from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.programs import program
-from tetkik.records.storage.s3 import Bucket
-from tetkik.records.storage.s3_requests import SignedRequests
+from tetkik.records.storage.s3 import Bucket, SignedRequests
 
 KEY, SECRET, REGION = "TETKIKTEST", "geheim/+=", "default"
 _CONFIGURATION = """\

@@ -84,7 +84,7 @@ def test_a_refusal_is_one_sentence(object_storage, tmp_path, changes, acts):
 def test_a_storage_that_takes_connections_and_answers_none_is_left(object_storage, tmp_path, monkeypatch):
     monkeypatch.setattr(s3, "_SECONDS", 0.3)
     monkeypatch.setattr(s3, "_RETRIES", 1)
-    monkeypatch.setattr("tetkik.records.storage.s3_requests._SECONDS", 0.3)
+    monkeypatch.setattr("tetkik.records.storage.s3._SECONDS", 0.3)
     storage = S3Storage(object_storage.bucket(), tmp_path)
     with object_storage.stopped():
         assert set(all_refused(storage)) == {"no answer"}

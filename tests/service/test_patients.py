@@ -8,7 +8,7 @@ import pytest
 
 from tests.records.kit import made_case, made_user
 from tests.service.kit import make_context, served, sign_in
-from tetkik.records.cases import patient_links
+from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.ids import new_id
 from tetkik.records.schema.cases import Case
@@ -81,7 +81,7 @@ def test_without_a_look_without_a_choice_and_with_two_numbers_nothing_is_joined(
     page = client.get(f"/patients/{ali}/with/{gulcin}").text
     assert "Two identity numbers are two people" in page and 'name="seen"' not in page
     with app_context.records.read() as tx:
-        assert patient_links.records_of(tx, gulcin) == (gulcin,)
+        assert patients.records_of(tx, gulcin) == (gulcin,)
     assert client.get(f"/patients/{new_id()}").status_code == 404
     assert client.get(f"/patients/{unknown}/with/{unknown}").status_code == 409
 

@@ -19,22 +19,13 @@ from tetkik.errors import Conflict, Forbidden, NotFound, RecordsError
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases, patients, transfers, triage_feedback
-from tetkik.records.cases import triage_performance as performance
+from tetkik.records.cases import triage_feedback as performance
 from tetkik.records.cases.complaints import UrgencyChoice
 from tetkik.records.cases.patients import Person
 from tetkik.records.cases.transfers import CaseMoved
-from tetkik.records.images import (
-    derived_images,
-    drift,
-    images,
-    jobs,
-    patient_matching,
-    presentation_states,
-    quota,
-    runs,
-)
-from tetkik.records.images.derived_images import DerivedImageKind
-from tetkik.records.images.patient_matching import Destination
+from tetkik.records.images import images, jobs, presentation_states, received_decisions, runs
+from tetkik.records.images.images import DerivedImageKind
+from tetkik.records.images.received_decisions import Destination
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.lifecycle.integrity import verify_stored
 from tetkik.records.reports import (
@@ -87,7 +78,7 @@ def test_the_right_patient_has_what_was_said_chosen_and_sent_and_since_when(both
         names = [images.load_metadata(tx, image) for image in sent]
         shas = [images.load_sha256(tx, image) for image in sent]
         stamps = [tx.session.get_one(Image, image.id).created_by for image in sent]
-        small = [derived_images.heatmap_labels(tx, image.id) for image in sent]
+        small = [images.heatmap_labels(tx, image.id) for image in sent]
     assert small == [("Effusion",), ("Effusion",), ()]
     done = moved(both_records, desk, case_id, gulcin)
     with both_records.read(desk) as tx:
@@ -100,10 +91,8 @@ def test_the_right_patient_has_what_was_said_chosen_and_sent_and_since_when(both
         assert [image.created_at for image in there] == [image.created_at for image in sent]
         assert [runs.load_latest_run(tx, image.id) for image in there] == [None] * 3
         assert [drafts.report_of_image(tx, image.id) for image in there] == [None] * 3
-        assert [derived_images.heatmap_labels(tx, image.id) for image in there] == [()] * 3
-        assert derived_images.read_derived_image(tx, there[0], DerivedImageKind.PREVIEW) == sample.picture(
-            shade=1
-        )
+        assert [images.heatmap_labels(tx, image.id) for image in there] == [()] * 3
+        assert images.read_derived_image(tx, there[0], DerivedImageKind.PREVIEW) == sample.picture(shade=1)
         states = [presentation_states.states_of_image(tx, image) for image in there]
         assert states == [(), (STATE,), ()]
         assert set(tx.session.scalars(select(Job.image_id))) == {image.id for image in there}
@@ -169,22 +158,22 @@ def test_nothing_counts_twice(both_records, desk):
         drafts.judge(tx, report, drafts.draft_of(tx, report).revision, "Effusion", Judgement.ACCEPTED)
         choice = UrgencyChoice(UrgencyLevel.SARI, UrgencyReason.NOT_NOW, sure=True)
         cases.change_urgency(tx, case_id, choice)
-        used = quota.measure_usage(tx)
+        used = images.measure_usage(tx)
         overridden = performance.overrides(tx)
         held = performance.overall(performance.performance(tx))
         urgent = performance.by_urgency(tx)
-        (ran,) = drift.list_bundles(tx)
+        (ran,) = runs.list_bundles(tx)
     assert ran.runs == 2
     done = moved(both_records, desk, case_id, made_patient(both_records, desk))
     with both_records.write(desk) as tx:
-        assert quota.measure_usage(tx) == used and used.files == 2
+        assert images.measure_usage(tx) == used and used.files == 2
         assert performance.overall(performance.performance(tx)) == held
         assert performance.by_urgency(tx) == urgent
         assert performance.overrides(tx) == overridden and overridden.models[0].lowered == 1
         assert cases.load_case(tx, done.case_id, audit=False).urgency is UrgencyLevel.SARI
         assert len(triage_feedback.export(tx).rows) == 1 and triage_feedback.export(tx).erased == 0
         assert findings_feedback.judged_images(tx).images == ()
-        assert drift.list_bundles(tx) == ()
+        assert runs.list_bundles(tx) == ()
         assert department_statistics.agreement(tx, department_statistics.weeks_until(tx.now)) == ()
         assert department_statistics.queue(tx).waiting == 2
         for image in images.list_images(tx, done.case_id):
@@ -343,10 +332,11 @@ def test_an_image_sent_once_more_in_the_wrong_name_is_not_taken_for_the_wrong_pa
     again = Identity(patient_name="VELİ^Ali", patient_id="H-7")
     with both_records.read() as tx:
         home = Destination(gulcin, done.case_id)
-        assert patient_matching.find_destination(tx, again, sha256) == home
-        assert patient_matching.find_destination(tx, replace(again, study_uid=study), "0" * 64) == home
+        assert received_decisions.find_destination(tx, again, sha256) == home
+        assert received_decisions.find_destination(tx, replace(again, study_uid=study), "0" * 64) == home
         assert (
-            patient_matching.find_destination(tx, replace(again, study_uid="1.2.3"), "0" * 64).case_id is None
+            received_decisions.find_destination(tx, replace(again, study_uid="1.2.3"), "0" * 64).case_id
+            is None
         )
 
 

@@ -27,12 +27,12 @@ from tetkik import workflow
 from tetkik.errors import Conflict, NotFound, TetkikError
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import cases, identity_comparison, patient_links, patients
+from tetkik.records.cases import cases, identity_comparison, patients
 from tetkik.records.cases.cases import Admission
 from tetkik.records.cases.patients import Person
 from tetkik.records.cases.triage_feedback import without_identity
 from tetkik.records.database import Records
-from tetkik.records.images import images, patient_matching, runs
+from tetkik.records.images import images, received_decisions, runs
 from tetkik.records.lifecycle.erasure import ErasureReason, erase_record
 from tetkik.records.reports import drafts, redrafting, signing
 from tetkik.records.reports.identity import identity_for
@@ -44,7 +44,7 @@ from tetkik.settings import settings as tetkik_settings
 from tetkik.values import SYSTEM, Actor, Identity, LinkReason, ReportInput, Role, Sex, SplitReason
 from tetkik.workflow import patients as patient_comparison
 from tetkik.workflow import patients as patient_merge
-from tetkik.workflow.patients import Agreement, Trait
+from tetkik.workflow.patients import Agreement, PatientTrait
 
 UNKNOWN = Person("Bilinmeyen 17", number="B-17", sex=Sex.FEMALE)
 GULCIN = Person("Gülçin ŞAHİN", "10000000146", "H-1", "19700101", Sex.FEMALE)
@@ -195,12 +195,12 @@ def test_a_chain_leads_to_the_one_that_survives_and_opens_link_by_link(both_reco
     for replaced, survivor in pairwise(ids):
         joined(both_records, desk, replaced, survivor)
     with both_records.write(desk) as tx:
-        assert patient_links.records_of(tx, ids[0]) == (ids[3], *sorted(ids[:3]))
+        assert patients.records_of(tx, ids[0]) == (ids[3], *sorted(ids[:3]))
         assert patients.load_person(tx, ids[0]) == people[3]
         assert tx.session.scalar(select(func.count()).select_from(PatientLink)) == 3
         patient_merge.unlink(tx, ids[1], SplitReason.OTHER_PERSON)
-        assert patient_links.records_of(tx, ids[0]) == (ids[1], ids[0])
-        assert patient_links.records_of(tx, ids[2]) == (ids[3], ids[2])
+        assert patients.records_of(tx, ids[0]) == (ids[1], ids[0])
+        assert patients.records_of(tx, ids[2]) == (ids[3], ids[2])
 
 
 def test_no_circle_no_second_survivor_and_nobody_with_themselves(both_records, desk):
@@ -269,11 +269,11 @@ def test_what_differs_is_told_and_who_says_more_is_offered_to_stand_for_both(bot
             tx, patient_of(both_records, one), patient_of(both_records, other)
         )
     assert dict(found.traits) == {
-        Trait.NAME: Agreement.ALIKE,
-        Trait.TCKN: Agreement.ONE,
-        Trait.NUMBER: Agreement.DIFFERENT,
-        Trait.BIRTH_DATE: Agreement.DIFFERENT,
-        Trait.SEX: Agreement.ONE,
+        PatientTrait.NAME: Agreement.ALIKE,
+        PatientTrait.TCKN: Agreement.ONE,
+        PatientTrait.NUMBER: Agreement.DIFFERENT,
+        PatientTrait.BIRTH_DATE: Agreement.DIFFERENT,
+        PatientTrait.SEX: Agreement.ONE,
     }
     assert found.survivor == patient_of(both_records, other)
     assert [case.id for case in found.one[0].cases] == [one] and found.one[0].count == 1
@@ -312,9 +312,9 @@ def test_an_image_finds_the_case_by_the_number_of_either_record(both_records, de
     joined(both_records, desk, unknown, gulcin)
     with both_records.read() as tx:
         for identity in (Identity("H-1", "SAHIN^GULCIN"), Identity("B-17", "17^BILINMEYEN")):
-            assert patient_matching.find_destination(tx, identity, "0" * 64) == patient_matching.Destination(
-                unknown, first
-            )
+            assert received_decisions.find_destination(
+                tx, identity, "0" * 64
+            ) == received_decisions.Destination(unknown, first)
             assert identity_comparison.compare_with_patient(tx, gulcin, identity) == ()
         assert identity_comparison.compare_with_patient(tx, gulcin, Identity("H-2", "YILMAZ^AYSE"))
 
@@ -369,7 +369,7 @@ def test_two_who_join_crosswise_close_no_circle(both_records, desk):
         thread.join()
     with both_records.read() as tx:
         links = tx.session.scalar(select(func.count()).select_from(PatientLink)) or 0
-        roots = set(patient_links.survivors_of(tx, ids).values())
+        roots = set(patients.survivors_of(tx, ids).values())
     assert 1 <= links <= 2 and len(roots) == 3 - links and len(faults) == 3 - links
 
 
@@ -397,5 +397,5 @@ def test_whatever_is_joined_and_separated_stays_a_forest(tmp_path_factory, steps
             root = place
             while root in parents:
                 root = parents[root]
-            assert patient_links.survivor_of(tx, patient_id) == ids[root]
+            assert patients.survivor_of(tx, patient_id) == ids[root]
     records.close()

@@ -32,7 +32,7 @@ class _Context:
 
     def write(self, values: Mapping[str, Any]) -> None:
         """Keep the options of a run beside its model, where there is one; of several processes, the first."""
-        from tetkik.lab.engine.yaml_file import load_yaml
+        from tetkik.lab.engine.options import load_yaml
 
         folder = values.get("folder")
         if folder is None or values.get("plan") or os.environ.get("RANK", "0") != "0":
@@ -107,7 +107,7 @@ def _read(ctx: typer.Context, path: Path | None) -> _Context:
 
 
 def _defaults(ctx: typer.Context, path: Path, known: Mapping[str, Any]) -> dict[str, Any]:
-    from tetkik.lab.engine.yaml_file import read_yaml
+    from tetkik.lab.engine.options import read_yaml
 
     content, _ = read_yaml(path)
     if not isinstance(content, dict | None):

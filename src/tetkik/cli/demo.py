@@ -45,7 +45,7 @@ def demo(
     complaint: Annotated[str | None, option("Your own complaint instead of the examples.")] = None,
 ) -> None:
     """From complaint to draft report on the terminal; answers, heatmaps and documents in the folder."""
-    from tetkik.cli.report.files import show_files
+    from tetkik.cli.report.draft import show_files
 
     # Before anything is said: a place that cannot be written to is reported first.
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,8 +130,7 @@ def _drawn(folder: Path) -> Path:
 
 
 def _report(reported: Reported, folder: Path) -> dict[Path, str]:
-    from tetkik.cli.report.draft import show_draft
-    from tetkik.cli.report.files import meaning, write_report
+    from tetkik.cli.report.draft import meaning, show_draft, write_report
 
     _headline(t("From the findings to a draft report"))
     show_draft(reported.drafted.draft, disclaimer=False)

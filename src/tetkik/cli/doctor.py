@@ -31,7 +31,7 @@ from tetkik.cli.console import language, out, print_json_line, t, warn, words
 from tetkik.cli.options import TableAsJson, option
 from tetkik.cli.release_check import Release, check_release
 from tetkik.errors import BundleError, TetkikError, UsageError
-from tetkik.fleet.ray_port import open_clusters
+from tetkik.fleet.bulk.ray_cluster import open_clusters
 from tetkik.settings import Settings, config_file, cores, settings
 
 if TYPE_CHECKING:

@@ -344,7 +344,10 @@ def to_fhir_transaction(document: ReportDocument, earlier: Sequence[ReportDocume
 def _dropped(version: ReportDocument, place: Places) -> dict[str, dict[str, Any]]:
     """Observations and key images of a version, in error; an Observation without what it said."""
     kept = ("resourceType", "status", "category", "code", "subject")
-    found = {item.what: {name: item.resource[name] for name in kept} for item in observations(version, place)}
+    found = {
+        item.what: {name: item.resource[name] for name in kept if name in item.resource}
+        for item in observations(version, place)
+    }
     for number, key in enumerate(version.content.key_images, 1):
         found[f"key-image/{key.id}"] = _filled(_key_image(version, place, number, key)) | {"partOf": None}
     return {what: _filled(one | {"status": STATUS[ReportState.WITHDRAWN]}) for what, one in found.items()}

@@ -38,7 +38,7 @@ from tetkik.integrations.hl7.mllp import connected, send_oru
 from tetkik.integrations.systems import Configuration, Peer, ResultForm, Service
 from tetkik.language import Sentence
 from tetkik.privacy.rules import mask
-from tetkik.records.cases.patient_links import records_of
+from tetkik.records.cases.patients import records_of
 from tetkik.records.database import Records, Transaction
 from tetkik.records.orders.orders import OrderContent, StoredOrder, orders_of
 from tetkik.records.reports import outbox

@@ -35,8 +35,7 @@ from tetkik.service.kit.access.passkeys import FRESH, Proof, Purpose, reauthenti
 from tetkik.service.kit.access.rate_limits import limit_rate, rate_limits_of
 from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
-from tetkik.service.kit.http.parameters import Shape
-from tetkik.service.kit.http.responses import safe_path, with_next
+from tetkik.service.kit.http.responses import Shape, safe_path, with_next
 from tetkik.service.kit.rendering.templates import LANGUAGE_COOKIE, THEME_COOKIE
 from tetkik.service.sign_in import Return, Text, refuse_unequal, shown_strength
 from tetkik.values.access import Actor, Method, Permission, Role

@@ -22,7 +22,7 @@ from tetkik.records.trail import audit_events
 from tetkik.records.trail.audit_events import AuditFilter, to_line
 from tetkik.records.trail.verify import verify
 from tetkik.service.kit.access.authorization import RequestContext, allowed
-from tetkik.service.kit.http.parameters import (
+from tetkik.service.kit.http.responses import (
     Cursor,
     Limit,
     Page,
@@ -30,10 +30,10 @@ from tetkik.service.kit.http.parameters import (
     Since,
     Until,
     decode_cursor,
+    download_headers,
     encode_cursor,
     zoned,
 )
-from tetkik.service.kit.http.responses import download_headers
 from tetkik.service.kit.rendering.templates import NavigationEntry, exact
 from tetkik.values.access import Actor, Permission
 from tetkik.values.finding_labels import FINDING_LABELS, label_name

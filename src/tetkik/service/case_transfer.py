@@ -20,7 +20,7 @@ from tetkik.service.cases import CHANGED, CaseId, case_response
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
 from tetkik.service.kit.http.idempotency import IdempotentDep
-from tetkik.service.kit.http.parameters import MATCHED, IfMatch, Shape
+from tetkik.service.kit.http.responses import MATCHED, IfMatch, Shape
 from tetkik.service.patients import ID_PATTERN, ComparedTrait, RecordShape, TypedPerson, sides_of
 from tetkik.values.access import Permission
 from tetkik.values.states import MoveReason

@@ -28,7 +28,7 @@ from tetkik.records.worklist import case_contents, claims, critical_results
 from tetkik.service import reception
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.idempotency import IdempotentDep
-from tetkik.service.kit.http.parameters import (
+from tetkik.service.kit.http.responses import (
     MATCHED,
     Cursor,
     IfMatch,
@@ -37,8 +37,8 @@ from tetkik.service.kit.http.parameters import (
     Shape,
     decode_cursor,
     encode_cursor,
+    safe_path,
 )
-from tetkik.service.kit.http.responses import safe_path
 from tetkik.service.kit.rendering.words import pieces
 from tetkik.service.patients import ID_PATTERN, PersonShape, TypedPerson
 from tetkik.service.reception import LONGEST_TEXT, TriageShape, TypedUrgency, UrgencyChange

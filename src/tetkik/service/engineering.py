@@ -21,11 +21,11 @@ from tetkik.bundle.manifest import Manifest
 from tetkik.bundle.store import MANIFEST, Bundle, available, sha256_of
 from tetkik.errors import NotFound
 from tetkik.language import Language, Sentence
-from tetkik.records.cases import complaints, triage_feedback, triage_performance
+from tetkik.records.cases import complaints, triage_feedback
 from tetkik.records.database import Transaction
 from tetkik.records.drift import REFERENCE, BundleUsage, Drift
-from tetkik.records.images import drift as images
-from tetkik.records.images.drift import card_share, list_bundles
+from tetkik.records.images import runs as images
+from tetkik.records.images.runs import card_share, list_bundles
 from tetkik.records.reports.department_statistics import (
     Count,
     agreement,
@@ -35,8 +35,7 @@ from tetkik.records.reports.department_statistics import (
 )
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.context import AppContext
-from tetkik.service.kit.http.parameters import Date, Shape
-from tetkik.service.kit.http.responses import download_headers
+from tetkik.service.kit.http.responses import Date, Shape, download_headers
 from tetkik.service.kit.rendering.charts import Bar, bars, line
 from tetkik.service.kit.rendering.templates import NavigationEntry
 from tetkik.statistics.drift import FEWEST, REFUSED, InputMoved, LabelMoved, Movement, Shift, Stability
@@ -437,15 +436,15 @@ def _input_row(one: InputMoved) -> InputRow:
 @pages.get("/triage")
 def performance(ctx: Annotated[RequestContext, allowed(Permission.MODELS_READ)]) -> HTMLResponse:
     with ctx.read() as tx:
-        departments = triage_performance.performance(tx)
-        urgencies = triage_performance.by_urgency(tx)
-        overrides = triage_performance.overrides(tx)
+        departments = triage_feedback.performance(tx)
+        urgencies = triage_feedback.by_urgency(tx)
+        overrides = triage_feedback.overrides(tx)
     return ctx.render(
         "engineering/triage.html.jinja",
         triage_departments=departments,
         triage_urgencies=urgencies,
         triage_overrides=overrides,
-        triage_overall=triage_performance.overall(departments),
+        triage_overall=triage_feedback.overall(departments),
     )
 
 

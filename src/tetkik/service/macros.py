@@ -14,7 +14,7 @@ from tetkik.language import Language
 from tetkik.records.reports import macros
 from tetkik.records.reports.macros import MacroText
 from tetkik.service.kit.access.authorization import RequestContext, allowed
-from tetkik.service.kit.http.parameters import Page, Shape
+from tetkik.service.kit.http.responses import Page, Shape
 from tetkik.values.access import Permission
 
 api = APIRouter(prefix="/macros", tags=["macros"])

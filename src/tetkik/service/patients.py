@@ -18,13 +18,13 @@ from tetkik.records.reports.slow_work import written
 from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.idempotency import IdempotentDep
-from tetkik.service.kit.http.parameters import Date, Shape
+from tetkik.service.kit.http.responses import Date, Shape
 from tetkik.values.access import Permission
 from tetkik.values.radiograph import Sex
 from tetkik.values.states import CaseState, LinkReason, SplitReason
 from tetkik.workflow import patients as patient_comparison
 from tetkik.workflow import patients as patient_merge
-from tetkik.workflow.patients import Agreement, PatientComparison, PatientRecord, Trait
+from tetkik.workflow.patients import Agreement, PatientComparison, PatientRecord, PatientTrait
 
 _DAY_FIRST = re.compile(r"(\d{1,2})[./\- ]+(\d{1,2})[./\- ]+(\d{4})", re.ASCII)
 _YEAR_FIRST = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})", re.ASCII)
@@ -165,7 +165,7 @@ class PatientRecords(BaseModel):
 class ComparedTrait(BaseModel):
     """On what two records agree or not."""
 
-    trait: Trait = Field(description="What they are compared by.")
+    trait: PatientTrait = Field(description="What they are compared by.")
     agreement: Agreement = Field(
         description="The same, alike (written differently), said by one alone, or different."
     )

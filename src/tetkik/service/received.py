@@ -15,8 +15,7 @@ from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases, patients
 from tetkik.records.cases.identity_comparison import Trait, person_from_identity
-from tetkik.records.cases.patient_links import all_records_of, survivor_of
-from tetkik.records.cases.patients import Match, Person
+from tetkik.records.cases.patients import Match, Person, all_records_of, survivor_of
 from tetkik.records.database import Transaction
 from tetkik.records.images import received_decisions, receiving
 from tetkik.records.images.receiving import ReceivedContent

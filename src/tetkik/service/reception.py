@@ -22,7 +22,7 @@ from tetkik.records.cases.complaints import TriagedComplaint, UrgencyChoice
 from tetkik.records.cases.patients import Match, Person
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
-from tetkik.records.worklist import case_events, worklist, worklist_items
+from tetkik.records.worklist import case_contents, worklist, worklist_items
 from tetkik.records.worklist.worklist import WorklistFilter
 from tetkik.records.worklist.worklist_items import WorklistItem
 from tetkik.service.kit.access.authorization import RequestContext, allowed
@@ -134,7 +134,7 @@ def waiting_again(ctx: Desk) -> HTMLResponse:
 
 def _list(ctx: RequestContext, kind: str, *, audit: bool = False) -> HTMLResponse:
     with ctx.write() if audit else ctx.read() as tx:
-        seq = case_events.newest_sequence(tx)
+        seq = case_contents.newest_sequence(tx)
         items = worklist_items.load_opened_today(tx) if kind == "today" else load_waiting(tx)
         if audit:
             tx.audit(Action.CASES_LISTED, shown=len(items))

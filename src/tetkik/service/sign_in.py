@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from tetkik.errors import AccessError, Forbidden, InputError, NotFound, NotSignedIn, TetkikError
 from tetkik.records.people import invites, passwords, sessions, sign_in, users
-from tetkik.records.people.challenges import LASTING, keep_challenge, redeem_challenge
+from tetkik.records.people.passkeys import LASTING, keep_challenge, redeem_challenge
 from tetkik.records.people.refusals import record_refusal
 from tetkik.records.people.sessions import Resumed
 from tetkik.records.people.users import user_row

@@ -22,8 +22,7 @@ from tetkik.records.reports.department_statistics import (
 )
 from tetkik.records.serialization import to_spreadsheet
 from tetkik.service.kit.access.authorization import RequestContext, allowed
-from tetkik.service.kit.http.parameters import Date
-from tetkik.service.kit.http.responses import download_headers
+from tetkik.service.kit.http.responses import Date, download_headers
 from tetkik.service.kit.rendering.charts import columns
 from tetkik.service.kit.rendering.templates import NavigationEntry
 from tetkik.values.access import Permission

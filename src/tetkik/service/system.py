@@ -36,7 +36,7 @@ from tetkik.service.kit.access.authorization import Guard, RequestContext, allow
 from tetkik.service.kit.access.middleware import Observe, template_of
 from tetkik.service.kit.background.events import broker_of
 from tetkik.service.kit.context import AppContext, ContextDep, context_of
-from tetkik.service.kit.http.parameters import Shape
+from tetkik.service.kit.http.responses import Shape
 from tetkik.service.kit.rendering.templates import NavigationEntry
 from tetkik.settings import Settings
 from tetkik.values.access import SYSTEM, Permission, Role

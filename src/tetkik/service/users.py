@@ -24,7 +24,7 @@ from tetkik.records.people.users import Member, Profile
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.passkeys import origin_of
 from tetkik.service.kit.http.idempotency import IdempotentDep
-from tetkik.service.kit.http.parameters import Cursor, Limit, Page, Shape, decode_cursor, encode_cursor
+from tetkik.service.kit.http.responses import Cursor, Limit, Page, Shape, decode_cursor, encode_cursor
 from tetkik.service.kit.rendering.templates import NavigationEntry
 from tetkik.turkish import alphabetical
 from tetkik.values.access import EVERY_DEPARTMENT, Permission, Role

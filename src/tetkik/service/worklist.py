@@ -19,16 +19,16 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patients import SHORTEST_WORDS
 from tetkik.records.database import Transaction
 from tetkik.records.reports.withdrawal_queries import Withdrawn
-from tetkik.records.worklist import assignments, case_events, claims, saved_views, worklist
+from tetkik.records.worklist import assignments, case_contents, claims, saved_views, worklist
 from tetkik.records.worklist import search as records
-from tetkik.records.worklist.case_columns import Sort, SortColumn
+from tetkik.records.worklist.case_contents import Sort, SortColumn
 from tetkik.records.worklist.saved_views import View, WorklistPreferences
 from tetkik.records.worklist.worklist import COUNTED, OPEN, Assigned, Scope, WorklistCursor, WorklistFilter
 from tetkik.records.worklist.worklist_items import PriorityReason, WorklistItem
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.rate_limits import hold_stream, rate_limits_of
 from tetkik.service.kit.background.events import broker_of, stream
-from tetkik.service.kit.http.parameters import (
+from tetkik.service.kit.http.responses import (
     Cursor,
     Date,
     DateTime,
@@ -37,8 +37,8 @@ from tetkik.service.kit.http.parameters import (
     Shape,
     decode_cursor,
     encode_cursor,
+    event_stream,
 )
-from tetkik.service.kit.http.responses import event_stream
 from tetkik.service.kit.rendering.templates import NavigationEntry, language_of
 from tetkik.service.kit.rendering.words import body_part
 from tetkik.turkish import alphabetical
@@ -638,7 +638,7 @@ def _list(
         order = listed.order()
         chosen = query.chosen()
         # Before the list: what happens in between is sent twice rather than never.
-        seq = case_events.newest_sequence(tx)
+        seq = case_contents.newest_sequence(tx)
         found = worklist.load_worklist(tx, chosen, sort=order, after=place_of(cursor, order), limit=limit)
         counts = worklist.count_worklist(tx, chosen)
         views = [_tab(tx, view, query) for view in saved_views.list_views(tx)]

@@ -28,14 +28,13 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases, complaints, identity_comparison, patients, transfers
 from tetkik.records.cases.identity_comparison import Difference
 from tetkik.records.cases.locks import lock_jobs, lock_reports
-from tetkik.records.cases.patient_links import lock_links, records_of, survivor_of
-from tetkik.records.cases.patients import Match, Person
+from tetkik.records.cases.patients import Match, Person, lock_links, records_of, survivor_of
 from tetkik.records.database import Records, Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images import copying, images, jobs, received_decisions
 from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import JobKind
-from tetkik.records.lifecycle import case_erasure
+from tetkik.records.lifecycle import erasure
 from tetkik.records.lifecycle.key_rotation import truncate_sqlite_log
 from tetkik.records.people.access import load_visible_case, visible_cases
 from tetkik.records.reports.drafts import drop_foreign_priors
@@ -169,7 +168,7 @@ def transfer_case(
     )
     _carry_critical_results(tx, row, other)
     _note(tx, row, other, reason, looked)
-    files = case_erasure.clear_moved_case(tx, row.patient_id, case_id)
+    files = erasure.clear_moved_case(tx, row.patient_id, case_id)
     row.state, row.question, row.urgency, row.updated_at = CaseState.MOVED, None, None, tx.now
     # What the drafts of the first patient's other cases say of the course leant on another's image.
     drop_foreign_priors(tx, records_of(tx, row.patient_id))
@@ -183,7 +182,7 @@ def remove_leftover_files(records: Records, done: CompletedTransfer) -> None:
 
     Where the machine stops before it, the daily sweep removes the files.
     """
-    case_erasure.remove_unnamed_files(records, [done.left], done.files)
+    erasure.remove_unnamed_files(records, [done.left], done.files)
     truncate_sqlite_log(records)
 
 

@@ -11,9 +11,8 @@ from tetkik.records.cases import cases
 from tetkik.records.cases.patients import ReservedPatient
 from tetkik.records.database import Transaction
 from tetkik.records.files import StoredFile
-from tetkik.records.images import derived_images, images, jobs
-from tetkik.records.images.derived_images import DerivedImageKind
-from tetkik.records.images.images import AddedImage, ImageMetadata
+from tetkik.records.images import images, jobs
+from tetkik.records.images.images import AddedImage, DerivedImageKind, ImageMetadata
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.people.access import load_visible_case
 from tetkik.values import CaseState, Priority, Radiograph
@@ -85,7 +84,7 @@ class IncomingImage:
         added = images.add_image(tx, case_id, stored.file, described, confirmed=confirmed)
         if added.fresh:
             kind = DerivedImageKind.PREVIEW
-            derived_images.replace_derived_images(tx, added.image, kind, {"": stored.preview})
+            images.replace_derived_images(tx, added.image, kind, {"": stored.preview})
             if model != NO_MODEL:
                 jobs.add_job(tx, JobKind.READ_IMAGE, added.image, Priority(case.priority), model)
             if case.state is not CaseState.TO_READ:

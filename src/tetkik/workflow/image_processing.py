@@ -16,12 +16,11 @@ from tetkik.errors import InputError, NotFound, TetkikError
 from tetkik.language import Sentence
 from tetkik.records.cases import cases, complaints
 from tetkik.records.cases.locks import lock_reports
-from tetkik.records.cases.patient_links import records_of
+from tetkik.records.cases.patients import records_of
 from tetkik.records.database import Records, Transaction
 from tetkik.records.files import StoredFile
-from tetkik.records.images import derived_images, images, jobs, runs
-from tetkik.records.images.derived_images import DerivedImageKind
-from tetkik.records.images.images import StoredImage
+from tetkik.records.images import images, jobs, runs
+from tetkik.records.images.images import DerivedImageKind, StoredImage
 from tetkik.records.images.jobs import JobKind, Work
 from tetkik.records.images.runs import ModelAnswer, ModelRun
 from tetkik.records.reports import drafts, prior_recheck, reviews, signing
@@ -286,7 +285,7 @@ def _stored_heats(tx: Transaction, image: StoredImage, analysis: ImageAnalysis) 
     from tetkik.findings.heatmaps import veil
 
     return {
-        heat.finding.label: derived_images.store_derived_image(tx, image, png_of(veil(heat.values, _VEIL)))
+        heat.finding.label: images.store_derived_image(tx, image, png_of(veil(heat.values, _VEIL)))
         for heat in analysis.heats
     }
 
@@ -303,7 +302,7 @@ def _keep(
     image = images.load_image(tx, work.image_id)
     lock_reports(tx, records_of(tx, image.patient_id))
     run_id: str | None = runs.add_run(tx, image, answer)
-    derived_images.replace_derived_images(tx, image, DerivedImageKind.HEAT, heats)
+    images.replace_derived_images(tx, image, DerivedImageKind.HEAT, heats)
     # Images may have come, gone, or been moved while the draft was written.
     if study is None or reported is None or _ids(study.images) != _present(tx, image):
         _let_draft(tx, image)

@@ -14,14 +14,14 @@ from sqlalchemy import func, select
 from tetkik.errors import Conflict, NotFound
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
-from tetkik.records.cases.patient_links import (
+from tetkik.records.cases.patients import (
+    Person,
     all_records_of,
     lock_links,
     records_of,
     survivor_of,
     survivors_of,
 )
-from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.people.access import visible_cases
@@ -37,7 +37,7 @@ MOST_CASES = 12
 _MOST_ALIKE = 10
 
 
-class Trait(StrEnum):
+class PatientTrait(StrEnum):
     """What two records are compared by."""
 
     NAME = "name"
@@ -100,7 +100,7 @@ class PatientComparison:
 
     one: tuple[PatientRecord, ...]
     other: tuple[PatientRecord, ...]
-    traits: tuple[tuple[Trait, Agreement], ...]
+    traits: tuple[tuple[PatientTrait, Agreement], ...]
     survivor: str
     obstacle: bool
     seen: str = field(repr=False)
@@ -189,8 +189,8 @@ def _record(tx: Transaction, patient_id: str) -> PatientRecord:
     )
 
 
-def _traits(one: Person, other: Person) -> Iterator[tuple[Trait, Agreement]]:
-    for trait in Trait:
+def _traits(one: Person, other: Person) -> Iterator[tuple[PatientTrait, Agreement]]:
+    for trait in PatientTrait:
         first, second = (str(getattr(person, trait) or "") for person in (one, other))
         if first or second:
             yield trait, _agreement(first, second)

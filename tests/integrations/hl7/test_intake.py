@@ -15,8 +15,7 @@ from tetkik.integrations.hl7 import intake
 from tetkik.integrations.hl7.intake import Source, take_message
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases, patients
-from tetkik.records.cases.patient_links import survivor_of
-from tetkik.records.cases.patients import Person
+from tetkik.records.cases.patients import Person, survivor_of
 from tetkik.records.database import Records
 from tetkik.records.orders import orders
 from tetkik.records.schema import AuditRow, Encounter, Order, Patient, PatientLink

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tetkik.lab.caption.baselines import constant_caption, pixel_embeddings
-from tetkik.lab.caption.embeddings import most_alike, unit_length
+from tetkik.lab.caption.baselines import constant_caption, most_alike, pixel_embeddings, unit_length
 from tetkik.lab.caption.metrics.scores import quick_scores
 
 COMMON = [f"Chest radiograph shows a {size} effusion on the {side}." for size in "abc" for side in "lr"]

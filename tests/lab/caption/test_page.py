@@ -16,9 +16,8 @@ from PIL import Image
 
 from tetkik.caption.network import DecodingOptions
 from tetkik.lab.caption.evaluate import systems_of
-from tetkik.lab.caption.evaluation_page import write_evaluation
+from tetkik.lab.caption.evaluation_page import interpret, write_evaluation
 from tetkik.lab.caption.figures import CaptionEvaluation, Example, ExampleKind, Provenance
-from tetkik.lab.caption.interpretation import interpret
 from tetkik.lab.caption.metrics.scores import Wanted, score_systems
 from tetkik.lab.caption.prepared import Split
 from tetkik.lab.engine.charts import PAGE

@@ -10,9 +10,11 @@ import torch
 from tetkik.caption.options import AdapterOptions, Quantisation
 from tetkik.errors import UsageError
 from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind
-from tetkik.lab.caption.training.plan import GIB, _Planner, card_of
-from tetkik.lab.caption.training.plan_memory import (
+from tetkik.lab.caption.training.plan import (
+    GIB,
     StepMemory,
+    _Planner,
+    card_of,
     config_of,
     frozen_bytes,
     optimizer_bytes,

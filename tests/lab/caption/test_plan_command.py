@@ -13,7 +13,7 @@ import torch
 from tests.caption.tiny import tiny_blip2
 from tetkik.caption.families import load_base
 from tetkik.caption.options import Quantisation
-from tetkik.cli.caption.plan import show_plan
+from tetkik.cli.caption.train import show_plan
 from tetkik.errors import OutputError
 from tetkik.lab.caption.training import plan as planning
 from tetkik.lab.caption.training.options import CaptionTraining

@@ -12,7 +12,7 @@ import torch
 from tests.caption.tiny import tiny_blip2
 from tetkik.caption.options import Quantisation
 from tetkik.lab.caption.training.options import CaptionTraining
-from tetkik.lab.caption.training.plan_memory import config_of
+from tetkik.lab.caption.training.plan import config_of
 
 sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
 import caption_common

@@ -24,8 +24,8 @@ from tetkik.lab.engine.learned_rows import LearnedRows
 from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.lab.engine.results import LearnedReport
 from tetkik.lab.findings.calibration import SOURCE_CARD, Calibrated, CalibrationOptions, _fitted
+from tetkik.lab.findings.data import match_learned, read_pictures
 from tetkik.lab.findings.evaluate import judge
-from tetkik.lab.findings.learned import match_learned, read_pictures
 from tetkik.lab.findings.summaries import Unscored
 from tetkik.values import ThresholdOn
 

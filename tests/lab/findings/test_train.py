@@ -34,8 +34,7 @@ from tetkik.lab.engine.learned_rows import Pictures, read_learned
 from tetkik.lab.engine.precision import Precision, accelerator_for
 from tetkik.lab.engine.session import log_folder
 from tetkik.lab.engine.trainer import Stopped
-from tetkik.lab.findings.data import LabelledImages, read_labels
-from tetkik.lab.findings.learned import match_learned
+from tetkik.lab.findings.data import LabelledImages, match_learned, read_labels
 from tetkik.lab.findings.train import train_findings
 from tetkik.lab.findings.training.bundle import learned_rows
 from tetkik.lab.findings.training.options import TeacherOptions, TeacherUse

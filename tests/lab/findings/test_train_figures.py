@@ -12,13 +12,13 @@ from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.findings.evaluate import evaluate
 from tetkik.lab.findings.summaries import metrics_of, source_metrics
 from tetkik.lab.findings.thresholds import Rule
+from tetkik.lab.findings.training.data import check_learnable, count_labels, mask_unlearnable
 from tetkik.lab.findings.training.held_out import (
     HeldOut,
     OperatingPoints,
     cross_calibrated,
     decide,
 )
-from tetkik.lab.findings.training.label_counts import check_learnable, count_labels, mask_unlearnable
 from tetkik.language import Sentence
 
 LABELS = ("Mass", "Effusion", "Hernia")

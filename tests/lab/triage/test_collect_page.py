@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tetkik.lab.triage.collect import Site
-from tetkik.lab.triage.collect.site import decode, read_list, read_question
+from tetkik.lab.triage.collect.page import decode, read_list, read_question
 
 
 def description(**changes: Any) -> dict[str, Any]:

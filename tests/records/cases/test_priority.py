@@ -18,7 +18,7 @@ from tetkik.records.images import images, jobs, runs
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.reports import drafts
 from tetkik.records.schema import AuditRow, CaseMark, Job
-from tetkik.records.worklist import case_events
+from tetkik.records.worklist import case_contents
 from tetkik.values import SYSTEM, Judgement, Priority, Role, UrgencyLevel
 
 YELLOW = "üç gündür nefes darlığım var, sağ tarafım batıyor"
@@ -52,7 +52,7 @@ def judged(records, actor, report, label, judgement):
 
 def received(records, seq):
     with records.read() as tx:
-        return [one.kind for one in case_events.load_events_after(tx, seq).events]
+        return [one.kind for one in case_contents.load_events_after(tx, seq).events]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_it_falls_with_a_rejected_finding_and_rises_again_with_it(both_records, 
     report = made_report(both_records, result=found("Pneumothorax", "Effusion"))
     assert priority_in(both_records, report.case_id) is Priority.CRITICAL
     with both_records.read() as tx:
-        seq = case_events.newest_sequence(tx)
+        seq = case_contents.newest_sequence(tx)
     assert judged(both_records, radiologist, report, "Pneumothorax", REJECTED) is Priority.URGENT
     assert "case" in received(both_records, seq)
     assert judged(both_records, radiologist, report, "Effusion", REJECTED) is Priority.ROUTINE
@@ -133,7 +133,7 @@ def test_a_persons_own_word_holds_whatever_is_found(both_records, radiologist):
     desk = made_user(both_records, Role.RECEPTION)
     report = made_report(both_records, result=found("Effusion"))
     with both_records.read() as tx:
-        seq = case_events.newest_sequence(tx)
+        seq = case_contents.newest_sequence(tx)
     with both_records.write(desk) as tx:
         priority.choose_priority(tx, report.case_id, Priority.ROUTINE)
     assert "case" in received(both_records, seq)

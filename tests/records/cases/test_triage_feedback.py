@@ -14,11 +14,17 @@ from tests.records.desk import made_triaged
 from tests.records.kit import made_user
 from tetkik.lab.triage.data import read_complaints
 from tetkik.privacy import Personal
-from tetkik.records.cases import triage_performance
+from tetkik.records.cases import triage_feedback
 from tetkik.records.cases.cases import Admission, admit
 from tetkik.records.cases.patients import Person
-from tetkik.records.cases.triage_feedback import COLUMNS, Feedback, FeedbackRow, export, without_identity
-from tetkik.records.cases.triage_performance import Agreement
+from tetkik.records.cases.triage_feedback import (
+    COLUMNS,
+    Agreement,
+    Feedback,
+    FeedbackRow,
+    export,
+    without_identity,
+)
 from tetkik.records.schema import AuditRow, Complaint
 from tetkik.statistics import wilson_interval
 from tetkik.values import Role, UrgencyLevel
@@ -69,19 +75,19 @@ def decided(records):
 
 def test_performance_by_department(records, decided):
     with records.read() as tx:
-        heart, inner = triage_performance.performance(tx)
+        heart, inner = triage_feedback.performance(tx)
     assert (heart.department, heart.agreement) == ("Kardiyoloji", Agreement(4, 3, 2))
     assert heart.corrected_to == (("Göğüs Hastalıkları", 1),)
     assert heart.agreement.share == 0.75
     assert heart.agreement.interval == wilson_interval(3, 4)
     assert heart.agreement.abstention == 0.5
     assert (inner.department, inner.agreement, inner.corrected_to) == ("Dahiliye", Agreement(1, 1, 0), ())
-    assert triage_performance.overall((heart, inner)) == Agreement(5, 4, 2)
+    assert triage_feedback.overall((heart, inner)) == Agreement(5, 4, 2)
 
 
 def test_performance_by_urgency(records, decided):
     with records.read() as tx:
-        red, amber, green = triage_performance.by_urgency(tx)
+        red, amber, green = triage_feedback.by_urgency(tx)
     assert (red.level, red.complaints, red.agreement) == (UrgencyLevel.KIRMIZI, 6, Agreement(5, 4, 2))
     assert (amber.complaints, amber.agreement.share, amber.agreement.interval) == (0, None, None)
     assert (green.complaints, green.agreement) == (1, Agreement())
@@ -90,9 +96,9 @@ def test_performance_by_urgency(records, decided):
 def test_performance_within_a_time(records, decided):
     with records.read() as tx:
         later, earlier = tx.now + timedelta(days=1), tx.now - timedelta(days=1)
-        assert triage_performance.performance(tx, since=later) == ()
-        assert triage_performance.performance(tx, until=earlier) == ()
-        assert len(triage_performance.performance(tx, earlier, later)) == 2
+        assert triage_feedback.performance(tx, since=later) == ()
+        assert triage_feedback.performance(tx, until=earlier) == ()
+        assert len(triage_feedback.performance(tx, earlier, later)) == 2
 
 
 def test_the_table_trains_and_tells_nobody(records, decided, tmp_path):

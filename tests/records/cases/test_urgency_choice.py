@@ -13,9 +13,9 @@ from tests.records.desk import made_triaged
 from tests.records.kit import made_case, made_user
 from tests.records.reports_kit import made_image
 from tetkik.errors import Conflict, Forbidden, InputError
-from tetkik.records.cases import cases, priority, triage_feedback, triage_performance
+from tetkik.records.cases import cases, priority, triage_feedback
 from tetkik.records.cases.complaints import UrgencyChoice
-from tetkik.records.cases.triage_performance import Overrides
+from tetkik.records.cases.triage_feedback import Overrides
 from tetkik.records.images import images, jobs
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.schema import AuditRow, Case, Complaint, Job
@@ -182,8 +182,8 @@ def decided(records, desk):
 
 def test_changes_are_counted_by_level_rule_and_model(records, decided):
     with records.read() as tx:
-        found = triage_performance.overrides(tx)
-        assert triage_performance.overrides(tx, until=tx.now.replace(year=2020)).models == ()
+        found = triage_feedback.overrides(tx)
+        assert triage_feedback.overrides(tx, until=tx.now.replace(year=2020)).models == ()
     assert found.levels == (
         Overrides("kirmizi", 4, 0, 1, ((GREEN, 1),)),
         Overrides("sari", 1, 0, 0, ()),
@@ -206,7 +206,7 @@ def test_what_was_not_assessed_and_what_is_from_before_is_counted(records, desk)
         first, second = tx.session.scalars(select(Complaint).order_by(Complaint.id))
         first.urgency, second.urgency_rules = None, None
     with records.read() as tx:
-        found = triage_performance.overrides(tx)
+        found = triage_feedback.overrides(tx)
     assert found.levels[-1] == Overrides(None, 1, 1, 0, ((AMBER, 1),))
     assert found.rules == () and found.models[0].complaints == 2
 

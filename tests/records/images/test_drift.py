@@ -8,8 +8,8 @@ import pytest
 from tests.records.kit import made_records
 from tests.records.work import BUNDLE, Work
 from tetkik.bundle import ImageReference, read_reference, resolve
-from tetkik.records.images import drift as module
-from tetkik.records.images.drift import card_share, list_bundles, measure_drift
+from tetkik.records.images import runs as module
+from tetkik.records.images.runs import card_share, list_bundles, measure_drift
 from tetkik.statistics import Stability
 from tetkik.values import RunState
 

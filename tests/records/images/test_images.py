@@ -14,9 +14,8 @@ from tetkik.errors import Forbidden, NotFound, RecordsError
 from tetkik.imaging.read import read_image
 from tetkik.records.cases import cases
 from tetkik.records.cases.patients import Person
-from tetkik.records.images import derived_images, images, runs
-from tetkik.records.images.derived_images import DerivedImageKind
-from tetkik.records.images.images import ImageMetadata
+from tetkik.records.images import images, runs
+from tetkik.records.images.images import DerivedImageKind, ImageMetadata
 from tetkik.records.images.runs import ModelAnswer
 from tetkik.records.people.access import load_visible_case as see_case
 from tetkik.records.schema import AuditRow, Blob, Image, Run, Score, Study
@@ -131,24 +130,22 @@ def test_pictures_are_replaced_as_a_whole(both_records, technician, case):
     image = put(both_records, technician, case).image
     for names in (("Mass", "Effusion"), ("Effusion",)):
         with both_records.write(technician) as tx:
-            kept = {name: derived_images.store_derived_image(tx, image, name.encode()) for name in names}
-            derived_images.replace_derived_images(tx, image, DerivedImageKind.HEAT, kept)
-            derived_images.replace_derived_images(
+            kept = {name: images.store_derived_image(tx, image, name.encode()) for name in names}
+            images.replace_derived_images(tx, image, DerivedImageKind.HEAT, kept)
+            images.replace_derived_images(
                 tx,
                 image,
                 DerivedImageKind.PREVIEW,
-                {"": derived_images.store_derived_image(tx, image, b"small")},
+                {"": images.store_derived_image(tx, image, b"small")},
             )
         with both_records.read() as tx:
-            assert derived_images.heatmap_labels(tx, image.id) == tuple(sorted(names))
+            assert images.heatmap_labels(tx, image.id) == tuple(sorted(names))
             for name in names:
-                assert (
-                    derived_images.read_derived_image(tx, image, DerivedImageKind.HEAT, name) == name.encode()
-                )
-            assert derived_images.read_derived_image(tx, image, DerivedImageKind.PREVIEW) == b"small"
+                assert images.read_derived_image(tx, image, DerivedImageKind.HEAT, name) == name.encode()
+            assert images.read_derived_image(tx, image, DerivedImageKind.PREVIEW) == b"small"
             assert tx.session.scalar(select(func.count()).select_from(Blob)) == len(names) + 1
             with pytest.raises(NotFound):
-                derived_images.read_derived_image(tx, image, DerivedImageKind.HEAT, "Hernia")
+                images.read_derived_image(tx, image, DerivedImageKind.HEAT, "Hernia")
 
 
 def test_an_answer_comes_back_exactly_and_every_score_stands_in_a_row(both_records, technician, case):

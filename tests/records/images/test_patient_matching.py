@@ -11,8 +11,8 @@ from tests.records.pictured import put, radiograph
 from tetkik.records.cases import cases, patients
 from tetkik.records.cases.identity_comparison import Trait, compare_identity, person_from_identity
 from tetkik.records.cases.patients import Person
-from tetkik.records.images import patient_matching
-from tetkik.records.images.patient_matching import Destination, find_destination
+from tetkik.records.images import received_decisions
+from tetkik.records.images.received_decisions import Destination, find_destination
 from tetkik.records.people.access import load_visible_case
 from tetkik.values import Identity, Role
 
@@ -108,4 +108,4 @@ def test_of_two_patients_with_one_number_neither_is_taken(records):
     desk = made_user(records, Role.RECEPTION)
     for _ in range(2):
         made_case(records, desk, Person("Gülçin ŞAHİN", "", "H-1"))
-    assert home(records, Identity("H-1", "SAHIN^GULCIN")) == patient_matching.Destination()
+    assert home(records, Identity("H-1", "SAHIN^GULCIN")) == received_decisions.Destination()

@@ -9,8 +9,8 @@ import pytest
 from tests.records.kit import made_case, made_user
 from tests.records.pictured import film, put
 from tetkik.errors import TooManyRequests
-from tetkik.records.images import quota
-from tetkik.records.images.quota import UploadQuota
+from tetkik.records.images import images
+from tetkik.records.images.images import UploadQuota
 from tetkik.values import Role
 
 
@@ -25,15 +25,15 @@ def test_what_is_kept_counts_for_its_sender_for_a_day(both_records):
 
     def used(actor):
         with both_records.read(actor) as tx:
-            return quota.measure_usage(tx)
+            return images.measure_usage(tx)
 
     assert used(sender) == UploadQuota(2, size) and used(other) == UploadQuota(0, 0)
     with both_records.write(sender) as tx:
-        quota.lock_uploads(tx)
-        quota.check_quota(tx, UploadQuota(3, size + 10), UploadQuota(1, 10))
+        images.lock_uploads(tx)
+        images.check_quota(tx, UploadQuota(3, size + 10), UploadQuota(1, 10))
         with pytest.raises(TooManyRequests, match="upload_files_per_day"):
-            quota.check_quota(tx, UploadQuota(2, size + 10), UploadQuota(1, 10))
+            images.check_quota(tx, UploadQuota(2, size + 10), UploadQuota(1, 10))
         with pytest.raises(TooManyRequests, match="upload_bytes_per_day"):
-            quota.check_quota(tx, UploadQuota(3, size + 9), UploadQuota(1, 10))
+            images.check_quota(tx, UploadQuota(3, size + 9), UploadQuota(1, 10))
         tx.now += timedelta(days=1, seconds=1)
-        assert quota.measure_usage(tx) == UploadQuota(0, 0)
+        assert images.measure_usage(tx) == UploadQuota(0, 0)

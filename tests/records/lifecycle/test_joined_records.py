@@ -14,7 +14,7 @@ from tests.records.kit import made_case, made_user
 from tests.records.reports_kit import drawn
 from tests.records.whole import OTHER, SCAN, Whole, made_whole
 from tetkik.errors import Conflict, NotFound
-from tetkik.records.cases import cases, patient_links, patients
+from tetkik.records.cases import cases, patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
 from tetkik.records.lifecycle import erasure, erasure_log
@@ -121,7 +121,7 @@ def test_whom_a_backup_brings_back_goes_alone(both_records):
     assert erase_again(both_records, [replaced], years=20) == 1
     assert left(both_records) == {there.patient_id: (True, False), replaced: (False, False)}
     with both_records.read() as tx:
-        assert patient_links.records_of(tx, there.patient_id) == (there.patient_id,)
+        assert patients.records_of(tx, there.patient_id) == (there.patient_id,)
         assert patients.load_person(tx, there.patient_id).name == "Gülçin ŞAHİN"
 
 

@@ -12,7 +12,7 @@ from tests.records.kit import made_sqlite
 from tests.records.whole import made_whole
 from tetkik.errors import Unavailable
 from tetkik.records.database import Records
-from tetkik.records.lifecycle import case_erasure, retention
+from tetkik.records.lifecycle import erasure, retention
 from tetkik.records.lifecycle.backup import make_backup
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.lifecycle.restore import restore_backup
@@ -136,11 +136,11 @@ def test_after_a_restore_without_files_a_person_is_asked(installation, tmp_path,
 def test_a_file_that_is_put_again_while_its_patient_is_erased_stays(installation, place, monkeypatch):
     whole = made_whole(installation)
     with installation.read() as tx:
-        names = case_erasure.list_patient_files(tx, whole.patient_id)
+        names = erasure.list_patient_files(tx, whole.patient_id)
     assert names
-    monkeypatch.setattr(case_erasure, "find_referenced_files", lambda tx, some: set(some))
+    monkeypatch.setattr(erasure, "find_referenced_files", lambda tx, some: set(some))
     erase(installation, whole.patient_id, ErasureReason.COURT, years=0)
     assert names <= set(place.names())
     monkeypatch.undo()
-    case_erasure.remove_unnamed_files(installation, [whole.patient_id], names)
+    erasure.remove_unnamed_files(installation, [whole.patient_id], names)
     assert not names & set(place.names())

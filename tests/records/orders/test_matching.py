@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.records.kit import made_case, made_records
-from tetkik.records.cases import patient_links, patients
+from tetkik.records.cases import patients
 from tetkik.records.cases.identity_comparison import Trait
 from tetkik.records.cases.patients import Person
 from tetkik.records.orders.matching import StudyFacts, Verdict, match_study
@@ -258,7 +258,7 @@ def test_every_record_of_a_merged_patient_counts(records):
             )
         )
         tx.session.flush()
-        assert patient_links.survivor_of(tx, patient_id) == other
+        assert patients.survivor_of(tx, patient_id) == other
     found = verdict(records, patient_id="ACIL-5")
     assert (found.kind, found.order_id, found.patient_id) == (Verdict.MATCHED, order_id, other)
 

@@ -15,8 +15,7 @@ from tests.records.kit import made_case
 from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
-from tetkik.records.lifecycle.case_erasure import clear_moved_case
-from tetkik.records.lifecycle.erasure import ErasureReason, erase
+from tetkik.records.lifecycle.erasure import ErasureReason, clear_moved_case, erase
 from tetkik.records.lifecycle.patient_export import export_patient
 from tetkik.records.lifecycle.retention import RetentionTerms, apply_retention
 from tetkik.records.orders import orders

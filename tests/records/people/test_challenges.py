@@ -11,8 +11,8 @@ from sqlalchemy import select, text
 
 from tests.records.clock import Clock
 from tests.records.kit import made_records
-from tetkik.records.people.challenges import keep_challenge, redeem_challenge
-from tetkik.records.people.rate_buckets import delete_full, take_tokens
+from tetkik.records.people.passkeys import keep_challenge, redeem_challenge
+from tetkik.records.people.refusals import delete_full, take_tokens
 from tetkik.records.schema import Challenge, RateBucket
 from tetkik.service.kit.access import rate_limits
 from tetkik.service.kit.access.rate_limits import SharedLimiter

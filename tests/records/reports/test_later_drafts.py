@@ -28,7 +28,7 @@ from tetkik.records.reports import drafts, redrafting, signing
 from tetkik.records.reports.draft_marks import as_judged
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import AuditRow
-from tetkik.records.worklist import case_events, claims
+from tetkik.records.worklist import case_contents, claims
 from tetkik.settings import settings
 from tetkik.values import SYSTEM, DraftSentence, Judgement, ReportInput, Role, Section
 
@@ -79,14 +79,14 @@ def test_a_rejected_finding_marks_the_later_comparison_and_a_restored_one_frees_
     before = draft(both_records, later)
     assert not before.draft.open_marks
     with both_records.read() as tx:
-        seq = case_events.newest_sequence(tx)
+        seq = case_contents.newest_sequence(tx)
     judge(both_records, radiologist, earlier.id, REJECTED)
     after = draft(both_records, later)
     assert after.draft.open_marks
     assert [one.text for one in after.draft.sentences] == [one.text for one in before.draft.sentences]
     assert (after.revision, after.updated_by) == (before.revision, None)
     with both_records.read() as tx:
-        received = [(one.kind, one.case_id) for one in case_events.load_events_after(tx, seq).events]
+        received = [(one.kind, one.case_id) for one in case_contents.load_events_after(tx, seq).events]
         assert ("draft.compared", before.case_id) in received
         assert "draft.compared" not in [kind for kind, case_id in received if case_id != before.case_id]
         assert tx.session.query(AuditRow).filter_by(action="draft.changed").count() == 2

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from tests.records.kit import made_case, made_user
 from tetkik.records.schema import Case, Event
-from tetkik.records.worklist import case_events
+from tetkik.records.worklist import case_contents
 from tetkik.values import SYSTEM, Role
 
 pytestmark = pytest.mark.both_databases
@@ -29,7 +29,7 @@ def announce(records, *kinds, case_id=None):
 
 def received(records, actor, seq=0):
     with records.read(actor) as tx:
-        return case_events.load_events_after(tx, seq)
+        return case_contents.load_events_after(tx, seq)
 
 
 def test_what_a_failed_transaction_announced_is_not_heard(records):
@@ -102,8 +102,8 @@ def test_what_is_removed_is_told(records):
         announce(records, f"kind {number}")
     first = received(records, SYSTEM).events[0].seq
     with records.write(SYSTEM) as tx:
-        tx.session.execute(update(Event).values(at=tx.now - case_events.KEPT - timedelta(minutes=1)))
-        case_events.delete_old_events(tx)
+        tx.session.execute(update(Event).values(at=tx.now - case_contents.KEPT - timedelta(minutes=1)))
+        case_contents.delete_old_events(tx)
     with records.read() as tx:
         assert list(tx.session.scalars(select(Event.kind))) == ["kind 2"]
     assert received(records, SYSTEM, first).missed

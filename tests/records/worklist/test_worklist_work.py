@@ -13,7 +13,7 @@ from tetkik.errors import Conflict, Forbidden, InputError, NotFound
 from tetkik.records.cases.patients import Person
 from tetkik.records.schema import AuditRow, Case, Claim, Complaint
 from tetkik.records.worklist import assignments, claims, saved_views, worklist
-from tetkik.records.worklist.case_columns import Sort, SortColumn
+from tetkik.records.worklist.case_contents import Sort, SortColumn
 from tetkik.records.worklist.saved_views import WorklistPreferences
 from tetkik.records.worklist.worklist import Assigned, Scope, WorklistFilter
 from tetkik.records.worklist.worklist_items import Positive, PriorityReason, load_reason

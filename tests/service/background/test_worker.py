@@ -29,8 +29,8 @@ from tetkik.findings.demonstration import demonstration_model
 from tetkik.imaging.examples import example_chest
 from tetkik.language import Language
 from tetkik.records.cases import cases
-from tetkik.records.images import derived_images, images, jobs, runs
-from tetkik.records.images.derived_images import DerivedImageKind
+from tetkik.records.images import images, jobs, runs
+from tetkik.records.images.images import DerivedImageKind
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.people import sessions
 from tetkik.records.reports import drafts, versions
@@ -119,9 +119,9 @@ def test_everything_that_a_model_says_is_kept(both_hospitals):
         draft = drafts.draft_of(tx, report)
         assert draft.draft.sentences and draft.draft.model == said.model
         assert cases.load_case(tx, image.case_id, audit=False).state is CaseState.TO_READ
-        (label,) = derived_images.heatmap_labels(tx, image.id)
+        (label,) = images.heatmap_labels(tx, image.id)
         with Picture.open(
-            io.BytesIO(derived_images.read_derived_image(tx, image, DerivedImageKind.HEAT, label))
+            io.BytesIO(images.read_derived_image(tx, image, DerivedImageKind.HEAT, label))
         ) as heat:
             assert heat.mode == "RGBA" and heat.size == (256, 256)
         done = jobs.newest_job(tx, image.id)
@@ -141,7 +141,7 @@ def test_a_refused_image_is_an_answer_with_its_reasons(app_context, machine, tec
         draft = drafts.draft_of(tx, report_of(tx, image.id)).draft
         told = {notice.in_language(draft.language) for notice in draft.notices}
         assert said.reasons and said.reasons[0] in told and not draft.sentences
-        assert derived_images.heatmap_labels(tx, image.id) == ()
+        assert images.heatmap_labels(tx, image.id) == ()
         assert cases.load_case(tx, case, audit=False).state is CaseState.TO_READ
 
 

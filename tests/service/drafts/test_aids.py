@@ -15,7 +15,7 @@ from tests.service.kit import make_context, served, sign_in
 from tetkik.language import Language
 from tetkik.records.reports import drafts
 from tetkik.records.schema import AuditRow
-from tetkik.service.drafts.spoken import punctuated
+from tetkik.service.drafts.dictation import punctuated
 from tetkik.values import Author, Role, Section
 
 

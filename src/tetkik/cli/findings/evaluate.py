@@ -129,7 +129,7 @@ def evaluate(
         answers = read_predictions(predictions).with_thresholds(given)
     else:
         from tetkik.findings.predict import load_findings
-        from tetkik.lab.findings.learned import match_learned
+        from tetkik.lab.findings.data import match_learned
 
         findings = load_findings(model, gate=not no_gate, thresholds=given, device=device)
         with progress(t("evaluate")) as report:
@@ -191,7 +191,7 @@ def _show(evaluation: Evaluation) -> None:
 
 
 def _headline(evaluation: Evaluation) -> Table:
-    from tetkik.lab.findings.interpretation import ROUTES
+    from tetkik.lab.findings.evaluation_page import ROUTES
     from tetkik.values import Route
 
     made = table(t("figure"), t("value"), t("95%"))
@@ -449,7 +449,7 @@ def _answerer(model: str, workers: int | None, *, gate: bool) -> _Answerer:
 
     That is a file of answers, which does not, or the model itself, loaded once.
     """
-    from tetkik.lab.findings.learned import match_learned
+    from tetkik.lab.findings.data import match_learned
     from tetkik.lab.findings.predictions import predict_all, read_predictions
 
     if Path(model).suffix in _ANSWERS:

@@ -103,7 +103,7 @@ def _data(
 
 def _say_what_is_there(data: LabelledImages, options: TrainingOptions) -> None:
     """How many images, what was left out, and which labels will not be assessed."""
-    from tetkik.lab.findings.training.label_counts import count_labels
+    from tetkik.lab.findings.training.data import count_labels
 
     note("{count} images in {groups} groups.", count=len(data), groups=len(set(data.group.tolist())))
     for reason, count in data.left_out.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from tetkik.cli.console import err, language, note, out, print_json_line, shown, t, word
+from tetkik.cli.console import err, language, note, out, print_json_line, shown, t, word, words
 from tetkik.cli.findings.predict import percent_of
 from tetkik.cli.options import AnswerAsJson, argument, option
 from tetkik.documents.parts import heading
+from tetkik.documents.write import write_files
 from tetkik.errors import InputError, UsageError
 from tetkik.language import Language
+from tetkik.report.deidentify import shareable
 from tetkik.settings import settings
 from tetkik.values.common import DISCLAIMER
 from tetkik.values.finding_labels import label_name
@@ -26,6 +29,41 @@ from tetkik.values.report import Basis, BasisKind, Draft, DraftSentence, Mark, R
 if TYPE_CHECKING:
     from tetkik.report.llm.interface import LanguageModel
     from tetkik.workflow.reports import Reported
+
+
+# A drafted report in a folder: the draft with its evidence as JSON, and the documents made of it.
+
+
+DRAFT, FILLED = "draft.json", "report.filled.txt"
+
+
+def draft_json(reported: Reported) -> dict[str, Any]:
+    """The draft as JSON, which names no patient: only documents do."""
+    return shareable(reported.drafted.draft, reported.document.identity).as_json()
+
+
+def write_report(reported: Reported, folder: Path, filled: str | None = None) -> tuple[Path, ...]:
+    """Write everything that is made of a draft, under names that say nothing of a patient."""
+    from tetkik.documents.write import write_documents
+
+    text = json.dumps(draft_json(reported), ensure_ascii=False, indent=2) + "\n"
+    contents: Mapping[str, bytes] = {DRAFT: text.encode()}
+    if filled is not None:
+        contents = {**contents, FILLED: filled.encode()}
+    files = (*write_documents(reported.document, folder), *write_files(contents, folder))
+    order = list(words("file"))
+    return tuple(sorted(files, key=lambda file: order.index(file.name)))
+
+
+def show_files(files: Mapping[Path, str]) -> None:
+    """Which files there are and what each is, on lines of their own."""
+    width = max((len(str(file)) for file in files), default=0)
+    for file, what in files.items():
+        out.print(f"  {shown(file):<{width}}  {what}", soft_wrap=True)
+
+
+def meaning(file: Path) -> str:
+    return word("file", file.name)
 
 
 # A draft on the terminal: the sentences as they will be read, and beneath each what it leans on.
@@ -336,7 +374,6 @@ def draft(
     as_json: AnswerAsJson = False,
 ) -> None:
     """A draft with its evidence; nothing is final before a radiologist signs."""
-    from tetkik.cli.report.files import draft_json, meaning, show_files, write_report
     from tetkik.report.draft import fill, read_template
     from tetkik.report.facts import read_findings
     from tetkik.report.llm import open_model

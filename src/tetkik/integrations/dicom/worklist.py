@@ -26,7 +26,7 @@ from tetkik.integrations.systems import Configuration, Peer
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
 from tetkik.records.cases.identity_comparison import compare_with_patient, person_from_identity
-from tetkik.records.cases.patient_links import records_of
+from tetkik.records.cases.patients import records_of
 from tetkik.records.database import Records, Transaction
 from tetkik.records.orders import orders
 from tetkik.records.orders.orders import YEARS, OrderContent, StoredOrder, scheduled_orders

@@ -39,8 +39,7 @@ from tetkik.language import Language, Sentence
 from tetkik.privacy.rules import is_tckn
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
-from tetkik.records.cases.patient_links import records_of, survivor_of
-from tetkik.records.cases.patients import Person
+from tetkik.records.cases.patients import Person, records_of, survivor_of
 from tetkik.records.database import Records, Transaction
 from tetkik.records.lifecycle.idempotent_responses import Replay, keep_response, kept_response
 from tetkik.records.orders import encounters, orders

@@ -20,13 +20,15 @@ from numpy.typing import NDArray
 from tetkik.caption.network import Cut, DecodingOptions, Generated
 from tetkik.errors import DataError, UsageError
 from tetkik.lab.caption.baselines import (
+    Embeddings,
     Nearness,
     constant_caption,
+    embedding,
     nearest_rows,
     pixel_embeddings,
 )
 from tetkik.lab.caption.decoded import decode_rows, model_identity
-from tetkik.lab.caption.embeddings import Embeddings, embedding
+from tetkik.lab.caption.evaluation_page import interpret
 from tetkik.lab.caption.figures import (
     CONSTANT,
     MODEL,
@@ -38,7 +40,6 @@ from tetkik.lab.caption.figures import (
     Provenance,
     System,
 )
-from tetkik.lab.caption.interpretation import interpret
 from tetkik.lab.caption.metrics.scores import (
     BertScoreOptions,
     CaptionScores,

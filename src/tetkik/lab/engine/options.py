@@ -3,16 +3,76 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, get_args, get_origin, get_type_hints
 
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
-from tetkik.errors import UsageError
+from tetkik.errors import DataError, MissingExtra, UsageError
 from tetkik.lab.engine.precision import PROCESS_TIMEOUT, Precision
 from tetkik.lab.engine.tracking import Tracker
+
+# YAML that a person wrote, read within limits: no tags that make objects, no aliases, no key twice.
+
+
+_MOST_BYTES = 1 << 16
+_DEEPEST = 16
+
+
+def read_yaml(path: Path) -> tuple[Any, bytes]:
+    """What a file says, and its bytes.
+
+    Raises:
+        DataError: it is no YAML, or more than is needed.
+        OSError: the file cannot be opened.
+    """
+    yaml = load_yaml()
+    with path.open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise DataError("{path} is too long: it has more than 64 KiB; give another file.", path=path)
+    try:
+        _check_tokens(yaml, path, content)
+        node = yaml.compose(content, Loader=yaml.SafeLoader)
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+        seen = Counter(key.value for key, _ in pairs if isinstance(key, yaml.ScalarNode))
+        for key, count in seen.items():
+            if count > 1:
+                raise DataError("{path} has {key} twice; leave one of them out.", path=path, key=key)
+        return yaml.safe_load(content), content
+    except (yaml.YAMLError, RecursionError, ValueError) as fault:
+        mark = getattr(fault, "problem_mark", None)
+        raise DataError(
+            "{path} is not YAML (line {line}); correct it.", path=path, line=mark.line + 1 if mark else "-"
+        ) from None
+
+
+def _check_tokens(yaml: Any, path: Path, content: bytes) -> None:
+    """Aliases make a small file huge once it is read, and depth makes the reader slow; nothing needs them."""
+    depth = 0
+    for token in yaml.scan(content):
+        if isinstance(token, yaml.AliasToken):
+            raise DataError("{path} uses YAML aliases; write each value out.", path=path)
+        name = type(token).__name__
+        depth += name.endswith("StartToken") - name.endswith("EndToken")
+        if depth > _DEEPEST:
+            raise ValueError("too deep")
+
+
+def load_yaml() -> Any:
+    """The package; `MissingExtra` where it is not installed."""
+    try:
+        import yaml
+    except ImportError:
+        raise MissingExtra(
+            "Files in YAML need {package}; `pip install 'tetkik[train]'`.", package="pyyaml"
+        ) from None
+    return yaml
+
 
 DataName = Annotated[str, Field(description="What the card calls the data.")]
 Epochs = Annotated[int, Field(ge=1, description="Most passes over the data.")]

@@ -26,14 +26,13 @@ from tetkik.findings.operating_points import DIGITS, OperatingPoint, screen
 from tetkik.findings.operating_points import OperatingPoints as BundlePoints
 from tetkik.findings.predict import Findings, load_findings
 from tetkik.lab.engine.card import cell, markdown_table
-from tetkik.lab.engine.duplicate_images import SIDE, duplicate_images
+from tetkik.lab.engine.duplicates import SIDE, duplicate_images
 from tetkik.lab.engine.learned_rows import LEARNED, LearnedMatch, LearnedRows, Pictures, read_learned
 from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.lab.engine.results import LearnedReport
 from tetkik.lab.engine.splits import folds
-from tetkik.lab.findings.data import LabelledImages
+from tetkik.lab.findings.data import LabelledImages, learned_among, read_pictures
 from tetkik.lab.findings.evaluate import judge
-from tetkik.lab.findings.learned import learned_among, read_pictures
 from tetkik.lab.findings.predictions import Predictions, answer_all, gather
 from tetkik.lab.findings.reference import ReferenceImages, make_reference
 from tetkik.lab.findings.sources.rows import Truth, in_columns
@@ -46,8 +45,8 @@ from tetkik.lab.findings.summaries import (
     words_separate,
 )
 from tetkik.lab.findings.thresholds import Rule
+from tetkik.lab.findings.training.data import LabelCounts, count_labels
 from tetkik.lab.findings.training.held_out import HeldOut, OperatingPoints, cross_calibrated
-from tetkik.lab.findings.training.label_counts import LabelCounts, count_labels
 from tetkik.lab.findings.training.runs import data_digest
 from tetkik.language import Sentence, translate
 from tetkik.settings import settings

@@ -14,7 +14,7 @@ from tetkik.lab.engine.learned_rows import LearnedMatch
 from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.lab.engine.results import LearnedReport, around, distinct_names, divide, listed, to_json
 from tetkik.lab.findings.evaluate import judge, own_mean_auroc
-from tetkik.lab.findings.interpretation import LabelName
+from tetkik.lab.findings.evaluation_page import LabelName
 from tetkik.lab.findings.predictions import Predictions
 from tetkik.lab.findings.summaries import LEAST_KIND, Judged, mean_over_labels
 from tetkik.language import Language, Sentence

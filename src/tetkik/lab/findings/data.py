@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,20 +14,72 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.bundle.manifest import Task
 from tetkik.errors import DataError, UsageError
+from tetkik.findings.onnx_model import preprocessing_of
+from tetkik.imaging.prepare import Preprocessing
+from tetkik.lab.engine.learned_rows import LearnedMatch, LearnedRows, Pictures, bundle_of, read_learned
 from tetkik.lab.engine.splits import Split, component_ids, key_hashes
-from tetkik.lab.findings.sources import (
-    KnownRule,
-    Reading,
-    Rows,
-    SourceSpec,
-    parse_spec,
-    read_rows,
-    table_spec,
-)
-from tetkik.lab.findings.sources.rows import LeftOut, Truth, in_columns
-from tetkik.statistics import Ints
-from tetkik.values import FINDING_LABELS, Sex, View
+from tetkik.lab.findings.sources.files import Reading, SourceSpec
+from tetkik.lab.findings.sources.kinds import parse_spec, read_rows, table_spec
+from tetkik.lab.findings.sources.label_coverage import KnownRule
+from tetkik.lab.findings.sources.rows import LeftOut, Rows, Truth, in_columns
+from tetkik.lab.findings.training.decoded_images import decode_image
+from tetkik.settings import cores, settings
+from tetkik.statistics.intervals import Bools, Ints
+from tetkik.values.common import ProgressCallback
+from tetkik.values.finding_labels import FINDING_LABELS
+from tetkik.values.radiograph import Sex, View
+
+# Which labelled images a model of findings learned, told by the squares that it sees of them.
+
+
+COMPARING = "looking for learned images"
+_BATCH = 256
+
+
+def match_learned(
+    model: str | None, files: Sequence[Path], progress: ProgressCallback
+) -> LearnedMatch | None:
+    """Which of the images `model` learned, None being the one of the settings; None where it does not tell.
+
+    A file that cannot be read was not learned.
+    """
+    bundle = bundle_of(settings().findings_model if model is None else model, Task.FINDINGS)
+    learned = None if bundle is None else read_learned(bundle)
+    if bundle is None or learned is None:
+        return None
+    pictures, readable = read_pictures(files, preprocessing_of(bundle), progress)
+    return learned_among(learned, pictures, readable)
+
+
+def learned_among(learned: LearnedRows, pictures: Pictures, readable: Bools) -> LearnedMatch:
+    """As `match_learned`, of `read_pictures`."""
+    match = learned.match_pictures(pictures)
+    same, near = np.zeros((2, len(readable)), bool)
+    same[readable], near[readable] = match.same, match.near
+    return LearnedMatch(same, near, match.complete)
+
+
+def read_pictures(
+    files: Sequence[Path], preprocessing: Preprocessing, progress: ProgressCallback
+) -> tuple[Pictures, Bools]:
+    """The images that can be read, as a model sees them, and which these are, (files,)."""
+    readable = np.zeros(len(files), bool)
+    decode = partial(decode_image, preprocessing=preprocessing)
+
+    def batches() -> Iterator[NDArray[np.uint8]]:
+        with ThreadPoolExecutor(cores()) as pool:
+            for start in range(0, len(files), _BATCH):
+                squares = [*pool.map(decode, files[start : start + _BATCH])]
+                found = [square for square in squares if square is not None]
+                readable[start : start + len(squares)] = [square is not None for square in squares]
+                progress(COMPARING, start + len(squares), len(files))
+                if found:
+                    yield np.stack(found)
+
+    return Pictures.of(batches()), readable
+
 
 _CELLS = ("files", "patient", "source", "view", "sex", "age", "names", "image", "official")
 """The columns of `LabelledImages` that are tuples with a cell for each row."""

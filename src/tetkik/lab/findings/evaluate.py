@@ -17,7 +17,7 @@ from tetkik.errors import DataError, UsageError
 from tetkik.lab.engine.learned_rows import LearnedMatch
 from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.lab.engine.results import divide
-from tetkik.lab.findings.interpretation import interpret
+from tetkik.lab.findings.evaluation_page import interpret
 from tetkik.lab.findings.predictions import Predictions
 from tetkik.lab.findings.sources.rows import in_columns
 from tetkik.lab.findings.summaries import (

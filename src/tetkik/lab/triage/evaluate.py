@@ -19,12 +19,12 @@ import numpy as np
 
 from tetkik import turkish
 from tetkik.errors import DataError
-from tetkik.lab.engine.duplicate_texts import duplicate_texts
+from tetkik.lab.engine.duplicates import duplicate_texts
 from tetkik.lab.engine.learned_rows import LearnedMatch, LearnedRows
 from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.lab.engine.results import LearnedReport, divide
 from tetkik.lab.triage.data import Complaints, fingerprint, numbered
-from tetkik.lab.triage.interpretation import interpret
+from tetkik.lab.triage.evaluation_page import interpret
 from tetkik.lab.triage.summaries import (
     DECISIONS,
     DecisionFigures,

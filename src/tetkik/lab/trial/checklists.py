@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from tetkik._version import __version__
 from tetkik.lab.engine.results import listed
-from tetkik.lab.findings.interpretation import LabelName
+from tetkik.lab.findings.evaluation_page import LabelName
 from tetkik.lab.findings.summaries import LabelFigures
 from tetkik.lab.trial.interpretation import DECISIONS, DIMENSION_NAMES, patients_sentence
 from tetkik.lab.trial.results import TrialResult

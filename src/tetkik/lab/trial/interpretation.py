@@ -7,7 +7,7 @@ from itertools import chain, groupby
 from types import MappingProxyType
 
 from tetkik.lab.engine.results import bracket, listed
-from tetkik.lab.findings.interpretation import LabelName
+from tetkik.lab.findings.evaluation_page import LabelName
 from tetkik.lab.trial.results import Check, Decision, TrialPart, TrialResult
 from tetkik.language import Sentence
 

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from tetkik.errors import DataError, MissingExtra, UsageError
 from tetkik.files import written_whole
-from tetkik.lab.engine.yaml_file import load_yaml, read_yaml
+from tetkik.lab.engine.options import load_yaml, read_yaml
 from tetkik.language import Language, Sentence
 from tetkik.settings import validation_fault
 from tetkik.statistics.intervals import Z95

@@ -14,7 +14,7 @@ from tetkik.lab.trial.journal import FixedLimits
 from tetkik.lab.trial.run import TrialImage
 from tetkik.records.database import Records
 from tetkik.records.images.images import StoredImage, read_content
-from tetkik.records.reports.trial_reports import SignedStudy, read_signed_page
+from tetkik.records.reports.findings_feedback import SignedStudy, read_signed_page
 
 
 class RecordedStudies:

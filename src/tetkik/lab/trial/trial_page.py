@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tetkik.lab.engine import charts as engine
 from tetkik.lab.engine.charts import Bar, Picture, Plot, bar_chart, check_target, csv_text, drawn
-from tetkik.lab.findings.interpretation import FLAWS
+from tetkik.lab.findings.evaluation_page import FLAWS
 from tetkik.lab.findings.summaries import LabelFigures
 from tetkik.lab.trial.checklists import CLAIM, DECIDE_AI
 from tetkik.lab.trial.interpretation import DECISIONS, DIMENSION_NAMES, check_name, patients_sentence

@@ -10,11 +10,10 @@ from sqlalchemy import select, text
 
 from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import complaints, filter_index, patient_links, patients, transfers
+from tetkik.records.cases import complaints, filter_index, patients, transfers
 from tetkik.records.cases import priority as priorities
 from tetkik.records.cases.complaints import ComplaintView, TriagedComplaint, UrgencyChoice
-from tetkik.records.cases.patient_links import survivor_of
-from tetkik.records.cases.patients import Person
+from tetkik.records.cases.patients import Person, survivor_of
 from tetkik.records.cases.transfers import CaseMoves
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
@@ -189,7 +188,7 @@ def change_urgency(tx: Transaction, case_id: str, choice: UrgencyChoice) -> None
 def change_person(tx: Transaction, case_id: str, person: Person) -> None:
     """Correct who the patient of a case is."""
     # Before the case, as whoever moves it does.
-    patient_links.lock_links(tx, load_visible_case(tx, case_id).patient_id)
+    patients.lock_links(tx, load_visible_case(tx, case_id).patient_id)
     row = _seen(tx, case_id)
     patients.change(tx, row.patient_id, person, case_id=case_id)
     _touch(tx, row)

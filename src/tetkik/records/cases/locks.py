@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from sqlalchemy import select
 
-from tetkik.records.cases import patient_links
+from tetkik.records.cases import patients
 from tetkik.records.database import Transaction
 from tetkik.records.people.access import load_visible_case
 from tetkik.records.schema import Case, Image, Job, Report
@@ -23,7 +23,7 @@ def lock_case(tx: Transaction, case_id: str) -> None:
     For a caller that compares the case with what a person had before their eyes, and then changes it.
     """
     row = load_visible_case(tx, case_id)
-    patient_links.lock_links(tx, row.patient_id)
+    patients.lock_links(tx, row.patient_id)
     lock_jobs(tx, case_id)
     tx.session.flush()
     tx.session.refresh(row, with_for_update={"key_share": True})
@@ -62,4 +62,4 @@ def lock_reports_for_image(tx: Transaction, image_id: str) -> None:
 
 def _lock_of_patient(tx: Transaction, patient_id: str | None) -> None:
     if patient_id is not None:
-        lock_reports(tx, patient_links.records_of(tx, patient_id))
+        lock_reports(tx, patients.records_of(tx, patient_id))

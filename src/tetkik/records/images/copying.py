@@ -15,9 +15,8 @@ from tetkik.errors import NotFound
 from tetkik.records.database import Transaction
 from tetkik.records.files import StoredFile
 from tetkik.records.ids import new_id_like
-from tetkik.records.images import derived_images, images, presentation_states
-from tetkik.records.images.derived_images import DerivedImageKind
-from tetkik.records.images.images import StoredImage
+from tetkik.records.images import images, presentation_states
+from tetkik.records.images.images import DerivedImageKind, StoredImage
 from tetkik.records.schema import Case, Image, Study
 
 _STAYS = ("created_at", "created_by", "removed_at", "removed_by", "removal_reason", "moved_to")
@@ -65,11 +64,11 @@ def _carried(tx: Transaction, case: Case, image: StoredImage, image_id: str) -> 
 def _carry_preview(tx: Transaction, image: StoredImage, there: StoredImage) -> None:
     """The image in small; without one, lists show none."""
     try:
-        png = derived_images.read_derived_image(tx, image, DerivedImageKind.PREVIEW)
+        png = images.read_derived_image(tx, image, DerivedImageKind.PREVIEW)
     except NotFound:
         return
-    derived_images.replace_derived_images(
-        tx, there, DerivedImageKind.PREVIEW, {"": derived_images.store_derived_image(tx, there, png)}
+    images.replace_derived_images(
+        tx, there, DerivedImageKind.PREVIEW, {"": images.store_derived_image(tx, there, png)}
     )
 
 

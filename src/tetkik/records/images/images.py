@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
+from io import BytesIO
 from typing import IO, TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, delete, func, select
 
-from tetkik.errors import Conflict, InputError, NotFound
+from tetkik.errors import Conflict, InputError, NotFound, TooManyRequests
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patients import ReservedPatient
 from tetkik.records.cases.transfers import require_open
@@ -18,22 +20,68 @@ from tetkik.records.files import StoredFile
 from tetkik.records.ids import new_id
 from tetkik.records.images.studies import find_or_create_study
 from tetkik.records.people.access import load_visible_case as see_case
-from tetkik.records.schema import Case, Image, Patient
+from tetkik.records.schema.cases import Blob, Case, Image, Patient
+from tetkik.records.schema.people import User
 from tetkik.records.serialization import from_bytes, to_bytes
 from tetkik.records.vault import Key
-from tetkik.values import (
-    FileFormat,
-    Identity,
-    ImageTags,
-    RemovalReason,
-    SpacingPlane,
-    View,
-    middle_frame,
-)
 from tetkik.values.common import ADDED
+from tetkik.values.radiograph import FileFormat, Identity, ImageTags, SpacingPlane, View, middle_frame
+from tetkik.values.states import RemovalReason
 
 if TYPE_CHECKING:
-    from tetkik.values import Radiograph
+    from tetkik.values.radiograph import Radiograph
+
+
+# How much one person may upload in a day (OWASP ASVS 12.1.3); counted from the stored images.
+
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadQuota:
+    """Of one person in 24 hours."""
+
+    files: int
+    size: int
+
+
+def measure_usage(tx: Transaction) -> UploadQuota:
+    """What the actor has uploaded in the last 24 hours; a file that was there before counts once."""
+    found = select(func.count(), func.coalesce(func.sum(Image.size), 0)).where(
+        Image.created_by == tx.actor.user_id, Image.created_at > tx.now - _DAY
+    )
+    files, size = tx.session.execute(found).one()
+    return UploadQuota(files, int(size))
+
+
+def check_quota(tx: Transaction, most: UploadQuota, more: UploadQuota) -> None:
+    """Refuse more than a person may upload in 24 hours."""
+    if tx.actor.user_id is None:
+        return
+    now = measure_usage(tx)
+    if now.files + more.files > most.files:
+        raise TooManyRequests(
+            "You have uploaded {files} images in 24 hours, as many as one person may; go on later, or ask "
+            "for the setting upload_files_per_day to be raised.",
+            files=now.files,
+        )
+    if now.size + more.size > most.size:
+        raise TooManyRequests(
+            "This file goes beyond the {megabytes} MB that one person may upload in 24 hours; go on later, "
+            "or ask for the setting upload_bytes_per_day to be raised.",
+            megabytes=most.size // 1_000_000,
+        )
+
+
+def lock_uploads(tx: Transaction) -> None:
+    """Let nobody else count the actor's uploads until this transaction is over.
+
+    SQLite has one writer in any case; on PostgreSQL two uploads at once would each not see the other.
+    """
+    if tx.actor.user_id is not None:
+        tx.session.execute(select(User.id).where(User.id == tx.actor.user_id).with_for_update())
+
 
 ERASED_FILE = "-"
 """Before the id of an image in place of its file's name: the file was erased."""
@@ -300,3 +348,62 @@ def _value(row: Image) -> StoredImage:
         spacing=spacing,
         view=View(row.view) if row.view else None,
     )
+
+
+# Derived images: the preview and the heatmaps of an image. Sealed, like the image.
+
+
+class DerivedImageKind(StrEnum):
+    """What a picture is for. All are PNG."""
+
+    PREVIEW = "preview"
+    """Small, for lists."""
+    HEAT = "heat"
+    """Of one label: the heat alone, transparent where there is none, over the whole image."""
+
+
+def store_derived_image(tx: Transaction, image: StoredImage, png: bytes) -> StoredFile:
+    """Bring a picture to the disk, sealed, before any row names it."""
+    return store_file(tx, image.patient_id, BytesIO(png))
+
+
+def replace_derived_images(
+    tx: Transaction, image: StoredImage, kind: DerivedImageKind, pictures: Mapping[str, StoredFile]
+) -> None:
+    """Let an image have these pictures of a kind, by label, and no others; a preview's label is empty."""
+    tx.session.execute(delete(Blob).where(Blob.image_id == image.id, Blob.kind == kind))
+    tx.session.add_all(
+        Blob(
+            id=new_id(),
+            patient_id=image.patient_id,
+            image_id=image.id,
+            kind=kind,
+            label=label,
+            file=file.name,
+            size=file.size,
+            created_at=tx.now,
+        )
+        for label, file in pictures.items()
+    )
+    tx.session.flush()
+
+
+def images_with_preview(tx: Transaction, image_ids: Sequence[str]) -> frozenset[str]:
+    """Which of these images have a preview."""
+    chosen = select(Blob.image_id).where(Blob.image_id.in_(image_ids), Blob.kind == DerivedImageKind.PREVIEW)
+    return frozenset(tx.session.scalars(chosen))
+
+
+def read_derived_image(tx: Transaction, image: StoredImage, kind: DerivedImageKind, label: str = "") -> bytes:
+    """A picture, as PNG."""
+    file = tx.session.scalar(
+        select(Blob.file).where(Blob.image_id == image.id, Blob.kind == kind, Blob.label == label)
+    )
+    if file is None:
+        raise NotFound("There is no such picture of this image; see whether a model has answered.")
+    return tx.files.get(tx.key(image.patient_id), file)
+
+
+def heatmap_labels(tx: Transaction, image_id: str) -> tuple[str, ...]:
+    found = select(Blob.label).where(Blob.image_id == image_id, Blob.kind == DerivedImageKind.HEAT)
+    return tuple(tx.session.scalars(found.order_by(Blob.label)))

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, select
 
 from tetkik.errors import NotFound
 from tetkik.records.cases import filter_index
-from tetkik.records.cases.patient_links import records_of
+from tetkik.records.cases.patients import records_of
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.people.access import decide_access

@@ -20,7 +20,7 @@ from tetkik.documents.fhir import to_fhir
 from tetkik.documents.pdf import to_pdf
 from tetkik.language import Language, Sentence
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import patient_links, patients
+from tetkik.records.cases import patients
 from tetkik.records.database import Records, Transaction
 from tetkik.records.images import images, presentation_states
 from tetkik.records.images.images import StoredImage
@@ -56,7 +56,7 @@ def export_patient(
     """Write the zip; gives how many files it holds. The export is an entry of the audit trail."""
     # As the program itself: a restricted case belongs to the patient as much as any other.
     with records.read() as tx, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        held = patient_links.records_of(tx, patient_id)
+        held = patients.records_of(tx, patient_id)
         told_of = [{"id": one, **asdict(patients.load_registered_person(tx, one))} for one in held]
         bundles: list[dict[str, Any]] = []
         content = {

@@ -15,8 +15,15 @@ from tetkik.errors import Unavailable
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records
 from tetkik.records.lifecycle import erasure_log
-from tetkik.records.lifecycle.case_erasure import Retained, erase_cases, remove_unnamed_files
-from tetkik.records.lifecycle.erasure import ErasureReason, erase_again, erase_record, erase_without_cases
+from tetkik.records.lifecycle.erasure import (
+    ErasureReason,
+    Retained,
+    erase_again,
+    erase_cases,
+    erase_record,
+    erase_without_cases,
+    remove_unnamed_files,
+)
 from tetkik.records.lifecycle.key_rotation import finish_erasures
 from tetkik.records.schema import (
     Blob,

@@ -22,7 +22,7 @@ from tetkik.records.cases.identity_comparison import (
     person_from_identity,
     weigh_identity,
 )
-from tetkik.records.cases.patient_links import all_records_of, survivor_of, survivors_of
+from tetkik.records.cases.patients import all_records_of, survivor_of, survivors_of
 from tetkik.records.database import Transaction
 from tetkik.records.name_index import MOST_FOUND
 from tetkik.records.orders.orders import OPEN_STATES, StoredOrder, orders_of, orders_with_accession

@@ -22,11 +22,36 @@ from tetkik.records.reports import drafts
 from tetkik.records.reports.edit_conflicts import WorkingDraft
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.reports.templates import stated_labels
-from tetkik.records.schema import Macro
+from tetkik.records.schema.models import Macro, PersonalWord
 from tetkik.report.normals import OF_ROUTE, NormalReport, normal_parts, normal_report, unmentioned
-from tetkik.turkish import alphabetical, fold
-from tetkik.values import Author, DraftSentence, Section
+from tetkik.turkish import alphabetical, fold, lower
 from tetkik.values.common import one_line
+from tetkik.values.report import Author, DraftSentence, Section
+
+# Words that a person added to the spelling check: of the language, never of a patient.
+
+
+_WORD = re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*")
+_MOST = 2000
+
+
+def own_words(tx: Transaction) -> frozenset[str]:
+    """The actor's words, in small letters."""
+    return frozenset(
+        tx.session.scalars(select(PersonalWord.word).where(PersonalWord.user_id == tx.actor.user_id))
+    )
+
+
+def add_word(tx: Transaction, word: str) -> None:
+    """Let a word count as right in the actor's texts."""
+    word = lower(word.strip())
+    if not _WORD.fullmatch(word) or len(word) > 60 or len(own_words(tx)) >= _MOST:
+        raise InputError("Only a word of letters can be added, and at most {most}.", most=_MOST)
+    assert tx.actor.user_id is not None
+    if tx.session.get(PersonalWord, (tx.actor.user_id, word)) is None:
+        tx.session.add(PersonalWord(user_id=tx.actor.user_id, word=word))
+        tx.audit(Action.MACROS_CHANGED, what="word")
+
 
 LONGEST = 4000
 """Characters of a macro's text."""

@@ -13,7 +13,7 @@ from dataclasses import replace
 from sqlalchemy import select
 
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases.patient_links import records_of
+from tetkik.records.cases.patients import records_of
 from tetkik.records.database import Transaction
 from tetkik.records.images import runs
 from tetkik.records.reports import reviews

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, and_, literal, or_, select, tuple_
 
 from tetkik.errors import NotFound
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases import cases, patient_links, patients
+from tetkik.records.cases import cases, patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
 from tetkik.records.people import access
@@ -148,7 +148,7 @@ def _query(
         else:
             query = query.where(Case.patient_id.in_(patients.find(tx, wanted.words)))
     if wanted.patient_id:
-        records = patient_links.records_of(tx, wanted.patient_id)
+        records = patients.records_of(tx, wanted.patient_id)
         query = query.where(Case.patient_id.in_(records), ~Case.restricted)
     if wanted.own:
         query = query.where(SignatureRow.user_id == tx.actor.user_id)

@@ -14,7 +14,7 @@ from tetkik.language import Language
 from tetkik.records import serialization
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases.locks import lock_reports_with
-from tetkik.records.cases.patient_links import records_of
+from tetkik.records.cases.patients import records_of
 from tetkik.records.cases.priority import update_worklist
 from tetkik.records.database import Transaction
 from tetkik.records.reports.deliveries import tell_recipients

@@ -21,7 +21,7 @@ from tetkik.records.people.access import visible_cases
 from tetkik.records.schema import Assignment, Case, CaseMark, Claim
 from tetkik.records.schema.base import Moment, within
 from tetkik.records.worklist import assignments, claims
-from tetkik.records.worklist.case_columns import Sort, SortColumn, sort_cases
+from tetkik.records.worklist.case_contents import Sort, SortColumn, sort_cases
 from tetkik.records.worklist.worklist_items import WorklistItem, load_items
 from tetkik.values import CaseState, Priority
 

@@ -11,16 +11,16 @@ from sqlalchemy import select
 
 from tetkik.language import Sentence
 from tetkik.records.cases import filter_index, patients
-from tetkik.records.cases.patient_links import survivors_of
+from tetkik.records.cases.patients import survivors_of
 from tetkik.records.database import Transaction
 from tetkik.records.people.access import decide_access, visible_cases
 from tetkik.records.reports.withdrawal_queries import Withdrawn, now_of_cases
 from tetkik.records.schema.cases import Case, Complaint, Image, Patient
 from tetkik.records.schema.models import Job
 from tetkik.records.schema.reports import Report
-from tetkik.records.worklist import case_columns
+from tetkik.records.worklist import case_contents
 from tetkik.records.worklist.assignments import Assignee, load_assignees
-from tetkik.records.worklist.case_columns import StudyTime
+from tetkik.records.worklist.case_contents import StudyTime
 from tetkik.records.worklist.claims import Reader, load_readers
 from tetkik.values.access import Permission
 from tetkik.values.complaint import UrgencyLevel
@@ -197,11 +197,11 @@ class _Known:
         self._patients = {row.id: row for row in tx.session.scalars(people)}
         self._readers = load_readers(tx, case_ids)
         self._complaints = self._words(list(self._shown))
-        self._modalities = case_columns.load_modalities(tx, case_ids)
-        self._parts = case_columns.load_body_parts(tx, case_ids)
-        self._images = case_columns.count_images(tx, case_ids)
-        self._studies = case_columns.load_study_times(tx, case_ids, frozenset(self._shown))
-        self._prior = case_columns.find_cases_with_prior(tx, shown)
+        self._modalities = case_contents.load_modalities(tx, case_ids)
+        self._parts = case_contents.load_body_parts(tx, case_ids)
+        self._images = case_contents.count_images(tx, case_ids)
+        self._studies = case_contents.load_study_times(tx, case_ids, frozenset(self._shown))
+        self._prior = case_contents.find_cases_with_prior(tx, shown)
         self._assignees = load_assignees(tx, case_ids)
         self._reasons = load_reasons(tx, every)
         self._read_runs(case_ids)

@@ -13,12 +13,12 @@ from tetkik.errors import InputError
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.people.access import load_visible_case
-from tetkik.records.reports import macros, personal_words
+from tetkik.records.reports import macros
 from tetkik.records.reports.editing import LONGEST, MOST
 from tetkik.report.spelling import open_speller
 from tetkik.service.drafts import dictation
+from tetkik.service.drafts.dictation import punctuated
 from tetkik.service.drafts.pages import CaseId, Edits, PanelRoute, ReportId, Revised, panels_after
-from tetkik.service.drafts.spoken import punctuated
 
 router = APIRouter(prefix="/read")
 panel_router = APIRouter(prefix="/read", route_class=PanelRoute)
@@ -88,7 +88,7 @@ def spelling(ctx: Edits, case_id: CaseId, asked: SpellingAsked) -> SpellingAnswe
     if speller is None:
         return SpellingAnswer(unknown=[[] for _ in asked.texts])
     with ctx.read() as tx:
-        own = personal_words.own_words(tx)
+        own = macros.own_words(tx)
     return SpellingAnswer(
         unknown=[
             [
@@ -108,4 +108,4 @@ class WordSent(BaseModel):
 def know_word(ctx: Edits, case_id: CaseId, sent: WordSent) -> None:
     """Add a word to one's own."""
     with ctx.write() as tx:
-        personal_words.add_word(tx, sent.word)
+        macros.add_word(tx, sent.word)

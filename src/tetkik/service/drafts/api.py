@@ -14,14 +14,13 @@ from tetkik.records.images import images
 from tetkik.records.reports import drafts, measurements, signing, templates
 from tetkik.records.reports.slow_work import written
 from tetkik.service.drafts import judging, shapes
+from tetkik.service.drafts.judging import statistics_of_moved, with_statistics
 from tetkik.service.drafts.redrafting import fresh_draft, streamed
-from tetkik.service.drafts.regions import statistics_of_moved, with_statistics
 from tetkik.service.drafts.revisions import DraftRoute, changed
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
-from tetkik.service.kit.http.parameters import MATCHED, Revision
-from tetkik.service.kit.http.responses import download_headers
+from tetkik.service.kit.http.responses import MATCHED, Revision, download_headers
 from tetkik.values import Judgement, Permission, ReportDocument
 from tetkik.workflow.reports import hospital_of
 

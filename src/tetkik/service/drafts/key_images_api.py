@@ -17,7 +17,7 @@ from tetkik.service.drafts.api import Editor, Reader, ReportId
 from tetkik.service.drafts.revisions import DraftRoute, changed
 from tetkik.service.kit.access.authorization import RequestContext
 from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
-from tetkik.service.kit.http.parameters import MATCHED, Revision
+from tetkik.service.kit.http.responses import MATCHED, Revision
 
 router = APIRouter(prefix="/drafts/{report_id}/key-images", tags=["drafts"], route_class=DraftRoute)
 KeyId = Annotated[str, Path(max_length=26, description="Of the key image.")]

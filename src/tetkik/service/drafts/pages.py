@@ -21,13 +21,13 @@ from tetkik.records.reports.edit_conflicts import EditConflict, WorkingDraft
 from tetkik.records.reports.editing import LONGEST, MOST
 from tetkik.records.reports.slow_work import written
 from tetkik.records.reports.templates import HospitalTemplate
-from tetkik.records.worklist import case_events, claims, critical_results, worklist
+from tetkik.records.worklist import case_contents, claims, critical_results, worklist
 from tetkik.records.worklist.claims import Reader
 from tetkik.records.worklist.worklist_items import load_reason
 from tetkik.service.cases import locked
 from tetkik.service.drafts import dictation, judging, shapes
+from tetkik.service.drafts.judging import statistics_of_moved, with_statistics
 from tetkik.service.drafts.redrafting import fresh_draft
-from tetkik.service.drafts.regions import statistics_of_moved, with_statistics
 from tetkik.service.drafts.revisions import DraftRoute
 from tetkik.service.drafts.view import (
     FindingSources,
@@ -94,7 +94,7 @@ def reading(
         return RedirectResponse(f"/cases/{case_id}", 303)
 
     def load(tx: Transaction) -> tuple[int, ReadingView]:
-        return case_events.newest_sequence(tx), reading_view(tx, case_id, image)
+        return case_contents.newest_sequence(tx), reading_view(tx, case_id, image)
 
     seq, found = written(ctx.write, load)
     with ctx.read() as tx:

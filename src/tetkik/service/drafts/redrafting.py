@@ -23,7 +23,7 @@ from tetkik.records.reports.edit_conflicts import EditConflict, WorkingDraft
 from tetkik.records.reports.redrafting import RedraftInput, redraft_input, rewrite
 from tetkik.records.reports.slow_work import written
 from tetkik.records.worklist import claims
-from tetkik.records.worklist.case_events import is_actor_current
+from tetkik.records.worklist.case_contents import is_actor_current
 from tetkik.report.llm import LanguageModel, open_model
 from tetkik.service.drafts.shapes import DraftShape, RedraftSent
 from tetkik.service.kit.access.authorization import RequestContext

@@ -18,7 +18,7 @@ from tetkik.records.reports.measurements import LONGEST_LABEL, NewMeasurement
 from tetkik.records.reports.report_inputs import MarkDecision
 from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.service.drafts.judging import BlockerShape, HintShape
-from tetkik.service.kit.http.parameters import Shape
+from tetkik.service.kit.http.responses import Shape
 from tetkik.values import (
     Author,
     BasisKind,

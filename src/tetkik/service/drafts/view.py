@@ -21,7 +21,7 @@ from tetkik.language import Language, restated
 from tetkik.records.cases import cases
 from tetkik.records.cases.cases import CaseView
 from tetkik.records.database import Transaction
-from tetkik.records.images import derived_images, images, jobs, runs
+from tetkik.records.images import images, jobs, runs
 from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import Work
 from tetkik.records.images.runs import ModelRun
@@ -179,7 +179,7 @@ def load_sources(tx: Transaction, image_id: str | None, result: FindingsResult |
         return FindingSources()
     there = [one.id for one in drafts.images_of_report(tx, images.load_image(tx, image_id))]
     owners = {item.label: item.image_id or image_id for item in result.findings if item.assessed}
-    drawn = {owner: derived_images.heatmap_labels(tx, owner) for owner in {*owners.values()}}
+    drawn = {owner: images.heatmap_labels(tx, owner) for owner in {*owners.values()}}
     heat = {label: owner for label, owner in owners.items() if label in drawn[owner]}
     # A lateral view beside a frontal one is not read: there is no question then which image says it.
     numbers = {one: number for number, one in enumerate(there, 1)} if len({*owners.values()}) > 1 else {}

@@ -23,7 +23,7 @@ from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.passkeys import reauthenticate
 from tetkik.service.kit.background.image_decoder import DecoderDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
-from tetkik.service.kit.http.parameters import (
+from tetkik.service.kit.http.responses import (
     MATCHED,
     Cursor,
     Limit,
@@ -32,11 +32,11 @@ from tetkik.service.kit.http.parameters import (
     Since,
     Until,
     decode_cursor,
+    download_headers,
     encode_cursor,
     is_phone,
     zoned,
 )
-from tetkik.service.kit.http.responses import download_headers
 from tetkik.service.outbox import systems_of
 from tetkik.service.reports import documents, shapes
 from tetkik.service.reports.documents import KINDS, Format

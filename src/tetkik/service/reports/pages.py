@@ -26,7 +26,7 @@ from tetkik.records.worklist import claims
 from tetkik.rules.comparison import compared, compared_measurements
 from tetkik.service.drafts.view import measurement_lines
 from tetkik.service.kit.access.authorization import RequestContext, allowed
-from tetkik.service.kit.http.parameters import Cursor, Date
+from tetkik.service.kit.http.responses import Cursor, Date
 from tetkik.service.kit.rendering.templates import NavigationEntry
 from tetkik.service.reports import documents
 from tetkik.service.reports.api import after_cursor, cursor_of

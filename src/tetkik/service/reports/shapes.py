@@ -16,7 +16,7 @@ from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.rules.comparison import Change, compared, compared_measurements
 from tetkik.service.drafts.shapes import ContentShape, MeasurementShape
 from tetkik.service.kit.access.passkeys import Proof
-from tetkik.service.kit.http.parameters import Shape
+from tetkik.service.kit.http.responses import Shape
 from tetkik.values import Judgement, Method, ReportState, Section, WithdrawalReason, label_name
 
 

@@ -15,7 +15,7 @@ from tetkik.records.reports import templates
 from tetkik.report.normals import Examination
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.idempotency import IdempotentDep
-from tetkik.service.kit.http.parameters import Page, Shape
+from tetkik.service.kit.http.responses import Page, Shape
 from tetkik.values import Permission
 
 router = APIRouter(prefix="/templates", tags=["templates"])

@@ -21,9 +21,8 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases
 from tetkik.records.cases.identity_comparison import Difference
 from tetkik.records.database import Transaction
-from tetkik.records.images import derived_images, images, jobs, runs
-from tetkik.records.images.derived_images import DerivedImageKind
-from tetkik.records.images.images import StoredImage
+from tetkik.records.images import images, jobs, runs
+from tetkik.records.images.images import DerivedImageKind, StoredImage
 from tetkik.records.images.jobs import Work
 from tetkik.records.images.runs import ModelRun
 from tetkik.records.people.access import load_visible_case as see_case
@@ -33,8 +32,15 @@ from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
 from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http.idempotency import IdempotentDep, IdempotentRequest
-from tetkik.service.kit.http.parameters import Cursor, Limit, Page, Shape, decode_cursor, encode_cursor
-from tetkik.service.kit.http.responses import download_headers
+from tetkik.service.kit.http.responses import (
+    Cursor,
+    Limit,
+    Page,
+    Shape,
+    decode_cursor,
+    download_headers,
+    encode_cursor,
+)
 from tetkik.values.access import Permission
 from tetkik.values.finding import FindingsResult
 from tetkik.values.radiograph import DisplayPixels, FileFormat, Flaw, Radiograph, Route, View
@@ -111,7 +117,7 @@ class ImageShape(Shape):
             spacing_mm=image.spacing,
             work=WorkShape.of(work, language) if work is not None else None,
             run=run,
-            heatmaps=list(derived_images.heatmap_labels(tx, image.id)),
+            heatmaps=list(images.heatmap_labels(tx, image.id)),
             report_id=drafts.report_of_image(tx, image.id),
         )
 
@@ -364,7 +370,7 @@ def _picture(
     context: AppContext, image: StoredImage, kind: DerivedImageKind, label: str, known: str | None
 ) -> Response:
     with context.records.read() as tx:
-        png = derived_images.read_derived_image(tx, image, kind, label)
+        png = images.read_derived_image(tx, image, kind, label)
     tag = f'"{hashlib.sha256(png).hexdigest()[:32]}"'
     headers = {"ETag": tag, **_KEPT}
     if known == tag:

@@ -19,7 +19,7 @@ from tetkik.imaging.presentation import ShownState
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import identity_comparison
 from tetkik.records.database import Transaction
-from tetkik.records.images import images, patient_matching, presentation_states
+from tetkik.records.images import images, presentation_states, received_decisions
 from tetkik.records.people import users
 from tetkik.records.people.access import load_visible_case
 from tetkik.records.reports import drafts, versions
@@ -29,8 +29,7 @@ from tetkik.service.kit.access.authorization import RequestContext
 from tetkik.service.kit.access.middleware import takes_files
 from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
 from tetkik.service.kit.http.incoming_files import IncomingFile, incoming_file
-from tetkik.service.kit.http.parameters import Shape
-from tetkik.service.kit.http.responses import download_headers
+from tetkik.service.kit.http.responses import Shape, download_headers
 from tetkik.service.studies.images import (
     BINARY,
     FILE_BODY,
@@ -54,7 +53,7 @@ def keep_presentation_state(
     with ctx.write() as tx:
         if case_id is None:
             sha256 = hashlib.sha256(file.content).hexdigest()
-            case_id = patient_matching.find_destination(tx, state.identity, sha256).case_id
+            case_id = received_decisions.find_destination(tx, state.identity, sha256).case_id
         uids = frozenset(one.uid for one in state.references)
         found = None if case_id is None else presentation_states.find_by_uid(tx, case_id, uids)
         if case_id is None or found is None:

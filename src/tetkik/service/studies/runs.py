@@ -20,7 +20,7 @@ from tetkik.records.database import Records, Transaction
 from tetkik.records.images import images, jobs, runs
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.people.access import load_visible_case as see_case
-from tetkik.records.worklist.case_events import is_actor_current
+from tetkik.records.worklist.case_contents import is_actor_current
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.rate_limits import hold_stream, rate_limits_of
 from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder

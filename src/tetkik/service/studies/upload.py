@@ -20,12 +20,12 @@ from tetkik.records.cases import cases, identity_comparison, patients, transfers
 from tetkik.records.cases.identity_comparison import Difference
 from tetkik.records.cases.patients import ReservedPatient
 from tetkik.records.database import Transaction
-from tetkik.records.images import images, jobs, patient_matching, quota
+from tetkik.records.images import images, jobs, received_decisions
+from tetkik.records.images.images import UploadQuota
 from tetkik.records.images.jobs import JobKind
-from tetkik.records.images.patient_matching import Destination
-from tetkik.records.images.quota import UploadQuota
+from tetkik.records.images.received_decisions import Destination
 from tetkik.records.people.access import load_visible_case
-from tetkik.records.worklist import case_contents, case_events, claims
+from tetkik.records.worklist import case_contents, claims
 from tetkik.service.cases import locked
 from tetkik.service.kit.access.middleware import takes_files
 from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
@@ -121,7 +121,7 @@ class Upload:
     def keep(self, language: Language, tx: Transaction) -> UploadShape:
         """Keep it, with the work that it makes, in one transaction."""
         assert self._incoming is not None
-        quota.lock_uploads(tx)
+        images.lock_uploads(tx)
         home = self._home(tx)
         self._admit(tx, home)
         case_id = home.case_id or self._open(tx, home)
@@ -161,7 +161,7 @@ class Upload:
             return
         most = self.context.settings
         allowed = UploadQuota(most.upload_files_per_day, most.upload_bytes_per_day)
-        quota.check_quota(tx, allowed, UploadQuota(1, len(self.file.content)))
+        images.check_quota(tx, allowed, UploadQuota(1, len(self.file.content)))
 
     def _compare(self, tx: Transaction, patient_id: str) -> tuple[Difference, ...]:
         differs = identity_comparison.compare_with_patient(tx, patient_id, self._image.identity)
@@ -179,7 +179,7 @@ class Upload:
                 "{file} does not say whose image it is; choose the case first.",
                 file=self.file.name or "image",
             )
-        return patient_matching.find_destination(tx, identity, self.sha256)
+        return received_decisions.find_destination(tx, identity, self.sha256)
 
     def _open(self, tx: Transaction, home: Destination) -> str:
         if not self.actor.may(Permission.CASE_CREATE):
@@ -237,7 +237,7 @@ def upload_page(
 ) -> HTMLResponse:
     try:
         with ctx.write() as tx:
-            shown: dict[str, Any] = {"seq": case_events.newest_sequence(tx), "case": None}
+            shown: dict[str, Any] = {"seq": case_contents.newest_sequence(tx), "case": None}
             if case_id is not None:
                 shown |= _panel(tx, case_id, audit=True)
             else:

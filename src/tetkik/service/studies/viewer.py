@@ -9,7 +9,7 @@ from typing import Any
 from tetkik.errors import NotFound
 from tetkik.language import Language, translate
 from tetkik.records.database import Transaction
-from tetkik.records.images import derived_images, images, jobs, runs, studies
+from tetkik.records.images import images, jobs, runs, studies
 from tetkik.records.images.images import ImageMetadata, StoredImage
 from tetkik.records.images.studies import StoredStudy
 from tetkik.service.kit.rendering.words import body_part, modality
@@ -227,7 +227,7 @@ def _study(
     language: Language,
     asked: StoredImage | None = None,
 ) -> ViewerStudy:
-    previews = derived_images.images_with_preview(tx, [image.id for image in found])
+    previews = images.images_with_preview(tx, [image.id for image in found])
     grouped: dict[tuple[object, ...], list[StoredImage]] = {}
     for image in found:
         if image.id in described:

@@ -19,9 +19,16 @@ from tetkik.errors import DataError, MissingExtra, UsageError
 from tetkik.files import inside
 from tetkik.imaging.limits import check_bytes, damaged, read_file
 from tetkik.lab.caption.prepared import CaptionRow, LeftOut, Reason, Split, concepts_of, is_cui, joined
-from tetkik.lab.engine.arrow_files import arrow_batches, arrow_library, count_rows, files_by_split
 from tetkik.lab.engine.paths import IMAGE_SUFFIXES, files_in
-from tetkik.lab.engine.tables import Table, column_named, read_table
+from tetkik.lab.engine.tables import (
+    Table,
+    arrow_batches,
+    arrow_library,
+    column_named,
+    count_rows,
+    files_by_split,
+    read_table,
+)
 from tetkik.settings import settings
 
 # How the bytes of an image are had: from a file, out of a zip archive, or from memory.

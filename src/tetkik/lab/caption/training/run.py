@@ -20,7 +20,7 @@ from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.options import Learning
 from tetkik.caption.storage import preprocessing_of, write_network
 from tetkik.errors import TrainingError, UsageError
-from tetkik.lab.caption.interpretation import COLLAPSED, REPEATED
+from tetkik.lab.caption.evaluation_page import COLLAPSED, REPEATED
 from tetkik.lab.caption.prepared import Prepared
 from tetkik.lab.caption.training.card import (
     LIBRARIES,

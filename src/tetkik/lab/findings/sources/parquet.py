@@ -19,10 +19,9 @@ from typing import Any
 
 from tetkik.errors import DataError, OutputError
 from tetkik.files import inside
-from tetkik.lab.engine.arrow_files import arrow_batches, files_by_split, schema_of, values_of
 from tetkik.lab.engine.checkpoint import room_on_disk
 from tetkik.lab.engine.splits import Split
-from tetkik.lab.engine.tables import Table
+from tetkik.lab.engine.tables import Table, arrow_batches, files_by_split, schema_of, values_of
 from tetkik.lab.findings.sources.files import ImageFolder, Reading, SourceSpec
 from tetkik.lab.findings.sources.hospital_table import FILE_COLUMNS, OPTIONS, rows_of, split_named
 from tetkik.lab.findings.sources.rows import Rows

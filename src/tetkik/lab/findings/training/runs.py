@@ -36,7 +36,16 @@ from tetkik.lab.engine.session import Session
 from tetkik.lab.engine.splits import Parts, folds, split
 from tetkik.lab.engine.trainer import TrainingState
 from tetkik.lab.findings.sources.rows import Truth, in_columns
-from tetkik.lab.findings.training.data import TrainingData, as_input, load_batches, logits_of
+from tetkik.lab.findings.training.data import (
+    LabelCounts,
+    TrainingData,
+    as_input,
+    check_learnable,
+    count_labels,
+    load_batches,
+    logits_of,
+    mask_unlearnable,
+)
 from tetkik.lab.findings.training.decoded_images import (
     CachedImages,
     DecodedImages,
@@ -54,12 +63,6 @@ from tetkik.lab.findings.training.distillation import (
     read_teacher,
 )
 from tetkik.lab.findings.training.encoders import merge_lora, over_encoder, pooling_of, standardise
-from tetkik.lab.findings.training.label_counts import (
-    LabelCounts,
-    check_learnable,
-    count_labels,
-    mask_unlearnable,
-)
 from tetkik.lab.findings.training.options import RANDOM, TeacherUse, TrainingOptions
 from tetkik.lab.findings.training.ridge import GridPooled, StageMeans, check_row_count, fit_ridge, stages_of
 from tetkik.lab.findings.training.trainer import Epoch, FindingsTrainer

@@ -24,7 +24,7 @@ import numpy as np
 
 from tetkik.errors import NO_ROOM, InputError, MissingExtra, TetkikError, UsageError, as_fault_of, file_fault
 from tetkik.lab.engine.charts import axes, page_environment, styled
-from tetkik.lab.engine.duplicate_texts import canonical, duplicate_texts, text_similarity
+from tetkik.lab.engine.duplicates import canonical, duplicate_texts, text_similarity
 from tetkik.lab.triage.clean.read import Columns, RawRow, Reason, Repair, read_rows
 from tetkik.lab.triage.clean.summary import (
     Conflict,

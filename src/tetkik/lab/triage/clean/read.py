@@ -19,7 +19,7 @@ from typing import IO, Any
 from tetkik import turkish
 from tetkik.csv_rows import split_row
 from tetkik.errors import DataError, MissingExtra
-from tetkik.lab.engine.arrow_files import arrow_batches, schema_of
+from tetkik.lab.engine.tables import arrow_batches, schema_of
 
 # A row as it was read, why a row is left out, and what had to be repaired to read it.
 

@@ -12,8 +12,9 @@ from typing import Any
 import scrapy
 from scrapy.exceptions import CloseSpider
 
+from tetkik.lab.triage.collect.page import ListPage, read_list, read_question
 from tetkik.lab.triage.collect.politeness import reason_of
-from tetkik.lab.triage.collect.site import ListPage, Site, read_list, read_question
+from tetkik.lab.triage.collect.site import Site
 from tetkik.lab.triage.collect.store import (
     LostQuestion,
     Outcome,

@@ -30,10 +30,10 @@ from tetkik.bundle.card import card_words, in_own_language
 from tetkik.errors import DataError, MissingExtra
 from tetkik.lab.engine.card import library_versions, markdown_table, read_card
 from tetkik.lab.engine.checkpoint import WorkFolder
-from tetkik.lab.engine.duplicate_texts import duplicate_texts
+from tetkik.lab.engine.duplicates import duplicate_texts
 from tetkik.lab.engine.learned_rows import LearnedRows
 from tetkik.lab.triage.data import Complaints, fingerprint, folds, in_order, numbered
-from tetkik.lab.triage.interpretation import warn_of_collapse
+from tetkik.lab.triage.evaluation_page import warn_of_collapse
 from tetkik.lab.triage.linear.fit import (
     HOLDOUT_FROM,
     INNER_FOLDS,

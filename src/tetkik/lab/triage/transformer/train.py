@@ -29,7 +29,7 @@ from tetkik.lab.engine.processes import gathered, in_shares, main_first
 from tetkik.lab.engine.session import Session, public_name, training_session
 from tetkik.lab.engine.tuning import choice, draw_candidates, log_uniform, successive_halving, trials_table
 from tetkik.lab.triage.data import Complaints, fingerprint
-from tetkik.lab.triage.interpretation import warn_of_collapse
+from tetkik.lab.triage.evaluation_page import warn_of_collapse
 from tetkik.lab.triage.reference import ReferenceComplaints, make_reference
 from tetkik.lab.triage.summaries import Judged, measured
 from tetkik.lab.triage.transformer.data import (

@@ -24,7 +24,7 @@ from tetkik.service.kit.access.identity_providers import directory_of, oidc_depa
 from tetkik.service.kit.access.rate_limits import RateLimits
 from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http import problems
-from tetkik.service.kit.http.parameters import is_phone
+from tetkik.service.kit.http.responses import is_phone
 
 # How much a request may carry: 1 MB, and more where a route takes files.
 

@@ -35,8 +35,7 @@ from webauthn.helpers.structs import (
 
 from tetkik.errors import Forbidden
 from tetkik.records.people import passkeys, sessions, sign_in
-from tetkik.records.people.challenges import keep_challenge, redeem_challenge
-from tetkik.records.people.passkeys import KnownPasskey
+from tetkik.records.people.passkeys import KnownPasskey, keep_challenge, redeem_challenge
 from tetkik.records.people.users import load_user, user_row
 from tetkik.service.kit.access.authentication import refuse_programs
 from tetkik.service.kit.access.identity_providers import directory_of

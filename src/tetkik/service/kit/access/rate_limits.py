@@ -15,7 +15,7 @@ from fastapi import Request
 from sqlalchemy import Engine
 
 from tetkik.errors import TooManyRequests
-from tetkik.records.people.rate_buckets import delete_full, take_tokens
+from tetkik.records.people.refusals import delete_full, take_tokens
 from tetkik.service.kit.context import AppContext
 
 _KEPT = 20_000

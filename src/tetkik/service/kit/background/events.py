@@ -25,8 +25,8 @@ from starlette.concurrency import run_in_threadpool
 from tetkik.errors import RecordsError
 from tetkik.records.database import Transaction
 from tetkik.records.people.access import AccessState, load_access_states
-from tetkik.records.worklist import case_events, claims
-from tetkik.records.worklist.case_events import EventBatch
+from tetkik.records.worklist import case_contents, claims
+from tetkik.records.worklist.case_contents import EventBatch
 from tetkik.service.kit.context import AppContext
 from tetkik.values import SYSTEM, Actor
 
@@ -155,7 +155,7 @@ class EventBroker:
     def _newest(self) -> int | None:
         try:
             with self._context.records.read() as tx:
-                return case_events.newest_sequence(tx)
+                return case_contents.newest_sequence(tx)
         except SQLAlchemyError as error:
             # The database may be away for a moment; whoever listens waits for it.
             _log.warning("events.unreadable", kind=type(error).__name__)
@@ -167,7 +167,7 @@ class EventBroker:
         self._tidied = time.monotonic()
         try:
             with self._context.records.write(SYSTEM) as tx:
-                case_events.delete_old_events(tx)
+                case_contents.delete_old_events(tx)
                 claims.delete_expired(tx)
         except RecordsError:
             _log.warning("events.not_pruned")
@@ -188,11 +188,11 @@ async def stream(
 
     def newest() -> int:
         with context.records.read() as tx:
-            return case_events.newest_sequence(tx)
+            return case_contents.newest_sequence(tx)
 
     def after(seq: int, subscriber: Subscriber) -> EventBatch:
         with context.records.read(actor) as tx:
-            batch = case_events.load_events_after(tx, seq)
+            batch = case_contents.load_events_after(tx, seq)
             if batch.events or batch.missed:
                 # In the same snapshot: no news to somebody who was gone before it.
                 broker.check_access(tx, subscriber)

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 
 from tetkik.errors import NotSignedIn, TetkikError
 from tetkik.language import Sentence
-from tetkik.service.kit.http.parameters import CONTENT
+from tetkik.service.kit.http.responses import CONTENT
 from tetkik.service.kit.rendering.templates import language_of, render, status_of
 
 # The description of the API (OpenAPI 3.1): what FastAPI cannot see by itself is added here.
