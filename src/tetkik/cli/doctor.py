@@ -453,7 +453,7 @@ def _parts(system: SystemReport) -> Table:
     for extra in system.extras:
         if extra.missing:
             lacking = t(
-                "{purpose}; missing: {names} (pip install 'tetkik[{extra}]')",
+                "{purpose}; missing: {names} (pip install '.[{extra}]')",
                 purpose=t(extra.purpose),
                 names=", ".join(extra.missing),
                 extra=extra.name,
@@ -509,7 +509,7 @@ def _reports_of_doctor(system: SystemReport) -> Table:
         mark, sentence = _ABSENT, t("no language model is set: the built-in composer writes the drafts")
     elif found.missing is not None:
         sentence = t(
-            "{name} is set, but {package} is missing (pip install 'tetkik[llm]')",
+            "{name} is set, but {package} is missing (pip install '.[llm]')",
             name=name,
             package=found.missing,
         )

@@ -60,7 +60,7 @@ def check_report() -> None:
     """Fail before the long work where writing the page would fail after it."""
     for module, package in (("matplotlib", "matplotlib"), ("jinja2", "jinja2"), ("bs4", "beautifulsoup4")):
         if find_spec(module) is None:
-            raise MissingExtra("Cleaning needs {package}; run `pip install 'tetkik[data]'`.", package=package)
+            raise MissingExtra("Cleaning needs {package}; run `{extra}`.", extra="data", package=package)
 
 
 def write_report(summary: Summary, path: Path, language: Language) -> None:

@@ -214,7 +214,7 @@ def _held_out(complaints: Complaints, corpus: Corpus, fitted: Fitted) -> Referen
 
 def _corpus(complaints: Complaints, deduplicate: bool, invented: Complaints | None = None) -> Corpus:
     if find_spec("scipy") is None:
-        raise MissingExtra("Training needs SciPy; `pip install 'tetkik[train]'`.")
+        raise MissingExtra("Training needs SciPy; `{extra}`.", extra="train")
     groups = duplicate_texts(complaints.texts, near=deduplicate)
     labels = _labels(complaints, groups)
     return Corpus.of(complaints.texts, numbered(complaints.labels, labels), groups, labels, invented)
