@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from w3lib.encoding import html_body_declared_encoding, http_content_type_encoding, read_bom
 from w3lib.html import get_base_url
 
-from tetkik.errors import InputError, MissingExtra, UsageError
+from tetkik.errors import InputError, UsageError
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _POLITE_DELAY = 1.0
@@ -159,7 +159,6 @@ def load_site(name: str, *, base_url: str | None = None) -> Site:
     Raises:
         UsageError: no such site.
         InputError: a description that cannot be used, with the first fault.
-        MissingExtra: the packages that read pages are not installed.
     """
     if name in built_in_sites():
         content = resources.files(__package__).joinpath("sites", f"{name}.toml").read_bytes()
@@ -181,10 +180,6 @@ def load_site(name: str, *, base_url: str | None = None) -> Site:
         where = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         fault = f"{where}: {message}" if where else message
-    except ImportError:
-        raise MissingExtra(
-            "Collecting needs Scrapy, which is not installed; `{extra}`.", extra="data"
-        ) from None
     except ValueError as error:
         fault = str(error)
     raise InputError(
