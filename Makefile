@@ -13,7 +13,6 @@
 #   make ray          bulk scoring on a Ray cluster whose driver and node are killed
 #   make attacks      replays every attack that worked once; nothing of it may work again
 #   make fuzz         reads changed input for MINUTES=60, each target in a process of its own
-#   make advisories   known vulnerabilities of the environment, by ADVISORIES=all.zip (OSV); no network
 #   make sbom         what an installation is made of, as CycloneDX: sbom.cdx.json
 #   make release      dist/: the wheel of this commit, the same bytes each time, its bill, checksums;
 #                       KEY=release-key.pem signs them
@@ -43,7 +42,6 @@ OTHERS ?=
 CAPTIONS ?=
 REPORTS ?=
 MINUTES ?= 60
-ADVISORIES ?=
 KEY ?=
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
@@ -56,7 +54,7 @@ USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 # The tests start many processes; each would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve demo check test test-all lint style types imports near fast slow messages docs day attacks ray fuzz advisories sbom release viewer web benchmarks clean
+.PHONY: serve demo check test test-all lint style types imports near fast slow messages docs day attacks ray fuzz sbom release viewer web benchmarks clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.light
@@ -117,9 +115,6 @@ attacks: $(VENV)/.dev
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python benchmarks/fuzz.py --minutes $(MINUTES)
-
-advisories: $(VENV)/.dev
-	$(BIN)/tetkik doctor --advisories "$(ADVISORIES)"
 
 release: $(VENV)/.dev
 	$(BIN)/python docs/release.py --out dist

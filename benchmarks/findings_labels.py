@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from figures import record
 from findings_boxes import read_nih_boxes
-from tetkik.lab.engine.duplicates import duplicate_images, thumbnails
+from tetkik.lab.engine.duplicate_images import duplicate_images, thumbnails
 from tetkik.lab.engine.splits import folds
 from tetkik.lab.engine.tables import read_table
 from tetkik.lab.findings.agreement import Rate, judge_text_labels, read_adjudicated

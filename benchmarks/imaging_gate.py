@@ -31,21 +31,21 @@ from PIL import Image  # noqa: E402
 
 import imaging_gate_scenes as scenes  # noqa: E402
 from figures import judged, record  # noqa: E402
-from tetkik.cli.findings_gate import films_of  # noqa: E402
-from tetkik.imaging.gate import judge  # noqa: E402
-from tetkik.imaging.gate.judge import Classifier, load_classifier  # noqa: E402
-from tetkik.imaging.read import read_image  # noqa: E402
-from tetkik.lab.findings.data import read_labels  # noqa: E402
-from tetkik.lab.gate.examples import (  # noqa: E402
+from imaging_gate_examples import (  # noqa: E402
     BRAIN,
     CHEST,
     NOT_CHEST,
     OTHER,
     Collection,
     Examples,
+    films_of,
     gather,
     read_others,
 )
+from tetkik.imaging.gate import judge  # noqa: E402
+from tetkik.imaging.gate.judge import Classifier, load_classifier  # noqa: E402
+from tetkik.imaging.read import read_image  # noqa: E402
+from tetkik.lab.findings.data import read_labels  # noqa: E402
 from tetkik.statistics import share_interval  # noqa: E402
 from tetkik.values import FileFormat, Flaw, GateResult, Radiograph, Route  # noqa: E402
 
@@ -232,7 +232,7 @@ def ask_drawn(run: Run, classifier: Classifier) -> Iterator[Answer]:
 
 def work(run: Run, examples: Examples, collection: Collection) -> list[Answer]:
     """Train without what the run leaves out, then ask."""
-    from tetkik.lab.gate.train import GateOptions, train_gate
+    from imaging_gate_training import GateOptions, train_gate
 
     with TemporaryDirectory() as folder:
         out = Path(folder) / "gate"

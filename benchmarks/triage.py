@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from baseline import baseline
 from figures import interval, judged, record
 from tetkik.bundle import Manifest, Task
-from tetkik.lab.engine.duplicates import duplicate_texts
+from tetkik.lab.engine.duplicate_texts import duplicate_texts
 from tetkik.lab.triage.data import folds, read_complaints, read_invented
 from tetkik.lab.triage.evaluate import without_turkish_letters
 from tetkik.lab.triage.linear.fit import Corpus, fit

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figures import interval, judged, record
-from tetkik.lab.engine.duplicates import duplicate_texts
+from tetkik.lab.engine.duplicate_texts import duplicate_texts
 from tetkik.lab.triage.data import Complaints, folds
 from tetkik.lab.triage.urgency.train import (
     UrgencyFigures,

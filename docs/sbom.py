@@ -1,6 +1,6 @@
 """Writes the software bill of materials: what of others an installation runs (CycloneDX 1.6, JSON).
 
-    python docs/sbom.py --python /opt/tetkik/bin/python --out sbom.cdx.json
+    python docs/sbom.py --python /opt/tetkik/current/bin/python --out sbom.cdx.json
 
 The Python packages are those of the environment that is named; the browser's are those of `static/vendor/`,
 with the integrity that their lock files pin.

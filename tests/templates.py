@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import string
 import tomllib
 from collections.abc import Iterator
@@ -84,7 +85,7 @@ def _read_source() -> tuple[list[Template], set[str]]:
 
 def constants() -> set[str]:
     """Every string constant of the source; neighbouring literals are one, as Python has it."""
-    return _read_source()[1] | {found.text for found in (*page_templates(), *words())}
+    return _read_source()[1] | {found.text for found in (*page_templates(), *words(), *bundled())}
 
 
 def words() -> Iterator[Template]:
@@ -94,6 +95,14 @@ def words() -> Iterator[Template]:
         for table in tomllib.loads(file.read_text("utf-8")).values():
             for text in table.values():
                 yield Template(text, file.relative_to(SOURCE).as_posix(), None)
+
+
+def bundled() -> Iterator[Template]:
+    """How the data of the built-in models' figures was cut."""
+    for file in sorted(SOURCE.glob("bundle/builtin/*/manifest.json")):
+        for metric in json.loads(file.read_text("utf-8"))["metrics"]:
+            for sentence in metric["split"]:
+                yield Template(sentence["template"], file.relative_to(SOURCE).as_posix(), None)
 
 
 def page_templates() -> Iterator[Template]:
@@ -120,7 +129,7 @@ def _page_literals(node: nodes.Node) -> Iterator[str]:
 @cache
 def templates() -> list[Template]:
     """Every literal that is given as a template."""
-    return [*page_templates(), *words(), *_read_source()[0]]
+    return [*page_templates(), *words(), *bundled(), *_read_source()[0]]
 
 
 def _template_of(call: ast.Call) -> ast.expr | None:

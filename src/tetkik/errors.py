@@ -77,7 +77,15 @@ class SettingError(UsageError):
 
 
 class MissingExtra(UsageError):
-    """An optional package is not installed."""
+    """An optional package is not installed; the field `extra` says how to install it from a checkout."""
+
+    def __init__(self, template: str, *, extra: str = "", **values: object) -> None:
+        super().__init__(template, **({"extra": install_line(extra)} if extra else {}), **values)
+
+
+def install_line(extra: str) -> str:
+    """What installs a group of packages, in a checkout: Tetkik is on no index."""
+    return f"pip install '.[{extra}]'"
 
 
 class InputError(TetkikError):

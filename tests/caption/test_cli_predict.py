@@ -67,7 +67,7 @@ def test_without_the_extra_it_names_it(make_bundle, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "peft", None)
     status, _, warned = predict(tmp_path / "a.png", "--model", tmp_path / "c")
     assert status == 2
-    assert "pip install 'tetkik[caption]'" in warned and len(warned.splitlines()) == 1
+    assert "pip install '.[caption]'" in warned and len(warned.splitlines()) == 1
 
 
 def test_a_report_does_without(tmp_path):

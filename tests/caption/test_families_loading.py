@@ -135,7 +135,7 @@ def test_a_missing_package_is_named(base: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *more: None if name == "bitsandbytes" else find(name, *more)
     )
-    with pytest.raises(MissingExtra, match=r"bitsandbytes; `pip install 'tetkik\[caption\]'`"):
+    with pytest.raises(MissingExtra, match=r"bitsandbytes; `pip install '\.\[caption\]'`"):
         load_base(str(base), quantisation=Quantisation.NF4)
 
 

@@ -109,7 +109,7 @@ def test_a_misspelt_variable_is_pointed_out(monkeypatch):
 def test_a_missing_package_is_named_with_its_remedy(monkeypatch):
     monkeypatch.setattr(doctor, "_version_of", lambda name: None if name == "scipy" else "1.0")
     said = " ".join(run()[1].split())
-    assert "missing: scipy (pip install 'tetkik[train]')" in said
+    assert "missing: scipy (pip install '.[train]')" in said
     assert report()["extras"]["train"]["missing"] == ["scipy"]
 
 
@@ -221,8 +221,8 @@ def test_who_writes_drafts_and_for_which_hospital(monkeypatch):
 @pytest.mark.parametrize(
     ("url", "installed", "sentence"),
     [
-        ("http://localhost/v1", False, "localhost is set, but httpx is missing (pip install 'tetkik[llm]')"),
-        ("gemini", False, "gemini is set, but google-genai is missing (pip install 'tetkik[llm]')"),
+        ("http://localhost/v1", False, "localhost is set, but httpx is missing (pip install '.[llm]')"),
+        ("gemini", False, "gemini is set, but google-genai is missing (pip install '.[llm]')"),
         ("gemini", True, "gemini is outside this hospital and may not be asked; the setting is llm_outside"),
         ("https://8.8.8.8/v1", True, "8.8.8.8 is outside this hospital and may not be asked"),
     ],

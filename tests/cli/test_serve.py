@@ -85,7 +85,7 @@ def test_a_package_that_is_missing_is_named_and_none_is_loaded(monkeypatch):
     need_extra()
     assert "uvicorn" not in sys.modules
     monkeypatch.setitem(sys.modules, "webauthn", None)
-    with pytest.raises(MissingExtra, match=r"the package webauthn; `pip install 'tetkik\[service\]'`"):
+    with pytest.raises(MissingExtra, match=r"the package webauthn; `pip install '\.\[service\]'`"):
         need_extra()
 
 
@@ -117,7 +117,7 @@ def test_without_the_extra_it_says_what_to_install(command):
         [sys.executable, "-c", script], capture_output=True, text=True, check=False, env=environment
     )
     assert result.returncode == 2
-    assert result.stderr.strip().endswith("needs the package fastapi; `pip install 'tetkik[service]'`.")
+    assert result.stderr.strip().endswith("needs the package fastapi; `pip install '.[service]'`.")
 
 
 def test_settings_that_cannot_be_are_told_at_the_start(tmp_path):

@@ -22,8 +22,8 @@ from tests.documents.test_drawn_documents import ARROW, BOX, ELLIPSE, TEXT
 from tetkik.documents.picture import drawing_of
 from tetkik.documents.presentation_state import GreyRange, StateMeta, to_presentation_state
 from tetkik.errors import InputError
-from tetkik.imaging.key_picture import Region, measure_region
 from tetkik.imaging.presentation import is_presentation_state, range_of, read_state, states_of
+from tetkik.imaging.region import Region, measure_region
 from tetkik.language import Language
 from tetkik.values import MeasuredImage, MeasurementKind
 from tetkik.values.presentation import Presentation, place_in_image

@@ -305,7 +305,7 @@ def test_a_bundle_that_is_no_gate_is_refused(tmp_path, change):
     with staged_folder(tmp_path / "gate") as stage:
         (stage / "model.onnx").write_bytes(built_in.file("model.onnx").read_bytes())
         write_manifest(stage, built_in.manifest.model_copy(update=change))
-    with pytest.raises(BundleCorrupt, match="train-gate"):
+    with pytest.raises(BundleCorrupt, match="imaging_gate_training"):
         load_classifier(tmp_path / "gate")
 
 

@@ -16,7 +16,7 @@ import pytest
 from fhir.resources.R4B.bundle import Bundle
 
 from tests.documents.programs import validated
-from tests.documents.sample import RESULT, document
+from tests.documents.sample import document
 from tests.documents.test_drawn_documents import CONTENT
 from tests.ports import free_port
 from tetkik.documents.fhir import to_fhir_transaction
@@ -25,7 +25,7 @@ from tetkik.integrations.dicomweb import stow
 from tetkik.integrations.outbox import send_bundle
 from tetkik.integrations.systems import Configuration, Peer
 from tetkik.settings import Settings
-from tetkik.values import Hospital, MeasurementKind, ReportState
+from tetkik.values import Hospital, JudgedFinding, Judgement, MeasurementKind, ReportState
 
 
 class Server(HTTPServer):
@@ -117,15 +117,16 @@ _WORDS = (MeasurementKind.ARROW, MeasurementKind.TEXT)
 
 @pytest.mark.program("node", "npm")
 def test_what_an_amendment_no_longer_says_is_in_error():
-    first = replace(document(ReportState.FINAL), content=CONTENT)
+    judged = (JudgedFinding("Effusion", Judgement.ACCEPTED),)
+    first = replace(document(ReportState.FINAL, judgements=judged), content=CONTENT)
     amended = document(ReportState.AMENDED, version=2)
-    last = document(ReportState.AMENDED, version=3, result=replace(RESULT, findings=RESULT.findings[1:]))
+    last = document(ReportState.AMENDED, version=3)
     content = json.loads(to_fhir_transaction(last, [amended, first]))
     without = len(json.loads(to_fhir_transaction(last))["entry"])
     gone = [entry["resource"] for entry in content["entry"][without:]]
     assert {one["status"] for one in gone} == {"entered-in-error"}
     assert Counter(one["resourceType"] for one in gone) == {
-        "Observation": 1 + sum(item.kind not in _WORDS for item in CONTENT.measurements),
+        "Observation": 2 + sum(item.kind not in _WORDS for item in CONTENT.measurements),
         "Media": len(CONTENT.key_images),
     }
     assert not any(name.startswith(("value", "component", "derivedFrom")) for one in gone for name in one)

@@ -225,7 +225,7 @@ def load_caption(
         from tetkik.caption.storage import load_captioner
     except ImportError:
         raise MissingExtra(
-            "Captions need torch, transformers and peft; `pip install 'tetkik[caption]'`."
+            "Captions need torch, transformers and peft; `{extra}`.", extra="caption"
         ) from None
     place = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     base = base or settings().caption_base

@@ -103,7 +103,7 @@ def _stamp(anchor: Path, server: str) -> None:
         from pyhanko.sign.timestamps import HTTPTimeStamper
     except ModuleNotFoundError as error:
         raise MissingExtra(
-            "A time stamp needs the package {package}; `pip install 'tetkik[signature]'`.", package=error.name
+            "A time stamp needs the package {package}; `{extra}`.", extra="signature", package=error.name
         ) from None
     digest = hashlib.sha256(anchor.read_bytes()).digest()
     try:

@@ -113,7 +113,7 @@ def _run(
         if ray is not None:
             import ray as _ray  # noqa: F401
     except ImportError:
-        raise MissingExtra("Bulk scoring needs pyarrow and Ray; `pip install 'tetkik[ray]'`.") from None
+        raise MissingExtra("Bulk scoring needs pyarrow and Ray; `{extra}`.", extra="ray") from None
     from tetkik.fleet.bulk.ray_cluster import connected
 
     with ExitStack() as stack:

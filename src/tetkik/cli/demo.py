@@ -16,7 +16,7 @@ from tetkik.cli.console import language, out, print_line, t, writing
 from tetkik.cli.options import option
 from tetkik.cli.serve import need_extra
 from tetkik.cli.triage.predict import show_answer as show_triage
-from tetkik.errors import MissingExtra
+from tetkik.errors import MissingExtra, install_line
 from tetkik.files import written_whole
 from tetkik.settings import settings
 from tetkik.values import DISCLAIMER
@@ -166,4 +166,4 @@ def _try_your_own() -> None:
     try:
         need_extra()
     except MissingExtra:
-        print_line("It needs the reading room first: {command}", command="pip install 'tetkik[service]'")
+        print_line("It needs the reading room first: {command}", command=install_line("service"))

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import typer
@@ -26,12 +26,10 @@ from tetkik import bundle
 from tetkik._version import __version__
 from tetkik.bundle.manifest import Task
 from tetkik.bundle.store import builtin_folder
-from tetkik.cli.advisories import AdvisoryReport, find_vulnerabilities, installed_parts
 from tetkik.cli.console import language, out, print_json_line, t, warn, words
-from tetkik.cli.options import TableAsJson, option
-from tetkik.cli.release_check import Release, check_release
-from tetkik.errors import BundleError, TetkikError, UsageError
-from tetkik.fleet.bulk.ray_cluster import open_clusters
+from tetkik.cli.options import TableAsJson
+from tetkik.errors import BundleError, TetkikError
+from tetkik.fleet.ray_port import open_clusters
 from tetkik.settings import Settings, config_file, cores, settings
 
 if TYPE_CHECKING:
@@ -156,8 +154,6 @@ class SystemReport:
     systems: Systems
     object_storage: ObjectStorage | None
     open_ray: tuple[str, ...]
-    advisories: AdvisoryReport | None = None
-    release: Release | None = None
     tetkik: str = __version__
     python: str = field(default_factory=platform.python_version)
     platform: str = field(default_factory=lambda: f"{platform.system()} {platform.machine()}")
@@ -170,10 +166,8 @@ class SystemReport:
 
     @property
     def sound(self) -> bool:
-        vulnerable = self.advisories is not None and bool(self.advisories.found)
-        altered = self.release is not None and self.release.same_version and not self.release.installed
         closed = self.object_storage is not None and self.object_storage.fault is not None
-        faulty = self.unusable or vulnerable or altered or closed or self.systems.faults or self.open_ray
+        faulty = self.unusable or closed or self.systems.faults or self.open_ray
         return not faulty and all(self.dicom.values())
 
     def as_json(self) -> dict[str, Any]:
@@ -396,29 +390,9 @@ def _unknown_variables() -> tuple[str, ...]:
 _GOOD, _ABSENT, _BAD = Text("✓", "green"), Text("–", "dim"), Text("✗", "red")
 
 
-def doctor(
-    as_json: TableAsJson = False,
-    advisories: Annotated[
-        Path | None,
-        option(
-            "Look for known vulnerabilities in this file, folder or zip of OSV advisories.", metavar="PATH"
-        ),
-    ] = None,
-    release: Annotated[
-        Path | None, option("Check the signed release in this folder.", metavar="FOLDER")
-    ] = None,
-    release_key: Annotated[
-        Path | None, option("The public key (PEM) that the release has to be signed with.", metavar="FILE")
-    ] = None,
-) -> None:
+def doctor(as_json: TableAsJson = False) -> None:
     """Look at everything, change nothing; status 1 where something cannot be used or should not be."""
-    if (release is None) != (release_key is None):
-        raise UsageError("A release is checked with its key: give both --release and --release-key.")
     system = inspect_system()
-    if advisories is not None:
-        system = replace(system, advisories=find_vulnerabilities(advisories, installed_parts()))
-    if release is not None and release_key is not None:
-        system = replace(system, release=check_release(release, release_key))
     if as_json:
         print_json_line(system.as_json())
     else:
@@ -438,10 +412,6 @@ def _show(system: SystemReport) -> None:
         _section(t("The hospital's systems"), _systems_of_doctor(system))
     if system.object_storage is not None:
         _section(t("Object storage"), _object_storage_of_doctor(system.object_storage))
-    if system.advisories is not None:
-        _section(t("Advisories"), _advisories(system.advisories))
-    if system.release is not None:
-        _section(t("Signed release"), _release(system.release))
     _section(t("Settings"), _settings(system))
     out.print()
     for address in system.open_ray:
@@ -483,7 +453,7 @@ def _parts(system: SystemReport) -> Table:
     for extra in system.extras:
         if extra.missing:
             lacking = t(
-                "{purpose}; missing: {names} (pip install 'tetkik[{extra}]')",
+                "{purpose}; missing: {names} (pip install '.[{extra}]')",
                 purpose=t(extra.purpose),
                 names=", ".join(extra.missing),
                 extra=extra.name,
@@ -539,7 +509,7 @@ def _reports_of_doctor(system: SystemReport) -> Table:
         mark, sentence = _ABSENT, t("no language model is set: the built-in composer writes the drafts")
     elif found.missing is not None:
         sentence = t(
-            "{name} is set, but {package} is missing (pip install 'tetkik[llm]')",
+            "{name} is set, but {package} is missing (pip install '.[llm]')",
             name=name,
             package=found.missing,
         )
@@ -590,40 +560,6 @@ def _object_storage_of_doctor(bucket: ObjectStorage) -> Table:
     grid = _grid()
     fault = bucket.fault and bucket.fault.in_language(language())
     grid.add_row(_BAD if fault else _GOOD, bucket.place, fault or t("answers, and its key may list it"))
-    return grid
-
-
-def _advisories(report: AdvisoryReport) -> Table:
-    grid = _grid()
-    for item in report.found:
-        part = f"{item.part.name} {item.part.version}"
-        fixed = t("fixed in {versions}", versions=", ".join(item.fixed)) if item.fixed else t("not fixed yet")
-        grid.add_row(_BAD, part, f"{' '.join((item.id, *item.aliases))}: {item.summary}", Text(fixed, "dim"))
-    compared = t(
-        "{parts} packages compared with {advisories} advisories, the newest of {day}",
-        parts=report.parts,
-        advisories=report.advisories,
-        day=report.newest[:10],
-    )
-    grid.add_row(
-        _BAD if report.found else _GOOD,
-        t("known vulnerabilities: {count}", count=len(report.found)),
-        compared,
-    )
-    return grid
-
-
-def _release(release: Release) -> Table:
-    grid = _grid()
-    signed = t("files as they were signed: {count}; the key is {key}", count=release.files, key=release.key)
-    grid.add_row(_GOOD, release.wheel, signed)
-    if release.installed:
-        grid.add_row(_GOOD, t("installation"), t("has every file of this release, unchanged"))
-    elif release.same_version:
-        other = t("has this version and other files; install the release again, or find out who changed them")
-        grid.add_row(_BAD, t("installation"), other)
-    else:
-        grid.add_row(_ABSENT, t("installation"), t("is of another version"))
     return grid
 
 

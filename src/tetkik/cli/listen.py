@@ -81,7 +81,8 @@ def need_extra() -> None:
     for package in ("pynetdicom", "sqlalchemy"):
         if find_spec(package) is None:
             raise MissingExtra(
-                "The connections need the package {package}; `pip install 'tetkik[integrations]'`.",
+                "The connections need the package {package}; `{extra}`.",
+                extra="integrations",
                 package=package,
             )
 

@@ -170,7 +170,8 @@ def need_extra() -> None:
     for package in ("argon2", "fastapi", "sqlalchemy", "uvicorn", "webauthn"):
         if find_spec(package) is None:
             raise MissingExtra(
-                "The reading room needs the package {package}; `pip install 'tetkik[service]'`.",
+                "The reading room needs the package {package}; `{extra}`.",
+                extra="service",
                 package=package,
             )
 

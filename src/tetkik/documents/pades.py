@@ -82,7 +82,8 @@ def needs_signature_extra() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise MissingExtra(
-            "A signature card needs the package {package}; `pip install 'tetkik[signature]'`.",
+            "A signature card needs the package {package}; `{extra}`.",
+            extra="signature",
             package=error.name,
         ) from None
 

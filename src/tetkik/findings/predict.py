@@ -254,7 +254,7 @@ def _torch() -> type[TorchFindings]:
         from tetkik.findings.torch_model import TorchFindings
     except ImportError:
         raise MissingExtra(
-            "A model without ONNX needs torch and transformers; `pip install 'tetkik[torch]'`."
+            "A model without ONNX needs torch and transformers; `{extra}`.", extra="torch"
         ) from None
     return TorchFindings
 

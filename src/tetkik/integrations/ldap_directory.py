@@ -116,7 +116,8 @@ class Directory:
             from ldap3 import NONE, SIMPLE, Connection, Server, Tls
         except ModuleNotFoundError as error:
             raise MissingExtra(
-                "The directory needs the package {package}; `pip install 'tetkik[integrations]'`.",
+                "The directory needs the package {package}; `{extra}`.",
+                extra="integrations",
                 package=error.name,
             ) from None
         authority = self._settings.ldap_ca

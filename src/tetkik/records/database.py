@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
 from tetkik.choices import Cipher
-from tetkik.errors import Conflict, NotFound, SettingError, Unavailable
+from tetkik.errors import Conflict, NotFound, SettingError, Unavailable, install_line
 from tetkik.records import audit_chain, row_authentication
 from tetkik.records.announcements import Announcement, publish
 from tetkik.records.audit_chain import Action, AnchorFile, Entry, append
@@ -320,9 +320,9 @@ def _engine(url: str) -> Engine:
         return engine
     except ModuleNotFoundError as error:
         raise SettingError(
-            "The database needs the package {package}; install the extra postgres: pip install "
-            "'tetkik[postgres]'.",
+            "The database needs the package {package}; `{extra}`.",
             package=error.name,
+            extra=install_line("postgres"),
         ) from None
     except (ArgumentError, ValueError):
         raise SettingError(

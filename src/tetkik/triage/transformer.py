@@ -41,7 +41,7 @@ class TextReader:
             from tokenizers import Tokenizer
         except ImportError:
             raise MissingExtra(
-                "A transformer model needs the package tokenizers; `pip install 'tetkik[onnx]'`."
+                "A transformer model needs the package tokenizers; `{extra}`.", extra="onnx"
             ) from None
         tokenizer = Tokenizer.from_str(text)
         tokenizer.no_padding()
@@ -162,7 +162,7 @@ class OnnxNetwork:
             self._session: Any = onnx_session(network, settings().threads, device)
         except ImportError:
             raise MissingExtra(
-                "A transformer model needs the package onnxruntime; `pip install 'tetkik[onnx]'`."
+                "A transformer model needs the package onnxruntime; `{extra}`.", extra="onnx"
             ) from None
         except UsageError:
             raise

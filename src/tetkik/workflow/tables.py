@@ -122,5 +122,5 @@ def _library(name: str) -> Any:
         return import_module(name)
     except ImportError:
         raise MissingExtra(
-            "Answers as tables need the package {name}; `pip install 'tetkik[tables]'`.", name=name
+            "Answers as tables need the package {name}; `{extra}`.", extra="tables", name=name
         ) from None

@@ -17,6 +17,7 @@ import pytest
 
 from tests.patience import PATIENCE
 from tetkik.errors import InputError, UsageError
+from tetkik.fleet import ray_port
 from tetkik.fleet.bulk import ray_cluster
 from tetkik.fleet.bulk.ray_cluster import connected
 
@@ -59,14 +60,14 @@ def environment(**variables: str) -> dict[str, str]:
 @pytest.mark.attack
 def test_a_cluster_that_obeys_everyone_is_refused_and_named(tmp_path, monkeypatch):
     with cluster(1, RAY_AUTH_MODE="disabled") as (_, address):
-        assert ray_cluster.asks_for_token(address) is False
+        assert ray_port.asks_for_token(address) is False
         with monkeypatch.context() as elsewhere:
             elsewhere.setattr(ray_cluster, "_is_loopback", lambda place: False)
             with pytest.raises(UsageError, match="runs code for everyone"), connected(address):
                 raise AssertionError("connected")
         (tmp_path / "current").write_text(address)
-        monkeypatch.setattr(ray_cluster, "_RUNNING", tmp_path / "current")
-        assert address in ray_cluster.open_clusters()
+        monkeypatch.setattr(ray_port, "_RUNNING", tmp_path / "current")
+        assert address in ray_port.open_clusters()
     with pytest.raises(InputError, match="No Ray cluster answers"), connected(address):
         raise AssertionError("connected")
 

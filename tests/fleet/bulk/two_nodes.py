@@ -17,7 +17,8 @@ from tests.fleet.bulk.test_bulk import here, rows_of
 from tests.fleet.bulk.test_ray import cluster, environment
 from tests.patience import PATIENCE
 from tetkik.bundle import Task
-from tetkik.fleet.bulk import make_job, ray_cluster, run_bulk
+from tetkik.fleet import ray_port
+from tetkik.fleet.bulk import make_job, run_bulk
 
 PARTS = 160
 
@@ -55,7 +56,7 @@ def test_a_dead_driver_and_a_dead_node_cost_no_row(tmp_path):
             if answer is None:
                 with driver(command, token) as another:
                     answer = answer_of(another)
-        assert ray_cluster.asks_for_token(address)
+        assert ray_port.asks_for_token(address)
     assert answer is not None and answer.pop("kept") >= left
     assert answer == {"rows": PARTS, "errors": 0, "parts": PARTS}
     assert 3 <= left < PARTS - 6

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.lab.findings.tables import draw
-from tetkik.lab.engine.duplicates import SIDE, duplicate_images, image_similarity, thumbnails
+from tetkik.lab.engine.duplicate_images import SIDE, duplicate_images, image_similarity, thumbnails
 
 
 def changed(path, image, name, **options):

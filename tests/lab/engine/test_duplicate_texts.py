@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tetkik.lab.engine.duplicates import duplicate_texts
+from tetkik.lab.engine.duplicate_texts import duplicate_texts
 
 WORDS = (  # noqa: SIM905
     "başım dizim karnım gözüm ağrıyor yanıyor şişti kaşınıyor üç gündür sabahları geceleri çok biraz "

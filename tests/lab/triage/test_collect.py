@@ -418,5 +418,5 @@ def test_without_scrapy_the_remedy_is_named(tmp_path: Path, package: str) -> Non
     with server.MisbehavingSite() as site:
         refused = run(site, tmp_path, prelude=hidden)
     assert refused.status == 2
-    assert "pip install 'tetkik[data]'" in refused.err
+    assert "pip install '.[data]'" in refused.err
     assert "Traceback" not in refused.err

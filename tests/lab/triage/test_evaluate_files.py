@@ -156,5 +156,5 @@ def test_a_file_in_the_way_and_a_missing_package_are_said_before_the_work(tmp_pa
     with pytest.raises(OutputError, match="is a file; choose a folder"):
         check_target(tmp_path / "dosya")
     monkeypatch.setattr("tetkik.lab.engine.charts.find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r"need matplotlib; `pip install 'tetkik\[train\]'`"):
+    with pytest.raises(MissingExtra, match=r"need matplotlib; `pip install '\.\[train\]'`"):
         check_target(tmp_path)

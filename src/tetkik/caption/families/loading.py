@@ -255,5 +255,5 @@ def require(*packages: str) -> None:
     for package in packages:
         if find_spec(package) is None:
             raise MissingExtra(
-                "A captioner needs the package {package}; `pip install 'tetkik[caption]'`.", package=package
+                "A captioner needs the package {package}; `{extra}`.", extra="caption", package=package
             )

@@ -12,7 +12,6 @@ from tetkik.cli.findings.predict import predict
 from tetkik.cli.findings.quantize import quantize
 from tetkik.cli.findings.sources import sources
 from tetkik.cli.findings.train import train
-from tetkik.cli.findings_gate import train_gate
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.command("predict", help=t("Radiographs in, findings out."))(predict)
@@ -25,4 +24,3 @@ app.command("export-feedback", help=t("What radiologists said of findings, for r
 app.command("quantize", help=t("Write a model in int8."))(quantize)
 app.command("reference", help=t("Give a model the reference that its drift is measured against."))(reference)
 app.command("sources", help=t("What labelled sources hold together, and where they overlap."))(sources)
-app.command("train-gate", help=t("Teach the quality gate's network."))(train_gate)

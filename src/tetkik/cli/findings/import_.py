@@ -73,7 +73,7 @@ def import_checkpoint(
         from tetkik.networks.state import parse_layers
     except ImportError as error:
         raise MissingExtra(
-            "Importing a network needs the package {name}; `pip install 'tetkik[torch]'`.", name=error.name
+            "Importing a network needs the package {name}; `{extra}`.", extra="torch", name=error.name
         ) from None
     options = ImportOptions(
         labels=None if labels is None else read_label_list(labels),

@@ -84,7 +84,7 @@ def sources(
 
 
 def _joined(images: LabelledImages) -> LabelledImages:
-    from tetkik.lab.engine.duplicates import duplicate_images, thumbnails
+    from tetkik.lab.engine.duplicate_images import duplicate_images, thumbnails
 
     with progress(t("duplicates")) as report:
         small, readable = thumbnails(images.files, progress=report)

@@ -17,7 +17,6 @@ from tetkik.cli.console import err, language, note, out, print_json_line, shown,
 from tetkik.cli.findings.predict import percent_of
 from tetkik.cli.options import AnswerAsJson, argument, option
 from tetkik.documents.parts import heading
-from tetkik.documents.write import write_files
 from tetkik.errors import InputError, UsageError
 from tetkik.language import Language
 from tetkik.report.deidentify import shareable
@@ -44,7 +43,7 @@ def draft_json(reported: Reported) -> dict[str, Any]:
 
 def write_report(reported: Reported, folder: Path, filled: str | None = None) -> tuple[Path, ...]:
     """Write everything that is made of a draft, under names that say nothing of a patient."""
-    from tetkik.documents.write import write_documents
+    from tetkik.documents.write import write_documents, write_files
 
     text = json.dumps(draft_json(reported), ensure_ascii=False, indent=2) + "\n"
     contents: Mapping[str, bytes] = {DRAFT: text.encode()}

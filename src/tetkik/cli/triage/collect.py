@@ -9,6 +9,7 @@ import typer
 
 from tetkik.cli.console import err, note, out, print_line, progress, warn
 from tetkik.cli.options import argument, option
+from tetkik.errors import MissingExtra
 
 if TYPE_CHECKING:
     from tetkik.lab.triage.collect import CrawlSummary, Site
@@ -38,7 +39,12 @@ def collect(
     ] = None,
 ) -> None:
     """One line a question into `complaints.jsonl`; what was done in `summary.json`."""
-    from tetkik.lab.triage import collect as collecting
+    try:
+        from tetkik.lab.triage import collect as collecting
+    except ImportError:  # of parsel, which reads pages and comes with Scrapy
+        raise MissingExtra(
+            "Collecting needs Scrapy, which is not installed; `{extra}`.", extra="data"
+        ) from None
 
     description = collecting.load_site(site, base_url=base_url)
     if permission:

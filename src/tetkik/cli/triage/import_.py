@@ -42,7 +42,7 @@ def import_model(
         )
     except ImportError as error:
         raise MissingExtra(
-            "Importing a network needs the package {name}; `pip install 'tetkik[torch]'`.", name=error.name
+            "Importing a network needs the package {name}; `{extra}`.", extra="torch", name=error.name
         ) from None
     given = None if labels is None else read_labels(labels)
     options = ImportOptions(given, softmax, max_length, int8, name, licence)

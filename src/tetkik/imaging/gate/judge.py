@@ -92,8 +92,8 @@ class Classifier:
         # ONNX Runtime has an exception of its own for each way to be no network, below no common one.
         except Exception as error:
             raise BundleCorrupt(
-                "{path} is no model for the gate ({fault}); train it again with `tetkik findings "
-                "train-gate`.",
+                "{path} is no model for the gate ({fault}); install Tetkik again, or train it again with "
+                "benchmarks/imaging_gate_training.py.",
                 path=bundle.path,
                 fault=type(error).__name__,
             ) from None

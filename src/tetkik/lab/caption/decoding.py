@@ -17,7 +17,7 @@ from tetkik.imaging.read import load_readers
 from tetkik.imaging.subprocess_worker import WorkerPool
 from tetkik.lab.caption.duplicates import is_grey, picture_digest
 from tetkik.lab.caption.prepared import CaptionRow, LeftOut, Reason
-from tetkik.lab.engine.duplicates import SIDE, difference_hashes
+from tetkik.lab.engine.duplicate_images import SIDE, difference_hashes
 from tetkik.settings import cores
 
 Bytes = NDArray[np.uint8]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.lab.caption.prepared import Split
-from tetkik.lab.engine.duplicates import SIDE, bits_apart, correlation
+from tetkik.lab.engine.duplicate_images import SIDE, bits_apart, correlation
 
 NEAR = 0.995
 ALIKE = 0.98

@@ -376,7 +376,7 @@ def check_target(folder: Path) -> None:
     for package in ("matplotlib", "jinja2"):
         if find_spec(package) is None:
             raise MissingExtra(
-                "Pictures and pages need {package}; `pip install 'tetkik[train]'`.", package=package
+                "Pictures and pages need {package}; `{extra}`.", extra="train", package=package
             )
 
 

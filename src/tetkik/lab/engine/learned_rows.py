@@ -36,7 +36,8 @@ from numpy.typing import NDArray
 from tetkik import turkish
 from tetkik.bundle import Task, open_bundle, resolve
 from tetkik.errors import BundleCorrupt, BundleError
-from tetkik.lab.engine.duplicates import SIDE, Thumbnails, area_shares, canonical, ranks
+from tetkik.lab.engine.duplicate_images import SIDE, Thumbnails, area_shares, ranks
+from tetkik.lab.engine.duplicate_texts import canonical
 from tetkik.lab.engine.splits import mixed_bits
 from tetkik.statistics import Bools, Ints
 

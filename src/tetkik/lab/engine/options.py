@@ -69,7 +69,7 @@ def load_yaml() -> Any:
         import yaml
     except ImportError:
         raise MissingExtra(
-            "Files in YAML need {package}; `pip install 'tetkik[train]'`.", package="pyyaml"
+            "Files in YAML need {package}; `{extra}`.", extra="train", package="pyyaml"
         ) from None
     return yaml
 

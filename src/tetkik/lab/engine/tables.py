@@ -60,7 +60,8 @@ def arrow_library(path: Path) -> Any:
         import pyarrow
     except ImportError:
         raise MissingExtra(
-            "Reading {path} needs pyarrow, which is not installed; run `pip install 'tetkik[tables]'`.",
+            "Reading {path} needs pyarrow, which is not installed; run `{extra}`.",
+            extra="tables",
             path=path,
         ) from None
     return pyarrow

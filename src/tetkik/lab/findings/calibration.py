@@ -26,7 +26,7 @@ from tetkik.findings.operating_points import DIGITS, OperatingPoint, screen
 from tetkik.findings.operating_points import OperatingPoints as BundlePoints
 from tetkik.findings.predict import Findings, load_findings
 from tetkik.lab.engine.card import cell, markdown_table
-from tetkik.lab.engine.duplicates import SIDE, duplicate_images
+from tetkik.lab.engine.duplicate_images import SIDE, duplicate_images
 from tetkik.lab.engine.learned_rows import LEARNED, LearnedMatch, LearnedRows, Pictures, read_learned
 from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.lab.engine.results import LearnedReport

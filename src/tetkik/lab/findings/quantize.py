@@ -84,7 +84,7 @@ def to_int8(source: Path, images: NDArray[np.float32], target: Path) -> Quantise
     try:
         _quantise(source, images[~held_out], target)
     except ImportError:
-        raise MissingExtra("Quantising needs the package onnx; `pip install 'tetkik[torch]'`.") from None
+        raise MissingExtra("Quantising needs the package onnx; `{extra}`.", extra="torch") from None
     # The quantiser's own exceptions have no common root but this one.
     except Exception as error:
         raise TrainingError(

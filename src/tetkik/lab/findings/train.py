@@ -105,5 +105,5 @@ def _need_libraries() -> None:
             import_module(name)
     except ImportError as error:
         raise MissingExtra(
-            "Training a network needs the package {name}; `pip install 'tetkik[torch]'`.", name=error.name
+            "Training a network needs the package {name}; `{extra}`.", extra="torch", name=error.name
         ) from None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tetkik.errors import BundleMismatch
-from tetkik.lab.engine.duplicates import duplicate_texts
+from tetkik.lab.engine.duplicate_texts import duplicate_texts
 from tetkik.lab.engine.learned_rows import LearnedRows
 from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.lab.engine.results import LearnedReport, around, distinct_names, divide, fields_json, to_json

@@ -13,7 +13,7 @@ import numpy as np
 
 from tetkik.csv_rows import read_columns
 from tetkik.errors import DataError
-from tetkik.lab.engine.duplicates import canonical
+from tetkik.lab.engine.duplicate_texts import canonical
 from tetkik.statistics import Ints
 from tetkik.values import DEPARTMENTS
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from tetkik import turkish
 from tetkik.errors import DataError
-from tetkik.lab.engine.duplicates import duplicate_texts
+from tetkik.lab.engine.duplicate_texts import duplicate_texts
 from tetkik.lab.engine.learned_rows import LearnedMatch, LearnedRows
 from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.lab.engine.results import LearnedReport, divide

@@ -189,9 +189,7 @@ def needed_for(share: float, limit: float, power: float) -> int:
     try:
         from scipy.stats import binom
     except ImportError:
-        raise MissingExtra(
-            "A plan needs {package}; `pip install 'tetkik[train]'`.", package="scipy"
-        ) from None
+        raise MissingExtra("A plan needs {package}; `{extra}`.", extra="train", package="scipy") from None
     spread, own = (math.sqrt(value * (1 - value)) for value in (limit, share))
     about = ((Z95 * spread + NormalDist().inv_cdf(power) * own) / (share - limit)) ** 2
     trials = np.arange(1, int(1.5 * about) + 100)

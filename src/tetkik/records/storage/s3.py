@@ -375,7 +375,7 @@ def _opened(bucket: Bucket) -> S3Store:
     try:
         from obstore.store import S3Store
     except ModuleNotFoundError:
-        raise MissingExtra("Object storage needs the package obstore; `pip install 'tetkik[s3]'`.") from None
+        raise MissingExtra("Object storage needs the package obstore; `{extra}`.", extra="s3") from None
     client: ClientConfig = {
         "allow_http": bucket.endpoint.startswith("http://"),
         "timeout": timedelta(seconds=_SECONDS_S3),

@@ -92,9 +92,7 @@ class Gemini(StreamingModel):
         try:
             from google import genai
         except ImportError:
-            raise MissingExtra(
-                "Gemini needs the package google-genai; `pip install 'tetkik[llm]'`."
-            ) from None
+            raise MissingExtra("Gemini needs the package google-genai; `{extra}`.", extra="llm") from None
         self._genai = genai
         self._model, self._key, self._url, self._max_tokens = model or DEFAULT_MODEL, key, url, max_tokens
         self._stopped = threading.Event()

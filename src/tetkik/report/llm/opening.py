@@ -43,7 +43,7 @@ def open_model(url: str | None = None) -> LanguageModel | None:
     try:
         from tetkik.report.llm.clients import OpenAIServer, addresses_of, are_inside
     except ImportError:
-        raise MissingExtra("A language model needs the package httpx; `pip install 'tetkik[llm]'`.") from None
+        raise MissingExtra("A language model needs the package httpx; `{extra}`.", extra="llm") from None
     addresses = addresses_of(parts.hostname)
     inside = are_inside(addresses)
     if not inside:

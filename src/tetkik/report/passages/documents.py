@@ -321,7 +321,7 @@ def read_pdf(path: Path) -> list[str]:
     long, or not read within a minute.
     """
     if find_spec("pypdf") is None:
-        raise MissingExtra("Reading PDF needs the package pypdf; `pip install 'tetkik[passages]'`.")
+        raise MissingExtra("Reading PDF needs the package pypdf; `{extra}`.", extra="passages")
     # The parent's path of modules, and not the working folder: a file there must not pass for a module.
     modules = os.pathsep.join(place for place in sys.path if place)
     command = [sys.executable, "-P", "-m", "tetkik.report.passages.documents", str(path.absolute())]

@@ -221,7 +221,7 @@ def open_embedder(name: str) -> Embedder:
         from transformers import AutoModel, AutoTokenizer
     except ImportError:
         raise MissingExtra(
-            "Searching passages by meaning needs transformers; `pip install 'tetkik[torch]'`."
+            "Searching passages by meaning needs transformers; `{extra}`.", extra="torch"
         ) from None
     local = settings().offline
     try:

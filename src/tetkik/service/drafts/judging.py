@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from tetkik.imaging.key_picture import Region
+from tetkik.imaging.region import Region
 from tetkik.language import Language
 from tetkik.records.cases.identity_comparison import Trait
 from tetkik.records.images import images

@@ -148,9 +148,7 @@ def _from_hub(name: str) -> Iterator[None]:
         import torch  # noqa: F401 - a missing package is reported in one sentence
         import transformers  # noqa: F401
     except ImportError:
-        raise MissingExtra(
-            "BERTScore needs torch and transformers; `pip install 'tetkik[caption]'`."
-        ) from None
+        raise MissingExtra("BERTScore needs torch and transformers; `{extra}`.", extra="caption") from None
     try:
         with quiet_transformers():
             yield

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tetkik.errors import UsageError
+from tetkik.errors import UsageError, install_line
 from tetkik.language import Sentence
 from tetkik.statistics.intervals import Floats, Ints
 
@@ -431,7 +431,7 @@ def meteor_counts(corpora: Sequence[Corpus], limit: float | None = None) -> list
     """(n, 23) of each corpus, which add up over rows, or why there is none; `limit` in seconds."""
     package = find_spec("pycocoevalcap")
     if package is None or not package.submodule_search_locations:
-        return Sentence("It needs the package pycocoevalcap: `pip install 'tetkik[caption]'`.")
+        return Sentence("It needs the package pycocoevalcap: `{extra}`.", {"extra": install_line("caption")})
     java = shutil.which("java")
     if java is None:
         return Sentence("It needs Java, and there is no program `java` here.")

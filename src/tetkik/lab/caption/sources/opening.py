@@ -616,8 +616,8 @@ def from_hub(name: str) -> Path:
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     except ImportError:
         raise MissingExtra(
-            "Fetching {name} needs huggingface-hub, which is not installed; run "
-            "`pip install 'tetkik[caption]'`.",
+            "Fetching {name} needs huggingface-hub, which is not installed; run `{extra}`.",
+            extra="caption",
             name=name,
         ) from None
     try:

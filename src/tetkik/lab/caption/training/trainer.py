@@ -122,7 +122,7 @@ def _eight_bit(groups: list[dict[str, Any]], rate: float, device: torch.device) 
         from bitsandbytes.optim import AdamW8bit
     except ImportError:
         raise MissingExtra(
-            "--optimizer adamw_8bit needs the package bitsandbytes; `pip install 'tetkik[caption]'`."
+            "--optimizer adamw_8bit needs the package bitsandbytes; `{extra}`.", extra="caption"
         ) from None
     made: torch.optim.Optimizer = AdamW8bit(groups, lr=rate)
     return made

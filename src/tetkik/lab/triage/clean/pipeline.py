@@ -24,7 +24,7 @@ import numpy as np
 
 from tetkik.errors import NO_ROOM, InputError, MissingExtra, TetkikError, UsageError, as_fault_of, file_fault
 from tetkik.lab.engine.charts import axes, page_environment, styled
-from tetkik.lab.engine.duplicates import canonical, duplicate_texts, text_similarity
+from tetkik.lab.engine.duplicate_texts import canonical, duplicate_texts, text_similarity
 from tetkik.lab.triage.clean.read import Columns, RawRow, Reason, Repair, read_rows
 from tetkik.lab.triage.clean.summary import (
     Conflict,
@@ -60,7 +60,7 @@ def check_report() -> None:
     """Fail before the long work where writing the page would fail after it."""
     for module, package in (("matplotlib", "matplotlib"), ("jinja2", "jinja2"), ("bs4", "beautifulsoup4")):
         if find_spec(module) is None:
-            raise MissingExtra("Cleaning needs {package}; run `pip install 'tetkik[data]'`.", package=package)
+            raise MissingExtra("Cleaning needs {package}; run `{extra}`.", extra="data", package=package)
 
 
 def write_report(summary: Summary, path: Path, language: Language) -> None:

@@ -532,7 +532,8 @@ def _xlsx_rows(path: Path, columns: Columns) -> Iterator[RawRow]:
         import openpyxl
     except ImportError:
         raise MissingExtra(
-            "Reading {path} needs {package}, which is not installed; run `pip install 'tetkik[data]'`.",
+            "Reading {path} needs {package}, which is not installed; run `{extra}`.",
+            extra="data",
             path=path,
             package="openpyxl",
         ) from None

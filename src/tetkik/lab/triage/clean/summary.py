@@ -159,8 +159,8 @@ def find_suspects(rows: Sequence[RowRef], groups: Ints, progress: ProgressCallba
         from cleanlab.filter import find_label_issues
     except ImportError:
         raise MissingExtra(
-            "Looking for wrong labels needs cleanlab and scikit-learn; run `pip install 'tetkik[data]'`, "
-            "or add --no-suspects."
+            "Looking for wrong labels needs cleanlab and scikit-learn; run `{extra}`, or add --no-suspects.",
+            extra="data",
         ) from None
     pairs = {(group, row.label) for group, row in zip(groups.tolist(), rows, strict=True)}
     counts = Counter(label for _, label in pairs)

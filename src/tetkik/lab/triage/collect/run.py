@@ -111,7 +111,7 @@ def collect(
             contact=contact,
         )
     if importlib.util.find_spec("scrapy") is None:
-        raise MissingExtra("Collecting needs Scrapy, which is not installed; `pip install 'tetkik[data]'`.")
+        raise MissingExtra("Collecting needs Scrapy, which is not installed; `{extra}`.", extra="data")
     started = _now()
     store = Store(folder, site)
     try:

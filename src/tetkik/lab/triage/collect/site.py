@@ -177,7 +177,7 @@ def load_site(name: str, *, base_url: str | None = None) -> Site:
         fault = f"{where}: {message}" if where else message
     except ImportError:
         raise MissingExtra(
-            "Collecting needs Scrapy, which is not installed; `pip install 'tetkik[data]'`."
+            "Collecting needs Scrapy, which is not installed; `{extra}`.", extra="data"
         ) from None
     except ValueError as error:
         fault = str(error)

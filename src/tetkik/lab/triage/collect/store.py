@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tetkik.errors import DataError, UsageError
-from tetkik.lab.engine.duplicates import canonical
+from tetkik.lab.engine.duplicate_texts import canonical
 from tetkik.lab.triage.collect.site import Site
 
 

@@ -30,7 +30,7 @@ from tetkik.bundle.card import card_words, in_own_language
 from tetkik.errors import DataError, MissingExtra
 from tetkik.lab.engine.card import library_versions, markdown_table, read_card
 from tetkik.lab.engine.checkpoint import WorkFolder
-from tetkik.lab.engine.duplicates import duplicate_texts
+from tetkik.lab.engine.duplicate_texts import duplicate_texts
 from tetkik.lab.engine.learned_rows import LearnedRows
 from tetkik.lab.triage.data import Complaints, fingerprint, folds, in_order, numbered
 from tetkik.lab.triage.evaluation_page import warn_of_collapse
@@ -214,7 +214,7 @@ def _held_out(complaints: Complaints, corpus: Corpus, fitted: Fitted) -> Referen
 
 def _corpus(complaints: Complaints, deduplicate: bool, invented: Complaints | None = None) -> Corpus:
     if find_spec("scipy") is None:
-        raise MissingExtra("Training needs SciPy; `pip install 'tetkik[train]'`.")
+        raise MissingExtra("Training needs SciPy; `{extra}`.", extra="train")
     groups = duplicate_texts(complaints.texts, near=deduplicate)
     labels = _labels(complaints, groups)
     return Corpus.of(complaints.texts, numbered(complaints.labels, labels), groups, labels, invented)

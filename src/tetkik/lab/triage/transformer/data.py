@@ -16,7 +16,7 @@ from pydantic import Field
 
 from tetkik.bundle.card import REFERENCE_COMPLAINTS
 from tetkik.errors import DataError, TrainingError
-from tetkik.lab.engine.duplicates import duplicate_texts
+from tetkik.lab.engine.duplicate_texts import duplicate_texts
 from tetkik.lab.engine.options import DataName, EngineOptions
 from tetkik.lab.triage.data import Complaints, in_order, is_missing, numbered
 from tetkik.networks.huggingface import quiet_transformers

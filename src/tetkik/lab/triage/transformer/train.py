@@ -206,7 +206,7 @@ def train_transformer(
     for name in ("accelerate", "onnx", "onnxscript", "torch", "transformers"):
         if find_spec(name) is None:
             raise MissingExtra(
-                "Training a transformer needs the package {name}; `pip install 'tetkik[torch]'`.", name=name
+                "Training a transformer needs the package {name}; `{extra}`.", extra="torch", name=name
             )
     check_target(out)
     data = prepare_data(complaints, options.seed)

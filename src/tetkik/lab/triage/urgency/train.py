@@ -14,7 +14,7 @@ from tetkik.bundle.card import card_words, in_own_language
 from tetkik.csv_rows import read_columns
 from tetkik.errors import DataError
 from tetkik.lab.engine.card import library_versions, markdown_table, read_card
-from tetkik.lab.engine.duplicates import duplicate_texts
+from tetkik.lab.engine.duplicate_texts import duplicate_texts
 from tetkik.lab.triage.data import Complaints, fingerprint, folds, numbered
 from tetkik.lab.triage.linear.fit import Loss, learn_features, solve
 from tetkik.lab.triage.summaries import confusion

@@ -14,8 +14,8 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, Request
 
 from tetkik.errors import TetkikError
-from tetkik.imaging.key_picture import Region, measure_region
 from tetkik.imaging.presentation import ShownRange, ShownState, StateFile, range_of, read_state, states_of
+from tetkik.imaging.region import Region, measure_region
 from tetkik.imaging.subprocess_worker import WorkerPool
 from tetkik.imaging.tag_list import TagRow, list_tags
 from tetkik.records.database import Records

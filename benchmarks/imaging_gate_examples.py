@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,10 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from tetkik.errors import DataError, InputError
 from tetkik.imaging.prepare import Preprocessing, to_square
+from tetkik.imaging.read import read_image
+from tetkik.lab.findings.data import LabelledImages
 from tetkik.statistics.intervals import Ints
+from tetkik.values import BRAIN_LABELS
 from tetkik.values.common import ProgressCallback
 from tetkik.values.radiograph import FileFormat, Fit, Radiograph
 
@@ -29,7 +31,7 @@ from tetkik.values.radiograph import FileFormat, Fit, Radiograph
 Grey = NDArray[np.uint8]
 Painter = Callable[[np.random.Generator, int, int], Grey]
 
-_WORDS = resources.files(__package__).joinpath("words.txt").read_text("utf-8").split()
+_WORDS = Path(__file__).with_name("imaging_gate_words.txt").read_text("utf-8").split()
 
 
 def draw_scene(random: np.random.Generator) -> Grey:
@@ -425,13 +427,24 @@ def drawn(count: int, seed: int) -> Examples:
 
 
 def _read(file: Path) -> tuple[NDArray[np.uint8], float] | None:
-    from tetkik.imaging.read import read_image
-
     try:
         image = read_image(file)
     except InputError:
         return None
     return square_of(image), image.columns / image.rows
+
+
+def films_of(images: LabelledImages) -> Collection:
+    """A table of findings as the gate's kinds: a brain slice where a brain label is, else a chest."""
+    columns = [place for place, label in enumerate(images.labels) if label in BRAIN_LABELS]
+    brain = (images.truth[:, columns] == 1).any(axis=1)
+    numbers = {key: number for number, key in enumerate(sorted(set(images.group.tolist())))}
+    return Collection(
+        files=images.files,
+        kind=tuple(BRAIN if is_brain else CHEST for is_brain in brain.tolist()),
+        group=tuple(numbers[key] for key in images.group.tolist()),
+        source=images.source,
+    )
 
 
 TABLE = "captions.csv"

@@ -4,49 +4,50 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from typer.testing import CliRunner
 
 from tests.phantom import draw_phantom
-from tetkik.cli.app import app
-from tetkik.cli.findings_gate import read_figures
-from tetkik.errors import DataError, TrainingError
+from tetkik.bundle import Task
+from tetkik.bundle.store import open_bundle
+from tetkik.errors import TrainingError
 from tetkik.imaging.gate import judge
 from tetkik.imaging.gate.judge import load_classifier
 from tetkik.imaging.prepare import prepare
-from tetkik.lab.gate.augment import Augmenter, Recipe
-from tetkik.lab.gate.examples import (
+from tetkik.values import FileFormat, Radiograph, Route
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+from imaging_gate_augment import Augmenter, Recipe
+from imaging_gate_examples import (
     BRAIN,
     CHEST,
     NOT_CHEST,
     OTHER,
-    PAINTERS,
     SIDE,
     Collection,
     Examples,
     draw_scene,
-    drawn,
     gather,
     read_others,
     square_of,
 )
-from tetkik.lab.gate.train import (
+from imaging_gate_training import (
     LOGITS,
-    GateNetwork,
     GateOptions,
     Schedule,
     _shares,
     fit,
     losses,
+    main,
     preprocessing,
     train_gate,
 )
-from tetkik.values import FileFormat, Radiograph, Route
 
 STILL = Recipe(
     turned=0,
@@ -97,19 +98,6 @@ def folders(tmp_path_factory, phantoms):
     for number in range(24):
         Image.fromarray(draw_scene(random)).save(root / "others" / f"{number}.png")
     return root
-
-
-@pytest.mark.parametrize("painter", PAINTERS, ids=lambda painter: painter.__name__.strip("_"))
-def test_a_scene_is_a_picture_and_never_the_same(painter):
-    random = np.random.default_rng(0)
-    first, second = painter(random, 140, 200), painter(random, 140, 200)
-    assert first.dtype == np.uint8 and first.ndim == 2
-    assert first.shape != second.shape or (first != second).any()
-
-
-def test_scenes_follow_their_seed():
-    assert (drawn(5, 1).squares == drawn(5, 1).squares).all()
-    assert (drawn(5, 1).squares != drawn(5, 2).squares).any()
 
 
 def example(kind=CHEST, count=1, pixels=None) -> Examples:
@@ -209,11 +197,6 @@ def test_every_kind_and_every_source_has_its_share():
     assert share[:90].sum() / share[90:100].sum() == pytest.approx(3)
 
 
-def test_groups_of_two_sets_stay_apart():
-    both = example(count=3).with_more(example(count=3))
-    assert len(set(both.group.tolist())) == 6
-
-
 def test_the_same_seed_gives_the_same_network():
     schedule = Schedule(steps=3, batch=8)
     answer: list[tuple[int, int]] = []
@@ -223,16 +206,6 @@ def test_the_same_seed_gives_the_same_network():
     for left, right in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
         assert torch.equal(left, right)
     assert answer[2] == (3, 3)
-
-
-@pytest.mark.parametrize("size", [80, 96])
-def test_the_network_takes_its_sizes_and_any_exposure(size):
-    network = GateNetwork().eval()
-    image = torch.rand(2, 1, size, size)
-    with torch.no_grad():
-        bright, dark = network(image), network(image * 0.1 + 0.3)
-    assert bright.shape == (2, LOGITS)
-    assert torch.allclose(bright, dark, atol=0.05)
 
 
 def test_training_writes_a_bundle_that_judges(phantoms, tmp_path):
@@ -298,32 +271,18 @@ def test_a_folder_of_others_is_what_it_is_or_what_its_table_says(tmp_path):
     assert found.group == (0, 0, 1, 1, 1)
 
 
-def test_others_that_are_none_are_refused(tmp_path):
-    with pytest.raises(DataError, match="no image"):
-        read_others(tmp_path)
-    (tmp_path / "captions.csv").write_text("file,caption\n", encoding="utf-8")
-    with pytest.raises(DataError, match="case, concepts"):
-        read_others(tmp_path)
-
-
-def test_figures_of_the_benchmark_become_metrics(tmp_path):
-    file = tmp_path / "figures.json"
+def test_the_command_trains_from_a_table_with_figures_for_its_card(folders, tmp_path, capsys):
     row = {"row": "asked", "source": "all", "hits": 9, "n": 10, "rate": 0.9, "low": 0.6, "high": 1.0}
-    file.write_text(json.dumps([row]), encoding="utf-8")
-    (metric,) = read_figures(file)
-    assert (metric.name, metric.value, metric.n) == ("asked", 0.9, 10)
-    file.write_text("[1]", encoding="utf-8")
-    with pytest.raises(DataError, match="benchmarks"):
-        read_figures(file)
-
-
-def test_the_command_trains_from_a_table(folders, tmp_path):
+    (tmp_path / "figures.json").write_text(json.dumps([row]), encoding="utf-8")
     words = [folders / "labels.csv", "--others", folders / "others", "--out", tmp_path / "gate"]
-    quick = ["--steps", "2", "--scenes", "20", "--workers", "1"]
-    result = CliRunner().invoke(app, ["findings", "train-gate", *map(str, words), *quick])
-    assert result.exit_code == 0, result.output
-    assert str(tmp_path / "gate") in result.output
-    classifier = load_classifier(tmp_path / "gate")
-    manifest = json.loads((tmp_path / "gate" / "manifest.json").read_text("utf-8"))
-    assert manifest["training"]["images_by_kind"]["brain MRI slice"] == 24
-    assert classifier.preprocessing.size == 80
+    quick = ["--steps", "2", "--scenes", "20", "--workers", "1", "--figures", tmp_path / "figures.json"]
+    main([*map(str, words), *map(str, quick)])
+    assert f"The model is in {tmp_path / 'gate'}." in capsys.readouterr().out
+    assert load_classifier(tmp_path / "gate").preprocessing.size == 80
+    manifest = open_bundle(tmp_path / "gate", Task.GATE).manifest
+    assert manifest.training["images_by_kind"]["brain MRI slice"] == 24
+    assert [(metric.name, metric.value, metric.n) for metric in manifest.metrics] == [("asked", 0.9, 10)]
+    (tmp_path / "empty").mkdir()
+    words[2] = tmp_path / "empty"
+    with pytest.raises(SystemExit, match="no image"):
+        main([*map(str, words)])

@@ -1,9 +1,17 @@
-"""Training the gate: from tables and folders of images to a bundle. Needs torch."""
+"""Trains the small network that the quality gate asks about pixels. Needs torch and onnx.
+
+    python benchmarks/imaging_gate_training.py labels.csv --others FOLDER --out gate-image
+
+`labels.csv` has chest radiographs and slices of brain MRI, as `findings train` takes it; FOLDER has images
+that are no chest radiograph. `--figures` takes what `imaging_gate.py --json` wrote into the card.
+"""
 
 from __future__ import annotations
 
+import argparse
 import copy
 import datetime
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -17,15 +25,28 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - the name that torch's users know
 
-from tetkik.bundle.card import finish_bundle
+from imaging_gate_augment import Augmenter, Batch, Recipe
+from imaging_gate_examples import (
+    BRAIN,
+    CHEST,
+    DRAWN,
+    NOT_CHEST,
+    OTHER,
+    Examples,
+    drawn,
+    films_of,
+    gather,
+    read_others,
+)
+from tetkik.bundle.card import CardSection, finish_bundle
 from tetkik.bundle.manifest import Manifest, Metric, Task
 from tetkik.bundle.store import Bundle, open_bundle, staged_folder
-from tetkik.errors import TrainingError
+from tetkik.errors import TetkikError, TrainingError
 from tetkik.imaging.gate.judge import OUTPUTS, Limits
 from tetkik.imaging.prepare import Preprocessing
-from tetkik.lab.engine.card import library_versions, read_card
-from tetkik.lab.gate.augment import Augmenter, Batch, Recipe
-from tetkik.lab.gate.examples import BRAIN, CHEST, DRAWN, NOT_CHEST, OTHER, Examples, drawn
+from tetkik.lab.engine.card import library_versions
+from tetkik.lab.findings.data import read_labels
+from tetkik.language import Sentence
 from tetkik.networks.onnx_session import onnx_session
 from tetkik.statistics.intervals import Floats
 from tetkik.values.common import ProgressCallback
@@ -331,9 +352,24 @@ def train_gate(examples: Examples, out: Path, options: GateOptions, progress: Pr
         difference = write_onnx(network, options.size, stage / "model.onnx")
         manifest = _manifest(examples, options, difference)
         others = int((examples.kind == OTHER).sum())
-        card = read_card("tetkik.lab.gate", images=len(examples), others=others)
-        finish_bundle(stage, manifest, *card)
+        data = CardSection("Data", _DATA.format(images=len(examples), others=others))
+        finish_bundle(stage, manifest, _SUMMARY, [data, CardSection("Limits", _LIMITS)])
     return open_bundle(out, Task.GATE)
+
+
+_SUMMARY = (
+    "Says whether an image is a frontal chest radiograph, a slice of a brain MRI or neither, which way a "
+    "chest radiograph lies, whether it is inverted and whether a large part of the chest is cut off. The "
+    "quality gate asks it where the tags of a file do not decide."
+)
+_DATA = (
+    "{images} images, {others} of them neither. Turned, inverted and cut films were made from the upright "
+    "ones; documents, screens, noise and things were drawn."
+)
+_LIMITS = (
+    "Never shown a lateral film, a radiograph of another part of the body or a photograph of a film. It "
+    "cannot tell a film that is mirrored left to right, nor which way up a slice of a brain is."
+)
 
 
 def preprocessing(size: int) -> Preprocessing:
@@ -368,3 +404,60 @@ def _manifest(examples: Examples, options: GateOptions, difference: float) -> Ma
 
 
 _KINDS = ("chest radiograph", "brain MRI slice", "neither", "no chest radiograph, brain or not")
+
+
+def read_figures(file: Path) -> tuple[Metric, ...]:
+    """The rows of the benchmark as metrics of a manifest."""
+    return tuple(
+        Metric(
+            name=row["row"],
+            value=row["rate"],
+            low=row["low"],
+            high=row["high"],
+            n=row["n"],
+            data=row["source"],
+            split=(Sentence("each source, or its cases, left out of the training"),),
+        )
+        for row in json.loads(file.read_text("utf-8"))
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write the bundle; nothing is written where the training does not end well."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("labels", type=Path)
+    parser.add_argument("--others", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--images", type=Path, help="the folder of the table's images, where it is another")
+    parser.add_argument("--steps", type=int, default=1200, help="batches of 64 images")
+    parser.add_argument("--scenes", type=int, default=2000, help="pictures to draw")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--figures", type=Path)
+    parser.add_argument("--licence", default="unknown")
+    parser.add_argument("--data-name", default="training images")
+    chosen = parser.parse_args(arguments)
+    options = GateOptions(
+        scenes=chosen.scenes,
+        schedule=Schedule(steps=chosen.steps, seed=chosen.seed),
+        licence=chosen.licence,
+        data_name=chosen.data_name,
+        metrics=() if chosen.figures is None else read_figures(chosen.figures),
+    )
+    try:
+        films = films_of(read_labels(chosen.labels, chosen.images))
+        examples = gather(films.with_more(read_others(chosen.others)), chosen.workers, _tell)
+        print(f"The model is in {train_gate(examples, chosen.out, options, _tell).path}.")
+    except TetkikError as error:
+        raise SystemExit(str(error)) from None
+
+
+def _tell(step: str, done: int, total: int | None) -> None:
+    if done % 100 == 0 or done == total:
+        print(f"{step}: {done} of {total}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch.nn import functional as F  # noqa: N812 - the name that torch's users know
 
-from tetkik.lab.gate.examples import BRAIN, CHEST, OTHER
+from imaging_gate_examples import BRAIN, CHEST, OTHER
 
 _ALLOWED = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.0, 1.0, 1.0))
 UNKNOWN = -1.0
