@@ -34,7 +34,7 @@ from figures import judged, record  # noqa: E402
 from tetkik.caption.image_spec import ImageSpec  # noqa: E402
 from tetkik.lab.caption.prepare import PrepareOptions, prepare  # noqa: E402
 from tetkik.lab.caption.prepared import (  # noqa: E402
-    Part,
+    PreparedPart,
     Split,
     open_prepared,
 )
@@ -73,7 +73,7 @@ def draw(folder: Path, count: int) -> Path:
     return folder / "captions.csv"
 
 
-def measure(part: Part, spec: ImageSpec, files: list[Path], rounds: int) -> list[Times]:
+def measure(part: PreparedPart, spec: ImageSpec, files: list[Path], rounds: int) -> list[Times]:
     """The four ways, batch by batch in turns."""
     order = np.random.default_rng(1).permutation(len(part))
 

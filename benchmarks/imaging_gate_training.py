@@ -42,7 +42,7 @@ from tetkik.bundle.card import CardSection, finish_bundle
 from tetkik.bundle.manifest import Manifest, Metric, Task
 from tetkik.bundle.store import Bundle, open_bundle, staged_folder
 from tetkik.errors import TetkikError, TrainingError
-from tetkik.imaging.gate.judge import OUTPUTS, Limits
+from tetkik.imaging.gate.judge import OUTPUTS, GateLimits
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.card import library_versions
 from tetkik.lab.findings.data import read_labels
@@ -315,7 +315,7 @@ class GateOptions:
     scenes: int = 2000  # how many pictures are drawn beside the real images that are neither
     recipe: Recipe = field(default_factory=Recipe)
     schedule: Schedule = field(default_factory=Schedule)
-    limits: Limits = field(default_factory=Limits)  # from which probability on the gate says what
+    limits: GateLimits = field(default_factory=GateLimits)  # from which probability on the gate says what
     threads: int = 1  # of torch; one is fastest for a network this small where the cores have other work
     licence: str = "unknown"
     data_name: str = "training images"

@@ -25,7 +25,7 @@ from figures import judged, record
 from findings_embedded import UNSELECTED
 from findings_quality import Log
 from tetkik.findings import operating_points as product
-from tetkik.lab.findings.thresholds import Rule
+from tetkik.lab.findings.thresholds import ThresholdRule
 from tetkik.lab.findings.training.held_out import OperatingPoints
 from tetkik.language import Language
 from tetkik.report.composer import compose
@@ -67,7 +67,7 @@ def drafted(log: Log) -> dict[int, Facts]:
             truth[~mine],
             labels,
             labels,
-            Rule.F1,
+            ThresholdRule.F1,
             log.group[~mine],
             log.source[~mine] == UNSELECTED,
         )

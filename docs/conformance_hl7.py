@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tetkik.integrations.hl7.content import EVENTS, VERSIONS, Control, Event, load_mapping
+from tetkik.integrations.hl7.content import EVENTS, VERSIONS, Control, Hl7Event, load_mapping
 from tetkik.integrations.hl7.intake import CONDITIONS
 from tetkik.integrations.hl7.message import MOST_BYTES
 from tetkik.records.lifecycle.idempotent_responses import KEPT
@@ -12,13 +12,13 @@ from tetkik.records.lifecycle.idempotent_responses import KEPT
 Table = Callable[[tuple[str, ...], Sequence[tuple[str, ...]]], str]
 
 _DOES = {
-    Event.OPENED: "the patient is made or brought up to date, the encounter is opened",
-    Event.MOVED: "the encounter is in another department",
-    Event.CLOSED: "the encounter is closed",
-    Event.REOPENED: "the encounter is open again",
-    Event.UPDATED: "the patient is made or brought up to date",
-    Event.MERGED: "the record of MRG-1 is joined to that of PID-3; both keep what they say",
-    Event.ORDERED: "orders are placed, changed, cancelled",
+    Hl7Event.OPENED: "the patient is made or brought up to date, the encounter is opened",
+    Hl7Event.MOVED: "the encounter is in another department",
+    Hl7Event.CLOSED: "the encounter is closed",
+    Hl7Event.REOPENED: "the encounter is open again",
+    Hl7Event.UPDATED: "the patient is made or brought up to date",
+    Hl7Event.MERGED: "the record of MRG-1 is joined to that of PID-3; both keep what they say",
+    Hl7Event.ORDERED: "orders are placed, changed, cancelled",
 }
 _CONTROLS = {
     Control.NEW: "a new order; a known one is brought up to date, a cancelled one stays so",

@@ -13,7 +13,7 @@ from tests.documents.judged import judged
 from tetkik.documents import parts
 from tetkik.documents.fhir import to_fhir
 from tetkik.documents.hl7 import to_hl7
-from tetkik.documents.parts import Line, Part, parts_of
+from tetkik.documents.parts import DocumentPart, Line, parts_of
 from tetkik.documents.pdf import to_pdf
 from tetkik.documents.sr import to_sr
 from tetkik.documents.text import to_text
@@ -32,7 +32,7 @@ def _narrative(content: bytes) -> str:
 
 
 def test_a_part_that_is_added_stands_in_all_five_documents(monkeypatch):
-    added = Part(
+    added = DocumentPart(
         "contrast",
         "Contrast",
         (Line("Nothing was given."),),

@@ -36,7 +36,7 @@ def _lives(url: str, folder: Path, deadly: str) -> bool:
     if child == 0:
         together = threading.Barrier(3, timeout=2)
 
-        def kills(records: Records, settings: Any, work: jobs.Work, *given: Any) -> None:
+        def kills(records: Records, settings: Any, work: jobs.ImageJob, *given: Any) -> None:
             if work.attempts == 1:  # the first time it has company
                 together.wait()
             if work.id == deadly:

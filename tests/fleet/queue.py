@@ -47,7 +47,7 @@ class Queue:
             return list(tx.session.scalars(select(Job.state)))
 
 
-def finished(records: Records, _settings: Any, work: jobs.Work, *_: Any) -> None:
+def finished(records: Records, _settings: Any, work: jobs.ImageJob, *_: Any) -> None:
     """A model that has nothing to say."""
     with records.write(SYSTEM) as tx:
         jobs.finish_job(tx, work)
@@ -60,7 +60,7 @@ class HeldModel:
         self.begun: list[str] = []
         self.go = threading.Event()
 
-    def __call__(self, records: Records, _settings: Any, work: jobs.Work, *_: Any) -> None:
+    def __call__(self, records: Records, _settings: Any, work: jobs.ImageJob, *_: Any) -> None:
         self.begun.append(work.id)
         assert self.go.wait(PATIENCE)
         finished(records, _settings, work)

@@ -18,7 +18,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 from tests.phantom import write_phantom
 from tetkik.errors import InputError
 from tetkik.imaging.deidentify import Options, Secret, deidentify_bytes
-from tetkik.imaging.deidentify.profile import Action, basic_profile
+from tetkik.imaging.deidentify.profile import TagAction, basic_profile
 
 SECRET = Secret(b"0123456789abcdef")
 WORD, NAME, NUMBER = "ZQXWORD", "ŞAHİNOĞLU", "QX7781234"
@@ -105,15 +105,15 @@ def test_the_table_is_the_standards():
     profile = basic_profile()
     assert profile.edition == "2024b" and len(profile.actions) > 600
     stated = {
-        "PatientName": Action.EMPTY,
-        "PatientID": Action.DUMMY,
-        "PatientAge": Action.REMOVE,
-        "StudyDate": Action.EMPTY,
-        "ContentDate": Action.DUMMY,
-        "SeriesDescription": Action.REMOVE,
-        "StationName": Action.DUMMY,
-        "SOPInstanceUID": Action.UID,
-        "SourceImageSequence": Action.KEEP,
+        "PatientName": TagAction.EMPTY,
+        "PatientID": TagAction.DUMMY,
+        "PatientAge": TagAction.REMOVE,
+        "StudyDate": TagAction.EMPTY,
+        "ContentDate": TagAction.DUMMY,
+        "SeriesDescription": TagAction.REMOVE,
+        "StationName": TagAction.DUMMY,
+        "SOPInstanceUID": TagAction.UID,
+        "SourceImageSequence": TagAction.KEEP,
     }
     for keyword, action in stated.items():
         assert profile.actions[int(pydicom.tag.Tag(keyword))] is action, keyword

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tetkik.imaging.gate.judge import ModalityGroup, Part, read_tag_claims
+from tetkik.imaging.gate.judge import BodyPart, ModalityGroup, read_tag_claims
 from tetkik.values import FileFormat, ImageTags, Radiograph, View
 
 CR, CT, SC = (
@@ -56,28 +56,28 @@ def test_modality_and_sop_class_name_the_machine(modality, sop_class, machine):
 @pytest.mark.parametrize(
     ("body_part", "description", "part"),
     [
-        ("CHEST", None, Part.CHEST),
-        ("THORAX", "THORAX", Part.CHEST),
-        (None, "akciğer grafisi pa", Part.CHEST),
-        (None, "akci̇ğer", Part.CHEST),  # 'AKCİĞER'.lower(), not by the Turkish rule
-        (None, "AKCIGER", Part.CHEST),
-        (None, "toraks ön-arka", Part.CHEST),
-        (None, "göğüs röntgeni", Part.CHEST),
-        (None, "p.a. ac grafisi", Part.CHEST),
-        ("BRAIN", None, Part.HEAD),
-        (None, "kontrastlı beyin mr", Part.HEAD),
-        (None, "kraniyal mr", Part.HEAD),
-        ("HEAD", "hipofiz mr", Part.HEAD),
-        ("KNEE", None, Part.OTHER),
-        (None, "sol diz iki yönlü", Part.OTHER),
-        ("EXTREMITY", "ayak bileği", Part.OTHER),
-        (None, "torakal vertebra", Part.OTHER),
-        (None, "lomber mr", Part.OTHER),
-        ("CHEST", "sol diz", Part.UNKNOWN),
-        (None, "ayakta pa akciğer", Part.CHEST),
-        (None, "toraks ve abdomen", Part.UNKNOWN),
-        (None, "rutin", Part.UNKNOWN),
-        (None, None, Part.UNKNOWN),
+        ("CHEST", None, BodyPart.CHEST),
+        ("THORAX", "THORAX", BodyPart.CHEST),
+        (None, "akciğer grafisi pa", BodyPart.CHEST),
+        (None, "akci̇ğer", BodyPart.CHEST),  # 'AKCİĞER'.lower(), not by the Turkish rule
+        (None, "AKCIGER", BodyPart.CHEST),
+        (None, "toraks ön-arka", BodyPart.CHEST),
+        (None, "göğüs röntgeni", BodyPart.CHEST),
+        (None, "p.a. ac grafisi", BodyPart.CHEST),
+        ("BRAIN", None, BodyPart.HEAD),
+        (None, "kontrastlı beyin mr", BodyPart.HEAD),
+        (None, "kraniyal mr", BodyPart.HEAD),
+        ("HEAD", "hipofiz mr", BodyPart.HEAD),
+        ("KNEE", None, BodyPart.OTHER),
+        (None, "sol diz iki yönlü", BodyPart.OTHER),
+        ("EXTREMITY", "ayak bileği", BodyPart.OTHER),
+        (None, "torakal vertebra", BodyPart.OTHER),
+        (None, "lomber mr", BodyPart.OTHER),
+        ("CHEST", "sol diz", BodyPart.UNKNOWN),
+        (None, "ayakta pa akciğer", BodyPart.CHEST),
+        (None, "toraks ve abdomen", BodyPart.UNKNOWN),
+        (None, "rutin", BodyPart.UNKNOWN),
+        (None, None, BodyPart.UNKNOWN),
     ],
 )
 def test_body_part_and_description_name_the_part(body_part, description, part):
@@ -104,4 +104,4 @@ def test_view_and_description_tell_the_side(view, description, lateral, mixed):
 @given(st.text(max_size=64), st.text(max_size=64), st.text(max_size=200))
 def test_no_tag_is_too_odd(modality, body_part, description):
     said = claims(modality=modality, body_part=body_part, description=description)
-    assert said.modality_group in ModalityGroup and said.part in Part
+    assert said.modality_group in ModalityGroup and said.part in BodyPart

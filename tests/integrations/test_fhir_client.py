@@ -20,10 +20,10 @@ from tests.documents.sample import document
 from tests.documents.test_drawn_documents import CONTENT
 from tests.ports import free_port
 from tetkik.documents.fhir import to_fhir_transaction
-from tetkik.integrations.calling import Outcome
+from tetkik.integrations.calling import CallOutcome
 from tetkik.integrations.dicomweb import stow
 from tetkik.integrations.outbox import send_bundle
-from tetkik.integrations.systems import Configuration, Peer
+from tetkik.integrations.systems import Configuration, HospitalSystem
 from tetkik.settings import Settings
 from tetkik.values import Hospital, JudgedFinding, Judgement, MeasurementKind, ReportState
 
@@ -72,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving() -> Iterator[tuple[Server, Peer]]:
+def serving() -> Iterator[tuple[Server, HospitalSystem]]:
     server = Server()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -84,8 +84,8 @@ def serving() -> Iterator[tuple[Server, Peer]]:
         server.server_close()
 
 
-def peer_at(port: int) -> Peer:
-    return Peer.model_validate({"name": "fhir1", "fhir": f"http://127.0.0.1:{port}/fhir"})
+def peer_at(port: int) -> HospitalSystem:
+    return HospitalSystem.model_validate({"name": "fhir1", "fhir": f"http://127.0.0.1:{port}/fhir"})
 
 
 def test_a_study_that_the_server_knows_stays_as_it_is():
@@ -99,14 +99,15 @@ def test_a_transaction_sent_twice_is_there_once_and_an_amendment_takes_its_place
         bundle = to_fhir_transaction(document(ReportState.FINAL))
         for _ in range(2):
             assert (
-                send_bundle(peer, bundle, headers={"Authorization": "Bearer gizli"}).outcome is Outcome.DONE
+                send_bundle(peer, bundle, headers={"Authorization": "Bearer gizli"}).outcome
+                is CallOutcome.DONE
             )
         stored = len(server.store)
         assert stored == len(json.loads(bundle)["entry"])
         assert server.said[0]["Authorization"] == "Bearer gizli"
         assert server.said[0]["Content-Type"].startswith("application/fhir+json")
         amended = to_fhir_transaction(document(ReportState.AMENDED, version=2))
-        assert send_bundle(peer, amended).outcome is Outcome.DONE
+        assert send_bundle(peer, amended).outcome is CallOutcome.DONE
         reports = [item for key, item in server.store.items() if key.startswith("DiagnosticReport")]
         assert [item["status"] for item in reports] == ["amended"] and len(server.store) == stored
 
@@ -134,7 +135,7 @@ def test_what_an_amendment_no_longer_says_is_in_error():
     assert [one for one in answer["messages"] if one["severity"] in {"error", "fatal"}] == []
     with serving() as (server, peer):
         for said in (to_fhir_transaction(first), json.dumps(content).encode()):
-            assert send_bundle(peer, said).outcome is Outcome.DONE
+            assert send_bundle(peer, said).outcome is CallOutcome.DONE
         assert len(server.store) == len(content["entry"])
 
 
@@ -181,11 +182,11 @@ def test_an_answer_that_comes_drop_by_drop_is_not_waited_for(monkeypatch):
     monkeypatch.setattr("tetkik.integrations.dicomweb.LONGEST_CALL", -1.0)
     with serving() as (server, peer):
         answer = send_bundle(peer, to_fhir_transaction(document(ReportState.FINAL)))
-        assert (answer.outcome, answer.for_all) == (Outcome.TRANSIENT, False)
+        assert (answer.outcome, answer.for_all) == (CallOutcome.TRANSIENT, False)
         archive = peer.model_copy(update={"dicomweb": f"http://127.0.0.1:{server.server_port}/dicom-web"})
         server.answer = (200, {}, b"{}")
         answer = stow(Configuration(), archive, [b""], Settings())
-    assert (answer.outcome, answer.status) == (Outcome.TRANSIENT, "ReadTimeout")
+    assert (answer.outcome, answer.status) == (CallOutcome.TRANSIENT, "ReadTimeout")
 
 
 OUTCOME = {
@@ -227,4 +228,4 @@ def test_each_status_is_followed_by_the_right_thing(
 
 def test_nobody_there_is_transient():
     answer = send_bundle(peer_at(free_port()), to_fhir_transaction(document(ReportState.FINAL)))
-    assert (answer.outcome, answer.status) == (Outcome.TRANSIENT, "ConnectError")
+    assert (answer.outcome, answer.status) == (CallOutcome.TRANSIENT, "ConnectError")

@@ -18,7 +18,7 @@ from tests.ports import free_port
 from tetkik.documents.capture import to_capture
 from tetkik.documents.encapsulated_pdf import to_encapsulated_pdf
 from tetkik.documents.sr import to_sr
-from tetkik.integrations.calling import Answer, Outcome
+from tetkik.integrations.calling import Answer, CallOutcome
 from tetkik.integrations.dicom.query import store
 from tetkik.integrations.dicomweb import DicomwebError, fetch, find, stow
 from tetkik.settings import Settings
@@ -57,7 +57,7 @@ def test_an_archive_has_the_same_objects_however_often_they_are_sent(pacs, way):
     pacs.clear()
     for _ in range(2):
         answer = stored(pacs.peer()) if way == "dimse" else stowed(pacs.peer(web=True))
-        assert answer.outcome is Outcome.DONE, answer
+        assert answer.outcome is CallOutcome.DONE, answer
         assert answer.status == ("0000H" if way == "dimse" else "HTTP 200, 0000H")
     found = pacs.instances()
     assert sorted(found) == sorted(uids())
@@ -70,7 +70,7 @@ def test_an_archive_has_the_same_objects_however_often_they_are_sent(pacs, way):
 @pytest.mark.program("orthanc")
 def test_what_an_archive_has_is_found_and_fetched_by_dicomweb(pacs):
     pacs.clear()
-    assert stored(pacs.peer()).outcome is Outcome.DONE
+    assert stored(pacs.peer()).outcome is CallOutcome.DONE
     chosen = systems(pacs.peer(web=True))
     peer = chosen.peers[0]
     study = pydicom.dcmread(BytesIO(OBJECTS[0])).StudyInstanceUID
@@ -89,7 +89,7 @@ def test_what_an_archive_has_is_found_and_fetched_by_dicomweb(pacs):
 def test_a_called_ae_title_that_the_archive_does_not_have_is_refused_for_good(pacs):
     until = time.monotonic() + PATIENCE
     answer = stored(pacs.peer() | {"ae_title": "WRONG"})
-    while answer.outcome is Outcome.TRANSIENT and time.monotonic() < until:  # as the outbox does
+    while answer.outcome is CallOutcome.TRANSIENT and time.monotonic() < until:  # as the outbox does
         answer = stored(pacs.peer() | {"ae_title": "WRONG"})
     assert answer == Answer.permanent("A-ASSOCIATE-RJ: Rejected Permanent, Called AE title not recognised")
 
@@ -101,23 +101,23 @@ def test_storescp_stores_them_and_refuses_as_it_is_told_to(tmp_path):
     assert sorted(pydicom.dcmread(file).SOPInstanceUID for file in tmp_path.iterdir()) == sorted(uids())
     with storescp(tmp_path, "--refuse") as peer:
         # It ends the connection with the refusal, and whichever is seen first, nothing counts as stored.
-        assert stored(peer).outcome is not Outcome.DONE
+        assert stored(peer).outcome is not CallOutcome.DONE
     with storescp(tmp_path, "--abort-after") as peer:
-        assert stored(peer).outcome is Outcome.TRANSIENT
+        assert stored(peer).outcome is CallOutcome.TRANSIENT
 
 
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [
-        (0x0000, Outcome.DONE),
-        (0xB000, Outcome.DONE),  # coerced
-        (0xB007, Outcome.DONE),
-        (0x0111, Outcome.DONE),  # it has it already
-        (0xA700, Outcome.TRANSIENT),  # full
-        (0x0110, Outcome.TRANSIENT),
-        (0xA900, Outcome.PERMANENT),
-        (0xC123, Outcome.PERMANENT),
-        (0x0124, Outcome.PERMANENT),
+        (0x0000, CallOutcome.DONE),
+        (0xB000, CallOutcome.DONE),  # coerced
+        (0xB007, CallOutcome.DONE),
+        (0x0111, CallOutcome.DONE),  # it has it already
+        (0xA700, CallOutcome.TRANSIENT),  # full
+        (0x0110, CallOutcome.TRANSIENT),
+        (0xA900, CallOutcome.PERMANENT),
+        (0xC123, CallOutcome.PERMANENT),
+        (0x0124, CallOutcome.PERMANENT),
     ],
 )
 def test_each_status_of_an_archive_is_kept_and_understood(status, outcome):
@@ -127,7 +127,7 @@ def test_each_status_of_an_archive_is_kept_and_understood(status, outcome):
     assert answer.outcome is outcome
     assert answer.status == " ".join(filter(None, (f"{status:04X}H", told.comment)))
     # Nothing more is sent once one was not stored.
-    assert len(told.got) == (3 if outcome is Outcome.DONE else 1)
+    assert len(told.got) == (3 if outcome is CallOutcome.DONE else 1)
 
 
 def test_an_archive_that_knows_implicit_vr_alone_gets_the_same_object():
@@ -148,7 +148,7 @@ def test_a_dead_peer_one_that_hangs_up_and_one_that_is_busy_are_tried_again():
     assert stored(dead) == Answer.unavailable("no connection: Connection refused")
     with archive(*WANTED) as told:
         told.hang_up = True
-        assert stored(told.peer()).outcome is Outcome.TRANSIENT
+        assert stored(told.peer()).outcome is CallOutcome.TRANSIENT
     with archive(*WANTED, maximum_associations=1) as told, told.occupied():
         assert stored(told.peer()) == Answer.unavailable(
             "A-ASSOCIATE-RJ: Rejected Transient, Local limit exceeded"

@@ -14,7 +14,7 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records, Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images import jobs
-from tetkik.records.images.jobs import Work
+from tetkik.records.images.jobs import ImageJob
 from tetkik.records.migrate import upgrade
 from tetkik.records.schema import User
 from tetkik.values import EVERY_DEPARTMENT, Actor, Method, Role, permissions_of
@@ -82,6 +82,6 @@ def id_of(actor: Actor) -> str:
     return actor.user_id
 
 
-def take_job(tx: Transaction, worker: str) -> Work | None:
+def take_job(tx: Transaction, worker: str) -> ImageJob | None:
     """The next image that waits for a model; None where none does."""
     return next(iter(jobs.take_jobs(tx, worker)), None)

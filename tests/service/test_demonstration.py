@@ -34,8 +34,8 @@ from tetkik.service.demonstration import (
     MARKER,
     MODEL,
     STAFF,
+    DemonstrationProgress,
     Filler,
-    Progress,
     add_people,
     demonstration_settings,
     prepare_folder,
@@ -52,7 +52,7 @@ from tetkik.values.states import CaseState
 def demonstration(folder: Path, *, filled: bool = False) -> Iterator[AppContext]:
     """A demonstration with its people and no cases, which come unless it is `filled`."""
     prepare_folder(folder, folder.parent / "hospital", reset=False)
-    progress = Progress.load(folder)
+    progress = DemonstrationProgress.load(folder)
     progress.full = filled
     progress.keep()
     chosen = demonstration_settings(Settings(), folder, None)
@@ -150,7 +150,7 @@ def test_it_is_filled_by_people_and_models_and_goes_on_where_it_ended(tmp_path):
                 filler = Filler(context, decoder, cases)
                 filler.start()
                 filler._thread.join(PATIENCE)
-                progress = Progress.load(tmp_path / "demo")
+                progress = DemonstrationProgress.load(tmp_path / "demo")
                 assert progress.full
                 progress.full = False
                 progress.keep()
@@ -258,4 +258,4 @@ def test_the_tour_from_a_complaint_to_a_signature(browser, tmp_path):
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
-    assert "pneumonia" in Progress.load(folder).cases
+    assert "pneumonia" in DemonstrationProgress.load(folder).cases

@@ -40,7 +40,7 @@ _GREYED = Sentence("The colours of this DICOM file are read as grey.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class DecodedPicture:
     """A decoded picture in RGB, what was transparent in black, and nothing of what it says of its patient.
 
     `mode` is Pillow's name of how the file stores it; notes are what a reader must know.
@@ -51,7 +51,7 @@ class Picture:
     notes: tuple[Sentence, ...] = ()
 
 
-def open_picture(data: bytes, file: str) -> Picture:
+def open_picture(data: bytes, file: str) -> DecodedPicture:
     """The picture in `data`: PNG, JPEG, TIFF or DICOM.
 
     A raster file of 8 bits keeps its colours, as Pillow decodes them. One of more bits, and every DICOM file,
@@ -61,7 +61,7 @@ def open_picture(data: bytes, file: str) -> Picture:
         read = read_bytes(data, file)
         greyed = (_GREYED,) if read.colour > COLOUR_OF_JPEG else ()
         mode = "L" if read.white <= 0xFF else "I;16"
-        return Picture(_grey(read.pixels, read.white), mode, (*read.notes, *greyed))
+        return DecodedPicture(_grey(read.pixels, read.white), mode, (*read.notes, *greyed))
     check_bytes(len(data), file)
     try:
         with suppress_library_warnings():
@@ -71,8 +71,8 @@ def open_picture(data: bytes, file: str) -> Picture:
             "{file} needs more memory than there is; free some, or export it smaller.", file=file
         ) from None
     if decoded.white == 0xFF:
-        return Picture(Image.fromarray(decoded.in_colour()), decoded.mode, decoded.notes)
-    return Picture(_grey(decoded.pixels, decoded.white), decoded.mode, decoded.notes)
+        return DecodedPicture(Image.fromarray(decoded.in_colour()), decoded.mode, decoded.notes)
+    return DecodedPicture(_grey(decoded.pixels, decoded.white), decoded.mode, decoded.notes)
 
 
 def _grey(pixels: NDArray[np.uint8] | NDArray[np.uint16], white: int) -> Image.Image:

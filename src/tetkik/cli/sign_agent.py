@@ -20,7 +20,7 @@ import typer
 
 from tetkik.cli.console import note, print_line, t
 from tetkik.cli.options import option
-from tetkik.documents.pades import Card, read_card, sign_with_card
+from tetkik.documents.pades import SignatureCard, read_card, sign_with_card
 from tetkik.errors import TetkikError, UsageError
 from tetkik.values.common import one_line
 
@@ -49,7 +49,7 @@ def sign_agent(
             running.serve_forever()
 
 
-def _ask_pin(card: Card, about: str) -> str:
+def _ask_pin(card: SignatureCard, about: str) -> str:
     """What somebody types; nothing refuses."""
     note("A signature is asked for: {about}. Certificate: {name}.", about=about, name=card.name)
     return str(
@@ -65,7 +65,7 @@ class Agent:
 
     origin: str
     module: Path
-    ask_pin: Callable[[Card, str], str]
+    ask_pin: Callable[[SignatureCard, str], str]
 
 
 def serving(agent: Agent, port: int) -> HTTPServer:

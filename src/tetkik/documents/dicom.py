@@ -22,9 +22,9 @@ from pydicom.uid import (
 
 from tetkik._version import __version__
 from tetkik.documents.parts import (
-    Age,
     AgeUnit,
     Identifier,
+    PatientAge,
     age_of,
     dicom_date,
     examined_at,
@@ -142,7 +142,9 @@ def identify(dataset: Dataset, document: ReportDocument) -> None:
     dataset.SoftwareVersions = __version__
 
 
-def identify_patient(dataset: Dataset, identity: Identity, hospital: Hospital, age: Age | None) -> None:
+def identify_patient(
+    dataset: Dataset, identity: Identity, hospital: Hospital, age: PatientAge | None
+) -> None:
     """Set what says whose an object is, of which study but for its UID, and where it was made.
 
     Patient ID is the hospital's number, or the national one where that is all that is known; the other one is

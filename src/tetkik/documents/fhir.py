@@ -28,8 +28,8 @@ from tetkik.documents.parts import (
     SIDES,
     SNOMED,
     WITHDRAWN,
-    Age,
     Identifier,
+    PatientAge,
     Statement,
     age_of,
     calendar_date,
@@ -180,7 +180,7 @@ def _output(document: ReportDocument, place: Places, finding: Finding) -> dict[s
     return found
 
 
-def _age(document: ReportDocument, place: Places, age: Age) -> dict[str, Any]:
+def _age(document: ReportDocument, place: Places, age: PatientAge) -> dict[str, Any]:
     """How old the patient was at the examination."""
     found = _observation(place, STATUS[document.standing], coded("http://loinc.org", AGE.value, AGE.meaning))
     del found["category"]

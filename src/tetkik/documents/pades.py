@@ -22,7 +22,7 @@ from tetkik.errors import InputError, MissingExtra, SettingError
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class SignatureCard:
     """The certificate for signatures (DER) on a card, its id there, and the other certificates beside it."""
 
     name: str
@@ -31,7 +31,7 @@ class Card:
     chain: tuple[bytes, ...] = field(repr=False)
 
 
-def read_card(module: Path) -> Card:
+def read_card(module: Path) -> SignatureCard:
     """The first card that the PKCS#11 library of its maker finds; no PIN is needed to read certificates."""
     from asn1crypto import x509
 
@@ -46,11 +46,11 @@ def read_card(module: Path) -> Card:
         # Qualified certificates are for signatures that nobody can deny (ETSI EN 319 412-2, 4.3.2).
         if not parsed.ca and usage is not None and "non_repudiation" in usage.native:
             name = str(parsed.subject.native.get("common_name", "?"))
-            return Card(name, content, place, tuple(one for one, _ in found if one != content))
+            return SignatureCard(name, content, place, tuple(one for one, _ in found if one != content))
     raise InputError("The card has no certificate for signatures; insert the card that signs.")
 
 
-def sign_with_card(module: Path, card: Card, pin: str, to_sign: bytes) -> bytes:
+def sign_with_card(module: Path, card: SignatureCard, pin: str, to_sign: bytes) -> bytes:
     """The card's signature of these bytes, by SHA-256; refused unless they are those of a PDF's signature."""
     _require_signed_attributes(card, to_sign)
     with _session(module, pin) as session:
@@ -60,7 +60,7 @@ def sign_with_card(module: Path, card: Card, pin: str, to_sign: bytes) -> bytes:
         return bytes(asyncio.run(signer.async_sign_raw(to_sign, "sha256")))
 
 
-def _require_signed_attributes(card: Card, to_sign: bytes) -> None:
+def _require_signed_attributes(card: SignatureCard, to_sign: bytes) -> None:
     """A page may have the card sign a document's digest under this very certificate, and nothing else."""
     from asn1crypto import cms
 

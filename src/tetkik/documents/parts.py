@@ -403,7 +403,7 @@ class AgeUnit(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Age:
+class PatientAge:
     """At the examination: days in the first four weeks, months up to two years, then years."""
 
     count: int
@@ -429,7 +429,7 @@ def identifiers_of(identity: Identity, hospital: Hospital) -> tuple[Identifier, 
     return tuple(item for item in known if item.value)
 
 
-def age_at(identity: Identity, created: datetime) -> Age | None:
+def age_at(identity: Identity, created: datetime) -> PatientAge | None:
     """On the day of the examination, else of the report; by the birth date where that is known."""
     born, seen = calendar_date(identity.birth_date), calendar_date(identity.study_date) or created.date()
     if born is None or born > seen:
@@ -438,17 +438,21 @@ def age_at(identity: Identity, created: datetime) -> Age | None:
             return None
         days, months = round(years * 365.2425), int(years * 12 + 1e-6)
         if days < _INFANT_DAYS:
-            return Age(days, AgeUnit.DAYS)
-        return Age(months, AgeUnit.MONTHS) if months < _INFANT_MONTHS else Age(int(years), AgeUnit.YEARS)
+            return PatientAge(days, AgeUnit.DAYS)
+        return (
+            PatientAge(months, AgeUnit.MONTHS)
+            if months < _INFANT_MONTHS
+            else PatientAge(int(years), AgeUnit.YEARS)
+        )
     months = (seen.year - born.year) * 12 + seen.month - born.month - (seen.day < born.day)
     if (seen - born).days < _INFANT_DAYS:
-        return Age((seen - born).days, AgeUnit.DAYS)
+        return PatientAge((seen - born).days, AgeUnit.DAYS)
     if months < _INFANT_MONTHS:
-        return Age(months, AgeUnit.MONTHS)
-    return Age(months // 12, AgeUnit.YEARS) if months < _OLDEST * 12 else None
+        return PatientAge(months, AgeUnit.MONTHS)
+    return PatientAge(months // 12, AgeUnit.YEARS) if months < _OLDEST * 12 else None
 
 
-def age_of(document: ReportDocument) -> Age | None:
+def age_of(document: ReportDocument) -> PatientAge | None:
     """The age that a document states."""
     return age_at(document.identity, document.created)
 
@@ -570,7 +574,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DocumentPart:
     """A part of a report under its heading.
 
     Attributes:
@@ -651,18 +655,18 @@ def cited(document: ReportDocument) -> tuple[Passage, ...]:
     return tuple(item for item in draft.passages if f"passage:{item.id}" in used)
 
 
-def parts_of(content: ReportContent, headings: Language | None = None) -> tuple[Part, ...]:
+def parts_of(content: ReportContent, headings: Language | None = None) -> tuple[DocumentPart, ...]:
     """The parts in reading order, those without a line left out; `headings` is another language of labels."""
     return tuple(part for part in _parts(content, headings or content.draft.language) if part.lines)
 
 
-def _parts(content: ReportContent, headings: Language) -> Iterator[Part]:
+def _parts(content: ReportContent, headings: Language) -> Iterator[DocumentPart]:
     draft, language = content.draft, content.draft.language
     for section, (loinc, dicom) in _CODES.items():
         lines = tuple(Line(item.text, objections(item, language)) for item in draft.section(section))
-        yield Part(section, heading(section, headings), lines, loinc=loinc, dicom=dicom)
+        yield DocumentPart(section, heading(section, headings), lines, loinc=loinc, dicom=dicom)
     measured = tuple(_measured(item, language) for item in content.measured)
-    yield Part("measured", translate("Measurements", headings), measured, numbered=True)
+    yield DocumentPart("measured", translate("Measurements", headings), measured, numbered=True)
 
 
 def _measured(item: Measurement, language: Language) -> Line:

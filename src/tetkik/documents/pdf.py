@@ -27,7 +27,7 @@ from reportlab.platypus import (
 
 from tetkik.documents import pdf_layout
 from tetkik.documents.parts import (
-    Part,
+    DocumentPart,
     about,
     cited,
     date_words,
@@ -291,7 +291,7 @@ def _pictures(document: ReportDocument, shown: list[_Shown], *, beside: bool) ->
     return [Spacer(0, 2 * mm), table]
 
 
-def _part(part: Part) -> list[list[Flowable]]:
+def _part(part: DocumentPart) -> list[list[Flowable]]:
     """A part of the report: sentences with what is objected to them, or a row for each of a list."""
     if part.numbered:
         return _under(part.label, [[_rows(part)]])
@@ -302,7 +302,7 @@ def _part(part: Part) -> list[list[Flowable]]:
     return _under(part.label, blocks)
 
 
-def _rows(part: Part) -> Flowable:
+def _rows(part: DocumentPart) -> Flowable:
     rows = [
         [
             paragraph(f"{number}.", style(8.5, colour=pdf_layout.QUIET)),

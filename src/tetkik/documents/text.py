@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tetkik.documents.parts import (
     WITHDRAWN,
-    Part,
+    DocumentPart,
     about,
     cited,
     disclaimer,
@@ -69,7 +69,7 @@ def _about(document: ReportDocument) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _part(part: Part) -> Iterator[str]:
+def _part(part: DocumentPart) -> Iterator[str]:
     yield from (part.label, "-" * len(part.label))
     if part.numbered:
         for number, line in enumerate(part.lines, 1):

@@ -22,10 +22,10 @@ from tetkik.errors import NO_ROOM, Conflict, InputError, NotFound, Unavailable
 from tetkik.imaging.subprocess_worker import WorkerClosed
 from tetkik.records.database import Records
 from tetkik.records.images import jobs
-from tetkik.records.images.jobs import LEASE, STARTS, Work
+from tetkik.records.images.jobs import LEASE, STARTS, ImageJob
 from tetkik.settings import Settings
 from tetkik.values import SYSTEM, Priority
-from tetkik.workflow.image_processing import Stage, read_case_image, record_failure, warm_up
+from tetkik.workflow.image_processing import ProcessingStage, read_case_image, record_failure, warm_up
 from tetkik.workflow.pixel_reader import PixelReader
 
 DRAIN_SECONDS = 20.0
@@ -54,7 +54,7 @@ class Progress(Protocol):
     """Hears how far the work on an image is."""
 
     def begin(self, image_id: str) -> None: ...
-    def publish(self, image_id: str, stage: Stage | None, text: str = "") -> None:
+    def publish(self, image_id: str, stage: ProcessingStage | None, text: str = "") -> None:
         """The work came to a stage, or the attempt to its end."""
 
 
@@ -89,12 +89,12 @@ class Worker:
         self._most = most
         self._ready = ready
         self._name = f"{_place()}:{os.getpid()}:{secrets.token_hex(4)}"
-        self._running: dict[tuple[str, int], tuple[Work, float]] = {}
+        self._running: dict[tuple[str, int], tuple[ImageJob, float]] = {}
         """By id and attempt, with when it began."""
         self._failed: set[str] = set()
         """Images that failed here, one after the other."""
         self._sick = threading.Event()
-        self._returning: list[Work] = []
+        self._returning: list[ImageJob] = []
         """What goes back to the queue once that can be reached."""
         self._pause = _SHORTEST_PAUSE
         self._stopped, self._over = threading.Event(), threading.Event()
@@ -123,7 +123,7 @@ class Worker:
         now = time.monotonic()
         return now - min((began for _, began in tuple(self._running.values())), default=now)
 
-    def _in_hand(self) -> tuple[Work, ...]:
+    def _in_hand(self) -> tuple[ImageJob, ...]:
         """What is under way, without that which is stuck: it is for others to try."""
         began = time.monotonic() - STUCK_SECONDS
         return tuple(work for work, since in tuple(self._running.values()) if since > began)
@@ -218,7 +218,7 @@ class Worker:
                 raise
         return bool(works)
 
-    def _work(self, work: Work) -> None:
+    def _work(self, work: ImageJob) -> None:
         if self._progress is not None:
             self._progress.begin(work.image_id)
         began = time.monotonic()
@@ -231,8 +231,8 @@ class Worker:
             _log.info("job", job=work.id, image=work.image_id, seconds=round(time.monotonic() - began, 3))
             self._woken.set()
 
-    def _do(self, work: Work) -> None:
-        def publish(stage: Stage, text: str) -> None:
+    def _do(self, work: ImageJob) -> None:
+        def publish(stage: ProcessingStage, text: str) -> None:
             if self._progress is not None:
                 self._progress.publish(work.image_id, stage, text)
 
@@ -264,7 +264,7 @@ class Worker:
             except Exception:
                 self._returning.append(work)
 
-    def _is_to_blame(self, work: Work, fault: Exception) -> bool:
+    def _is_to_blame(self, work: ImageJob, fault: Exception) -> bool:
         """Whether the worker fails, and not the image: one after the other does here, while others work.
 
         What failed elsewhere, too, is the fault of the image.

@@ -47,7 +47,7 @@ MONOCHROME2 agree."""
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class PixelWord:
     """How a word of 8, 16 or 32 bits of the pixel data holds a stored value (PS3.5 8.1.1)."""
 
     size: int
@@ -81,7 +81,7 @@ class Grey:
     `highest` the highest word where words were made here.
     """
 
-    words: Words
+    words: PixelWord
     modality: Transformation
     interest: Transformation | None
     inverted: bool
@@ -142,7 +142,7 @@ def used_range(values: Values, counts: NDArray[np.intp]) -> tuple[float, float]:
     return float(values[order[0]]), float(values[order[-1]])
 
 
-def grey_of(tags: FrameTags, words: Words, *, inverted: bool) -> Grey:
+def grey_of(tags: FrameTags, words: PixelWord, *, inverted: bool) -> Grey:
     """What the file says of the greys of one frame of 8 or 16 bits."""
     modality, rescale = modality_of(tags, words)
     negative = bool(modality(words.stored().astype(np.float64)).min() < 0)
@@ -150,7 +150,7 @@ def grey_of(tags: FrameTags, words: Words, *, inverted: bool) -> Grey:
     return Grey(words, modality, interest, inverted, _padding(tags.dataset, words), rescale, window)
 
 
-def _padding(dataset: Dataset, words: Words) -> tuple[int, int] | None:
+def _padding(dataset: Dataset, words: PixelWord) -> tuple[int, int] | None:
     first = whole(dataset, "PixelPaddingValue")
     if first is None:
         return None
@@ -159,7 +159,7 @@ def _padding(dataset: Dataset, words: Words) -> tuple[int, int] | None:
     return min(ends), max(ends)
 
 
-def modality_of(tags: FrameTags, words: Words) -> tuple[Transformation, tuple[float, float] | None]:
+def modality_of(tags: FrameTags, words: PixelWord) -> tuple[Transformation, tuple[float, float] | None]:
     """From stored values to those of the modality, and slope and intercept where no table does it."""
     for item in items(tags.dataset, "ModalityLUTSequence")[:1]:
         if (table := _table(item, words.signed, tags.big_endian)) is not None:
@@ -267,7 +267,7 @@ class PixelLayout:
     columns: int
     samples: int
     allocated: int
-    words: Words
+    words: PixelWord
     photometric: str
     planar: bool
     frames: int
@@ -299,7 +299,7 @@ class Frame:
     """One decoded frame: words as the file has them, (rows, columns) or (rows, columns, 3)."""
 
     samples: Samples
-    words: Words
+    words: PixelWord
     is_ybr: bool = False
 
 
@@ -312,7 +312,7 @@ class WideFrame:
     """
 
     samples: NDArray[Any]
-    words: Words
+    words: PixelWord
     is_ybr: bool = False
     every: NDArray[Any] | None = None
 
@@ -357,7 +357,7 @@ def read_layout(dataset: Dataset, syntax: UID, file: str) -> PixelLayout:
         columns=columns,
         samples=samples,
         allocated=allocated,
-        words=Words(max(8, allocated), stored, high, signed),
+        words=PixelWord(max(8, allocated), stored, high, signed),
         photometric=photometric,
         planar=whole(dataset, "PlanarConfiguration") == 1,
         frames=max(1, whole(dataset, "NumberOfFrames") or 1),
@@ -461,7 +461,7 @@ def _check_dimensions(stream: Codestream, layout: PixelLayout, file: str) -> Non
         raise CodestreamError("other samples than the file says")
 
 
-def _words_of(stream: Codestream, layout: PixelLayout) -> Words:
+def _words_of(stream: Codestream, layout: PixelLayout) -> PixelWord:
     """Where the stored values are in the decoder's words.
 
     A codestream of as many bits as are stored holds just them, whatever High Bit was before. One of more bits
@@ -470,8 +470,8 @@ def _words_of(stream: Codestream, layout: PixelLayout) -> Words:
     size = 8 if stream.bits <= 8 else 16
     if stream.bits > layout.words.bits:
         high = min(layout.words.high, size - 1)
-        return Words(size, layout.words.bits, high, layout.words.signed)
-    return Words(size, stream.bits, stream.bits - 1, layout.words.signed)
+        return PixelWord(size, layout.words.bits, high, layout.words.signed)
+    return PixelWord(size, stream.bits, stream.bits - 1, layout.words.signed)
 
 
 def _native(data: bytes, layout: PixelLayout, index: int, file: str) -> Frame | WideFrame:
@@ -532,7 +532,7 @@ def _full_colour(flat: Samples, layout: PixelLayout) -> Samples:
 # Grey of more than 16 bits (maps of doses, floating point) and such colour become words of 16.
 
 
-WORDS = Words(16, 16, 15, signed=False)
+WORDS = PixelWord(16, 16, 15, signed=False)
 _LEVELS = 65_534
 """Of a frame; the lowest word is for what is no image."""
 _BAND = 1 << 20

@@ -40,7 +40,7 @@ _MOST_REFERENCES = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class PresentationReference:
     """An image that the object is about; without frames, all of them."""
 
     uid: str
@@ -53,7 +53,7 @@ class StateFile:
 
     uid: str
     identity: Identity
-    references: tuple[Reference, ...]
+    references: tuple[PresentationReference, ...]
     label: str = ""
     description: str = field(default="", repr=False)
     creator: str = field(default="", repr=False)
@@ -181,14 +181,14 @@ def _file(dataset: Dataset, name: str) -> StateFile:
     )
 
 
-def _references(dataset: Dataset) -> Iterator[Reference]:
+def _references(dataset: Dataset) -> Iterator[PresentationReference]:
     left = _MOST_REFERENCES
     for series in items(dataset, "ReferencedSeriesSequence")[:_MOST_REFERENCES]:
         for item in items(series, "ReferencedImageSequence")[:left]:
             left -= 1
             if uid := text(item, "ReferencedSOPInstanceUID"):
                 frames = tuple(int(one) for one in numbers(item, "ReferencedFrameNumber")[:10_000])
-                yield Reference(uid, frames)
+                yield PresentationReference(uid, frames)
 
 
 def _shown(dataset: Dataset, uid: str, frame: int, grey: ShownRange | None) -> Presentation:

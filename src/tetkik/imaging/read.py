@@ -31,7 +31,7 @@ _PROGRAMS = (
 )
 
 
-class Kind(StrEnum):
+class ImageKind(StrEnum):
     DICOM = "dicom"
     PICTURE = "picture"
     """PNG, JPEG or TIFF."""
@@ -42,21 +42,21 @@ class Kind(StrEnum):
     """Anything else; the DICOMDIR of a CD (PS3.10 8.6), which lists its files and has no image, as well."""
 
 
-def kind_of(head: bytes) -> Kind:
+def kind_of(head: bytes) -> ImageKind:
     """What begins like this, the first kibibyte of a file or all of it."""
     # Pillow and pydicom are loaded when an image is looked at, and not when this module is.
     from tetkik.imaging.dicom import is_dicom, is_marked
     from tetkik.imaging.raster import raster_format
 
     if is_marked(head):
-        return Kind.OTHER if _DIRECTORY in head else Kind.DICOM
+        return ImageKind.OTHER if _DIRECTORY in head else ImageKind.DICOM
     if raster_format(head) is not None:
-        return Kind.PICTURE
+        return ImageKind.PICTURE
     if head.startswith(_ARCHIVES):
-        return Kind.ARCHIVE
+        return ImageKind.ARCHIVE
     if head.startswith(_PROGRAMS):
-        return Kind.PROGRAM
-    return Kind.DICOM if is_dicom(head) else Kind.OTHER
+        return ImageKind.PROGRAM
+    return ImageKind.DICOM if is_dicom(head) else ImageKind.OTHER
 
 
 _LATE = (

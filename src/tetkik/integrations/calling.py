@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tetkik.integrations.systems import Configuration, DicomListener, Hl7Listener, Peer
+from tetkik.integrations.systems import Configuration, DicomListener, Hl7Listener, HospitalSystem
 from tetkik.report.llm.clients import FixedTransport, addresses_of, are_inside
 from tetkik.settings import Settings
 
@@ -70,7 +70,7 @@ def http_transport(systems: Configuration, url: str) -> httpx.BaseTransport:
     return FixedTransport(addresses, client_context(systems.listen))
 
 
-def http_client(systems: Configuration, peer: Peer, url: str, settings: Settings) -> httpx.Client:
+def http_client(systems: Configuration, peer: HospitalSystem, url: str, settings: Settings) -> httpx.Client:
     """A client for the address of a system, with its secret; a redirect counts as refused.
 
     Raises:
@@ -93,7 +93,7 @@ LONGEST_STATUS = 200
 """Characters of a peer's words that are kept."""
 
 
-class Outcome(StrEnum):
+class CallOutcome(StrEnum):
     """What follows from an answer."""
 
     DONE = "done"
@@ -113,7 +113,7 @@ class Answer:
     would have the same answer, because nobody is there, or it is full.
     """
 
-    outcome: Outcome
+    outcome: CallOutcome
     status: str
     retry_after: float | None = None
     for_all: bool = False
@@ -124,20 +124,20 @@ class Answer:
 
     @classmethod
     def done(cls, status: str) -> Answer:
-        return cls(Outcome.DONE, status)
+        return cls(CallOutcome.DONE, status)
 
     @classmethod
     def transient(cls, status: str, retry_after: float | None = None) -> Answer:
-        return cls(Outcome.TRANSIENT, status, retry_after)
+        return cls(CallOutcome.TRANSIENT, status, retry_after)
 
     @classmethod
     def unavailable(cls, status: str, retry_after: float | None = None) -> Answer:
         """Transient, and not the object's fault."""
-        return cls(Outcome.TRANSIENT, status, retry_after, for_all=True)
+        return cls(CallOutcome.TRANSIENT, status, retry_after, for_all=True)
 
     @classmethod
     def permanent(cls, status: str) -> Answer:
-        return cls(Outcome.PERMANENT, status)
+        return cls(CallOutcome.PERMANENT, status)
 
 
 _STORED = frozenset({0x0000, 0xB000, 0xB006, 0xB007, 0x0111})

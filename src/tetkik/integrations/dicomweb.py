@@ -20,12 +20,12 @@ from tetkik.integrations.calling import (
     BUSY,
     LONGEST_CALL,
     Answer,
-    Outcome,
+    CallOutcome,
     answer_of_fault,
     answer_of_store,
     http_client,
 )
-from tetkik.integrations.systems import Configuration, Peer
+from tetkik.integrations.systems import Configuration, HospitalSystem
 from tetkik.settings import Settings
 
 LONGEST_ANSWER = 20_000_000
@@ -39,7 +39,9 @@ class DicomwebError(TetkikError):
     """A server of DICOMweb does not answer, or what it answers is no answer."""
 
 
-def stow(systems: Configuration, peer: Peer, objects: Sequence[bytes], settings: Settings) -> Answer:
+def stow(
+    systems: Configuration, peer: HospitalSystem, objects: Sequence[bytes], settings: Settings
+) -> Answer:
     """Store files (PS3.10); the answer is the server's status with that of the worst object.
 
     Stored is what the server names as stored, and nothing else: a proxy also answers 200.
@@ -68,7 +70,7 @@ def stow(systems: Configuration, peer: Peer, objects: Sequence[bytes], settings:
 
 
 def find(
-    systems: Configuration, peer: Peer, path: str, query: Mapping[str, str], settings: Settings
+    systems: Configuration, peer: HospitalSystem, path: str, query: Mapping[str, str], settings: Settings
 ) -> tuple[Dataset, ...]:
     """What a server knows: `path` is `studies`, or below one `studies/{uid}/series`, `…/instances`.
 
@@ -86,7 +88,7 @@ def find(
 
 
 def fetch(
-    systems: Configuration, peer: Peer, path: str, longest: int, settings: Settings
+    systems: Configuration, peer: HospitalSystem, path: str, longest: int, settings: Settings
 ) -> tuple[bytes, ...]:
     """The files (PS3.10) below `path`, in the syntax in which they are stored; `longest` bytes together.
 
@@ -107,7 +109,7 @@ def fetch(
 @contextmanager
 def _asked(
     systems: Configuration,
-    peer: Peer,
+    peer: HospitalSystem,
     path: str,
     settings: Settings,
     query: Mapping[str, str],
@@ -174,7 +176,7 @@ def _worst(content: bytes, wanted: Set[str], *, failed: bool) -> Answer:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Answer.permanent("not in DICOM JSON") if failed else Answer.transient("not in DICOM JSON")
     answers = [answer_of_store(status) for status in (*reasons, *warned)]
-    order = (Outcome.PERMANENT, Outcome.TRANSIENT, Outcome.DONE)
+    order = (CallOutcome.PERMANENT, CallOutcome.TRANSIENT, CallOutcome.DONE)
     if not failed and not wanted <= named:
         answers.append(Answer.transient("not every object was named"))
     if answers:
@@ -186,7 +188,7 @@ def _is_boundary(value: object) -> bool:
     return isinstance(value, str) and _BOUNDARY.fullmatch(value) is not None
 
 
-def _parts(content: bytes, boundary: bytes, peer: Peer) -> Iterator[bytes]:
+def _parts(content: bytes, boundary: bytes, peer: HospitalSystem) -> Iterator[bytes]:
     """The bodies of a multipart message (RFC 2046), each without its headers."""
     pieces = (b"\r\n" + content).split(b"\r\n--" + boundary)
     if len(pieces) < 2 or not pieces[-1].startswith(b"--"):
@@ -198,7 +200,7 @@ def _parts(content: bytes, boundary: bytes, peer: Peer) -> Iterator[bytes]:
         yield body
 
 
-def unreadable(peer: Peer) -> DicomwebError:
+def unreadable(peer: HospitalSystem) -> DicomwebError:
     return DicomwebError(
         "What {name} answered by DICOMweb cannot be read; check that its address is that of DICOMweb.",
         name=peer.name,

@@ -37,7 +37,7 @@ from tetkik.integrations.dicom.spool import (
 )
 from tetkik.integrations.dicom.worklist import take_worklist
 from tetkik.integrations.listening import Work, open_spool
-from tetkik.integrations.systems import Configuration, DicomListener, Peer, Service
+from tetkik.integrations.systems import Configuration, DicomListener, HospitalSystem, Service
 from tetkik.language import Sentence
 from tetkik.records.cases.identity_comparison import compare_with_patient
 from tetkik.records.database import Records, open_records
@@ -68,7 +68,7 @@ class Completion(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ImportProgress:
     """How far a study is."""
 
     first_at: datetime
@@ -78,7 +78,7 @@ class Progress:
     asked_at: datetime | None
 
 
-def may_ask(progress: Progress, now: datetime, listener: DicomListener) -> bool:
+def may_ask(progress: ImportProgress, now: datetime, listener: DicomListener) -> bool:
     """Whether it is time to ask the source how many images the study has."""
     quiet = timedelta(seconds=listener.quiet_seconds)
     if progress.expected is not None and progress.files >= progress.expected:
@@ -88,7 +88,7 @@ def may_ask(progress: Progress, now: datetime, listener: DicomListener) -> bool:
     return progress.asked_at is None or now - progress.asked_at >= quiet
 
 
-def why_complete(progress: Progress, now: datetime, listener: DicomListener) -> Completion | None:
+def why_complete(progress: ImportProgress, now: datetime, listener: DicomListener) -> Completion | None:
     """Why nothing more is waited for; None while something is."""
     quiet = timedelta(seconds=listener.quiet_seconds)
     if progress.expected is not None and progress.files >= progress.expected:
@@ -106,7 +106,9 @@ _AHEAD = timedelta(minutes=5)
 """A study that was made so long after it came shows that the sender's clock is ahead."""
 
 
-def content_of(header: Header, peer: Peer | None, received_at: datetime, zone: ZoneInfo) -> ReceivedContent:
+def content_of(
+    header: Header, peer: HospitalSystem | None, received_at: datetime, zone: ZoneInfo
+) -> ReceivedContent:
     """What a file of a peer says of its study; `zone` is the hospital's."""
     offset = timedelta(minutes=peer.clock_offset_minutes if peer is not None else 0)
     made_at = _made_at(header.identity, zone, offset)
@@ -415,7 +417,7 @@ class Importer:
         with self._records.write(SYSTEM) as tx:
             receiving.add_file(tx, self._new(file), header.identity.study_uid, content)
 
-    def _was_asked_for(self, peer: Peer | None, header: Header) -> bool:
+    def _was_asked_for(self, peer: HospitalSystem | None, header: Header) -> bool:
         """Whether a file may be here: an archive that may not store gives of the study that was asked for."""
         if peer is None or not peer.is_web or peer.may(Service.STORE):
             return True
@@ -432,7 +434,7 @@ class Importer:
         with self._records.write(SYSTEM) as tx:
             receiving.refuse_file(tx, self._new(file), fault)
 
-    def _header(self, content: bytes, peer: Peer | None) -> Header:
+    def _header(self, content: bytes, peer: HospitalSystem | None) -> Header:
         character_set = peer.character_set if peer is not None else None
         return self._headers.read(HeaderRequest(content, _NAME, character_set))
 
@@ -441,7 +443,7 @@ class Importer:
         peer = self._configuration.peer(study.peer)
         with self._records.read() as tx:
             instances = receiving.count_instances(tx, study.id) if study.refused else study.files
-        progress = Progress(study.first_at, study.last_at, instances, study.expected, study.asked_at)
+        progress = ImportProgress(study.first_at, study.last_at, instances, study.expected, study.asked_at)
         uid = study.content.identity.study_uid
         if (
             peer is not None
@@ -471,7 +473,7 @@ class Importer:
 
         self._attempt(study.id, decide, doubt, _INCOMPARABLE)
 
-    def _expected(self, study: ReceivedView, peer: Peer, uid: str) -> int | None:
+    def _expected(self, study: ReceivedView, peer: HospitalSystem, uid: str) -> int | None:
         """How many images a study has, where its source says it at once; one question to each at a time."""
 
         def ask() -> int | None:

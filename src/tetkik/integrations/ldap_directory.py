@@ -32,7 +32,7 @@ _MOST_GROUPS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class DirectoryPerson:
     """An entry of the directory: its name there, its lasting id, and what it is called."""
 
     dn: str
@@ -156,7 +156,7 @@ class Directory:
         finally:
             connection.unbind()
 
-    def _person(self, service: Connection, login: str) -> Person | None:
+    def _person(self, service: Connection, login: str) -> DirectoryPerson | None:
         """The one entry of a login; None where there is none, or more than one."""
         wanted = self._settings.ldap_user_filter.replace("{login}", login)
         entries = self._search(service, wanted, [*_IDS, "displayName", "cn"], 2)
@@ -168,7 +168,7 @@ class Directory:
         if subject is None:
             raise AccessError("The directory gives no entryUUID or objectGUID; let the account read it.")
         name = next((known[name] for name in ("displayname", "cn") if name in known), b"")
-        return Person(str(entry["dn"]), subject, name.decode("utf-8", "replace"))
+        return DirectoryPerson(str(entry["dn"]), subject, name.decode("utf-8", "replace"))
 
     def _groups(self, service: Connection, dn: str) -> frozenset[str]:
         """Names (`cn`) of the groups that have a person as their member; their case does not count; one

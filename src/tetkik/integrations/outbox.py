@@ -25,7 +25,7 @@ from tetkik.integrations.calling import (
     BUSY,
     LONGEST_CALL,
     Answer,
-    Outcome,
+    CallOutcome,
     answer_of_fault,
     client_context,
     http_client,
@@ -35,7 +35,7 @@ from tetkik.integrations.calling import (
 from tetkik.integrations.dicomweb import stow
 from tetkik.integrations.hl7.intake import oru_for
 from tetkik.integrations.hl7.mllp import connected, send_oru
-from tetkik.integrations.systems import Configuration, Peer, ResultForm, Service
+from tetkik.integrations.systems import Configuration, HospitalSystem, ResultForm, Service
 from tetkik.language import Sentence
 from tetkik.privacy.rules import mask
 from tetkik.records.cases.patients import records_of
@@ -78,7 +78,7 @@ class Probe:
 def probe(systems: Configuration, settings: Settings) -> tuple[Probe, ...]:
     """Ask every system: C-ECHO (PS3.4 annex A), a connection for MLLP, the capabilities of FHIR, QIDO-RS."""
 
-    def answer(question: tuple[Peer, str, str, Callable[[], bool]]) -> Probe:
+    def answer(question: tuple[HospitalSystem, str, str, Callable[[], bool]]) -> Probe:
         peer, how, address, ask = question
         try:
             answers = ask()
@@ -92,7 +92,7 @@ def probe(systems: Configuration, settings: Settings) -> tuple[Probe, ...]:
 
 def _questions(
     systems: Configuration, settings: Settings
-) -> Iterator[tuple[Peer, str, str, Callable[[], bool]]]:
+) -> Iterator[tuple[HospitalSystem, str, str, Callable[[], bool]]]:
     for peer in systems.peers:
         if peer.host is not None:
             yield peer, "C-ECHO", f"{peer.host}:{peer.port}", partial(_echoes, systems, peer)
@@ -106,7 +106,7 @@ def _questions(
                 yield peer, how, url, partial(_gives, systems, peer, url, path, settings)
 
 
-def _echoes(systems: Configuration, peer: Peer) -> bool:
+def _echoes(systems: Configuration, peer: HospitalSystem) -> bool:
     from pynetdicom import AE  # costs half a second, and not every installation has it
 
     ae = AE(own_title(systems))
@@ -122,12 +122,12 @@ def _echoes(systems: Configuration, peer: Peer) -> bool:
     return bool(status) and status.Status == 0x0000
 
 
-def _connects(systems: Configuration, peer: Peer) -> bool:
+def _connects(systems: Configuration, peer: HospitalSystem) -> bool:
     with connected(peer, systems.hl7, _SECONDS):
         return True
 
 
-def _gives(systems: Configuration, peer: Peer, url: str, path: str, settings: Settings) -> bool:
+def _gives(systems: Configuration, peer: HospitalSystem, url: str, path: str, settings: Settings) -> bool:
     """Whether it answers a question with success; what it answers is not read, for it names patients."""
     with (
         http_client(systems, peer, url, settings) as client,
@@ -148,7 +148,7 @@ _LONGEST_WAIT = 86_400.0
 
 
 def send_bundle(
-    peer: Peer,
+    peer: HospitalSystem,
     bundle: bytes,
     *,
     headers: Mapping[str, str] = MappingProxyType({}),
@@ -263,9 +263,9 @@ def send_due(
     if due is None:
         return False
     answer = _answer(records, systems, settings, greys, due)
-    given_up = answer.outcome is Outcome.PERMANENT or due.tries >= MOST_TRIES
+    given_up = answer.outcome is CallOutcome.PERMANENT or due.tries >= MOST_TRIES
     state = OutboxState.REFUSED if given_up else OutboxState.WAITING
-    state = OutboxState.SENT if answer.outcome is Outcome.DONE else state
+    state = OutboxState.SENT if answer.outcome is CallOutcome.DONE else state
     for pause in (*_SETTLES, None):
         try:
             _settle(records, due, answer, state)
@@ -355,7 +355,7 @@ def _earlier(tx: Transaction, found: SignedVersion) -> tuple[ReportDocument, ...
     return tuple(before)
 
 
-def _shared_order(order: StoredOrder, peer: Peer) -> OrderContent:
+def _shared_order(order: StoredOrder, peer: HospitalSystem) -> OrderContent:
     """What a system is told of an order: another system's number is none of one that has its own."""
     strange = peer.may(Service.ORDERS) and order.source != peer.name
     return replace(order.content, placer_number="") if strange else order.content
@@ -374,7 +374,7 @@ def _objects(
     document: ReportDocument,
     form: str,
     greys: Greys,
-    peer: Peer,
+    peer: HospitalSystem,
     order: OrderContent | None,
     earlier: Sequence[ReportDocument],
 ) -> tuple[bytes, ...]:
@@ -398,7 +398,7 @@ def _objects(
 
 
 def _sent(
-    systems: Configuration, peer: Peer, form: str, objects: Sequence[bytes], settings: Settings
+    systems: Configuration, peer: HospitalSystem, form: str, objects: Sequence[bytes], settings: Settings
 ) -> Answer:
     """DICOM goes by DICOMweb where the system has an address for it, else by C-STORE."""
     if not objects:

@@ -112,7 +112,7 @@ class Hl7Listener(_Listener):
     port: Port = 2575
 
 
-class Peer(_Part):
+class HospitalSystem(_Part):
     """A system that we know."""
 
     name: Name
@@ -212,7 +212,7 @@ class Send(_Part):
     forms: tuple[ResultForm, ...] = Field(alias="as", min_length=1)
 
 
-class Route(_Part):
+class SystemRoute(_Part):
     """What becomes of a study; an empty condition fits everything."""
 
     sources: tuple[str, ...] = Field(default=(), alias="from")
@@ -234,23 +234,23 @@ class Configuration(_Part):
 
     listen: DicomListener | None = None
     hl7: Hl7Listener | None = None
-    peers: tuple[Peer, ...] = Field(default=(), alias="peer")
-    routes: tuple[Route, ...] = Field(default=(), alias="route")
+    peers: tuple[HospitalSystem, ...] = Field(default=(), alias="peer")
+    routes: tuple[SystemRoute, ...] = Field(default=(), alias="route")
 
-    def peer(self, name: str) -> Peer | None:
+    def peer(self, name: str) -> HospitalSystem | None:
         return next((peer for peer in self.peers if peer.name == name), None)
 
-    def caller(self, address: str, ae_title: str) -> Peer | None:
+    def caller(self, address: str, ae_title: str) -> HospitalSystem | None:
         """Who calls by DICOM: its AE title, from one of its addresses."""
         fitting = (peer for peer in self.peers if peer.ae_title == ae_title and peer.calls_from(address))
         return next(fitting, None)
 
-    def sender(self, address: str) -> Peer | None:
+    def sender(self, address: str) -> HospitalSystem | None:
         """Who calls by MLLP: the first that may send orders from an address."""
         fitting = (peer for peer in self.peers if peer.may(Service.ORDERS) and peer.calls_from(address))
         return next(fitting, None)
 
-    def route(self, source: str, modality: str, body_part: str) -> Route | None:
+    def route(self, source: str, modality: str, body_part: str) -> SystemRoute | None:
         """The first route that fits a study."""
         return next((item for item in self.routes if item.fits(source, modality, body_part)), None)
 
@@ -278,7 +278,7 @@ class Configuration(_Part):
         return self
 
 
-def _overlap(one: Peer, other: Peer) -> bool:
+def _overlap(one: HospitalSystem, other: HospitalSystem) -> bool:
     def meet(a: IPv4Network | IPv6Network, b: IPv4Network | IPv6Network) -> bool:
         return a.version == b.version and a.overlaps(b)
 
@@ -407,7 +407,7 @@ def _listeners(configuration: Configuration) -> Iterator[Sentence]:
             yield Sentence("{section}: by TLS, with a certificate of the caller.", {"section": section})
 
 
-def _peer(peer: Peer) -> Iterator[Sentence]:
+def _peer(peer: HospitalSystem) -> Iterator[Sentence]:
     named = {"name": peer.name}
     if not peer.allow or not peer.addresses:
         yield Sentence("{name} may ask nothing of us.", named)
@@ -446,7 +446,7 @@ def _peer(peer: Peer) -> Iterator[Sentence]:
     yield from _places(peer)
 
 
-def _places(peer: Peer) -> Iterator[Sentence]:
+def _places(peer: HospitalSystem) -> Iterator[Sentence]:
     """Where we call a peer, and how."""
     named: dict[str, object] = {"name": peer.name}
     if peer.host is not None and peer.ae_title is not None:
@@ -464,11 +464,11 @@ def _places(peer: Peer) -> Iterator[Sentence]:
         yield Sentence("{name}: called by DICOM and HL7 without TLS.", named)
 
 
-def _conditions(route: Route) -> str:
+def _conditions(route: SystemRoute) -> str:
     return " · ".join(", ".join(part) for part in (route.sources, route.modality, route.body_part) if part)
 
 
-def _route(route: Route) -> Iterator[Sentence]:
+def _route(route: SystemRoute) -> Iterator[Sentence]:
     values: dict[str, object] = {"study": _conditions(route), "model": route.model}
     values["study"] = values["study"] or Sentence("every study")
     if route.model == "none":

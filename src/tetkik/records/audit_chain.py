@@ -239,7 +239,7 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TrailEntry:
     at: datetime
     actor: Actor
     action: Action
@@ -270,7 +270,7 @@ class Entry:
         return json.dumps(entry, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
-class Columns(NamedTuple):
+class EntryColumns(NamedTuple):
     """What stands of an entry beside its content, to be searched by; it outlives an erasure."""
 
     at: datetime
@@ -285,7 +285,7 @@ class Columns(NamedTuple):
         return "\0".join((self.at.isoformat(), self.action, *ids)).encode()
 
 
-def append(session: Session, vault: Vault, entries: Sequence[Entry]) -> tuple[int, bytes]:
+def append(session: Session, vault: Vault, entries: Sequence[TrailEntry]) -> tuple[int, bytes]:
     """Write entries at the end of the chain; gives that end.
 
     The head stays locked until the transaction ends.
@@ -298,7 +298,7 @@ def append(session: Session, vault: Vault, entries: Sequence[Entry]) -> tuple[in
         content, salt = entry.content(), os.urandom(_SALT)
         digest = digest_of(salt, content)
         seq = head.seq + 1
-        columns = Columns(entry.at, entry.action, entry.actor.user_id, entry.case_id, entry.patient_id)
+        columns = EntryColumns(entry.at, entry.action, entry.actor.user_id, entry.case_id, entry.patient_id)
         chain = chain_of(vault, head.chain, seq, columns, digest)
         row = AuditRow(seq=seq, **columns._asdict(), content=content, salt=salt, digest=digest, chain=chain)
         session.add(row)
@@ -313,7 +313,7 @@ def digest_of(salt: bytes, content: str) -> bytes:
     return hashlib.sha256(salt + content.encode()).digest()
 
 
-def chain_of(vault: Vault, before: bytes, seq: int, columns: Columns, digest: bytes) -> bytes:
+def chain_of(vault: Vault, before: bytes, seq: int, columns: EntryColumns, digest: bytes) -> bytes:
     """The chain value of an entry, from that of the one before."""
     return vault.audit_code(before + seq.to_bytes(8, "big") + digest + columns.packed())
 

@@ -23,7 +23,7 @@ from tetkik.choices import Cipher
 from tetkik.errors import Conflict, NotFound, SettingError, Unavailable, install_line
 from tetkik.records import audit_chain, row_authentication
 from tetkik.records.announcements import Announcement, publish
-from tetkik.records.audit_chain import Action, AnchorFile, Entry, append
+from tetkik.records.audit_chain import Action, AnchorFile, TrailEntry, append
 from tetkik.records.demonstration import mark_as_demonstration, refuse_demonstration
 from tetkik.records.files import FileStore
 from tetkik.records.ids import is_id
@@ -92,7 +92,7 @@ class Transaction:
         self.names = names
         self.encounter_access = encounter_access
         self.renamed: set[str] = set()
-        self.entries: list[Entry] = []
+        self.entries: list[TrailEntry] = []
         self.announcements: list[Announcement] = []
         self._keys: dict[str, Key] = {}
 
@@ -170,7 +170,7 @@ class Transaction:
 
         More `detail` comes in codes and numbers; never a patient's name or words.
         """
-        self.entries.append(Entry(self.now, self.actor, action, case_id, patient_id, object_id, detail))
+        self.entries.append(TrailEntry(self.now, self.actor, action, case_id, patient_id, object_id, detail))
 
     def audit_about(self, action: Action, row: Case | _OfCase, **detail: str | int | bool | None) -> None:
         """The same about a case, or about something of a case."""

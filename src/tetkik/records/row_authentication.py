@@ -24,7 +24,7 @@ from sqlalchemy import Connection, delete, event, select, update
 from sqlalchemy.orm import Mapper, QueryContext, Session, object_session
 
 from tetkik.errors import Forbidden
-from tetkik.records.audit_chain import Action, Entry
+from tetkik.records.audit_chain import Action, TrailEntry
 from tetkik.records.schema import ApiToken, AuditHead, AuditRow, BrowserSession, Invite, Passkey, User
 from tetkik.records.schema.base import Base
 from tetkik.records.vault import Vault
@@ -82,15 +82,15 @@ def delete_rows(session: Session, kind: type[Base], *conditions: Any) -> int:
 
 
 def entries_with_codes(
-    session: Session, entries: Sequence[Entry], at: datetime, actor: Actor
-) -> Sequence[Entry]:
+    session: Session, entries: Sequence[TrailEntry], at: datetime, actor: Actor
+) -> Sequence[TrailEntry]:
     """The entries of a transaction with the codes of the rows that it wrote; another one where none fits."""
     codes = list(session.info.pop(_CODES, {}).items())
     out = list(entries)
     for first in range(0, len(codes), _MOST_CODES):
         free = [place for place, entry in enumerate(out) if entry.action in _ENTRIES and not entry.codes]
         if not free:
-            out.append(Entry(at, actor, Action.USER_CHANGED, None, None, None, {"what": "codes"}))
+            out.append(TrailEntry(at, actor, Action.USER_CHANGED, None, None, None, {"what": "codes"}))
         place = free[-1] if free else -1
         out[place] = replace(out[place], codes=dict(codes[first : first + _MOST_CODES]))
     return out

@@ -60,7 +60,7 @@ _KEPT = ("language", "report_language", "models_dir", "threads", "allow_root", "
 
 
 @dataclass
-class Progress:
+class DemonstrationProgress:
     """What is filled already: steps by name, and the cases that they opened, by the key of the case."""
 
     file: Path
@@ -71,7 +71,7 @@ class Progress:
     full: bool = False
 
     @classmethod
-    def load(cls, folder: Path) -> Progress:
+    def load(cls, folder: Path) -> DemonstrationProgress:
         known = json.loads((folder / MARKER).read_text("utf-8"))
         return cls(folder / MARKER, known["began"], known["done"], known["cases"], known["full"])
 
@@ -104,14 +104,14 @@ def prepare_folder(folder: Path, configured: Path, *, reset: bool) -> None:
         _empty(folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not (folder / MARKER).exists():
-        Progress(folder / MARKER).keep()
+        DemonstrationProgress(folder / MARKER).keep()
     demonstration_model(folder / MODEL)
 
 
 def _is_demonstration(folder: Path) -> bool:
     """Whether a folder has the marker, and no other database beside it."""
     try:
-        Progress.load(folder)
+        DemonstrationProgress.load(folder)
     except (OSError, ValueError, KeyError, TypeError):
         return False
     database = folder / DATABASE
@@ -131,7 +131,7 @@ def _empty(folder: Path) -> None:
     for name in ("files", "tmp", "keys", MODEL):
         if (folder / name).exists():
             shutil.rmtree(folder / name)
-    Progress(folder / MARKER).keep()
+    DemonstrationProgress(folder / MARKER).keep()
 
 
 def demonstration_settings(chosen: Settings, folder: Path, host: str | None) -> Settings:
@@ -239,8 +239,8 @@ def read_first(ctx: Annotated[RequestContext, allowed(Permission.WORKLIST)]) -> 
     return RedirectResponse(f"/read/{case_id}" if case_id else "/worklist", 303)
 
 
-def _progress(context: AppContext) -> Progress:
-    return Progress.load(context.settings.data_dir)
+def _progress(context: AppContext) -> DemonstrationProgress:
+    return DemonstrationProgress.load(context.settings.data_dir)
 
 
 _STEP = 0.1
@@ -259,7 +259,7 @@ class Filler:
         self._records = context.records
         self._decoder = decoder
         self._cases = cases
-        self._progress = Progress.load(context.settings.data_dir)
+        self._progress = DemonstrationProgress.load(context.settings.data_dir)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="demonstration", daemon=True)
 

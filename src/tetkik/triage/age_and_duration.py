@@ -119,7 +119,7 @@ class Duration:
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class ComplaintSubject:
     """Who a complaint is about: the patient's age where stated, whether a child, whether pregnant."""
 
     age: Age | None
@@ -233,7 +233,7 @@ def _child_near(folded: str, match: re.Match[str]) -> bool:
     return bool(_CHILD_RE.search(before) or _CHILD_RE.search(after))
 
 
-def read_person(folded: str) -> Person:
+def read_person(folded: str) -> ComplaintSubject:
     """Who the complaint is about.
 
     Args:
@@ -242,8 +242,8 @@ def read_person(folded: str) -> Person:
     age = read_age(folded)
     pregnant = is_pregnant(folded)
     if age is not None:
-        return Person(age, age.years < ADULT_AGE, pregnant)
-    return Person(None, not pregnant and _names_child(folded), pregnant)
+        return ComplaintSubject(age, age.years < ADULT_AGE, pregnant)
+    return ComplaintSubject(None, not pregnant and _names_child(folded), pregnant)
 
 
 def read_age(folded: str) -> Age | None:

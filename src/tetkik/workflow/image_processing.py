@@ -21,7 +21,7 @@ from tetkik.records.database import Records, Transaction
 from tetkik.records.files import StoredFile
 from tetkik.records.images import images, jobs, runs
 from tetkik.records.images.images import DerivedImageKind, StoredImage
-from tetkik.records.images.jobs import JobKind, Work
+from tetkik.records.images.jobs import ImageJob, JobKind
 from tetkik.records.images.runs import ModelAnswer, ModelRun
 from tetkik.records.reports import drafts, prior_recheck, reviews, signing
 from tetkik.records.reports.draft_marks import as_judged
@@ -60,7 +60,7 @@ _VEIL = 256
 """Longer side of a heatmap, in pixels: the map of a network is far coarser, and a viewer enlarges it."""
 
 
-class Stage(StrEnum):
+class ProcessingStage(StrEnum):
     """How far the work on an image is."""
 
     READING = "reading"
@@ -71,7 +71,7 @@ class Stage(StrEnum):
     KEEPING = "keeping"
 
 
-ReportProgress = Callable[[Stage, str], None]
+ReportProgress = Callable[[ProcessingStage, str], None]
 """Called with each stage, and at `WRITING` with the text of a language model as it comes."""
 
 
@@ -112,7 +112,7 @@ class _StudyContext:
 def read_case_image(
     records: Records,
     settings: Settings,
-    work: Work,
+    work: ImageJob,
     read: Callable[[StoredImage, int | None], Radiograph],
     report_progress: ReportProgress | None = None,
 ) -> None:
@@ -124,12 +124,12 @@ def read_case_image(
     """
     report_progress = report_progress or _ignore_progress
     started = datetime.now(UTC)
-    report_progress(Stage.READING, "")
+    report_progress(ProcessingStage.READING, "")
     with records.read() as tx:
         context = _load_context(tx, work.image_id)
     image = read(context.image, work.frame)
     model = work.model or settings.findings_model
-    report_progress(Stage.FINDING, "")
+    report_progress(ProcessingStage.FINDING, "")
     analysis = _analyse(image, context, model, settings)
     answer = ModelAnswer(
         analysis.result.model, analysis.sha256, started, analysis.result, _frame(work, context.image)
@@ -139,7 +139,7 @@ def read_case_image(
         heats = _stored_heats(tx, context.image, analysis)
     reported = None
     if study is not None:
-        report_progress(Stage.DRAFTING, "")
+        report_progress(ProcessingStage.DRAFTING, "")
         if study.lead.image.id != context.image.id:
             image = read(study.lead.image, study.lead_run.frame if study.lead_run is not None else None)
             analysis = _analyse(image, study.lead, settings.findings_model, settings)
@@ -147,7 +147,7 @@ def read_case_image(
         # The file itself may declare a wrong character set.
         document = replace(reported.document, identity=study.lead.filed)
         reported = replace(reported, document=document)
-    report_progress(Stage.KEEPING, "")
+    report_progress(ProcessingStage.KEEPING, "")
     written(lambda: records.write(SYSTEM), lambda tx: _keep(tx, work, answer, heats, study, reported))
 
 
@@ -156,7 +156,7 @@ def _analyse(image: Radiograph, context: _CaseContext, model: str, settings: Set
     return analyse_image(known, context.image.id, model=model, language=settings.report_language)
 
 
-def _frame(work: Work, image: StoredImage) -> int | None:
+def _frame(work: ImageJob, image: StoredImage) -> int | None:
     """The frame that the work is about; None for an image of one."""
     return (work.frame or image.middle) if image.frames > 1 else None
 
@@ -194,7 +194,7 @@ def _with_age(identity: Identity) -> Identity:
 
 
 def _load_study(
-    tx: Transaction, work: Work, context: _CaseContext, result: FindingsResult
+    tx: Transaction, work: ImageJob, context: _CaseContext, result: FindingsResult
 ) -> _StudyContext | None:
     """The study of an image with the answer just given; None where others of it still wait for a model."""
     image = context.image
@@ -259,7 +259,7 @@ def _draft(
             prior=study.prior,
             technique=study.technique,
             writer=open_model(settings.llm_url),
-            on_text=lambda text: report_progress(Stage.WRITING, text),
+            on_text=lambda text: report_progress(ProcessingStage.WRITING, text),
             with_image=False,
             before_sending=partial(audit_sending, records, SYSTEM, lead.image),
         )
@@ -292,7 +292,7 @@ def _stored_heats(tx: Transaction, image: StoredImage, analysis: ImageAnalysis) 
 
 def _keep(
     tx: Transaction,
-    work: Work,
+    work: ImageJob,
     answer: ModelAnswer,
     heats: Mapping[str, StoredFile],
     study: _StudyContext | None,
@@ -362,7 +362,7 @@ def _compare_again(tx: Transaction, lead: _CaseContext, reported: Reported) -> N
             prior_recheck.recheck(tx, report_id)
 
 
-def record_failure(records: Records, settings: Settings, work: Work, fault: BaseException) -> bool:
+def record_failure(records: Records, settings: Settings, work: ImageJob, fault: BaseException) -> bool:
     """Say why an attempt failed; gives whether the work was given up. A person then reads without a model.
 
     Raises:
@@ -384,7 +384,7 @@ def record_failure(records: Records, settings: Settings, work: Work, fault: Base
     return over
 
 
-def _without_model(tx: Transaction, settings: Settings, work: Work, fault: Sentence) -> None:
+def _without_model(tx: Transaction, settings: Settings, work: ImageJob, fault: Sentence) -> None:
     """Keep that no model answered, and let the other images of the study make its draft.
 
     Without others, an empty draft says why, so that the image does not wait for ever.
@@ -425,5 +425,5 @@ def warm_up(model: str) -> None:
     _ = load_findings_model(model).model.heatmaps
 
 
-def _ignore_progress(_stage: Stage, _text: str) -> None:
+def _ignore_progress(_stage: ProcessingStage, _text: str) -> None:
     """For a caller that shows no progress."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tetkik.integrations.importing import Completion, Progress, may_ask, why_complete
+from tetkik.integrations.importing import Completion, ImportProgress, may_ask, why_complete
 from tetkik.integrations.systems import DicomListener
 
 _AT = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
@@ -28,7 +28,7 @@ _LISTENER = DicomListener(quiet_seconds=60, longest_seconds=5400)
 )
 def test_why_a_study_is_complete(files, expected, quiet, age, why):
     now = _AT + timedelta(seconds=age)
-    progress = Progress(_AT, now - timedelta(seconds=quiet), files, expected, None)
+    progress = ImportProgress(_AT, now - timedelta(seconds=quiet), files, expected, None)
     assert why_complete(progress, now, _LISTENER) is why
 
 
@@ -45,5 +45,5 @@ def test_why_a_study_is_complete(files, expected, quiet, age, why):
 def test_a_source_is_asked_when_it_is_quiet_and_not_too_often(quiet, expected, asked_before, asks):
     now = _AT + timedelta(seconds=100)
     asked_at = now - timedelta(seconds=asked_before) if asked_before is not None else None
-    progress = Progress(_AT, now - timedelta(seconds=quiet), 3, expected, asked_at)
+    progress = ImportProgress(_AT, now - timedelta(seconds=quiet), 3, expected, asked_at)
     assert may_ask(progress, now, _LISTENER) is asks

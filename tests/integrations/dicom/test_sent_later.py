@@ -18,7 +18,7 @@ from tetkik.integrations.dicom.query import FoundStudy
 from tetkik.integrations.dicomweb import DicomwebError
 from tetkik.integrations.importing import Importer
 from tetkik.integrations.listening import imported
-from tetkik.integrations.systems import Configuration, Peer
+from tetkik.integrations.systems import Configuration, HospitalSystem
 from tetkik.records.images import images, received_decisions, receiving
 from tetkik.records.orders import orders
 from tetkik.records.schema import Case, Image, Job, Order
@@ -150,7 +150,7 @@ def test_an_archive_that_was_away_is_asked_again_and_one_that_answered_is_not(on
     systems = Configuration.model_validate({"listen": {}, "peer": [PEER, PACS, other]})
     away, asked = {"pacs"}, []
 
-    def find(_: object, peer: Peer, *more: object) -> tuple[FoundStudy, ...]:
+    def find(_: object, peer: HospitalSystem, *more: object) -> tuple[FoundStudy, ...]:
         asked.append(peer.name)
         if peer.name in away:
             raise query.Unanswered("away")

@@ -9,7 +9,7 @@ import pytest
 
 from tetkik.integrations.hl7.content import load_mapping
 from tetkik.integrations.hl7.intake import Source, take_message
-from tetkik.integrations.systems import Peer, Service
+from tetkik.integrations.systems import HospitalSystem, Service
 from tetkik.language import Language
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
@@ -78,7 +78,7 @@ def orm(
 @pytest.fixture
 def hbys() -> Source:
     """The system that tells of patients."""
-    peer = Peer(name="hbys", allow=(Service.ORDERS,), issuer="HASTANE")
+    peer = HospitalSystem(name="hbys", allow=(Service.ORDERS,), issuer="HASTANE")
     return Source(peer, MAPPING, ZONE, Language.TR)
 
 

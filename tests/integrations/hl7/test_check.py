@@ -16,7 +16,7 @@ from tetkik.cli.app import app
 from tetkik.errors import SettingError
 from tetkik.integrations.hl7.content import load_mapping
 from tetkik.integrations.hl7.intake import oru_for
-from tetkik.integrations.systems import Peer
+from tetkik.integrations.systems import HospitalSystem
 from tetkik.language import Language
 from tetkik.records.orders.orders import OrderContent
 from tetkik.values import ReportState
@@ -136,7 +136,9 @@ def test_a_wrong_mapping_names_the_key(tmp_path: Path, content: str, said: str):
 
 
 def result(own: Path | None = None, order: OrderContent | None = None, **peer: object) -> hl7.Message:
-    known = Peer.model_validate({"name": "hbys", "hl7": "h:1", "mapping": str(own) if own else None, **peer})
+    known = HospitalSystem.model_validate(
+        {"name": "hbys", "hl7": "h:1", "mapping": str(own) if own else None, **peer}
+    )
     codec = "iso8859_9" if known.character_set else "utf-8"
     return hl7.parse(oru_for(known, document(ReportState.FINAL), order).decode(codec))
 

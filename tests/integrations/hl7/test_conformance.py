@@ -11,7 +11,7 @@ from tests.documents.sample import document
 from tests.integrations.hl7.messages import adt, orm
 from tetkik.integrations.hl7.content import EVENTS
 from tetkik.integrations.hl7.intake import Source, oru_for, take_message
-from tetkik.integrations.systems import Peer
+from tetkik.integrations.systems import HospitalSystem
 from tetkik.records.database import Records
 from tetkik.values import ReportState
 
@@ -29,7 +29,7 @@ def test_every_message_that_it_names_is_taken(records: Records, hbys: Source, ki
 
 @pytest.mark.parametrize("version", ["2.3.1", "2.5.1"])
 def test_a_result_has_the_segments_that_it_names(version: str):
-    peer = Peer.model_validate({"name": "hbys", "hl7": "h:1", "hl7_version": version})
+    peer = HospitalSystem.model_validate({"name": "hbys", "hl7": "h:1", "hl7_version": version})
     sent = hl7.parse(oru_for(peer, document(ReportState.FINAL, department="Acil")).decode())
     named = PAGE.partition("## Sent")[2].partition("## Character")[0]
     stated = [line.split("|")[1].strip() for line in named.splitlines() if line.startswith("| ")][2:]

@@ -20,12 +20,12 @@ from structlog.testing import capture_logs
 from tests.documents.sample import document
 from tests.integrations.hl7.messages import adt, person_of
 from tests.ports import free_port
-from tetkik.integrations.calling import Outcome
+from tetkik.integrations.calling import CallOutcome
 from tetkik.integrations.hl7 import mllp
 from tetkik.integrations.hl7.intake import oru_for
 from tetkik.integrations.hl7.mllp import send_oru, serve_mllp
 from tetkik.integrations.listening import bound
-from tetkik.integrations.systems import Configuration, Peer
+from tetkik.integrations.systems import Configuration, HospitalSystem
 from tetkik.records.database import Records
 from tetkik.settings import Settings
 from tetkik.values import ReportState
@@ -256,8 +256,8 @@ def receiver(answer: Callable[[hl7.Message], str | None], got: list[hl7.Message]
         yield port
 
 
-def peer_at(port: int, **more: Any) -> Peer:
-    return Peer.model_validate({"name": "hbys", "hl7": f"127.0.0.1:{port}", **more})
+def peer_at(port: int, **more: Any) -> HospitalSystem:
+    return HospitalSystem.model_validate({"name": "hbys", "hl7": f"127.0.0.1:{port}", **more})
 
 
 def test_a_report_is_sent_and_its_acknowledgment_is_kept():
@@ -265,7 +265,7 @@ def test_a_report_is_sent_and_its_acknowledgment_is_kept():
     with receiver(lambda message: str(message.create_ack("AA")), got) as port:
         message = oru_for(peer_at(port), document(ReportState.FINAL))
         answer = send_oru(peer_at(port), message)
-    assert (answer.outcome, answer.status) == (Outcome.DONE, "AA")
+    assert (answer.outcome, answer.status) == (CallOutcome.DONE, "AA")
     (received,) = got
     assert str(received.segment("MSH")[9]) == "ORU^R01^ORU_R01" and str(received.segment("OBR")[25]) == "F"
 
@@ -308,12 +308,12 @@ def test_what_a_receiver_says_decides_what_follows(text: str | None, outcome: st
 
 def test_nobody_there_is_transient():
     answer = send_oru(peer_at(free_port()), adt())
-    assert (answer.outcome, answer.status) == (Outcome.TRANSIENT, "ConnectionRefusedError")
+    assert (answer.outcome, answer.status) == (CallOutcome.TRANSIENT, "ConnectionRefusedError")
     assert answer.for_all
 
 
 def test_a_receiver_that_says_nothing_is_not_waited_for():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         answer = send_oru(peer_at(silent.getsockname()[1]), adt(), seconds=0.2)
-    assert (answer.outcome, answer.status) == (Outcome.TRANSIENT, "TimeoutError")
+    assert (answer.outcome, answer.status) == (CallOutcome.TRANSIENT, "TimeoutError")
     assert not answer.for_all  # it may be this message alone that it cannot digest

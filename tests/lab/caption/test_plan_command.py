@@ -21,7 +21,7 @@ from tetkik.lab.caption.training.plan import (
     CONTEXT,
     GIB,
     ROCOV2_ROWS,
-    Card,
+    GpuCard,
     Plan,
     _Planner,
     plan_evaluation,
@@ -43,7 +43,7 @@ def roomy(base: str) -> Plan:
 
 
 def small_card(monkeypatch: pytest.MonkeyPatch, memory: int) -> str:
-    monkeypatch.setattr(planning, "card_of", lambda name: Card(str(name), memory))
+    monkeypatch.setattr(planning, "card_of", lambda name: GpuCard(str(name), memory))
     return "small"
 
 
@@ -117,7 +117,7 @@ def test_the_first_pass_must_fit_too(base, monkeypatch):
     setting = plan_training(options, None, "16GB").setting
     setting = replace(setting, before=setting.before + setting.total)
     assert setting.most == setting.first > setting.total
-    planner = _Planner(None, Card("small", setting.total), 4)
+    planner = _Planner(None, GpuCard("small", setting.total), 4)
     assert not planner.fits(setting)
 
 

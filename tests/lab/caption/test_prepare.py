@@ -31,7 +31,7 @@ from tetkik.lab.caption import decoding
 from tetkik.lab.caption.decoding import Failed, Outcome, decode, decode_content
 from tetkik.lab.caption.duplicates import Likeness
 from tetkik.lab.caption.prepare import PrepareOptions, prepare
-from tetkik.lab.caption.prepared import CaptionRow, Reason, Split, open_prepared
+from tetkik.lab.caption.prepared import CaptionRow, LeftOutReason, Split, open_prepared
 from tetkik.lab.caption.sources import open_source, set_aside
 from tetkik.lab.caption.sources.opening import HeldBytes
 from tetkik.settings import settings
@@ -91,7 +91,7 @@ def test_files_stored_as_rgb_are_counted_apart_from_those_in_colour(tmp_path):
     assert part.kept == 6
     only, without = run(source, tmp_path / "rgb", replace(IN_ONE, rgb_only=True))
     assert only.splits[0].kept == len(without.part(Split.TRAIN)) == 4
-    assert only.left_out == {Reason.NOT_RGB: 2}
+    assert only.left_out == {LeftOutReason.NOT_RGB: 2}
     assert only.splits[0].tally.rgb == 4
     assert {row["detail"] for row in listed(tmp_path / "rgb" / "left_out.csv")} == {"L"}
 
@@ -164,7 +164,7 @@ def test_what_cannot_be_used_costs_itself_alone(tmp_path, monkeypatch):
         ("folder", "unreadable"), ("gone", "no_file"), ("out", "unsafe_name"), ("blank", "no_caption"),
         ("good", "repeated"), ("late", "no_split"),
     }  # fmt: skip
-    assert report.left_out[Reason.UNREADABLE] == 5
+    assert report.left_out[LeftOutReason.UNREADABLE] == 5
     assert str(tmp_path) not in (tmp_path / "out" / "prepared.json").read_text()
 
 
@@ -204,7 +204,7 @@ def test_a_picture_in_two_splits_stays_in_the_later(tmp_path):
     assert prepared.part(Split.TEST).ids == ("t",)
     assert prepared.part(Split.VALID).ids == ("v",)
     assert prepared.part(Split.TRAIN).ids == ("4", "5")
-    assert report.left_out == {Reason.COPY: 3}
+    assert report.left_out == {LeftOutReason.COPY: 3}
     assert report.duplicates == {Likeness.SAME: 2, Likeness.NEAR: 1, Likeness.ALIKE: 0, Likeness.CAPTION: 0}
     assert report.crossing_groups == 0
     prints = {split: set(prepared.part(split).prints.tolist()) for split in Split}
@@ -248,7 +248,7 @@ def test_a_long_caption_in_two_splits_stays_in_the_later(tmp_path):
     source = table(tmp_path, rows)
     report, prepared = run(source, tmp_path / "out")
     assert report.duplicates[Likeness.CAPTION] == 1
-    assert report.left_out == {Reason.SAID: 1}
+    assert report.left_out == {LeftOutReason.SAID: 1}
     assert prepared.part(Split.TRAIN).ids == ("c",)
     _, prepared = run(source, tmp_path / "kept", replace(IN_ONE, keep_duplicates=True))
     train, test = prepared.part(Split.TRAIN), prepared.part(Split.TEST)

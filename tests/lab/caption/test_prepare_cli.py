@@ -12,7 +12,7 @@ from tests.templates import translations
 from tetkik.cli import main
 from tetkik.cli.caption import app
 from tetkik.lab.caption.duplicates import Likeness
-from tetkik.lab.caption.prepared import Reason, Split, open_prepared
+from tetkik.lab.caption.prepared import LeftOutReason, Split, open_prepared
 from tetkik.lab.caption.sources.opening import ROCOV2_PUBLISHED
 
 COUNTS = {"train": 6, "valid": 2, "test": 3}
@@ -112,7 +112,7 @@ def test_a_source_that_is_none_is_one_sentence(tmp_path, monkeypatch, capsys, so
 def test_what_is_said_by_a_name_has_a_turkish_twin():
     known = {english for _, english, _ in translations()}
     steps = ("training images", "validation images", "test images")
-    said = [*(reason.value for reason in Reason), *(likeness.value for likeness in Likeness), *steps]
+    said = [*(reason.value for reason in LeftOutReason), *(likeness.value for likeness in Likeness), *steps]
     assert [sentence for sentence in said if sentence not in known] == []
 
 

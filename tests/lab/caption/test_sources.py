@@ -23,7 +23,7 @@ from tests.lab.caption.layouts import (
 )
 from tetkik.errors import DataError, InputError, UsageError
 from tetkik.files import inside
-from tetkik.lab.caption.prepared import CaptionRow, LeftOut, Reason, Split
+from tetkik.lab.caption.prepared import CaptionRow, LeftOut, LeftOutReason, Split
 from tetkik.lab.caption.sources import SourceKind, open_source, set_aside
 from tetkik.settings import settings
 
@@ -80,7 +80,7 @@ def test_an_id_that_is_a_path_is_left_out(tmp_path):
         folder / "train_captions.csv", ("ID", "Caption"), [("../secret", "x"), ("a/b", "y"), ("C:\\x", "z")]
     )
     found = list(open_source(folder).rows(Split.TRAIN))
-    assert [item.reason for item in found if isinstance(item, LeftOut)] == [Reason.UNSAFE_NAME] * 3
+    assert [item.reason for item in found if isinstance(item, LeftOut)] == [LeftOutReason.UNSAFE_NAME] * 3
 
 
 def test_members_of_a_zip_with_tricks_in_their_names_are_not_looked_at(tmp_path):
@@ -154,7 +154,7 @@ def test_a_parquet_row_may_name_a_file_and_no_other_folder(tmp_path):
     assert isinstance(first, CaptionRow)
     assert first.read() == encoded(drawn(3))
     assert isinstance(second, LeftOut)
-    assert second.reason is Reason.UNSAFE_NAME
+    assert second.reason is LeftOutReason.UNSAFE_NAME
     assert isinstance(third, CaptionRow)
     with pytest.raises(FileNotFoundError):
         third.read()
@@ -221,9 +221,9 @@ def test_a_table_of_files(tmp_path, delimiter):
     assert [row.id for row in rows_of(source, Split.VALID)] == ["b"]
     (outside,) = source.rows(Split.TEST)
     assert isinstance(outside, LeftOut)
-    assert outside.reason is Reason.UNSAFE_NAME
+    assert outside.reason is LeftOutReason.UNSAFE_NAME
     assert [(item.id, item.split, item.reason) for item in source.unplaced] == [
-        ("d", "holdout", Reason.NO_SPLIT)
+        ("d", "holdout", LeftOutReason.NO_SPLIT)
     ]
 
 

@@ -17,7 +17,7 @@ from tetkik.lab.caption.training.nonfinite import listed, nonfinite_features, no
 from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind, StopBy
 from tetkik.lab.caption.training.run import LOSS, MEASURED
 from tetkik.lab.caption.training.trainer import WINDOW
-from tetkik.lab.caption.training.tuning import TRIAL_COLUMNS, Epoch, Trial, candidates, tuned
+from tetkik.lab.caption.training.tuning import TRIAL_COLUMNS, CaptionTrial, Epoch, candidates, tuned
 from tetkik.lab.engine.batches import bucketed_steps, prefetched
 from tetkik.lab.engine.charts import training_curves
 from tetkik.lab.engine.checkpoint import WorkFolder
@@ -177,7 +177,7 @@ def test_the_best_candidate_wins_by_what_is_watched(tmp_path):
     rates = [item.learning_rate for item in candidates(options)]
     assert best.learning_rate == max(rates) and best.epochs == 3
     assert [epochs for _, epochs in asked] == [1] * 4 + [3]
-    assert trials[0] == Trial(2e-4, 16, 0.05, 0.0, 1, 2e-4, 2e-4, 0.1, 2)
+    assert trials[0] == CaptionTrial(2e-4, 16, 0.05, 0.0, 1, 2e-4, 2e-4, 0.1, 2)
     # Trials done are not done again.
     assert tuned(options, work, run) == (best, trials) and len(asked) == 5
     by_loss, _ = tuned(CaptionTraining(tune=4, epochs=3), WorkFolder(tmp_path / "other"), run, keep=False)

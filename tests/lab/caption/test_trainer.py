@@ -26,7 +26,7 @@ from tetkik.lab.caption.training.trainer import (
 )
 from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.precision import Precision, accelerator_for
-from tetkik.lab.engine.trainer import Stopped
+from tetkik.lab.engine.trainer import TrainingStopped
 
 CALM = AdapterOptions(rank=4, alpha=8, dropout=0.0)
 CPU = torch.device("cpu")
@@ -236,7 +236,7 @@ def test_a_stop_keeps_the_step_and_the_rest_is_as_if_there_had_been_none(course,
         return tell
 
     for captions in stopped_at:
-        with pytest.raises(Stopped, match="--resume"):
+        with pytest.raises(TrainingStopped, match="--resume"):
             trainer.run(stop_at(captions))
         trainer, network = course(work, **changes)
         assert trainer._state.step == captions

@@ -23,7 +23,7 @@ from tetkik.findings.predict import load_findings
 from tetkik.lab.engine.learned_rows import LearnedRows
 from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.lab.engine.results import LearnedReport
-from tetkik.lab.findings.calibration import SOURCE_CARD, Calibrated, CalibrationOptions, _fitted
+from tetkik.lab.findings.calibration import SOURCE_CARD, CalibrationOptions, CalibrationResult, _fitted
 from tetkik.lab.findings.data import match_learned, read_pictures
 from tetkik.lab.findings.evaluate import judge
 from tetkik.lab.findings.summaries import Unscored
@@ -201,7 +201,9 @@ def test_a_model_without_a_calibration_gets_one_where_there_are_cases(done, tmp_
 
 def test_that_a_model_does_not_tell_all_is_said_beside_what_it_tells(done, capsys):
     told = LearnedReport(LearnedTreatment.SEPARATE, 9, 2, 0, complete=False)
-    _show_of_calibrate(Calibrated(done.new, "old", 7, 7, told, 0, Unscored({}, 0, 0, gated=False), (), ()))
+    _show_of_calibrate(
+        CalibrationResult(done.new, "old", 7, 7, told, 0, Unscored({}, 0, 0, gated=False), (), ())
+    )
     said = " ".join(capsys.readouterr().out.split())
     assert "2 of the 9 rows are among those that old learned" in said
     assert "does not tell which rows the model that it was trained from had learned" in said

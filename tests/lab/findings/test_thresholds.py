@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tetkik.lab.findings.thresholds import Decisions, Rule, choose_precise, choose_threshold
+from tetkik.lab.findings.thresholds import Decisions, ThresholdRule, choose_precise, choose_threshold
 
 ROWS = st.lists(st.tuples(st.integers(0, 1_000_000), st.booleans()), min_size=2, max_size=40)
 
@@ -16,19 +16,19 @@ def arrays(rows: list[tuple[int, bool]]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([a / 1_000_000 for a, _ in rows]), np.array([b for _, b in rows])
 
 
-def worth(values: np.ndarray, positive: np.ndarray, threshold: float, rule: Rule) -> float:
+def worth(values: np.ndarray, positive: np.ndarray, threshold: float, rule: ThresholdRule) -> float:
     decisions = Decisions.of(values >= threshold, positive)
     assert decisions.sensitivity is not None and decisions.specificity is not None
     match rule:
-        case Rule.YOUDEN:
+        case ThresholdRule.YOUDEN:
             return decisions.sensitivity + decisions.specificity
-        case Rule.F1:
+        case ThresholdRule.F1:
             return decisions.f1 or 0.0
         case _:
             return decisions.specificity if decisions.sensitivity >= 0.8 else -1.0
 
 
-@pytest.mark.parametrize("rule", list(Rule))
+@pytest.mark.parametrize("rule", list(ThresholdRule))
 @given(rows=ROWS)
 @example(rows=[(999_999, False), (1_000_000, True)])
 @settings(max_examples=60, deadline=None)
@@ -45,13 +45,13 @@ def test_no_other_threshold_is_better(rule, rows):
 
 def test_a_threshold_lies_between_two_rows():
     values, positive = np.array([0.1, 0.2, 0.6, 0.9]), np.array([False, False, True, True])
-    for rule in Rule:
+    for rule in ThresholdRule:
         assert choose_threshold(values, positive, rule) == pytest.approx(0.4)
 
 
 def test_neighbours_closer_than_the_last_decimal_do_not_lose_the_row():
     values = np.array([0.3, 0.3000004, 0.9])
-    threshold = choose_threshold(values, np.array([False, True, True]), Rule.SENSITIVITY, 1.0)
+    threshold = choose_threshold(values, np.array([False, True, True]), ThresholdRule.SENSITIVITY, 1.0)
     assert threshold is not None and threshold <= 0.3000004
 
 

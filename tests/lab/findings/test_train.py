@@ -33,7 +33,7 @@ from tetkik.imaging.read import read_image
 from tetkik.lab.engine.learned_rows import Pictures, read_learned
 from tetkik.lab.engine.precision import Precision, accelerator_for
 from tetkik.lab.engine.session import log_folder
-from tetkik.lab.engine.trainer import Stopped
+from tetkik.lab.engine.trainer import TrainingStopped
 from tetkik.lab.findings.data import LabelledImages, match_learned, read_labels
 from tetkik.lab.findings.train import train_findings
 from tetkik.lab.findings.training.bundle import learned_rows
@@ -241,7 +241,7 @@ def test_a_stop_keeps_everything_and_leaves_no_bundle(images, tmp_path):
             signal.raise_signal(signal.SIGINT)
 
     out, options = tmp_path / "model", quick_options(folds=2, epochs=1)
-    with pytest.raises(Stopped, match="--resume"):
+    with pytest.raises(TrainingStopped, match="--resume"):
         train_findings(images, out, options, tell)
     assert not out.exists()
     train_findings(images, out, replace(options, resume=True), silent)

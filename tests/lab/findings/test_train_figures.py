@@ -11,7 +11,7 @@ from tetkik.errors import DataError
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.findings.evaluate import evaluate
 from tetkik.lab.findings.summaries import metrics_of, source_metrics
-from tetkik.lab.findings.thresholds import Rule
+from tetkik.lab.findings.thresholds import ThresholdRule
 from tetkik.lab.findings.training.data import check_learnable, count_labels, mask_unlearnable
 from tetkik.lab.findings.training.held_out import (
     HeldOut,
@@ -91,15 +91,17 @@ def judged_example(seed=0, rows=400):
 def test_the_rows_that_are_reported_choose_nothing():
     scores, truth, groups = judged_example()
     fold, labels = (groups % 4).astype(np.int64), ("Mass", "Edema", "Nodule")
-    probability, called, stated = cross_calibrated(scores, truth, fold, labels, labels[:2], Rule.YOUDEN)
+    probability, called, stated = cross_calibrated(
+        scores, truth, fold, labels, labels[:2], ThresholdRule.YOUDEN
+    )
     mine = fold == 2
-    points = OperatingPoints.fitted(scores[~mine], truth[~mine], labels, labels[:2], Rule.YOUDEN)
+    points = OperatingPoints.fitted(scores[~mine], truth[~mine], labels, labels[:2], ThresholdRule.YOUDEN)
     own_probability, own_called, own_stated = decide(scores[mine], labels, points)
     np.testing.assert_array_equal(probability[mine], own_probability)
     np.testing.assert_array_equal(called[mine], own_called)
     np.testing.assert_array_equal(stated[mine], own_stated)
     turned = np.where(mine[:, None], np.where(truth < 0, -1, 1 - truth), truth).astype(np.int8)
-    again, _, _ = cross_calibrated(scores, turned, fold, labels, labels[:2], Rule.YOUDEN)
+    again, _, _ = cross_calibrated(scores, turned, fold, labels, labels[:2], ThresholdRule.YOUDEN)
     np.testing.assert_array_equal(again[mine], probability[mine])
 
 
@@ -107,7 +109,7 @@ def test_a_label_of_which_too_little_is_known_or_whose_scores_mislead_gets_no_th
     scores, truth, _ = judged_example()
     scores[:, 1] = 1 - scores[:, 1]
     points = OperatingPoints.fitted(
-        scores, truth, ("Mass", "Edema", "Nodule"), ("Mass", "Edema"), Rule.YOUDEN
+        scores, truth, ("Mass", "Edema", "Nodule"), ("Mass", "Edema"), ThresholdRule.YOUDEN
     )
     assert set(points.thresholds) == set(points.calibration) == {"Mass"}
 
@@ -115,7 +117,9 @@ def test_a_label_of_which_too_little_is_known_or_whose_scores_mislead_gets_no_th
 def example_held_out():
     scores, truth, groups = judged_example()
     labels = ("Mass", "Edema", "Nodule")
-    probability, called, stated = cross_calibrated(scores, truth, groups % 4, labels, labels[:2], Rule.YOUDEN)
+    probability, called, stated = cross_calibrated(
+        scores, truth, groups % 4, labels, labels[:2], ThresholdRule.YOUDEN
+    )
     source = tuple("ab"[row % 2] for row in range(len(scores)))
     return HeldOut(labels, np.arange(len(scores)), truth, groups, source, scores, probability, called, stated)
 

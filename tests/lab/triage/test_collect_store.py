@@ -18,7 +18,7 @@ from tetkik.lab.triage.collect import Site
 from tetkik.lab.triage.collect.store import (
     Journal,
     LostQuestion,
-    Outcome,
+    PageOutcome,
     PageRecord,
     Row,
     Store,
@@ -127,7 +127,7 @@ def test_dead_pages_end_a_section_until_the_next_run(tmp_path: Path) -> None:
         store.record(PAGE)
         for number in (2, 3, 4):
             assert next_page(COUNTED, store, store.pages["goz", number - 1]) is not None
-            store.record(replace(PAGE, number=number, outcome=Outcome.FAILED, reason="HTTP 500"))
+            store.record(replace(PAGE, number=number, outcome=PageOutcome.FAILED, reason="HTTP 500"))
         assert next_page(COUNTED, store, store.pages["goz", 4]) is None
         return [ref.number for ref in first_pages(COUNTED, store)]
 
@@ -157,7 +157,7 @@ def test_no_section_is_followed_for_ever(tmp_path: Path) -> None:
 
 
 COUNTED = Site(**description(sections={"goz": "Göz"}))
-PAGE = PageRecord("goz", 1, COUNTED.page_url("goz", 1), Outcome.DONE, mark="a")
+PAGE = PageRecord("goz", 1, COUNTED.page_url("goz", 1), PageOutcome.DONE, mark="a")
 
 
 def with_store(folder: Path, work: Callable[[Store], Any]) -> Any:

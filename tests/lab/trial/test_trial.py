@@ -22,7 +22,7 @@ from tetkik.lab.findings.training.decoded_images import decode_image
 from tetkik.lab.trial.checklists import CLAIM, DECIDE_AI, UNKNOWN
 from tetkik.lab.trial.evaluate import decide, evaluate_trial, judge_limit, parts_of, read_reports, read_truth
 from tetkik.lab.trial.journal import Journal, LabelLimit, Limits, needed_for, plan, read_limits
-from tetkik.lab.trial.results import Check, Decision
+from tetkik.lab.trial.results import Check, TrialDecision
 from tetkik.lab.trial.run import Archive, begin, run_trial
 from tetkik.lab.trial.trial_page import write_trial
 from tetkik.language import Language
@@ -59,7 +59,7 @@ def test_figures_are_those_of_the_reports(archive, blobs, limits, tmp_path):
     assert effusion.specificity == pytest.approx(11 / 12)
     patients = np.arange(24)[np.array(FOUND_IN)] // 2
     assert effusion.sensitivity_ci == share_interval(np.array(CALLED)[np.array(FOUND_IN)], patients)
-    assert result.decision is Decision.GO
+    assert result.decision is TrialDecision.GO
     assert {part.dimension for part in result.parts} == {"site", "device", "sex", "quarter"}
     assert result.counts.reports == result.counts.studies == 24
 
@@ -93,7 +93,7 @@ def test_an_interrupted_run_goes_on(archive, blobs, limits, tmp_path):
     with (tmp_path / "out" / "images.jsonl").open("ab") as file:
         file.write("Ş".encode()[:1])
     partial = evaluate_trial(Journal.open(tmp_path / "out"))
-    assert partial.counts.images == 7 and partial.decision is Decision.OPEN
+    assert partial.counts.images == 7 and partial.decision is TrialDecision.OPEN
     seen = []
     source, journal = start(tmp_path / "out", archive, blobs, limits)
     run_trial(blobs, source, journal, workers=0, progress=lambda _step, done, _total: seen.append(done))
@@ -122,7 +122,7 @@ def test_a_bad_file_costs_itself_alone(blobs, limits, tmp_path):
     assert result.checks[0].value == 2 / 4  # what could not be read is not answered
     assert "1 file could not be read and names no study" in said(result)
     assert result.per_label["Effusion"].specificity == 0.0  # one film of it shows a blob
-    assert result.decision is Decision.OPEN
+    assert result.decision is TrialDecision.OPEN
 
 
 def test_limits_cannot_be_changed_once_a_trial_began(archive, blobs, limits, tmp_path):
@@ -184,22 +184,22 @@ def test_another_model_or_table_does_not_go_on(archive, blobs, limits, tmp_path,
 
 @pytest.mark.parametrize(
     ("low", "high", "decision"),
-    [(0.8, 0.9, Decision.GO), (0.7, 0.9, Decision.OPEN), (0.6, 0.79, Decision.NO_GO)],
+    [(0.8, 0.9, TrialDecision.GO), (0.7, 0.9, TrialDecision.OPEN), (0.6, 0.79, TrialDecision.NO_GO)],
 )
 def test_a_decision_needs_the_whole_interval(low, high, decision):
     assert judge_limit(0.8, Interval(low, high)) is decision
-    assert judge_limit(0.8, Interval(low, high), enough=False) is Decision.OPEN
+    assert judge_limit(0.8, Interval(low, high), enough=False) is TrialDecision.OPEN
 
 
 def test_one_missed_limit_is_no_go_and_an_unfinished_run_never_go():
-    go, no_go, undecided = (Check("auroc", "", 0.8, 0.9, None, 1, one) for one in Decision)
-    assert decide([go, undecided, no_go]) is Decision.NO_GO
-    assert decide([go, undecided]) is Decision.OPEN
-    assert decide([go]) is Decision.GO
-    assert decide([go], finished=False) is Decision.OPEN
+    go, no_go, undecided = (Check("auroc", "", 0.8, 0.9, None, 1, one) for one in TrialDecision)
+    assert decide([go, undecided, no_go]) is TrialDecision.NO_GO
+    assert decide([go, undecided]) is TrialDecision.OPEN
+    assert decide([go]) is TrialDecision.GO
+    assert decide([go], finished=False) is TrialDecision.OPEN
     part = replace(undecided, part="site/A")
-    assert decide([go, part]) is Decision.GO
-    assert decide([go, replace(no_go, part="site/A")]) is Decision.NO_GO
+    assert decide([go, part]) is TrialDecision.GO
+    assert decide([go, replace(no_go, part="site/A")]) is TrialDecision.NO_GO
 
 
 RULES = Limits(model="m", limits={"Effusion": LabelLimit()})

@@ -10,7 +10,7 @@ import pytest
 from tests.lab.trial.archives import said
 from tetkik.errors import DataError, UsageError
 from tetkik.lab.trial.evaluate import evaluate_trial, read_reports
-from tetkik.lab.trial.results import Decision
+from tetkik.lab.trial.results import TrialDecision
 from tetkik.lab.trial.run import begin
 from tetkik.lab.trial.trial_page import write_trial
 from tetkik.language import Language
@@ -81,10 +81,10 @@ def test_every_part_is_listed_with_its_own_decision(answered, limits):
     journal.limits = replace(limits, limits=parts)
     result = evaluate_trial(journal)
     assert {check.part: (check.decision, check.n) for check in result.checks if check.part} == {
-        "site/A": (Decision.OPEN, 40),  # its interval holds the limit
-        "site/B": (Decision.OPEN, 10),  # too few
+        "site/A": (TrialDecision.OPEN, 40),  # its interval holds the limit
+        "site/B": (TrialDecision.OPEN, 10),  # too few
     }
-    assert result.decision is Decision.GO
+    assert result.decision is TrialDecision.GO
     assert said(result).startswith("Go: ") and "2 of 2 parts are not decided" in said(result)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tetkik.records import serialization
-from tetkik.records.audit_chain import Columns, chain_of, digest_of
+from tetkik.records.audit_chain import EntryColumns, chain_of, digest_of
 from tetkik.records.reports.versions import Sealed
 from tetkik.records.reports.withdrawal_queries import WithdrawalStatement
 
@@ -51,7 +51,7 @@ def test_its_entry_in_the_trail_holds(name):
     digest = digest_of(bytes.fromhex(entry.salt), entry.content)
     assert digest.hex() == entry.digest
     before = bytes.fromhex(entry.before)
-    chain = chain_of(vault, before, entry.seq, Columns(datetime.fromisoformat(at), *columns), digest)
+    chain = chain_of(vault, before, entry.seq, EntryColumns(datetime.fromisoformat(at), *columns), digest)
     assert chain.hex() == entry.chain
     assert json.loads(entry.content)["detail"]["verification"] == stored.verification
 

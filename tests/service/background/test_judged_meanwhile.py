@@ -13,7 +13,7 @@ from tetkik.records.reports import drafts
 from tetkik.records.reports.report_inputs import material_of
 from tetkik.records.schema import Report
 from tetkik.values import Judgement, Priority
-from tetkik.workflow.image_processing import Stage, read_case_image
+from tetkik.workflow.image_processing import ProcessingStage, read_case_image
 
 
 def test_a_draft_compares_with_what_was_judged_while_it_was_written(tmp_path):
@@ -31,8 +31,8 @@ def test_a_draft_compares_with_what_was_judged_while_it_was_written(tmp_path):
         work = take_job(tx, "test")
     assert work is not None
 
-    def judge(stage: Stage, _text: str) -> None:
-        if stage is Stage.KEEPING:
+    def judge(stage: ProcessingStage, _text: str) -> None:
+        if stage is ProcessingStage.KEEPING:
             with records.write(room.reader) as tx:
                 drafts.judge(tx, earlier.report_id, earlier.revision, "Effusion", Judgement.ADDED)
 

@@ -15,7 +15,7 @@ from tetkik.records.images import images, jobs, runs
 from tetkik.records.images.jobs import JobKind
 from tetkik.settings import settings
 from tetkik.values import SYSTEM, Priority, Role
-from tetkik.workflow.image_processing import Stage, read_case_image
+from tetkik.workflow.image_processing import ProcessingStage, read_case_image
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_run_ends_with_the_bundle_that_it_began_with(app_context, tmp_path):
         assert work is not None
 
         def import_anew(stage, _text):
-            if stage is Stage.DRAFTING and len(shas) == 1:
+            if stage is ProcessingStage.DRAFTING and len(shas) == 1:
                 shas.append(imported(tmp_path, "2.0"))
 
         read_case_image(app_context.records, app_context.settings, work, lambda *_: radiograph(), import_anew)

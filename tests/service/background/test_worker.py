@@ -43,7 +43,7 @@ from tetkik.service.studies.upload import Upload
 from tetkik.settings import settings
 from tetkik.values import SYSTEM, BasisKind, CaseState, JobState, Judgement, Priority, Role, RunState
 from tetkik.workflow import image_processing, reports
-from tetkik.workflow.image_processing import Stage, read_case_image, record_failure
+from tetkik.workflow.image_processing import ProcessingStage, read_case_image, record_failure
 
 
 @pytest.fixture
@@ -109,7 +109,12 @@ def test_everything_that_a_model_says_is_kept(both_hospitals):
         machine.pixels,
         lambda stage, text: stages.append(stage),
     )
-    assert stages == [Stage.READING, Stage.FINDING, Stage.DRAFTING, Stage.KEEPING]
+    assert stages == [
+        ProcessingStage.READING,
+        ProcessingStage.FINDING,
+        ProcessingStage.DRAFTING,
+        ProcessingStage.KEEPING,
+    ]
     with app_context.records.read() as tx:
         run = runs.load_latest_run(tx, image.id)
         assert run is not None and run.state is RunState.DONE and len(run.bundle_sha256) == 64
@@ -249,7 +254,7 @@ def test_a_lost_lease_keeps_nothing(both_hospitals):
     work = take(app_context)
 
     def lose(stage, _text):
-        if stage is Stage.KEEPING:
+        if stage is ProcessingStage.KEEPING:
             with app_context.records.write(SYSTEM) as tx:
                 jobs.requeue_abandoned(tx, lambda name: False)
 

@@ -23,7 +23,7 @@ from tests.records.pictured import film
 from tests.service.kit import count, make_context, opened_session, served, sign_in
 from tests.service.zips import cd, directory, two_films, zipped
 from tetkik.errors import InputError
-from tetkik.imaging.read import Kind, kind_of
+from tetkik.imaging.read import ImageKind, kind_of
 from tetkik.records.images import images
 from tetkik.records.schema.cases import Blob, Case, Image, Patient
 from tetkik.records.schema.models import Job
@@ -319,9 +319,9 @@ def test_every_cut_of_an_archive_is_told_in_a_sentence():
 
 
 def test_what_a_file_is_its_beginning_says():
-    assert kind_of(film(0)[:1024]) is Kind.DICOM and kind_of(film(0)[132:1156]) is Kind.DICOM
-    assert kind_of(directory()) is Kind.OTHER and kind_of(b"") is Kind.OTHER
-    assert kind_of(zipped([("a", b"x")])) is Kind.ARCHIVE and kind_of(b"\x7fELF\2") is Kind.PROGRAM
+    assert kind_of(film(0)[:1024]) is ImageKind.DICOM and kind_of(film(0)[132:1156]) is ImageKind.DICOM
+    assert kind_of(directory()) is ImageKind.OTHER and kind_of(b"") is ImageKind.OTHER
+    assert kind_of(zipped([("a", b"x")])) is ImageKind.ARCHIVE and kind_of(b"\x7fELF\2") is ImageKind.PROGRAM
 
 
 # `kill -9` in the middle of a zip: what was answered as kept is kept, and sent again nothing doubles.

@@ -43,15 +43,15 @@ from tetkik.cli.tables import (
 )
 from tetkik.errors import UsageError
 from tetkik.lab.engine.options import LearnedTreatment
-from tetkik.lab.findings.thresholds import Rule
+from tetkik.lab.findings.thresholds import ThresholdRule
 from tetkik.language import Sentence
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from tetkik.lab.engine.learned_rows import LearnedMatch
-    from tetkik.lab.findings.calibration import Calibrated
-    from tetkik.lab.findings.comparison import ComparedSet, Comparison
+    from tetkik.lab.findings.calibration import CalibrationResult
+    from tetkik.lab.findings.comparison import ComparedSet, FindingsComparison
     from tetkik.lab.findings.data import LabelledImages
     from tetkik.lab.findings.predictions import Predictions
     from tetkik.lab.findings.reference import ReferenceImages
@@ -315,7 +315,9 @@ def calibrate(
     images: Images = None,
     sources: Sources = None,
     known: Known = None,
-    rule: Annotated[Rule, option("What makes a label's threshold the best.", "--threshold")] = Rule.YOUDEN,
+    rule: Annotated[
+        ThresholdRule, option("What makes a label's threshold the best.", "--threshold")
+    ] = ThresholdRule.YOUDEN,
     min_positives: Annotated[
         int,
         option("Patients or groups known each way below which a label keeps what it had.", min=1),
@@ -346,9 +348,9 @@ def calibrate(
         print_line("The model is in {path}.", path=done.bundle.path)
 
 
-def _show_of_calibrate(done: Calibrated) -> None:
+def _show_of_calibrate(done: CalibrationResult) -> None:
     from tetkik.lab.engine.results import around
-    from tetkik.lab.findings.calibration import Change
+    from tetkik.lab.findings.calibration import CalibrationChange
 
     out.print(
         Text(done.bundle.manifest.name, style="bold"),
@@ -359,9 +361,9 @@ def _show_of_calibrate(done: Calibrated) -> None:
     say_list(around((), [done.learned], [done.source]))
     if done.same_patient:
         note("Other images of the same patients left out: {count}.", count=done.same_patient)
-    if kept := done.of(Change.KEPT):
+    if kept := done.of(CalibrationChange.KEPT):
         note("Too few cases; they keep what they had: {labels}.", labels=", ".join(kept))
-    if lost := done.of(Change.NOT_ASSESSED):
+    if lost := done.of(CalibrationChange.NOT_ASSESSED):
         warn(
             "The scores of these labels do not tell the images apart, so they are no longer assessed: "
             "{labels}.",
@@ -369,14 +371,14 @@ def _show_of_calibrate(done: Calibrated) -> None:
         )
 
 
-def _labels_of_calibrate(done: Calibrated) -> Table:
-    from tetkik.lab.findings.calibration import Change
+def _labels_of_calibrate(done: CalibrationResult) -> Table:
+    from tetkik.lab.findings.calibration import CalibrationChange
     from tetkik.values import label_name
 
     titles = ("n+", "n−", t("threshold before"), t("threshold"), t("sensitivity"), t("specificity"))
     made = table(t("finding"), *titles, t("stated from"), t("ruled out"))
     for item in done.labels:
-        if item.change is Change.CALIBRATED:
+        if item.change is CalibrationChange.CALIBRATED:
             after = item.after
             assert after is not None
             found = map(item.figures.get, ("sensitivity", "specificity"))
@@ -467,7 +469,7 @@ def _answerer(model: str, workers: int | None, *, gate: bool) -> _Answerer:
     return score
 
 
-def _show_of_compare(comparison: Comparison) -> None:
+def _show_of_compare(comparison: FindingsComparison) -> None:
     out.print(Text(f"A  {comparison.first}"))
     out.print(Text(f"B  {comparison.second}"))
     out.print()
@@ -487,7 +489,7 @@ def _show_of_compare(comparison: Comparison) -> None:
     say_list(comparison.conclusion)
 
 
-def _title(part: ComparedSet, comparison: Comparison) -> str:
+def _title(part: ComparedSet, comparison: FindingsComparison) -> str:
     return t("all sets, pooled") if part is comparison.pooled else part.name
 
 

@@ -45,7 +45,7 @@ from tetkik.settings import settings
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tetkik.lab.triage.comparison import Comparison
+    from tetkik.lab.triage.comparison import TriageComparison
     from tetkik.lab.triage.summaries import Evaluation
 
 Data = Annotated[Path, argument("A CSV file with the columns text and label.", "DATA.csv")]
@@ -237,7 +237,7 @@ def compare(
         _show_of_compare(comparison)
 
 
-def _show_of_compare(comparison: Comparison) -> None:
+def _show_of_compare(comparison: TriageComparison) -> None:
     out.print(Text(t("{n} complaints", n=comparison.n), style="dim"))
     out.print()
     figures = table(t("model"), t("accuracy"), t("95%"), t("Macro-F1"), t("95%"))

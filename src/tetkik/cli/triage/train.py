@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tetkik.lab.triage.linear.train import LinearOptions
 
 
-class Kind(StrEnum):
+class ModelFamily(StrEnum):
     """Family of models."""
 
     LINEAR = "linear"
@@ -39,12 +39,12 @@ def train(
     *,
     folder: BundleFolder,
     kind: Annotated[
-        Kind,
+        ModelFamily,
         option(
             "A linear model, a transformer, or a model of urgency; epochs, tuning, precision and processes "
             "are the transformer's."
         ),
-    ] = Kind.LINEAR,
+    ] = ModelFamily.LINEAR,
     all_labels: Annotated[
         bool, option("Learn every label of the table, not only the 15 departments.")
     ] = False,
@@ -57,9 +57,9 @@ def train(
     from tetkik.lab.triage.data import read_complaints, read_invented
 
     check_output_folder(folder, options.id)
-    if options.tracker is not Tracker.NONE and kind is not Kind.TRANSFORMER:
+    if options.tracker is not Tracker.NONE and kind is not ModelFamily.TRANSFORMER:
         note("A linear model has no epochs to log; --tracker is for transformers.")
-    if kind is Kind.URGENCY:
+    if kind is ModelFamily.URGENCY:
         _say(_urgency(data, folder, options, assess=assess))
         return
     complaints = read_complaints(data, labels=None if all_labels else DEPARTMENTS)
@@ -67,7 +67,7 @@ def train(
     more = read_invented(invented, labels=set(complaints.labels)) if invented else None
     with progress(t("train")) as report, writing(folder):
         tell = report
-        if kind is Kind.LINEAR:
+        if kind is ModelFamily.LINEAR:
             if options.tune:
                 note("The linear model always chooses its settings itself; --tune is for transformers.")
             from tetkik.lab.triage.linear.train import LinearOptions

@@ -24,7 +24,7 @@ from tetkik.bundle.manifest import Task
 from tetkik.errors import InputError, OutputError, TetkikError
 from tetkik.findings.predict import BATCH, Findings, Preprocessed, PreprocessWorker, Study
 from tetkik.findings.predict import load_model as load_findings_model
-from tetkik.fleet.bulk.run import Entries, Job, Storage, damaged, unreachable
+from tetkik.fleet.bulk.run import BulkJob, Entries, Storage, damaged, unreachable
 from tetkik.imaging.image_source import StoredContent
 from tetkik.settings import cores, settings
 from tetkik.triage.predict import Triage, load_triage
@@ -63,7 +63,7 @@ class Scorer(Protocol):
 
 
 @cache
-def open_scorer(job: Job, threads: int) -> Scorer:
+def open_scorer(job: BulkJob, threads: int) -> Scorer:
     """The model of the run, loaded once in each process.
 
     Raises:
@@ -84,7 +84,7 @@ def open_scorer(job: Job, threads: int) -> Scorer:
     return FindingsScorer(job, findings, decoder, images)
 
 
-def score_batch(job: Job, scorer: Scorer, entries: Any) -> bytes:
+def score_batch(job: BulkJob, scorer: Scorer, entries: Any) -> bytes:
     """The rows of a part, one for each entry of the list, as the bytes of a Parquet file.
 
     Args:
@@ -116,7 +116,7 @@ def score_batch(job: Job, scorer: Scorer, entries: Any) -> bytes:
 
 @dataclass(frozen=True)
 class TriageScorer:
-    job: Job
+    job: BulkJob
     triage: Triage
 
     @property
@@ -155,7 +155,7 @@ class TriageScorer:
 
 @dataclass(frozen=True)
 class FindingsScorer:
-    job: Job
+    job: BulkJob
     findings: Findings
     decoder: PreprocessWorker
     """A process of its own: a file that crashes its decoder costs one row."""
@@ -267,7 +267,7 @@ class LocalRunner:
         self.threads = max(1, cores() // self.processes)
 
     def __call__(
-        self, job: Job, entries: Callable[[int], Entries], parts: Sequence[int]
+        self, job: BulkJob, entries: Callable[[int], Entries], parts: Sequence[int]
     ) -> Iterator[tuple[int, bytes]]:
         """As `Runner`.
 
@@ -304,7 +304,7 @@ def checked(part: int, answer: bytes | str) -> tuple[int, bytes]:
     return part, answer
 
 
-def scored(job: Job, threads: int, entries: Entries) -> bytes | str:
+def scored(job: BulkJob, threads: int, entries: Entries) -> bytes | str:
     """The rows of a part, or the sentence that says why there are none; in whatever process."""
     try:
         return score_batch(job, open_scorer(job, threads), entries)

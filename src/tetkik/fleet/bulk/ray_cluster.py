@@ -12,7 +12,7 @@ from typing import Any
 
 from tetkik.errors import InputError, OutputError, UsageError
 from tetkik.fleet.bulk.local import checked, scored
-from tetkik.fleet.bulk.run import Entries, Job, as_bytes, from_bytes
+from tetkik.fleet.bulk.run import BulkJob, Entries, as_bytes, from_bytes
 from tetkik.fleet.ray_port import asks_for_token
 
 _WAVE = 2000
@@ -29,7 +29,7 @@ class RayRunner:
         self._ray = ray
 
     def __call__(
-        self, job: Job, entries: Callable[[int], Entries], parts: Sequence[int]
+        self, job: BulkJob, entries: Callable[[int], Entries], parts: Sequence[int]
     ) -> Iterator[tuple[int, bytes]]:
         """As `Runner`.
 
@@ -40,7 +40,7 @@ class RayRunner:
         while wave := list(islice(remaining, _WAVE)):
             yield from self._wave(job, [{"part": part, "rows": as_bytes(entries(part))} for part in wave])
 
-    def _wave(self, job: Job, items: list[dict[str, object]]) -> Iterator[tuple[int, bytes]]:
+    def _wave(self, job: BulkJob, items: list[dict[str, object]]) -> Iterator[tuple[int, bytes]]:
         from ray import data
 
         context = data.DataContext.get_current()
@@ -74,7 +74,7 @@ class RayRunner:
 class Actor:
     """A process of a node; the first part loads the model."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: BulkJob) -> None:
         self._job = job
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:

@@ -181,7 +181,7 @@ ANSWER_SETTINGS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class BulkJob:
     """One run.
 
     Attributes:
@@ -249,7 +249,7 @@ def make_job(
     images: str | None = None,
     column: str | None = None,
     device: Device | None = None,
-) -> Job:
+) -> BulkJob:
     """The run over what `input_` names, a folder, a table or `s3://…`, with the settings of this process.
 
     Raises:
@@ -265,7 +265,7 @@ def make_job(
     values = tuple(
         (one, str(value)) for one in ANSWER_SETTINGS if (value := getattr(chosen, one)) is not None
     )
-    return Job(
+    return BulkJob(
         task=task,
         input=location,
         images=base,
@@ -309,7 +309,7 @@ _BATCH = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BulkEntry:
     """A row of the list, without its number."""
 
     source: str
@@ -321,7 +321,7 @@ class Entry:
     error: str | None = None
 
 
-def write_listing(job: Job, target: IO[bytes], part_rows: int) -> int:
+def write_listing(job: BulkJob, target: IO[bytes], part_rows: int) -> int:
     """List the inputs as Parquet, in row groups of `part_rows`; the number of inputs.
 
     Raises:
@@ -343,7 +343,7 @@ def write_listing(job: Job, target: IO[bytes], part_rows: int) -> int:
     return count
 
 
-def entries(job: Job) -> Iterator[Entry]:
+def entries(job: BulkJob) -> Iterator[BulkEntry]:
     """Every input, in order; an entry with an error for a table, or a row of one, that cannot be read."""
     storage = job.input.open()
     try:
@@ -358,29 +358,29 @@ def entries(job: Job) -> Iterator[Entry]:
             if ending.endswith(TABLES[:1] if images and name else TABLES):
                 yield from _table(job, storage, name, shown)
             elif images and not ending.endswith((*_NO_IMAGES, "dicomdir")):
-                yield Entry(shown, path=name)
+                yield BulkEntry(shown, path=name)
     except OSError as error:
         raise (file_fault(error) if storage.local else unreachable(job.input.address)) from None
 
 
-def _table(job: Job, storage: Storage, name: str, shown: str) -> Iterator[Entry]:
+def _table(job: BulkJob, storage: Storage, name: str, shown: str) -> Iterator[BulkEntry]:
     try:
         if shown.lower().endswith(TABLES[0]):
             yield from _parquet(job, storage, name, shown)
         else:
             yield from _csv(job, storage, name, shown)
     except DataError as fault:  # what came before it is listed
-        yield Entry(shown, error=_sentence(job, fault))
+        yield BulkEntry(shown, error=_sentence(job, fault))
 
 
-def _csv(job: Job, storage: Storage, name: str, shown: str) -> Iterator[Entry]:
+def _csv(job: BulkJob, storage: Storage, name: str, shown: str) -> Iterator[BulkEntry]:
     column = job.column or ("text" if job.task is Task.TRIAGE else "path")
     with storage.stream(name) as file:
         for number, row in enumerate(each_row(job.shown(shown), (column,), cast(RawIOBase, file))):
             yield _cell(job, shown, number, row if isinstance(row, DataError) else row[0])
 
 
-def _parquet(job: Job, storage: Storage, name: str, shown: str) -> Iterator[Entry]:
+def _parquet(job: BulkJob, storage: Storage, name: str, shown: str) -> Iterator[BulkEntry]:
     try:
         with storage.random_access(name) as opened, parquet.ParquetFile(opened) as file:
             column, packed = _column(job, file.schema_arrow, shown)
@@ -388,7 +388,7 @@ def _parquet(job: Job, storage: Storage, name: str, shown: str) -> Iterator[Entr
             if packed:
                 for group in range(file.num_row_groups):
                     for _ in range(file.metadata.row_group(group).num_rows):
-                        yield Entry(shown, number, path=name, group=group, column=column)
+                        yield BulkEntry(shown, number, path=name, group=group, column=column)
                         number += 1
                 return
             for batch in file.iter_batches(_BATCH, columns=[column]):
@@ -403,7 +403,7 @@ def damaged(shown: str) -> DataError:
     return DataError("{path} is damaged or cut short; fetch it again.", path=shown)
 
 
-def _column(job: Job, schema: Any, shown: str) -> tuple[str, bool]:
+def _column(job: BulkJob, schema: Any, shown: str) -> tuple[str, bool]:
     """The column that is read, and whether it holds images and not their paths."""
     known = _TEXT_COLUMNS if job.task is Task.TRIAGE else (*_IMAGE_COLUMNS, *_PATH_COLUMNS)
     for name in (job.column,) if job.column else known:
@@ -429,23 +429,23 @@ def _holds_bytes(kind: Any) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _cell(job: Job, shown: str, number: int, value: str | DataError | None) -> Entry:
+def _cell(job: BulkJob, shown: str, number: int, value: str | DataError | None) -> BulkEntry:
     if isinstance(value, DataError):
-        return Entry(shown, number, error=_sentence(job, value))
+        return BulkEntry(shown, number, error=_sentence(job, value))
     if job.task is Task.TRIAGE and value is not None:
-        return Entry(shown, number, text=value)
+        return BulkEntry(shown, number, text=value)
     path = inside(value or "")
     if path is not None:
-        return Entry(shown, number, path=path)
+        return BulkEntry(shown, number, path=path)
     fault = DataError(
         "Row {row} of {path} has no text and no path below the folder of the images; correct it.",
         row=number + 1,
         path=job.shown(shown),
     )
-    return Entry(shown, number, error=_sentence(job, fault))
+    return BulkEntry(shown, number, error=_sentence(job, fault))
 
 
-def _sentence(job: Job, fault: TetkikError) -> str:
+def _sentence(job: BulkJob, fault: TetkikError) -> str:
     return fault.in_language(job.language)
 
 
@@ -453,7 +453,7 @@ MANIFEST, LISTING, KEY = "manifest.json", "inputs.parquet", "paths.key"
 _PRIVATE = 0o600
 
 
-class Manifest(BaseModel):
+class BulkManifest(BaseModel):
     """What a folder of parts was made of. Unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -482,7 +482,7 @@ class Runner(Protocol):
     """Scores parts somewhere; one that it lost it leaves out, and is asked for it again."""
 
     def __call__(
-        self, job: Job, entries: Callable[[int], Entries], parts: Sequence[int]
+        self, job: BulkJob, entries: Callable[[int], Entries], parts: Sequence[int]
     ) -> Iterator[tuple[int, bytes]]:
         """The parts' numbers, in any order, with their rows as Parquet."""
 
@@ -499,7 +499,7 @@ class BulkResult:
 
 
 def run_bulk(
-    job: Job,
+    job: BulkJob,
     out: Path,
     runner: Runner,
     *,
@@ -557,8 +557,8 @@ def run_bulk(
     return BulkResult(manifest.rows, errors, manifest.parts, kept)
 
 
-def _wanted(job: Job, hash_paths: bool) -> Manifest:
-    return Manifest(
+def _wanted(job: BulkJob, hash_paths: bool) -> BulkManifest:
+    return BulkManifest(
         task=job.task.value,
         input=job.input.address,
         images=job.images.address,
@@ -572,10 +572,10 @@ def _wanted(job: Job, hash_paths: bool) -> Manifest:
     )
 
 
-def _earlier(job: Job, out: Path, hash_paths: bool) -> Manifest | None:
+def _earlier(job: BulkJob, out: Path, hash_paths: bool) -> BulkManifest | None:
     """The manifest in `out`, where that is one of the same run; None where nothing is there."""
     try:
-        found = Manifest.model_validate_json((out / MANIFEST).read_bytes())
+        found = BulkManifest.model_validate_json((out / MANIFEST).read_bytes())
     except FileNotFoundError:
         if {path.name for path in out.iterdir() if not path.name.startswith(".")} - {LISTING, KEY}:
             raise OutputError(
@@ -587,7 +587,7 @@ def _earlier(job: Job, out: Path, hash_paths: bool) -> Manifest | None:
             "{path} is damaged or of another Tetkik; choose another --out.", path=out / MANIFEST
         ) from None
     wanted = _wanted(job, hash_paths)
-    for name in Manifest.model_fields:
+    for name in BulkManifest.model_fields:
         before, now = getattr(found, name), getattr(wanted, name)
         if name not in {"rows", "parts", "complete"} and before != now:
             raise UsageError(
@@ -600,7 +600,7 @@ def _earlier(job: Job, out: Path, hash_paths: bool) -> Manifest | None:
     return found
 
 
-def _begin(job: Job, out: Path, part_rows: int, hash_paths: bool) -> Manifest:
+def _begin(job: BulkJob, out: Path, part_rows: int, hash_paths: bool) -> BulkManifest:
     with written_whole(out / LISTING, mode=_PRIVATE) as file:
         rows = write_listing(job, file, part_rows)
     parts = parquet.read_metadata(out / LISTING).num_row_groups
@@ -609,7 +609,7 @@ def _begin(job: Job, out: Path, part_rows: int, hash_paths: bool) -> Manifest:
     return manifest
 
 
-def _write(out: Path, manifest: Manifest) -> None:
+def _write(out: Path, manifest: BulkManifest) -> None:
     with written_whole(out / MANIFEST, mode=_PRIVATE) as file:
         file.write(manifest.model_dump_json(indent=2).encode() + b"\n")
 

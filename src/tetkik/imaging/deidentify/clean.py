@@ -20,10 +20,10 @@ from tetkik._version import __version__
 from tetkik.imaging.deidentify.pixels import TABLES, clean_binary
 from tetkik.imaging.deidentify.profile import (
     CODES,
-    Action,
     Options,
-    Profile,
     Secret,
+    TagAction,
+    TagProfile,
     basic_profile,
     clean_code,
     is_technical,
@@ -161,7 +161,7 @@ OWN_WORDS = " ".join(("REMOVED tetkik DICOM PS3.15 basic profile YES MODIFIED", 
 class Cleaner:
     """The table, the choices, the key, and what names the patient of one file."""
 
-    profile: Profile
+    profile: TagProfile
     options: Options
     secret: Secret
     traces: PatientIdentifiers
@@ -195,13 +195,13 @@ class Cleaner:
         if self.options.shift_dates and vr in ("DA", "DT", "TM") and tag not in _BIRTH:
             return self._moved(element, action)
         match action:
-            case Action.REMOVE:
+            case TagAction.REMOVE:
                 return None
-            case Action.EMPTY:
+            case TagAction.EMPTY:
                 return _with(element, Sequence() if vr == "SQ" else None)
-            case Action.DUMMY:
+            case TagAction.DUMMY:
                 return self._dummy(element)
-            case Action.UID:
+            case TagAction.UID:
                 return self._replaced(element)
         if vr == "SQ":
             for item in element.value:
@@ -275,14 +275,14 @@ class Cleaner:
         other = [uid if uid in UID_dictionary else self.secret.uid(uid) for uid in values_of(element)]
         return _with(element, other if len(other) > 1 else other[0])
 
-    def _moved(self, element: DataElement, action: Action) -> DataElement | None:
+    def _moved(self, element: DataElement, action: TagAction) -> DataElement | None:
         shift = self.secret.shift(self.patient)
         moved = [shifted(value, element.VR, shift) for value in values_of(element)]
         if all(value is not None for value in moved):
             return _with(element, moved if len(moved) > 1 else moved[0])
-        if action is Action.REMOVE:
+        if action is TagAction.REMOVE:
             return None
-        return _with(element, _DUMMIES[element.VR] if action is Action.DUMMY else "")
+        return _with(element, _DUMMIES[element.VR] if action is TagAction.DUMMY else "")
 
     def mark(self, dataset: Dataset) -> None:
         """Say in `dataset` what was done (PS3.15, E.1.1; PS3.16, CID 7050)."""

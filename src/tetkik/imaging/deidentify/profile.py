@@ -29,7 +29,7 @@ _STANDARD_FILE_GROUPS = (0x0000, 0x0002, 0x0004)
 _TEXT_THAT_MAY_SAY_ANYTHING = frozenset({"AE", "LT", "ST", "UC", "UR", "UT", "UN"})
 
 
-class Action(Enum):
+class TagAction(Enum):
     """What becomes of a data element."""
 
     KEEP = auto()
@@ -45,9 +45,9 @@ class Action(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class TagProfile:
     edition: str
-    actions: dict[int, Action]
+    actions: dict[int, TagAction]
     characteristics: frozenset[int]
     identifiers: frozenset[str]
     """Keywords of what names a patient besides names, which is looked for in all that stays."""
@@ -61,7 +61,7 @@ class Profile:
             return False
         return tag.group & 0xFF00 not in (0x5000, 0x6000) and dictionary_has_tag(tag)
 
-    def action(self, tag: BaseTag, vr: str) -> Action:
+    def action(self, tag: BaseTag, vr: str) -> TagAction:
         """What becomes of the element `tag` that the file says is a `vr`.
 
         Stricter than the table where the table is silent: what no dictionary knows, contradicts its
@@ -69,38 +69,38 @@ class Profile:
         that is not the standard's own replaced.
         """
         if not self.knows(tag):
-            return Action.REMOVE
+            return TagAction.REMOVE
         stated = self.actions.get(int(tag))
-        if stated is not None and stated is not Action.KEEP:
+        if stated is not None and stated is not TagAction.KEEP:
             return stated
         if vr not in dictionary_VR(tag).split(" or ") or vr in _TEXT_THAT_MAY_SAY_ANYTHING:
-            return Action.REMOVE
+            return TagAction.REMOVE
         if vr in ("DA", "DT", "TM"):
-            return Action.REMOVE
-        return {"PN": Action.EMPTY, "UI": Action.UID}.get(vr, Action.KEEP)
+            return TagAction.REMOVE
+        return {"PN": TagAction.EMPTY, "UI": TagAction.UID}.get(vr, TagAction.KEEP)
 
 
 _ACTIONS = {
-    "X": Action.REMOVE,
-    "Z": Action.EMPTY,
-    "XZ": Action.EMPTY,
-    "D": Action.DUMMY,
-    "ZD": Action.DUMMY,
-    "XD": Action.DUMMY,
-    "XZD": Action.DUMMY,
-    "U": Action.UID,
-    "XZU": Action.KEEP,
+    "X": TagAction.REMOVE,
+    "Z": TagAction.EMPTY,
+    "XZ": TagAction.EMPTY,
+    "D": TagAction.DUMMY,
+    "ZD": TagAction.DUMMY,
+    "XD": TagAction.DUMMY,
+    "XZD": TagAction.DUMMY,
+    "U": TagAction.UID,
+    "XZU": TagAction.KEEP,
 }
 
 
 @cache
-def basic_profile() -> Profile:
+def basic_profile() -> TagProfile:
     """The Basic Application Level Confidentiality Profile."""
     text = resources.files("tetkik.imaging.deidentify").joinpath("profile.toml").read_text("utf-8")
     table = tomllib.loads(text)
     actions = {_tag(keyword): action for name, action in _ACTIONS.items() for keyword in table[name]}
     kept = frozenset(_tag(keyword) for keyword in table["patient_characteristics"])
-    return Profile(table["edition"], actions, kept, frozenset(table["identifiers"]))
+    return TagProfile(table["edition"], actions, kept, frozenset(table["identifiers"]))
 
 
 def _tag(keyword: str) -> int:

@@ -62,7 +62,7 @@ class GatePrediction:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class GateLimits:
     """From which probability on the gate says what; `sure` overrules a tag that contradicts it."""
 
     accept: float = 0.8
@@ -82,7 +82,7 @@ class Classifier:
         try:
             if manifest.labels != OUTPUTS:
                 raise ValueError("labels")
-            self.limits = Limits(**manifest.thresholds)
+            self.limits = GateLimits(**manifest.thresholds)
             self.preprocessing = Preprocessing.from_json(manifest.preprocessing)
             graph = bundle.file("model.onnx").read_bytes()
             # A network this small loses more in handing work to threads than it gains.
@@ -163,7 +163,7 @@ class ModalityGroup(Enum):
     """No tag, or one that stands for several kinds, such as a secondary capture."""
 
 
-class Part(Enum):
+class BodyPart(Enum):
     """Which part of the body."""
 
     CHEST = auto()
@@ -179,7 +179,7 @@ class TagClaims:
 
     modality_group: ModalityGroup
     modality: str
-    part: Part
+    part: BodyPart
     lateral: bool
     mixed_views: bool
 
@@ -188,7 +188,7 @@ class TagClaims:
 class _Vocabulary:
     modality_groups: dict[str, ModalityGroup]
     sop_classes: dict[str, str]
-    parts: dict[Part, re.Pattern[str]]
+    parts: dict[BodyPart, re.Pattern[str]]
     frontal: re.Pattern[str]
     lateral: re.Pattern[str]
 
@@ -228,11 +228,11 @@ def _modality_group(modality: str) -> ModalityGroup:
     return _vocabulary().modality_groups.get(modality, ModalityGroup.OTHER)
 
 
-def _part(body_part: list[str], described: list[str]) -> Part:
+def _part(body_part: list[str], described: list[str]) -> BodyPart:
     """The one part that is named; a body part and a description that disagree say nothing."""
     parts = _vocabulary().parts.items()
     named = {part for tokens in (body_part, described) for part, words in parts if _any_in(words, tokens)}
-    return named.pop() if len(named) == 1 else Part.UNKNOWN
+    return named.pop() if len(named) == 1 else BodyPart.UNKNOWN
 
 
 @cache
@@ -243,7 +243,8 @@ def _vocabulary() -> _Vocabulary:
         modality_groups={code: group for group in groups for code in table["modality"][group.name.lower()]},
         sop_classes=table["sop_class"],
         parts={
-            part: _pattern(table["part"][part.name.lower()]) for part in (Part.CHEST, Part.HEAD, Part.OTHER)
+            part: _pattern(table["part"][part.name.lower()])
+            for part in (BodyPart.CHEST, BodyPart.HEAD, BodyPart.OTHER)
         },
         frontal=_pattern(table["view"]["frontal"]),
         lateral=_pattern(table["view"]["lateral"]),
@@ -322,7 +323,7 @@ def _some_pixels(image: Radiograph) -> NDArray[np.uint8] | NDArray[np.uint16]:
 
 COLOURFUL = 0.1
 """From here on (`Radiograph.colour`) a picture is taken for one in colour, not for a tinted film."""
-_PARTS = {Route.CHEST: Part.CHEST, Route.BRAIN_MRI: Part.HEAD}
+_PARTS = {Route.CHEST: BodyPart.CHEST, Route.BRAIN_MRI: BodyPart.HEAD}
 _ROUTES = {
     ModalityGroup.PROJECTION: (Route.CHEST,),
     ModalityGroup.MAGNETIC: (Route.BRAIN_MRI,),
@@ -352,7 +353,11 @@ def judge(
         return GateResult(
             None, (Reason(Flaw.NOT_A_RADIOGRAPH, Sentence(_WRONG_MODALITY, {"modality": claims.modality})),)
         )
-    if claims.lateral and claims.part is Part.CHEST and claims.modality_group is not ModalityGroup.MAGNETIC:
+    if (
+        claims.lateral
+        and claims.part is BodyPart.CHEST
+        and claims.modality_group is not ModalityGroup.MAGNETIC
+    ):
         # The network was taught frontal films alone: what it would say of this one means nothing.
         return GateResult(Route.CHEST, (_LATERAL, *size_flaws(image)))
     classifier = classifier or built_in()
@@ -374,14 +379,14 @@ _GRAVITY = {flaw: place for place, flaw in enumerate(Flaw)}
 
 
 def _route(
-    image: Radiograph, claims: TagClaims, seen: GatePrediction, limits: Limits
+    image: Radiograph, claims: TagClaims, seen: GatePrediction, limits: GateLimits
 ) -> tuple[Route | None, tuple[Reason, ...]]:
     """The route, with a doubt or, where there is none, the refusal."""
     possible = _ROUTES[claims.modality_group]
     route = max(possible, key=lambda name: seen.routes[name])
     chance = seen.routes[route]
     named = claims.part is _PARTS[route]
-    against = (claims.part is not Part.UNKNOWN and not named) or (
+    against = (claims.part is not BodyPart.UNKNOWN and not named) or (
         image.colour >= COLOURFUL and not image.degraded
     )
     accept = limits.accept if route is Route.CHEST else limits.accept_brain
@@ -390,7 +395,7 @@ def _route(
         return None, (Reason(Flaw.NOT_A_RADIOGRAPH, _why_not(claims, named)),)
     if route is Route.CHEST and is_page(image):
         return None, (Reason(Flaw.NOT_A_RADIOGRAPH, _PAGE),)
-    if against and claims.part is not Part.UNKNOWN:
+    if against and claims.part is not BodyPart.UNKNOWN:
         return route, (Reason(Flaw.DOUBTFUL, _OTHER_PART),)
     if chance < limits.sure or against or claims.mixed_views:
         return route, (Reason(Flaw.DOUBTFUL, _DOUBTS[route]),)
@@ -410,7 +415,7 @@ _PAGE = Sentence("The picture looks like a document or a screen; send the film i
 
 
 def _why_not(claims: TagClaims, named: bool) -> Sentence:
-    if named or claims.part is Part.UNKNOWN:
+    if named or claims.part is BodyPart.UNKNOWN:
         return Sentence(
             "The picture looks like neither a frontal chest radiograph nor a slice of a brain MRI; check "
             "that it is the right file."
@@ -421,7 +426,9 @@ def _why_not(claims: TagClaims, named: bool) -> Sentence:
     )
 
 
-def _pose_flaws(route: Route, claims: TagClaims, seen: GatePrediction, limits: Limits) -> Iterator[Reason]:
+def _pose_flaws(
+    route: Route, claims: TagClaims, seen: GatePrediction, limits: GateLimits
+) -> Iterator[Reason]:
     """How the image was taken, stored or cut. A brain slice may be shown from any side: no pose is wrong."""
     if seen.inverted >= limits.inverted:
         yield Reason(

@@ -32,7 +32,7 @@ from pynetdicom.transport import (
 from tetkik.integrations.calling import server_context
 from tetkik.integrations.dicom.commitment import STORAGE_CLASSES, Commitment, offered
 from tetkik.integrations.dicom.spool import NoRoom, Origin, Receiving, Spool, now
-from tetkik.integrations.systems import Configuration, Peer, Service
+from tetkik.integrations.systems import Configuration, HospitalSystem, Service
 
 # pynetdicom within bounds: what a peer sends is read with a deadline, and never more than it may be.
 #
@@ -197,7 +197,7 @@ LOCAL_LIMIT = (0x02, 0x03, 0x02)
 _HANDSHAKE_SECONDS = 10
 _UID = re.compile(r"[0-9.]{1,64}")
 
-Worklist = Callable[[Event, Peer], Iterator[tuple[int, Any]]]
+Worklist = Callable[[Event, HospitalSystem], Iterator[tuple[int, Any]]]
 """Answers a C-FIND of the modality worklist: statuses with their data sets (pynetdicom, EVT_C_FIND)."""
 log = structlog.get_logger()
 
@@ -345,9 +345,9 @@ class Acceptor:
         yield from self._worklist(event, peer_of(event.assoc))
 
 
-def peer_of(assoc: Any) -> Peer:
+def peer_of(assoc: Any) -> HospitalSystem:
     """Who is at the other end of an association that was accepted."""
-    peer: Peer = assoc.peer
+    peer: HospitalSystem = assoc.peer
     return peer
 
 

@@ -15,7 +15,7 @@ from pynetdicom.presentation import AllStoragePresentationContexts, Presentation
 
 from tetkik.integrations.calling import client_context
 from tetkik.integrations.dicom.spool import Spool
-from tetkik.integrations.systems import Configuration, Peer, Service
+from tetkik.integrations.systems import Configuration, HospitalSystem, Service
 
 # What we offer who calls us by DICOM: SOP classes and transfer syntaxes, by what a peer may do.
 #
@@ -88,7 +88,7 @@ class Commitment:
         self._stopping = threading.Event()
         self._waiting = threading.BoundedSemaphore(_MOST_WAITING)
 
-    def request(self, event: Event, peer: Peer) -> int:
+    def request(self, event: Event, peer: HospitalSystem) -> int:
         """The status of an N-ACTION; what is safe is reported afterwards (J.3.3)."""
         if event.action_type != REQUEST:
             return NO_SUCH_ACTION
@@ -140,7 +140,7 @@ class Commitment:
         """Try no more; a peer that got no report asks again."""
         self._stopping.set()
 
-    def _send(self, assoc: Any, peer: Peer, report: Dataset) -> None:
+    def _send(self, assoc: Any, peer: HospitalSystem, report: Dataset) -> None:
         kind = SOME_FAILED if "FailedSOPSequence" in report else ALL_SAFE
         failed = len(report.get("FailedSOPSequence", ()))
         try:
@@ -153,7 +153,7 @@ class Commitment:
         finally:
             self._waiting.release()
 
-    def _send_anew(self, peer: Peer, kind: int, report: Dataset, pause: float) -> bool:
+    def _send_anew(self, peer: HospitalSystem, kind: int, report: Dataset, pause: float) -> bool:
         """Report on an association of our own, as SCP of its context (role negotiation, PS3.7 D.3.3.4)."""
         if self._stopping.wait(pause):
             return False

@@ -24,7 +24,7 @@ from tetkik.integrations.dicom.commitment import STORAGE_CLASSES, STORAGE_SYNTAX
 from tetkik.integrations.dicom.query import STUDY_KEYS, FoundStudy, found_studies
 from tetkik.integrations.dicom.spool import Origin, Spool, now
 from tetkik.integrations.dicomweb import DicomwebError, fetch, find, unreadable
-from tetkik.integrations.systems import Configuration, Peer
+from tetkik.integrations.systems import Configuration, HospitalSystem
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
 from tetkik.records.cases.identity_comparison import compare_with_patient, person_from_identity
@@ -50,7 +50,7 @@ _PIECE = 1 << 20
 
 
 def find_studies(
-    systems: Configuration, peer: Peer, patient_id: str, settings: Settings
+    systems: Configuration, peer: HospitalSystem, patient_id: str, settings: Settings
 ) -> tuple[FoundStudy, ...]:
     """As `query.find_studies`.
 
@@ -62,7 +62,12 @@ def find_studies(
 
 
 def fetch_study(
-    systems: Configuration, peer: Peer, study_uid: str, settings: Settings, spool: Spool, until: float
+    systems: Configuration,
+    peer: HospitalSystem,
+    study_uid: str,
+    settings: Settings,
+    spool: Spool,
+    until: float,
 ) -> int:
     """Bring the objects of a study into the spool, one after the other; gives how many.
 
@@ -84,14 +89,14 @@ def fetch_study(
     return len(objects)
 
 
-def _checked(uid: str | None, peer: Peer) -> str:
+def _checked(uid: str | None, peer: HospitalSystem) -> str:
     """A UID (PS3.5, section 9.1), which is to be a part of an address."""
     if uid is None or not _UID.fullmatch(uid):
         raise unreadable(peer)
     return uid
 
 
-def _keep(spool: Spool, peer: Peer, content: bytes) -> None:
+def _keep(spool: Spool, peer: HospitalSystem, content: bytes) -> None:
     """Put a file (PS3.10) into the spool by its file meta information; the importer reads the rest of it."""
     if content[128:140] != b"DICM\x02\0\0\0UL\x04\0":
         raise unreadable(peer)
@@ -149,7 +154,7 @@ class Archives:
                     _log.error("priors", peer=peer.name, kind=type(fault).__name__)
         return coming
 
-    def _ask(self, peer: Peer, study: ReceivedView) -> int:
+    def _ask(self, peer: HospitalSystem, study: ReceivedView) -> int:
         assert study.patient_id is not None
         with self.records.read() as tx:
             person = patients.load_person(tx, study.patient_id)
@@ -196,7 +201,7 @@ class Archives:
                     )
         return came
 
-    def _fetch(self, peer: Peer, study_uid: str) -> bool:
+    def _fetch(self, peer: HospitalSystem, study_uid: str) -> bool:
         assert self.systems.listen is not None
         until = time.monotonic() + self.systems.listen.longest_seconds
         # Where this fails in the middle, what came lies in the spool and must find its row there.
@@ -213,7 +218,7 @@ class Archives:
 
 def find_unasked(
     records: Records, systems: Configuration, since: datetime
-) -> tuple[tuple[ReceivedView, tuple[Peer, ...]], ...]:
+) -> tuple[tuple[ReceivedView, tuple[HospitalSystem, ...]], ...]:
     """Studies that came since, with the archives that were not asked for earlier ones or gave not all."""
     with records.read() as tx:
         asked = select(AuditRow.case_id, AuditRow.content).where(
@@ -279,7 +284,7 @@ _PARTS = {
 """Words of descriptions, folded, by the Body Part Examined that they name."""
 
 
-def _fits_issuer(found: FoundStudy, peer: Peer, study: ReceivedView) -> bool:
+def _fits_issuer(found: FoundStudy, peer: HospitalSystem, study: ReceivedView) -> bool:
     """A number is the same only where the same authority gave it."""
     issuers = {fold(one) for one in (found.issuer or peer.issuer, study.content.issuer) if one}
     return len(issuers) < 2

@@ -26,13 +26,13 @@ from tetkik.imaging.tags import text, texts, whole
 from tetkik.integrations.calling import (
     LONGEST_CALL,
     Answer,
-    Outcome,
+    CallOutcome,
     answer_of_store,
     client_context,
     own_title,
 )
 from tetkik.integrations.dicom.spool import decode_text
-from tetkik.integrations.systems import Configuration, Peer
+from tetkik.integrations.systems import Configuration, HospitalSystem
 
 STUDY_FIND, STUDY_MOVE = "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.2"
 WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
@@ -64,7 +64,7 @@ class FoundStudy:
     images: int | None
 
 
-def count_images(systems: Configuration, peer: Peer, study_uid: str) -> int | None:
+def count_images(systems: Configuration, peer: HospitalSystem, study_uid: str) -> int | None:
     """Number of Study Related Instances (0020,1208) as a system says it; None where it does not.
 
     Raises:
@@ -81,7 +81,7 @@ def count_images(systems: Configuration, peer: Peer, study_uid: str) -> int | No
     return None
 
 
-def find_studies(systems: Configuration, peer: Peer, patient_id: str) -> tuple[FoundStudy, ...]:
+def find_studies(systems: Configuration, peer: HospitalSystem, patient_id: str) -> tuple[FoundStudy, ...]:
     """The studies that an archive has of a patient's number, the newest first.
 
     Raises:
@@ -95,7 +95,7 @@ def find_studies(systems: Configuration, peer: Peer, patient_id: str) -> tuple[F
     return found_studies(_find(systems, peer, STUDY_FIND, query), peer)
 
 
-def found_studies(answers: Iterable[Dataset], peer: Peer) -> tuple[FoundStudy, ...]:
+def found_studies(answers: Iterable[Dataset], peer: HospitalSystem) -> tuple[FoundStudy, ...]:
     """What answers of C-FIND or QIDO-RS say, the newest first."""
     found = [
         FoundStudy(
@@ -115,7 +115,7 @@ def found_studies(answers: Iterable[Dataset], peer: Peer) -> tuple[FoundStudy, .
     return tuple(sorted(found, key=lambda one: one.date, reverse=True))
 
 
-def move_study(systems: Configuration, peer: Peer, study_uid: str, until: float) -> bool:
+def move_study(systems: Configuration, peer: HospitalSystem, study_uid: str, until: float) -> bool:
     """Ask an archive to send us a study by C-STORE; gives whether it says that it did by then
     (`time.monotonic`).
 
@@ -139,7 +139,7 @@ def move_study(systems: Configuration, peer: Peer, study_uid: str, until: float)
     return status in (0x0000, 0xB000)
 
 
-def find_worklist(systems: Configuration, peer: Peer, dates: str) -> Iterator[Dataset]:
+def find_worklist(systems: Configuration, peer: HospitalSystem, dates: str) -> Iterator[Dataset]:
     """Scheduled procedure steps of a worklist provider on `dates` (`YYYYMMDD-YYYYMMDD`).
 
     Raises:
@@ -192,7 +192,7 @@ _STEP_KEYS = (
 )
 
 
-def _text(dataset: Dataset, keyword: str, peer: Peer) -> str:
+def _text(dataset: Dataset, keyword: str, peer: HospitalSystem) -> str:
     return repaired_text(dataset, keyword, peer.character_set)
 
 
@@ -206,7 +206,7 @@ def repaired_text(dataset: Dataset, keyword: str, character_set: str | None) -> 
     return text(dataset, keyword) or ""
 
 
-def _find(systems: Configuration, peer: Peer, model: str, query: Dataset) -> Iterator[Dataset]:
+def _find(systems: Configuration, peer: HospitalSystem, model: str, query: Dataset) -> Iterator[Dataset]:
     query.SpecificCharacterSet = "ISO_IR 192"
     with _association(systems, peer, model) as association:
         status = 0xFFFF
@@ -222,7 +222,7 @@ def _find(systems: Configuration, peer: Peer, model: str, query: Dataset) -> Ite
 
 @contextmanager
 def _association(
-    systems: Configuration, peer: Peer, model: str, answer_seconds: float = _ANSWER
+    systems: Configuration, peer: HospitalSystem, model: str, answer_seconds: float = _ANSWER
 ) -> Iterator[Association]:
     """An association for one SOP class."""
     if peer.host is None or peer.ae_title is None:
@@ -248,7 +248,7 @@ def _association(
         association.release() if association.is_established else association.abort()
 
 
-def _unanswered(peer: Peer, fault: str) -> Unanswered:
+def _unanswered(peer: HospitalSystem, fault: str) -> Unanswered:
     _log.warning("association_failed", peer=peer.name, fault=fault)
     return Unanswered(
         "{name} does not answer by DICOM; check its host and port, and that it knows our AE title.",
@@ -263,7 +263,7 @@ _CONNECT_STORE, _ASSOCIATE_STORE, _ANSWER_STORE = 10.0, 30.0, 60.0
 """Seconds for a connection, for the answer to an association, and to an object."""
 
 
-def store(systems: Configuration, peer: Peer, objects: Sequence[bytes]) -> Answer:
+def store(systems: Configuration, peer: HospitalSystem, objects: Sequence[bytes]) -> Answer:
     """Send files (PS3.10) over one association; the first that is not stored ends it.
 
     The answer is that of the last one, or of the worst: a warning outweighs success.
@@ -289,7 +289,7 @@ def store(systems: Configuration, peer: Peer, objects: Sequence[bytes]) -> Answe
             if time.monotonic() > until:
                 return Answer.transient("the answers come too slowly")
             answer = _store(association, dataset)
-            if answer.outcome is not Outcome.DONE:
+            if answer.outcome is not CallOutcome.DONE:
                 return answer
             worst = worst if answer.status == "0000H" else answer
         return worst

@@ -22,7 +22,7 @@ from tetkik.imaging.tags import identity_of, items, text, texts
 from tetkik.integrations.dicom import query
 from tetkik.integrations.dicom.query import repaired_text
 from tetkik.integrations.dicom.spool import TURKISH, codec_of
-from tetkik.integrations.systems import Configuration, Peer
+from tetkik.integrations.systems import Configuration, HospitalSystem
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
 from tetkik.records.cases.identity_comparison import compare_with_patient, person_from_identity
@@ -51,7 +51,7 @@ _log = structlog.get_logger()
 
 
 def answer_worklist(
-    records: Records, zone: ZoneInfo, event: Event, peer: Peer
+    records: Records, zone: ZoneInfo, event: Event, peer: HospitalSystem
 ) -> Iterator[tuple[int, Dataset | None]]:
     """The answers to one C-FIND, each with its status; the trail notes what the peer got."""
     try:
@@ -85,7 +85,7 @@ def answer_worklist(
         yield PENDING if supported else PENDING_UNSUPPORTED, answer
 
 
-def _entry(tx: Transaction, order: StoredOrder, peer: Peer, zone: ZoneInfo) -> Dataset:
+def _entry(tx: Transaction, order: StoredOrder, peer: HospitalSystem, zone: ZoneInfo) -> Dataset:
     """An order as a worklist item, with everything that is known (PS3.4 table K.6-1)."""
     person, content = patients.load_person(tx, order.patient_id), order.content
     at = order.scheduled_at.astimezone(zone)
@@ -183,7 +183,7 @@ def _steps(query: Dataset, entry: Dataset) -> list[tuple[Dataset, Dataset]]:
     return [(asked, entry.ScheduledProcedureStepSequence[0])] if asked is not None else []
 
 
-def _character_set(entry: Dataset, peer: Peer, query: Dataset) -> str:
+def _character_set(entry: Dataset, peer: HospitalSystem, query: Dataset) -> str:
     """What the peer reads: that of its setting, else UTF-8 where it asks in it, else Latin-5, as of old."""
     asked = UTF_8 if UTF_8 in texts(query, "SpecificCharacterSet") else TURKISH
     wanted = peer.character_set if peer.character_set in python_encoding else asked
@@ -201,7 +201,7 @@ AHEAD = timedelta(days=2)
 """How far ahead orders are taken."""
 
 
-def take_worklist(records: Records, systems: Configuration, peer: Peer, zone: ZoneInfo) -> int:
+def take_worklist(records: Records, systems: Configuration, peer: HospitalSystem, zone: ZoneInfo) -> int:
     """Take what a provider has scheduled from yesterday on; gives how many orders are new or changed.
 
     What is not on it any more stays: a provider drops an order when its study has begun, too.
@@ -221,12 +221,12 @@ def take_worklist(records: Records, systems: Configuration, peer: Peer, zone: Zo
     return taken
 
 
-def _identity(entry: Dataset, peer: Peer) -> Identity:
+def _identity(entry: Dataset, peer: HospitalSystem) -> Identity:
     name, number = (repaired_text(entry, one, peer.character_set) for one in ("PatientName", "PatientID"))
     return replace(identity_of(entry), patient_name=name or None, patient_id=number or None)
 
 
-def _content(entry: Dataset, peer: Peer, zone: ZoneInfo) -> OrderContent:
+def _content(entry: Dataset, peer: HospitalSystem, zone: ZoneInfo) -> OrderContent:
     def value_of(keyword: str) -> str:
         return repaired_text(entry, keyword, peer.character_set)
 
@@ -251,7 +251,7 @@ def _content(entry: Dataset, peer: Peer, zone: ZoneInfo) -> OrderContent:
     )
 
 
-def _scheduled_at(step: Dataset, peer: Peer, zone: ZoneInfo) -> datetime:
+def _scheduled_at(step: Dataset, peer: HospitalSystem, zone: ZoneInfo) -> datetime:
     date = text(step, "ScheduledProcedureStepStartDate") or ""
     time = (text(step, "ScheduledProcedureStepStartTime") or "").partition(".")[0].ljust(6, "0")[:6]
     stated = datetime.strptime(date + time, "%Y%m%d%H%M%S").replace(tzinfo=zone)
@@ -260,7 +260,7 @@ def _scheduled_at(step: Dataset, peer: Peer, zone: ZoneInfo) -> datetime:
     return stated.astimezone(UTC) - timedelta(minutes=peer.clock_offset_minutes)
 
 
-def _take(tx: Transaction, peer: Peer, identity: Identity, content: OrderContent) -> bool:
+def _take(tx: Transaction, peer: HospitalSystem, identity: Identity, content: OrderContent) -> bool:
     """Place or change one order; gives whether anything was written."""
     filed = replace(person_from_identity(identity), issuer=peer.issuer)
     if not (filed.number or filed.tckn) or not (content.placer_number or content.accession):

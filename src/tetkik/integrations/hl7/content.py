@@ -144,7 +144,7 @@ def _fault(error: OSError | ValueError) -> object:
     return Sentence("{key}: {fault}", {"key": ".".join(map(str, first["loc"])), "fault": fault})
 
 
-class Event(StrEnum):
+class Hl7Event(StrEnum):
     """What a message tells."""
 
     OPENED = "opened"
@@ -158,19 +158,19 @@ class Event(StrEnum):
 
 EVENTS = MappingProxyType(
     {
-        "ADT^A01": Event.OPENED,
-        "ADT^A02": Event.MOVED,
-        "ADT^A03": Event.CLOSED,
-        "ADT^A04": Event.OPENED,
-        "ADT^A05": Event.UPDATED,
-        "ADT^A08": Event.UPDATED,
-        "ADT^A11": Event.CLOSED,
-        "ADT^A13": Event.REOPENED,
-        "ADT^A28": Event.UPDATED,
-        "ADT^A31": Event.UPDATED,
-        "ADT^A40": Event.MERGED,
-        "ORM^O01": Event.ORDERED,
-        "OMG^O19": Event.ORDERED,
+        "ADT^A01": Hl7Event.OPENED,
+        "ADT^A02": Hl7Event.MOVED,
+        "ADT^A03": Hl7Event.CLOSED,
+        "ADT^A04": Hl7Event.OPENED,
+        "ADT^A05": Hl7Event.UPDATED,
+        "ADT^A08": Hl7Event.UPDATED,
+        "ADT^A11": Hl7Event.CLOSED,
+        "ADT^A13": Hl7Event.REOPENED,
+        "ADT^A28": Hl7Event.UPDATED,
+        "ADT^A31": Hl7Event.UPDATED,
+        "ADT^A40": Hl7Event.MERGED,
+        "ORM^O01": Hl7Event.ORDERED,
+        "OMG^O19": Hl7Event.ORDERED,
     }
 )
 """The messages that are taken (tables 0076 and 0003); A05 announces an encounter and opens none."""
@@ -232,7 +232,7 @@ class RequestedOrder:
 class Content:
     """What a message says; `stated` are the traits of the patient that it speaks of, be it to delete them."""
 
-    event: Event
+    event: Hl7Event
     at: datetime | None
     person: Person = field(repr=False)
     stated: frozenset[str]
@@ -298,15 +298,15 @@ class Reader:
             )
         return self._content(message, event)
 
-    def _content(self, message: Message, event: Event) -> Content:
+    def _content(self, message: Message, event: Hl7Event) -> Content:
         at = next((found for found in map(self._moment(message), ("EVN-2", "MSH-7")) if found), None)
         if at is None:
             self._note(Level.REFUSED, "MSH-7", Sentence("The message has no time."), 101)
         person, stated = self._person(message)
-        replaced = self._replaced(message) if event is Event.MERGED else None
+        replaced = self._replaced(message) if event is Hl7Event.MERGED else None
         visit = self._visit(message, event)
-        orders = tuple(self._orders(message)) if event is Event.ORDERED else ()
-        if event is Event.ORDERED and not orders:
+        orders = tuple(self._orders(message)) if event is Hl7Event.ORDERED else ()
+        if event is Hl7Event.ORDERED and not orders:
             self._note(Level.REFUSED, "ORC", Sentence("The message has no order (ORC, OBR)."), 100)
         return Content(event, at, person, stated, replaced, visit, orders, tuple(self._remarks))
 
@@ -397,9 +397,9 @@ class Reader:
 
     # Encounter and orders
 
-    def _visit(self, message: Message, event: Event) -> Visit:
+    def _visit(self, message: Message, event: Hl7Event) -> Visit:
         number, place = self._found(message, self.mapping.visit.number)
-        opens = event in {Event.OPENED, Event.MOVED, Event.CLOSED, Event.REOPENED}
+        opens = event in {Hl7Event.OPENED, Hl7Event.MOVED, Hl7Event.CLOSED, Hl7Event.REOPENED}
         if opens and not number:
             self._note(Level.REFUSED, place, Sentence("The encounter has no number."), 101)
         if number:

@@ -25,7 +25,7 @@ from tetkik.integrations.hl7.content import (
     VERSIONS,
     Content,
     Control,
-    Event,
+    Hl7Event,
     Level,
     Mapping,
     Reader,
@@ -34,7 +34,7 @@ from tetkik.integrations.hl7.content import (
     load_mapping,
 )
 from tetkik.integrations.hl7.message import Message, Place, Refused, read_message
-from tetkik.integrations.systems import Peer
+from tetkik.integrations.systems import HospitalSystem
 from tetkik.language import Language, Sentence
 from tetkik.privacy.rules import is_tckn
 from tetkik.records.audit_chain import Action
@@ -131,7 +131,7 @@ say so before the images come."""
 class Source:
     """Who sends, and how what it sends is read."""
 
-    peer: Peer
+    peer: HospitalSystem
     mapping: Mapping
     zone: ZoneInfo
     language: Language
@@ -239,16 +239,16 @@ def _apply(tx: Transaction, source: Source, content: Content) -> None:
     patient_id = _patient(tx, source, content, at)
     department, number = content.visit.department or None, content.visit.number
     match content.event:
-        case Event.MERGED:
+        case Hl7Event.MERGED:
             _merge(tx, content, patient_id)
-        case Event.OPENED | Event.MOVED | Event.REOPENED:
+        case Hl7Event.OPENED | Hl7Event.MOVED | Hl7Event.REOPENED:
             encounters.open_encounter(tx, _holder(tx, patient_id, number), number, department, at)
-        case Event.CLOSED:
+        case Hl7Event.CLOSED:
             encounters.close_encounter(tx, _holder(tx, patient_id, number), number, at)
-        case Event.ORDERED:
+        case Hl7Event.ORDERED:
             for asked in content.orders:
                 _order(tx, source, patient_id, asked, at)
-        case Event.UPDATED:
+        case Hl7Event.UPDATED:
             pass
 
 
@@ -437,7 +437,7 @@ def _others(message: Message) -> tuple[Remark, ...]:
 # A signed report as the message that a peer wants: its version, codes and character set, with the PDF.
 
 
-def oru_for(peer: Peer, document: ReportDocument, order: OrderContent | None = None) -> bytes:
+def oru_for(peer: HospitalSystem, document: ReportDocument, order: OrderContent | None = None) -> bytes:
     """ORU^R01 for a peer.
 
     Args:

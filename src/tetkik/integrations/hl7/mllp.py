@@ -21,7 +21,7 @@ from tetkik.integrations.calling import Answer, client_context, server_context
 from tetkik.integrations.hl7.content import load_mapping
 from tetkik.integrations.hl7.intake import Source, Taken, take_message
 from tetkik.integrations.hl7.message import MOST_BYTES, Message, read_message
-from tetkik.integrations.systems import Configuration, Hl7Listener, Peer
+from tetkik.integrations.systems import Configuration, Hl7Listener, HospitalSystem
 from tetkik.records.database import Records
 from tetkik.settings import Settings
 
@@ -87,7 +87,7 @@ class Receiver:
         }
         self._silent, self._slow, self._context = silent, slow, context
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="hl7")
-        self._open: dict[asyncio.Task[object], Peer] = {}
+        self._open: dict[asyncio.Task[object], HospitalSystem] = {}
 
     async def close(self) -> None:
         """Finish what is being done, and end the connections."""
@@ -191,7 +191,7 @@ _INTERNAL = "207"
 
 
 def send_oru(
-    peer: Peer, message: bytes, *, seconds: float = _SECONDS, tls: Hl7Listener | None = None
+    peer: HospitalSystem, message: bytes, *, seconds: float = _SECONDS, tls: Hl7Listener | None = None
 ) -> Answer:
     """Send a message to a peer; done where it acknowledged it (AA or CA) and nowhere else.
 
@@ -219,7 +219,7 @@ def send_oru(
 
 
 @contextmanager
-def connected(peer: Peer, tls: Hl7Listener | None, seconds: float) -> Iterator[socket.socket]:
+def connected(peer: HospitalSystem, tls: Hl7Listener | None, seconds: float) -> Iterator[socket.socket]:
     """A connection to the address of a peer for HL7."""
     host, _, port = (peer.hl7 or "").rpartition(":")
     host = host.strip("[]")

@@ -22,7 +22,7 @@ from tetkik.values.common import ProgressCallback
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from tetkik.lab.caption.prepared import Part
+    from tetkik.lab.caption.prepared import PreparedPart
 
 
 # What images of a split look like to an embedding, computed once by all processes, and the most alike.
@@ -54,7 +54,7 @@ def most_alike(queries: Embeddings, store: Embeddings) -> NDArray[np.int64]:
 
 def embeddings_of(
     accelerator: Any,
-    part: Part,
+    part: PreparedPart,
     embedding: Callable[[NDArray[np.uint8]], Embeddings],
     batch_size: int,
     step: str,
@@ -134,8 +134,8 @@ def pixel_embeddings(squares: NDArray[np.uint8]) -> Embeddings:
 
 def nearest_rows(
     accelerator: Any,
-    training: Part,
-    judged: Part,
+    training: PreparedPart,
+    judged: PreparedPart,
     embedding: Callable[[NDArray[np.uint8]], Embeddings],
     batch_size: int,
     kept: Path,
@@ -163,7 +163,7 @@ def nearest_rows(
     return found
 
 
-def _read_rows(kept: Path, judged: Part, training: Part) -> Ints | None:
+def _read_rows(kept: Path, judged: PreparedPart, training: PreparedPart) -> Ints | None:
     try:
         found: Ints = np.load(kept, allow_pickle=False)
     except (OSError, ValueError, EOFError):

@@ -16,7 +16,7 @@ from tetkik.errors import TetkikError
 from tetkik.imaging.read import load_readers
 from tetkik.imaging.subprocess_worker import WorkerPool
 from tetkik.lab.caption.duplicates import is_grey, picture_digest
-from tetkik.lab.caption.prepared import CaptionRow, LeftOut, Reason
+from tetkik.lab.caption.prepared import CaptionRow, LeftOut, LeftOutReason
 from tetkik.lab.engine.duplicate_images import SIDE, difference_hashes
 from tetkik.settings import cores
 
@@ -50,7 +50,7 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    reason: Reason
+    reason: LeftOutReason
     detail: str
 
 
@@ -66,12 +66,12 @@ def _read(row: CaptionRow) -> bytes | Failed:
     try:
         return row.read()
     except FileNotFoundError:
-        return Failed(Reason.NO_FILE, "")
+        return Failed(LeftOutReason.NO_FILE, "")
     except TetkikError as error:
-        return Failed(Reason.UNREADABLE, str(error))
+        return Failed(LeftOutReason.UNREADABLE, str(error))
     # A damaged source may raise anything, and it must cost that row alone.
     except Exception as error:
-        return Failed(Reason.UNREADABLE, type(error).__name__)
+        return Failed(LeftOutReason.UNREADABLE, type(error).__name__)
 
 
 def load_all() -> None:
@@ -92,10 +92,10 @@ def decode_content(row: tuple[bytes, str, ImageSpec]) -> Outcome:
         square = spec.square(picture.image)
         digest = picture_digest(np.asarray(picture.image))
     except TetkikError as error:
-        return Failed(Reason.UNREADABLE, str(error))
+        return Failed(LeftOutReason.UNREADABLE, str(error))
     # Decoders raise whatever a hostile file leads them to, and it must cost that file alone.
     except Exception as error:
-        return Failed(Reason.UNREADABLE, type(error).__name__)
+        return Failed(LeftOutReason.UNREADABLE, type(error).__name__)
     small = Image.fromarray(square).convert("L").resize((SIDE, SIDE), resample=Image.Resampling.BOX)
     thumbnail = np.asarray(small)
     exactly = is_grey(square)
@@ -127,7 +127,7 @@ def decoded(
         if isinstance(content, Failed):
             return content
         answer = pool.call(decode_content, (content, row.file, spec), row.file)
-        return Failed(Reason.UNREADABLE, _CRASHED) if isinstance(answer, TetkikError) else answer
+        return Failed(LeftOutReason.UNREADABLE, _CRASHED) if isinstance(answer, TetkikError) else answer
 
     rest, waiting = iter(rows), deque[tuple[CaptionRow | LeftOut, Future[Outcome | None]]]()
     with ThreadPoolExecutor(workers) as threads:

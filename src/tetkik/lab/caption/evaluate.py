@@ -63,7 +63,7 @@ from tetkik.values import ProgressCallback
 if TYPE_CHECKING:
     from tetkik.bundle import Bundle
     from tetkik.caption.families.staged import StagedNetwork
-    from tetkik.lab.caption.prepared import Part, Prepared
+    from tetkik.lab.caption.prepared import Prepared, PreparedPart
 
 NEAREST_ROWS = ".nearest"
 """Folder in a prepared one for the nearest training images of a split."""
@@ -92,7 +92,7 @@ class EvaluationOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
-    part: Part
+    part: PreparedPart
     rows: Ints
     provenance: Provenance
 
@@ -106,7 +106,7 @@ class DecodedCaptions:
 
     judged: _Rows
     made: list[Generated]
-    training: Part | None
+    training: PreparedPart | None
     near: Ints | None
 
 
@@ -300,7 +300,7 @@ def _nearest(
     accelerator: Any,
     network: StagedNetwork,
     prepared: Prepared,
-    training: Part,
+    training: PreparedPart,
     judged: _Rows,
     options: EvaluationOptions,
     progress: ProgressCallback,
@@ -332,7 +332,9 @@ def _features(network: StagedNetwork, squares: NDArray[np.uint8]) -> Embeddings:
         return embedding(network.vision_features(torch.from_numpy(network.image.normalised(squares))))
 
 
-def _wanted(prepared: Prepared, judged: _Rows, training: Part | None, options: EvaluationOptions) -> Wanted:
+def _wanted(
+    prepared: Prepared, judged: _Rows, training: PreparedPart | None, options: EvaluationOptions
+) -> Wanted:
     of_rows = tuple(judged.part.concepts[row] for row in judged.rows.tolist())
     concepts, reason = None, Sentence("No row of this split has a concept.")
     if any(of_rows):
@@ -398,7 +400,7 @@ def _not_computed(
     draws: ClusterBootstrap,
     baselines: bool,
     options: EvaluationOptions,
-    training: Part | None,
+    training: PreparedPart | None,
 ) -> dict[str, Sentence]:
     without = dict(scores.without)
     for measure in scores.measures.values():

@@ -170,7 +170,7 @@ _KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class ImageCard:
     """What the page shows of one image: its JPEG in base64, its captions; `near` None without baselines."""
 
     id: str
@@ -223,14 +223,14 @@ def captions_csv(evaluation: CaptionEvaluation) -> str:
     return engine.csv_text([*head, *(measure.name for measure in measures)], rows)
 
 
-def _card(evaluation: CaptionEvaluation, example: Example) -> Card:
+def _card(evaluation: CaptionEvaluation, example: Example) -> ImageCard:
     from PIL import Image
 
     near = next((system for system in evaluation.systems if system.name == NEAREST), None)
     measures = evaluation.judged.scores.measures
     buffer = io.BytesIO()
     Image.fromarray(example.square).save(buffer, format="JPEG", quality=_QUALITY)
-    return Card(
+    return ImageCard(
         id=evaluation.ids[example.row],
         jpeg=base64.b64encode(buffer.getvalue()).decode("ascii"),
         true=evaluation.references[example.row],

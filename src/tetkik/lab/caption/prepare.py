@@ -33,7 +33,7 @@ from tetkik.lab.caption.prepared import (
     ROWS,
     CaptionRow,
     LeftOut,
-    Reason,
+    LeftOutReason,
     ShardFile,
     ShardWriter,
     Split,
@@ -48,7 +48,7 @@ from tetkik.lab.engine.session import public_name
 if TYPE_CHECKING:
     from tetkik.bundle.store import Bundle
     from tetkik.caption.families.staged import CaptionTokenizer
-    from tetkik.lab.caption.prepared import Part
+    from tetkik.lab.caption.prepared import PreparedPart
     from tetkik.values.common import ProgressCallback
 
 
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 _BATCH = 256
 
 
-def pictures_of(part: Part) -> Pictures:
+def pictures_of(part: PreparedPart) -> Pictures:
     """The pictures of a split: the same where their decoded pixels are, whatever the square."""
 
     def squares() -> Iterator[NDArray[np.uint8]]:
@@ -68,13 +68,13 @@ def pictures_of(part: Part) -> Pictures:
     return Pictures(part.prints, Pictures.of(squares()).thumbnails)
 
 
-def long_captions(part: Part) -> list[str]:
+def long_captions(part: PreparedPart) -> list[str]:
     """Captions of eight words or more; a shorter one is blank, for it may repeat by chance."""
     is_long = part.caption_prints != 0
     return [caption if long else "" for caption, long in zip(part.captions, is_long.tolist(), strict=True)]
 
 
-def match_learned(part: Part, bundle: Bundle) -> LearnedMatch | None:
+def match_learned(part: PreparedPart, bundle: Bundle) -> LearnedMatch | None:
     """Which rows of `part` the model saw, by picture or by caption; None where it does not tell."""
     learned: LearnedRows | None = read_learned(bundle)
     if learned is None:
@@ -99,7 +99,7 @@ class Tally:
     rgb: int = 0
     rgb_grey: int = 0
     colour: int = 0
-    left_out: Counter[Reason] = field(default_factory=Counter)
+    left_out: Counter[LeftOutReason] = field(default_factory=Counter)
 
     def add(self, picture: Decoded) -> None:
         self.rgb += picture.mode == "RGB"
@@ -205,7 +205,11 @@ class SplitWriter:
 
 LEFT_OUT = "left_out.csv"
 DUPLICATES = "duplicates.csv"
-LEAVES = {Likeness.SAME: Reason.COPY, Likeness.NEAR: Reason.COPY, Likeness.CAPTION: Reason.SAID}
+LEAVES = {
+    Likeness.SAME: LeftOutReason.COPY,
+    Likeness.NEAR: LeftOutReason.COPY,
+    Likeness.CAPTION: LeftOutReason.SAID,
+}
 """What makes a row leave the earlier split, and why."""
 
 
@@ -228,7 +232,7 @@ class PrepareReport:
     source: str
     reference: str | None
     splits: tuple[SplitReport, ...]
-    left_out: Mapping[Reason, int]
+    left_out: Mapping[LeftOutReason, int]
     duplicates: Mapping[Likeness, int]
     removed: bool
     crossing_groups: int
@@ -453,7 +457,7 @@ class _Work:
         """Each name once: its caption and its picture would else be joined by chance."""
         for row in rows:
             if row.id in self.ids:
-                yield LeftOut(row.id, row.split, row.file, Reason.REPEATED)
+                yield LeftOut(row.id, row.split, row.file, LeftOutReason.REPEATED)
             else:
                 self.ids.add(row.id)
                 yield row
@@ -461,7 +465,7 @@ class _Work:
     def _take(
         self, row: CaptionRow | LeftOut, outcome: Decoded | Failed | None, writer: SplitWriter, tally: Tally
     ) -> None:
-        def leave(reason: Reason, detail: str = "") -> None:
+        def leave(reason: LeftOutReason, detail: str = "") -> None:
             self.left_out.append(LeftOut(row.id, row.split, row.file, reason, detail))
             tally.left_out[reason] += 1
 
@@ -469,15 +473,15 @@ class _Work:
             leave(row.reason, row.detail)
             return
         if not isinstance(outcome, Decoded):
-            leave(*((outcome.reason, outcome.detail) if outcome else (Reason.UNREADABLE, "")))
+            leave(*((outcome.reason, outcome.detail) if outcome else (LeftOutReason.UNREADABLE, "")))
             return
         tally.add(outcome)
         if self.options.rgb_only and outcome.mode != "RGB":
-            leave(Reason.NOT_RGB, outcome.mode)
+            leave(LeftOutReason.NOT_RGB, outcome.mode)
             return
         line = writer.line(row)
         if not line.caption:
-            leave(Reason.NO_CAPTION)
+            leave(LeftOutReason.NO_CAPTION)
             return
         duplicate = self._duplicate_of(row, outcome, line.print)
         if duplicate is not None and not self.options.keep_duplicates:
@@ -487,7 +491,9 @@ class _Work:
         self.later.add(row.id, row.split, outcome.print, outcome.hash, outcome.thumbnail, line.print)
         self.later.add_group(row.group, row.split)
 
-    def _duplicate_of(self, row: CaptionRow, outcome: Decoded, caption: int) -> tuple[Reason, str] | None:
+    def _duplicate_of(
+        self, row: CaptionRow, outcome: Decoded, caption: int
+    ) -> tuple[LeftOutReason, str] | None:
         """Why the row leaves its split, and which row of a later one it repeats; every likeness is listed."""
         found: dict[Likeness, tuple[str, Split]] = {}
         if (same := self.later.same_picture(row.split, outcome.print)) is not None:

@@ -41,7 +41,7 @@ class Split(StrEnum):
     TEST = "test"
 
 
-class Reason(StrEnum):
+class LeftOutReason(StrEnum):
     """Why a row is left out."""
 
     NO_FILE = "its image file is missing"
@@ -87,7 +87,7 @@ class LeftOut:
     id: str
     split: str
     file: str
-    reason: Reason
+    reason: LeftOutReason
     detail: str = ""
 
 
@@ -247,7 +247,7 @@ class PartFiles:
         return (*self.shards, *self.others)
 
 
-class Part:
+class PreparedPart:
     """One split. Its captions are read when they are first asked for, its pictures are memory-mapped.
 
     Sizes of files are checked, contents are not read. The fingerprint is that of the tokenizer that made its
@@ -365,10 +365,10 @@ class Prepared:
     files: Mapping[Split, PartFiles]
     details: Mapping[str, Any]
 
-    def part(self, split: Split) -> Part:
+    def part(self, split: Split) -> PreparedPart:
         """That split, and nothing of the others is opened; one that is not there has no rows."""
         files = self.files.get(split, PartFiles((), ()))
-        return Part(self.folder / split.value, files, self.image.size, self.fingerprint)
+        return PreparedPart(self.folder / split.value, files, self.image.size, self.fingerprint)
 
     def rows(self, split: Split) -> int:
         return sum(file.rows for file in self.files.get(split, PartFiles((), ())).shards)

@@ -66,7 +66,7 @@ _WRAP = 18
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ChartFile:
     """A picture: its file name, its title (an English template) and its bytes (PNG)."""
 
     name: str
@@ -382,10 +382,10 @@ def check_target(folder: Path) -> None:
 
 def drawn(
     evaluation: EvaluationT, plots: Iterable[Plot[EvaluationT]], language: Language
-) -> tuple[Picture, ...]:
+) -> tuple[ChartFile, ...]:
     """Every plot as PNG. Needs matplotlib."""
     with styled():
-        return tuple(Picture(name, title, png(draw(evaluation, language))) for name, title, draw in plots)
+        return tuple(ChartFile(name, title, png(draw(evaluation, language))) for name, title, draw in plots)
 
 
 def write_evaluation(
@@ -394,7 +394,7 @@ def write_evaluation(
     language: Language,
     *,
     template: str,
-    pictures: Sequence[Picture],
+    pictures: Sequence[ChartFile],
     table: tuple[str, str],
     more_tables: Mapping[str, str] = MappingProxyType({}),
     **values: object,
@@ -426,7 +426,7 @@ def decimals(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.6f}"
 
 
-def page_environment(package: str, language: Language, pictures: Sequence[Picture] = ()) -> Environment:
+def page_environment(package: str, language: Language, pictures: Sequence[ChartFile] = ()) -> Environment:
     """What renders the pages of `package`, which extend `page.html.jinja`, self-contained. Needs jinja2."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 

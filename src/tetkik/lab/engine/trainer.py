@@ -82,7 +82,7 @@ class TrainingState(Generic[EpochT]):
         return cls(**{**content, "epochs": [epoch(**row) for row in content["epochs"]]})
 
 
-class Stopped(TrainingError):
+class TrainingStopped(TrainingError):
     """Ctrl-C, or a request to terminate; the state was saved."""
 
     exit_status: ClassVar[int] = 130
@@ -278,7 +278,7 @@ class Trainer(ABC, Generic[EpochT]):
                 loss = Sentence("loss {loss:.4f}", {"loss": self._mean_loss()})
                 if stop:
                     self._save()
-                    raise Stopped(
+                    raise TrainingStopped(
                         "Training was stopped in epoch {epoch}, and all of it was kept; run the same command "
                         "with --resume to go on.",
                         epoch=epoch,

@@ -44,7 +44,7 @@ from tetkik.lab.findings.summaries import (
     screening_figures,
     words_separate,
 )
-from tetkik.lab.findings.thresholds import Rule
+from tetkik.lab.findings.thresholds import ThresholdRule
 from tetkik.lab.findings.training.data import LabelCounts, count_labels
 from tetkik.lab.findings.training.held_out import HeldOut, OperatingPoints, cross_calibrated
 from tetkik.lab.findings.training.runs import data_digest
@@ -60,7 +60,7 @@ from tetkik.values.finding import FindingsResult, ThresholdOn
 FIGURES = ("auroc", "sensitivity", "specificity", "precision")
 
 
-class Change(StrEnum):
+class CalibrationChange(StrEnum):
     """What became of a label."""
 
     CALIBRATED = "calibrated"
@@ -75,7 +75,7 @@ class LabelChange:
     """What became of one label, with its figures where it was calibrated."""
 
     counts: LabelCounts
-    change: Change
+    change: CalibrationChange
     before: OperatingPoint
     after: OperatingPoint | None
     figures: dict[str, Metric]
@@ -110,7 +110,7 @@ def _point_json(point: OperatingPoint) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Calibrated:
+class CalibrationResult:
     """The new bundle, and how it came about."""
 
     bundle: Bundle
@@ -125,7 +125,7 @@ class Calibrated:
     labels: tuple[LabelChange, ...]
     screening: tuple[Screening, ...]
 
-    def of(self, change: Change) -> list[str]:
+    def of(self, change: CalibrationChange) -> list[str]:
         return [item.label for item in self.labels if item.change is change]
 
     def as_json(self) -> dict[str, Any]:
@@ -156,7 +156,7 @@ class CalibrationOptions:
     """
 
     data_name: str
-    rule: Rule = Rule.YOUDEN
+    rule: ThresholdRule = ThresholdRule.YOUDEN
     min_positives: int = 30
     gate: bool = True
     seed: int = 0
@@ -186,7 +186,7 @@ def calibrate(
     options: CalibrationOptions,
     workers: int | None,
     progress: ProgressCallback,
-) -> Calibrated:
+) -> CalibrationResult:
     """Write `bundle` with calibration, thresholds and what follows from them as `images` teach.
 
     Raises:
@@ -247,7 +247,7 @@ def calibrate(
             answers=rows.answers,
         )
         finish_bundle(stage, manifest, *_card(rows, findings.name, changes, options), reference)
-    return Calibrated(
+    return CalibrationResult(
         bundle=open_bundle(folder, Task.FINDINGS),
         source=findings.name,
         images=len(judged),
@@ -434,9 +434,9 @@ def _change(
     counts: LabelCounts, before: BundlePoints, after: BundlePoints, tried: Sequence[str], manifest: Manifest
 ) -> LabelChange:
     label = counts.label
-    change = Change.KEPT
+    change = CalibrationChange.KEPT
     if label in tried:
-        change = Change.CALIBRATED if label in after.points else Change.NOT_ASSESSED
+        change = CalibrationChange.CALIBRATED if label in after.points else CalibrationChange.NOT_ASSESSED
     found = {metric.name: metric for metric in manifest.metrics}
     figures = {name: found[f"{name}:{label}"] for name in FIGURES if f"{name}:{label}" in found}
     return LabelChange(counts, change, before.points[label], after.points.get(label), figures)
@@ -483,7 +483,7 @@ def _card(
 
 
 def _table(changes: Sequence[LabelChange]) -> Iterator[tuple[object, ...]]:
-    words = dict(zip(Change, card_words("calibrated", "kept", "not assessed"), strict=True))
+    words = dict(zip(CalibrationChange, card_words("calibrated", "kept", "not assessed"), strict=True))
     yes, no = card_words("yes", "no")
     for item in changes:
         after = item.after

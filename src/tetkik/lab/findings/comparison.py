@@ -110,7 +110,7 @@ class ComparedSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class FindingsComparison:
     """Two models across sets."""
 
     first: str
@@ -137,7 +137,7 @@ def compare(
     labels: Sequence[str] = (),
     bootstrap: int = 1000,
     seed: int = 0,
-) -> Comparison:
+) -> FindingsComparison:
     """Compare two models on the images that both scored, label by label and in the mean, set by set.
 
     The test of a label is DeLong's for paired areas, with Obuchowski's variance where patients or copies
@@ -167,7 +167,7 @@ def compare(
     for found in reversed(compared):
         of_set = [name if pooled is None else f"{name} ({found.name})" for name in names]
         conclusion = tuple(around(conclusion, found.learned, of_set))
-    return Comparison(*names, tuple(compared), pooled, conclusion)
+    return FindingsComparison(*names, tuple(compared), pooled, conclusion)
 
 
 def _compared(

@@ -15,8 +15,8 @@ import numpy as np
 from tetkik.lab.engine import charts as engine
 from tetkik.lab.engine.charts import (
     Bar,
+    ChartFile,
     Curve,
-    Picture,
     Plot,
     bar_chart,
     check_target,
@@ -410,7 +410,7 @@ def predictions_csv(evaluation: Evaluation) -> str:
     return engine.csv_text(["sha256", "group", "source", "screen", *columns], rows)
 
 
-def pictures(evaluation: Evaluation, language: Language) -> tuple[Picture, ...]:
+def pictures(evaluation: Evaluation, language: Language) -> tuple[ChartFile, ...]:
     """Every picture that the evaluation allows. Needs matplotlib."""
     wanted: list[Plot[Evaluation]] = []
     if evaluation.measured:

@@ -16,7 +16,7 @@ FEWEST = 12
 """Patients above an operating point of drafts, where it is chosen."""
 
 
-class Rule(StrEnum):
+class ThresholdRule(StrEnum):
     """What makes an operating point the best."""
 
     YOUDEN = "youden"
@@ -95,7 +95,7 @@ def choose_precise(
 
 
 def choose_threshold(
-    values: Floats, positive: Bools, rule: Rule = Rule.YOUDEN, target: float = 0.90
+    values: Floats, positive: Bools, rule: ThresholdRule = ThresholdRule.YOUDEN, target: float = 0.90
 ) -> float | None:
     """The operating point that `rule` likes best on these rows, which must not be those of any report.
 
@@ -111,11 +111,11 @@ def choose_threshold(
     false = np.cumsum(~positive[order])[last].astype(np.float64)
     sensitivity, specificity = hits / hits[-1], 1 - false / false[-1]
     match rule:
-        case Rule.YOUDEN:
+        case ThresholdRule.YOUDEN:
             worth = sensitivity + specificity
-        case Rule.F1:
+        case ThresholdRule.F1:
             worth = ratio(2 * hits, hits + false + hits[-1])
-        case Rule.SENSITIVITY:
+        case ThresholdRule.SENSITIVITY:
             worth = np.where(sensitivity >= target - 1e-12, specificity, -1.0)
     best = int(np.flatnonzero(worth >= worth.max() - 1e-12)[0])
     distinct = values[order][last]

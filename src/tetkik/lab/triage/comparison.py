@@ -68,7 +68,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class TriageComparison:
     """Two models on the same rows."""
 
     n: int
@@ -108,7 +108,7 @@ def compare(
     bootstrap: int = 1000,
     seed: int = 0,
     progress: ProgressCallback | None = None,
-) -> Comparison:
+) -> TriageComparison:
     """Judge two models on the complaints whose label both know; without a bootstrap there are no intervals.
 
     McNemar's test takes each complaint as independent; the intervals of the differences draw whole duplicate
@@ -147,7 +147,7 @@ def compare(
     (one_figures, one_replicates), (other_figures, other_replicates) = (
         decisions(judged, draws) for judged in (one, other)
     )
-    comparison = Comparison(
+    comparison = TriageComparison(
         n=len(one),
         first=_side(names[0], one.unreadable, one_figures, one_replicates),
         second=_side(names[1], other.unreadable, other_figures, other_replicates),
@@ -174,7 +174,7 @@ def _side(model: str, unreadable: int, figures: DecisionFigures, replicates: Dec
     return Side(model, float(figures.accuracy), float(figures.macro_f1), unreadable, ci)
 
 
-def _conclusion(comparison: Comparison, same: bool) -> Sentence:
+def _conclusion(comparison: TriageComparison, same: bool) -> Sentence:
     test = comparison.mcnemar
     if same:
         return Sentence("The two answer exactly alike on these complaints.")
@@ -200,7 +200,7 @@ def _conclusion(comparison: Comparison, same: bool) -> Sentence:
     )
 
 
-def _macro_conclusion(comparison: Comparison) -> Sentence:
+def _macro_conclusion(comparison: TriageComparison) -> Sentence:
     interval = comparison.ci["macro_f1_difference"]
     values = {"difference": comparison.macro_f1_difference}
     if interval is None:

@@ -18,8 +18,8 @@ from tetkik.lab.engine.charts import (
     MAIN,
     PALE,
     Bar,
+    ChartFile,
     Curve,
-    Picture,
     Plot,
     axes,
     bar_chart,
@@ -319,7 +319,7 @@ def predictions_csv(evaluation: Evaluation) -> str:
     return engine.csv_text(header, rows)
 
 
-def pictures(evaluation: Evaluation, language: Language) -> tuple[Picture, ...]:
+def pictures(evaluation: Evaluation, language: Language) -> tuple[ChartFile, ...]:
     """Every picture that the evaluation allows; ROC and calibration need readable texts. Needs matplotlib."""
     wanted: list[Plot[Evaluation]] = [
         ("confusion.png", "Confusion matrix, complaints", _confusion_counts),

@@ -21,7 +21,7 @@ from tetkik.lab.findings.summaries import LEAST_KIND, Judged, LabelFigures, labe
 from tetkik.lab.trial.checklists import claim_answers, decide_ai_answers
 from tetkik.lab.trial.interpretation import DIMENSION_NAMES, interpret
 from tetkik.lab.trial.journal import Journal, Limits
-from tetkik.lab.trial.results import Check, Counts, Decision, TrialPart, TrialResult
+from tetkik.lab.trial.results import Check, Counts, TrialDecision, TrialPart, TrialResult
 from tetkik.language import Language, Sentence
 from tetkik.report.labeler.read import read_report
 from tetkik.report.labeler.rules import Context, Polarity
@@ -44,7 +44,7 @@ DIMENSIONS = ("site", "device", "sex", "age", "quarter", "language", "reader")
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class TrialReference:
     """A signed report.
 
     Attributes:
@@ -152,7 +152,7 @@ def _quarter(text: str) -> str:
 class ReportTable:
     """The reports of an archive, by what their studies are called; their texts are not kept."""
 
-    by_study: Mapping[str, Reference] = field(repr=False)
+    by_study: Mapping[str, TrialReference] = field(repr=False)
     empty: int
     """Reports that say nothing of any label."""
     broken: int
@@ -178,7 +178,7 @@ def read_reports(path: Path, limits: Limits) -> ReportTable:
     for row, study in enumerate(table["study"]):
         if study:
             rows.setdefault(study, []).append(row)
-    found: dict[str, Reference] = {}
+    found: dict[str, TrialReference] = {}
     empty = 0
     for study, own in rows.items():
         first = own[0]
@@ -187,7 +187,7 @@ def read_reports(path: Path, limits: Limits) -> ReportTable:
         truth = read_truth("\n".join(table["report"][row] for row in own), _language(cells, path), limits)
         empty += not truth
         patient = cells.pop("patient_id", "") or None
-        found[study] = Reference(str(table.places[first]), truth, patient, parts_of(**cells))
+        found[study] = TrialReference(str(table.places[first]), truth, patient, parts_of(**cells))
     if not found:
         raise DataError("{path} has no row with a study; fill its column study.", path=path)
     with path.open("rb") as file:
@@ -293,23 +293,23 @@ def _evaluations(journal: Journal, result: TrialResult) -> tuple[Mapping[str, An
     return (*earlier, own)
 
 
-def decide(checks: Sequence[Check], *, finished: bool = True) -> Decision:
+def decide(checks: Sequence[Check], *, finished: bool = True) -> TrialDecision:
     """No-go where one limit is missed; go where all are reached and every image was answered.
 
     A part decides only against: many small ones would keep every trial open.
     """
-    found = {check.decision for check in checks if not check.part or check.decision is Decision.NO_GO}
-    if Decision.NO_GO in found:
-        return Decision.NO_GO
-    return Decision.GO if found == {Decision.GO} and finished else Decision.OPEN
+    found = {check.decision for check in checks if not check.part or check.decision is TrialDecision.NO_GO}
+    if TrialDecision.NO_GO in found:
+        return TrialDecision.NO_GO
+    return TrialDecision.GO if found == {TrialDecision.GO} and finished else TrialDecision.OPEN
 
 
-def judge_limit(limit: float, interval: Interval | None, *, enough: bool = True) -> Decision:
+def judge_limit(limit: float, interval: Interval | None, *, enough: bool = True) -> TrialDecision:
     if interval is None or not enough:
-        return Decision.OPEN
+        return TrialDecision.OPEN
     if interval.low >= limit:
-        return Decision.GO
-    return Decision.NO_GO if interval.high < limit else Decision.OPEN
+        return TrialDecision.GO
+    return TrialDecision.NO_GO if interval.high < limit else TrialDecision.OPEN
 
 
 def _answered(studies: _Studies, limits: Limits) -> Check:

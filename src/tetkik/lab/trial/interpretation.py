@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from tetkik.lab.engine.results import bracket, listed
 from tetkik.lab.findings.evaluation_page import LabelName
-from tetkik.lab.trial.results import Check, Decision, TrialPart, TrialResult
+from tetkik.lab.trial.results import Check, TrialDecision, TrialPart, TrialResult
 from tetkik.language import Sentence
 
 FIGURES = MappingProxyType(
@@ -20,7 +20,11 @@ FIGURES = MappingProxyType(
     }
 )
 DECISIONS = MappingProxyType(
-    {Decision.GO: Sentence("go"), Decision.NO_GO: Sentence("no go"), Decision.OPEN: Sentence("not decided")}
+    {
+        TrialDecision.GO: Sentence("go"),
+        TrialDecision.NO_GO: Sentence("no go"),
+        TrialDecision.OPEN: Sentence("not decided"),
+    }
 )
 DIMENSION_NAMES = MappingProxyType(
     {
@@ -57,9 +61,11 @@ def interpret(result: TrialResult) -> tuple[Sentence, ...]:
 
 
 def _decision(result: TrialResult) -> Iterator[Sentence]:
-    missed = [check_name(check) for check in result.checks if check.decision is Decision.NO_GO]
+    missed = [check_name(check) for check in result.checks if check.decision is TrialDecision.NO_GO]
     undecided = [
-        check_name(check) for check in result.checks if check.decision is Decision.OPEN and not check.part
+        check_name(check)
+        for check in result.checks
+        if check.decision is TrialDecision.OPEN and not check.part
     ]
     if missed:
         yield Sentence(
@@ -70,7 +76,7 @@ def _decision(result: TrialResult) -> Iterator[Sentence]:
             "Not decided: the interval holds the limit, or studies are missing, for {items}.",
             {"items": listed(undecided)},
         )
-    elif result.decision is Decision.GO:
+    elif result.decision is TrialDecision.GO:
         yield Sentence(
             "Go: every interval lies at or above the limit that was fixed beforehand, and that of no part "
             "below it."
@@ -79,7 +85,7 @@ def _decision(result: TrialResult) -> Iterator[Sentence]:
 
 def _open_parts(result: TrialResult) -> Iterator[Sentence]:
     parts = [check for check in result.checks if check.part]
-    if undecided := sum(check.decision is Decision.OPEN for check in parts):
+    if undecided := sum(check.decision is TrialDecision.OPEN for check in parts):
         yield Sentence(
             "{n} of {parts} parts are not decided, as the interval holds the limit or studies are missing; "
             "they keep no trial open.",

@@ -9,7 +9,7 @@ from functools import partial
 
 from tetkik.findings.preprocess import ImageOrigin
 from tetkik.imaging.image_source import StoredContent
-from tetkik.lab.trial.evaluate import Reference, parts_of, read_truth
+from tetkik.lab.trial.evaluate import TrialReference, parts_of, read_truth
 from tetkik.lab.trial.journal import FixedLimits
 from tetkik.lab.trial.run import TrialImage
 from tetkik.records.database import Records
@@ -67,20 +67,20 @@ class RecordedStudies:
                         content = StoredContent(f"image {key}", partial(self._load, image))
                         yield TrialImage(key, content, reference)
 
-    def _read(self, study: SignedStudy) -> Reference:
+    def _read(self, study: SignedStudy) -> TrialReference:
         parts = parts_of(
             date=f"{study.signed_at:%Y-%m-%d}",
             language=study.language,
             reader="alone" if study.model is None else "assisted",
         )
         truth = read_truth(study.text, study.language, self._limits.limits)
-        return Reference(study.study, truth, study.patient, parts)
+        return TrialReference(study.study, truth, study.patient, parts)
 
     def _load(self, image: StoredImage) -> bytes:
         with self._records.read() as tx:
             return read_content(tx, image)
 
-    def reference(self, image: TrialImage, origin: ImageOrigin | None) -> Reference | None:
+    def reference(self, image: TrialImage, origin: ImageOrigin | None) -> TrialReference | None:
         return image.reference
 
     def pseudonym(self, patient: str) -> str:

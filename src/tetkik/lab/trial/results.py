@@ -14,7 +14,7 @@ from tetkik.language import Language, Sentence
 from tetkik.statistics import Interval
 
 
-class Decision(StrEnum):
+class TrialDecision(StrEnum):
     """Of one limit, and of all together."""
 
     GO = "go"
@@ -35,7 +35,7 @@ class Check:
     value: float | None
     ci: Interval | None
     n: int
-    decision: Decision
+    decision: TrialDecision
     part: str = ""
     """The part that it is about, as `site/NAME`; empty for all studies."""
     title: Sentence | None = None
@@ -98,7 +98,7 @@ class TrialResult:
     per_label: Mapping[str, LabelFigures]
     parts: tuple[TrialPart, ...]
     checks: tuple[Check, ...]
-    decision: Decision
+    decision: TrialDecision
     not_computed: Mapping[str, Sentence]
     patients: int
     without_patient: int

@@ -23,7 +23,7 @@ from tetkik.imaging.limits import read_file
 from tetkik.imaging.read import one_file
 from tetkik.imaging.tags import equipment_of, identity_of
 from tetkik.lab.engine.learned_rows import LearnedRows, Pictures
-from tetkik.lab.trial.evaluate import Reference, ReportTable, parts_of
+from tetkik.lab.trial.evaluate import ReportTable, TrialReference, parts_of
 from tetkik.lab.trial.journal import Beginning, FixedLimits, Journal
 from tetkik.values.common import ProgressCallback
 
@@ -43,7 +43,7 @@ class TrialImage:
 
     key: str
     content: Source = field(repr=False)
-    reference: Reference | None = field(default=None, repr=False)
+    reference: TrialReference | None = field(default=None, repr=False)
 
 
 def header_of(content: Source) -> ImageOrigin | None:
@@ -78,7 +78,7 @@ class TrialSource(Protocol):
     def images(self, done: Container[str]) -> Iterator[TrialImage]:
         """Every image but those `done`, as they are needed."""
 
-    def reference(self, image: TrialImage, origin: ImageOrigin | None) -> Reference | None:
+    def reference(self, image: TrialImage, origin: ImageOrigin | None) -> TrialReference | None:
         """The report about an image; None where there is none."""
 
     def pseudonym(self, patient: str) -> str:
@@ -118,7 +118,7 @@ class Archive:
                 if key not in done:
                     yield TrialImage(key, path)
 
-    def reference(self, image: TrialImage, origin: ImageOrigin | None) -> Reference | None:
+    def reference(self, image: TrialImage, origin: ImageOrigin | None) -> TrialReference | None:
         """By what the file says of its study; where it says nothing, by its path, name or folder."""
         assert isinstance(image.content, Path)
         path = image.content.relative_to(self._folder)
@@ -277,7 +277,7 @@ def _parts(origin: ImageOrigin | None) -> dict[str, str]:
     )
 
 
-def _chosen(reference: Reference, answer: Study | TetkikError) -> dict[str, int]:
+def _chosen(reference: TrialReference, answer: Study | TetkikError) -> dict[str, int]:
     """What the report says of the labels that the model assesses; nothing where it did not answer."""
     if not isinstance(answer, Study) or not answer.result.suitable:
         return {}

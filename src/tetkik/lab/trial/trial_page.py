@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tetkik.lab.engine import charts as engine
-from tetkik.lab.engine.charts import Bar, Picture, Plot, bar_chart, check_target, csv_text, drawn
+from tetkik.lab.engine.charts import Bar, ChartFile, Plot, bar_chart, check_target, csv_text, drawn
 from tetkik.lab.findings.evaluation_page import FLAWS
 from tetkik.lab.findings.summaries import LabelFigures
 from tetkik.lab.trial.checklists import CLAIM, DECIDE_AI
@@ -135,7 +135,7 @@ def checklist_csv(items: Mapping[str, str], answers: Mapping[str, Sentence], lan
     return csv_text(["item", "what", "answer"], rows)
 
 
-def pictures(result: TrialResult, language: Language) -> tuple[Picture, ...]:
+def pictures(result: TrialResult, language: Language) -> tuple[ChartFile, ...]:
     """Every picture that the trial allows. Needs matplotlib."""
     labels = [item for item in shown_labels(result) if item.n]
     wanted: list[Plot[TrialResult]] = []

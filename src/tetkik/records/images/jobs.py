@@ -37,7 +37,7 @@ class JobKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class ImageJob:
     id: str
     kind: JobKind
     case_id: str
@@ -92,7 +92,7 @@ def add_job(
 
 def take_jobs(
     tx: Transaction, worker: str, most: int = 1, *, idle: bool = True, within: Priority | None = None
-) -> tuple[Work, ...]:
+) -> tuple[ImageJob, ...]:
     """Take the most urgent work that nobody has, the older of two first.
 
     Work that was begun before goes alone, to an `idle` worker: where it ends a process, it ends no other.
@@ -151,7 +151,7 @@ def renew_leases(tx: Transaction, worker: str, works: Collection[str]) -> None:
         tx.apply(update(Job).where(Job.id.in_(rows)).values(lease_until=clock(tx) + LEASE))
 
 
-def release_job(tx: Transaction, work: Work, *, to_others: bool = False) -> None:
+def release_job(tx: Transaction, work: ImageJob, *, to_others: bool = False) -> None:
     """Give work back unfinished, through no fault of its own.
 
     Args:
@@ -165,7 +165,7 @@ def release_job(tx: Transaction, work: Work, *, to_others: bool = False) -> None
     tx.announce("job", row.case_id)
 
 
-def finish_job(tx: Transaction, work: Work) -> None:
+def finish_job(tx: Transaction, work: ImageJob) -> None:
     """Say that work is done, where its answer is kept; `Conflict` if somebody else has it by now."""
     row = _held(tx, work)
     row.state, row.finished_at, row.fault = JobState.DONE, tx.now, None
@@ -173,7 +173,7 @@ def finish_job(tx: Transaction, work: Work) -> None:
     tx.announce("job", row.case_id)
 
 
-def fail_job(tx: Transaction, work: Work, fault: Sentence, *, for_good: bool = False) -> bool:
+def fail_job(tx: Transaction, work: ImageJob, fault: Sentence, *, for_good: bool = False) -> bool:
     """Say that an attempt failed, and whether another would, too; gives whether the work was given up."""
     row = _held(tx, work)
     over = for_good or row.attempts >= ATTEMPTS
@@ -201,7 +201,7 @@ def has_open_jobs(tx: Transaction, study_id: str, *, but: str = "") -> bool:
     return open_job(tx, study_id, but=but) is not None
 
 
-def open_job(tx: Transaction, study_id: str, *, but: str = "") -> Work | None:
+def open_job(tx: Transaction, study_id: str, *, but: str = "") -> ImageJob | None:
     """The first work that an image of a study still waits for, apart from one job; None without any."""
     wanted = (
         select(Job)
@@ -213,13 +213,13 @@ def open_job(tx: Transaction, study_id: str, *, but: str = "") -> Work | None:
     return _value(row) if row is not None else None
 
 
-def newest_job(tx: Transaction, image_id: str) -> Work | None:
+def newest_job(tx: Transaction, image_id: str) -> ImageJob | None:
     """The newest work about an image; None where there was never any."""
     row = tx.session.scalar(select(Job).where(Job.image_id == image_id).order_by(Job.id.desc()).limit(1))
     return _value(row) if row is not None else None
 
 
-def _held(tx: Transaction, work: Work) -> Job:
+def _held(tx: Transaction, work: ImageJob) -> Job:
     row = tx.session.get(Job, work.id, with_for_update=True)
     now = (JobState.RUNNING, work.worker, work.attempts)
     if row is None or (row.state, row.worker, row.attempts) != now:
@@ -235,7 +235,7 @@ def _packed(fault: Sentence) -> str:
     return packed if len(packed) <= 2000 else json.dumps([fault.template[:1500], {}])
 
 
-def _value(row: Job, failed_by: str | None = None) -> Work:
+def _value(row: Job, failed_by: str | None = None) -> ImageJob:
     fault = Sentence(*json.loads(row.fault)) if row.fault else None
     own = {"kind": JobKind(row.kind), "image_id": row.image_id or "", "fault": fault, "failed_by": failed_by}
-    return row.to_value(Work, **own)
+    return row.to_value(ImageJob, **own)

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from tetkik.errors import Unavailable
-from tetkik.records.audit_chain import Action, Entry
+from tetkik.records.audit_chain import Action, TrailEntry
 from tetkik.records.database import Records
 from tetkik.records.vault import Vault
 from tetkik.values.access import SYSTEM, Actor
@@ -81,10 +81,10 @@ class _Refused:
     written: datetime = _NEVER
     """When the last entry was made."""
 
-    def entry(self) -> Entry:
+    def entry(self) -> TrailEntry:
         more = {"count": self.number, "logins": len(self.logins)}
         detail = self.detail | {name: number for name, number in more.items() if number > 1}
-        return Entry(self.at, self.actor, Action.SIGN_IN_FAILED, None, None, self.user_id, detail)
+        return TrailEntry(self.at, self.actor, Action.SIGN_IN_FAILED, None, None, self.user_id, detail)
 
 
 _known: WeakKeyDictionary[Vault, dict[str, _Refused]] = WeakKeyDictionary()

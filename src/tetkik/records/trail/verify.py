@@ -19,7 +19,7 @@ from sqlalchemy import Row, func, select
 from tetkik.errors import InputError
 from tetkik.files import written_whole
 from tetkik.language import Sentence
-from tetkik.records.audit_chain import START, Action, AnchorLine, Columns, chain_of, digest_of, head_seal
+from tetkik.records.audit_chain import START, Action, AnchorLine, EntryColumns, chain_of, digest_of, head_seal
 from tetkik.records.database import Transaction
 from tetkik.records.schema import AuditHead, AuditRow
 
@@ -182,7 +182,7 @@ class _Walk:
         elif row.seq <= self.seq:
             self._fault(row.seq, "Entry {number} stands twice or before the first.")
         whole = self._digest(row)
-        columns = Columns(row.at, row.action, row.user_id, row.case_id, row.patient_id)
+        columns = EntryColumns(row.at, row.action, row.user_id, row.case_id, row.patient_id)
         # After a gap nothing can be said of the link to what is missing.
         linked = row.seq != self.seq + 1 or row.chain == chain_of(
             self.tx.vault, self.chain, row.seq, columns, row.digest

@@ -18,9 +18,9 @@ from tetkik.report.labeler.read import Words, read_report, words_of
 from tetkik.report.labeler.rules import (
     OTHER_LABELS,
     Context,
-    Hit,
     Lexicon,
     Mention,
+    PhraseHit,
     Polarity,
     SentenceReading,
     rules_of,
@@ -75,7 +75,7 @@ def _lexicon(part: str) -> Lexicon[str]:
     return Lexicon(entries.items())
 
 
-def hits_in(words: Sequence[str]) -> dict[str, list[Hit[str]]]:
+def hits_in(words: Sequence[str]) -> dict[str, list[PhraseHit[str]]]:
     """By part of `concepts.toml` what folded words name of it."""
     return {part: _lexicon(part).find(words) for part in _table()}
 
@@ -580,7 +580,7 @@ class _Taken:
             if objection is not None and (not self.soft or hit.value in _NEVER_SOFT):
                 self.beyond.append(Mark(*objection, *self.words.span(hit.first, hit.last)))
 
-    def _asserts_disease(self, hit: Hit[str]) -> bool:
+    def _asserts_disease(self, hit: PhraseHit[str]) -> bool:
         """Whether a disease that the history names is said to be seen here."""
         if hit.value != "disease":
             return False

@@ -12,9 +12,9 @@ from tetkik import turkish
 from tetkik.language import Language
 from tetkik.report.labeler.rules import (
     Context,
-    Hit,
     Mention,
     Named,
+    PhraseHit,
     Polarity,
     Rules,
     SentenceReading,
@@ -305,7 +305,7 @@ def _mentions(text: str, words: Words, rules: Rules, language: Language) -> tupl
     return tuple(sorted(found, key=lambda mention: (mention.start, mention.end)))
 
 
-def _resolved(sides: Sequence[Hit[str]]) -> list[Hit[str]]:
+def _resolved(sides: Sequence[PhraseHit[str]]) -> list[PhraseHit[str]]:
     """The words for sides with *same* and *opposite* led back to the side named before them."""
     found, named = [], None
     for hit in sides:
@@ -329,7 +329,7 @@ def _of_the_brain(mentions: Sequence[Mention], *, named: bool) -> Iterator[Menti
 
 
 def _named_in(
-    hit: Hit[Named | Structure], scope: Scope, states: Sequence[Hit[str]]
+    hit: PhraseHit[Named | Structure], scope: Scope, states: Sequence[PhraseHit[str]]
 ) -> Iterator[tuple[Named, Judged, int, int]]:
     """What one hit says: the finding, what is said of it, the first and the last word of what names it."""
     if isinstance(hit.value, Named):
@@ -342,7 +342,7 @@ def _named_in(
         yield phrase, judged, min(hit.first, state.first), max(hit.last, state.last)
 
 
-def _judged(phrase: Named, scope: Scope, hit: Hit[Any]) -> Judged:
+def _judged(phrase: Named, scope: Scope, hit: PhraseHit[Any]) -> Judged:
     polarity, context = scope.judge(hit.first, hit.last)
     denied = polarity is Polarity.ABSENT if phrase.negatable else scope.reversed(hit.first, hit.last)
     if denied:

@@ -164,7 +164,7 @@ class _Node(Generic[Value]):
 
 
 @dataclass(frozen=True, slots=True)
-class Hit(Generic[Value]):
+class PhraseHit(Generic[Value]):
     """A phrase found: words `first` to `last` (included) of a sentence."""
 
     first: int
@@ -249,9 +249,9 @@ class Lexicon(Generic[Value]):
         """The words of the phrases, without their endings."""
         return self._exact | {stem for stem, elements in self._prefixes.items() if elements}
 
-    def find(self, words: Sequence[str]) -> list[Hit[Value]]:
+    def find(self, words: Sequence[str]) -> list[PhraseHit[Value]]:
         """The phrases in folded `words`, in order, without overlap."""
-        hits: list[Hit[Value]] = []
+        hits: list[PhraseHit[Value]] = []
         free = 0
         for place, nodes in enumerate(map(self._openings, words)):
             if not nodes or place < free:
@@ -261,7 +261,7 @@ class Lexicon(Generic[Value]):
                 best = _longer(best, self._longest(node, words, place + 1))
             if best is not None:
                 free = best[0]
-                hits.append(Hit(place, free - 1, best[1]))
+                hits.append(PhraseHit(place, free - 1, best[1]))
         return hits
 
     def _longest(self, node: _Node[Value], words: Sequence[str], place: int) -> tuple[int, Value] | None:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from tetkik.report.labeler.rules import Context, Cue, Hit, Polarity
+from tetkik.report.labeler.rules import Context, Cue, PhraseHit, Polarity
 from tetkik.values.report import Side
 
 Judged = tuple[Polarity, Context]
@@ -22,7 +22,7 @@ class Scope(ABC):
     def __init__(
         self,
         words: Sequence[str],
-        cues: Sequence[Hit[Cue]],
+        cues: Sequence[PhraseHit[Cue]],
         places: Sequence[tuple[int, int]],
         *,
         loose: bool = False,
@@ -50,14 +50,14 @@ class Scope(ABC):
         """Whether the words `first` to `last` themselves are denied: *not normal*, *normal değildir*."""
 
     @abstractmethod
-    def state(self, first: int, last: int, states: Sequence[Hit[str]]) -> Hit[str] | None:
+    def state(self, first: int, last: int, states: Sequence[PhraseHit[str]]) -> PhraseHit[str] | None:
         """Which of `states` is said of the structure named by the words `first` to `last`."""
 
     @abstractmethod
-    def side(self, first: int, last: int, sides: Sequence[Hit[str]], denied: bool) -> Side | None:
+    def side(self, first: int, last: int, sides: Sequence[PhraseHit[str]], denied: bool) -> Side | None:
         """The side said of the thing named there; where it is denied, only one that is plainly its own."""
 
-    def _locates(self, hit: Hit[str]) -> bool:
+    def _locates(self, hit: PhraseHit[str]) -> bool:
         """Whether a side is that of a place, and holds for the rest of its clause."""
         for word in self._words[hit.first : hit.last + self._REACH]:
             if not word[0].isalnum():
@@ -67,7 +67,7 @@ class Scope(ABC):
         return False
 
 
-def joined(sides: Sequence[Hit[str]]) -> Side | None:
+def joined(sides: Sequence[PhraseHit[str]]) -> Side | None:
     """The side that several words for sides make together: left and right are both."""
     found = {Side(hit.value) for hit in sides if hit.value != "nothing"}
     if not found:
@@ -167,7 +167,7 @@ class EnglishScope(Scope):
                 return not (listed and tail in _SEEN)
         return False
 
-    def _around(self, first: int, last: int) -> tuple[list[Hit[Cue]], list[Hit[Cue]]]:
+    def _around(self, first: int, last: int) -> tuple[list[PhraseHit[Cue]], list[PhraseHit[Cue]]]:
         clause = self._clause[first]
         before = [hit for hit in self._cues if hit.last < first and self._clause[hit.last] == clause]
         after = [hit for hit in self._cues if hit.first > last and self._clause[hit.first] == clause]
@@ -197,7 +197,7 @@ class EnglishScope(Scope):
         )
 
     def _polarity(
-        self, first: int, last: int, before: Sequence[Hit[Cue]], after: Sequence[Hit[Cue]]
+        self, first: int, last: int, before: Sequence[PhraseHit[Cue]], after: Sequence[PhraseHit[Cue]]
     ) -> Polarity:
         denial = max((hit.last for hit in before if _reaches(hit, first, Cue.DENY_BEFORE)), default=-1)
         doubt = max((hit.last for hit in before if self._doubts(hit, first)), default=-1)
@@ -214,7 +214,9 @@ class EnglishScope(Scope):
             return Polarity.UNCERTAIN
         return Polarity.PRESENT
 
-    def _either(self, first: int, last: int, before: Sequence[Hit[Cue]], after: Sequence[Hit[Cue]]) -> bool:
+    def _either(
+        self, first: int, last: int, before: Sequence[PhraseHit[Cue]], after: Sequence[PhraseHit[Cue]]
+    ) -> bool:
         """Whether it is one of two that are left open, with no comma between: *atelectasis versus scar*."""
         return any(
             hit.value is Cue.EITHER and not _APART.intersection(between)
@@ -224,7 +226,7 @@ class EnglishScope(Scope):
             )
         )
 
-    def _doubts(self, hit: Hit[Cue], first: int) -> bool:
+    def _doubts(self, hit: PhraseHit[Cue], first: int) -> bool:
         """Whether a doubt before word `first` reaches it: over *or*, not over a comma or an *and*."""
         if hit.value is Cue.DOUBT_OVER:
             return True
@@ -239,7 +241,7 @@ class EnglishScope(Scope):
             for hit in self._around(first, last)[0]
         )
 
-    def state(self, first: int, last: int, states: Sequence[Hit[str]]) -> Hit[str] | None:
+    def state(self, first: int, last: int, states: Sequence[PhraseHit[str]]) -> PhraseHit[str] | None:
         clause = self._clause[first]
         for hit in reversed(states):
             between = self._words[hit.last + 1 : first]
@@ -252,7 +254,7 @@ class EnglishScope(Scope):
         after = (hit for hit in states if hit.first > last and self._clause[hit.first] in clauses)
         return next(after, None)
 
-    def side(self, first: int, last: int, sides: Sequence[Hit[str]], denied: bool) -> Side | None:
+    def side(self, first: int, last: int, sides: Sequence[PhraseHit[str]], denied: bool) -> Side | None:
         clause = self._clause[first]
         here = [hit for hit in sides if self._clause[hit.first] == clause]
         previous = max((end for _, end in self._places if end < first), default=-1)
@@ -277,7 +279,7 @@ class EnglishScope(Scope):
         return self._words[place] in _JOINERS or self._words[place] in _OR
 
 
-def _reaches(hit: Hit[Cue], first: int, kind: Cue) -> bool:
+def _reaches(hit: PhraseHit[Cue], first: int, kind: Cue) -> bool:
     """Whether a cue before word `first` works as one of `kind` on it."""
     return hit.value is kind or (_AROUND.get(hit.value) is kind and first - hit.last - 1 <= _ADJECTIVES)
 
@@ -331,7 +333,7 @@ class TurkishScope(Scope):
         """Put a question for its two halves: *gerileyip gerilemediğini (görmek için)* claims nothing."""
         for place in asked_in(self._words):
             self._cues = [hit for hit in self._cues if not place <= hit.first <= place + 1]
-            self._cues.append(Hit(place, place + 1, Cue.HYPOTHESIS_AFTER))
+            self._cues.append(PhraseHit(place, place + 1, Cue.HYPOTHESIS_AFTER))
         self._cues.sort(key=lambda hit: hit.first)
 
     def _begins(self, place: int) -> int:
@@ -381,7 +383,7 @@ class TurkishScope(Scope):
                 return _judged(hit.value, doubted, turned)
         return _open_or_not(doubted), Context.CURRENT
 
-    def _accompanied(self, last: int, hit: Hit[Cue]) -> bool:
+    def _accompanied(self, last: int, hit: PhraseHit[Cue]) -> bool:
         """Whether it is what nothing goes with: *konsolidasyona efüzyon eşlik etmiyor*."""
         return self._words[hit.first].startswith("eslik") and self._words[last].endswith(("a", "e"))
 
@@ -401,7 +403,7 @@ class TurkishScope(Scope):
         comma = last + 1 + between.index(",")
         return sum(comma < start < predicate for start, _ in self._places) == 1
 
-    def _reaches(self, hit: Hit[Cue], first: int) -> bool:
+    def _reaches(self, hit: PhraseHit[Cue], first: int) -> bool:
         most = _BEFORE.get(hit.value, 0)
         between = self._words[hit.last + 1 : first]
         return len(between) < most and "," not in between and self._clause[hit.last] == self._clause[first]
@@ -409,7 +411,7 @@ class TurkishScope(Scope):
     def reversed(self, first: int, last: int) -> bool:
         return any(hit.value is Cue.DENY_AFTER and hit.first == last + 1 for hit in self._cues)
 
-    def state(self, first: int, last: int, states: Sequence[Hit[str]]) -> Hit[str] | None:
+    def state(self, first: int, last: int, states: Sequence[PhraseHit[str]]) -> PhraseHit[str] | None:
         clause = self._clause[first]
         for hit in states:
             if hit.first > last and self._clause[hit.first] == clause:
@@ -417,7 +419,7 @@ class TurkishScope(Scope):
         before = [hit for hit in states if hit.last == first - 1]
         return before[0] if before else None
 
-    def side(self, first: int, last: int, sides: Sequence[Hit[str]], denied: bool) -> Side | None:
+    def side(self, first: int, last: int, sides: Sequence[PhraseHit[str]], denied: bool) -> Side | None:
         clause = self._clause[first]
         here = [hit for hit in sides if self._clause[hit.first] == clause]
         previous = max((end for _, end in self._places if end < first), default=-1)

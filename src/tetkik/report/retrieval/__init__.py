@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tetkik.report.retrieval.search import Hit, Retriever, passages_for, search
+from tetkik.report.retrieval.search import PassageHit, Retriever, passages_for, search
 
-__all__ = ["Hit", "Retriever", "passages_for", "search"]
+__all__ = ["PassageHit", "Retriever", "passages_for", "search"]

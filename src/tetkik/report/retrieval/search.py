@@ -294,7 +294,7 @@ _LOOKED_AT = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class PassageHit:
     """A passage that answers a query; scores are comparable within one search only."""
 
     passage: Passage
@@ -317,7 +317,7 @@ class Retriever:
         label: str | None = None,
         kind: PassageKind | None = None,
         limit: int = 5,
-    ) -> list[Hit]:
+    ) -> list[PassageHit]:
         """The passages that answer a query, the best first; equal ones in the order of the library."""
         query = query[:LONGEST_QUERY]
         allowed = [
@@ -337,7 +337,7 @@ class Retriever:
                 for rank, place in enumerate(order, start=1):
                     scores[place] += 1 / (FUSION + rank)
             found = _best(near, scores)
-        return [Hit(self.passages[place], scores[place]) for place in found[: max(0, limit)]]
+        return [PassageHit(self.passages[place], scores[place]) for place in found[: max(0, limit)]]
 
 
 def _best(places: Sequence[int], scores: Sequence[float]) -> list[int]:
@@ -351,7 +351,7 @@ def search(
     label: str | None = None,
     kind: PassageKind | None = None,
     limit: int = 5,
-) -> list[Hit]:
+) -> list[PassageHit]:
     """The passages of the library and of the hospital that answer a query; see `Retriever.search`.
 
     Raises MissingExtra and SettingError where an embedding model is set and cannot be opened.

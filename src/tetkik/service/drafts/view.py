@@ -23,7 +23,7 @@ from tetkik.records.cases.cases import CaseView
 from tetkik.records.database import Transaction
 from tetkik.records.images import images, jobs, runs
 from tetkik.records.images.images import StoredImage
-from tetkik.records.images.jobs import Work
+from tetkik.records.images.jobs import ImageJob
 from tetkik.records.images.runs import ModelRun
 from tetkik.records.reports import drafts, versions
 from tetkik.records.reports.edit_conflicts import WorkingDraft
@@ -215,7 +215,7 @@ class ReadingView:
     case: CaseView
     image: StoredImage | None
     images: tuple[StoredImage, ...]
-    work: Work | None
+    work: ImageJob | None
     run: ModelRun | None
     result: FindingsResult | None = field(repr=False)
     working: WorkingDraft | None

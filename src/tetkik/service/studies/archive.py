@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 from tetkik.bundle.store import UNREADABLE, ZIP, is_bomb, is_folder, is_link
 from tetkik.errors import InputError, TetkikError
 from tetkik.imaging.limits import check_bytes
-from tetkik.imaging.read import Kind, kind_of
+from tetkik.imaging.read import ImageKind, kind_of
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.middleware import takes_files
 from tetkik.service.kit.background.image_decoder import DecoderDep
@@ -95,7 +95,7 @@ class Archive:
                 continue
             member = Member(number, clean_file_name(entry.filename), entry)
             fault = _fault_of(entry, member.name, overlaps=number in clashing)
-            kind = Kind.OTHER
+            kind = ImageKind.OTHER
             if fault is None and entry.file_size and not is_link(entry):
                 try:
                     with self._zip.open(entry) as packed:
@@ -104,14 +104,14 @@ class Archive:
                     fault = _damaged(member.name)
             if fault is not None:
                 members.append(Member(number, member.name, entry, fault))
-            elif kind is Kind.DICOM:
+            elif kind is ImageKind.DICOM:
                 members.append(member)
-            elif kind is Kind.PICTURE:
+            elif kind is ImageKind.PICTURE:
                 pictures.append(member)
             else:
                 others += 1
-                archives += kind is Kind.ARCHIVE
-                if kind is Kind.PROGRAM:
+                archives += kind is ImageKind.ARCHIVE
+                if kind is ImageKind.PROGRAM:
                     programs.add(PurePosixPath(entry.filename).parent)
         own = [picture for picture in pictures if not _belongs_to(picture.entry, programs)]
         members = sorted([*members, *own], key=lambda member: member.number)

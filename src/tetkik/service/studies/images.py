@@ -23,7 +23,7 @@ from tetkik.records.cases.identity_comparison import Difference
 from tetkik.records.database import Transaction
 from tetkik.records.images import images, jobs, runs
 from tetkik.records.images.images import DerivedImageKind, StoredImage
-from tetkik.records.images.jobs import Work
+from tetkik.records.images.jobs import ImageJob
 from tetkik.records.images.runs import ModelRun
 from tetkik.records.people.access import load_visible_case as see_case
 from tetkik.records.reports import drafts
@@ -61,7 +61,7 @@ class WorkShape(Shape):
     finished_at: datetime | None = Field(description="When it was done or given up.")
 
     @classmethod
-    def of(cls, work: Work, language: Language) -> WorkShape:
+    def of(cls, work: ImageJob, language: Language) -> WorkShape:
         return cls.from_value(
             work, fault=work.fault.in_language(language) if work.fault is not None else None
         )

@@ -29,7 +29,7 @@ from tetkik.service.kit.http.responses import event, event_stream
 from tetkik.service.studies.images import FindingsShape, RunShape, WorkShape
 from tetkik.values.access import Actor, Permission
 from tetkik.values.states import JobState, Priority
-from tetkik.workflow.image_processing import Stage
+from tetkik.workflow.image_processing import ProcessingStage
 
 api = APIRouter(tags=["runs"])
 Reader = Annotated[RequestContext, allowed(Permission.IMAGE_READ)]
@@ -141,7 +141,7 @@ async def _progress(
                 yield now
                 return
             if now and step is None and reached is None:
-                reached = Stage.FINDING
+                reached = ProcessingStage.FINDING
                 yield now
             silent += _LOOK_SECONDS
             if silent >= _ALIVE_SECONDS:
@@ -160,4 +160,4 @@ def _reached_state(records: Records, actor: Actor, image_id: str, language: Lang
     if work.state is JobState.FAILED:
         fault = work.fault.in_language(language) if work.fault is not None else None
         return event("failed", fault=fault), True
-    return event("stage", stage=Stage.FINDING) if work.state is JobState.RUNNING else "", False
+    return event("stage", stage=ProcessingStage.FINDING) if work.state is JobState.RUNNING else "", False

@@ -30,7 +30,7 @@ from tetkik.service.cases import locked
 from tetkik.service.kit.access.middleware import takes_files
 from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
 from tetkik.service.kit.context import AppContext
-from tetkik.service.kit.http.idempotency import IdempotencyKey, IdempotentRequest, Outcome
+from tetkik.service.kit.http.idempotency import IdempotencyKey, IdempotentRequest, RequestOutcome
 from tetkik.service.kit.http.incoming_files import IncomingFile, incoming_file
 from tetkik.service.kit.rendering.templates import NavigationEntry, language_of
 from tetkik.service.reception import load_waiting
@@ -78,7 +78,7 @@ class Upload:
     def __post_init__(self) -> None:
         self.sha256 = hashlib.sha256(self.file.content).hexdigest()
 
-    def run(self, request: Request, key: str | None) -> Outcome[UploadShape]:
+    def run(self, request: Request, key: str | None) -> RequestOutcome[UploadShape]:
         """Keep the file, with the work that it makes, once for each key."""
         request_line = f"{request.method} {request.scope['path']}?{self.case_id}&{self.sure}\n{self.sha256}"
         once = IdempotentRequest(key, hashlib.sha256(request_line.encode()).digest())

@@ -197,7 +197,7 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FeaturePart:
     """One addend of one column of a text's row, and where it stands in the folded text."""
 
     column: int
@@ -296,7 +296,7 @@ def grams(text: bytes) -> list[tuple[int, int, int, int]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class LexiconHit:
     """A term of the lexicon in a text: its number, its words (first, one past the last), its characters."""
 
     term: int
@@ -306,10 +306,10 @@ class Hit:
     end: int
 
 
-def hits(text: bytes, lexicon: Lexicon) -> list[Hit]:
+def hits(text: bytes, lexicon: Lexicon) -> list[LexiconHit]:
     """Every term of the lexicon in a prepared text, in the order of the C code."""
     starts = [i + 1 for i in range(len(text) - 1) if text[i] == 32]
-    found: list[Hit] = []
+    found: list[LexiconHit] = []
 
     def walk(word: int, node: int, first: int) -> None:
         if word >= len(starts) or word - first >= _MAX_DEPTH:
@@ -321,7 +321,9 @@ def hits(text: bytes, lexicon: Lexicon) -> list[Hit]:
             child = lexicon.child(node, value)
             if child >= 0:
                 if lexicon.node_term[child] >= 0:
-                    found.append(Hit(int(lexicon.node_term[child]), first, word + 1, starts[first], end))
+                    found.append(
+                        LexiconHit(int(lexicon.node_term[child]), first, word + 1, starts[first], end)
+                    )
                 walk(word + 1, child, first)
 
     for word in range(len(starts)):
@@ -422,12 +424,12 @@ class Featuriser:
                 change[part.end] -= slope
         return np.cumsum(change)[:-1]
 
-    def parts(self, text: bytes) -> list[Part]:
+    def parts(self, text: bytes) -> list[FeaturePart]:
         """What each stretch of a prepared text adds; summed by column they are its row but the constant."""
         return [*self._gram_parts(text), *self._lexicon_parts(text)]
 
-    def _gram_parts(self, text: bytes) -> list[Part]:
-        parts: list[Part] = []
+    def _gram_parts(self, text: bytes) -> list[FeaturePart]:
+        parts: list[FeaturePart] = []
         found = grams(text)
         for block, vocabulary, offset in (
             (CHARACTERS, self.characters, 0),
@@ -442,18 +444,20 @@ class Featuriser:
             weight = {i: (1 + math.log(count)) * float(vocabulary.idf[i]) for i, count in counts.items()}
             norm = math.sqrt(sum(value * value for value in weight.values())) or 1.0
             parts.extend(
-                Part(offset + i, weight[i] / norm / counts[i], start, end) for i, start, end in known
+                FeaturePart(offset + i, weight[i] / norm / counts[i], start, end) for i, start, end in known
             )
         return parts
 
-    def _lexicon_parts(self, text: bytes) -> list[Part]:
+    def _lexicon_parts(self, text: bytes) -> list[FeaturePart]:
         found = hits(text, self.lexicon)
-        first_of: dict[int, Hit] = {}
+        first_of: dict[int, LexiconHit] = {}
         for hit in found:
             first_of.setdefault(hit.term, hit)
         norm = math.sqrt(sum(float(self.term_idf[term]) ** 2 for term in first_of)) or 1.0
         parts = [
-            Part(self._terms_at + term, TERM_SCALE * float(self.term_idf[term]) / norm, hit.start, hit.end)
+            FeaturePart(
+                self._terms_at + term, TERM_SCALE * float(self.term_idf[term]) / norm, hit.start, hit.end
+            )
             for term, hit in first_of.items()
             if self.term_idf[term] > 0
         ]
@@ -465,10 +469,12 @@ class Featuriser:
             for row, column in zip(*np.nonzero(sums), strict=True):
                 part = value[column] * sums[row, column] / total[column]
                 hit = found[row]
-                parts.append(Part(at + block * sums.shape[1] + int(column), float(part), hit.start, hit.end))
+                parts.append(
+                    FeaturePart(at + block * sums.shape[1] + int(column), float(part), hit.start, hit.end)
+                )
         return parts
 
-    def _level_sums(self, found: list[Hit]) -> list[Floats]:
+    def _level_sums(self, found: list[LexiconHit]) -> list[Floats]:
         levels = self.lexicon.levels[[hit.term for hit in found]].astype(np.float64)
         first = {hit.term: i for i, hit in reversed(list(enumerate(found)))}
         once = np.array([first[hit.term] == i for i, hit in enumerate(found)], dtype=np.float64)
@@ -483,7 +489,7 @@ class Featuriser:
         return [*sums, sums[0] * scale]
 
 
-def _covered(found: list[Hit], i: int) -> bool:
+def _covered(found: list[LexiconHit], i: int) -> bool:
     """Whether a longer hit, or a later one of the same words, covers hit i."""
     hit = found[i]
     for j, other in enumerate(found):

@@ -21,7 +21,7 @@ from typing import Any
 from tetkik import turkish
 from tetkik.errors import DataError
 from tetkik.triage import age_and_duration
-from tetkik.triage.age_and_duration import Duration, Person
+from tetkik.triage.age_and_duration import ComplaintSubject, Duration
 from tetkik.triage.urgency.clauses import Status, Text, denies_itself, lacks, read
 from tetkik.triage.urgency.temporality import long_ago
 
@@ -277,7 +277,7 @@ class Reading:
     text: Text
     found: tuple[Occurrence, ...]
     present: Mapping[str, tuple[Occurrence, ...]]
-    person: Person
+    person: ComplaintSubject
     durations: tuple[Duration, ...]
     recent: tuple[int, ...]
     history: tuple[int, ...]

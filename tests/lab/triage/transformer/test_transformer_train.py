@@ -16,7 +16,7 @@ from tetkik.bundle import ComplaintReference, read_reference, sha256_of
 from tetkik.errors import DataError, OutputError, TrainingError, UsageError
 from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.learned_rows import read_learned
-from tetkik.lab.engine.trainer import Stopped
+from tetkik.lab.engine.trainer import TrainingStopped
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.transformer.data import prepare_data
 from tetkik.lab.triage.transformer.train import train_transformer
@@ -127,7 +127,7 @@ def test_ctrl_c_then_kill_then_resume_is_as_if_nothing_had_happened(bundle, comp
         if done == 7:
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(Stopped, match="--resume"):
+    with pytest.raises(TrainingStopped, match="--resume"):
         train_transformer(complaints, out, options, interrupt)
     assert left_behind(out) == [".tiny.training"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

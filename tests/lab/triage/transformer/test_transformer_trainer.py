@@ -12,7 +12,7 @@ from tetkik.lab.engine.trainer import TrainingState
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.transformer import train
 from tetkik.lab.triage.transformer.data import Imbalance, TransformerOptions, prepare_data
-from tetkik.lab.triage.transformer.train import Trial, candidates, tuned
+from tetkik.lab.triage.transformer.train import TransformerTrial, candidates, tuned
 from tetkik.lab.triage.transformer.trainer import Epoch, TransformerTrainer
 
 
@@ -103,7 +103,7 @@ def test_tuning_halves_and_does_not_repeat_what_it_knows(tmp_path):
     (tmp_path / "trials.json").write_text(json.dumps(stored[:11]))
     again, repeated = tuned(options, work, run)
     assert (again, repeated, len(ran)) == (best, trials, 15)
-    assert all(isinstance(trial, Trial) for trial in repeated)
+    assert all(isinstance(trial, TransformerTrial) for trial in repeated)
 
 
 def test_the_settings_asked_for_are_among_those_tried():

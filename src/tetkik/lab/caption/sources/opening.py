@@ -18,7 +18,7 @@ from tetkik.csv_rows import read_lines
 from tetkik.errors import DataError, MissingExtra, UsageError
 from tetkik.files import inside
 from tetkik.imaging.limits import check_bytes, damaged, read_file
-from tetkik.lab.caption.prepared import CaptionRow, LeftOut, Reason, Split, concepts_of, is_cui, joined
+from tetkik.lab.caption.prepared import CaptionRow, LeftOut, LeftOutReason, Split, concepts_of, is_cui, joined
 from tetkik.lab.engine.paths import IMAGE_SUFFIXES, files_in
 from tetkik.lab.engine.tables import (
     Table,
@@ -277,7 +277,7 @@ def open_table(path: Path, images: Path | None = None) -> Source:
     for place, word in enumerate(words):
         split = split_of(word) if word else Split.TRAIN
         if split is None:
-            unplaced.append(LeftOut(ids[place], word[:40], files[place], Reason.NO_SPLIT))
+            unplaced.append(LeftOut(ids[place], word[:40], files[place], LeftOutReason.NO_SPLIT))
         else:
             places.setdefault(split, []).append(place)
 
@@ -300,7 +300,7 @@ def _row(
 ) -> CaptionRow | LeftOut:
     name = inside(file)
     if name is None:
-        return LeftOut(id_, split, file, Reason.UNSAFE_NAME)
+        return LeftOut(id_, split, file, LeftOutReason.UNSAFE_NAME)
     return CaptionRow(
         id=id_,
         caption=caption,
@@ -446,7 +446,7 @@ def _rows(
     for name, caption in zip(table.named(_IDS, need=True), captions, strict=True):
         # An id is the name of a file and never a path.
         if inside(name) != name or "/" in name:
-            yield LeftOut(name, split, name, Reason.UNSAFE_NAME)
+            yield LeftOut(name, split, name, LeftOutReason.UNSAFE_NAME)
             continue
         reader = finder.find(name) or NoBytes(f"{name}.jpg")
         origin = origins.get(name, Origin(None, None))
@@ -531,7 +531,7 @@ def _rows_of_roco(part: Path, split: Split, captions: Mapping[str, str]) -> RowS
     files, cuis = _files(part), dict(listed(part / "cuis.txt"))
     for name, caption in captions.items():
         if inside(name) != name or "/" in name:
-            yield LeftOut(name, split, name, Reason.UNSAFE_NAME)
+            yield LeftOut(name, split, name, LeftOutReason.UNSAFE_NAME)
             continue
         named, origin = files.get(name, (f"{name}.jpg", Origin(None, None)))
         file = PurePosixPath(named)
@@ -667,7 +667,7 @@ def _row_of_huggingface(
     elif (within := inside(file.strip())) is not None:
         reader = FileBytes(folder / within)
     if reader is None:
-        return LeftOut(name, split, file, Reason.UNSAFE_NAME)
+        return LeftOut(name, split, file, LeftOutReason.UNSAFE_NAME)
     concepts = row.get("concepts")
     origin = origins.get(name, Origin(None, None))
     return CaptionRow(

@@ -14,10 +14,10 @@ from tetkik.bundle.card import card_words
 from tetkik.caption.adapters import trainable_parameters
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.options import Learning
-from tetkik.lab.caption.prepared import Prepared, Reason, Split
+from tetkik.lab.caption.prepared import LeftOutReason, Prepared, Split
 from tetkik.lab.caption.training.data import SPLITS
 from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind
-from tetkik.lab.caption.training.tuning import TRIAL_COLUMNS, Epoch, Trial
+from tetkik.lab.caption.training.tuning import TRIAL_COLUMNS, CaptionTrial, Epoch
 from tetkik.lab.engine.card import cell, markdown_table, read_card
 from tetkik.lab.engine.trainer import TrainingState
 from tetkik.lab.engine.tuning import trials_table
@@ -67,7 +67,7 @@ def counted(prepared: Prepared) -> dict[str, int]:
 def left_out(prepared: Prepared) -> dict[str, int]:
     """Rows that could not be used, by reason."""
     report = prepared.details.get("report", {})
-    return {str(Reason[name.upper()]): count for name, count in report.get("left_out", {}).items()}
+    return {str(LeftOutReason[name.upper()]): count for name, count in report.get("left_out", {}).items()}
 
 
 def make_card(
@@ -75,7 +75,7 @@ def make_card(
     model: ModelDescription,
     options: CaptionTraining,
     state: TrainingState[Epoch],
-    trials: Sequence[Trial],
+    trials: Sequence[CaptionTrial],
 ) -> tuple[str, list[CardSection]]:
     """The summary and the sections that only the training knows."""
     licences: Counter[str] = Counter()

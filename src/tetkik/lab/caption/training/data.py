@@ -45,7 +45,7 @@ from tetkik.values.common import ProgressCallback
 
 if TYPE_CHECKING:
     from tetkik.caption.image_spec import ImageSpec
-    from tetkik.lab.caption.prepared import Part, Prepared
+    from tetkik.lab.caption.prepared import Prepared, PreparedPart
     from tetkik.lab.caption.training.tuning import Epoch
     from tetkik.lab.engine.trainer import TrainingState
 
@@ -99,7 +99,9 @@ def sample_rows(rows: int, count: int, seed: int) -> Rows:
     return np.sort(random.permutation(rows)[:count]).astype(np.int64)
 
 
-def tokens_of(prepared: Prepared, part: Part, network: StagedNetwork, most: int) -> list[NDArray[np.int32]]:
+def tokens_of(
+    prepared: Prepared, part: PreparedPart, network: StagedNetwork, most: int
+) -> list[NDArray[np.int32]]:
     """The tokens of each caption of a split: those prepared with the same tokenizer, or new ones."""
     long_enough = prepared.max_tokens is None or prepared.max_tokens >= most
     ready = part.tokens(network.fingerprint) if long_enough else None
@@ -166,7 +168,7 @@ def make_training_data(
 def _cached(
     accelerator: Any,
     network: StagedNetwork,
-    parts: Mapping[Split, Part],
+    parts: Mapping[Split, PreparedPart],
     options: CaptionTraining,
     store: Path,
     progress: ProgressCallback,

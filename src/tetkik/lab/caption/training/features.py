@@ -31,7 +31,7 @@ from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.network import Cut
 from tetkik.errors import OutputError, TrainingError
 from tetkik.files import written_whole
-from tetkik.lab.caption.prepared import Part
+from tetkik.lab.caption.prepared import PreparedPart
 from tetkik.lab.caption.training.nonfinite import nonfinite_features, overflowing_features
 from tetkik.lab.engine.batches import Rows, prefetched
 from tetkik.lab.engine.checkpoint import room_on_disk
@@ -60,7 +60,7 @@ class Features(Protocol):
 class LiveFeatures:
     """Pixels, through the frozen part each time."""
 
-    part: Part
+    part: PreparedPart
     image: ImageSpec
 
     def fetch(self, rows: Rows) -> Tensor:
@@ -232,7 +232,7 @@ def check_room(needed: int, folder: Path, *, smaller: bool) -> None:
 def write_features(
     accelerator: Any,
     network: StagedNetwork,
-    part: Part,
+    part: PreparedPart,
     plan: FeaturePlan,
     *,
     batch: int,

@@ -351,7 +351,7 @@ _LEFT = 0.92
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class GpuCard:
     """One GPU: its name, the bytes that a program sees of its memory, and whether it computes in bf16."""
 
     name: str
@@ -362,12 +362,12 @@ class Card:
 DEFAULT_CARD = "16GB"
 
 
-def card_of(size: str | None) -> Card:
+def card_of(size: str | None) -> GpuCard:
     """A card of that size, such as `16GB` or `24 GiB`."""
     found = re.fullmatch(r"(\d{1,4}(?:\.\d{1,3})?)gi?b", (size or DEFAULT_CARD).lower().replace(" ", ""))
     if found is None or not float(found[1]):
         raise UsageError("The card {name} is not known; give its memory, such as 16GB.", name=size)
-    return Card(f"{found[1]} GB", int(float(found[1]) * GIB * _LEFT))
+    return GpuCard(f"{found[1]} GB", int(float(found[1]) * GIB * _LEFT))
 
 
 ROCOV2_ROWS, ROCOV2_VALID = 59_958, 9_904
@@ -457,7 +457,7 @@ class Plan:
     learns.
     """
 
-    card: Card
+    card: GpuCard
     rows: Rows
     precision: Precision
     setting: Setting
@@ -494,9 +494,9 @@ def plan_training(
     return Plan(chosen, rows, options.precision, setting, fits, nearest, images, cache)
 
 
-def this_card() -> Card:
+def this_card() -> GpuCard:
     properties = torch.cuda.get_device_properties(0)
-    return Card(
+    return GpuCard(
         properties.name,
         int(properties.total_memory),
         bf16=torch.cuda.is_bf16_supported(including_emulation=False),
@@ -506,7 +506,7 @@ def this_card() -> Card:
 @dataclass(frozen=True, slots=True)
 class _Planner:
     config: Any
-    card: Card
+    card: GpuCard
     tokens: int
     before: int = 0
 
@@ -613,7 +613,7 @@ class EvaluationPlan:
     `captions` are decoded at once, each with `beams`; `keys` are the keys and values of all of them.
     """
 
-    card: Card
+    card: GpuCard
     captions: int
     beams: int
     weights: int

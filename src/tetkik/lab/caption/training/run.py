@@ -50,7 +50,7 @@ from tetkik.lab.caption.training.trainer import (
     part_size,
     whole_network,
 )
-from tetkik.lab.caption.training.tuning import Epoch, Trial, trial_sentence, tuned
+from tetkik.lab.caption.training.tuning import CaptionTrial, Epoch, trial_sentence, tuned
 from tetkik.lab.engine.card import library_versions, rows_csv
 from tetkik.lab.engine.charts import csv_text, training_curves
 from tetkik.lab.engine.checkpoint import room_on_disk, tensors_as_bytes
@@ -75,7 +75,7 @@ class TrainingResult:
 
     network: StagedNetwork
     state: TrainingState[Epoch]
-    trials: tuple[Trial, ...]
+    trials: tuple[CaptionTrial, ...]
     options: CaptionTraining
     model: ModelDescription
     prepared: Prepared
@@ -117,7 +117,7 @@ def _write_log(result: TrainingResult, folder: Path, curves: bytes) -> None:
         "validation_captions.csv": csv_text(["id", "reference", "caption"], listed),
     }
     if result.trials:
-        tables["trials.csv"] = rows_csv(result.trials, Trial)
+        tables["trials.csv"] = rows_csv(result.trials, CaptionTrial)
     for name, text in tables.items():
         (folder / name).write_text(text, encoding="utf-8")
 
@@ -200,7 +200,7 @@ class _Run:
 
     def result(self) -> TrainingResult:
         session, options, accelerator = self.session, self.session.options, self.session.accelerator
-        trials: tuple[Trial, ...] = ()
+        trials: tuple[CaptionTrial, ...] = ()
         network = self._new(options)
         data = make_training_data(
             accelerator,
@@ -268,7 +268,7 @@ class _Run:
             self.session.accelerator, network, data, options, run=run, work=work, notify=self.notify
         )
 
-    def _tuned(self, data: TrainingData) -> tuple[CaptionTraining, tuple[Trial, ...]]:
+    def _tuned(self, data: TrainingData) -> tuple[CaptionTraining, tuple[CaptionTrial, ...]]:
         session = self.session
 
         def run(tried: CaptionTraining) -> tuple[Epoch, ...]:

@@ -74,7 +74,7 @@ _SMOOTHINGS = (0.0, 0.1)
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class CaptionTrial:
     """One setting and how it did on validation in its best epoch.
 
     `rank` and `dropout` are those of the adapter, None without one.
@@ -121,15 +121,15 @@ def tuned(
     run: Callable[[CaptionTraining], tuple[Epoch, ...]],
     *,
     keep: bool = True,
-) -> tuple[CaptionTraining, tuple[Trial, ...]]:
+) -> tuple[CaptionTraining, tuple[CaptionTrial, ...]]:
     """The best setting by what early stopping watches; `run` trains one and returns its epochs."""
     adapter = options.learning is Learning.ADAPTER
 
-    def trial(candidate: CaptionTraining, epochs: int) -> Trial:
+    def trial(candidate: CaptionTraining, epochs: int) -> CaptionTrial:
         rows = run(replace(candidate, epochs=epochs))
         best = max(rows, key=lambda row: row.score(options.stop_by))
         assert best.validation_loss is not None
-        return Trial(
+        return CaptionTrial(
             candidate.learning_rate,
             candidate.adapter.rank if adapter else None,
             candidate.adapter.dropout if adapter else None,
@@ -141,11 +141,13 @@ def tuned(
             best.epoch,
         )
 
-    def score(tried: Trial) -> float:
+    def score(tried: CaptionTrial) -> float:
         epoch = Epoch(tried.best_epoch, 0.0, 0.0, tried.validation_loss, tried.cider, tried.rouge_l, 0.0)
         return epoch.score(options.stop_by)[0]
 
-    return successive_halving(candidates(options), options.epochs, trial, score, Trial, work, keep=keep)
+    return successive_halving(
+        candidates(options), options.epochs, trial, score, CaptionTrial, work, keep=keep
+    )
 
 
 def trial_sentence(options: CaptionTraining) -> Sentence:

@@ -35,7 +35,7 @@ _AVERAGES = (0.0, 0.999)
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class FindingsTrial:
     """One setting and how it did on validation."""
 
     learning_rate: float
@@ -60,12 +60,12 @@ class TrainingResult:
     split: tuple[Sentence, ...]
     options: TrainingOptions
     """The settings, those that `--tune` chose included."""
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[FindingsTrial, ...] = ()
 
 
 def fit(session: TrainingSession, prepared: PreparedTraining) -> TrainingResult:
     """Everything between the images and the bundle."""
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[FindingsTrial, ...] = ()
     if prepared.config.options.tune:
         options, trials = _tuned(session, prepared)
         prepared = replace(prepared, config=replace(prepared.config, options=options))
@@ -151,7 +151,9 @@ def _held_out(prepared: PreparedTraining, rows: Rows, *reading: NDArray[Any]) ->
     return HeldOut(prepared.config.labels, rows, truth, images.group, images.source, *reading)
 
 
-def _tuned(session: TrainingSession, prepared: PreparedTraining) -> tuple[TrainingOptions, tuple[Trial, ...]]:
+def _tuned(
+    session: TrainingSession, prepared: PreparedTraining
+) -> tuple[TrainingOptions, tuple[FindingsTrial, ...]]:
     config, parts = prepared.config, prepared.parts
     assert parts is not None
 
@@ -187,20 +189,26 @@ def tuned(
     run: Callable[[TrainingOptions], tuple[float, int]],
     *,
     keep: bool = True,
-) -> tuple[TrainingOptions, tuple[Trial, ...]]:
+) -> tuple[TrainingOptions, tuple[FindingsTrial, ...]]:
     """The best setting by mean AUROC on validation.
 
     `run` returns the best mean AUROC of a setting and its epoch.
     """
 
-    def trial(candidate: TrainingOptions, epochs: int) -> Trial:
+    def trial(candidate: TrainingOptions, epochs: int) -> FindingsTrial:
         area, best = run(replace(candidate, epochs=epochs))
         rates = (candidate.learning_rate, candidate.head_rate)
         kinds = (candidate.loss.value, candidate.class_weights.value)
-        return Trial(*rates, *kinds, candidate.ema, epochs, area, best)
+        return FindingsTrial(*rates, *kinds, candidate.ema, epochs, area, best)
 
     return successive_halving(
-        candidates(options), options.epochs, trial, lambda tried: tried.mean_auroc, Trial, work, keep=keep
+        candidates(options),
+        options.epochs,
+        trial,
+        lambda tried: tried.mean_auroc,
+        FindingsTrial,
+        work,
+        keep=keep,
     )
 
 

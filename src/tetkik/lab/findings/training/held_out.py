@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tetkik.findings.operating_points import DIGITS, logit, platt
 from tetkik.lab.findings.sources.rows import Truth
-from tetkik.lab.findings.thresholds import Rule, choose_precise, choose_threshold
+from tetkik.lab.findings.thresholds import ThresholdRule, choose_precise, choose_threshold
 from tetkik.statistics import (
     Bools,
     Floats,
@@ -118,7 +118,7 @@ class OperatingPoints:
         truth: Truth,
         labels: Sequence[str],
         assessed: Sequence[str],
-        rule: Rule,
+        rule: ThresholdRule,
         groups: NDArray[np.int64] | None = None,
         unselected: Bools | None = None,
     ) -> OperatingPoints:
@@ -206,7 +206,7 @@ def cross_calibrated(
     fold: NDArray[np.int64],
     labels: Sequence[str],
     assessed: Sequence[str],
-    rule: Rule,
+    rule: ThresholdRule,
     groups: NDArray[np.int64] | None = None,
     unselected: Bools | None = None,
 ) -> tuple[Floats, NDArray[np.int8], Bools]:

@@ -13,7 +13,7 @@ from tetkik.bundle import REFERENCE_IMAGES
 from tetkik.errors import UsageError
 from tetkik.lab.engine.options import DataName, EngineOptions, Epochs, Patience
 from tetkik.lab.engine.session import public_name
-from tetkik.lab.findings.thresholds import Rule
+from tetkik.lab.findings.thresholds import ThresholdRule
 
 REFERENCE_NETWORK = "densenet121"
 IMAGENET = "imagenet"
@@ -186,7 +186,9 @@ class TrainingOptions(EngineOptions):
         int,
         Field(ge=1, description="Patients or groups known each way below which a label is not assessed."),
     ] = 30
-    threshold: Annotated[Rule, Field(description="What makes a label's threshold the best.")] = Rule.YOUDEN
+    threshold: Annotated[ThresholdRule, Field(description="What makes a label's threshold the best.")] = (
+        ThresholdRule.YOUDEN
+    )
     report_sources: Annotated[
         tuple[str, ...],
         Field(alias="report-source", description="A source on whose rows alone figures are stated too."),

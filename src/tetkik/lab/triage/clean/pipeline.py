@@ -27,8 +27,8 @@ from tetkik.lab.engine.charts import axes, page_environment, styled
 from tetkik.lab.engine.duplicate_texts import canonical, duplicate_texts, text_similarity
 from tetkik.lab.triage.clean.read import Columns, RawRow, Reason, Repair, read_rows
 from tetkik.lab.triage.clean.summary import (
-    Conflict,
     FileCount,
+    LabelConflict,
     LabelCount,
     RowRef,
     Summary,
@@ -102,7 +102,7 @@ def _environment(language: Language) -> Environment:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ReportPicture:
     """A picture: its title (an English template), and a data URI for each kind of page."""
 
     title: str
@@ -123,7 +123,7 @@ _LIGHT = _Palette("#22303c", "#8a949e", "#d9dee3", "#1f6f8b", "#ffffff")
 _DARK = _Palette("#dfe5ea", "#8a96a1", "#35424d", "#5fb3cf", "#151b20")
 
 
-def pictures(summary: Summary, language: Language) -> tuple[Picture, ...]:
+def pictures(summary: Summary, language: Language) -> tuple[ReportPicture, ...]:
     """Every picture that the summary allows. Needs matplotlib."""
     wanted: list[tuple[str, Callable[[Summary, _Palette, Language], Figure]]] = [
         ("Rows by department, before and after", _labels),
@@ -132,7 +132,7 @@ def pictures(summary: Summary, language: Language) -> tuple[Picture, ...]:
     if summary.suspects:
         wanted.append(("Suspected labels: given and suggested", _suspects))
     return tuple(
-        Picture(title, *(_uri(draw, summary, palette, language) for palette in (_LIGHT, _DARK)))
+        ReportPicture(title, *(_uri(draw, summary, palette, language) for palette in (_LIGHT, _DARK)))
         for title, draw in wanted
     )
 
@@ -462,14 +462,14 @@ def _without_copies(rows: list[_Row], options: Options, tally: _Tally, written: 
     return kept
 
 
-def _conflicts(rows: Sequence[_Row], groups: Ints) -> tuple[Conflict, ...]:
+def _conflicts(rows: Sequence[_Row], groups: Ints) -> tuple[LabelConflict, ...]:
     """Each row of a group against the first row of every other label in it: nothing quadratic."""
     firsts: defaultdict[int, dict[str, _Row]] = defaultdict(dict)
-    found: list[Conflict] = []
+    found: list[LabelConflict] = []
     for row, group in zip(rows, groups.tolist(), strict=True):
         for other in firsts[group].values():
             if other.label != row.label:
-                found.append(Conflict(group, text_similarity(other.text, row.text), other, row))
+                found.append(LabelConflict(group, text_similarity(other.text, row.text), other, row))
         firsts[group].setdefault(row.label, row)
     return tuple(sorted(found, key=lambda pair: (-pair.similarity, pair.group)))
 
@@ -484,7 +484,9 @@ def _suspects_of_pipeline(
     return find_suspects(rows, groups, progress)
 
 
-def _write_findings(written: Tables, conflicts: Iterable[Conflict], suspects: Iterable[SuspectRow]) -> None:
+def _write_findings(
+    written: Tables, conflicts: Iterable[LabelConflict], suspects: Iterable[SuspectRow]
+) -> None:
     for pair in conflicts:
         sides = [(side.label, side.text, side.source, side.number) for side in (pair.left, pair.right)]
         written.write("conflicts", pair.group, f"{pair.similarity:.3f}", *sides[0], *sides[1])

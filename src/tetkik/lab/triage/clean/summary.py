@@ -52,7 +52,7 @@ class RowRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Conflict:
+class LabelConflict:
     """Two rows of one duplicate group with different labels; `similarity` 1 for equal texts."""
 
     group: int
@@ -100,7 +100,7 @@ class Summary:
     other_labels: tuple[tuple[str, int], ...]
     groups: int
     in_groups: int  # rows of the clean table that share their group with another
-    conflicts: tuple[Conflict, ...]
+    conflicts: tuple[LabelConflict, ...]
     suspects: tuple[SuspectRow, ...]
     judged: int | None
     agreement: float

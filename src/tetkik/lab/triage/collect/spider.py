@@ -17,7 +17,7 @@ from tetkik.lab.triage.collect.politeness import reason_of
 from tetkik.lab.triage.collect.site import Site
 from tetkik.lab.triage.collect.store import (
     LostQuestion,
-    Outcome,
+    PageOutcome,
     PageRecord,
     PageRef,
     Row,
@@ -131,7 +131,7 @@ class QuestionSpider(scrapy.Spider):  # type: ignore[misc]
         record = self._record(ref, found)
         if found.questions:
             self._failures_in_a_row = 0
-        if record.outcome is Outcome.FAILED or not self.site.questions.follow:
+        if record.outcome is PageOutcome.FAILED or not self.site.questions.follow:
             self._add(self._row(question.text, question.url, ref) for question in found.questions)
             yield from self._finish(record)
             return
@@ -151,16 +151,16 @@ class QuestionSpider(scrapy.Spider):  # type: ignore[misc]
     def _record(self, ref: PageRef, found: ListPage) -> PageRecord:
         seen = "\n".join(f"{question.url} {question.text}" for question in found.questions)
         mark = hashlib.sha256(seen.encode("utf-8", "surrogatepass")).hexdigest()[:16] if seen else ""
-        outcome, reason = Outcome.DONE, ""
+        outcome, reason = PageOutcome.DONE, ""
         if not found.questions and ref.number == self.site.first_page:
-            outcome, reason = Outcome.FAILED, "no question on the first page: do the selectors still fit?"
+            outcome, reason = PageOutcome.FAILED, "no question on the first page: do the selectors still fit?"
         elif not found.questions:
-            outcome = Outcome.LAST
+            outcome = PageOutcome.LAST
         record = PageRecord(
             ref.section, ref.number, ref.url, outcome, found.next_url, mark, found.skipped, reason
         )
-        if outcome is Outcome.DONE and ends_section(self.site, self._store, record):
-            record = replace(record, outcome=Outcome.LAST)
+        if outcome is PageOutcome.DONE and ends_section(self.site, self._store, record):
+            record = replace(record, outcome=PageOutcome.LAST)
         return record
 
     def _read_question(self, response: Any, ref: PageRef, page: PageRecord | None, url: str) -> Iterator[Any]:
@@ -203,11 +203,11 @@ class QuestionSpider(scrapy.Spider):  # type: ignore[misc]
         yield from self._ask_page(next_page(self.site, self._store, record))
 
     def _lose_list(self, reason: str, ref: PageRef) -> Iterator[Any]:
-        outcome = Outcome.FAILED
+        outcome = PageOutcome.FAILED
         if reason in _GONE and ref.number > self.site.first_page:
-            outcome, reason = Outcome.LAST, ""
+            outcome, reason = PageOutcome.LAST, ""
         elif "robots.txt" in reason:
-            outcome = Outcome.FORBIDDEN
+            outcome = PageOutcome.FORBIDDEN
         record = PageRecord(ref.section, ref.number, ref.url, outcome, reason=reason)
         self._store.record(record)  # before `_count`, which may end the crawl
         self._count(reason)

@@ -22,7 +22,7 @@ from tetkik.lab.engine.duplicate_texts import canonical
 from tetkik.lab.triage.collect.site import Site
 
 
-class Outcome(StrEnum):
+class PageOutcome(StrEnum):
     """What became of a list page."""
 
     DONE = "done"
@@ -73,7 +73,7 @@ class PageRef:
 class PageRecord(PageRef):
     """A list page as a line of the ledger; by `mark`, a hash of its questions, one is known again."""
 
-    outcome: Outcome
+    outcome: PageOutcome
     next_url: str | None = None
     mark: str = ""
     skipped: int = 0
@@ -81,7 +81,7 @@ class PageRecord(PageRef):
 
     @property
     def failed(self) -> bool:
-        return self.outcome in (Outcome.FAILED, Outcome.FORBIDDEN)
+        return self.outcome in (PageOutcome.FAILED, PageOutcome.FORBIDDEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ class Store:
         for entry in entries[1:]:
             kind = entry.pop("kind", "")
             if kind == "page":
-                page = PageRecord(**{**entry, "outcome": Outcome(entry["outcome"])})
+                page = PageRecord(**{**entry, "outcome": PageOutcome(entry["outcome"])})
                 self.pages[page.section, page.number] = page
             elif kind == "lost" and not self.has(entry["section"], entry["url"]):
                 self.lost[entry["section"], entry["url"]] = LostQuestion(**entry)
@@ -297,16 +297,16 @@ def next_page(site: Site, store: Store, page: PageRecord) -> PageRef | None:
     number = page.number + 1
     if (page.section, number) in store.pages or number >= site.first_page + site.max_pages:
         return None
-    if page.outcome in (Outcome.LAST, Outcome.FORBIDDEN):
+    if page.outcome in (PageOutcome.LAST, PageOutcome.FORBIDDEN):
         return None
     if site.next_page is not None:
-        if page.outcome is not Outcome.DONE or page.next_url is None:
+        if page.outcome is not PageOutcome.DONE or page.next_url is None:
             return None
         return PageRef(page.section, number, page.next_url)
     tail = [store.pages.get((page.section, number - back)) for back in range(1, _DEAD_PAGES + 1)]
-    if all(one is not None and one.outcome is Outcome.FAILED for one in tail):
+    if all(one is not None and one.outcome is PageOutcome.FAILED for one in tail):
         return None
-    if page.outcome is Outcome.FAILED and page.number == site.first_page:
+    if page.outcome is PageOutcome.FAILED and page.number == site.first_page:
         return None
     return PageRef(page.section, number, site.page_url(page.section, number))
 

@@ -227,7 +227,7 @@ class Trained:
     base: Base
     options: TransformerOptions
     state: State
-    trials: tuple[Trial, ...]
+    trials: tuple[TransformerTrial, ...]
 
 
 def fine_tune(
@@ -262,7 +262,7 @@ def fine_tune(
         accelerator.free_memory()
         return state.epochs[state.best_epoch - 1].macro_f1, state.best_epoch
 
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[TransformerTrial, ...] = ()
     if options.tune:
         options, trials = tuned(options, work, run, keep=accelerator.is_main_process)
     model, state = train(options, work, progress)
@@ -450,7 +450,7 @@ _RATES = (1e-5, 1e-4)
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TransformerTrial:
     """One setting and how it did on validation."""
 
     learning_rate: float
@@ -476,15 +476,21 @@ def tuned(
     run: Callable[[TransformerOptions], tuple[float, int]],
     *,
     keep: bool = True,
-) -> tuple[TransformerOptions, tuple[Trial, ...]]:
+) -> tuple[TransformerOptions, tuple[TransformerTrial, ...]]:
     """The best setting by macro-F1 on validation; `run` returns a setting's best macro-F1 and its epoch."""
 
-    def trial(candidate: TransformerOptions, epochs: int) -> Trial:
+    def trial(candidate: TransformerOptions, epochs: int) -> TransformerTrial:
         score, best = run(replace(candidate, epochs=epochs))
-        return Trial(candidate.learning_rate, epochs, candidate.imbalance.value, score, best)
+        return TransformerTrial(candidate.learning_rate, epochs, candidate.imbalance.value, score, best)
 
     return successive_halving(
-        candidates(options), options.epochs, trial, lambda tried: tried.macro_f1, Trial, work, keep=keep
+        candidates(options),
+        options.epochs,
+        trial,
+        lambda tried: tried.macro_f1,
+        TransformerTrial,
+        work,
+        keep=keep,
     )
 
 

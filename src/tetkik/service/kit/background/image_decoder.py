@@ -23,7 +23,7 @@ from tetkik.records.images import images
 from tetkik.records.images.images import StoredImage
 from tetkik.values.access import Actor
 from tetkik.values.measurement import RegionStatistics
-from tetkik.workflow.image_processing import Stage
+from tetkik.workflow.image_processing import ProcessingStage
 from tetkik.workflow.pixel_reader import PixelReader
 
 # Progress of the work on images, for pages that watch; nothing of it is stored.
@@ -33,7 +33,7 @@ from tetkik.workflow.pixel_reader import PixelReader
 class ProgressEvent:
     """One step, at `WRITING` with a language model's text; the stage is None at the end of an attempt."""
 
-    stage: Stage | None
+    stage: ProcessingStage | None
     text: str = field(default="", repr=False)
 
 
@@ -66,7 +66,7 @@ class ProgressBroker:
         with self._lock:
             self._of(image_id)
 
-    def publish(self, image_id: str, stage: Stage | None, text: str = "") -> None:
+    def publish(self, image_id: str, stage: ProcessingStage | None, text: str = "") -> None:
         """The work came to a stage, or the attempt to its end."""
         with self._lock:
             log = self._logs.get(image_id)

@@ -39,7 +39,7 @@ IdempotencyKey = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(Generic[T]):
+class RequestOutcome(Generic[T]):
     """What a request made, now or the first time; `fresh` is None the second time."""
 
     fresh: T | None
@@ -65,11 +65,11 @@ class IdempotentRequest:
 
     def run(
         self, records: Records, actor: Actor, work: Callable[[Transaction], T], *, status: int = 201
-    ) -> Outcome[T]:
+    ) -> RequestOutcome[T]:
         """Do the work, in one transaction with the storing of its answer, or give the first answer."""
 
-        def answered(tx: Transaction) -> Outcome[T]:
-            before: Outcome[T] | None = self._first(tx)
+        def answered(tx: Transaction) -> RequestOutcome[T]:
+            before: RequestOutcome[T] | None = self._first(tx)
             if before is not None:
                 return before
             made = work(tx)
@@ -86,24 +86,24 @@ class IdempotentRequest:
                         at=tx.now,
                     )
                 )
-            return Outcome(made, body, status)
+            return RequestOutcome(made, body, status)
 
         try:
             return written(lambda: records.write(actor), answered)
         except Conflict:
             # The same request may have been in work beside this one: by now its answer is kept.
             with records.write(actor) as tx:
-                before: Outcome[T] | None = self._first(tx)
+                before: RequestOutcome[T] | None = self._first(tx)
             if before is None:
                 raise
             return before
 
-    def _first(self, tx: Transaction) -> Outcome[T] | None:
+    def _first(self, tx: Transaction) -> RequestOutcome[T] | None:
         """The answer that was given the first time."""
         before = self._before(tx)
         if before is None:
             return None
-        return Outcome(None, idempotent_responses.open_response(tx, before), before.status)
+        return RequestOutcome(None, idempotent_responses.open_response(tx, before), before.status)
 
     def _before(self, tx: Transaction) -> schema.IdempotentRequest | None:
         stored = schema.IdempotentRequest
