@@ -32,6 +32,7 @@ PIECES = (
     "3 yaş ",
     " \n",
     "e1.",
+    ",",
 )
 """What is repeated until a text is long: each has cost somebody's pattern more than its length."""
 

@@ -8,10 +8,14 @@ from pathlib import Path
 
 from tests.report.checking import FACTS
 from tetkik.integrations.dicom.worklist import matches_wildcards
+from tetkik.language import Language
 from tetkik.privacy import mask
 from tetkik.report.deidentify import without_identifiers
 from tetkik.report.grounding import check_text
 from tetkik.report.labeler import read_report
+from tetkik.report.spelling import Speller
+from tetkik.report.spelling.dictionary import Dictionary
+from tetkik.service.drafts.dictation import punctuated
 from tetkik.triage.age_and_duration import read_durations, read_person
 from tetkik.triage.text_quality import unreadable_reason
 from tetkik.triage.urgency import assess
@@ -30,6 +34,8 @@ TEXT_READERS: dict[str, Callable[[str], object]] = {
     "masking": mask,
     "quality": lambda text: unreadable_reason(text, most_characters=10**9),
     "wildcards": lambda text: matches_wildcards(text[:100].replace(" ", "*"), text),
+    "spoken signs": lambda text: [punctuated(text, language) for language in Language],
+    "spelling": lambda text: Speller(Dictionary({}, {})).check([text]),
     "age": lambda text: (read_person(fold(text)), read_durations(fold(text))),
 }
 """What reads free text: it refuses nothing, and its work grows with the length alone (`operations.py`)."""

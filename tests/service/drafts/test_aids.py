@@ -144,6 +144,29 @@ def test_spoken_signs_are_written(language, spoken, written):
     assert punctuated(spoken, language) == written
 
 
+@pytest.mark.attack
+def test_what_is_longer_than_a_report_is_refused_before_it_is_read(tmp_path, app_context):
+    (tmp_path / "tr.aff").write_text("SET UTF-8\n", "utf-8")
+    (tmp_path / "tr.dic").write_text("1\nve\n", "utf-8")
+    made = made_report(app_context.records)
+    chosen = make_context(
+        tmp_path, app_context.records, spelling_dictionary=tmp_path / "tr.dic", dictation_browser=True
+    )
+    with served(chosen) as client:
+        sign_in(client, chosen, Role.RADIOLOGIST)
+        headers = {"Content-Type": "text/plain", "Accept-Language": "en"}
+        spoken = client.post(
+            f"/read/{made.case_id}/dictation?language=tr", content="," * 40_000, headers=headers
+        )
+        assert spoken.status_code == 422 and "20000 characters" in spoken.text
+        asked = {"language": "tr", "texts": ["a" * 4_000] * 6}
+        assert client.post(f"/read/{made.case_id}/spelling", json=asked).status_code == 422
+        words = ["b" * 600, *(f"akciger{letter * 3}" for letter in "bcdfghjklmnprstvyz" * 3)]
+        asked = {"language": "tr", "texts": words}
+        found = client.post(f"/read/{made.case_id}/spelling", json=asked).json()["unknown"]
+    assert [len(one) for one in found] == [1] * len(words) and found[0][0]["suggestions"] == []
+
+
 def test_dictation_goes_to_the_recogniser_of_the_hospital_alone(tmp_path, app_context):
     made = made_report(app_context.records)
     path = f"/read/{made.case_id}/dictation?language=tr"

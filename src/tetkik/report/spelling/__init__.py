@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -33,6 +33,8 @@ _NOT_TURKISH = frozenset(
 )
 _MOST = 5
 _SHORTEST = 3
+_LONGEST, _LONGEST_CORRECTED, _MOST_CORRECTED = 60, 25, 40
+"""Letters of a word that is looked up; of one with suggestions; words of one request with suggestions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,22 @@ class Speller:
         self._dictionary = dictionary
         self._own = _own_words(tuple(sorted(without)))
 
-    def check(self, text: str, added: Collection[str] = ()) -> tuple[Unknown, ...]:
-        """The unknown words of a text; those in `added` a person knows."""
-        return tuple(
-            Unknown(start, end, self.suggestions(text[start:end]))
-            for start, end in self.unknown(text)
-            if lower(text[start:end]) not in added
-        )
+    def check(self, texts: Iterable[str], added: Collection[str] = ()) -> list[tuple[Unknown, ...]]:
+        """The unknown words of each text; those in `added` a person knows.
+
+        The first of them have suggestions: to look for some takes milliseconds a word.
+        """
+        corrected, found = 0, list[tuple[Unknown, ...]]()
+        for text in texts:
+            unknown = []
+            for start, end in self.unknown(text):
+                if lower(word := text[start:end]) in added:
+                    continue
+                wanted = len(word) <= _LONGEST_CORRECTED and corrected < _MOST_CORRECTED
+                corrected += wanted
+                unknown.append(Unknown(start, end, self.suggestions(word) if wanted else ()))
+            found.append(tuple(unknown))
+        return found
 
     def unknown(self, text: str) -> Iterator[tuple[int, int]]:
         """The places of the unknown words.
@@ -72,7 +83,7 @@ class Speller:
                 continue
             if word.isupper() or (word[0].isupper() and not _begins(text, start)):
                 continue
-            if not self.knows(word):
+            if len(word) > _LONGEST or not self.knows(word):
                 yield start, end
 
     def knows(self, word: str) -> bool:

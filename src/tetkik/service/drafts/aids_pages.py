@@ -14,7 +14,7 @@ from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.people.access import load_visible_case
 from tetkik.records.reports import macros
-from tetkik.records.reports.editing import LONGEST, MOST
+from tetkik.records.reports.editing import LONGEST, LONGEST_REPORT, MOST
 from tetkik.report.spelling import open_speller
 from tetkik.service.drafts import dictation
 from tetkik.service.drafts.dictation import punctuated
@@ -58,7 +58,9 @@ def _dictated(ctx: Edits, case_id: str, content: bytes, kind: str, language: Lan
         recognised = content.decode("utf-8", "replace")
     else:
         raise InputError("This is no recording that can be recognised; dictate again.")
-    return Dictated(text=punctuated(recognised, language)[:LONGEST])
+    if len(recognised) > LONGEST_REPORT:
+        raise InputError("A dictation has at most {most} characters; dictate in parts.", most=LONGEST_REPORT)
+    return Dictated(text=punctuated(recognised, language))
 
 
 class SpellingAsked(BaseModel):
@@ -87,15 +89,16 @@ def spelling(ctx: Edits, case_id: CaseId, asked: SpellingAsked) -> SpellingAnswe
     speller = open_speller(ctx.settings.spelling_dictionary) if turkish else None
     if speller is None:
         return SpellingAnswer(unknown=[[] for _ in asked.texts])
+    if sum(map(len, asked.texts)) > LONGEST_REPORT:
+        raise InputError(
+            "A report has at most {most} characters in all; shorten it and save again.", most=LONGEST_REPORT
+        )
     with ctx.read() as tx:
         own = macros.own_words(tx)
     return SpellingAnswer(
         unknown=[
-            [
-                UnknownWord(start=item.start, end=item.end, suggestions=list(item.suggestions))
-                for item in speller.check(text, own)
-            ]
-            for text in asked.texts
+            [UnknownWord(start=one.start, end=one.end, suggestions=list(one.suggestions)) for one in found]
+            for found in speller.check(asked.texts, own)
         ]
     )
 

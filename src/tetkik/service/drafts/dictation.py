@@ -116,28 +116,34 @@ _SIGNS = {
         "paragraph": "\n",
     },
 }
-_MARKS = r"\s,.;:?"
+_MARKS = " ,.;:?"
 _NUMBER = re.compile(r"(\d)\s*(virgül|nokta|comma|point)\s*(?=\d)")
 
 
 @cache
 def _pattern(language: Language) -> re.Pattern[str]:
     names = sorted(_SIGNS[language], key=len, reverse=True)
-    return re.compile(rf"[{_MARKS}]*\b({'|'.join(names)})\b[{_MARKS}]*")
+    return re.compile(rf"\b({'|'.join(names)})\b")
 
 
 def punctuated(text: str, language: Language) -> str:
-    """A recognised text with its spoken signs; a recogniser's own around them give way. Lines by `\\n`."""
-    text = " ".join(unicodedata.normalize("NFC", text).split())
+    """A recognised text with its spoken signs; a recogniser's own around them give way. Lines by `\\n`.
+
+    The work grows with the length alone.
+    """
+    text, parts, end = " ".join(unicodedata.normalize("NFC", text).split()), list[str](), 0
+    for match in _NUMBER.finditer(lower(text)):
+        parts += [text[end : match.end(1)], "," if match[2] in ("virgül", "comma") else "."]
+        end = match.end()
+    text, parts, end = "".join([*parts, text[end:]]), [], 0
     plain = lower(text)
-    for match in reversed([*_NUMBER.finditer(plain)]):
-        sign = "," if match[2] in ("virgül", "comma") else "."
-        text = text[: match.end(1)] + sign + text[match.end() :]
-    plain, parts, end = lower(text), [], 0
     for match in _pattern(language).finditer(plain):
         sign = _SIGNS[language][match[1]]
-        parts += [text[end : match.start()], " (" if sign == "(" else sign if sign == "\n" else f"{sign} "]
+        before = text[end : match.start()].rstrip(_MARKS)
+        parts += [before, " (" if sign == "(" else sign if sign == "\n" else f"{sign} "]
         end = match.end()
+        while end < len(plain) and plain[end] in _MARKS:
+            end += 1
     joined = "".join([*parts, text[end:]])
     joined = re.sub(r"([.?]) *\n", r"\1\n", joined)
     lines = (re.sub(r" +([.,;:?)])", r"\1", re.sub(r"\( ", "(", line)).strip() for line in joined.split("\n"))
