@@ -1,4 +1,6 @@
-"""Whether the people behind open event streams may still do what they could: one query for many of them.
+"""Which cases a person may open, breaking the glass, and who may go on listening to events.
+
+Whether the people behind open event streams may still do what they could: one query for many of them.
 
 A stream of events goes on for an hour; in that time a session may end or be locked, a token be revoked, an
 account be closed or get other roles.

@@ -1,4 +1,4 @@
-"""A visit with its complaint, its studies and their images."""
+"""Whose data it is; a visit with its complaint, studies and images; what people make of the worklist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The images and reports of a case, as its page lists them."""
+"""What a case's page, the columns of the worklist and open pages are told of cases."""
 
 from __future__ import annotations
 

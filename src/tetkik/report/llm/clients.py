@@ -1,4 +1,6 @@
-"""Where a name leads: looked up once, judged, and connected to as it was judged.
+"""The clients of language models, and where the name of a server leads.
+
+Where a name leads: looked up once, judged, and connected to as it was judged.
 
 A name that is looked up again for the connection may lead elsewhere by then (DNS rebinding).
 """

@@ -1,4 +1,4 @@
-"""Headings and paragraphs out of Markdown and out of plain lines, and passages along them."""
+"""A hospital's document as headings, paragraphs and passages: Markdown, plain text, DOCX, PDF."""
 
 from __future__ import annotations
 

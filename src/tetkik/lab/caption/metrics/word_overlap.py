@@ -1,4 +1,7 @@
-"""BLEU (Papineni et al., ACL 2002), as pycocoevalcap computes it with the closest reference length."""
+"""Metrics of shared words over captions cut into words: BLEU, CIDEr, ROUGE-L, METEOR.
+
+BLEU (Papineni et al., ACL 2002), as pycocoevalcap computes it with the closest reference length.
+"""
 
 from __future__ import annotations
 

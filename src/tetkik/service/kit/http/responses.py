@@ -1,4 +1,4 @@
-"""Answers that are files, streams of events (WHATWG HTML, 9.2), redirects, or files of the pages."""
+"""What a request says beside its body; answers that are files, streams (WHATWG HTML, 9.2) or redirects."""
 
 from __future__ import annotations
 
