@@ -127,7 +127,6 @@ class HeadersMiddleware:
         self._app = app
         self._observe = observe
         self._headers = {
-            "Cache-Control": "no-store",  # what a browser may keep says so itself
             # The page of a report asks the agent of the signature card on the reader's own computer.
             "Content-Security-Policy": f"{POLICY}; connect-src 'self' {agent}" if agent else POLICY,
             "X-Content-Type-Options": "nosniff",
