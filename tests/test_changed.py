@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.changed import CORE, ROOT, nearest_tests
+from tests.conftest import _ALWAYS, _DURATIONS
 
 
 def names(*changed: str) -> list[str]:
@@ -32,3 +33,9 @@ def test_a_file_that_nothing_imports_runs_its_folder():
 @pytest.mark.parametrize("changed", [(), ("README.md",)])
 def test_without_a_change_of_code_the_core_runs(changed):
     assert {name.rpartition("/")[2] for name in names(*changed)} == set(CORE)
+
+
+def test_what_is_slow_or_always_run_is_there():
+    for name in (*_ALWAYS, *_DURATIONS):
+        path, _, test = name.partition("::")
+        assert f"def {test}(" in (ROOT / path).read_text("utf-8"), name

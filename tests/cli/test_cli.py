@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.progress import Progress
@@ -15,12 +16,12 @@ from typer.testing import CliRunner
 
 from tests.patience import PATIENCE
 from tetkik import __version__
-from tetkik.cli import main, root
+from tetkik.cli import main, root, tables
 from tetkik.cli.app import app
 from tetkik.cli.console import _bars, one_sentence, progress
 from tetkik.cli.root import build_app
 from tetkik.errors import DataError
-from tetkik.language import Sentence
+from tetkik.language import Language, Sentence
 from tetkik.values import StepName
 
 PROGRAM = (sys.executable, "-c", "from tetkik.cli import main; main()")
@@ -311,3 +312,19 @@ def test_ctrl_c_while_a_command_is_loaded_says_nothing(monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         main()
     assert (ended.value.code, capsys.readouterr().err) == (130, "")
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_an_evaluation_is_written_before_it_is_shown(tmp_path, monkeypatch, as_json):
+    def closed(*_: object) -> None:
+        raise BrokenPipeError  # as after `| head`
+
+    def write(_evaluation: object, folder: Path, _language: Language) -> tuple[Path, ...]:
+        (folder / "page.html").touch()
+        return (folder / "page.html",)
+
+    monkeypatch.setattr(tables, "echo_json", closed)
+    evaluation = SimpleNamespace(as_json=lambda language: {})
+    with pytest.raises(BrokenPipeError):
+        tables.deliver(evaluation, as_json=as_json, folder=tmp_path, show=closed, write=write)
+    assert (tmp_path / "page.html").exists()

@@ -67,14 +67,13 @@ def _complaints(texts: Iterable[str], folder: Path) -> dict[Path, str]:
     from tetkik.workflow import triage
 
     _headline(t("From a complaint to a department"))
-    results = []
-    for number, text in enumerate(texts):
-        if number:
-            out.print()
-        results.append(triage(text, settings().triage_model))
-        show_triage(results[-1])
+    results = [triage(text, settings().triage_model) for text in texts]
     target = folder / "triage.jsonl"
     _write_json(target, [result.as_json() for result in results])
+    for number, result in enumerate(results):
+        if number:
+            out.print()
+        show_triage(result)
     _say_model(results[0].model)
     return {target: t("every triage answer as JSON")}
 
@@ -94,15 +93,15 @@ def _radiograph(image: Path | None, history: str, folder: Path) -> tuple[Reporte
         reported = report_image(
             path, settings(), history=history, language=language(), heatmaps=folder, model=model
         )
-    result = reported.result
-    show_answer(result)
+    result = kept = reported.result
     target = folder / "findings.jsonl"
     if image is None:
         files[path] = t("the drawn radiograph")
     else:
         # The name of a file may be a patient's; the hash says which file it was to whoever has it.
-        result = replace(result, path=f"sha256:{result.sha256[:16]}")
-    _write_json(target, [result.as_json()])
+        kept = replace(result, path=f"sha256:{result.sha256[:16]}")
+    _write_json(target, [kept.as_json()])
+    show_answer(result)
     _say_model(result.model)
     files[target] = t("the findings as JSON")
     for label, picture in reported.pictures.items():
@@ -132,9 +131,10 @@ def _drawn(folder: Path) -> Path:
 def _report(reported: Reported, folder: Path) -> dict[Path, str]:
     from tetkik.cli.report.draft import meaning, show_draft, write_report
 
+    files = write_report(reported, folder)
     _headline(t("From the findings to a draft report"))
     show_draft(reported.drafted.draft, disclaimer=False)
-    return {file: meaning(file) for file in write_report(reported, folder)}
+    return {file: meaning(file) for file in files}
 
 
 def _headline(title: str) -> None:

@@ -128,16 +128,18 @@ def deliver(
     show: Callable[[EvaluationT], None],
     write: Callable[[EvaluationT, Path, Language], tuple[Path, ...]],
 ) -> None:
-    """Print an evaluation and, where a folder was asked for, write its page and pictures."""
+    """Print an evaluation, after its page and pictures are written where a folder was asked for."""
     from tetkik.lab.engine.charts import PAGE
 
+    paths: tuple[Path, ...] = ()
+    if folder is not None:
+        with writing(folder):
+            paths = write(evaluation, folder, language())
     if as_json:
         echo_json(evaluation.as_json(language()))
     else:
         show(evaluation)
-    if folder is not None:
-        with writing(folder):
-            paths = write(evaluation, folder, language())
+    if paths:
         note("{count} files are in {folder}; begin with {page}.", count=len(paths), folder=folder, page=PAGE)
 
 
