@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,10 +40,21 @@ class Fleet:
         self.processes: list[subprocess.Popen[bytes]] = []
         self._folder = folder
         self._many = workers
+        self._changing, self._over = threading.Lock(), threading.Event()
+        self._supervisor = threading.Thread(target=self._supervise, daemon=True)
 
     def start(self) -> None:
         """Start the workers; the records must be there."""
         self.processes = [self._started(number) for number in range(self._many)]
+        self._supervisor.start()
+
+    def _supervise(self) -> None:
+        """Start again who ended, as systemd does: a worker that starts without a database ends with 2."""
+        while not self._over.wait(0.2):
+            with self._changing:
+                for number, process in enumerate(self.processes):
+                    if process.poll() is not None and not self._over.is_set():
+                        self.processes[number] = self._started(number)
 
     def _started(self, number: int) -> subprocess.Popen[bytes]:
         health = self._folder / f"worker-{number}"
@@ -56,9 +68,12 @@ class Fleet:
         )
 
     def end(self, number: int = 0, how: signal.Signals = signal.SIGTERM) -> int:
-        """End a worker; gives its exit status."""
-        self.processes[number].send_signal(how)
-        return self.processes[number].wait(PATIENCE)
+        """End a worker for good; gives its exit status."""
+        self._over.set()
+        with self._changing:
+            process = self.processes[number]
+        process.send_signal(how)
+        return process.wait(PATIENCE)
 
     def faults(self) -> tuple[Fault, ...]:
         """What goes wrong, for `tests.service.chaos`."""
@@ -74,8 +89,7 @@ class Fleet:
 
     def _kill_worker(self) -> None:
         number = int(time.monotonic()) % self._many
-        self.end(number, signal.SIGKILL)
-        self.processes[number] = self._started(number)
+        self.processes[number].kill()
 
     def _kill_database(self) -> None:
         self.cluster.kill()
@@ -86,13 +100,12 @@ class Fleet:
 
     def _fill_disk(self) -> None:
         """Let no worker write a byte into a file for a while (EFBIG, as ENOSPC would be)."""
-        for process in self.processes:
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
-        time.sleep(FULL_SECONDS)
-        for process in self.processes:
-            resource.prlimit(
-                process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-            )
+        for most in (0, resource.RLIM_INFINITY):
+            with self._changing:
+                for process in self.processes:
+                    if process.poll() is None:
+                        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+            time.sleep(0 if most else FULL_SECONDS)
 
     def __enter__(self) -> Self:
         return self
@@ -100,9 +113,11 @@ class Fleet:
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, places: TracebackType | None
     ) -> None:
-        for process in self.processes:
-            process.kill()
-            process.wait()
+        self._over.set()
+        with self._changing:
+            for process in self.processes:
+                process.kill()
+                process.wait()
         self.cluster.stop()
 
 

@@ -211,7 +211,10 @@ class Person:
         answer = self._ask("POST", "/images", content=course.content, key=os.urandom(8).hex())
         course.image_id = _known(answer, 201)["image"]["id"]
         course.step = "inference"
+        until = time.monotonic() + PATIENCE
         while (image := _known(self._ask("GET", f"/images/{course.image_id}"), 200))["report_id"] is None:
+            if time.monotonic() > until:
+                raise TimeoutError(f"no draft after {PATIENCE:.0f} s: {image}")
             time.sleep(0.02)
         report = f"/drafts/{image['report_id']}"
         course.step = "save"
@@ -262,15 +265,18 @@ class Person:
 
     def _ask(self, method: str, path: str, *, key: str | None = None, **given: Any) -> httpx.Response:
         headers = {**given.pop("headers", {}), **({"Idempotency-Key": key} if key else {})}
-        while True:
+        until, said = time.monotonic() + PATIENCE, ""
+        while time.monotonic() < until:
             try:
                 answer = self._client.request(method, path, headers=headers, **given)
-            except httpx.TransportError:
-                time.sleep(0.05)
-                continue
-            if answer.status_code < 500:
-                return answer
+            except httpx.TransportError as fault:
+                said = repr(fault)
+            else:
+                if answer.status_code < 500:
+                    return answer
+                said = f"{answer.status_code} {answer.text}"
             time.sleep(0.05)
+        raise TimeoutError(f"{method} {path}: no answer after {PATIENCE:.0f} s: {said}")
 
 
 def _with_words(sentences: list[dict[str, Any]]) -> list[dict[str, Any]]:
